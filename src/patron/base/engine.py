@@ -1,0 +1,111 @@
+"""One SQL on one machine and on a cluster: DuckDB embedded, or Spark through SQLGlot.
+
+Queries keep to the portable subset of the design (UTC, no interval arithmetic, ordered row_number for ties ...).
+The few functions that the two engines spell differently are named here once and known to both.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from patron.base.errors import NoSpace, PatronError
+from patron.base.settings import EngineSettings
+
+PORTABLE = {
+    "seconds_of": (("ts",), "cast(floor(epoch(ts)) as bigint)", "unix_timestamp({0})"),
+    "local_hour": (
+        ("ts", "zone"),
+        "cast(extract(hour from timezone(zone, ts)) as bigint)",
+        "cast(hour(from_utc_timestamp({0}, {1})) as bigint)",
+    ),
+    "local_day": (
+        ("ts", "zone"),
+        "cast(floor(epoch(timezone(zone, ts)) / 86400) as bigint)",
+        "cast(unix_date(to_date(from_utc_timestamp({0}, {1}))) as bigint)",
+    ),
+    "local_weekday": (
+        ("ts", "zone"),
+        "(cast(floor(epoch(timezone(zone, ts)) / 86400) as bigint) + 3) % 7",
+        "cast(weekday(from_utc_timestamp({0}, {1})) as bigint)",
+    ),
+    "day_text": (("ts",), "strftime(timezone('UTC', ts), '%Y-%m-%d')", "date_format({0}, 'yyyy-MM-dd')"),
+}
+"""Our own SQL functions: arguments, DuckDB's expression, Spark's expression. Weekdays count from Monday = 0."""
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as a SQL literal. Raises ValueError for a moment without a time zone."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone")
+    return f"timestamptz '{moment.astimezone(UTC).isoformat(sep=' ', timespec='microseconds')}'"
+
+
+class Engine(Protocol):
+    """What runs a query over Arrow tables and Parquet snapshots."""
+
+    def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
+        """Run one portable SELECT with these tables visible by name."""
+        ...
+
+
+class DuckEngine:
+    """The embedded engine: one DuckDB connection a query, memory bounded, spilling to a folder."""
+
+    def __init__(self, settings: EngineSettings | None = None, spill: Path | None = None) -> None:
+        settings = settings or EngineSettings()
+        self._config: dict[str, str | int] = {
+            "memory_limit": f"{settings.memory_gb}GB",
+            "threads": settings.threads,
+            "preserve_insertion_order": "false",
+        }
+        if spill is not None:
+            self._config["temp_directory"] = str(spill)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def connect(self, tables: Mapping[str, pa.Table] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a connection that knows Patron's functions and these tables. Raises NoSpace when spilling fills the disk."""
+        con = duckdb.connect(config=dict(self._config))
+        try:
+            con.execute("set TimeZone = 'UTC'")
+            for name, (args, body, _) in PORTABLE.items():
+                con.execute(f"create macro {name}({', '.join(args)}) as {body}")
+            for name, rows in (tables or {}).items():
+                con.register(name, rows)
+            yield con
+        except duckdb.OutOfMemoryException as error:
+            raise PatronError(
+                f"the query needs more memory than engine.memory_gb allows ({error})", todo="Raise it in patron.toml."
+            ) from error
+        except duckdb.IOException as error:
+            if "No space left" in str(error) or "ENOSPC" in str(error):
+                raise NoSpace("the disk is full", todo="Free some space and run the same command again.") from error
+            raise
+        finally:
+            con.close()
+
+    def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
+        """Run one portable SELECT with these tables visible by name."""
+        with self.connect(tables) as con:
+            return con.sql(sql).to_arrow_table()
+
+
+def to_spark(sql: str) -> str:
+    """Transpile a portable query to Spark's dialect, with Patron's own functions in Spark's words."""
+
+    def rewrite(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Anonymous) and node.name.lower() in PORTABLE:
+            template = PORTABLE[node.name.lower()][2]
+            args = [arg.sql(dialect="spark") for arg in node.expressions]
+            return sqlglot.parse_one(template.format(*args), read="spark")
+        return node
+
+    return sqlglot.parse_one(sql, read="duckdb").transform(rewrite).sql(dialect="spark")

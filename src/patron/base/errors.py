@@ -1,0 +1,79 @@
+"""Every refusal Patron makes, in one tree: what was wrong, where, and what to do.
+
+PatronError
+├── SettingsError        patron.toml, policy.toml or an environment variable cannot be used
+├── WorkspaceError       the workspace is missing, older than it can be, or damaged
+│   ├── WorkspaceBusy    another process is at work in this workspace
+│   └── NoSpace          the disk is full
+├── MasterKeyError       the master key is missing or does not fit this workspace
+├── InvalidTable         rows break what their table declares
+├── BadFile              a file cannot be read as its mapping says
+│   └── BadMapping       the mapping itself cannot be used
+├── BadEvent             one event breaks the catalogue (it becomes a dead letter)
+├── BadQuery             a query that `patron sql` does not run
+├── NotEnoughData        too little history for what was asked
+├── NotFound             no such customer, model, turn or question
+└── MissingExtra         an optional dependency is not installed
+"""
+
+
+class PatronError(Exception):
+    """A refusal that a person can act on: what, where, what to do."""
+
+    def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.todo = todo
+        super().__init__(" ".join(part for part in (f"{where}:" if where else "", what, todo) if part))
+
+
+class SettingsError(PatronError):
+    """patron.toml, policy.toml or an environment variable cannot be used."""
+
+
+class WorkspaceError(PatronError):
+    """The workspace is missing, older than it can be, or damaged."""
+
+
+class WorkspaceBusy(WorkspaceError):
+    """Another process is at work in this workspace."""
+
+
+class NoSpace(WorkspaceError):
+    """The disk is full; nothing was half-written."""
+
+
+class MasterKeyError(PatronError):
+    """The master key is missing or does not fit this workspace."""
+
+
+class InvalidTable(PatronError):
+    """Rows break what their table declares."""
+
+
+class BadFile(PatronError):
+    """A file cannot be read as its mapping says."""
+
+
+class BadMapping(BadFile):
+    """The mapping itself cannot be used."""
+
+
+class BadEvent(PatronError):
+    """One event breaks the catalogue; it becomes a dead letter."""
+
+
+class BadQuery(PatronError):
+    """A query that `patron sql` does not run."""
+
+
+class NotEnoughData(PatronError):
+    """Too little history for what was asked."""
+
+
+class NotFound(PatronError):
+    """No such customer, model, turn or question."""
+
+
+class MissingExtra(PatronError):
+    """An optional dependency is not installed."""

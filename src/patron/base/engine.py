@@ -72,7 +72,7 @@ class DuckEngine:
 
     @contextmanager
     def connect(self, tables: Mapping[str, pa.Table] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a connection that knows Patron's functions and these tables. Raises NoSpace when spilling fills the disk."""
+        """Open a connection that knows Patron's functions and these tables. Raises NoSpace on a full disk."""
         con = duckdb.connect(config=dict(self._config))
         try:
             con.execute("set TimeZone = 'UTC'")
@@ -101,7 +101,7 @@ class DuckEngine:
 def to_spark(sql: str) -> str:
     """Transpile a portable query to Spark's dialect, with Patron's own functions in Spark's words."""
 
-    def rewrite(node: exp.Expression) -> exp.Expression:
+    def rewrite(node: exp.Expr) -> exp.Expr:
         if isinstance(node, exp.Anonymous) and node.name.lower() in PORTABLE:
             template = PORTABLE[node.name.lower()][2]
             args = [arg.sql(dialect="spark") for arg in node.expressions]

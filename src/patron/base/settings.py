@@ -52,7 +52,11 @@ class Settings(BaseSettings):
     """All settings of one workspace."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PATRON_", env_nested_delimiter="__", frozen=True, extra="ignore", nested_model_default_partial_update=True
+        env_prefix="PATRON_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        nested_model_default_partial_update=True,
     )
 
     shop: ShopSettings = ShopSettings()
@@ -93,10 +97,14 @@ def read_toml(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"cannot be read ({error.strerror})", where=str(path), todo="Run `patron doctor`.") from error
+        raise SettingsError(
+            f"cannot be read ({error.strerror})", where=str(path), todo="Run `patron doctor`."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"is not valid TOML ({error})", where=str(path), todo="Mend the line, or copy the default from a new workspace."
+            f"is not valid TOML ({error})",
+            where=str(path),
+            todo="Mend the line, or copy the default from a new workspace.",
         ) from error
 
 

@@ -3,15 +3,11 @@
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from patron.base.engine import to_spark
 from patron.base.errors import MissingExtra
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
 
 
 class SparkEngine:
@@ -22,10 +18,12 @@ class SparkEngine:
             from pyspark.sql import SparkSession  # noqa: PLC0415 - an optional extra
         except ImportError as error:
             raise MissingExtra(
-                "pyspark is not installed", where="engine.spark", todo="pip install 'patron[spark]', or empty the setting."
+                "pyspark is not installed",
+                where="engine.spark",
+                todo="pip install 'patron[spark]', or empty the setting.",
             ) from error
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        self.session: SparkSession = (
+        self.session = (
             SparkSession.builder.master(master)
             .appName("patron")
             .config("spark.sql.session.timeZone", "UTC")

@@ -108,11 +108,11 @@ def violations(table: Table, rows: pa.Table) -> list[str]:
     con.register("given", rows)
     key = ", ".join(f'"{name}"' for name in table.key)
     groups = f"select count(*) as n from given group by {key} having count(*) > 1"
-    repeated = con.sql(f"select cast(coalesce(sum(n - 1), 0) as bigint) from ({groups})").fetchone()
+    repeated = con.execute(f"select cast(coalesce(sum(n - 1), 0) as bigint) from ({groups})").fetchone()
     if repeated and repeated[0]:
         found.append(f"{repeated[0]} rows repeat key {table.key}")
     for check in table.checks:
-        failed = con.sql(f"select count(*) from given where not ({check})").fetchone()
+        failed = con.execute(f"select count(*) from given where not ({check})").fetchone()
         if failed and failed[0]:
             found.append(f"{failed[0]} rows break ({check})")
     con.close()

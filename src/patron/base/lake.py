@@ -1,0 +1,248 @@
+"""The lake: Delta tables that are durable once written, read as snapshots, and opened by any engine.
+
+delta-rs does not fsync, so a write is: Parquet by pyarrow, fsync of file and folder, commit, fsync of the log.
+"""
+
+import errno
+import json
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import deltalake
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
+
+from patron.base.engine import DuckEngine
+from patron.base.errors import InvalidTable, NoSpace, WorkspaceError
+from patron.base.table import Table, conform, sql_type
+
+ROW_GROUP = 131_072
+PRIVATE = 0o700
+
+
+def sync(path: Path) -> None:
+    """Make a file or folder durable: return only when it is on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn a full disk into NoSpace, whichever library met it."""
+    try:
+        yield
+    except (OSError, DeltaError) as error:
+        if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
+            raise NoSpace(
+                "the disk is full; nothing was half-written",
+                where=str(where),
+                todo="Free some space and run the same command again.",
+            ) from error
+        raise
+
+
+@dataclass(frozen=True)
+class Once:
+    """Names a load so that it commits once: an application and its ever-growing sequence number."""
+
+    application: str
+    sequence: int
+
+
+class Lake:
+    """All Delta tables of one workspace. One writer at a time a table; any number of readers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, table: Table) -> Path:
+        """Folder of a table."""
+        return self.folder / table.name
+
+    def exists(self, table: Table) -> bool:
+        """Whether anything was ever written to the table."""
+        return DeltaTable.is_deltatable(str(self.path(table)))
+
+    def version(self, table: Table) -> int | None:
+        """Newest version, or None before the first write."""
+        return self._open(table).version() if self.exists(table) else None
+
+    def append(self, table: Table, rows: pa.Table, *, once: Once | None = None) -> int:
+        """Add rows durably and return the new version; with `once`, a repeated load changes nothing."""
+        return self._commit(table, rows, mode="append", once=once)
+
+    def replace(self, table: Table, rows: pa.Table, *, part: str | None = None) -> int:
+        """Put rows in the place of the whole table, or of one partition, in one commit; return the new version."""
+        return self._commit(table, rows, mode="overwrite", part=part)
+
+    def delete(self, table: Table, predicate: str) -> int:
+        """Delete rows in one batch; the predicate may name opaque ids, times and numbers only. Returns rows deleted."""
+        delta = self._open(table)
+        with disk_errors(self.path(table)):
+            metrics = delta.delete(predicate)
+            self._sync_log(table)
+        return int(metrics["num_deleted_rows"])
+
+    def compact(self, table: Table) -> None:
+        """Join small files, partition by partition; readers of older versions are not disturbed."""
+        delta = self._open(table)
+        with disk_errors(self.path(table)):
+            delta.optimize.compact()
+            for uri in delta.file_uris():
+                sync(Path(uri))
+            self._sync_log(table)
+
+    def vacuum(self, table: Table) -> list[str]:
+        """Remove files that the newest version no longer needs: time travel ends here."""
+        return self._open(table).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
+
+    def files(self, table: Table, version: int | None = None) -> list[str]:
+        """Parquet files of one snapshot. Raises WorkspaceError when that version is gone."""
+        if not self.exists(table):
+            return []
+        try:
+            delta = DeltaTable(str(self.path(table)), version=version)
+            return sorted(delta.file_uris())
+        except DeltaError as error:
+            raise WorkspaceError(
+                f"version {version} of {table.name} cannot be read ({error})",
+                where=str(self.path(table)),
+                todo="Run `patron doctor`.",
+            ) from error
+
+    def relation(self, table: Table, version: int | None = None) -> str:
+        """SQL of one snapshot, cast to the declared schema; no files or columns yet means no rows or NULLs."""
+        fields = self.fields(table, version)
+        columns = ", ".join(f'cast("{f.name}" as {sql_type(f.type)}) as "{f.name}"' for f in fields)
+        nothing = ", ".join(f'cast(null as {sql_type(f.type)}) as "{f.name}"' for f in fields)
+        empty = f"select {nothing} where false"
+        files = self.files(table, version)
+        if not files:
+            return empty
+        listed = ", ".join("'" + uri.replace("'", "''") + "'" for uri in files)
+        scan = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = true, hive_types_autocast = false)"
+        return f"select {columns} from (select * from {scan} union all by name {empty})"
+
+    def fields(self, table: Table, version: int | None = None) -> list[pa.Field]:
+        """Declared columns, then those that an open table has gained."""
+        extra: Sequence[pa.Field] = []
+        if table.is_open and self.exists(table):
+            delta = DeltaTable(str(self.path(table)), version=version)
+            extra = list(pa.schema(delta.schema().to_arrow()))
+        return list(table.schema(extra))
+
+    def read(self, table: Table, version: int | None = None) -> pa.Table:
+        """Read one snapshot whole."""
+        return DuckEngine().query(self.relation(table, version))
+
+    def _open(self, table: Table) -> DeltaTable:
+        path = self.path(table)
+        if not DeltaTable.is_deltatable(str(path)):
+            path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+            DeltaTable.create(
+                str(path),
+                schema=deltalake.Schema.from_arrow(table.schema()),
+                partition_by=[table.partition_by] if table.partition_by else None,
+                name=table.name,
+                description=table.row,
+            )
+            sync(path / "_delta_log")
+        return DeltaTable(str(path))
+
+    def _evolved(self, table: Table, rows: pa.Table) -> DeltaTable:
+        """Open the table with every column of the rows; a new column is NULL in older files."""
+        delta = self._open(table)
+        known = {f.name for f in delta.schema().fields}
+        new = [f for f in rows.schema if f.name not in known]
+        if new:
+            delta.alter.add_columns(list(deltalake.Schema.from_arrow(pa.schema(new)).fields))
+            delta = DeltaTable(str(self.path(table)))
+        return delta
+
+    def _commit(
+        self, table: Table, rows: pa.Table, *, mode: str, once: Once | None = None, part: str | None = None
+    ) -> int:
+        rows = conform(table, rows)
+        with disk_errors(self.path(table)):
+            delta = self._evolved(table, rows)
+            if once and _is_committed(delta, once):
+                return delta.version()
+            actions = self._write_files(table, rows)
+            # A failed commit leaves its files for vacuum: the commit may be durable although it was not acknowledged.
+            delta.create_write_transaction(
+                actions,
+                mode,
+                delta.schema(),
+                partition_by=[table.partition_by] if table.partition_by else None,
+                partition_filters=[(table.partition_by, "=", part)]
+                if part is not None and table.partition_by
+                else None,
+                commit_properties=_marks(once),
+            )
+            self._sync_log(table)
+        return DeltaTable(str(self.path(table))).version()
+
+    def _write_files(self, table: Table, rows: pa.Table) -> list[AddAction | RemoveAction]:
+        written: list[Path] = []
+        try:
+            return [self._write_part(table, value, part, written) for value, part in _parts(table, rows)]
+        except BaseException:
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise
+
+    def _write_part(self, table: Table, value: str | None, rows: pa.Table, written: list[Path]) -> AddAction:
+        folder = self.path(table)
+        if value is not None:
+            folder /= f"{table.partition_by}={value}"
+            folder.mkdir(exist_ok=True, mode=PRIVATE)
+        path = folder / f"part-{uuid.uuid4().hex}.parquet"
+        written.append(path)
+        pq.write_table(rows, path, compression="zstd", row_group_size=ROW_GROUP)
+        sync(path)
+        sync(folder)
+        values = {table.partition_by: value} if table.partition_by and value is not None else {}
+        stats = json.dumps({"numRecords": rows.num_rows})
+        modified = int(path.stat().st_mtime * 1000)
+        relative = str(path.relative_to(self.path(table)))
+        return AddAction(relative, path.stat().st_size, values, modified, data_change=True, stats=stats)
+
+    def _sync_log(self, table: Table) -> None:
+        log = self.path(table) / "_delta_log"
+        newest = max(log.glob("*.json"))
+        sync(newest)
+        sync(log)
+
+
+def _is_committed(delta: DeltaTable, once: Once) -> bool:
+    last = delta.transaction_version(once.application)
+    return last is not None and last >= once.sequence
+
+
+def _marks(once: Once | None) -> CommitProperties | None:
+    return CommitProperties(app_transactions=[Transaction(once.application, once.sequence)]) if once else None
+
+
+def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
+    """Split rows by their partition value; the value itself lives in the folder's name only."""
+    if not table.partition_by:
+        yield None, rows
+        return
+    by = rows[table.partition_by]
+    values = sorted(pc.unique(by).to_pylist(), key=str)
+    if None in values:
+        raise InvalidTable(f"{table.partition_by} is NULL", where=table.name, todo="Every row needs its partition.")
+    rest = rows.drop_columns([table.partition_by])
+    for value in values:
+        yield value, rest.filter(pc.equal(by, value))

@@ -1,0 +1,167 @@
+"""The operational store: rows that need transactions. SQLite in the workspace by default, PostgreSQL by URL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import alembic.command
+import alembic.config
+import alembic.migration
+import alembic.script
+import sqlalchemy as sa
+from alembic.util import CommandError
+from sqlalchemy import event
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from patron.base.errors import NoSpace, WorkspaceError
+
+METADATA = sa.MetaData()
+UTC_TIME = sa.DateTime(timezone=True)
+
+WORKSPACE = sa.Table(
+    "workspace",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True, comment="workspace_id, master_key_check ..."),
+    sa.Column("value", sa.Text, nullable=False),
+)
+TURNS = sa.Table(
+    "turns",
+    METADATA,
+    sa.Column("turn_id", sa.Text, primary_key=True),
+    sa.Column("as_of", UTC_TIME, nullable=False, comment="the moment of the turn"),
+    sa.Column("finished_at", UTC_TIME, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False, comment="how long the turn took"),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("policy_version", sa.Text, nullable=False),
+    sa.Column("table_versions", sa.JSON, nullable=False, comment="Delta version of each table: what readers read"),
+    sa.Column("summary", sa.JSON, nullable=False, comment="what each stage said it did"),
+)
+IMPORTS = sa.Table(
+    "imports",
+    METADATA,
+    sa.Column("import_id", sa.Text, primary_key=True),
+    sa.Column("mapping", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("files", sa.JSON, nullable=False),
+    sa.Column("started_at", UTC_TIME, nullable=False),
+    sa.Column("finished_at", UTC_TIME),
+    sa.Column("read_count", sa.Integer, nullable=False),
+    sa.Column("stored_count", sa.Integer, nullable=False),
+    sa.Column("duplicate_count", sa.Integer, nullable=False),
+    sa.Column("dead_count", sa.Integer, nullable=False),
+)
+DEAD_LETTERS = sa.Table(
+    "dead_letters",
+    METADATA,
+    sa.Column("dead_id", sa.Text, primary_key=True, comment="hash of source, file and row: a repeat changes nothing"),
+    sa.Column("import_id", sa.Text, nullable=False, index=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("row_number", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, comment="reason code"),
+    sa.Column("message", sa.Text, nullable=False, comment="what is wrong, without the personal value"),
+    sa.Column("payload", sa.LargeBinary, nullable=False, comment="the row, encrypted"),
+    sa.Column("created_at", UTC_TIME, nullable=False),
+)
+VAULT_TOKENS = sa.Table(
+    "vault_tokens",
+    METADATA,
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False, comment="user_id, anonymous_id ..."),
+    sa.Column("ciphertext", sa.LargeBinary, nullable=False, comment="the identifier under the token's key"),
+    sa.Column("wrapped_key", sa.LargeBinary, nullable=False, comment="the token's key under the master key"),
+    sa.Column("created_at", UTC_TIME, nullable=False),
+)
+VAULT_TEXTS = sa.Table(
+    "vault_texts",
+    METADATA,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("field", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, nullable=False, index=True, comment="whose key encrypts the text"),
+    sa.Column("ciphertext", sa.LargeBinary, nullable=False),
+)
+ASSIGNMENTS = sa.Table(
+    "assignments",
+    METADATA,
+    sa.Column("experiment", sa.Text, primary_key=True),
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("arm", sa.Text, nullable=False, comment="stored once: a merge of identities cannot flip it"),
+    sa.Column("assigned_at", UTC_TIME, nullable=False),
+)
+
+
+class Store:
+    """One connection pool to the operational store, upgraded to the newest schema when opened."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = sa.create_engine(url)
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _durable_sqlite)
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Open a transaction that commits at the end of the block. Raises NoSpace on a full disk."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            if "disk is full" in str(error):
+                raise NoSpace(
+                    "the disk is full; nothing was half-written", where="store", todo="Free some space and repeat."
+                ) from error
+            raise
+
+    def upgrade(self) -> None:
+        """Bring the schema to this version of Patron. Raises WorkspaceError when the store is newer than that."""
+        config = _alembic(self.url)
+        head = alembic.script.ScriptDirectory.from_config(config).get_current_head()
+        try:
+            with self.engine.connect() as connection:
+                current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
+            if current == head:
+                return
+            with self.engine.begin() as connection:
+                config.attributes["connection"] = connection
+                alembic.command.upgrade(config, "head")
+        except CommandError as error:
+            raise WorkspaceError(
+                f"the store was written by a newer Patron ({error})", where="store", todo="Upgrade the patron package."
+            ) from error
+        except DatabaseError as error:
+            raise WorkspaceError(
+                f"cannot be opened ({error.orig})",
+                where=self.engine.url.render_as_string(),
+                todo="Run `patron doctor`.",
+            ) from error
+
+    def close(self) -> None:
+        """Return every connection."""
+        self.engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    """URL of a SQLite file."""
+    return f"sqlite:///{path}"
+
+
+def _alembic(url: str) -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(resources.files("patron.base") / "migrations"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def _durable_sqlite(connection: object, _record: object) -> None:
+    cursor = connection.cursor()  # pyright: ignore[reportAttributeAccessIssue] - SQLAlchemy passes a DB-API connection
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",
+        "busy_timeout = 10000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

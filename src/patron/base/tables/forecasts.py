@@ -1,0 +1,109 @@
+"""What is known of a customer as of a moment, and what is predicted from it."""
+
+from patron.base.table import INT, NUMBER, TEXT, TEXTS, Table
+from patron.base.tables.columns import AS_OF, CUSTOMER, TURN, maybe, of
+
+MOMENTS = Table(
+    "moments",
+    "one row per customer and moment",
+    ("turn_id", "customer_id", "as_of"),
+    (TURN, CUSTOMER, AS_OF),
+    partition_by="turn_id",
+)
+FEATURES = Table(
+    "features",
+    "one row per customer and moment, one column per feature",
+    ("turn_id", "customer_id", "as_of"),
+    (TURN, CUSTOMER, AS_OF, of("feature_version", TEXT, "hash of all feature definitions")),
+    partition_by="turn_id",
+    is_open=True,
+)
+SEGMENTS = Table(
+    "segments",
+    "one row per customer and turn",
+    ("turn_id", "customer_id"),
+    (
+        TURN,
+        CUSTOMER,
+        AS_OF,
+        of("recency_score", INT, "1 (longest ago) to 5 (most recent)"),
+        of("frequency_score", INT, "1 to 5"),
+        of("monetary_score", INT, "1 to 5"),
+        of("persona_id", INT, "persona, or -1 without one"),
+        of("stage", TEXT, "stage of life: new, active, at_risk, lapsed, reactivated"),
+    ),
+    partition_by="turn_id",
+    checks=("stage in ('new', 'active', 'at_risk', 'lapsed', 'reactivated')",),
+)
+PERSONAS = Table(
+    "personas",
+    "one row per persona and turn",
+    ("turn_id", "persona_id"),
+    (
+        TURN,
+        of("persona_id", INT, "persona, 0 is the most valuable"),
+        of("name_code", TEXT, "codes of what stands out, joined by +; shown translated"),
+        of("customer_count", INT, "customers"),
+        of("paid_cents_365_days", NUMBER, "mean paid in the last 365 days", "cents"),
+        of("order_count_365_days", NUMBER, "mean orders in the last 365 days"),
+        of("days_since_last_order", NUMBER, "mean days since the last order", "days"),
+        of("silhouette", NUMBER, "silhouette of the chosen clustering, the criterion for their number", "-1 to 1"),
+    ),
+    partition_by="turn_id",
+)
+SCORES = Table(
+    "scores",
+    "one row per customer, question and turn",
+    ("turn_id", "customer_id", "question"),
+    (
+        TURN,
+        CUSTOMER,
+        AS_OF,
+        of("question", TEXT, "what is predicted"),
+        of("model_version", TEXT, "folder of the champion under models/"),
+        of("value", NUMBER, "the forecast, in the question's unit"),
+        maybe("low", NUMBER, "lower end of the 80 % interval"),
+        maybe("high", NUMBER, "upper end of the 80 % interval"),
+        maybe("reasons", TEXTS, "features that moved the score most, signed: +name or -name"),
+    ),
+    partition_by="turn_id",
+)
+BACKTESTS = Table(
+    "backtests",
+    "one row per question, origin, learner and metric",
+    ("turn_id", "question", "origin", "learner", "metric"),
+    (
+        TURN,
+        of("question", TEXT, "what is predicted"),
+        of("origin", TEXT, "date of the cut, or 'all' for the origins taken together"),
+        of("learner", TEXT, "learner"),
+        of("champion", TEXT, "the learner that is used"),
+        of("metric", TEXT, "metric"),
+        maybe("value", NUMBER, "the learner's value"),
+        maybe("low", NUMBER, "lower end of the 95 % bootstrap interval"),
+        maybe("high", NUMBER, "upper end of the 95 % bootstrap interval"),
+        of("baseline", TEXT, "the best naive rule"),
+        maybe("baseline_value", NUMBER, "its value"),
+        maybe("gain", NUMBER, "paired difference to the baseline; above zero is better"),
+        maybe("gain_low", NUMBER, "lower end of its 95 % interval"),
+        maybe("gain_high", NUMBER, "upper end of its 95 % interval"),
+        of("customer_count", INT, "customers judged"),
+    ),
+    partition_by="turn_id",
+)
+AFFINITIES = Table(
+    "affinities",
+    "one row per customer and candidate product",
+    ("turn_id", "customer_id", "rank"),
+    (
+        TURN,
+        CUSTOMER,
+        AS_OF,
+        of("rank", INT, "1 is the best"),
+        of("product_id", TEXT, "product"),
+        of("score", NUMBER, "affinity; only its order means something"),
+        of("reason", TEXT, "bought_before, popular_now ..."),
+        of("model_version", TEXT, "folder of the champion under models/"),
+    ),
+    partition_by="turn_id",
+)

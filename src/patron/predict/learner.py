@@ -1,0 +1,99 @@
+"""What a learner is: frozen settings that `fit` a table, and a fitted thing that predicts, explains and is saved."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Numbers = npt.NDArray[np.float64]
+
+KEYS = ("customer_id", "as_of")
+LABEL = "label"
+FORECAST = "forecast"
+REASON_COUNT = 3
+
+
+class Fitted(Protocol):
+    """A fitted learner. One = many: a row's forecast depends on that row alone.
+
+    For questions about a number, `predict` gives one row per given row, in the given order, with `forecast` (finite,
+    in the question's unit). For `recommend` it gives several rows per customer: rank, product_id, score, reason.
+    """
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast for each row of `table`."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write into an existing, empty folder, in native formats only (LightGBM text, npz, JSON; never pickle)."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote; predictions are the same to the last bit."""
+        ...
+
+
+class Learner(Protocol):
+    """A frozen dataclass of settings, all with defaults; the learner is its configuration."""
+
+    name: ClassVar[str]
+    """Shown in backtests and cards; unique within the question."""
+    is_baseline: ClassVar[bool]
+    """A naive rule: judged, compared with, champion only when no learner beats it."""
+    complexity: ClassVar[int]
+    """0 the simplest; when the backtest cannot run, the simplest learner that is not a baseline is used."""
+    exemptions: ClassVar[Mapping[str, str]]
+    """Conformance checks this learner is excused from, each with its reason."""
+    fitted: ClassVar[type]
+    """The class whose `load` reads what this learner's fitted form saved."""
+
+    def fit(self, table: pa.Table) -> Fitted:
+        """Learn from labelled rows: customer_id, as_of, features and `label`. Raises NotEnoughData.
+
+        Several moments of one customer may be in the table; every label was known by the origin it is fitted for.
+        """
+        ...
+
+
+class Explains(Protocol):
+    """A fitted learner that can say what moved each forecast."""
+
+    def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
+        """Feature names, and one row of signed contributions per given row (log-odds, or the question's unit)."""
+        ...
+
+
+def reasons(names: tuple[str, ...], contributions: Numbers, count: int = REASON_COUNT) -> list[list[str]]:
+    """Name the features that moved each forecast most, signed: `-days_since_last_order` lowered it."""
+    top = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :count]
+    chosen = np.take_along_axis(contributions, top, axis=1)
+    return [
+        [f"{'+' if size > 0 else '-'}{names[at]}" for at, size in zip(where, sizes, strict=True) if size != 0]
+        for where, sizes in zip(top.tolist(), chosen.tolist(), strict=True)
+    ]
+
+
+def forecasts(values: Numbers) -> pa.Table:
+    """Wrap forecasts, one per given row, as the table that `predict` returns."""
+    return pa.table({FORECAST: pa.array(np.asarray(values, dtype=np.float64))})
+
+
+def column(table: pa.Table, name: str, *, missing: float = 0.0) -> Numbers:
+    """A numeric column as float64; NULL becomes `missing`."""
+    values = table[name].cast(pa.float64()).combine_chunks().fill_null(missing)
+    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write settings or parameters as JSON; floats keep every bit."""
+    path.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote."""
+    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -26,6 +26,8 @@ from patron.base.table import Table, conform, sql_type
 
 ROW_GROUP = 131_072
 PRIVATE = 0o700
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the operating system says when there is no room."""
 
 
 def sync(path: Path) -> None:
@@ -43,7 +45,7 @@ def disk_errors(where: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, DeltaError) as error:
-        if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
+        if getattr(error, "errno", None) in FULL or "No space left" in str(error):
             raise NoSpace(
                 "the disk is full; nothing was half-written",
                 where=str(where),

@@ -41,6 +41,8 @@ class Column:
     unit: str = ""
     nullable: bool = False
     personal: Personal = "none"
+    choices: tuple[str, ...] = ()
+    """The codes that a column of codes may hold."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Table:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", frozenset(column.name for column in self.columns))
+
+    def conditions(self) -> tuple[str, ...]:
+        """All SQL conditions on a row: the declared checks and the choices of columns of codes."""
+        coded = (column for column in self.columns if column.choices)
+        return self.checks + tuple(f"{column.name} in {column.choices}" for column in coded)
 
     def schema(self, extra: Iterable[pa.Field] = ()) -> pa.Schema:
         """Arrow schema: the declared columns, then any extra ones of an open table."""
@@ -111,7 +118,7 @@ def violations(table: Table, rows: pa.Table) -> list[str]:
     repeated = con.execute(f"select cast(coalesce(sum(n - 1), 0) as bigint) from ({groups})").fetchone()
     if repeated and repeated[0]:
         found.append(f"{repeated[0]} rows repeat key {table.key}")
-    for check in table.checks:
+    for check in table.conditions():
         failed = con.execute(f"select count(*) from given where not ({check})").fetchone()
         if failed and failed[0]:
             found.append(f"{failed[0]} rows break ({check})")
@@ -126,3 +133,12 @@ def validated(table: Table, rows: pa.Table) -> pa.Table:
     if found:
         raise InvalidTable("; ".join(found), where=table.name, todo="Mend the query that wrote them.")
     return rows
+
+
+def ddl(table: Table) -> str:
+    """Write the table's CREATE TABLE statement, with its meaning as comments."""
+    lines = [
+        f'  "{c.name}" {sql_type(c.type)}{"" if c.nullable else " not null"}, -- {c.meaning}' for c in table.columns
+    ]
+    key = ", ".join(f'"{name}"' for name in table.key)
+    return "\n".join([f"-- {table.row}", f'create table "{table.name}" (', *lines, f"  primary key ({key})", ")"])

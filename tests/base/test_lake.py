@@ -1,0 +1,151 @@
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from patron.base.engine import DuckEngine
+from patron.base.errors import InvalidTable, NoSpace, WorkspaceError
+from patron.base.lake import Lake, Once
+from patron.base.sample import sample
+from patron.base.table import TIME
+from patron.base.tables import EVENTS, FEATURES, MOMENTS, PRODUCTS, TABLES
+
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return Lake(tmp_path / "lake")
+
+
+def moments(turn: str, *customers: str) -> pa.Table:
+    return pa.table(
+        {
+            "turn_id": [turn] * len(customers),
+            "customer_id": list(customers),
+            "as_of": pa.array([NOW] * len(customers), TIME),
+        }
+    )
+
+
+def features(turn: str, **columns) -> pa.Table:
+    rows = moments(turn, "x", "y").append_column("feature_version", pa.array(["1", "1"]))
+    for name, values in columns.items():
+        rows = rows.append_column(name, pa.array(values))
+    return rows
+
+
+def customers(lake: Lake, version: int | None = None) -> list[tuple[str, str]]:
+    rows = lake.read(MOMENTS, version).to_pylist()
+    return sorted((row["turn_id"], row["customer_id"]) for row in rows)
+
+
+@pytest.mark.parametrize("table", [t for t in TABLES if t.name != "segments"], ids=lambda table: table.name)
+def test_every_table_reads_back_what_was_written(lake, table):
+    rows = sample(table, 7, np.random.default_rng(2))
+    assert lake.read(table).num_rows == 0
+    lake.append(table, rows)
+    back = lake.read(table)
+    order = [(name, "ascending") for name in table.key]
+    assert back.schema == table.schema()
+    assert back.sort_by(order).to_pylist() == rows.sort_by(order).to_pylist()
+
+
+def test_a_load_named_once_commits_once(lake):
+    for _ in range(3):
+        lake.append(MOMENTS, moments("a", "x"), once=Once("inbox", 0))
+    lake.append(MOMENTS, moments("a", "y"), once=Once("inbox", 1))
+    assert customers(lake) == [("a", "x"), ("a", "y")]
+
+
+def test_replacing_one_turn_leaves_the_others_alone(lake):
+    lake.append(MOMENTS, pa.concat_tables([moments("a", "x", "y"), moments("b", "z")]))
+    lake.replace(MOMENTS, moments("a", "w"), part="a")
+    assert customers(lake) == [("a", "w"), ("b", "z")]
+    lake.replace(MOMENTS, moments("a"), part="a")
+    assert customers(lake) == [("b", "z")]
+
+
+def test_an_older_version_stays_readable_until_vacuum(lake):
+    before = lake.append(MOMENTS, moments("a", "x"))
+    lake.replace(MOMENTS, moments("a", "y"), part="a")
+    assert customers(lake, before) == [("a", "x")]
+    lake.vacuum(MOMENTS)
+    assert customers(lake) == [("a", "y")]
+
+
+def test_an_open_table_gains_columns_that_are_null_in_older_rows(lake):
+    lake.append(FEATURES, features("a", first=[1.0, 2.0]))
+    lake.append(FEATURES, features("b", second=["u", None]))
+    rows = {(row["turn_id"], row["customer_id"]): row for row in lake.read(FEATURES).to_pylist()}
+    assert rows["a", "x"]["second"] is None
+    assert rows["b", "x"] == {**rows["b", "x"], "first": None, "second": "u"}
+
+
+def test_compaction_and_deletion_keep_the_other_rows(lake):
+    for name in ("x", "y", "z"):
+        lake.append(MOMENTS, moments("a", name))
+    lake.compact(MOMENTS)
+    assert len(lake.files(MOMENTS)) == 1
+    assert lake.delete(MOMENTS, "customer_id = 'y'") == 1
+    assert customers(lake) == [("a", "x"), ("a", "z")]
+
+
+def test_events_lie_in_folders_by_month(lake):
+    rows = sample(EVENTS, 4, np.random.default_rng(3))
+    rows = rows.set_column(rows.schema.get_field_index("month"), "month", pa.array(["2024-01", "2024-02"] * 2))
+    lake.append(EVENTS, rows)
+    assert sorted(p.name for p in lake.path(EVENTS).glob("month=*")) == ["month=2024-01", "month=2024-02"]
+    assert sorted(lake.read(EVENTS)["month"].to_pylist()) == ["2024-01", "2024-01", "2024-02", "2024-02"]
+
+
+def test_a_row_without_its_partition_is_refused(lake):
+    rows = moments("a", "x").set_column(0, "turn_id", pa.nulls(1, pa.string()))
+    with pytest.raises(InvalidTable, match="turn_id is NULL"):
+        lake.append(MOMENTS, rows)
+    assert lake.read(MOMENTS).num_rows == 0
+
+
+def test_a_version_that_never_was_says_so(lake):
+    lake.append(MOMENTS, moments("a", "x"))
+    with pytest.raises(WorkspaceError, match="version 9 of moments"):
+        lake.files(MOMENTS, 9)
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path):
+    """A process whose files may not grow past 100 kB meets the same error as one on a full disk."""
+    script = f"""
+import errno, numpy as np, resource, signal, pyarrow as pa
+from pathlib import Path
+import patron.base.lake as lake_module
+from patron.base.errors import NoSpace
+from patron.base.table import TIME
+from patron.base.tables import PRODUCTS
+lake = lake_module.Lake(Path({str(tmp_path / "lake")!r}))
+times = lambda n: pa.array([0] * n, pa.int64()).cast(TIME)
+rows = lambda n: pa.table({{"product_id": [str(i) * 40 for i in range(n)], "known_at": times(n)}})
+lake.append(PRODUCTS, rows(10))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+lake_module.FULL = lake_module.FULL | {{errno.EFBIG}}
+try:
+    lake.append(PRODUCTS, rows(300_000))
+except NoSpace as refused:
+    print(refused)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+print(lake.read(PRODUCTS).num_rows, len(list(lake.path(PRODUCTS).glob("*.parquet"))))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env={**os.environ}
+    )
+    assert done.stdout.splitlines()[-1] == "10 1", done.stderr
+    assert "disk is full" in done.stdout
+    assert issubclass(NoSpace, WorkspaceError)
+
+
+def test_the_relation_of_an_empty_table_has_the_declared_columns(lake):
+    assert DuckEngine().query(lake.relation(PRODUCTS)).schema == PRODUCTS.schema()

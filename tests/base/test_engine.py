@@ -13,8 +13,9 @@ TIMES = pa.table(
 
 
 def test_the_portable_functions_count_local_time():
-    sql = """select seconds_of(ts) as s, local_hour(ts, 'America/New_York') as h, 
-        local_weekday(ts, 'America/New_York') as w, local_day(ts, 'America/New_York') as d, day_text(ts) as t from times"""
+    sql = """select seconds_of(ts) as s, local_hour(ts, 'America/New_York') as h,
+        local_weekday(ts, 'America/New_York') as w, local_day(ts, 'America/New_York') as d,
+        day_text(ts) as t from times"""
     first, second = DuckEngine().query(sql, {"times": TIMES}).to_pylist()
     assert first == {"s": 1498879800, "h": 23, "w": 4, "d": 17347, "t": "2017-07-01"}
     assert second == {"s": -1, "h": 18, "w": 2, "d": -1, "t": "1969-12-31"}

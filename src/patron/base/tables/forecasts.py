@@ -1,6 +1,6 @@
 """What is known of a customer as of a moment, and what is predicted from it."""
 
-from patron.base.table import INT, NUMBER, TEXT, TEXTS, Table
+from patron.base.table import INT, NUMBER, TEXT, TEXTS, Column, Table
 from patron.base.tables.columns import AS_OF, CUSTOMER, TURN, maybe, of
 
 MOMENTS = Table(
@@ -30,10 +30,9 @@ SEGMENTS = Table(
         of("frequency_score", INT, "1 to 5"),
         of("monetary_score", INT, "1 to 5"),
         of("persona_id", INT, "persona, or -1 without one"),
-        of("stage", TEXT, "stage of life: new, active, at_risk, lapsed, reactivated"),
+        Column("stage", TEXT, "stage of life", choices=("new", "active", "at_risk", "lapsed", "reactivated")),
     ),
     partition_by="turn_id",
-    checks=("stage in ('new', 'active', 'at_risk', 'lapsed', 'reactivated')",),
 )
 PERSONAS = Table(
     "personas",

@@ -58,6 +58,7 @@ IDENTITIES = Table(
         CUSTOMER,
         of("is_user", FLAG, "whether the token is a user id (otherwise a device or visitor)"),
         of("known_at", TIME, "when we could know that the token belongs to this customer"),
+        maybe("shared_from", TIME, "when a second user was seen with the device; what is known later is nobody's"),
     ),
 )
 TRAITS = Table(
@@ -98,7 +99,8 @@ ORDER_LINES = Table(
         of("order_id", TEXT, "order number, or the event when the source has none"),
         maybe("product_id", TEXT, "product"),
         maybe("category", TEXT, "category, as told on the line or known of the product"),
-        maybe("brand", TEXT, "brand"),
+        maybe("brand", TEXT, "brand, from the same source as the category"),
+        maybe("category_known_at", TIME, "when category and brand could be known"),
         of("ordered_at", TIME, "when the order was placed; for a refund, its order's time where that is known"),
         OCCURRED,
         KNOWN,
@@ -110,6 +112,7 @@ ORDER_LINES = Table(
         of("has_price", FLAG, "whether the source told a price (otherwise all amounts are 0)"),
         of("is_refund", FLAG, "whether the line gives money back"),
         maybe("channel", TEXT, "web, app, store ..."),
+        maybe("device", TEXT, "desktop, mobile, tablet"),
     ),
     checks=("is_refund or paid_cents >= 0", "not is_refund or paid_cents <= 0"),
 )

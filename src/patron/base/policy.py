@@ -92,14 +92,16 @@ class Measurement(_Section):
 class Offer(_Section):
     """Something a customer may be offered."""
 
-    id: str = Field(pattern="^[a-z0-9][a-z0-9_]{0,39}$")
-    """Name in decisions and files: small letters, digits and _."""
+    id: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9_]{0,39}$")
+    """Name in decisions and files, and the coupon code: letters, digits and _."""
     name: str = ""
     """What people call it."""
     discount_share: float = Field(ge=0, lt=1)
     """Taken off what the customer pays while the offer is valid, 0 to 1."""
     contact_cost_cents: int = Field(default=0, ge=0)
     """Cost of sending it, cents."""
+    cost_per_order_cents: int = Field(default=0, ge=0)
+    """Cost of each order that uses it besides the discount, such as free shipping, cents."""
     valid_days: int = Field(default=30, ge=1, le=365)
     """Days it can be used."""
     assumed_purchase_uplift: float = Field(ge=0, le=1)

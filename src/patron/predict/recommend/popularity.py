@@ -1,0 +1,104 @@
+"""What sells now, the same list for everybody: the naive rule every recommender is compared with."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+
+from patron.base.errors import NotEnoughData
+from patron.predict.learner import Numbers, read_json, write_json
+from patron.predict.recommend.ranking import Coded, Codes, coded, ranked
+
+OLDER_WEIGHT = 1e-6
+"""What a line before the recent window counts: enough to order what did not sell lately, never to overtake what did."""
+
+MODEL_FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Products by how many lines sold lately, most popular first; `popularity` is 0 to 1."""
+
+    products: tuple[str, ...]
+    popularity: Numbers
+
+    @classmethod
+    def of(cls, table: pa.Table, recent_days: float) -> Self:
+        """Count the lines of each product. Raises NotEnoughData without any."""
+        known = coded(table)
+        if not len(known.product):
+            raise NotEnoughData(
+                "no purchase names a product", where="recommend", todo="Import order lines with product ids."
+            )
+        weight = np.where(known.days_before <= recent_days, 1.0, OLDER_WEIGHT)
+        total = np.bincount(known.product, weights=weight, minlength=len(known.products))
+        order = np.argsort(-total, kind="stable")
+        return cls(tuple(known.products.take(pa.array(order)).to_pylist()), total[order] / total.max())
+
+    def codes(self, known: Coded) -> Codes:
+        """Number of each product of the shelf, best first."""
+        at = pa.compute.index_in(pa.array(self.products, pa.string()), known.products)
+        return np.asarray(at.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+    def save(self, path: Path, settings: Mapping[str, float]) -> None:
+        """Write as JSON; products only, nothing about any customer."""
+        write_json(
+            path, {"products": self.products, "popularity": self.popularity.tolist(), "settings": dict(settings)}
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> tuple[Self, dict[str, float]]:
+        """Read what `save` wrote: the shelf and the learner's settings."""
+        content = read_json(path)
+        return cls(tuple(content["products"]), np.array(content["popularity"])), content["settings"]
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """The products sold most in the last days, for everybody."""
+
+    recent_days: float = 28.0
+    """Length of the window that counts, days."""
+    count: int = 30
+    """Products per customer."""
+
+    name: ClassVar[str] = "popularity"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = {}
+
+    def fit(self, table: pa.Table) -> "FittedPopularity":
+        """Learn from purchases: customer_id, product_id, days_before the origin. Raises NotEnoughData."""
+        return FittedPopularity(self, Shelf.of(table, self.recent_days))
+
+
+@dataclass(frozen=True)
+class FittedPopularity:
+    """The list for everybody."""
+
+    learner: Popularity
+    shelf: Shelf
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Rank products for each customer of `table` (customer_id, product_id, days_before)."""
+        top = self.learner.count
+        known = coded(table, also=pa.array(self.shelf.products[:top], pa.string()))
+        nothing = (np.array([], np.int64), np.array([], np.int64), np.array([]))
+        shelf = Shelf(self.shelf.products[:top], self.shelf.popularity[:top])
+        return ranked(known, nothing, shelf.codes(known), shelf.popularity, top)
+
+    def save(self, folder: Path) -> None:
+        """Write into an existing folder."""
+        self.shelf.save(folder / MODEL_FILE, asdict(self.learner))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        shelf, settings = Shelf.load(folder / MODEL_FILE)
+        return cls(Popularity(recent_days=settings["recent_days"], count=int(settings["count"])), shelf)
+
+
+Popularity.fitted = FittedPopularity  # pyright: ignore[reportAttributeAccessIssue] - each names the other

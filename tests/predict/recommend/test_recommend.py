@@ -1,0 +1,106 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from patron.base.errors import NotEnoughData
+from patron.base.table import violations
+from patron.base.tables import BACKTESTS
+from patron.predict.recommend import LEARNERS, PersonalFrequencyBlend, Popularity
+from patron.predict.recommend.judge import Cut, backtest
+
+
+def purchases(rows):
+    customer, product, days = zip(*rows, strict=True)
+    return pa.table(
+        {
+            "customer_id": pa.array(customer, pa.string()),
+            "product_id": pa.array(product, pa.string()),
+            "days_before": pa.array(days, pa.float64()),
+        }
+    )
+
+
+def drawn(people, products, lines, seed=3):
+    """Customers with a few favourites each, and one product that everybody buys."""
+    rng = np.random.default_rng(seed)
+    person = rng.integers(0, people, lines)
+    favourite = (person * 7 + rng.integers(0, 3, lines)) % products
+    product = np.where(rng.random(lines) < 0.2, 0, favourite)
+    return purchases(
+        (f"c{p:04}", f"p{q:03}", d) for p, q, d in zip(person, product, rng.uniform(0, 200, lines), strict=True)
+    )
+
+
+def lists_of(table, customer):
+    return [row["product_id"] for row in table.to_pylist() if row["customer_id"] == customer]
+
+
+def test_popularity_counts_recent_lines_and_orders_the_rest_behind_them():
+    history = purchases([("a", "old", 90)] * 5 + [("b", "new", 3)] * 2 + [("c", "fresh", 1)])
+    lists = Popularity().fit(history).predict(purchases([("d", None, None)]))
+    assert lists_of(lists, "d") == ["new", "fresh", "old"]
+    assert set(lists["reason"].to_pylist()) == {"popular_now"}
+
+
+def test_own_purchases_fade_with_their_half_life():
+    fading = PersonalFrequencyBlend(half_life_days=10, popularity_weight=0.0)
+    history = purchases([("a", "x", 20), ("a", "x", 20), ("a", "y", 1), ("b", "z", 1)])
+    lists = fading.fit(history).predict(history)
+    rows = [row for row in lists.to_pylist() if row["customer_id"] == "a"]
+    assert [row["product_id"] for row in rows] == ["y", "x", "z"]
+    assert [row["reason"] for row in rows] == ["bought_before", "bought_before", "popular_now"]
+    assert rows[1]["score"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
+class TestEveryRecommender:
+    def test_lists_no_product_twice_and_ranks_from_one(self, learner):
+        history = drawn(50, 80, 2_000)
+        lists = learner.fit(history).predict(history).to_pandas()
+        assert not lists.duplicated(["customer_id", "product_id"]).any()
+        for _, one in lists.groupby("customer_id"):
+            assert one["rank"].tolist() == list(range(1, len(one) + 1))
+            assert len(one) <= learner.count
+            assert one["score"].is_monotonic_decreasing
+
+    def test_ranks_one_customer_as_it_ranks_many(self, learner):
+        history = drawn(50, 80, 2_000)
+        fitted = learner.fit(history)
+        alone = fitted.predict(history.filter(pa.compute.equal(history["customer_id"], "c0007")))
+        assert lists_of(alone, "c0007") == lists_of(fitted.predict(history), "c0007")
+
+    def test_is_the_same_after_saving_and_in_any_row_order(self, learner, tmp_path):
+        history = drawn(50, 80, 2_000)
+        fitted = learner.fit(history)
+        fitted.save(tmp_path)
+        shuffled = history.take(np.random.default_rng(1).permutation(history.num_rows))
+        again = type(fitted).load(tmp_path).predict(shuffled).sort_by("customer_id")
+        first = fitted.predict(history).sort_by("customer_id")
+        assert again["product_id"].to_pylist() == first["product_id"].to_pylist()
+        assert type(fitted).load(tmp_path).learner == learner
+
+    def test_refuses_a_shop_without_products(self, learner):
+        with pytest.raises(NotEnoughData, match="names a product"):
+            learner.fit(purchases([("a", None, 3.0)]))
+
+
+def test_the_backtest_writes_declared_rows_and_prefers_what_customers_buy_again():
+    history, later = drawn(200, 80, 6_000), drawn(200, 80, 1_500, seed=4)
+    rows = backtest(LEARNERS, [Cut("2017-12-05", history, later)], turn_id="t", rng=np.random.default_rng(1))
+    assert violations(BACKTESTS, rows) == []
+    best = next(r for r in rows.to_pylist() if r["learner"] == "personal_frequency_blend" and r["origin"] == "all")
+    assert best["champion"] == "personal_frequency_blend"
+    assert best["baseline"] == "popularity"
+    assert best["gain_low"] > 0
+    assert best["low"] < best["value"] < best["high"]
+
+
+def test_ndcg_is_one_when_the_first_products_are_the_bought_ones():
+    history = purchases([("a", "x", 1), ("a", "x", 2), ("a", "y", 3)] + [("b", "z", 1)] * 3)
+    later = purchases([("a", "x", 0), ("a", "y", 0)])
+    rows = backtest(
+        [Popularity(), PersonalFrequencyBlend()], [Cut("o", history, later)], turn_id="t", rng=np.random.default_rng(1)
+    )
+    found = {row["learner"]: row["value"] for row in rows.to_pylist() if row["metric"] == "ndcg_at_10"}
+    assert found["personal_frequency_blend"] == 1.0
+    assert found["popularity"] < 1.0

@@ -13,6 +13,7 @@ PatronError
 ├── BadQuery             a query that `patron sql` does not run
 ├── NotEnoughData        too little history for what was asked
 ├── NotFound             no such customer, model, turn or question
+│   └── NoTurnYet        no turn has finished, so there is nothing to read yet
 └── MissingExtra         an optional dependency is not installed
 """
 
@@ -73,6 +74,10 @@ class NotEnoughData(PatronError):
 
 class NotFound(PatronError):
     """No such customer, model, turn or question."""
+
+
+class NoTurnYet(NotFound):
+    """No turn of the loop has finished, so there is nothing to read yet."""
 
 
 class MissingExtra(PatronError):

@@ -1,0 +1,5 @@
+"""A shop whose truth we know: it makes events as a shop would tell them, and, apart, what really was behind them."""
+
+READS: tuple[str, ...] = ()
+WRITES: tuple[str, ...] = ()
+"""It returns events; actions hand them to collect."""

@@ -1,0 +1,123 @@
+"""What a simulated shop is like: every number with its unit. The default shop was fixed before any policy met it."""
+
+from dataclasses import dataclass
+from datetime import date
+
+CLASSES = ("persuadable", "indifferent", "would_buy_anyway", "put_off")
+"""How customers answer offers: buy because of them, take no notice, only save money, or turn away."""
+PERSUADABLE, INDIFFERENT, WOULD_BUY_ANYWAY, PUT_OFF = range(len(CLASSES))
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One offer the shop may make."""
+
+    offer_id: str
+    """Id, also the coupon code of orders that use it."""
+    discount_share: float = 0.0
+    """Share of the goods' price taken off, 0 to 1."""
+    is_free_shipping: bool = False
+    """Whether the shop pays the shipping."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """How one class of customers answers an offer of 20 % (the answers of the customers in it vary around this)."""
+
+    lift_share: float
+    """Change of the order rate while the offer is valid, as a share of the rate."""
+    nudge_orders: float
+    """Extra orders an offer prompts even from a customer whose own rate is near 0, expected number."""
+    redeemed_share: float
+    """Share of orders placed while the offer is valid that use it, 0 to 1."""
+    dropout_hazard: float = 0.0
+    """Hazard of leaving for good that one exposure adds, whatever the discount."""
+    opened_share: float = 0.38
+    """Share of messages opened, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class ShopSettings:
+    """A simulated shop."""
+
+    start: date = date(2024, 1, 1)
+    """First day, UTC."""
+    customers: int = 2_000
+    """Customers who sign up in the opening weeks, count."""
+    opening_days: int = 60
+    """Length of the opening, days."""
+    arrivals_per_month_share: float = 0.04
+    """New customers per 30 days after the opening, as a share of `customers`."""
+    visitor_every: int = 6
+    """Every n-th person never signs up and stays anonymous, count."""
+
+    orders_per_day: float = 0.022
+    """Mean order rate of a living customer, orders a day."""
+    orders_shape: float = 1.1
+    """Shape of the gamma distribution of order rates; smaller is more unequal."""
+    lifetime_days: float = 420.0
+    """Inverse of the mean drop-out hazard, days."""
+    dropout_shape: float = 1.6
+    """Shape of the gamma distribution of drop-out hazards."""
+    rate_and_dropout_correlation: float = -0.25
+    """Correlation of order rate and drop-out hazard (normal copula): good customers stay longer."""
+    slowing_share: float = 0.45
+    """Share of customers whose interest wanes, 0 to 1."""
+    slowing_days: float = 220.0
+    """Mean time in which a waning interest falls to 37 %, days."""
+    visits_per_day: float = 0.085
+    """Mean rate of visits without a purchase, visits a day."""
+    signup_without_order_share: float = 0.1
+    """Share of customers who sign up without ordering that day, 0 to 1."""
+
+    departments: int = 5
+    """Departments, count (at most 5)."""
+    products_per_category: int = 24
+    """Products in each of the five categories of a department, count."""
+    lines_per_order: float = 1.3
+    """Mean number of further lines of an order (cut at 5), count."""
+
+    margin_share: float = 0.45
+    """Gross margin before discounts, as a share of the goods' price."""
+    shipping_cents: int = 495
+    """Shipping charged below the free-shipping threshold, cents (it costs the shop as much)."""
+    free_shipping_from_cents: int = 6_000
+    """Goods' price from which shipping is free for everybody, cents."""
+    newsletter_discount_share: float = 0.05
+    """Discount of the code in the monthly newsletter, which price-sensitive customers use more, 0 to 1."""
+    sale_discount_share: float = 0.15
+    """Discount on everything during the three yearly sales, 0 to 1."""
+    refunded_share: float = 0.07
+    """Mean share of orders of which something is sent back, 0 to 1."""
+    reviewed_share: float = 0.07
+    """Mean share of order lines that are reviewed, 0 to 1."""
+    referred_share: float = 0.14
+    """Share of newcomers who come by referral, where a living referrer is found, 0 to 1."""
+
+    offers: tuple[Offer, ...] = (
+        Offer("SAVE10", 0.10),
+        Offer("SAVE20", 0.20),
+        Offer("FREESHIP", is_free_shipping=True),
+    )
+    """The offers that may be made."""
+    offer_days: int = 30
+    """How long an offer is valid from exposure, days."""
+    free_shipping_worth_share: float = 0.06
+    """Discount that a customer finds as attractive as free shipping, 0 to 1."""
+    fatigue_share: float = 0.25
+    """How much weaker each offer of the last 90 days makes the next one, 0 to 1."""
+    responses: tuple[Response, Response, Response, Response] = (
+        Response(lift_share=0.5, nudge_orders=0.40, redeemed_share=1.0, opened_share=0.48),
+        Response(lift_share=0.03, nudge_orders=0.0, redeemed_share=0.35, opened_share=0.33),
+        Response(lift_share=0.02, nudge_orders=0.0, redeemed_share=1.0, opened_share=0.42),
+        Response(lift_share=-0.3, nudge_orders=0.0, redeemed_share=0.25, dropout_hazard=0.06, opened_share=0.2),
+    )
+    """Answers of the classes, in the order of CLASSES."""
+    recommendation_days: int = 30
+    """How long recommended products are shown from exposure, days."""
+    recommendation_conversion_share: float = 0.06
+    """Chance that a visit turns into an order by a well matched recommendation that was clicked, 0 to 1."""
+
+
+DEFAULT_SHOP = ShopSettings()
+"""The default shop. Its numbers are not changed to suit a policy."""

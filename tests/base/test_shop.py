@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from patron.base.errors import InvalidTable, SettingsError, WorkspaceBusy, WorkspaceError
+from patron.base.errors import InvalidTable, SettingsError, WorkspaceError
 from patron.base.shop import Shop, Turn
 from patron.base.store import METADATA, TURNS, Store, sqlite_url
 from patron.base.tables import MOMENTS
@@ -90,10 +90,16 @@ def test_a_query_may_bring_its_own_ctes_and_tables(shop):
 
 
 def test_a_second_process_at_work_is_told_so(shop):
-    script = (
-        "import sys; from pathlib import Path; from patron.base.errors import WorkspaceBusy; from patron.base.shop import Shop\n"
-        "try:\n    Shop.open(Path(sys.argv[1])).lock().__enter__()\nexcept WorkspaceBusy as refused:\n    print(refused)"
-    )
+    script = """
+import sys
+from pathlib import Path
+from patron.base.errors import WorkspaceBusy
+from patron.base.shop import Shop
+try:
+    Shop.open(Path(sys.argv[1])).lock().__enter__()
+except WorkspaceBusy as refused:
+    print(refused)
+"""
     with shop.lock():
         other = subprocess.run([sys.executable, "-c", script, shop.folder], capture_output=True, text=True, check=True)
     assert f"another process ({os.getpid()}) is at work here" in other.stdout

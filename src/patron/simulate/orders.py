@@ -13,6 +13,8 @@ from patron.simulate.visits import Items, Visits
 
 NEWSLETTER_COUPON = "NEWS5"
 REFUND_STEP, REVIEW_STEP = 90, 100
+WHOLE_SHARE = 0.4
+"""Share of refunds that take back the whole order; the others one line of it."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def refunds(orders: Orders, visits: Visits, people: People, draws: Draws) -> Bat
     number = visits.number[orders.visit]
     back = np.flatnonzero(draws.below("refund", people.refunded_share[visits.row[orders.visit]], number))
     number, count = number[back], orders.line_count[back]
-    is_whole = draws.below("whole", 0.4, number)
+    is_whole = draws.below("whole", WHOLE_SHARE, number)
     line = np.floor(draws.uniform("line back", number) * count).astype(np.int64)
     days = 3 + np.minimum(np.floor(9 * draws.exponential("days back", number)), 45).astype(np.int64)
     seconds = 32_000 + np.floor(30_000 * draws.uniform("hour back", number)).astype(np.int64)

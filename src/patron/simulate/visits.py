@@ -100,8 +100,6 @@ def choose(
     """Products chosen in visits (by position), one for each place.
 
     A category to the person's taste or the season's, then a habit, a hit or a price they like.
-
-
     The habits are three products per person and category near the price they like; hits are the same for everybody.
     """
     row, number = visits.row[visit], visits.number[visit]

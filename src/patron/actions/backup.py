@@ -1,0 +1,125 @@
+"""Back up and restore a workspace: one archive, consistent across its stores, without the master key."""
+
+import json
+import sqlite3
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from deltalake import DeltaTable
+
+from patron import __version__
+from patron.base.errors import PatronError, WorkspaceError
+from patron.base.lake import disk_errors, sync
+from patron.base.shop import POLICY_FILE, PRIVATE, SETTINGS_FILE, Shop
+
+MANIFEST = "patron-backup.json"
+PLAIN = (SETTINGS_FILE, POLICY_FILE, "models", "outbox")
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What went into or came out of an archive."""
+
+    path: Path
+    table_count: int
+    file_count: int
+    byte_count: int
+
+
+def backup(shop: Shop, path: Path) -> Backup:
+    """Write one archive of the workspace while nobody else changes it. The master key is not in it.
+
+    Raises WorkspaceError when the archive exists or the store is not SQLite, WorkspaceBusy, NoSpace.
+    """
+    if path.exists():
+        raise WorkspaceError("the archive exists already", where=str(path), todo="Name another file.")
+    if shop.store.engine.dialect.name != "sqlite":
+        raise WorkspaceError(
+            "the store is a server", where="store_url", todo="Back it up with pg_dump at the time of this backup."
+        )
+    partial = path.with_name(path.name + ".partial")
+    with shop.lock(), disk_errors(path):
+        try:
+            with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as scratch, tarfile.open(partial, "w:gz") as tar:
+                made = _fill(shop, tar, Path(scratch), path)
+            sync(partial)
+            partial.rename(path)
+            sync(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+    return made
+
+
+def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup:
+    tables = sorted(p for p in shop.lake.folder.glob("*") if DeltaTable.is_deltatable(str(p)))
+    manifest = {"patron": __version__, "workspace_id": shop.workspace_id, "tables": {}}
+    files: list[Path] = []
+    for table in tables:
+        delta = DeltaTable(str(table))
+        manifest["tables"][table.name] = delta.version()
+        # The whole table goes in, older versions too: the last finished turn may be pinned to one of them.
+        files += sorted(p for p in table.rglob("*") if p.is_file())
+    for name in PLAIN:
+        place = shop.folder / name
+        files += sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+    (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    _copy_sqlite(shop.folder / "store.db", scratch / "store.db")
+    tar.add(scratch / MANIFEST, MANIFEST)
+    tar.add(scratch / "store.db", "store.db")
+    for file in files:
+        tar.add(file, str(file.relative_to(shop.folder)))
+    total = sum(file.stat().st_size for file in files) + (scratch / "store.db").stat().st_size
+    return Backup(path, len(tables), len(files) + 2, total)
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    """Copy a live SQLite file as one transaction sees it."""
+    with sqlite3.connect(source) as one, sqlite3.connect(target) as other:
+        one.backup(other)
+    one.close()
+    other.close()
+
+
+def restore(path: Path, folder: Path) -> Backup:
+    """Make a workspace from an archive. Raises WorkspaceError when the folder is in use or the archive is damaged."""
+    if folder.exists() and any(folder.iterdir()):
+        raise WorkspaceError("the folder is not empty", where=str(folder), todo="Name a new one.")
+    partial = folder.with_name(folder.name + ".partial")
+    if partial.exists():
+        raise WorkspaceError(
+            "an earlier restore was cut off", where=str(partial), todo="Delete that folder and repeat."
+        )
+    try:
+        with disk_errors(folder), tarfile.open(path, "r:gz") as tar:
+            partial.mkdir(parents=True, mode=PRIVATE)
+            tar.extractall(partial, filter="data")
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise WorkspaceError(
+            f"the archive cannot be read ({error})", where=str(path), todo="Use another backup."
+        ) from error
+    return _checked(path, partial, folder)
+
+
+def _checked(path: Path, partial: Path, folder: Path) -> Backup:
+    try:
+        manifest = json.loads((partial / MANIFEST).read_text())
+    except OSError as error:
+        raise PatronError(
+            "is no Patron backup", where=str(path), todo="Name a file made by `patron backup`."
+        ) from error
+    for name, version in manifest["tables"].items():
+        found = DeltaTable(str(partial / "lake" / name)).version()
+        if found != version:
+            raise WorkspaceError(
+                f"{name} is at version {found}, not {version}", where=str(path), todo="Use another backup."
+            )
+    (partial / MANIFEST).unlink()
+    if folder.exists():
+        folder.rmdir()
+    partial.rename(folder)
+    sync(folder.parent)
+    Shop.open(folder).close()
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    return Backup(path, len(manifest["tables"]), len(files), sum(p.stat().st_size for p in files))

@@ -1,0 +1,61 @@
+import pyarrow as pa
+import pytest
+
+from patron.actions.query import sql
+from patron.base.errors import BadQuery
+from patron.base.shop import Shop
+from patron.base.table import TIME
+from patron.base.tables import MOMENTS
+
+
+@pytest.fixture
+def shop(tmp_path):
+    shop = Shop.create(tmp_path / "w")
+    shop.lake.append(
+        MOMENTS,
+        pa.table({"turn_id": ["a", "a"], "customer_id": ["x", "y"], "as_of": pa.array([0, 0], pa.int64()).cast(TIME)}),
+    )
+    yield shop
+    shop.close()
+
+
+def test_a_select_reads_declared_tables(shop):
+    query = "with m as (select * from moments) select count(*) as n, (select count(*) from events) as e from m;"
+    assert sql(shop, query).to_pylist() == [{"n": 2, "e": 0}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "delete from moments",
+        "select 1; select 2",
+        "copy moments to '/tmp/x.csv'",
+        "select * from read_csv('/etc/passwd')",
+        "select * from '/etc/passwd'",
+        "select * from read_text('/etc/hostname')",
+        "select content from glob('/etc/*')",
+        "attach '/tmp/x.db'",
+        "set memory_limit = '1GB'",
+        "create table x as select 1",
+        "install httpfs",
+        "select * from secrets",
+        "select * from main.moments",
+        "select * from moments_of_somebody",
+        "not sql at all (",
+        "",
+    ],
+)
+def test_anything_but_one_select_over_declared_tables_is_refused(shop, text):
+    with pytest.raises(BadQuery):
+        sql(shop, text)
+
+
+def test_a_scalar_function_reaches_no_file_and_no_setting(shop):
+    for text in ("select getenv('HOME')", "select (select content from read_text('/etc/hostname'))"):
+        with pytest.raises(BadQuery):
+            sql(shop, text)
+
+
+def test_an_unknown_column_names_the_page_that_lists_them(shop):
+    with pytest.raises(BadQuery, match=r"docs/reference/tables\.md"):
+        sql(shop, "select nothing_like_that from moments")

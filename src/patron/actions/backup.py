@@ -1,6 +1,7 @@
 """Back up and restore a workspace: one archive, consistent across its stores, without the master key."""
 
 import json
+import shutil
 import sqlite3
 import tarfile
 import tempfile
@@ -87,15 +88,13 @@ def restore(path: Path, folder: Path) -> Backup:
     if folder.exists() and any(folder.iterdir()):
         raise WorkspaceError("the folder is not empty", where=str(folder), todo="Name a new one.")
     partial = folder.with_name(folder.name + ".partial")
-    if partial.exists():
-        raise WorkspaceError(
-            "an earlier restore was cut off", where=str(partial), todo="Delete that folder and repeat."
-        )
+    shutil.rmtree(partial, ignore_errors=True)  # what an earlier restore that was cut off left
     try:
         with disk_errors(folder), tarfile.open(path, "r:gz") as tar:
             partial.mkdir(parents=True, mode=PRIVATE)
             tar.extractall(partial, filter="data")
     except (OSError, tarfile.TarError, EOFError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
         raise WorkspaceError(
             f"the archive cannot be read ({error})", where=str(path), todo="Use another backup."
         ) from error

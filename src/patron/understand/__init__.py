@@ -1,0 +1,18 @@
+"""Understand: turn events into orders, products, customers and sessions, and into features as of a moment."""
+
+READS = ("events",)
+WRITES = (
+    "identities",
+    "traits",
+    "products",
+    "order_lines",
+    "orders",
+    "interactions",
+    "sessions",
+    "customers",
+    "cleaning",
+    "moments",
+    "features",
+    "segments",
+    "personas",
+)

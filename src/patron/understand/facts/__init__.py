@@ -1,0 +1,46 @@
+"""Facts: what happened, cleaned and in one currency, each with the time from which it could be known."""
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+
+from patron.base.shop import View
+from patron.understand.facts.cleaning import cleaning
+from patron.understand.facts.customers import customers
+from patron.understand.facts.identities import identities
+from patron.understand.facts.interactions import interactions
+from patron.understand.facts.order_lines import order_lines
+from patron.understand.facts.orders import orders
+from patron.understand.facts.products import products
+from patron.understand.facts.scope import Scope, rates_table
+from patron.understand.facts.sessions import sessions
+from patron.understand.facts.traits import trait_names, traits
+
+FACTS: Mapping[str, Callable[[Scope], str]] = {
+    "identities": identities,
+    "traits": traits,
+    "products": products,
+    "order_lines": order_lines,
+    "orders": orders,
+    "interactions": interactions,
+    "sessions": sessions,
+    "customers": customers,
+    "cleaning": cleaning,
+}
+"""Table to its query, in the order they are made: each reads `events` and tables before it."""
+
+
+def build_facts(view: View) -> None:
+    """Make every table of facts from the events known before the turn's moment."""
+    shop = view.settings.shop
+    scope = Scope(view.turn.as_of, shop.time_zone, shop.currency)
+    for name, query in FACTS.items():
+        sql = query(scope)
+        if name == "cleaning":
+            sql = f"select '{view.turn.turn_id}' as turn_id, c.* from ({sql}) c"
+        view.write_query(name, sql, **lookups(scope, view.settings.rates))
+
+
+def lookups(scope: Scope, rates: Mapping[str, float]) -> dict[str, pa.Table]:
+    """The small tables that facts queries join: `rates` and `trait_names`."""
+    return {"rates": rates_table(scope.currency, dict(rates)), "trait_names": trait_names()}

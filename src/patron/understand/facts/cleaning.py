@@ -1,0 +1,126 @@
+"""What was wrong with the data: how many of how many, what was done about it, and one event to look at."""
+
+from patron.base.engine import timestamp
+from patron.understand.facts.interactions import KINDS
+from patron.understand.facts.refunds import REFUNDS, refund_lines
+from patron.understand.facts.sales import AMOUNTS, sale_lines
+from patron.understand.facts.scope import EARLIEST, Scope
+
+OUTLIER_TIMES = 10
+"""An outlier is above this many times the 99th percentile: a rule that up to 1 % of wild values do not move."""
+KEPT, SET_ASIDE, CORRECTED = "kept", "set aside", "corrected"
+SALES = "('Order Completed', 'Order Line Completed')"
+OTHER_NAMES = ("Product Updated", "Identify", "Order Completed", "Order Line Completed")
+
+
+def cleaning(scope: Scope) -> str:
+    """One row per check."""
+    parts = (_events(scope), _second_orders(scope), _lines(), _identical_lines(), _outliers("quantity"))
+    return " union all ".join((*parts, _outliers("paid_cents"), _refunds(scope), _devices()))
+
+
+def _checks(relation: str, example: str, checks: dict[str, tuple[str, str, str]]) -> str:
+    """Count several conditions in one pass: code -> (what counts, what is looked at, what was done)."""
+    counts = ", ".join(
+        f"cast(sum(case when ({looked}) and ({found}) then 1 else 0 end) as bigint) as n_{code},"
+        f" cast(sum(case when {looked} then 1 else 0 end) as bigint) as of_{code},"
+        f" min(case when ({looked}) and ({found}) then {example} end) as at_{code}"
+        for code, (found, looked, _) in checks.items()
+    )
+    rows = " union all ".join(
+        f"select '{code}' as check_code, coalesce(n_{code}, 0) as row_count, coalesce(of_{code}, 0) as checked_count,"
+        f" '{treatment}' as treatment, at_{code} as example from counted"
+        for code, (_, _, treatment) in checks.items()
+    )
+    return f"select * from (with counted as (select {counts} from ({relation}) c) {rows}) r"
+
+
+def _events(scope: Scope) -> str:
+    used = ", ".join(f"'{name}'" for name in (*KINDS, *OTHER_NAMES))
+    amounts = ", ".join(f"e.{name}" for name in AMOUNTS)
+    checks = {
+        "event_without_customer": ("not has_customer", "name <> 'Product Updated'", SET_ASIDE),
+        "order_without_user": ("user_token is null", f"has_customer and name in {SALES}", KEPT),
+        "time_impossibly_early": (f"occurred_at < {timestamp(EARLIEST)}", "true", SET_ASIDE),
+        "time_after_it_was_known": ("occurred_at > known_at", "true", CORRECTED),
+        "time_after_it_was_received": ("occurred_at > received_at", "true", KEPT),
+        "told_more_than_a_day_late": ("seconds_of(known_at) - seconds_of(occurred_at) > 86400", "true", KEPT),
+        "negative_amount": ("lowest_cents < 0", "lowest_cents is not null", CORRECTED),
+        "foreign_currency": (
+            f"rate is not null and currency <> '{scope.currency}'", "lowest_cents is not null", CORRECTED),
+        "currency_without_rate": ("currency is not null and rate is null", "lowest_cents is not null", SET_ASIDE),
+        "event_not_used": (f"name not in ({used}) and name not in {REFUNDS} and traits is null", "true", SET_ASIDE),
+    }
+    relation = f"""
+        select e.name, e.user_token, e.occurred_at, e.known_at, e.received_at, e.currency, e.traits, r.rate,
+            e.source || '/' || e.event_id as example, least({amounts}) as lowest_cents,
+            coalesce(e.user_token, e.anonymous_token) is not null as has_customer
+        from events e left join rates r on r.currency = e.currency
+        where e.known_at < {timestamp(scope.as_of)}"""
+    return _checks(relation, "example", checks)
+
+
+def _second_orders(scope: Scope) -> str:
+    relation = f"""
+        select source || '/' || event_id as example, row_number() over (
+            partition by source, coalesce(order_id, event_id) order by known_at, received_at, event_id) as place
+        from events where name = 'Order Completed' and known_at < {timestamp(scope.as_of)}"""
+    return _checks(relation, "example", {"second_event_of_an_order": ("place > 1", "true", SET_ASIDE)})
+
+
+def _lines() -> str:
+    sold = "not is_refund"
+    checks = {
+        "line_without_product": ("product_id is null", sold, KEPT),
+        "line_without_category": ("category is null", f"{sold} and product_id is not null", KEPT),
+        "line_without_price": ("not has_price", sold, KEPT),
+        "line_of_no_value": ("has_price and paid_cents = 0", sold, KEPT),
+    }
+    return _checks("select * from order_lines", "line_id", checks)
+
+
+def _identical_lines() -> str:
+    relation = """
+        select min(line_id) as line_id, count(*) as n from order_lines where not is_refund and product_id is not null
+        group by customer_id, order_id, product_id, occurred_at, quantity, gross_cents, paid_cents"""
+    return f"""
+        select 'line_told_again_identically' as check_code, cast(coalesce(sum(n - 1), 0) as bigint) as row_count,
+            cast(coalesce(sum(n), 0) as bigint) as checked_count, '{KEPT}' as treatment,
+            min(case when n > 1 then line_id end) as example
+        from ({relation}) i"""
+
+
+def _outliers(column: str) -> str:
+    """Count lines above OUTLIER_TIMES the 99th percentile, the least value that 99 % of the lines do not exceed."""
+    relation = f"""
+        select l.line_id, l.{column}, p.percentile_99
+        from (select line_id, {column} from order_lines where not is_refund) l
+        cross join (
+            select min(case when so_far >= 0.99 * in_all then {column} end) as percentile_99
+            from (
+                select {column}, sum(n) over (order by {column}) as so_far, sum(n) over () as in_all
+                from (select {column}, count(*) as n from order_lines where not is_refund group by {column}) h
+            ) c
+        ) p"""
+    code = f"outlier_{column}"
+    return _checks(relation, "line_id", {code: (f"{column} > {OUTLIER_TIMES} * percentile_99", "true", KEPT)})
+
+
+def _refunds(scope: Scope) -> str:
+    checks = {
+        "refund_above_what_was_paid": ("booked_cents < asked_cents", "true", CORRECTED),
+        "refund_of_unknown_order": ("not is_order_known", "true", KEPT),
+        "refund_without_amount": ("not has_price", "true", KEPT),
+    }
+    lines = f"select * from (with sold as ({sale_lines(scope)}) {_as_ctes(refund_lines(scope))}) r"
+    return _checks(lines, "source || '/' || event_id", checks)
+
+
+def _as_ctes(query: str) -> str:
+    """Continue a WITH list by a query that has its own."""
+    return "," + query.strip().removeprefix("with")
+
+
+def _devices() -> str:
+    checks = {"device_of_several_users": ("shared_from is not null", "not is_user", KEPT)}
+    return _checks("select * from identities", "token", checks)

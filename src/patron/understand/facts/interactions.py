@@ -1,0 +1,70 @@
+"""What customers did besides ordering, and what was shown or sent to them."""
+
+from patron.understand.facts.scope import Scope, owned, usable
+
+KINDS = {
+    "Products Searched": "search",
+    "Product List Viewed": "list_view",
+    "Product List Filtered": "list_filter",
+    "Product Viewed": "view",
+    "Product Clicked": "click",
+    "Product Shared": "share",
+    "Promotion Viewed": "promotion_view",
+    "Promotion Clicked": "promotion_click",
+    "Product Added": "cart_add",
+    "Wishlist Product Added to Cart": "cart_add",
+    "Product Removed": "cart_remove",
+    "Cart Viewed": "cart_view",
+    "Cart Shared": "share",
+    "Checkout Started": "checkout",
+    "Checkout Step Viewed": "checkout",
+    "Checkout Step Completed": "checkout",
+    "Payment Info Entered": "checkout",
+    "Product Added to Wishlist": "wishlist",
+    "Product Removed from Wishlist": "wishlist_remove",
+    "Product Reviewed": "review",
+    "Coupon Applied": "coupon",
+    "Coupon Entered": "coupon_try",
+    "Coupon Denied": "coupon_try",
+    "Coupon Removed": "coupon_try",
+    "Message Sent": "message_sent",
+    "Message Opened": "message_opened",
+    "Message Clicked": "message_clicked",
+    "Offer Assigned": "offer",
+    "Recommendation Shown": "recommendation_shown",
+    "Recommendation Clicked": "recommendation_clicked",
+    "Ad Shown": "ad_shown",
+    "Ad Clicked": "ad_clicked",
+    "Customer Referred": "referral",
+    "Customer Registered": "registration",
+    "Page": "page",
+    "Screen": "page",
+}
+"""Event name to kind; events that are neither here nor orders, traits or catalogue are counted as not used."""
+
+DONE_TO_CUSTOMERS = ("message_sent", "offer", "recommendation_shown", "ad_shown")
+"""Kinds that the shop does; they are no sign of life of a customer."""
+AWAY_FROM_THE_SHOP = (*DONE_TO_CUSTOMERS, "message_opened", "message_clicked", "ad_clicked", "referral")
+"""Kinds that make no visit by themselves."""
+
+
+def listed(kinds: tuple[str, ...]) -> str:
+    """Kinds as a SQL list."""
+    return "(" + ", ".join(f"'{kind}'" for kind in kinds) + ")"
+
+
+def interactions(scope: Scope) -> str:
+    """One row per event of a kind above; the category is what the event told, else the newest of the product."""
+    names = "(" + ", ".join(f"'{name}'" for name in KINDS) + ")"
+    kinds = " ".join(f"when '{name}' then '{kind}'" for name, kind in KINDS.items())
+    columns = ("product_id", "category", "campaign_id", "rating", "channel", "device")
+    told = usable(scope, *columns, "known_at as link_at", where=f"e.name in {names}")
+    kept = ("source", "event_id", "name", "occurred_at", *columns)
+    return f"""
+        select o.source, o.event_id, o.customer_id, o.is_identified, case o.name {kinds} end as kind, o.product_id,
+            coalesce(o.category, p.category) as category, o.campaign_id, o.rating, o.channel, o.device, o.occurred_at,
+            o.known_at, local_hour(o.occurred_at, {scope.zone}) as local_hour,
+            local_day(o.occurred_at, {scope.zone}) as local_day
+        from ({owned(told, *kept)}) o
+        left join (select product_id, category from products where category is not null) p
+            on p.product_id = o.product_id"""

@@ -1,0 +1,42 @@
+"""Lines of orders and refunds of every customer, in the shop's currency."""
+
+from patron.understand.facts.products import categories_over_time
+from patron.understand.facts.refunds import refund_lines
+from patron.understand.facts.sales import sale_lines
+from patron.understand.facts.scope import Scope, owned
+
+KEPT = """line_id, order_id, product_id, category, brand, ordered_at, occurred_at, quantity, gross_cents, paid_cents,
+    has_coupon, has_price, is_refund, channel, device, told_at"""
+
+
+def order_lines(scope: Scope) -> str:
+    """One row per line; refunds below zero. Category and brand as told on the line, else by the catalogue."""
+    kept = tuple(name.strip() for name in KEPT.split(","))
+    return f"""
+        with sold as ({sale_lines(scope)})
+        select o.line_id, o.customer_id, o.is_identified, o.order_id, o.product_id,
+            case when o.category is null and o.brand is null then v.category else o.category end as category,
+            case when o.category is null and o.brand is null then v.brand else o.brand end as brand,
+            case when coalesce(o.category, o.brand) is not null then o.known_at
+                when v.told_at is not null then greatest(o.known_at, v.told_at) end as category_known_at,
+            o.ordered_at, o.occurred_at, o.known_at, o.quantity, o.gross_cents,
+            o.gross_cents - o.paid_cents as discount_cents, o.paid_cents, o.has_coupon, o.has_price, o.is_refund,
+            o.channel, o.device
+        from ({owned(_all_lines(scope), *kept)}) o
+        left join ({categories_over_time(scope)}) v
+            on v.product_id = o.product_id and o.told_at >= v.valid_from and o.told_at < v.valid_to"""
+
+
+def _all_lines(scope: Scope) -> str:
+    line_id = "source || '/' || event_id || '/' || cast(position as varchar) as line_id"
+    return f"""
+        select {line_id}, user_token, anonymous_token, order_id, product_id, category, brand,
+            occurred_at as ordered_at, occurred_at, known_at, known_at as link_at, known_at as told_at, quantity,
+            gross_cents, paid_cents, has_coupon, has_price, false as is_refund, channel, device
+        from sold
+        union all
+        select {line_id}, user_token, anonymous_token, order_id, product_id, category, brand, ordered_at, occurred_at,
+            known_at, link_at, known_at as told_at, -quantity as quantity, -booked_cents as gross_cents,
+            -booked_cents as paid_cents, false as has_coupon, has_price, true as is_refund, channel, device
+        from ({refund_lines(scope)}) r
+        where booked_cents > 0 or asked_cents = 0"""

@@ -1,0 +1,90 @@
+"""What is known of products: the catalogue rows first, else what events told in passing."""
+
+from patron.base.engine import timestamp
+from patron.understand.facts.scope import BEGINNING_OF_TIME, END_OF_TIME, Scope, told
+
+TOLD = ("product_name", "department", "category", "brand")
+NOT_A_PRODUCT = "('Order Completed', 'Order Refunded', 'Order Cancelled')"
+"""Whole orders name their products in a list."""
+
+
+def products(scope: Scope) -> str:
+    """One row per product, each attribute as last told: by the catalogue where it ever told it, else by any event."""
+    last = "".join(f" left join ({_last(name)}) a_{name} on a_{name}.product_id = p.product_id" for name in TOLD)
+    return f"""
+        with told as ({_told(scope)})
+        select p.product_id, {", ".join(f"a_{name}.{name}" for name in TOLD)}, a_price_cents.price_cents, p.known_at
+        from (select product_id, min(first_known_at) as known_at from told group by product_id) p {last}
+        left join ({_last("price_cents")}) a_price_cents on a_price_cents.product_id = p.product_id"""
+
+
+def _told(scope: Scope) -> str:
+    """Distinct descriptions of products, when first and last known."""
+    attributes = (*TOLD, "price_cents", "currency")
+    single = told(
+        scope, "product_id", *attributes, where=f"e.product_id is not null and e.name not in {NOT_A_PRODUCT}"
+    )
+    listed = told(scope, "currency", "products", where="array_length(e.products) > 0")
+    return f"""
+        select t.product_id, {", ".join(f"t.{name}" for name in TOLD)}, t.is_catalogue,
+            cast(round(t.price_cents * r.rate) as bigint) as price_cents, t.first_known_at, t.last_known_at
+        from (
+            select product_id, {", ".join(attributes)}, is_catalogue,
+                min(known_at) as first_known_at, max(known_at) as last_known_at
+            from (
+                select product_id, {", ".join(attributes)}, known_at,
+                    case when name = 'Product Updated' then 1 else 0 end as is_catalogue
+                from ({single}) s
+                union all
+                select product_id, product_name, cast(null as varchar) as department, category, brand, price_cents,
+                    currency, known_at, 0 as is_catalogue
+                from (
+                    select p.product_id, p.product_name, p.category, p.brand, p.price_cents, l.currency, l.known_at
+                    from ({listed}) l cross join unnest(l.products) as t(p)
+                ) u
+                where product_id is not null
+            ) d
+            group by product_id, {", ".join(attributes)}, is_catalogue
+        ) t
+        left join rates r on r.currency = coalesce(t.currency, '{scope.currency}')"""
+
+
+def _last(attribute: str) -> str:
+    return f"""
+        select product_id, {attribute}
+        from (
+            select product_id, {attribute}, row_number() over (
+                partition by product_id order by is_catalogue desc, last_known_at desc, {attribute}) as place
+            from told where {attribute} is not null
+        ) ranked
+        where place = 1"""
+
+
+def categories_over_time(scope: Scope) -> str:
+    """Category and brand of a product as the catalogue told them, each version with the times it is in force.
+
+    The first version also counts for everything earlier, but is known only from `told_at`: a catalogue that comes
+    after the orders describes them from then on, and no moment before it sees it.
+    """
+    rows = told(
+        scope,
+        "product_id",
+        "category",
+        "brand",
+        where="e.name = 'Product Updated' and e.product_id is not null and coalesce(e.category, e.brand) is not null",
+    )
+    return f"""
+        select product_id, category, brand, known_at as told_at,
+            case when version = 1 then {timestamp(BEGINNING_OF_TIME)} else known_at end as valid_from,
+            coalesce(next_known_at, {timestamp(END_OF_TIME)}) as valid_to
+        from (
+            select product_id, category, brand, known_at,
+                row_number() over (partition by product_id order by known_at) as version,
+                lead(known_at) over (partition by product_id order by known_at) as next_known_at
+            from (
+                select product_id, category, brand, known_at, row_number() over (
+                    partition by product_id, known_at order by event_id desc, source desc) as place
+                from ({rows}) c
+            ) d
+            where place = 1
+        ) v"""

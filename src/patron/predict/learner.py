@@ -8,6 +8,9 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.base.errors import NotEnoughData
 
 Numbers = npt.NDArray[np.float64]
 
@@ -15,6 +18,7 @@ KEYS = ("customer_id", "as_of")
 LABEL = "label"
 FORECAST = "forecast"
 REASON_COUNT = 3
+FEWEST_LABELS = 50
 
 
 class Fitted(Protocol):
@@ -53,9 +57,10 @@ class Learner(Protocol):
     """The class whose `load` reads what this learner's fitted form saved."""
 
     def fit(self, table: pa.Table) -> Fitted:
-        """Learn from labelled rows: customer_id, as_of, features and `label`. Raises NotEnoughData.
+        """Learn from customer_id, as_of, features and `label`. Raises NotEnoughData.
 
-        Several moments of one customer may be in the table; every label was known by the origin it is fitted for.
+        Several moments of one customer may be in the table. A label is NULL where it was not known yet at the origin:
+        the origin's own rows are there, unlabelled, for learners that need no label (BG/NBD).
         """
         ...
 
@@ -81,6 +86,23 @@ def reasons(names: tuple[str, ...], contributions: Numbers, count: int = REASON_
 def forecasts(values: Numbers) -> pa.Table:
     """Wrap forecasts, one per given row, as the table that `predict` returns."""
     return pa.table({FORECAST: pa.array(np.asarray(values, dtype=np.float64))})
+
+
+def labelled(table: pa.Table, *, fewest: int = FEWEST_LABELS) -> pa.Table:
+    """The rows whose label is known. Raises NotEnoughData with fewer than `fewest`."""
+    rows = table.filter(pc.is_valid(table[LABEL]))
+    if rows.num_rows < fewest:
+        raise NotEnoughData(
+            f"{rows.num_rows} customers whose outcome is known, {fewest} are needed",
+            where="training",
+            todo="Import a longer history, or run at a later moment.",
+        )
+    return rows
+
+
+def newest(table: pa.Table) -> pa.Table:
+    """The rows of the latest moment, labelled or not: the customers as they are known at the origin."""
+    return table.filter(pc.equal(table["as_of"], pc.max(table["as_of"])))
 
 
 def column(table: pa.Table, name: str, *, missing: float = 0.0) -> Numbers:

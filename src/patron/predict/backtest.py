@@ -1,0 +1,231 @@
+"""The backtest: forecast from where one could have stood, always a cut in time, always beside the naive rules."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.base.errors import NotEnoughData
+from patron.base.intervals import Interval, bootstrap_weights, interval, paired_gain
+from patron.base.stats import Metric, Numbers
+from patron.base.tables import BACKTESTS
+from patron.predict.learner import FORECAST, LABEL, Learner, column
+from patron.predict.question import Question, training_moments
+
+ALL = "all"
+MOST_ORIGINS = 3
+DAYS_BETWEEN_MOMENTS = 30
+FEWEST_DAYS_OF_HISTORY = 30
+MOST_MOMENTS = 13
+FEWEST_JUDGED = 50
+FEWER_RESAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One learner's forecasts of one or more origins, row by row, with what happened."""
+
+    customers: npt.NDArray[np.str_]
+    actual: Numbers
+    forecast: Numbers
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What every learner forecast at every origin, and which of them is used."""
+
+    question: Question
+    origins: tuple[str, ...]
+    """Dates judged, newest first."""
+    judged: Mapping[tuple[str, str], Judged]
+    """By (origin or 'all', learner)."""
+    champion: str
+    baseline: str
+    """The naive rule that is best on the headline."""
+    why: str
+    left_out: tuple[str, ...] = ()
+    """Learners that could not be fitted at some origin, with the reason."""
+    headline: Mapping[str, float] = field(default_factory=dict)
+    """The headline metric of each learner over all origins together."""
+
+
+def moments_for(as_of: datetime, first_known_at: datetime) -> list[datetime]:
+    """Moments whose features a turn needs, newest first: now, and every 30 days back while there is some history."""
+    earliest = first_known_at + timedelta(days=FEWEST_DAYS_OF_HISTORY)
+    steps = (as_of - timedelta(days=DAYS_BETWEEN_MOMENTS * back) for back in range(1, MOST_MOMENTS))
+    return [as_of, *(moment for moment in steps if moment >= earliest)]
+
+
+def backtest(question: Question, rows: pa.Table, *, as_of: datetime) -> Backtest:
+    """Judge every learner at up to three origins; each is fitted to what was known there.
+
+    `rows` holds customer_id, as_of, features and `label` of past moments, the population only. With no origin to judge
+    at, the champion is the simplest learner, and `why` says so.
+    """
+    moments = sorted(set(rows["as_of"].to_pylist()))
+    judgeable = training_moments(moments, as_of, question.horizon_days)[::-1][:MOST_ORIGINS]
+    found: dict[tuple[str, str], Judged] = {}
+    missing: dict[str, str] = {}
+    origins = []
+    for origin in judgeable:
+        here = at(rows, origin)
+        if here.num_rows < FEWEST_JUDGED:
+            continue
+        name = origin.strftime("%Y-%m-%d")
+        origins.append(name)
+        known = known_at_origin(rows, origin, question.horizon_days)
+        for learner in question.learners:
+            try:
+                fitted = learner.fit(known)
+            except NotEnoughData as error:
+                missing.setdefault(learner.name, f"{learner.name} could not be fitted at {name}: {error.what}")
+                continue
+            found[name, learner.name] = _judge(here, column(fitted.predict(here), FORECAST))
+    return _conclude(question, tuple(origins), found, missing)
+
+
+def known_at_origin(rows: pa.Table, origin: datetime, horizon_days: int) -> pa.Table:
+    """Earlier moments with the labels known by the origin, and the origin's own rows without a label."""
+    kind = rows.schema.field("as_of").type
+    past = rows.filter(pc.less_equal(rows["as_of"], pa.scalar(origin - timedelta(days=horizon_days), kind)))
+    return pa.concat_tables([past, unlabelled(at(rows, origin))])
+
+
+def unlabelled(rows: pa.Table) -> pa.Table:
+    """The rows with their label taken away (or never given)."""
+    nothing = pa.nulls(rows.num_rows, pa.float64())
+    if LABEL not in rows.column_names:
+        return rows.append_column(LABEL, nothing)
+    return rows.set_column(rows.column_names.index(LABEL), LABEL, nothing)
+
+
+def at(rows: pa.Table, moment: datetime) -> pa.Table:
+    """The rows of one moment."""
+    return rows.filter(pc.equal(rows["as_of"], pa.scalar(moment, rows.schema.field("as_of").type)))
+
+
+def to_table(result: Backtest, *, turn_id: str, rng: np.random.Generator) -> pa.Table:
+    """Rows of `backtests`: each origin and all together, every learner and metric, intervals over customers.
+
+    The gain is paired with the best naive rule. The headline has an interval everywhere; the other metrics, slower to
+    draw, for the champion over all origins together.
+    """
+    rows = []
+    for origin in (*result.origins, ALL) if result.origins else ():
+        naive = result.judged[origin, result.baseline]
+        weights = bootstrap_weights(naive.customers, rng=rng)
+        for learner in result.question.learners:
+            judged = result.judged.get((origin, learner.name))
+            if judged is None:
+                continue
+            drawn = _resamples(result, origin, learner.name, weights)
+            for metric in result.question.all_metrics:
+                names = {"origin": origin, "learner": learner.name, "metric": metric.name}
+                rows.append(names | _numbers(metric, judged, naive, drawn.get(metric.name)))
+    same = {
+        "turn_id": turn_id,
+        "question": result.question.name,
+        "champion": result.champion,
+        "baseline": result.baseline,
+    }
+    return pa.Table.from_pylist([same | row for row in rows], schema=BACKTESTS.schema())
+
+
+def gain_over(result: Backtest, learner: str, forecast: Numbers, *, rng: np.random.Generator) -> Interval:
+    """Paired gain of a learner over any other forecast of all judged rows, on the headline metric."""
+    judged = result.judged[ALL, learner]
+    weights = bootstrap_weights(judged.customers, rng=rng)
+    return paired_gain(result.question.headline, judged.actual, judged.forecast, forecast, weights=weights)
+
+
+def _resamples(result: Backtest, origin: str, learner: str, weights: Numbers) -> dict[str, Numbers]:
+    """Bootstrap weights of each metric that gets an interval."""
+    drawn = {result.question.headline.name: weights}
+    if origin == ALL and learner == result.champion:
+        drawn |= {metric.name: weights[:FEWER_RESAMPLES] for metric in result.question.metrics}
+    return drawn
+
+
+def _judge(here: pa.Table, forecast: Numbers) -> Judged:
+    customers = np.array(here["customer_id"].to_pylist(), dtype=np.str_)
+    return Judged(customers, column(here, LABEL), forecast)
+
+
+def _conclude(
+    question: Question,
+    origins: tuple[str, ...],
+    found: dict[tuple[str, str], Judged],
+    missing: Mapping[str, str],
+) -> Backtest:
+    complete = [
+        learner for learner in question.learners if origins and all((one, learner.name) in found for one in origins)
+    ]
+    for learner in complete:
+        found[ALL, learner.name] = _together([found[origin, learner.name] for origin in origins])
+    kept = {key: judged for key, judged in found.items() if (ALL, key[1]) in found}
+    headline = {
+        learner.name: float(question.headline.of(kept[ALL, learner.name].actual, kept[ALL, learner.name].forecast))
+        for learner in complete
+    }
+    left_out = tuple(missing.values())
+    naive = [one for one in complete if one.is_baseline]
+    if not naive:
+        first = min(question.learners, key=lambda one: (one.is_baseline, one.complexity))
+        why = "No past moment could be judged: too little history. The simplest learner is used, unproven."
+        return Backtest(question, (), {}, first.name, question.baselines[0].name, why, left_out)
+    best, baseline = _best(question, complete, headline), _best(question, naive, headline)
+    why = _reason(question, best, baseline, headline, origins)
+    return Backtest(question, origins, kept, best.name, baseline.name, why, left_out, headline)
+
+
+def _best(question: Question, learners: Sequence[Learner], headline: Mapping[str, float]) -> Learner:
+    """The best on the headline; of equals one that is no baseline, then the simpler."""
+    sign = -1 if question.headline.higher_is_better else 1
+    return min(learners, key=lambda one: (sign * headline[one.name], one.is_baseline, one.complexity))
+
+
+def _reason(
+    question: Question, best: Learner, baseline: Learner, headline: Mapping[str, float], origins: tuple[str, ...]
+) -> str:
+    where = f"over {len(origins)} past moments ({', '.join(origins)})"
+    number = f"{question.headline.name} {headline[best.name]:.6g}"
+    if best.is_baseline:
+        return f"{best.name} has the best {number} {where}: no learner beats the naive rules, so the rule is used."
+    naive = f"the best naive rule, {baseline.name}, has {headline[baseline.name]:.6g}"
+    return f"{best.name} has the best {number} {where}; {naive}."
+
+
+def _together(parts: Sequence[Judged]) -> Judged:
+    return Judged(
+        np.concatenate([one.customers for one in parts]),
+        np.concatenate([one.actual for one in parts]),
+        np.concatenate([one.forecast for one in parts]),
+    )
+
+
+def _numbers(metric: Metric, judged: Judged, naive: Judged, weights: Numbers | None) -> dict[str, float | int | None]:
+    value = metric.of(judged.actual, judged.forecast)
+    baseline = metric.of(naive.actual, naive.forecast)
+    own = gain = None
+    if weights is not None:
+        own = interval(metric, judged.actual, judged.forecast, weights=weights)
+        gain = paired_gain(metric, judged.actual, judged.forecast, naive.forecast, weights=weights)
+    return {
+        "value": _known(value),
+        "low": _known(own.low) if own else None,
+        "high": _known(own.high) if own else None,
+        "baseline_value": _known(baseline),
+        "gain": _known(metric.gain(value, baseline)),
+        "gain_low": _known(gain.low) if gain else None,
+        "gain_high": _known(gain.high) if gain else None,
+        "customer_count": len(np.unique(judged.customers)),
+    }
+
+
+def _known(value: float) -> float | None:
+    """NaN is NULL in the lake."""
+    return float(value) if np.isfinite(value) else None

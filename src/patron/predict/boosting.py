@@ -1,0 +1,84 @@
+"""LightGBM as Patron uses it: small trees, the same result every time, saved as its own text."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import lightgbm as lgb
+import numpy as np
+
+from patron.predict.learner import Numbers
+
+SAVED = "trees.txt"
+SAME_EVERY_TIME = {
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 2,
+    "seed": 1,
+    "verbose": -1,
+}
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Settings of a boosted model."""
+
+    rounds: int = 120
+    leaves: int = 8
+    learning_rate: float = 0.05
+    fewest_in_leaf: int = 50
+    leaf_penalty: float = 10.0
+    """L2 penalty on leaf values."""
+    share_of_features: float = 0.6
+    share_of_rows: float = 0.7
+    bins: int = 63
+
+    def fit(
+        self, matrix: Numbers, label: Numbers, objective: dict[str, Any], *, start: Numbers | None = None
+    ) -> "FittedTrees":
+        """Fit to one row per label; `start` is a raw score each row begins with."""
+        data = lgb.Dataset(matrix, label, init_score=start, params={"max_bin": self.bins, **SAME_EVERY_TIME})
+        booster = lgb.train({**self._parameters(), **objective}, data, num_boost_round=self.rounds)
+        return FittedTrees(booster.model_to_string())
+
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "num_leaves": self.leaves,
+            "learning_rate": self.learning_rate,
+            "min_data_in_leaf": self.fewest_in_leaf,
+            "lambda_l2": self.leaf_penalty,
+            "feature_fraction": self.share_of_features,
+            "bagging_fraction": self.share_of_rows,
+            "bagging_freq": 1,
+            "max_bin": self.bins,
+            **SAME_EVERY_TIME,
+        }
+
+
+@dataclass(frozen=True)
+class FittedTrees:
+    """A boosted model as LightGBM's text; the booster is read from it, so a saved model predicts the same bits."""
+
+    text: str
+    booster: lgb.Booster = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "booster", lgb.Booster(model_str=self.text))
+
+    def raw(self, matrix: Numbers) -> Numbers:
+        """Sum of the trees: a log, or log-odds."""
+        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=2), dtype=np.float64)
+
+    def contributions(self, matrix: Numbers) -> Numbers:
+        """Exact Shapley values of each column for the raw score; the last column, the mean, is left out."""
+        found = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=2), dtype=np.float64)
+        return found[:, :-1]
+
+    def save(self, folder: Path) -> None:
+        """Write LightGBM's text."""
+        (folder / SAVED).write_text(self.text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls((folder / SAVED).read_text(encoding="utf-8"))

@@ -1,0 +1,73 @@
+"""The feature matrix: which columns of `features` a learner sees, and how text becomes numbers."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.predict.learner import LABEL, Numbers
+
+NOT_FEATURES = frozenset({"turn_id", "customer_id", "as_of", "feature_version", "until", LABEL})
+MOST_LEVELS = 12
+
+
+@dataclass(frozen=True)
+class Design:
+    """Columns in a fixed order: numbers as they are (NULL is NaN), text as one 0/1 column per frequent level."""
+
+    numeric: tuple[str, ...]
+    levels: tuple[tuple[str, str], ...]
+    """(column, level) pairs."""
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """Choose the columns from training rows: constant ones are left out, and levels rarer than 1 %."""
+        names = sorted(set(table.column_names) - NOT_FEATURES)
+        text = [name for name in names if pa.types.is_string(table.schema.field(name).type)]
+        numeric = [name for name in names if _is_number(table.schema.field(name).type) and _varies(table[name])]
+        return cls(tuple(numeric), tuple((name, level) for name in text for level in _levels(table[name])))
+
+    @classmethod
+    def restored(cls, saved: dict[str, Any]) -> Self:
+        """Rebuild from what `saved` gave."""
+        return cls(tuple(saved["numeric"]), tuple((name, level) for name, level in saved["levels"]))
+
+    def saved(self) -> dict[str, Any]:
+        """The design as JSON can hold it."""
+        return asdict(self)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the matrix's columns."""
+        return self.numeric + tuple(f"{name}={level}" for name, level in self.levels)
+
+    def matrix(self, table: pa.Table) -> Numbers:
+        """One row per given row; what is missing is NaN, an unknown level is 0 everywhere."""
+        filled = np.empty((table.num_rows, len(self.names)), dtype=np.float64, order="F")
+        for at, name in enumerate(self.numeric):
+            filled[:, at] = (
+                table[name].cast(pa.float64()).combine_chunks().fill_null(np.nan).to_numpy(zero_copy_only=False)
+            )
+        for at, (name, level) in enumerate(self.levels, start=len(self.numeric)):
+            is_level = pc.fill_null(pc.equal(table[name], level), False)
+            filled[:, at] = is_level.combine_chunks().to_numpy(zero_copy_only=False)
+        return filled
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+
+
+def _varies(values: pa.ChunkedArray) -> bool:
+    extremes = pc.min_max(values.cast(pa.float64())).as_py()
+    return extremes["min"] is not None and (extremes["min"] != extremes["max"] or values.null_count > 0)
+
+
+def _levels(values: pa.ChunkedArray) -> list[str]:
+    counts = [
+        (one["counts"], one["values"]) for one in pc.value_counts(values).to_pylist() if one["values"] is not None
+    ]
+    common = sorted((-count, level) for count, level in counts if count >= 0.01 * len(values))
+    return sorted(level for _, level in common[:MOST_LEVELS])

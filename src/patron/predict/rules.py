@@ -1,0 +1,113 @@
+"""Naive rules that any learner has to beat, for any question."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+
+from patron.predict.learner import LABEL, column, forecasts, labelled, read_json, write_json
+
+SAVED = "rule.json"
+SEES_NO_CUSTOMER = {"beats its baseline": "it is a baseline", "depends on the row": "everybody gets the same forecast"}
+IS_BASELINE = {"beats its baseline": "it is a baseline"}
+
+
+@dataclass(frozen=True)
+class FittedMean:
+    """The same number for everybody, in the question's unit."""
+
+    mean: float
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the mean for each row."""
+        return forecasts(np.full(table.num_rows, self.mean))
+
+    def save(self, folder: Path) -> None:
+        """Write the mean."""
+        write_json(folder / SAVED, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(**read_json(folder / SAVED))
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean outcome of the past for everybody (for a probability: the base rate)."""
+
+    name: ClassVar[str] = "mean"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = SEES_NO_CUSTOMER
+    fitted: ClassVar[type] = FittedMean
+
+    def fit(self, table: pa.Table) -> FittedMean:
+        """Average the known labels. Raises NotEnoughData."""
+        return FittedMean(float(column(labelled(table), LABEL).mean()))
+
+
+@dataclass(frozen=True)
+class Zero:
+    """Nothing happens."""
+
+    name: ClassVar[str] = "zero"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = SEES_NO_CUSTOMER
+    fitted: ClassVar[type] = FittedMean
+
+    def fit(self, table: pa.Table) -> FittedMean:  # noqa: ARG002 - the protocol's signature
+        """Learn nothing."""
+        return FittedMean(0.0)
+
+
+@dataclass(frozen=True)
+class FittedRecency:
+    """The share of outcomes by days since the last order, in groups of equal size."""
+
+    edges: tuple[float, ...]
+    """Days since the last order at which the next group begins."""
+    shares: tuple[float, ...]
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the share of the row's group, 0 to 1."""
+        group = np.searchsorted(np.asarray(self.edges), column(table, "days_since_last_order"), side="right")
+        return forecasts(np.asarray(self.shares)[group])
+
+    def save(self, folder: Path) -> None:
+        """Write the groups."""
+        write_json(folder / SAVED, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = read_json(folder / SAVED)
+        return cls(tuple(saved["edges"]), tuple(saved["shares"]))
+
+
+@dataclass(frozen=True)
+class RecencyOnly:
+    """What became of customers who had ordered as long ago: the rule most shops go by."""
+
+    groups: int = 10
+
+    name: ClassVar[str] = "recency_only"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
+    fitted: ClassVar[type] = FittedRecency
+
+    def fit(self, table: pa.Table) -> FittedRecency:
+        """Share of outcomes in each group, one observation added at the overall share. Raises NotEnoughData."""
+        rows = labelled(table)
+        days, label = column(rows, "days_since_last_order"), column(rows, LABEL)
+        edges = np.unique(np.quantile(days, np.linspace(0, 1, self.groups + 1)[1:-1]))
+        group = np.searchsorted(edges, days, side="right")
+        counts = np.bincount(group, minlength=len(edges) + 1)
+        happened = np.bincount(group, weights=label, minlength=len(edges) + 1)
+        shares = (happened + label.mean()) / (counts + 1)
+        return FittedRecency(tuple(edges.tolist()), tuple(shares.tolist()))

@@ -1,0 +1,32 @@
+"""What each customer will pay in the next 90 days."""
+
+from patron.base import stats
+from patron.predict.question import Question
+from patron.predict.rules import Mean, Zero
+from patron.predict.value.boosted import Boosted, BoostedBlend
+from patron.predict.value.btyd import BetaGeoSpend, RecentBlend
+from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
+
+LEARNERS = (
+    Zero(),
+    Mean(),
+    LastNinetyDays(),
+    ShrunkenLastNinetyDays(),
+    RecentBlend(),
+    BetaGeoSpend(),
+    BoostedBlend(),
+    Boosted(),
+)
+
+QUESTION = Question(
+    name="value",
+    meaning="net paid in the next 90 days",
+    unit="cents",
+    horizon_days=90,
+    label="coalesce(cast(sum(l.paid_cents) as double), 0.0)",
+    population="true",
+    # A few customers make most of the squared error: the plain RMSE is printed beside it, and does not choose.
+    headline=stats.RMSE_WINSORISED,
+    metrics=(stats.RMSE, stats.MAE, stats.BIAS_SHARE, stats.NORMALISED_GINI, stats.SPEARMAN, stats.DECILE_MAPE),
+    learners=LEARNERS,
+)

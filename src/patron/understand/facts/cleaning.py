@@ -47,7 +47,10 @@ def _events(scope: Scope) -> str:
         "told_more_than_a_day_late": ("seconds_of(known_at) - seconds_of(occurred_at) > 86400", "true", KEPT),
         "negative_amount": ("lowest_cents < 0", "lowest_cents is not null", CORRECTED),
         "foreign_currency": (
-            f"rate is not null and currency <> '{scope.currency}'", "lowest_cents is not null", CORRECTED),
+            f"rate is not null and currency <> '{scope.currency}'",
+            "lowest_cents is not null",
+            CORRECTED,
+        ),
         "currency_without_rate": ("currency is not null and rate is null", "lowest_cents is not null", SET_ASIDE),
         "event_not_used": (f"name not in ({used}) and name not in {REFUNDS} and traits is null", "true", SET_ASIDE),
     }

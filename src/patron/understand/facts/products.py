@@ -21,9 +21,7 @@ def products(scope: Scope) -> str:
 def _told(scope: Scope) -> str:
     """Distinct descriptions of products, when first and last known."""
     attributes = (*TOLD, "price_cents", "currency")
-    single = told(
-        scope, "product_id", *attributes, where=f"e.product_id is not null and e.name not in {NOT_A_PRODUCT}"
-    )
+    single = told(scope, "product_id", *attributes, where=f"e.product_id is not null and e.name not in {NOT_A_PRODUCT}")
     listed = told(scope, "currency", "products", where="array_length(e.products) > 0")
     return f"""
         select t.product_id, {", ".join(f"t.{name}" for name in TOLD)}, t.is_catalogue,

@@ -9,17 +9,16 @@ LINE_COLUMNS = """source, event_id, position, user_token, anonymous_token, order
 
 def converted(relation: str, scope: Scope, *amounts: str) -> str:
     """Rows of a relation with these amounts in the shop's currency, whole cents; no rate, no row. Below 0 is 0."""
-    worth = "".join(
-        f", case when c.{name} is not null then greatest(cast(round(c.{name} * r.rate) as bigint), 0) end as {name}_here"
-        for name in amounts
-    )
+    cents = "greatest(cast(round(c.{0} * r.rate) as bigint), 0)"
+    worth = "".join(f", case when c.{one} is not null then {cents.format(one)} end as {one}_here" for one in amounts)
     return f"""
         select c.*, r.rate{worth}
         from ({relation}) c join rates r on r.currency = coalesce(c.currency, '{scope.currency}')"""
 
 
-PAID_AS_TOLD = """case when revenue_cents_here is not null then revenue_cents_here when total_cents_here is not null then
-    greatest(total_cents_here - coalesce(shipping_cents_here, 0) - coalesce(tax_cents_here, 0), 0) end"""
+PAID_AS_TOLD = """case when revenue_cents_here is not null then revenue_cents_here
+    when total_cents_here is not null
+        then greatest(total_cents_here - coalesce(shipping_cents_here, 0) - coalesce(tax_cents_here, 0), 0) end"""
 """Paid without shipping and tax; NULL when no amount was told (greatest alone would ignore the NULL)."""
 
 

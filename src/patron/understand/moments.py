@@ -1,0 +1,28 @@
+"""Moments: whom we look at, and when."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from patron.base.shop import View
+from patron.base.table import TIME
+
+MOMENTS_SQL = """
+    select o.customer_id, a.as_of
+    from asked_moments a join orders o on o.known_at < a.as_of
+    where o.is_identified
+    group by o.customer_id, a.as_of"""
+"""One row per identified customer with an order known before the moment."""
+
+
+def asked_moments(as_ofs: Iterable[datetime]) -> pa.Table:
+    """The moments asked for, each once, as a small table."""
+    return pa.table({"as_of": pa.array(sorted({moment.astimezone(UTC) for moment in as_ofs}), TIME)})
+
+
+def build_moments(view: View, as_ofs: Iterable[datetime]) -> None:
+    """Write the turn's moments: those customers at each of these times, none of them after the turn's own moment."""
+    asked = asked_moments(moment for moment in as_ofs if moment <= view.turn.as_of)
+    sql = f"select '{view.turn.turn_id}' as turn_id, m.* from ({MOMENTS_SQL}) m"
+    view.write_query("moments", sql, asked_moments=asked)

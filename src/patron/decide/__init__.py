@@ -1,0 +1,4 @@
+"""Who gets what, within budget and promises."""
+
+READS = ("scores", "segments", "orders", "affinities", "effects", "exposures")
+WRITES = ("decisions", "recommendations")

@@ -1,0 +1,71 @@
+"""Who is considered for an offer, and what we know of them: one row per customer, in order of customer_id."""
+
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+
+from patron.base.engine import timestamp
+from patron.base.policy import Policy
+
+DAYS_OF_HISTORY = 365
+
+
+def candidates_query(turn_id: str, as_of: datetime, policy: Policy) -> str:
+    """SQL for the customers of the policy's stages, or likely to be gone, as known at the turn.
+
+    Columns: customer_id, stage, expected spend and purchase (NULL without a score), the last year's orders, and how
+    many offers they had within the cap's days. Exposures of the turn itself are not counted: a rerun decides the same.
+    """
+    stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.stages) or "''"
+    is_likely_gone = f"or s.churn >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
+    return f"""
+with asked as (
+  select customer_id,
+    max(case when question = 'value' then value end) as value_cents_90_days,
+    max(case when question = 'purchase' then value end) as purchase,
+    max(case when question = 'churn' then value end) as churn
+  from scores where turn_id = '{turn_id}' group by customer_id),
+bought as (
+  select customer_id, count(*) as order_count, cast(sum(paid_cents) as bigint) as paid_cents,
+    cast(sum(gross_cents) as bigint) as gross_cents, cast(sum(discount_cents) as bigint) as discount_cents,
+    cast(sum(case when has_coupon then 1 else 0 end) as bigint) as coupon_order_count
+  from orders
+  where known_at < {timestamp(as_of)} and occurred_at >= {timestamp(as_of - timedelta(days=DAYS_OF_HISTORY))}
+  group by customer_id),
+offered as (
+  select customer_id, count(*) as offer_count from exposures
+  where turn_id <> '{turn_id}' and exposed_at < {timestamp(as_of)}
+    and exposed_at > {timestamp(as_of - timedelta(days=policy.caps.within_days))}
+  group by customer_id)
+select g.customer_id, g.stage, s.value_cents_90_days, s.purchase, s.churn,
+  coalesce(b.order_count, 0) as order_count, coalesce(b.paid_cents, 0) as paid_cents,
+  coalesce(b.gross_cents, 0) as gross_cents, coalesce(b.discount_cents, 0) as discount_cents,
+  coalesce(b.coupon_order_count, 0) as coupon_order_count, coalesce(o.offer_count, 0) as offer_count
+from segments g
+left join asked s on s.customer_id = g.customer_id
+left join bought b on b.customer_id = g.customer_id
+left join offered o on o.customer_id = g.customer_id
+where g.turn_id = '{turn_id}' and (g.stage in ({stages}) {is_likely_gone})
+order by g.customer_id
+"""
+
+
+def first_offer_query(turn_id: str, as_of: datetime) -> str:
+    """SQL for the moment of the first offer before this turn, NULL without any."""
+    return f"""
+select min(as_of) as first_at from decisions
+where turn_id <> '{turn_id}' and as_of < {timestamp(as_of)} and action <> 'none'
+"""
+
+
+def effects_query(turn_id: str) -> str:
+    """SQL for what measure found this turn about offers that were really sent."""
+    return f"""
+select offer, segment, effect_cents, standard_error from effects
+where turn_id = '{turn_id}' and not is_placebo and offer <> 'any' order by offer, segment
+"""
+
+
+def numbers(rows: pa.Table, name: str, missing: float = float("nan")) -> "pa.Array":
+    """A column as float64; NULL becomes `missing`."""
+    return rows[name].cast(pa.float64()).fill_null(missing).combine_chunks().to_numpy(zero_copy_only=False)

@@ -1,0 +1,102 @@
+"""What each offer is expected to gain and to cost with each customer, in cents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from patron.base.policy import Offer
+from patron.decide.candidates import DAYS_OF_HISTORY, numbers
+
+Numbers = npt.NDArray[np.float64]
+
+VALUE_HORIZON_DAYS = 90
+PRIOR_ORDERS = 2.0
+ALL = "all"
+ASSUMED, MEASURED = "assumed", "measured"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An effect that measure found: mean difference of margin after discounts, and its standard error, cents."""
+
+    effect_cents: float
+    standard_error: float
+
+
+Effects = Mapping[tuple[str, str], Measured]
+"""By offer and segment; the segment 'all' stands in for those never measured."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One row per customer, one column per offer; `possible_net` is what the net value may well turn out to be."""
+
+    effect: Numbers
+    """Extra margin caused, before what the offer itself costs."""
+    cost: Numbers
+    possible_net: Numbers
+    """Net value one would see with a probability of 10 %; what is below zero here is not worth exploring."""
+    is_measured: npt.NDArray[np.bool_]
+
+    @property
+    def net(self) -> Numbers:
+        """Effect less cost."""
+        return self.effect - self.cost
+
+
+def spend_per_day(rows: pa.Table) -> Numbers:
+    """Expected spend of each customer, cents a day: the forecast, or last year's where there is none."""
+    forecast = numbers(rows, "value_cents_90_days") / VALUE_HORIZON_DAYS
+    past = numbers(rows, "paid_cents") / DAYS_OF_HISTORY
+    return np.maximum(np.where(np.isnan(forecast), past, forecast), 0.0)
+
+
+def order_cents(rows: pa.Table) -> Numbers:
+    """Expected size of an order, cents: the customer's mean, shrunken to the average of all considered."""
+    orders, paid = numbers(rows, "order_count"), numbers(rows, "paid_cents")
+    average = paid.sum() / max(orders.sum(), 1.0)
+    return (paid + PRIOR_ORDERS * average) / (orders + PRIOR_ORDERS)
+
+
+def expected(
+    rows: pa.Table,
+    segment: npt.NDArray[np.str_],
+    offers: Sequence[Offer],
+    *,
+    effects: Effects,
+    margin_share: float,
+) -> Expected:
+    """Effect and cost of each offer for each customer.
+
+    Assumed: the added probability of an order, times its size, times the margin. Measured: the margin difference of the
+    segment, to which the discount it already contains is added back, so that cost means the same in both.
+    """
+    per_day, order = spend_per_day(rows), order_cents(rows)
+    shape = (rows.num_rows, len(offers))
+    effect, cost, possible, is_measured = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_)
+    for at, offer in enumerate(offers):
+        spend = per_day * offer.valid_days
+        orders = spend / np.maximum(order, 1.0)
+        plain_cost = offer.discount_share * spend + offer.cost_per_order_cents * orders + offer.contact_cost_cents
+        added = offer.assumed_purchase_uplift
+        added_cost = added * (offer.discount_share * order + offer.cost_per_order_cents)
+        found, error, known = _looked_up(offer.id, segment, effects)
+        is_measured[:, at] = known
+        cost[:, at] = np.where(known, plain_cost, plain_cost + added_cost)
+        effect[:, at] = np.where(known, found + offer.discount_share * spend, margin_share * added * order)
+        possible[:, at] = np.where(known, effect[:, at] - cost[:, at] + 1.28 * error, np.inf)
+    return Expected(effect, cost, possible, is_measured)
+
+
+def _looked_up(
+    offer: str, segment: npt.NDArray[np.str_], effects: Effects
+) -> tuple[Numbers, Numbers, npt.NDArray[np.bool_]]:
+    names, place = np.unique(segment, return_inverse=True)
+    found = [effects.get((offer, str(name)), effects.get((offer, ALL))) for name in names]
+    effect = np.array([one.effect_cents if one else 0.0 for one in found])
+    error = np.array([one.standard_error if one else 0.0 for one in found])
+    known = np.array([one is not None for one in found], dtype=np.bool_)
+    return effect[place], error[place], known[place]

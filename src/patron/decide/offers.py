@@ -1,0 +1,76 @@
+"""A retention offer per customer at risk: one decision a customer and turn, with its reason and propensity."""
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+
+from patron.base.shop import View
+from patron.base.tables import DECISIONS
+from patron.decide.candidates import candidates_query, effects_query, first_offer_query
+from patron.decide.choose import NONE, Choice, Learned, choose, effect_source, is_first_month
+from patron.decide.expected import Measured
+from patron.decide.holdout import held_out
+
+CONSENT_BASIS = {"refuse": "unknown_refused", "allow": "unknown_allowed"}
+
+
+def decide_offers(view: View) -> pa.Table:
+    """Decide for every customer at risk, write `decisions`, and return them."""
+    turn, policy = view.turn, view.policy
+    rows = view.query(candidates_query(turn.turn_id, turn.as_of, policy))
+    customers = rows["customer_id"].to_pylist()
+    is_held_out = held_out(view.store, policy.holdout, customers, at=turn.as_of)
+    found = view.query(effects_query(turn.turn_id)).to_pylist()
+    effects = {(r["offer"], r["segment"]): Measured(r["effect_cents"], r["standard_error"]) for r in found}
+    first_at = view.query(first_offer_query(turn.turn_id, turn.as_of))["first_at"][0].as_py()
+    choice = choose(
+        rows,
+        is_held_out,
+        policy,
+        Learned(
+            effects,
+            is_exploring=is_first_month(turn.as_of, first_at, policy.exploration.first_days),
+            margin_share=view.settings.shop.margin_share,
+        ),
+        rng=np.random.default_rng(turn.child_seed("decide offers")),
+    )
+    decisions = as_decisions(view, customers, is_held_out, choice)
+    view.write("decisions", decisions)
+    return decisions
+
+
+def as_decisions(view: View, customers: list[str], is_held_out: np.ndarray, choice: Choice) -> pa.Table:
+    """Rows of `decisions`; effect and cost of 'none' are 0."""
+    turn, names = view.turn, np.array([*(offer.id for offer in view.policy.offers), NONE])
+    count, is_offer = len(customers), choice.action >= 0
+    return pa.table(
+        {
+            "turn_id": pa.array([turn.turn_id] * count, pa.string()),
+            "decision_id": pa.array([decision_id(turn.turn_id, one) for one in customers], pa.string()),
+            "customer_id": pa.array(customers, pa.string()),
+            "as_of": pa.array([turn.as_of] * count, DECISIONS.schema().field("as_of").type),
+            "action": pa.array(names[choice.action], pa.string()),
+            "expected_net_value_cents": _of_action(choice.expected.net, choice.action, is_offer),
+            "effect_cents": _of_action(choice.expected.effect, choice.action, is_offer),
+            "cost_cents": _of_action(choice.expected.cost, choice.action, is_offer),
+            "propensity": choice.propensity,
+            "reason": pa.array(choice.reason, pa.string()),
+            "segment": pa.array(choice.segment, pa.string()),
+            "effect_source": pa.array(effect_source(choice), pa.string()),
+            "policy_version": pa.array([view.policy.version] * count, pa.string()),
+            "is_holdout": pa.array(is_held_out, pa.bool_()),
+            "consent_basis": pa.array([CONSENT_BASIS[view.policy.consent.unknown]] * count, pa.string()),
+        }
+    )
+
+
+def decision_id(turn_id: str, customer_id: str) -> str:
+    """Id of a decision: the same on every rerun."""
+    return hashlib.sha256(f"{turn_id}/{customer_id}".encode()).hexdigest()[:24]
+
+
+def _of_action(values: np.ndarray, action: np.ndarray, is_offer: np.ndarray) -> np.ndarray:
+    chosen = np.zeros(len(action))
+    chosen[is_offer] = values[is_offer, action[is_offer]]
+    return chosen

@@ -1,0 +1,41 @@
+"""The segments effects are measured in: stage of life x taste for deals x forecast value."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from patron.decide.candidates import numbers
+
+LEVELS = ("low", "middle", "high")
+PRIOR_ORDERS = 2.0
+"""Orders of the shop's average that are added to a customer's own, so that one lucky coupon says little."""
+
+
+def deal_taste(rows: pa.Table) -> npt.NDArray[np.float64]:
+    """Share of the price taken off plus share of orders with a coupon, last year, shrunken to the average; 0 to 2."""
+    orders, gross = numbers(rows, "order_count"), numbers(rows, "gross_cents")
+    discount, coupons = numbers(rows, "discount_cents"), numbers(rows, "coupon_order_count")
+    count = max(orders.sum(), 1.0)
+    prior_gross, prior_discount, prior_coupons = (
+        PRIOR_ORDERS * total / count for total in (max(gross.sum(), 1.0), discount.sum(), coupons.sum())
+    )
+    off = (discount + prior_discount) / np.maximum(gross + prior_gross, 1e-9)
+    return off + (coupons + prior_coupons) / (orders + PRIOR_ORDERS)
+
+
+def levels(values: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
+    """Low, middle or high: the thirds of the values; equal values get the same level."""
+    if not len(values):
+        return np.array([], dtype=np.str_)
+    edges = np.quantile(values, [1 / 3, 2 / 3])
+    return np.array(LEVELS)[np.searchsorted(edges, values, side="left")]
+
+
+def segments(rows: pa.Table, spend_cents: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
+    """Name each customer's segment, such as at_risk/deals_high/value_low; the thirds are those of the turn."""
+    taste, value = levels(deal_taste(rows)), levels(spend_cents)
+    stage = rows["stage"].to_pylist()
+    return np.array(
+        [f"{one}/deals_{deals}/value_{worth}" for one, deals, worth in zip(stage, taste, value, strict=True)],
+        dtype=np.str_,
+    )

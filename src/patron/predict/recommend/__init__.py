@@ -3,4 +3,6 @@
 from patron.predict.recommend.blend import PersonalFrequencyBlend
 from patron.predict.recommend.popularity import Popularity
 
+NAME = "recommend"
+HORIZON_DAYS = 28
 LEARNERS = (Popularity(), PersonalFrequencyBlend())

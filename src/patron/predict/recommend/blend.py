@@ -13,33 +13,10 @@ from patron.predict.recommend.ranking import coded, ranked, summed
 
 
 @dataclass(frozen=True)
-class PersonalFrequencyBlend:
-    """A customer's own purchases, each fading with time, plus recent popularity."""
-
-    half_life_days: float = 120.0
-    """Age at which a purchase counts half, days."""
-    popularity_weight: float = 1.0
-    """What the most popular product counts, in fresh purchases of one's own."""
-    recent_days: float = 28.0
-    """Length of the window of popularity, days."""
-    count: int = 30
-    """Products per customer."""
-
-    name: ClassVar[str] = "personal_frequency_blend"
-    is_baseline: ClassVar[bool] = False
-    complexity: ClassVar[int] = 1
-    exemptions: ClassVar[Mapping[str, str]] = {}
-
-    def fit(self, table: pa.Table) -> "FittedBlend":
-        """Learn from purchases: customer_id, product_id, days_before the origin. Raises NotEnoughData."""
-        return FittedBlend(self, Shelf.of(table, self.recent_days))
-
-
-@dataclass(frozen=True)
 class FittedBlend:
     """Popularity now; the customers' own purchases come with the question, so that the model keeps none of them."""
 
-    learner: PersonalFrequencyBlend
+    learner: "PersonalFrequencyBlend"
     shelf: Shelf
 
     def predict(self, table: pa.Table) -> pa.Table:
@@ -66,4 +43,25 @@ class FittedBlend:
         return cls(PersonalFrequencyBlend(**{**settings, "count": int(settings["count"])}), shelf)
 
 
-PersonalFrequencyBlend.fitted = FittedBlend  # pyright: ignore[reportAttributeAccessIssue] - each names the other
+@dataclass(frozen=True)
+class PersonalFrequencyBlend:
+    """A customer's own purchases, each fading with time, plus recent popularity."""
+
+    half_life_days: float = 120.0
+    """Age at which a purchase counts half, days."""
+    popularity_weight: float = 1.0
+    """What the most popular product counts, in fresh purchases of one's own."""
+    recent_days: float = 28.0
+    """Length of the window of popularity, days."""
+    count: int = 30
+    """Products per customer."""
+
+    name: ClassVar[str] = "personal_frequency_blend"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 1
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedBlend
+
+    def fit(self, table: pa.Table) -> FittedBlend:
+        """Learn from purchases: customer_id, product_id, days_before the origin. Raises NotEnoughData."""
+        return FittedBlend(self, Shelf.of(table, self.recent_days))

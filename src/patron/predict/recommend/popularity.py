@@ -57,29 +57,10 @@ class Shelf:
 
 
 @dataclass(frozen=True)
-class Popularity:
-    """The products sold most in the last days, for everybody."""
-
-    recent_days: float = 28.0
-    """Length of the window that counts, days."""
-    count: int = 30
-    """Products per customer."""
-
-    name: ClassVar[str] = "popularity"
-    is_baseline: ClassVar[bool] = True
-    complexity: ClassVar[int] = 0
-    exemptions: ClassVar[Mapping[str, str]] = {}
-
-    def fit(self, table: pa.Table) -> "FittedPopularity":
-        """Learn from purchases: customer_id, product_id, days_before the origin. Raises NotEnoughData."""
-        return FittedPopularity(self, Shelf.of(table, self.recent_days))
-
-
-@dataclass(frozen=True)
 class FittedPopularity:
     """The list for everybody."""
 
-    learner: Popularity
+    learner: "Popularity"
     shelf: Shelf
 
     def predict(self, table: pa.Table) -> pa.Table:
@@ -101,4 +82,21 @@ class FittedPopularity:
         return cls(Popularity(recent_days=settings["recent_days"], count=int(settings["count"])), shelf)
 
 
-Popularity.fitted = FittedPopularity  # pyright: ignore[reportAttributeAccessIssue] - each names the other
+@dataclass(frozen=True)
+class Popularity:
+    """The products sold most in the last days, for everybody."""
+
+    recent_days: float = 28.0
+    """Length of the window that counts, days."""
+    count: int = 30
+    """Products per customer."""
+
+    name: ClassVar[str] = "popularity"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedPopularity
+
+    def fit(self, table: pa.Table) -> FittedPopularity:
+        """Learn from purchases: customer_id, product_id, days_before the origin. Raises NotEnoughData."""
+        return FittedPopularity(self, Shelf.of(table, self.recent_days))

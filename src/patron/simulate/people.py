@@ -177,7 +177,7 @@ def _classes(
 ) -> np.ndarray:
     """Class of each person: a logit choice that what the shop can observe explains in part only."""
     utility = np.zeros((len(CLASSES), len(index)))
-    utility[PERSUADABLE] = -1.35 + 2.4 * (sensitivity - 0.5) + 1.1 * (slows - 0.45)
+    utility[PERSUADABLE] = -1.0 + 3.2 * (sensitivity - 0.5) + 1.5 * (slows - 0.45)
     utility[WOULD_BUY_ANYWAY] = -0.45 + 0.7 * np.log(relative_rate + 0.1) - 0.6 * (slows - 0.45)
     utility[PUT_OFF] = -1.3 - 2.0 * (sensitivity - 0.5)
     noise = np.stack([draws.gumbel(f"class {name}", index) for name in CLASSES])

@@ -107,7 +107,7 @@ class ShopSettings:
     fatigue_share: float = 0.25
     """How much weaker each offer of the last 90 days makes the next one, 0 to 1."""
     responses: tuple[Response, Response, Response, Response] = (
-        Response(lift_share=0.5, nudge_orders=0.40, redeemed_share=1.0, opened_share=0.48),
+        Response(lift_share=0.5, nudge_orders=0.5, redeemed_share=1.0, opened_share=0.48),
         Response(lift_share=0.03, nudge_orders=0.0, redeemed_share=0.35, opened_share=0.33),
         Response(lift_share=0.02, nudge_orders=0.0, redeemed_share=1.0, opened_share=0.42),
         Response(lift_share=-0.3, nudge_orders=0.0, redeemed_share=0.25, dropout_hazard=0.06, opened_share=0.2),

@@ -135,12 +135,12 @@ def uplift_cents(people: People, world: World, offer: int, basket: Basket) -> np
     with_offer = expected_orders(people, days, shop, force, people.annoyance)
     without = expected_orders(people, days, shop, None)
     standing = shop.margin_share - standing_share(people, days, shop)
-    used = _redeemed_margin(people, days, shop, made, basket)
+    used = _redeemed_margin(days, shop, made, basket)
     mixed = people.redeemed_share * used + (1 - people.redeemed_share) * standing * basket.gross_cents
     return (with_offer * mixed - without * standing * basket.gross_cents).sum(axis=0)
 
 
-def _redeemed_margin(people: People, days: np.ndarray, shop: ShopSettings, offer: Offer, basket: Basket) -> np.ndarray:
+def _redeemed_margin(days: np.ndarray, shop: ShopSettings, offer: Offer, basket: Basket) -> np.ndarray:
     """Expected margin of an order that uses an offer, shape (days, people)."""
     sale = shop.sale_discount_share * demand.is_sale(shop, days)[:, None]
     share = np.maximum(sale, offer.discount_share)

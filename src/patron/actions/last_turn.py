@@ -1,0 +1,33 @@
+"""The last finished turn: the only state of the shop that anyone reads."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from patron.base.errors import NoTurnYet
+from patron.base.shop import Shop, View
+
+SECONDS_A_DAY = 86_400
+
+
+def last_turn(shop: Shop) -> View:
+    """The shop as its last finished turn left it. Raises NoTurnYet before any turn has finished."""
+    view = shop.snapshot()
+    if view is None:
+        raise NoTurnYet(
+            "no turn of the loop has finished yet",
+            where=str(shop.folder),
+            todo="Import a file with `patron import`, then run `patron run --as-of YYYY-MM-DD`.",
+        )
+    return view
+
+
+def records(rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows as dictionaries, ready for a dataclass."""
+    return rows.to_pylist()
+
+
+def previous_turn_id(view: View, table: str) -> str | None:
+    """Id of the turn before the last one in a table that keeps every turn, or None."""
+    sql = f"select max(turn_id) as turn_id from {table} where turn_id < '{view.turn.turn_id}'"
+    return records(view.query(sql))[0]["turn_id"]

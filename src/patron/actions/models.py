@@ -1,0 +1,169 @@
+"""What is predicted, by which model, how well it did on the past, and how its forecasts came out."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from patron.actions.last_turn import last_turn, records
+from patron.base.shop import Shop, View
+
+UNITS = {"value": "money", "churn": "share", "purchase": "share", "recommend": "number"}
+"""Unit of each question's forecast."""
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """One learner's metric at one origin, beside the best naive rule."""
+
+    question: str
+    origin: str
+    learner: str
+    champion: str
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    baseline: str
+    baseline_value: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    customer_count: int
+
+
+@dataclass(frozen=True)
+class ForecastCheck:
+    """One tenth of an earlier turn's forecast and what happened; decile 0 is everybody."""
+
+    question: str
+    scored_at: datetime
+    decile: int
+    customer_count: int
+    forecast_mean: float
+    actual_mean: float
+    bias_share: float | None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How one feature's distribution moved since the turn before."""
+
+    feature: str
+    reference_turn_id: str
+    population_stability_index: float
+    mean_before: float | None
+    mean_now: float | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question: its champion, its backtest and its checked forecasts."""
+
+    question: str
+    unit: str
+    champion: str | None
+    model_version: str | None
+    scored_count: int
+    headline: tuple[Backtest, ...]
+    """The champion on all origins together, one row per metric."""
+    learners: tuple[Backtest, ...]
+    """Every learner on all origins together."""
+    origins: tuple[Backtest, ...]
+    """The champion at each origin."""
+    checks: tuple[ForecastCheck, ...]
+    card: dict[str, str]
+    """The model card as the registry keeps it: key and text."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """All questions at the last turn, and the drift of the features they stand on."""
+
+    turn_id: str
+    as_of: datetime
+    questions: tuple[Question, ...]
+    drift: tuple[Drift, ...]
+
+
+def models(shop: Shop) -> Models:
+    """Models of the last finished turn. Raises NoTurnYet."""
+    return models_of(last_turn(shop))
+
+
+def models_of(view: View) -> Models:
+    """Models of one turn."""
+    return Models(view.turn.turn_id, view.turn.as_of, questions(view), drift(view))
+
+
+def backtests(view: View) -> tuple[Backtest, ...]:
+    """Backtests of the turn, or of the last turn that made any."""
+    sql = """
+select question, origin, learner, champion, metric, value, low, high, baseline, baseline_value, gain, gain_low,
+  gain_high, customer_count
+from backtests where turn_id = (select max(turn_id) from backtests where turn_id <= '{turn_id}')
+order by question, case when origin = 'all' then 0 else 1 end, origin, case when learner = champion then 0 else 1 end,
+  learner, metric"""
+    return tuple(Backtest(**row) for row in records(view.query(sql.format(turn_id=view.turn.turn_id))))
+
+
+def forecast_checks(view: View) -> tuple[ForecastCheck, ...]:
+    """Forecasts of earlier turns whose horizon is over, the latest forecast of each question first."""
+    sql = f"""
+select question, scored_at, decile, customer_count, forecast_mean, actual_mean, bias_share
+from forecast_checks where turn_id = '{view.turn.turn_id}' order by question, scored_at desc, decile"""
+    return tuple(ForecastCheck(**row) for row in records(view.query(sql)))
+
+
+def drift(view: View) -> tuple[Drift, ...]:
+    """Features by how far they moved, the furthest first."""
+    sql = f"""
+select feature, reference_turn_id, population_stability_index, mean_before, mean_now
+from drift where turn_id = '{view.turn.turn_id}' order by population_stability_index desc, feature"""
+    return tuple(Drift(**row) for row in records(view.query(sql)))
+
+
+def questions(view: View) -> tuple[Question, ...]:
+    """Every question that was backtested or scored, in the order of UNITS."""
+    tested, checked = backtests(view), forecast_checks(view)
+    sql = f"""
+select question, max(model_version) as model_version, count(*) as scored_count from scores
+where turn_id = '{view.turn.turn_id}' group by question
+union all
+select 'recommend' as question, max(model_version) as model_version, count(distinct customer_id) as scored_count
+from affinities where turn_id = '{view.turn.turn_id}' having count(*) > 0"""
+    scored = {row["question"]: row for row in records(view.query(sql))}
+    known = [*UNITS, *sorted((scored.keys() | {row.question for row in tested}) - UNITS.keys())]
+    return tuple(
+        _question(view, code, scored.get(code), [b for b in tested if b.question == code], checked)
+        for code in known
+        if code in scored or any(row.question == code for row in tested)
+    )
+
+
+def _question(
+    view: View, code: str, scored: dict[str, object] | None, tested: list[Backtest], checked: tuple[ForecastCheck, ...]
+) -> Question:
+    version = str(scored["model_version"]) if scored and scored["model_version"] else None
+    whole = tuple(row for row in tested if row.origin == "all")
+    return Question(
+        question=code,
+        unit=UNITS.get(code, "number"),
+        champion=tested[0].champion if tested else None,
+        model_version=version,
+        scored_count=int(str(scored["scored_count"])) if scored else 0,
+        headline=tuple(row for row in whole if row.learner == row.champion),
+        learners=whole,
+        origins=tuple(row for row in tested if row.origin != "all" and row.learner == row.champion),
+        checks=tuple(check for check in checked if check.question == code),
+        card=_card(view, version),
+    )
+
+
+def _card(view: View, version: str | None) -> dict[str, str]:
+    """Read the model card that the registry keeps beside the model; empty when there is none."""
+    if version is None:
+        return {}
+    path = view.folder / "models" / version / "card.json"
+    if not path.is_file():
+        return {}
+    return {str(key): str(value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()}

@@ -1,0 +1,31 @@
+"""The command line: parse, call one action, print."""
+
+import os
+import sys
+
+from patron.base.errors import PatronError
+from patron.interfaces.cli.app import app
+from patron.interfaces.cli.output import say_error
+
+REFUSED = 1
+BROKEN = 70
+"""Exit codes: 0 done, 1 refused for a reason a person can mend, 2 wrong usage, 70 a fault of Patron itself."""
+
+
+def main() -> None:
+    """Run one command; a refusal is a sentence, never a traceback."""
+    try:
+        app()
+    except PatronError as refused:
+        say_error(str(refused))
+        sys.exit(REFUSED)
+    except KeyboardInterrupt:
+        say_error("stopped; what was not finished can simply be run again")
+        sys.exit(130)
+    except Exception as fault:
+        if os.environ.get("PATRON_DEBUG"):
+            raise
+        say_error(
+            f"a fault in Patron: {type(fault).__name__}: {fault}. Set PATRON_DEBUG=1 for details, and please report it."
+        )
+        sys.exit(BROKEN)

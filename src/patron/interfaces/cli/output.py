@@ -1,0 +1,73 @@
+"""What a command prints: tables for people, JSON for programs, progress on stderr."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+OUT = Console(soft_wrap=True)
+ERR = Console(stderr=True, soft_wrap=True)
+
+
+def say(text: str = "") -> None:
+    """Print a line for a person."""
+    OUT.print(text, highlight=False)
+
+
+def say_error(text: str) -> None:
+    """Print a refusal."""
+    ERR.print(f"[bold red]patron:[/] {escape(text)}", highlight=False)
+
+
+def as_json(value: object) -> None:
+    """Print only JSON, dataclasses as objects."""
+    encoded = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
+    print(encoded.decode())  # noqa: T201 - stdout is the interface here
+
+
+def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: int = 0) -> None:
+    """Print a table; its last `numbers` columns are right-aligned."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    for index, name in enumerate(head):
+        table.add_column(name, justify="right" if index >= len(head) - numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    OUT.print(table)
+
+
+def arrow(rows: pa.Table, *, most: int = 50) -> None:
+    """Print the first rows of a result."""
+    listed = rows.slice(0, most).to_pylist()
+    grid("", rows.column_names, [["" if v is None else v for v in row.values()] for row in listed])
+    if rows.num_rows > most:
+        say(f"... {rows.num_rows - most:,} more rows; --json prints all of them")
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show what is being done on stderr: a step's name, how much of it is done, and of how much."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=ERR, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def show(step: str, done: int = 0, total: int | None = None) -> None:
+            bar.update(task, description=escape(step), completed=done, total=total)
+
+        yield show
+
+
+def plain(value: Any) -> Any:  # what JSON can carry
+    """Turn a dataclass into builtins."""
+    return msgspec.to_builtins(value, enc_hook=str)

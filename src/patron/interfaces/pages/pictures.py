@@ -1,0 +1,69 @@
+"""The charts of each page, or None where there is nothing to draw."""
+
+from dataclasses import dataclass
+
+from patron.actions.models import Models, Question
+from patron.actions.overview import Overview
+from patron.actions.trade import Cohort
+from patron.interfaces.charts import cohorts, judged, people, trend
+from patron.interfaces.charts.chart import Chart
+from patron.interfaces.words import Words
+from patron.interfaces.words.formats import Formats
+
+
+@dataclass(frozen=True)
+class OverviewCharts:
+    """Charts of the overview."""
+
+    revenue: Chart
+    stages: Chart
+    personas: Chart | None
+    value: Chart | None
+    effects: Chart | None
+
+
+@dataclass(frozen=True)
+class ReportCharts(OverviewCharts):
+    """Charts of the report."""
+
+    cohorts: Chart | None
+    deciles: tuple[Chart, ...]
+    drift: Chart | None
+
+
+def overview_charts(seen: Overview, words: Words, formats: Formats) -> OverviewCharts:
+    """Draw what the overview shows."""
+    return OverviewCharts(
+        revenue=trend.revenue_by_week(seen.weeks, words, formats),
+        stages=people.stages(seen.stages, words, formats),
+        personas=people.personas(seen.personas, words, formats) if seen.personas else None,
+        value=people.value(seen.value, words, formats) if seen.value.bins else None,
+        effects=judged.effects(seen.effects, seen.offer_names, words, formats) if seen.effects else None,
+    )
+
+
+def report_charts(
+    seen: Overview, found: tuple[Cohort, ...], models: Models, words: Words, formats: Formats
+) -> ReportCharts:
+    """Draw what the report shows."""
+    drawn = [deciles(question, words, formats) for question in models.questions]
+    return ReportCharts(
+        **vars(overview_charts(seen, words, formats)),
+        cohorts=cohorts.retention(found, words, formats) if any(len(c.shares) > 1 for c in found) else None,
+        deciles=tuple(chart for chart in drawn if chart),
+        drift=drift_chart(models, words, formats),
+    )
+
+
+def deciles(question: Question, words: Words, formats: Formats) -> Chart | None:
+    """Forecast beside what happened, for the latest forecast of a question that could be checked."""
+    if not question.checks:
+        return None
+    latest = question.checks[0].scored_at
+    checks = [check for check in question.checks if check.scored_at == latest]
+    return judged.forecast_by_decile(checks, question.question, question.unit, words, formats)
+
+
+def drift_chart(models: Models, words: Words, formats: Formats) -> Chart | None:
+    """Features that moved most."""
+    return judged.drift(models.drift, words, formats) if models.drift else None

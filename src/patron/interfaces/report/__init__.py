@@ -1,0 +1,61 @@
+"""The report: one HTML file that needs nothing else, in English or Chinese."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from patron.actions import report as facts
+from patron.base.shop import Shop
+from patron.interfaces.pages import STATIC, environment
+from patron.interfaces.pages.headlines import headlines
+from patron.interfaces.pages.pictures import report_charts
+from patron.interfaces.words import words
+from patron.interfaces.words.formats import Formats
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """Where a report was written, and what it is about."""
+
+    path: Path
+    locale: str
+    turn_id: str
+    byte_count: int
+
+
+def report_html(found: facts.Report, locale: str) -> str:
+    """Report as one page of HTML: style and pictures inside, no script, no request to anywhere."""
+    seen = found.overview
+    texts, formats = words(locale), Formats(locale, seen.currency, seen.time_zone)
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            t=texts,
+            fmt=formats,
+            css=Markup((STATIC / "patron.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+            seen=seen,
+            models=found.models,
+            quality=found.quality,
+            coverage=found.coverage,
+            example=found.example,
+            charts=report_charts(seen, found.cohorts, found.models, texts, formats),
+            sentences=headlines(seen, found.models, texts, formats),
+        )
+    )
+
+
+def write_report(shop: Shop, path: Path, locale: str | None = None) -> WrittenReport:
+    """Write the report on the last finished turn, in the shop's language unless another is named.
+
+    Raises NoTurnYet. The file is in place at once or not at all.
+    """
+    found = facts.report(shop)
+    chosen = locale or shop.settings.shop.locale
+    content = report_html(found, chosen).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
+    return WrittenReport(path, chosen, found.overview.turn_id, len(content))

@@ -1,0 +1,82 @@
+"""Every word and every number people see, in English and Chinese."""
+
+import gettext
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from babel import Locale
+from babel.messages.pofile import read_po
+
+LOCALES = ("en", "zh_CN")
+"""Languages of console and report; the first is the default."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The catalogue of one language: texts by key, and the names of codes that tables hold."""
+
+    locale: str
+    texts: dict[str, str | tuple[str, ...]]
+    plural: Callable[[int], int]
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Text of a key with its values filled in; `n` chooses the plural. Raises KeyError for an unknown key."""
+        text = self.texts[key]
+        if isinstance(text, tuple):
+            count = values.get("n", 0)
+            text = text[self.plural(count if isinstance(count, int) else 0)]
+        return text.format(**values) if values else text
+
+    def code(self, family: str, code: object) -> str:
+        """Name of a code that a table holds, such as a stage; a code nobody translated is made readable."""
+        text = self.texts.get(f"{family}.{code}")
+        return text if isinstance(text, str) else readable(str(code))
+
+    def persona(self, name_code: str) -> str:
+        """Name of a persona: what stands out about it, joined."""
+        return self("persona.joint").join(self.code("persona", part) for part in name_code.split("+"))
+
+    @property
+    def html_language(self) -> str:
+        """Language as HTML writes it: en, zh-CN."""
+        return self.locale.replace("_", "-")
+
+
+def readable(code: str) -> str:
+    """Turn a code into plain words: `avg_basket` becomes "Avg basket"."""
+    return code.replace("_", " ").replace("-", " ").strip().capitalize()
+
+
+def _messages(path: Path) -> Iterator[tuple[str, str | tuple[str, ...]]]:
+    with path.open("rb") as file:
+        for message in read_po(file):
+            if not message.id:
+                continue
+            key = message.id if isinstance(message.id, str) else message.id[0]
+            yield key, message.string if isinstance(message.string, str) else tuple(message.string)
+
+
+@cache
+def words(locale: str) -> Words:
+    """Catalogue of a language. Raises KeyError when it is not one of LOCALES."""
+    if locale not in LOCALES:
+        raise KeyError(locale)
+    path = Path(__file__).parent / f"{locale}.po"
+    with path.open("rb") as file:
+        rule = read_po(file).plural_expr
+    return Words(locale, dict(_messages(path)), gettext.c2py(rule))
+
+
+def choose_locale(asked: str | None, accepted: str | None = None) -> str:
+    """Language to show: the one asked for if we have it, else the first the browser accepts, else English."""
+    wanted = [asked or ""] + [part.partition(";")[0] for part in (accepted or "").split(",")]
+    for tag in wanted:
+        if not tag.strip():
+            continue
+        language = tag.strip().replace("-", "_").partition("_")[0].lower()
+        found = [locale for locale in LOCALES if Locale.parse(locale).language == language]
+        if found:
+            return found[0]
+    return LOCALES[0]

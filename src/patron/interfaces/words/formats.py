@@ -1,0 +1,87 @@
+"""Numbers, money and times as the reader's language writes them, in the shop's currency and time zone."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from babel import dates, numbers
+
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Formats:
+    """How one shop's numbers look in one language."""
+
+    locale: str
+    currency: str
+    time_zone: str
+
+    def money(self, cents: float | None) -> str:
+        """Exact amount, with its minor units."""
+        if cents is None:
+            return MISSING
+        return numbers.format_currency(cents / 100, self.currency, locale=self.locale)
+
+    def whole_money(self, cents: float | None) -> str:
+        """Amount without minor units, for amounts that are read rather than paid."""
+        if cents is None:
+            return MISSING
+        pattern = numbers.get_currency_symbol(self.currency, locale=self.locale)
+        sign = "-" if round(cents / 100) < 0 else ""
+        return f"{sign}{pattern}{self.count(abs(cents / 100))}"
+
+    def short_money(self, cents: float | None) -> str:
+        """Compact amount: $1.2M."""
+        if cents is None:
+            return MISSING
+        return numbers.format_compact_currency(cents / 100, self.currency, locale=self.locale, fraction_digits=1)
+
+    def count(self, value: float | None) -> str:
+        """Whole number with its thousands marked."""
+        return MISSING if value is None else numbers.format_decimal(round(value), "#,##0", locale=self.locale)
+
+    def number(self, value: float | None, digits: int = 2) -> str:
+        """Decimal number with a fixed count of digits, so that columns line up."""
+        if value is None:
+            return MISSING
+        pattern = "#,##0." + "0" * digits if digits else "#,##0"
+        return numbers.format_decimal(value, pattern, locale=self.locale)
+
+    def share(self, value: float | None, digits: int = 1) -> str:
+        """Share of 1 as a percentage."""
+        if value is None:
+            return MISSING
+        pattern = "#,##0." + "0" * digits + "%" if digits else "#,##0%"
+        return numbers.format_percent(value, pattern, locale=self.locale)
+
+    def change(self, value: float | None) -> str:
+        """Signed relative change as a percentage."""
+        if value is None:
+            return MISSING
+        return ("+" if value >= 0 else "−") + self.share(abs(value))
+
+    def date(self, moment: datetime | None) -> str:
+        """Day in the shop's time zone."""
+        if moment is None:
+            return MISSING
+        return dates.format_date(moment.astimezone(ZoneInfo(self.time_zone)), "medium", locale=self.locale)
+
+    def short_date(self, moment: datetime) -> str:
+        """Day and month in the shop's time zone, for axes."""
+        return dates.format_skeleton("MMMd", moment.astimezone(ZoneInfo(self.time_zone)), locale=self.locale)
+
+    def month(self, moment: datetime) -> str:
+        """Month and year in the shop's time zone."""
+        return dates.format_skeleton("yMMM", moment.astimezone(ZoneInfo(self.time_zone)), locale=self.locale)
+
+    def time(self, moment: datetime | None) -> str:
+        """Day and time in the shop's time zone."""
+        if moment is None:
+            return MISSING
+        return dates.format_datetime(moment, "short", tzinfo=ZoneInfo(self.time_zone), locale=self.locale)
+
+    def by_unit(self, unit: str, value: float | None) -> str:
+        """Value of a question, metric or key figure in its own unit."""
+        shown = {"money": self.whole_money, "count": self.count, "share": self.share}
+        return shown.get(unit, self.number)(value)

@@ -1,0 +1,392 @@
+"""A small shop with two finished turns, filled by hand: fast data for whatever reads the last turn."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from patron.base.shop import Shop, Turn
+from patron.base.store import IMPORTS, TURNS
+from patron.base.table import TEXTS, Table, validated
+from patron.base.tables import BY_NAME
+
+CUSTOMERS = 300
+HOSTILE = "<script>alert('x')</script> & Söhne"
+DEPARTMENTS = ("Produce", "Bakery", "Dairy", "Household", HOSTILE)
+BEFORE = Turn.at(datetime(2017, 7, 1, tzinfo=UTC))
+LAST = Turn.at(datetime(2017, 10, 1, tzinfo=UTC))
+STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")
+
+
+def customer_id(number: int) -> str:
+    return f"{number:032x}"[::-1]
+
+
+def pick(rng: np.random.Generator, values, count: int, p=None) -> list:
+    return [values[i] for i in rng.choice(len(values), count, p=p)]
+
+
+def orders_of(rng: np.random.Generator) -> list[dict]:
+    rows = []
+    for number in range(CUSTOMERS):
+        at = datetime(2017, 1, 1, 9, tzinfo=UTC) + timedelta(days=float(rng.exponential(40)))
+        gap = float(rng.gamma(2.0, 12.0)) + 3
+        while at < LAST.as_of:
+            rows.append({"customer_id": customer_id(number), "at": at, "order_id": f"o{len(rows)}"})
+            if rng.random() < 0.04:
+                break
+            at += timedelta(days=float(rng.exponential(gap)), hours=float(rng.integers(0, 9)))
+    return rows
+
+
+def lines_of(orders: list[dict], rng: np.random.Generator) -> list[dict]:
+    lines = []
+    for order in orders:
+        for part in range(int(rng.integers(1, 5))):
+            gross = int(rng.gamma(2.0, 700.0)) + 99
+            discount = int(gross * 0.1) if rng.random() < 0.3 else 0
+            lines.append(
+                {
+                    "line_id": f"{order['order_id']}/{part}",
+                    "customer_id": order["customer_id"],
+                    "is_identified": True,
+                    "order_id": order["order_id"],
+                    "product_id": f"p{int(rng.integers(0, 40))}",
+                    "category": DEPARTMENTS[int(rng.integers(0, 5))],
+                    "brand": "National",
+                    "ordered_at": order["at"],
+                    "occurred_at": order["at"],
+                    "known_at": order["at"],
+                    "quantity": 1,
+                    "gross_cents": gross,
+                    "discount_cents": discount,
+                    "paid_cents": gross - discount,
+                    "has_coupon": discount > 0 and part == 0,
+                    "has_price": True,
+                    "is_refund": False,
+                    "channel": "store",
+                }
+            )
+    return lines
+
+
+def refunds_of(lines: list[dict]) -> list[dict]:
+    return [
+        {
+            **line,
+            "line_id": line["line_id"] + "/refund",
+            "occurred_at": line["occurred_at"] + timedelta(days=4),
+            "known_at": line["occurred_at"] + timedelta(days=4),
+            "quantity": -1,
+            "gross_cents": -line["paid_cents"],
+            "discount_cents": 0,
+            "paid_cents": -line["paid_cents"],
+            "is_refund": True,
+        }
+        for line in lines[::50]
+    ]
+
+
+def facts(rng: np.random.Generator) -> dict[str, list[dict]]:
+    orders = orders_of(rng)
+    lines = lines_of(orders, rng)
+    by_order: dict[str, list[dict]] = {}
+    for line in lines:
+        by_order.setdefault(line["order_id"], []).append(line)
+    lines += refunds_of(lines)
+    order_rows = [
+        {
+            "customer_id": order["customer_id"],
+            "is_identified": True,
+            "order_id": order["order_id"],
+            "occurred_at": order["at"],
+            "known_at": order["at"],
+            "line_count": len(by_order[order["order_id"]]),
+            "product_count": len(by_order[order["order_id"]]),
+            "unit_count": len(by_order[order["order_id"]]),
+            **{
+                column: sum(line[column] for line in by_order[order["order_id"]])
+                for column in ("gross_cents", "discount_cents", "paid_cents")
+            },
+            "has_coupon": any(line["has_coupon"] for line in by_order[order["order_id"]]),
+            "channel": "store",
+            "local_hour": order["at"].hour,
+            "local_weekday": order["at"].weekday(),
+            "local_day": int(order["at"].timestamp() // 86400),
+        }
+        for order in orders
+    ]
+    customers = []
+    for number in range(CUSTOMERS):
+        who = customer_id(number)
+        mine = [row for row in order_rows if row["customer_id"] == who]
+        if not mine:
+            continue
+        times = [row["occurred_at"] for row in mine]
+        given_back = -sum(line["paid_cents"] for line in lines if line["customer_id"] == who and line["is_refund"])
+        customers.append(
+            {
+                "customer_id": who,
+                "is_identified": True,
+                "first_seen_at": min(times),
+                "first_order_at": min(times),
+                "last_order_at": max(times),
+                "order_count": len(mine),
+                "paid_cents": sum(row["paid_cents"] for row in mine) - given_back,
+                "refunded_cents": given_back,
+                "acquisition_channel": "store",
+            }
+        )
+    return {
+        "orders": order_rows,
+        "order_lines": lines,
+        "customers": customers,
+        "products": [
+            {
+                "product_id": f"p{n}",
+                "product_name": HOSTILE if n == 0 else f"Product {n}",
+                "department": DEPARTMENTS[n % 5],
+                "category": DEPARTMENTS[n % 5],
+                "brand": "National",
+                "price_cents": 199 + 50 * n,
+                "known_at": datetime(2017, 1, 1, tzinfo=UTC),
+            }
+            for n in range(40)
+        ],
+        "interactions": [
+            {
+                "source": "made",
+                "event_id": f"m{n}",
+                "customer_id": row["customer_id"],
+                "is_identified": True,
+                "kind": "message_sent",
+                "campaign_id": "18",
+                "channel": "e-mail",
+                "occurred_at": row["last_order_at"],
+                "known_at": row["last_order_at"],
+                "local_hour": 9,
+                "local_day": int(row["last_order_at"].timestamp() // 86400),
+            }
+            for n, row in enumerate(customers[::3])
+        ],
+        "identities": [
+            {
+                "token": f"token-{row['customer_id']}",
+                "customer_id": row["customer_id"],
+                "is_user": True,
+                "known_at": row["first_seen_at"],
+            }
+            for row in customers
+        ],
+        "traits": [
+            {
+                "customer_id": row["customer_id"],
+                "trait": "income",
+                "value": "50-74K",
+                "event_id": f"t{n}",
+                "occurred_at": row["first_seen_at"],
+                "known_at": row["first_seen_at"],
+            }
+            for n, row in enumerate(customers[::2])
+        ],
+    }
+
+
+def understood(turn: Turn, customers: list[dict], rng: np.random.Generator) -> dict[str, list[dict]]:
+    seen = [row for row in customers if row["first_order_at"] < turn.as_of]
+    stages = pick(rng, STAGES, len(seen), p=[0.1, 0.5, 0.2, 0.15, 0.05])
+    mark = {"turn_id": turn.turn_id, "as_of": turn.as_of}
+    segments = [
+        {
+            **mark,
+            "customer_id": row["customer_id"],
+            **{f"{name}_score": int(rng.integers(1, 6)) for name in ("recency", "frequency", "monetary")},
+            "persona_id": int(rng.integers(0, 3)),
+            "stage": stage,
+        }
+        for row, stage in zip(seen, stages, strict=True)
+    ]
+    personas = [
+        {
+            "turn_id": turn.turn_id,
+            "persona_id": n,
+            "name_code": code,
+            "customer_count": sum(row["persona_id"] == n for row in segments),
+            "paid_cents_365_days": 90_000.0 / (n + 1),
+            "order_count_365_days": 22.0 / (n + 1),
+            "days_since_last_order": 9.0 * (n + 1),
+            "silhouette": 0.31,
+        }
+        for n, code in enumerate(("high_value+frequent", "coupon_lover", "occasional"))
+    ]
+    scores = []
+    for segment in segments:
+        value, churn = float(rng.lognormal(8.5, 1.2)), float(rng.beta(1.2, 4.0))
+        of = {**mark, "customer_id": segment["customer_id"]}
+        reasons = ["+days_since_last_order", "-order_count_90_days", "-paid_cents_365_days"]
+        scores += [
+            {**of, "question": "value", "model_version": "value-made", "value": value, "low": value / 2, "high": value * 2,
+             "reasons": ["+paid_cents_365_days"]},
+            {**of, "question": "churn", "model_version": "churn-made", "value": churn, "reasons": reasons},
+            {**of, "question": "purchase", "model_version": "purchase-made", "value": 1 - churn, "reasons": reasons[:1]},
+        ]  # fmt: skip
+    recommended = [
+        {**mark, "customer_id": segment["customer_id"], "rank": rank, "product_id": f"p{(n + rank - 1) % 40}",
+         "reason": "bought_before" if rank % 2 else "popular_now"}
+        for n, segment in enumerate(segments)
+        for rank in range(1, 11)
+    ]  # fmt: skip
+    affinities = [{**row, "score": 1.0 / row["rank"], "model_version": "recommend-made"} for row in recommended]
+    return {
+        "segments": segments,
+        "personas": personas,
+        "scores": scores,
+        "recommendations": recommended,
+        "affinities": affinities,
+        "decisions": decisions_of(turn, segments, rng),
+        "cleaning": [
+            {"turn_id": turn.turn_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
+             "example": "made/e1"}
+            for code, count, done in (("duplicate_order", 3, "set_aside"), ("missing_price", 12, "kept"))
+        ],
+    }  # fmt: skip
+
+
+def decisions_of(turn: Turn, segments: list[dict], rng: np.random.Generator) -> list[dict]:
+    rows = []
+    for segment in segments:
+        if segment["stage"] not in {"at_risk", "lapsed"}:
+            continue
+        held = bool(rng.random() < 0.1)
+        offered = not held and bool(rng.random() < 0.5)
+        rows.append(
+            {
+                "turn_id": turn.turn_id,
+                "decision_id": f"{turn.turn_id}/{segment['customer_id']}",
+                "customer_id": segment["customer_id"],
+                "as_of": turn.as_of,
+                "action": "ten_percent" if offered else "none",
+                "expected_net_value_cents": 55.0 if offered else 0.0,
+                "effect_cents": 120.0 if offered else 0.0,
+                "cost_cents": 65.0 if offered else 0.0,
+                "propensity": 0.5,
+                "reason": "exploring" if offered else ("holdout" if held else "control"),
+                "segment": segment["stage"],
+                "effect_source": "assumed",
+                "policy_version": "made",
+                "is_holdout": held,
+                "consent_basis": "allowed_by_policy",
+            }
+        )
+    return rows
+
+
+def judged() -> dict[str, list[dict]]:
+    turn = {"turn_id": LAST.turn_id}
+    learners = {
+        "value": ("gradient_boosting", "rmse_p99", ("last_90_days", "bg_nbd", "gradient_boosting"), 4200.0),
+        "churn": ("logistic_regression", "log_loss", ("base_rate", "logistic_regression"), 0.31),
+        "purchase": ("gradient_boosting", "log_loss", ("base_rate", "gradient_boosting"), 0.42),
+        "recommend": ("personal", "ndcg_at_10", ("popularity", "personal"), 0.21),
+    }
+    backtests = [
+        {**turn, "question": question, "origin": origin, "learner": learner, "champion": champion, "metric": metric,
+         "value": best * (1.0 if learner == champion else 1.2), "low": best * 0.9, "high": best * 1.3,
+         "baseline": names[0], "baseline_value": best * 1.2, "gain": best * 0.2, "gain_low": best * 0.1,
+         "gain_high": best * 0.3, "customer_count": 290}
+        for question, (champion, metric, names, best) in learners.items()
+        for origin in ("all", "2017-04-01", "2017-07-01")
+        for learner in names
+    ]  # fmt: skip
+    checks = [
+        {**turn, "question": question, "scored_at": BEFORE.as_of, "decile": decile, "customer_count": 29 if decile else 290,
+         "forecast_mean": base * (decile or 4), "actual_mean": base * (decile or 4) * (1.1 if decile % 2 else 0.95),
+         "bias_share": 0.03}
+        for question, base in (("value", 1500.0), ("churn", 0.08))
+        for decile in range(11)
+    ]  # fmt: skip
+    effects = [
+        {**turn, "offer": "any", "segment": segment, "treated_count": 40, "control_count": 38, "effect_cents": effect,
+         "low": effect - 400, "high": effect + 400, "standard_error": 204.0, "is_placebo": True,
+         "decided_from": BEFORE.as_of, "decided_until": BEFORE.as_of}
+        for segment, effect in (("all", 35.0), ("at_risk", 60.0), ("lapsed", -45.0))
+    ]  # fmt: skip
+    drift = [
+        {**turn, "feature": feature, "reference_turn_id": BEFORE.turn_id, "population_stability_index": index,
+         "mean_before": 10.0, "mean_now": 12.0}
+        for feature, index in (("days_since_last_order", 0.31), ("order_count_90_days", 0.12), ("tenure_days", 0.02))
+    ]  # fmt: skip
+    return {"backtests": backtests, "forecast_checks": checks, "effects": effects, "drift": drift}
+
+
+def rows_of(table: Table, rows: list[dict]) -> pa.Table:
+    columns = {
+        column.name: pa.array([row.get(column.name) for row in rows], TEXTS if column.type == TEXTS else column.type)
+        for column in table.columns
+        if any(column.name in row for row in rows)
+    }
+    return validated(table, pa.table(columns))
+
+
+def finish(shop: Shop, turn: Turn) -> None:
+    versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}
+    with shop.store.begin() as connection:
+        connection.execute(
+            sa.insert(TURNS).values(
+                turn_id=turn.turn_id,
+                as_of=turn.as_of,
+                finished_at=turn.as_of,
+                seconds=1.0,
+                seed=turn.seed,
+                policy_version="made",
+                table_versions=versions,
+                summary={},
+            )
+        )
+
+
+def fill(shop: Shop) -> Shop:
+    """Write facts, two turns and an import; the last turn is what readers see."""
+    rng = np.random.default_rng(20170701)
+    told = facts(rng)
+    for name, rows in told.items():
+        shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows))
+    for turn in (BEFORE, LAST):
+        for name, rows in understood(turn, told["customers"], rng).items():
+            shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=turn.turn_id)
+        if turn is LAST:
+            for name, rows in judged().items():
+                shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=turn.turn_id)
+        finish(shop, turn)
+    with shop.store.begin() as connection:
+        connection.execute(
+            sa.insert(IMPORTS).values(
+                import_id="i1",
+                mapping="made",
+                source="made",
+                files=["/somewhere/else/orders.csv"],
+                started_at=LAST.as_of,
+                finished_at=LAST.as_of,
+                read_count=110,
+                stored_count=100,
+                duplicate_count=7,
+                dead_count=3,
+            )
+        )
+    return shop
+
+
+@pytest.fixture(scope="session")
+def made_shop(tmp_path_factory: pytest.TempPathFactory):
+    shop = fill(Shop.create(tmp_path_factory.mktemp("made") / "shop"))
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def empty_shop(tmp_path):
+    shop = Shop.create(tmp_path / "empty")
+    yield shop
+    shop.close()

@@ -45,6 +45,7 @@ class Fitted(Protocol):
 class Learner(Protocol):
     """A frozen dataclass of settings, all with defaults; the learner is its configuration."""
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     name: ClassVar[str]
     """Shown in backtests and cards; unique within the question."""
     is_baseline: ClassVar[bool]

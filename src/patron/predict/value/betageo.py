@@ -56,8 +56,9 @@ class BetaGeo:
             rows = frequency == x
             p, weight = beta_quadrature(self.a, self.b + x)
             stretch = horizon / (self.alpha + T[rows])
-            orders = -np.expm1(-(self.r + x) * np.log1p(p[:, None] * stretch)) / p[:, None]
-            expected[rows] = weight @ orders
+            orders = -np.expm1(-(self.r + x) * np.log1p(stretch[:, None] * p)) * (weight / p)
+            # why not `@`: BLAS sums in an order that depends on how many rows there are, and one must equal many.
+            expected[rows] = orders.sum(axis=1)
         return expected * self.probability_alive(frequency, recency, T)
 
     def probability_of_order(self, frequency: Numbers, recency: Numbers, T: Numbers, *, horizon: float) -> Numbers:

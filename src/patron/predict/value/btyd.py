@@ -91,8 +91,9 @@ class RecentBlend:
 
 
 def _fit(rows: pa.Table, recent_share: float) -> FittedBtyd:
+    models = OrdersAndSpend.fit(rows)
     median = {name: float(np.median(column(rows, name))) for name in INPUTS}
-    return FittedBtyd(OrdersAndSpend.fit(rows), recent_share, median)
+    return FittedBtyd(models, recent_share, median)
 
 
 def _same(value: float, table: pa.Table) -> pa.Array:

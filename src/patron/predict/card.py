@@ -1,0 +1,85 @@
+"""The model card: what the champion is, why it was chosen, how well it did, and what it cannot do."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.base.stats import share_covered
+from patron.predict.backtest import ALL, Backtest
+from patron.predict.learner import Learner
+from patron.predict.outcomes import Outcomes
+from patron.predict.registry import Manifest
+
+INTERVAL_NOTE = (
+    "80 % of what happened to customers with a forecast of this size at past moments lies within low and high"
+)
+
+
+def card_of(result: Backtest, learner: Learner, manifest: Manifest) -> dict[str, str]:
+    """Key and text, as console and report show it."""
+    question = result.question
+    covered = coverage(result)
+    limits = {
+        "": "Judged on past moments only; a season that was never seen is not foreseen.",
+        "left out": "; ".join(result.left_out),
+        "interval": f"{INTERVAL_NOTE}; checked one origin at a time it held {covered:.0%}"
+        if covered is not None
+        else "",
+    }
+    card = {
+        "question": question.meaning,
+        "unit": question.unit,
+        "learner": learner.name,
+        "what_it_is": (type(learner).__doc__ or "").splitlines()[0],
+        "settings": ", ".join(f"{name} = {value}" for name, value in asdict(learner).items()) or "none",
+        "why": result.why,
+        "best_naive_rule": result.baseline,
+        "judged_at": ", ".join(result.origins) or "no past moment",
+        "fitted_to": f"{manifest.row_count} customers at past moments up to {manifest.as_of}",
+        "limits": " ".join(f"{key}: {text}." if key else text for key, text in limits.items() if text),
+        "reproducible": "From this manifest and seed, until the next vacuum or erasure of the lake.",
+    }
+    return {key: text for key, text in card.items() if text}
+
+
+def card_text(card: Mapping[str, str], rows: pa.Table) -> str:
+    """The card as Markdown, with the backtest over all origins together."""
+    lines = [f"# {card['learner']}: {card['question']}", ""]
+    lines += [f"- **{key.replace('_', ' ')}**: {text}" for key, text in card.items()]
+    lines += [
+        "",
+        "| learner | metric | value | 95 % interval | gain over the best naive rule |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows.filter(pc.equal(rows["origin"], ALL)).to_pylist():
+        inside = _between(row["low"], row["high"])
+        gain = f"{_number(row['gain'])} {_between(row['gain_low'], row['gain_high'])}"
+        lines.append(f"| {row['learner']} | {row['metric']} | {_number(row['value'])} | {inside} | {gain} |")
+    return "\n".join([*lines, ""])
+
+
+def coverage(result: Backtest) -> float | None:
+    """Share of outcomes within the 80 % interval learned from the other origins; None with fewer than two origins."""
+    if result.question.is_probability or len(result.origins) < 2:
+        return None
+    judged = [result.judged[origin, result.champion] for origin in result.origins]
+    shares = []
+    for at, here in enumerate(judged):
+        others = [one for other, one in enumerate(judged) if other != at]
+        known = Outcomes.of(
+            np.concatenate([one.actual for one in others]), np.concatenate([one.forecast for one in others])
+        ).interval(here.forecast)
+        if known is not None:
+            shares.append(share_covered(here.actual, *known))
+    return sum(shares) / len(shares) if shares else None
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5g}"
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.5g} to {high:.5g}"

@@ -1,0 +1,228 @@
+"""The predict stage of a turn: backtest each question, fit its champion, keep it, and score every customer."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.base.engine import timestamp
+from patron.base.errors import NotEnoughData
+from patron.base.shop import View
+from patron.base.tables import BACKTESTS, BY_NAME, SCORES
+from patron.predict import churn, purchase, registry, value
+from patron.predict.backtest import ALL, Backtest, backtest, to_table, unlabelled
+from patron.predict.card import card_of, card_text
+from patron.predict.learner import FORECAST, Fitted, Learner, Numbers, column, reasons
+from patron.predict.outcomes import Outcomes
+from patron.predict.question import Question, asked, label_query
+
+QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
+MOST_CUSTOMERS = 25_000
+"""Customers that are learned from and judged; more are sampled by the hash of their id. All are scored."""
+BUCKETS = 4096
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """How one question was answered in a turn."""
+
+    question: str
+    champion: str
+    model_version: str
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    baseline: str
+    baseline_value: float | None
+    scored_count: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What predict did in a turn."""
+
+    answered: tuple[Answered, ...]
+    unanswered: tuple[str, ...]
+    """Questions that nothing could be fitted for, with the reason."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The turn's features: those to learn from (past moments and now, a sample), and those to score (now, all)."""
+
+    known: pa.Table
+    current: pa.Table
+
+
+def run(view: View, *, also: Sequence[Callable[[View], pa.Table]] = ()) -> Summary:
+    """Answer every question for the turn's moment; `also` adds rows of `backtests` from elsewhere in predict.
+
+    Raises NotEnoughData when no question at all could be answered.
+    """
+    data = read_data(view)
+    scores, backtests, answered, unanswered = [], [], [], []
+    for question in QUESTIONS:
+        try:
+            found, judged, summary = answer(view, question, data)
+        except NotEnoughData as error:
+            unanswered.append(f"{question.name}: {error.what}")
+            log.warning("%s is not answered: %s", question.name, error)
+            continue
+        scores.append(found)
+        backtests.append(judged)
+        answered.append(summary)
+    if not answered:
+        raise NotEnoughData(
+            "; ".join(unanswered), where=f"turn {view.turn.turn_id}", todo="Import a longer history of orders."
+        )
+    view.write("scores", pa.concat_tables([SCORES.empty(), *scores]))
+    view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *backtests, *(more(view) for more in also)]))
+    return Summary(tuple(answered), tuple(unanswered))
+
+
+def read_data(view: View) -> Data:
+    """Read the turn's features once, in a fixed order. Raises NotEnoughData when there is no customer to score."""
+    own = f"select * from features where turn_id = '{view.turn.turn_id}'"
+    now = timestamp(view.turn.as_of)
+    current = view.query(f"select * from ({own}) f where as_of = {now} order by customer_id")
+    if not current.num_rows:
+        raise NotEnoughData(
+            "no customer with an order", where=f"turn {view.turn.turn_id}", todo="Import orders known before it."
+        )
+    share = min(1.0, MOST_CUSTOMERS / current.num_rows)
+    sampled = "true" if share == 1 else f"substr(md5(customer_id), 1, 3) < '{int(share * BUCKETS):03x}'"
+    known = view.query(f"select * from ({own}) f where as_of <= {now} and {sampled} order by as_of, customer_id")
+    return Data(known, current)
+
+
+def with_labels(view: View, question: Question, rows: pa.Table) -> pa.Table:
+    """The question's population, with the labels that are known by the turn; NULL where they are not yet."""
+    population = view.query(f"select * from given where {question.population} order by as_of, customer_id", given=rows)
+    last = view.turn.as_of - timedelta(days=question.horizon_days)
+    kind = population.schema.field("as_of").type
+    done = population.filter(pc.less_equal(population["as_of"], pa.scalar(last, kind)))
+    moments = asked(done.select(["customer_id", "as_of"]), question.horizon_days)
+    sql = f"""select p.*, l.label from given p
+        left join ({label_query(question)}) l on l.customer_id = p.customer_id and l.as_of = p.as_of
+        order by p.as_of, p.customer_id"""
+    return view.query(sql, given=population, moments_asked=moments)
+
+
+def answer(view: View, question: Question, data: Data) -> tuple[pa.Table, pa.Table, Answered]:
+    """Backtest, fit, keep and score one question. Raises NotEnoughData when no learner can be fitted."""
+    rows = with_labels(view, question, data.known)
+    result = backtest(question, rows, as_of=view.turn.as_of)
+    learner, fitted = fit_first(question, result, rows)
+    rng = np.random.default_rng(view.turn.child_seed(f"backtest {question.name}"))
+    judged = to_table(result, turn_id=view.turn.turn_id, rng=rng)
+    version = keep(view, result, learner, fitted, rows, judged)
+    current = view.query(f"select * from given where {question.population} order by customer_id", given=data.current)
+    scores = score(view, result, fitted, unlabelled(current), version)
+    return scores, judged, _summary(result, learner, version, judged, scores.num_rows)
+
+
+def fit_first(question: Question, result: Backtest, rows: pa.Table) -> tuple[Learner, Fitted]:
+    """Fit the champion to everything known; where it cannot be fitted, the next simplest. Raises NotEnoughData."""
+    simplest_first = sorted(question.learners, key=lambda one: (one.is_baseline, one.complexity))
+    champion = [one for one in question.learners if one.name == result.champion]
+    problem = NotEnoughData("no learner", where=question.name)
+    for learner in [*champion, *simplest_first]:
+        try:
+            return learner, learner.fit(rows)
+        except NotEnoughData as error:
+            problem = error
+    raise problem
+
+
+def score(view: View, result: Backtest, fitted: Fitted, rows: pa.Table, version: str) -> pa.Table:
+    """Rows of `scores` for these customers, with an interval for amounts and reasons where the model gives them."""
+    if not rows.num_rows:
+        return SCORES.empty()
+    forecast = column(fitted.predict(rows), FORECAST)
+    low, high = _interval(result, forecast)
+    return pa.table(
+        {
+            "turn_id": pa.array([view.turn.turn_id] * rows.num_rows, pa.string()),
+            "customer_id": rows["customer_id"],
+            "as_of": rows["as_of"],
+            "question": pa.array([result.question.name] * rows.num_rows, pa.string()),
+            "model_version": pa.array([version] * rows.num_rows, pa.string()),
+            "value": pa.array(forecast),
+            "low": low,
+            "high": high,
+            "reasons": _reasons(fitted, rows),
+        },
+        schema=SCORES.schema(),
+    )
+
+
+def keep(view: View, result: Backtest, learner: Learner, fitted: Fitted, rows: pa.Table, judged: pa.Table) -> str:
+    """Save the fitted champion with its manifest, metrics and card; returns its model_version."""
+    manifest = registry.Manifest(
+        question=result.question.name,
+        version=view.turn.turn_id,
+        learner=learner.name,
+        settings=asdict(learner),
+        as_of=view.turn.as_of.isoformat(),
+        seed=view.turn.seed,
+        feature_version=str(rows["feature_version"][0].as_py()),
+        table_versions={name: _version(view, name) for name in ("features", "order_lines")},
+        row_count=rows.num_rows,
+        data_hash=registry.data_hash(rows),
+    )
+    card = card_of(result, learner, manifest)
+    own = judged.filter(pc.equal(judged["learner"], learner.name)).to_pylist()
+    metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in own}
+    kept = registry.Saved(manifest, metrics, card, card_text(card, judged))
+    return registry.save(view.folder / "models", fitted, kept)
+
+
+def _version(view: View, name: str) -> int | None:
+    return view.pinned[name] if name in view.pinned else view.shop.lake.version(BY_NAME[name])
+
+
+def _interval(result: Backtest, forecast: Numbers) -> tuple[pa.Array, pa.Array]:
+    nothing = pa.nulls(len(forecast), pa.float64())
+    judged = result.judged.get((ALL, result.champion))
+    if result.question.is_probability or judged is None:
+        return nothing, nothing
+    ends = Outcomes.of(judged.actual, judged.forecast).interval(forecast)
+    return (nothing, nothing) if ends is None else (pa.array(ends[0]), pa.array(ends[1]))
+
+
+def _reasons(fitted: Fitted, rows: pa.Table) -> pa.Array:
+    kind = SCORES.schema().field("reasons").type
+    contributions = getattr(fitted, "contributions", None)
+    if contributions is None:
+        return pa.nulls(rows.num_rows, kind)
+    names, values = contributions(rows)
+    return pa.array(reasons(names, values), kind)
+
+
+def _summary(result: Backtest, learner: Learner, version: str, judged: pa.Table, scored_count: int) -> Answered:
+    headline = result.question.headline.name
+    own = [
+        row
+        for row in judged.to_pylist()
+        if (row["origin"], row["learner"], row["metric"]) == (ALL, learner.name, headline)
+    ]
+    row = own[0] if own else {"value": None, "low": None, "high": None, "baseline_value": None}
+    numbers = {name: row[name] for name in ("value", "low", "high", "baseline_value")}
+    return Answered(
+        question=result.question.name,
+        champion=learner.name,
+        model_version=version,
+        metric=headline,
+        baseline=result.baseline,
+        scored_count=scored_count,
+        why=result.why,
+        **numbers,
+    )

@@ -1,0 +1,167 @@
+from dataclasses import asdict, fields, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from patron.base.errors import NotEnoughData
+from patron.predict import churn, purchase, value
+from patron.predict.backtest import at, known_at_origin
+from patron.predict.learner import FORECAST, column, reasons
+
+QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
+CASES = [(question, learner) for question in QUESTIONS for learner in question.learners]
+every_learner = pytest.mark.parametrize(
+    ("question", "learner"), CASES, ids=[f"{question.name}-{learner.name}" for question, learner in CASES]
+)
+
+
+@pytest.fixture(scope="session")
+def world(spend_rows, chance_rows):
+    """For each question: the newest origin, what was known there, and its rows with what happened."""
+    origin = max(spend_rows["as_of"].to_pylist())
+    rows = {question.name: chance_rows if question.is_probability else spend_rows for question in QUESTIONS}
+    return {name: (known_at_origin(table, origin, 90), at(table, origin)) for name, table in rows.items()}
+
+
+@pytest.fixture(scope="session")
+def fit(world):
+    """Each learner fitted once, for all its tests."""
+    fitted = {}
+
+    def fit_once(question, learner):
+        key = (question.name, learner.name)
+        if key not in fitted:
+            fitted[key] = learner.fit(world[question.name][0])
+        return fitted[key], world[question.name][1]
+
+    return fit_once
+
+
+@every_learner
+def test_every_row_gets_one_finite_forecast_in_its_range(question, learner, fit):
+    fitted, rows = fit(question, learner)
+    forecast = column(fitted.predict(rows), FORECAST)
+    assert len(forecast) == rows.num_rows
+    assert np.isfinite(forecast).all()
+    assert forecast.min() >= 0
+    assert not question.is_probability or forecast.max() <= 1
+
+
+@every_learner
+def test_the_order_of_rows_changes_no_forecast(question, learner, fit):
+    fitted, rows = fit(question, learner)
+    shuffle = np.random.default_rng(0).permutation(rows.num_rows)
+    straight = fitted.predict(rows)[FORECAST].to_numpy()
+    shuffled = fitted.predict(rows.take(pa.array(shuffle)))[FORECAST].to_numpy()
+    assert np.array_equal(straight[shuffle], shuffled)
+    if "depends on the row" not in learner.exemptions:
+        assert len(np.unique(straight)) > 1
+
+
+@every_learner
+def test_one_row_alone_gets_the_forecast_it_gets_among_many(question, learner, fit):
+    fitted, rows = fit(question, learner)
+    many = fitted.predict(rows)[FORECAST].to_numpy()
+    alone = [fitted.predict(rows.slice(place, 1))[FORECAST].to_numpy()[0] for place in range(0, rows.num_rows, 97)]
+    assert np.array_equal(many[::97], alone)
+
+
+@every_learner
+def test_a_saved_model_forecasts_the_same_bits(question, learner, fit, tmp_path):
+    fitted, rows = fit(question, learner)
+    fitted.save(tmp_path)
+    again = learner.fitted.load(tmp_path)
+    assert again.predict(rows).equals(fitted.predict(rows))
+    assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".npz", ".txt"}
+
+
+@every_learner
+def test_the_same_data_give_the_same_model(question, learner, fit, world):
+    fitted, rows = fit(question, learner)
+    assert learner.fit(world[question.name][0]).predict(rows).equals(fitted.predict(rows))
+
+
+@every_learner
+def test_a_learner_is_its_settings_and_frozen(question, learner):
+    assert question.name
+    assert type(learner)() == learner
+    assert replace(learner) == learner
+    assert set(asdict(learner)) == {field.name for field in fields(learner)}
+    with pytest.raises(AttributeError):
+        learner.name = "other"
+
+
+@every_learner
+def test_a_learner_beats_the_mean_on_customers_whose_truth_varies(question, learner, fit):
+    if "beats its baseline" in learner.exemptions:
+        assert learner.exemptions["beats its baseline"]
+        return
+    fitted, rows = fit(question, learner)
+    actual = column(rows, "label")
+    error = question.headline.of(actual, column(fitted.predict(rows), FORECAST))
+    naive = question.headline.of(actual, np.full(len(actual), actual.mean()))
+    assert error < naive
+
+
+@every_learner
+def test_reasons_name_what_moved_the_forecast(question, learner, fit):
+    fitted, rows = fit(question, learner)
+    if not hasattr(fitted, "contributions"):
+        assert learner.is_baseline
+        return
+    names, moved = fitted.contributions(rows)
+    assert moved.shape == (rows.num_rows, len(names))
+    assert np.isfinite(moved).all()
+    said = reasons(names, moved)
+    assert len(said) == rows.num_rows
+    assert all(reason[0] in "+-" and reason[1:] in names for row in said for reason in row)
+
+
+@every_learner
+def test_nobody_to_learn_from_is_said_or_needs_nobody(question, learner, world):
+    nobody = world[question.name][0].slice(0, 0)
+    try:
+        fitted = learner.fit(nobody)
+    except NotEnoughData as error:
+        assert error.todo
+    else:
+        assert learner.is_baseline
+        assert fitted.predict(world[question.name][1]).num_rows == world[question.name][1].num_rows
+
+
+def test_names_are_unique_and_each_question_has_a_naive_rule():
+    for question in QUESTIONS:
+        names = [learner.name for learner in question.learners]
+        assert len(set(names)) == len(names)
+        assert question.baselines
+
+
+def test_contributions_of_the_logistic_model_add_up_to_its_log_odds(fit):
+    fitted, rows = fit(churn.QUESTION, next(one for one in churn.LEARNERS if one.name == "logistic"))
+    _, moved = fitted.contributions(rows)
+    assert np.allclose(moved.sum(axis=1) / fitted.calibration.slope + fitted.intercept, fitted.log_odds(rows))
+
+
+def test_contributions_of_the_trees_add_up_to_their_log_odds(fit):
+    fitted, rows = fit(churn.QUESTION, next(one for one in churn.LEARNERS if one.name == "boosted_chance"))
+    _, moved = fitted.contributions(rows)
+    gap = fitted.log_odds(rows) - moved.sum(axis=1) / fitted.calibration.slope
+    assert np.ptp(gap) < 1e-6
+
+
+def test_probabilities_are_calibrated_on_a_later_moment(fit):
+    fitted, rows = fit(churn.QUESTION, next(one for one in churn.LEARNERS if one.name == "logistic"))
+    forecast = column(fitted.predict(rows), FORECAST)
+    actual = column(rows, "label")
+    error = np.sqrt(actual.var() / len(actual))
+    assert fitted.calibration.slope != 1.0
+    assert abs(forecast.mean() - actual.mean()) < max(4 * error, 0.08)
+
+
+def test_a_customer_with_one_order_gets_a_forecast_above_zero(fit):
+    fitted, rows = fit(value.QUESTION, next(one for one in value.LEARNERS if one.name == "beta_geo_spend"))
+    once = rows.filter(pc.equal(rows["order_day_count_lifetime"], 1))
+    assert once.num_rows > 10
+    assert column(fitted.predict(once), FORECAST).min() > 0

@@ -1,0 +1,59 @@
+"""How the features of this turn's customers moved since the turn before."""
+
+import numpy as np
+import pyarrow as pa
+
+from patron.base.engine import timestamp
+from patron.base.shop import View
+from patron.base.stats import Numbers, population_stability_index
+from patron.base.tables import DRIFT, FEATURES
+
+
+def measure_drift(view: View) -> pa.Table:
+    """Write `drift` of every number among the features, and return it; nothing on the first turn."""
+    turn = view.turn
+    before = view.query(
+        f"""select turn_id, max(as_of) as as_of from features
+        where turn_id <> '{turn.turn_id}' and as_of < {timestamp(turn.as_of)}
+        group by turn_id order by 2 desc, 1 limit 1"""
+    ).to_pylist()
+    rows = DRIFT.empty()
+    if before:
+        was, now = (
+            view.query(f"select * from features where turn_id = '{name}' and as_of = {timestamp(at)}")
+            for name, at in ((before[0]["turn_id"], before[0]["as_of"]), (turn.turn_id, turn.as_of))
+        )
+        found = [{"turn_id": turn.turn_id, "reference_turn_id": before[0]["turn_id"]} | row for row in moved(was, now)]
+        rows = pa.Table.from_pylist(found, schema=DRIFT.schema())
+    view.write("drift", rows)
+    return rows
+
+
+def moved(was: pa.Table, now: pa.Table) -> list[dict[str, str | float | None]]:
+    """Population stability index and means of every number that both tables have, in order of name."""
+    names = sorted(set(was.column_names) & set(now.column_names) - FEATURES.names)
+    pairs = [(name, _numbers(was, name), _numbers(now, name)) for name in names if _is_number(now, name)]
+    return [
+        {
+            "feature": name,
+            "population_stability_index": population_stability_index(old, new),
+            "mean_before": _mean(old),
+            "mean_now": _mean(new),
+        }
+        for name, old, new in pairs
+        if len(old) and len(new)
+    ]
+
+
+def _is_number(rows: pa.Table, name: str) -> bool:
+    kind = rows.schema.field(name).type
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+
+
+def _numbers(rows: pa.Table, name: str) -> Numbers:
+    return np.asarray(rows[name].cast(pa.float64()).fill_null(np.nan).to_numpy(), dtype=np.float64)
+
+
+def _mean(values: Numbers) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None

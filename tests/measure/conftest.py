@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from patron.measure.outcomes import Outcomes
+
+STAGES, DEALS, VALUES = ("at_risk", "lapsed"), ("low", "middle", "high"), ("low", "middle", "high")
+
+
+@pytest.fixture
+def world():
+    """Randomised decisions with known effects: offer 'ten' gains 300 cents where deals are liked and loses 100 else."""
+
+    def draw(count, seed=0, *, lift=300.0, loss=-100.0, turns=3):
+        rng = np.random.default_rng(seed)
+        customer = np.tile(np.arange(count), turns)
+        stage, deals, value = (rng.integers(0, n, count)[customer] for n in (2, 3, 3))
+        p_offer = np.where(deals == 2, 0.6, 0.3)  # the propensity differs, and the margin with it: only weights help
+        held = (customer % 10) == 0
+        offered = (rng.random(len(customer)) < p_offer) & ~held
+        worth = 500.0 * (value + 1) + 800.0 * deals
+        effect = np.where(deals == 2, lift, loss)
+        person = rng.gamma(0.5, 2.0, count)[customer]
+        margin = worth * person * rng.gamma(1.0, 1.0, len(customer)) + offered * effect
+        return Outcomes(
+            turn=np.repeat([f"t{n}" for n in range(turns)], count),
+            customer=np.array([f"c{n}" for n in customer]),
+            segment=np.array(
+                [f"{STAGES[a]}/deals_{DEALS[b]}/value_{VALUES[c]}" for a, b, c in zip(stage, deals, value, strict=True)]
+            ),
+            action=np.where(offered, "ten", "none"),
+            propensity=np.where(held, 1.0, np.where(offered, p_offer, 1 - p_offer)),
+            is_holdout=held,
+            margin_cents=margin,
+            known_before=np.column_stack([worth * person, worth, person]),
+        )
+
+    return draw

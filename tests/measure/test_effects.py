@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from patron.measure.compare import against_holdout, by_segment, steadied
+from patron.measure.effects import estimate
+from patron.measure.shrink import shrunken
+
+
+def truth(segment):
+    return 300.0 if "deals_high" in segment else -100.0
+
+
+def test_the_intervals_of_the_segments_contain_the_true_effects(world):
+    rows = [row for row in estimate(world(6_000)) if row["offer"] == "ten" and row["segment"] != "all"]
+    assert len(rows) == 18
+    inside = [row["low"] <= truth(row["segment"]) <= row["high"] for row in rows]
+    assert sum(inside) >= 15
+
+
+def test_shrunken_effects_are_nearer_to_the_truth_than_plain_ones(world):
+    plain, shrunk = [], []
+    for seed in range(6):
+        cells = steadied([cell for cell in by_segment(world(1_500, seed)) if cell.segment != "all"])
+        keys = [(cell.offer, cell.segment) for cell in cells]
+        plain += [cell.difference - truth(cell.segment) for cell in cells]
+        shrunk += [one.effect - truth(one.segment) for one in shrunken(cells, keys)]
+    assert np.mean(np.square(shrunk)) < 0.7 * np.mean(np.square(plain))
+
+
+def test_offers_against_the_holdout_give_the_effect_on_those_who_got_one(world):
+    off = []
+    for seed in range(8):
+        drawn = world(4_000, seed, lift=400.0, loss=400.0)
+        found = against_holdout(drawn)
+        off.append((found.difference - 400.0) / found.standard_error)
+    assert max(np.abs(off)) < 3.5
+    assert abs(np.mean(off)) < 3 / np.sqrt(len(off))
+
+
+def test_a_placebo_contains_zero_about_as_often_as_promised(world):
+    covered = []
+    for seed in range(40):
+        rows = estimate(world(400, seed, lift=0.0, loss=0.0))
+        covered += [row["low"] <= 0 <= row["high"] for row in rows if row["segment"] == "all"]
+    assert np.mean(covered) > 0.95 - 3 * np.sqrt(0.05 * 0.95 / len(covered))
+
+
+def test_a_segment_never_measured_gets_the_effect_of_its_parts(world):
+    drawn = world(6_000)
+    missing = "lapsed/deals_high/value_low"
+    cells = [cell for cell in steadied(by_segment(drawn)) if cell.segment not in {"all", missing}]
+    found = shrunken(cells, [("ten", missing)])[0]
+    assert abs(found.effect - 300.0) < 3 * found.standard_error
+    assert found.effect > 100.0
+
+
+def test_nothing_is_claimed_of_what_was_not_randomised(world):
+    drawn = world(500)
+    certain = drawn.rows(np.flatnonzero(drawn.is_holdout))
+    assert by_segment(certain) == []
+    assert against_holdout(certain) is None
+    assert estimate(certain) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_estimates_do_not_depend_on_the_order_of_the_rows(world, seed):
+    drawn = world(800, seed)
+    shuffled = drawn.rows(np.random.default_rng(seed).permutation(len(drawn.margin_cents)))
+    for one, other in zip(estimate(drawn), estimate(shuffled), strict=True):
+        assert one["segment"] == other["segment"]
+        assert one["effect_cents"] == pytest.approx(other["effect_cents"], abs=1e-4)

@@ -1,0 +1,34 @@
+"""Amounts and numbers as people send them, turned into integer cents and counts without a rounding surprise."""
+
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+
+LARGEST_UNITS = Decimal(10) ** 13
+"""Above this an amount is a mistake, and would not survive as an exact integer everywhere."""
+
+
+def decimal_of(value: object) -> Decimal:
+    """Read a number or its text exactly. Raises ValueError for anything else, for infinity and for NaN."""
+    if isinstance(value, bool):
+        raise ValueError("is not a number")  # noqa: TRY004 - callers turn one kind of error into a dead letter
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise ValueError("is not a number") from None
+    if not number.is_finite() or abs(number) >= LARGEST_UNITS:
+        raise ValueError("is out of range")
+    return number
+
+
+def cents_of(value: object) -> int:
+    """Turn units of a currency into hundredths, rounding half to even. Raises ValueError."""
+    return int((decimal_of(value) * 100).quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
+
+
+def count_of(value: object) -> int:
+    """Read a whole number of 0 or more. Raises ValueError."""
+    number = decimal_of(value)
+    if number != number.to_integral_value():
+        raise ValueError("is not a whole number")
+    if number < 0:
+        raise ValueError("is below zero")
+    return int(number)

@@ -1,0 +1,175 @@
+"""What a declared trait or property key says about a person, and so where its value may be kept."""
+
+import re
+from typing import Literal
+
+Kind = Literal["plain", "sensitive", "identifying", "free_text", "unknown"]
+
+PLAIN = frozenset(
+    {
+        "income",
+        "home_ownership",
+        "household_size",
+        "country",
+        "region",
+        "language",
+        "loyalty_tier",
+        "registration_channel",
+        "acquisition_channel",
+    }
+)
+"""Kept in clear; features may use them."""
+
+SENSITIVE = frozenset(
+    {
+        "age",
+        "gender",
+        "sex",
+        "birthday",
+        "birth_date",
+        "date_of_birth",
+        "dob",
+        "marital_status",
+        "kids_count",
+        "household_comp",
+        "religion",
+        "ethnicity",
+        "race",
+        "nationality",
+        "health",
+        "disability",
+        "pregnancy",
+        "sexual_orientation",
+        "political_opinion",
+        "trade_union",
+        "biometric",
+        "credit_score",
+    }
+)
+"""Kept in the vault only; never a feature."""
+
+IDENTIFYING = frozenset(
+    {
+        "email",
+        "email_address",
+        "e_mail",
+        "mail",
+        "phone",
+        "phone_number",
+        "mobile",
+        "mobile_number",
+        "telephone",
+        "fax",
+        "first_name",
+        "last_name",
+        "full_name",
+        "middle_name",
+        "surname",
+        "username",
+        "user_name",
+        "nickname",
+        "contact",
+        "recipient",
+        "address",
+        "street",
+        "city",
+        "state",
+        "postal_code",
+        "postcode",
+        "zip",
+        "zip_code",
+        "ip",
+        "ip_address",
+        "latitude",
+        "longitude",
+        "location",
+        "avatar",
+        "photo",
+        "passport",
+        "id_number",
+        "ssn",
+        "tax_id",
+        "iban",
+        "bank_account",
+        "card_number",
+        "wechat",
+        "openid",
+        "unionid",
+        "device_id",
+        "advertising_id",
+        "device_token",
+        "user_id",
+        "customer_id",
+        "anonymous_id",
+        "password",
+    }
+)
+"""Names a person, or a device of one; kept in the vault only."""
+
+FREE_TEXT = frozenset(
+    {
+        "query",
+        "search",
+        "search_term",
+        "keyword",
+        "keywords",
+        "url",
+        "href",
+        "path",
+        "referrer",
+        "referer",
+        "title",
+        "review_body",
+        "share_message",
+        "message",
+        "comment",
+        "comments",
+        "note",
+        "notes",
+        "body",
+        "text",
+        "description",
+        "feedback",
+        "question",
+        "answer",
+        "gift_message",
+        "user_agent",
+    }
+)
+"""People write what they like here; kept in the vault only."""
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SEPARATORS = re.compile(r"[\s\-./]+")
+_PREFIXES = ("customer_", "billing_", "shipping_", "delivery_", "contact_", "buyer_", "user_", "recipient_", "sender_")
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_PHONE = re.compile(r"\+\d[\d\s().-]{7,}\d")
+
+
+def snake(name: str) -> str:
+    """Write a key the catalogue's way: `firstName` and `First Name` are `first_name`."""
+    return _SEPARATORS.sub("_", _CAMEL.sub("_", name.strip())).lower()
+
+
+def kind_of_trait(name: str) -> Kind:
+    """Class a declared trait; a trait nobody classed is unknown and goes to the vault."""
+    key = snake(name)
+    return "plain" if key in PLAIN else "unknown" if kind_of_property(key) == "plain" else kind_of_property(key)
+
+
+def kind_of_property(name: str) -> Kind:
+    """Class a property that is not in the catalogue; what names no person is plain."""
+    key = snake(name)
+    bare = next((key.removeprefix(prefix) for prefix in _PREFIXES if key.startswith(prefix)), key)
+    for candidate in (key, bare):
+        if candidate in IDENTIFYING or (candidate == "name" and key != "name"):
+            return "identifying"
+        if candidate in SENSITIVE:
+            return "sensitive"
+        if candidate in FREE_TEXT:
+            return "free_text"
+    return "identifying" if key.endswith(("_email", "_phone", "_address")) else "plain"
+
+
+def names_a_person(value: str) -> bool:
+    """Whether a value looks like an e-mail address or an international phone number, whatever its key."""
+    return bool(_EMAIL.search(value) or _PHONE.search(value))

@@ -1,0 +1,200 @@
+"""The vault: identifiers and texts encrypted with one key a token, so that shredding a key forgets a person.
+
+A token is HMAC-SHA256 of kind and value under a derived key, cut to 128 bits: the same value is the same token, and
+nobody without the master key can guess a value from its token.
+"""
+
+import hmac
+import os
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy.dialects import postgresql, sqlite
+
+from patron.base.errors import MasterKeyError
+from patron.base.shop import Shop
+from patron.base.store import VAULT_TEXTS, VAULT_TOKENS, Store
+from patron.govern.keys import KEY_BYTES, Keys, derive, master_key
+
+PREFIXES = {"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p", "event": "v"}
+NONCE_BYTES = 12
+TOKEN_BYTES = 16
+BATCH = 500
+REMEMBERED = 1_000_000
+
+
+class Vault:
+    """Tokens and texts of one workspace."""
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self._store = store
+        self._keys = keys
+        self._master = AESGCM(keys.wrapping)
+        self._letters = AESGCM(keys.letters)
+        self._stored: set[str] = set()
+
+    @classmethod
+    def open(cls, shop: Shop) -> Self:
+        """Open the vault of a shop. Raises MasterKeyError when the key is missing or wrong."""
+        return cls(shop.store, derive(master_key(shop)))
+
+    @property
+    def row_key(self) -> str:
+        """Secret that ids of imported rows are hashed with, so that a row's id does not give its values away."""
+        return self._keys.rows.hex()
+
+    def token(self, kind: str, value: str) -> str:
+        """Token of one value; stores nothing."""
+        message = f"{kind}\x00{normalised(kind, value)}".encode()
+        return f"{PREFIXES[kind]}_{hmac.digest(self._keys.index, message, 'sha256')[:TOKEN_BYTES].hex()}"
+
+    def tokens(self, kind: str, values: pa.Array | pa.ChunkedArray, created_at: datetime) -> pa.Array:
+        """Token of each value, NULL for NULL; values seen for the first time are stored encrypted."""
+        if isinstance(values, pa.ChunkedArray):
+            values = values.combine_chunks()
+        coded = pc.dictionary_encode(values)
+        unique = coded.dictionary.to_pylist()
+        made = [self.token(kind, value) for value in unique]
+        self._keep(kind, dict(zip(made, unique, strict=True)), created_at)
+        return pa.array(made, pa.string()).take(coded.indices)
+
+    def find(self, kind: str, value: str) -> str | None:
+        """Token of a value that is stored, or None."""
+        token = self.token(kind, value)
+        with self._store.begin() as connection:
+            return connection.scalar(sa.select(VAULT_TOKENS.c.token).where(VAULT_TOKENS.c.token == token))
+
+    def reveal(self, tokens: Sequence[str]) -> list[str | None]:
+        """Values of tokens; None for one that is unknown or forgotten. Raises MasterKeyError when a row is damaged."""
+        rows = self._rows(set(tokens))
+        known = {}
+        for token, (ciphertext, wrapped) in rows.items():
+            known[token] = self._decrypt(AESGCM(self._unwrap(token, wrapped)), ciphertext, token).decode()
+        return [known.get(token) for token in tokens]
+
+    def keep_texts(self, source: str, texts: Iterable[tuple[str, str, str, str]]) -> int:
+        """Encrypt (event_id, field, token, text) under the token's key; a text already kept stays. Returns how many."""
+        given = list(texts)
+        ciphers = {t: AESGCM(self._unwrap(t, row[1])) for t, row in self._rows({text[2] for text in given}).items()}
+        rows = [
+            {
+                "source": source,
+                "event_id": event_id,
+                "field": field,
+                "token": token,
+                "ciphertext": _encrypt(ciphers[token], text.encode(), _place(source, event_id, field)),
+            }
+            for event_id, field, token, text in given
+        ]
+        self._insert(VAULT_TEXTS, rows)
+        return len(rows)
+
+    def texts(self, tokens: Sequence[str]) -> list[dict[str, str]]:
+        """Everything kept under these tokens: source, event_id, field, token, text; what is forgotten is left out."""
+        keys = {token: AESGCM(self._unwrap(token, row[1])) for token, row in self._rows(set(tokens)).items()}
+        found = []
+        for batch in _batches(sorted(keys)):
+            with self._store.begin() as connection:
+                rows = connection.execute(sa.select(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(batch))).all()
+            for row in rows:
+                place = _place(row.source, row.event_id, row.field)
+                text = self._decrypt(keys[row.token], row.ciphertext, place).decode()
+                found.append({**dict(row._mapping), "text": text})  # noqa: SLF001 - SQLAlchemy's public name for it
+                del found[-1]["ciphertext"]
+        return found
+
+    def shred(self, tokens: Sequence[str]) -> int:
+        """Destroy the keys of tokens, and with them every value and text; returns how many keys there were."""
+        count = 0
+        for batch in _batches(sorted(set(tokens))):
+            with self._store.begin() as connection:
+                connection.execute(sa.delete(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(batch)))
+                count += connection.execute(sa.delete(VAULT_TOKENS).where(VAULT_TOKENS.c.token.in_(batch))).rowcount
+            self._stored.difference_update(batch)
+        return count
+
+    def seal(self, content: bytes, place: str) -> bytes:
+        """Encrypt a dead letter, bound to its place."""
+        return _encrypt(self._letters, content, place)
+
+    def unseal(self, sealed: bytes, place: str) -> bytes:
+        """Decrypt a dead letter. Raises MasterKeyError when it was changed or moved."""
+        return self._decrypt(self._letters, sealed, place)
+
+    def _keep(self, kind: str, values: dict[str, str], created_at: datetime) -> None:
+        new = [token for token in values if token not in self._stored]
+        already = self._rows(set(new)) if new else {}
+        new = [token for token in new if token not in already]
+        rows = []
+        for token in new:
+            key = os.urandom(KEY_BYTES)
+            rows.append(
+                {
+                    "token": token,
+                    "kind": kind,
+                    "ciphertext": _encrypt(AESGCM(key), values[token].encode(), token),
+                    "wrapped_key": _encrypt(self._master, key, f"key {token}"),
+                    "created_at": created_at,
+                }
+            )
+        self._insert(VAULT_TOKENS, rows)
+        if len(self._stored) < REMEMBERED:
+            self._stored.update(values)
+
+    def _rows(self, tokens: set[str]) -> dict[str, tuple[bytes, bytes]]:
+        found = {}
+        table = VAULT_TOKENS.c
+        with self._store.begin() as connection:
+            for batch in _batches(sorted(tokens)):
+                chosen = sa.select(table.token, table.ciphertext, table.wrapped_key).where(table.token.in_(batch))
+                found.update({row[0]: (row[1], row[2]) for row in connection.execute(chosen)})
+        return found
+
+    def _insert(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        dialect = sqlite if self._store.engine.dialect.name == "sqlite" else postgresql
+        with self._store.begin() as connection:
+            connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+    def _unwrap(self, token: str, wrapped: bytes) -> bytes:
+        return self._decrypt(self._master, wrapped, f"key {token}")
+
+    def _decrypt(self, cipher: AESGCM, content: bytes, place: str) -> bytes:
+        try:
+            return cipher.decrypt(content[:NONCE_BYTES], content[NONCE_BYTES:], place.encode())
+        except InvalidTag:
+            raise MasterKeyError(
+                "a row of the vault does not open with this workspace's master key",
+                where=f"vault {place.rsplit(maxsplit=1)[-1]}",
+                todo="Put the right key back; if it is the right one, restore the store from a backup.",
+            ) from None
+
+
+def normalised(kind: str, value: str) -> str:
+    """Write an identifier the one way that its token is made from."""
+    value = value.strip()
+    if kind == "email":
+        return value.lower()
+    return re.sub(r"[^\d+]", "", value) if kind == "phone" else value
+
+
+def _place(source: str, event_id: str, field: str) -> str:
+    return f"{source}\x00{event_id}\x00{field}"
+
+
+def _encrypt(cipher: AESGCM, content: bytes, place: str) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, content, place.encode())
+
+
+def _batches(items: Sequence[str]) -> Iterable[Sequence[str]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

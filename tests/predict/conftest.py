@@ -96,3 +96,18 @@ def chance_rows(spend_rows):
     """The same with a 0/1 label: nothing was bought."""
     label = pa.array((spend_rows["label"].to_numpy() == 0).astype(float))
     return spend_rows.set_column(spend_rows.column_names.index("label"), "label", label)
+
+
+@pytest.fixture(scope="session")
+def features_maker():
+    return features_of
+
+
+@pytest.fixture(scope="session")
+def past_moments():
+    return MOMENTS
+
+
+@pytest.fixture(scope="session")
+def turn_moment():
+    return AS_OF

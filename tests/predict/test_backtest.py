@@ -1,0 +1,121 @@
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from patron.base.table import violations
+from patron.base.tables import BACKTESTS
+from patron.predict import value
+from patron.predict.backtest import ALL, at, backtest, known_at_origin, moments_for, to_table
+from patron.predict.outcomes import Outcomes
+from patron.predict.rules import Mean
+from patron.predict.value.btyd import BetaGeoSpend, RecentBlend
+from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
+
+QUICK = replace(
+    value.QUESTION, learners=(Mean(), LastNinetyDays(), ShrunkenLastNinetyDays(), RecentBlend(), BetaGeoSpend())
+)
+
+
+@pytest.fixture(scope="module")
+def as_of(spend_rows):
+    return max(spend_rows["as_of"].to_pylist()) + timedelta(days=90)
+
+
+@pytest.fixture(scope="module")
+def result(spend_rows, as_of):
+    return backtest(QUICK, spend_rows, as_of=as_of)
+
+
+@pytest.fixture(scope="module")
+def rows(result):
+    return to_table(result, turn_id="t", rng=np.random.default_rng(1))
+
+
+def test_nothing_after_an_origin_reaches_a_learner(spend_rows):
+    origin = sorted(set(spend_rows["as_of"].to_pylist()))[-2]
+    known = known_at_origin(spend_rows, origin, 90)
+    assert max(known["as_of"].to_pylist()) == origin
+    labelled = known.filter(pc.is_valid(known["label"]))
+    assert max(labelled["as_of"].to_pylist()) <= origin - timedelta(days=90)
+    assert at(known, origin)["label"].null_count == at(known, origin).num_rows
+
+
+def test_changing_what_happened_after_an_origin_changes_no_forecast_there(spend_rows, as_of, result):
+    newest = max(spend_rows["as_of"].to_pylist())
+    later = pc.greater(spend_rows["as_of"], pa.scalar(newest - timedelta(days=90), spend_rows["as_of"].type))
+    label = pc.if_else(later, 1.0, spend_rows["label"])
+    changed = spend_rows.set_column(spend_rows.column_names.index("label"), "label", label)
+    other = backtest(QUICK, changed, as_of=as_of)
+    for key, judged in result.judged.items():
+        assert np.array_equal(judged.forecast, other.judged[key].forecast)
+
+
+def test_three_origins_are_judged_and_all_of_them_together(result, rows):
+    assert len(result.origins) == 3
+    assert violations(BACKTESTS, rows) == []
+    assert set(rows["origin"].to_pylist()) == {*result.origins, ALL}
+    together = result.judged[ALL, "last_90_days"]
+    assert len(together.actual) == sum(len(result.judged[origin, "last_90_days"].actual) for origin in result.origins)
+
+
+def test_the_champion_has_the_best_headline_and_the_card_says_why(result):
+    assert result.headline[result.champion] == min(result.headline.values())
+    assert result.champion in {"recent_blend", "beta_geo_spend"}
+    assert result.champion in result.why
+    assert result.baseline in result.why
+
+
+def test_the_champion_beats_the_naive_rules_by_more_than_chance(rows, result):
+    own = rows.filter(
+        pc.and_(
+            pc.and_(pc.equal(rows["learner"], result.champion), pc.equal(rows["origin"], ALL)),
+            pc.equal(rows["metric"], "rmse_winsorised"),
+        )
+    ).to_pylist()[0]
+    assert own["baseline"] == result.baseline
+    assert own["gain"] == pytest.approx(own["baseline_value"] - own["value"])
+    assert 0 < own["gain_low"] < own["gain"] < own["gain_high"]
+    assert own["low"] < own["value"] < own["high"]
+
+
+def test_the_same_seed_draws_the_same_intervals(result, rows):
+    assert to_table(result, turn_id="t", rng=np.random.default_rng(1)).equals(rows)
+
+
+def test_without_a_past_moment_the_simplest_learner_is_used_and_it_says_so(spend_rows):
+    newest = max(spend_rows["as_of"].to_pylist())
+    result = backtest(QUICK, at(spend_rows, newest), as_of=newest + timedelta(days=10))
+    assert result.champion == "recent_blend"
+    assert "too little history" in result.why
+    assert to_table(result, turn_id="t", rng=np.random.default_rng(1)).num_rows == 0
+
+
+def test_learners_that_cannot_be_fitted_at_an_origin_are_left_out_with_the_reason(spend_rows, as_of):
+    first = min(spend_rows["as_of"].to_pylist())
+    result = backtest(QUICK, at(spend_rows, first), as_of=as_of)
+    assert result.baseline == "last_90_days"
+    assert any(reason.startswith("mean could not be fitted") for reason in result.left_out)
+    assert (ALL, "mean") not in result.judged
+
+
+def test_moments_go_back_in_steps_of_thirty_days_while_there_is_history(as_of):
+    moments = moments_for(as_of, as_of - timedelta(days=200))
+    assert moments[0] == as_of
+    assert {(before - after).days for before, after in pairwise(moments)} == {30}
+    assert moments[-1] == as_of - timedelta(days=150)
+
+
+def test_intervals_hold_four_in_five_outcomes_and_the_forecast():
+    rng = np.random.default_rng(3)
+    forecast = rng.gamma(2, 1000, 6000)
+    actual = forecast * rng.gamma(3, 1 / 3, 6000)
+    low, high = Outcomes.of(actual[:3000], forecast[:3000]).interval(forecast[3000:])
+    inside = (actual[3000:] >= low) & (actual[3000:] <= high)
+    assert abs(inside.mean() - 0.8) < 3 * np.sqrt(0.16 / 3000) + 0.01
+    assert ((low <= forecast[3000:]) & (forecast[3000:] <= high)).all()
+    assert Outcomes.of(actual[:10], forecast[:10]).interval(forecast) is None

@@ -1,0 +1,144 @@
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from patron.base.errors import NotEnoughData, NotFound
+from patron.base.shop import Shop, Turn
+from patron.base.table import validated
+from patron.base.tables import BY_NAME
+from patron.predict import READS, WRITES, registry, stage, value
+
+
+def write_facts(shop, lines, features, turn):
+    """Put order lines and features into the lake as understand would."""
+    count = lines.num_rows
+    names = [f"l{place}" for place in range(count)]
+    given = {
+        "line_id": names,
+        "customer_id": lines["customer_id"],
+        "is_identified": [True] * count,
+        "order_id": names,
+        "product_id": [f"p{place % 40}" for place in range(count)],
+        "ordered_at": lines["ordered_at"],
+        "occurred_at": lines["ordered_at"],
+        "known_at": lines["ordered_at"],
+        "quantity": [1] * count,
+        "gross_cents": lines["paid_cents"],
+        "discount_cents": [0] * count,
+        "paid_cents": lines["paid_cents"],
+        "has_coupon": [False] * count,
+        "has_price": [True] * count,
+        "is_refund": [False] * count,
+    }
+    known = pc.less(lines["ordered_at"], pa.scalar(turn.as_of, lines["ordered_at"].type))
+    shop.lake.replace(BY_NAME["order_lines"], fitting("order_lines", pa.table(given).filter(known)))
+    features = features.append_column("turn_id", pa.array([turn.turn_id] * features.num_rows))
+    features = features.append_column("feature_version", pa.array(["v1"] * features.num_rows))
+    moments = features.select(["turn_id", "customer_id", "as_of"])
+    shop.lake.replace(BY_NAME["moments"], fitting("moments", moments), part=turn.turn_id)
+    shop.lake.replace(BY_NAME["features"], fitting("features", features), part=turn.turn_id)
+
+
+def fitting(name, rows):
+    return validated(BY_NAME[name], rows)
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory, lines, features_maker, past_moments, turn_moment):
+    """A shop with one turn of predict behind it."""
+    shop = Shop.create(tmp_path_factory.mktemp("shop") / "w")
+    turn = Turn.at(turn_moment)
+    write_facts(shop, lines, features_maker(lines, past_moments), turn)
+    view = shop.view(READS, WRITES, turn=turn)
+    return view, stage.run(view)
+
+
+def test_every_customer_is_scored_once_a_question(turned):
+    view, summary = turned
+    scores, features = view.read("scores"), view.read("features")
+    now = features.filter(pc.equal(features["as_of"], pa.scalar(view.turn.as_of, features["as_of"].type)))
+    assert {one.question for one in summary.answered} == {"value", "churn", "purchase"}
+    for question in ("value", "purchase"):
+        own = scores.filter(pc.equal(scores["question"], question))
+        assert sorted(own["customer_id"].to_pylist()) == sorted(now["customer_id"].to_pylist())
+    churn = scores.filter(pc.equal(scores["question"], "churn"))
+    recent = now.filter(pc.less(now["days_since_last_order"], 180))
+    assert churn.num_rows == recent.num_rows < now.num_rows
+
+
+def test_scores_have_intervals_for_amounts_and_reasons(turned):
+    view, _ = turned
+    scores = view.read("scores")
+    amounts = scores.filter(pc.equal(scores["question"], "value"))
+    low, high, forecast = (amounts[name].to_numpy() for name in ("low", "high", "value"))
+    assert ((low <= forecast) & (forecast <= high)).all()
+    assert scores.filter(pc.equal(scores["question"], "churn"))["low"].null_count > 0
+    assert any(reasons for reasons in amounts["reasons"].to_pylist())
+
+
+def test_a_turn_run_again_ends_the_same(turned):
+    view, summary = turned
+    order = [("question", "ascending"), ("customer_id", "ascending")]
+    before, backtests = view.read("scores").sort_by(order), view.read("backtests")
+    assert stage.run(view) == summary
+    assert view.read("scores").sort_by(order).equals(before)
+    assert view.read("backtests").num_rows == backtests.num_rows
+
+
+def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(turned):
+    view, summary = turned
+    kept = next(one for one in summary.answered if one.question == "value")
+    scores, features = view.read("scores"), view.read("features")
+    fitted = registry.load(view.folder / "models", value.QUESTION, view.turn.turn_id)
+    now = features.filter(pc.equal(features["as_of"], pa.scalar(view.turn.as_of, features["as_of"].type)))
+    now = now.sort_by("customer_id")
+    own = scores.filter(pc.equal(scores["question"], "value")).sort_by("customer_id")
+    assert np.array_equal(fitted.predict(now)["forecast"].to_numpy(), own["value"].to_numpy())
+    card = registry.card(view.folder / "models", kept.model_version)
+    assert kept.champion == card["learner"]
+    assert kept.why == card["why"]
+    text = (view.folder / "models" / kept.model_version / "card.md").read_text(encoding="utf-8")
+    assert "| rmse |" in text
+
+
+def test_the_backtest_of_a_turn_lists_champion_and_naive_rule(turned):
+    view, summary = turned
+    rows = view.read("backtests").to_pylist()
+    for one in summary.answered:
+        own = [row for row in rows if row["question"] == one.question and row["origin"] == "all"]
+        assert {row["champion"] for row in own} == {one.champion}
+        assert one.baseline in {row["learner"] for row in own}
+
+
+def test_no_half_written_model_is_left(turned):
+    view, _ = turned
+    folders = [path.name for path in (view.folder / "models").glob("*/*")]
+    assert folders
+    assert not [name for name in folders if name.startswith(".")]
+
+
+def test_an_unknown_model_is_not_found(turned):
+    view, _ = turned
+    with pytest.raises(NotFound, match="no model 1999-01-01 of value"):
+        registry.load(view.folder / "models", value.QUESTION, "1999-01-01")
+    assert registry.card(view.folder / "models", "value/1999-01-01") == {}
+
+
+def test_a_first_turn_scores_with_the_simplest_learner_and_says_so(tmp_path, lines, features_maker, turn_moment):
+    shop = Shop.create(tmp_path / "young")
+    turn = Turn.at(turn_moment - timedelta(days=200))
+    write_facts(shop, lines, features_maker(lines, [turn.as_of]), turn)
+    summary = stage.run(shop.view(READS, WRITES, turn=turn))
+    assert [one.question for one in summary.answered] == ["value"]
+    assert summary.answered[0].champion == "recent_blend"
+    assert "too little history" in summary.answered[0].why
+    assert len(summary.unanswered) == 2
+
+
+def test_a_turn_without_customers_is_refused(tmp_path, turn_moment):
+    shop = Shop.create(tmp_path / "empty")
+    with pytest.raises(NotEnoughData, match="no customer with an order"):
+        stage.run(shop.view(READS, WRITES, turn=Turn.at(turn_moment)))

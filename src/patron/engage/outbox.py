@@ -1,0 +1,33 @@
+"""The outbox: one folder a turn, one CSV file a kind, whole or not there; a rerun replaces its own files."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from patron.base.lake import disk_errors, sync
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""First characters that make a spreadsheet compute a cell instead of showing it."""
+PRIVATE = 0o700
+
+
+def safe_cell(value: str) -> str:
+    """Text that no spreadsheet runs: an apostrophe goes before a first character that starts a formula."""
+    return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a UTF-8 CSV file durably and atomically, readable by its owner only. Raises NoSpace on a full disk."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(header)
+    writer.writerows([safe_cell(cell) for cell in row] for row in rows)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+        fresh = path.with_name(f".{path.name}.new")
+        fresh.write_text(text.getvalue(), encoding="utf-8", newline="")
+        fresh.chmod(0o600)
+        sync(fresh)
+        fresh.replace(path)
+        sync(path.parent)

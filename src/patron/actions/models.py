@@ -9,6 +9,10 @@ from patron.base.shop import Shop, View
 
 UNITS = {"value": "money", "churn": "share", "purchase": "share", "recommend": "number"}
 """Unit of each question's forecast."""
+MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
+"""Metrics in the unit of what is forecast."""
+HEADLINE_METRICS = ("rmse_winsorised", "rmse", "log_loss", "auc", "ndcg_at_10")
+"""Metrics that are shown first, in this order; the others follow in the details."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Question:
     model_version: str | None
     scored_count: int
     headline: tuple[Backtest, ...]
-    """The champion on all origins together, one row per metric."""
+    """The champion on all origins together, one row per headline metric."""
     learners: tuple[Backtest, ...]
     """Every learner on all origins together."""
     origins: tuple[Backtest, ...]
@@ -151,7 +155,9 @@ def _question(
         champion=tested[0].champion if tested else None,
         model_version=version,
         scored_count=int(str(scored["scored_count"])) if scored else 0,
-        headline=tuple(row for row in whole if row.learner == row.champion),
+        headline=tuple(
+            row for metric in HEADLINE_METRICS for row in whole if row.learner == row.champion and row.metric == metric
+        ),
         learners=whole,
         origins=tuple(row for row in tested if row.origin != "all" and row.learner == row.champion),
         checks=tuple(check for check in checked if check.question == code),

@@ -167,7 +167,9 @@ select cohort, month, count(*) as customer_count from active group by cohort, mo
         counted.setdefault(row["cohort"], {})[age] = row["customer_count"]
     last = _month_number(view.turn.as_of.strftime("%Y-%m")) - 1  # why: the turn's own month is not over
     found = (
-        Cohort(month, by_age[0], tuple(by_age.get(age, 0) / by_age[0] for age in range(last - _month_number(month) + 1)))
+        Cohort(
+            month, by_age[0], tuple(by_age.get(age, 0) / by_age[0] for age in range(last - _month_number(month) + 1))
+        )
         for month, by_age in counted.items()
         if by_age.get(0) and _month_number(month) <= last
     )
@@ -177,4 +179,3 @@ select cohort, month, count(*) as customer_count from active group by cohort, mo
 def _month_number(month: str) -> int:
     year, number = month.split("-")
     return int(year) * 12 + int(number) - 1
-

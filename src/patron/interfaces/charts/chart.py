@@ -75,7 +75,9 @@ def svg_of(spec: str, label: str) -> str:
     """SVG of a specification; the text of the specification holds its data, so the same data is drawn once."""
     drawn = vl_convert.vegalite_to_svg(json.loads(spec))
     # why: the inner English roles and labels would be read out word by word; the figure carries one label and a table
-    quiet = re.sub(r' (?:aria-[a-z]+|role|pointer-events|class|stroke-miterlimit|xmlns:xlink|version)="[^"]*"', "", drawn)
+    quiet = re.sub(
+        r' (?:aria-[a-z]+|role|pointer-events|class|stroke-miterlimit|xmlns:xlink|version)="[^"]*"', "", drawn
+    )
     bare = quiet.replace(' opacity="1"', "").replace(' font-family="sans-serif"', "")
     short = re.sub(r"(\d+\.\d{2})\d+", r"\1", bare)
     return short.replace("<svg ", f'<svg class="chart" role="img" aria-label="{escape(label)}" ', 1)

@@ -23,6 +23,8 @@ from patron.interfaces.words.formats import Formats
 
 PSI_MOVED, PSI_DIFFERENT = 0.1, 0.25
 """Customary limits of the population stability index."""
+MOST_EFFECTS = 10
+"""Rows that a picture of effects can hold."""
 
 
 def forecast_by_decile(
@@ -67,7 +69,9 @@ def forecast_by_decile(
 
 
 def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, formats: Formats) -> Chart:
-    """Effect of each offer and segment with its 95 % interval, beside the line of no effect."""
+    """Effect of each offer and its largest segments with its 95 % interval, beside the line of no effect."""
+    by_size = sorted(found, key=lambda effect: (effect.segment != "all", -effect.treated_count, effect.segment))
+    found = [effect for effect in by_size if effect.treated_count][:MOST_EFFECTS]
     rows = [
         {
             "name": effect_name(effect, offer_names, words),
@@ -93,7 +97,9 @@ def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, 
     range_ = base.mark_rule(strokeWidth=3).encode(
         x=alt.X("low:Q", axis=axis, scale=scale(ticks)), x2="high:Q", color=alt.Color("colour:N", scale=None)
     )
-    dots = base.mark_point(filled=True, size=90, opacity=1).encode(x="effect:Q", color=alt.Color("colour:N", scale=None))
+    dots = base.mark_point(filled=True, size=90, opacity=1).encode(
+        x="effect:Q", color=alt.Color("colour:N", scale=None)
+    )
     return Chart(
         title=words("chart.effects.title"),
         description=words("chart.effects.description"),
@@ -121,7 +127,7 @@ def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, 
 def effect_name(effect: Effect, offer_names: dict[str, str], words: Words) -> str:
     """Name of an effect's row: the offer, and the segment unless it is everybody."""
     offer = offer_names.get(effect.offer) or words.code("offer", effect.offer)
-    return offer if effect.segment == "all" else f"{offer} · {words.code('segment', effect.segment)}"
+    return offer if effect.segment == "all" else f"{offer} · {words.segment(effect.segment)}"
 
 
 def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int = 12) -> Chart:
@@ -178,5 +184,3 @@ def _shown(unit: str) -> float:
 def _axis(ticks: list[float], unit: str, formats: Formats) -> alt.Axis:
     writers: dict[str, Any] = {"money": lambda v: formats.short_money(v * 100), "share": lambda v: formats.share(v, 0)}
     return labelled(ticks, writers.get(unit, formats.number))
-
-

@@ -138,5 +138,3 @@ def _bars(rows: list[dict[str, object]]) -> alt.LayerChart:
     left = base.mark_text(align="left", dy=-9).encode(text="name:N", x=alt.value(0))
     right = base.mark_text(align="right", dy=-9).encode(text="label:N", x=alt.value("width"))
     return bars + left + right
-
-

@@ -6,7 +6,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from patron.interfaces.charts import judged, trend
+from patron.actions.models import MONEY_METRICS
+from patron.interfaces.charts import trend
 from patron.interfaces.charts.chart import Chart
 
 HERE = Path(__file__).parent
@@ -25,7 +26,7 @@ def environment() -> Environment:
     )
     made.filters["svg"] = _svg
     made.globals["sparkline"] = _sparkline
-    made.globals["effect_name"] = judged.effect_name
+    made.globals["money_metrics"] = MONEY_METRICS
     return made
 
 

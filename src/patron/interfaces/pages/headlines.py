@@ -57,7 +57,13 @@ def _risk(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
     if now is None:
         return
     change = int(now - before) if before is not None else 0
-    key = "risk_same" if change == 0 else ("risk_more" if change > 0 else "risk_fewer")
+    key = (
+        "risk_alone"
+        if before is None
+        else "risk_same"
+        if change == 0
+        else ("risk_more" if change > 0 else "risk_fewer")
+    )
     at_stake = sum(row.value_at_risk_cents for row in seen.watch_list)
     yield words(f"headline.{key}", n=int(now), count=formats.count(now), change=formats.count(abs(change)))
     if seen.watch_list:

@@ -38,6 +38,10 @@ class Words:
         """Name of a persona: what stands out about it, joined."""
         return self("persona.joint").join(self.code("persona", part) for part in name_code.split("+"))
 
+    def segment(self, code: str) -> str:
+        """Name of a segment, whose parts are joined by a slash."""
+        return self("persona.joint").join(self.code("segment", part) for part in code.split("/"))
+
     @property
     def html_language(self) -> str:
         """Language as HTML writes it: en, zh-CN."""

@@ -1,0 +1,37 @@
+"""The HTTP application: JSON under /api, the console's pages beside it, one shop behind both."""
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from patron import __version__
+from patron.base.errors import PatronError
+from patron.base.shop import Shop
+from patron.interfaces.api.answers import Answers
+from patron.interfaces.api.errors import status_of
+from patron.interfaces.api.routes import router
+from patron.interfaces.api.security import protect
+from patron.interfaces.console import add_console
+from patron.interfaces.pages import STATIC
+
+
+def create_app(shop: Shop) -> FastAPI:
+    """Application over one shop: API and console. It must be bound to this machine only: there is no log-in yet."""
+    # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
+    app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None)
+    app.state.answers = Answers(shop)
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(PatronError, _refused)
+    add_console(app)
+    protect(app)
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if not isinstance(error, PatronError):
+        raise error
+    if not request.url.path.startswith(("/api/", "/health", "/version")):
+        return request.app.state.console.refused(request, error, status_of(error))
+    content = {"error": type(error).__name__, "what": error.what, "where": error.where, "todo": error.todo}
+    return JSONResponse(content, status_of(error))

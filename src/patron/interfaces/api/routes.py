@@ -1,0 +1,100 @@
+"""The JSON interface: parse, call one action, answer."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+
+from patron import __version__
+from patron.actions.customer import CustomerCard, customer_card
+from patron.actions.customers import CustomerPage, CustomerQuery, Sort, find_customers
+from patron.actions.lookup import Found, lookup_customer
+from patron.actions.models import Models
+from patron.actions.overview import Overview
+from patron.actions.quality import Quality
+from patron.interfaces.api.answers import Answers
+
+router = APIRouter(tags=["last turn"])
+
+
+class LookUp(BaseModel):
+    """The shop's own customer id; it is accepted in a body only, never in an address."""
+
+    shop_id: str = Field(min_length=1, max_length=200)
+
+
+class Health(BaseModel):
+    """Whether the workspace can be read, and the turn that is shown."""
+
+    status: str
+    turn_id: str | None
+
+
+class Version(BaseModel):
+    """Version of Patron."""
+
+    version: str
+
+
+def answers_of(request: Request) -> Answers:
+    """What the application keeps for its readers."""
+    return request.app.state.answers
+
+
+@router.get("/api/overview")
+def overview(request: Request) -> Overview:
+    """Key figures, trend, people, risk and decisions of the last turn."""
+    return answers_of(request).overview()
+
+
+@router.get("/api/customers")
+def customers(
+    request: Request,
+    search: Annotated[str, Query(max_length=64)] = "",
+    stage: Annotated[str, Query(max_length=40)] = "",
+    persona: int | None = None,
+    action: Annotated[str, Query(max_length=60)] = "",
+    sort: Sort = "value",
+    page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
+) -> CustomerPage:
+    """Customers of the last turn, searched, filtered, sorted and paged."""
+    answers = answers_of(request)
+    asked = CustomerQuery(search, stage, persona, action, sort, page)
+    return find_customers(answers.shop, asked, known=answers.directory())
+
+
+@router.post("/api/customers/lookup")
+def lookup(request: Request, asked: LookUp) -> Found:
+    """Opaque id of the customer with one of the shop's own ids."""
+    return lookup_customer(answers_of(request).shop, asked.shop_id)
+
+
+@router.get("/api/customers/{customer_id}")
+def customer(request: Request, customer_id: str) -> CustomerCard:
+    """Everything the last turn knows about one customer."""
+    return customer_card(answers_of(request).shop, customer_id)
+
+
+@router.get("/api/models")
+def models(request: Request) -> Models:
+    """Questions, champions, backtests, checked forecasts and drift."""
+    return answers_of(request).models()
+
+
+@router.get("/api/quality")
+def quality(request: Request) -> Quality:
+    """Imports, refused rows, cleaning and drift."""
+    return answers_of(request).quality()
+
+
+@router.get("/health")
+def health(request: Request) -> Health:
+    """Whether the workspace can be read."""
+    view = answers_of(request).shop.snapshot()
+    return Health(status="ok", turn_id=view.turn.turn_id if view else None)
+
+
+@router.get("/version")
+def version() -> Version:
+    """Version of Patron."""
+    return Version(version=__version__)

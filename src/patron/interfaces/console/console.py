@@ -1,0 +1,90 @@
+"""What every page of the console shares: language, formats, frame, and the part of a page that is asked for."""
+
+import hashlib
+from functools import cache
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+
+from patron.base.errors import NoTurnYet, PatronError
+from patron.interfaces.api.answers import Answers
+from patron.interfaces.pages import STATIC, environment
+from patron.interfaces.words import LOCALES, Words, choose_locale, words
+from patron.interfaces.words.formats import Formats
+
+COOKIE = "lang"
+YEAR_SECONDS = 365 * 86_400
+
+
+@cache
+def asset_version() -> str:
+    """Changes with the look and the script, so that browsers fetch them anew."""
+    content = b"".join(path.read_bytes() for path in sorted(STATIC.iterdir()) if path.is_file())
+    return hashlib.sha256(content).hexdigest()[:8]
+
+
+class Console:
+    """Renders pages over one shop; keeps nothing per reader."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers = answers
+
+    def words(self, request: Request) -> Words:
+        """Language of this request: asked for in the address, then the cookie, then the shop's, then the browser's."""
+        asked = request.query_params.get("lang") or request.cookies.get(COOKIE)
+        default = self.answers.shop.settings.shop.locale
+        accepted = request.headers.get("accept-language", "")
+        return words(choose_locale(asked, f"{default},{accepted}" if default != LOCALES[0] else accepted))
+
+    def formats(self, texts: Words) -> Formats:
+        """How the shop's numbers look in this language."""
+        shop = self.answers.shop.settings.shop
+        return Formats(texts.locale, shop.currency, shop.time_zone)
+
+    def page(  # noqa: PLR0913 - a page has a name, a place in the menu, a twin, a status and its facts
+        self, request: Request, name: str, *, here: str = "", twin: str = "", status: int = 200, **facts: Any
+    ) -> Response:
+        """Render a page, or only the part of it that the script asked for."""
+        texts = self.words(request)
+        template = environment().get_template(name)
+        given = {
+            "t": texts,
+            "fmt": self.formats(texts),
+            "here": here,
+            "twin": twin,
+            "shop_name": self.answers.shop.settings.shop.name,
+            "offer_names": {offer.id: offer.name for offer in self.answers.shop.policy.offers if offer.name},
+            "asset_version": asset_version(),
+            "languages": {locale: _in_language(request, locale) for locale in LOCALES},
+            **facts,
+        }
+        part = request.headers.get("x-part", "")
+        if part in template.blocks and part != "main":
+            context = template.new_context({**given, **vars(template.make_module(given))})
+            content = "".join(template.blocks[part](context))
+        else:
+            content = template.render(given)
+        answer = HTMLResponse(content, status, headers={"Vary": "X-Part, Cookie, Accept-Language"})
+        if request.query_params.get("lang"):
+            answer.set_cookie(COOKIE, texts.locale, max_age=YEAR_SECONDS, samesite="lax", httponly=True)
+        return answer
+
+    def refused(self, request: Request, error: PatronError, status: int) -> Response:
+        """Page for a refusal; before any turn it says what to do first."""
+        if isinstance(error, NoTurnYet):
+            return self.page(request, "empty.html", folder=str(self.answers.shop.folder))
+        return self.failed(request, status, error)
+
+    def failed(self, request: Request, status: int, error: PatronError | None = None) -> Response:
+        """Page that says what went wrong and where to go."""
+        said = {"what": error.what, "where": error.where, "todo": error.todo} if error else {}
+        return self.page(request, "error.html", status=status, **{"what": "", "where": "", "todo": "", **said})
+
+
+def _in_language(request: Request, locale: str) -> str:
+    """Address of the same page in another language; a page that was posted to has none, so the list stands in."""
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
+    path = request.url.path if request.method in {"GET", "HEAD"} else "/customers"
+    return f"{path}?{urlencode([*kept, ('lang', locale)])}"

@@ -1,0 +1,162 @@
+"""The pages: parse, call one action, render."""
+
+from dataclasses import replace
+from urllib.parse import parse_qs, quote, urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from patron.actions.customer import customer_card
+from patron.actions.customers import SORTS, CustomerPage, CustomerQuery, find_customers
+from patron.actions.lookup import lookup_customer
+from patron.base.errors import NotFound, NoTurnYet
+from patron.interfaces.charts import judged, trend
+from patron.interfaces.console.console import Console
+from patron.interfaces.pages.headlines import headlines
+from patron.interfaces.pages.pictures import deciles, drift_chart, overview_charts
+
+router = APIRouter()
+MOST_BYTES = 4_096
+"""Longest form that is read."""
+
+
+def console_of(request: Request) -> Console:
+    """The console of this application."""
+    return request.app.state.console
+
+
+@router.get("/")
+def overview(request: Request) -> Response:
+    """The shop at a glance."""
+    console = console_of(request)
+    answers, texts = console.answers, console.words(request)
+    formats, seen = console.formats(texts), answers.overview()
+    charts = answers.kept(("overview charts", texts.locale), lambda: overview_charts(seen, texts, formats))
+    sentences = headlines(seen, answers.models(), texts, formats)
+    return console.page(
+        request, "overview.html", here="overview", twin="/api/overview", seen=seen, charts=charts, sentences=sentences
+    )
+
+
+@router.get("/customers")
+def customers(request: Request) -> Response:
+    """The customer list."""
+    return _list(request, asked_of(request))
+
+
+@router.post("/customers/lookup")
+async def lookup(request: Request) -> Response:
+    """Open the card of a customer named by the shop's own id."""
+    body = await request.body()
+    if len(body) > MOST_BYTES:
+        return console_of(request).failed(request, 413)
+    shop_id = parse_qs(body.decode(errors="replace")).get("shop_id", [""])[0]
+    try:
+        found = await run_in_threadpool(lookup_customer, console_of(request).answers.shop, shop_id)
+    except NoTurnYet:
+        raise
+    except NotFound:
+        return await run_in_threadpool(_list, request, CustomerQuery(), not_found=True)
+    return RedirectResponse(f"/customers/{quote(found.customer_id)}", 303)
+
+
+@router.get("/customers/{customer_id}")
+def customer(request: Request, customer_id: str) -> Response:
+    """One customer."""
+    console = console_of(request)
+    card = customer_card(console.answers.shop, customer_id)
+    texts = console.words(request)
+    chart = trend.spent_by_month(card.months, texts, console.formats(texts))
+    twin = f"/api/customers/{quote(customer_id)}"
+    return console.page(request, "customer.html", here="customers", twin=twin, card=card, chart=chart)
+
+
+@router.get("/models")
+def models(request: Request) -> Response:
+    """Questions, champions and how well they do."""
+    console = console_of(request)
+    texts, found = console.words(request), console.answers.models()
+    formats = console.formats(texts)
+    return console.page(
+        request,
+        "models.html",
+        here="models",
+        twin="/api/models",
+        found=found,
+        charts={question.question: deciles(question, texts, formats) for question in found.questions},
+        drift_chart=drift_chart(found, texts, formats),
+    )
+
+
+@router.get("/quality")
+def quality(request: Request) -> Response:
+    """Quality of the data."""
+    console = console_of(request)
+    texts, found = console.words(request), console.answers.quality()
+    chart = judged.drift(found.drift, texts, console.formats(texts)) if found.drift else None
+    return console.page(request, "quality.html", here="quality", twin="/api/quality", found=found, drift_chart=chart)
+
+
+def asked_of(request: Request) -> CustomerQuery:
+    """What the address asks of the list; a value that means nothing asks for nothing."""
+    given = request.query_params
+    persona, page = given.get("persona", ""), given.get("page", "1")
+    sort = given.get("sort", "value")
+    return CustomerQuery(
+        search=given.get("search", "")[:64],
+        stage=given.get("stage", "")[:40],
+        persona_id=int(persona) if persona.isascii() and persona.isdigit() and len(persona) < 6 else None,
+        action=given.get("action", "")[:60],
+        sort=next((known for known in SORTS if known == sort), "value"),
+        page=int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 8 else 1,
+    )
+
+
+def address(asked: CustomerQuery, path: str = "/customers") -> str:
+    """Address of one state of the list; what is not asked for is not named."""
+    given = {
+        "search": asked.search,
+        "stage": asked.stage,
+        "persona": "" if asked.persona_id is None else str(asked.persona_id),
+        "action": asked.action,
+        "sort": "" if asked.sort == "value" else asked.sort,
+        "page": "" if asked.page <= 1 else str(asked.page),
+    }
+    query = urlencode({name: value for name, value in given.items() if value})
+    return f"{path}?{query}" if query else path
+
+
+def _list(request: Request, asked: CustomerQuery, *, not_found: bool = False) -> Response:
+    console = console_of(request)
+    found = find_customers(console.answers.shop, asked, known=console.answers.directory())
+    return console.page(
+        request,
+        "customers.html",
+        here="customers",
+        twin=address(found.asked, "/api/customers"),
+        status=404 if not_found else 200,
+        found=found,
+        sorts=SORTS,
+        links=_links(found),
+        not_found=not_found,
+    )
+
+
+def _links(found: CustomerPage) -> dict[str, object]:
+    page = found.asked.page
+    return {
+        "sort": {sort: address(replace(found.asked, sort=sort, page=1)) for sort in SORTS},
+        "previous": address(replace(found.asked, page=page - 1)) if page > 1 else "",
+        "next": address(replace(found.asked, page=page + 1)) if page < found.page_count else "",
+    }
+
+
+async def not_found(request: Request, error: Exception) -> Response:
+    """Answer for an address that is not there: JSON under /api, a page elsewhere."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    if request.url.path.startswith("/api"):
+        said = {"error": "NotFound", "what": "nothing is here", "where": request.url.path, "todo": "See /openapi.json."}
+        return JSONResponse(said, status)
+    return console_of(request).failed(request, status)

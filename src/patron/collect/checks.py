@@ -1,0 +1,56 @@
+"""What makes a told row a dead letter, in SQL, and what each reason says to a person."""
+
+from collections.abc import Iterable
+
+from patron.base.message import NOBODY
+
+REASONS = {
+    "missing_event_id": "the event has no id; give each event its own",
+    "missing_name": "the event has no name",
+    "missing_time": "it does not say when it happened{detail}; fill the column or change the mapping",
+    "bad_time": "{detail} is no time the mapping can read; state its format in the mapping",
+    "impossible_time": "it happened before 1970 or after 2100; mend the time or its format in the mapping",
+    "missing_id": "neither a customer nor a visitor is named; fill the id, or let the mapping make an anonymous one",
+    "bad_number": "{detail} is not a number as the mapping expects it; mend the row or set decimal_comma",
+    "bad_quantity": "{detail} is not a whole number; mend the row",
+    "negative_quantity": "the quantity is below zero; give the mapping a rule for refunds, or mend the row",
+    "negative_amount": "an amount is below zero; give the mapping a rule for refunds, or mend the row",
+    "unknown_currency": "no rate for {detail}; add one to [rates] in patron.toml and replay",
+    "bad_row": "the row has another number of columns than the header; mend the quotes or the delimiter",
+    "bad_event": "{detail}",
+    "not_a_sale": "a fee, sample or correction of the books, no purchase of a customer; left out of orders",
+    "stock_adjustment": "a change of the stock without a customer or a price; left out of orders",
+    "not_paid": "the order is not paid (yet); a later export in which it is paid will store it",
+    "unknown_event": "{detail} names no event of the mapping; add a rule for it",
+}
+"""Reason codes and their messages; the detail names a column or a currency, never a personal value."""
+
+
+def message_of(problem: str) -> tuple[str, str]:
+    """Split a problem into its reason code and its message."""
+    code, _, detail = problem.partition(":")
+    return code, REASONS.get(code, f"the mapping calls it {code}").format(detail=detail)
+
+
+def checked(inner: str, currencies: Iterable[str]) -> str:
+    """Wrap a query of told rows: ids of nobody become NULL, and `problem` says what is wrong with a row, if anything."""
+    nobody = ", ".join(f"'{word}'" for word in sorted(NOBODY))
+
+    def somebody(column: str) -> str:
+        return f"case when lower({column}) in ({nobody}) or regexp_full_match({column}, '[0-]*') then null else {column} end"
+
+    known = ", ".join(f"'{code}'" for code in sorted(currencies))
+    return f"""
+    select * replace (coalesce(problem, case
+        when event_id is null or event_id = '' then 'missing_event_id'
+        when name is null or name = '' then 'missing_name'
+        when occurred_at is null then 'missing_time:'
+        when occurred_at < timestamptz '1970-01-01 00:00:00+00' or occurred_at >= timestamptz '2100-01-01 00:00:00+00'
+            then 'impossible_time'
+        when user_id is null and anonymous_id is null and name <> 'Product Updated' then 'missing_id'
+        when quantity < 0 or list_bool_or([p.quantity < 0 for p in products]) then 'negative_quantity'
+        when price_cents < 0 then 'negative_amount'
+        when currency not in ({known}) then 'unknown_currency:' || currency
+        end) as problem)
+    from (select * replace ({somebody("user_id")} as user_id, {somebody("anonymous_id")} as anonymous_id) from ({inner}))
+    """

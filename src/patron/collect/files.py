@@ -1,0 +1,227 @@
+"""Files read in chunks of rows: CSV of any delimiter and encoding, JSON lines, Parquet."""
+
+import codecs
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv as pc_csv
+import pyarrow.parquet as pq
+
+from patron.base.errors import BadFile
+from patron.base.split import text_of
+
+CHUNK_ROWS = 250_000
+JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
+DELIMITERS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a file: good ones as a table, and those that could not be read, with row number and text."""
+
+    rows: pa.Table
+    first_row: int
+    bad: tuple[tuple[int, str], ...] = ()
+
+
+def find_files(patterns: list[str]) -> list[Path]:
+    """List the files that paths and globs name, each once. Raises BadFile for a pattern that names none."""
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        paths = [Path(pattern)] if Path(pattern).is_file() else sorted(Path(p) for p in glob(pattern, recursive=True))
+        paths = [path for path in paths if path.is_file()]
+        if not paths:
+            raise BadFile("there is no such file", where=pattern, todo="Check the path.")
+        found.update(dict.fromkeys(paths))
+    return list(found)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One readable file: how it is written was checked before anything is stored."""
+
+    path: Path
+    columns: tuple[str, ...]
+    row_count: int | None
+    delimiter: str = ","
+    encoding: str = "utf-8"
+
+    def chunks(self, columns: tuple[str, ...] = ()) -> Iterator[Chunk]:
+        """Read the file from its start, in order."""
+        if is_parquet(self.path):
+            yield from _numbered(_parquet(self.path, list(columns) or None))
+        elif self.path.suffix.lower() in JSON_SUFFIXES:
+            yield from _json(self.path, self.columns)
+        else:
+            yield from _csv(self)
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is named as Parquet."""
+    return path.suffix.lower() in {".parquet", ".pq"}
+
+
+def is_json(path: Path) -> bool:
+    """Whether a file is named as JSON lines."""
+    return path.suffix.lower() in JSON_SUFFIXES
+
+
+def look_at(path: Path, *, delimiter: str | None, encoding: str) -> Source:
+    """Find out columns and size. Raises BadFile when it is empty, unreadable or not in this encoding."""
+    try:
+        if path.stat().st_size == 0:
+            raise BadFile("the file is empty", where=str(path), todo="Export it again.")
+        if is_parquet(path):
+            meta = pq.ParquetFile(path)
+            if meta.metadata.num_rows == 0:
+                raise BadFile("the file has no rows", where=str(path), todo="Export it again.")
+            return Source(path, tuple(meta.schema_arrow.names), meta.metadata.num_rows)
+        rows = _check_encoding(path, "utf-8" if is_json(path) else encoding)
+        if is_json(path):
+            return Source(path, _json_columns(path), rows)
+        return _look_at_csv(path, delimiter, encoding, rows)
+    except (OSError, pa.ArrowException) as error:
+        raise BadFile(
+            f"cannot be read ({error})", where=str(path), todo="Check that it is what its name says, and readable."
+        ) from error
+
+
+def _check_encoding(path: Path, encoding: str) -> int:
+    """Read the whole file once, so that a wrong encoding is found before anything is stored; returns its lines."""
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+    except LookupError:
+        raise BadFile(
+            f"unknown encoding {encoding}", where=str(path), todo="Name one such as utf-8 or cp1252."
+        ) from None
+    lines, position = 0, 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                decoder.decode(block)
+                lines += block.count(b"\n")
+                position += len(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise BadFile(
+            f"is not written in {encoding} (near byte {position + error.start})",
+            where=str(path),
+            todo="State its encoding in the mapping or with --encoding.",
+        ) from None
+    return lines
+
+
+def _look_at_csv(path: Path, delimiter: str | None, encoding: str, lines: int) -> Source:
+    with path.open(
+        encoding="utf-8-sig" if encoding.replace("_", "-").lower() == "utf-8" else encoding, newline=""
+    ) as file:
+        head = file.readline()
+        mark = delimiter or max(DELIMITERS, key=head.count)
+        file.seek(0)
+        names = tuple(name.strip() for name in next(csv.reader(file, delimiter=mark), []))
+        second = file.readline()
+    if len(set(names)) < len(names) or "\x00" in head:
+        raise BadFile("its header repeats names or is no text", where=str(path), todo="Check that it is a CSV file.")
+    if not second.strip():
+        raise BadFile("the file has a header but no rows", where=str(path), todo="Export it again.")
+    return Source(path, names, lines, mark, encoding)
+
+
+def _numbered(tables: Iterator[pa.Table]) -> Iterator[Chunk]:
+    first = 1
+    for rows in tables:
+        yield Chunk(rows, first)
+        first += rows.num_rows
+
+
+def _parquet(path: Path, columns: list[str] | None) -> Iterator[pa.Table]:
+    for batch in pq.ParquetFile(path).iter_batches(CHUNK_ROWS, columns=columns):
+        yield pa.Table.from_batches([batch])
+
+
+def _csv(source: Source) -> Iterator[Chunk]:
+    bad: list[tuple[int, str]] = []
+
+    def keep(row: Any) -> str:
+        bad.append((row.number or 0, row.text))
+        return "skip"
+
+    reader = pc_csv.open_csv(
+        source.path,
+        read_options=pc_csv.ReadOptions(
+            encoding=source.encoding,
+            column_names=list(source.columns),
+            skip_rows=1,
+            use_threads=False,
+            block_size=1 << 24,
+        ),
+        parse_options=pc_csv.ParseOptions(
+            delimiter=source.delimiter, newlines_in_values=True, invalid_row_handler=keep
+        ),
+        convert_options=pc_csv.ConvertOptions(
+            column_types=dict.fromkeys(source.columns, pa.string()),
+            strings_can_be_null=True,
+            null_values=[""],
+            quoted_strings_can_be_null=True,
+        ),
+    )
+    first = 1
+    for batch in reader:
+        found, bad[:] = tuple(bad), []
+        rows = pa.Table.from_batches([batch])
+        yield Chunk(rows, first, found)
+        first += rows.num_rows + len(found)
+    if bad:
+        yield Chunk(pa.table({name: pa.array([], pa.string()) for name in source.columns}), first, tuple(bad))
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield number, line.strip()
+
+
+def line_chunks(path: Path, size: int = 50_000) -> Iterator[list[tuple[int, bytes]]]:
+    """Read numbered lines in lists; blank lines are none."""
+    chunk: list[tuple[int, bytes]] = []
+    for one in _json_lines(path):
+        chunk.append(one)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _json_columns(path: Path) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for _, line in next(line_chunks(path, 1000), []):
+        row = _decode(line)
+        names.update(dict.fromkeys(row or {}))
+    return tuple(names)
+
+
+def _decode(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _json(path: Path, columns: tuple[str, ...]) -> Iterator[Chunk]:
+    for lines in line_chunks(path):
+        decoded = [(number, _decode(line), line) for number, line in lines]
+        good = [(number, row) for number, row, _ in decoded if row is not None]
+        bad = tuple((number, line.decode()) for number, row, line in decoded if row is None)
+        names = dict.fromkeys(columns) | {name: None for _, row in good for name in row}
+        rows = {name: pa.array([text_of(row.get(name)) for _, row in good], pa.string()) for name in names}
+        numbers = pa.array([number for number, _ in good], pa.int64())
+        yield Chunk(pa.table({**rows, "_row": numbers}), lines[0][0], bad)

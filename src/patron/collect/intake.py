@@ -1,0 +1,212 @@
+"""Told rows become events: personal data to the vault, duplicates left out, the rest durably into the lake.
+
+The order of writes is what makes it safe to be killed between any two: tokens and texts first, because an event whose
+token cannot be revealed would be lost, while a token without an event harms nobody and the next run finds it; then one
+commit to the lake, whole or not at all; dead letters last, under ids of their own, so that a repeated run writes the
+same letters again and finds the stored rows to be duplicates.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy.dialects import postgresql, sqlite
+
+from patron.base.shop import Shop
+from patron.base.store import DEAD_LETTERS
+from patron.base.tables import EVENTS
+from patron.base.told import TOLD
+from patron.collect.checks import checked, message_of
+from patron.govern.vault import Vault
+
+Known = Literal["received", "occurred"]
+"""Whether a fact is known when we are told it (live), or when it happened (history)."""
+
+EXTRA = (pa.field("row_number", pa.int64()), pa.field("problem", pa.string()), pa.field("payload", pa.string()))
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What became of told rows: read is always stored + duplicate + dead."""
+
+    read: int
+    stored: int
+    duplicate: int
+    dead: int
+
+    def __add__(self, other: "Accepted") -> "Accepted":
+        """Add two counts."""
+        return Accepted(
+            self.read + other.read,
+            self.stored + other.stored,
+            self.duplicate + other.duplicate,
+            self.dead + other.dead,
+        )
+
+
+NOTHING = Accepted(0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """An open door to `events` for one source; remembers which events are stored already."""
+
+    shop: Shop
+    vault: Vault
+    con: duckdb.DuckDBPyConnection
+    source: str
+    known: Known
+    received_at: datetime
+    import_id: str
+
+    @property
+    def currencies(self) -> set[str]:
+        """Currencies whose amounts we can convert."""
+        return {self.shop.settings.shop.currency, *self.shop.settings.rates}
+
+    def take(self, rows: pa.Table, *, file: str = "") -> Accepted:
+        """Store checked rows (TOLD, row_number, problem, payload) and say what became of them."""
+        is_good = pc.is_null(rows["problem"])
+        good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
+        fresh = self._not_stored(good)
+        tokens = self._tokens(fresh)
+        self._keep_texts(fresh, tokens)
+        if fresh.num_rows:
+            self.shop.lake.append(EVENTS, self._events(fresh, tokens))
+            self._remember(fresh)
+        self._bury(bad, file)
+        return Accepted(rows.num_rows, fresh.num_rows, good.num_rows - fresh.num_rows, bad.num_rows)
+
+    def _not_stored(self, rows: pa.Table) -> pa.Table:
+        ids = pa.table({"event_id": rows["event_id"], "n": pa.array(range(rows.num_rows), pa.int64())})
+        self.con.register("told_ids", ids)
+        first = "select md5_number(event_id) as h, min(n) as n from told_ids group by h"
+        chosen = self.con.sql(f"select n from ({first}) anti join stored_ids using (h) order by n").to_arrow_table()
+        self.con.unregister("told_ids")
+        return rows if chosen.num_rows == rows.num_rows else rows.take(chosen["n"])
+
+    def _remember(self, rows: pa.Table) -> None:
+        self.con.register("told_ids", rows.select(["event_id"]))
+        self.con.execute("insert into stored_ids select md5_number(event_id) from told_ids")
+        self.con.unregister("told_ids")
+
+    def _tokens(self, rows: pa.Table) -> dict[str, pa.Array]:
+        kinds = {"user_id": "user_id", "anonymous_id": "anonymous_id", "referred_user_id": "user_id"}
+        return {
+            column: self.vault.tokens(kind, rows[column], self.received_at)
+            if rows[column].null_count < rows.num_rows
+            else pa.nulls(rows.num_rows, pa.string())
+            for column, kind in kinds.items()
+        }
+
+    def _keep_texts(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> None:
+        subject = pc.coalesce(tokens["user_id"], tokens["anonymous_id"])
+        for field in ("personal", "texts"):
+            told = pc.is_valid(rows[field])
+            some = rows.filter(told)
+            if some.num_rows == 0:
+                continue
+            ids = some["event_id"]
+            whose = subject.filter(told.combine_chunks() if isinstance(told, pa.ChunkedArray) else told)
+            if whose.null_count:  # why: nobody did it (a catalogue row), so the text gets a key of its own
+                own = self.vault.tokens("event", pc.binary_join_element_wise(self.source, ids, "/"), self.received_at)
+                whose = pc.coalesce(whose, own)
+            parts = (ids.to_pylist(), [field] * some.num_rows, whose.to_pylist(), some[field].to_pylist())
+            self.vault.keep_texts(self.source, zip(*parts, strict=True))
+
+    def _events(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> pa.Table:
+        size = rows.num_rows
+        received = pa.repeat(pa.scalar(self.received_at, EVENTS.schema().field("received_at").type), size)
+        made: dict[str, Any] = {
+            "source": pa.repeat(pa.scalar(self.source), size),
+            "user_token": tokens["user_id"],
+            "anonymous_token": tokens["anonymous_id"],
+            "referred_token": tokens["referred_user_id"],
+            "received_at": received,
+            "known_at": rows["occurred_at"] if self.known == "occurred" else received,
+            "month": pc.strftime(rows["occurred_at"], "%Y-%m"),
+        }
+        return pa.table(
+            {c.name: made.get(c.name, rows[c.name] if c.name in TOLD.names else None) for c in EVENTS.columns}
+        )
+
+    def _bury(self, rows: pa.Table, file: str) -> None:
+        letters = []
+        for number, problem, payload in zip(
+            *(rows[name].to_pylist() for name in ("row_number", "problem", "payload")), strict=True
+        ):
+            dead_id = self._dead_id(file, number, payload or "")
+            reason, message = message_of(problem)
+            letters.append(
+                {
+                    "dead_id": dead_id,
+                    "import_id": self.import_id,
+                    "source": self.source,
+                    "file": file,
+                    "row_number": number,
+                    "reason": reason,
+                    "message": message,
+                    "payload": self.vault.seal((payload or "").encode(), dead_id),
+                    "created_at": self.received_at,
+                }
+            )
+        if letters:
+            dialect = sqlite if self.shop.store.engine.dialect.name == "sqlite" else postgresql
+            insert = dialect.insert(DEAD_LETTERS)
+            changed = {name: insert.excluded[name] for name in ("import_id", "reason", "message")}
+            with self.shop.store.begin() as connection:
+                connection.execute(insert.on_conflict_do_update(index_elements=["dead_id"], set_=changed), letters)
+
+    def _dead_id(self, file: str, number: int, payload: str) -> str:
+        content = json.dumps([self.source, file, number, payload]).encode()
+        return hashlib.blake2b(content, key=bytes.fromhex(self.vault.row_key), digest_size=16).hexdigest()
+
+
+@contextmanager
+def opened(shop: Shop, *, source: str, known: Known, received_at: datetime, import_id: str = "") -> Iterator[Intake]:
+    """Open the intake of a source. Raises MasterKeyError, NoSpace."""
+    vault = Vault.open(shop)
+    with shop.engine.connect() as con:
+        con.execute("create table stored_ids (h uhugeint)")
+        stored = f"select event_id from ({shop.lake.relation(EVENTS)}) where source = ?"
+        con.execute(f"insert into stored_ids select md5_number(event_id) from ({stored})", [source])
+        yield Intake(shop, vault, con, source, known, received_at, import_id)
+
+
+def accept(shop: Shop, told: pa.Table, *, source: str, known: Known, received_at: datetime) -> Accepted:
+    """Take told events (columns of TOLD; missing ones are NULL): tokens, vault, lake, dead letters. Idempotent.
+
+    Raises MasterKeyError, and NoSpace when the disk is full: then nothing of a commit is half-written.
+    """
+    with opened(shop, source=source, known=known, received_at=received_at) as intake:
+        return intake.take(check_told(intake, told))
+
+
+def check_told(intake: Intake, told: pa.Table) -> pa.Table:
+    """Give told rows their row number, problem and (for the dead) payload."""
+    full = pa.table(
+        {f.name: told[f.name] if f.name in told.column_names else pa.nulls(told.num_rows, f.type) for f in TOLD}
+    )
+    numbered = full.cast(TOLD)
+    problem = told["problem"] if "problem" in told.column_names else pa.nulls(told.num_rows, pa.string())
+    number = (
+        told["row_number"] if "row_number" in told.column_names else pa.array(range(1, told.num_rows + 1), pa.int64())
+    )
+    numbered = numbered.append_column("row_number", number).append_column("problem", problem)
+    given = told["payload"] if "payload" in told.column_names else pa.nulls(told.num_rows, pa.string())
+    numbered = numbered.append_column("payload", given)
+    intake.con.register("told_rows", numbered)
+    inner = checked("select * from told_rows", intake.currencies)
+    payload = "case when problem is not null then coalesce(payload, to_json(t)) end"
+    rows = intake.con.sql(
+        f"select * replace ({payload} as payload) from ({inner}) t order by row_number"
+    ).to_arrow_table()
+    intake.con.unregister("told_rows")
+    return rows

@@ -1,0 +1,139 @@
+"""What a mapping says: which files, which columns, in which currency, time zone and format."""
+
+import tomllib
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from patron.base.errors import BadMapping
+
+BUILT_IN = ("completejourney", "cdnow", "online-retail", "taobao", "segment", "shopify", "woocommerce")
+AMOUNTS = {
+    "price": "price_cents",
+    "discount": "discount_cents",
+    "revenue": "revenue_cents",
+    "total": "total_cents",
+    "shipping": "shipping_cents",
+    "tax": "tax_cents",
+}
+COLUMNS = frozenset(
+    {
+        *AMOUNTS,
+        "user_id",
+        "anonymous_id",
+        "referred_user_id",
+        "occurred_at",
+        "order_id",
+        "product_id",
+        "product_name",
+        "department",
+        "category",
+        "brand",
+        "quantity",
+        "coupon",
+        "currency",
+        "rating",
+        "campaign_id",
+        "decision_id",
+        "channel",
+        "device",
+        "products",
+    }
+)
+TOP = frozenset(
+    {"name", "version", "format", "currency", "time_zone", "delimiter", "encoding", "decimal_comma", "lookup", "part"}
+)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A small table made from a whole file, that rows of parts are joined with."""
+
+    name: str
+    files: str
+    sql: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """How rows of some files become events of one kind."""
+
+    name: str
+    event: str | dict[str, str]
+    columns: dict[str, Any]
+    files: str = "*"
+    where: str = "true"
+    join: str = ""
+    id: tuple[str, ...] = ()
+    """Columns that are the source's own id; without them the id comes from the whole row."""
+    optional: tuple[str, ...] = ()
+    traits: dict[str, Any] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)
+    dead: dict[str, str] = field(default_factory=dict)
+    """Reason code and the condition under which a row is a dead letter."""
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How files of one source become events."""
+
+    name: str
+    version: int = 1
+    format: str = "rows"
+    currency: str | None = None
+    time_zone: str = "UTC"
+    delimiter: str | None = None
+    encoding: str = "utf-8"
+    decimal_comma: bool = False
+    lookups: tuple[Lookup, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+
+def load_mapping(named: str | Path) -> Mapping:
+    """Load a built-in mapping by name or a TOML file by path. Raises BadMapping naming the file and what is wrong."""
+    if str(named) in BUILT_IN:
+        text = (resources.files("patron.collect") / "mappings" / f"{named}.toml").read_text(encoding="utf-8")
+    else:
+        try:
+            text = Path(named).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadMapping(
+                f"cannot be read ({error})",
+                where=str(named),
+                todo=f"Name a TOML file, or one of {', '.join(BUILT_IN)}.",
+            ) from error
+    try:
+        return _mapping(tomllib.loads(text), str(named))
+    except (tomllib.TOMLDecodeError, TypeError) as error:
+        raise BadMapping(
+            f"is no mapping ({error})", where=str(named), todo="See docs/how-to/import-your-data.md."
+        ) from error
+
+
+def _mapping(told: dict[str, Any], where: str) -> Mapping:
+    unknown = sorted(set(told) - TOP)
+    if unknown or "name" not in told:
+        what = f"unknown keys {', '.join(unknown)}" if unknown else "has no name"
+        raise BadMapping(what, where=where, todo=f"Known keys are {', '.join(sorted(TOP))}; name is needed.")
+    lookups = tuple(Lookup(**{**one, "columns": tuple(one.get("columns", ()))}) for one in told.pop("lookup", ()))
+    parts = tuple(_part(one, where) for one in told.pop("part", ()))
+    mapping = Mapping(**told, lookups=lookups, parts=parts)
+    if mapping.format not in {"rows", "segment"} or (mapping.format == "rows" and not parts):
+        raise BadMapping("needs at least one [[part]]", where=where, todo="Say what its rows are.")
+    return mapping
+
+
+def _part(told: dict[str, Any], where: str) -> Part:
+    columns = told.get("columns", {})
+    unknown = sorted(set(columns) - COLUMNS)
+    if unknown:
+        raise BadMapping(
+            f"part {told.get('name')} fills unknown columns {', '.join(unknown)}",
+            where=where,
+            todo=f"Known are {', '.join(sorted(COLUMNS))}.",
+        )
+    if "occurred_at" not in columns:
+        raise BadMapping(f"part {told.get('name')} has no occurred_at", where=where, todo="Say when its rows happened.")
+    return Part(**{**told, "id": tuple(told.get("id", ())), "optional": tuple(told.get("optional", ()))})

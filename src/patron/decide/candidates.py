@@ -2,6 +2,8 @@
 
 from datetime import datetime, timedelta
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from patron.base.engine import timestamp
@@ -66,6 +68,6 @@ where turn_id = '{turn_id}' and not is_placebo and offer <> 'any' order by offer
 """
 
 
-def numbers(rows: pa.Table, name: str, missing: float = float("nan")) -> "pa.Array":
+def numbers(rows: pa.Table, name: str, missing: float = float("nan")) -> npt.NDArray[np.float64]:
     """A column as float64; NULL becomes `missing`."""
     return rows[name].cast(pa.float64()).fill_null(missing).combine_chunks().to_numpy(zero_copy_only=False)

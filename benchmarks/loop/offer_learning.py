@@ -1,0 +1,133 @@
+"""Does the loop of decide and measure find who is worth an offer? A small made-up market with known answers.
+
+Twelve monthly turns, the same customers for every policy of a seed. 'random' gives offers to anybody at the spend of
+'ours'. No workspace: the pure functions of decide and measure only, so that a year of ten markets takes a minute.
+"""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from patron.base.policy import Policy
+from patron.decide.choose import NONE, Learned, choose
+from patron.decide.expected import Measured
+from patron.measure.effects import estimate
+from patron.measure.outcomes import Outcomes
+
+CUSTOMERS, MONTHS, SEEDS, MARGIN, ORDER_CENTS = 2_000, 12, 10, 0.45, 5_000.0
+OFFERS = (("TEN", 0.10, 0.55), ("TWENTY", 0.20, 1.0))
+POLICY = Policy.model_validate(
+    {
+        "consent": {"unknown": "allow"},
+        "budget": {"cents_per_turn": 400_000},
+        "offers": [
+            {"id": name, "discount_share": share, "contact_cost_cents": 5, "assumed_purchase_uplift": 0.06}
+            for name, share, _ in OFFERS
+        ],
+    }
+)
+
+
+@dataclass(frozen=True)
+class Market:
+    """Customers: what is hidden, and what the shop sees of it."""
+
+    orders_a_month: np.ndarray
+    nudge: np.ndarray
+    is_put_off: np.ndarray
+    seen: pa.Table
+
+
+def market(seed: int) -> Market:
+    rng = np.random.default_rng(seed)
+    taste, slows = rng.random(CUSTOMERS), rng.random(CUSTOMERS) < 0.5
+    rate = rng.gamma(1.1, 0.45, CUSTOMERS) * np.where(slows, 0.5, 1.0)
+    utility = np.column_stack(
+        [-1.3 + 2.2 * (taste - 0.5) + slows, np.zeros(CUSTOMERS), -0.5 + np.log(rate + 0.1), -1.3 - 2 * (taste - 0.5)]
+    )
+    kind = (utility + rng.gumbel(size=utility.shape)).argmax(axis=1)
+    orders = 1 + rng.poisson(12 * rate)
+    gross = (orders * ORDER_CENTS).astype(np.int64)
+    coupons = rng.binomial(orders, 0.03 + 0.5 * taste**2)
+    discount = (coupons * ORDER_CENTS * 0.05).astype(np.int64)
+    seen = pa.table(
+        {
+            "customer_id": [f"c{n:05}" for n in range(CUSTOMERS)],
+            "stage": np.where(slows, "at_risk", "active").tolist(),
+            "value_cents_90_days": 3 * rate * ORDER_CENTS * rng.lognormal(0, 0.3, CUSTOMERS),
+            "order_count": orders,
+            "paid_cents": gross - discount,
+            "gross_cents": gross,
+            "discount_cents": discount,
+            "coupon_order_count": coupons,
+            "offer_count": np.zeros(CUSTOMERS, np.int64),
+        }
+    )
+    nudge = np.where(kind == 0, 0.4 * rng.lognormal(0, 0.5, CUSTOMERS), 0.0)
+    return Market(rate, nudge, kind == 3, seen)
+
+
+def margins(of: Market, action: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A month's margin of each customer, cents; chance is the same for every policy."""
+    luck, sizes = rng.random(CUSTOMERS), rng.gamma(4.0, ORDER_CENTS / 4, CUSTOMERS)
+    strength = np.array([0.0, *(s for _, _, s in OFFERS)])[action + 1]
+    off = np.array([0.0, *(d for _, d, _ in OFFERS)])[action + 1]
+    rate = of.orders_a_month * np.where(of.is_put_off & (action >= 0), 0.6, 1.0) + of.nudge * strength
+    count = np.floor(np.log(np.maximum(luck, 1e-9)) / np.log(rate / (1 + rate)))  # geometric with this mean
+    return count * sizes * (MARGIN - off) - 5 * (action >= 0)
+
+
+def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
+    """Margin of a year, and the share of customers offered a month."""
+    of, held = market(seed), np.arange(CUSTOMERS) % 10 == 0
+    past: list[Outcomes] = []
+    earned, offered = 0.0, 0.0
+    for month in range(MONTHS):
+        rng = np.random.default_rng([seed, month, 1])
+        action = np.full(CUSTOMERS, -1)
+        if how == "random":
+            action = np.where(rng.random(CUSTOMERS) < share, rng.integers(0, len(OFFERS), CUSTOMERS), -1)
+        elif how == "ours":
+            effects = learned(past)
+            choice = choose(of.seen, held, POLICY, Learned(effects, month == 0, MARGIN), rng=rng)
+            action = choice.action
+        margin = margins(of, action, np.random.default_rng([seed, month, 2]))
+        earned, offered = earned + margin.sum(), offered + (action >= 0).mean() / MONTHS
+        if how == "ours":
+            names = np.array([*(offer.id for offer in POLICY.offers), NONE])[action]
+            known = np.column_stack([of.seen["value_cents_90_days"].to_numpy()])
+            turn, customer = np.full(CUSTOMERS, f"t{month:02}"), np.array(of.seen["customer_id"].to_pylist())
+            spent = margin + 5 * (action >= 0)
+            past.append(Outcomes(turn, customer, choice.segment, names, choice.propensity, held, spent, known))
+    return earned, offered
+
+
+def learned(past: list[Outcomes]) -> dict[tuple[str, str], Measured]:
+    if not past:
+        return {}
+    columns = {n: np.concatenate([getattr(one, n) for one in past]) for n in Outcomes.__dataclass_fields__}
+    rows = [row for row in estimate(replace(past[0], **columns)) if row["offer"] != "any"]
+    return {
+        (str(r["offer"]), str(r["segment"])): Measured(float(r["effect_cents"]), float(r["standard_error"]))
+        for r in rows
+    }
+
+
+def main() -> None:
+    started, gains = time.perf_counter(), []
+    for seed in range(SEEDS):
+        ours, share = play(seed, "ours")
+        nothing, random = play(seed, "none")[0], play(seed, "random", share)[0]
+        gains.append((ours - nothing, ours - random))
+        found = f"ours - none {ours - nothing:+,.0f}, ours - random {ours - random:+,.0f} cents"
+        print(f"seed {seed}: offered {share:.0%} a month; {found}")
+    for name, gain in zip(("none", "random"), np.array(gains).T, strict=True):
+        error = gain.std(ddof=1) / np.sqrt(SEEDS)
+        print(f"ours - {name}: {gain.mean():+,.0f} cents a year, {gain.mean() / error:+.1f} standard errors")
+    print(f"{time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

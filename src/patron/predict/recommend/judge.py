@@ -17,8 +17,8 @@ from patron.predict.recommend.ranking import places
 TOP = 10
 HEADLINE = "ndcg_at_10"
 METRICS = (HEADLINE, "recall_at_10", "novel_ndcg_at_10")
-"""Ranking of all that was bought, share of it found in ten, and ranking of what was never bought before (those
-customers who bought such a product; only products new to the customer are in the list)."""
+"""Ranking of all that was bought, share of it found in ten, and ranking of what was never bought before: of customers
+who bought such a product, the first ten products new to them among those served."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,101 @@
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+
+from patron.base.engine import DuckEngine, Engine
+from patron.base.settings import EngineSettings
+from patron.base.table import validated
+from patron.base.tables import BY_NAME, EVENTS
+from patron.understand.facts import FACTS, lookups
+from patron.understand.facts.scope import Scope
+from patron.understand.features import FAMILIES, wide_sql
+from patron.understand.features.family import MOMENTS, windows
+from patron.understand.moments import MOMENTS_SQL, asked_moments
+
+
+class OneConnection:
+    """The embedded engine with one connection for many small queries: tests run hundreds of them."""
+
+    def __init__(self) -> None:
+        self._open = DuckEngine(EngineSettings(threads=1)).connect()
+        self._con = self._open.__enter__()
+
+    def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
+        for name, rows in (tables or {}).items():
+            self._con.register(name, rows)
+        return self._con.sql(sql).to_arrow_table()
+
+
+DUCK = OneConnection()
+START = datetime(2024, 1, 1, tzinfo=UTC)
+RATES = {"EUR": 1.1}
+
+
+def day(number: float) -> datetime:
+    """A time by days since the first day of 2024 (a Monday)."""
+    return START + timedelta(days=number)
+
+
+def event(event_id: str, name: str, at: float, *, known: float | None = None, **more: object) -> dict[str, object]:
+    """An event of user u at a day, known at once unless said otherwise."""
+    occurred, known_at = day(at), day(at if known is None else known)
+    who = {} if more.keys() & {"user_token", "anonymous_token"} else {"user_token": "u"}
+    told = {"occurred_at": occurred, "received_at": known_at, "known_at": known_at, "month": f"{occurred:%Y-%m}"}
+    return {"source": "s", "event_id": event_id, "name": name, **told, **who, **more}
+
+
+def events_table(rows: Sequence[dict[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=EVENTS.schema())
+
+
+def facts(
+    rows: Sequence[dict[str, object]], as_of: float = 1000, *, zone: str = "UTC", names: Sequence[str] = ()
+) -> dict[str, pa.Table]:
+    """The fact tables of some events, all of them and validated, or only those named."""
+    scope = Scope(day(as_of), zone)
+    tables = {"events": events_table(rows), **lookups(scope, RATES)}
+    for name in names or FACTS:
+        made = DUCK.query(FACTS[name](scope), tables)
+        if name == "cleaning":
+            made = made.append_column("turn_id", pa.array(["t"] * made.num_rows))
+        tables[name] = validated(BY_NAME[name], made) if not names else made
+    return tables
+
+
+def windowed(tables: dict[str, pa.Table], as_ofs: Sequence[float], zone: str = "UTC") -> pa.Table:
+    """Moments with their windows."""
+    times = [day(as_of) for as_of in as_ofs]
+    moments = DUCK.query(MOMENTS_SQL, {**tables, "asked_moments": asked_moments(times)})
+    sql = "select m.customer_id, w.* from moments m join windows w on w.as_of = m.as_of order by 1, 2"
+    return DUCK.query(sql, {"moments": moments, "windows": windows(times, zone)})
+
+
+def features(tables: dict[str, pa.Table], as_ofs: Sequence[float], zone: str = "UTC") -> list[dict[str, object]]:
+    """One dict per moment with all features."""
+    moments = windowed(tables, as_ofs, zone)
+    results = {MOMENTS: moments}
+    for family in FAMILIES:
+        results[f"family_{family.name}"] = DUCK.query(family.sql(f"'{zone}'"), {**tables, MOMENTS: moments})
+    return DUCK.query(wide_sql(), results).to_pylist()
+
+
+@pytest.fixture(scope="session")
+def told() -> SimpleNamespace:
+    """Ways to tell small stories and look at what is understood of them."""
+    return SimpleNamespace(
+        day=day, event=event, events_table=events_table, facts=facts, windowed=windowed, features=features
+    )
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Engine]:
+    """One Spark session for all tests of this folder."""
+    pytest.importorskip("pyspark", reason="the spark extra is not installed")
+    from patron.base.spark import SparkEngine  # noqa: PLC0415 - an optional extra
+
+    engine = SparkEngine("local[2]")
+    yield engine
+    engine.close()

@@ -1,0 +1,116 @@
+"""The promise of point-in-time: what was not known at the moment changes nothing of it."""
+
+import math
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+MOMENT = 20
+READ_BY_FEATURES = ("identities", "traits", "products", "order_lines", "orders", "interactions")
+PRODUCTS = ("p1", "p2", "p3")
+
+days = st.integers(0, 39).map(lambda hours: hours / 2 + 0.25)
+tokens = st.sampled_from(
+    [
+        {"user_token": "u1"},
+        {"user_token": "u2"},
+        {"anonymous_token": "a"},
+        {"anonymous_token": "b"},
+        {"user_token": "u1", "anonymous_token": "a"},
+        {"user_token": "u2", "anonymous_token": "a"},
+        {"user_token": "u2", "anonymous_token": "b"},
+    ]
+)
+cents = st.integers(0, 900)
+items = st.lists(
+    st.fixed_dictionaries(
+        {"product_id": st.sampled_from(PRODUCTS)},
+        optional={"price_cents": cents, "quantity": st.integers(0, 3), "category": st.sampled_from(["x", "y"])},
+    ),
+    max_size=3,
+)
+order_ids = st.sampled_from(["o1", "o2", "o3"])
+KINDS = ("Product Viewed", "Product Added", "Products Searched", "Message Sent", "Message Opened", "Product Reviewed")
+bodies = st.one_of(
+    st.fixed_dictionaries(
+        {"name": st.just("Order Completed"), "order_id": order_ids, "products": items},
+        optional={"discount_cents": cents, "revenue_cents": cents, "channel": st.sampled_from(["web", "app"])},
+    ),
+    st.fixed_dictionaries(
+        {"name": st.just("Order Line Completed"), "order_id": order_ids, "product_id": st.sampled_from(PRODUCTS)},
+        optional={"price_cents": cents, "quantity": st.integers(0, 3), "coupon": st.just("c"), "device": st.just("d")},
+    ),
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(["Order Refunded", "Order Cancelled"]), "order_id": order_ids},
+        optional={"products": items, "total_cents": cents},
+    ),
+    st.fixed_dictionaries(
+        {"name": st.just("Order Line Refunded"), "order_id": order_ids, "product_id": st.sampled_from(PRODUCTS)},
+        optional={"price_cents": cents, "quantity": st.integers(0, 3)},
+    ),
+    st.fixed_dictionaries(
+        {"name": st.just("Product Updated"), "product_id": st.sampled_from(PRODUCTS)},
+        optional={"category": st.sampled_from(["x", "y", "z"]), "brand": st.sampled_from(["b1", "b2"])},
+    ),
+    st.fixed_dictionaries(
+        {"name": st.just("Identify"), "traits": st.sampled_from(['{"income":"low"}', '{"income":"high"}'])}
+    ),
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(KINDS)}, optional={"product_id": st.sampled_from(PRODUCTS), "rating": st.just(4.0)}
+    ),
+)
+delays = st.sampled_from([0, 0, 0, 0, 2, 9, 30])
+stories = st.lists(st.tuples(bodies, tokens, days, delays), min_size=3, max_size=22)
+
+
+def written(told, story):
+    """Each event with its own id; some become known long after they occurred."""
+    return [
+        told.event(f"e{number}", at=at, known=at + delay, **body, **who)
+        for number, (body, who, at, delay) in enumerate(story)
+    ]
+
+
+def same(one, other):
+    return one == other or (isinstance(one, float) and isinstance(other, float) and math.isclose(one, other))
+
+
+def at_the_moment(told, tables):
+    return {row["customer_id"]: row for row in told.features(tables, [MOMENT])}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@given(stories)
+def test_what_was_not_known_at_the_moment_changes_no_feature(told, story):
+    events = written(told, story)
+    known = [event for event in events if event["known_at"] < told.day(MOMENT)]
+    before = at_the_moment(told, told.facts(known, as_of=MOMENT, names=READ_BY_FEATURES))
+    after = at_the_moment(told, told.facts(events, as_of=100, names=READ_BY_FEATURES))
+    assert before.keys() == after.keys()
+    for customer, row in before.items():
+        changed = {name: (value, after[customer][name]) for name, value in row.items()}
+        assert not {name: pair for name, pair in changed.items() if not same(*pair)}
+
+
+def test_a_link_a_catalogue_row_and_a_refund_count_only_once_known(told):
+    events = [
+        told.event("view", "Product Viewed", 1, anonymous_token="a", product_id="p1"),
+        told.event("buy", "Order Line Completed", 2, order_id="o", product_id="p1", price_cents=100),
+        told.event("link", "Identify", 5, user_token="u", anonymous_token="a"),
+        told.event("catalogue", "Product Updated", 1, known=7, product_id="p1", category="toys"),
+        told.event("refund", "Order Refunded", 3, known=9, order_id="o"),
+    ]
+    rows = told.features(told.facts(events), [5, 6, 8, 10])
+    views, favourites, paid = ("view_count_30_days", "favourite_category", "paid_cents_lifetime")
+    assert [row[views] for row in rows] == [0, 1, 1, 1]
+    assert [row[favourites] for row in rows] == [None, None, "toys", "toys"]
+    assert [row[paid] for row in rows] == [100, 100, 100, 0]
+
+
+def test_a_fact_known_exactly_at_the_moment_is_not_known_before_it(told):
+    events = [
+        told.event("one", "Order Line Completed", 1, order_id="o1", price_cents=100),
+        told.event("two", "Order Line Completed", 2, order_id="o2", price_cents=100),
+    ]
+    rows = told.features(told.facts(events), [2, 2 + 1e-6])
+    assert [row["order_count_lifetime"] for row in rows] == [1, 2]

@@ -33,11 +33,12 @@ def message_of(problem: str) -> tuple[str, str]:
 
 
 def checked(inner: str, currencies: Iterable[str]) -> str:
-    """Wrap a query of told rows: ids of nobody become NULL, and `problem` says what is wrong with a row, if anything."""
+    """Wrap a query of told rows: ids of nobody become NULL, and `problem` says what is wrong."""
     nobody = ", ".join(f"'{word}'" for word in sorted(NOBODY))
 
     def somebody(column: str) -> str:
-        return f"case when lower({column}) in ({nobody}) or regexp_full_match({column}, '[0-]*') then null else {column} end"
+        is_nobody = f"lower({column}) in ({nobody}) or regexp_full_match({column}, '[0-]*')"
+        return f"case when {is_nobody} then null else {column} end as {column}"
 
     known = ", ".join(f"'{code}'" for code in sorted(currencies))
     return f"""
@@ -52,5 +53,5 @@ def checked(inner: str, currencies: Iterable[str]) -> str:
         when price_cents < 0 then 'negative_amount'
         when currency not in ({known}) then 'unknown_currency:' || currency
         end) as problem)
-    from (select * replace ({somebody("user_id")} as user_id, {somebody("anonymous_id")} as anonymous_id) from ({inner}))
+    from (select * replace ({somebody("user_id")}, {somebody("anonymous_id")}) from ({inner}))
     """

@@ -4,7 +4,6 @@ import codecs
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,17 @@ def find_files(patterns: list[str]) -> list[Path]:
     """List the files that paths and globs name, each once. Raises BadFile for a pattern that names none."""
     found: dict[Path, None] = {}
     for pattern in patterns:
-        paths = [Path(pattern)] if Path(pattern).is_file() else sorted(Path(p) for p in glob(pattern, recursive=True))
+        paths = [Path(pattern)] if Path(pattern).is_file() else _expand(pattern)
         paths = [path for path in paths if path.is_file()]
         if not paths:
             raise BadFile("there is no such file", where=pattern, todo="Check the path.")
         found.update(dict.fromkeys(paths))
     return list(found)
+
+
+def _expand(pattern: str) -> list[Path]:
+    whole = Path(pattern).absolute()
+    return sorted(Path(whole.anchor).glob(str(whole.relative_to(whole.anchor))))
 
 
 @dataclass(frozen=True)

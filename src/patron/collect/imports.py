@@ -45,7 +45,7 @@ class ImportSummary:
     warning: str = ""
 
 
-def import_files(
+def import_files(  # noqa: PLR0913 - the options of one command
     shop: Shop,
     paths: Sequence[str],
     *,
@@ -67,7 +67,7 @@ def import_files(
     names = tuple(str(path) for path in files)
     import_id = hashlib.sha256(json.dumps([rules.name, names, received_at.isoformat()]).encode()).hexdigest()[:16]
     with opened(shop, source=rules.name, known="occurred", received_at=received_at, import_id=import_id) as intake:
-        counts = _Run(intake, rules, sources, progress or (lambda _done, _all: None)).run()
+        counts = Run(intake, rules, sources, progress or (lambda _done, _all: None)).run()
     summary = ImportSummary(import_id, rules.name, rules.name, names, **asdict(counts), warning=_warning(counts))
     _record(shop, summary, received_at)
     return summary
@@ -114,7 +114,9 @@ def _record(shop: Shop, summary: ImportSummary, received_at: datetime) -> None:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
+    """One import at work: sources, mapping and the open intake."""
+
     intake: Intake
     mapping: Mapping
     sources: list[Source]
@@ -124,13 +126,17 @@ class _Run:
     def con(self) -> duckdb.DuckDBPyConnection:
         return self.intake.con
 
-    def run(self) -> Accepted:
+    def prepare(self) -> None:
+        """Give the connection the mapping's functions and lookups."""
         self.con.execute(MACROS)
         self.con.execute(f"set variable row_key = {literal(self.intake.vault.row_key)}")
+        self._make_lookups()
+
+    def run(self) -> Accepted:
+        """Import every source, in order."""
+        self.prepare()
         total = sum(source.row_count or 0 for source in self.sources)
         counts, done = NOTHING, 0
-        if self.mapping.format == "rows":
-            self._make_lookups()
         plan = [(source, self._parts(source)) for source in self.sources]
         for source, parts in plan:
             for taken, size in self._segment(source) if self.mapping.format == "segment" else self._rows(source, parts):
@@ -146,7 +152,7 @@ class _Run:
             raise BadFile("no part of the mapping takes it", where=str(source.path), todo=f"It takes {wanted}.")
         joined = self._lookup_columns() if parts else set()
         for part in parts:
-            missing = sorted(needed_columns(part) - set(source.columns) - set(part.optional) - joined)
+            missing = sorted(needed_columns(part) - set(source.columns) - {*part.optional, *part.derived} - joined)
             if missing:
                 raise BadFile(
                     f"the columns {', '.join(missing)} are missing; found {', '.join(source.columns)}",
@@ -179,7 +185,7 @@ class _Run:
                 )
             tables = [chunk.rows for chunk in source.chunks(lookup.columns)]
             self.con.register("raw", pa.concat_tables(tables, promote_options="default"))
-            names = [name for name in (lookup.columns or source.columns)]
+            names = list(lookup.columns or source.columns)
             text = ", ".join(f"nullif(cast({quoted(name)} as varchar), '') as {quoted(name)}" for name in names)
             file = f"select {text}, row_number() over () as _row from raw"
             self.con.execute(f"create or replace table {quoted(lookup.name)} as with file as ({file}) {lookup.sql}")
@@ -189,18 +195,33 @@ class _Run:
         if not parts:
             yield NOTHING, source.row_count or 0
             return
-        self.con.execute("create or replace table occurrences (h uhugeint, n bigint)")
+        self.con.execute("create or replace temp table occurrences (h uhugeint, n bigint)")
         for chunk in source.chunks():
             taken = self._bad_rows(source, chunk)
-            self._load(source, chunk, parts)
+            self._load(chunk, parts)
             for part in parts:
-                inner = checked(told_sql(self.mapping, part), self.intake.currencies)
-                payload = "case when problem is not null then to_json(struct_pack(part := _part, row := payload)) end"
-                told = self.con.sql(f"select * exclude (_part) replace ({payload} as payload) from ({inner})")
-                taken += self.intake.take(told.to_arrow_table(), file=source.path.name)
+                taken += self.intake.take(self.told(part), file=source.path.name)
             yield taken, chunk.rows.num_rows + len(chunk.bad)
 
-    def _load(self, source: Source, chunk: Chunk, parts: list[Part]) -> None:
+    def told(self, part: Part) -> pa.Table:
+        """Told rows of one part, from the table `chunk`, checked."""
+        inner = checked(told_sql(self.mapping, part), self.intake.currencies)
+        payload = "case when problem is not null then to_json(struct_pack(part := _part, row := payload)) end"
+        return self.con.sql(f"select * exclude (_part) replace ({payload} as payload) from ({inner})").to_arrow_table()
+
+    def load_again(self, rows: list[dict[str, str | int | None]], part: Part) -> None:
+        """Make the table `chunk` of rows that were dead letters, with the ids they had."""
+        names = dict.fromkeys([*(name for row in rows for name in row), *part.optional])
+        counts = {"_row", "_occurrence"}
+        columns = {
+            name: pa.array([row.get(name) for row in rows], pa.int64() if name in counts else pa.string())
+            for name in names
+        }
+        self.con.register("raw", pa.table(columns))
+        self.con.execute("create or replace temp table chunk as select * from raw")
+        self.con.unregister("raw")
+
+    def _load(self, chunk: Chunk, parts: list[Part]) -> None:
         """Make the table `chunk`: columns as text, the row's number, keyed hash and occurrence in the file."""
         self.con.register("raw", chunk.rows)
         names = [name for name in chunk.rows.column_names if name != "_row"]
@@ -213,14 +234,16 @@ class _Run:
         key = f"md5(concat_ws(chr(31), getvariable('row_key'), {origin}, {said}))"
         self.con.execute("set preserve_insertion_order = true")
         self.con.execute(
-            f"create or replace temp table hashed as select *, {key} as _hash from (select {text}, {number} as _row from raw)"
+            f"create or replace temp table hashed as select *, {key} as _hash "
+            f"from (select {text}, {number} as _row from raw)"
         )
         self.con.execute("set preserve_insertion_order = false")
         self.con.execute("""
             create or replace temp table chunk as
             with hashes as (select md5_number(_hash) as h from hashed),
             earlier as (select h, sum(n) as n from occurrences semi join hashes using (h) group by h)
-            select t.*, cast(row_number() over (partition by _hash order by _row) + coalesce(e.n, 0) as bigint) as _occurrence
+            select t.*, row_number() over (partition by _hash order by _row) + cast(coalesce(e.n, 0) as bigint)
+                as _occurrence
             from hashed t left join earlier e on e.h = md5_number(t._hash)""")
         self.con.execute("insert into occurrences select md5_number(_hash), count(*) from hashed group by 1")
         self.con.unregister("raw")
@@ -229,15 +252,16 @@ class _Run:
         if not chunk.bad:
             return NOTHING
         rows = [{"row_number": n, "problem": "bad_row", "payload": json.dumps({"raw": t})} for n, t in chunk.bad]
-        return self.intake.take(check_told(self.intake, _table(rows)), file=source.path.name)
+        return self.intake.take(check_told(self.intake, table_of_told(rows)), file=source.path.name)
 
     def _segment(self, source: Source) -> Iterator[tuple[Accepted, int]]:
         for lines in line_chunks(source.path):
-            rows = [_told(number, line) for number, line in lines]
-            yield self.intake.take(check_told(self.intake, _table(rows)), file=source.path.name), len(rows)
+            rows = [segment_row(number, line) for number, line in lines]
+            yield self.intake.take(check_told(self.intake, table_of_told(rows)), file=source.path.name), len(rows)
 
 
-def _told(number: int, line: bytes) -> dict[str, object]:
+def segment_row(number: int, line: bytes) -> dict[str, object]:
+    """Read one line of Segment's protocol into a told row, or into its problem."""
     payload = json.dumps({"line": line.decode(errors="replace")})
     try:
         return {**read_message(line), "row_number": number, "payload": payload}
@@ -245,6 +269,7 @@ def _told(number: int, line: bytes) -> dict[str, object]:
         return {"row_number": number, "problem": f"bad_event:{error}", "payload": payload}
 
 
-def _table(rows: list[dict[str, object]]) -> pa.Table:
+def table_of_told(rows: list[dict[str, object]]) -> pa.Table:
+    """Put told rows, with their numbers, problems and payloads, into one table."""
     extra = [("row_number", pa.int64()), ("problem", pa.string()), ("payload", pa.string())]
     return pa.Table.from_pylist(rows, schema=pa.schema([*TOLD, *(pa.field(n, t) for n, t in extra)]))

@@ -69,6 +69,9 @@ class Part:
     id: tuple[str, ...] = ()
     """Columns that are the source's own id; without them the id comes from the whole row."""
     optional: tuple[str, ...] = ()
+    """Columns that a file may lack."""
+    derived: tuple[str, ...] = ()
+    """Names that the join makes, which no file has."""
     traits: dict[str, Any] = field(default_factory=dict)
     properties: dict[str, Any] = field(default_factory=dict)
     dead: dict[str, str] = field(default_factory=dict)
@@ -136,4 +139,11 @@ def _part(told: dict[str, Any], where: str) -> Part:
         )
     if "occurred_at" not in columns:
         raise BadMapping(f"part {told.get('name')} has no occurred_at", where=where, todo="Say when its rows happened.")
-    return Part(**{**told, "id": tuple(told.get("id", ())), "optional": tuple(told.get("optional", ()))})
+    return Part(
+        **{
+            **told,
+            "id": tuple(told.get("id", ())),
+            "optional": tuple(told.get("optional", ())),
+            "derived": tuple(told.get("derived", ())),
+        }
+    )

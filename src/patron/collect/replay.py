@@ -1,0 +1,74 @@
+"""Dead letters run again, after the mapping, the rates or the settings were mended."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from patron.base.errors import NotFound
+from patron.base.shop import Shop
+from patron.base.store import DEAD_LETTERS, IMPORTS
+from patron.collect.files import look_at
+from patron.collect.imports import Run, segment_row, table_of_told
+from patron.collect.intake import NOTHING, Accepted, check_told, opened
+from patron.collect.mapping import Mapping, load_mapping
+
+Letter = tuple[str, int, dict[str, Any]]
+
+
+def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | Path | None = None) -> Accepted:
+    """Run the dead rows of one import again; those that are stored now leave the dead letters.
+
+    Raises NotFound for an unknown import, BadMapping, MasterKeyError.
+    """
+    with shop.store.begin() as connection:
+        told = connection.execute(sa.select(IMPORTS).where(IMPORTS.c.import_id == import_id)).mappings().first()
+        chosen = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.import_id == import_id).order_by(DEAD_LETTERS.c.file)
+        letters = connection.execute(chosen).mappings().all()
+    if told is None:
+        raise NotFound("no such import", where=import_id, todo="List the imports with `patron import --list`.")
+    rules = load_mapping(mapping or told["mapping"])
+    paths = [Path(file) for file in told["files"]] if rules.lookups else []
+    counts = NOTHING
+    with opened(shop, source=told["source"], known="occurred", received_at=received_at, import_id=import_id) as intake:
+        sources = [look_at(path, delimiter=rules.delimiter, encoding=rules.encoding) for path in paths]
+        run = Run(intake, rules, sources, lambda _done, _all: None)
+        run.prepare()
+        for file, group in groupby(letters, key=lambda letter: letter["file"]):
+            opened_letters: list[Letter] = [
+                (one["dead_id"], one["row_number"], json.loads(intake.vault.unseal(one["payload"], one["dead_id"])))
+                for one in group
+            ]
+            for ids, rows in _again(run, rules, opened_letters):
+                counts += intake.take(rows, file=file)
+                _forget(shop, ids, rows)
+    return counts
+
+
+def _again(run: Run, rules: Mapping, letters: list[Letter]) -> Iterator[tuple[dict[int, str], pa.Table]]:
+    """Tables of rows to take again, each with the dead letter of every row number."""
+    lines = [(dead_id, number, said["line"]) for dead_id, number, said in letters if "line" in said]
+    if lines:
+        rows = table_of_told([segment_row(number, line.encode()) for _, number, line in lines])
+        yield {number: dead_id for dead_id, number, _ in lines}, check_told(run.intake, rows)
+    for part in rules.parts:
+        chosen = [letter for letter in letters if letter[2].get("part") == part.name]
+        if chosen:
+            run.load_again([said["row"] for _, _, said in chosen], part)
+            yield {number: dead_id for dead_id, number, _ in chosen}, run.told(part)
+
+
+def _forget(shop: Shop, ids: dict[int, str], rows: pa.Table) -> None:
+    good = [
+        number
+        for number, problem in zip(*(rows[n].to_pylist() for n in ("row_number", "problem")), strict=True)
+        if problem is None
+    ]
+    with shop.store.begin() as connection:
+        for number in good:
+            connection.execute(sa.delete(DEAD_LETTERS).where(DEAD_LETTERS.c.dead_id == ids[number]))

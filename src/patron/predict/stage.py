@@ -1,6 +1,7 @@
 """The predict stage of a turn: backtest each question, fit its champion, keep it, and score every customer."""
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -18,7 +19,6 @@ from patron.predict.card import card_of, card_text
 from patron.predict.learner import FORECAST, Fitted, Learner, Numbers, column, reasons
 from patron.predict.outcomes import Outcomes
 from patron.predict.question import Question, asked, label_query
-from patron.predict.recommend import stage as recommend
 
 QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
 MOST_CUSTOMERS = 25_000
@@ -62,8 +62,8 @@ class Data:
     current: pa.Table
 
 
-def run(view: View) -> Summary:
-    """Answer every question for the turn's moment, and rank products: writes `scores`, `backtests`, `affinities`.
+def run(view: View, *, also: Sequence[Callable[[View], pa.Table]] = ()) -> Summary:
+    """Answer every question for the turn's moment: writes `scores`, and `backtests` with the rows that `also` adds.
 
     Raises NotEnoughData when no question at all could be answered.
     """
@@ -83,9 +83,9 @@ def run(view: View) -> Summary:
         raise NotEnoughData(
             "; ".join(unanswered), where=f"turn {view.turn.turn_id}", todo="Import a longer history of orders."
         )
-    recommended = recommend.run(view)
+    added = [more(view) for more in also]
     view.write("scores", pa.concat_tables([SCORES.empty(), *scores]))
-    view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *backtests, recommended]))
+    view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *backtests, *added]))
     return Summary(tuple(answered), tuple(unanswered))
 
 

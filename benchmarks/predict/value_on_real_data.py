@@ -1,0 +1,118 @@
+"""The 90-day value forecast on Online Retail and CDNOW: champion, naive rules, the best shrinkage in hindsight.
+
+Usage: python benchmarks/predict/value_on_real_data.py FOLDER (with online_retail_2010_2011 and cdnow_master as Parquet)
+"""
+
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from patron.base.engine import timestamp
+from patron.base.shop import Shop, Turn
+from patron.predict import READS, WRITES, stage, value
+from patron.predict.backtest import ALL, at, backtest, gain_over, moments_for
+from patron.predict.learner import FORECAST, column
+from patron.predict.value.naive import FittedShrinkage, best_shrinkage
+from patron.understand import READS as FACTS
+from patron.understand import WRITES as MADE
+from patron.understand.features import build_features
+from patron.understand.moments import build_moments
+
+SOURCES = {
+    "online_retail_2010_2011": """select cast(CustomerID as varchar) as customer_id, InvoiceNo as order_id,
+        StockCode as product_id, cast(InvoiceDate as timestamp) as told_at, Quantity as quantity,
+        cast(round(Quantity * UnitPrice * 100) as bigint) as paid_cents, InvoiceNo like 'C%' as is_refund
+        from read_parquet('{file}') where CustomerID is not null and UnitPrice >= 0
+        and (Quantity > 0 or InvoiceNo like 'C%')""",
+    "cdnow_master": """select customer_id, 'o' || row_number() over () as order_id, null as product_id,
+        cast(date as timestamp) as told_at, units as quantity, cast(round(value * 100) as bigint) as paid_cents,
+        false as is_refund from read_parquet('{file}')""",
+}
+MOMENTS = {
+    "online_retail_2010_2011": datetime(2011, 9, 1, tzinfo=UTC),
+    "cdnow_master": datetime(1997, 10, 1, tzinfo=UTC),
+}
+LINES = """select 'l' || row_number() over () as line_id, md5(customer_id) as customer_id, true as is_identified,
+    order_id, product_id, timezone('UTC', told_at) as ordered_at, timezone('UTC', told_at) as occurred_at,
+    timezone('UTC', told_at) as known_at, quantity, paid_cents as gross_cents, 0 as discount_cents, paid_cents,
+    false as has_coupon, true as has_price, is_refund from ({source}) where timezone('UTC', told_at) < {now}"""
+ORDERS = """select customer_id, true as is_identified, order_id, min(occurred_at) as occurred_at, known_at,
+    count(*) as line_count, count(distinct product_id) as product_count, cast(sum(quantity) as bigint) as unit_count,
+    cast(sum(paid_cents) as bigint) as gross_cents, 0 as discount_cents, cast(sum(paid_cents) as bigint) as paid_cents,
+    false as has_coupon, local_hour(known_at, 'UTC') as local_hour, local_weekday(known_at, 'UTC') as local_weekday,
+    local_day(known_at, 'UTC') as local_day from order_lines where not is_refund
+    group by customer_id, order_id, known_at"""
+
+
+def main(folder: Path) -> None:
+    for name in SOURCES:
+        with tempfile.TemporaryDirectory() as workspace:
+            show(name, folder, Path(workspace) / "w")
+
+
+def show(name: str, folder: Path, workspace: Path) -> None:
+    shop, turn = Shop.create(workspace), Turn.at(MOMENTS[name])
+    made = shop.view(FACTS, MADE, turn=turn)
+    source = SOURCES[name].format(file=folder / f"{name}.parquet")
+    made.write_query("order_lines", LINES.format(source=source, now=timestamp(turn.as_of)))
+    made.write_query("orders", ORDERS)
+    first = made.query("select min(known_at) as first from orders")["first"][0].as_py()
+    build_moments(made, moments_for(turn.as_of, first))
+    build_features(made)
+    view = shop.view(READS, WRITES, turn=turn)
+    started = time.perf_counter()
+    summary = stage.run(view)
+    print(f"\n{name} as of {turn.turn_id}: predict took {time.perf_counter() - started:.1f} s")
+    for one in summary.answered:
+        print(f"  {one.question}: {one.champion}, {one.metric} {one.value}, {one.baseline} {one.baseline_value}")
+    table(view.read("backtests"))
+    hindsight(view, turn)
+
+
+def table(rows: pa.Table) -> None:
+    for row in rows.to_pylist():
+        if row["question"] == "value" and row["metric"] in {"rmse_winsorised", "rmse", "bias_share"}:
+            named = f"  {row['origin']:10} {row['learner']:22} {row['metric']:16}"
+            print(f"{named} {shown(row, 'value', 'low', 'high')} gain {shown(row, 'gain', 'gain_low', 'gain_high')}")
+
+
+def shown(row: dict, *names: str) -> str:
+    value, low, high = ("-" if row[name] is None else f"{row[name]:.4g}" for name in names)
+    return f"{value} [{low}, {high}]"
+
+
+def hindsight(view, turn: Turn) -> None:
+    """Paired gain over the last 90 days, and over their shrinkage that is best at each origin in hindsight."""
+    rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
+    result = backtest(value.QUESTION, rows, as_of=turn.as_of)
+    shrunken, own_mean = [], []
+    moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
+    for origin in result.origins:
+        here = at(rows, moments[origin])
+        actual = column(here, "label")
+        for kept, towards in ((shrunken, actual.mean()), (own_mean, column(here, "paid_cents_90_days").mean())):
+            weight, mean = best_shrinkage(here, actual, towards=float(towards))
+            kept.append(FittedShrinkage(weight, mean).predict(here)[FORECAST].to_numpy())
+    baselines = {
+        "last_90_days": result.judged[ALL, "last_90_days"].forecast,
+        "hindsight-best shrinkage towards their own mean": np.concatenate(own_mean),
+        "hindsight-best shrinkage towards the actual mean": np.concatenate(shrunken),
+    }
+    for name, forecast in baselines.items():
+        gain = gain_over(result, result.champion, forecast, rng=np.random.default_rng(1))
+        actual = result.judged[ALL, result.champion].actual
+        error = value.QUESTION.headline.of(actual, forecast)
+        plain = np.sqrt(np.mean((actual - forecast) ** 2))
+        print(
+            f"  {result.champion} over {name} (winsorised {error:.5g}, plain {plain:.5g}):"
+            f" gain {gain.value:.5g} [{gain.low:.5g}, {gain.high:.5g}]"
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

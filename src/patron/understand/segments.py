@@ -1,0 +1,66 @@
+"""Segments of a turn: RFM scores, persona and stage of life of every customer at the turn's moment."""
+
+import numpy as np
+import pyarrow as pa
+
+from patron.base.engine import timestamp
+from patron.base.shop import View
+from patron.base.table import INT
+from patron.understand.personas import TRAITS, Personas, find_personas
+from patron.understand.rfm import rfm_scores
+from patron.understand.stages import stages
+
+NEEDED = sorted(
+    {
+        *TRAITS,
+        "order_count_lifetime",
+        "paid_cents_lifetime",
+        "days_from_first_to_last_order",
+        "order_day_count_lifetime",
+        "days_between_last_two_orders",
+    }
+)
+MEANS = ("paid_cents_365_days", "order_count_365_days", "days_since_last_order")
+
+
+def build_segments(view: View) -> None:
+    """Write segments and personas from the features at the turn's own moment."""
+    turn = view.turn
+    features = view.query(
+        f"select customer_id, as_of, {', '.join(NEEDED)} from features"
+        f" where turn_id = '{turn.turn_id}' and as_of = {timestamp(turn.as_of)} order by customer_id"
+    )
+    found = find_personas(features, turn.child_seed("personas"))
+    view.write("segments", segment_rows(turn.turn_id, features, found))
+    view.write("personas", persona_rows(turn.turn_id, features, found))
+
+
+def segment_rows(turn_id: str, features: pa.Table, found: Personas) -> pa.Table:
+    """One row per customer."""
+    scores = {name: pa.array(values, INT) for name, values in rfm_scores(features).items()}
+    return pa.table(
+        {
+            "turn_id": pa.repeat(turn_id, features.num_rows),
+            "customer_id": features["customer_id"],
+            "as_of": features["as_of"],
+            **scores,
+            "persona_id": pa.array(found.ids, INT),
+            "stage": pa.array(stages(features), pa.string()),
+        }
+    )
+
+
+def persona_rows(turn_id: str, features: pa.Table, found: Personas) -> pa.Table:
+    """One row per persona with what its customers do on average."""
+    members = [found.ids == place for place in range(len(found.name_codes))]
+    means = {name: [float(features[name].to_numpy()[group].mean()) for group in members] for name in MEANS}
+    return pa.table(
+        {
+            "turn_id": pa.array([turn_id] * len(members), pa.string()),
+            "persona_id": pa.array(range(len(members)), INT),
+            "name_code": pa.array(found.name_codes, pa.string()),
+            "customer_count": pa.array([int(np.sum(group)) for group in members], INT),
+            **{name: pa.array(values, pa.float64()) for name, values in means.items()},
+            "silhouette": pa.array([found.silhouette] * len(members), pa.float64()),
+        }
+    )

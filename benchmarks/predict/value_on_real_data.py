@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.base.engine import timestamp
-from patron.base.shop import Shop, Turn
+from patron.base.shop import Shop, Turn, View
 from patron.predict import READS, WRITES, stage, value
 from patron.predict.backtest import ALL, at, backtest, gain_over, moments_for
 from patron.predict.learner import FORECAST, column
@@ -86,7 +86,7 @@ def shown(row: dict, *names: str) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def hindsight(view, turn: Turn) -> None:
+def hindsight(view: View, turn: Turn) -> None:
     """Paired gain over the last 90 days, and over their shrinkage that is best at each origin in hindsight."""
     rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
     result = backtest(value.QUESTION, rows, as_of=turn.as_of)

@@ -249,7 +249,7 @@ def understood(turn: Turn, customers: list[dict], rng: np.random.Generator) -> d
         "cleaning": [
             {"turn_id": turn.turn_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
              "example": "made/e1"}
-            for code, count, done in (("duplicate_order", 3, "set_aside"), ("missing_price", 12, "kept"))
+            for code, count, done in (("second_event_of_an_order", 3, "set aside"), ("line_without_price", 12, "kept"))
         ],
     }  # fmt: skip
 
@@ -272,12 +272,12 @@ def decisions_of(turn: Turn, segments: list[dict], rng: np.random.Generator) -> 
                 "effect_cents": 120.0 if offered else 0.0,
                 "cost_cents": 65.0 if offered else 0.0,
                 "propensity": 0.5,
-                "reason": "exploring" if offered else ("holdout" if held else "control"),
-                "segment": segment["stage"],
+                "reason": "exploring" if offered else ("holdout" if held else "over_budget"),
+                "segment": f"{segment['stage']}/deals_high/value_low",
                 "effect_source": "assumed",
                 "policy_version": "made",
                 "is_holdout": held,
-                "consent_basis": "allowed_by_policy",
+                "consent_basis": "unknown_allowed",
             }
         )
     return rows
@@ -286,10 +286,10 @@ def decisions_of(turn: Turn, segments: list[dict], rng: np.random.Generator) -> 
 def judged() -> dict[str, list[dict]]:
     turn = {"turn_id": LAST.turn_id}
     learners = {
-        "value": ("gradient_boosting", "rmse_p99", ("last_90_days", "bg_nbd", "gradient_boosting"), 4200.0),
-        "churn": ("logistic_regression", "log_loss", ("base_rate", "logistic_regression"), 0.31),
-        "purchase": ("gradient_boosting", "log_loss", ("base_rate", "gradient_boosting"), 0.42),
-        "recommend": ("personal", "ndcg_at_10", ("popularity", "personal"), 0.21),
+        "value": ("boosted_blend", "rmse_winsorised", ("last_90_days", "beta_geo_spend", "boosted_blend"), 4200.0),
+        "churn": ("logistic", "log_loss", ("mean", "logistic"), 0.31),
+        "purchase": ("boosted_chance", "log_loss", ("mean", "boosted_chance"), 0.42),
+        "recommend": ("blend", "ndcg_at_10", ("popularity", "blend"), 0.21),
     }
     backtests = [
         {**turn, "question": question, "origin": origin, "learner": learner, "champion": champion, "metric": metric,
@@ -311,12 +311,12 @@ def judged() -> dict[str, list[dict]]:
         {**turn, "offer": "any", "segment": segment, "treated_count": 40, "control_count": 38, "effect_cents": effect,
          "low": effect - 400, "high": effect + 400, "standard_error": 204.0, "is_placebo": True,
          "decided_from": BEFORE.as_of, "decided_until": BEFORE.as_of}
-        for segment, effect in (("all", 35.0), ("at_risk", 60.0), ("lapsed", -45.0))
+        for segment, effect in (("all", 35.0), ("at_risk/deals_high/value_low", 60.0), ("lapsed/deals_low/value_high", -45.0))
     ]  # fmt: skip
     drift = [
         {**turn, "feature": feature, "reference_turn_id": BEFORE.turn_id, "population_stability_index": index,
          "mean_before": 10.0, "mean_now": 12.0}
-        for feature, index in (("days_since_last_order", 0.31), ("order_count_90_days", 0.12), ("tenure_days", 0.02))
+        for feature, index in (("days_since_last_order", 0.31), ("order_count_90_days", 0.12), ("category_count", 0.02))
     ]  # fmt: skip
     return {"backtests": backtests, "forecast_checks": checks, "effects": effects, "drift": drift}
 

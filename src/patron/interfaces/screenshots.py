@@ -1,4 +1,4 @@
-"""Photographs of report and console in both languages, by a headless Chromium: `python -m patron.interfaces.screenshots`."""
+"""Photographs of report and console in both languages, by a headless Chromium."""
 
 import os
 import socket

@@ -48,7 +48,7 @@ def overview(request: Request) -> Overview:
 
 
 @router.get("/api/customers")
-def customers(
+def customers(  # noqa: PLR0913, PLR0917 - one argument for each thing the list can be asked
     request: Request,
     search: Annotated[str, Query(max_length=64)] = "",
     stage: Annotated[str, Query(max_length=40)] = "",

@@ -1,1 +1,1 @@
-"""Charts as Altair specifications, drawn as SVG on the server, each with a description and a table that says the same."""
+"""Charts as Altair specifications, drawn as SVG on the server, each with a description and a table."""

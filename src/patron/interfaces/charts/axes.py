@@ -23,7 +23,8 @@ def labelled(values: Iterable[float], write: Callable[[float], str], *, title: s
     """Axis with these ticks, each labelled by `write`."""
     ticks = list(values)
     # why: a lookup instead of a number format, because only Babel knows every language's way to write amounts
-    lookup = json.dumps({f"{tick:.6f}": write(tick) for tick in ticks}, ensure_ascii=False)
+    # and with the true minus sign, which the drawing library writes below zero
+    lookup = json.dumps({f"{tick:.6f}".replace("-", "\u2212"): write(tick) for tick in ticks}, ensure_ascii=False)
     return alt.Axis(values=ticks, labelExpr=f"{lookup}[format(datum.value, '.6f')]", title=title)
 
 

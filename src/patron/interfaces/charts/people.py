@@ -6,7 +6,7 @@ import altair as alt
 
 from patron.actions.people import Persona, Stage, ValueBin, ValueSpread
 from patron.interfaces.charts.axes import labelled, nice_ticks, scale
-from patron.interfaces.charts.chart import BLUE, GREEN, GREY, HALF, ORANGE, SKY, Chart, specification
+from patron.interfaces.charts.chart import BLUE, GREEN, GREY, ORANGE, SKY, Chart, specification
 from patron.interfaces.words import Words
 from patron.interfaces.words.formats import Formats
 
@@ -99,7 +99,7 @@ def value(spread: ValueSpread, words: Words, formats: Formats) -> Chart:
                 "name:N",
                 sort=names,
                 title=words("chart.value.axis"),
-                axis=alt.Axis(labelAngle=-35, labelOverlap=False),
+                axis=alt.Axis(labelAngle=-35, labelOverlap=False, labelLimit=120),
                 scale=alt.Scale(paddingInner=0.12),
             ),
             y=alt.Y("n:Q", axis=labelled(ticks, formats.count, title=words("column.customers")), scale=scale(ticks)),
@@ -134,7 +134,7 @@ def _bars(rows: list[dict[str, object]]) -> alt.LayerChart:
         y=alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(paddingInner=0)),
         x=alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, most])),
     )
-    bars = base.mark_bar(height=12, yOffset=9, cornerRadiusEnd=2).encode(color=alt.Color("colour:N", scale=None))
+    bars = base.mark_bar(height=12, yOffset=9).encode(color=alt.Color("colour:N", scale=None))
     left = base.mark_text(align="left", dy=-9).encode(text="name:N", x=alt.value(0))
     right = base.mark_text(align="right", dy=-9).encode(text="label:N", x=alt.value("width"))
     return bars + left + right

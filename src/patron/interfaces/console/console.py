@@ -15,6 +15,8 @@ from patron.interfaces.words import LOCALES, Words, choose_locale, words
 from patron.interfaces.words.formats import Formats
 
 COOKIE = "lang"
+PARTS = {"results": "_results.html"}
+"""Parts of pages that the script swaps, by the id of their element."""
 YEAR_SECONDS = 365 * 86_400
 
 
@@ -43,29 +45,25 @@ class Console:
         shop = self.answers.shop.settings.shop
         return Formats(texts.locale, shop.currency, shop.time_zone)
 
-    def page(  # noqa: PLR0913 - a page has a name, a place in the menu, a twin, a status and its facts
+    def page(
         self, request: Request, name: str, *, here: str = "", twin: str = "", status: int = 200, **facts: Any
     ) -> Response:
         """Render a page, or only the part of it that the script asked for."""
         texts = self.words(request)
-        template = environment().get_template(name)
         given = {
             "t": texts,
             "fmt": self.formats(texts),
             "here": here,
             "twin": twin,
+            "status": status,
             "shop_name": self.answers.shop.settings.shop.name,
             "offer_names": {offer.id: offer.name for offer in self.answers.shop.policy.offers if offer.name},
             "asset_version": asset_version(),
             "languages": {locale: _in_language(request, locale) for locale in LOCALES},
             **facts,
         }
-        part = request.headers.get("x-part", "")
-        if part in template.blocks and part != "main":
-            context = template.new_context({**given, **vars(template.make_module(given))})
-            content = "".join(template.blocks[part](context))
-        else:
-            content = template.render(given)
+        shown = PARTS.get(request.headers.get("x-part", ""), name)
+        content = environment().get_template(shown).render(given)
         answer = HTMLResponse(content, status, headers={"Vary": "X-Part, Cookie, Accept-Language"})
         if request.query_params.get("lang"):
             answer.set_cookie(COOKIE, texts.locale, max_age=YEAR_SECONDS, samesite="lax", httponly=True)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from babel import dates, numbers
 
-MISSING = "–"
+MISSING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Formats:
         """Signed relative change as a percentage."""
         if value is None:
             return MISSING
-        return ("+" if value >= 0 else "−") + self.share(abs(value))
+        return ("+" if value >= 0 else "\N{MINUS SIGN}") + self.share(abs(value))
 
     def date(self, moment: datetime | None) -> str:
         """Day in the shop's time zone."""

@@ -1,0 +1,224 @@
+import gzip
+import re
+from contextlib import contextmanager
+
+import httpx
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from patron.actions.customers import CustomerQuery, find_customers
+from patron.base import errors
+from patron.base.store import TURNS
+from patron.base.tables import IDENTITIES
+from patron.govern.vault import Vault
+from patron.interfaces.api.errors import STATUS, status_of
+from patron.interfaces.screenshots import served
+from patron.interfaces.words import LOCALES, words
+
+
+@contextmanager
+def pinned_to(shop, table, rows):
+    """Let the last turn read other rows of one table for a while."""
+    with shop.store.begin() as connection:
+        pinned = dict(connection.execute(sa.select(TURNS).order_by(TURNS.c.as_of.desc())).mappings().first())
+    change = sa.update(TURNS).where(TURNS.c.turn_id == pinned["turn_id"])
+    other = {**pinned["table_versions"], table.name: shop.lake.replace(table, rows)}
+    try:
+        with shop.store.begin() as connection:
+            connection.execute(change.values(table_versions=other))
+        yield
+    finally:
+        with shop.store.begin() as connection:
+            connection.execute(change.values(table_versions=pinned["table_versions"]))
+
+
+PAGES = {"/": "overview", "/customers": "customers", "/models": "models", "/quality": "quality"}
+
+
+@pytest.fixture(scope="module")
+def client(made_shop):
+    with served(made_shop) as address, httpx.Client(base_url=address, timeout=30) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def somebody(made_shop):
+    return find_customers(made_shop, CustomerQuery()).rows[0].customer_id
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_renders_in_every_language(client, path, locale):
+    answer = client.get(path, params={"lang": locale})
+    assert answer.status_code == 200
+    assert f'<html lang="{locale.replace("_", "-")}">' in answer.text
+    assert f"<h1>{words(locale)('nav.' + PAGES[path])}</h1>" in answer.text
+
+
+def test_the_language_chosen_once_stays(client):
+    client.get("/?lang=zh_CN")
+    assert '<html lang="zh-CN">' in client.get("/quality").text
+    client.get("/?lang=en")
+    assert '<html lang="en">' in client.get("/quality").text
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/customers?stage=at_risk&sort=churn&page=2"])
+def test_every_page_names_its_json_twin_and_the_twin_answers(client, path):
+    twin = re.search(r'type="application/json" href="([^"]+)"', client.get(path).text)
+    assert twin
+    assert client.get(twin[1].replace("&amp;", "&")).status_code == 200
+
+
+def test_the_list_and_its_twin_show_the_same_customers(client):
+    query = "stage=at_risk&sort=churn"
+    shown = re.findall(r'href="/customers/([0-9a-f]{32})"', client.get(f"/customers?{query}").text)
+    told = [row["customer_id"] for row in client.get(f"/api/customers?{query}").json()["rows"]]
+    assert shown == told
+    assert len(told) > 10
+
+
+def test_a_card_and_its_twin_say_the_same(client, somebody):
+    card = client.get(f"/api/customers/{somebody}").json()
+    page = client.get(f"/customers/{somebody}").text
+    assert f"${card['paid_cents'] / 100:,.2f}" in page
+    assert len(re.findall(r"<time ", page)) == len(card["timeline"])
+    assert len(card["recommendations"]) == 10
+    for score in card["scores"]:
+        assert score["model_version"] in page
+
+
+def test_the_overview_and_its_twin_say_the_same(client):
+    seen = client.get("/api/overview").json()
+    page = client.get("/").text
+    assert [f["code"] for f in seen["key_figures"]][:2] == ["revenue", "buyers"]
+    assert all(row["customer_id"][:8] in page for row in seen["watch_list"])
+    assert (
+        sum(stage["customer_count"] for stage in seen["stages"]) == client.get("/api/customers").json()["total_count"]
+    )
+
+
+def test_filters_search_sort_and_paging_keep_their_word(client):
+    everyone = client.get("/api/customers").json()
+    values = [row["value_cents"] for row in everyone["rows"]]
+    assert values == sorted(values, reverse=True)
+    second = client.get("/api/customers?page=2").json()
+    assert not {row["customer_id"] for row in everyone["rows"]} & {row["customer_id"] for row in second["rows"]}
+    lapsed = client.get("/api/customers?stage=lapsed").json()
+    assert {row["stage"] for row in lapsed["rows"]} == {"lapsed"}
+    wanted = everyone["rows"][0]["customer_id"]
+    found = client.get("/api/customers", params={"search": wanted[:6]}).json()
+    assert all(row["customer_id"].startswith(wanted[:6]) for row in found["rows"])
+
+
+@pytest.mark.parametrize("text", ["' or 1=1 --", '"><script>', "%", "\\"])
+def test_what_people_type_is_data_never_sql_or_html(client, text):
+    answer = client.get("/customers", params={"search": text, "stage": text})
+    assert answer.status_code == 200
+    assert "<script>" not in answer.text.replace("<script src", "")
+    assert words("en")("customers.nobody") in answer.text
+
+
+def test_the_script_gets_only_the_part_it_asks_for(client):
+    part = client.get("/customers?stage=new", headers={"X-Part": "results"}).text
+    assert part.lstrip().startswith('<section id="results"')
+    assert "<html" not in part
+
+
+def test_an_unknown_customer_is_a_page_that_says_so(client):
+    answer = client.get("/customers/nobody")
+    assert answer.status_code == 404
+    assert words("en").code("error", 404) in answer.text
+    told = client.get("/api/customers/nobody")
+    assert told.status_code == 404
+    assert told.json()["error"] == "NotFound"
+
+
+def test_an_unknown_address_is_a_page_or_json(client):
+    assert "<h1>" in client.get("/nothing").text
+    assert client.get("/api/nothing").json()["error"] == "NotFound"
+
+
+def test_hostile_names_from_the_shop_are_escaped(client, made_shop):
+    pages = [
+        client.get(f"/customers/{row.customer_id}").text for row in find_customers(made_shop, CustomerQuery()).rows
+    ]
+    assert any("&lt;script&gt;alert" in page for page in pages)
+    assert not any("<script>alert" in page for page in pages)
+
+
+def test_a_shops_own_id_leads_to_its_customer(made_shop, client, somebody):
+    token = Vault.open(made_shop).tokens("user_id", pa.array(["K-1"]), made_shop.snapshot().turn.as_of)[0].as_py()
+    identity = {"token": token, "customer_id": somebody, "is_user": True, "known_at": made_shop.snapshot().turn.as_of}
+    rows = pa.concat_tables([made_shop.lake.read(IDENTITIES), pa.Table.from_pylist([identity], IDENTITIES.schema())])
+    with pinned_to(made_shop, IDENTITIES, rows):
+        assert client.post("/api/customers/lookup", json={"shop_id": " K-1 "}).json() == {"customer_id": somebody}
+        answer = client.post("/customers/lookup", data={"shop_id": "K-1"})
+        assert answer.status_code == 303
+        assert answer.headers["location"] == f"/customers/{somebody}"
+
+
+def test_looking_an_unknown_id_up_says_so_and_stores_nothing(made_shop, client):
+    answer = client.post("/customers/lookup", data={"shop_id": "never-seen"})
+    assert answer.status_code == 404
+    assert words("en")("customers.lookup_failed") in answer.text
+    assert client.post("/api/customers/lookup", json={"shop_id": "never-seen"}).status_code == 404
+    assert Vault.open(made_shop).find("user_id", "never-seen") is None
+
+
+def test_an_empty_workspace_says_what_to_do_next(empty_shop):
+    with served(empty_shop) as address, httpx.Client(base_url=address) as client:
+        for path in PAGES:
+            answer = client.get(path)
+            assert answer.status_code == 200
+            assert "patron import --workspace" in answer.text
+        told = client.get("/api/overview")
+        assert told.status_code == 404
+        assert "patron run" in told.json()["todo"]
+        assert client.get("/health").json() == {"status": "ok", "turn_id": None}
+
+
+def test_another_name_for_this_machine_is_refused(client):
+    elsewhere = {"Host": "evil.example"}
+    assert client.get("/", headers=elsewhere).status_code == 400
+    assert client.get("/api/overview", headers=elsewhere).status_code == 400
+
+
+def test_pages_are_kept_by_nobody_and_run_no_foreign_code(client, somebody):
+    headers = client.get(f"/customers/{somebody}").headers
+    assert headers["cache-control"] == "no-store"
+    assert "script-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_keep_to_their_budget_and_the_security_policy(client, path):
+    content = client.get(path).text
+    assert len(gzip.compress(content.encode())) < 100_000
+    assert " style=" not in content
+    assert "onclick" not in content
+
+
+def subclasses(kind):
+    return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
+
+
+def test_every_refusal_has_a_status():
+    declared = {kind for kind in subclasses(errors.PatronError) if kind.__module__ == errors.__name__}
+    assert declared - STATUS.keys() == set()
+    assert status_of(errors.NotFound("nobody")) == 404
+
+
+def test_the_schema_describes_every_endpoint(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) == {
+        "/api/overview",
+        "/api/customers",
+        "/api/customers/lookup",
+        "/api/customers/{customer_id}",
+        "/api/models",
+        "/api/quality",
+        "/health",
+        "/version",
+    }

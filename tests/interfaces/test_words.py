@@ -1,0 +1,86 @@
+import re
+from pathlib import Path
+
+import pytest
+
+import patron
+from patron.collect.checks import REASONS as DEAD_REASONS
+from patron.decide.choose import REASONS
+from patron.interfaces.words import LOCALES, choose_locale, readable, words
+from patron.interfaces.words.formats import MISSING, Formats
+from patron.predict import churn, purchase, value
+from patron.understand.facts.interactions import KINDS
+from patron.understand.features import FEATURES
+
+SOURCE = Path(patron.__file__).parent / "interfaces"
+QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
+CODES = {
+    "feature": [feature.__name__ for feature in FEATURES],
+    "kind": sorted(set(KINDS.values())),
+    "dead": list(DEAD_REASONS),
+    "decision": list(REASONS),
+    "question": ["value", "churn", "purchase", "recommend"],
+    "learner": [learner.name for question in QUESTIONS for learner in question.learners],
+    "metric": [metric.name for question in QUESTIONS for metric in question.all_metrics],
+    "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
+    "effect_source": ["assumed", "measured"],
+}
+
+
+def used_keys() -> set[str]:
+    """Keys written out in templates and code."""
+    pattern = re.compile(r"""\b(?:t|words|texts)\(\s*["']([a-z_]+\.[a-z_.0-9]+)["']""")
+    files = [*SOURCE.rglob("*.html"), *SOURCE.rglob("*.py")]
+    return {key for path in files for key in pattern.findall(path.read_text(encoding="utf-8"))}
+
+
+def test_every_language_has_the_same_keys():
+    assert words("en").texts.keys() == words("zh_CN").texts.keys()
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_key_that_a_page_uses_has_a_text(locale):
+    keys = used_keys()
+    assert len(keys) > 100
+    assert keys - words(locale).texts.keys() == set()
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("family", sorted(CODES))
+def test_every_code_of_the_stages_has_a_name(locale, family):
+    missing = [code for code in CODES[family] if f"{family}.{code}" not in words(locale).texts]
+    assert missing == []
+
+
+def test_both_languages_fill_in_the_same_values():
+    def names(text):
+        return [sorted(set(re.findall(r"{(\w+)}", form))) for form in ((text,) if isinstance(text, str) else text)]
+
+    english, chinese = words("en").texts, words("zh_CN").texts
+    assert [key for key in english if names(english[key])[-1] != names(chinese[key])[-1]] == []
+
+
+def test_a_code_nobody_translated_is_made_readable():
+    assert words("zh_CN").code("feature", "some_new_feature") == "Some new feature"
+    assert readable("e-mail_cost") == "E mail cost"
+
+
+def test_plurals_follow_the_language():
+    assert words("en")("timeline.lines", n=1) == "1 line"
+    assert words("en")("timeline.lines", n=2) == "2 lines"
+    assert words("zh_CN")("timeline.lines", n=1) == "1 行"
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "chosen"),
+    [("zh_CN", None, "zh_CN"), (None, "zh-TW,en;q=0.5", "zh_CN"), ("xx", "fr", "en"), (None, None, "en")],
+)
+def test_the_language_is_asked_for_or_accepted_or_english(asked, accepted, chosen):
+    assert choose_locale(asked, accepted) == chosen
+
+
+def test_money_is_written_in_the_shops_currency_and_the_readers_language():
+    assert Formats("en", "EUR", "UTC").money(123456) == "€1,234.56"
+    assert Formats("zh_CN", "CNY", "UTC").whole_money(123456) == "¥1,235"
+    assert Formats("en", "USD", "UTC").whole_money(-123456) == "-$1,235"
+    assert Formats("en", "USD", "UTC").money(None) == MISSING

@@ -124,6 +124,7 @@ class Run:
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
+        """The intake's connection."""
         return self.intake.con
 
     def prepare(self) -> None:

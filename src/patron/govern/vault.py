@@ -102,7 +102,8 @@ class Vault:
         found = []
         for batch in _batches(sorted(keys)):
             with self._store.begin() as connection:
-                rows = connection.execute(sa.select(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(batch))).all()
+                chosen = sa.select(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(batch))
+                rows = connection.execute(chosen.order_by(*VAULT_TEXTS.primary_key.columns)).all()
             for row in rows:
                 place = _place(row.source, row.event_id, row.field)
                 text = self._decrypt(keys[row.token], row.ciphertext, place).decode()

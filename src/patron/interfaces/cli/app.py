@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from patron.interfaces.cli.shown import show_backtest, show_demo, show_doctor, show_import, show_turn
 
 from patron import __version__
+from patron.actions import backtest as backtests
 from patron.actions import backup as backups
 from patron.actions import demo as demos
 from patron.actions import doctor as doctors
 from patron.actions import export as exports
-from patron.actions import imports, loop, models, query, report, simulation, workspace
+from patron.actions import imports, loop, query, simulation, workspace
 from patron.base.shop import Shop
 from patron.interfaces.cli import output
+from patron.interfaces.cli.shown import show_backtest, show_demo, show_doctor, show_import, show_turn
+from patron.interfaces.report import write_report
 
 app = typer.Typer(
     name="patron",
@@ -72,9 +74,6 @@ def init(
 def import_(
     files: Annotated[list[str] | None, typer.Argument(help="Files or patterns: CSV, JSON lines, Parquet.")] = None,
     mapping: Annotated[str, typer.Option("--mapping", "-m", help="A built-in mapping or a mapping file.")] = "",
-    source: Annotated[
-        str | None, typer.Option(help="Source the events are stored under; default: the mapping.")
-    ] = None,
     replay: Annotated[str | None, typer.Option(help="Import id whose dead rows to try again.")] = None,
     workspace: Workspace = HERE,
     *,
@@ -89,7 +88,7 @@ def import_(
         if replay:
             done = imports.replay(shop, replay, mapping=mapping or None, progress=tick)
         else:
-            done = imports.import_files(shop, files or [], mapping, source=source, progress=tick)
+            done = imports.import_files(shop, files or [], mapping, progress=tick)
     show_import(done, json=json)
 
 
@@ -107,7 +106,7 @@ def run(
     shop = Shop.open(workspace)
     with output.progress("turning the loop") as tick:
         turned = loop.run_turn(shop, moment(as_of), progress=tick)
-    show_turn(shop, turned, json=json)
+    show_turn(turned, json=json)
 
 
 @app.command()
@@ -121,7 +120,7 @@ def backtest(
 
     Example: patron backtest --workspace shop --question value --json
     """
-    show_backtest(models.backtests(Shop.open(workspace), question), json=json)
+    show_backtest(backtests.backtest(Shop.open(workspace), question), json=json)
 
 
 @app.command("report")
@@ -135,7 +134,7 @@ def report_(
     Example: patron report --workspace shop --out report.html --locale zh_CN
     """
     shop = Shop.open(workspace)
-    output.say(str(report.write_report(shop, out or shop.folder / "report.html", locale or shop.settings.shop.locale)))
+    output.say(str(write_report(shop, out or shop.folder / "report.html", locale).path))
 
 
 @app.command()

@@ -1,0 +1,219 @@
+"""Write docs/reference from the code: `make docs`. A test fails when a page is out of date."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import get_type_hints
+
+import click
+import typer
+from pydantic import BaseModel
+
+from patron.base import errors
+from patron.base.events import EVENTS
+from patron.base.policy import Policy
+from patron.base.settings import Settings
+from patron.base.table import Table, sql_type
+from patron.base.tables import TABLES
+from patron.interfaces.cli.app import app
+from patron.understand.features import FAMILIES
+
+HERE = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by `make docs` from the code; do not edit. -->\n"
+STAGES = ("collect", "understand", "predict", "decide", "engage", "measure", "simulate")
+
+
+def row(cells: Iterable[object]) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def grid(head: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    return "\n".join([row(head), row("---" for _ in head), *(row(cells) for cells in rows)])
+
+
+def first_line(thing: object) -> str:
+    """First line of a docstring."""
+    return (inspect.getdoc(thing) or "").split("\n")[0]
+
+
+def writer(table: Table) -> str:
+    """The one stage that writes a table."""
+    return next(name for name in STAGES if table.name in importlib.import_module(f"patron.{name}").WRITES)
+
+
+def tables() -> str:
+    """Every table with its grain, key and columns."""
+    parts = ["# Tables\n", NOTE, "Money is integer hundredths of a currency; times are UTC; shares are 0 to 1.\n"]
+    for table in TABLES:
+        columns = (
+            (
+                f"`{c.name}`",
+                sql_type(c.type),
+                c.meaning,
+                c.unit,
+                "yes" if c.nullable else "",
+                "" if c.personal == "none" else c.personal,
+            )
+            for c in table.columns
+        )
+        more = "\nMore columns follow: one per [feature](features.md).\n" if table.is_open else ""
+        key = ", ".join(f"`{name}`" for name in table.key)
+        parts.append(
+            f"## {table.name}\n\n{table.row[0].upper()}{table.row[1:]}. Key: {key}. Written by `{writer(table)}`.\n\n"
+            + grid(("column", "type", "meaning", "unit", "may be NULL", "personal data"), columns)
+            + f"\n{more}"
+        )
+    return "\n".join(parts)
+
+
+def event_rows(event: type) -> Iterable[tuple[str, str, str]]:
+    """Property, meaning and where it goes, of one event."""
+    for name, hint in get_type_hints(event, include_extras=True).items():
+        for meta in getattr(hint, "__metadata__", ()):
+            where = meta.extra or {}
+            goes = f"`{where['column']}`" if where.get("column") else "vault" if where.get("vault") else "`properties`"
+            yield f"`{name}`", meta.description or "", goes
+
+
+def events() -> str:
+    """Every event of the catalogue with its properties."""
+    parts = ["# Events\n", NOTE, "What goes to the vault is encrypted there; the lake holds a token.\n"]
+    for event in EVENTS:
+        rows = grid(("property", "meaning", "goes to"), event_rows(event))
+        parts.append(f"## {event.event}\n\n{first_line(event)}\n\n{rows}\n")
+    return "\n".join(parts)
+
+
+def features() -> str:
+    """The data dictionary of all features."""
+    parts = ["# Features\n", NOTE, "Each is computed as of a moment from facts known before it.\n"]
+    for family in FAMILIES:
+        rows = ((f"`{feature.__name__}`", first_line(feature)) for feature in family.features)
+        parts.append(f"## {family.name}\n\n{grid(('feature', 'meaning'), rows)}\n")
+    return "\n".join(parts)
+
+
+def error_tree() -> str:
+    """Every refusal."""
+    found = [e for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, errors.PatronError)]
+    rows = (
+        (f"`{e.__name__}`", f"`{e.__mro__[1].__name__}`", first_line(e))
+        for e in sorted(found, key=lambda e: e.__name__)
+    )
+    return "\n".join(["# Errors\n", NOTE, grid(("error", "is a", "meaning"), rows), ""])
+
+
+def field_docs(model: type[BaseModel]) -> dict[str, str]:
+    """What stands under each field of a settings class."""
+    lines = inspect.getsource(model).split("\n")
+    found: dict[str, str] = {}
+    for index, line in enumerate(lines[1:], 1):
+        if line.strip().startswith('"""'):
+            name = lines[index - 1].strip().split(":")[0]
+            found.setdefault(name, line.strip().strip('"'))
+    return found
+
+
+def settings_rows(model: type[BaseModel], prefix: str = "") -> Iterable[tuple[str, str, str]]:
+    """Key, default and meaning of every setting, sections opened."""
+    meanings = field_docs(model)
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        inner = kind if inspect.isclass(kind) and issubclass(kind, BaseModel) else None
+        if inner is None:
+            inner = next(
+                (a for a in getattr(kind, "__args__", ()) if inspect.isclass(a) and issubclass(a, BaseModel)), None
+            )
+        if inner is not None:
+            yield from settings_rows(inner, f"{prefix}{name}.")
+        else:
+            default = "" if info.is_required() else repr(info.default)
+            yield f"`{prefix}{name}`", f"`{default}`" if default else "required", meanings.get(name, "")
+
+
+def settings() -> str:
+    """patron.toml and its environment variables."""
+    text = "`patron.toml` says where Patron runs; the environment overrides it: `PATRON_SHOP__CURRENCY=EUR`.\n"
+    return "\n".join(["# Settings\n", NOTE, text, grid(("key", "default", "meaning"), settings_rows(Settings)), ""])
+
+
+def policy() -> str:
+    """policy.toml."""
+    text = "`policy.toml` says what Patron promises. Its version is stored with every decision.\n"
+    return "\n".join(["# Policy\n", NOTE, text, grid(("key", "default", "meaning"), settings_rows(Policy)), ""])
+
+
+def command_line() -> str:
+    """`patron --help`, every command."""
+    group = typer.main.get_command(app)
+    context = click.Context(group, info_name="patron")
+    parts = ["# Command line\n", NOTE]
+    for name in group.list_commands(context):  # pyright: ignore[reportAttributeAccessIssue] - it is a group
+        command = group.get_command(context, name)  # pyright: ignore[reportAttributeAccessIssue] - it is a group
+        options = (
+            (
+                "`" + " ".join(p.opts) + "`" if p.param_type_name == "option" else f"`{p.human_readable_name}`",
+                getattr(p, "help", "") or "",
+            )
+            for p in command.params
+            if p.name != "help"
+        )
+        parts.append(
+            f"## patron {name}\n\n{inspect.cleandoc(command.help or '')}\n\n{grid(('argument', 'meaning'), options)}\n"
+        )
+    return "\n".join(parts)
+
+
+def picture() -> str:
+    """The loop, drawn from what the stages declare."""
+    edges = []
+    stages = [name for name in STAGES if name != "simulate"]
+    for name in stages:
+        for other in stages:
+            shared = sorted(
+                set(importlib.import_module(f"patron.{name}").WRITES)
+                & set(importlib.import_module(f"patron.{other}").READS)
+            )
+            if shared and name != other:
+                label = ", ".join(shared[:2]) + (" ..." if len(shared) > 2 else "")
+                edges.append(f"  {name} -->|{label}| {other}")
+    edges.append("  engage -->|what it did, as events| collect")
+    return "```mermaid\nflowchart LR\n  shop([shop, SDKs, files]) --> collect\n" + "\n".join(edges) + "\n```"
+
+
+def loop() -> str:
+    """The loop and its stages."""
+    rows = (
+        (f"`{name}`", first_line(module), ", ".join(module.READS), ", ".join(module.WRITES))
+        for name in STAGES
+        for module in [importlib.import_module(f"patron.{name}")]
+    )
+    return "\n".join(
+        ["# The loop\n", NOTE, picture(), "", grid(("stage", "what it does", "reads", "writes"), rows), ""]
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "tables": tables,
+    "events": events,
+    "features": features,
+    "errors": error_tree,
+    "settings": settings,
+    "policy": policy,
+    "command-line": command_line,
+    "loop": loop,
+}
+
+
+def main() -> None:
+    """Write every page."""
+    HERE.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (HERE / f"{name}.md").write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""How the last turn's learners did on the past."""
+
+from patron.actions.last_turn import last_turn
+from patron.actions.models import Backtest, backtests
+from patron.base.errors import NotFound
+from patron.base.shop import Shop
+
+
+def backtest(shop: Shop, question: str | None = None) -> tuple[Backtest, ...]:
+    """Every learner's metrics at every origin of one question or all. Raises NoTurnYet, NotFound."""
+    rows = backtests(last_turn(shop))
+    asked = sorted({row.question for row in rows})
+    if question is not None and question not in asked:
+        raise NotFound(f"the last turn judged no question {question!r}", todo=f"It judged {', '.join(asked)}.")
+    return tuple(row for row in rows if question in {None, row.question})

@@ -1,0 +1,167 @@
+"""`patron doctor`: what is wrong with a workspace, and how to mend it."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from patron.base.errors import PatronError
+from patron.base.shop import Shop
+from patron.base.store import DEAD_LETTERS
+from patron.base.tables import BY_NAME
+from patron.govern.vault import Vault
+
+LOW_DISK_BYTES = 2_000_000_000
+Level = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    check: str
+    level: Level
+    what: str
+    todo: str = ""
+
+
+def doctor(folder: Path) -> tuple[Finding, ...]:
+    """Look at every part of a workspace without changing it; nothing is raised that can be told."""
+    try:
+        shop = Shop.open(folder)
+    except PatronError as refused:
+        return (Finding("workspace", "problem", f"{refused.where}: {refused.what}", refused.todo), *_store_file(folder))
+    checks: tuple[Callable[[Shop], Iterator[Finding]], ...] = (_settings, _store, _key, _lake, _turns, _dead, _disk)
+    try:
+        return tuple(finding for check in checks for finding in check(shop))
+    finally:
+        shop.close()
+
+
+def _settings(shop: Shop) -> Iterator[Finding]:
+    yield Finding(
+        "settings", "ok", f"{shop.settings.shop.name}, {shop.settings.shop.currency}, {shop.settings.shop.time_zone}"
+    )
+    if not shop.policy.offers:
+        yield Finding("policy", "warning", "no offers are declared", "Add an [[offers]] entry to policy.toml.")
+    elif shop.policy.consent.unknown == "refuse":
+        yield Finding(
+            "policy",
+            "warning",
+            "customers of unknown consent get no offers, and no consent is known yet",
+            'Set [consent] unknown = "allow" in policy.toml if you have a lawful basis to write to them.',
+        )
+    else:
+        yield Finding("policy", "ok", f"{len(shop.policy.offers)} offers, version {shop.policy.version}")
+
+
+def _store_file(folder: Path) -> Iterator[Finding]:
+    path = folder / "store.db"
+    if not path.exists():
+        return
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        answer = connection.execute("pragma quick_check").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        answer = str(error)
+    finally:
+        connection.close()
+    if answer == "ok":
+        yield Finding("store", "ok", "store.db is sound")
+    else:
+        yield Finding(
+            "store", "problem", f"store.db is damaged ({answer})", "Restore the newest backup: `patron restore`."
+        )
+
+
+def _store(shop: Shop) -> Iterator[Finding]:
+    if shop.store.engine.dialect.name == "sqlite":
+        yield from _store_file(shop.folder)
+    else:
+        yield Finding("store", "ok", shop.store.engine.url.render_as_string(hide_password=True))
+
+
+def _key(shop: Shop) -> Iterator[Finding]:
+    try:
+        Vault.open(shop)
+    except PatronError as refused:
+        yield Finding("master key", "problem", f"{refused.where}: {refused.what}", refused.todo)
+    else:
+        yield Finding("master key", "ok", "present, and it fits this workspace")
+
+
+def _lake(shop: Shop) -> Iterator[Finding]:
+    written = sorted(name for name, table in BY_NAME.items() if shop.lake.exists(table))
+    for name in written:
+        yield from _table(shop, name)
+    if not written:
+        yield Finding("lake", "warning", "no table has rows yet", "Import a file: `patron import --mapping ... FILE`.")
+
+
+def _table(shop: Shop, name: str) -> Iterator[Finding]:
+    restore = "Restore the newest backup: `patron restore`."
+    try:
+        delta = DeltaTable(str(shop.lake.folder / name))
+        actions = delta.get_add_actions(flatten=True)
+        sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
+    except DeltaError as error:
+        yield Finding(f"lake/{name}", "problem", f"the Delta log cannot be read ({error})", restore)
+        return
+    bad = [path for path, size in sizes.items() if not _has_size(shop.lake.folder / name / path, size)]
+    if bad:
+        yield Finding(f"lake/{name}", "problem", f"{len(bad)} files are missing or cut, such as {bad[0]}", restore)
+    else:
+        yield Finding(
+            f"lake/{name}", "ok", f"version {delta.version()}, {len(sizes)} files, {sum(sizes.values()):,} bytes"
+        )
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _turns(shop: Shop) -> Iterator[Finding]:
+    snapshot = shop.snapshot()
+    if snapshot is None:
+        yield Finding("turns", "warning", "no turn has finished yet", "Run `patron run --as-of YYYY-MM-DD`.")
+        return
+    for name, version in snapshot.pinned.items():
+        if version is None:
+            continue
+        try:
+            gone = [uri for uri in shop.lake.files(BY_NAME[name], version) if not Path(uri).is_file()]
+        except PatronError as refused:
+            gone = [refused.what]
+        if gone:
+            yield Finding(
+                "turns", "problem", f"the last turn's version of {name} is gone ({gone[0]})", "Run the turn again."
+            )
+            return
+    yield Finding("turns", "ok", f"last finished turn: {snapshot.turn.turn_id}")
+
+
+def _dead(shop: Shop) -> Iterator[Finding]:
+    by_reason = sa.select(DEAD_LETTERS.c.reason, sa.func.count()).group_by(DEAD_LETTERS.c.reason)
+    with shop.store.begin() as connection:
+        found = dict(connection.execute(by_reason.order_by(DEAD_LETTERS.c.reason)).tuples().all())
+    if found:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.items())
+        yield Finding(
+            "dead letters", "warning", f"rows set aside: {reasons}", "Mend the cause, then `patron import --replay`."
+        )
+    else:
+        yield Finding("dead letters", "ok", "none")
+
+
+def _disk(shop: Shop) -> Iterator[Finding]:
+    free = shutil.disk_usage(shop.folder).free
+    if free < LOW_DISK_BYTES:
+        yield Finding("disk", "warning", f"only {free / 1e9:.1f} GB are free", "Free some space before the next turn.")
+    else:
+        yield Finding("disk", "ok", f"{free / 1e9:.0f} GB free")

@@ -1,0 +1,98 @@
+"""Import files, as the only process at work; the first import tells a new workspace its currency and time zone."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from patron.actions.loop import Progress
+from patron.actions.workspace import adopt
+from patron.base.errors import BadFile
+from patron.base.shop import Shop
+from patron.base.store import DEAD_LETTERS
+from patron.base.tables import EVENTS
+from patron.collect.imports import import_files as store_files
+from patron.collect.mapping import load_mapping
+from patron.collect.replay import replay as store_again
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What became of every row: read = stored + duplicate + dead."""
+
+    import_id: str
+    read: int
+    stored: int
+    duplicate: int
+    dead: int
+    dead_by_reason: dict[str, int]
+    rows_per_second: float
+    warnings: tuple[str, ...]
+
+
+def import_files(shop: Shop, files: Sequence[str], mapping: str, *, progress: Progress) -> ImportSummary:
+    """Import files by a built-in mapping or a mapping file; repeating an import stores nothing twice.
+
+    Raises BadMapping, BadFile, MasterKeyError, WorkspaceBusy, NoSpace; what was stored until then stays stored once.
+    """
+    if not mapping:
+        raise BadFile(
+            "no mapping is named", where="--mapping", todo="Name a built-in one or a file: --mapping shopify."
+        )
+    since = time.monotonic()
+    with shop.lock():
+        shop, said = _fitted(shop, mapping)
+        done = store_files(
+            shop,
+            files,
+            mapping=mapping,
+            received_at=datetime.now(UTC),
+            progress=lambda n, m: progress("importing rows", n, m),
+        )
+    return _summary(shop, done, time.monotonic() - since, said)
+
+
+def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progress) -> ImportSummary:
+    """Try the dead rows of an import again, by a mended mapping if one is named. Raises NotFound, BadMapping."""
+    since = time.monotonic()
+    with shop.lock():
+        progress("replaying dead rows", 0, None)
+        done = store_again(shop, import_id, mapping=mapping, received_at=datetime.now(UTC))
+    return _summary(shop, done, time.monotonic() - since, ())
+
+
+def _fitted(shop: Shop, mapping: str) -> tuple[Shop, tuple[str, ...]]:
+    """Give a workspace without events the mapping's currency and time zone where patron.toml states none."""
+    if shop.lake.exists(EVENTS):
+        return shop, ()
+    told = load_mapping(Path(mapping) if mapping.endswith(".toml") else mapping)
+    stated = {"currency": told.currency or "", "time_zone": told.time_zone or ""}
+    adopted = adopt(shop.folder, {key: value for key, value in stated.items() if value})
+    if not adopted:
+        return shop, ()
+    listed = ", ".join(f"shop.{key} = {value}" for key, value in adopted.items())
+    return Shop.open(shop.folder), (f"First import: {listed} written to patron.toml.",)
+
+
+def _summary(shop: Shop, done, seconds: float, said: tuple[str, ...]) -> ImportSummary:  # noqa: ANN001
+    by_reason = (
+        sa.select(DEAD_LETTERS.c.reason, sa.func.count())
+        .where(DEAD_LETTERS.c.import_id == done.import_id)
+        .group_by(DEAD_LETTERS.c.reason)
+    )
+    with shop.store.begin() as connection:
+        reasons = dict(connection.execute(by_reason).tuples().all())
+    warnings = (*said, done.warning) if done.warning else said
+    return ImportSummary(
+        done.import_id,
+        done.read,
+        done.stored,
+        done.duplicate,
+        done.dead,
+        reasons,
+        done.read / max(seconds, 1e-9),
+        warnings,
+    )

@@ -1,0 +1,144 @@
+"""The nightly turn: every stage once, in order, as of one moment; readers see it when its row is written."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import Any
+
+import sqlalchemy as sa
+
+from patron import collect, decide, engage, measure, predict, understand
+from patron.base.errors import NotEnoughData
+from patron.base.shop import Shop, Turn, View
+from patron.base.store import TURNS
+from patron.base.tables import BY_NAME, EVENTS
+from patron.collect.intake import accept
+from patron.decide.stage import run as run_decide
+from patron.engage.stage import Engaged
+from patron.engage.stage import run as run_engage
+from patron.measure.stage import run as run_measure
+from patron.predict.backtest import moments_for
+from patron.predict.stage import Summary as Forecasts
+from patron.predict.stage import run as run_predict
+from patron.understand.facts import build_facts
+from patron.understand.features import build_features
+from patron.understand.moments import build_moments
+from patron.understand.segments import build_segments
+
+OUR_SOURCE = "patron"
+"""Source of the events that the loop itself makes."""
+Progress = Callable[[str, int, int | None], None]
+
+
+def silent(_step: str, _done: int, _total: int | None) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One part of a turn: the stage that does it, and the function that does."""
+
+    name: str
+    stage: ModuleType
+    run: Callable[[View], Any]
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A finished turn."""
+
+    turn_id: str
+    as_of: datetime
+    seconds: float
+    customer_count: int
+    seconds_by_step: Mapping[str, float]
+    forecasts: Forecasts
+
+
+def moments_of(view: View) -> None:
+    """Name the moments the turn needs: its own, and past ones to learn from and to be judged at."""
+    first = view.query("select min(known_at) as first_at from orders where is_identified")["first_at"][0].as_py()
+    if first is None:
+        raise NotEnoughData(
+            f"no order of a known customer is known before {view.turn.as_of:%Y-%m-%d}",
+            where=str(view.folder),
+            todo="Import orders first, or choose a later --as-of.",
+        )
+    build_moments(view, moments_for(view.turn.as_of, first))
+
+
+def outbox(view: View) -> Engaged:
+    """Hand decisions to their channel, and what that did to collect: a repeated turn stores nothing twice."""
+    done = run_engage(view)
+    accept(view.shop, done.events, source=OUR_SOURCE, known="occurred", received_at=view.turn.as_of)
+    return done
+
+
+STEPS = (
+    Step("facts", understand, build_facts),
+    Step("moments", understand, moments_of),
+    Step("features", understand, build_features),
+    Step("segments", understand, build_segments),
+    Step("measure", measure, run_measure),
+    Step("predict", predict, run_predict),
+    Step("decide", decide, run_decide),
+    Step("engage", engage, outbox),
+)
+
+
+def run_turn(shop: Shop, as_of: datetime, *, seed: int | None = None, progress: Progress = silent) -> Turned:
+    """Turn the loop as of a moment. A turn that was cut off is simply run again and ends the same.
+
+    Raises NotEnoughData before the first order, WorkspaceBusy when another process is at work, NoSpace.
+    """
+    with shop.lock():
+        turn = Turn.at(as_of) if seed is None else Turn.at(as_of, seed=seed)
+        pinned = {EVENTS.name: shop.lake.version(EVENTS)}
+        started = time.monotonic()
+        seconds: dict[str, float] = {}
+        made: dict[str, Any] = {}
+        for index, step in enumerate(STEPS):
+            progress(step.name, index, len(STEPS))
+            since = time.monotonic()
+            made[step.name] = step.run(shop.view(step.stage.READS, step.stage.WRITES, turn=turn, pinned=pinned))
+            seconds[step.name] = time.monotonic() - since
+        took = time.monotonic() - started
+        turned = Turned(turn.turn_id, turn.as_of, took, _customers(shop, turn), seconds, made["predict"])
+        _commit(shop, turn, turned, pinned)
+    return turned
+
+
+def _customers(shop: Shop, turn: Turn) -> int:
+    view = shop.view(["segments"], [], turn=turn)
+    rows = view.query(f"select count(*) as n from segments where turn_id = '{turn.turn_id}'")
+    return rows["n"][0].as_py()
+
+
+def _commit(shop: Shop, turn: Turn, turned: Turned, pinned: Mapping[str, int | None]) -> None:
+    """Write the one row that makes the turn visible: the versions of all tables that readers will read."""
+    versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()} | dict(pinned)
+    row = {
+        "turn_id": turn.turn_id,
+        "as_of": turn.as_of,
+        "finished_at": datetime.now(UTC),
+        "seconds": turned.seconds,
+        "seed": turn.seed,
+        "policy_version": shop.policy.version,
+        "table_versions": versions,
+        "summary": {"seconds": dict(turned.seconds_by_step), "unanswered": list(turned.forecasts.unanswered)},
+    }
+    with shop.store.begin() as connection:
+        connection.execute(sa.delete(TURNS).where(TURNS.c.turn_id == turn.turn_id))
+        connection.execute(sa.insert(TURNS).values(row))
+
+
+def stages_in_order() -> Iterator[ModuleType]:
+    """The stages of the loop as they follow each other, collect first."""
+    yield collect
+    seen: list[ModuleType] = []
+    for step in STEPS:
+        if step.stage not in seen:
+            seen.append(step.stage)
+            yield step.stage

@@ -1,0 +1,49 @@
+"""Make a workspace, and fit a new one to its first data."""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from patron.base.shop import SETTINGS_FILE, Shop
+from patron.govern.vault import Vault
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace and what was put into its settings."""
+
+    folder: Path
+    workspace_id: str
+    settings: dict[str, str]
+
+
+def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
+    """Make a workspace with its master key. `settings` holds keys of [shop], such as currency.
+
+    Raises WorkspaceError when the folder holds one already, SettingsError for a value that cannot be used.
+    """
+    Shop.create(folder).close()
+    changed = adopt(folder, settings or {})
+    shop = Shop.open(folder)
+    try:
+        Vault.open(shop)
+        return Workspace(shop.folder, shop.workspace_id, changed)
+    finally:
+        shop.close()
+
+
+def adopt(folder: Path, settings: dict[str, str]) -> dict[str, str]:
+    """Write [shop] settings that nobody has set yet into patron.toml; return those that were written."""
+    path = folder / SETTINGS_FILE
+    text = path.read_text(encoding="utf-8")
+    already = tomllib.loads(text).get("shop", {})
+    new = {key: value for key, value in settings.items() if key not in already}
+    for key, value in new.items():
+        line = f'{key} = "{value.replace(chr(34), "")}"'
+        text, found = re.subn(rf"^# {key} = \S*", line, text, count=1, flags=re.MULTILINE)
+        if not found:
+            text = text.replace("[shop]\n", f"[shop]\n{line}\n", 1)
+    if new:
+        path.write_text(text, encoding="utf-8")
+    return new

@@ -1,0 +1,1 @@
+"""How people and programs ask: command line, HTTP API, console, report."""

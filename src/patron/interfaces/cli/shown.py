@@ -1,0 +1,146 @@
+"""How results look in a terminal."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from patron.actions.backtest import backtest
+from patron.actions.demo import Demo
+from patron.actions.doctor import Finding
+from patron.actions.imports import ImportSummary
+from patron.actions.loop import Turned
+from patron.actions.models import Backtest, models
+from patron.actions.overview import overview
+from patron.interfaces.cli import output
+from patron.interfaces.pages.headlines import headlines
+from patron.interfaces.report import write_report
+from patron.interfaces.words import words
+from patron.interfaces.words.formats import Formats
+
+REPORTS = (("report.html", "en"), ("report.zh_CN.html", "zh_CN"))
+HEADLINES = {"value": "rmse_winsorised", "churn": "brier", "purchase": "brier", "recommend": "ndcg_at_10"}
+"""What decides which learner is used; the others are in `patron backtest`."""
+
+BACKTEST_FIELDS = (
+    "question",
+    "origin",
+    "learner",
+    "champion",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "baseline",
+    "baseline_value",
+)
+MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[bold red]problem[/]"}
+
+
+def show_import(done: ImportSummary, *, json: bool) -> None:
+    """Show what became of every row read."""
+    if json:
+        output.as_json(done)
+        return
+    output.say(
+        f"{done.read:,} rows read = {done.stored:,} stored + {done.duplicate:,} duplicate + {done.dead:,} dead "
+        f"({done.rows_per_second:,.0f} rows a second)"
+    )
+    for warning in done.warnings:
+        output.say(f"[yellow]{warning}[/]")
+    if done.dead:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(done.dead_by_reason.items()))
+        output.say(f"Set aside with their reason: {reasons}.")
+        output.say(f"After mending the cause: patron import --replay {done.import_id}")
+
+
+def show_turn(turned: Turned, *, json: bool) -> None:
+    """Show what one turn did."""
+    if json:
+        output.as_json(turned)
+        return
+    output.say(f"Turn {turned.turn_id}: {turned.customer_count:,} customers in {turned.seconds:.1f} s.")
+    rows = [
+        (a.question, a.champion, a.metric, interval(a.value, a.low, a.high), a.baseline, number(a.baseline_value))
+        for a in turned.forecasts.answered
+    ]
+    output.grid("Forecasts", ("question", "champion", "metric", "value", "naive", "its value"), rows)
+    for reason in turned.forecasts.unanswered:
+        output.say(f"[yellow]{reason}[/]")
+
+
+def show_backtest(rows: Iterable[Backtest], *, json: bool) -> None:
+    """Show each learner's metric at each origin beside the best naive rule."""
+    listed = list(rows)
+    if json:
+        output.as_json([{name: getattr(row, name) for name in BACKTEST_FIELDS} for row in listed])
+        return
+    head = ("question", "origin", "learner", "metric", "value", "naive", "its value", "gain")
+    output.grid(
+        "Backtest (* champion; gain over the best naive rule, above 0 is better, with 95 % interval)",
+        head,
+        [
+            (
+                row.question,
+                row.origin,
+                row.learner + (" *" if row.learner == row.champion else ""),
+                row.metric,
+                interval(row.value, row.low, row.high),
+                row.baseline,
+                number(row.baseline_value),
+                interval(row.gain, row.gain_low, row.gain_high),
+            )
+            for row in listed
+        ],
+    )
+
+
+def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:
+    """Show what was looked at, and how to mend what is wrong."""
+    listed = list(findings)
+    if json:
+        output.as_json(listed)
+        return
+    for finding in listed:
+        output.say(f"{MARKS[finding.level]} {finding.check}: {finding.what}")
+        if finding.todo:
+            output.say(f"     {finding.todo}")
+
+
+def show_demo(done: Demo, workspace: Path) -> None:
+    """Write the report and show what the loop found, what the data cannot show, and where to look next."""
+    shop = done.shop
+    reports = [write_report(shop, shop.folder / name, locale).path for name, locale in REPORTS]
+    show_backtest((row for row in backtest(shop) if is_headline(row)), json=False)
+    for turn in done.turns:
+        output.say(f"Turn {turn.turn_id}: {turn.customer_count:,} customers in {turn.seconds:.1f} s")
+    output.say()
+    seen, texts = overview(shop), words("en")
+    for line in headlines(seen, models(shop), texts, Formats("en", seen.currency, seen.time_zone)):
+        output.say(f"  {line}")
+    for line in done.truth:
+        output.say(f"  {line}")
+    output.say()
+    output.say("What this data cannot show:")
+    for line in done.cannot_show:
+        output.say(f"  - {line}")
+    output.say()
+    output.say(f"Report, open it in a browser: {reports[0]} (Chinese: {reports[1].name})")
+    output.say(f"Console: patron serve --workspace {workspace}   (in this checkout: .venv/bin/patron)")
+
+
+def is_headline(row: Backtest) -> bool:
+    """Whether a row is the champion's on what decides, over all origins together."""
+    return row.origin == "all" and row.learner == row.champion and row.metric == HEADLINES.get(row.question, row.metric)
+
+
+def number(value: float | None) -> str:
+    """A number with as many digits as help."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def interval(value: float | None, low: float | None, high: float | None) -> str:
+    """A number with its interval."""
+    if value is None:
+        return ""
+    return number(value) + (f" [{number(low)}, {number(high)}]" if low is not None and high is not None else "")

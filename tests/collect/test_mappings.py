@@ -148,6 +148,12 @@ def test_a_later_shopify_export_stores_the_refund_but_no_second_order(bring):
     assert (summary.stored, summary.duplicate) == (1, 1)
 
 
+def test_several_shopify_exports_at_once_keep_each_order_its_products(bring):
+    row = "#{0},a@x.org,paid,USD,25.00,0,0,25.00,,0,2023-01-01 10:00:00 -0500,1,Cup,25.00,CUP{0},,0,web\n"
+    _, events = bring("shopify", a__csv=SHOPIFY + row.format(1), b__csv=SHOPIFY + row.format(2))
+    assert [event["products"][0]["product_id"] for event in events] == ["CUP1", "CUP2"]
+
+
 def test_woocommerce_lines_and_refunded_orders(shop, bring):
     header = (
         'Order Number,Order Status,Order Date,Email (Billing),Item Name,SKU,Item Cost,"Quantity (- Refund)",Item #\n'

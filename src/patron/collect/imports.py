@@ -153,14 +153,17 @@ class Run:
             raise BadFile("no part of the mapping takes it", where=str(source.path), todo=f"It takes {wanted}.")
         joined = self._lookup_columns() if parts else set()
         for part in parts:
-            missing = sorted(needed_columns(part) - set(source.columns) - {*part.optional, *part.derived} - joined)
-            if missing:
-                raise BadFile(
-                    f"the columns {', '.join(missing)} are missing; found {', '.join(source.columns)}",
-                    where=str(source.path),
-                    todo=f"Export the file with them, or change the mapping {self.mapping.name}.",
-                )
+            named = {*source.columns, *part.optional, *part.derived, *joined}
+            self._require(source, needed_columns(part) - named)
         return parts
+
+    def _require(self, source: Source, missing: set[str]) -> None:
+        if missing:
+            raise BadFile(
+                f"the columns {', '.join(sorted(missing))} are missing; found {', '.join(source.columns)}",
+                where=str(source.path),
+                todo=f"Export the file with them, or change the mapping {self.mapping.name}.",
+            )
 
     def _lookup_columns(self) -> set[str]:
         names = set()
@@ -170,23 +173,18 @@ class Run:
 
     def _make_lookups(self) -> None:
         for lookup in self.mapping.lookups:
-            source = next((s for s in self.sources if fnmatch(s.path.name.lower(), lookup.files)), None)
-            if source is None:
+            found = [s for s in self.sources if fnmatch(s.path.name.lower(), lookup.files)]
+            if not found:
                 raise BadFile(
                     f"a file {lookup.files} is missing",
                     where=self.mapping.name,
                     todo="Name it together with the others.",
                 )
-            missing = sorted(set(lookup.columns) - set(source.columns))
-            if missing:
-                raise BadFile(
-                    f"the columns {', '.join(missing)} are missing; found {', '.join(source.columns)}",
-                    where=str(source.path),
-                    todo=f"Export the file with them, or change the mapping {self.mapping.name}.",
-                )
-            tables = [chunk.rows for chunk in source.chunks(lookup.columns)]
+            for source in found:
+                self._require(source, set(lookup.columns) - set(source.columns))
+            tables = [chunk.rows for source in found for chunk in source.chunks(lookup.columns)]
             self.con.register("raw", pa.concat_tables(tables, promote_options="default"))
-            names = list(lookup.columns or source.columns)
+            names = list(lookup.columns or found[0].columns)
             text = ", ".join(f"nullif(cast({quoted(name)} as varchar), '') as {quoted(name)}" for name in names)
             file = f"select {text}, row_number() over () as _row from raw"
             self.con.execute(f"create or replace table {quoted(lookup.name)} as with file as ({file}) {lookup.sql}")

@@ -86,7 +86,7 @@ def features(tables: dict[str, pa.Table], as_ofs: Sequence[float], zone: str = "
 def told() -> SimpleNamespace:
     """Ways to tell small stories and look at what is understood of them."""
     return SimpleNamespace(
-        day=day, event=event, events_table=events_table, facts=facts, windowed=windowed, features=features
+        day=day, event=event, duck=DUCK, events_table=events_table, facts=facts, windowed=windowed, features=features
     )
 
 

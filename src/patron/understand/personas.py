@@ -48,7 +48,7 @@ def find_personas(features: pa.Table, seed: int) -> Personas:
     fit_on = scaled[np.sort(rng.permutation(len(scaled))[:FIT_SAMPLE])]
     tried = [(_silhouette(sample, count, seed), -count) for count in COUNTS]
     best, negative = max(tried)
-    found = _kmeans(-negative, seed).fit(fit_on).predict(scaled)
+    found = np.asarray(_kmeans(-negative, seed).fit(fit_on).predict(scaled))
     return _by_value(found, scaled, features["paid_cents_365_days"].to_numpy(), best)
 
 

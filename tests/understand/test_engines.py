@@ -1,0 +1,68 @@
+"""Every query of facts and features gives the same on DuckDB and on Spark."""
+
+import math
+
+import pytest
+
+from patron.understand.facts import FACTS, lookups
+from patron.understand.facts.scope import Scope
+from patron.understand.features import FAMILIES
+from patron.understand.features.family import MOMENTS
+
+# ruff: noqa: S106 - tokens of made-up people are no passwords
+
+ZONE = "America/New_York"
+pytestmark = pytest.mark.spark
+
+
+def small_shop(told):
+    """Two known customers and a visitor: every kind of event that facts read."""
+    item = {"product_id": "p1", "price_cents": 333, "quantity": 3}
+    e = told.event
+    return [
+        e("v1", "Product Viewed", 1, anonymous_token="a", product_id="p1", channel="web", device="mobile"),
+        e("v2", "Products Searched", 1.01, anonymous_token="a"),
+        e("v3", "Product Added", 1.02, user_token="u", anonymous_token="a", product_id="p1"),
+        e("v4", "Product Viewed", 2, anonymous_token="b", product_id="p2"),
+        e("o1", "Order Completed", 1.03, order_id="o1", discount_cents=100, products=[item, {"product_id": "p2"}]),
+        e("o2", "Order Completed", 1.04, order_id="o1", revenue_cents=5),
+        e("o3", "Order Completed", 4, revenue_cents=1234, currency="EUR", coupon="x", channel="app"),
+        e("l1", "Order Line Completed", 9, order_id="o4", product_id="p1", price_cents=500, quantity=2, category="c"),
+        e("l2", "Order Line Completed", 16.9, order_id="o5", product_id="p2", price_cents=70, user_token="w"),
+        e("o6", "Order Completed", 17, order_id="o6", total_cents=900, tax_cents=50, products=[{"product_id": "p3"}]),
+        e("r1", "Order Refunded", 5, order_id="o1", products=[{"product_id": "p1", "quantity": 1}]),
+        e("r2", "Order Cancelled", 10, order_id="o4"),
+        e("r3", "Order Line Refunded", 11, order_id="zz", product_id="p1", price_cents=10, quantity=2),
+        e("c1", "Product Updated", 3, known=6, product_id="p1", category="toys", brand="b", price_cents=350),
+        e("t1", "Identify", 2, traits='{"income":"low","household_size":2}'),
+        e("m1", "Message Sent", 12),
+        e("m2", "Product Reviewed", 13, product_id="p1", rating=4.0),
+    ]
+
+
+def rows_of(table):
+    """Rows as comparable text, numbers rounded to nine digits."""
+
+    def plain(value):
+        return f"{value:.9g}" if isinstance(value, float) and math.isfinite(value) else str(value)
+
+    return sorted(tuple(plain(row[name]) for name in sorted(row)) for row in table.to_pylist())
+
+
+@pytest.fixture(scope="module")
+def tables(told):
+    scope = Scope(told.day(1000), ZONE)
+    made = told.facts(small_shop(told), zone=ZONE)
+    return {**made, **lookups(scope, {"EUR": 1.1}), MOMENTS: told.windowed(made, [8, 20], ZONE)}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_facts_are_the_same_on_both_engines(name, tables, told, spark):
+    sql = FACTS[name](Scope(told.day(1000), ZONE))
+    assert rows_of(spark.query(sql, tables)) == rows_of(told.duck.query(sql, tables))
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_features_are_the_same_on_both_engines(family, tables, told, spark):
+    sql = family.sql(f"'{ZONE}'")
+    assert rows_of(spark.query(sql, tables)) == rows_of(told.duck.query(sql, tables))

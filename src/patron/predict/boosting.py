@@ -13,10 +13,12 @@ SAVED = "trees.txt"
 SAME_EVERY_TIME = {
     "deterministic": True,
     "force_row_wise": True,
-    "num_threads": 2,
     "seed": 1,
     "verbose": -1,
 }
+
+CELLS_FOR_TWO_THREADS = 4_000_000
+"""Below this many cells threads cost more than they bring; the result does not depend on them."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,10 @@ class Trees:
         self, matrix: Numbers, label: Numbers, objective: dict[str, Any], *, start: Numbers | None = None
     ) -> "FittedTrees":
         """Fit to one row per label; `start` is a raw score each row begins with."""
-        data = lgb.Dataset(matrix, label, init_score=start, params={"max_bin": self.bins, **SAME_EVERY_TIME})
-        booster = lgb.train({**self._parameters(), **objective}, data, num_boost_round=self.rounds)
+        threads = {"num_threads": 1 if matrix.size < CELLS_FOR_TWO_THREADS else 2}
+        fixed = {"max_bin": self.bins, **SAME_EVERY_TIME, **threads}
+        data = lgb.Dataset(matrix, label, init_score=start, params=fixed)
+        booster = lgb.train({**self._parameters(), **threads, **objective}, data, num_boost_round=self.rounds)
         return FittedTrees(booster.model_to_string())
 
     def _parameters(self) -> dict[str, Any]:

@@ -219,7 +219,7 @@ def understood(turn: Turn, customers: list[dict], rng: np.random.Generator) -> d
             "days_since_last_order": 9.0 * (n + 1),
             "silhouette": 0.31,
         }
-        for n, code in enumerate(("high_value+frequent", "coupon_lover", "occasional"))
+        for n, code in enumerate(("high_value+frequent", "coupon_lover", "low_value+rare"))
     ]
     scores = []
     for segment in segments:
@@ -227,10 +227,13 @@ def understood(turn: Turn, customers: list[dict], rng: np.random.Generator) -> d
         of = {**mark, "customer_id": segment["customer_id"]}
         reasons = ["+days_since_last_order", "-order_count_90_days", "-paid_cents_365_days"]
         scores += [
-            {**of, "question": "value", "model_version": "value-made", "value": value, "low": value / 2, "high": value * 2,
+            {**of, "question": "value", "model_version": "value-made", "value": value, "low": value / 2,
+             "high": value * 2,
              "reasons": ["+paid_cents_365_days"]},
-            {**of, "question": "churn", "model_version": "churn-made", "value": churn, "reasons": reasons},
-            {**of, "question": "purchase", "model_version": "purchase-made", "value": 1 - churn, "reasons": reasons[:1]},
+            {**of, "question": "churn", "model_version": "churn-made", "value": churn,
+             "reasons": reasons},
+            {**of, "question": "purchase", "model_version": "purchase-made", "value": 1 - churn,
+             "reasons": reasons[:1]},
         ]  # fmt: skip
     recommended = [
         {**mark, "customer_id": segment["customer_id"], "rank": rank, "product_id": f"p{(n + rank - 1) % 40}",
@@ -301,8 +304,10 @@ def judged() -> dict[str, list[dict]]:
         for learner in names
     ]  # fmt: skip
     checks = [
-        {**turn, "question": question, "scored_at": BEFORE.as_of, "decile": decile, "customer_count": 29 if decile else 290,
-         "forecast_mean": base * (decile or 4), "actual_mean": base * (decile or 4) * (1.1 if decile % 2 else 0.95),
+        {**turn, "question": question, "scored_at": BEFORE.as_of, "decile": decile,
+         "customer_count": 29 if decile else 290,
+         "forecast_mean": base * (decile or 4),
+         "actual_mean": base * (decile or 4) * (1.1 if decile % 2 else 0.95),
          "bias_share": 0.03}
         for question, base in (("value", 1500.0), ("churn", 0.08))
         for decile in range(11)
@@ -311,7 +316,11 @@ def judged() -> dict[str, list[dict]]:
         {**turn, "offer": "any", "segment": segment, "treated_count": 40, "control_count": 38, "effect_cents": effect,
          "low": effect - 400, "high": effect + 400, "standard_error": 204.0, "is_placebo": True,
          "decided_from": BEFORE.as_of, "decided_until": BEFORE.as_of}
-        for segment, effect in (("all", 35.0), ("at_risk/deals_high/value_low", 60.0), ("lapsed/deals_low/value_high", -45.0))
+        for segment, effect in (
+            ("all", 35.0),
+            ("at_risk/deals_high/value_low", 60.0),
+            ("lapsed/deals_low/value_high", -45.0),
+        )
     ]  # fmt: skip
     drift = [
         {**turn, "feature": feature, "reference_turn_id": BEFORE.turn_id, "population_stability_index": index,

@@ -11,6 +11,7 @@ from patron.interfaces.words.formats import MISSING, Formats
 from patron.predict import churn, purchase, value
 from patron.understand.facts.interactions import KINDS
 from patron.understand.features import FEATURES
+from patron.understand.personas import TRAITS as PERSONA_TRAITS
 
 SOURCE = Path(patron.__file__).parent / "interfaces"
 QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
@@ -23,6 +24,7 @@ CODES = {
     "learner": [learner.name for question in QUESTIONS for learner in question.learners],
     "metric": [metric.name for question in QUESTIONS for metric in question.all_metrics],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
+    "persona": ["average", *(code for pair in PERSONA_TRAITS.values() for code in pair if code)],
     "effect_source": ["assumed", "measured"],
 }
 

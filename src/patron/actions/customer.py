@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
@@ -137,7 +138,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
     )
 
 
-def _facts(view: View, asked: pa.Table) -> dict[str, object]:
+def _facts(view: View, asked: pa.Table) -> dict[str, Any]:
     turn_id = view.turn.turn_id
     sql = f"""
 select c.is_identified, c.first_seen_at, c.first_order_at, c.last_order_at, c.order_count, c.paid_cents,
@@ -222,15 +223,18 @@ with mine as (
   from order_lines l join asked a on a.customer_id = l.customer_id
 )
 select * from (
-  select max(occurred_at) as happened_at, case when is_refund then 'refund' else 'order' end as kind, max(category) as detail,
+  select max(occurred_at) as happened_at, case when is_refund then 'refund' else 'order' end as kind,
+    max(category) as detail,
     count(*) as count, cast(sum(paid_cents) as bigint) as paid_cents
   from mine group by order_id, is_refund
   union all
-  select max(i.occurred_at) as happened_at, i.kind, max(coalesce(i.category, i.campaign_id)) as detail, count(*) as count,
+  select max(i.occurred_at) as happened_at, i.kind, max(coalesce(i.category, i.campaign_id)) as detail,
+    count(*) as count,
     cast(null as bigint) as paid_cents
   from interactions i join asked a on a.customer_id = i.customer_id group by i.local_day, i.kind
   union all
-  select x.exposed_at as happened_at, 'offer' as kind, x.action as detail, 1 as count, cast(null as bigint) as paid_cents
+  select x.exposed_at as happened_at, 'offer' as kind, x.action as detail, 1 as count,
+    cast(null as bigint) as paid_cents
   from exposures x join asked a on a.customer_id = x.customer_id
 ) happened order by happened_at desc, kind, detail limit {TIMELINE_LENGTH}"""
     rows = records(view.query(sql, asked=asked))

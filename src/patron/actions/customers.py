@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from patron.actions.last_turn import last_turn, records
 from patron.base.shop import Shop, View
 
-SORTS = ("value", "churn", "paid", "last_order")
-PAGE_SIZE = 25
 Sort = Literal["value", "churn", "paid", "last_order"]
+SORTS: tuple[Sort, ...] = ("value", "churn", "paid", "last_order")
+PAGE_SIZE = 25
 COLUMNS = {
     "value": "value_cents desc nulls last",
     "churn": "churn desc nulls last",
@@ -121,7 +121,7 @@ def find_customers(shop: Shop, asked: CustomerQuery, *, known: pa.Table | None =
     )
 
 
-def _condition(asked: CustomerQuery) -> tuple[str, dict[str, list[object]]]:
+def _condition(asked: CustomerQuery) -> tuple[str, dict[str, list[Any]]]:
     """Write the filter; what people typed travels as a one-row table, never as SQL."""
     parts = {
         "search": (asked.search.strip().lower(), "starts_with(listed.customer_id, asked.search)"),
@@ -130,7 +130,7 @@ def _condition(asked: CustomerQuery) -> tuple[str, dict[str, list[object]]]:
         "action": (asked.action, "listed.action = asked.action"),
     }
     used = {name: part for name, part in parts.items() if part[0] not in {"", None}}
-    given: dict[str, list[object]] = {name: [value] for name, (value, _) in used.items()}
+    given: dict[str, list[Any]] = {name: [value] for name, (value, _) in used.items()}
     return " and ".join(sql for _, sql in used.values()) or "true", given or {"nothing": [True]}
 
 

@@ -96,7 +96,7 @@ def value_spread(view: View) -> ValueSpread:
 select coalesce(sum(value), 0) as total, max(value) as highest,
   sum(case when place <= people / 10.0 then value end) as top
 from (
-  select value, row_number() over (order by value desc, customer_id) as place, 
+  select value, row_number() over (order by value desc, customer_id) as place,
     count(*) over () as people {of_turn})"""
     found = records(view.query(sql))[0]
     if found["highest"] is None:

@@ -64,7 +64,9 @@ class Chart:
         return svg_of(json.dumps(self.spec, sort_keys=True), f"{self.title}. {self.description}")
 
 
-def specification(chart: alt.LayerChart | alt.Chart, *, width: int = HALF, height: int) -> dict[str, Any]:
+def specification(
+    chart: alt.LayerChart | alt.Chart | alt.FacetChart, *, width: int = HALF, height: int
+) -> dict[str, Any]:
     """Vega-Lite specification in Patron's look, exactly `width` pixels wide."""
     sized = chart.properties(width=width, height=height, autosize=alt.AutoSizeParams(type="fit", contains="padding"))
     return {**sized.to_dict(), "config": CONFIG}

@@ -1,6 +1,7 @@
 """Customers by stage of life, by persona, and by the value expected of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 
@@ -126,7 +127,7 @@ def _range(piece: ValueBin, words: Words, formats: Formats) -> str:
     return words("range.between", start=start, end=formats.count(piece.until_cents / 100))
 
 
-def _bars(rows: list[dict[str, object]]) -> alt.LayerChart:
+def _bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
     """Horizontal bars, each under its own name, so that long names stay readable on a narrow screen."""
     names = [row["name"] for row in rows]
     most = max([1.0, *(float(str(row["n"])) for row in rows)])

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from patron.actions.customer import customer_card
-from patron.actions.customers import SORTS, CustomerPage, CustomerQuery, find_customers
+from patron.actions.customers import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
 from patron.actions.lookup import lookup_customer
 from patron.base.errors import NotFound, NoTurnYet
 from patron.interfaces.charts import judged, trend
@@ -77,16 +77,20 @@ def customer(request: Request, customer_id: str) -> Response:
 def models(request: Request) -> Response:
     """Questions, champions and how well they do."""
     console = console_of(request)
-    texts, found = console.words(request), console.answers.models()
-    formats = console.formats(texts)
+    answers, texts = console.answers, console.words(request)
+    formats, found = console.formats(texts), answers.models()
+    charts = answers.kept(
+        ("model charts", texts.locale),
+        lambda: {question.question: deciles(question, texts, formats) for question in found.questions},
+    )
     return console.page(
         request,
         "models.html",
         here="models",
         twin="/api/models",
         found=found,
-        charts={question.question: deciles(question, texts, formats) for question in found.questions},
-        drift_chart=drift_chart(found, texts, formats),
+        charts=charts,
+        drift_chart=answers.kept(("drift chart", texts.locale), lambda: drift_chart(found, texts, formats)),
     )
 
 
@@ -103,13 +107,13 @@ def asked_of(request: Request) -> CustomerQuery:
     """What the address asks of the list; a value that means nothing asks for nothing."""
     given = request.query_params
     persona, page = given.get("persona", ""), given.get("page", "1")
-    sort = given.get("sort", "value")
+    sorts: dict[str, Sort] = {known: known for known in SORTS}
     return CustomerQuery(
         search=given.get("search", "")[:64],
         stage=given.get("stage", "")[:40],
         persona_id=int(persona) if persona.isascii() and persona.isdigit() and len(persona) < 6 else None,
         action=given.get("action", "")[:60],
-        sort=next((known for known in SORTS if known == sort), "value"),
+        sort=sorts.get(given.get("sort", ""), SORTS[0]),
         page=int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 8 else 1,
     )
 

@@ -59,7 +59,7 @@ def _messages(path: Path) -> Iterator[tuple[str, str | tuple[str, ...]]]:
             if not message.id:
                 continue
             key = message.id if isinstance(message.id, str) else message.id[0]
-            yield key, message.string if isinstance(message.string, str) else tuple(message.string)
+            yield key, message.string if isinstance(message.string, str) else tuple(message.string or ())
 
 
 @cache

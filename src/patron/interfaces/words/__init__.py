@@ -36,7 +36,8 @@ class Words:
 
     def persona(self, name_code: str) -> str:
         """Name of a persona: what stands out about it, joined."""
-        return self("persona.joint").join(self.code("persona", part) for part in name_code.split("+"))
+        name = self("persona.joint").join(self.code("persona", part) for part in name_code.split("+"))
+        return name[:1].upper() + name[1:]
 
     def segment(self, code: str) -> str:
         """Name of a segment, whose parts are joined by a slash."""

@@ -155,7 +155,7 @@ def command_line() -> str:
         command = group.get_command(context, name)  # pyright: ignore[reportAttributeAccessIssue] - it is a group
         options = (
             (
-                "`" + " ".join(p.opts) + "`" if p.param_type_name == "option" else f"`{p.human_readable_name}`",
+                "`" + " ".join(p.opts) + "`" if p.param_type_name == "option" else f"`{p.name}`",
                 getattr(p, "help", "") or "",
             )
             for p in command.params

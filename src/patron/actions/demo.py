@@ -1,8 +1,9 @@
 """`patron demo`: the whole loop on a year of real purchases, or on a simulated shop where offers act."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -15,7 +16,8 @@ from patron.simulate.money import profit_cents
 from patron.simulate.settings import DEFAULT_SHOP
 from patron.simulate.world import World
 
-MOMENTS = tuple(datetime(*day, tzinfo=UTC) for day in ((2017, 7, 1), (2017, 10, 1), (2018, 1, 1)))
+ZONE = "America/New_York"
+MOMENTS = tuple(datetime(*day, tzinfo=ZoneInfo(ZONE)) for day in ((2017, 7, 1), (2017, 10, 1), (2018, 1, 1)))
 SEED = 7
 HISTORY_DAYS = 360
 MONTHS = 4
@@ -45,7 +47,7 @@ def demo(folder: Path, *, progress: Progress) -> Demo:
 
     Raises MissingExtra without the `demo` extra; a demo that was cut off is simply run again.
     """
-    shop = _workspace(folder, {"name": "Complete Journey", "currency": "USD", "time_zone": "America/New_York"})
+    shop = _workspace(folder, {"name": "Complete Journey", "currency": "USD", "time_zone": ZONE})
     policy = folder / POLICY_FILE
     # Visible in the workspace: the demo assumes that customers may be written to. Nothing is ever sent.
     promised = policy.read_text(encoding="utf-8")

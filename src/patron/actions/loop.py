@@ -20,6 +20,7 @@ from patron.engage.stage import Engaged
 from patron.engage.stage import run as run_engage
 from patron.measure.stage import run as run_measure
 from patron.predict.backtest import moments_for
+from patron.predict.recommend.stage import run as rank_products
 from patron.predict.stage import Summary as Forecasts
 from patron.predict.stage import run as run_predict
 from patron.understand.facts import build_facts
@@ -69,6 +70,11 @@ def moments_of(view: View) -> None:
     build_moments(view, moments_for(view.turn.as_of, first))
 
 
+def forecasts(view: View) -> Forecasts:
+    """Answer every question, which products to recommend included."""
+    return run_predict(view, also=(rank_products,))
+
+
 def outbox(view: View) -> Engaged:
     """Hand decisions to their channel, and what that did to collect: a repeated turn stores nothing twice."""
     done = run_engage(view)
@@ -82,19 +88,19 @@ STEPS = (
     Step("features", understand, build_features),
     Step("segments", understand, build_segments),
     Step("measure", measure, run_measure),
-    Step("predict", predict, run_predict),
+    Step("predict", predict, forecasts),
     Step("decide", decide, run_decide),
     Step("engage", engage, outbox),
 )
 
 
-def run_turn(shop: Shop, as_of: datetime, *, seed: int | None = None, progress: Progress = silent) -> Turned:
+def run_turn(shop: Shop, as_of: datetime, *, progress: Progress = silent) -> Turned:
     """Turn the loop as of a moment. A turn that was cut off is simply run again and ends the same.
 
     Raises NotEnoughData before the first order, WorkspaceBusy when another process is at work, NoSpace.
     """
     with shop.lock():
-        turn = Turn.at(as_of) if seed is None else Turn.at(as_of, seed=seed)
+        turn = Turn.at(as_of, zone=shop.settings.shop.time_zone)
         pinned = {EVENTS.name: shop.lake.version(EVENTS)}
         started = time.monotonic()
         seconds: dict[str, float] = {}

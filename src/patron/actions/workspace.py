@@ -41,7 +41,7 @@ def adopt(folder: Path, settings: dict[str, str]) -> dict[str, str]:
     new = {key: value for key, value in settings.items() if key not in already}
     for key, value in new.items():
         line = f'{key} = "{value.replace(chr(34), "")}"'
-        text, found = re.subn(rf"^# {key} = \S*", line, text, count=1, flags=re.MULTILINE)
+        text, found = re.subn(rf'^# {key} = "[^"]*"', line, text, count=1, flags=re.MULTILINE)
         if not found:
             text = text.replace("[shop]\n", f"[shop]\n{line}\n", 1)
     if new:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Self
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -28,6 +29,7 @@ from patron.base.tables import BY_NAME
 SETTINGS_FILE = "patron.toml"
 POLICY_FILE = "policy.toml"
 PRIVATE = 0o700
+SEED = 20170701
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,11 @@ class Turn:
     seed: int
 
     @classmethod
-    def at(cls, as_of: datetime, *, seed: int = 20170701) -> Self:
-        """Name the turn of a moment: the same moment is the same turn."""
-        moment = as_of.astimezone(UTC)
-        name = moment.strftime("%Y-%m-%d" if moment.time() == datetime.min.time() else "%Y-%m-%dT%H%M%SZ")
-        return cls(name, moment, seed)
+    def at(cls, as_of: datetime, *, zone: str = "UTC", seed: int = SEED) -> Self:
+        """Name the turn of a moment by the shop's calendar: the same moment is the same turn."""
+        local = as_of.astimezone(ZoneInfo(zone))
+        name = local.strftime("%Y-%m-%d" if local.time() == datetime.min.time() else "%Y-%m-%dT%H%M%S")
+        return cls(name, as_of.astimezone(UTC), seed)
 
     def child_seed(self, purpose: str) -> int:
         """Derive a seed for one purpose, so that stages do not share random numbers."""

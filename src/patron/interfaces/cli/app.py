@@ -1,8 +1,9 @@
 """All commands of `patron`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -32,13 +33,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only, for progr
 HERE = Path()
 
 
-def moment(text: str) -> datetime:
-    """Read a date or time; without a zone it is UTC. Raises BadParameter."""
+def moment(text: str, zone: str) -> datetime:
+    """Read a date or time; without a zone it is the shop's. Raises BadParameter."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is no date such as 2024-03-01") from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return found.replace(tzinfo=ZoneInfo(zone)) if found.tzinfo is None else found
 
 
 @app.callback(invoke_without_command=True)
@@ -94,7 +95,9 @@ def import_(
 
 @app.command()
 def run(
-    as_of: Annotated[str, typer.Option("--as-of", help="The moment: only what was known before it counts.")],
+    as_of: Annotated[
+        str, typer.Option("--as-of", help="The moment, in the shop's time zone: only what was known before it counts.")
+    ],
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
@@ -105,7 +108,7 @@ def run(
     """
     shop = Shop.open(workspace)
     with output.progress("turning the loop") as tick:
-        turned = loop.run_turn(shop, moment(as_of), progress=tick)
+        turned = loop.run_turn(shop, moment(as_of, shop.settings.shop.time_zone), progress=tick)
     show_turn(turned, json=json)
 
 

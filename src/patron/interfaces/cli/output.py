@@ -1,5 +1,6 @@
 """What a command prints: tables for people, JSON for programs, progress on stderr."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-OUT = Console(soft_wrap=True)
+NOT_A_TERMINAL = 160
+"""Columns when what is printed goes to a file or pipe."""
+OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else NOT_A_TERMINAL)
 ERR = Console(stderr=True, soft_wrap=True)
 
 

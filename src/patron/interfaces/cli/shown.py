@@ -17,7 +17,7 @@ from patron.interfaces.words import words
 from patron.interfaces.words.formats import Formats
 
 REPORTS = (("report.html", "en"), ("report.zh_CN.html", "zh_CN"))
-HEADLINES = {"value": "rmse_winsorised", "churn": "brier", "purchase": "brier", "recommend": "ndcg_at_10"}
+HEADLINES = {"value": "rmse_winsorised", "churn": "log_loss", "purchase": "log_loss", "recommend": "ndcg_at_10"}
 """What decides which learner is used; the others are in `patron backtest`."""
 
 BACKTEST_FIELDS = (

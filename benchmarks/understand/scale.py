@@ -1,0 +1,185 @@
+"""Facts, features and scores of 1M, 10M and 50M simulated events: seconds, peak memory, and how both grow.
+
+`python benchmarks/understand/scale.py [--full]`; without --full the 50M are left out. Not timed: the simulation, whose
+events go straight into the lake with made-up tokens, and the fitting of the champions on a sample. Each part runs in a
+process of its own, so that the peak memory is that part's.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+
+from patron import predict, understand
+from patron.base.shop import Shop, Turn, View
+from patron.base.tables import BACKTESTS, EVENTS, SCORES
+from patron.predict import registry
+from patron.predict.backtest import Backtest, unlabelled
+from patron.predict.stage import QUESTIONS, Data, fit_first, keep, read_data, score, with_labels
+from patron.simulate.settings import DEFAULT_SHOP
+from patron.simulate.world import World
+from patron.understand.facts import build_facts
+from patron.understand.features import build_features
+from patron.understand.moments import build_moments
+
+SIZES = (1_000_000, 10_000_000)
+FULL_SIZE = 50_000_000
+CUSTOMERS_PER_EVENT = 50_000 / 10_300_000
+DAYS, DAYS_AT_ONCE = 365, 30
+TURN = Turn.at(datetime(2024, 12, 30, tzinfo=UTC))
+PAST = TURN.as_of - timedelta(days=90)
+TARGET_EVENTS, TARGET_SECONDS, TARGET_GB = 10_000_000, 60, 6
+EVENTS_SQL = """
+    select *, 'simulated' as source, md5('u' || user_id) as user_token, md5('a' || anonymous_id) as anonymous_token,
+        md5('u' || referred_user_id) as referred_token, occurred_at as received_at, occurred_at as known_at,
+        strftime(occurred_at, '%Y-%m') as month from told"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one process did: seconds by step, and the most memory it held."""
+
+    seconds: Mapping[str, float]
+    gigabytes: float
+
+
+def tell(shop: Shop, size: int) -> None:
+    """Simulate a year and append it month by month."""
+    world = World(replace(DEFAULT_SHOP, customers=round(size * CUSTOMERS_PER_EVENT)), seed=1)
+    for day in range(0, DAYS, DAYS_AT_ONCE):
+        told = world.history(min(DAYS_AT_ONCE, DAYS - day))
+        events = shop.query(EVENTS_SQL, {"told": told})
+        shop.lake.append(EVENTS, events.select([column.name for column in EVENTS.columns]))
+
+
+def view_of(shop: Shop, stage: str) -> View:
+    module = {"understand": understand, "predict": predict}[stage]
+    return shop.view(module.READS, module.WRITES, turn=TURN)
+
+
+def moments_and_features(shop: Shop, as_ofs: list[datetime]) -> None:
+    build_moments(view_of(shop, "understand"), as_ofs)
+    build_features(view_of(shop, "understand"))
+
+
+def fit(shop: Shop, _size: int) -> None:
+    """Fit each question's strongest learner on a sample of 90 days ago and keep it, as a turn would."""
+    moments_and_features(shop, [PAST])
+    view = view_of(shop, "predict")
+    known = view.query(f"select * from features where turn_id = '{TURN.turn_id}' order by customer_id limit 100000")
+    for question in QUESTIONS:
+        rows = with_labels(view, question, known)
+        best = max(question.learners, key=lambda one: one.complexity)
+        result = Backtest(question, (), {}, best.name, question.baselines[0].name, "chosen for the benchmark")
+        learner, fitted = fit_first(question, result, rows)
+        keep(view, result, learner, fitted, rows, BACKTESTS.empty())
+
+
+def score_all(shop: Shop) -> None:
+    """Score every customer with the kept champions and write `scores`."""
+    view = view_of(shop, "predict")
+    current = read_data(view).current
+    found = []
+    for question in QUESTIONS:
+        fitted = registry.load(shop.folder / "models", question, TURN.turn_id)
+        rows = view.query(f"select * from given where {question.population} order by customer_id", given=current)
+        result = Backtest(question, (), {}, "kept", "none", "kept")
+        found.append(score(view, result, fitted, unlabelled(rows), f"{question.name}/{TURN.turn_id}"))
+    view.write("scores", pa.concat_tables([SCORES.empty(), *found]))
+
+
+def timed(steps: Mapping[str, Callable[[], object]]) -> None:
+    """Run steps and print their seconds and this process's peak memory, for the parent to read."""
+    for name, run in steps.items():
+        since = time.perf_counter()
+        run()
+        print(f"{name}={time.perf_counter() - since:.2f}")
+    print(f"peak={resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.3f}")
+
+
+def work(part: str, folder: Path, size: int) -> None:
+    """One part, in the child process."""
+    shop = Shop.open(folder)
+    steps: dict[str, dict[str, Callable[[], object]]] = {
+        "tell": {"simulate": lambda: tell(shop, size)},
+        "facts": {"facts": lambda: build_facts(view_of(shop, "understand"))},
+        "fit": {"fit": lambda: fit(shop, size)},
+        "known": {
+            "features": lambda: moments_and_features(shop, [TURN.as_of]),
+            "scores": lambda: score_all(shop),
+        },
+    }
+    timed(steps[part])
+    shop.close()
+
+
+def child(part: str, folder: Path, size: int) -> Part:
+    """Run one part in a process of its own."""
+    command = [sys.executable, __file__, "--part", part, "--folder", str(folder), "--size", str(size)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
+    if done.returncode:
+        raise SystemExit(f"{part} of {size:,} events failed:\n{done.stderr}")
+    told = {name: float(value) for name, value in (line.split("=") for line in done.stdout.splitlines())}
+    peak = told.pop("peak")
+    return Part(told, peak)
+
+
+def measure(size: int, folder: Path) -> tuple[Part, Part, int]:
+    """Facts, then features and scores; and how many events there are."""
+    shop = Shop.create(folder)
+    child("tell", folder, size)
+    count = shop.view(["events"], [], turn=TURN).query("select count(*) as n from events")["n"][0].as_py()
+    shop.close()
+    facts = child("facts", folder, size)
+    child("fit", folder, size)
+    return facts, child("known", folder, size), count
+
+
+def show(count: int, facts: Part, known: Part) -> float:
+    seconds = sum(known.seconds.values())
+    print(
+        f"{count:>12,} {facts.seconds['facts']:>9.1f} {facts.gigabytes:>8.2f} {known.seconds['features']:>11.1f}"
+        f" {known.seconds['scores']:>9.1f} {seconds:>8.1f} {known.gigabytes:>8.2f} {1e6 * seconds / count:>12.2f}",
+        flush=True,
+    )
+    return seconds
+
+
+def study(sizes: tuple[int, ...]) -> None:
+    print(f"{'events':>12} {'facts s':>9} {'peak GB':>8} {'features s':>11} {'scores s':>9} {'both s':>8}", end=" ")
+    print(f"{'peak GB':>8} {'s / M events':>12}")
+    done: list[tuple[int, float]] = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            facts, known, count = measure(size, Path(folder) / "w")
+        done.append((count, show(count, facts, known)))
+        if size == TARGET_EVENTS:
+            is_met = done[-1][1] <= TARGET_SECONDS and known.gigabytes <= TARGET_GB
+            print(f"target <= {TARGET_SECONDS} s and <= {TARGET_GB} GB: {'met' if is_met else 'MISSED'}")
+    for (fewer, before), (more, after) in zip(done, done[1:], strict=False):
+        print(f"{more / fewer:.1f} times the events take {after / before:.1f} times as long")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", action="store_true", help="also 50M events (half an hour and 20 GB of disk)")
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--size", type=int, help="one number of events")
+    given = parser.parse_args(argv)
+    if given.part:
+        work(given.part, given.folder, given.size)
+    else:
+        study((given.size,) if given.size else (*SIZES, *((FULL_SIZE,) if given.full else ())))
+
+
+if __name__ == "__main__":
+    main()

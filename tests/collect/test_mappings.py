@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS
 from patron.base.tables import EVENTS
 from patron.collect.imports import import_files
@@ -18,9 +19,20 @@ from patron.govern.vault import Vault
 
 
 @pytest.fixture
-def bring(shop, tmp_path, told_at):
+def priced(shop, monkeypatch):
+    """Open the shop with the currency that a mapping states, as its first import would have it."""
+
+    def priced(mapping: str) -> Shop:
+        monkeypatch.setenv("PATRON_SHOP__CURRENCY", load_mapping(mapping).currency or "USD")
+        return Shop.open(shop.folder)
+
+    return priced
+
+
+@pytest.fixture
+def bring(priced, tmp_path, told_at):
     def bring(mapping: str, **files: str):
-        paths = []
+        paths, shop = [], priced(mapping)
         for name, content in files.items():
             paths.append(tmp_path / name.replace("__", "."))
             paths[-1].write_text(content)
@@ -219,8 +231,9 @@ REAL = {
 @pytest.mark.slow
 @pytest.mark.skipif("PATRON_TEST_DATA" not in os.environ, reason="PATRON_TEST_DATA names no folder of data sets")
 @pytest.mark.parametrize("mapping", REAL)
-def test_real_data_adds_up_and_identical_real_lines_are_kept(shop, told_at, mapping, tmp_path):
+def test_real_data_adds_up_and_identical_real_lines_are_kept(priced, told_at, mapping, tmp_path):
     name, rows, dead = REAL[mapping]
+    shop = priced(mapping)
     path = Path(os.environ["PATRON_TEST_DATA"]) / name
     first = import_files(shop, [str(path)], mapping=mapping, received_at=told_at)
     assert (first.read, first.stored, first.dead, first.duplicate) == (rows, rows - dead, dead, 0)

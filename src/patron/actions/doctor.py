@@ -10,6 +10,7 @@ from typing import Literal
 import sqlalchemy as sa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
+from sqlalchemy.exc import DatabaseError
 
 from patron.base.errors import PatronError
 from patron.base.shop import Shop
@@ -18,6 +19,7 @@ from patron.base.tables import BY_NAME
 from patron.govern.vault import Vault
 
 LOW_DISK_BYTES = 2_000_000_000
+RESTORE = "Restore the newest backup: `patron restore`."
 Level = Literal["ok", "warning", "problem"]
 
 
@@ -37,11 +39,19 @@ def doctor(folder: Path) -> tuple[Finding, ...]:
         shop = Shop.open(folder)
     except PatronError as refused:
         return (Finding("workspace", "problem", f"{refused.where}: {refused.what}", refused.todo), *_store_file(folder))
-    checks: tuple[Callable[[Shop], Iterator[Finding]], ...] = (_settings, _store, _key, _lake, _turns, _dead, _disk)
     try:
-        return tuple(finding for check in checks for finding in check(shop))
+        return tuple(finding for name, check in CHECKS.items() for finding in _looked_at(name, check, shop))
     finally:
         shop.close()
+
+
+def _looked_at(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop) -> list[Finding]:
+    """Findings of one check; that it cannot be made is one too."""
+    try:
+        return list(check(shop))
+    except (PatronError, DatabaseError, DeltaError, OSError) as error:
+        what = str(error.orig) if isinstance(error, DatabaseError) else str(error)
+        return [Finding(name, "problem", f"cannot be looked at ({what})", RESTORE)]
 
 
 def _settings(shop: Shop) -> Iterator[Finding]:
@@ -75,9 +85,7 @@ def _store_file(folder: Path) -> Iterator[Finding]:
     if answer == "ok":
         yield Finding("store", "ok", "store.db is sound")
     else:
-        yield Finding(
-            "store", "problem", f"store.db is damaged ({answer})", "Restore the newest backup: `patron restore`."
-        )
+        yield Finding("store", "problem", f"store.db is damaged ({answer})", RESTORE)
 
 
 def _store(shop: Shop) -> Iterator[Finding]:
@@ -105,17 +113,16 @@ def _lake(shop: Shop) -> Iterator[Finding]:
 
 
 def _table(shop: Shop, name: str) -> Iterator[Finding]:
-    restore = "Restore the newest backup: `patron restore`."
     try:
         delta = DeltaTable(str(shop.lake.folder / name))
         actions = delta.get_add_actions(flatten=True)
         sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
     except DeltaError as error:
-        yield Finding(f"lake/{name}", "problem", f"the Delta log cannot be read ({error})", restore)
+        yield Finding(f"lake/{name}", "problem", f"the Delta log cannot be read ({error})", RESTORE)
         return
     bad = [path for path, size in sizes.items() if not _has_size(shop.lake.folder / name / path, size)]
     if bad:
-        yield Finding(f"lake/{name}", "problem", f"{len(bad)} files are missing or cut, such as {bad[0]}", restore)
+        yield Finding(f"lake/{name}", "problem", f"{len(bad)} files are missing or cut, such as {bad[0]}", RESTORE)
     else:
         yield Finding(
             f"lake/{name}", "ok", f"version {delta.version()}, {len(sizes)} files, {sum(sizes.values()):,} bytes"
@@ -147,16 +154,20 @@ def _turns(shop: Shop) -> Iterator[Finding]:
 
 
 def _dead(shop: Shop) -> Iterator[Finding]:
-    by_reason = sa.select(DEAD_LETTERS.c.reason, sa.func.count()).group_by(DEAD_LETTERS.c.reason)
+    letter = DEAD_LETTERS.c
+    by_reason = sa.select(letter.import_id, letter.reason, sa.func.count(), sa.func.min(letter.message))
     with shop.store.begin() as connection:
-        found = dict(connection.execute(by_reason.order_by(DEAD_LETTERS.c.reason)).tuples().all())
-    if found:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.items())
-        yield Finding(
-            "dead letters", "warning", f"rows set aside: {reasons}", "Mend the cause, then `patron import --replay`."
+        ordered = by_reason.group_by(letter.import_id, letter.reason).order_by(letter.import_id, letter.reason)
+        found = connection.execute(ordered).tuples().all()
+    for import_id, reason, count, message in found:
+        what = f"{count:,} rows of import {import_id or '(none)'} set aside: {reason}, such as: {message}"
+        todo = (
+            f"Mend the cause, then `patron import --replay {import_id}`." if import_id else "Send them again, mended."
         )
-    else:
-        yield Finding("dead letters", "ok", "none")
+        yield Finding("dead letters", "warning", what, todo)
+    if found:
+        return
+    yield Finding("dead letters", "ok", "none")
 
 
 def _disk(shop: Shop) -> Iterator[Finding]:
@@ -165,3 +176,15 @@ def _disk(shop: Shop) -> Iterator[Finding]:
         yield Finding("disk", "warning", f"only {free / 1e9:.1f} GB are free", "Free some space before the next turn.")
     else:
         yield Finding("disk", "ok", f"{free / 1e9:.0f} GB free")
+
+
+CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
+    "settings": _settings,
+    "store": _store,
+    "master key": _key,
+    "lake": _lake,
+    "turns": _turns,
+    "dead letters": _dead,
+    "disk": _disk,
+}
+"""What is looked at, in order."""

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from patron.actions.last_turn import last_turn
 from patron.base.errors import NotFound
 from patron.base.lake import disk_errors
 from patron.base.shop import Shop, View
+from patron.base.store import ASSIGNMENTS
 from patron.base.tables import TABLES
 from patron.govern.vault import Vault
 
@@ -31,9 +34,12 @@ def export_customer(shop: Shop, *, user_id: str | None = None, customer_id: str 
     listed = ", ".join(_literal(token) for token in tokens)
     theirs = f"where customer_id = {_literal(found)}"
     rows = {name: view.query(f"select * from {name} {theirs}").to_pylist() for name in BY_CUSTOMER}
-    told = f"user_token in ({listed}) or anonymous_token in ({listed})"
+    told = " or ".join(f"{name} in ({listed})" for name in ("user_token", "anonymous_token", "referred_token"))
     rows["events"] = view.query(f"select * from events where {told} order by occurred_at, event_id").to_pylist()
     identifiers = dict(zip(tokens, vault.reveal(tokens), strict=True))
+    assigned = sa.select(ASSIGNMENTS).where(ASSIGNMENTS.c.customer_id == found).order_by(ASSIGNMENTS.c.experiment)
+    with shop.store.begin() as connection:
+        rows["assignments"] = [dict(row) for row in connection.execute(assigned).mappings()]
     return {
         "customer_id": found,
         "as_of": view.turn.as_of.isoformat(),
@@ -44,12 +50,15 @@ def export_customer(shop: Shop, *, user_id: str | None = None, customer_id: str 
 
 
 def write_private(known: dict[str, Any], path: Path) -> Path:
-    """Write an export so that only its owner can read it."""
+    """Write an export, whole, so that only its owner can read it. Raises NoSpace."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
     with disk_errors(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
         as_text: Callable[[Any], str] = str
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             json.dump(known, out, ensure_ascii=False, indent=1, default=as_text)
+        fresh.replace(path)
     return path
 
 

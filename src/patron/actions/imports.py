@@ -14,8 +14,9 @@ from patron.base.errors import BadFile
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS
 from patron.base.tables import EVENTS
+from patron.collect.imports import ImportSummary as Stored
 from patron.collect.imports import import_files as store_files
-from patron.collect.mapping import load_mapping
+from patron.collect.mapping import BUILT_IN, load_mapping
 from patron.collect.replay import replay as store_again
 
 
@@ -24,6 +25,8 @@ class ImportSummary:
     """What became of every row: read = stored + duplicate + dead."""
 
     import_id: str
+    mapping: str
+    """Name of a built-in mapping, or the mapping file."""
     read: int
     stored: int
     duplicate: int
@@ -48,7 +51,7 @@ def import_files(shop: Shop, files: Sequence[str], mapping: str, *, progress: Pr
         done = store_files(
             shop,
             files,
-            mapping=mapping,
+            mapping=_named(mapping),
             received_at=datetime.now(UTC),
             progress=lambda n, m: progress("importing rows", n, m),
         )
@@ -60,7 +63,7 @@ def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progres
     since = time.monotonic()
     with shop.lock():
         progress("replaying dead rows", 0, None)
-        done = store_again(shop, import_id, mapping=mapping, received_at=datetime.now(UTC))
+        done = store_again(shop, import_id, mapping=_named(mapping) if mapping else None, received_at=datetime.now(UTC))
     return _summary(shop, done, time.monotonic() - since, ())
 
 
@@ -68,7 +71,7 @@ def _fitted(shop: Shop, mapping: str) -> tuple[Shop, tuple[str, ...]]:
     """Give a workspace without events the mapping's currency and time zone where patron.toml states none."""
     if shop.lake.exists(EVENTS):
         return shop, ()
-    told = load_mapping(Path(mapping) if mapping.endswith(".toml") else mapping)
+    told = load_mapping(_named(mapping))
     stated = {"currency": told.currency or "", "time_zone": told.time_zone or ""}
     adopted = adopt(shop.folder, {key: value for key, value in stated.items() if value})
     if not adopted:
@@ -77,7 +80,11 @@ def _fitted(shop: Shop, mapping: str) -> tuple[Shop, tuple[str, ...]]:
     return Shop.open(shop.folder), (f"First import: {listed} written to patron.toml.",)
 
 
-def _summary(shop: Shop, done, seconds: float, said: tuple[str, ...]) -> ImportSummary:  # noqa: ANN001
+def _named(mapping: str) -> str | Path:
+    return mapping if mapping in BUILT_IN else Path(mapping)
+
+
+def _summary(shop: Shop, done: Stored, seconds: float, said: tuple[str, ...]) -> ImportSummary:
     by_reason = (
         sa.select(DEAD_LETTERS.c.reason, sa.func.count())
         .where(DEAD_LETTERS.c.import_id == done.import_id)
@@ -88,6 +95,7 @@ def _summary(shop: Shop, done, seconds: float, said: tuple[str, ...]) -> ImportS
     warnings = (*said, done.warning) if done.warning else said
     return ImportSummary(
         done.import_id,
+        done.mapping,
         done.read,
         done.stored,
         done.duplicate,

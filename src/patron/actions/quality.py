@@ -86,7 +86,15 @@ def _imports(view: View) -> tuple[Import, ...]:
     with view.store.begin() as connection:
         rows = connection.execute(wanted).mappings().all()
     return tuple(
-        Import(**{**row, "files": tuple(_names(row["files"])), "started_at": _utc(row["started_at"])}) for row in rows
+        Import(
+            **{
+                **row,
+                "mapping": _names([row["mapping"]])[0],
+                "files": tuple(_names(row["files"])),
+                "started_at": _utc(row["started_at"]),
+            }
+        )
+        for row in rows
     )
 
 

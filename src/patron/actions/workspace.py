@@ -5,6 +5,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from patron.base.lake import disk_errors, sync
 from patron.base.shop import SETTINGS_FILE, Shop
 from patron.govern.vault import Vault
 
@@ -45,5 +46,15 @@ def adopt(folder: Path, settings: dict[str, str]) -> dict[str, str]:
         if not found:
             text = text.replace("[shop]\n", f"[shop]\n{line}\n", 1)
     if new:
-        path.write_text(text, encoding="utf-8")
+        _put(path, text)
     return new
+
+
+def _put(path: Path, text: str) -> None:
+    """Replace a file whole or not at all. Raises NoSpace."""
+    fresh = path.with_name(f".{path.name}.new")
+    with disk_errors(path):
+        fresh.write_text(text, encoding="utf-8")
+        sync(fresh)
+        fresh.replace(path)
+        sync(path.parent)

@@ -13,6 +13,7 @@ import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
 from patron.base.errors import BadFile
+from patron.base.lake import FULL
 from patron.base.split import text_of
 
 CHUNK_ROWS = 250_000
@@ -57,13 +58,22 @@ class Source:
     encoding: str = "utf-8"
 
     def chunks(self, columns: tuple[str, ...] = ()) -> Iterator[Chunk]:
-        """Read the file from its start, in order."""
-        if is_parquet(self.path):
-            yield from _numbered(_parquet(self.path, list(columns) or None))
-        elif self.path.suffix.lower() in JSON_SUFFIXES:
-            yield from _json(self.path, self.columns)
-        else:
-            yield from _csv(self)
+        """Read the file from its start, in order. Raises BadFile where it turns out to be damaged further on."""
+        try:
+            if is_parquet(self.path):
+                yield from _numbered(_parquet(self.path, list(columns) or None))
+            elif is_json(self.path):
+                yield from _json(self.path, self.columns)
+            else:
+                yield from _csv(self)
+        except (OSError, pa.ArrowException) as error:
+            if getattr(error, "errno", None) in FULL:
+                raise
+            raise BadFile(
+                f"is damaged ({error})",
+                where=str(self.path),
+                todo="Export it again; the rows before the damage are stored and will not be stored twice.",
+            ) from error
 
 
 def is_parquet(path: Path) -> bool:

@@ -13,13 +13,13 @@ import duckdb
 import pyarrow as pa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from patron.base.errors import BadEvent, BadFile, MissingExtra
+from patron.base.errors import BadEvent, BadFile, BadMapping, MissingExtra
 from patron.base.message import read_message
 from patron.base.shop import Shop
 from patron.base.store import IMPORTS
 from patron.base.told import TOLD
 from patron.collect.checks import checked
-from patron.collect.files import Chunk, Source, find_files, line_chunks, look_at
+from patron.collect.files import Chunk, Source, find_files, is_parquet, line_chunks, look_at
 from patron.collect.intake import NOTHING, Accepted, Intake, check_told, opened
 from patron.collect.mapping import Mapping, Part, load_mapping
 from patron.collect.shape import MACROS, literal, needed_columns, quoted, told_sql
@@ -36,6 +36,7 @@ class ImportSummary:
 
     import_id: str
     mapping: str
+    """Name of a built-in mapping, or the mapping file."""
     source: str
     files: tuple[str, ...]
     read: int
@@ -66,9 +67,11 @@ def import_files(  # noqa: PLR0913 - the options of one command
     ]
     names = tuple(str(path) for path in files)
     import_id = hashlib.sha256(json.dumps([rules.name, names, received_at.isoformat()]).encode()).hexdigest()[:16]
-    with opened(shop, source=rules.name, known="occurred", received_at=received_at, import_id=import_id) as intake:
+    source = rules.source or rules.name
+    with opened(shop, source=source, known="occurred", received_at=received_at, import_id=import_id) as intake:
         counts = Run(intake, rules, sources, progress or (lambda _done, _all: None)).run()
-    summary = ImportSummary(import_id, rules.name, rules.name, names, **asdict(counts), warning=_warning(counts))
+    named = str(mapping.absolute()) if isinstance(mapping, Path) else rules.name
+    summary = ImportSummary(import_id, named, source, names, **asdict(counts), warning=_warning(counts))
     _record(shop, summary, received_at)
     return summary
 
@@ -98,7 +101,7 @@ def _record(shop: Shop, summary: ImportSummary, received_at: datetime) -> None:
         "import_id": summary.import_id,
         "mapping": summary.mapping,
         "source": summary.source,
-        "files": list(summary.files),
+        "files": [str(Path(file).absolute()) for file in summary.files],
         "started_at": received_at,
         "finished_at": received_at,
         "read_count": summary.read,
@@ -140,12 +143,19 @@ class Run:
         counts, done = NOTHING, 0
         plan = [(source, self._parts(source)) for source in self.sources]
         for source, parts in plan:
-            for taken, size in self._segment(source) if self.mapping.format == "segment" else self._rows(source, parts):
+            for taken, size in self._taken(source, parts):
                 counts, done = counts + taken, done + size
                 self.progress(done, max(total, done))
         return counts
 
+    def _taken(self, source: Source, parts: list[Part]) -> Iterator[tuple[Accepted, int]]:
+        if self.mapping.format == "segment":
+            return self._segment(source)
+        return self._told(source) if self.mapping.format == "told" else self._rows(source, parts)
+
     def _parts(self, source: Source) -> list[Part]:
+        if self.mapping.format == "told":
+            require_told(source)
         parts = [part for part in self.mapping.parts if fnmatch(source.path.name.lower(), part.files)]
         is_lookup = any(fnmatch(source.path.name.lower(), lookup.files) for lookup in self.mapping.lookups)
         if self.mapping.format == "rows" and not parts and not is_lookup:
@@ -206,7 +216,13 @@ class Run:
         """Told rows of one part, from the table `chunk`, checked."""
         inner = checked(told_sql(self.mapping, part), self.intake.currencies)
         payload = "case when problem is not null then to_json(struct_pack(part := _part, row := payload)) end"
-        return self.con.sql(f"select * exclude (_part) replace ({payload} as payload) from ({inner})").to_arrow_table()
+        query = f"select * exclude (_part) replace ({payload} as payload) from ({inner})"
+        try:
+            return self.con.sql(query).to_arrow_table()
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
+            raise BadMapping(
+                f"part {part.name} cannot be computed ({error})", where=self.mapping.name, todo="Mend its expressions."
+            ) from error
 
     def load_again(self, rows: list[dict[str, str | int | None]], part: Part) -> None:
         """Make the table `chunk` of rows that were dead letters, with the ids they had."""
@@ -253,10 +269,38 @@ class Run:
         rows = [{"row_number": n, "problem": "bad_row", "payload": json.dumps({"raw": t})} for n, t in chunk.bad]
         return self.intake.take(check_told(self.intake, table_of_told(rows)), file=source.path.name)
 
+    def _told(self, source: Source) -> Iterator[tuple[Accepted, int]]:
+        for chunk in source.chunks():
+            try:
+                rows = check_told(self.intake, numbered(chunk.rows, chunk.first_row))
+            except (pa.ArrowException, ValueError) as error:
+                raise BadFile(
+                    f"a column is not of its type ({error})", where=str(source.path), todo="Write it as told events."
+                ) from error
+            yield self.intake.take(rows, file=source.path.name), rows.num_rows
+
     def _segment(self, source: Source) -> Iterator[tuple[Accepted, int]]:
         for lines in line_chunks(source.path):
             rows = [segment_row(number, line) for number, line in lines]
             yield self.intake.take(check_told(self.intake, table_of_told(rows)), file=source.path.name), len(rows)
+
+
+def require_told(source: Source) -> None:
+    """Look whether a file holds told events. Raises BadFile naming the columns that are missing or unknown."""
+    needed = {"event_id", "name", "occurred_at"}
+    missing, unknown = needed - set(source.columns), set(source.columns) - set(TOLD.names)
+    if not is_parquet(source.path) or missing or unknown:
+        listed = [f"{what} {', '.join(sorted(of))}" for what, of in (("lacks", missing), ("adds", unknown)) if of]
+        raise BadFile(
+            f"is no Parquet file of told events ({'; '.join(listed) or 'it is named as something else'})",
+            where=str(source.path),
+            todo="Name events.parquet of `patron simulate`, or another mapping.",
+        )
+
+
+def numbered(rows: pa.Table, first: int) -> pa.Table:
+    """Number rows as they stand in their file."""
+    return rows.append_column("row_number", pa.array(range(first, first + rows.num_rows), pa.int64()))
 
 
 def segment_row(number: int, line: bytes) -> dict[str, object]:

@@ -1,14 +1,17 @@
 """What a mapping says: which files, which columns, in which currency, time zone and format."""
 
+import re
 import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from patron.base.errors import BadMapping
 
-BUILT_IN = ("completejourney", "cdnow", "online-retail", "taobao", "segment", "shopify", "woocommerce")
+BUILT_IN = ("completejourney", "cdnow", "online-retail", "taobao", "segment", "shopify", "woocommerce", "patron")
+FORMATS = ("rows", "segment", "told")
 AMOUNTS = {
     "price": "price_cents",
     "discount": "discount_cents",
@@ -42,7 +45,19 @@ COLUMNS = frozenset(
     }
 )
 TOP = frozenset(
-    {"name", "version", "format", "currency", "time_zone", "delimiter", "encoding", "decimal_comma", "lookup", "part"}
+    {
+        "name",
+        "source",
+        "version",
+        "format",
+        "currency",
+        "time_zone",
+        "delimiter",
+        "encoding",
+        "decimal_comma",
+        "lookup",
+        "part",
+    }
 )
 
 
@@ -83,15 +98,23 @@ class Mapping:
     """How files of one source become events."""
 
     name: str
+    source: str = ""
+    """Source of its events; left out, the mapping's name."""
     version: int = 1
     format: str = "rows"
+    """rows (parts say what a row is), segment (messages as JSON lines) or told (Patron's own told events)."""
     currency: str | None = None
-    time_zone: str = "UTC"
+    time_zone: str | None = None
     delimiter: str | None = None
     encoding: str = "utf-8"
     decimal_comma: bool = False
     lookups: tuple[Lookup, ...] = ()
     parts: tuple[Part, ...] = ()
+
+    @property
+    def zone(self) -> str:
+        """Time zone of times that do not state one."""
+        return self.time_zone or "UTC"
 
 
 def load_mapping(named: str | Path) -> Mapping:
@@ -123,7 +146,13 @@ def _mapping(told: dict[str, Any], where: str) -> Mapping:
     lookups = tuple(Lookup(**{**one, "columns": tuple(one.get("columns", ()))}) for one in told.pop("lookup", ()))
     parts = tuple(_part(one, where) for one in told.pop("part", ()))
     mapping = Mapping(**told, lookups=lookups, parts=parts)
-    if mapping.format not in {"rows", "segment"} or (mapping.format == "rows" and not parts):
+    if mapping.format not in FORMATS:
+        raise BadMapping(f"unknown format {mapping.format}", where=where, todo=f"Known are {', '.join(FORMATS)}.")
+    if mapping.currency is not None and not re.fullmatch("[A-Z]{3}", str(mapping.currency)):
+        raise BadMapping(f"{mapping.currency} is no ISO 4217 code", where=where, todo="Write one such as EUR.")
+    if mapping.zone not in available_timezones():
+        raise BadMapping(f"{mapping.zone} is no time zone", where=where, todo="Write one such as Europe/Berlin.")
+    if mapping.format == "rows" and not parts:
         raise BadMapping("needs at least one [[part]]", where=where, todo="Say what its rows are.")
     return mapping
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -13,15 +14,16 @@ import sqlalchemy as sa
 from patron.base.errors import NotFound
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS, IMPORTS
+from patron.base.told import TOLD
 from patron.collect.files import look_at
-from patron.collect.imports import Run, segment_row, table_of_told
+from patron.collect.imports import ImportSummary, Run, segment_row, table_of_told
 from patron.collect.intake import NOTHING, Accepted, check_told, opened
 from patron.collect.mapping import Mapping, load_mapping
 
 Letter = tuple[str, int, dict[str, Any]]
 
 
-def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | Path | None = None) -> Accepted:
+def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | Path | None = None) -> ImportSummary:
     """Run the dead rows of one import again; those that are stored now leave the dead letters.
 
     Raises NotFound for an unknown import, BadMapping, MasterKeyError.
@@ -31,7 +33,7 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
         chosen = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.import_id == import_id).order_by(DEAD_LETTERS.c.file)
         letters = connection.execute(chosen).mappings().all()
     if told is None:
-        raise NotFound("no such import", where=import_id, todo="List the imports with `patron import --list`.")
+        raise NotFound("no such import", where=import_id, todo=_imports_with_dead_rows(shop))
     rules = load_mapping(mapping or told["mapping"])
     paths = [Path(file) for file in told["files"]] if rules.lookups else []
     counts = NOTHING
@@ -47,7 +49,20 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
             for ids, rows in _again(run, rules, opened_letters):
                 counts += intake.take(rows, file=file)
                 _forget(shop, ids, rows)
-    return counts
+    # why: a row that was not even split into columns cannot be read otherwise; it stays dead until its file is mended
+    left = len(letters) - counts.read
+    counts += Accepted(left, 0, 0, left)
+    return ImportSummary(
+        import_id, str(mapping or told["mapping"]), told["source"], tuple(told["files"]), **asdict(counts)
+    )
+
+
+def _imports_with_dead_rows(shop: Shop) -> str:
+    counted = sa.select(DEAD_LETTERS.c.import_id, sa.func.count()).group_by(DEAD_LETTERS.c.import_id)
+    with shop.store.begin() as connection:
+        found = connection.execute(counted.order_by(DEAD_LETTERS.c.import_id)).tuples().all()
+    listed = ", ".join(f"{import_id} ({count:,})" for import_id, count in found)
+    return f"Imports with dead rows: {listed}." if listed else "No import has dead rows."
 
 
 def _again(run: Run, rules: Mapping, letters: list[Letter]) -> Iterator[tuple[dict[int, str], pa.Table]]:
@@ -56,11 +71,22 @@ def _again(run: Run, rules: Mapping, letters: list[Letter]) -> Iterator[tuple[di
     if lines:
         rows = table_of_told([segment_row(number, line.encode()) for _, number, line in lines])
         yield {number: dead_id for dead_id, number, _ in lines}, check_told(run.intake, rows)
+    events = [letter for letter in letters if "occurred_at" in letter[2]]
+    if events:
+        rows = table_of_told([_told_event(number, said) for _, number, said in events])
+        yield {number: dead_id for dead_id, number, _ in events}, check_told(run.intake, rows)
     for part in rules.parts:
         chosen = [letter for letter in letters if letter[2].get("part") == part.name]
         if chosen:
             run.load_again([said["row"] for _, _, said in chosen], part)
             yield {number: dead_id for dead_id, number, _ in chosen}, run.told(part)
+
+
+def _told_event(number: int, said: dict[str, Any]) -> dict[str, object]:
+    """A told event that was a dead letter, without what was wrong with it."""
+    told = said["occurred_at"]
+    occurred_at = datetime.fromisoformat(told) if told else None
+    return {**{name: said.get(name) for name in TOLD.names}, "occurred_at": occurred_at, "row_number": number}
 
 
 def _forget(shop: Shop, ids: dict[int, str], rows: pa.Table) -> None:

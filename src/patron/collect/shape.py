@@ -120,7 +120,7 @@ def _column(mapping: Mapping, name: str, told: Any) -> tuple[str, str, str]:
 
 def _time(mapping: Mapping, source: str, told: Any) -> str:
     formats = told.get("format") if isinstance(told, dict) else None
-    zone = literal(told.get("time_zone", mapping.time_zone) if isinstance(told, dict) else mapping.time_zone)
+    zone = literal(told.get("time_zone", mapping.zone) if isinstance(told, dict) else mapping.zone)
     if formats in ("epoch_seconds", "epoch_milliseconds"):
         scale = 1 if formats == "epoch_seconds" else 1000
         return f"to_timestamp(try_cast({source} as double) / {scale})"

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import NoReturn
 
 from patron.base.errors import PatronError
 from patron.interfaces.cli.app import app
@@ -19,13 +20,23 @@ def main() -> None:
     except PatronError as refused:
         say_error(str(refused))
         sys.exit(REFUSED)
+    except OSError as error:
+        if error.filename is None:
+            _fault(error)
+        # why: a place a person named; the lake and the store turn their own troubles into refusals
+        say_error(f"{error.filename}: {error.strerror}. Check the path, its permissions and the space there.")
+        sys.exit(REFUSED)
     except KeyboardInterrupt:
         say_error("stopped; what was not finished can simply be run again")
         sys.exit(130)
-    except Exception as fault:
-        if os.environ.get("PATRON_DEBUG"):
-            raise
-        say_error(
-            f"a fault in Patron: {type(fault).__name__}: {fault}. Set PATRON_DEBUG=1 for details, and please report it."
-        )
-        sys.exit(BROKEN)
+    except Exception as fault:  # noqa: BLE001 - a fault of ours is told in a sentence, too
+        _fault(fault)
+
+
+def _fault(fault: Exception) -> NoReturn:
+    if os.environ.get("PATRON_DEBUG"):
+        raise fault
+    say_error(
+        f"a fault in Patron: {type(fault).__name__}: {fault}. Set PATRON_DEBUG=1 for details, and please report it."
+    )
+    sys.exit(BROKEN)

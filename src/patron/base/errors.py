@@ -25,7 +25,8 @@ class PatronError(Exception):
         self.what = what
         self.where = where
         self.todo = todo
-        super().__init__(" ".join(part for part in (f"{where}:" if where else "", what, todo) if part))
+        said = f"{where}: {what}" if where else what
+        super().__init__(f"{said.rstrip('.')}. {todo}" if todo else said)
 
 
 class SettingsError(PatronError):

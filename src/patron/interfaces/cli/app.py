@@ -204,6 +204,8 @@ def export(
 
     Example: patron export --workspace shop --user-id 1042 --out customer.json
     """
+    if (user_id is None) == (customer_id is None):
+        raise typer.BadParameter("name the customer by --user-id or by --customer-id")
     known = exports.export_customer(Shop.open(workspace), user_id=user_id, customer_id=customer_id)
     if out is None:
         output.as_json(known)

@@ -33,8 +33,11 @@ class Shelf:
             raise NotEnoughData(
                 "no purchase names a product", where="recommend", todo="Import order lines with product ids."
             )
-        weight = np.where(known.days_before <= recent_days, 1.0, OLDER_WEIGHT)
-        total = np.bincount(known.product, weights=weight, minlength=len(known.products))
+        is_recent = known.days_before <= recent_days
+        recent, older = (
+            np.bincount(known.product[of], minlength=len(known.products)) for of in (is_recent, ~is_recent)
+        )
+        total = recent + OLDER_WEIGHT * older
         order = np.argsort(-total, kind="stable")
         return cls(tuple(known.products.take(pa.array(order)).to_pylist()), total[order] / total.max())
 

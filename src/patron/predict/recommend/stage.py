@@ -64,7 +64,8 @@ def judged_at(view: View, cuts: list[datetime]) -> pa.Table:
 def history_at(view: View, at: datetime) -> pa.Table:
     """Purchases known before a moment: customer_id, product_id, days_before."""
     condition = f"known_at < {timestamp(at)} and ordered_at < {timestamp(at)}"
-    return view.query(LINES.format(at=timestamp(at), condition=condition) + "order by customer_id")
+    # why: fading weights are summed as floats, so the order of rows must not depend on the engine's threads
+    return view.query(LINES.format(at=timestamp(at), condition=condition) + "order by customer_id, product_id, 3")
 
 
 def _bought_after(view: View, cut: datetime) -> pa.Table:

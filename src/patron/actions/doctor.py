@@ -158,7 +158,7 @@ def _dead(shop: Shop) -> Iterator[Finding]:
     by_reason = sa.select(letter.import_id, letter.reason, sa.func.count(), sa.func.min(letter.message))
     with shop.store.begin() as connection:
         ordered = by_reason.group_by(letter.import_id, letter.reason).order_by(letter.import_id, letter.reason)
-        found = connection.execute(ordered).tuples().all()
+        found = connection.execute(ordered).all()
     for import_id, reason, count, message in found:
         what = f"{count:,} rows of import {import_id or '(none)'} set aside: {reason}, such as: {message}"
         todo = (

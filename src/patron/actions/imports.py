@@ -91,7 +91,7 @@ def _summary(shop: Shop, done: Stored, seconds: float, said: tuple[str, ...]) ->
         .group_by(DEAD_LETTERS.c.reason)
     )
     with shop.store.begin() as connection:
-        reasons = dict(connection.execute(by_reason).tuples().all())
+        reasons = dict(connection.execute(by_reason).all())
     warnings = (*said, done.warning) if done.warning else said
     return ImportSummary(
         done.import_id,

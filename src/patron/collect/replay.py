@@ -60,7 +60,7 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
 def _imports_with_dead_rows(shop: Shop) -> str:
     counted = sa.select(DEAD_LETTERS.c.import_id, sa.func.count()).group_by(DEAD_LETTERS.c.import_id)
     with shop.store.begin() as connection:
-        found = connection.execute(counted.order_by(DEAD_LETTERS.c.import_id)).tuples().all()
+        found = connection.execute(counted.order_by(DEAD_LETTERS.c.import_id)).all()
     listed = ", ".join(f"{import_id} ({count:,})" for import_id, count in found)
     return f"Imports with dead rows: {listed}." if listed else "No import has dead rows."
 

@@ -22,6 +22,7 @@ def serve(shop: Shop, *, host: str, port: int) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # why: the address that is said next answers at once
     except OSError as error:
         listener.close()
         raise SettingsError(f"port {port} is in use", where="--port", todo="Name another: --port 8322.") from error

@@ -54,7 +54,7 @@ def arrow(rows: pa.Table, *, most: int = 50) -> None:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Show what is being done on stderr: a step's name, how much of it is done, and of how much."""
+    """Show what is being done on stderr, if that is a terminal: a step, how much of it is done, and of how much."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -62,7 +62,7 @@ def progress(what: str) -> Iterator[Callable[[str, int, int | None], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=ERR, transient=True) as bar:
+    with Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
         task = bar.add_task(what, total=None)
 
         def show(step: str, done: int = 0, total: int | None = None) -> None:

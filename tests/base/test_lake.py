@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from patron.base.engine import DuckEngine
@@ -149,3 +150,55 @@ print(lake.read(PRODUCTS).num_rows, len(list(lake.path(PRODUCTS).glob("*.parquet
 
 def test_the_relation_of_an_empty_table_has_the_declared_columns(lake):
     assert DuckEngine().query(lake.relation(PRODUCTS)).schema == PRODUCTS.schema()
+
+
+QUERY = "select turn_id, customer_id, as_of from given"
+
+
+def test_the_result_of_a_query_replaces_one_turn(lake):
+    lake.append(MOMENTS, pa.concat_tables([moments("a", "x", "y"), moments("b", "z")]))
+    lake.replace_by_query(MOMENTS, DuckEngine(), QUERY, {"given": moments("a", "w", "v")}, part="a")
+    assert customers(lake) == [("a", "v"), ("a", "w"), ("b", "z")]
+    assert lake.read(MOMENTS).schema == MOMENTS.schema()
+
+
+def test_the_result_of_a_query_may_bring_new_columns_to_an_open_table(lake):
+    lake.append(FEATURES, features("a", first=[1.0, 2.0]))
+    rows = {"given": features("b", second=["u", None])}
+    lake.replace_by_query(FEATURES, DuckEngine(), "select * from given", rows, part="b")
+    seen = {
+        (row["turn_id"], row["customer_id"]): (row["first"], row["second"]) for row in lake.read(FEATURES).to_pylist()
+    }
+    assert seen == {("a", "x"): (1.0, None), ("a", "y"): (2.0, None), ("b", "x"): (None, "u"), ("b", "y"): (None, None)}
+
+
+@pytest.mark.parametrize(
+    ("sql", "given", "message"),
+    [
+        (QUERY, moments("a", "x", "x"), "1 rows repeat key"),
+        (QUERY, moments("b", "x"), "a row of another part"),
+        (QUERY.replace("as_of", "cast(null as timestamptz) as as_of"), moments("a", "x"), "1 rows have no as_of"),
+        ("select turn_id, customer_id from given", moments("a", "x"), "missing columns"),
+    ],
+)  # fmt: skip
+def test_a_result_that_breaks_its_table_is_refused_and_leaves_no_file(lake, sql, given, message):
+    lake.append(MOMENTS, moments("a", "before"))
+    with pytest.raises(InvalidTable, match=message):
+        lake.replace_by_query(MOMENTS, DuckEngine(), sql, {"given": given}, part="a")
+    assert customers(lake) == [("a", "before")]
+    assert len(list(lake.path(MOMENTS).rglob("*.parquet"))) == 1
+
+
+def test_fractions_do_not_become_whole_numbers_by_the_way(lake):
+    sql = "select 'p' as product_id, 1.5::double as price_cents, timestamptz '2024-01-01' as known_at"
+    with pytest.raises(InvalidTable, match=r"fractions in the whole numbers \['price_cents'\]"):
+        lake.replace_by_query(PRODUCTS, DuckEngine(), sql, {})
+
+
+def test_events_of_one_name_lie_together_in_a_file(lake):
+    rows = sample(EVENTS, 40, np.random.default_rng(5))
+    names = pa.array(["Product Viewed", "Order Completed"] * 20)
+    lake.append(EVENTS, rows.set_column(rows.schema.get_field_index("name"), "name", names))
+    file = lake.files(EVENTS)[0]
+    seen = pq.ParquetFile(file).read(["name"])["name"].to_pylist()
+    assert seen == sorted(seen)

@@ -55,7 +55,7 @@ def test_a_broken_table_says_what_is_wrong_and_where():
     with pytest.raises(InvalidTable) as refused:
         validated(table, rows)
     assert str(refused.value).startswith(
-        "orders: 1 rows have no paid_cents; 2 rows repeat key ('order_id',); 1 rows break (paid_cents >= 0)"
+        "orders: 1 rows have no paid_cents; 1 rows break (paid_cents >= 0); 2 rows repeat key ('order_id',)"
     )
 
 

@@ -7,12 +7,13 @@ import errno
 import json
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import deltalake
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,10 +23,13 @@ from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Tra
 
 from patron.base.engine import DuckEngine
 from patron.base.errors import InvalidTable, NoSpace, WorkspaceError
-from patron.base.table import Table, conform, sql_type
+from patron.base.table import Table, broken, conform, refuse_broken, sql_type
 
 ROW_GROUP = 131_072
+SORTED_ROW_GROUP = 32_768
+"""Rows that are read or skipped together where the rows of a file are in order."""
 PRIVATE = 0o700
+COPY = f"format parquet, compression zstd, row_group_size {ROW_GROUP}"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the operating system says when there is no room."""
 
@@ -88,6 +92,28 @@ class Lake:
         """Put rows in the place of the whole table, or of one partition, in one commit; return the new version."""
         return self._commit(table, rows, mode="overwrite", part=part)
 
+    def replace_by_query(
+        self, table: Table, engine: DuckEngine, sql: str, tables: Mapping[str, pa.Table], *, part: str | None = None
+    ) -> int:
+        """As `replace`, by the result of a query that the engine writes and checks without holding it in memory.
+
+        Raises InvalidTable when the result breaks the table's declaration, or belongs to another part.
+        """
+        with disk_errors(self.path(table)), engine.connect(tables) as con:
+            given = con.sql(f"select * from ({sql}) q limit 0").to_arrow_table().schema
+            delta = self._evolved(table, conform(table, given.empty_table()).schema)
+            path = self._new_path(table, part)
+            try:
+                con.execute(f"copy ({_declared(table, given, sql, part)}) to {_text(str(path))} ({COPY})")
+                refuse_broken(table, broken(table, con, _with_part(table, path, part)))
+            except duckdb.InvalidInputException as error:
+                path.unlink(missing_ok=True)
+                raise InvalidTable(str(error), where=table.name, todo="Mend the query that wrote it.") from error
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+            return self._add(table, delta, [self._added(table, path, part)], mode="overwrite", part=part)
+
     def delete(self, table: Table, predicate: str) -> int:
         """Delete rows in one batch; the predicate may name opaque ids, times and numbers only. Returns rows deleted."""
         delta = self._open(table)
@@ -132,7 +158,7 @@ class Lake:
         files = self.files(table, version)
         if not files:
             return empty
-        listed = ", ".join("'" + uri.replace("'", "''") + "'" for uri in files)
+        listed = ", ".join(map(_text, files))
         scan = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = true, hive_types_autocast = false)"
         return f"select {columns} from (select * from {scan} union all by name {empty})"
 
@@ -162,11 +188,11 @@ class Lake:
             sync(path / "_delta_log")
         return DeltaTable(str(path))
 
-    def _evolved(self, table: Table, rows: pa.Table) -> DeltaTable:
-        """Open the table with every column of the rows; a new column is NULL in older files."""
+    def _evolved(self, table: Table, schema: pa.Schema) -> DeltaTable:
+        """Open the table with every column of the schema; a new column is NULL in older files."""
         delta = self._open(table)
         known = {f.name for f in delta.schema().fields}
-        new = [f for f in rows.schema if f.name not in known]
+        new = [f for f in schema if f.name not in known]
         if new:
             delta.alter.add_columns(list(deltalake.Schema.from_arrow(pa.schema(new)).fields))
             delta = DeltaTable(str(self.path(table)))
@@ -177,22 +203,31 @@ class Lake:
     ) -> int:
         rows = conform(table, rows)
         with disk_errors(self.path(table)):
-            delta = self._evolved(table, rows)
+            delta = self._evolved(table, rows.schema)
             if once and _is_committed(delta, once):
                 return delta.version()
-            actions = self._write_files(table, rows)
-            # A failed commit leaves its files for vacuum: the commit may be durable although it was not acknowledged.
-            delta.create_write_transaction(
-                actions,
-                mode,
-                delta.schema(),
-                partition_by=[table.partition_by] if table.partition_by else None,
-                partition_filters=[(table.partition_by, "=", part)]
-                if part is not None and table.partition_by
-                else None,
-                commit_properties=_marks(once),
-            )
-            self._sync_log(table)
+            return self._add(table, delta, self._write_files(table, rows), mode=mode, once=once, part=part)
+
+    def _add(
+        self,
+        table: Table,
+        delta: DeltaTable,
+        actions: list[AddAction | RemoveAction],
+        *,
+        mode: str,
+        once: Once | None = None,
+        part: str | None = None,
+    ) -> int:
+        """Commit written files. When that fails they stay, for vacuum: it may be durable although not acknowledged."""
+        delta.create_write_transaction(
+            actions,
+            mode,
+            delta.schema(),
+            partition_by=[table.partition_by] if table.partition_by else None,
+            partition_filters=[(table.partition_by, "=", part)] if part is not None and table.partition_by else None,
+            commit_properties=_marks(once),
+        )
+        self._sync_log(table)
         return DeltaTable(str(self.path(table))).version()
 
     def _write_files(self, table: Table, rows: pa.Table) -> list[AddAction | RemoveAction]:
@@ -205,17 +240,26 @@ class Lake:
             raise
 
     def _write_part(self, table: Table, value: str | None, rows: pa.Table, written: list[Path]) -> AddAction:
+        path = self._new_path(table, value)
+        written.append(path)
+        order = [(name, "ascending") for name in table.sorted_by]
+        size = SORTED_ROW_GROUP if order else ROW_GROUP
+        pq.write_table(rows.sort_by(order) if order else rows, path, compression="zstd", row_group_size=size)
+        return self._added(table, path, value)
+
+    def _new_path(self, table: Table, value: str | None) -> Path:
         folder = self.path(table)
         if value is not None:
             folder /= f"{table.partition_by}={value}"
             folder.mkdir(exist_ok=True, mode=PRIVATE)
-        path = folder / f"part-{uuid.uuid4().hex}.parquet"
-        written.append(path)
-        pq.write_table(rows, path, compression="zstd", row_group_size=ROW_GROUP)
+        return folder / f"part-{uuid.uuid4().hex}.parquet"
+
+    def _added(self, table: Table, path: Path, value: str | None) -> AddAction:
+        """Make a written file durable and say that it is part of the table."""
         sync(path)
-        sync(folder)
+        sync(path.parent)
         values = {table.partition_by: value} if table.partition_by and value is not None else {}
-        stats = json.dumps({"numRecords": rows.num_rows})
+        stats = json.dumps({"numRecords": pq.read_metadata(path).num_rows})
         modified = int(path.stat().st_mtime * 1000)
         relative = str(path.relative_to(self.path(table)))
         return AddAction(relative, path.stat().st_size, values, modified, data_change=True, stats=stats)
@@ -225,6 +269,34 @@ class Lake:
         newest = max(log.glob("*.json"))
         sync(newest)
         sync(log)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _declared(table: Table, given: pa.Schema, sql: str, part: str | None) -> str:
+    """The query's rows with the declared columns and types, without the partition column; other parts are refused."""
+    schema = table.schema(given)
+    lossy = [f.name for f in given if pa.types.is_floating(f.type) and pa.types.is_integer(schema.field(f.name).type)]
+    if lossy:
+        raise InvalidTable(f"fractions in the whole numbers {lossy}", where=table.name, todo="Round them in the query.")
+    columns = ", ".join(
+        f'cast({f"q.{f.name}" if f.name in given.names else "null"} as {sql_type(f.type)}) as "{f.name}"'
+        for f in schema
+        if f.name != table.partition_by
+    )
+    chosen = f"select {columns} from ({sql}) q"
+    if table.partition_by is None:
+        return chosen
+    mine = f"coalesce(q.{table.partition_by} = {_text(str(part))}, false)"
+    return f"{chosen} where case when {mine} then true else error('{table.name}: a row of another part') end"
+
+
+def _with_part(table: Table, path: Path, part: str | None) -> str:
+    """SQL of a written file, its partition column put back."""
+    own = f', {_text(str(part))} as "{table.partition_by}"' if table.partition_by else ""
+    return f"(select *{own} from read_parquet({_text(str(path))}, hive_partitioning = false)) f"
 
 
 def _is_committed(delta: DeltaTable, once: Once) -> bool:

@@ -94,17 +94,23 @@ class View:
 
     def write(self, name: str, rows: pa.Table) -> None:
         """Validate rows and put them in the place of this turn's (or, without turns, of the whole table)."""
+        table, part = self._own(name)
+        self.shop.lake.replace(table, validated(table, rows), part=part)
+
+    def write_query(self, name: str, sql: str, **tables: pa.Table) -> None:
+        """Write the result of a query as `write` would, without ever holding it in memory whole."""
+        table, part = self._own(name)
+        snapshots = self._with_snapshots(sql, set(tables))
+        self.shop.lake.replace_by_query(table, self.shop.engine, snapshots, tables, part=part)
+
+    def _own(self, name: str) -> tuple[Table, str | None]:
+        """The table, and the part of it that belongs to this turn. Raises WorkspaceError for another stage's."""
         if name not in self.writes:
             raise WorkspaceError(
                 f"a stage that writes {sorted(self.writes)} may not write {name}", todo="Declare it in WRITES."
             )
         table = BY_NAME[name]
-        part = self.turn.turn_id if table.partition_by == "turn_id" else None
-        self.shop.lake.replace(table, validated(table, rows), part=part)
-
-    def write_query(self, name: str, sql: str, **tables: pa.Table) -> None:
-        """Write the result of a query."""
-        self.write(name, self.query(sql, **tables))
+        return table, self.turn.turn_id if table.partition_by == "turn_id" else None
 
     def _with_snapshots(self, sql: str, given: set[str]) -> str:
         """Put the snapshots that the query names in front of it, as one CTE each."""
@@ -124,8 +130,8 @@ class View:
 
 
 def with_ctes(sql: str, relations: Iterable[tuple[str, str]]) -> str:
-    """Give a query named relations in front, before any of its own."""
-    listed = ", ".join(f"{name} as ({relation})" for name, relation in relations)
+    """Give a query named relations in front, before any of its own; each use reads only what it needs of them."""
+    listed = ", ".join(f"{name} as not materialized ({relation})" for name, relation in relations)
     if not listed:
         return sql
     stripped = sql.lstrip()

@@ -47,6 +47,7 @@ EVENTS = Table(
     partition_by="month",
     checks=("quantity is null or quantity >= 0",),
     clock="occurred_at",
+    sorted_by=("name", "occurred_at"),
 )
 
 IDENTITIES = Table(

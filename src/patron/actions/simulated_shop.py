@@ -35,7 +35,7 @@ cents_per_turn = {budget_cents}
 share = 0.1
 
 [at_risk]
-stages = ["new", "active", "at_risk", "lapsed", "reactivated"]
+stages = ["at_risk", "lapsed"]
 
 """
 OFFER = """\

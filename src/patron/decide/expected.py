@@ -14,6 +14,10 @@ Numbers = npt.NDArray[np.float64]
 
 VALUE_HORIZON_DAYS = 90
 PRIOR_ORDERS = 2.0
+ASSUMED_ERROR_SHARE = 0.5
+"""Standard deviation of an assumed effect as a share of it: surely positive, and hardly more than twice as large."""
+OPTIMISM = 1.28
+"""Standard errors above the mean that are reached with a probability of 10 %."""
 ALL = "all"
 ASSUMED, MEASURED = "assumed", "measured"
 
@@ -72,7 +76,8 @@ def expected(
     """Effect and cost of each offer for each customer.
 
     Assumed: the added probability of an order, times its size, times the margin. Measured: the margin difference of the
-    segment, to which the discount it already contains is added back, so that cost means the same in both.
+    segment, to which the discount it already contains is added back, so that cost means the same in both. Once there
+    are both, each counts by its precision: a first, noisy measurement corrects the assumption, and many replace it.
     """
     per_day, order = spend_per_day(rows), order_cents(rows)
     shape = (rows.num_rows, len(offers))
@@ -83,12 +88,20 @@ def expected(
         plain_cost = offer.discount_share * spend + offer.cost_per_order_cents * orders + offer.contact_cost_cents
         added = offer.assumed_purchase_uplift
         added_cost = added * (offer.discount_share * order + offer.cost_per_order_cents)
+        assumed = margin_share * added * order
         found, error, known = _looked_up(offer.id, segment, effects)
+        weight = np.where(known, _weight(ASSUMED_ERROR_SHARE * assumed, error), 0.0)
         is_measured[:, at] = known
-        cost[:, at] = np.where(known, plain_cost, plain_cost + added_cost)
-        effect[:, at] = np.where(known, found + offer.discount_share * spend, margin_share * added * order)
-        possible[:, at] = np.where(known, effect[:, at] - cost[:, at] + 1.28 * error, np.inf)
+        cost[:, at] = plain_cost + (1 - weight) * added_cost
+        effect[:, at] = weight * (found + offer.discount_share * spend) + (1 - weight) * assumed
+        unsure = np.sqrt(weight) * error
+        possible[:, at] = np.where(known, effect[:, at] - cost[:, at] + OPTIMISM * unsure, np.inf)
     return Expected(effect, cost, possible, is_measured)
+
+
+def _weight(assumed_error: Numbers, measured_error: Numbers) -> Numbers:
+    """Weight of the measurement, 0 to 1: its precision over that of both."""
+    return assumed_error**2 / np.maximum(assumed_error**2 + measured_error**2, 1e-12)
 
 
 def _looked_up(

@@ -141,13 +141,16 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
 def _facts(view: View, asked: pa.Table) -> dict[str, Any]:
     turn_id = view.turn.turn_id
     sql = f"""
+with c as (select c.* from customers c join asked a on a.customer_id = c.customer_id),
+s as (select s.* from segments s join asked a on a.customer_id = s.customer_id where s.turn_id = '{turn_id}'),
+i as (
+  select count(case when i.is_user then 1 end) as user_id_count,
+    count(case when not i.is_user then 1 end) as device_count
+  from identities i join asked a on a.customer_id = i.customer_id)
 select c.is_identified, c.first_seen_at, c.first_order_at, c.last_order_at, c.order_count, c.paid_cents,
   c.refunded_cents, c.acquisition_channel, s.stage, s.recency_score, s.frequency_score, s.monetary_score,
-  p.name_code as persona_code,
-  (select count(*) from identities i where i.customer_id = c.customer_id and i.is_user) as user_id_count,
-  (select count(*) from identities i where i.customer_id = c.customer_id and not i.is_user) as device_count
-from customers c join asked a on a.customer_id = c.customer_id
-left join segments s on s.customer_id = c.customer_id and s.turn_id = '{turn_id}'
+  p.name_code as persona_code, i.user_id_count, i.device_count
+from c cross join i left join s on true
 left join personas p on p.turn_id = '{turn_id}' and p.persona_id = s.persona_id"""
     found = records(view.query(sql, asked=asked))
     if not found:

@@ -75,10 +75,20 @@ class CustomerPage:
     actions: tuple[Choice, ...]
 
 
-def directory(view: View) -> pa.Table:
-    """All customers of the turn, one row each, with what the list shows."""
+@dataclass(frozen=True)
+class Directory:
+    """All customers of the turn, one row each, with what the list shows; and what they can be filtered by."""
+
+    rows: pa.Table
+    stages: tuple[Choice, ...]
+    personas: tuple[Choice, ...]
+    actions: tuple[Choice, ...]
+
+
+def directory(view: View) -> Directory:
+    """Directory of one turn."""
     turn_id = view.turn.turn_id
-    return view.query(f"""
+    rows = view.query(f"""
 select s.customer_id, s.stage, s.persona_id, p.name_code as persona_code, v.value as value_cents, r.value as churn,
   coalesce(c.paid_cents, 0) as paid_cents, coalesce(c.order_count, 0) as order_count, c.last_order_at, d.action
 from segments s
@@ -88,9 +98,15 @@ left join scores v on v.turn_id = s.turn_id and v.customer_id = s.customer_id an
 left join scores r on r.turn_id = s.turn_id and r.customer_id = s.customer_id and r.question = 'churn'
 left join decisions d on d.turn_id = s.turn_id and d.customer_id = s.customer_id
 where s.turn_id = '{turn_id}'""")
+    return Directory(
+        rows,
+        stages=_choices(view, rows, "stage", "stage"),
+        personas=_choices(view, rows, "persona_id", "persona_code"),
+        actions=_choices(view, rows, "action", "action"),
+    )
 
 
-def find_customers(shop: Shop, asked: CustomerQuery, *, known: pa.Table | None = None) -> CustomerPage:
+def find_customers(shop: Shop, asked: CustomerQuery, *, known: Directory | None = None) -> CustomerPage:
     """Search, filter, sort and page the customers of the last turn; `known` is their directory when it is at hand.
 
     Raises NoTurnYet.
@@ -99,7 +115,7 @@ def find_customers(shop: Shop, asked: CustomerQuery, *, known: pa.Table | None =
     listed = directory(view) if known is None else known
     condition, given = _condition(asked)
     matches = f"select listed.* from listed cross join asked where {condition}"
-    tables = {"listed": listed, "asked": pa.table(given)}
+    tables = {"listed": listed.rows, "asked": pa.table(given)}
     found = records(
         view.query(f"select count(*) as n, coalesce(sum(value_cents), 0) as expected from ({matches}) m", **tables)
     )[0]
@@ -115,9 +131,9 @@ def find_customers(shop: Shop, asked: CustomerQuery, *, known: pa.Table | None =
         expected_cents=found["expected"],
         page_count=page_count,
         rows=tuple(CustomerRow(**row) for row in rows),
-        stages=_choices(view, listed, "stage", "stage"),
-        personas=_choices(view, listed, "persona_id", "persona_code"),
-        actions=_choices(view, listed, "action", "action"),
+        stages=listed.stages,
+        personas=listed.personas,
+        actions=listed.actions,
     )
 
 

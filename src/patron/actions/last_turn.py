@@ -4,6 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from patron.actions.reader import SharedView
 from patron.base.errors import NoTurnYet
 from patron.base.shop import Shop, View
 
@@ -19,7 +20,7 @@ def last_turn(shop: Shop) -> View:
             where=str(shop.folder),
             todo="Import a file with `patron import`, then run `patron run --as-of YYYY-MM-DD`.",
         )
-    return view
+    return SharedView(view.shop, view.reads, view.writes, view.turn, view.pinned)
 
 
 def records(rows: pa.Table) -> list[dict[str, Any]]:

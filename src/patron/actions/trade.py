@@ -54,14 +54,17 @@ def _windows_sql(view: View, days: int, count: int) -> str:
 with paid as (
   select {ago.format(time="ordered_at")} as ago, cast(sum(paid_cents) as bigint) as paid_cents
   from order_lines where {span.format(time="ordered_at")} group by 1
+), told as (
+  select distinct {ago.format(time="occurred_at")} as ago, customer_id, is_identified, order_id
+  from orders where {span.format(time="occurred_at")}
+), visited as (
+  select ago, customer_id, is_identified, count(*) as order_count from told group by ago, customer_id, is_identified
 ), visits as (
-  select {ago.format(time="o.occurred_at")} as ago,
-    count(distinct o.customer_id || ' ' || o.order_id) as order_count,
-    count(distinct case when o.is_identified then o.customer_id end) as customer_count,
-    count(distinct case when o.is_identified and seconds_of(c.first_order_at)
-      < {end} - ({ago.format(time="o.occurred_at")} + 1) * {length} then o.customer_id end) as repeat_count
-  from orders o join customers c on c.customer_id = o.customer_id
-  where {span.format(time="o.occurred_at")} group by 1
+  select v.ago, cast(sum(v.order_count) as bigint) as order_count,
+    count(case when v.is_identified then 1 end) as customer_count,
+    count(case when v.is_identified and seconds_of(c.first_order_at) < {end} - (v.ago + 1) * {length}
+      then 1 end) as repeat_count
+  from visited v join customers c on c.customer_id = v.customer_id group by v.ago
 )
 select coalesce(paid.ago, visits.ago) as ago, coalesce(paid_cents, 0) as paid_cents,
   coalesce(order_count, 0) as order_count, coalesce(customer_count, 0) as customer_count,

@@ -11,14 +11,14 @@ from patron.interfaces.api.answers import Answers
 from patron.interfaces.api.errors import status_of
 from patron.interfaces.api.routes import router
 from patron.interfaces.api.security import protect
-from patron.interfaces.console import add_console
+from patron.interfaces.console import add_console, warmed
 from patron.interfaces.pages import STATIC
 
 
 def create_app(shop: Shop) -> FastAPI:
     """Application over one shop: API and console. It must be bound to this machine only: there is no log-in yet."""
     # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
-    app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warmed)
     app.state.answers = Answers(shop)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -1,10 +1,11 @@
 """Facts of the last turn, computed once a turn and shared by pages and their JSON twins."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from patron.actions.customers import directory
+from patron.actions.customers import Directory, directory
 from patron.actions.last_turn import last_turn
 from patron.actions.models import Models, models
 from patron.actions.overview import Overview, overview
@@ -22,6 +23,7 @@ class Answers:
         self._lock = threading.Lock()
         self._version: object = None
         self._kept: dict[object, Any] = {}
+        self._making: defaultdict[object, threading.Lock] = defaultdict(threading.Lock)
 
     def kept(self, name: object, make: Callable[[], Answer]) -> Answer:
         """Return what `make` gave for this name at the last turn. Raises NoTurnYet."""
@@ -29,13 +31,13 @@ class Answers:
         version = (view.turn.turn_id, tuple(sorted(view.pinned.items())))
         with self._lock:
             if self._version != version:
-                self._version, self._kept = version, {}
-            kept = self._kept
-            if name in kept:
-                return kept[name]
-        made = make()
-        # why: a turn that finished meanwhile has put another dictionary in place; this one is then forgotten
-        return kept.setdefault(name, made)
+                self._version, self._kept, self._making = version, {}, defaultdict(threading.Lock)
+            # why: a turn that finishes meanwhile puts other dictionaries in place; what is made here is then forgotten
+            kept, making = self._kept, self._making[name]
+        with making:  # many may ask at once, one computes
+            if name not in kept:
+                kept[name] = make()
+            return kept[name]
 
     def overview(self) -> Overview:
         """Overview of the last turn."""
@@ -49,6 +51,6 @@ class Answers:
         """Data quality; imports may come between turns, so it is read afresh."""
         return quality(self.shop)
 
-    def directory(self) -> Any:
+    def directory(self) -> Directory:
         """All customers of the last turn, for the list."""
         return self.kept("directory", lambda: directory(last_turn(self.shop)))

@@ -1,9 +1,13 @@
 """The console: pages for people, rendered on the server; every state is an address with a JSON twin."""
 
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 
 from patron.interfaces.console.console import Console
-from patron.interfaces.console.routes import not_found, router
+from patron.interfaces.console.routes import not_found, router, warm
 
 
 def add_console(app: FastAPI) -> None:
@@ -12,3 +16,10 @@ def add_console(app: FastAPI) -> None:
     app.include_router(router, include_in_schema=False)
     app.add_exception_handler(404, not_found)
     app.add_exception_handler(405, not_found)
+
+
+@asynccontextmanager
+async def warmed(app: FastAPI) -> AsyncIterator[None]:
+    """While the application runs: compute what its first readers will ask for, without keeping them waiting."""
+    threading.Thread(target=warm, args=(app.state.console,), name="warm", daemon=True).start()
+    yield

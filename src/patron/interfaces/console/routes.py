@@ -1,5 +1,6 @@
 """The pages: parse, call one action, render."""
 
+import logging
 from dataclasses import replace
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -11,13 +12,15 @@ from starlette.exceptions import HTTPException
 from patron.actions.customer import customer_card
 from patron.actions.customers import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
 from patron.actions.lookup import lookup_customer
-from patron.base.errors import NotFound, NoTurnYet
+from patron.base.errors import NotFound, NoTurnYet, PatronError
 from patron.interfaces.charts import judged, trend
 from patron.interfaces.console.console import Console
 from patron.interfaces.pages.headlines import headlines
-from patron.interfaces.pages.pictures import deciles, drift_chart, overview_charts
+from patron.interfaces.pages.pictures import OverviewCharts, deciles, drift_chart, overview_charts
+from patron.interfaces.words import Words, choose_locale, words
 
 router = APIRouter()
+LOG = logging.getLogger(__name__)
 MOST_BYTES = 4_096
 """Longest form that is read."""
 
@@ -33,11 +36,29 @@ def overview(request: Request) -> Response:
     console = console_of(request)
     answers, texts = console.answers, console.words(request)
     formats, seen = console.formats(texts), answers.overview()
-    charts = answers.kept(("overview charts", texts.locale), lambda: overview_charts(seen, texts, formats))
+    charts = _overview_charts(console, texts)
     sentences = headlines(seen, answers.models(), texts, formats)
     return console.page(
         request, "overview.html", here="overview", twin="/api/overview", seen=seen, charts=charts, sentences=sentences
     )
+
+
+def _overview_charts(console: Console, texts: Words) -> OverviewCharts:
+    seen, formats = console.answers.overview(), console.formats(texts)
+    return console.answers.kept(("overview charts", texts.locale), lambda: overview_charts(seen, texts, formats))
+
+
+def warm(console: Console) -> None:
+    """Compute what the overview and the list show, so that their first readers need not wait."""
+    try:
+        charts = _overview_charts(console, words(choose_locale(console.answers.shop.settings.shop.locale)))
+        for chart in vars(charts).values():
+            if chart is not None:
+                chart.svg()
+        console.answers.models()
+        console.answers.directory()
+    except PatronError as error:  # why: whoever asks for the page is told, in its own words
+        LOG.info("nothing to prepare: %s", error)
 
 
 @router.get("/customers")

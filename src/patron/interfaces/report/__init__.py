@@ -6,11 +6,12 @@ from pathlib import Path
 from markupsafe import Markup
 
 from patron.actions import report as facts
+from patron.base.errors import SettingsError
 from patron.base.shop import Shop
 from patron.interfaces.pages import STATIC, environment
 from patron.interfaces.pages.headlines import headlines
 from patron.interfaces.pages.pictures import report_charts
-from patron.interfaces.words import words
+from patron.interfaces.words import LOCALES, words
 from patron.interfaces.words.formats import Formats
 
 
@@ -49,10 +50,12 @@ def report_html(found: facts.Report, locale: str) -> str:
 def write_report(shop: Shop, path: Path, locale: str | None = None) -> WrittenReport:
     """Write the report on the last finished turn, in the shop's language unless another is named.
 
-    Raises NoTurnYet. The file is in place at once or not at all.
+    Raises NoTurnYet, and SettingsError for a language without words. The file is in place at once or not at all.
     """
-    found = facts.report(shop)
     chosen = locale or shop.settings.shop.locale
+    if chosen not in LOCALES:
+        raise SettingsError(f"there is no report in {chosen!r}", where="--locale", todo=f"Use {' or '.join(LOCALES)}.")
+    found = facts.report(shop)
     content = report_html(found, chosen).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")

@@ -1,0 +1,99 @@
+"""How fast the console answers: the first answer, the median of the next 20, and what travels.
+
+`python -m benchmarks.interfaces.pages [WORKSPACE]`; without a workspace, the made shop of the tests is copied until it
+has 100,000 customers. Answers come through the whole application, without a network.
+"""
+
+import gzip
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from fastapi.testclient import TestClient
+from tests.conftest import fill
+
+from patron.actions.customers import CustomerQuery, find_customers
+from patron.actions.last_turn import last_turn
+from patron.base.shop import Shop
+from patron.base.store import TURNS
+from patron.base.table import validated
+from patron.base.tables import BY_NAME
+from patron.interfaces.api import create_app
+
+CUSTOMERS = 100_000
+ROUNDS = 20
+OTHER_KEYS = ("line_id", "event_id", "decision_id", "token")
+"""Keys that must differ between copies of a row."""
+
+
+def blown_up(folder: Path) -> Shop:
+    """Copy the made shop until it has as many customers as asked for."""
+    shop = fill(Shop.create(folder))
+    times = CUSTOMERS // last_turn(shop).read("customers", ["customer_id"]).num_rows + 1
+    copies = pa.table({"copy": range(times)})
+    for name, table in BY_NAME.items():
+        version = shop.lake.version(table)
+        columns = [column.name for column in table.columns]
+        if version is None or "customer_id" not in columns or name == "events":
+            continue
+        new = ", ".join(_copied(column) for column in columns)
+        relation = shop.lake.relation(table, version)
+        rows = shop.query(f"select {new} from ({relation}) made cross join copies", {"copies": copies})
+        for part in sorted(set(rows["turn_id"].to_pylist())) if table.partition_by == "turn_id" else [None]:
+            of_part = rows if part is None else rows.filter(pc.equal(rows["turn_id"], part))
+            shop.lake.replace(table, validated(table, of_part), part=part)
+    versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}
+    with shop.store.begin() as connection:
+        connection.execute(TURNS.update().values(table_versions=versions))
+    return shop
+
+
+def _copied(column: str) -> str:
+    if column == "customer_id":
+        return "md5(customer_id || '/' || copy) as customer_id"
+    return f"{column} || '/' || copy as {column}" if column in OTHER_KEYS else column
+
+
+def measured(client: TestClient, paths: list[str]) -> tuple[float, float, int]:
+    """Milliseconds of the first answer and of the median of the others, and bytes of the last as they travel."""
+    took, content = [], b""
+    for path in paths:
+        start = time.perf_counter()
+        answer = client.get(path)
+        took.append(1000 * (time.perf_counter() - start))
+        answer.raise_for_status()
+        content = answer.content
+    return took[0], statistics.median(took[1:]), len(gzip.compress(content))
+
+
+def main() -> None:
+    """Print a table of pages."""
+    with tempfile.TemporaryDirectory() as scratch:
+        shop = Shop.open(Path(sys.argv[1])) if sys.argv[1:] else blown_up(Path(scratch) / "shop")
+        ids = [
+            row.customer_id
+            for page in (1, 2)
+            for row in find_customers(shop, CustomerQuery(sort="churn", page=page)).rows
+        ]
+        listed = [f"/customers?sort={sort}&page={page}" for page in range(1, 11) for sort in ("value", "churn")]
+        pages = {
+            "overview": ["/"] * (ROUNDS + 1),
+            "customers": ["/customers", *listed],
+            "customer, another each time": [f"/customers/{who}" for who in ids[: ROUNDS + 1]],
+            "customer, the same": [f"/customers/{ids[0]}"] * (ROUNDS + 1),
+            "models": ["/models"] * (ROUNDS + 1),
+            "quality": ["/quality"] * (ROUNDS + 1),
+        }
+        with TestClient(create_app(shop), base_url="http://localhost") as client:
+            sys.stdout.write(f"{'page':30} {'first ms':>9} {'median ms':>10} {'gzip bytes':>11}\n")
+            for name, paths in pages.items():
+                first, median, size = measured(client, paths)
+                sys.stdout.write(f"{name:30} {first:9.0f} {median:10.0f} {size:11,}\n")
+
+
+if __name__ == "__main__":
+    main()

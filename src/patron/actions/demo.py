@@ -6,23 +6,24 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.actions.imports import import_files
 from patron.actions.loop import Progress, Turned, run_turn
 from patron.actions.simulated_shop import live_until, tell, write_rules
 from patron.actions.workspace import create
 from patron.base.shop import POLICY_FILE, SETTINGS_FILE, Shop
+from patron.base.table import TIME
+from patron.base.tables import EXPOSURES
 from patron.simulate.money import profit_cents
-from patron.simulate.settings import DEFAULT_SHOP
+from patron.simulate.settings import DEFAULT_SHOP, ShopSettings
 from patron.simulate.world import World
 
 ZONE = "America/New_York"
 MOMENTS = tuple(datetime(*day, tzinfo=ZoneInfo(ZONE)) for day in ((2017, 7, 1), (2017, 10, 1), (2018, 1, 1)))
 SEED = 7
-HISTORY_DAYS = 360
-MONTHS = 4
 MONTH_DAYS = 30
-BUDGET_CENTS = 200_000
+CONTACT_CENTS = 5
 
 REAL_CANNOT_SHOW = (
     "what customers looked at: there is no clickstream, only purchases, campaigns and coupons",
@@ -58,26 +59,48 @@ def demo(folder: Path, *, progress: Progress) -> Demo:
     return Demo(shop, turns, (), REAL_CANNOT_SHOW)
 
 
-def demo_simulated(folder: Path, *, progress: Progress) -> Demo:
-    """Live four months with a simulated shop after a year of history; the true effect of its offers is known."""
+@dataclass(frozen=True)
+class SimulatedDemo:
+    """How large a simulated demo is."""
+
+    settings: ShopSettings = DEFAULT_SHOP
+    history_days: int = 360
+    """Days the shop lives before the first turn."""
+    months: int = 4
+    """Months of 30 days, each begun with a turn whose offers act."""
+    budget_cents: int = 200_000
+    """What one turn may spend, cents."""
+
+
+def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progress: Progress) -> Demo:
+    """Live some months with a simulated shop after its history; the true effect of its offers is known."""
     shop = _workspace(folder, {"name": "Simulated shop", "currency": "USD", "time_zone": "UTC"})
-    write_rules(shop.folder, DEFAULT_SHOP, budget_cents=BUDGET_CENTS)
+    write_rules(shop.folder, size.settings, budget_cents=size.budget_cents, contact_cost_cents=CONTACT_CENTS)
     shop = _reopened(shop)
-    world, untouched = World(DEFAULT_SHOP, SEED), World(DEFAULT_SHOP, SEED)
-    history = world.history(HISTORY_DAYS)
-    untouched.history(HISTORY_DAYS)
-    tell(shop, history, received_at=world.now)
+    world = World(size.settings, SEED)
+    tell(shop, world.history(size.history_days), received_at=world.now)
     turns: list[Turned] = []
     lived: list[pa.Table] = []
-    for _ in range(MONTHS):
+    for _ in range(size.months):
         turned, told = live_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)
         turns.append(turned)
         lived.append(told)
     turns.append(run_turn(shop, world.now, progress=progress))
-    without = untouched.advance(world.now)
-    caused = profit_cents(pa.concat_tables(lived), DEFAULT_SHOP) - profit_cents(without, DEFAULT_SHOP)
-    truth = f"True: in {MONTHS} months the offers changed profit by {_money(caused)}, before the cost of sending them."
-    return Demo(shop, tuple(turns), (truth,), SIMULATED_CANNOT_SHOW)
+    return Demo(shop, tuple(turns), (_truth(shop, size, pa.concat_tables(lived), world.now),), SIMULATED_CANNOT_SHOW)
+
+
+def _truth(shop: Shop, size: SimulatedDemo, lived: pa.Table, until: datetime) -> str:
+    """What the offers really changed: the same shop lived once more without them."""
+    untouched = World(size.settings, SEED)
+    untouched.history(size.history_days)
+    without = profit_cents(untouched.advance(until), size.settings)
+    exposed = shop.lake.read(EXPOSURES)
+    sent = exposed.filter(pc.less(exposed["exposed_at"], pa.scalar(until, TIME))).num_rows
+    with_offers = profit_cents(lived, size.settings, contacts=sent, contact_cents=CONTACT_CENTS)
+    return (
+        f"True, from the same shop lived without offers: {sent:,} offers in {size.months} months changed profit by "
+        f"{_money(with_offers - without)}, cost of sending included."
+    )
 
 
 def _workspace(folder: Path, settings: dict[str, str]) -> Shop:

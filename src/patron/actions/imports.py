@@ -21,6 +21,16 @@ from patron.collect.replay import replay as store_again
 
 
 @dataclass(frozen=True)
+class DeadRow:
+    """One row that was set aside: where it is, and what is wrong with it."""
+
+    file: str
+    row_number: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class ImportSummary:
     """What became of every row: read = stored + duplicate + dead."""
 
@@ -32,6 +42,8 @@ class ImportSummary:
     duplicate: int
     dead: int
     dead_by_reason: dict[str, int]
+    dead_rows: tuple[DeadRow, ...]
+    """The first dead row of each reason."""
     rows_per_second: float
     warnings: tuple[str, ...]
 
@@ -85,13 +97,7 @@ def _named(mapping: str) -> str | Path:
 
 
 def _summary(shop: Shop, done: Stored, seconds: float, said: tuple[str, ...]) -> ImportSummary:
-    by_reason = (
-        sa.select(DEAD_LETTERS.c.reason, sa.func.count())
-        .where(DEAD_LETTERS.c.import_id == done.import_id)
-        .group_by(DEAD_LETTERS.c.reason)
-    )
-    with shop.store.begin() as connection:
-        reasons = dict(connection.execute(by_reason).all())
+    counted, first = _dead(shop, done.import_id)
     warnings = (*said, done.warning) if done.warning else said
     return ImportSummary(
         done.import_id,
@@ -100,7 +106,24 @@ def _summary(shop: Shop, done: Stored, seconds: float, said: tuple[str, ...]) ->
         done.stored,
         done.duplicate,
         done.dead,
-        reasons,
+        counted,
+        first,
         done.read / max(seconds, 1e-9),
         warnings,
     )
+
+
+def _dead(shop: Shop, import_id: str) -> tuple[dict[str, int], tuple[DeadRow, ...]]:
+    """Dead rows by reason, and the first one of each."""
+    letter = DEAD_LETTERS.c
+    place = sa.func.row_number().over(partition_by=letter.reason, order_by=(letter.file, letter.row_number))
+    total = sa.func.count().over(partition_by=letter.reason)
+    numbered = (
+        sa.select(letter.file, letter.row_number, letter.reason, letter.message, total.label("n"), place.label("place"))
+        .where(letter.import_id == import_id)
+        .subquery()
+    )
+    with shop.store.begin() as connection:
+        rows = connection.execute(sa.select(numbered).where(numbered.c.place == 1).order_by(numbered.c.reason)).all()
+    first = tuple(DeadRow(row.file, row.row_number, row.reason, row.message) for row in rows)
+    return {row.reason: row.n for row in rows}, first

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
@@ -161,9 +162,11 @@ def _parquet(path: Path, columns: list[str] | None) -> Iterator[pa.Table]:
 
 def _csv(source: Source) -> Iterator[Chunk]:
     bad: list[tuple[int, str]] = []
+    bad_numbers: list[int] = []
 
     def keep(row: Any) -> str:
-        bad.append((row.number or 0, row.text))
+        bad.append(((row.number or 1) - 1, row.text))  # why: it counts the header, too
+        bad_numbers.append(bad[-1][0])
         return "skip"
 
     reader = pc_csv.open_csv(
@@ -188,9 +191,10 @@ def _csv(source: Source) -> Iterator[Chunk]:
     first = 1
     for batch in reader:
         found, bad[:] = tuple(bad), []
-        rows = pa.Table.from_batches([batch])
-        yield Chunk(rows, first, found)
-        first += rows.num_rows + len(found)
+        numbers = np.setdiff1d(np.arange(first, first + batch.num_rows + len(bad_numbers)), bad_numbers)
+        numbers = numbers[: batch.num_rows]
+        yield Chunk(pa.Table.from_batches([batch]).append_column("_row", pa.array(numbers)), first, found)
+        first = int(numbers[-1]) + 1 if len(numbers) else first
     if bad:
         yield Chunk(pa.table({name: pa.array([], pa.string()) for name in source.columns}), first, tuple(bad))
 

@@ -18,6 +18,7 @@ from patron.base.shop import Shop
 from patron.interfaces.cli import output
 from patron.interfaces.cli.shown import show_backtest, show_demo, show_doctor, show_import, show_turn
 from patron.interfaces.report import write_report
+from patron.interfaces.words import LOCALES
 
 app = typer.Typer(
     name="patron",
@@ -40,6 +41,13 @@ def moment(text: str, zone: str) -> datetime:
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is no date such as 2024-03-01") from error
     return found.replace(tzinfo=ZoneInfo(zone)) if found.tzinfo is None else found
+
+
+def language(text: str | None) -> str | None:
+    """Take a language that Patron has words in. Raises BadParameter."""
+    if text is not None and text not in LOCALES:
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(LOCALES)}")
+    return text
 
 
 @app.callback(invoke_without_command=True)
@@ -129,7 +137,7 @@ def backtest(
 @app.command("report")
 def report_(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write; default: in the workspace.")] = None,
-    locale: Annotated[str | None, typer.Option(help="en or zh_CN; default: the shop's.")] = None,
+    locale: Annotated[str | None, typer.Option(callback=language, help="en or zh_CN; default: the shop's.")] = None,
     workspace: Workspace = HERE,
 ) -> None:
     """Write the report of the last turn: one HTML file that needs nothing else.

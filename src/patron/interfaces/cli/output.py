@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 NOT_A_TERMINAL = 160
 """Columns when what is printed goes to a file or pipe."""
@@ -18,9 +19,9 @@ OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else NOT_A_TERMI
 ERR = Console(stderr=True, soft_wrap=True)
 
 
-def say(text: str = "") -> None:
-    """Print a line for a person."""
-    OUT.print(text, highlight=False)
+def say(text: str = "", *, mark: str = "", style: str = "") -> None:
+    """Print a line for a person as it is; only its mark, or else the whole line, has the style."""
+    OUT.print(Text.assemble((mark, style), " ", text) if mark else Text(text, style))
 
 
 def say_error(text: str) -> None:

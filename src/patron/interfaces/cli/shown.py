@@ -32,7 +32,7 @@ BACKTEST_FIELDS = (
     "baseline",
     "baseline_value",
 )
-MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "problem": "[bold red]problem[/]"}
+STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
 def show_import(done: ImportSummary, *, json: bool) -> None:
@@ -45,10 +45,13 @@ def show_import(done: ImportSummary, *, json: bool) -> None:
         f"({done.rows_per_second:,.0f} rows a second)"
     )
     for warning in done.warnings:
-        output.say(f"[yellow]{warning}[/]")
+        output.say(warning, style="yellow")
     if done.dead:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(done.dead_by_reason.items()))
-        output.say(f"Set aside with their reason: {reasons}.")
+        output.say("Set aside with their reason, such as:")
+        for row in done.dead_rows:
+            output.say(
+                f"  {done.dead_by_reason[row.reason]:,} {row.reason}: {row.file} row {row.row_number}: {row.message}"
+            )
         output.say(f"After mending the cause: patron import --replay {done.import_id}")
 
 
@@ -64,7 +67,7 @@ def show_turn(turned: Turned, *, json: bool) -> None:
     ]
     output.grid("Forecasts", ("question", "champion", "metric", "value", "naive", "its value"), rows)
     for reason in turned.forecasts.unanswered:
-        output.say(f"[yellow]{reason}[/]")
+        output.say(reason, style="yellow")
 
 
 def show_backtest(rows: Iterable[Backtest], *, json: bool) -> None:
@@ -100,7 +103,7 @@ def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:
         output.as_json(listed)
         return
     for finding in listed:
-        output.say(f"{MARKS[finding.level]} {finding.check}: {finding.what}")
+        output.say(f"{finding.check}: {finding.what}", mark=finding.level, style=STYLES[finding.level])
         if finding.todo:
             output.say(f"     {finding.todo}")
 

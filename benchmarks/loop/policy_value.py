@@ -31,9 +31,9 @@ from patron.simulate.settings import DEFAULT_SHOP
 from patron.simulate.truth import truth
 from patron.simulate.world import World
 
-SETTINGS = replace(DEFAULT_SHOP, customers=600)
+SETTINGS = replace(DEFAULT_SHOP, customers=800)
 HISTORY_DAYS, MONTHS, MONTH_DAYS, FOLLOWED_DAYS = 300, 12, 30, 60
-BUDGET_CENTS, CONTACT_CENTS = 60_000, 5
+BUDGET_CENTS, CONTACT_CENTS = 80_000, 5
 PROCESSES = 2
 HALVINGS = 9
 """Worlds tried to find how many random offers cost as much as ours."""

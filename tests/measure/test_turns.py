@@ -149,3 +149,18 @@ def test_the_cap_holds_over_turns_and_the_holdout_stays(shop):
     held = [{row["customer_id"] for row in rows.to_pylist() if row["is_holdout"]} for rows in (first, second)]
     assert held[0] == held[1]
     assert not held[0] & (offered[0] | offered[1])
+
+
+@pytest.mark.parametrize("shop", [True], indirect=True)
+def test_who_showed_no_sign_of_life_for_long_is_not_considered(shop):
+    policy = shop.folder / "policy.toml"
+    policy.write_text(policy.read_text(encoding="utf-8") + "[at_risk]\nseen_within_days = 90\n", encoding="utf-8")
+    turn, strict = TURNS[0], Shop.open(shop.folder)
+    understood(strict, turn)
+    seen = {f"c{n:04}": float(n) for n in range(CUSTOMERS)}
+    mark = {"turn_id": turn.turn_id, "as_of": turn.as_of, "feature_version": "v"}
+    rows = [{**mark, "customer_id": one, "days_since_last_activity": days} for one, days in seen.items()]
+    strict.lake.replace(BY_NAME["features"], pa.Table.from_pylist(rows), part=turn.turn_id)
+    decided = decide_offers(strict.view(decide.READS, decide.WRITES, turn=turn))
+    strict.close()
+    assert decided["customer_id"].to_pylist() == [one for one, days in seen.items() if days <= 90]

@@ -36,6 +36,7 @@ share = 0.1
 
 [at_risk]
 stages = ["at_risk", "lapsed"]
+seen_within_days = 90
 
 """
 OFFER = """\

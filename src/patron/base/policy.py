@@ -69,6 +69,8 @@ class AtRisk(_Section):
     """Stages of life that are considered."""
     churn_probability: float = Field(default=0.5, ge=0, le=1)
     """Customers of any stage at least this likely to be gone are considered too; 1.0 turns this off."""
+    seen_within_days: int = Field(default=0, ge=0)
+    """Only customers who visited, ordered or opened a message in so many days are considered; 0 turns this off."""
 
 
 class Channel(_Section):

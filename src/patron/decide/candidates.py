@@ -13,12 +13,13 @@ DAYS_OF_HISTORY = 365
 
 
 def candidates_query(turn_id: str, as_of: datetime, policy: Policy) -> str:
-    """SQL for the customers of the policy's stages, or likely to be gone, as known at the turn.
+    """SQL for the customers of the policy's stages, or likely to be gone, who were seen lately, as known at the turn.
 
     Columns: customer_id, stage, expected spend and purchase (NULL without a score), the last year's orders, and how
     many offers they had within the cap's days. Exposures of the turn itself are not counted: a rerun decides the same.
     """
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.stages) or "''"
+    seen = _seen(turn_id, as_of, policy.at_risk.seen_within_days)
     is_likely_gone = f"or s.churn >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
     return f"""
 with asked as (
@@ -47,9 +48,19 @@ from segments g
 left join asked s on s.customer_id = g.customer_id
 left join bought b on b.customer_id = g.customer_id
 left join offered o on o.customer_id = g.customer_id
-where g.turn_id = '{turn_id}' and (g.stage in ({stages}) {is_likely_gone})
+where g.turn_id = '{turn_id}' and (g.stage in ({stages}) {is_likely_gone}){seen}
 order by g.customer_id
 """
+
+
+def _seen(turn_id: str, as_of: datetime, days: int) -> str:
+    """SQL condition: the customer showed a sign of life in the last `days` days; nothing for 0."""
+    if not days:
+        return ""
+    return f"""
+  and g.customer_id in (
+    select customer_id from features
+    where turn_id = '{turn_id}' and as_of = {timestamp(as_of)} and days_since_last_activity <= {days})"""
 
 
 def first_offer_query(turn_id: str, as_of: datetime) -> str:

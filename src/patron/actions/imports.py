@@ -59,14 +59,18 @@ def import_files(shop: Shop, files: Sequence[str], mapping: str, *, progress: Pr
         )
     since = time.monotonic()
     with shop.lock():
-        shop, said = _fitted(shop, mapping)
-        done = store_files(
-            shop,
-            files,
-            mapping=_named(mapping),
-            received_at=datetime.now(UTC),
-            progress=lambda n, m: progress("importing rows", n, m),
-        )
+        fitted, said = _fitted(shop, mapping)
+        try:
+            done = store_files(
+                fitted,
+                files,
+                mapping=_named(mapping),
+                received_at=datetime.now(UTC),
+                progress=lambda n, m: progress("importing rows", n, m),
+            )
+        finally:
+            if fitted is not shop:
+                fitted.close()
     return _summary(shop, done, time.monotonic() - since, said)
 
 

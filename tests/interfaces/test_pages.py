@@ -1,5 +1,8 @@
+import gc
 import gzip
 import re
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import httpx
@@ -7,12 +10,17 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from patron.actions.customer import customer_card
 from patron.actions.customers import CustomerQuery, find_customers
+from patron.actions.last_turn import last_turn
+from patron.actions.reader import reader_of
 from patron.base import errors
+from patron.base.shop import Shop
 from patron.base.store import TURNS
 from patron.base.tables import IDENTITIES
 from patron.govern.vault import Vault
 from patron.interfaces.api.errors import STATUS, status_of
+from patron.interfaces.pages.cards import settings_of
 from patron.interfaces.screenshots import served
 from patron.interfaces.words import LOCALES, words
 
@@ -190,6 +198,36 @@ def test_pages_are_kept_by_nobody_and_run_no_foreign_code(client, somebody):
     assert "script-src 'self'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_learners_are_ranked_by_what_decides_and_the_rest_is_folded_away(client):
+    for question in client.get("/api/models").json()["questions"]:
+        assert len({row["metric"] for row in question["board"]}) == 1
+        gains = [row["gain"] for row in question["board"]]
+        assert gains == sorted(gains, reverse=True)
+    assert "<details open" not in client.get("/models").text
+
+
+def test_settings_of_a_model_card_are_read_one_by_one():
+    assert settings_of("trees = {'leaf_penalty': 10.0}, cap = 0.99") == (("leaf penalty", "10.0"), ("cap", "0.99"))
+    assert settings_of("none") == ()
+    assert settings_of("open(1)") == ()
+
+
+def test_a_shop_that_is_let_go_takes_its_open_database_with_it(made_shop):
+    other = Shop.open(made_shop.folder)
+    reader = weakref.ref(reader_of(last_turn(other)))
+    assert reader() is reader_of(last_turn(other))
+    other.close()
+    del other
+    gc.collect()
+    assert reader() is None
+
+
+def test_many_readers_at_once_get_the_same_card(made_shop, somebody):
+    with ThreadPoolExecutor(6) as readers:
+        cards = list(readers.map(lambda _: customer_card(made_shop, somebody), range(18)))
+    assert all(card == cards[0] for card in cards)
 
 
 @pytest.mark.parametrize("path", PAGES)

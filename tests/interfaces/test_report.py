@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from patron.base.errors import NoTurnYet
+from patron.actions import report
+from patron.base.errors import NoTurnYet, SettingsError
 from patron.interfaces.report import write_report
 from patron.interfaces.words import LOCALES, words
 
@@ -35,6 +36,26 @@ def test_the_report_has_every_section_in_its_language(written):
 def test_the_report_says_plainly_that_a_placebo_is_one(written):
     locale, _, html = written
     assert words(locale)("effects.placebo") in html
+
+
+def test_the_report_says_which_offers_are_left_to_chance_and_how_to_find_a_customer(written):
+    locale, _, html = written
+    said = words(locale).texts["decided.exploring"][-1].partition("{count}")[2].partition("{cost}")[0]
+    assert said in html
+    assert words(locale)("watch.find") in html
+
+
+def test_the_report_tells_why_its_example_was_decided_on(written, made_shop):
+    locale, _, html = written
+    example = report.report(made_shop).example
+    assert example is not None
+    assert words(locale).code("decision", example.decisions[0].reason) in html.partition('id="example"')[2]
+
+
+def test_a_language_without_words_is_refused_before_anything_is_written(made_shop, tmp_path):
+    with pytest.raises(SettingsError, match="zh_CN"):
+        write_report(made_shop, tmp_path / "report.html", "fr")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_hostile_product_names_are_text_and_nothing_else(written):

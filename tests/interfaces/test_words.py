@@ -1,6 +1,7 @@
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import patron
@@ -8,20 +9,42 @@ from patron.collect.checks import REASONS as DEAD_REASONS
 from patron.decide.choose import REASONS
 from patron.interfaces.words import LOCALES, choose_locale, readable, words
 from patron.interfaces.words.formats import MISSING, Formats
-from patron.predict import churn, purchase, value
+from patron.predict import churn, purchase, recommend, value
+from patron.predict.value.betageo import BetaGeo
+from patron.predict.value.btyd import INPUTS
+from patron.predict.value.gammagamma import GammaGamma
+from patron.predict.value.history import OrdersAndSpend
 from patron.understand.facts.interactions import KINDS
 from patron.understand.features import FEATURES
 from patron.understand.personas import TRAITS as PERSONA_TRAITS
 
 SOURCE = Path(patron.__file__).parent / "interfaces"
 QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
+HISTORY = OrdersAndSpend(BetaGeo(0.5, 8.0, 0.8, 2.5), GammaGamma(2.0, 3.0, 4_000.0, 5_000.0))
 CODES = {
-    "feature": [feature.__name__ for feature in FEATURES],
+    "feature": [
+        *(feature.__name__ for feature in FEATURES),
+        *INPUTS,
+        *HISTORY.columns(
+            pa.table(
+                {
+                    "order_day_count_lifetime": [1.0],
+                    "days_from_first_to_last_order": [0.0],
+                    "days_since_first_order": [9.0],
+                    "paid_cents_lifetime": [900.0],
+                    "paid_cents_90_days": [900.0],
+                }
+            )
+        ),
+    ],
     "kind": sorted(set(KINDS.values())),
     "dead": list(DEAD_REASONS),
     "decision": list(REASONS),
     "question": ["value", "churn", "purchase", "recommend"],
-    "learner": [learner.name for question in QUESTIONS for learner in question.learners],
+    "learner": [
+        *(learner.name for question in QUESTIONS for learner in question.learners),
+        *(learner.name for learner in recommend.LEARNERS),
+    ],
     "metric": [metric.name for question in QUESTIONS for metric in question.all_metrics],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
     "persona": ["average", *(code for pair in PERSONA_TRAITS.values() for code in pair if code)],
@@ -86,3 +109,31 @@ def test_money_is_written_in_the_shops_currency_and_the_readers_language():
     assert Formats("zh_CN", "CNY", "UTC").whole_money(123456) == "¥1,235"
     assert Formats("en", "USD", "UTC").whole_money(-123456) == "-$1,235"
     assert Formats("en", "USD", "UTC").money(None) == MISSING
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_level_of_a_feature_keeps_its_value_and_translates_its_name(locale):
+    said = words(locale).feature("declared_household_size=2")
+    assert words(locale).code("feature", "declared_household_size") in said
+    assert said.endswith("2")
+    assert "=" not in said
+    assert words(locale).code("trait_value", "Homeowner") in words(locale).feature("declared_home_ownership=Homeowner")
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_part_of_a_segment_has_a_name(locale):
+    said = words(locale).segment("lapsed/deals_low/value_high")
+    assert said.count(words(locale)("list.joint")) == 2
+    assert "_" not in said
+    assert "/" not in said
+
+
+def test_large_amounts_are_short_in_the_readers_own_units():
+    english, chinese = Formats("en", "USD", "UTC"), Formats("zh_CN", "USD", "UTC")
+    assert [english.short_money(cents) for cents in (123_400, 121_234_500)] == ["$1.2K", "$1.2M"]
+    assert [chinese.short_money(cents) for cents in (123_400, 121_234_500)] == ["US$1,234", "US$121.2万"]
+
+
+def test_what_rounds_to_zero_has_no_minus():
+    assert Formats("en", "USD", "UTC").number(-0.0001, 3) == "0.000"
+    assert Formats("en", "USD", "UTC").share(-0.0001) == "0.0%"

@@ -6,13 +6,24 @@ from datetime import datetime
 
 from patron.actions.last_turn import last_turn, records
 from patron.base.shop import Shop, View
+from patron.predict import churn, purchase, recommend, value
 
 UNITS = {"value": "money", "churn": "share", "purchase": "share", "recommend": "number"}
 """Unit of each question's forecast."""
 MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
 """Metrics in the unit of what is forecast."""
+SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error"})
+"""Metrics that are shares of 1."""
 HEADLINE_METRICS = ("rmse_winsorised", "rmse", "log_loss", "auc", "ndcg_at_10")
 """Metrics that are shown first, in this order; the others follow in the details."""
+
+
+NAIVE = frozenset(
+    learner.name
+    for learner in (*value.LEARNERS, *churn.LEARNERS, *purchase.LEARNERS, *recommend.LEARNERS)
+    if learner.is_baseline
+)
+"""Learners that are naive rules, which any other has to beat."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +81,10 @@ class Question:
     scored_count: int
     headline: tuple[Backtest, ...]
     """The champion on all origins together, one row per headline metric."""
+    board: tuple[Backtest, ...]
+    """Every learner on the metric that decides, all origins together, the best first."""
     learners: tuple[Backtest, ...]
-    """Every learner on all origins together."""
+    """Every learner on every metric, all origins together."""
     origins: tuple[Backtest, ...]
     """The champion at each origin."""
     checks: tuple[ForecastCheck, ...]
@@ -149,6 +162,8 @@ def _question(
 ) -> Question:
     version = str(scored["model_version"]) if scored and scored["model_version"] else None
     whole = tuple(row for row in tested if row.origin == "all")
+    decisive = next((metric for metric in HEADLINE_METRICS if any(row.metric == metric for row in whole)), None)
+    board = sorted((row for row in whole if row.metric == decisive), key=lambda row: -(row.gain or 0.0))
     return Question(
         question=code,
         unit=UNITS.get(code, "number"),
@@ -158,6 +173,7 @@ def _question(
         headline=tuple(
             row for metric in HEADLINE_METRICS for row in whole if row.learner == row.champion and row.metric == metric
         ),
+        board=tuple(board),
         learners=whole,
         origins=tuple(row for row in tested if row.origin != "all" and row.learner == row.champion),
         checks=tuple(check for check in checked if check.question == code),

@@ -24,6 +24,7 @@ class ReasonCount:
     reason: str
     is_offer: bool
     customer_count: int
+    cost_cents: float
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Decided:
     actions: tuple[ActionCount, ...]
     reasons: tuple[ReasonCount, ...]
     policy_version: str | None
+
+    @property
+    def explored(self) -> ReasonCount | None:
+        """Offers given at random, so that effects can be learned; None when there are none."""
+        return next((row for row in self.reasons if row.is_offer and row.reason == "exploring"), None)
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def decided(view: View) -> Decided:
 select action, count(*) as customer_count, sum(cost_cents) as cost_cents,
   sum(expected_net_value_cents) as expected_net_cents {of_turn} group by action order by customer_count desc, action"""
     by_reason = f"""
-select reason, action <> 'none' as is_offer, count(*) as customer_count {of_turn}
+select reason, action <> 'none' as is_offer, count(*) as customer_count, sum(cost_cents) as cost_cents {of_turn}
 group by 1, 2 order by is_offer desc, customer_count desc, reason"""
     whole = f"""
 select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max(policy_version) as version {of_turn}"""

@@ -90,7 +90,7 @@ def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, 
         return formats.money(amount * 100) if digits_matter else formats.whole_money(amount * 100)
 
     base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=260))
+        y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=430))
     )
     axis = labelled(ticks, write, title=words("chart.effects.axis"))
     zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="x:Q")
@@ -134,7 +134,7 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
     """Features that moved most since the turn before, with the customary limits."""
     rows = [
         {
-            "name": words.code("feature", row.feature),
+            "name": words.feature(row.feature),
             "psi": row.population_stability_index,
             "colour": VERMILION
             if row.population_stability_index > PSI_DIFFERENT
@@ -144,12 +144,17 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
     ]
     ticks = nice_ticks(0, max([PSI_DIFFERENT, *(float(row["psi"]) for row in rows)]), most=5)
     names = [row["name"] for row in rows]
+    digits = 2 if ticks[-1] < 1 else 1
     bars = (
         alt.Chart(alt.Data(values=rows))
         .mark_bar(height=12)
         .encode(
             y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=300)),
-            x=alt.X("psi:Q", axis=labelled(ticks, formats.number, title=words("chart.drift.axis")), scale=scale(ticks)),
+            x=alt.X(
+                "psi:Q",
+                axis=labelled(ticks, lambda v: formats.number(v, digits), title=words("chart.drift.axis")),
+                scale=scale(ticks),
+            ),
             color=alt.Color("colour:N", scale=None),
         )
     )
@@ -167,7 +172,7 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
         ),
         rows=tuple(
             (
-                words.code("feature", row.feature),
+                words.feature(row.feature),
                 formats.number(row.population_stability_index),
                 formats.number(row.mean_before),
                 formats.number(row.mean_now),

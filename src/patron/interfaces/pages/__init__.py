@@ -6,9 +6,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from patron.actions.models import MONEY_METRICS
+from patron.actions.models import MONEY_METRICS, NAIVE, SHARE_METRICS
 from patron.interfaces.charts import trend
 from patron.interfaces.charts.chart import Chart
+from patron.interfaces.pages.cards import card_rows
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -27,6 +28,9 @@ def environment() -> Environment:
     made.filters["svg"] = _svg
     made.globals["sparkline"] = _sparkline
     made.globals["money_metrics"] = MONEY_METRICS
+    made.globals["share_metrics"] = SHARE_METRICS
+    made.globals["naive"] = NAIVE
+    made.globals["card_rows"] = card_rows
     return made
 
 

@@ -84,6 +84,13 @@ def _offers(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
     else:
         budget = formats.whole_money(decided.budget_cents)
         yield words("headline.offers_budget", n=decided.offered_count, budget=budget, **given)
+    if decided.explored:
+        yield words(
+            "decided.exploring",
+            n=decided.explored.customer_count,
+            count=formats.count(decided.explored.customer_count),
+            cost=formats.whole_money(decided.explored.cost_cents),
+        )
     if "assumed" in decided.effect_sources:
         yield words("headline.assumed")
 

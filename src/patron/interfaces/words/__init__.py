@@ -41,7 +41,20 @@ class Words:
 
     def segment(self, code: str) -> str:
         """Name of a segment, whose parts are joined by a slash."""
-        return self("persona.joint").join(self.code("segment", part) for part in code.split("/"))
+        return self("list.joint").join(self.code("segment", part) for part in code.split("/"))
+
+    def feature(self, name: str) -> str:
+        """Name of what a forecast stands on: a feature, or one level of it, written `feature=level`."""
+        feature, is_level, level = name.partition("=")
+        if not is_level:
+            return self.code("feature", feature)
+        return self("reason.level", name=self.code("feature", feature), level=self.level(feature, level))
+
+    def level(self, feature: str, level: str) -> str:
+        """Name of a value that the data gives as text; one we have no word for stays as the shop wrote it."""
+        families = ("channel",) if feature.endswith("channel") else ("trait_value", "level")
+        found = (self.texts.get(f"{family}.{level}") for family in families)
+        return next((text for text in found if isinstance(text, str)), level)
 
     @property
     def html_language(self) -> str:

@@ -35,7 +35,10 @@ class Formats:
         """Compact amount: $1.2M."""
         if cents is None:
             return MISSING
-        return numbers.format_compact_currency(cents / 100, self.currency, locale=self.locale, fraction_digits=1)
+        written = numbers.format_compact_currency(cents / 100, self.currency, locale=self.locale, fraction_digits=1)
+        # why: Chinese shortens from ten thousand on, and Babel leaves smaller amounts without their separators
+        is_whole = str(round(abs(cents / 100))) in written
+        return self.whole_money(cents) if is_whole else written
 
     def count(self, value: float | None) -> str:
         """Whole number with its thousands marked."""
@@ -46,6 +49,7 @@ class Formats:
         if value is None:
             return MISSING
         pattern = "#,##0." + "0" * digits if digits else "#,##0"
+        value = round(float(value), digits) + 0.0  # no minus before a zero
         return numbers.format_decimal(value, pattern, locale=self.locale)
 
     def share(self, value: float | None, digits: int = 1) -> str:
@@ -53,6 +57,7 @@ class Formats:
         if value is None:
             return MISSING
         pattern = "#,##0." + "0" * digits + "%" if digits else "#,##0%"
+        value = round(float(value), digits + 2) + 0.0
         return numbers.format_percent(value, pattern, locale=self.locale)
 
     def change(self, value: float | None) -> str:

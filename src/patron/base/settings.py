@@ -38,14 +38,12 @@ class ShopSettings(_Section):
 
 
 class EngineSettings(_Section):
-    """How much of the machine a query may take, or which cluster runs it."""
+    """How much of the machine a query may take."""
 
     memory_gb: float = Field(default=3.0, gt=0)
     """Memory of the embedded engine before it spills to the workspace's tmp folder, GB."""
     threads: int = Field(default=2, ge=1)
     """Threads of the embedded engine."""
-    spark: str = ""
-    """Spark master, such as 'local[2]'; empty runs DuckDB in this process."""
 
 
 class Settings(BaseSettings):

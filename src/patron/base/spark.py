@@ -19,8 +19,8 @@ class SparkEngine:
         except ImportError as error:
             raise MissingExtra(
                 "pyspark is not installed",
-                where="engine.spark",
-                todo="pip install 'patron[spark]', or empty the setting.",
+                where="Spark",
+                todo="pip install 'patron[spark]'.",
             ) from error
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         self.session = (

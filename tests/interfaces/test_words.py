@@ -1,4 +1,5 @@
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,9 @@ from patron.predict.value.betageo import BetaGeo
 from patron.predict.value.btyd import INPUTS
 from patron.predict.value.gammagamma import GammaGamma
 from patron.predict.value.history import OrdersAndSpend
+from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
+from patron.understand.facts.scope import Scope
 from patron.understand.features import FEATURES
 from patron.understand.personas import TRAITS as PERSONA_TRAITS
 
@@ -47,6 +50,7 @@ CODES = {
     ],
     "metric": [metric.name for question in QUESTIONS for metric in question.all_metrics],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
+    "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),
     "persona": ["average", *(code for pair in PERSONA_TRAITS.values() for code in pair if code)],
     "effect_source": ["assumed", "measured"],
 }

@@ -22,7 +22,14 @@ def asked_moments(as_ofs: Iterable[datetime]) -> pa.Table:
 
 
 def build_moments(view: View, as_ofs: Iterable[datetime]) -> None:
-    """Write the turn's moments: those customers at each of these times, none of them after the turn's own moment."""
-    asked = asked_moments(moment for moment in as_ofs if moment <= view.turn.as_of)
+    """Write the turn's moments: those customers at each of these times.
+
+    Raises ValueError for a moment after the turn's own, at which nobody can know what it needs.
+    """
+    times = list(as_ofs)
+    later = [moment for moment in times if moment > view.turn.as_of]
+    if later:
+        raise ValueError(f"moments {later} are after the turn's own, {view.turn.as_of}")
+    asked = asked_moments(times)
     sql = f"select '{view.turn.turn_id}' as turn_id, m.* from ({MOMENTS_SQL}) m"
     view.write_query("moments", sql, asked_moments=asked)

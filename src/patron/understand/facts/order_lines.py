@@ -36,7 +36,7 @@ def _all_lines(scope: Scope) -> str:
         from sold
         union all
         select {line_id}, user_token, anonymous_token, order_id, product_id, category, brand, ordered_at, occurred_at,
-            known_at, link_at, known_at as told_at, -quantity as quantity, -booked_cents as gross_cents,
+            known_at, link_at, known_at as told_at, -booked_units as quantity, -booked_cents as gross_cents,
             -booked_cents as paid_cents, false as has_coupon, has_price, true as is_refund, channel, device
         from ({refund_lines(scope)}) r
         where booked_cents > 0 or asked_cents = 0"""

@@ -13,19 +13,28 @@ REFUNDS = "('Order Refunded', 'Order Line Refunded', 'Order Cancelled')"
 def refund_lines(scope: Scope) -> str:
     """One row per refunded line with what was asked and what is booked; needs the relation `sold` (sale lines).
 
+    Units are booked likewise: no more of a product than the order had until then, when it had any.
+
     Booked is what was asked, up to what was paid for the order until then and is not given back yet; a refund of an
     order that is not known is booked as asked. With B the total booked of one order and p what was paid until then,
     B = min(p, B before + asked), which is a running sum and a running minimum: asked + min(0, p - asked ...).
     """
     order = "partition by source, order_id, is_order_known order by known_at, event_id, position"
+    same = "partition by source, order_id, product_id, units_by_then is null order by known_at, event_id, position"
+    until_now = "rows between unbounded preceding and current row"
     return f"""
         with {_relations(scope)}
-        select b.*, booked_so_far - lag(booked_so_far, 1, 0) over ({order}) as booked_cents
+        select b.*, booked_so_far - lag(booked_so_far, 1, 0) over ({order}) as booked_cents,
+            units_so_far - lag(units_so_far, 1, 0) over ({same}) as booked_units
         from (
             select m.*, case when is_order_known then asked_so_far + least(0, min(paid_by_then - asked_so_far) over (
-                {order} rows between unbounded preceding and current row)) else asked_so_far end as booked_so_far
+                    {order} {until_now})) else asked_so_far end as booked_so_far,
+                case when units_by_then is not null then asked_units + least(0, min(units_by_then - asked_units) over (
+                    {same} {until_now})) else asked_units end as units_so_far
             from (
-                select a.*, cast(sum(asked_cents) over ({order}) as bigint) as asked_so_far from asked a
+                select a.*, cast(sum(asked_cents) over ({order}) as bigint) as asked_so_far,
+                    cast(sum(quantity) over ({same}) as bigint) as asked_units
+                from asked a
             ) m
         ) b"""
 
@@ -59,12 +68,15 @@ def _relations(scope: Scope) -> str:
             select q.source, q.event_id, q.position, q.order_id, q.product_id, q.category, q.brand, q.occurred_at,
                 q.known_at, q.quantity, q.asked_cents, q.has_price, q.channel, q.device,
                 w.refund_id is not null as is_order_known, coalesce(w.paid_by_then, 0) as paid_by_then,
+                u.quantity as units_by_then,
                 coalesce(w.ordered_at, q.occurred_at) as ordered_at,
                 case when w.refund_id is null then q.user_token else w.user_token end as user_token,
                 case when w.refund_id is null then q.anonymous_token else w.anonymous_token end as anonymous_token,
                 coalesce(w.link_at, q.known_at) as link_at
             from ({_asked()}) q
             left join whole w on w.source = q.source and w.refund_id = q.event_id
+            left join per_product u
+                on u.source = q.source and u.refund_id = q.event_id and u.product_id = q.product_id
         )"""
 
 

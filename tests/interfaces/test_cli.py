@@ -71,6 +71,7 @@ def test_a_date_that_is_none_is_wrong_usage(patron, home):
     ran = patron("run", "--workspace", home / "w", "--as-of", "yesterday")
     assert ran.code == 2
     assert "is no date such as 2024-03-01" in ran.err
+    assert patron("run", "--workspace", home / "w", "--as-of", "9999-12-31").code == 2
 
 
 def test_init_says_what_to_do_next_and_refuses_a_second_time(patron, home):
@@ -80,6 +81,9 @@ def test_init_says_what_to_do_next_and_refuses_a_second_time(patron, home):
     assert (again.code, again.out) == (1, "")
     assert "is a workspace already" in again.err
     assert patron("init", home / "bad", "--currency", "euro").code == 1
+    assert not (home / "bad").exists()
+    assert patron("init", home / "odd", "--name", 'Ann\'s "best" \\ shop').code == 0
+    assert 'Ann\'s "best" \\ shop' in patron("doctor", "--workspace", home / "odd").out
 
 
 def test_import_prints_a_sum_and_a_repeat_stores_nothing(patron, home):
@@ -155,6 +159,7 @@ def test_export_of_nobody_is_refused_and_of_no_one_is_wrong_usage(patron, home):
     assert (ran.code, ran.out) == (1, "")
     assert "no customer with user id 'nobody at all'" in ran.err
     assert patron("export", "--workspace", home / "w").code == 2
+    assert patron("export", "--workspace", home / "w", "--user-id", "x", "--out", home).code == 2
 
 
 def test_a_backup_is_restored_elsewhere_with_the_same_turn(patron, home):

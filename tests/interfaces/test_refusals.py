@@ -66,6 +66,7 @@ def refused(ran, *words: str) -> None:
         (b"\x89PNG\r\n\x1a\n\x00\xff", "f.csv", "", ["is not written in utf-8", "encoding"]),
         ("who,at,qty,price,cur\n", "f.parquet", "", ["cannot be read", "what its name says"]),
         ('{"who": "a"}\n', "f.jsonl", "", ["columns at, cur, price, qty are missing"]),
+        ('[{"who": "a"}]', "f.jsonl", "", ["holds no JSON object a line"]),
         (HEADER + "a,2024-01-01,1,1,\n", "f.csv", "cdnow", ["columns customer_id, date, units, value are missing"]),
         (HEADER + "a,2024-01-01,1,1,\n", "f.csv", "patron", ["is no Parquet file of told events", "lacks event_id"]),
         (HEADER + "a,2024-01-01,1,1,\n", "f.csv", "nothing-of-the-kind", ["nothing-of-the-kind", "online-retail"]),
@@ -97,6 +98,8 @@ def test_a_mapping_that_cannot_be_used_is_refused(bring, tmp_path, old, new, wor
     [
         ("b,some day,1,1,", "bad_time", "at is no time the mapping can read; state its format"),
         ("b,2024-01-01,-2,1,", "negative_quantity", "give the mapping a rule for refunds"),
+        ("b,2024-01-01,99999999999999999999,1,", "bad_quantity", "qty is not a whole number"),
+        ("b,2024-01-01,1,1e300,", "bad_number", "price is not a number"),
         ("b,2024-01-01,1,1,XYZ", "unknown_currency", "no rate for XYZ; add one to [rates] in patron.toml"),
         ("b,2024-01-01,1", "bad_row", "another number of columns than the header"),
     ],
@@ -111,6 +114,12 @@ def test_a_bad_row_is_set_aside_with_file_row_and_what_to_do(patron, w, bring, r
     rows = {dead["reason"]: dead["row_number"] for dead in told["dead_rows"]}
     assert rows == {"bad_row": 1, reason: 1 if reason == "bad_row" else 2}
     assert reason in patron("doctor", "--workspace", w).out
+
+
+def test_an_encoding_and_a_delimiter_can_be_said_where_the_mapping_does_not(bring):
+    text = HEADER.replace(",", "~") + "Jürgen~2024-01-01~1~1~\n"
+    refused(bring(text.encode("cp1252")), "--encoding")
+    assert "1 stored" in bring(text.encode("cp1252"), "f.csv", "", "--encoding", "cp1252", "--delimiter", "~").out
 
 
 def test_dead_rows_are_replayed_after_a_fix(patron, w, bring, tmp_path):

@@ -48,7 +48,15 @@ class ImportSummary:
     warnings: tuple[str, ...]
 
 
-def import_files(shop: Shop, files: Sequence[str], mapping: str, *, progress: Progress) -> ImportSummary:
+def import_files(
+    shop: Shop,
+    files: Sequence[str],
+    mapping: str,
+    *,
+    progress: Progress,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> ImportSummary:
     """Import files by a built-in mapping or a mapping file; repeating an import stores nothing twice.
 
     Raises BadMapping, BadFile, MasterKeyError, WorkspaceBusy, NoSpace; what was stored until then stays stored once.
@@ -66,6 +74,8 @@ def import_files(shop: Shop, files: Sequence[str], mapping: str, *, progress: Pr
                 files,
                 mapping=_named(mapping),
                 received_at=datetime.now(UTC),
+                encoding=encoding,
+                delimiter=delimiter,
                 progress=lambda n, m: progress("importing rows", n, m),
             )
         finally:

@@ -1,11 +1,16 @@
 """Make a workspace, and fit a new one to its first data."""
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from patron.base.errors import SettingsError
 from patron.base.lake import disk_errors, sync
+from patron.base.settings import ShopSettings, explain
 from patron.base.shop import SETTINGS_FILE, Shop
 from patron.govern.vault import Vault
 
@@ -24,6 +29,10 @@ def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
 
     Raises WorkspaceError when the folder holds one already, SettingsError for a value that cannot be used.
     """
+    try:
+        ShopSettings.model_validate(settings or {})
+    except ValidationError as error:
+        raise SettingsError(explain(error), where="[shop]", todo="See docs/reference/settings.md.") from error
     Shop.create(folder).close()
     changed = adopt(folder, settings or {})
     shop = Shop.open(folder)
@@ -41,8 +50,9 @@ def adopt(folder: Path, settings: dict[str, str]) -> dict[str, str]:
     already = tomllib.loads(text).get("shop", {})
     new = {key: value for key, value in settings.items() if key not in already}
     for key, value in new.items():
-        line = f'{key} = "{value.replace(chr(34), "")}"'
-        text, found = re.subn(rf'^# {key} = "[^"]*"', line, text, count=1, flags=re.MULTILINE)
+        line = f"{key} = {json.dumps(value)}"  # why: JSON's texts are TOML's, too
+        pattern = rf'^# {key} = "[^"]*"'
+        text, found = re.subn(pattern, lambda _, line=line: line, text, count=1, flags=re.MULTILINE)
         if not found:
             text = text.replace("[shop]\n", f"[shop]\n{line}\n", 1)
     if new:

@@ -16,7 +16,7 @@ REASONS = {
     "negative_quantity": "the quantity is below zero; give the mapping a rule for refunds, or mend the row",
     "negative_amount": "an amount is below zero; give the mapping a rule for refunds, or mend the row",
     "unknown_currency": "no rate for {detail}; add one to [rates] in patron.toml and replay",
-    "bad_row": "the row has another number of columns than the header; mend the quotes or the delimiter",
+    "bad_row": "the row has another number of columns than the header, or is no JSON object; mend it or its quotes",
     "bad_event": "{detail}",
     "not_a_sale": "a fee, sample or correction of the books, no purchase of a customer; left out of orders",
     "stock_adjustment": "a change of the stock without a customer or a price; left out of orders",

@@ -223,6 +223,8 @@ def _json_columns(path: Path) -> tuple[str, ...]:
     for _, line in next(line_chunks(path, 1000), []):
         row = _decode(line)
         names.update(dict.fromkeys(row or {}))
+    if not names:
+        raise BadFile("holds no JSON object a line", where=str(path), todo="Write one object a line, without commas.")
     return tuple(names)
 
 

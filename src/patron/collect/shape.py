@@ -110,10 +110,14 @@ def _column(mapping: Mapping, name: str, told: Any) -> tuple[str, str, str]:
         text = f"replace(replace({text}, '.', ''), ',', '.')"
     number = f"try_cast({text} as decimal(28, 8))"
     if name == "quantity":
-        number = f"case when {number} = floor({number}) then cast({number} as bigint) end"
+        number = f"case when {number} = floor({number}) then try_cast({number} as bigint) end"
         code = "bad_quantity"
     else:
-        number = f"cents({number})" if name in AMOUNTS else f"try_cast({text} as double)"
+        number = (
+            f"cents({number})"
+            if name in AMOUNTS
+            else f"case when isfinite(try_cast({text} as double)) then cast({text} as double) end"
+        )
         code = "bad_number"
     return target, number, f"when {source} is not null and {number} is null then {literal(f'{code}:{shown}')}"
 

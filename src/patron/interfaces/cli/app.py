@@ -32,6 +32,8 @@ app = typer.Typer(
 Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only, for programs.")]
 HERE = Path()
+EARLIEST_YEAR, LATEST_YEAR = 1970, 2100
+"""What Patron takes for a time; others are mistakes."""
 
 
 def moment(text: str, zone: str) -> datetime:
@@ -40,6 +42,8 @@ def moment(text: str, zone: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is no date such as 2024-03-01") from error
+    if not EARLIEST_YEAR <= found.year <= LATEST_YEAR:
+        raise typer.BadParameter(f"{text!r} is not between {EARLIEST_YEAR} and {LATEST_YEAR}")
     return found.replace(tzinfo=ZoneInfo(zone)) if found.tzinfo is None else found
 
 
@@ -80,9 +84,13 @@ def init(
 
 
 @app.command("import")
-def import_(
+def import_(  # noqa: PLR0913, PLR0917 - one argument for each option
     files: Annotated[list[str] | None, typer.Argument(help="Files or patterns: CSV, JSON lines, Parquet.")] = None,
     mapping: Annotated[str, typer.Option("--mapping", "-m", help="A built-in mapping or a mapping file.")] = "",
+    encoding: Annotated[str | None, typer.Option(help="Such as cp1252; default: the mapping's, or utf-8.")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="Of CSV; default: the mapping's, or what it looks like.")
+    ] = None,
     replay: Annotated[str | None, typer.Option(help="Import id whose dead rows to try again.")] = None,
     workspace: Workspace = HERE,
     *,
@@ -97,7 +105,9 @@ def import_(
         if replay:
             done = imports.replay(shop, replay, mapping=mapping or None, progress=tick)
         else:
-            done = imports.import_files(shop, files or [], mapping, progress=tick)
+            done = imports.import_files(
+                shop, files or [], mapping, progress=tick, encoding=encoding, delimiter=delimiter
+            )
     show_import(done, json=json)
 
 
@@ -136,7 +146,9 @@ def backtest(
 
 @app.command("report")
 def report_(
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write; default: in the workspace.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", dir_okay=False, help="Where to write; default: in the workspace.")
+    ] = None,
     locale: Annotated[str | None, typer.Option(callback=language, help="en or zh_CN; default: the shop's.")] = None,
     workspace: Workspace = HERE,
 ) -> None:
@@ -205,7 +217,9 @@ def sql(
 def export(
     user_id: Annotated[str | None, typer.Option(help="The shop's own id of the customer.")] = None,
     customer_id: Annotated[str | None, typer.Option(help="Patron's opaque id.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File; default: standard output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", dir_okay=False, help="File; default: standard output.")
+    ] = None,
     workspace: Workspace = HERE,
 ) -> None:
     """Give everything that is known about one customer, as JSON.
@@ -223,7 +237,7 @@ def export(
 
 @app.command()
 def backup(
-    out: Annotated[Path, typer.Argument(help="Archive to write: NAME.tar.gz.")],
+    out: Annotated[Path, typer.Argument(dir_okay=False, help="Archive to write: NAME.tar.gz.")],
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,

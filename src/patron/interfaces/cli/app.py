@@ -84,7 +84,7 @@ def init(
 
 
 @app.command("import")
-def import_(  # noqa: PLR0913, PLR0917 - one argument for each option
+def import_(  # noqa: PLR0913 - one argument for each option
     files: Annotated[list[str] | None, typer.Argument(help="Files or patterns: CSV, JSON lines, Parquet.")] = None,
     mapping: Annotated[str, typer.Option("--mapping", "-m", help="A built-in mapping or a mapping file.")] = "",
     encoding: Annotated[str | None, typer.Option(help="Such as cp1252; default: the mapping's, or utf-8.")] = None,

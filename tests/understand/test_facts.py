@@ -1,0 +1,203 @@
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+SECOND = 1 / 86_400
+LINES = ("identities", "products", "order_lines")
+
+
+def lines(told, *events, **more):
+    return told.facts(events, names=LINES, **more)["order_lines"].sort_by("line_id").to_pylist()
+
+
+def cleaned(told, *events):
+    """Rows found and looked at, and the example, of each check that found something."""
+    rows = told.facts(events)["cleaning"].to_pylist()
+    return {
+        row["check_code"]: (row["row_count"], row["checked_count"], row["example"]) for row in rows if row["row_count"]
+    }
+
+
+def test_a_second_event_of_an_order_is_counted_once(told):
+    first = told.event("a", "Order Completed", 1, order_id="o", revenue_cents=500)
+    second = told.event("b", "Order Completed", 2, order_id="o", revenue_cents=900)
+    tables = told.facts([second, first])
+    assert [(row["line_id"], row["paid_cents"]) for row in tables["order_lines"].to_pylist()] == [("s/a/1", 500)]
+    assert tables["orders"].num_rows == 1
+    assert cleaned(told, first, second) == {
+        "second_event_of_an_order": (1, 2, "s/b"),
+        "line_without_product": (1, 1, "s/a/1"),
+    }
+
+
+def test_identical_lines_are_all_kept_and_their_repetitions_counted(told):
+    same = {"order_id": "o", "product_id": "p", "category": "c", "price_cents": 100, "quantity": 1}
+    events = [told.event(name, "Order Line Completed", 1, **same) for name in ("a", "b", "c")]
+    assert sum(line["paid_cents"] for line in lines(told, *events)) == 300
+    assert cleaned(told, *events) == {"line_told_again_identically": (2, 3, "s/a/1")}
+
+
+def test_cleaning_counts_what_it_found_of_what_it_looked_at(told):
+    order = {"order_id": "o", "product_id": "p", "category": "c", "price_cents": 100}
+    late = told.event("late", "Product Viewed", 1, known=3)
+    future = told.event("future", "Product Viewed", 5, known=4)
+    events = [
+        told.event("fine", "Order Line Completed", 1, **order),
+        told.event("nobody", "Product Viewed", 1, user_token=None),
+        told.event("old", "Product Viewed", -15_000),
+        told.event("odd", "Video Playback Started", 1),
+        told.event("euro", "Order Line Completed", 2, order_id="e", product_id="p", price_cents=100, currency="EUR"),
+        told.event("yen", "Order Line Completed", 2, order_id="y", product_id="p", price_cents=100, currency="JPY"),
+        told.event("free", "Order Line Completed", 2, order_id="f", product_id="p"),
+        late,
+        future,
+    ]
+    assert cleaned(told, *events) == {
+        "event_without_customer": (1, 9, "s/nobody"),
+        "time_impossibly_early": (1, 9, "s/old"),
+        "event_not_used": (1, 9, "s/odd"),
+        "foreign_currency": (1, 3, "s/euro"),
+        "currency_without_rate": (1, 3, "s/yen"),
+        "line_without_price": (1, 3, "s/free/1"),
+        "line_without_category": (2, 3, "s/euro/1"),
+        "told_more_than_a_day_late": (1, 9, "s/late"),
+        "time_after_it_was_known": (1, 9, "s/future"),
+        "time_after_it_was_received": (1, 9, "s/future"),
+    }
+
+
+def test_shipping_told_by_an_order_update_is_no_revenue(told):
+    """Online Retail's lines POST, DOT and C2 come so."""
+    sold = told.event("a", "Order Line Completed", 1, order_id="o", product_id="p", price_cents=255, quantity=6)
+    post = told.event("b", "Order Updated", 1, order_id="o", shipping_cents=1800)
+    tables = told.facts([sold, post])
+    assert [(row["product_id"], row["paid_cents"]) for row in tables["order_lines"].to_pylist()] == [("p", 1530)]
+    assert [row["paid_cents"] for row in tables["customers"].to_pylist()] == [1530]
+    assert told.facts([post])["orders"].num_rows == 0
+
+
+def test_a_pause_of_thirty_minutes_ends_a_visit(told):
+    view = lambda name, seconds, **more: told.event(name, "Product Viewed", 1 + seconds * SECOND, **more)  # noqa: E731
+    events = [
+        view("a", 0, channel="web"),
+        view("b", 1799, channel="app"),
+        view("c", 1799 + 1800),
+        told.event("o", "Order Completed", 1 + 3700 * SECOND, order_id="o", revenue_cents=5),
+        told.event("m", "Message Sent", 1.5),
+        view("other", 900, user_token="w"),  # noqa: S106 - no password
+    ]
+    found = (
+        told.facts(events)["sessions"].sort_by([("event_count", "descending"), ("started_at", "ascending")]).to_pylist()
+    )
+    counts = [(row["event_count"], row["view_count"], row["order_count"], row["channel"]) for row in found]
+    assert counts == [(2, 2, 0, "web"), (2, 1, 1, None), (1, 1, 0, None)]
+    assert found[0]["ended_at"] == told.day(1 + 1799 * SECOND)
+
+
+def test_events_at_one_time_make_one_visit_in_whatever_order_they_come(told):
+    kinds = ("Product Viewed", "Products Searched", "Product Added")
+    events = [told.event(f"e{n}", kinds[n % 3], 1, channel=("web", "app")[n % 2]) for n in range(6)]
+    one, other = (told.facts(given)["sessions"].to_pylist() for given in (events, events[::-1]))
+    assert one == other
+    assert [(row["event_count"], row["channel"]) for row in one] == [(6, "app")]
+
+
+prices = st.one_of(st.none(), st.integers(0, 5_000))
+items = st.fixed_dictionaries(
+    {"product_id": st.sampled_from(["p", "q", "r"]), "price_cents": prices, "quantity": st.integers(0, 4)},
+    optional={"discount_cents": st.integers(0, 3_000)},
+)
+sold_orders = st.lists(
+    st.fixed_dictionaries(
+        {"products": st.lists(items, min_size=1, max_size=5)},
+        optional={"discount_cents": st.integers(0, 20_000), "revenue_cents": st.integers(0, 20_000)},
+    ),
+    min_size=1,
+    max_size=8,
+)
+quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+
+
+@quick
+@given(sold_orders)
+def test_an_orders_discount_shared_over_its_lines_adds_up_to_the_cent(told, orders):
+    events = [told.event(f"e{n}", "Order Completed", 1, order_id=f"o{n}", **order) for n, order in enumerate(orders)]
+    found = lines(told, *events)
+    for number, order in enumerate(orders):
+        mine = [line for line in found if line["order_id"] == f"o{number}"]
+        assert len(mine) == len(order["products"])
+        assert all(0 <= line["paid_cents"] <= line["gross_cents"] for line in mine)
+        if all(item["price_cents"] is None for item in order["products"]):
+            assert sum(line["paid_cents"] for line in mine) == order.get("revenue_cents", 0)
+            continue
+        gross = [(item["price_cents"] or 0) * item["quantity"] for item in order["products"]]
+        worth = sum(
+            max(cost - item.get("discount_cents", 0), 0) for cost, item in zip(gross, order["products"], strict=True)
+        )
+        assert sum(line["gross_cents"] for line in mine) == sum(gross)
+        assert sum(line["paid_cents"] for line in mine) == worth - min(order.get("discount_cents", 0), worth)
+
+
+refunds = st.one_of(
+    st.fixed_dictionaries({"name": st.sampled_from(["Order Refunded", "Order Cancelled"])}),
+    st.fixed_dictionaries({"name": st.just("Order Refunded"), "total_cents": st.integers(0, 9_000)}),
+    st.fixed_dictionaries({"name": st.just("Order Refunded"), "products": st.lists(items, min_size=1, max_size=3)}),
+    st.fixed_dictionaries(
+        {
+            "name": st.just("Order Line Refunded"),
+            "product_id": st.sampled_from(["p", "q"]),
+            "quantity": st.integers(0, 3),
+        },
+        optional={"price_cents": st.integers(0, 5_000)},
+    ),
+)
+refund_stories = st.lists(st.tuples(st.integers(0, 3), refunds), max_size=8)
+
+
+@quick
+@given(sold_orders, refund_stories)
+def test_never_more_is_given_back_than_was_paid_nor_more_units_than_were_sold(told, orders, back):
+    events = [told.event(f"e{n}", "Order Completed", 1, order_id=f"o{n}", **order) for n, order in enumerate(orders)]
+    of_known = [(which % len(orders), body) for which, body in back]
+    events += [told.event(f"r{n}", at=2 + n, order_id=f"o{o}", **body) for n, (o, body) in enumerate(of_known)]
+    tables = told.facts(events, names=(*LINES, "orders", "interactions", "customers"))
+    found = tables["order_lines"]
+    per_order = found.group_by("order_id").aggregate([("paid_cents", "sum")])
+    assert pc.min(per_order["paid_cents_sum"]).as_py() >= 0
+    sold = found.filter(pc.invert(found["is_refund"]))
+    per_product = found.group_by(["order_id", "product_id"]).aggregate([("quantity", "sum")])
+    known = per_product.join(sold.select(["order_id", "product_id"]), ["order_id", "product_id"], join_type="left semi")
+    assert pc.min(known["quantity_sum"]).as_py() >= 0
+    [customer] = tables["customers"].to_pylist()
+    assert (
+        customer["paid_cents"] == total(sold["paid_cents"]) - customer["refunded_cents"] == total(found["paid_cents"])
+    )
+    assert set(found["ordered_at"].to_pylist()) == {told.day(1)}
+
+
+def total(amounts: pa.ChunkedArray) -> int:
+    return pc.sum(amounts).as_py() or 0
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [("Order Refunded", "Order Cancelled"), ("Order Cancelled", "Order Refunded")]
+)
+def test_a_whole_refund_after_another_gives_back_what_is_left(told, first, then):
+    part = {"products": [{"product_id": "p", "quantity": 1}]}
+    item = {"product_id": "p", "price_cents": 300, "quantity": 3}
+    events = [
+        told.event("a", "Order Completed", 1, order_id="o", products=[item]),
+        told.event("b", first, 2, order_id="o", **(part if first == "Order Refunded" else {})),
+        told.event("c", then, 3, order_id="o", **(part if then == "Order Refunded" else {})),
+    ]
+    found = lines(told, *events)
+    assert (sum(line["paid_cents"] for line in found), sum(line["quantity"] for line in found)) == (0, 0)
+
+
+def test_a_refund_of_an_unknown_order_is_booked_as_told_at_its_own_time(told):
+    [line] = lines(
+        told, told.event("r", "Order Line Refunded", 3, order_id="?", product_id="p", price_cents=70, quantity=2)
+    )
+    assert (line["paid_cents"], line["quantity"], line["ordered_at"]) == (-140, -2, told.day(3))

@@ -1,0 +1,161 @@
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patron import understand
+from patron.base.shop import Shop, Turn
+from patron.base.tables import EVENTS
+from patron.understand.facts import build_facts
+from patron.understand.features import build_features
+from patron.understand.moments import build_moments
+from patron.understand.personas import TRAITS, find_personas
+from patron.understand.rfm import fifths
+from patron.understand.segments import build_segments
+from patron.understand.stages import DAYS_WITHOUT_HISTORY, shop_pace, stages
+
+
+def test_five_equal_groups_get_the_scores_one_to_five():
+    assert fifths(np.arange(10.0)).tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert fifths(np.zeros(0)).tolist() == []
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.randoms(use_true_random=False))
+def test_customers_who_tie_share_their_score_whatever_their_order(values, random):
+    scores = dict(zip(values, fifths(np.array(values, float)).tolist(), strict=True))
+    shuffled = random.sample(values, len(values))
+    assert fifths(np.array(shuffled, float)).tolist() == [scores[value] for value in shuffled]
+    assert [scores[value] for value in sorted(scores)] == sorted(scores.values())
+    assert set(scores.values()) <= {1, 2, 3, 4, 5}
+
+
+def groups(count, size=60, seed=3):
+    """Customers of some kinds that are far apart; the first kind pays least."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.permutation(np.repeat(np.arange(count), size))
+    centres = np.random.default_rng(8).permuted(np.tile(np.arange(count), (len(TRAITS), 1)), axis=1).T
+    centres[:, 0] = np.arange(count)
+    values = centres[kinds] + rng.normal(0, 0.04, (len(kinds), len(TRAITS)))
+    columns = {name: np.exp(values[:, at]) * 1000 for at, name in enumerate(TRAITS)}
+    columns |= {name: values[:, at] for at, name in enumerate(TRAITS) if "share" in name or "diversity" in name}
+    return kinds, pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+@pytest.mark.parametrize("count", [3, 4, 6])
+def test_the_number_of_personas_is_the_number_of_kinds_that_are_apart(count):
+    kinds, features = groups(count)
+    found = find_personas(features, seed=1)
+    assert len(found.name_codes) == count
+    assert found.silhouette > 0.7
+    assert found.ids.tolist() == (count - 1 - kinds).tolist()  # the most valuable is 0
+
+
+def test_personas_are_the_same_each_time_and_the_most_valuable_is_named_so():
+    _, features = groups(4)
+    one, other = find_personas(features, seed=7), find_personas(features, seed=7)
+    assert (one.ids.tolist(), one.name_codes, one.silhouette) == (
+        other.ids.tolist(),
+        other.name_codes,
+        other.silhouette,
+    )
+    paid = features["paid_cents_365_days"].to_numpy()
+    means = [paid[one.ids == place].mean() for place in range(4)]
+    assert means == sorted(means, reverse=True)
+
+
+def test_too_few_different_customers_have_no_persona():
+    _, features = groups(3, size=10)
+    found = find_personas(features, seed=1)
+    assert (set(found.ids.tolist()), found.name_codes) == ({-1}, ())
+
+
+def customers(*rows):
+    """Features from (days since the last order, days from first to last, days with an order, last pause)."""
+    names = ("days_since_last_order", "days_from_first_to_last_order", "order_day_count_lifetime")
+    columns = dict(zip((*names, "days_between_last_two_orders"), zip(*rows, strict=True), strict=True))
+    return pa.table({name: pa.array(values, pa.float64()) for name, values in columns.items()})
+
+
+PACE_OF_TEN = [(5, 40, 5, 10)] * 9
+"""Most customers come every ten days: the shop's pace, which decides about those with one order."""
+
+
+@pytest.mark.parametrize(
+    ("customer", "stage"),
+    [
+        ((10, 0, 1, None), "new"),
+        ((11, 0, 1, None), "active"),  # one order, a little longer ago than a pace
+        ((20, 0, 1, None), "active"),
+        ((21, 0, 1, None), "at_risk"),
+        ((40, 0, 1, None), "at_risk"),
+        ((41, 0, 1, None), "lapsed"),
+        ((20, 40, 5, 10), "active"),
+        ((21, 40, 5, 10), "at_risk"),
+        ((41, 40, 5, 10), "lapsed"),
+        ((5, 92, 5, 52), "reactivated"),  # the pause before: 52 days; the others 10 on average, shop's included
+        ((5, 90, 5, 40), "active"),
+        ((185, 360, 4, 120), "active"),  # every 120 days: 92.5 with the shop's pace, and two of them are 185
+        ((186, 360, 4, 120), "at_risk"),
+    ],
+)  # fmt: skip
+def test_a_stage_of_life_is_relative_to_the_customers_own_pace_and_the_shops(customer, stage):
+    assert stages(customers(customer, *PACE_OF_TEN))[0] == stage
+
+
+def test_a_shop_in_which_nobody_came_back_has_a_pace_all_the_same():
+    assert shop_pace(np.zeros(3), np.zeros(3)) == DAYS_WITHOUT_HISTORY
+    assert stages(customers((10, 0, 1, None))) == ["new"]
+
+
+@pytest.fixture(scope="module")
+def view(told, tmp_path_factory):
+    """A shop of forty customers, understood as of day 60."""
+    shop = Shop.create(tmp_path_factory.mktemp("segments") / "w")
+    events = [
+        told.event(f"{n}/{k}", "Order Line Completed", 1 + n + 9 * k, order_id=f"{n}/{k}", price_cents=100 * n + 50 * k,
+            user_token=f"u{n}", product_id="p")
+        for n in range(40)
+        for k in range(1 + n % 3)
+    ]  # fmt: skip
+    shop.lake.append(EVENTS, told.events_table(events))
+    made = shop.view(understand.READS, understand.WRITES, turn=Turn.at(told.day(60)))
+    build_facts(made)
+    build_moments(made, [made.turn.as_of, made.turn.as_of - timedelta(days=30)])
+    build_features(made)
+    build_segments(made)
+    yield made
+    shop.close()
+
+
+def test_every_customer_of_the_turn_has_one_segment_row(view):
+    rows = view.read("segments")
+    assert sorted(rows["customer_id"].to_pylist()) == sorted(view.read("customers")["customer_id"].to_pylist())
+    assert set(rows["as_of"].to_pylist()) == {view.turn.as_of}
+    for score in ("recency_score", "frequency_score", "monetary_score"):
+        assert set(rows[score].to_pylist()) <= {1, 2, 3, 4, 5}
+    assert view.read("personas").num_rows == 0
+    assert set(rows["persona_id"].to_pylist()) == {-1}
+
+
+def test_a_repeated_turn_ends_the_same(view):
+    before = {name: sorted(map(str, view.read(name).to_pylist())) for name in understand.WRITES}
+    for build in (build_facts, lambda v: build_moments(v, [v.turn.as_of, v.turn.as_of - timedelta(days=30)])):
+        build(view)
+    build_features(view)
+    build_segments(view)
+    assert {name: sorted(map(str, view.read(name).to_pylist())) for name in understand.WRITES} == before
+
+
+def test_only_those_with_an_order_by_then_have_a_moment(view):
+    counts = view.query("select as_of, count(*) as n from moments group by as_of order by as_of").to_pylist()
+    assert [row["n"] for row in counts] == [29, 40]
+    assert view.query("select count(*) as n from features")["n"].to_pylist() == [69]
+
+
+def test_a_moment_after_the_turn_is_refused(view):
+    with pytest.raises(ValueError, match="after the turn's own"):
+        build_moments(view, [view.turn.as_of + timedelta(days=1)])

@@ -165,6 +165,7 @@ def turned_once(commands, tmp_path_factory) -> tuple[Path, str]:  # noqa: ARG001
     return folder, world.now.isoformat()
 
 
+@pytest.mark.slow
 def test_a_turn_killed_anywhere_is_run_again_and_ends_the_same(commands, turned_once, tmp_path):
     folder, as_of = turned_once
     twin, killed = tmp_path / "twin", tmp_path / "killed"

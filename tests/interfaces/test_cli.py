@@ -13,6 +13,7 @@ import pytest
 
 from patron.interfaces.cli.app import app
 
+pytestmark = pytest.mark.xdist_group("cli")  # one workspace for all of them
 NAMES = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
 AS_OF = "2024-05-30"
 BACKTEST_KEYS = [

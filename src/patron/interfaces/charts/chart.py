@@ -69,7 +69,8 @@ def specification(
 ) -> dict[str, Any]:
     """Vega-Lite specification in Patron's look, exactly `width` pixels wide."""
     sized = chart.properties(width=width, height=height, autosize=alt.AutoSizeParams(type="fit", contains="padding"))
-    return {**sized.to_dict(), "config": CONFIG}
+    # why: checking the whole specification again takes longer than drawing it; the tests draw every chart
+    return {**sized.to_dict(validate=False), "config": CONFIG}
 
 
 @lru_cache(maxsize=512)

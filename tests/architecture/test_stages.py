@@ -45,7 +45,7 @@ def test_every_table_is_read_by_a_stage_or_shown_to_people():
 
 
 def test_the_loop_is_closed():
-    """From every stage that writes, following tables to their readers, one comes back to it (collect closes the circle)."""
+    """Following tables from their writer to their readers, one comes from collect back to collect."""
     follows = {
         name: {other for other in STAGES if set(stage(name).WRITES) & set(stage(other).READS)} - {name}
         for name in STAGES

@@ -32,7 +32,6 @@ class OneConnection:
 DUCK = OneConnection()
 START = datetime(2024, 1, 1, tzinfo=UTC)
 RATES = {"EUR": 1.1}
-KNOWN_BEFORE = "f.known_at < m.as_of"
 TINY = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
@@ -81,18 +80,12 @@ def windowed(tables: dict[str, pa.Table], as_ofs: Sequence[float], zone: str = "
     return DUCK.query(sql, {"moments": moments, "windows": windows(times, zone)})
 
 
-def features(
-    tables: dict[str, pa.Table], as_ofs: Sequence[float], zone: str = "UTC", *, leaking: str = ""
-) -> list[dict[str, object]]:
-    """One dict per moment with all features; the family `leaking` is made to see what was not known yet."""
+def features(tables: dict[str, pa.Table], as_ofs: Sequence[float], zone: str = "UTC") -> list[dict[str, object]]:
+    """One dict per moment with all features."""
     moments = windowed(tables, as_ofs, zone)
     results = {MOMENTS: moments}
     for family in FAMILIES:
-        sql = family.sql(f"'{zone}'")
-        if family.name == leaking:
-            assert KNOWN_BEFORE in sql
-            sql = sql.replace(KNOWN_BEFORE, "true")
-        results[f"family_{family.name}"] = DUCK.query(sql, {**tables, MOMENTS: moments})
+        results[f"family_{family.name}"] = DUCK.query(family.sql(f"'{zone}'"), {**tables, MOMENTS: moments})
     return DUCK.query(wide_sql(), results).to_pylist()
 
 

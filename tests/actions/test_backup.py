@@ -57,3 +57,26 @@ def test_an_archive_of_something_else_is_refused(tmp_path):
         tar.add(tmp_path / "x", "x")
     with pytest.raises(PatronError, match="no Patron backup"):
         restore(tmp_path / "x.tar.gz", tmp_path / "new")
+
+
+def test_a_backup_whose_bytes_changed_is_refused_and_leaves_nothing(shop, tmp_path):
+    backup(shop, tmp_path / "b.tar.gz")
+    unpacked = tmp_path / "unpacked"
+    with tarfile.open(tmp_path / "b.tar.gz") as tar:
+        tar.extractall(unpacked, filter="data")
+    (unpacked / "policy.toml").write_text("[budget]\ncents_per_turn = 1\n")
+    with tarfile.open(tmp_path / "changed.tar.gz", "w:gz") as tar:
+        tar.add(unpacked, ".")
+    with pytest.raises(WorkspaceError, match=r"1 files are damaged, such as policy\.toml"):
+        restore(tmp_path / "changed.tar.gz", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new.partial").exists()
+
+
+def test_a_backup_can_be_read_by_its_owner_only_and_holds_no_outbox(shop, tmp_path):
+    (shop.folder / "outbox" / "t").mkdir(parents=True)
+    (shop.folder / "outbox" / "t" / "offers_file.csv").write_text("alice@example.com")
+    made = backup(shop, tmp_path / "b.tar.gz")
+    assert made.path.stat().st_mode & 0o077 == 0
+    with tarfile.open(made.path) as tar:
+        assert not [name for name in tar.getnames() if "outbox" in name]

@@ -1,10 +1,12 @@
 """Back up and restore a workspace: one archive, consistent across its stores, without the master key."""
 
+import hashlib
 import json
 import shutil
 import sqlite3
 import tarfile
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from patron.base.lake import disk_errors, sync
 from patron.base.shop import POLICY_FILE, PRIVATE, SETTINGS_FILE, Shop
 
 MANIFEST = "patron-backup.json"
-PLAIN = (SETTINGS_FILE, POLICY_FILE, "models", "outbox")
+PRIVATE_FILE = 0o600
+PLAIN = (SETTINGS_FILE, POLICY_FILE, "models")
+"""The outbox stays out: it holds ids in clear, and running its turn again writes it again."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ def backup(shop: Shop, path: Path) -> Backup:
     partial = path.with_name(path.name + ".partial")
     with shop.lock(), disk_errors(path):
         try:
+            partial.touch(mode=PRIVATE_FILE)
             with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as scratch, tarfile.open(partial, "w:gz") as tar:
                 made = _fill(shop, tar, Path(scratch), path)
             sync(partial)
@@ -55,7 +60,7 @@ def backup(shop: Shop, path: Path) -> Backup:
 
 def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup:
     tables = sorted(p for p in shop.lake.folder.glob("*") if DeltaTable.is_deltatable(str(p)))
-    manifest = {"patron": __version__, "workspace_id": shop.workspace_id, "tables": {}}
+    manifest = {"patron": __version__, "workspace_id": shop.workspace_id, "tables": {}, "sha256": {}}
     files: list[Path] = []
     for table in tables:
         delta = DeltaTable(str(table))
@@ -65,14 +70,20 @@ def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup
     for name in PLAIN:
         place = shop.folder / name
         files += sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
-    (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1))
     _copy_sqlite(shop.folder / "store.db", scratch / "store.db")
+    named = {"store.db": scratch / "store.db"} | {str(file.relative_to(shop.folder)): file for file in files}
+    for name, file in named.items():
+        tar.add(file, name)
+        manifest["sha256"][name] = _digest(file)
+    (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1))
     tar.add(scratch / MANIFEST, MANIFEST)
-    tar.add(scratch / "store.db", "store.db")
-    for file in files:
-        tar.add(file, str(file.relative_to(shop.folder)))
     total = sum(file.stat().st_size for file in files) + (scratch / "store.db").stat().st_size
     return Backup(path, len(tables), len(files) + 2, total)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:
@@ -85,6 +96,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 
 def restore(path: Path, folder: Path) -> Backup:
     """Make a workspace from an archive. Raises WorkspaceError when the folder is in use or the archive is damaged."""
+    folder = folder.resolve()
     if folder.exists() and any(folder.iterdir()):
         raise WorkspaceError("the folder is not empty", where=str(folder), todo="Name a new one.")
     partial = folder.with_name(folder.name + ".partial")
@@ -93,27 +105,32 @@ def restore(path: Path, folder: Path) -> Backup:
         with disk_errors(folder), tarfile.open(path, "r:gz") as tar:
             partial.mkdir(parents=True, mode=PRIVATE)
             tar.extractall(partial, filter="data")
-    except (OSError, tarfile.TarError, EOFError) as error:
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise WorkspaceError(
             f"the archive cannot be read ({error})", where=str(path), todo="Use another backup."
         ) from error
-    return _checked(path, partial, folder)
+    try:
+        return _checked(path, partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _checked(path: Path, partial: Path, folder: Path) -> Backup:
     try:
         manifest = json.loads((partial / MANIFEST).read_text())
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise PatronError(
             "is no Patron backup", where=str(path), todo="Name a file made by `patron backup`."
         ) from error
-    for name, version in manifest["tables"].items():
-        found = DeltaTable(str(partial / "lake" / name)).version()
-        if found != version:
-            raise WorkspaceError(
-                f"{name} is at version {found}, not {version}", where=str(path), todo="Use another backup."
-            )
+    whole = manifest["sha256"]
+    damaged = [
+        name for name, told in whole.items() if not (partial / name).is_file() or _digest(partial / name) != told
+    ]
+    if damaged:
+        raise WorkspaceError(
+            f"{len(damaged)} files are damaged, such as {damaged[0]}", where=str(path), todo="Use another backup."
+        )
     (partial / MANIFEST).unlink()
     if folder.exists():
         folder.rmdir()

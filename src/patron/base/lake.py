@@ -185,7 +185,9 @@ class Lake:
                 name=table.name,
                 description=table.row,
             )
-            sync(path / "_delta_log")
+            self._sync_log(table)
+            sync(path)
+            sync(self.folder)
         return DeltaTable(str(path))
 
     def _evolved(self, table: Table, schema: pa.Schema) -> DeltaTable:
@@ -195,6 +197,7 @@ class Lake:
         new = [f for f in schema if f.name not in known]
         if new:
             delta.alter.add_columns(list(deltalake.Schema.from_arrow(pa.schema(new)).fields))
+            self._sync_log(table)
             delta = DeltaTable(str(self.path(table)))
         return delta
 
@@ -252,6 +255,7 @@ class Lake:
         if value is not None:
             folder /= f"{table.partition_by}={value}"
             folder.mkdir(exist_ok=True, mode=PRIVATE)
+            sync(folder.parent)
         return folder / f"part-{uuid.uuid4().hex}.parquet"
 
     def _added(self, table: Table, path: Path, value: str | None) -> AddAction:

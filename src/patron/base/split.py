@@ -60,7 +60,9 @@ def _place(key: str, value: object) -> str | None:
     kind = kind_of_property(key)
     if kind in {"identifying", "sensitive"} or (isinstance(value, str) and names_a_person(value)):
         return "personal"
-    return "texts" if kind == "free_text" else None
+    has_words = isinstance(value, str) and len(value.split()) > 1
+    # why: nobody classed the key, and several words are what people are called, where they live or what they write
+    return "texts" if kind == "free_text" or has_words else None
 
 
 def _clear(value: Any, path: str, vault: dict[str, dict[str, Any]], depth: int) -> Any:
@@ -73,7 +75,7 @@ def _clear(value: Any, path: str, vault: dict[str, dict[str, Any]], depth: int) 
     inside = list(value.items()) if isinstance(value, dict) else [(str(n), item) for n, item in enumerate(value)]
     kept = {}
     for key, item in inside:
-        place = _place(key, item)
+        place = _place(key, item) or ("personal" if snake(key) == "name" else None)
         if place:
             vault[place][f"{path}.{key}"] = item
         else:

@@ -14,6 +14,7 @@ REASONS = {
     "bad_number": "{detail} is not a number as the mapping expects it; mend the row or set decimal_comma",
     "bad_quantity": "{detail} is not a whole number; mend the row",
     "negative_quantity": "the quantity is below zero; give the mapping a rule for refunds, or mend the row",
+    "too_large": "a quantity or amount is too large to be true; is it another column?",
     "negative_amount": "an amount is below zero; give the mapping a rule for refunds, or mend the row",
     "unknown_currency": "no rate for {detail}; add one to [rates] in patron.toml and replay",
     "bad_row": "the row has another number of columns than the header, or is no JSON object; mend it or its quotes",
@@ -24,6 +25,10 @@ REASONS = {
     "unknown_event": "{detail} names no event of the mapping; add a rule for it",
 }
 """Reason codes and their messages; the detail names a column or a currency, never a personal value."""
+
+MOST_UNITS = 1_000_000_000
+MOST_CENTS = 1_000_000_000_000
+"""Larger numbers are a mistake (a barcode in the wrong column), and their products would not fit 64 bits."""
 
 
 def message_of(problem: str) -> tuple[str, str]:
@@ -51,7 +56,11 @@ def checked(inner: str, currencies: Iterable[str]) -> str:
         when user_id is null and anonymous_id is null and name <> 'Product Updated' then 'missing_id'
         when quantity < 0 or list_bool_or([p.quantity < 0 for p in products]) then 'negative_quantity'
         when price_cents < 0 then 'negative_amount'
-        when currency not in ({known}) then 'unknown_currency:' || currency
+        when quantity > {MOST_UNITS} or list_bool_or([p.quantity > {MOST_UNITS} for p in products])
+            or greatest(price_cents, revenue_cents, total_cents) > {MOST_CENTS}
+            or list_bool_or([p.price_cents > {MOST_CENTS} for p in products]) then 'too_large'
+        when currency not in ({known}) then 'unknown_currency:' || case when regexp_full_match(currency, '[A-Z]{{3}}')
+            then currency else 'what stands in the currency column' end
         end) as problem)
     from (select * replace ({somebody("user_id")}, {somebody("anonymous_id")}) from ({inner}))
     """

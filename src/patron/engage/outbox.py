@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from patron.base.lake import disk_errors, sync
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """First characters that make a spreadsheet compute a cell instead of showing it."""
+TELEPHONE = re.compile(r"\+\d{6,15}")
+"""A telephone number as an id: a spreadsheet computes nothing from it, and a mail system needs it as it is."""
 PRIVATE = 0o700
 
 
 def safe_cell(value: str) -> str:
     """Text that no spreadsheet runs: an apostrophe goes before a first character that starts a formula."""
-    return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+    return f"'{value}" if value.startswith(FORMULA_STARTS) and not TELEPHONE.fullmatch(value) else value
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

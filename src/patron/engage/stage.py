@@ -103,7 +103,7 @@ def offer_events(view: View, reached: list[dict]) -> pa.Table:
     offers = {offer.id: offer for offer in view.policy.offers}
     rows = [
         {
-            "event_id": f"offer-{row['decision_id']}",
+            "event_id": f"offer-{row['decision_id']}-{row['action']}",
             "name": "Offer Assigned",
             "occurred_at": view.turn.as_of,
             "decision_id": row["decision_id"],

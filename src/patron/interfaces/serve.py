@@ -26,6 +26,6 @@ def serve(shop: Shop, *, host: str, port: int) -> None:
     except OSError as error:
         listener.close()
         raise SettingsError(f"port {port} is in use", where="--port", todo="Name another: --port 8322.") from error
-    output.say(f"Console: http://{host}:{listener.getsockname()[1]}/   API: /docs   Stop with Ctrl-C.")
+    output.say(f"Console: http://{host}:{listener.getsockname()[1]}/   API: /openapi.json   Stop with Ctrl-C.")
     server = uvicorn.Server(uvicorn.Config(create_app(shop), log_level="warning"))
     server.run(sockets=[listener])

@@ -19,7 +19,7 @@ DECISIONS = Table(
         of("propensity", NUMBER, "probability with which this action was chosen", "0 to 1"),
         of("reason", TEXT, "reason code: why this action"),
         of("segment", TEXT, "segment whose effect was used"),
-        of("effect_source", TEXT, "assumed, randomised (exploring) or measured"),
+        of("effect_source", TEXT, "assumed or measured"),
         of("policy_version", TEXT, "hash of policy.toml"),
         of("is_holdout", FLAG, "whether the customer is in the holdout that no offer reaches"),
         of("consent_basis", TEXT, "why we may write to the customer"),

@@ -167,6 +167,7 @@ def test_a_shops_own_id_leads_to_its_customer(made_shop, client, somebody):
 
 
 def test_looking_an_unknown_id_up_says_so_and_stores_nothing(made_shop, client):
+    client.cookies.clear()  # the language that another test chose
     answer = client.post("/customers/lookup", data={"shop_id": "never-seen"})
     assert answer.status_code == 404
     assert words("en")("customers.lookup_failed") in answer.text

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from patron.decide.candidates import numbers
 from patron.decide.choose import REASONS, Learned, choose, is_first_month
-from patron.decide.expected import Measured, expected, spend_per_day
+from patron.decide.expected import Measured, expected, order_cents, spend_per_day
 from patron.decide.holdout import HELD_OUT, drawn
 from patron.decide.segments import segments
 
@@ -164,3 +164,14 @@ def test_one_unlucky_month_does_not_stop_an_offer_that_is_thought_to_pay(candida
     assert pays.mean() > 0.3
     assert (net_of_first_offer(rows, policy, unlucky)[pays] > 0).mean() > 0.5
     assert (net_of_first_offer(rows, policy, hopeless) < 0).mean() > 0.9
+
+
+def test_orders_that_an_offer_was_measured_to_add_are_charged_what_they_cost(candidates, policy):
+    rows = candidates(CUSTOMERS)
+    segment = segments(rows, spend_per_day(rows))
+    offer = {"id": "ship", "discount_share": 0.0, "cost_per_order_cents": 500, "assumed_purchase_uplift": 0.0}
+    found = {("ship", "all"): Measured(450.0, 1e-9)}
+    hopes = expected(rows, segment, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
+    nothing = expected(rows, segment, policy(offers=[offer]).offers, effects={}, margin_share=0.45)
+    added = 450.0 / (0.45 * order_cents(rows))
+    assert hopes.cost[:, 0] == pytest.approx(nothing.cost[:, 0] + 500 * added)

@@ -28,10 +28,11 @@ def world():
                 [f"{STAGES[a]}/deals_{DEALS[b]}/value_{VALUES[c]}" for a, b, c in zip(stage, deals, value, strict=True)]
             ),
             action=np.where(offered, "ten", "none"),
-            propensity=np.where(held, 1.0, np.where(offered, p_offer, 1 - p_offer)),
             is_holdout=held,
+            is_first=np.arange(len(customer)) < count,
             margin_cents=margin,
             known_before=np.column_stack([worth * person, worth, person]),
+            chance={"ten": np.where(held, 0.0, p_offer), "none": np.where(held, 0.0, 1 - p_offer)},
         )
 
     return draw

@@ -1,8 +1,12 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 
-from patron.measure.compare import against_holdout, by_segment, steadied
+from patron.measure.compare import against_holdout, by_segment
 from patron.measure.effects import estimate
+from patron.measure.outcomes import windows
 from patron.measure.shrink import shrunken
 
 
@@ -20,7 +24,7 @@ def test_the_intervals_of_the_segments_contain_the_true_effects(world):
 def test_shrunken_effects_are_nearer_to_the_truth_than_plain_ones(world):
     plain, shrunk = [], []
     for seed in range(6):
-        cells = steadied([cell for cell in by_segment(world(1_500, seed)) if cell.segment != "all"])
+        cells = [cell for cell in by_segment(world(1_500, seed)) if cell.segment != "all"]
         keys = [(cell.offer, cell.segment) for cell in cells]
         plain += [cell.difference - truth(cell.segment) for cell in cells]
         shrunk += [one.effect - truth(one.segment) for one in shrunken(cells, keys)]
@@ -48,7 +52,7 @@ def test_a_placebo_contains_zero_about_as_often_as_promised(world):
 def test_a_segment_never_measured_gets_the_effect_of_its_parts(world):
     drawn = world(6_000)
     missing = "lapsed/deals_high/value_low"
-    cells = [cell for cell in steadied(by_segment(drawn)) if cell.segment not in {"all", missing}]
+    cells = [cell for cell in by_segment(drawn) if cell.segment not in {"all", missing}]
     found = shrunken(cells, [("ten", missing)])[0]
     assert abs(found.effect - 300.0) < 3 * found.standard_error
     assert found.effect > 100.0
@@ -69,3 +73,40 @@ def test_estimates_do_not_depend_on_the_order_of_the_rows(world, seed):
     for one, other in zip(estimate(drawn), estimate(shuffled), strict=True):
         assert one["segment"] == other["segment"]
         assert one["effect_cents"] == pytest.approx(other["effect_cents"], abs=1e-4)
+
+
+def test_who_could_not_have_got_the_offer_is_not_its_control(world):
+    drawn = world(900)
+    is_closed = (drawn.turn == "t2") & ~drawn.is_holdout
+    kept = drawn.rows(~(is_closed & (drawn.action == "ten")))
+    closed = kept.turn == "t2"
+    chance = {"ten": np.where(closed, 0.0, kept.chance["ten"]), "none": np.where(closed, 0.5, kept.chance["none"])}
+    rich = np.where(closed, kept.margin_cents + 5_000 * kept.known_before[:, 2], kept.margin_cents)
+    mixed = next(cell for cell in by_segment(replace(kept, chance=chance, margin_cents=rich)) if cell.segment == "all")
+    alone = next(cell for cell in by_segment(drawn.rows(drawn.turn != "t2")) if cell.segment == "all")
+    assert mixed.control_count == alone.control_count
+    assert mixed.treated_count == alone.treated_count
+
+
+def test_the_holdout_is_compared_at_each_customers_first_decision_only(world):
+    drawn = world(2_000, lift=400.0, loss=400.0)
+    is_gone = (~drawn.is_first) & (drawn.action == "ten")  # offers took these customers out of the later turns
+    later = drawn.rows(~is_gone)
+    assert against_holdout(later) == against_holdout(drawn.rows(drawn.is_first))
+
+
+def test_an_arm_in_which_nobody_bought_is_not_sure(world):
+    drawn = world(60, turns=1)
+    silent = replace(drawn, margin_cents=np.where(drawn.action == "ten", 0.0, drawn.margin_cents))
+    silent = replace(silent, known_before=np.zeros((len(silent.turn), 0)), segment=np.full(len(silent.turn), "one"))
+    found = next(cell for cell in by_segment(silent) if cell.segment == "all")
+    spread = np.std(silent.margin_cents)
+    assert found.standard_error > 0.7 * spread * np.sqrt(1 / found.treated_count + 1 / found.control_count)
+
+
+def test_a_window_ends_where_the_next_offers_begin():
+    first = datetime(2024, 1, 1, tzinfo=UTC)
+    turns = [("a", first), ("b", first + timedelta(days=7)), ("c", first + timedelta(days=60))]
+    rows = windows(turns, first + timedelta(days=70), window_days=28, history_days=69).to_pylist()
+    assert [(row["until"] - row["decided_at"]).days for row in rows] == [7, 28, 28]
+    assert [row["is_measured"] for row in rows] == [False, True, False]  # too old, over, still running

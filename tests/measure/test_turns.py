@@ -164,3 +164,30 @@ def test_who_showed_no_sign_of_life_for_long_is_not_considered(shop):
     decided = decide_offers(strict.view(decide.READS, decide.WRITES, turn=turn))
     strict.close()
     assert decided["customer_id"].to_pylist() == [one for one, days in seen.items() if days <= 90]
+
+
+@pytest.mark.parametrize("shop", [False], indirect=True)
+def test_the_month_left_to_chance_begins_with_the_first_offers_that_reach_people(shop):
+    turn_once(shop, TURNS[0])
+    kept, _ = turn_once(shop, TURNS[2])
+    assert "best_net_value" in kept["reason"].to_pylist()
+    policy = shop.folder / "policy.toml"
+    policy.write_text(
+        policy.read_text(encoding="utf-8").replace("is_delivered = false", "is_delivered = true"), "utf-8"
+    )
+    sending = Shop.open(shop.folder)
+    sent, _ = turn_once(sending, TURNS[3])
+    sending.close()
+    assert set(sent["reason"].to_pylist()) <= {"exploring", "holdout", "cap_reached"}
+
+
+@pytest.mark.parametrize("shop", [False], indirect=True)
+def test_the_chances_of_a_decision_sum_to_one_and_hold_that_of_its_action(shop):
+    decided, _ = turn_once(shop, TURNS[0])
+    chances = {}
+    for row in read(shop, "propensities", TURNS[0]):
+        chances.setdefault(row["decision_id"], {})[row["action"]] = row["propensity"]
+    drawn = [row for row in decided.to_pylist() if row["propensity"] < 1]
+    assert {row["decision_id"] for row in drawn} == chances.keys()
+    assert all(chances[row["decision_id"]][row["action"]] == row["propensity"] for row in drawn)
+    assert all(sum(of_one.values()) == pytest.approx(1.0) for of_one in chances.values())

@@ -1,4 +1,4 @@
 """Who gets what, within budget and promises."""
 
 READS = ("scores", "segments", "orders", "affinities", "effects", "exposures", "features")
-WRITES = ("decisions", "recommendations")
+WRITES = ("decisions", "propensities", "recommendations")

@@ -63,11 +63,14 @@ def _seen(turn_id: str, as_of: datetime, days: int) -> str:
     where turn_id = '{turn_id}' and as_of = {timestamp(as_of)} and days_since_last_activity <= {days})"""
 
 
-def first_offer_query(turn_id: str, as_of: datetime) -> str:
-    """SQL for the moment of the first offer before this turn, NULL without any."""
+def first_offer_query(turn_id: str, as_of: datetime, *, is_delivered: bool) -> str:
+    """SQL for the moment of the first offer before this turn that was sent as offers are sent now, NULL without any.
+
+    Offers that stayed in the outbox teach nothing: the first month begins again with the first that reach people.
+    """
     return f"""
-select min(as_of) as first_at from decisions
-where turn_id <> '{turn_id}' and as_of < {timestamp(as_of)} and action <> 'none'
+select min(exposed_at) as first_at from exposures
+where turn_id <> '{turn_id}' and exposed_at < {timestamp(as_of)} and is_delivered = {str(is_delivered).lower()}
 """
 
 

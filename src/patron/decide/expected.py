@@ -16,6 +16,8 @@ VALUE_HORIZON_DAYS = 90
 PRIOR_ORDERS = 2.0
 ASSUMED_ERROR_SHARE = 0.5
 """Standard deviation of an assumed effect as a share of it: surely positive, and hardly more than twice as large."""
+LEAST_ASSUMED = 0.01
+"""An added probability below this is as unsure as this: an offer assumed to do nothing can still be measured."""
 OPTIMISM = 1.28
 """Standard errors above the mean that are reached with a probability of 10 %."""
 ALL = "all"
@@ -76,7 +78,8 @@ def expected(
     """Effect and cost of each offer for each customer.
 
     Assumed: the added probability of an order, times its size, times the margin. Measured: the margin difference of the
-    segment, to which the discount it already contains is added back, so that cost means the same in both. Once there
+    segment, to which the discount it already contains is added back, so that cost means the same in both (what orders
+    cost beyond the discount is not in the margin: it is charged for the orders that the gain stands for). Once there
     are both, each counts by its precision: a first, noisy measurement corrects the assumption, and many replace it.
     """
     per_day, order = spend_per_day(rows), order_cents(rows)
@@ -90,13 +93,21 @@ def expected(
         added_cost = added * (offer.discount_share * order + offer.cost_per_order_cents)
         assumed = margin_share * added * order
         found, error, known = _looked_up(offer.id, segment, effects)
-        weight = np.where(known, _weight(ASSUMED_ERROR_SHARE * assumed, error), 0.0)
+        unsure_by = ASSUMED_ERROR_SHARE * margin_share * max(added, LEAST_ASSUMED) * order
+        weight = np.where(known, _weight(unsure_by, error), 0.0)
+        gained = found + offer.discount_share * spend
+        found_cost = offer.cost_per_order_cents * _added_orders(gained, order, margin_share - offer.discount_share)
         is_measured[:, at] = known
-        cost[:, at] = plain_cost + (1 - weight) * added_cost
-        effect[:, at] = weight * (found + offer.discount_share * spend) + (1 - weight) * assumed
+        cost[:, at] = plain_cost + weight * found_cost + (1 - weight) * added_cost
+        effect[:, at] = weight * gained + (1 - weight) * assumed
         unsure = np.sqrt(weight) * error
         possible[:, at] = np.where(known, effect[:, at] - cost[:, at] + OPTIMISM * unsure, np.inf)
     return Expected(effect, cost, possible, is_measured)
+
+
+def _added_orders(gained: Numbers, order: Numbers, share: float) -> Numbers:
+    """Orders that a measured gain stands for, each of which left `share` of its size; none where nothing was left."""
+    return np.maximum(gained, 0.0) / np.maximum(share * order, 1.0) if share > 0 else np.zeros(len(order))
 
 
 def _weight(assumed_error: Numbers, measured_error: Numbers) -> Numbers:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.base.shop import View
-from patron.base.tables import DECISIONS
+from patron.base.tables import DECISIONS, PROPENSITIES
 from patron.decide.candidates import candidates_query, effects_query, first_offer_query
 from patron.decide.choose import NONE, Choice, Learned, choose, effect_source, is_first_month
 from patron.decide.expected import Measured
@@ -16,14 +16,15 @@ CONSENT_BASIS = {"refuse": "unknown_refused", "allow": "unknown_allowed"}
 
 
 def decide_offers(view: View) -> pa.Table:
-    """Decide for every customer at risk, write `decisions`, and return them."""
+    """Decide for every customer at risk, write `decisions` and `propensities`, and return the decisions."""
     turn, policy = view.turn, view.policy
     rows = view.query(candidates_query(turn.turn_id, turn.as_of, policy))
     customers = rows["customer_id"].to_pylist()
     is_held_out = held_out(view.store, policy.holdout, customers, at=turn.as_of)
     found = view.query(effects_query(turn.turn_id)).to_pylist()
     effects = {(r["offer"], r["segment"]): Measured(r["effect_cents"], r["standard_error"]) for r in found}
-    first_at = view.query(first_offer_query(turn.turn_id, turn.as_of))["first_at"][0].as_py()
+    first = first_offer_query(turn.turn_id, turn.as_of, is_delivered=policy.channel.is_delivered)
+    first_at = view.query(first)["first_at"][0].as_py()
     choice = choose(
         rows,
         is_held_out,
@@ -37,6 +38,7 @@ def decide_offers(view: View) -> pa.Table:
     )
     decisions = as_decisions(view, customers, is_held_out, choice)
     view.write("decisions", decisions)
+    view.write("propensities", as_propensities(decisions, choice.every_propensity, [o.id for o in policy.offers]))
     return decisions
 
 
@@ -62,6 +64,20 @@ def as_decisions(view: View, customers: list[str], is_held_out: np.ndarray, choi
             "is_holdout": pa.array(is_held_out, pa.bool_()),
             "consent_basis": pa.array([CONSENT_BASIS[view.policy.consent.unknown]] * count, pa.string()),
         }
+    )
+
+
+def as_propensities(decisions: pa.Table, every: np.ndarray, offers: list[str]) -> pa.Table:
+    """Rows of `propensities`: what else chance could have chosen. A decision without chance has none."""
+    row, action = np.nonzero((every > 0) & (every.max(axis=1) < 1)[:, None])
+    taken = decisions.select(["turn_id", "decision_id", "customer_id"]).take(pa.array(row))
+    return pa.table(
+        {
+            **{name: taken[name] for name in taken.column_names},
+            "action": pa.array(np.array([*offers, NONE])[action], pa.string()),
+            "propensity": every[row, action],
+        },
+        schema=PROPENSITIES.schema(),
     )
 
 

@@ -1,4 +1,4 @@
 """What our decisions caused, and whether our forecasts came true."""
 
-READS = ("decisions", "exposures", "order_lines", "scores", "features")
+READS = ("decisions", "propensities", "exposures", "order_lines", "scores", "features")
 WRITES = ("effects", "forecast_checks", "drift")

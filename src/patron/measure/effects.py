@@ -5,8 +5,8 @@ import pyarrow as pa
 
 from patron.base.shop import View
 from patron.base.tables import EFFECTS
-from patron.measure.compare import Cell, against_holdout, by_segment, steadied
-from patron.measure.outcomes import Outcomes, as_outcomes, measurable_turns_query, outcomes_query, windows
+from patron.measure.compare import Cell, against_holdout, by_segment
+from patron.measure.outcomes import CHANCES, Outcomes, as_outcomes, offering_turns_query, outcomes_query, windows
 from patron.measure.shrink import Shrunken, shrunken
 
 ALL = "all"
@@ -19,16 +19,16 @@ def measure_effects(view: View) -> pa.Table:
     Once offers were really sent, only the turns that sent them count; until then the rows are a placebo.
     """
     promised = view.policy.measure
-    found = view.query(
-        measurable_turns_query(view.turn.as_of, window_days=promised.window_days, history_days=promised.history_days)
-    ).to_pylist()
+    as_of = view.turn.as_of
+    found = view.query(offering_turns_query(as_of)).to_pylist()
     is_placebo = not any(row["is_delivered"] for row in found)
     turns = [(row["turn_id"], row["decided_at"]) for row in found if row["is_delivered"] or is_placebo]
+    asked = windows(turns, as_of, window_days=promised.window_days, history_days=promised.history_days)
+    moments = asked.filter(asked["is_measured"])["decided_at"].to_pylist()
     rows = EFFECTS.empty()
-    if turns:
-        asked = windows(turns, window_days=promised.window_days)
-        outcomes = as_outcomes(view.query(outcomes_query(view.settings.shop.margin_share), windows=asked))
-        moments = [at for _, at in turns]
+    if moments:
+        followed = view.query(outcomes_query(view.settings.shop.margin_share), windows=asked)
+        outcomes = as_outcomes(followed, view.query(CHANCES, windows=asked))
         same = {
             "turn_id": view.turn.turn_id,
             "is_placebo": is_placebo,
@@ -44,7 +44,7 @@ def estimate(outcomes: Outcomes) -> list[dict[str, str | int | float]]:
     """Per offer: everybody, unshrunken; per offer and segment: shrunken; and all offers against the holdout."""
     cells = by_segment(outcomes)
     overall = [cell for cell in cells if cell.segment == ALL]
-    parts = steadied([cell for cell in cells if cell.segment != ALL])
+    parts = [cell for cell in cells if cell.segment != ALL]
     counts = {(cell.offer, cell.segment): (cell.treated_count, cell.control_count) for cell in parts}
     segments = sorted(set(outcomes.segment.tolist()))
     wanted = [(cell.offer, segment) for cell in overall for segment in segments]

@@ -1,12 +1,13 @@
 """What followed each earlier decision: the margin of the customer in the window after it, and before it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.base.engine import timestamp
 from patron.base.table import TEXT, TIME
@@ -25,39 +26,49 @@ class Outcomes:
     customer: npt.NDArray[np.str_]
     segment: npt.NDArray[np.str_]
     action: npt.NDArray[np.str_]
-    propensity: Numbers
     is_holdout: npt.NDArray[np.bool_]
+    is_first: npt.NDArray[np.bool_]
+    """Whether no offer can have reached the customer before this decision."""
     margin_cents: Numbers
     known_before: Numbers
     """Columns known at the decision that explain the margin: margin before, forecast value, forecast purchase."""
+    chance: Mapping[str, Numbers]
+    """Probability of each action; 0 where chance could not have chosen it, or nothing was left to chance."""
+
+    @property
+    def propensity(self) -> Numbers:
+        """Probability of the action that was chosen; 0 where nothing was left to chance."""
+        return np.select([self.action == name for name in self.chance], list(self.chance.values()), default=0.0)
 
     def rows(self, which: npt.NDArray) -> "Outcomes":
         """Some of the decisions."""
-        return Outcomes(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
+        plain = {one.name: getattr(self, one.name)[which] for one in fields(self) if one.name != "chance"}
+        return Outcomes(**plain, chance={name: chance[which] for name, chance in self.chance.items()})
 
 
-def windows(turns: Iterable[tuple[str, datetime]], *, window_days: int) -> pa.Table:
-    """Ends of each decision turn's windows: turn_id, since, decided_at, until."""
-    listed = list(turns)
-    ends = {
-        "since": [at - timedelta(days=BEFORE_DAYS) for _, at in listed],
-        "decided_at": [at for _, at in listed],
-        "until": [at + timedelta(days=window_days) for _, at in listed],
-    }
+def windows(turns: Sequence[tuple[str, datetime]], as_of: datetime, *, window_days: int, history_days: int) -> pa.Table:
+    """What is counted for each turn that gave offers, in order of time: turn_id, since, decided_at, until, is_measured.
+
+    A window ends at the next such turn at the latest: what is offered then must not count as an effect of now.
+    """
+    moments = [at for _, at in turns]
+    window, history, before = (timedelta(days=days) for days in (window_days, history_days, BEFORE_DAYS))
+    until = [min([at + window, *moments[place + 1 : place + 2]]) for place, at in enumerate(moments)]
+    ends = {"since": [at - before for at in moments], "decided_at": moments, "until": until}
+    is_measured = [end <= as_of and at >= as_of - history for at, end in zip(moments, until, strict=True)]
     return pa.table(
-        {"turn_id": pa.array([name for name, _ in listed], TEXT)}
-        | {name: pa.array(moments, TIME) for name, moments in ends.items()}
+        {"turn_id": pa.array([name for name, _ in turns], TEXT), "is_measured": pa.array(is_measured, pa.bool_())}
+        | {name: pa.array(column, TIME) for name, column in ends.items()}
     )
 
 
-def measurable_turns_query(as_of: datetime, *, window_days: int, history_days: int) -> str:
-    """SQL for the turns whose window is over by `as_of`, and whether their offers were really sent."""
+def offering_turns_query(as_of: datetime) -> str:
+    """SQL for the turns before `as_of` that gave offers, and whether these were really sent, in order of time."""
     return f"""
 select d.turn_id, min(d.as_of) as decided_at,
   max(case when coalesce(e.is_delivered, false) then 1 else 0 end) = 1 as is_delivered
 from decisions d left join exposures e on e.decision_id = d.decision_id
-where d.as_of <= {timestamp(as_of - timedelta(days=window_days))}
-  and d.as_of >= {timestamp(as_of - timedelta(days=history_days))}
+where d.as_of < {timestamp(as_of)}
 group by d.turn_id having max(case when d.action <> 'none' then 1 else 0 end) = 1
 order by 2, 1
 """
@@ -70,9 +81,12 @@ def outcomes_query(margin_share: float) -> str:
     """
     margin = f"{margin_share} * l.gross_cents - l.discount_cents"
     return f"""
-with decided as (
-  select d.*, w.since, w.decided_at, w.until from decisions d join windows w on w.turn_id = d.turn_id
+with considered as (
+  select d.*, w.since, w.decided_at, w.until, w.is_measured,
+    row_number() over (partition by d.customer_id order by w.decided_at, d.turn_id) = 1 as is_first
+  from decisions d join windows w on w.turn_id = d.turn_id
   where d.reason <> 'no_consent'),
+decided as (select * from considered where is_measured),
 earned as (
   select d.decision_id,
     sum(case when l.ordered_at >= d.decided_at then {margin} else 0.0 end) as margin_cents,
@@ -84,7 +98,7 @@ forecast as (
   select turn_id, customer_id, max(case when question = 'value' then value end) as value_cents,
     max(case when question = 'purchase' then value end) as purchase
   from scores where turn_id in (select turn_id from windows) group by turn_id, customer_id)
-select d.turn_id, d.customer_id, d.segment, d.action, d.propensity, d.is_holdout,
+select d.decision_id, d.turn_id, d.customer_id, d.segment, d.action, d.is_holdout, d.is_first,
   coalesce(e.margin_cents, 0.0) as margin_cents, coalesce(e.before_cents, 0.0) as before_cents,
   coalesce(f.value_cents, 0.0) as value_cents, coalesce(f.purchase, 0.0) as purchase
 from decided d left join earned e on e.decision_id = d.decision_id
@@ -93,8 +107,14 @@ order by d.turn_id, d.customer_id
 """
 
 
-def as_outcomes(rows: pa.Table) -> Outcomes:
-    """Arrays of the query's rows."""
+CHANCES = """
+select p.decision_id, p.action, p.propensity from propensities p join windows w on w.turn_id = p.turn_id
+where w.is_measured order by p.decision_id, p.action
+"""
+
+
+def as_outcomes(rows: pa.Table, chances: pa.Table) -> Outcomes:
+    """Arrays of the rows of both queries."""
 
     def texts(name: str) -> npt.NDArray[np.str_]:
         return np.array(rows[name].to_pylist(), dtype=np.str_)
@@ -102,13 +122,27 @@ def as_outcomes(rows: pa.Table) -> Outcomes:
     def numbers(name: str) -> Numbers:
         return np.asarray(rows[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
 
+    def flags(name: str) -> npt.NDArray[np.bool_]:
+        return np.array(rows[name].to_pylist(), dtype=np.bool_)
+
     return Outcomes(
         texts("turn_id"),
         texts("customer_id"),
         texts("segment"),
         texts("action"),
-        numbers("propensity"),
-        np.array(rows["is_holdout"].to_pylist(), dtype=np.bool_),
+        flags("is_holdout"),
+        flags("is_first"),
         numbers("margin_cents"),
         np.column_stack([numbers(name) for name in ("before_cents", "value_cents", "purchase")]),
+        _by_action(rows["decision_id"], chances),
     )
+
+
+def _by_action(decisions: pa.ChunkedArray, chances: pa.Table) -> dict[str, Numbers]:
+    """The probability of each action, one number per decision."""
+    found = {}
+    for action in sorted(pc.unique(chances["action"]).to_pylist()):
+        of_action = chances.filter(pc.equal(chances["action"], action))
+        at = pc.index_in(decisions, of_action["decision_id"].combine_chunks())
+        found[action] = pc.fill_null(of_action["propensity"].take(at), 0.0).to_numpy()
+    return found

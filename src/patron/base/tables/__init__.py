@@ -5,7 +5,15 @@ Times are UTC. Shares are 0 to 1.
 """
 
 from patron.base.tables.columns import PRODUCT
-from patron.base.tables.decisions import DECISIONS, DRIFT, EFFECTS, EXPOSURES, FORECAST_CHECKS, RECOMMENDATIONS
+from patron.base.tables.decisions import (
+    DECISIONS,
+    DRIFT,
+    EFFECTS,
+    EXPOSURES,
+    FORECAST_CHECKS,
+    PROPENSITIES,
+    RECOMMENDATIONS,
+)
 from patron.base.tables.facts import (
     CLEANING,
     CUSTOMERS,
@@ -41,6 +49,7 @@ __all__ = [
     "PERSONAS",
     "PRODUCT",
     "PRODUCTS",
+    "PROPENSITIES",
     "RECOMMENDATIONS",
     "SCORES",
     "SEGMENTS",
@@ -68,6 +77,7 @@ TABLES = (
     BACKTESTS,
     AFFINITIES,
     DECISIONS,
+    PROPENSITIES,
     RECOMMENDATIONS,
     EXPOSURES,
     EFFECTS,

@@ -27,6 +27,20 @@ DECISIONS = Table(
     partition_by="turn_id",
     checks=("propensity > 0 and propensity <= 1", "not is_holdout or action = 'none'"),
 )
+PROPENSITIES = Table(
+    "propensities",
+    "one row per decision that was left to chance and action that chance could have chosen",
+    ("decision_id", "action"),
+    (
+        TURN,
+        of("decision_id", TEXT, "the decision"),
+        CUSTOMER,
+        of("action", TEXT, "id of an offer, or 'none'"),
+        of("propensity", NUMBER, "probability of this action", "0 to 1"),
+    ),
+    partition_by="turn_id",
+    checks=("propensity > 0 and propensity < 1",),
+)
 RECOMMENDATIONS = Table(
     "recommendations",
     "one row per customer and recommended product",

@@ -120,7 +120,7 @@ def test_times_are_utc():
         ({"properties": {"price": "NaN"}}, "out of range"),
         ({"properties": {"quantity": -1}}, "properties.quantity: is below zero"),
         ({"properties": {"quantity": "1.5"}}, "whole number"),
-        ({"type": "group"}, "not stored"),
+        ({"type": "dance"}, "none of ours"),
         ({"properties": [1]}, "no JSON object"),
     ],
 )

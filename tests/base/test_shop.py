@@ -96,7 +96,7 @@ from pathlib import Path
 from patron.base.errors import WorkspaceBusy
 from patron.base.shop import Shop
 try:
-    Shop.open(Path(sys.argv[1])).lock().__enter__()
+    Shop.open(Path(sys.argv[1])).lock(patience_seconds=0.1).__enter__()
 except WorkspaceBusy as refused:
     print(refused)
 """

@@ -10,6 +10,8 @@ PatronError
 ├── BadFile              a file cannot be read as its mapping says
 │   └── BadMapping       the mapping itself cannot be used
 ├── BadEvent             one event breaks the catalogue (it becomes a dead letter)
+├── BadRequest           a request to the collector that cannot be read at all
+│   └── BadKey           the key of a request is missing, unknown or revoked
 ├── BadQuery             a query that `patron sql` does not run
 ├── NotEnoughData        too little history for what was asked
 ├── NotFound             no such customer, model, turn or question
@@ -63,6 +65,18 @@ class BadMapping(BadFile):
 
 class BadEvent(PatronError):
     """One event breaks the catalogue; it becomes a dead letter."""
+
+
+class BadRequest(PatronError):
+    """A request to the collector that cannot be read at all; `status` is what HTTP calls it."""
+
+    def __init__(self, status: int, what: str, *, todo: str = "") -> None:
+        super().__init__(what, todo=todo)
+        self.status = status
+
+
+class BadKey(BadRequest):
+    """The key of a request is missing, unknown or revoked."""
 
 
 class BadQuery(PatronError):

@@ -22,6 +22,7 @@ from patron.base.own_events import (
     RecommendationShown,
 )
 from patron.base.shop_events import (
+    Alias,
     CartShared,
     CartViewed,
     CheckoutStarted,
@@ -31,6 +32,7 @@ from patron.base.shop_events import (
     CouponDenied,
     CouponEntered,
     CouponRemoved,
+    Group,
     Identify,
     OrderCancelled,
     OrderCompleted,
@@ -85,6 +87,8 @@ EVENTS: tuple[type[Event], ...] = (
     CartShared,
     ProductReviewed,
     Identify,
+    Group,
+    Alias,
     Page,
     Screen,
     OrderLineCompleted,

@@ -12,7 +12,7 @@ from patron.base.event_fields import Item
 from patron.base.events import ALIASES, BY_NAME, Property, properties_of
 from patron.base.split import json_text, split_extras, split_traits, text_of
 
-TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen"}
+TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen", "group": "Group", "alias": "Alias"}
 NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan"})
 """Ids that senders use for nobody; so is an id made of zeros and dashes only."""
 LONGEST_ID = 100
@@ -29,10 +29,13 @@ def told_row(message: object) -> Told:
     name = _name(message)
     row: Told = {"event_id": _event_id(message), "name": name, "occurred_at": _occurred_at(message)}
     row["user_id"], row["anonymous_id"] = _person(message.get("userId")), _person(message.get("anonymousId"))
+    if name == "Alias":
+        row["anonymous_id"] = _person(message.get("previousId")) or row["anonymous_id"]
     row["referred_user_id"] = None
     given = message.get("properties") or {}
     if not isinstance(given, dict):
         raise _bad("is no JSON object", "properties", "Send the properties as one object.")
+    given = _beside(message) | given
     kept: dict[str, Any] = {}
     vault: dict[str, dict[str, Any]] = {"personal": {}, "texts": {}}
     _fill(row, name, given, kept, vault)
@@ -55,15 +58,25 @@ def _properties(name: str) -> dict[str, Property]:
 
 
 def _name(message: Told) -> str:
-    kind = message.get("type") or ("track" if message.get("event") else None)
+    kind = text_of(message.get("type")) or ("track" if message.get("event") else None)
     if kind in TYPES:
         return TYPES[kind]
     if kind != "track":
-        raise _bad(f"type {kind!r} is not stored", "type", "Send track, identify, page or screen.")
+        raise _bad("is none of ours", "type", "Send track, identify, page, screen, group or alias.")
     name = text_of(message.get("event"))
     if not name:
         raise _bad("is missing", "event", "Name the event.")
     return ALIASES.get(name, name)
+
+
+def _beside(message: Told) -> Told:
+    """Properties that some types say beside them: the name of a page, the id and traits of a group."""
+    kind = text_of(message.get("type"))
+    if kind in {"page", "screen"}:
+        return {key: message[key] for key in ("name", "category") if message.get(key) is not None}
+    if kind == "group":
+        return {"group_id": message.get("groupId"), "group_traits": message.get("traits")}
+    return {}
 
 
 def _event_id(message: Told) -> str:
@@ -85,7 +98,7 @@ def _occurred_at(message: Told) -> datetime:
     try:
         if isinstance(told, int | float):
             return datetime.fromtimestamp(told / 1000, UTC)
-        moment = datetime.fromisoformat(str(told).strip())
+        moment = told if isinstance(told, datetime) else datetime.fromisoformat(str(told).strip())
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise _bad("is no time", field, "Send it as ISO 8601, such as 2026-01-31T12:00:00Z.") from None
@@ -97,7 +110,7 @@ def _person(value: object) -> str | None:
 
 
 def _traits(message: Told) -> dict[str, Any]:
-    traits = message.get("traits")
+    traits = message.get("traits") if message.get("type") != "group" else None
     context = message.get("context")
     if not traits and isinstance(context, dict) and message.get("type") == "identify":
         traits = context.get("traits")  # why: Rudder's Python client puts them only there

@@ -46,6 +46,15 @@ class EngineSettings(_Section):
     """Threads of the embedded engine."""
 
 
+class CollectSettings(_Section):
+    """What the collector takes."""
+
+    longest_event_bytes: int = Field(default=32_768, ge=1_024, le=524_288)
+    """A longer event is a dead letter, bytes of JSON."""
+    needs_secret_key: tuple[str, ...] = ()
+    """Names of events that only a secret key may send, such as "Order Completed"."""
+
+
 class Settings(BaseSettings):
     """All settings of one workspace."""
 
@@ -59,6 +68,7 @@ class Settings(BaseSettings):
 
     shop: ShopSettings = ShopSettings()
     engine: EngineSettings = EngineSettings()
+    collect: CollectSettings = CollectSettings()
     rates: dict[str, float] = {}
     """Units of the shop's currency that one unit of another is worth: EUR = 1.08."""
     store_url: str = ""

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ SETTINGS_FILE = "patron.toml"
 POLICY_FILE = "policy.toml"
 PRIVATE = 0o700
 SEED = 20170701
+PATIENCE_SECONDS = 10.0
+"""How long a process waits for another to leave the workspace: the collector is at work a moment at a time."""
+LOOK_AGAIN_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -216,20 +220,21 @@ class Shop:
         return View(self, frozenset(BY_NAME), frozenset(), Turn(row["turn_id"], as_of, row["seed"]), versions)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the only process that changes the workspace. Raises WorkspaceBusy at once when another one is at work."""
+    def lock(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+        """Be the only process that changes the workspace. Raises WorkspaceBusy when another one stays at work."""
         path = self.folder / "workspace.lock"
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        until = time.monotonic() + patience_seconds
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                pid = os.read(handle, 32).decode(errors="replace").strip()
-                raise WorkspaceBusy(
-                    f"another process ({pid or 'unknown'}) is at work here",
-                    where=str(self.folder),
-                    todo="Wait until it has finished, or end it, and try again.",
-                ) from error
+            while not _is_locked(handle):
+                if time.monotonic() >= until:
+                    pid = os.read(handle, 32).decode(errors="replace").strip()
+                    raise WorkspaceBusy(
+                        f"another process ({pid or 'unknown'}) is at work here",
+                        where=str(self.folder),
+                        todo="Wait until it has finished, or end it, and try again.",
+                    )
+                time.sleep(LOOK_AGAIN_SECONDS)
             os.truncate(handle, 0)
             os.pwrite(handle, str(os.getpid()).encode(), 0)
             yield
@@ -239,3 +244,11 @@ class Shop:
     def close(self) -> None:
         """Return all connections."""
         self.store.close()
+
+
+def _is_locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

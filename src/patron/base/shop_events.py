@@ -305,6 +305,19 @@ class Identify(Event, frozen=True, kw_only=True):
     event = "Identify"
 
 
+class Group(Event, frozen=True, kw_only=True):
+    """The customer belongs to a group, such as a company or a club."""
+
+    event = "Group"
+    group_id: Annotated[Text, goes("id of the group")] = None
+
+
+class Alias(Event, frozen=True, kw_only=True):
+    """A visitor id and a user id are one person: the visitor became known."""
+
+    event = "Alias"
+
+
 class Page(Event, frozen=True, kw_only=True):
     """The customer saw a page."""
 

@@ -82,6 +82,16 @@ VAULT_TEXTS = sa.Table(
     sa.Column("token", sa.Text, nullable=False, index=True, comment="whose key encrypts the text"),
     sa.Column("ciphertext", sa.LargeBinary, nullable=False),
 )
+API_KEYS = sa.Table(
+    "api_keys",
+    METADATA,
+    sa.Column("key_hash", sa.Text, primary_key=True, comment="SHA-256 of the key, which itself is not kept"),
+    sa.Column("key_id", sa.Text, nullable=False, unique=True, comment="what people call it by"),
+    sa.Column("source", sa.Text, nullable=False, comment="source of the events sent with it"),
+    sa.Column("kind", sa.Text, nullable=False, comment="write, secret or read"),
+    sa.Column("created_at", UTC_TIME, nullable=False),
+    sa.Column("revoked_at", UTC_TIME),
+)
 ASSIGNMENTS = sa.Table(
     "assignments",
     METADATA,

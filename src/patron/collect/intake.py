@@ -76,13 +76,18 @@ class Intake:
         is_good = pc.is_null(rows["problem"])
         good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
         fresh = self._not_stored(good)
-        tokens = self._tokens(fresh)
-        self._keep_texts(fresh, tokens)
+        events = self.prepared(fresh)
         if fresh.num_rows:
-            self.shop.lake.append(EVENTS, self._events(fresh, tokens))
+            self.shop.lake.append(EVENTS, events)
             self._remember(fresh)
-        self._bury(bad, file)
+        self.bury(bad, file)
         return Accepted(rows.num_rows, fresh.num_rows, good.num_rows - fresh.num_rows, bad.num_rows)
+
+    def prepared(self, rows: pa.Table) -> pa.Table:
+        """Rows of `events`, after the vault has taken what is personal; `received_at` of a row wins over the door's."""
+        tokens = self._tokens(rows)
+        self._keep_texts(rows, tokens)
+        return self._events(rows, tokens)
 
     def _not_stored(self, rows: pa.Table) -> pa.Table:
         ids = pa.table({"event_id": rows["event_id"], "n": pa.array(range(rows.num_rows), pa.int64())})
@@ -123,7 +128,9 @@ class Intake:
 
     def _events(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> pa.Table:
         size = rows.num_rows
-        received = pa.repeat(pa.scalar(self.received_at, EVENTS.schema().field("received_at").type), size)
+        type_ = EVENTS.schema().field("received_at").type
+        told = "received_at" in rows.column_names
+        received = rows["received_at"].cast(type_) if told else pa.repeat(pa.scalar(self.received_at, type_), size)
         made: dict[str, Any] = {
             "source": pa.repeat(pa.scalar(self.source), size),
             "user_token": tokens["user_id"],
@@ -137,7 +144,8 @@ class Intake:
             {c.name: made.get(c.name, rows[c.name] if c.name in TOLD.names else None) for c in EVENTS.columns}
         )
 
-    def _bury(self, rows: pa.Table, file: str) -> None:
+    def bury(self, rows: pa.Table, file: str) -> None:
+        """Keep dead rows with their reason, sealed; the same row again changes nothing."""
         letters = []
         for number, problem, payload in zip(
             *(rows[name].to_pylist() for name in ("row_number", "problem", "payload")), strict=True

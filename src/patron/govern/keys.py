@@ -29,11 +29,12 @@ class Keys:
     index: bytes
     rows: bytes
     letters: bytes
+    inbox: bytes
 
 
 def derive(master: bytes) -> Keys:
     """Derive the keys of the vault (HKDF-SHA256, RFC 5869)."""
-    purposes = ("wrapping", "index", "rows", "letters")
+    purposes = ("wrapping", "index", "rows", "letters", "inbox")
     return Keys(
         *(HKDF(SHA256(), KEY_BYTES, None, f"patron {purpose} 1".encode()).derive(master) for purpose in purposes)
     )

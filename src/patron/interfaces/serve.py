@@ -1,13 +1,15 @@
-"""`patron serve`: console and API on this machine only."""
+"""`patron serve`: collector, API and console on this machine only."""
 
 import socket
 
 import uvicorn
 
+from patron.actions.collector import Collector
 from patron.base.errors import SettingsError
 from patron.base.shop import Shop
 from patron.interfaces.api import create_app
 from patron.interfaces.cli import output
+from patron.interfaces.collector import Wire
 
 LOOPBACK = "127.0.0.1"
 
@@ -26,6 +28,13 @@ def serve(shop: Shop, *, host: str, port: int) -> None:
     except OSError as error:
         listener.close()
         raise SettingsError(f"port {port} is in use", where="--port", todo="Name another: --port 8322.") from error
-    output.say(f"Console: http://{host}:{listener.getsockname()[1]}/   API: /openapi.json   Stop with Ctrl-C.")
-    server = uvicorn.Server(uvicorn.Config(create_app(shop), log_level="warning"))
-    server.run(sockets=[listener])
+    at = f"http://{host}:{listener.getsockname()[1]}"
+    collector = Collector(shop)
+    collector.start()
+    try:
+        output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")
+        # why: the collector's requests would make a log of who was where
+        config = uvicorn.Config(Wire(collector, create_app(shop, collector)), log_level="warning", access_log=False)
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        collector.stop()

@@ -5,6 +5,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from patron import __version__
+from patron.actions.collector import Collector, collected
 from patron.base.errors import PatronError
 from patron.base.shop import Shop
 from patron.interfaces.api.answers import Answers
@@ -15,11 +16,12 @@ from patron.interfaces.console import add_console, warmed
 from patron.interfaces.pages import STATIC
 
 
-def create_app(shop: Shop) -> FastAPI:
+def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     """Application over one shop: API and console. It must be bound to this machine only: there is no log-in yet."""
     # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
     app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warmed)
     app.state.answers = Answers(shop)
+    app.state.collector_state = collector.state if collector else lambda: collected(shop)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refused)

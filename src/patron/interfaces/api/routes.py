@@ -3,9 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from patron import __version__
+from patron.actions.collector import State
 from patron.actions.customer import CustomerCard, customer_card
 from patron.actions.customers import CustomerPage, CustomerQuery, Sort, find_customers
 from patron.actions.lookup import Found, lookup_customer
@@ -13,6 +15,7 @@ from patron.actions.models import Models
 from patron.actions.overview import Overview
 from patron.actions.quality import Quality
 from patron.interfaces.api.answers import Answers
+from patron.interfaces.api.metrics import metrics_text
 
 router = APIRouter(tags=["last turn"])
 
@@ -24,10 +27,11 @@ class LookUp(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the workspace can be read, and the turn that is shown."""
+    """Whether the workspace can be read, the turn that is shown, and what troubles the collector."""
 
     status: str
     turn_id: str | None
+    trouble: str = ""
 
 
 class Version(BaseModel):
@@ -89,9 +93,22 @@ def quality(request: Request) -> Quality:
 
 @router.get("/health")
 def health(request: Request) -> Health:
-    """Whether the workspace can be read."""
+    """Whether the workspace can be read and the collector accepts."""
     view = answers_of(request).shop.snapshot()
-    return Health(status="ok", turn_id=view.turn.turn_id if view else None)
+    trouble = request.app.state.collector_state().trouble
+    return Health(status="trouble" if trouble else "ok", turn_id=view.turn.turn_id if view else None, trouble=trouble)
+
+
+@router.get("/api/collector")
+def collector(request: Request) -> State:
+    """What became of every message that arrived, by source."""
+    return request.app.state.collector_state()
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(request: Request) -> str:
+    """Counters of the collector in the text format of Prometheus."""
+    return metrics_text(request.app.state.collector_state())
 
 
 @router.get("/version")

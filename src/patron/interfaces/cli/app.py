@@ -16,6 +16,7 @@ from patron.actions import export as exports
 from patron.actions import imports, loop, query, simulation, workspace
 from patron.base.shop import Shop
 from patron.interfaces.cli import output
+from patron.interfaces.cli.keys import keys
 from patron.interfaces.cli.shown import show_backtest, show_demo, show_doctor, show_import, show_turn
 from patron.interfaces.report import write_report
 from patron.interfaces.words import LOCALES
@@ -28,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(keys, name="keys")
 
 Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only, for programs.")]

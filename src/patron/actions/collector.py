@@ -1,0 +1,195 @@
+"""The collector at work: keys, the writer of the inbox, and the compactor that moves it into the lake."""
+
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from patron.base.errors import BadKey, PatronError, WorkspaceBusy
+from patron.base.shop import Shop
+from patron.collect.arrival import LARGEST_BODY, Arrival, Rules, batch_of, body_of, key_in_body, single_of
+from patron.collect.compact import Compacted, compact
+from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
+from patron.collect.sensors import sensors_of
+from patron.collect.writer import Writer
+from patron.govern.access import Key, find_key
+from patron.govern.keys import derive, master_key
+
+__all__ = ["LARGEST_BODY", "Collector", "Counters", "State", "Verdicts", "collected", "drain", "open_inbox"]
+
+INBOX_FILE = "inbox.db"
+BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
+"""How a body is read; any other way is the type of the one message in it."""
+ERRORS_SHOWN = 10
+COMPACT_SECONDS = 2.0
+KEY_SECONDS = 1.0
+"""How long a key is believed without looking again: a revoked one is refused after that."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What became of every message that ever arrived: accepted = stored + duplicate + dead."""
+
+    source: str
+    accepted: int
+    stored: int
+    duplicate: int
+    dead: int
+
+
+@dataclass(frozen=True)
+class State:
+    """How the collector is."""
+
+    counters: tuple[Counters, ...]
+    waiting_requests: int
+    """Requests on disk that are not in the lake yet."""
+    trouble: str
+    """Why nothing is accepted, or nothing moves into the lake; empty when all is well."""
+
+
+def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
+    """Open the workspace's inbox. Raises InboxDamaged, MasterKeyError."""
+    inbox = Inbox(shop.folder / INBOX_FILE, derive(master_key(shop)).inbox)
+    if is_checked:
+        inbox.check()
+    return inbox
+
+
+def drain(shop: Shop) -> Compacted:
+    """Move all that the inbox holds into the lake; the caller holds the lock. Raises InboxDamaged, NoSpace."""
+    if not (shop.folder / INBOX_FILE).exists():
+        return Compacted(0, 0)
+    inbox = open_inbox(shop)
+    try:
+        return compact(shop, inbox)
+    finally:
+        inbox.close()
+
+
+def counters(inbox: Inbox) -> tuple[Counters, ...]:
+    """Counters of every source."""
+    return tuple(
+        Counters(source, one.stored + one.duplicate + one.dead, **asdict(one)) for source, one in inbox.counts().items()
+    )
+
+
+def collected(shop: Shop) -> State:
+    """State of the inbox as any process can read it."""
+    if not (shop.folder / INBOX_FILE).exists():
+        return State((), 0, "")
+    try:
+        inbox = open_inbox(shop)
+    except PatronError as error:
+        return State((), 0, str(error))
+    try:
+        return State(counters(inbox), inbox.waiting_count(), "")
+    finally:
+        inbox.close()
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request that was judged; `verdicts` come once it is on disk."""
+
+    arrival: Arrival
+    verdicts: "Future[Verdicts]"
+
+    @property
+    def errors(self) -> list[dict[str, str | int | None]]:
+        """The first dead letters, as the sender may read them."""
+        listed = [(n, one) for n, one in enumerate(self.arrival.messages) if one.is_dead][:ERRORS_SHOWN]
+        return [
+            {"index": n, "messageId": one.event_id, "reason": one.row["problem"].partition(":")[2]} for n, one in listed
+        ]
+
+
+@dataclass
+class Collector:
+    """One process that accepts messages and moves them into the lake."""
+
+    shop: Shop
+    writer: Writer = field(init=False)
+    compaction_trouble: PatronError | None = None
+    _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _compactor: threading.Thread | None = None
+
+    def __post_init__(self) -> None:
+        """Prepare the writer; the first opening looks at every page."""
+        self.writer = Writer(lambda: open_inbox(self.shop, is_checked=self._compactor is None))
+
+    def start(self) -> None:
+        """Begin to accept and to move."""
+        self.writer.start()
+        self._compactor = threading.Thread(target=self._compact, name="compactor", daemon=True)
+        self._compactor.start()
+
+    def stop(self) -> None:
+        """Write what waits, move it into the lake if nobody else is at work, and end."""
+        self.writer.stop()
+        self._ending.set()
+        if self._compactor:
+            self._compactor.join()
+
+    def key(self, told: str) -> Key | None:
+        """The key that was told, as it was at most KEY_SECONDS ago."""
+        now = time.monotonic()
+        known = self._keys.get(told)
+        if known is None or known[0] < now:
+            found = find_key(self.shop, told) if told else None
+            if len(self._keys) > 10_000:
+                self._keys.clear()
+            known = self._keys[told] = (now + KEY_SECONDS, found)
+        return known[1]
+
+    def receive(self, raw: bytes, how: str, *, key: str, encoding: str, received_at: datetime) -> "Received":
+        """Judge a request and hand its messages to the writer; without `key` it is looked for in the body.
+
+        Raises BadRequest, BadKey, Overloaded, NoSpace, InboxDamaged.
+        """
+        body = body_of(raw, encoding=encoding)
+        found = self.key(key or ("" if how == SENSORS else key_in_body(body)))
+        if found is None or found.kind == "read":
+            raise BadKey(401, "the write key is missing, unknown or revoked", todo="Make one: patron keys create.")
+        rules = self._rules(found, is_history=how == HISTORY)
+        if how == SENSORS:
+            arrival = sensors_of(body, found.source, received_at, rules)
+        elif how in {BATCH, HISTORY}:
+            arrival = batch_of(body, found.source, received_at, rules)
+        else:
+            arrival = single_of(body, how, found.source, received_at, rules)
+        return Received(arrival, self.accept(arrival))
+
+    def _rules(self, key: Key, *, is_history: bool) -> Rules:
+        asked = self.shop.settings.collect
+        secret = frozenset(asked.needs_secret_key)
+        return Rules(asked.longest_event_bytes, secret, is_secret=key.kind == "secret", is_history=is_history)
+
+    def accept(self, arrival: Arrival) -> "Future[Verdicts]":
+        """Promise the verdicts once the messages are on disk. Raises Overloaded, NoSpace, InboxDamaged."""
+        return self.writer.submit(arrival)
+
+    def state(self) -> State:
+        """State of the collector."""
+        seen = collected(self.shop)
+        trouble = self.writer.trouble or self.compaction_trouble
+        return State(seen.counters, seen.waiting_requests, str(trouble) if trouble else seen.trouble)
+
+    def _compact(self) -> None:
+        while not self._ending.wait(COMPACT_SECONDS):
+            self._compact_once()
+        self._compact_once()
+
+    def _compact_once(self) -> None:
+        try:
+            with self.shop.lock(patience_seconds=0):
+                drain(self.shop)
+            self.compaction_trouble = None
+        except WorkspaceBusy:
+            return  # why: a turn or an import is at work; what waits is safe and moves afterwards
+        except PatronError as error:
+            self.compaction_trouble = error
+            if isinstance(error, InboxDamaged):
+                self.writer.trouble = error

@@ -1,0 +1,33 @@
+"""Keys of programs: made, listed and revoked."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from patron.base.shop import Shop
+from patron.govern import access
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key that was just made; the key itself is shown this once."""
+
+    key: str
+    key_id: str
+    source: str
+    kind: str
+
+
+def create_key(shop: Shop, source: str, kind: str = "write") -> NewKey:
+    """Make a key of a source. Raises SettingsError for an unknown kind or a source without a name."""
+    told, key = access.create_key(shop, source, kind, at=datetime.now(UTC))
+    return NewKey(told, key.key_id, key.source, key.kind)
+
+
+def list_keys(shop: Shop) -> list[access.Key]:
+    """All keys, oldest first, without the secrets."""
+    return access.list_keys(shop)
+
+
+def revoke_key(shop: Shop, key_id: str) -> None:
+    """Refuse a key from now on. Raises NotFound."""
+    access.revoke_key(shop, key_id, at=datetime.now(UTC))

@@ -1,0 +1,221 @@
+"""One request of the collector: which key sent what, and a verdict for each of its messages."""
+
+import re
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from patron.base.errors import BadEvent, BadRequest
+from patron.base.message import told_row
+from patron.base.split import text_of
+
+Told = dict[str, Any]
+
+LARGEST_BODY = 4_000_000
+"""Bytes of a request after inflating; the rest of a bomb is never inflated."""
+SOONEST = datetime(2000, 1, 1, tzinfo=UTC)
+FARTHEST_AHEAD = timedelta(hours=24)
+GZIP = b"\x1f\x8b"
+NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+BOT = re.compile(r"(?i)bot\b|crawl|spider|slurp|headless|lighthouse|preview|curl/|wget/|python-requests|monitor")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message: the told row, or the problem and payload of a dead letter."""
+
+    event_id: str | None
+    row: Told
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it is for the dead letters."""
+        return "problem" in self.row
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Messages of one request, judged one by one."""
+
+    source: str
+    received_at: datetime
+    messages: list[Message]
+
+
+class Batch(msgspec.Struct):
+    """The body of a batch; its messages are looked at one by one."""
+
+    batch: list[msgspec.Raw]
+    sentAt: Any = None  # noqa: N815 - the protocol's name
+    timestamp: Any = None
+    context: Any = None
+    integrations: Any = None
+    writeKey: Any = None  # noqa: N815 - the protocol's name
+
+
+BATCH = msgspec.json.Decoder(Batch)
+KEYED = msgspec.json.Decoder(msgspec.defstruct("Keyed", [("writeKey", Any, None)]))
+
+
+def body_of(raw: bytes, *, encoding: str = "") -> bytes:
+    """Inflate a body, whatever its Content-Type says. Raises BadRequest 413 above LARGEST_BODY, 400 for bad gzip."""
+    if raw.startswith(GZIP) or "gzip" in encoding:
+        raw = inflated(raw)
+    if len(raw) > LARGEST_BODY:
+        raise BadRequest(413, f"the body is larger than {LARGEST_BODY} bytes", todo="Send smaller batches.")
+    return NULL_CHARACTER.sub(rb"\1", raw) if b"\\u0000" in raw else raw
+
+
+def inflated(raw: bytes) -> bytes:
+    """Inflate gzip up to the cap. Raises BadRequest."""
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        content = inflate.decompress(raw, LARGEST_BODY + 1)
+    except zlib.error as error:
+        raise BadRequest(400, f"the body is no gzip ({error})") from None
+    if not inflate.eof and len(content) <= LARGEST_BODY:
+        raise BadRequest(400, "the gzip body is cut off")
+    return content
+
+
+def decoded(decoder: msgspec.json.Decoder, body: bytes) -> Any:
+    """Decode JSON, with what is no UTF-8 replaced. Raises BadRequest 400."""
+    try:
+        return _lenient(decoder, body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(400, f"the body is not as the protocol says ({error})", todo="Send JSON.") from None
+
+
+def _lenient(decoder: msgspec.json.Decoder, content: bytes) -> Any:
+    try:
+        return decoder.decode(content)
+    except UnicodeDecodeError:
+        return decoder.decode(content.decode(errors="replace"))
+    except msgspec.DecodeError as error:
+        if "utf-8" not in str(error).lower():
+            raise
+        return decoder.decode(content.decode(errors="replace"))
+
+
+def key_in_body(body: bytes) -> str:
+    """Write key inside a JSON body, or ''. Raises BadRequest 400."""
+    return str(decoded(KEYED, body).writeKey or "")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a source may send."""
+
+    longest_event: int
+    needs_secret: frozenset[str]
+    """Names of events that only a secret key may send."""
+    is_secret: bool
+    is_history: bool = False
+    """Whether times are kept as they are told, however old."""
+
+
+def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
+    """Judge a batch. Raises BadRequest 400 when it is none."""
+    batch: Batch = decoded(BATCH, body)
+    shared = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
+    shared = {name: value for name, value in shared.items() if value is not None}
+    return Arrival(source, received_at, [judged(bytes(one), received_at, rules, shared) for one in batch.batch])
+
+
+def single_of(body: bytes, kind: str, source: str, received_at: datetime, rules: Rules) -> Arrival:
+    """Judge one message whose type the path says. Raises BadRequest 400 when it is no JSON object."""
+    if not isinstance(decoded(ANYTHING, body), dict):
+        raise BadRequest(400, "the body is no JSON object", todo="Send one message.")
+    return Arrival(source, received_at, [judged(body, received_at, rules, {"type": kind})])
+
+
+ANYTHING = msgspec.json.Decoder()
+
+
+def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]) -> Message:
+    """Turn one message into a told row, or into a dead letter with its reason."""
+    event_id = None
+    try:
+        _refuse_long(raw, rules)
+        message, flags = completed(_lenient(ANYTHING, raw), raw, received_at, rules, shared)
+        event_id = text_of(message["messageId"])
+        row: Told = told_row(message) | {"flags": ",".join(flags) or None}
+        _refuse_unsecured(row["name"], rules)
+    except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
+        reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
+        payload = msgspec.json.encode({"line": raw.decode(errors="replace")}).decode()
+        return Message(event_id, {"problem": f"bad_event:{reason}", "payload": payload})
+    return Message(event_id, row)
+
+
+def _refuse_long(raw: bytes, rules: Rules) -> None:
+    if len(raw) > rules.longest_event:
+        raise BadEvent(
+            f"is {len(raw)} bytes long", where="message", todo=f"Send at most {rules.longest_event} bytes an event."
+        )
+
+
+def _refuse_unsecured(name: str, rules: Rules) -> None:
+    if name in rules.needs_secret and not rules.is_secret:
+        raise BadEvent("is accepted with a secret key only", where=name, todo="Send it from the shop's server.")
+
+
+def completed(
+    told: Any, raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Give a message what its batch says, an id, and the time it really happened; and flags. Raises BadEvent."""
+    if not isinstance(told, dict):
+        raise BadEvent("is no JSON object", where="message", todo="Send one object a message.")
+    message = {**shared, **told}
+    if isinstance(shared.get("context"), dict) and isinstance(told.get("context"), dict):
+        message["context"] = {**shared["context"], **told["context"]}
+    moments = {name: moment_of(message.get(name)) for name in ("timestamp", "originalTimestamp", "sentAt")}
+    told_at = moments["originalTimestamp"] or moments["timestamp"]
+    if not message.get("messageId"):
+        # why: a retry says the same with the same time; without a time nothing tells a retry from a second event
+        message["messageId"] = f"made-{blake2b(raw, digest_size=16).hexdigest()}" if told_at else f"made-{uuid4()}"
+    occurred_at, flags = corrected(told_at, moments["sentAt"], received_at, rules)
+    message["timestamp"] = occurred_at
+    context = message.get("context")
+    agent = context.get("userAgent") if isinstance(context, dict) else None
+    if isinstance(agent, str) and BOT.search(agent):
+        flags.append("bot")
+    return message, flags
+
+
+def moment_of(value: object) -> datetime | None:
+    """Time as the protocol's clients write it: ISO 8601, or milliseconds since 1970; None for what is neither."""
+    try:
+        if isinstance(value, bool) or value is None:
+            return None
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value / 1000, UTC)
+        moment = datetime.fromisoformat(str(value).strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def corrected(
+    told_at: datetime | None, sent_at: datetime | None, received_at: datetime, rules: Rules
+) -> tuple[datetime, list[str]]:
+    """Time of an event by our clock, and flags: the client's clock is off by the same when it acts and when it sends.
+
+    A time before 2000 or more than a day ahead is no time a visitor acted at: the time of arrival stands in for it.
+    """
+    if told_at is None:
+        return received_at, ["no_time"]
+    if rules.is_history:
+        return told_at, []
+    try:
+        moment = received_at - (sent_at - told_at) if sent_at else told_at
+    except OverflowError:
+        return received_at, ["impossible_time"]
+    if not SOONEST <= moment <= received_at + FARTHEST_AHEAD:
+        return received_at, ["impossible_time"]
+    return moment, []

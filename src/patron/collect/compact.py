@@ -1,0 +1,86 @@
+"""The compactor: what the inbox holds moves into the lake, exactly once.
+
+The order of writes: vault and dead letters (repeatable), one commit of `events` that names the last request it holds,
+then the deletion from the inbox. Killed in between, the next run sees in the lake's log what is there already.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.base.lake import Once
+from patron.base.shop import Shop
+from patron.base.table import TIME
+from patron.base.tables import EVENTS
+from patron.collect.imports import table_of_told
+from patron.collect.inbox import Inbox, Waiting
+from patron.collect.intake import Intake, check_told
+from patron.govern.vault import Vault
+
+LOAD = "inbox"
+LIVE = "live"
+"""Import id of the dead letters of the collector."""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What moved: events into the lake, and what turned out to be dead letters."""
+
+    stored: int
+    dead: int
+
+
+def compact(shop: Shop, inbox: Inbox) -> Compacted:
+    """Move all waiting requests; the caller holds the workspace's lock.
+
+    Raises InboxDamaged, NoSpace, MasterKeyError; what was not moved stays in the inbox.
+    """
+    vault = Vault.open(shop)
+    stored = dead = after = 0
+    loaded = shop.lake.loaded(EVENTS, LOAD)
+    while requests := inbox.waiting(after=after):
+        after = requests[-1].seq
+        events, died = prepared(shop, vault, requests)
+        fresh = events.filter(pc.greater(events["_seq"], loaded)).drop_columns(["_seq"])
+        if fresh.num_rows:
+            shop.lake.append(EVENTS, fresh, once=Once(LOAD, after))
+        inbox.done(after, died)
+        stored, dead = stored + fresh.num_rows, dead + died.total()
+    return Compacted(stored, dead)
+
+
+def prepared(shop: Shop, vault: Vault, requests: list[Waiting]) -> tuple[pa.Table, Counter[str]]:
+    """Rows of `events` with the request they came in (`_seq`), and how many of each source died on the way."""
+    parts: list[pa.Table] = []
+    died: Counter[str] = Counter()
+    with shop.engine.connect() as con:
+        for source in sorted({one.source for one in requests}):
+            own = [one for one in requests if one.source == source]
+            intake = Intake(shop, vault, con, source, "received", own[0].received_at, LIVE)
+            rows = checked_rows(intake, own)
+            is_good = pc.is_null(rows["problem"])
+            bad = rows.filter(pc.invert(is_good))
+            intake.bury(bad, "")
+            died[source] = pc.sum(pc.invert(bad["_was_dead"])).as_py() or 0
+            good = rows.filter(is_good)
+            parts.append(intake.prepared(good).append_column("_seq", good["_seq"]))
+    return pa.concat_tables(parts), +died
+
+
+def checked_rows(intake: Intake, requests: Iterable[Waiting]) -> pa.Table:
+    """All messages of requests, judged as imports are; with `_seq`, `_was_dead` and when each was received."""
+    flat = [(one, row) for one in requests for row in one.rows]
+    rows = check_told(intake, table_of_told([{**row, "row_number": n} for n, (_, row) in enumerate(flat)]))
+    extra = {
+        "_seq": pa.array([one.seq for one, _ in flat], pa.int64()),
+        "_was_dead": pa.array(["problem" in row for _, row in flat], pa.bool_()),
+        "received_at": pa.array([one.received_at for one, _ in flat], TIME),
+    }
+    for name, column in extra.items():
+        rows = rows.append_column(name, column)
+    is_dead = pc.is_valid(rows["problem"])
+    zero = pc.if_else(is_dead, pa.scalar(0, pa.int64()), rows["row_number"])
+    return rows.set_column(rows.column_names.index("row_number"), "row_number", zero)

@@ -1,0 +1,154 @@
+"""The collector's wire protocol, as Segment's and RudderStack's clients speak it: raw ASGI for the hot path."""
+
+import asyncio
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from patron import __version__
+from patron.actions.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector
+from patron.base.errors import BadKey, BadRequest, PatronError
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+KINDS = ("track", "identify", "page", "screen", "group", "alias")
+SINGLES = {f"/v1/{kind}": kind for kind in KINDS} | {f"/v1/{kind[0]}": kind for kind in ("track", "identify", "page")}
+SINGLES |= {"/v1/s": "screen", "/v1/g": "group", "/v1/a": "alias"}
+PATHS = SINGLES | {
+    "/v1/batch": BATCH,
+    "/v1/b": BATCH,
+    "/beacon/v1/batch": BATCH,
+    "/v1/import": HISTORY,
+    "/sa": SENSORS,
+}
+"""How the body of each path is read."""
+KEY_IN_ADDRESS = {"/beacon/v1/batch": "writeKey", "/sa": "token"}
+"""Paths whose clients can set no header."""
+SETTINGS = ("/v1/projects/", "/settings")
+MOST_IN_FLIGHT = 64_000_000
+"""Bytes of bodies held in memory at once; more are answered with 503."""
+RETRY_AFTER = b"1"
+ALLOWED = b"authorization, content-type, content-encoding, anonymousid, x-retry-count"
+TOO_LARGE = 413
+JSON = (b"content-type", b"application/json")
+
+
+@dataclass
+class Wire:
+    """The collector's paths; every other path goes to the application behind it."""
+
+    collector: Collector
+    behind: App
+    in_flight: int = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not is_ours(path):
+            await self.behind(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        origin = headers.get("origin", "*").encode("latin-1")
+        if scope["method"] == "OPTIONS":
+            await _answer(send, 204, None, origin)
+        elif scope["method"] == "GET" and path.startswith(SETTINGS[0]) and path.endswith(SETTINGS[1]):
+            await _answer(send, 200, _settings(path, headers.get("host", "")), origin)
+        elif scope["method"] != "POST":
+            await _answer(send, 405, _said("bad_method", "Send it with POST."), origin)
+        else:
+            status, content = await self._posted(scope, path, headers, receive)
+            await _answer(send, status, content, origin)
+
+    async def _posted(
+        self, scope: Scope, path: str, headers: dict[str, str], receive: Receive
+    ) -> tuple[int, dict[str, Any]]:
+        held = 0
+        try:
+            chunks: list[bytes] = []
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return 400, _said("cut_off", "The request ended early.")
+                chunk = message.get("body", b"")
+                held, self.in_flight = held + len(chunk), self.in_flight + len(chunk)
+                if held > LARGEST_BODY:
+                    return 413, _said("too_large", f"The body is larger than {LARGEST_BODY} bytes.")
+                if self.in_flight > MOST_IN_FLIGHT:
+                    return 503, _said("overloaded", "Too much arrives at once; try again in a second.")
+                chunks.append(chunk)
+                if not message.get("more_body"):
+                    break
+            return await self._taken(scope, path, headers, b"".join(chunks))
+        except BadRequest as error:
+            code = (
+                "bad_key" if isinstance(error, BadKey) else "too_large" if error.status == TOO_LARGE else "bad_request"
+            )
+            return error.status, _said(code, str(error))
+        except PatronError as error:  # why: our own trouble; the client keeps the messages and tries again
+            return 503, _said(type(error).__name__, error.what)
+        finally:
+            self.in_flight -= held
+
+    async def _taken(self, scope: Scope, path: str, headers: dict[str, str], raw: bytes) -> tuple[int, dict[str, Any]]:
+        key = basic_key(headers.get("authorization", ""))
+        if not key and path in KEY_IN_ADDRESS:
+            asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+            key = asked.get(KEY_IN_ADDRESS[path], [""])[0]
+        encoding = headers.get("content-encoding", "")
+        received = self.collector.receive(raw, PATHS[path], key=key, encoding=encoding, received_at=datetime.now(UTC))
+        verdicts = await asyncio.wrap_future(received.verdicts)
+        return 200, {"success": True, **vars(verdicts), "errors": received.errors}
+
+
+def basic_key(header: str) -> str:
+    """Write key of `Authorization: Basic`, with or without its colon; '' when there is none."""
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return b64decode(value.strip() + "==").decode().partition(":")[0]
+    except ValueError:
+        return ""
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path belongs to the wire protocol."""
+    return path in PATHS or path.startswith(SETTINGS[0])
+
+
+def _settings(path: str, host: str) -> dict[str, Any]:
+    """What Segment's browser client asks for before it begins."""
+    key = path.removeprefix(SETTINGS[0]).removesuffix(SETTINGS[1])
+    return {"integrations": {"Segment.io": {"apiKey": key, "apiHost": f"{host}/v1", "version": __version__}}}
+
+
+def _said(code: str, message: str) -> dict[str, Any]:
+    return {"code": code, "message": message}
+
+
+async def _answer(send: Send, status: int, content: dict[str, Any] | None, origin: bytes) -> None:
+    body = b"" if content is None else msgspec.json.encode(content)
+    headers = [
+        JSON,
+        (b"content-length", str(len(body)).encode()),
+        (b"access-control-allow-origin", origin),
+        (b"vary", b"origin"),
+    ]
+    if content is None:
+        headers += [
+            (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+            (b"access-control-allow-headers", ALLOWED),
+            (b"access-control-max-age", b"86400"),
+        ]
+    if status in {429, 503}:
+        headers.append((b"retry-after", RETRY_AFTER))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,173 @@
+"""The collector of a real workspace: what was acknowledged is in the lake once, whatever happens in between."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from patron.actions.collector import Collector, drain, open_inbox
+from patron.base.errors import NoSpace
+from patron.base.lake import Lake
+from patron.base.shop import Shop
+from patron.base.tables import EVENTS
+from patron.collect.arrival import Rules, batch_of
+from patron.collect.inbox import Inbox, InboxDamaged
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    made = Shop.create(tmp_path / "shop")
+    yield made
+    made.close()
+
+
+def messages(*ids, **changes):
+    base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2026-03-01T11:59:00Z"}
+    told = [base | {"messageId": one, "properties": {"product_id": "p1"}} | changes for one in ids]
+    return batch_of(json.dumps({"batch": told}).encode(), "web", NOW, OPEN)
+
+
+def put(shop, *arrivals):
+    inbox = open_inbox(shop)
+    inbox.put(arrivals)
+    inbox.close()
+
+
+def stored(shop):
+    return sorted(shop.lake.read(EVENTS)["event_id"].to_pylist())
+
+
+def test_what_the_inbox_holds_moves_into_the_lake_once(shop):
+    put(shop, messages("a", "b"), messages("b", "c"))
+    assert drain(shop).stored == 3
+    assert stored(shop) == ["a", "b", "c"]
+    put(shop, messages("a", "d"))
+    assert drain(shop).stored == 1
+    assert stored(shop) == ["a", "b", "c", "d"]
+    row = shop.lake.read(EVENTS).to_pylist()[0]
+    assert row["known_at"] == row["received_at"] == NOW
+    assert row["source"] == "web"
+
+
+def test_killed_between_the_lake_and_the_inbox_nothing_is_there_twice(shop, monkeypatch):
+    put(shop, messages("a", "b"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Inbox, "done", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            drain(shop)
+    assert stored(shop) == ["a", "b"]
+    put(shop, messages("c"))
+    drain(shop)
+    assert stored(shop) == ["a", "b", "c"]
+    assert open_inbox(shop).waiting_count() == 0
+
+
+def test_killed_before_the_lake_nothing_is_lost(shop, monkeypatch):
+    put(shop, messages("a"), messages("b"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            drain(shop)
+    drain(shop)
+    assert stored(shop) == ["a", "b"]
+
+
+def test_a_currency_without_a_rate_dies_on_the_way_and_the_counters_say_so(shop):
+    good = messages("a")
+    bad = messages("b", event="Order Completed", properties={"order_id": "o", "revenue": 5, "currency": "CHF"})
+    put(shop, good, bad)
+    moved = drain(shop)
+    assert (moved.stored, moved.dead) == (1, 1)
+    counted = open_inbox(shop).counts()["web"]
+    assert (counted.stored, counted.duplicate, counted.dead) == (1, 0, 1)
+
+
+def test_a_full_disk_is_trouble_that_passes(shop, monkeypatch):
+    collector = Collector(shop)
+    collector.start()
+    real = Inbox.put
+    with monkeypatch.context() as patch:
+        refusal = NoSpace("the disk is full", where="inbox.db", todo="Free some space.")
+        patch.setattr(Inbox, "put", lambda *_: (_ for _ in ()).throw(refusal))
+        with pytest.raises(NoSpace):
+            collector.accept(messages("a")).result(10)
+        with pytest.raises(NoSpace):
+            collector.accept(messages("b"))
+    assert Inbox.put is real
+    accepted = _accepted_in_time(collector, messages("a"))
+    collector.stop()
+    assert accepted.stored == 1
+    assert stored(shop) == ["a"]
+
+
+def _accepted_in_time(collector, arrival):
+    for _ in range(100):
+        try:
+            return collector.accept(arrival).result(10)
+        except NoSpace:
+            time.sleep(0.1)
+    return None
+
+
+def test_a_damaged_inbox_accepts_nothing_and_says_so(shop):
+    put(shop, *(messages(f"m{n}") for n in range(300)))
+    path = shop.folder / "inbox.db"
+    inbox = open_inbox(shop)
+    inbox.scrub()
+    inbox.close()
+    os.truncate(path, path.stat().st_size // 2)
+    collector = Collector(shop)
+    collector.start()
+    with pytest.raises(InboxDamaged):
+        collector.accept(messages("new"))
+    assert "inbox.db" in collector.state().trouble
+    collector.stop()
+
+
+def _accept_until_killed(folder, run, pipe):
+    shop = Shop.open(folder)
+    collector = Collector(shop)
+    collector.start()
+    n = 0
+    while True:
+        ids = [f"{run}-{n}-{m}" for m in range(5)]
+        collector.accept(messages(*ids)).result()
+        pipe.send(ids)
+        n += 1
+
+
+def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop, monkeypatch):
+    monkeypatch.setattr("patron.actions.collector.COMPACT_SECONDS", 0.05)
+    drain(shop)
+    acknowledged = []
+    context = multiprocessing.get_context("fork")
+    for run in range(20):
+        here, there = context.Pipe(duplex=False)
+        child = context.Process(target=_accept_until_killed, args=(shop.folder, run, there))
+        child.start()
+        there.close()
+        until = time.monotonic() + 0.15 + 0.02 * run
+        while time.monotonic() < until or not here.poll():
+            if here.poll(0.01):
+                acknowledged += here.recv()
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        while here.poll():
+            try:
+                acknowledged += here.recv()
+            except EOFError:
+                break
+    with shop.lock():
+        drain(shop)
+    found = stored(shop)
+    assert len(acknowledged) > 100
+    assert len(found) == len(set(found))
+    assert set(acknowledged) <= set(found)

@@ -1,0 +1,159 @@
+import os
+import shutil
+import sqlite3
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from patron.collect.arrival import Arrival, Message
+from patron.collect.inbox import Inbox, InboxDamaged
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEY = bytes(range(32))
+
+
+def arrival(*ids, source="web", dead=0, at=NOW):
+    good = [Message(one, {"event_id": one, "name": "Page", "occurred_at": at}) for one in ids]
+    bad = [Message(None, {"problem": "bad_event:x", "payload": str(n)}) for n in range(dead)]
+    return Arrival(source, at, good + bad)
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    opened = Inbox(tmp_path / "inbox.db", KEY)
+    yield opened
+    opened.close()
+
+
+def stored_ids(inbox):
+    return [(one.source, row["event_id"]) for one in inbox.waiting() for row in one.rows if "event_id" in row]
+
+
+def test_a_message_is_stored_once_per_source_and_counted(inbox):
+    first, second = inbox.put([arrival("a", "b", "a", dead=1), arrival("b", source="app")])
+    assert (first.stored, first.duplicate, first.dead) == (2, 1, 1)
+    assert (second.stored, second.duplicate, second.dead) == (1, 0, 0)
+    (again,) = inbox.put([arrival("b", "c", at=NOW + timedelta(days=400))])
+    assert (again.stored, again.duplicate) == (1, 1)
+    assert Counter(stored_ids(inbox)) == Counter([("web", "a"), ("web", "b"), ("app", "b"), ("web", "c")])
+    assert inbox.counts()["web"].stored == 3
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(groups=st.lists(st.lists(st.lists(st.sampled_from("abcdefg"), max_size=5), max_size=4), max_size=5))
+def test_whatever_arrives_again_each_id_is_there_once_and_the_counters_add_up(tmp_path_factory, groups):
+    inbox = Inbox(tmp_path_factory.mktemp("inbox") / "inbox.db", KEY)
+    for group in groups:
+        inbox.put([arrival(*ids) for ids in group])
+    told = [one for group in groups for ids in group for one in ids]
+    assert sorted(stored_ids(inbox)) == [("web", one) for one in sorted(set(told))]
+    counted = inbox.counts().get("web")
+    inbox.close()
+    assert (counted.stored + counted.duplicate if counted else 0) == len(told)
+
+
+def test_an_id_stays_seen_after_its_message_has_left_for_the_lake(inbox):
+    inbox.put([arrival("a")])
+    inbox.done(inbox.waiting()[-1].seq, Counter())
+    assert inbox.waiting() == []
+    (again,) = inbox.put([arrival("a")])
+    assert again.duplicate == 1
+    assert inbox.waiting() == []
+
+
+def test_what_died_on_the_way_moves_from_one_counter_to_the_other(inbox):
+    inbox.put([arrival("a", "b")])
+    inbox.done(1, Counter(web=1))
+    counted = inbox.counts()["web"]
+    assert (counted.stored, counted.duplicate, counted.dead) == (1, 0, 1)
+
+
+def test_the_file_does_not_show_what_it_holds(tmp_path, inbox):
+    inbox.put([Arrival("web", NOW, [Message("m1", {"event_id": "m1", "user_id": "anna@example.org"})])])
+    content = b"".join(path.read_bytes() for path in tmp_path.glob("inbox.db*"))
+    assert b"anna@example.org" not in content
+    assert b"m1" not in content
+
+
+def test_the_log_cut_at_any_byte_gives_back_every_whole_commit_before_the_cut(tmp_path):
+    inbox = Inbox(tmp_path / "inbox.db", KEY)
+    inbox.put([arrival("first")])
+    inbox.scrub()
+    ends = []
+    for n in range(6):
+        inbox.put([arrival(f"m{n}")])
+        ends.append((tmp_path / "inbox.db-wal").stat().st_size)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    for name in ("inbox.db", "inbox.db-wal"):
+        shutil.copy(tmp_path / name, whole / name)
+    inbox.close()
+    for cut in range(0, ends[-1] + 1, 997):
+        part = tmp_path / "cut"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(whole, part)
+        os.truncate(part / "inbox.db-wal", cut)
+        again = Inbox(part / "inbox.db", KEY)
+        again.check()
+        expected = ["first", *(f"m{n}" for n, end in enumerate(ends) if end <= cut)]
+        assert [one for _, one in stored_ids(again)] == expected
+        again.close()
+
+
+def filled(path, count=400):
+    inbox = Inbox(path, KEY)
+    for n in range(count // 20):
+        inbox.put([arrival(*(f"m{n}-{m}" for m in range(20)))])
+    inbox.scrub()
+    inbox.close()
+    return path.stat().st_size
+
+
+def is_found_damaged(path):
+    try:
+        inbox = Inbox(path, KEY)
+    except InboxDamaged:
+        return True
+    try:
+        inbox.check()
+    except InboxDamaged:
+        return True
+    finally:
+        inbox.close()
+    return False
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_file_cut_off_is_found_damaged(tmp_path, share):
+    size = filled(tmp_path / "inbox.db")
+    os.truncate(tmp_path / "inbox.db", int(size * share))
+    assert is_found_damaged(tmp_path / "inbox.db")
+
+
+def test_a_changed_bit_in_a_message_or_an_id_is_found(tmp_path):
+    path = tmp_path / "inbox.db"
+    filled(path)
+    con = sqlite3.connect(path)
+    sealed = con.execute("select sealed from batches where seq = 7").fetchone()[0]
+    some_id = con.execute("select id from seen limit 1 offset 100").fetchone()[0]
+    con.close()
+    content = path.read_bytes()
+    for piece in (sealed, some_id):
+        place = content.index(piece) + len(piece) // 2
+        changed = bytearray(content)
+        changed[place] ^= 4
+        path.write_bytes(changed)
+        assert is_found_damaged(path)
+    path.write_bytes(content)
+    assert not is_found_damaged(path)
+
+
+def test_another_key_does_not_open_it(tmp_path):
+    filled(tmp_path / "inbox.db", 20)
+    other = Inbox(tmp_path / "inbox.db", KEY[::-1])
+    with pytest.raises(InboxDamaged):
+        other.check()
+    other.close()

@@ -1,0 +1,249 @@
+"""The wire protocol of a running server, spoken by hand and by the clients that shops have."""
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from pathlib import Path
+
+import httpx
+import pyarrow.compute as pc
+import pytest
+
+from patron.actions.collector import open_inbox
+from patron.actions.keys import create_key
+from patron.base.shop import Shop
+from patron.base.tables import EVENTS
+
+CLIENTS = Path(__file__).parents[1] / "clients"
+EACH = 1_000
+PYTHON, NODE = ("segment", "rudder", "sensors"), ("segment", "rudder")
+
+
+class Server:
+    """`patron serve` of a workspace, as a process of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.address, timeout=30)
+        self.start()
+
+    def start(self):
+        patron = str(Path(sys.executable).with_name("patron"))
+        command = [patron, "serve", "--workspace", str(self.folder), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(300):
+            try:
+                self.client.get("/health")
+            except httpx.TransportError:
+                time.sleep(0.1)
+            else:
+                return
+        self.process.kill()
+        raise RuntimeError(self.process.communicate()[1].decode())
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(30)
+        self.process.stderr.close()
+
+    def post(self, path, body, key="", **headers):
+        told = {"authorization": "Basic " + b64encode(f"{key}:".encode()).decode()} if key else {}
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.client.post(path, content=content, headers=told | headers)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    home = tmp_path_factory.mktemp("served")
+    before = os.environ.get("XDG_CONFIG_HOME")
+    os.environ["XDG_CONFIG_HOME"] = str(home / "config")
+    Shop.create(home / "shop").close()
+    with (home / "shop" / "patron.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[collect]\nneeds_secret_key = ["Order Refunded"]\n')
+    running = Server(home / "shop")
+    yield running
+    running.client.close()
+    running.stop()
+    if before is None:
+        del os.environ["XDG_CONFIG_HOME"]
+    else:
+        os.environ["XDG_CONFIG_HOME"] = before
+
+
+@pytest.fixture
+def key(server, request):
+    return made_key(server, request.node.name)
+
+
+def made_key(server, source, kind="write"):
+    shop = Shop.open(server.folder)
+    made = create_key(shop, source[:60], kind)
+    shop.close()
+    return made.key
+
+
+def message(event_id="m1", **changes):
+    told = {"type": "track", "event": "Product Viewed", "messageId": event_id, "userId": "u1"}
+    return told | {"properties": {"product_id": "p1"}} | changes
+
+
+def test_a_batch_is_answered_with_exactly_200_and_its_verdicts(server, key):
+    answer = server.post("/v1/batch", {"batch": [message("a"), message("a"), message("b", userId=None)]}, key)
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["success"] is True
+    assert (told["stored"], told["duplicate"], told["dead"]) == (1, 1, 1)
+    assert told["errors"][0]["index"] == 2
+    assert "userId" in told["errors"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "path", ["track", "identify", "page", "screen", "group", "alias", "t", "i", "p", "s", "g", "a"]
+)
+def test_each_short_and_long_path_takes_its_type_whatever_the_content_type_says(server, path):
+    key = made_key(server, f"path {path}")
+    body = {"writeKey": key, "messageId": path, "userId": "u1", "previousId": "v1", "event": "E", "name": "Home"}
+    answer = server.post(f"/v1/{path}", body, **{"content-type": "text/plain"})
+    assert (answer.status_code, answer.json()["stored"]) == (200, 1)
+
+
+def test_the_key_may_come_in_the_header_with_or_without_colon_in_the_body_or_in_the_address_of_a_beacon(server, key):
+    bare = "Basic " + b64encode(key.encode()).decode()
+    batch = {"batch": [message("a")]}
+    answers = [
+        server.post("/v1/batch", batch, authorization=bare),
+        server.post("/v1/b", {"writeKey": key, **batch}),
+        server.post("/v1/batch", {"writeKey": key, **batch}, authorization="Bearer something"),
+        server.post(f"/beacon/v1/batch?writeKey={key}", batch),
+    ]
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert server.post(f"/v1/batch?writeKey={key}", batch).status_code == 401
+
+
+def test_gzip_is_read_with_any_content_type(server, key):
+    packed = gzip.compress(json.dumps({"batch": [message("zip")]}).encode())
+    form = {"content-type": "application/x-www-form-urlencoded", "content-encoding": "gzip"}
+    assert server.post("/v1/batch", packed, key, **form).json()["stored"] == 1
+    assert server.post("/v1/batch", packed, key).json()["duplicate"] == 1
+
+
+@pytest.mark.parametrize("told", ["", "pk_write_wrong", "\u00e9", "x" * 5_000])
+def test_a_wrong_key_is_refused_with_code_and_message(server, told):
+    answer = server.post("/v1/t", {**message(), "writeKey": told})
+    assert answer.status_code == 401
+    assert answer.json().keys() == {"code", "message"}
+
+
+def test_a_read_key_cannot_write_and_a_revoked_key_nothing(server):
+    assert server.post("/v1/batch", {"batch": []}, made_key(server, "r", "read")).status_code == 401
+
+
+def test_money_may_be_told_with_a_secret_key_only(server):
+    refund = {"batch": [message("r1", event="Order Refunded", properties={"order_id": "o1", "total": 5})]}
+    public, secret = made_key(server, "shop"), made_key(server, "shop", "secret")
+    assert server.post("/v1/batch", refund, public).json()["dead"] == 1
+    assert server.post("/v1/batch", refund, secret).json()["stored"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"hello", 400),
+        (b'{"batch": 1}', 400),
+        (b"[" * 200_000, 400),
+        (b"\x1f\x8bnothing", 400),
+        (gzip.compress(b" " * 30_000_000), 413),
+        (b" " * 5_000_000, 413),
+        (json.dumps({"batch": [message(f"m{n}") for n in range(5_000)]}).encode(), 200),
+    ],
+)
+def test_what_cannot_be_read_is_refused_as_the_protocol_says(server, key, body, status):
+    answer = server.post("/v1/batch", body, key)
+    assert answer.status_code == status
+    assert status == 200 or answer.json().keys() == {"code", "message"}
+
+
+def test_hostile_texts_in_every_field_are_stored_as_texts(server, key):
+    hostile = "'; drop table events; -- <script>alert(1)</script> \u0000 \u202e"
+    told = message("h", userId=hostile, event=hostile[:50], properties={hostile: hostile, "query": hostile})
+    assert server.post("/v1/batch", {"batch": [told, message("ok")]}, key).json()["stored"] == 2
+
+
+def test_a_browser_may_ask_first_and_finds_its_settings(server, key):
+    asked = server.client.options("/v1/t", headers={"origin": "https://shop.example"})
+    assert asked.status_code == 204
+    assert asked.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "authorization" in asked.headers["access-control-allow-headers"]
+    told = server.client.get(f"/v1/projects/{key}/settings").json()["integrations"]["Segment.io"]
+    assert told["apiKey"] == key
+    assert told["apiHost"] == f"127.0.0.1:{server.port}/v1"
+
+
+def test_the_counters_add_up_and_can_be_scraped(server, key, request):
+    source = request.node.name[:60]
+    server.post("/v1/batch", {"batch": [message("a"), message("a"), message("b", userId=None)]}, key)
+    (counted,) = [one for one in server.client.get("/api/collector").json()["counters"] if one["source"] == source]
+    assert counted["accepted"] == counted["stored"] + counted["duplicate"] + counted["dead"] == 3
+    text = server.client.get("/metrics").text
+    assert f'patron_messages_stored_total{{source="{source}"}} 1' in text
+
+
+def require(is_there, todo):
+    assert is_there or not os.environ.get("CI"), f"CI has the clients: {todo}"
+    if not is_there:
+        pytest.skip(f"the clients are not installed: {todo}")
+
+
+def sent(server, client, command):
+    key = made_key(server, client)
+    subprocess.run([*command, server.address, key, str(EACH)], check=True, capture_output=True, timeout=120)
+
+
+def stored_by(folder, source):
+    """Events of a source, in the lake and still in the inbox."""
+    shop = Shop.open(folder)
+    inbox = open_inbox(shop)
+    requests = [one for one in inbox.waiting(bytes_at_most=10**9) if one.source == source]
+    inbox.close()
+    rows = shop.lake.read(EVENTS)
+    shop.close()
+    moved = rows.filter(pc.equal(rows["source"], source))["event_id"].to_pylist()
+    return moved + [row["event_id"] for one in requests for row in one.rows]
+
+
+@pytest.mark.parametrize("client", PYTHON)
+def test_a_python_client_delivers_every_event_unchanged(server, client):
+    python = CLIENTS / ".venv" / "bin" / "python"
+    require(python.exists(), "install tests/clients/requirements.txt into tests/clients/.venv")
+    sent(server, f"python {client}", [str(python), str(CLIENTS / "send.py"), client])
+    assert_delivered(server, f"python {client}")
+
+
+@pytest.mark.parametrize("client", NODE)
+def test_a_node_client_delivers_every_event_unchanged(server, client):
+    has_node = (CLIENTS / "node_modules").is_dir() and shutil.which("node") is not None
+    require(has_node, "npm install --prefix tests/clients")
+    sent(server, f"node {client}", ["node", str(CLIENTS / "send.js"), client])
+    assert_delivered(server, f"node {client}")
+
+
+def assert_delivered(server, source):
+    counters = {one["source"]: one for one in server.client.get("/api/collector").json()["counters"]}
+    assert counters[source]["stored"] == EACH
+    assert counters[source]["dead"] == 0
+    for _ in range(100):
+        if len(set(stored_by(server.folder, source))) == EACH:
+            break
+        time.sleep(0.1)
+    assert len(set(stored_by(server.folder, source))) == EACH

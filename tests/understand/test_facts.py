@@ -140,6 +140,24 @@ def test_an_orders_discount_shared_over_its_lines_adds_up_to_the_cent(told, orde
         assert sum(line["paid_cents"] for line in mine) == worth - min(order.get("discount_cents", 0), worth)
 
 
+def test_amounts_up_to_what_collect_takes_are_shared_to_the_cent(told):
+    most = 10**12
+    items = [
+        {"product_id": name, "price_cents": most // n, "quantity": n} for n, name in ((1, "p"), (3, "q"), (7, "r"))
+    ]
+    units = [{"product_id": "p", "quantity": 10**9 - 7}, {"product_id": "q", "quantity": 10**9}]
+    found = lines(
+        told,
+        told.event("a", "Order Completed", 1, order_id="a", discount_cents=most - 1, products=items),
+        told.event("b", "Order Completed", 1, order_id="b", revenue_cents=most, products=units),
+        told.event("c", "Order Line Completed", 1, order_id="c", price_cents=1000, quantity=10**9, product_id="p"),
+        told.event("r", "Order Line Refunded", 2, order_id="c", quantity=10**9 - 1, product_id="p"),
+    )
+    paid = {key: sum(line["paid_cents"] for line in found if line["order_id"] == key) for key in ("a", "b", "c")}
+    assert paid == {"a": sum(i["price_cents"] * i["quantity"] for i in items) - (most - 1), "b": most, "c": 1000}
+    assert all(0 <= line["paid_cents"] <= line["gross_cents"] for line in found if not line["is_refund"])
+
+
 refunds = st.one_of(
     st.fixed_dictionaries({"name": st.sampled_from(["Order Refunded", "Order Cancelled"])}),
     st.fixed_dictionaries({"name": st.just("Order Refunded"), "total_cents": st.integers(0, 9_000)}),

@@ -109,14 +109,14 @@ def _named_products() -> str:
     A refunded line that tells neither units nor money gives back all of the product.
     """
     units = "coalesce(n.quantity, case when n.is_all then p.quantity end, 1)"
-    told = "greatest(cast(round(price_cents * coalesce(n.quantity, 1) * n.rate) as bigint)"
+    told = "greatest(cast(round(cast(price_cents as double) * coalesce(n.quantity, 1) * n.rate) as bigint)"
     return f"""
         select n.source, n.event_id, n.position, n.product_id, coalesce(n.category, p.category) as category,
             coalesce(n.brand, p.brand) as brand, {units} as quantity,
             case when n.told_cents is not null then n.told_cents
                 when n.price_cents is not null then {told} - coalesce(
                     greatest(cast(round(n.discount_cents * n.rate) as bigint), 0), 0), 0)
-                else (p.paid_cents * least({units}, p.quantity)) // nullif(p.quantity, 0)
+                else part_of(p.paid_cents, least({units}, p.quantity), p.quantity)
             end as asked_cents
         from (
             select source, event_id, 1 as position, product_id, category, brand, quantity, price_cents,

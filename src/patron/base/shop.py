@@ -31,9 +31,8 @@ SETTINGS_FILE = "patron.toml"
 POLICY_FILE = "policy.toml"
 PRIVATE = 0o700
 SEED = 20170701
-BEFORE_ITS_OWN = re.compile(
-    r"((?:\s|--[^\n]*\n|/\*.*?\*/)*)with\b((?:\s|--[^\n]*\n|/\*.*?\*/)*recursive\b)?", re.IGNORECASE | re.DOTALL
-)
+BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
+BEFORE_ITS_OWN = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
 """How a query with relations of its own begins: comments, WITH, and maybe RECURSIVE."""
 
 
@@ -142,7 +141,7 @@ def with_ctes(sql: str, relations: Iterable[tuple[str, str]]) -> str:
     own = BEFORE_ITS_OWN.match(sql)
     if own is None:
         return f"with {listed} {sql}"
-    return f"with {'recursive ' if own[2] else ''}{listed}, {sql[own.end() :]}"
+    return f"with {'recursive ' if own[1] else ''}{listed}, {sql[own.end() :]}"
 
 
 class Shop:

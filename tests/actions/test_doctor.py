@@ -135,6 +135,21 @@ def test_no_data_no_turn_and_dead_letters(tmp_path, w):
     assert "dead letters" not in wrong(w)
 
 
+def test_an_older_or_missing_store_is_told_and_left_as_it_is(w):
+    with sqlite3.connect(w / "store.db") as store:
+        store.execute("drop table turns")
+        store.execute("delete from alembic_version")
+    store.close()
+    assert "older Patron" in wrong(w)["store"].what
+    with sqlite3.connect(w / "store.db") as store:
+        assert store.execute("select count(*) from alembic_version").fetchone() == (0,)
+    store.close()
+    for path in w.glob("store.db*"):
+        path.unlink()
+    assert wrong(w)["store"].what == "store.db is missing"
+    assert not (w / "store.db").exists()
+
+
 def test_looking_changes_nothing(w):
     def trace() -> dict[str, int]:
         files = (path for path in w.rglob("*") if path.is_file() and not path.name.startswith("store.db-"))

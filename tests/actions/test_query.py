@@ -27,6 +27,20 @@ def test_a_select_reads_declared_tables(shop):
 @pytest.mark.parametrize(
     "text",
     [
+        "with recursive n as (select 2 as i union all select i - 1 from n where i > 0) select count(*) from n, moments",
+        "WITH\nm as (select * from moments) select count(*) + 4 from m",
+        "-- six\nwith /* rows */ recursive m(i) as (select 1 from moments) select sum(i) + 4 from m",
+        "with recursively as (select count(*) + 4 from moments) select * from recursively",
+    ],
+)
+def test_a_select_may_begin_with_its_own_relations_however_it_is_written(shop, text):
+    [row] = sql(shop, text).to_pylist()
+    assert list(row.values()) == [6]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "delete from moments",
         "select 1; select 2",
         "copy moments to '/tmp/x.csv'",

@@ -21,9 +21,14 @@ def test_the_portable_functions_count_local_time():
     assert second == {"s": -1, "h": 18, "w": 2, "d": -1, "t": "1969-12-31"}
 
 
+def test_a_part_of_an_amount_is_exact_beyond_64_bits():
+    asked = "select part_of(999999999999, 999999999998, 1000000000000) as part, part_of(5, 1, 0) as nothing"
+    assert DuckEngine().query(asked).to_pylist() == [{"part": 999999999998 * 999999999999 // 10**12, "nothing": None}]
+
+
 def test_spark_gets_its_own_words_for_the_portable_functions():
     for name, (args, _, _) in PORTABLE.items():
-        call = f"{name}({', '.join(['ts', chr(39) + 'UTC' + chr(39)][: len(args)])})"
+        call = f"{name}({', '.join(args)})"
         assert name not in to_spark(f"select {call} as x from times").lower()
 
 

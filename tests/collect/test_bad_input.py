@@ -139,3 +139,9 @@ def test_several_files_and_globs_are_one_import(shop, tmp_path, told_at, bring):
         (tmp_path / f"part{n}.csv").write_text(HEADER + f"x{n},2024-01-01,1,1,\n")
     summary = import_files(shop, [str(tmp_path / "part*.csv")], mapping=tmp_path / "mine.toml", received_at=told_at)
     assert (len(summary.files), summary.stored) == (2, 2)
+
+
+def test_a_line_worth_more_than_can_be_true_is_dead_and_one_just_below_is_stored(shop, bring):
+    done = bring(HEADER + "a,2024-01-01,1000000000,10,\na,2024-01-01,1000000000,10.01,\n")
+    assert (done.stored, done.dead) == (1, 1)
+    assert [(number, reason) for number, reason, _ in letters(shop)] == [(2, "too_large")]

@@ -57,6 +57,21 @@ def refused(ran, *words: str) -> None:
     assert "Traceback" not in ran.err
 
 
+def test_a_moment_that_has_not_come_is_refused_and_leaves_no_turn(w, patron, bring):
+    bring(HEADER + "a,2024-01-01,1,1,USD\n")
+    refused(patron("run", "--workspace", w, "--as-of", "2099-01-01"), "2099-01-01", "has not come", "--as-of")
+    assert Shop.open(w).snapshot() is None
+
+
+def test_a_column_without_a_name_is_left_out(w, bring):
+    for start in (0, 7):  # why: the index of pandas, another one in every export
+        ran = bring("," + HEADER + f"{start},a,2024-01-01,1,1,USD\n{start + 1},b,2024-01-01,1,2,USD\n")
+        assert ran.code == 0, ran
+    assert sorted(Shop.open(w).lake.read(EVENTS)["price_cents"].to_pylist()) == [100, 200]
+    assert bring(HEADER.strip() + ",,\na,2024-01-02,1,1,USD,,\n").code == 0
+    refused(bring(",\na,2024-01-02\n"), "f.csv", "header names no column")
+
+
 @pytest.mark.parametrize(
     ("content", "name", "mapping", "words"),
     [

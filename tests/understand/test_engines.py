@@ -13,6 +13,7 @@ from patron.understand.features.family import MOMENTS
 
 ZONE = "America/New_York"
 pytestmark = pytest.mark.spark
+BIG = [{"product_id": f"big{n}", "price_cents": 10**12 // n, "quantity": 1} for n in (1, 2, 3)]
 
 
 def small_shop(told):
@@ -33,6 +34,10 @@ def small_shop(told):
         e("r1", "Order Refunded", 5, order_id="o1", products=[{"product_id": "p1", "quantity": 1}]),
         e("r2", "Order Cancelled", 10, order_id="o4"),
         e("r3", "Order Line Refunded", 11, order_id="zz", product_id="p1", price_cents=10, quantity=2),
+        e("r4", "Order Line Refunded", 18, order_id="o5", product_id="p2", user_token="w"),
+        e("r5", "Order Refunded", 19, order_id="o6", total_cents=100, properties='{"is_so_far":"true"}'),
+        e("r6", "Order Refunded", 20, order_id="o6", total_cents=250, properties='{"is_so_far":"true"}'),
+        e("big", "Order Completed", 21, order_id="big", discount_cents=10**12 - 7, products=BIG),
         e("c1", "Product Updated", 3, known=6, product_id="p1", category="toys", brand="b", price_cents=350),
         e("t1", "Identify", 2, traits='{"income":"low","household_size":2}'),
         e("m1", "Message Sent", 12),

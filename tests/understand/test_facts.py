@@ -68,6 +68,15 @@ def test_cleaning_counts_what_it_found_of_what_it_looked_at(told):
     }
 
 
+def test_an_offer_of_ours_is_an_exposure_and_one_of_somebody_else_an_interaction(told):
+    """A turn that is run again and decides otherwise tells another offer; only `exposures` knows which one stands."""
+    ours = [told.event(f"offer-{name}", "Offer Assigned", 1, decision_id="d", coupon=name) for name in ("ten", "five")]
+    theirs = told.event("their", "Offer Assigned", 1, coupon="ten")
+    found = told.facts([*ours, theirs], names=("identities", "products", "interactions"))["interactions"]
+    assert [(row["event_id"], row["kind"]) for row in found.to_pylist()] == [("their", "offer")]
+    assert "event_not_used" not in cleaned(told, *ours)
+
+
 def test_shipping_told_by_an_order_update_is_no_revenue(told):
     """Online Retail's lines POST, DOT and C2 come so."""
     sold = told.event("a", "Order Line Completed", 1, order_id="o", product_id="p", price_cents=255, quantity=6)
@@ -138,6 +147,24 @@ def test_an_orders_discount_shared_over_its_lines_adds_up_to_the_cent(told, orde
         )
         assert sum(line["gross_cents"] for line in mine) == sum(gross)
         assert sum(line["paid_cents"] for line in mine) == worth - min(order.get("discount_cents", 0), worth)
+
+
+def test_amounts_up_to_what_collect_takes_are_shared_to_the_cent(told):
+    most = 10**12
+    items = [
+        {"product_id": name, "price_cents": most // n, "quantity": n} for n, name in ((1, "p"), (3, "q"), (7, "r"))
+    ]
+    units = [{"product_id": "p", "quantity": 10**9 - 7}, {"product_id": "q", "quantity": 10**9}]
+    found = lines(
+        told,
+        told.event("a", "Order Completed", 1, order_id="a", discount_cents=most - 1, products=items),
+        told.event("b", "Order Completed", 1, order_id="b", revenue_cents=most, products=units),
+        told.event("c", "Order Line Completed", 1, order_id="c", price_cents=1000, quantity=10**9, product_id="p"),
+        told.event("r", "Order Line Refunded", 2, order_id="c", quantity=10**9 - 1, product_id="p"),
+    )
+    paid = {key: sum(line["paid_cents"] for line in found if line["order_id"] == key) for key in ("a", "b", "c")}
+    assert paid == {"a": sum(i["price_cents"] * i["quantity"] for i in items) - (most - 1), "b": most, "c": 1000}
+    assert all(0 <= line["paid_cents"] <= line["gross_cents"] for line in found if not line["is_refund"])
 
 
 refunds = st.one_of(

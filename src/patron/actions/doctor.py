@@ -36,10 +36,12 @@ class Finding:
 def doctor(folder: Path) -> tuple[Finding, ...]:
     """Look at every part of a workspace without changing it; nothing is raised that can be told."""
     try:
-        shop = Shop.open(folder)
+        shop = Shop.open(folder, upgrade=False)
     except PatronError as refused:
         return (Finding("workspace", "problem", f"{refused.where}: {refused.what}", refused.todo), *_store_file(folder))
     try:
+        if not shop.store.is_current():
+            return tuple(_old_store(shop))
         return tuple(finding for name, check in CHECKS.items() for finding in _looked_at(name, check, shop))
     finally:
         shop.close()
@@ -88,8 +90,21 @@ def _store_file(folder: Path) -> Iterator[Finding]:
         yield Finding("store", "problem", f"store.db is damaged ({answer})", RESTORE)
 
 
+def _old_store(shop: Shop) -> Iterator[Finding]:
+    if shop.store.file and not shop.store.file.exists():
+        yield Finding("store", "problem", f"{shop.store.file.name} is missing", RESTORE)
+        return
+    yield from _store(shop)
+    yield Finding(
+        "store",
+        "warning",
+        "was left by an older Patron; the rest can be looked at once it is upgraded",
+        "Any other command upgrades it, such as `patron report`; then look again.",
+    )
+
+
 def _store(shop: Shop) -> Iterator[Finding]:
-    if shop.store.engine.dialect.name == "sqlite":
+    if shop.store.file:
         yield from _store_file(shop.folder)
     else:
         yield Finding("store", "ok", shop.store.engine.url.render_as_string(hide_password=True))

@@ -94,11 +94,19 @@ STEPS = (
 )
 
 
-def run_turn(shop: Shop, as_of: datetime, *, progress: Progress = silent) -> Turned:
+def run_turn(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> Turned:
     """Turn the loop as of a moment. A turn that was cut off is simply run again and ends the same.
 
-    Raises NotEnoughData before the first order, WorkspaceBusy when another process is at work, NoSpace.
+    `now` is the time of the call; a simulated shop, which lives in its own time, is turned without.
+    Raises NotEnoughData before the first order and for a moment after `now`, WorkspaceBusy when another process is at
+    work, NoSpace.
     """
+    if now is not None and as_of > now:
+        raise NotEnoughData(
+            f"{as_of:%Y-%m-%d %H:%M %Z} has not come yet, and what happens until then is not known",
+            where="--as-of",
+            todo=f"Name a moment no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
+        )
     with shop.lock():
         turn = Turn.at(as_of, zone=shop.settings.shop.time_zone)
         pinned = {EVENTS.name: shop.lake.version(EVENTS)}

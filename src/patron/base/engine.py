@@ -36,9 +36,17 @@ PORTABLE = {
         "(cast(floor(epoch(timezone(zone, ts)) / 86400) as bigint) + 3) % 7",
         "cast(weekday(from_utc_timestamp({0}, {1})) as bigint)",
     ),
+    "part_of": (
+        ("amount", "weight", "total"),
+        "cast((cast(amount as hugeint) * weight) // nullif(total, 0) as bigint)",
+        "cast((cast({0} as decimal(38, 0)) * ({1})) div nullif({2}, 0) as bigint)",
+    ),
     "day_text": (("ts",), "strftime(timezone('UTC', ts), '%Y-%m-%d')", "date_format({0}, 'yyyy-MM-dd')"),
 }
-"""Our own SQL functions: arguments, DuckDB's expression, Spark's expression. Weekdays count from Monday = 0."""
+"""Our own SQL functions: arguments, DuckDB's expression, Spark's expression. Weekdays count from Monday = 0.
+
+`part_of` is amount times weight over total, rounded down; the product may be larger than 64 bits.
+"""
 
 
 def timestamp(moment: datetime) -> str:

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +35,9 @@ SEED = 20170701
 PATIENCE_SECONDS = 10.0
 """How long a process waits for another to leave the workspace: the collector is at work a moment at a time."""
 LOOK_AGAIN_SECONDS = 0.05
+BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
+BEFORE_ITS_OWN = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
+"""How a query with relations of its own begins: comments, WITH, and maybe RECURSIVE."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +142,10 @@ def with_ctes(sql: str, relations: Iterable[tuple[str, str]]) -> str:
     listed = ", ".join(f"{name} as not materialized ({relation})" for name, relation in relations)
     if not listed:
         return sql
-    stripped = sql.lstrip()
-    if stripped[:5].lower() == "with ":
-        return f"with {listed}, {stripped[5:]}"
-    return f"with {listed} {stripped}"
+    own = BEFORE_ITS_OWN.match(sql)
+    if own is None:
+        return f"with {listed} {sql}"
+    return f"with {'recursive ' if own[1] else ''}{listed}, {sql[own.end() :]}"
 
 
 class Shop:
@@ -169,8 +173,8 @@ class Shop:
         return cls.open(folder)
 
     @classmethod
-    def open(cls, folder: Path) -> "Shop":
-        """Open a workspace, upgrading an older one. Raises WorkspaceError, SettingsError."""
+    def open(cls, folder: Path, *, upgrade: bool = True) -> "Shop":
+        """Open a workspace, upgrading an older one (or only to look at it). Raises WorkspaceError, SettingsError."""
         folder = Path(folder).resolve()
         if not (folder / SETTINGS_FILE).exists():
             raise WorkspaceError(
@@ -180,9 +184,11 @@ class Shop:
         policy = Policy.load(folder / POLICY_FILE)
         (folder / "tmp").mkdir(exist_ok=True, mode=PRIVATE)
         store = Store(settings.store_url or sqlite_url(folder / "store.db"))
-        store.upgrade()
+        if upgrade:
+            store.upgrade()
         shop = cls(folder, settings, policy, store)
-        shop._name_itself()
+        if upgrade or store.is_current():
+            shop._name_itself()
         return shop
 
     def _name_itself(self) -> None:

@@ -124,18 +124,37 @@ class Store:
                 ) from error
             raise
 
-    def upgrade(self) -> None:
-        """Bring the schema to this version of Patron. Raises WorkspaceError when the store is newer than that."""
-        config = _alembic(self.url)
-        head = alembic.script.ScriptDirectory.from_config(config).get_current_head()
-        try:
+    @property
+    def file(self) -> Path | None:
+        """The file of an embedded store."""
+        return Path(self.engine.url.database or "") if self.engine.dialect.name == "sqlite" else None
+
+    def is_current(self) -> bool:
+        """Whether the schema is that of this version; changes nothing. Raises WorkspaceError when it is newer."""
+        if self.file and not self.file.exists():  # why: to connect would make it
+            return False
+        script = alembic.script.ScriptDirectory.from_config(_alembic(self.url))
+        with self._refusals():
             with self.engine.connect() as connection:
                 current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
-            if current == head:
-                return
-            with self.engine.begin() as connection:
-                config.attributes["connection"] = connection
-                alembic.command.upgrade(config, "head")
+            if current is not None:
+                script.get_revision(current)
+        return current == script.get_current_head()
+
+    def upgrade(self) -> None:
+        """Bring the schema to this version of Patron. Raises WorkspaceError when the store is newer than that."""
+        if self.is_current():
+            return
+        config = _alembic(self.url)
+        with self._refusals(), self.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Say what is wrong with a store that cannot be opened."""
+        try:
+            yield
         except CommandError as error:
             raise WorkspaceError(
                 f"the store was written by a newer Patron ({error})", where="store", todo="Upgrade the patron package."

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from patron.base.message import NOBODY
+from patron.collect.mapping import AMOUNTS
 
 REASONS = {
     "missing_event_id": "the event has no id; give each event its own",
@@ -28,7 +29,12 @@ REASONS = {
 
 MOST_UNITS = 1_000_000_000
 MOST_CENTS = 1_000_000_000_000
-"""Larger numbers are a mistake (a barcode in the wrong column), and their products would not fit 64 bits."""
+"""Larger numbers are a mistake (a barcode in the wrong column), and sums of them would not fit 64 bits."""
+
+
+def _worth(of: str) -> str:
+    """Price times quantity, without a limit of its own."""
+    return f"cast({of}price_cents as double) * {of}quantity"
 
 
 def message_of(problem: str) -> tuple[str, str]:
@@ -57,8 +63,9 @@ def checked(inner: str, currencies: Iterable[str]) -> str:
         when quantity < 0 or list_bool_or([p.quantity < 0 for p in products]) then 'negative_quantity'
         when price_cents < 0 then 'negative_amount'
         when quantity > {MOST_UNITS} or list_bool_or([p.quantity > {MOST_UNITS} for p in products])
-            or greatest(price_cents, revenue_cents, total_cents) > {MOST_CENTS}
-            or list_bool_or([p.price_cents > {MOST_CENTS} for p in products]) then 'too_large'
+            or greatest({", ".join(AMOUNTS.values())}, {_worth("")}) > {MOST_CENTS}
+            or list_bool_or([greatest(p.price_cents, p.discount_cents, {_worth("p.")}) > {MOST_CENTS}
+                for p in products]) then 'too_large'
         when currency not in ({known}) then 'unknown_currency:' || case when regexp_full_match(currency, '[A-Z]{{3}}')
             then currency else 'what stands in the currency column' end
         end) as problem)

@@ -57,6 +57,8 @@ class Source:
     row_count: int | None
     delimiter: str = ","
     encoding: str = "utf-8"
+    header: tuple[str, ...] = ()
+    """Columns as a CSV file has them, among them those without a name, which are left out."""
 
     def chunks(self, columns: tuple[str, ...] = ()) -> Iterator[Chunk]:
         """Read the file from its start, in order. Raises BadFile where it turns out to be damaged further on."""
@@ -141,11 +143,14 @@ def _look_at_csv(path: Path, delimiter: str | None, encoding: str, lines: int) -
         file.seek(0)
         names = tuple(name.strip() for name in next(csv.reader(file, delimiter=mark), []))
         second = file.readline()
-    if len(set(names)) < len(names) or "\x00" in head:
+    named = tuple(name for name in names if name)
+    if len(set(named)) < len(named) or "\x00" in head:
         raise BadFile("its header repeats names or is no text", where=str(path), todo="Check that it is a CSV file.")
     if not second.strip():
         raise BadFile("the file has a header but no rows", where=str(path), todo="Export it again.")
-    return Source(path, names, lines, mark, encoding)
+    if not named:
+        raise BadFile("its header names no column", where=str(path), todo="Write the names in the first line.")
+    return Source(path, named, lines, mark, encoding, names)
 
 
 def _numbered(tables: Iterator[pa.Table]) -> Iterator[Chunk]:
@@ -173,7 +178,7 @@ def _csv(source: Source) -> Iterator[Chunk]:
         source.path,
         read_options=pc_csv.ReadOptions(
             encoding=source.encoding,
-            column_names=list(source.columns),
+            column_names=list(source.header),
             skip_rows=1,
             use_threads=False,
             block_size=1 << 24,
@@ -183,6 +188,7 @@ def _csv(source: Source) -> Iterator[Chunk]:
         ),
         convert_options=pc_csv.ConvertOptions(
             column_types=dict.fromkeys(source.columns, pa.string()),
+            include_columns=list(source.columns),
             strings_can_be_null=True,
             null_values=[""],
             quoted_strings_can_be_null=True,

@@ -131,9 +131,10 @@ class Run:
         return self.intake.con
 
     def prepare(self) -> None:
-        """Give the connection the mapping's functions and lookups."""
+        """Give the connection the mapping's functions, variables and lookups."""
         self.con.execute(MACROS)
         self.con.execute(f"set variable row_key = {literal(self.intake.vault.row_key)}")
+        self.con.execute(f"set variable told_at = {literal(self.intake.received_at.isoformat())}")
         self._make_lookups()
 
     def run(self) -> Accepted:

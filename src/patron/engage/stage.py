@@ -99,7 +99,11 @@ def exposures(view: View, reached: list[dict]) -> pa.Table:
 
 
 def offer_events(view: View, reached: list[dict]) -> pa.Table:
-    """Told `Offer Assigned` events; their ids come from the decisions, so that a rerun tells nothing twice."""
+    """Told `Offer Assigned` events; their ids come from the decisions, so that a rerun tells nothing twice.
+
+    A rerun that decides otherwise tells its own beside those told before: events are what was said at the time, and
+    `exposures` is what stands.
+    """
     offers = {offer.id: offer for offer in view.policy.offers}
     rows = [
         {

@@ -1,6 +1,6 @@
 """All commands of `patron`."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -129,7 +129,8 @@ def run(
     """
     shop = Shop.open(workspace)
     with output.progress("turning the loop") as tick:
-        turned = loop.run_turn(shop, moment(as_of, shop.settings.shop.time_zone), progress=tick)
+        asked = moment(as_of, shop.settings.shop.time_zone)
+        turned = loop.run_turn(shop, asked, now=datetime.now(UTC), progress=tick)
     show_turn(turned, json=json)
 
 

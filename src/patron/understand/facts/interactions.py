@@ -48,17 +48,25 @@ AWAY_FROM_THE_SHOP = (*DONE_TO_CUSTOMERS, "message_opened", "message_clicked", "
 """Kinds that make no visit by themselves."""
 
 
+OURS = "(e.name = 'Offer Assigned' and e.decision_id is not null)"
+"""An offer that a decision of ours assigned."""
+
+
 def listed(kinds: tuple[str, ...]) -> str:
     """Kinds as a SQL list."""
     return "(" + ", ".join(f"'{kind}'" for kind in kinds) + ")"
 
 
 def interactions(scope: Scope) -> str:
-    """One row per event of a kind above; the category is what the event told, else the newest of the product."""
+    """One row per event of a kind above; the category is what the event told, else the newest of the product.
+
+    Offers that decisions of ours assigned are left out: a turn that is run again may have decided otherwise since, and
+    `exposures` holds those that stand.
+    """
     names = "(" + ", ".join(f"'{name}'" for name in KINDS) + ")"
     kinds = " ".join(f"when '{name}' then '{kind}'" for name, kind in KINDS.items())
     columns = ("product_id", "category", "campaign_id", "rating", "channel", "device")
-    told = usable(scope, *columns, "known_at as link_at", where=f"e.name in {names}")
+    told = usable(scope, *columns, "known_at as link_at", where=f"e.name in {names} and not {OURS}")
     kept = ("source", "event_id", "name", "occurred_at", *columns)
     return f"""
         select o.source, o.event_id, o.customer_id, o.is_identified, case o.name {kinds} end as kind, o.product_id,

@@ -81,36 +81,52 @@ def _relations(scope: Scope) -> str:
 
 
 def _told(scope: Scope) -> str:
+    """Refunds as told; of one that tells all that its order got back so far (`is_so_far`), what is new in it."""
     columns = ("order_id", "products", "product_id", "category", "brand", "quantity", "currency", "channel", "device")
-    told = usable(scope, *columns, *AMOUNTS, where=f"e.name in {REFUNDS}")
+    told = usable(scope, *columns, *AMOUNTS, "properties", where=f"e.name in {REFUNDS}")
+    earlier = """partition by source, order_id, is_so_far order by known_at, told_in_all, event_id
+        rows between unbounded preceding and 1 preceding"""
     return f"""
-        select source, event_id, name, user_token, anonymous_token, coalesce(order_id, event_id) as order_id, products,
-            product_id, category, brand, quantity, occurred_at, known_at, channel, device, rate, price_cents,
-            price_cents_here, discount_cents_here, {PAID_AS_TOLD} as told_cents,
-            name = 'Order Cancelled' or (name = 'Order Refunded' and coalesce(revenue_cents, total_cents) is null
-                and coalesce(array_length(products), 0) < 1) as is_whole
-        from ({converted(told, scope, *AMOUNTS)}) c"""
+        select source, event_id, name, user_token, anonymous_token, order_id, products, product_id, category, brand,
+            quantity, occurred_at, known_at, channel, device, rate, price_cents, price_cents_here, discount_cents_here,
+            is_whole, case when is_so_far
+                then nullif(greatest(told_in_all - coalesce(max(told_in_all) over ({earlier}), 0), 0), 0)
+                else told_in_all end as told_cents
+        from (
+            select source, event_id, name, user_token, anonymous_token, coalesce(order_id, event_id) as order_id,
+                products, product_id, category, brand, quantity, occurred_at, known_at, channel, device, rate,
+                price_cents, price_cents_here, discount_cents_here, {PAID_AS_TOLD} as told_in_all,
+                coalesce(json_extract_string(properties, '$.is_so_far'), '') = 'true' as is_so_far,
+                name = 'Order Cancelled' or (name = 'Order Refunded' and coalesce(revenue_cents, total_cents) is null
+                    and coalesce(array_length(products), 0) < 1) as is_whole
+            from ({converted(told, scope, *AMOUNTS)}) c
+        ) t"""
 
 
 def _named_products() -> str:
-    """Refunds that name products: worth as told, else what the order paid for as many units of the product."""
-    told = "greatest(cast(round(price_cents * coalesce(n.quantity, 1) * n.rate) as bigint)"
+    """Refunds that name products: worth as told, else what the order paid for as many units of the product.
+
+    A refunded line that tells neither units nor money gives back all of the product.
+    """
+    units = "coalesce(n.quantity, case when n.is_all then p.quantity end, 1)"
+    told = "greatest(cast(round(cast(price_cents as double) * coalesce(n.quantity, 1) * n.rate) as bigint)"
     return f"""
         select n.source, n.event_id, n.position, n.product_id, coalesce(n.category, p.category) as category,
-            coalesce(n.brand, p.brand) as brand, coalesce(n.quantity, 1) as quantity,
+            coalesce(n.brand, p.brand) as brand, {units} as quantity,
             case when n.told_cents is not null then n.told_cents
                 when n.price_cents is not null then {told} - coalesce(
                     greatest(cast(round(n.discount_cents * n.rate) as bigint), 0), 0), 0)
-                else (p.paid_cents * least(coalesce(n.quantity, 1), p.quantity)) // nullif(p.quantity, 0)
+                else part_of(p.paid_cents, least({units}, p.quantity), p.quantity)
             end as asked_cents
         from (
             select source, event_id, 1 as position, product_id, category, brand, quantity, price_cents,
-                discount_cents_here / rate as discount_cents, rate, told_cents
+                discount_cents_here / rate as discount_cents, rate, told_cents,
+                coalesce(quantity, price_cents, told_cents) is null as is_all
             from refunds where name = 'Order Line Refunded'
             union all
             select source, event_id, row_number() over (partition by source, event_id
                     order by product_id, price_cents, quantity, discount_cents, category, brand) as position,
-                product_id, category, brand, quantity, price_cents, discount_cents, rate, told_cents
+                product_id, category, brand, quantity, price_cents, discount_cents, rate, told_cents, false as is_all
             from (
                 select x.source, x.event_id, p.product_id, p.category, p.brand, p.quantity, p.price_cents,
                     p.discount_cents, x.rate, cast(null as bigint) as told_cents

@@ -64,7 +64,8 @@ def _single_lines(scope: Scope) -> str:
                     coalesce(quantity, 1) as quantity,
                     case when price_cents is null and revenue_cents_here is not null
                         then revenue_cents_here + coalesce(discount_cents_here, 0)
-                        else greatest(cast(round(price_cents * coalesce(quantity, 1) * rate) as bigint), 0)
+                        else greatest(
+                            cast(round(cast(price_cents as double) * coalesce(quantity, 1) * rate) as bigint), 0)
                     end as gross
                 from ({converted(told, scope, *AMOUNTS)}) c
             ) s
@@ -105,8 +106,8 @@ def _share(amount: str) -> str:
     The part is the difference of two running totals, each rounded down, and the last line takes what is left:
     whole cents that always add up, and no line gets more than its weight of an amount within the total weight.
     """
-    before = f"coalesce(({amount} * (weight_so_far - weight)) // nullif(weight_in_all, 0), 0)"
-    until = f"coalesce(({amount} * weight_so_far) // nullif(weight_in_all, 0), 0)"
+    before = f"coalesce(part_of({amount}, weight_so_far - weight, weight_in_all), 0)"
+    until = f"coalesce(part_of({amount}, weight_so_far, weight_in_all), 0)"
     return f"(case when position = line_count then {amount} else {until} end - {before})"
 
 
@@ -139,7 +140,8 @@ def _unnested(scope: Scope) -> str:
         select source, event_id, user_token, anonymous_token, order_key, occurred_at, known_at, channel, device,
             order_discount, paid_in_all, product_id, category, brand, price_cents, product_coupon,
             coalesce(units, 1) as quantity,
-            coalesce(greatest(cast(round(price_cents * coalesce(units, 1) * rate) as bigint), 0), 0) as gross,
+            coalesce(greatest(
+                cast(round(cast(price_cents as double) * coalesce(units, 1) * rate) as bigint), 0), 0) as gross,
             coalesce(greatest(cast(round(line_discount_told * rate) as bigint), 0), 0) as line_discount,
             coalesce(order_coupon, product_coupon) is not null as has_coupon
         from (

@@ -66,7 +66,7 @@ def backtest(question: Question, rows: pa.Table, *, as_of: datetime) -> Backtest
     `rows` holds customer_id, as_of, features and `label` of past moments, the population only. With no origin to judge
     at, the champion is the simplest learner, and `why` says so.
     """
-    moments = sorted(set(rows["as_of"].to_pylist()))
+    moments = pc.unique(rows["as_of"]).to_pylist()
     judgeable = training_moments(moments, as_of, question.horizon_days)[::-1][:MOST_ORIGINS]
     found: dict[tuple[str, str], Judged] = {}
     missing: dict[str, str] = {}
@@ -118,13 +118,14 @@ def to_table(result: Backtest, *, turn_id: str, rng: np.random.Generator) -> pa.
     for origin in (*result.origins, ALL) if result.origins else ():
         naive = result.judged[origin, result.baseline]
         weights = bootstrap_weights(naive.customers, rng=rng)
+        count = len(np.unique(naive.customers))
         for learner in result.question.learners:
             judged = result.judged.get((origin, learner.name))
             if judged is None:
                 continue
             drawn = _resamples(result, origin, learner.name, weights)
             for metric in result.question.all_metrics:
-                names = {"origin": origin, "learner": learner.name, "metric": metric.name}
+                names = {"origin": origin, "learner": learner.name, "metric": metric.name, "customer_count": count}
                 rows.append(names | _numbers(metric, judged, naive, drawn.get(metric.name)))
     same = {
         "turn_id": turn_id,
@@ -207,7 +208,7 @@ def _together(parts: Sequence[Judged]) -> Judged:
     )
 
 
-def _numbers(metric: Metric, judged: Judged, naive: Judged, weights: Numbers | None) -> dict[str, float | int | None]:
+def _numbers(metric: Metric, judged: Judged, naive: Judged, weights: Numbers | None) -> dict[str, float | None]:
     value = metric.of(judged.actual, judged.forecast)
     baseline = metric.of(naive.actual, naive.forecast)
     own = gain = None
@@ -222,7 +223,6 @@ def _numbers(metric: Metric, judged: Judged, naive: Judged, weights: Numbers | N
         "gain": _known(metric.gain(value, baseline)),
         "gain_low": _known(gain.low) if gain else None,
         "gain_high": _known(gain.high) if gain else None,
-        "customer_count": len(np.unique(judged.customers)),
     }
 
 

@@ -1,8 +1,8 @@
-"""Probabilities that mean what they say: Platt's two numbers, learned on a later moment, never on a random part."""
+"""Probabilities that mean what they say: Platt's two numbers, learned from customers the model was not fitted to."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from hashlib import md5
 from typing import Any, Self
 
 import numpy as np
@@ -51,17 +51,33 @@ class Calibration:
 
 
 def fit_calibration(table: pa.Table, fit: Callable[[pa.Table], Callable[[pa.Table], Numbers]]) -> Calibration:
-    """Fit without the newest labelled moment, and calibrate on it; unchanged when there is only one such moment.
+    """Calibrate on the newest labelled moment, each half of the customers by a model fitted to the other half.
 
-    `fit` takes labelled rows and returns what gives log-odds. The model that is kept is then fitted to all moments.
+    Why not all customers of earlier moments: moments are nearer than a horizon, so the same orders are in both their
+    labels, and a model that knows them by heart looks sure and right. Other customers' orders are never in both.
+    To fit only to moments whose horizon was over by the newest one is honest too, and gave a worse mean log loss of
+    churn at later origins (logistic, trees): 0.158, 0.154 against 0.154, 0.152 on Complete Journey, where for the
+    earliest two of five origins no such moment is left, and 0.553, 0.519 against 0.543, 0.515 in a simulated shop.
+
+    Unchanged with too few rows, or where a half knows one outcome only. `fit` takes labelled rows and returns what
+    gives log-odds. The model that is kept is then fitted to everybody.
     """
     rows = labelled(table)
-    moments: list[datetime] = sorted(set(rows["as_of"].to_pylist()))
-    if len(moments) < 2:
+    is_newest = pc.equal(rows["as_of"], pc.max(rows["as_of"]))
+    in_half = _half(rows["customer_id"])
+    halves = [
+        (rows.filter(pc.invert(half)), rows.filter(pc.and_(half, is_newest))) for half in (in_half, pc.invert(in_half))
+    ]
+    fitted_to = [column(others, LABEL) for others, _ in halves]
+    outcomes = np.concatenate([column(judged, LABEL) for _, judged in halves])
+    if any(len(one) < FEWEST_ROWS or one.min() == one.max() for one in (*fitted_to, outcomes)):
         return Calibration()
-    is_last = pc.equal(rows["as_of"], pa.scalar(moments[-1], rows.schema.field("as_of").type))
-    earlier, later = rows.filter(pc.invert(is_last)), rows.filter(is_last)
-    outcomes = [column(part, LABEL) for part in (earlier, later)]
-    if min(len(one) for one in outcomes) < FEWEST_ROWS or any(one.min() == one.max() for one in outcomes):
-        return Calibration()
-    return Calibration.fit(fit(earlier)(later), outcomes[1])
+    return Calibration.fit(np.concatenate([fit(others)(judged) for others, judged in halves]), outcomes)
+
+
+def _half(customers: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether a customer is in the first half: by the hash of the id, the same at every moment."""
+    known = pc.unique(customers)
+    # why its end: the beginning of the hash of the id already says who is in the sample of a large shop
+    first = [one for one in known.to_pylist() if md5(one.encode(), usedforsecurity=False).digest()[-1] % 2]
+    return pc.is_in(customers, pa.array(first, known.type))

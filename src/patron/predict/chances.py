@@ -1,4 +1,4 @@
-"""How likely something is, from all features: logistic regression and boosted trees, calibrated on a later moment."""
+"""How likely something is, from all features: logistic regression and boosted trees, calibrated on other customers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.base.stats import Metric
 from patron.base.table import TEXT, TIME
@@ -58,7 +59,7 @@ def label_query(question: Question, facts: str = "order_lines") -> str:
 def asked(moments: pa.Table, horizon_days: int) -> pa.Table:
     """Add to (customer_id, as_of) the end of the horizon, `until`: intervals are not portable SQL."""
     as_of = moments["as_of"].cast(TIME)
-    until = pa.array([_later(one, horizon_days) for one in as_of.to_pylist()], TIME)
+    until = pc.add(as_of, pa.scalar(timedelta(days=horizon_days), pa.duration(TIME.unit)))
     return pa.table({"customer_id": moments["customer_id"].cast(TEXT), "as_of": as_of, "until": until})
 
 
@@ -70,7 +71,3 @@ def training_moments(moments: Iterable[datetime], origin: datetime, horizon_days
 def by_name(questions: Iterable[Question]) -> Mapping[str, Question]:
     """Questions by name."""
     return {question.name: question for question in questions}
-
-
-def _later(moment: datetime, days: int) -> datetime:
-    return moment + timedelta(days=days)

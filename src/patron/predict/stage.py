@@ -8,6 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from threadpoolctl import threadpool_limits
 
 from patron.base.engine import timestamp
 from patron.base.errors import NotEnoughData
@@ -16,7 +17,7 @@ from patron.base.tables import BACKTESTS, BY_NAME, SCORES
 from patron.predict import churn, purchase, registry, value
 from patron.predict.backtest import ALL, Backtest, backtest, to_table, unlabelled
 from patron.predict.card import card_of, card_text
-from patron.predict.learner import FORECAST, Fitted, Learner, Numbers, column, reasons
+from patron.predict.learner import FORECAST, LABEL, Fitted, Learner, Numbers, column, reasons
 from patron.predict.outcomes import Outcomes
 from patron.predict.question import Question, asked, label_query
 
@@ -69,6 +70,13 @@ def run(view: View, *, also: Sequence[Callable[[View], pa.Table]] = ()) -> Summa
 
     Raises NotEnoughData when no question at all could be answered.
     """
+    # why: matrices are small here, threads of BLAS wait for each other, up to ten times as long on two busy cores;
+    # and sums do not depend on how many cores there are
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _run(view, also)
+
+
+def _run(view: View, also: Sequence[Callable[[View], pa.Table]]) -> Summary:
     data = read_data(view)
     scores, backtests, answered, unanswered = [], [], [], []
     for question in QUESTIONS:
@@ -114,10 +122,10 @@ def with_labels(view: View, question: Question, rows: pa.Table) -> pa.Table:
     kind = population.schema.field("as_of").type
     done = population.filter(pc.less_equal(population["as_of"], pa.scalar(last, kind)))
     moments = asked(done.select(["customer_id", "as_of"]), question.horizon_days)
-    sql = f"""select p.*, l.label from given p
-        left join ({label_query(question)}) l on l.customer_id = p.customer_id and l.as_of = p.as_of
-        order by p.as_of, p.customer_id"""
-    return view.query(sql, given=population, moments_asked=moments)
+    labels = view.query(f"{label_query(question)} order by m.as_of, m.customer_id", moments_asked=moments)
+    # `done` are the first rows of the population, in the same order: the wide features need not be joined
+    unknown = pa.nulls(population.num_rows - done.num_rows, pa.float64())
+    return population.append_column(LABEL, pa.chunked_array([*labels[LABEL].cast(pa.float64()).chunks, unknown]))
 
 
 def answer(view: View, question: Question, data: Data) -> tuple[pa.Table, pa.Table, Answered]:

@@ -79,6 +79,17 @@ class TestEveryRecommender:
         assert again["product_id"].to_pylist() == first["product_id"].to_pylist()
         assert type(fitted).load(tmp_path).learner == learner
 
+    def test_ranks_numbered_columns_as_it_ranks_texts(self, learner):
+        history = pa.concat_tables([drawn(50, 80, 2_000), purchases([("new", None, 0.0)])])
+        some = pa.compute.not_equal(history["customer_id"], "c0007")
+        numbered = history
+        for at, name in enumerate(("customer_id", "product_id")):
+            numbered = numbered.set_column(at, name, history[name].combine_chunks().dictionary_encode())
+        texts, numbers = (learner.fit(one).predict(one.filter(some)) for one in (history, numbered))
+        assert texts.sort_by("customer_id").equals(numbers.sort_by("customer_id"))
+        assert "c0007" not in numbers["customer_id"].to_pylist()
+        assert "new" in numbers["customer_id"].to_pylist()
+
     def test_refuses_a_shop_without_products(self, learner):
         with pytest.raises(NotEnoughData, match="names a product"):
             learner.fit(purchases([("a", None, 3.0)]))

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from patron.base.intervals import Interval, bootstrap_weights, percentile_interval
+from patron.base.intervals import bootstrap_weights, percentile_interval
 from patron.base.stats import Numbers, ndcg
 from patron.base.tables import BACKTESTS
 from patron.predict.learner import Learner
-from patron.predict.recommend.ranking import places
+from patron.predict.recommend.ranking import Codes, distinct, encoded, numbers_of, places
 
 TOP = 10
 HEADLINE = "ndcg_at_10"
@@ -34,17 +34,44 @@ Judged = Mapping[str, tuple[npt.NDArray[np.str_], Numbers]]
 """For each metric: the customers judged and the value of each."""
 
 
-def judge(learner: Learner, cut: Cut) -> Judged:
+@dataclass(frozen=True)
+class Asked:
+    """The customers of a cut who bought after it: their purchases before it, and what is compared with forecasts.
+
+    A pair is customer and product as one number: `customer * len(products) + product`.
+    """
+
+    table: pa.Table
+    customers: pa.Array
+    """In order of their id."""
+    products: pa.Array
+    truth: Codes
+    """Pairs bought after the cut, each once, ascending."""
+    owned: Codes
+    """Pairs bought before it, likewise."""
+
+    @classmethod
+    def of(cls, cut: Cut) -> Self:
+        """Number customers and products once a cut, for all its learners."""
+        before, after = encoded(cut.history["customer_id"]), encoded(cut.bought["customer_id"])
+        known = numbers_of(after.dictionary, before.dictionary) >= 0
+        customers = after.dictionary.filter(pa.array(known)).sort()
+        is_asked = (numbers_of(before.dictionary, customers) >= 0)[before.indices.to_numpy()]
+        asked = cut.history.filter(pa.array(is_asked))
+        sold = [encoded(one["product_id"]).dictionary for one in (cut.history, cut.bought)]
+        products = pa.concat_arrays(sold).unique()
+        owned = distinct(_pairs(asked, customers, products))
+        return cls(asked, customers, products, distinct(_pairs(cut.bought, customers, products)), owned)
+
+
+def judge(learner: Learner, cut: Cut, asked: Asked) -> Judged:
     """Fit before the cut, rank for every customer who bought after it, and look at the first ten."""
-    before = pc.unique(cut.history["customer_id"])
-    truth = cut.bought.filter(pc.is_in(cut.bought["customer_id"], before)).select(["customer_id", "product_id"])
-    truth = truth.group_by(["customer_id", "product_id"]).aggregate([])
-    asked = cut.history.filter(pc.is_in(cut.history["customer_id"], pc.unique(truth["customer_id"])))
-    lists = learner.fit(cut.history).predict(asked)
-    owned = asked.group_by(["customer_id", "product_id"]).aggregate([])
-    new_truth, new_lists = _without(truth, owned), _without(lists, owned)
-    customers, ranking, recall = _values(lists, truth)
-    new_customers, new_ranking, _ = _values(new_lists, new_truth)
+    lists = learner.fit(cut.history).predict(asked.table).sort_by([("customer_id", "ascending"), ("rank", "ascending")])
+    shown = _pairs(lists, asked.customers, asked.products)
+    customers, ranking, recall = _values(shown, asked.truth, asked)
+    is_new = ~np.isin(asked.truth, asked.owned, assume_unique=True)
+    new_shown = shown[~np.isin(shown, asked.owned, assume_unique=True)]
+    new_customers, new_ranking, _ = _values(new_shown, asked.truth[is_new], asked)
     return {
         HEADLINE: (customers, ranking),
         "recall_at_10": (customers, recall),
@@ -54,7 +81,10 @@ def judge(learner: Learner, cut: Cut) -> Judged:
 
 def backtest(learners: Sequence[Learner], cuts: Sequence[Cut], *, turn_id: str, rng: np.random.Generator) -> pa.Table:
     """Judge all learners at all cuts: rows of `backtests`, each origin and all together, intervals over customers."""
-    judged = {(learner.name, cut.origin): judge(learner, cut) for learner in learners for cut in cuts}
+    judged: dict[tuple[str, str], Judged] = {}
+    for cut in cuts:
+        asked = Asked.of(cut)
+        judged |= {(learner.name, cut.origin): judge(learner, cut, asked) for learner in learners}
     origins = {cut.origin: [cut.origin] for cut in cuts} | {"all": [cut.origin for cut in cuts]}
     pooled = {
         (learner.name, name): {metric: _pooled(judged, learner.name, parts, metric) for metric in METRICS}
@@ -68,11 +98,12 @@ def backtest(learners: Sequence[Learner], cuts: Sequence[Cut], *, turn_id: str, 
         for origin in origins:
             units, naive = pooled[baseline, origin][metric]
             weights = bootstrap_weights(units, rng=rng)
+            naive_draws = _draws(naive, weights)
             for learner in learners:
                 values = pooled[learner.name, origin][metric][1]
                 names = {"question": "recommend", "origin": origin, "learner": learner.name, "metric": metric}
                 which = {"turn_id": turn_id, "champion": champion, "baseline": baseline}
-                rows.append(names | which | _numbers(values, naive, weights))
+                rows.append(names | which | _numbers(values, naive, weights, naive_draws))
     return pa.Table.from_pylist(rows, schema=BACKTESTS.schema())
 
 
@@ -88,13 +119,15 @@ def _pooled(
     return np.concatenate([customers for customers, _ in parts]), np.concatenate([values for _, values in parts])
 
 
-def _numbers(values: Numbers, naive: Numbers, weights: Numbers) -> dict[str, float | int]:
-    own, gain = _mean(values, weights), _mean(values - naive, weights)
+def _numbers(values: Numbers, naive: Numbers, weights: Numbers, naive_draws: Numbers) -> dict[str, float | int]:
+    draws = _draws(values, weights)
+    own = percentile_interval(_mean(values), draws)
+    gain = percentile_interval(_mean(values - naive), draws - naive_draws)
     return {
         "value": own.value,
         "low": own.low,
         "high": own.high,
-        "baseline_value": _mean(naive, weights).value,
+        "baseline_value": _mean(naive),
         "gain": gain.value,
         "gain_low": gain.low,
         "gain_high": gain.high,
@@ -102,29 +135,32 @@ def _numbers(values: Numbers, naive: Numbers, weights: Numbers) -> dict[str, flo
     }
 
 
-def _mean(values: Numbers, weights: Numbers) -> Interval:
-    if not len(values):
-        return Interval(np.nan, np.nan, np.nan)
-    return percentile_interval(float(values.mean()), weights @ values / weights.sum(axis=1))
+def _mean(values: Numbers) -> float:
+    return float(values.mean()) if len(values) else np.nan
 
 
-def _without(pairs: pa.Table, owned: pa.Table) -> pa.Table:
-    return pairs.join(owned, keys=["customer_id", "product_id"], join_type="left anti")
+def _draws(values: Numbers, weights: Numbers) -> Numbers:
+    """The mean of each resample; none without customers."""
+    return weights @ values / weights.sum(axis=1) if len(values) else np.array([])
 
 
-def _values(lists: pa.Table, truth: pa.Table) -> tuple[npt.NDArray[np.str_], Numbers, Numbers]:
+def _pairs(table: pa.Table, customers: pa.Array, products: pa.Array) -> Codes:
+    """Number the (customer, product) of each row whose customer is one of these."""
+    codes = []
+    for name, known in (("customer_id", customers), ("product_id", products)):
+        column = encoded(table[name])
+        codes.append(numbers_of(column.dictionary, known)[column.indices.to_numpy()])
+    return (codes[0] * len(products) + codes[1])[codes[0] >= 0]
+
+
+def _values(shown: Codes, truth: Codes, asked: Asked) -> tuple[npt.NDArray[np.str_], Numbers, Numbers]:
     """NDCG and recall of the first ten products of each customer in the truth, in order of customer_id."""
-    customers = pc.unique(truth["customer_id"]).sort()
-    place = pc.index_in(truth["customer_id"], customers)
-    counts = np.bincount(np.asarray(place.to_numpy(), dtype=np.int64), minlength=len(customers))
-    lists = lists.sort_by([("customer_id", "ascending"), ("rank", "ascending")])
-    codes = lists["customer_id"].combine_chunks().dictionary_encode().indices
-    lists = lists.append_column("place", pa.array(places(np.asarray(codes.to_numpy(), dtype=np.int64))))
-    hits = lists.filter(pc.less_equal(lists["place"], TOP)).join(
-        truth, keys=["customer_id", "product_id"], join_type="inner"
-    )
+    per_customer = max(len(asked.products), 1)
+    customers, counts = np.unique(truth // per_customer, return_counts=True)
+    place = places(shown // per_customer)
+    is_hit = (place <= TOP) & np.isin(shown, truth, assume_unique=True)
     gains = np.zeros((len(customers), TOP))
-    rows = np.asarray(pc.index_in(hits["customer_id"], customers).to_numpy(), dtype=np.int64)
-    gains[rows, hits["place"].to_numpy() - 1] = 1.0
+    gains[np.searchsorted(customers, shown[is_hit] // per_customer), place[is_hit] - 1] = 1.0
     found = gains.sum(axis=1) / np.maximum(counts, 1)
-    return np.array(customers.to_pylist(), dtype=np.str_), ndcg(gains, counts), found
+    names = np.array(asked.customers.to_pylist(), dtype=np.str_)
+    return names[customers], ndcg(gains, counts), found

@@ -28,14 +28,12 @@ def coded(table: pa.Table, also: pa.Array | None = None) -> Coded:
 
     A row without product names a customer and no purchase.
     """
-    customers = pc.dictionary_encode(table["customer_id"].cast(pa.string()).combine_chunks())
-    bought = table["product_id"].cast(pa.string()).combine_chunks()
-    known = bought.dictionary_encode()
-    everything = pa.concat_arrays([known.dictionary, also]) if also is not None else known.dictionary
+    customers, bought = encoded(table["customer_id"]), encoded(table["product_id"])
+    everything = pa.concat_arrays([bought.dictionary, also]) if also is not None else bought.dictionary
     products = everything.unique().sort()
-    number = np.asarray(pc.index_in(known.dictionary, products).to_numpy(zero_copy_only=False), dtype=np.int64)
+    number = numbers_of(bought.dictionary, products)
     is_bought = np.asarray(bought.is_valid().to_numpy(zero_copy_only=False))
-    at = np.asarray(known.indices.fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)[is_bought]
+    at = np.asarray(bought.indices.fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)[is_bought]
     days = table["days_before"].cast(pa.float64()).fill_null(0.0).to_numpy()
     return Coded(
         customers.dictionary,
@@ -44,6 +42,30 @@ def coded(table: pa.Table, also: pa.Array | None = None) -> Coded:
         number[at] if len(at) else at,
         np.asarray(days, dtype=np.float64)[is_bought],
     )
+
+
+def encoded(values: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Number the texts that occur, in order of appearance; of a column that is numbered already, in its order."""
+    if not pa.types.is_dictionary(values.type):
+        return values.cast(pa.string()).combine_chunks().dictionary_encode()
+    whole = values.combine_chunks()
+    count = len(whole.dictionary)
+    places = np.asarray(whole.indices.fill_null(count).to_numpy(zero_copy_only=False), dtype=np.int64)
+    used = np.bincount(places, minlength=count + 1)[:count] > 0
+    number = np.append(np.cumsum(used) - 1, 0)[places]
+    indices = pa.array(number, pa.int32(), mask=places == count)
+    return pa.DictionaryArray.from_arrays(indices, whole.dictionary.filter(pa.array(used)))
+
+
+def numbers_of(values: pa.Array, known: pa.Array) -> Codes:
+    """Place of each text in `known`; -1 where it is not there."""
+    return np.asarray(pc.index_in(values, known).fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def distinct(codes: Codes) -> Codes:
+    """Each number once, ascending. `np.unique` hashes, which takes ten times as long for a million of them."""
+    ordered = np.sort(codes)
+    return ordered[np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))]
 
 
 def summed(customer: Codes, product: Codes, weight: Numbers, products: int) -> tuple[Codes, Codes, Numbers]:

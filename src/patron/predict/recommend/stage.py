@@ -5,14 +5,17 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.base.engine import timestamp
 from patron.base.shop import View
+from patron.base.table import TIME
 from patron.base.tables import AFFINITIES, BACKTESTS, BY_NAME
 from patron.predict import registry
 from patron.predict.learner import Fitted, Learner
 from patron.predict.recommend import HORIZON_DAYS, LEARNERS, NAME
 from patron.predict.recommend.judge import Cut, backtest
+from patron.predict.recommend.ranking import encoded
 
 ORIGINS = 3
 LEAST_HISTORY_DAYS = 56
@@ -21,19 +24,22 @@ FALLBACK = "personal_frequency_blend"
 FEWEST_BUYERS = 20
 
 LINES = """
-select customer_id, product_id, (seconds_of({at}) - seconds_of(ordered_at)) / 86400.0 as days_before
+select customer_id, product_id, ordered_at, known_at, seconds_of(ordered_at) as ordered_second
 from order_lines
-where is_identified and not is_refund and product_id is not null and {condition}
+where is_identified and not is_refund and product_id is not null and known_at < {now} and ordered_at < {now}
+order by customer_id, product_id, ordered_second desc, known_at
 """
+# why ordered: fading weights are summed as floats, so the order of rows must not depend on the engine's threads
 
 
 def run(view: View) -> pa.Table:
     """Write `affinities` and return rows of `backtests`; neither when no purchase names a product."""
-    now = history_at(view, view.turn.as_of)
+    lines = lines_of(view)
+    now = history_at(lines, view.turn.as_of)
     if not now.num_rows:
         view.write("affinities", AFFINITIES.empty())
         return BACKTESTS.empty()
-    judged = judged_at(view, origins(view))
+    judged = judged_at(view, lines, origins(view))
     champion = judged["champion"][0].as_py() if judged.num_rows else FALLBACK
     learner = next(one for one in LEARNERS if one.name == champion)
     fitted = learner.fit(now)
@@ -51,9 +57,9 @@ def origins(view: View) -> list[datetime]:
     return [cut for cut in cuts if first_at + timedelta(days=LEAST_HISTORY_DAYS) <= cut]
 
 
-def judged_at(view: View, cuts: list[datetime]) -> pa.Table:
+def judged_at(view: View, lines: pa.Table, cuts: list[datetime]) -> pa.Table:
     """Rows of `backtests` for all learners at these cuts; none where hardly anybody bought."""
-    given = [Cut(cut.date().isoformat(), history_at(view, cut), _bought_after(view, cut)) for cut in cuts]
+    given = [Cut(cut.date().isoformat(), history_at(lines, cut), _bought_after(lines, cut)) for cut in cuts]
     given = [cut for cut in given if len(cut.bought["customer_id"].unique()) >= FEWEST_BUYERS]
     if not given:
         return BACKTESTS.empty()
@@ -61,17 +67,31 @@ def judged_at(view: View, cuts: list[datetime]) -> pa.Table:
     return backtest(LEARNERS, given, turn_id=view.turn.turn_id, rng=rng)
 
 
-def history_at(view: View, at: datetime) -> pa.Table:
+def lines_of(view: View) -> pa.Table:
+    """All purchases known by the turn, read and sorted once; customers and products are numbered (dictionaries)."""
+    lines = view.query(LINES.format(now=timestamp(view.turn.as_of)))
+    for name in ("customer_id", "product_id"):
+        lines = lines.set_column(lines.column_names.index(name), name, pa.chunked_array([encoded(lines[name])]))
+    return lines
+
+
+def history_at(lines: pa.Table, at: datetime) -> pa.Table:
     """Purchases known before a moment: customer_id, product_id, days_before."""
-    condition = f"known_at < {timestamp(at)} and ordered_at < {timestamp(at)}"
-    # why: fading weights are summed as floats, so the order of rows must not depend on the engine's threads
-    return view.query(LINES.format(at=timestamp(at), condition=condition) + "order by customer_id, product_id, 3")
+    moment = pa.scalar(at, TIME)
+    return _days_before(
+        lines.filter(pc.and_(pc.less(lines["known_at"], moment), pc.less(lines["ordered_at"], moment))), at
+    )
 
 
-def _bought_after(view: View, cut: datetime) -> pa.Table:
-    until = timestamp(cut + timedelta(days=HORIZON_DAYS))
-    condition = f"ordered_at >= {timestamp(cut)} and ordered_at < {until} and known_at < {until}"
-    return view.query(LINES.format(at=timestamp(cut), condition=condition))
+def _bought_after(lines: pa.Table, cut: datetime) -> pa.Table:
+    after, until = pa.scalar(cut, TIME), pa.scalar(cut + timedelta(days=HORIZON_DAYS), TIME)
+    is_known = pc.and_(pc.less(lines["ordered_at"], until), pc.less(lines["known_at"], until))
+    return _days_before(lines.filter(pc.and_(pc.greater_equal(lines["ordered_at"], after), is_known)), cut)
+
+
+def _days_before(lines: pa.Table, at: datetime) -> pa.Table:
+    seconds = np.floor(at.timestamp()) - lines["ordered_second"].to_numpy()
+    return lines.select(["customer_id", "product_id"]).append_column("days_before", pa.array(seconds / 86_400))
 
 
 def affinities(view: View, fitted: Fitted, history: pa.Table, version: str) -> pa.Table:

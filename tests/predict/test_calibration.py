@@ -1,0 +1,97 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from patron.predict.calibration import Calibration, fit_calibration
+
+NEWEST = datetime(2021, 6, 1, tzinfo=UTC)
+SURE = 2.0
+
+
+def shop(customers=800, moments=3, seed=4):
+    """Customers who come back by mere chance; moments 30 days apart share most of their 90 days, so also the label."""
+    rng = np.random.default_rng(seed)
+    label, feature = (rng.random(customers) < 0.5).astype(float), rng.random(customers)
+    as_of = [NEWEST - timedelta(days=30 * back) for back in range(moments) for _ in range(customers)]
+    return pa.table(
+        {
+            "customer_id": [f"c{one:04}" for one in range(customers)] * moments,
+            "as_of": pa.array(as_of, pa.timestamp("us", tz="UTC")),
+            "feature": np.tile(feature, moments),
+            "label": np.tile(label, moments),
+        }
+    )
+
+
+def remembers(rows):
+    """A model that knows its training rows by heart: the outcome of the row with the nearest feature, quite sure."""
+    order = np.argsort(rows["feature"].to_numpy(), kind="stable")
+    feature, label = rows["feature"].to_numpy()[order], rows["label"].to_numpy()[order]
+
+    def log_odds(asked):
+        place = np.clip(np.searchsorted(feature, asked["feature"].to_numpy()), 0, len(label) - 1)
+        return np.where(label[place] > 0, SURE, -SURE)
+
+    return log_odds
+
+
+class Watched:
+    """`remembers`, keeping what it was fitted to and asked for."""
+
+    def __init__(self):
+        self.fitted, self.asked = [], []
+
+    def __call__(self, rows):
+        self.fitted.append(rows)
+        log_odds = remembers(rows)
+
+        def kept(asked):
+            self.asked.append(asked)
+            return log_odds(asked)
+
+        return kept
+
+
+def test_the_same_orders_in_labels_of_near_moments_make_no_model_sure():
+    assert fit_calibration(shop(), remembers).slope == pytest.approx(0.0, abs=0.1)
+
+
+def test_no_customer_is_calibrated_on_by_a_model_that_knows_one_of_their_moments():
+    watched = Watched()
+    fit_calibration(shop(), watched)
+    assert len(watched.fitted) == len(watched.asked) == 2
+    for fitted, asked in zip(watched.fitted, watched.asked, strict=True):
+        assert not set(fitted["customer_id"].to_pylist()) & set(asked["customer_id"].to_pylist())
+        assert len(set(fitted["as_of"].to_pylist())) == 3
+
+
+def test_every_customer_of_the_newest_labelled_moment_is_calibrated_on_once():
+    watched = Watched()
+    table = shop()
+    later = table.slice(0, 800).drop_columns(["as_of", "label"])
+    as_of = pa.array([NEWEST + timedelta(days=30)] * 800, table.schema.field("as_of").type)
+    later = later.append_column("as_of", as_of).append_column("label", pa.nulls(800, pa.float64()))
+    fit_calibration(pa.concat_tables([table, later.select(table.column_names)]), watched)
+    asked = pa.concat_tables(watched.asked)
+    assert sorted(asked["customer_id"].to_pylist()) == sorted(table["customer_id"].to_pylist()[:800])
+    assert set(asked["as_of"].to_pylist()) == {NEWEST}
+
+
+def test_the_order_of_rows_does_not_matter():
+    table = shop()
+    shuffled = table.take(pa.array(np.random.default_rng(2).permutation(table.num_rows)))
+    one, other = fit_calibration(table, remembers), fit_calibration(shuffled, remembers)
+    assert (one.slope, one.shift) == pytest.approx((other.slope, other.shift), abs=1e-6)
+
+
+@pytest.mark.parametrize("table", [shop(customers=300, moments=1), shop(customers=150)], ids=["fit", "newest"])
+def test_with_too_few_customers_log_odds_are_left_as_they_are(table):
+    assert fit_calibration(table, remembers) == Calibration()
+
+
+def test_with_one_outcome_only_log_odds_are_left_as_they_are():
+    table = shop()
+    same = table.set_column(3, "label", pa.array(np.ones(table.num_rows)))
+    assert fit_calibration(same, remembers) == Calibration()

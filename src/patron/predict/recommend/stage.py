@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from patron.base.engine import timestamp
+from patron.base.horizons import HORIZON_DAYS
 from patron.base.shop import View
 from patron.base.tables import AFFINITIES, BACKTESTS, BY_NAME
 from patron.predict import registry
 from patron.predict.learner import Fitted, Learner
-from patron.predict.recommend import HORIZON_DAYS, LEARNERS, NAME
+from patron.predict.recommend import LEARNERS, NAME
 from patron.predict.recommend.judge import Cut, backtest
 
 ORIGINS = 3
@@ -47,7 +48,7 @@ def origins(view: View) -> list[datetime]:
     as_of = view.turn.as_of
     first = view.query(f"select min(ordered_at) as first_at from order_lines where known_at < {timestamp(as_of)}")
     first_at = first["first_at"][0].as_py()
-    cuts = [as_of - timedelta(days=HORIZON_DAYS * step) for step in range(ORIGINS, 0, -1)]
+    cuts = [as_of - timedelta(days=HORIZON_DAYS[NAME] * step) for step in range(ORIGINS, 0, -1)]
     return [cut for cut in cuts if first_at + timedelta(days=LEAST_HISTORY_DAYS) <= cut]
 
 
@@ -69,7 +70,7 @@ def history_at(view: View, at: datetime) -> pa.Table:
 
 
 def _bought_after(view: View, cut: datetime) -> pa.Table:
-    until = timestamp(cut + timedelta(days=HORIZON_DAYS))
+    until = timestamp(cut + timedelta(days=HORIZON_DAYS[NAME]))
     condition = f"ordered_at >= {timestamp(cut)} and ordered_at < {until} and known_at < {until}"
     return view.query(LINES.format(at=timestamp(cut), condition=condition))
 

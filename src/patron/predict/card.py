@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.base.lake import KEPT
 from patron.base.stats import share_covered
 from patron.predict.backtest import ALL, Backtest
 from patron.predict.learner import Learner
@@ -41,7 +40,7 @@ def card_of(result: Backtest, learner: Learner, manifest: Manifest) -> dict[str,
         "judged_at": ", ".join(result.origins) or "no past moment",
         "fitted_to": f"{manifest.row_count} customers at past moments up to {manifest.as_of}",
         "limits": " ".join(f"{key}: {text}." if key else text for key, text in limits.items() if text),
-        "reproducible": f"From this manifest and seed, while the lake keeps its versions ({KEPT.days} days), or until an erasure.",
+        "reproducible": "From this manifest and seed, while the lake keeps its versions; not after an erasure.",
     }
     return {key: text for key, text in card.items() if text}
 

@@ -1,8 +1,11 @@
+import itertools
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,10 +13,10 @@ import pytest
 
 from patron.base.engine import DuckEngine
 from patron.base.errors import InvalidTable, NoSpace, WorkspaceError
-from patron.base.lake import Lake, Once
+from patron.base.lake import MANY_FILES, Lake, Once
 from patron.base.sample import sample
 from patron.base.table import TIME
-from patron.base.tables import EVENTS, FEATURES, MOMENTS, PRODUCTS, TABLES
+from patron.base.tables import EVENTS, FEATURES, MOMENTS, PRODUCTS, SEGMENTS, TABLES
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -76,7 +79,14 @@ def test_an_older_version_stays_readable_until_vacuum(lake):
     lake.replace(MOMENTS, moments("a", "y"), part="a")
     assert customers(lake, before) == [("a", "x")]
     lake.vacuum(MOMENTS)
+    assert customers(lake, before) == [("a", "x")]
+    lake.vacuum(MOMENTS, kept=timedelta(0), pinned=before)
+    assert customers(lake, before) == [("a", "x")]
+    lake.vacuum(MOMENTS, kept=timedelta(0))
     assert customers(lake) == [("a", "y")]
+    with pytest.raises(duckdb.IOException):
+        lake.read(MOMENTS, before)
+    assert lake.vacuum(MOMENTS, pinned=999) == []
 
 
 def test_an_open_table_gains_columns_that_are_null_in_older_rows(lake):
@@ -88,12 +98,93 @@ def test_an_open_table_gains_columns_that_are_null_in_older_rows(lake):
 
 
 def test_compaction_and_deletion_keep_the_other_rows(lake):
-    for name in ("x", "y", "z"):
-        lake.append(MOMENTS, moments("a", name))
-    lake.compact(MOMENTS)
-    assert len(lake.files(MOMENTS)) == 1
-    assert lake.delete(MOMENTS, "customer_id = 'y'") == 1
-    assert customers(lake) == [("a", "x"), ("a", "z")]
+    names = [f"customer {number}" for number in range(MANY_FILES + 1)]
+    for name in names:
+        before = lake.append(MOMENTS, moments("a", name))
+    lake.append(MOMENTS, moments("b", "alone"))
+    assert lake.compact(MOMENTS, DuckEngine()) == len(names)
+    assert len(lake.files(MOMENTS)) == 2
+    assert customers(lake, before) == [("a", name) for name in names]
+    assert lake.delete(MOMENTS, f"customer_id = '{names[1]}'") == 1
+    assert customers(lake) == [("a", name) for name in names if name != names[1]] + [("b", "alone")]
+
+
+def test_many_loads_keep_the_number_of_files_bounded(lake):
+    for number in range(25):
+        lake.append(MOMENTS, moments("a", f"{number:02}"))
+        lake.compact(MOMENTS, DuckEngine())
+        lake.vacuum(MOMENTS, kept=timedelta(0))
+        assert len(list(lake.path(MOMENTS).rglob("*.parquet"))) <= 2 * MANY_FILES
+    assert customers(lake) == [("a", f"{number:02}") for number in range(25)]
+
+
+def test_with_nothing_to_tidy_nothing_is_written(lake):
+    version = lake.append(MOMENTS, moments("a", "x"))
+    assert lake.vacuum(MOMENTS) == []
+    assert lake.compact(MOMENTS, DuckEngine()) == 0
+    assert lake.vacuum(FEATURES) == []
+    assert lake.version(MOMENTS) == version
+    assert not lake.exists(FEATURES)
+
+
+def test_joined_events_lie_in_order_again(lake):
+    months = pa.array(["2024-01"] * 4)
+    for seed in range(MANY_FILES + 1):
+        rows = sample(EVENTS, 4, np.random.default_rng(seed))
+        rows = rows.set_column(rows.schema.get_field_index("month"), "month", months)
+        names = pa.array(["Product Viewed", "Order Completed"] * 2)
+        lake.append(EVENTS, rows.set_column(rows.schema.get_field_index("name"), "name", names))
+    before = sorted(map(repr, lake.read(EVENTS).to_pylist()))
+    lake.compact(EVENTS, DuckEngine())
+    [file] = lake.files(EVENTS)
+    seen = pq.ParquetFile(file).read(["name"])["name"].to_pylist()
+    assert seen == sorted(seen)
+    assert sorted(map(repr, lake.read(EVENTS).to_pylist())) == before
+
+
+def test_the_result_of_a_query_lies_in_the_order_of_its_table(lake):
+    ids = "select md5(cast(i as varchar)) as customer_id from range(200000) t(i)"
+    sql = f"""select 'a' as turn_id, customer_id, timestamptz '2024-01-01' as as_of, 1 as recency_score,
+        1 as frequency_score, 1 as monetary_score, 0 as persona_id, 'new' as stage from ({ids}) c"""
+    lake.replace_by_query(SEGMENTS, DuckEngine(), sql, {}, part="a")
+    file = pq.ParquetFile(lake.files(SEGMENTS)[0])
+    groups = [file.metadata.row_group(one).column(0).statistics for one in range(file.num_row_groups)]
+    assert file.metadata.row_group(0).column(0).path_in_schema == "customer_id"
+    assert len(groups) > 4
+    assert all(one.max < other.min for one, other in itertools.pairwise(groups))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from patron.base.engine import DuckEngine
+from patron.base.lake import Lake
+from patron.base.tables import MOMENTS
+lake = Lake(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+lake.compact(MOMENTS, DuckEngine())
+"""
+
+
+def test_tidying_killed_anywhere_loses_nothing_and_is_done_again(lake):
+    names = [f"{number:02}" for number in range(2 * MANY_FILES)]
+    for name in names:
+        lake.append(MOMENTS, pa.concat_tables([moments("a", name), moments("b", name)]))
+    expected = customers(lake)
+    for milliseconds in (5, 15, 25, 40):
+        command = [sys.executable, "-c", KILLED, str(lake.folder)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            time.sleep(milliseconds / 1000)
+            process.kill()
+        assert customers(lake) == expected
+    lake.compact(MOMENTS, DuckEngine())
+    lake.vacuum(MOMENTS, kept=timedelta(0))
+    assert customers(lake) == expected
+    assert len(list(lake.path(MOMENTS).rglob("*.parquet"))) == 2
 
 
 def test_events_lie_in_folders_by_month(lake):

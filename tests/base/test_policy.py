@@ -1,7 +1,9 @@
+from importlib import resources
+
 import pytest
 
 from patron.base.errors import SettingsError
-from patron.base.policy import Policy, default_policy_text
+from patron.base.policy import Policy
 
 
 def load(tmp_path, text):
@@ -10,8 +12,9 @@ def load(tmp_path, text):
     return Policy.load(path)
 
 
-def test_the_default_policy_loads_and_refuses_unknown_consent(tmp_path):
-    policy = load(tmp_path, default_policy_text())
+def test_the_default_policy_loads_and_refuses_unknown_consent():
+    with resources.as_file(resources.files("patron.base.defaults") / "policy.toml") as path:
+        policy = Policy.load(path)
     assert policy.consent.unknown == "refuse"
     assert policy.holdout.share == 0.10
     assert [offer.id for offer in policy.offers] == ["ten_percent", "twenty_percent"]

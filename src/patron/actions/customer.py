@@ -124,17 +124,18 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
     """Card of one customer at the last turn. Raises NoTurnYet, and NotFound for an id nobody has."""
     view = last_turn(shop)
     asked = pa.table({"customer_id": [customer_id]})
+    lines = _lines(view, asked)
     return CustomerCard(
         customer_id=customer_id,
         turn_id=view.turn.turn_id,
         as_of=view.turn.as_of,
         **_facts(view, asked),
         traits=_traits(view, asked),
-        months=_months(view, asked),
+        months=_months(view, lines),
         scores=_scores(view, asked),
         decisions=_decisions(view, asked),
         recommendations=_recommendations(view, asked),
-        timeline=_timeline(view, asked),
+        timeline=_timeline(view, asked, lines),
     )
 
 
@@ -173,14 +174,24 @@ where place = 1 order by trait"""
     return tuple(Trait(**row) for row in records(view.query(sql, asked=asked)))
 
 
-def _months(view: View, asked: pa.Table) -> tuple[Spent, ...]:
+def _lines(view: View, asked: pa.Table) -> pa.Table:
+    """The customer's own order lines, read once for all that is said of them."""
+    return view.query(
+        """
+select l.order_id, l.ordered_at, l.occurred_at, l.is_refund, l.paid_cents, coalesce(l.category, '') as category
+from order_lines l join asked a on a.customer_id = l.customer_id""",
+        asked=asked,
+    )
+
+
+def _months(view: View, lines: pa.Table) -> tuple[Spent, ...]:
     end = int(view.turn.as_of.timestamp())
     since = timestamp(view.turn.as_of - timedelta(days=30 * MONTHS))
     sql = f"""
-select cast(floor(({end} - 1 - seconds_of(l.ordered_at)) / 2592000) as bigint) as ago,
-  cast(sum(l.paid_cents) as bigint) as paid_cents
-from order_lines l join asked a on a.customer_id = l.customer_id where l.ordered_at >= {since} group by 1"""
-    paid = {row["ago"]: row["paid_cents"] for row in records(view.query(sql, asked=asked))}
+select cast(floor(({end} - 1 - seconds_of(ordered_at)) / 2592000) as bigint) as ago,
+  cast(sum(paid_cents) as bigint) as paid_cents
+from lines where ordered_at >= {since} group by 1"""
+    paid = {row["ago"]: row["paid_cents"] for row in records(view.query(sql, lines=lines))}
     starts = ((ago, view.turn.as_of - timedelta(days=30 * (ago + 1))) for ago in range(MONTHS - 1, -1, -1))
     return tuple(Spent(start, paid.get(ago, 0)) for ago, start in starts)
 
@@ -218,18 +229,14 @@ where r.turn_id = '{view.turn.turn_id}' order by r.rank"""
     return tuple(Recommendation(**row) for row in records(view.query(sql, asked=asked)))
 
 
-def _timeline(view: View, asked: pa.Table) -> tuple[Happening, ...]:
+def _timeline(view: View, asked: pa.Table, lines: pa.Table) -> tuple[Happening, ...]:
     """Orders and refunds one by one, other things by day and kind, decisions of earlier turns; the latest first."""
     sql = f"""
-with mine as (
-  select l.order_id, l.occurred_at, l.is_refund, l.paid_cents, coalesce(l.category, '') as category
-  from order_lines l join asked a on a.customer_id = l.customer_id
-)
 select * from (
   select max(occurred_at) as happened_at, case when is_refund then 'refund' else 'order' end as kind,
     max(category) as detail,
     count(*) as count, cast(sum(paid_cents) as bigint) as paid_cents
-  from mine group by order_id, is_refund
+  from lines group by order_id, is_refund
   union all
   select max(i.occurred_at) as happened_at, i.kind, max(coalesce(i.category, i.campaign_id)) as detail,
     count(*) as count,
@@ -240,5 +247,5 @@ select * from (
     cast(null as bigint) as paid_cents
   from exposures x join asked a on a.customer_id = x.customer_id
 ) happened order by happened_at desc, kind, detail limit {TIMELINE_LENGTH}"""
-    rows = records(view.query(sql, asked=asked))
+    rows = records(view.query(sql, asked=asked, lines=lines))
     return tuple(Happening(**{**row, "detail": row["detail"] or None}) for row in rows)

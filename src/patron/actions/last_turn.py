@@ -26,9 +26,3 @@ def last_turn(shop: Shop) -> View:
 def records(rows: pa.Table) -> list[dict[str, Any]]:
     """Rows as dictionaries, ready for a dataclass."""
     return rows.to_pylist()
-
-
-def previous_turn_id(view: View, table: str) -> str | None:
-    """Id of the turn before the last one in a table that keeps every turn, or None."""
-    sql = f"select max(turn_id) as turn_id from {table} where turn_id < '{view.turn.turn_id}'"
-    return records(view.query(sql))[0]["turn_id"]

@@ -121,6 +121,7 @@ def run_turn(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
         took = time.monotonic() - started
         turned = Turned(turn.turn_id, turn.as_of, took, _customers(shop, turn), seconds, made["predict"])
         _commit(shop, turn, turned, pinned)
+        tidy(shop)
     return turned
 
 
@@ -146,6 +147,17 @@ def _commit(shop: Shop, turn: Turn, turned: Turned, pinned: Mapping[str, int | N
     with shop.store.begin() as connection:
         connection.execute(sa.delete(TURNS).where(TURNS.c.turn_id == turn.turn_id))
         connection.execute(sa.insert(TURNS).values(row))
+
+
+def tidy(shop: Shop) -> None:
+    """Let go of files that neither a version of the last days nor the last turn needs, and join many small ones.
+
+    The caller holds the lock. Nothing that can be read changes, so that it may be cut off anywhere.
+    """
+    last = shop.snapshot()
+    for name, table in BY_NAME.items():
+        shop.lake.vacuum(table, pinned=last.pinned.get(name) if last else None)
+        shop.lake.compact(table, shop.engine)
 
 
 def stages_in_order() -> Iterator[ModuleType]:

@@ -1,12 +1,13 @@
 """What is predicted, by which model, how well it did on the past, and how its forecasts came out."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
 from patron.actions.last_turn import last_turn, records
 from patron.base.shop import Shop, View
-from patron.predict import churn, purchase, recommend, value
+from patron.predict import churn, purchase, recommend, registry, value
+from patron.predict.recommend.judge import HEADLINE
+from patron.predict.stage import QUESTIONS
 
 UNITS = {"value": "money", "churn": "share", "purchase": "share", "recommend": "number"}
 """Unit of each question's forecast."""
@@ -14,8 +15,8 @@ MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
 """Metrics in the unit of what is forecast."""
 SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error"})
 """Metrics that are shares of 1."""
-HEADLINE_METRICS = ("rmse_winsorised", "rmse", "log_loss", "auc", "ndcg_at_10")
-"""Metrics that are shown first, in this order; the others follow in the details."""
+HEADLINES = {one.name: (one.headline.name, one.metrics[0].name) for one in QUESTIONS} | {recommend.NAME: (HEADLINE,)}
+"""What decides which learner answers a question, and what is shown beside it; other metrics follow in the details."""
 
 
 NAIVE = frozenset(
@@ -162,8 +163,8 @@ def _question(
 ) -> Question:
     version = str(scored["model_version"]) if scored and scored["model_version"] else None
     whole = tuple(row for row in tested if row.origin == "all")
-    decisive = next((metric for metric in HEADLINE_METRICS if any(row.metric == metric for row in whole)), None)
-    board = sorted((row for row in whole if row.metric == decisive), key=lambda row: -(row.gain or 0.0))
+    shown = HEADLINES.get(code, ())
+    board = sorted((row for row in whole if row.metric in shown[:1]), key=lambda row: -(row.gain or 0.0))
     return Question(
         question=code,
         unit=UNITS.get(code, "number"),
@@ -171,21 +172,11 @@ def _question(
         model_version=version,
         scored_count=int(str(scored["scored_count"])) if scored else 0,
         headline=tuple(
-            row for metric in HEADLINE_METRICS for row in whole if row.learner == row.champion and row.metric == metric
+            row for metric in shown for row in whole if row.learner == row.champion and row.metric == metric
         ),
         board=tuple(board),
         learners=whole,
         origins=tuple(row for row in tested if row.origin != "all" and row.learner == row.champion),
         checks=tuple(check for check in checked if check.question == code),
-        card=_card(view, version),
+        card=registry.card(view.folder / "models", version) if version else {},
     )
-
-
-def _card(view: View, version: str | None) -> dict[str, str]:
-    """Read the model card that the registry keeps beside the model; empty when there is none."""
-    if version is None:
-        return {}
-    path = view.folder / "models" / version / "card.json"
-    if not path.is_file():
-        return {}
-    return {str(key): str(value) for key, value in json.loads(path.read_text(encoding="utf-8")).items()}

@@ -1,11 +1,10 @@
-"""How sure a number is: bootstrap intervals over customers, differences of means, ratios."""
+"""How sure a number is: bootstrap intervals over customers, and paired gains."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats as distributions
 
 from patron.base.stats import Metric, Numbers
 
@@ -20,13 +19,6 @@ class Interval:
     value: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class Difference(Interval):
-    """A difference of two means, with its standard error in the same unit."""
-
-    standard_error: float
 
 
 def bootstrap_weights(units: npt.NDArray[Any], *, rng: np.random.Generator, resamples: int = RESAMPLES) -> Numbers:
@@ -64,29 +56,3 @@ def paired_gain(
     draws = metric.gain(metric.of(actual, forecast, weights), metric.of(actual, baseline, weights))
     value = metric.gain(metric.of(actual, forecast), metric.of(actual, baseline))
     return percentile_interval(float(value), draws, level=level)
-
-
-def mean_difference(treated: Numbers, control: Numbers, *, level: float = LEVEL) -> Difference:
-    """Mean of treated less mean of control with Welch's interval; NaN ends with fewer than two rows on a side."""
-    if min(len(treated), len(control)) == 0:
-        return Difference(np.nan, np.nan, np.nan, np.nan)
-    value = float(treated.mean() - control.mean())
-    if min(len(treated), len(control)) < 2:
-        return Difference(value, np.nan, np.nan, np.nan)
-    parts = np.array([treated.var(ddof=1) / len(treated), control.var(ddof=1) / len(control)])
-    error = float(np.sqrt(parts.sum()))
-    if error == 0:
-        return Difference(value, value, value, 0.0)
-    degrees = parts.sum() ** 2 / float((parts**2 / [len(treated) - 1, len(control) - 1]).sum())
-    reach = float(distributions.t.ppf((1 + level) / 2, degrees)) * error
-    return Difference(value, value - reach, value + reach, error)
-
-
-def ratio_of_means(top: Numbers, bottom: Numbers, *, level: float = LEVEL) -> Difference:
-    """Mean of `top` over mean of `bottom`, paired by row, with the delta method's interval; NaN over zero."""
-    if len(top) < 2 or bottom.mean() == 0:
-        return Difference(np.nan, np.nan, np.nan, np.nan)
-    value = float(top.mean() / bottom.mean())
-    error = float((top - value * bottom).std(ddof=1) / abs(bottom.mean()) / np.sqrt(len(top)))
-    reach = float(distributions.norm.ppf((1 + level) / 2)) * error
-    return Difference(value, value - reach, value + reach, error)

@@ -6,10 +6,12 @@ delta-rs does not fsync, so a write is: Parquet by pyarrow, fsync of file and fo
 import errno
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import deltalake
@@ -29,7 +31,11 @@ ROW_GROUP = 131_072
 SORTED_ROW_GROUP = 32_768
 """Rows that are read or skipped together where the rows of a file are in order."""
 PRIVATE = 0o700
-COPY = f"format parquet, compression zstd, row_group_size {ROW_GROUP}"
+KEPT = timedelta(days=7)
+"""How long files stay after the newest version has stopped needing them: nobody reads a snapshot for longer."""
+SMALL_BYTES = 32_000_000
+MANY_FILES = 8
+"""Small files of one part that may lie side by side before they are joined."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the operating system says when there is no room."""
 
@@ -106,16 +112,11 @@ class Lake:
         with disk_errors(self.path(table)), engine.connect(tables) as con:
             given = con.sql(f"select * from ({sql}) q limit 0").to_arrow_table().schema
             delta = self._evolved(table, conform(table, given.empty_table()).schema)
-            path = self._new_path(table, part)
             try:
-                con.execute(f"copy ({_declared(table, given, sql, part)}) to {_text(str(path))} ({COPY})")
-                refuse_broken(table, broken(table, con, _with_part(table, path, part)))
+                with self._copied(table, con, _declared(table, given, sql, part), part) as path:
+                    refuse_broken(table, broken(table, con, _with_part(table, path, part)))
             except duckdb.InvalidInputException as error:
-                path.unlink(missing_ok=True)
                 raise InvalidTable(str(error), where=table.name, todo="Mend the query that wrote it.") from error
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
             return self._add(table, delta, [self._added(table, path, part)], mode="overwrite", part=part)
 
     def delete(self, table: Table, predicate: str) -> int:
@@ -126,18 +127,35 @@ class Lake:
             self._sync_log(table)
         return int(metrics["num_deleted_rows"])
 
-    def compact(self, table: Table) -> None:
-        """Join small files, partition by partition; readers of older versions are not disturbed."""
-        delta = self._open(table)
-        with disk_errors(self.path(table)):
-            delta.optimize.compact()
-            for uri in delta.file_uris():
-                sync(Path(uri))
-            self._sync_log(table)
+    def compact(self, table: Table, engine: DuckEngine) -> int:
+        """Join the small files of each part that has many of them; return how many were joined.
 
-    def vacuum(self, table: Table) -> list[str]:
-        """Remove files that the newest version no longer needs: time travel ends here."""
-        return self._open(table).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
+        One durable commit a part; readers of older versions are not disturbed, their files stay until `vacuum`.
+        """
+        many = [one for one in self._small_files(table).items() if len(one[1]) > MANY_FILES]
+        for part, files in many:
+            self._join(table, engine, part, files)
+        return sum(len(files) for _, files in many)
+
+    def vacuum(self, table: Table, *, kept: timedelta = KEPT, pinned: int | None = None) -> list[str]:
+        """Remove files that no version of the time `kept` needs, nor the pinned one; return their names.
+
+        Killed on the way, it is simply done again; with nothing to remove it writes nothing.
+        """
+        if not self.exists(table):
+            return []
+        delta = self._open(table)
+        needed = {
+            "retention_hours": int(kept.total_seconds() // 3600),
+            "enforce_retention_duration": False,
+            "keep_versions": [pinned] if pinned is not None and self._is_in_log(table, pinned) else None,
+            "full": True,
+        }
+        gone = delta.vacuum(dry_run=True, **needed)
+        if gone:
+            delta.vacuum(dry_run=False, **needed)
+            self._sync_log(table)
+        return gone
 
     def files(self, table: Table, version: int | None = None) -> list[str]:
         """Parquet files of one snapshot. Raises WorkspaceError when that version is gone."""
@@ -237,6 +255,50 @@ class Lake:
         self._sync_log(table)
         return DeltaTable(str(self.path(table))).version()
 
+    def _is_in_log(self, table: Table, version: int) -> bool:
+        """Whether a version can still be read; Delta forgets the oldest ones after 30 days."""
+        try:
+            DeltaTable(str(self.path(table)), version=version)
+        except DeltaError:
+            return False
+        return True
+
+    def _small_files(self, table: Table) -> dict[str | None, dict[str, int]]:
+        """The newest version's small files and their bytes, by their part."""
+        small: dict[str | None, dict[str, int]] = {}
+        if self.exists(table):
+            for file in pa.table(self._open(table).get_add_actions(flatten=True)).to_pylist():
+                if file["size_bytes"] < SMALL_BYTES:
+                    part = file.get(f"partition.{table.partition_by}")
+                    small.setdefault(part, {})[file["path"]] = file["size_bytes"]
+        return small
+
+    def _join(self, table: Table, engine: DuckEngine, part: str | None, files: Mapping[str, int]) -> None:
+        paths = ", ".join(_text(str(self.path(table) / name)) for name in files)
+        rows = f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
+        with disk_errors(self.path(table)), engine.connect() as con:
+            with self._copied(table, con, rows, part) as path:
+                added = self._added(table, path, part, data_change=False)
+            now, values = time.time_ns() // 1_000_000, _values(table, part)
+            removed = [
+                RemoveAction(name, data_change=False, deletion_timestamp=now, size=size, partition_values=values)
+                for name, size in files.items()
+            ]
+            self._add(table, self._open(table), [added, *removed], mode="append")
+
+    @contextmanager
+    def _copied(self, table: Table, con: duckdb.DuckDBPyConnection, sql: str, part: str | None) -> Iterator[Path]:
+        """Write a query's rows, in the table's order, to a new file, which goes again when the block fails."""
+        path = self._new_path(table, part)
+        order = f" order by {', '.join(table.sorted_by)}" if table.sorted_by else ""
+        options = f"format parquet, compression zstd, row_group_size {_row_group(table)}"
+        try:
+            con.execute(f"copy (select * from ({sql}) q{order}) to {_text(str(path))} ({options})")
+            yield path
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
     def _write_files(self, table: Table, rows: pa.Table) -> list[AddAction | RemoveAction]:
         written: list[Path] = []
         try:
@@ -250,8 +312,8 @@ class Lake:
         path = self._new_path(table, value)
         written.append(path)
         order = [(name, "ascending") for name in table.sorted_by]
-        size = SORTED_ROW_GROUP if order else ROW_GROUP
-        pq.write_table(rows.sort_by(order) if order else rows, path, compression="zstd", row_group_size=size)
+        ordered = rows.sort_by(order) if order else rows
+        pq.write_table(ordered, path, compression="zstd", row_group_size=_row_group(table))
         return self._added(table, path, value)
 
     def _new_path(self, table: Table, value: str | None) -> Path:
@@ -262,15 +324,16 @@ class Lake:
             sync(folder.parent)
         return folder / f"part-{uuid.uuid4().hex}.parquet"
 
-    def _added(self, table: Table, path: Path, value: str | None) -> AddAction:
+    def _added(self, table: Table, path: Path, value: str | None, *, data_change: bool = True) -> AddAction:
         """Make a written file durable and say that it is part of the table."""
         sync(path)
         sync(path.parent)
-        values = {table.partition_by: value} if table.partition_by and value is not None else {}
         stats = json.dumps({"numRecords": pq.read_metadata(path).num_rows})
         modified = int(path.stat().st_mtime * 1000)
         relative = str(path.relative_to(self.path(table)))
-        return AddAction(relative, path.stat().st_size, values, modified, data_change=True, stats=stats)
+        return AddAction(
+            relative, path.stat().st_size, _values(table, value), modified, data_change=data_change, stats=stats
+        )
 
     def _sync_log(self, table: Table) -> None:
         log = self.path(table) / "_delta_log"
@@ -281,6 +344,14 @@ class Lake:
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
+
+
+def _values(table: Table, part: str | None) -> dict[str, str | None]:
+    return {table.partition_by: part} if table.partition_by and part is not None else {}
+
+
+def _row_group(table: Table) -> int:
+    return SORTED_ROW_GROUP if table.sorted_by else ROW_GROUP
 
 
 def _declared(table: Table, given: pa.Schema, sql: str, part: str | None) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -145,8 +144,3 @@ class Policy(_Section):
             return cls.model_validate(read_toml(path))
         except ValidationError as error:
             raise SettingsError(explain(error), where=str(path), todo="See docs/reference/policy.md.") from error
-
-
-def default_policy_text() -> str:
-    """The policy.toml that `patron init` copies into a new workspace."""
-    return (files("patron.base.defaults") / "policy.toml").read_text(encoding="utf-8")

@@ -5,19 +5,18 @@ from typing import Literal
 
 Kind = Literal["plain", "sensitive", "identifying", "free_text", "unknown"]
 
-PLAIN = frozenset(
-    {
-        "income",
-        "home_ownership",
-        "household_size",
-        "country",
-        "region",
-        "language",
-        "loyalty_tier",
-        "registration_channel",
-        "acquisition_channel",
-    }
+PLAIN = (
+    "income",
+    "home_ownership",
+    "household_size",
+    "country",
+    "region",
+    "language",
+    "loyalty_tier",
+    "registration_channel",
+    "acquisition_channel",
 )
+"""Traits that features may use; all others stay in the vault."""
 """Kept in clear; features may use them."""
 
 SENSITIVE = frozenset(

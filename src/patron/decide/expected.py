@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from patron.base.horizons import HORIZON_DAYS
 from patron.base.policy import Offer
 from patron.decide.candidates import DAYS_OF_HISTORY, numbers
 
 Numbers = npt.NDArray[np.float64]
 
-VALUE_HORIZON_DAYS = 90
 PRIOR_ORDERS = 2.0
 ASSUMED_ERROR_SHARE = 0.5
 """Standard deviation of an assumed effect as a share of it: surely positive, and hardly more than twice as large."""
@@ -55,7 +55,7 @@ class Expected:
 
 def spend_per_day(rows: pa.Table) -> Numbers:
     """Expected spend of each customer, cents a day: the forecast, or last year's where there is none."""
-    forecast = numbers(rows, "value_cents_90_days") / VALUE_HORIZON_DAYS
+    forecast = numbers(rows, "value_cents_90_days") / HORIZON_DAYS["value"]
     past = numbers(rows, "paid_cents") / DAYS_OF_HISTORY
     return np.maximum(np.where(np.isnan(forecast), past, forecast), 0.0)
 

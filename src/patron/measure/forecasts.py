@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.base.engine import timestamp
+from patron.base.horizons import HORIZON_DAYS
 from patron.base.shop import View
 from patron.base.stats import Numbers, bias_share, decile_of
 from patron.base.table import TEXT, TIME
@@ -27,9 +28,9 @@ class Promise:
 
 ORDERED = "max(case when l.customer_id is not null and not l.is_refund then 1.0 else 0.0 end)"
 PROMISES = {
-    "value": Promise(90, "coalesce(cast(sum(l.paid_cents) as double), 0.0)"),
-    "churn": Promise(90, f"1.0 - {ORDERED}"),
-    "purchase": Promise(30, ORDERED),
+    "value": Promise(HORIZON_DAYS["value"], "coalesce(cast(sum(l.paid_cents) as double), 0.0)"),
+    "churn": Promise(HORIZON_DAYS["churn"], f"1.0 - {ORDERED}"),
+    "purchase": Promise(HORIZON_DAYS["purchase"], ORDERED),
 }
 
 

@@ -40,7 +40,7 @@ def card_of(result: Backtest, learner: Learner, manifest: Manifest) -> dict[str,
         "judged_at": ", ".join(result.origins) or "no past moment",
         "fitted_to": f"{manifest.row_count} customers at past moments up to {manifest.as_of}",
         "limits": " ".join(f"{key}: {text}." if key else text for key, text in limits.items() if text),
-        "reproducible": "From this manifest and seed, until the next vacuum or erasure of the lake.",
+        "reproducible": "From this manifest and seed, while the lake keeps its versions; not after an erasure.",
     }
     return {key: text for key, text in card.items() if text}
 

@@ -1,6 +1,6 @@
 """What a question is: what is predicted, of whom, over how many days, and how a forecast is judged."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -35,7 +35,7 @@ class Question:
     headline: Metric
     """The champion is the best on this over all origins together."""
     metrics: tuple[Metric, ...]
-    """Printed beside it."""
+    """Printed beside it, the most telling first."""
     learners: tuple[Learner, ...]
     """Every learner, baselines too; names unique."""
     is_probability: bool = False
@@ -66,8 +66,3 @@ def asked(moments: pa.Table, horizon_days: int) -> pa.Table:
 def training_moments(moments: Iterable[datetime], origin: datetime, horizon_days: int) -> list[datetime]:
     """Moments whose labels are known by `origin`: no later than `origin - horizon`."""
     return sorted(one for one in set(moments) if one + timedelta(days=horizon_days) <= origin)
-
-
-def by_name(questions: Iterable[Question]) -> Mapping[str, Question]:
-    """Questions by name."""
-    return {question.name: question for question in questions}

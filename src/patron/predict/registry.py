@@ -23,7 +23,7 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a model was made of: with it, and until the next vacuum or erasure, it can be made again."""
+    """What a model was made of: with it, and while the lake keeps its versions, it can be made again."""
 
     question: str
     version: str

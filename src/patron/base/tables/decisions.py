@@ -26,6 +26,7 @@ DECISIONS = Table(
     ),
     partition_by="turn_id",
     checks=("propensity > 0 and propensity <= 1", "not is_holdout or action = 'none'"),
+    sorted_by=("customer_id",),
 )
 PROPENSITIES = Table(
     "propensities",
@@ -54,6 +55,7 @@ RECOMMENDATIONS = Table(
         of("reason", TEXT, "bought_before, popular_now ..."),
     ),
     partition_by="turn_id",
+    sorted_by=("customer_id",),
 )
 EXPOSURES = Table(
     "exposures",
@@ -69,6 +71,7 @@ EXPOSURES = Table(
         of("is_delivered", FLAG, "whether the channel reaches customers (the file outbox does not by itself)"),
     ),
     partition_by="turn_id",
+    sorted_by=("customer_id",),
 )
 EFFECTS = Table(
     "effects",

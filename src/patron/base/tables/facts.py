@@ -62,6 +62,7 @@ IDENTITIES = Table(
         of("known_at", TIME, "when we could know that the token belongs to this customer"),
         maybe("shared_from", TIME, "when a second user was seen with the device; what is known later is nobody's"),
     ),
+    sorted_by=("customer_id",),
 )
 TRAITS = Table(
     "traits",
@@ -75,6 +76,7 @@ TRAITS = Table(
         OCCURRED,
         KNOWN,
     ),
+    sorted_by=("customer_id",),
 )
 PRODUCTS = Table(
     "products",
@@ -117,6 +119,7 @@ ORDER_LINES = Table(
         maybe("device", TEXT, "desktop, mobile, tablet"),
     ),
     checks=("is_refund or paid_cents >= 0", "not is_refund or paid_cents <= 0"),
+    sorted_by=("customer_id",),
 )
 ORDERS = Table(
     "orders",
@@ -164,6 +167,7 @@ INTERACTIONS = Table(
         of("local_hour", INT, "hour in the shop's time zone", "0 to 23"),
         of("local_day", INT, "days since 1970-01-01 in the shop's time zone", "days"),
     ),
+    sorted_by=("customer_id",),
 )
 SESSIONS = Table(
     "sessions",
@@ -199,6 +203,7 @@ CUSTOMERS = Table(
         of("refunded_cents", INT, "given back, as a positive amount", "cents"),
         maybe("acquisition_channel", TEXT, "channel of the first event"),
     ),
+    sorted_by=("customer_id",),
 )
 CLEANING = Table(
     "cleaning",

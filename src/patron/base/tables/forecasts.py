@@ -33,6 +33,7 @@ SEGMENTS = Table(
         Column("stage", TEXT, "stage of life", choices=("new", "active", "at_risk", "lapsed", "reactivated")),
     ),
     partition_by="turn_id",
+    sorted_by=("customer_id",),
 )
 PERSONAS = Table(
     "personas",
@@ -66,6 +67,7 @@ SCORES = Table(
         maybe("reasons", TEXTS, "features that moved the score most, signed: +name or -name"),
     ),
     partition_by="turn_id",
+    sorted_by=("customer_id",),
 )
 BACKTESTS = Table(
     "backtests",

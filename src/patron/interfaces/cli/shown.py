@@ -8,7 +8,7 @@ from patron.actions.demo import Demo
 from patron.actions.doctor import Finding
 from patron.actions.imports import ImportSummary
 from patron.actions.loop import Turned
-from patron.actions.models import Backtest, models
+from patron.actions.models import HEADLINES, Backtest, models
 from patron.actions.overview import overview
 from patron.interfaces.cli import output
 from patron.interfaces.pages.headlines import headlines
@@ -17,8 +17,6 @@ from patron.interfaces.words import words
 from patron.interfaces.words.formats import Formats
 
 REPORTS = (("report.html", "en"), ("report.zh_CN.html", "zh_CN"))
-HEADLINES = {"value": "rmse_winsorised", "churn": "log_loss", "purchase": "log_loss", "recommend": "ndcg_at_10"}
-"""What decides which learner is used; the others are in `patron backtest`."""
 
 BACKTEST_FIELDS = (
     "question",
@@ -132,7 +130,7 @@ def show_demo(done: Demo, workspace: Path) -> None:
 
 def is_headline(row: Backtest) -> bool:
     """Whether a row is the champion's on what decides, over all origins together."""
-    return row.origin == "all" and row.learner == row.champion and row.metric == HEADLINES.get(row.question, row.metric)
+    return row.origin == "all" and row.learner == row.champion and row.metric == HEADLINES[row.question][0]
 
 
 def number(value: float | None) -> str:

@@ -1,6 +1,7 @@
 """Whether a customer who ordered in the last 180 days stays away for the next 90."""
 
 from patron.base import stats
+from patron.base.horizons import HORIZON_DAYS
 from patron.predict.chances import BoostedChance, Logistic
 from patron.predict.question import Question
 from patron.predict.rules import Mean, RecencyOnly
@@ -11,13 +12,13 @@ QUESTION = Question(
     name="churn",
     meaning="no order in the next 90 days, of customers with one in the last 180",
     unit="probability",
-    horizon_days=90,
+    horizon_days=HORIZON_DAYS["churn"],
     label="cast(1 - max(case when l.customer_id is not null and not l.is_refund then 1 else 0 end) as double)",
     population="days_since_last_order < 180",
     # Decisions multiply the probability with money, so it must be right and not only well ordered: log loss is proper
     # and, unlike Brier's score, does not forgive a rare outcome that was called impossible. AUC is printed beside it.
     headline=stats.LOG_LOSS,
-    metrics=(stats.BRIER, stats.AUC, stats.CALIBRATION_ERROR, stats.BIAS_SHARE),
+    metrics=(stats.AUC, stats.BRIER, stats.CALIBRATION_ERROR, stats.BIAS_SHARE),
     learners=LEARNERS,
     is_probability=True,
 )

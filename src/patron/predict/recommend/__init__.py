@@ -4,5 +4,4 @@ from patron.predict.recommend.blend import PersonalFrequencyBlend
 from patron.predict.recommend.popularity import Popularity
 
 NAME = "recommend"
-HORIZON_DAYS = 28
 LEARNERS = (Popularity(), PersonalFrequencyBlend())

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.base.engine import timestamp
+from patron.base.horizons import HORIZON_DAYS
 from patron.base.shop import View
 from patron.base.table import TIME
 from patron.base.tables import AFFINITIES, BACKTESTS, BY_NAME
 from patron.predict import registry
 from patron.predict.learner import Fitted, Learner
-from patron.predict.recommend import HORIZON_DAYS, LEARNERS, NAME
+from patron.predict.recommend import LEARNERS, NAME
 from patron.predict.recommend.judge import Cut, backtest
 from patron.predict.recommend.ranking import encoded
 
@@ -53,7 +54,7 @@ def origins(view: View) -> list[datetime]:
     as_of = view.turn.as_of
     first = view.query(f"select min(ordered_at) as first_at from order_lines where known_at < {timestamp(as_of)}")
     first_at = first["first_at"][0].as_py()
-    cuts = [as_of - timedelta(days=HORIZON_DAYS * step) for step in range(ORIGINS, 0, -1)]
+    cuts = [as_of - timedelta(days=HORIZON_DAYS[NAME] * step) for step in range(ORIGINS, 0, -1)]
     return [cut for cut in cuts if first_at + timedelta(days=LEAST_HISTORY_DAYS) <= cut]
 
 
@@ -84,7 +85,7 @@ def history_at(lines: pa.Table, at: datetime) -> pa.Table:
 
 
 def _bought_after(lines: pa.Table, cut: datetime) -> pa.Table:
-    after, until = pa.scalar(cut, TIME), pa.scalar(cut + timedelta(days=HORIZON_DAYS), TIME)
+    after, until = pa.scalar(cut, TIME), pa.scalar(cut + timedelta(days=HORIZON_DAYS[NAME]), TIME)
     is_known = pc.and_(pc.less(lines["ordered_at"], until), pc.less(lines["known_at"], until))
     return _days_before(lines.filter(pc.and_(pc.greater_equal(lines["ordered_at"], after), is_known)), cut)
 

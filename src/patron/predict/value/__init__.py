@@ -1,6 +1,7 @@
 """What each customer will pay in the next 90 days."""
 
 from patron.base import stats
+from patron.base.horizons import HORIZON_DAYS
 from patron.predict.question import Question
 from patron.predict.rules import Mean, Zero
 from patron.predict.value.boosted import Boosted, BoostedBlend
@@ -22,7 +23,7 @@ QUESTION = Question(
     name="value",
     meaning="net paid in the next 90 days",
     unit="cents",
-    horizon_days=90,
+    horizon_days=HORIZON_DAYS["value"],
     label="coalesce(cast(sum(l.paid_cents) as double), 0.0)",
     population="true",
     # A few customers make most of the squared error: the plain RMSE is printed beside it, and does not choose.

@@ -7,11 +7,12 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
+from patron.base.horizons import HORIZON_DAYS
 from patron.predict.learner import Numbers, column
 from patron.predict.value.betageo import BetaGeo, fit_beta_geo
 from patron.predict.value.gammagamma import GammaGamma, fit_gamma_gamma
 
-HORIZON_DAYS = 90.0
+VALUE_DAYS = float(HORIZON_DAYS["value"])
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class OrdersAndSpend:
     def forecast(self, table: pa.Table) -> Numbers:
         """Expected spend in the next 90 days, cents."""
         history = History.of(table)
-        expected = self.orders.expected_orders(history.frequency, history.recency, history.T, horizon=HORIZON_DAYS)
+        expected = self.orders.expected_orders(history.frequency, history.recency, history.T, horizon=VALUE_DAYS)
         return expected * self.spend.expected_spend(history.spend_count, history.spend_mean)
 
     def blend(self, table: pa.Table, recent_share: float) -> Numbers:
@@ -83,13 +84,13 @@ class OrdersAndSpend:
         """What the two models say of each customer, as features for other learners."""
         history = History.of(table)
         past = (history.frequency, history.recency, history.T)
-        orders = self.orders.expected_orders(*past, horizon=HORIZON_DAYS)
+        orders = self.orders.expected_orders(*past, horizon=VALUE_DAYS)
         spend = self.spend.expected_spend(history.spend_count, history.spend_mean)
         return {
             "expected_paid_cents_90_days": orders * spend,
             "expected_order_days_90_days": orders,
             "expected_paid_cents_per_order_day": spend,
-            "probability_of_order_90_days": self.orders.probability_of_order(*past, horizon=HORIZON_DAYS),
+            "probability_of_order_90_days": self.orders.probability_of_order(*past, horizon=VALUE_DAYS),
         }
 
     def saved(self) -> dict[str, Any]:

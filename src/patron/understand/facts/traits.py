@@ -3,31 +3,19 @@
 import pyarrow as pa
 
 from patron.base.table import TEXT
+from patron.base.traits import PLAIN
 from patron.understand.facts.scope import Scope, owned, usable
-
-PLAIN_TRAITS = (
-    "income",
-    "home_ownership",
-    "household_size",
-    "country",
-    "region",
-    "language",
-    "loyalty_tier",
-    "registration_channel",
-    "acquisition_channel",
-)
-"""Traits that features may use; all others stay in the vault."""
 
 
 def trait_names() -> pa.Table:
     """The plain traits as a small table that the query joins."""
-    return pa.table({"trait": pa.array(PLAIN_TRAITS, TEXT)})
+    return pa.table({"trait": pa.array(PLAIN, TEXT)})
 
 
 def traits(scope: Scope) -> str:
     """One row per declared value, in the order told."""
     told = usable(scope, "traits", "known_at as link_at", where="e.traits is not null")
-    choices = " ".join(f"when '{name}' then json_extract_string(o.traits, '$.{name}')" for name in PLAIN_TRAITS)
+    choices = " ".join(f"when '{name}' then json_extract_string(o.traits, '$.{name}')" for name in PLAIN)
     return f"""
         select customer_id, trait, value, event_id, occurred_at, known_at
         from (

@@ -7,8 +7,6 @@ import pyarrow as pa
 from patron.base.shop import View
 from patron.understand.features import (
     activity,
-    brands,
-    categories,
     channels,
     devices,
     habits,
@@ -17,6 +15,7 @@ from patron.understand.features import (
     orders,
     products,
     regularity,
+    tastes,
     traits,
     visits,
     weekdays,
@@ -28,8 +27,8 @@ FAMILIES: tuple[Family, ...] = (
     money.FAMILY,
     regularity.FAMILY,
     products.FAMILY,
-    categories.FAMILY,
-    brands.FAMILY,
+    tastes.CATEGORIES,
+    tastes.BRANDS,
     activity.FAMILY,
     visits.FAMILY,
     messages.FAMILY,

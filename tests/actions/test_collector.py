@@ -5,11 +5,15 @@ import multiprocessing
 import os
 import signal
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from patron.actions.collector import Collector, drain, open_inbox
+from patron.actions.imports import import_files, replay
+from patron.actions.keys import create_key
+from patron.actions.loop import silent
 from patron.base.errors import NoSpace
 from patron.base.lake import Lake
 from patron.base.shop import Shop
@@ -171,3 +175,34 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop, mo
     assert len(acknowledged) > 100
     assert len(found) == len(set(found))
     assert set(acknowledged) <= set(found)
+
+
+def test_dead_letters_of_the_collector_live_after_the_mend(shop):
+    told = {"order_id": "o", "revenue": 5, "currency": "CHF"}
+    put(shop, messages("a"), messages("b", event="Order Completed", properties=told))
+    drain(shop)
+    rates = shop.folder / "patron.toml"
+    rates.write_text(rates.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1"), encoding="utf-8")
+    mended = Shop.open(shop.folder)
+    done = replay(mended, "live", mapping=None, progress=silent)
+    assert (done.read, done.stored, done.dead) == (1, 1, 0)
+    assert stored(mended) == ["a", "b"]
+    counted = open_inbox(mended).counts()["web"]
+    assert (counted.stored, counted.dead) == (2, 0)
+    assert replay(mended, "live", mapping=None, progress=silent).read == 0
+    mended.close()
+
+
+def test_an_event_that_came_by_a_file_is_a_duplicate_when_a_client_sends_it(shop, tmp_path):
+    create_key(shop, "segment")
+    line = {"type": "track", "event": "Product Viewed", "messageId": "a", "userId": "u1", "properties": {}}
+    file = tmp_path / "told.jsonl"
+    file.write_text(json.dumps(line | {"timestamp": "2026-02-01T00:00:00Z"}), encoding="utf-8")
+    import_files(shop, [str(file)], "segment", progress=silent)
+    inbox = open_inbox(shop)
+    (verdict,) = inbox.put([replace(messages("a", "b"), source="segment")])
+    inbox.close()
+    assert (verdict.stored, verdict.duplicate) == (1, 1)
+    drain(shop)
+    assert import_files(shop, [str(file)], "segment", progress=silent).duplicate == 1
+    assert stored(shop) == ["a", "b"]

@@ -2,21 +2,36 @@
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from patron.base.errors import BadKey, PatronError, WorkspaceBusy
 from patron.base.shop import Shop
+from patron.base.tables import EVENTS
 from patron.collect.arrival import LARGEST_BODY, Arrival, Rules, batch_of, body_of, key_in_body, single_of
-from patron.collect.compact import Compacted, compact
+from patron.collect.compact import LIVE, Compacted, compact
 from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
 from patron.collect.sensors import sensors_of
 from patron.collect.writer import Writer
-from patron.govern.access import Key, find_key
+from patron.govern.access import Key, find_key, list_keys
 from patron.govern.keys import derive, master_key
 
-__all__ = ["LARGEST_BODY", "Collector", "Counters", "State", "Verdicts", "collected", "drain", "open_inbox"]
+__all__ = [
+    "LARGEST_BODY",
+    "LIVE",
+    "Collector",
+    "Counters",
+    "State",
+    "Verdicts",
+    "collected",
+    "drain",
+    "open_inbox",
+    "remember",
+    "revived",
+]
 
 INBOX_FILE = "inbox.db"
 BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
@@ -66,6 +81,32 @@ def drain(shop: Shop) -> Compacted:
         return compact(shop, inbox)
     finally:
         inbox.close()
+
+
+def remember(shop: Shop, source: str) -> None:
+    """Let the collector know the events of a source that came by a file: a client may send them again."""
+    if source not in {key.source for key in list_keys(shop)}:
+        return
+    chosen = f"select event_id from ({shop.lake.relation(EVENTS)}) where source = $source"
+    with shop.engine.connect() as con:
+        ids = con.sql(chosen, params={"source": source}).to_arrow_table()["event_id"].to_pylist()
+    inbox = open_inbox(shop)
+    try:
+        inbox.mark(source, ids)
+    finally:
+        inbox.close()
+
+
+def revived(shop: Shop, stored: Mapping[str, int]) -> None:
+    """Dead letters that were stored by a replay: move them from one counter to the other, and know their ids."""
+    inbox = open_inbox(shop)
+    try:
+        inbox.done(0, Counter({source: -count for source, count in stored.items() if count}))
+    finally:
+        inbox.close()
+    for source, count in stored.items():
+        if count:
+            remember(shop, source)
 
 
 def counters(inbox: Inbox) -> tuple[Counters, ...]:

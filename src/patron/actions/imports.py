@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from patron.actions.collector import LIVE, drain, remember, revived
 from patron.actions.loop import Progress
 from patron.actions.workspace import adopt
 from patron.base.errors import BadFile
@@ -16,8 +17,10 @@ from patron.base.store import DEAD_LETTERS
 from patron.base.tables import EVENTS
 from patron.collect.imports import ImportSummary as Stored
 from patron.collect.imports import import_files as store_files
+from patron.collect.intake import NOTHING
 from patron.collect.mapping import BUILT_IN, load_mapping
 from patron.collect.replay import replay as store_again
+from patron.collect.replay import replay_live as store_live_again
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def import_files(
     since = time.monotonic()
     with shop.lock():
         fitted, said = _fitted(shop, mapping)
+        drain(shop)
         try:
             done = store_files(
                 fitted,
@@ -78,6 +82,7 @@ def import_files(
                 delimiter=delimiter,
                 progress=lambda n, m: progress("importing rows", n, m),
             )
+            remember(shop, done.source)
         finally:
             if fitted is not shop:
                 fitted.close()
@@ -89,8 +94,21 @@ def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progres
     since = time.monotonic()
     with shop.lock():
         progress("replaying dead rows", 0, None)
-        done = store_again(shop, import_id, mapping=_named(mapping) if mapping else None, received_at=datetime.now(UTC))
+        drain(shop)
+        done = _again(shop, import_id, mapping)
     return _summary(shop, done, time.monotonic() - since, ())
+
+
+def _again(shop: Shop, import_id: str, mapping: str | None) -> Stored:
+    """Replay an import, or with LIVE what the collector set aside."""
+    at = datetime.now(UTC)
+    if import_id != LIVE:
+        done = store_again(shop, import_id, mapping=_named(mapping) if mapping else None, received_at=at)
+        remember(shop, done.source)
+        return done
+    found = store_live_again(shop, received_at=at)
+    revived(shop, {source: one.stored for source, one in found.items()})
+    return Stored(LIVE, LIVE, ", ".join(found), (), **asdict(sum(found.values(), NOTHING)))
 
 
 def _fitted(shop: Shop, mapping: str) -> tuple[Shop, tuple[str, ...]]:

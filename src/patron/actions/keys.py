@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from patron.actions.collector import remember
 from patron.base.shop import Shop
 from patron.govern import access
 
@@ -20,6 +21,7 @@ class NewKey:
 def create_key(shop: Shop, source: str, kind: str = "write") -> NewKey:
     """Make a key of a source. Raises SettingsError for an unknown kind or a source without a name."""
     told, key = access.create_key(shop, source, kind, at=datetime.now(UTC))
+    remember(shop, key.source)
     return NewKey(told, key.key_id, key.source, key.kind)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from patron import collect, decide, engage, measure, predict, understand
+from patron.actions.collector import drain
 from patron.base.errors import NotEnoughData
 from patron.base.shop import Shop, Turn, View
 from patron.base.store import TURNS
@@ -108,6 +109,7 @@ def run_turn(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             todo=f"Name a moment no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
     with shop.lock():
+        drain(shop)
         turn = Turn.at(as_of, zone=shop.settings.shop.time_zone)
         pinned = {EVENTS.name: shop.lake.version(EVENTS)}
         started = time.monotonic()

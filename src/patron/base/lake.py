@@ -91,7 +91,7 @@ class Lake:
         return self._open(table).version() if self.exists(table) else None
 
     def loaded(self, table: Table, application: str) -> int:
-        """Sequence number of the last load of an application that is in the table; 0 before the first."""
+        """Sequence number of an application's last load that is in the table; 0 before the first."""
         return (self._open(table).transaction_version(application) or 0) if self.exists(table) else 0
 
     def append(self, table: Table, rows: pa.Table, *, once: Once | None = None) -> int:

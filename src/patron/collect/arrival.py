@@ -139,16 +139,16 @@ ANYTHING = msgspec.json.Decoder()
 
 def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]) -> Message:
     """Turn one message into a told row, or into a dead letter with its reason."""
-    event_id = None
+    event_id, said = None, raw
     try:
         _refuse_long(raw, rules)
         message, flags = completed(_lenient(ANYTHING, raw), raw, received_at, rules, shared)
-        event_id = text_of(message["messageId"])
+        event_id, said = text_of(message["messageId"]), msgspec.json.encode(message)
         row: Told = told_row(message) | {"flags": ",".join(flags) or None}
         _refuse_unsecured(row["name"], rules)
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
         reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
-        payload = msgspec.json.encode({"line": raw.decode(errors="replace")}).decode()
+        payload = msgspec.json.encode({"line": said.decode(errors="replace")}).decode()
         return Message(event_id, {"problem": f"bad_event:{reason}", "payload": payload})
     return Message(event_id, row)
 

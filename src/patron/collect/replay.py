@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from patron.base.errors import NotFound
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS, IMPORTS
 from patron.base.told import TOLD
+from patron.collect.compact import LIVE
 from patron.collect.files import look_at
 from patron.collect.imports import ImportSummary, Run, segment_row, table_of_told
 from patron.collect.intake import NOTHING, Accepted, check_told, opened
@@ -55,6 +57,27 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
     return ImportSummary(
         import_id, str(mapping or told["mapping"]), told["source"], tuple(told["files"]), **asdict(counts)
     )
+
+
+def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
+    """Run the collector's dead letters again; what became of those of each source. They are known from now on."""
+    with shop.store.begin() as connection:
+        chosen = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.import_id == LIVE).order_by(DEAD_LETTERS.c.dead_id)
+        letters = connection.execute(chosen).mappings().all()
+    found = {}
+    for source in sorted({letter["source"] for letter in letters}):
+        own = [letter for letter in letters if letter["source"] == source]
+        with opened(shop, source=source, known="received", received_at=received_at, import_id=LIVE) as intake:
+            said = [json.loads(intake.vault.unseal(one["payload"], one["dead_id"])) for one in own]
+            told = [
+                segment_row(n, s["line"].encode()) if "line" in s else _told_event(n, s) for n, s in enumerate(said)
+            ]
+            rows = check_told(intake, table_of_told(told))
+            taken = intake.take(rows.filter(pc.is_null(rows["problem"])))
+            _forget(shop, {n: one["dead_id"] for n, one in enumerate(own)}, rows)
+        left = len(own) - taken.read
+        found[source] = taken + Accepted(left, 0, 0, left)
+    return found
 
 
 def _imports_with_dead_rows(shop: Shop) -> str:

@@ -18,6 +18,7 @@ from patron.base.shop import Shop
 from patron.interfaces.cli import output
 from patron.interfaces.cli.keys import keys
 from patron.interfaces.cli.shown import show_backtest, show_demo, show_doctor, show_import, show_turn
+from patron.interfaces.cli.trace import trace
 from patron.interfaces.report import write_report
 from patron.interfaces.words import LOCALES
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 
 app.add_typer(keys, name="keys")
+app.command()(trace)
 
 Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only, for programs.")]

@@ -1,0 +1,145 @@
+"""Where did an event go: the inbox, the lake, the dead letters, and the facts that were made of it."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from patron.actions.collector import INBOX_FILE, open_inbox
+from patron.base.errors import NotFound
+from patron.base.shop import Shop
+from patron.base.store import DEAD_LETTERS, IMPORTS
+from patron.base.tables import EVENTS
+from patron.govern.vault import Vault
+
+
+@dataclass(frozen=True)
+class Step:
+    """One place where the event was found, or was left out, and when."""
+
+    place: str
+    """inbox, events, dead_letters, seen, order_lines, interactions ..."""
+    source: str
+    what: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All that is known of one event."""
+
+    event_id: str
+    steps: tuple[Step, ...]
+
+
+def trace(shop: Shop, event_id: str) -> Trace:
+    """Follow one event through every place it can be in. Raises NotFound when it never arrived."""
+    sources = _sources(shop)
+    steps = [
+        *_in_inbox(shop, event_id, sources),
+        *_in_lake(shop, event_id),
+        *_dead(shop, event_id),
+        *_in_facts(shop, event_id),
+    ]
+    if not steps:
+        raise NotFound(
+            f"no event {event_id} ever arrived",
+            where=", ".join(sources) or "no source yet",
+            todo="Check the id (a client's messageId); a request that was not answered with 200 was not accepted.",
+        )
+    return Trace(event_id, tuple(steps))
+
+
+def _sources(shop: Shop) -> list[str]:
+    with shop.store.begin() as connection:
+        found = set(connection.scalars(sa.select(IMPORTS.c.source).distinct()))
+    if (shop.folder / INBOX_FILE).exists():
+        inbox = open_inbox(shop)
+        found |= inbox.counts().keys()
+        inbox.close()
+    return sorted(found)
+
+
+def _in_inbox(shop: Shop, event_id: str, sources: list[str]) -> list[Step]:
+    if not (shop.folder / INBOX_FILE).exists():
+        return []
+    inbox = open_inbox(shop)
+    try:
+        seen = [one for one in sources if inbox.has_seen(one, event_id)]
+        steps = [Step("seen", one, "was accepted; sent again, it is a duplicate") for one in seen]
+        after = 0
+        while some := inbox.waiting(after=after):
+            after = some[-1].seq
+            steps += [
+                Step("inbox", one.source, "is on disk and waits to be moved into the lake", one.received_at)
+                for one in some
+                for row in one.rows
+                if row.get("event_id") == event_id
+            ]
+    finally:
+        inbox.close()
+    return steps
+
+
+def _in_lake(shop: Shop, event_id: str) -> list[Step]:
+    sql = f"""
+select source, name, received_at, occurred_at, known_at, flags from ({shop.lake.relation(EVENTS)})
+where event_id in (select event_id from asked) order by source"""
+    rows = shop.query(sql, {"asked": pa.table({"event_id": [event_id]})}).to_pylist()
+    return [
+        Step(
+            "events",
+            row["source"],
+            f"is a row of events: {row['name']}, happened {row['occurred_at']:%Y-%m-%d %H:%M:%S} UTC, known from"
+            f" {row['known_at']:%Y-%m-%d %H:%M:%S} UTC" + (f", flagged {row['flags']}" if row["flags"] else ""),
+            row["received_at"],
+        )
+        for row in rows
+    ]
+
+
+def _dead(shop: Shop, event_id: str) -> list[Step]:
+    """Dead letters whose sealed payload names the event."""
+    vault, steps = Vault.open(shop), []
+    with shop.store.begin() as connection:
+        letters = connection.execute(sa.select(DEAD_LETTERS).order_by(DEAD_LETTERS.c.created_at)).mappings().all()
+    for letter in letters:
+        if _names(vault.unseal(letter["payload"], letter["dead_id"]), event_id):
+            where = f" ({letter['file']}, row {letter['row_number']})" if letter["file"] else ""
+            said = f"was set aside: {letter['message']}{where}"
+            steps.append(Step("dead_letters", letter["source"], said, letter["created_at"]))
+    return steps
+
+
+def _names(payload: bytes, event_id: str) -> bool:
+    if event_id.encode() not in payload:
+        return False
+    try:
+        said = json.loads(payload)
+        told = json.loads(said["line"]) if "line" in said else said
+    except (ValueError, TypeError):
+        return False
+    return isinstance(told, dict) and event_id in {told.get("messageId"), told.get("event_id")}
+
+
+def _in_facts(shop: Shop, event_id: str) -> list[Step]:
+    """Rows that the last turn made of the event."""
+    view = shop.snapshot()
+    if view is None:
+        return []
+    asked = pa.table({"event_id": [event_id]})
+    lines = """
+select f.line_id as row_id, f.known_at from order_lines f, asked a
+where contains(f.line_id, '/' || a.event_id || '/') order by 1"""
+    seen = "select f.kind as row_id, f.known_at, f.source from interactions f join asked a on a.event_id = f.event_id"
+    turn = f"turn {view.turn.turn_id}"
+    made = [
+        Step("order_lines", "", f"is the order line {row['row_id']} of {turn}", row["known_at"])
+        for row in view.query(lines, asked=asked).to_pylist()
+    ]
+    return made + [
+        Step("interactions", row["source"], f"counts as {row['row_id']} in {turn}", row["known_at"])
+        for row in view.query(seen, asked=asked).to_pylist()
+    ]

@@ -1,0 +1,60 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from patron.actions.collector import drain, open_inbox
+from patron.actions.loop import run_turn
+from patron.actions.trace import trace
+from patron.base.errors import NotFound
+from patron.base.shop import Shop
+from patron.collect.arrival import Rules, batch_of
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    made = Shop.create(tmp_path / "shop")
+    yield made
+    made.close()
+
+
+def tell(shop, *told):
+    inbox = open_inbox(shop)
+    inbox.put([batch_of(json.dumps({"batch": list(told)}).encode(), "web", NOW, OPEN)])
+    inbox.close()
+
+
+def event(event_id, name, **properties):
+    return {"type": "track", "messageId": event_id, "event": name, "userId": "u1", "properties": properties}
+
+
+def places(shop, event_id):
+    return [step.place for step in trace(shop, event_id).steps]
+
+
+def test_an_event_is_followed_from_the_inbox_to_what_was_made_of_it(shop):
+    order = event("order-1", "Order Completed", order_id="o1", revenue=20, products=[{"product_id": "p", "price": 20}])
+    tell(shop, order, event("view-1", "Product Viewed", product_id="p"))
+    assert places(shop, "order-1") == ["seen", "inbox"]
+    drain(shop)
+    assert places(shop, "order-1") == ["seen", "events"]
+    run_turn(shop, datetime(2026, 3, 2, tzinfo=UTC))
+    assert places(shop, "order-1") == ["seen", "events", "order_lines"]
+    assert places(shop, "view-1") == ["seen", "events", "interactions"]
+
+
+def test_a_dead_letter_says_why(shop):
+    tell(shop, event("bad-1", "Order Completed", order_id="o1", revenue="a lot"))
+    drain(shop)
+    (step,) = trace(shop, "bad-1").steps
+    assert step.place == "dead_letters"
+    assert "properties.revenue" in step.what
+
+
+def test_an_event_that_never_arrived_is_not_found(shop):
+    with pytest.raises(NotFound, match="never-1"):
+        trace(shop, "never-1")

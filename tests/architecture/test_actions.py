@@ -65,7 +65,7 @@ def test_every_command_calls_one_action(command):
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - inspect.signature(
         function
     ).parameters.keys()
-    modules = {name: getattr(commands, name, None) for name in names}
+    modules = {name: getattr(inspect.getmodule(function), name, None) for name in names}
     called = {value.__name__ for value in modules.values() if isinstance(value, ModuleType)} & ACTIONS
     if function.__name__ in BY_THE_REPORT:
         used = {value.__module__ for value in modules.values() if inspect.isfunction(value)} | imported_by(tree)

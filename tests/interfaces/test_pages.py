@@ -184,7 +184,7 @@ def test_an_empty_workspace_says_what_to_do_next(empty_shop):
         told = client.get("/api/overview")
         assert told.status_code == 404
         assert "patron run" in told.json()["todo"]
-        assert client.get("/health").json() == {"status": "ok", "turn_id": None}
+        assert client.get("/health").json() == {"status": "ok", "turn_id": None, "trouble": ""}
 
 
 def test_another_name_for_this_machine_is_refused(client):
@@ -258,6 +258,8 @@ def test_the_schema_describes_every_endpoint(client):
         "/api/customers/{customer_id}",
         "/api/models",
         "/api/quality",
+        "/api/collector",
         "/health",
+        "/metrics",
         "/version",
     }

@@ -12,6 +12,8 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadFile: 422,
     errors.BadMapping: 422,
     errors.BadEvent: 422,
+    errors.BadRequest: 400,
+    errors.BadKey: 401,
     errors.BadQuery: 422,
     errors.NotEnoughData: 409,
     errors.NotFound: 404,

@@ -121,7 +121,9 @@ def quality(request: Request) -> Response:
     console = console_of(request)
     texts, found = console.words(request), console.answers.quality()
     chart = judged.drift(found.drift, texts, console.formats(texts)) if found.drift else None
-    return console.page(request, "quality.html", here="quality", twin="/api/quality", found=found, drift_chart=chart)
+    state = request.app.state.collector_state()
+    given = {"found": found, "drift_chart": chart, "collector": state}
+    return console.page(request, "quality.html", here="quality", twin="/api/quality", **given)
 
 
 def asked_of(request: Request) -> CustomerQuery:

@@ -1,0 +1,190 @@
+"""How fast the collector acknowledges durable events, beside the echo of the same server in the same run.
+
+Batches of 100 over loopback, and single events; 10 million ids are in `seen` before. The load comes from a second
+process. Printed are events a second, the share of the echo (the same server answering 200 to the same bodies), and the
+99th percentile of the time to an answer.
+
+    python benchmarks/collect/wire.py [--full]
+"""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import socket
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+from uuid import uuid4
+
+import httptools
+import numpy as np
+import uvicorn
+
+from patron.actions.collector import INBOX_FILE, Collector, open_inbox
+from patron.actions.keys import create_key
+from patron.base.shop import Shop
+from patron.interfaces.collector import Receive, Scope, Send, Wire
+
+SEEN = 10_000_000 if "--full" in sys.argv else 1_000_000
+SECONDS = 20.0
+CONNECTIONS = 16
+BATCH = 100
+
+
+def event() -> dict:
+    return {
+        "type": "track",
+        "event": "Product Viewed",
+        "messageId": str(uuid4()),
+        "userId": f"user-{uuid4().int % 50_000}",
+        "timestamp": "2026-01-31T12:00:00.123Z",
+        "properties": {"product_id": "p1", "price": 19.9, "category": "Shoes", "currency": "USD"},
+        "context": {"library": {"name": "bench", "version": "1"}, "locale": "en-US"},
+    }
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application behind: reads a body and answers as the collector would."""
+    if scope["type"] != "http":
+        return
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"16")]})
+    await send({"type": "http.response.body", "body": b'{"success":true}'})
+
+
+def serve(folder: Path, listener: socket.socket) -> None:
+    shop = Shop.open(folder)
+    collector = Collector(shop)
+    collector.start()
+    config = uvicorn.Config(Wire(collector, echo), log_level="warning", access_log=False, lifespan="off")
+    uvicorn.Server(config).run(sockets=[listener])
+    collector.stop()
+
+
+class Answers(asyncio.Protocol):
+    """One connection that posts, waits for the answer, and posts again."""
+
+    def __init__(
+        self, bodies: Iterator[bytes], until: float, latencies: list[float], done: asyncio.Future[None]
+    ) -> None:
+        self.bodies, self.until, self.latencies, self.done = bodies, until, latencies, done
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.post()
+
+    def post(self) -> None:
+        if time.perf_counter() >= self.until or (body := next(self.bodies, None)) is None:
+            self.transport.close()
+            return
+        self.parser = httptools.HttpResponseParser(self)
+        self.since = time.perf_counter()
+        self.transport.write(body)
+
+    def data_received(self, data: bytes) -> None:
+        self.parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        assert self.parser.get_status_code() == 200, self.parser.get_status_code()
+        self.latencies.append(time.perf_counter() - self.since)
+        self.post()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.done.set_result(None)
+
+
+async def load(port: int, bodies: list[bytes], seconds: float) -> tuple[float, np.ndarray]:
+    loop, latencies = asyncio.get_running_loop(), []
+    begun = time.perf_counter()
+    shared, waiting = iter(bodies), []
+    for _ in range(CONNECTIONS):
+        done = loop.create_future()
+        waiting.append(done)
+        made = Answers(shared, begun + seconds, latencies, done)
+        await loop.create_connection(lambda made=made: made, "127.0.0.1", port)
+    await asyncio.gather(*waiting)
+    return time.perf_counter() - begun, np.array(latencies)
+
+
+def posts(path: str, key: str, batch: int, count: int) -> list[bytes]:
+    made = []
+    for _ in range(count):
+        told = {"batch": [event() for _ in range(batch)]} if batch else event()
+        body = json.dumps(told | {"writeKey": key}).encode()
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        made.append(head.encode() + body)
+    return made
+
+
+def fill(folder: Path) -> None:
+    """Ids that were seen before."""
+    shop = Shop.open(folder)
+    open_inbox(shop).close()
+    con = sqlite3.connect(folder / INBOX_FILE, isolation_level=None)
+    rng = np.random.default_rng(1)
+    for _ in range(SEEN // 1_000_000):
+        ids = rng.integers(0, 2**32, (1_000_000, 4), dtype=np.uint32)
+        ids[:, 3] = ids[:, 0] ^ ids[:, 1] ^ ids[:, 2]
+        con.execute("begin")
+        con.executemany("insert or ignore into seen values (?)", ((one.tobytes(),) for one in ids))
+        con.execute("commit")
+    con.close()
+    shop.close()
+
+
+def say(name: str, batch: int, seconds: float, latencies: np.ndarray) -> float:
+    rate = len(latencies) * max(batch, 1) / seconds
+    p50, p99 = np.percentile(latencies, [50, 99]) * 1000
+    print(f"{name:<32}{rate:>12,.0f} events/s{p50:>10.1f} ms median{p99:>10.1f} ms p99", flush=True)
+    return rate
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["XDG_CONFIG_HOME"] = str(Path(place) / "config")
+        folder = Path(place) / "shop"
+        Shop.create(folder).close()
+        shop = Shop.open(folder)
+        key = create_key(shop, "bench").key
+        shop.close()
+        since = time.perf_counter()
+        fill(folder)
+        print(f"{SEEN:,} ids seen before (filled in {time.perf_counter() - since:.0f} s)", flush=True)
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        server = multiprocessing.get_context("fork").Process(target=serve, args=(folder, listener))
+        server.start()
+        port = listener.getsockname()[1]
+        time.sleep(5 + SEEN / 1_000_000)
+        for name, batch, count in (("batches of 100", BATCH, 6_000), ("single events", 0, 60_000)):
+            path = "/v1/batch" if batch else "/v1/track"
+            plain = say(
+                f"{name}, echo", batch, *asyncio.run(load(port, posts("/echo", key, batch, count // 4), SECONDS / 4))
+            )
+            durable = say(f"{name}, durable", batch, *asyncio.run(load(port, posts(path, key, batch, count), SECONDS)))
+            print(f"{name}: durable is {durable / plain:.0%} of the echo", flush=True)
+        print(f"memory of the server: {memory_mb(server.pid):,.0f} MB; inbox {size_mb(folder):,.0f} MB", flush=True)
+        server.terminate()
+        server.join(60)
+
+
+def memory_mb(pid: int) -> float:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def size_mb(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.glob(f"{INBOX_FILE}*")) / 1e6
+
+
+if __name__ == "__main__":
+    main()

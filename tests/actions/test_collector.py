@@ -7,14 +7,18 @@ import signal
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from patron.actions.collector import Collector, drain, open_inbox
 from patron.actions.imports import import_files, replay
 from patron.actions.keys import create_key
 from patron.actions.loop import silent
 from patron.base.errors import NoSpace
+from patron.base.events import BY_NAME as CATALOGUE
 from patron.base.lake import Lake
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
@@ -206,3 +210,50 @@ def test_an_event_that_came_by_a_file_is_a_duplicate_when_a_client_sends_it(shop
     drain(shop)
     assert import_files(shop, [str(file)], "segment", progress=silent).duplicate == 1
     assert stored(shop) == ["a", "b"]
+
+
+NUMBERS = st.integers(-(10**40), 10**40) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = (
+    NUMBERS | st.text(max_size=30) | st.none() | st.booleans() | st.lists(NUMBERS | st.text(max_size=5), max_size=3)
+)
+ITEMS = st.lists(
+    st.dictionaries(st.sampled_from(["product_id", "price", "quantity", "name", "sku"]), VALUES), max_size=3
+)
+PROPERTIES = st.dictionaries(
+    st.sampled_from(
+        ["price", "quantity", "revenue", "rating", "discount", "order_id", "product_id", "query", "currency"]
+    ),
+    VALUES,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(
+    told=st.lists(
+        st.tuples(st.sampled_from(sorted(CATALOGUE)), PROPERTIES, st.none() | ITEMS, VALUES, VALUES),
+        min_size=5,
+        max_size=40,
+    )
+)
+def test_whatever_is_told_is_stored_or_set_aside_and_stops_nothing(shop, told):
+    before, run = open_inbox(shop).counts().get("web"), uuid4().hex[:8]
+    rows = [
+        {
+            "type": "track",
+            "messageId": f"{run}-{n}",
+            "event": name,
+            "userId": "u1",
+            "timestamp": time_,
+            "context": context,
+        }
+        | {"properties": properties | ({"products": items} if items is not None else {})}
+        for n, (name, properties, items, time_, context) in enumerate(told)
+    ]
+    put(shop, batch_of(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN))
+    drain(shop)
+    counted = open_inbox(shop).counts()["web"]
+    assert open_inbox(shop).waiting_count() == 0
+    assert counted.stored + counted.dead - (before.stored + before.dead if before else 0) == len(told)
+    assert len(stored(shop)) == counted.stored

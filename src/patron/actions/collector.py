@@ -78,7 +78,7 @@ def drain(shop: Shop) -> Compacted:
         return Compacted(0, 0)
     inbox = open_inbox(shop)
     try:
-        return compact(shop, inbox)
+        return compact(shop, inbox) if inbox.waiting_count() else Compacted(0, 0)
     finally:
         inbox.close()
 

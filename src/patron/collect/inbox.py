@@ -8,7 +8,8 @@ bytes that check them.
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -21,7 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from patron.base.errors import NoSpace, WorkspaceError
-from patron.collect.arrival import Arrival, Message, Told
+from patron.collect.arrival import Arrival, Told
 
 HASH_BYTES, ID_BYTES, NONCE_BYTES = 12, 16, 12
 WORDS = Struct("<III")
@@ -95,19 +96,17 @@ class Inbox:
 
     def check(self) -> None:
         """Look at every page, id and waiting message. Raises InboxDamaged."""
-        try:
+        with self._refusals():
             found = self._con.execute("pragma quick_check").fetchone()[0]
             if found != "ok":
                 raise InboxDamaged(f"is damaged ({found})", where=str(self.path), todo=MEND)
             ids = self._con.execute("select id from seen")
             while some := ids.fetchmany(200_000):
-                if not _are_whole(b"".join(row[0] for row in some)):
+                if not _are_whole([row[0] for row in some]):
                     raise InboxDamaged("holds a changed id", where=str(self.path), todo=MEND)
-            after = 0
-            while some := self.waiting(after=after):
-                after = some[-1].seq
-        except sqlite3.DatabaseError as error:
-            raise _refusal(self.path, error) from error
+        after = 0
+        while requests := self.waiting(after=after):
+            after = requests[-1].seq
 
     def id_of(self, source: str, event_id: str) -> bytes:
         """Id under which an event is remembered for ever."""
@@ -127,18 +126,11 @@ class Inbox:
             for n, (place, one) in enumerate(flat)
             if not one.is_dead and one.event_id is not None
         ]
-        try:
-            self._con.execute("begin immediate")
+        with self._transaction():
             new = self._remember(ids)
-            verdicts = [
-                self._store(arrival, new, start) for arrival, start in zip(arrivals, _starts(arrivals), strict=True)
-            ]
+            placed = zip(arrivals, _starts(arrivals), strict=True)
+            verdicts = [self._store(arrival, new, start) for arrival, start in placed]
             self._count(arrivals, verdicts)
-            self._con.execute("commit")
-        except sqlite3.DatabaseError as error:
-            if self._con.in_transaction:
-                self._con.execute("rollback")
-            raise _refusal(self.path, error) from error
         return verdicts
 
     def _remember(self, ids: list[tuple[int, bytes]]) -> set[int]:
@@ -169,7 +161,7 @@ class Inbox:
     def waiting(self, *, after: int = 0, bytes_at_most: int = 16_000_000) -> list[Waiting]:
         """The oldest requests that are not in the lake yet, at least one if there is any. Raises InboxDamaged."""
         found, size = [], 0
-        try:
+        with self._refusals():
             rows = self._con.execute(
                 "select seq, source, received_us, sealed from batches where seq > ? order by seq", (after,)
             )
@@ -181,48 +173,37 @@ class Inbox:
                 if size >= bytes_at_most:
                     break
             rows.close()
-        except sqlite3.DatabaseError as error:
-            raise _refusal(self.path, error) from error
         return found
 
     def done(self, seq: int, died: Counter[str]) -> None:
         """Delete what is durable in the lake up to `seq`; `died` of a source turned out to be dead letters."""
-        try:
-            self._con.execute("begin immediate")
+        with self._transaction():
             self._con.execute("delete from batches where seq <= ?", (seq,))
             for source, count in sorted(died.items()):
                 self._con.execute(ADD, (source, -count, 0, count))
-            self._con.execute("commit")
-        except sqlite3.DatabaseError as error:
-            if self._con.in_transaction:
-                self._con.execute("rollback")
-            raise _refusal(self.path, error) from error
 
     def mark(self, source: str, event_ids: Iterable[str]) -> None:
         """Remember events that reached the lake by another way, such as an import."""
         ids = sorted(self.id_of(source, one) for one in event_ids)
-        try:
-            self._con.execute("begin immediate")
+        with self._transaction():
             self._con.executemany("insert or ignore into seen values (?)", ((one,) for one in ids))
-            self._con.execute("commit")
-        except sqlite3.DatabaseError as error:
-            if self._con.in_transaction:
-                self._con.execute("rollback")
-            raise _refusal(self.path, error) from error
 
     def has_seen(self, source: str, event_id: str) -> bool:
         """Whether the event ever arrived."""
-        found = self._con.execute("select 1 from seen where id = ?", (self.id_of(source, event_id),)).fetchone()
+        with self._refusals():
+            found = self._con.execute("select 1 from seen where id = ?", (self.id_of(source, event_id),)).fetchone()
         return found is not None
 
     def counts(self) -> dict[str, Verdicts]:
         """What became of all messages, by source."""
-        rows = self._con.execute("select source, stored, duplicate, dead from counts order by source")
+        with self._refusals():
+            rows = self._con.execute("select source, stored, duplicate, dead from counts order by source").fetchall()
         return {row[0]: Verdicts(*row[1:]) for row in rows}
 
     def waiting_count(self) -> int:
         """Requests that are not in the lake yet."""
-        return self._con.execute("select count(*) from batches").fetchone()[0]
+        with self._refusals():
+            return self._con.execute("select count(*) from batches").fetchone()[0]
 
     def scrub(self) -> None:
         """Leave nothing of deleted rows in the write-ahead log."""
@@ -231,6 +212,26 @@ class Inbox:
     def close(self) -> None:
         """Close the file."""
         self._con.close()
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Say in our words what SQLite found."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise _refusal(self.path, error) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One durable commit, or nothing at all."""
+        with self._refusals():
+            self._con.execute("begin immediate")
+            try:
+                yield
+                self._con.execute("commit")
+            finally:
+                if self._con.in_transaction:
+                    self._con.execute("rollback")
 
     def _sealed(self, content: bytes, source: str, received: int) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
@@ -254,11 +255,11 @@ def _starts(arrivals: Sequence[Arrival]) -> list[int]:
     return [sum(sizes[:n]) for n in range(len(sizes))]
 
 
-def _are_whole(ids: bytes) -> bool:
+def _are_whole(ids: list[bytes]) -> bool:
     """Whether the last word of each id is the exclusive or of the others."""
-    if len(ids) % ID_BYTES:
+    if any(not isinstance(one, bytes) or len(one) != ID_BYTES for one in ids):
         return False
-    words = np.frombuffer(ids, dtype="<u4").reshape(-1, ID_BYTES // 4)
+    words = np.frombuffer(b"".join(ids), dtype="<u4").reshape(-1, ID_BYTES // 4)
     return not np.bitwise_xor.reduce(words, axis=1).any()
 
 
@@ -268,6 +269,3 @@ def _refusal(path: Path, error: sqlite3.DatabaseError) -> WorkspaceError:
     if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
         return WorkspaceError(f"cannot be written ({error})", where=str(path), todo="Look at the disk; clients retry.")
     return InboxDamaged(f"is damaged ({error})", where=str(path), todo=MEND)
-
-
-__all__ = ["Inbox", "InboxDamaged", "Message", "Verdicts", "Waiting"]

@@ -95,7 +95,7 @@ class Answers(asyncio.Protocol):
         self.latencies.append(time.perf_counter() - self.since)
         self.post()
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name is the protocol's
         self.done.set_result(None)
 
 
@@ -172,7 +172,8 @@ def main() -> None:
             )
             durable = say(f"{name}, durable", batch, *asyncio.run(load(port, posts(path, key, batch, count), SECONDS)))
             print(f"{name}: durable is {durable / plain:.0%} of the echo", flush=True)
-        print(f"memory of the server: {memory_mb(server.pid):,.0f} MB; inbox {size_mb(folder):,.0f} MB", flush=True)
+        memory = memory_mb(server.pid or 0)
+        print(f"memory of the server: {memory:,.0f} MB; inbox {size_mb(folder):,.0f} MB", flush=True)
         server.terminate()
         server.join(60)
 

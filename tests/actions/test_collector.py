@@ -17,7 +17,7 @@ from patron.actions.collector import Collector, drain, open_inbox
 from patron.actions.imports import import_files, replay
 from patron.actions.keys import create_key
 from patron.actions.loop import silent
-from patron.base.errors import NoSpace
+from patron.base.errors import NoSpace, TooMany
 from patron.base.events import BY_NAME as CATALOGUE
 from patron.base.lake import Lake
 from patron.base.shop import Shop
@@ -257,3 +257,20 @@ def test_whatever_is_told_is_stored_or_set_aside_and_stops_nothing(shop, told):
     assert open_inbox(shop).waiting_count() == 0
     assert counted.stored + counted.dead - (before.stored + before.dead if before else 0) == len(told)
     assert len(stored(shop)) == counted.stored
+
+
+def test_a_key_that_sends_too_often_is_told_to_wait(shop):
+    path = shop.folder / "patron.toml"
+    path.write_text(path.read_text(encoding="utf-8") + "\n[collect]\nrequests_per_second = 0.5\n", encoding="utf-8")
+    slow = Shop.open(shop.folder)
+    key, other = create_key(slow, "web").key, create_key(slow, "app").key
+    collector = Collector(slow)
+    collector.start()
+    body = json.dumps({"batch": []}).encode()
+    for _ in range(5):
+        collector.receive(body, "batch", key=key, encoding="", received_at=NOW)
+    with pytest.raises(TooMany):
+        collector.receive(body, "batch", key=key, encoding="", received_at=NOW)
+    collector.receive(body, "batch", key=other, encoding="", received_at=NOW)
+    collector.stop()
+    slow.close()

@@ -2,6 +2,7 @@ import gzip
 import json
 import zlib
 from base64 import b64encode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patron.base.errors import BadRequest
+from patron.base.errors import BadRequest, SettingsError
 from patron.collect.arrival import LARGEST_BODY, Rules, batch_of, body_of, single_of
+from patron.collect.plan import load_plan
 from patron.collect.sensors import sensors_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -113,6 +115,25 @@ def test_events_that_move_money_may_ask_for_a_secret_key():
     (secret,) = only(order, rules=Rules(32_768, frozenset({"Order Completed"}), is_secret=True))
     assert "secret key" in public.row["problem"]
     assert not secret.is_dead
+
+
+def test_the_tracking_plan_warns_or_refuses(tmp_path):
+    (tmp_path / "tracking").mkdir()
+    rule = {"required": ["price"], "properties": {"price": {"type": "number", "minimum": 0}}}
+    (tmp_path / "tracking" / "Product Viewed.json").write_text(json.dumps(rule), encoding="utf-8")
+    wrong = [message(properties={"price": "4 EUR"}), message(properties={}), message(properties={"price": 2})]
+    warned = only(*wrong, rules=replace(OPEN, plan=load_plan(tmp_path, is_strict=False)))
+    assert [one.row.get("flags") for one in warned if not one.is_dead] == ["off_plan", None]
+    refused = only(*wrong, rules=replace(OPEN, plan=load_plan(tmp_path, is_strict=True)))
+    assert [one.is_dead for one in refused] == [True, True, False]
+    assert "tracking plan" in refused[1].row["problem"]
+
+
+def test_a_plan_that_is_no_schema_is_refused_with_its_file(tmp_path):
+    (tmp_path / "tracking").mkdir()
+    (tmp_path / "tracking" / "Page.json").write_text('{"type": "shoe"}', encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"Page\.json: is no JSON Schema"):
+        load_plan(tmp_path, is_strict=False)
 
 
 def test_types_beside_track_become_rows_too():

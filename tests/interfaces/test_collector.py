@@ -42,7 +42,7 @@ class Server:
         patron = str(Path(sys.executable).with_name("patron"))
         command = [patron, "serve", "--workspace", str(self.folder), "--port", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for _ in range(300):
+        for _ in range(1200):
             try:
                 self.client.get("/health")
             except httpx.TransportError:

@@ -8,12 +8,13 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from patron.base.errors import BadKey, PatronError, WorkspaceBusy
+from patron.base.errors import BadKey, PatronError, TooMany, WorkspaceBusy
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 from patron.collect.arrival import LARGEST_BODY, Arrival, Rules, batch_of, body_of, key_in_body, single_of
 from patron.collect.compact import LIVE, Compacted, compact
 from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
+from patron.collect.plan import NO_PLAN, Plan, load_plan
 from patron.collect.sensors import sensors_of
 from patron.collect.writer import Writer
 from patron.govern.access import Key, find_key, list_keys
@@ -37,6 +38,7 @@ INBOX_FILE = "inbox.db"
 BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
 """How a body is read; any other way is the type of the one message in it."""
 ERRORS_SHOWN = 10
+BURST_SECONDS = 10.0
 COMPACT_SECONDS = 2.0
 KEY_SECONDS = 1.0
 """How long a key is believed without looking again: a revoked one is refused after that."""
@@ -153,7 +155,9 @@ class Collector:
     shop: Shop
     writer: Writer = field(init=False)
     compaction_trouble: PatronError | None = None
+    _plan: Plan = NO_PLAN
     _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
+    _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _ending: threading.Event = field(default_factory=threading.Event)
     _compactor: threading.Thread | None = None
 
@@ -162,7 +166,8 @@ class Collector:
         self.writer = Writer(lambda: open_inbox(self.shop, is_checked=self._compactor is None))
 
     def start(self) -> None:
-        """Begin to accept and to move."""
+        """Begin to accept and to move. Raises SettingsError for a tracking plan that cannot be used."""
+        self._plan = load_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
         self.writer.start()
         self._compactor = threading.Thread(target=self._compact, name="compactor", daemon=True)
         self._compactor.start()
@@ -194,6 +199,7 @@ class Collector:
         found = self.key(key or ("" if how == SENSORS else key_in_body(body)))
         if found is None or found.kind == "read":
             raise BadKey(401, "the write key is missing, unknown or revoked", todo="Make one: patron keys create.")
+        self._limit(found)
         rules = self._rules(found, is_history=how == HISTORY)
         if how == SENSORS:
             arrival = sensors_of(body, found.source, received_at, rules)
@@ -206,7 +212,21 @@ class Collector:
     def _rules(self, key: Key, *, is_history: bool) -> Rules:
         asked = self.shop.settings.collect
         secret = frozenset(asked.needs_secret_key)
-        return Rules(asked.longest_event_bytes, secret, is_secret=key.kind == "secret", is_history=is_history)
+        return Rules(
+            asked.longest_event_bytes, secret, is_secret=key.kind == "secret", is_history=is_history, plan=self._plan
+        )
+
+    def _limit(self, key: Key) -> None:
+        """Take one request out of a key's bucket, which holds those of BURST_SECONDS. Raises TooMany."""
+        rate = self.shop.settings.collect.requests_per_second
+        if not rate:
+            return
+        now = time.monotonic()
+        left, at = self._buckets.get(key.key_id, (rate * BURST_SECONDS, now))
+        left = min(left + (now - at) * rate, max(rate * BURST_SECONDS, 1.0))
+        if left < 1:
+            raise TooMany(429, f"more than {rate:g} requests a second", todo="Send larger batches, less often.")
+        self._buckets[key.key_id] = (left - 1, now)
 
     def accept(self, arrival: Arrival) -> "Future[Verdicts]":
         """Promise the verdicts once the messages are on disk. Raises Overloaded, NoSpace, InboxDamaged."""

@@ -11,7 +11,8 @@ PatronError
 │   └── BadMapping       the mapping itself cannot be used
 ├── BadEvent             one event breaks the catalogue (it becomes a dead letter)
 ├── BadRequest           a request to the collector that cannot be read at all
-│   └── BadKey           the key of a request is missing, unknown or revoked
+│   ├── BadKey           the key of a request is missing, unknown or revoked
+│   └── TooMany          one key sends more requests than it may
 ├── BadQuery             a query that `patron sql` does not run
 ├── NotEnoughData        too little history for what was asked
 ├── NotFound             no such customer, model, turn or question
@@ -77,6 +78,10 @@ class BadRequest(PatronError):
 
 class BadKey(BadRequest):
     """The key of a request is missing, unknown or revoked."""
+
+
+class TooMany(BadRequest):
+    """One key sends more requests than it may."""
 
 
 class BadQuery(PatronError):

@@ -53,6 +53,10 @@ class CollectSettings(_Section):
     """A longer event is a dead letter, bytes of JSON."""
     needs_secret_key: tuple[str, ...] = ()
     """Names of events that only a secret key may send, such as "Order Completed"."""
+    tracking_plan: Literal["warn", "refuse"] = "warn"
+    """What happens to an event that breaks its JSON Schema in the workspace's folder tracking/."""
+    requests_per_second: float = Field(default=0, ge=0)
+    """Most requests of one key a second, on average; more are answered with 429. 0 is no limit."""
 
 
 class Settings(BaseSettings):

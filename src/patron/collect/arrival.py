@@ -13,6 +13,7 @@ import msgspec
 from patron.base.errors import BadEvent, BadRequest
 from patron.base.message import told_row
 from patron.base.split import text_of
+from patron.collect.plan import NO_PLAN, Plan
 
 Told = dict[str, Any]
 
@@ -117,6 +118,7 @@ class Rules:
     is_secret: bool
     is_history: bool = False
     """Whether times are kept as they are told, however old."""
+    plan: Plan = NO_PLAN
 
 
 def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
@@ -144,8 +146,9 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
         _refuse_long(raw, rules)
         message, flags = completed(_lenient(ANYTHING, raw), raw, received_at, rules, shared)
         event_id, said = text_of(message["messageId"]), msgspec.json.encode(message)
-        row: Told = told_row(message) | {"flags": ",".join(flags) or None}
+        row: Told = told_row(message)
         _refuse_unsecured(row["name"], rules)
+        row["flags"] = ",".join(flags + _off_plan(row["name"], message, rules.plan)) or None
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
         reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
         payload = msgspec.json.encode({"line": said.decode(errors="replace")}).decode()
@@ -158,6 +161,15 @@ def _refuse_long(raw: bytes, rules: Rules) -> None:
         raise BadEvent(
             f"is {len(raw)} bytes long", where="message", todo=f"Send at most {rules.longest_event} bytes an event."
         )
+
+
+def _off_plan(name: str, message: dict[str, Any], plan: Plan) -> list[str]:
+    """Flag what breaks the tracking plan. Raises BadEvent where the plan is strict."""
+    fault = plan.fault(name, message.get("properties") or {})
+    if fault and plan.is_strict:
+        where, _, what = fault.partition(": ")
+        raise BadEvent(what, where=where, todo="Send it as the plan says, or mend the plan.")
+    return ["off_plan"] if fault else []
 
 
 def _refuse_unsecured(name: str, rules: Rules) -> None:

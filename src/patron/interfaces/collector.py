@@ -12,7 +12,7 @@ import msgspec
 
 from patron import __version__
 from patron.actions.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector
-from patron.base.errors import BadKey, BadRequest, PatronError
+from patron.base.errors import BadRequest, PatronError
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,7 +37,7 @@ MOST_IN_FLIGHT = 64_000_000
 """Bytes of bodies held in memory at once; more are answered with 503."""
 RETRY_AFTER = b"1"
 ALLOWED = b"authorization, content-type, content-encoding, anonymousid, x-retry-count"
-TOO_LARGE = 413
+CODES = {401: "bad_key", 413: "too_large", 429: "too_many"}
 JSON = (b"content-type", b"application/json")
 
 
@@ -88,10 +88,7 @@ class Wire:
                     break
             return await self._taken(scope, path, headers, b"".join(chunks))
         except BadRequest as error:
-            code = (
-                "bad_key" if isinstance(error, BadKey) else "too_large" if error.status == TOO_LARGE else "bad_request"
-            )
-            return error.status, _said(code, str(error))
+            return error.status, _said(CODES.get(error.status, "bad_request"), str(error))
         except PatronError as error:  # why: our own trouble; the client keeps the messages and tries again
             return 503, _said(type(error).__name__, error.what)
         finally:

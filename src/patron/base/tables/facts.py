@@ -42,7 +42,7 @@ EVENTS = Table(
         maybe("products", pa.list_(pa.field("element", PRODUCT)), "products of a list, cart or order"),
         maybe("traits", TEXT, "declared traits in clear, JSON", personal="trait"),
         maybe("properties", TEXT, "what else was said and is not personal, JSON"),
-        maybe("flags", TEXT, "what collect noticed, with commas between: bot, no_time, impossible_time"),
+        maybe("flags", TEXT, "what collect noticed, with commas between: bot, no_time, impossible_time, off_plan"),
         of("month", TEXT, "month of occurred_at, YYYY-MM"),
     ),
     partition_by="month",

@@ -14,6 +14,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadEvent: 422,
     errors.BadRequest: 400,
     errors.BadKey: 401,
+    errors.TooMany: 429,
     errors.BadQuery: 422,
     errors.NotEnoughData: 409,
     errors.NotFound: 404,

@@ -18,6 +18,7 @@ from patron.base.tables import EVENTS
 from patron.collect.imports import table_of_told
 from patron.collect.inbox import Inbox, Waiting
 from patron.collect.intake import Intake, check_told
+from patron.collect.refusal import without_forgotten
 from patron.govern.vault import Vault
 
 LOAD = "inbox"
@@ -60,7 +61,7 @@ def prepared(shop: Shop, vault: Vault, requests: list[Waiting]) -> tuple[pa.Tabl
         for source in sorted({one.source for one in requests}):
             own = [one for one in requests if one.source == source]
             intake = Intake(shop, vault, con, source, "received", own[0].received_at, LIVE)
-            rows = checked_rows(intake, own)
+            rows = without_forgotten(vault, checked_rows(intake, own))
             is_good = pc.is_null(rows["problem"])
             bad = rows.filter(pc.invert(is_good))
             intake.bury(bad, "")

@@ -21,6 +21,7 @@ from patron.collect.files import look_at
 from patron.collect.imports import ImportSummary, Run, segment_row, table_of_told
 from patron.collect.intake import NOTHING, Accepted, check_told, opened
 from patron.collect.mapping import Mapping, load_mapping
+from patron.collect.refusal import FORGOTTEN
 
 Letter = tuple[str, int, dict[str, Any]]
 
@@ -32,7 +33,8 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
     """
     with shop.store.begin() as connection:
         told = connection.execute(sa.select(IMPORTS).where(IMPORTS.c.import_id == import_id)).mappings().first()
-        chosen = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.import_id == import_id).order_by(DEAD_LETTERS.c.file)
+        again = (DEAD_LETTERS.c.import_id == import_id, DEAD_LETTERS.c.reason != FORGOTTEN)
+        chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.file)
         letters = connection.execute(chosen).mappings().all()
     if told is None:
         raise NotFound("no such import", where=import_id, todo=_imports_with_dead_rows(shop))

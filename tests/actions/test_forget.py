@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from patron.actions import forget as forgetting
 from patron.actions import keys
-from patron.actions.collector import collected, drain, open_inbox
+from patron.actions.collector import LIVE, collected, drain, open_inbox
 from patron.actions.doctor import doctor
 from patron.actions.export import export_customer, write_private
 from patron.actions.forget import forget
-from patron.actions.imports import import_files
+from patron.actions.imports import import_files, replay
 from patron.actions.loop import run_turn, silent
 from patron.actions.workspace import create
 from patron.base.eraser import Eraser
@@ -303,6 +303,8 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
     assert counted.duplicate == 5
     assert events_of(shop) == sorted([*known, "m63"])
     assert shop.lake.read(EVENTS).filter(pa.compute.field("event_id") == "m63")["anonymous_token"].to_pylist() == [None]
+    assert replay(shop, LIVE, mapping=None, progress=silent).read == 0
+    assert replay(shop, again.import_id, mapping=None, progress=silent).read == 0
     with shop.store.begin() as connection:
         letters = connection.execute(sa.select(DEAD_LETTERS)).all()
     vault = Vault.open(shop)

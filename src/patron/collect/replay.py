@@ -64,7 +64,8 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
 def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
     """Run the collector's dead letters again; what became of those of each source. They are known from now on."""
     with shop.store.begin() as connection:
-        chosen = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.import_id == LIVE).order_by(DEAD_LETTERS.c.dead_id)
+        again = (DEAD_LETTERS.c.import_id == LIVE, DEAD_LETTERS.c.reason != FORGOTTEN)
+        chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.dead_id)
         letters = connection.execute(chosen).mappings().all()
     found = {}
     for source in sorted({letter["source"] for letter in letters}):

@@ -35,14 +35,16 @@ class Compacted:
 
 
 def compact(shop: Shop, inbox: Inbox) -> Compacted:
-    """Move all waiting requests; the caller holds the workspace's lock.
+    """Move the requests that wait now; the caller holds the workspace's lock.
 
     Raises InboxDamaged, NoSpace, MasterKeyError; what was not moved stays in the inbox.
     """
     vault = Vault.open(shop)
     stored = dead = after = 0
     loaded = shop.lake.loaded(EVENTS, LOAD)
-    while requests := inbox.waiting(after=after):
+    # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
+    until = inbox.newest()
+    while after < until and (requests := inbox.waiting(after=after)):
         after = requests[-1].seq
         events, died = prepared(shop, vault, requests)
         fresh = events.filter(pc.greater(events["_seq"], loaded)).drop_columns(["_seq"])

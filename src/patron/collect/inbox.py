@@ -205,6 +205,11 @@ class Inbox:
         with self._refusals():
             return self._con.execute("select count(*) from batches").fetchone()[0]
 
+    def newest(self) -> int:
+        """Number of the newest request that is not in the lake yet; 0 without any."""
+        with self._refusals():
+            return self._con.execute("select coalesce(max(seq), 0) from batches").fetchone()[0]
+
     def scrub(self) -> None:
         """Leave nothing of deleted rows in the file or its write-ahead log. Raises WorkspaceBusy while others read."""
         with self._refusals():

@@ -65,6 +65,23 @@ def test_what_the_inbox_holds_moves_into_the_lake_once(shop):
     assert row["source"] == "web"
 
 
+def test_a_move_ends_although_more_arrives_all_the_while(shop, monkeypatch):
+    put(shop, messages("first"))
+    real, later = Lake.append, iter(range(5))
+
+    def and_one_arrives(*args, **kwargs):
+        for n in later:
+            put(shop, messages(f"later {n}"))
+            break
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(Lake, "append", and_one_arrives)
+    assert drain(shop).stored == 1
+    inbox = open_inbox(shop)
+    assert inbox.waiting_count() == 1
+    inbox.close()
+
+
 def test_killed_between_the_lake_and_the_inbox_nothing_is_there_twice(shop, monkeypatch):
     put(shop, messages("a", "b"))
     with monkeypatch.context() as patch:

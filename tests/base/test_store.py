@@ -10,12 +10,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from patron.actions.doctor import doctor
+from patron.actions.forget import forget
 from patron.actions.imports import import_files
 from patron.actions.loop import run_turn, silent
 from patron.actions.workspace import create
 from patron.base.errors import WorkspaceError
 from patron.base.shop import Shop
 from patron.base.store import ASSIGNMENTS, DEAD_LETTERS, IMPORTS, METADATA, TURNS, Store
+from patron.govern import audit
 from patron.govern.vault import Vault
 
 VARIABLE = "PATRON_TEST_POSTGRES"
@@ -125,4 +127,21 @@ def test_an_import_and_a_turn_use_it_like_the_file(url, tmp_path, monkeypatch):
     said = {finding.check: finding for finding in doctor(tmp_path / "w")}
     assert said["store"].level == "ok"
     assert make_url(url).password not in said["store"].what
+    shop.close()
+
+
+def test_a_person_is_forgotten_there_and_the_audit_log_is_whole(url, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATRON_STORE_URL", url)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    create(tmp_path / "w")
+    (tmp_path / "f.csv").write_text(
+        "customer_id,date,units,value\nann-1,1997-01-01,1,1\nann-1,never,1,1\nbea,1997-01-01,1,1"
+    )
+    shop = Shop.open(tmp_path / "w")
+    import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
+    done = forget(shop, user_id="ann-1")
+    assert done.erased == {"rows of events": 1, "dead letters emptied": 1, "keys of identifiers": 1}
+    again = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
+    assert (again.duplicate, again.dead_by_reason) == (1, {"forgotten": 2})
+    assert audit.first_broken(audit.entries(shop.store)) is None
     shop.close()

@@ -14,8 +14,10 @@ from sqlalchemy.exc import DatabaseError
 
 from patron.base.errors import PatronError
 from patron.base.shop import Shop
-from patron.base.store import DEAD_LETTERS
+from patron.base.store import DEAD_LETTERS, ERASURES
 from patron.base.tables import BY_NAME
+from patron.collect.refusal import FORGOTTEN
+from patron.govern import audit
 from patron.govern.vault import Vault
 
 LOW_DISK_BYTES = 2_000_000_000
@@ -170,7 +172,8 @@ def _turns(shop: Shop) -> Iterator[Finding]:
 
 def _dead(shop: Shop) -> Iterator[Finding]:
     letter = DEAD_LETTERS.c
-    by_reason = sa.select(letter.import_id, letter.reason, sa.func.count(), sa.func.min(letter.message))
+    counted = sa.select(letter.import_id, letter.reason, sa.func.count(), sa.func.min(letter.message))
+    by_reason = counted.where(letter.reason != FORGOTTEN)  # why: nothing is to be mended there
     with shop.store.begin() as connection:
         ordered = by_reason.group_by(letter.import_id, letter.reason).order_by(letter.import_id, letter.reason)
         found = connection.execute(ordered).all()
@@ -183,6 +186,19 @@ def _dead(shop: Shop) -> Iterator[Finding]:
     if found:
         return
     yield Finding("dead letters", "ok", "none")
+
+
+def _audit(shop: Shop) -> Iterator[Finding]:
+    log = audit.entries(shop.store)
+    broken = audit.first_broken(log)
+    if broken is None:
+        yield Finding("audit log", "ok", f"{len(log)} entries, none changed")
+    else:
+        yield Finding("audit log", "problem", f"entry {broken} was changed, or one before it is missing", RESTORE)
+    with shop.store.begin() as connection:
+        unfinished = connection.scalar(sa.select(sa.func.count()).select_from(ERASURES))
+    if unfinished:
+        yield Finding("erasures", "problem", f"{unfinished} were cut off", "Run the same `patron forget` again.")
 
 
 def _disk(shop: Shop) -> Iterator[Finding]:
@@ -200,6 +216,7 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "lake": _lake,
     "turns": _turns,
     "dead letters": _dead,
+    "audit log": _audit,
     "disk": _disk,
 }
 """What is looked at, in order."""

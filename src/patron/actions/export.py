@@ -3,50 +3,80 @@
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
+from patron.actions.collector import collected, drain
 from patron.actions.last_turn import last_turn
+from patron.actions.person import Named, Person, find_person
 from patron.base.errors import NotFound
 from patron.base.lake import disk_errors
 from patron.base.shop import Shop, View
-from patron.base.store import ASSIGNMENTS
+from patron.base.store import BY_CUSTOMER as IN_STORE
+from patron.base.table import TEXT
 from patron.base.tables import TABLES
+from patron.govern import audit
 from patron.govern.vault import Vault
 
 BY_CUSTOMER = tuple(table.name for table in TABLES if "customer_id" in table.names)
 PRIVATE_FILE = 0o600
 
 
-def export_customer(shop: Shop, *, user_id: str | None = None, customer_id: str | None = None) -> dict[str, Any]:
-    """Gather all rows of one customer from every table, with identifiers and texts revealed.
+def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
+    """Gather all rows of one customer from every table, with identifiers and texts revealed; what waits included.
 
-    Name the customer by the shop's own id or by the opaque one. Raises NotFound.
+    Named by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`. The audit log remembers that it was asked.
+    Raises NotFound, SettingsError unless named in one way, WorkspaceBusy when what waits cannot be moved now.
     """
+    asked = Named(**named)
     view = last_turn(shop)
+    if collected(shop).waiting_requests:
+        with shop.lock():
+            drain(shop)
     vault = Vault.open(shop)
-    found = customer_id or _customer_of(view, vault.find("user_id", user_id or ""), user_id)
-    tokens = _column(view, f"select token from identities where customer_id = {_literal(found)}", "token")
-    if not tokens:
-        raise NotFound(f"there is no customer {found}", todo="Look the customer up in the console.")
-    listed = ", ".join(_literal(token) for token in tokens)
-    theirs = f"where customer_id = {_literal(found)}"
-    rows = {name: view.query(f"select * from {name} {theirs}").to_pylist() for name in BY_CUSTOMER}
-    told = " or ".join(f"{name} in ({listed})" for name in ("user_token", "anonymous_token", "referred_token"))
-    rows["events"] = view.query(f"select * from events where {told} order by occurred_at, event_id").to_pylist()
-    identifiers = dict(zip(tokens, vault.reveal(tokens), strict=True))
-    assigned = sa.select(ASSIGNMENTS).where(ASSIGNMENTS.c.customer_id == found).order_by(ASSIGNMENTS.c.experiment)
+    person = find_person(shop, vault, asked)
+    values = zip(person.tokens, vault.reveal(person.tokens), strict=True)
+    identifiers = {token: value for token, value in values if value is not None}
+    rows = _rows(shop, view, person)
+    if not identifiers and not any(rows.values()):
+        raise NotFound("nothing is known of this customer: they were forgotten")
+    found = person.customer_id
     with shop.store.begin() as connection:
-        rows["assignments"] = [dict(row) for row in connection.execute(assigned).mappings()]
+        audit.append(connection, "exported", {"customer_id": found}, at=datetime.now(UTC))
     return {
         "customer_id": found,
         "as_of": view.turn.as_of.isoformat(),
         "identifiers": identifiers,
-        "texts": vault.texts(tokens),
+        "texts": vault.texts(person.tokens),
         "tables": {name: listed for name, listed in sorted(rows.items()) if listed},
     }
+
+
+def _rows(shop: Shop, view: View, person: Person) -> dict[str, list[dict[str, Any]]]:
+    """Rows of every table that are theirs: of the lake as the last turn left it, events and the store as they are."""
+    asked = pa.table({"token": pa.array(person.tokens, TEXT), "customer_id": pa.array(person.customer_ids, TEXT)})
+    rows = {
+        name: view.query(
+            f"select * from {name} where customer_id in (select customer_id from asked)", asked=asked
+        ).to_pylist()
+        for name in BY_CUSTOMER
+    }
+    theirs = "in (select token from asked)"
+    # why: what another user did on a device of theirs is not theirs
+    told = f"user_token {theirs} or referred_token {theirs} or (user_token is null and anonymous_token {theirs})"
+    rows["events"] = view.query(
+        f"select * from events where {told} order by occurred_at, event_id", asked=asked
+    ).to_pylist()
+    with shop.store.begin() as connection:
+        for table in IN_STORE:
+            chosen = sa.select(table).where(table.c.customer_id.in_(person.customer_ids))
+            ordered = chosen.order_by(*table.primary_key.columns)
+            rows[table.name] = [dict(row) for row in connection.execute(ordered).mappings()]
+    return rows
 
 
 def write_private(known: dict[str, Any], path: Path) -> Path:
@@ -60,20 +90,3 @@ def write_private(known: dict[str, Any], path: Path) -> Path:
             json.dump(known, out, ensure_ascii=False, indent=1, default=as_text)
         fresh.replace(path)
     return path
-
-
-def _customer_of(view: View, token: str | None, user_id: str | None) -> str:
-    found = _column(view, f"select customer_id from identities where token = {_literal(token or '')}", "customer_id")
-    if not found:
-        raise NotFound(
-            f"no customer with user id {user_id!r} is known", todo="Check the id, or run a turn after the import."
-        )
-    return found[0]
-
-
-def _column(view: View, sql: str, name: str) -> list[str]:
-    return view.query(sql)[name].to_pylist()
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -119,14 +119,6 @@ class Lake:
                 raise InvalidTable(str(error), where=table.name, todo="Mend the query that wrote it.") from error
             return self._add(table, delta, [self._added(table, path, part)], mode="overwrite", part=part)
 
-    def delete(self, table: Table, predicate: str) -> int:
-        """Delete rows in one batch; the predicate may name opaque ids, times and numbers only. Returns rows deleted."""
-        delta = self._open(table)
-        with disk_errors(self.path(table)):
-            metrics = delta.delete(predicate)
-            self._sync_log(table)
-        return int(metrics["num_deleted_rows"])
-
     def compact(self, table: Table, engine: DuckEngine) -> int:
         """Join the small files of each part that has many of them; return how many were joined.
 

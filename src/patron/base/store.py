@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from patron.base.errors import NoSpace, WorkspaceError
+from patron.base.errors import NoSpace, WorkspaceBusy, WorkspaceError
 
 METADATA = sa.MetaData()
 UTC_TIME = sa.DateTime(timezone=True)
@@ -92,6 +92,36 @@ API_KEYS = sa.Table(
     sa.Column("created_at", UTC_TIME, nullable=False),
     sa.Column("revoked_at", UTC_TIME),
 )
+CONTACTS = sa.Table(
+    "contacts",
+    METADATA,
+    sa.Column("contact", sa.Text, primary_key=True, comment="token of an e-mail address or telephone number"),
+    sa.Column("token", sa.Text, primary_key=True, index=True, comment="token of the user or visitor who told it"),
+)
+FORGOTTEN = sa.Table(
+    "forgotten",
+    METADATA,
+    sa.Column("token", sa.Text, primary_key=True, comment="nothing is taken of its owner any more"),
+    sa.Column("forgotten_at", UTC_TIME, nullable=False),
+)
+ERASURES = sa.Table(
+    "erasures",
+    METADATA,
+    sa.Column("certificate_id", sa.Text, primary_key=True),
+    sa.Column("tokens", sa.JSON, nullable=False, comment="whom an erasure that is not finished is about"),
+    sa.Column("counts", sa.JSON, nullable=False, comment="what it has erased until now, by place"),
+    sa.Column("started_at", UTC_TIME, nullable=False),
+)
+AUDIT = sa.Table(
+    "audit",
+    METADATA,
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Text, nullable=False, comment="UTC, ISO 8601"),
+    sa.Column("action", sa.Text, nullable=False, comment="what was done"),
+    sa.Column("details", sa.Text, nullable=False, comment="JSON without personal values"),
+    sa.Column("previous", sa.Text, nullable=False, comment="hash of the entry before"),
+    sa.Column("hash", sa.Text, nullable=False, comment="SHA-256 of this entry and of the hash before"),
+)
 ASSIGNMENTS = sa.Table(
     "assignments",
     METADATA,
@@ -100,6 +130,8 @@ ASSIGNMENTS = sa.Table(
     sa.Column("arm", sa.Text, nullable=False, comment="stored once: a merge of identities cannot flip it"),
     sa.Column("assigned_at", UTC_TIME, nullable=False),
 )
+BY_CUSTOMER = tuple(table for table in METADATA.sorted_tables if "customer_id" in table.c)
+"""Tables of the store whose rows belong to customers."""
 
 
 class Store:
@@ -165,6 +197,18 @@ class Store:
                 where=self.engine.url.render_as_string(),
                 todo="Run `patron doctor`.",
             ) from error
+
+    def scrub(self) -> None:
+        """Leave nothing of deleted rows in the files of the store. Raises WorkspaceBusy while others read."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if not self.file:
+                connection.execute(sa.text("vacuum"))
+                return
+            connection.execute(sa.text("pragma temp_store = memory"))
+            connection.execute(sa.text("vacuum"))
+            is_read = connection.execute(sa.text("pragma wal_checkpoint(truncate)")).scalar_one()
+        if is_read:
+            raise WorkspaceBusy("others read the store", where=str(self.file), todo="Try again in a moment.")
 
     def close(self) -> None:
         """Return every connection."""

@@ -18,6 +18,7 @@ from patron.base.tables import EVENTS
 from patron.collect.imports import table_of_told
 from patron.collect.inbox import Inbox, Waiting
 from patron.collect.intake import Intake, check_told
+from patron.collect.refusal import without_forgotten
 from patron.govern.vault import Vault
 
 LOAD = "inbox"
@@ -34,14 +35,16 @@ class Compacted:
 
 
 def compact(shop: Shop, inbox: Inbox) -> Compacted:
-    """Move all waiting requests; the caller holds the workspace's lock.
+    """Move the requests that wait now; the caller holds the workspace's lock.
 
     Raises InboxDamaged, NoSpace, MasterKeyError; what was not moved stays in the inbox.
     """
     vault = Vault.open(shop)
     stored = dead = after = 0
     loaded = shop.lake.loaded(EVENTS, LOAD)
-    while requests := inbox.waiting(after=after):
+    # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
+    until = inbox.newest()
+    while after < until and (requests := inbox.waiting(after=after)):
         after = requests[-1].seq
         events, died = prepared(shop, vault, requests)
         fresh = events.filter(pc.greater(events["_seq"], loaded)).drop_columns(["_seq"])
@@ -60,7 +63,7 @@ def prepared(shop: Shop, vault: Vault, requests: list[Waiting]) -> tuple[pa.Tabl
         for source in sorted({one.source for one in requests}):
             own = [one for one in requests if one.source == source]
             intake = Intake(shop, vault, con, source, "received", own[0].received_at, LIVE)
-            rows = checked_rows(intake, own)
+            rows = without_forgotten(vault, checked_rows(intake, own))
             is_good = pc.is_null(rows["problem"])
             bad = rows.filter(pc.invert(is_good))
             intake.bury(bad, "")

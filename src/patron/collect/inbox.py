@@ -21,7 +21,7 @@ import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from patron.base.errors import NoSpace, WorkspaceError
+from patron.base.errors import NoSpace, WorkspaceBusy, WorkspaceError
 from patron.collect.arrival import Arrival, Told
 
 HASH_BYTES, ID_BYTES, NONCE_BYTES = 12, 16, 12
@@ -205,9 +205,18 @@ class Inbox:
         with self._refusals():
             return self._con.execute("select count(*) from batches").fetchone()[0]
 
+    def newest(self) -> int:
+        """Number of the newest request that is not in the lake yet; 0 without any."""
+        with self._refusals():
+            return self._con.execute("select coalesce(max(seq), 0) from batches").fetchone()[0]
+
     def scrub(self) -> None:
-        """Leave nothing of deleted rows in the write-ahead log."""
-        self._con.execute("pragma wal_checkpoint(truncate)")
+        """Leave nothing of deleted rows in the file or its write-ahead log. Raises WorkspaceBusy while others read."""
+        with self._refusals():
+            self._con.execute("vacuum")
+            is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+        if is_read:
+            raise WorkspaceBusy("others read the inbox", where=str(self.path), todo="Try again in a moment.")
 
     def close(self) -> None:
         """Close the file."""

@@ -24,6 +24,7 @@ from patron.base.store import DEAD_LETTERS
 from patron.base.tables import EVENTS
 from patron.base.told import TOLD
 from patron.collect.checks import checked, message_of
+from patron.collect.refusal import FORGOTTEN, without_forgotten
 from patron.govern.vault import Vault
 
 Known = Literal["received", "occurred"]
@@ -73,6 +74,7 @@ class Intake:
 
     def take(self, rows: pa.Table, *, file: str = "") -> Accepted:
         """Store checked rows (TOLD, row_number, problem, payload) and say what became of them."""
+        rows = without_forgotten(self.vault, rows)
         is_good = pc.is_null(rows["problem"])
         good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
         fresh = self._not_stored(good)
@@ -145,13 +147,14 @@ class Intake:
         )
 
     def bury(self, rows: pa.Table, file: str) -> None:
-        """Keep dead rows with their reason, sealed; the same row again changes nothing."""
+        """Keep dead rows with their reason, sealed (of the forgotten nothing); the same row again changes nothing."""
         letters = []
         for number, problem, payload in zip(
             *(rows[name].to_pylist() for name in ("row_number", "problem", "payload")), strict=True
         ):
             dead_id = self._dead_id(file, number, payload or "")
             reason, message = message_of(problem)
+            kept = b"" if reason == FORGOTTEN else (payload or "").encode()
             letters.append(
                 {
                     "dead_id": dead_id,
@@ -161,7 +164,7 @@ class Intake:
                     "row_number": number,
                     "reason": reason,
                     "message": message,
-                    "payload": self.vault.seal((payload or "").encode(), dead_id),
+                    "payload": self.vault.seal(kept, dead_id),
                     "created_at": self.received_at,
                 }
             )

@@ -21,6 +21,7 @@ from patron.collect.files import look_at
 from patron.collect.imports import ImportSummary, Run, segment_row, table_of_told
 from patron.collect.intake import NOTHING, Accepted, check_told, opened
 from patron.collect.mapping import Mapping, load_mapping
+from patron.collect.refusal import FORGOTTEN
 
 Letter = tuple[str, int, dict[str, Any]]
 
@@ -32,7 +33,8 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
     """
     with shop.store.begin() as connection:
         told = connection.execute(sa.select(IMPORTS).where(IMPORTS.c.import_id == import_id)).mappings().first()
-        chosen = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.import_id == import_id).order_by(DEAD_LETTERS.c.file)
+        again = (DEAD_LETTERS.c.import_id == import_id, DEAD_LETTERS.c.reason != FORGOTTEN)
+        chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.file)
         letters = connection.execute(chosen).mappings().all()
     if told is None:
         raise NotFound("no such import", where=import_id, todo=_imports_with_dead_rows(shop))
@@ -62,7 +64,8 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
 def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
     """Run the collector's dead letters again; what became of those of each source. They are known from now on."""
     with shop.store.begin() as connection:
-        chosen = sa.select(DEAD_LETTERS).where(DEAD_LETTERS.c.import_id == LIVE).order_by(DEAD_LETTERS.c.dead_id)
+        again = (DEAD_LETTERS.c.import_id == LIVE, DEAD_LETTERS.c.reason != FORGOTTEN)
+        chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.dead_id)
         letters = connection.execute(chosen).mappings().all()
     found = {}
     for source in sorted({letter["source"] for letter in letters}):

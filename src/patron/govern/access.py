@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from patron.base.errors import NotFound, SettingsError
 from patron.base.shop import Shop
 from patron.base.store import API_KEYS
+from patron.govern import audit
 
 Kind = Literal["write", "secret", "read"]
 PREFIX = "pk"
@@ -41,6 +42,7 @@ def create_key(shop: Shop, source: str, kind: str, *, at: datetime) -> tuple[str
     key = Key(_hash(told)[:12], source.strip(), kind, at)  # pyright: ignore[reportArgumentType] - checked above
     with shop.store.begin() as connection:
         connection.execute(sa.insert(API_KEYS).values(key_hash=_hash(told), **vars(key)))
+        audit.append(connection, "key created", {"key_id": key.key_id, "source": key.source, "kind": kind}, at=at)
     return told, key
 
 
@@ -62,9 +64,9 @@ def revoke_key(shop: Shop, key_id: str, *, at: datetime) -> None:
     """Refuse a key from now on. Raises NotFound."""
     chosen = sa.update(API_KEYS).where(API_KEYS.c.key_id == key_id, API_KEYS.c.revoked_at.is_(None))
     with shop.store.begin() as connection:
-        count = connection.execute(chosen.values(revoked_at=at)).rowcount
-    if not count:
-        raise NotFound("no such key in use", where=key_id, todo="List them with `patron keys list`.")
+        if not connection.execute(chosen.values(revoked_at=at)).rowcount:
+            raise NotFound("no such key in use", where=key_id, todo="List them with `patron keys list`.")
+        audit.append(connection, "key revoked", {"key_id": key_id}, at=at)
 
 
 _SHOWN = sa.select(*(API_KEYS.c[name] for name in ("key_id", "source", "kind", "created_at", "revoked_at")))

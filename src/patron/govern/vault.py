@@ -7,8 +7,9 @@ nobody without the master key can guess a value from its token.
 import hmac
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Self
 
 import pyarrow as pa
@@ -20,7 +21,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from patron.base.errors import MasterKeyError
 from patron.base.shop import Shop
-from patron.base.store import VAULT_TEXTS, VAULT_TOKENS, Store
+from patron.base.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store
+from patron.govern.contacts import contacts_in
 from patron.govern.keys import KEY_BYTES, Keys, derive, master_key
 
 PREFIXES = {"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p", "event": "v"}
@@ -94,7 +96,27 @@ class Vault:
             for event_id, field, token, text in given
         ]
         self._insert(VAULT_TEXTS, rows)
+        self._insert(
+            CONTACTS,
+            [one for _, field, token, text in given if field == "personal" for one in self._contacts(token, text)],
+        )
         return len(rows)
+
+    def _contacts(self, token: str, personal: str) -> Iterator[dict[str, str]]:
+        for kind, value in contacts_in(personal):
+            yield {"contact": self.token(kind, value), "token": token}
+
+    def told_by(self, kind: str, value: str) -> list[str]:
+        """Tokens of all who told an e-mail address or telephone number as theirs."""
+        chosen = sa.select(CONTACTS.c.token).where(CONTACTS.c.contact == self.token(kind, value))
+        with self._store.begin() as connection:
+            return sorted(connection.scalars(chosen))
+
+    @cached_property
+    def forgotten(self) -> frozenset[str]:
+        """Tokens of which nothing is taken any more."""
+        with self._store.begin() as connection:
+            return frozenset(connection.scalars(sa.select(FORGOTTEN.c.token)))
 
     def texts(self, tokens: Sequence[str]) -> list[dict[str, str]]:
         """Everything kept under these tokens: source, event_id, field, token, text; what is forgotten is left out."""
@@ -112,11 +134,12 @@ class Vault:
         return found
 
     def shred(self, tokens: Sequence[str]) -> int:
-        """Destroy the keys of tokens, and with them every value and text; returns how many keys there were."""
+        """Destroy the keys of tokens, and with them every value, text and contact; returns how many keys there were."""
         count = 0
         for batch in _batches(sorted(set(tokens))):
             with self._store.begin() as connection:
                 connection.execute(sa.delete(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(batch)))
+                connection.execute(sa.delete(CONTACTS).where(CONTACTS.c.token.in_(batch)))
                 count += connection.execute(sa.delete(VAULT_TOKENS).where(VAULT_TOKENS.c.token.in_(batch))).rowcount
             self._stored.difference_update(batch)
         return count

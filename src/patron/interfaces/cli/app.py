@@ -12,11 +12,11 @@ from patron.actions import backtest as backtests
 from patron.actions import backup as backups
 from patron.actions import demo as demos
 from patron.actions import doctor as doctors
-from patron.actions import export as exports
 from patron.actions import imports, loop, query, simulation, workspace
 from patron.base.shop import Shop
 from patron.interfaces.cli import output
 from patron.interfaces.cli.keys import keys
+from patron.interfaces.cli.people import export, forget
 from patron.interfaces.cli.shown import show_backtest, show_demo, show_doctor, show_import, show_turn
 from patron.interfaces.cli.trace import trace
 from patron.interfaces.report import write_report
@@ -219,26 +219,8 @@ def sql(
         output.arrow(rows)
 
 
-@app.command()
-def export(
-    user_id: Annotated[str | None, typer.Option(help="The shop's own id of the customer.")] = None,
-    customer_id: Annotated[str | None, typer.Option(help="Patron's opaque id.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", dir_okay=False, help="File; default: standard output.")
-    ] = None,
-    workspace: Workspace = HERE,
-) -> None:
-    """Give everything that is known about one customer, as JSON.
-
-    Example: patron export --workspace shop --user-id 1042 --out customer.json
-    """
-    if (user_id is None) == (customer_id is None):
-        raise typer.BadParameter("name the customer by --user-id or by --customer-id")
-    known = exports.export_customer(Shop.open(workspace), user_id=user_id, customer_id=customer_id)
-    if out is None:
-        output.as_json(known)
-    else:
-        output.say(str(exports.write_private(known, out)))
+app.command()(export)
+app.command()(forget)
 
 
 @app.command()

@@ -1,0 +1,46 @@
+"""Whether a text names one of the forgotten, found by the tokens of what stands in it: no value in clear is needed."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from patron.govern.vault import PREFIXES, Vault
+
+KINDS = tuple(kind for kind in PREFIXES if kind != "event")
+CELL = re.compile(r"[^,;\t|\"\r\n]+")
+SHORT_NUMBER = re.compile(r"-?\d{1,6}(\.\d+)?")
+SAYS_WHO = re.compile(r"(?i)user|customer|client|member|visitor|household|person|buyer|anonymous|distinct|email|phone")
+"""Keys under which a short number is somebody; elsewhere it is a quantity, a product or a price."""
+WORD = re.compile(r"[^\s,;|\"'<>(){}\[\]]+")
+
+
+def names_one_of(vault: Vault, tokens: frozenset[str], text: str) -> bool:
+    """Whether an identifier, e-mail address or telephone number of theirs stands in a text, JSON or line of a file."""
+    values = {value.strip() for value in values_in(text)}
+    return any(vault.token(kind, value) in tokens for value in values if value for kind in KINDS)
+
+
+def values_in(text: str, key: str = "") -> Iterator[str]:
+    """Each value that a text holds: of JSON its scalars, of anything else its cells and words."""
+    told = _json(text)
+    if told is None:
+        yield from (text, *CELL.findall(text), *WORD.findall(text))
+    ahead = [(key, told)]
+    while ahead:
+        name, one = ahead.pop()
+        if isinstance(one, dict):
+            ahead += one.items()
+        elif isinstance(one, list):
+            ahead += ((name, item) for item in one)
+        elif isinstance(one, str) and one != text:
+            yield from values_in(one, name)  # why: a letter holds the line it was, and a line is JSON or cells again
+        elif one is not None and (SAYS_WHO.search(name) or not SHORT_NUMBER.fullmatch(str(one))):
+            yield str(one)
+
+
+def _json(text: str) -> object:
+    """What a text says in JSON; None when it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

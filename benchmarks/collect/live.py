@@ -81,7 +81,7 @@ def seen_after_ms(shop: Shop, rng: np.random.Generator) -> np.ndarray:
         collector.accept(batch_of(body, "web", datetime.now(UTC), RULES)).result(10)
         since = time.perf_counter()
         while (found := token_owner(shop, f"single {n}")) is None:
-            time.sleep(0.001)
+            time.sleep(0.01)
         waited.append((time.perf_counter() - since) * 1_000)
         assert live_profile(shop, found, now=datetime.now(UTC))
         time.sleep(float(rng.uniform(0, 0.1)))

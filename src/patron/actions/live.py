@@ -13,10 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import duckdb
-import msgspec
-import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
 from patron.actions.inbox import has_inbox, open_inbox
 from patron.base.errors import PatronError
@@ -37,8 +34,6 @@ MOST_BEHIND = 10_000
 """Requests; when profiles are further behind the lake than that, to build them from it is quicker."""
 BUILT_FROM = "profiles_events_version"
 NO_EVENTS = "none"
-BROKEN = (SQLAlchemyError, duckdb.Error, pa.ArrowException, msgspec.DecodeError)
-"""What a store, an engine or a row that was changed says."""
 
 
 class ProfilesBehind(PatronError):
@@ -75,7 +70,9 @@ class Folder:
                 if not requests:
                     return before.folded
                 fold_in(self.shop.store, self.profiles(requests), before, requests[-1].seq)
-            except BROKEN as error:
+            except PatronError:
+                raise
+            except Exception as error:
                 raise behind(error) from error
 
     def requests(self, after: int) -> list[Waiting]:
@@ -121,7 +118,9 @@ def rebuild(shop: Shop) -> None:
                 write_anew(shop.store, generation, folder.profiles(requests))
                 last = requests[-1].seq
             is_in_use = put_in_use(shop.store, before, State(generation, last))
-    except BROKEN as error:
+    except PatronError:
+        raise
+    except Exception as error:
         raise behind(error) from error
     finally:
         folder.close()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from patron.actions.collector import drain, open_inbox
+from patron.actions.collector import move, open_inbox
 from patron.base.shop import Shop
 from patron.collect.arrival import Rules, batch_of
 
@@ -52,7 +52,7 @@ def main() -> None:
             accepted = size / (time.process_time() - began)
             inbox.close()
             since, cpu = time.perf_counter(), time.process_time()
-            moved = drain(shop)
+            moved = move(shop)
             seconds, cpu = time.perf_counter() - since, time.process_time() - cpu
             assert moved.stored == size, moved
             shop.close()

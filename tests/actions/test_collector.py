@@ -10,20 +10,25 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.actions.collector import Collector, drain, open_inbox
 from patron.actions.imports import import_files, replay
 from patron.actions.keys import create_key
+from patron.actions.live import Folder, catch_up, rebuild
 from patron.actions.loop import silent
 from patron.base.errors import NoSpace, TooMany
 from patron.base.events import BY_NAME as CATALOGUE
 from patron.base.lake import Lake
 from patron.base.shop import Shop
+from patron.base.store import PROFILES
 from patron.base.tables import EVENTS
 from patron.collect.arrival import Rules, batch_of
 from patron.collect.inbox import Inbox, InboxDamaged
+from patron.understand.live.keep import state
+from patron.understand.live.profile import decoded
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
@@ -192,10 +197,30 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop, mo
                 break
     with shop.lock():
         drain(shop)
+        catch_up(shop)
     found = stored(shop)
     assert len(acknowledged) > 100
     assert len(found) == len(set(found))
     assert set(acknowledged) <= set(found)
+    folder = Folder(shop)
+    folder.fold()
+    folder.close()
+    assert events_in_profiles(shop) == len(found)
+    before = kept(shop)
+    with shop.lock():
+        rebuild(shop)
+    assert kept(shop) == before
+
+
+def events_in_profiles(shop):
+    return sum(told.event_count for _, one in kept(shop) for told in decoded(one).names.values())
+
+
+def kept(shop):
+    now = state(shop.store).generation
+    chosen = sa.select(PROFILES.c.token, PROFILES.c.content).where(PROFILES.c.generation == now)
+    with shop.store.begin() as connection:
+        return sorted(map(tuple, connection.execute(chosen)))
 
 
 def test_dead_letters_of_the_collector_live_after_the_mend(shop):

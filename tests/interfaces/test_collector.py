@@ -16,8 +16,8 @@ import httpx
 import pyarrow.compute as pc
 import pytest
 
-from patron.actions.collector import open_inbox
-from patron.actions.keys import create_key
+from patron.actions.inbox import open_inbox
+from patron.actions.keys import create_key, list_keys, revoke_key
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 
@@ -197,6 +197,73 @@ def test_the_counters_add_up_and_can_be_scraped(server, key, request):
     assert counted["accepted"] == counted["stored"] + counted["duplicate"] + counted["dead"] == 3
     text = server.client.get("/metrics").text
     assert f'patron_messages_stored_total{{source="{source}"}} 1' in text
+
+
+def seen_live(server, shop_id, count):
+    """What a read key is told of a customer, as soon as it knows of so many events; what it says last otherwise."""
+    bearer = {"authorization": f"Bearer {made_key(server, 'crm', 'read')}"}
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        answer = server.client.post("/api/customers/lookup", json={"shop_id": shop_id}, headers=bearer)
+        if answer.status_code == 200 and answer.json()["live"]["event_count"] == count:
+            break
+        time.sleep(0.02)
+    return answer.json(), bearer
+
+
+def test_an_event_is_in_the_live_profile_soon_after_its_answer(server, key):
+    first = [message(f"l{n}", userId="live 1", anonymousId="device 1") for n in range(3)]
+    assert server.post("/v1/batch", {"batch": first}, key).status_code == 200
+    found, bearer = seen_live(server, "live 1", 3)
+    assert found["live"]["event_count"] == 3
+    cart = message("l9", event="Product Added", userId="live 1", properties={"product_id": "p7", "quantity": 2})
+    server.post("/v1/t", cart, key)
+    again, _ = seen_live(server, "live 1", 4)
+    assert again["live"]["cart"] == [{"product_id": "p7", "quantity": 2}]
+    assert again["live"]["visit"]["is_open"]
+    told = server.client.get(f"/api/customers/{found['customer_id']}", headers=bearer).json()
+    assert told.keys() == {"customer_id", "live"}
+    assert told["live"]["event_count"] == 4
+    page = server.client.get(f"/customers/{found['customer_id']}")
+    assert page.status_code == 200
+    assert "p7" in page.text
+    assert seen_live(server, "device 1", 4)[0]["customer_id"] == found["customer_id"]
+
+
+READ = ["/api/overview", "/api/customers", "/api/customers/x", "/api/models", "/api/quality", "/api/collector"]
+READ += ["/metrics", "/health", "/version"]
+
+
+def asked(server, path, header):
+    headers = {"authorization": header}
+    if path == "/api/customers/lookup":
+        return server.client.post(path, json={"shop_id": "nobody"}, headers=headers).status_code
+    return server.client.get(path, headers=headers).status_code
+
+
+@pytest.mark.parametrize("path", [*READ, "/api/customers/lookup"])
+def test_a_key_that_is_brought_must_be_a_read_key(server, path):
+    read, write, secret = (made_key(server, "roles", kind) for kind in ("read", "write", "secret"))
+    basic = "Basic " + b64encode(f"{read}:".encode()).decode()
+    without = asked(server, path, f"Bearer {read}")
+    assert without in {200, 404}
+    assert asked(server, path, basic) == without
+    assert asked(server, path, f"Bearer {write}") == asked(server, path, f"Bearer {secret}") == 403
+    assert [asked(server, path, told) for told in ("Bearer pk_read_wrong", "Bearer", "Basic !", "")] == [401] * 4
+
+
+def test_a_key_that_was_revoked_reads_nothing(server):
+    key = made_key(server, "gone", "read")
+    assert asked(server, "/version", f"Bearer {key}") == 200
+    shop = Shop.open(server.folder)
+    revoke_key(shop, next(one.key_id for one in list_keys(shop) if one.source == "gone"))
+    shop.close()
+    assert asked(server, "/version", f"Bearer {key}") == 401
+
+
+def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
+    paths = server.client.get("/openapi.json").json()["paths"]
+    assert {path.replace("{customer_id}", "x") for path in paths} == {*READ, "/api/customers/lookup"}
 
 
 def require(is_there, todo):

@@ -160,7 +160,7 @@ def test_a_shops_own_id_leads_to_its_customer(made_shop, client, somebody):
     identity = {"token": token, "customer_id": somebody, "is_user": True, "known_at": made_shop.snapshot().turn.as_of}
     rows = pa.concat_tables([made_shop.lake.read(IDENTITIES), pa.Table.from_pylist([identity], IDENTITIES.schema())])
     with pinned_to(made_shop, IDENTITIES, rows):
-        assert client.post("/api/customers/lookup", json={"shop_id": " K-1 "}).json() == {"customer_id": somebody}
+        assert client.post("/api/customers/lookup", json={"shop_id": " K-1 "}).json()["customer_id"] == somebody
         answer = client.post("/customers/lookup", data={"shop_id": "K-1"})
         assert answer.status_code == 303
         assert answer.headers["location"] == f"/customers/{somebody}"

@@ -5,9 +5,12 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
+from patron.actions.inbox import INBOX_FILE, has_inbox, open_inbox
+from patron.actions.live import LiveThread, ProfilesBehind, catch_up, fold_now, folded, is_current, note
 from patron.base.errors import BadKey, PatronError, TooMany, WorkspaceBusy
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
@@ -18,9 +21,9 @@ from patron.collect.plan import NO_PLAN, Plan, load_plan
 from patron.collect.sensors import sensors_of
 from patron.collect.writer import Writer
 from patron.govern.access import Key, find_key, list_keys
-from patron.govern.keys import derive, master_key
 
 __all__ = [
+    "INBOX_FILE",
     "LARGEST_BODY",
     "LIVE",
     "Collector",
@@ -34,7 +37,6 @@ __all__ = [
     "revived",
 ]
 
-INBOX_FILE = "inbox.db"
 BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
 """How a body is read; any other way is the type of the one message in it."""
 ERRORS_SHOWN = 10
@@ -66,23 +68,32 @@ class State:
     """Why nothing is accepted, or nothing moves into the lake; empty when all is well."""
 
 
-def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
-    """Open the workspace's inbox. Raises InboxDamaged, MasterKeyError."""
-    inbox = Inbox(shop.folder / INBOX_FILE, derive(master_key(shop)).inbox)
-    if is_checked:
-        inbox.check()
-    return inbox
-
-
 def drain(shop: Shop) -> Compacted:
-    """Move all that the inbox holds into the lake; the caller holds the lock. Raises InboxDamaged, NoSpace."""
-    if not (shop.folder / INBOX_FILE).exists():
+    """Empty the inbox into the lake and the profiles; the caller holds the lock. Raises InboxDamaged, NoSpace.
+
+    What profiles cannot take stays in the inbox too: events never wait for them.
+    """
+    moved = move(shop)
+    with suppress(ProfilesBehind):
+        if fold_now(shop):
+            move(shop)
+    return moved
+
+
+def move(shop: Shop) -> Compacted:
+    """Move all that the inbox holds into the lake, and delete from it what profiles hold; the caller holds the lock."""
+    if not has_inbox(shop):
         return Compacted(0, 0)
+    was_current = is_current(shop)
     inbox = open_inbox(shop)
     try:
-        return compact(shop, inbox) if inbox.waiting_count() else Compacted(0, 0)
+        moved = compact(shop, inbox) if inbox.waiting_count() else Compacted(0, 0)
+        inbox.release(folded(shop))
     finally:
         inbox.close()
+    if was_current and moved.stored:
+        note(shop)
+    return moved
 
 
 def remember(shop: Shop, source: str) -> None:
@@ -120,7 +131,7 @@ def counters(inbox: Inbox) -> tuple[Counters, ...]:
 
 def collected(shop: Shop) -> State:
     """State of the inbox as any process can read it."""
-    if not (shop.folder / INBOX_FILE).exists():
+    if not has_inbox(shop):
         return State((), 0, "")
     try:
         inbox = open_inbox(shop)
@@ -154,6 +165,7 @@ class Collector:
 
     shop: Shop
     writer: Writer = field(init=False)
+    live: LiveThread = field(init=False)
     compaction_trouble: PatronError | None = None
     _plan: Plan = NO_PLAN
     _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
@@ -163,18 +175,23 @@ class Collector:
 
     def __post_init__(self) -> None:
         """Prepare the writer; the first opening looks at every page."""
-        self.writer = Writer(lambda: open_inbox(self.shop, is_checked=self._compactor is None))
+        self.live = LiveThread(self.shop)
+        self.writer = Writer(
+            lambda: open_inbox(self.shop, is_checked=self._compactor is None), told=lambda _: self.live.wake()
+        )
 
     def start(self) -> None:
         """Begin to accept and to move. Raises SettingsError for a tracking plan that cannot be used."""
         self._plan = load_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
         self.writer.start()
+        self.live.start()
         self._compactor = threading.Thread(target=self._compact, name="compactor", daemon=True)
         self._compactor.start()
 
     def stop(self) -> None:
         """Write what waits, move it into the lake if nobody else is at work, and end."""
         self.writer.stop()
+        self.live.stop()
         self._ending.set()
         if self._compactor:
             self._compactor.join()
@@ -236,7 +253,9 @@ class Collector:
         """State of the collector."""
         seen = collected(self.shop)
         trouble = self.writer.trouble or self.compaction_trouble
-        return State(seen.counters, seen.waiting_requests, str(trouble) if trouble else seen.trouble)
+        return State(
+            seen.counters, seen.waiting_requests, str(trouble) if trouble else seen.trouble or self.live.trouble
+        )
 
     def _compact(self) -> None:
         while not self._ending.wait(COMPACT_SECONDS):
@@ -246,7 +265,8 @@ class Collector:
     def _compact_once(self) -> None:
         try:
             with self.shop.lock(patience_seconds=0):
-                drain(self.shop)
+                move(self.shop)
+                catch_up(self.shop)
             self.compaction_trouble = None
         except WorkspaceBusy:
             return  # why: a turn or an import is at work; what waits is safe and moves afterwards

@@ -1,6 +1,6 @@
 """One customer: who it is, what happened, what is expected and why, what was decided and recommended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from patron.actions.last_turn import last_turn, records
 from patron.actions.models import UNITS
+from patron.actions.profile import LiveProfile, live_profile
 from patron.base.engine import timestamp
 from patron.base.errors import NotFound
 from patron.base.shop import Shop, View
@@ -118,6 +119,27 @@ class CustomerCard:
     decisions: tuple[Decision, ...]
     recommendations: tuple[Recommendation, ...]
     timeline: tuple[Happening, ...]
+    live: LiveProfile | None = None
+    """The customer at this second; None when it is not asked for or not known."""
+
+
+@dataclass(frozen=True)
+class NewCustomer:
+    """A customer whom no turn has seen yet: only what is live."""
+
+    customer_id: str
+    live: LiveProfile
+
+
+def customer(shop: Shop, customer_id: str, *, now: datetime) -> CustomerCard | NewCustomer:
+    """One customer as the last turn left them and as they are now. Raises NotFound for an id nobody has."""
+    live = live_profile(shop, customer_id, now=now)
+    try:
+        return replace(customer_card(shop, customer_id), live=live)
+    except NotFound:
+        if live is None:
+            raise
+        return NewCustomer(customer_id, live)
 
 
 def customer_card(shop: Shop, customer_id: str) -> CustomerCard:

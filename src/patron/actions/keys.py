@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from patron.actions.collector import remember
+from patron.base.errors import BadKey
 from patron.base.shop import Shop
 from patron.govern import access
 
@@ -33,3 +34,12 @@ def list_keys(shop: Shop) -> list[access.Key]:
 def revoke_key(shop: Shop, key_id: str) -> None:
     """Refuse a key from now on. Raises NotFound."""
     access.revoke_key(shop, key_id, at=datetime.now(UTC))
+
+
+def require_read_key(shop: Shop, told: str) -> None:
+    """Let a read key pass. Raises BadKey: 401 for one that is unknown or revoked, 403 for one that may only send."""
+    found = access.find_key(shop, told) if told else None
+    if found is None:
+        raise BadKey(401, "the key is unknown or revoked", todo="Make one: patron keys create --kind read.")
+    if found.kind != "read":
+        raise BadKey(403, f"a {found.kind} key cannot read", todo="Make one: patron keys create --kind read.")

@@ -69,7 +69,7 @@ def _in_inbox(shop: Shop, event_id: str, sources: list[str]) -> list[Step]:
     try:
         seen = [one for one in sources if inbox.has_seen(one, event_id)]
         steps = [Step("seen", one, "was accepted; sent again, it is a duplicate") for one in seen]
-        after = 0
+        after = inbox.moved()
         while some := inbox.waiting(after=after):
             after = some[-1].seq
             steps += [

@@ -22,7 +22,7 @@ UTC_TIME = sa.DateTime(timezone=True)
 WORKSPACE = sa.Table(
     "workspace",
     METADATA,
-    sa.Column("key", sa.Text, primary_key=True, comment="workspace_id, master_key_check ..."),
+    sa.Column("key", sa.Text, primary_key=True, comment="workspace_id, master_key_check, profiles ..."),
     sa.Column("value", sa.Text, nullable=False),
 )
 TURNS = sa.Table(
@@ -130,6 +130,18 @@ ASSIGNMENTS = sa.Table(
     sa.Column("arm", sa.Text, nullable=False, comment="stored once: a merge of identities cannot flip it"),
     sa.Column("assigned_at", UTC_TIME, nullable=False),
 )
+PROFILES = sa.Table(
+    "profiles",
+    METADATA,
+    sa.Column("generation", sa.Integer, primary_key=True, comment="which building of the profiles; one is in use"),
+    sa.Column("token", sa.Text, primary_key=True, comment="user or device token"),
+    sa.Column("own_id", sa.Text, nullable=False, comment="customer the token is when it stands alone"),
+    sa.Column("owner", sa.Text, comment="user token that a device was told together with, when it is one only"),
+    sa.Column("content", sa.LargeBinary, nullable=False, comment="sums, times and the newest events, as MessagePack"),
+    sa.Index("ix_profiles_own_id", "own_id"),
+    sa.Index("ix_profiles_owner", "owner"),
+)
+
 BY_CUSTOMER = tuple(table for table in METADATA.sorted_tables if "customer_id" in table.c)
 """Tables of the store whose rows belong to customers."""
 

@@ -1,13 +1,14 @@
 """The compactor: what the inbox holds moves into the lake, exactly once.
 
 The order of writes: vault and dead letters (repeatable), one commit of `events` that names the last request it holds,
-then the deletion from the inbox. Killed in between, the next run sees in the lake's log what is there already.
+then the note in the inbox that it moved. Killed in between, the next run sees in the lake's log what is there already.
 """
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,11 +41,11 @@ def compact(shop: Shop, inbox: Inbox) -> Compacted:
     Raises InboxDamaged, NoSpace, MasterKeyError; what was not moved stays in the inbox.
     """
     vault = Vault.open(shop)
-    stored = dead = after = 0
+    stored = dead = 0
     loaded = shop.lake.loaded(EVENTS, LOAD)
     # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
-    until = inbox.newest()
-    while after < until and (requests := inbox.waiting(after=after)):
+    until, after = inbox.newest(), 0
+    while after < until and (requests := inbox.waiting()):
         after = requests[-1].seq
         events, died = prepared(shop, vault, requests)
         fresh = events.filter(pc.greater(events["_seq"], loaded)).drop_columns(["_seq"])
@@ -71,6 +72,20 @@ def prepared(shop: Shop, vault: Vault, requests: list[Waiting]) -> tuple[pa.Tabl
             good = rows.filter(is_good)
             parts.append(intake.prepared(good).append_column("_seq", good["_seq"]))
     return pa.concat_tables(parts), +died
+
+
+def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[Waiting]) -> pa.Table:
+    """Rows of `events` that requests are going to be, with what profiles need of them; nothing is stored."""
+    intake = Intake(shop, vault, con, "", "received", requests[0].received_at, LIVE)
+    rows = checked_rows(intake, requests)
+    sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
+    rows = rows.append_column("source", sources).append_column("known_at", rows["received_at"])
+    rows = rows.filter(pc.is_null(rows["problem"]))
+    for kind in ("user", "anonymous"):
+        coded = pc.dictionary_encode(rows[f"{kind}_id"].combine_chunks())
+        made = [vault.token(f"{kind}_id", value) for value in coded.dictionary.to_pylist()]
+        rows = rows.append_column(f"{kind}_token", pa.array(made, pa.string()).take(coded.indices))
+    return rows
 
 
 def checked_rows(intake: Intake, requests: Iterable[Waiting]) -> pa.Table:

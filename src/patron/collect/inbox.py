@@ -34,12 +34,15 @@ create table if not exists batches (
 create table if not exists seen (id blob primary key) without rowid;
 create table if not exists counts (
     source text primary key, stored integer not null, duplicate integer not null, dead integer not null) without rowid;
+create table if not exists moved (one integer primary key check (one = 1), seq integer not null);
 create temp table arrived (place integer primary key, id blob not null);
 """
 ADD = """
 insert into counts values (?, ?, ?, ?) on conflict (source) do update set
     stored = stored + excluded.stored, duplicate = duplicate + excluded.duplicate, dead = dead + excluded.dead
 """
+
+MOVE = "insert into moved values (1, ?) on conflict (one) do update set seq = max(seq, excluded.seq)"
 
 
 class InboxDamaged(WorkspaceError):
@@ -158,10 +161,14 @@ class Inbox:
         for arrival, one in zip(arrivals, verdicts, strict=True):
             self._con.execute(ADD, (arrival.source, one.stored, one.duplicate, one.dead))
 
-    def waiting(self, *, after: int = 0, bytes_at_most: int = 16_000_000) -> list[Waiting]:
-        """The oldest requests that are not in the lake yet, at least one if there is any. Raises InboxDamaged."""
+    def waiting(self, *, after: int | None = None, bytes_at_most: int = 16_000_000) -> list[Waiting]:
+        """The oldest requests after a number, at least one if there is any; those not in the lake yet if none is named.
+
+        Raises InboxDamaged.
+        """
         found, size = [], 0
         with self._refusals():
+            after = self.moved() if after is None else after
             rows = self._con.execute(
                 "select seq, source, received_us, sealed from batches where seq > ? order by seq", (after,)
             )
@@ -176,11 +183,23 @@ class Inbox:
         return found
 
     def done(self, seq: int, died: Counter[str]) -> None:
-        """Delete what is durable in the lake up to `seq`; `died` of a source turned out to be dead letters."""
+        """Note that all up to `seq` is durable in the lake; `died` of a source turned out to be dead letters."""
         with self._transaction():
-            self._con.execute("delete from batches where seq <= ?", (seq,))
+            self._con.execute(MOVE, (seq,))
             for source, count in sorted(died.items()):
                 self._con.execute(ADD, (source, -count, 0, count))
+
+    def moved(self) -> int:
+        """The last request that is in the lake."""
+        with self._refusals():
+            return self._con.execute("select coalesce(max(seq), 0) from moved").fetchone()[0]
+
+    def release(self, folded: int) -> None:
+        """Delete what is in the lake and, up to `folded`, in the profiles."""
+        last = min(self.moved(), folded)
+        with self._refusals():
+            if self._con.execute("select 1 from batches where seq <= ? limit 1", (last,)).fetchone():
+                self._con.execute("delete from batches where seq <= ?", (last,))
 
     def mark(self, source: str, event_ids: Iterable[str]) -> None:
         """Remember events that reached the lake by another way, such as an import."""
@@ -203,7 +222,7 @@ class Inbox:
     def waiting_count(self) -> int:
         """Requests that are not in the lake yet."""
         with self._refusals():
-            return self._con.execute("select count(*) from batches").fetchone()[0]
+            return self._con.execute("select count(*) from batches where seq > ?", (self.moved(),)).fetchone()[0]
 
     def newest(self) -> int:
         """Number of the newest request that is not in the lake yet; 0 without any."""

@@ -1,7 +1,6 @@
 """The collector's wire protocol, as Segment's and RudderStack's clients speak it: raw ASGI for the hot path."""
 
 import asyncio
-from base64 import b64decode
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import msgspec
 from patron import __version__
 from patron.actions.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector
 from patron.base.errors import BadRequest, PatronError
+from patron.interfaces.keys import basic_key
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -103,17 +103,6 @@ class Wire:
         received = self.collector.receive(raw, PATHS[path], key=key, encoding=encoding, received_at=datetime.now(UTC))
         verdicts = await asyncio.wrap_future(received.verdicts)
         return 200, {"success": True, **vars(verdicts), "errors": received.errors}
-
-
-def basic_key(header: str) -> str:
-    """Write key of `Authorization: Basic`, with or without its colon; '' when there is none."""
-    scheme, _, value = header.partition(" ")
-    if scheme.lower() != "basic":
-        return ""
-    try:
-        return b64decode(value.strip() + "==").decode().partition(":")[0]
-    except ValueError:
-        return ""
 
 
 def is_ours(path: str) -> bool:

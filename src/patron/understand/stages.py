@@ -25,7 +25,11 @@ def stages(features: pa.Table) -> list[str]:
     spread = _numbers(features, "days_from_first_to_last_order")
     gaps = _numbers(features, "order_day_count_lifetime") - 1
     last_gap = np.nan_to_num(_numbers(features, "days_between_last_two_orders"))
-    shop = shop_pace(spread, gaps)
+    return staged(since, spread, gaps, last_gap, shop_pace(spread, gaps))
+
+
+def staged(since: np.ndarray, spread: np.ndarray, gaps: np.ndarray, last_gap: np.ndarray, shop: float) -> list[str]:
+    """Stage by days since the last order, days from the first to it, intervals, the last one, and the shop's pace."""
     pace = (spread + shop) / (gaps + 1)
     pace_before = (spread - last_gap + shop) / np.maximum(gaps, 1)
     rules = [
@@ -35,6 +39,12 @@ def stages(features: pa.Table) -> list[str]:
         (gaps >= 1) & (last_gap > LAPSED_PACES * pace_before),
     ]
     return np.select(rules, ["new", "lapsed", "at_risk", "reactivated"], default="active").tolist()
+
+
+def pace_of(features: pa.Table) -> float:
+    """The shop's pace, days, from the features of its customers."""
+    gaps = _numbers(features, "order_day_count_lifetime") - 1
+    return shop_pace(_numbers(features, "days_from_first_to_last_order"), gaps)
 
 
 def shop_pace(spread: np.ndarray, gaps: np.ndarray) -> float:

@@ -27,4 +27,6 @@ STATUS: dict[type[errors.PatronError], int] = {
 
 def status_of(error: errors.PatronError) -> int:
     """Status of a refusal."""
+    if isinstance(error, errors.BadRequest):
+        return error.status
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)

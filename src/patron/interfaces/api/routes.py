@@ -1,23 +1,43 @@
 """The JSON interface: parse, call one action, answer."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from patron import __version__
 from patron.actions.collector import State
-from patron.actions.customer import CustomerCard, customer_card
+from patron.actions.customer import CustomerCard, NewCustomer
+from patron.actions.customer import customer as one_customer
 from patron.actions.customers import CustomerPage, CustomerQuery, Sort, find_customers
+from patron.actions.keys import require_read_key
 from patron.actions.lookup import Found, lookup_customer
 from patron.actions.models import Models
 from patron.actions.overview import Overview
 from patron.actions.quality import Quality
 from patron.interfaces.api.answers import Answers
 from patron.interfaces.api.metrics import metrics_text
+from patron.interfaces.keys import told_key
 
-router = APIRouter(tags=["last turn"])
+
+def answers_of(request: Request) -> Answers:
+    """What the application keeps for its readers."""
+    return request.app.state.answers
+
+
+def allowed(request: Request) -> None:
+    """Check the key of a request that brings one, as `Basic` or `Bearer`. Raises BadKey.
+
+    Without one only this machine asks: nobody else reaches the server.
+    """
+    header = request.headers.get("authorization")
+    if header is not None:
+        require_read_key(answers_of(request).shop, told_key(header))
+
+
+router = APIRouter(tags=["last turn"], dependencies=[Depends(allowed)])
 
 
 class LookUp(BaseModel):
@@ -38,11 +58,6 @@ class Version(BaseModel):
     """Version of Patron."""
 
     version: str
-
-
-def answers_of(request: Request) -> Answers:
-    """What the application keeps for its readers."""
-    return request.app.state.answers
 
 
 @router.get("/api/overview")
@@ -69,14 +84,14 @@ def customers(  # noqa: PLR0913, PLR0917 - one argument for each thing the list 
 
 @router.post("/api/customers/lookup")
 def lookup(request: Request, asked: LookUp) -> Found:
-    """Opaque id of the customer with one of the shop's own ids."""
-    return lookup_customer(answers_of(request).shop, asked.shop_id)
+    """Opaque id and live profile of the customer with one of the shop's own user or visitor ids."""
+    return lookup_customer(answers_of(request).shop, asked.shop_id, now=datetime.now(UTC))
 
 
 @router.get("/api/customers/{customer_id}")
-def customer(request: Request, customer_id: str) -> CustomerCard:
-    """Everything the last turn knows about one customer."""
-    return customer_card(answers_of(request).shop, customer_id)
+def customer(request: Request, customer_id: str) -> CustomerCard | NewCustomer:
+    """One customer: everything the last turn knows, and `live` what they are doing; only that for a new one."""
+    return one_customer(answers_of(request).shop, customer_id, now=datetime.now(UTC))
 
 
 @router.get("/api/models")

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote, urlencode
 
 from fastapi import APIRouter, Request
@@ -9,10 +10,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from patron.actions.customer import customer_card
+from patron.actions.customer import NewCustomer
+from patron.actions.customer import customer as one_customer
 from patron.actions.customers import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
 from patron.actions.lookup import lookup_customer
-from patron.base.errors import NotFound, NoTurnYet, PatronError
+from patron.base.errors import NotFound, PatronError
 from patron.interfaces.charts import judged, trend
 from patron.interfaces.console.console import Console
 from patron.interfaces.pages.headlines import headlines
@@ -75,9 +77,8 @@ async def lookup(request: Request) -> Response:
         return console_of(request).failed(request, 413)
     shop_id = parse_qs(body.decode(errors="replace")).get("shop_id", [""])[0]
     try:
-        found = await run_in_threadpool(lookup_customer, console_of(request).answers.shop, shop_id)
-    except NoTurnYet:
-        raise
+        shop = console_of(request).answers.shop
+        found = await run_in_threadpool(lookup_customer, shop, shop_id, now=datetime.now(UTC))
     except NotFound:
         return await run_in_threadpool(_list, request, CustomerQuery(), not_found=True)
     return RedirectResponse(f"/customers/{quote(found.customer_id)}", 303)
@@ -87,10 +88,12 @@ async def lookup(request: Request) -> Response:
 def customer(request: Request, customer_id: str) -> Response:
     """One customer."""
     console = console_of(request)
-    card = customer_card(console.answers.shop, customer_id)
+    card = one_customer(console.answers.shop, customer_id, now=datetime.now(UTC))
+    twin = f"/api/customers/{quote(customer_id)}"
+    if isinstance(card, NewCustomer):
+        return console.page(request, "new_customer.html", here="customers", twin=twin, card=card)
     texts = console.words(request)
     chart = trend.spent_by_month(card.months, texts, console.formats(texts))
-    twin = f"/api/customers/{quote(customer_id)}"
     return console.page(request, "customer.html", here="customers", twin=twin, card=card, chart=chart)
 
 

@@ -1,0 +1,228 @@
+"""The one-second path: what the inbox holds is folded into profiles at once, and read with the time of the reader.
+
+A profile holds every request up to the number that the store's state names, written in the same transaction: a request
+is folded exactly once, and stays in the inbox until it is. The compactor notes the version of `events` that it leaves
+behind. Any other version means that events came or went another way (an import, a turn, a person forgotten): then the
+profiles are built anew from the lake and the inbox, beside those in use.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import duckdb
+import sqlalchemy as sa
+
+from patron.actions.inbox import has_inbox, open_inbox
+from patron.base.errors import PatronError
+from patron.base.shop import Shop
+from patron.base.store import WORKSPACE
+from patron.base.tables import EVENTS
+from patron.collect.compact import LOAD, rows_ahead
+from patron.collect.inbox import Inbox, Waiting
+from patron.govern.vault import Vault
+from patron.understand.live.fold import ROWS_TOGETHER, profiles_of
+from patron.understand.live.keep import State, begin_anew, fold_in, put_in_use, state, write_anew
+from patron.understand.live.profile import Profile
+
+LATEST_SECONDS = 0.5
+"""How long a request may wait for a wake-up that was missed."""
+BYTES_TOGETHER = 4_000_000
+MOST_BEHIND = 10_000
+"""Requests; when profiles are further behind the lake than that, to build them from it is quicker."""
+BUILT_FROM = "profiles_events_version"
+NO_EVENTS = "none"
+
+
+class ProfilesBehind(PatronError):
+    """Profiles cannot be written now; they are built anew from what is kept."""
+
+
+@dataclass
+class Folder:
+    """Folds what waits in the inbox; one thread at a time, others may do the same."""
+
+    shop: Shop
+    _opened: ExitStack = field(default_factory=ExitStack)
+
+    @cached_property
+    def _inbox(self) -> Inbox:
+        inbox = open_inbox(self.shop)
+        self._opened.callback(inbox.close)
+        return inbox
+
+    @cached_property
+    def _con(self) -> duckdb.DuckDBPyConnection:
+        return self._opened.enter_context(self.shop.engine.connect())
+
+    @cached_property
+    def _vault(self) -> Vault:
+        return Vault.open(self.shop)
+
+    def fold(self) -> int:
+        """Fold all that waits; return the last request that is in the profiles. Raises InboxDamaged, ProfilesBehind."""
+        while True:
+            try:
+                before = state(self.shop.store)
+                requests = self.requests(before.folded)
+                if not requests:
+                    return before.folded
+                fold_in(self.shop.store, self.profiles(requests), before, requests[-1].seq)
+            except PatronError:
+                raise
+            except Exception as error:
+                raise behind(error) from error
+
+    def requests(self, after: int) -> list[Waiting]:
+        """The oldest requests after one. Raises InboxDamaged."""
+        return self._inbox.waiting(after=after, bytes_at_most=BYTES_TOGETHER) if has_inbox(self.shop) else []
+
+    def profiles(self, requests: list[Waiting]) -> list[tuple[str, Profile]]:
+        """What requests add to the profile of each token."""
+        self._con.register("arrived", rows_ahead(self.shop, self._vault, self._con, requests))
+        return list(profiles_of(self._con, "select * from arrived"))
+
+    def profiles_of_lake(self) -> Iterator[tuple[str, Profile]]:
+        """Profile of each token that all events in the lake make."""
+        if self.shop.lake.exists(EVENTS):
+            events = self.shop.lake.relation(EVENTS)
+            ((count,),) = self._con.execute(f"select count(*) from ({events})").fetchall()
+            yield from profiles_of(self._con, events, slices=1 + count // ROWS_TOGETHER)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._opened.close()
+
+
+def behind(error: Exception) -> ProfilesBehind:
+    """What to say when profiles cannot be written."""
+    return ProfilesBehind(f"live profiles cannot be written ({error})", todo="They are tried again by themselves.")
+
+
+def rebuild(shop: Shop) -> None:
+    """Build all profiles anew from the lake and the inbox; the caller holds the workspace's lock.
+
+    Those in use go on until the new ones hold all that they hold. Raises InboxDamaged, ProfilesBehind.
+    """
+    folder = Folder(shop)
+    try:
+        version, last = _version(shop), shop.lake.loaded(EVENTS, LOAD)
+        generation = begin_anew(shop.store)
+        write_anew(shop.store, generation, folder.profiles_of_lake())
+        is_in_use = False
+        while not is_in_use:
+            before = state(shop.store)
+            while requests := folder.requests(last):
+                write_anew(shop.store, generation, folder.profiles(requests))
+                last = requests[-1].seq
+            is_in_use = put_in_use(shop.store, before, State(generation, last))
+    except PatronError:
+        raise
+    except Exception as error:
+        raise behind(error) from error
+    finally:
+        folder.close()
+    note(shop, version)
+
+
+def folded(shop: Shop) -> int:
+    """The last request that is in the profiles."""
+    return state(shop.store).folded
+
+
+def fold_now(shop: Shop) -> bool:
+    """Fold all that waits, whoever else may; whether there was anything. Raises InboxDamaged, ProfilesBehind."""
+    before = folded(shop)
+    if _is_far_behind(shop):
+        rebuild(shop)
+        return True
+    folder = Folder(shop)
+    try:
+        return folder.fold() > before
+    finally:
+        folder.close()
+
+
+def catch_up(shop: Shop) -> None:
+    """Build the profiles anew when they are not of these events, or too far behind; the caller holds the lock.
+
+    Raises InboxDamaged, ProfilesBehind.
+    """
+    if not is_current(shop) or _is_far_behind(shop):
+        rebuild(shop)
+
+
+def _is_far_behind(shop: Shop) -> bool:
+    return shop.lake.loaded(EVENTS, LOAD) - folded(shop) > MOST_BEHIND
+
+
+def is_current(shop: Shop) -> bool:
+    """Whether every event in the lake is in the profiles or came through the inbox."""
+    return _noted(shop) == _version(shop)
+
+
+def was_built(shop: Shop) -> bool:
+    """Whether the profiles were ever built from the lake, however long ago."""
+    return _noted(shop) != NO_EVENTS or not shop.lake.exists(EVENTS)
+
+
+def note(shop: Shop, version: str | None = None) -> None:
+    """Remember the version of `events` that the profiles go with, the newest one if none is named."""
+    row = {"key": BUILT_FROM, "value": version or _version(shop)}
+    with shop.store.begin() as connection:
+        connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == BUILT_FROM))
+        connection.execute(sa.insert(WORKSPACE).values(row))
+
+
+def _noted(shop: Shop) -> str:
+    with shop.store.begin() as connection:
+        return connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == BUILT_FROM)) or NO_EVENTS
+
+
+def _version(shop: Shop) -> str:
+    version = shop.lake.version(EVENTS)
+    return NO_EVENTS if version is None else str(version)
+
+
+@dataclass
+class LiveThread:
+    """Folds soon after each commit of the inbox, for as long as the collector runs."""
+
+    shop: Shop
+    trouble: str = ""
+    """Why profiles fall behind; empty when all is well."""
+    _told: threading.Event = field(default_factory=threading.Event)
+    _is_ending: bool = False
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to fold."""
+        self._thread = threading.Thread(target=self._run, name="live profiles", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that something was committed."""
+        self._told.set()
+
+    def stop(self) -> None:
+        """Fold what waits, and end."""
+        self._is_ending = True
+        self._told.set()
+        if self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        folder = Folder(self.shop)
+        while not self._is_ending:
+            self._told.wait(LATEST_SECONDS)
+            self._told.clear()
+            try:
+                folder.fold()
+                self.trouble = ""
+            except PatronError as error:  # why: what is not folded stays in the inbox; the collector goes on
+                self.trouble = str(error)
+                folder.close()
+                folder = Folder(self.shop)
+        folder.close()

@@ -1,0 +1,334 @@
+"""Live profiles of a real workspace: folded once, whatever happens in between, and equal to a rebuild."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from patron.actions.collector import Collector, drain
+from patron.actions.collector import move as move_into_lake
+from patron.actions.inbox import open_inbox
+from patron.actions.live import Folder, ProfilesBehind, catch_up, is_current, rebuild
+from patron.actions.lookup import lookup_customer
+from patron.actions.profile import live_profile
+from patron.base.errors import NotFound
+from patron.base.lake import Lake
+from patron.base.shop import Shop, Turn
+from patron.base.store import PROFILES, TURNS
+from patron.base.tables import EVENTS, FEATURES, IDENTITIES
+from patron.collect.arrival import Rules, batch_of
+from patron.collect.inbox import Inbox
+from patron.collect.intake import accept
+from patron.understand.live import keep
+from patron.understand.live.keep import state
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    made = Shop.create(tmp_path / "shop")
+    yield made
+    made.close()
+
+
+def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visitor=None, **properties):
+    told = {"type": "track", "event": event, "messageId": event_id, "userId": user, "anonymousId": visitor}
+    at = (NOW - timedelta(minutes=minutes_ago)).isoformat()
+    return told | {"timestamp": at, "properties": {"product_id": "p1"} | properties}
+
+
+def put(shop, *messages, source="web"):
+    inbox = open_inbox(shop)
+    inbox.put([batch_of(json.dumps({"batch": messages}).encode(), source, NOW, OPEN)])
+    inbox.close()
+
+
+def fold(shop):
+    folder = Folder(shop)
+    folder.fold()
+    folder.close()
+
+
+def move(shop):
+    """One round of the collector."""
+    with shop.lock():
+        drain(shop)
+        catch_up(shop)
+
+
+def kept(shop):
+    """Every profile in use, as bytes."""
+    column = PROFILES.c
+    chosen = sa.select(column.token, column.owner, column.content)
+    chosen = chosen.where(column.generation == state(shop.store).generation)
+    with shop.store.begin() as connection:
+        return sorted(tuple(row) for row in connection.execute(chosen))
+
+
+def live(shop, shop_id="u1", now=NOW):
+    return lookup_customer(shop, shop_id, now=now).live
+
+
+def rebuilt(shop):
+    with shop.lock():
+        rebuild(shop)
+    return kept(shop)
+
+
+def test_a_profile_says_what_the_customer_did_up_to_now(shop):
+    put(
+        shop,
+        message("a", minutes_ago=300, product_id="p9"),
+        message("b", "Order Completed", minutes_ago=200, order_id="o1", revenue=20, product_id=None),
+        message("c", minutes_ago=20),
+        message("d", "Product Added", minutes_ago=10, product_id="p2", quantity=2),
+        message("e", "Product Added", minutes_ago=9, product_id="p3"),
+        message("f", "Product Removed", minutes_ago=8, product_id="p3"),
+        message("g", "Order Refunded", minutes_ago=5, order_id="o1", total=5, product_id=None),
+    )
+    fold(shop)
+    seen = live(shop)
+    assert seen.is_identified
+    assert (seen.event_count, seen.order_count) == (7, 1)
+    assert (seen.paid_cents, seen.refunded_cents) == (1_500, 500)
+    assert seen.seconds_since_last_seen == 300
+    assert (seen.days_since_last_order, seen.stage) == (0, "new")
+    assert [product.product_id for product in seen.products] == ["p1", "p9"]
+    assert [(item.product_id, item.quantity) for item in seen.cart] == [("p2", 2)]
+    assert (seen.visit.event_count, seen.visit.is_open) == (4, True)
+    assert seen.recent[0].name == "Order Refunded"
+
+
+def test_the_same_profile_is_read_otherwise_later(shop):
+    put(shop, message("a", "Order Completed", order_id="o1", revenue=20))
+    fold(shop)
+    later = live(shop, now=NOW + timedelta(days=200))
+    assert (later.days_since_last_order, later.stage, later.visit.is_open) == (200, "lapsed", False)
+    assert kept(shop) == rebuilt(shop)
+
+
+def test_an_order_empties_the_cart(shop):
+    put(shop, message("a", "Product Added", minutes_ago=9), message("b", "Order Completed", order_id="o", total=1))
+    fold(shop)
+    assert live(shop).cart == ()
+
+
+def test_a_duplicate_changes_nothing(shop):
+    put(shop, message("a"))
+    fold(shop)
+    before = kept(shop)
+    put(shop, message("a"), message("a"))
+    fold(shop)
+    assert kept(shop) == before
+
+
+def test_what_dies_on_the_way_to_the_lake_is_in_no_profile(shop):
+    put(shop, message("a"), message("b", "Order Completed", order_id="o", revenue=5, currency="CHF"))
+    fold(shop)
+    assert live(shop).event_count == 1
+    move(shop)
+    assert kept(shop) == rebuilt(shop)
+
+
+def on_disk(shop):
+    inbox = open_inbox(shop)
+    found = inbox.waiting(after=0)
+    inbox.close()
+    return len(found)
+
+
+def test_a_request_stays_in_the_inbox_until_it_is_in_the_lake_and_in_the_profiles(shop):
+    put(shop, message("a"))
+    move_into_lake(shop)
+    assert (on_disk(shop), open_inbox(shop).waiting_count()) == (1, 0)
+    fold(shop)
+    assert on_disk(shop) == 1
+    move_into_lake(shop)
+    assert on_disk(shop) == 0
+    put(shop, message("b"))
+    fold(shop)
+    assert (on_disk(shop), live(shop).event_count) == (1, 2)
+    move_into_lake(shop)
+    assert (on_disk(shop), live(shop).event_count) == (0, 2)
+
+
+def test_profiles_that_are_far_behind_the_lake_are_built_from_it(shop, monkeypatch):
+    monkeypatch.setattr("patron.actions.live.MOST_BEHIND", 1)
+    put(shop, message("a"))
+    put(shop, message("b"))
+    with shop.lock():
+        move_into_lake(shop)
+        catch_up(shop)
+    assert live(shop).event_count == 2
+    move_into_lake(shop)
+    assert (on_disk(shop), live(shop).event_count) == (0, 2)
+
+
+def test_whoever_empties_the_inbox_leaves_nothing_of_it_on_disk(shop):
+    put(shop, message("a"))
+    drain(shop)
+    assert (on_disk(shop), live(shop).event_count) == (0, 1)
+
+
+def test_what_is_folded_and_moved_leaves_the_inbox_and_nothing_is_folded_twice(shop):
+    put(shop, message("a"), message("b"))
+    move(shop)
+    put(shop, message("c"))
+    move(shop)
+    assert live(shop).event_count == 3
+    assert open_inbox(shop).waiting_count() == 0
+    assert is_current(shop)
+    assert kept(shop) == rebuilt(shop)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(Lake, "append"), (Inbox, "done"), (Inbox, "release"), (keep, "add"), (keep, "_moved")], ids=str
+)
+def test_killed_between_fold_and_compaction_nothing_is_folded_twice_and_nothing_is_missing(
+    shop, monkeypatch, owner, name
+):
+    put(shop, message("a", visitor="v1"), message("b", user=None, visitor="v1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            move(shop)
+    put(shop, message("c"))
+    move(shop)
+    assert live(shop).event_count == 3
+    assert sorted(shop.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "b", "c"]
+    assert kept(shop) == rebuilt(shop)
+
+
+def test_killed_between_the_lake_and_its_note_the_profiles_are_built_anew(shop, monkeypatch):
+    put(shop, message("a"))
+    fold(shop)
+    with monkeypatch.context() as patch:
+        patch.setattr("patron.actions.collector.note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            move(shop)
+    assert not is_current(shop)
+    before = kept(shop)
+    move(shop)
+    assert is_current(shop)
+    assert kept(shop) == before
+
+
+def test_of_two_who_fold_the_same_requests_one_is_heard(shop):
+    put(shop, message("a"))
+    first, second = Folder(shop), Folder(shop)
+    before = state(shop.store)
+    requests = first.requests(0)
+    assert keep.fold_in(shop.store, first.profiles(requests), before, 1)
+    assert not keep.fold_in(shop.store, second.profiles(requests), before, 1)
+    assert live(shop).event_count == 1
+    first.close()
+    second.close()
+
+
+def test_an_import_is_in_the_profiles_after_the_next_round_and_what_waits_stays_in_them(shop):
+    put(shop, message("a"))
+    move(shop)
+    row = {"event_id": "i1", "name": "Order Completed", "occurred_at": NOW - timedelta(days=9), "user_id": "u1"}
+    told = pa.Table.from_pylist([row | {"revenue_cents": 1_000, "order_id": "old"}])
+    accept(shop, told, source="file", known="occurred", received_at=NOW)
+    put(shop, message("b"))
+    fold(shop)
+    assert (live(shop).event_count, live(shop).order_count) == (2, 0)
+    move(shop)
+    assert (live(shop).event_count, live(shop).order_count) == (3, 1)
+    assert kept(shop) == rebuilt(shop)
+
+
+def test_a_rebuild_holds_what_still_waits_in_the_inbox(shop):
+    put(shop, message("a"))
+    move(shop)
+    put(shop, message("b"))
+    put(shop, message("c", user="u2"))
+    assert len(rebuilt(shop)) == 2
+    assert live(shop).event_count == 2
+    move(shop)
+    assert live(shop).event_count == 2
+
+
+def test_profiles_that_cannot_be_written_keep_no_event_from_the_lake_and_catch_up_later(shop, monkeypatch):
+    put(shop, message("a"))
+    with monkeypatch.context() as patch:
+        refusal = sa.exc.OperationalError("", {}, Exception("locked"))
+        patch.setattr(keep, "add", lambda *_: (_ for _ in ()).throw(refusal))
+        with pytest.raises(ProfilesBehind, match="cannot be written"):
+            fold(shop)
+        drain(shop)
+    assert (shop.lake.read(EVENTS).num_rows, on_disk(shop)) == (1, 1)
+    fold(shop)
+    assert live(shop).event_count == 1
+    assert kept(shop) == rebuilt(shop)
+
+
+def test_a_visitor_becomes_the_customer_they_log_in_as(shop):
+    put(shop, message("a", user=None, visitor="v1", minutes_ago=5))
+    fold(shop)
+    visitor = live(shop, "v1")
+    assert not visitor.is_identified
+    put(shop, message("b", visitor="v1"))
+    fold(shop)
+    known = live(shop)
+    assert (known.event_count, known.is_identified) == (2, True)
+    assert live_profile(shop, visitor.customer_id, now=NOW) == known
+    assert lookup_customer(shop, "v1", now=NOW).customer_id == known.customer_id
+
+
+def test_a_device_of_two_users_is_nobodys(shop):
+    put(shop, message("a", visitor="v1"), message("b", user="u2", visitor="v1"), message("c", user=None, visitor="v1"))
+    fold(shop)
+    assert [live(shop, one).event_count for one in ("u1", "u2", "v1")] == [1, 1, 1]
+
+
+def test_tokens_that_the_last_turn_merged_are_one_profile(shop):
+    put(shop, message("a"), message("b", user="u2"), message("c", user="u3"))
+    move(shop)
+    tokens = [token for token, *_ in kept(shop)]
+    first, second = (live(shop, one).customer_id for one in ("u1", "u2"))
+    merged = {token: first for token in tokens if keep.own_id(token) in {first, second}}
+    rows = [{"token": t, "customer_id": c, "is_user": True, "known_at": NOW} for t, c in merged.items()]
+    shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, IDENTITIES.schema()))
+    finish_turn(shop)
+    seen = live(shop, "u2")
+    assert (seen.customer_id, seen.event_count) == (first, 2)
+    assert live(shop, "u3").event_count == 1
+
+
+def finish_turn(shop):
+    turn = Turn.at(NOW)
+    row = {"turn_id": turn.turn_id, "as_of": NOW, "finished_at": NOW, "seconds": 1.0, "seed": 1, "policy_version": "1"}
+    features = {"turn_id": turn.turn_id, "customer_id": "c", "as_of": NOW, "feature_version": "1"}
+    features |= {"order_day_count_lifetime": 3, "days_from_first_to_last_order": 60}
+    shop.lake.replace(FEATURES, pa.Table.from_pylist([features]))
+    versions = {table.name: shop.lake.version(table) for table in (IDENTITIES, FEATURES)}
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(TURNS).values(row | {"table_versions": versions, "summary": {}}))
+
+
+def test_nobody_is_found_who_never_came(shop):
+    with pytest.raises(NotFound):
+        lookup_customer(shop, "never", now=NOW)
+    assert live_profile(shop, "0" * 32, now=NOW) is None
+
+
+def test_a_running_collector_folds_by_itself(shop):
+    collector = Collector(shop)
+    collector.start()
+    told = batch_of(json.dumps({"batch": [message("a")]}).encode(), "web", NOW, OPEN)
+    collector.accept(told).result(10)
+    until = time.monotonic() + 5
+    while not kept(shop) and time.monotonic() < until:
+        time.sleep(0.02)
+    found = live(shop)
+    collector.stop()
+    assert found.event_count == 1
+    assert kept(shop) == rebuilt(shop)

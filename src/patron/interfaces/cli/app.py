@@ -16,6 +16,7 @@ from patron.actions import export as exports
 from patron.actions import imports, loop, query, simulation, workspace
 from patron.base.shop import Shop
 from patron.interfaces.cli import output
+from patron.interfaces.cli.identity import identity
 from patron.interfaces.cli.keys import keys
 from patron.interfaces.cli.shown import show_backtest, show_demo, show_doctor, show_import, show_turn
 from patron.interfaces.cli.trace import trace
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 
 app.add_typer(keys, name="keys")
+app.add_typer(identity, name="identity")
 app.command()(trace)
 
 Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")]

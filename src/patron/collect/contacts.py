@@ -26,12 +26,18 @@ FEWEST_DIGITS, MOST_DIGITS = 7, 15
 def contact_tokens(vault: Vault, rows: pa.Table) -> dict[str, pa.Array]:
     """Tokens of the customers' e-mail addresses and phone numbers, by column of `events`; the vault stores nothing."""
     speaks = pc.is_in(rows["name"], value_set=pa.array(SPEAK_OF_THE_CUSTOMER))
-    told = pc.if_else(speaks, rows["personal"], pa.scalar(None, pa.string())).to_pylist()
-    found = [contacts_of(one) if one else {} for one in told]
+    chosen = pc.and_(speaks, pc.is_valid(rows["personal"]))
+    found = [contacts_of(one) for one in rows["personal"].filter(chosen).to_pylist()]
     return {
-        f"{kind}_token": pa.array([vault.token(kind, one[kind]) if kind in one else None for one in found], pa.string())
+        f"{kind}_token": placed(chosen, [vault.token(kind, one[kind]) if kind in one else None for one in found])
         for kind in KEYS
     }
+
+
+def placed(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:
+    """Texts where the rows are chosen, NULL elsewhere."""
+    nothing = pa.nulls(len(chosen), pa.string())
+    return pc.replace_with_mask(nothing, chosen.combine_chunks(), pa.array(texts, pa.string())) if texts else nothing
 
 
 def contacts_of(personal: str) -> dict[str, str]:

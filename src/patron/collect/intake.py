@@ -24,7 +24,7 @@ from patron.base.store import DEAD_LETTERS
 from patron.base.tables import EVENTS
 from patron.base.told import TOLD
 from patron.collect.checks import checked, message_of
-from patron.collect.contacts import contact_tokens
+from patron.collect.contacts import contact_tokens, placed
 from patron.govern.vault import Vault
 
 Known = Literal["received", "occurred"]
@@ -115,9 +115,9 @@ class Intake:
 
     def _previous(self, rows: pa.Table) -> pa.Array:
         """Token of an alias' previous id read as a user id; where it is one, the vault has it anyway."""
-        is_alias = pc.equal(rows["name"], "Alias")
-        told = pc.if_else(is_alias, rows["anonymous_id"], pa.scalar(None, pa.string())).to_pylist()
-        return pa.array([self.vault.token("user_id", one) if one else None for one in told], pa.string())
+        is_alias = pc.and_(pc.equal(rows["name"], "Alias"), pc.is_valid(rows["anonymous_id"]))
+        told = rows["anonymous_id"].filter(is_alias).to_pylist()
+        return placed(is_alias, [self.vault.token("user_id", one) for one in told])
 
     def _keep_texts(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> None:
         subject = pc.coalesce(tokens["user_id"], tokens["anonymous_id"])

@@ -49,7 +49,7 @@ def aliases(scope: Scope) -> str:
             group by a.user_token, a.previous_token
         ), users as (
             select e.user_token as token, min(e.known_at) as known_at
-            from ({usable(scope)}) e
+            from ({usable(scope, where="e.name <> 'Identity Unlinked'")}) e
             join (select user_token as token from said union select previous_token as token from said) t
                 on t.token = e.user_token
             group by e.user_token

@@ -61,7 +61,8 @@ def tell(shop: Shop, size: int) -> None:
     for day in range(0, DAYS, step):
         told = world.history(min(step, DAYS - day))
         events = shop.query(EVENTS_SQL, {"told": told})
-        shop.lake.append(EVENTS, events.select([column.name for column in EVENTS.columns]))
+        names = [column.name for column in EVENTS.columns if column.name in events.column_names]
+        shop.lake.append(EVENTS, events.select(names))
 
 
 def view_of(shop: Shop, stage: str) -> View:

@@ -42,8 +42,9 @@ def bring(shop, tmp_path):
 def booked(shop: Shop, as_of: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> list[tuple[str, bool, int, int]]:
     """Order lines known before a moment: product, whether it is a refund, units and cents."""
     scope = Scope(as_of)
-    tables = {"events": shop.lake.read(EVENTS), **lookups(scope, {})}
     engine = DuckEngine(EngineSettings(threads=1))
+    tables = {"events": shop.lake.read(EVENTS)}
+    tables |= lookups(scope, {}, lambda sql: engine.query(sql, {"events": tables["events"]}))
     for name in ("identities", "traits", "products", "order_lines"):
         tables[name] = engine.query(FACTS[name](scope), tables)
     lines = tables["order_lines"].to_pylist()

@@ -57,7 +57,7 @@ def test_the_help_of_every_command_shows_an_example(patron, name):
 
 
 def test_the_commands_are_those_of_the_design():
-    named = "demo init import run backtest report serve simulate sql export forget backup restore doctor"
+    named = "demo init import run backtest report serve simulate sql trace export forget backup restore doctor"
     assert sorted(named.split()) == NAMES
 
 

@@ -63,7 +63,8 @@ def facts(
 ) -> dict[str, pa.Table]:
     """The fact tables of some events, all of them and validated, or only those named."""
     scope = Scope(day(as_of), zone)
-    tables = {"events": events_table(rows), **lookups(scope, RATES)}
+    tables = {"events": events_table(rows)}
+    tables |= lookups(scope, RATES, lambda sql: DUCK.query(sql, {"events": tables["events"]}))
     for name in names or FACTS:
         made = DUCK.query(FACTS[name](scope), tables)
         if name == "cleaning":

@@ -4,7 +4,10 @@ import math
 
 import pytest
 
-from patron.understand.facts import FACTS, lookups
+from patron.base.tables import IDENTITY_CHANGES
+from patron.understand.facts import FACTS
+from patron.understand.facts.ledger import identity_changes
+from patron.understand.facts.persons import aliases
 from patron.understand.facts.scope import Scope
 from patron.understand.features import FAMILIES
 from patron.understand.features.family import MOMENTS
@@ -41,7 +44,11 @@ def small_shop(told):
         e("c1", "Product Updated", 3, known=6, product_id="p1", category="toys", brand="b", price_cents=350),
         e("t1", "Identify", 2, traits='{"income":"low","household_size":2}'),
         e("m1", "Message Sent", 12),
-        e("m2", "Product Reviewed", 13, product_id="p1", rating=4.0),
+        e("m2", "Product Reviewed", 13, product_id="p1", rating=4.0, flags="no_time,bot"),
+        e("i1", "Alias", 14, user_token="w", previous_token="u"),
+        e("i2", "Identify", 15, user_token="x", email_token="m", phone_token="n"),
+        e("i3", "Identify", 16, anonymous_token="b", email_token="m"),
+        e("i4", "Identity Unlinked", 22, anonymous_token="a"),
     ]
 
 
@@ -56,9 +63,8 @@ def rows_of(table):
 
 @pytest.fixture(scope="module")
 def tables(told):
-    scope = Scope(told.day(1000), ZONE)
     made = told.facts(small_shop(told), zone=ZONE)
-    return {**made, **lookups(scope, {"EUR": 1.1}), MOMENTS: told.windowed(made, [8, 20], ZONE)}
+    return {**made, MOMENTS: told.windowed(made, [8, 20], ZONE), "identity_changes": IDENTITY_CHANGES.empty()}
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +78,13 @@ def on_spark(spark, tables):
 def test_facts_are_the_same_on_both_engines(name, tables, told, on_spark):
     sql = FACTS[name](Scope(told.day(1000), ZONE))
     assert rows_of(on_spark.query(sql)) == rows_of(told.duck.query(sql, tables))
+
+
+def test_identities_are_the_same_on_both_engines(tables, told, on_spark):
+    for sql in (aliases(Scope(told.day(1000), ZONE)), identity_changes("t")):
+        found = rows_of(told.duck.query(sql, tables))
+        assert found
+        assert rows_of(on_spark.query(sql)) == found
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

@@ -16,7 +16,7 @@ from patron.actions.forget_files import erase_from_files, files_left
 from patron.actions.forget_lake import erase_rows, forget_versions, read_newest
 from patron.actions.person import Named, Person, find_person
 from patron.base.shop import Shop
-from patron.base.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
+from patron.base.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, PROFILES, VAULT_TEXTS
 from patron.collect.checks import message_of
 from patron.collect.refusal import FORGOTTEN as REASON
 from patron.govern import audit
@@ -128,6 +128,8 @@ def _store(erasure: Erasure) -> None:
         for table in BY_CUSTOMER:
             theirs = table.c.customer_id.in_(erasure.person.customer_ids)
             erased[f"rows of {table.name}"] = connection.execute(sa.delete(table).where(theirs)).rowcount
+        theirs = PROFILES.c.token.in_(tokens) | PROFILES.c.owner.in_(tokens)
+        erased["live profiles"] = connection.execute(sa.delete(PROFILES).where(theirs)).rowcount
         counted = sa.select(sa.func.count()).select_from(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(tokens))
         erased["texts"] = connection.scalar(counted) or 0
     erased["keys of identifiers"] = erasure.vault.shred(tokens)
@@ -140,6 +142,7 @@ def _scrub(erasure: Erasure) -> None:
     if (erasure.shop.folder / INBOX_FILE).exists():
         inbox = open_inbox(erasure.shop)
         try:
+            inbox.release(inbox.moved())  # why: what profiles had not taken is theirs again when they are built anew
             inbox.scrub()
         finally:
             inbox.close()

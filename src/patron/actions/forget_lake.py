@@ -18,7 +18,10 @@ SPECIAL = {
     EVENTS.name: Doomed(
         # why: what another user did stays theirs, although it was on this person's device or about this person
         f"user_token {OF_THEIRS} or (user_token is null and anonymous_token {OF_THEIRS})",
-        {"anonymous_token": f"anonymous_token {OF_THEIRS}", "referred_token": f"referred_token {OF_THEIRS}"},
+        {
+            name: f"{name} {OF_THEIRS}"
+            for name in ("anonymous_token", "referred_token", "previous_token", "email_token", "phone_token")
+        },
     ),
     # why: an example is an event, a line of one, or a token
     CLEANING.name: Doomed(

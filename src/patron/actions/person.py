@@ -15,6 +15,7 @@ from patron.base.table import TEXT
 from patron.base.tables import EVENTS
 from patron.govern.vault import PREFIXES, Vault, normalised
 from patron.understand.facts.identities import identities
+from patron.understand.facts.persons import aliases, persons
 from patron.understand.facts.scope import END_OF_TIME, Scope
 
 
@@ -97,9 +98,10 @@ def _belonging(shop: Shop, tokens: set[str], customer_id: str | None) -> set[str
     view = shop.view([EVENTS.name], [], turn=Turn.at(datetime(2000, 1, 1, tzinfo=UTC)))
     asks: list[str | None] = [*sorted(tokens), None]
     asked = pa.table({"token": pa.array(asks, TEXT), "customer_id": pa.array([customer_id] * len(asks), TEXT)})
+    every = Scope(END_OF_TIME)
     rows = view.query(
         f"""
-        with known as ({identities(Scope(END_OF_TIME))}),
+        with known as ({identities(every)}),
         meant as (
             select distinct k.customer_id from known k
             join asked a on (a.token = k.token and k.shared_from is null)
@@ -107,6 +109,7 @@ def _belonging(shop: Shop, tokens: set[str], customer_id: str | None) -> set[str
         )
         select distinct k.token from known k join meant m on m.customer_id = k.customer_id""",
         asked=asked,
+        persons=persons(view.query(aliases(every))),
     )
     return set(rows["token"].to_pylist())
 

@@ -13,7 +13,7 @@ from patron.base.events import ALIASES, BY_NAME, Property, properties_of
 from patron.base.split import json_text, split_extras, split_traits, text_of
 
 TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen", "group": "Group", "alias": "Alias"}
-NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan"})
+NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan", "test"})
 """Ids that senders use for nobody; so is an id made of zeros and dashes only."""
 LONGEST_ID = 100
 ITEM = properties_of(Item)

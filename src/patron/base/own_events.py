@@ -95,6 +95,12 @@ class CustomerReferred(Event, frozen=True, kw_only=True):
     channel: Channel = None
 
 
+class IdentityUnlinked(Event, frozen=True, kw_only=True):
+    """The user id, or without one the visitor id, is a customer of its own again: what linked it until now is void."""
+
+    event = "Identity Unlinked"
+
+
 class MessageSent(Event, frozen=True, kw_only=True):
     """We wrote to the customer."""
 

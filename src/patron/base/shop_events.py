@@ -313,7 +313,7 @@ class Group(Event, frozen=True, kw_only=True):
 
 
 class Alias(Event, frozen=True, kw_only=True):
-    """A visitor id and a user id are one person: the visitor became known."""
+    """The previous id, a visitor's or an earlier user id, and the user id are one person."""
 
     event = "Alias"
 

@@ -6,7 +6,10 @@ from patron.base.table import TEXT
 from patron.base.tables import EVENTS
 
 MADE_BY_COLLECT = frozenset(
-    {"source", "user_token", "anonymous_token", "referred_token", "received_at", "known_at", "month"}
+    {
+        *("source", "user_token", "anonymous_token", "referred_token", "previous_token", "email_token", "phone_token"),
+        *("received_at", "known_at", "month"),
+    }
 )
 """Columns of `events` that collect adds; nobody tells us them."""
 

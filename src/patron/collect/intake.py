@@ -24,6 +24,7 @@ from patron.base.store import DEAD_LETTERS
 from patron.base.tables import EVENTS
 from patron.base.told import TOLD
 from patron.collect.checks import checked, message_of
+from patron.collect.contacts import contact_tokens, placed
 from patron.collect.refusal import FORGOTTEN, without_forgotten
 from patron.govern.vault import Vault
 
@@ -106,12 +107,19 @@ class Intake:
 
     def _tokens(self, rows: pa.Table) -> dict[str, pa.Array]:
         kinds = {"user_id": "user_id", "anonymous_id": "anonymous_id", "referred_user_id": "user_id"}
-        return {
+        stored = {
             column: self.vault.tokens(kind, rows[column], self.received_at)
             if rows[column].null_count < rows.num_rows
             else pa.nulls(rows.num_rows, pa.string())
             for column, kind in kinds.items()
         }
+        return stored | {"previous_token": self._previous(rows)} | contact_tokens(self.vault, rows)
+
+    def _previous(self, rows: pa.Table) -> pa.Array:
+        """Token of an alias' previous id read as a user id; where it is one, the vault has it anyway."""
+        is_alias = pc.and_(pc.equal(rows["name"], "Alias"), pc.is_valid(rows["anonymous_id"]))
+        told = rows["anonymous_id"].filter(is_alias).to_pylist()
+        return placed(is_alias, [self.vault.token("user_id", one) for one in told])
 
     def _keep_texts(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> None:
         subject = pc.coalesce(tokens["user_id"], tokens["anonymous_id"])
@@ -138,6 +146,7 @@ class Intake:
             "user_token": tokens["user_id"],
             "anonymous_token": tokens["anonymous_id"],
             "referred_token": tokens["referred_user_id"],
+            **{name: tokens[name] for name in ("previous_token", "email_token", "phone_token")},
             "received_at": received,
             "known_at": rows["occurred_at"] if self.known == "occurred" else received,
             "month": pc.strftime(rows["occurred_at"], "%Y-%m"),

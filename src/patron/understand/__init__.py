@@ -3,6 +3,7 @@
 READS = ("events",)
 WRITES = (
     "identities",
+    "identity_changes",
     "traits",
     "products",
     "order_lines",

@@ -19,6 +19,7 @@ from patron.base.tables.facts import (
     CUSTOMERS,
     EVENTS,
     IDENTITIES,
+    IDENTITY_CHANGES,
     INTERACTIONS,
     ORDER_LINES,
     ORDERS,
@@ -42,6 +43,7 @@ __all__ = [
     "FEATURES",
     "FORECAST_CHECKS",
     "IDENTITIES",
+    "IDENTITY_CHANGES",
     "INTERACTIONS",
     "MOMENTS",
     "ORDERS",
@@ -61,6 +63,7 @@ __all__ = [
 TABLES = (
     EVENTS,
     IDENTITIES,
+    IDENTITY_CHANGES,
     TRAITS,
     PRODUCTS,
     ORDER_LINES,

@@ -2,8 +2,11 @@
 
 import pyarrow as pa
 
-from patron.base.table import FLAG, INT, NUMBER, TEXT, TIME, Table
+from patron.base.table import FLAG, INT, NUMBER, TEXT, TIME, Column, Table
 from patron.base.tables.columns import CUSTOMER, KNOWN, OCCURRED, PRODUCT, TURN, maybe, of
+
+LINK_RULES = ("alias", "sign_in", "email", "phone")
+"""What links a token to a customer, by priority within a kind of token: what a client says, then shared contacts."""
 
 EVENTS = Table(
     "events",
@@ -37,6 +40,9 @@ EVENTS = Table(
         maybe("campaign_id", TEXT, "campaign the message or visit belongs to"),
         maybe("decision_id", TEXT, "decision of ours that caused the event"),
         maybe("referred_token", TEXT, "token of the user id of the customer who was referred", personal="token"),
+        maybe("previous_token", TEXT, "token of the previous id of an Alias, read as a user id", personal="token"),
+        maybe("email_token", TEXT, "token of the e-mail address told with it", personal="token"),
+        maybe("phone_token", TEXT, "token of the phone number told with it", personal="token"),
         maybe("channel", TEXT, "web, app, store, e-mail, ad ..."),
         maybe("device", TEXT, "desktop, mobile, tablet"),
         maybe("products", pa.list_(pa.field("element", PRODUCT)), "products of a list, cart or order"),
@@ -60,9 +66,24 @@ IDENTITIES = Table(
         CUSTOMER,
         of("is_user", FLAG, "whether the token is a user id (otherwise a device or visitor)"),
         of("known_at", TIME, "when we could know that the token belongs to this customer"),
-        maybe("shared_from", TIME, "when a second user was seen with the device; what is known later is nobody's"),
+        maybe("shared_from", TIME, "when a second person was seen with the device; what is known later is nobody's"),
+        Column("rule", TEXT, "what links it; NULL for its own customer", nullable=True, choices=LINK_RULES),
     ),
     sorted_by=("customer_id",),
+)
+IDENTITY_CHANGES = Table(
+    "identity_changes",
+    "one row per token that a turn found with another customer than the turn before: a ledger, never rewritten",
+    ("turn_id", "token"),
+    (
+        TURN,
+        of("token", TEXT, "token of a user or device id", personal="token"),
+        CUSTOMER,
+        of("previous_customer_id", TEXT, "the customer it belonged to before", personal="opaque_id"),
+        Column("rule", TEXT, "what links it now", choices=(*LINK_RULES, "unlinked")),
+        of("known_at", TIME, "when we could know it"),
+    ),
+    partition_by="turn_id",
 )
 TRAITS = Table(
     "traits",

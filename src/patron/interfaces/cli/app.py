@@ -15,6 +15,7 @@ from patron.actions import doctor as doctors
 from patron.actions import imports, loop, query, simulation, workspace
 from patron.base.shop import Shop
 from patron.interfaces.cli import output
+from patron.interfaces.cli.identity import identity
 from patron.interfaces.cli.keys import keys
 from patron.interfaces.cli.people import export, forget
 from patron.interfaces.cli.shown import show_backtest, show_demo, show_doctor, show_import, show_turn
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 
 app.add_typer(keys, name="keys")
+app.add_typer(identity, name="identity")
 app.command()(trace)
 
 Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")]

@@ -9,8 +9,10 @@ from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.customers import customers
 from patron.understand.facts.identities import identities
 from patron.understand.facts.interactions import interactions
+from patron.understand.facts.ledger import identity_changes
 from patron.understand.facts.order_lines import order_lines
 from patron.understand.facts.orders import orders
+from patron.understand.facts.persons import aliases, persons
 from patron.understand.facts.products import products
 from patron.understand.facts.scope import Scope, rates_table
 from patron.understand.facts.sessions import sessions
@@ -27,20 +29,26 @@ FACTS: Mapping[str, Callable[[Scope], str]] = {
     "customers": customers,
     "cleaning": cleaning,
 }
-"""Table to its query, in the order they are made: each reads `events` and tables before it."""
+"""Table to its query, in the order they are made: each reads `events`, tables before it and the small `lookups`."""
 
 
 def build_facts(view: View) -> None:
     """Make every table of facts from the events known before the turn's moment."""
     shop = view.settings.shop
     scope = Scope(view.turn.as_of, shop.time_zone, shop.currency)
+    tables = lookups(scope, view.settings.rates, view.query)
     for name, query in FACTS.items():
         sql = query(scope)
         if name == "cleaning":
             sql = f"select '{view.turn.turn_id}' as turn_id, c.* from ({sql}) c"
-        view.write_query(name, sql, **lookups(scope, view.settings.rates))
+        view.write_query(name, sql, **tables)
+    view.write_query("identity_changes", identity_changes(view.turn.turn_id))
 
 
-def lookups(scope: Scope, rates: Mapping[str, float]) -> dict[str, pa.Table]:
-    """The small tables that facts queries join: `rates` and `trait_names`."""
-    return {"rates": rates_table(scope.currency, dict(rates)), "trait_names": trait_names()}
+def lookups(scope: Scope, rates: Mapping[str, float], query: Callable[[str], pa.Table]) -> dict[str, pa.Table]:
+    """The small tables that facts queries join: `rates`, `trait_names` and, made of a query's answer, `persons`."""
+    return {
+        "rates": rates_table(scope.currency, dict(rates)),
+        "trait_names": trait_names(),
+        "persons": persons(query(aliases(scope))),
+    }

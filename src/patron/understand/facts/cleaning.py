@@ -1,16 +1,17 @@
 """What was wrong with the data: how many of how many, what was done about it, and one event to look at."""
 
 from patron.base.engine import timestamp
-from patron.understand.facts.interactions import KINDS
+from patron.understand.facts.interactions import KINDS, listed
 from patron.understand.facts.refunds import REFUNDS, refund_lines
 from patron.understand.facts.sales import AMOUNTS, sale_lines
-from patron.understand.facts.scope import EARLIEST, Scope
+from patron.understand.facts.scope import EARLIEST, Scope, flagged
 
 OUTLIER_TIMES = 10
 """An outlier is above this many times the 99th percentile: a rule that up to 1 % of wild values do not move."""
 KEPT, SET_ASIDE, CORRECTED = "kept", "set aside", "corrected"
 SALES = "('Order Completed', 'Order Line Completed')"
-OTHER_NAMES = ("Product Updated", "Identify", "Order Completed", "Order Line Completed")
+LINKS = ("Identify", "Alias", "Identity Unlinked")
+OTHER_NAMES = ("Product Updated", "Order Completed", "Order Line Completed", *LINKS)
 
 
 def cleaning(scope: Scope) -> str:
@@ -42,9 +43,13 @@ def _events(scope: Scope) -> str:
         "event_without_customer": ("not has_customer", "name <> 'Product Updated'", SET_ASIDE),
         "order_without_user": ("user_token is null", f"has_customer and name in {SALES}", KEPT),
         "time_impossibly_early": (f"occurred_at < {timestamp(EARLIEST)}", "true", SET_ASIDE),
+        "time_not_told": (flagged("no_time", "flags"), "true", CORRECTED),
+        "time_told_impossible": (flagged("impossible_time", "flags"), "true", CORRECTED),
         "time_after_it_was_known": ("occurred_at > known_at", "true", CORRECTED),
         "time_after_it_was_received": ("occurred_at > received_at", "true", KEPT),
         "told_more_than_a_day_late": ("seconds_of(known_at) - seconds_of(occurred_at) > 86400", "true", KEPT),
+        "browsing_of_a_bot": (flagged("bot", "flags"), f"name in {listed(tuple(KINDS))}", SET_ASIDE),
+        "order_of_a_bot": (flagged("bot", "flags"), f"name in {SALES}", KEPT),
         "negative_amount": ("lowest_cents < 0", "lowest_cents is not null", CORRECTED),
         "foreign_currency": (
             f"rate is not null and currency <> '{scope.currency}'",
@@ -55,7 +60,8 @@ def _events(scope: Scope) -> str:
         "event_not_used": (f"name not in ({used}) and name not in {REFUNDS} and traits is null", "true", SET_ASIDE),
     }
     relation = f"""
-        select e.name, e.user_token, e.occurred_at, e.known_at, e.received_at, e.currency, e.traits, r.rate,
+        select e.name, e.user_token, e.occurred_at, e.known_at, e.received_at, e.currency, e.traits, e.flags,
+            r.rate,
             e.source || '/' || e.event_id as example, least({amounts}) as lowest_cents,
             coalesce(e.user_token, e.anonymous_token) is not null as has_customer
         from events e left join rates r on r.currency = e.currency

@@ -1,6 +1,6 @@
 """What customers did besides ordering, and what was shown or sent to them."""
 
-from patron.understand.facts.scope import Scope, owned, usable
+from patron.understand.facts.scope import Scope, flagged, owned, usable
 
 KINDS = {
     "Products Searched": "search",
@@ -61,12 +61,14 @@ def interactions(scope: Scope) -> str:
     """One row per event of a kind above; the category is what the event told, else the newest of the product.
 
     Offers that decisions of ours assigned are left out: a turn that is run again may have decided otherwise since, and
-    `exposures` holds those that stand.
+    `exposures` holds those that stand. What bots do says nothing about customers and is left out too.
     """
     names = "(" + ", ".join(f"'{name}'" for name in KINDS) + ")"
     kinds = " ".join(f"when '{name}' then '{kind}'" for name, kind in KINDS.items())
     columns = ("product_id", "category", "campaign_id", "rating", "channel", "device")
-    told = usable(scope, *columns, "known_at as link_at", where=f"e.name in {names} and not {OURS}")
+    told = usable(
+        scope, *columns, "known_at as link_at", where=f"e.name in {names} and not {OURS} and not {flagged('bot')}"
+    )
     kept = ("source", "event_id", "name", "occurred_at", *columns)
     return f"""
         select o.source, o.event_id, o.customer_id, o.is_identified, case o.name {kinds} end as kind, o.product_id,

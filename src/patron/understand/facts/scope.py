@@ -37,6 +37,11 @@ def rates_table(currency: str, rates: dict[str, float]) -> pa.Table:
     )
 
 
+def flagged(flag: str, of: str = "e.flags") -> str:
+    """Condition that collect gave the event this flag."""
+    return f"coalesce((',' || {of} || ',') like '%,{flag},%', false)"
+
+
 def usable(scope: Scope, *columns: str, where: str = "true") -> str:
     """Events of customers, known before the moment, with a possible time; see `told`."""
     return told(scope, *columns, where=f"coalesce(e.user_token, e.anonymous_token) is not null and ({where})")

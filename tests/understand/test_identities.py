@@ -1,0 +1,370 @@
+"""Who is whom: what links ids to one customer, what does not, and how a link is undone."""
+
+# ruff: noqa: S106 - tokens of made-up people are no passwords
+
+from hashlib import md5
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from patron import understand
+from patron.base.shop import Shop, Turn
+from patron.base.tables import EVENTS
+from patron.understand.facts import build_facts
+from patron.understand.facts.identities import MOST_CONTACTS, MOST_DEVICES_A_WEEK
+from patron.understand.facts.persons import MOST_USER_IDS
+
+
+def own(token):
+    return md5(token.encode(), usedforsecurity=False).hexdigest()
+
+
+def resolved(told, events, **more):
+    """Rows of `identities` by token."""
+    return {row["token"]: row for row in told.facts(events, names=("identities",), **more)["identities"].to_pylist()}
+
+
+def who(told, *events):
+    """Token to the token whose customer it is."""
+    rows = resolved(told, events)
+    by_customer = {own(token): token for token in rows}
+    return {token: by_customer[row["customer_id"]] for token, row in rows.items()}
+
+
+class Stories:
+    """Short ways to tell what links; every event has its own id."""
+
+    def __init__(self, told):
+        self.told, self.count = told, 0
+
+    def event(self, name, at, **more):
+        self.count += 1
+        return self.told.event(f"e{self.count}", name, at, **more)
+
+    def seen(self, at, user, device=None):
+        return self.event("Product Viewed", at, user_token=user, anonymous_token=device)
+
+    def contact(self, at, *, user=None, device=None, email=None, phone=None):
+        more = {"user_token": user, "anonymous_token": device, "email_token": email, "phone_token": phone}
+        return self.event("Identify", at, **more)
+
+    def alias(self, at, user, previous):
+        return self.event("Alias", at, user_token=user, anonymous_token=f"a-{previous}", previous_token=previous)
+
+    def unlink(self, at, **which):
+        return self.event("Identity Unlinked", at, **which)
+
+
+@pytest.fixture
+def tell(told):
+    return Stories(told)
+
+
+def test_a_visitor_becomes_the_customer_it_signs_in_as(told, tell):
+    rows = resolved(told, [tell.seen(1, None, "a"), tell.seen(2, "u", "a")])
+    assert (rows["a"]["customer_id"], rows["a"]["known_at"], rows["a"]["rule"]) == (own("u"), told.day(2), "sign_in")
+    assert (rows["u"]["customer_id"], rows["u"]["rule"]) == (own("u"), None)
+
+
+def test_an_alias_of_a_visitor_links_it_and_one_of_an_earlier_user_id_joins_both_under_the_older(told, tell):
+    events = [
+        tell.seen(1, "old", "a"),
+        tell.seen(2, "new", "b"),
+        tell.alias(3, "new", "old"),
+        tell.alias(4, "new", "v"),
+    ]
+    rows = resolved(told, events)
+    assert {rows[token]["customer_id"] for token in ("old", "new", "a", "b", "a-v")} == {own("old")}
+    assert (rows["new"]["rule"], rows["new"]["known_at"]) == ("alias", told.day(3))
+    assert rows["b"]["known_at"] == told.day(3)
+    assert rows["a"]["known_at"] == told.day(1)
+
+
+def test_a_merge_keeps_orders_and_traits_of_both(told, tell):
+    events = [
+        told.event("o1", "Order Completed", 1, user_token="old", order_id="1", revenue_cents=100),
+        told.event("o2", "Order Completed", 2, user_token="new", order_id="2", revenue_cents=200),
+        told.event("t1", "Identify", 3, user_token="old", traits='{"income":"low","region":"north"}'),
+        told.event("t2", "Identify", 2, user_token="new", traits='{"income":"high","country":"NL"}'),
+        tell.alias(5, "new", "old"),
+    ]
+    tables = told.facts(events)
+    [customer] = [row for row in tables["customers"].to_pylist() if row["order_count"]]
+    assert (customer["customer_id"], customer["order_count"], customer["paid_cents"]) == (own("old"), 2, 300)
+    before, after = told.features(tables, [4, 6])
+    declared = ("order_count_lifetime", "declared_income", "declared_region", "declared_country")
+    assert [before[name] for name in declared] == [1, "low", "north", None]
+    assert [after[name] for name in declared] == [2, "low", "north", "NL"]
+
+
+def test_users_of_one_device_stay_apart_and_share_nothing_afterwards(told, tell):
+    events = [tell.seen(1, "u", "till"), tell.seen(2, "w", "till"), tell.seen(3, "x", "till")]
+    rows = resolved(told, events)
+    assert {token: rows[token]["customer_id"] for token in "uwx"} == {token: own(token) for token in "uwx"}
+    assert (rows["till"]["customer_id"], rows["till"]["shared_from"]) == (own("u"), told.day(2))
+
+
+def test_a_device_of_two_ids_of_one_person_is_not_shared(told, tell):
+    events = [tell.seen(1, "old", "a"), tell.seen(1, "new"), tell.alias(2, "new", "old"), tell.seen(3, "new", "a")]
+    assert resolved(told, events)["a"]["shared_from"] is None
+    later = [tell.seen(1, "old", "a"), tell.seen(2, "new", "a"), tell.alias(3, "new", "old")]
+    assert resolved(told, later)["a"]["shared_from"] == told.day(2)
+
+
+def test_that_a_person_turns_out_to_be_one_known_for_longer_does_not_change_who_shared_a_device(told, tell):
+    joined = [tell.seen(1, "oldest"), tell.seen(2, "old"), tell.seen(2, "new"), tell.alias(3, "new", "old")]
+    events = [*joined, tell.seen(4, "old", "a"), tell.seen(5, "new", "a"), tell.alias(6, "old", "oldest")]
+    row = resolved(told, events)["a"]
+    assert (row["customer_id"], row["known_at"], row["shared_from"]) == (own("oldest"), told.day(6), None)
+
+
+def test_a_visitor_who_tells_a_customers_email_or_phone_is_that_customer(told, tell):
+    events = [
+        tell.contact(1, user="u", email="m", phone="f"),
+        tell.contact(2, device="a", email="m"),
+        tell.contact(3, device="b", phone="f"),
+        tell.contact(4, device="c", email="nobody's"),
+    ]
+    rows = resolved(told, events)
+    assert {token: (row["customer_id"], row["rule"]) for token, row in rows.items() if not row["is_user"]} == {
+        "a": (own("u"), "email"),
+        "b": (own("u"), "phone"),
+        "c": (own("c"), None),
+    }
+
+
+def test_two_users_with_one_email_stay_apart_and_it_links_nobody_afterwards(told, tell):
+    events = [
+        tell.contact(1, user="u", email="m"),
+        tell.contact(2, device="early", email="m"),
+        tell.contact(3, user="w", email="m"),
+        tell.contact(4, device="late", email="m"),
+    ]
+    assert who(told, *events) == {"u": "u", "w": "w", "early": "u", "late": "late"}
+
+
+def test_a_weaker_link_to_somebody_else_is_ignored_and_one_as_strong_is_not(told, tell):
+    known = [tell.contact(1, user="w", email="m", phone="f"), tell.seen(2, "u", "a")]
+    rows = resolved(told, [*known, tell.contact(3, device="a", email="m")])
+    assert (rows["a"]["customer_id"], rows["a"]["shared_from"]) == (own("u"), None)
+    by_phone = [tell.contact(1, user="x", email="n"), tell.contact(3, device="b", email="n")]
+    rows = resolved(told, [*known, *by_phone, tell.contact(4, device="b", phone="f")])
+    assert (rows["b"]["customer_id"], rows["b"]["shared_from"]) == (own("x"), None)
+    rows = resolved(told, [*known, *by_phone, tell.contact(4, device="b", phone="f"), tell.seen(5, "u", "b")])
+    assert (rows["b"]["customer_id"], rows["b"]["shared_from"]) == (own("x"), told.day(5))
+
+
+def test_links_above_the_limits_do_not_count(told, tell):
+    addresses = [tell.contact(1 + n, user="u", email=f"m{n}") for n in range(MOST_CONTACTS + 1)]
+    visitors = [tell.contact(20 + 7 * n, device=f"a{n}", email=f"m{n}") for n in range(MOST_CONTACTS + 1)]
+    found = who(told, *addresses, *visitors)
+    assert [found[f"a{n}"] for n in range(MOST_CONTACTS + 1)] == ["u"] * MOST_CONTACTS + [f"a{MOST_CONTACTS}"]
+    devices = [tell.seen(3 + n / 100, "w", f"d{n}") for n in range(MOST_DEVICES_A_WEEK + 1)]
+    found = who(told, *devices, tell.seen(3 + 7, "w", "next week"))
+    assert sum(found[f"d{n}"] == "w" for n in range(MOST_DEVICES_A_WEEK + 1)) == MOST_DEVICES_A_WEEK
+    assert found["next week"] == "w"
+    ids = [tell.seen(1 + n, f"u{n}") for n in range(MOST_USER_IDS + 2)]
+    found = who(told, *ids, *(tell.alias(20 + n, f"u{n}", "u0") for n in range(1, MOST_USER_IDS + 2)))
+    assert sum(found[f"u{n}"] == "u0" for n in range(MOST_USER_IDS + 2)) == MOST_USER_IDS
+
+
+def test_an_unlinked_user_id_is_a_customer_of_its_own_as_if_the_link_had_never_been_told(told, tell):
+    apart = [tell.seen(1, "old", "a"), tell.seen(2, "new", "b")]
+    events = [*apart, tell.alias(3, "new", "old"), tell.unlink(4, user_token="new")]
+    rows = resolved(told, events)
+    assert {token: rows[token] for token in ("old", "new", "a", "b")} == resolved(told, apart)
+    again = who(told, *events, tell.alias(5, "new", "old"))
+    assert again["new"] == again["b"] == "old"
+
+
+def test_an_unlinked_visitor_leaves_and_may_sign_in_again_but_contacts_never_bring_it_back(told, tell):
+    linked = [tell.contact(1, user="u", email="m"), tell.seen(2, "u", "a")]
+    gone = [*linked, tell.unlink(3, anonymous_token="a"), tell.contact(4, device="a", email="m")]
+    assert who(told, *gone) == {"u": "u", "a": "a"}
+    rows = resolved(told, [*gone, tell.seen(5, "w", "a")])
+    assert (rows["a"]["customer_id"], rows["a"]["known_at"], rows["a"]["shared_from"]) == (own("w"), told.day(5), None)
+
+
+def test_bots_are_no_visitors_but_what_they_buy_is_kept(told):
+    bot = {"anonymous_token": "crawler", "flags": "no_time,bot"}
+    events = [
+        told.event("v", "Product Viewed", 1, **bot),
+        told.event("o", "Order Completed", 2, order_id="o", revenue_cents=100, **bot),
+        told.event("u", "Product Viewed", 3, user_token="u", flags="bot"),
+        told.event("h", "Product Viewed", 4, user_token="u", flags="impossible_time"),
+    ]
+    tables = told.facts(events)
+    assert [row["event_id"] for row in tables["interactions"].to_pylist()] == ["h"]
+    assert tables["sessions"].num_rows == 2  # the order, and what somebody looked at
+    assert [row["paid_cents"] for row in tables["orders"].to_pylist()] == [100]
+    assert sorted(tables["identities"]["token"].to_pylist()) == ["u"]
+    counted = {row["check_code"]: (row["row_count"], row["checked_count"], row["treatment"])
+        for row in tables["cleaning"].to_pylist()}  # fmt: skip
+    assert counted["browsing_of_a_bot"] == (2, 3, "set aside")
+    assert counted["order_of_a_bot"] == (1, 1, "kept")
+    assert counted["time_not_told"] == (2, 4, "corrected")
+    assert counted["time_told_impossible"] == (1, 4, "corrected")
+
+
+users, devices = st.sampled_from(["u1", "u2", "u3", "u4"]), st.sampled_from(["a", "b", "c"])
+a_contact = st.fixed_dictionaries({}, optional={"email": st.sampled_from("mn"), "phone": st.sampled_from("fg")})
+steps = st.one_of(
+    st.tuples(st.just("seen"), users, devices),
+    st.tuples(st.just("user"), users, a_contact),
+    st.tuples(st.just("visitor"), devices, a_contact),
+    st.tuples(st.just("alias"), users, users),
+    st.tuples(st.just("unlink"), st.one_of(users, devices)),
+)
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+
+
+def written(told, story):
+    """Events of a story, the first step known first; ids do not tell the order."""
+    tell = Stories(told)
+
+    def one(at, kind, first, second=None):
+        if kind == "unlink":
+            return tell.unlink(at, **{"user_token" if first[0] == "u" else "anonymous_token": first})
+        if kind in {"user", "visitor"}:
+            return tell.contact(at, **{"user" if kind == "user" else "device": first}, **second)
+        return (tell.seen if kind == "seen" else tell.alias)(at, first, second)
+
+    return [one(1 + number, *step) for number, step in enumerate(story)]
+
+
+@quick
+@given(st.lists(steps, max_size=14), st.randoms(use_true_random=False))
+def test_identities_are_the_same_in_whatever_order_events_come_and_however_often(told, story, random):
+    events = written(told, story)
+    expected = resolved(told, events)
+    again = [{**event, "event_id": f"again {event['event_id']}"} for event in events]
+    late = [{**event, "event_id": f"late {event['event_id']}", "occurred_at": told.day(0)} for event in events]
+    shuffled = random.sample([*events, *again, *late], 3 * len(events))
+    assert resolved(told, shuffled) == expected
+
+
+@quick
+@given(st.lists(steps, max_size=14))
+def test_what_becomes_known_later_changes_no_link_that_was_known(told, story):
+    """Only an undone link changes what was believed, and a person that turns out to be one known for longer."""
+    events = [event for event in written(told, story) if event["name"] != "Identity Unlinked"]
+    after = resolved(told, events)
+    for moment in range(2, len(story) + 2, 4):
+        before = resolved(told, events, as_of=moment)
+        known = {token: row for token, row in after.items() if row["known_at"] < told.day(moment)}
+        assert {token: row["customer_id"] for token, row in known.items()} == {
+            token: before[token]["customer_id"] for token in known
+        }
+        assert {token: row["known_at"] for token, row in known.items()} == {
+            token: before[token]["known_at"] for token in known
+        }
+
+
+@quick
+@given(st.lists(steps, max_size=14))
+def test_event_by_event_gives_what_a_recomputation_gives(told, story):
+    """The rules once more, as a person would follow them, each event as it becomes known."""
+    assert {token: row["customer_id"] for token, row in resolved(told, written(told, story)).items()} == {
+        token: own(root) for token, root in OneByOne(story).customers().items()
+    }
+
+
+class OneByOne:
+    """Identity without SQL: a list of things that were said, taken one at a time."""
+
+    def __init__(self, story):
+        self.undone = {step[1]: at for at, step in enumerate(story) if step[0] == "unlink"}
+        self.first, self.groups, self.owner, self.contacts, self.waiting = {}, [], {}, {}, []
+        self.told_by_visitors, self.aliases = [], []
+        for at, step in enumerate(story):
+            if step[0] != "unlink":
+                self.take(at, *step)
+
+    def take(self, at, kind, first, second=None):
+        said = {"seen": (first, second), "alias": (first, f"a-{second}")}.get(kind, (first,))
+        for token in said:
+            self.first.setdefault(token, at)
+        if kind == "alias" and first != second and at > max(self.undone.get(first, -1), self.undone.get(second, -1)):
+            self.aliases.append((first, second))
+        self.join()
+        if kind in {"seen", "alias"}:
+            device = said[1]
+            if at > self.undone.get(device, -1):
+                self.link(device, first, 1)
+        if kind == "user":
+            for priority, contact in self.listed(second):
+                owner = self.contacts.setdefault(contact, [first, False])
+                owner[1] |= self.person(owner[0]) != self.person(first)
+                self.told_by_visitors_again(priority, contact)
+        if kind == "visitor" and first not in self.undone:
+            self.told_by_visitors += [(first, *one) for one in self.listed(second)]
+            for priority, contact in self.listed(second):
+                self.told_by_visitors_again(priority, contact)
+
+    @staticmethod
+    def listed(told):
+        return [({"email": 2, "phone": 3}[kind], f"{kind} {value}") for kind, value in sorted(told.items())]
+
+    def told_by_visitors_again(self, priority, contact):
+        owner, is_shared = self.contacts.get(contact, (None, True))
+        for device, rank, said in self.told_by_visitors:
+            if not is_shared and (rank, said) == (priority, contact):
+                self.link(device, owner, priority)
+
+    def link(self, device, user, priority):
+        """Say that a device is a user's; the first stays, until somebody else has as strong a claim."""
+        held = self.owner.setdefault(device, [user, priority])
+        if self.person(held[0]) == self.person(user):
+            held[1] = min(held[1], priority)
+
+    def join(self):
+        """Join the user ids of aliases as soon as both are known."""
+        for pair in list(self.aliases):
+            if all(token in self.first for token in pair):
+                self.aliases.remove(pair)
+                mine = [group for group in self.groups if group & set(pair)]
+                joined = set(pair).union(*mine)
+                self.groups = [group for group in self.groups if group not in mine] + [joined]
+
+    def person(self, user):
+        group = next((group for group in self.groups if user in group), {user})
+        return min(group, key=lambda token: (self.first[token], token))
+
+    def customers(self):
+        devices = {token for token in self.first if token[0] != "u"}
+        return {
+            token: self.person(self.owner[token][0] if token in self.owner else token)
+            if token not in devices or token in self.owner
+            else token
+            for token in self.first
+        }
+
+
+@pytest.fixture
+def shop(tmp_path):
+    shop = Shop.create(tmp_path / "w")
+    yield shop
+    shop.close()
+
+
+def test_the_ledger_holds_every_change_of_customer_and_a_repeated_turn_writes_the_same(told, tell, shop):
+    shop.lake.append(
+        EVENTS, told.events_table([tell.seen(1, "old", "a"), tell.seen(2, "new"), tell.alias(3, "new", "old")])
+    )
+    shop.lake.append(EVENTS, told.events_table([tell.unlink(13, user_token="new")]))
+
+    def turned(at):
+        view = shop.view(understand.READS, understand.WRITES, turn=Turn.at(told.day(at)))
+        build_facts(view)
+        rows = view.query("select * from identity_changes order by turn_id, token").to_pylist()
+        return [
+            tuple(row[n] for n in ("turn_id", "token", "customer_id", "previous_customer_id", "rule")) for row in rows
+        ]
+
+    first, last = (f"{told.day(at):%Y-%m-%d}" for at in (10, 20))
+    linked = [(first, token, own("old"), own(token), rule) for token, rule in
+        (("a", "sign_in"), ("a-old", "sign_in"), ("new", "alias"))]  # fmt: skip
+    assert [turned(10), turned(10), turned(11)] == [linked] * 3
+    undone = [(last, "a-old", own("new"), own("old"), "sign_in"), (last, "new", own("new"), own("old"), "unlinked")]
+    assert turned(20) == turned(20) == linked + undone

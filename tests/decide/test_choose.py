@@ -175,3 +175,16 @@ def test_orders_that_an_offer_was_measured_to_add_are_charged_what_they_cost(can
     nothing = expected(rows, segment, policy(offers=[offer]).offers, effects={}, margin_share=0.45)
     added = 450.0 / (0.45 * order_cents(rows))
     assert hopes.cost[:, 0] == pytest.approx(nothing.cost[:, 0] + 500 * added)
+
+
+def test_a_gain_counted_for_a_week_is_not_charged_the_orders_of_a_month(candidates, policy):
+    rows = candidates(CUSTOMERS)
+    segment = segments(rows, spend_per_day(rows))
+    offer = {"id": "ship", "discount_share": 0.0, "cost_per_order_cents": 500, "assumed_purchase_uplift": 0.0}
+
+    def net(share):
+        found = {("ship", "all"): Measured(0.0, 1e-9, share)}
+        hopes = expected(rows, segment, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
+        return hopes.net[:, 0]
+
+    assert net(0.25) == pytest.approx(0.25 * net(1.0))

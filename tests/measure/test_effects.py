@@ -110,3 +110,10 @@ def test_a_window_ends_where_the_next_offers_begin():
     rows = windows(turns, first + timedelta(days=70), window_days=28, history_days=69).to_pylist()
     assert [(row["until"] - row["decided_at"]).days for row in rows] == [7, 28, 28]
     assert [row["is_measured"] for row in rows] == [False, True, False]  # too old, over, still running
+
+
+def test_decisions_whose_chances_were_not_kept_are_not_measured(world):
+    silent = replace(world(300), chance={})
+    assert by_segment(silent) == []
+    only_offer = replace(world(300), chance={"ten": world(300).chance["ten"]})
+    assert by_segment(only_offer) == []

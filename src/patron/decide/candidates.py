@@ -77,7 +77,7 @@ where turn_id <> '{turn_id}' and exposed_at < {timestamp(as_of)} and is_delivere
 def effects_query(turn_id: str) -> str:
     """SQL for what measure found this turn about offers that were really sent."""
     return f"""
-select offer, segment, effect_cents, standard_error from effects
+select offer, segment, effect_cents, standard_error, window_share from effects
 where turn_id = '{turn_id}' and not is_placebo and offer <> 'any' order by offer, segment
 """
 

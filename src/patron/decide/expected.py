@@ -30,6 +30,8 @@ class Measured:
 
     effect_cents: float
     standard_error: float
+    window_share: float = 1.0
+    """How much of the promised window it was counted for: less where the next offers came sooner."""
 
 
 Effects = Mapping[tuple[str, str], Measured]
@@ -92,11 +94,13 @@ def expected(
         added = offer.assumed_purchase_uplift
         added_cost = added * (offer.discount_share * order + offer.cost_per_order_cents)
         assumed = margin_share * added * order
-        found, error, known = _looked_up(offer.id, segment, effects)
+        found, error, share, known = _looked_up(offer.id, segment, effects)
         unsure_by = ASSUMED_ERROR_SHARE * margin_share * max(added, LEAST_ASSUMED) * order
         weight = np.where(known, _weight(unsure_by, error), 0.0)
-        gained = found + offer.discount_share * spend
-        found_cost = offer.cost_per_order_cents * _added_orders(gained, order, margin_share - offer.discount_share)
+        within = found + share * offer.discount_share * spend
+        found_cost = offer.cost_per_order_cents * _added_orders(within, order, margin_share - offer.discount_share)
+        # why: what is given after the window cannot be set against a gain that is counted within it
+        gained = found + offer.discount_share * spend + (1 - share) * offer.cost_per_order_cents * orders
         is_measured[:, at] = known
         cost[:, at] = plain_cost + weight * found_cost + (1 - weight) * added_cost
         effect[:, at] = weight * gained + (1 - weight) * assumed
@@ -117,10 +121,11 @@ def _weight(assumed_error: Numbers, measured_error: Numbers) -> Numbers:
 
 def _looked_up(
     offer: str, segment: npt.NDArray[np.str_], effects: Effects
-) -> tuple[Numbers, Numbers, npt.NDArray[np.bool_]]:
+) -> tuple[Numbers, Numbers, Numbers, npt.NDArray[np.bool_]]:
     names, place = np.unique(segment, return_inverse=True)
     found = [effects.get((offer, str(name)), effects.get((offer, ALL))) for name in names]
     effect = np.array([one.effect_cents if one else 0.0 for one in found])
     error = np.array([one.standard_error if one else 0.0 for one in found])
+    share = np.array([one.window_share if one else 1.0 for one in found])
     known = np.array([one is not None for one in found], dtype=np.bool_)
-    return effect[place], error[place], known[place]
+    return effect[place], error[place], share[place], known[place]

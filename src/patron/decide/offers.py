@@ -22,7 +22,9 @@ def decide_offers(view: View) -> pa.Table:
     customers = rows["customer_id"].to_pylist()
     is_held_out = held_out(view.store, policy.holdout, customers, at=turn.as_of)
     found = view.query(effects_query(turn.turn_id)).to_pylist()
-    effects = {(r["offer"], r["segment"]): Measured(r["effect_cents"], r["standard_error"]) for r in found}
+    effects = {
+        (r["offer"], r["segment"]): Measured(r["effect_cents"], r["standard_error"], r["window_share"]) for r in found
+    }
     first = first_offer_query(turn.turn_id, turn.as_of, is_delivered=policy.channel.is_delivered)
     first_at = view.query(first)["first_at"][0].as_py()
     choice = choose(

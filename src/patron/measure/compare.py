@@ -50,8 +50,7 @@ def by_segment(outcomes: Outcomes) -> list[Cell]:
     left, cells = unexplained(drawn), []
     pooled = float(np.var(left))
     for offer in sorted(set(drawn.action.tolist()) - {NONE}):
-        is_either = (drawn.chance[offer] > 0) & (drawn.chance[NONE] > 0)
-        asked = is_either & np.isin(drawn.action, [offer, NONE])
+        asked = drawn.may_be(offer) & drawn.may_be(NONE) & np.isin(drawn.action, [offer, NONE])
         part, rest = drawn.rows(asked), left[asked]
         cells.append(_cell(offer, "all", part, rest, pooled))
         for segment in np.unique(part.segment):

@@ -6,7 +6,15 @@ import pyarrow as pa
 from patron.base.shop import View
 from patron.base.tables import EFFECTS
 from patron.measure.compare import Cell, against_holdout, by_segment
-from patron.measure.outcomes import CHANCES, Outcomes, as_outcomes, offering_turns_query, outcomes_query, windows
+from patron.measure.outcomes import (
+    CHANCES,
+    Outcomes,
+    as_outcomes,
+    offering_turns_query,
+    outcomes_query,
+    window_share,
+    windows,
+)
 from patron.measure.shrink import Shrunken, shrunken
 
 ALL = "all"
@@ -31,6 +39,7 @@ def measure_effects(view: View) -> pa.Table:
         outcomes = as_outcomes(followed, view.query(CHANCES, windows=asked))
         same = {
             "turn_id": view.turn.turn_id,
+            "window_share": window_share(asked, window_days=promised.window_days),
             "is_placebo": is_placebo,
             "decided_from": min(moments),
             "decided_until": max(moments),

@@ -38,7 +38,14 @@ class Outcomes:
     @property
     def propensity(self) -> Numbers:
         """Probability of the action that was chosen; 0 where nothing was left to chance."""
-        return np.select([self.action == name for name in self.chance], list(self.chance.values()), default=0.0)
+        chosen = np.zeros(len(self.action))
+        for name, chance in self.chance.items():
+            chosen = np.where(self.action == name, chance, chosen)
+        return chosen
+
+    def may_be(self, action: str) -> npt.NDArray[np.bool_]:
+        """Where chance could have chosen an action."""
+        return self.chance.get(action, np.zeros(len(self.action))) > 0
 
     def rows(self, which: npt.NDArray) -> "Outcomes":
         """Some of the decisions."""
@@ -60,6 +67,13 @@ def windows(turns: Sequence[tuple[str, datetime]], as_of: datetime, *, window_da
         {"turn_id": pa.array([name for name, _ in turns], TEXT), "is_measured": pa.array(is_measured, pa.bool_())}
         | {name: pa.array(column, TIME) for name, column in ends.items()}
     )
+
+
+def window_share(windows: pa.Table, *, window_days: int) -> float:
+    """Mean length of the windows measured as a share of what was promised; below 1 where offers come sooner."""
+    rows = windows.filter(windows["is_measured"]).to_pylist()
+    lengths = [(row["until"] - row["decided_at"]) / timedelta(days=window_days) for row in rows]
+    return sum(lengths) / len(lengths)
 
 
 def offering_turns_query(as_of: datetime) -> str:

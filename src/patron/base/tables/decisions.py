@@ -87,6 +87,7 @@ EFFECTS = Table(
         of("low", NUMBER, "lower end of the 95 % interval", "cents"),
         of("high", NUMBER, "upper end of the 95 % interval", "cents"),
         of("standard_error", NUMBER, "standard error of effect_cents", "cents"),
+        of("window_share", NUMBER, "mean length of the windows counted, as a share of [measure] window_days", "0 to 1"),
         of("is_placebo", FLAG, "whether no offer was really sent, so that the truth is 0"),
         of("decided_from", TIME, "moment of the earliest decision measured"),
         of("decided_until", TIME, "moment of the latest decision measured"),

@@ -7,6 +7,7 @@ profiles are built anew from the lake and the inbox, beside those in use.
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from patron.understand.live.profile import Profile
 
 LATEST_SECONDS = 0.5
 """How long a request may wait for a wake-up that was missed."""
+GATHER_SECONDS = 0.2
+"""How long requests gather between two foldings: one costs about as much for a hundred as for one."""
 BYTES_TOGETHER = 4_000_000
 MOST_BEHIND = 10_000
 """Requests; when profiles are further behind the lake than that, to build them from it is quicker."""
@@ -207,7 +210,7 @@ class LiveThread:
         self._told.set()
 
     def stop(self) -> None:
-        """Fold what waits, and end."""
+        """End; what still waits is folded at the next start."""
         self._is_ending = True
         self._told.set()
         if self._thread:
@@ -225,4 +228,5 @@ class LiveThread:
                 self.trouble = str(error)
                 folder.close()
                 folder = Folder(self.shop)
+            time.sleep(GATHER_SECONDS)
         folder.close()

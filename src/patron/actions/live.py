@@ -60,10 +60,6 @@ class Folder:
     def _con(self) -> duckdb.DuckDBPyConnection:
         return self._opened.enter_context(self.shop.engine.connect())
 
-    @cached_property
-    def _vault(self) -> Vault:
-        return Vault.open(self.shop)
-
     def fold(self) -> int:
         """Fold all that waits; return the last request that is in the profiles. Raises InboxDamaged, ProfilesBehind."""
         while True:
@@ -84,7 +80,8 @@ class Folder:
 
     def profiles(self, requests: list[Waiting]) -> list[tuple[str, Profile]]:
         """What requests add to the profile of each token."""
-        self._con.register("arrived", rows_ahead(self.shop, self._vault, self._con, requests))
+        vault = Vault.open(self.shop)  # why: opened anew, it knows who was forgotten meanwhile
+        self._con.register("arrived", rows_ahead(self.shop, vault, self._con, requests))
         return list(profiles_of(self._con, "select * from arrived"))
 
     def profiles_of_lake(self) -> Iterator[tuple[str, Profile]]:

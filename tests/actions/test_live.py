@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from patron.actions.collector import Collector, drain
 from patron.actions.collector import move as move_into_lake
+from patron.actions.forget import forget
 from patron.actions.inbox import open_inbox
 from patron.actions.live import Folder, ProfilesBehind, catch_up, is_current, rebuild
 from patron.actions.lookup import lookup_customer
@@ -331,4 +332,15 @@ def test_a_running_collector_folds_by_itself(shop):
     found = live(shop)
     collector.stop()
     assert found.event_count == 1
+    assert kept(shop) == rebuilt(shop)
+
+
+def test_whoever_is_forgotten_has_no_profile_and_gets_none_again(shop):
+    put(shop, message("a", visitor="v1"), message("b", user=None, visitor="v1"), message("c", user="u2"))
+    forget(shop, user_id="u1")
+    assert len(kept(shop)) == 1
+    put(shop, message("d"))
+    fold(shop)
+    assert len(kept(shop)) == 1
+    move(shop)
     assert kept(shop) == rebuilt(shop)

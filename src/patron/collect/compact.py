@@ -77,7 +77,7 @@ def prepared(shop: Shop, vault: Vault, requests: list[Waiting]) -> tuple[pa.Tabl
 def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[Waiting]) -> pa.Table:
     """Rows of `events` that requests are going to be, with what profiles need of them; nothing is stored."""
     intake = Intake(shop, vault, con, "", "received", requests[0].received_at, LIVE)
-    rows = checked_rows(intake, requests)
+    rows = without_forgotten(vault, checked_rows(intake, requests))
     sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
     rows = rows.append_column("source", sources).append_column("known_at", rows["received_at"])
     rows = rows.filter(pc.is_null(rows["problem"]))

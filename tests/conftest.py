@@ -315,7 +315,7 @@ def judged() -> dict[str, list[dict]]:
     effects = [
         {**turn, "offer": "any", "segment": segment, "treated_count": 40, "control_count": 38, "effect_cents": effect,
          "low": effect - 400, "high": effect + 400, "standard_error": 204.0, "is_placebo": True,
-         "decided_from": BEFORE.as_of, "decided_until": BEFORE.as_of}
+         "decided_from": BEFORE.as_of, "decided_until": BEFORE.as_of, "window_share": 1.0}
         for segment, effect in (
             ("all", 35.0),
             ("at_risk/deals_high/value_low", 60.0),

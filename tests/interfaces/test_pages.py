@@ -45,9 +45,15 @@ PAGES = {"/": "overview", "/customers": "customers", "/models": "models", "/qual
 
 
 @pytest.fixture(scope="module")
-def client(made_shop):
+def connected(made_shop):
     with served(made_shop) as address, httpx.Client(base_url=address, timeout=30) as opened:
         yield opened
+
+
+@pytest.fixture
+def client(connected):
+    connected.cookies.clear()  # why: a language that another test chose is not this one's
+    return connected
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +173,6 @@ def test_a_shops_own_id_leads_to_its_customer(made_shop, client, somebody):
 
 
 def test_looking_an_unknown_id_up_says_so_and_stores_nothing(made_shop, client):
-    client.cookies.clear()  # the language that another test chose
     answer = client.post("/customers/lookup", data={"shop_id": "never-seen"})
     assert answer.status_code == 404
     assert words("en")("customers.lookup_failed") in answer.text

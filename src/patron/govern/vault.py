@@ -29,7 +29,8 @@ PREFIXES = {"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p", "ev
 NONCE_BYTES = 12
 TOKEN_BYTES = 16
 BATCH = 500
-REMEMBERED = 1_000_000
+REMEMBERED = 200_000
+"""Values of a kind whose tokens an open vault remembers: those who come back often need no second hash."""
 
 
 class Vault:
@@ -40,7 +41,7 @@ class Vault:
         self._keys = keys
         self._master = AESGCM(keys.wrapping)
         self._letters = AESGCM(keys.letters)
-        self._stored: set[str] = set()
+        self._known: dict[str, dict[str, str]] = {}
 
     @classmethod
     def open(cls, shop: Shop) -> Self:
@@ -63,9 +64,13 @@ class Vault:
             values = values.combine_chunks()
         coded = pc.dictionary_encode(values)
         unique = coded.dictionary.to_pylist()
-        made = [self.token(kind, value) for value in unique]
-        self._keep(kind, dict(zip(made, unique, strict=True)), created_at)
-        return pa.array(made, pa.string()).take(coded.indices)
+        known = self._known.setdefault(kind, {})
+        made = {value: self.token(kind, value) for value in unique if value not in known}
+        self._keep(kind, {token: value for value, token in made.items()}, created_at)
+        tokens = [made[value] if value in made else known[value] for value in unique]
+        if len(known) < REMEMBERED:
+            known.update(made)
+        return pa.array(tokens, pa.string()).take(coded.indices)
 
     def find(self, kind: str, value: str) -> str | None:
         """Token of a value that is stored, or None."""
@@ -136,12 +141,12 @@ class Vault:
     def shred(self, tokens: Sequence[str]) -> int:
         """Destroy the keys of tokens, and with them every value, text and contact; returns how many keys there were."""
         count = 0
+        self._known.clear()
         for batch in _batches(sorted(set(tokens))):
             with self._store.begin() as connection:
                 connection.execute(sa.delete(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(batch)))
                 connection.execute(sa.delete(CONTACTS).where(CONTACTS.c.token.in_(batch)))
                 count += connection.execute(sa.delete(VAULT_TOKENS).where(VAULT_TOKENS.c.token.in_(batch))).rowcount
-            self._stored.difference_update(batch)
         return count
 
     def seal(self, content: bytes, place: str) -> bytes:
@@ -153,9 +158,8 @@ class Vault:
         return self._decrypt(self._letters, sealed, place)
 
     def _keep(self, kind: str, values: dict[str, str], created_at: datetime) -> None:
-        new = [token for token in values if token not in self._stored]
-        already = self._rows(set(new)) if new else {}
-        new = [token for token in new if token not in already]
+        already = self._rows(set(values)) if values else {}
+        new = [token for token in values if token not in already]
         rows = []
         for token in new:
             key = os.urandom(KEY_BYTES)
@@ -169,8 +173,6 @@ class Vault:
                 }
             )
         self._insert(VAULT_TOKENS, rows)
-        if len(self._stored) < REMEMBERED:
-            self._stored.update(values)
 
     def _rows(self, tokens: set[str]) -> dict[str, tuple[bytes, bytes]]:
         found = {}

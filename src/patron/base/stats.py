@@ -99,9 +99,11 @@ def normalised_gini(actual: Numbers, forecast: Numbers, weights: Numbers | None 
 
 
 def decile_mape(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
-    """Mean over deciles of the forecast of |mean forecast - mean actual| / mean actual."""
+    """Mean over deciles of the forecast of |mean forecast - mean actual| / mean actual; NaN when nothing happened."""
     forecasts, actuals, _ = _by_bin(actual, forecast, _rows(weights, len(actual)))
-    return _shape(np.nanmean(np.abs(_ratio(forecasts - actuals, np.abs(actuals))), axis=1), weights)
+    gaps = np.abs(_ratio(forecasts - actuals, np.abs(actuals)))
+    known = ~np.isnan(gaps)
+    return _shape(_ratio(np.where(known, gaps, 0.0).sum(axis=1), known.sum(axis=1)), weights)
 
 
 def calibration_error(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:

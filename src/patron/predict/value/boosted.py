@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
+from patron.base.errors import NotEnoughData
 from patron.predict.boosting import FittedTrees, Trees
 from patron.predict.design import Design
 from patron.predict.learner import LABEL, Numbers, column, forecasts, labelled, newest, read_json, write_json
@@ -69,6 +70,9 @@ class FittedBoosted:
         return self.design.matrix(_with_history(table, self.models))
 
 
+LATER = "Import what happened since, or turn at an earlier moment."
+
+
 @dataclass(frozen=True)
 class Boosted:
     """LightGBM with a Tweedie loss on all features and on what BG/NBD and Gamma-Gamma expect, cents."""
@@ -113,7 +117,9 @@ class BoostedBlend:
 def _fit(table: pa.Table, trees: Trees, cap_quantile: float, recent_share: float | None) -> FittedBoosted:
     rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
     label = np.maximum(column(rows, LABEL), 0.0)
-    cap = float(np.quantile(label, cap_quantile)) or float(label.max())
+    cap = float(np.quantile(label, cap_quantile)) or float(label.max(initial=0.0))
+    if cap <= 0:
+        raise NotEnoughData("nobody bought anything after the moments to learn from", where="training", todo=LATER)
     label = np.minimum(label, cap)
     scale = max(float(label.mean()), 1.0)
     given = _with_history(rows, models)

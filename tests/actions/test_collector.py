@@ -316,3 +316,8 @@ def test_a_key_that_sends_too_often_is_told_to_wait(shop):
     collector.receive(body, "batch", key=other, encoding="", received_at=NOW)
     collector.stop()
     slow.close()
+
+
+def test_a_key_longer_than_any_is_neither_looked_up_nor_remembered(shop, monkeypatch):
+    monkeypatch.setattr("patron.actions.collector.find_key", lambda *_: pytest.fail("was looked up"))
+    assert Collector(shop).key("x" * 101) is None

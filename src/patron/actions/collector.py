@@ -44,6 +44,8 @@ BURST_SECONDS = 10.0
 COMPACT_SECONDS = 2.0
 KEY_SECONDS = 1.0
 """How long a key is believed without looking again: a revoked one is refused after that."""
+LONGEST_KEY = 100
+"""Longer ones are nobody's, and are not kept in memory either."""
 
 
 @dataclass(frozen=True)
@@ -198,10 +200,12 @@ class Collector:
 
     def key(self, told: str) -> Key | None:
         """The key that was told, as it was at most KEY_SECONDS ago."""
+        if not 0 < len(told) <= LONGEST_KEY:
+            return None
         now = time.monotonic()
         known = self._keys.get(told)
         if known is None or known[0] < now:
-            found = find_key(self.shop, told) if told else None
+            found = find_key(self.shop, told)
             if len(self._keys) > 10_000:
                 self._keys.clear()
             known = self._keys[told] = (now + KEY_SECONDS, found)

@@ -321,3 +321,19 @@ def test_a_key_that_sends_too_often_is_told_to_wait(shop):
 def test_a_key_longer_than_any_is_neither_looked_up_nor_remembered(shop, monkeypatch):
     monkeypatch.setattr("patron.actions.collector.find_key", lambda *_: pytest.fail("was looked up"))
     assert Collector(shop).key("x" * 101) is None
+
+
+def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_arrival(shop):
+    key = create_key(shop, "web").key
+    collector = Collector(shop)
+    collector.start()
+    told = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2024-05-01T08:00:00Z"}
+    for how in ("import", "batch"):
+        message = told | {"messageId": how, "properties": {"product_id": "p1"}}
+        body = json.dumps({"batch": [message]}).encode()
+        collector.receive(body, how, key=key, encoding="", received_at=NOW).verdicts.result(10)
+    collector.stop()
+    drain(shop)
+    rows = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
+    assert rows["import"]["known_at"] == rows["import"]["occurred_at"] == datetime(2024, 5, 1, 8, tzinfo=UTC)
+    assert rows["batch"]["known_at"] == rows["import"]["received_at"] == NOW

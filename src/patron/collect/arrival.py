@@ -23,6 +23,8 @@ SOONEST = datetime(2000, 1, 1, tzinfo=UTC)
 FARTHEST_AHEAD = timedelta(hours=24)
 GZIP = b"\x1f\x8b"
 NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+KNOWN = "_known"
+"""Beside the columns of a told row: "occurred" for history, which is known from when it happened."""
 BOT = re.compile(r"(?i)bot\b|crawl|spider|slurp|headless|lighthouse|preview|curl/|wget/|python-requests|monitor")
 
 
@@ -149,6 +151,8 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
         row: Told = told_row(message)
         _refuse_unsecured(row["name"], rules)
         row["flags"] = ",".join(flags + _off_plan(row["name"], message, rules.plan)) or None
+        if rules.is_history:
+            row[KNOWN] = "occurred"
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
         reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
         payload = msgspec.json.encode({"line": said.decode(errors="replace")}).decode()

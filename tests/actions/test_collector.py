@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -337,3 +337,67 @@ def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_a
     rows = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
     assert rows["import"]["known_at"] == rows["import"]["occurred_at"] == datetime(2024, 5, 1, 8, tzinfo=UTC)
     assert rows["batch"]["known_at"] == rows["import"]["received_at"] == NOW
+
+
+def with_settings(shop, added):
+    path = shop.folder / "patron.toml"
+    path.write_text(path.read_text(encoding="utf-8") + f"\n[collect]\n{added}\n", encoding="utf-8")
+    return Shop.open(shop.folder)
+
+
+def replayed_live(shop, rules, *told):
+    """What became of messages that were judged by `rules`, moved, and replayed by the workspace's settings now."""
+    base = {"type": "track", "event": "Order Refunded", "userId": "u1", "properties": {"order_id": "o", "total": 5}}
+    body = json.dumps({"batch": [base | {"messageId": f"m{n}"} | one for n, one in enumerate(told)]}).encode()
+    put(shop, batch_of(body, "web", NOW, rules))
+    drain(shop)
+    done = replay(shop, "live", mapping=None, progress=silent)
+    return done, shop.lake.read(EVENTS).to_pylist()
+
+
+def test_a_replay_keeps_dead_what_still_needs_a_secret_key_or_is_too_long(shop):
+    strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]\nlongest_event_bytes = 2000')
+    rules = Rules(2_000, frozenset({"Order Refunded"}), is_secret=False)
+    done, rows = replayed_live(
+        strict, rules, {}, {"event": "Product Viewed", "properties": {"product_id": "p" * 3_000}}
+    )
+    assert (done.read, done.stored, done.dead) == (2, 0, 2)
+    assert rows == []
+    strict.close()
+
+
+def test_a_replay_knows_the_kind_of_key_the_clocks_and_the_flags(shop):
+    strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]')
+    clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
+    bot = {"context": {"userAgent": "Googlebot/2.1"}, "timestamp": "1987-01-01T00:00:00Z"}
+    tight = Rules(10, frozenset(), is_secret=True)
+    done, (first, second) = replayed_live(strict, tight, clocks, bot)
+    assert (done.read, done.stored) == (2, 2)
+    assert first["occurred_at"] == NOW - timedelta(seconds=30)
+    assert second["occurred_at"] == NOW
+    assert second["flags"] == "impossible_time,bot"
+    strict.close()
+
+
+def test_a_message_set_aside_after_its_clock_was_set_right_is_not_set_right_twice(shop):
+    rules = Rules(32_768, frozenset({"Order Refunded"}), is_secret=False)
+    clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
+    done, (row,) = replayed_live(shop, rules, clocks)
+    assert done.stored == 1
+    assert row["occurred_at"] == NOW - timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("currency", ["USD", "CHF"])
+def test_replayed_history_is_known_from_when_it_happened(shop, currency):
+    longest = 10 if currency == "USD" else 32_768
+    history = Rules(longest, frozenset(), is_secret=False, is_history=True)
+    told = {"timestamp": "1997-01-01T00:00:00Z", "properties": {"order_id": "o", "total": 5, "currency": currency}}
+    replayed_live(shop, history, told)
+    with_rate = shop.folder / "patron.toml"
+    text = with_rate.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1")
+    with_rate.write_text(text, encoding="utf-8")
+    mended = Shop.open(shop.folder)
+    replay(mended, "live", mapping=None, progress=silent)
+    (row,) = mended.lake.read(EVENTS).to_pylist()
+    mended.close()
+    assert row["known_at"] == row["occurred_at"] == datetime(1997, 1, 1, tzinfo=UTC)

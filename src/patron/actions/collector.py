@@ -14,7 +14,7 @@ from patron.actions.live import LiveThread, ProfilesBehind, catch_up, fold_now, 
 from patron.base.errors import BadKey, PatronError, TooMany, WorkspaceBusy
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
-from patron.collect.arrival import LARGEST_BODY, Arrival, Rules, batch_of, body_of, key_in_body, single_of
+from patron.collect.arrival import LARGEST_BODY, Arrival, batch_of, body_of, key_in_body, rules_of, single_of
 from patron.collect.compact import LIVE, Compacted, compact
 from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
 from patron.collect.plan import NO_PLAN, Plan, load_plan
@@ -221,7 +221,8 @@ class Collector:
         if found is None or found.kind == "read":
             raise BadKey(401, "the write key is missing, unknown or revoked", todo="Make one: patron keys create.")
         self._limit(found)
-        rules = self._rules(found, is_history=how == HISTORY)
+        asked, is_secret = self.shop.settings.collect, found.kind == "secret"
+        rules = rules_of(asked, self._plan, is_secret=is_secret, is_history=how == HISTORY)
         if how == SENSORS:
             arrival = sensors_of(body, found.source, received_at, rules)
         elif how in {BATCH, HISTORY}:
@@ -229,13 +230,6 @@ class Collector:
         else:
             arrival = single_of(body, how, found.source, received_at, rules)
         return Received(arrival, self.accept(arrival))
-
-    def _rules(self, key: Key, *, is_history: bool) -> Rules:
-        asked = self.shop.settings.collect
-        secret = frozenset(asked.needs_secret_key)
-        return Rules(
-            asked.longest_event_bytes, secret, is_secret=key.kind == "secret", is_history=is_history, plan=self._plan
-        )
 
     def _limit(self, key: Key) -> None:
         """Take one request out of a key's bucket, which holds those of BURST_SECONDS. Raises TooMany."""

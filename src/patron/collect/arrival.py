@@ -12,6 +12,7 @@ import msgspec
 
 from patron.base.errors import BadEvent, BadRequest
 from patron.base.message import told_row
+from patron.base.settings import CollectSettings
 from patron.base.split import text_of
 from patron.collect.plan import NO_PLAN, Plan
 
@@ -123,6 +124,12 @@ class Rules:
     plan: Plan = NO_PLAN
 
 
+def rules_of(asked: CollectSettings, plan: Plan, *, is_secret: bool, is_history: bool) -> Rules:
+    """What the workspace's settings allow the owner of a key."""
+    needs_secret = frozenset(asked.needs_secret_key)
+    return Rules(asked.longest_event_bytes, needs_secret, is_secret=is_secret, is_history=is_history, plan=plan)
+
+
 def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
     """Judge a batch. Raises BadRequest 400 when it is none."""
     batch: Batch = decoded(BATCH, body)
@@ -146,8 +153,13 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
     event_id, said = None, raw
     try:
         _refuse_long(raw, rules)
-        message, flags = completed(_lenient(ANYTHING, raw), raw, received_at, rules, shared)
-        event_id, said = text_of(message["messageId"]), msgspec.json.encode(message)
+        told = _lenient(ANYTHING, raw)
+        message, flags = completed(told, raw, received_at, rules, shared)
+        # why: a replay sets the clock right again, so the time stays as it was told
+        event_id, said = (
+            text_of(message["messageId"]),
+            msgspec.json.encode(message | {"timestamp": told.get("timestamp")}),
+        )
         row: Told = told_row(message)
         _refuse_unsecured(row["name"], rules)
         row["flags"] = ",".join(flags + _off_plan(row["name"], message, rules.plan)) or None
@@ -155,7 +167,8 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
             row[KNOWN] = "occurred"
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
         reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
-        payload = msgspec.json.encode({"line": said.decode(errors="replace")}).decode()
+        letter = {"line": said.decode(errors="replace"), "is_secret": rules.is_secret, "is_history": rules.is_history}
+        payload = msgspec.json.encode(letter).decode()
         return Message(event_id, {"problem": f"bad_event:{reason}", "payload": payload})
     return Message(event_id, row)
 

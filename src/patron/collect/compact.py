@@ -105,4 +105,8 @@ def checked_rows(intake: Intake, requests: Iterable[Waiting]) -> pa.Table:
         rows = rows.append_column(name, column)
     is_dead = pc.is_valid(rows["problem"])
     zero = pc.if_else(is_dead, pa.scalar(0, pa.int64()), rows["row_number"])
-    return rows.set_column(rows.column_names.index("row_number"), "row_number", zero)
+    rows = rows.set_column(rows.column_names.index("row_number"), "row_number", zero)
+    died_now = pc.and_(is_history, pc.invert(extra["_was_dead"]))
+    told = pc.binary_join_element_wise('{"is_history":true,', pc.utf8_slice_codeunits(rows["payload"], 1), "")
+    payload = pc.if_else(died_now, told, rows["payload"])  # why: a replay has to know it; the living have no payload
+    return rows.set_column(rows.column_names.index("payload"), "payload", payload)

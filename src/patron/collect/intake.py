@@ -158,9 +158,10 @@ class Intake:
     def bury(self, rows: pa.Table, file: str) -> None:
         """Keep dead rows with their reason, sealed (of the forgotten nothing); the same row again changes nothing."""
         letters = []
-        for number, problem, payload in zip(
-            *(rows[name].to_pylist() for name in ("row_number", "problem", "payload")), strict=True
-        ):
+        has_times = "received_at" in rows.column_names
+        times = rows["received_at"].to_pylist() if has_times else [self.received_at] * rows.num_rows
+        told = (rows[name].to_pylist() for name in ("row_number", "problem", "payload"))
+        for number, problem, payload, received_at in zip(*told, times, strict=True):
             dead_id = self._dead_id(file, number, payload or "")
             reason, message = message_of(problem)
             kept = b"" if reason == FORGOTTEN else (payload or "").encode()
@@ -174,7 +175,7 @@ class Intake:
                     "reason": reason,
                     "message": message,
                     "payload": self.vault.seal(kept, dead_id),
-                    "created_at": self.received_at,
+                    "created_at": received_at,
                 }
             )
         if letters:

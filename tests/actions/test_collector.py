@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patron.actions.collector import Collector, drain, open_inbox
+from patron.actions.collector import Collector, collected, drain, open_inbox
 from patron.actions.imports import import_files, replay
 from patron.actions.keys import create_key
 from patron.actions.live import Folder, catch_up, rebuild
@@ -160,6 +161,15 @@ def test_a_damaged_inbox_accepts_nothing_and_says_so(shop):
         collector.accept(messages("new"))
     assert "inbox.db" in collector.state().trouble
     collector.stop()
+
+
+def test_damage_that_is_found_when_the_counters_are_read_is_told_as_trouble(shop):
+    put(shop, messages("a"))
+    with sqlite3.connect(shop.folder / "inbox.db") as damaged:
+        damaged.execute("pragma writable_schema = on")
+        damaged.execute("update sqlite_master set rootpage = 99999 where name = 'counts'")
+    damaged.close()
+    assert "inbox.db" in collected(shop).trouble
 
 
 def _accept_until_killed(folder, run, pipe):

@@ -232,3 +232,23 @@ def test_every_message_of_the_sensors_form_becomes_a_row(zipped):
 def test_a_sensors_form_that_cannot_be_read_is_refused(body):
     with pytest.raises(BadRequest):
         sensors_of(body, "cn", NOW, OPEN)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"&".join(b"a%d=1" % n for n in range(30)) + b"&data=e30=", 400),
+        (urlencode({"data": b64encode(gzip.compress(b" " * 5 * LARGEST_BODY)).decode()}).encode(), 413),
+    ],
+)
+def test_a_sensors_form_that_is_too_much_is_refused_as_the_protocol_says(body, status):
+    with pytest.raises(BadRequest) as refused:
+        sensors_of(body, "cn", NOW, OPEN)
+    assert refused.value.status == status
+
+
+def test_a_sensors_form_loses_its_null_characters_as_batches_do():
+    told = {"type": "track", "event": "View\0Product", "distinct_id": "u1", "properties": {"a\0b": "c\0d"}}
+    (one,) = sensors_of(sensors(told), "cn", NOW, OPEN).messages
+    assert one.row["name"] == "ViewProduct"
+    assert one.row["properties"] == '{"ab":"cd"}'

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
@@ -19,7 +19,7 @@ from patron.collect.compact import LIVE, Compacted, compact
 from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
 from patron.collect.plan import NO_PLAN, Plan, load_plan
 from patron.collect.sensors import sensors_of
-from patron.collect.writer import Writer
+from patron.collect.writer import Overloaded, Writer
 from patron.govern.access import Key, find_key, list_keys
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "LIVE",
     "Collector",
     "Counters",
+    "Overloaded",
     "State",
     "Verdicts",
     "collected",
@@ -136,13 +137,10 @@ def collected(shop: Shop) -> State:
     if not has_inbox(shop):
         return State((), 0, "")
     try:
-        inbox = open_inbox(shop)
+        with closing(open_inbox(shop)) as inbox:
+            return State(counters(inbox), inbox.waiting_count(), "")
     except PatronError as error:
         return State((), 0, str(error))
-    try:
-        return State(counters(inbox), inbox.waiting_count(), "")
-    finally:
-        inbox.close()
 
 
 @dataclass(frozen=True)
@@ -211,8 +209,12 @@ class Collector:
             known = self._keys[told] = (now + KEY_SECONDS, found)
         return known[1]
 
-    def receive(self, raw: bytes, how: str, *, key: str, encoding: str, received_at: datetime) -> "Received":
+    def receive(
+        self, raw: bytes, how: str, *, key: str, encoding: str, received_at: datetime, is_in_address: bool = False
+    ) -> "Received":
         """Judge a request and hand its messages to the writer; without `key` it is looked for in the body.
+
+        An address is kept in logs and histories: a secret key in it is refused where a client can send it otherwise.
 
         Raises BadRequest, BadKey, Overloaded, NoSpace, InboxDamaged.
         """
@@ -220,6 +222,8 @@ class Collector:
         found = self.key(key or ("" if how == SENSORS else key_in_body(body)))
         if found is None or found.kind == "read":
             raise BadKey(401, "the write key is missing, unknown or revoked", todo="Make one: patron keys create.")
+        if found.kind == "secret" and is_in_address and how != SENSORS:
+            raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
         self._limit(found)
         asked, is_secret = self.shop.settings.collect, found.kind == "secret"
         rules = rules_of(asked, self._plan, is_secret=is_secret, is_history=how == HISTORY)

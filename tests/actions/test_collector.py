@@ -320,10 +320,10 @@ def test_a_key_that_sends_too_often_is_told_to_wait(shop):
     collector.start()
     body = json.dumps({"batch": []}).encode()
     for _ in range(5):
-        collector.receive(body, "batch", key=key, encoding="", received_at=NOW)
+        collector.receive(body, "batch", key=key, received_at=NOW)
     with pytest.raises(TooMany):
-        collector.receive(body, "batch", key=key, encoding="", received_at=NOW)
-    collector.receive(body, "batch", key=other, encoding="", received_at=NOW)
+        collector.receive(body, "batch", key=key, received_at=NOW)
+    collector.receive(body, "batch", key=other, received_at=NOW)
     collector.stop()
     slow.close()
 
@@ -341,7 +341,7 @@ def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_a
     for how in ("import", "batch"):
         message = told | {"messageId": how, "properties": {"product_id": "p1"}}
         body = json.dumps({"batch": [message]}).encode()
-        collector.receive(body, how, key=key, encoding="", received_at=NOW).verdicts.result(10)
+        collector.receive(body, how, key=key, received_at=NOW).verdicts.result(10)
     collector.stop()
     drain(shop)
     rows = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}

@@ -218,6 +218,43 @@ def test_trouble_with_the_store_is_said_as_our_own_and_the_client_keeps_its_mess
     assert "api_keys" not in answer.text
 
 
+@pytest.fixture
+def collector(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    shop = Shop.create(tmp_path / "shop")
+    running = Collector(shop)
+    running.start()
+    yield running
+    running.stop()
+    shop.close()
+
+
+def test_a_large_request_lets_small_ones_pass(collector):
+    key, done = create_key(collector.shop, "web").key, []
+
+    async def ask(name, count):
+        transport = httpx.ASGITransport(app=Wire(collector, behind=None))
+        body = {"batch": [message(f"{name} {n}") for n in range(count)]}
+        async with httpx.AsyncClient(transport=transport, base_url="http://patron") as client:
+            answer = await client.post("/v1/batch", json=body, auth=(key, ""))
+        done.append((name, answer.status_code))
+
+    async def both():
+        await asyncio.gather(ask("large", 10_000), ask("small", 1))
+
+    asyncio.run(both())
+    assert done == [("small", 200), ("large", 200)]
+
+
+def test_what_a_request_inflates_to_counts_as_held(collector, monkeypatch):
+    key = create_key(collector.shop, "web").key
+    monkeypatch.setattr("patron.interfaces.collector.MOST_IN_FLIGHT", 100_000)
+    packed = gzip.compress(json.dumps({"batch": [message("a", properties={"product_id": "p" * 200_000})]}).encode())
+    answer = through_the_wire(collector, "/v1/batch", packed, key)
+    assert (answer.status_code, answer.json()["code"]) == (503, "Overloaded")
+    assert through_the_wire(collector, "/v1/batch", b'{"batch": []}', key).status_code == 200
+
+
 def test_a_browser_may_ask_first_and_finds_its_settings(server, key):
     asked = server.client.options("/v1/t", headers={"origin": "https://shop.example"})
     assert asked.status_code == 204

@@ -18,7 +18,7 @@ from patron.collect.arrival import LARGEST_BODY, Arrival, batch_of, body_of, key
 from patron.collect.compact import LIVE, Compacted, compact
 from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
 from patron.collect.plan import NO_PLAN, Plan, load_plan
-from patron.collect.sensors import sensors_of
+from patron.collect.sensors import content_of, sensors_of
 from patron.collect.writer import Overloaded, Writer
 from patron.govern.access import Key, find_key, list_keys
 
@@ -33,6 +33,7 @@ __all__ = [
     "Verdicts",
     "collected",
     "drain",
+    "inflated",
     "open_inbox",
     "remember",
     "revived",
@@ -143,6 +144,12 @@ def collected(shop: Shop) -> State:
         return State((), 0, str(error))
 
 
+def inflated(raw: bytes, how: str, *, encoding: str) -> bytes:
+    """Body of a request as it is judged. Raises BadRequest 400, 413."""
+    body = body_of(raw, encoding=encoding)
+    return content_of(body) if how == SENSORS else body
+
+
 @dataclass(frozen=True)
 class Received:
     """A request that was judged; `verdicts` come once it is on disk."""
@@ -170,6 +177,7 @@ class Collector:
     _plan: Plan = NO_PLAN
     _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _limiting: threading.Lock = field(default_factory=threading.Lock)
     _ending: threading.Event = field(default_factory=threading.Event)
     _compactor: threading.Thread | None = None
 
@@ -210,15 +218,16 @@ class Collector:
         return known[1]
 
     def receive(
-        self, raw: bytes, how: str, *, key: str, encoding: str, received_at: datetime, is_in_address: bool = False
+        self, body: bytes, how: str, *, key: str, received_at: datetime, is_in_address: bool = False
     ) -> "Received":
-        """Judge a request and hand its messages to the writer; without `key` it is looked for in the body.
+        """Judge an inflated request and hand its messages to the writer; without `key` it is looked for in the body.
+
+        Several threads may do it at once.
 
         An address is kept in logs and histories: a secret key in it is refused where a client can send it otherwise.
 
         Raises BadRequest, BadKey, Overloaded, NoSpace, InboxDamaged.
         """
-        body = body_of(raw, encoding=encoding)
         found = self.key(key or ("" if how == SENSORS else key_in_body(body)))
         if found is None or found.kind == "read":
             raise BadKey(401, "the write key is missing, unknown or revoked", todo="Make one: patron keys create.")
@@ -240,12 +249,13 @@ class Collector:
         rate = self.shop.settings.collect.requests_per_second
         if not rate:
             return
-        now = time.monotonic()
-        left, at = self._buckets.get(key.key_id, (rate * BURST_SECONDS, now))
-        left = min(left + (now - at) * rate, max(rate * BURST_SECONDS, 1.0))
-        if left < 1:
-            raise TooMany(429, f"more than {rate:g} requests a second", todo="Send larger batches, less often.")
-        self._buckets[key.key_id] = (left - 1, now)
+        with self._limiting:
+            now = time.monotonic()
+            left, at = self._buckets.get(key.key_id, (rate * BURST_SECONDS, now))
+            left = min(left + (now - at) * rate, max(rate * BURST_SECONDS, 1.0))
+            if left < 1:
+                raise TooMany(429, f"more than {rate:g} requests a second", todo="Send larger batches, less often.")
+            self._buckets[key.key_id] = (left - 1, now)
 
     def accept(self, arrival: Arrival) -> "Future[Verdicts]":
         """Promise the verdicts once the messages are on disk. Raises Overloaded, NoSpace, InboxDamaged."""

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -20,6 +21,8 @@ Told = dict[str, Any]
 
 LARGEST_BODY = 4_000_000
 """Bytes of a request after inflating; the rest of a bomb is never inflated."""
+MOST_MESSAGES = 20_000
+"""Messages of one request: as many as the writer lets wait."""
 SOONEST = datetime(2000, 1, 1, tzinfo=UTC)
 FARTHEST_AHEAD = timedelta(hours=24)
 GZIP = b"\x1f\x8b"
@@ -131,11 +134,18 @@ def rules_of(asked: CollectSettings, plan: Plan, *, is_secret: bool, is_history:
 
 
 def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
-    """Judge a batch. Raises BadRequest 400 when it is none."""
+    """Judge a batch. Raises BadRequest 400 when it is none, 413 when it is of too many."""
     batch: Batch = decoded(BATCH, body)
+    refuse_many(batch.batch)
     shared = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
     shared = {name: value for name, value in shared.items() if value is not None}
     return Arrival(source, received_at, [judged(bytes(one), received_at, rules, shared) for one in batch.batch])
+
+
+def refuse_many(messages: Sequence[object]) -> None:
+    """Refuse a request of more messages than are judged in a moment. Raises BadRequest 413."""
+    if len(messages) > MOST_MESSAGES:
+        raise BadRequest(413, f"more than {MOST_MESSAGES} messages", todo="Send smaller batches.")
 
 
 def single_of(body: bytes, kind: str, source: str, received_at: datetime, rules: Rules) -> Arrival:

@@ -5,13 +5,14 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
 from patron import __version__
-from patron.actions.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector, Overloaded
+from patron.actions.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector, Overloaded, inflated
 from patron.base.errors import BadRequest, PatronError
 from patron.interfaces.keys import basic_key
 
@@ -36,6 +37,8 @@ KEY_IN_ADDRESS = {"/beacon/v1/batch": "writeKey", "/sa": "token"}
 SETTINGS = ("/v1/projects/", "/settings")
 MOST_IN_FLIGHT = 64_000_000
 """Bytes of bodies held in memory at once; more are answered with 503."""
+MOST_AT_ONCE = 65_536
+"""Bytes of a body that are judged while others wait; a larger one is judged beside them."""
 RETRY_AFTER = b"1"
 ALLOWED = b"authorization, content-type, content-encoding, anonymousid, x-retry-count"
 CODES = {401: "bad_key", 413: "too_large", 429: "too_many"}
@@ -74,7 +77,10 @@ class Wire:
     ) -> tuple[int, dict[str, Any]]:
         hold = Hold(self)
         try:
-            return await self._taken(scope, path, headers, await _body(receive, hold))
+            raw = await _body(receive, hold)
+            body = inflated(raw, PATHS[path], encoding=headers.get("content-encoding", ""))
+            hold.grow(len(body) - len(raw))
+            return await self._taken(scope, path, headers, body)
         except BadRequest as error:
             return error.status, _said(CODES.get(error.status, "bad_request"), str(error))
         except PatronError as error:  # why: our own trouble; the client keeps the messages and tries again
@@ -85,20 +91,15 @@ class Wire:
         finally:
             hold.release()
 
-    async def _taken(self, scope: Scope, path: str, headers: dict[str, str], raw: bytes) -> tuple[int, dict[str, Any]]:
+    async def _taken(self, scope: Scope, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
         key = basic_key(headers.get("authorization", ""))
         in_address = ""
         if not key and path in KEY_IN_ADDRESS:
             asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
             in_address = asked.get(KEY_IN_ADDRESS[path], [""])[0]
-        received = self.collector.receive(
-            raw,
-            PATHS[path],
-            key=key or in_address,
-            encoding=headers.get("content-encoding", ""),
-            received_at=datetime.now(UTC),
-            is_in_address=bool(in_address),
-        )
+        told = {"key": key or in_address, "received_at": datetime.now(UTC), "is_in_address": bool(in_address)}
+        judge = partial(self.collector.receive, body, PATHS[path], **told)
+        received = await asyncio.to_thread(judge) if len(body) > MOST_AT_ONCE else judge()
         verdicts = await asyncio.wrap_future(received.verdicts)
         return 200, {"success": True, **vars(verdicts), "errors": received.errors}
 

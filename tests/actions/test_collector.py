@@ -4,9 +4,10 @@ import json
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patron.actions.collector import Collector, drain, open_inbox
+from patron.actions.collector import Collector, collected, drain, open_inbox
 from patron.actions.imports import import_files, replay
 from patron.actions.keys import create_key
 from patron.actions.live import Folder, catch_up, rebuild
@@ -160,6 +161,15 @@ def test_a_damaged_inbox_accepts_nothing_and_says_so(shop):
         collector.accept(messages("new"))
     assert "inbox.db" in collector.state().trouble
     collector.stop()
+
+
+def test_damage_that_is_found_when_the_counters_are_read_is_told_as_trouble(shop):
+    put(shop, messages("a"))
+    with sqlite3.connect(shop.folder / "inbox.db") as damaged:
+        damaged.execute("pragma writable_schema = on")
+        damaged.execute("update sqlite_master set rootpage = 99999 where name = 'counts'")
+    damaged.close()
+    assert "inbox.db" in collected(shop).trouble
 
 
 def _accept_until_killed(folder, run, pipe):
@@ -310,9 +320,94 @@ def test_a_key_that_sends_too_often_is_told_to_wait(shop):
     collector.start()
     body = json.dumps({"batch": []}).encode()
     for _ in range(5):
-        collector.receive(body, "batch", key=key, encoding="", received_at=NOW)
+        collector.receive(body, "batch", key=key, received_at=NOW)
     with pytest.raises(TooMany):
-        collector.receive(body, "batch", key=key, encoding="", received_at=NOW)
-    collector.receive(body, "batch", key=other, encoding="", received_at=NOW)
+        collector.receive(body, "batch", key=key, received_at=NOW)
+    collector.receive(body, "batch", key=other, received_at=NOW)
     collector.stop()
     slow.close()
+
+
+def test_a_key_longer_than_any_is_neither_looked_up_nor_remembered(shop, monkeypatch):
+    monkeypatch.setattr("patron.actions.collector.find_key", lambda *_: pytest.fail("was looked up"))
+    assert Collector(shop).key("x" * 101) is None
+
+
+def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_arrival(shop):
+    key = create_key(shop, "web").key
+    collector = Collector(shop)
+    collector.start()
+    told = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2024-05-01T08:00:00Z"}
+    for how in ("import", "batch"):
+        message = told | {"messageId": how, "properties": {"product_id": "p1"}}
+        body = json.dumps({"batch": [message]}).encode()
+        collector.receive(body, how, key=key, received_at=NOW).verdicts.result(10)
+    collector.stop()
+    drain(shop)
+    rows = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
+    assert rows["import"]["known_at"] == rows["import"]["occurred_at"] == datetime(2024, 5, 1, 8, tzinfo=UTC)
+    assert rows["batch"]["known_at"] == rows["import"]["received_at"] == NOW
+
+
+def with_settings(shop, added):
+    path = shop.folder / "patron.toml"
+    path.write_text(path.read_text(encoding="utf-8") + f"\n[collect]\n{added}\n", encoding="utf-8")
+    return Shop.open(shop.folder)
+
+
+def replayed_live(shop, rules, *told):
+    """What became of messages that were judged by `rules`, moved, and replayed by the workspace's settings now."""
+    base = {"type": "track", "event": "Order Refunded", "userId": "u1", "properties": {"order_id": "o", "total": 5}}
+    body = json.dumps({"batch": [base | {"messageId": f"m{n}"} | one for n, one in enumerate(told)]}).encode()
+    put(shop, batch_of(body, "web", NOW, rules))
+    drain(shop)
+    done = replay(shop, "live", mapping=None, progress=silent)
+    return done, shop.lake.read(EVENTS).to_pylist()
+
+
+def test_a_replay_keeps_dead_what_still_needs_a_secret_key_or_is_too_long(shop):
+    strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]\nlongest_event_bytes = 2000')
+    rules = Rules(2_000, frozenset({"Order Refunded"}), is_secret=False)
+    done, rows = replayed_live(
+        strict, rules, {}, {"event": "Product Viewed", "properties": {"product_id": "p" * 3_000}}
+    )
+    assert (done.read, done.stored, done.dead) == (2, 0, 2)
+    assert rows == []
+    strict.close()
+
+
+def test_a_replay_knows_the_kind_of_key_the_clocks_and_the_flags(shop):
+    strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]')
+    clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
+    bot = {"context": {"userAgent": "Googlebot/2.1"}, "timestamp": "1987-01-01T00:00:00Z"}
+    tight = Rules(10, frozenset(), is_secret=True)
+    done, (first, second) = replayed_live(strict, tight, clocks, bot)
+    assert (done.read, done.stored) == (2, 2)
+    assert first["occurred_at"] == NOW - timedelta(seconds=30)
+    assert second["occurred_at"] == NOW
+    assert second["flags"] == "impossible_time,bot"
+    strict.close()
+
+
+def test_a_message_set_aside_after_its_clock_was_set_right_is_not_set_right_twice(shop):
+    rules = Rules(32_768, frozenset({"Order Refunded"}), is_secret=False)
+    clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
+    done, (row,) = replayed_live(shop, rules, clocks)
+    assert done.stored == 1
+    assert row["occurred_at"] == NOW - timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("currency", ["USD", "CHF"])
+def test_replayed_history_is_known_from_when_it_happened(shop, currency):
+    longest = 10 if currency == "USD" else 32_768
+    history = Rules(longest, frozenset(), is_secret=False, is_history=True)
+    told = {"timestamp": "1997-01-01T00:00:00Z", "properties": {"order_id": "o", "total": 5, "currency": currency}}
+    replayed_live(shop, history, told)
+    with_rate = shop.folder / "patron.toml"
+    text = with_rate.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1")
+    with_rate.write_text(text, encoding="utf-8")
+    mended = Shop.open(shop.folder)
+    replay(mended, "live", mapping=None, progress=silent)
+    (row,) = mended.lake.read(EVENTS).to_pylist()
+    mended.close()
+    assert row["known_at"] == row["occurred_at"] == datetime(1997, 1, 1, tzinfo=UTC)

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.base.errors import BadRequest, SettingsError
-from patron.collect.arrival import LARGEST_BODY, Rules, batch_of, body_of, single_of
+from patron.collect.arrival import LARGEST_BODY, MOST_MESSAGES, Rules, batch_of, body_of, single_of
 from patron.collect.plan import load_plan
-from patron.collect.sensors import sensors_of
+from patron.collect.sensors import content_of, sensors_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
@@ -157,6 +157,15 @@ def test_a_gzip_bomb_is_never_inflated_beyond_the_cap():
     assert refused.value.status == 413
 
 
+def test_a_request_of_too_many_messages_is_refused_before_they_are_judged():
+    numbers = b"[" + b",".join([b"1"] * (MOST_MESSAGES + 1)) + b"]"
+    with pytest.raises(BadRequest) as refused:
+        batch_of(b'{"batch": ' + numbers + b"}", "web", NOW, OPEN)
+    with pytest.raises(BadRequest) as form_refused:
+        sensors_of(numbers, "cn", NOW, OPEN)
+    assert refused.value.status == form_refused.value.status == 413
+
+
 @pytest.mark.parametrize("raw", [b"\x1f\x8bnothing", gzip.compress(b"{}" * 99)[:-9], b"\x1f\x8b"])
 def test_a_broken_gzip_is_refused(raw):
     with pytest.raises(BadRequest) as refused:
@@ -219,7 +228,7 @@ def test_every_message_of_the_sensors_form_becomes_a_row(zipped):
         {"type": "profile_delete", "properties": {}, **common},
         {"type": "item_set", "item_type": "shoe", "item_id": "p1", "properties": {"price": 5}, "time": common["time"]},
     ]
-    messages = sensors_of(sensors(*told, zipped=zipped), "cn", NOW, OPEN).messages
+    messages = sensors_of(content_of(sensors(*told, zipped=zipped)), "cn", NOW, OPEN).messages
     assert [one.row.get("problem") for one in messages] == [None] * 6
     names = ["ViewProduct", "Page", "Alias", "Identify", "Identify", "Product Updated"]
     assert [one.row["name"] for one in messages] == names
@@ -231,4 +240,24 @@ def test_every_message_of_the_sensors_form_becomes_a_row(zipped):
 @pytest.mark.parametrize("body", [b"", b"data_list=%%%", b"data=bm8ganNvbg==", b"data_list=H4sI"])
 def test_a_sensors_form_that_cannot_be_read_is_refused(body):
     with pytest.raises(BadRequest):
-        sensors_of(body, "cn", NOW, OPEN)
+        sensors_of(content_of(body), "cn", NOW, OPEN)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"&".join(b"a%d=1" % n for n in range(30)) + b"&data=e30=", 400),
+        (urlencode({"data": b64encode(gzip.compress(b" " * 5 * LARGEST_BODY)).decode()}).encode(), 413),
+    ],
+)
+def test_a_sensors_form_that_is_too_much_is_refused_as_the_protocol_says(body, status):
+    with pytest.raises(BadRequest) as refused:
+        sensors_of(content_of(body), "cn", NOW, OPEN)
+    assert refused.value.status == status
+
+
+def test_a_sensors_form_loses_its_null_characters_as_batches_do():
+    told = {"type": "track", "event": "View\0Product", "distinct_id": "u1", "properties": {"a\0b": "c\0d"}}
+    (one,) = sensors_of(content_of(sensors(told)), "cn", NOW, OPEN).messages
+    assert one.row["name"] == "ViewProduct"
+    assert one.row["properties"] == '{"ab":"cd"}'

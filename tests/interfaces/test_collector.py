@@ -1,5 +1,6 @@
 """The wire protocol of a running server, spoken by hand and by the clients that shops have."""
 
+import asyncio
 import gzip
 import json
 import os
@@ -15,11 +16,14 @@ from pathlib import Path
 import httpx
 import pyarrow.compute as pc
 import pytest
+import sqlalchemy as sa
 
+from patron.actions.collector import Collector
 from patron.actions.inbox import open_inbox
 from patron.actions.keys import create_key, list_keys, revoke_key
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
+from patron.interfaces.collector import Wire
 
 CLIENTS = Path(__file__).parents[1] / "clients"
 EACH = 1_000
@@ -178,6 +182,77 @@ def test_hostile_texts_in_every_field_are_stored_as_texts(server, key):
     hostile = "'; drop table events; -- <script>alert(1)</script> \u0000 \u202e"
     told = message("h", userId=hostile, event=hostile[:50], properties={hostile: hostile, "query": hostile})
     assert server.post("/v1/batch", {"batch": [told, message("ok")]}, key).json()["stored"] == 2
+
+
+def test_a_secret_key_in_the_address_is_refused_but_for_the_form_that_knows_no_other_place(server):
+    secret = made_key(server, "address", "secret")
+    batch = {"batch": [message("a")]}
+    refused = server.post(f"/beacon/v1/batch?writeKey={secret}", batch)
+    assert (refused.status_code, refused.json()["code"]) == (401, "bad_key")
+    assert server.post("/beacon/v1/batch", batch, secret).status_code == 200
+    form = b"data=" + b64encode(json.dumps({"type": "track", "event": "E", "distinct_id": "u"}).encode())
+    assert server.post(f"/sa?token={secret}", form).status_code == 200
+
+
+def through_the_wire(collector, path, body, key):
+    """Answer of the wire itself, without a server around it."""
+
+    async def ask():
+        transport = httpx.ASGITransport(app=Wire(collector, behind=None))
+        async with httpx.AsyncClient(transport=transport, base_url="http://patron") as client:
+            return await client.post(path, content=body, auth=(key, ""))
+
+    return asyncio.run(ask())
+
+
+def test_trouble_with_the_store_is_said_as_our_own_and_the_client_keeps_its_messages(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    shop = Shop.create(tmp_path / "shop")
+    with shop.store.begin() as connection:
+        connection.execute(sa.text("drop table api_keys"))
+    answer = through_the_wire(Collector(shop), "/v1/batch", b'{"batch": []}', "pk_write_any")
+    shop.close()
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json().keys() == {"code", "message"}
+    assert "api_keys" not in answer.text
+
+
+@pytest.fixture
+def collector(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    shop = Shop.create(tmp_path / "shop")
+    running = Collector(shop)
+    running.start()
+    yield running
+    running.stop()
+    shop.close()
+
+
+def test_a_large_request_lets_small_ones_pass(collector):
+    key, done = create_key(collector.shop, "web").key, []
+
+    async def ask(name, count):
+        transport = httpx.ASGITransport(app=Wire(collector, behind=None))
+        body = {"batch": [message(f"{name} {n}") for n in range(count)]}
+        async with httpx.AsyncClient(transport=transport, base_url="http://patron") as client:
+            answer = await client.post("/v1/batch", json=body, auth=(key, ""))
+        done.append((name, answer.status_code))
+
+    async def both():
+        await asyncio.gather(ask("large", 10_000), ask("small", 1))
+
+    asyncio.run(both())
+    assert done == [("small", 200), ("large", 200)]
+
+
+def test_what_a_request_inflates_to_counts_as_held(collector, monkeypatch):
+    key = create_key(collector.shop, "web").key
+    monkeypatch.setattr("patron.interfaces.collector.MOST_IN_FLIGHT", 100_000)
+    packed = gzip.compress(json.dumps({"batch": [message("a", properties={"product_id": "p" * 200_000})]}).encode())
+    answer = through_the_wire(collector, "/v1/batch", packed, key)
+    assert (answer.status_code, answer.json()["code"]) == (503, "Overloaded")
+    assert through_the_wire(collector, "/v1/batch", b'{"batch": []}', key).status_code == 200
 
 
 def test_a_browser_may_ask_first_and_finds_its_settings(server, key):

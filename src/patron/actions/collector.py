@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
@@ -14,12 +14,12 @@ from patron.actions.live import LiveThread, ProfilesBehind, catch_up, fold_now, 
 from patron.base.errors import BadKey, PatronError, TooMany, WorkspaceBusy
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
-from patron.collect.arrival import LARGEST_BODY, Arrival, Rules, batch_of, body_of, key_in_body, single_of
+from patron.collect.arrival import LARGEST_BODY, Arrival, batch_of, body_of, key_in_body, rules_of, single_of
 from patron.collect.compact import LIVE, Compacted, compact
 from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
 from patron.collect.plan import NO_PLAN, Plan, load_plan
-from patron.collect.sensors import sensors_of
-from patron.collect.writer import Writer
+from patron.collect.sensors import content_of, sensors_of
+from patron.collect.writer import Overloaded, Writer
 from patron.govern.access import Key, find_key, list_keys
 
 __all__ = [
@@ -28,10 +28,12 @@ __all__ = [
     "LIVE",
     "Collector",
     "Counters",
+    "Overloaded",
     "State",
     "Verdicts",
     "collected",
     "drain",
+    "inflated",
     "open_inbox",
     "remember",
     "revived",
@@ -44,6 +46,8 @@ BURST_SECONDS = 10.0
 COMPACT_SECONDS = 2.0
 KEY_SECONDS = 1.0
 """How long a key is believed without looking again: a revoked one is refused after that."""
+LONGEST_KEY = 100
+"""Longer ones are nobody's, and are not kept in memory either."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +138,16 @@ def collected(shop: Shop) -> State:
     if not has_inbox(shop):
         return State((), 0, "")
     try:
-        inbox = open_inbox(shop)
+        with closing(open_inbox(shop)) as inbox:
+            return State(counters(inbox), inbox.waiting_count(), "")
     except PatronError as error:
         return State((), 0, str(error))
-    try:
-        return State(counters(inbox), inbox.waiting_count(), "")
-    finally:
-        inbox.close()
+
+
+def inflated(raw: bytes, how: str, *, encoding: str) -> bytes:
+    """Body of a request as it is judged. Raises BadRequest 400, 413."""
+    body = body_of(raw, encoding=encoding)
+    return content_of(body) if how == SENSORS else body
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,7 @@ class Collector:
     _plan: Plan = NO_PLAN
     _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _limiting: threading.Lock = field(default_factory=threading.Lock)
     _ending: threading.Event = field(default_factory=threading.Event)
     _compactor: threading.Thread | None = None
 
@@ -198,26 +206,36 @@ class Collector:
 
     def key(self, told: str) -> Key | None:
         """The key that was told, as it was at most KEY_SECONDS ago."""
+        if not 0 < len(told) <= LONGEST_KEY:
+            return None
         now = time.monotonic()
         known = self._keys.get(told)
         if known is None or known[0] < now:
-            found = find_key(self.shop, told) if told else None
+            found = find_key(self.shop, told)
             if len(self._keys) > 10_000:
                 self._keys.clear()
             known = self._keys[told] = (now + KEY_SECONDS, found)
         return known[1]
 
-    def receive(self, raw: bytes, how: str, *, key: str, encoding: str, received_at: datetime) -> "Received":
-        """Judge a request and hand its messages to the writer; without `key` it is looked for in the body.
+    def receive(
+        self, body: bytes, how: str, *, key: str, received_at: datetime, is_in_address: bool = False
+    ) -> "Received":
+        """Judge an inflated request and hand its messages to the writer; without `key` it is looked for in the body.
+
+        Several threads may do it at once.
+
+        An address is kept in logs and histories: a secret key in it is refused where a client can send it otherwise.
 
         Raises BadRequest, BadKey, Overloaded, NoSpace, InboxDamaged.
         """
-        body = body_of(raw, encoding=encoding)
         found = self.key(key or ("" if how == SENSORS else key_in_body(body)))
         if found is None or found.kind == "read":
             raise BadKey(401, "the write key is missing, unknown or revoked", todo="Make one: patron keys create.")
+        if found.kind == "secret" and is_in_address and how != SENSORS:
+            raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
         self._limit(found)
-        rules = self._rules(found, is_history=how == HISTORY)
+        asked, is_secret = self.shop.settings.collect, found.kind == "secret"
+        rules = rules_of(asked, self._plan, is_secret=is_secret, is_history=how == HISTORY)
         if how == SENSORS:
             arrival = sensors_of(body, found.source, received_at, rules)
         elif how in {BATCH, HISTORY}:
@@ -226,24 +244,18 @@ class Collector:
             arrival = single_of(body, how, found.source, received_at, rules)
         return Received(arrival, self.accept(arrival))
 
-    def _rules(self, key: Key, *, is_history: bool) -> Rules:
-        asked = self.shop.settings.collect
-        secret = frozenset(asked.needs_secret_key)
-        return Rules(
-            asked.longest_event_bytes, secret, is_secret=key.kind == "secret", is_history=is_history, plan=self._plan
-        )
-
     def _limit(self, key: Key) -> None:
         """Take one request out of a key's bucket, which holds those of BURST_SECONDS. Raises TooMany."""
         rate = self.shop.settings.collect.requests_per_second
         if not rate:
             return
-        now = time.monotonic()
-        left, at = self._buckets.get(key.key_id, (rate * BURST_SECONDS, now))
-        left = min(left + (now - at) * rate, max(rate * BURST_SECONDS, 1.0))
-        if left < 1:
-            raise TooMany(429, f"more than {rate:g} requests a second", todo="Send larger batches, less often.")
-        self._buckets[key.key_id] = (left - 1, now)
+        with self._limiting:
+            now = time.monotonic()
+            left, at = self._buckets.get(key.key_id, (rate * BURST_SECONDS, now))
+            left = min(left + (now - at) * rate, max(rate * BURST_SECONDS, 1.0))
+            if left < 1:
+                raise TooMany(429, f"more than {rate:g} requests a second", todo="Send larger batches, less often.")
+            self._buckets[key.key_id] = (left - 1, now)
 
     def accept(self, arrival: Arrival) -> "Future[Verdicts]":
         """Promise the verdicts once the messages are on disk. Raises Overloaded, NoSpace, InboxDamaged."""

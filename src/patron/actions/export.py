@@ -34,7 +34,8 @@ def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
     """
     asked = Named(**named)
     view = last_turn(shop)
-    if collected(shop).waiting_requests:
+    inbox = collected(shop)
+    if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is told of, never left out
         with shop.lock():
             drain(shop)
     vault = Vault.open(shop)

@@ -8,6 +8,8 @@ from patron.base.traits import kind_of_property, kind_of_trait, names_a_person, 
 
 DEEPEST = 8
 """Objects nested deeper than this go to the vault whole."""
+LONGEST_PATH = 200
+"""What lies under longer keys goes there whole too: the path would be repeated for each value."""
 
 
 def text_of(value: object) -> str | None:
@@ -69,7 +71,7 @@ def _clear(value: Any, path: str, vault: dict[str, dict[str, Any]], depth: int) 
     """Return what of a nested value may stay in clear; the rest is filed under its path."""
     if not isinstance(value, dict | list):
         return value
-    if depth >= DEEPEST:
+    if depth >= DEEPEST or len(path) > LONGEST_PATH:
         vault["texts"][path] = value
         return None
     inside = list(value.items()) if isinstance(value, dict) else [(str(n), item) for n, item in enumerate(value)]

@@ -140,7 +140,8 @@ FREE_TEXT = frozenset(
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\s\-./]+")
 _PREFIXES = ("customer_", "billing_", "shipping_", "delivery_", "contact_", "buyer_", "user_", "recipient_", "sender_")
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_EMAIL = re.compile(r"[^\s@]@[^\s@]+\.[^\s@]")
+# why: begun one character before the @, so that no long text without one is tried again from each of its characters
 _PHONE = re.compile(r"\+\d[\d\s().-]{7,}\d")
 
 

@@ -2,6 +2,7 @@
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -12,6 +13,7 @@ import msgspec
 
 from patron.base.errors import BadEvent, BadRequest
 from patron.base.message import told_row
+from patron.base.settings import CollectSettings
 from patron.base.split import text_of
 from patron.collect.plan import NO_PLAN, Plan
 
@@ -19,10 +21,14 @@ Told = dict[str, Any]
 
 LARGEST_BODY = 4_000_000
 """Bytes of a request after inflating; the rest of a bomb is never inflated."""
+MOST_MESSAGES = 20_000
+"""Messages of one request: as many as the writer lets wait."""
 SOONEST = datetime(2000, 1, 1, tzinfo=UTC)
 FARTHEST_AHEAD = timedelta(hours=24)
 GZIP = b"\x1f\x8b"
 NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+KNOWN = "_known"
+"""Beside the columns of a told row: "occurred" for history, which is known from when it happened."""
 BOT = re.compile(r"(?i)bot\b|crawl|spider|slurp|headless|lighthouse|preview|curl/|wget/|python-requests|monitor")
 
 
@@ -121,12 +127,25 @@ class Rules:
     plan: Plan = NO_PLAN
 
 
+def rules_of(asked: CollectSettings, plan: Plan, *, is_secret: bool, is_history: bool) -> Rules:
+    """What the workspace's settings allow the owner of a key."""
+    needs_secret = frozenset(asked.needs_secret_key)
+    return Rules(asked.longest_event_bytes, needs_secret, is_secret=is_secret, is_history=is_history, plan=plan)
+
+
 def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
-    """Judge a batch. Raises BadRequest 400 when it is none."""
+    """Judge a batch. Raises BadRequest 400 when it is none, 413 when it is of too many."""
     batch: Batch = decoded(BATCH, body)
+    refuse_many(batch.batch)
     shared = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
     shared = {name: value for name, value in shared.items() if value is not None}
     return Arrival(source, received_at, [judged(bytes(one), received_at, rules, shared) for one in batch.batch])
+
+
+def refuse_many(messages: Sequence[object]) -> None:
+    """Refuse a request of more messages than are judged in a moment. Raises BadRequest 413."""
+    if len(messages) > MOST_MESSAGES:
+        raise BadRequest(413, f"more than {MOST_MESSAGES} messages", todo="Send smaller batches.")
 
 
 def single_of(body: bytes, kind: str, source: str, received_at: datetime, rules: Rules) -> Arrival:
@@ -144,14 +163,22 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
     event_id, said = None, raw
     try:
         _refuse_long(raw, rules)
-        message, flags = completed(_lenient(ANYTHING, raw), raw, received_at, rules, shared)
-        event_id, said = text_of(message["messageId"]), msgspec.json.encode(message)
+        told = _lenient(ANYTHING, raw)
+        message, flags = completed(told, raw, received_at, rules, shared)
+        # why: a replay sets the clock right again, so the time stays as it was told
+        event_id, said = (
+            text_of(message["messageId"]),
+            msgspec.json.encode(message | {"timestamp": told.get("timestamp")}),
+        )
         row: Told = told_row(message)
         _refuse_unsecured(row["name"], rules)
         row["flags"] = ",".join(flags + _off_plan(row["name"], message, rules.plan)) or None
+        if rules.is_history:
+            row[KNOWN] = "occurred"
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
         reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
-        payload = msgspec.json.encode({"line": said.decode(errors="replace")}).decode()
+        letter = {"line": said.decode(errors="replace"), "is_secret": rules.is_secret, "is_history": rules.is_history}
+        payload = msgspec.json.encode(letter).decode()
         return Message(event_id, {"problem": f"bad_event:{reason}", "payload": payload})
     return Message(event_id, row)
 

@@ -16,6 +16,7 @@ from patron.base.lake import Once
 from patron.base.shop import Shop
 from patron.base.table import TIME
 from patron.base.tables import EVENTS
+from patron.collect.arrival import KNOWN
 from patron.collect.imports import table_of_told
 from patron.collect.inbox import Inbox, Waiting
 from patron.collect.intake import Intake, check_told
@@ -79,7 +80,7 @@ def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, request
     intake = Intake(shop, vault, con, "", "received", requests[0].received_at, LIVE)
     rows = without_forgotten(vault, checked_rows(intake, requests))
     sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
-    rows = rows.append_column("source", sources).append_column("known_at", rows["received_at"])
+    rows = rows.append_column("source", sources)
     rows = rows.filter(pc.is_null(rows["problem"]))
     for kind in ("user", "anonymous"):
         coded = pc.dictionary_encode(rows[f"{kind}_id"].combine_chunks())
@@ -89,16 +90,23 @@ def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, request
 
 
 def checked_rows(intake: Intake, requests: Iterable[Waiting]) -> pa.Table:
-    """All messages of requests, judged as imports are; with `_seq`, `_was_dead` and when each was received."""
+    """All messages of requests, judged as imports are; with `_seq`, `_was_dead`, when each was received and known."""
     flat = [(one, row) for one in requests for row in one.rows]
     rows = check_told(intake, table_of_told([{**row, "row_number": n} for n, (_, row) in enumerate(flat)]))
+    received = pa.array([one.received_at for one, _ in flat], TIME)
+    is_history = pa.array([row.get(KNOWN) == "occurred" for _, row in flat], pa.bool_())
     extra = {
         "_seq": pa.array([one.seq for one, _ in flat], pa.int64()),
         "_was_dead": pa.array(["problem" in row for _, row in flat], pa.bool_()),
-        "received_at": pa.array([one.received_at for one, _ in flat], TIME),
+        "received_at": received,
+        "known_at": pc.if_else(is_history, rows["occurred_at"], received),
     }
     for name, column in extra.items():
         rows = rows.append_column(name, column)
     is_dead = pc.is_valid(rows["problem"])
     zero = pc.if_else(is_dead, pa.scalar(0, pa.int64()), rows["row_number"])
-    return rows.set_column(rows.column_names.index("row_number"), "row_number", zero)
+    rows = rows.set_column(rows.column_names.index("row_number"), "row_number", zero)
+    died_now = pc.and_(is_history, pc.invert(extra["_was_dead"]))
+    told = pc.binary_join_element_wise('{"is_history":true,', pc.utf8_slice_codeunits(rows["payload"], 1), "")
+    payload = pc.if_else(died_now, told, rows["payload"])  # why: a replay has to know it; the living have no payload
+    return rows.set_column(rows.column_names.index("payload"), "payload", payload)

@@ -87,7 +87,7 @@ class Intake:
         return Accepted(rows.num_rows, fresh.num_rows, good.num_rows - fresh.num_rows, bad.num_rows)
 
     def prepared(self, rows: pa.Table) -> pa.Table:
-        """Rows of `events`, after the vault has taken what is personal; `received_at` of a row wins over the door's."""
+        """Rows of `events`, after the vault has taken what is personal; times of a row's own win over the door's."""
         tokens = self._tokens(rows)
         self._keep_texts(rows, tokens)
         return self._events(rows, tokens)
@@ -139,8 +139,8 @@ class Intake:
     def _events(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> pa.Table:
         size = rows.num_rows
         type_ = EVENTS.schema().field("received_at").type
-        told = "received_at" in rows.column_names
-        received = rows["received_at"].cast(type_) if told else pa.repeat(pa.scalar(self.received_at, type_), size)
+        own = {name: rows[name].cast(type_) for name in ("received_at", "known_at") if name in rows.column_names}
+        received = own.get("received_at", pa.repeat(pa.scalar(self.received_at, type_), size))
         made: dict[str, Any] = {
             "source": pa.repeat(pa.scalar(self.source), size),
             "user_token": tokens["user_id"],
@@ -148,7 +148,7 @@ class Intake:
             "referred_token": tokens["referred_user_id"],
             **{name: tokens[name] for name in ("previous_token", "email_token", "phone_token")},
             "received_at": received,
-            "known_at": rows["occurred_at"] if self.known == "occurred" else received,
+            "known_at": own.get("known_at", rows["occurred_at"] if self.known == "occurred" else received),
             "month": pc.strftime(rows["occurred_at"], "%Y-%m"),
         }
         return pa.table(
@@ -158,9 +158,10 @@ class Intake:
     def bury(self, rows: pa.Table, file: str) -> None:
         """Keep dead rows with their reason, sealed (of the forgotten nothing); the same row again changes nothing."""
         letters = []
-        for number, problem, payload in zip(
-            *(rows[name].to_pylist() for name in ("row_number", "problem", "payload")), strict=True
-        ):
+        has_times = "received_at" in rows.column_names
+        times = rows["received_at"].to_pylist() if has_times else [self.received_at] * rows.num_rows
+        told = (rows[name].to_pylist() for name in ("row_number", "problem", "payload"))
+        for number, problem, payload, received_at in zip(*told, times, strict=True):
             dead_id = self._dead_id(file, number, payload or "")
             reason, message = message_of(problem)
             kept = b"" if reason == FORGOTTEN else (payload or "").encode()
@@ -174,7 +175,7 @@ class Intake:
                     "reason": reason,
                     "message": message,
                     "payload": self.vault.seal(kept, dead_id),
-                    "created_at": self.received_at,
+                    "created_at": received_at,
                 }
             )
         if letters:

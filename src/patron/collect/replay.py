@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ import sqlalchemy as sa
 from patron.base.errors import NotFound
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS, IMPORTS
+from patron.base.table import TIME
 from patron.base.told import TOLD
+from patron.collect.arrival import judged, rules_of
 from patron.collect.compact import LIVE
 from patron.collect.files import look_at
 from patron.collect.imports import ImportSummary, Run, segment_row, table_of_told
 from patron.collect.intake import NOTHING, Accepted, check_told, opened
 from patron.collect.mapping import Mapping, load_mapping
+from patron.collect.plan import Plan, load_plan
 from patron.collect.refusal import FORGOTTEN
 
 Letter = tuple[str, int, dict[str, Any]]
@@ -62,7 +65,11 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
 
 
 def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
-    """Run the collector's dead letters again; what became of those of each source. They are known from now on."""
+    """Run the collector's dead letters again; what became of those of each source.
+
+    They are known from now on, history from when it happened. Raises SettingsError for a plan that cannot be used.
+    """
+    plan = load_plan(shop.folder, is_strict=shop.settings.collect.tracking_plan == "refuse")
     with shop.store.begin() as connection:
         again = (DEAD_LETTERS.c.import_id == LIVE, DEAD_LETTERS.c.reason != FORGOTTEN)
         chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.dead_id)
@@ -73,14 +80,26 @@ def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
         with opened(shop, source=source, known="received", received_at=received_at, import_id=LIVE) as intake:
             said = [json.loads(intake.vault.unseal(one["payload"], one["dead_id"])) for one in own]
             told = [
-                segment_row(n, s["line"].encode()) if "line" in s else _told_event(n, s) for n, s in enumerate(said)
+                _judged_again(shop, plan, n, s, one["created_at"]) if "line" in s else _told_event(n, s)
+                for n, (one, s) in enumerate(zip(own, said, strict=True))
             ]
             rows = check_told(intake, table_of_told(told))
+            is_history = pa.array([s.get("is_history", False) for s in said], pa.bool_())
+            known_at = pc.if_else(is_history, rows["occurred_at"], pa.scalar(received_at, TIME))
+            rows = rows.append_column("known_at", known_at)
             taken = intake.take(rows.filter(pc.is_null(rows["problem"])))
             _forget(shop, {n: one["dead_id"] for n, one in enumerate(own)}, rows)
         left = len(own) - taken.read
         found[source] = taken + Accepted(left, 0, 0, left)
     return found
+
+
+def _judged_again(shop: Shop, plan: Plan, number: int, said: dict[str, Any], arrived_at: datetime) -> dict[str, object]:
+    """A message of a dead letter as the collector would judge it today."""
+    is_secret, is_history = said.get("is_secret", False), said.get("is_history", False)
+    rules = rules_of(shop.settings.collect, plan, is_secret=is_secret, is_history=is_history)
+    arrived_at = arrived_at if arrived_at.tzinfo else arrived_at.replace(tzinfo=UTC)  # why: SQLite keeps no time zone
+    return {**judged(said["line"].encode(), arrived_at, rules, {}).row, "row_number": number}
 
 
 def _imports_with_dead_rows(shop: Shop) -> str:

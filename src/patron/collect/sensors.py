@@ -16,24 +16,30 @@ import msgspec
 from patron.base.errors import BadRequest
 from patron.collect.arrival import (
     ANYTHING,
-    GZIP,
     Arrival,
     Message,
     Rules,
+    body_of,
     decoded,
-    inflated,
     judged,
     moment_of,
+    refuse_many,
 )
 
 NAMES = {"$pageview": "Page", "$AppViewScreen": "Screen", "$MPViewScreen": "Screen"}
 """Their preset events that are types of ours."""
+MOST_FIELDS = 20
 LEADING = re.compile(r"^\$+")
 
 
-def sensors_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
-    """Judge what a Sensors client sent. Raises BadRequest 400, 413."""
-    form = parse_qs(body.decode("latin-1"), max_num_fields=20)
+def content_of(body: bytes) -> bytes:
+    """JSON inside the form that a Sensors client sends. Raises BadRequest 400, 413."""
+    try:
+        form = parse_qs(body.decode("latin-1"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BadRequest(
+            400, f"the form has more than {MOST_FIELDS} fields", todo="Send it as the clients do."
+        ) from None
     told = form.get("data_list") or form.get("data")
     if not told:
         raise BadRequest(400, "neither data_list nor data is in the form", todo="Send it as the clients do.")
@@ -41,8 +47,14 @@ def sensors_of(body: bytes, source: str, received_at: datetime, rules: Rules) ->
         content = b64decode(told[0].replace(" ", "+"), validate=False)
     except (Error, ValueError):
         raise BadRequest(400, "the data is no base64") from None
-    listed = decoded(ANYTHING, inflated(content) if content.startswith(GZIP) else content)
+    return body_of(content)
+
+
+def sensors_of(content: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
+    """Judge what a Sensors client sent. Raises BadRequest 400, 413."""
+    listed = decoded(ANYTHING, content)
     messages = listed if isinstance(listed, list) else [listed]
+    refuse_many(messages)
     return Arrival(source, received_at, [_judged(msgspec.json.encode(one), received_at, rules) for one in messages])
 
 

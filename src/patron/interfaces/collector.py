@@ -1,16 +1,18 @@
 """The collector's wire protocol, as Segment's and RudderStack's clients speak it: raw ASGI for the hot path."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
 from patron import __version__
-from patron.actions.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector
+from patron.actions.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector, Overloaded, inflated
 from patron.base.errors import BadRequest, PatronError
 from patron.interfaces.keys import basic_key
 
@@ -35,9 +37,12 @@ KEY_IN_ADDRESS = {"/beacon/v1/batch": "writeKey", "/sa": "token"}
 SETTINGS = ("/v1/projects/", "/settings")
 MOST_IN_FLIGHT = 64_000_000
 """Bytes of bodies held in memory at once; more are answered with 503."""
+MOST_AT_ONCE = 65_536
+"""Bytes of a body that are judged while others wait; a larger one is judged beside them."""
 RETRY_AFTER = b"1"
 ALLOWED = b"authorization, content-type, content-encoding, anonymousid, x-retry-count"
 CODES = {401: "bad_key", 413: "too_large", 429: "too_many"}
+LOG = logging.getLogger(__name__)
 JSON = (b"content-type", b"application/json")
 
 
@@ -70,39 +75,68 @@ class Wire:
     async def _posted(
         self, scope: Scope, path: str, headers: dict[str, str], receive: Receive
     ) -> tuple[int, dict[str, Any]]:
-        held = 0
+        hold = Hold(self)
         try:
-            chunks: list[bytes] = []
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return 400, _said("cut_off", "The request ended early.")
-                chunk = message.get("body", b"")
-                held, self.in_flight = held + len(chunk), self.in_flight + len(chunk)
-                if held > LARGEST_BODY:
-                    return 413, _said("too_large", f"The body is larger than {LARGEST_BODY} bytes.")
-                if self.in_flight > MOST_IN_FLIGHT:
-                    return 503, _said("overloaded", "Too much arrives at once; try again in a second.")
-                chunks.append(chunk)
-                if not message.get("more_body"):
-                    break
-            return await self._taken(scope, path, headers, b"".join(chunks))
+            raw = await _body(receive, hold)
+            body = inflated(raw, PATHS[path], encoding=headers.get("content-encoding", ""))
+            hold.grow(len(body) - len(raw))
+            return await self._taken(scope, path, headers, body)
         except BadRequest as error:
             return error.status, _said(CODES.get(error.status, "bad_request"), str(error))
         except PatronError as error:  # why: our own trouble; the client keeps the messages and tries again
             return 503, _said(type(error).__name__, error.what)
+        except Exception:  # why: the same, and the client learns nothing of our inside
+            LOG.exception("a request could not be taken")
+            return 503, _said("trouble", "The request could not be taken; try again in a second.")
         finally:
-            self.in_flight -= held
+            hold.release()
 
-    async def _taken(self, scope: Scope, path: str, headers: dict[str, str], raw: bytes) -> tuple[int, dict[str, Any]]:
+    async def _taken(self, scope: Scope, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
         key = basic_key(headers.get("authorization", ""))
+        in_address = ""
         if not key and path in KEY_IN_ADDRESS:
             asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-            key = asked.get(KEY_IN_ADDRESS[path], [""])[0]
-        encoding = headers.get("content-encoding", "")
-        received = self.collector.receive(raw, PATHS[path], key=key, encoding=encoding, received_at=datetime.now(UTC))
+            in_address = asked.get(KEY_IN_ADDRESS[path], [""])[0]
+        told = {"key": key or in_address, "received_at": datetime.now(UTC), "is_in_address": bool(in_address)}
+        judge = partial(self.collector.receive, body, PATHS[path], **told)
+        received = await asyncio.to_thread(judge) if len(body) > MOST_AT_ONCE else judge()
         verdicts = await asyncio.wrap_future(received.verdicts)
         return 200, {"success": True, **vars(verdicts), "errors": received.errors}
+
+
+@dataclass
+class Hold:
+    """Bytes that one request keeps in memory, counted among those of all."""
+
+    wire: Wire
+    size: int = 0
+
+    def grow(self, size: int) -> None:
+        """Keep more. Raises Overloaded when all requests together keep too much."""
+        self.size += size
+        self.wire.in_flight += size
+        if self.wire.in_flight > MOST_IN_FLIGHT:
+            raise Overloaded("too much arrives at once", where="collector", todo="Try again in a second.")
+
+    def release(self) -> None:
+        """Keep nothing any more."""
+        self.wire.in_flight -= self.size
+
+
+async def _body(receive: Receive, hold: Hold) -> bytes:
+    """Body of a request. Raises BadRequest 413 for a larger one, and Overloaded."""
+    chunks: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest(400, "the request ended early")
+        chunk = message.get("body", b"")
+        hold.grow(len(chunk))
+        if hold.size > LARGEST_BODY:
+            raise BadRequest(413, f"the body is larger than {LARGEST_BODY} bytes", todo="Send smaller batches.")
+        chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks)
 
 
 def is_ours(path: str) -> bool:

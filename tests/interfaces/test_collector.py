@@ -119,7 +119,7 @@ def test_each_short_and_long_path_takes_its_type_whatever_the_content_type_says(
     key = made_key(server, f"path {path}")
     body = {"writeKey": key, "messageId": path, "userId": "u1", "previousId": "v1", "event": "E", "name": "Home"}
     answer = server.post(f"/v1/{path}", body, **{"content-type": "text/plain"})
-    assert (answer.status_code, answer.json()["stored"]) == (200, 1)
+    assert (answer.status_code, answer.json()["stored"], answer.json()["messageId"]) == (200, 1, path)
 
 
 def test_the_key_may_come_in_the_header_with_or_without_colon_in_the_body_or_in_the_address_of_a_beacon(server, key):

@@ -101,7 +101,8 @@ class Wire:
         judge = partial(self.collector.receive, body, PATHS[path], **told)
         received = await asyncio.to_thread(judge) if len(body) > MOST_AT_ONCE else judge()
         verdicts = await asyncio.wrap_future(received.verdicts)
-        return 200, {"success": True, **vars(verdicts), "errors": received.errors}
+        made = {"messageId": received.arrival.messages[0].event_id} if PATHS[path] in KINDS else {}
+        return 200, {"success": True, **made, **vars(verdicts), "errors": received.errors}
 
 
 @dataclass

@@ -9,18 +9,19 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from patron.actions.inbox import INBOX_FILE, has_inbox, open_inbox
+from patron.actions.inbox import INBOX_FILE, has_inbox, open_inbox, sources_with_keys
+from patron.actions.inbox import remember as learn
 from patron.actions.live import LiveThread, ProfilesBehind, catch_up, fold_now, folded, is_current, note
 from patron.base.errors import BadKey, PatronError, TooMany, WorkspaceBusy
 from patron.base.shop import Shop
-from patron.base.tables import EVENTS
+from patron.collect import unremembered
 from patron.collect.arrival import LARGEST_BODY, Arrival, Rules, batch_of, body_of, key_in_body, single_of
 from patron.collect.compact import LIVE, Compacted, compact
 from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
 from patron.collect.plan import NO_PLAN, Plan, load_plan
 from patron.collect.sensors import sensors_of
 from patron.collect.writer import Writer
-from patron.govern.access import Key, find_key, list_keys
+from patron.govern.access import Key, find_key
 
 __all__ = [
     "INBOX_FILE",
@@ -81,16 +82,23 @@ def drain(shop: Shop) -> Compacted:
 
 
 def move(shop: Shop) -> Compacted:
-    """Move all that the inbox holds into the lake, and delete from it what profiles hold; the caller holds the lock."""
+    """Move all that the inbox holds into the lake, and delete from it what profiles hold; the caller holds the lock.
+
+    What came into the lake by another way is known to the inbox afterwards.
+    """
     if not has_inbox(shop):
         return Compacted(0, 0)
     was_current = is_current(shop)
+    marked = unremembered.marked(shop.store)
     inbox = open_inbox(shop)
     try:
-        moved = compact(shop, inbox) if inbox.waiting_count() else Compacted(0, 0)
-        inbox.release(folded(shop))
+        for source in sorted({*marked} & {*sources_with_keys(shop)}):
+            learn(shop, inbox, source)
+        moved = compact(shop, inbox, marked) if inbox.waiting_count() else Compacted(0, 0)
+        inbox.release(folded(shop, inbox))
     finally:
         inbox.close()
+    unremembered.clear(shop.store, marked)
     if was_current and moved.stored:
         note(shop)
     return moved
@@ -98,28 +106,20 @@ def move(shop: Shop) -> Compacted:
 
 def remember(shop: Shop, source: str) -> None:
     """Let the collector know the events of a source that came by a file: a client may send them again."""
-    if source not in {key.source for key in list_keys(shop)}:
-        return
-    chosen = f"select event_id from ({shop.lake.relation(EVENTS)}) where source = $source"
-    with shop.engine.connect() as con:
-        ids = con.sql(chosen, params={"source": source}).to_arrow_table()["event_id"].to_pylist()
     inbox = open_inbox(shop)
     try:
-        inbox.mark(source, ids)
+        learn(shop, inbox, source)
     finally:
         inbox.close()
 
 
 def revived(shop: Shop, stored: Mapping[str, int]) -> None:
-    """Dead letters that were stored by a replay: move them from one counter to the other, and know their ids."""
+    """Dead letters that were stored by a replay: move them from one counter to the other."""
     inbox = open_inbox(shop)
     try:
         inbox.done(0, Counter({source: -count for source, count in stored.items() if count}))
     finally:
         inbox.close()
-    for source, count in stored.items():
-        if count:
-            remember(shop, source)
 
 
 def counters(inbox: Inbox) -> tuple[Counters, ...]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,9 +13,10 @@ from patron.actions.backup import backup, restore
 from patron.actions.collector import Collector, collected, drain, open_inbox
 from patron.actions.imports import import_files, replay
 from patron.actions.keys import create_key
-from patron.actions.live import Folder, catch_up
+from patron.actions.live import Folder, catch_up, is_current
 from patron.actions.lookup import lookup_customer
 from patron.actions.loop import silent
+from patron.base.lake import Lake
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 from patron.collect.arrival import Rules, batch_of
@@ -213,3 +215,49 @@ def test_a_request_whose_number_was_changed_is_found(shop):
     collector.start()
     assert "was changed" in collector.state().trouble
     collector.stop()
+
+
+def test_small_files_of_events_are_joined_as_they_pile_up_and_profiles_need_no_building(shop):
+    collector = Collector(shop)
+    for n in range(12):
+        put(shop, messages(f"a{n}"))
+        collector.compact_once()
+    assert len(stored(shop)) == 12
+    assert len(shop.lake.files(EVENTS)) < 9
+    assert is_current(shop)
+    assert events_in_profile(shop) == 12
+
+
+def in_lake_in_time(shop, count):
+    until = time.monotonic() + 10
+    while shop.lake.read(EVENTS).num_rows < count and time.monotonic() < until:
+        time.sleep(0.05)
+    return shop.lake.read(EVENTS).num_rows
+
+
+def test_a_full_inbox_is_moved_at_once(shop, monkeypatch):
+    monkeypatch.setattr("patron.actions.collector.COMPACT_SECONDS", 3600)
+    monkeypatch.setattr("patron.actions.collector.MANY_MESSAGES", 3)
+    collector = Collector(shop)
+    collector.start()
+    collector.accept(messages("a", "b")).result(10)
+    collector.accept(messages("c")).result(10)
+    assert in_lake_in_time(shop, 3) == 3
+    collector.stop()
+
+
+def test_whatever_stops_a_move_is_said_and_tried_again(shop, monkeypatch):
+    monkeypatch.setattr("patron.actions.collector.COMPACT_SECONDS", 0.05)
+    collector, real = Collector(shop), Lake.append
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "append", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        collector.start()
+        collector.accept(messages("a")).result(10)
+        until = time.monotonic() + 10
+        while not collector.state().trouble and time.monotonic() < until:
+            time.sleep(0.02)
+        assert "Input/output error" in collector.state().trouble
+    assert Lake.append is real
+    assert in_lake_in_time(shop, 1) == 1
+    collector.stop()
+    assert collector.state().trouble == ""

@@ -14,6 +14,7 @@ from patron.actions.inbox import remember as learn
 from patron.actions.live import LiveThread, ProfilesBehind, catch_up, fold_now, folded, is_current, note
 from patron.base.errors import BadKey, PatronError, TooMany, WorkspaceBusy
 from patron.base.shop import Shop
+from patron.base.tables import EVENTS
 from patron.collect import unremembered
 from patron.collect.arrival import LARGEST_BODY, Arrival, Rules, batch_of, body_of, key_in_body, single_of
 from patron.collect.compact import LIVE, Compacted, compact
@@ -42,7 +43,12 @@ BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
 """How a body is read; any other way is the type of the one message in it."""
 ERRORS_SHOWN = 10
 BURST_SECONDS = 10.0
-COMPACT_SECONDS = 2.0
+COMPACT_SECONDS = 10.0
+"""How long what waits may wait for the lake, which gets a file and a commit each time."""
+MANY_MESSAGES = 5_000
+"""So many are moved at once."""
+JOINED_BYTES = 1_000_000
+"""Files of events up to this size are joined as they pile up, larger ones by a turn: each is written few times."""
 KEY_SECONDS = 1.0
 """How long a key is believed without looking again: a revoked one is refused after that."""
 
@@ -170,15 +176,29 @@ class Collector:
     _plan: Plan = NO_PLAN
     _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
-    _ending: threading.Event = field(default_factory=threading.Event)
+    _arrived: int = 0
+    """Messages since the last move."""
+    _due: threading.Event = field(default_factory=threading.Event)
+    _is_checked: bool = False
+    _is_ending: bool = False
     _compactor: threading.Thread | None = None
 
     def __post_init__(self) -> None:
-        """Prepare the writer; the first opening looks at every page."""
+        """Prepare the writer."""
         self.live = LiveThread(self.shop)
-        self.writer = Writer(
-            lambda: open_inbox(self.shop, is_checked=self._compactor is None), told=lambda _: self.live.wake()
-        )
+        self.writer = Writer(self._open, self._committed)
+
+    def _open(self) -> Inbox:
+        """Open the inbox; the first time every page is looked at."""
+        inbox = open_inbox(self.shop, is_checked=not self._is_checked)
+        self._is_checked = True
+        return inbox
+
+    def _committed(self, told: list[tuple[Arrival, Verdicts]]) -> None:
+        self.live.wake()
+        self._arrived += sum(one.stored for _, one in told)
+        if self._arrived >= MANY_MESSAGES:
+            self._due.set()
 
     def start(self) -> None:
         """Begin to accept and to move. Raises SettingsError for a tracking plan that cannot be used."""
@@ -192,7 +212,8 @@ class Collector:
         """Write what waits, move it into the lake if nobody else is at work, and end."""
         self.writer.stop()
         self.live.stop()
-        self._ending.set()
+        self._is_ending = True
+        self._due.set()
         if self._compactor:
             self._compactor.join()
 
@@ -258,15 +279,21 @@ class Collector:
         )
 
     def _compact(self) -> None:
-        while not self._ending.wait(COMPACT_SECONDS):
-            self._compact_once()
-        self._compact_once()
+        is_last = False
+        while not is_last:
+            self._due.wait(COMPACT_SECONDS)
+            self._due.clear()
+            self._arrived, is_last = 0, self._is_ending
+            self.compact_once()
 
-    def _compact_once(self) -> None:
+    def compact_once(self) -> None:
+        """Move what waits into the lake unless another process is at work; trouble is kept for the answers."""
         try:
             with self.shop.lock(patience_seconds=0):
-                move(self.shop)
+                moved = move(self.shop)
                 catch_up(self.shop)
+                if moved.stored and self.shop.lake.compact(EVENTS, self.shop.engine, smaller_than=JOINED_BYTES):
+                    note(self.shop)
             self.compaction_trouble = None
         except WorkspaceBusy:
             return  # why: a turn or an import is at work; what waits is safe and moves afterwards
@@ -274,3 +301,6 @@ class Collector:
             self.compaction_trouble = error
             if isinstance(error, InboxDamaged):
                 self.writer.trouble = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is said, and the thread goes on
+            said = f"what waits cannot be moved into the lake ({error})"
+            self.compaction_trouble = PatronError(said, todo="It is tried again by itself.")

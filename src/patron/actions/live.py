@@ -3,8 +3,8 @@
 A profile holds every request up to the number that the store's state names, written in the same transaction: a request
 is folded exactly once, and stays in the inbox until it is. The state names the inbox too, for another one numbers anew.
 The compactor notes the version of `events` that it leaves behind. Any other version means that events came or went
-another way (an import, a turn, a person forgotten): then profiles are built anew from the lake and the inbox, beside those
-in use.
+another way (an import, a turn, a person forgotten): then profiles are built anew from the lake and the inbox, beside
+those in use.
 """
 
 import threading

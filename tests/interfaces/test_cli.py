@@ -218,7 +218,7 @@ def test_serve_answers_on_a_free_port_until_it_is_told_to_end(home, how):
     assert answers["/health"]["turn_id"] == AS_OF
     assert answers["/api/overview"]["turn_id"] == AS_OF
     assert "Traceback" not in err
-    assert server.returncode == 130
+    assert server.returncode == 130, err
 
 
 def fetched(address: str):

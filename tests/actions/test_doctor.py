@@ -1,5 +1,6 @@
 """Each thing that `patron doctor` can find wrong, provoked."""
 
+import os
 import shutil
 import sqlite3
 from datetime import UTC, datetime
@@ -10,10 +11,12 @@ import pytest
 
 from patron.actions.doctor import Finding, doctor
 from patron.actions.imports import import_files
+from patron.actions.inbox import open_inbox
 from patron.actions.loop import run_turn, silent
 from patron.actions.workspace import create
 from patron.base.shop import Shop
 from patron.base.tables import SCORES
+from patron.collect.arrival import Arrival, Message
 from patron.collect.intake import accept
 from patron.govern.keys import key_file
 
@@ -159,3 +162,15 @@ def test_looking_changes_nothing(w):
     doctor(w)
     assert trace() == before
     assert sqlite3.connect(w / "store.db").execute("select count(*) from turns").fetchone() == (1,)
+
+
+def test_a_damaged_inbox_is_found(w):
+    shop = Shop.open(w)
+    inbox = open_inbox(shop)
+    inbox.put([Arrival("web", AS_OF, [Message(f"m{n}", {"event_id": f"m{n}"})]) for n in range(300)])
+    inbox.scrub()
+    inbox.close()
+    shop.close()
+    assert "inbox" not in wrong(w)
+    os.truncate(w / "inbox.db", (w / "inbox.db").stat().st_size // 2)
+    assert wrong(w)["inbox"].level == "problem"

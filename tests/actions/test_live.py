@@ -225,8 +225,9 @@ def test_of_two_who_fold_the_same_requests_one_is_heard(shop):
     first, second = Folder(shop), Folder(shop)
     before = state(shop.store)
     requests = first.requests(0)
-    assert keep.fold_in(shop.store, first.profiles(requests), before, 1)
-    assert not keep.fold_in(shop.store, second.profiles(requests), before, 1)
+    after = keep.State(before.generation, 1, first.inbox_id)
+    assert keep.fold_in(shop.store, first.profiles(requests), before, after)
+    assert not keep.fold_in(shop.store, second.profiles(requests), before, after)
     assert live(shop).event_count == 1
     first.close()
     second.close()

@@ -204,7 +204,8 @@ def test_serve_refuses_another_host(patron, home):
     assert "there is no access control yet" in ran.err
 
 
-def test_serve_answers_on_a_free_port_until_it_is_interrupted(home):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_serve_answers_on_a_free_port_until_it_is_told_to_end(home, how):
     command = [sys.executable, "-c", "from patron.interfaces.cli import main; main()", "serve", "--port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     server = subprocess.Popen([*command, "--workspace", str(home / "w")], env=dict(os.environ), **pipes)
@@ -212,11 +213,12 @@ def test_serve_answers_on_a_free_port_until_it_is_interrupted(home):
         address = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]
         answers = {path: fetched(address + path) for path in ("/health", "/api/overview")}
     finally:
-        server.send_signal(signal.SIGINT)
+        server.send_signal(how)
         _, err = server.communicate(timeout=60)
     assert answers["/health"]["turn_id"] == AS_OF
     assert answers["/api/overview"]["turn_id"] == AS_OF
     assert "Traceback" not in err
+    assert server.returncode == 130, err
 
 
 def fetched(address: str):

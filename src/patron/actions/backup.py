@@ -13,6 +13,8 @@ from pathlib import Path
 from deltalake import DeltaTable
 
 from patron import __version__
+from patron.actions.collector import drain
+from patron.actions.inbox import INBOX_FILE
 from patron.base.errors import PatronError, WorkspaceError
 from patron.base.lake import disk_errors, sync
 from patron.base.shop import POLICY_FILE, PRIVATE, SETTINGS_FILE, Shop
@@ -36,7 +38,9 @@ class Backup:
 def backup(shop: Shop, path: Path) -> Backup:
     """Write one archive of the workspace while nobody else changes it. The master key is not in it.
 
-    Raises WorkspaceError when the archive exists or the store is not SQLite, WorkspaceBusy, NoSpace.
+    What was acknowledged is in it: the inbox is emptied into the lake, and goes in too.
+
+    Raises WorkspaceError when the archive exists or the store is not SQLite, WorkspaceBusy, InboxDamaged, NoSpace.
     """
     if path.exists():
         raise WorkspaceError("the archive exists already", where=str(path), todo="Name another file.")
@@ -47,6 +51,7 @@ def backup(shop: Shop, path: Path) -> Backup:
     partial = path.with_name(path.name + ".partial")
     with shop.lock(), disk_errors(path):
         try:
+            drain(shop)
             partial.touch(mode=PRIVATE_FILE)
             with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as scratch, tarfile.open(partial, "w:gz") as tar:
                 made = _fill(shop, tar, Path(scratch), path)
@@ -70,15 +75,19 @@ def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup
     for name in PLAIN:
         place = shop.folder / name
         files += sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
-    _copy_sqlite(shop.folder / "store.db", scratch / "store.db")
-    named = {"store.db": scratch / "store.db"} | {str(file.relative_to(shop.folder)): file for file in files}
+    # why: the store first; profiles in it may be behind the requests of the inbox, never ahead of them
+    copies = [name for name in ("store.db", INBOX_FILE) if (shop.folder / name).exists()]
+    for name in copies:
+        _copy_sqlite(shop.folder / name, scratch / name)
+    named = {name: scratch / name for name in copies}
+    named |= {str(file.relative_to(shop.folder)): file for file in files}
     for name, file in named.items():
         tar.add(file, name)
         manifest["sha256"][name] = _digest(file)
     (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1))
     tar.add(scratch / MANIFEST, MANIFEST)
-    total = sum(file.stat().st_size for file in files) + (scratch / "store.db").stat().st_size
-    return Backup(path, len(tables), len(files) + 2, total)
+    total = sum(file.stat().st_size for file in named.values())
+    return Backup(path, len(tables), len(named) + 1, total)
 
 
 def _digest(path: Path) -> str:
@@ -88,6 +97,7 @@ def _digest(path: Path) -> str:
 
 def _copy_sqlite(source: Path, target: Path) -> None:
     """Copy a live SQLite file as one transaction sees it."""
+    target.touch(mode=PRIVATE_FILE)
     with sqlite3.connect(source) as one, sqlite3.connect(target) as other:
         one.backup(other)
     one.close()

@@ -9,18 +9,20 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from patron.actions.inbox import INBOX_FILE, has_inbox, open_inbox
+from patron.actions.inbox import INBOX_FILE, has_inbox, open_inbox, sources_with_keys
+from patron.actions.inbox import remember as learn
 from patron.actions.live import LiveThread, ProfilesBehind, catch_up, fold_now, folded, is_current, note
 from patron.base.errors import BadKey, PatronError, TooMany, WorkspaceBusy
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
+from patron.collect import unremembered
 from patron.collect.arrival import LARGEST_BODY, Arrival, batch_of, body_of, key_in_body, rules_of, single_of
 from patron.collect.compact import LIVE, Compacted, compact
 from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
 from patron.collect.plan import NO_PLAN, Plan, load_plan
 from patron.collect.sensors import content_of, sensors_of
 from patron.collect.writer import Overloaded, Writer
-from patron.govern.access import Key, find_key, list_keys
+from patron.govern.access import Key, find_key
 
 __all__ = [
     "INBOX_FILE",
@@ -43,7 +45,12 @@ BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
 """How a body is read; any other way is the type of the one message in it."""
 ERRORS_SHOWN = 10
 BURST_SECONDS = 10.0
-COMPACT_SECONDS = 2.0
+COMPACT_SECONDS = 10.0
+"""How long what waits may wait for the lake, which gets a file and a commit each time."""
+MANY_MESSAGES = 5_000
+"""So many are moved at once."""
+JOINED_BYTES = 1_000_000
+"""Files of events up to this size are joined as they pile up, larger ones by a turn: each is written few times."""
 KEY_SECONDS = 1.0
 """How long a key is believed without looking again: a revoked one is refused after that."""
 LONGEST_KEY = 100
@@ -85,16 +92,23 @@ def drain(shop: Shop) -> Compacted:
 
 
 def move(shop: Shop) -> Compacted:
-    """Move all that the inbox holds into the lake, and delete from it what profiles hold; the caller holds the lock."""
+    """Move all that the inbox holds into the lake, and delete from it what profiles hold; the caller holds the lock.
+
+    What came into the lake by another way is known to the inbox afterwards.
+    """
     if not has_inbox(shop):
         return Compacted(0, 0)
     was_current = is_current(shop)
+    marked = unremembered.marked(shop.store)
     inbox = open_inbox(shop)
     try:
-        moved = compact(shop, inbox) if inbox.waiting_count() else Compacted(0, 0)
-        inbox.release(folded(shop))
+        for source in sorted({*marked} & {*sources_with_keys(shop)}):
+            learn(shop, inbox, source)
+        moved = compact(shop, inbox, marked) if inbox.waiting_count() else Compacted(0, 0)
+        inbox.release(folded(shop, inbox))
     finally:
         inbox.close()
+    unremembered.clear(shop.store, marked)
     if was_current and moved.stored:
         note(shop)
     return moved
@@ -102,28 +116,20 @@ def move(shop: Shop) -> Compacted:
 
 def remember(shop: Shop, source: str) -> None:
     """Let the collector know the events of a source that came by a file: a client may send them again."""
-    if source not in {key.source for key in list_keys(shop)}:
-        return
-    chosen = f"select event_id from ({shop.lake.relation(EVENTS)}) where source = $source"
-    with shop.engine.connect() as con:
-        ids = con.sql(chosen, params={"source": source}).to_arrow_table()["event_id"].to_pylist()
     inbox = open_inbox(shop)
     try:
-        inbox.mark(source, ids)
+        learn(shop, inbox, source)
     finally:
         inbox.close()
 
 
 def revived(shop: Shop, stored: Mapping[str, int]) -> None:
-    """Dead letters that were stored by a replay: move them from one counter to the other, and know their ids."""
+    """Dead letters that were stored by a replay: move them from one counter to the other."""
     inbox = open_inbox(shop)
     try:
         inbox.done(0, Counter({source: -count for source, count in stored.items() if count}))
     finally:
         inbox.close()
-    for source, count in stored.items():
-        if count:
-            remember(shop, source)
 
 
 def counters(inbox: Inbox) -> tuple[Counters, ...]:
@@ -178,15 +184,29 @@ class Collector:
     _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _limiting: threading.Lock = field(default_factory=threading.Lock)
-    _ending: threading.Event = field(default_factory=threading.Event)
+    _arrived: int = 0
+    """Messages since the last move."""
+    _due: threading.Event = field(default_factory=threading.Event)
+    _is_checked: bool = False
+    _is_ending: bool = False
     _compactor: threading.Thread | None = None
 
     def __post_init__(self) -> None:
-        """Prepare the writer; the first opening looks at every page."""
+        """Prepare the writer."""
         self.live = LiveThread(self.shop)
-        self.writer = Writer(
-            lambda: open_inbox(self.shop, is_checked=self._compactor is None), told=lambda _: self.live.wake()
-        )
+        self.writer = Writer(self._open, self._committed)
+
+    def _open(self) -> Inbox:
+        """Open the inbox; the first time every page is looked at."""
+        inbox = open_inbox(self.shop, is_checked=not self._is_checked)
+        self._is_checked = True
+        return inbox
+
+    def _committed(self, told: list[tuple[Arrival, Verdicts]]) -> None:
+        self.live.wake()
+        self._arrived += sum(one.stored for _, one in told)
+        if self._arrived >= MANY_MESSAGES:
+            self._due.set()
 
     def start(self) -> None:
         """Begin to accept and to move. Raises SettingsError for a tracking plan that cannot be used."""
@@ -200,7 +220,8 @@ class Collector:
         """Write what waits, move it into the lake if nobody else is at work, and end."""
         self.writer.stop()
         self.live.stop()
-        self._ending.set()
+        self._is_ending = True
+        self._due.set()
         if self._compactor:
             self._compactor.join()
 
@@ -270,15 +291,21 @@ class Collector:
         )
 
     def _compact(self) -> None:
-        while not self._ending.wait(COMPACT_SECONDS):
-            self._compact_once()
-        self._compact_once()
+        is_last = False
+        while not is_last:
+            self._due.wait(COMPACT_SECONDS)
+            self._due.clear()
+            self._arrived, is_last = 0, self._is_ending
+            self.compact_once()
 
-    def _compact_once(self) -> None:
+    def compact_once(self) -> None:
+        """Move what waits into the lake unless another process is at work; trouble is kept for the answers."""
         try:
             with self.shop.lock(patience_seconds=0):
-                move(self.shop)
+                moved = move(self.shop)
                 catch_up(self.shop)
+                if moved.stored and self.shop.lake.compact(EVENTS, self.shop.engine, smaller_than=JOINED_BYTES):
+                    note(self.shop)
             self.compaction_trouble = None
         except WorkspaceBusy:
             return  # why: a turn or an import is at work; what waits is safe and moves afterwards
@@ -286,3 +313,6 @@ class Collector:
             self.compaction_trouble = error
             if isinstance(error, InboxDamaged):
                 self.writer.trouble = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is said, and the thread goes on
+            said = f"what waits cannot be moved into the lake ({error})"
+            self.compaction_trouble = PatronError(said, todo="It is tried again by itself.")

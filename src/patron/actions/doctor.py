@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DatabaseError
 
+from patron.actions.inbox import has_inbox, open_inbox
 from patron.base.errors import PatronError
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS, ERASURES
@@ -150,6 +151,21 @@ def _has_size(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
+def _inbox(shop: Shop) -> Iterator[Finding]:
+    if not has_inbox(shop):
+        yield Finding("inbox", "ok", "nothing was ever sent")
+        return
+    try:
+        inbox = open_inbox(shop)
+        try:
+            inbox.check()
+            yield Finding("inbox", "ok", f"sound; {inbox.waiting_count():,} requests wait to be moved into the lake")
+        finally:
+            inbox.close()
+    except PatronError as refused:
+        yield Finding("inbox", "problem", f"{refused.where}: {refused.what}", refused.todo)
+
+
 def _turns(shop: Shop) -> Iterator[Finding]:
     snapshot = shop.snapshot()
     if snapshot is None:
@@ -214,6 +230,7 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "store": _store,
     "master key": _key,
     "lake": _lake,
+    "inbox": _inbox,
     "turns": _turns,
     "dead letters": _dead,
     "audit log": _audit,

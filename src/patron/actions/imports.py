@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from patron.actions.collector import LIVE, drain, remember, revived
+from patron.actions.collector import LIVE, drain, move, revived
 from patron.actions.loop import Progress
 from patron.actions.workspace import adopt
 from patron.base.errors import BadFile
@@ -82,7 +82,7 @@ def import_files(
                 delimiter=delimiter,
                 progress=lambda n, m: progress("importing rows", n, m),
             )
-            remember(shop, done.source)
+            move(shop)
         finally:
             if fitted is not shop:
                 fitted.close()
@@ -104,10 +104,11 @@ def _again(shop: Shop, import_id: str, mapping: str | None) -> Stored:
     at = datetime.now(UTC)
     if import_id != LIVE:
         done = store_again(shop, import_id, mapping=_named(mapping) if mapping else None, received_at=at)
-        remember(shop, done.source)
+        move(shop)
         return done
     found = store_live_again(shop, received_at=at)
     revived(shop, {source: one.stored for source, one in found.items()})
+    move(shop)
     return Stored(LIVE, LIVE, ", ".join(found), (), **asdict(sum(found.values(), NOTHING)))
 
 

@@ -1,9 +1,10 @@
 """The one-second path: what the inbox holds is folded into profiles at once, and read with the time of the reader.
 
 A profile holds every request up to the number that the store's state names, written in the same transaction: a request
-is folded exactly once, and stays in the inbox until it is. The compactor notes the version of `events` that it leaves
-behind. Any other version means that events came or went another way (an import, a turn, a person forgotten): then the
-profiles are built anew from the lake and the inbox, beside those in use.
+is folded exactly once, and stays in the inbox until it is. The state names the inbox too, for another one numbers anew.
+The compactor notes the version of `events` that it leaves behind. Any other version means that events came or went
+another way (an import, a turn, a person forgotten): then profiles are built anew from the lake and the inbox, beside
+those in use.
 """
 
 import threading
@@ -21,7 +22,7 @@ from patron.base.errors import PatronError
 from patron.base.shop import Shop
 from patron.base.store import WORKSPACE
 from patron.base.tables import EVENTS
-from patron.collect.compact import LOAD, rows_ahead
+from patron.collect.compact import rows_ahead
 from patron.collect.inbox import Inbox, Waiting
 from patron.govern.vault import Vault
 from patron.understand.live.fold import ROWS_TOGETHER, profiles_of
@@ -65,14 +66,32 @@ class Folder:
         while True:
             try:
                 before = state(self.shop.store)
-                requests = self.requests(before.folded)
-                if not requests:
+                folded = before.folded_of(self.inbox_id)
+                requests = self.requests(folded) if folded is not None else []
+                if not requests:  # why: profiles of another inbox are built anew by who holds the lock
                     return before.folded
-                fold_in(self.shop.store, self.profiles(requests), before, requests[-1].seq)
+                after = State(before.generation, requests[-1].seq, self.inbox_id)
+                fold_in(self.shop.store, self.profiles(requests), before, after)
             except PatronError:
                 raise
             except Exception as error:
                 raise behind(error) from error
+
+    @property
+    def inbox_id(self) -> str:
+        """Which inbox is folded; empty while there is none."""
+        return self._inbox.inbox_id if has_inbox(self.shop) else ""
+
+    def settled(self) -> int:
+        """The last request that is in the lake, whether that was noted in the inbox or not."""
+        if not has_inbox(self.shop):
+            return 0
+        return max(self.shop.lake.loaded(EVENTS, self._inbox.load), self._inbox.moved())
+
+    def is_in_time(self) -> bool:
+        """Whether profiles hold requests of this inbox, and are not far behind the lake."""
+        folded = state(self.shop.store).folded_of(self.inbox_id)
+        return folded is not None and self.settled() - folded <= MOST_BEHIND
 
     def requests(self, after: int) -> list[Waiting]:
         """The oldest requests after one. Raises InboxDamaged."""
@@ -108,7 +127,7 @@ def rebuild(shop: Shop) -> None:
     """
     folder = Folder(shop)
     try:
-        version, last = _version(shop), shop.lake.loaded(EVENTS, LOAD)
+        version, inbox_id, last = _version(shop), folder.inbox_id, folder.settled()
         generation = begin_anew(shop.store)
         write_anew(shop.store, generation, folder.profiles_of_lake())
         is_in_use = False
@@ -117,7 +136,7 @@ def rebuild(shop: Shop) -> None:
             while requests := folder.requests(last):
                 write_anew(shop.store, generation, folder.profiles(requests))
                 last = requests[-1].seq
-            is_in_use = put_in_use(shop.store, before, State(generation, last))
+            is_in_use = put_in_use(shop.store, before, State(generation, last, inbox_id))
     except PatronError:
         raise
     except Exception as error:
@@ -127,20 +146,20 @@ def rebuild(shop: Shop) -> None:
     note(shop, version)
 
 
-def folded(shop: Shop) -> int:
-    """The last request that is in the profiles."""
-    return state(shop.store).folded
+def folded(shop: Shop, inbox: Inbox) -> int:
+    """The last request of an inbox that is in the profiles."""
+    return state(shop.store).folded_of(inbox.inbox_id) or 0
 
 
 def fold_now(shop: Shop) -> bool:
     """Fold all that waits, whoever else may; whether there was anything. Raises InboxDamaged, ProfilesBehind."""
-    before = folded(shop)
-    if _is_far_behind(shop):
+    if not _is_in_time(shop):
         rebuild(shop)
         return True
+    before = state(shop.store)
     folder = Folder(shop)
     try:
-        return folder.fold() > before
+        return folder.fold() > before.folded
     finally:
         folder.close()
 
@@ -150,12 +169,16 @@ def catch_up(shop: Shop) -> None:
 
     Raises InboxDamaged, ProfilesBehind.
     """
-    if not is_current(shop) or _is_far_behind(shop):
+    if not is_current(shop) or not _is_in_time(shop):
         rebuild(shop)
 
 
-def _is_far_behind(shop: Shop) -> bool:
-    return shop.lake.loaded(EVENTS, LOAD) - folded(shop) > MOST_BEHIND
+def _is_in_time(shop: Shop) -> bool:
+    folder = Folder(shop)
+    try:
+        return folder.is_in_time()
+    finally:
+        folder.close()
 
 
 def is_current(shop: Shop) -> bool:

@@ -119,12 +119,12 @@ class Lake:
                 raise InvalidTable(str(error), where=table.name, todo="Mend the query that wrote it.") from error
             return self._add(table, delta, [self._added(table, path, part)], mode="overwrite", part=part)
 
-    def compact(self, table: Table, engine: DuckEngine) -> int:
-        """Join the small files of each part that has many of them; return how many were joined.
+    def compact(self, table: Table, engine: DuckEngine, *, smaller_than: int = SMALL_BYTES) -> int:
+        """Join the files of less than so many bytes of each part that has many of them; return how many were joined.
 
         One durable commit a part; readers of older versions are not disturbed, their files stay until `vacuum`.
         """
-        many = [one for one in self._small_files(table).items() if len(one[1]) > MANY_FILES]
+        many = [one for one in self._small_files(table, smaller_than).items() if len(one[1]) > MANY_FILES]
         for part, files in many:
             self._join(table, engine, part, files)
         return sum(len(files) for _, files in many)
@@ -255,12 +255,12 @@ class Lake:
             return False
         return True
 
-    def _small_files(self, table: Table) -> dict[str | None, dict[str, int]]:
+    def _small_files(self, table: Table, smaller_than: int) -> dict[str | None, dict[str, int]]:
         """The newest version's small files and their bytes, by their part."""
         small: dict[str | None, dict[str, int]] = {}
         if self.exists(table):
             for file in pa.table(self._open(table).get_add_actions(flatten=True)).to_pylist():
-                if file["size_bytes"] < SMALL_BYTES:
+                if file["size_bytes"] < smaller_than:
                     part = file.get(f"partition.{table.partition_by}")
                     small.setdefault(part, {})[file["path"]] = file["size_bytes"]
         return small

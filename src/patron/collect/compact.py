@@ -5,7 +5,7 @@ then the note in the inbox that it moved. Killed in between, the next run sees i
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import duckdb
@@ -23,7 +23,6 @@ from patron.collect.intake import Intake, check_told
 from patron.collect.refusal import without_forgotten
 from patron.govern.vault import Vault
 
-LOAD = "inbox"
 LIVE = "live"
 """Import id of the dead letters of the collector."""
 
@@ -36,31 +35,34 @@ class Compacted:
     dead: int
 
 
-def compact(shop: Shop, inbox: Inbox) -> Compacted:
-    """Move the requests that wait now; the caller holds the workspace's lock.
+def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Compacted:
+    """Move the requests that wait now; of `marked` sources only what the lake lacks. The caller holds the lock.
 
     Raises InboxDamaged, NoSpace, MasterKeyError; what was not moved stays in the inbox.
     """
     vault = Vault.open(shop)
     stored = dead = 0
-    loaded = shop.lake.loaded(EVENTS, LOAD)
+    load = inbox.load
+    loaded = shop.lake.loaded(EVENTS, load)
     # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
-    until, after = inbox.newest(), 0
+    until, after = inbox.last(), 0
     while after < until and (requests := inbox.waiting()):
         after = requests[-1].seq
-        events, died = prepared(shop, vault, requests)
-        fresh = events.filter(pc.greater(events["_seq"], loaded)).drop_columns(["_seq"])
-        if fresh.num_rows:
-            shop.lake.append(EVENTS, fresh, once=Once(LOAD, after))
-        inbox.done(after, died)
-        stored, dead = stored + fresh.num_rows, dead + died.total()
+        events, died, known = prepared(shop, vault, requests, loaded, marked)
+        if events.num_rows:
+            shop.lake.append(EVENTS, events, once=Once(load, after))
+        inbox.done(after, died, known)
+        stored, dead = stored + events.num_rows, dead + died.total()
     return Compacted(stored, dead)
 
 
-def prepared(shop: Shop, vault: Vault, requests: list[Waiting]) -> tuple[pa.Table, Counter[str]]:
-    """Rows of `events` with the request they came in (`_seq`), and how many of each source died on the way."""
+def prepared(
+    shop: Shop, vault: Vault, requests: list[Waiting], loaded: int, marked: Collection[str]
+) -> tuple[pa.Table, Counter[str], Counter[str]]:
+    """Rows of `events` after the request `loaded`; how many of each source died on the way, or were in the lake."""
     parts: list[pa.Table] = []
     died: Counter[str] = Counter()
+    known: Counter[str] = Counter()
     with shop.engine.connect() as con:
         for source in sorted({one.source for one in requests}):
             own = [one for one in requests if one.source == source]
@@ -70,9 +72,13 @@ def prepared(shop: Shop, vault: Vault, requests: list[Waiting]) -> tuple[pa.Tabl
             bad = rows.filter(pc.invert(is_good))
             intake.bury(bad, "")
             died[source] = pc.sum(pc.invert(bad["_was_dead"])).as_py() or 0
-            good = rows.filter(is_good)
-            parts.append(intake.prepared(good).append_column("_seq", good["_seq"]))
-    return pa.concat_tables(parts), +died
+            fresh = good = rows.filter(pc.and_(is_good, pc.greater(rows["_seq"], loaded)))
+            if source in marked:
+                intake.look_up_stored()
+                fresh = intake.not_stored(good)
+            known[source] = good.num_rows - fresh.num_rows
+            parts.append(intake.prepared(fresh))
+    return pa.concat_tables(parts), +died, +known
 
 
 def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[Waiting]) -> pa.Table:

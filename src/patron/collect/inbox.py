@@ -6,6 +6,7 @@ bytes that check them.
 """
 
 import os
+import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,13 +29,15 @@ HASH_BYTES, ID_BYTES, NONCE_BYTES = 12, 16, 12
 WORDS = Struct("<III")
 CACHE_KIB = 131_072
 CHECKPOINT_PAGES = 8_000
+MARKED_TOGETHER = 20_000
 SCHEMA = """
 create table if not exists batches (
-    seq integer primary key autoincrement, source text not null, received_us integer not null, sealed blob not null);
+    seq integer primary key, source text not null, received_us integer not null, sealed blob not null);
 create table if not exists seen (id blob primary key) without rowid;
 create table if not exists counts (
     source text primary key, stored integer not null, duplicate integer not null, dead integer not null) without rowid;
 create table if not exists moved (one integer primary key check (one = 1), seq integer not null);
+create table if not exists meta (one integer primary key check (one = 1), inbox_id text not null);
 create temp table arrived (place integer primary key, id blob not null);
 """
 ADD = """
@@ -96,6 +99,24 @@ class Inbox:
         ):
             self._con.execute(f"pragma {pragma}")
         self._con.executescript(SCHEMA)
+        if self._con.execute("select 1 from meta").fetchone() is None:
+            self._con.execute("insert or ignore into meta values (1, ?)", (secrets.token_hex(8),))
+
+    @property
+    def inbox_id(self) -> str:
+        """Which inbox this is: another one numbers its requests anew."""
+        with self._refusals():
+            return self._con.execute("select inbox_id from meta").fetchone()[0]
+
+    @property
+    def load(self) -> str:
+        """Name under which the lake keeps the number of the last request that it holds of this inbox."""
+        return f"inbox-{self.inbox_id}"
+
+    def renew(self) -> None:
+        """Be another inbox from now on, because the file is older than the lake."""
+        with self._transaction():
+            self._con.execute("update meta set inbox_id = ?", (secrets.token_hex(8),))
 
     def check(self) -> None:
         """Look at every page, id and waiting message. Raises InboxDamaged."""
@@ -131,8 +152,9 @@ class Inbox:
         ]
         with self._transaction():
             new = self._remember(ids)
-            placed = zip(arrivals, _starts(arrivals), strict=True)
-            verdicts = [self._store(arrival, new, start) for arrival, start in placed]
+            first = self.last() + 1
+            placed = enumerate(zip(arrivals, _starts(arrivals), strict=True), first)
+            verdicts = [self._store(seq, arrival, new, start) for seq, (arrival, start) in placed]
             self._count(arrivals, verdicts)
         return verdicts
 
@@ -145,16 +167,14 @@ class Inbox:
         self._con.execute("insert or ignore into seen select id from arrived order by id")
         return places
 
-    def _store(self, arrival: Arrival, new: set[int], start: int) -> Verdicts:
+    def _store(self, seq: int, arrival: Arrival, new: set[int], start: int) -> Verdicts:
         kept = [one for n, one in enumerate(arrival.messages, start) if one.is_dead or n in new]
         dead = sum(one.is_dead for one in kept)
         if kept:
             received = int(arrival.received_at.timestamp() * 1_000_000)
             content = msgspec.msgpack.encode([one.row for one in kept])
-            sealed = self._sealed(content, arrival.source, received)
-            self._con.execute(
-                "insert into batches (source, received_us, sealed) values (?, ?, ?)", (arrival.source, received, sealed)
-            )
+            sealed = self._sealed(content, seq, arrival.source, received)
+            self._con.execute("insert into batches values (?, ?, ?, ?)", (seq, arrival.source, received, sealed))
         return Verdicts(len(kept) - dead, len(arrival.messages) - len(kept), dead)
 
     def _count(self, arrivals: Sequence[Arrival], verdicts: Sequence[Verdicts]) -> None:
@@ -173,7 +193,7 @@ class Inbox:
                 "select seq, source, received_us, sealed from batches where seq > ? order by seq", (after,)
             )
             for seq, source, received, sealed in rows:
-                content = self._unsealed(sealed, source, received, seq)
+                content = self._unsealed(sealed, seq, source, received)
                 at = datetime.fromtimestamp(received / 1_000_000, UTC)
                 found.append(Waiting(seq, source, at, msgspec.msgpack.decode(content)))
                 size += len(content)
@@ -182,12 +202,17 @@ class Inbox:
             rows.close()
         return found
 
-    def done(self, seq: int, died: Counter[str]) -> None:
-        """Note that all up to `seq` is durable in the lake; `died` of a source turned out to be dead letters."""
+    def done(self, seq: int, died: Counter[str], known: Counter[str] | None = None) -> None:
+        """Note that all up to `seq` is durable in the lake.
+
+        `died` of a source turned out to be dead letters, `known` to be in the lake already by another way.
+        """
         with self._transaction():
             self._con.execute(MOVE, (seq,))
             for source, count in sorted(died.items()):
                 self._con.execute(ADD, (source, -count, 0, count))
+            for source, count in sorted((known or {}).items()):
+                self._con.execute(ADD, (source, -count, count, 0))
 
     def moved(self) -> int:
         """The last request that is in the lake."""
@@ -204,8 +229,10 @@ class Inbox:
     def mark(self, source: str, event_ids: Iterable[str]) -> None:
         """Remember events that reached the lake by another way, such as an import."""
         ids = sorted(self.id_of(source, one) for one in event_ids)
-        with self._transaction():
-            self._con.executemany("insert or ignore into seen values (?)", ((one,) for one in ids))
+        for start in range(0, len(ids), MARKED_TOGETHER):  # why: requests are written in between
+            with self._transaction():
+                some = ((one,) for one in ids[start : start + MARKED_TOGETHER])
+                self._con.executemany("insert or ignore into seen values (?)", some)
 
     def has_seen(self, source: str, event_id: str) -> bool:
         """Whether the event ever arrived."""
@@ -224,10 +251,11 @@ class Inbox:
         with self._refusals():
             return self._con.execute("select count(*) from batches where seq > ?", (self.moved(),)).fetchone()[0]
 
-    def newest(self) -> int:
-        """Number of the newest request that is not in the lake yet; 0 without any."""
+    def last(self) -> int:
+        """Number of the last request that was taken; 0 before the first."""
         with self._refusals():
-            return self._con.execute("select coalesce(max(seq), 0) from batches").fetchone()[0]
+            waits = self._con.execute("select coalesce(max(seq), 0) from batches").fetchone()[0]
+        return max(waits, self.moved())
 
     def scrub(self) -> None:
         """Leave nothing of deleted rows in the file or its write-ahead log. Raises WorkspaceBusy while others read."""
@@ -261,20 +289,28 @@ class Inbox:
                 if self._con.in_transaction:
                     self._con.execute("rollback")
 
-    def _sealed(self, content: bytes, source: str, received: int) -> bytes:
+    def _sealed(self, content: bytes, seq: int, source: str, received: int) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._seal.encrypt(nonce, content, f"{source}\0{received}".encode())
+        return nonce + self._seal.encrypt(nonce, content, _bound(seq, source, received))
 
-    def _unsealed(self, sealed: bytes, source: str, received: int, seq: int) -> bytes:
+    def _unsealed(self, sealed: bytes, seq: int, source: str, received: int) -> bytes:
         try:
-            return self._seal.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], f"{source}\0{received}".encode())
+            return self._seal.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(seq, source, received))
         except (InvalidTag, ValueError, TypeError):
             raise InboxDamaged(
                 f"request {seq} was changed after it was written", where=str(self.path), todo=MEND
             ) from None
 
 
-MEND = "Stop the collector, keep a copy of the file, and restore the workspace from a backup."
+MEND = (
+    "Stop the collector and restore the workspace from a backup. Without one, move the file away and keep it: the next"
+    " start makes a new inbox, and only what waited in the old one is missing."
+)
+
+
+def _bound(seq: int, source: str, received: int) -> bytes:
+    """What a seal tells of besides its content."""
+    return f"{seq}\0{source}\0{received}".encode()
 
 
 def _starts(arrivals: Sequence[Arrival]) -> list[int]:

@@ -23,6 +23,7 @@ from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS
 from patron.base.tables import EVENTS
 from patron.base.told import TOLD
+from patron.collect import unremembered
 from patron.collect.checks import checked, message_of
 from patron.collect.contacts import contact_tokens, placed
 from patron.collect.refusal import FORGOTTEN, without_forgotten
@@ -78,7 +79,7 @@ class Intake:
         rows = without_forgotten(self.vault, rows)
         is_good = pc.is_null(rows["problem"])
         good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
-        fresh = self._not_stored(good)
+        fresh = self.not_stored(good)
         events = self.prepared(fresh)
         if fresh.num_rows:
             self.shop.lake.append(EVENTS, events)
@@ -92,13 +93,20 @@ class Intake:
         self._keep_texts(rows, tokens)
         return self._events(rows, tokens)
 
-    def _not_stored(self, rows: pa.Table) -> pa.Table:
+    def not_stored(self, rows: pa.Table) -> pa.Table:
+        """Rows whose ids are not among those of `look_up_stored`, the first of equal ones."""
         ids = pa.table({"event_id": rows["event_id"], "n": pa.array(range(rows.num_rows), pa.int64())})
         self.con.register("told_ids", ids)
         first = "select md5_number(event_id) as h, min(n) as n from told_ids group by h"
         chosen = self.con.sql(f"select n from ({first}) anti join stored_ids using (h) order by n").to_arrow_table()
         self.con.unregister("told_ids")
         return rows if chosen.num_rows == rows.num_rows else rows.take(chosen["n"])
+
+    def look_up_stored(self) -> None:
+        """Know which events of the source are in the lake."""
+        self.con.execute("create or replace table stored_ids (h uhugeint)")
+        stored = f"select event_id from ({self.shop.lake.relation(EVENTS)}) where source = ?"
+        self.con.execute(f"insert into stored_ids select md5_number(event_id) from ({stored})", [self.source])
 
     def _remember(self, rows: pa.Table) -> None:
         self.con.register("told_ids", rows.select(["event_id"]))
@@ -192,13 +200,13 @@ class Intake:
 
 @contextmanager
 def opened(shop: Shop, *, source: str, known: Known, received_at: datetime, import_id: str = "") -> Iterator[Intake]:
-    """Open the intake of a source. Raises MasterKeyError, NoSpace."""
+    """Open the intake of a source, which the inbox does not know of. Raises MasterKeyError, NoSpace."""
     vault = Vault.open(shop)
+    unremembered.mark(shop.store, [source])
     with shop.engine.connect() as con:
-        con.execute("create table stored_ids (h uhugeint)")
-        stored = f"select event_id from ({shop.lake.relation(EVENTS)}) where source = ?"
-        con.execute(f"insert into stored_ids select md5_number(event_id) from ({stored})", [source])
-        yield Intake(shop, vault, con, source, known, received_at, import_id)
+        intake = Intake(shop, vault, con, source, known, received_at, import_id)
+        intake.look_up_stored()
+        yield intake
 
 
 def accept(shop: Shop, told: pa.Table, *, source: str, known: Known, received_at: datetime) -> Accepted:

@@ -74,7 +74,7 @@ class Writer:
                 group = self._taken()
             if group:
                 self._write(group)
-            elif self._is_ending:
+            elif self._is_ending and not self._waiting:
                 return
             elif self._may_reopen():
                 self._reopen()
@@ -84,6 +84,7 @@ class Writer:
         return self.trouble is not None and not isinstance(self.trouble, InboxDamaged)
 
     def _taken(self) -> list[tuple[Arrival, Future[Verdicts]]]:
+        """The next requests to write; those whose client has left are let go, the others can no longer leave."""
         count = size = 0
         for arrival, _ in self._waiting:
             if count and size + len(arrival.messages) > MOST_TOGETHER:
@@ -91,7 +92,7 @@ class Writer:
             count, size = count + 1, size + len(arrival.messages)
         group, self._waiting = self._waiting[:count], self._waiting[count:]
         self._size -= size
-        return group
+        return [(arrival, promise) for arrival, promise in group if promise.set_running_or_notify_cancel()]
 
     def _write(self, group: list[tuple[Arrival, Future[Verdicts]]]) -> None:
         try:
@@ -101,7 +102,8 @@ class Writer:
             for _, promise in group:
                 promise.set_exception(error)
             return
-        self.told([(arrival, one) for (arrival, _), one in zip(group, verdicts, strict=True)])
+        with suppress(Exception):  # why: it is committed, whatever becomes of who is told
+            self.told([(arrival, one) for (arrival, _), one in zip(group, verdicts, strict=True)])
         for (_, promise), one in zip(group, verdicts, strict=True):
             promise.set_result(one)
 
@@ -121,5 +123,5 @@ class Writer:
         try:
             self._inbox = self.open_inbox()
             self.trouble = None
-        except PatronError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
             self._shut(error)

@@ -1,5 +1,6 @@
 """`patron serve`: collector, API and console on this machine only."""
 
+import signal
 import socket
 
 import uvicorn
@@ -15,7 +16,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def serve(shop: Shop, *, host: str, port: int) -> None:
-    """Serve until interrupted. Raises SettingsError for another host or a port in use."""
+    """Serve until interrupted or told to end (SIGTERM). Raises SettingsError for another host or a port in use."""
     if host != LOOPBACK:
         raise SettingsError(
             f"cannot listen on {host}", where="--host", todo=f"Use {LOOPBACK}: there is no access control yet."
@@ -29,6 +30,8 @@ def serve(shop: Shop, *, host: str, port: int) -> None:
         listener.close()
         raise SettingsError(f"port {port} is in use", where="--port", todo="Name another: --port 8322.") from error
     at = f"http://{host}:{listener.getsockname()[1]}"
+    # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     collector = Collector(shop)
     collector.start()
     try:

@@ -22,6 +22,12 @@ class State:
 
     generation: int
     folded: int
+    inbox_id: str = ""
+    """Which inbox numbered it; empty before the first."""
+
+    def folded_of(self, inbox_id: str) -> int | None:
+        """The last request of an inbox that they hold; None when they hold those of another inbox."""
+        return self.folded if self.inbox_id == inbox_id or (self.folded, self.inbox_id) == (0, "") else None
 
 
 def state(store: Store) -> State:
@@ -32,15 +38,16 @@ def state(store: Store) -> State:
             insert = _insert(connection, WORKSPACE).values(key=STATE, value=_text(State(0, 0)))
             connection.execute(insert.on_conflict_do_nothing())
             return State(0, 0)
-    return State(*map(int, found.split("/")))
+    generation, folded, *inbox_id = found.split("/")
+    return State(int(generation), int(folded), *inbox_id)
 
 
-def fold_in(store: Store, profiles: Iterable[tuple[str, Profile]], before: State, folded: int) -> bool:
-    """Add the profiles of requests up to `folded`, exactly once; False, and nothing, when somebody else was first."""
+def fold_in(store: Store, profiles: Iterable[tuple[str, Profile]], before: State, after: State) -> bool:
+    """Add the profiles of requests between two states, once; False, and nothing, when somebody else was first."""
     with store.begin() as connection:
-        is_first = _moved(connection, before, State(before.generation, folded))
+        is_first = _moved(connection, before, after)
         if is_first:
-            add(connection, before.generation, profiles)
+            add(connection, after.generation, profiles)
     return is_first
 
 
@@ -120,7 +127,7 @@ def _moved(connection: sa.Connection, before: State, after: State) -> bool:
 
 
 def _text(told: State) -> str:
-    return f"{told.generation}/{told.folded}"
+    return f"{told.generation}/{told.folded}/{told.inbox_id}"
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:

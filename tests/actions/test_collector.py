@@ -190,7 +190,7 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop, mo
     acknowledged = []
     context = multiprocessing.get_context("forkserver")  # why: delta-rs has threads, which no fork takes along
     context.set_forkserver_preload([__name__])
-    for run in range(8):
+    for run in range(20):
         here, there = context.Pipe(duplex=False)
         child = context.Process(target=_accept_until_killed, args=(shop.folder, run, there))
         child.start()

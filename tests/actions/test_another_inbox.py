@@ -26,13 +26,9 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
 
 
-@pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    made = Shop.create(tmp_path / "shop")
-    create_key(made, "segment")
-    yield made
-    made.close()
+@pytest.fixture(autouse=True)
+def _segment_has_a_key(shop):
+    create_key(shop, "segment")
 
 
 def told(event_id):

@@ -35,14 +35,6 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
 
 
-@pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    made = Shop.create(tmp_path / "shop")
-    yield made
-    made.close()
-
-
 def messages(*ids, **changes):
     base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2026-03-01T11:59:00Z"}
     told = [base | {"messageId": one, "properties": {"product_id": "p1"}} | changes for one in ids]
@@ -99,6 +91,8 @@ def test_killed_between_the_lake_and_the_inbox_nothing_is_there_twice(shop, monk
     drain(shop)
     assert stored(shop) == ["a", "b", "c"]
     assert open_inbox(shop).waiting_count() == 0
+    counted = open_inbox(shop).counts()["web"]
+    assert (counted.stored, counted.duplicate, counted.dead) == (3, 0, 0)
 
 
 def test_killed_before_the_lake_nothing_is_lost(shop, monkeypatch):

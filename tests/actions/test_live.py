@@ -17,7 +17,7 @@ from patron.actions.lookup import lookup_customer
 from patron.actions.profile import live_profile
 from patron.base.errors import NotFound
 from patron.base.lake import Lake
-from patron.base.shop import Shop, Turn
+from patron.base.shop import Turn
 from patron.base.store import PROFILES, TURNS
 from patron.base.tables import EVENTS, FEATURES, IDENTITIES
 from patron.collect.arrival import Rules, batch_of
@@ -28,14 +28,6 @@ from patron.understand.live.keep import state
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
-
-
-@pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    made = Shop.create(tmp_path / "shop")
-    yield made
-    made.close()
 
 
 def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visitor=None, **properties):

@@ -4,21 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from patron.actions.loop import run_turn
-from patron.base.shop import Shop
 from patron.collect.intake import accept
 
 LAST = datetime(2024, 2, 27, tzinfo=UTC)
-
-
-@pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    made = Shop.create(tmp_path / "shop")
-    yield made
-    made.close()
 
 
 def test_a_turn_years_after_the_last_order_ends_and_expects_little(shop):

@@ -7,19 +7,10 @@ from patron.actions.collector import drain, open_inbox
 from patron.actions.loop import run_turn
 from patron.actions.trace import trace
 from patron.base.errors import NotFound
-from patron.base.shop import Shop
 from patron.collect.arrival import Rules, batch_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
-
-
-@pytest.fixture
-def shop(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    made = Shop.create(tmp_path / "shop")
-    yield made
-    made.close()
 
 
 def tell(shop, *told):

@@ -72,7 +72,8 @@ def prepared(
             bad = rows.filter(pc.invert(is_good))
             intake.bury(bad, "")
             died[source] = pc.sum(pc.invert(bad["_was_dead"])).as_py() or 0
-            fresh = good = rows.filter(pc.and_(is_good, pc.greater(rows["_seq"], loaded)))
+            good = rows.filter(pc.and_(is_good, pc.greater(rows["_seq"], loaded)))
+            fresh = good
             if source in marked:
                 intake.look_up_stored()
                 fresh = intake.not_stored(good)

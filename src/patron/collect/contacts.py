@@ -10,14 +10,11 @@ import pyarrow.compute as pc
 from patron.base.message import is_nobody
 from patron.base.split import text_of
 from patron.base.traits import snake
+from patron.govern.contacts import KEYS
 from patron.govern.vault import Vault
 
 SPEAK_OF_THE_CUSTOMER = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
 """Events whose contacts are the customer's own; others may tell whom something was sent to."""
-KEYS = {
-    "email": ("email", "email_address", "e_mail", "mail"),
-    "phone": ("phone", "phone_number", "mobile", "mobile_number", "telephone"),
-}
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 FEWEST_DIGITS, MOST_DIGITS = 7, 15
 """Digits of a phone number that can be dialled from elsewhere."""

@@ -8,10 +8,10 @@ from patron.base.split import text_of
 from patron.base.traits import snake
 
 KEYS = {
-    "email": frozenset({"email", "email_address", "e_mail", "mail"}),
-    "phone": frozenset({"phone", "phone_number", "mobile", "mobile_number", "telephone"}),
+    "email": ("email", "email_address", "e_mail", "mail"),
+    "phone": ("phone", "phone_number", "mobile", "mobile_number", "telephone"),
 }
-"""Kinds of tokens, and the keys whose values they are made from."""
+"""Kinds of tokens, and the keys whose values they are made from, the surest first."""
 OWN = ("customer_", "user_", "buyer_", "billing_")
 """What may stand before a key; an address to deliver to is often somebody else's."""
 

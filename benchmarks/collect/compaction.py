@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from patron.actions.collector import move, open_inbox
+from patron.actions.inbox import open_inbox
+from patron.actions.mover import move
 from patron.base.shop import Shop
 from patron.collect.arrival import Rules, batch_of
 

@@ -25,8 +25,10 @@ import httptools
 import numpy as np
 import uvicorn
 
-from patron.actions.collector import INBOX_FILE, Collector, open_inbox
+from patron.actions.collector import Collector
+from patron.actions.inbox import INBOX_FILE, open_inbox
 from patron.actions.keys import create_key
+from patron.actions.mover import MoverProcess
 from patron.base.shop import Shop
 from patron.interfaces.collector import Receive, Scope, Send, Wire
 
@@ -34,6 +36,7 @@ SEEN = 10_000_000 if "--full" in sys.argv else 1_000_000
 SECONDS = 20.0
 CONNECTIONS = 16
 BATCH = 100
+PATIENCE = 120.0
 
 
 def event() -> dict:
@@ -60,7 +63,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 def serve(folder: Path, listener: socket.socket) -> None:
     shop = Shop.open(folder)
-    collector = Collector(shop)
+    collector = Collector(shop, MoverProcess(folder))
     collector.start()
     config = uvicorn.Config(Wire(collector, echo), log_level="warning", access_log=False, lifespan="off")
     uvicorn.Server(config).run(sockets=[listener])
@@ -171,11 +174,22 @@ def main() -> None:
                 f"{name}, echo", batch, *asyncio.run(load(port, posts("/echo", key, batch, count // 4), SECONDS / 4))
             )
             durable = say(f"{name}, durable", batch, *asyncio.run(load(port, posts(path, key, batch, count), SECONDS)))
-            print(f"{name}: durable is {durable / plain:.0%} of the echo", flush=True)
+            print(f"{name}: durable is {durable / plain:.0%} of the echo, {left(folder)}", flush=True)
         memory = memory_mb(server.pid or 0)
         print(f"memory of the server: {memory:,.0f} MB; inbox {size_mb(folder):,.0f} MB", flush=True)
         server.terminate()
         server.join(60)
+
+
+def left(folder: Path) -> str:
+    """What the mover has not moved yet, and how long it takes to."""
+    shop, since = Shop.open(folder), time.perf_counter()
+    with open_inbox(shop) as inbox:
+        waiting = inbox.waiting_count()
+        while inbox.waiting_count() and time.perf_counter() - since < PATIENCE:
+            time.sleep(0.2)
+    shop.close()
+    return f"{waiting:,} requests not moved yet, all moved {time.perf_counter() - since:.1f} s after the last answer"
 
 
 def memory_mb(pid: int) -> float:

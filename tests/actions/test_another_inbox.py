@@ -10,17 +10,18 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.actions.backup import backup, restore
-from patron.actions.collector import Collector, collected, drain, open_inbox
+from patron.actions.collector import Collector, collected
 from patron.actions.imports import import_files, replay
+from patron.actions.inbox import open_inbox
 from patron.actions.keys import create_key
-from patron.actions.live import Folder, catch_up, is_current
+from patron.actions.live import is_current
 from patron.actions.lookup import lookup_customer
 from patron.actions.loop import silent
-from patron.base.lake import Lake
+from patron.actions.mover import Mover, MoverProcess
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 from patron.collect.arrival import Rules, batch_of
-from patron.collect.inbox import Inbox
+from patron.collect.inbox import Inbox, InboxDamaged
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
@@ -52,17 +53,14 @@ def stored(shop):
 
 
 def events_in_profile(shop):
-    folder = Folder(shop)
-    folder.fold()
-    folder.close()
     live = lookup_customer(shop, "u1", now=NOW).live
     return live.event_count if live else 0
 
 
 def move(shop):
-    with shop.lock():
-        drain(shop)
-        catch_up(shop)
+    mover = Mover(shop)
+    mover.move()
+    assert mover.trouble is None
 
 
 def remove_inbox(shop):
@@ -118,8 +116,8 @@ def test_a_collector_that_finds_an_older_inbox_loses_nothing(shop, tmp_path):
     collector.start()
     assert collector.accept(messages("a3", "b1")).result(10).stored == 1
     collector.stop()
-    assert stored(shop) == ["a0", "a1", "a2", "a3", "b1"]
     move(shop)
+    assert stored(shop) == ["a0", "a1", "a2", "a3", "b1"]
     assert events_in_profile(shop) == 5
 
 
@@ -214,46 +212,85 @@ def test_a_request_whose_number_was_changed_is_found(shop):
 
 
 def test_small_files_of_events_are_joined_as_they_pile_up_and_profiles_need_no_building(shop):
-    collector = Collector(shop)
     for n in range(12):
         put(shop, messages(f"a{n}"))
-        collector.compact_once()
+        move(shop)
+    move(shop)
     assert len(stored(shop)) == 12
     assert len(shop.lake.files(EVENTS)) < 9
     assert is_current(shop)
     assert events_in_profile(shop) == 12
 
 
-def in_lake_in_time(shop, count):
-    until = time.monotonic() + 10
+def in_lake_in_time(shop, count, *, seconds=20):
+    until = time.monotonic() + seconds
     while shop.lake.read(EVENTS).num_rows < count and time.monotonic() < until:
         time.sleep(0.05)
     return shop.lake.read(EVENTS).num_rows
 
 
-def test_a_full_inbox_is_moved_at_once(shop, monkeypatch):
-    monkeypatch.setattr("patron.actions.collector.COMPACT_SECONDS", 3600)
+@pytest.fixture
+def served(shop, monkeypatch):
     monkeypatch.setattr("patron.actions.collector.MANY_MESSAGES", 3)
-    collector = Collector(shop)
+    monkeypatch.setattr("patron.actions.mover.RESTART_SECONDS", 0.1)
+    collector = Collector(shop, MoverProcess(shop.folder))
     collector.start()
-    collector.accept(messages("a", "b")).result(10)
-    collector.accept(messages("c")).result(10)
+    yield collector
+    collector.stop()
+
+
+def test_a_full_inbox_is_moved_at_once_by_a_process_of_its_own(shop, served):
+    served.accept(messages("a", "b")).result(10)
+    served.accept(messages("c")).result(10)
     assert in_lake_in_time(shop, 3) == 3
-    collector.stop()
 
 
-def test_whatever_stops_a_move_is_said_and_tried_again(shop, monkeypatch):
-    monkeypatch.setattr("patron.actions.collector.COMPACT_SECONDS", 0.05)
-    collector, real = Collector(shop), Lake.append
-    with monkeypatch.context() as patch:
-        patch.setattr(Lake, "append", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "Input/output error")))
-        collector.start()
-        collector.accept(messages("a")).result(10)
-        until = time.monotonic() + 10
-        while not collector.state().trouble and time.monotonic() < until:
-            time.sleep(0.02)
-        assert "Input/output error" in collector.state().trouble
-    assert Lake.append is real
-    assert in_lake_in_time(shop, 1) == 1
+def trouble_in_time(collector, said):
+    """Whether the collector comes to say this of itself, or nothing when it is empty."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        collector.mover.wake()
+        told = collector.state().trouble
+        if told == said == "" or (said and said in told):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_mover_that_is_killed_is_started_again(shop, served):
+    served.accept(messages("a", "b", "c")).result(10)
+    assert in_lake_in_time(shop, 3) == 3
+    served.mover.process.kill()
+    assert trouble_in_time(served, "ended (-9)")
+    served.accept(messages("d")).result(10)
+    assert trouble_in_time(served, "")
+    assert in_lake_in_time(shop, 4) == 4
+
+
+def test_what_waits_is_moved_when_the_collector_ends(shop):
+    collector = Collector(shop, MoverProcess(shop.folder))
+    collector.start()
+    collector.accept(messages("a")).result(10)
     collector.stop()
-    assert collector.state().trouble == ""
+    assert stored(shop) == ["a"]
+
+
+def test_whatever_stops_a_move_is_said_and_tried_again(shop, served):
+    (shop.folder / "lake" / "events").write_text("in the way", encoding="utf-8")
+    served.accept(messages("a", "b", "c")).result(10)
+    assert trouble_in_time(served, "cannot be moved into the lake")
+    (shop.folder / "lake" / "events").unlink()
+    served.mover.wake()
+    assert in_lake_in_time(shop, 3) == 3
+    assert trouble_in_time(served, "")
+
+
+def test_damage_that_the_mover_finds_closes_the_door(shop, served):
+    served.accept(messages("a")).result(10)
+    with sqlite3.connect(shop.folder / "inbox.db") as con:
+        con.execute("update batches set sealed = x'00'")
+    con.close()
+    served.mover.wake()
+    assert trouble_in_time(served, "was changed after it was written")
+    with pytest.raises(InboxDamaged):
+        served.accept(messages("b"))

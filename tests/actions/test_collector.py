@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,11 +16,13 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patron.actions.collector import Collector, collected, drain, open_inbox
+from patron.actions.collector import Collector, collected
 from patron.actions.imports import import_files, replay
+from patron.actions.inbox import open_inbox
 from patron.actions.keys import create_key
-from patron.actions.live import Folder, catch_up, rebuild
+from patron.actions.live import rebuild
 from patron.actions.loop import silent
+from patron.actions.mover import Mover, drain
 from patron.base.errors import NoSpace, TooMany
 from patron.base.events import BY_NAME as CATALOGUE
 from patron.base.lake import Lake
@@ -129,6 +132,7 @@ def test_a_full_disk_is_trouble_that_passes(shop, monkeypatch):
     assert Inbox.put is real
     accepted = _accepted_in_time(collector, messages("a"))
     collector.stop()
+    drain(shop)
     assert accepted.stored == 1
     assert stored(shop) == ["a"]
 
@@ -170,6 +174,7 @@ def _accept_until_killed(folder, run, pipe):
     shop = Shop.open(folder)
     collector = Collector(shop)
     collector.start()
+    threading.Thread(target=_move_until_killed, args=(Mover(shop),), daemon=True).start()
     n = 0
     while True:
         ids = [f"{run}-{n}-{m}" for m in range(5)]
@@ -178,9 +183,13 @@ def _accept_until_killed(folder, run, pipe):
         n += 1
 
 
-def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop, monkeypatch):
-    monkeypatch.setattr("patron.actions.collector.COMPACT_SECONDS", 0.05)
-    drain(shop)
+def _move_until_killed(mover):
+    while True:
+        mover.move()
+        time.sleep(0.05)
+
+
+def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
     acknowledged = []
     context = multiprocessing.get_context("forkserver")  # why: delta-rs has threads, which no fork takes along
     context.set_forkserver_preload([__name__])
@@ -200,16 +209,13 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop, mo
                 acknowledged += here.recv()
             except EOFError:
                 break
-    with shop.lock():
-        drain(shop)
-        catch_up(shop)
+    mover = Mover(shop)
+    mover.move()
+    assert mover.trouble is None
     found = stored(shop)
     assert len(acknowledged) > 100
     assert len(found) == len(set(found))
     assert set(acknowledged) <= set(found)
-    folder = Folder(shop)
-    folder.fold()
-    folder.close()
     assert events_in_profiles(shop) == len(found)
     before = kept(shop)
     with shop.lock():

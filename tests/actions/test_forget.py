@@ -14,12 +14,14 @@ import sqlalchemy as sa
 
 from patron.actions import forget as forgetting
 from patron.actions import keys
-from patron.actions.collector import LIVE, collected, drain, open_inbox
+from patron.actions.collector import collected
 from patron.actions.doctor import doctor
 from patron.actions.export import export_customer, write_private
 from patron.actions.forget import forget
 from patron.actions.imports import import_files, replay
+from patron.actions.inbox import open_inbox
 from patron.actions.loop import run_turn, silent
+from patron.actions.mover import drain
 from patron.actions.workspace import create
 from patron.base.eraser import Eraser
 from patron.base.errors import NotFound, SettingsError
@@ -27,6 +29,7 @@ from patron.base.shop import Shop
 from patron.base.store import ASSIGNMENTS, AUDIT, DEAD_LETTERS, ERASURES, FORGOTTEN
 from patron.base.tables import BY_NAME, EVENTS, TABLES
 from patron.collect.arrival import Rules, batch_of
+from patron.collect.compact import LIVE
 from patron.govern import audit
 from patron.govern.keys import derive
 from patron.govern.vault import Vault

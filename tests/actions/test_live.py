@@ -1,19 +1,20 @@
 """Live profiles of a real workspace: folded once, whatever happens in between, and equal to a rebuild."""
 
 import json
-import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from patron.actions.collector import Collector, drain
-from patron.actions.collector import move as move_into_lake
+from patron.actions.collector import Collector
 from patron.actions.forget import forget
 from patron.actions.inbox import open_inbox
-from patron.actions.live import Folder, ProfilesBehind, catch_up, is_current, rebuild
+from patron.actions.live import ProfilesBehind, is_current, rebuild
 from patron.actions.lookup import lookup_customer
+from patron.actions.mover import Mover, drain
+from patron.actions.mover import move as move_into_lake
 from patron.actions.profile import live_profile
 from patron.base.errors import NotFound
 from patron.base.lake import Lake
@@ -25,6 +26,7 @@ from patron.collect.inbox import Inbox
 from patron.collect.intake import accept
 from patron.understand.live import keep
 from patron.understand.live.keep import state
+from patron.understand.live.profile import profile_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
@@ -42,17 +44,12 @@ def put(shop, *messages, source="web"):
     inbox.close()
 
 
-def fold(shop):
-    folder = Folder(shop)
-    folder.fold()
-    folder.close()
-
-
 def move(shop):
-    """One round of the collector."""
-    with shop.lock():
-        drain(shop)
-        catch_up(shop)
+    """One round of the mover."""
+    mover = Mover(shop)
+    mover.move()
+    if mover.trouble:
+        raise mover.trouble
 
 
 def kept(shop):
@@ -85,7 +82,6 @@ def test_a_profile_says_what_the_customer_did_up_to_now(shop):
         message("f", "Product Removed", minutes_ago=8, product_id="p3"),
         message("g", "Order Refunded", minutes_ago=5, order_id="o1", total=5, product_id=None),
     )
-    fold(shop)
     seen = live(shop)
     assert seen.is_identified
     assert (seen.event_count, seen.order_count) == (7, 1)
@@ -100,30 +96,31 @@ def test_a_profile_says_what_the_customer_did_up_to_now(shop):
 
 def test_the_same_profile_is_read_otherwise_later(shop):
     put(shop, message("a", "Order Completed", order_id="o1", revenue=20))
-    fold(shop)
     later = live(shop, now=NOW + timedelta(days=200))
     assert (later.days_since_last_order, later.stage, later.visit.is_open) == (200, "lapsed", False)
+    move(shop)
+    assert live(shop, now=NOW + timedelta(days=200)) == later
     assert kept(shop) == rebuilt(shop)
 
 
 def test_an_order_empties_the_cart(shop):
     put(shop, message("a", "Product Added", minutes_ago=9), message("b", "Order Completed", order_id="o", total=1))
-    fold(shop)
     assert live(shop).cart == ()
 
 
 def test_a_duplicate_changes_nothing(shop):
     put(shop, message("a"))
-    fold(shop)
-    before = kept(shop)
+    before = live(shop)
     put(shop, message("a"), message("a"))
-    fold(shop)
-    assert kept(shop) == before
+    assert live(shop) == before
+    move(shop)
+    put(shop, message("a"))
+    move(shop)
+    assert live(shop) == before
 
 
 def test_what_dies_on_the_way_to_the_lake_is_in_no_profile(shop):
     put(shop, message("a"), message("b", "Order Completed", order_id="o", revenue=5, currency="CHF"))
-    fold(shop)
     assert live(shop).event_count == 1
     move(shop)
     assert kept(shop) == rebuilt(shop)
@@ -137,30 +134,51 @@ def on_disk(shop):
 
 
 def test_a_request_stays_in_the_inbox_until_it_is_in_the_lake_and_in_the_profiles(shop):
+    put(shop, message("before", user="u2"))
+    move(shop)
     put(shop, message("a"))
+    assert live(shop).event_count == 1
     move_into_lake(shop)
-    assert (on_disk(shop), open_inbox(shop).waiting_count()) == (1, 0)
-    fold(shop)
-    assert on_disk(shop) == 1
-    move_into_lake(shop)
-    assert on_disk(shop) == 0
+    assert (on_disk(shop), open_inbox(shop).waiting_count(), live(shop).event_count) == (1, 0, 1)
+    move(shop)
+    assert (on_disk(shop), live(shop).event_count) == (0, 1)
     put(shop, message("b"))
-    fold(shop)
     assert (on_disk(shop), live(shop).event_count) == (1, 2)
-    move_into_lake(shop)
-    assert (on_disk(shop), live(shop).event_count) == (0, 2)
 
 
-def test_profiles_that_are_far_behind_the_lake_are_built_from_it(shop, monkeypatch):
-    monkeypatch.setattr("patron.actions.live.MOST_BEHIND", 1)
+def test_when_very_much_came_profiles_are_built_anew(shop, monkeypatch):
+    monkeypatch.setattr("patron.actions.live.MOST_ADDED", 1)
     put(shop, message("a"))
-    put(shop, message("b"))
+    move(shop)
+    before = state(shop.store)
+    put(shop, message("b"), message("c"))
     with shop.lock():
-        move_into_lake(shop)
-        catch_up(shop)
-    assert live(shop).event_count == 2
-    move_into_lake(shop)
-    assert (on_disk(shop), live(shop).event_count) == (0, 2)
+        drain(shop)
+    assert (state(shop.store), live(shop).event_count) == (before, 3)
+    move(shop)
+    assert state(shop.store).generation > before.generation
+    assert (on_disk(shop), live(shop).event_count) == (0, 3)
+
+
+def test_what_is_told_together_after_the_last_move_joins_what_each_did_before(shop):
+    put(shop, message("a", user=None, visitor="v1"), message("b"), message("c", user="u2"))
+    move(shop)
+    put(shop, message("d", visitor="v1"))
+    assert [live(shop, one).event_count for one in ("u1", "v1", "u2")] == [3, 3, 1]
+    put(shop, message("e", user="u2", visitor="v1"))
+    assert [live(shop, one).event_count for one in ("u1", "v1", "u2")] == [2, 1, 2]
+    move(shop)
+    assert [live(shop, one).event_count for one in ("u1", "v1", "u2")] == [2, 1, 2]
+
+
+def test_an_order_told_twice_is_paid_once(shop):
+    put(shop, message("a", "Order Completed", order_id="o1", revenue=20))
+    put(shop, message("b", "Order Completed", order_id="o1", revenue=20))
+    seen = live(shop)
+    assert (seen.event_count, seen.order_count, seen.paid_cents) == (2, 1, 2_000)
+    move(shop)
+    put(shop, message("c", "Order Completed", order_id="o1", revenue=20))
+    assert (live(shop).order_count, live(shop).paid_cents) == (1, 2_000)
 
 
 def test_whoever_empties_the_inbox_leaves_nothing_of_it_on_disk(shop):
@@ -181,7 +199,9 @@ def test_what_is_folded_and_moved_leaves_the_inbox_and_nothing_is_folded_twice(s
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(Lake, "append"), (Inbox, "done"), (Inbox, "release"), (keep, "add"), (keep, "_moved")], ids=str
+    ("owner", "name"),
+    [(Lake, "append"), (Inbox, "done"), (Inbox, "release"), (Inbox, "_transaction"), (keep, "add"), (keep, "_moved")],
+    ids=str,
 )
 def test_killed_between_fold_and_compaction_nothing_is_folded_twice_and_nothing_is_missing(
     shop, monkeypatch, owner, name
@@ -198,31 +218,14 @@ def test_killed_between_fold_and_compaction_nothing_is_folded_twice_and_nothing_
     assert kept(shop) == rebuilt(shop)
 
 
-def test_killed_between_the_lake_and_its_note_the_profiles_are_built_anew(shop, monkeypatch):
+def test_of_two_who_fold_the_same_rows_one_is_heard(shop):
     put(shop, message("a"))
-    fold(shop)
-    with monkeypatch.context() as patch:
-        patch.setattr("patron.actions.collector.note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            move(shop)
-    assert not is_current(shop)
-    before = kept(shop)
     move(shop)
-    assert is_current(shop)
-    assert kept(shop) == before
-
-
-def test_of_two_who_fold_the_same_requests_one_is_heard(shop):
-    put(shop, message("a"))
-    first, second = Folder(shop), Folder(shop)
     before = state(shop.store)
-    requests = first.requests(0)
-    after = keep.State(before.generation, 1, first.inbox_id)
-    assert keep.fold_in(shop.store, first.profiles(requests), before, after)
-    assert not keep.fold_in(shop.store, second.profiles(requests), before, after)
-    assert live(shop).event_count == 1
-    first.close()
-    second.close()
+    after, one = replace(before, version=before.version + 1), profile_of([("Page", 1, 5, 5)], *[[]] * 6)
+    assert keep.fold_in(shop.store, [("u_x", one)], before, after)
+    assert not keep.fold_in(shop.store, [("u_x", one)], before, after)
+    assert keep.find(shop.store, tokens=["u_x"])["u_x"].names["Page"].event_count == 1
 
 
 def test_an_import_is_in_the_profiles_after_the_next_round_and_what_waits_stays_in_them(shop):
@@ -232,45 +235,62 @@ def test_an_import_is_in_the_profiles_after_the_next_round_and_what_waits_stays_
     told = pa.Table.from_pylist([row | {"revenue_cents": 1_000, "order_id": "old"}])
     accept(shop, told, source="file", known="occurred", received_at=NOW)
     put(shop, message("b"))
-    fold(shop)
     assert (live(shop).event_count, live(shop).order_count) == (2, 0)
+    generation = state(shop.store).generation
     move(shop)
     assert (live(shop).event_count, live(shop).order_count) == (3, 1)
+    assert state(shop.store).generation == generation
     assert kept(shop) == rebuilt(shop)
 
 
-def test_a_rebuild_holds_what_still_waits_in_the_inbox(shop):
+def test_a_rebuild_leaves_what_still_waits_to_be_read(shop):
     put(shop, message("a"))
     move(shop)
     put(shop, message("b"))
     put(shop, message("c", user="u2"))
-    assert len(rebuilt(shop)) == 2
-    assert live(shop).event_count == 2
+    assert len(rebuilt(shop)) == 1
+    assert [live(shop, one).event_count for one in ("u1", "u2")] == [2, 1]
     move(shop)
     assert live(shop).event_count == 2
 
 
-def test_profiles_that_cannot_be_written_keep_no_event_from_the_lake_and_catch_up_later(shop, monkeypatch):
+def test_profiles_that_cannot_be_written_keep_no_event_from_the_lake_and_none_from_who_reads(shop, monkeypatch):
+    put(shop, message("before", user="u2"))
+    move(shop)
     put(shop, message("a"))
     with monkeypatch.context() as patch:
         refusal = sa.exc.OperationalError("", {}, Exception("locked"))
         patch.setattr(keep, "add", lambda *_: (_ for _ in ()).throw(refusal))
         with pytest.raises(ProfilesBehind, match="cannot be written"):
-            fold(shop)
+            move(shop)
         drain(shop)
-    assert (shop.lake.read(EVENTS).num_rows, on_disk(shop)) == (1, 1)
-    fold(shop)
-    assert live(shop).event_count == 1
+    assert (shop.lake.read(EVENTS).num_rows, on_disk(shop), live(shop).event_count) == (2, 1, 1)
+    move(shop)
+    assert (on_disk(shop), live(shop).event_count) == (0, 1)
     assert kept(shop) == rebuilt(shop)
+
+
+@pytest.mark.parametrize("steps_until", range(1, 6))
+def test_what_moves_while_somebody_reads_is_read_once(shop, monkeypatch, steps_until):
+    put(shop, message("a"))
+    put(shop, message("b"))
+    calls, real = [], keep.find
+
+    def find(*args, **named):
+        calls.append(1)
+        if len(calls) == steps_until:
+            move(shop)
+        return real(*args, **named)
+
+    monkeypatch.setattr("patron.actions.live.find", find)
+    assert live(shop).event_count == 2
 
 
 def test_a_visitor_becomes_the_customer_they_log_in_as(shop):
     put(shop, message("a", user=None, visitor="v1", minutes_ago=5))
-    fold(shop)
     visitor = live(shop, "v1")
     assert not visitor.is_identified
     put(shop, message("b", visitor="v1"))
-    fold(shop)
     known = live(shop)
     assert (known.event_count, known.is_identified) == (2, True)
     assert live_profile(shop, visitor.customer_id, now=NOW) == known
@@ -279,7 +299,6 @@ def test_a_visitor_becomes_the_customer_they_log_in_as(shop):
 
 def test_a_device_of_two_users_is_nobodys(shop):
     put(shop, message("a", visitor="v1"), message("b", user="u2", visitor="v1"), message("c", user=None, visitor="v1"))
-    fold(shop)
     assert [live(shop, one).event_count for one in ("u1", "u2", "v1")] == [1, 1, 1]
 
 
@@ -314,18 +333,14 @@ def test_nobody_is_found_who_never_came(shop):
     assert live_profile(shop, "0" * 32, now=NOW) is None
 
 
-def test_a_running_collector_folds_by_itself(shop):
+def test_an_event_is_read_as_soon_as_its_request_is_answered(shop):
     collector = Collector(shop)
     collector.start()
-    told = batch_of(json.dumps({"batch": [message("a")]}).encode(), "web", NOW, OPEN)
-    collector.accept(told).result(10)
-    until = time.monotonic() + 5
-    while not kept(shop) and time.monotonic() < until:
-        time.sleep(0.02)
-    found = live(shop)
+    for n in range(5):
+        told = batch_of(json.dumps({"batch": [message(f"a{n}")]}).encode(), "web", NOW, OPEN)
+        collector.accept(told).result(10)
+        assert live(shop).event_count == n + 1
     collector.stop()
-    assert found.event_count == 1
-    assert kept(shop) == rebuilt(shop)
 
 
 def test_whoever_is_forgotten_has_no_profile_and_gets_none_again(shop):
@@ -333,7 +348,8 @@ def test_whoever_is_forgotten_has_no_profile_and_gets_none_again(shop):
     forget(shop, user_id="u1")
     assert len(kept(shop)) == 1
     put(shop, message("d"))
-    fold(shop)
-    assert len(kept(shop)) == 1
+    with pytest.raises(NotFound):
+        lookup_customer(shop, "u1", now=NOW)
     move(shop)
+    assert len(kept(shop)) == 1
     assert kept(shop) == rebuilt(shop)

@@ -3,8 +3,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.actions.collector import drain, open_inbox
+from patron.actions.inbox import open_inbox
 from patron.actions.loop import run_turn
+from patron.actions.mover import drain
 from patron.actions.trace import trace
 from patron.base.errors import NotFound
 from patron.collect.arrival import Rules, batch_of

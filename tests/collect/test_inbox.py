@@ -2,12 +2,14 @@ import os
 import shutil
 import sqlite3
 from collections import Counter
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from patron.base.errors import WorkspaceError
 from patron.collect.arrival import Arrival, Message
 from patron.collect.inbox import Inbox, InboxDamaged
 
@@ -42,17 +44,81 @@ def test_a_message_is_stored_once_per_source_and_counted(inbox):
     assert inbox.counts()["web"].stored == 3
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(groups=st.lists(st.lists(st.lists(st.sampled_from("abcdefg"), max_size=5), max_size=4), max_size=5))
-def test_whatever_arrives_again_each_id_is_there_once_and_the_counters_add_up(tmp_path_factory, groups):
-    inbox = Inbox(tmp_path_factory.mktemp("inbox") / "inbox.db", KEY)
-    for group in groups:
-        inbox.put([arrival(*ids) for ids in group])
-    told = [one for group in groups for ids in group for one in ids]
-    assert sorted(stored_ids(inbox)) == [("web", one) for one in sorted(set(told))]
+IDS = st.lists(st.lists(st.sampled_from("abcdefghijk"), max_size=5), max_size=4)
+THEN = st.sampled_from(["goes on", "is opened anew", "another process writes", "the commit fails", "a file brings it"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(THEN, IDS), max_size=8), generation=st.integers(1, 6))
+def test_whatever_arrives_again_each_id_is_there_once_and_the_counters_add_up(
+    tmp_path_factory, monkeypatch, steps, generation
+):
+    monkeypatch.setattr("patron.collect.seen.GENERATION", generation)
+    path = tmp_path_factory.mktemp("inbox") / "inbox.db"
+    inbox, other, told, known = Inbox(path, KEY), Inbox(path, KEY), [], set()
+    for what, group in steps:
+        ids = [one for own in group for one in own]
+        if what == "a file brings it":
+            new = {*ids} - {*told}
+            inbox.mark("web", [(one, None) for one in new])
+            known |= new
+            continue
+        if what == "is opened anew":
+            inbox.close()
+            inbox = Inbox(path, KEY)
+        if what == "the commit fails":
+            with monkeypatch.context() as patch:
+                patch.setattr("patron.collect.inbox.ADD", "insert into nothing values (?, ?, ?, ?)")
+                with pytest.raises(WorkspaceError) if group else nullcontext():
+                    inbox.put([arrival(*own) for own in group])
+        (other if what == "another process writes" else inbox).put([arrival(*own) for own in group])
+        told += ids
+    assert sorted(stored_ids(inbox)) == [("web", one) for one in sorted({*told} - known)]
     counted = inbox.counts().get("web")
-    inbox.close()
     assert (counted.stored + counted.duplicate if counted else 0) == len(told)
+    assert all(other.has_seen("web", one) == (one in {*told} | known) for one in "abcdefghijk")
+    inbox.check()
+    inbox.close()
+    other.close()
+
+
+def test_a_generation_that_was_settled_leaves_its_log(inbox, monkeypatch):
+    monkeypatch.setattr("patron.collect.seen.GENERATION", 10)
+    for n in range(40):
+        inbox.put([arrival(f"m{n}")])
+    with sqlite3.connect(inbox.path) as con:
+        logged = con.execute("select count(*) from fresh").fetchone()[0]
+        settled = con.execute("select count(*) from seen").fetchone()[0]
+    con.close()
+    assert logged < 20 <= settled
+    assert [one.duplicate for one in inbox.put([arrival(f"m{n}") for n in range(40)])] == [1] * 40
+
+
+def order(event_id, number, source="web"):
+    row = {"event_id": event_id, "name": "Order Completed", "order_id": number, "flags": None}
+    return Arrival(source, NOW, [Message(event_id, row)])
+
+
+def test_an_order_told_again_under_another_id_is_stored_and_flagged(inbox):
+    verdicts = inbox.put([order("a", "o1"), order("b", "o1"), order("c", "o1", "app"), order("d", "o2")])
+    verdicts += inbox.put([order("e", "o2"), order("d", "o2")])
+    assert [one.stored for one in verdicts] == [1, 1, 1, 1, 1, 0]
+    flags = {row["event_id"]: row["flags"] for one in inbox.waiting() for row in one.rows}
+    assert flags == {"a": None, "b": "repeated_order", "c": None, "d": None, "e": "repeated_order"}
+
+
+def test_requests_about_somebody_are_found_among_many(tmp_path):
+    inbox = Inbox(tmp_path / "inbox.db", KEY, lambda kind, value: f"{kind[:1]}{value:>7}".encode())
+    rows = [{"event_id": f"m{n}", "user_id": f"u{n % 40}", "anonymous_id": f"v{n % 7}"} for n in range(400)]
+    inbox.put([Arrival("web", NOW, [Message(r["event_id"], r) for r in rows[n : n + 10]]) for n in range(0, 400, 10)])
+    found = [row for one in inbox.about([b"u     u3"], after=0) for row in one.rows]
+    assert [row["event_id"] for row in found] == [f"m{n}" for n in range(3, 400, 40)]
+    assert [one.seq for one in inbox.about([b"u     u3", b"a     v1"], after=38)] == [39, 40]
+    assert list(inbox.about([], after=0)) == []
+    inbox.done(40, Counter())
+    inbox.release(39)
+    assert [one.seq for one in inbox.about([b"u     u3", b"a     v1"], after=0)] == [40]
+    inbox.close()
 
 
 def test_an_id_stays_seen_after_its_message_has_left_for_the_lake(inbox):
@@ -105,6 +171,7 @@ def test_the_log_cut_at_any_byte_gives_back_every_whole_commit_before_the_cut(tm
 
 def filled(path, count=400):
     inbox = Inbox(path, KEY)
+    inbox.mark("file", ((f"f{n}", None) for n in range(50)))
     for n in range(count // 20):
         inbox.put([arrival(*(f"m{n}-{m}" for m in range(20)))])
     inbox.scrub()
@@ -138,10 +205,11 @@ def test_a_changed_bit_in_a_message_or_an_id_is_found(tmp_path):
     filled(path)
     con = sqlite3.connect(path)
     sealed = con.execute("select sealed from batches where seq = 7").fetchone()[0]
-    some_id = con.execute("select id from seen limit 1 offset 100").fetchone()[0]
+    settled = con.execute("select id from seen limit 1 offset 10").fetchone()[0]
+    logged = con.execute("select ids from fresh where seq = 19").fetchone()[0]
     con.close()
     content = path.read_bytes()
-    for piece in (sealed, some_id):
+    for piece in (sealed, settled, logged):
         place = content.index(piece) + len(piece) // 2
         changed = bytearray(content)
         changed[place] ^= 4

@@ -13,8 +13,8 @@ from pathlib import Path
 from deltalake import DeltaTable
 
 from patron import __version__
-from patron.actions.collector import drain
 from patron.actions.inbox import INBOX_FILE
+from patron.actions.mover import drain
 from patron.base.errors import PatronError, WorkspaceError
 from patron.base.lake import disk_errors, sync
 from patron.base.shop import POLICY_FILE, PRIVATE, SETTINGS_FILE, Shop

@@ -1,23 +1,19 @@
-"""The collector at work: keys, the writer of the inbox, and the compactor that moves it into the lake."""
+"""The collector at work: keys, limits, and the writer that makes what was accepted durable in the inbox."""
 
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from patron.actions.inbox import INBOX_FILE, has_inbox, open_inbox, sources_with_keys
+from patron.actions.inbox import has_inbox, open_inbox
 from patron.actions.inbox import remember as learn
-from patron.actions.live import LiveThread, ProfilesBehind, catch_up, fold_now, folded, is_current, note
-from patron.base.errors import BadKey, PatronError, TooMany, WorkspaceBusy
+from patron.actions.mover import MoverProcess
+from patron.base.errors import BadKey, PatronError, TooMany
 from patron.base.shop import Shop
-from patron.base.tables import EVENTS
-from patron.collect import unremembered
 from patron.collect.arrival import LARGEST_BODY, Arrival, batch_of, body_of, key_in_body, rules_of, single_of
-from patron.collect.compact import LIVE, Compacted, compact
 from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
 from patron.collect.plan import NO_PLAN, Plan, load_plan
 from patron.collect.sensors import content_of, sensors_of
@@ -25,18 +21,13 @@ from patron.collect.writer import Overloaded, Writer
 from patron.govern.access import Key, find_key
 
 __all__ = [
-    "INBOX_FILE",
     "LARGEST_BODY",
-    "LIVE",
     "Collector",
     "Counters",
     "Overloaded",
     "State",
-    "Verdicts",
     "collected",
-    "drain",
     "inflated",
-    "open_inbox",
     "remember",
     "revived",
 ]
@@ -45,12 +36,8 @@ BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
 """How a body is read; any other way is the type of the one message in it."""
 ERRORS_SHOWN = 10
 BURST_SECONDS = 10.0
-COMPACT_SECONDS = 10.0
-"""How long what waits may wait for the lake, which gets a file and a commit each time."""
 MANY_MESSAGES = 5_000
 """So many are moved at once."""
-JOINED_BYTES = 1_000_000
-"""Files of events up to this size are joined as they pile up, larger ones by a turn: each is written few times."""
 KEY_SECONDS = 1.0
 """How long a key is believed without looking again: a revoked one is refused after that."""
 LONGEST_KEY = 100
@@ -79,57 +66,16 @@ class State:
     """Why nothing is accepted, or nothing moves into the lake; empty when all is well."""
 
 
-def drain(shop: Shop) -> Compacted:
-    """Empty the inbox into the lake and the profiles; the caller holds the lock. Raises InboxDamaged, NoSpace.
-
-    What profiles cannot take stays in the inbox too: events never wait for them.
-    """
-    moved = move(shop)
-    with suppress(ProfilesBehind):
-        if fold_now(shop):
-            move(shop)
-    return moved
-
-
-def move(shop: Shop) -> Compacted:
-    """Move all that the inbox holds into the lake, and delete from it what profiles hold; the caller holds the lock.
-
-    What came into the lake by another way is known to the inbox afterwards.
-    """
-    if not has_inbox(shop):
-        return Compacted(0, 0)
-    was_current = is_current(shop)
-    marked = unremembered.marked(shop.store)
-    inbox = open_inbox(shop)
-    try:
-        for source in sorted({*marked} & {*sources_with_keys(shop)}):
-            learn(shop, inbox, source)
-        moved = compact(shop, inbox, marked) if inbox.waiting_count() else Compacted(0, 0)
-        inbox.release(folded(shop, inbox))
-    finally:
-        inbox.close()
-    unremembered.clear(shop.store, marked)
-    if was_current and moved.stored:
-        note(shop)
-    return moved
-
-
 def remember(shop: Shop, source: str) -> None:
     """Let the collector know the events of a source that came by a file: a client may send them again."""
-    inbox = open_inbox(shop)
-    try:
+    with open_inbox(shop) as inbox:
         learn(shop, inbox, source)
-    finally:
-        inbox.close()
 
 
 def revived(shop: Shop, stored: Mapping[str, int]) -> None:
     """Dead letters that were stored by a replay: move them from one counter to the other."""
-    inbox = open_inbox(shop)
-    try:
+    with open_inbox(shop) as inbox:
         inbox.done(0, Counter({source: -count for source, count in stored.items() if count}))
-    finally:
-        inbox.close()
 
 
 def counters(inbox: Inbox) -> tuple[Counters, ...]:
@@ -144,7 +90,7 @@ def collected(shop: Shop) -> State:
     if not has_inbox(shop):
         return State((), 0, "")
     try:
-        with closing(open_inbox(shop)) as inbox:
+        with open_inbox(shop) as inbox:
             return State(counters(inbox), inbox.waiting_count(), "")
     except PatronError as error:
         return State((), 0, str(error))
@@ -174,27 +120,24 @@ class Received:
 
 @dataclass
 class Collector:
-    """One process that accepts messages and moves them into the lake."""
+    """One process that accepts messages; another one, if there is one, moves them into the lake."""
 
     shop: Shop
+    mover: MoverProcess | None = None
     writer: Writer = field(init=False)
-    live: LiveThread = field(init=False)
-    compaction_trouble: PatronError | None = None
     _plan: Plan = NO_PLAN
     _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _limiting: threading.Lock = field(default_factory=threading.Lock)
     _arrived: int = 0
-    """Messages since the last move."""
-    _due: threading.Event = field(default_factory=threading.Event)
+    """Messages since the mover was asked last."""
     _is_checked: bool = False
-    _is_ending: bool = False
-    _compactor: threading.Thread | None = None
 
     def __post_init__(self) -> None:
         """Prepare the writer."""
-        self.live = LiveThread(self.shop)
         self.writer = Writer(self._open, self._committed)
+        if self.mover:
+            self.mover.heard = self._heard
 
     def _open(self) -> Inbox:
         """Open the inbox; the first time every page is looked at."""
@@ -203,27 +146,28 @@ class Collector:
         return inbox
 
     def _committed(self, told: list[tuple[Arrival, Verdicts]]) -> None:
-        self.live.wake()
         self._arrived += sum(one.stored for _, one in told)
-        if self._arrived >= MANY_MESSAGES:
-            self._due.set()
+        if self.mover and self._arrived >= MANY_MESSAGES:
+            self._arrived = 0
+            self.mover.wake()
+
+    def _heard(self, trouble: PatronError | None) -> None:
+        """Accept nothing more when the mover has found damage."""
+        if isinstance(trouble, InboxDamaged):
+            self.writer.trouble = trouble
 
     def start(self) -> None:
         """Begin to accept and to move. Raises SettingsError for a tracking plan that cannot be used."""
         self._plan = load_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
         self.writer.start()
-        self.live.start()
-        self._compactor = threading.Thread(target=self._compact, name="compactor", daemon=True)
-        self._compactor.start()
+        if self.mover:
+            self.mover.start()
 
     def stop(self) -> None:
-        """Write what waits, move it into the lake if nobody else is at work, and end."""
+        """Write what waits, let it be moved into the lake if nobody else is at work, and end."""
         self.writer.stop()
-        self.live.stop()
-        self._is_ending = True
-        self._due.set()
-        if self._compactor:
-            self._compactor.join()
+        if self.mover:
+            self.mover.stop()
 
     def key(self, told: str) -> Key | None:
         """The key that was told, as it was at most KEY_SECONDS ago."""
@@ -285,34 +229,5 @@ class Collector:
     def state(self) -> State:
         """State of the collector."""
         seen = collected(self.shop)
-        trouble = self.writer.trouble or self.compaction_trouble
-        return State(
-            seen.counters, seen.waiting_requests, str(trouble) if trouble else seen.trouble or self.live.trouble
-        )
-
-    def _compact(self) -> None:
-        is_last = False
-        while not is_last:
-            self._due.wait(COMPACT_SECONDS)
-            self._due.clear()
-            self._arrived, is_last = 0, self._is_ending
-            self.compact_once()
-
-    def compact_once(self) -> None:
-        """Move what waits into the lake unless another process is at work; trouble is kept for the answers."""
-        try:
-            with self.shop.lock(patience_seconds=0):
-                moved = move(self.shop)
-                catch_up(self.shop)
-                if moved.stored and self.shop.lake.compact(EVENTS, self.shop.engine, smaller_than=JOINED_BYTES):
-                    note(self.shop)
-            self.compaction_trouble = None
-        except WorkspaceBusy:
-            return  # why: a turn or an import is at work; what waits is safe and moves afterwards
-        except PatronError as error:
-            self.compaction_trouble = error
-            if isinstance(error, InboxDamaged):
-                self.writer.trouble = error
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is said, and the thread goes on
-            said = f"what waits cannot be moved into the lake ({error})"
-            self.compaction_trouble = PatronError(said, todo="It is tried again by itself.")
+        trouble = self.writer.trouble or (self.mover and self.mover.trouble)
+        return State(seen.counters, seen.waiting_requests, str(trouble) if trouble else seen.trouble)

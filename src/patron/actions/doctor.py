@@ -156,12 +156,9 @@ def _inbox(shop: Shop) -> Iterator[Finding]:
         yield Finding("inbox", "ok", "nothing was ever sent")
         return
     try:
-        inbox = open_inbox(shop)
-        try:
+        with open_inbox(shop) as inbox:
             inbox.check()
             yield Finding("inbox", "ok", f"sound; {inbox.waiting_count():,} requests wait to be moved into the lake")
-        finally:
-            inbox.close()
     except PatronError as refused:
         yield Finding("inbox", "problem", f"{refused.where}: {refused.what}", refused.todo)
 

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.actions.collector import collected, drain
+from patron.actions.collector import collected
 from patron.actions.last_turn import last_turn
+from patron.actions.mover import drain
 from patron.actions.person import Named, Person, find_person
 from patron.base.errors import NotFound
 from patron.base.lake import disk_errors

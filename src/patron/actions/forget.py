@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from patron.actions.collector import INBOX_FILE, drain, open_inbox
 from patron.actions.forget_files import erase_from_files, files_left
 from patron.actions.forget_lake import erase_rows, forget_versions, read_newest
+from patron.actions.inbox import has_inbox, open_inbox
+from patron.actions.mover import drain
 from patron.actions.person import Named, Person, find_person
 from patron.base.shop import Shop
 from patron.base.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, PROFILES, VAULT_TEXTS
@@ -139,13 +140,10 @@ def _store(erasure: Erasure) -> None:
 def _scrub(erasure: Erasure) -> None:
     """Leave nothing in free pages and write-ahead logs."""
     erasure.shop.store.scrub()
-    if (erasure.shop.folder / INBOX_FILE).exists():
-        inbox = open_inbox(erasure.shop)
-        try:
+    if has_inbox(erasure.shop):
+        with open_inbox(erasure.shop) as inbox:
             inbox.release(inbox.moved())  # why: what profiles had not taken is theirs again when they are built anew
             inbox.scrub()
-        finally:
-            inbox.close()
 
 
 STEPS: tuple[Callable[[Erasure], None], ...] = (

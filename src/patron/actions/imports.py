@@ -8,13 +8,15 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from patron.actions.collector import LIVE, drain, move, revived
+from patron.actions.collector import revived
 from patron.actions.loop import Progress
+from patron.actions.mover import drain, move
 from patron.actions.workspace import adopt
 from patron.base.errors import BadFile
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS
 from patron.base.tables import EVENTS
+from patron.collect.compact import LIVE
 from patron.collect.imports import ImportSummary as Stored
 from patron.collect.imports import import_files as store_files
 from patron.collect.intake import NOTHING

@@ -1,13 +1,18 @@
 """The workspace's inbox, opened with its key; one that is new beside old events learns their ids first."""
 
+from functools import lru_cache
+
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 from patron.collect import unremembered
-from patron.collect.inbox import Inbox
+from patron.collect.inbox import ORDER, Inbox, Whose
 from patron.govern.access import list_keys
 from patron.govern.keys import derive, master_key
+from patron.govern.vault import Vault, mark_of, own_id
 
 INBOX_FILE = "inbox.db"
+REMEMBERED = 50_000
+"""Ids whose marks are remembered: those who are at the shop come back soon."""
 
 
 def has_inbox(shop: Shop) -> bool:
@@ -17,11 +22,11 @@ def has_inbox(shop: Shop) -> bool:
 
 def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
     """Open the workspace's inbox. Raises InboxDamaged, MasterKeyError."""
-    key = derive(master_key(shop)).inbox
+    keys = derive(master_key(shop))
     is_new = not has_inbox(shop) and shop.lake.exists(EVENTS)
     if is_new:
         unremembered.mark(shop.store, sources_with_keys(shop))
-    inbox = Inbox(shop.folder / INBOX_FILE, key)
+    inbox = Inbox(shop.folder / INBOX_FILE, keys.inbox, whose(Vault(shop.store, keys)))
     try:
         if is_checked:
             inbox.check()
@@ -38,11 +43,18 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
     return inbox
 
 
+def whose(vault: Vault) -> Whose:
+    """Marks of ids: as opaque as tokens, and the same for all who come to the inbox."""
+    return lru_cache(REMEMBERED)(lambda kind, value: mark_of(own_id(vault.token(kind, value))) or b"")
+
+
 def remember(shop: Shop, inbox: Inbox, source: str) -> None:
-    """Let the inbox know the events of a source that are in the lake: a client may send them again."""
-    chosen = f"select event_id from ({shop.lake.relation(EVENTS)}) where source = $source"
+    """Let the inbox know the events and orders of a source that are in the lake: a client may send them again."""
+    order = f"case when name = '{ORDER}' then order_id end"
+    chosen = f"select event_id, {order} as order_id from ({shop.lake.relation(EVENTS)}) where source = $source"
     with shop.engine.connect() as con:
-        inbox.mark(source, con.sql(chosen, params={"source": source}).to_arrow_table()["event_id"].to_pylist())
+        told = con.sql(chosen, params={"source": source}).to_arrow_table()
+    inbox.mark(source, zip(*(told[name].to_pylist() for name in ("event_id", "order_id")), strict=True))
 
 
 def sources_with_keys(shop: Shop) -> list[str]:

@@ -1,252 +1,179 @@
-"""The one-second path: what the inbox holds is folded into profiles at once, and read with the time of the reader.
+"""The one-second path: profiles that hold all events of the lake, and are read with all that waits to come there.
 
-A profile holds every request up to the number that the store's state names, written in the same transaction: a request
-is folded exactly once, and stays in the inbox until it is. The state names the inbox too, for another one numbers anew.
-The compactor notes the version of `events` that it leaves behind. Any other version means that events came or went
-another way (an import, a turn, a person forgotten): then profiles are built anew from the lake and the inbox, beside
-those in use.
+Profiles follow the lake: the store's state names the version of `events` whose rows they hold, written with them in one
+transaction, and the lake's log tells which files hold the rows that came since. Where it cannot tell (somebody was
+forgotten, or the log is gone), or where very much came, all profiles are built anew beside those in use.
+
+What was acknowledged and is not in the profiles waits in the inbox, which finds the few requests of one customer; who
+reads a profile adds what they tell. So a profile shows an event as soon as its request is answered.
 """
 
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import duckdb
-import sqlalchemy as sa
 
 from patron.actions.inbox import has_inbox, open_inbox
 from patron.base.errors import PatronError
 from patron.base.shop import Shop
-from patron.base.store import WORKSPACE
 from patron.base.tables import EVENTS
 from patron.collect.compact import rows_ahead
-from patron.collect.inbox import Inbox, Waiting
-from patron.govern.vault import Vault
+from patron.collect.inbox import Inbox
+from patron.govern.vault import Vault, mark_of, own_id
 from patron.understand.live.fold import ROWS_TOGETHER, profiles_of
-from patron.understand.live.keep import State, begin_anew, fold_in, put_in_use, state, write_anew
-from patron.understand.live.profile import Profile
+from patron.understand.live.keep import NOTHING, State, begin_anew, find, fold_in, put_in_use, state, write_anew
+from patron.understand.live.profile import Profile, merged
 
-LATEST_SECONDS = 0.5
-"""How long a request may wait for a wake-up that was missed."""
-GATHER_SECONDS = 0.2
-"""How long requests gather between two foldings: one costs about as much for a hundred as for one."""
-BYTES_TOGETHER = 4_000_000
-MOST_BEHIND = 10_000
-"""Requests; when profiles are further behind the lake than that, to build them from it is quicker."""
-BUILT_FROM = "profiles_events_version"
-NO_EVENTS = "none"
+MOST_ADDED = 1_000_000
+"""Rows that are added to the profiles in one transaction; of more, all are built anew, some at a time."""
 
 
 class ProfilesBehind(PatronError):
-    """Profiles cannot be written now; they are built anew from what is kept."""
+    """Profiles cannot be written now; events wait in the inbox until they are."""
 
 
-@dataclass
-class Folder:
-    """Folds what waits in the inbox; one thread at a time, others may do the same."""
+def follow(shop: Shop, *, may_rebuild: bool = True) -> None:
+    """Add to the profiles what came into the lake since; the caller holds the workspace's lock.
 
-    shop: Shop
-    _opened: ExitStack = field(default_factory=ExitStack)
-
-    @cached_property
-    def _inbox(self) -> Inbox:
-        inbox = open_inbox(self.shop)
-        self._opened.callback(inbox.close)
-        return inbox
-
-    @cached_property
-    def _con(self) -> duckdb.DuckDBPyConnection:
-        return self._opened.enter_context(self.shop.engine.connect())
-
-    def fold(self) -> int:
-        """Fold all that waits; return the last request that is in the profiles. Raises InboxDamaged, ProfilesBehind."""
-        while True:
-            try:
-                before = state(self.shop.store)
-                folded = before.folded_of(self.inbox_id)
-                requests = self.requests(folded) if folded is not None else []
-                if not requests:  # why: profiles of another inbox are built anew by who holds the lock
-                    return before.folded
-                after = State(before.generation, requests[-1].seq, self.inbox_id)
-                fold_in(self.shop.store, self.profiles(requests), before, after)
-            except PatronError:
-                raise
-            except Exception as error:
-                raise behind(error) from error
-
-    @property
-    def inbox_id(self) -> str:
-        """Which inbox is folded; empty while there is none."""
-        return self._inbox.inbox_id if has_inbox(self.shop) else ""
-
-    def settled(self) -> int:
-        """The last request that is in the lake, whether that was noted in the inbox or not."""
-        if not has_inbox(self.shop):
-            return 0
-        return max(self.shop.lake.loaded(EVENTS, self._inbox.load), self._inbox.moved())
-
-    def is_in_time(self) -> bool:
-        """Whether profiles hold requests of this inbox, and are not far behind the lake."""
-        folded = state(self.shop.store).folded_of(self.inbox_id)
-        return folded is not None and self.settled() - folded <= MOST_BEHIND
-
-    def requests(self, after: int) -> list[Waiting]:
-        """The oldest requests after one. Raises InboxDamaged."""
-        return self._inbox.waiting(after=after, bytes_at_most=BYTES_TOGETHER) if has_inbox(self.shop) else []
-
-    def profiles(self, requests: list[Waiting]) -> list[tuple[str, Profile]]:
-        """What requests add to the profile of each token."""
-        vault = Vault.open(self.shop)  # why: opened anew, it knows who was forgotten meanwhile
-        self._con.register("arrived", rows_ahead(self.shop, vault, self._con, requests))
-        return list(profiles_of(self._con, "select * from arrived"))
-
-    def profiles_of_lake(self) -> Iterator[tuple[str, Profile]]:
-        """Profile of each token that all events in the lake make."""
-        if self.shop.lake.exists(EVENTS):
-            events = self.shop.lake.relation(EVENTS)
-            ((count,),) = self._con.execute(f"select count(*) from ({events})").fetchall()
-            yield from profiles_of(self._con, events, slices=1 + count // ROWS_TOGETHER)
-
-    def close(self) -> None:
-        """Close what was opened."""
-        self._opened.close()
-
-
-def behind(error: Exception) -> ProfilesBehind:
-    """What to say when profiles cannot be written."""
-    return ProfilesBehind(f"live profiles cannot be written ({error})", todo="They are tried again by themselves.")
+    Without `may_rebuild` profiles that would have to be built anew stay as they are. Raises ProfilesBehind.
+    """
+    with _as_behind():
+        before, after = state(shop.store), _of_lake(shop)
+        files = shop.lake.added(EVENTS, before.version, after.version)
+        rows = None if files is None else shop.lake.relation(EVENTS, only=files)
+        if rows is None or (count := _count(shop, rows)) > MOST_ADDED:
+            if may_rebuild:
+                rebuild(shop)
+            return
+        after = State(before.generation, after.version, after.inbox_id, after.seq)
+        if after != before:
+            with shop.engine.connect() as con:
+                fold_in(shop.store, _profiles(con, rows, count), before, after)
 
 
 def rebuild(shop: Shop) -> None:
-    """Build all profiles anew from the lake and the inbox; the caller holds the workspace's lock.
+    """Build all profiles anew from the lake; the caller holds the lock. Those in use go on until then.
 
-    Those in use go on until the new ones hold all that they hold. Raises InboxDamaged, ProfilesBehind.
+    Raises ProfilesBehind.
     """
-    folder = Folder(shop)
-    try:
-        version, inbox_id, last = _version(shop), folder.inbox_id, folder.settled()
+    with _as_behind(), shop.engine.connect() as con:
+        before, after, rows = state(shop.store), _of_lake(shop), shop.lake.relation(EVENTS)
         generation = begin_anew(shop.store)
-        write_anew(shop.store, generation, folder.profiles_of_lake())
-        is_in_use = False
-        while not is_in_use:
-            before = state(shop.store)
-            while requests := folder.requests(last):
-                write_anew(shop.store, generation, folder.profiles(requests))
-                last = requests[-1].seq
-            is_in_use = put_in_use(shop.store, before, State(generation, last, inbox_id))
-    except PatronError:
-        raise
-    except Exception as error:
-        raise behind(error) from error
-    finally:
-        folder.close()
-    note(shop, version)
+        write_anew(shop.store, generation, _profiles(con, rows, _count(shop, rows)))
+        put_in_use(shop.store, before, State(generation, after.version, after.inbox_id, after.seq))
 
 
-def folded(shop: Shop, inbox: Inbox) -> int:
-    """The last request of an inbox that is in the profiles."""
-    return state(shop.store).folded_of(inbox.inbox_id) or 0
-
-
-def fold_now(shop: Shop) -> bool:
-    """Fold all that waits, whoever else may; whether there was anything. Raises InboxDamaged, ProfilesBehind."""
-    if not _is_in_time(shop):
-        rebuild(shop)
-        return True
-    before = state(shop.store)
-    folder = Folder(shop)
-    try:
-        return folder.fold() > before.folded
-    finally:
-        folder.close()
-
-
-def catch_up(shop: Shop) -> None:
-    """Build the profiles anew when they are not of these events, or too far behind; the caller holds the lock.
-
-    Raises InboxDamaged, ProfilesBehind.
-    """
-    if not is_current(shop) or not _is_in_time(shop):
-        rebuild(shop)
-
-
-def _is_in_time(shop: Shop) -> bool:
-    folder = Folder(shop)
-    try:
-        return folder.is_in_time()
-    finally:
-        folder.close()
+def release(shop: Shop) -> None:
+    """Delete from the inbox what is in the lake and in the profiles. Raises InboxDamaged."""
+    with open_inbox(shop) as inbox:
+        inbox.release(state(shop.store).held_of(inbox.inbox_id))
 
 
 def is_current(shop: Shop) -> bool:
-    """Whether every event in the lake is in the profiles or came through the inbox."""
-    return _noted(shop) == _version(shop)
+    """Whether every event in the lake is in the profiles."""
+    return state(shop.store).version == _version(shop)
 
 
 def was_built(shop: Shop) -> bool:
     """Whether the profiles were ever built from the lake, however long ago."""
-    return _noted(shop) != NO_EVENTS or not shop.lake.exists(EVENTS)
+    return state(shop.store).version != NOTHING or _version(shop) == NOTHING
 
 
-def note(shop: Shop, version: str | None = None) -> None:
-    """Remember the version of `events` that the profiles go with, the newest one if none is named."""
-    row = {"key": BUILT_FROM, "value": version or _version(shop)}
-    with shop.store.begin() as connection:
-        connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == BUILT_FROM))
-        connection.execute(sa.insert(WORKSPACE).values(row))
+def profiles(shop: Shop, *, own_ids: Collection[str] = (), tokens: Collection[str] = ()) -> dict[str, Profile]:
+    """Profiles of customers who stand alone and of tokens, with devices they own, as of all that was acknowledged.
+
+    Raises InboxDamaged.
+    """
+    while True:
+        before = state(shop.store)
+        found = _found(shop, before, frozenset(own_ids) | {own_id(token) for token in tokens})
+        if state(shop.store) == before:  # why: what was folded meanwhile may be missing in one place or twice in both
+            return found
 
 
-def _noted(shop: Shop) -> str:
-    with shop.store.begin() as connection:
-        return connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == BUILT_FROM)) or NO_EVENTS
+def _found(shop: Shop, before: State, named: frozenset[str]) -> dict[str, Profile]:
+    found = find(shop.store, own_ids=named)
+    found |= find(shop.store, tokens=list(found))
+    with ahead(shop, before) as waiting:
+        told = waiting.profiles(named | {own_id(token) for token in found})
+        if told.keys() - found.keys():  # why: a device that is told of only now may have done something before
+            found |= find(shop.store, tokens=told.keys())
+            told = waiting.profiles(named | {own_id(token) for token in found.keys() | told.keys()})
+    for token, profile in told.items():
+        found[token] = merged(found[token], profile) if token in found else profile
+    meant = {token for token in found if own_id(token) in named}
+    return {token: profile for token, profile in found.items() if token in meant or profile.owner in meant}
 
 
-def _version(shop: Shop) -> str:
-    version = shop.lake.version(EVENTS)
-    return NO_EVENTS if version is None else str(version)
-
-
-@dataclass
-class LiveThread:
-    """Folds soon after each commit of the inbox, for as long as the collector runs."""
+@dataclass(frozen=True)
+class Ahead:
+    """What waits in an inbox and is not in the profiles."""
 
     shop: Shop
-    trouble: str = ""
-    """Why profiles fall behind; empty when all is well."""
-    _told: threading.Event = field(default_factory=threading.Event)
-    _is_ending: bool = False
-    _thread: threading.Thread | None = None
+    inbox: Inbox
+    after: int
 
-    def start(self) -> None:
-        """Begin to fold."""
-        self._thread = threading.Thread(target=self._run, name="live profiles", daemon=True)
-        self._thread.start()
+    def profiles(self, customer_ids: Iterable[str]) -> dict[str, Profile]:
+        """What requests about these customers tell, by token. Raises InboxDamaged."""
+        marks = {mark for one in customer_ids if (mark := mark_of(one))}
+        requests = list(self.inbox.about(marks, after=self.after))
+        if not requests:
+            return {}
+        with self.shop.engine.connect() as con:
+            con.register("arrived", rows_ahead(self.shop, Vault.open(self.shop), con, requests))
+            return dict(profiles_of(con, "select * from arrived"))
 
-    def wake(self) -> None:
-        """Say that something was committed."""
-        self._told.set()
 
-    def stop(self) -> None:
-        """End; what still waits is folded at the next start."""
-        self._is_ending = True
-        self._told.set()
-        if self._thread:
-            self._thread.join()
+@dataclass(frozen=True)
+class Nothing:
+    """No inbox, so nothing waits."""
 
-    def _run(self) -> None:
-        folder = Folder(self.shop)
-        while not self._is_ending:
-            self._told.wait(LATEST_SECONDS)
-            self._told.clear()
-            try:
-                folder.fold()
-                self.trouble = ""
-            except PatronError as error:  # why: what is not folded stays in the inbox; the collector goes on
-                self.trouble = str(error)
-                folder.close()
-                folder = Folder(self.shop)
-            time.sleep(GATHER_SECONDS)
-        folder.close()
+    def profiles(self, customer_ids: Iterable[str]) -> dict[str, Profile]:
+        """Nothing of anybody."""
+        del customer_ids
+        return {}
+
+
+@contextmanager
+def ahead(shop: Shop, of: State) -> Iterator[Ahead | Nothing]:
+    """What waits ahead of profiles."""
+    if not has_inbox(shop):
+        yield Nothing()
+        return
+    with open_inbox(shop) as inbox:
+        yield Ahead(shop, inbox, of.held_of(inbox.inbox_id))
+
+
+@contextmanager
+def _as_behind() -> Iterator[None]:
+    """Say why profiles cannot be written."""
+    try:
+        yield
+    except PatronError:
+        raise
+    except Exception as error:
+        said = f"live profiles cannot be written ({error})"
+        raise ProfilesBehind(said, todo="They are tried again by themselves.") from error
+
+
+def _of_lake(shop: Shop) -> State:
+    """What profiles hold when they hold all of the lake."""
+    if not has_inbox(shop):
+        return State(version=_version(shop))
+    with open_inbox(shop) as inbox:
+        seq = max(shop.lake.loaded(EVENTS, inbox.load), inbox.moved())
+        return State(version=_version(shop), inbox_id=inbox.inbox_id, seq=seq)
+
+
+def _version(shop: Shop) -> int:
+    version = shop.lake.version(EVENTS)
+    return NOTHING if version is None else version
+
+
+def _count(shop: Shop, rows: str) -> int:
+    return shop.query(f"select count(*) as n from ({rows}) q")["n"][0].as_py()
+
+
+def _profiles(con: duckdb.DuckDBPyConnection, rows: str, count: int) -> Iterator[tuple[str, Profile]]:
+    return profiles_of(con, rows, slices=1 + count // ROWS_TOGETHER)

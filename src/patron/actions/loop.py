@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from patron import collect, decide, engage, measure, predict, understand
-from patron.actions.collector import drain
+from patron.actions.mover import drain
 from patron.base.errors import NotEnoughData
 from patron.base.shop import Shop, Turn, View
 from patron.base.store import TURNS

@@ -1,6 +1,5 @@
 """One person by whichever name the shop knows them, and everything that is theirs: their tokens and customer ids."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from patron.base.shop import Shop, Turn
 from patron.base.store import CONTACTS
 from patron.base.table import TEXT
 from patron.base.tables import EVENTS
-from patron.govern.vault import PREFIXES, Vault, normalised
+from patron.govern.vault import PREFIXES, Vault, normalised, own_id
 from patron.understand.facts.identities import identities
 from patron.understand.facts.persons import aliases, persons
 from patron.understand.facts.scope import END_OF_TIME, Scope
@@ -46,17 +45,12 @@ class Person:
     @property
     def customer_id(self) -> str:
         """Opaque id of the customer, the first where a contact is told by several."""
-        return customer_id_of(min(self.tokens, key=lambda token: (not token.startswith(PREFIXES["user_id"]), token)))
+        return own_id(min(self.tokens, key=lambda token: (not token.startswith(PREFIXES["user_id"]), token)))
 
     @property
     def customer_ids(self) -> tuple[str, ...]:
         """Every opaque id that a customer with these tokens has or ever had."""
-        return tuple(customer_id_of(token) for token in self.tokens)
-
-
-def customer_id_of(token: str) -> str:
-    """Opaque id of the customer whose first token it is."""
-    return hashlib.md5(token.encode(), usedforsecurity=False).hexdigest()
+        return tuple(own_id(token) for token in self.tokens)
 
 
 def find_person(shop: Shop, vault: Vault, named: Named) -> Person:
@@ -74,7 +68,7 @@ def find_person(shop: Shop, vault: Vault, named: Named) -> Person:
 
 def _starts(vault: Vault, named: Named) -> set[str]:
     """Tokens that the name itself stands for, of those that are known or were forgotten."""
-    found = {token for token in vault.forgotten if customer_id_of(token) == named.customer_id}
+    found = {token for token in vault.forgotten if own_id(token) == named.customer_id}
     asked = {("user_id", named.user_id), ("anonymous_id", named.anonymous_id)}
     for kind, value in (("email", named.email), ("phone", named.phone)):
         if value is not None:

@@ -6,12 +6,11 @@ from functools import reduce
 import pyarrow as pa
 
 from patron.actions.last_turn import last_turn, records
-from patron.actions.live import was_built
+from patron.actions.live import profiles, was_built
 from patron.base.engine import timestamp
 from patron.base.errors import NoTurnYet
 from patron.base.shop import Shop, View
-from patron.govern.vault import PREFIXES, Vault
-from patron.understand.live.keep import find, own_id
+from patron.govern.vault import PREFIXES, Vault, own_id
 from patron.understand.live.profile import Profile, merged
 from patron.understand.live.read import LiveProfile, Shown, read
 from patron.understand.stages import DAYS_WITHOUT_HISTORY, pace_of
@@ -23,19 +22,17 @@ def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile 
     """Live profile of a customer; None when no event of theirs is known or profiles were never built.
 
     A customer's tokens are those of the last turn's identities, and devices that were since told together with them
-    alone. A visitor who has become known since the turn is shown as who they are now.
+    alone. A visitor who has become known since the turn is shown as who they are now. Raises InboxDamaged.
     """
     if not was_built(shop):
         return None
     view = _turn(shop)
     tokens = _tokens_of(view, customer_id)
-    found = find(shop.store, own_id="" if tokens else customer_id, tokens=tokens)
+    found = profiles(shop, own_ids=() if tokens else (customer_id,), tokens=tokens)
     if not any(map(_is_user, found)):
         owners = sorted({profile.owner for profile in found.values() if profile.owner})
         if owners:
             return live_profile(shop, _customer_of(view, owners[0]), now=now)
-    elif not tokens:
-        found = find(shop.store, tokens=found)
     own = _own(view, customer_id, found)
     if not own:
         return None
@@ -47,7 +44,7 @@ def token_owner(shop: Shop, shop_id: str) -> str | None:
     """Customer with one of the shop's own ids, as user or as visitor; None when nobody has it. Stores nothing."""
     vault = Vault.open(shop)
     tokens = [vault.token(kind, shop_id.strip()) for kind in ("user_id", "anonymous_id")]
-    live = {token: own_id(token) for token in find(shop.store, tokens=tokens)}
+    live = {token: own_id(token) for token in profiles(shop, tokens=tokens) if token in tokens}
     known = live | _resolved(_turn(shop), tokens)
     return next((known[token] for token in tokens if token in known), None)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.actions.collector import INBOX_FILE, open_inbox
+from patron.actions.inbox import has_inbox, open_inbox
 from patron.base.errors import NotFound
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS, IMPORTS
@@ -55,18 +55,16 @@ def trace(shop: Shop, event_id: str) -> Trace:
 def _sources(shop: Shop) -> list[str]:
     with shop.store.begin() as connection:
         found = set(connection.scalars(sa.select(IMPORTS.c.source).distinct()))
-    if (shop.folder / INBOX_FILE).exists():
-        inbox = open_inbox(shop)
-        found |= inbox.counts().keys()
-        inbox.close()
+    if has_inbox(shop):
+        with open_inbox(shop) as inbox:
+            found |= inbox.counts().keys()
     return sorted(found)
 
 
 def _in_inbox(shop: Shop, event_id: str, sources: list[str]) -> list[Step]:
-    if not (shop.folder / INBOX_FILE).exists():
+    if not has_inbox(shop):
         return []
-    inbox = open_inbox(shop)
-    try:
+    with open_inbox(shop) as inbox:
         seen = [one for one in sources if inbox.has_seen(one, event_id)]
         steps = [Step("seen", one, "was accepted; sent again, it is a duplicate") for one in seen]
         after = inbox.moved()
@@ -78,8 +76,6 @@ def _in_inbox(shop: Shop, event_id: str, sources: list[str]) -> list[Step]:
                 for row in one.rows
                 if row.get("event_id") == event_id
             ]
-    finally:
-        inbox.close()
     return steps
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import deltalake
 import duckdb
@@ -163,13 +164,33 @@ class Lake:
                 todo="Run `patron doctor`.",
             ) from error
 
-    def relation(self, table: Table, version: int | None = None) -> str:
-        """SQL of one snapshot, cast to the declared schema; no files or columns yet means no rows or NULLs."""
+    def added(self, table: Table, since: int, until: int) -> list[str] | None:
+        """Files of the rows that came between two versions; None when rows also went, or when nobody can tell.
+
+        Files that were only joined hold no new rows. A file may have been joined since; it stays for some days.
+        """
+        found: list[Path] = []
+        for version in range(since + 1, until + 1):
+            log = self.path(table) / "_delta_log" / f"{version:020}.json"
+            if not log.exists():
+                return None
+            for action in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
+                if action.get("remove", {}).get("dataChange"):
+                    return None
+                if action.get("add", {}).get("dataChange"):
+                    found.append(self.path(table) / unquote(action["add"]["path"]))
+        return [str(path) for path in found] if all(path.exists() for path in found) else None
+
+    def relation(self, table: Table, version: int | None = None, *, only: Sequence[str] | None = None) -> str:
+        """SQL of one snapshot, or of `only` some files, cast to the declared schema.
+
+        No files or columns yet means no rows or NULLs.
+        """
         fields = self.fields(table, version)
         columns = ", ".join(f'cast("{f.name}" as {sql_type(f.type)}) as "{f.name}"' for f in fields)
         nothing = ", ".join(f'cast(null as {sql_type(f.type)}) as "{f.name}"' for f in fields)
         empty = f"select {nothing} where false"
-        files = self.files(table, version)
+        files = self.files(table, version) if only is None else only
         if not files:
             return empty
         listed = ", ".join(map(_text, files))

@@ -4,6 +4,7 @@ A token is HMAC-SHA256 of kind and value under a derived key, cut to 128 bits: t
 nobody without the master key can guess a value from its token.
 """
 
+import hashlib
 import hmac
 import os
 import re
@@ -28,6 +29,8 @@ from patron.govern.keys import KEY_BYTES, Keys, derive, master_key
 PREFIXES = {"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p", "event": "v"}
 NONCE_BYTES = 12
 TOKEN_BYTES = 16
+MARK_BYTES = 8
+CUSTOMER_ID = re.compile("[0-9a-f]{32}")
 BATCH = 500
 REMEMBERED = 200_000
 """Values of a kind whose tokens an open vault remembers: those who come back often need no second hash."""
@@ -202,6 +205,16 @@ class Vault:
                 where=f"vault {place.rsplit(maxsplit=1)[-1]}",
                 todo="Put the right key back; if it is the right one, restore the store from a backup.",
             ) from None
+
+
+def own_id(token: str) -> str:
+    """Opaque id of the customer whose first token it is."""
+    return hashlib.md5(token.encode(), usedforsecurity=False).hexdigest()
+
+
+def mark_of(customer_id: str) -> bytes | None:
+    """Short form of an opaque customer id; None for what is none. Many ids may have one form, if rarely."""
+    return bytes.fromhex(customer_id)[:MARK_BYTES] if CUSTOMER_ID.fullmatch(customer_id) else None
 
 
 def normalised(kind: str, value: str) -> str:

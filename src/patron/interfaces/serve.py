@@ -6,6 +6,7 @@ import socket
 import uvicorn
 
 from patron.actions.collector import Collector
+from patron.actions.mover import MoverProcess
 from patron.base.errors import SettingsError
 from patron.base.shop import Shop
 from patron.interfaces.api import create_app
@@ -32,7 +33,7 @@ def serve(shop: Shop, *, host: str, port: int) -> None:
     at = f"http://{host}:{listener.getsockname()[1]}"
     # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    collector = Collector(shop)
+    collector = Collector(shop, MoverProcess(shop.folder))
     collector.start()
     try:
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")

@@ -8,6 +8,7 @@ from patron.base.tables.columns import CUSTOMER, KNOWN, OCCURRED, PRODUCT, TURN,
 LINK_RULES = ("alias", "sign_in", "email", "phone")
 """What links a token to a customer, by priority within a kind of token: what a client says, then shared contacts."""
 
+FLAGS = "what collect noticed, with commas: bot, no_time, impossible_time, off_plan, repeated_order"
 EVENTS = Table(
     "events",
     "one row per event, as we were told it",
@@ -48,7 +49,11 @@ EVENTS = Table(
         maybe("products", pa.list_(pa.field("element", PRODUCT)), "products of a list, cart or order"),
         maybe("traits", TEXT, "declared traits in clear, JSON", personal="trait"),
         maybe("properties", TEXT, "what else was said and is not personal, JSON"),
-        maybe("flags", TEXT, "what collect noticed, with commas between: bot, no_time, impossible_time, off_plan"),
+        maybe(
+            "flags",
+            TEXT,
+            FLAGS,
+        ),
         of("month", TEXT, "month of occurred_at, YYYY-MM"),
     ),
     partition_by="month",

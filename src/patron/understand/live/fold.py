@@ -9,7 +9,7 @@ import pyarrow as pa
 from patron.base.engine import timestamp
 from patron.base.events import BY_NAME
 from patron.understand.facts.interactions import DONE_TO_CUSTOMERS, KINDS
-from patron.understand.facts.scope import EARLIEST
+from patron.understand.facts.scope import EARLIEST, flagged
 from patron.understand.live.profile import (
     FEWEST_OWNERS,
     NEWEST_ACTS,
@@ -72,13 +72,14 @@ def _told(events: str) -> str:
 
 
 def _worth() -> str:
-    """Paid or given back without shipping and tax, as told: in all, or product by product."""
+    """Paid or given back without shipping and tax, as told: in all, or product by product; an order counts once."""
     of_list = """list_sum([greatest(p.price_cents * coalesce(p.quantity, 1) - coalesce(p.discount_cents, 0), 0)
         for p in products])"""
     return f"""
-        greatest(0, coalesce(revenue_cents, total_cents - coalesce(shipping_cents, 0) - coalesce(tax_cents, 0),
+        case when {flagged("repeated_order", "flags")} then 0 else greatest(0, coalesce(
+            revenue_cents, total_cents - coalesce(shipping_cents, 0) - coalesce(tax_cents, 0),
             cast({of_list} as bigint) - coalesce(discount_cents, 0),
-            price_cents * coalesce(quantity, 1) - coalesce(discount_cents, 0), 0))"""
+            price_cents * coalesce(quantity, 1) - coalesce(discount_cents, 0), 0)) end"""
 
 
 def _names() -> str:

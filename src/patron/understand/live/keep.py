@@ -1,6 +1,5 @@
-"""Profiles in the store: which requests they hold, and all of them built anew beside those in use."""
+"""Profiles in the store: which version of `events` they hold, and all of them built anew beside those in use."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -9,25 +8,30 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from patron.base.store import PROFILES, WORKSPACE, Store
+from patron.govern.vault import own_id
 from patron.understand.live.profile import Profile, decoded, encoded, merged
 
 STATE = "profiles"
 TOGETHER = 500
 WRITTEN_TOGETHER = 20_000
+NOTHING = -1
 
 
 @dataclass(frozen=True)
 class State:
-    """The profiles in use, and the last request of the inbox that they hold."""
+    """The profiles in use, and what they hold."""
 
-    generation: int
-    folded: int
+    generation: int = 0
+    version: int = NOTHING
+    """Version of `events` whose rows they hold, all of them once."""
     inbox_id: str = ""
-    """Which inbox numbered it; empty before the first."""
+    """The inbox some of these rows came through ..."""
+    seq: int = 0
+    """... and the last of its requests that is among them."""
 
-    def folded_of(self, inbox_id: str) -> int | None:
-        """The last request of an inbox that they hold; None when they hold those of another inbox."""
-        return self.folded if self.inbox_id == inbox_id or (self.folded, self.inbox_id) == (0, "") else None
+    def held_of(self, inbox_id: str) -> int:
+        """The last request of an inbox that they hold; 0 when they hold those of another inbox."""
+        return self.seq if self.inbox_id == inbox_id else 0
 
 
 def state(store: Store) -> State:
@@ -35,15 +39,15 @@ def state(store: Store) -> State:
     with store.begin() as connection:
         found = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == STATE))
         if found is None:
-            insert = _insert(connection, WORKSPACE).values(key=STATE, value=_text(State(0, 0)))
+            insert = _insert(connection, WORKSPACE).values(key=STATE, value=_text(State()))
             connection.execute(insert.on_conflict_do_nothing())
-            return State(0, 0)
-    generation, folded, *inbox_id = found.split("/")
-    return State(int(generation), int(folded), *inbox_id)
+            return State()
+    generation, version, inbox_id, seq = found.split("/")
+    return State(int(generation), int(version), inbox_id, int(seq))
 
 
 def fold_in(store: Store, profiles: Iterable[tuple[str, Profile]], before: State, after: State) -> bool:
-    """Add the profiles of requests between two states, once; False, and nothing, when somebody else was first."""
+    """Add the profiles of rows between two states, once; False, and nothing, when somebody else was first."""
     with store.begin() as connection:
         is_first = _moved(connection, before, after)
         if is_first:
@@ -68,7 +72,7 @@ def write_anew(store: Store, generation: int, profiles: Iterable[tuple[str, Prof
 
 
 def put_in_use(store: Store, before: State, after: State) -> bool:
-    """Read the new generation from now on; False when a request was folded meanwhile."""
+    """Read the new generation from now on; False when somebody else was first."""
     with store.begin() as connection:
         is_first = _moved(connection, before, after)
     if is_first:
@@ -92,21 +96,13 @@ def add(connection: sa.Connection, generation: int, profiles: Iterable[tuple[str
         connection.execute(insert, list(_rows(generation, some)))
 
 
-def find(store: Store, *, own_id: str = "", tokens: Iterable[str] = ()) -> dict[str, Profile]:
-    """Profiles of a customer who stands alone, and of tokens and the devices they own."""
-    named = list(tokens)
-    column = PROFILES.c
-    chosen = sa.select(column.token, column.content).where(
-        column.generation == state(store).generation,
-        sa.or_(column.own_id == own_id, column.token.in_(named), column.owner.in_(named)),
-    )
+def find(store: Store, *, own_ids: Iterable[str] = (), tokens: Iterable[str] = ()) -> dict[str, Profile]:
+    """Profiles of customers who stand alone, and of tokens and the devices they own."""
+    column, named = PROFILES.c, list(tokens)
+    is_meant = sa.or_(column.own_id.in_(list(own_ids)), column.token.in_(named), column.owner.in_(named))
+    chosen = sa.select(column.token, column.content).where(column.generation == state(store).generation, is_meant)
     with store.begin() as connection:
         return {token: decoded(content) for token, content in connection.execute(chosen.order_by(column.token))}
-
-
-def own_id(token: str) -> str:
-    """Customer id of a token that stands alone."""
-    return hashlib.md5(token.encode(), usedforsecurity=False).hexdigest()
 
 
 def _rows(generation: int, profiles: dict[str, Profile]) -> Iterator[dict[str, object]]:
@@ -127,7 +123,7 @@ def _moved(connection: sa.Connection, before: State, after: State) -> bool:
 
 
 def _text(told: State) -> str:
-    return f"{told.generation}/{told.folded}/{told.inbox_id}"
+    return f"{told.generation}/{told.version}/{told.inbox_id}/{told.seq}"
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:

@@ -83,6 +83,18 @@ class Trait:
 
 
 @dataclass(frozen=True)
+class Agreed:
+    """What the customer last said to one purpose."""
+
+    purpose: str
+    is_given: bool
+    basis: str
+    wording_version: str | None
+    policy_version: str | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True)
 class Spent:
     """Paid in one 30-day month before the turn."""
 
@@ -114,6 +126,8 @@ class CustomerCard:
     frequency_score: int | None
     monetary_score: int | None
     traits: tuple[Trait, ...]
+    consents: tuple[Agreed, ...]
+    """By purpose, as the customer's user ids told at the last turn."""
     months: tuple[Spent, ...]
     scores: tuple[Score, ...]
     decisions: tuple[Decision, ...]
@@ -153,6 +167,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         as_of=view.turn.as_of,
         **_facts(view, asked),
         traits=_traits(view, asked),
+        consents=_consents(view, asked),
         months=_months(view, lines),
         scores=_scores(view, asked),
         decisions=_decisions(view, asked),
@@ -194,6 +209,16 @@ select trait, value, known_at from (
   from traits t join asked a on a.customer_id = t.customer_id) told
 where place = 1 order by trait"""
     return tuple(Trait(**row) for row in records(view.query(sql, asked=asked)))
+
+
+def _consents(view: View, asked: pa.Table) -> tuple[Agreed, ...]:
+    sql = """
+select purpose, is_given, basis, wording_version, policy_version, occurred_at from (
+  select c.*, row_number() over (
+    partition by c.purpose order by c.occurred_at desc, c.is_given, c.event_id) as place
+  from consents c join asked a on a.customer_id = c.customer_id where c.is_of_user) told
+where place = 1 order by purpose"""
+    return tuple(Agreed(**row) for row in records(view.query(sql, asked=asked)))
 
 
 def _lines(view: View, asked: pa.Table) -> pa.Table:

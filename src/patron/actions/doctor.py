@@ -17,8 +17,8 @@ from patron.base.errors import PatronError
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS, ERASURES
 from patron.base.tables import BY_NAME
-from patron.collect.refusal import FORGOTTEN
-from patron.govern import audit
+from patron.collect.refusal import EMPTY
+from patron.govern import audit, consent
 from patron.govern.vault import Vault
 
 LOW_DISK_BYTES = 2_000_000_000
@@ -186,7 +186,7 @@ def _turns(shop: Shop) -> Iterator[Finding]:
 def _dead(shop: Shop) -> Iterator[Finding]:
     letter = DEAD_LETTERS.c
     counted = sa.select(letter.import_id, letter.reason, sa.func.count(), sa.func.min(letter.message))
-    by_reason = counted.where(letter.reason != FORGOTTEN)  # why: nothing is to be mended there
+    by_reason = counted.where(letter.reason.not_in(EMPTY))  # why: nothing is to be mended there
     with shop.store.begin() as connection:
         ordered = by_reason.group_by(letter.import_id, letter.reason).order_by(letter.import_id, letter.reason)
         found = connection.execute(ordered).all()
@@ -208,6 +208,10 @@ def _audit(shop: Shop) -> Iterator[Finding]:
         yield Finding("audit log", "ok", f"{len(log)} entries, none changed")
     else:
         yield Finding("audit log", "problem", f"entry {broken} was changed, or one before it is missing", RESTORE)
+    broken = consent.first_broken(shop.store)
+    if broken is not None:
+        said = f"entry {broken} was changed, or one before it is missing"
+        yield Finding("ledger of consents", "problem", said, RESTORE)
     with shop.store.begin() as connection:
         unfinished = connection.scalar(sa.select(sa.func.count()).select_from(ERASURES))
     if unfinished:

@@ -21,6 +21,7 @@ from patron.base.store import BY_CUSTOMER as IN_STORE
 from patron.base.table import TEXT
 from patron.base.tables import TABLES
 from patron.govern import audit
+from patron.govern.consent import history
 from patron.govern.vault import Vault
 
 BY_CUSTOMER = tuple(table.name for table in TABLES if "customer_id" in table.names)
@@ -78,6 +79,7 @@ def _rows(shop: Shop, view: View, person: Person) -> dict[str, list[dict[str, An
             chosen = sa.select(table).where(table.c.customer_id.in_(person.customer_ids))
             ordered = chosen.order_by(*table.primary_key.columns)
             rows[table.name] = [dict(row) for row in connection.execute(ordered).mappings()]
+    rows["ledger of consents"] = [dict(row) for row in history(shop.store, person.tokens)]
     return rows
 
 

@@ -9,6 +9,8 @@ from patron.base.event_fields import Event, Item
 from patron.base.own_events import (
     AdClicked,
     AdShown,
+    ConsentGiven,
+    ConsentWithdrawn,
     CustomerReferred,
     CustomerRegistered,
     IdentityUnlinked,
@@ -98,6 +100,8 @@ EVENTS: tuple[type[Event], ...] = (
     CustomerRegistered,
     CustomerReferred,
     IdentityUnlinked,
+    ConsentGiven,
+    ConsentWithdrawn,
     MessageSent,
     MessageOpened,
     MessageClicked,
@@ -125,6 +129,19 @@ ALIASES = {
     "Completed Order": "Order Completed",
 }
 """Names of the specification's first version."""
+
+
+NEEDS_NO_CONSENT = frozenset(
+    {
+        *("Order Completed", "Order Updated", "Order Refunded", "Order Cancelled"),
+        *("Order Line Completed", "Order Line Refunded", "Product Updated"),
+        *("Identify", "Group", "Alias", "Identity Unlinked", "Customer Registered", "Customer Referred"),
+        *("Consent Given", "Consent Withdrawn"),
+        *("Message Sent", "Offer Assigned", "Recommendation Shown", "Ad Shown"),
+    }
+)
+"""Events of a contract, of who somebody is, of what they agreed to and of what the shop did; all others are behaviour,
+which a policy may take with consent only."""
 
 
 @dataclass(frozen=True)

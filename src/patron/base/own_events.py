@@ -101,6 +101,26 @@ class IdentityUnlinked(Event, frozen=True, kw_only=True):
     event = "Identity Unlinked"
 
 
+class ConsentGiven(Event, frozen=True, kw_only=True):
+    """The customer said yes to a purpose; with a public write key it counts for the device, not for the user."""
+
+    event = "Consent Given"
+    required = ("purpose",)
+    purpose: Annotated[Text, goes("what for: marketing, analytics, or another of the shop's")] = None
+    basis: Annotated[Text, goes("on what ground: consent (when missing), contract, legitimate_interest ...")] = None
+    wording: Annotated[Text, goes("the exact words that were agreed to")] = None
+    wording_version: Annotated[Text, goes("version of these words")] = None
+    policy_version: Annotated[Text, goes("version of the privacy policy that was shown")] = None
+    locale: Annotated[Text, goes("language it was told in")] = None
+    channel: Channel = None
+
+
+class ConsentWithdrawn(ConsentGiven, frozen=True, kw_only=True):
+    """The customer said no to a purpose, or took a yes back."""
+
+    event = "Consent Withdrawn"
+
+
 class MessageSent(Event, frozen=True, kw_only=True):
     """We wrote to the customer."""
 

@@ -55,10 +55,27 @@ class Caps(_Section):
 
 
 class Consent(_Section):
-    """What silence means."""
+    """What needs consent, and what silence means."""
 
     unknown: Literal["refuse", "allow"] = "refuse"
-    """Whether we write to customers who have told us neither yes nor no."""
+    """What is assumed of customers who have told us neither yes nor no."""
+    marketing: str = Field(default="marketing", min_length=1)
+    """Purpose that writing to customers needs."""
+    events_need: str = ""
+    """Purpose that looking, searching and clicking needs to be taken, such as "analytics"; empty is none."""
+    without: Literal["keep", "refuse"] = "keep"
+    """Such an event without it is kept, flagged and used for nothing, or set aside without its content."""
+    names: dict[str, str] = {}
+    """Purposes by the names that consent managers have for them, such as C0002 = "analytics"."""
+
+    def purpose(self, told: str) -> str:
+        """The purpose that a name stands for; upper and lower case are the same."""
+        by_name = {name.lower(): purpose for name, purpose in self.names.items()}
+        return by_name.get(told.strip().lower(), told.strip()).lower()
+
+    def allows(self, *, is_given: bool | None) -> bool:
+        """Whether what needs a purpose may be done, when its consent is given, withdrawn, or unknown (None)."""
+        return self.unknown == "allow" if is_given is None else is_given
 
 
 class AtRisk(_Section):

@@ -122,6 +122,28 @@ AUDIT = sa.Table(
     sa.Column("previous", sa.Text, nullable=False, comment="hash of the entry before"),
     sa.Column("hash", sa.Text, nullable=False, comment="SHA-256 of this entry and of the hash before"),
 )
+CONSENTS = sa.Table(
+    "consents",
+    METADATA,
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("event_id", sa.Text, nullable=False, comment="the event that told it"),
+    sa.Column("token", sa.Text, nullable=False, comment="user or device it was told of"),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("is_given", sa.Boolean, nullable=False, comment="false when it was withdrawn"),
+    sa.Column("basis", sa.Text, nullable=False, comment="consent, contract, legitimate_interest ..."),
+    sa.Column("wording", sa.Text, comment="the exact words"),
+    sa.Column("wording_version", sa.Text),
+    sa.Column("policy_version", sa.Text, comment="version of the privacy policy that was shown"),
+    sa.Column("locale", sa.Text),
+    sa.Column("channel", sa.Text),
+    sa.Column("occurred_at", sa.Text, nullable=False, comment="when it was told, UTC, ISO 8601"),
+    sa.Column("received_at", sa.Text, nullable=False, comment="when Patron was told"),
+    sa.Column("previous", sa.Text, nullable=False, comment="hash of the entry before"),
+    sa.Column("hash", sa.Text, nullable=False, comment="SHA-256 of this entry and of the hash before"),
+    sa.Index("ix_consents_event", "source", "event_id", "purpose", unique=True),
+    sa.Index("ix_consents_token", "token", "purpose"),
+)
 ASSIGNMENTS = sa.Table(
     "assignments",
     METADATA,

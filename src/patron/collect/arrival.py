@@ -13,8 +13,10 @@ import msgspec
 
 from patron.base.errors import BadEvent, BadRequest
 from patron.base.message import told_row
-from patron.base.settings import CollectSettings
+from patron.base.policy import Consent
+from patron.base.shop import Shop
 from patron.base.split import text_of
+from patron.collect.consent import judged_by_message
 from patron.collect.plan import NO_PLAN, Plan
 
 Told = dict[str, Any]
@@ -114,6 +116,9 @@ def key_in_body(body: bytes) -> str:
     return str(decoded(KEYED, body).writeKey or "")
 
 
+NOTHING_NEEDED = Consent()
+
+
 @dataclass(frozen=True)
 class Rules:
     """What a source may send."""
@@ -125,12 +130,14 @@ class Rules:
     is_history: bool = False
     """Whether times are kept as they are told, however old."""
     plan: Plan = NO_PLAN
+    consent: Consent = NOTHING_NEEDED
 
 
-def rules_of(asked: CollectSettings, plan: Plan, *, is_secret: bool, is_history: bool) -> Rules:
-    """What the workspace's settings allow the owner of a key."""
+def rules_of(shop: Shop, plan: Plan, *, is_secret: bool, is_history: bool) -> Rules:
+    """What the workspace's settings and policy allow the owner of a key."""
+    asked, secret = shop.settings.collect, {"is_secret": is_secret, "is_history": is_history}
     needs_secret = frozenset(asked.needs_secret_key)
-    return Rules(asked.longest_event_bytes, needs_secret, is_secret=is_secret, is_history=is_history, plan=plan)
+    return Rules(asked.longest_event_bytes, needs_secret, **secret, plan=plan, consent=shop.policy.consent)
 
 
 def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
@@ -172,7 +179,9 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
         )
         row: Told = told_row(message)
         _refuse_unsecured(row["name"], rules)
-        row["flags"] = ",".join(flags + _off_plan(row["name"], message, rules.plan)) or None
+        flags += _off_plan(row["name"], message, rules.plan)
+        flags += judged_by_message(row, message, rules.consent, is_secret=rules.is_secret)
+        row["flags"] = ",".join(flags) or None
         if rules.is_history:
             row[KNOWN] = "occurred"
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:

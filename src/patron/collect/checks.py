@@ -24,6 +24,7 @@ REASONS = {
     "stock_adjustment": "a change of the stock without a customer or a price; left out of orders",
     "not_paid": "the order is not paid (yet); a later export in which it is paid will store it",
     "unknown_event": "{detail} names no event of the mapping; add a rule for it",
+    "no_consent": "the customer did not agree to what the policy's events_need says; its content is not kept",
     "forgotten": "the customer was forgotten; what is told of them is not kept",
 }
 """Reason codes and their messages; the detail names a column or a currency, never a personal value."""

@@ -5,10 +5,12 @@ then the note in the inbox that it moved. Killed in between, the next run sees i
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +19,7 @@ from patron.base.shop import Shop
 from patron.base.table import TIME
 from patron.base.tables import EVENTS
 from patron.collect.arrival import KNOWN
+from patron.collect.consent import told_consents, without_consent
 from patron.collect.imports import table_of_told
 from patron.collect.inbox import Inbox, Waiting
 from patron.collect.intake import Intake, check_told
@@ -35,8 +38,18 @@ class Compacted:
     dead: int
 
 
+@dataclass(frozen=True)
+class Read:
+    """Requests of one source, and their messages as told."""
+
+    requests: list[Waiting]
+    told: pa.Table
+
+
 def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Compacted:
     """Move the requests that wait now; of `marked` sources only what the lake lacks. The caller holds the lock.
+
+    While some are written to the lake, a thread reads the next; it alone uses the inbox meanwhile.
 
     Raises InboxDamaged, NoSpace, MasterKeyError; what was not moved stays in the inbox.
     """
@@ -45,49 +58,67 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Compacted
     load = inbox.load
     loaded = shop.lake.loaded(EVENTS, load)
     # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
-    until, after = inbox.last(), 0
-    while after < until and (requests := inbox.waiting()):
-        after = requests[-1].seq
-        events, died, known = prepared(shop, vault, requests, loaded, marked)
-        if events.num_rows:
-            shop.lake.append(EVENTS, events, once=Once(load, after))
-        inbox.done(after, died, known)
-        stored, dead = stored + events.num_rows, dead + died.total()
+    until, after = inbox.last(), inbox.moved()
+    with shop.engine.connect() as con, ThreadPoolExecutor(1, "inbox reader") as reader:
+        ahead = reader.submit(_read, inbox, after)
+        while after < until and (parts := ahead.result()):
+            after = max(part.requests[-1].seq for part in parts)
+            ahead = reader.submit(_read, inbox, after)
+            events, died, known = prepared(shop, vault, con, parts, loaded, marked)
+            if events.num_rows:
+                shop.lake.append(EVENTS, events, once=Once(load, after))
+            reader.submit(inbox.done, after, died, known).result()
+            stored, dead = stored + events.num_rows, dead + died.total()
     return Compacted(stored, dead)
 
 
+def _read(inbox: Inbox, after: int) -> list[Read]:
+    """The next requests, by source."""
+    by_source: dict[str, list[Waiting]] = {}
+    for one in inbox.waiting(after=after):
+        by_source.setdefault(one.source, []).append(one)
+    return [Read(own, told_by(own)) for _, own in sorted(by_source.items())]
+
+
+def told_by(requests: Sequence[Waiting]) -> pa.Table:
+    """Messages of requests as told."""
+    return table_of_told([row for one in requests for row in one.rows])
+
+
 def prepared(
-    shop: Shop, vault: Vault, requests: list[Waiting], loaded: int, marked: Collection[str]
+    shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, parts: list[Read], loaded: int, marked: Collection[str]
 ) -> tuple[pa.Table, Counter[str], Counter[str]]:
     """Rows of `events` after the request `loaded`; how many of each source died on the way, or were in the lake."""
-    parts: list[pa.Table] = []
+    tables: list[pa.Table] = []
     died: Counter[str] = Counter()
     known: Counter[str] = Counter()
-    with shop.engine.connect() as con:
-        for source in sorted({one.source for one in requests}):
-            own = [one for one in requests if one.source == source]
-            intake = Intake(shop, vault, con, source, "received", own[0].received_at, LIVE)
-            rows = without_forgotten(vault, checked_rows(intake, own))
-            is_good = pc.is_null(rows["problem"])
-            bad = rows.filter(pc.invert(is_good))
-            intake.bury(bad, "")
-            died[source] = pc.sum(pc.invert(bad["_was_dead"])).as_py() or 0
-            good = rows.filter(pc.and_(is_good, pc.greater(rows["_seq"], loaded)))
-            fresh = good
-            if source in marked:
-                intake.look_up_stored()
-                fresh = intake.not_stored(good)
-            known[source] = good.num_rows - fresh.num_rows
-            parts.append(intake.prepared(fresh))
-    return pa.concat_tables(parts), +died, +known
+    for part in parts:
+        source = part.requests[0].source
+        intake = Intake(shop, vault, con, source, "received", part.requests[0].received_at, LIVE)
+        rows = intake.lawful(checked_rows(intake, part.requests, part.told))
+        is_good = pc.is_null(rows["problem"])
+        bad = rows.filter(pc.invert(is_good))
+        intake.bury(bad, "")
+        died[source] = pc.sum(pc.invert(bad["_was_dead"])).as_py() or 0
+        good = rows.filter(pc.and_(is_good, pc.greater(rows["_seq"], loaded)))
+        fresh = good
+        if source in marked:
+            intake.look_up_stored()
+            fresh = intake.not_stored(good)
+        known[source] = good.num_rows - fresh.num_rows
+        tables.append(intake.prepared(fresh))
+    return pa.concat_tables(tables), +died, +known
 
 
 def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[Waiting]) -> pa.Table:
     """Rows of `events` that requests are going to be, with what profiles need of them; nothing is stored."""
     intake = Intake(shop, vault, con, "", "received", requests[0].received_at, LIVE)
-    rows = without_forgotten(vault, checked_rows(intake, requests))
+    rows = without_forgotten(vault, checked_rows(intake, requests, told_by(requests)))
     sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
     rows = rows.append_column("source", sources)
+    rows = rows.filter(pc.is_null(rows["problem"]))
+    promise = shop.policy.consent
+    rows = without_consent(shop.store, vault, rows, promise, told_consents(vault, "", rows, promise))
     rows = rows.filter(pc.is_null(rows["problem"]))
     for kind in ("user", "anonymous"):
         coded = pc.dictionary_encode(rows[f"{kind}_id"].combine_chunks())
@@ -96,15 +127,17 @@ def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, request
     return rows
 
 
-def checked_rows(intake: Intake, requests: Iterable[Waiting]) -> pa.Table:
+def checked_rows(intake: Intake, requests: Sequence[Waiting], given: pa.Table) -> pa.Table:
     """All messages of requests, judged as imports are; with `_seq`, `_was_dead`, when each was received and known."""
-    flat = [(one, row) for one in requests for row in one.rows]
-    rows = check_told(intake, table_of_told([{**row, "row_number": n} for n, (_, row) in enumerate(flat)]))
-    received = pa.array([one.received_at for one, _ in flat], TIME)
-    is_history = pa.array([row.get(KNOWN) == "occurred" for _, row in flat], pa.bool_())
+    was_dead = pc.is_valid(given["problem"])
+    number = given.column_names.index("row_number")
+    rows = check_told(intake, given.set_column(number, "row_number", pa.array(np.arange(given.num_rows))))
+    counts = [len(one.rows) for one in requests]
+    received = pa.array([one.received_at for one in requests], TIME).take(np.repeat(np.arange(len(counts)), counts))
+    is_history = pa.array([row.get(KNOWN) == "occurred" for one in requests for row in one.rows], pa.bool_())
     extra = {
-        "_seq": pa.array([one.seq for one, _ in flat], pa.int64()),
-        "_was_dead": pa.array(["problem" in row for _, row in flat], pa.bool_()),
+        "_seq": pa.array(np.repeat([one.seq for one in requests], counts), pa.int64()),
+        "_was_dead": was_dead,
         "received_at": received,
         "known_at": pc.if_else(is_history, rows["occurred_at"], received),
     }

@@ -316,4 +316,9 @@ def segment_row(number: int, line: bytes) -> dict[str, object]:
 def table_of_told(rows: list[dict[str, object]]) -> pa.Table:
     """Put told rows, with their numbers, problems and payloads, into one table."""
     extra = [("row_number", pa.int64()), ("problem", pa.string()), ("payload", pa.string())]
-    return pa.Table.from_pylist(rows, schema=pa.schema([*TOLD, *(pa.field(n, t) for n, t in extra)]))
+    schema = pa.schema([*TOLD, *(pa.field(n, t) for n, t in extra)])
+    # why: most events say few of all the things that can be told, and a column of nothing costs nothing
+    said = set().union(*rows)
+    table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in schema if f.name in said]))
+    columns = [table[f.name] if f.name in said else pa.nulls(len(rows), f.type) for f in schema]
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -25,8 +25,10 @@ from patron.base.tables import EVENTS
 from patron.base.told import TOLD
 from patron.collect import unremembered
 from patron.collect.checks import checked, message_of
+from patron.collect.consent import told_consents, without_consent
 from patron.collect.contacts import contact_tokens, placed
-from patron.collect.refusal import FORGOTTEN, without_forgotten
+from patron.collect.refusal import EMPTY, without_forgotten
+from patron.govern.consent import record
 from patron.govern.vault import Vault
 
 Known = Literal["received", "occurred"]
@@ -76,7 +78,7 @@ class Intake:
 
     def take(self, rows: pa.Table, *, file: str = "") -> Accepted:
         """Store checked rows (TOLD, row_number, problem, payload) and say what became of them."""
-        rows = without_forgotten(self.vault, rows)
+        rows = self.lawful(rows)
         is_good = pc.is_null(rows["problem"])
         good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
         fresh = self.not_stored(good)
@@ -86,6 +88,13 @@ class Intake:
             self._remember(fresh)
         self.bury(bad, file)
         return Accepted(rows.num_rows, fresh.num_rows, good.num_rows - fresh.num_rows, bad.num_rows)
+
+    def lawful(self, rows: pa.Table) -> pa.Table:
+        """Mark checked rows that may not be taken; what the others tell of consent is in the ledger afterwards."""
+        rows, promise = without_forgotten(self.vault, rows), self.shop.policy.consent
+        told = told_consents(self.vault, self.source, rows.filter(pc.is_null(rows["problem"])), promise)
+        record(self.shop.store, told)
+        return without_consent(self.shop.store, self.vault, rows, promise)
 
     def prepared(self, rows: pa.Table) -> pa.Table:
         """Rows of `events`, after the vault has taken what is personal; times of a row's own win over the door's."""
@@ -172,7 +181,7 @@ class Intake:
         for number, problem, payload, received_at in zip(*told, times, strict=True):
             dead_id = self._dead_id(file, number, payload or "")
             reason, message = message_of(problem)
-            kept = b"" if reason == FORGOTTEN else (payload or "").encode()
+            kept = b"" if reason in EMPTY else (payload or "").encode()
             letters.append(
                 {
                     "dead_id": dead_id,

@@ -5,12 +5,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.collect.consent import NO_CONSENT
 from patron.govern.contacts import contacts_in
 from patron.govern.traces import names_one_of
 from patron.govern.vault import Vault
 
 FORGOTTEN = "forgotten"
 """Reason code of such a dead letter."""
+EMPTY = (FORGOTTEN, NO_CONSENT)
+"""Reasons of letters whose content is not kept: nothing can be tried again, and nothing is to be mended."""
 Flags = list[bool]
 
 

@@ -24,7 +24,7 @@ from patron.collect.imports import ImportSummary, Run, segment_row, table_of_tol
 from patron.collect.intake import NOTHING, Accepted, check_told, opened
 from patron.collect.mapping import Mapping, load_mapping
 from patron.collect.plan import Plan, load_plan
-from patron.collect.refusal import FORGOTTEN
+from patron.collect.refusal import EMPTY
 
 Letter = tuple[str, int, dict[str, Any]]
 
@@ -36,7 +36,7 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
     """
     with shop.store.begin() as connection:
         told = connection.execute(sa.select(IMPORTS).where(IMPORTS.c.import_id == import_id)).mappings().first()
-        again = (DEAD_LETTERS.c.import_id == import_id, DEAD_LETTERS.c.reason != FORGOTTEN)
+        again = (DEAD_LETTERS.c.import_id == import_id, DEAD_LETTERS.c.reason.not_in(EMPTY))
         chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.file)
         letters = connection.execute(chosen).mappings().all()
     if told is None:
@@ -71,7 +71,7 @@ def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
     """
     plan = load_plan(shop.folder, is_strict=shop.settings.collect.tracking_plan == "refuse")
     with shop.store.begin() as connection:
-        again = (DEAD_LETTERS.c.import_id == LIVE, DEAD_LETTERS.c.reason != FORGOTTEN)
+        again = (DEAD_LETTERS.c.import_id == LIVE, DEAD_LETTERS.c.reason.not_in(EMPTY))
         chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.dead_id)
         letters = connection.execute(chosen).mappings().all()
     found = {}
@@ -97,7 +97,7 @@ def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
 def _judged_again(shop: Shop, plan: Plan, number: int, said: dict[str, Any], arrived_at: datetime) -> dict[str, object]:
     """A message of a dead letter as the collector would judge it today."""
     is_secret, is_history = said.get("is_secret", False), said.get("is_history", False)
-    rules = rules_of(shop.settings.collect, plan, is_secret=is_secret, is_history=is_history)
+    rules = rules_of(shop, plan, is_secret=is_secret, is_history=is_history)
     arrived_at = arrived_at if arrived_at.tzinfo else arrived_at.replace(tzinfo=UTC)  # why: SQLite keeps no time zone
     return {**judged(said["line"].encode(), arrived_at, rules, {}).row, "row_number": number}
 

@@ -1,4 +1,4 @@
 """Who gets what, within budget and promises."""
 
-READS = ("scores", "segments", "orders", "affinities", "effects", "exposures", "features")
+READS = ("scores", "segments", "orders", "affinities", "effects", "exposures", "features", "consents")
 WRITES = ("decisions", "propensities", "recommendations")

@@ -94,11 +94,16 @@ def choose(
     return Choice(action, every[np.arange(rows.num_rows), action], reason, segment, hopes, every)
 
 
+def may_write(rows: pa.Table, policy: Policy) -> npt.NDArray[np.bool_]:
+    """Whether each candidate may be written to: what they last said, or what the policy assumes of silence."""
+    return np.array([policy.consent.allows(is_given=one) for one in rows["is_consent_given"].to_pylist()], dtype=bool)
+
+
 def barred(rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy: Policy) -> npt.NDArray[np.str_]:
     """Why a candidate cannot get an offer, or ''."""
     capped = numbers(rows, "offer_count") >= policy.caps.offers_per_customer
     tests = [
-        (np.full(rows.num_rows, policy.consent.unknown == "refuse"), "no_consent"),
+        (~may_write(rows, policy), "no_consent"),
         (is_held_out, "holdout"),
         (capped, "cap_reached"),
         (np.full(rows.num_rows, not policy.offers), "no_offer"),

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
+from patron.base.policy import Policy
 from patron.base.shop import View
 from patron.base.tables import DECISIONS, PROPENSITIES
 from patron.decide.candidates import candidates_query, effects_query, first_offer_query
@@ -13,6 +14,7 @@ from patron.decide.expected import Measured
 from patron.decide.holdout import held_out
 
 CONSENT_BASIS = {"refuse": "unknown_refused", "allow": "unknown_allowed"}
+WITHDRAWN = "withdrawn"
 
 
 def decide_offers(view: View) -> pa.Table:
@@ -38,13 +40,22 @@ def decide_offers(view: View) -> pa.Table:
         ),
         rng=np.random.default_rng(turn.child_seed("decide offers")),
     )
-    decisions = as_decisions(view, customers, is_held_out, choice)
+    decisions = as_decisions(view, customers, is_held_out, choice, consent_bases(rows, policy))
     view.write("decisions", decisions)
     view.write("propensities", as_propensities(decisions, choice.every_propensity, [o.id for o in policy.offers]))
     return decisions
 
 
-def as_decisions(view: View, customers: list[str], is_held_out: np.ndarray, choice: Choice) -> pa.Table:
+def consent_bases(rows: pa.Table, policy: Policy) -> list[str]:
+    """On what ground each candidate may be written to, or why not."""
+    told = zip(rows["is_consent_given"].to_pylist(), rows["consent_basis"].to_pylist(), strict=True)
+    unknown = CONSENT_BASIS[policy.consent.unknown]
+    return [unknown if is_given is None else basis if is_given else WITHDRAWN for is_given, basis in told]
+
+
+def as_decisions(
+    view: View, customers: list[str], is_held_out: np.ndarray, choice: Choice, bases: list[str]
+) -> pa.Table:
     """Rows of `decisions`; effect and cost of 'none' are 0."""
     turn, names = view.turn, np.array([*(offer.id for offer in view.policy.offers), NONE])
     count, is_offer = len(customers), choice.action >= 0
@@ -64,7 +75,7 @@ def as_decisions(view: View, customers: list[str], is_held_out: np.ndarray, choi
             "effect_source": pa.array(effect_source(choice), pa.string()),
             "policy_version": pa.array([view.policy.version] * count, pa.string()),
             "is_holdout": pa.array(is_held_out, pa.bool_()),
-            "consent_basis": pa.array([CONSENT_BASIS[view.policy.consent.unknown]] * count, pa.string()),
+            "consent_basis": pa.array(bases, pa.string()),
         }
     )
 

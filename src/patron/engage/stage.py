@@ -12,6 +12,7 @@ from patron.base.table import TIME
 from patron.base.tables import EXPOSURES
 from patron.base.told import TOLD
 from patron.engage.outbox import write_csv
+from patron.govern.consent import history
 from patron.govern.vault import Vault
 
 OFFERS_HEADER = ("decision_id", "user_id", "offer", "name", "discount_share", "valid_from", "valid_until")
@@ -24,7 +25,7 @@ class Engaged:
 
     offer_count: int
     unreachable_count: int
-    """Customers with an offer whose own id is no longer known; they got none."""
+    """Customers with an offer whose own id is no longer known, or who said no since; they got none."""
     recommended_customer_count: int
     files: tuple[str, ...]
     events: pa.Table
@@ -35,7 +36,8 @@ def run(view: View) -> Engaged:
     """Write the turn's outbox files and `exposures`; returns the events that collect should store."""
     vault = Vault.open(view.shop)
     offered = _with_ids(vault, view.query(offers_query(view.turn.turn_id)))
-    reached = [row for row in offered if row["user_id"] is not None]
+    said_no = _said_no(view, [row["token"] for row in offered if row["token"] is not None])
+    reached = [row for row in offered if row["user_id"] is not None and row["token"] not in said_no]
     recommended = _with_ids(vault, view.query(recommendations_query(view.turn.turn_id)))
     recommended = [row for row in recommended if row["user_id"] is not None]
     folder = view.folder / "outbox" / view.turn.turn_id
@@ -136,6 +138,15 @@ def _with_ids(vault: Vault, rows: pa.Table) -> list[dict]:
     known = rows["token"].drop_null().unique().to_pylist()
     user_ids = dict(zip(known, vault.reveal(known), strict=True))
     return [row | {"user_id": user_ids.get(row["token"])} for row in rows.to_pylist()]
+
+
+def _said_no(view: View, tokens: list[str]) -> set[str]:
+    """Users whose last word to being written to is a no, also one that came after the turn's moment."""
+    consent = view.policy.consent
+    entries: dict[str, list] = {}
+    for one in history(view.store, tokens, consent.purpose(consent.marketing)):
+        entries.setdefault(str(one["token"]), []).append(one)
+    return {token for token, told in entries.items() if not told[-1]["is_given"]}
 
 
 def _write_offers(view: View, path: Path, reached: list[dict]) -> None:

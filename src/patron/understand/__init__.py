@@ -5,6 +5,7 @@ WRITES = (
     "identities",
     "identity_changes",
     "traits",
+    "consents",
     "products",
     "order_lines",
     "orders",

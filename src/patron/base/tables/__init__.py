@@ -16,6 +16,7 @@ from patron.base.tables.decisions import (
 )
 from patron.base.tables.facts import (
     CLEANING,
+    CONSENTS,
     CUSTOMERS,
     EVENTS,
     IDENTITIES,
@@ -34,6 +35,7 @@ __all__ = [
     "BACKTESTS",
     "BY_NAME",
     "CLEANING",
+    "CONSENTS",
     "CUSTOMERS",
     "DECISIONS",
     "DRIFT",
@@ -65,6 +67,7 @@ TABLES = (
     IDENTITIES,
     IDENTITY_CHANGES,
     TRAITS,
+    CONSENTS,
     PRODUCTS,
     ORDER_LINES,
     ORDERS,

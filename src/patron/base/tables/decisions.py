@@ -22,7 +22,7 @@ DECISIONS = Table(
         of("effect_source", TEXT, "assumed or measured"),
         of("policy_version", TEXT, "hash of policy.toml"),
         of("is_holdout", FLAG, "whether the customer is in the holdout that no offer reaches"),
-        of("consent_basis", TEXT, "why we may write to the customer"),
+        of("consent_basis", TEXT, "why we may write to the customer, or not: consent, unknown_allowed, withdrawn ..."),
     ),
     partition_by="turn_id",
     checks=("propensity > 0 and propensity <= 1", "not is_holdout or action = 'none'"),

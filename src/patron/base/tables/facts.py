@@ -8,7 +8,10 @@ from patron.base.tables.columns import CUSTOMER, KNOWN, OCCURRED, PRODUCT, TURN,
 LINK_RULES = ("alias", "sign_in", "email", "phone")
 """What links a token to a customer, by priority within a kind of token: what a client says, then shared contacts."""
 
-FLAGS = "what collect noticed, with commas: bot, no_time, impossible_time, off_plan, repeated_order"
+FLAGS = (
+    "what collect noticed, with commas: bot, no_time, impossible_time, off_plan, repeated_order, no_consent,"
+    " consent_told"
+)
 EVENTS = Table(
     "events",
     "one row per event, as we were told it",
@@ -49,11 +52,7 @@ EVENTS = Table(
         maybe("products", pa.list_(pa.field("element", PRODUCT)), "products of a list, cart or order"),
         maybe("traits", TEXT, "declared traits in clear, JSON", personal="trait"),
         maybe("properties", TEXT, "what else was said and is not personal, JSON"),
-        maybe(
-            "flags",
-            TEXT,
-            FLAGS,
-        ),
+        maybe("flags", TEXT, FLAGS),
         of("month", TEXT, "month of occurred_at, YYYY-MM"),
     ),
     partition_by="month",
@@ -98,6 +97,25 @@ TRAITS = Table(
         CUSTOMER,
         of("trait", TEXT, "name of a trait that is neither identifying nor sensitive"),
         of("value", TEXT, "the declared value", personal="trait"),
+        of("event_id", TEXT, "the event that told it"),
+        OCCURRED,
+        KNOWN,
+    ),
+    sorted_by=("customer_id",),
+)
+CONSENTS = Table(
+    "consents",
+    "one row per consent that a customer gave or withdrew",
+    ("source", "event_id"),
+    (
+        CUSTOMER,
+        of("purpose", TEXT, "what for: marketing, analytics, or another of the shop's"),
+        of("is_given", FLAG, "false when it was withdrawn"),
+        of("is_of_user", FLAG, "whether it was told of a user; a public key tells of a device only"),
+        of("basis", TEXT, "on what ground: consent, contract, legitimate_interest ..."),
+        maybe("wording_version", TEXT, "version of the words agreed to"),
+        maybe("policy_version", TEXT, "version of the privacy policy that was shown"),
+        of("source", TEXT, "source of the event"),
         of("event_id", TEXT, "the event that told it"),
         OCCURRED,
         KNOWN,

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from patron.base.shop import View
 from patron.understand.facts.cleaning import cleaning
+from patron.understand.facts.consents import consents
 from patron.understand.facts.customers import customers
 from patron.understand.facts.identities import identities
 from patron.understand.facts.interactions import interactions
@@ -21,6 +22,7 @@ from patron.understand.facts.traits import trait_names, traits
 FACTS: Mapping[str, Callable[[Scope], str]] = {
     "identities": identities,
     "traits": traits,
+    "consents": consents,
     "products": products,
     "order_lines": order_lines,
     "orders": orders,

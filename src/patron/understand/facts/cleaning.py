@@ -49,6 +49,7 @@ def _events(scope: Scope) -> str:
         "time_after_it_was_received": ("occurred_at > received_at", "true", KEPT),
         "told_more_than_a_day_late": ("seconds_of(known_at) - seconds_of(occurred_at) > 86400", "true", KEPT),
         "browsing_of_a_bot": (flagged("bot", "flags"), f"name in {listed(tuple(KINDS))}", SET_ASIDE),
+        "behaviour_without_consent": (flagged("no_consent", "flags"), f"name in {listed(tuple(KINDS))}", SET_ASIDE),
         "order_of_a_bot": (flagged("bot", "flags"), f"name in {SALES}", KEPT),
         "negative_amount": ("lowest_cents < 0", "lowest_cents is not null", CORRECTED),
         "foreign_currency": (

@@ -1,0 +1,239 @@
+"""Consent in a workspace: the ledger, what collect keeps, what is decided, and the proof that stays."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+
+from patron.actions.doctor import doctor
+from patron.actions.export import export_customer
+from patron.actions.forget import forget
+from patron.actions.imports import replay
+from patron.actions.inbox import open_inbox
+from patron.actions.lookup import lookup_customer
+from patron.actions.loop import run_turn, silent
+from patron.actions.mover import Mover
+from patron.base.shop import Shop
+from patron.base.store import DEAD_LETTERS
+from patron.base.tables import CONSENTS, DECISIONS, EVENTS, EXPOSURES, INTERACTIONS
+from patron.collect.arrival import batch_of, rules_of
+from patron.collect.intake import accept
+from patron.collect.plan import NO_PLAN
+from patron.govern.consent import history
+from patron.govern.vault import Vault, own_id
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def needs_analytics(shop):
+    """Open the workspace with a policy that asks for consent to behaviour."""
+
+    def opened(without="keep", unknown="refuse"):
+        path = shop.folder / "policy.toml"
+        text = path.read_text(encoding="utf-8").replace('events_need = ""', 'events_need = "analytics"')
+        text = text.replace('without = "keep"', f'without = "{without}"')
+        path.write_text(text.replace('unknown = "refuse"', f'unknown = "{unknown}"'), encoding="utf-8")
+        return Shop.open(shop.folder)
+
+    return opened
+
+
+def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visitor=None, **properties):
+    told = {"type": "track", "event": event, "messageId": event_id, "userId": user, "anonymousId": visitor}
+    at = (NOW - timedelta(minutes=minutes_ago)).isoformat()
+    return told | {"timestamp": at, "properties": {"product_id": "p1"} | properties}
+
+
+def says(event_id, answer, purpose="analytics", **more):
+    return message(event_id, f"Consent {answer}", purpose=purpose, **more)
+
+
+def put(shop, *messages, is_secret=True, is_history=False):
+    rules = rules_of(shop, NO_PLAN, is_secret=is_secret, is_history=is_history)
+    with open_inbox(shop) as inbox:
+        inbox.put([batch_of(json.dumps({"batch": messages}).encode(), "web", NOW, rules)])
+
+
+def move(shop):
+    mover = Mover(shop)
+    mover.move()
+    assert mover.trouble is None
+
+
+def flags(shop):
+    rows = shop.lake.read(EVENTS)
+    return dict(zip(rows["event_id"].to_pylist(), rows["flags"].to_pylist(), strict=True))
+
+
+def token(shop, user="u1"):
+    return Vault.open(shop).token("user_id", user)
+
+
+STORY = (
+    message("before", minutes_ago=9),
+    says("yes", "Given", minutes_ago=8, wording="We look at what you look at.", wording_version="3", locale="en"),
+    message("during", minutes_ago=7),
+    says("no", "Withdrawn", minutes_ago=6),
+    message("after", minutes_ago=5),
+    message("order", "Order Completed", minutes_ago=4, order_id="o1", revenue=20),
+    message("other", minutes_ago=5, user="u2"),
+)
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, in_turn):
+    shop = needs_analytics()
+    for part in ([one] for one in reversed(STORY)) if in_turn else [STORY]:
+        put(shop, *part)
+    assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
+    move(shop)
+    kept = {"during": None, "yes": None, "no": None, "order": None}
+    assert flags(shop) == {**kept, "before": "no_consent", "after": "no_consent", "other": "no_consent"}
+    assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
+    entries = history(shop.store, [token(shop)])
+    assert [(one["event_id"], one["is_given"], one["purpose"]) for one in entries] == [
+        ("yes", True, "analytics"),
+        ("no", False, "analytics"),
+    ]
+    assert (entries[0]["wording"], entries[0]["wording_version"]) == ("We look at what you look at.", "3")
+    shop.close()
+
+
+def test_what_is_refused_leaves_no_content(needs_analytics):
+    shop = needs_analytics("refuse")
+    put(shop, *STORY)
+    move(shop)
+    assert sorted(flags(shop)) == ["during", "no", "order", "yes"]
+    with shop.store.begin() as connection:
+        letters = connection.execute(DEAD_LETTERS.select()).mappings().all()
+    vault = Vault.open(shop)
+    assert [one["reason"] for one in letters] == ["no_consent"] * 3
+    assert {vault.unseal(one["payload"], one["dead_id"]) for one in letters} == {b""}
+    with open_inbox(shop) as inbox:
+        counted = inbox.counts()["web"]
+    assert (counted.stored, counted.dead) == (4, 3)
+    assert replay(shop, "live", mapping=None, progress=silent).read == 0
+    assert all(one.level == "ok" for one in doctor(shop.folder) if one.check == "dead letters")
+    shop.close()
+
+
+def test_silence_is_what_the_policy_says(needs_analytics):
+    shop = needs_analytics(unknown="allow")
+    put(shop, message("a"), message("b", user="u2"), says("no", "Withdrawn", user="u2", minutes_ago=2))
+    move(shop)
+    assert flags(shop) == {"a": None, "b": "no_consent", "no": None}
+    shop.close()
+
+
+def test_rows_of_a_file_are_judged_too(needs_analytics):
+    shop = needs_analytics("refuse")
+    rows = [
+        {"event_id": "v", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u1", "properties": None},
+        {"event_id": "o", "name": "Order Completed", "occurred_at": NOW, "user_id": "u1", "order_id": "o"},
+        {
+            "event_id": "y",
+            "name": "Consent Given",
+            "occurred_at": NOW,
+            "user_id": "u2",
+            "properties": '{"purpose":"analytics"}',
+        },
+        {"event_id": "w", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u2"},
+    ]
+    done = accept(shop, pa.Table.from_pylist(rows), source="file", known="occurred", received_at=NOW)
+    assert (done.stored, done.dead) == (3, 1)
+    assert sorted(flags(shop)) == ["o", "w", "y"]
+    shop.close()
+
+
+def test_a_device_may_say_no_for_itself_and_not_for_its_user(needs_analytics):
+    shop = needs_analytics(unknown="allow")
+    put(shop, says("no", "Withdrawn", visitor="v1", minutes_ago=5), is_secret=False)
+    put(shop, message("device", user=None, visitor="v1"), message("user", visitor="v1"), message("elsewhere"))
+    move(shop)
+    assert flags(shop) == {"no": None, "device": "no_consent", "user": "no_consent", "elsewhere": None}
+    assert history(shop.store, [token(shop)]) == []
+    shop.close()
+
+
+def test_segments_consent_manager_fills_the_ledger(needs_analytics):
+    shop = needs_analytics()
+    context = {"consent": {"categoryPreferences": {"Analytics": True, "Advertising": False}}}
+    told = message("p", "Segment Consent Preference Updated", user=None, visitor="v1", minutes_ago=3)
+    put(shop, told | {"context": context}, message("a", user=None, visitor="v1"), is_secret=False)
+    move(shop)
+    device = Vault.open(shop).token("anonymous_id", "v1")
+    found = {one["purpose"]: one["is_given"] for one in history(shop.store, [device])}
+    assert found == {"analytics": True, "advertising": False}
+    assert flags(shop) == {"p": None, "a": None}
+    shop.close()
+
+
+def at_risk(n, day):
+    return message(
+        f"o{n}-{day}", "Order Completed", minutes_ago=day * 1440, user=f"u{n}", order_id=f"o{n}-{day}", revenue=30
+    )
+
+
+def test_a_turn_writes_to_those_who_agreed_by_then_and_still_do(shop):
+    orders = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
+    put(shop, *orders)
+    before = {"minutes_ago": 60 * 24 * 9, "purpose": "marketing"}
+    put(shop, *(says(f"yes{n}", "Given", user=f"u{n}", basis="consent", **before) for n in range(9)))
+    put(shop, says("no0", "Withdrawn", user="u0", minutes_ago=60 * 24 * 2, purpose="marketing"))
+    put(shop, says("late", "Given", user="u11", minutes_ago=0, purpose="marketing"))
+    policy = shop.folder / "policy.toml"
+    text = policy.read_text(encoding="utf-8").replace("share = 0.10 ", "share = 0.0 ")
+    policy.write_text(text.replace("offer_share = 0.5", "offer_share = 0.99"), encoding="utf-8")
+    opened = Shop.open(shop.folder)
+    as_of = NOW + timedelta(minutes=1)
+    run_turn(opened, as_of)
+    names = {Vault.open(opened).token("user_id", f"u{n}"): f"u{n}" for n in range(12)}
+    of = {
+        row["customer_id"]: names[row["token"]]
+        for row in opened.snapshot().query("select * from identities").to_pylist()
+    }
+    basis = {of[row["customer_id"]]: row for row in opened.lake.read(DECISIONS).to_pylist()}
+    assert {one: basis[one]["consent_basis"] for one in ("u0", "u1", "u9", "u11")} == {
+        "u0": "withdrawn",
+        "u1": "consent",
+        "u9": "unknown_refused",
+        "u11": "consent",
+    }
+    assert [basis[one]["action"] for one in ("u0", "u9")] == ["none", "none"]
+    assert opened.lake.read(CONSENTS).num_rows == 11
+    assert opened.lake.read(INTERACTIONS).num_rows == 0
+    opened.close()
+
+
+def test_who_says_no_after_the_moment_of_the_turn_gets_no_offer_either(shop):
+    days = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
+    yes = [says(f"yes{n}", "Given", user=f"u{n}", minutes_ago=60 * 24 * 9, purpose="marketing") for n in range(12)]
+    no = [says(f"no{n}", "Withdrawn", user=f"u{n}", minutes_ago=60, purpose="marketing") for n in range(0, 12, 2)]
+    put(shop, *days, *yes, *no, is_history=True)
+    policy = shop.folder / "policy.toml"
+    text = policy.read_text(encoding="utf-8").replace("share = 0.10 ", "share = 0.0 ")
+    policy.write_text(text.replace("offer_share = 0.5", "offer_share = 0.999999"), encoding="utf-8")
+    opened = Shop.open(shop.folder)
+    run_turn(opened, NOW - timedelta(days=1))
+    decided = {row["customer_id"] for row in opened.lake.read(DECISIONS).to_pylist() if row["action"] != "none"}
+    reached = set(opened.lake.read(EXPOSURES)["customer_id"].to_pylist())
+    said_no = {own_id(token(opened, f"u{n}")) for n in range(0, 12, 2)}
+    assert decided & said_no
+    assert reached == decided - said_no
+    opened.close()
+
+
+def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
+    put(shop, says("yes", "Given", purpose="marketing"), at_risk(1, 20), at_risk(2, 30))
+    move(shop)
+    run_turn(shop, NOW + timedelta(minutes=1))
+    told = export_customer(shop, user_id="u1")["tables"]
+    assert [one["event_id"] for one in told["ledger of consents"]] == ["yes"]
+    assert [one["purpose"] for one in told["consents"]] == ["marketing"]
+    known = token(shop)
+    forget(shop, user_id="u1")
+    assert [one["event_id"] for one in history(shop.store, [known])] == ["yes"]
+    assert shop.lake.read(CONSENTS).num_rows == 0
+    assert all(one.level == "ok" for one in doctor(shop.folder) if "consents" in one.check)

@@ -1,0 +1,59 @@
+"""The ledger of consents is only ever added to, and says what was last told by a moment."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patron.base.store import CONSENTS
+from patron.govern.consent import Consent, first_broken, history, is_given_at, record, written
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def told(event_id, *, is_given=True, day=0, whose="u_1", purpose="marketing"):
+    at = written(NOW + timedelta(days=day))
+    words = dict.fromkeys(("wording", "wording_version", "policy_version", "locale", "channel"))
+    return Consent("web", event_id, whose, purpose, is_given, "consent", **words, occurred_at=at, received_at=at)
+
+
+def test_what_was_told_is_added_once(shop):
+    assert record(shop.store, [told("a"), told("b", day=1), told("a")]) == 2
+    assert record(shop.store, [told("b", day=1), told("c", day=2), told("a", purpose="analytics")]) == 2
+    assert [one["entry"] for one in history(shop.store, ["u_1"])] == [1, 4, 2, 3]
+    assert first_broken(shop.store) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        sa.update(CONSENTS).where(CONSENTS.c.entry == 2).values(is_given=False),
+        sa.update(CONSENTS).where(CONSENTS.c.entry == 2).values(wording="other words"),
+        sa.delete(CONSENTS).where(CONSENTS.c.entry == 2),
+    ],
+)
+def test_a_changed_or_missing_entry_is_found(shop, change):
+    record(shop.store, [told("a"), told("b"), told("c")])
+    with shop.store.begin() as connection:
+        connection.execute(change)
+    assert first_broken(shop.store) == 2
+
+
+def test_the_last_word_before_a_moment_counts_whenever_it_came(shop):
+    entries = [told("a", day=1), told("b", is_given=False, day=3), told("c", day=5)]
+    for n, order in enumerate(permutations(entries)):
+        token = f"u_{n}"
+        record(shop.store, [replace(one, token=token, event_id=f"{n}{one.event_id}") for one in order])
+        found = history(shop.store, [token], "marketing")
+        said = [is_given_at(found, NOW + timedelta(days=day)) for day in (0, 1, 2, 3, 4, 5, 9)]
+        assert said == [None, True, True, False, False, True, True]
+
+
+@given(st.permutations([True, False, True]))
+def test_at_the_same_moment_a_no_counts(order):
+    entries = [{"occurred_at": written(NOW), "is_given": one, "entry": n} for n, one in enumerate(order)]
+    assert is_given_at(entries, NOW) is False

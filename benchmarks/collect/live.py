@@ -1,8 +1,9 @@
-"""How fast profiles are folded and built anew, and how soon an acknowledged event is in a profile.
+"""How fast profiles follow the lake and are built anew, and how soon an acknowledged event is read in a profile.
 
-Events of 20,000 customers in requests of 100: events folded a second, of new customers and of known ones, beside the
-same events moved into the lake by the compactor; all profiles built anew from the lake; then single events through a
-running collector: milliseconds from the acknowledgement to the profile that shows the event.
+Events of 20,000 customers in requests of 100: events moved into the lake a second, then added to the profiles, of new
+customers and of known ones; all profiles built anew; then single events through a running collector, each looked up at
+once: milliseconds from the acknowledgement to the answer that shows the event, and of the same look-up when nothing
+of the customer waits.
 
     python benchmarks/collect/live.py [--full]
 """
@@ -17,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from patron.actions.collector import Collector, move, open_inbox
-from patron.actions.live import Folder, rebuild
-from patron.actions.profile import live_profile, token_owner
+from patron.actions.collector import Collector
+from patron.actions.inbox import open_inbox
+from patron.actions.live import follow, rebuild
+from patron.actions.lookup import lookup_customer
+from patron.actions.mover import Mover, move
 from patron.base.shop import Shop
 from patron.collect.arrival import Arrival, Rules, batch_of
 
@@ -58,12 +61,6 @@ def put(shop: Shop, arrivals: list[Arrival]) -> None:
     inbox.close()
 
 
-def fold(shop: Shop) -> None:
-    folder = Folder(shop)
-    folder.fold()
-    folder.close()
-
-
 def timed(what: str, count: int, run, *args: object) -> None:  # noqa: ANN001 - any function
     since = time.perf_counter()
     run(*args)
@@ -71,22 +68,28 @@ def timed(what: str, count: int, run, *args: object) -> None:  # noqa: ANN001 - 
     print(f"{what}: {count:,} events in {seconds:.1f} s, {count / seconds:,.0f} a second")
 
 
-def seen_after_ms(shop: Shop, rng: np.random.Generator) -> np.ndarray:
+def looked_up_ms(shop: Shop, user: str, count: int) -> float:
+    since = time.perf_counter()
+    found = lookup_customer(shop, user, now=datetime.now(UTC)).live
+    took = (time.perf_counter() - since) * 1_000
+    assert found is not None
+    assert found.event_count == count, found
+    return took
+
+
+def seen_after_ms(shop: Shop) -> tuple[np.ndarray, np.ndarray]:
+    """Milliseconds of a look-up right after the acknowledgement, and after all has moved."""
     collector = Collector(shop)
     collector.start()
-    waited = []
+    waits = []
     for n in range(SINGLES):
         told = {"type": "track", "event": "Product Viewed", "messageId": f"single {n}", "userId": f"single {n}"}
         body = json.dumps({"batch": [told | {"properties": {"product_id": "p"}}]}).encode()
         collector.accept(batch_of(body, "web", datetime.now(UTC), RULES)).result(10)
-        since = time.perf_counter()
-        while (found := token_owner(shop, f"single {n}")) is None:
-            time.sleep(0.01)
-        waited.append((time.perf_counter() - since) * 1_000)
-        assert live_profile(shop, found, now=datetime.now(UTC))
-        time.sleep(float(rng.uniform(0, 0.1)))
+        waits.append(looked_up_ms(shop, f"single {n}", 1))
     collector.stop()
-    return np.array(waited)
+    Mover(shop).move()
+    return np.array(waits), np.array([looked_up_ms(shop, f"single {n}", 1) for n in range(SINGLES)])
 
 
 def main() -> None:
@@ -97,14 +100,15 @@ def main() -> None:
         now = datetime(2026, 3, 1, tzinfo=UTC)
         for what, moment in (("new customers", now), ("known customers", now + timedelta(hours=1))):
             put(shop, requests(rng, COUNT, moment))
-            timed(f"folded, {what}", COUNT, fold, shop)
-            timed("moved into the lake", COUNT, move, shop)
+            with shop.lock():
+                timed("moved into the lake", COUNT, move, shop)
+                timed(f"added to the profiles, {what}", COUNT, follow, shop)
         with shop.lock():
             timed("built anew from the lake", 2 * COUNT, rebuild, shop)
-        waited = seen_after_ms(shop, rng)
-        print(
-            f"seen after the answer: median {np.median(waited):.0f} ms, 99th percentile {np.quantile(waited, 0.99):.0f}"
-        )
+        for what, took in zip(("while it waits", "when it has moved"), seen_after_ms(shop), strict=True):
+            print(
+                f"looked up {what}: median {np.median(took):.0f} ms, 99th percentile {np.quantile(took, 0.99):.0f} ms"
+            )
         shop.close()
 
 

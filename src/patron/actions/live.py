@@ -10,7 +10,6 @@ reads a profile adds what they tell. So a profile shows an event as soon as its 
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import duckdb
 
@@ -19,7 +18,7 @@ from patron.base.errors import PatronError
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 from patron.collect.compact import rows_ahead
-from patron.collect.inbox import Inbox
+from patron.collect.inbox import SUBJECTS, Inbox, Waiting
 from patron.govern.vault import Vault, mark_of, own_id
 from patron.understand.live.fold import ROWS_TOGETHER, profiles_of
 from patron.understand.live.keep import NOTHING, State, begin_anew, find, fold_in, put_in_use, state, write_anew
@@ -95,54 +94,38 @@ def profiles(shop: Shop, *, own_ids: Collection[str] = (), tokens: Collection[st
 def _found(shop: Shop, before: State, named: frozenset[str]) -> dict[str, Profile]:
     found = find(shop.store, own_ids=named)
     found |= find(shop.store, tokens=list(found))
-    with ahead(shop, before) as waiting:
-        told = waiting.profiles(named | {own_id(token) for token in found})
-        if told.keys() - found.keys():  # why: a device that is told of only now may have done something before
-            found |= find(shop.store, tokens=told.keys())
-            told = waiting.profiles(named | {own_id(token) for token in found.keys() | told.keys()})
-    for token, profile in told.items():
-        found[token] = merged(found[token], profile) if token in found else profile
+    if has_inbox(shop):
+        vault = Vault.open(shop)
+        with open_inbox(shop) as inbox:
+            after = before.held_of(inbox.inbox_id)
+            told = _about(inbox, after, named | {own_id(token) for token in found})
+            met = _tokens(vault, told) - found.keys()
+            if met:  # why: a device that is told of only now may have done something before
+                found |= find(shop.store, tokens=met)
+                told = _about(inbox, after, named | {own_id(token) for token in found.keys() | met})
+        for token, profile in _added_by(shop, vault, told).items():
+            found[token] = merged(found[token], profile) if token in found else profile
     meant = {token for token in found if own_id(token) in named}
     return {token: profile for token, profile in found.items() if token in meant or profile.owner in meant}
 
 
-@dataclass(frozen=True)
-class Ahead:
-    """What waits in an inbox and is not in the profiles."""
-
-    shop: Shop
-    inbox: Inbox
-    after: int
-
-    def profiles(self, customer_ids: Iterable[str]) -> dict[str, Profile]:
-        """What requests about these customers tell, by token. Raises InboxDamaged."""
-        marks = {mark for one in customer_ids if (mark := mark_of(one))}
-        requests = list(self.inbox.about(marks, after=self.after))
-        if not requests:
-            return {}
-        with self.shop.engine.connect() as con:
-            con.register("arrived", rows_ahead(self.shop, Vault.open(self.shop), con, requests))
-            return dict(profiles_of(con, "select * from arrived"))
+def _about(inbox: Inbox, after: int, customer_ids: Iterable[str]) -> list[Waiting]:
+    """What waits of these customers."""
+    return list(inbox.about({mark for one in customer_ids if (mark := mark_of(one))}, after=after))
 
 
-@dataclass(frozen=True)
-class Nothing:
-    """No inbox, so nothing waits."""
+def _tokens(vault: Vault, told: list[Waiting]) -> set[str]:
+    """Users and devices that requests name."""
+    return {vault.token(kind, row[kind]) for one in told for row in one.rows for kind in SUBJECTS if row.get(kind)}
 
-    def profiles(self, customer_ids: Iterable[str]) -> dict[str, Profile]:
-        """Nothing of anybody."""
-        del customer_ids
+
+def _added_by(shop: Shop, vault: Vault, told: list[Waiting]) -> dict[str, Profile]:
+    """What requests add to the profile of each token."""
+    if not told:
         return {}
-
-
-@contextmanager
-def ahead(shop: Shop, of: State) -> Iterator[Ahead | Nothing]:
-    """What waits ahead of profiles."""
-    if not has_inbox(shop):
-        yield Nothing()
-        return
-    with open_inbox(shop) as inbox:
-        yield Ahead(shop, inbox, of.held_of(inbox.inbox_id))
+    with shop.engine.cursor() as con:
+        con.register("arrived", rows_ahead(shop, vault, con, told))
+        return dict(profiles_of(con, "select * from arrived"))
 
 
 @contextmanager

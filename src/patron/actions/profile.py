@@ -15,7 +15,7 @@ from patron.understand.live.profile import Profile, merged
 from patron.understand.live.read import LiveProfile, Shown, read
 from patron.understand.stages import DAYS_WITHOUT_HISTORY, pace_of
 
-__all__ = ["LiveProfile", "live_profile", "token_owner"]
+__all__ = ["LiveProfile", "live_profile", "profile_of_id"]
 
 
 def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile | None:
@@ -40,13 +40,20 @@ def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile 
     return read(customer_id, profile, _shown(shop, view, now), is_identified=any(map(_is_user, own)))
 
 
-def token_owner(shop: Shop, shop_id: str) -> str | None:
-    """Customer with one of the shop's own ids, as user or as visitor; None when nobody has it. Stores nothing."""
+def profile_of_id(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, LiveProfile | None] | None:
+    """Customer with one of the shop's own ids, as user or as visitor, and their live profile; None when nobody has it.
+
+    Stores nothing. Raises InboxDamaged.
+    """
     vault = Vault.open(shop)
     tokens = [vault.token(kind, shop_id.strip()) for kind in ("user_id", "anonymous_id")]
-    live = {token: own_id(token) for token in profiles(shop, tokens=tokens) if token in tokens}
-    known = live | _resolved(_turn(shop), tokens)
-    return next((known[token] for token in tokens if token in known), None)
+    known = _resolved(_turn(shop), tokens)
+    for token in tokens:
+        customer_id = known.get(token, own_id(token))
+        live = live_profile(shop, customer_id, now=now)
+        if live or token in known:
+            return live.customer_id if live else customer_id, live
+    return None
 
 
 def _customer_of(view: View | None, token: str) -> str:

@@ -25,7 +25,6 @@ class Reader:
         self._lake, self._pinned = view.shop.lake, view.pinned
         self._opened = ExitStack()
         self._con = self._opened.enter_context(view.shop.engine.connect())
-        self._con.execute("set global TimeZone = 'UTC'")
         # why: the files of a version never change, so what is known about them need not be read again
         self._con.execute("set parquet_metadata_cache = true")
         self._lock = threading.Lock()

@@ -250,6 +250,7 @@ class Shop:
     def close(self) -> None:
         """Return all connections."""
         self.store.close()
+        self.engine.close()
 
 
 def _is_locked(handle: int) -> bool:

@@ -1,17 +1,21 @@
 """A small shop with two finished turns, filled by hand: fast data for whatever reads the last turn."""
 
+import os
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from patron.base.shop import Shop, Turn
 from patron.base.store import IMPORTS, TURNS
 from patron.base.table import TEXTS, Table, validated
 from patron.base.tables import BY_NAME
 
+POSTGRES = "PATRON_TEST_POSTGRES"
 CUSTOMERS = 300
 HOSTILE = "<script>alert('x')</script> & Söhne"
 DEPARTMENTS = ("Produce", "Bakery", "Dairy", "Household", HOSTILE)
@@ -399,3 +403,20 @@ def empty_shop(tmp_path):
     shop = Shop.create(tmp_path / "empty")
     yield shop
     shop.close()
+
+
+@pytest.fixture
+def postgres_url():
+    """URL of an empty schema in the database that PATRON_TEST_POSTGRES names; it is dropped afterwards."""
+    named = os.environ.get(POSTGRES)
+    if not named:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{POSTGRES} names no database")
+    schema = f"patron_{uuid.uuid4().hex}"
+    engine = sa.create_engine(named)
+    with engine.begin() as connection:
+        connection.execute(sa.schema.CreateSchema(schema))
+    own = make_url(named).update_query_dict({"options": f"-csearch_path={schema}"})
+    yield own.render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.execute(sa.schema.DropSchema(schema, cascade=True))
+    engine.dispose()

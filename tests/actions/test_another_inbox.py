@@ -21,7 +21,8 @@ from patron.actions.mover import Mover, MoverProcess
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 from patron.collect.arrival import Rules, batch_of
-from patron.collect.inbox import Inbox, InboxDamaged
+from patron.collect.inbox import Inbox
+from patron.collect.place import InboxDamaged
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
@@ -202,7 +203,7 @@ def test_a_request_whose_number_was_changed_is_found(shop):
     move(shop)
     put(shop, messages("b"))
     con = sqlite3.connect(shop.folder / "inbox.db")
-    con.execute("update batches set seq = 1")
+    con.execute("update inbox_batches set seq = 1")
     con.commit()
     con.close()
     collector = Collector(shop)
@@ -288,7 +289,7 @@ def test_whatever_stops_a_move_is_said_and_tried_again(shop, served):
 def test_damage_that_the_mover_finds_closes_the_door(shop, served):
     served.accept(messages("a")).result(10)
     with sqlite3.connect(shop.folder / "inbox.db") as con:
-        con.execute("update batches set sealed = x'00'")
+        con.execute("update inbox_batches set sealed = x'00'")
     con.close()
     served.mover.wake()
     assert trouble_in_time(served, "was changed after it was written")

@@ -30,7 +30,8 @@ from patron.base.shop import Shop
 from patron.base.store import PROFILES
 from patron.base.tables import EVENTS
 from patron.collect.arrival import Rules, batch_of
-from patron.collect.inbox import Inbox, InboxDamaged
+from patron.collect.inbox import Inbox
+from patron.collect.place import InboxDamaged
 from patron.understand.live.keep import state
 from patron.understand.live.profile import decoded
 
@@ -165,7 +166,7 @@ def test_damage_that_is_found_when_the_counters_are_read_is_told_as_trouble(shop
     put(shop, messages("a"))
     with sqlite3.connect(shop.folder / "inbox.db") as damaged:
         damaged.execute("pragma writable_schema = on")
-        damaged.execute("update sqlite_master set rootpage = 99999 where name = 'counts'")
+        damaged.execute("update sqlite_master set rootpage = 99999 where name = 'inbox_counts'")
     damaged.close()
     assert "inbox.db" in collected(shop).trouble
 

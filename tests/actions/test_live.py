@@ -347,9 +347,39 @@ def test_whoever_is_forgotten_has_no_profile_and_gets_none_again(shop):
     put(shop, message("a", visitor="v1"), message("b", user=None, visitor="v1"), message("c", user="u2"))
     forget(shop, user_id="u1")
     assert len(kept(shop)) == 1
+    assert is_current(shop)
     put(shop, message("d"))
     with pytest.raises(NotFound):
         lookup_customer(shop, "u1", now=NOW)
     move(shop)
     assert len(kept(shop)) == 1
+    assert kept(shop) == rebuilt(shop)
+
+
+def test_forgetting_one_user_of_a_device_leaves_the_profiles_that_a_rebuild_would_make(shop):
+    told = [message(f"a{n}", user=f"u{n}", visitor="till", minutes_ago=9 - n) for n in range(4)]
+    put(shop, *told, message("b", user=None, visitor="till"), message("c", user="u1", visitor="v1"))
+    move(shop)
+    generation = state(shop.store).generation
+    for user in ("u0", "u1", "u2"):
+        forget(shop, user_id=user)
+        before = kept(shop)
+        assert is_current(shop)
+        assert state(shop.store).generation == generation
+        assert before == rebuilt(shop)
+        generation = state(shop.store).generation
+    assert live(shop, "u3").event_count == 2
+
+
+def test_an_erasure_while_profiles_are_behind_has_them_built_anew(shop, monkeypatch):
+    put(shop, message("a"), message("b", user="u2"))
+    move(shop)
+    row = {"event_id": "i1", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u2"}
+    accept(shop, pa.Table.from_pylist([row]), source="file", known="occurred", received_at=NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr("patron.actions.live.MOST_ADDED", 0)
+        forget(shop, user_id="u1")
+    assert not is_current(shop)
+    move(shop)
+    assert live(shop, "u2").event_count == 2
     assert kept(shop) == rebuilt(shop)

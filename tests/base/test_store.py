@@ -1,7 +1,5 @@
 """The operational store on PostgreSQL: PATRON_TEST_POSTGRES names a database; a schema of our own is made in it."""
 
-import os
-import uuid
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -24,26 +22,9 @@ VARIABLE = "PATRON_TEST_POSTGRES"
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def url():
-    """URL of an empty schema, which is dropped afterwards."""
-    named = os.environ.get(VARIABLE)
-    if not named:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{VARIABLE} names no database")
-    schema = f"patron_{uuid.uuid4().hex}"
-    engine = sa.create_engine(named)
-    with engine.begin() as connection:
-        connection.execute(sa.schema.CreateSchema(schema))
-    own = make_url(named).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield own.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(sa.schema.DropSchema(schema, cascade=True))
-    engine.dispose()
-
-
-def test_an_upgrade_makes_exactly_the_declared_tables_and_may_be_repeated(url):
+def test_an_upgrade_makes_exactly_the_declared_tables_and_may_be_repeated(postgres_url):
     for _ in range(2):
-        store = Store(url)
+        store = Store(postgres_url)
         store.upgrade()
         inspector = sa.inspect(store.engine)
         for table in METADATA.tables.values():
@@ -51,8 +32,8 @@ def test_an_upgrade_makes_exactly_the_declared_tables_and_may_be_repeated(url):
         store.close()
 
 
-def test_a_store_of_a_newer_patron_is_refused(url):
-    store = Store(url)
+def test_a_store_of_a_newer_patron_is_refused(postgres_url):
+    store = Store(postgres_url)
     store.upgrade()
     with store.begin() as connection:
         connection.execute(sa.text("update alembic_version set version_num = '9999'"))
@@ -67,8 +48,8 @@ def replace_all(store: Store, assigned: dict) -> None:
         connection.execute(sa.insert(ASSIGNMENTS).values(assigned))
 
 
-def test_rows_come_back_as_they_were_written_and_a_transaction_is_all_or_nothing(url):
-    store = Store(url)
+def test_rows_come_back_as_they_were_written_and_a_transaction_is_all_or_nothing(postgres_url):
+    store = Store(postgres_url)
     store.upgrade()
     turn = {
         "turn_id": "2024-06-01",
@@ -92,8 +73,8 @@ def test_rows_come_back_as_they_were_written_and_a_transaction_is_all_or_nothing
     store.close()
 
 
-def test_the_vault_keeps_tokens_and_texts_there(url, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATRON_STORE_URL", url)
+def test_the_vault_keeps_tokens_and_texts_there(postgres_url, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATRON_STORE_URL", postgres_url)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     create(tmp_path / "w")
     shop = Shop.open(tmp_path / "w")
@@ -107,8 +88,8 @@ def test_the_vault_keeps_tokens_and_texts_there(url, tmp_path, monkeypatch):
     shop.close()
 
 
-def test_an_import_and_a_turn_use_it_like_the_file(url, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATRON_STORE_URL", url)
+def test_an_import_and_a_turn_use_it_like_the_file(postgres_url, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATRON_STORE_URL", postgres_url)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     create(tmp_path / "w")
     rows = [f"c{n % 25},1997-0{1 + n % 6}-{1 + n % 28:02},1,{10 + n % 7}" for n in range(150)]
@@ -126,12 +107,12 @@ def test_an_import_and_a_turn_use_it_like_the_file(url, tmp_path, monkeypatch):
     assert not (tmp_path / "w" / "store.db").exists()
     said = {finding.check: finding for finding in doctor(tmp_path / "w")}
     assert said["store"].level == "ok"
-    assert make_url(url).password not in said["store"].what
+    assert make_url(postgres_url).password not in said["store"].what
     shop.close()
 
 
-def test_a_person_is_forgotten_there_and_the_audit_log_is_whole(url, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATRON_STORE_URL", url)
+def test_a_person_is_forgotten_there_and_the_audit_log_is_whole(postgres_url, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATRON_STORE_URL", postgres_url)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     create(tmp_path / "w")
     (tmp_path / "f.csv").write_text(

@@ -1,8 +1,8 @@
 import os
 import shutil
 import sqlite3
+import threading
 from collections import Counter
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from patron.base.errors import WorkspaceError
 from patron.collect.arrival import Arrival, Message
-from patron.collect.inbox import Inbox, InboxDamaged
+from patron.collect.inbox import Inbox
+from patron.collect.place import InboxDamaged
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = bytes(range(32))
@@ -23,9 +24,15 @@ def arrival(*ids, source="web", dead=0, at=NOW):
     return Arrival(source, at, good + bad)
 
 
+@pytest.fixture(params=["file", "server"])
+def place(request, tmp_path):
+    """Where an inbox is: a file of the workspace, or a database of a server."""
+    return tmp_path / "inbox.db" if request.param == "file" else request.getfixturevalue("postgres_url")
+
+
 @pytest.fixture
-def inbox(tmp_path):
-    opened = Inbox(tmp_path / "inbox.db", KEY)
+def inbox(place):
+    opened = Inbox(place, KEY)
     yield opened
     opened.close()
 
@@ -48,14 +55,30 @@ IDS = st.lists(st.lists(st.sampled_from("abcdefghijk"), max_size=5), max_size=4)
 THEN = st.sampled_from(["goes on", "is opened anew", "another process writes", "the commit fails", "a file brings it"])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(st.tuples(THEN, IDS), max_size=8), generation=st.integers(1, 6))
+STEPS = {"steps": st.lists(st.tuples(THEN, IDS), max_size=8), "generation": st.integers(1, 6)}
+QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+
+
+@settings(max_examples=150, **QUICK)
+@given(**STEPS)
 def test_whatever_arrives_again_each_id_is_there_once_and_the_counters_add_up(
     tmp_path_factory, monkeypatch, steps, generation
 ):
+    follow(tmp_path_factory.mktemp("inbox") / "inbox.db", monkeypatch, steps, generation)
+
+
+@settings(max_examples=25, **QUICK)
+@given(**STEPS)
+def test_on_a_server_too_each_id_is_there_once(postgres_url, monkeypatch, steps, generation):
+    with Inbox(postgres_url, KEY) as inbox:
+        for table in ("seen", "fresh", "batches", "about", "counts", "moved"):
+            inbox.place.execute(f"delete from inbox_{table}")
+    follow(postgres_url, monkeypatch, steps, generation)
+
+
+def follow(place, monkeypatch, steps, generation):
     monkeypatch.setattr("patron.collect.seen.GENERATION", generation)
-    path = tmp_path_factory.mktemp("inbox") / "inbox.db"
-    inbox, other, told, known = Inbox(path, KEY), Inbox(path, KEY), [], set()
+    inbox, other, told, known = Inbox(place, KEY), Inbox(place, KEY), [], set()
     for what, group in steps:
         ids = [one for own in group for one in own]
         if what == "a file brings it":
@@ -65,11 +88,11 @@ def test_whatever_arrives_again_each_id_is_there_once_and_the_counters_add_up(
             continue
         if what == "is opened anew":
             inbox.close()
-            inbox = Inbox(path, KEY)
-        if what == "the commit fails":
+            inbox = Inbox(place, KEY)
+        if what == "the commit fails" and group:
             with monkeypatch.context() as patch:
                 patch.setattr("patron.collect.inbox.ADD", "insert into nothing values (?, ?, ?, ?)")
-                with pytest.raises(WorkspaceError) if group else nullcontext():
+                with pytest.raises(WorkspaceError):
                     inbox.put([arrival(*own) for own in group])
         (other if what == "another process writes" else inbox).put([arrival(*own) for own in group])
         told += ids
@@ -86,10 +109,8 @@ def test_a_generation_that_was_settled_leaves_its_log(inbox, monkeypatch):
     monkeypatch.setattr("patron.collect.seen.GENERATION", 10)
     for n in range(40):
         inbox.put([arrival(f"m{n}")])
-    with sqlite3.connect(inbox.path) as con:
-        logged = con.execute("select count(*) from fresh").fetchone()[0]
-        settled = con.execute("select count(*) from seen").fetchone()[0]
-    con.close()
+    logged = inbox.place.execute("select count(*) from inbox_fresh").fetchone()[0]
+    settled = inbox.place.execute("select count(*) from inbox_seen").fetchone()[0]
     assert logged < 20 <= settled
     assert [one.duplicate for one in inbox.put([arrival(f"m{n}") for n in range(40)])] == [1] * 40
 
@@ -107,8 +128,8 @@ def test_an_order_told_again_under_another_id_is_stored_and_flagged(inbox):
     assert flags == {"a": None, "b": "repeated_order", "c": None, "d": None, "e": "repeated_order"}
 
 
-def test_requests_about_somebody_are_found_among_many(tmp_path):
-    inbox = Inbox(tmp_path / "inbox.db", KEY, lambda kind, value: f"{kind[:1]}{value:>7}".encode())
+def test_requests_about_somebody_are_found_among_many(place):
+    inbox = Inbox(place, KEY, lambda kind, value: f"{kind[:1]}{value:>7}".encode())
     rows = [{"event_id": f"m{n}", "user_id": f"u{n % 40}", "anonymous_id": f"v{n % 7}"} for n in range(400)]
     inbox.put([Arrival("web", NOW, [Message(r["event_id"], r) for r in rows[n : n + 10]]) for n in range(0, 400, 10)])
     found = [row for one in inbox.about([b"u     u3"], after=0) for row in one.rows]
@@ -137,11 +158,13 @@ def test_what_died_on_the_way_moves_from_one_counter_to_the_other(inbox):
     assert (counted.stored, counted.duplicate, counted.dead) == (1, 0, 1)
 
 
-def test_the_file_does_not_show_what_it_holds(tmp_path, inbox):
+def test_the_file_does_not_show_what_it_holds(tmp_path):
+    inbox = Inbox(tmp_path / "inbox.db", KEY)
     inbox.put([Arrival("web", NOW, [Message("m1", {"event_id": "m1", "user_id": "anna@example.org"})])])
     content = b"".join(path.read_bytes() for path in tmp_path.glob("inbox.db*"))
     assert b"anna@example.org" not in content
     assert b"m1" not in content
+    inbox.close()
 
 
 def test_the_log_cut_at_any_byte_gives_back_every_whole_commit_before_the_cut(tmp_path):
@@ -204,9 +227,9 @@ def test_a_changed_bit_in_a_message_or_an_id_is_found(tmp_path):
     path = tmp_path / "inbox.db"
     filled(path)
     con = sqlite3.connect(path)
-    sealed = con.execute("select sealed from batches where seq = 7").fetchone()[0]
-    settled = con.execute("select id from seen limit 1 offset 10").fetchone()[0]
-    logged = con.execute("select ids from fresh where seq = 19").fetchone()[0]
+    sealed = con.execute("select sealed from inbox_batches where seq = 7").fetchone()[0]
+    settled = con.execute("select id from inbox_seen limit 1 offset 10").fetchone()[0]
+    logged = con.execute("select ids from inbox_fresh where seq = 19").fetchone()[0]
     con.close()
     content = path.read_bytes()
     for piece in (sealed, settled, logged):
@@ -225,3 +248,35 @@ def test_another_key_does_not_open_it(tmp_path):
     with pytest.raises(InboxDamaged):
         other.check()
     other.close()
+
+
+def test_a_server_that_cannot_be_reached_or_goes_away_is_said(postgres_url):
+    with pytest.raises(WorkspaceError, match="inbox_url: the server refused"):
+        Inbox("postgresql://nobody@127.0.0.1:1/nothing", KEY)
+    inbox = Inbox(postgres_url, KEY)
+    with Inbox(postgres_url, KEY) as other:
+        pid = inbox.place.execute("select pg_backend_pid()").fetchone()[0]
+        other.place.execute("select pg_terminate_backend(?)", (pid,))
+    with pytest.raises(WorkspaceError, match="the server refused"):
+        inbox.put([arrival("a")])
+    inbox.close()
+
+
+def test_on_a_server_nobody_reads_past_a_request_that_is_being_written(postgres_url):
+    first, second, read = (Inbox(postgres_url, KEY) for _ in range(3))
+    done = []
+
+    def put(inbox, event_id):
+        inbox.put([arrival(event_id)])
+        done.append(event_id)
+
+    with first.place.transaction():
+        thread = threading.Thread(target=put, args=(second, "b"))
+        thread.start()
+        thread.join(0.3)
+        assert (done, read.waiting()) == ([], [])
+    thread.join(10)
+    put(first, "a")
+    assert [(one.seq, one.rows[0]["event_id"]) for one in read.waiting()] == [(1, "b"), (2, "a")]
+    for one in (first, second, read):
+        one.close()

@@ -14,7 +14,8 @@ from patron.actions.mover import MoverProcess
 from patron.base.errors import BadKey, PatronError, TooMany
 from patron.base.shop import Shop
 from patron.collect.arrival import LARGEST_BODY, Arrival, batch_of, body_of, key_in_body, rules_of, single_of
-from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
+from patron.collect.inbox import Inbox, Verdicts
+from patron.collect.place import InboxDamaged
 from patron.collect.plan import NO_PLAN, Plan, load_plan
 from patron.collect.sensors import content_of, sensors_of
 from patron.collect.writer import Overloaded, Writer

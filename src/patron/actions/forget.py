@@ -6,14 +6,16 @@ cut off ends by running it again; until then `patron doctor` tells of it.
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from patron.actions.forget_files import erase_from_files, files_left
-from patron.actions.forget_lake import erase_rows, forget_versions, read_newest
+from patron.actions.forget_lake import erase_rows, forget_versions, read_newest, shared_devices
 from patron.actions.inbox import has_inbox, open_inbox
+from patron.actions.live import ProfilesBehind, is_current, leave_out
 from patron.actions.mover import drain
 from patron.actions.person import Named, Person, find_person
 from patron.base.shop import Shop
@@ -48,6 +50,8 @@ class Erasure:
     vault: Vault
     certificate_id: str
     person: Person
+    shared_devices: frozenset[str] | None = None
+    """Devices of theirs that others use too; None when live profiles did not hold all of the lake before."""
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, erased: Iterable[tuple[str, int]]) -> None:
@@ -70,6 +74,7 @@ def forget(shop: Shop, **named: str | None) -> Certificate:
     with shop.lock():
         drain(shop)
         erasure = _begun(shop, asked, datetime.now(UTC))
+        erasure.shared_devices = shared_devices(shop, erasure.person) if is_current(shop) else None
         for step in STEPS:
             step(erasure)
         return _certified(erasure, datetime.now(UTC))
@@ -88,7 +93,7 @@ def _begun(shop: Shop, named: Named, at: datetime) -> Erasure:
             vault,
             mine.certificate_id if mine else secrets.token_hex(8),
             Person(tuple(sorted(tokens))),
-            dict(mine.counts) if mine else {},
+            counts=dict(mine.counts) if mine else {},
         )
         connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == made.certificate_id))
         row = {"certificate_id": made.certificate_id, "tokens": list(made.person.tokens), "counts": made.counts}
@@ -137,6 +142,13 @@ def _store(erasure: Erasure) -> None:
     erasure.count(erased.items())
 
 
+def _profiles(erasure: Erasure) -> None:
+    """Let live profiles go on without the person; those that were behind are built anew by the mover."""
+    if erasure.shared_devices is not None:
+        with suppress(ProfilesBehind):
+            leave_out(erasure.shop, erasure.person.tokens, erasure.shared_devices)
+
+
 def _scrub(erasure: Erasure) -> None:
     """Leave nothing in free pages and write-ahead logs."""
     erasure.shop.store.scrub()
@@ -153,6 +165,7 @@ STEPS: tuple[Callable[[Erasure], None], ...] = (
     lambda erasure: read_newest(erasure.shop),
     lambda erasure: forget_versions(erasure.shop),
     _store,
+    _profiles,
     _scrub,
 )
 """What is done, in this order; each may be repeated."""

@@ -68,6 +68,17 @@ def erase_rows(shop: Shop, person: Person) -> Iterator[tuple[str, int]]:
             yield table.name, lake.erase(table, shop.engine, doomed, tables)
 
 
+def shared_devices(shop: Shop, person: Person) -> frozenset[str]:
+    """Devices that a person was told together with and that are not theirs alone."""
+    if not shop.lake.exists(EVENTS):
+        return frozenset()
+    sql = f"""
+select distinct anonymous_token from ({shop.lake.relation(EVENTS)})
+where user_token {OF_THEIRS} and anonymous_token is not null"""
+    found = shop.query(sql, {"forgotten": pa.table({"token": pa.array(person.tokens, TEXT)})})
+    return frozenset(found["anonymous_token"].to_pylist()) - frozenset(person.tokens)
+
+
 def read_newest(shop: Shop) -> None:
     """Let those who read the last turn read what is left of it."""
     last = shop.snapshot()

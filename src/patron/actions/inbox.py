@@ -16,17 +16,20 @@ REMEMBERED = 50_000
 
 
 def has_inbox(shop: Shop) -> bool:
-    """Whether anything was ever sent to the workspace."""
-    return (shop.folder / INBOX_FILE).exists()
+    """Whether anything was ever sent to the workspace, or may be by another collector."""
+    return bool(shop.settings.inbox_url) or (shop.folder / INBOX_FILE).exists()
 
 
 def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
-    """Open the workspace's inbox. Raises InboxDamaged, MasterKeyError."""
+    """Open the workspace's inbox. Raises InboxDamaged, MasterKeyError, WorkspaceError when it cannot be reached."""
     keys = derive(master_key(shop))
-    is_new = not has_inbox(shop) and shop.lake.exists(EVENTS)
-    if is_new:
-        unremembered.mark(shop.store, sources_with_keys(shop))
-    inbox = Inbox(shop.folder / INBOX_FILE, keys.inbox, whose(Vault(shop.store, keys)))
+
+    def before_first() -> None:
+        if shop.lake.exists(EVENTS):
+            unremembered.mark(shop.store, sources_with_keys(shop))
+
+    at = shop.settings.inbox_url or shop.folder / INBOX_FILE
+    inbox = Inbox(at, keys.inbox, whose(Vault(shop.store, keys)), before_first=before_first)
     try:
         if is_checked:
             inbox.check()
@@ -34,7 +37,7 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
         if is_old:
             unremembered.mark(shop.store, sources_with_keys(shop))
             inbox.renew()
-        if is_new or is_old:
+        if (inbox.is_new and shop.lake.exists(EVENTS)) or is_old:
             for source in sources_with_keys(shop):
                 remember(shop, inbox, source)
     except BaseException:

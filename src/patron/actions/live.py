@@ -10,8 +10,10 @@ reads a profile adds what they tell. So a profile shows an event as soon as its 
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import duckdb
+import pyarrow as pa
 
 from patron.actions.inbox import has_inbox, open_inbox
 from patron.base.errors import PatronError
@@ -21,7 +23,17 @@ from patron.collect.compact import rows_ahead
 from patron.collect.inbox import SUBJECTS, Inbox, Waiting
 from patron.govern.vault import Vault, mark_of, own_id
 from patron.understand.live.fold import ROWS_TOGETHER, profiles_of
-from patron.understand.live.keep import NOTHING, State, begin_anew, find, fold_in, put_in_use, state, write_anew
+from patron.understand.live.keep import (
+    NOTHING,
+    State,
+    begin_anew,
+    find,
+    fold_in,
+    put_in_place,
+    put_in_use,
+    state,
+    write_anew,
+)
 from patron.understand.live.profile import Profile, merged
 
 MOST_ADDED = 1_000_000
@@ -45,7 +57,7 @@ def follow(shop: Shop, *, may_rebuild: bool = True) -> None:
             if may_rebuild:
                 rebuild(shop)
             return
-        after = State(before.generation, after.version, after.inbox_id, after.seq)
+        after = replace(after, generation=before.generation)
         if after != before:
             with shop.engine.connect() as con:
                 fold_in(shop.store, _profiles(con, rows, count), before, after)
@@ -60,7 +72,20 @@ def rebuild(shop: Shop) -> None:
         before, after, rows = state(shop.store), _of_lake(shop), shop.lake.relation(EVENTS)
         generation = begin_anew(shop.store)
         write_anew(shop.store, generation, _profiles(con, rows, _count(shop, rows)))
-        put_in_use(shop.store, before, State(generation, after.version, after.inbox_id, after.seq))
+        put_in_use(shop.store, before, replace(after, generation=generation))
+
+
+def leave_out(shop: Shop, gone: Collection[str], devices: Collection[str]) -> None:
+    """Let the profiles of tokens go that left the lake, and build anew those of devices that others share with them.
+
+    The caller holds the lock, and knows that profiles held all of the lake before. Raises ProfilesBehind.
+    """
+    with _as_behind(), shop.engine.cursor() as con:
+        before, lake = state(shop.store), _of_lake(shop)
+        con.register("shared", pa.table({"token": pa.array(sorted(devices), pa.string())}))
+        rows = f"select * from ({shop.lake.relation(EVENTS)}) where anonymous_token in (select token from shared)"
+        made = {token: profile for token, profile in profiles_of(con, rows) if token in devices}
+        put_in_place(shop.store, {*gone, *devices}, made, before, replace(lake, generation=before.generation))
 
 
 def release(shop: Shop) -> None:

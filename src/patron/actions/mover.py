@@ -26,7 +26,7 @@ from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 from patron.collect import unremembered
 from patron.collect.compact import Compacted, compact
-from patron.collect.inbox import InboxDamaged
+from patron.collect.place import InboxDamaged
 
 COMPACT_SECONDS = 10.0
 """How long what waits may wait for the lake, which gets a file and a commit each time."""

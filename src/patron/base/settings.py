@@ -77,6 +77,8 @@ class Settings(BaseSettings):
     """Units of the shop's currency that one unit of another is worth: EUR = 1.08."""
     store_url: str = ""
     """SQLAlchemy URL of the operational store; empty is SQLite in the workspace."""
+    inbox_url: str = ""
+    """URL of a PostgreSQL database that several collectors share as inbox; empty is inbox.db in the workspace."""
     master_key_file: str = ""
     """File of the master key; empty is the user's configuration folder."""
 

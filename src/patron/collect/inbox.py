@@ -1,13 +1,12 @@
 """The inbox: accepted messages until they are in the lake, and the ids of all that ever arrived.
 
-One SQLite file with its write-ahead log, synced at every commit. A request's messages are one row, sealed under a key
-outside the workspace: the seal hides them, and tells of every changed bit. Beside it stands whom they are about, in 8
-opaque bytes each, so that the few requests of one customer are found among many.
+A request's messages are one row, sealed under a key outside the workspace: the seal hides them, and tells of every
+changed bit. Beside it stands whom they are about, in 8 opaque bytes each, so that the few requests of one customer are
+found among many.
 """
 
 import os
 import secrets
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,21 +14,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from patron.base.errors import NoSpace, WorkspaceBusy, WorkspaceError
 from patron.collect.arrival import Arrival, Message, Told
+from patron.collect.place import MEND, File, InboxDamaged, Place, Server
 from patron.collect.seen import HASH_BYTES, Seen, checked
-from patron.collect.seen import SCHEMA as SEEN_SCHEMA
 
 NONCE_BYTES = 12
-CACHE_KIB = 131_072
-CHECKPOINT_PAGES = 8_000
 MARKED_TOGETHER = 20_000
+READ_TOGETHER = 2_000
 RELEASED_TOGETHER = 500
 """Requests that are deleted in one commit: others are written in between."""
 SUBJECTS = ("user_id", "anonymous_id")
@@ -38,26 +35,17 @@ REPEATED = "repeated_order"
 """Flag of an event that completes an order which another event of the source completed before."""
 Whose = Callable[[str, str], bytes]
 """Mark of a customer: kind and value of an id to a few opaque bytes."""
-SCHEMA = f"""
-{SEEN_SCHEMA}
-create table if not exists batches (
-    seq integer primary key, source text not null, received_us integer not null, sealed blob not null);
-create table if not exists about (seq integer primary key, whose blob not null);
-create table if not exists counts (
-    source text primary key, stored integer not null, duplicate integer not null, dead integer not null) without rowid;
-create table if not exists moved (one integer primary key check (one = 1), seq integer not null);
-create table if not exists meta (one integer primary key check (one = 1), inbox_id text not null);
-"""
 ADD = """
-insert into counts values (?, ?, ?, ?) on conflict (source) do update set
-    stored = stored + excluded.stored, duplicate = duplicate + excluded.duplicate, dead = dead + excluded.dead
+insert into inbox_counts values (?, ?, ?, ?) on conflict (source) do update set
+    stored = inbox_counts.stored + excluded.stored, duplicate = inbox_counts.duplicate + excluded.duplicate,
+    dead = inbox_counts.dead + excluded.dead
 """
-WAITING = "select seq, source, received_us, sealed from batches"
-MOVE = "insert into moved values (1, ?) on conflict (one) do update set seq = max(seq, excluded.seq)"
-
-
-class InboxDamaged(WorkspaceError):
-    """The inbox does not hold what was written."""
+WAITING = "select seq, source, received_us, sealed from inbox_batches"
+MOVE = """
+insert into inbox_moved values (1, ?) on conflict (one) do update set
+    seq = case when excluded.seq > inbox_moved.seq then excluded.seq else inbox_moved.seq end
+"""
+NEW_ID = "insert into inbox_meta values (1, ?) on conflict (one) do nothing"
 
 
 @dataclass(frozen=True)
@@ -82,42 +70,40 @@ class Waiting:
 class Inbox:
     """An open inbox. One thread at a time may use it; several processes may have it open."""
 
-    def __init__(self, path: Path, key: bytes, whose: Whose | None = None) -> None:
-        """Open a file, or make it; `whose` tells the mark of a user or visitor id."""
-        self.path = path
+    def __init__(
+        self,
+        at: Path | str,
+        key: bytes,
+        whose: Whose | None = None,
+        *,
+        before_first: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open a file or the database of a URL, or make it, which `before_first` is told before.
+
+        `whose` tells the mark of a user or visitor id.
+
+        Raises InboxDamaged, NoSpace, WorkspaceError, and MissingExtra for a URL without the driver.
+        """
         self._key = key
         self._whose = whose
         self._seal = AESGCM(key)
-        is_new = not path.exists()
-        if is_new:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._con = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        self.place: Place = File(at) if isinstance(at, Path) else Server(at)
+        self._seen = Seen(self.place)
         try:
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            self._con.close()
-            raise _refusal(path, error) from error
-
-    def _prepare(self) -> None:
-        for pragma in (
-            "journal_mode = wal",
-            "synchronous = full",
-            "secure_delete = on",
-            f"cache_size = -{CACHE_KIB}",
-            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
-            "temp_store = memory",
-        ):
-            self._con.execute(f"pragma {pragma}")
-        self._con.executescript(SCHEMA)
-        self._seen = Seen(self._con)
-        if self._con.execute("select 1 from meta").fetchone() is None:
-            self._con.execute("insert or ignore into meta values (1, ?)", (secrets.token_hex(8),))
+            with self.place.refusals():
+                self.is_new = self.place.execute("select 1 from inbox_meta").fetchone() is None
+            if self.is_new:
+                before_first()
+                with self._transaction():
+                    self.place.execute(NEW_ID, (secrets.token_hex(8),))
+        except BaseException:
+            self.place.close()
+            raise
 
     @property
     def inbox_id(self) -> str:
         """Which inbox this is: another one numbers its requests anew."""
-        with self._refusals():
-            return self._con.execute("select inbox_id from meta").fetchone()[0]
+        return self._one("select inbox_id from inbox_meta")
 
     @property
     def load(self) -> str:
@@ -127,16 +113,14 @@ class Inbox:
     def renew(self) -> None:
         """Be another inbox from now on, because the file is older than the lake."""
         with self._transaction():
-            self._con.execute("update meta set inbox_id = ?", (secrets.token_hex(8),))
+            self.place.execute("update inbox_meta set inbox_id = ?", (secrets.token_hex(8),))
 
     def check(self) -> None:
         """Look at every page, id and waiting message. Raises InboxDamaged."""
-        with self._refusals():
-            found = self._con.execute("pragma quick_check").fetchone()[0]
-            if found != "ok":
-                raise InboxDamaged(f"is damaged ({found})", where=str(self.path), todo=MEND)
+        self.place.check()
+        with self.place.refusals():
             if not self._seen.are_whole():
-                raise InboxDamaged("holds a changed id", where=str(self.path), todo=MEND)
+                raise InboxDamaged("holds a changed id", where=self.place.name, todo=MEND)
         after = 0
         while requests := self.waiting(after=after):
             after = requests[-1].seq
@@ -154,17 +138,16 @@ class Inbox:
         ids = [[self._ids(arrival.source, one) for one in arrival.messages] for arrival in arrivals]
         with self._transaction():
             new = self._seen.new([one for own in ids for of_message in own for one in of_message])
-            left, first, stored = set(new), self.last() + 1, 0
-            verdicts = []
-            for seq, (arrival, own) in enumerate(zip(arrivals, ids, strict=True), first):
+            left, stored, verdicts = set(new), [], []
+            for seq, (arrival, own) in enumerate(zip(arrivals, ids, strict=True), self.last() + 1):
                 rows, verdict = _judged(arrival, own, left)
-                if rows:
-                    self._store(seq, arrival, rows)
-                    stored = seq
-                self._con.execute(ADD, (arrival.source, verdict.stored, verdict.duplicate, verdict.dead))
                 verdicts.append(verdict)
+                if rows:
+                    stored.append((seq, arrival, rows))
+            self._store(stored)
+            self._count(zip((arrival.source for arrival in arrivals), verdicts, strict=True))
             if new:
-                self._seen.add(stored, new)
+                self._seen.add(stored[-1][0], new)
         return verdicts
 
     def _ids(self, source: str, message: Message) -> tuple[bytes, ...]:
@@ -175,13 +158,24 @@ class Inbox:
         event = self.id_of(source, message.event_id)
         return (event, self.id_of(source, f"\0{order}")) if order else (event,)
 
-    def _store(self, seq: int, arrival: Arrival, rows: list[Told]) -> None:
-        received = int(arrival.received_at.timestamp() * 1_000_000)
-        sealed = self._sealed(msgspec.msgpack.encode(rows), seq, arrival.source, received)
-        self._con.execute("insert into batches values (?, ?, ?, ?)", (seq, arrival.source, received, sealed))
-        whose = b"".join({one for row in rows for one in self._marks(row)})
-        if whose:
-            self._con.execute("insert into about values (?, ?)", (seq, whose))
+    def _store(self, requests: list[tuple[int, Arrival, list[Told]]]) -> None:
+        sealed, about = [], []
+        for seq, arrival, rows in requests:
+            received = int(arrival.received_at.timestamp() * 1_000_000)
+            content = self._sealed(msgspec.msgpack.encode(rows), seq, arrival.source, received)
+            sealed.append((seq, arrival.source, received, content))
+            whose = b"".join({one for row in rows for one in self._marks(row)})
+            if whose:
+                about.append((seq, whose))
+        self.place.executemany("insert into inbox_batches values (?, ?, ?, ?)", sealed)
+        self.place.executemany("insert into inbox_about values (?, ?)", about)
+
+    def _count(self, verdicts: Iterable[tuple[str, Verdicts]]) -> None:
+        by_source: dict[str, list[int]] = {}
+        for source, one in verdicts:
+            sums = by_source.setdefault(source, [0, 0, 0])
+            sums[:] = sums[0] + one.stored, sums[1] + one.duplicate, sums[2] + one.dead
+        self.place.executemany(ADD, [(source, *sums) for source, sums in sorted(by_source.items())])
 
     def _marks(self, row: Told) -> Iterator[bytes]:
         """Marks of those whom a told row is about."""
@@ -196,24 +190,28 @@ class Inbox:
         Raises InboxDamaged.
         """
         found, size = [], 0
-        with self._refusals():
-            after = self.moved() if after is None else after
-            rows = self._con.execute(f"{WAITING} where seq > ? order by seq", (after,))
-            for row in rows:
-                found.append(self._opened(*row))
-                size += len(row[-1])
-                if size >= bytes_at_most:
+        after = self.moved() if after is None else after
+        with self.place.refusals():
+            while size < bytes_at_most:
+                asked = f"{WAITING} where seq > ? order by seq limit {READ_TOGETHER}"
+                rows = self.place.execute(asked, (after,)).fetchall()
+                for row in rows:
+                    found.append(self._opened(*row))
+                    size += len(row[-1])
+                    if size >= bytes_at_most:
+                        break
+                if len(rows) < READ_TOGETHER:
                     break
-            rows.close()
+                after = rows[-1][0]
         return found
 
     def about(self, marks: Collection[bytes], *, after: int) -> Iterator[Waiting]:
         """What requests after a number tell of those with one of these marks, oldest first. Raises InboxDamaged."""
-        named = " or ".join("instr(whose, ?)" for _ in marks)
-        with self._refusals():
-            asked = f"select seq from about where seq > ? and ({named or 'false'}) order by seq"
-            for (seq,) in self._con.execute(asked, (after, *marks)).fetchall():
-                row = self._con.execute(f"{WAITING} where seq = ?", (seq,)).fetchone()
+        named = " or ".join(self.place.holds.format("whose", "?") for _ in marks) or "false"
+        with self.place.refusals():
+            asked = f"select seq from inbox_about where seq > ? and ({named}) order by seq"
+            for (seq,) in self.place.execute(asked, (after, *marks)).fetchall():
+                row = self.place.execute(f"{WAITING} where seq = ?", (seq,)).fetchone()
                 if row:  # why: it may have been released meanwhile
                     request = self._opened(*row)
                     rows = [one for one in request.rows if not {*marks}.isdisjoint(self._marks(one))]
@@ -230,27 +228,26 @@ class Inbox:
         `died` of a source turned out to be dead letters, `known` to be in the lake already by another way.
         """
         with self._transaction():
-            self._con.execute(MOVE, (seq,))
-            for source, count in sorted(died.items()):
-                self._con.execute(ADD, (source, -count, 0, count))
-            for source, count in sorted((known or {}).items()):
-                self._con.execute(ADD, (source, -count, count, 0))
+            self.place.execute(MOVE, (seq,))
+            turned = [(source, -count, 0, count) for source, count in sorted(died.items())]
+            turned += [(source, -count, count, 0) for source, count in sorted((known or {}).items())]
+            self.place.executemany(ADD, turned)
 
     def moved(self) -> int:
         """The last request that is in the lake."""
-        with self._refusals():
-            return self._con.execute("select coalesce(max(seq), 0) from moved").fetchone()[0]
+        return self._one("select coalesce(max(seq), 0) from inbox_moved")
 
     def release(self, folded: int) -> None:
         """Delete what is in the lake and, up to `folded`, in the profiles."""
         last = min(self.moved(), folded)
-        with self._refusals():
-            listed = self._con.execute("select seq from batches where seq <= ? order by seq", (last,)).fetchall()
+        with self.place.refusals():
+            chosen = "select seq from inbox_batches where seq <= ? order by seq"
+            listed = self.place.execute(chosen, (last,)).fetchall()
         for start in range(0, len(listed), RELEASED_TOGETHER):
             until = listed[start : start + RELEASED_TOGETHER][-1]
             with self._transaction():
-                self._con.execute("delete from batches where seq <= ?", until)
-                self._con.execute("delete from about where seq <= ?", until)
+                self.place.execute("delete from inbox_batches where seq <= ?", until)
+                self.place.execute("delete from inbox_about where seq <= ?", until)
 
     def mark(self, source: str, events: Iterable[tuple[str, str | None]]) -> None:
         """Remember events, and the orders they completed, that reached the lake by another way, such as an import."""
@@ -262,37 +259,31 @@ class Inbox:
 
     def has_seen(self, source: str, event_id: str) -> bool:
         """Whether the event ever arrived."""
-        with self._refusals():
+        with self.place.refusals():
             return self._seen.holds(self.id_of(source, event_id))
 
     def counts(self) -> dict[str, Verdicts]:
         """What became of all messages, by source."""
-        with self._refusals():
-            rows = self._con.execute("select source, stored, duplicate, dead from counts order by source").fetchall()
+        with self.place.refusals():
+            chosen = "select source, stored, duplicate, dead from inbox_counts order by source"
+            rows = self.place.execute(chosen).fetchall()
         return {row[0]: Verdicts(*row[1:]) for row in rows}
 
     def waiting_count(self) -> int:
         """Requests that are not in the lake yet."""
-        with self._refusals():
-            return self._con.execute("select count(*) from batches where seq > ?", (self.moved(),)).fetchone()[0]
+        return self._one("select count(*) from inbox_batches where seq > ?", self.moved())
 
     def last(self) -> int:
         """Number of the last request that was taken; 0 before the first."""
-        with self._refusals():
-            waits = self._con.execute("select coalesce(max(seq), 0) from batches").fetchone()[0]
-        return max(waits, self.moved())
+        return max(self._one("select coalesce(max(seq), 0) from inbox_batches"), self.moved())
 
     def scrub(self) -> None:
-        """Leave nothing of deleted rows in the file or its write-ahead log. Raises WorkspaceBusy while others read."""
-        with self._refusals():
-            self._con.execute("vacuum")
-            is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
-        if is_read:
-            raise WorkspaceBusy("others read the inbox", where=str(self.path), todo="Try again in a moment.")
+        """Leave nothing of deleted rows. Raises WorkspaceBusy while others read."""
+        self.place.scrub()
 
     def close(self) -> None:
-        """Close the file."""
-        self._con.close()
+        """Close it."""
+        self.place.close()
 
     def __enter__(self) -> Self:
         """Use the inbox and close it."""
@@ -302,28 +293,19 @@ class Inbox:
         """Close it."""
         self.close()
 
-    @contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """Say in our words what SQLite found."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            raise _refusal(self.path, error) from error
+    def _one(self, asked: str, *values: object) -> Any:
+        with self.place.refusals():
+            return self.place.execute(asked, values).fetchone()[0]
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """One durable commit, or nothing at all."""
-        with self._refusals():
-            self._con.execute("begin immediate")
-            try:
+        try:
+            with self.place.transaction():
                 yield
-                self._con.execute("commit")
-            except BaseException:
-                self._seen.reset()
-                raise
-            finally:
-                if self._con.in_transaction:
-                    self._con.execute("rollback")
+        except BaseException:
+            self._seen.reset()
+            raise
 
     def _sealed(self, content: bytes, seq: int, source: str, received: int) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
@@ -334,14 +316,8 @@ class Inbox:
             return self._seal.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(seq, source, received))
         except (InvalidTag, ValueError, TypeError):
             raise InboxDamaged(
-                f"request {seq} was changed after it was written", where=str(self.path), todo=MEND
+                f"request {seq} was changed after it was written", where=self.place.name, todo=MEND
             ) from None
-
-
-MEND = (
-    "Stop the collector and restore the workspace from a backup. Without one, move the file away and keep it: the next"
-    " start makes a new inbox, and only what waited in the old one is missing."
-)
 
 
 def _bound(seq: int, source: str, received: int) -> bytes:
@@ -368,11 +344,3 @@ def _judged(arrival: Arrival, ids: list[tuple[bytes, ...]], new: set[bytes]) -> 
 def _repeated(row: Told) -> Told:
     """An order that was told before, under another id: it is an event, and no order."""
     return {**row, "flags": f"{row['flags']},{REPEATED}" if row.get("flags") else REPEATED}
-
-
-def _refusal(path: Path, error: sqlite3.DatabaseError) -> WorkspaceError:
-    if "full" in str(error):
-        return NoSpace("the disk is full; nothing of the request was taken", where=str(path), todo="Free some space.")
-    if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
-        return WorkspaceError(f"cannot be written ({error})", where=str(path), todo="Look at the disk; clients retry.")
-    return InboxDamaged(f"is damaged ({error})", where=str(path), todo=MEND)

@@ -5,11 +5,12 @@ logged as they come and remembered in memory; when many are, they are put into t
 every commit, so that neighbours share a page (a log-structured merge tree with one level).
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 
 import numpy as np
+
+from patron.collect.place import Place
 
 HASH_BYTES, ID_BYTES = 12, 16
 WORDS = Struct("<III")
@@ -19,17 +20,13 @@ SETTLED_FOR_EACH = 2
 """Ids that are settled for each new one: a generation is settled when the next one is half full."""
 ASKED_TOGETHER = 1_000
 READ_TOGETHER = 200_000
-SCHEMA = """
-create table if not exists seen (id blob primary key) without rowid;
-create table if not exists fresh (seq integer primary key, ids blob not null);
-"""
 
 
 class Seen:
     """Ids as the open file knows them; what a transaction did is undone with `reset` when it is."""
 
-    def __init__(self, con: sqlite3.Connection) -> None:
-        self._con = con
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self.reset()
 
     def reset(self) -> None:
@@ -48,7 +45,7 @@ class Seen:
 
     def add(self, seq: int, ids: set[bytes]) -> None:
         """Remember new ids with the commit of a request, and settle some older ones."""
-        self._con.execute("insert into fresh values (?, ?)", (seq, b"".join(ids)))
+        self._place.execute("insert into inbox_fresh values (?, ?)", (seq, b"".join(ids)))
         self._fresh |= ids
         self._last = seq
         self._settle(SETTLED_FOR_EACH * len(ids))
@@ -57,31 +54,34 @@ class Seen:
         """Whether an id ever arrived, as any process can tell."""
         if self._settled([one]):
             return True
-        return any(one in set(_split(ids)) for (ids,) in self._con.execute("select ids from fresh") if one in ids)
+        logged = self._place.execute("select ids from inbox_fresh")
+        return any(one in set(_split(ids)) for (ids,) in logged if one in ids)
 
     def mark(self, ids: Sequence[bytes]) -> None:
         """Put ids into the table at once; cheap when they are many and in order."""
-        self._con.executemany("insert or ignore into seen values (?)", ((one,) for one in ids))
+        self._place.executemany("insert into inbox_seen values (?) on conflict do nothing", [(one,) for one in ids])
 
     def are_whole(self) -> bool:
         """Whether every id is as it was written."""
-        table = self._con.execute("select id from seen")
-        while some := table.fetchmany(READ_TOGETHER):
-            if not _are_whole([row[0] for row in some]):
+        after, asked = b"", f"select id from inbox_seen where id > ? order by id limit {READ_TOGETHER}"
+        while some := [row[0] for row in self._place.execute(asked, (after,)).fetchall()]:
+            if not _are_whole(some):
                 return False
-        return all(_are_whole([ids], each=False) for (ids,) in self._con.execute("select ids from fresh"))
+            after = some[-1]
+        return all(_are_whole([ids], each=False) for (ids,) in self._place.execute("select ids from inbox_fresh"))
 
     def _catch_up(self) -> None:
         """Know what another process, or this one before, has logged."""
-        newest = self._con.execute("select coalesce(max(seq), 0) from fresh").fetchone()[0]
+        newest = self._place.execute("select coalesce(max(seq), 0) from inbox_fresh").fetchone()[0]
         if newest > self._last:
-            logged = self._con.execute("select ids from fresh where seq > ?", (self._last,))
+            logged = self._place.execute("select ids from inbox_fresh where seq > ?", (self._last,))
             self._fresh.update(one for (ids,) in logged for one in _split(ids))
             self._last = newest
 
     def _settled(self, ids: Sequence[bytes]) -> set[bytes]:
         places = ",".join("?" * len(ids))
-        return {row[0] for row in self._con.execute(f"select id from seen where id in ({places})", ids)}
+        asked = f"select id from inbox_seen where id in ({places})"
+        return {row[0] for row in self._place.execute(asked, ids)}
 
     def _settle(self, count: int) -> None:
         if not self._ordered and len(self._fresh) >= GENERATION:
@@ -92,7 +92,7 @@ class Seen:
             del self._ordered[-count:]
             self.mark(some[::-1])
             if not self._ordered:
-                self._con.execute("delete from fresh where seq <= ?", (self._until,))
+                self._place.execute("delete from inbox_fresh where seq <= ?", (self._until,))
                 self._settling = set()
 
 

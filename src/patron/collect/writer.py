@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from patron.base.errors import PatronError
 from patron.collect.arrival import Arrival
-from patron.collect.inbox import Inbox, InboxDamaged, Verdicts
+from patron.collect.inbox import Inbox, Verdicts
+from patron.collect.place import InboxDamaged
 
 MOST_WAITING = 20_000
 """Messages that may wait for a commit; more are answered with 503."""

@@ -16,11 +16,18 @@ from patron.interfaces.collector import Wire
 LOOPBACK = "127.0.0.1"
 
 
-def serve(shop: Shop, *, host: str, port: int) -> None:
-    """Serve until interrupted or told to end (SIGTERM). Raises SettingsError for another host or a port in use."""
+def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> None:
+    """Serve until interrupted or told to end (SIGTERM). Raises SettingsError for another host or a port in use.
+
+    With `accept_only` another process moves what was accepted, which only an inbox on a server makes sense of.
+    """
     if host != LOOPBACK:
         raise SettingsError(
             f"cannot listen on {host}", where="--host", todo=f"Use {LOOPBACK}: there is no access control yet."
+        )
+    if accept_only and not shop.settings.inbox_url:
+        raise SettingsError(
+            "there is no inbox that others share", where="--accept-only", todo="Set inbox_url to a PostgreSQL database."
         )
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -33,7 +40,7 @@ def serve(shop: Shop, *, host: str, port: int) -> None:
     at = f"http://{host}:{listener.getsockname()[1]}"
     # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    collector = Collector(shop, MoverProcess(shop.folder))
+    collector = Collector(shop, None if accept_only else MoverProcess(shop.folder))
     collector.start()
     try:
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")

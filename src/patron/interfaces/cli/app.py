@@ -172,15 +172,19 @@ def report_(
 def serve(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=0, max=65535)] = 8321,
     host: Annotated[str, typer.Option(help="Only 127.0.0.1, until access control exists.")] = "127.0.0.1",
+    *,
+    accept_only: Annotated[
+        bool, typer.Option("--accept-only", help="Only take events into the inbox; another `patron serve` moves them.")
+    ] = False,
     workspace: Workspace = HERE,
 ) -> None:
-    """Start the console and the API on this machine.
+    """Start collector, console and API on this machine.
 
     Example: patron serve --workspace shop --port 8321
     """
     from patron.interfaces.serve import serve as start  # noqa: PLC0415 - the web stack is only needed here
 
-    start(Shop.open(workspace), host=host, port=port)
+    start(Shop.open(workspace), host=host, port=port, accept_only=accept_only)
 
 
 @app.command()

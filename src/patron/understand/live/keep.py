@@ -1,6 +1,6 @@
 """Profiles in the store: which version of `events` they hold, and all of them built anew beside those in use."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -52,6 +52,20 @@ def fold_in(store: Store, profiles: Iterable[tuple[str, Profile]], before: State
         is_first = _moved(connection, before, after)
         if is_first:
             add(connection, after.generation, profiles)
+    return is_first
+
+
+def put_in_place(
+    store: Store, gone: Iterable[str], profiles: Mapping[str, Profile], before: State, after: State
+) -> bool:
+    """Let profiles of tokens go, and put others in their place; False, and nothing, when somebody else was first."""
+    listed = sorted({*gone, *profiles})
+    with store.begin() as connection:
+        is_first = _moved(connection, before, after)
+        if is_first:
+            theirs = PROFILES.c.token.in_(listed) | PROFILES.c.owner.in_(listed)
+            connection.execute(sa.delete(PROFILES).where(theirs))
+            add(connection, after.generation, profiles.items())
     return is_first
 
 

@@ -1,0 +1,163 @@
+"""Several collectors share an inbox on PostgreSQL: nothing is lost, nothing comes twice, whoever dies."""
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from patron.actions.collector import Collector, collected
+from patron.actions.forget import forget
+from patron.actions.inbox import open_inbox
+from patron.actions.lookup import lookup_customer
+from patron.actions.mover import Mover
+from patron.base.errors import NotFound, PatronError, SettingsError
+from patron.base.shop import Shop
+from patron.base.tables import EVENTS
+from patron.collect.arrival import Rules, batch_of
+from patron.interfaces.serve import serve
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+
+
+def messages(*ids, user="u1"):
+    told = [{"type": "track", "event": "Product Viewed", "messageId": one, "userId": user} for one in ids]
+    rows = [one | {"timestamp": "2026-03-01T11:00:00Z", "properties": {"product_id": "p1"}} for one in told]
+    return batch_of(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN)
+
+
+def place(tmp_path, name, postgres_url):
+    """A folder whose store and inbox are the server's: a machine of its own beside others."""
+    Shop.create(tmp_path / name).close()
+    settings = tmp_path / name / "patron.toml"
+    text = f'store_url = "{postgres_url}"\ninbox_url = "{postgres_url}"\n'
+    settings.write_text(text + settings.read_text(encoding="utf-8"), encoding="utf-8")
+    return Shop.open(tmp_path / name)
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch, postgres_url):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    made = [place(tmp_path, name, postgres_url) for name in ("main", "edge")]
+    yield made
+    for one in made:
+        one.close()
+
+
+def move(shop):
+    mover = Mover(shop)
+    mover.move()
+    assert mover.trouble is None
+
+
+def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once(places):
+    main, _ = places
+    collectors = [Collector(one) for one in places]
+    for one in collectors:
+        one.start()
+    told = [(n % 2, f"m{n % 40}") for n in range(120)]
+    threads = [
+        threading.Thread(
+            target=lambda of=of: [collectors[of].accept(messages(i)).result(10) for to, i in told if to == of]
+        )
+        for of in (0, 1)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert lookup_customer(main, "u1", now=NOW).live.event_count == 40
+    [counted] = collected(main).counters
+    assert (counted.stored, counted.duplicate) == (40, 80)
+    move(main)
+    for one in collectors:
+        one.stop()
+    assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == sorted(f"m{n}" for n in range(40))
+    assert lookup_customer(main, "u1", now=NOW).live.event_count == 40
+    with open_inbox(main) as inbox:
+        assert inbox.waiting(after=0) == []
+
+
+def _accept_until_killed(folder, run, pipe):
+    collector = Collector(Shop.open(folder))
+    collector.start()
+    n = 0
+    while True:
+        ids = [f"{run}-{n}-{m}" for m in range(5)]
+        collector.accept(messages(*ids)).result()
+        pipe.send(ids)
+        n += 1
+
+
+def test_killed_at_any_moment_what_a_collector_acknowledged_is_in_the_lake_once(places):
+    main, edge = places
+    acknowledged = []
+    context = multiprocessing.get_context("forkserver")
+    for run in range(4):
+        children = []
+        for shop in (main, edge):
+            here, there = context.Pipe(duplex=False)
+            child = context.Process(target=_accept_until_killed, args=(shop.folder, f"{shop.folder.name}{run}", there))
+            child.start()
+            there.close()
+            children.append((child, here))
+        until = time.monotonic() + 0.3 * run
+        while time.monotonic() < until or not all(here.poll() for _, here in children):
+            move(main)
+        for child, here in children:
+            os.kill(child.pid, signal.SIGKILL)
+            child.join()
+            while here.poll():
+                try:
+                    acknowledged += here.recv()
+                except EOFError:
+                    break
+    move(main)
+    found = main.lake.read(EVENTS)["event_id"].to_pylist()
+    assert len(acknowledged) > 50
+    assert len(found) == len(set(found))
+    assert set(acknowledged) <= set(found)
+
+
+def test_who_is_forgotten_leaves_the_shared_inbox_too(places):
+    main, edge = places
+    with open_inbox(edge) as inbox:
+        inbox.put([messages("a"), messages("b", user="u2")])
+    forget(main, user_id="u1")
+    with open_inbox(edge) as inbox:
+        inbox.put([messages("c")])
+        assert len(inbox.waiting(after=0)) == 1
+    with pytest.raises(NotFound):
+        lookup_customer(main, "u1", now=NOW)
+    move(main)
+    assert main.lake.read(EVENTS)["event_id"].to_pylist() == ["b"]
+
+
+def test_a_server_that_goes_away_is_trouble_that_passes(places):
+    collector = Collector(places[0])
+    collector.start()
+    collector.accept(messages("a")).result(10)
+    pid = collector.writer._inbox.place.execute("select pg_backend_pid()").fetchone()[0]
+    with open_inbox(places[1]) as other:
+        other.place.execute("select pg_terminate_backend(?)", (pid,))
+    with pytest.raises(PatronError, match="the server refused"):
+        collector.accept(messages("b")).result(10)
+    until = time.monotonic() + 10
+    verdicts = None
+    while verdicts is None and time.monotonic() < until:
+        try:
+            verdicts = collector.accept(messages("b")).result(10)
+        except PatronError:
+            time.sleep(0.05)
+    collector.stop()
+    assert verdicts.stored == 1
+
+
+def test_to_accept_only_makes_sense_with_a_shared_inbox(shop):
+    with pytest.raises(SettingsError, match="inbox_url"):
+        serve(shop, host="127.0.0.1", port=0, accept_only=True)

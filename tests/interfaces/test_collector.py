@@ -338,7 +338,44 @@ def test_a_key_that_was_revoked_reads_nothing(server):
 
 def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
     paths = server.client.get("/openapi.json").json()["paths"]
-    assert {path.replace("{customer_id}", "x") for path in paths} == {*READ, "/api/customers/lookup"}
+    expected = {*READ, "/api/customers/lookup", *PEOPLE}
+    assert {path.replace("{customer_id}", "x") for path in paths} == expected
+
+
+PEOPLE = ["/api/people/forget", "/api/people/export"]
+
+
+@pytest.mark.parametrize("path", PEOPLE)
+def test_what_a_person_may_ask_for_needs_a_secret_key(server, path):
+    def asked(told):
+        headers = {"authorization": f"Bearer {told}"} if told else {}
+        return server.client.post(path, json={"user_id": "nobody"}, headers=headers).status_code
+
+    read, write, secret = (made_key(server, "people", kind) for kind in ("read", "write", "secret"))
+    assert [asked(one) for one in ("", "pk_secret_wrong", read, write, secret)] == [401, 401, 403, 403, 404]
+
+
+@pytest.mark.parametrize("body", [{}, {"user_id": "a", "email": "b"}, {"user_id": " "}, {"name": "x"}, {"user_id": 7}])
+def test_a_person_is_named_in_exactly_one_way(server, body):
+    headers = {"authorization": f"Bearer {made_key(server, 'people', 'secret')}"}
+    assert server.client.post("/api/people/forget", json=body, headers=headers).status_code == 422
+
+
+def test_a_person_is_exported_and_forgotten_over_http(server):
+    secret = made_key(server, "people", "secret")
+    headers = {"authorization": f"Bearer {secret}"}
+    told = message("fx", type="identify", userId="forget me", traits={"email": "fay@example.org"})
+    assert server.post("/v1/batch", {"batch": [told, message("fy", userId="forget me")]}, secret).json()["stored"] == 2
+    known = server.client.post("/api/people/export", json={"email": "fay@example.org"}, headers=headers).json()
+    assert [row["event_id"] for row in known["tables"]["events"]] == ["fx", "fy"]
+    assert "fay@example.org" in str(known["texts"])
+    done = server.client.post("/api/people/forget", json={"user_id": "forget me"}, headers=headers).json()
+    assert done["erased"]["rows of events"] == 2
+    assert len(done["audit_hash"]) == 64
+    again = server.client.post("/api/people/export", json={"user_id": "forget me"}, headers=headers)
+    assert again.status_code == 404
+    lookup = server.client.post("/api/customers/lookup", json={"shop_id": "forget me"})
+    assert lookup.status_code == 404
 
 
 def require(is_there, todo):

@@ -11,15 +11,14 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.actions.collector import collected
-from patron.actions.last_turn import last_turn
 from patron.actions.mover import drain
 from patron.actions.person import Named, Person, find_person
 from patron.base.errors import NotFound
 from patron.base.lake import disk_errors
-from patron.base.shop import Shop, View
+from patron.base.shop import Shop, Turn, View
 from patron.base.store import BY_CUSTOMER as IN_STORE
 from patron.base.table import TEXT
-from patron.base.tables import TABLES
+from patron.base.tables import BY_NAME, TABLES
 from patron.govern import audit
 from patron.govern.consent import history
 from patron.govern.vault import Vault
@@ -35,11 +34,13 @@ def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy when what waits cannot be moved now.
     """
     asked = Named(**named)
-    view = last_turn(shop)
+    view = shop.snapshot()
     inbox = collected(shop)
     if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is told of, never left out
         with shop.lock():
             drain(shop)
+    as_of = view.turn.as_of.isoformat() if view else None
+    view = view or shop.view(BY_NAME, (), turn=Turn.at(datetime.now(UTC)))  # why: events are known before any turn
     vault = Vault.open(shop)
     person = find_person(shop, vault, asked)
     values = zip(person.tokens, vault.reveal(person.tokens), strict=True)
@@ -52,7 +53,7 @@ def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
         audit.append(connection, "exported", {"customer_id": found}, at=datetime.now(UTC))
     return {
         "customer_id": found,
-        "as_of": view.turn.as_of.isoformat(),
+        "as_of": as_of,
         "identifiers": identifiers,
         "texts": vault.texts(person.tokens),
         "tables": {name: listed for name, listed in sorted(rows.items()) if listed},

@@ -36,10 +36,11 @@ def revoke_key(shop: Shop, key_id: str) -> None:
     access.revoke_key(shop, key_id, at=datetime.now(UTC))
 
 
-def require_read_key(shop: Shop, told: str) -> None:
-    """Let a read key pass. Raises BadKey: 401 for one that is unknown or revoked, 403 for one that may only send."""
+def require_key(shop: Shop, told: str, kind: access.Kind) -> None:
+    """Let keys of one kind pass. Raises BadKey: 401 for one that is unknown or revoked, 403 for one of another kind."""
     found = access.find_key(shop, told) if told else None
+    todo = f"Make one: patron keys create --kind {kind}."
     if found is None:
-        raise BadKey(401, "the key is unknown or revoked", todo="Make one: patron keys create --kind read.")
-    if found.kind != "read":
-        raise BadKey(403, f"a {found.kind} key cannot read", todo="Make one: patron keys create --kind read.")
+        raise BadKey(401, "the key is missing, unknown or revoked", todo=todo)
+    if found.kind != kind:
+        raise BadKey(403, f"this needs a {kind} key, and a {found.kind} key came", todo=todo)

@@ -8,6 +8,7 @@ from patron import __version__
 from patron.actions.collector import Collector, collected
 from patron.base.errors import PatronError
 from patron.base.shop import Shop
+from patron.interfaces.api import people
 from patron.interfaces.api.answers import Answers
 from patron.interfaces.api.errors import status_of
 from patron.interfaces.api.routes import router
@@ -23,6 +24,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.state.answers = Answers(shop)
     app.state.collector_state = collector.state if collector else lambda: collected(shop)
     app.include_router(router)
+    app.include_router(people.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refused)
     add_console(app)

@@ -12,7 +12,7 @@ from patron.actions.collector import State
 from patron.actions.customer import CustomerCard, NewCustomer
 from patron.actions.customer import customer as one_customer
 from patron.actions.customers import CustomerPage, CustomerQuery, Sort, find_customers
-from patron.actions.keys import require_read_key
+from patron.actions.keys import require_key
 from patron.actions.lookup import Found, lookup_customer
 from patron.actions.models import Models
 from patron.actions.overview import Overview
@@ -34,7 +34,7 @@ def allowed(request: Request) -> None:
     """
     header = request.headers.get("authorization")
     if header is not None:
-        require_read_key(answers_of(request).shop, told_key(header))
+        require_key(answers_of(request).shop, told_key(header), "read")
 
 
 router = APIRouter(tags=["last turn"], dependencies=[Depends(allowed)])

@@ -51,7 +51,7 @@ def says(event_id, answer, purpose="analytics", **more):
 
 
 def put(shop, *messages, is_secret=True, is_history=False):
-    rules = rules_of(shop, NO_PLAN, is_secret=is_secret, is_history=is_history)
+    rules = rules_of(shop, "web", NO_PLAN, is_secret=is_secret, is_history=is_history)
     with open_inbox(shop) as inbox:
         inbox.put([batch_of(json.dumps({"batch": messages}).encode(), "web", NOW, rules)])
 

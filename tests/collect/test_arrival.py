@@ -166,7 +166,7 @@ def test_a_request_of_too_many_messages_is_refused_before_they_are_judged():
     assert refused.value.status == form_refused.value.status == 413
 
 
-@pytest.mark.parametrize("raw", [b"\x1f\x8bnothing", gzip.compress(b"{}" * 99)[:-9], b"\x1f\x8b"])
+@pytest.mark.parametrize("raw", [b"\x1f\x8bnothing", gzip.compress(b"{}" * 99, mtime=0)[:-9], b"\x1f\x8b"])
 def test_a_broken_gzip_is_refused(raw):
     with pytest.raises(BadRequest) as refused:
         body_of(raw, encoding="gzip")
@@ -247,7 +247,7 @@ def test_a_sensors_form_that_cannot_be_read_is_refused(body):
     ("body", "status"),
     [
         (b"&".join(b"a%d=1" % n for n in range(30)) + b"&data=e30=", 400),
-        (urlencode({"data": b64encode(gzip.compress(b" " * 5 * LARGEST_BODY)).decode()}).encode(), 413),
+        (urlencode({"data": b64encode(gzip.compress(b" " * 5 * LARGEST_BODY, mtime=0)).decode()}).encode(), 413),
     ],
 )
 def test_a_sensors_form_that_is_too_much_is_refused_as_the_protocol_says(body, status):
@@ -261,3 +261,22 @@ def test_a_sensors_form_loses_its_null_characters_as_batches_do():
     (one,) = sensors_of(content_of(sensors(told)), "cn", NOW, OPEN).messages
     assert one.row["name"] == "ViewProduct"
     assert one.row["properties"] == '{"ab":"cd"}'
+
+
+@pytest.mark.parametrize(
+    ("url", "is_test"),
+    [
+        ("http://localhost:3000/cart", True),
+        ("https://127.0.0.1/x", True),
+        ("http://[::1]:80/", True),
+        ("https://LOCALHOST", True),
+        ("https://shop.example/localhost", False),
+        ("https://localhost.shop.example/", False),
+        ("localhost", False),
+        (7, False),
+    ],
+)
+def test_what_happens_on_a_developers_machine_is_test_traffic(url, is_test):
+    rules = replace(OPEN, test_hosts=frozenset({"localhost", "127.0.0.1", "[::1]"}))
+    (one,) = only(message(context={"page": {"url": url}}), rules=rules)
+    assert ("test" in (one.row["flags"] or "").split(",")) == is_test

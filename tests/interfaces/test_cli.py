@@ -186,10 +186,17 @@ def test_doctor_finds_a_sound_workspace_sound_and_a_missing_one_wrong(patron, ho
 
 def test_every_reading_command_says_so_before_any_turn(patron, home):
     patron("init", home / "new")
-    for command in (("backtest",), ("report",), ("export", "--user-id", "x")):
+    for command in (("backtest",), ("report",)):
         ran = patron(*command, "--workspace", home / "new")
         assert (ran.code, ran.out) == (1, "")
         assert "patron run" in ran.err
+
+
+def test_nobody_is_exported_from_an_empty_workspace(patron, home):
+    patron("init", home / "empty")
+    ran = patron("export", "--workspace", home / "empty", "--user-id", "x")
+    assert (ran.code, ran.out) == (1, "")
+    assert "no customer with user id 'x'" in ran.err
 
 
 def test_a_place_that_cannot_be_written_is_refused_in_a_sentence(patron, home):

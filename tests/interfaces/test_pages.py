@@ -41,7 +41,13 @@ def pinned_to(shop, table, rows):
             connection.execute(change.values(table_versions=pinned["table_versions"]))
 
 
-PAGES = {"/": "overview", "/customers": "customers", "/models": "models", "/quality": "quality"}
+PAGES = {
+    "/": "overview",
+    "/customers": "customers",
+    "/models": "models",
+    "/quality": "quality",
+    "/arriving": "arriving",
+}
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +191,7 @@ def test_an_empty_workspace_says_what_to_do_next(empty_shop):
         for path in PAGES:
             answer = client.get(path)
             assert answer.status_code == 200
-            assert "patron import --workspace" in answer.text
+            assert ("patron keys create" if path == "/arriving" else "patron import --workspace") in answer.text
         told = client.get("/api/overview")
         assert told.status_code == 404
         assert "patron run" in told.json()["todo"]
@@ -264,7 +270,24 @@ def test_the_schema_describes_every_endpoint(client):
         "/api/models",
         "/api/quality",
         "/api/collector",
+        "/api/arriving",
+        "/api/people/forget",
+        "/api/people/export",
         "/health",
         "/metrics",
         "/version",
     }
+
+
+def test_dead_letters_are_tried_again_from_the_page_and_only_from_ours(client):
+    asked = {"import_id": "never"}
+    assert (
+        client.post("/arriving/replay", data=asked, headers={"origin": "https://elsewhere.example"}).status_code == 403
+    )
+    ours = {"origin": f"http://{client.base_url.netloc.decode()}"}
+    refused = client.post("/arriving/replay", data=asked, headers=ours)
+    assert refused.status_code == 404
+    assert "no such import" in refused.text
+    told = client.post("/arriving/replay", data={"import_id": "live"}, headers=ours)
+    assert told.status_code == 200
+    assert "0 still dead" in told.text

@@ -200,7 +200,9 @@ class Collector:
         if found.kind == "secret" and is_in_address and how != SENSORS:
             raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
         self._limit(found)
-        rules = rules_of(self.shop, self._plan, is_secret=found.kind == "secret", is_history=how == HISTORY)
+        rules = rules_of(
+            self.shop, found.source, self._plan, is_secret=found.kind == "secret", is_history=how == HISTORY
+        )
         if how == SENSORS:
             arrival = sensors_of(body, found.source, received_at, rules)
         elif how in {BATCH, HISTORY}:

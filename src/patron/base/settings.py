@@ -55,6 +55,10 @@ class CollectSettings(_Section):
     """Names of events that only a secret key may send, such as "Order Completed"."""
     tracking_plan: Literal["warn", "refuse"] = "warn"
     """What happens to an event that breaks its JSON Schema in the workspace's folder tracking/."""
+    test_sources: tuple[str, ...] = ()
+    """Sources whose events are test traffic: kept, flagged and used for nothing."""
+    test_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    """Hosts of pages whose events are test traffic."""
     requests_per_second: float = Field(default=0, ge=0)
     """Most requests of one key a second, on average; more are answered with 429. 0 is no limit."""
 

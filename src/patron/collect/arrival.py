@@ -129,15 +129,26 @@ class Rules:
     is_secret: bool
     is_history: bool = False
     """Whether times are kept as they are told, however old."""
+    is_test: bool = False
+    """Whether all of it is test traffic."""
+    test_hosts: frozenset[str] = frozenset()
     plan: Plan = NO_PLAN
     consent: Consent = NOTHING_NEEDED
 
 
-def rules_of(shop: Shop, plan: Plan, *, is_secret: bool, is_history: bool) -> Rules:
-    """What the workspace's settings and policy allow the owner of a key."""
-    asked, secret = shop.settings.collect, {"is_secret": is_secret, "is_history": is_history}
-    needs_secret = frozenset(asked.needs_secret_key)
-    return Rules(asked.longest_event_bytes, needs_secret, **secret, plan=plan, consent=shop.policy.consent)
+def rules_of(shop: Shop, source: str, plan: Plan, *, is_secret: bool, is_history: bool) -> Rules:
+    """What the workspace's settings and policy allow the owner of a source's key."""
+    asked = shop.settings.collect
+    return Rules(
+        asked.longest_event_bytes,
+        frozenset(asked.needs_secret_key),
+        is_secret=is_secret,
+        is_history=is_history,
+        is_test=source in asked.test_sources,
+        test_hosts=frozenset(asked.test_hosts),
+        plan=plan,
+        consent=shop.policy.consent,
+    )
 
 
 def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
@@ -233,7 +244,19 @@ def completed(
     agent = context.get("userAgent") if isinstance(context, dict) else None
     if isinstance(agent, str) and BOT.search(agent):
         flags.append("bot")
+    if rules.is_test or (rules.test_hosts and _host(context) in rules.test_hosts):
+        flags.append("test")
     return message, flags
+
+
+def _host(context: object) -> str:
+    """Host of the page that an event happened on, or ''."""
+    page = context.get("page") if isinstance(context, dict) else None
+    url = page.get("url") if isinstance(page, dict) else None
+    if not isinstance(url, str):
+        return ""
+    place = url.partition("://")[2].partition("/")[0].lower()
+    return place if place.endswith("]") else place.rpartition(":")[0] or place
 
 
 def moment_of(value: object) -> datetime | None:

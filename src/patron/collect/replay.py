@@ -80,7 +80,7 @@ def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
         with opened(shop, source=source, known="received", received_at=received_at, import_id=LIVE) as intake:
             said = [json.loads(intake.vault.unseal(one["payload"], one["dead_id"])) for one in own]
             told = [
-                _judged_again(shop, plan, n, s, one["created_at"]) if "line" in s else _told_event(n, s)
+                _judged_again(shop, source, plan, n, s, one["created_at"]) if "line" in s else _told_event(n, s)
                 for n, (one, s) in enumerate(zip(own, said, strict=True))
             ]
             rows = check_told(intake, table_of_told(told))
@@ -94,10 +94,12 @@ def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
     return found
 
 
-def _judged_again(shop: Shop, plan: Plan, number: int, said: dict[str, Any], arrived_at: datetime) -> dict[str, object]:
+def _judged_again(
+    shop: Shop, source: str, plan: Plan, number: int, said: dict[str, Any], arrived_at: datetime
+) -> dict[str, object]:
     """A message of a dead letter as the collector would judge it today."""
     is_secret, is_history = said.get("is_secret", False), said.get("is_history", False)
-    rules = rules_of(shop, plan, is_secret=is_secret, is_history=is_history)
+    rules = rules_of(shop, source, plan, is_secret=is_secret, is_history=is_history)
     arrived_at = arrived_at if arrived_at.tzinfo else arrived_at.replace(tzinfo=UTC)  # why: SQLite keeps no time zone
     return {**judged(said["line"].encode(), arrived_at, rules, {}).row, "row_number": number}
 

@@ -90,7 +90,13 @@ def photograph(shop: Shop, folder: Path) -> list[Path]:
 
 
 def _paths(shop: Shop) -> dict[str, str]:
-    paths = {"overview": "/", "customers": "/customers?sort=churn", "models": "/models", "quality": "/quality"}
+    paths = {
+        "overview": "/",
+        "customers": "/customers?sort=churn",
+        "models": "/models",
+        "quality": "/quality",
+        "arriving": "/arriving",
+    }
     view = shop.snapshot()
     watched = watch_list(view, limit=1) if view else ()
     return {**paths, "customer": f"/customers/{watched[0].customer_id}"} if watched else paths

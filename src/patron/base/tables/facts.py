@@ -9,7 +9,7 @@ LINK_RULES = ("alias", "sign_in", "email", "phone")
 """What links a token to a customer, by priority within a kind of token: what a client says, then shared contacts."""
 
 FLAGS = (
-    "what collect noticed, with commas: bot, no_time, impossible_time, off_plan, repeated_order, no_consent,"
+    "what collect noticed, with commas: bot, test, no_time, impossible_time, off_plan, repeated_order, no_consent,"
     " consent_told"
 )
 EVENTS = Table(

@@ -8,6 +8,8 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 
 from patron import __version__
+from patron.actions.arriving import Arriving
+from patron.actions.arriving import arriving as what_arrives
 from patron.actions.collector import State
 from patron.actions.customer import CustomerCard, NewCustomer
 from patron.actions.customer import customer as one_customer
@@ -118,6 +120,13 @@ def health(request: Request) -> Health:
 def collector(request: Request) -> State:
     """What became of every message that arrived, by source."""
     return request.app.state.collector_state()
+
+
+@router.get("/api/arriving")
+def arriving(request: Request) -> Arriving:
+    """Counters, events and warnings of the last 30 days by source and name, and dead letters by reason."""
+    state = request.app.state.collector_state()
+    return what_arrives(answers_of(request).shop, now=datetime.now(UTC), state=state)
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

@@ -10,11 +10,15 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from patron.actions.arriving import arriving as what_arrives
 from patron.actions.customer import NewCustomer
 from patron.actions.customer import customer as one_customer
 from patron.actions.customers import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
+from patron.actions.imports import replay as try_again
 from patron.actions.lookup import lookup_customer
+from patron.actions.loop import silent
 from patron.base.errors import NotFound, PatronError
+from patron.interfaces.api.errors import status_of
 from patron.interfaces.charts import judged, trend
 from patron.interfaces.console.console import Console
 from patron.interfaces.pages.headlines import headlines
@@ -124,9 +128,45 @@ def quality(request: Request) -> Response:
     console = console_of(request)
     texts, found = console.words(request), console.answers.quality()
     chart = judged.drift(found.drift, texts, console.formats(texts)) if found.drift else None
-    state = request.app.state.collector_state()
-    given = {"found": found, "drift_chart": chart, "collector": state}
-    return console.page(request, "quality.html", here="quality", twin="/api/quality", **given)
+    return console.page(request, "quality.html", here="quality", twin="/api/quality", found=found, drift_chart=chart)
+
+
+@router.get("/arriving")
+def arriving(request: Request) -> Response:
+    """What arrives, what is wrong with it, and what was set aside."""
+    return _arriving(request)
+
+
+@router.post("/arriving/replay")
+async def replay(request: Request) -> Response:
+    """Try the dead letters of one import again."""
+    body = await request.body()
+    if len(body) > MOST_BYTES or not is_ours(request):
+        return console_of(request).failed(request, 413 if len(body) > MOST_BYTES else 403)
+    import_id = parse_qs(body.decode(errors="replace")).get("import_id", [""])[0]
+    try:
+        shop = console_of(request).answers.shop
+        tried = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent)
+    except PatronError as error:
+        return await run_in_threadpool(_arriving, request, busy=str(error), status=status_of(error))
+    return await run_in_threadpool(_arriving, request, tried=tried)
+
+
+def is_ours(request: Request) -> bool:
+    """Whether a form was sent from a page of ours, as browsers say; programs say nothing."""
+    origin = request.headers.get("origin")
+    return origin is None or origin.partition("://")[2] == request.headers.get("host", "")
+
+
+def _arriving(request: Request, *, status: int = 200, **more: object) -> Response:
+    console, now = console_of(request), datetime.now(UTC)
+    found = what_arrives(console.answers.shop, now=now, state=request.app.state.collector_state())
+    again: dict[str, int] = {}
+    for one in found.letters:
+        if one.can_be_tried_again:
+            again[one.import_id] = again.get(one.import_id, 0) + one.count
+    given = {"found": found, "now": now, "again": again, "tried": None, "busy": "", **more}
+    return console.page(request, "arriving.html", here="arriving", twin="/api/arriving", status=status, **given)
 
 
 def asked_of(request: Request) -> CustomerQuery:

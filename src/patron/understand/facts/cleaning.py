@@ -48,6 +48,7 @@ def _events(scope: Scope) -> str:
         "time_after_it_was_known": ("occurred_at > known_at", "true", CORRECTED),
         "time_after_it_was_received": ("occurred_at > received_at", "true", KEPT),
         "told_more_than_a_day_late": ("seconds_of(known_at) - seconds_of(occurred_at) > 86400", "true", KEPT),
+        "test_traffic": (flagged("test", "flags"), "true", SET_ASIDE),
         "browsing_of_a_bot": (flagged("bot", "flags"), f"name in {listed(tuple(KINDS))}", SET_ASIDE),
         "behaviour_without_consent": (flagged("no_consent", "flags"), f"name in {listed(tuple(KINDS))}", SET_ASIDE),
         "order_of_a_bot": (flagged("bot", "flags"), f"name in {SALES}", KEPT),
@@ -74,7 +75,8 @@ def _second_orders(scope: Scope) -> str:
     relation = f"""
         select source || '/' || event_id as example, row_number() over (
             partition by source, coalesce(order_id, event_id) order by known_at, received_at, event_id) as place
-        from events where name = 'Order Completed' and known_at < {timestamp(scope.as_of)}"""
+        from events
+        where name = 'Order Completed' and not {flagged("test", "flags")} and known_at < {timestamp(scope.as_of)}"""
     return _checks(relation, "example", {"second_event_of_an_order": ("place > 1", "true", SET_ASIDE)})
 
 

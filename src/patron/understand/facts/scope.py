@@ -48,13 +48,17 @@ def usable(scope: Scope, *columns: str, where: str = "true") -> str:
 
 
 def told(scope: Scope, *columns: str, where: str = "true") -> str:
-    """Events known before the moment with a possible time, whoever told them; they occurred no later than we knew."""
+    """Events known before the moment with a possible time, whoever told them; they occurred no later than we knew.
+
+    Test traffic is left out.
+    """
     picked = "".join(f", e.{column}" for column in columns)
     return f"""
         select e.source, e.event_id, e.name, e.user_token, e.anonymous_token, e.known_at,
             least(e.occurred_at, e.known_at) as occurred_at{picked}
         from events e
-        where e.known_at < {timestamp(scope.as_of)} and e.occurred_at >= {timestamp(EARLIEST)} and ({where})"""
+        where e.known_at < {timestamp(scope.as_of)} and e.occurred_at >= {timestamp(EARLIEST)}
+            and not {flagged("test")} and ({where})"""
 
 
 def owned(relation: str, *columns: str) -> str:

@@ -63,7 +63,7 @@ ORDER = "source || '/' || coalesce(order_id, event_id)"
 def _told(events: str) -> str:
     """Events of customers with a possible time; they occurred no later than we knew, and count for their user first.
 
-    What was kept without the consent it needs is left out.
+    What was kept without the consent it needs is left out, and so is test traffic.
     """
     return f"""
         select coalesce(user_token, anonymous_token) as token, user_token, anonymous_token, source, event_id,
@@ -72,7 +72,7 @@ def _told(events: str) -> str:
             epoch_us(least(occurred_at, known_at)) as at_us, epoch_us(known_at) as known_us, {_worth()} as worth_cents
         from ({events}) e
         where coalesce(user_token, anonymous_token) is not null and occurred_at >= {timestamp(EARLIEST)}
-            and not {flagged("no_consent", "flags")}"""
+            and not {flagged("no_consent", "flags")} and not {flagged("test", "flags")}"""
 
 
 def _worth() -> str:

@@ -16,7 +16,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 from uuid import uuid4
@@ -102,7 +102,7 @@ class Answers(asyncio.Protocol):
         self.done.set_result(None)
 
 
-async def load(port: int, bodies: list[bytes], seconds: float) -> tuple[float, np.ndarray]:
+async def load(port: int, bodies: Iterable[bytes], seconds: float) -> tuple[float, np.ndarray]:
     loop, latencies = asyncio.get_running_loop(), []
     begun = time.perf_counter()
     shared, waiting = iter(bodies), []
@@ -116,9 +116,12 @@ async def load(port: int, bodies: list[bytes], seconds: float) -> tuple[float, n
 
 
 def posts(path: str, key: str, batch: int, count: int) -> list[bytes]:
+    return posts_of(path, key, [{"batch": [event() for _ in range(batch)]} if batch else event() for _ in range(count)])
+
+
+def posts_of(path: str, key: str, bodies: list[dict]) -> list[bytes]:
     made = []
-    for _ in range(count):
-        told = {"batch": [event() for _ in range(batch)]} if batch else event()
+    for told in bodies:
         body = json.dumps(told | {"writeKey": key}).encode()
         head = (
             f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -98,7 +99,7 @@ def test_an_inbox_whose_making_was_killed_still_stores_nothing_twice(shop, monke
         patch.setattr(Inbox, "mark", killed)
         with pytest.raises(KeyboardInterrupt):
             put(shop, messages("a"))
-    assert put(shop, messages("a", "b")) == [(2, 0, 0)]
+    assert put(shop, messages("a", "b")) == [(1, 1, 0)]
     move(shop)
     assert stored(shop) == ["a", "b"]
     assert events_in_profile(shop) == 2
@@ -157,14 +158,16 @@ def test_what_a_client_sends_while_a_file_with_it_is_imported_is_stored_once(sho
 
 
 def test_an_import_that_was_killed_before_the_collector_knew_of_it_is_stored_once(shop, tmp_path, monkeypatch):
+    put(shop, messages("x"))
+    move(shop)
     with monkeypatch.context() as patch:
         patch.setattr("patron.collect.imports._record", killed)
         with pytest.raises(KeyboardInterrupt):
             import_files(shop, [file_of(tmp_path, "f0", "f1")], "segment", progress=silent)
     assert put(shop, messages("f1", "f2")) == [(2, 0, 0)]
     move(shop)
-    assert stored(shop) == ["f0", "f1", "f2"]
-    assert events_in_profile(shop) == 3
+    assert stored(shop) == ["f0", "f1", "f2", "x"]
+    assert events_in_profile(shop) == 4
     assert put(shop, messages("f0")) == [(0, 1, 0)]
 
 
@@ -295,3 +298,42 @@ def test_damage_that_the_mover_finds_closes_the_door(shop, served):
     assert trouble_in_time(served, "was changed after it was written")
     with pytest.raises(InboxDamaged):
         served.accept(messages("b"))
+
+
+def test_a_mover_that_says_something_odd_or_cannot_be_started_is_started_again(shop, monkeypatch):
+    monkeypatch.setattr("patron.actions.mover.RESTART_SECONDS", 0.05)
+    odd, heard = shop.folder / "odd", []
+    odd.write_text(f"#!{sys.executable}\nimport sys\nprint('hello', flush=True)\nsys.stdin.read()\n", encoding="utf-8")
+    monkeypatch.setattr("patron.actions.mover.sys.executable", str(odd))
+    mover = MoverProcess(shop.folder, heard.append)
+    mover.start()
+    until = time.monotonic() + 10
+    while not any("cannot be started" in str(one) for one in heard) and time.monotonic() < until:
+        time.sleep(0.01)
+    odd.chmod(0o700)
+    while not any("said b'hello" in str(one) for one in heard) and time.monotonic() < until:
+        time.sleep(0.01)
+    mover.process.kill()
+    while not any("ended (-9)" in str(one) for one in heard) and time.monotonic() < until:
+        time.sleep(0.01)
+    mover.stop()
+    said = [" ".join(map(str, heard)).count(one) for one in ("cannot be started", "said b'hello", "ended (-9)")]
+    assert min(said) >= 1
+
+
+def test_an_older_inbox_adds_nothing_to_profiles_that_hold_it(shop, tmp_path):
+    put(shop, messages("a0"), messages("a1"))
+    shutil.copytree(shop.folder, tmp_path / "older")
+    move(shop)
+    remove_inbox(shop)
+    for file in (tmp_path / "older").glob("inbox.db*"):
+        shutil.copy(file, shop.folder / file.name)
+    collector = Collector(shop)
+    collector.start()
+    assert events_in_profile(shop) == 2
+    collector.accept(messages("b0")).result(10)
+    assert events_in_profile(shop) == 3
+    collector.stop()
+    move(shop)
+    assert events_in_profile(shop) == 3
+    assert stored(shop) == ["a0", "a1", "b0"]

@@ -8,17 +8,21 @@ import threading
 import time
 from datetime import UTC, datetime
 
+import pyarrow as pa
 import pytest
 
 from patron.actions.collector import Collector, collected
+from patron.actions.export import export_customer
 from patron.actions.forget import forget
 from patron.actions.inbox import open_inbox
+from patron.actions.keys import create_key
 from patron.actions.lookup import lookup_customer
 from patron.actions.mover import Mover
-from patron.base.errors import NotFound, PatronError, SettingsError
+from patron.base.errors import NotFound, PatronError, SettingsError, WorkspaceError
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 from patron.collect.arrival import Rules, batch_of
+from patron.collect.intake import accept
 from patron.interfaces.serve import serve
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -156,6 +160,67 @@ def test_a_server_that_goes_away_is_trouble_that_passes(places):
             time.sleep(0.05)
     collector.stop()
     assert verdicts.stored == 1
+
+
+def test_only_the_workspace_whose_lake_it_is_moves_the_inbox(places):
+    main, edge = places
+    with open_inbox(edge) as inbox:
+        inbox.put([messages("a")])
+    move(main)
+    with open_inbox(edge) as inbox:
+        inbox.put([messages("b")])
+    for ask in (lambda: export_customer(edge, user_id="u1"), lambda: forget(edge, user_id="u1")):
+        with pytest.raises(WorkspaceError, match="lake of another workspace"):
+            ask()
+    mover = Mover(edge)
+    mover.move()
+    assert "lake of another workspace" in str(mover.trouble)
+    move(main)
+    assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "b"]
+
+
+def test_a_shop_that_comes_to_a_shared_inbox_late_stores_nothing_twice(places):
+    main, edge = places
+    create_key(main, "web")
+    rows = [{"event_id": "a", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u1", "product_id": "p1"}]
+    accept(main, pa.Table.from_pylist(rows), source="web", known="occurred", received_at=NOW)
+    with open_inbox(edge) as inbox:
+        assert inbox.put([messages("a", "b")])[0].stored == 2
+    move(main)
+    assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "b"]
+    [counted] = collected(main).counters
+    assert (counted.stored, counted.duplicate) == (1, 1)
+    assert lookup_customer(main, "u1", now=NOW).live.event_count == 2
+    with open_inbox(edge) as inbox:
+        assert inbox.put([messages("a")])[0].duplicate == 1
+
+
+def test_what_would_break_an_index_of_the_server_is_set_aside_before(places):
+    main, _ = places
+    consent = {"type": "track", "event": "Consent Given", "messageId": "c", "anonymousId": "v1"}
+    body = {"batch": [consent | {"timestamp": NOW.isoformat(), "properties": {"purpose": "p" * 9_000}}]}
+    with open_inbox(main) as inbox:
+        verdict, _ = inbox.put([batch_of(json.dumps(body).encode(), "web", NOW, OPEN), messages("a")])
+    assert verdict.dead == 1
+    rows = [{"event_id": "f", "name": "Consent Given", "occurred_at": NOW, "user_id": "u1", "properties": None}]
+    rows[0]["properties"] = json.dumps({"purpose": "q" * 9_000})
+    accept(main, pa.Table.from_pylist(rows), source="file", known="occurred", received_at=NOW)
+    move(main)
+    assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "f"]
+
+
+def test_what_waits_in_the_file_is_not_left_behind(places):
+    main, _ = places
+    url, file = main.settings.inbox_url, main.folder / "inbox.db"
+    alone = Shop(main.folder, main.settings.model_copy(update={"inbox_url": ""}), main.policy, main.store)
+    with open_inbox(alone) as inbox:
+        inbox.put([messages("a")])
+    with pytest.raises(WorkspaceError, match="still holds 1 requests"):
+        open_inbox(main, is_checked=True)
+    move(alone)
+    assert url
+    assert file.exists()
+    open_inbox(main, is_checked=True).close()
 
 
 def test_to_accept_only_makes_sense_with_a_shared_inbox(shop):

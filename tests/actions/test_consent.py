@@ -1,6 +1,7 @@
 """Consent in a workspace: the ledger, what collect keeps, what is decided, and the proof that stays."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -14,13 +15,14 @@ from patron.actions.inbox import open_inbox
 from patron.actions.lookup import lookup_customer
 from patron.actions.loop import run_turn, silent
 from patron.actions.mover import Mover
+from patron.base.errors import NotFound
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS
-from patron.base.tables import CONSENTS, DECISIONS, EVENTS, EXPOSURES, INTERACTIONS
+from patron.base.tables import CONSENTS, CUSTOMERS, DECISIONS, EVENTS, EXPOSURES, IDENTITIES, INTERACTIONS
 from patron.collect.arrival import batch_of, rules_of
 from patron.collect.intake import accept
 from patron.collect.plan import NO_PLAN
-from patron.govern.consent import history
+from patron.govern.consent import event_of, history
 from patron.govern.vault import Vault, own_id
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -50,10 +52,10 @@ def says(event_id, answer, purpose="analytics", **more):
     return message(event_id, f"Consent {answer}", purpose=purpose, **more)
 
 
-def put(shop, *messages, is_secret=True, is_history=False):
-    rules = rules_of(shop, "web", NO_PLAN, is_secret=is_secret, is_history=is_history)
+def put(shop, *messages, is_secret=True, is_history=False, source="web"):
+    rules = rules_of(shop, source, NO_PLAN, is_secret=is_secret, is_history=is_history)
     with open_inbox(shop) as inbox:
-        inbox.put([batch_of(json.dumps({"batch": messages}).encode(), "web", NOW, rules)])
+        inbox.put([batch_of(json.dumps({"batch": messages}).encode(), source, NOW, rules)])
 
 
 def move(shop):
@@ -93,11 +95,35 @@ def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, 
     assert flags(shop) == {**kept, "before": "no_consent", "after": "no_consent", "other": "no_consent"}
     assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
     entries = history(shop.store, [token(shop)])
-    assert [(one["event_id"], one["is_given"], one["purpose"]) for one in entries] == [
-        ("yes", True, "analytics"),
-        ("no", False, "analytics"),
+    assert [(one["event"], one["is_given"], one["purpose"]) for one in entries] == [
+        (event_of("web", "yes"), True, "analytics"),
+        (event_of("web", "no"), False, "analytics"),
     ]
-    assert (entries[0]["wording"], entries[0]["wording_version"]) == ("We look at what you look at.", "3")
+    assert (entries[0]["words"], entries[0]["wording_version"]) == ("We look at what you look at.", "3")
+    shop.close()
+
+
+@pytest.mark.parametrize("sources", [("app", "server"), ("server", "app")])
+def test_who_told_of_consent_and_who_of_behaviour_may_be_different_sources(needs_analytics, sources):
+    shop = needs_analytics()
+    consent, behaviour = sources
+    put(shop, says("yes", "Given", minutes_ago=9), says("no", "Withdrawn", minutes_ago=3), source=consent)
+    put(shop, message("a", minutes_ago=5), message("b", minutes_ago=1), source=behaviour)
+    before = lookup_customer(shop, "u1", now=NOW).live.event_count
+    move(shop)
+    assert flags(shop) == {"yes": None, "no": None, "a": None, "b": "no_consent"}
+    assert before == lookup_customer(shop, "u1", now=NOW).live.event_count == 3
+    shop.close()
+
+
+def test_behaviour_without_consent_makes_no_customer_and_links_nobody(needs_analytics):
+    shop = needs_analytics()
+    order = message("o", "Order Completed", user="u1", order_id="o", revenue=5)
+    put(shop, order, message("a", user="nobody else", visitor="v1"), message("b", user=None, visitor="v2"))
+    move(shop)
+    run_turn(shop, NOW + timedelta(minutes=1))
+    assert shop.lake.read(IDENTITIES).num_rows == 1
+    assert shop.lake.read(CUSTOMERS).num_rows == 1
     shop.close()
 
 
@@ -176,6 +202,21 @@ def at_risk(n, day):
     )
 
 
+def test_a_turn_knows_what_a_consent_manager_said_of_a_user(shop):
+    context = {"consent": {"categoryPreferences": {"Ads": False, "Analytics": True}}}
+    told = message("p", "Segment Consent Preference Updated") | {"context": context}
+    put(shop, told, at_risk(1, 20), at_risk(2, 30))
+    policy = shop.folder / "policy.toml"
+    text = policy.read_text(encoding="utf-8").replace("# names = {", 'names = { ads = "marketing" } # {')
+    policy.write_text(text, encoding="utf-8")
+    opened = Shop.open(shop.folder)
+    run_turn(opened, NOW + timedelta(minutes=1))
+    rows = opened.lake.read(CONSENTS).to_pylist()
+    found = {row["purpose"]: (row["is_given"], row["is_latest"], row["is_of_user"]) for row in rows}
+    assert found == {"marketing": (False, True, True), "analytics": (True, True, True)}
+    opened.close()
+
+
 def test_a_turn_writes_to_those_who_agreed_by_then_and_still_do(shop):
     orders = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
     put(shop, *orders)
@@ -207,11 +248,13 @@ def test_a_turn_writes_to_those_who_agreed_by_then_and_still_do(shop):
     opened.close()
 
 
-def test_who_says_no_after_the_moment_of_the_turn_gets_no_offer_either(shop):
+def test_who_says_no_after_the_moment_as_any_of_their_users_gets_nothing(shop):
     days = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
     yes = [says(f"yes{n}", "Given", user=f"u{n}", minutes_ago=60 * 24 * 9, purpose="marketing") for n in range(12)]
-    no = [says(f"no{n}", "Withdrawn", user=f"u{n}", minutes_ago=60, purpose="marketing") for n in range(0, 12, 2)]
-    put(shop, *days, *yes, *no, is_history=True)
+    no = [says(f"no{n}", "Withdrawn", user=f"x{n}", minutes_ago=60, purpose="marketing") for n in range(0, 12, 2)]
+    alias = {"type": "alias", "timestamp": (NOW - timedelta(days=20)).isoformat()}
+    one = [alias | {"messageId": f"al{n}", "userId": f"x{n}", "previousId": f"u{n}"} for n in range(0, 12, 2)]
+    put(shop, *days, *yes, *no, *one, is_history=True)
     policy = shop.folder / "policy.toml"
     text = policy.read_text(encoding="utf-8").replace("share = 0.10 ", "share = 0.0 ")
     policy.write_text(text.replace("offer_share = 0.5", "offer_share = 0.999999"), encoding="utf-8")
@@ -222,6 +265,9 @@ def test_who_says_no_after_the_moment_of_the_turn_gets_no_offer_either(shop):
     said_no = {own_id(token(opened, f"u{n}")) for n in range(0, 12, 2)}
     assert decided & said_no
     assert reached == decided - said_no
+    files = "".join(path.read_text(encoding="utf-8") for path in (opened.folder / "outbox").rglob("*.csv"))
+    assert not re.search(r"\bu(0|2|4|6|8|10)\b", files)
+    assert re.search(r"\bu(1|3|5|7|9|11)\b", files)
     opened.close()
 
 
@@ -230,10 +276,12 @@ def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
     move(shop)
     run_turn(shop, NOW + timedelta(minutes=1))
     told = export_customer(shop, user_id="u1")["tables"]
-    assert [one["event_id"] for one in told["ledger of consents"]] == ["yes"]
+    assert [one["event"] for one in told["ledger of consents"]] == [event_of("web", "yes")]
     assert [one["purpose"] for one in told["consents"]] == ["marketing"]
     known = token(shop)
     forget(shop, user_id="u1")
-    assert [one["event_id"] for one in history(shop.store, [known])] == ["yes"]
+    assert [one["event"] for one in history(shop.store, [known])] == [event_of("web", "yes")]
+    with pytest.raises(NotFound):
+        export_customer(shop, user_id="u1")
     assert shop.lake.read(CONSENTS).num_rows == 0
     assert all(one.level == "ok" for one in doctor(shop.folder) if "consents" in one.check)

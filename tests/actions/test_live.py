@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from patron.actions import live as live_module
 from patron.actions.collector import Collector
 from patron.actions.forget import forget
 from patron.actions.inbox import open_inbox
@@ -270,20 +271,26 @@ def test_profiles_that_cannot_be_written_keep_no_event_from_the_lake_and_none_fr
     assert kept(shop) == rebuilt(shop)
 
 
-@pytest.mark.parametrize("steps_until", range(1, 6))
-def test_what_moves_while_somebody_reads_is_read_once(shop, monkeypatch, steps_until):
+@pytest.mark.parametrize("moves_at", range(8))
+def test_what_moves_while_somebody_reads_is_read_once(shop, monkeypatch, moves_at):
     put(shop, message("a"))
     put(shop, message("b"))
-    calls, real = [], keep.find
+    calls, moved = [], []
 
-    def find(*args, **named):
-        calls.append(1)
-        if len(calls) == steps_until:
-            move(shop)
-        return real(*args, **named)
+    def between(function):
+        def called(*args, **named):
+            calls.append(1)
+            if len(calls) == moves_at + 1 and not moved:
+                moved.append(1)
+                move(shop)
+            return function(*args, **named)
 
-    monkeypatch.setattr("patron.actions.live.find", find)
+        return called
+
+    for owner, name in ((live_module, "find"), (live_module, "state"), (Inbox, "about")):
+        monkeypatch.setattr(owner, name, between(getattr(owner, name)))
     assert live(shop).event_count == 2
+    assert moved
 
 
 def test_a_visitor_becomes_the_customer_they_log_in_as(shop):

@@ -10,6 +10,7 @@ from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 from patron.collect.imports import import_files
 from patron.understand.facts import FACTS, lookups
+from patron.understand.facts.consents import LEDGER
 from patron.understand.facts.scope import Scope
 
 TOLD_AT = datetime(2024, 6, 1, 12, 30, 5, 250000, tzinfo=UTC)
@@ -44,7 +45,7 @@ def booked(shop: Shop, as_of: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> li
     scope = Scope(as_of)
     engine = DuckEngine(EngineSettings(threads=1))
     tables = {"events": shop.lake.read(EVENTS)}
-    tables |= lookups(scope, {}, lambda sql: engine.query(sql, {"events": tables["events"]}))
+    tables |= lookups(scope, {}, lambda sql: engine.query(sql, {"events": tables["events"]}), LEDGER.empty_table())
     for name in ("identities", "traits", "products", "order_lines"):
         tables[name] = engine.query(FACTS[name](scope), tables)
     lines = tables["order_lines"].to_pylist()

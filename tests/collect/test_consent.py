@@ -27,16 +27,17 @@ def judged(promise, told, *, is_secret=False):
     ("context", "said"),
     [
         ({"consent": {"categoryPreferences": {"Analytics": True, "Ads": False}}}, {"analytics": True, "ads": False}),
-        ({"consentManagement": {"allowedConsentIds": ["C0002"]}}, {"analytics": True}),
+        ({"consentManagement": {"allowedConsentIds": ["C0002"]}}, {"c0002": True}),
         ({"consentManagement": {"deniedConsentIds": ["X"]}}, {"x": False}),
-        ({"consentManagement": {"allowedConsentIds": ["C0002"], "deniedConsentIds": ["C0002"]}}, {"analytics": False}),
+        ({"consentManagement": {"allowedConsentIds": ["C0002"], "deniedConsentIds": ["C0002"]}}, {"c0002": False}),
         ({"consent": {"categoryPreferences": ["Analytics"]}, "consentManagement": 7}, {}),
         ({"consent": {"categoryPreferences": {"Analytics": "yes"}}}, {}),
+        ({"consent": {"categoryPreferences": {"x" * 101: True, " ": True}}}, {}),
         (None, {}),
     ],
 )
 def test_consent_managers_say_yes_or_no_by_purpose(context, said):
-    assert preferences_of({"context": context}, ANALYTICS) == said
+    assert preferences_of({"context": context}) == said
 
 
 def test_what_a_client_says_beside_behaviour_is_flagged():
@@ -47,6 +48,8 @@ def test_what_a_client_says_beside_behaviour_is_flagged():
     assert flags(ANALYTICS, is_given=True) == "consent_told"
     assert flags(ANALYTICS, is_given=False) == "no_consent"
     assert flags(Consent(), is_given=False) is None
+    by_id = {"consentManagement": {"deniedConsentIds": ["c0002"]}}
+    assert judged(ANALYTICS, message(context=by_id)).row["flags"] == "no_consent"
 
 
 def test_orders_and_who_somebody_is_need_no_consent():
@@ -66,6 +69,11 @@ def test_with_a_public_key_consent_counts_for_the_device_only():
 
 def test_consent_without_a_purpose_is_set_aside():
     assert "properties.purpose" in judged(Consent(), message("Consent Given"), is_secret=True).row["problem"]
+
+
+def test_a_purpose_longer_than_any_name_is_set_aside():
+    told = message("Consent Given", properties={"purpose": "p" * 101})
+    assert "100 characters" in judged(Consent(), told, is_secret=True).row["problem"]
 
 
 def test_the_policy_names_purposes_whatever_their_case():

@@ -52,6 +52,7 @@ def test_a_message_is_stored_once_per_source_and_counted(inbox):
 
 
 IDS = st.lists(st.lists(st.sampled_from("abcdefghijk"), max_size=5), max_size=4)
+ORDERS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["o1", "o2", "o3", None])), max_size=6)
 THEN = st.sampled_from(["goes on", "is opened anew", "another process writes", "the commit fails", "a file brings it"])
 
 
@@ -126,6 +127,70 @@ def test_an_order_told_again_under_another_id_is_stored_and_flagged(inbox):
     assert [one.stored for one in verdicts] == [1, 1, 1, 1, 1, 0]
     flags = {row["event_id"]: row["flags"] for one in inbox.waiting() for row in one.rows}
     assert flags == {"a": None, "b": "repeated_order", "c": None, "d": None, "e": "repeated_order"}
+
+
+@settings(max_examples=100, **QUICK)
+@given(groups=st.lists(st.lists(ORDERS, max_size=3), max_size=5), generation=st.integers(1, 6))
+def test_of_events_that_complete_one_order_the_first_that_was_stored_counts(
+    tmp_path_factory, monkeypatch, groups, generation
+):
+    monkeypatch.setattr("patron.collect.seen.GENERATION", generation)
+    inbox = Inbox(tmp_path_factory.mktemp("inbox") / "inbox.db", KEY)
+    stored, numbers, expected = set(), set(), {}
+    for group in groups:
+        told = [Arrival("web", NOW, [order(one, number).messages[0] for one, number in own]) for own in group]
+        inbox.put(told)
+        for event_id, number in (pair for own in group for pair in own):
+            if event_id not in stored:
+                stored.add(event_id)
+                expected[event_id] = "repeated_order" if number in numbers else None
+                numbers |= {number} - {None}
+    found = {row["event_id"]: row["flags"] for one in inbox.waiting() for row in one.rows}
+    inbox.close()
+    assert found == expected
+
+
+def test_test_traffic_takes_no_order_number_from_anybody(inbox):
+    tested = order("a", "o1")
+    tested.messages[0].row["flags"] = "no_time,test"
+    inbox.put([tested, order("b", "o1")])
+    flags = {row["event_id"]: row["flags"] for one in inbox.waiting() for row in one.rows}
+    assert flags == {"a": "no_time,test", "b": None}
+
+
+def test_a_quiet_collector_forgets_what_a_busy_one_has_settled(place, monkeypatch):
+    monkeypatch.setattr("patron.collect.seen.GENERATION", 50)
+    busy, quiet = Inbox(place, KEY), Inbox(place, KEY)
+    for n in range(200):
+        busy.put([arrival(*(f"m{n}-{m}" for m in range(5)))])
+        if n % 20 == 0:
+            quiet.put([arrival(f"q{n}")])
+    quiet.put([arrival("last")])
+    assert max(one._seen.count for one in (busy, quiet)) < 250
+    assert [one.duplicate for one in quiet.put([arrival(f"m{n}-0") for n in range(200)])] == [1] * 200
+    busy.close()
+    quiet.close()
+
+
+def test_an_inbox_of_before_tables_had_a_prefix_goes_on(tmp_path):
+    path = tmp_path / "inbox.db"
+    filled(path, 40)
+    with sqlite3.connect(path) as con:
+        for table in ("seen", "fresh", "batches", "about", "counts", "moved", "meta"):
+            con.execute(f"alter table inbox_{table} rename to {table}")
+        con.execute("alter table meta drop column lake")
+    con.close()
+    with Inbox(path, KEY) as inbox:
+        assert len(stored_ids(inbox)) == 40
+        assert inbox.put([arrival("m0-0", "new")])[0].duplicate == 1
+        assert inbox.lake is None
+
+
+def test_somebody_with_very_many_ids_is_found(place):
+    inbox = Inbox(place, KEY, lambda _kind, value: f"{value:>8}".encode())
+    inbox.put([Arrival("web", NOW, [Message("m", {"event_id": "m", "user_id": "u7"})])])
+    assert [one.seq for one in inbox.about([f"{f'u{n}':>8}".encode() for n in range(3_000)], after=0)] == [1]
+    inbox.close()
 
 
 def test_requests_about_somebody_are_found_among_many(place):

@@ -289,5 +289,7 @@ def test_dead_letters_are_tried_again_from_the_page_and_only_from_ours(client):
     assert refused.status_code == 404
     assert "no such import" in refused.text
     told = client.post("/arriving/replay", data={"import_id": "live"}, headers=ours)
-    assert told.status_code == 200
-    assert "0 still dead" in told.text
+    assert (told.status_code, told.headers["location"]) == (303, "/arriving?tried=0-0-0-0")
+    assert "0 still dead" in client.get(told.headers["location"]).text
+    assert client.get("/arriving?tried=1-<b>-3-4").status_code == 200
+    assert client.post("/arriving/replay", data={"import_id": "x" * 5_000}, headers=ours).status_code == 413

@@ -10,6 +10,7 @@ from patron.base.settings import EngineSettings
 from patron.base.table import validated
 from patron.base.tables import BY_NAME, EVENTS
 from patron.understand.facts import FACTS, lookups
+from patron.understand.facts.consents import LEDGER
 from patron.understand.facts.scope import Scope
 from patron.understand.features import FAMILIES, wide_sql
 from patron.understand.features.family import MOMENTS, windows
@@ -58,13 +59,34 @@ def events_table(rows: Sequence[dict[str, object]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=EVENTS.schema())
 
 
+def given_ledger() -> pa.Table:
+    """A few entries of the ledger of consents."""
+    words = {"basis": "consent", "wording_version": "1", "policy_version": None}
+    rows = [
+        ("e1", "u", "marketing", True, 3),
+        ("e2", "u", "marketing", False, 8),
+        ("e3", "u", "analytics", True, 8),
+        ("e4", "w", "marketing", True, 9),
+        ("e5", "w", "marketing", False, 9),
+        ("e6", "b", "marketing", True, 9),
+        ("e7", "nobody", "marketing", True, 9),
+        ("e8", "w", "marketing", True, 2000),
+    ]
+    names = ("event", "token", "purpose", "is_given")
+    entries = [
+        dict(zip(names, row[:4], strict=True)) | words | {"occurred_at": day(row[4]), "known_at": day(row[4])}
+        for row in rows
+    ]
+    return pa.Table.from_pylist(entries, schema=LEDGER)
+
+
 def facts(
     rows: Sequence[dict[str, object]], as_of: float = 1000, *, zone: str = "UTC", names: Sequence[str] = ()
 ) -> dict[str, pa.Table]:
     """The fact tables of some events, all of them and validated, or only those named."""
     scope = Scope(day(as_of), zone)
     tables = {"events": events_table(rows)}
-    tables |= lookups(scope, RATES, lambda sql: DUCK.query(sql, {"events": tables["events"]}))
+    tables |= lookups(scope, RATES, lambda sql: DUCK.query(sql, {"events": tables["events"]}), given_ledger())
     for name in names or FACTS:
         made = DUCK.query(FACTS[name](scope), tables)
         if name == "cleaning":

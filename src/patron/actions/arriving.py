@@ -61,7 +61,7 @@ class Arriving:
     collector: State
     since: datetime
     events: tuple[Arrived, ...]
-    """The most frequent 200 names of a source, those with warnings first."""
+    """Up to 200 pairs of source and name, those with warnings first, then the most frequent."""
     letters: tuple[Letters, ...]
 
 

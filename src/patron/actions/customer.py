@@ -213,11 +213,8 @@ where place = 1 order by trait"""
 
 def _consents(view: View, asked: pa.Table) -> tuple[Agreed, ...]:
     sql = """
-select purpose, is_given, basis, wording_version, policy_version, occurred_at from (
-  select c.*, row_number() over (
-    partition by c.purpose order by c.occurred_at desc, c.is_given, c.event_id) as place
-  from consents c join asked a on a.customer_id = c.customer_id where c.is_of_user) told
-where place = 1 order by purpose"""
+select c.purpose, c.is_given, c.basis, c.wording_version, c.policy_version, c.occurred_at
+from consents c join asked a on a.customer_id = c.customer_id where c.is_latest order by c.purpose"""
     return tuple(Agreed(**row) for row in records(view.query(sql, asked=asked)))
 
 

@@ -80,7 +80,8 @@ def _rows(shop: Shop, view: View, person: Person) -> dict[str, list[dict[str, An
             chosen = sa.select(table).where(table.c.customer_id.in_(person.customer_ids))
             ordered = chosen.order_by(*table.primary_key.columns)
             rows[table.name] = [dict(row) for row in connection.execute(ordered).mappings()]
-    rows["ledger of consents"] = [dict(row) for row in history(shop.store, person.tokens)]
+    known = set(person.tokens) - Vault.open(shop).forgotten
+    rows["ledger of consents"] = [dict(row) for row in history(shop.store, known)]
     return rows
 
 

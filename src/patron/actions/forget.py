@@ -19,12 +19,14 @@ from patron.actions.live import ProfilesBehind, is_current, leave_out
 from patron.actions.mover import drain
 from patron.actions.person import Named, Person, find_person
 from patron.base.shop import Shop
-from patron.base.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, PROFILES, VAULT_TEXTS
+from patron.base.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
 from patron.collect.checks import message_of
 from patron.collect.refusal import FORGOTTEN as REASON
 from patron.govern import audit
+from patron.govern.consent import forget_words
 from patron.govern.traces import names_one_of
 from patron.govern.vault import Vault
+from patron.understand.live.keep import let_go, wipe
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,10 @@ class Erasure:
     vault: Vault
     certificate_id: str
     person: Person
-    shared_devices: frozenset[str] | None = None
-    """Devices of theirs that others use too; None when live profiles did not hold all of the lake before."""
+    shared_devices: frozenset[str] = frozenset()
+    """Devices of theirs that others use too."""
+    was_current: bool = False
+    """Whether live profiles held all of the lake before."""
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, erased: Iterable[tuple[str, int]]) -> None:
@@ -74,7 +78,8 @@ def forget(shop: Shop, **named: str | None) -> Certificate:
     with shop.lock():
         drain(shop)
         erasure = _begun(shop, asked, datetime.now(UTC))
-        erasure.shared_devices = shared_devices(shop, erasure.person) if is_current(shop) else None
+        erasure.shared_devices = shared_devices(shop, erasure.person)
+        erasure.was_current = is_current(shop)
         for step in STEPS:
             step(erasure)
         return _certified(erasure, datetime.now(UTC))
@@ -134,19 +139,22 @@ def _store(erasure: Erasure) -> None:
         for table in BY_CUSTOMER:
             theirs = table.c.customer_id.in_(erasure.person.customer_ids)
             erased[f"rows of {table.name}"] = connection.execute(sa.delete(table).where(theirs)).rowcount
-        theirs = PROFILES.c.token.in_(tokens) | PROFILES.c.owner.in_(tokens)
-        erased["live profiles"] = connection.execute(sa.delete(PROFILES).where(theirs)).rowcount
+        # why: who shared a device with them is named in its profile; it is made anew
+        erased["live profiles"] = let_go(connection, sorted({*tokens, *erasure.shared_devices}))
         counted = sa.select(sa.func.count()).select_from(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(tokens))
         erased["texts"] = connection.scalar(counted) or 0
+    erased["words shown to nobody else"] = forget_words(erasure.shop.store, tokens)
     erased["keys of identifiers"] = erasure.vault.shred(tokens)
     erasure.count(erased.items())
 
 
 def _profiles(erasure: Erasure) -> None:
-    """Let live profiles go on without the person; those that were behind are built anew by the mover."""
-    if erasure.shared_devices is not None:
-        with suppress(ProfilesBehind):
-            leave_out(erasure.shop, erasure.person.tokens, erasure.shared_devices)
+    """Let live profiles go on without the person; those that were behind, or of which nobody can tell, go all."""
+    if not erasure.was_current:
+        wipe(erasure.shop.store)
+        return
+    with suppress(ProfilesBehind):
+        leave_out(erasure.shop, erasure.person.tokens, erasure.shared_devices)
 
 
 def _scrub(erasure: Erasure) -> None:

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from patron.base.errors import WorkspaceError
 from patron.base.shop import Shop
 from patron.base.tables import EVENTS
 from patron.collect import unremembered
@@ -21,29 +22,67 @@ def has_inbox(shop: Shop) -> bool:
 
 
 def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
-    """Open the workspace's inbox. Raises InboxDamaged, MasterKeyError, WorkspaceError when it cannot be reached."""
+    """Open the workspace's inbox; one that does not know the lake's events yet learns them.
+
+    With `is_checked` everything is looked at first, and whether it goes with this lake. Raises InboxDamaged,
+    MasterKeyError, WorkspaceError when it cannot be reached.
+    """
     keys = derive(master_key(shop))
-
-    def before_first() -> None:
-        if shop.lake.exists(EVENTS):
-            unremembered.mark(shop.store, sources_with_keys(shop))
-
     at = shop.settings.inbox_url or shop.folder / INBOX_FILE
-    inbox = Inbox(at, keys.inbox, whose(Vault(shop.store, keys)), before_first=before_first)
+    inbox = Inbox(at, keys.inbox, whose(Vault(shop.store, keys)))
     try:
         if is_checked:
+            _refuse_another(shop, keys.inbox)
             inbox.check()
         is_old = is_checked and shop.lake.loaded(EVENTS, inbox.load) > inbox.last()
-        if is_old:
+        is_strange = inbox.lake is None and _has_events(shop)
+        if is_old or is_strange:
+            # why: durable before anything of it can move: while it stands, the compactor asks the lake too
             unremembered.mark(shop.store, sources_with_keys(shop))
-            inbox.renew()
-        if (inbox.is_new and shop.lake.exists(EVENTS)) or is_old:
+            if is_old:
+                inbox.renew()
             for source in sources_with_keys(shop):
                 remember(shop, inbox, source)
+            inbox.belong_to(shop.lake.identity(EVENTS))
     except BaseException:
         inbox.close()
         raise
     return inbox
+
+
+def _refuse_another(shop: Shop, key: bytes) -> None:
+    """Refuse to begin with the inbox of a server while the workspace's own still holds requests."""
+    file = shop.folder / INBOX_FILE
+    if shop.settings.inbox_url and file.exists():
+        with Inbox(file, key) as own:
+            count = own.waiting_count()
+        if count:
+            raise WorkspaceError(
+                f"still holds {count:,} requests that nobody would move",
+                where=str(file),
+                todo="Run `patron serve` once without inbox_url, so that they move into the lake.",
+            )
+
+
+def _has_events(shop: Shop) -> bool:
+    """Whether the lake holds events; one that cannot be read now keeps nobody from accepting."""
+    try:
+        return shop.lake.exists(EVENTS)
+    except OSError:
+        return False
+
+
+def require_own(shop: Shop, inbox: Inbox) -> None:
+    """Refuse to move what belongs into another lake; an inbox without one gets ours. Raises WorkspaceError."""
+    own = shop.lake.identity(EVENTS)
+    if inbox.lake is None:
+        inbox.belong_to(own)
+    elif inbox.lake != own and shop.settings.inbox_url:
+        raise WorkspaceError(
+            "the inbox moves into the lake of another workspace",
+            where="inbox_url",
+            todo="Do this there; here `patron serve --accept-only` accepts for it.",
+        )
 
 
 def whose(vault: Vault) -> Whose:

@@ -123,11 +123,14 @@ def _found(shop: Shop, before: State, named: frozenset[str]) -> dict[str, Profil
         vault = Vault.open(shop)
         with open_inbox(shop) as inbox:
             after = before.held_of(inbox.inbox_id)
+            is_strange = before.inbox_id not in {"", inbox.inbox_id}
             told = _about(inbox, after, named | {own_id(token) for token in found})
             met = _tokens(vault, told) - found.keys()
             if met:  # why: a device that is told of only now may have done something before
                 found |= find(shop.store, tokens=met)
                 told = _about(inbox, after, named | {own_id(token) for token in found.keys() | met})
+        if is_strange:  # why: an older or another inbox may hold what profiles hold already
+            told = _without_stored(shop, told)
         for token, profile in _added_by(shop, vault, told).items():
             found[token] = merged(found[token], profile) if token in found else profile
     meant = {token for token in found if own_id(token) in named}
@@ -139,6 +142,18 @@ def _about(inbox: Inbox, after: int, customer_ids: Iterable[str]) -> list[Waitin
     return list(inbox.about({mark for one in customer_ids if (mark := mark_of(one))}, after=after))
 
 
+def _without_stored(shop: Shop, told: list[Waiting]) -> list[Waiting]:
+    """Requests without the messages that are in the lake."""
+    ids = sorted({row["event_id"] for one in told for row in one.rows if row.get("event_id")})
+    sql = f"""
+select source, event_id from ({shop.lake.relation(EVENTS)}) e where event_id in (select event_id from asked)"""
+    rows = shop.query(sql, {"asked": pa.table({"event_id": pa.array(ids, pa.string())})})
+    stored = set(zip(rows["source"].to_pylist(), rows["event_id"].to_pylist(), strict=True))
+    return [
+        replace(one, rows=[row for row in one.rows if (one.source, row.get("event_id")) not in stored]) for one in told
+    ]
+
+
 def _tokens(vault: Vault, told: list[Waiting]) -> set[str]:
     """Users and devices that requests name."""
     return {vault.token(kind, row[kind]) for one in told for row in one.rows for kind in SUBJECTS if row.get(kind)}
@@ -146,7 +161,7 @@ def _tokens(vault: Vault, told: list[Waiting]) -> set[str]:
 
 def _added_by(shop: Shop, vault: Vault, told: list[Waiting]) -> dict[str, Profile]:
     """What requests add to the profile of each token."""
-    if not told:
+    if not any(one.rows for one in told):
         return {}
     with shop.engine.cursor() as con:
         con.register("arrived", rows_ahead(shop, vault, con, told))

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from patron.actions.inbox import has_inbox, open_inbox, remember, sources_with_keys
+from patron.actions.inbox import has_inbox, open_inbox, remember, require_own, sources_with_keys
 from patron.actions.live import ProfilesBehind, follow, release
 from patron.base.errors import PatronError, WorkspaceBusy
 from patron.base.shop import Shop
@@ -53,15 +53,19 @@ def drain(shop: Shop) -> Compacted:
 def move(shop: Shop) -> Compacted:
     """Move all that the inbox holds into the lake; the caller holds the lock.
 
-    What came into the lake by another way is known to the inbox afterwards.
+    What came into the lake by another way is known to the inbox afterwards. Raises WorkspaceError for an inbox that
+    moves into the lake of another workspace.
     """
     if not has_inbox(shop):
         return Compacted(0, 0)
-    marked = unremembered.marked(shop.store)
     with open_inbox(shop) as inbox:
+        marked = unremembered.marked(shop.store)
         for source in sorted({*marked} & {*sources_with_keys(shop)}):
             remember(shop, inbox, source)
-        moved = compact(shop, inbox, marked) if inbox.waiting_count() else Compacted(0, 0)
+        moved = Compacted(0, 0)
+        if inbox.waiting_count():
+            require_own(shop, inbox)
+            moved = compact(shop, inbox, marked)
     unremembered.clear(shop.store, marked)
     return moved
 
@@ -134,17 +138,24 @@ class MoverProcess:
     def _keep_running(self) -> None:
         command = [sys.executable, "-m", "patron.actions.mover", str(self.folder)]
         while not self._is_ending.is_set():
-            # why: our own module, and a workspace that is open already
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
-                self.process = process
-                if self._is_ending.is_set():  # why: it was told to end before there was a process to tell
-                    self._tell(None)
-                for line in process.stdout or ():
-                    self._hear(_trouble_of(line))
+            try:
+                ended = f"ended ({self._run(command)})"
+            except OSError as error:
+                ended = f"cannot be started ({error})"
             if not self._is_ending.is_set():
-                said = f"the process that moves events into the lake ended ({process.returncode})"
+                said = f"the process that moves events into the lake {ended}"
                 self._hear(PatronError(said, todo="It is started again by itself."))
                 self._is_ending.wait(RESTART_SECONDS)
+
+    def _run(self, command: list[str]) -> int:
+        # why: our own module, and a workspace that is open already
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
+            self.process = process
+            if self._is_ending.is_set():  # why: it was told to end before there was a process to tell
+                self._tell(None)
+            for line in process.stdout or ():
+                self._hear(_trouble_of(line))
+        return process.returncode
 
     def _hear(self, trouble: PatronError | None) -> None:
         self.trouble = trouble
@@ -157,8 +168,11 @@ def _line_of(trouble: PatronError | None) -> bytes:
 
 
 def _trouble_of(line: bytes) -> PatronError | None:
-    told, is_damaged = json.loads(line)
-    return told and (InboxDamaged if is_damaged else PatronError)(**told)
+    try:
+        told, is_damaged = json.loads(line)
+        return told and (InboxDamaged if is_damaged else PatronError)(**told)
+    except (ValueError, TypeError):  # why: a line that was cut off, or a library that speaks
+        return PatronError(f"the process that moves events said {line[:200]!r}", todo="It goes on.")
 
 
 def main(folder: Path) -> None:

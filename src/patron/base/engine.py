@@ -56,6 +56,11 @@ def timestamp(moment: datetime) -> str:
     return f"timestamptz '{moment.astimezone(UTC).isoformat(sep=' ', timespec='microseconds')}'"
 
 
+def literal(value: object) -> str:
+    """Write a text as a SQL literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
 class Engine(Protocol):
     """What runs a query over Arrow tables and Parquet snapshots."""
 

@@ -24,7 +24,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
 
-from patron.base.engine import DuckEngine
+from patron.base.engine import DuckEngine, literal
 from patron.base.errors import InvalidTable, NoSpace, WorkspaceError
 from patron.base.table import Table, broken, conform, refuse_broken, sql_type
 
@@ -90,6 +90,10 @@ class Lake:
     def version(self, table: Table) -> int | None:
         """Newest version, or None before the first write."""
         return self._open(table).version() if self.exists(table) else None
+
+    def identity(self, table: Table) -> str:
+        """Id that a table keeps for ever, also in a backup; the table is made if there is none."""
+        return str(self._open(table).metadata().id)
 
     def loaded(self, table: Table, application: str) -> int:
         """Sequence number of an application's last load that is in the table; 0 before the first."""
@@ -193,7 +197,7 @@ class Lake:
         files = self.files(table, version) if only is None else only
         if not files:
             return empty
-        listed = ", ".join(map(_text, files))
+        listed = ", ".join(map(literal, files))
         scan = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = true, hive_types_autocast = false)"
         return f"select {columns} from (select * from {scan} union all by name {empty})"
 
@@ -287,7 +291,7 @@ class Lake:
         return small
 
     def _join(self, table: Table, engine: DuckEngine, part: str | None, files: Mapping[str, int]) -> None:
-        paths = ", ".join(_text(str(self.path(table) / name)) for name in files)
+        paths = ", ".join(literal(str(self.path(table) / name)) for name in files)
         rows = f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
         with disk_errors(self.path(table)), engine.connect() as con:
             with self._copied(table, con, rows, part) as path:
@@ -306,7 +310,7 @@ class Lake:
         order = f" order by {', '.join(table.sorted_by)}" if table.sorted_by else ""
         options = f"format parquet, compression zstd, row_group_size {_row_group(table)}"
         try:
-            con.execute(f"copy (select * from ({sql}) q{order}) to {_text(str(path))} ({options})")
+            con.execute(f"copy (select * from ({sql}) q{order}) to {literal(str(path))} ({options})")
             yield path
         except BaseException:
             path.unlink(missing_ok=True)
@@ -355,10 +359,6 @@ class Lake:
         sync(log)
 
 
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
 def _values(table: Table, part: str | None) -> dict[str, str | None]:
     return {table.partition_by: part} if table.partition_by and part is not None else {}
 
@@ -381,14 +381,14 @@ def _declared(table: Table, given: pa.Schema, sql: str, part: str | None) -> str
     chosen = f"select {columns} from ({sql}) q"
     if table.partition_by is None:
         return chosen
-    mine = f"coalesce(q.{table.partition_by} = {_text(str(part))}, false)"
+    mine = f"coalesce(q.{table.partition_by} = {literal(str(part))}, false)"
     return f"{chosen} where case when {mine} then true else error('{table.name}: a row of another part') end"
 
 
 def _with_part(table: Table, path: Path, part: str | None) -> str:
     """SQL of a written file, its partition column put back."""
-    own = f', {_text(str(part))} as "{table.partition_by}"' if table.partition_by else ""
-    return f"(select *{own} from read_parquet({_text(str(path))}, hive_partitioning = false)) f"
+    own = f', {literal(str(part))} as "{table.partition_by}"' if table.partition_by else ""
+    return f"(select *{own} from read_parquet({literal(str(path))}, hive_partitioning = false)) f"
 
 
 def _is_committed(delta: DeltaTable, once: Once) -> bool:

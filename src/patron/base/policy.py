@@ -73,6 +73,11 @@ class Consent(_Section):
         by_name = {name.lower(): purpose for name, purpose in self.names.items()}
         return by_name.get(told.strip().lower(), told.strip()).lower()
 
+    def names_of(self, purpose: str) -> tuple[str, ...]:
+        """A purpose and every name that stands for it, in small letters."""
+        wanted = self.purpose(purpose)
+        return (wanted, *sorted({one.lower() for one in self.names if self.purpose(one) == wanted} - {wanted}))
+
     def allows(self, *, is_given: bool | None) -> bool:
         """Whether what needs a purpose may be done, when its consent is given, withdrawn, or unknown (None)."""
         return self.unknown == "allow" if is_given is None else is_given

@@ -29,6 +29,8 @@ SOONEST = datetime(2000, 1, 1, tzinfo=UTC)
 FARTHEST_AHEAD = timedelta(hours=24)
 GZIP = b"\x1f\x8b"
 NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+TEST = "test"
+"""Flag of test traffic, which is used for nothing: its orders stand in nobody's way."""
 KNOWN = "_known"
 """Beside the columns of a told row: "occurred" for history, which is known from when it happened."""
 BOT = re.compile(r"(?i)bot\b|crawl|spider|slurp|headless|lighthouse|preview|curl/|wget/|python-requests|monitor")
@@ -245,7 +247,7 @@ def completed(
     if isinstance(agent, str) and BOT.search(agent):
         flags.append("bot")
     if rules.is_test or (rules.test_hosts and _host(context) in rules.test_hosts):
-        flags.append("test")
+        flags.append(TEST)
     return message, flags
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 
 import duckdb
 import numpy as np
@@ -19,7 +20,7 @@ from patron.base.shop import Shop
 from patron.base.table import TIME
 from patron.base.tables import EVENTS
 from patron.collect.arrival import KNOWN
-from patron.collect.consent import told_consents, without_consent
+from patron.collect.consent import Judge, told_consents
 from patron.collect.imports import table_of_told
 from patron.collect.inbox import Inbox, Waiting
 from patron.collect.intake import Intake, check_told
@@ -44,6 +45,11 @@ class Read:
 
     requests: list[Waiting]
     told: pa.Table
+
+    @property
+    def received_at(self) -> datetime:
+        """When the first of them was received."""
+        return self.requests[0].received_at
 
 
 def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Compacted:
@@ -92,10 +98,11 @@ def prepared(
     tables: list[pa.Table] = []
     died: Counter[str] = Counter()
     known: Counter[str] = Counter()
-    for part in parts:
-        source = part.requests[0].source
-        intake = Intake(shop, vault, con, source, "received", part.requests[0].received_at, LIVE)
-        rows = intake.lawful(checked_rows(intake, part.requests, part.told))
+    doors = [Intake(shop, vault, con, one.requests[0].source, "received", one.received_at, LIVE) for one in parts]
+    # why: a consent may be told by another source than the behaviour; all that came is told before any is judged
+    told = [door.told(checked_rows(door, one.requests, one.told)) for door, one in zip(doors, parts, strict=True)]
+    for intake, checked in zip(doors, told, strict=True):
+        source, rows = intake.source, intake.lawful(checked)
         is_good = pc.is_null(rows["problem"])
         bad = rows.filter(pc.invert(is_good))
         intake.bury(bad, "")
@@ -117,8 +124,8 @@ def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, request
     sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
     rows = rows.append_column("source", sources)
     rows = rows.filter(pc.is_null(rows["problem"]))
-    promise = shop.policy.consent
-    rows = without_consent(shop.store, vault, rows, promise, told_consents(vault, "", rows, promise))
+    judge = Judge(shop.store, vault, shop.policy.consent, told_consents(vault, "", rows, rows["known_at"]))
+    rows = judge.judged(rows, rows["known_at"])
     rows = rows.filter(pc.is_null(rows["problem"]))
     for kind in ("user", "anonymous"):
         coded = pc.dictionary_encode(rows[f"{kind}_id"].combine_chunks())

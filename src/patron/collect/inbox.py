@@ -20,12 +20,13 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from patron.collect.arrival import Arrival, Message, Told
+from patron.collect.arrival import TEST, Arrival, Message, Told
 from patron.collect.place import MEND, File, InboxDamaged, Place, Server
 from patron.collect.seen import HASH_BYTES, Seen, checked
 
 NONCE_BYTES = 12
 MARKED_TOGETHER = 20_000
+ASKED_TOGETHER = 200
 READ_TOGETHER = 2_000
 RELEASED_TOGETHER = 500
 """Requests that are deleted in one commit: others are written in between."""
@@ -45,7 +46,7 @@ MOVE = """
 insert into inbox_moved values (1, ?) on conflict (one) do update set
     seq = case when excluded.seq > inbox_moved.seq then excluded.seq else inbox_moved.seq end
 """
-NEW_ID = "insert into inbox_meta values (1, ?) on conflict (one) do nothing"
+NEW_ID = "insert into inbox_meta (one, inbox_id) values (1, ?) on conflict (one) do nothing"
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,8 @@ class Waiting:
 class Inbox:
     """An open inbox. One thread at a time may use it; several processes may have it open."""
 
-    def __init__(
-        self,
-        at: Path | str,
-        key: bytes,
-        whose: Whose | None = None,
-        *,
-        before_first: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Open a file or the database of a URL, or make it, which `before_first` is told before.
-
-        `whose` tells the mark of a user or visitor id.
+    def __init__(self, at: Path | str, key: bytes, whose: Whose | None = None) -> None:
+        """Open a file or the database of a URL, or make it; `whose` tells the mark of a user or visitor id.
 
         Raises InboxDamaged, NoSpace, WorkspaceError, and MissingExtra for a URL without the driver.
         """
@@ -91,9 +83,8 @@ class Inbox:
         self._seen = Seen(self.place)
         try:
             with self.place.refusals():
-                self.is_new = self.place.execute("select 1 from inbox_meta").fetchone() is None
-            if self.is_new:
-                before_first()
+                is_new = self.place.execute("select 1 from inbox_meta").fetchone() is None
+            if is_new:
                 with self._transaction():
                     self.place.execute(NEW_ID, (secrets.token_hex(8),))
         except BaseException:
@@ -104,6 +95,16 @@ class Inbox:
     def inbox_id(self) -> str:
         """Which inbox this is: another one numbers its requests anew."""
         return self._one("select inbox_id from inbox_meta")
+
+    @property
+    def lake(self) -> str | None:
+        """Id of the lake that requests move into, whose events the inbox knows; None until it has one."""
+        return self._one("select lake from inbox_meta")
+
+    def belong_to(self, lake: str) -> None:
+        """Move into this lake from now on."""
+        with self._transaction():
+            self.place.execute("update inbox_meta set lake = ?", (lake,))
 
     @property
     def load(self) -> str:
@@ -146,15 +147,16 @@ class Inbox:
                     stored.append((seq, arrival, rows))
             self._store(stored)
             self._count(zip((arrival.source for arrival in arrivals), verdicts, strict=True))
-            if new:
-                self._seen.add(stored[-1][0], new)
+            if stored:
+                self._seen.add(stored[-1][0], new - left)
         return verdicts
 
     def _ids(self, source: str, message: Message) -> tuple[bytes, ...]:
-        """Id of a message, and of the order that it tells; nothing for a dead letter."""
+        """Id of a message, and of the order that it tells; nothing for a dead letter, no order for test traffic."""
         if message.is_dead or message.event_id is None:
             return ()
-        order = message.row.get("order_id") if message.row.get("name") == ORDER else None
+        is_order = message.row.get("name") == ORDER and TEST not in (message.row.get("flags") or "").split(",")
+        order = message.row.get("order_id") if is_order else None
         event = self.id_of(source, message.event_id)
         return (event, self.id_of(source, f"\0{order}")) if order else (event,)
 
@@ -207,10 +209,14 @@ class Inbox:
 
     def about(self, marks: Collection[bytes], *, after: int) -> Iterator[Waiting]:
         """What requests after a number tell of those with one of these marks, oldest first. Raises InboxDamaged."""
-        named = " or ".join(self.place.holds.format("whose", "?") for _ in marks) or "false"
+        listed, found = sorted(marks), set[int]()
         with self.place.refusals():
-            asked = f"select seq from inbox_about where seq > ? and ({named}) order by seq"
-            for (seq,) in self.place.execute(asked, (after, *marks)).fetchall():
+            for start in range(0, len(listed), ASKED_TOGETHER):
+                some = listed[start : start + ASKED_TOGETHER]
+                named = " or ".join(self.place.holds.format("whose", "?") for _ in some)
+                asked = f"select seq from inbox_about where seq > ? and ({named})"
+                found.update(seq for (seq,) in self.place.execute(asked, (after, *some)))
+            for seq in sorted(found):
                 row = self.place.execute(f"{WAITING} where seq = ?", (seq,)).fetchone()
                 if row:  # why: it may have been released meanwhile
                     request = self._opened(*row)

@@ -21,11 +21,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS
+from patron.base.table import TIME
 from patron.base.tables import EVENTS
 from patron.base.told import TOLD
 from patron.collect import unremembered
+from patron.collect.arrival import TEST
 from patron.collect.checks import checked, message_of
-from patron.collect.consent import told_consents, without_consent
+from patron.collect.consent import Judge, told_consents
 from patron.collect.contacts import contact_tokens, placed
 from patron.collect.refusal import EMPTY, without_forgotten
 from patron.govern.consent import record
@@ -78,7 +80,7 @@ class Intake:
 
     def take(self, rows: pa.Table, *, file: str = "") -> Accepted:
         """Store checked rows (TOLD, row_number, problem, payload) and say what became of them."""
-        rows = self.lawful(rows)
+        rows = self.lawful(self.told(rows))
         is_good = pc.is_null(rows["problem"])
         good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
         fresh = self.not_stored(good)
@@ -89,12 +91,30 @@ class Intake:
         self.bury(bad, file)
         return Accepted(rows.num_rows, fresh.num_rows, good.num_rows - fresh.num_rows, bad.num_rows)
 
+    def told(self, rows: pa.Table) -> pa.Table:
+        """Mark checked rows of the forgotten and test traffic; what others tell of consent is in the ledger then."""
+        rows = without_forgotten(self.vault, rows)
+        if self.source in self.shop.settings.collect.test_sources:
+            rows = flagged(rows, TEST)
+        is_good = pc.is_null(rows["problem"])
+        record(
+            self.shop.store,
+            told_consents(self.vault, self.source, rows.filter(is_good), self._known_at(rows).filter(is_good)),
+        )
+        return rows
+
     def lawful(self, rows: pa.Table) -> pa.Table:
-        """Mark checked rows that may not be taken; what the others tell of consent is in the ledger afterwards."""
-        rows, promise = without_forgotten(self.vault, rows), self.shop.policy.consent
-        told = told_consents(self.vault, self.source, rows.filter(pc.is_null(rows["problem"])), promise)
-        record(self.shop.store, told)
-        return without_consent(self.shop.store, self.vault, rows, promise)
+        """Mark told rows without the consent they need, once the ledger holds what was told with them."""
+        judge = Judge(self.shop.store, self.vault, self.shop.policy.consent)
+        return judge.judged(rows, self._known_at(rows))
+
+    def _known_at(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Since when rows can be known; times of a row's own win over the door's."""
+        if "known_at" in rows.column_names:
+            return rows["known_at"]
+        if self.known == "occurred":
+            return rows["occurred_at"]
+        return pa.chunked_array([pa.repeat(pa.scalar(self.received_at, TIME), rows.num_rows)])
 
     def prepared(self, rows: pa.Table) -> pa.Table:
         """Rows of `events`, after the vault has taken what is personal; times of a row's own win over the door's."""
@@ -156,8 +176,8 @@ class Intake:
     def _events(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> pa.Table:
         size = rows.num_rows
         type_ = EVENTS.schema().field("received_at").type
-        own = {name: rows[name].cast(type_) for name in ("received_at", "known_at") if name in rows.column_names}
-        received = own.get("received_at", pa.repeat(pa.scalar(self.received_at, type_), size))
+        has_own = "received_at" in rows.column_names
+        received = rows["received_at"].cast(type_) if has_own else pa.repeat(pa.scalar(self.received_at, type_), size)
         made: dict[str, Any] = {
             "source": pa.repeat(pa.scalar(self.source), size),
             "user_token": tokens["user_id"],
@@ -165,7 +185,7 @@ class Intake:
             "referred_token": tokens["referred_user_id"],
             **{name: tokens[name] for name in ("previous_token", "email_token", "phone_token")},
             "received_at": received,
-            "known_at": own.get("known_at", rows["occurred_at"] if self.known == "occurred" else received),
+            "known_at": self._known_at(rows).cast(type_),
             "month": pc.strftime(rows["occurred_at"], "%Y-%m"),
         }
         return pa.table(
@@ -205,6 +225,14 @@ class Intake:
     def _dead_id(self, file: str, number: int, payload: str) -> str:
         content = json.dumps([self.source, file, number, payload]).encode()
         return hashlib.blake2b(content, key=bytes.fromhex(self.vault.row_key), digest_size=16).hexdigest()
+
+
+def flagged(rows: pa.Table, flag: str) -> pa.Table:
+    """Rows that all have a flag, once."""
+    told = [
+        one if one and flag in one.split(",") else f"{one},{flag}" if one else flag for one in rows["flags"].to_pylist()
+    ]
+    return rows.set_column(rows.column_names.index("flags"), "flags", pa.array(told, pa.string()))
 
 
 @contextmanager

@@ -25,7 +25,7 @@ create table if not exists inbox_about (seq {number} primary key, whose {bytes} 
 create table if not exists inbox_counts (
     source text primary key, stored {number} not null, duplicate {number} not null, dead {number} not null){by_key};
 create table if not exists inbox_moved (one integer primary key check (one = 1), seq {number} not null);
-create table if not exists inbox_meta (one integer primary key check (one = 1), inbox_id text not null);
+create table if not exists inbox_meta (one integer primary key check (one = 1), inbox_id text not null, lake text);
 """
 MEND = (
     "Stop the collector and restore the workspace from a backup. Without one, move the file away and keep it: the next"
@@ -100,7 +100,17 @@ class File:
             "temp_store = memory",
         ):
             self._con.execute(f"pragma {pragma}")
+        self._adopt_old_names()
         self._con.executescript(SCHEMA.format(bytes="blob", number="integer", by_key=" without rowid"))
+
+    def _adopt_old_names(self) -> None:
+        """Take over the tables of an inbox that was made before they had a prefix."""
+        names = {name for (name,) in self._con.execute("select name from sqlite_master where type = 'table'")}
+        for table in TABLES:
+            if table in names and f"inbox_{table}" not in names:
+                self._con.execute(f"alter table {table} rename to inbox_{table}")
+        if "meta" in names:
+            self._con.execute("alter table inbox_meta add column lake text")
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run one statement and return its rows."""
@@ -179,6 +189,7 @@ class Server:
         self.name = "inbox_url"
         with self.refusals():
             self._con = psycopg.connect(plain, autocommit=True, application_name=APPLICATION)
+            self._con.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # why: a turn waited for is seen
             self._con.execute("set synchronous_commit = on")
             with self.transaction():
                 self._con.execute(SCHEMA.format(bytes="bytea", number="bigint", by_key=""))

@@ -29,9 +29,15 @@ class Seen:
         self._place = place
         self.reset()
 
+    @property
+    def count(self) -> int:
+        """Ids in memory."""
+        return len(self._fresh) + len(self._settling)
+
     def reset(self) -> None:
         """Remember nothing; the file is read again when it is asked."""
-        self._last = 0
+        self._first = self._last = 0
+        """Requests whose ids are remembered, as far as they are not settled."""
         self._fresh: set[bytes] = set()
         self._settling: set[bytes] = set()
         self._ordered: list[bytes] = []
@@ -51,11 +57,9 @@ class Seen:
         self._settle(SETTLED_FOR_EACH * len(ids))
 
     def holds(self, one: bytes) -> bool:
-        """Whether an id ever arrived, as any process can tell."""
-        if self._settled([one]):
-            return True
-        logged = self._place.execute("select ids from inbox_fresh")
-        return any(one in set(_split(ids)) for (ids,) in logged if one in ids)
+        """Whether an id ever arrived, as any process can tell; the log first, from which ids go into the table."""
+        logged = self._place.execute("select ids from inbox_fresh").fetchall()
+        return any(one in set(_split(ids)) for (ids,) in logged if one in ids) or bool(self._settled([one]))
 
     def mark(self, ids: Sequence[bytes]) -> None:
         """Put ids into the table at once; cheap when they are many and in order."""
@@ -71,8 +75,13 @@ class Seen:
         return all(_are_whole([ids], each=False) for (ids,) in self._place.execute("select ids from inbox_fresh"))
 
     def _catch_up(self) -> None:
-        """Know what another process, or this one before, has logged."""
-        newest = self._place.execute("select coalesce(max(seq), 0) from inbox_fresh").fetchone()[0]
+        """Know what another process, or this one before, has logged, and forget what another has settled."""
+        asked = "select coalesce(min(seq), 0), coalesce(max(seq), 0) from inbox_fresh"
+        oldest, newest = self._place.execute(asked).fetchone()
+        if self._first < oldest and self.count > 2 * GENERATION:
+            self.reset()
+        if self._first == 0:
+            self._first = oldest
         if newest > self._last:
             logged = self._place.execute("select ids from inbox_fresh where seq > ?", (self._last,))
             self._fresh.update(one for (ids,) in logged for one in _split(ids))

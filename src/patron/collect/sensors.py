@@ -107,7 +107,9 @@ def _who(told: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _context(told: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
-    context = {ours: properties[theirs] for theirs, ours in CONTEXT.items() if properties.get(theirs)}
+    context: dict[str, Any] = {ours: properties[theirs] for theirs, ours in CONTEXT.items() if properties.get(theirs)}
+    if isinstance(properties.get("$url"), str):
+        context["page"] = {"url": properties["$url"]}
     system = properties.get("$os") or properties.get("$model")
     if system:
         context["os"] = {"name": str(system)}

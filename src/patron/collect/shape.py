@@ -6,6 +6,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from patron.base.engine import literal
 from patron.base.errors import BadMapping
 from patron.base.table import sql_type
 from patron.base.told import TOLD
@@ -25,11 +26,6 @@ ZONED = r"(:\d{2}(\.\d+)?\s*[+-]\d{2}(:?\d{2})?|Z|UTC)$"
 def quoted(name: str) -> str:
     """Quote a name for SQL."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: object) -> str:
-    """Quote a text for SQL."""
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def expression(told: Any) -> str:

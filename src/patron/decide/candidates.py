@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.base.engine import timestamp
+from patron.base.engine import literal, timestamp
 from patron.base.policy import Policy
 
 DAYS_OF_HISTORY = 365
@@ -21,7 +21,6 @@ def candidates_query(turn_id: str, as_of: datetime, policy: Policy) -> str:
     """
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.stages) or "''"
     seen = _seen(turn_id, as_of, policy.at_risk.seen_within_days)
-    purposes = ", ".join(_text(one) for one in _purposes(policy))
     is_likely_gone = f"or s.churn >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
     return f"""
 with asked as (
@@ -43,10 +42,8 @@ offered as (
     and exposed_at > {timestamp(as_of - timedelta(days=policy.caps.within_days))}
   group by customer_id),
 told as (
-  select customer_id, is_given, basis, row_number() over (
-    partition by customer_id order by occurred_at desc, is_given, event_id) as place
-  from consents
-  where purpose in ({purposes}) and is_of_user and known_at < {timestamp(as_of)})
+  select customer_id, is_given, basis from consents
+  where purpose = {literal(policy.consent.purpose(policy.consent.marketing))} and is_latest)
 select g.customer_id, g.stage, s.value_cents_90_days, s.purchase, s.churn,
   coalesce(b.order_count, 0) as order_count, coalesce(b.paid_cents, 0) as paid_cents,
   coalesce(b.gross_cents, 0) as gross_cents, coalesce(b.discount_cents, 0) as discount_cents,
@@ -56,21 +53,10 @@ from segments g
 left join asked s on s.customer_id = g.customer_id
 left join bought b on b.customer_id = g.customer_id
 left join offered o on o.customer_id = g.customer_id
-left join told t on t.customer_id = g.customer_id and t.place = 1
+left join told t on t.customer_id = g.customer_id
 where g.turn_id = '{turn_id}' and (g.stage in ({stages}) {is_likely_gone}){seen}
 order by g.customer_id
 """
-
-
-def _purposes(policy: Policy) -> tuple[str, ...]:
-    """The purpose of writing to customers, and the names that stand for it."""
-    consent = policy.consent
-    wanted = consent.purpose(consent.marketing)
-    return (wanted, *sorted(name.lower() for name in consent.names if consent.purpose(name) == wanted))
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _seen(turn_id: str, as_of: datetime, days: int) -> str:

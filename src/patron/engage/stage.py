@@ -12,7 +12,7 @@ from patron.base.table import TIME
 from patron.base.tables import EXPOSURES
 from patron.base.told import TOLD
 from patron.engage.outbox import write_csv
-from patron.govern.consent import history
+from patron.govern.consent import Entry, history, last_word
 from patron.govern.vault import Vault
 
 OFFERS_HEADER = ("decision_id", "user_id", "offer", "name", "discount_share", "valid_from", "valid_until")
@@ -36,10 +36,10 @@ def run(view: View) -> Engaged:
     """Write the turn's outbox files and `exposures`; returns the events that collect should store."""
     vault = Vault.open(view.shop)
     offered = _with_ids(vault, view.query(offers_query(view.turn.turn_id)))
-    said_no = _said_no(view, [row["token"] for row in offered if row["token"] is not None])
-    reached = [row for row in offered if row["user_id"] is not None and row["token"] not in said_no]
     recommended = _with_ids(vault, view.query(recommendations_query(view.turn.turn_id)))
-    recommended = [row for row in recommended if row["user_id"] is not None]
+    said_no = _said_no(view, {row["customer_id"] for row in (*offered, *recommended)})
+    reached = [row for row in offered if row["user_id"] is not None and row["customer_id"] not in said_no]
+    recommended = [row for row in recommended if row["user_id"] is not None and row["customer_id"] not in said_no]
     folder = view.folder / "outbox" / view.turn.turn_id
     channel = view.policy.channel.name
     files = (folder / f"offers_{channel}.csv", folder / f"recommendations_{channel}.csv")
@@ -140,13 +140,18 @@ def _with_ids(vault: Vault, rows: pa.Table) -> list[dict]:
     return [row | {"user_id": user_ids.get(row["token"])} for row in rows.to_pylist()]
 
 
-def _said_no(view: View, tokens: list[str]) -> set[str]:
-    """Users whose last word to being written to is a no, also one that came after the turn's moment."""
+def _said_no(view: View, customers: set[str]) -> set[str]:
+    """Customers whose last word to being written to, as any of their user ids, is a no, also one since the turn."""
+    sql = (
+        "select i.token, i.customer_id from identities i join asked a on a.customer_id = i.customer_id where i.is_user"
+    )
+    asked = pa.table({"customer_id": pa.array(sorted(customers), pa.string())})
+    of = {row["token"]: row["customer_id"] for row in view.query(sql, asked=asked).to_pylist()}
+    told: dict[str, list[Entry]] = {}
     consent = view.policy.consent
-    entries: dict[str, list] = {}
-    for one in history(view.store, tokens, consent.purpose(consent.marketing)):
-        entries.setdefault(str(one["token"]), []).append(one)
-    return {token for token, told in entries.items() if not told[-1]["is_given"]}
+    for one in history(view.store, of, consent.names_of(consent.marketing)):
+        told.setdefault(of[one["token"]], []).append(one)
+    return {customer for customer, entries in told.items() if last_word(entries) is False}
 
 
 def _write_offers(view: View, path: Path, reached: list[dict]) -> None:

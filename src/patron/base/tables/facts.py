@@ -105,18 +105,18 @@ TRAITS = Table(
 )
 CONSENTS = Table(
     "consents",
-    "one row per consent that a customer gave or withdrew",
-    ("source", "event_id"),
+    "one row per yes or no of a customer to a purpose",
+    ("event", "purpose"),
     (
         CUSTOMER,
         of("purpose", TEXT, "what for: marketing, analytics, or another of the shop's"),
         of("is_given", FLAG, "false when it was withdrawn"),
+        of("is_latest", FLAG, "whether it is the last word of a user to the purpose, known at the turn"),
         of("is_of_user", FLAG, "whether it was told of a user; a public key tells of a device only"),
         of("basis", TEXT, "on what ground: consent, contract, legitimate_interest ..."),
         maybe("wording_version", TEXT, "version of the words agreed to"),
         maybe("policy_version", TEXT, "version of the privacy policy that was shown"),
-        of("source", TEXT, "source of the event"),
-        of("event_id", TEXT, "the event that told it"),
+        of("event", TEXT, "hash of the source and id of the event that told it, as in the ledger"),
         OCCURRED,
         KNOWN,
     ),

@@ -27,6 +27,7 @@ from patron.interfaces.words import Words, choose_locale, words
 
 router = APIRouter()
 LOG = logging.getLogger(__name__)
+TRIED = ("read", "stored", "duplicate", "dead")
 MOST_BYTES = 4_096
 """Longest form that is read."""
 
@@ -133,23 +134,30 @@ def quality(request: Request) -> Response:
 
 @router.get("/arriving")
 def arriving(request: Request) -> Response:
-    """What arrives, what is wrong with it, and what was set aside."""
-    return _arriving(request)
+    """What arrives, what is wrong with it, and what was set aside; after a replay, what became of it."""
+    told = [one for one in request.query_params.get("tried", "").split("-") if one.isascii() and one.isdigit()]
+    tried = dict(zip(TRIED, (int(one[:12]) for one in told), strict=True)) if len(told) == len(TRIED) else None
+    return _arriving(request, tried=tried)
 
 
 @router.post("/arriving/replay")
 async def replay(request: Request) -> Response:
     """Try the dead letters of one import again."""
-    body = await request.body()
-    if len(body) > MOST_BYTES or not is_ours(request):
-        return console_of(request).failed(request, 413 if len(body) > MOST_BYTES else 403)
+    if not is_ours(request):
+        return console_of(request).failed(request, 403)
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            return console_of(request).failed(request, 413)
     import_id = parse_qs(body.decode(errors="replace")).get("import_id", [""])[0]
     try:
         shop = console_of(request).answers.shop
-        tried = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent)
+        done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent)
     except PatronError as error:
         return await run_in_threadpool(_arriving, request, busy=str(error), status=status_of(error))
-    return await run_in_threadpool(_arriving, request, tried=tried)
+    # why: a page that was reloaded would try again
+    return RedirectResponse(f"/arriving?tried={done.read}-{done.stored}-{done.duplicate}-{done.dead}", 303)
 
 
 def is_ours(request: Request) -> bool:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 
 from patron.base.shop import View
+from patron.govern import consent
 from patron.understand.facts.cleaning import cleaning
-from patron.understand.facts.consents import consents
+from patron.understand.facts.consents import consents, ledger_table
 from patron.understand.facts.customers import customers
 from patron.understand.facts.identities import identities
 from patron.understand.facts.interactions import interactions
@@ -38,7 +39,8 @@ def build_facts(view: View) -> None:
     """Make every table of facts from the events known before the turn's moment."""
     shop = view.settings.shop
     scope = Scope(view.turn.as_of, shop.time_zone, shop.currency)
-    tables = lookups(scope, view.settings.rates, view.query)
+    told = ledger_table(consent.ledger(view.store), view.policy.consent)
+    tables = lookups(scope, view.settings.rates, view.query, told)
     for name, query in FACTS.items():
         sql = query(scope)
         if name == "cleaning":
@@ -47,10 +49,13 @@ def build_facts(view: View) -> None:
     view.write_query("identity_changes", identity_changes(view.turn.turn_id))
 
 
-def lookups(scope: Scope, rates: Mapping[str, float], query: Callable[[str], pa.Table]) -> dict[str, pa.Table]:
-    """The small tables that facts queries join: `rates`, `trait_names` and, made of a query's answer, `persons`."""
+def lookups(
+    scope: Scope, rates: Mapping[str, float], query: Callable[[str], pa.Table], told: pa.Table
+) -> dict[str, pa.Table]:
+    """The tables that facts queries join: `rates`, `trait_names`, `ledger` and, made of a query's answer, `persons`."""
     return {
         "rates": rates_table(scope.currency, dict(rates)),
         "trait_names": trait_names(),
+        "ledger": told,
         "persons": persons(query(aliases(scope))),
     }

@@ -1,22 +1,47 @@
-"""What customers agreed to or took back, as events told it."""
+"""What customers agreed to or took back, as the ledger holds it."""
 
-from patron.understand.facts.scope import Scope, owned, usable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
 
-TOLD = ("Consent Given", "Consent Withdrawn")
+import pyarrow as pa
+
+from patron.base.engine import timestamp
+from patron.base.policy import Consent as Promise
+from patron.base.table import FLAG, TEXT, TIME
+from patron.understand.facts.scope import END_OF_TIME, Scope
+
+LEDGER = pa.schema(
+    [(name, TEXT) for name in ("event", "token", "purpose", "basis", "wording_version", "policy_version")]
+    + [("is_given", FLAG), ("occurred_at", TIME), ("known_at", TIME)]
+)
+"""What the fact needs of the ledger's entries."""
+
+
+def ledger_table(entries: Iterable[Mapping[str, Any]], promise: Promise) -> pa.Table:
+    """Entries of the ledger as a table, with purposes by the names that the policy has for them now."""
+    times = {"occurred_at", "known_at"}
+    rows = [
+        {f.name: datetime.fromisoformat(one[f.name]) if f.name in times else one[f.name] for f in LEDGER}
+        | {"purpose": promise.purpose(one["purpose"])}
+        for one in entries
+    ]
+    return pa.Table.from_pylist(rows, schema=LEDGER)
 
 
 def consents(scope: Scope) -> str:
-    """One row per yes or no to a purpose, in any order; the newest counts, and at the same moment a no."""
-    names = "(" + ", ".join(f"'{name}'" for name in TOLD) + ")"
-    told = usable(scope, "properties", "known_at as link_at", where=f"e.name in {names}")
-    said = ("source", "event_id", "name", "occurred_at", "properties", "user_token")
-
-    def text(key: str) -> str:
-        return f"json_extract_string(o.properties, '$.{key}')"
-
+    """One row per yes or no to a purpose; `is_latest` is a user's last word to it, at the same moment a no."""
+    newest = "partition by customer_id, purpose, is_of_user order by occurred_at desc, is_given, event"
     return f"""
-        select o.customer_id, lower(trim(coalesce({text("purpose")}, ''))) as purpose,
-            o.name = '{TOLD[0]}' as is_given, o.user_token is not null as is_of_user,
-            coalesce({text("basis")}, 'consent') as basis, {text("wording_version")} as wording_version,
-            {text("policy_version")} as policy_version, o.source, o.event_id, o.occurred_at, o.known_at
-        from ({owned(told, *said)}) o"""
+        select customer_id, purpose, is_given, is_of_user, basis, wording_version, policy_version, event,
+            occurred_at, known_at, is_of_user and row_number() over ({newest}) = 1 as is_latest
+        from (
+            select i.customer_id, l.purpose, l.is_given, i.is_user as is_of_user, l.basis, l.wording_version,
+                l.policy_version, l.event, l.occurred_at, l.known_at
+            from ledger l
+            join (
+                select token, customer_id, is_user, coalesce(shared_from, {timestamp(END_OF_TIME)}) as shared_from
+                from identities
+            ) i on i.token = l.token and l.known_at < i.shared_from
+            where l.known_at < {timestamp(scope.as_of)}
+        ) c"""

@@ -50,7 +50,6 @@ AWAY_FROM_THE_SHOP = (*DONE_TO_CUSTOMERS, "message_opened", "message_clicked", "
 
 OURS = "(e.name = 'Offer Assigned' and e.decision_id is not null)"
 """An offer that a decision of ours assigned."""
-COUNTS = f"not {flagged('bot')} and not {flagged('no_consent')}"
 
 
 def listed(kinds: tuple[str, ...]) -> str:
@@ -62,8 +61,7 @@ def interactions(scope: Scope) -> str:
     """One row per event of a kind above; the category is what the event told, else the newest of the product.
 
     Offers that decisions of ours assigned are left out: a turn that is run again may have decided otherwise since, and
-    `exposures` holds those that stand. What bots do says nothing about customers and is left out too,
-    and so is what was kept without the consent it needs.
+    `exposures` holds those that stand. What bots do says nothing about customers and is left out too.
     """
     names = "(" + ", ".join(f"'{name}'" for name in KINDS) + ")"
     kinds = " ".join(f"when '{name}' then '{kind}'" for name, kind in KINDS.items())
@@ -72,7 +70,7 @@ def interactions(scope: Scope) -> str:
         scope,
         *columns,
         "known_at as link_at",
-        where=f"e.name in {names} and not {OURS} and {COUNTS}",
+        where=f"e.name in {names} and not {OURS} and not {flagged('bot')}",
     )
     kept = ("source", "event_id", "name", "occurred_at", *columns)
     return f"""

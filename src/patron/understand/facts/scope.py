@@ -50,7 +50,7 @@ def usable(scope: Scope, *columns: str, where: str = "true") -> str:
 def told(scope: Scope, *columns: str, where: str = "true") -> str:
     """Events known before the moment with a possible time, whoever told them; they occurred no later than we knew.
 
-    Test traffic is left out.
+    Test traffic is left out, and behaviour that was kept without the consent it needs.
     """
     picked = "".join(f", e.{column}" for column in columns)
     return f"""
@@ -58,7 +58,7 @@ def told(scope: Scope, *columns: str, where: str = "true") -> str:
             least(e.occurred_at, e.known_at) as occurred_at{picked}
         from events e
         where e.known_at < {timestamp(scope.as_of)} and e.occurred_at >= {timestamp(EARLIEST)}
-            and not {flagged("test")} and ({where})"""
+            and not {flagged("test")} and not {flagged("no_consent")} and ({where})"""
 
 
 def owned(relation: str, *columns: str) -> str:

@@ -63,10 +63,25 @@ def put_in_place(
     with store.begin() as connection:
         is_first = _moved(connection, before, after)
         if is_first:
-            theirs = PROFILES.c.token.in_(listed) | PROFILES.c.owner.in_(listed)
-            connection.execute(sa.delete(PROFILES).where(theirs))
+            let_go(connection, listed)
             add(connection, after.generation, profiles.items())
     return is_first
+
+
+def let_go(connection: sa.Connection, tokens: list[str]) -> int:
+    """Delete the profiles of tokens, and of devices they own; return how many."""
+    count = 0
+    for some in _parts(tokens):
+        theirs = PROFILES.c.token.in_(some) | PROFILES.c.owner.in_(some)
+        count += connection.execute(sa.delete(PROFILES).where(theirs)).rowcount
+    return count
+
+
+def wipe(store: Store) -> None:
+    """Leave no profile; the next to follow the lake builds all of them."""
+    with store.begin() as connection:
+        connection.execute(sa.delete(PROFILES))
+        connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == STATE))
 
 
 def begin_anew(store: Store) -> int:
@@ -112,15 +127,20 @@ def add(connection: sa.Connection, generation: int, profiles: Iterable[tuple[str
 
 def find(store: Store, *, own_ids: Iterable[str] = (), tokens: Iterable[str] = ()) -> dict[str, Profile]:
     """Profiles of customers who stand alone, and of tokens and the devices they own."""
-    column, named, ids = PROFILES.c, list(tokens), list(own_ids)
+    column, named = PROFILES.c, list(tokens)
     chosen = sa.select(column.token, column.content).where(column.generation == state(store).generation)
-    meant = [column.own_id.in_(ids)] if ids else []
-    meant += [column.token.in_(named), column.owner.in_(named)] if named else []
+    asked = ((column.own_id, list(own_ids)), (column.token, named), (column.owner, named))
     found: dict[str, Profile] = {}
     with store.begin() as connection:
-        for one in meant:  # why: each by its own index; of one question with "or" SQLite would look at every profile
-            found |= {token: decoded(content) for token, content in connection.execute(chosen.where(one))}
+        for by, values in asked:  # why: each by its own index; asked with "or" SQLite would look at every profile
+            for some in _parts(values):
+                rows = connection.execute(chosen.where(by.in_(some)))
+                found |= {token: decoded(content) for token, content in rows}
     return dict(sorted(found.items()))
+
+
+def _parts(values: list[str]) -> Iterator[list[str]]:
+    return (values[start : start + TOGETHER] for start in range(0, len(values), TOGETHER))
 
 
 def _rows(generation: int, profiles: dict[str, Profile]) -> Iterator[dict[str, object]]:

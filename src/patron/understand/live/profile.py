@@ -6,6 +6,7 @@ events, put together, are the profile of both.
 
 from collections.abc import Callable, Iterable
 from itertools import starmap
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -19,8 +20,8 @@ FEWEST_OWNERS = 2
 """Users of a device that are remembered: one owns it, two share it."""
 
 
-class Act(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
-    """One event, as the newest ones are remembered; time and id make the order, with no ties."""
+class Act(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One event, as the newest ones are remembered."""
 
     at_us: int
     source: str
@@ -80,8 +81,8 @@ def profile_of(*parts: list[tuple]) -> Profile:
     return Profile(
         names={name: Told(*rest) for name, *rest in names},
         money={currency: Money(*rest) for currency, *rest in money},
-        acts=sorted(starmap(Act, acts), reverse=True),
-        cart=sorted(starmap(Act, cart), reverse=True),
+        acts=_newest(starmap(Act, acts)),
+        cart=_newest(starmap(Act, cart)),
         products=sorted(products, reverse=True),
         orders=sorted(orders, reverse=True),
         users=sorted(users),
@@ -93,8 +94,8 @@ def merged(one: Profile, other: Profile) -> Profile:
     return Profile(
         names=_joined(one.names, other.names, _told_together),
         money=_joined(one.money, other.money, _paid_together),
-        acts=sorted(one.acts + other.acts, reverse=True)[:NEWEST_ACTS],
-        cart=sorted(one.cart + other.cart, reverse=True)[:NEWEST_ACTS],
+        acts=_newest(one.acts + other.acts),
+        cart=_newest(one.cart + other.cart),
         products=_latest(one.products + other.products, NEWEST_PRODUCTS),
         orders=_latest(one.orders + other.orders, NEWEST_ORDERS),
         users=_earliest(one.users + other.users, FEWEST_OWNERS),
@@ -109,6 +110,14 @@ def encoded(profile: Profile) -> bytes:
 def decoded(content: bytes) -> Profile:
     """Profile of its bytes."""
     return DECODER.decode(content)
+
+
+BY_TIME = attrgetter("at_us", "source", "event_id")
+"""Time and id make an order without ties."""
+
+
+def _newest(acts: Iterable[Act]) -> list[Act]:
+    return sorted(acts, key=BY_TIME, reverse=True)[:NEWEST_ACTS]
 
 
 def _joined(one: dict[str, Kept], other: dict[str, Kept], both: Callable[[Kept, Kept], Kept]) -> dict[str, Kept]:

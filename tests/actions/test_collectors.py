@@ -211,15 +211,16 @@ def test_what_would_break_an_index_of_the_server_is_set_aside_before(places):
 
 def test_what_waits_in_the_file_is_not_left_behind(places):
     main, _ = places
-    url, file = main.settings.inbox_url, main.folder / "inbox.db"
-    alone = Shop(main.folder, main.settings.model_copy(update={"inbox_url": ""}), main.policy, main.store)
+    settings = main.folder / "patron.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("inbox_url", "# inbox_url"), encoding="utf-8")
+    alone = Shop.open(main.folder)
     with open_inbox(alone) as inbox:
         inbox.put([messages("a")])
     with pytest.raises(WorkspaceError, match="still holds 1 requests"):
         open_inbox(main, is_checked=True)
     move(alone)
-    assert url
-    assert file.exists()
+    alone.close()
     open_inbox(main, is_checked=True).close()
 
 

@@ -146,13 +146,22 @@ def policy() -> str:
     return "\n".join(["# Policy\n", NOTE, text, grid(("key", "default", "meaning"), settings_rows(Policy)), ""])
 
 
+def commands(group: click.Command, context: click.Context, prefix: str = "") -> Iterable[tuple[str, click.Command]]:
+    """Every command with its whole name; those of a group instead of the group."""
+    for name in group.list_commands(context):  # pyright: ignore[reportAttributeAccessIssue] - it is a group
+        command = group.get_command(context, name)  # pyright: ignore[reportAttributeAccessIssue] - it is a group
+        if hasattr(command, "list_commands"):
+            yield from commands(command, click.Context(command, context, info_name=name), f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
 def command_line() -> str:
     """`patron --help`, every command."""
     group = typer.main.get_command(app)
     context = click.Context(group, info_name="patron")
     parts = ["# Command line\n", NOTE]
-    for name in group.list_commands(context):  # pyright: ignore[reportAttributeAccessIssue] - it is a group
-        command = group.get_command(context, name)  # pyright: ignore[reportAttributeAccessIssue] - it is a group
+    for name, command in commands(group, context):
         options = (
             (
                 "`" + " ".join(p.opts) + "`" if p.param_type_name == "option" else f"`{p.name}`",

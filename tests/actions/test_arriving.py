@@ -12,7 +12,7 @@ from patron.actions.lookup import lookup_customer
 from patron.actions.loop import run_turn, silent
 from patron.actions.mover import Mover
 from patron.base.shop import Shop
-from patron.base.tables import CLEANING, ORDERS
+from patron.base.tables import CLEANING, EVENTS, ORDERS
 from patron.collect.arrival import batch_of, rules_of
 from patron.collect.plan import NO_PLAN
 
@@ -77,7 +77,7 @@ def test_dead_letters_are_told_by_reason_and_leave_when_they_were_mended(shop):
 @pytest.fixture
 def tested(shop):
     path = shop.folder / "patron.toml"
-    text = path.read_text(encoding="utf-8") + '\n[collect]\ntest_sources = ["staging"]\n'
+    text = path.read_text(encoding="utf-8").replace("[collect]", '[collect]\ntest_sources = ["staging"]')
     path.write_text(text, encoding="utf-8")
     return Shop.open(shop.folder)
 
@@ -96,3 +96,32 @@ def test_test_traffic_is_kept_and_used_for_nothing(tested):
     assert (checks["test_traffic"]["row_count"], checks["test_traffic"]["treatment"]) == (2, "set aside")
     assert checks["second_event_of_an_order"]["row_count"] == 0
     tested.close()
+
+
+def test_changed_settings_hold_for_what_is_sent_next_and_bad_ones_are_said(shop):
+    mover, path = Mover(shop), shop.folder / "patron.toml"
+    order = ("Order Completed", {"order_id": "o", "revenue": 5, "currency": "CHF"})
+    put(shop, told("a", order[0], **order[1]))
+    mover.move()
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("\n[rates]", "\n[rates]\nCHF = "), encoding="utf-8")
+    put(shop, told("b", order[0], **order[1] | {"order_id": "p"}))
+    mover.move()
+    assert "is not valid TOML" in str(mover.trouble)
+    path.write_text(text.replace("\n[rates]", "\n[rates]\nCHF = 1.1"), encoding="utf-8")
+    mover.move()
+    assert mover.trouble is None
+    assert shop.lake.read(EVENTS)["event_id"].to_pylist() == ["b"]
+    assert [one.count for one in arriving(shop, now=NOW).letters] == [1]
+
+
+def test_orders_without_a_number_or_money_and_near_names_are_warned_of(shop):
+    put(
+        shop,
+        told("a", "Order Completed"),
+        told("b", "Order Completed", order_id="o1", revenue=3),
+        told("c", "product viewed", product_id="p"),
+    )
+    move(shop)
+    found = {one.name: one.flagged for one in arriving(shop, now=NOW).events}
+    assert found == {"Order Completed": {"bare_order": 1}, "product viewed": {"near_name": 1}}

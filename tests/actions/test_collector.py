@@ -315,7 +315,8 @@ def test_whatever_is_told_is_stored_or_set_aside_and_stops_nothing(shop, told):
 
 def test_a_key_that_sends_too_often_is_told_to_wait(shop):
     path = shop.folder / "patron.toml"
-    path.write_text(path.read_text(encoding="utf-8") + "\n[collect]\nrequests_per_second = 0.5\n", encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("[collect]", "[collect]\nrequests_per_second = 0.5")
+    path.write_text(text, encoding="utf-8")
     slow = Shop.open(shop.folder)
     key, other = create_key(slow, "web").key, create_key(slow, "app").key
     collector = Collector(slow)
@@ -353,7 +354,7 @@ def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_a
 
 def with_settings(shop, added):
     path = shop.folder / "patron.toml"
-    path.write_text(path.read_text(encoding="utf-8") + f"\n[collect]\n{added}\n", encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace("[collect]", f"[collect]\n{added}"), encoding="utf-8")
     return Shop.open(shop.folder)
 
 

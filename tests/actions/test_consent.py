@@ -15,6 +15,7 @@ from patron.actions.inbox import open_inbox
 from patron.actions.lookup import lookup_customer
 from patron.actions.loop import run_turn, silent
 from patron.actions.mover import Mover
+from patron.actions.trace import trace
 from patron.base.errors import NotFound
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS
@@ -285,3 +286,28 @@ def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
         export_customer(shop, user_id="u1")
     assert shop.lake.read(CONSENTS).num_rows == 0
     assert all(one.level == "ok" for one in doctor(shop.folder) if "consents" in one.check)
+
+
+def test_a_trace_says_that_nothing_was_kept_and_why(needs_analytics):
+    shop = needs_analytics("refuse")
+    put(shop, *STORY)
+    move(shop)
+    assert "had not agreed" in trace(shop, "before").steps[-1].what
+    shop.close()
+
+
+def test_a_trace_says_that_what_was_kept_is_not_used(needs_analytics):
+    shop = needs_analytics("keep")
+    put(shop, *STORY)
+    move(shop)
+    assert "facts are not made of it" in trace(shop, "before").steps[-1].what
+    shop.close()
+
+
+def test_doctor_knows_that_consent_is_told(shop):
+    assert [one.level for one in doctor(shop.folder) if one.check == "policy"] == ["warning"]
+    put(shop, says("yes", "Given", purpose="marketing"))
+    move(shop)
+    found = {one.check: one for one in doctor(shop.folder)}
+    assert found["policy"].level == "ok"
+    assert found["ledger of consents"].what == "1 entries, none changed"

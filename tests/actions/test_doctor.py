@@ -174,3 +174,12 @@ def test_a_damaged_inbox_is_found(w):
     assert "inbox" not in wrong(w)
     os.truncate(w / "inbox.db", (w / "inbox.db").stat().st_size // 2)
     assert wrong(w)["inbox"].level == "problem"
+
+
+def test_a_tracking_plan_that_cannot_be_used_or_is_misspelt(w):
+    plan = w / "tracking"
+    plan.mkdir()
+    (plan / "product viewed.json").write_text("{}", encoding="utf-8")
+    assert "Product Viewed.json" in wrong(w)["tracking plan"].todo
+    (plan / "Cart Viewed.json").write_text('{"type": "shoe"}', encoding="utf-8")
+    assert "is no JSON Schema" in wrong(w)["tracking plan"].what

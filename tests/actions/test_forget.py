@@ -168,6 +168,7 @@ def filled(tmp_path_factory) -> Iterator[Path]:
         run_turn(shop, AS_OF)
         write_report(shop, shop.folder / "report.html")
         write_private(export_customer(shop, user_id=ANNA), shop.folder / "anna.json")
+        write_private(export_customer(shop, user_id=ANNA), shop.folder / "outbox" / "anna.json")
         write_private(export_customer(shop, user_id=OTHER), shop.folder / "other.json")
         with shop.store.begin() as connection:
             row = {"experiment": "e", "customer_id": customer_id(shop, ANNA), "arm": "holdout", "assigned_at": AS_OF}
@@ -466,6 +467,7 @@ def test_the_audit_log_tells_what_was_done_and_that_it_was_not_changed(shop):
     assert [one.action for one in log] == [
         "exported",
         "exported",
+        "exported",
         "key created",
         "key revoked",
         "exported",
@@ -495,3 +497,9 @@ def test_nobody_known_or_named_twice_is_refused(shop):
         forget(shop, user_id=ANNA, email=EMAIL)
     assert forget(shop, user_id=ANNA).erased
     assert forget(shop, user_id=ANNA).erased == {}
+
+
+def test_what_somebody_put_into_the_outbox_is_named(shop):
+    (shop.folder / "outbox" / "calls.txt").write_text(f"call {EMAIL} on Monday")
+    assert forget(shop, user_id=ANNA).files_left == ("outbox/calls.txt",)
+    assert not (shop.folder / "outbox" / "anna.json").exists()

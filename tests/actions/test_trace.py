@@ -48,5 +48,5 @@ def test_a_dead_letter_says_why(shop):
 
 
 def test_an_event_that_never_arrived_is_not_found(shop):
-    with pytest.raises(NotFound, match="never-1"):
+    with pytest.raises(NotFound, match="no event never-1 is known"):
         trace(shop, "never-1")

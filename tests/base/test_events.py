@@ -115,7 +115,7 @@ def test_times_are_utc():
         ({"messageId": None}, "messageId: is missing"),
         ({"messageId": "x" * 101}, "longer than 100"),
         ({"timestamp": "yesterday"}, "timestamp: is no time"),
-        ({"userId": "null", "anonymousId": "000"}, "userId, anonymousId: both are missing"),
+        ({"userId": "null", "anonymousId": "000"}, "userId, anonymousId: stand for nobody"),
         ({"properties": {"price": "cheap"}}, "properties.price: is not a number"),
         ({"properties": {"price": "NaN"}}, "out of range"),
         ({"properties": {"quantity": -1}}, "properties.quantity: is below zero"),

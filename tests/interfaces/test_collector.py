@@ -73,8 +73,9 @@ def server(tmp_path_factory):
     before = os.environ.get("XDG_CONFIG_HOME")
     os.environ["XDG_CONFIG_HOME"] = str(home / "config")
     Shop.create(home / "shop").close()
-    with (home / "shop" / "patron.toml").open("a", encoding="utf-8") as file:
-        file.write('\n[collect]\nneeds_secret_key = ["Order Refunded"]\n')
+    path = home / "shop" / "patron.toml"
+    text = path.read_text(encoding="utf-8").replace("[collect]", '[collect]\nneeds_secret_key = ["Order Refunded"]')
+    path.write_text(text, encoding="utf-8")
     running = Server(home / "shop")
     yield running
     running.client.close()
@@ -427,3 +428,14 @@ def assert_delivered(server, source):
             break
         time.sleep(0.1)
     assert len(set(stored_by(server.folder, source))) == EACH
+
+
+def test_a_path_that_is_none_and_a_key_that_cannot_send_are_told_as_json(server, key):
+    lost = server.post("/v1/trck", message(), key)
+    assert (lost.status_code, lost.json()["code"]) == (404, "not_found")
+    assert "/v1/track" in lost.json()["message"]
+    read = made_key(server, "crm", "read")
+    refused = server.post("/v1/track", message("by-read"), read)
+    assert refused.status_code == 401
+    assert "this is a read key" in refused.json()["message"]
+    assert server.post("/v1/track", message("bearer"), authorization=f"Bearer {key}").json()["stored"] == 1

@@ -4,6 +4,7 @@ import re
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import httpx
 import pyarrow as pa
@@ -13,11 +14,13 @@ import sqlalchemy as sa
 from patron.actions.customer import customer_card
 from patron.actions.customers import CustomerQuery, find_customers
 from patron.actions.last_turn import last_turn
+from patron.actions.loop import run_turn
 from patron.actions.reader import reader_of
 from patron.base import errors
 from patron.base.shop import Shop
 from patron.base.store import TURNS
 from patron.base.tables import IDENTITIES
+from patron.collect.intake import accept
 from patron.govern.vault import Vault
 from patron.interfaces.api.errors import STATUS, status_of
 from patron.interfaces.pages.cards import settings_of
@@ -293,3 +296,26 @@ def test_dead_letters_are_tried_again_from_the_page_and_only_from_ours(client):
     assert "0 still dead" in client.get(told.headers["location"]).text
     assert client.get("/arriving?tried=1-<b>-3-4").status_code == 200
     assert client.post("/arriving/replay", data={"import_id": "x" * 5_000}, headers=ours).status_code == 413
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATRON_MASTER_KEY", "ab" * 32)
+    shop = Shop.create(tmp_path / "quiet")
+    yield shop
+    shop.close()
+
+
+def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_turns(shop):
+    orders = {
+        "event_id": [f"o{n}" for n in range(60)],
+        "name": ["Order Completed"] * 60,
+        "occurred_at": [datetime(2024, 5, 1 + n % 20, 12, tzinfo=UTC) for n in range(60)],
+        "user_id": [f"u{n % 20}" for n in range(60)],
+        "revenue_cents": [1000 + n for n in range(60)],
+    }
+    accept(shop, pa.table(orders), source="web", known="occurred", received_at=datetime(2024, 5, 21, tzinfo=UTC))
+    for day in (22, 23):
+        run_turn(shop, datetime(2024, 5, day, tzinfo=UTC))
+    with served(shop) as address:
+        assert httpx.get(address, timeout=30).status_code == 200

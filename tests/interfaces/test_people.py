@@ -29,7 +29,7 @@ def test_forgetting_asks_and_a_no_changes_nothing(patron, w, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     refused = patron("forget", "--workspace", w, "--user-id", "1042")
     assert refused.code == 1
-    assert "Erase this customer for ever?" in refused.err
+    assert "Erase 1 account and 0 devices for ever?" in refused.err
     assert patron("sql", "--workspace", w, "--json", "select event_id from events").json == [{"event_id": "m1"}]
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     done = patron("forget", "--workspace", w, "--email", "ann@example.org")

@@ -112,7 +112,7 @@ def test_a_mapping_that_cannot_be_used_is_refused(bring, tmp_path, old, new, wor
     ("row", "reason", "words"),
     [
         ("b,some day,1,1,", "bad_time", "at is no time the mapping can read; state its format"),
-        ("b,2024-01-01,-2,1,", "negative_quantity", "give the mapping a rule for refunds"),
+        ("b,2024-01-01,-2,1,", "negative_quantity", "tell refunds as events, or by a rule of the mapping"),
         ("b,2024-01-01,99999999999999999999,1,", "bad_quantity", "qty is not a whole number"),
         ("b,2024-01-01,1,1e300,", "bad_number", "price is not a number"),
         ("b,2024-01-01,1,1,XYZ", "unknown_currency", "no rate for XYZ; add one to [rates] in patron.toml"),

@@ -17,6 +17,8 @@ DAYS = 30
 SHOWN = 200
 WARNINGS = (
     "off_plan",
+    "bare_order",
+    "near_name",
     "no_time",
     "impossible_time",
     "repeated_order",

@@ -11,5 +11,6 @@ def backtest(shop: Shop, question: str | None = None) -> tuple[Backtest, ...]:
     rows = backtests(last_turn(shop))
     asked = sorted({row.question for row in rows})
     if question is not None and question not in asked:
-        raise NotFound(f"the last turn judged no question {question!r}", todo=f"It judged {', '.join(asked)}.")
+        listed = ", ".join(asked) or "none: there is not enough history to look back from"
+        raise NotFound(f"the last turn judged no question {question!r}", todo=f"It judged {listed}.")
     return tuple(row for row in rows if question in {None, row.question})

@@ -40,7 +40,8 @@ BURST_SECONDS = 10.0
 MANY_MESSAGES = 5_000
 """So many are moved at once."""
 KEY_SECONDS = 1.0
-"""How long a key is believed without looking again: a revoked one is refused after that."""
+"""How long a key, the settings and the tracking plan are believed without looking again."""
+MAKE = "Make one: patron keys create --source SOURCE."
 LONGEST_KEY = 100
 """Longer ones are nobody's, and are not kept in memory either."""
 
@@ -133,6 +134,9 @@ class Collector:
     _arrived: int = 0
     """Messages since the mover was asked last."""
     _is_checked: bool = False
+    _looked_at: float = 0.0
+    _trouble: PatronError | None = None
+    """Why changed settings are not taken over."""
 
     def __post_init__(self) -> None:
         """Prepare the writer."""
@@ -153,16 +157,33 @@ class Collector:
             self.mover.wake()
 
     def _heard(self, trouble: PatronError | None) -> None:
-        """Accept nothing more when the mover has found damage."""
+        """Accept nothing more when the mover has found damage; a moment to look at the settings, too."""
+        self._look_again()
         if isinstance(trouble, InboxDamaged):
             self.writer.trouble = trouble
 
     def start(self) -> None:
         """Begin to accept and to move. Raises SettingsError for a tracking plan that cannot be used."""
-        self._plan = load_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
+        self._plan = self._told_plan()
         self.writer.start()
         if self.mover:
             self.mover.start()
+
+    def _told_plan(self) -> Plan:
+        return load_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
+
+    def _look_again(self) -> None:
+        """Take over settings, policy and tracking plan that were changed; what cannot be used is said and left."""
+        now = time.monotonic()
+        if now < self._looked_at + KEY_SECONDS:
+            return
+        self._looked_at = now
+        try:
+            self.shop.reread()
+            self._plan = self._told_plan()
+            self._trouble = None
+        except PatronError as error:
+            self._trouble = error
 
     def stop(self) -> None:
         """Write what waits, let it be moved into the lake if nobody else is at work, and end."""
@@ -186,17 +207,22 @@ class Collector:
     def receive(
         self, body: bytes, how: str, *, key: str, received_at: datetime, is_in_address: bool = False
     ) -> "Received":
-        """Judge an inflated request and hand its messages to the writer; without `key` it is looked for in the body.
+        """Judge an inflated request and hand its messages to the writer.
 
-        Several threads may do it at once.
+        When `key` is none of ours, it is looked for in the body. Several threads may do it at once.
 
         An address is kept in logs and histories: a secret key in it is refused where a client can send it otherwise.
 
         Raises BadRequest, BadKey, Overloaded, NoSpace, InboxDamaged.
         """
-        found = self.key(key or ("" if how == SENSORS else key_in_body(body)))
-        if found is None or found.kind == "read":
-            raise BadKey(401, "the write key is missing, unknown or revoked", todo="Make one: patron keys create.")
+        self._look_again()
+        found = self.key(key) if key else None
+        if found is None and how != SENSORS:  # why: some send a key of a proxy of theirs in the header
+            found = self.key(key_in_body(body))
+        if found is None:
+            raise BadKey(401, "the write key is missing, unknown or revoked", todo=MAKE)
+        if found.kind == "read":
+            raise BadKey(401, "this is a read key; events are sent with a write or secret key", todo=MAKE)
         if found.kind == "secret" and is_in_address and how != SENSORS:
             raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
         self._limit(found)
@@ -231,5 +257,5 @@ class Collector:
     def state(self) -> State:
         """State of the collector."""
         seen = collected(self.shop)
-        trouble = self.writer.trouble or (self.mover and self.mover.trouble)
+        trouble = self.writer.trouble or self._trouble or (self.mover and self.mover.trouble)
         return State(seen.counters, seen.waiting_requests, str(trouble) if trouble else seen.trouble)

@@ -13,16 +13,19 @@ from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DatabaseError
 
 from patron.actions.inbox import has_inbox, open_inbox
-from patron.base.errors import PatronError
+from patron.base.errors import PatronError, SettingsError
+from patron.base.events import BY_NAME as EVENT_NAMES
 from patron.base.shop import Shop
 from patron.base.store import DEAD_LETTERS, ERASURES
 from patron.base.tables import BY_NAME
+from patron.collect.plan import load_plan
 from patron.collect.refusal import EMPTY
 from patron.govern import audit, consent
 from patron.govern.vault import Vault
 
 LOW_DISK_BYTES = 2_000_000_000
 RESTORE = "Restore the newest backup: `patron restore`."
+FILL = "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
 Level = Literal["ok", "warning", "problem"]
 
 
@@ -65,12 +68,13 @@ def _settings(shop: Shop) -> Iterator[Finding]:
     )
     if not shop.policy.offers:
         yield Finding("policy", "warning", "no offers are declared", "Add an [[offers]] entry to policy.toml.")
-    elif shop.policy.consent.unknown == "refuse":
+    elif shop.policy.consent.unknown == "refuse" and not consent.size(shop.store):
         yield Finding(
             "policy",
             "warning",
             "customers of unknown consent get no offers, and no consent is known yet",
-            'Set [consent] unknown = "allow" in policy.toml if you have a lawful basis to write to them.',
+            "Send what they agree to (docs/how-to/keep-consent.md); or, with a lawful basis to write to them without,"
+            ' set [consent] unknown = "allow" in policy.toml.',
         )
     else:
         yield Finding("policy", "ok", f"{len(shop.policy.offers)} offers, version {shop.policy.version}")
@@ -127,7 +131,7 @@ def _lake(shop: Shop) -> Iterator[Finding]:
     for name in written:
         yield from _table(shop, name)
     if not written:
-        yield Finding("lake", "warning", "no table has rows yet", "Import a file: `patron import --mapping ... FILE`.")
+        yield Finding("lake", "warning", "no table has rows yet", FILL)
 
 
 def _table(shop: Shop, name: str) -> Iterator[Finding]:
@@ -166,7 +170,8 @@ def _inbox(shop: Shop) -> Iterator[Finding]:
 def _turns(shop: Shop) -> Iterator[Finding]:
     snapshot = shop.snapshot()
     if snapshot is None:
-        yield Finding("turns", "warning", "no turn has finished yet", "Run `patron run --as-of YYYY-MM-DD`.")
+        todo = "Run `patron run --as-of YYYY-MM-DDTHH:MM` with a moment after the first orders."
+        yield Finding("turns", "warning", "no turn has finished yet", todo)
         return
     for name, version in snapshot.pinned.items():
         if version is None:
@@ -181,6 +186,24 @@ def _turns(shop: Shop) -> Iterator[Finding]:
             )
             return
     yield Finding("turns", "ok", f"last finished turn: {snapshot.turn.turn_id}")
+
+
+def _plan(shop: Shop) -> Iterator[Finding]:
+    """Whether the tracking plan can be used, and is about events that somebody sends."""
+    try:
+        plan = load_plan(shop.folder, is_strict=False)
+    except SettingsError as refused:
+        yield Finding("tracking plan", "problem", f"{refused.where}: {refused.what}", refused.todo)
+        return
+    known = {name.casefold(): name for name in EVENT_NAMES}
+    misspelt = [name for name in plan.schemas if name not in EVENT_NAMES and name.casefold() in known]
+    for name in misspelt:
+        what = f"{name}.json is about an event that nobody sends by this name"
+        yield Finding("tracking plan", "warning", what, f"Call it {known[name.casefold()]}.json.")
+    if not misspelt:
+        own = sum(name not in EVENT_NAMES for name in plan.schemas)
+        said = f"{len(plan.schemas)} events, {own} of them not in the catalogue" if plan.schemas else "there is none"
+        yield Finding("tracking plan", "ok", said)
 
 
 def _dead(shop: Shop) -> Iterator[Finding]:
@@ -209,7 +232,9 @@ def _audit(shop: Shop) -> Iterator[Finding]:
     else:
         yield Finding("audit log", "problem", f"entry {broken} was changed, or one before it is missing", RESTORE)
     broken = consent.first_broken(shop.store)
-    if broken is not None:
+    if broken is None:
+        yield Finding("ledger of consents", "ok", f"{consent.size(shop.store)} entries, none changed")
+    else:
         said = f"entry {broken} was changed, or one before it is missing"
         yield Finding("ledger of consents", "problem", said, RESTORE)
     with shop.store.begin() as connection:
@@ -233,6 +258,7 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "lake": _lake,
     "inbox": _inbox,
     "turns": _turns,
+    "tracking plan": _plan,
     "dead letters": _dead,
     "audit log": _audit,
     "disk": _disk,

@@ -69,6 +69,14 @@ class Erasure:
                     connection.execute(sa.update(ERASURES).where(this).values(counts=self.counts))
 
 
+def meant(shop: Shop, **named: str | None) -> Person:
+    """Whom an erasure would erase, as the lake knows them now; what still waits is looked at by the erasure itself.
+
+    Raises NotFound, SettingsError unless named in one way.
+    """
+    return find_person(shop, Vault.open(shop), Named(**named))
+
+
 def forget(shop: Shop, **named: str | None) -> Certificate:
     """Forget the person named by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`; repeatable.
 

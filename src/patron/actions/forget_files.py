@@ -67,10 +67,11 @@ def _told(cell: str) -> tuple[str, ...]:
 
 
 def _others(shop: Shop) -> list[Path]:
+    """Files that are no part of the workspace itself; the outbox may hold some beside its own, which are CSV."""
     places = [path for path in shop.folder.iterdir() if path.name not in OURS and not path.name.endswith(STORES)]
-    return sorted(
-        file for place in places for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()
-    )
+    found = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place])]
+    found += [file for file in (shop.folder / "outbox").rglob("*") if file.suffix != ".csv"]
+    return sorted(file for file in found if file.is_file())
 
 
 def _is_their_report(path: Path, person: Person) -> bool:

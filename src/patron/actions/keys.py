@@ -39,7 +39,7 @@ def revoke_key(shop: Shop, key_id: str) -> None:
 def require_key(shop: Shop, told: str, kind: access.Kind) -> None:
     """Let keys of one kind pass. Raises BadKey: 401 for one that is unknown or revoked, 403 for one of another kind."""
     found = access.find_key(shop, told) if told else None
-    todo = f"Make one: patron keys create --kind {kind}."
+    todo = f"Make one: patron keys create --source SOURCE --kind {kind}."
     if found is None:
         raise BadKey(401, "the key is missing, unknown or revoked", todo=todo)
     if found.kind != kind:

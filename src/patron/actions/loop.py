@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -59,14 +60,20 @@ class Turned:
     forecasts: Forecasts
 
 
+def moment_text(view: View) -> str:
+    """The turn's moment by the shop's clock."""
+    zone = view.settings.shop.time_zone
+    return f"{view.turn.as_of.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}"
+
+
 def moments_of(view: View) -> None:
     """Name the moments the turn needs: its own, and past ones to learn from and to be judged at."""
     first = view.query("select min(known_at) as first_at from orders where is_identified")["first_at"][0].as_py()
     if first is None:
         raise NotEnoughData(
-            f"no order of a known customer is known before {view.turn.as_of:%Y-%m-%d}",
+            f"no order of a known customer is known before {moment_text(view)}",
             where=str(view.folder),
-            todo="Import orders first, or choose a later --as-of.",
+            todo="Import orders or send events first, or choose a later --as-of: YYYY-MM-DDTHH:MM.",
         )
     build_moments(view, moments_for(view.turn.as_of, first))
 

@@ -80,6 +80,7 @@ class Mover:
     def move(self) -> None:
         """Move what waits into the lake and the profiles, unless another process is at work."""
         try:
+            self.shop.reread()
             with self.shop.lock(patience_seconds=0):
                 moved = move(self.shop)
                 follow(self.shop)

@@ -47,6 +47,10 @@ class Person:
         """Opaque id of the customer, the first where a contact is told by several."""
         return own_id(min(self.tokens, key=lambda token: (not token.startswith(PREFIXES["user_id"]), token)))
 
+    def names(self, kind: str) -> int:
+        """How many of their tokens are of a kind of id: user_id, anonymous_id, email, phone."""
+        return sum(token.startswith(PREFIXES[kind]) for token in self.tokens)
+
     @property
     def customer_ids(self) -> tuple[str, ...]:
         """Every opaque id that a customer with these tokens has or ever had."""

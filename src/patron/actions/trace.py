@@ -14,6 +14,9 @@ from patron.base.store import DEAD_LETTERS, IMPORTS
 from patron.base.tables import EVENTS
 from patron.govern.vault import Vault
 
+UNUSED = frozenset({"test", "no_consent", "repeated_order"})
+"""Flags of events that are kept and used for nothing."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -45,10 +48,13 @@ def trace(shop: Shop, event_id: str) -> Trace:
     ]
     if not steps:
         raise NotFound(
-            f"no event {event_id} ever arrived",
-            where=", ".join(sources) or "no source yet",
-            todo="Check the id (a client's messageId); a request that was not answered with 200 was not accepted.",
+            f"no event {event_id} is known",
+            where=f"sources {', '.join(sources)}" if sources else "no source yet",
+            todo="Check the id (a client's messageId). It never arrived, was not answered with 200, or was set aside"
+            " and emptied since.",
         )
+    if all(step.place == "seen" for step in steps):
+        steps.append(Step("nowhere", "", "is not kept: the customer had not agreed, or was forgotten"))
     return Trace(event_id, tuple(steps))
 
 
@@ -89,11 +95,18 @@ where event_id in (select event_id from asked) order by source"""
             "events",
             row["source"],
             f"is a row of events: {row['name']}, happened {row['occurred_at']:%Y-%m-%d %H:%M:%S} UTC, known from"
-            f" {row['known_at']:%Y-%m-%d %H:%M:%S} UTC" + (f", flagged {row['flags']}" if row["flags"] else ""),
+            f" {row['known_at']:%Y-%m-%d %H:%M:%S} UTC{_flagged(row['flags'])}",
             row["received_at"],
         )
         for row in rows
     ]
+
+
+def _flagged(flags: str | None) -> str:
+    if not flags:
+        return ""
+    unused = UNUSED.intersection(flags.split(","))
+    return f", flagged {flags}" + (", so facts are not made of it" if unused else "")
 
 
 def _dead(shop: Shop, event_id: str) -> list[Step]:

@@ -135,7 +135,7 @@ def key_figures(view: View) -> tuple[KeyFigure, ...]:
     before = compared[0] if len(compared) == 2 else None
     course = windows(view, days=30, count=12)
     expected = _by_turn(view, "select turn_id, sum(value) as figure from scores where question = 'value'")
-    risky = "select turn_id, sum(case when stage = 'at_risk' then 1.0 else 0.0 end) as figure from segments"
+    risky = "select turn_id, cast(sum(case when stage = 'at_risk' then 1 else 0 end) as double) as figure from segments"
     return (
         *_from_windows(now, before, course),
         KeyFigure("expected_value", "money", *expected),

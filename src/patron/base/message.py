@@ -43,7 +43,7 @@ def told_row(message: object) -> Told:
     row["traits"] = json_text(split_traits(_traits(message), vault["personal"]))
     row["properties"], row["personal"] = json_text(kept), json_text(vault["personal"])
     row["texts"] = json_text(vault["texts"])
-    _require_subject(row)
+    _require_subject(row, message)
     return row
 
 
@@ -239,9 +239,11 @@ def _device(kind: str, agent: str) -> str | None:
     return "desktop" if agent else None
 
 
-def _require_subject(row: Told) -> None:
+def _require_subject(row: Told, message: Told) -> None:
     if row["user_id"] is None and row["anonymous_id"] is None and row["name"] != "Product Updated":
-        raise _bad("both are missing", "userId, anonymousId", "Send at least one id that names somebody.")
+        told = any(text_of(message.get(one)) for one in ("userId", "anonymousId"))
+        what = "stand for nobody, such as 'undefined' or '0'" if told else "both are missing"
+        raise _bad(what, "userId, anonymousId", "Send at least one id that names somebody.")
 
 
 def _bad(what: str, where: str, todo: str) -> BadEvent:

@@ -158,6 +158,7 @@ class Shop:
         self.store = store
         self.lake = Lake(folder / "lake")
         self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
+        self._read = _stamps(folder)
 
     @classmethod
     def create(cls, folder: Path) -> "Shop":
@@ -198,6 +199,16 @@ class Shop:
                 found = secrets.token_hex(8)
                 connection.execute(sa.insert(WORKSPACE).values(key="workspace_id", value=found))
         self.workspace_id: str = found
+
+    def reread(self) -> None:
+        """Take over settings and policy whose files have changed; store, inbox and engine stay as they were opened.
+
+        Raises SettingsError for a file that cannot be used; what held before holds on.
+        """
+        found = _stamps(self.folder)
+        if found != self._read:
+            settings, policy = load_settings(self.folder / SETTINGS_FILE), Policy.load(self.folder / POLICY_FILE)
+            self.settings, self.policy, self._read = settings, policy, found
 
     def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
         """Run SQL on the embedded engine."""
@@ -251,6 +262,12 @@ class Shop:
         """Return all connections."""
         self.store.close()
         self.engine.close()
+
+
+def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
+    """When settings and policy were written, and how long they are; nothing for a file that is not there."""
+    known = (folder / name for name in (SETTINGS_FILE, POLICY_FILE))
+    return tuple((one.st_mtime_ns, one.st_size) for one in (path.stat() for path in known if path.exists()))
 
 
 def _is_locked(handle: int) -> bool:

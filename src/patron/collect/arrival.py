@@ -12,6 +12,7 @@ from uuid import uuid4
 import msgspec
 
 from patron.base.errors import BadEvent, BadRequest
+from patron.base.events import BY_NAME
 from patron.base.message import told_row
 from patron.base.policy import Consent
 from patron.base.shop import Shop
@@ -33,6 +34,9 @@ TEST = "test"
 """Flag of test traffic, which is used for nothing: its orders stand in nobody's way."""
 KNOWN = "_known"
 """Beside the columns of a told row: "occurred" for history, which is known from when it happened."""
+ORDER = "Order Completed"
+NEAR = frozenset(name.casefold() for name in BY_NAME)
+"""Names of the catalogue, as somebody writes them who did not look."""
 BOT = re.compile(r"(?i)bot\b|crawl|spider|slurp|headless|lighthouse|preview|curl/|wget/|python-requests|monitor")
 
 
@@ -95,22 +99,12 @@ def inflated(raw: bytes) -> bytes:
 
 
 def decoded(decoder: msgspec.json.Decoder, body: bytes) -> Any:
-    """Decode JSON, with what is no UTF-8 replaced. Raises BadRequest 400."""
+    """Decode JSON. Raises BadRequest 400."""
     try:
-        return _lenient(decoder, body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise BadRequest(400, f"the body is not as the protocol says ({error})", todo="Send JSON.") from None
-
-
-def _lenient(decoder: msgspec.json.Decoder, content: bytes) -> Any:
-    try:
-        return decoder.decode(content)
-    except UnicodeDecodeError:
-        return decoder.decode(content.decode(errors="replace"))
-    except msgspec.DecodeError as error:
-        if "utf-8" not in str(error).lower():
-            raise
-        return decoder.decode(content.decode(errors="replace"))
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        said = f"the body is not as the protocol says ({error})"
+        raise BadRequest(400, said, todo="Send JSON, encoded as UTF-8.") from None
 
 
 def key_in_body(body: bytes) -> str:
@@ -183,7 +177,7 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
     event_id, said = None, raw
     try:
         _refuse_long(raw, rules)
-        told = _lenient(ANYTHING, raw)
+        told = ANYTHING.decode(raw)
         message, flags = completed(told, raw, received_at, rules, shared)
         # why: a replay sets the clock right again, so the time stays as it was told
         event_id, said = (
@@ -192,7 +186,7 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
         )
         row: Told = told_row(message)
         _refuse_unsecured(row["name"], rules)
-        flags += _off_plan(row["name"], message, rules.plan)
+        flags += _off_plan(row["name"], message, rules.plan) + _doubtful(row)
         flags += judged_by_message(row, message, rules.consent, is_secret=rules.is_secret)
         row["flags"] = ",".join(flags) or None
         if rules.is_history:
@@ -221,6 +215,15 @@ def _off_plan(name: str, message: dict[str, Any], plan: Plan) -> list[str]:
     return ["off_plan"] if fault else []
 
 
+def _doubtful(row: Told) -> list[str]:
+    """Flags of what is stored and most likely meant otherwise."""
+    found = ["near_name"] if row["name"] not in BY_NAME and row["name"].casefold() in NEAR else []
+    has_money = any(row.get(one) is not None for one in ("total_cents", "revenue_cents", "products"))
+    if row["name"] == ORDER and not (row.get("order_id") and has_money):
+        found.append("bare_order")
+    return found
+
+
 def _refuse_unsecured(name: str, rules: Rules) -> None:
     if name in rules.needs_secret and not rules.is_secret:
         raise BadEvent("is accepted with a secret key only", where=name, todo="Send it from the shop's server.")
@@ -237,10 +240,12 @@ def completed(
         message["context"] = {**shared["context"], **told["context"]}
     moments = {name: moment_of(message.get(name)) for name in ("timestamp", "originalTimestamp", "sentAt")}
     told_at = moments["originalTimestamp"] or moments["timestamp"]
+    is_unreadable = told_at is None and (message.get("originalTimestamp") or message.get("timestamp")) is not None
     if not message.get("messageId"):
         # why: a retry says the same with the same time; without a time nothing tells a retry from a second event
         message["messageId"] = f"made-{blake2b(raw, digest_size=16).hexdigest()}" if told_at else f"made-{uuid4()}"
     occurred_at, flags = corrected(told_at, moments["sentAt"], received_at, rules)
+    flags = ["impossible_time"] if is_unreadable else flags
     message["timestamp"] = occurred_at
     context = message.get("context")
     agent = context.get("userAgent") if isinstance(context, dict) else None

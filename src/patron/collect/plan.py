@@ -29,7 +29,8 @@ class Plan:
             return ""
         where = ".".join(["properties", *(str(part) for part in found.absolute_path)])
         # why: messages of some rules quote the value, which may be personal
-        return f"{where}: breaks the rule {found.validator} of the tracking plan"
+        missing = f" ({found.message})" if found.validator == "required" else ""  # why: it names the schema's own words
+        return f"{where}: breaks the rule {found.validator} of the tracking plan{missing}"
 
 
 NO_PLAN = Plan({}, is_strict=False)

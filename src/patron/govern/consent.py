@@ -77,6 +77,12 @@ def record(store: Store, told: Sequence[Consent]) -> int:
     return len(rows)
 
 
+def size(store: Store) -> int:
+    """Entries of the ledger."""
+    with store.begin() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(CONSENTS)) or 0
+
+
 def _head(connection: sa.Connection) -> tuple[int, str]:
     found = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == HEAD))
     number, _, last = (found or f"0/{BEFORE_THE_FIRST}").partition("/")

@@ -14,7 +14,7 @@ import msgspec
 from patron import __version__
 from patron.actions.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector, Overloaded, inflated
 from patron.base.errors import BadRequest, PatronError
-from patron.interfaces.keys import basic_key
+from patron.interfaces.keys import told_key
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,6 +35,8 @@ PATHS = SINGLES | {
 KEY_IN_ADDRESS = {"/beacon/v1/batch": "writeKey", "/sa": "token"}
 """Paths whose clients can set no header."""
 SETTINGS = ("/v1/projects/", "/settings")
+PREFIXES = ("/v1/", "/beacon")
+"""How paths begin that are the collector's, even those that it has not."""
 MOST_IN_FLIGHT = 64_000_000
 """Bytes of bodies held in memory at once; more are answered with 503."""
 MOST_AT_ONCE = 65_536
@@ -64,6 +66,8 @@ class Wire:
         origin = headers.get("origin", "*").encode("latin-1")
         if scope["method"] == "OPTIONS":
             await _answer(send, 204, None, origin)
+        elif path not in PATHS and not path.startswith(SETTINGS[0]):
+            await _answer(send, 404, _said("not_found", f"Events are sent to {', '.join(sorted(PATHS))}."), origin)
         elif scope["method"] == "GET" and path.startswith(SETTINGS[0]) and path.endswith(SETTINGS[1]):
             await _answer(send, 200, _settings(path, headers.get("host", "")), origin)
         elif scope["method"] != "POST":
@@ -92,7 +96,7 @@ class Wire:
             hold.release()
 
     async def _taken(self, scope: Scope, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
-        key = basic_key(headers.get("authorization", ""))
+        key = told_key(headers.get("authorization", ""))
         in_address = ""
         if not key and path in KEY_IN_ADDRESS:
             asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
@@ -142,7 +146,7 @@ async def _body(receive: Receive, hold: Hold) -> bytes:
 
 def is_ours(path: str) -> bool:
     """Whether a path belongs to the wire protocol."""
-    return path in PATHS or path.startswith(SETTINGS[0])
+    return path in PATHS or path.startswith(PREFIXES)
 
 
 def _settings(path: str, host: str) -> dict[str, Any]:

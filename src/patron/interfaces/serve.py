@@ -39,7 +39,7 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
         raise SettingsError(f"port {port} is in use", where="--port", todo="Name another: --port 8322.") from error
     at = f"http://{host}:{listener.getsockname()[1]}"
     # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _ended)
     collector = Collector(shop, None if accept_only else MoverProcess(shop.folder))
     collector.start()
     try:
@@ -49,3 +49,8 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         collector.stop()
+
+
+def _ended(*_told: object) -> None:
+    """End as one who was asked to, which is no failure."""
+    raise SystemExit(0)

@@ -48,7 +48,9 @@ def moment(text: str, zone: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no date such as 2024-03-01") from error
+        raise typer.BadParameter(
+            f"{text!r} is no date such as 2024-03-01, nor a time such as 2024-03-01T14:30"
+        ) from error
     if not EARLIEST_YEAR <= found.year <= LATEST_YEAR:
         raise typer.BadParameter(f"{text!r} is not between {EARLIEST_YEAR} and {LATEST_YEAR}")
     return found.replace(tzinfo=ZoneInfo(zone)) if found.tzinfo is None else found
@@ -121,7 +123,8 @@ def import_(  # noqa: PLR0913 - one argument for each option
 @app.command()
 def run(
     as_of: Annotated[
-        str, typer.Option("--as-of", help="The moment, in the shop's time zone: only what was known before it counts.")
+        str,
+        typer.Option("--as-of", help="Day or YYYY-MM-DDTHH:MM of the shop's clock: only what was known before counts."),
     ],
     workspace: Workspace = HERE,
     *,

@@ -7,6 +7,7 @@ import typer
 
 from patron.actions import export as exports
 from patron.actions import forget as forgets
+from patron.base.errors import NotFound
 from patron.base.shop import Shop
 from patron.interfaces.cli import output
 
@@ -61,7 +62,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     named = one_name(user_id=user_id, email=email, phone=phone, anonymous_id=anonymous_id, customer_id=customer_id)
     shop = Shop.open(workspace)
     if not yes:
-        typer.confirm("Erase this customer for ever? Nothing of it can be read again.", abort=True, err=True)
+        typer.confirm(f"{_whom(shop, named)} Nothing of it can be read again.", abort=True, err=True)
     done = forgets.forget(shop, **named)
     if json:
         output.as_json(done)
@@ -71,6 +72,15 @@ def forget(  # noqa: PLR0913 - one argument for each option
     output.grid("", ("erased", "how many"), [(place, f"{count:,}") for place, count in done.erased.items()], numbers=1)
     for path in done.files_left:
         output.say(f"Look at {path} yourself: Patron did not make it, or cannot look into it.")
+
+
+def _whom(shop: Shop, named: dict[str, str]) -> str:
+    try:
+        found = forgets.meant(shop, **named)
+    except NotFound:  # why: what waits in the inbox may be theirs; the erasure looks there too
+        return "Erase this customer, of whom the lake holds nothing yet, for ever?"
+    accounts, devices = found.names("user_id"), found.names("anonymous_id")
+    return f"Erase {accounts} account{'s' * (accounts != 1)} and {devices} device{'s' * (devices != 1)} for ever?"
 
 
 def one_name(**options: str | None) -> dict[str, str]:

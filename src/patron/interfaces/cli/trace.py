@@ -27,5 +27,5 @@ def trace(
     output.say(f"Event {found.event_id}")
     for step in found.steps:
         of = f" ({step.source})" if step.source else ""
-        at = f", {step.at:%Y-%m-%d %H:%M:%S} UTC" if step.at else ""
-        output.say(f"  {step.place}{of}: {step.what}{at}")
+        at = f"{step.at:%Y-%m-%d %H:%M:%S} UTC  " if step.at else ""
+        output.say(f"  {at}{step.place}{of}: {step.what}")

@@ -11,9 +11,10 @@ from patron.decide.choose import REASONS
 from patron.interfaces.words import LOCALES, choose_locale, readable, words
 from patron.interfaces.words.formats import MISSING, Formats
 from patron.predict import churn, purchase, recommend, value
-from patron.predict.value.betageo import BetaGeo
-from patron.predict.value.btyd import INPUTS
-from patron.predict.value.gammagamma import GammaGamma
+from patron.predict.value.btyd.betageo import FittedBetaGeo
+from patron.predict.value.btyd.fitting import Estimates
+from patron.predict.value.btyd.gammagamma import FittedGammaGamma
+from patron.predict.value.buying_history import INPUTS
 from patron.predict.value.history import OrdersAndSpend
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
@@ -23,7 +24,10 @@ from patron.understand.personas import TRAITS as PERSONA_TRAITS
 
 SOURCE = Path(patron.__file__).parent / "interfaces"
 QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
-HISTORY = OrdersAndSpend(BetaGeo(0.5, 8.0, 0.8, 2.5), GammaGamma(2.0, 3.0, 4_000.0, 5_000.0))
+HISTORY = OrdersAndSpend(
+    FittedBetaGeo(Estimates({"r": 0.5, "alpha": 8.0, "a": 0.8, "b": 2.5})),
+    FittedGammaGamma(Estimates({"p": 2.0, "q": 3.0, "v": 4_000.0}), 5_000.0),
+)
 CODES = {
     "feature": [
         *(feature.__name__ for feature in FEATURES),

@@ -13,7 +13,7 @@ from patron.predict import value
 from patron.predict.backtest import ALL, at, backtest, known_at_origin, moments_for, to_table
 from patron.predict.outcomes import Outcomes
 from patron.predict.rules import Mean
-from patron.predict.value.btyd import BetaGeoSpend, RecentBlend
+from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
 from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
 
 QUICK = replace(

@@ -1,13 +1,45 @@
-"""What each customer will pay in the next 90 days."""
+"""What each customer will pay in the next 90 days; and the models of value as a library.
+
+From orders: `summary = rfm(orders, until="2024-06-30")`, `fitted = BetaGeo().fit(summary)`, then
+`fitted.expected_purchases(summary, 13)`.
+"""
 
 from patron.base import stats
 from patron.base.horizons import HORIZON_DAYS
 from patron.predict.question import Question
 from patron.predict.rules import Mean, Zero
 from patron.predict.value.boosted import Boosted, BoostedBlend
-from patron.predict.value.btyd import BetaGeoSpend, RecentBlend
+from patron.predict.value.btyd import (
+    NBD,
+    BetaGeo,
+    BetaGeoBetaBinom,
+    GammaGamma,
+    ModifiedBetaGeo,
+    ParetoNBD,
+    RegularBetaGeo,
+    RegularModifiedBetaGeo,
+    deduplicated,
+    load_model,
+    rfm,
+)
+from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
 from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
 
+__all__ = [
+    "LEARNERS",
+    "NBD",
+    "QUESTION",
+    "BetaGeo",
+    "BetaGeoBetaBinom",
+    "GammaGamma",
+    "ModifiedBetaGeo",
+    "ParetoNBD",
+    "RegularBetaGeo",
+    "RegularModifiedBetaGeo",
+    "deduplicated",
+    "load_model",
+    "rfm",
+]
 LEARNERS = (
     Zero(),
     Mean(),

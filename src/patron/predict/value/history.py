@@ -1,64 +1,61 @@
-"""What BG/NBD and Gamma-Gamma need of a customer, from the columns of `features`; and the two fitted together."""
+"""What the counting models need of a customer, from the columns of `features`; BG/NBD and Gamma-Gamma on them."""
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
+from patron.base.errors import NotEnoughData
 from patron.base.horizons import HORIZON_DAYS
 from patron.predict.learner import Numbers, column
-from patron.predict.value.betageo import BetaGeo, fit_beta_geo
-from patron.predict.value.gammagamma import GammaGamma, fit_gamma_gamma
+from patron.predict.value.btyd.betageo import BetaGeo, FittedBetaGeo
+from patron.predict.value.btyd.gammagamma import FittedGammaGamma, GammaGamma
 
 VALUE_DAYS = float(HORIZON_DAYS["value"])
+FEWEST_DAYS = 14
+"""With a shorter history nobody has had the time to come back: a forecast of 90 days would be a guess."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class History:
-    """Order days of each customer, one entry per row. Orders of one day count as one, as the field does it."""
+def summary_of(table: pa.Table) -> pa.Table:
+    """The columns of `features` as a summary in days, one row a customer. Orders of one day count as one.
 
-    frequency: Numbers
-    """Repeat order days."""
-    recency: Numbers
-    """Days from the first to the last order."""
-    T: Numbers
-    """Days from the first order to the moment."""
-    spend_count: Numbers
-    """Order days that `spend_mean` averages."""
-    spend_mean: Numbers
-    """Mean paid per order day, cents.
-
-    The first order counts too. The paper leaves it out to avoid a bias of first orders; counting it wins the backtest,
-    because most customers have nothing else.
+    Columns: frequency, repeat order days; recency, days from the first to the last order; T, days from the first order
+    to the moment; spend_count, order days that spend_mean averages; spend_mean, mean paid an order day, cents. There
+    the first order counts too: the paper leaves it out to avoid a bias of first orders, but counting it wins the
+    backtest, because most customers have nothing else.
     """
+    days = np.maximum(column(table, "order_day_count_lifetime"), 1.0)
+    # why `where`: an explanation asks what the forecast would be with one column as the median customer has it.
+    recency = np.where(days > 1, np.maximum(column(table, "days_from_first_to_last_order"), 0.0), 0.0)
+    age = np.maximum(np.floor(column(table, "days_since_first_order")), recency)
+    mean = np.maximum(column(table, "paid_cents_lifetime"), 0.0) / days
+    return pa.table({"frequency": days - 1, "recency": recency, "T": age, "spend_count": days, "spend_mean": mean})
 
-    @classmethod
-    def of(cls, table: pa.Table) -> Self:
-        """Read the columns of `features`."""
-        days = np.maximum(column(table, "order_day_count_lifetime"), 1.0)
-        recency = np.maximum(column(table, "days_from_first_to_last_order"), 0.0)
-        age = np.maximum(np.floor(column(table, "days_since_first_order")), recency)
-        mean = np.maximum(column(table, "paid_cents_lifetime"), 0.0) / days
-        return cls(days - 1, recency, age, days, mean)
+
+def _spend(summary: pa.Table) -> pa.Table:
+    return pa.table({"frequency": summary["spend_count"], "monetary_value": summary["spend_mean"]})
 
 
 @dataclass(frozen=True)
 class OrdersAndSpend:
     """BG/NBD for the number of order days, Gamma-Gamma for what one brings."""
 
-    orders: BetaGeo
-    spend: GammaGamma
+    orders: FittedBetaGeo
+    spend: FittedGammaGamma
 
     @classmethod
     def fit(cls, table: pa.Table) -> Self:
         """Maximum likelihood on the customers of one moment; needs no labels. Raises NotEnoughData."""
-        history = History.of(table)
-        orders = fit_beta_geo(history.frequency, history.recency, history.T)
-        spend = fit_gamma_gamma(history.spend_count, history.spend_mean)
+        summary = summary_of(table)
+        longest = float(np.max(summary["T"].to_numpy(), initial=0.0))
+        if longest < FEWEST_DAYS:
+            what = f"the longest history is {longest:.0f} days, and a forecast needs {FEWEST_DAYS}"
+            raise NotEnoughData(what, where="value", todo="Import a longer history, or wait.")
+        orders, spend = BetaGeo().fit(summary), GammaGamma().fit(_spend(summary))
         if orders.is_collapsed:
             log.info("BG/NBD sees no drop-out and is NBD here: P(alive) is 1 for everybody, P(order) still ranks.")
         if spend.has_infinite_mean:
@@ -67,9 +64,8 @@ class OrdersAndSpend:
 
     def forecast(self, table: pa.Table) -> Numbers:
         """Expected spend in the next 90 days, cents."""
-        history = History.of(table)
-        expected = self.orders.expected_orders(history.frequency, history.recency, history.T, horizon=VALUE_DAYS)
-        return expected * self.spend.expected_spend(history.spend_count, history.spend_mean)
+        summary = summary_of(table)
+        return self.orders.expected_purchases(summary, VALUE_DAYS) * self.spend.expected_spend(_spend(summary))
 
     def blend(self, table: pa.Table, recent_share: float) -> Numbers:
         """The forecast, with `recent_share` of it from the last 90 days where the models see no drop-out, cents.
@@ -82,22 +78,21 @@ class OrdersAndSpend:
 
     def columns(self, table: pa.Table) -> dict[str, Numbers]:
         """What the two models say of each customer, as features for other learners."""
-        history = History.of(table)
-        past = (history.frequency, history.recency, history.T)
-        orders = self.orders.expected_orders(*past, horizon=VALUE_DAYS)
-        spend = self.spend.expected_spend(history.spend_count, history.spend_mean)
+        summary = summary_of(table)
+        orders = self.orders.expected_purchases(summary, VALUE_DAYS)
+        spend = self.spend.expected_spend(_spend(summary))
         return {
             "expected_paid_cents_90_days": orders * spend,
             "expected_order_days_90_days": orders,
             "expected_paid_cents_per_order_day": spend,
-            "probability_of_order_90_days": self.orders.probability_of_order(*past, horizon=VALUE_DAYS),
+            "probability_of_order_90_days": self.orders.probability_of_purchase(summary, VALUE_DAYS),
         }
 
     def saved(self) -> dict[str, Any]:
-        """The parameters as JSON can hold them."""
-        return {"orders": asdict(self.orders), "spend": asdict(self.spend)}
+        """The models as JSON can hold them."""
+        return {"orders": self.orders.saved(), "spend": self.spend.saved()}
 
     @classmethod
     def restored(cls, saved: dict[str, Any]) -> Self:
         """Rebuild from what `saved` gave."""
-        return cls(BetaGeo(**saved["orders"]), GammaGamma(**saved["spend"]))
+        return cls(FittedBetaGeo.restored(saved["orders"]), FittedGammaGamma.restored(saved["spend"]))

@@ -1,0 +1,49 @@
+"""Buy till you die: models of how often customers order and what an order brings, as a library."""
+
+from pathlib import Path
+
+from patron.predict.learner import read_json
+from patron.predict.value.btyd.betageo import (
+    BetaGeo,
+    FittedBetaGeo,
+    ModifiedBetaGeo,
+    RegularBetaGeo,
+    RegularModifiedBetaGeo,
+)
+from patron.predict.value.btyd.betageobetabinom import BetaGeoBetaBinom, FittedBetaGeoBetaBinom
+from patron.predict.value.btyd.gammagamma import FittedGammaGamma, GammaGamma
+from patron.predict.value.btyd.model import CountLearner, CountModel
+from patron.predict.value.btyd.nbd import NBD, FittedNBD
+from patron.predict.value.btyd.paretonbd import FittedParetoNBD, ParetoNBD
+from patron.predict.value.btyd.summary import deduplicated, rfm
+
+MODELS = (NBD, ParetoNBD, BetaGeo, ModifiedBetaGeo, RegularBetaGeo, RegularModifiedBetaGeo, BetaGeoBetaBinom)
+"""Models of how many orders come when."""
+FITTED = {
+    one.kind: one for one in (FittedNBD, FittedParetoNBD, FittedBetaGeo, FittedBetaGeoBetaBinom, FittedGammaGamma)
+}
+
+__all__ = [
+    "MODELS",
+    "NBD",
+    "BetaGeo",
+    "BetaGeoBetaBinom",
+    "CountLearner",
+    "CountModel",
+    "GammaGamma",
+    "ModifiedBetaGeo",
+    "ParetoNBD",
+    "RegularBetaGeo",
+    "RegularModifiedBetaGeo",
+    "deduplicated",
+    "load_model",
+    "rfm",
+]
+
+
+def load_model(path: Path) -> CountModel | FittedGammaGamma:
+    """Read a model that `save` wrote, of whatever kind. Raises ValueError when it is none."""
+    saved = read_json(path)
+    if not isinstance(saved, dict) or saved.get("kind") not in FITTED:
+        raise ValueError(f"{path}: this is no saved model of value")
+    return FITTED[saved["kind"]].restored(saved)

@@ -1,0 +1,163 @@
+"""Maximum likelihood of any of the models: an objective with its gradient in, parameters and how sure they are out."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from scipy.optimize import minimize
+
+from patron.predict.learner import Numbers
+
+Objective = Callable[[Numbers], tuple[float, Numbers]]
+"""Mean log-likelihood of a customer, and its gradient, at the logarithms of the parameters."""
+LOG_BOUND = 14.0
+"""Parameters stay within exp(+-14) of the scaled data: a dimension that the data do not show stops there, finite."""
+STEP = 2e-5
+FLAT = 1e-9
+"""Slope of the mean log-likelihood below which nothing is left to gain."""
+MOST_STEPS = 20
+FAST = 0.3
+"""A step that leaves more of the slope than this is slow."""
+ROUGH = 1e-5
+"""Slope at which a sample has shown where the maximum is near."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What a fit found: parameters by the field's letters, and what the likelihood says of them."""
+
+    params: Mapping[str, float]
+    log_likelihood: float = math.nan
+    covariance: tuple[tuple[float, ...], ...] = ()
+    """Covariance of the logarithms of the parameters; NaN where the data do not tell them apart, () when unknown."""
+    customer_count: float = 0.0
+    logarithms: tuple[bool, ...] = ()
+    """Whether each parameter was fitted by its logarithm; all are when this is empty."""
+    unit: str = ""
+    """Unit of time, as the summary says."""
+    left_share: float = math.nan
+    """Share of the customers with a repeat order who, as the fitted model has it, have left."""
+
+    @property
+    def standard_errors(self) -> dict[str, float]:
+        """Standard error of each parameter in its own unit (delta method); NaN where the data do not tell."""
+        known = np.array(self.covariance) if self.covariance else np.full((len(self.params), len(self.params)), np.nan)
+        spread = np.sqrt(np.diag(known))
+        logs = self.logarithms or (True,) * len(self.params)
+        return {
+            name: float(value * error if is_log else error)
+            for (name, value), error, is_log in zip(self.params.items(), spread, logs, strict=True)
+        }
+
+    def saved(self) -> dict[str, Any]:
+        """As JSON can hold it; what is not known is null."""
+        known = [[float(one) if np.isfinite(one) else None for one in row] for row in self.covariance]
+        return {
+            "params": [[name, value] for name, value in self.params.items()],  # why: their order is the covariance's
+            "log_likelihood": self.log_likelihood,
+            "covariance": known,
+            "customer_count": self.customer_count,
+            "logarithms": list(self.logarithms),
+            "unit": self.unit,
+            "left_share": self.left_share if math.isfinite(self.left_share) else None,
+        }
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> "Estimates":
+        """What `saved` gave."""
+        covariance = tuple(tuple(np.nan if one is None else one for one in row) for row in saved["covariance"])
+        found = (dict(saved["params"]), saved["log_likelihood"], covariance, saved["customer_count"])
+        left = math.nan if saved["left_share"] is None else saved["left_share"]
+        return cls(*found, tuple(saved["logarithms"]), saved["unit"], left)
+
+
+def maximised(
+    objective: Objective, start: Numbers, *, free: Sequence[bool] = (), sample: Objective | None = None
+) -> Numbers:
+    """Where the objective is largest; `free` parameters are not logarithms and have no bound.
+
+    With the objective of a `sample`, which costs less, that one is maximised first: its maximum is near, and its
+    curvature there leads from it to the whole one's in a few steps.
+    """
+    if sample is None:
+        return _sought(objective, start, free, flat=FLAT)
+    near = _sought(sample, start, free, flat=ROUGH)
+    at = _met(objective, near, curvature(sample, near))
+    return _sought(objective, near, free, flat=FLAT) if at is None else at
+
+
+def _sought(objective: Objective, start: Numbers, free: Sequence[bool], *, flat: float) -> Numbers:
+    bound = np.where(list(free) or [False] * len(start), np.inf, LOG_BOUND)
+
+    def negative(at: Numbers) -> tuple[float, Numbers]:
+        inside = np.clip(at, -bound, bound)
+        beyond = at - inside
+        value, gradient = objective(inside)
+        return -value + float(beyond @ beyond), -gradient * (beyond == 0) + 2 * beyond
+
+    # why not L-BFGS-B, which knows bounds: it wakes the threads of BLAS for matrices of four rows, which wait busily
+    found = minimize(negative, start, jac=True, method="BFGS", options={"gtol": flat, "maxiter": 500})
+    return np.clip(np.asarray(found.x, dtype=np.float64), -bound, bound)
+
+
+def _met(objective: Objective, near: Numbers, second: Numbers) -> Numbers | None:
+    """Newton's steps with a curvature that is nearly right, until the slope is nothing; None when they do not meet.
+
+    Where they are slow, the curvature is taken anew, of the whole objective.
+    """
+    at, last, is_own = near, np.inf, False
+    for _ in range(MOST_STEPS):
+        value, slope = objective(at)
+        size = float(np.abs(slope).max())
+        if size < FLAT:
+            return at if np.isfinite(value) and np.abs(at).max() < LOG_BOUND - 1 else None
+        if not size < FAST * last:
+            if is_own or not np.isfinite(size):
+                return None
+            second, is_own, size = curvature(objective, at), True, np.inf
+        last = size
+        try:
+            np.linalg.cholesky(-second)
+        except np.linalg.LinAlgError:
+            return None
+        at = at - np.linalg.solve(second, slope)
+    return None
+
+
+def curvature(objective: Objective, at: Numbers) -> Numbers:
+    """Second derivatives of the objective, by differences of its gradient."""
+    slope = objective(at)[1]
+    second = np.empty((len(at), len(at)))
+    for place in range(len(at)):
+        step = np.zeros(len(at))
+        step[place] = STEP
+        second[place] = (objective(at + step)[1] - slope) / STEP
+    return (second + second.T) / 2
+
+
+@numba.njit(cache=True)
+def digamma(x: float) -> float:
+    """Slope of the logarithm of the gamma function above 0: its asymptotic series, after steps to where it is exact."""
+    found = 0.0
+    while x < 8.0:
+        found -= 1.0 / x
+        x += 1.0
+    per = 1.0 / (x * x)
+    series = per * (1 / 12 - per * (1 / 120 - per * (1 / 252 - per * (1 / 240 - per * (1 / 132 - per * 691 / 32760)))))
+    return found + math.log(x) - 0.5 / x - series
+
+
+def covariance(objective: Objective, at: Numbers, customers: float) -> tuple[tuple[float, ...], ...]:
+    """Covariance of what was fitted, from the curvature; NaN for a parameter at its bound or along a flat direction."""
+    is_inside = np.abs(at) < LOG_BOUND - 1e-6
+    information = -customers * curvature(objective, at)[np.ix_(is_inside, is_inside)]
+    found = np.full((len(at), len(at)), np.nan)
+    try:
+        np.linalg.cholesky(information)
+        found[np.ix_(is_inside, is_inside)] = np.linalg.inv(information)
+    except np.linalg.LinAlgError:
+        pass  # why: along some direction the likelihood does not fall; nothing is known of how sure it is
+    return tuple(tuple(float(one) for one in row) for row in found)

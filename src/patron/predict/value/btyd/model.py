@@ -1,0 +1,215 @@
+"""What every model of order counts does: be fitted to a summary, and answer for each of its customers or a new one."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from patron.predict.learner import Numbers, read_json, write_json
+from patron.predict.value.btyd.fitting import Estimates, Objective, covariance, maximised
+from patron.predict.value.btyd.rows import FEW_ROWS, Rows, arrow, mean_age, refuse_few, sampled, scaled
+from patron.predict.value.btyd.summary import unit_of
+
+NO_DROP_OUT = 0.02
+"""With fewer of those who came back gone, there is no drop-out to see."""
+
+
+def one_new() -> Rows:
+    """Somebody who has just placed their first order."""
+    nothing = np.zeros(1)
+    return Rows(nothing, nothing, nothing, np.ones(1), np.zeros(1, np.int64), {})
+
+
+@dataclass(frozen=True)
+class CountModel(ABC):
+    """A fitted model of how many orders come when. Times are in the unit of the summary it was fitted to.
+
+    A summary is anything that speaks Arrow with the columns frequency (repeat orders), recency (time from the first to
+    the last one) and T (time from the first one to now). Answers are one number a row, in the summary's order.
+    """
+
+    estimates: Estimates
+    kind: ClassVar[str]
+
+    @property
+    def unit(self) -> str:
+        """Unit of time: D, W, M or Y, or '' when the summary did not say."""
+        return self.estimates.unit
+
+    @property
+    def params(self) -> dict[str, float]:
+        """Parameters by the field's letters."""
+        return dict(self.estimates.params)
+
+    @property
+    def standard_errors(self) -> dict[str, float]:
+        """Standard error of each parameter; NaN where the data do not tell."""
+        return self.estimates.standard_errors
+
+    @property
+    def log_likelihood(self) -> float:
+        """Log-likelihood of the summary, of times in its unit."""
+        return self.estimates.log_likelihood
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Whether there is no drop-out to see in the data: P(alive) means nothing then, P(order) still ranks."""
+        return self.estimates.left_share < NO_DROP_OUT
+
+    def probability_alive(self, summary: Any) -> Numbers:
+        """Chance that each customer has not left for good, 0 to 1."""
+        rows = Rows.of(summary)
+        return rows.spread(self.alive(rows))
+
+    def probability_of_purchase(self, summary: Any, horizon: float) -> Numbers:
+        """Chance of at least one order of each customer in the next `horizon`, 0 to 1."""
+        rows = Rows.of(summary)
+        return rows.spread(self.chance_of_order(rows, horizon))
+
+    def expected_purchases(self, summary: Any, horizon: float) -> Numbers:
+        """Expected orders of each customer in the next `horizon`, in the summary's unit."""
+        rows = Rows.of(summary)
+        return rows.spread(self.expected(rows, horizon))
+
+    def expected_purchases_new(self, horizon: float) -> float:
+        """Expected repeat orders of a new customer in the `horizon` after the first one."""
+        return float(self.expected(one_new(), horizon)[0])
+
+    def purchase_count_distribution(self, summary: Any | None, horizon: float, *, most: int = 20) -> Numbers:
+        """Chance of 0, 1 ... `most` orders or more in a horizon: a row per customer, or one for a new customer (None).
+
+        Rows add up to 1.
+        """
+        rows = one_new() if summary is None else Rows.of(summary)
+        return rows.spread(self.counts(rows, horizon, most))
+
+    def simulate(self, T: Numbers, rng: np.random.Generator, *, horizon: float = 0.0) -> pa.Table:
+        """New customers observed for the times T, and their orders in the `horizon` after: a summary with the truth.
+
+        Columns: frequency, recency, T, log_gaps and, with a horizon, frequency_holdout.
+        """
+        T = np.asarray(T, dtype=np.float64)
+        frequency, recency, log_gaps, later = (np.zeros(len(T)) for _ in range(4))
+        last = np.zeros(len(T))
+        for step in self.drawn(T + horizon, rng):
+            is_known, is_later = step <= T, (step > T) & (step <= T + horizon)
+            frequency += is_known
+            later += is_later
+            with np.errstate(divide="ignore", invalid="ignore"):
+                log_gaps += np.where(is_known, np.log(step - last), 0.0)
+            recency = np.where(is_known, step, recency)
+            last = np.where(np.isnan(step), last, step)
+        columns = {"frequency": frequency, "recency": recency, "T": T, "log_gaps": log_gaps}
+        return pa.table(columns | ({"frequency_holdout": later} if horizon else {}))
+
+    def save(self, path: Path) -> None:
+        """Write the model as JSON; `load_model` reads it."""
+        write_json(path, self.saved())
+
+    def saved(self) -> dict[str, Any]:
+        """The model as JSON can hold it."""
+        return {"kind": self.kind, "estimates": self.estimates.saved(), **self.settings()}
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Self:
+        """What `saved` gave."""
+        settings = {name: value for name, value in saved.items() if name not in {"kind", "estimates"}}
+        return cls(Estimates.restored(saved["estimates"]), **settings)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls.restored(read_json(path))
+
+    @abstractmethod
+    def settings(self) -> Mapping[str, Any]:
+        """What the model is besides its estimates."""
+
+    @abstractmethod
+    def alive(self, rows: Rows) -> Numbers:
+        """As `probability_alive`, of each distinct row."""
+
+    @abstractmethod
+    def chance_of_order(self, rows: Rows, horizon: float) -> Numbers:
+        """As `probability_of_purchase`, of each distinct row."""
+
+    @abstractmethod
+    def expected(self, rows: Rows, horizon: float) -> Numbers:
+        """As `expected_purchases`, of each distinct row."""
+
+    @abstractmethod
+    def counts(self, rows: Rows, horizon: float, most: int) -> Numbers:
+        """As `purchase_count_distribution`, of each distinct row."""
+
+    @abstractmethod
+    def drawn(self, T: Numbers, rng: np.random.Generator) -> list[Numbers]:
+        """Times of orders after the first of new customers until T, an array a step; NaN where there is none more."""
+
+
+Model = TypeVar("Model", bound=CountModel)
+
+
+class CountLearner(ABC, Generic[Model]):
+    """A model to be fitted to a summary by maximum likelihood.
+
+    A subclass is a frozen dataclass of settings with a `name`, and says what is to be maximised from where.
+    """
+
+    name: ClassVar[str]
+    letters: ClassVar[Sequence[str]]
+    in_time: ClassVar[Sequence[str]]
+    """The letters that have the unit of time; parameters are sought with times in units of the mean age."""
+
+    def fit(self, summary: Any) -> Model:
+        """Maximum likelihood. Raises NotEnoughData with fewer than ten customers, ValueError for impossible rows."""
+        table = arrow(summary)
+        rows = Rows.of(table, *self.columns())
+        refuse_few(rows, self.name)
+        return self.fit_rows(rows, unit_of(table))
+
+    def fit_rows(self, rows: Rows, unit: str = "") -> Model:
+        """As `fit`, of distinct rows."""
+        scale, customers = mean_age(rows) if self.in_time else 1.0, rows.customer_count
+        own = scaled(rows, scale)
+        objective = self.objective(own)
+        few = self.objective(sampled(own)) if len(rows.T) > FEW_ROWS else None
+        at = maximised(objective, self.start(own), sample=few)
+        value, _ = objective(at)
+        params = {
+            name: float(np.exp(one)) * (scale if name in self.in_time else 1.0)
+            for name, one in zip(self.letters, at, strict=True)
+        }
+        log_likelihood = value * customers + self.constant(rows, scale)
+        sure = covariance(objective, at, customers)
+        estimates = Estimates(params, log_likelihood, sure, customers, unit=unit)
+        return self.made(replace(estimates, left_share=self._left_share(self.made(estimates), rows)))
+
+    def _left_share(self, model: Model, rows: Rows) -> float:
+        seen = sampled(rows) if len(rows.T) > FEW_ROWS else rows
+        weight = seen.weight * (seen.frequency > 0)
+        return float(weight @ (1 - model.alive(seen)) / max(weight.sum(), 1e-300))
+
+    def columns(self) -> Sequence[str]:
+        """Columns of a summary that are needed besides frequency, recency and T."""
+        return ()
+
+    def constant(self, rows: Rows, scale: float) -> float:
+        """What the log-likelihood of times in the summary's unit has more than that of times in units of `scale`."""
+        return -float(rows.frequency @ rows.weight) * math.log(scale)
+
+    @abstractmethod
+    def objective(self, rows: Rows) -> Objective:
+        """What to maximise, in the logarithms of the parameters."""
+
+    @abstractmethod
+    def start(self, rows: Rows) -> Numbers:
+        """Logarithms of the parameters to begin from."""
+
+    @abstractmethod
+    def made(self, estimates: Estimates) -> Model:
+        """The fitted model."""

@@ -28,7 +28,7 @@ from patron.predict.value.btyd import (
 )
 from patron.predict.value.btyd.betageo import FittedBetaGeo
 from patron.predict.value.btyd.betageobetabinom import FittedBetaGeoBetaBinom
-from patron.predict.value.btyd.fitting import Estimates
+from patron.predict.value.btyd.fitting import LOG_BOUND, Estimates, maximised
 from patron.predict.value.btyd.nbd import FittedNBD
 from patron.predict.value.btyd.paretonbd import FittedParetoNBD
 from patron.predict.value.btyd.rows import Rows
@@ -291,6 +291,19 @@ def test_every_shape_of_data_is_fitted_and_answered(case, shape):
 def test_without_drop_out_the_model_says_so(case):
     assert CASES[case][0].fit(drawn("NBD", 4000)).is_collapsed
     assert not CASES[case][0].fit(drawn(case, 4000)).is_collapsed
+
+
+def test_a_sample_that_misleads_leads_nowhere_out_of_bounds():
+    """Its curvature, nearly flat, would have sent the next step to where exp gives 0."""
+
+    def parabola(curve):
+        def value(at):
+            assert np.abs(at).max() <= LOG_BOUND
+            return float(-0.5 * curve * (at[0] - 2) ** 2), np.array([-curve * (at[0] - 2)])
+
+        return value
+
+    assert maximised(parabola(1.0), np.zeros(1), sample=parabola(1e-6)) == pytest.approx([2.0], abs=1e-6)
 
 
 def test_regularity_is_found():

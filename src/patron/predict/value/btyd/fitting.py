@@ -110,10 +110,12 @@ def _met(objective: Objective, near: Numbers, second: Numbers) -> Numbers | None
     """
     at, last, is_own = near, np.inf, False
     for _ in range(MOST_STEPS):
+        if not np.abs(at).max() < LOG_BOUND - 1:
+            return None
         value, slope = objective(at)
         size = float(np.abs(slope).max())
         if size < FLAT:
-            return at if np.isfinite(value) and np.abs(at).max() < LOG_BOUND - 1 else None
+            return at if np.isfinite(value) else None
         if not size < FAST * last:
             if is_own or not np.isfinite(size):
                 return None

@@ -74,7 +74,7 @@ def test_a_saved_model_forecasts_the_same_bits(question, learner, fit, tmp_path)
     fitted.save(tmp_path)
     again = learner.fitted.load(tmp_path)
     assert again.predict(rows).equals(fitted.predict(rows))
-    assert {path.suffix for path in tmp_path.iterdir()} <= {".json", ".npz", ".txt"}
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".npz", ".txt"}
 
 
 @every_learner

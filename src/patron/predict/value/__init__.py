@@ -24,6 +24,8 @@ from patron.predict.value.btyd import (
 )
 from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
 from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
+from patron.predict.value.stacked import Stacked
+from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
 
 __all__ = [
     "LEARNERS",
@@ -49,6 +51,9 @@ LEARNERS = (
     BetaGeoSpend(),
     BoostedBlend(),
     Boosted(),
+    TwoStage(),
+    ZeroInflatedLogNormal(),
+    Stacked(),
 )
 
 QUESTION = Question(

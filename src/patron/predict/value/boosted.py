@@ -67,7 +67,7 @@ class FittedBoosted:
         return cls(design, models, FittedTrees.load(folder), saved["scale_cents"], saved["recent_share"])
 
     def _matrix(self, table: pa.Table) -> Numbers:
-        return self.design.matrix(_with_history(table, self.models))
+        return self.design.matrix(with_history(table, self.models))
 
 
 LATER = "Import what happened since, or turn at an earlier moment."
@@ -122,7 +122,7 @@ def _fit(table: pa.Table, trees: Trees, cap_quantile: float, recent_share: float
         raise NotEnoughData("nobody bought anything after the moments to learn from", where="training", todo=LATER)
     label = np.minimum(label, cap)
     scale = max(float(label.mean()), 1.0)
-    given = _with_history(rows, models)
+    given = with_history(rows, models)
     design = Design.of(given)
     start = _start(rows, models, recent_share, scale)
     objective = {**TWEEDIE, "boost_from_average": False}
@@ -130,7 +130,8 @@ def _fit(table: pa.Table, trees: Trees, cap_quantile: float, recent_share: float
     return FittedBoosted(design, models, fitted, scale, recent_share)
 
 
-def _with_history(table: pa.Table, models: OrdersAndSpend) -> pa.Table:
+def with_history(table: pa.Table, models: OrdersAndSpend) -> pa.Table:
+    """Features with what the models of buying history say beside them."""
     for name, values in models.columns(table).items():
         table = table.append_column(name, pa.array(values))
     return table

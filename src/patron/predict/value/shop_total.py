@@ -1,0 +1,141 @@
+"""What all customers together will pay in the next 90 days, with how sure that is: forecasts are made to add up to it.
+
+Models of customers see no season and no growth; the shop's own past totals do. Three forecasts of the total are
+averaged, as none is best everywhere: what the models add up to; what established customers paid in the last 90 days,
+times how that changed before; and how many of them there are, times what each paid before. The steadier a method was,
+the more it counts. The last two are out of reach while nobody has been a customer for 90 days at a moment whose next
+90 days are known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.base.horizons import HORIZON_DAYS
+from patron.predict.learner import LABEL, Numbers, column, labelled, newest
+
+DAYS = HORIZON_DAYS["value"]
+FEWEST_ESTABLISHED = 50
+MOMENTS = 3
+"""Newest moments with known labels that tell how totals change."""
+MONTHS = np.array([0.92, 0.91, 1.0, 0.96, 0.99, 0.97, 0.97, 0.98, 0.95, 0.99, 1.13, 1.23])
+"""Sales of a month against the year's mean, roughly, of shops whose year ends in presents: assumed, not measured."""
+PRIOR_SHARE = 0.5
+"""How much of that season a shop is believed to have before it has seen a year."""
+SEASON_SPREAD = 0.15
+"""Standard deviation of the logarithm of a season that a shop has not seen."""
+LEAST_SPREAD = 0.05
+MODELS_SPREAD = 0.1
+"""Standard deviation of the logarithm of what models of customers add up to, as published holdouts have it."""
+UNKNOWN_SPREAD = 0.3
+"""That of a method seen at one moment only."""
+YEAR = (345, 380)
+"""Days back at which a moment saw the season that now begins."""
+SURE = 1.2816
+"""Standard deviations either side that hold 80 %."""
+
+
+@dataclass(frozen=True)
+class ShopTotal:
+    """Forecast total of the next 90 days, with an 80 % interval, cents."""
+
+    cents: float
+    low_cents: float
+    high_cents: float
+    methods: Mapping[str, float]
+    """What each method forecasts before the season, cents."""
+    season: float
+    """Factor for the season to come against the one just gone."""
+    is_season_seen: bool
+    """Whether the shop has seen this season, a year ago."""
+
+    def saved(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {**vars(self), "methods": dict(self.methods)}
+
+
+@dataclass(frozen=True)
+class _Past:
+    """Of the established customers of one moment: how many, what they paid before it, and in the 90 days after."""
+
+    at: datetime
+    count: int
+    paid_cents: float
+    then_cents: float
+
+    @property
+    def change(self) -> float:
+        """What they paid after, against before."""
+        return self.then_cents / max(self.paid_cents, 1.0)
+
+
+def shop_total(table: pa.Table, modelled: Numbers) -> ShopTotal:
+    """The total of the customers of the newest moment, from the forecast of each and from earlier moments' labels."""
+    rows = newest(table)
+    now = rows["as_of"][0].as_py()
+    is_old = column(rows, "days_since_first_order") >= DAYS
+    methods, spreads = {"models": float(modelled.sum())}, [MODELS_SPREAD]
+    past = _known(labelled(table), now)
+    recent = [one for one in past if one.at >= now - timedelta(days=2 * DAYS + 30)][-MOMENTS:]
+    if recent and is_old.sum() >= FEWEST_ESTABLISHED:
+        paid, new = float(column(rows, "paid_cents_90_days")[is_old].sum()), float(modelled[~is_old].sum())
+        changes = [one.change / _prior(one.at) for one in recent]
+        each = [one.then_cents / one.count / _level(one.at) for one in recent]
+        before = _level(now - timedelta(days=DAYS))
+        methods["change"] = max(paid, 0.0) * float(np.mean(changes)) + new
+        methods["each"] = float(np.mean(each)) * before * int(is_old.sum()) + new
+        spreads += [_spread(changes), _spread(each)]
+    season, is_seen = _season(past, now)
+    logs = np.log([max(one, 1.0) for one in methods.values()])
+    weights = 1 / (LEAST_SPREAD**2 + np.square(spreads))
+    mean = np.average(logs, weights=weights)
+    cents = float(np.exp(mean) * season)
+    apart = np.average((logs - mean) ** 2, weights=weights)
+    unseen = 0.0 if is_seen else SEASON_SPREAD
+    spread = float(np.sqrt(1 / weights.sum() + apart + unseen**2))
+    low, high = cents * np.exp(-SURE * spread), cents * np.exp(SURE * spread)
+    return ShopTotal(cents, float(low), float(high), methods, season, is_seen)
+
+
+def _spread(values: list[float]) -> float:
+    """Standard deviation of the logarithms of what a method said at different moments."""
+    return float(np.std(np.log(np.maximum(values, 1e-6)), ddof=1)) if len(values) > 1 else UNKNOWN_SPREAD
+
+
+def _known(rows: pa.Table, now: datetime) -> list[_Past]:
+    """Moments with enough established customers and a label of all of them, oldest first."""
+    found = []
+    for moment in sorted(set(rows["as_of"].to_pylist())):
+        if moment > now - timedelta(days=DAYS):
+            continue
+        here = rows.filter(pc.equal(rows["as_of"], pa.scalar(moment, rows.schema.field("as_of").type)))
+        is_old = column(here, "days_since_first_order") >= DAYS
+        if is_old.sum() >= FEWEST_ESTABLISHED:
+            paid, then = (column(here, name)[is_old] for name in ("paid_cents_90_days", LABEL))
+            found.append(_Past(moment, int(is_old.sum()), float(paid.sum()), float(then.sum())))
+    return found
+
+
+def _season(past: list[_Past], now: datetime) -> tuple[float, bool]:
+    """The season to come against the last one: the shop's own of a year ago, or half of the assumed one."""
+    then = [one for one in past if YEAR[0] <= (now - one.at).days <= YEAR[1]]
+    if then:
+        usual = float(np.exp(np.mean([np.log(max(one.change, 1e-6)) for one in past])))
+        return float(np.mean([one.change for one in then])) / usual, True
+    return _prior(now), False
+
+
+def _prior(at: datetime) -> float:
+    """How much more the 90 days from a moment bring than those before it, as the shop is believed to have it."""
+    return _level(at) / _level(at - timedelta(days=DAYS))
+
+
+def _level(at: datetime) -> float:
+    """Sales of the 90 days from a moment against the year's mean, as the shop is believed to have it."""
+    months = [(at + timedelta(days=day)).month - 1 for day in range(DAYS)]
+    return float((MONTHS[months].mean() / MONTHS.mean()) ** PRIOR_SHARE)

@@ -1,0 +1,143 @@
+"""Value in two stages: whether somebody buys, times what those who buy spend (Groupon's, KDD 2016; ZILN, Wang 2019)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import expit
+
+from patron.base.errors import NotEnoughData
+from patron.predict.boosting import FittedTrees, Trees
+from patron.predict.design import Design
+from patron.predict.learner import LABEL, Numbers, column, forecasts, labelled, newest, read_json, write_json
+from patron.predict.value.boosted import LATER, with_history
+from patron.predict.value.history import OrdersAndSpend
+
+SAVED = "stages.json"
+BUYS, SPENDS = "buys", "spends"
+FEWEST_BUYERS = 50
+LARGEST_VARIANCE = 4.0
+"""Of the logarithm of spend: ZILN's mean grows with exp of half of it, and blows up on few buyers."""
+
+
+@dataclass(frozen=True)
+class FittedStages:
+    """Two boosted models: the log-odds to buy, and the logarithm of spend of those who do."""
+
+    design: Design
+    models: OrdersAndSpend
+    buys: FittedTrees
+    spends: FittedTrees
+    cap_cents: float
+    """Nobody is forecast to spend more than this."""
+    log_factor: float
+    """What is added to the logarithm, so that buyers' spend is right on the mean."""
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast spend in the next 90 days, cents."""
+        matrix = self._matrix(table)
+        spend = np.exp(np.minimum(self.spends.raw(matrix) + self.log_factor, np.log(self.cap_cents)))
+        return forecasts(expit(self.buys.raw(matrix)) * spend)
+
+    def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
+        """What moved the logarithm of the forecast; of the log-odds, what is left of them where nearly all buy."""
+        matrix = self._matrix(table)
+        left = 1 - expit(self.buys.raw(matrix))
+        return self.design.names, left[:, None] * self.buys.contributions(matrix) + self.spends.contributions(matrix)
+
+    def save(self, folder: Path) -> None:
+        """Write trees and parameters."""
+        for name, trees in ((BUYS, self.buys), (SPENDS, self.spends)):
+            (folder / name).mkdir()
+            trees.save(folder / name)
+        content = {
+            "design": self.design.saved(),
+            "models": self.models.saved(),
+            "cap_cents": self.cap_cents,
+            "log_factor": self.log_factor,
+        }
+        write_json(folder / SAVED, content)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = read_json(folder / SAVED)
+        trees = (FittedTrees.load(folder / BUYS), FittedTrees.load(folder / SPENDS))
+        models = OrdersAndSpend.restored(saved["models"])
+        return cls(Design.restored(saved["design"]), models, *trees, saved["cap_cents"], saved["log_factor"])
+
+    def _matrix(self, table: pa.Table) -> Numbers:
+        return self.design.matrix(with_history(table, self.models))
+
+
+@dataclass(frozen=True)
+class TwoStage:
+    """P(buy) times spend given buy, both boosted on all features and what BG/NBD says, cents."""
+
+    trees: Trees = field(default_factory=Trees)
+    cap_quantile: float = 0.99
+    """Labels above this quantile of all count as its value."""
+
+    name: ClassVar[str] = "two_stage"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 5
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedStages
+
+    def fit(self, table: pa.Table) -> FittedStages:
+        """Fit to the rows whose label is known; spend with a gamma loss. Raises NotEnoughData."""
+        return _fit(table, self.trees, self.cap_quantile, is_lognormal=False)
+
+
+@dataclass(frozen=True)
+class ZeroInflatedLogNormal:
+    """P(buy) times a log-normal spend, with the loss of ZILN, whose parts are boosted one by one, cents.
+
+    Its likelihood is that of buying times that of the logarithm of spend, so maximising both apart maximises it.
+    """
+
+    trees: Trees = field(default_factory=Trees)
+    cap_quantile: float = 0.99
+
+    name: ClassVar[str] = "ziln"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 6
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedStages
+
+    def fit(self, table: pa.Table) -> FittedStages:
+        """Fit to the rows whose label is known. Raises NotEnoughData."""
+        return _fit(table, self.trees, self.cap_quantile, is_lognormal=True)
+
+
+def _fit(table: pa.Table, trees: Trees, cap_quantile: float, *, is_lognormal: bool) -> FittedStages:
+    rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
+    label = np.maximum(column(rows, LABEL), 0.0)
+    buyers = label > 0
+    if buyers.sum() < FEWEST_BUYERS:
+        raise NotEnoughData(
+            f"{int(buyers.sum())} bought after the moments to learn from, and {FEWEST_BUYERS} are needed",
+            where="training",
+            todo=LATER,
+        )
+    cap = float(np.quantile(label, cap_quantile)) or float(label.max())
+    spent = np.minimum(label[buyers], cap)
+    given = with_history(rows, models)
+    design = Design.of(given)
+    matrix = design.matrix(given)
+    if buyers.all():
+        buys = trees.fit(matrix, np.ones(len(label)), {"objective": "binary"}, start=np.full(len(label), 10.0))
+    else:
+        buys = trees.fit(matrix, buyers.astype(float), {"objective": "binary"})
+    if is_lognormal:
+        spends = trees.fit(matrix[buyers], np.log(spent), {"objective": "l2"})
+        left = np.log(spent) - spends.raw(matrix[buyers])
+        log_factor = min(float(left.var()), LARGEST_VARIANCE) / 2
+    else:
+        scale = float(np.log(spent.mean()))
+        spends = trees.fit(matrix[buyers], spent / np.exp(scale), {"objective": "gamma"})
+        log_factor = scale
+    return FittedStages(design, models, buys, spends, cap, log_factor)

@@ -37,7 +37,7 @@ class FittedStack:
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """What moved the logarithm of the forecast of the member with all features."""
-        return cast(FittedBoosted, self.members[EXPLAINS]).contributions(table)
+        return cast("FittedBoosted", self.members[EXPLAINS]).contributions(table)
 
     def save(self, folder: Path) -> None:
         """Write every member into a folder of its own, and the factor."""

@@ -19,8 +19,13 @@ from patron.predict.value.btyd import (
     RegularBetaGeo,
     RegularModifiedBetaGeo,
     deduplicated,
+    discounted_purchases,
+    horizon_of,
+    lifetime_value,
     load_model,
+    posterior,
     rfm,
+    spend_interval,
 )
 from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
 from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
@@ -39,8 +44,13 @@ __all__ = [
     "RegularBetaGeo",
     "RegularModifiedBetaGeo",
     "deduplicated",
+    "discounted_purchases",
+    "horizon_of",
+    "lifetime_value",
     "load_model",
+    "posterior",
     "rfm",
+    "spend_interval",
 ]
 LEARNERS = (
     Zero(),

@@ -12,9 +12,11 @@ from patron.predict.value.btyd.betageo import (
 )
 from patron.predict.value.btyd.betageobetabinom import BetaGeoBetaBinom, FittedBetaGeoBetaBinom
 from patron.predict.value.btyd.gammagamma import FittedGammaGamma, GammaGamma
+from patron.predict.value.btyd.lifetime import discounted_purchases, horizon_of, lifetime_value, spend_interval
 from patron.predict.value.btyd.model import CountLearner, CountModel
 from patron.predict.value.btyd.nbd import NBD, FittedNBD
 from patron.predict.value.btyd.paretonbd import FittedParetoNBD, ParetoNBD
+from patron.predict.value.btyd.posterior import Posterior, Span, posterior
 from patron.predict.value.btyd.summary import deduplicated, rfm
 
 MODELS = (NBD, ParetoNBD, BetaGeo, ModifiedBetaGeo, RegularBetaGeo, RegularModifiedBetaGeo, BetaGeoBetaBinom)
@@ -33,11 +35,18 @@ __all__ = [
     "GammaGamma",
     "ModifiedBetaGeo",
     "ParetoNBD",
+    "Posterior",
     "RegularBetaGeo",
     "RegularModifiedBetaGeo",
+    "Span",
     "deduplicated",
+    "discounted_purchases",
+    "horizon_of",
+    "lifetime_value",
     "load_model",
+    "posterior",
     "rfm",
+    "spend_interval",
 ]
 
 

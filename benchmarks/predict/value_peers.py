@@ -156,10 +156,12 @@ class Side:
 def side(name: str, job: str, python: Path, files: Path) -> Iterator[Side]:
     """Start a side, which ends with the block. Raises PassedOver."""
     errors, command = files / f"{name}.errors", [str(python), str(SIDES / SCRIPTS[name]), job, str(files)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "bufsize": 0}
+    pipe = subprocess.PIPE
     with (
         errors.open("wb") as told,
-        subprocess.Popen(command, stderr=told, env=environment(name, python), **pipes) as process,  # noqa: S603 - ours
+        subprocess.Popen(  # noqa: S603 - our own scripts
+            command, bufsize=0, stdin=pipe, stdout=pipe, stderr=told, env=environment(name, python)
+        ) as process,
     ):
         try:
             yield Side(name, process, errors)

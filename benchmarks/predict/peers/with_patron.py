@@ -1,0 +1,87 @@
+"""Our side of `value_peers.py`."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from turns import Job, serve
+
+from patron.predict.value.btyd import BetaGeo, CountLearner, FittedBetaGeo, ModifiedBetaGeo, ParetoNBD, rfm
+from patron.predict.value.btyd.fitting import Estimates
+
+DRAWS = 4_000
+
+
+def fit(learner: CountLearner) -> Callable[[Path], Job]:
+    """Fit a model to a table in memory; standard errors and the check for drop-out are part of it."""
+
+    def job(folder: Path) -> Job:
+        summary = pq.read_table(folder / "full.parquet")
+        return Job(lambda: learner.fit(summary), lambda model: model.params)
+
+    return job
+
+
+def simulate(folder: Path) -> Job:
+    """Draw new customers and their orders; a unit is a million of them."""
+    law = json.loads((folder / "law.json").read_text(encoding="utf-8"))
+    T = pq.read_table(folder / "times.parquet")["T"].to_numpy()
+    model, rng = FittedBetaGeo(Estimates(law)), np.random.default_rng(1)
+
+    def told(table: pa.Table) -> dict[str, float]:
+        return {
+            "came back": np.mean(table["frequency"].to_numpy() > 0),
+            "mean recency": pc.mean(table["recency"]).as_py(),
+        }
+
+    return Job(lambda: model.simulate(T, rng), told, done=lambda table: table.num_rows / 1e6)
+
+
+def summarise(name: str) -> Callable[[Path], Job]:
+    """Summarise orders of an Arrow table in memory."""
+
+    def job(folder: Path) -> Job:
+        orders = pq.read_table(folder / name)
+        return Job(lambda: rfm(orders, until="1997-09-30", time="date"), told)
+
+    def told(summary: pa.Table) -> dict[str, float]:
+        names = ("frequency", "recency", "T", "monetary_value")
+        return {"customers": summary.num_rows} | {name: pc.mean(summary[name]).as_py() for name in names}
+
+    return job
+
+
+def posterior(folder: Path) -> Job:
+    """Draw from the posterior; a unit is a thousand effective draws of the parameter that has fewest."""
+    summary = pq.read_table(folder / "sample.parquet")
+
+    def work() -> Any:
+        return BetaGeo().posterior(summary, rng=np.random.default_rng(1), draws=DRAWS)  # type: ignore[attr-defined]
+
+    def effective(found: Any) -> float:
+        size = found.effective_sample_size
+        return float(min(size.values()) if isinstance(size, Mapping) else np.min(size))
+
+    def told(found: Any) -> dict[str, float]:
+        return {"effective draws": effective(found)}
+
+    return Job(work, told, done=lambda found: effective(found) / 1000)
+
+
+JOBS = {
+    "bgnbd": fit(BetaGeo()),
+    "mbgnbd": fit(ModifiedBetaGeo()),
+    "paretonbd": fit(ParetoNBD()),
+    "simulate": simulate,
+    "summary_text": summarise("orders_text.parquet"),
+    "summary_number": summarise("orders_number.parquet"),
+    "posterior": posterior,
+}
+
+if __name__ == "__main__":
+    serve(JOBS, "numpy", "scipy", "numba", "pyarrow")

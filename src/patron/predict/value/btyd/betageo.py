@@ -7,7 +7,7 @@ Denizel and Filiztekin (2007) for MBG/NBD; Reutterer, Platzer and Schroeder (202
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -334,18 +334,18 @@ class FittedBetaGeo(CountModel):
         found[:, 0] += 1 - alive[:, 0]
         return found
 
-    def drawn(self, T: Numbers, rng: np.random.Generator) -> list[Numbers]:
-        """Order times after the first of new customers, one array a step: NaN where there is none any more."""
+    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+        """Orders after the first of new customers until T: of the second orders, the third ..., whose and when."""
         r, alpha, a, b = self._letters()
         rate, leaves = rng.gamma(r, 1 / alpha, len(T)), rng.beta(a, b, len(T))
-        alive = rng.random(len(T)) >= leaves if self.first_too else np.ones(len(T), dtype=bool)
-        now, steps = np.zeros(len(T)), []
-        while alive.any():
-            now = np.where(alive, now + rng.gamma(self.k, 1.0, len(T)) / rate, np.nan)
-            alive &= now <= T
-            steps.append(np.where(alive, now, np.nan))
-            alive &= rng.random(len(T)) >= leaves
-        return steps
+        who, now = np.arange(len(T)), np.zeros(len(T))
+        if self.first_too:
+            who = who[rng.random(len(T)) >= leaves]
+        while len(who):
+            now[who] += rng.standard_gamma(self.k, len(who)) / rate[who]
+            who = who[now[who] <= T[who]]
+            yield who, now[who]
+            who = who[rng.random(len(who)) >= leaves[who]]
 
 
 class _BetaGeoLearner(CountLearner[FittedBetaGeo]):

@@ -5,7 +5,7 @@ probability theta ~ Beta(gamma, delta). Here `frequency` counts periods with an 
 when there is none) and `T` how many periods there were.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from scipy.special import betaln, digamma
 from patron.predict.learner import Numbers
 from patron.predict.value.btyd.fitting import Estimates, Objective
 from patron.predict.value.btyd.model import CountLearner, CountModel
-from patron.predict.value.btyd.rows import Rows
+from patron.predict.value.btyd.rows import Places, Rows
 
 LETTERS = ("alpha", "beta", "gamma", "delta")
 
@@ -142,15 +142,15 @@ class FittedBetaGeoBetaBinom(CountModel):
         found[:, 0] += 1 - alive
         return found
 
-    def drawn(self, T: Numbers, rng: np.random.Generator) -> list[Numbers]:
-        """Periods with an order of new customers until T, an array a period; NaN where there is none."""
+    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+        """Periods with an order of new customers until T: of each period, whose."""
         alpha, beta, gamma, delta = self._params()
         buys, leaves = rng.beta(alpha, beta, len(T)), rng.beta(gamma, delta, len(T))
-        alive, steps = np.ones(len(T), dtype=bool), []
+        who = np.arange(len(T))
         for period in range(1, int(T.max(initial=0)) + 1):
-            alive &= (rng.random(len(T)) >= leaves) & (period <= T)
-            steps.append(np.where(alive & (rng.random(len(T)) < buys), float(period), np.nan))
-        return steps
+            who = who[(rng.random(len(who)) >= leaves[who]) & (period <= T[who])]
+            buying = who[rng.random(len(who)) < buys[who]]
+            yield buying, np.full(len(buying), float(period))
 
 
 def _periods(horizon: float) -> int:

@@ -19,8 +19,10 @@ STEP = 2e-5
 FLAT = 1e-9
 """Slope of the mean log-likelihood below which nothing is left to gain."""
 MOST_STEPS = 20
-FAST = 0.3
+FAST = 0.5
 """A step that leaves more of the slope than this is slow."""
+CLOSE = 3
+"""Steps after which the whole curvature is that of the maximum."""
 ROUGH = 1e-5
 """Slope at which a sample has shown where the maximum is near."""
 
@@ -76,17 +78,20 @@ class Estimates:
 
 def maximised(
     objective: Objective, start: Numbers, *, free: Sequence[bool] = (), sample: Objective | None = None
-) -> Numbers:
-    """Where the objective is largest; `free` parameters are not logarithms and have no bound.
+) -> tuple[Numbers, Numbers]:
+    """Where the objective is largest, and its curvature there; `free` parameters are no logarithms, without a bound.
 
     With the objective of a `sample`, which costs less, that one is maximised first: its maximum is near, and its
     curvature there leads from it to the whole one's in a few steps.
     """
-    if sample is None:
-        return _sought(objective, start, free, flat=FLAT)
-    near = _sought(sample, start, free, flat=ROUGH)
-    at = _met(objective, near, curvature(sample, near))
-    return _sought(objective, near, free, flat=FLAT) if at is None else at
+    near = start
+    if sample is not None:
+        near = _sought(sample, start, free, flat=ROUGH)
+        met = _met(objective, near, curvature(sample, near))
+        if met is not None:
+            return met
+    at = _sought(objective, near, free, flat=FLAT)
+    return at, curvature(objective, at)
 
 
 def _sought(objective: Objective, start: Numbers, free: Sequence[bool], *, flat: float) -> Numbers:
@@ -103,23 +108,26 @@ def _sought(objective: Objective, start: Numbers, free: Sequence[bool], *, flat:
     return np.clip(np.asarray(found.x, dtype=np.float64), -bound, bound)
 
 
-def _met(objective: Objective, near: Numbers, second: Numbers) -> Numbers | None:
-    """Newton's steps with a curvature that is nearly right, until the slope is nothing; None when they do not meet.
+def _met(objective: Objective, near: Numbers, second: Numbers) -> tuple[Numbers, Numbers] | None:
+    """Newton's steps from nearby until the slope is nothing; None when they do not meet.
 
-    Where they are slow, the curvature is taken anew, of the whole objective.
+    The first are by the sample's curvature; the whole one's is taken once, where they have led, and is that of the
+    maximum but for a hundredth.
     """
     at, last, is_own = near, np.inf, False
-    for _ in range(MOST_STEPS):
+    for step in range(MOST_STEPS):
         if not np.abs(at).max() < LOG_BOUND - 1:
             return None
         value, slope = objective(at)
         size = float(np.abs(slope).max())
+        if not (np.isfinite(size) and np.isfinite(value)):
+            return None
         if size < FLAT:
-            return at if np.isfinite(value) else None
-        if not size < FAST * last:
-            if is_own or not np.isfinite(size):
-                return None
-            second, is_own, size = curvature(objective, at), True, np.inf
+            return at, second if is_own else curvature(objective, at)
+        if not is_own and (step >= CLOSE or not size < FAST * last):
+            second, is_own = curvature(objective, at, slope), True
+        elif is_own and not size < last:
+            return None
         last = size
         try:
             np.linalg.cholesky(-second)
@@ -129,9 +137,9 @@ def _met(objective: Objective, near: Numbers, second: Numbers) -> Numbers | None
     return None
 
 
-def curvature(objective: Objective, at: Numbers) -> Numbers:
-    """Second derivatives of the objective, by differences of its gradient."""
-    slope = objective(at)[1]
+def curvature(objective: Objective, at: Numbers, slope: Numbers | None = None) -> Numbers:
+    """Second derivatives of the objective, by differences of its gradient, whose value here is `slope`."""
+    slope = objective(at)[1] if slope is None else slope
     second = np.empty((len(at), len(at)))
     for place in range(len(at)):
         step = np.zeros(len(at))
@@ -152,10 +160,10 @@ def digamma(x: float) -> float:
     return found + math.log(x) - 0.5 / x - series
 
 
-def covariance(objective: Objective, at: Numbers, customers: float) -> tuple[tuple[float, ...], ...]:
+def covariance(second: Numbers, at: Numbers, customers: float) -> tuple[tuple[float, ...], ...]:
     """Covariance of what was fitted, from the curvature; NaN for a parameter at its bound or along a flat direction."""
     is_inside = np.abs(at) < LOG_BOUND - 1e-6
-    information = -customers * curvature(objective, at)[np.ix_(is_inside, is_inside)]
+    information = -customers * second[np.ix_(is_inside, is_inside)]
     found = np.full((len(at), len(at)), np.nan)
     try:
         np.linalg.cholesky(information)

@@ -157,7 +157,7 @@ def fit_spend(
     design = np.column_stack([column[keep] for column in (covariates or {}).values()]) if names else None
     objective = _Likelihood(Values.of(x), x, mean[keep] / scale, share, design)
     start, free = np.concatenate([START, np.zeros(len(names))]), (False,) * 3 + (True,) * len(names)
-    at = maximised(objective, start, free=free)
+    at, second = maximised(objective, start, free=free)
     value, _ = objective(at)
     customers = float(weight[keep].sum())
     p, q, v = np.exp(at[:3])
@@ -165,7 +165,7 @@ def fit_spend(
     params |= {name: float(effect) for name, effect in zip(names, at[3:], strict=True)}
     log_likelihood = value * customers - customers * math.log(scale)
     estimates = Estimates(
-        params, float(log_likelihood), covariance(objective, at, customers), customers, tuple(not one for one in free)
+        params, float(log_likelihood), covariance(second, at, customers), customers, tuple(not one for one in free)
     )
     return FittedGammaGamma(estimates, scale, _independence(x, mean[keep]), names)
 

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from patron.predict.learner import Numbers, read_json, write_json
 from patron.predict.value.btyd.fitting import Estimates, Objective, covariance, maximised
-from patron.predict.value.btyd.rows import FEW_ROWS, Rows, arrow, mean_age, refuse_few, sampled, scaled
+from patron.predict.value.btyd.rows import FEW_ROWS, Places, Rows, arrow, mean_age, refuse_few, sampled, scaled
 from patron.predict.value.btyd.summary import unit_of
 
 NO_DROP_OUT = 0.02
@@ -23,6 +23,15 @@ def one_new() -> Rows:
     """Somebody who has just placed their first order."""
     nothing = np.zeros(1)
     return Rows(nothing, nothing, nothing, np.ones(1), np.zeros(1, np.int64), {})
+
+
+def poisson(rate: Numbers, until: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+    """Orders by chance at a rate of each customer's own until a time of their own, as `CountModel.drawn` gives them."""
+    who, now = np.arange(len(rate)), np.zeros(len(rate))
+    while len(who):
+        now[who] += rng.standard_exponential(len(who)) / rate[who]
+        who = who[now[who] <= until[who]]
+        yield who, now[who]
 
 
 @dataclass(frozen=True)
@@ -95,15 +104,13 @@ class CountModel(ABC):
         """
         T = np.asarray(T, dtype=np.float64)
         frequency, recency, log_gaps, later = (np.zeros(len(T)) for _ in range(4))
-        last = np.zeros(len(T))
-        for step in self.drawn(T + horizon, rng):
-            is_known, is_later = step <= T, (step > T) & (step <= T + horizon)
-            frequency += is_known
-            later += is_later
-            with np.errstate(divide="ignore", invalid="ignore"):
-                log_gaps += np.where(is_known, np.log(step - last), 0.0)
-            recency = np.where(is_known, step, recency)
-            last = np.where(np.isnan(step), last, step)
+        for who, at in self.drawn(T + horizon, rng):
+            is_known = at <= T[who]
+            known, when = who[is_known], at[is_known]
+            frequency[known] += 1
+            log_gaps[known] += np.log(when - recency[known])
+            recency[known] = when
+            later[who[~is_known]] += 1
         columns = {"frequency": frequency, "recency": recency, "T": T, "log_gaps": log_gaps}
         return pa.table(columns | ({"frequency_holdout": later} if horizon else {}))
 
@@ -147,8 +154,8 @@ class CountModel(ABC):
         """As `purchase_count_distribution`, of each distinct row."""
 
     @abstractmethod
-    def drawn(self, T: Numbers, rng: np.random.Generator) -> list[Numbers]:
-        """Times of orders after the first of new customers until T, an array a step; NaN where there is none more."""
+    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+        """Orders after the first of new customers until T: of the second orders, the third ..., whose and when."""
 
 
 Model = TypeVar("Model", bound=CountModel)
@@ -178,14 +185,14 @@ class CountLearner(ABC, Generic[Model]):
         own = scaled(rows, scale)
         objective = self.objective(own)
         few = self.objective(sampled(own)) if len(rows.T) > FEW_ROWS else None
-        at = maximised(objective, self.start(own), sample=few)
+        at, second = maximised(objective, self.start(own), sample=few)
         value, _ = objective(at)
         params = {
             name: float(np.exp(one)) * (scale if name in self.in_time else 1.0)
             for name, one in zip(self.letters, at, strict=True)
         }
         log_likelihood = value * customers + self.constant(rows, scale)
-        sure = covariance(objective, at, customers)
+        sure = covariance(second, at, customers)
         estimates = Estimates(params, log_likelihood, sure, customers, unit=unit)
         return self.made(replace(estimates, left_share=self._left_share(self.made(estimates), rows)))
 

@@ -1,6 +1,6 @@
 """NBD: buyers who never leave and order at a rate of their own, lambda ~ Gamma(r, alpha) (Ehrenberg 1959)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,8 +10,8 @@ from scipy.stats import nbinom
 
 from patron.predict.learner import Numbers
 from patron.predict.value.btyd.fitting import Estimates, Objective
-from patron.predict.value.btyd.model import CountLearner, CountModel
-from patron.predict.value.btyd.rows import Rows
+from patron.predict.value.btyd.model import CountLearner, CountModel, poisson
+from patron.predict.value.btyd.rows import Places, Rows
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,10 @@ class FittedNBD(CountModel):
         found = nbinom(self.params["r"] + rows.frequency[:, None], (seen / (seen + horizon))[:, None])
         return np.column_stack([found.pmf(np.arange(most)), found.sf(most - 1)])
 
-    def drawn(self, T: Numbers, rng: np.random.Generator) -> list[Numbers]:
-        """Times of orders after the first of new customers until T, an array a step; NaN where there is none more."""
+    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+        """Orders after the first of new customers until T: of the second orders, the third ..., whose and when."""
         rate = rng.gamma(self.params["r"], 1 / self.params["alpha"], len(T))
-        now, steps = np.zeros(len(T)), []
-        while np.isfinite(now).any():
-            now = now + rng.exponential(1.0, len(T)) / rate
-            now = np.where(now <= T, now, np.nan)
-            steps.append(now)
-        return steps
+        return poisson(rate, T, rng)
 
 
 @dataclass(frozen=True)

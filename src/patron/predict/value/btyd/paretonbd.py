@@ -7,7 +7,7 @@ form gives NaN.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from patron.predict.learner import Numbers
 from patron.predict.value.btyd.fitting import Estimates, Objective, digamma
-from patron.predict.value.btyd.model import CountLearner, CountModel
+from patron.predict.value.btyd.model import CountLearner, CountModel, poisson
 from patron.predict.value.btyd.rows import Places, Rows, Values
 
 LETTERS = ("r", "alpha", "s", "beta")
@@ -225,17 +225,12 @@ class FittedParetoNBD(CountModel):
         found[:, 0] += 1 - alive[:, 0]
         return found
 
-    def drawn(self, T: Numbers, rng: np.random.Generator) -> list[Numbers]:
-        """Times of orders after the first of new customers until T, an array a step; NaN where there is none more."""
+    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+        """Orders after the first of new customers until T: of the second orders, the third ..., whose and when."""
         r, alpha, s, beta = (self.params[name] for name in LETTERS)
         rate = rng.gamma(r, 1 / alpha, len(T))
         until = np.minimum(T, rng.exponential(1 / rng.gamma(s, 1 / beta, len(T))))
-        now, steps = np.zeros(len(T)), []
-        while np.isfinite(now).any():
-            now = now + rng.exponential(1.0, len(T)) / rate
-            now = np.where(now <= until, now, np.nan)
-            steps.append(now)
-        return steps
+        return poisson(rate, until, rng)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import erfinv
 
 from patron.predict.learner import Numbers
-from patron.predict.value.btyd.fitting import LOG_BOUND, Estimates, Objective, curvature, maximised
+from patron.predict.value.btyd.fitting import LOG_BOUND, Estimates, Objective, maximised
 from patron.predict.value.btyd.model import CountLearner, CountModel
 from patron.predict.value.btyd.rows import Rows, arrow, mean_age, refuse_few, scaled
 from patron.predict.value.btyd.summary import unit_of
@@ -132,8 +132,8 @@ def posterior(
     own = scaled(rows, scale)
     objective, customers, start = learner.objective(own), rows.customer_count, learner.start(own)
     target = _with_prior(objective, start, customers)
-    at = maximised(target, start)
-    chain, kept = _drawn(lambda logs: customers * target(logs)[0], at, -customers * curvature(target, at), rng, draws)
+    at, second = maximised(target, start)
+    chain, kept = _drawn(lambda logs: customers * target(logs)[0], at, -customers * second, rng, draws)
     units = np.array([scale if name in learner.in_time else 1.0 for name in learner.letters])
     found = np.exp(chain) * units
     params = {name: float(value) for name, value in zip(learner.letters, np.exp(at) * units, strict=True)}
@@ -167,7 +167,7 @@ def _drawn(
         if kept >= FEWEST_KEPT:
             break
         centre = np.asarray(chain.mean(axis=0), dtype=np.float64)
-        spread = np.cov(chain.T) + 1e-6 * np.eye(len(at))
+        spread = np.asarray(np.cov(chain.T) + 1e-6 * np.eye(len(at)), dtype=np.float64)
     return chain[-draws:], kept
 
 

@@ -12,6 +12,9 @@ from patron.interfaces.charts.units import ENGLISH, PLAIN, span
 from patron.interfaces.words import Words
 from patron.interfaces.words.formats import Formats
 
+MOST_RULES = 40
+"""Orders that are marked by a line; more would hide the curve, and are dots only."""
+
 
 def alive_over_time(
     table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = WIDE, height: int = 200
@@ -29,7 +32,10 @@ def alive_over_time(
     marks = alt.Chart(alt.Data(values=[{"at": day_of(row["at"])} for row in orders]))
     rules = marks.mark_rule(color=GREY, strokeWidth=1).encode(x="at:Q")
     dots = marks.mark_point(filled=True, color=INK, size=28, opacity=1).encode(x="at:Q", y=alt.datum(0))
-    chart = rules + base.mark_area(color=BLUE, opacity=0.12) + base.mark_line(color=BLUE, strokeWidth=2) + dots
+    behind = [rules] if len(orders) <= MOST_RULES else []
+    chart = alt.layer(
+        *behind, base.mark_area(color=BLUE, opacity=0.12), base.mark_line(color=BLUE, strokeWidth=2), dots
+    )
     last = rows[-1]
     return Chart(
         title=words("chart.alive.title"),

@@ -179,10 +179,11 @@ def calibration_by_decile(
         for tenth in tenths
         for kind, column in ((forecast, "forecast_mean"), (actual, "actual_mean"))
     ]
+    lowest = min([0.0, *(row["value"] for row in rows)])  # why: an interval must not make room for what cannot be
     bars = [
-        {"decile": tenth["decile"], "low": tenth["actual_low"] / shown, "high": tenth["actual_high"] / shown}
-        for tenth in tenths
-        if tenth.get("actual_low") is not None
+        {"decile": t["decile"], "low": max(t["actual_low"] / shown, lowest), "high": t["actual_high"] / shown}
+        for t in tenths
+        if t.get("actual_low") is not None
     ]
     values = [*(row["value"] for row in rows), *(bar[end] for bar in bars for end in ("low", "high"))]
     ticks = nice_ticks(min([0.0, *values]), max([0.01, *values]), most=4)

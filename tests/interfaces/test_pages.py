@@ -319,3 +319,14 @@ def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_turns(shop):
         run_turn(shop, datetime(2024, 5, day, tzinfo=UTC))
     with served(shop) as address:
         assert httpx.get(address, timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_models_page_shows_how_the_value_expected_is_spread(client, locale):
+    told = {one["question"]: one["spread"] for one in client.get("/api/models").json()["questions"]}
+    assert {question for question, spread in told.items() if spread} == {"value"}
+    assert 0 < told["value"]["gini"] < 1
+    assert told["value"]["shares_held"] == sorted(told["value"]["shares_held"])
+    assert (told["value"]["shares_held"][0], round(told["value"]["shares_held"][-1], 9)) == (0, 1)
+    page = client.get("/models", params={"lang": locale}).text
+    assert page.count(f'<h3 class="figure-title">{words(locale)("chart.lorenz.expected_title")}</h3>') == 1

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.actions.last_turn import last_turn, records
+from patron.base.about import about
 from patron.base.shop import Shop, View
 from patron.predict import churn, purchase, recommend, registry, value
+from patron.predict.learner import column
 from patron.predict.recommend.judge import HEADLINE
 from patron.predict.stage import QUESTIONS
+from patron.predict.value.views import lorenz
 
 UNITS = {"value": "money", "churn": "share", "purchase": "share", "recommend": "number"}
 """Unit of each question's forecast."""
@@ -61,6 +64,16 @@ class ForecastCheck:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How unevenly what is forecast is spread over customers: a Lorenz curve."""
+
+    gini: float
+    """0 everybody the same, near 1 one has all."""
+    shares_held: tuple[float, ...]
+    """Share of the whole that the lowest 0 %, 1 % ... 100 % of customers hold together."""
+
+
+@dataclass(frozen=True)
 class Drift:
     """How one feature's distribution moved since the turn before."""
 
@@ -89,6 +102,8 @@ class Question:
     origins: tuple[Backtest, ...]
     """The champion at each origin."""
     checks: tuple[ForecastCheck, ...]
+    spread: Spread | None
+    """How the forecasts of this turn are spread; of amounts only."""
     card: dict[str, str]
     """The model card as the registry keeps it: key and text."""
 
@@ -158,6 +173,15 @@ from affinities where turn_id = '{view.turn.turn_id}' having count(*) > 0"""
     )
 
 
+def _spread(view: View, code: str) -> Spread | None:
+    sql = f"select value from scores where turn_id = '{view.turn.turn_id}' and question = '{code}'"
+    values = column(view.query(sql), "value")
+    if not values.sum() > 0:
+        return None
+    table = lorenz(values)
+    return Spread(float(about(table)["gini"]), tuple(table["share_of_value"].to_pylist()))
+
+
 def _question(
     view: View, code: str, scored: dict[str, object] | None, tested: list[Backtest], checked: tuple[ForecastCheck, ...]
 ) -> Question:
@@ -178,5 +202,6 @@ def _question(
         learners=whole,
         origins=tuple(row for row in tested if row.origin != "all" and row.learner == row.champion),
         checks=tuple(check for check in checked if check.question == code),
+        spread=_spread(view, code) if UNITS.get(code) == "money" else None,
         card=registry.card(view.folder / "models", version) if version else {},
     )

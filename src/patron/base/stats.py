@@ -93,6 +93,11 @@ def spearman(actual: Numbers, forecast: Numbers, weights: Numbers | None = None)
     return _shape(_ratio((weight * x * y).sum(axis=1), spread), weights)
 
 
+def gini(actual: Numbers, by: Numbers | None = None) -> float:
+    """Gini of amounts, ranked by `by` (by themselves when None): 0 everybody the same, near 1 one has all; NaN of 0."""
+    return float(_gini(actual, actual if by is None else by, None)[0])
+
+
 def normalised_gini(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
     """Gini of the actual ranked by the forecast, over its Gini ranked by itself: 1 is perfect, 0 no ranking."""
     return _shape(_ratio(_gini(actual, forecast, weights), _gini(actual, actual, weights)), weights)

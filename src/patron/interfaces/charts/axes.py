@@ -3,8 +3,18 @@
 import json
 import math
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 
 import altair as alt
+
+from patron.interfaces.words.formats import Formats
+
+LABEL_PIXELS = 110
+"""Room that the name of a month takes, with what keeps it from the next one."""
+SAME_DAY = timedelta(hours=10)
+"""Days of UTC are written by this hour of them, which lies on the same day in nearly every time zone."""
+SHORT_DAYS = 75
+"""A shorter time is labelled by days, a longer one by months."""
 
 
 def nice_ticks(low: float, high: float, *, most: int = 5) -> list[float]:
@@ -19,15 +29,64 @@ def nice_ticks(low: float, high: float, *, most: int = 5) -> list[float]:
     return [round(step * number, 10) for number in range(first, last + 1)]
 
 
-def labelled(values: Iterable[float], write: Callable[[float], str], *, title: str | None = None) -> alt.Axis:
-    """Axis with these ticks, each labelled by `write`."""
+def labelled(
+    values: Iterable[float], write: Callable[[float], str], *, title: str | None = None, is_gridded: bool = True
+) -> alt.Axis:
+    """Axis with these ticks, each labelled by `write`; without lines across where it is not `is_gridded`."""
     ticks = list(values)
     # why: a lookup instead of a number format, because only Babel knows every language's way to write amounts
     # and with the true minus sign, which the drawing library writes below zero
     lookup = json.dumps({f"{tick:.6f}".replace("-", "\u2212"): write(tick) for tick in ticks}, ensure_ascii=False)
-    return alt.Axis(values=ticks, labelExpr=f"{lookup}[format(datum.value, '.6f')]", title=title)
+    label = f"{lookup}[format(datum.value, '.6f')]"
+    return alt.Axis(values=ticks, labelExpr=label, title=title, grid=alt.Undefined if is_gridded else False)
+
+
+def shown_in(unit: str) -> float:
+    """What values are divided by to be drawn: money is kept in cents."""
+    return 100.0 if unit == "money" else 1.0
+
+
+def in_unit(ticks: list[float], unit: str, formats: Formats) -> alt.Axis:
+    """Axis of values of a question or metric in its own unit, divided by `shown_in`."""
+    writers: dict[str, Callable[[float], str]] = {
+        "money": lambda v: formats.short_money(v * 100),
+        "share": lambda v: formats.share(v, 0),
+    }
+    return labelled(ticks, writers.get(unit, formats.number))
 
 
 def scale(ticks: list[float]) -> alt.Scale:
     """Linear scale from the first to the last tick."""
     return alt.Scale(domain=[ticks[0], ticks[-1]], nice=False, zero=False)
+
+
+def day_of(moment: datetime) -> float:
+    """Days since 1970: times on a numeric axis."""
+    return moment.timestamp() / 86_400
+
+
+def dates(start: datetime, end: datetime, formats: Formats, *, width: int) -> alt.Axis:
+    """Axis of `day_of` from start to end, both in UTC, labelled by months, or by days where the time is short."""
+    most = max(width // LABEL_PIXELS, 2)
+    ticks = _days(start, end, most) if (end - start).days < SHORT_DAYS else _months(start, end, most)
+    write = formats.short_date if (end - start).days < SHORT_DAYS else formats.month
+    later = SAME_DAY if (end - start).days < SHORT_DAYS else timedelta(days=14)
+    names = {day_of(tick): write(tick + later) for tick in ticks}
+    return labelled(names, lambda value: names[value])
+
+
+def _days(start: datetime, end: datetime, most: int) -> list[datetime]:
+    step = max(1, math.ceil(((end - start).days + 1) / most))
+    first = datetime(start.year, start.month, start.day, tzinfo=UTC)
+    ticks = [first + timedelta(days=step * n) for n in range(most + 1)]
+    return [tick for tick in ticks if start <= tick <= end]
+
+
+def _months(start: datetime, end: datetime, most: int) -> list[datetime]:
+    first, last = start.year * 12 + start.month - 1, end.year * 12 + end.month - 1
+    steps = (1, 2, 3, 6, *(12 * years for years in (1, 2, 5, 10, 20, 50, 100, last + 1)))
+    step = next(one for one in steps if (last - first) // one + 1 <= most)
+    ticks = [
+        datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in range(first, last + 1) if not month % step
+    ]
+    return [tick for tick in ticks if start <= tick <= end]

@@ -61,7 +61,18 @@ class Chart:
 
     def svg(self) -> str:
         """Draw the chart; its texts stay texts, so that the reader's own fonts show every script."""
-        return svg_of(json.dumps(self.spec, sort_keys=True), f"{self.title}. {self.description}")
+        return svg_of(json.dumps(self.spec, sort_keys=True), self._label)
+
+    def _repr_svg_(self) -> str:
+        """Draw the chart for a notebook, where it stands alone: with its title, on white, in a font without serifs."""
+        above = {"text": self.title, "anchor": "start", "color": INK, "fontSize": 14, "offset": 12}
+        room = {"left": 16, "right": 16, "top": 6, "bottom": 6}  # why: the reader's font may be wider than ours
+        alone = svg_of(json.dumps({**self.spec, "title": above, "padding": room}, sort_keys=True), self._label)
+        return alone.replace("<svg ", '<svg font-family="sans-serif" style="background:#fff" ', 1)
+
+    @property
+    def _label(self) -> str:
+        return f"{self.title}. {self.description}"
 
 
 def specification(

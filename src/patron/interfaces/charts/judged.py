@@ -1,9 +1,10 @@
 """Forecasts beside what happened, effects beside chance, features beside their past."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import altair as alt
+import pyarrow as pa
 
 from patron.actions.models import Drift, ForecastCheck
 from patron.actions.offers import Effect
@@ -18,6 +19,7 @@ from patron.interfaces.charts.chart import (
     Chart,
     specification,
 )
+from patron.interfaces.charts.value import calibration_by_decile
 from patron.interfaces.words import Words
 from patron.interfaces.words.formats import Formats
 
@@ -32,39 +34,12 @@ def forecast_by_decile(
 ) -> Chart:
     """Mean forecast and mean of what happened, in each tenth of customers by their forecast."""
     tenths = [check for check in checks if check.decile]
-    shown = _shown(unit)
-    forecast, actual = words("chart.deciles.forecast"), words("chart.deciles.actual")
-    rows = [
-        {"decile": check.decile, "value": mean / shown, "kind": kind}
-        for check in tenths
-        for kind, mean in ((forecast, check.forecast_mean), (actual, check.actual_mean))
-    ]
-    values = [row["value"] for row in rows]
-    ticks = nice_ticks(min([0.0, *values]), max([0.01, *values]), most=4)
-    name = words.code("question", question)
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("decile:O", axis=alt.Axis(labelAngle=0, title=words("chart.deciles.axis"))),
-        y=alt.Y("value:Q", axis=_axis(ticks, unit, formats), scale=scale(ticks)),
-        color=alt.Color("kind:N", scale=alt.Scale(domain=[forecast, actual], range=[BLUE, ORANGE]), sort=None),
-    )
-    # why: shape and line tell the two apart without colour
-    chart = base.transform_filter(alt.datum.kind == forecast).mark_line(
-        strokeWidth=2, point=alt.OverlayMarkDef(size=36)
-    ) + base.transform_filter(alt.datum.kind == actual).mark_point(shape="diamond", filled=True, size=80, opacity=1)
-    return Chart(
-        title=words("chart.deciles.title", question=name),
+    names = ("decile", "customer_count", "forecast_mean", "actual_mean")
+    table = pa.table({name: [getattr(check, name) for check in tenths] for name in names})
+    return replace(
+        calibration_by_decile(table, words, formats, unit=unit),
+        title=words("chart.deciles.title", question=words.code("question", question)),
         description=words("chart.deciles.description", date=formats.date(tenths[0].scored_at if tenths else None)),
-        spec=specification(chart, height=260),
-        head=(words("chart.deciles.axis"), words("column.customers"), forecast, actual),
-        rows=tuple(
-            (
-                str(check.decile),
-                formats.count(check.customer_count),
-                formats.by_unit(unit, check.forecast_mean),
-                formats.by_unit(unit, check.actual_mean),
-            )
-            for check in tenths
-        ),
     )
 
 
@@ -180,12 +155,3 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
             for row in moved[:most]
         ),
     )
-
-
-def _shown(unit: str) -> float:
-    return 100.0 if unit == "money" else 1.0
-
-
-def _axis(ticks: list[float], unit: str, formats: Formats) -> alt.Axis:
-    writers: dict[str, Any] = {"money": lambda v: formats.short_money(v * 100), "share": lambda v: formats.share(v, 0)}
-    return labelled(ticks, writers.get(unit, formats.number))

@@ -22,7 +22,7 @@ from patron.interfaces.api.errors import status_of
 from patron.interfaces.charts import judged, trend
 from patron.interfaces.console.console import Console
 from patron.interfaces.pages.headlines import headlines
-from patron.interfaces.pages.pictures import OverviewCharts, deciles, drift_chart, overview_charts
+from patron.interfaces.pages.pictures import OverviewCharts, deciles, drift_chart, overview_charts, spread
 from patron.interfaces.words import Words, choose_locale, words
 
 router = APIRouter()
@@ -119,6 +119,10 @@ def models(request: Request) -> Response:
         twin="/api/models",
         found=found,
         charts=charts,
+        spreads=answers.kept(
+            ("spread charts", texts.locale),
+            lambda: {question.question: spread(question, texts, formats) for question in found.questions},
+        ),
         drift_chart=answers.kept(("drift chart", texts.locale), lambda: drift_chart(found, texts, formats)),
     )
 

@@ -1,11 +1,12 @@
 """The charts of each page, or None where there is nothing to draw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from patron.actions.models import Models, Question
 from patron.actions.overview import Overview
 from patron.actions.trade import Cohort
-from patron.interfaces.charts import cohorts, judged, people, trend
+from patron.base.about import described
+from patron.interfaces.charts import cohorts, judged, people, trend, value
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.words import Words
 from patron.interfaces.words.formats import Formats
@@ -28,6 +29,7 @@ class ReportCharts(OverviewCharts):
 
     cohorts: Chart | None
     deciles: tuple[Chart, ...]
+    spread: Chart | None
     drift: Chart | None
 
 
@@ -47,10 +49,12 @@ def report_charts(
 ) -> ReportCharts:
     """Draw what the report shows."""
     drawn = [deciles(question, words, formats) for question in models.questions]
+    spreads = (spread(question, words, formats) for question in models.questions)
     return ReportCharts(
         **vars(overview_charts(seen, words, formats)),
         cohorts=cohorts.retention(found, words, formats) if any(len(c.shares) > 1 for c in found) else None,
         deciles=tuple(chart for chart in drawn if chart),
+        spread=next((chart for chart in spreads if chart), None),
         drift=drift_chart(models, words, formats),
     )
 
@@ -62,6 +66,21 @@ def deciles(question: Question, words: Words, formats: Formats) -> Chart | None:
     latest = question.checks[0].scored_at
     checks = [check for check in question.checks if check.scored_at == latest]
     return judged.forecast_by_decile(checks, question.question, question.unit, words, formats)
+
+
+def spread(question: Question, words: Words, formats: Formats) -> Chart | None:
+    """Lorenz curve of what a question's champion expects, for amounts."""
+    found = question.spread
+    if found is None:
+        return None
+    steps = len(found.shares_held) - 1
+    columns = {
+        "share_of_customers": [place / steps for place in range(steps + 1)],
+        "share_of_value": found.shares_held,
+    }
+    return replace(
+        value.lorenz(described(columns, gini=found.gini), words, formats), title=words("chart.lorenz.expected_title")
+    )
 
 
 def drift_chart(models: Models, words: Words, formats: Formats) -> Chart | None:

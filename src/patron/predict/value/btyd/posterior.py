@@ -160,7 +160,7 @@ def _drawn(
     draws: int,
 ) -> tuple[Numbers, float]:
     """A chain after its warm-up, and the share of proposals that it kept."""
-    centre, spread = at, np.linalg.pinv(information, hermitian=True)
+    centre, spread = at, np.asarray(np.linalg.pinv(information, hermitian=True), dtype=np.float64)
     chain, kept = np.tile(at, (draws, 1)), 0.0
     for _ in range(TRIES):
         chain, kept = _chain(log_density, centre, _root(spread), rng, draws + int(WARM_UP * draws))

@@ -50,12 +50,12 @@ def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders diffe
     missing = [name for name in (customer, time, value) if name is not None and name not in table.column_names]
     if missing:
         raise ValueError(f"orders have no column {', '.join(missing)}; they have {', '.join(table.column_names)}")
-    end = _moment(until)
-    last = end if holdout_until is None else _moment(holdout_until)
+    end = moment_of(until)
+    last = end if holdout_until is None else moment_of(holdout_until)
     if last < end:
         raise ValueError(f"the holdout ends {holdout_until}, before {until}")
     codes, ids = _codes(table[customer])
-    at = _times(table[time])
+    at = times_of(table[time])
     day = MICROSECONDS_A_DAY
     if whole_days:
         at, end, last = at // day, end // day, last // day
@@ -151,7 +151,7 @@ def _distinct_texts(bounds: Moments, content: npt.NDArray[np.uint8]) -> tuple[Pl
     return first[:found].copy(), place
 
 
-def _times(times: pa.ChunkedArray) -> Moments:
+def times_of(times: pa.ChunkedArray) -> Moments:
     """Microseconds since 1970. Raises ValueError for orders without a time."""
     if times.null_count:
         raise ValueError(f"{times.null_count} orders have no time")
@@ -164,7 +164,8 @@ def _times(times: pa.ChunkedArray) -> Moments:
     return times.cast(exact, safe=False).cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False)
 
 
-def _moment(told: date | datetime | str) -> int:
+def moment_of(told: date | datetime | str) -> int:
+    """Microseconds since 1970 of a moment; without a time zone it is in UTC."""
     moment = datetime.fromisoformat(told) if isinstance(told, str) else told
     if not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)

@@ -1,0 +1,48 @@
+"""The notebooks in examples/ run from top to bottom, hold no output, and show what they say they show."""
+
+import ast
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from patron.interfaces.charts.chart import Chart
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
+CHARTS = {"cdnow": 8, "from_lifetimes": 8}
+"""Charts that each notebook shows."""
+
+
+def cells(name):
+    told = json.loads((EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return [(cell, "".join(cell["source"])) for cell in told if cell["cell_type"] == "code"]
+
+
+def run(name):
+    """Run the cells one after another as a notebook does; what the last expression of each is."""
+    given, shown = {"__name__": "__main__"}, []
+    for place, (_, source) in enumerate(cells(name)):
+        tree = ast.parse(source)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, f"{name}[{place}]", "exec"), given)  # noqa: S102 - our own notebook
+        if isinstance(last, ast.Expr):
+            shown.append(eval(compile(ast.Expression(last.value), f"{name}[{place}]", "eval"), given))  # noqa: S307
+    return shown
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_runs_and_shows_its_charts(name):
+    if name == "cdnow" and not os.environ.get("PATRON_TEST_DATA"):
+        pytest.skip("PATRON_TEST_DATA names no folder with the CDNOW files")
+    charts = [one for one in run(name) if isinstance(one, Chart)]
+    assert len(charts) == CHARTS[name]
+    assert all("<svg" in chart._repr_svg_() for chart in charts)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_is_kept_without_what_it_printed(name):
+    assert cells(name)
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell, _ in cells(name))
+    assert "/home" not in (EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.predict.value.btyd import deduplicated, rfm
@@ -72,6 +72,7 @@ def plainly(rows):
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 35), st.integers(-30, 60)), min_size=1, max_size=25)
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_any_orders_are_summarised_as_one_would_by_hand(rows):
     found = rfm(orders(*rows), until=UNTIL, unit="D", holdout_until=LATER).drop_columns(["first_at"])

@@ -28,6 +28,7 @@ from patron.predict.value.btyd import (
     spend_interval,
 )
 from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
+from patron.predict.value.hybrid import Hybrid
 from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
@@ -39,6 +40,7 @@ __all__ = [
     "BetaGeo",
     "BetaGeoBetaBinom",
     "GammaGamma",
+    "Hybrid",
     "ModifiedBetaGeo",
     "ParetoNBD",
     "RegularBetaGeo",

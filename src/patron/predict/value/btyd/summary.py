@@ -54,7 +54,7 @@ def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders diffe
     last = end if holdout_until is None else moment_of(holdout_until)
     if last < end:
         raise ValueError(f"the holdout ends {holdout_until}, before {until}")
-    codes, ids = _codes(table[customer])
+    codes, ids = codes_of(table[customer])
     at = times_of(table[time])
     day = MICROSECONDS_A_DAY
     if whole_days:
@@ -96,7 +96,7 @@ def unit_of(summary: Any) -> str:
     return (arrow(summary).schema.metadata or {}).get(UNIT, b"").decode()
 
 
-def _codes(ids: pa.ChunkedArray) -> tuple[Places, pa.Array]:
+def codes_of(ids: pa.ChunkedArray) -> tuple[Places, pa.Array]:
     """A number for each customer, and who has which. Raises ValueError for orders of nobody."""
     if ids.null_count:
         raise ValueError(f"{ids.null_count} orders have no customer")

@@ -13,14 +13,18 @@ from patron.predict.value.btyd import (
     NBD,
     BetaGeo,
     BetaGeoBetaBinom,
+    Calendar,
     GammaGamma,
     ModifiedBetaGeo,
     ParetoNBD,
+    ParetoNBDCovariates,
     RegularBetaGeo,
     RegularModifiedBetaGeo,
+    SeasonalParetoNBD,
     deduplicated,
     load_model,
     rfm,
+    with_calendar,
 )
 from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
 from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
@@ -31,14 +35,18 @@ __all__ = [
     "QUESTION",
     "BetaGeo",
     "BetaGeoBetaBinom",
+    "Calendar",
     "GammaGamma",
     "ModifiedBetaGeo",
     "ParetoNBD",
+    "ParetoNBDCovariates",
     "RegularBetaGeo",
     "RegularModifiedBetaGeo",
+    "SeasonalParetoNBD",
     "deduplicated",
     "load_model",
     "rfm",
+    "with_calendar",
 ]
 LEARNERS = (
     Zero(),

@@ -11,16 +11,28 @@ from patron.predict.value.btyd.betageo import (
     RegularModifiedBetaGeo,
 )
 from patron.predict.value.btyd.betageobetabinom import BetaGeoBetaBinom, FittedBetaGeoBetaBinom
+from patron.predict.value.btyd.calendar import Calendar, with_calendar
+from patron.predict.value.btyd.covariates import FittedParetoNBDCovariates, ParetoNBDCovariates
 from patron.predict.value.btyd.gammagamma import FittedGammaGamma, GammaGamma
 from patron.predict.value.btyd.model import CountLearner, CountModel
 from patron.predict.value.btyd.nbd import NBD, FittedNBD
 from patron.predict.value.btyd.paretonbd import FittedParetoNBD, ParetoNBD
+from patron.predict.value.btyd.seasons import FittedSeasonalParetoNBD, SeasonalParetoNBD
 from patron.predict.value.btyd.summary import deduplicated, rfm
 
 MODELS = (NBD, ParetoNBD, BetaGeo, ModifiedBetaGeo, RegularBetaGeo, RegularModifiedBetaGeo, BetaGeoBetaBinom)
 """Models of how many orders come when."""
 FITTED = {
-    one.kind: one for one in (FittedNBD, FittedParetoNBD, FittedBetaGeo, FittedBetaGeoBetaBinom, FittedGammaGamma)
+    one.kind: one
+    for one in (
+        FittedNBD,
+        FittedParetoNBD,
+        FittedParetoNBDCovariates,
+        FittedSeasonalParetoNBD,
+        FittedBetaGeo,
+        FittedBetaGeoBetaBinom,
+        FittedGammaGamma,
+    )
 }
 
 __all__ = [
@@ -28,16 +40,20 @@ __all__ = [
     "NBD",
     "BetaGeo",
     "BetaGeoBetaBinom",
+    "Calendar",
     "CountLearner",
     "CountModel",
     "GammaGamma",
     "ModifiedBetaGeo",
     "ParetoNBD",
+    "ParetoNBDCovariates",
     "RegularBetaGeo",
     "RegularModifiedBetaGeo",
+    "SeasonalParetoNBD",
     "deduplicated",
     "load_model",
     "rfm",
+    "with_calendar",
 ]
 
 

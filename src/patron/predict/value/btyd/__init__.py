@@ -12,6 +12,7 @@ from patron.predict.value.btyd.betageo import (
 )
 from patron.predict.value.btyd.betageobetabinom import BetaGeoBetaBinom, FittedBetaGeoBetaBinom
 from patron.predict.value.btyd.calendar import Calendar, with_calendar
+from patron.predict.value.btyd.correlated import CorrelatedParetoNBD, FittedCorrelatedParetoNBD
 from patron.predict.value.btyd.covariates import FittedParetoNBDCovariates, ParetoNBDCovariates
 from patron.predict.value.btyd.gammagamma import FittedGammaGamma, GammaGamma
 from patron.predict.value.btyd.model import CountLearner, CountModel
@@ -29,6 +30,7 @@ FITTED = {
         FittedParetoNBD,
         FittedParetoNBDCovariates,
         FittedSeasonalParetoNBD,
+        FittedCorrelatedParetoNBD,
         FittedBetaGeo,
         FittedBetaGeoBetaBinom,
         FittedGammaGamma,
@@ -41,6 +43,7 @@ __all__ = [
     "BetaGeo",
     "BetaGeoBetaBinom",
     "Calendar",
+    "CorrelatedParetoNBD",
     "CountLearner",
     "CountModel",
     "GammaGamma",

@@ -39,6 +39,12 @@ def multiplied(log_scale: float, effects: Numbers, design: Numbers) -> tuple[Num
     return np.exp(np.clip(log_own, -MOST_LOG, MOST_LOG)), (np.abs(log_own) < MOST_LOG).astype(np.float64)
 
 
+def log_gammas(r: float, x: Values) -> tuple[Numbers, Numbers]:
+    """Logarithm of gamma(r + x) / gamma(r) of each row, and its slope in r."""
+    size = r + x.values
+    return (gammaln(size) - gammaln(r))[x.place], (digamma(size) - digamma(r))[x.place]
+
+
 @dataclass(frozen=True)
 class Design:
     """Covariates of customers, a row each: those of orders, and those of leaving."""
@@ -91,13 +97,12 @@ class CovariateLikelihood:
         """Mean and slopes, from what `histories` says of each row."""
         value, d_r, d_alpha, d_s, d_beta, _ = found
         r, s = np.exp(at[[0, 2]])
-        size = r + self.x.values
-        gammas, d_gammas = gammaln(size) - gammaln(r), digamma(size) - digamma(r)
+        gammas, d_gammas = log_gammas(float(r), self.x)
         (alpha, moves_alpha), (beta, moves_beta) = self.rates(at)
         in_alpha, in_beta = self.share * d_alpha * alpha * moves_alpha, self.share * d_beta * beta * moves_beta
-        letters = [self.share @ (d_r + d_gammas[self.x.place]) * r, in_alpha.sum(), self.share @ d_s * s, in_beta.sum()]
+        letters = [self.share @ (d_r + d_gammas) * r, in_alpha.sum(), self.share @ d_s * s, in_beta.sum()]
         slopes = np.concatenate([letters, -in_alpha @ self.design.transaction, -in_beta @ self.design.dropout])
-        return float(self.share @ (value + gammas[self.x.place])), slopes
+        return float(self.share @ (value + gammas)), slopes
 
 
 @dataclass(frozen=True)

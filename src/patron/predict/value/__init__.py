@@ -13,11 +13,15 @@ from patron.predict.value.btyd import (
     NBD,
     BetaGeo,
     BetaGeoBetaBinom,
+    Calendar,
+    CorrelatedParetoNBD,
     GammaGamma,
     ModifiedBetaGeo,
     ParetoNBD,
+    ParetoNBDCovariates,
     RegularBetaGeo,
     RegularModifiedBetaGeo,
+    SeasonalParetoNBD,
     deduplicated,
     discounted_purchases,
     horizon_of,
@@ -26,6 +30,7 @@ from patron.predict.value.btyd import (
     posterior,
     rfm,
     spend_interval,
+    with_calendar,
 )
 from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
 from patron.predict.value.hybrid import Hybrid
@@ -39,12 +44,16 @@ __all__ = [
     "QUESTION",
     "BetaGeo",
     "BetaGeoBetaBinom",
+    "Calendar",
+    "CorrelatedParetoNBD",
     "GammaGamma",
     "Hybrid",
     "ModifiedBetaGeo",
     "ParetoNBD",
+    "ParetoNBDCovariates",
     "RegularBetaGeo",
     "RegularModifiedBetaGeo",
+    "SeasonalParetoNBD",
     "deduplicated",
     "discounted_purchases",
     "horizon_of",
@@ -53,6 +62,7 @@ __all__ = [
     "posterior",
     "rfm",
     "spend_interval",
+    "with_calendar",
 ]
 LEARNERS = (
     Zero(),

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from patron.predict.learner import Numbers
 from patron.predict.value.btyd.rows import Places, arrow, numbers
-from patron.predict.value.btyd.summary import MICROSECONDS_A_DAY, codes_of, rfm, times_of
+from patron.predict.value.btyd.summary import MICROSECONDS_A_DAY, codes_of, moments_of, rfm
 
 WINDOWS = (28, 56, 91, 182)
 """Days of late in which orders are counted."""
@@ -39,7 +39,7 @@ class OrderDays:
         if missing:
             raise ValueError(f"orders have no column {', '.join(missing)}; they have {', '.join(table.column_names)}")
         who, ids = codes_of(table[customer])
-        day = times_of(table[time]) // MICROSECONDS_A_DAY
+        day = moments_of(table[time]) // MICROSECONDS_A_DAY
         paid = numbers(table, value) if value is not None else np.ones(table.num_rows)
         known = day <= end
         earliest = int(day.min()) if len(day) else 0

@@ -124,7 +124,12 @@ class Posterior(Generic[Model]):
 def posterior(
     learner: CountLearner[Model], summary: Any, *, rng: np.random.Generator, draws: int = 2000
 ) -> Posterior[Model]:
-    """Draw the parameters of a model given a summary. Raises NotEnoughData, ValueError as `fit` does."""
+    """Draw the parameters of a model given a summary, covariates aside.
+
+    Raises NotEnoughData, ValueError as `fit` does, and for a model with effects of covariates.
+    """
+    if learner.effects():
+        raise ValueError(f"{learner.name}: the posterior of effects of covariates is not known; take standard errors")
     table = arrow(summary)
     rows = Rows.of(table, *learner.columns())
     refuse_few(rows, learner.name)

@@ -53,7 +53,8 @@ def show(name: str, orders: pa.Table, until: date, end: date) -> None:
     own = np.array([place[customer] for customer in summary["customer_id"].to_pylist()])
     orders_told = {one.name: one.fit(summary).expected_purchases(summary, weeks) for one in MODELS}
     seen = summary["frequency"].to_numpy()
-    orders_told |= {"same count": seen, "zero": np.zeros(len(came)), "mean": np.full(len(came), seen.mean())}
+    before = seen * (weeks / float(summary["T"].to_numpy().max()))
+    orders_told |= {"as before": before, "zero": np.zeros(len(came)), "mean": np.full(len(came), before.mean())}
     each = GammaGamma().fit(summary).expected_spend(summary)
     spend_told = {model: expected * each for model, expected in orders_told.items() if model in NAMES}
     rows = {"hybrid": hybrid.expected_purchases(weeks)[own]} | orders_told

@@ -62,8 +62,9 @@ select
     as brought,
   (select count(*) from interactions i join asked a on a.customer_id = i.customer_id where i.kind = 'message_sent')
     as messages,
-  (select coalesce(cast(sum(c.contact_cents) as bigint), 0) from exposures x join asked a on a.customer_id = x.customer_id
-    join costs c on c.action = x.action where x.is_delivered) as contacts"""
+  (select coalesce(cast(sum(c.contact_cents) as bigint), 0) from exposures x
+    join asked a on a.customer_id = x.customer_id join costs c on c.action = x.action where x.is_delivered)
+    as contacts"""
     (told,) = records(view.query(sql, asked=asked, lines=lines, costs=costs))
     if told["expected"] is None:
         return None

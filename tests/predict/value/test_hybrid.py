@@ -86,6 +86,18 @@ def test_longer_horizons_bring_more_and_money_follows(steady):
     assert each.mean() == pytest.approx(30.0, rel=0.1)
 
 
+def test_money_given_back_lowers_what_is_expected_of_it(steady):
+    orders, fitted = steady
+    place = int(np.argmax(fitted.paid["frequency"].to_numpy()))
+    often = fitted.customers[place].as_py()
+    days = pa.array(np.array(["2020-09-20"] * 2, dtype="datetime64[D]"))
+    back = pa.table({"customer_id": [often] * 2, "ordered_at": days, "value": [-5.0, -6.0]})
+    with_refund = Hybrid().fit(pa.concat_tables([orders, back.cast(orders.schema)]), until=UNTIL)
+    assert np.array_equal(with_refund.expected_purchases(13.0), fitted.expected_purchases(13.0))
+    assert with_refund.customers[place].as_py() == often
+    assert with_refund.expected_value(13.0)[place] < fitted.expected_value(13.0)[place]
+
+
 def test_a_short_history_and_missing_columns_are_refused():
     orders = shop(300)
     with pytest.raises(NotEnoughData, match="orders of 40 days, and 84 are needed"):

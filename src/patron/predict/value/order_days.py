@@ -30,7 +30,7 @@ class OrderDays:
 
     @classmethod
     def of(cls, orders: Any, end: int, *, customer: str, time: str, value: str | None) -> Self:
-        """Read orders until the end of a day; those below zero, money given back, lower a day's, none below 0.
+        """Read orders until the end of a day, without money given back: on earlier days nobody knew of it.
 
         Raises ValueError for missing columns or orders of nobody.
         """
@@ -41,13 +41,11 @@ class OrderDays:
         who, ids = codes_of(table[customer])
         day = moments_of(table[time]) // MICROSECONDS_A_DAY
         paid = numbers(table, value) if value is not None else np.ones(table.num_rows)
-        known = day <= end
+        known = (day <= end) & (paid >= 0)
         earliest = int(day.min()) if len(day) else 0
         width = end - earliest + 1
         keys, place = np.unique(who[known] * width + (day[known] - earliest), return_inverse=True)
-        bought = np.bincount(place, paid[known] >= 0, len(keys)) > 0
-        total = np.maximum(np.bincount(place, paid[known], len(keys)), 0.0)
-        keys, total = keys[bought], total[bought]
+        total = np.bincount(place, paid[known], len(keys)).astype(np.float64)
         buyers, days = keys // width, keys % width + earliest
         first = np.full(len(ids), np.iinfo(np.int64).max)
         np.minimum.at(first, buyers, days)

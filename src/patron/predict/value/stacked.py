@@ -56,7 +56,7 @@ class FittedStack:
 
 @dataclass(frozen=True)
 class Stacked:
-    """The mean of five models of value, whose sum is the shop's forecast, cents."""
+    """The mean of five models of value, cents; its sum is the shop's forecast, unless that is twice or half of it."""
 
     name: ClassVar[str] = "stacked"
     is_baseline: ClassVar[bool] = False

@@ -23,8 +23,6 @@ from patron.predict.value.btyd.posterior import Posterior, Span, posterior
 from patron.predict.value.btyd.seasons import FittedSeasonalParetoNBD, SeasonalParetoNBD
 from patron.predict.value.btyd.summary import deduplicated, rfm
 
-MODELS = (NBD, ParetoNBD, BetaGeo, ModifiedBetaGeo, RegularBetaGeo, RegularModifiedBetaGeo, BetaGeoBetaBinom)
-"""Models of how many orders come when."""
 FITTED = {
     one.kind: one
     for one in (
@@ -40,7 +38,6 @@ FITTED = {
 }
 
 __all__ = [
-    "MODELS",
     "NBD",
     "BetaGeo",
     "BetaGeoBetaBinom",

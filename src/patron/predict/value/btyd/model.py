@@ -59,6 +59,8 @@ class CountModel(ABC):
 
     estimates: Estimates
     kind: ClassVar[str]
+    is_discrete: ClassVar[bool] = False
+    """Whether time is a number of periods."""
 
     @property
     def unit(self) -> str:
@@ -197,6 +199,10 @@ class CountLearner(ABC, Generic[Model]):
         refuse_few(rows, self.name)
         return self.fit_rows(rows, unit_of(table))
 
+    def settled(self, summary: Any) -> Self:  # noqa: ARG002 - learners with something to be found override it
+        """The learner with all that `fit` would choose besides parameters."""
+        return self
+
     def fit_rows(self, rows: Rows, unit: str = "") -> Model:
         """As `fit`, of distinct rows."""
         scale, customers = mean_age(rows) if self.in_time else 1.0, rows.customer_count
@@ -210,7 +216,7 @@ class CountLearner(ABC, Generic[Model]):
         sure = turned_covariance(covariance(second, at, customers), turn)
         logarithms = tuple(not one for one in is_free) if any(is_free) else ()
         estimates = Estimates(self._params(at, turn, scale), log_likelihood, sure, customers, logarithms, unit)
-        return self.made(replace(estimates, left_share=self._left_share(self.made(estimates), rows)))
+        return self.made(replace(estimates, left_share=self.left_share(self.made(estimates), rows)))
 
     def _params(self, at: Numbers, turn: Numbers | None, scale: float) -> dict[str, float]:
         told = at if turn is None else turn @ at
@@ -220,7 +226,8 @@ class CountLearner(ABC, Generic[Model]):
         }
         return params | dict(zip(self.effects(), told[len(self.letters) :].tolist(), strict=True))
 
-    def _left_share(self, model: Model, rows: Rows) -> float:
+    def left_share(self, model: Model, rows: Rows) -> float:
+        """Share of those with a repeat order who have left, as a model has it; of some of them where there are many."""
         seen = sampled(rows) if len(rows.T) > FEW_ROWS else rows
         weight = seen.weight * (seen.frequency > 0)
         return float(weight @ (1 - model.alive(seen)) / max(weight.sum(), 1e-300))

@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.base.shop import View
-from patron.understand.features import activity, arrivals, messages, traits, visits, wide_sql
+from patron.understand.features import OF_NEWCOMERS, wide_sql
 from patron.understand.features.family import MOMENTS, windows
 from patron.understand.moments import asked_moments
 
-FAMILIES = (arrivals.FAMILY, activity.FAMILY, visits.FAMILY, messages.FAMILY, traits.FAMILY)
 NEWCOMER_DAYS = 90
 """Who has been known for longer without an order is a newcomer no more."""
 
@@ -31,6 +30,11 @@ KNOWN_SINCE_SQL = """
 """One row per person with a name: since when, and when their first order could be known (NULL without one)."""
 
 
+def first_known_at(view: View) -> datetime | None:
+    """When the shop could first name anybody."""
+    return view.query(f"select min(known_since) as first_at from ({KNOWN_SINCE_SQL}) k")["first_at"][0].as_py()
+
+
 def newcomers_at(view: View, as_ofs: Iterable[datetime], *, newcomer_days: int = NEWCOMER_DAYS) -> pa.Table:
     """Features of those who were newcomers at each of these moments; see `newcomer_features`."""
     people = view.query(KNOWN_SINCE_SQL)
@@ -43,7 +47,7 @@ def newcomers_at(view: View, as_ofs: Iterable[datetime], *, newcomer_days: int =
 
 
 def newcomers_after(view: View, waited: timedelta) -> pa.Table:
-    """Features of each person at a moment of their own, so long after they were first known; see `newcomer_features`."""
+    """Features of each person at a moment of their own: so long after the shop could first name them."""
     people = view.query(KNOWN_SINCE_SQL)
     as_of = pc.add(people["known_since"], pa.scalar(waited, pa.duration("us")))
     return newcomer_features(view, people.append_column("as_of", as_of))
@@ -62,8 +66,17 @@ def newcomer_features(view: View, people: pa.Table) -> pa.Table:
     zone = view.settings.shop.time_zone
     within = windows(pc.unique(asked["as_of"]).to_pylist(), zone)
     named = asked.select(["customer_id", "known_since", "as_of"])
-    sql = "select a.customer_id, a.known_since, w.* from asked a join windows w on w.as_of = a.as_of"
-    results = {MOMENTS: view.query(sql, asked=named, windows=within)}
-    for family in FAMILIES:
-        results[f"family_{family.name}"] = view.query(family.sql(f"'{zone}'"), **{MOMENTS: results[MOMENTS]})
-    return view.query(wide_sql(FAMILIES), **results)
+    sql = "select a.customer_id, w.* from asked a join windows w on w.as_of = a.as_of"
+    moments = view.query(sql, asked=named, windows=within)
+    results = {f"family_{one.name}": view.query(one.sql(f"'{zone}'"), **{MOMENTS: moments}) for one in OF_NEWCOMERS}
+    return view.query(with_age_sql(), asked=named, **{MOMENTS: moments}, **results)
+
+
+def with_age_sql() -> str:
+    """The families' features of the people `asked`, and days_since_known: how long the shop could name the person."""
+    age = "cast(seconds_of(a.as_of) - seconds_of(a.known_since) as double) / 86400"
+    return f"""
+        select w.*, {age} as days_since_known
+        from ({wide_sql(OF_NEWCOMERS)}) w
+        join asked a on a.customer_id = w.customer_id and a.as_of = w.as_of
+        order by w.as_of, w.customer_id"""

@@ -1,4 +1,4 @@
-"""What people who have not ordered yet will pay in the next 90 days: by where they came from and what they looked at."""
+"""What people who have not ordered yet will pay in the next 90 days, by where they came from and what they do."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,7 +74,7 @@ class Newcomers:
     the other. Where what is known of people says nothing about their value, everybody gets the mean.
     """
 
-    trees: Trees = field(default_factory=lambda: Trees(rounds=80, leaf_penalty=20.0))
+    trees: Trees = field(default_factory=lambda: Trees(rounds=60, leaves=4, leaf_penalty=20.0))
     cap_quantile: float = 0.99
     """Labels above this quantile of all count as its value."""
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from patron.base.shop import View
 from patron.understand.features import (
     activity,
+    arrivals,
     channels,
     devices,
     habits,
@@ -39,6 +40,15 @@ FAMILIES: tuple[Family, ...] = (
     devices.FAMILY,
     traits.FAMILY,
 )
+OF_NEWCOMERS: tuple[Family, ...] = (
+    arrivals.FAMILY,
+    activity.FAMILY,
+    visits.FAMILY,
+    messages.FAMILY,
+    traits.FAMILY,
+)
+"""Families that say something about people without an order, who have no row in `features`."""
+EVERY_FAMILY = (*FAMILIES, arrivals.FAMILY)
 FEATURES: tuple[Feature, ...] = tuple(feature for family in FAMILIES for feature in family.features)
 
 

@@ -1,4 +1,4 @@
-"""How a person came to the shop, for those who have not ordered yet; made of newcomers only, not part of `features`."""
+"""How a person came to the shop; made of those who have not ordered yet, not a part of the table `features`."""
 
 from patron.understand.facts.interactions import DONE_TO_CUSTOMERS, listed
 from patron.understand.features.family import Family, how_many, known_before
@@ -7,10 +7,11 @@ from patron.understand.features.family import Family, how_many, known_before
 def rows(_zone: str) -> str:
     """Signs of life known by the moment, each with its place from the first on."""
     facts = f"""
-        select customer_id, occurred_at, known_at, event_id, kind, channel, device, campaign_id, local_hour, local_day
+        select customer_id, source, event_id, occurred_at, known_at, kind, channel, device, campaign_id, local_hour,
+            local_day
         from interactions where is_identified and kind not in {listed(DONE_TO_CUSTOMERS)}"""
-    columns = "occurred_at, event_id, kind, channel, device, campaign_id, local_hour, local_day"
-    first = "partition by customer_id, as_of order by {0} occurred_at, event_id, kind"
+    columns = "source, event_id, occurred_at, kind, channel, device, campaign_id, local_hour, local_day"
+    first = "partition by customer_id, as_of order by {0} occurred_at, event_id, source"
     has_campaign = "case when campaign_id is null then 1 else 0 end,"
     return f"""
         select p.*, row_number() over ({first.format("")}) as place,
@@ -20,11 +21,6 @@ def rows(_zone: str) -> str:
 
 def _first(column: str) -> str:
     return f"max(case when place = 1 then {column} end)"
-
-
-def days_since_known() -> str:
-    """Days from when the shop could first name the person to the moment."""
-    return "max(seconds_of(as_of) - seconds_of(known_since)) / 86400.0"
 
 
 def is_registered() -> str:
@@ -81,7 +77,6 @@ FAMILY = Family(
     "arrivals",
     rows,
     (
-        days_since_known,
         is_registered,
         sign_of_life_count,
         page_count,

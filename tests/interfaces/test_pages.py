@@ -109,6 +109,10 @@ def test_a_card_and_its_twin_say_the_same(client, somebody):
     assert len(card["recommendations"]) == 10
     for score in card["scores"]:
         assert score["model_version"] in page
+    parts = card["value_parts"]
+    assert parts["total_cents"] == sum(value for name, value in parts.items() if name != "total_cents")
+    assert f"${parts['total_cents'] / 100:,.2f}" in page
+    assert parts["first_order_cents"] + parts["repeat_cents"] == card["paid_cents"] + card["refunded_cents"]
 
 
 def test_the_overview_and_its_twin_say_the_same(client):

@@ -11,6 +11,7 @@ from patron.decide.choose import REASONS
 from patron.interfaces.words import LOCALES, choose_locale, readable, words
 from patron.interfaces.words.formats import MISSING, Formats
 from patron.predict import churn, purchase, recommend, value
+from patron.predict.backtest import COVERAGE
 from patron.predict.value.btyd.betageo import FittedBetaGeo
 from patron.predict.value.btyd.fitting import Estimates
 from patron.predict.value.btyd.gammagamma import FittedGammaGamma
@@ -52,7 +53,7 @@ CODES = {
         *(learner.name for question in QUESTIONS for learner in question.learners),
         *(learner.name for learner in recommend.LEARNERS),
     ],
-    "metric": [metric.name for question in QUESTIONS for metric in question.all_metrics],
+    "metric": [COVERAGE, *(metric.name for question in QUESTIONS for metric in question.all_metrics)],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
     "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),
     "persona": ["average", *(code for pair in PERSONA_TRAITS.values() for code in pair if code)],

@@ -113,6 +113,18 @@ def test_the_backtest_of_a_turn_lists_champion_and_naive_rule(turned):
         assert one.baseline in {row["learner"] for row in own}
 
 
+def test_every_measure_of_champion_and_naive_rules_has_an_interval_and_so_has_what_intervals_held(turned):
+    view, summary = turned
+    rows = [row for row in view.read("backtests").to_pylist() if row["origin"] == "all"]
+    (champion,) = {row["champion"] for row in rows if row["question"] == "value"}
+    own = {row["metric"]: row for row in rows if row["question"] == "value" and row["learner"] == champion}
+    assert set(own) >= {"rmse", "mae", "bias_share", "normalised_gini", "spearman", "decile_mape", "interval_coverage"}
+    assert all(row["low"] <= row["high"] for row in own.values())
+    assert 0.6 < own["interval_coverage"]["low"] <= own["interval_coverage"]["value"] <= 1
+    naive = [row for row in rows if row["question"] == "value" and row["learner"] == summary.answered[0].baseline]
+    assert all(row["low"] is not None for row in naive)
+
+
 def test_no_half_written_model_is_left(turned):
     view, _ = turned
     folders = [path.name for path in (view.folder / "models").glob("*/*")]

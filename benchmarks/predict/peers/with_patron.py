@@ -1,9 +1,8 @@
 """Our side of `value_peers.py`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from turns import Job, serve
 
-from patron.predict.value.btyd import BetaGeo, CountLearner, FittedBetaGeo, ModifiedBetaGeo, ParetoNBD, rfm
+from patron.predict.value.btyd import BetaGeo, CountLearner, FittedBetaGeo, ModifiedBetaGeo, ParetoNBD, Posterior, rfm
+from patron.predict.value.btyd import posterior as draws_of
 from patron.predict.value.btyd.fitting import Estimates
 
 DRAWS = 4_000
@@ -60,14 +60,13 @@ def posterior(folder: Path) -> Job:
     """Draw from the posterior; a unit is a thousand effective draws of the parameter that has fewest."""
     summary = pq.read_table(folder / "sample.parquet")
 
-    def work() -> Any:
-        return BetaGeo().posterior(summary, rng=np.random.default_rng(1), draws=DRAWS)  # type: ignore[attr-defined]
+    def work() -> Posterior:
+        return draws_of(BetaGeo(), summary, rng=np.random.default_rng(1), draws=DRAWS)
 
-    def effective(found: Any) -> float:
-        size = found.effective_sample_size
-        return float(min(size.values()) if isinstance(size, Mapping) else np.min(size))
+    def effective(found: Posterior) -> float:
+        return min(found.effective_sample_size.values())
 
-    def told(found: Any) -> dict[str, float]:
+    def told(found: Posterior) -> dict[str, float]:
         return {"effective draws": effective(found)}
 
     return Job(work, told, done=lambda found: effective(found) / 1000)

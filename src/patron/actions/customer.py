@@ -9,6 +9,7 @@ import pyarrow as pa
 from patron.actions.last_turn import last_turn, records
 from patron.actions.models import UNITS
 from patron.actions.profile import LiveProfile, live_profile
+from patron.actions.value_parts import ValueParts, value_parts
 from patron.base.engine import timestamp
 from patron.base.errors import NotFound
 from patron.base.shop import Shop, View
@@ -130,6 +131,8 @@ class CustomerCard:
     """By purpose, as the customer's user ids told at the last turn."""
     months: tuple[Spent, ...]
     scores: tuple[Score, ...]
+    value_parts: ValueParts | None
+    """What makes up their value; None without a forecast of it."""
     decisions: tuple[Decision, ...]
     recommendations: tuple[Recommendation, ...]
     timeline: tuple[Happening, ...]
@@ -170,6 +173,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         consents=_consents(view, asked),
         months=_months(view, lines),
         scores=_scores(view, asked),
+        value_parts=value_parts(view, asked, lines, view.settings.value),
         decisions=_decisions(view, asked),
         recommendations=_recommendations(view, asked),
         timeline=_timeline(view, asked, lines),

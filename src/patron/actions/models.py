@@ -16,7 +16,7 @@ UNITS = {"value": "money", "churn": "share", "purchase": "share", "recommend": "
 """Unit of each question's forecast."""
 MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
 """Metrics in the unit of what is forecast."""
-SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error"})
+SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error", "interval_coverage"})
 """Metrics that are shares of 1."""
 HEADLINES = {one.name: (one.headline.name, one.metrics[0].name) for one in QUESTIONS} | {recommend.NAME: (HEADLINE,)}
 """What decides which learner answers a question, and what is shown beside it; other metrics follow in the details."""

@@ -63,6 +63,17 @@ class CollectSettings(_Section):
     """Most requests of one key a second, on average; more are answered with 429. 0 is no limit."""
 
 
+class ValueSettings(_Section):
+    """What belongs to a customer's value besides what they pay."""
+
+    referral_share: float = Field(default=0.25, ge=0, le=1)
+    """Share of what somebody is expected to pay that counts for the customer who brought them, 0 to 1."""
+    service_cents_per_order: float = Field(default=0, ge=0)
+    """Cost of serving one order, cents."""
+    message_cents: float = Field(default=0, ge=0)
+    """Cost of one message that the shop sends, cents; offers have a cost of their own in policy.toml."""
+
+
 class Settings(BaseSettings):
     """All settings of one workspace."""
 
@@ -77,6 +88,7 @@ class Settings(BaseSettings):
     shop: ShopSettings = ShopSettings()
     engine: EngineSettings = EngineSettings()
     collect: CollectSettings = CollectSettings()
+    value: ValueSettings = ValueSettings()
     rates: dict[str, float] = {}
     """Units of the shop's currency that one unit of another is worth: EUR = 1.08."""
     store_url: str = ""

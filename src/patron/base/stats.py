@@ -118,11 +118,6 @@ def calibration_error(actual: Numbers, forecast: Numbers, weights: Numbers | Non
     return _shape(gaps.sum(axis=1) / counts.sum(axis=1), weights)
 
 
-def share_covered(actual: Numbers, low: Numbers, high: Numbers) -> float:
-    """Share of actual values within [low, high]."""
-    return float(np.mean((actual >= low) & (actual <= high)))
-
-
 def decile_of(forecast: Numbers, bins: int = BINS) -> npt.NDArray[np.int64]:
     """Decile of each forecast, 1 the lowest; equal counts, ties in the order given."""
     place = np.empty(len(forecast), dtype=np.int64)

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.base.errors import NotEnoughData
-from patron.base.intervals import Interval, bootstrap_weights, interval, paired_gain
+from patron.base.intervals import Interval, bootstrap_weights, interval, paired_gain, percentile_interval
 from patron.base.stats import Metric, Numbers
 from patron.base.tables import BACKTESTS
-from patron.predict.learner import FORECAST, LABEL, Learner, column
+from patron.predict.learner import FORECAST, LABEL, Fitted, Learner, column
+from patron.predict.outcomes import Outcomes
 from patron.predict.question import Question, training_moments
 
 ALL = "all"
@@ -23,6 +24,8 @@ FEWEST_DAYS_OF_HISTORY = 30
 MOST_MOMENTS = 13
 FEWEST_JUDGED = 50
 FEWER_RESAMPLES = 100
+COVERAGE = "interval_coverage"
+"""Metric that no learner is chosen by: how often the champion's 80 % interval held what came."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,14 @@ def backtest(question: Question, rows: pa.Table, *, as_of: datetime) -> Backtest
         name = origin.strftime("%Y-%m-%d")
         origins.append(name)
         known = known_at_origin(rows, origin, question.horizon_days)
+        fitted: dict[str, Fitted] = {}
         for learner in question.learners:
             try:
-                fitted = learner.fit(known)
+                fitted[learner.name] = _fitted(learner, known, fitted)
             except NotEnoughData as error:
                 missing.setdefault(learner.name, f"{learner.name} could not be fitted at {name}: {error.what}")
                 continue
-            found[name, learner.name] = _judge(here, column(fitted.predict(here), FORECAST))
+            found[name, learner.name] = _judge(here, column(fitted[learner.name].predict(here), FORECAST))
     return _conclude(question, tuple(origins), found, missing)
 
 
@@ -112,7 +116,8 @@ def to_table(result: Backtest, *, turn_id: str, rng: np.random.Generator) -> pa.
     """Rows of `backtests`: each origin and all together, every learner and metric, intervals over customers.
 
     The gain is paired with the best naive rule. The headline has an interval everywhere; the other metrics, slower to
-    draw, for the champion over all origins together.
+    draw, for the champion and the naive rules over all origins together. Of the champion's 80 % intervals it is told
+    how often they held what came, each origin's learnt from the others.
     """
     rows = []
     for origin in (*result.origins, ALL) if result.origins else ():
@@ -127,6 +132,8 @@ def to_table(result: Backtest, *, turn_id: str, rng: np.random.Generator) -> pa.
             for metric in result.question.all_metrics:
                 names = {"origin": origin, "learner": learner.name, "metric": metric.name, "customer_count": count}
                 rows.append(names | _numbers(metric, judged, naive, drawn.get(metric.name)))
+        if origin == ALL and (held := covered(result)) is not None:
+            rows.append(_coverage(result.champion, held, weights, count))
     same = {
         "turn_id": turn_id,
         "question": result.question.name,
@@ -143,12 +150,42 @@ def gain_over(result: Backtest, learner: str, forecast: Numbers, *, rng: np.rand
     return paired_gain(result.question.headline, judged.actual, judged.forecast, forecast, weights=weights)
 
 
+def covered(result: Backtest) -> Numbers | None:
+    """Whether each outcome was within the champion's 80 % interval, learnt from the other origins; None with one."""
+    if result.question.is_probability or len(result.origins) < 2:
+        return None
+    judged = [result.judged[origin, result.champion] for origin in result.origins]
+    held = []
+    for place, here in enumerate(judged):
+        others = _together([one for other, one in enumerate(judged) if other != place])
+        ends = Outcomes.of(others.actual, others.forecast).interval(here.forecast)
+        if ends is None:
+            return None
+        held.append(((here.actual >= ends[0]) & (here.actual <= ends[1])).astype(np.float64))
+    return np.concatenate(held)
+
+
+def _coverage(champion: str, held: Numbers, weights: Numbers, count: int) -> dict[str, str | float | None]:
+    draws = weights @ held / np.maximum(weights.sum(axis=1), 1.0)
+    found = percentile_interval(float(held.mean()), draws)
+    named = {"origin": ALL, "learner": champion, "metric": COVERAGE, "customer_count": count}
+    nothing = dict.fromkeys(("baseline_value", "gain", "gain_low", "gain_high"))
+    return named | nothing | {"value": found.value, "low": found.low, "high": found.high}
+
+
 def _resamples(result: Backtest, origin: str, learner: str, weights: Numbers) -> dict[str, Numbers]:
     """Bootstrap weights of each metric that gets an interval."""
     drawn = {result.question.headline.name: weights}
-    if origin == ALL and learner == result.champion:
+    naive = {one.name for one in result.question.baselines}
+    if origin == ALL and learner in {result.champion, *naive}:
         drawn |= {metric.name: weights[:FEWER_RESAMPLES] for metric in result.question.metrics}
     return drawn
+
+
+def _fitted(learner: Learner, known: pa.Table, others: Mapping[str, Fitted]) -> Fitted:
+    """A learner that combines others is given those that are fitted already."""
+    combined = getattr(learner, "combined", None)
+    return learner.fit(known) if combined is None else combined(known, others)
 
 
 def _judge(here: pa.Table, forecast: Numbers) -> Judged:

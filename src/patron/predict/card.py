@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.base.stats import share_covered
-from patron.predict.backtest import ALL, Backtest
+from patron.predict.backtest import ALL, Backtest, covered
 from patron.predict.learner import Learner
-from patron.predict.outcomes import Outcomes
 from patron.predict.registry import Manifest
 
 INTERVAL_NOTE = (
@@ -21,12 +18,12 @@ INTERVAL_NOTE = (
 def card_of(result: Backtest, learner: Learner, manifest: Manifest) -> dict[str, str]:
     """Key and text, as console and report show it."""
     question = result.question
-    covered = coverage(result)
+    held = covered(result)
     limits = {
         "": "Judged on past moments only; a season that was never seen is not foreseen.",
         "left out": "; ".join(result.left_out),
-        "interval": f"{INTERVAL_NOTE}; checked one origin at a time it held {covered:.0%}"
-        if covered is not None
+        "interval": f"{INTERVAL_NOTE}; checked one origin at a time it held {held.mean():.0%}"
+        if held is not None
         else "",
     }
     card = {
@@ -59,22 +56,6 @@ def card_text(card: Mapping[str, str], rows: pa.Table) -> str:
         gain = f"{_number(row['gain'])} {_between(row['gain_low'], row['gain_high'])}"
         lines.append(f"| {row['learner']} | {row['metric']} | {_number(row['value'])} | {inside} | {gain} |")
     return "\n".join([*lines, ""])
-
-
-def coverage(result: Backtest) -> float | None:
-    """Share of outcomes within the 80 % interval learned from the other origins; None with fewer than two origins."""
-    if result.question.is_probability or len(result.origins) < 2:
-        return None
-    judged = [result.judged[origin, result.champion] for origin in result.origins]
-    shares = []
-    for at, here in enumerate(judged):
-        others = [one for other, one in enumerate(judged) if other != at]
-        known = Outcomes.of(
-            np.concatenate([one.actual for one in others]), np.concatenate([one.forecast for one in others])
-        ).interval(here.forecast)
-        if known is not None:
-            shares.append(share_covered(here.actual, *known))
-    return sum(shares) / len(shares) if shares else None
 
 
 def _number(value: float | None) -> str:

@@ -10,6 +10,7 @@ WRITES = (
     "order_lines",
     "orders",
     "interactions",
+    "referrals",
     "sessions",
     "customers",
     "cleaning",

@@ -1,18 +1,30 @@
 """Orders to come as money: discounted, over a horizon or for ever."""
 
 import math
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.special import gammaln, hyperu
 
-from patron.predict.value.btyd import discounted_purchases, horizon_of, lifetime_value, spend_interval
+from patron.predict.value.btyd import (
+    Calendar,
+    discounted_purchases,
+    horizon_of,
+    lifetime_value,
+    rfm,
+    spend_interval,
+    with_calendar,
+)
 from patron.predict.value.btyd.betageo import FittedBetaGeo
+from patron.predict.value.btyd.betageobetabinom import FittedBetaGeoBetaBinom
+from patron.predict.value.btyd.covariates import FittedParetoNBDCovariates
 from patron.predict.value.btyd.fitting import Estimates
 from patron.predict.value.btyd.gammagamma import FittedGammaGamma
 from patron.predict.value.btyd.paretonbd import FittedParetoNBD, histories
 from patron.predict.value.btyd.rows import Rows
+from patron.predict.value.btyd.seasons import FittedSeasonalParetoNBD
 from patron.predict.value.btyd.summary import UNIT
 
 PARETO = FittedParetoNBD(Estimates({"r": 0.55, "alpha": 10.6, "s": 0.6, "beta": 11.7}, unit="W"))
@@ -58,6 +70,51 @@ def test_discounting_lowers_value_less_the_nearer_the_end(fitted):
     longer = discounted_purchases(fitted, SUMMARY, annual_rate=0.15, horizon=520.0)
     assert (longer > discounted).all()
     assert (discounted_purchases(fitted, SUMMARY, annual_rate=0.15) >= longer).all()
+
+
+def test_models_with_covariates_a_calendar_or_periods_are_discounted_too():
+    calendar = Calendar.of(
+        pa.table(
+            {
+                "from": [date(2024, 1, 1), date(2024, 3, 1)],
+                "until": [date(2024, 2, 29), date(2024, 12, 31)],
+                "season": [0.0, 1.0],
+            }
+        )
+    )
+    orders = pa.table(
+        {"customer_id": ["a", "a", "b"], "ordered_at": [date(2024, 1, 2), date(2024, 1, 20), date(2024, 1, 5)]}
+    )
+    summary = with_calendar(rfm(orders, until="2024-02-29", value=None), orders, calendar, value=None)
+    params = {"r": 0.5, "alpha": 5.0, "s": 0.5, "beta": 9.0}
+    seasonal = FittedSeasonalParetoNBD(
+        Estimates({**params, "transaction_season": 1.0}, unit="W"), calendar=calendar, calendar_transaction=("season",)
+    )
+    plain = seasonal.expected_purchases(summary, 26.0)
+    assert discounted_purchases(seasonal, summary, annual_rate=0.0, horizon=26.0) == pytest.approx(plain)
+    assert (discounted_purchases(seasonal, summary, annual_rate=0.2, horizon=26.0) < plain).all()
+    static = FittedParetoNBDCovariates(Estimates({**params, "transaction_z": 0.4}, unit="W"), transaction=("z",))
+    told = SUMMARY.append_column("z", pa.array([0.0, 1.0, -1.0, 2.0])).replace_schema_metadata({UNIT: b"W"})
+    found = discounted_purchases(static, told, annual_rate=0.0, horizon=26.0)
+    assert found == pytest.approx(static.expected_purchases(told, 26.0))
+    periods = FittedBetaGeoBetaBinom(Estimates({"alpha": 1.2, "beta": 0.75, "gamma": 0.65, "delta": 2.8}, unit="Y"))
+    years = pa.table({"frequency": [1.0, 3.0], "recency": [2.0, 5.0], "T": [6.0, 6.0]})
+    each = [periods.expected_purchases(years, float(n)) for n in range(4)]
+    expected = sum((each[n] - each[n - 1]) / 1.1**n for n in (1, 2, 3))
+    assert discounted_purchases(periods, years, annual_rate=0.1, horizon=3.0) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="needs a horizon"):
+        discounted_purchases(periods, years, annual_rate=0.1)
+
+
+def test_an_interval_of_spend_follows_covariates_and_needs_all_likely_counts():
+    spend = FittedGammaGamma(Estimates({"p": 6.0, "q": 3.7, "v": 15.0, "member": 1.0}), 33.0, covariates=("member",))
+    new = pa.table({"frequency": [0.0, 0.0], "monetary_value": [0.0, 0.0], "member": [0.0, 1.0]})
+    counts = np.array([[0.05, 0.65, 0.3, 0.0]] * 2)
+    span = spend_interval(counts, spend, new)
+    for of in (span.mean, span.low, span.high):
+        assert of[1] / of[0] == pytest.approx(np.e)
+    with pytest.raises(ValueError, match="2 orders or more are likely"):
+        spend_interval(counts[:, :3] / 0.9999, spend, new)
 
 
 def test_value_is_orders_times_spend_times_margin():

@@ -1,10 +1,20 @@
 """How sure a fit is: intervals that cover as often as they say, in memory that does not grow with the draws."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from patron.base.errors import NotEnoughData
-from patron.predict.value.btyd import NBD, BetaGeo, ModifiedBetaGeo, ParetoNBD, posterior
+from patron.predict.value.btyd import (
+    NBD,
+    BetaGeo,
+    ModifiedBetaGeo,
+    ParetoNBD,
+    ParetoNBDCovariates,
+    RegularBetaGeo,
+    deduplicated,
+    posterior,
+)
 from patron.predict.value.btyd.betageo import FittedBetaGeo
 from patron.predict.value.btyd.fitting import Estimates
 from patron.predict.value.btyd.nbd import FittedNBD
@@ -79,6 +89,23 @@ def test_each_customer_has_an_interval_about_the_mean(case):
         assert ((span.low <= span.mean + 1e-9) & (span.mean <= span.high + 1e-9)).mean() > 0.95
     narrow, wide = (found.expected_purchases(summary, 13.0, level=one) for one in (0.5, 0.95))
     assert (wide.high - wide.low > narrow.high - narrow.low).all()
+
+
+def test_weights_count_regularity_is_found_and_collapse_is_told():
+    learner, truth = CASES["MBG/NBD"]
+    summary = drawn(truth, 800)
+    thrice = pa.concat_tables([summary] * 3)
+    found = posterior(learner, summary, rng=np.random.default_rng(1), draws=300)
+    assert found.total_purchases(deduplicated(thrice), 9.0) == pytest.approx(found.total_purchases(thrice, 9.0))
+    regular = FittedBetaGeo(Estimates({**TRUTH, "alpha": 2.0}), k=3)
+    of_regular = drawn(regular, 3000)
+    k = RegularBetaGeo().fit(of_regular).k
+    assert posterior(RegularBetaGeo(), of_regular, rng=np.random.default_rng(1), draws=50).mode.k == k > 1
+    of_nbd = posterior(NBD(), drawn(CASES["NBD"][1], 500), rng=np.random.default_rng(1), draws=50)
+    assert of_nbd.mode.is_collapsed
+    assert not found.mode.is_collapsed
+    with pytest.raises(ValueError, match="the posterior of transaction_z is not worked out"):
+        posterior(ParetoNBDCovariates(("z",)), summary, rng=np.random.default_rng(1))
 
 
 def test_the_same_seed_draws_the_same_and_the_prior_holds_where_the_data_say_nothing():

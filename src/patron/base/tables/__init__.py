@@ -25,6 +25,7 @@ from patron.base.tables.facts import (
     ORDER_LINES,
     ORDERS,
     PRODUCTS,
+    REFERRALS,
     SESSIONS,
     TRAITS,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "PRODUCTS",
     "PROPENSITIES",
     "RECOMMENDATIONS",
+    "REFERRALS",
     "SCORES",
     "SEGMENTS",
     "SESSIONS",
@@ -72,6 +74,7 @@ TABLES = (
     ORDER_LINES,
     ORDERS,
     INTERACTIONS,
+    REFERRALS,
     SESSIONS,
     CUSTOMERS,
     CLEANING,

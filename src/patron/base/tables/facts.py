@@ -213,6 +213,18 @@ INTERACTIONS = Table(
     ),
     sorted_by=("customer_id",),
 )
+REFERRALS = Table(
+    "referrals",
+    "one row per customer whom another customer brought",
+    ("referred_customer_id",),
+    (
+        CUSTOMER,
+        of("referred_customer_id", TEXT, "the customer who was brought", personal="opaque_id"),
+        OCCURRED,
+        KNOWN,
+    ),
+    sorted_by=("customer_id",),
+)
 SESSIONS = Table(
     "sessions",
     "one row per visit: a customer's events with no gap of 30 minutes",

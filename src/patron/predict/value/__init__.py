@@ -13,11 +13,15 @@ from patron.predict.value.btyd import (
     NBD,
     BetaGeo,
     BetaGeoBetaBinom,
+    Calendar,
+    CorrelatedParetoNBD,
     GammaGamma,
     ModifiedBetaGeo,
     ParetoNBD,
+    ParetoNBDCovariates,
     RegularBetaGeo,
     RegularModifiedBetaGeo,
+    SeasonalParetoNBD,
     deduplicated,
     discounted_purchases,
     horizon_of,
@@ -26,8 +30,10 @@ from patron.predict.value.btyd import (
     posterior,
     rfm,
     spend_interval,
+    with_calendar,
 )
 from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
+from patron.predict.value.hybrid import Hybrid
 from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
@@ -38,11 +44,16 @@ __all__ = [
     "QUESTION",
     "BetaGeo",
     "BetaGeoBetaBinom",
+    "Calendar",
+    "CorrelatedParetoNBD",
     "GammaGamma",
+    "Hybrid",
     "ModifiedBetaGeo",
     "ParetoNBD",
+    "ParetoNBDCovariates",
     "RegularBetaGeo",
     "RegularModifiedBetaGeo",
+    "SeasonalParetoNBD",
     "deduplicated",
     "discounted_purchases",
     "horizon_of",
@@ -51,6 +62,7 @@ __all__ = [
     "posterior",
     "rfm",
     "spend_interval",
+    "with_calendar",
 ]
 LEARNERS = (
     Zero(),

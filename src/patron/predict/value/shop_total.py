@@ -1,4 +1,4 @@
-"""What all customers together will pay in the next 90 days, with how sure that is: forecasts are made to add up to it.
+"""What the customers it is given will pay together in the next 90 days, and how sure that is; forecasts add up to it.
 
 Models of customers see no season and no growth; the shop's own past totals do. Three forecasts of the total are
 averaged, as none is best everywhere: what the models add up to; what established customers paid in the last 90 days,

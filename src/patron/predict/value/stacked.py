@@ -56,7 +56,7 @@ class FittedStack:
 
 @dataclass(frozen=True)
 class Stacked:
-    """The mean of five models of value, whose sum is the shop's forecast, cents."""
+    """The mean of five models of value, cents; its sum is the shop's forecast, unless that is twice or half of it."""
 
     name: ClassVar[str] = "stacked"
     is_baseline: ClassVar[bool] = False
@@ -66,7 +66,11 @@ class Stacked:
 
     def fit(self, table: pa.Table) -> FittedStack:
         """Fit every member and the shop's total. Raises NotEnoughData."""
-        members = {one.name: one.fit(table) for one in MEMBERS}
+        return self.combined(table, {})
+
+    def combined(self, table: pa.Table, fitted: Mapping[str, Fitted]) -> FittedStack:
+        """As `fit`, with members that are fitted to this table already. Raises NotEnoughData."""
+        members = {one.name: fitted.get(one.name) or one.fit(table) for one in MEMBERS}
         modelled = _mean(members, newest(table))
         if modelled.sum() <= 0:
             raise NotEnoughData("nobody is expected to buy", where="stacked", todo="Import what happened since.")

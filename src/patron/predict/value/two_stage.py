@@ -98,7 +98,8 @@ class TwoStage:
 class ZeroInflatedLogNormal:
     """P(buy) times a log-normal spend, with the loss of ZILN, whose parts are boosted one by one, cents.
 
-    Its likelihood is that of buying times that of the logarithm of spend, so maximising both apart maximises it.
+    Its likelihood is that of buying times that of the logarithm of spend, so both are maximised apart. Where the paper
+    has a deviation for each customer, there is one for all: with few buyers a mean of its own blows up.
     """
 
     trees: Trees = field(default_factory=Trees)

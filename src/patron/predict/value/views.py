@@ -19,7 +19,7 @@ from patron.predict.learner import Numbers
 from patron.predict.value.btyd.betageobetabinom import FittedBetaGeoBetaBinom
 from patron.predict.value.btyd.model import CountModel
 from patron.predict.value.btyd.rows import arrow, numbers
-from patron.predict.value.btyd.summary import MICROSECONDS_A_DAY, UNIT_DAYS, moment_of, times_of
+from patron.predict.value.btyd.summary import MICROSECONDS_A_DAY, UNIT_DAYS, moment_of, moments_of
 
 __all__ = [
     "about",
@@ -318,7 +318,7 @@ def _amounts(values: Any) -> Numbers:
 
 
 def _days(times: pa.ChunkedArray) -> Days:
-    return times_of(times) // MICROSECONDS_A_DAY
+    return moments_of(times) // MICROSECONDS_A_DAY
 
 
 def _month(days: Days) -> Days:

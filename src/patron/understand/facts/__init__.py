@@ -16,6 +16,7 @@ from patron.understand.facts.order_lines import order_lines
 from patron.understand.facts.orders import orders
 from patron.understand.facts.persons import aliases, persons
 from patron.understand.facts.products import products
+from patron.understand.facts.referrals import referrals
 from patron.understand.facts.scope import Scope, rates_table
 from patron.understand.facts.sessions import sessions
 from patron.understand.facts.traits import trait_names, traits
@@ -28,6 +29,7 @@ FACTS: Mapping[str, Callable[[Scope], str]] = {
     "order_lines": order_lines,
     "orders": orders,
     "interactions": interactions,
+    "referrals": referrals,
     "sessions": sessions,
     "customers": customers,
     "cleaning": cleaning,

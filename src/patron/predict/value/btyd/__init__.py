@@ -11,33 +11,48 @@ from patron.predict.value.btyd.betageo import (
     RegularModifiedBetaGeo,
 )
 from patron.predict.value.btyd.betageobetabinom import BetaGeoBetaBinom, FittedBetaGeoBetaBinom
+from patron.predict.value.btyd.calendar import Calendar, with_calendar
+from patron.predict.value.btyd.correlated import CorrelatedParetoNBD, FittedCorrelatedParetoNBD
+from patron.predict.value.btyd.covariates import FittedParetoNBDCovariates, ParetoNBDCovariates
 from patron.predict.value.btyd.gammagamma import FittedGammaGamma, GammaGamma
 from patron.predict.value.btyd.lifetime import discounted_purchases, horizon_of, lifetime_value, spend_interval
 from patron.predict.value.btyd.model import CountLearner, CountModel
 from patron.predict.value.btyd.nbd import NBD, FittedNBD
 from patron.predict.value.btyd.paretonbd import FittedParetoNBD, ParetoNBD
 from patron.predict.value.btyd.posterior import Posterior, Span, posterior
+from patron.predict.value.btyd.seasons import FittedSeasonalParetoNBD, SeasonalParetoNBD
 from patron.predict.value.btyd.summary import deduplicated, rfm
 
-MODELS = (NBD, ParetoNBD, BetaGeo, ModifiedBetaGeo, RegularBetaGeo, RegularModifiedBetaGeo, BetaGeoBetaBinom)
-"""Models of how many orders come when."""
 FITTED = {
-    one.kind: one for one in (FittedNBD, FittedParetoNBD, FittedBetaGeo, FittedBetaGeoBetaBinom, FittedGammaGamma)
+    one.kind: one
+    for one in (
+        FittedNBD,
+        FittedParetoNBD,
+        FittedParetoNBDCovariates,
+        FittedSeasonalParetoNBD,
+        FittedCorrelatedParetoNBD,
+        FittedBetaGeo,
+        FittedBetaGeoBetaBinom,
+        FittedGammaGamma,
+    )
 }
 
 __all__ = [
-    "MODELS",
     "NBD",
     "BetaGeo",
     "BetaGeoBetaBinom",
+    "Calendar",
+    "CorrelatedParetoNBD",
     "CountLearner",
     "CountModel",
     "GammaGamma",
     "ModifiedBetaGeo",
     "ParetoNBD",
+    "ParetoNBDCovariates",
     "Posterior",
     "RegularBetaGeo",
     "RegularModifiedBetaGeo",
+    "SeasonalParetoNBD",
     "Span",
     "deduplicated",
     "discounted_purchases",
@@ -47,6 +62,7 @@ __all__ = [
     "posterior",
     "rfm",
     "spend_interval",
+    "with_calendar",
 ]
 
 

@@ -409,7 +409,7 @@ class _RegularLearner(_BetaGeoLearner):
     """With k to be found."""
 
     k: int | None = None
-    """Regularity: 1 is by chance, more is more regular. None takes the most likely one up to 12."""
+    """Regularity: 1 is by chance, more is more regular. None takes the first likelier than the next, up to 12."""
 
     @property
     def regularity(self) -> int:
@@ -431,6 +431,10 @@ class _RegularLearner(_BetaGeoLearner):
                 return best
             best = found
         return best
+
+    def settled(self, summary: Any) -> Self:
+        """With k as `fit` finds it."""
+        return self if self.k is not None else replace(self, k=self.fit(summary).k)
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ class FittedBetaGeoBetaBinom(CountModel):
     """A fitted BG/BB; horizons are a number of periods."""
 
     kind: ClassVar[str] = "betageobetabinom"
+    is_discrete: ClassVar[bool] = True
 
     def settings(self) -> Mapping[str, Any]:
         """What the model is besides its estimates."""

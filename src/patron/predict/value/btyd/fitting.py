@@ -171,3 +171,27 @@ def covariance(second: Numbers, at: Numbers, customers: float) -> tuple[tuple[fl
     except np.linalg.LinAlgError:
         pass  # why: along some direction the likelihood does not fall; nothing is known of how sure it is
     return tuple(tuple(float(one) for one in row) for row in found)
+
+
+def turned(objective: Objective, turn: Numbers | None) -> Objective:
+    """The objective of what `turn`, a matrix, makes into its parameters."""
+    if turn is None:
+        return objective
+
+    def sought(at: Numbers) -> tuple[float, Numbers]:
+        value, slope = objective(turn @ at)
+        return value, slope @ turn
+
+    return sought
+
+
+def turned_covariance(known: tuple[tuple[float, ...], ...], turn: Numbers | None) -> tuple[tuple[float, ...], ...]:
+    """Covariance of what `turn` makes of what was fitted; NaN for what is made of something unknown."""
+    if turn is None:
+        return known
+    sure = np.array(known)
+    is_hidden = (turn != 0) @ np.isnan(np.diag(sure))
+    found = turn @ np.nan_to_num(sure) @ turn.T
+    found[is_hidden] = np.nan
+    found[:, is_hidden] = np.nan
+    return tuple(tuple(float(one) for one in row) for row in found)

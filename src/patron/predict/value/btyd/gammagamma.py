@@ -79,8 +79,14 @@ class FittedGammaGamma:
     def expected_spend(self, summary: Any) -> Numbers:
         """Expected spend of an order of each customer, from frequency, monetary_value and covariates; never below 0."""
         table = arrow(summary)
-        effect = sum((self.params[name] * numbers(table, name) for name in self.covariates), np.zeros(table.num_rows))
-        return self.expected_of(numbers(table, "frequency"), numbers(table, "monetary_value"), np.exp(effect))
+        seen = (numbers(table, "frequency"), numbers(table, "monetary_value"))
+        return self.expected_of(*seen, self.effect_of(table))
+
+    def effect_of(self, summary: Any) -> Numbers:
+        """Factor by which the covariates of each customer multiply the scale of spend."""
+        table = arrow(summary)
+        logs = [self.params[name] * numbers(table, name) for name in self.covariates]
+        return np.exp(np.sum([np.zeros(table.num_rows), *logs], axis=0))
 
     def expected_of(self, count: Numbers, mean: Numbers, effect: Numbers | float = 1.0) -> Numbers:
         """Expected spend of an order given `count` orders of this `mean`; without orders, the population's. Never < 0.

@@ -22,6 +22,8 @@ NODES = np.polynomial.legendre.leggauss(48)
 NOTHING_LEFT = 16.0
 """Folds by e after which a discounted order is worth nothing."""
 HALVINGS = 50
+LIKELY = 0.02
+"""The last cell of counts holds more orders than it says: what is lost of the mean must be little."""
 
 
 def horizon_of(count: float, unit: str, *, summary: Any) -> float:
@@ -37,8 +39,9 @@ def discounted_purchases(
 ) -> Numbers:
     """Expected orders of each customer, each counted less the later it comes; for ever without a horizon (DERT).
 
-    `annual_rate` is what a year costs, such as 0.1: an order a year from now counts 1 / 1.1. Raises ValueError when
-    the summary does not say its unit, or for a rate that does not end an endless horizon.
+    `annual_rate` is what a year costs, such as 0.1: an order a year from now counts 1 / 1.1. A model with a calendar
+    follows it, and has no endless horizon. Raises ValueError when the summary does not say its unit, or for a rate that
+    does not end an endless horizon.
     """
     own = unit_of(summary) or fitted.unit
     if own not in UNIT_DAYS:
@@ -46,7 +49,9 @@ def discounted_purchases(
     rate = math.log1p(annual_rate) * UNIT_DAYS[own] / UNIT_DAYS["Y"]
     if annual_rate < 0 or (horizon is None and rate <= 0):
         raise ValueError(f"annual_rate {annual_rate:g}: it must be 0 or more, and above 0 without a horizon")
-    rows = Rows.of(summary)
+    rows = fitted.rows(summary)
+    if fitted.is_discrete:
+        return rows.spread(_by_period(fitted, rows, rate, horizon))
     until = NOTHING_LEFT / rate if horizon is None else float(horizon)
     found = math.exp(-rate * until) * fitted.expected(rows, until)
     if rate > 0 and until > 0:
@@ -59,6 +64,17 @@ def discounted_purchases(
                 rows, time
             )
     return rows.spread(found)
+
+
+def _by_period(fitted: CountModel, rows: Rows, rate: float, horizon: float | None) -> Numbers:
+    """Discounted orders of a model that counts periods: each at the end of its own."""
+    if horizon is None:
+        raise ValueError("a model that counts periods needs a horizon, a number of them")
+    before, found = np.zeros(len(rows.T)), np.zeros(len(rows.T))
+    for period in range(1, int(horizon) + 1):
+        until = fitted.expected(rows, float(period))
+        found, before = found + math.exp(-rate * period) * (until - before), until
+    return found
 
 
 def lifetime_value(
@@ -87,11 +103,16 @@ def spend_interval(counts: Numbers, spend: FittedGammaGamma, summary: Any, *, le
     """What each customer will spend in a horizon: mean and equal-tailed interval, in the money of the summary.
 
     `counts` are the chances of 0, 1 ... orders (`purchase_count_distribution`). What n orders bring, given what a
-    customer spent so far, is beta-prime: p n and the q they have now, in units of their v.
+    customer spent so far, is beta-prime: p n and the q they have now, in units of their v. Raises ValueError where the
+    last count, which stands for all above it, is likely.
     """
     table = arrow(summary)
     seen, mean = numbers(table, "frequency"), numbers(table, "monetary_value")
-    p, q, v = (spend.params[name] for name in ("p", "q", "v"))
+    if counts[:, -1].max(initial=0.0) > LIKELY:
+        most = counts.shape[1] - 1
+        raise ValueError(f"{most} orders or more are likely of some customers: give the chances of larger counts")
+    p, q = spend.params["p"], spend.params["q"]
+    v = spend.params["v"] * spend.effect_of(table)
     known = (seen > 0) & (mean > 0)
     shape = q + np.where(known, p * seen, 0.0)
     scale = v + np.where(known, seen * mean, 0.0)

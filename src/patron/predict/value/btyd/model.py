@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.predict.learner import Numbers, read_json, write_json
-from patron.predict.value.btyd.fitting import Estimates, Objective, covariance, maximised
+from patron.predict.value.btyd.fitting import Estimates, Objective, covariance, maximised, turned, turned_covariance
 from patron.predict.value.btyd.rows import FEW_ROWS, Places, Rows, arrow, mean_age, refuse_few, sampled, scaled
 from patron.predict.value.btyd.summary import unit_of
 
@@ -19,10 +19,25 @@ NO_DROP_OUT = 0.02
 """With fewer of those who came back gone, there is no drop-out to see."""
 
 
-def one_new() -> Rows:
-    """Somebody who has just placed their first order."""
+def one_new(others: Mapping[str, float] | None = None) -> Rows:
+    """Somebody who has just placed their first order, and what `others` say of them."""
     nothing = np.zeros(1)
-    return Rows(nothing, nothing, nothing, np.ones(1), np.zeros(1, np.int64), {})
+    extras = {name: np.full(1, float(value)) for name, value in (others or {}).items()}
+    return Rows(nothing, nothing, nothing, np.ones(1), np.zeros(1, np.int64), extras)
+
+
+def observed(steps: Iterable[tuple[Places, Numbers]], T: Numbers, horizon: float) -> dict[str, Numbers]:
+    """Columns of a summary of customers seen for the times T, from their orders as `CountModel.drawn` gives them."""
+    frequency, recency, log_gaps, later = (np.zeros(len(T)) for _ in range(4))
+    for who, at in steps:
+        is_known = at <= T[who]
+        known, when = who[is_known], at[is_known]
+        frequency[known] += 1
+        log_gaps[known] += np.log(when - recency[known])
+        recency[known] = when
+        later[who[~is_known]] += 1
+    columns = {"frequency": frequency, "recency": recency, "T": T, "log_gaps": log_gaps}
+    return columns | ({"frequency_holdout": later} if horizon else {})
 
 
 def poisson(rate: Numbers, until: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
@@ -44,6 +59,8 @@ class CountModel(ABC):
 
     estimates: Estimates
     kind: ClassVar[str]
+    is_discrete: ClassVar[bool] = False
+    """Whether time is a number of periods."""
 
     @property
     def unit(self) -> str:
@@ -70,31 +87,43 @@ class CountModel(ABC):
         """Whether there is no drop-out to see in the data: P(alive) means nothing then, P(order) still ranks."""
         return self.estimates.left_share < NO_DROP_OUT
 
+    def columns(self) -> Sequence[str]:
+        """Columns of a summary that are needed besides frequency, recency and T."""
+        return ()
+
+    def rows(self, summary: Any) -> Rows:
+        """Distinct rows of a summary. Raises ValueError for a missing column or impossible rows."""
+        return Rows.of(summary, *self.columns())
+
+    def new(self) -> Rows:
+        """Somebody who has just placed their first order."""
+        return one_new()
+
     def probability_alive(self, summary: Any) -> Numbers:
         """Chance that each customer has not left for good, 0 to 1."""
-        rows = Rows.of(summary)
+        rows = self.rows(summary)
         return rows.spread(self.alive(rows))
 
     def probability_of_purchase(self, summary: Any, horizon: float) -> Numbers:
         """Chance of at least one order of each customer in the next `horizon`, 0 to 1."""
-        rows = Rows.of(summary)
+        rows = self.rows(summary)
         return rows.spread(self.chance_of_order(rows, horizon))
 
     def expected_purchases(self, summary: Any, horizon: float) -> Numbers:
         """Expected orders of each customer in the next `horizon`, in the summary's unit."""
-        rows = Rows.of(summary)
+        rows = self.rows(summary)
         return rows.spread(self.expected(rows, horizon))
 
     def expected_purchases_new(self, horizon: float) -> float:
         """Expected repeat orders of a new customer in the `horizon` after the first one."""
-        return float(self.expected(one_new(), horizon)[0])
+        return float(self.expected(self.new(), horizon)[0])
 
     def purchase_count_distribution(self, summary: Any | None, horizon: float, *, most: int = 20) -> Numbers:
         """Chance of 0, 1 ... `most` orders or more in a horizon: a row per customer, or one for a new customer (None).
 
         Rows add up to 1.
         """
-        rows = one_new() if summary is None else Rows.of(summary)
+        rows = self.new() if summary is None else self.rows(summary)
         return rows.spread(self.counts(rows, horizon, most))
 
     def simulate(self, T: Numbers, rng: np.random.Generator, *, horizon: float = 0.0) -> pa.Table:
@@ -103,16 +132,7 @@ class CountModel(ABC):
         Columns: frequency, recency, T, log_gaps and, with a horizon, frequency_holdout.
         """
         T = np.asarray(T, dtype=np.float64)
-        frequency, recency, log_gaps, later = (np.zeros(len(T)) for _ in range(4))
-        for who, at in self.drawn(T + horizon, rng):
-            is_known = at <= T[who]
-            known, when = who[is_known], at[is_known]
-            frequency[known] += 1
-            log_gaps[known] += np.log(when - recency[known])
-            recency[known] = when
-            later[who[~is_known]] += 1
-        columns = {"frequency": frequency, "recency": recency, "T": T, "log_gaps": log_gaps}
-        return pa.table(columns | ({"frequency_holdout": later} if horizon else {}))
+        return pa.table(observed(self.drawn(T + horizon, rng), T, horizon))
 
     def save(self, path: Path) -> None:
         """Write the model as JSON; `load_model` reads it."""
@@ -179,24 +199,35 @@ class CountLearner(ABC, Generic[Model]):
         refuse_few(rows, self.name)
         return self.fit_rows(rows, unit_of(table))
 
+    def settled(self, summary: Any) -> Self:  # noqa: ARG002 - learners with something to be found override it
+        """The learner with all that `fit` would choose besides parameters."""
+        return self
+
     def fit_rows(self, rows: Rows, unit: str = "") -> Model:
         """As `fit`, of distinct rows."""
         scale, customers = mean_age(rows) if self.in_time else 1.0, rows.customer_count
-        own = scaled(rows, scale)
-        objective = self.objective(own)
-        few = self.objective(sampled(own)) if len(rows.T) > FEW_ROWS else None
-        at, second = maximised(objective, self.start(own), sample=few)
+        own, turn = scaled(rows, scale), self.turn(rows)
+        objective = turned(self.objective(own), turn)
+        few = turned(self.objective(sampled(own)), turn) if len(rows.T) > FEW_ROWS else None
+        is_free = (False,) * len(self.letters) + (True,) * len(self.effects())
+        at, second = maximised(objective, self.start(own), free=is_free, sample=few)
         value, _ = objective(at)
+        log_likelihood = value * customers + self.constant(rows, scale)
+        sure = turned_covariance(covariance(second, at, customers), turn)
+        logarithms = tuple(not one for one in is_free) if any(is_free) else ()
+        estimates = Estimates(self._params(at, turn, scale), log_likelihood, sure, customers, logarithms, unit)
+        return self.made(replace(estimates, left_share=self.left_share(self.made(estimates), rows)))
+
+    def _params(self, at: Numbers, turn: Numbers | None, scale: float) -> dict[str, float]:
+        told = at if turn is None else turn @ at
         params = {
             name: float(np.exp(one)) * (scale if name in self.in_time else 1.0)
-            for name, one in zip(self.letters, at, strict=True)
+            for name, one in zip(self.letters, told, strict=False)
         }
-        log_likelihood = value * customers + self.constant(rows, scale)
-        sure = covariance(second, at, customers)
-        estimates = Estimates(params, log_likelihood, sure, customers, unit=unit)
-        return self.made(replace(estimates, left_share=self._left_share(self.made(estimates), rows)))
+        return params | dict(zip(self.effects(), told[len(self.letters) :].tolist(), strict=True))
 
-    def _left_share(self, model: Model, rows: Rows) -> float:
+    def left_share(self, model: Model, rows: Rows) -> float:
+        """Share of those with a repeat order who have left, as a model has it; of some of them where there are many."""
         seen = sampled(rows) if len(rows.T) > FEW_ROWS else rows
         weight = seen.weight * (seen.frequency > 0)
         return float(weight @ (1 - model.alive(seen)) / max(weight.sum(), 1e-300))
@@ -204,6 +235,14 @@ class CountLearner(ABC, Generic[Model]):
     def columns(self) -> Sequence[str]:
         """Columns of a summary that are needed besides frequency, recency and T."""
         return ()
+
+    def effects(self) -> Sequence[str]:
+        """Names of the parameters that come after the letters and are no logarithms: effects of covariates."""
+        return ()
+
+    def turn(self, rows: Rows) -> Numbers | None:  # noqa: ARG002 - covariates override it
+        """Matrix that makes what is sought into the parameters; None when they are the same."""
+        return None
 
     def constant(self, rows: Rows, scale: float) -> float:
         """What the log-likelihood of times in the summary's unit has more than that of times in units of `scale`."""

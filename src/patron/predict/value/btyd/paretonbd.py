@@ -28,9 +28,12 @@ FOLDS = 25.0
 """What lies beyond so many folds by e of the integrand is nothing."""
 START = np.log([0.6, 0.9, 0.6, 0.5])
 """Where fits begin, times in units of their mean."""
-STEPS = (6.0, 14.0)
-"""Folds that the fewest and the middle number of nodes are exact over; the most are over FOLDS."""
-RULES = tuple(np.polynomial.legendre.leggauss(count) for count in (10, 14, 20))
+COUNTS = (4, 6, 10, 14, 20)
+STEPS = np.array([0.5, 1.5, 6.0, 14.0])
+"""Folds that each number of nodes but the last is exact over; the last is over FOLDS."""
+RULES = tuple(np.polynomial.legendre.leggauss(count) for count in COUNTS)
+FIRSTS = np.cumsum([0, *COUNTS])
+"""Where the nodes of each number begin."""
 NODES = np.concatenate([nodes for nodes, _ in RULES])
 WEIGHTS = np.concatenate([weights for _, weights in RULES])
 MORE = np.polynomial.legendre.leggauss(MORE_NODES)
@@ -56,11 +59,13 @@ def left_between(
         return -math.inf, 0.0, 0.0, 0.0, 0.0
     steepest = size * (base + end) / (alpha + end) + (s + 1) * (base + end) / (beta + end)
     folds = 2 * half * steepest
-    first, count = (0, 10) if folds < STEPS[0] else (10, 14) if folds < STEPS[1] else (24, 20)
+    rule = 0
+    while rule < len(STEPS) and folds >= STEPS[rule]:
+        rule += 1
     is_alpha = base == alpha
     top = -math.inf
     total = sum_log_a = sum_a = sum_log_b = sum_b = 0.0
-    for n in range(first, first + count):
+    for n in range(FIRSTS[rule], FIRSTS[rule + 1]):
         w = low + half * (1 + NODES[n])
         y = math.exp(w) - base
         a, b = alpha + y, beta + y
@@ -228,9 +233,16 @@ class FittedParetoNBD(CountModel):
     def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
         """Orders after the first of new customers until T: of the second orders, the third ..., whose and when."""
         r, alpha, s, beta = (self.params[name] for name in LETTERS)
-        rate = rng.gamma(r, 1 / alpha, len(T))
-        until = np.minimum(T, rng.exponential(1 / rng.gamma(s, 1 / beta, len(T))))
-        return poisson(rate, until, rng)
+        return drawn_orders((r, np.full(len(T), alpha), s, np.full(len(T), beta)), T, rng)
+
+
+def drawn_orders(
+    rates: tuple[float, Numbers, float, Numbers], T: Numbers, rng: np.random.Generator
+) -> Iterator[tuple[Places, Numbers]]:
+    """As `FittedParetoNBD.drawn`; alpha and beta differ by customer."""
+    r, alpha, s, beta = rates
+    rate = rng.gamma(r, 1 / alpha)
+    return poisson(rate, np.minimum(T, rng.exponential(1 / rng.gamma(s, 1 / beta))), rng)
 
 
 @dataclass(frozen=True)

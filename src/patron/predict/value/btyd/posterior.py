@@ -78,15 +78,15 @@ class Posterior(Generic[Model]):
 
     def expected_purchases(self, summary: Any, horizon: float, *, level: float = 0.8) -> Span:
         """Expected orders of each customer, with the interval that not knowing the parameters leaves."""
-        return self._spans(Rows.of(summary), lambda model, rows: model.expected(rows, horizon), level)
+        return self._spans(self.mode.rows(summary), lambda model, rows: model.expected(rows, horizon), level)
 
     def probability_alive(self, summary: Any, *, level: float = 0.8) -> Span:
         """Chance that each customer has not left, with its interval."""
-        return self._spans(Rows.of(summary), lambda model, rows: model.alive(rows), level)
+        return self._spans(self.mode.rows(summary), lambda model, rows: model.alive(rows), level)
 
     def purchase_count_distribution(self, summary: Any, horizon: float, *, most: int = 20, count: int = 50) -> Numbers:
         """Chance of 0, 1 ... `most` orders or more of each customer, parameters unknown; rows add up to 1."""
-        rows = Rows.of(summary)
+        rows = self.mode.rows(summary)
         models = self.models(count)
         total = np.zeros((len(rows.T), most + 1))
         for model in models:
@@ -95,8 +95,8 @@ class Posterior(Generic[Model]):
 
     def total_purchases(self, summary: Any, horizon: float, *, level: float = 0.8) -> tuple[float, float, float]:
         """Orders of all customers together: mean and interval, parameters and chance both unknown."""
-        rows = Rows.of(summary)
-        weight = np.bincount(rows.place, minlength=len(rows.T)).astype(float)
+        rows = self.mode.rows(summary)
+        weight = rows.weight
         means = np.array([weight @ model.expected(rows, horizon) for model in self.models()])
         most = 4 * math.ceil(float(self.mode.expected(rows, horizon).max(initial=1.0))) + 20
         counts = self.mode.counts(rows, horizon, most)
@@ -124,8 +124,15 @@ class Posterior(Generic[Model]):
 def posterior(
     learner: CountLearner[Model], summary: Any, *, rng: np.random.Generator, draws: int = 2000
 ) -> Posterior[Model]:
-    """Draw the parameters of a model given a summary. Raises NotEnoughData, ValueError as `fit` does."""
+    """Draw the parameters of a model given a summary; those of covariates and of dependence are not worked out.
+
+    Raises NotEnoughData, ValueError as `fit` does, and for a model with effects of covariates.
+    """
+    if learner.effects():
+        told = ", ".join(learner.effects())
+        raise ValueError(f"{learner.name}: the posterior of {told} is not worked out; take the standard errors")
     table = arrow(summary)
+    learner = learner.settled(table)
     rows = Rows.of(table, *learner.columns())
     refuse_few(rows, learner.name)
     scale = mean_age(rows) if learner.in_time else 1.0
@@ -137,7 +144,8 @@ def posterior(
     units = np.array([scale if name in learner.in_time else 1.0 for name in learner.letters])
     found = np.exp(chain) * units
     params = {name: float(value) for name, value in zip(learner.letters, np.exp(at) * units, strict=True)}
-    mode = learner.made(Estimates(params, customer_count=customers, unit=unit_of(table)))
+    found_at = Estimates(params, customer_count=customers, unit=unit_of(table))
+    mode = learner.made(replace(found_at, left_share=learner.left_share(learner.made(found_at), rows)))
     return Posterior(mode, tuple(learner.letters), found, kept)
 
 

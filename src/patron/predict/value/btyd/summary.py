@@ -54,8 +54,8 @@ def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders diffe
     last = end if holdout_until is None else moment_of(holdout_until)
     if last < end:
         raise ValueError(f"the holdout ends {holdout_until}, before {until}")
-    codes, ids = _codes(table[customer])
-    at = times_of(table[time])
+    codes, ids = codes_of(table[customer])
+    at = moments_of(table[time])
     day = MICROSECONDS_A_DAY
     if whole_days:
         at, end, last = at // day, end // day, last // day
@@ -78,11 +78,14 @@ def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders diffe
     return pa.table(made).replace_schema_metadata({UNIT: unit.encode()})
 
 
-def deduplicated(summary: Any) -> pa.Table:
-    """Distinct histories, each with its `weight`, the customers that share it: fits are the same."""
+def deduplicated(summary: Any, *others: str) -> pa.Table:
+    """Distinct histories, each with its `weight`, the customers that share it: fits are the same.
+
+    `others` are columns that tell histories apart too, such as covariates.
+    """
     table = arrow(summary)
     extra = [name for name in ("log_gaps",) if name in table.column_names]
-    columns = {name: numbers(table, name) for name in (*HISTORY, *extra)}
+    columns = {name: numbers(table, name) for name in (*HISTORY, *extra, *others)}
     first, place = distinct(*columns.values())
     weight = numbers(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
     kept = {name: column[first] for name, column in columns.items()}
@@ -96,7 +99,7 @@ def unit_of(summary: Any) -> str:
     return (arrow(summary).schema.metadata or {}).get(UNIT, b"").decode()
 
 
-def _codes(ids: pa.ChunkedArray) -> tuple[Places, pa.Array]:
+def codes_of(ids: pa.ChunkedArray) -> tuple[Places, pa.Array]:
     """A number for each customer, and who has which. Raises ValueError for orders of nobody."""
     if ids.null_count:
         raise ValueError(f"{ids.null_count} orders have no customer")
@@ -151,15 +154,15 @@ def _distinct_texts(bounds: Moments, content: npt.NDArray[np.uint8]) -> tuple[Pl
     return first[:found].copy(), place
 
 
-def times_of(times: pa.ChunkedArray) -> Moments:
-    """Microseconds since 1970. Raises ValueError for orders without a time."""
+def moments_of(times: pa.ChunkedArray, what: str = "orders") -> Moments:
+    """Microseconds since 1970. Raises ValueError for what has no time."""
     if times.null_count:
-        raise ValueError(f"{times.null_count} orders have no time")
+        raise ValueError(f"{times.null_count} {what} have no time")
     kind = times.type
     if pa.types.is_date(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
         times = times.cast(pa.timestamp("us"))
     elif not pa.types.is_timestamp(kind):
-        raise ValueError(f"the time of orders is {kind}, no date or time")
+        raise ValueError(f"the time of {what} is {kind}, no date or time")
     exact = pa.timestamp("us", tz=getattr(times.type, "tz", None))
     return times.cast(exact, safe=False).cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False)
 

@@ -1,0 +1,21 @@
+"""Who brought whom."""
+
+from patron.understand.facts.scope import Scope, owned, usable
+
+
+def referrals(scope: Scope) -> str:
+    """One row per customer whom another brought: the first who told of them, never themselves."""
+    told = usable(
+        scope,
+        "referred_token",
+        "known_at as link_at",
+        where="e.name = 'Customer Referred' and e.referred_token is not null",
+    )
+    first = "partition by b.customer_id order by o.occurred_at, o.customer_id, o.event_id"
+    return f"""
+        select customer_id, referred_customer_id, occurred_at, known_at from (
+            select o.customer_id, b.customer_id as referred_customer_id, o.occurred_at,
+                greatest(o.known_at, b.known_at) as known_at, row_number() over ({first}) as place
+            from ({owned(told, "event_id", "referred_token", "occurred_at")}) o
+            join identities b on b.token = o.referred_token and b.customer_id <> o.customer_id
+        ) r where place = 1"""

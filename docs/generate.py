@@ -17,7 +17,7 @@ from patron.base.settings import Settings
 from patron.base.table import Table, sql_type
 from patron.base.tables import TABLES
 from patron.interfaces.cli.app import app
-from patron.understand.features import FAMILIES
+from patron.understand.features import EVERY_FAMILY, OF_NEWCOMERS
 
 HERE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make docs` from the code; do not edit. -->\n"
@@ -90,9 +90,11 @@ def events() -> str:
 def features() -> str:
     """The data dictionary of all features."""
     parts = ["# Features\n", NOTE, "Each is computed as of a moment from facts known before it.\n"]
-    for family in FAMILIES:
+    for family in EVERY_FAMILY:
         rows = ((f"`{feature.__name__}`", first_line(feature)) for feature in family.features)
         parts.append(f"## {family.name}\n\n{grid(('feature', 'meaning'), rows)}\n")
+    shared = ", ".join(family.name for family in OF_NEWCOMERS)
+    parts.append(f"People without an order (`patron newcomers`) have those of {shared}.\n")
     return "\n".join(parts)
 
 

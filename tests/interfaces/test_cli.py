@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from patron.actions.newcomers import Newcomer, Newcomers
 from patron.interfaces.cli.app import app
+from patron.interfaces.cli.shown import show_newcomers
 
 pytestmark = pytest.mark.xdist_group("cli")  # one workspace for all of them
 NAMES = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
@@ -57,7 +60,9 @@ def test_the_help_of_every_command_shows_an_example(patron, name):
 
 
 def test_the_commands_are_those_of_the_design():
-    named = "demo init import run backtest report serve simulate sql trace export forget backup restore doctor"
+    named = (
+        "demo init import run backtest newcomers report serve simulate sql trace export forget backup restore doctor"
+    )
     assert sorted(named.split()) == NAMES
 
 
@@ -112,6 +117,34 @@ def test_backtest_prints_objects_of_ten_keys(patron, home):
     refused = patron("backtest", "--workspace", home / "w", "--question", "love")
     assert refused.code == 1
     assert "value" in refused.err
+
+
+def test_newcomers_are_refused_where_there_are_none(patron, home):
+    ran = patron("newcomers", "--workspace", home / "w")
+    assert (ran.code, ran.out) == (1, "")
+    assert "nobody could be named" in ran.err
+
+
+def test_newcomers_are_listed_with_how_well_they_were_ranked(capsys):
+    person = Newcomer("c1", 4250.0, 3.25, "ads", ("+cart_add_count_7_days",))
+    judged = {"judged_count": 400, "gini": 0.41, "gini_low": 0.35, "gini_high": 0.47}
+    found = Newcomers(
+        "2024-05-30",
+        datetime(2024, 5, 30, tzinfo=UTC),
+        "newcomers",
+        "Best of three.",
+        people_count=9,
+        expected_cents=12300.0,
+        people=(person,),
+        **judged,
+    )
+    show_newcomers(found, json=False)
+    told = capsys.readouterr().out
+    assert "9 people without an order should bring 123.00 in 90 days" in told
+    assert "normalised Gini 0.41 [0.35, 0.47]" in told
+    assert re.search(r"c1 .* ads .* \+cart_add_count_7_days .* 3.2 .* 42.50", told)
+    show_newcomers(found, json=True)
+    assert json.loads(capsys.readouterr().out)["people"][0]["customer_id"] == "c1"
 
 
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
@@ -186,7 +219,7 @@ def test_doctor_finds_a_sound_workspace_sound_and_a_missing_one_wrong(patron, ho
 
 def test_every_reading_command_says_so_before_any_turn(patron, home):
     patron("init", home / "new")
-    for command in (("backtest",), ("report",)):
+    for command in (("backtest",), ("newcomers",), ("report",)):
         ran = patron(*command, "--workspace", home / "new")
         assert (ran.code, ran.out) == (1, "")
         assert "patron run" in ran.err

@@ -25,6 +25,8 @@ select m.as_of, l.customer_id,
     cast(sum(case when l.day >= m.day - 90 then 1 else 0 end) as bigint) as order_count_90_days,
     cast(sum(case when l.day >= m.day - 365 then 1 else 0 end) as bigint) as order_count_365_days,
     case when m.day % 2 = 0 then 'web' else 'store' end as channel,
+    case when min(l.day) % 4 = 0 then null when min(l.day) % 2 = 0 then 'ads' else 'search' end
+        as declared_acquisition_channel,
     cast(case when min(l.day) % 3 = 0 then null else min(l.day) % 7 end as double) as sometimes_unknown
 from moments m join (select *, min(day) over (partition by customer_id) as first_day from lines) l on l.day < m.day
 group by m.as_of, m.day, l.customer_id

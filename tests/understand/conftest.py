@@ -12,7 +12,7 @@ from patron.base.tables import BY_NAME, EVENTS
 from patron.understand.facts import FACTS, lookups
 from patron.understand.facts.consents import LEDGER
 from patron.understand.facts.scope import Scope
-from patron.understand.features import FAMILIES, wide_sql
+from patron.understand.features import EVERY_FAMILY, wide_sql
 from patron.understand.features.family import MOMENTS, windows
 from patron.understand.moments import MOMENTS_SQL, asked_moments
 
@@ -107,9 +107,9 @@ def features(tables: dict[str, pa.Table], as_ofs: Sequence[float], zone: str = "
     """One dict per moment with all features."""
     moments = windowed(tables, as_ofs, zone)
     results = {MOMENTS: moments}
-    for family in FAMILIES:
+    for family in EVERY_FAMILY:
         results[f"family_{family.name}"] = DUCK.query(family.sql(f"'{zone}'"), {**tables, MOMENTS: moments})
-    return DUCK.query(wide_sql(), results).to_pylist()
+    return DUCK.query(wide_sql(EVERY_FAMILY), results).to_pylist()
 
 
 @pytest.fixture(scope="session")

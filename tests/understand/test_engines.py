@@ -9,8 +9,9 @@ from patron.understand.facts import FACTS
 from patron.understand.facts.ledger import identity_changes
 from patron.understand.facts.persons import aliases
 from patron.understand.facts.scope import Scope
-from patron.understand.features import FAMILIES
+from patron.understand.features import EVERY_FAMILY, OF_NEWCOMERS
 from patron.understand.features.family import MOMENTS
+from patron.understand.newcomers import KNOWN_SINCE_SQL, with_age_sql
 
 # ruff: noqa: S106 - tokens of made-up people are no passwords
 
@@ -87,7 +88,22 @@ def test_identities_are_the_same_on_both_engines(tables, told, on_spark):
         assert rows_of(on_spark.query(sql)) == found
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("family", EVERY_FAMILY, ids=lambda family: family.name)
 def test_features_are_the_same_on_both_engines(family, tables, told, on_spark):
     sql = family.sql(f"'{ZONE}'")
     assert rows_of(on_spark.query(sql)) == rows_of(told.duck.query(sql, tables))
+
+
+def test_newcomers_are_the_same_on_both_engines(tables, told, on_spark, spark):
+    people = told.duck.query(KNOWN_SINCE_SQL, tables)
+    assert people.num_rows > 1
+    assert rows_of(on_spark.query(KNOWN_SINCE_SQL)) == rows_of(people)
+    asked = told.duck.query(
+        f"select m.customer_id, k.known_since, m.as_of from {MOMENTS} m join k using (customer_id)",
+        {MOMENTS: tables[MOMENTS], "k": people},
+    )
+    made = {f"family_{one.name}": told.duck.query(one.sql(f"'{ZONE}'"), tables) for one in OF_NEWCOMERS}
+    given = {MOMENTS: tables[MOMENTS], "asked": asked, **made}
+    found = told.duck.query(with_age_sql(), given)
+    assert found.num_rows == asked.num_rows
+    assert rows_of(spark.query(with_age_sql(), given)) == rows_of(found)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patron.understand.features import FAMILIES
+from patron.understand.features import EVERY_FAMILY
 from patron.understand.features.family import MOMENTS
 
 MOMENT = 20
@@ -172,7 +172,7 @@ def late(told):
     return {**tables, MOMENTS: told.windowed(tables, [MOMENT])}
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("family", EVERY_FAMILY, ids=lambda family: family.name)
 def test_a_family_that_looks_ahead_would_be_caught(told, family, late):
     sql = family.sql("'UTC'")
     assert KNOWN_BEFORE in sql

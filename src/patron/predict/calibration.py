@@ -64,7 +64,7 @@ def fit_calibration(table: pa.Table, fit: Callable[[pa.Table], Callable[[pa.Tabl
     """
     rows = labelled(table)
     is_newest = pc.equal(rows["as_of"], pc.max(rows["as_of"]))
-    in_half = _half(rows["customer_id"])
+    in_half = in_first_half(rows["customer_id"])
     halves = [
         (rows.filter(pc.invert(half)), rows.filter(pc.and_(half, is_newest))) for half in (in_half, pc.invert(in_half))
     ]
@@ -75,7 +75,7 @@ def fit_calibration(table: pa.Table, fit: Callable[[pa.Table], Callable[[pa.Tabl
     return Calibration.fit(np.concatenate([fit(others)(judged) for others, judged in halves]), outcomes)
 
 
-def _half(customers: pa.ChunkedArray) -> pa.ChunkedArray:
+def in_first_half(customers: pa.ChunkedArray) -> pa.ChunkedArray:
     """Whether a customer is in the first half: by the hash of the id, the same at every moment."""
     known = pc.unique(customers)
     # why its end: the beginning of the hash of the id already says who is in the sample of a large shop

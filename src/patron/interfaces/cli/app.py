@@ -17,6 +17,7 @@ from patron.base.shop import Shop
 from patron.interfaces.cli import output
 from patron.interfaces.cli.identity import identity
 from patron.interfaces.cli.keys import keys
+from patron.interfaces.cli.newcomers import newcomers
 from patron.interfaces.cli.people import export, forget
 from patron.interfaces.cli.shown import show_backtest, show_demo, show_doctor, show_import, show_turn
 from patron.interfaces.cli.trace import trace
@@ -153,6 +154,9 @@ def backtest(
     Example: patron backtest --workspace shop --question value --json
     """
     show_backtest(backtests.backtest(Shop.open(workspace), question), json=json)
+
+
+app.command()(newcomers)
 
 
 @app.command("report")

@@ -9,6 +9,7 @@ from patron.actions.doctor import Finding
 from patron.actions.imports import ImportSummary
 from patron.actions.loop import Turned
 from patron.actions.models import HEADLINES, Backtest, models
+from patron.actions.newcomers import Newcomers
 from patron.actions.overview import overview
 from patron.interfaces.cli import output
 from patron.interfaces.pages.headlines import headlines
@@ -92,6 +93,34 @@ def show_backtest(rows: Iterable[Backtest], *, json: bool) -> None:
             for row in listed
         ],
     )
+
+
+def show_newcomers(found: Newcomers, *, json: bool) -> None:
+    """Show who without an order should bring most, and how well such forecasts ranked people in the past."""
+    if json:
+        output.as_json(found)
+        return
+    output.say(
+        f"{found.people_count:,} people without an order should bring {found.expected_cents / 100:,.2f} in 90 days "
+        f"({found.learner}, turn {found.turn_id})."
+    )
+    if found.gini is not None:
+        output.say(
+            f"Ranking of {found.judged_count:,} earlier ones: normalised Gini "
+            f"{interval(found.gini, found.gini_low, found.gini_high)}; the mean for everybody has 0."
+        )
+    output.say(found.why)
+    rows = [
+        (
+            one.customer_id,
+            one.acquisition_channel or "",
+            ", ".join(one.reasons),
+            f"{one.days_since_known:.1f}",
+            f"{one.expected_cents / 100:,.2f}",
+        )
+        for one in found.people
+    ]
+    output.grid("", ("customer", "won by", "because of", "days known", "expected"), rows, numbers=2)
 
 
 def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:

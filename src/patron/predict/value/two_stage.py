@@ -28,7 +28,8 @@ class FittedStages:
     """Two boosted models: the log-odds to buy, and the logarithm of spend of those who do."""
 
     design: Design
-    models: OrdersAndSpend
+    models: OrdersAndSpend | None
+    """What buying history says beside the features; None for people without one."""
     buys: FittedTrees
     spends: FittedTrees
     cap_cents: float
@@ -55,7 +56,7 @@ class FittedStages:
             trees.save(folder / name)
         content = {
             "design": self.design.saved(),
-            "models": self.models.saved(),
+            "models": None if self.models is None else self.models.saved(),
             "cap_cents": self.cap_cents,
             "log_factor": self.log_factor,
         }
@@ -66,11 +67,11 @@ class FittedStages:
         """Read what `save` wrote."""
         saved = read_json(folder / SAVED)
         trees = (FittedTrees.load(folder / BUYS), FittedTrees.load(folder / SPENDS))
-        models = OrdersAndSpend.restored(saved["models"])
+        models = None if saved["models"] is None else OrdersAndSpend.restored(saved["models"])
         return cls(Design.restored(saved["design"]), models, *trees, saved["cap_cents"], saved["log_factor"])
 
     def _matrix(self, table: pa.Table) -> Numbers:
-        return self.design.matrix(with_history(table, self.models))
+        return self.design.matrix(_given(table, self.models))
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ class TwoStage:
 
     def fit(self, table: pa.Table) -> FittedStages:
         """Fit to the rows whose label is known; spend with a gamma loss. Raises NotEnoughData."""
-        return _fit(table, self.trees, self.cap_quantile, is_lognormal=False)
+        rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
+        return fit_stages(rows, models, self.trees, self.cap_quantile, is_lognormal=False)
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,14 @@ class ZeroInflatedLogNormal:
 
     def fit(self, table: pa.Table) -> FittedStages:
         """Fit to the rows whose label is known. Raises NotEnoughData."""
-        return _fit(table, self.trees, self.cap_quantile, is_lognormal=True)
+        rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
+        return fit_stages(rows, models, self.trees, self.cap_quantile, is_lognormal=True)
 
 
-def _fit(table: pa.Table, trees: Trees, cap_quantile: float, *, is_lognormal: bool) -> FittedStages:
-    rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
+def fit_stages(
+    rows: pa.Table, models: OrdersAndSpend | None, trees: Trees, cap_quantile: float, *, is_lognormal: bool
+) -> FittedStages:
+    """Fit both stages to rows that all have a label. Raises NotEnoughData."""
     label = np.maximum(column(rows, LABEL), 0.0)
     buyers = label > 0
     if buyers.sum() < FEWEST_BUYERS:
@@ -126,7 +131,7 @@ def _fit(table: pa.Table, trees: Trees, cap_quantile: float, *, is_lognormal: bo
         )
     cap = float(np.quantile(label, cap_quantile)) or float(label.max())
     spent = np.minimum(label[buyers], cap)
-    given = with_history(rows, models)
+    given = _given(rows, models)
     design = Design.of(given)
     matrix = design.matrix(given)
     if buyers.all():
@@ -142,3 +147,8 @@ def _fit(table: pa.Table, trees: Trees, cap_quantile: float, *, is_lognormal: bo
         spends = trees.fit(matrix[buyers], spent / np.exp(scale), {"objective": "gamma"})
         log_factor = scale
     return FittedStages(design, models, buys, spends, cap, log_factor)
+
+
+def _given(table: pa.Table, models: OrdersAndSpend | None) -> pa.Table:
+    """Features, with what the models of buying history say where there are any."""
+    return table if models is None else with_history(table, models)

@@ -1,12 +1,14 @@
 """Features: what was known of a customer at a moment, one column each; `meaning` is the data dictionary."""
 
 import hashlib
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from patron.base.shop import View
 from patron.understand.features import (
     activity,
+    arrivals,
     channels,
     devices,
     habits,
@@ -38,6 +40,15 @@ FAMILIES: tuple[Family, ...] = (
     devices.FAMILY,
     traits.FAMILY,
 )
+OF_NEWCOMERS: tuple[Family, ...] = (
+    arrivals.FAMILY,
+    activity.FAMILY,
+    visits.FAMILY,
+    messages.FAMILY,
+    traits.FAMILY,
+)
+"""Families that say something about people without an order, who have no row in `features`."""
+EVERY_FAMILY = (*FAMILIES, arrivals.FAMILY)
 FEATURES: tuple[Feature, ...] = tuple(feature for family in FAMILIES for feature in family.features)
 
 
@@ -51,13 +62,13 @@ def feature_version(zone: str) -> str:
     return hashlib.sha256("\n".join(family.sql(zone) for family in FAMILIES).encode()).hexdigest()[:16]
 
 
-def wide_sql() -> str:
+def wide_sql(families: Sequence[Family] = FAMILIES) -> str:
     """Join the families' results, each given as the relation `family_<name>`, to one row per moment."""
-    columns = ", ".join(f"f_{family.name}.{one.__name__}" for family in FAMILIES for one in family.features)
+    columns = ", ".join(f"f_{family.name}.{one.__name__}" for family in families for one in family.features)
     joins = " ".join(
         f"left join family_{family.name} f_{family.name}"
         f" on f_{family.name}.customer_id = m.customer_id and f_{family.name}.as_of = m.as_of"
-        for family in FAMILIES
+        for family in families
     )
     return f"select m.customer_id, m.as_of, {columns} from {MOMENTS} m {joins} order by m.as_of, m.customer_id"
 

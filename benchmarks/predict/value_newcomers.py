@@ -1,0 +1,186 @@
+"""What new customers are worth, on a simulated shop that grows: how well each forecast ranks them, judged by time.
+
+Three groups: those whose first order is a few days old (the champion of `value`), people whom the shop can name but who
+have not ordered yet (`patron newcomers`), and everybody a minute after the shop could first name them. Each forecast
+stands beside the mean of all (Gini 0) and the mean of the channel that won the customer.
+
+What they declared alone (income, household, channels) is shown apart: it says little about who orders later.
+
+Usage: python benchmarks/predict/value_newcomers.py [--full] (--full: three seeds, and all of them together)
+"""
+
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron import understand
+from patron.actions.simulated_shop import tell
+from patron.base.intervals import bootstrap_weights, interval, paired_gain
+from patron.base.shop import Shop, Turn, View
+from patron.base.stats import BIAS_SHARE, NORMALISED_GINI
+from patron.base.tables import BY_NAME
+from patron.predict import stage, value
+from patron.predict.backtest import ALL, Backtest, Judged, at, backtest, known_at_origin, moments_for
+from patron.predict.learner import FORECAST, LABEL, column
+from patron.predict.value.newcomers import QUESTION, MeanByChannel, Newcomers
+from patron.simulate.settings import DEFAULT_SHOP, ShopSettings
+from patron.simulate.world import World
+from patron.understand.facts import build_facts
+from patron.understand.features import build_features
+from patron.understand.moments import build_moments
+from patron.understand.newcomers import newcomers_after, newcomers_at
+
+GROWING = replace(DEFAULT_SHOP, customers=4_000, arrivals_per_month_share=0.25)
+"""The default shop, with enough arrivals a month to judge newcomers of several months."""
+WAITING = replace(GROWING, signup_without_order_share=0.4)
+"""The same where more people sign up without ordering that day: the default's 10 % are few to learn from."""
+DAYS = 420
+SEEDS = (11, 12, 13)
+"""Not those that the learner's settings were tried on (1 and 2)."""
+MINUTE = timedelta(minutes=1)
+AGES_DAYS = (7, 30)
+
+
+Found = dict[str, tuple[Judged, np.ndarray]]
+"""By group and learner: what was forecast, and what the mean of the channel would have been."""
+
+
+def main() -> None:
+    seeds = SEEDS if "--full" in sys.argv else SEEDS[:1]
+    for name, settings in (("growing", GROWING), ("waiting", WAITING)):
+        share = settings.signup_without_order_share
+        print(f"\n{name} shop: {share:.0%} of those who sign up do not order that day; {DAYS} days, seeds {seeds}")
+        print(f"{'':66}{'judged':>7}  normalised Gini [95 %]   over channel's mean        bias")
+        found: dict[str, list[tuple[Judged, np.ndarray]]] = {}
+        for seed in seeds:
+            with tempfile.TemporaryDirectory() as folder:
+                for what, judged in judged_in(settings, seed, Path(folder) / "w").items():
+                    found.setdefault(what, []).append(judged)
+        for what, parts in found.items():
+            line(what, together([one for one, _ in parts]), np.concatenate([channel for _, channel in parts]))
+
+
+def judged_in(settings: ShopSettings, seed: int, folder: Path) -> Found:
+    view = told(settings, seed, folder)
+    return (first_orders(view) if settings == GROWING else {}) | without_order(view) | at_once(view)
+
+
+def together(parts: list[Judged]) -> Judged:
+    """Several shops' forecasts as one; customers of two shops are never the same."""
+    names = [np.char.add(f"{shop}/", one.customers) for shop, one in enumerate(parts)]
+    actual, forecast = (np.concatenate([getattr(one, name) for one in parts]) for name in ("actual", "forecast"))
+    return Judged(np.concatenate(names), actual, forecast)
+
+
+def told(settings: ShopSettings, seed: int, folder: Path) -> View:
+    """A workspace with the facts, moments and features of everything the world has told."""
+    shop, world = Shop.create(folder), World(settings, seed)
+    while world.day < DAYS:
+        events = world.history(30)
+        tell(shop, events, received_at=world.now)
+    turn = Turn.at(world.now)
+    made = shop.view(understand.READS, understand.WRITES, turn=turn)
+    build_facts(made)
+    build_moments(made, moments_of(made, "orders"))
+    build_features(made)
+    return shop.view(BY_NAME, [], turn=turn)
+
+
+def moments_of(view: View, facts: str) -> list[datetime]:
+    return moments_for(view.turn.as_of, view.query(f"select min(known_at) as first from {facts}")["first"][0].as_py())
+
+
+def first_orders(view: View) -> Found:
+    """Of the backtest of value: those whose first and only order day is a few days old."""
+    rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
+    result = backtest(value.QUESTION, rows, as_of=view.turn.as_of)
+    here = judged_rows(rows, result)
+    channel = by_channel(rows, result)
+    found = {}
+    for days in AGES_DAYS:
+        new = (column(here, "days_since_first_order") < days) & (column(here, "order_day_count_lifetime") == 1)
+        for learner in ("stacked", "beta_geo_spend"):
+            found[f"first order under {days} days ago: {learner}"] = (of(result, learner, new), channel[new])
+    return found
+
+
+def without_order(view: View) -> Found:
+    """People without an order, at the moments of a turn."""
+    rows = stage.with_labels(view, QUESTION, newcomers_at(view, moments_of(view, "identities")))
+    result = backtest(QUESTION, rows, as_of=view.turn.as_of)
+    told_only = backtest(QUESTION, declared(rows), as_of=view.turn.as_of)
+    age = column(judged_rows(rows, result), "days_since_known")
+    channel = result.judged[ALL, MeanByChannel.name].forecast
+    found = {}
+    for days in (7, 90):
+        new = age <= days
+        for name, one in (("mean_by_channel", result), ("newcomers", result), ("newcomers", told_only)):
+            what = f"{name}, declared only" if one is told_only else name
+            found[f"no order, known for up to {days} days: {what}"] = (of(one, name, new), channel[new])
+    return found
+
+
+def at_once(view: View) -> Found:
+    """Each person a minute after they were first known; learned from those whose 90 days were over by the cut."""
+    rows = stage.with_labels(view, QUESTION, newcomers_after(view, MINUTE))
+    horizon = timedelta(days=QUESTION.horizon_days)
+    cut = pa.scalar(view.turn.as_of - 2 * horizon, rows.schema.field("as_of").type)
+    before = rows.filter(pc.less_equal(pc.add(rows["as_of"], pa.scalar(horizon, pa.duration("us"))), cut))
+    after = rows.filter(pc.and_(pc.greater_equal(rows["as_of"], cut), pc.is_valid(rows[LABEL])))
+    customers, actual = np.array(after["customer_id"].to_pylist()), column(after, LABEL)
+    channel = column(MeanByChannel().fit(before).predict(after), FORECAST)
+    whole = column(Newcomers().fit(before).predict(after), FORECAST)
+    told_only = column(Newcomers().fit(declared(before)).predict(after), FORECAST)
+    forecasts = {"mean_by_channel": channel, "newcomers": whole, "newcomers, declared only": told_only}
+    return {
+        f"a minute after they were known: {name}": (Judged(customers, actual, forecast), channel)
+        for name, forecast in forecasts.items()
+    }
+
+
+def declared(rows: pa.Table) -> pa.Table:
+    """What people said at registration, without what they did."""
+    kept = [name for name in rows.column_names if name.startswith("declared_")]
+    return rows.select(["customer_id", "as_of", LABEL, *kept])
+
+
+def judged_rows(rows: pa.Table, result: Backtest) -> pa.Table:
+    moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
+    return pa.concat_tables([at(rows, moments[origin]) for origin in result.origins])
+
+
+def by_channel(rows: pa.Table, result: Backtest) -> np.ndarray:
+    """The mean of the acquisition channel, of customers in their first 30 days, at each origin of a backtest."""
+    moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
+    forecast = []
+    for origin in result.origins:
+        known = known_at_origin(rows, moments[origin], QUESTION.horizon_days)
+        fresh = known.filter(pc.less(known["days_since_first_order"], 30))
+        forecast.append(column(MeanByChannel().fit(fresh).predict(at(rows, moments[origin])), FORECAST))
+    return np.concatenate(forecast)
+
+
+def of(result: Backtest, learner: str, which: np.ndarray) -> Judged:
+    judged = result.judged[ALL, learner]
+    return Judged(judged.customers[which], judged.actual[which], judged.forecast[which])
+
+
+def line(what: str, judged: Judged, channel: np.ndarray) -> None:
+    weights = bootstrap_weights(judged.customers, rng=np.random.default_rng(1), resamples=1000)
+    found = interval(NORMALISED_GINI, judged.actual, judged.forecast, weights=weights)
+    gain = paired_gain(NORMALISED_GINI, judged.actual, judged.forecast, channel, weights=weights)
+    bias = float(BIAS_SHARE.of(judged.actual, judged.forecast))
+    print(
+        f"{what:66}{len(judged.actual):7,}  {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+        f"   {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]  {bias:+.1%}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -28,16 +28,18 @@ def told() -> pa.Table:
             rows.append({"event_id": f"o{number}-{month}", **order, **paid})
     at = datetime(2024, 5, 20, tzinfo=UTC)
     eight = {"user_id": "shop 8", "occurred_at": at}
+    before = {"user_id": "shop 8", "occurred_at": datetime(2023, 12, 30, tzinfo=UTC)}
     rows += [
-        {"event_id": "r7", "name": "Customer Referred", "referred_user_id": "shop 7", **eight},
-        {"event_id": "r9", "name": "Customer Referred", "referred_user_id": "shop 9", **eight},
+        {"event_id": "r7", "name": "Customer Referred", "referred_user_id": "shop 7", **before},
+        {"event_id": "r9", "name": "Customer Referred", "referred_user_id": "shop 9", **before},
+        {"event_id": "known", "name": "Customer Referred", "referred_user_id": "shop 12", **eight},
         {"event_id": "self", "name": "Customer Referred", "referred_user_id": "shop 8", **eight},
         {"event_id": "late", "name": "Customer Referred", "referred_user_id": "shop 7", **eight, "user_id": "shop 3"},
         {"event_id": "back", "name": "Order Refunded", "order_id": "8-2", "revenue_cents": 1200, **eight},
         {"event_id": "m1", "name": "Message Sent", **eight},
         {"event_id": "m2", "name": "Message Sent", **eight},
     ]
-    rows[-4]["occurred_at"] = datetime(2024, 5, 21, tzinfo=UTC)
+    rows[-4]["occurred_at"] = datetime(2023, 12, 31, tzinfo=UTC)
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.Table.from_pylist([{**names, **row} for row in rows])
 

@@ -93,6 +93,8 @@ def _judged(result: Backtest, learner: str, rng: np.random.Generator) -> Interva
 
 def _best(fitted: Fitted, rows: pa.Table, expected: Numbers, most: int) -> tuple[Newcomer, ...]:
     best = np.argsort(-expected, kind="stable")[:most]
+    if not len(best):
+        return ()
     shown = rows.drop_columns([LABEL]).take(pa.array(best))
     contributions = getattr(fitted, "contributions", None)
     said = [[] for _ in best] if contributions is None else reasons(*contributions(shown))

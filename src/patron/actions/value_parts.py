@@ -9,7 +9,7 @@ from patron.base.settings import ValueSettings
 from patron.base.shop import View
 
 SHOP_ORDERS = 5
-"""How many orders the shop's share of returns is worth beside the customer's own."""
+"""How many orders the shop's share of returns, and mean order, are worth beside the customer's own."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ select
   (select cast(sum(refunded_cents) as double) / nullif(cast(sum(paid_cents + refunded_cents) as double), 0.0)
     from customers)
     as shop_returns,
+  (select cast(sum(paid_cents + refunded_cents) as double) / nullif(cast(sum(order_count) as double), 0.0)
+    from customers) as shop_each,
   (select coalesce(sum(s.value), 0) from referrals r join asked a on a.customer_id = r.customer_id
     join scores s on s.customer_id = r.referred_customer_id and s.turn_id = '{turn_id}' and s.question = 'value')
     as brought,
@@ -71,9 +73,10 @@ select
     shop_returns = min(max(float(told["shop_returns"] or 0.0), 0.0), 0.9)
     own = told["returned"] / told["paid"] if told["paid"] else shop_returns
     share = (SHOP_ORDERS * shop_returns + told["orders"] * min(own, 0.9)) / (SHOP_ORDERS + told["orders"])
-    gross = float(told["expected"]) / (1 - share)
-    each = told["paid"] / told["orders"] if told["orders"] else 0.0
-    orders = told["orders"] + (gross / each if each else 0.0)
+    gross = max(float(told["expected"]), 0.0) / (1 - share)
+    shop_each = float(told["shop_each"] or 0.0)
+    each = (SHOP_ORDERS * shop_each + told["paid"]) / (SHOP_ORDERS + told["orders"])
+    orders = told["orders"] + (gross / each if each > 0 else 0.0)
     parts = {
         "first_order_cents": int(told["first_order"]),
         "repeat_cents": int(told["paid"] - told["first_order"]),

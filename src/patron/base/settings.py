@@ -68,9 +68,9 @@ class ValueSettings(_Section):
 
     referral_share: float = Field(default=0.25, ge=0, le=1)
     """Share of what somebody is expected to pay that counts for the customer who brought them, 0 to 1."""
-    service_cents_per_order: float = Field(default=0, ge=0)
+    service_cents_per_order: float = Field(default=0, ge=0, allow_inf_nan=False)
     """Cost of serving one order, cents."""
-    message_cents: float = Field(default=0, ge=0)
+    message_cents: float = Field(default=0, ge=0, allow_inf_nan=False)
     """Cost of one message that the shop sends, cents; offers have a cost of their own in policy.toml."""
 
 
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     @field_validator("rates")
     @classmethod
     def _positive(cls, value: dict[str, float]) -> dict[str, float]:
-        bad = sorted(code for code, rate in value.items() if rate <= 0)
+        bad = sorted(code for code, rate in value.items() if not 0 < rate < float("inf"))
         if bad:
             raise ValueError(f"needs a rate above 0 for {', '.join(bad)}")
         return value

@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
@@ -266,8 +266,12 @@ class Shop:
 
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
     """When settings and policy were written, and how long they are; nothing for a file that is not there."""
-    known = (folder / name for name in (SETTINGS_FILE, POLICY_FILE))
-    return tuple((one.st_mtime_ns, one.st_size) for one in (path.stat() for path in known if path.exists()))
+    found = []
+    for name in (SETTINGS_FILE, POLICY_FILE):
+        with suppress(FileNotFoundError):
+            told = (folder / name).stat()
+            found.append((told.st_mtime_ns, told.st_size))
+    return tuple(found)
 
 
 def _is_locked(handle: int) -> bool:

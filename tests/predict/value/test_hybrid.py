@@ -98,6 +98,12 @@ def test_money_given_back_lowers_what_is_expected_of_it(steady):
     assert with_refund.expected_value(13.0)[place] < fitted.expected_value(13.0)[place]
 
 
+def test_a_shop_to_which_nobody_came_back_is_refused():
+    orders = pa.table({"customer_id": np.arange(200), "ordered_at": START + np.arange(200), "value": np.ones(200)})
+    with pytest.raises(NotEnoughData, match="nobody came back"):
+        Hybrid().fit(orders, until=UNTIL)
+
+
 def test_a_short_history_and_missing_columns_are_refused():
     orders = shop(300)
     with pytest.raises(NotEnoughData, match="orders of 40 days, and 84 are needed"):

@@ -117,6 +117,18 @@ def test_an_interval_of_spend_follows_covariates_and_needs_all_likely_counts():
         spend_interval(counts[:, :3] / 0.9999, spend, new)
 
 
+def test_where_everybody_pays_the_same_the_interval_holds_it():
+    spend = FittedGammaGamma(Estimates({"p": 1e6, "q": 3.0, "v": 0.002}), 1000.0)
+    span = spend_interval(np.array([[0.05, 0.95, 0.0]]), spend, pa.table({"frequency": [0.0], "monetary_value": [0.0]}))
+    assert 0 < span.low[0] < span.mean[0] < span.high[0]
+
+
+def test_a_summary_in_another_unit_than_the_fit_is_refused():
+    daily = SUMMARY.replace_schema_metadata({UNIT: b"D"})
+    with pytest.raises(ValueError, match="the summary is in D and the model was fitted in W"):
+        PARETO.expected_purchases(daily, 90.0)
+
+
 def test_value_is_orders_times_spend_times_margin():
     whole = lifetime_value(BETAGEO, SPEND, SUMMARY, horizon=39.0)
     assert whole == pytest.approx(BETAGEO.expected_purchases(SUMMARY, 39.0) * SPEND.expected_spend(SUMMARY))

@@ -32,12 +32,14 @@ class FittedBoosted:
     scale_cents: float
     recent_share: float | None
     """Weight of the last 90 days in the forecast that the trees correct; None when they start from the mean."""
+    adding_up: float
+    """Factor by which forecasts add up to what was paid, of the rows the trees learned from."""
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
         start = _start(table, self.models, self.recent_share, self.scale_cents)
         logs = np.clip(start + self.trees.raw(self._matrix(table)), -LARGEST_LOG, LARGEST_LOG)
-        return forecasts(np.exp(logs) * self.scale_cents)
+        return forecasts(np.exp(logs) * self.scale_cents * self.adding_up)
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """What moved the logarithm of the forecast; a blend's own size counts as one feature."""
@@ -55,6 +57,7 @@ class FittedBoosted:
             "models": self.models.saved(),
             "scale_cents": self.scale_cents,
             "recent_share": self.recent_share,
+            "adding_up": self.adding_up,
         }
         write_json(folder / SAVED, content)
 
@@ -64,7 +67,12 @@ class FittedBoosted:
         saved = read_json(folder / SAVED)
         models = OrdersAndSpend.restored(saved["models"])
         design = Design.restored(saved["design"])
-        return cls(design, models, FittedTrees.load(folder), saved["scale_cents"], saved["recent_share"])
+        return cls(
+            design,
+            models,
+            FittedTrees.load(folder),
+            *(saved[name] for name in ("scale_cents", "recent_share", "adding_up")),
+        )
 
     def _matrix(self, table: pa.Table) -> Numbers:
         return self.design.matrix(with_history(table, self.models))
@@ -79,7 +87,7 @@ class Boosted:
 
     trees: Trees = field(default_factory=Trees)
     cap_quantile: float = 0.99
-    """Labels above this quantile count as its value: a few customers make most of the squared error."""
+    """Labels above this quantile of buyers' count as its value: a few customers make most of the squared error."""
 
     name: ClassVar[str] = "boosted"
     is_baseline: ClassVar[bool] = False
@@ -117,7 +125,7 @@ class BoostedBlend:
 def _fit(table: pa.Table, trees: Trees, cap_quantile: float, recent_share: float | None) -> FittedBoosted:
     rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
     label = np.maximum(column(rows, LABEL), 0.0)
-    cap = float(np.quantile(label, cap_quantile)) or float(label.max(initial=0.0))
+    cap = cap_of(label, cap_quantile)
     if cap <= 0:
         raise NotEnoughData("nobody bought anything after the moments to learn from", where="training", todo=LATER)
     label = np.minimum(label, cap)
@@ -126,8 +134,21 @@ def _fit(table: pa.Table, trees: Trees, cap_quantile: float, recent_share: float
     design = Design.of(given)
     start = _start(rows, models, recent_share, scale)
     objective = {**TWEEDIE, "boost_from_average": False}
-    fitted = trees.fit(design.matrix(given), label / scale, objective, start=np.minimum(start, np.log(cap / scale)))
-    return FittedBoosted(design, models, fitted, scale, recent_share)
+    start = np.minimum(start, np.log(cap / scale))
+    matrix = design.matrix(given)
+    fitted = trees.fit(matrix, label / scale, objective, start=start)
+    # why: the loss does not make forecasts add up to what was paid, least of all where few buy
+    adding_up = float(label.mean() / scale / np.exp(start + fitted.raw(matrix)).mean())
+    return FittedBoosted(design, models, fitted, scale, recent_share, adding_up)
+
+
+def cap_of(label: Numbers, quantile: float) -> float:
+    """A quantile of what those who bought paid, cents; 0 when nobody did.
+
+    Of buyers alone: where one in a hundred buys, the same quantile of everybody would cut what all of them pay.
+    """
+    bought = label[label > 0]
+    return float(np.quantile(bought, quantile)) if len(bought) else 0.0
 
 
 def with_history(table: pa.Table, models: OrdersAndSpend) -> pa.Table:

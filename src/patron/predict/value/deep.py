@@ -19,7 +19,7 @@ from scipy.special import expit
 from patron.base.errors import MissingExtra, NotEnoughData
 from patron.predict.design import Design
 from patron.predict.learner import LABEL, Numbers, column, forecasts, labelled, newest, read_json, write_json
-from patron.predict.value.boosted import LATER, with_history
+from patron.predict.value.boosted import LATER, cap_of, with_history
 from patron.predict.value.history import OrdersAndSpend
 
 SAVED, LAYERS = "deep.json", "layers.npz"
@@ -106,7 +106,7 @@ class DeepZeroInflatedLogNormal:
         if (label > 0).sum() < FEWEST_BUYERS:
             what = f"{int((label > 0).sum())} bought after the moments to learn from, and {FEWEST_BUYERS} are needed"
             raise NotEnoughData(what, where="training", todo=LATER)
-        cap = float(np.quantile(label, self.cap_quantile)) or float(label.max())
+        cap = cap_of(label, self.cap_quantile)
         given = with_history(rows, models)
         design = Design.of(given)
         matrix = design.matrix(given)

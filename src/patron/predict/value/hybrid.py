@@ -119,7 +119,7 @@ class Hybrid:
         """Fit to orders until the end of a day; as `rfm` otherwise. Raises NotEnoughData, ValueError."""
         end = moment_of(until) // MICROSECONDS_A_DAY
         days = OrderDays.of(orders, end, customer=customer, time=time, value=value)
-        span = days.span
+        span = days.span(end)
         if span < FEWEST_DAYS:
             raise NotEnoughData(
                 f"orders of {span} days, and {FEWEST_DAYS} are needed", where="Hybrid", todo="Import a longer history."
@@ -129,6 +129,8 @@ class Hybrid:
         past = [_Moment.at(days, moment, ahead, self.unit) for moment in moments]
         expected = np.vstack([one.expected for one in past])
         came = np.concatenate([one.came for one in past])
+        if not came.sum():
+            raise NotEnoughData("nobody came back", where="Hybrid", todo="Use a longer history, or an earlier end.")
         weights, _ = nnls(expected, came)
         base = np.maximum(expected @ weights, LEAST)
         matrix = np.vstack([one.matrix for one in past])

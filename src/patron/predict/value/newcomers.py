@@ -25,6 +25,7 @@ from patron.predict.learner import (
 )
 from patron.predict.question import Question
 from patron.predict.rules import IS_BASELINE, Mean
+from patron.predict.value.boosted import cap_of
 from patron.predict.value.two_stage import FittedStages, fit_stages
 
 SAVED = "newcomers.json"
@@ -160,7 +161,7 @@ class MeanByChannel:
 def _capped(rows: pa.Table, quantile: float) -> Numbers:
     """What was paid, never below 0, with the largest amounts cut as the stages cut them."""
     label = np.maximum(column(rows, LABEL), 0.0)
-    return np.minimum(label, float(np.quantile(label, quantile)) or float(label.max(initial=0.0)))
+    return np.minimum(label, cap_of(label, quantile))
 
 
 QUESTION = Question(

@@ -51,10 +51,9 @@ class OrderDays:
         np.minimum.at(first, buyers, days)
         return cls(ids, buyers, days, total, first)
 
-    @property
-    def span(self) -> int:
-        """Days from the first order of anybody to the last."""
-        return int(self.day.max() - self.day.min()) + 1 if len(self.day) else 0
+    def span(self, end: int) -> int:
+        """Days from the first order of anybody to the end of a day."""
+        return end - int(self.day.min()) + 1 if len(self.day) else 0
 
     def summary(self, moment: int, unit: str, *, holdout_day: int) -> pa.Table:
         """As `rfm` at the end of a day, with places for ids and the orders until the end of another."""

@@ -7,6 +7,7 @@ the more it counts. The last two are out of reach while nobody has been a custom
 90 days are known.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,6 +37,10 @@ UNKNOWN_SPREAD = 0.3
 """That of a method seen at one moment only."""
 YEAR = (345, 380)
 """Days back at which a moment saw the season that now begins."""
+SHUT = 0.05
+"""A moment at which established customers paid less than this share of the usual tells nothing of the others."""
+STRONGEST = 2.0
+"""A season brings no more than this factor, or its inverse."""
 SURE = 1.2816
 """Standard deviations either side that hold 80 %."""
 
@@ -71,7 +76,7 @@ class _Past:
     @property
     def change(self) -> float:
         """What they paid after, against before."""
-        return self.then_cents / max(self.paid_cents, 1.0)
+        return self.then_cents / self.paid_cents
 
 
 def shop_total(table: pa.Table, modelled: Numbers) -> ShopTotal:
@@ -87,9 +92,12 @@ def shop_total(table: pa.Table, modelled: Numbers) -> ShopTotal:
         changes = [one.change / _prior(one.at) for one in recent]
         each = [one.then_cents / one.count / _level(one.at) for one in recent]
         before = _level(now - timedelta(days=DAYS))
-        methods["change"] = max(paid, 0.0) * float(np.mean(changes)) + new
-        methods["each"] = float(np.mean(each)) * before * int(is_old.sum()) + new
-        spreads += [_spread(changes), _spread(each)]
+        told = {"change": (paid * float(np.mean(changes)) + new, changes)}
+        told["each"] = (float(np.mean(each)) * before * int(is_old.sum()) + new, each)
+        for name, (said, values) in told.items():
+            if said > 0:
+                methods[name] = said
+                spreads.append(_spread(values))
     season, is_seen = _season(past, now)
     logs = np.log([max(one, 1.0) for one in methods.values()])
     weights = 1 / (LEAST_SPREAD**2 + np.square(spreads))
@@ -104,11 +112,11 @@ def shop_total(table: pa.Table, modelled: Numbers) -> ShopTotal:
 
 def _spread(values: list[float]) -> float:
     """Standard deviation of the logarithms of what a method said at different moments."""
-    return float(np.std(np.log(np.maximum(values, 1e-6)), ddof=1)) if len(values) > 1 else UNKNOWN_SPREAD
+    return float(np.std(np.log(values), ddof=1)) if len(values) > 1 else UNKNOWN_SPREAD
 
 
 def _known(rows: pa.Table, now: datetime) -> list[_Past]:
-    """Moments with enough established customers and a label of all of them, oldest first."""
+    """Moments with enough established customers, all with a label, oldest first; none when the shop was nearly shut."""
     found = []
     for moment in sorted(set(rows["as_of"].to_pylist())):
         if moment > now - timedelta(days=DAYS):
@@ -118,15 +126,20 @@ def _known(rows: pa.Table, now: datetime) -> list[_Past]:
         if is_old.sum() >= FEWEST_ESTABLISHED:
             paid, then = (column(here, name)[is_old] for name in ("paid_cents_90_days", LABEL))
             found.append(_Past(moment, int(is_old.sum()), float(paid.sum()), float(then.sum())))
-    return found
+    usual = float(np.median([one.then_cents for one in found])) if found else 0.0
+    return [one for one in found if min(one.paid_cents, one.then_cents) > max(SHUT * usual, 0.0)]
 
 
 def _season(past: list[_Past], now: datetime) -> tuple[float, bool]:
-    """The season to come against the last one: the shop's own of a year ago, or half of the assumed one."""
+    """The season to come against the last one: half of the shop's own of a year ago and half of what is assumed.
+
+    One year is one draw: a promotion or an outage then is no season. Without a year, what is assumed alone.
+    """
     then = [one for one in past if YEAR[0] <= (now - one.at).days <= YEAR[1]]
     if then:
-        usual = float(np.exp(np.mean([np.log(max(one.change, 1e-6)) for one in past])))
-        return float(np.mean([one.change for one in then])) / usual, True
+        usual = float(np.exp(np.mean([np.log(one.change) for one in past])))
+        own = float(np.mean([one.change for one in then])) / usual
+        return float(np.clip(math.sqrt(own * _prior(now)), 1 / STRONGEST, STRONGEST)), True
     return _prior(now), False
 
 

@@ -13,12 +13,14 @@ from patron.base.errors import NotEnoughData
 from patron.predict.boosting import FittedTrees, Trees
 from patron.predict.design import Design
 from patron.predict.learner import LABEL, Numbers, column, forecasts, labelled, newest, read_json, write_json
-from patron.predict.value.boosted import LATER, with_history
+from patron.predict.value.boosted import LATER, cap_of, with_history
 from patron.predict.value.history import OrdersAndSpend
 
 SAVED = "stages.json"
 BUYS, SPENDS = "buys", "spends"
 FEWEST_BUYERS = 50
+NEARLY_SURE = 7.0
+"""Log-odds of 999 in 1,000."""
 LARGEST_VARIANCE = 4.0
 """Of the logarithm of spend: ZILN's mean grows with exp of half of it, and blows up on few buyers."""
 
@@ -36,18 +38,23 @@ class FittedStages:
     """Nobody is forecast to spend more than this."""
     log_factor: float
     """What is added to the logarithm, so that buyers' spend is right on the mean."""
+    log_odds: float
+    """What is added to the log-odds to buy: a shop where everybody bought has nothing for trees to tell apart."""
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
         matrix = self._matrix(table)
         spend = np.exp(np.minimum(self.spends.raw(matrix) + self.log_factor, np.log(self.cap_cents)))
-        return forecasts(expit(self.buys.raw(matrix)) * spend)
+        return forecasts(self._chance(matrix) * spend)
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """What moved the logarithm of the forecast; of the log-odds, what is left of them where nearly all buy."""
         matrix = self._matrix(table)
-        left = 1 - expit(self.buys.raw(matrix))
+        left = 1 - self._chance(matrix)
         return self.design.names, left[:, None] * self.buys.contributions(matrix) + self.spends.contributions(matrix)
+
+    def _chance(self, matrix: Numbers) -> Numbers:
+        return expit(self.buys.raw(matrix) + self.log_odds)
 
     def save(self, folder: Path) -> None:
         """Write trees and parameters."""
@@ -59,6 +66,7 @@ class FittedStages:
             "models": None if self.models is None else self.models.saved(),
             "cap_cents": self.cap_cents,
             "log_factor": self.log_factor,
+            "log_odds": self.log_odds,
         }
         write_json(folder / SAVED, content)
 
@@ -68,7 +76,9 @@ class FittedStages:
         saved = read_json(folder / SAVED)
         trees = (FittedTrees.load(folder / BUYS), FittedTrees.load(folder / SPENDS))
         models = None if saved["models"] is None else OrdersAndSpend.restored(saved["models"])
-        return cls(Design.restored(saved["design"]), models, *trees, saved["cap_cents"], saved["log_factor"])
+        return cls(
+            Design.restored(saved["design"]), models, *trees, saved["cap_cents"], saved["log_factor"], saved["log_odds"]
+        )
 
     def _matrix(self, table: pa.Table) -> Numbers:
         return self.design.matrix(_given(table, self.models))
@@ -80,7 +90,7 @@ class TwoStage:
 
     trees: Trees = field(default_factory=Trees)
     cap_quantile: float = 0.99
-    """Labels above this quantile of all count as its value."""
+    """Labels above this quantile of buyers' count as its value."""
 
     name: ClassVar[str] = "two_stage"
     is_baseline: ClassVar[bool] = False
@@ -129,15 +139,14 @@ def fit_stages(
             where="training",
             todo=LATER,
         )
-    cap = float(np.quantile(label, cap_quantile)) or float(label.max())
+    cap = cap_of(label, cap_quantile)
     spent = np.minimum(label[buyers], cap)
     given = _given(rows, models)
     design = Design.of(given)
     matrix = design.matrix(given)
-    if buyers.all():
-        buys = trees.fit(matrix, np.ones(len(label)), {"objective": "binary"}, start=np.full(len(label), 10.0))
-    else:
-        buys = trees.fit(matrix, buyers.astype(float), {"objective": "binary"})
+    log_odds = NEARLY_SURE if buyers.all() else 0.0
+    start = np.full(len(label), log_odds) if log_odds else None
+    buys = trees.fit(matrix, buyers.astype(float), {"objective": "binary"}, start=start)
     if is_lognormal:
         spends = trees.fit(matrix[buyers], np.log(spent), {"objective": "l2"})
         left = np.log(spent) - spends.raw(matrix[buyers])
@@ -146,7 +155,7 @@ def fit_stages(
         scale = float(np.log(spent.mean()))
         spends = trees.fit(matrix[buyers], spent / np.exp(scale), {"objective": "gamma"})
         log_factor = scale
-    return FittedStages(design, models, buys, spends, cap, log_factor)
+    return FittedStages(design, models, buys, spends, cap, log_factor, log_odds)
 
 
 def _given(table: pa.Table, models: OrdersAndSpend | None) -> pa.Table:

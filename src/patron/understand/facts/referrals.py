@@ -2,9 +2,14 @@
 
 from patron.understand.facts.scope import Scope, owned, usable
 
+LATE_SECONDS = 86_400
+
 
 def referrals(scope: Scope) -> str:
-    """One row per customer whom another brought: the first who told of them, never themselves."""
+    """One row per customer whom another brought: the first who told of them, never themselves.
+
+    Told of more than a day after their first order, somebody was a customer already.
+    """
     told = usable(
         scope,
         "referred_token",
@@ -18,4 +23,8 @@ def referrals(scope: Scope) -> str:
                 greatest(o.known_at, b.known_at) as known_at, row_number() over ({first}) as place
             from ({owned(told, "event_id", "referred_token", "occurred_at")}) o
             join identities b on b.token = o.referred_token and b.customer_id <> o.customer_id
+            left join (select customer_id, min(occurred_at) as first_order_at from orders group by customer_id) f
+                on f.customer_id = b.customer_id
+            where f.first_order_at is null
+                or seconds_of(o.occurred_at) - seconds_of(f.first_order_at) <= {LATE_SECONDS}
         ) r where place = 1"""

@@ -59,7 +59,7 @@ class Estimates:
         known = [[float(one) if np.isfinite(one) else None for one in row] for row in self.covariance]
         return {
             "params": [[name, value] for name, value in self.params.items()],  # why: their order is the covariance's
-            "log_likelihood": self.log_likelihood,
+            "log_likelihood": self.log_likelihood if math.isfinite(self.log_likelihood) else None,
             "covariance": known,
             "customer_count": self.customer_count,
             "logarithms": list(self.logarithms),
@@ -71,8 +71,8 @@ class Estimates:
     def restored(cls, saved: Mapping[str, Any]) -> "Estimates":
         """What `saved` gave."""
         covariance = tuple(tuple(np.nan if one is None else one for one in row) for row in saved["covariance"])
-        found = (dict(saved["params"]), saved["log_likelihood"], covariance, saved["customer_count"])
-        left = math.nan if saved["left_share"] is None else saved["left_share"]
+        likelihood, left = (math.nan if saved[one] is None else saved[one] for one in ("log_likelihood", "left_share"))
+        found = (dict(saved["params"]), likelihood, covariance, saved["customer_count"])
         return cls(*found, tuple(saved["logarithms"]), saved["unit"], left)
 
 

@@ -21,7 +21,7 @@ from patron.predict.value.btyd.summary import UNIT_DAYS, unit_of
 NODES = np.polynomial.legendre.leggauss(48)
 NOTHING_LEFT = 16.0
 """Folds by e after which a discounted order is worth nothing."""
-HALVINGS = 50
+HALVINGS = 60
 LIKELY = 0.02
 """The last cell of counts holds more orders than it says: what is lost of the mean must be little."""
 
@@ -124,7 +124,8 @@ def _quantile(counts: Numbers, p: float, shape: Numbers, scale: Numbers, share: 
     """Spend that is not passed with the chance `share`, by halving in its logarithm."""
     orders = np.arange(1, counts.shape[1])
     is_nothing = counts[:, 0] >= share
-    low, high = np.full(len(counts), -20.0), np.full(len(counts), 12.0)
+    # why so wide: where everybody always pays the same, p runs to its bound and v to next to nothing
+    low, high = np.full(len(counts), -40.0), np.full(len(counts), 80.0)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         part = 1 / (1 + np.exp(-middle))  # spend in units of the scale, against itself and 1

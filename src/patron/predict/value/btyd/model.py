@@ -92,8 +92,17 @@ class CountModel(ABC):
         return ()
 
     def rows(self, summary: Any) -> Rows:
-        """Distinct rows of a summary. Raises ValueError for a missing column or impossible rows."""
+        """Distinct rows of a summary. Raises ValueError for a missing column, impossible rows or another unit."""
+        self.refuse_unit(summary)
         return Rows.of(summary, *self.columns())
+
+    def refuse_unit(self, summary: Any) -> None:
+        """Refuse a summary whose times are in another unit than those of the fit. Raises ValueError."""
+        own = unit_of(summary)
+        if own and self.unit and own != self.unit:
+            raise ValueError(
+                f"the summary is in {own} and the model was fitted in {self.unit}: rfm(..., unit={self.unit!r})"
+            )
 
     def new(self) -> Rows:
         """Somebody who has just placed their first order."""

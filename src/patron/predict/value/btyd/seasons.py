@@ -78,7 +78,8 @@ class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
         )
 
     def rows(self, summary: Any) -> Rows:
-        """Distinct rows of a summary. Raises ValueError for a missing column or impossible rows."""
+        """Distinct rows of a summary. Raises ValueError for a missing column, impossible rows or another unit."""
+        self.refuse_unit(summary)
         return Rows.of(summary, *self.columns(), FIRST)
 
     def _course(self) -> Course:

@@ -331,6 +331,36 @@ def test_a_key_that_sends_too_often_is_told_to_wait(shop):
     slow.close()
 
 
+def test_changed_settings_are_taken_over_while_it_runs_and_what_cannot_be_read_is_said(shop, monkeypatch):
+    """However it cannot be read: events are taken by what was known before."""
+    monkeypatch.setattr("patron.actions.collector.KEY_SECONDS", 0.0)
+    key = create_key(shop, "web", kind="write").key
+    collector = Collector(shop)
+    collector.start()
+    path = shop.folder / "patron.toml"
+    before = path.read_text(encoding="utf-8")
+    order = {"type": "track", "event": "Order Completed", "userId": "u1", "properties": {"order_id": "o", "revenue": 5}}
+
+    def told(event_id):
+        body = json.dumps({"batch": [order | {"messageId": event_id, "timestamp": NOW.isoformat()}]}).encode()
+        return collector.receive(body, "batch", key=key, received_at=NOW).verdicts.result(10)
+
+    assert told("a").stored == 1
+    path.write_text(before.replace("[collect]", '[collect]\nneeds_secret_key = ["Order Completed"]'), encoding="utf-8")
+    assert (told("b").dead, collector.state().trouble) == (1, "")
+    path.write_text("[collect", encoding="utf-8")
+    assert told("c").dead == 1
+    assert "patron.toml" in collector.state().trouble
+    path.write_text(before, encoding="utf-8")
+    assert (told("d").stored, collector.state().trouble) == (1, "")
+    (shop.folder / "tracking").mkdir()
+    deep = '{"not":' * 3000 + "{}" + "}" * 3000
+    (shop.folder / "tracking" / "Order Completed.json").write_text(deep, encoding="utf-8")
+    assert told("e").stored == 1
+    assert collector.state().trouble
+    collector.stop()
+
+
 def test_a_key_longer_than_any_is_neither_looked_up_nor_remembered(shop, monkeypatch):
     monkeypatch.setattr("patron.actions.collector.find_key", lambda *_: pytest.fail("was looked up"))
     assert Collector(shop).key("x" * 101) is None

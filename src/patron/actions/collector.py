@@ -184,6 +184,9 @@ class Collector:
             self._trouble = None
         except PatronError as error:
             self._trouble = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, events are taken by what was known before
+            said = f"changed settings cannot be read ({type(error).__name__}: {error})"
+            self._trouble = PatronError(said, where=str(self.shop.folder), todo="Mend patron.toml or tracking/.")
 
     def stop(self) -> None:
         """Write what waits, let it be moved into the lake if nobody else is at work, and end."""

@@ -99,7 +99,7 @@ def moments_of(view: View, facts: str) -> list[datetime]:
 def first_orders(view: View) -> Found:
     """Of the backtest of value: those whose first and only order day is a few days old."""
     rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
-    result = backtest(value.QUESTION, rows, as_of=view.turn.as_of)
+    result = backtest(value.QUESTION, rows, as_of=view.turn.as_of, rng=np.random.default_rng(1))
     here = judged_rows(rows, result)
     channel = by_channel(rows, result)
     found = {}
@@ -113,8 +113,8 @@ def first_orders(view: View) -> Found:
 def without_order(view: View) -> Found:
     """People without an order, at the moments of a turn."""
     rows = stage.with_labels(view, QUESTION, newcomers_at(view, moments_of(view, "identities")))
-    result = backtest(QUESTION, rows, as_of=view.turn.as_of)
-    told_only = backtest(QUESTION, declared(rows), as_of=view.turn.as_of)
+    result = backtest(QUESTION, rows, as_of=view.turn.as_of, rng=np.random.default_rng(1))
+    told_only = backtest(QUESTION, declared(rows), as_of=view.turn.as_of, rng=np.random.default_rng(1))
     age = column(judged_rows(rows, result), "days_since_known")
     channel = result.judged[ALL, MeanByChannel.name].forecast
     found = {}

@@ -89,7 +89,7 @@ def show(name: str, file: Path, workspace: Path) -> None:
         print(f"  {one.question}: {one.champion}, {one.metric} {one.value}, {one.baseline} {one.baseline_value}")
     table(view.read("backtests"))
     rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
-    result = backtest(value.QUESTION, rows, as_of=turn.as_of)
+    result = backtest(value.QUESTION, rows, as_of=turn.as_of, rng=np.random.default_rng(1))
     stack(result, rows)
     hindsight(result, rows)
 

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -7,10 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from patron.base import stats
 from patron.base.table import violations
 from patron.base.tables import BACKTESTS
 from patron.predict import value
 from patron.predict.backtest import ALL, at, backtest, known_at_origin, moments_for, to_table
+from patron.predict.learner import forecasts
 from patron.predict.outcomes import Outcomes
 from patron.predict.rules import Mean
 from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
@@ -28,7 +30,7 @@ def as_of(spend_rows):
 
 @pytest.fixture(scope="module")
 def result(spend_rows, as_of):
-    return backtest(QUICK, spend_rows, as_of=as_of)
+    return backtest(QUICK, spend_rows, as_of=as_of, rng=np.random.default_rng(1))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def test_changing_what_happened_after_an_origin_changes_no_forecast_there(spend_
     later = pc.greater(spend_rows["as_of"], pa.scalar(newest - timedelta(days=90), spend_rows["as_of"].type))
     label = pc.if_else(later, 1.0, spend_rows["label"])
     changed = spend_rows.set_column(spend_rows.column_names.index("label"), "label", label)
-    other = backtest(QUICK, changed, as_of=as_of)
+    other = backtest(QUICK, changed, as_of=as_of, rng=np.random.default_rng(1))
     for key, judged in result.judged.items():
         assert np.array_equal(judged.forecast, other.judged[key].forecast)
 
@@ -61,6 +63,48 @@ def test_three_origins_are_judged_and_all_of_them_together(result, rows):
     assert set(rows["origin"].to_pylist()) == {*result.origins, ALL}
     together = result.judged[ALL, "last_90_days"]
     assert len(together.actual) == sum(len(result.judged[origin, "last_90_days"].actual) for origin in result.origins)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A learner whose forecast is a column of the table."""
+
+    name: str
+    complexity: int = 1
+    is_baseline: bool = False
+
+    def fit(self, table):  # noqa: ARG002 - it learns nothing
+        return self
+
+    def predict(self, table):
+        return forecasts(table[self.name].to_numpy())
+
+
+def test_of_learners_that_the_headline_cannot_tell_apart_the_tie_break_chooses(as_of):
+    """One is right about the largest customers and the other is not, which a winsorised error cannot see."""
+    rng = np.random.default_rng(2)
+    paid = np.concatenate([rng.gamma(2, 1000, 990), rng.gamma(2, 100_000, 10)])
+    expected = paid * rng.gamma(50, 1 / 50, 1000)
+    table = pa.table(
+        {
+            "customer_id": [f"c{n}" for n in range(1000)],
+            "as_of": [as_of - timedelta(days=90)] * 1000,
+            "label": paid,
+            "mean": np.full(1000, paid.mean()),
+            "small": np.minimum(expected, 10_000.0),
+            "right": paid * rng.gamma(47, 1 / 47, 1000),
+            "poor": np.where(expected > 10_000, paid, paid.mean()),
+        }
+    )
+    learners = (Told("mean", is_baseline=True), Told("small"), Told("right"), Told("poor"))
+    asked = replace(QUICK, learners=learners, headline=stats.RMSE_WINSORISED)
+    plain = backtest(replace(asked, tie_break=None), table, as_of=as_of, rng=rng)
+    result = backtest(asked, table, as_of=as_of, rng=rng)
+    assert plain.champion == "small", "the best on the headline alone"
+    assert plain.headline["poor"] > plain.headline["right"] > plain.headline["small"]
+    assert result.champion == "right", "poor has the best plain error, and is worse on the headline beyond chance"
+    assert "small has" in result.why
+    assert "may be chance" in result.why
 
 
 def test_the_champion_has_the_best_headline_and_the_card_says_why(result):
@@ -89,7 +133,7 @@ def test_the_same_seed_draws_the_same_intervals(result, rows):
 
 def test_without_a_past_moment_the_simplest_learner_is_used_and_it_says_so(spend_rows):
     newest = max(spend_rows["as_of"].to_pylist())
-    result = backtest(QUICK, at(spend_rows, newest), as_of=newest + timedelta(days=10))
+    result = backtest(QUICK, at(spend_rows, newest), as_of=newest + timedelta(days=10), rng=np.random.default_rng(1))
     assert result.champion == "recent_blend"
     assert "too little history" in result.why
     assert to_table(result, turn_id="t", rng=np.random.default_rng(1)).num_rows == 0
@@ -97,7 +141,7 @@ def test_without_a_past_moment_the_simplest_learner_is_used_and_it_says_so(spend
 
 def test_learners_that_cannot_be_fitted_at_an_origin_are_left_out_with_the_reason(spend_rows, as_of):
     first = min(spend_rows["as_of"].to_pylist())
-    result = backtest(QUICK, at(spend_rows, first), as_of=as_of)
+    result = backtest(QUICK, at(spend_rows, first), as_of=as_of, rng=np.random.default_rng(1))
     assert result.baseline == "last_90_days"
     assert any(reason.startswith("mean could not be fitted") for reason in result.left_out)
     assert (ALL, "mean") not in result.judged

@@ -64,10 +64,11 @@ def newcomers(shop: Shop, *, most: int = MOST_SHOWN) -> Newcomers:
     current = at(rows, view.turn.as_of)
     if not current.num_rows:
         raise _nobody(view)
-    result = backtest(QUESTION, rows, as_of=view.turn.as_of)
+    rng = np.random.default_rng(view.turn.child_seed("newcomers"))
+    result = backtest(QUESTION, rows, as_of=view.turn.as_of, rng=rng)
     learner, fitted = fit_first(QUESTION, result, rows)
     expected = column(fitted.predict(current), FORECAST)
-    judged = _judged(result, learner.name, np.random.default_rng(view.turn.child_seed("newcomers")))
+    judged = _judged(result, learner.name, rng)
     return Newcomers(
         turn_id=view.turn.turn_id,
         as_of=view.turn.as_of,

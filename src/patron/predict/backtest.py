@@ -24,6 +24,7 @@ FEWEST_DAYS_OF_HISTORY = 30
 MOST_MOMENTS = 13
 FEWEST_JUDGED = 50
 FEWER_RESAMPLES = 100
+TIE_RESAMPLES = 200
 COVERAGE = "interval_coverage"
 """Metric that no learner is chosen by: how often the champion's 80 % interval held what came."""
 
@@ -63,11 +64,12 @@ def moments_for(as_of: datetime, first_known_at: datetime) -> list[datetime]:
     return [as_of, *(moment for moment in steps if moment >= earliest)]
 
 
-def backtest(question: Question, rows: pa.Table, *, as_of: datetime) -> Backtest:
+def backtest(question: Question, rows: pa.Table, *, as_of: datetime, rng: np.random.Generator) -> Backtest:
     """Judge every learner at up to three origins; each is fitted to what was known there.
 
     `rows` holds customer_id, as_of, features and `label` of past moments, the population only. With no origin to judge
-    at, the champion is the simplest learner, and `why` says so.
+    at, the champion is the simplest learner, and `why` says so. `rng` draws the customers by whom learners are compared
+    where the question has a `tie_break`.
     """
     moments = pc.unique(rows["as_of"]).to_pylist()
     judgeable = training_moments(moments, as_of, question.horizon_days)[::-1][:MOST_ORIGINS]
@@ -89,7 +91,7 @@ def backtest(question: Question, rows: pa.Table, *, as_of: datetime) -> Backtest
                 missing.setdefault(learner.name, f"{learner.name} could not be fitted at {name}: {error.what}")
                 continue
             found[name, learner.name] = _judge(here, column(fitted[learner.name].predict(here), FORECAST))
-    return _conclude(question, tuple(origins), found, missing)
+    return _conclude(question, tuple(origins), found, missing, rng)
 
 
 def known_at_origin(rows: pa.Table, origin: datetime, horizon_days: int) -> pa.Table:
@@ -198,6 +200,7 @@ def _conclude(
     origins: tuple[str, ...],
     found: dict[tuple[str, str], Judged],
     missing: Mapping[str, str],
+    rng: np.random.Generator,
 ) -> Backtest:
     complete = [
         learner for learner in question.learners if origins and all((one, learner.name) in found for one in origins)
@@ -215,26 +218,59 @@ def _conclude(
         first = min(question.learners, key=lambda one: (one.is_baseline, one.complexity))
         why = "No past moment could be judged: too little history. The simplest learner is used, unproven."
         return Backtest(question, (), {}, first.name, question.baselines[0].name, why, left_out)
-    best, baseline = _best(question, complete, headline), _best(question, naive, headline)
-    why = _reason(question, best, baseline, headline, origins)
-    return Backtest(question, origins, kept, best.name, baseline.name, why, left_out, headline)
+    best, baseline = _best(question.headline, complete, headline), _best(question.headline, naive, headline)
+    judged = {learner.name: kept[ALL, learner.name] for learner in complete}
+    champion = best if best.is_baseline else _first_of_like(question, best, complete, judged, rng)
+    why = _reason(question, champion, best, baseline, headline, origins)
+    return Backtest(question, origins, kept, champion.name, baseline.name, why, left_out, headline)
 
 
-def _best(question: Question, learners: Sequence[Learner], headline: Mapping[str, float]) -> Learner:
-    """The best on the headline; of equals one that is no baseline, then the simpler."""
-    sign = -1 if question.headline.higher_is_better else 1
-    return min(learners, key=lambda one: (sign * headline[one.name], one.is_baseline, one.complexity))
+def _best(metric: Metric, learners: Sequence[Learner], values: Mapping[str, float]) -> Learner:
+    """The best on a metric; of equals one that is no baseline, then the simpler."""
+    sign = -1 if metric.higher_is_better else 1
+    return min(learners, key=lambda one: (sign * values[one.name], one.is_baseline, one.complexity))
+
+
+def _first_of_like(
+    question: Question,
+    best: Learner,
+    learners: Sequence[Learner],
+    judged: Mapping[str, Judged],
+    rng: np.random.Generator,
+) -> Learner:
+    """Of the learners whose paired gain over the best on the headline may be chance, the first on the tie-break."""
+    metric = question.tie_break
+    if metric is None:
+        return best
+    own = judged[best.name]
+    weights = bootstrap_weights(own.customers, rng=rng, resamples=TIE_RESAMPLES)
+    like = [best]
+    for learner in learners:
+        if learner.is_baseline or learner is best:
+            continue
+        other = judged[learner.name].forecast
+        if paired_gain(question.headline, own.actual, own.forecast, other, weights=weights).low <= 0:
+            like.append(learner)
+    return _best(metric, like, {one.name: float(metric.of(own.actual, judged[one.name].forecast)) for one in like})
 
 
 def _reason(
-    question: Question, best: Learner, baseline: Learner, headline: Mapping[str, float], origins: tuple[str, ...]
+    question: Question,
+    champion: Learner,
+    best: Learner,
+    baseline: Learner,
+    headline: Mapping[str, float],
+    origins: tuple[str, ...],
 ) -> str:
     where = f"over {len(origins)} past moments ({', '.join(origins)})"
-    number = f"{question.headline.name} {headline[best.name]:.6g}"
-    if best.is_baseline:
-        return f"{best.name} has the best {number} {where}: no learner beats the naive rules, so the rule is used."
+    number = f"{question.headline.name} {headline[champion.name]:.6g}"
+    if champion.is_baseline:
+        return f"{champion.name} has the best {number} {where}: no learner beats the naive rules, so the rule is used."
     naive = f"the best naive rule, {baseline.name}, has {headline[baseline.name]:.6g}"
-    return f"{best.name} has the best {number} {where}; {naive}."
+    if champion is best or question.tie_break is None:
+        return f"{champion.name} has the best {number} {where}; {naive}."
+    like = f"{best.name} has {headline[best.name]:.6g}, which may be chance, and a worse {question.tie_break.name}"
+    return f"{champion.name} has {number} {where}; {like}; {naive}."
 
 
 def _together(parts: Sequence[Judged]) -> Judged:

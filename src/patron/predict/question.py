@@ -33,12 +33,14 @@ class Question:
     population: str
     """SQL condition over the columns of `features`: of whom the question is asked."""
     headline: Metric
-    """The champion is the best on this over all origins together."""
+    """The champion is the best on this over all origins together, or one of those that it cannot tell from the best."""
     metrics: tuple[Metric, ...]
     """Printed beside it, the most telling first."""
     learners: tuple[Learner, ...]
     """Every learner, baselines too; names unique."""
     is_probability: bool = False
+    tie_break: Metric | None = None
+    """The champion is the best on this of the learners that the headline cannot tell from its best; None: that one."""
 
     @property
     def baselines(self) -> tuple[Learner, ...]:

@@ -131,9 +131,9 @@ def with_labels(view: View, question: Question, rows: pa.Table) -> pa.Table:
 def answer(view: View, question: Question, data: Data) -> tuple[pa.Table, pa.Table, Answered]:
     """Backtest, fit, keep and score one question. Raises NotEnoughData when no learner can be fitted."""
     rows = with_labels(view, question, data.known)
-    result = backtest(question, rows, as_of=view.turn.as_of)
-    learner, fitted = fit_first(question, result, rows)
     rng = np.random.default_rng(view.turn.child_seed(f"backtest {question.name}"))
+    result = backtest(question, rows, as_of=view.turn.as_of, rng=rng)
+    learner, fitted = fit_first(question, result, rows)
     judged = to_table(result, turn_id=view.turn.turn_id, rng=rng)
     version = keep(view, result, learner, fitted, rows, judged)
     current = view.query(f"select * from given where {question.population} order by customer_id", given=data.current)

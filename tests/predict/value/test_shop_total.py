@@ -6,10 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.predict.backtest import at, known_at_origin
-from patron.predict.learner import FORECAST, column
 from patron.predict.value.shop_total import shop_total
-from patron.predict.value.stacked import Stacked
 
 SPRING = datetime(2024, 4, 1, tzinfo=UTC)
 CUSTOMERS = 200
@@ -85,12 +82,3 @@ def test_customers_who_gave_more_back_than_they_bought_leave_the_other_methods()
     total = shop_total(table, np.full(CUSTOMERS, 10_000.0))
     assert set(total.methods) == {"models", "each"}
     assert total.cents == pytest.approx(2_000_000, rel=0.1)
-
-
-def test_customers_add_up_to_the_shop(spend_rows):
-    origin = max(spend_rows["as_of"].to_pylist())
-    known, here = known_at_origin(spend_rows, origin, 90), at(spend_rows, origin)
-    fitted = Stacked().fit(known)
-    forecast = column(fitted.predict(here), FORECAST)
-    assert forecast.sum() == pytest.approx(fitted.total.cents, rel=1e-9)
-    assert fitted.total.low_cents < column(here, "label").sum() < fitted.total.high_cents

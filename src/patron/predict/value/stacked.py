@@ -1,7 +1,7 @@
-"""The mean of the models of value, made to add up to what the shop as a whole will take."""
+"""The mean of the models of value, what it leaves out of the largest customers, and a total that the shop has."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Self, cast
 
@@ -9,8 +9,20 @@ import numpy as np
 import pyarrow as pa
 
 from patron.base.errors import NotEnoughData
-from patron.predict.learner import FORECAST, Fitted, Learner, Numbers, column, forecasts, newest, read_json, write_json
-from patron.predict.value.boosted import Boosted, BoostedBlend, FittedBoosted
+from patron.predict.learner import (
+    FORECAST,
+    LABEL,
+    Fitted,
+    Learner,
+    Numbers,
+    column,
+    forecasts,
+    labelled,
+    newest,
+    read_json,
+    write_json,
+)
+from patron.predict.value.boosted import Boosted, BoostedBlend, FittedBoosted, cap_of
 from patron.predict.value.buying_history import RecentBlend
 from patron.predict.value.shop_total import ShopTotal, shop_total
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
@@ -21,6 +33,38 @@ FURTHEST = 2.0
 """Forecasts are changed by no more than this factor to add up to the shop's total."""
 EXPLAINS = Boosted.name
 """The member whose reasons are told; it knows all features."""
+LARGE = RecentBlend.name
+"""The member that learns from no labels, so that none are cut off for it: it tells the largest customers apart."""
+SMALLEST_LARGE = 1 / 3
+"""Nobody is large below this part of the cap."""
+
+
+@dataclass(frozen=True)
+class Excess:
+    """What customers pay beyond the cap that the models of value learn with, cents.
+
+    Left out, it is missing from the very largest alone: on a wholesale-like shop a sixth of all that is paid. It is put
+    back as what a customer's own history exceeds `from_cents` by, which is chosen so that over the rows learned from as
+    much is put back as was cut off.
+    """
+
+    cap_cents: float
+    from_cents: float
+
+    @classmethod
+    def of(cls, label: Numbers, history: Numbers, cap_quantile: float) -> Self:
+        """Learn from what was paid, and from what each one's history alone had forecast."""
+        cap = cap_of(label, cap_quantile)
+        cut_off = np.maximum(label - cap, 0.0).sum()
+        # what exceeds a threshold t is the largest, over k, of the sum of the k largest histories less k * t
+        largest = np.cumsum(np.sort(history)[::-1])
+        threshold = float(np.max((largest - cut_off) / np.arange(1, len(largest) + 1)))
+        return cls(cap, max(threshold, SMALLEST_LARGE * cap))
+
+    def put_back(self, members: Mapping[str, Numbers]) -> Numbers:
+        """The mean of the members' forecasts, each up to the cap, and the excess."""
+        mean = np.mean([np.minimum(one, self.cap_cents) for one in members.values()], axis=0)
+        return mean + np.maximum(members[LARGE] - self.from_cents, 0.0)
 
 
 @dataclass(frozen=True)
@@ -28,12 +72,13 @@ class FittedStack:
     """Several fitted models of value; each counts the same, and a factor makes them add up."""
 
     members: Mapping[str, Fitted]
+    excess: Excess
     factor: float
     total: ShopTotal
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
-        return forecasts(_mean(self.members, table) * self.factor)
+        return forecasts(self.excess.put_back(_each(self.members, table)) * self.factor)
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """What moved the logarithm of the forecast of the member with all features."""
@@ -44,19 +89,22 @@ class FittedStack:
         for name, member in self.members.items():
             (folder / name).mkdir()
             member.save(folder / name)
-        write_json(folder / SAVED, {"factor": self.factor, "total": self.total.saved()})
+        write_json(folder / SAVED, {"excess": asdict(self.excess), "factor": self.factor, "total": self.total.saved()})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         saved = read_json(folder / SAVED)
         members = {one.name: one.fitted.load(folder / one.name) for one in MEMBERS}
-        return cls(members, saved["factor"], ShopTotal(**saved["total"]))
+        return cls(members, Excess(**saved["excess"]), saved["factor"], ShopTotal(**saved["total"]))
 
 
 @dataclass(frozen=True)
 class Stacked:
     """The mean of five models of value, cents; its sum is the shop's forecast, unless that is twice or half of it."""
+
+    cap_quantile: float = 0.99
+    """Of buyers' labels: beyond it, what the members do not learn is put back for those with a large history."""
 
     name: ClassVar[str] = "stacked"
     is_baseline: ClassVar[bool] = False
@@ -71,14 +119,16 @@ class Stacked:
     def combined(self, table: pa.Table, fitted: Mapping[str, Fitted]) -> FittedStack:
         """As `fit`, with members that are fitted to this table already. Raises NotEnoughData."""
         members = {one.name: fitted.get(one.name) or one.fit(table) for one in MEMBERS}
-        modelled = _mean(members, newest(table))
+        rows = labelled(table)
+        history = column(members[LARGE].predict(rows), FORECAST)
+        excess = Excess.of(np.maximum(column(rows, LABEL), 0.0), history, self.cap_quantile)
+        modelled = excess.put_back(_each(members, newest(table)))
         if modelled.sum() <= 0:
             raise NotEnoughData("nobody is expected to buy", where="stacked", todo="Import what happened since.")
         total = shop_total(table, modelled)
         factor = float(np.clip(total.cents / modelled.sum(), 1 / FURTHEST, FURTHEST))
-        return FittedStack(members, factor, total)
+        return FittedStack(members, excess, factor, total)
 
 
-def _mean(members: Mapping[str, Fitted], table: pa.Table) -> Numbers:
-    each = [column(member.predict(table), FORECAST) for member in members.values()]
-    return np.mean(each, axis=0)
+def _each(members: Mapping[str, Fitted], table: pa.Table) -> dict[str, Numbers]:
+    return {name: column(member.predict(table), FORECAST) for name, member in members.items()}

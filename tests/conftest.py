@@ -10,10 +10,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from patron import predict
 from patron.base.shop import Shop, Turn
 from patron.base.store import IMPORTS, TURNS
 from patron.base.table import TEXTS, Table, validated
 from patron.base.tables import BY_NAME
+from patron.predict.value.coming_back import run as who_comes_back
 
 POSTGRES = "PATRON_TEST_POSTGRES"
 CUSTOMERS = 300
@@ -372,6 +374,7 @@ def fill(shop: Shop) -> Shop:
         if turn is LAST:
             for name, rows in judged().items():
                 shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=turn.turn_id)
+            who_comes_back(shop.view(predict.READS, predict.WRITES, turn=turn))
         finish(shop, turn)
     with shop.store.begin() as connection:
         connection.execute(

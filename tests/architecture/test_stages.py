@@ -12,6 +12,8 @@ TAKEN_BY_PEOPLE = {
     "cleaning",
     "personas",
     "backtests",
+    "order_models",
+    "repeat_orders",
     "forecast_checks",
     "drift",
     "recommendations",

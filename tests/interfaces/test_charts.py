@@ -14,7 +14,12 @@ from patron.interfaces.words.formats import Formats
 def charts(request, made_shop):
     found = report.report(made_shop)
     drawn = report_charts(
-        found.overview, found.cohorts, found.models, words(request.param), Formats(request.param, "USD", "UTC")
+        found.overview,
+        found.cohorts,
+        found.models,
+        found.matrix,
+        words(request.param),
+        Formats(request.param, "USD", "UTC"),
     )
     flat = [*vars(drawn).values()]
     return [chart for one in flat for chart in (one if isinstance(one, tuple) else (one,))]

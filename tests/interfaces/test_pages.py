@@ -19,7 +19,7 @@ from patron.actions.reader import reader_of
 from patron.base import errors
 from patron.base.shop import Shop
 from patron.base.store import TURNS
-from patron.base.tables import IDENTITIES
+from patron.base.tables import IDENTITIES, ORDER_MODELS
 from patron.collect.intake import accept
 from patron.govern.vault import Vault
 from patron.interfaces.api.errors import STATUS, status_of
@@ -113,6 +113,43 @@ def test_a_card_and_its_twin_say_the_same(client, somebody):
     assert parts["total_cents"] == sum(value for name, value in parts.items() if name != "total_cents")
     assert f"${parts['total_cents'] / 100:,.2f}" in page
     assert parts["first_order_cents"] + parts["repeat_cents"] == card["paid_cents"] + card["refunded_cents"]
+
+
+def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
+    rhythm = client.get(f"/api/customers/{somebody}").json()["rhythm"]
+    page = client.get(f"/customers/{somebody}").text
+    assert words("en")("chart.alive.title") in page
+    assert f"{rhythm['probability_alive']:.0%} on" in page
+    assert f"{rhythm['expected_orders_90_days']:.1f} more orders" in page
+    assert client.get(f"/customers/{somebody}").text == page
+
+
+def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
+    found = client.get("/api/models").json()["coming_back"]
+    page = client.get("/models").text
+    assert sum(week["is_held_out"] for week in found["weeks"]) == 13
+    assert f"came back on {found['held_out_count']:,} days, and it expected {found['held_out_expected']:,.0f}" in page
+    assert words("en")("chart.matrix.alive") in page
+
+
+def test_where_nobody_is_seen_to_leave_no_page_speaks_of_a_chance(client, made_shop, somebody):
+    row = last_turn(made_shop).read("order_models").to_pylist()[-1]
+    with pinned_to(
+        made_shop, ORDER_MODELS, pa.Table.from_pylist([{**row, "sees_drop_out": False}], ORDER_MODELS.schema())
+    ):
+        page, models = client.get(f"/customers/{somebody}").text, client.get("/models").text
+        assert client.get(f"/api/customers/{somebody}").json()["rhythm"]["probability_alive"] is None
+    for shown in (page, models):
+        assert words("en")("coming_back.no_drop_out") in shown
+        assert words("en")("chart.alive.title") not in shown
+        assert words("en")("chart.matrix.alive") not in shown
+    assert words("en")("chart.fan.title") in page
+
+
+def test_before_there_is_a_model_of_order_days_pages_do_without(client, made_shop, somebody):
+    with pinned_to(made_shop, ORDER_MODELS, ORDER_MODELS.empty()):
+        assert words("en")("chart.fan.title") not in client.get(f"/customers/{somebody}").text
+        assert words("en")("coming_back.nothing") in client.get("/models").text
 
 
 def test_the_overview_and_its_twin_say_the_same(client):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from patron.actions.coming_back import Rhythm, rhythm
 from patron.actions.last_turn import last_turn, records
 from patron.actions.models import UNITS
 from patron.actions.profile import LiveProfile, live_profile
@@ -133,6 +134,8 @@ class CustomerCard:
     scores: tuple[Score, ...]
     value_parts: ValueParts | None
     """What makes up their value; None without a forecast of it."""
+    rhythm: Rhythm | None
+    """What the days of their orders say; None without any, or where the turn has no model of them."""
     decisions: tuple[Decision, ...]
     recommendations: tuple[Recommendation, ...]
     timeline: tuple[Happening, ...]
@@ -174,6 +177,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         months=_months(view, lines),
         scores=_scores(view, asked),
         value_parts=value_parts(view, asked, lines, view.settings.value),
+        rhythm=rhythm(view, asked),
         decisions=_decisions(view, asked),
         recommendations=_recommendations(view, asked),
         timeline=_timeline(view, asked, lines),

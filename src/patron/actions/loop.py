@@ -25,6 +25,7 @@ from patron.predict.backtest import moments_for
 from patron.predict.recommend.stage import run as rank_products
 from patron.predict.stage import Summary as Forecasts
 from patron.predict.stage import run as run_predict
+from patron.predict.value.coming_back import run as who_comes_back
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 from patron.understand.moments import build_moments
@@ -79,7 +80,8 @@ def moments_of(view: View) -> None:
 
 
 def forecasts(view: View) -> Forecasts:
-    """Answer every question, which products to recommend included."""
+    """Answer every question, which products to recommend included, and say who comes back."""
+    who_comes_back(view)
     return run_predict(view, also=(rank_products,))
 
 

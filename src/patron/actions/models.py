@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.actions.coming_back import ComingBack, coming_back
 from patron.actions.last_turn import last_turn, records
 from patron.base.about import about
 from patron.base.shop import Shop, View
@@ -18,6 +19,8 @@ MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
 """Metrics in the unit of what is forecast."""
 SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error", "interval_coverage"})
 """Metrics that are shares of 1."""
+TIE_BREAKS = {one.name: one.tie_break.name for one in QUESTIONS if one.tie_break}
+"""What decides among learners that the headline cannot tell apart."""
 HEADLINES = {one.name: (one.headline.name, one.metrics[0].name) for one in QUESTIONS} | {recommend.NAME: (HEADLINE,)}
 """What decides which learner answers a question, and what is shown beside it; other metrics follow in the details."""
 
@@ -95,6 +98,8 @@ class Question:
     scored_count: int
     headline: tuple[Backtest, ...]
     """The champion on all origins together, one row per headline metric."""
+    tie_break: str | None
+    """The metric that decides where the headline cannot."""
     board: tuple[Backtest, ...]
     """Every learner on the metric that decides, all origins together, the best first."""
     learners: tuple[Backtest, ...]
@@ -116,6 +121,8 @@ class Models:
     as_of: datetime
     questions: tuple[Question, ...]
     drift: tuple[Drift, ...]
+    coming_back: ComingBack | None
+    """Who comes back, from the days of orders alone; None where too little was known."""
 
 
 def models(shop: Shop) -> Models:
@@ -125,7 +132,7 @@ def models(shop: Shop) -> Models:
 
 def models_of(view: View) -> Models:
     """Models of one turn."""
-    return Models(view.turn.turn_id, view.turn.as_of, questions(view), drift(view))
+    return Models(view.turn.turn_id, view.turn.as_of, questions(view), drift(view), coming_back(view))
 
 
 def backtests(view: View) -> tuple[Backtest, ...]:
@@ -198,6 +205,7 @@ def _question(
         headline=tuple(
             row for metric in shown for row in whole if row.learner == row.champion and row.metric == metric
         ),
+        tie_break=TIE_BREAKS.get(code),
         board=tuple(board),
         learners=whole,
         origins=tuple(row for row in tested if row.origin != "all" and row.learner == row.champion),

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import pyarrow as pa
+
+from patron.actions.coming_back import matrix
 from patron.actions.customer import CustomerCard, customer_card
 from patron.actions.last_turn import last_turn, records
 from patron.actions.models import Models, models_of
@@ -53,6 +56,8 @@ class Report:
     overview: Overview
     cohorts: tuple[Cohort, ...]
     models: Models
+    matrix: pa.Table | None
+    """Who comes back, by history; None where too little was known."""
     quality: Quality
     coverage: Coverage
     example: CustomerCard | None
@@ -67,6 +72,7 @@ def report(shop: Shop) -> Report:
         overview=seen,
         cohorts=cohorts(view),
         models=models_of(view),
+        matrix=matrix(shop),
         quality=quality_of(view),
         coverage=coverage(view),
         example=_example(shop, view, seen),

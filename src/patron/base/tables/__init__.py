@@ -29,7 +29,17 @@ from patron.base.tables.facts import (
     SESSIONS,
     TRAITS,
 )
-from patron.base.tables.forecasts import AFFINITIES, BACKTESTS, FEATURES, MOMENTS, PERSONAS, SCORES, SEGMENTS
+from patron.base.tables.forecasts import (
+    AFFINITIES,
+    BACKTESTS,
+    FEATURES,
+    MOMENTS,
+    ORDER_MODELS,
+    PERSONAS,
+    REPEAT_ORDERS,
+    SCORES,
+    SEGMENTS,
+)
 
 __all__ = [
     "AFFINITIES",
@@ -51,12 +61,14 @@ __all__ = [
     "MOMENTS",
     "ORDERS",
     "ORDER_LINES",
+    "ORDER_MODELS",
     "PERSONAS",
     "PRODUCT",
     "PRODUCTS",
     "PROPENSITIES",
     "RECOMMENDATIONS",
     "REFERRALS",
+    "REPEAT_ORDERS",
     "SCORES",
     "SEGMENTS",
     "SESSIONS",
@@ -84,6 +96,8 @@ TABLES = (
     PERSONAS,
     SCORES,
     BACKTESTS,
+    ORDER_MODELS,
+    REPEAT_ORDERS,
     AFFINITIES,
     DECISIONS,
     PROPENSITIES,

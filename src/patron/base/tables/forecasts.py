@@ -1,6 +1,6 @@
 """What is known of a customer as of a moment, and what is predicted from it."""
 
-from patron.base.table import INT, NUMBER, TEXT, TEXTS, Column, Table
+from patron.base.table import FLAG, INT, NUMBER, TEXT, TEXTS, TIME, Column, Table
 from patron.base.tables.columns import AS_OF, CUSTOMER, TURN, maybe, of
 
 MOMENTS = Table(
@@ -89,6 +89,34 @@ BACKTESTS = Table(
         maybe("gain_low", NUMBER, "lower end of its 95 % interval"),
         maybe("gain_high", NUMBER, "upper end of its 95 % interval"),
         of("customer_count", INT, "customers judged"),
+    ),
+    partition_by="turn_id",
+)
+ORDER_MODELS = Table(
+    "order_models",
+    "one row per turn: what the days of orders say of who comes back",
+    ("turn_id",),
+    (
+        TURN,
+        of("model", TEXT, "the fitted Pareto/NBD, times in days, as JSON"),
+        of("customer_count", INT, "customers with an order"),
+        of(
+            "expected_orders_90_days", NUMBER, "order days that all of them together are expected to have", "order days"
+        ),
+        of("sees_drop_out", FLAG, "whether the model sees customers leave; else P(alive) means nothing"),
+    ),
+    partition_by="turn_id",
+)
+REPEAT_ORDERS = Table(
+    "repeat_orders",
+    "one row per turn and week: order days of customers who came back, and what the model expected of new customers",
+    ("turn_id", "ended_at"),
+    (
+        TURN,
+        of("ended_at", TIME, "the end of the week: midnight of its last day, as if the shop's calendar were UTC's"),
+        of("order_count", INT, "order days after each customer's first"),
+        of("expected", NUMBER, "what a model that knew none of the weeks held out expected", "order days"),
+        of("is_held_out", FLAG, "whether the week is after what that model knew"),
     ),
     partition_by="turn_id",
 )

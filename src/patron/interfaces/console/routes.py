@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from patron.actions.arriving import arriving as what_arrives
+from patron.actions.coming_back import matrix, rhythm_pictures
 from patron.actions.customer import NewCustomer
 from patron.actions.customer import customer as one_customer
 from patron.actions.customers import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
@@ -22,7 +23,15 @@ from patron.interfaces.api.errors import status_of
 from patron.interfaces.charts import judged, trend
 from patron.interfaces.console.console import Console
 from patron.interfaces.pages.headlines import headlines
-from patron.interfaces.pages.pictures import OverviewCharts, deciles, drift_chart, overview_charts, spread
+from patron.interfaces.pages.pictures import (
+    OverviewCharts,
+    coming_back_charts,
+    deciles,
+    drift_chart,
+    overview_charts,
+    rhythm_charts,
+    spread,
+)
 from patron.interfaces.words import Words, choose_locale, words
 
 router = APIRouter()
@@ -98,8 +107,13 @@ def customer(request: Request, customer_id: str) -> Response:
     if isinstance(card, NewCustomer):
         return console.page(request, "new_customer.html", here="customers", twin=twin, card=card)
     texts = console.words(request)
-    chart = trend.spent_by_month(card.months, texts, console.formats(texts))
-    return console.page(request, "customer.html", here="customers", twin=twin, card=card, chart=chart)
+    formats = console.formats(texts)
+    chart = trend.spent_by_month(card.months, texts, formats)
+    rhythm = console.answers.recent(
+        ("rhythm", customer_id, texts.locale),
+        lambda: rhythm_charts(rhythm_pictures(console.answers.shop, customer_id), texts, formats),
+    )
+    return console.page(request, "customer.html", here="customers", twin=twin, card=card, chart=chart, rhythm=rhythm)
 
 
 @router.get("/models")
@@ -124,6 +138,10 @@ def models(request: Request) -> Response:
             lambda: {question.question: spread(question, texts, formats) for question in found.questions},
         ),
         drift_chart=answers.kept(("drift chart", texts.locale), lambda: drift_chart(found, texts, formats)),
+        returning=answers.kept(
+            ("coming back charts", texts.locale),
+            lambda: coming_back_charts(found.coming_back, matrix(answers.shop), texts, formats),
+        ),
     )
 
 

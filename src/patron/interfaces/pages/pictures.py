@@ -1,13 +1,17 @@
 """The charts of each page, or None where there is nothing to draw."""
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
+import pyarrow as pa
+
+from patron.actions.coming_back import ComingBack, RhythmPictures
 from patron.actions.models import Models, Question
 from patron.actions.overview import Overview
 from patron.actions.trade import Cohort
 from patron.base.about import described
 from patron.interfaces.charts import cohorts, judged, people, trend, value
-from patron.interfaces.charts.chart import Chart
+from patron.interfaces.charts.chart import HALF, Chart
 from patron.interfaces.words import Words
 from patron.interfaces.words.formats import Formats
 
@@ -31,6 +35,7 @@ class ReportCharts(OverviewCharts):
     deciles: tuple[Chart, ...]
     spread: Chart | None
     drift: Chart | None
+    coming_back: tuple[Chart, ...]
 
 
 def overview_charts(seen: Overview, words: Words, formats: Formats) -> OverviewCharts:
@@ -45,9 +50,9 @@ def overview_charts(seen: Overview, words: Words, formats: Formats) -> OverviewC
 
 
 def report_charts(
-    seen: Overview, found: tuple[Cohort, ...], models: Models, words: Words, formats: Formats
+    seen: Overview, found: tuple[Cohort, ...], models: Models, matrix: pa.Table | None, words: Words, formats: Formats
 ) -> ReportCharts:
-    """Draw what the report shows."""
+    """Draw what the report shows; `matrix` is that of who comes back."""
     drawn = [deciles(question, words, formats) for question in models.questions]
     spreads = (spread(question, words, formats) for question in models.questions)
     return ReportCharts(
@@ -56,7 +61,40 @@ def report_charts(
         deciles=tuple(chart for chart in drawn if chart),
         spread=next((chart for chart in spreads if chart), None),
         drift=drift_chart(models, words, formats),
+        coming_back=coming_back_charts(models.coming_back, matrix, words, formats),
     )
+
+
+def coming_back_charts(
+    found: ComingBack | None, matrix: pa.Table | None, words: Words, formats: Formats
+) -> tuple[Chart, ...]:
+    """Weeks as they came and as expected, and what a history means; nothing where too little was known."""
+    if found is None or matrix is None or not found.weeks:
+        return ()
+    counts, expected = ([getattr(week, name) for week in found.weeks] for name in ("order_count", "expected"))
+    columns = {
+        "at": [week.ended_at for week in found.weeks],
+        "orders": counts,
+        "expected": expected,
+        "orders_so_far": list(accumulate(counts)),
+        "expected_so_far": list(accumulate(expected)),
+        "is_holdout": [week.is_held_out for week in found.weeks],
+    }
+    known = [week.ended_at for week in found.weeks if not week.is_held_out]
+    weeks = described(columns, fitted_until=(known or columns["at"][:1])[-1].date())
+    shown = "probability_alive" if found.sees_drop_out else "expected_orders"
+    return (
+        value.tracking(weeks, words, formats, width=HALF),
+        value.frequency_recency(matrix, words, formats, of=shown),
+    )
+
+
+def rhythm_charts(found: RhythmPictures | None, words: Words, formats: Formats) -> tuple[Chart, ...]:
+    """One customer: the chance of being one still, where that means something, and orders to come."""
+    if found is None:
+        return ()
+    alive = () if found.alive is None else (value.alive_over_time(found.alive, words, formats, width=HALF),)
+    return (*alive, value.forecast_fan(found.fan, words, formats, width=HALF))
 
 
 def deciles(question: Question, words: Words, formats: Formats) -> Chart | None:

@@ -41,7 +41,7 @@ def report_html(found: facts.Report, locale: str) -> str:
             quality=found.quality,
             coverage=found.coverage,
             example=found.example,
-            charts=report_charts(seen, found.cohorts, found.models, texts, formats),
+            charts=report_charts(seen, found.cohorts, found.models, found.matrix, texts, formats),
             sentences=headlines(seen, found.models, texts, formats),
         )
     )

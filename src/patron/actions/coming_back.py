@@ -1,0 +1,142 @@
+"""Who comes back, as the last turn's model of order days has it: the shop, and one customer."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from patron.actions.last_turn import last_turn, records
+from patron.base.shop import Shop, View
+from patron.predict.value.btyd import rfm
+from patron.predict.value.btyd.paretonbd import FittedParetoNBD
+from patron.predict.value.coming_back import HORIZON, UNIT, last_day, orders_of, restored
+from patron.predict.value.views import alive_over_time, forecast_fan, frequency_recency
+
+DAYS_SHOWN = 365
+"""Age of the customers whose chances the matrix shows, or as long as the shop is known."""
+MOST_FREQUENCY = 12
+
+
+@dataclass(frozen=True)
+class Week:
+    """Order days of customers who came back, in one week."""
+
+    ended_at: datetime
+    order_count: int
+    expected: float
+    is_held_out: bool
+
+
+@dataclass(frozen=True)
+class ComingBack:
+    """What the days of orders say of the shop, from a model that knows nothing else."""
+
+    customer_count: int
+    expected_orders_90_days: float
+    """Order days of all customers together."""
+    sees_drop_out: bool
+    """Whether the model sees customers leave; where it does not, nobody's chance of being one still means anything."""
+    params: dict[str, float]
+    """Pareto/NBD's r, alpha, s and beta, times in days."""
+    weeks: tuple[Week, ...]
+    """The newest that were held out are a check, the others what the model was fitted to."""
+    held_out_count: int
+    """Order days of the weeks held out."""
+    held_out_expected: float
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """What the days of one customer's orders say."""
+
+    order_days: int
+    expected_orders_90_days: float
+    probability_alive: float | None
+    """Chance of being a customer still; None where the shop's model sees nobody leave."""
+
+
+@dataclass(frozen=True)
+class RhythmPictures:
+    """Numbers of the pictures of one customer."""
+
+    alive: pa.Table | None
+    fan: pa.Table
+
+
+def coming_back(view: View) -> ComingBack | None:
+    """Who comes back to the shop; None where too little was known to say."""
+    found = _model(view)
+    if found is None:
+        return None
+    sql = f"""
+select ended_at, order_count, expected, is_held_out from repeat_orders
+where turn_id = '{view.turn.turn_id}' order by ended_at"""
+    weeks = tuple(Week(**row) for row in records(view.query(sql)))
+    held_out = [week for week in weeks if week.is_held_out]
+    return ComingBack(
+        customer_count=found["customer_count"],
+        expected_orders_90_days=found["expected_orders_90_days"],
+        sees_drop_out=found["sees_drop_out"],
+        params=restored(found["model"]).params,
+        weeks=weeks,
+        held_out_count=sum(week.order_count for week in held_out),
+        held_out_expected=sum(week.expected for week in held_out),
+    )
+
+
+def matrix(shop: Shop) -> pa.Table | None:
+    """What the model says of customers known for a year, or as long as the shop, by their history. Raises NoTurnYet."""
+    view = last_turn(shop)
+    found = _model(view)
+    if found is None:
+        return None
+    first = records(view.query("select min(local_day) as day from orders where is_identified"))[0]["day"]
+    age = (last_day(view) - date(1970, 1, 1)).days - first
+    return frequency_recency(
+        restored(found["model"]), HORIZON, T=float(min(DAYS_SHOWN, age)), most_frequency=MOST_FREQUENCY
+    )
+
+
+def rhythm(view: View, asked: pa.Table) -> Rhythm | None:
+    """What the days of one customer's orders say; None without an order, or where there is no model."""
+    known = _known(view, asked)
+    if known is None:
+        return None
+    fitted, sees_drop_out, orders = known
+    summary = rfm(orders, until=last_day(view), unit=UNIT, value=None)
+    alive = float(fitted.probability_alive(summary)[0]) if sees_drop_out else None
+    return Rhythm(
+        order_days=int(summary["frequency"][0].as_py()) + 1,
+        expected_orders_90_days=float(fitted.expected_purchases(summary, HORIZON)[0]),
+        probability_alive=alive,
+    )
+
+
+def rhythm_pictures(shop: Shop, customer_id: str) -> RhythmPictures | None:
+    """One customer's chance over time, and orders to come; None where there is nothing to draw. Raises NoTurnYet."""
+    view = last_turn(shop)
+    known = _known(view, pa.table({"customer_id": [customer_id]}))
+    if known is None:
+        return None
+    fitted, sees_drop_out, orders = known
+    days, until = orders["ordered_at"].to_pylist(), last_day(view)
+    alive = alive_over_time(fitted, days, until) if sees_drop_out else None
+    return RhythmPictures(alive, forecast_fan(fitted, days, until, HORIZON))
+
+
+def _model(view: View) -> dict[str, Any] | None:
+    found = records(view.query(f"select * from order_models where turn_id = '{view.turn.turn_id}'"))
+    return found[0] if found else None
+
+
+def _known(view: View, asked: pa.Table) -> tuple[FittedParetoNBD, bool, pa.Table] | None:
+    """The model, whether it sees drop-out, and the customer's order days; None where one of them is missing."""
+    found = _model(view)
+    if found is None:
+        return None
+    orders = orders_of(view, "join asked a on a.customer_id = o.customer_id", asked=asked)
+    until = last_day(view)
+    if not any(day <= until for day in orders["ordered_at"].to_pylist()):
+        return None
+    return restored(found["model"]), found["sees_drop_out"], orders

@@ -1,0 +1,80 @@
+"""Who comes back, from the days of orders alone: a counting model of the shop, and how its forecast went.
+
+It answers no question of a turn, as forecasts of value know more. It shows the rhythm that they rest on, of the shop
+and of each customer, in pictures that can be checked against what came.
+"""
+
+import json
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from patron.base.horizons import HORIZON_DAYS
+from patron.base.shop import View
+from patron.base.tables import ORDER_MODELS, REPEAT_ORDERS
+from patron.predict.value.btyd import FittedParetoNBD, ParetoNBD, rfm
+from patron.predict.value.btyd.rows import FEWEST_CUSTOMERS
+from patron.predict.value.history import FEWEST_DAYS
+from patron.predict.value.views import tracking
+
+UNIT = "D"
+HORIZON = float(HORIZON_DAYS["value"])
+HELD_OUT = timedelta(weeks=13)
+"""How far back the model that is checked ends; only where at least as much lies before it."""
+
+
+def run(view: View) -> None:
+    """Fit Pareto/NBD to the turn's orders and check it: writes `order_models` and `repeat_orders`.
+
+    The check is a fit to the orders until 13 weeks ago, in a shop twice as old; in a younger one there is none, and the
+    weeks are those of the fit itself. Nothing is said of fewer than ten customers or 14 days.
+    """
+    orders, until = orders_of(view), last_day(view)
+    summary = rfm(orders, until=until, unit=UNIT, value=None)
+    longest = float(np.max(summary["T"].to_numpy(), initial=0.0))
+    if summary.num_rows < FEWEST_CUSTOMERS or longest < FEWEST_DAYS:
+        view.write("order_models", ORDER_MODELS.empty())
+        view.write("repeat_orders", REPEAT_ORDERS.empty())
+        return
+    fitted = ParetoNBD().fit(summary)
+    then = rfm(orders, until=until - HELD_OUT, unit=UNIT, value=None)
+    is_checked = then.num_rows >= FEWEST_CUSTOMERS and longest >= 2 * HELD_OUT.days
+    known, model = (then, ParetoNBD().fit(then)) if is_checked else (summary, fitted)
+    weeks = tracking(model, known, orders, until=until, value=None)
+    turn_id = view.turn.turn_id
+    row = {
+        "turn_id": turn_id,
+        "model": json.dumps(fitted.saved()),
+        "customer_count": summary.num_rows,
+        "expected_orders_90_days": float(fitted.expected_purchases(summary, HORIZON).sum()),
+        "sees_drop_out": not fitted.is_collapsed,
+    }
+    view.write("order_models", pa.Table.from_pylist([row], schema=ORDER_MODELS.schema()))
+    columns = {
+        "turn_id": pa.array([turn_id] * weeks.num_rows, pa.string()),
+        "ended_at": weeks["at"],
+        "order_count": weeks["orders"],
+        "expected": weeks["expected"],
+        "is_held_out": weeks["is_holdout"],
+    }
+    view.write("repeat_orders", pa.table(columns, schema=REPEAT_ORDERS.schema()))
+
+
+def orders_of(view: View, where: str = "", **given: pa.Table) -> pa.Table:
+    """Days of orders of known customers, by the shop's calendar: customer_id, ordered_at (a date)."""
+    sql = f"select o.customer_id, o.local_day from orders o {where or 'where o.is_identified'}"
+    found = view.query(sql, **given)
+    days = found["local_day"].cast(pa.int32()).cast(pa.date32())
+    return pa.table({"customer_id": found["customer_id"], "ordered_at": days})
+
+
+def last_day(view: View) -> date:
+    """The last day that the turn knows something of, by the shop's calendar."""
+    return (view.turn.as_of - timedelta(microseconds=1)).astimezone(ZoneInfo(view.settings.shop.time_zone)).date()
+
+
+def restored(model: str) -> FittedParetoNBD:
+    """The model of a row of `order_models`."""
+    return FittedParetoNBD.restored(json.loads(model))

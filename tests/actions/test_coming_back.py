@@ -1,0 +1,46 @@
+"""Who comes back, as readers of the last turn are told."""
+
+import pytest
+
+from patron.actions.coming_back import coming_back, matrix, rhythm_pictures
+from patron.actions.customer import customer_card
+from patron.actions.last_turn import last_turn
+
+
+@pytest.fixture(scope="module")
+def somebody(made_shop):
+    counts = last_turn(made_shop).query(
+        "select customer_id, count(distinct local_day) as days from orders group by customer_id order by days, 1"
+    )
+    return counts.to_pylist()[counts.num_rows // 2]
+
+
+def test_a_customers_rhythm_is_that_of_their_days(made_shop, somebody):
+    card = customer_card(made_shop, somebody["customer_id"])
+    assert card.rhythm is not None
+    assert card.rhythm.order_days == somebody["days"]
+    pictures = rhythm_pictures(made_shop, somebody["customer_id"])
+    assert pictures is not None
+    assert pictures.alive is not None
+    fan = pictures.fan.to_pylist()
+    assert fan[-1]["expected"] - somebody["days"] == pytest.approx(card.rhythm.expected_orders_90_days)
+    assert pictures.alive["probability_alive"][-1].as_py() == pytest.approx(card.rhythm.probability_alive)
+    assert sum(pictures.alive["is_order"].to_pylist()) == somebody["days"]
+
+
+def test_nobody_and_those_without_orders_have_none(made_shop):
+    assert rhythm_pictures(made_shop, "nobody") is None
+
+
+def test_the_shop_is_what_its_customers_add_up_to(made_shop):
+    view = last_turn(made_shop)
+    found = coming_back(view)
+    assert found is not None
+    everybody = view.query("select distinct customer_id from orders")["customer_id"].to_pylist()
+    assert found.customer_count == len(everybody)
+    each = [customer_card(made_shop, one).rhythm for one in everybody[::10]]
+    mean = sum(one.expected_orders_90_days for one in each if one) / len(each)
+    assert mean * len(everybody) == pytest.approx(found.expected_orders_90_days, rel=0.2)
+    cells = matrix(made_shop)
+    assert cells is not None
+    assert cells.num_rows > 100

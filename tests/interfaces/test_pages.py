@@ -19,7 +19,7 @@ from patron.actions.reader import reader_of
 from patron.base import errors
 from patron.base.shop import Shop
 from patron.base.store import TURNS
-from patron.base.tables import IDENTITIES, ORDER_MODELS
+from patron.base.tables import IDENTITIES, ORDER_MODELS, SHOP_FORECASTS
 from patron.collect.intake import accept
 from patron.govern.vault import Vault
 from patron.interfaces.api.errors import STATUS, status_of
@@ -160,6 +160,14 @@ def test_the_overview_and_its_twin_say_the_same(client):
     assert (
         sum(stage["customer_count"] for stage in seen["stages"]) == client.get("/api/customers").json()["total_count"]
     )
+
+
+def test_what_is_expected_of_all_customers_is_told_with_how_sure_it_is(client, made_shop):
+    assert "(80 % between $16K and $25K)" in client.get("/?lang=en").text
+    assert "80% 介于 US$1.6万 与 US$2.5万 之间" in client.get("/?lang=zh_CN").text
+    assert client.get("/api/overview").json()["value"]["low_cents"] == 1.6e6
+    with pinned_to(made_shop, SHOP_FORECASTS, SHOP_FORECASTS.empty()):
+        assert "80 % between" not in client.get("/?lang=en").text
 
 
 def test_filters_search_sort_and_paging_keep_their_word(client):

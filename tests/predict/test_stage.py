@@ -10,6 +10,8 @@ from patron.base.shop import Shop, Turn
 from patron.base.table import validated
 from patron.base.tables import BY_NAME
 from patron.predict import READS, WRITES, registry, stage, value
+from patron.predict.value.buying_history import RecentBlend
+from patron.predict.value.stacked import Stacked
 
 
 def write_facts(shop, lines, features, turn):
@@ -102,6 +104,18 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(turned):
     assert kept.why == card["why"]
     text = (view.folder / "models" / kept.model_version / "card.md").read_text(encoding="utf-8")
     assert "| rmse |" in text
+
+
+def test_what_all_customers_bring_has_an_interval_where_forecasts_add_up_to_the_shop(turned):
+    view, _ = turned
+    rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
+    customers = pa.table({"value": pa.array([100.0, 300.0])})
+    told = stage.shop_forecast(view, value.QUESTION, Stacked().fit(rows), customers).to_pylist()[0]
+    assert told["value"] == 400.0
+    assert 100 < told["low"] < told["value"] < told["high"] < 1000
+    assert stage.shop_forecast(view, value.QUESTION, RecentBlend().fit(rows), customers).num_rows == 0
+    champion = next(one for one in turned[1].answered if one.question == "value").champion
+    assert view.read("shop_forecasts").num_rows == (champion == "stacked")
 
 
 def test_the_backtest_of_a_turn_lists_champion_and_naive_rule(turned):

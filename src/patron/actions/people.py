@@ -53,6 +53,9 @@ class ValueSpread:
     total_cents: float
     top_tenth_share: float | None
     """Share of the total that the most valuable tenth of customers should bring."""
+    low_cents: float | None = None
+    """Lower end of the 80 % interval of the total; None where no shop's total was forecast."""
+    high_cents: float | None = None
 
 
 def stages(view: View) -> tuple[Stage, ...]:
@@ -113,7 +116,10 @@ from (
         for start, end in zip(edges, ends, strict=True)
     )
     total = found["total"]
-    return ValueSpread(_joined(bins), total, found["top"] / total if total and found["top"] else None)
+    sure = f"select low, high from shop_forecasts where turn_id = '{view.turn.turn_id}' and question = 'value'"
+    low, high = next(((row["low"], row["high"]) for row in records(view.query(sure))), (None, None))
+    top = found["top"] / total if total and found["top"] else None
+    return ValueSpread(_joined(bins), total, top, low, high)
 
 
 def _joined(bins: tuple[ValueBin, ...]) -> tuple[ValueBin, ...]:

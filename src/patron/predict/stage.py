@@ -13,13 +13,14 @@ from threadpoolctl import threadpool_limits
 from patron.base.engine import timestamp
 from patron.base.errors import NotEnoughData
 from patron.base.shop import View
-from patron.base.tables import BACKTESTS, BY_NAME, SCORES
+from patron.base.tables import BACKTESTS, BY_NAME, SCORES, SHOP_FORECASTS
 from patron.predict import churn, purchase, registry, value
 from patron.predict.backtest import ALL, Backtest, backtest, to_table, unlabelled
 from patron.predict.card import card_of, card_text
 from patron.predict.learner import FORECAST, LABEL, Fitted, Learner, Numbers, column, reasons
 from patron.predict.outcomes import Outcomes
 from patron.predict.question import Question, asked, label_query
+from patron.predict.value.shop_total import ShopTotal
 
 QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
 MOST_ROWS = 100_000
@@ -78,16 +79,17 @@ def run(view: View, *, also: Sequence[Callable[[View], pa.Table]] = ()) -> Summa
 
 def _run(view: View, also: Sequence[Callable[[View], pa.Table]]) -> Summary:
     data = read_data(view)
-    scores, backtests, answered, unanswered = [], [], [], []
+    scores, backtests, totals, answered, unanswered = [], [], [], [], []
     for question in QUESTIONS:
         try:
-            found, judged, summary = answer(view, question, data)
+            found, judged, total, summary = answer(view, question, data)
         except NotEnoughData as error:
             unanswered.append(f"{question.name}: {error.what}")
             log.warning("%s is not answered: %s", question.name, error)
             continue
         scores.append(found)
         backtests.append(judged)
+        totals.append(total)
         answered.append(summary)
     if not answered:
         raise NotEnoughData(
@@ -96,6 +98,7 @@ def _run(view: View, also: Sequence[Callable[[View], pa.Table]]) -> Summary:
     added = [more(view) for more in also]
     view.write("scores", pa.concat_tables([SCORES.empty(), *scores]))
     view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *backtests, *added]))
+    view.write("shop_forecasts", pa.concat_tables([SHOP_FORECASTS.empty(), *totals]))
     return Summary(tuple(answered), tuple(unanswered))
 
 
@@ -128,8 +131,11 @@ def with_labels(view: View, question: Question, rows: pa.Table) -> pa.Table:
     return population.append_column(LABEL, pa.chunked_array([*labels[LABEL].cast(pa.float64()).chunks, unknown]))
 
 
-def answer(view: View, question: Question, data: Data) -> tuple[pa.Table, pa.Table, Answered]:
-    """Backtest, fit, keep and score one question. Raises NotEnoughData when no learner can be fitted."""
+def answer(view: View, question: Question, data: Data) -> tuple[pa.Table, pa.Table, pa.Table, Answered]:
+    """Backtest, fit, keep and score one question: rows of `scores`, `backtests` and `shop_forecasts`, and a summary.
+
+    Raises NotEnoughData when no learner can be fitted.
+    """
     rows = with_labels(view, question, data.known)
     rng = np.random.default_rng(view.turn.child_seed(f"backtest {question.name}"))
     result = backtest(question, rows, as_of=view.turn.as_of, rng=rng)
@@ -138,7 +144,8 @@ def answer(view: View, question: Question, data: Data) -> tuple[pa.Table, pa.Tab
     version = keep(view, result, learner, fitted, rows, judged)
     current = view.query(f"select * from given where {question.population} order by customer_id", given=data.current)
     scores = score(view, result, fitted, unlabelled(current), version)
-    return scores, judged, _summary(result, learner, version, judged, scores.num_rows)
+    total = shop_forecast(view, question, fitted, scores)
+    return scores, judged, total, _summary(result, learner, version, judged, scores.num_rows)
 
 
 def fit_first(question: Question, result: Backtest, rows: pa.Table) -> tuple[Learner, Fitted]:
@@ -174,6 +181,27 @@ def score(view: View, result: Backtest, fitted: Fitted, rows: pa.Table, version:
         },
         schema=SCORES.schema(),
     )
+
+
+def shop_forecast(view: View, question: Question, fitted: Fitted, scores: pa.Table) -> pa.Table:
+    """Row of `shop_forecasts` where the forecasts add up to one of the shop; none for other learners.
+
+    The learner may have seen a sample of the customers: the interval is in proportion to what all of them add up to.
+    """
+    total: ShopTotal | None = getattr(fitted, "total", None)
+    if total is None or not scores.num_rows:
+        return SHOP_FORECASTS.empty()
+    value = float(column(scores, "value").sum())
+    row = {
+        "turn_id": view.turn.turn_id,
+        "question": question.name,
+        "value": value,
+        "low": value * total.low_cents / total.cents,
+        "high": value * total.high_cents / total.cents,
+        "season": total.season,
+        "is_season_seen": total.is_season_seen,
+    }
+    return pa.Table.from_pylist([row], schema=SHOP_FORECASTS.schema())
 
 
 def keep(view: View, result: Backtest, learner: Learner, fitted: Fitted, rows: pa.Table, judged: pa.Table) -> str:

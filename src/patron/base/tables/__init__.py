@@ -39,6 +39,7 @@ from patron.base.tables.forecasts import (
     REPEAT_ORDERS,
     SCORES,
     SEGMENTS,
+    SHOP_FORECASTS,
 )
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "SCORES",
     "SEGMENTS",
     "SESSIONS",
+    "SHOP_FORECASTS",
     "TABLES",
     "TRAITS",
 ]
@@ -96,6 +98,7 @@ TABLES = (
     PERSONAS,
     SCORES,
     BACKTESTS,
+    SHOP_FORECASTS,
     ORDER_MODELS,
     REPEAT_ORDERS,
     AFFINITIES,

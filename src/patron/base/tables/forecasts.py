@@ -92,6 +92,21 @@ BACKTESTS = Table(
     ),
     partition_by="turn_id",
 )
+SHOP_FORECASTS = Table(
+    "shop_forecasts",
+    "one row per turn and question about an amount whose forecasts add up to one of the shop",
+    ("turn_id", "question"),
+    (
+        TURN,
+        of("question", TEXT, "what is predicted"),
+        of("value", NUMBER, "what the forecasts of all customers add up to, in the question's unit"),
+        of("low", NUMBER, "lower end of the 80 % interval of it"),
+        of("high", NUMBER, "upper end of the 80 % interval of it"),
+        of("season", NUMBER, "factor of the season to come against the one just gone"),
+        of("is_season_seen", FLAG, "whether the shop has seen this season, a year ago; else it is assumed"),
+    ),
+    partition_by="turn_id",
+)
 ORDER_MODELS = Table(
     "order_models",
     "one row per turn: what the days of orders say of who comes back",

@@ -44,12 +44,15 @@ def _revenue(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
 
 
 def _expected(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
-    if seen.value.total_cents:
-        yield words(
-            "headline.expected",
-            expected=formats.short_money(seen.value.total_cents),
-            share=formats.share(seen.value.top_tenth_share, 0),
-        )
+    value = seen.value
+    if not value.total_cents:
+        return
+    given = {"expected": formats.short_money(value.total_cents), "share": formats.share(value.top_tenth_share, 0)}
+    if value.low_cents is None or value.high_cents is None:
+        yield words("headline.expected", **given)
+    else:
+        ends = {"low": formats.short_money(value.low_cents), "high": formats.short_money(value.high_cents)}
+        yield words("headline.expected_between", **given, **ends)
 
 
 def _risk(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:

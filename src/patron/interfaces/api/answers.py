@@ -10,6 +10,7 @@ from patron.actions.last_turn import last_turn
 from patron.actions.models import Models, models
 from patron.actions.overview import Overview, overview
 from patron.actions.quality import Quality, quality
+from patron.actions.trade import Cohort, cohorts
 from patron.base.shop import Shop
 
 Answer = TypeVar("Answer")
@@ -72,6 +73,10 @@ class Answers:
     def models(self) -> Models:
         """Models of the last turn."""
         return self.kept("models", lambda: models(self.shop))
+
+    def cohorts(self) -> tuple[Cohort, ...]:
+        """Retention by month of the first order, at the last turn."""
+        return self.kept("cohorts", lambda: cohorts(last_turn(self.shop)))
 
     def quality(self) -> Quality:
         """Data quality; imports may come between turns, so it is read afresh."""

@@ -29,6 +29,7 @@ from patron.interfaces.pages.pictures import (
     deciles,
     drift_chart,
     overview_charts,
+    retention_chart,
     rhythm_charts,
     spread,
 )
@@ -141,6 +142,9 @@ def models(request: Request) -> Response:
         returning=answers.kept(
             ("coming back charts", texts.locale),
             lambda: coming_back_charts(found.coming_back, matrix(answers.shop), texts, formats),
+        ),
+        retention=answers.kept(
+            ("retention chart", texts.locale), lambda: retention_chart(answers.cohorts(), texts, formats)
         ),
     )
 

@@ -57,12 +57,17 @@ def report_charts(
     spreads = (spread(question, words, formats) for question in models.questions)
     return ReportCharts(
         **vars(overview_charts(seen, words, formats)),
-        cohorts=cohorts.retention(found, words, formats) if any(len(c.shares) > 1 for c in found) else None,
+        cohorts=retention_chart(found, words, formats),
         deciles=tuple(chart for chart in drawn if chart),
         spread=next((chart for chart in spreads if chart), None),
         drift=drift_chart(models, words, formats),
         coming_back=coming_back_charts(models.coming_back, matrix, words, formats),
     )
+
+
+def retention_chart(found: tuple[Cohort, ...], words: Words, formats: Formats) -> Chart | None:
+    """Monthly cohorts; None before one has had a second month."""
+    return cohorts.retention(found, words, formats) if any(len(c.shares) > 1 for c in found) else None
 
 
 def coming_back_charts(

@@ -1,10 +1,15 @@
 """Who comes back, as readers of the last turn are told."""
 
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
-from patron.actions.coming_back import coming_back, matrix, rhythm_pictures
+from patron.actions.coming_back import coming_back, matrix, rhythm, rhythm_pictures
 from patron.actions.customer import customer_card
 from patron.actions.last_turn import last_turn
+from patron.base.tables import ORDERS
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +33,20 @@ def test_a_customers_rhythm_is_that_of_their_days(made_shop, somebody):
     assert sum(pictures.alive["is_order"].to_pylist()) == somebody["days"]
 
 
-def test_nobody_and_those_without_orders_have_none(made_shop):
+def test_nobody_and_those_without_a_name_have_none(made_shop, somebody):
+    """A device that bought once cannot be seen to come back, and is not in the model."""
     assert rhythm_pictures(made_shop, "nobody") is None
+    view = last_turn(made_shop)
+    orders = made_shop.lake.read(ORDERS)
+    is_one = pc.equal(orders["customer_id"], somebody["customer_id"])
+    anonymous = pc.if_else(is_one, False, orders["is_identified"])
+    place = orders.column_names.index("is_identified")
+    version = made_shop.lake.replace(ORDERS, orders.set_column(place, "is_identified", anonymous))
+    try:
+        other = replace(view, pinned={**view.pinned, "orders": version})
+        assert rhythm(other, pa.table({"customer_id": [somebody["customer_id"]]})) is None
+    finally:
+        made_shop.lake.replace(ORDERS, orders)
 
 
 def test_the_shop_is_what_its_customers_add_up_to(made_shop):

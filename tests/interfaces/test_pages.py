@@ -22,6 +22,7 @@ from patron.base.store import TURNS
 from patron.base.tables import IDENTITIES, ORDER_MODELS, SHOP_FORECASTS
 from patron.collect.intake import accept
 from patron.govern.vault import Vault
+from patron.interfaces.api.answers import MOST_RECENT, Answers
 from patron.interfaces.api.errors import STATUS, status_of
 from patron.interfaces.pages.cards import settings_of
 from patron.interfaces.screenshots import served
@@ -124,11 +125,28 @@ def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
     assert client.get(f"/customers/{somebody}").text == page
 
 
+def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_turn(made_shop):
+    answers = Answers(made_shop)
+    made = []
+
+    def make(name):
+        return answers.recent(name, lambda: made.append(name) or name)
+
+    assert [make(name) for name in ("a", "a", *range(MOST_RECENT - 1), "a", "new", "a", 0)][-1] == 0
+    assert made == ["a", *range(MOST_RECENT - 1), "new", 0], "0 had to go for new, and a, asked for meanwhile, stayed"
+    with pinned_to(made_shop, ORDER_MODELS, ORDER_MODELS.empty()):
+        make("a")
+    assert made[-1] == "a"
+
+
 def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
     found = client.get("/api/models").json()["coming_back"]
     page = client.get("/models").text
     assert sum(week["is_held_out"] for week in found["weeks"]) == 13
-    assert f"came back on {found['held_out_count']:,} days, and it expected {found['held_out_expected']:,.0f}" in page
+    known, came, expected = (
+        f"{found[name]:,.0f}" for name in ("checked_customer_count", "held_out_count", "held_out_expected")
+    )
+    assert f"the {known} customers known before placed {came} repeat orders; it expected {expected}." in page
     assert words("en")("chart.matrix.alive") in page
 
 

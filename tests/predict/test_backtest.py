@@ -107,6 +107,27 @@ def test_of_learners_that_the_headline_cannot_tell_apart_the_tie_break_chooses(a
     assert "may be chance" in result.why
 
 
+def test_the_tie_break_takes_nothing_that_a_naive_rule_beats(as_of):
+    """Whoever is behind the rule on the headline may still be near the best of few, noisy customers."""
+    rng = np.random.default_rng(6)
+    paid = np.concatenate([rng.gamma(2, 1000, 992), 50_000 + rng.gamma(2, 100_000, 8)])
+
+    def noisy(shape):
+        return np.minimum(paid * rng.gamma(shape, 1 / shape, 1000), 10_000.0)
+
+    columns = {"rule": noisy(41), "small": noisy(43), "behind": np.where(paid > 10_000, paid, noisy(39))}
+    times = [as_of - timedelta(days=90)] * 1000
+    table = pa.table({"customer_id": [f"c{n}" for n in range(1000)], "as_of": times, "label": paid, **columns})
+    learners = (Told("rule", is_baseline=True), Told("small"), Told("behind"))
+    result = backtest(replace(QUICK, learners=learners), table, as_of=as_of, rng=rng)
+    assert result.headline["behind"] > result.headline["rule"] > result.headline["small"]
+    assert result.champion == "small"
+    free = (Told("mean", is_baseline=True), *learners[1:])
+    table = table.append_column("mean", pa.array(np.full(1000, paid.mean())))
+    other = backtest(replace(QUICK, learners=free), table, as_of=as_of, rng=rng)
+    assert other.champion == "behind", "a rule that is far behind forbids nothing"
+
+
 def test_the_champion_has_the_best_headline_and_the_card_says_why(result):
     assert result.headline[result.champion] == min(result.headline.values())
     assert result.champion in {"recent_blend", "beta_geo_spend"}

@@ -37,10 +37,12 @@ class ComingBack:
     """Order days of all customers together."""
     sees_drop_out: bool
     """Whether the model sees customers leave; where it does not, nobody's chance of being one still means anything."""
-    params: dict[str, float]
-    """Pareto/NBD's r, alpha, s and beta, times in days."""
     weeks: tuple[Week, ...]
-    """The newest that were held out are a check, the others what the model was fitted to."""
+    """Those held out are a check of a model that did not know them; the others are what it was fitted to."""
+    weeks_known_until: datetime
+    """The last day that the model of the weeks knew."""
+    checked_customer_count: int
+    """Customers of that model, whose order days the weeks count; 0 where no weeks were held out."""
     held_out_count: int
     """Order days of the weeks held out."""
     held_out_expected: float
@@ -78,8 +80,9 @@ where turn_id = '{view.turn.turn_id}' order by ended_at"""
         customer_count=found["customer_count"],
         expected_orders_90_days=found["expected_orders_90_days"],
         sees_drop_out=found["sees_drop_out"],
-        params=restored(found["model"]).params,
         weeks=weeks,
+        weeks_known_until=found["weeks_known_until"],
+        checked_customer_count=found["checked_customer_count"],
         held_out_count=sum(week.order_count for week in held_out),
         held_out_expected=sum(week.expected for week in held_out),
     )
@@ -135,7 +138,7 @@ def _known(view: View, asked: pa.Table) -> tuple[FittedParetoNBD, bool, pa.Table
     found = _model(view)
     if found is None:
         return None
-    orders = orders_of(view, "join asked a on a.customer_id = o.customer_id", asked=asked)
+    orders = orders_of(view, asked)
     until = last_day(view)
     if not any(day <= until for day in orders["ordered_at"].to_pylist()):
         return None

@@ -220,7 +220,8 @@ def _conclude(
         return Backtest(question, (), {}, first.name, question.baselines[0].name, why, left_out)
     best, baseline = _best(question.headline, complete, headline), _best(question.headline, naive, headline)
     judged = {learner.name: kept[ALL, learner.name] for learner in complete}
-    champion = best if best.is_baseline else _first_of_like(question, best, complete, judged, rng)
+    able = [one for one in complete if not one.is_baseline and _is_no_worse(question.headline, one, baseline, headline)]
+    champion = best if best.is_baseline else _first_of_like(question, best, able, judged, rng)
     why = _reason(question, champion, best, baseline, headline, origins)
     return Backtest(question, origins, kept, champion.name, baseline.name, why, left_out, headline)
 
@@ -231,6 +232,10 @@ def _best(metric: Metric, learners: Sequence[Learner], values: Mapping[str, floa
     return min(learners, key=lambda one: (sign * values[one.name], one.is_baseline, one.complexity))
 
 
+def _is_no_worse(metric: Metric, learner: Learner, than: Learner, values: Mapping[str, float]) -> bool:
+    return metric.gain(values[learner.name], values[than.name]) >= 0
+
+
 def _first_of_like(
     question: Question,
     best: Learner,
@@ -238,7 +243,7 @@ def _first_of_like(
     judged: Mapping[str, Judged],
     rng: np.random.Generator,
 ) -> Learner:
-    """Of the learners whose paired gain over the best on the headline may be chance, the first on the tie-break."""
+    """Of the learners that the best on the headline leads by what may be chance, the first on the tie-break."""
     metric = question.tie_break
     if metric is None:
         return best
@@ -246,7 +251,7 @@ def _first_of_like(
     weights = bootstrap_weights(own.customers, rng=rng, resamples=TIE_RESAMPLES)
     like = [best]
     for learner in learners:
-        if learner.is_baseline or learner is best:
+        if learner is best:
             continue
         other = judged[learner.name].forecast
         if paired_gain(question.headline, own.actual, own.forecast, other, weights=weights).low <= 0:
@@ -269,7 +274,7 @@ def _reason(
     naive = f"the best naive rule, {baseline.name}, has {headline[baseline.name]:.6g}"
     if champion is best or question.tie_break is None:
         return f"{champion.name} has the best {number} {where}; {naive}."
-    like = f"{best.name} has {headline[best.name]:.6g}, which may be chance, and a worse {question.tie_break.name}"
+    like = f"{best.name} has {headline[best.name]:.6g}, which may be chance, and no better {question.tie_break.name}"
     return f"{champion.name} has {number} {where}; {like}; {naive}."
 
 

@@ -40,7 +40,8 @@ class Question:
     """Every learner, baselines too; names unique."""
     is_probability: bool = False
     tie_break: Metric | None = None
-    """The champion is the best on this of the learners that the headline cannot tell from its best; None: that one."""
+    """The champion is the best on this of the learners that the headline cannot tell from its best and does not put
+    behind the naive rules; None: that best."""
 
     @property
     def baselines(self) -> tuple[Learner, ...]:

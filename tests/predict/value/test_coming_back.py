@@ -62,18 +62,32 @@ def told(tmp_path_factory):
 
 
 def test_the_weeks_it_did_not_know_came_as_it_expected(told):
-    view, _, known = told
+    view, _, _ = told
     weeks = view.read("repeat_orders").to_pylist()
     held_out = [week for week in weeks if week["is_held_out"]]
     assert len(held_out) == 13
-    firsts = {}
-    for who, day in sorted(known, key=lambda one: one[1]):
-        firsts.setdefault(who, day)
-    repeats = {(who, day) for who, day in known if day > firsts[who] and firsts[who] < 400 - 91}
-    in_weeks = [day for _, day in repeats if day >= 400 - 91]
     came = sum(week["order_count"] for week in held_out)
-    assert abs(came - len(in_weeks)) <= 7 * max(np.bincount(in_weeks)), "whole weeks only"
     assert sum(week["expected"] for week in held_out) == pytest.approx(came, rel=0.1)
+
+
+@pytest.mark.parametrize("age", range(399, 406))
+def test_the_check_knows_no_day_of_the_weeks_held_out(tmp_path, age):
+    """Before, up to six days were in both: the cut was 13 weeks ago, and weeks are counted from the first order."""
+    found = order_days(np.random.default_rng(7), 300, age)
+    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=age)))
+    row, weeks = view.read("order_models").to_pylist()[0], view.read("repeat_orders").to_pylist()
+    firsts = {}
+    for who, day in sorted(found, key=lambda one: one[1]):
+        firsts.setdefault(who, day)
+    opened = min(firsts.values())
+    ends = opened - 1 + 7 * ((age - opened) // 7)
+    cut = ends - 13 * 7
+    assert row["weeks_known_until"] == START.replace(hour=0) + timedelta(days=cut)
+    first_held_out = min(week["ended_at"] for week in weeks if week["is_held_out"])
+    assert first_held_out == row["weeks_known_until"] + timedelta(days=7)
+    assert row["checked_customer_count"] == sum(first <= cut for first in firsts.values())
+    repeats = {(who, day) for who, day in found if day > firsts[who] and firsts[who] <= cut < day <= ends}
+    assert sum(week["order_count"] for week in weeks if week["is_held_out"]) == len(repeats)
 
 
 def test_what_is_expected_of_all_together_comes(told):
@@ -106,6 +120,26 @@ def test_a_young_shop_has_weeks_and_no_check(tmp_path):
     weeks = view.read("repeat_orders").to_pylist()
     assert len(weeks) >= 13
     assert not any(week["is_held_out"] for week in weeks)
+
+
+def test_a_shop_that_closed_is_told_what_was_expected_and_that_nobody_came(tmp_path):
+    found = order_days(np.random.default_rng(9), 600, 300)
+    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=400)))
+    held_out = [week for week in view.read("repeat_orders").to_pylist() if week["is_held_out"]]
+    assert sum(week["order_count"] for week in held_out) == 0
+    assert sum(week["expected"] for week in held_out) > 100
+
+
+def test_days_are_those_of_the_shops_calendar(tmp_path):
+    shop = Shop.create(tmp_path / "w")
+    midday = START.replace(hour=9)
+    for zone, day in (("Asia/Shanghai", midday.date()), ("America/Los_Angeles", midday.date())):
+        (shop.folder / "patron.toml").write_text(f'[shop]\ntime_zone = "{zone}"\n', encoding="utf-8")
+        view = Shop.open(shop.folder).view(READS, WRITES, turn=Turn.at(midday, zone=zone))
+        assert last_day(view) == day
+    early = Turn.at(START.replace(hour=6), zone="America/Los_Angeles")
+    view = Shop.open(shop.folder).view(READS, WRITES, turn=early)
+    assert last_day(view) == (START - timedelta(days=1)).date(), "it is still the evening before there"
 
 
 def test_at_midnight_the_day_before_is_the_last_one_known(told):

@@ -119,18 +119,29 @@ ORDER_MODELS = Table(
             "expected_orders_90_days", NUMBER, "order days that all of them together are expected to have", "order days"
         ),
         of("sees_drop_out", FLAG, "whether the model sees customers leave; else P(alive) means nothing"),
+        of(
+            "checked_customer_count",
+            INT,
+            "customers of the model that is checked in `repeat_orders`; 0 without a check",
+        ),
+        of("weeks_known_until", TIME, "the last day that the model behind `repeat_orders` knew, as its `ended_at`"),
     ),
     partition_by="turn_id",
 )
 REPEAT_ORDERS = Table(
     "repeat_orders",
-    "one row per turn and week: order days of customers who came back, and what the model expected of new customers",
+    "one row per turn and week: order days of customers who came back, and how many a model expected",
     ("turn_id", "ended_at"),
     (
         TURN,
         of("ended_at", TIME, "the end of the week: midnight of its last day, as if the shop's calendar were UTC's"),
-        of("order_count", INT, "order days after each customer's first"),
-        of("expected", NUMBER, "what a model that knew none of the weeks held out expected", "order days"),
+        of("order_count", INT, "order days after each one's first, of the customers whom that model knew"),
+        of(
+            "expected",
+            NUMBER,
+            "what a model that knows nothing of the weeks held out expects of new customers of their ages",
+            "order days",
+        ),
         of("is_held_out", FLAG, "whether the week is after what that model knew"),
     ),
     partition_by="turn_id",

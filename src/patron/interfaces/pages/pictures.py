@@ -85,8 +85,7 @@ def coming_back_charts(
         "expected_so_far": list(accumulate(expected)),
         "is_holdout": [week.is_held_out for week in found.weeks],
     }
-    known = [week.ended_at for week in found.weeks if not week.is_held_out]
-    weeks = described(columns, fitted_until=(known or columns["at"][:1])[-1].date())
+    weeks = described(columns, fitted_until=found.weeks_known_until.date())
     shown = "probability_alive" if found.sees_drop_out else "expected_orders"
     return (
         value.tracking(weeks, words, formats, width=HALF),

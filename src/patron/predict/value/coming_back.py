@@ -5,11 +5,12 @@ and of each customer, in pictures that can be checked against what came.
 """
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.base.horizons import HORIZON_DAYS
 from patron.base.shop import View
@@ -22,14 +23,14 @@ from patron.predict.value.views import tracking
 UNIT = "D"
 HORIZON = float(HORIZON_DAYS["value"])
 HELD_OUT = timedelta(weeks=13)
-"""How far back the model that is checked ends; only where at least as much lies before it."""
+"""Whole weeks that the model that is checked does not know; only where at least as much lies before them."""
 
 
 def run(view: View) -> None:
     """Fit Pareto/NBD to the turn's orders and check it: writes `order_models` and `repeat_orders`.
 
-    The check is a fit to the orders until 13 weeks ago, in a shop twice as old; in a younger one there is none, and the
-    weeks are those of the fit itself. Nothing is said of fewer than ten customers or 14 days.
+    The check is a fit to the orders before the newest 13 whole weeks, in a shop twice as old; in a younger one there is
+    none, and the weeks are those of the fit itself. Nothing is said of fewer than ten customers or 14 days.
     """
     orders, until = orders_of(view), last_day(view)
     summary = rfm(orders, until=until, unit=UNIT, value=None)
@@ -39,7 +40,8 @@ def run(view: View) -> None:
         view.write("repeat_orders", REPEAT_ORDERS.empty())
         return
     fitted = ParetoNBD().fit(summary)
-    then = rfm(orders, until=until - HELD_OUT, unit=UNIT, value=None)
+    before = last_week_ends(orders, until) - HELD_OUT
+    then = rfm(orders, until=before, unit=UNIT, value=None)
     is_checked = then.num_rows >= FEWEST_CUSTOMERS and longest >= 2 * HELD_OUT.days
     known, model = (then, ParetoNBD().fit(then)) if is_checked else (summary, fitted)
     weeks = tracking(model, known, orders, until=until, value=None)
@@ -50,6 +52,8 @@ def run(view: View) -> None:
         "customer_count": summary.num_rows,
         "expected_orders_90_days": float(fitted.expected_purchases(summary, HORIZON).sum()),
         "sees_drop_out": not fitted.is_collapsed,
+        "checked_customer_count": then.num_rows if is_checked else 0,
+        "weeks_known_until": midnight(before if is_checked else until),
     }
     view.write("order_models", pa.Table.from_pylist([row], schema=ORDER_MODELS.schema()))
     columns = {
@@ -62,12 +66,24 @@ def run(view: View) -> None:
     view.write("repeat_orders", pa.table(columns, schema=REPEAT_ORDERS.schema()))
 
 
-def orders_of(view: View, where: str = "", **given: pa.Table) -> pa.Table:
-    """Days of orders of known customers, by the shop's calendar: customer_id, ordered_at (a date)."""
-    sql = f"select o.customer_id, o.local_day from orders o {where or 'where o.is_identified'}"
-    found = view.query(sql, **given)
+def orders_of(view: View, asked: pa.Table | None = None) -> pa.Table:
+    """Order days of known customers, or of those `asked` for, by the shop's calendar: customer_id, ordered_at."""
+    own = "" if asked is None else "join asked a on a.customer_id = o.customer_id"
+    sql = f"select o.customer_id, o.local_day from orders o {own} where o.is_identified"
+    found = view.query(sql, **({} if asked is None else {"asked": asked}))
     days = found["local_day"].cast(pa.int32()).cast(pa.date32())
     return pa.table({"customer_id": found["customer_id"], "ordered_at": days})
+
+
+def last_week_ends(orders: pa.Table, until: date) -> date:
+    """The last day of the newest whole week, of weeks that are counted from the first order."""
+    first = pc.min(orders["ordered_at"]).as_py()
+    return until - timedelta(days=((until - first).days + 1) % 7)
+
+
+def midnight(day: date) -> datetime:
+    """A day of the shop's calendar as a moment, as if it were UTC's."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def last_day(view: View) -> date:

@@ -103,9 +103,6 @@ class FittedStack:
 class Stacked:
     """The mean of five models of value, cents; its sum is the shop's forecast, unless that is twice or half of it."""
 
-    cap_quantile: float = 0.99
-    """Of buyers' labels: beyond it, what the members do not learn is put back for those with a large history."""
-
     name: ClassVar[str] = "stacked"
     is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 7
@@ -121,7 +118,7 @@ class Stacked:
         members = {one.name: fitted.get(one.name) or one.fit(table) for one in MEMBERS}
         rows = labelled(table)
         history = column(members[LARGE].predict(rows), FORECAST)
-        excess = Excess.of(np.maximum(column(rows, LABEL), 0.0), history, self.cap_quantile)
+        excess = Excess.of(np.maximum(column(rows, LABEL), 0.0), history, Boosted().cap_quantile)
         modelled = excess.put_back(_each(members, newest(table)))
         if modelled.sum() <= 0:
             raise NotEnoughData("nobody is expected to buy", where="stacked", todo="Import what happened since.")

@@ -10,6 +10,7 @@ import httpx
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from markupsafe import escape
 
 from patron.actions.customer import customer_card
 from patron.actions.customers import CustomerQuery, find_customers
@@ -150,18 +151,18 @@ def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
     assert words("en")("chart.matrix.alive") in page
 
 
-def test_where_nobody_is_seen_to_leave_no_page_speaks_of_a_chance(client, made_shop, somebody):
+def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client, made_shop, somebody):
     row = last_turn(made_shop).read("order_models").to_pylist()[-1]
     with pinned_to(
-        made_shop, ORDER_MODELS, pa.Table.from_pylist([{**row, "sees_drop_out": False}], ORDER_MODELS.schema())
+        made_shop, ORDER_MODELS, pa.Table.from_pylist([{**row, "is_drop_out_confirmed": False}], ORDER_MODELS.schema())
     ):
         page, models = client.get(f"/customers/{somebody}").text, client.get("/models").text
-        assert client.get(f"/api/customers/{somebody}").json()["rhythm"]["probability_alive"] is None
+        assert client.get(f"/api/customers/{somebody}").json()["rhythm"] is None
+    assert escape(words("en")("coming_back.no_drop_out")) in models
+    assert words("en")("chart.tracking.weekly") in models
     for shown in (page, models):
-        assert words("en")("coming_back.no_drop_out") in shown
-        assert words("en")("chart.alive.title") not in shown
-        assert words("en")("chart.matrix.alive") not in shown
-    assert words("en")("chart.fan.title") in page
+        for chart in ("chart.alive.title", "chart.matrix.alive", "chart.fan.title"):
+            assert words("en")(chart) not in shown
 
 
 def test_before_there_is_a_model_of_order_days_pages_do_without(client, made_shop, somebody):

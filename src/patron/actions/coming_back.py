@@ -35,8 +35,13 @@ class ComingBack:
     customer_count: int
     expected_orders_90_days: float
     """Order days of all customers together."""
-    sees_drop_out: bool
-    """Whether the model sees customers leave; where it does not, nobody's chance of being one still means anything."""
+    is_drop_out_confirmed: bool
+    """Whether those whom the checked model took for gone stayed away; else nobody's chance of being one is told."""
+    gone_count: int
+    """Customers to whom it gave less than an even chance."""
+    gone_expected_share: float | None
+    """Share of them that it expected to order in the weeks held out."""
+    gone_came_share: float | None
     weeks: tuple[Week, ...]
     """Those held out are a check of a model that did not know them; the others are what it was fitted to."""
     weeks_known_until: datetime
@@ -54,15 +59,15 @@ class Rhythm:
 
     order_days: int
     expected_orders_90_days: float
-    probability_alive: float | None
-    """Chance of being a customer still; None where the shop's model sees nobody leave."""
+    probability_alive: float
+    """Chance of being a customer still."""
 
 
 @dataclass(frozen=True)
 class RhythmPictures:
     """Numbers of the pictures of one customer."""
 
-    alive: pa.Table | None
+    alive: pa.Table
     fan: pa.Table
 
 
@@ -79,7 +84,10 @@ where turn_id = '{view.turn.turn_id}' order by ended_at"""
     return ComingBack(
         customer_count=found["customer_count"],
         expected_orders_90_days=found["expected_orders_90_days"],
-        sees_drop_out=found["sees_drop_out"],
+        is_drop_out_confirmed=found["is_drop_out_confirmed"],
+        gone_count=found["gone_count"],
+        gone_expected_share=found["gone_expected_share"],
+        gone_came_share=found["gone_came_share"],
         weeks=weeks,
         weeks_known_until=found["weeks_known_until"],
         checked_customer_count=found["checked_customer_count"],
@@ -89,10 +97,13 @@ where turn_id = '{view.turn.turn_id}' order by ended_at"""
 
 
 def matrix(shop: Shop) -> pa.Table | None:
-    """What the model says of customers known for a year, or as long as the shop, by their history. Raises NoTurnYet."""
+    """What the model says of customers known for a year, or as long as the shop, by their history.
+
+    None where drop-out is not confirmed. Raises NoTurnYet.
+    """
     view = last_turn(shop)
     found = _model(view)
-    if found is None:
+    if found is None or not found["is_drop_out_confirmed"]:
         return None
     first = records(view.query("select min(local_day) as day from orders where is_identified"))[0]["day"]
     age = (last_day(view) - date(1970, 1, 1)).days - first
@@ -102,17 +113,16 @@ def matrix(shop: Shop) -> pa.Table | None:
 
 
 def rhythm(view: View, asked: pa.Table) -> Rhythm | None:
-    """What the days of one customer's orders say; None without an order, or where there is no model."""
+    """What the days of one customer's orders say; None without an order, or where the shop's model does not hold."""
     known = _known(view, asked)
     if known is None:
         return None
-    fitted, sees_drop_out, orders = known
+    fitted, orders = known
     summary = rfm(orders, until=last_day(view), unit=UNIT, value=None)
-    alive = float(fitted.probability_alive(summary)[0]) if sees_drop_out else None
     return Rhythm(
         order_days=int(summary["frequency"][0].as_py()) + 1,
         expected_orders_90_days=float(fitted.expected_purchases(summary, HORIZON)[0]),
-        probability_alive=alive,
+        probability_alive=float(fitted.probability_alive(summary)[0]),
     )
 
 
@@ -122,10 +132,9 @@ def rhythm_pictures(shop: Shop, customer_id: str) -> RhythmPictures | None:
     known = _known(view, pa.table({"customer_id": [customer_id]}))
     if known is None:
         return None
-    fitted, sees_drop_out, orders = known
+    fitted, orders = known
     days, until = orders["ordered_at"].to_pylist(), last_day(view)
-    alive = alive_over_time(fitted, days, until) if sees_drop_out else None
-    return RhythmPictures(alive, forecast_fan(fitted, days, until, HORIZON))
+    return RhythmPictures(alive_over_time(fitted, days, until), forecast_fan(fitted, days, until, HORIZON))
 
 
 def _model(view: View) -> dict[str, Any] | None:
@@ -133,13 +142,16 @@ def _model(view: View) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
-def _known(view: View, asked: pa.Table) -> tuple[FittedParetoNBD, bool, pa.Table] | None:
-    """The model, whether it sees drop-out, and the customer's order days; None where one of them is missing."""
+def _known(view: View, asked: pa.Table) -> tuple[FittedParetoNBD, pa.Table] | None:
+    """The model and the customer's order days; None where one is missing, or the model's drop-out is not confirmed.
+
+    Where customers whom it took for gone come back, what it says of single ones misleads.
+    """
     found = _model(view)
-    if found is None:
+    if found is None or not found["is_drop_out_confirmed"]:
         return None
     orders = orders_of(view, asked)
     until = last_day(view)
     if not any(day <= until for day in orders["ordered_at"].to_pylist()):
         return None
-    return restored(found["model"]), found["sees_drop_out"], orders
+    return restored(found["model"]), orders

@@ -221,7 +221,7 @@ def _conclude(
     best, baseline = _best(question.headline, complete, headline), _best(question.headline, naive, headline)
     judged = {learner.name: kept[ALL, learner.name] for learner in complete}
     able = [one for one in complete if not one.is_baseline and _is_no_worse(question.headline, one, baseline, headline)]
-    champion = best if best.is_baseline else _first_of_like(question, best, able, judged, rng)
+    champion = best if best.is_baseline else _first_of_like(question, best, able, judged, headline, rng)
     why = _reason(question, champion, best, baseline, headline, origins)
     return Backtest(question, origins, kept, champion.name, baseline.name, why, left_out, headline)
 
@@ -241,21 +241,20 @@ def _first_of_like(
     best: Learner,
     learners: Sequence[Learner],
     judged: Mapping[str, Judged],
+    headline: Mapping[str, float],
     rng: np.random.Generator,
 ) -> Learner:
-    """Of the learners that the best on the headline leads by what may be chance, the first on the tie-break."""
+    """Of the learners within one standard error of the best on the headline, the first on the tie-break.
+
+    So are trees chosen by Breiman, Friedman, Olshen and Stone (1984): within it the lead may be chance.
+    """
     metric = question.tie_break
     if metric is None:
         return best
     own = judged[best.name]
     weights = bootstrap_weights(own.customers, rng=rng, resamples=TIE_RESAMPLES)
-    like = [best]
-    for learner in learners:
-        if learner is best:
-            continue
-        other = judged[learner.name].forecast
-        if paired_gain(question.headline, own.actual, own.forecast, other, weights=weights).low <= 0:
-            like.append(learner)
+    error = float(np.std(question.headline.of(own.actual, own.forecast, weights), ddof=1))
+    like = [one for one in learners if question.headline.gain(headline[best.name], headline[one.name]) <= error]
     return _best(metric, like, {one.name: float(metric.of(own.actual, judged[one.name].forecast)) for one in like})
 
 
@@ -274,7 +273,8 @@ def _reason(
     naive = f"the best naive rule, {baseline.name}, has {headline[baseline.name]:.6g}"
     if champion is best or question.tie_break is None:
         return f"{champion.name} has the best {number} {where}; {naive}."
-    like = f"{best.name} has {headline[best.name]:.6g}, which may be chance, and no better {question.tie_break.name}"
+    second = question.tie_break.name
+    like = f"{best.name} has {headline[best.name]:.6g}, within a standard error of that, and no better {second}"
     return f"{champion.name} has {number} {where}; {like}; {naive}."
 
 

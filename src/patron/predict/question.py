@@ -33,15 +33,15 @@ class Question:
     population: str
     """SQL condition over the columns of `features`: of whom the question is asked."""
     headline: Metric
-    """The champion is the best on this over all origins together, or one of those that it cannot tell from the best."""
+    """The champion is the best on this over all origins together, or one hardly behind it (see `tie_break`)."""
     metrics: tuple[Metric, ...]
     """Printed beside it, the most telling first."""
     learners: tuple[Learner, ...]
     """Every learner, baselines too; names unique."""
     is_probability: bool = False
     tie_break: Metric | None = None
-    """The champion is the best on this of the learners that the headline cannot tell from its best and does not put
-    behind the naive rules; None: that best."""
+    """The champion is the best on this of the learners within one standard error of the best on the headline and not
+    behind the naive rules there; None: that best."""
 
     @property
     def baselines(self) -> tuple[Learner, ...]:

@@ -97,14 +97,32 @@ def test_what_is_expected_of_all_together_comes(told):
     later = {one for one in found if one[1] >= 400 and one[0] in customers}
     assert row["customer_count"] == len(customers)
     assert row["expected_orders_90_days"] == pytest.approx(len(later), rel=0.1)
-    assert row["sees_drop_out"]
+    assert row["is_drop_out_confirmed"]
+    assert row["gone_count"] > 100
+    assert row["gone_came_share"] == pytest.approx(row["gone_expected_share"], abs=0.05)
     assert set(restored(row["model"]).params) == {"r", "alpha", "s", "beta"}
 
 
-def test_a_shop_that_nobody_leaves_is_told(tmp_path):
+def test_where_nobody_leaves_drop_out_is_not_confirmed(tmp_path):
     found = order_days(np.random.default_rng(5), 800, 300, leave_after=1e9)
     view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=300)))
-    assert not view.read("order_models").to_pylist()[0]["sees_drop_out"]
+    assert not view.read("order_models").to_pylist()[0]["is_drop_out_confirmed"]
+
+
+def test_where_those_taken_for_gone_come_back_drop_out_is_not_confirmed(tmp_path):
+    """Customers who order each day of one season and stay away for the next: their pauses are no departures."""
+    rng = np.random.default_rng(11)
+    found = [
+        (f"c{who}", day)
+        for who in range(400)
+        for day in range(int(rng.integers(0, 30)), 440)
+        if (day + 60 * (who % 4)) % 240 < 90 and rng.random() < 0.5
+    ]
+    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=440)))
+    row = view.read("order_models").to_pylist()[0]
+    assert row["gone_count"] >= 20
+    assert row["gone_came_share"] > 2 * row["gone_expected_share"]
+    assert not row["is_drop_out_confirmed"]
 
 
 @pytest.mark.parametrize(("customers", "days"), [(5, 300), (300, 10)])

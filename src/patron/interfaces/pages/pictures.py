@@ -74,7 +74,7 @@ def coming_back_charts(
     found: ComingBack | None, matrix: pa.Table | None, words: Words, formats: Formats
 ) -> tuple[Chart, ...]:
     """Weeks as they came and as expected, and what a history means; nothing where too little was known."""
-    if found is None or matrix is None or not found.weeks:
+    if found is None or not found.weeks:
         return ()
     counts, expected = ([getattr(week, name) for week in found.weeks] for name in ("order_count", "expected"))
     columns = {
@@ -86,19 +86,20 @@ def coming_back_charts(
         "is_holdout": [week.is_held_out for week in found.weeks],
     }
     weeks = described(columns, fitted_until=found.weeks_known_until.date())
-    shown = "probability_alive" if found.sees_drop_out else "expected_orders"
-    return (
-        value.tracking(weeks, words, formats, width=HALF),
-        value.frequency_recency(matrix, words, formats, of=shown),
-    )
+    tracked = value.tracking(weeks, words, formats, width=HALF)
+    if matrix is None:
+        return (tracked,)
+    return (tracked, value.frequency_recency(matrix, words, formats, of="probability_alive"))
 
 
 def rhythm_charts(found: RhythmPictures | None, words: Words, formats: Formats) -> tuple[Chart, ...]:
-    """One customer: the chance of being one still, where that means something, and orders to come."""
+    """One customer: the chance of being one still, and orders to come."""
     if found is None:
         return ()
-    alive = () if found.alive is None else (value.alive_over_time(found.alive, words, formats, width=HALF),)
-    return (*alive, value.forecast_fan(found.fan, words, formats, width=HALF))
+    return (
+        value.alive_over_time(found.alive, words, formats, width=HALF),
+        value.forecast_fan(found.fan, words, formats, width=HALF),
+    )
 
 
 def deciles(question: Question, words: Words, formats: Formats) -> Chart | None:

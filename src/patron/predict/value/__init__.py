@@ -89,7 +89,7 @@ QUESTION = Question(
     headline=stats.RMSE_WINSORISED,
     metrics=(stats.RMSE, stats.MAE, stats.BIAS_SHARE, stats.NORMALISED_GINI, stats.SPEARMAN, stats.DECILE_MAPE),
     learners=LEARNERS,
-    # The winsorised error does not see the largest customers and rewards forecasts that are too small. Of learners that
-    # it cannot tell apart the plain one takes those that are right about both.
+    # The winsorised error does not see the largest customers and rewards forecasts that are too small. Of learners
+    # that are nearly as good there, the plain one takes those that are right about both.
     tie_break=stats.RMSE,
 )

@@ -5,6 +5,7 @@ and of each customer, in pictures that can be checked against what came.
 """
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,11 @@ from patron.predict.value.views import tracking
 
 UNIT = "D"
 HORIZON = float(HORIZON_DAYS["value"])
+EVEN = 0.5
+FEWEST_GONE = 20
+"""Of fewer whom the model takes for gone it cannot be said whether they are."""
+MOST_RETURNED = 1.5
+"""How many times as many as expected may come back."""
 HELD_OUT = timedelta(weeks=13)
 """Whole weeks that the model that is checked does not know; only where at least as much lies before them."""
 
@@ -45,13 +51,17 @@ def run(view: View) -> None:
     is_checked = then.num_rows >= FEWEST_CUSTOMERS and longest >= 2 * HELD_OUT.days
     known, model = (then, ParetoNBD().fit(then)) if is_checked else (summary, fitted)
     weeks = tracking(model, known, orders, until=until, value=None)
+    gone = taken_for_gone(model, then, orders, before) if is_checked else Gone(0, None, None)
     turn_id = view.turn.turn_id
     row = {
         "turn_id": turn_id,
         "model": json.dumps(fitted.saved()),
         "customer_count": summary.num_rows,
         "expected_orders_90_days": float(fitted.expected_purchases(summary, HORIZON).sum()),
-        "sees_drop_out": not fitted.is_collapsed,
+        "is_drop_out_confirmed": gone.is_confirmed and not fitted.is_collapsed,
+        "gone_count": gone.count,
+        "gone_expected_share": gone.expected_share,
+        "gone_came_share": gone.came_share,
         "checked_customer_count": then.num_rows if is_checked else 0,
         "weeks_known_until": midnight(before if is_checked else until),
     }
@@ -64,6 +74,36 @@ def run(view: View) -> None:
         "is_held_out": weeks["is_holdout"],
     }
     view.write("repeat_orders", pa.table(columns, schema=REPEAT_ORDERS.schema()))
+
+
+@dataclass(frozen=True)
+class Gone:
+    """Customers to whom a model gave less than an even chance of still being one, and how many ordered all the same."""
+
+    count: int
+    expected_share: float | None
+    came_share: float | None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether they stayed away about as expected: enough of them, and not half as many again, beyond chance."""
+        if self.count < FEWEST_GONE or self.expected_share is None or self.came_share is None:
+            return False
+        chance = 2 * np.sqrt(self.expected_share * (1 - self.expected_share) / self.count)
+        return bool(self.came_share <= MOST_RETURNED * self.expected_share + chance)
+
+
+def taken_for_gone(model: FittedParetoNBD, then: pa.Table, orders: pa.Table, before: date) -> Gone:
+    """Of the customers of a summary until `before`, those the model takes for gone, judged by the weeks held out."""
+    is_gone = model.probability_alive(then) < EVEN
+    if not is_gone.any():
+        return Gone(0, None, None)
+    ends = pa.scalar(before + HELD_OUT, pa.date32())
+    days = orders["ordered_at"]
+    later = orders.filter(pc.and_(pc.greater(days, pa.scalar(before, pa.date32())), pc.less_equal(days, ends)))
+    came = pc.is_in(then["customer_id"], value_set=later["customer_id"].combine_chunks()).to_numpy()
+    expected = model.probability_of_purchase(then, float(HELD_OUT.days))
+    return Gone(int(is_gone.sum()), float(expected[is_gone].mean()), float(came[is_gone].mean()))
 
 
 def orders_of(view: View, asked: pa.Table | None = None) -> pa.Table:

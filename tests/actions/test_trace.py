@@ -37,6 +37,9 @@ def test_an_event_is_followed_from_the_inbox_to_what_was_made_of_it(shop):
     run_turn(shop, datetime(2026, 3, 2, tzinfo=UTC))
     assert places(shop, "order-1") == ["seen", "events", "order_lines"]
     assert places(shop, "view-1") == ["seen", "events", "interactions"]
+    line = next(step.what for step in trace(shop, "order-1").steps if step.place == "order_lines").split()[4]
+    assert line.endswith("/order-1/1")
+    assert trace(shop, line) == trace(shop, "order-1")
 
 
 def test_a_dead_letter_says_why(shop):

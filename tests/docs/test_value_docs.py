@@ -4,40 +4,19 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOW_TO = "how-to/use-the-value-library.md"
 PAGES = (HOW_TO, "explanation/what-a-customer-is-worth.md", "explanation/mathematics-of-value.md")
-START, END = np.datetime64("2023-04-01"), np.datetime64("2024-06-30")
 
 
 def page(name):
     return (DOCS / name).read_text(encoding="utf-8")
 
 
-def shop(count=500, seed=1):
-    """Orders of customers who come within half a year, order at a rate of their own and leave at some point."""
-    rng = np.random.default_rng(seed)
-    first = START + rng.integers(0, 180, count)
-    gap_days = 40 / rng.gamma(1.2, 1.0, count)
-    leaves = first + rng.exponential(250 / rng.gamma(1.2, 1.0, count)).astype(int)
-    usual = 60 / rng.gamma(4.0, 1.0, count)
-    rows = []
-    for who in range(count):
-        day = first[who]
-        while day <= min(leaves[who], END):
-            rows.append((f"c{who}", day, float(usual[who] * rng.gamma(4, 0.25))))
-            day = day + int(np.ceil(rng.exponential(gap_days[who])))
-    columns = ("customer_id", "ordered_at", "value")
-    return pa.table(dict(zip(columns, map(np.array, zip(*rows, strict=True)), strict=True)))
-
-
 def test_every_block_of_the_how_to_runs_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    pq.write_table(shop(), tmp_path / "orders.parquet")
     blocks = re.findall(r"^```python\n(.*?)^```", page(HOW_TO), re.MULTILINE | re.DOTALL)
     assert len(blocks) > 9
     given = {"__name__": "__main__"}

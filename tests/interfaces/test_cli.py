@@ -119,6 +119,16 @@ def test_backtest_prints_objects_of_ten_keys(patron, home):
     assert "value" in refused.err
 
 
+def test_money_is_shown_in_the_shops_currency_and_not_in_cents(patron, home):
+    told = json.loads(patron("backtest", "--workspace", home / "w", "--question", "value", "--json").out)
+    shown = patron("backtest", "--workspace", home / "w", "--question", "value").out
+    best = min(row["value"] for row in told if row["metric"] == "rmse_winsorised" and row["origin"] == "all")
+    assert best > 1000
+    assert "money in USD" in shown
+    assert f" {best / 100:.4g} " in shown.replace("│", " ").replace("[", " ")
+    assert f"{best:,.0f}" not in shown
+
+
 def test_newcomers_are_refused_where_there_are_none(patron, home):
     ran = patron("newcomers", "--workspace", home / "w")
     assert (ran.code, ran.out) == (1, "")
@@ -138,12 +148,12 @@ def test_newcomers_are_listed_with_how_well_they_were_ranked(capsys):
         people=(person,),
         **judged,
     )
-    show_newcomers(found, json=False)
+    show_newcomers(found, "EUR", json=False)
     told = capsys.readouterr().out
-    assert "9 people without an order should bring 123.00 in 90 days" in told
+    assert "9 people without an order should bring EUR 123.00 in 90 days" in told
     assert "normalised Gini 0.41 [0.35, 0.47]" in told
     assert re.search(r"c1 .* ads .* \+cart_add_count_7_days .* 3.2 .* 42.50", told)
-    show_newcomers(found, json=True)
+    show_newcomers(found, "EUR", json=True)
     assert json.loads(capsys.readouterr().out)["people"][0]["customer_id"] == "c1"
 
 

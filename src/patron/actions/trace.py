@@ -1,6 +1,8 @@
 """Where did an event go: the inbox, the lake, the dead letters, and the facts that were made of it."""
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +16,7 @@ from patron.base.store import DEAD_LETTERS, IMPORTS
 from patron.base.tables import EVENTS
 from patron.govern.vault import Vault
 
+LINE_NUMBER = re.compile(r"/\d+(/refund)?$")
 UNUSED = frozenset({"test", "no_consent", "repeated_order"})
 """Flags of events that are kept and used for nothing."""
 
@@ -38,24 +41,40 @@ class Trace:
 
 
 def trace(shop: Shop, event_id: str) -> Trace:
-    """Follow one event through every place it can be in. Raises NotFound when it never arrived."""
+    """Follow one event through every place it can be in; the id of an order line names its event, too.
+
+    Raises NotFound when it never arrived.
+    """
     sources = _sources(shop)
-    steps = [
-        *_in_inbox(shop, event_id, sources),
-        *_in_lake(shop, event_id),
-        *_dead(shop, event_id),
-        *_in_facts(shop, event_id),
-    ]
-    if not steps:
+    for told in dict.fromkeys((event_id, *_event_of(event_id, sources))):
+        steps = [
+            *_in_inbox(shop, told, sources),
+            *_in_lake(shop, told),
+            *_dead(shop, told),
+            *_in_facts(shop, told),
+        ]
+        if steps:
+            event_id = told
+            break
+    else:
         raise NotFound(
             f"no event {event_id} is known",
             where=f"sources {', '.join(sources)}" if sources else "no source yet",
             todo="Check the id (a client's messageId). It never arrived, was not answered with 200, or was set aside"
-            " and emptied since.",
+            " and emptied since; what has only just been set aside is found a few seconds later.",
         )
     if all(step.place == "seen" for step in steps):
         steps.append(Step("nowhere", "", "is not kept: the customer had not agreed, or was forgotten"))
     return Trace(event_id, tuple(steps))
+
+
+def _event_of(line_id: str, sources: list[str]) -> Iterator[str]:
+    """The event that an order line's id, source/event/number, may name."""
+    event = LINE_NUMBER.sub("", line_id)
+    yield event
+    for source in sources:
+        if event.startswith(f"{source}/"):
+            yield event.removeprefix(f"{source}/")
 
 
 def _sources(shop: Shop) -> list[str]:
@@ -72,7 +91,7 @@ def _in_inbox(shop: Shop, event_id: str, sources: list[str]) -> list[Step]:
         return []
     with open_inbox(shop) as inbox:
         seen = [one for one in sources if inbox.has_seen(one, event_id)]
-        steps = [Step("seen", one, "was accepted; sent again, it is a duplicate") for one in seen]
+        steps = [Step("seen", one, "was accepted; if it were sent again, it would be a duplicate") for one in seen]
         after = inbox.moved()
         while some := inbox.waiting(after=after):
             after = some[-1].seq

@@ -61,7 +61,9 @@ def browser() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise MissingExtra("Playwright is not installed", todo="Run `pip install patron[dev]`.") from error
+        raise MissingExtra(
+            "Playwright is not installed", todo="Run `make setup` in a checkout, or `pip install playwright`."
+        ) from error
     if not Path(CHROMIUM).exists():
         raise MissingExtra("Chromium is not installed", where=CHROMIUM, todo="Run `apt-get install chromium`.")
     with sync_playwright() as playwright:

@@ -91,7 +91,7 @@ def backtest(question: Question, rows: pa.Table, *, as_of: datetime, rng: np.ran
                 missing.setdefault(learner.name, f"{learner.name} could not be fitted at {name}: {error.what}")
                 continue
             found[name, learner.name] = _judge(here, column(fitted[learner.name].predict(here), FORECAST))
-    return _conclude(question, tuple(origins), found, missing, rng)
+    return _conclude(question, tuple(origins), found, missing, rng, judgeable=bool(judgeable))
 
 
 def known_at_origin(rows: pa.Table, origin: datetime, horizon_days: int) -> pa.Table:
@@ -201,6 +201,8 @@ def _conclude(
     found: dict[tuple[str, str], Judged],
     missing: Mapping[str, str],
     rng: np.random.Generator,
+    *,
+    judgeable: bool,
 ) -> Backtest:
     complete = [
         learner for learner in question.learners if origins and all((one, learner.name) in found for one in origins)
@@ -216,7 +218,8 @@ def _conclude(
     naive = [one for one in complete if one.is_baseline]
     if not naive:
         first = min(question.learners, key=lambda one: (one.is_baseline, one.complexity))
-        why = "No past moment could be judged: too little history. The simplest learner is used, unproven."
+        lacking = f"fewer than {FEWEST_JUDGED} to judge at each" if judgeable else "too little history"
+        why = f"No past moment could be judged: {lacking}. The simplest learner is used, unproven."
         return Backtest(question, (), {}, first.name, question.baselines[0].name, why, left_out)
     best, baseline = _best(question.headline, complete, headline), _best(question.headline, naive, headline)
     judged = {learner.name: kept[ALL, learner.name] for learner in complete}

@@ -367,3 +367,12 @@ def test_published_fits_are_reproduced(name, model):
 def test_standard_errors_are_those_of_clvtools():
     errors = ParetoNBD().fit(cdnow("cdnow_sample")).standard_errors
     assert list(errors.values()) == pytest.approx([0.0476, 0.8427, 0.1873, 6.2105], rel=0.02)
+
+
+@pytest.mark.parametrize("horizon", [-3, "13W", None, float("nan"), float("inf")])
+def test_a_horizon_that_is_none_is_refused_with_what_to_name(horizon):
+    summary = pa.table({"frequency": [2.0] * 20, "recency": np.linspace(1, 8, 20), "T": [10.0] * 20})
+    fitted = BetaGeo().fit(summary)
+    for ask in (fitted.expected_purchases, fitted.probability_of_purchase, fitted.purchase_count_distribution):
+        with pytest.raises(ValueError, match="0 or more; see horizon_of"):
+            ask(summary, horizon)

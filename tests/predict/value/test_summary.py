@@ -26,6 +26,12 @@ def orders(*rows):
     return pa.table({"customer_id": who, "ordered_at": [DAY + timedelta(days=day) for day in days], "value": values})
 
 
+@pytest.mark.parametrize("until", ["30.06.2024", "today", ""])
+def test_a_text_that_is_no_date_is_refused_with_how_to_write_one(until):
+    with pytest.raises(ValueError, match="no date as 2024-06-30"):
+        rfm(orders(("a", 0, 1.0)), until=until)
+
+
 def only(table):
     (row,) = table.to_pylist()
     return row

@@ -139,7 +139,7 @@ def run(
     with output.progress("turning the loop") as tick:
         asked = moment(as_of, shop.settings.shop.time_zone)
         turned = loop.run_turn(shop, asked, now=datetime.now(UTC), progress=tick)
-    show_turn(turned, json=json)
+    show_turn(turned, shop.settings.shop.currency, json=json)
 
 
 @app.command()
@@ -153,7 +153,8 @@ def backtest(
 
     Example: patron backtest --workspace shop --question value --json
     """
-    show_backtest(backtests.backtest(Shop.open(workspace), question), json=json)
+    shop = Shop.open(workspace)
+    show_backtest(backtests.backtest(shop, question), shop.settings.shop.currency, json=json)
 
 
 app.command()(newcomers)

@@ -24,4 +24,4 @@ def newcomers(
     shop = Shop.open(workspace)
     with output.progress("learning from earlier newcomers"):
         found = actions.newcomers(shop, most=most)
-    show_newcomers(found, json=json)
+    show_newcomers(found, shop.settings.shop.currency, json=json)

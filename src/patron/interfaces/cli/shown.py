@@ -8,7 +8,7 @@ from patron.actions.demo import Demo
 from patron.actions.doctor import Finding
 from patron.actions.imports import ImportSummary
 from patron.actions.loop import Turned
-from patron.actions.models import HEADLINES, Backtest, models
+from patron.actions.models import HEADLINES, MONEY_METRICS, UNITS, Backtest, models
 from patron.actions.newcomers import Newcomers
 from patron.actions.overview import overview
 from patron.interfaces.cli import output
@@ -54,22 +54,31 @@ def show_import(done: ImportSummary, *, json: bool) -> None:
         output.say(f"After mending the cause: patron import --replay {done.import_id}")
 
 
-def show_turn(turned: Turned, *, json: bool) -> None:
+def show_turn(turned: Turned, currency: str, *, json: bool) -> None:
     """Show what one turn did."""
     if json:
         output.as_json(turned)
         return
     output.say(f"Turn {turned.turn_id}: {turned.customer_count:,} customers in {turned.seconds:.1f} s.")
     rows = [
-        (a.question, a.champion, a.metric, interval(a.value, a.low, a.high), a.baseline, number(a.baseline_value))
+        (
+            a.question,
+            a.champion,
+            a.metric,
+            interval(a.value, a.low, a.high, per=cents_in(a.question, a.metric)),
+            a.baseline,
+            number(a.baseline_value, per=cents_in(a.question, a.metric)),
+        )
         for a in turned.forecasts.answered
     ]
-    output.grid("Forecasts", ("question", "champion", "metric", "value", "naive", "its value"), rows)
+    output.grid(
+        f"Forecasts (amounts in {currency})", ("question", "champion", "metric", "value", "naive", "its value"), rows
+    )
     for reason in turned.forecasts.unanswered:
         output.say(reason, style="yellow")
 
 
-def show_backtest(rows: Iterable[Backtest], *, json: bool) -> None:
+def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> None:
     """Show each learner's metric at each origin beside the best naive rule."""
     listed = list(rows)
     if json:
@@ -77,7 +86,7 @@ def show_backtest(rows: Iterable[Backtest], *, json: bool) -> None:
         return
     head = ("question", "origin", "learner", "metric", "value", "naive", "its value", "gain")
     output.grid(
-        "Backtest (* champion; gain over the best naive rule, above 0 is better, with 95 % interval)",
+        f"Backtest (* champion; gain over the best naive rule, above 0 is better, 95 % intervals; money in {currency})",
         head,
         [
             (
@@ -85,24 +94,24 @@ def show_backtest(rows: Iterable[Backtest], *, json: bool) -> None:
                 row.origin,
                 row.learner + (" *" if row.learner == row.champion else ""),
                 row.metric,
-                interval(row.value, row.low, row.high),
+                interval(row.value, row.low, row.high, per=cents_in(row.question, row.metric)),
                 row.baseline,
-                number(row.baseline_value),
-                interval(row.gain, row.gain_low, row.gain_high),
+                number(row.baseline_value, per=cents_in(row.question, row.metric)),
+                interval(row.gain, row.gain_low, row.gain_high, per=cents_in(row.question, row.metric)),
             )
             for row in listed
         ],
     )
 
 
-def show_newcomers(found: Newcomers, *, json: bool) -> None:
+def show_newcomers(found: Newcomers, currency: str, *, json: bool) -> None:
     """Show who without an order should bring most, and how well such forecasts ranked people in the past."""
     if json:
         output.as_json(found)
         return
     output.say(
-        f"{found.people_count:,} people without an order should bring {found.expected_cents / 100:,.2f} in 90 days "
-        f"({found.learner}, turn {found.turn_id})."
+        f"{found.people_count:,} people without an order should bring {currency} {found.expected_cents / 100:,.2f} "
+        f"in 90 days ({found.learner}, turn {found.turn_id})."
     )
     if found.gini is not None:
         output.say(
@@ -120,7 +129,7 @@ def show_newcomers(found: Newcomers, *, json: bool) -> None:
         )
         for one in found.people
     ]
-    output.grid("", ("customer", "won by", "because of", "days known", "expected"), rows, numbers=2)
+    output.grid("", ("customer", "won by", "because of", "days known", f"expected, {currency}"), rows, numbers=2)
 
 
 def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:
@@ -139,11 +148,11 @@ def show_demo(done: Demo, workspace: Path) -> None:
     """Write the report and show what the loop found, what the data cannot show, and where to look next."""
     shop = done.shop
     reports = [write_report(shop, shop.folder / name, locale).path for name, locale in REPORTS]
-    show_backtest((row for row in backtest(shop) if is_headline(row)), json=False)
+    seen, texts = overview(shop), words("en")
+    show_backtest((row for row in backtest(shop) if is_headline(row)), seen.currency, json=False)
     for turn in done.turns:
         output.say(f"Turn {turn.turn_id}: {turn.customer_count:,} customers in {turn.seconds:.1f} s")
     output.say()
-    seen, texts = overview(shop), words("en")
     for line in headlines(seen, models(shop), texts, Formats("en", seen.currency, seen.time_zone)):
         output.say(f"  {line}")
     for line in done.truth:
@@ -162,15 +171,22 @@ def is_headline(row: Backtest) -> bool:
     return row.origin == "all" and row.learner == row.champion and row.metric == HEADLINES[row.question][0]
 
 
-def number(value: float | None) -> str:
+def cents_in(question: str, metric: str) -> int:
+    """How many of what a metric counts make one of what is shown: 100 for amounts of money."""
+    return 100 if UNITS.get(question) == "money" and metric in MONEY_METRICS else 1
+
+
+def number(value: float | None, *, per: int = 1) -> str:
     """A number with as many digits as help."""
     if value is None:
         return ""
+    value /= per
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def interval(value: float | None, low: float | None, high: float | None) -> str:
+def interval(value: float | None, low: float | None, high: float | None, *, per: int = 1) -> str:
     """A number with its interval."""
     if value is None:
         return ""
-    return number(value) + (f" [{number(low)}, {number(high)}]" if low is not None and high is not None else "")
+    ends = f" [{number(low, per=per)}, {number(high, per=per)}]" if low is not None and high is not None else ""
+    return number(value, per=per) + ends

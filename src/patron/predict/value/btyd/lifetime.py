@@ -13,7 +13,7 @@ from scipy.special import betainc
 
 from patron.predict.learner import Numbers
 from patron.predict.value.btyd.gammagamma import FittedGammaGamma
-from patron.predict.value.btyd.model import CountModel
+from patron.predict.value.btyd.model import CountModel, horizon_told
 from patron.predict.value.btyd.posterior import Span
 from patron.predict.value.btyd.rows import Rows, arrow, numbers
 from patron.predict.value.btyd.summary import UNIT_DAYS, unit_of
@@ -52,7 +52,7 @@ def discounted_purchases(
     rows = fitted.rows(summary)
     if fitted.is_discrete:
         return rows.spread(_by_period(fitted, rows, rate, horizon))
-    until = NOTHING_LEFT / rate if horizon is None else float(horizon)
+    until = NOTHING_LEFT / rate if horizon is None else horizon_told(horizon)
     found = math.exp(-rate * until) * fitted.expected(rows, until)
     if rate > 0 and until > 0:
         early = max(float(np.median(rows.T)), 1e-9) / 10  # why: what matters happens on the scale of what was seen

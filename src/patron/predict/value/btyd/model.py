@@ -19,6 +19,17 @@ NO_DROP_OUT = 0.02
 """With fewer of those who came back gone, there is no drop-out to see."""
 
 
+def horizon_told(horizon: float) -> float:
+    """A horizon as a number. Raises ValueError for what is none, or lies behind."""
+    try:
+        told = float(horizon)
+    except (TypeError, ValueError):
+        told = math.nan
+    if not 0 <= told < math.inf:
+        raise ValueError(f"horizon {horizon!r}: name how many of the summary's unit of time, 0 or more; see horizon_of")
+    return told
+
+
 def one_new(others: Mapping[str, float] | None = None) -> Rows:
     """Somebody who has just placed their first order, and what `others` say of them."""
     nothing = np.zeros(1)
@@ -114,18 +125,18 @@ class CountModel(ABC):
         return rows.spread(self.alive(rows))
 
     def probability_of_purchase(self, summary: Any, horizon: float) -> Numbers:
-        """Chance of at least one order of each customer in the next `horizon`, 0 to 1."""
+        """Chance of at least one order of each customer in the next `horizon`, 0 to 1. Raises ValueError below 0."""
         rows = self.rows(summary)
-        return rows.spread(self.chance_of_order(rows, horizon))
+        return rows.spread(self.chance_of_order(rows, horizon_told(horizon)))
 
     def expected_purchases(self, summary: Any, horizon: float) -> Numbers:
-        """Expected orders of each customer in the next `horizon`, in the summary's unit."""
+        """Expected orders of each customer in the next `horizon`, in the summary's unit. Raises ValueError below 0."""
         rows = self.rows(summary)
-        return rows.spread(self.expected(rows, horizon))
+        return rows.spread(self.expected(rows, horizon_told(horizon)))
 
     def expected_purchases_new(self, horizon: float) -> float:
         """Expected repeat orders of a new customer in the `horizon` after the first one."""
-        return float(self.expected(self.new(), horizon)[0])
+        return float(self.expected(self.new(), horizon_told(horizon))[0])
 
     def purchase_count_distribution(self, summary: Any | None, horizon: float, *, most: int = 20) -> Numbers:
         """Chance of 0, 1 ... `most` orders or more in a horizon: a row per customer, or one for a new customer (None).
@@ -133,7 +144,7 @@ class CountModel(ABC):
         Rows add up to 1.
         """
         rows = self.new() if summary is None else self.rows(summary)
-        return rows.spread(self.counts(rows, horizon, most))
+        return rows.spread(self.counts(rows, horizon_told(horizon), most))
 
     def simulate(self, T: Numbers, rng: np.random.Generator, *, horizon: float = 0.0) -> pa.Table:
         """New customers observed for the times T, and their orders in the `horizon` after: a summary with the truth.

@@ -168,8 +168,11 @@ def moments_of(times: pa.ChunkedArray, what: str = "orders") -> Moments:
 
 
 def moment_of(told: date | datetime | str) -> int:
-    """Microseconds since 1970 of a moment; without a time zone it is in UTC."""
-    moment = datetime.fromisoformat(told) if isinstance(told, str) else told
+    """Microseconds since 1970 of a moment, in UTC unless it says so. Raises ValueError for a text that is none."""
+    try:
+        moment = datetime.fromisoformat(told) if isinstance(told, str) else told
+    except ValueError as error:
+        raise ValueError(f"{told!r} is no date as 2024-06-30, nor a moment as 2024-06-30T12:00") from error
     if not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

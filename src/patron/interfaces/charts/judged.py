@@ -65,7 +65,7 @@ def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, 
         return formats.money(amount * 100) if digits_matter else formats.whole_money(amount * 100)
 
     base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=430))
+        y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=430, labelExpr="split(datum.label, ' · ')"))
     )
     axis = labelled(ticks, write, title=words("chart.effects.axis"))
     zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="x:Q")
@@ -78,7 +78,7 @@ def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, 
     return Chart(
         title=words("chart.effects.title"),
         description=words("chart.effects.description"),
-        spec=specification(zero + range_ + dots, width=WIDE, height=34 * max(len(rows), 1) + 60),
+        spec=specification(zero + range_ + dots, width=WIDE, height=38 * max(len(rows), 1) + 60),
         head=(
             words("column.offer_segment"),
             words("column.treated"),

@@ -40,6 +40,10 @@ def test_an_event_is_followed_from_the_inbox_to_what_was_made_of_it(shop):
     line = next(step.what for step in trace(shop, "order-1").steps if step.place == "order_lines").split()[4]
     assert line.endswith("/order-1/1")
     assert trace(shop, line) == trace(shop, "order-1")
+    assert trace(shop, "web/view-1") == trace(shop, "view-1"), "as the page of quality writes examples"
+    for nobodys in ("web/order-1/9999", "order-1/1", "view-1/2"):
+        with pytest.raises(NotFound):
+            trace(shop, nobodys)
 
 
 def test_a_dead_letter_says_why(shop):

@@ -154,11 +154,11 @@ def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
 def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client, made_shop, somebody):
     row = last_turn(made_shop).read("order_models").to_pylist()[-1]
     with pinned_to(
-        made_shop, ORDER_MODELS, pa.Table.from_pylist([{**row, "is_drop_out_confirmed": False}], ORDER_MODELS.schema())
+        made_shop, ORDER_MODELS, pa.Table.from_pylist([{**row, "drop_out": "came_back"}], ORDER_MODELS.schema())
     ):
         page, models = client.get(f"/customers/{somebody}").text, client.get("/models").text
         assert client.get(f"/api/customers/{somebody}").json()["rhythm"] is None
-    assert escape(words("en")("coming_back.no_drop_out")) in models
+    assert escape(words("en")("drop_out.came_back")) in models
     assert words("en")("chart.tracking.weekly") in models
     for shown in (page, models):
         for chart in ("chart.alive.title", "chart.matrix.alive", "chart.fan.title"):
@@ -182,11 +182,11 @@ def test_the_overview_and_its_twin_say_the_same(client):
 
 
 def test_what_is_expected_of_all_customers_is_told_with_how_sure_it_is(client, made_shop):
-    assert "(80 % between $16K and $25K)" in client.get("/?lang=en").text
-    assert "80% 介于 US$1.6万 与 US$2.5万 之间" in client.get("/?lang=zh_CN").text
+    assert "(80 % interval $16K to $25K)" in client.get("/?lang=en").text
+    assert "US$1.6万 至 US$2.5万" in client.get("/?lang=zh_CN").text
     assert client.get("/api/overview").json()["value"]["low_cents"] == 1.6e6
     with pinned_to(made_shop, SHOP_FORECASTS, SHOP_FORECASTS.empty()):
-        assert "80 % between" not in client.get("/?lang=en").text
+        assert "80 % interval" not in client.get("/?lang=en").text
 
 
 def test_filters_search_sort_and_paging_keep_their_word(client):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,6 +12,7 @@ from patron.base.table import validated
 from patron.base.tables import BY_NAME
 from patron.predict import READS, WRITES, registry, stage, value
 from patron.predict.value.buying_history import RecentBlend
+from patron.predict.value.naive import LastNinetyDays
 from patron.predict.value.stacked import Stacked
 
 
@@ -114,8 +116,18 @@ def test_what_all_customers_bring_has_an_interval_where_forecasts_add_up_to_the_
     assert told["value"] == 400.0
     assert 100 < told["low"] < told["value"] < told["high"] < 1000
     assert stage.shop_forecast(view, value.QUESTION, RecentBlend().fit(rows), customers).num_rows == 0
-    champion = next(one for one in turned[1].answered if one.question == "value").champion
-    assert view.read("shop_forecasts").num_rows == (champion == "stacked")
+    clipped = replace(Stacked().fit(rows), factor=2.0)
+    assert stage.shop_forecast(view, value.QUESTION, clipped, customers).num_rows == 0, "they do not add up to it"
+
+
+def test_a_turn_whose_champion_adds_up_keeps_the_shops_forecast(turned):
+    view, _ = turned
+    question = replace(value.QUESTION, learners=(LastNinetyDays(), Stacked()))
+    scores, _, total, summary = stage.answer(view, question, stage.read_data(view))
+    assert summary.champion == "stacked"
+    row = total.to_pylist()[0]
+    assert row["value"] == pytest.approx(sum(scores["value"].to_pylist()))
+    assert row["low"] < row["value"] < row["high"]
 
 
 def test_the_backtest_of_a_turn_lists_champion_and_naive_rule(turned):

@@ -10,7 +10,7 @@ from patron.actions.last_turn import last_turn, records
 from patron.base.shop import Shop, View
 from patron.predict.value.btyd import rfm
 from patron.predict.value.btyd.paretonbd import FittedParetoNBD
-from patron.predict.value.coming_back import HORIZON, UNIT, last_day, orders_of, restored
+from patron.predict.value.coming_back import CONFIRMED, HORIZON, UNIT, last_day, orders_of, restored
 from patron.predict.value.views import alive_over_time, forecast_fan, frequency_recency
 
 DAYS_SHOWN = 365
@@ -35,13 +35,17 @@ class ComingBack:
     customer_count: int
     expected_orders_90_days: float
     """Order days of all customers together."""
-    is_drop_out_confirmed: bool
-    """Whether those whom the checked model took for gone stayed away; else nobody's chance of being one is told."""
+    drop_out: str
+    """`confirmed` where the weeks held out bear out whom the model takes for gone, or why they do not; only then the
+    chance of still being a customer is told."""
     gone_count: int
     """Customers to whom it gave less than an even chance."""
     gone_expected_share: float | None
     """Share of them that it expected to order in the weeks held out."""
     gone_came_share: float | None
+    others_expected_share: float | None
+    """The same of its other customers."""
+    others_came_share: float | None
     weeks: tuple[Week, ...]
     """Those held out are a check of a model that did not know them; the others are what it was fitted to."""
     weeks_known_until: datetime
@@ -84,10 +88,12 @@ where turn_id = '{view.turn.turn_id}' order by ended_at"""
     return ComingBack(
         customer_count=found["customer_count"],
         expected_orders_90_days=found["expected_orders_90_days"],
-        is_drop_out_confirmed=found["is_drop_out_confirmed"],
+        drop_out=found["drop_out"],
         gone_count=found["gone_count"],
         gone_expected_share=found["gone_expected_share"],
         gone_came_share=found["gone_came_share"],
+        others_expected_share=found["others_expected_share"],
+        others_came_share=found["others_came_share"],
         weeks=weeks,
         weeks_known_until=found["weeks_known_until"],
         checked_customer_count=found["checked_customer_count"],
@@ -103,7 +109,7 @@ def matrix(shop: Shop) -> pa.Table | None:
     """
     view = last_turn(shop)
     found = _model(view)
-    if found is None or not found["is_drop_out_confirmed"]:
+    if found is None or found["drop_out"] != CONFIRMED:
         return None
     first = records(view.query("select min(local_day) as day from orders where is_identified"))[0]["day"]
     age = (last_day(view) - date(1970, 1, 1)).days - first
@@ -148,7 +154,7 @@ def _known(view: View, asked: pa.Table) -> tuple[FittedParetoNBD, pa.Table] | No
     Where customers whom it took for gone come back, what it says of single ones misleads.
     """
     found = _model(view)
-    if found is None or not found["is_drop_out_confirmed"]:
+    if found is None or found["drop_out"] != CONFIRMED:
         return None
     orders = orders_of(view, asked)
     until = last_day(view)

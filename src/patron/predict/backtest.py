@@ -24,7 +24,8 @@ FEWEST_DAYS_OF_HISTORY = 30
 MOST_MOMENTS = 13
 FEWEST_JUDGED = 50
 FEWER_RESAMPLES = 100
-TIE_RESAMPLES = 200
+HARDLY = 0.02
+"""Share of the best headline that a learner may be behind and still be champion by the tie-break; a choice."""
 COVERAGE = "interval_coverage"
 """Metric that no learner is chosen by: how often the champion's 80 % interval held what came."""
 
@@ -247,18 +248,21 @@ def _first_of_like(
     headline: Mapping[str, float],
     rng: np.random.Generator,
 ) -> Learner:
-    """Of the learners within one standard error of the best on the headline, the first on the tie-break.
-
-    So are trees chosen by Breiman, Friedman, Olshen and Stone (1984): within it the lead may be chance.
-    """
+    """The best on the tie-break of those hardly behind on the headline, where it leads the best by a standard error."""
     metric = question.tie_break
     if metric is None:
         return best
+    margin = HARDLY * abs(headline[best.name])
+    near = [one for one in learners if question.headline.gain(headline[best.name], headline[one.name]) <= margin]
     own = judged[best.name]
-    weights = bootstrap_weights(own.customers, rng=rng, resamples=TIE_RESAMPLES)
-    error = float(np.std(question.headline.of(own.actual, own.forecast, weights), ddof=1))
-    like = [one for one in learners if question.headline.gain(headline[best.name], headline[one.name]) <= error]
-    return _best(metric, like, {one.name: float(metric.of(own.actual, judged[one.name].forecast)) for one in like})
+    values = {one.name: float(metric.of(own.actual, judged[one.name].forecast)) for one in near}
+    other = _best(metric, near, values)
+    if other is best:
+        return best
+    weights = bootstrap_weights(own.customers, rng=rng)
+    of_best, of_other = (metric.of(own.actual, judged[one.name].forecast, weights) for one in (best, other))
+    error = float(np.std(metric.gain(of_other, of_best), ddof=1))
+    return other if metric.gain(values[other.name], values[best.name]) > error else best
 
 
 def _reason(
@@ -277,7 +281,7 @@ def _reason(
     if champion is best or question.tie_break is None:
         return f"{champion.name} has the best {number} {where}; {naive}."
     second = question.tie_break.name
-    like = f"{best.name} has {headline[best.name]:.6g}, within a standard error of that, and no better {second}"
+    like = f"{best.name} has {headline[best.name]:.6g}, which is hardly better, and a worse {second}"
     return f"{champion.name} has {number} {where}; {like}; {naive}."
 
 

@@ -40,8 +40,7 @@ class Question:
     """Every learner, baselines too; names unique."""
     is_probability: bool = False
     tie_break: Metric | None = None
-    """The champion is the best on this of the learners within one standard error of the best on the headline and not
-    behind the naive rules there; None: that best."""
+    """What may make champion a learner that is hardly behind the best on the headline, and not behind naive rules."""
 
     @property
     def baselines(self) -> tuple[Learner, ...]:

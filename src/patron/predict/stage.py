@@ -188,7 +188,7 @@ def shop_forecast(view: View, question: Question, fitted: Fitted, scores: pa.Tab
 
     The learner may have seen a sample of the customers: the interval is in proportion to what all of them add up to.
     """
-    total: ShopTotal | None = getattr(fitted, "total", None)
+    total: ShopTotal | None = getattr(fitted, "adds_up_to", None)
     if total is None or not scores.num_rows:
         return SHOP_FORECASTS.empty()
     value = float(column(scores, "value").sum())

@@ -97,7 +97,7 @@ def test_what_is_expected_of_all_together_comes(told):
     later = {one for one in found if one[1] >= 400 and one[0] in customers}
     assert row["customer_count"] == len(customers)
     assert row["expected_orders_90_days"] == pytest.approx(len(later), rel=0.1)
-    assert row["is_drop_out_confirmed"]
+    assert row["drop_out"] == "confirmed"
     assert row["gone_count"] > 100
     assert row["gone_came_share"] == pytest.approx(row["gone_expected_share"], abs=0.05)
     assert set(restored(row["model"]).params) == {"r", "alpha", "s", "beta"}
@@ -106,7 +106,7 @@ def test_what_is_expected_of_all_together_comes(told):
 def test_where_nobody_leaves_drop_out_is_not_confirmed(tmp_path):
     found = order_days(np.random.default_rng(5), 800, 300, leave_after=1e9)
     view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=300)))
-    assert not view.read("order_models").to_pylist()[0]["is_drop_out_confirmed"]
+    assert view.read("order_models").to_pylist()[0]["drop_out"] in {"unseen", "too_few"}
 
 
 def test_where_those_taken_for_gone_come_back_drop_out_is_not_confirmed(tmp_path):
@@ -120,9 +120,9 @@ def test_where_those_taken_for_gone_come_back_drop_out_is_not_confirmed(tmp_path
     ]
     view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=440)))
     row = view.read("order_models").to_pylist()[0]
-    assert row["gone_count"] >= 20
+    assert row["gone_count"] >= 50
     assert row["gone_came_share"] > 2 * row["gone_expected_share"]
-    assert not row["is_drop_out_confirmed"]
+    assert row["drop_out"] == "came_back"
 
 
 @pytest.mark.parametrize(("customers", "days"), [(5, 300), (300, 10)])
@@ -138,6 +138,17 @@ def test_a_young_shop_has_weeks_and_no_check(tmp_path):
     weeks = view.read("repeat_orders").to_pylist()
     assert len(weeks) >= 13
     assert not any(week["is_held_out"] for week in weeks)
+    row = view.read("order_models").to_pylist()[0]
+    assert row["drop_out"] == "unchecked"
+    assert row["checked_customer_count"] == 0
+
+
+@pytest.mark.parametrize(("age", "is_checked"), [(181, False), (182, True), (184, True), (188, True)])
+def test_the_check_has_as_many_weeks_before_it_as_in_it(tmp_path, age, is_checked):
+    found = [("c0", 0), *order_days(np.random.default_rng(4), 300, age)]
+    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=age)))
+    row = view.read("order_models").to_pylist()[0]
+    assert (row["checked_customer_count"] > 0) == is_checked
 
 
 def test_a_shop_that_closed_is_told_what_was_expected_and_that_nobody_came(tmp_path):
@@ -146,6 +157,9 @@ def test_a_shop_that_closed_is_told_what_was_expected_and_that_nobody_came(tmp_p
     held_out = [week for week in view.read("repeat_orders").to_pylist() if week["is_held_out"]]
     assert sum(week["order_count"] for week in held_out) == 0
     assert sum(week["expected"] for week in held_out) > 100
+    row = view.read("order_models").to_pylist()[0]
+    assert row["drop_out"] == "stayed_away", "orders that were not imported look the same: nobody is told to be gone"
+    assert row["others_came_share"] == 0 < row["others_expected_share"]
 
 
 def test_days_are_those_of_the_shops_calendar(tmp_path):

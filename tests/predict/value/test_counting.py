@@ -24,6 +24,7 @@ from patron.predict.value.btyd import (
     RegularModifiedBetaGeo,
     deduplicated,
     load_model,
+    posterior,
     rfm,
 )
 from patron.predict.value.btyd.betageo import FittedBetaGeo
@@ -369,10 +370,15 @@ def test_standard_errors_are_those_of_clvtools():
     assert list(errors.values()) == pytest.approx([0.0476, 0.8427, 0.1873, 6.2105], rel=0.02)
 
 
-@pytest.mark.parametrize("horizon", [-3, "13W", None, float("nan"), float("inf")])
+@pytest.mark.parametrize("horizon", [-3, "13", "13W", None, float("nan"), float("inf")])
 def test_a_horizon_that_is_none_is_refused_with_what_to_name(horizon):
     summary = pa.table({"frequency": [2.0] * 20, "recency": np.linspace(1, 8, 20), "T": [10.0] * 20})
     fitted = BetaGeo().fit(summary)
-    for ask in (fitted.expected_purchases, fitted.probability_of_purchase, fitted.purchase_count_distribution):
+    drawn = posterior(BetaGeo(), summary, rng=np.random.default_rng(1), draws=50)
+    for one in (fitted, drawn):
+        for ask in (one.expected_purchases, one.purchase_count_distribution):
+            with pytest.raises(ValueError, match="0 or more; see horizon_of"):
+                ask(summary, horizon)
+    for ask in (fitted.expected_purchases_new, lambda ahead: drawn.total_purchases(summary, ahead)):
         with pytest.raises(ValueError, match="0 or more; see horizon_of"):
-            ask(summary, horizon)
+            ask(horizon)

@@ -118,11 +118,7 @@ ORDER_MODELS = Table(
         of(
             "expected_orders_90_days", NUMBER, "order days that all of them together are expected to have", "order days"
         ),
-        of(
-            "is_drop_out_confirmed",
-            FLAG,
-            "whether those the checked model took for gone stayed away; else P(alive) is idle",
-        ),
+        of("drop_out", TEXT, "confirmed by weeks that a model did not know, or why not; P(alive) is told only then"),
         of(
             "checked_customer_count",
             INT,
@@ -131,6 +127,8 @@ ORDER_MODELS = Table(
         of("gone_count", INT, "customers of that model whose P(alive) was below a half before the weeks held out"),
         maybe("gone_expected_share", NUMBER, "share of them that it expected to order in those weeks", "0 to 1"),
         maybe("gone_came_share", NUMBER, "share of them that did", "0 to 1"),
+        maybe("others_expected_share", NUMBER, "share of its other customers that it expected to order", "0 to 1"),
+        maybe("others_came_share", NUMBER, "share of them that did", "0 to 1"),
         of("weeks_known_until", TIME, "the last day that the model behind `repeat_orders` knew, as its `ended_at`"),
     ),
     partition_by="turn_id",

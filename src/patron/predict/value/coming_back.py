@@ -10,12 +10,14 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.base.horizons import HORIZON_DAYS
 from patron.base.shop import View
 from patron.base.tables import ORDER_MODELS, REPEAT_ORDERS
+from patron.predict.learner import Numbers
 from patron.predict.value.btyd import FittedParetoNBD, ParetoNBD, rfm
 from patron.predict.value.btyd.rows import FEWEST_CUSTOMERS
 from patron.predict.value.history import FEWEST_DAYS
@@ -24,10 +26,11 @@ from patron.predict.value.views import tracking
 UNIT = "D"
 HORIZON = float(HORIZON_DAYS["value"])
 EVEN = 0.5
-FEWEST_GONE = 20
+FEWEST_GONE = 50
 """Of fewer whom the model takes for gone it cannot be said whether they are."""
-MOST_RETURNED = 1.5
-"""How many times as many as expected may come back."""
+MOST_OFF = 1.5
+"""How many times as many as expected may come, or be missing; a choice."""
+CONFIRMED = "confirmed"
 HELD_OUT = timedelta(weeks=13)
 """Whole weeks that the model that is checked does not know; only where at least as much lies before them."""
 
@@ -48,20 +51,23 @@ def run(view: View) -> None:
     fitted = ParetoNBD().fit(summary)
     before = last_week_ends(orders, until) - HELD_OUT
     then = rfm(orders, until=before, unit=UNIT, value=None)
-    is_checked = then.num_rows >= FEWEST_CUSTOMERS and longest >= 2 * HELD_OUT.days
+    is_old = before - HELD_OUT >= pc.min(orders["ordered_at"]).as_py() - timedelta(days=1)
+    is_checked = is_old and then.num_rows >= FEWEST_CUSTOMERS
     known, model = (then, ParetoNBD().fit(then)) if is_checked else (summary, fitted)
     weeks = tracking(model, known, orders, until=until, value=None)
-    gone = taken_for_gone(model, then, orders, before) if is_checked else Gone(0, None, None)
+    gone, others = groups(model, then, orders, before) if is_checked else (Group(0, None, None),) * 2
     turn_id = view.turn.turn_id
     row = {
         "turn_id": turn_id,
         "model": json.dumps(fitted.saved()),
         "customer_count": summary.num_rows,
         "expected_orders_90_days": float(fitted.expected_purchases(summary, HORIZON).sum()),
-        "is_drop_out_confirmed": gone.is_confirmed and not fitted.is_collapsed,
+        "drop_out": drop_out(gone, others, is_checked=is_checked, is_collapsed=fitted.is_collapsed),
         "gone_count": gone.count,
         "gone_expected_share": gone.expected_share,
         "gone_came_share": gone.came_share,
+        "others_expected_share": others.expected_share,
+        "others_came_share": others.came_share,
         "checked_customer_count": then.num_rows if is_checked else 0,
         "weeks_known_until": midnight(before if is_checked else until),
     }
@@ -77,33 +83,56 @@ def run(view: View) -> None:
 
 
 @dataclass(frozen=True)
-class Gone:
-    """Customers to whom a model gave less than an even chance of still being one, and how many ordered all the same."""
+class Group:
+    """Customers of the checked model: how many, and the shares of them expected in the weeks held out, and who came."""
 
     count: int
     expected_share: float | None
     came_share: float | None
 
+    @classmethod
+    def of(cls, expected: Numbers, came: npt.NDArray[np.bool_]) -> "Group":
+        """Of the chances that a model gave, and who came."""
+        return cls(len(came), float(expected.mean()), float(came.mean())) if len(came) else cls(0, None, None)
+
     @property
-    def is_confirmed(self) -> bool:
-        """Whether they stayed away about as expected: enough of them, and not half as many again, beyond chance."""
-        if self.count < FEWEST_GONE or self.expected_share is None or self.came_share is None:
+    def is_above(self) -> bool:
+        """Whether more than half as many again as expected came, by more than chance."""
+        return self._is_beyond(MOST_OFF, 1)
+
+    @property
+    def is_below(self) -> bool:
+        """Whether fewer than two thirds of those expected came, by more than chance."""
+        return self._is_beyond(1 / MOST_OFF, -1)
+
+    def _is_beyond(self, times: float, sign: int) -> bool:
+        if self.expected_share is None or self.came_share is None:
             return False
-        chance = 2 * np.sqrt(self.expected_share * (1 - self.expected_share) / self.count)
-        return bool(self.came_share <= MOST_RETURNED * self.expected_share + chance)
+        chance = np.sqrt(self.expected_share * (1 - self.expected_share) / self.count)
+        return bool(sign * (self.came_share - times * self.expected_share) > chance)
 
 
-def taken_for_gone(model: FittedParetoNBD, then: pa.Table, orders: pa.Table, before: date) -> Gone:
-    """Of the customers of a summary until `before`, those the model takes for gone, judged by the weeks held out."""
+def groups(model: FittedParetoNBD, then: pa.Table, orders: pa.Table, before: date) -> tuple[Group, Group]:
+    """Customers of a summary until `before` whom the model takes for gone, and the others, in the weeks held out."""
     is_gone = model.probability_alive(then) < EVEN
-    if not is_gone.any():
-        return Gone(0, None, None)
-    ends = pa.scalar(before + HELD_OUT, pa.date32())
-    days = orders["ordered_at"]
+    days, ends = orders["ordered_at"], pa.scalar(before + HELD_OUT, pa.date32())
     later = orders.filter(pc.and_(pc.greater(days, pa.scalar(before, pa.date32())), pc.less_equal(days, ends)))
     came = pc.is_in(then["customer_id"], value_set=later["customer_id"].combine_chunks()).to_numpy()
     expected = model.probability_of_purchase(then, float(HELD_OUT.days))
-    return Gone(int(is_gone.sum()), float(expected[is_gone].mean()), float(came[is_gone].mean()))
+    return Group.of(expected[is_gone], came[is_gone]), Group.of(expected[~is_gone], came[~is_gone])
+
+
+def drop_out(gone: Group, others: Group, *, is_checked: bool, is_collapsed: bool) -> str:
+    """What the weeks held out say of the model's departures: CONFIRMED, or why they are not."""
+    if is_collapsed:
+        return "unseen"
+    if not is_checked:
+        return "unchecked"
+    if gone.is_above:
+        return "came_back"
+    if others.is_below:
+        return "stayed_away"
+    return CONFIRMED if gone.count >= FEWEST_GONE else "too_few"
 
 
 def orders_of(view: View, asked: pa.Table | None = None) -> pa.Table:

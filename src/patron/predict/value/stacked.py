@@ -76,6 +76,11 @@ class FittedStack:
     factor: float
     total: ShopTotal
 
+    @property
+    def adds_up_to(self) -> ShopTotal | None:
+        """The shop's total that forecasts add up to; None where the factor would have been too large."""
+        return self.total if 1 / FURTHEST < self.factor < FURTHEST else None
+
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
         return forecasts(self.excess.put_back(_each(self.members, table)) * self.factor)

@@ -16,7 +16,7 @@ from scipy.special import digamma, gammaln
 
 from patron.predict.learner import Numbers
 from patron.predict.value.btyd.fitting import Estimates, Objective
-from patron.predict.value.btyd.model import CountLearner, observed, one_new
+from patron.predict.value.btyd.model import CountLearner, horizon_told, observed, one_new
 from patron.predict.value.btyd.paretonbd import LETTERS, START, FittedParetoNBD, drawn_orders, histories
 from patron.predict.value.btyd.rows import Rows, Values
 
@@ -148,7 +148,7 @@ class FittedParetoNBDCovariates(FittedParetoNBD):
 
         Raises ValueError for a covariate that the model does not know.
         """
-        return float(self.expected(self.new(covariates), horizon)[0])
+        return float(self.expected(self.new(covariates), horizon_told(horizon))[0])
 
     def new(self, covariates: Mapping[str, float] | None = None) -> Rows:
         """A new customer with these covariates. Raises ValueError for one that the model does not know."""

@@ -21,10 +21,7 @@ NO_DROP_OUT = 0.02
 
 def horizon_told(horizon: float) -> float:
     """A horizon as a number. Raises ValueError for what is none, or lies behind."""
-    try:
-        told = float(horizon)
-    except (TypeError, ValueError):
-        told = math.nan
+    told = float(horizon) if isinstance(horizon, int | float | np.number) else math.nan
     if not 0 <= told < math.inf:
         raise ValueError(f"horizon {horizon!r}: name how many of the summary's unit of time, 0 or more; see horizon_of")
     return told

@@ -17,7 +17,7 @@ from scipy.special import erfinv
 
 from patron.predict.learner import Numbers
 from patron.predict.value.btyd.fitting import LOG_BOUND, Estimates, Objective, maximised
-from patron.predict.value.btyd.model import CountLearner, CountModel
+from patron.predict.value.btyd.model import CountLearner, CountModel, horizon_told
 from patron.predict.value.btyd.rows import Rows, arrow, mean_age, refuse_few, scaled
 from patron.predict.value.btyd.summary import unit_of
 
@@ -78,7 +78,8 @@ class Posterior(Generic[Model]):
 
     def expected_purchases(self, summary: Any, horizon: float, *, level: float = 0.8) -> Span:
         """Expected orders of each customer, with the interval that not knowing the parameters leaves."""
-        return self._spans(self.mode.rows(summary), lambda model, rows: model.expected(rows, horizon), level)
+        ahead = horizon_told(horizon)
+        return self._spans(self.mode.rows(summary), lambda model, rows: model.expected(rows, ahead), level)
 
     def probability_alive(self, summary: Any, *, level: float = 0.8) -> Span:
         """Chance that each customer has not left, with its interval."""
@@ -86,7 +87,7 @@ class Posterior(Generic[Model]):
 
     def purchase_count_distribution(self, summary: Any, horizon: float, *, most: int = 20, count: int = 50) -> Numbers:
         """Chance of 0, 1 ... `most` orders or more of each customer, parameters unknown; rows add up to 1."""
-        rows = self.mode.rows(summary)
+        rows, horizon = self.mode.rows(summary), horizon_told(horizon)
         models = self.models(count)
         total = np.zeros((len(rows.T), most + 1))
         for model in models:
@@ -95,7 +96,7 @@ class Posterior(Generic[Model]):
 
     def total_purchases(self, summary: Any, horizon: float, *, level: float = 0.8) -> tuple[float, float, float]:
         """Orders of all customers together: mean and interval, parameters and chance both unknown."""
-        rows = self.mode.rows(summary)
+        rows, horizon = self.mode.rows(summary), horizon_told(horizon)
         weight = rows.weight
         means = np.array([weight @ model.expected(rows, horizon) for model in self.models()])
         most = 4 * math.ceil(float(self.mode.expected(rows, horizon).max(initial=1.0))) + 20

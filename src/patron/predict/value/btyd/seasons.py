@@ -34,7 +34,7 @@ from patron.predict.value.btyd.covariates import (
     turn_of,
 )
 from patron.predict.value.btyd.fitting import Estimates, Objective
-from patron.predict.value.btyd.model import CountLearner, observed, poisson
+from patron.predict.value.btyd.model import CountLearner, horizon_told, observed, poisson
 from patron.predict.value.btyd.paretonbd import LETTERS, START
 from patron.predict.value.btyd.rows import Places, Rows, arrow, mean_age, numbers, refuse_few
 from patron.predict.value.btyd.summary import UNIT, unit_of
@@ -144,7 +144,7 @@ class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
         rows = self.new(covariates)
         if first_on is not None:
             rows = replace(rows, extras={**rows.extras, FIRST: np.full(1, _end_of(first_on))})
-        return float(self.expected(rows, horizon)[0])
+        return float(self.expected(rows, horizon_told(horizon))[0])
 
     def simulate(
         self,

@@ -135,7 +135,7 @@ class CustomerCard:
     value_parts: ValueParts | None
     """What makes up their value; None without a forecast of it."""
     rhythm: Rhythm | None
-    """What the days of their orders say; None without any, or where the turn has no model of them."""
+    """What the days of their orders say; None without any, or where the turn's model of them is not confirmed."""
     decisions: tuple[Decision, ...]
     recommendations: tuple[Recommendation, ...]
     timeline: tuple[Happening, ...]

@@ -20,7 +20,7 @@ MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
 SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error", "interval_coverage"})
 """Metrics that are shares of 1."""
 TIE_BREAKS = {one.name: one.tie_break.name for one in QUESTIONS if one.tie_break}
-"""What decides among learners that the headline cannot tell apart."""
+"""What may decide among learners that are nearly as good as the best on the headline."""
 HEADLINES = {one.name: (one.headline.name, one.metrics[0].name) for one in QUESTIONS} | {recommend.NAME: (HEADLINE,)}
 """What decides which learner answers a question, and what is shown beside it; other metrics follow in the details."""
 
@@ -99,7 +99,7 @@ class Question:
     headline: tuple[Backtest, ...]
     """The champion on all origins together, one row per headline metric."""
     tie_break: str | None
-    """The metric that decides where the headline cannot."""
+    """The metric that may decide among learners nearly as good as the best; None where the headline alone does."""
     board: tuple[Backtest, ...]
     """Every learner on the metric that decides, all origins together, the best first."""
     learners: tuple[Backtest, ...]

@@ -57,7 +57,7 @@ class Report:
     cohorts: tuple[Cohort, ...]
     models: Models
     matrix: pa.Table | None
-    """Who comes back, by history; None where too little was known."""
+    """The chance of still being a customer, by history; None where drop-out is not confirmed."""
     quality: Quality
     coverage: Coverage
     example: CustomerCard | None

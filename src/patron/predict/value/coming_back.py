@@ -26,6 +26,7 @@ from patron.predict.value.views import tracking
 UNIT = "D"
 HORIZON = float(HORIZON_DAYS["value"])
 EVEN = 0.5
+"""The chance of still being a customer below which the model takes somebody for gone."""
 FEWEST_GONE = 50
 """Of fewer whom the model takes for gone it cannot be said whether they are."""
 MOST_OFF = 1.5
@@ -55,7 +56,7 @@ def run(view: View) -> None:
     is_checked = is_old and then.num_rows >= FEWEST_CUSTOMERS
     known, model = (then, ParetoNBD().fit(then)) if is_checked else (summary, fitted)
     weeks = tracking(model, known, orders, until=until, value=None)
-    gone, others = groups(model, then, orders, before) if is_checked else (Group(0, None, None),) * 2
+    gone, others = gone_and_others(model, then, orders, before) if is_checked else (Group(0, None, None),) * 2
     turn_id = view.turn.turn_id
     row = {
         "turn_id": turn_id,
@@ -112,7 +113,7 @@ class Group:
         return bool(sign * (self.came_share - times * self.expected_share) > chance)
 
 
-def groups(model: FittedParetoNBD, then: pa.Table, orders: pa.Table, before: date) -> tuple[Group, Group]:
+def gone_and_others(model: FittedParetoNBD, then: pa.Table, orders: pa.Table, before: date) -> tuple[Group, Group]:
     """Customers of a summary until `before` whom the model takes for gone, and the others, in the weeks held out."""
     is_gone = model.probability_alive(then) < EVEN
     days, ends = orders["ordered_at"], pa.scalar(before + HELD_OUT, pa.date32())

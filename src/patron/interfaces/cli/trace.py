@@ -11,7 +11,7 @@ from patron.interfaces.cli import output
 
 
 def trace(
-    event_id: Annotated[str, typer.Argument(help="The client's messageId, or the id of an imported row or order line.")],
+    event_id: Annotated[str, typer.Argument(help="The client's messageId, or the id of an imported row or line.")],
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="The workspace folder.")] = Path(),
     *,
     json: Annotated[bool, typer.Option("--json", help="Print JSON only, for programs.")] = False,

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from markupsafe import escape
 
+from patron.actions.coming_back import coming_back
 from patron.actions.customer import customer_card
 from patron.actions.customers import CustomerQuery, find_customers
 from patron.actions.last_turn import last_turn
@@ -25,9 +26,12 @@ from patron.collect.intake import accept
 from patron.govern.vault import Vault
 from patron.interfaces.api.answers import MOST_RECENT, Answers
 from patron.interfaces.api.errors import STATUS, status_of
+from patron.interfaces.charts.chart import WIDE
 from patron.interfaces.pages.cards import settings_of
+from patron.interfaces.pages.pictures import coming_back_charts
 from patron.interfaces.screenshots import served
 from patron.interfaces.words import LOCALES, words
+from patron.interfaces.words.formats import Formats
 
 
 @contextmanager
@@ -160,6 +164,8 @@ def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client,
         assert client.get(f"/api/customers/{somebody}").json()["rhythm"] is None
     assert escape(words("en")("drop_out.came_back")) in models
     assert words("en")("chart.tracking.weekly") in models
+    (alone,) = coming_back_charts(coming_back(last_turn(made_shop)), None, words("en"), Formats("en", "USD", "UTC"))
+    assert alone.spec["width"] == WIDE, "alone it has the whole width; half of it would be blown up"
     for shown in (page, models):
         for chart in ("chart.alive.title", "chart.matrix.alive", "chart.fan.title"):
             assert words("en")(chart) not in shown

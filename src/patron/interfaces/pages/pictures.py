@@ -86,9 +86,9 @@ def coming_back_charts(
         "is_holdout": [week.is_held_out for week in found.weeks],
     }
     weeks = described(columns, fitted_until=found.weeks_known_until.date())
+    if matrix is None:  # alone it has the whole width
+        return (value.tracking(weeks, words, formats),)
     tracked = value.tracking(weeks, words, formats, width=HALF)
-    if matrix is None:
-        return (tracked,)
     return (tracked, value.frequency_recency(matrix, words, formats, of="probability_alive"))
 
 

@@ -51,7 +51,7 @@ bench: $(VENV)/.dev ## Run the long studies and print their numbers
 	$(BIN)/python benchmarks/run.py
 
 screenshots: $(VENV)/.dev ## Photograph report and console in both languages (needs chromium)
-	$(BIN)/python -m patron.interfaces.screenshots $(WORKSPACE) docs/images
+	$(BIN)/python -m patron.interfaces.console.screenshots $(WORKSPACE) docs/images
 
 clean: ## Remove what was built, keep workspaces
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from patron.interfaces.charts import value as charts
-from patron.predict.value import ModifiedBetaGeo, views
-from patron.predict.value.btyd.betageo import FittedBetaGeo
-from patron.predict.value.btyd.fitting import Estimates
+from patron.clv import diagnostics
+from patron.clv.beta_geo import FittedBetaGeo
+from patron.clv.maximum_likelihood import Estimates
+from patron.interfaces.charts import clv_charts as charts
+from patron.predict.value import ModifiedBetaGeo
 
 IMAGES = Path(__file__).parent / "images"
 UNTIL = "2024-06-30"
@@ -24,8 +25,8 @@ def main() -> None:
     shop = FittedBetaGeo(Estimates(TRUTH), first_too=True)
     summary = shop.simulate(np.full(4_000, 52.0), np.random.default_rng(1))
     fitted = ModifiedBetaGeo().fit(summary)
-    alive = views.alive_over_time(fitted, ORDERED, UNTIL, unit="W")
-    fan = views.forecast_fan(fitted, STILL_THERE, UNTIL, 13, unit="W")
+    alive = diagnostics.alive_over_time(fitted, ORDERED, UNTIL, unit="W")
+    fan = diagnostics.forecast_fan(fitted, STILL_THERE, UNTIL, 13, unit="W")
     pictures = {
         "alive.en.svg": charts.alive_over_time(alive, width=WIDTH),
         "fan.en.svg": charts.forecast_fan(fan, width=WIDTH),

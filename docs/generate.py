@@ -10,13 +10,13 @@ import click
 import typer
 from pydantic import BaseModel
 
-from patron.base import errors
-from patron.base.events import EVENTS
-from patron.base.policy import Policy
-from patron.base.settings import Settings
-from patron.base.table import Table, sql_type
-from patron.base.tables import TABLES
 from patron.interfaces.cli.app import app
+from patron.schema import errors
+from patron.schema.events import EVENTS
+from patron.schema.table_definition import Table, sql_type
+from patron.schema.tables import TABLES
+from patron.storage.policy import Policy
+from patron.storage.settings import Settings
 from patron.understand.features import EVERY_FAMILY, OF_NEWCOMERS
 
 HERE = Path(__file__).parent / "reference"

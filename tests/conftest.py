@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from patron import predict
-from patron.base.shop import Shop, Turn
-from patron.base.store import IMPORTS, TURNS
-from patron.base.table import TEXTS, Table, validated
-from patron.base.tables import BY_NAME
-from patron.predict.value.coming_back import run as who_comes_back
+from patron.predict.value.repeat_purchase import run as who_comes_back
+from patron.schema.table_definition import TEXTS, Table, validated
+from patron.schema.tables import BY_NAME
+from patron.storage.shop import Shop, Turn
+from patron.storage.store import IMPORTS, TURNS
 
 POSTGRES = "PATRON_TEST_POSTGRES"
 CUSTOMERS = 300
@@ -421,6 +421,21 @@ def empty_shop(tmp_path):
     shop = Shop.create(tmp_path / "empty")
     yield shop
     shop.close()
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A new workspace with a key folder of its own."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
+    shop = Shop.create(tmp_path / "w")
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def told_at():
+    return datetime(2024, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture

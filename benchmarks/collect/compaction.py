@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from patron.actions.inbox import open_inbox
-from patron.actions.mover import move
-from patron.base.shop import Shop
-from patron.collect.arrival import Rules, batch_of
+from patron.collect.request import Rules, batch_of
+from patron.collect.workspace_inbox import open_inbox
+from patron.service.compaction_worker import move
+from patron.storage.shop import Shop
 
 SIZES = (100_000, 1_000_000, 10_000_000) if "--full" in sys.argv else (20_000, 200_000)
 BATCH, TOGETHER = 100, 50

@@ -7,8 +7,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from patron.base.shop import Shop
-from patron.collect.imports import import_files
+from patron.collect.file_import import import_files
+from patron.storage.shop import Shop
 
 
 def main() -> None:

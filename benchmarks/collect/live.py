@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from patron.actions.collector import Collector
-from patron.actions.inbox import open_inbox
-from patron.actions.live import follow, rebuild
-from patron.actions.lookup import lookup_customer
-from patron.actions.mover import Mover, move
-from patron.base.shop import Shop
-from patron.collect.arrival import Arrival, Rules, batch_of
+from patron.collect.request import Arrival, Rules, batch_of
+from patron.collect.workspace_inbox import open_inbox
+from patron.service.collector import Collector
+from patron.service.compaction_worker import Mover, move
+from patron.service.customer_lookup import lookup_customer
+from patron.service.profile_sync import follow, rebuild
+from patron.storage.shop import Shop
 
 COUNT = 1_000_000 if "--full" in sys.argv else 100_000
 CUSTOMERS = 20_000

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import wire
 
-from patron.actions.keys import create_key
-from patron.base.shop import Shop
+from patron.commands.manage_keys import create_key
+from patron.storage.shop import Shop
 
 SECONDS = 600.0 if "--full" in sys.argv else 60.0
 SAMPLES = 10

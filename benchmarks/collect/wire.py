@@ -25,12 +25,12 @@ import httptools
 import numpy as np
 import uvicorn
 
-from patron.actions.collector import Collector
-from patron.actions.inbox import INBOX_FILE, open_inbox
-from patron.actions.keys import create_key
-from patron.actions.mover import MoverProcess
-from patron.base.shop import Shop
-from patron.interfaces.collector import Receive, Scope, Send, Wire
+from patron.collect.workspace_inbox import INBOX_FILE, open_inbox
+from patron.commands.manage_keys import create_key
+from patron.interfaces.http.collector_protocol import Receive, Scope, Send, Wire
+from patron.service.collector import Collector
+from patron.service.compaction_worker import MoverProcess
+from patron.storage.shop import Shop
 
 SEEN = 10_000_000 if "--full" in sys.argv else 1_000_000
 SECONDS = 20.0

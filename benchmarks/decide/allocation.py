@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from patron.decide.allocate import allocate
+from patron.decide.allocation import allocate
 
 CUSTOMERS, OFFERS = 1_000_000, 5
 

@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 from fastapi.testclient import TestClient
 from tests.conftest import fill
 
-from patron.actions.customers import CustomerQuery, find_customers
-from patron.actions.last_turn import last_turn
-from patron.base.shop import Shop
-from patron.base.store import TURNS
-from patron.base.table import validated
-from patron.base.tables import BY_NAME
-from patron.interfaces.api import create_app
+from patron.answers.customer_list import CustomerQuery, find_customers
+from patron.interfaces.http import create_app
+from patron.schema.table_definition import validated
+from patron.schema.tables import BY_NAME
+from patron.storage.last_run import last_turn
+from patron.storage.shop import Shop
+from patron.storage.store import TURNS
 
 CUSTOMERS = 100_000
 ROUNDS = 20

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from patron.base.policy import Policy
-from patron.decide.choose import NONE, Learned, choose
-from patron.decide.expected import Measured
+from patron.decide.expected_value import Measured
+from patron.decide.selection import NONE, Learned, choose
+from patron.measure.decision_outcomes import Outcomes
 from patron.measure.effects import estimate
-from patron.measure.outcomes import Outcomes
+from patron.storage.policy import Policy
 
 CUSTOMERS, MONTHS, SEEDS, MARGIN, ORDER_CENTS = 2_000, 12, 10, 0.45, 5_000.0
 OFFERS = (("TEN", 0.10, 0.55), ("TWENTY", 0.20, 1.0))

@@ -23,13 +23,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.actions.simulated_shop import OFFERS, live_until, offers_in_outbox, tell, write_rules
-from patron.actions.workspace import create
-from patron.base.shop import Shop
-from patron.simulate.money import profit_cents
-from patron.simulate.settings import DEFAULT_SHOP
-from patron.simulate.truth import truth
-from patron.simulate.world import World
+from patron.commands.init_workspace import create
+from patron.commands.simulated_loop import OFFERS, live_until, offers_in_outbox, tell, write_rules
+from patron.simulate.ground_truth import truth
+from patron.simulate.profit import profit_cents
+from patron.simulate.simulator import World
+from patron.simulate.simulator_settings import DEFAULT_SHOP
+from patron.storage.shop import Shop
 
 SETTINGS = replace(DEFAULT_SHOP, customers=800)
 HISTORY_DAYS, MONTHS, MONTH_DAYS, FOLLOWED_DAYS = 300, 12, 30, 60

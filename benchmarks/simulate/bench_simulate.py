@@ -5,8 +5,8 @@ import sys
 import time
 from dataclasses import replace
 
-from patron.simulate.settings import DEFAULT_SHOP
-from patron.simulate.world import World
+from patron.simulate.simulator import World
+from patron.simulate.simulator_settings import DEFAULT_SHOP
 
 
 def main(customers: int = 10_000, days: int = 365) -> None:

@@ -21,16 +21,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from patron import predict, understand
-from patron.base.shop import Shop, Turn, View
-from patron.base.tables import BACKTESTS, EVENTS, SCORES
-from patron.predict import registry
 from patron.predict.backtest import Backtest, unlabelled
-from patron.predict.stage import QUESTIONS, fit_first, keep, read_data, score, with_labels
-from patron.simulate.settings import DEFAULT_SHOP
-from patron.simulate.world import World
+from patron.predict.scoring import QUESTIONS, fit_first, keep, read_data, score, with_labels
+from patron.schema.tables import BACKTESTS, EVENTS, SCORES
+from patron.simulate.simulator import World
+from patron.simulate.simulator_settings import DEFAULT_SHOP
+from patron.storage import model_registry
+from patron.storage.shop import Shop, Turn, View
+from patron.understand.cutoffs import build_moments
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
-from patron.understand.moments import build_moments
 
 SIZES = (1_000_000, 10_000_000)
 FULL_SIZE = 50_000_000
@@ -94,7 +94,7 @@ def score_all(shop: Shop) -> None:
     current = read_data(view).current
     found = []
     for question in QUESTIONS:
-        fitted = registry.load(shop.folder / "models", question, TURN.turn_id)
+        fitted = model_registry.load(shop.folder / "models", question, TURN.turn_id)
         rows = view.query(f"select * from given where {question.population} order by customer_id", given=current)
         result = Backtest(question, (), {}, "kept", "none", "kept")
         found.append(score(view, result, fitted, unlabelled(rows), f"{question.name}/{TURN.turn_id}"))

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from patron.base.tables import BY_NAME, TABLES
+from patron.schema.tables import BY_NAME, TABLES
 
 STAGES = ("collect", "understand", "predict", "decide", "engage", "measure", "simulate")
 TAKEN_BY_PEOPLE = {

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patron.base.errors import WorkspaceError
-from patron.collect.arrival import Arrival, Message
 from patron.collect.inbox import Inbox
-from patron.collect.place import InboxDamaged
+from patron.collect.inbox_backend import InboxDamaged
+from patron.collect.request import Arrival, Message
+from patron.schema.errors import WorkspaceError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = bytes(range(32))
@@ -78,7 +78,7 @@ def test_on_a_server_too_each_id_is_there_once(postgres_url, monkeypatch, steps,
 
 
 def follow(place, monkeypatch, steps, generation):
-    monkeypatch.setattr("patron.collect.seen.GENERATION", generation)
+    monkeypatch.setattr("patron.collect.event_ids.GENERATION", generation)
     inbox, other, told, known = Inbox(place, KEY), Inbox(place, KEY), [], set()
     for what, group in steps:
         ids = [one for own in group for one in own]
@@ -107,7 +107,7 @@ def follow(place, monkeypatch, steps, generation):
 
 
 def test_a_generation_that_was_settled_leaves_its_log(inbox, monkeypatch):
-    monkeypatch.setattr("patron.collect.seen.GENERATION", 10)
+    monkeypatch.setattr("patron.collect.event_ids.GENERATION", 10)
     for n in range(40):
         inbox.put([arrival(f"m{n}")])
     logged = inbox.place.execute("select count(*) from inbox_fresh").fetchone()[0]
@@ -134,7 +134,7 @@ def test_an_order_told_again_under_another_id_is_stored_and_flagged(inbox):
 def test_of_events_that_complete_one_order_the_first_that_was_stored_counts(
     tmp_path_factory, monkeypatch, groups, generation
 ):
-    monkeypatch.setattr("patron.collect.seen.GENERATION", generation)
+    monkeypatch.setattr("patron.collect.event_ids.GENERATION", generation)
     inbox = Inbox(tmp_path_factory.mktemp("inbox") / "inbox.db", KEY)
     stored, numbers, expected = set(), set(), {}
     for group in groups:
@@ -159,7 +159,7 @@ def test_test_traffic_takes_no_order_number_from_anybody(inbox):
 
 
 def test_a_quiet_collector_forgets_what_a_busy_one_has_settled(place, monkeypatch):
-    monkeypatch.setattr("patron.collect.seen.GENERATION", 50)
+    monkeypatch.setattr("patron.collect.event_ids.GENERATION", 50)
     busy, quiet = Inbox(place, KEY), Inbox(place, KEY)
     for n in range(200):
         busy.put([arrival(*(f"m{n}-{m}" for m in range(5)))])

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.collect.arrival import Rules, judged
-from patron.collect.contacts import contacts_of
-from patron.govern.contacts import contacts_in
+from patron.collect.contact_tokens import contacts_of
+from patron.collect.request import Rules, judged
+from patron.govern.contact_values import contacts_in
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WIDE = Rules(longest_event=1_000_000, needs_secret=frozenset(), is_secret=False)

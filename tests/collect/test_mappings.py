@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from patron.base.shop import Shop
-from patron.base.store import DEAD_LETTERS
-from patron.base.tables import EVENTS
-from patron.collect.imports import import_files
+from patron.collect.file_import import import_files
 from patron.collect.mapping import BUILT_IN, load_mapping
 from patron.govern.vault import Vault
+from patron.schema.tables import EVENTS
+from patron.storage.shop import Shop
+from patron.storage.store import DEAD_LETTERS
 
 
 @pytest.fixture

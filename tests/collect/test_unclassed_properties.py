@@ -2,7 +2,7 @@
 
 import json
 
-from patron.base.message import told_row
+from patron.collect.segment_message import told_row
 
 MESSAGE = {
     "type": "track",

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.base.policy import Policy
+from patron.storage.policy import Policy
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patron.base.errors import MasterKeyError
-from patron.base.shop import Shop
-from patron.base.store import VAULT_TOKENS
-from patron.govern.keys import derive, key_file
+from patron.govern.master_key import derive, key_file
 from patron.govern.vault import Vault
+from patron.schema.errors import MasterKeyError
+from patron.storage.shop import Shop
+from patron.storage.store import VAULT_TOKENS
 
 
 def test_what_was_kept_can_be_revealed_and_found(shop, told_at):

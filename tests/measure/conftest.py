@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from patron.measure.outcomes import Outcomes
+from patron.measure.decision_outcomes import Outcomes
 
 STAGES, DEALS, VALUES = ("at_risk", "lapsed"), ("low", "middle", "high"), ("low", "middle", "high")
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from patron.measure.compare import against_holdout, by_segment
+from patron.measure.decision_outcomes import windows
+from patron.measure.effect_estimates import against_holdout, by_segment
 from patron.measure.effects import estimate
-from patron.measure.outcomes import windows
-from patron.measure.shrink import shrunken
+from patron.measure.empirical_bayes import shrunken
 
 
 def truth(segment):

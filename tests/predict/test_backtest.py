@@ -7,15 +7,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.base.table import violations
-from patron.base.tables import BACKTESTS
 from patron.predict import value
 from patron.predict.backtest import ALL, at, backtest, known_at_origin, moments_for, to_table
+from patron.predict.baselines import Mean
 from patron.predict.learner import forecasts
-from patron.predict.outcomes import Outcomes
-from patron.predict.rules import Mean
-from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
-from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
+from patron.predict.prediction_intervals import Outcomes
+from patron.predict.value.btyd_learners import BetaGeoSpend, RecentBlend
+from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
+from patron.schema.table_definition import violations
+from patron.schema.tables import BACKTESTS
 
 QUICK = replace(
     value.QUESTION, learners=(Mean(), LastNinetyDays(), ShrunkenLastNinetyDays(), RecentBlend(), BetaGeoSpend())

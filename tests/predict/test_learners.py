@@ -5,13 +5,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.base.errors import NotEnoughData
 from patron.predict import churn, purchase, value
 from patron.predict.backtest import at, known_at_origin
 from patron.predict.learner import FORECAST, column, reasons
-from patron.predict.value import newcomers
+from patron.predict.value import prospect_learners
+from patron.schema.errors import NotEnoughData
 
-QUESTIONS = (value.QUESTION, newcomers.QUESTION, churn.QUESTION, purchase.QUESTION)
+QUESTIONS = (value.QUESTION, prospect_learners.QUESTION, churn.QUESTION, purchase.QUESTION)
 CASES = [(question, learner) for question in QUESTIONS for learner in question.learners]
 every_learner = pytest.mark.parametrize(
     ("question", "learner"), CASES, ids=[f"{question.name}-{learner.name}" for question, learner in CASES]

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from patron.simulate.settings import DEFAULT_SHOP
-from patron.simulate.world import World
+from patron.simulate.simulator import World
+from patron.simulate.simulator_settings import DEFAULT_SHOP
 
 SMALL = replace(DEFAULT_SHOP, customers=300)
 

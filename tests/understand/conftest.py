@@ -5,16 +5,16 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
-from patron.base.engine import DuckEngine, Engine
-from patron.base.settings import EngineSettings
-from patron.base.table import validated
-from patron.base.tables import BY_NAME, EVENTS
+from patron.schema.table_definition import validated
+from patron.schema.tables import BY_NAME, EVENTS
+from patron.storage.engine import DuckEngine, Engine
+from patron.storage.settings import EngineSettings
+from patron.understand.cutoffs import MOMENTS_SQL, asked_moments
 from patron.understand.facts import FACTS, lookups
-from patron.understand.facts.consents import LEDGER
-from patron.understand.facts.scope import Scope
+from patron.understand.facts.customer_consents import LEDGER
+from patron.understand.facts.usable_events import Scope
 from patron.understand.features import EVERY_FAMILY, wide_sql
-from patron.understand.features.family import MOMENTS, windows
-from patron.understand.moments import MOMENTS_SQL, asked_moments
+from patron.understand.features.feature_family import MOMENTS, windows
 
 
 class OneConnection:
@@ -124,7 +124,7 @@ def told() -> SimpleNamespace:
 def spark() -> Iterator[Engine]:
     """One Spark session for all tests of this folder."""
     pytest.importorskip("pyspark", reason="the spark extra is not installed")
-    from patron.base.spark import SparkEngine  # noqa: PLC0415 - an optional extra
+    from patron.storage.spark_engine import SparkEngine  # noqa: PLC0415 - an optional extra
 
     engine = SparkEngine("local[2]")
     for name, value in TINY.items():

@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from patron.base.tables import IDENTITY_CHANGES
+from patron.schema.tables import IDENTITY_CHANGES
 from patron.understand.facts import FACTS
-from patron.understand.facts.ledger import identity_changes
-from patron.understand.facts.persons import aliases
-from patron.understand.facts.scope import Scope
+from patron.understand.facts.aliases import aliases
+from patron.understand.facts.identity_changes import identity_changes
+from patron.understand.facts.usable_events import Scope
 from patron.understand.features import EVERY_FAMILY, OF_NEWCOMERS
-from patron.understand.features.family import MOMENTS
-from patron.understand.newcomers import KNOWN_SINCE_SQL, with_age_sql
+from patron.understand.features.feature_family import MOMENTS
+from patron.understand.prospects import KNOWN_SINCE_SQL, with_age_sql
 
 # ruff: noqa: S106 - tokens of made-up people are no passwords
 

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron import understand
-from patron.base.shop import Shop, Turn
-from patron.base.tables import EVENTS
+from patron.schema.tables import EVENTS
+from patron.storage.shop import Shop, Turn
 from patron.understand.facts import build_facts
+from patron.understand.facts.aliases import MOST_USER_IDS
 from patron.understand.facts.identities import MOST_CONTACTS, MOST_DEVICES_A_WEEK
-from patron.understand.facts.persons import MOST_USER_IDS
 
 
 def own(token):

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.understand.features import EVERY_FAMILY
-from patron.understand.features.family import MOMENTS
+from patron.understand.features.feature_family import MOMENTS
 
 MOMENT = 20
 KNOWN_BEFORE = "f.known_at < m.as_of"

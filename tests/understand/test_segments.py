@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron import understand
-from patron.base.shop import Shop, Turn
-from patron.base.tables import EVENTS
+from patron.schema.tables import EVENTS
+from patron.storage.shop import Shop, Turn
+from patron.understand.cutoffs import build_moments
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
-from patron.understand.moments import build_moments
+from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, shop_pace, stages
 from patron.understand.personas import TRAITS, find_personas
-from patron.understand.rfm import fifths
+from patron.understand.rfm_scores import fifths
 from patron.understand.segments import build_segments
-from patron.understand.stages import DAYS_WITHOUT_HISTORY, shop_pace, stages
 
 
 def test_five_equal_groups_get_the_scores_one_to_five():

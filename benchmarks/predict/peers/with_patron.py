@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from turns import Job, serve
 
-from patron.predict.value.btyd import BetaGeo, CountLearner, FittedBetaGeo, ModifiedBetaGeo, ParetoNBD, Posterior, rfm
-from patron.predict.value.btyd import posterior as draws_of
-from patron.predict.value.btyd.fitting import Estimates
+from patron.clv import BetaGeo, CountLearner, FittedBetaGeo, ModifiedBetaGeo, ParetoNBD, Posterior, rfm
+from patron.clv import posterior as draws_of
+from patron.clv.maximum_likelihood import Estimates
 
 DRAWS = 4_000
 

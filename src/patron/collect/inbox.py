@@ -20,9 +20,9 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from patron.collect.arrival import TEST, Arrival, Message, Told
-from patron.collect.place import MEND, File, InboxDamaged, Place, Server
-from patron.collect.seen import HASH_BYTES, Seen, checked
+from patron.collect.event_ids import HASH_BYTES, Seen, checked
+from patron.collect.inbox_backend import MEND, File, InboxDamaged, Place, Server
+from patron.collect.request import TEST, Arrival, Message, Told
 
 NONCE_BYTES = 12
 MARKED_TOGETHER = 20_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-from patron.base.errors import BadMapping
+from patron.schema.errors import BadMapping
 
 BUILT_IN = ("completejourney", "cdnow", "online-retail", "taobao", "segment", "shopify", "woocommerce", "patron")
 FORMATS = ("rows", "segment", "told")

@@ -12,19 +12,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from patron.base.errors import NotFound
-from patron.base.shop import Shop
-from patron.base.store import DEAD_LETTERS, IMPORTS
-from patron.base.table import TIME
-from patron.base.told import TOLD
-from patron.collect.arrival import judged, rules_of
-from patron.collect.compact import LIVE
-from patron.collect.files import look_at
-from patron.collect.imports import ImportSummary, Run, segment_row, table_of_told
-from patron.collect.intake import NOTHING, Accepted, check_told, opened
+from patron.collect.compaction import LIVE
+from patron.collect.file_import import ImportSummary, Run, segment_row, table_of_told
+from patron.collect.file_reader import look_at
+from patron.collect.loader import NOTHING, Accepted, check_told, opened
 from patron.collect.mapping import Mapping, load_mapping
-from patron.collect.plan import Plan, load_plan
-from patron.collect.refusal import EMPTY
+from patron.collect.request import judged, rules_of
+from patron.collect.suppression import EMPTY
+from patron.collect.tracking_plan import Plan, load_plan
+from patron.schema.errors import NotFound
+from patron.schema.raw_events import TOLD
+from patron.schema.table_definition import TIME
+from patron.storage.shop import Shop
+from patron.storage.store import DEAD_LETTERS, IMPORTS
 
 Letter = tuple[str, int, dict[str, Any]]
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.base.engine import literal, timestamp
-from patron.base.policy import Policy
+from patron.storage.engine import literal, timestamp
+from patron.storage.policy import Policy
 
 DAYS_OF_HISTORY = 365
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from patron.base.policy import Holdout
-from patron.base.store import ASSIGNMENTS, Store
+from patron.storage.policy import Holdout
+from patron.storage.store import ASSIGNMENTS, Store
 
 HELD_OUT = "holdout"
 REACHABLE = "reachable"

@@ -5,13 +5,13 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
-from patron.base.policy import Policy
-from patron.base.shop import View
-from patron.base.tables import DECISIONS, PROPENSITIES
 from patron.decide.candidates import candidates_query, effects_query, first_offer_query
-from patron.decide.choose import NONE, Choice, Learned, choose, effect_source, is_first_month
-from patron.decide.expected import Measured
+from patron.decide.expected_value import Measured
 from patron.decide.holdout import held_out
+from patron.decide.selection import NONE, Choice, Learned, choose, effect_source, is_first_month
+from patron.schema.tables import DECISIONS, PROPENSITIES
+from patron.storage.policy import Policy
+from patron.storage.shop import View
 
 CONSENT_BASIS = {"refuse": "unknown_refused", "allow": "unknown_allowed"}
 WITHDRAWN = "withdrawn"

@@ -1,6 +1,6 @@
 """Ten products to show each customer: the best of predict's candidates."""
 
-from patron.base.shop import View
+from patron.storage.shop import View
 
 SHOWN = 10
 

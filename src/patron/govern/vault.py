@@ -20,11 +20,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.dialects import postgresql, sqlite
 
-from patron.base.errors import MasterKeyError
-from patron.base.shop import Shop
-from patron.base.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store
-from patron.govern.contacts import contacts_in
-from patron.govern.keys import KEY_BYTES, Keys, derive, master_key
+from patron.govern.contact_values import contacts_in
+from patron.govern.master_key import KEY_BYTES, Keys, derive, master_key
+from patron.schema.errors import MasterKeyError
+from patron.storage.shop import Shop
+from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store
 
 PREFIXES = {"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p", "event": "v"}
 NONCE_BYTES = 12

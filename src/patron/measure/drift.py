@@ -3,10 +3,10 @@
 import numpy as np
 import pyarrow as pa
 
-from patron.base.engine import timestamp
-from patron.base.shop import View
-from patron.base.stats import Numbers, population_stability_index
-from patron.base.tables import DRIFT, FEATURES
+from patron.schema.metrics import Numbers, population_stability_index
+from patron.schema.tables import DRIFT, FEATURES
+from patron.storage.engine import timestamp
+from patron.storage.shop import View
 
 
 def measure_drift(view: View) -> pa.Table:

@@ -3,10 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from patron.base.shop import View
-from patron.base.tables import EFFECTS
-from patron.measure.compare import Cell, against_holdout, by_segment
-from patron.measure.outcomes import (
+from patron.measure.decision_outcomes import (
     CHANCES,
     Outcomes,
     as_outcomes,
@@ -15,7 +12,10 @@ from patron.measure.outcomes import (
     window_share,
     windows,
 )
-from patron.measure.shrink import Shrunken, shrunken
+from patron.measure.effect_estimates import Cell, against_holdout, by_segment
+from patron.measure.empirical_bayes import Shrunken, shrunken
+from patron.schema.tables import EFFECTS
+from patron.storage.shop import View
 
 ALL = "all"
 Z95 = 1.96

@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.base.errors import NotEnoughData
-from patron.base.intervals import Interval, bootstrap_weights, interval, paired_gain, percentile_interval
-from patron.base.stats import Metric, Numbers
-from patron.base.tables import BACKTESTS
+from patron.predict.labels import Question, training_moments
 from patron.predict.learner import FORECAST, LABEL, Fitted, Learner, column
-from patron.predict.outcomes import Outcomes
-from patron.predict.question import Question, training_moments
+from patron.predict.prediction_intervals import Outcomes
+from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, interval, paired_gain, percentile_interval
+from patron.schema.errors import NotEnoughData
+from patron.schema.metrics import Metric, Numbers
+from patron.schema.tables import BACKTESTS
 
 ALL = "all"
 MOST_ORIGINS = 3

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.base.errors import NotEnoughData
+from patron.schema.errors import NotEnoughData
 
 Numbers = npt.NDArray[np.float64]
 

@@ -5,8 +5,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from patron.simulate.people import People
-from patron.simulate.settings import Offer, ShopSettings
+from patron.simulate.population import People
+from patron.simulate.simulator_settings import Offer, ShopSettings
 
 NUDGE_DECAY_DAYS = 10.0
 """How fast an offer is forgotten, days."""

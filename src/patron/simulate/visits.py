@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patron.simulate.catalogue import Catalogue
-from patron.simulate.draws import Draws
-from patron.simulate.people import People
+from patron.simulate.population import People
+from patron.simulate.product_catalogue import Catalogue
+from patron.simulate.random_streams import Draws
 
 MOST_LINES = 6
 MOST_VIEWS = 8

@@ -3,12 +3,12 @@
 import numpy as np
 import pyarrow as pa
 
-from patron.base.engine import timestamp
-from patron.base.shop import View
-from patron.base.table import INT
+from patron.schema.table_definition import INT
+from patron.storage.engine import timestamp
+from patron.storage.shop import View
+from patron.understand.lifecycle_stages import stages
 from patron.understand.personas import TRAITS, Personas, find_personas
-from patron.understand.rfm import rfm_scores
-from patron.understand.stages import stages
+from patron.understand.rfm_scores import rfm_scores
 
 NEEDED = sorted(
     {

@@ -2,11 +2,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.base.errors import NotEnoughData
-from patron.base.table import violations
-from patron.base.tables import BACKTESTS
 from patron.predict.recommend import LEARNERS, PersonalFrequencyBlend, Popularity
-from patron.predict.recommend.judge import Cut, backtest
+from patron.predict.recommend.ranking_backtest import Cut, backtest
+from patron.schema.errors import NotEnoughData
+from patron.schema.table_definition import violations
+from patron.schema.tables import BACKTESTS
 
 
 def purchases(rows):

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from patron.predict.learner import FORECAST, column
-from patron.predict.value.boosted import Boosted, cap_of
+from patron.predict.value.boosted_value import Boosted, cap_of
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

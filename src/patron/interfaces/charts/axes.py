@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import altair as alt
 
-from patron.interfaces.words.formats import Formats
+from patron.interfaces.i18n.formats import Formats
 
 LABEL_PIXELS = 110
 """Room that the name of a month takes, with what keeps it from the next one."""

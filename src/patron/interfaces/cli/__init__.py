@@ -4,9 +4,9 @@ import os
 import sys
 from typing import NoReturn
 
-from patron.base.errors import PatronError
 from patron.interfaces.cli.app import app
 from patron.interfaces.cli.output import say_error
+from patron.schema.errors import PatronError
 
 REFUSED = 1
 BROKEN = 70

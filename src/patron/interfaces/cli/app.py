@@ -7,22 +7,25 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+import patron.run as nightly
 from patron import __version__
-from patron.actions import backtest as backtests
-from patron.actions import backup as backups
-from patron.actions import demo as demos
-from patron.actions import doctor as doctors
-from patron.actions import imports, loop, query, simulation, workspace
-from patron.base.shop import Shop
+from patron.answers import backtest_results as backtests
+from patron.answers import sql_query
+from patron.commands import backup as backups
+from patron.commands import demo as demos
+from patron.commands import doctor as doctors
+from patron.commands import import_files, init_workspace
+from patron.commands import simulate as simulation
 from patron.interfaces.cli import output
-from patron.interfaces.cli.identity import identity
-from patron.interfaces.cli.keys import keys
-from patron.interfaces.cli.newcomers import newcomers
-from patron.interfaces.cli.people import export, forget
-from patron.interfaces.cli.shown import show_backtest, show_demo, show_doctor, show_import, show_turn
-from patron.interfaces.cli.trace import trace
+from patron.interfaces.cli.identity_commands import identity
+from patron.interfaces.cli.key_commands import keys
+from patron.interfaces.cli.privacy_commands import export, forget
+from patron.interfaces.cli.prospects_command import newcomers
+from patron.interfaces.cli.render import show_backtest, show_demo, show_doctor, show_import, show_turn
+from patron.interfaces.cli.trace_command import trace
+from patron.interfaces.i18n import LOCALES
 from patron.interfaces.report import write_report
-from patron.interfaces.words import LOCALES
+from patron.storage.shop import Shop
 
 app = typer.Typer(
     name="patron",
@@ -85,7 +88,7 @@ def init(
     Example: patron init shop --currency EUR --time-zone Europe/Berlin
     """
     given = {"name": name, "currency": currency, "time_zone": time_zone}
-    made = workspace.create(folder, {key: value for key, value in given.items() if value is not None})
+    made = init_workspace.create(folder, {key: value for key, value in given.items() if value is not None})
     if json:
         output.as_json(made)
     else:
@@ -113,9 +116,9 @@ def import_(  # noqa: PLR0913 - one argument for each option
     shop = Shop.open(workspace)
     with output.progress("importing") as tick:
         if replay:
-            done = imports.replay(shop, replay, mapping=mapping or None, progress=tick)
+            done = import_files.replay(shop, replay, mapping=mapping or None, progress=tick)
         else:
-            done = imports.import_files(
+            done = import_files.import_files(
                 shop, files or [], mapping, progress=tick, encoding=encoding, delimiter=delimiter
             )
     show_import(done, json=json)
@@ -138,7 +141,7 @@ def run(
     shop = Shop.open(workspace)
     with output.progress("turning the loop") as tick:
         asked = moment(as_of, shop.settings.shop.time_zone)
-        turned = loop.run_turn(shop, asked, now=datetime.now(UTC), progress=tick)
+        turned = nightly.run_turn(shop, asked, now=datetime.now(UTC), progress=tick)
     show_turn(turned, shop.settings.shop.currency, json=json)
 
 
@@ -190,7 +193,7 @@ def serve(
 
     Example: patron serve --workspace shop --port 8321
     """
-    from patron.interfaces.serve import serve as start  # noqa: PLC0415 - the web stack is only needed here
+    from patron.interfaces.http.server import serve as start  # noqa: PLC0415 - the web stack is only needed here
 
     start(Shop.open(workspace), host=host, port=port, accept_only=accept_only)
 
@@ -226,7 +229,7 @@ def sql(
 
     Example: patron sql --workspace shop "select name, count(*) as n from events group by name"
     """
-    rows = query.sql(Shop.open(workspace), select)
+    rows = sql_query.sql(Shop.open(workspace), select)
     if json:
         output.as_json(rows.to_pylist())
     else:

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from patron.interfaces.console.console import Console
-from patron.interfaces.console.routes import not_found, router, warm
+from patron.interfaces.console.page_frame import Console
+from patron.interfaces.console.page_routes import not_found, router, warm
 
 
 def add_console(app: FastAPI) -> None:

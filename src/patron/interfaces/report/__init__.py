@@ -5,14 +5,14 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from patron.actions import report as facts
-from patron.base.errors import SettingsError
-from patron.base.shop import Shop
-from patron.interfaces.pages import STATIC, environment
-from patron.interfaces.pages.headlines import headlines
-from patron.interfaces.pages.pictures import report_charts
-from patron.interfaces.words import LOCALES, words
-from patron.interfaces.words.formats import Formats
+from patron.answers import report as facts
+from patron.interfaces.charts.chart_sets import report_charts
+from patron.interfaces.console.templating import STATIC, environment
+from patron.interfaces.i18n import LOCALES, words
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.report.summary_sentences import headlines
+from patron.schema.errors import SettingsError
+from patron.storage.shop import Shop
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Whether a customer who ordered in the last 180 days stays away for the next 90."""
 
-from patron.base import stats
-from patron.base.horizons import HORIZON_DAYS
-from patron.predict.chances import BoostedChance, Logistic
-from patron.predict.question import Question
-from patron.predict.rules import Mean, RecencyOnly
+from patron.predict.baselines import Mean, RecencyOnly
+from patron.predict.classifiers import BoostedChance, Logistic
+from patron.predict.labels import Question
+from patron.schema import metrics
+from patron.schema.questions import HORIZON_DAYS
 
 LEARNERS = (Mean(), RecencyOnly(), Logistic(), BoostedChance())
 
@@ -17,8 +17,8 @@ QUESTION = Question(
     population="days_since_last_order < 180",
     # Decisions multiply the probability with money, so it must be right and not only well ordered: log loss is proper
     # and, unlike Brier's score, does not forgive a rare outcome that was called impossible. AUC is printed beside it.
-    headline=stats.LOG_LOSS,
-    metrics=(stats.AUC, stats.BRIER, stats.CALIBRATION_ERROR, stats.BIAS_SHARE),
+    headline=metrics.LOG_LOSS,
+    metrics=(metrics.AUC, metrics.BRIER, metrics.CALIBRATION_ERROR, metrics.BIAS_SHARE),
     learners=LEARNERS,
     is_probability=True,
 )

@@ -1,10 +1,10 @@
 """Whether a customer orders in the next 30 days."""
 
-from patron.base import stats
-from patron.base.horizons import HORIZON_DAYS
-from patron.predict.chances import BoostedChance, Logistic
-from patron.predict.question import Question
-from patron.predict.rules import Mean, RecencyOnly
+from patron.predict.baselines import Mean, RecencyOnly
+from patron.predict.classifiers import BoostedChance, Logistic
+from patron.predict.labels import Question
+from patron.schema import metrics
+from patron.schema.questions import HORIZON_DAYS
 
 LEARNERS = (Mean(), RecencyOnly(), Logistic(), BoostedChance())
 
@@ -15,8 +15,8 @@ QUESTION = Question(
     horizon_days=HORIZON_DAYS["purchase"],
     label="cast(max(case when l.customer_id is not null and not l.is_refund then 1 else 0 end) as double)",
     population="true",
-    headline=stats.LOG_LOSS,
-    metrics=(stats.AUC, stats.BRIER, stats.CALIBRATION_ERROR, stats.BIAS_SHARE),
+    headline=metrics.LOG_LOSS,
+    metrics=(metrics.AUC, metrics.BRIER, metrics.CALIBRATION_ERROR, metrics.BIAS_SHARE),
     learners=LEARNERS,
     is_probability=True,
 )

@@ -8,9 +8,9 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.base.errors import NotEnoughData
 from patron.predict.learner import Numbers, read_json, write_json
 from patron.predict.recommend.ranking import Coded, Codes, coded, ranked
+from patron.schema.errors import NotEnoughData
 
 OLDER_WEIGHT = 1e-6
 """What a line before the recent window counts: enough to order what did not sell lately, never to overtake what did."""

@@ -4,12 +4,7 @@ From orders: `summary = rfm(orders, until="2024-06-30")`, `fitted = BetaGeo().fi
 `fitted.expected_purchases(summary, 13)`.
 """
 
-from patron.base import stats
-from patron.base.horizons import HORIZON_DAYS
-from patron.predict.question import Question
-from patron.predict.rules import Mean, Zero
-from patron.predict.value.boosted import Boosted, BoostedBlend
-from patron.predict.value.btyd import (
+from patron.clv import (
     NBD,
     BetaGeo,
     BetaGeoBetaBinom,
@@ -32,11 +27,16 @@ from patron.predict.value.btyd import (
     spend_interval,
     with_calendar,
 )
-from patron.predict.value.buying_history import BetaGeoSpend, RecentBlend
-from patron.predict.value.hybrid import Hybrid
-from patron.predict.value.naive import LastNinetyDays, ShrunkenLastNinetyDays
+from patron.clv.hybrid import Hybrid
+from patron.predict.baselines import Mean, Zero
+from patron.predict.labels import Question
+from patron.predict.value.boosted_value import Boosted, BoostedBlend
+from patron.predict.value.btyd_learners import BetaGeoSpend, RecentBlend
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
+from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
+from patron.schema import metrics
+from patron.schema.questions import HORIZON_DAYS
 
 __all__ = [
     "LEARNERS",
@@ -86,10 +86,17 @@ QUESTION = Question(
     label="coalesce(cast(sum(l.paid_cents) as double), 0.0)",
     population="true",
     # A few customers make most of the squared error: the plain RMSE is printed beside it, and does not choose.
-    headline=stats.RMSE_WINSORISED,
-    metrics=(stats.RMSE, stats.MAE, stats.BIAS_SHARE, stats.NORMALISED_GINI, stats.SPEARMAN, stats.DECILE_MAPE),
+    headline=metrics.RMSE_WINSORISED,
+    metrics=(
+        metrics.RMSE,
+        metrics.MAE,
+        metrics.BIAS_SHARE,
+        metrics.NORMALISED_GINI,
+        metrics.SPEARMAN,
+        metrics.DECILE_MAPE,
+    ),
     learners=LEARNERS,
     # The winsorised error does not see the largest customers and rewards forecasts that are too small. Of learners
     # that are nearly as good there, the plain one takes those that are right about both.
-    tie_break=stats.RMSE,
+    tie_break=metrics.RMSE,
 )

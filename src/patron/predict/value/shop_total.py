@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.base.horizons import HORIZON_DAYS
 from patron.predict.learner import LABEL, Numbers, column, labelled, newest
+from patron.schema.questions import HORIZON_DAYS
 
 DAYS = HORIZON_DAYS["value"]
 FEWEST_ESTABLISHED = 50

@@ -8,7 +8,6 @@ from typing import ClassVar, Self, cast
 import numpy as np
 import pyarrow as pa
 
-from patron.base.errors import NotEnoughData
 from patron.predict.learner import (
     FORECAST,
     LABEL,
@@ -22,10 +21,11 @@ from patron.predict.learner import (
     read_json,
     write_json,
 )
-from patron.predict.value.boosted import Boosted, BoostedBlend, FittedBoosted, cap_of
-from patron.predict.value.buying_history import RecentBlend
+from patron.predict.value.boosted_value import Boosted, BoostedBlend, FittedBoosted, cap_of
+from patron.predict.value.btyd_learners import RecentBlend
 from patron.predict.value.shop_total import ShopTotal, shop_total
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
+from patron.schema.errors import NotEnoughData
 
 SAVED = "stacked.json"
 MEMBERS: tuple[Learner, ...] = (RecentBlend(), BoostedBlend(), Boosted(), TwoStage(), ZeroInflatedLogNormal())

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
-from patron.base.errors import NotEnoughData
-from patron.predict.boosting import FittedTrees, Trees
-from patron.predict.design import Design
+from patron.clv.boosted_trees import FittedTrees, Trees
+from patron.predict.feature_matrix import Design
 from patron.predict.learner import LABEL, Numbers, column, forecasts, labelled, newest, read_json, write_json
-from patron.predict.value.boosted import LATER, cap_of, with_history
-from patron.predict.value.history import OrdersAndSpend
+from patron.predict.value.boosted_value import LATER, cap_of, with_history
+from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.schema.errors import NotEnoughData
 
 SAVED = "stages.json"
 BUYS, SPENDS = "buys", "spends"

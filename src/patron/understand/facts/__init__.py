@@ -4,22 +4,22 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
-from patron.base.shop import View
-from patron.govern import consent
+from patron.govern import consent_ledger
+from patron.storage.shop import View
+from patron.understand.facts.aliases import aliases, persons
 from patron.understand.facts.cleaning import cleaning
-from patron.understand.facts.consents import consents, ledger_table
+from patron.understand.facts.customer_consents import consents, ledger_table
+from patron.understand.facts.customer_traits import trait_names, traits
 from patron.understand.facts.customers import customers
 from patron.understand.facts.identities import identities
+from patron.understand.facts.identity_changes import identity_changes
 from patron.understand.facts.interactions import interactions
-from patron.understand.facts.ledger import identity_changes
 from patron.understand.facts.order_lines import order_lines
 from patron.understand.facts.orders import orders
-from patron.understand.facts.persons import aliases, persons
 from patron.understand.facts.products import products
 from patron.understand.facts.referrals import referrals
-from patron.understand.facts.scope import Scope, rates_table
 from patron.understand.facts.sessions import sessions
-from patron.understand.facts.traits import trait_names, traits
+from patron.understand.facts.usable_events import Scope, rates_table
 
 FACTS: Mapping[str, Callable[[Scope], str]] = {
     "identities": identities,
@@ -41,7 +41,7 @@ def build_facts(view: View) -> None:
     """Make every table of facts from the events known before the turn's moment."""
     shop = view.settings.shop
     scope = Scope(view.turn.as_of, shop.time_zone, shop.currency)
-    told = ledger_table(consent.ledger(view.store), view.policy.consent)
+    told = ledger_table(consent_ledger.ledger(view.store), view.policy.consent)
     tables = lookups(scope, view.settings.rates, view.query, told)
     for name, query in FACTS.items():
         sql = query(scope)

@@ -1,10 +1,10 @@
 """What was wrong with the data: how many of how many, what was done about it, and one event to look at."""
 
-from patron.base.engine import timestamp
+from patron.storage.engine import timestamp
 from patron.understand.facts.interactions import KINDS, listed
-from patron.understand.facts.refunds import REFUNDS, refund_lines
-from patron.understand.facts.sales import AMOUNTS, sale_lines
-from patron.understand.facts.scope import EARLIEST, Scope, flagged
+from patron.understand.facts.refund_lines import REFUNDS, refund_lines
+from patron.understand.facts.sale_lines import AMOUNTS, sale_lines
+from patron.understand.facts.usable_events import EARLIEST, Scope, flagged
 
 OUTLIER_TIMES = 10
 """An outlier is above this many times the 99th percentile: a rule that up to 1 % of wild values do not move."""

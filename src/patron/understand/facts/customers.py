@@ -1,6 +1,6 @@
 """Customers as known at the turn."""
 
-from patron.understand.facts.scope import Scope
+from patron.understand.facts.usable_events import Scope
 
 
 def customers(_scope: Scope) -> str:

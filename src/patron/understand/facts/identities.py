@@ -5,8 +5,8 @@ person it was seen with, by a sign-in or by an e-mail address or phone number of
 Contacts never join two user ids: one that two people told belongs, from then on, to neither.
 """
 
-from patron.understand.facts.persons import unlinked
-from patron.understand.facts.scope import END_OF_TIME, Scope, flagged, timestamp, usable
+from patron.understand.facts.aliases import unlinked
+from patron.understand.facts.usable_events import END_OF_TIME, Scope, flagged, timestamp, usable
 
 MOST_CONTACTS = 5
 """E-mail addresses of one user id that link visitors, and as many phone numbers; the first known count."""

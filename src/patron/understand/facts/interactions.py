@@ -1,6 +1,6 @@
 """What customers did besides ordering, and what was shown or sent to them."""
 
-from patron.understand.facts.scope import Scope, flagged, owned, usable
+from patron.understand.facts.usable_events import Scope, flagged, owned, usable
 
 KINDS = {
     "Products Searched": "search",

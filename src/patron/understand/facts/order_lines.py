@@ -1,9 +1,9 @@
 """Lines of orders and refunds of every customer, in the shop's currency."""
 
 from patron.understand.facts.products import categories_over_time
-from patron.understand.facts.refunds import refund_lines
-from patron.understand.facts.sales import sale_lines
-from patron.understand.facts.scope import Scope, owned
+from patron.understand.facts.refund_lines import refund_lines
+from patron.understand.facts.sale_lines import sale_lines
+from patron.understand.facts.usable_events import Scope, owned
 
 KEPT = """line_id, order_id, product_id, category, brand, ordered_at, occurred_at, quantity, gross_cents, paid_cents,
     has_coupon, has_price, is_refund, channel, device, told_at"""

@@ -1,6 +1,6 @@
 """Orders: their lines together, before refunds."""
 
-from patron.understand.facts.scope import Scope
+from patron.understand.facts.usable_events import Scope
 
 
 def orders(scope: Scope) -> str:

@@ -1,7 +1,7 @@
 """What is known of products: the catalogue rows first, else what events told in passing."""
 
-from patron.base.engine import timestamp
-from patron.understand.facts.scope import BEGINNING_OF_TIME, END_OF_TIME, Scope, told
+from patron.storage.engine import timestamp
+from patron.understand.facts.usable_events import BEGINNING_OF_TIME, END_OF_TIME, Scope, told
 
 TOLD = ("product_name", "department", "category", "brand")
 NOT_A_PRODUCT = "('Order Completed', 'Order Refunded', 'Order Cancelled')"

@@ -1,6 +1,6 @@
 """Who brought whom."""
 
-from patron.understand.facts.scope import Scope, owned, usable
+from patron.understand.facts.usable_events import Scope, owned, usable
 
 LATE_SECONDS = 86_400
 

@@ -1,7 +1,7 @@
 """Visits: a customer's events on the shop's own pages and tills with no gap of 30 minutes."""
 
 from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP, listed
-from patron.understand.facts.scope import Scope
+from patron.understand.facts.usable_events import Scope
 
 GAP_SECONDS = 30 * 60
 """A pause this long, counted in whole seconds, ends a visit."""

@@ -5,50 +5,50 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from patron.base.shop import View
+from patron.storage.shop import View
 from patron.understand.features import (
+    acquisition,
     activity,
-    arrivals,
-    channels,
-    devices,
-    habits,
-    messages,
-    money,
-    orders,
-    products,
-    regularity,
-    tastes,
-    traits,
-    visits,
-    weekdays,
+    activity_days,
+    category_tastes,
+    declared_traits,
+    message_response,
+    order_channels,
+    order_devices,
+    order_history,
+    order_regularity,
+    order_times,
+    order_weekdays,
+    product_variety,
+    spend,
 )
-from patron.understand.features.family import MOMENTS, Family, Feature, windows
+from patron.understand.features.feature_family import MOMENTS, Family, Feature, windows
 
 FAMILIES: tuple[Family, ...] = (
-    orders.FAMILY,
-    money.FAMILY,
-    regularity.FAMILY,
-    products.FAMILY,
-    tastes.CATEGORIES,
-    tastes.BRANDS,
+    order_history.FAMILY,
+    spend.FAMILY,
+    order_regularity.FAMILY,
+    product_variety.FAMILY,
+    category_tastes.CATEGORIES,
+    category_tastes.BRANDS,
     activity.FAMILY,
-    visits.FAMILY,
-    messages.FAMILY,
-    habits.FAMILY,
-    weekdays.FAMILY,
-    channels.FAMILY,
-    devices.FAMILY,
-    traits.FAMILY,
+    activity_days.FAMILY,
+    message_response.FAMILY,
+    order_times.FAMILY,
+    order_weekdays.FAMILY,
+    order_channels.FAMILY,
+    order_devices.FAMILY,
+    declared_traits.FAMILY,
 )
 OF_NEWCOMERS: tuple[Family, ...] = (
-    arrivals.FAMILY,
+    acquisition.FAMILY,
     activity.FAMILY,
-    visits.FAMILY,
-    messages.FAMILY,
-    traits.FAMILY,
+    activity_days.FAMILY,
+    message_response.FAMILY,
+    declared_traits.FAMILY,
 )
 """Families that say something about people without an order, who have no row in `features`."""
-EVERY_FAMILY = (*FAMILIES, arrivals.FAMILY)
+EVERY_FAMILY = (*FAMILIES, acquisition.FAMILY)
 FEATURES: tuple[Feature, ...] = tuple(feature for family in FAMILIES for feature in family.features)
 
 

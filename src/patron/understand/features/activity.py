@@ -1,6 +1,6 @@
 """What the customer did in the shop lately: searches, views, clicks, carts, wishlists."""
 
-from patron.understand.features.family import Family, how_many, known_before
+from patron.understand.features.feature_family import Family, how_many, known_before
 
 
 def rows(_zone: str) -> str:

@@ -1,0 +1,157 @@
+"""The customer list: every scored customer in one row, searched, filtered, sorted and paged."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from patron.storage.last_run import last_turn, records
+from patron.storage.shop import Shop, View
+
+Sort = Literal["value", "churn", "paid", "last_order"]
+SORTS: tuple[Sort, ...] = ("value", "churn", "paid", "last_order")
+PAGE_SIZE = 25
+COLUMNS = {
+    "value": "value_cents desc nulls last",
+    "churn": "churn desc nulls last",
+    "paid": "paid_cents desc",
+    "last_order": "last_order_at desc nulls last",
+}
+
+
+@dataclass(frozen=True)
+class CustomerQuery:
+    """What the list is asked for; empty fields ask for nothing."""
+
+    search: str = ""
+    """Beginning of an opaque customer id."""
+    stage: str = ""
+    persona_id: int | None = None
+    action: str = ""
+    """Id of an offer decided on, or 'none'."""
+    sort: Sort = "value"
+    page: int = 1
+
+
+@dataclass(frozen=True)
+class CustomerRow:
+    """One customer of the list."""
+
+    customer_id: str
+    stage: str | None
+    persona_id: int | None
+    persona_code: str | None
+    value_cents: float | None
+    churn: float | None
+    paid_cents: int
+    order_count: int
+    last_order_at: datetime | None
+    action: str | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a filter, and how many customers have it."""
+
+    value: str
+    name_code: str
+    customer_count: int
+
+
+@dataclass(frozen=True)
+class CustomerPage:
+    """One page of the list."""
+
+    turn_id: str
+    as_of: datetime
+    asked: CustomerQuery
+    total_count: int
+    expected_cents: float
+    page_count: int
+    rows: tuple[CustomerRow, ...]
+    stages: tuple[Choice, ...]
+    personas: tuple[Choice, ...]
+    actions: tuple[Choice, ...]
+
+
+@dataclass(frozen=True)
+class Directory:
+    """All customers of the turn, one row each, with what the list shows; and what they can be filtered by."""
+
+    rows: pa.Table
+    stages: tuple[Choice, ...]
+    personas: tuple[Choice, ...]
+    actions: tuple[Choice, ...]
+
+
+def directory(view: View) -> Directory:
+    """Directory of one turn."""
+    turn_id = view.turn.turn_id
+    rows = view.query(f"""
+select s.customer_id, s.stage, s.persona_id, p.name_code as persona_code, v.value as value_cents, r.value as churn,
+  coalesce(c.paid_cents, 0) as paid_cents, coalesce(c.order_count, 0) as order_count, c.last_order_at, d.action
+from segments s
+left join customers c on c.customer_id = s.customer_id
+left join personas p on p.turn_id = s.turn_id and p.persona_id = s.persona_id
+left join scores v on v.turn_id = s.turn_id and v.customer_id = s.customer_id and v.question = 'value'
+left join scores r on r.turn_id = s.turn_id and r.customer_id = s.customer_id and r.question = 'churn'
+left join decisions d on d.turn_id = s.turn_id and d.customer_id = s.customer_id
+where s.turn_id = '{turn_id}'""")
+    return Directory(
+        rows,
+        stages=_choices(view, rows, "stage", "stage"),
+        personas=_choices(view, rows, "persona_id", "persona_code"),
+        actions=_choices(view, rows, "action", "action"),
+    )
+
+
+def find_customers(shop: Shop, asked: CustomerQuery, *, known: Directory | None = None) -> CustomerPage:
+    """Search, filter, sort and page the customers of the last turn; `known` is their directory when it is at hand.
+
+    Raises NoTurnYet.
+    """
+    view = last_turn(shop)
+    listed = directory(view) if known is None else known
+    condition, given = _condition(asked)
+    matches = f"select listed.* from listed cross join asked where {condition}"
+    tables = {"listed": listed.rows, "asked": pa.table(given)}
+    found = records(
+        view.query(f"select count(*) as n, coalesce(sum(value_cents), 0) as expected from ({matches}) m", **tables)
+    )[0]
+    page_count = max(1, -(-found["n"] // PAGE_SIZE))
+    page = min(max(asked.page, 1), page_count)
+    order = f"order by {COLUMNS[asked.sort]}, customer_id limit {PAGE_SIZE} offset {(page - 1) * PAGE_SIZE}"
+    rows = records(view.query(f"select * from ({matches}) m {order}", **tables))
+    return CustomerPage(
+        turn_id=view.turn.turn_id,
+        as_of=view.turn.as_of,
+        asked=CustomerQuery(asked.search, asked.stage, asked.persona_id, asked.action, asked.sort, page),
+        total_count=found["n"],
+        expected_cents=found["expected"],
+        page_count=page_count,
+        rows=tuple(CustomerRow(**row) for row in rows),
+        stages=listed.stages,
+        personas=listed.personas,
+        actions=listed.actions,
+    )
+
+
+def _condition(asked: CustomerQuery) -> tuple[str, dict[str, list[Any]]]:
+    """Write the filter; what people typed travels as a one-row table, never as SQL."""
+    parts = {
+        "search": (asked.search.strip().lower(), "starts_with(listed.customer_id, asked.search)"),
+        "stage": (asked.stage, "listed.stage = asked.stage"),
+        "persona": (asked.persona_id, "listed.persona_id = asked.persona"),
+        "action": (asked.action, "listed.action = asked.action"),
+    }
+    used = {name: part for name, part in parts.items() if part[0] not in {"", None}}
+    given: dict[str, list[Any]] = {name: [value] for name, (value, _) in used.items()}
+    return " and ".join(sql for _, sql in used.values()) or "true", given or {"nothing": [True]}
+
+
+def _choices(view: View, listed: pa.Table, column: str, name: str) -> tuple[Choice, ...]:
+    sql = f"""
+select cast({column} as varchar) as value, cast(max({name}) as varchar) as name_code, count(*) as customer_count
+from listed where {column} is not null and {name} is not null group by {column} order by {column}"""
+    return tuple(Choice(**row) for row in records(view.query(sql, listed=listed)))

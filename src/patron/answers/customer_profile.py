@@ -1,0 +1,303 @@
+"""One customer: who it is, what happened, what is expected and why, what was decided and recommended."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from patron.answers.models import UNITS
+from patron.answers.repeat_purchase import Rhythm, rhythm
+from patron.answers.value_parts import ValueParts, value_parts
+from patron.schema.errors import NotFound
+from patron.service.live_profiles import LiveProfile, live_profile
+from patron.storage.engine import timestamp
+from patron.storage.last_run import last_turn, records
+from patron.storage.shop import Shop, View
+
+TIMELINE_LENGTH = 40
+MONTHS = 12
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One entry of the timeline; several of a kind on one day are one entry."""
+
+    happened_at: datetime
+    kind: str
+    detail: str | None
+    count: int
+    paid_cents: int | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """One forecast for the customer, with its interval, its reasons and the model that made it."""
+
+    question: str
+    unit: str
+    as_of: datetime
+    model_version: str
+    value: float
+    low: float | None
+    high: float | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One product to show."""
+
+    rank: int
+    product_id: str
+    product_name: str | None
+    category: str | None
+    price_cents: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided for the customer at one turn, and on what grounds."""
+
+    turn_id: str
+    as_of: datetime
+    action: str
+    reason: str
+    segment: str
+    expected_net_value_cents: float
+    effect_cents: float
+    cost_cents: float
+    effect_source: str
+    propensity: float
+    is_holdout: bool
+    consent_basis: str
+    policy_version: str
+
+
+@dataclass(frozen=True)
+class Trait:
+    """A trait the customer declared, neither identifying nor sensitive."""
+
+    trait: str
+    value: str
+    known_at: datetime
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What the customer last said to one purpose."""
+
+    purpose: str
+    is_given: bool
+    basis: str
+    wording_version: str | None
+    policy_version: str | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Paid in one 30-day month before the turn."""
+
+    starts_at: datetime
+    paid_cents: int
+
+
+@dataclass(frozen=True)
+class CustomerCard:
+    """Everything the turn knows about one customer."""
+
+    customer_id: str
+    turn_id: str
+    as_of: datetime
+    is_identified: bool
+    first_seen_at: datetime
+    first_order_at: datetime | None
+    last_order_at: datetime | None
+    days_since_last_order: int | None
+    order_count: int
+    paid_cents: int
+    refunded_cents: int
+    acquisition_channel: str | None
+    user_id_count: int
+    device_count: int
+    stage: str | None
+    persona_code: str | None
+    recency_score: int | None
+    frequency_score: int | None
+    monetary_score: int | None
+    traits: tuple[Trait, ...]
+    consents: tuple[Agreed, ...]
+    """By purpose, as the customer's user ids told at the last turn."""
+    months: tuple[Spent, ...]
+    scores: tuple[Score, ...]
+    value_parts: ValueParts | None
+    """What makes up their value; None without a forecast of it."""
+    rhythm: Rhythm | None
+    """What the days of their orders say; None without any, or where the turn's model of them is not confirmed."""
+    decisions: tuple[Decision, ...]
+    recommendations: tuple[Recommendation, ...]
+    timeline: tuple[Happening, ...]
+    live: LiveProfile | None = None
+    """The customer at this second; None when it is not asked for or not known."""
+
+
+@dataclass(frozen=True)
+class NewCustomer:
+    """A customer whom no turn has seen yet: only what is live."""
+
+    customer_id: str
+    live: LiveProfile
+
+
+def customer(shop: Shop, customer_id: str, *, now: datetime) -> CustomerCard | NewCustomer:
+    """One customer as the last turn left them and as they are now. Raises NotFound for an id nobody has."""
+    live = live_profile(shop, customer_id, now=now)
+    try:
+        return replace(customer_card(shop, customer_id), live=live)
+    except NotFound:
+        if live is None:
+            raise
+        return NewCustomer(customer_id, live)
+
+
+def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
+    """Card of one customer at the last turn. Raises NoTurnYet, and NotFound for an id nobody has."""
+    view = last_turn(shop)
+    asked = pa.table({"customer_id": [customer_id]})
+    lines = _lines(view, asked)
+    return CustomerCard(
+        customer_id=customer_id,
+        turn_id=view.turn.turn_id,
+        as_of=view.turn.as_of,
+        **_facts(view, asked),
+        traits=_traits(view, asked),
+        consents=_consents(view, asked),
+        months=_months(view, lines),
+        scores=_scores(view, asked),
+        value_parts=value_parts(view, asked, lines, view.settings.value),
+        rhythm=rhythm(view, asked),
+        decisions=_decisions(view, asked),
+        recommendations=_recommendations(view, asked),
+        timeline=_timeline(view, asked, lines),
+    )
+
+
+def _facts(view: View, asked: pa.Table) -> dict[str, Any]:
+    turn_id = view.turn.turn_id
+    sql = f"""
+with c as (select c.* from customers c join asked a on a.customer_id = c.customer_id),
+s as (select s.* from segments s join asked a on a.customer_id = s.customer_id where s.turn_id = '{turn_id}'),
+i as (
+  select count(case when i.is_user then 1 end) as user_id_count,
+    count(case when not i.is_user then 1 end) as device_count
+  from identities i join asked a on a.customer_id = i.customer_id)
+select c.is_identified, c.first_seen_at, c.first_order_at, c.last_order_at, c.order_count, c.paid_cents,
+  c.refunded_cents, c.acquisition_channel, s.stage, s.recency_score, s.frequency_score, s.monetary_score,
+  p.name_code as persona_code, i.user_id_count, i.device_count
+from c cross join i left join s on true
+left join personas p on p.turn_id = '{turn_id}' and p.persona_id = s.persona_id"""
+    found = records(view.query(sql, asked=asked))
+    if not found:
+        raise NotFound(
+            "no customer has this id at the last turn",
+            where=str(asked["customer_id"][0])[:64],
+            todo="Search the list, or look the shop's own id up.",
+        )
+    last = found[0]["last_order_at"]
+    return {**found[0], "days_since_last_order": (view.turn.as_of - last).days if last else None}
+
+
+def _traits(view: View, asked: pa.Table) -> tuple[Trait, ...]:
+    sql = """
+select trait, value, known_at from (
+  select t.trait, t.value, t.known_at,
+    row_number() over (partition by t.trait order by t.known_at desc, t.event_id) as place
+  from traits t join asked a on a.customer_id = t.customer_id) told
+where place = 1 order by trait"""
+    return tuple(Trait(**row) for row in records(view.query(sql, asked=asked)))
+
+
+def _consents(view: View, asked: pa.Table) -> tuple[Agreed, ...]:
+    sql = """
+select c.purpose, c.is_given, c.basis, c.wording_version, c.policy_version, c.occurred_at
+from consents c join asked a on a.customer_id = c.customer_id where c.is_latest order by c.purpose"""
+    return tuple(Agreed(**row) for row in records(view.query(sql, asked=asked)))
+
+
+def _lines(view: View, asked: pa.Table) -> pa.Table:
+    """The customer's own order lines, read once for all that is said of them."""
+    return view.query(
+        """
+select l.order_id, l.ordered_at, l.occurred_at, l.is_refund, l.paid_cents, coalesce(l.category, '') as category
+from order_lines l join asked a on a.customer_id = l.customer_id""",
+        asked=asked,
+    )
+
+
+def _months(view: View, lines: pa.Table) -> tuple[Spent, ...]:
+    end = int(view.turn.as_of.timestamp())
+    since = timestamp(view.turn.as_of - timedelta(days=30 * MONTHS))
+    sql = f"""
+select cast(floor(({end} - 1 - seconds_of(ordered_at)) / 2592000) as bigint) as ago,
+  cast(sum(paid_cents) as bigint) as paid_cents
+from lines where ordered_at >= {since} group by 1"""
+    paid = {row["ago"]: row["paid_cents"] for row in records(view.query(sql, lines=lines))}
+    starts = ((ago, view.turn.as_of - timedelta(days=30 * (ago + 1))) for ago in range(MONTHS - 1, -1, -1))
+    return tuple(Spent(start, paid.get(ago, 0)) for ago, start in starts)
+
+
+def _scores(view: View, asked: pa.Table) -> tuple[Score, ...]:
+    sql = f"""
+select s.question, s.as_of, s.model_version, s.value, s.low, s.high, s.reasons
+from scores s join asked a on a.customer_id = s.customer_id where s.turn_id = '{view.turn.turn_id}'"""
+    order = list(UNITS)
+    rows = sorted(
+        records(view.query(sql, asked=asked)),
+        key=lambda row: (order.index(row["question"]) if row["question"] in order else len(order), row["question"]),
+    )
+    return tuple(
+        Score(**{**row, "unit": UNITS.get(row["question"], "number"), "reasons": tuple(row["reasons"] or ())})
+        for row in rows
+    )
+
+
+def _decisions(view: View, asked: pa.Table) -> tuple[Decision, ...]:
+    sql = f"""
+select d.turn_id, d.as_of, d.action, d.reason, d.segment, d.expected_net_value_cents, d.effect_cents, d.cost_cents,
+  d.effect_source, d.propensity, d.is_holdout, d.consent_basis, d.policy_version
+from decisions d join asked a on a.customer_id = d.customer_id
+where d.turn_id <= '{view.turn.turn_id}' order by d.turn_id desc limit 6"""
+    return tuple(Decision(**row) for row in records(view.query(sql, asked=asked)))
+
+
+def _recommendations(view: View, asked: pa.Table) -> tuple[Recommendation, ...]:
+    sql = f"""
+select r.rank, r.product_id, p.product_name, p.category, p.price_cents, r.reason
+from recommendations r join asked a on a.customer_id = r.customer_id
+left join products p on p.product_id = r.product_id
+where r.turn_id = '{view.turn.turn_id}' order by r.rank"""
+    return tuple(Recommendation(**row) for row in records(view.query(sql, asked=asked)))
+
+
+def _timeline(view: View, asked: pa.Table, lines: pa.Table) -> tuple[Happening, ...]:
+    """Orders and refunds one by one, other things by day and kind, decisions of earlier turns; the latest first."""
+    sql = f"""
+select * from (
+  select max(occurred_at) as happened_at, case when is_refund then 'refund' else 'order' end as kind,
+    max(category) as detail,
+    count(*) as count, cast(sum(paid_cents) as bigint) as paid_cents
+  from lines group by order_id, is_refund
+  union all
+  select max(i.occurred_at) as happened_at, i.kind, max(coalesce(i.category, i.campaign_id)) as detail,
+    count(*) as count,
+    cast(null as bigint) as paid_cents
+  from interactions i join asked a on a.customer_id = i.customer_id group by i.local_day, i.kind
+  union all
+  select x.exposed_at as happened_at, 'offer' as kind, x.action as detail, 1 as count,
+    cast(null as bigint) as paid_cents
+  from exposures x join asked a on a.customer_id = x.customer_id
+) happened order by happened_at desc, kind, detail limit {TIMELINE_LENGTH}"""
+    rows = records(view.query(sql, asked=asked, lines=lines))
+    return tuple(Happening(**{**row, "detail": row["detail"] or None}) for row in rows)

@@ -1,0 +1,119 @@
+"""How good the data is: what cleaning found, what the imports stored and refused, and what moved."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from patron.answers.models import Drift, drift
+from patron.storage.last_run import last_turn, records
+from patron.storage.shop import Shop, View
+from patron.storage.store import DEAD_LETTERS, IMPORTS
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of the data: how many rows it found, of how many, and what was done."""
+
+    check_code: str
+    row_count: int
+    checked_count: int
+    treatment: str
+    example: str | None
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import of files: read = stored + duplicate + dead."""
+
+    mapping: str
+    files: tuple[str, ...]
+    started_at: datetime
+    read_count: int
+    stored_count: int
+    duplicate_count: int
+    dead_count: int
+
+
+@dataclass(frozen=True)
+class DeadReason:
+    """Rows refused for one reason, with one message as an example."""
+
+    reason: str
+    row_count: int
+    example: str
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Quality of the data as of the last turn."""
+
+    turn_id: str
+    as_of: datetime
+    checks: tuple[Check, ...]
+    imports: tuple[Import, ...]
+    dead: tuple[DeadReason, ...]
+    drift: tuple[Drift, ...]
+
+
+def quality(shop: Shop) -> Quality:
+    """Quality of the data at the last finished turn. Raises NoTurnYet."""
+    return quality_of(last_turn(shop))
+
+
+def quality_of(view: View) -> Quality:
+    """Quality of the data at one turn."""
+    return Quality(view.turn.turn_id, view.turn.as_of, _checks(view), _imports(view), _dead(view), drift(view))
+
+
+def _checks(view: View) -> tuple[Check, ...]:
+    sql = f"""
+select check_code, row_count, checked_count, treatment, example from cleaning
+where turn_id = '{view.turn.turn_id}' order by row_count desc, check_code"""
+    return tuple(Check(**row) for row in records(view.query(sql)))
+
+
+def _imports(view: View) -> tuple[Import, ...]:
+    wanted = sa.select(
+        IMPORTS.c.mapping,
+        IMPORTS.c.files,
+        IMPORTS.c.started_at,
+        IMPORTS.c.read_count,
+        IMPORTS.c.stored_count,
+        IMPORTS.c.duplicate_count,
+        IMPORTS.c.dead_count,
+    ).order_by(IMPORTS.c.started_at, IMPORTS.c.import_id)
+    with view.store.begin() as connection:
+        rows = connection.execute(wanted).mappings().all()
+    return tuple(
+        Import(
+            **{
+                **row,
+                "mapping": _names([row["mapping"]])[0],
+                "files": tuple(_names(row["files"])),
+                "started_at": _utc(row["started_at"]),
+            }
+        )
+        for row in rows
+    )
+
+
+def _names(files: list[object]) -> list[str]:
+    """Names of the files: the folders they lay in are nobody's business here."""
+    paths = (str(file.get("name", file)) if isinstance(file, dict) else str(file) for file in files)
+    return [path.replace("\\", "/").rpartition("/")[2] for path in paths]
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _dead(view: View) -> tuple[DeadReason, ...]:
+    wanted = (
+        sa.select(DEAD_LETTERS.c.reason, sa.func.count(), sa.func.min(DEAD_LETTERS.c.message))
+        .group_by(DEAD_LETTERS.c.reason)
+        .order_by(sa.func.count().desc(), DEAD_LETTERS.c.reason)
+    )
+    with view.store.begin() as connection:
+        rows = connection.execute(wanted).all()
+    return tuple(DeadReason(reason, int(count), message) for reason, count, message in rows)

@@ -1,0 +1,216 @@
+"""What is predicted, by which model, how well it did on the past, and how its forecasts came out."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from patron.answers.repeat_purchase import ComingBack, coming_back
+from patron.clv.diagnostics import lorenz
+from patron.predict import churn, purchase, recommend, value
+from patron.predict.learner import column
+from patron.predict.recommend.ranking_backtest import HEADLINE
+from patron.predict.scoring import QUESTIONS
+from patron.schema.table_metadata import about
+from patron.storage import model_registry
+from patron.storage.last_run import last_turn, records
+from patron.storage.shop import Shop, View
+
+UNITS = {"value": "money", "churn": "share", "purchase": "share", "recommend": "number"}
+"""Unit of each question's forecast."""
+MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
+"""Metrics in the unit of what is forecast."""
+SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error", "interval_coverage"})
+"""Metrics that are shares of 1."""
+TIE_BREAKS = {one.name: one.tie_break.name for one in QUESTIONS if one.tie_break}
+"""What may decide among learners that are nearly as good as the best on the headline."""
+HEADLINES = {one.name: (one.headline.name, one.metrics[0].name) for one in QUESTIONS} | {recommend.NAME: (HEADLINE,)}
+"""What decides which learner answers a question, and what is shown beside it; other metrics follow in the details."""
+
+
+NAIVE = frozenset(
+    learner.name
+    for learner in (*value.LEARNERS, *churn.LEARNERS, *purchase.LEARNERS, *recommend.LEARNERS)
+    if learner.is_baseline
+)
+"""Learners that are naive rules, which any other has to beat."""
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """One learner's metric at one origin, beside the best naive rule."""
+
+    question: str
+    origin: str
+    learner: str
+    champion: str
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    baseline: str
+    baseline_value: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    customer_count: int
+
+
+@dataclass(frozen=True)
+class ForecastCheck:
+    """One tenth of an earlier turn's forecast and what happened; decile 0 is everybody."""
+
+    question: str
+    scored_at: datetime
+    decile: int
+    customer_count: int
+    forecast_mean: float
+    actual_mean: float
+    bias_share: float | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How unevenly what is forecast is spread over customers: a Lorenz curve."""
+
+    gini: float
+    """0 everybody the same, near 1 one has all."""
+    shares_held: tuple[float, ...]
+    """Share of the whole that the lowest 0 %, 1 % ... 100 % of customers hold together."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How one feature's distribution moved since the turn before."""
+
+    feature: str
+    reference_turn_id: str
+    population_stability_index: float
+    mean_before: float | None
+    mean_now: float | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question: its champion, its backtest and its checked forecasts."""
+
+    question: str
+    unit: str
+    champion: str | None
+    model_version: str | None
+    scored_count: int
+    headline: tuple[Backtest, ...]
+    """The champion on all origins together, one row per headline metric."""
+    tie_break: str | None
+    """The metric that may decide among learners nearly as good as the best; None where the headline alone does."""
+    board: tuple[Backtest, ...]
+    """Every learner on the metric that decides, all origins together, the best first."""
+    learners: tuple[Backtest, ...]
+    """Every learner on every metric, all origins together."""
+    origins: tuple[Backtest, ...]
+    """The champion at each origin."""
+    checks: tuple[ForecastCheck, ...]
+    spread: Spread | None
+    """How the forecasts of this turn are spread; of amounts only."""
+    card: dict[str, str]
+    """The model card as the registry keeps it: key and text."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """All questions at the last turn, and the drift of the features they stand on."""
+
+    turn_id: str
+    as_of: datetime
+    questions: tuple[Question, ...]
+    drift: tuple[Drift, ...]
+    coming_back: ComingBack | None
+    """Who comes back, from the days of orders alone; None where too little was known."""
+
+
+def models(shop: Shop) -> Models:
+    """Models of the last finished turn. Raises NoTurnYet."""
+    return models_of(last_turn(shop))
+
+
+def models_of(view: View) -> Models:
+    """Models of one turn."""
+    return Models(view.turn.turn_id, view.turn.as_of, questions(view), drift(view), coming_back(view))
+
+
+def backtests(view: View) -> tuple[Backtest, ...]:
+    """Backtests of the turn, or of the last turn that made any."""
+    sql = """
+select question, origin, learner, champion, metric, value, low, high, baseline, baseline_value, gain, gain_low,
+  gain_high, customer_count
+from backtests where turn_id = (select max(turn_id) from backtests where turn_id <= '{turn_id}')
+order by question, case when origin = 'all' then 0 else 1 end, origin, case when learner = champion then 0 else 1 end,
+  learner, metric"""
+    return tuple(Backtest(**row) for row in records(view.query(sql.format(turn_id=view.turn.turn_id))))
+
+
+def forecast_checks(view: View) -> tuple[ForecastCheck, ...]:
+    """Forecasts of earlier turns whose horizon is over, the latest forecast of each question first."""
+    sql = f"""
+select question, scored_at, decile, customer_count, forecast_mean, actual_mean, bias_share
+from forecast_checks where turn_id = '{view.turn.turn_id}' order by question, scored_at desc, decile"""
+    return tuple(ForecastCheck(**row) for row in records(view.query(sql)))
+
+
+def drift(view: View) -> tuple[Drift, ...]:
+    """Features by how far they moved, the furthest first."""
+    sql = f"""
+select feature, reference_turn_id, population_stability_index, mean_before, mean_now
+from drift where turn_id = '{view.turn.turn_id}' order by population_stability_index desc, feature"""
+    return tuple(Drift(**row) for row in records(view.query(sql)))
+
+
+def questions(view: View) -> tuple[Question, ...]:
+    """Every question that was backtested or scored, in the order of UNITS."""
+    tested, checked = backtests(view), forecast_checks(view)
+    sql = f"""
+select question, max(model_version) as model_version, count(*) as scored_count from scores
+where turn_id = '{view.turn.turn_id}' group by question
+union all
+select 'recommend' as question, max(model_version) as model_version, count(distinct customer_id) as scored_count
+from affinities where turn_id = '{view.turn.turn_id}' having count(*) > 0"""
+    scored = {row["question"]: row for row in records(view.query(sql))}
+    known = [*UNITS, *sorted((scored.keys() | {row.question for row in tested}) - UNITS.keys())]
+    return tuple(
+        _question(view, code, scored.get(code), [b for b in tested if b.question == code], checked)
+        for code in known
+        if code in scored or any(row.question == code for row in tested)
+    )
+
+
+def _spread(view: View, code: str) -> Spread | None:
+    sql = f"select value from scores where turn_id = '{view.turn.turn_id}' and question = '{code}'"
+    values = column(view.query(sql), "value")
+    if not values.sum() > 0:
+        return None
+    table = lorenz(values)
+    return Spread(float(about(table)["gini"]), tuple(table["share_of_value"].to_pylist()))
+
+
+def _question(
+    view: View, code: str, scored: dict[str, object] | None, tested: list[Backtest], checked: tuple[ForecastCheck, ...]
+) -> Question:
+    version = str(scored["model_version"]) if scored and scored["model_version"] else None
+    whole = tuple(row for row in tested if row.origin == "all")
+    shown = HEADLINES.get(code, ())
+    board = sorted((row for row in whole if row.metric in shown[:1]), key=lambda row: -(row.gain or 0.0))
+    return Question(
+        question=code,
+        unit=UNITS.get(code, "number"),
+        champion=tested[0].champion if tested else None,
+        model_version=version,
+        scored_count=int(str(scored["scored_count"])) if scored else 0,
+        headline=tuple(
+            row for metric in shown for row in whole if row.learner == row.champion and row.metric == metric
+        ),
+        tie_break=TIE_BREAKS.get(code),
+        board=tuple(board),
+        learners=whole,
+        origins=tuple(row for row in tested if row.origin != "all" and row.learner == row.champion),
+        checks=tuple(check for check in checked if check.question == code),
+        spread=_spread(view, code) if UNITS.get(code) == "money" else None,
+        card=model_registry.card(view.folder / "models", version) if version else {},
+    )

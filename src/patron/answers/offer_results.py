@@ -1,0 +1,105 @@
+"""What the turn decided, what it costs, and what earlier offers caused."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from patron.storage.last_run import records
+from patron.storage.shop import View
+
+
+@dataclass(frozen=True)
+class ActionCount:
+    """Customers for whom one action was decided."""
+
+    action: str
+    customer_count: int
+    cost_cents: float
+    expected_net_cents: float
+
+
+@dataclass(frozen=True)
+class ReasonCount:
+    """Customers whose decision has one reason."""
+
+    reason: str
+    is_offer: bool
+    customer_count: int
+    cost_cents: float
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Decisions of the turn, summed."""
+
+    customer_count: int
+    offered_count: int
+    holdout_count: int
+    cost_cents: float
+    expected_net_cents: float
+    budget_cents: int | None
+    """What the turn might spend; None when policy.toml has changed since."""
+    effect_sources: tuple[str, ...]
+    actions: tuple[ActionCount, ...]
+    reasons: tuple[ReasonCount, ...]
+    policy_version: str | None
+
+    @property
+    def explored(self) -> ReasonCount | None:
+        """Offers given at random, so that effects can be learned; None when there are none."""
+        return next((row for row in self.reasons if row.is_offer and row.reason == "exploring"), None)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one offer did to the margin of a segment's customers, with its 95 % interval; a placebo's truth is 0."""
+
+    offer: str
+    segment: str
+    treated_count: int
+    control_count: int
+    effect_cents: float
+    low: float
+    high: float
+    standard_error: float
+    is_placebo: bool
+    decided_from: datetime
+    decided_until: datetime
+
+
+def decided(view: View) -> Decided:
+    """Sum the decisions of the turn by action and by reason."""
+    of_turn = f"from decisions where turn_id = '{view.turn.turn_id}'"
+    by_action = f"""
+select action, count(*) as customer_count, sum(cost_cents) as cost_cents,
+  sum(expected_net_value_cents) as expected_net_cents {of_turn} group by action order by customer_count desc, action"""
+    by_reason = f"""
+select reason, action <> 'none' as is_offer, count(*) as customer_count, sum(cost_cents) as cost_cents {of_turn}
+group by 1, 2 order by is_offer desc, customer_count desc, reason"""
+    whole = f"""
+select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max(policy_version) as version {of_turn}"""
+    sources = f"select distinct effect_source {of_turn} and action <> 'none' order by 1"
+    actions = tuple(ActionCount(**row) for row in records(view.query(by_action)))
+    offered = [action for action in actions if action.action != "none"]
+    found = records(view.query(whole))[0]
+    return Decided(
+        customer_count=sum(action.customer_count for action in actions),
+        offered_count=sum(action.customer_count for action in offered),
+        holdout_count=int(found["holdouts"]),
+        cost_cents=sum(action.cost_cents for action in offered),
+        expected_net_cents=sum(action.expected_net_cents for action in offered),
+        budget_cents=view.policy.budget.cents_per_turn if found["version"] == view.policy.version else None,
+        effect_sources=tuple(row["effect_source"] for row in records(view.query(sources))),
+        actions=actions,
+        reasons=tuple(ReasonCount(**row) for row in records(view.query(by_reason))),
+        policy_version=found["version"],
+    )
+
+
+def effects(view: View) -> tuple[Effect, ...]:
+    """What the offers before this turn caused, everybody first."""
+    sql = f"""
+select offer, segment, treated_count, control_count, effect_cents, low, high, standard_error, is_placebo,
+  decided_from, decided_until
+from effects where turn_id = '{view.turn.turn_id}'
+order by case when offer = 'any' then 0 else 1 end, case when segment = 'all' then 0 else 1 end, offer, segment"""
+    return tuple(Effect(**row) for row in records(view.query(sql)))

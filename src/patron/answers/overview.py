@@ -1,0 +1,57 @@
+"""The shop at a glance: what a manager wants to know first."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from patron.answers.offer_results import Decided, Effect, decided, effects
+from patron.answers.revenue import KeyFigure, Window, key_figures, windows
+from patron.answers.segments_overview import Persona, Stage, ValueSpread, personas, stages, value_spread
+from patron.answers.watch_list import Watched, watch_list
+from patron.storage.last_run import last_turn
+from patron.storage.shop import Shop, View
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Key figures, trend, people, risk and decisions of the last turn."""
+
+    shop_name: str
+    currency: str
+    time_zone: str
+    turn_id: str
+    as_of: datetime
+    key_figures: tuple[KeyFigure, ...]
+    weeks: tuple[Window, ...]
+    stages: tuple[Stage, ...]
+    personas: tuple[Persona, ...]
+    value: ValueSpread
+    watch_list: tuple[Watched, ...]
+    decided: Decided
+    effects: tuple[Effect, ...]
+    offer_names: dict[str, str]
+
+
+def overview(shop: Shop) -> Overview:
+    """Overview of the last finished turn. Raises NoTurnYet."""
+    return overview_of(last_turn(shop))
+
+
+def overview_of(view: View) -> Overview:
+    """Overview of one turn."""
+    shop = view.settings.shop
+    return Overview(
+        shop_name=shop.name,
+        currency=shop.currency,
+        time_zone=shop.time_zone,
+        turn_id=view.turn.turn_id,
+        as_of=view.turn.as_of,
+        key_figures=key_figures(view),
+        weeks=windows(view, days=7, count=52),
+        stages=stages(view),
+        personas=personas(view),
+        value=value_spread(view),
+        watch_list=watch_list(view),
+        decided=decided(view),
+        effects=effects(view),
+        offer_names={offer.id: offer.name for offer in view.policy.offers if offer.name},
+    )

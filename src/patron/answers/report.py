@@ -1,0 +1,107 @@
+"""Everything the report says about the last turn, as plain facts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from patron.answers.customer_profile import CustomerCard, customer_card
+from patron.answers.data_quality import Quality, quality_of
+from patron.answers.models import Models, models_of
+from patron.answers.overview import Overview, overview_of
+from patron.answers.repeat_purchase import matrix
+from patron.answers.revenue import Cohort, cohorts
+from patron.storage.last_run import last_turn, records
+from patron.storage.shop import Shop, View
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much the shop has told us, and what it has not."""
+
+    first_order_at: datetime | None
+    last_order_at: datetime | None
+    order_count: int
+    customer_count: int
+    line_count: int
+    visit_count: int
+    message_count: int
+    has_products: bool
+    has_prices: bool
+    has_refunds: bool
+    has_anonymous: bool
+    has_delivered_offers: bool
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Codes of what this data cannot show."""
+        told = {
+            "clickstream": self.visit_count > 0,
+            "messages": self.message_count > 0,
+            "products": self.has_products,
+            "prices": self.has_prices,
+            "refunds": self.has_refunds,
+            "delivered_offers": self.has_delivered_offers,
+            "long_history": bool(
+                self.first_order_at and self.last_order_at and (self.last_order_at - self.first_order_at).days >= 700
+            ),
+        }
+        return tuple(code for code, is_told in told.items() if not is_told)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The facts of one report."""
+
+    overview: Overview
+    cohorts: tuple[Cohort, ...]
+    models: Models
+    matrix: pa.Table | None
+    """The chance of still being a customer, by history; None where drop-out is not confirmed."""
+    quality: Quality
+    coverage: Coverage
+    example: CustomerCard | None
+    """A customer at risk with its recommendations, as an example."""
+
+
+def report(shop: Shop) -> Report:
+    """Facts of the report on the last finished turn. Raises NoTurnYet."""
+    view = last_turn(shop)
+    seen = overview_of(view)
+    return Report(
+        overview=seen,
+        cohorts=cohorts(view),
+        models=models_of(view),
+        matrix=matrix(shop),
+        quality=quality_of(view),
+        coverage=coverage(view),
+        example=_example(shop, view, seen),
+    )
+
+
+def coverage(view: View) -> Coverage:
+    """Count what the data holds at one turn."""
+    sql = """
+select o.*, l.*, i.*, x.* from (
+  select min(occurred_at) as first_order_at, max(occurred_at) as last_order_at,
+    count(distinct customer_id || ' ' || order_id) as order_count,
+    count(distinct case when is_identified then customer_id end) as customer_count,
+    coalesce(bool_or(not is_identified), false) as has_anonymous from orders) o
+cross join (
+  select count(*) as line_count, coalesce(bool_or(product_id is not null), false) as has_products,
+    coalesce(bool_or(has_price), false) as has_prices, coalesce(bool_or(is_refund), false) as has_refunds
+  from order_lines) l
+cross join (
+  select coalesce(sum(case when kind in ('view', 'click', 'search', 'cart_add') then 1 else 0 end), 0) as visit_count,
+    coalesce(sum(case when kind like 'message%' then 1 else 0 end), 0) as message_count from interactions) i
+cross join (select coalesce(bool_or(is_delivered), false) as has_delivered_offers from exposures) x"""
+    found = records(view.query(sql))[0]
+    return Coverage(**{**found, "visit_count": int(found["visit_count"]), "message_count": int(found["message_count"])})
+
+
+def _example(shop: Shop, view: View, seen: Overview) -> CustomerCard | None:
+    if seen.watch_list:
+        return customer_card(shop, seen.watch_list[0].customer_id)
+    sql = f"select min(customer_id) as customer_id from recommendations where turn_id = '{view.turn.turn_id}'"
+    chosen = records(view.query(sql))[0]["customer_id"]
+    return customer_card(shop, chosen) if chosen else None

@@ -1,0 +1,184 @@
+"""How the shop trades: what was paid, by how many, in windows counted back from the turn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from patron.storage.engine import timestamp
+from patron.storage.last_run import SECONDS_A_DAY, records
+from patron.storage.shop import View
+
+DAYS_COMPARED = 90
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window of days before the turn; refunds count where their order does."""
+
+    starts_at: datetime
+    ends_at: datetime
+    paid_cents: int
+    order_count: int
+    customer_count: int
+    repeat_count: int
+    """Customers of the window who had ordered before it."""
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One key figure now, one window earlier, and its course."""
+
+    code: str
+    unit: str
+    """money (cents), count or share."""
+    value: float | None
+    previous: float | None
+    trend: tuple[float, ...]
+    is_more_better: bool = True
+
+    def change_share(self) -> float | None:
+        """Relative change; for a share the difference itself."""
+        if self.value is None or self.previous is None:
+            return None
+        if self.unit == "share":
+            return self.value - self.previous
+        return self.value / self.previous - 1 if self.previous else None
+
+
+def _windows_sql(view: View, days: int, count: int) -> str:
+    end = int(view.turn.as_of.timestamp())
+    length = days * SECONDS_A_DAY
+    span = f"{{time}} >= {timestamp(view.turn.as_of - timedelta(days=days * count))}"
+    ago = f"cast(floor(({end} - 1 - seconds_of({{time}})) / {length}) as bigint)"
+    return f"""
+with paid as (
+  select {ago.format(time="ordered_at")} as ago, cast(sum(paid_cents) as bigint) as paid_cents
+  from order_lines where {span.format(time="ordered_at")} group by 1
+), told as (
+  select distinct {ago.format(time="occurred_at")} as ago, customer_id, is_identified, order_id
+  from orders where {span.format(time="occurred_at")}
+), visited as (
+  select ago, customer_id, is_identified, count(*) as order_count from told group by ago, customer_id, is_identified
+), visits as (
+  select v.ago, cast(sum(v.order_count) as bigint) as order_count,
+    count(case when v.is_identified then 1 end) as customer_count,
+    count(case when v.is_identified and seconds_of(c.first_order_at) < {end} - (v.ago + 1) * {length}
+      then 1 end) as repeat_count
+  from visited v join customers c on c.customer_id = v.customer_id group by v.ago
+)
+select coalesce(paid.ago, visits.ago) as ago, coalesce(paid_cents, 0) as paid_cents,
+  coalesce(order_count, 0) as order_count, coalesce(customer_count, 0) as customer_count,
+  coalesce(repeat_count, 0) as repeat_count
+from paid full join visits on paid.ago = visits.ago"""
+
+
+def _first_order_at(view: View) -> datetime | None:
+    return records(view.query("select min(occurred_at) as first_at from orders"))[0]["first_at"]
+
+
+def windows(view: View, *, days: int, count: int) -> tuple[Window, ...]:
+    """Windows of `days` before the turn, oldest first, as far back as all their days have orders behind them."""
+    first_at = _first_order_at(view)
+    if first_at is None:
+        return ()
+    found = {row.pop("ago"): row for row in records(view.query(_windows_sql(view, days, count)))}
+    nothing = {"paid_cents": 0, "order_count": 0, "customer_count": 0, "repeat_count": 0}
+    whole = range(count - 1, -1, -1)
+    as_of = view.turn.as_of
+    # why: a window that begins days before the first order would look like growth out of nothing
+    starts = [(ago, as_of - timedelta(days=days * (ago + 1))) for ago in whole]
+    slack = timedelta(days=min(days // 4, 3))
+    return tuple(
+        Window(start, start + timedelta(days=days), **found.get(ago, nothing))
+        for ago, start in starts
+        if start + slack >= first_at
+    )
+
+
+def _ratio(above: float, below: float) -> float | None:
+    return above / below if below else None
+
+
+WINDOW_FIGURES: tuple[tuple[str, str, Callable[[Window], float | None]], ...] = (
+    ("revenue", "money", lambda window: window.paid_cents),
+    ("buyers", "count", lambda window: window.customer_count),
+    ("order_value", "money", lambda window: _ratio(window.paid_cents, window.order_count)),
+    ("repeat_share", "share", lambda window: _ratio(window.repeat_count, window.customer_count)),
+)
+
+
+def _from_windows(now: Window | None, before: Window | None, course: tuple[Window, ...]) -> tuple[KeyFigure, ...]:
+    return tuple(
+        KeyFigure(
+            code,
+            unit,
+            of(now) if now else None,
+            of(before) if before else None,
+            tuple(of(window) or 0.0 for window in course),
+        )
+        for code, unit, of in WINDOW_FIGURES
+    )
+
+
+def _by_turn(view: View, sql: str) -> tuple[float | None, float | None, tuple[float, ...]]:
+    rows = records(view.query(f"{sql} group by turn_id order by turn_id"))
+    values = {row["turn_id"]: row["figure"] for row in rows if row["turn_id"] <= view.turn.turn_id}
+    before = [turn_id for turn_id in values if turn_id < view.turn.turn_id]
+    previous = values[before[-1]] if before else None
+    return values.get(view.turn.turn_id), previous, tuple(values.values())
+
+
+def key_figures(view: View) -> tuple[KeyFigure, ...]:
+    """Key figures: the last 90 days beside the 90 before, and what the turn expects beside the turn before."""
+    compared = windows(view, days=DAYS_COMPARED, count=2)
+    now = compared[-1] if compared else None
+    before = compared[0] if len(compared) == 2 else None
+    course = windows(view, days=30, count=12)
+    expected = _by_turn(view, "select turn_id, sum(value) as figure from scores where question = 'value'")
+    risky = "select turn_id, cast(sum(case when stage = 'at_risk' then 1 else 0 end) as double) as figure from segments"
+    return (
+        *_from_windows(now, before, course),
+        KeyFigure("expected_value", "money", *expected),
+        KeyFigure("at_risk", "count", *_by_turn(view, risky), is_more_better=False),
+    )
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Customers who ordered first in one month, and the share of them who ordered in each month since."""
+
+    month: str
+    customer_count: int
+    shares: tuple[float, ...]
+    """Share who ordered in month 0, 1, 2 ... after the first; whole months only."""
+
+
+def cohorts(view: View, *, months: int = 12) -> tuple[Cohort, ...]:
+    """Retention of the last monthly cohorts, months in UTC."""
+    sql = """
+with firsts as (
+  select customer_id, substr(day_text(first_order_at), 1, 7) as cohort from customers
+  where is_identified and first_order_at is not null
+), active as (
+  select distinct f.cohort, o.customer_id, substr(day_text(o.occurred_at), 1, 7) as month
+  from orders o join firsts f on f.customer_id = o.customer_id
+)
+select cohort, month, count(*) as customer_count from active group by cohort, month order by cohort, month"""
+    counted: dict[str, dict[int, int]] = {}
+    for row in records(view.query(sql)):
+        age = _month_number(row["month"]) - _month_number(row["cohort"])
+        counted.setdefault(row["cohort"], {})[age] = row["customer_count"]
+    last = _month_number(view.turn.as_of.strftime("%Y-%m")) - 1  # why: the turn's own month is not over
+    found = (
+        Cohort(
+            month, by_age[0], tuple(by_age.get(age, 0) / by_age[0] for age in range(last - _month_number(month) + 1))
+        )
+        for month, by_age in counted.items()
+        if by_age.get(0) and _month_number(month) <= last
+    )
+    return tuple(found)[-months:]
+
+
+def _month_number(month: str) -> int:
+    year, number = month.split("-")
+    return int(year) * 12 + int(number) - 1

@@ -1,0 +1,139 @@
+"""Who the customers are: stages of life, personas, and how the value expected of them is spread."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from patron.storage.last_run import records
+from patron.storage.shop import View
+
+STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")
+EDGES_CENTS = tuple(step * 10**power for power in range(2, 8) for step in (1, 2, 5))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of life: how many customers are in it, how many were at the turn before, what they should spend."""
+
+    stage: str
+    customer_count: int
+    share: float
+    previous_count: int | None
+    expected_cents: float | None
+
+
+@dataclass(frozen=True)
+class Persona:
+    """One persona: its size, and its average member over the last year."""
+
+    persona_id: int
+    name_code: str
+    customer_count: int
+    share: float
+    paid_cents_365_days: float
+    order_count_365_days: float
+    days_since_last_order: float
+    silhouette: float
+
+
+@dataclass(frozen=True)
+class ValueBin:
+    """Customers whose expected value lies from `from_cents` up to, not including, `until_cents` (None: no end)."""
+
+    from_cents: int
+    until_cents: int | None
+    customer_count: int
+    expected_cents: float
+
+
+@dataclass(frozen=True)
+class ValueSpread:
+    """How the value expected over the next 90 days is spread over customers."""
+
+    bins: tuple[ValueBin, ...]
+    total_cents: float
+    top_tenth_share: float | None
+    """Share of the total that the most valuable tenth of customers should bring."""
+    low_cents: float | None = None
+    """Lower end of the 80 % interval of the total; None where no shop's total was forecast."""
+    high_cents: float | None = None
+
+
+def stages(view: View) -> tuple[Stage, ...]:
+    """Every stage of life in order, also those nobody is in."""
+    turn_id = view.turn.turn_id
+    sql = f"""
+select s.turn_id, s.stage, count(*) as customer_count, sum(v.value) as expected_cents
+from segments s left join scores v
+  on v.turn_id = s.turn_id and v.customer_id = s.customer_id and v.question = 'value'
+where s.turn_id in ('{turn_id}', (select max(turn_id) from segments where turn_id < '{turn_id}'))
+group by s.turn_id, s.stage"""
+    rows = records(view.query(sql))
+    now = {row["stage"]: row for row in rows if row["turn_id"] == turn_id}
+    before = {row["stage"]: row["customer_count"] for row in rows if row["turn_id"] != turn_id}
+    total = sum(row["customer_count"] for row in now.values())
+    return tuple(
+        Stage(
+            stage,
+            now.get(stage, {}).get("customer_count", 0),
+            now.get(stage, {}).get("customer_count", 0) / total if total else 0.0,
+            before.get(stage, 0) if before else None,
+            now.get(stage, {}).get("expected_cents"),
+        )
+        for stage in STAGES
+    )
+
+
+def personas(view: View) -> tuple[Persona, ...]:
+    """Personas of the turn, the most valuable first."""
+    sql = f"""
+select persona_id, name_code, customer_count, paid_cents_365_days, order_count_365_days, days_since_last_order,
+  silhouette, customer_count / nullif(sum(customer_count) over (), 0) as share
+from personas where turn_id = '{view.turn.turn_id}' order by persona_id"""
+    return tuple(Persona(**row) for row in records(view.query(sql)))
+
+
+def value_spread(view: View) -> ValueSpread:
+    """Customers by expected value, in bins that read well, and the share of the most valuable tenth."""
+    of_turn = f"from scores where turn_id = '{view.turn.turn_id}' and question = 'value'"
+    sql = f"""
+select coalesce(sum(value), 0) as total, max(value) as highest,
+  sum(case when place <= people / 10.0 then value end) as top
+from (
+  select value, row_number() over (order by value desc, customer_id) as place,
+    count(*) over () as people {of_turn})"""
+    found = records(view.query(sql))[0]
+    if found["highest"] is None:
+        return ValueSpread((), 0.0, None)
+    edges = [0, *(edge for edge in EDGES_CENTS if edge <= max(found["highest"], EDGES_CENTS[0]))]
+    place = " ".join(f"when value < {upper} then {lower}" for lower, upper in pairwise(edges))
+    cases = f"case {place} else {edges[-1]} end" if place else "0"
+    counts = f"select {cases} as start, count(*) as n, sum(value) as expected {of_turn} group by 1"
+    by_start = {row["start"]: row for row in records(view.query(counts))}
+    nothing = {"n": 0, "expected": 0.0}
+    ends = [*edges[1:], None]
+    bins = tuple(
+        ValueBin(start, end, by_start.get(start, nothing)["n"], by_start.get(start, nothing)["expected"])
+        for start, end in zip(edges, ends, strict=True)
+    )
+    total = found["total"]
+    sure = f"select low, high from shop_forecasts where turn_id = '{view.turn.turn_id}' and question = 'value'"
+    low, high = next(((row["low"], row["high"]) for row in records(view.query(sure))), (None, None))
+    top = found["top"] / total if total and found["top"] else None
+    return ValueSpread(_joined(bins), total, top, low, high)
+
+
+def _joined(bins: tuple[ValueBin, ...]) -> tuple[ValueBin, ...]:
+    """Join the lowest and the highest bins while they hold under half a percent of customers."""
+    rest, few = list(bins), 0.005 * sum(b.customer_count for b in bins)
+    while len(rest) > 2 and rest[-1].customer_count < few:
+        last = rest.pop()
+        rest[-1] = _merged(rest[-1], last)
+    while len(rest) > 2 and rest[0].customer_count < few:
+        first = rest.pop(0)
+        rest[0] = _merged(first, rest[0])
+    return tuple(rest)
+
+
+def _merged(low: ValueBin, high: ValueBin) -> ValueBin:
+    count = low.customer_count + high.customer_count
+    return ValueBin(low.from_cents, high.until_cents, count, low.expected_cents + high.expected_cents)

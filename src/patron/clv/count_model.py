@@ -1,0 +1,278 @@
+"""What every model of order counts does: be fitted to a summary, and answer for each of its customers or a new one."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from patron.clv.distinct_histories import FEW_ROWS, Places, Rows, arrow, mean_age, refuse_few, sampled, scaled
+from patron.clv.maximum_likelihood import Estimates, Objective, covariance, maximised, turned, turned_covariance
+from patron.clv.rfm_summary import unit_of
+from patron.predict.learner import Numbers, read_json, write_json
+
+NO_DROP_OUT = 0.02
+"""With fewer of those who came back gone, there is no drop-out to see."""
+
+
+def horizon_told(horizon: float) -> float:
+    """A horizon as a number. Raises ValueError for what is none, or lies behind."""
+    told = float(horizon) if isinstance(horizon, int | float | np.number) else math.nan
+    if not 0 <= told < math.inf:
+        raise ValueError(f"horizon {horizon!r}: name how many of the summary's unit of time, 0 or more; see horizon_of")
+    return told
+
+
+def one_new(others: Mapping[str, float] | None = None) -> Rows:
+    """Somebody who has just placed their first order, and what `others` say of them."""
+    nothing = np.zeros(1)
+    extras = {name: np.full(1, float(value)) for name, value in (others or {}).items()}
+    return Rows(nothing, nothing, nothing, np.ones(1), np.zeros(1, np.int64), extras)
+
+
+def observed(steps: Iterable[tuple[Places, Numbers]], T: Numbers, horizon: float) -> dict[str, Numbers]:
+    """Columns of a summary of customers seen for the times T, from their orders as `CountModel.drawn` gives them."""
+    frequency, recency, log_gaps, later = (np.zeros(len(T)) for _ in range(4))
+    for who, at in steps:
+        is_known = at <= T[who]
+        known, when = who[is_known], at[is_known]
+        frequency[known] += 1
+        log_gaps[known] += np.log(when - recency[known])
+        recency[known] = when
+        later[who[~is_known]] += 1
+    columns = {"frequency": frequency, "recency": recency, "T": T, "log_gaps": log_gaps}
+    return columns | ({"frequency_holdout": later} if horizon else {})
+
+
+def poisson(rate: Numbers, until: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+    """Orders by chance at a rate of each customer's own until a time of their own, as `CountModel.drawn` gives them."""
+    who, now = np.arange(len(rate)), np.zeros(len(rate))
+    while len(who):
+        now[who] += rng.standard_exponential(len(who)) / rate[who]
+        who = who[now[who] <= until[who]]
+        yield who, now[who]
+
+
+@dataclass(frozen=True)
+class CountModel(ABC):
+    """A fitted model of how many orders come when. Times are in the unit of the summary it was fitted to.
+
+    A summary is anything that speaks Arrow with the columns frequency (repeat orders), recency (time from the first to
+    the last one) and T (time from the first one to now). Answers are one number a row, in the summary's order.
+    """
+
+    estimates: Estimates
+    kind: ClassVar[str]
+    is_discrete: ClassVar[bool] = False
+    """Whether time is a number of periods."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of time: D, W, M or Y, or '' when the summary did not say."""
+        return self.estimates.unit
+
+    @property
+    def params(self) -> dict[str, float]:
+        """Parameters by the field's letters."""
+        return dict(self.estimates.params)
+
+    @property
+    def standard_errors(self) -> dict[str, float]:
+        """Standard error of each parameter; NaN where the data do not tell."""
+        return self.estimates.standard_errors
+
+    @property
+    def log_likelihood(self) -> float:
+        """Log-likelihood of the summary, of times in its unit."""
+        return self.estimates.log_likelihood
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Whether there is no drop-out to see in the data: P(alive) means nothing then, P(order) still ranks."""
+        return self.estimates.left_share < NO_DROP_OUT
+
+    def columns(self) -> Sequence[str]:
+        """Columns of a summary that are needed besides frequency, recency and T."""
+        return ()
+
+    def rows(self, summary: Any) -> Rows:
+        """Distinct rows of a summary. Raises ValueError for a missing column, impossible rows or another unit."""
+        self.refuse_unit(summary)
+        return Rows.of(summary, *self.columns())
+
+    def refuse_unit(self, summary: Any) -> None:
+        """Refuse a summary whose times are in another unit than those of the fit. Raises ValueError."""
+        own = unit_of(summary)
+        if own and self.unit and own != self.unit:
+            raise ValueError(
+                f"the summary is in {own} and the model was fitted in {self.unit}: rfm(..., unit={self.unit!r})"
+            )
+
+    def new(self) -> Rows:
+        """Somebody who has just placed their first order."""
+        return one_new()
+
+    def probability_alive(self, summary: Any) -> Numbers:
+        """Chance that each customer has not left for good, 0 to 1."""
+        rows = self.rows(summary)
+        return rows.spread(self.alive(rows))
+
+    def probability_of_purchase(self, summary: Any, horizon: float) -> Numbers:
+        """Chance of at least one order of each customer in the next `horizon`, 0 to 1. Raises ValueError below 0."""
+        rows = self.rows(summary)
+        return rows.spread(self.chance_of_order(rows, horizon_told(horizon)))
+
+    def expected_purchases(self, summary: Any, horizon: float) -> Numbers:
+        """Expected orders of each customer in the next `horizon`, in the summary's unit. Raises ValueError below 0."""
+        rows = self.rows(summary)
+        return rows.spread(self.expected(rows, horizon_told(horizon)))
+
+    def expected_purchases_new(self, horizon: float) -> float:
+        """Expected repeat orders of a new customer in the `horizon` after the first one."""
+        return float(self.expected(self.new(), horizon_told(horizon))[0])
+
+    def purchase_count_distribution(self, summary: Any | None, horizon: float, *, most: int = 20) -> Numbers:
+        """Chance of 0, 1 ... `most` orders or more in a horizon: a row per customer, or one for a new customer (None).
+
+        Rows add up to 1.
+        """
+        rows = self.new() if summary is None else self.rows(summary)
+        return rows.spread(self.counts(rows, horizon_told(horizon), most))
+
+    def simulate(self, T: Numbers, rng: np.random.Generator, *, horizon: float = 0.0) -> pa.Table:
+        """New customers observed for the times T, and their orders in the `horizon` after: a summary with the truth.
+
+        Columns: frequency, recency, T, log_gaps and, with a horizon, frequency_holdout.
+        """
+        T = np.asarray(T, dtype=np.float64)
+        return pa.table(observed(self.drawn(T + horizon, rng), T, horizon))
+
+    def save(self, path: Path) -> None:
+        """Write the model as JSON; `load_model` reads it."""
+        write_json(path, self.saved())
+
+    def saved(self) -> dict[str, Any]:
+        """The model as JSON can hold it."""
+        return {"kind": self.kind, "estimates": self.estimates.saved(), **self.settings()}
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Self:
+        """What `saved` gave."""
+        settings = {name: value for name, value in saved.items() if name not in {"kind", "estimates"}}
+        return cls(Estimates.restored(saved["estimates"]), **settings)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls.restored(read_json(path))
+
+    @abstractmethod
+    def settings(self) -> Mapping[str, Any]:
+        """What the model is besides its estimates."""
+
+    @abstractmethod
+    def alive(self, rows: Rows) -> Numbers:
+        """As `probability_alive`, of each distinct row."""
+
+    @abstractmethod
+    def chance_of_order(self, rows: Rows, horizon: float) -> Numbers:
+        """As `probability_of_purchase`, of each distinct row."""
+
+    @abstractmethod
+    def expected(self, rows: Rows, horizon: float) -> Numbers:
+        """As `expected_purchases`, of each distinct row."""
+
+    @abstractmethod
+    def counts(self, rows: Rows, horizon: float, most: int) -> Numbers:
+        """As `purchase_count_distribution`, of each distinct row."""
+
+    @abstractmethod
+    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+        """Orders after the first of new customers until T: of the second orders, the third ..., whose and when."""
+
+
+Model = TypeVar("Model", bound=CountModel)
+
+
+class CountLearner(ABC, Generic[Model]):
+    """A model to be fitted to a summary by maximum likelihood.
+
+    A subclass is a frozen dataclass of settings with a `name`, and says what is to be maximised from where.
+    """
+
+    name: ClassVar[str]
+    letters: ClassVar[Sequence[str]]
+    in_time: ClassVar[Sequence[str]]
+    """The letters that have the unit of time; parameters are sought with times in units of the mean age."""
+
+    def fit(self, summary: Any) -> Model:
+        """Maximum likelihood. Raises NotEnoughData with fewer than ten customers, ValueError for impossible rows."""
+        table = arrow(summary)
+        rows = Rows.of(table, *self.columns())
+        refuse_few(rows, self.name)
+        return self.fit_rows(rows, unit_of(table))
+
+    def settled(self, summary: Any) -> Self:  # noqa: ARG002 - learners with something to be found override it
+        """The learner with all that `fit` would choose besides parameters."""
+        return self
+
+    def fit_rows(self, rows: Rows, unit: str = "") -> Model:
+        """As `fit`, of distinct rows."""
+        scale, customers = mean_age(rows) if self.in_time else 1.0, rows.customer_count
+        own, turn = scaled(rows, scale), self.turn(rows)
+        objective = turned(self.objective(own), turn)
+        few = turned(self.objective(sampled(own)), turn) if len(rows.T) > FEW_ROWS else None
+        is_free = (False,) * len(self.letters) + (True,) * len(self.effects())
+        at, second = maximised(objective, self.start(own), free=is_free, sample=few)
+        value, _ = objective(at)
+        log_likelihood = value * customers + self.constant(rows, scale)
+        sure = turned_covariance(covariance(second, at, customers), turn)
+        logarithms = tuple(not one for one in is_free) if any(is_free) else ()
+        estimates = Estimates(self._params(at, turn, scale), log_likelihood, sure, customers, logarithms, unit)
+        return self.made(replace(estimates, left_share=self.left_share(self.made(estimates), rows)))
+
+    def _params(self, at: Numbers, turn: Numbers | None, scale: float) -> dict[str, float]:
+        told = at if turn is None else turn @ at
+        params = {
+            name: float(np.exp(one)) * (scale if name in self.in_time else 1.0)
+            for name, one in zip(self.letters, told, strict=False)
+        }
+        return params | dict(zip(self.effects(), told[len(self.letters) :].tolist(), strict=True))
+
+    def left_share(self, model: Model, rows: Rows) -> float:
+        """Share of those with a repeat order who have left, as a model has it; of some of them where there are many."""
+        seen = sampled(rows) if len(rows.T) > FEW_ROWS else rows
+        weight = seen.weight * (seen.frequency > 0)
+        return float(weight @ (1 - model.alive(seen)) / max(weight.sum(), 1e-300))
+
+    def columns(self) -> Sequence[str]:
+        """Columns of a summary that are needed besides frequency, recency and T."""
+        return ()
+
+    def effects(self) -> Sequence[str]:
+        """Names of the parameters that come after the letters and are no logarithms: effects of covariates."""
+        return ()
+
+    def turn(self, rows: Rows) -> Numbers | None:  # noqa: ARG002 - covariates override it
+        """Matrix that makes what is sought into the parameters; None when they are the same."""
+        return None
+
+    def constant(self, rows: Rows, scale: float) -> float:
+        """What the log-likelihood of times in the summary's unit has more than that of times in units of `scale`."""
+        return -float(rows.frequency @ rows.weight) * math.log(scale)
+
+    @abstractmethod
+    def objective(self, rows: Rows) -> Objective:
+        """What to maximise, in the logarithms of the parameters."""
+
+    @abstractmethod
+    def start(self, rows: Rows) -> Numbers:
+        """Logarithms of the parameters to begin from."""
+
+    @abstractmethod
+    def made(self, estimates: Estimates) -> Model:
+        """The fitted model."""

@@ -1,0 +1,80 @@
+"""NBD: buyers who never leave and order at a rate of their own, lambda ~ Gamma(r, alpha) (Ehrenberg 1959)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import digamma, gammaln
+from scipy.stats import nbinom
+
+from patron.clv.count_model import CountLearner, CountModel, poisson
+from patron.clv.distinct_histories import Places, Rows
+from patron.clv.maximum_likelihood import Estimates, Objective
+from patron.predict.learner import Numbers
+
+
+@dataclass(frozen=True)
+class FittedNBD(CountModel):
+    """A fitted NBD."""
+
+    kind: ClassVar[str] = "nbd"
+
+    def settings(self) -> Mapping[str, Any]:
+        """What the model is besides its estimates."""
+        return {}
+
+    def alive(self, rows: Rows) -> Numbers:
+        """1 for everybody."""
+        return np.ones(len(rows.T))
+
+    def expected(self, rows: Rows, horizon: float) -> Numbers:
+        """Expected orders of each row in a horizon."""
+        return horizon * (self.params["r"] + rows.frequency) / (self.params["alpha"] + rows.T)
+
+    def chance_of_order(self, rows: Rows, horizon: float) -> Numbers:
+        """Chance of each row of at least one order in a horizon, 0 to 1."""
+        seen = self.params["alpha"] + rows.T
+        return -np.expm1(-(self.params["r"] + rows.frequency) * np.log1p(horizon / seen))
+
+    def counts(self, rows: Rows, horizon: float, most: int) -> Numbers:
+        """Chance of each row of 0, 1 ... `most` orders or more in a horizon; a row adds up to 1."""
+        seen = self.params["alpha"] + rows.T
+        found = nbinom(self.params["r"] + rows.frequency[:, None], (seen / (seen + horizon))[:, None])
+        return np.column_stack([found.pmf(np.arange(most)), found.sf(most - 1)])
+
+    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+        """Orders after the first of new customers until T: of the second orders, the third ..., whose and when."""
+        rate = rng.gamma(self.params["r"], 1 / self.params["alpha"], len(T))
+        return poisson(rate, T, rng)
+
+
+@dataclass(frozen=True)
+class NBD(CountLearner[FittedNBD]):
+    """NBD, to be fitted to a summary; recency does not matter to it."""
+
+    name: ClassVar[str] = "NBD"
+    letters: ClassVar[Sequence[str]] = ("r", "alpha")
+    in_time: ClassVar[Sequence[str]] = ("alpha",)
+
+    def objective(self, rows: Rows) -> Objective:
+        """Mean log-likelihood of a customer."""
+        share = rows.weight / rows.weight.sum()
+
+        def mean(logs: Numbers) -> tuple[float, Numbers]:
+            r, alpha = np.exp(logs)
+            size, log_seen = r + rows.frequency, np.log(alpha + rows.T)
+            value = gammaln(size) - gammaln(r) + r * logs[1] - size * log_seen
+            d_r = digamma(size) - digamma(r) + logs[1] - log_seen
+            d_alpha = r / alpha - size / (alpha + rows.T)
+            return float(share @ value), np.array([share @ d_r * r, share @ d_alpha * alpha])
+
+        return mean
+
+    def start(self, rows: Rows) -> Numbers:  # noqa: ARG002 - the signature of all models
+        """Half an order of a customer in the mean time."""
+        return np.log([0.5, 1.0])
+
+    def made(self, estimates: Estimates) -> FittedNBD:
+        """The fitted model."""
+        return FittedNBD(estimates)

@@ -1,0 +1,96 @@
+"""Days on which each customer ordered, and what they tell at a moment beside frequency and recency."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from patron.clv.distinct_histories import Places, arrow, numbers
+from patron.clv.rfm_summary import MICROSECONDS_A_DAY, codes_of, moments_of, rfm
+from patron.predict.learner import Numbers
+
+WINDOWS = (28, 56, 91, 182)
+"""Days of late in which orders are counted."""
+NEVER = -1.0
+
+
+@dataclass(frozen=True)
+class OrderDays:
+    """One entry for each customer and day with an order, by customer and then by day."""
+
+    ids: pa.Array
+    who: Places
+    """Place of the customer in `ids`."""
+    day: Places
+    """Days since 1970."""
+    paid: Numbers
+    first: Places
+    """Day of the first order of each customer, by place in `ids`."""
+
+    @classmethod
+    def of(cls, orders: Any, end: int, *, customer: str, time: str, value: str | None) -> Self:
+        """Read orders until the end of a day, without money given back: on earlier days nobody knew of it.
+
+        Raises ValueError for missing columns or orders of nobody.
+        """
+        table = arrow(orders)
+        missing = [name for name in (customer, time, value) if name is not None and name not in table.column_names]
+        if missing:
+            raise ValueError(f"orders have no column {', '.join(missing)}; they have {', '.join(table.column_names)}")
+        who, ids = codes_of(table[customer])
+        day = moments_of(table[time]) // MICROSECONDS_A_DAY
+        paid = numbers(table, value) if value is not None else np.ones(table.num_rows)
+        known = (day <= end) & (paid >= 0)
+        earliest = int(day.min()) if len(day) else 0
+        width = end - earliest + 1
+        keys, place = np.unique(who[known] * width + (day[known] - earliest), return_inverse=True)
+        total = np.bincount(place, paid[known], len(keys)).astype(np.float64)
+        buyers, days = keys // width, keys % width + earliest
+        first = np.full(len(ids), np.iinfo(np.int64).max)
+        np.minimum.at(first, buyers, days)
+        return cls(ids, buyers, days, total, first)
+
+    def span(self, end: int) -> int:
+        """Days from the first order of anybody to the end of a day."""
+        return end - int(self.day.min()) + 1 if len(self.day) else 0
+
+    def summary(self, moment: int, unit: str, *, holdout_day: int) -> pa.Table:
+        """As `rfm` at the end of a day, with places for ids and the orders until the end of another."""
+        times = pa.array(self.day * MICROSECONDS_A_DAY).cast(pa.timestamp("us"))
+        table = pa.table({"customer_id": self.who, "ordered_at": times, "value": self.paid})
+        ends = [np.datetime64(int(one), "D").astype(object) for one in (moment, holdout_day)]
+        return rfm(table, until=ends[0], holdout_until=ends[1], unit=unit)
+
+    def features(self, summary: pa.Table, moment: int) -> Numbers:
+        """What was known of each customer of a summary at the end of a day: a row each."""
+        places = summary["customer_id"].to_numpy()
+        known = self.day <= moment
+        who, day, paid = self.who[known], self.day[known], self.paid[known]
+        size = len(self.ids)
+        counts = [np.bincount(who[day > moment - back], minlength=size)[places] for back in WINDOWS]
+        orders = np.bincount(who, minlength=size)
+        largest, newest, oldest = np.zeros(size), np.zeros(size), np.zeros(size)
+        np.maximum.at(largest, who, paid)
+        newest[who] = paid  # why: entries are by day, so the last one stays
+        oldest[who[::-1]] = paid[::-1]
+        mean = np.bincount(who, paid, size) / np.maximum(orders, 1)
+        frequency, recency, age, gaps = (summary[name].to_numpy() for name in ("frequency", "recency", "T", "log_gaps"))
+        gap = np.where(frequency > 0, recency / np.maximum(frequency, 1), NEVER)
+        quiet = age - recency
+        told = [frequency, recency, age, quiet, gap, gaps, quiet / np.where(frequency > 0, gap + 1, 20.0)]
+        told += [summary["monetary_value"].to_numpy(), *counts]
+        return np.column_stack([*told, *(one[places] for one in (mean, largest, newest, oldest))])
+
+    def ages(self, end: int) -> Numbers:
+        """Days since the first order, of each customer who has one."""
+        return (end - self.first[self.first <= end]).astype(np.float64)
+
+    def repeats(self, end: int) -> Numbers:
+        """Days from the first order to each later one."""
+        since = self.day - self.first[self.who]
+        return since[(since > 0) & (self.day <= end)].astype(np.float64)
+
+    def late(self, end: int, days: int) -> int:
+        """Repeat orders of the last days."""
+        return int(((self.day > end - days) & (self.day > self.first[self.who])).sum())

@@ -1,0 +1,326 @@
+"""Pareto/NBD whose rates follow a calendar of seasons and promotions, beside what is known of each customer.
+
+The model is in `along`; a calendar, and what a summary needs for it, in `calendar`:
+
+    summary = with_calendar(rfm(orders, until="2024-06-30"), orders, calendar)
+    fitted = SeasonalParetoNBD(calendar, transaction=("december", "promotion")).fit(summary)
+    fitted.expected_purchases(summary, 13)  # the calendar goes on for 13 weeks after the summary
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+
+from patron.clv.count_model import CountLearner, horizon_told, observed, poisson
+from patron.clv.covariate_calendar import FIRST, Calendar, met, unit_days
+from patron.clv.distinct_histories import Places, Rows, arrow, mean_age, numbers, refuse_few
+from patron.clv.maximum_likelihood import Estimates, Objective
+from patron.clv.pareto_nbd import LETTERS, START
+from patron.clv.pareto_nbd_covariates import (
+    CovariateLikelihood,
+    Design,
+    FittedParetoNBDCovariates,
+    effect_names,
+    spread,
+    turn_of,
+)
+from patron.clv.rfm_summary import UNIT, unit_of
+from patron.clv.time_varying_kernels import (
+    Course,
+    counts_along,
+    expected_along,
+    histories_along,
+    passed_along,
+    quiet_along,
+)
+from patron.predict.learner import Numbers
+
+NO_CALENDAR = Calendar((0.0, 1.0), {})
+
+
+@dataclass(frozen=True)
+class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
+    """A fitted seasonal Pareto/NBD. Summaries need the column first_day, and horizons are along the calendar.
+
+    A calendar that goes on, or has other plans, comes in by `dataclasses.replace(fitted, calendar=...)`.
+    """
+
+    calendar: Calendar = NO_CALENDAR
+    calendar_transaction: tuple[str, ...] = ()
+    """Covariates of the calendar that multiply the rate of orders."""
+    calendar_dropout: tuple[str, ...] = ()
+    """Covariates of the calendar that multiply the rate at which customers leave."""
+
+    kind: ClassVar[str] = "paretonbd_seasonal"
+
+    def settings(self) -> Mapping[str, Any]:
+        """What the model is besides its estimates."""
+        told = {"bounds": list(self.calendar.bounds), "values": dict(self.calendar.values)}
+        names = {"transaction": list(self.calendar_transaction), "dropout": list(self.calendar_dropout)}
+        return {**super().settings(), "calendar": {**told, **names}}
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Self:
+        """What `saved` gave."""
+        told = saved["calendar"]
+        values = {name: tuple(column) for name, column in told["values"].items()}
+        return cls(
+            Estimates.restored(saved["estimates"]),
+            tuple(saved["transaction"]),
+            tuple(saved["dropout"]),
+            Calendar(tuple(told["bounds"]), values),
+            tuple(told["transaction"]),
+            tuple(told["dropout"]),
+        )
+
+    def rows(self, summary: Any) -> Rows:
+        """Distinct rows of a summary. Raises ValueError for a missing column, impossible rows or another unit."""
+        self.refuse_unit(summary)
+        return Rows.of(summary, *self.columns(), FIRST)
+
+    def _course(self) -> Course:
+        on_orders, on_leaving = effect_names(self.calendar_transaction, ()), effect_names((), self.calendar_dropout)
+        effects = [np.array([self.params[name] for name in names]) for names in (on_orders, on_leaving)]
+        return course(self.calendar, (self.calendar_transaction, self.calendar_dropout), effects, unit_days(self.unit))
+
+    def _along(self, rows: Rows, horizon: float = 0.0) -> tuple[Course, Numbers]:
+        """The calendar, and when each row's first order was. Raises ValueError where the calendar does not reach."""
+        days = unit_days(self.unit)
+        self.calendar.refuse_outside(rows.extras[FIRST], rows.extras[FIRST] + (rows.T + horizon) * days)
+        return self._course(), rows.extras[FIRST] / days
+
+    def alive(self, rows: Rows) -> Numbers:
+        """Chance of each row not to have left, 0 to 1."""
+        if FIRST not in rows.extras:  # a new customer of no time: the calendar's covariates are 0
+            return super().alive(rows)
+        along, first = self._along(rows)
+        seen = (rows.frequency, rows.recency, rows.T)
+        found, _ = histories_along(self.rates(rows), seen, first, along, rows.weight)
+        return np.exp(np.minimum(found[5], 0.0))
+
+    def _now(self, rows: Rows, horizon: float) -> tuple[tuple[Numbers, Numbers, float, Numbers], Numbers, Course]:
+        """What the future follows from: r + x, alpha + A, s, beta + B of each row, the moment, and the calendar."""
+        along, first = self._along(rows, horizon)
+        r, alpha, s, beta = self.rates(rows)
+        orders, leaving = passed_along(first, first + rows.T, along)
+        return (r + rows.frequency, alpha + orders, s, beta + leaving), first + rows.T, along
+
+    def expected(self, rows: Rows, horizon: float) -> Numbers:
+        """Expected orders of each row in a horizon, along the calendar."""
+        if FIRST not in rows.extras:
+            return super().expected(rows, horizon)
+        rates, now, along = self._now(rows, horizon)
+        return expected_along(rates, now, float(horizon), along) * self.alive(rows)
+
+    def chance_of_order(self, rows: Rows, horizon: float) -> Numbers:
+        """Chance of each row of at least one order in a horizon, 0 to 1."""
+        if FIRST not in rows.extras:
+            return super().chance_of_order(rows, horizon)
+        rates, now, along = self._now(rows, horizon)
+        return (1 - quiet_along(rates, now, float(horizon), along)) * self.alive(rows)
+
+    def counts(self, rows: Rows, horizon: float, most: int) -> Numbers:
+        """Chance of each row of 0, 1 ... `most` orders or more in a horizon; a row adds up to 1."""
+        if FIRST not in rows.extras:
+            return super().counts(rows, horizon, most)
+        rates, now, along = self._now(rows, horizon)
+        alive = self.alive(rows)[:, None]
+        found = counts_along(rates, now, float(horizon), along, most) * alive
+        found[:, 0] += 1 - alive[:, 0]
+        return found
+
+    def expected_purchases_new(
+        self, horizon: float, *, covariates: Mapping[str, float] | None = None, first_on: date | None = None
+    ) -> float:
+        """Expected repeat orders in the `horizon` after the first one of a new customer; covariates not told are 0.
+
+        The horizon begins with the day after `first_on`; without it the calendar's covariates are 0 too. Raises
+        ValueError for a covariate that the model does not know, and where the calendar does not reach.
+        """
+        rows = self.new(covariates)
+        if first_on is not None:
+            rows = replace(rows, extras={**rows.extras, FIRST: np.full(1, _end_of(first_on))})
+        return float(self.expected(rows, horizon_told(horizon))[0])
+
+    def simulate(
+        self,
+        T: Numbers,
+        rng: np.random.Generator,
+        *,
+        horizon: float = 0.0,
+        covariates: Mapping[str, Numbers] | None = None,
+        until: date | None = None,
+    ) -> pa.Table:
+        """As for every model, of customers who are seen until the end of the day `until`, their horizon after it.
+
+        Columns more: covariates, first_day and what repeat orders met. Without `until` the calendar's covariates are 0.
+        """
+        if until is None:
+            return super().simulate(T, rng, horizon=horizon, covariates=covariates)
+        rows, days = self.newcomers(T, covariates), unit_days(self.unit)
+        rows = replace(rows, extras={**rows.extras, FIRST: _end_of(until) - rows.T * days})
+        steps = list(self._orders(rows, horizon, rng))
+        columns = observed(steps, rows.T, horizon) | dict(rows.extras)
+        for name, values in self.calendar.values.items():
+            columns[met(name)] = np.zeros(len(rows.T))
+            for who, at in steps:
+                known, when = who[at <= rows.T[who]], at[at <= rows.T[who]]
+                place = self.calendar.place(rows.extras[FIRST][known] + when * days)
+                columns[met(name)][known] += np.array(values)[place]
+        return pa.table(columns).replace_schema_metadata({UNIT: self.unit.encode()})
+
+    def _orders(self, rows: Rows, horizon: float, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+        """Orders after the first, as `drawn` gives them: drawn in A and B, and read off the calendar."""
+        along, first = self._along(rows, horizon)
+        r, alpha, s, beta = self.rates(rows)
+        by_orders, by_leaving = along.integrals
+        begun = [np.interp(first, along.bounds, by) for by in (by_orders, by_leaving)]
+        leaves = begun[1] + rng.exponential(1 / rng.gamma(s, 1 / beta))
+        left = np.minimum(np.interp(leaves, by_leaving, along.bounds), first + rows.T + horizon)
+        for who, passed in poisson(rng.gamma(r, 1 / alpha), passed_along(first, left, along)[0], rng):
+            yield who, np.interp(begun[0][who] + passed, by_orders, along.bounds) - first[who]
+
+
+def course(
+    calendar: Calendar, names: tuple[Sequence[str], Sequence[str]], effects: Sequence[Numbers], days: float
+) -> Course:
+    """The calendar in a unit of time of so many days, with effects on orders and on leaving of these covariates."""
+    on_orders, on_leaving = (
+        (calendar.table(one), np.asarray(size, dtype=np.float64)) for one, size in zip(names, effects, strict=True)
+    )
+    return Course.of(np.array(calendar.bounds) / days, on_orders, on_leaving)
+
+
+def _end_of(day: date) -> float:
+    """A day's end, in days since 1970."""
+    return float((np.datetime64(day, "D") - np.datetime64(0, "D")).astype(int)) + 1.0
+
+
+@dataclass(frozen=True)
+class _Likelihood:
+    """Mean log-likelihood of a customer in logs of r, alpha, s, beta, customers' effects, and the calendar's."""
+
+    own: CovariateLikelihood
+    bounds: Numbers
+    z_orders: Numbers
+    z_leaving: Numbers
+    first: Numbers
+    met: Numbers
+    """Mean over customers of the sums of each covariate of orders at their repeat orders."""
+
+    def __call__(self, at: Numbers) -> tuple[float, Numbers]:
+        effects = at[self.own.width :]
+        on_orders, on_leaving = np.split(effects, [self.z_orders.shape[1]])
+        along = Course.of(self.bounds, (self.z_orders, on_orders), (self.z_leaving, on_leaving))
+        (alpha, _), (beta, _) = self.own.rates(at)
+        rows = self.own.rows
+        rates = (float(np.exp(at[0])), alpha, float(np.exp(at[2])), beta)
+        seen = (rows.frequency, rows.recency, rows.T)
+        found, slopes = histories_along(rates, seen, self.first, along, self.own.share)
+        value, letters = self.own.gathered(at, tuple(found))
+        slopes[: len(on_orders)] += self.met
+        return value + float(on_orders @ self.met), np.concatenate([letters, slopes])
+
+
+@dataclass(frozen=True)
+class SeasonalParetoNBD(CountLearner[FittedSeasonalParetoNBD]):
+    """Pareto/NBD along a calendar, to be fitted to a summary that `with_calendar` made.
+
+    A covariate that the calendar has is the calendar's, any other a column of the summary.
+    """
+
+    calendar: Calendar
+    transaction: Sequence[str] = ()
+    """Covariates that multiply the rate of orders."""
+    dropout: Sequence[str] = ()
+    """Covariates that multiply the rate at which customers leave. Seasons are hard to see in it: little tells when."""
+    unit: str = "W"
+    """Unit of time of summaries; `fit` takes the summary's own."""
+
+    name: ClassVar[str] = "seasonal Pareto/NBD"
+    letters: ClassVar[Sequence[str]] = LETTERS
+    in_time: ClassVar[Sequence[str]] = ()
+    """None: the calendar and the times are in one unit, which is left as it is."""
+
+    def fit(self, summary: Any) -> FittedSeasonalParetoNBD:
+        """Maximum likelihood. Raises NotEnoughData with fewer than ten customers.
+
+        Raises ValueError for impossible rows, for a missing column, and where an effect cannot be known.
+        """
+        table = arrow(summary)
+        unit = unit_of(table)
+        unit_days(unit)
+        rows = Rows.of(table, *self.columns(), FIRST)
+        refuse_few(rows, self.name)
+        weight = numbers(table, "weight") if "weight" in table.column_names else np.ones(table.num_rows)
+        # why: a row needs only their mean, and rows that differ in them need not be told apart
+        sums = {
+            met(name): np.bincount(rows.place, numbers(table, met(name)) * weight, len(rows.T)) / rows.weight
+            for name in self._of_calendar(self.transaction)
+        }
+        return replace(self, unit=unit).fit_rows(replace(rows, extras={**rows.extras, **sums}), unit)
+
+    def _of_calendar(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if name in self.calendar.values)
+
+    def _of_customers(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if name not in self.calendar.values)
+
+    def columns(self) -> Sequence[str]:
+        """The covariates of customers."""
+        return tuple(dict.fromkeys(self._of_customers((*self.transaction, *self.dropout))))
+
+    def effects(self) -> Sequence[str]:
+        """An effect of each covariate on what it multiplies: those of customers, then those of the calendar."""
+        both = (self._of_customers, self._of_calendar)
+        return tuple(name for one in both for name in effect_names(one(self.transaction), one(self.dropout)))
+
+    def turn(self, rows: Rows) -> Numbers:
+        """From covariates with mean 0 and deviation 1. Raises ValueError where an effect cannot be known."""
+        own = Design.of(rows, self._of_customers(self.transaction), self._of_customers(self.dropout))
+        seen = self._seen(rows)
+        blocks = [
+            (letter, spread(names, design, weight))
+            for letter, names, design, weight in (
+                ("alpha", self._of_customers(self.transaction), own.transaction, rows.weight),
+                ("beta", self._of_customers(self.dropout), own.dropout, rows.weight),
+                ("alpha", self._of_calendar(self.transaction), self._table(self.transaction), seen),
+                ("beta", self._of_calendar(self.dropout), self._table(self.dropout), seen),
+            )
+        ]
+        return turn_of(*blocks)
+
+    def _table(self, names: Sequence[str]) -> Numbers:
+        return self.calendar.table(self._of_calendar(names))
+
+    def _seen(self, rows: Rows) -> Numbers:
+        """Days of all customers in each period. Raises ValueError where the calendar does not reach."""
+        first, last = rows.extras[FIRST], rows.extras[FIRST] + rows.T * unit_days(self.unit)
+        self.calendar.refuse_outside(first, last)
+        bounds = np.array(self.calendar.bounds)
+        by = np.array([rows.weight @ (np.clip(bound, first, last) - first) for bound in bounds])
+        return np.diff(by)
+
+    def objective(self, rows: Rows) -> Objective:
+        """Mean log-likelihood of a customer."""
+        design = Design.of(rows, self._of_customers(self.transaction), self._of_customers(self.dropout))
+        own, days = CovariateLikelihood.of(rows, design), unit_days(self.unit)
+        sums = [float(own.share @ rows.extras[met(name)]) for name in self._of_calendar(self.transaction)]
+        tables = (self._table(self.transaction), self._table(self.dropout))
+        bounds, first = np.array(self.calendar.bounds) / days, rows.extras[FIRST] / days
+        return _Likelihood(own, bounds, *tables, first, np.array(sums))
+
+    def start(self, rows: Rows) -> Numbers:
+        """As without covariates, and no effects."""
+        in_time = np.log(mean_age(rows)) * np.array([0.0, 1.0, 0.0, 1.0])
+        return np.concatenate([START + in_time, np.zeros(len(self.effects()))])
+
+    def made(self, estimates: Estimates) -> FittedSeasonalParetoNBD:
+        """The fitted model."""
+        both = (self._of_customers, self._of_calendar)
+        own, periods = ((tuple(one(self.transaction)), tuple(one(self.dropout))) for one in both)
+        return FittedSeasonalParetoNBD(estimates, *own, self.calendar, *periods)

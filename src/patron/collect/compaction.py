@@ -1,0 +1,159 @@
+"""The compactor: what the inbox holds moves into the lake, exactly once.
+
+The order of writes: vault and dead letters (repeatable), one commit of `events` that names the last request it holds,
+then the note in the inbox that it moved. Killed in between, the next run sees in the lake's log what is there already.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.collect.consent_check import Judge, told_consents
+from patron.collect.file_import import table_of_told
+from patron.collect.inbox import Inbox, Waiting
+from patron.collect.loader import Intake, check_told
+from patron.collect.request import KNOWN
+from patron.collect.suppression import without_forgotten
+from patron.govern.vault import Vault
+from patron.schema.table_definition import TIME
+from patron.schema.tables import EVENTS
+from patron.storage.lake import Once
+from patron.storage.shop import Shop
+
+LIVE = "live"
+"""Import id of the dead letters of the collector."""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What moved: events into the lake, and what turned out to be dead letters."""
+
+    stored: int
+    dead: int
+
+
+@dataclass(frozen=True)
+class Read:
+    """Requests of one source, and their messages as told."""
+
+    requests: list[Waiting]
+    told: pa.Table
+
+    @property
+    def received_at(self) -> datetime:
+        """When the first of them was received."""
+        return self.requests[0].received_at
+
+
+def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Compacted:
+    """Move the requests that wait now; of `marked` sources only what the lake lacks. The caller holds the lock.
+
+    While some are written to the lake, a thread reads the next; it alone uses the inbox meanwhile.
+
+    Raises InboxDamaged, NoSpace, MasterKeyError; what was not moved stays in the inbox.
+    """
+    vault = Vault.open(shop)
+    stored = dead = 0
+    load = inbox.load
+    loaded = shop.lake.loaded(EVENTS, load)
+    # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
+    until, after = inbox.last(), inbox.moved()
+    with shop.engine.connect() as con, ThreadPoolExecutor(1, "inbox reader") as reader:
+        ahead = reader.submit(_read, inbox, after)
+        while after < until and (parts := ahead.result()):
+            after = max(part.requests[-1].seq for part in parts)
+            ahead = reader.submit(_read, inbox, after)
+            events, died, known = prepared(shop, vault, con, parts, loaded, marked)
+            if events.num_rows:
+                shop.lake.append(EVENTS, events, once=Once(load, after))
+            reader.submit(inbox.done, after, died, known).result()
+            stored, dead = stored + events.num_rows, dead + died.total()
+    return Compacted(stored, dead)
+
+
+def _read(inbox: Inbox, after: int) -> list[Read]:
+    """The next requests, by source."""
+    by_source: dict[str, list[Waiting]] = {}
+    for one in inbox.waiting(after=after):
+        by_source.setdefault(one.source, []).append(one)
+    return [Read(own, told_by(own)) for _, own in sorted(by_source.items())]
+
+
+def told_by(requests: Sequence[Waiting]) -> pa.Table:
+    """Messages of requests as told."""
+    return table_of_told([row for one in requests for row in one.rows])
+
+
+def prepared(
+    shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, parts: list[Read], loaded: int, marked: Collection[str]
+) -> tuple[pa.Table, Counter[str], Counter[str]]:
+    """Rows of `events` after the request `loaded`; how many of each source died on the way, or were in the lake."""
+    tables: list[pa.Table] = []
+    died: Counter[str] = Counter()
+    known: Counter[str] = Counter()
+    doors = [Intake(shop, vault, con, one.requests[0].source, "received", one.received_at, LIVE) for one in parts]
+    # why: a consent may be told by another source than the behaviour; all that came is told before any is judged
+    told = [door.told(checked_rows(door, one.requests, one.told)) for door, one in zip(doors, parts, strict=True)]
+    for intake, checked in zip(doors, told, strict=True):
+        source, rows = intake.source, intake.lawful(checked)
+        is_good = pc.is_null(rows["problem"])
+        bad = rows.filter(pc.invert(is_good))
+        intake.bury(bad, "")
+        died[source] = pc.sum(pc.invert(bad["_was_dead"])).as_py() or 0
+        good = rows.filter(pc.and_(is_good, pc.greater(rows["_seq"], loaded)))
+        fresh = good
+        if source in marked:
+            intake.look_up_stored()
+            fresh = intake.not_stored(good)
+        known[source] = good.num_rows - fresh.num_rows
+        tables.append(intake.prepared(fresh))
+    return pa.concat_tables(tables), +died, +known
+
+
+def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[Waiting]) -> pa.Table:
+    """Rows of `events` that requests are going to be, with what profiles need of them; nothing is stored."""
+    intake = Intake(shop, vault, con, "", "received", requests[0].received_at, LIVE)
+    rows = without_forgotten(vault, checked_rows(intake, requests, told_by(requests)))
+    sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
+    rows = rows.append_column("source", sources)
+    rows = rows.filter(pc.is_null(rows["problem"]))
+    judge = Judge(shop.store, vault, shop.policy.consent, told_consents(vault, "", rows, rows["known_at"]))
+    rows = judge.judged(rows, rows["known_at"])
+    rows = rows.filter(pc.is_null(rows["problem"]))
+    for kind in ("user", "anonymous"):
+        coded = pc.dictionary_encode(rows[f"{kind}_id"].combine_chunks())
+        made = [vault.token(f"{kind}_id", value) for value in coded.dictionary.to_pylist()]
+        rows = rows.append_column(f"{kind}_token", pa.array(made, pa.string()).take(coded.indices))
+    return rows
+
+
+def checked_rows(intake: Intake, requests: Sequence[Waiting], given: pa.Table) -> pa.Table:
+    """All messages of requests, judged as imports are; with `_seq`, `_was_dead`, when each was received and known."""
+    was_dead = pc.is_valid(given["problem"])
+    number = given.column_names.index("row_number")
+    rows = check_told(intake, given.set_column(number, "row_number", pa.array(np.arange(given.num_rows))))
+    counts = [len(one.rows) for one in requests]
+    received = pa.array([one.received_at for one in requests], TIME).take(np.repeat(np.arange(len(counts)), counts))
+    is_history = pa.array([row.get(KNOWN) == "occurred" for one in requests for row in one.rows], pa.bool_())
+    extra = {
+        "_seq": pa.array(np.repeat([one.seq for one in requests], counts), pa.int64()),
+        "_was_dead": was_dead,
+        "received_at": received,
+        "known_at": pc.if_else(is_history, rows["occurred_at"], received),
+    }
+    for name, column in extra.items():
+        rows = rows.append_column(name, column)
+    is_dead = pc.is_valid(rows["problem"])
+    zero = pc.if_else(is_dead, pa.scalar(0, pa.int64()), rows["row_number"])
+    rows = rows.set_column(rows.column_names.index("row_number"), "row_number", zero)
+    died_now = pc.and_(is_history, pc.invert(extra["_was_dead"]))
+    told = pc.binary_join_element_wise('{"is_history":true,', pc.utf8_slice_codeunits(rows["payload"], 1), "")
+    payload = pc.if_else(died_now, told, rows["payload"])  # why: a replay has to know it; the living have no payload
+    return rows.set_column(rows.column_names.index("payload"), "payload", payload)

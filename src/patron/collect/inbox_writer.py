@@ -1,0 +1,128 @@
+"""The writer: requests that arrive together share one durable commit; too many at once are refused, never lost."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from patron.collect.inbox import Inbox, Verdicts
+from patron.collect.inbox_backend import InboxDamaged
+from patron.collect.request import Arrival
+from patron.schema.errors import PatronError
+
+MOST_WAITING = 20_000
+"""Messages that may wait for a commit; more are answered with 503."""
+MOST_TOGETHER = 5_000
+REOPEN_SECONDS = 1.0
+
+
+class Overloaded(PatronError):
+    """More arrives than is written; the client tries again."""
+
+
+@dataclass
+class Writer:
+    """One thread that owns the inbox; after any failure it opens the file anew, for a failed descriptor lies."""
+
+    open_inbox: Callable[[], Inbox]
+    told: Callable[[list[tuple[Arrival, Verdicts]]], None] = lambda _: None
+    """Told of every commit, after it."""
+    trouble: PatronError | None = None
+    """Why nothing is accepted at the moment."""
+    _waiting: list[tuple[Arrival, Future[Verdicts]]] = field(default_factory=list)
+    _size: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _is_ending: bool = False
+    _thread: threading.Thread | None = None
+    _inbox: Inbox | None = None
+
+    def start(self) -> None:
+        """Open the inbox and begin; trouble with the file is kept for the answers."""
+        self._reopen()
+        self._thread = threading.Thread(target=self._run, name="inbox writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, arrival: Arrival) -> "Future[Verdicts]":
+        """Promise the verdicts of a request once it is on disk. Raises Overloaded, or what keeps the inbox shut."""
+        with self._changed:
+            if self.trouble:
+                raise self.trouble
+            if self._is_ending or self._size + len(arrival.messages) > max(MOST_WAITING, len(arrival.messages)):
+                raise Overloaded("too much arrives at once", where="collector", todo="Try again in a second.")
+            promise: Future[Verdicts] = Future()
+            self._waiting.append((arrival, promise))
+            self._size += len(arrival.messages)
+            self._changed.notify()
+        return promise
+
+    def stop(self) -> None:
+        """Write what waits, and end."""
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify()
+        if self._thread:
+            self._thread.join()
+        if self._inbox:
+            self._inbox.close()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._waiting or self._is_ending, timeout=REOPEN_SECONDS if self._may_reopen() else None
+                )
+                group = self._taken()
+            if group:
+                self._write(group)
+            elif self._is_ending and not self._waiting:
+                return
+            elif self._may_reopen():
+                self._reopen()
+
+    def _may_reopen(self) -> bool:
+        """Whether the trouble may pass: a damaged file stays shut until a person has mended it."""
+        return self.trouble is not None and not isinstance(self.trouble, InboxDamaged)
+
+    def _taken(self) -> list[tuple[Arrival, Future[Verdicts]]]:
+        """The next requests to write; those whose client has left are let go, the others can no longer leave."""
+        count = size = 0
+        for arrival, _ in self._waiting:
+            if count and size + len(arrival.messages) > MOST_TOGETHER:
+                break
+            count, size = count + 1, size + len(arrival.messages)
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._size -= size
+        return [(arrival, promise) for arrival, promise in group if promise.set_running_or_notify_cancel()]
+
+    def _write(self, group: list[tuple[Arrival, Future[Verdicts]]]) -> None:
+        try:
+            verdicts = self._opened().put([arrival for arrival, _ in group])
+        except Exception as error:  # noqa: BLE001 - whatever it is, every promise must be answered
+            self._shut(error)
+            for _, promise in group:
+                promise.set_exception(error)
+            return
+        with suppress(Exception):  # why: it is committed, whatever becomes of who is told
+            self.told([(arrival, one) for (arrival, _), one in zip(group, verdicts, strict=True)])
+        for (_, promise), one in zip(group, verdicts, strict=True):
+            promise.set_result(one)
+
+    def _opened(self) -> Inbox:
+        if self._inbox is None:
+            raise self.trouble or Overloaded("the inbox is shut", where="collector", todo="Try again in a second.")
+        return self._inbox
+
+    def _shut(self, error: Exception) -> None:
+        self.trouble = error if isinstance(error, PatronError) else PatronError(f"cannot be written ({error})")
+        if self._inbox is not None:
+            with suppress(Exception):
+                self._inbox.close()
+        self._inbox = None
+
+    def _reopen(self) -> None:
+        try:
+            self._inbox = self.open_inbox()
+            self.trouble = None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+            self._shut(error)

@@ -1,0 +1,152 @@
+"""A part of a mapping as one SELECT: text columns of a file in, told rows with their problems out."""
+
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from patron.collect.mapping import AMOUNTS, Mapping, Part
+from patron.schema.errors import BadMapping
+from patron.schema.personal_keys import kind_of_property, kind_of_trait
+from patron.schema.raw_events import TOLD
+from patron.schema.table_definition import sql_type
+from patron.storage.engine import literal
+
+MACROS = """
+create or replace macro cents(x) as (with v as (select x as y) select case
+    when abs(y) >= 10000000000000 then null
+    when y * 100 - floor(y * 100) = 0.5 then cast(floor(y * 100) + floor(y * 100) % 2 as bigint)
+    else cast(round(y * 100) as bigint) end from v)
+"""
+OFFSET = r"\d\s*([+-]\d{2}):?(\d{2})?$"
+ZONED = r"(:\d{2}(\.\d+)?\s*[+-]\d{2}(:?\d{2})?|Z|UTC)$"
+
+
+def quoted(name: str) -> str:
+    """Quote a name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def expression(told: Any) -> str:
+    """SQL of a column's source: a column's name, {value = ...} or {sql = ...}, maybe with a format."""
+    if isinstance(told, str):
+        return quoted(told)
+    if "value" in told:
+        return literal(told["value"])
+    return f"({told['sql']})" if "sql" in told else quoted(told["column"])
+
+
+def needed_columns(part: Part) -> set[str]:
+    """Columns of the file (or of its lookups) that a part names. Raises BadMapping for SQL that is none."""
+    told = [*part.columns.values(), *part.traits.values(), *part.properties.values()]
+    written = [expression(one) for one in told if not (isinstance(one, dict) and "cents" in one)]
+    written += [f"({one['cents']})" for one in told if isinstance(one, dict) and "cents" in one]
+    written += [f"({part.where})", *(f"({condition})" for condition in part.dead.values())]
+    written += [expression(part.event)] if isinstance(part.event, dict) else []
+    found = set(part.id)
+    for one in written:
+        try:
+            tree = sqlglot.parse_one(f"select {one}", read="duckdb")
+        except SqlglotError as error:
+            raise BadMapping(f"{one} is no SQL ({error})", where=part.name, todo="Mend the expression.") from error
+        if any(True for _ in tree.find_all(exp.Table, exp.Subquery)):
+            raise BadMapping(f"{one} reads a table", where=part.name, todo="Use [[lookup]] and join.")
+        found |= {column.name for column in tree.find_all(exp.Column)}
+    return found
+
+
+def told_sql(mapping: Mapping, part: Part) -> str:
+    """Query of the told rows of one part, over `chunk` (text columns, _row, _hash, _occurrence)."""
+    columns: dict[str, str] = {"name": literal(part.event) if isinstance(part.event, str) else expression(part.event)}
+    problems = [f"when {condition} then {literal(code)}" for code, condition in part.dead.items()]
+    for name, told in part.columns.items():
+        target, value, problem = _column(mapping, name, told)
+        columns[target] = value
+        problems += [problem] if problem else []
+    if "currency" not in columns and mapping.currency:
+        columns["currency"] = literal(mapping.currency)
+    columns["event_id"] = _event_id(part)
+    columns |= _json_columns(part)
+    types = {f.name: sql_type(f.type) for f in TOLD}
+    listed = ", ".join(f"cast({columns.get(n, 'null')} as {types[n]}) as {n}" for n in types)
+    found = f"case {' '.join(problems)} end" if problems else "cast(null as varchar)"
+    values = "to_json(chunk)"
+    return f"""
+    select {listed}, _row as row_number, {found} as problem, {literal(part.name)} as _part, {values} as payload
+    from chunk {part.join} where {part.where}
+    """
+
+
+def _event_id(part: Part) -> str:
+    if part.id:
+        listed = ", ".join(quoted(name) for name in part.id)
+        return f"md5(concat_ws(chr(31), getvariable('row_key'), {literal(part.name)}, {listed}))"
+    return f"_hash || {literal('-' + part.name)} || case when _occurrence > 1 then '-' || _occurrence else '' end"
+
+
+def _column(mapping: Mapping, name: str, told: Any) -> tuple[str, str, str]:
+    """Column of TOLD, its SQL, and the condition (if any) under which its value cannot be read."""
+    target = AMOUNTS.get(name, name)
+    if isinstance(told, dict) and "cents" in told:
+        return target, f"({told['cents']})", ""
+    source = expression(told)
+    shown = told if isinstance(told, str) else told.get("column", name) if isinstance(told, dict) else name
+    if name == "occurred_at":
+        value = _time(mapping, source, told)
+        return target, value, f"when {source} is not null and {value} is null then {literal(f'bad_time:{shown}')}"
+    if name == "products":
+        return target, source, ""
+    if name == "currency":
+        return target, f"upper(trim({source}))", ""
+    if name not in AMOUNTS and name not in {"quantity", "rating"}:
+        return target, f"nullif(trim(cast({source} as varchar)), '')", ""
+    text = f"trim(cast({source} as varchar))"
+    if mapping.decimal_comma:
+        text = f"replace(replace({text}, '.', ''), ',', '.')"
+    number = f"try_cast({text} as decimal(28, 8))"
+    if name == "quantity":
+        number = f"case when {number} = floor({number}) then try_cast({number} as bigint) end"
+        code = "bad_quantity"
+    else:
+        number = (
+            f"cents({number})"
+            if name in AMOUNTS
+            else f"case when isfinite(try_cast({text} as double)) then cast({text} as double) end"
+        )
+        code = "bad_number"
+    return target, number, f"when {source} is not null and {number} is null then {literal(f'{code}:{shown}')}"
+
+
+def _time(mapping: Mapping, source: str, told: Any) -> str:
+    formats = told.get("format") if isinstance(told, dict) else None
+    zone = literal(told.get("time_zone", mapping.zone) if isinstance(told, dict) else mapping.zone)
+    if formats in ("epoch_seconds", "epoch_milliseconds"):
+        scale = 1 if formats == "epoch_seconds" else 1000
+        return f"to_timestamp(try_cast({source} as double) / {scale})"
+    if formats:
+        listed = ", ".join(literal(one) for one in ([formats] if isinstance(formats, str) else formats))
+        return f"timezone({zone}, try_strptime({source}, [{listed}]))"
+    text = f"cast({source} as varchar)"
+    absolute = f"try_cast(regexp_replace({text}, '\\s*([+-]\\d{{2}}):?(\\d{{2}})$', '\\1:\\2') as timestamptz)"
+    local = f"timezone({zone}, try_cast({text} as timestamp))"
+    return f"case when regexp_matches({text}, {literal(ZONED)}) then {absolute} else {local} end"
+
+
+def _json_columns(part: Part) -> dict[str, str]:
+    places: dict[str, dict[str, str]] = {"traits": {}, "properties": {}, "personal": {}, "texts": {}}
+    for name, told in part.traits.items():
+        places["traits" if kind_of_trait(name) == "plain" else "personal"][name] = expression(told)
+    for name, told in part.properties.items():
+        kind = kind_of_property(name)
+        place = {"plain": "properties", "free_text": "texts"}.get(kind, "personal")
+        places[place][name] = expression(told)
+    return {place: _object(values) for place, values in places.items() if values}
+
+
+def _object(values: dict[str, str]) -> str:
+    members = ", ".join(
+        f"case when {source} is not null then {literal(f'{chr(34)}{name}{chr(34)}:')} || to_json({source}) end"
+        for name, source in values.items()
+    )
+    return f"nullif('{{' || concat_ws(',', {members}) || '}}', '{{}}')"

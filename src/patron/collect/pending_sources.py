@@ -1,0 +1,36 @@
+"""Sources whose events may be in the lake without the inbox knowing of them.
+
+The mark is durable before the first such event is. While it stands, the compactor asks the lake too, so that a client
+who sends such an event is told 'stored' at worst, and the event is there once.
+"""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from patron.storage.store import WORKSPACE, Store
+
+PREFIX = "unremembered/"
+
+
+def mark(store: Store, sources: Iterable[str]) -> None:
+    """Say that events of the sources are about to come another way than through the inbox."""
+    rows = [{"key": PREFIX + source, "value": ""} for source in sorted(set(sources))]
+    dialect = sqlite if store.engine.dialect.name == "sqlite" else postgresql
+    if rows:
+        with store.begin() as connection:
+            connection.execute(dialect.insert(WORKSPACE).on_conflict_do_nothing(), rows)
+
+
+def marked(store: Store) -> list[str]:
+    """Sources that are marked."""
+    chosen = sa.select(WORKSPACE.c.key).where(WORKSPACE.c.key.startswith(PREFIX, autoescape=True))
+    with store.begin() as connection:
+        return [key.removeprefix(PREFIX) for key in connection.scalars(chosen.order_by(WORKSPACE.c.key))]
+
+
+def clear(store: Store, sources: Iterable[str]) -> None:
+    """Say that the inbox knows the sources' events, and that what it took before is in the lake."""
+    with store.begin() as connection:
+        connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key.in_([PREFIX + one for one in sources])))

@@ -1,0 +1,299 @@
+"""One request of the collector: which key sent what, and a verdict for each of its messages."""
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from patron.collect.consent_check import judged_by_message
+from patron.collect.segment_message import told_row
+from patron.collect.tracking_plan import NO_PLAN, Plan
+from patron.schema.errors import BadEvent, BadRequest
+from patron.schema.events import BY_NAME
+from patron.schema.personal_data import text_of
+from patron.storage.policy import Consent
+from patron.storage.shop import Shop
+
+Told = dict[str, Any]
+
+LARGEST_BODY = 4_000_000
+"""Bytes of a request after inflating; the rest of a bomb is never inflated."""
+MOST_MESSAGES = 20_000
+"""Messages of one request: as many as the writer lets wait."""
+SOONEST = datetime(2000, 1, 1, tzinfo=UTC)
+FARTHEST_AHEAD = timedelta(hours=24)
+GZIP = b"\x1f\x8b"
+NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+TEST = "test"
+"""Flag of test traffic, which is used for nothing: its orders stand in nobody's way."""
+KNOWN = "_known"
+"""Beside the columns of a told row: "occurred" for history, which is known from when it happened."""
+ORDER = "Order Completed"
+NEAR = frozenset(name.casefold() for name in BY_NAME)
+"""Names of the catalogue, as somebody writes them who did not look."""
+BOT = re.compile(r"(?i)bot\b|crawl|spider|slurp|headless|lighthouse|preview|curl/|wget/|python-requests|monitor")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message: the told row, or the problem and payload of a dead letter."""
+
+    event_id: str | None
+    row: Told
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it is for the dead letters."""
+        return "problem" in self.row
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Messages of one request, judged one by one."""
+
+    source: str
+    received_at: datetime
+    messages: list[Message]
+
+
+class Batch(msgspec.Struct):
+    """The body of a batch; its messages are looked at one by one."""
+
+    batch: list[msgspec.Raw]
+    sentAt: Any = None  # noqa: N815 - the protocol's name
+    timestamp: Any = None
+    context: Any = None
+    integrations: Any = None
+    writeKey: Any = None  # noqa: N815 - the protocol's name
+
+
+BATCH = msgspec.json.Decoder(Batch)
+KEYED = msgspec.json.Decoder(msgspec.defstruct("Keyed", [("writeKey", Any, None)]))
+
+
+def body_of(raw: bytes, *, encoding: str = "") -> bytes:
+    """Inflate a body, whatever its Content-Type says. Raises BadRequest 413 above LARGEST_BODY, 400 for bad gzip."""
+    if raw.startswith(GZIP) or "gzip" in encoding:
+        raw = inflated(raw)
+    if len(raw) > LARGEST_BODY:
+        raise BadRequest(413, f"the body is larger than {LARGEST_BODY} bytes", todo="Send smaller batches.")
+    return NULL_CHARACTER.sub(rb"\1", raw) if b"\\u0000" in raw else raw
+
+
+def inflated(raw: bytes) -> bytes:
+    """Inflate gzip up to the cap. Raises BadRequest."""
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        content = inflate.decompress(raw, LARGEST_BODY + 1)
+    except zlib.error as error:
+        raise BadRequest(400, f"the body is no gzip ({error})") from None
+    if not inflate.eof and len(content) <= LARGEST_BODY:
+        raise BadRequest(400, "the gzip body is cut off")
+    return content
+
+
+def decoded(decoder: msgspec.json.Decoder, body: bytes) -> Any:
+    """Decode JSON. Raises BadRequest 400."""
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        said = f"the body is not as the protocol says ({error})"
+        raise BadRequest(400, said, todo="Send JSON, encoded as UTF-8.") from None
+
+
+def key_in_body(body: bytes) -> str:
+    """Write key inside a JSON body, or ''. Raises BadRequest 400."""
+    return str(decoded(KEYED, body).writeKey or "")
+
+
+NOTHING_NEEDED = Consent()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a source may send."""
+
+    longest_event: int
+    needs_secret: frozenset[str]
+    """Names of events that only a secret key may send."""
+    is_secret: bool
+    is_history: bool = False
+    """Whether times are kept as they are told, however old."""
+    is_test: bool = False
+    """Whether all of it is test traffic."""
+    test_hosts: frozenset[str] = frozenset()
+    plan: Plan = NO_PLAN
+    consent: Consent = NOTHING_NEEDED
+
+
+def rules_of(shop: Shop, source: str, plan: Plan, *, is_secret: bool, is_history: bool) -> Rules:
+    """What the workspace's settings and policy allow the owner of a source's key."""
+    asked = shop.settings.collect
+    return Rules(
+        asked.longest_event_bytes,
+        frozenset(asked.needs_secret_key),
+        is_secret=is_secret,
+        is_history=is_history,
+        is_test=source in asked.test_sources,
+        test_hosts=frozenset(asked.test_hosts),
+        plan=plan,
+        consent=shop.policy.consent,
+    )
+
+
+def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
+    """Judge a batch. Raises BadRequest 400 when it is none, 413 when it is of too many."""
+    batch: Batch = decoded(BATCH, body)
+    refuse_many(batch.batch)
+    shared = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
+    shared = {name: value for name, value in shared.items() if value is not None}
+    return Arrival(source, received_at, [judged(bytes(one), received_at, rules, shared) for one in batch.batch])
+
+
+def refuse_many(messages: Sequence[object]) -> None:
+    """Refuse a request of more messages than are judged in a moment. Raises BadRequest 413."""
+    if len(messages) > MOST_MESSAGES:
+        raise BadRequest(413, f"more than {MOST_MESSAGES} messages", todo="Send smaller batches.")
+
+
+def single_of(body: bytes, kind: str, source: str, received_at: datetime, rules: Rules) -> Arrival:
+    """Judge one message whose type the path says. Raises BadRequest 400 when it is no JSON object."""
+    if not isinstance(decoded(ANYTHING, body), dict):
+        raise BadRequest(400, "the body is no JSON object", todo="Send one message.")
+    return Arrival(source, received_at, [judged(body, received_at, rules, {"type": kind})])
+
+
+ANYTHING = msgspec.json.Decoder()
+
+
+def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]) -> Message:
+    """Turn one message into a told row, or into a dead letter with its reason."""
+    event_id, said = None, raw
+    try:
+        _refuse_long(raw, rules)
+        told = ANYTHING.decode(raw)
+        message, flags = completed(told, raw, received_at, rules, shared)
+        # why: a replay sets the clock right again, so the time stays as it was told
+        event_id, said = (
+            text_of(message["messageId"]),
+            msgspec.json.encode(message | {"timestamp": told.get("timestamp")}),
+        )
+        row: Told = told_row(message)
+        _refuse_unsecured(row["name"], rules)
+        flags += _off_plan(row["name"], message, rules.plan) + _doubtful(row)
+        flags += judged_by_message(row, message, rules.consent, is_secret=rules.is_secret)
+        row["flags"] = ",".join(flags) or None
+        if rules.is_history:
+            row[KNOWN] = "occurred"
+    except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
+        reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
+        letter = {"line": said.decode(errors="replace"), "is_secret": rules.is_secret, "is_history": rules.is_history}
+        payload = msgspec.json.encode(letter).decode()
+        return Message(event_id, {"problem": f"bad_event:{reason}", "payload": payload})
+    return Message(event_id, row)
+
+
+def _refuse_long(raw: bytes, rules: Rules) -> None:
+    if len(raw) > rules.longest_event:
+        raise BadEvent(
+            f"is {len(raw)} bytes long", where="message", todo=f"Send at most {rules.longest_event} bytes an event."
+        )
+
+
+def _off_plan(name: str, message: dict[str, Any], plan: Plan) -> list[str]:
+    """Flag what breaks the tracking plan. Raises BadEvent where the plan is strict."""
+    fault = plan.fault(name, message.get("properties") or {})
+    if fault and plan.is_strict:
+        where, _, what = fault.partition(": ")
+        raise BadEvent(what, where=where, todo="Send it as the plan says, or mend the plan.")
+    return ["off_plan"] if fault else []
+
+
+def _doubtful(row: Told) -> list[str]:
+    """Flags of what is stored and most likely meant otherwise."""
+    found = ["near_name"] if row["name"] not in BY_NAME and row["name"].casefold() in NEAR else []
+    has_money = any(row.get(one) is not None for one in ("total_cents", "revenue_cents", "products"))
+    if row["name"] == ORDER and not (row.get("order_id") and has_money):
+        found.append("bare_order")
+    return found
+
+
+def _refuse_unsecured(name: str, rules: Rules) -> None:
+    if name in rules.needs_secret and not rules.is_secret:
+        raise BadEvent("is accepted with a secret key only", where=name, todo="Send it from the shop's server.")
+
+
+def completed(
+    told: Any, raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Give a message what its batch says, an id, and the time it really happened; and flags. Raises BadEvent."""
+    if not isinstance(told, dict):
+        raise BadEvent("is no JSON object", where="message", todo="Send one object a message.")
+    message = {**shared, **told}
+    if isinstance(shared.get("context"), dict) and isinstance(told.get("context"), dict):
+        message["context"] = {**shared["context"], **told["context"]}
+    moments = {name: moment_of(message.get(name)) for name in ("timestamp", "originalTimestamp", "sentAt")}
+    told_at = moments["originalTimestamp"] or moments["timestamp"]
+    is_unreadable = told_at is None and (message.get("originalTimestamp") or message.get("timestamp")) is not None
+    if not message.get("messageId"):
+        # why: a retry says the same with the same time; without a time nothing tells a retry from a second event
+        message["messageId"] = f"made-{blake2b(raw, digest_size=16).hexdigest()}" if told_at else f"made-{uuid4()}"
+    occurred_at, flags = corrected(told_at, moments["sentAt"], received_at, rules)
+    flags = ["impossible_time"] if is_unreadable else flags
+    message["timestamp"] = occurred_at
+    context = message.get("context")
+    agent = context.get("userAgent") if isinstance(context, dict) else None
+    if isinstance(agent, str) and BOT.search(agent):
+        flags.append("bot")
+    if rules.is_test or (rules.test_hosts and _host(context) in rules.test_hosts):
+        flags.append(TEST)
+    return message, flags
+
+
+def _host(context: object) -> str:
+    """Host of the page that an event happened on, or ''."""
+    page = context.get("page") if isinstance(context, dict) else None
+    url = page.get("url") if isinstance(page, dict) else None
+    if not isinstance(url, str):
+        return ""
+    place = url.partition("://")[2].partition("/")[0].lower()
+    return place if place.endswith("]") else place.rpartition(":")[0] or place
+
+
+def moment_of(value: object) -> datetime | None:
+    """Time as the protocol's clients write it: ISO 8601, or milliseconds since 1970; None for what is neither."""
+    try:
+        if isinstance(value, bool) or value is None:
+            return None
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value / 1000, UTC)
+        moment = datetime.fromisoformat(str(value).strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def corrected(
+    told_at: datetime | None, sent_at: datetime | None, received_at: datetime, rules: Rules
+) -> tuple[datetime, list[str]]:
+    """Time of an event by our clock, and flags: the client's clock is off by the same when it acts and when it sends.
+
+    A time before 2000 or more than a day ahead is no time a visitor acted at: the time of arrival stands in for it.
+    """
+    if told_at is None:
+        return received_at, ["no_time"]
+    if rules.is_history:
+        return told_at, []
+    try:
+        moment = received_at - (sent_at - told_at) if sent_at else told_at
+    except OverflowError:
+        return received_at, ["impossible_time"]
+    if not SOONEST <= moment <= received_at + FARTHEST_AHEAD:
+        return received_at, ["impossible_time"]
+    return moment, []

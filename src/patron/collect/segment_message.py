@@ -1,0 +1,259 @@
+"""One message of Segment's protocol, checked against the catalogue and turned into a told row."""
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from patron.schema.amounts import cents_of, count_of, decimal_of
+from patron.schema.errors import BadEvent
+from patron.schema.events import ALIASES, BY_NAME, Property, properties_of
+from patron.schema.events.event_fields import Item
+from patron.schema.personal_data import json_text, split_extras, split_traits, text_of
+
+TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen", "group": "Group", "alias": "Alias"}
+NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan", "test"})
+"""Ids that senders use for nobody; so is an id made of zeros and dashes only."""
+LONGEST_ID = 100
+ITEM = properties_of(Item)
+APP_SYSTEMS = ("ios", "android", "harmony")
+
+Told = dict[str, Any]
+
+
+def told_row(message: object) -> Told:
+    """Turn one message into a told row. Raises BadEvent that says what is wrong, where, and what to do."""
+    if not isinstance(message, dict):
+        raise _bad("is no JSON object", "message", "Send one object a message.")
+    name = _name(message)
+    row: Told = {"event_id": _event_id(message), "name": name, "occurred_at": _occurred_at(message)}
+    row["user_id"], row["anonymous_id"] = _person(message.get("userId")), _person(message.get("anonymousId"))
+    if name == "Alias":
+        row["anonymous_id"] = _person(message.get("previousId")) or row["anonymous_id"]
+    row["referred_user_id"] = None
+    given = message.get("properties") or {}
+    if not isinstance(given, dict):
+        raise _bad("is no JSON object", "properties", "Send the properties as one object.")
+    given = _beside(message) | given
+    kept: dict[str, Any] = {}
+    vault: dict[str, dict[str, Any]] = {"personal": {}, "texts": {}}
+    _fill(row, name, given, kept, vault)
+    _fill_context(row, message, kept, vault)
+    row["traits"] = json_text(split_traits(_traits(message), vault["personal"]))
+    row["properties"], row["personal"] = json_text(kept), json_text(vault["personal"])
+    row["texts"] = json_text(vault["texts"])
+    _require_subject(row, message)
+    return row
+
+
+def is_nobody(value: str) -> bool:
+    """Whether an id stands for no person, such as 'null', 'guest' or '000'."""
+    return value.lower() in NOBODY or not value.strip("0-")
+
+
+@cache
+def _properties(name: str) -> dict[str, Property]:
+    return {one.name: one for one in properties_of(BY_NAME[name])} if name in BY_NAME else {}
+
+
+def _name(message: Told) -> str:
+    kind = text_of(message.get("type")) or ("track" if message.get("event") else None)
+    if kind in TYPES:
+        return TYPES[kind]
+    if kind != "track":
+        raise _bad("is none of ours", "type", "Send track, identify, page, screen, group or alias.")
+    name = text_of(message.get("event"))
+    if not name:
+        raise _bad("is missing", "event", "Name the event.")
+    return ALIASES.get(name, name)
+
+
+def _beside(message: Told) -> Told:
+    """Properties that some types say beside them: the name of a page, the id and traits of a group."""
+    kind = text_of(message.get("type"))
+    if kind in {"page", "screen"}:
+        return {key: message[key] for key in ("name", "category") if message.get(key) is not None}
+    if kind == "group":
+        return {"group_id": message.get("groupId"), "group_traits": message.get("traits")}
+    return {}
+
+
+def _event_id(message: Told) -> str:
+    event_id = text_of(message.get("messageId"))
+    if not event_id:
+        raise _bad("is missing", "messageId", "Give every message its own id.")
+    if len(event_id) > LONGEST_ID:
+        raise _bad(f"is longer than {LONGEST_ID} characters", "messageId", "Send a shorter id.")
+    return event_id
+
+
+def _occurred_at(message: Told) -> datetime:
+    field, told = next(
+        ((f, message[f]) for f in ("timestamp", "originalTimestamp", "receivedAt", "sentAt") if message.get(f)),
+        ("", None),
+    )
+    if told is None:
+        raise _bad("is missing", "timestamp", "Send when it happened, such as 2026-01-31T12:00:00Z.")
+    try:
+        if isinstance(told, int | float):
+            return datetime.fromtimestamp(told / 1000, UTC)
+        moment = told if isinstance(told, datetime) else datetime.fromisoformat(str(told).strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _bad("is no time", field, "Send it as ISO 8601, such as 2026-01-31T12:00:00Z.") from None
+
+
+def _person(value: object) -> str | None:
+    told = text_of(value)
+    return None if told is None or is_nobody(told) else told
+
+
+def _traits(message: Told) -> dict[str, Any]:
+    traits = message.get("traits") if message.get("type") != "group" else None
+    context = message.get("context")
+    if not traits and isinstance(context, dict) and message.get("type") == "identify":
+        traits = context.get("traits")  # why: Rudder's Python client puts them only there
+    if traits is not None and not isinstance(traits, dict):
+        raise _bad("is no JSON object", "traits", "Send the traits as one object.")
+    return traits or {}
+
+
+def _fill(row: Told, name: str, given: Told, kept: Told, vault: dict[str, Told]) -> None:
+    event = BY_NAME.get(name)
+    known = _properties(name)
+    for key in event.required if event else ():
+        if text_of(given.get(key)) is None:
+            raise _bad("is missing", f"properties.{key}", f"{name} needs it.")
+    extras = {key: value for key, value in given.items() if key not in known}
+    for key, one in known.items():
+        if given.get(key) is not None:
+            _place(row, one, given[key], kept, vault)
+    row["product_id"] = row.get("product_id") or (text_of(given.get("sku")) if "product_id" in known else None)
+    split_extras(extras, kept, vault)
+    if event and event.gives_back:
+        _make_positive(row)
+    _check_currency(row)
+
+
+def _place(row: Told, one: Property, told: object, kept: Told, vault: dict[str, Told]) -> None:
+    if one.kind == "items":
+        row["products"] = _items(told, kept, vault)
+        return
+    value = _value(one, told, f"properties.{one.name}")
+    if value is None:
+        return
+    if one.vault:
+        vault[one.vault][one.name] = value
+    elif one.column:
+        row[one.column] = value
+    else:
+        kept[one.name] = value
+
+
+def _value(one: Property, told: object, where: str) -> Any:
+    if one.kind == "any":
+        return told
+    told = text_of(told)
+    if told is None or one.kind == "text":
+        return told
+    try:
+        if one.kind == "integer":
+            return count_of(told)
+        if one.kind == "amount" and one.column:
+            return cents_of(told)
+        return float(decimal_of(told))
+    except ValueError as error:
+        raise _bad(str(error), where, "Send a plain number, such as 19.90.") from None
+
+
+def _items(told: object, kept: Told, vault: dict[str, Told]) -> list[Told]:
+    if not isinstance(told, list) or not all(isinstance(item, dict) for item in told):
+        raise _bad("is no list of objects", "properties.products", "Send a list of products.")
+    items = []
+    for number, given in enumerate(told):
+        row: Told = {}
+        rest: Told = {key: value for key, value in given.items() if key not in Item.__struct_fields__}
+        others: Told = {}
+        inner: dict[str, Told] = {"personal": {}, "texts": {}}
+        for one in ITEM:
+            if given.get(one.name) is not None:
+                try:
+                    _place(row, one, given[one.name], others, inner)
+                except BadEvent as error:
+                    where = error.where.replace("properties.", f"properties.products[{number}].")
+                    raise _bad(error.what, where, error.todo) from None
+        row["product_id"] = row.get("product_id") or text_of(given.get("sku"))
+        split_extras(rest, others, inner)
+        if others:
+            kept.setdefault("products", {})[str(number)] = others
+        for place, values in inner.items():
+            vault[place].update({f"products.{number}.{key}": value for key, value in values.items()})
+        items.append(row)
+    return items
+
+
+def _make_positive(row: Told) -> None:
+    for key in ("price_cents", "revenue_cents", "total_cents", "shipping_cents", "tax_cents", "discount_cents"):
+        if row.get(key) is not None:
+            row[key] = abs(row[key])
+
+
+def _check_currency(row: Told) -> None:
+    code = row.get("currency")
+    if code is None:
+        return
+    if not (len(code) == 3 and code.isascii() and code.isalpha()):
+        raise _bad("is no ISO 4217 code", "properties.currency", "Send a code such as EUR.")
+    row["currency"] = code.upper()
+
+
+def _fill_context(row: Told, message: Told, kept: Told, vault: dict[str, Told]) -> None:
+    context = message.get("context")
+    if not isinstance(context, dict):
+        return
+    parts = {key: value for key, value in context.items() if isinstance(value, dict)}
+    device, system = parts.get("device", {}), parts.get("os", {})
+    kind = str(device.get("type") or system.get("name") or "").lower()
+    agent = str(context.get("userAgent") or "").lower()
+    row["device"] = _device(kind, agent)
+    if row.get("channel") is None and (kind or agent):
+        row["channel"] = "app" if kind.startswith(APP_SYSTEMS) else "web" if agent else None
+    campaign = parts.get("campaign", {})
+    if row.get("campaign_id") is None:
+        row["campaign_id"] = text_of(campaign.get("name"))
+    told = {key: context[key] for key in ("locale", "timezone") if isinstance(context.get(key), str)}
+    told |= {f"campaign_{key}": campaign[key] for key in ("source", "medium", "content") if campaign.get(key)}
+    if told:
+        kept["context"] = told
+    rest: Told = {key: context[key] for key in ("ip", "userAgent", "page", "referrer", "location") if context.get(key)}
+    if rest:
+        vault["personal"]["context"] = rest
+
+
+def _device(kind: str, agent: str) -> str | None:
+    if "tablet" in kind or "ipad" in agent or "tablet" in agent:
+        return "tablet"
+    if kind.startswith(APP_SYSTEMS) or "mobile" in kind or "mobile" in agent:
+        return "mobile"
+    return "desktop" if agent else None
+
+
+def _require_subject(row: Told, message: Told) -> None:
+    if row["user_id"] is None and row["anonymous_id"] is None and row["name"] != "Product Updated":
+        told = any(text_of(message.get(one)) for one in ("userId", "anonymousId"))
+        what = "stand for nobody, such as 'undefined' or '0'" if told else "both are missing"
+        raise _bad(what, "userId, anonymousId", "Send at least one id that names somebody.")
+
+
+def _bad(what: str, where: str, todo: str) -> BadEvent:
+    return BadEvent(what, where=where, todo=todo)
+
+
+def read_message(line: bytes) -> Told:
+    """Decode one line of JSON and turn it into a told row. Raises BadEvent."""
+    try:
+        message = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _bad("is not JSON", "message", "Write one JSON object a line.") from None
+    return told_row(message)

@@ -1,0 +1,122 @@
+"""The form in which Sensors Data's clients send: a field that holds base64 of gzip of JSON.
+
+Their messages become the protocol's: `track` an event, `track_signup` an alias, profiles an identify, items a product.
+"""
+
+import re
+from base64 import b64decode
+from binascii import Error
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from patron.collect.request import (
+    ANYTHING,
+    Arrival,
+    Message,
+    Rules,
+    body_of,
+    decoded,
+    judged,
+    moment_of,
+    refuse_many,
+)
+from patron.schema.errors import BadRequest
+
+NAMES = {"$pageview": "Page", "$AppViewScreen": "Screen", "$MPViewScreen": "Screen"}
+"""Their preset events that are types of ours."""
+MOST_FIELDS = 20
+LEADING = re.compile(r"^\$+")
+
+
+def content_of(body: bytes) -> bytes:
+    """JSON inside the form that a Sensors client sends. Raises BadRequest 400, 413."""
+    try:
+        form = parse_qs(body.decode("latin-1"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise BadRequest(
+            400, f"the form has more than {MOST_FIELDS} fields", todo="Send it as the clients do."
+        ) from None
+    told = form.get("data_list") or form.get("data")
+    if not told:
+        raise BadRequest(400, "neither data_list nor data is in the form", todo="Send it as the clients do.")
+    try:
+        content = b64decode(told[0].replace(" ", "+"), validate=False)
+    except (Error, ValueError):
+        raise BadRequest(400, "the data is no base64") from None
+    return body_of(content)
+
+
+def sensors_of(content: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
+    """Judge what a Sensors client sent. Raises BadRequest 400, 413."""
+    listed = decoded(ANYTHING, content)
+    messages = listed if isinstance(listed, list) else [listed]
+    refuse_many(messages)
+    return Arrival(source, received_at, [_judged(msgspec.json.encode(one), received_at, rules) for one in messages])
+
+
+def _judged(raw: bytes, received_at: datetime, rules: Rules) -> Message:
+    told = ANYTHING.decode(raw)
+    message = translated(told, raw) if isinstance(told, dict) else told
+    return judged(msgspec.json.encode(message), received_at, rules, {})
+
+
+def translated(told: dict[str, Any], raw: bytes) -> dict[str, Any]:
+    """A Sensors message as a message of the protocol; what has no place there stays in its properties."""
+    kind = str(told.get("type") or "")
+    given = told.get("properties")
+    properties: dict[str, Any] = given if isinstance(given, dict) else {}
+    message: dict[str, Any] = {
+        "messageId": f"sa-{blake2b(raw, digest_size=16).hexdigest()}",
+        "timestamp": moment_of(told.get("time")),
+        "context": _context(told, properties),
+    } | _who(told, properties)
+    plain = {LEADING.sub("", key): value for key, value in properties.items() if key not in CONTEXT}
+    if kind == "track":
+        name = str(told.get("event") or "")
+        known = NAMES.get(name)
+        if known:
+            return message | {"type": known.lower(), "properties": plain}
+        return message | {"type": "track", "event": LEADING.sub("", name), "properties": plain}
+    if kind == "track_signup":
+        return message | {"type": "alias", "userId": told.get("distinct_id"), "previousId": told.get("original_id")}
+    if kind.startswith("profile_"):
+        how = kind.removeprefix("profile_")
+        traits = plain if how in {"set", "set_once", "append", "increment"} else {}
+        unset = sorted(plain) if how == "unset" else None
+        return message | {"type": "identify", "traits": traits, "properties": {"profile": how, "unset": unset}}
+    if kind.startswith("item_"):
+        return message | {"type": "track", "event": "Product Updated", "properties": {**plain, **_item(told, kind)}}
+    return message | {"type": kind or "unknown"}
+
+
+CONTEXT = {"$ip": "ip", "$user_agent": "userAgent", "$lib": "library", "$lib_version": "version"}
+
+
+def _who(told: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
+    """A distinct id is a user's when the client says so, else a visitor's; `login_id` and `anonymous_id` say both."""
+    own = told.get("distinct_id")
+    is_login = bool(properties.pop("$is_login_id", False))
+    login, anonymous = told.get("login_id"), told.get("anonymous_id")
+    if login or anonymous:
+        return {"userId": login, "anonymousId": anonymous}
+    return {"userId": own} if is_login else {"anonymousId": own}
+
+
+def _context(told: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
+    context: dict[str, Any] = {ours: properties[theirs] for theirs, ours in CONTEXT.items() if properties.get(theirs)}
+    if isinstance(properties.get("$url"), str):
+        context["page"] = {"url": properties["$url"]}
+    system = properties.get("$os") or properties.get("$model")
+    if system:
+        context["os"] = {"name": str(system)}
+    if isinstance(told.get("lib"), dict):
+        context["library"] = {"name": told["lib"].get("$lib"), "version": told["lib"].get("$lib_version")}
+    return context
+
+
+def _item(told: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {"product_id": told.get("item_id"), "item_type": told.get("item_type"), "item": kind.removeprefix("item_")}

@@ -1,0 +1,69 @@
+"""What is told of a customer who was forgotten is a dead letter without its content, whichever way it comes."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.collect.consent_check import NO_CONSENT
+from patron.govern.contact_values import contacts_in
+from patron.govern.mentions import names_one_of
+from patron.govern.vault import Vault
+
+FORGOTTEN = "forgotten"
+"""Reason code of such a dead letter."""
+EMPTY = (FORGOTTEN, NO_CONSENT)
+"""Reasons of letters whose content is not kept: nothing can be tried again, and nothing is to be mended."""
+Flags = list[bool]
+
+
+def without_forgotten(vault: Vault, rows: pa.Table) -> pa.Table:
+    """Mark checked rows of the forgotten; others lose the device and the referred customer that were forgotten.
+
+    A row's user decides whose it is, its device only where no user is told. Instead of the payload stands the event's
+    id, which the letter is numbered by and does not keep.
+    """
+    if not vault.forgotten or not rows.num_rows:
+        return rows
+    user, device, referred = (
+        _forgotten_ids(vault, kind, rows[column])
+        for column, kind in (("user_id", "user_id"), ("anonymous_id", "anonymous_id"), ("referred_user_id", "user_id"))
+    )
+    told, dead = _contacts(vault, rows["personal"]), _dead(vault, rows)
+    has_user = pc.is_valid(rows["user_id"]).to_pylist()
+    gone = [u or (d and not has) or c or p for u, d, has, c, p in zip(user, device, has_user, told, dead, strict=True)]
+    is_gone = pa.array(gone, pa.bool_())
+    changed: dict[str, Any] = {
+        "problem": pc.if_else(is_gone, pa.scalar(FORGOTTEN), rows["problem"]),
+        "payload": pc.if_else(is_gone, rows["event_id"], rows["payload"]),
+        "anonymous_id": pc.if_else(pa.array(device, pa.bool_()), pa.scalar(None, pa.string()), rows["anonymous_id"]),
+        "referred_user_id": pc.if_else(
+            pa.array(referred, pa.bool_()), pa.scalar(None, pa.string()), rows["referred_user_id"]
+        ),
+    }
+    for name, column in changed.items():
+        rows = rows.set_column(rows.column_names.index(name), name, column)
+    return rows
+
+
+def _forgotten_ids(vault: Vault, kind: str, ids: pa.ChunkedArray) -> Flags:
+    coded = pc.dictionary_encode(ids.combine_chunks())
+    known = [vault.token(kind, value) in vault.forgotten for value in coded.dictionary.to_pylist()]
+    return pc.fill_null(pa.array(known, pa.bool_()).take(coded.indices), fill_value=False).to_pylist()
+
+
+def _contacts(vault: Vault, personal: pa.ChunkedArray) -> Flags:
+    return [
+        text is not None and any(vault.token(*contact) in vault.forgotten for contact in contacts_in(text))
+        for text in personal.to_pylist()
+    ]
+
+
+def _dead(vault: Vault, rows: pa.Table) -> Flags:
+    """Of dead letters without an id in its column, what stands in the letter counts."""
+    unread = pc.and_(pc.is_null(rows["user_id"]), pc.is_null(rows["anonymous_id"]))
+    is_asked = pc.and_(unread, pc.is_valid(rows["problem"])).to_pylist()
+    return [
+        asked and payload is not None and names_one_of(vault, vault.forgotten, payload)
+        for asked, payload in zip(is_asked, rows["payload"].to_pylist(), strict=True)
+    ]

@@ -1,0 +1,52 @@
+"""The tracking plan: what a shop promises to send, one JSON Schema of properties for each event that has one."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, best_match
+
+from patron.schema.errors import SettingsError
+
+FOLDER = "tracking"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Schemas by event name, and whether an event that breaks its own is refused (or only flagged)."""
+
+    schemas: Mapping[str, Draft202012Validator]
+    is_strict: bool
+
+    def fault(self, name: str, properties: Any) -> str:
+        """What breaks the plan: where and why, without the value; '' when nothing does."""
+        schema = self.schemas.get(name)
+        found = best_match(schema.iter_errors(properties)) if schema else None
+        if found is None:
+            return ""
+        where = ".".join(["properties", *(str(part) for part in found.absolute_path)])
+        # why: messages of some rules quote the value, which may be personal
+        missing = f" ({found.message})" if found.validator == "required" else ""  # why: it names the schema's own words
+        return f"{where}: breaks the rule {found.validator} of the tracking plan{missing}"
+
+
+NO_PLAN = Plan({}, is_strict=False)
+
+
+def load_plan(workspace: Path, *, is_strict: bool) -> Plan:
+    """Read `tracking/EVENT NAME.json` of a workspace. Raises SettingsError naming the file."""
+    schemas = {}
+    for path in sorted((workspace / FOLDER).glob("*.json")):
+        try:
+            schema = json.loads(path.read_text(encoding="utf-8"))
+            Draft202012Validator.check_schema(schema)
+        except (OSError, ValueError, SchemaError) as error:
+            said = error.message if isinstance(error, SchemaError) else str(error)
+            raise SettingsError(
+                f"is no JSON Schema ({said})", where=str(path), todo="Mend it or take it away."
+            ) from error
+        schemas[path.stem] = Draft202012Validator(schema)
+    return Plan(schemas, is_strict=is_strict)

@@ -1,0 +1,75 @@
+"""What makes a told row a dead letter, in SQL, and what each reason says to a person."""
+
+from collections.abc import Iterable
+
+from patron.collect.mapping import AMOUNTS
+from patron.collect.segment_message import NOBODY
+
+REASONS = {
+    "missing_event_id": "the event has no id; give each event its own",
+    "missing_name": "the event has no name",
+    "missing_time": "it does not say when it happened{detail}; fill the column or change the mapping",
+    "bad_time": "{detail} is no time the mapping can read; state its format in the mapping",
+    "impossible_time": "it happened before 1970 or after 2100; mend the time or its format in the mapping",
+    "missing_id": "neither a customer nor a visitor is named; fill the id, or let the mapping make an anonymous one",
+    "bad_number": "{detail} is not a number as the mapping expects it; mend the row or set decimal_comma",
+    "bad_quantity": "{detail} is not a whole number; mend the row",
+    "negative_quantity": "the quantity is below zero; tell refunds as events, or by a rule of the mapping",
+    "too_large": "a quantity or amount is too large to be true; is it another column?",
+    "negative_amount": "an amount is below zero; tell refunds as events, or by a rule of the mapping",
+    "unknown_currency": "no rate for {detail}; add one to [rates] in patron.toml and replay",
+    "bad_row": "the row has another number of columns than the header, or is no JSON object; mend it or its quotes",
+    "bad_event": "{detail}",
+    "not_a_sale": "a fee, sample or correction of the books, no purchase of a customer; left out of orders",
+    "stock_adjustment": "a change of the stock without a customer or a price; left out of orders",
+    "not_paid": "the order is not paid (yet); a later export in which it is paid will store it",
+    "unknown_event": "{detail} names no event of the mapping; add a rule for it",
+    "no_consent": "the customer did not agree to what the policy's events_need says; its content is not kept",
+    "forgotten": "the customer was forgotten; what is told of them is not kept",
+}
+"""Reason codes and their messages; the detail names a column or a currency, never a personal value."""
+
+MOST_UNITS = 1_000_000_000
+MOST_CENTS = 1_000_000_000_000
+"""Larger numbers are a mistake (a barcode in the wrong column), and sums of them would not fit 64 bits."""
+
+
+def _worth(of: str) -> str:
+    """Price times quantity, without a limit of its own."""
+    return f"cast({of}price_cents as double) * {of}quantity"
+
+
+def message_of(problem: str) -> tuple[str, str]:
+    """Split a problem into its reason code and its message."""
+    code, _, detail = problem.partition(":")
+    return code, REASONS.get(code, f"the mapping calls it {code}").format(detail=detail)
+
+
+def checked(inner: str, currencies: Iterable[str]) -> str:
+    """Wrap a query of told rows: ids of nobody become NULL, and `problem` says what is wrong."""
+    nobody = ", ".join(f"'{word}'" for word in sorted(NOBODY))
+
+    def somebody(column: str) -> str:
+        is_nobody = f"lower({column}) in ({nobody}) or regexp_full_match({column}, '[0-]*')"
+        return f"case when {is_nobody} then null else {column} end as {column}"
+
+    known = ", ".join(f"'{code}'" for code in sorted(currencies))
+    return f"""
+    select * replace (coalesce(problem, case
+        when event_id is null or event_id = '' then 'missing_event_id'
+        when name is null or name = '' then 'missing_name'
+        when occurred_at is null then 'missing_time:'
+        when occurred_at < timestamptz '1970-01-01 00:00:00+00' or occurred_at >= timestamptz '2100-01-01 00:00:00+00'
+            then 'impossible_time'
+        when user_id is null and anonymous_id is null and name <> 'Product Updated' then 'missing_id'
+        when quantity < 0 or list_bool_or([p.quantity < 0 for p in products]) then 'negative_quantity'
+        when price_cents < 0 then 'negative_amount'
+        when quantity > {MOST_UNITS} or list_bool_or([p.quantity > {MOST_UNITS} for p in products])
+            or greatest({", ".join(AMOUNTS.values())}, {_worth("")}) > {MOST_CENTS}
+            or list_bool_or([greatest(p.price_cents, p.discount_cents, {_worth("p.")}) > {MOST_CENTS}
+                for p in products]) then 'too_large'
+        when currency not in ({known}) then 'unknown_currency:' || case when regexp_full_match(currency, '[A-Z]{{3}}')
+            then currency else 'what stands in the currency column' end
+        end) as problem)
+    from (select * replace ({somebody("user_id")}, {somebody("anonymous_id")}) from ({inner}))
+    """

@@ -1,0 +1,118 @@
+"""`patron demo`: the whole loop on a year of real purchases, or on a simulated shop where offers act."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.commands.import_files import import_files
+from patron.commands.init_workspace import create
+from patron.commands.simulated_loop import live_until, tell, write_rules
+from patron.run import Progress, Turned, run_turn
+from patron.schema.table_definition import TIME
+from patron.schema.tables import EXPOSURES
+from patron.simulate.profit import profit_cents
+from patron.simulate.simulator import World
+from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
+from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
+
+ZONE = "America/New_York"
+MOMENTS = tuple(datetime(*day, tzinfo=ZoneInfo(ZONE)) for day in ((2017, 7, 1), (2017, 10, 1), (2018, 1, 1)))
+SEED = 7
+MONTH_DAYS = 30
+CONTACT_CENTS = 5
+
+REAL_CANNOT_SHOW = (
+    "what customers looked at: there is no clickstream, only purchases, campaigns and coupons",
+    "what our offers cause: they were never sent, so offered against held-out is a placebo and should contain 0",
+    "whether the third turn's forecasts come true: it only forecasts; its report measures the first two",
+)
+SIMULATED_CANNOT_SHOW = ("how real customers behave: this shop is made up, so that the truth about it is known",)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A demo that has run: its turns, what is known beside what the report says, and what its data cannot show."""
+
+    shop: Shop
+    turns: tuple[Turned, ...]
+    truth: tuple[str, ...]
+    cannot_show: tuple[str, ...]
+
+
+def demo(folder: Path, *, progress: Progress) -> Demo:
+    """Import Complete Journey and turn the loop at three moments, each seeing only what was known then.
+
+    Raises MissingExtra without the `demo` extra; a demo that was cut off is simply run again.
+    """
+    shop = _workspace(folder, {"name": "Complete Journey", "currency": "USD", "time_zone": ZONE})
+    policy = folder / POLICY_FILE
+    # Visible in the workspace: the demo assumes that customers may be written to. Nothing is ever sent.
+    promised = policy.read_text(encoding="utf-8")
+    policy.write_text(promised.replace('unknown = "refuse"', 'unknown = "allow" '), encoding="utf-8")
+    shop = _reopened(shop)
+    import_files(shop, [], "completejourney", progress=progress)
+    turns = tuple(run_turn(shop, moment, progress=progress) for moment in MOMENTS)
+    return Demo(shop, turns, (), REAL_CANNOT_SHOW)
+
+
+@dataclass(frozen=True)
+class SimulatedDemo:
+    """How large a simulated demo is."""
+
+    settings: ShopSettings = DEFAULT_SHOP
+    history_days: int = 360
+    """Days the shop lives before the first turn."""
+    months: int = 4
+    """Months of 30 days, each begun with a turn whose offers act."""
+    budget_cents: int = 200_000
+    """What one turn may spend, cents."""
+
+
+def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progress: Progress) -> Demo:
+    """Live some months with a simulated shop after its history; the true effect of its offers is known."""
+    shop = _workspace(folder, {"name": "Simulated shop", "currency": "USD", "time_zone": "UTC"})
+    write_rules(shop.folder, size.settings, budget_cents=size.budget_cents, contact_cost_cents=CONTACT_CENTS)
+    shop = _reopened(shop)
+    world = World(size.settings, SEED)
+    tell(shop, world.history(size.history_days), received_at=world.now)
+    turns: list[Turned] = []
+    lived: list[pa.Table] = []
+    for _ in range(size.months):
+        turned, told = live_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)
+        turns.append(turned)
+        lived.append(told)
+    turns.append(run_turn(shop, world.now, progress=progress))
+    return Demo(shop, tuple(turns), (_truth(shop, size, pa.concat_tables(lived), world.now),), SIMULATED_CANNOT_SHOW)
+
+
+def _truth(shop: Shop, size: SimulatedDemo, lived: pa.Table, until: datetime) -> str:
+    """What the offers really changed: the same shop lived once more without them."""
+    untouched = World(size.settings, SEED)
+    untouched.history(size.history_days)
+    without = profit_cents(untouched.advance(until), size.settings)
+    exposed = shop.lake.read(EXPOSURES)
+    sent = exposed.filter(pc.less(exposed["exposed_at"], pa.scalar(until, TIME))).num_rows
+    with_offers = profit_cents(lived, size.settings, contacts=sent, contact_cents=CONTACT_CENTS)
+    return (
+        f"True, from the same shop lived without offers: {sent:,} offers in {size.months} months changed profit by "
+        f"{_money(with_offers - without)}, cost of sending included."
+    )
+
+
+def _workspace(folder: Path, settings: dict[str, str]) -> Shop:
+    if not (folder / SETTINGS_FILE).exists():
+        create(folder, settings)
+    return Shop.open(folder)
+
+
+def _reopened(shop: Shop) -> Shop:
+    shop.close()
+    return Shop.open(shop.folder)
+
+
+def _money(cents: float) -> str:
+    return f"{'-' if cents < 0 else ''}${abs(cents) / 100:,.0f}"

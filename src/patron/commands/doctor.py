@@ -1,0 +1,266 @@
+"""`patron doctor`: what is wrong with a workspace, and how to mend it."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from sqlalchemy.exc import DatabaseError
+
+from patron.collect.suppression import EMPTY
+from patron.collect.tracking_plan import load_plan
+from patron.collect.workspace_inbox import has_inbox, open_inbox
+from patron.govern import audit_log, consent_ledger
+from patron.govern.vault import Vault
+from patron.schema.errors import PatronError, SettingsError
+from patron.schema.events import BY_NAME as EVENT_NAMES
+from patron.schema.tables import BY_NAME
+from patron.storage.shop import Shop
+from patron.storage.store import DEAD_LETTERS, ERASURES
+
+LOW_DISK_BYTES = 2_000_000_000
+RESTORE = "Restore the newest backup: `patron restore`."
+FILL = "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
+Level = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    check: str
+    level: Level
+    what: str
+    todo: str = ""
+
+
+def doctor(folder: Path) -> tuple[Finding, ...]:
+    """Look at every part of a workspace without changing it; nothing is raised that can be told."""
+    try:
+        shop = Shop.open(folder, upgrade=False)
+    except PatronError as refused:
+        return (Finding("workspace", "problem", f"{refused.where}: {refused.what}", refused.todo), *_store_file(folder))
+    try:
+        if not shop.store.is_current():
+            return tuple(_old_store(shop))
+        return tuple(finding for name, check in CHECKS.items() for finding in _looked_at(name, check, shop))
+    finally:
+        shop.close()
+
+
+def _looked_at(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop) -> list[Finding]:
+    """Findings of one check; that it cannot be made is one too."""
+    try:
+        return list(check(shop))
+    except (PatronError, DatabaseError, DeltaError, OSError) as error:
+        what = str(error.orig) if isinstance(error, DatabaseError) else str(error)
+        return [Finding(name, "problem", f"cannot be looked at ({what})", RESTORE)]
+
+
+def _settings(shop: Shop) -> Iterator[Finding]:
+    yield Finding(
+        "settings", "ok", f"{shop.settings.shop.name}, {shop.settings.shop.currency}, {shop.settings.shop.time_zone}"
+    )
+    if not shop.policy.offers:
+        yield Finding("policy", "warning", "no offers are declared", "Add an [[offers]] entry to policy.toml.")
+    elif shop.policy.consent.unknown == "refuse" and not consent_ledger.size(shop.store):
+        yield Finding(
+            "policy",
+            "warning",
+            "customers of unknown consent get no offers, and no consent is known yet",
+            "Send what they agree to (docs/how-to/keep-consent_ledger.md); or, with a lawful basis to write to them without,"
+            ' set [consent] unknown = "allow" in policy.toml.',
+        )
+    else:
+        yield Finding("policy", "ok", f"{len(shop.policy.offers)} offers, version {shop.policy.version}")
+
+
+def _store_file(folder: Path) -> Iterator[Finding]:
+    path = folder / "store.db"
+    if not path.exists():
+        return
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        answer = connection.execute("pragma quick_check").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        answer = str(error)
+    finally:
+        connection.close()
+    if answer == "ok":
+        yield Finding("store", "ok", "store.db is sound")
+    else:
+        yield Finding("store", "problem", f"store.db is damaged ({answer})", RESTORE)
+
+
+def _old_store(shop: Shop) -> Iterator[Finding]:
+    if shop.store.file and not shop.store.file.exists():
+        yield Finding("store", "problem", f"{shop.store.file.name} is missing", RESTORE)
+        return
+    yield from _store(shop)
+    yield Finding(
+        "store",
+        "warning",
+        "was left by an older Patron; the rest can be looked at once it is upgraded",
+        "Any other command upgrades it, such as `patron report`; then look again.",
+    )
+
+
+def _store(shop: Shop) -> Iterator[Finding]:
+    if shop.store.file:
+        yield from _store_file(shop.folder)
+    else:
+        yield Finding("store", "ok", shop.store.engine.url.render_as_string(hide_password=True))
+
+
+def _key(shop: Shop) -> Iterator[Finding]:
+    try:
+        Vault.open(shop)
+    except PatronError as refused:
+        yield Finding("master key", "problem", f"{refused.where}: {refused.what}", refused.todo)
+    else:
+        yield Finding("master key", "ok", "present, and it fits this workspace")
+
+
+def _lake(shop: Shop) -> Iterator[Finding]:
+    written = sorted(name for name, table in BY_NAME.items() if shop.lake.exists(table))
+    for name in written:
+        yield from _table(shop, name)
+    if not written:
+        yield Finding("lake", "warning", "no table has rows yet", FILL)
+
+
+def _table(shop: Shop, name: str) -> Iterator[Finding]:
+    try:
+        delta = DeltaTable(str(shop.lake.folder / name))
+        actions = delta.get_add_actions(flatten=True)
+        sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
+    except DeltaError as error:
+        yield Finding(f"lake/{name}", "problem", f"the Delta log cannot be read ({error})", RESTORE)
+        return
+    bad = [path for path, size in sizes.items() if not _has_size(shop.lake.folder / name / path, size)]
+    if bad:
+        yield Finding(f"lake/{name}", "problem", f"{len(bad)} files are missing or cut, such as {bad[0]}", RESTORE)
+    else:
+        yield Finding(
+            f"lake/{name}", "ok", f"version {delta.version()}, {len(sizes)} files, {sum(sizes.values()):,} bytes"
+        )
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _inbox(shop: Shop) -> Iterator[Finding]:
+    if not has_inbox(shop):
+        yield Finding("inbox", "ok", "nothing was ever sent")
+        return
+    try:
+        with open_inbox(shop) as inbox:
+            inbox.check()
+            yield Finding("inbox", "ok", f"sound; {inbox.waiting_count():,} requests wait to be moved into the lake")
+    except PatronError as refused:
+        yield Finding("inbox", "problem", f"{refused.where}: {refused.what}", refused.todo)
+
+
+def _turns(shop: Shop) -> Iterator[Finding]:
+    snapshot = shop.snapshot()
+    if snapshot is None:
+        todo = "Run `patron run --as-of YYYY-MM-DDTHH:MM` with a moment after the first orders."
+        yield Finding("turns", "warning", "no turn has finished yet", todo)
+        return
+    for name, version in snapshot.pinned.items():
+        if version is None:
+            continue
+        try:
+            gone = [uri for uri in shop.lake.files(BY_NAME[name], version) if not Path(uri).is_file()]
+        except PatronError as refused:
+            gone = [refused.what]
+        if gone:
+            yield Finding(
+                "turns", "problem", f"the last turn's version of {name} is gone ({gone[0]})", "Run the turn again."
+            )
+            return
+    yield Finding("turns", "ok", f"last finished turn: {snapshot.turn.turn_id}")
+
+
+def _plan(shop: Shop) -> Iterator[Finding]:
+    """Whether the tracking plan can be used, and is about events that somebody sends."""
+    try:
+        plan = load_plan(shop.folder, is_strict=False)
+    except SettingsError as refused:
+        yield Finding("tracking plan", "problem", f"{refused.where}: {refused.what}", refused.todo)
+        return
+    known = {name.casefold(): name for name in EVENT_NAMES}
+    misspelt = [name for name in plan.schemas if name not in EVENT_NAMES and name.casefold() in known]
+    for name in misspelt:
+        what = f"{name}.json is about an event that nobody sends by this name"
+        yield Finding("tracking plan", "warning", what, f"Call it {known[name.casefold()]}.json.")
+    if not misspelt:
+        own = sum(name not in EVENT_NAMES for name in plan.schemas)
+        said = f"{len(plan.schemas)} events, {own} of them not in the catalogue" if plan.schemas else "there is none"
+        yield Finding("tracking plan", "ok", said)
+
+
+def _dead(shop: Shop) -> Iterator[Finding]:
+    letter = DEAD_LETTERS.c
+    counted = sa.select(letter.import_id, letter.reason, sa.func.count(), sa.func.min(letter.message))
+    by_reason = counted.where(letter.reason.not_in(EMPTY))  # why: nothing is to be mended there
+    with shop.store.begin() as connection:
+        ordered = by_reason.group_by(letter.import_id, letter.reason).order_by(letter.import_id, letter.reason)
+        found = connection.execute(ordered).all()
+    for import_id, reason, count, message in found:
+        what = f"{count:,} rows of import {import_id or '(none)'} set aside: {reason}, such as: {message}"
+        todo = (
+            f"Mend the cause, then `patron import --replay {import_id}`." if import_id else "Send them again, mended."
+        )
+        yield Finding("dead letters", "warning", what, todo)
+    if found:
+        return
+    yield Finding("dead letters", "ok", "none")
+
+
+def _audit(shop: Shop) -> Iterator[Finding]:
+    log = audit_log.entries(shop.store)
+    broken = audit_log.first_broken(log)
+    if broken is None:
+        yield Finding("audit log", "ok", f"{len(log)} entries, none changed")
+    else:
+        yield Finding("audit log", "problem", f"entry {broken} was changed, or one before it is missing", RESTORE)
+    broken = consent_ledger.first_broken(shop.store)
+    if broken is None:
+        yield Finding("ledger of consents", "ok", f"{consent_ledger.size(shop.store)} entries, none changed")
+    else:
+        said = f"entry {broken} was changed, or one before it is missing"
+        yield Finding("ledger of consents", "problem", said, RESTORE)
+    with shop.store.begin() as connection:
+        unfinished = connection.scalar(sa.select(sa.func.count()).select_from(ERASURES))
+    if unfinished:
+        yield Finding("erasures", "problem", f"{unfinished} were cut off", "Run the same `patron forget` again.")
+
+
+def _disk(shop: Shop) -> Iterator[Finding]:
+    free = shutil.disk_usage(shop.folder).free
+    if free < LOW_DISK_BYTES:
+        yield Finding("disk", "warning", f"only {free / 1e9:.1f} GB are free", "Free some space before the next turn.")
+    else:
+        yield Finding("disk", "ok", f"{free / 1e9:.0f} GB free")
+
+
+CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
+    "settings": _settings,
+    "store": _store,
+    "master key": _key,
+    "lake": _lake,
+    "inbox": _inbox,
+    "turns": _turns,
+    "tracking plan": _plan,
+    "dead letters": _dead,
+    "audit log": _audit,
+    "disk": _disk,
+}
+"""What is looked at, in order."""

@@ -1,0 +1,98 @@
+"""Everything that is known about one customer, machine-readable."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from patron.commands.resolve_person import Named, Person, find_person
+from patron.govern import audit_log
+from patron.govern.consent_ledger import history
+from patron.govern.vault import Vault
+from patron.schema.errors import NotFound
+from patron.schema.table_definition import TEXT
+from patron.schema.tables import BY_NAME, TABLES
+from patron.service.collector import collected
+from patron.service.compaction_worker import drain
+from patron.storage.lake import disk_errors
+from patron.storage.shop import Shop, Turn, View
+from patron.storage.store import BY_CUSTOMER as IN_STORE
+
+BY_CUSTOMER = tuple(table.name for table in TABLES if "customer_id" in table.names)
+PRIVATE_FILE = 0o600
+
+
+def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
+    """Gather all rows of one customer from every table, with identifiers and texts revealed; what waits included.
+
+    Named by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`. The audit log remembers that it was asked.
+    Raises NotFound, SettingsError unless named in one way, WorkspaceBusy when what waits cannot be moved now.
+    """
+    asked = Named(**named)
+    view = shop.snapshot()
+    inbox = collected(shop)
+    if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is told of, never left out
+        with shop.lock():
+            drain(shop)
+    as_of = view.turn.as_of.isoformat() if view else None
+    view = view or shop.view(BY_NAME, (), turn=Turn.at(datetime.now(UTC)))  # why: events are known before any turn
+    vault = Vault.open(shop)
+    person = find_person(shop, vault, asked)
+    values = zip(person.tokens, vault.reveal(person.tokens), strict=True)
+    identifiers = {token: value for token, value in values if value is not None}
+    rows = _rows(shop, view, person)
+    if not identifiers and not any(rows.values()):
+        raise NotFound("nothing is known of this customer: they were forgotten")
+    found = person.customer_id
+    with shop.store.begin() as connection:
+        audit_log.append(connection, "exported", {"customer_id": found}, at=datetime.now(UTC))
+    return {
+        "customer_id": found,
+        "as_of": as_of,
+        "identifiers": identifiers,
+        "texts": vault.texts(person.tokens),
+        "tables": {name: listed for name, listed in sorted(rows.items()) if listed},
+    }
+
+
+def _rows(shop: Shop, view: View, person: Person) -> dict[str, list[dict[str, Any]]]:
+    """Rows of every table that are theirs: of the lake as the last turn left it, events and the store as they are."""
+    asked = pa.table({"token": pa.array(person.tokens, TEXT), "customer_id": pa.array(person.customer_ids, TEXT)})
+    rows = {
+        name: view.query(
+            f"select * from {name} where customer_id in (select customer_id from asked)", asked=asked
+        ).to_pylist()
+        for name in BY_CUSTOMER
+    }
+    theirs = "in (select token from asked)"
+    # why: what another user did on a device of theirs is not theirs
+    told = f"user_token {theirs} or referred_token {theirs} or (user_token is null and anonymous_token {theirs})"
+    rows["events"] = view.query(
+        f"select * from events where {told} order by occurred_at, event_id", asked=asked
+    ).to_pylist()
+    with shop.store.begin() as connection:
+        for table in IN_STORE:
+            chosen = sa.select(table).where(table.c.customer_id.in_(person.customer_ids))
+            ordered = chosen.order_by(*table.primary_key.columns)
+            rows[table.name] = [dict(row) for row in connection.execute(ordered).mappings()]
+    known = set(person.tokens) - Vault.open(shop).forgotten
+    rows["ledger of consents"] = [dict(row) for row in history(shop.store, known)]
+    return rows
+
+
+def write_private(known: dict[str, Any], path: Path) -> Path:
+    """Write an export, whole, so that only its owner can read it. Raises NoSpace."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with disk_errors(path):
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        as_text: Callable[[Any], str] = str
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            json.dump(known, out, ensure_ascii=False, indent=1, default=as_text)
+        fresh.replace(path)
+    return path

@@ -1,0 +1,101 @@
+"""A person leaves the files of the workspace: the outbox, reports and exports; files that are not ours are named."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from patron.commands.resolve_person import Person
+from patron.govern.mentions import names_one_of
+from patron.govern.vault import Vault
+from patron.storage.lake import sync
+from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
+
+OURS = frozenset({"lake", "models", "outbox", "tmp", SETTINGS_FILE, POLICY_FILE, "workspace.lock"})
+"""What is no report, export or file of somebody else; models hold no ids."""
+STORES = (".db", ".db-wal", ".db-shm")
+REPORT = '<meta name="generator" content="Patron">'
+EXPORT = {"customer_id", "identifiers", "tables"}
+SHOWN = 8
+"""First characters of a customer id that a report shows."""
+LOOKED_AT_BYTES = 50_000_000
+
+
+def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple[str, int]]:
+    """Erase a person from the files of the workspace; yield each place and how much was erased there."""
+    rows = sum(_without(vault, person, path) for path in sorted((shop.folder / "outbox").rglob("*.csv")))
+    yield "outbox rows, the files rewritten", rows
+    gone = {"reports deleted": _is_their_report, "exports deleted": _is_their_export}
+    for place, is_theirs in gone.items():
+        theirs = [path for path in _others(shop) if is_theirs(path, person)]
+        for path in theirs:
+            path.unlink()
+            sync(path.parent)
+        yield place, len(theirs)
+    for path in (shop.folder / "tmp").iterdir():  # why: what a process that was killed could not clear away
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:
+    """Files in the workspace that Patron did not make, and that name the person, or archives, which are not opened."""
+    left = [path for path in _others(shop) if path.name.endswith(".tar.gz") or _names(vault, person, path)]
+    return tuple(str(path.relative_to(shop.folder)) for path in left)
+
+
+def _without(vault: Vault, person: Person, path: Path) -> int:
+    """Rewrite an outbox file, which names people by the shop's ids, without the person; return how many rows went."""
+    tokens = frozenset(person.tokens)
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    column = header.index("user_id") if "user_id" in header else 0
+    # why: a cell that a spreadsheet would compute has an apostrophe before it
+    kept = [row for row in rows if not {vault.token("user_id", one) for one in _told(row[column])} & tokens]
+    if len(kept) < len(rows):
+        fresh = path.with_name(f".{path.name}.new")
+        with fresh.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\r\n").writerows([header, *kept])
+        fresh.chmod(0o600)
+        sync(fresh)
+        fresh.replace(path)
+        sync(path.parent)
+    return len(rows) - len(kept)
+
+
+def _told(cell: str) -> tuple[str, ...]:
+    return (cell, cell.removeprefix("'"))
+
+
+def _others(shop: Shop) -> list[Path]:
+    """Files that are no part of the workspace itself; the outbox may hold some beside its own, which are CSV."""
+    places = [path for path in shop.folder.iterdir() if path.name not in OURS and not path.name.endswith(STORES)]
+    found = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place])]
+    found += [file for file in (shop.folder / "outbox").rglob("*") if file.suffix != ".csv"]
+    return sorted(file for file in found if file.is_file())
+
+
+def _is_their_report(path: Path, person: Person) -> bool:
+    if not path.name.endswith((".html", ".html.part")):
+        return False
+    text = path.read_text(encoding="utf-8", errors="replace")
+    shown = (*person.tokens, *(customer_id[:SHOWN] for customer_id in person.customer_ids))
+    return REPORT in text and any(one in text for one in shown)
+
+
+def _is_their_export(path: Path, person: Person) -> bool:
+    if not path.name.endswith((".json", ".json.new")):
+        return False
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return path.name.endswith(".new")  # why: an export that was cut off
+    is_export = isinstance(told, dict) and told.keys() >= EXPORT
+    return is_export and any(one in text for one in (*person.customer_ids, *person.tokens))
+
+
+def _names(vault: Vault, person: Person, path: Path) -> bool:
+    if path.stat().st_size > LOOKED_AT_BYTES:
+        return True  # why: too large to look at now, so a person looks
+    content = path.read_bytes()
+    return b"\0" not in content and names_one_of(vault, frozenset(person.tokens), content.decode(errors="replace"))

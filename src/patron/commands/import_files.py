@@ -1,0 +1,164 @@
+"""Import files, as the only process at work; the first import tells a new workspace its currency and time zone."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from patron.collect.compaction import LIVE
+from patron.collect.file_import import ImportSummary as Stored
+from patron.collect.file_import import import_files as store_files
+from patron.collect.loader import NOTHING
+from patron.collect.mapping import BUILT_IN, load_mapping
+from patron.collect.replay import replay as store_again
+from patron.collect.replay import replay_live as store_live_again
+from patron.commands.init_workspace import adopt
+from patron.run import Progress
+from patron.schema.errors import BadFile
+from patron.schema.tables import EVENTS
+from patron.service.collector import revived
+from patron.service.compaction_worker import drain, move
+from patron.storage.shop import Shop
+from patron.storage.store import DEAD_LETTERS
+
+
+@dataclass(frozen=True)
+class DeadRow:
+    """One row that was set aside: where it is, and what is wrong with it."""
+
+    file: str
+    row_number: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What became of every row: read = stored + duplicate + dead."""
+
+    import_id: str
+    mapping: str
+    """Name of a built-in mapping, or the mapping file."""
+    read: int
+    stored: int
+    duplicate: int
+    dead: int
+    dead_by_reason: dict[str, int]
+    dead_rows: tuple[DeadRow, ...]
+    """The first dead row of each reason."""
+    rows_per_second: float
+    warnings: tuple[str, ...]
+
+
+def import_files(
+    shop: Shop,
+    files: Sequence[str],
+    mapping: str,
+    *,
+    progress: Progress,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> ImportSummary:
+    """Import files by a built-in mapping or a mapping file; repeating an import stores nothing twice.
+
+    Raises BadMapping, BadFile, MasterKeyError, WorkspaceBusy, NoSpace; what was stored until then stays stored once.
+    """
+    if not mapping:
+        raise BadFile(
+            "no mapping is named", where="--mapping", todo="Name a built-in one or a file: --mapping shopify."
+        )
+    since = time.monotonic()
+    with shop.lock():
+        fitted, said = _fitted(shop, mapping)
+        drain(shop)
+        try:
+            done = store_files(
+                fitted,
+                files,
+                mapping=_named(mapping),
+                received_at=datetime.now(UTC),
+                encoding=encoding,
+                delimiter=delimiter,
+                progress=lambda n, m: progress("importing rows", n, m),
+            )
+            move(shop)
+        finally:
+            if fitted is not shop:
+                fitted.close()
+    return _summary(shop, done, time.monotonic() - since, said)
+
+
+def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progress) -> ImportSummary:
+    """Try the dead rows of an import again, by a mended mapping if one is named. Raises NotFound, BadMapping."""
+    since = time.monotonic()
+    with shop.lock():
+        progress("replaying dead rows", 0, None)
+        drain(shop)
+        done = _again(shop, import_id, mapping)
+    return _summary(shop, done, time.monotonic() - since, ())
+
+
+def _again(shop: Shop, import_id: str, mapping: str | None) -> Stored:
+    """Replay an import, or with LIVE what the collector set aside."""
+    at = datetime.now(UTC)
+    if import_id != LIVE:
+        done = store_again(shop, import_id, mapping=_named(mapping) if mapping else None, received_at=at)
+        move(shop)
+        return done
+    found = store_live_again(shop, received_at=at)
+    revived(shop, {source: one.stored for source, one in found.items()})
+    move(shop)
+    return Stored(LIVE, LIVE, ", ".join(found), (), **asdict(sum(found.values(), NOTHING)))
+
+
+def _fitted(shop: Shop, mapping: str) -> tuple[Shop, tuple[str, ...]]:
+    """Give a workspace without events the mapping's currency and time zone where patron.toml states none."""
+    if shop.lake.exists(EVENTS):
+        return shop, ()
+    told = load_mapping(_named(mapping))
+    stated = {"currency": told.currency or "", "time_zone": told.time_zone or ""}
+    adopted = adopt(shop.folder, {key: value for key, value in stated.items() if value})
+    if not adopted:
+        return shop, ()
+    listed = ", ".join(f"shop.{key} = {value}" for key, value in adopted.items())
+    return Shop.open(shop.folder), (f"First import: {listed} written to patron.toml.",)
+
+
+def _named(mapping: str) -> str | Path:
+    return mapping if mapping in BUILT_IN else Path(mapping)
+
+
+def _summary(shop: Shop, done: Stored, seconds: float, said: tuple[str, ...]) -> ImportSummary:
+    counted, first = _dead(shop, done.import_id)
+    warnings = (*said, done.warning) if done.warning else said
+    return ImportSummary(
+        done.import_id,
+        done.mapping,
+        done.read,
+        done.stored,
+        done.duplicate,
+        done.dead,
+        counted,
+        first,
+        done.read / max(seconds, 1e-9),
+        warnings,
+    )
+
+
+def _dead(shop: Shop, import_id: str) -> tuple[dict[str, int], tuple[DeadRow, ...]]:
+    """Dead rows by reason, and the first one of each."""
+    letter = DEAD_LETTERS.c
+    place = sa.func.row_number().over(partition_by=letter.reason, order_by=(letter.file, letter.row_number))
+    total = sa.func.count().over(partition_by=letter.reason)
+    numbered = (
+        sa.select(letter.file, letter.row_number, letter.reason, letter.message, total.label("n"), place.label("place"))
+        .where(letter.import_id == import_id)
+        .subquery()
+    )
+    with shop.store.begin() as connection:
+        rows = connection.execute(sa.select(numbered).where(numbered.c.place == 1).order_by(numbered.c.reason)).all()
+    first = tuple(DeadRow(row.file, row.row_number, row.reason, row.message) for row in rows)
+    return {row.reason: row.n for row in rows}, first

@@ -1,0 +1,70 @@
+"""Make a workspace, and fit a new one to its first data."""
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from patron.govern.vault import Vault
+from patron.schema.errors import SettingsError
+from patron.storage.lake import disk_errors, sync
+from patron.storage.settings import ShopSettings, explain
+from patron.storage.shop import SETTINGS_FILE, Shop
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace and what was put into its settings."""
+
+    folder: Path
+    workspace_id: str
+    settings: dict[str, str]
+
+
+def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
+    """Make a workspace with its master key. `settings` holds keys of [shop], such as currency.
+
+    Raises WorkspaceError when the folder holds one already, SettingsError for a value that cannot be used.
+    """
+    try:
+        ShopSettings.model_validate(settings or {})
+    except ValidationError as error:
+        raise SettingsError(explain(error), where="[shop]", todo="See docs/reference/settings.md.") from error
+    Shop.create(folder).close()
+    changed = adopt(folder, settings or {})
+    shop = Shop.open(folder)
+    try:
+        Vault.open(shop)
+        return Workspace(shop.folder, shop.workspace_id, changed)
+    finally:
+        shop.close()
+
+
+def adopt(folder: Path, settings: dict[str, str]) -> dict[str, str]:
+    """Write [shop] settings that nobody has set yet into patron.toml; return those that were written."""
+    path = folder / SETTINGS_FILE
+    text = path.read_text(encoding="utf-8")
+    already = tomllib.loads(text).get("shop", {})
+    new = {key: value for key, value in settings.items() if key not in already}
+    for key, value in new.items():
+        line = f"{key} = {json.dumps(value)}"  # why: JSON's texts are TOML's, too
+        pattern = rf'^# {key} = "[^"]*"'
+        text, found = re.subn(pattern, lambda _, line=line: line, text, count=1, flags=re.MULTILINE)
+        if not found:
+            text = text.replace("[shop]\n", f"[shop]\n{line}\n", 1)
+    if new:
+        _put(path, text)
+    return new
+
+
+def _put(path: Path, text: str) -> None:
+    """Replace a file whole or not at all. Raises NoSpace."""
+    fresh = path.with_name(f".{path.name}.new")
+    with disk_errors(path):
+        fresh.write_text(text, encoding="utf-8")
+        sync(fresh)
+        fresh.replace(path)
+        sync(path.parent)

@@ -1,0 +1,121 @@
+"""One person by whichever name the shop knows them, and everything that is theirs: their tokens and customer ids."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from patron.govern.vault import PREFIXES, Vault, normalised, own_id
+from patron.schema.errors import NotFound, SettingsError
+from patron.schema.table_definition import TEXT
+from patron.schema.tables import EVENTS
+from patron.storage.shop import Shop, Turn
+from patron.storage.store import CONTACTS
+from patron.understand.facts.aliases import aliases, persons
+from patron.understand.facts.identities import identities
+from patron.understand.facts.usable_events import END_OF_TIME, Scope
+
+
+@dataclass(frozen=True)
+class Named:
+    """How a person is named: by exactly one of these. Raises SettingsError otherwise."""
+
+    user_id: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    anonymous_id: str | None = None
+    customer_id: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse none and several."""
+        if sum(value is not None for value in vars(self).values()) != 1:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in vars(self))
+            raise SettingsError("name the customer in exactly one way", where="customer", todo=f"Use one of {options}.")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whose data it is."""
+
+    tokens: tuple[str, ...]
+    """Tokens of their user ids, devices, and of contacts that nobody else told."""
+
+    @property
+    def customer_id(self) -> str:
+        """Opaque id of the customer, the first where a contact is told by several."""
+        return own_id(min(self.tokens, key=lambda token: (not token.startswith(PREFIXES["user_id"]), token)))
+
+    def names(self, kind: str) -> int:
+        """How many of their tokens are of a kind of id: user_id, anonymous_id, email, phone."""
+        return sum(token.startswith(PREFIXES[kind]) for token in self.tokens)
+
+    @property
+    def customer_ids(self) -> tuple[str, ...]:
+        """Every opaque id that a customer with these tokens has or ever had."""
+        return tuple(own_id(token) for token in self.tokens)
+
+
+def find_person(shop: Shop, vault: Vault, named: Named) -> Person:
+    """The person as all events told until now know them. Raises NotFound."""
+    starts = _starts(vault, named)
+    tokens = starts | _belonging(shop, starts, named.customer_id)
+    if not tokens:
+        [(how, value)] = [(how, value) for how, value in vars(named).items() if value is not None]
+        raise NotFound(
+            f"no customer with {how.replace('_', ' ')} {value!r} is known",
+            todo="Check it, or look the customer up in the console.",
+        )
+    return Person(tuple(sorted(tokens | _own_contacts(shop, tokens))))
+
+
+def _starts(vault: Vault, named: Named) -> set[str]:
+    """Tokens that the name itself stands for, of those that are known or were forgotten."""
+    found = {token for token in vault.forgotten if own_id(token) == named.customer_id}
+    asked = {("user_id", named.user_id), ("anonymous_id", named.anonymous_id)}
+    for kind, value in (("email", named.email), ("phone", named.phone)):
+        if value is not None:
+            found |= set(vault.told_by(kind, value)) | ({vault.token(kind, value)} & vault.forgotten)
+            # why: many shops use the e-mail address or the telephone number as their own id
+            asked |= {("user_id", one) for one in (value, value.lower(), normalised(kind, value))}
+    for kind, value in asked:
+        token = vault.token(kind, value) if value else ""
+        if value and (token in vault.forgotten or vault.find(kind, value)):
+            found.add(token)
+    return found
+
+
+def _belonging(shop: Shop, tokens: set[str], customer_id: str | None) -> set[str]:
+    """Every token of the customers that these belong to, or of the one named by an opaque id, older ids included.
+
+    A device that several users share names none of them: only what nobody did there while signed in goes with it.
+    """
+    if not shop.lake.exists(EVENTS):
+        return set()
+    view = shop.view([EVENTS.name], [], turn=Turn.at(datetime(2000, 1, 1, tzinfo=UTC)))
+    asks: list[str | None] = [*sorted(tokens), None]
+    asked = pa.table({"token": pa.array(asks, TEXT), "customer_id": pa.array([customer_id] * len(asks), TEXT)})
+    every = Scope(END_OF_TIME)
+    rows = view.query(
+        f"""
+        with known as ({identities(every)}),
+        meant as (
+            select distinct k.customer_id from known k
+            join asked a on (a.token = k.token and k.shared_from is null)
+                or a.customer_id = k.customer_id or a.customer_id = md5(k.token)
+        )
+        select distinct k.token from known k join meant m on m.customer_id = k.customer_id""",
+        asked=asked,
+        persons=persons(view.query(aliases(every))),
+    )
+    return set(rows["token"].to_pylist())
+
+
+def _own_contacts(shop: Shop, tokens: Iterable[str]) -> set[str]:
+    """Tokens of e-mail addresses and telephone numbers that they told, and nobody else did."""
+    listed = sorted(tokens)
+    theirs = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.in_(listed))
+    others = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.not_in(listed))
+    with shop.store.begin() as connection:
+        return set(connection.scalars(theirs.where(CONTACTS.c.contact.not_in(others))))

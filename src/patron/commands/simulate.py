@@ -1,0 +1,62 @@
+"""Simulate a shop into two files: what it would have told us, and the truth about its customers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from patron.schema.errors import WorkspaceError
+from patron.simulate.ground_truth import truth
+from patron.simulate.simulator import World
+from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
+from patron.storage.lake import disk_errors
+
+DAYS_AT_ONCE = 30
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Where the simulated shop lies."""
+
+    events: Path
+    truth: Path
+    event_count: int
+    customer_count: int
+
+
+def sized(customers: int, days: int) -> ShopSettings:
+    """The default shop, opened with as many customers as make about `customers` after so many days."""
+    months = max(days - DEFAULT_SHOP.opening_days, 0) / 30
+    opening = customers / (1 + DEFAULT_SHOP.arrivals_per_month_share * months)
+    return replace(DEFAULT_SHOP, customers=max(round(opening), 1))
+
+
+def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Progress) -> Simulated:
+    """Write events.parquet (import it with the mapping `patron`) and truth.parquet. Same seed, same events.
+
+    Raises WorkspaceError when the files exist, NoSpace.
+    """
+    events, true = folder / "events.parquet", folder / "truth.parquet"
+    if events.exists() or true.exists():
+        raise WorkspaceError("holds a simulated shop already", where=str(folder), todo="Name another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    world = World(sized(customers, days), seed)
+    partial = events.with_suffix(".partial")
+    count = 0
+    with disk_errors(folder):
+        writer = None
+        for start in range(0, days, DAYS_AT_ONCE):
+            told = world.advance(world.now + timedelta(days=min(DAYS_AT_ONCE, days - start)))
+            writer = writer or pq.ParquetWriter(partial, told.schema, compression="zstd")
+            writer.write_table(told)
+            count += told.num_rows
+            progress("simulating days", start, days)
+        if writer:
+            writer.close()
+        known = truth(world)
+        pq.write_table(known, true, compression="zstd")
+        partial.rename(events)
+    return Simulated(events, true, count, known.num_rows)

@@ -1,0 +1,97 @@
+"""A simulated shop that answers our outbox: the loop with the truth at hand. For demos and studies only."""
+
+import csv
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from patron.collect.loader import Accepted, accept
+from patron.run import Progress, Turned, run_turn, silent
+from patron.schema.table_definition import TEXT, TIME
+from patron.simulate.simulator import World
+from patron.simulate.simulator_settings import ShopSettings
+from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
+
+SOURCE = "simulated"
+OFFERS = pa.schema([("user_id", TEXT), ("offer_id", TEXT), ("decision_id", TEXT), ("exposed_at", TIME)])
+
+POLICY = """\
+# The promises of the simulated shop. Its customers have agreed to be written to, and its outbox is really sent.
+
+[consent]
+unknown = "allow"
+
+[channel]
+is_delivered = true
+
+[measure]
+window_days = 28
+
+[budget]
+cents_per_turn = {budget_cents}
+
+[holdout]
+share = 0.1
+
+[at_risk]
+stages = ["at_risk", "lapsed"]
+seen_within_days = 90
+
+"""
+OFFER = """\
+[[offers]]
+id = "{id}"
+discount_share = {discount}
+contact_cost_cents = {contact_cost_cents}
+cost_per_order_cents = {order_cost_cents}
+valid_days = {days}
+assumed_purchase_uplift = 0.05
+
+"""
+
+
+def write_rules(folder: Path, settings: ShopSettings, *, budget_cents: int, contact_cost_cents: int = 5) -> None:
+    """Give a workspace the simulated shop's margin and offers."""
+    text = (folder / SETTINGS_FILE).read_text(encoding="utf-8")
+    text = text.replace("margin_share = 0.3 ", f"margin_share = {settings.margin_share} ")
+    (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
+    policy = POLICY.format(budget_cents=budget_cents)
+    for offer in settings.offers:
+        policy += OFFER.format(
+            id=offer.offer_id,
+            discount=offer.discount_share,
+            contact_cost_cents=contact_cost_cents,
+            order_cost_cents=settings.shipping_cents if offer.is_free_shipping else 0,
+            days=settings.offer_days,
+        )
+    (folder / POLICY_FILE).write_text(policy, encoding="utf-8")
+
+
+def tell(shop: Shop, told: pa.Table, *, received_at: datetime) -> Accepted:
+    """Hand the world's events to collect, as history: known when they happened."""
+    return accept(shop, told, source=SOURCE, known="occurred", received_at=received_at)
+
+
+def offers_in_outbox(folder: Path, turn_id: str, exposed_at: datetime) -> pa.Table:
+    """Read the turn's outbox as the shop's mail system would."""
+    with (folder / "outbox" / turn_id / "offers_file.csv").open(encoding="utf-8", newline="") as lines:
+        rows = [
+            {
+                "user_id": row["user_id"],
+                "offer_id": row["offer"],
+                "decision_id": row["decision_id"],
+                "exposed_at": exposed_at,
+            }
+            for row in csv.DictReader(lines)
+        ]
+    return pa.Table.from_pylist(rows, OFFERS)
+
+
+def live_until(shop: Shop, world: World, until: datetime, *, progress: Progress = silent) -> tuple[Turned, pa.Table]:
+    """Turn the loop at the world's present, let the outbox act, and tell collect what followed until then."""
+    turned = run_turn(shop, world.now, progress=progress)
+    offers = offers_in_outbox(shop.folder, turned.turn_id, world.now)
+    told = world.advance(until, offers if offers.num_rows else None)
+    tell(shop, told, received_at=until)
+    return turned, told

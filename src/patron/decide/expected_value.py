@@ -1,0 +1,131 @@
+"""What each offer is expected to gain and to cost with each customer, in cents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from patron.decide.candidates import DAYS_OF_HISTORY, numbers
+from patron.schema.questions import HORIZON_DAYS
+from patron.storage.policy import Offer
+
+Numbers = npt.NDArray[np.float64]
+
+PRIOR_ORDERS = 2.0
+ASSUMED_ERROR_SHARE = 0.5
+"""Standard deviation of an assumed effect as a share of it: surely positive, and hardly more than twice as large."""
+LEAST_ASSUMED = 0.01
+"""An added probability below this is as unsure as this: an offer assumed to do nothing can still be measured."""
+OPTIMISM = 1.28
+"""Standard errors above the mean that are reached with a probability of 10 %."""
+ALL = "all"
+ASSUMED, MEASURED = "assumed", "measured"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An effect that measure found: mean difference of margin after discounts, and its standard error, cents."""
+
+    effect_cents: float
+    standard_error: float
+    window_share: float = 1.0
+    """How much of the promised window it was counted for: less where the next offers came sooner."""
+
+
+Effects = Mapping[tuple[str, str], Measured]
+"""By offer and segment; the segment 'all' stands in for those never measured."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One row per customer, one column per offer; `possible_net` is what the net value may well turn out to be."""
+
+    effect: Numbers
+    """Extra margin caused, before what the offer itself costs."""
+    cost: Numbers
+    possible_net: Numbers
+    """Net value one would see with a probability of 10 %; what is below zero here is not worth exploring."""
+    is_measured: npt.NDArray[np.bool_]
+
+    @property
+    def net(self) -> Numbers:
+        """Effect less cost."""
+        return self.effect - self.cost
+
+
+def spend_per_day(rows: pa.Table) -> Numbers:
+    """Expected spend of each customer, cents a day: the forecast, or last year's where there is none."""
+    forecast = numbers(rows, "value_cents_90_days") / HORIZON_DAYS["value"]
+    past = numbers(rows, "paid_cents") / DAYS_OF_HISTORY
+    return np.maximum(np.where(np.isnan(forecast), past, forecast), 0.0)
+
+
+def order_cents(rows: pa.Table) -> Numbers:
+    """Expected size of an order, cents: the customer's mean, shrunken to the average of all considered."""
+    orders, paid = numbers(rows, "order_count"), numbers(rows, "paid_cents")
+    average = paid.sum() / max(orders.sum(), 1.0)
+    return (paid + PRIOR_ORDERS * average) / (orders + PRIOR_ORDERS)
+
+
+def expected(
+    rows: pa.Table,
+    segment: npt.NDArray[np.str_],
+    offers: Sequence[Offer],
+    *,
+    effects: Effects,
+    margin_share: float,
+) -> Expected:
+    """Effect and cost of each offer for each customer.
+
+    Assumed: the added probability of an order, times its size, times the margin. Measured: the margin difference of the
+    segment, to which the discount it already contains is added back, so that cost means the same in both (what orders
+    cost beyond the discount is not in the margin: it is charged for the orders that the gain stands for). Once there
+    are both, each counts by its precision: a first, noisy measurement corrects the assumption, and many replace it.
+    """
+    per_day, order = spend_per_day(rows), order_cents(rows)
+    shape = (rows.num_rows, len(offers))
+    effect, cost, possible, is_measured = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.bool_)
+    for at, offer in enumerate(offers):
+        spend = per_day * offer.valid_days
+        orders = spend / np.maximum(order, 1.0)
+        plain_cost = offer.discount_share * spend + offer.cost_per_order_cents * orders + offer.contact_cost_cents
+        added = offer.assumed_purchase_uplift
+        added_cost = added * (offer.discount_share * order + offer.cost_per_order_cents)
+        assumed = margin_share * added * order
+        found, error, share, known = _looked_up(offer.id, segment, effects)
+        unsure_by = ASSUMED_ERROR_SHARE * margin_share * max(added, LEAST_ASSUMED) * order
+        weight = np.where(known, _weight(unsure_by, error), 0.0)
+        within = found + share * offer.discount_share * spend
+        found_cost = offer.cost_per_order_cents * _added_orders(within, order, margin_share - offer.discount_share)
+        # why: what is given after the window cannot be set against a gain that is counted within it
+        gained = found + offer.discount_share * spend + (1 - share) * offer.cost_per_order_cents * orders
+        is_measured[:, at] = known
+        cost[:, at] = plain_cost + weight * found_cost + (1 - weight) * added_cost
+        effect[:, at] = weight * gained + (1 - weight) * assumed
+        unsure = np.sqrt(weight) * error
+        possible[:, at] = np.where(known, effect[:, at] - cost[:, at] + OPTIMISM * unsure, np.inf)
+    return Expected(effect, cost, possible, is_measured)
+
+
+def _added_orders(gained: Numbers, order: Numbers, share: float) -> Numbers:
+    """Orders that a measured gain stands for, each of which left `share` of its size; none where nothing was left."""
+    return np.maximum(gained, 0.0) / np.maximum(share * order, 1.0) if share > 0 else np.zeros(len(order))
+
+
+def _weight(assumed_error: Numbers, measured_error: Numbers) -> Numbers:
+    """Weight of the measurement, 0 to 1: its precision over that of both."""
+    return assumed_error**2 / np.maximum(assumed_error**2 + measured_error**2, 1e-12)
+
+
+def _looked_up(
+    offer: str, segment: npt.NDArray[np.str_], effects: Effects
+) -> tuple[Numbers, Numbers, Numbers, npt.NDArray[np.bool_]]:
+    names, place = np.unique(segment, return_inverse=True)
+    found = [effects.get((offer, str(name)), effects.get((offer, ALL))) for name in names]
+    effect = np.array([one.effect_cents if one else 0.0 for one in found])
+    error = np.array([one.standard_error if one else 0.0 for one in found])
+    share = np.array([one.window_share if one else 1.0 for one in found])
+    known = np.array([one is not None for one in found], dtype=np.bool_)
+    return effect[place], error[place], share[place], known[place]

@@ -1,0 +1,150 @@
+"""From candidates to actions: consent, holdout and caps first, then chance, then the best within the budget."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from patron.decide.allocation import allocate
+from patron.decide.candidates import numbers
+from patron.decide.expected_value import ASSUMED, MEASURED, Effects, Expected, expected, spend_per_day
+from patron.decide.randomisation import (
+    BEST,
+    NOTHING,
+    Codes,
+    Deal,
+    Wheel,
+    actions,
+    affordable,
+    dealt,
+    propensities,
+    spun,
+    worst_cost,
+)
+from patron.decide.strata import segments
+from patron.storage.policy import Policy
+
+NONE = "none"
+ALLOTMENTS = 12
+"""Sizes tried between the whole budget and the part that is surely free."""
+
+REASONS = {
+    "no_consent": "we may not write to the customer",
+    "holdout": "held out, so that we can tell what offers cause",
+    "cap_reached": "had as many offers lately as the policy allows",
+    "no_offer": "the policy names no offer",
+    "exploring": "left to chance, so that effects can be measured",
+    "best_net_value": "the offer with the best expected net value",
+    "over_budget": "worth an offer, but others are worth more and the budget ends",
+    "net_value_below_zero": "every offer is expected to cost more than it brings",
+}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What earlier turns have taught."""
+
+    effects: Effects
+    is_exploring: bool
+    """Whether offers are still given at random."""
+    margin_share: float
+    """Margin before discounts as a share of the price, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was decided, one row per candidate; `action` is the offer's number or -1."""
+
+    action: Codes
+    propensity: npt.NDArray[np.float64]
+    reason: npt.NDArray[np.str_]
+    segment: npt.NDArray[np.str_]
+    expected: Expected
+    every_propensity: npt.NDArray[np.float64]
+    """Probability of each offer and, last, of none."""
+
+
+def is_first_month(as_of: datetime, first_at: datetime | None, first_days: int) -> bool:
+    """Whether offers are still given at random: until `first_days` after the first one."""
+    return first_at is None or as_of < first_at + timedelta(days=first_days)
+
+
+def choose(
+    rows: pa.Table,
+    is_held_out: npt.NDArray[np.bool_],
+    policy: Policy,
+    learned: Learned,
+    *,
+    rng: np.random.Generator,
+) -> Choice:
+    """Decide for each candidate. Spend stays within the budget whatever the random numbers are."""
+    segment = segments(rows, spend_per_day(rows))
+    hopes = expected(rows, segment, policy.offers, effects=learned.effects, margin_share=learned.margin_share)
+    reason = barred(rows, is_held_out, policy)
+    free = np.flatnonzero(reason == "")
+    action = np.full(rows.num_rows, NOTHING, dtype=np.int64)
+    every = np.zeros((rows.num_rows, len(policy.offers) + 1))
+    every[:, -1] = 1.0
+    if len(free):
+        action[free], every[free], reason[free] = _randomly_or_best(
+            segment[free], _rows(hopes, free), policy, is_exploring=learned.is_exploring, rng=rng
+        )
+    return Choice(action, every[np.arange(rows.num_rows), action], reason, segment, hopes, every)
+
+
+def may_write(rows: pa.Table, policy: Policy) -> npt.NDArray[np.bool_]:
+    """Whether each candidate may be written to: what they last said, or what the policy assumes of silence."""
+    return np.array([policy.consent.allows(is_given=one) for one in rows["is_consent_given"].to_pylist()], dtype=bool)
+
+
+def barred(rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy: Policy) -> npt.NDArray[np.str_]:
+    """Why a candidate cannot get an offer, or ''."""
+    capped = numbers(rows, "offer_count") >= policy.caps.offers_per_customer
+    tests = [
+        (~may_write(rows, policy), "no_consent"),
+        (is_held_out, "holdout"),
+        (capped, "cap_reached"),
+        (np.full(rows.num_rows, not policy.offers), "no_offer"),
+    ]
+    return np.select([test for test, _ in tests], [name for _, name in tests], default="").astype("<U20")
+
+
+def _randomly_or_best(
+    segment: npt.NDArray[np.str_], hopes: Expected, policy: Policy, *, is_exploring: bool, rng: np.random.Generator
+) -> tuple[Codes, npt.NDArray[np.float64], npt.NDArray[np.str_]]:
+    share = 1.0 if is_exploring else policy.exploration.later_share
+    budget = float(policy.budget.cents_per_turn)
+    is_open = np.where(is_exploring, True, hopes.possible_net > 0)
+    deal = Deal(dealt(segment, hopes.cost, rng=rng), hopes.cost, is_open)
+    wheel = affordable(deal, share=share, offer_share=policy.exploration.offer_share, budget_cents=share * budget)
+    best = _best_within(hopes, deal, wheel, share=share, budget=budget)
+    arm = spun(wheel, deal.place, rng=rng)
+    refused = np.where((hopes.net > 0).any(axis=1), "over_budget", "net_value_below_zero")
+    reason = np.where(arm != BEST, "exploring", np.where(best >= 0, "best_net_value", refused))
+    return actions(arm, best, is_open), propensities(wheel, best, is_open), reason.astype("<U20")
+
+
+def _best_within(hopes: Expected, deal: Deal, wheel: Wheel, *, share: float, budget: float) -> Codes:
+    """The best offers, for as much as no position of the wheel lets the turn spend more than its budget.
+
+    Who is randomised does not get the best offer, so more can be allotted than will be spent.
+    """
+    for part in np.linspace(1.0, 1.0 - share, ALLOTMENTS):
+        best = allocate(hopes.net, hopes.cost, part * budget)
+        if worst_cost(wheel, deal, best) <= budget:
+            return best
+    return np.full(len(hopes.cost), NOTHING, dtype=np.int64)
+
+
+def _rows(hopes: Expected, which: npt.NDArray[np.intp]) -> Expected:
+    return Expected(hopes.effect[which], hopes.cost[which], hopes.possible_net[which], hopes.is_measured[which])
+
+
+def effect_source(choice: Choice) -> npt.NDArray[np.str_]:
+    """Where the effect of each row comes from; for 'none', of the offers that were weighed."""
+    known = choice.expected.is_measured
+    chosen = np.maximum(choice.action, 0)
+    of_action = known[np.arange(len(known)), chosen] if known.shape[1] else np.zeros(len(known), np.bool_)
+    return np.where(of_action, MEASURED, ASSUMED)

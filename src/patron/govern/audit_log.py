@@ -1,0 +1,69 @@
+"""The audit log: who was forgotten or exported and which keys came and went, one entry after the other, never changed.
+
+An entry holds the SHA-256 of its content and of the hash before it: a changed or missing entry breaks the chain.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from patron.storage.store import AUDIT, WORKSPACE, Store
+
+BEFORE_THE_FIRST = "0" * 64
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that was done."""
+
+    entry: int
+    at: str
+    action: str
+    details: str
+    previous: str
+    hash: str
+
+
+def append(connection: sa.Connection, action: str, details: Mapping[str, object], *, at: datetime) -> Entry:
+    """Add an entry in a transaction; what it says may hold opaque ids and numbers, no personal value."""
+    _be_alone(connection)
+    newest = sa.select(AUDIT.c.entry, AUDIT.c.hash).order_by(AUDIT.c.entry.desc()).limit(1)
+    number, previous = connection.execute(newest).first() or (0, BEFORE_THE_FIRST)
+    told = (number + 1, at.astimezone(UTC).isoformat(), action, json.dumps(details, sort_keys=True))
+    made = Entry(*told, previous, _hash(*told, previous))
+    connection.execute(sa.insert(AUDIT).values(vars(made)))
+    return made
+
+
+def entries(store: Store) -> list[Entry]:
+    """All entries, oldest first."""
+    with store.begin() as connection:
+        rows = connection.execute(sa.select(AUDIT).order_by(AUDIT.c.entry)).mappings().all()
+    return [Entry(**row) for row in rows]
+
+
+def first_broken(log: list[Entry]) -> int | None:
+    """Number of the first entry that was changed, or that stands where another one is missing; None when whole."""
+    previous = BEFORE_THE_FIRST
+    for number, one in enumerate(log, 1):
+        told = (one.entry, one.at, one.action, one.details)
+        if one.entry != number or one.previous != previous or one.hash != _hash(*told, previous):
+            return number
+        previous = one.hash
+    return None
+
+
+def _hash(entry: int, at: str, action: str, details: str, previous: str) -> str:
+    return hashlib.sha256(json.dumps([entry, at, action, details, previous]).encode()).hexdigest()
+
+
+def _be_alone(connection: sa.Connection) -> None:
+    """Let no other process add an entry until this transaction ends."""
+    if connection.dialect.name == "sqlite":  # why: a write, although of no row, takes SQLite's lock
+        connection.execute(sa.update(WORKSPACE).where(sa.false()).values(value=WORKSPACE.c.value))
+    else:
+        connection.execute(sa.text("lock table audit in share row exclusive mode"))

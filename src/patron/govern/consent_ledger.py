@@ -1,0 +1,188 @@
+"""The ledger of consents: what each customer agreed to or took back, when, and in which words; only ever added to.
+
+Each entry holds the hash of the one before, and the store the last one's: a changed or missing entry is found. It names
+tokens, and events by their hash; the words that were shown are kept beside it, once for all who were shown them.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from patron.storage.store import CONSENTS, WORDINGS, WORKSPACE, Store
+
+GIVEN, WITHDRAWN = "Consent Given", "Consent Withdrawn"
+CONSENT = "consent"
+HEAD = "consents_head"
+BEFORE_THE_FIRST = "0" * 64
+TOGETHER = 500
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Consent:
+    """One thing told: yes or no to one purpose."""
+
+    event: str
+    token: str
+    purpose: str
+    is_given: bool
+    basis: str
+    wording: str | None
+    """The exact words; the ledger keeps their hash."""
+    wording_version: str | None
+    policy_version: str | None
+    locale: str | None
+    channel: str | None
+    occurred_at: str
+    known_at: str
+
+
+def event_of(source: str, event_id: str) -> str:
+    """Name of an event in the ledger."""
+    return hashlib.sha256(f"{source}\0{event_id}".encode(errors="replace")).hexdigest()[:32]
+
+
+def record(store: Store, told: Sequence[Consent]) -> int:
+    """Add what was told to the ledger, in the order given; what is in it already stays. Returns how many are new.
+
+    The caller is the only one who adds: it holds the workspace's lock.
+    """
+    if not told:
+        return 0
+    with store.begin() as connection:
+        known, words = _known(connection, told), {}
+        number, previous = _head(connection)
+        rows = []
+        for one in told:
+            if (one.event, one.purpose) in known:
+                continue
+            known.add((one.event, one.purpose))
+            number += 1
+            said = asdict(one)
+            if one.wording is not None:
+                said["wording"] = hashlib.sha256(one.wording.encode()).hexdigest()
+                words[said["wording"]] = one.wording
+            rows.append({"entry": number, **said, "previous": previous, "hash": _hash(number, said, previous)})
+            previous = rows[-1]["hash"]
+        if rows:
+            connection.execute(sa.insert(CONSENTS), rows)
+            _keep_words(connection, words)
+            connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == HEAD))
+            connection.execute(sa.insert(WORKSPACE).values(key=HEAD, value=f"{number}/{previous}"))
+    return len(rows)
+
+
+def size(store: Store) -> int:
+    """Entries of the ledger."""
+    with store.begin() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(CONSENTS)) or 0
+
+
+def _head(connection: sa.Connection) -> tuple[int, str]:
+    found = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == HEAD))
+    number, _, last = (found or f"0/{BEFORE_THE_FIRST}").partition("/")
+    return int(number), last
+
+
+def _known(connection: sa.Connection, told: Sequence[Consent]) -> set[tuple[str, str]]:
+    known: set[tuple[str, str]] = set()
+    for some in _parts(sorted({one.event for one in told})):
+        chosen = sa.select(CONSENTS.c.event, CONSENTS.c.purpose).where(CONSENTS.c.event.in_(some))
+        known |= {(row[0], row[1]) for row in connection.execute(chosen)}
+    return known
+
+
+def _keep_words(connection: sa.Connection, words: Mapping[str, str]) -> None:
+    known: set[str] = set()
+    for some in _parts(sorted(words)):
+        known |= set(connection.scalars(sa.select(WORDINGS.c.wording).where(WORDINGS.c.wording.in_(some))))
+    new = [{"wording": key, "words": text} for key, text in sorted(words.items()) if key not in known]
+    if new:
+        connection.execute(sa.insert(WORDINGS), new)
+
+
+def history(store: Store, tokens: Iterable[str], purposes: Collection[str] | None = None) -> list[Entry]:
+    """All entries of these tokens (of some purposes, as told), in the order the customer told them, with the words."""
+    found: list[Entry] = []
+    with store.begin() as connection:
+        for some in _parts(sorted(set(tokens))):
+            chosen = sa.select(CONSENTS, WORDINGS.c.words).outerjoin(WORDINGS, WORDINGS.c.wording == CONSENTS.c.wording)
+            chosen = chosen.where(CONSENTS.c.token.in_(some))
+            if purposes is not None:
+                chosen = chosen.where(CONSENTS.c.purpose.in_(purposes))
+            found += [dict(row) for row in connection.execute(chosen).mappings()]
+    return sorted(found, key=_order)
+
+
+def ledger(store: Store) -> list[Entry]:
+    """Every entry, oldest first."""
+    with store.begin() as connection:
+        return [dict(row) for row in connection.execute(sa.select(CONSENTS).order_by(CONSENTS.c.entry)).mappings()]
+
+
+def last_word(entries: Iterable[Entry], at: datetime | None = None, known_by: datetime | None = None) -> bool | None:
+    """What was last told of one purpose, by a moment and as known by another; None when nothing was.
+
+    At the same moment a no counts.
+    """
+    latest, known = (None if one is None else written(one) for one in (at, known_by))
+    told = [
+        one
+        for one in entries
+        if (latest is None or one["occurred_at"] <= latest) and (known is None or one["known_at"] <= known)
+    ]
+    return bool(max(told, key=_order)["is_given"]) if told else None
+
+
+def forget_words(store: Store, tokens: Collection[str]) -> int:
+    """Let words go that nobody but these was shown: they might be about one. Returns how many."""
+    with store.begin() as connection:
+        shown = {
+            row[0]: row[1]
+            for some in _parts(sorted(tokens))
+            for row in connection.execute(
+                sa.select(CONSENTS.c.wording, sa.func.count())
+                .where(CONSENTS.c.token.in_(some), CONSENTS.c.wording.is_not(None))
+                .group_by(CONSENTS.c.wording)
+            )
+        }
+        counted = sa.select(sa.func.count()).select_from(CONSENTS)
+        own = [one for one, n in shown.items() if connection.scalar(counted.where(CONSENTS.c.wording == one)) == n]
+        for some in _parts(own):
+            connection.execute(sa.delete(WORDINGS).where(WORDINGS.c.wording.in_(some)))
+    return len(own)
+
+
+def first_broken(store: Store) -> int | None:
+    """Number of the first entry that was changed, or that stands where another is missing; None when whole."""
+    with store.begin() as connection:
+        head = _head(connection)
+    previous, number = BEFORE_THE_FIRST, 0
+    for number, one in enumerate(ledger(store), 1):
+        said = {name: one[name] for name in Consent.__dataclass_fields__}
+        if (one["entry"], one["previous"], one["hash"]) != (number, previous, _hash(number, said, previous)):
+            return number
+        previous = one["hash"]
+    return None if head == (number, previous) else number + 1
+
+
+def written(moment: datetime) -> str:
+    """A time as the ledger writes it; the texts are in the order of the times."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _order(one: Entry) -> tuple[str, bool, int]:
+    return one["occurred_at"], not one["is_given"], one["entry"]
+
+
+def _hash(number: int, said: Entry, previous: str) -> str:
+    return hashlib.sha256(json.dumps([number, said, previous], sort_keys=True).encode()).hexdigest()
+
+
+def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (values[start : start + TOGETHER] for start in range(0, len(values), TOGETHER))

@@ -1,0 +1,132 @@
+"""The charts of each page, or None where there is nothing to draw."""
+
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+import pyarrow as pa
+
+from patron.answers.models import Models, Question
+from patron.answers.overview import Overview
+from patron.answers.repeat_purchase import ComingBack, RhythmPictures
+from patron.answers.revenue import Cohort
+from patron.interfaces.charts import clv_charts, evaluation_charts, retention, revenue_charts, segment_charts
+from patron.interfaces.charts.chart import HALF, Chart
+from patron.interfaces.i18n import Words
+from patron.interfaces.i18n.formats import Formats
+from patron.schema.table_metadata import described
+
+
+@dataclass(frozen=True)
+class OverviewCharts:
+    """Charts of the overview."""
+
+    revenue: Chart
+    stages: Chart
+    personas: Chart | None
+    value: Chart | None
+    effects: Chart | None
+
+
+@dataclass(frozen=True)
+class ReportCharts(OverviewCharts):
+    """Charts of the report."""
+
+    cohorts: Chart | None
+    deciles: tuple[Chart, ...]
+    spread: Chart | None
+    drift: Chart | None
+    coming_back: tuple[Chart, ...]
+
+
+def overview_charts(seen: Overview, words: Words, formats: Formats) -> OverviewCharts:
+    """Draw what the overview shows."""
+    return OverviewCharts(
+        revenue=revenue_charts.revenue_by_week(seen.weeks, words, formats),
+        stages=segment_charts.stages(seen.stages, words, formats),
+        personas=segment_charts.personas(seen.personas, words, formats) if seen.personas else None,
+        value=segment_charts.value(seen.value, words, formats) if seen.value.bins else None,
+        effects=evaluation_charts.effects(seen.effects, seen.offer_names, words, formats) if seen.effects else None,
+    )
+
+
+def report_charts(
+    seen: Overview, found: tuple[Cohort, ...], models: Models, matrix: pa.Table | None, words: Words, formats: Formats
+) -> ReportCharts:
+    """Draw what the report shows; `matrix` is that of who comes back."""
+    drawn = [deciles(question, words, formats) for question in models.questions]
+    spreads = (spread(question, words, formats) for question in models.questions)
+    return ReportCharts(
+        **vars(overview_charts(seen, words, formats)),
+        cohorts=retention_chart(found, words, formats),
+        deciles=tuple(chart for chart in drawn if chart),
+        spread=next((chart for chart in spreads if chart), None),
+        drift=drift_chart(models, words, formats),
+        coming_back=coming_back_charts(models.coming_back, matrix, words, formats),
+    )
+
+
+def retention_chart(found: tuple[Cohort, ...], words: Words, formats: Formats) -> Chart | None:
+    """Monthly cohorts; None before one has had a second month."""
+    return retention.retention(found, words, formats) if any(len(c.shares) > 1 for c in found) else None
+
+
+def coming_back_charts(
+    found: ComingBack | None, matrix: pa.Table | None, words: Words, formats: Formats
+) -> tuple[Chart, ...]:
+    """Weeks as they came and as expected, and what a history means; nothing where too little was known."""
+    if found is None or not found.weeks:
+        return ()
+    counts, expected = ([getattr(week, name) for week in found.weeks] for name in ("order_count", "expected"))
+    columns = {
+        "at": [week.ended_at for week in found.weeks],
+        "orders": counts,
+        "expected": expected,
+        "orders_so_far": list(accumulate(counts)),
+        "expected_so_far": list(accumulate(expected)),
+        "is_holdout": [week.is_held_out for week in found.weeks],
+    }
+    weeks = described(columns, fitted_until=found.weeks_known_until.date())
+    if matrix is None:  # alone it has the whole width
+        return (clv_charts.tracking(weeks, words, formats),)
+    tracked = clv_charts.tracking(weeks, words, formats, width=HALF)
+    return (tracked, clv_charts.frequency_recency(matrix, words, formats, of="probability_alive"))
+
+
+def rhythm_charts(found: RhythmPictures | None, words: Words, formats: Formats) -> tuple[Chart, ...]:
+    """One customer: the chance of being one still, and orders to come."""
+    if found is None:
+        return ()
+    return (
+        clv_charts.alive_over_time(found.alive, words, formats, width=HALF),
+        clv_charts.forecast_fan(found.fan, words, formats, width=HALF),
+    )
+
+
+def deciles(question: Question, words: Words, formats: Formats) -> Chart | None:
+    """Forecast beside what happened, for the latest forecast of a question that could be checked."""
+    if not question.checks:
+        return None
+    latest = question.checks[0].scored_at
+    checks = [check for check in question.checks if check.scored_at == latest]
+    return evaluation_charts.forecast_by_decile(checks, question.question, question.unit, words, formats)
+
+
+def spread(question: Question, words: Words, formats: Formats) -> Chart | None:
+    """Lorenz curve of what a question's champion expects, for amounts."""
+    found = question.spread
+    if found is None:
+        return None
+    steps = len(found.shares_held) - 1
+    columns = {
+        "share_of_customers": [place / steps for place in range(steps + 1)],
+        "share_of_value": found.shares_held,
+    }
+    return replace(
+        clv_charts.lorenz(described(columns, gini=found.gini), words, formats),
+        title=words("chart.lorenz.expected_title"),
+    )
+
+
+def drift_chart(models: Models, words: Words, formats: Formats) -> Chart | None:
+    """Features that moved most."""
+    return evaluation_charts.drift(models.drift, words, formats) if models.drift else None

@@ -1,0 +1,279 @@
+"""Models of customer value: what they say, and how it came out. Tables are those of `patron.clv.diagnostics`.
+
+In a notebook: `tracking(views.tracking(fitted, summary, orders, until="1998-06-30"))`. Another language is
+`tracking(table, words("zh_CN"), Formats("zh_CN", "CNY", "UTC"))`.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import altair as alt
+import pyarrow as pa
+
+from patron.answers.revenue import Cohort
+from patron.interfaces.charts.axes import SAME_DAY, dates, day_of, in_unit, labelled, nice_ticks, scale, shown_in
+from patron.interfaces.charts.chart import BLUE, FAINT, GREY, HALF, ORANGE, WIDE, Chart, specification
+from patron.interfaces.charts.customer_charts import alive_over_time, forecast_fan
+from patron.interfaces.charts.retention import retention
+from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
+from patron.interfaces.i18n import Words
+from patron.interfaces.i18n.formats import Formats
+from patron.schema.table_metadata import about
+
+__all__ = [
+    "alive_over_time",
+    "calibration_by_decile",
+    "cohorts",
+    "forecast_fan",
+    "frequency_recency",
+    "lorenz",
+    "tracking",
+]
+SHADES = ("#f1f7fb", "#56b4e9", "#0b4f7d")
+LINES = alt.Legend(symbolSize=400, columnPadding=18)
+"""Legend of lines, long enough to show their dashes."""
+MOST_COLUMNS = 8
+"""Recencies of a matrix that its table has room for."""
+
+
+def frequency_recency(
+    table: pa.Table,
+    words: Words = ENGLISH,
+    formats: Formats = PLAIN,
+    *,
+    of: str = "expected_orders",
+    width: int = HALF,
+) -> Chart:
+    """Heat map of `expected_orders` or `probability_alive`, by repeat orders (up) and time of the last one (across)."""
+    told, rows = about(table), table.to_pylist()
+    is_chance = of == "probability_alive"
+    recencies = sorted({row["recency"] for row in rows})
+    step = recencies[1] - recencies[0]
+    cells = [
+        {
+            "from": row["recency"] - step / 2,
+            "until": row["recency"] + step / 2,
+            "low": row["frequency"] - 0.5,
+            "high": row["frequency"] + 0.5,
+            "value": row[of],
+        }
+        for row in rows
+    ]
+    across, up = nice_ticks(0, recencies[-1], most=6), nice_ticks(0, max(row["frequency"] for row in rows), most=5)
+    across, up = [x for x in across if x <= recencies[-1]], [y for y in up if y <= cells[-1]["high"] and y == int(y)]
+    unit = words.code("time_unit", told.get("unit") or "any")
+    x = alt.X(
+        "from:Q",
+        axis=labelled(across, lambda v: formats.number(v, 0), title=words("chart.matrix.recency", unit=unit)),
+        scale=alt.Scale(domain=[-step / 2, recencies[-1] + step / 2], nice=False),
+    )
+    y = alt.Y(
+        "low:Q",
+        axis=labelled(up, formats.count, title=words("chart.matrix.frequency"), is_gridded=False),
+        scale=alt.Scale(domain=[-0.5, cells[-1]["high"]], nice=False),
+    )
+    top = 1.0 if is_chance else max(float(row[of]) for row in rows)
+    shades = alt.Color(
+        "value:Q",
+        scale=alt.Scale(range=list(SHADES), domain=[0, top]),
+        legend=alt.Legend(format=".0%" if is_chance else "~r", gradientLength=200, tickCount=2 if is_chance else 4),
+    )
+    chart = (
+        alt.Chart(alt.Data(values=cells))
+        .mark_rect(strokeWidth=0)
+        .encode(x=x, x2="until:Q", y=y, y2="high:Q", color=shades)
+    )
+    horizon = span(told["horizon"], told.get("unit", ""), words, formats)
+    shown = recencies[:: max(1, -(-len(recencies) // MOST_COLUMNS))]
+    by_place = {(row["frequency"], row["recency"]): row[of] for row in rows}
+
+    def write(value: float | None) -> str:
+        return formats.share(value, 0) if is_chance else formats.number(value)
+
+    return Chart(
+        title=words("chart.matrix.alive") if is_chance else words("chart.matrix.orders", horizon=horizon),
+        description=words("chart.matrix.description", age=span(told["age"], told.get("unit", ""), words, formats)),
+        spec=specification(chart, width=width, height=320),
+        head=(words("chart.matrix.frequency"), *(formats.number(recency, 0) for recency in shown)),
+        rows=tuple(
+            (formats.count(frequency), *(write(by_place.get((frequency, recency))) for recency in shown))
+            for frequency in sorted({row["frequency"] for row in rows})
+        ),
+    )
+
+
+def tracking(
+    table: pa.Table,
+    words: Words = ENGLISH,
+    formats: Formats = PLAIN,
+    *,
+    is_cumulative: bool = False,
+    width: int = WIDE,
+) -> Chart:
+    """Repeat orders as they came and as the model expects, by week or so far, and where the model's knowledge ends."""
+    told, end = about(table), "_so_far" if is_cumulative else ""
+    weeks = table.to_pylist()
+    expected, actual = words("chart.tracking.expected"), words("chart.deciles.actual")
+    rows = [
+        {"at": day_of(week["at"]), "orders": week[column + end], "kind": kind}
+        for week in weeks
+        for kind, column in ((actual, "orders"), (expected, "expected"))
+    ]
+    ticks = nice_ticks(0, max([1.0, *(row["orders"] for row in rows)]), most=4)
+    x = alt.X(
+        "at:Q",
+        axis=dates(weeks[0]["at"], weeks[-1]["at"], formats, width=width),
+        scale=alt.Scale(nice=False, zero=False),
+    )
+    y = alt.Y(
+        "orders:Q", axis=labelled(ticks, formats.count, title=words("chart.matrix.frequency")), scale=scale(ticks)
+    )
+    kinds = alt.Scale(domain=[actual, expected], range=[BLUE, ORANGE])
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=x,
+        y=y,
+        color=alt.Color("kind:N", scale=kinds, sort=None, legend=LINES),
+        # why: the dashes tell the two apart without colour
+        strokeDash=alt.StrokeDash(
+            "kind:N", scale=alt.Scale(domain=[actual, expected], range=[[1, 0], [6, 3]]), sort=None
+        ),
+    )
+    known = [{"at": day_of(week["at"])} for week in weeks if not week["is_holdout"]][-1:]
+    is_held_out = any(week["is_holdout"] for week in weeks)
+    layers = [base.mark_line(strokeWidth=2)]
+    if known and is_held_out:
+        layers = [alt.Chart(alt.Data(values=known)).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="at:Q"), *layers]
+    last = weeks[-1]
+    bias = last["expected_so_far"] / last["orders_so_far"] - 1 if last["orders_so_far"] else None
+    return Chart(
+        title=words("chart.tracking.cumulative") if is_cumulative else words("chart.tracking.weekly"),
+        description=words(
+            "chart.tracking.description",
+            date=formats.date(datetime.fromisoformat(told["fitted_until"] + "T10:00Z")),
+            actual=formats.count(last["orders_so_far"]),
+            expected=formats.count(last["expected_so_far"]),
+            bias=formats.change(bias),
+        ),
+        spec=specification(alt.layer(*layers), width=width, height=240),
+        head=(words("chart.tracking.week"), actual, expected),
+        rows=tuple(
+            (
+                formats.date(week["at"] + SAME_DAY),
+                formats.count(week["orders" + end]),
+                formats.number(week["expected" + end], 1),
+            )
+            for week in weeks
+        ),
+    )
+
+
+def calibration_by_decile(
+    table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, unit: str = "number", width: int = HALF
+) -> Chart:
+    """Mean forecast and mean of what happened in each tenth of customers; `unit` is as in `Formats.by_unit`."""
+    tenths = table.to_pylist()
+    shown = shown_in(unit)
+    forecast, actual = words("chart.deciles.forecast"), words("chart.deciles.actual")
+    rows: list[dict[str, Any]] = [
+        {"decile": tenth["decile"], "value": tenth[column] / shown, "kind": kind}
+        for tenth in tenths
+        for kind, column in ((forecast, "forecast_mean"), (actual, "actual_mean"))
+    ]
+    lowest = min([0.0, *(row["value"] for row in rows)])  # why: an interval must not make room for what cannot be
+    bars = [
+        {"decile": t["decile"], "low": max(t["actual_low"] / shown, lowest), "high": t["actual_high"] / shown}
+        for t in tenths
+        if t.get("actual_low") is not None
+    ]
+    values = [*(row["value"] for row in rows), *(bar[end] for bar in bars for end in ("low", "high"))]
+    ticks = nice_ticks(min([0.0, *values]), max([0.01, *values]), most=4)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("decile:O", axis=alt.Axis(labelAngle=0, title=words("chart.deciles.axis"))),
+        y=alt.Y("value:Q", axis=in_unit(ticks, unit, formats), scale=scale(ticks)),
+        color=alt.Color("kind:N", scale=alt.Scale(domain=[forecast, actual], range=[BLUE, ORANGE]), sort=None),
+    )
+    # why: shape and line tell the two apart without colour
+    layers = [
+        base.transform_filter(alt.datum.kind == forecast).mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=36)),
+        base.transform_filter(alt.datum.kind == actual).mark_point(shape="diamond", filled=True, size=80, opacity=1),
+    ]
+    if bars:
+        sure = alt.Chart(alt.Data(values=bars)).mark_rule(color=ORANGE, strokeWidth=2)
+        layers.append(sure.encode(x="decile:O", y="low:Q", y2="high:Q"))
+    return Chart(
+        title=words("chart.calibration.title"),
+        description=words(
+            "chart.calibration.description", count=formats.count(sum(t["customer_count"] for t in tenths))
+        ),
+        spec=specification(alt.layer(*layers), width=width, height=260),
+        head=(words("chart.deciles.axis"), words("column.customers"), forecast, actual),
+        rows=tuple(
+            (
+                str(tenth["decile"]),
+                formats.count(tenth["customer_count"]),
+                formats.by_unit(unit, tenth["forecast_mean"]),
+                formats.by_unit(unit, tenth["actual_mean"]),
+            )
+            for tenth in tenths
+        ),
+    )
+
+
+def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = HALF) -> Chart:
+    """The share of an amount that the customers with the least hold, beside the line of all having the same."""
+    told, points = about(table), table.to_pylist()
+    even, own, ranked = words("chart.lorenz.even"), words("chart.lorenz.own"), words("chart.lorenz.ranked")
+    kinds = {own: "share_of_value", ranked: "share_of_value_by_forecast", even: "share_of_customers"}
+    if "normalised_gini" not in told:
+        del kinds[ranked]
+    rows = [
+        {"customers": point["share_of_customers"], "held": point[column], "kind": kind}
+        for kind, column in kinds.items()
+        for point in points
+    ]
+    ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
+
+    def axis(title: str) -> alt.Axis:
+        return labelled(ticks, lambda share: formats.share(share, 0), title=title)
+
+    looks = {own: (BLUE, [1, 0]), ranked: (ORANGE, [6, 3]), even: (GREY, [2, 3])}
+    colours, dashes = ([looks[kind][place] for kind in kinds] for place in (0, 1))
+    lowest = nice_ticks(min(0.0, *(row["held"] for row in rows)), 1.0, most=4)
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X("customers:Q", axis=axis(words("chart.lorenz.customers")), scale=scale(ticks)),
+            y=alt.Y("held:Q", axis=axis(words("chart.lorenz.held")), scale=scale(ticks if lowest[0] >= 0 else lowest)),
+            color=alt.Color("kind:N", scale=alt.Scale(domain=list(kinds), range=colours), sort=None, legend=LINES),
+            strokeDash=alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds), range=dashes), sort=None),
+        )
+    )
+    top = 1 - next(point["share_of_value"] for point in points if point["share_of_customers"] >= 0.9 - 1e-9)
+    said = {"gini": formats.number(float(told["gini"])), "share": formats.share(top, 0)}
+    description = words("chart.lorenz.description", **said)
+    if ranked in kinds:
+        normalised = formats.number(float(told["normalised_gini"]))
+        description += words("chart.lorenz.judged", normalised=normalised)
+    return Chart(
+        title=words("chart.lorenz.title"),
+        description=description,
+        spec=specification(chart, width=width, height=300),
+        head=(words("chart.lorenz.customers"), *(kind for kind in kinds if kind != even)),
+        rows=tuple(
+            (
+                formats.share(point["share_of_customers"], 0),
+                *(formats.share(point[column]) for kind, column in kinds.items() if kind != even),
+            )
+            for point in points
+            if abs(point["share_of_customers"] * 10 - round(point["share_of_customers"] * 10)) < 1e-9
+        ),
+    )
+
+
+def cohorts(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN) -> Chart:
+    """Heat map of the share of each monthly cohort that ordered in each month after its first."""
+    found: dict[tuple[str, int], list[float]] = {}
+    for row in table.to_pylist():
+        found.setdefault((row["cohort"], row["customer_count"]), []).append(row["share"])
+    return retention([Cohort(month, count, tuple(shares)) for (month, count), shares in found.items()], words, formats)

@@ -1,0 +1,59 @@
+"""Retention: of the customers who came in a month, how many ordered again in each month since."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import altair as alt
+
+from patron.answers.revenue import Cohort
+from patron.interfaces.charts.chart import WIDE, Chart, specification
+from patron.interfaces.i18n import Words
+from patron.interfaces.i18n.formats import MISSING, Formats
+
+SHADES = ("#f1f7fb", "#0b4f7d")
+
+
+def retention(cohorts: Sequence[Cohort], words: Words, formats: Formats) -> Chart:
+    """Heat map of the share of each monthly cohort that ordered in each month after its first."""
+    ages = max((len(cohort.shares) for cohort in cohorts), default=0)
+    names = [f"{_month(cohort, formats)}  ({formats.count(cohort.customer_count)})" for cohort in cohorts]
+    cells = [
+        {"cohort": name, "age": age, "share": share, "label": formats.share(share, 0), "dark": share > 0.55}
+        for name, cohort in zip(names, cohorts, strict=True)
+        for age, share in enumerate(cohort.shares)
+        if age > 0
+    ]
+    base = alt.Chart(alt.Data(values=cells)).encode(
+        x=alt.X("age:O", title=words("chart.cohorts.months"), axis=alt.Axis(labelAngle=0, orient="top", domain=False)),
+        y=alt.Y("cohort:N", sort=names, title=None),
+    )
+    squares = base.mark_rect(stroke="white", strokeWidth=2).encode(
+        color=alt.Color("share:Q", scale=alt.Scale(range=list(SHADES), domain=[0, 1]), legend=None)
+    )
+    ink = alt.condition("datum.dark", alt.value("white"), alt.value("#1e293b"))
+    labels = base.mark_text(fontSize=12).encode(text="label:N", color=ink)
+    second = [cohort.shares[1] for cohort in cohorts if len(cohort.shares) > 1]
+    mean = sum(second) / len(second) if second else None
+    return Chart(
+        title=words("chart.cohorts.title"),
+        description=words("chart.cohorts.description", share=formats.share(mean, 0)),
+        spec=specification(squares + labels, width=WIDE, height=60 + 28 * len(cohorts)),
+        head=(words("chart.cohorts.cohort"), words("column.customers"), *(str(age) for age in range(1, ages))),
+        rows=tuple(
+            (
+                _month(cohort, formats),
+                formats.count(cohort.customer_count),
+                *(
+                    formats.share(cohort.shares[age], 0) if age < len(cohort.shares) else MISSING
+                    for age in range(1, ages)
+                ),
+            )
+            for cohort in cohorts
+        ),
+    )
+
+
+def _month(cohort: Cohort, formats: Formats) -> str:
+    year, month = cohort.month.split("-")
+    # why: noon in the middle of the month is the same month in every time zone
+    return formats.month(datetime(int(year), int(month), 15, 12, tzinfo=UTC))

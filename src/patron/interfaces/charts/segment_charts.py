@@ -1,0 +1,141 @@
+"""Customers by stage of life, by persona, and by the value expected of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from patron.answers.segments_overview import Persona, Stage, ValueBin, ValueSpread
+from patron.interfaces.charts.axes import labelled, nice_ticks, scale
+from patron.interfaces.charts.chart import BLUE, GREEN, GREY, ORANGE, SKY, Chart, specification
+from patron.interfaces.i18n import Words
+from patron.interfaces.i18n.formats import Formats
+
+STAGE_COLOURS = {"new": SKY, "active": GREEN, "at_risk": ORANGE, "lapsed": GREY, "reactivated": BLUE}
+
+
+def stages(stages_now: Sequence[Stage], words: Words, formats: Formats) -> Chart:
+    """Customers in each stage of life, as bars with their number and share."""
+    rows = [
+        {
+            "name": words.code("stage", stage.stage),
+            "n": stage.customer_count,
+            "colour": STAGE_COLOURS.get(stage.stage, GREY),
+            "label": f"{formats.count(stage.customer_count)} · {formats.share(stage.share, 0)}",
+        }
+        for stage in stages_now
+    ]
+    return Chart(
+        title=words("chart.stages.title"),
+        description=words(
+            "chart.stages.description",
+            list=words("list.joint").join(f"{row['name']} {row['label']}" for row in rows),
+        ),
+        spec=specification(_bars(rows), height=40 * len(rows) + 16),
+        head=(
+            words("column.stage"),
+            words("column.customers"),
+            words("column.share"),
+            words("column.before"),
+            words("column.expected_total"),
+        ),
+        rows=tuple(
+            (
+                words.code("stage", stage.stage),
+                formats.count(stage.customer_count),
+                formats.share(stage.share),
+                formats.count(stage.previous_count),
+                formats.whole_money(stage.expected_cents),
+            )
+            for stage in stages_now
+        ),
+    )
+
+
+def personas(found: Sequence[Persona], words: Words, formats: Formats) -> Chart:
+    """Customers in each persona, as bars."""
+    rows = [
+        {
+            "name": words.persona(persona.name_code),
+            "n": persona.customer_count,
+            "colour": BLUE,
+            "label": f"{formats.count(persona.customer_count)} · {formats.share(persona.share, 0)}",
+        }
+        for persona in found
+    ]
+    return Chart(
+        title=words("chart.personas.title"),
+        description=words("chart.personas.description", n=len(found)),
+        spec=specification(_bars(rows), height=40 * len(rows) + 16),
+        head=(
+            words("column.persona"),
+            words("column.customers"),
+            words("column.paid_year"),
+            words("column.orders_year"),
+            words("column.days_since"),
+        ),
+        rows=tuple(
+            (
+                words.persona(persona.name_code),
+                formats.count(persona.customer_count),
+                formats.whole_money(persona.paid_cents_365_days),
+                formats.number(persona.order_count_365_days, 1),
+                formats.count(persona.days_since_last_order),
+            )
+            for persona in found
+        ),
+    )
+
+
+def value(spread: ValueSpread, words: Words, formats: Formats) -> Chart:
+    """Customers by the spend expected of them in the next 90 days."""
+    rows = [{"name": _range(b, words, formats), "n": b.customer_count} for b in spread.bins]
+    names = [row["name"] for row in rows]
+    ticks = nice_ticks(0, max([1, *(b.customer_count for b in spread.bins)]), most=4)
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_bar(color=BLUE)
+        .encode(
+            x=alt.X(
+                "name:N",
+                sort=names,
+                title=words("chart.value.axis"),
+                axis=alt.Axis(labelAngle=-35, labelOverlap=False, labelLimit=120),
+                scale=alt.Scale(paddingInner=0.12),
+            ),
+            y=alt.Y("n:Q", axis=labelled(ticks, formats.count, title=words("column.customers")), scale=scale(ticks)),
+        )
+    )
+    return Chart(
+        title=words("chart.value.title"),
+        description=words("chart.value.description", share=formats.share(spread.top_tenth_share, 0)),
+        spec=specification(chart, height=300),
+        head=(words("chart.value.axis"), words("column.customers"), words("column.expected_total")),
+        rows=tuple(
+            (_range(b, words, formats), formats.count(b.customer_count), formats.whole_money(b.expected_cents))
+            for b in spread.bins
+        ),
+    )
+
+
+def _range(piece: ValueBin, words: Words, formats: Formats) -> str:
+    start = formats.whole_money(piece.from_cents)
+    if piece.until_cents is None:
+        return words("range.over", start=start)
+    if piece.from_cents <= 0:
+        return words("range.under", end=formats.whole_money(piece.until_cents))
+    return words("range.between", start=start, end=formats.count(piece.until_cents / 100))
+
+
+def _bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
+    """Horizontal bars, each under its own name, so that long names stay readable on a narrow screen."""
+    names = [row["name"] for row in rows]
+    most = max([1.0, *(float(str(row["n"])) for row in rows)])
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(paddingInner=0)),
+        x=alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, most])),
+    )
+    bars = base.mark_bar(height=12, yOffset=9).encode(color=alt.Color("colour:N", scale=None))
+    left = base.mark_text(align="left", dy=-9).encode(text="name:N", x=alt.value(0))
+    right = base.mark_text(align="right", dy=-9).encode(text="label:N", x=alt.value("width"))
+    return bars + left + right

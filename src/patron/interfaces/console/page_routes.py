@@ -1,0 +1,267 @@
+"""The pages: parse, call one action, render."""
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, quote, urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from patron.answers.customer_list import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
+from patron.answers.customer_profile import NewCustomer
+from patron.answers.customer_profile import customer as one_customer
+from patron.answers.ingestion_status import arriving as what_arrives
+from patron.answers.repeat_purchase import matrix, rhythm_pictures
+from patron.commands.import_files import replay as try_again
+from patron.interfaces.charts import evaluation_charts, revenue_charts
+from patron.interfaces.charts.chart_sets import (
+    OverviewCharts,
+    coming_back_charts,
+    deciles,
+    drift_chart,
+    overview_charts,
+    retention_chart,
+    rhythm_charts,
+    spread,
+)
+from patron.interfaces.console.page_frame import Console
+from patron.interfaces.http.error_status import status_of
+from patron.interfaces.i18n import Words, choose_locale, words
+from patron.interfaces.report.summary_sentences import headlines
+from patron.run import silent
+from patron.schema.errors import NotFound, PatronError
+from patron.service.customer_lookup import lookup_customer
+
+router = APIRouter()
+LOG = logging.getLogger(__name__)
+TRIED = ("read", "stored", "duplicate", "dead")
+MOST_BYTES = 4_096
+"""Longest form that is read."""
+
+
+def console_of(request: Request) -> Console:
+    """The console of this application."""
+    return request.app.state.console
+
+
+@router.get("/")
+def overview(request: Request) -> Response:
+    """The shop at a glance."""
+    console = console_of(request)
+    answers, texts = console.answers, console.words(request)
+    formats, seen = console.formats(texts), answers.overview()
+    charts = _overview_charts(console, texts)
+    sentences = headlines(seen, answers.models(), texts, formats)
+    return console.page(
+        request, "overview.html", here="overview", twin="/api/overview", seen=seen, charts=charts, sentences=sentences
+    )
+
+
+def _overview_charts(console: Console, texts: Words) -> OverviewCharts:
+    seen, formats = console.answers.overview(), console.formats(texts)
+    return console.answers.kept(("overview charts", texts.locale), lambda: overview_charts(seen, texts, formats))
+
+
+def warm(console: Console) -> None:
+    """Compute what the overview and the list show, so that their first readers need not wait."""
+    try:
+        charts = _overview_charts(console, words(choose_locale(console.answers.shop.settings.shop.locale)))
+        for chart in vars(charts).values():
+            if chart is not None:
+                chart.svg()
+        console.answers.models()
+        console.answers.directory()
+    except PatronError as error:  # why: whoever asks for the page is told, in its own words
+        LOG.info("nothing to prepare: %s", error)
+
+
+@router.get("/customers")
+def customers(request: Request) -> Response:
+    """The customer list."""
+    return _list(request, asked_of(request))
+
+
+@router.post("/customers/lookup")
+async def lookup(request: Request) -> Response:
+    """Open the card of a customer named by the shop's own id."""
+    body = await request.body()
+    if len(body) > MOST_BYTES:
+        return console_of(request).failed(request, 413)
+    shop_id = parse_qs(body.decode(errors="replace")).get("shop_id", [""])[0]
+    try:
+        shop = console_of(request).answers.shop
+        found = await run_in_threadpool(lookup_customer, shop, shop_id, now=datetime.now(UTC))
+    except NotFound:
+        return await run_in_threadpool(_list, request, CustomerQuery(), not_found=True)
+    return RedirectResponse(f"/customers/{quote(found.customer_id)}", 303)
+
+
+@router.get("/customers/{customer_id}")
+def customer(request: Request, customer_id: str) -> Response:
+    """One customer."""
+    console = console_of(request)
+    card = one_customer(console.answers.shop, customer_id, now=datetime.now(UTC))
+    twin = f"/api/customers/{quote(customer_id)}"
+    if isinstance(card, NewCustomer):
+        return console.page(request, "new_customer.html", here="customers", twin=twin, card=card)
+    texts = console.words(request)
+    formats = console.formats(texts)
+    chart = revenue_charts.spent_by_month(card.months, texts, formats)
+    rhythm = console.answers.recent(
+        ("rhythm", customer_id, texts.locale),
+        lambda: rhythm_charts(rhythm_pictures(console.answers.shop, customer_id), texts, formats),
+    )
+    return console.page(request, "customer.html", here="customers", twin=twin, card=card, chart=chart, rhythm=rhythm)
+
+
+@router.get("/models")
+def models(request: Request) -> Response:
+    """Questions, champions and how well they do."""
+    console = console_of(request)
+    answers, texts = console.answers, console.words(request)
+    formats, found = console.formats(texts), answers.models()
+    charts = answers.kept(
+        ("model charts", texts.locale),
+        lambda: {question.question: deciles(question, texts, formats) for question in found.questions},
+    )
+    return console.page(
+        request,
+        "models.html",
+        here="models",
+        twin="/api/models",
+        found=found,
+        charts=charts,
+        spreads=answers.kept(
+            ("spread charts", texts.locale),
+            lambda: {question.question: spread(question, texts, formats) for question in found.questions},
+        ),
+        drift_chart=answers.kept(("drift chart", texts.locale), lambda: drift_chart(found, texts, formats)),
+        returning=answers.kept(
+            ("coming back charts", texts.locale),
+            lambda: coming_back_charts(found.coming_back, matrix(answers.shop), texts, formats),
+        ),
+        retention=answers.kept(
+            ("retention chart", texts.locale), lambda: retention_chart(answers.cohorts(), texts, formats)
+        ),
+    )
+
+
+@router.get("/quality")
+def quality(request: Request) -> Response:
+    """Quality of the data."""
+    console = console_of(request)
+    texts, found = console.words(request), console.answers.quality()
+    chart = evaluation_charts.drift(found.drift, texts, console.formats(texts)) if found.drift else None
+    return console.page(request, "quality.html", here="quality", twin="/api/quality", found=found, drift_chart=chart)
+
+
+@router.get("/arriving")
+def arriving(request: Request) -> Response:
+    """What arrives, what is wrong with it, and what was set aside; after a replay, what became of it."""
+    told = [one for one in request.query_params.get("tried", "").split("-") if one.isascii() and one.isdigit()]
+    tried = dict(zip(TRIED, (int(one[:12]) for one in told), strict=True)) if len(told) == len(TRIED) else None
+    return _arriving(request, tried=tried)
+
+
+@router.post("/arriving/replay")
+async def replay(request: Request) -> Response:
+    """Try the dead letters of one import again."""
+    if not is_ours(request):
+        return console_of(request).failed(request, 403)
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            return console_of(request).failed(request, 413)
+    import_id = parse_qs(body.decode(errors="replace")).get("import_id", [""])[0]
+    try:
+        shop = console_of(request).answers.shop
+        shop.reread()  # why: the mend is often a setting, and nobody wants to wait for it to be seen
+        done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent)
+    except PatronError as error:
+        return await run_in_threadpool(_arriving, request, busy=str(error), status=status_of(error))
+    # why: a page that was reloaded would try again
+    return RedirectResponse(f"/arriving?tried={done.read}-{done.stored}-{done.duplicate}-{done.dead}", 303)
+
+
+def is_ours(request: Request) -> bool:
+    """Whether a form was sent from a page of ours, as browsers say; programs say nothing."""
+    origin = request.headers.get("origin")
+    return origin is None or origin.partition("://")[2] == request.headers.get("host", "")
+
+
+def _arriving(request: Request, *, status: int = 200, **more: object) -> Response:
+    console, now = console_of(request), datetime.now(UTC)
+    found = what_arrives(console.answers.shop, now=now, state=request.app.state.collector_state())
+    again: dict[str, int] = {}
+    for one in found.letters:
+        if one.can_be_tried_again:
+            again[one.import_id] = again.get(one.import_id, 0) + one.count
+    given = {"found": found, "now": now, "again": again, "tried": None, "busy": "", **more}
+    return console.page(request, "arriving.html", here="arriving", twin="/api/arriving", status=status, **given)
+
+
+def asked_of(request: Request) -> CustomerQuery:
+    """What the address asks of the list; a value that means nothing asks for nothing."""
+    given = request.query_params
+    persona, page = given.get("persona", ""), given.get("page", "1")
+    sorts: dict[str, Sort] = {known: known for known in SORTS}
+    return CustomerQuery(
+        search=given.get("search", "")[:64],
+        stage=given.get("stage", "")[:40],
+        persona_id=int(persona) if persona.isascii() and persona.isdigit() and len(persona) < 6 else None,
+        action=given.get("action", "")[:60],
+        sort=sorts.get(given.get("sort", ""), SORTS[0]),
+        page=int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 8 else 1,
+    )
+
+
+def address(asked: CustomerQuery, path: str = "/customers") -> str:
+    """Address of one state of the list; what is not asked for is not named."""
+    given = {
+        "search": asked.search,
+        "stage": asked.stage,
+        "persona": "" if asked.persona_id is None else str(asked.persona_id),
+        "action": asked.action,
+        "sort": "" if asked.sort == "value" else asked.sort,
+        "page": "" if asked.page <= 1 else str(asked.page),
+    }
+    query = urlencode({name: value for name, value in given.items() if value})
+    return f"{path}?{query}" if query else path
+
+
+def _list(request: Request, asked: CustomerQuery, *, not_found: bool = False) -> Response:
+    console = console_of(request)
+    found = find_customers(console.answers.shop, asked, known=console.answers.directory())
+    return console.page(
+        request,
+        "customers.html",
+        here="customers",
+        twin=address(found.asked, "/api/customers"),
+        status=404 if not_found else 200,
+        found=found,
+        sorts=SORTS,
+        links=_links(found),
+        not_found=not_found,
+    )
+
+
+def _links(found: CustomerPage) -> dict[str, object]:
+    page = found.asked.page
+    return {
+        "sort": {sort: address(replace(found.asked, sort=sort, page=1)) for sort in SORTS},
+        "previous": address(replace(found.asked, page=page - 1)) if page > 1 else "",
+        "next": address(replace(found.asked, page=page + 1)) if page < found.page_count else "",
+    }
+
+
+async def not_found(request: Request, error: Exception) -> Response:
+    """Answer for an address that is not there: JSON under /api, a page elsewhere."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    if request.url.path.startswith("/api"):
+        said = {"error": "NotFound", "what": "nothing is here", "where": request.url.path, "todo": "See /openapi.json."}
+        return JSONResponse(said, status)
+    return console_of(request).failed(request, status)

@@ -1,0 +1,117 @@
+"""Photographs of report and console in both languages, by a headless Chromium."""
+
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from patron.answers.watch_list import watch_list
+from patron.interfaces.http import create_app
+from patron.interfaces.i18n import LOCALES
+from patron.interfaces.report import write_report
+from patron.schema.errors import MissingExtra
+from patron.storage.shop import Shop
+
+CHROMIUM = os.environ.get("PATRON_CHROMIUM", "/usr/bin/chromium")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WIDTHS = {"": 1280, "-narrow": 390}
+PATIENCE_SECONDS = 20
+
+
+@contextmanager
+def served(shop: Shop) -> Iterator[str]:
+    """Serve a shop on a free port of this machine and give the address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(shop), host="127.0.0.1", port=port, log_level="warning", ws="none")
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.02)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_SECONDS)
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """Headless Chromium. Raises MissingExtra when it or Playwright is not installed."""
+    try:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtra(
+            "Playwright is not installed", todo="Run `make setup` in a checkout, or `pip install playwright`."
+        ) from error
+    if not Path(CHROMIUM).exists():
+        raise MissingExtra("Chromium is not installed", where=CHROMIUM, todo="Run `apt-get install chromium`.")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+def photograph(shop: Shop, folder: Path) -> list[Path]:
+    """Photograph every page, in every language, wide and narrow. Raises NoTurnYet, MissingExtra."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, served(shop) as address, browser() as opened:
+        pages = {name: f"{address}{path}" for name, path in _paths(shop).items()}
+        taken = []
+        for locale in LOCALES:
+            report = write_report(shop, Path(scratch) / f"{locale}.html", locale).path
+            localised = {name: f"{url}{'&' if '?' in url else '?'}lang={locale}" for name, url in pages.items()}
+            for name, url in {"report": report.as_uri(), **localised}.items():
+                for suffix, width in WIDTHS.items():
+                    path = folder / f"{name}-{locale}{suffix}.png"
+                    _shoot(opened, url, path, width)
+                    taken.append(path)
+    return taken
+
+
+def _paths(shop: Shop) -> dict[str, str]:
+    paths = {
+        "overview": "/",
+        "customers": "/customers?sort=churn",
+        "models": "/models",
+        "quality": "/quality",
+        "arriving": "/arriving",
+    }
+    view = shop.snapshot()
+    watched = watch_list(view, limit=1) if view else ()
+    return {**paths, "customer": f"/customers/{watched[0].customer_id}"} if watched else paths
+
+
+def _shoot(opened: Any, url: str, path: Path, width: int) -> None:
+    page = opened.new_page(viewport={"width": width, "height": 900})
+    page.goto(url)
+    page.screenshot(path=str(path), full_page=True)
+    page.close()
+
+
+if __name__ == "__main__":
+    workspace, target = (*sys.argv[1:], "", "")[:2]
+    for made in photograph(Shop.open(Path(workspace or ".")), Path(target or "screenshots")):
+        sys.stdout.write(f"{made}\n")

@@ -1,0 +1,42 @@
+"""What report and console share: the template environment, the look, and the sentences that sum a turn up."""
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from patron.answers.models import MONEY_METRICS, NAIVE, SHARE_METRICS
+from patron.interfaces.charts import revenue_charts
+from patron.interfaces.charts.chart import Chart
+from patron.interfaces.console.model_cards import card_rows
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+
+
+@cache
+def environment() -> Environment:
+    """Jinja environment of all pages: everything is escaped, and an unknown name is an error."""
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["svg"] = _svg
+    made.globals["sparkline"] = _sparkline
+    made.globals["money_metrics"] = MONEY_METRICS
+    made.globals["share_metrics"] = SHARE_METRICS
+    made.globals["naive"] = NAIVE
+    made.globals["card_rows"] = card_rows
+    return made
+
+
+def _svg(chart: Chart) -> Markup:
+    return Markup(chart.svg())  # noqa: S704 - drawn by us; the drawing library escapes every text in it
+
+
+def _sparkline(values: tuple[float, ...]) -> Markup:
+    return Markup(revenue_charts.sparkline(values))  # noqa: S704 - numbers only

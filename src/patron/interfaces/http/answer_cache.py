@@ -1,0 +1,87 @@
+"""Facts of the last turn, computed once a turn and shared by pages and their JSON twins."""
+
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from patron.answers.customer_list import Directory, directory
+from patron.answers.data_quality import Quality, quality
+from patron.answers.models import Models, models
+from patron.answers.overview import Overview, overview
+from patron.answers.revenue import Cohort, cohorts
+from patron.storage.last_run import last_turn
+from patron.storage.shop import Shop
+
+Answer = TypeVar("Answer")
+MOST_RECENT = 256
+"""Answers about single customers that are kept: those that were asked for last."""
+
+
+class Answers:
+    """Keeps what is the same for every reader until another turn finishes; the newest turn only."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self._lock = threading.Lock()
+        self._version: object = None
+        self._kept: dict[object, Any] = {}
+        self._making: defaultdict[object, threading.Lock] = defaultdict(threading.Lock)
+        self._recent: OrderedDict[object, Any] = OrderedDict()
+
+    def kept(self, name: object, make: Callable[[], Answer]) -> Answer:
+        """Return what `make` gave for this name at the last turn. Raises NoTurnYet."""
+        version = self._last_version()
+        with self._lock:
+            self._forget_others(version)
+            # why: a turn that finishes meanwhile puts other dictionaries in place; what is made here is then forgotten
+            kept, making = self._kept, self._making[name]
+        with making:  # many may ask at once, one computes
+            if name not in kept:
+                kept[name] = make()
+            return kept[name]
+
+    def recent(self, name: object, make: Callable[[], Answer]) -> Answer:
+        """As `kept`, for what there is one of for each customer: the newest few stay. Raises NoTurnYet."""
+        version = self._last_version()
+        with self._lock:
+            self._forget_others(version)
+            recent = self._recent
+            if name in recent:
+                recent.move_to_end(name)
+                return recent[name]
+        made = make()
+        with self._lock:
+            recent[name] = made
+            while len(recent) > MOST_RECENT:
+                recent.popitem(last=False)
+        return made
+
+    def _last_version(self) -> object:
+        view = last_turn(self.shop)
+        return (view.turn.turn_id, tuple(sorted(view.pinned.items())))
+
+    def _forget_others(self, version: object) -> None:
+        if self._version != version:
+            self._version, self._kept, self._making = version, {}, defaultdict(threading.Lock)
+            self._recent = OrderedDict()
+
+    def overview(self) -> Overview:
+        """Overview of the last turn."""
+        return self.kept("overview", lambda: overview(self.shop))
+
+    def models(self) -> Models:
+        """Models of the last turn."""
+        return self.kept("models", lambda: models(self.shop))
+
+    def cohorts(self) -> tuple[Cohort, ...]:
+        """Retention by month of the first order, at the last turn."""
+        return self.kept("cohorts", lambda: cohorts(last_turn(self.shop)))
+
+    def quality(self) -> Quality:
+        """Data quality; imports may come between turns, so it is read afresh."""
+        return quality(self.shop)
+
+    def directory(self) -> Directory:
+        """All customers of the last turn, for the list."""
+        return self.kept("directory", lambda: directory(last_turn(self.shop)))

@@ -1,0 +1,141 @@
+"""The JSON interface: parse, call one action, answer."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, Field
+
+from patron import __version__
+from patron.answers.customer_list import CustomerPage, CustomerQuery, Sort, find_customers
+from patron.answers.customer_profile import CustomerCard, NewCustomer
+from patron.answers.customer_profile import customer as one_customer
+from patron.answers.data_quality import Quality
+from patron.answers.ingestion_status import Arriving
+from patron.answers.ingestion_status import arriving as what_arrives
+from patron.answers.models import Models
+from patron.answers.overview import Overview
+from patron.commands.manage_keys import require_key
+from patron.interfaces.http.answer_cache import Answers
+from patron.interfaces.http.prometheus import metrics_text
+from patron.interfaces.http.request_keys import told_key
+from patron.service.collector import State
+from patron.service.customer_lookup import Found, lookup_customer
+
+
+def answers_of(request: Request) -> Answers:
+    """What the application keeps for its readers."""
+    return request.app.state.answers
+
+
+def allowed(request: Request) -> None:
+    """Check the key of a request that brings one, as `Basic` or `Bearer`. Raises BadKey.
+
+    Without one only this machine asks: nobody else reaches the server.
+    """
+    header = request.headers.get("authorization")
+    if header is not None:
+        require_key(answers_of(request).shop, told_key(header), "read")
+
+
+router = APIRouter(tags=["last turn"], dependencies=[Depends(allowed)])
+
+
+class LookUp(BaseModel):
+    """The shop's own customer id; it is accepted in a body only, never in an address."""
+
+    shop_id: str = Field(min_length=1, max_length=200)
+
+
+class Health(BaseModel):
+    """Whether the workspace can be read, the turn that is shown, and what troubles the collector."""
+
+    status: str
+    turn_id: str | None
+    trouble: str = ""
+
+
+class Version(BaseModel):
+    """Version of Patron."""
+
+    version: str
+
+
+@router.get("/api/overview")
+def overview(request: Request) -> Overview:
+    """Key figures, trend, people, risk and decisions of the last turn."""
+    return answers_of(request).overview()
+
+
+@router.get("/api/customers")
+def customers(  # noqa: PLR0913, PLR0917 - one argument for each thing the list can be asked
+    request: Request,
+    search: Annotated[str, Query(max_length=64)] = "",
+    stage: Annotated[str, Query(max_length=40)] = "",
+    persona: int | None = None,
+    action: Annotated[str, Query(max_length=60)] = "",
+    sort: Sort = "value",
+    page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
+) -> CustomerPage:
+    """Customers of the last turn, searched, filtered, sorted and paged."""
+    answers = answers_of(request)
+    asked = CustomerQuery(search, stage, persona, action, sort, page)
+    return find_customers(answers.shop, asked, known=answers.directory())
+
+
+@router.post("/api/customers/lookup")
+def lookup(request: Request, asked: LookUp) -> Found:
+    """Opaque id and live profile of the customer with one of the shop's own user or visitor ids."""
+    return lookup_customer(answers_of(request).shop, asked.shop_id, now=datetime.now(UTC))
+
+
+@router.get("/api/customers/{customer_id}")
+def customer(request: Request, customer_id: str) -> CustomerCard | NewCustomer:
+    """One customer: everything the last turn knows, and `live` what they are doing; only that for a new one."""
+    return one_customer(answers_of(request).shop, customer_id, now=datetime.now(UTC))
+
+
+@router.get("/api/models")
+def models(request: Request) -> Models:
+    """Questions, champions, backtests, checked forecasts and drift."""
+    return answers_of(request).models()
+
+
+@router.get("/api/quality")
+def quality(request: Request) -> Quality:
+    """Imports, refused rows, cleaning and drift."""
+    return answers_of(request).quality()
+
+
+@router.get("/health")
+def health(request: Request) -> Health:
+    """Whether the workspace can be read and the collector accepts."""
+    view = answers_of(request).shop.snapshot()
+    trouble = request.app.state.collector_state().trouble
+    return Health(status="trouble" if trouble else "ok", turn_id=view.turn.turn_id if view else None, trouble=trouble)
+
+
+@router.get("/api/collector")
+def collector(request: Request) -> State:
+    """What became of every message that arrived, by source."""
+    return request.app.state.collector_state()
+
+
+@router.get("/api/arriving")
+def arriving(request: Request) -> Arriving:
+    """Counters, events and warnings of the last 30 days by source and name, and dead letters by reason."""
+    state = request.app.state.collector_state()
+    return what_arrives(answers_of(request).shop, now=datetime.now(UTC), state=state)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(request: Request) -> str:
+    """Counters of the collector in the text format of Prometheus."""
+    return metrics_text(request.app.state.collector_state())
+
+
+@router.get("/version")
+def version() -> Version:
+    """Version of Patron."""
+    return Version(version=__version__)

@@ -1,0 +1,32 @@
+"""How refusals travel over HTTP."""
+
+from patron.schema import errors
+
+STATUS: dict[type[errors.PatronError], int] = {
+    errors.SettingsError: 500,
+    errors.WorkspaceError: 500,
+    errors.WorkspaceBusy: 409,
+    errors.NoSpace: 503,
+    errors.MasterKeyError: 500,
+    errors.InvalidTable: 500,
+    errors.BadFile: 422,
+    errors.BadMapping: 422,
+    errors.BadEvent: 422,
+    errors.BadRequest: 400,
+    errors.BadKey: 401,
+    errors.TooMany: 429,
+    errors.BadQuery: 422,
+    errors.NotEnoughData: 409,
+    errors.NotFound: 404,
+    errors.NoTurnYet: 404,
+    errors.MissingExtra: 503,
+    errors.PatronError: 500,
+}
+"""Status of every refusal; a class that is not listed takes its parent's, and a test finds it."""
+
+
+def status_of(error: errors.PatronError) -> int:
+    """Status of a refusal."""
+    if isinstance(error, errors.BadRequest):
+        return error.status
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)

@@ -1,0 +1,57 @@
+"""What one person may ask for, on behalf of whom a shop's server asks with a secret key."""
+
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+
+from patron.commands.export import export_customer
+from patron.commands.forget import Certificate, forget
+from patron.commands.manage_keys import require_key
+from patron.interfaces.http.request_keys import told_key
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None
+
+
+class Named(BaseModel):
+    """A person, named in exactly one way; in a body only, never in an address."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: Name = None
+    email: Name = None
+    phone: Name = None
+    anonymous_id: Name = None
+    customer_id: Name = None
+
+    @model_validator(mode="after")
+    def _in_one_way(self) -> Self:
+        if len(self.told) != 1:
+            raise ValueError(f"name the person by one of {', '.join(type(self).model_fields)}")
+        return self
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The one way."""
+        return {key: value for key, value in vars(self).items() if value is not None}
+
+
+def with_a_secret_key(request: Request) -> None:
+    """Let a secret key pass, and nobody without one, on this machine either. Raises BadKey."""
+    shop = request.app.state.answers.shop
+    require_key(shop, told_key(request.headers.get("authorization", "")), "secret")
+
+
+router = APIRouter(prefix="/api/people", tags=["one person"], dependencies=[Depends(with_a_secret_key)])
+
+
+@router.post("/forget")
+def forget_person(request: Request, named: Named) -> Certificate:
+    """Erase a person for ever, and take nothing of them again; the certificate is in the audit log too."""
+    return forget(request.app.state.answers.shop, **named.told)
+
+
+@router.post("/export")
+def export_person(request: Request, named: Named) -> dict[str, Any]:
+    """Everything that is known of a person, with identifiers and texts in clear."""
+    return export_customer(request.app.state.answers.shop, **named.told)

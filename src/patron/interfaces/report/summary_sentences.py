@@ -1,0 +1,124 @@
+"""The turn in a few plain sentences."""
+
+from collections.abc import Iterator
+
+from patron.answers.models import Models
+from patron.answers.offer_results import Effect
+from patron.answers.overview import Overview
+from patron.interfaces.i18n import Words
+from patron.interfaces.i18n.formats import Formats
+
+SAME_SHARE = 0.005
+"""Changes smaller than this are told as no change."""
+
+
+def headlines(seen: Overview, models: Models | None, words: Words, formats: Formats) -> list[str]:
+    """Sentences for the top of a page, the most important first."""
+    return [
+        *_revenue(seen, words, formats),
+        *_expected(seen, words, formats),
+        *_risk(seen, words, formats),
+        *_offers(seen, words, formats),
+        *(_effect(effect, words, formats) for effect in seen.effects[:1]),
+        *(_forecasts(models, words, formats) if models else ()),
+    ]
+
+
+def _figure(seen: Overview, code: str) -> tuple[float | None, float | None]:
+    found = next((figure for figure in seen.key_figures if figure.code == code), None)
+    return (found.value, found.previous) if found else (None, None)
+
+
+def _revenue(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    now, before = _figure(seen, "revenue")
+    buyers, _ = _figure(seen, "buyers")
+    if now is None:
+        return
+    given = {"paid": formats.short_money(now), "buyers": formats.count(buyers)}
+    if not before:
+        yield words("headline.revenue_alone", **given)
+        return
+    change = now / before - 1
+    key = "same" if abs(change) < SAME_SHARE else ("more" if change > 0 else "less")
+    yield words(f"headline.revenue_{key}", **given, change=formats.share(abs(change)))
+
+
+def _expected(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    value = seen.value
+    if not value.total_cents:
+        return
+    given = {"expected": formats.short_money(value.total_cents), "share": formats.share(value.top_tenth_share, 0)}
+    if value.low_cents is None or value.high_cents is None:
+        yield words("headline.expected", **given)
+    else:
+        ends = {"low": formats.short_money(value.low_cents), "high": formats.short_money(value.high_cents)}
+        yield words("headline.expected_between", **given, **ends)
+
+
+def _risk(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    now, before = _figure(seen, "at_risk")
+    if now is None:
+        return
+    change = int(now - before) if before is not None else 0
+    key = (
+        "risk_alone"
+        if before is None
+        else "risk_same"
+        if change == 0
+        else ("risk_more" if change > 0 else "risk_fewer")
+    )
+    at_stake = sum(row.value_at_risk_cents for row in seen.watch_list)
+    yield words(f"headline.{key}", n=int(now), count=formats.count(now), change=formats.count(abs(change)))
+    if seen.watch_list:
+        yield words("headline.stake", n=len(seen.watch_list), stake=formats.whole_money(at_stake))
+
+
+def _offers(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    decided = seen.decided
+    if not decided.customer_count:
+        return
+    given = {
+        "offers": formats.count(decided.offered_count),
+        "cost": formats.whole_money(decided.cost_cents),
+        "held": formats.count(decided.holdout_count),
+    }
+    if decided.budget_cents is None:
+        yield words("headline.offers", n=decided.offered_count, **given)
+    else:
+        budget = formats.whole_money(decided.budget_cents)
+        yield words("headline.offers_budget", n=decided.offered_count, budget=budget, **given)
+    if decided.explored:
+        yield words(
+            "decided.exploring",
+            n=decided.explored.customer_count,
+            count=formats.count(decided.explored.customer_count),
+            cost=formats.whole_money(decided.explored.cost_cents),
+        )
+    if "assumed" in decided.effect_sources:
+        yield words("headline.assumed")
+
+
+def _effect(effect: Effect, words: Words, formats: Formats) -> str:
+    has_zero = effect.low <= 0 <= effect.high
+    kind = "placebo" if effect.is_placebo else "effect"
+    return words(
+        f"headline.{kind}_{'zero' if has_zero else 'clear'}",
+        effect=formats.money(effect.effect_cents),
+        low=formats.money(effect.low),
+        high=formats.money(effect.high),
+    )
+
+
+def _forecasts(models: Models, words: Words, formats: Formats) -> Iterator[str]:
+    for question in models.questions:
+        whole = next((check for check in question.checks if check.decile == 0 and check.bias_share is not None), None)
+        if question.question != "value" or whole is None or whole.bias_share is None:
+            continue
+        key = "high" if whole.bias_share >= 0 else "low"
+        yield words(
+            f"headline.forecast_{key}",
+            date=formats.date(whole.scored_at),
+            forecast=formats.money(whole.forecast_mean),
+            actual=formats.money(whole.actual_mean),
+            bias=formats.share(abs(whole.bias_share)),
+        )

@@ -1,0 +1,75 @@
+"""Empirical Bayes over offers x segments: a cell borrows from cells that share its offer, stage, taste or value.
+
+A cell's effect is a mean plus one term each for its offer, each part of its segment's name, its segment and itself;
+the size of each kind of term is learned by EM (Laird and Ware, 1982). What the data cannot tell apart is shrunken away.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from patron.measure.decision_outcomes import Numbers
+from patron.measure.effect_estimates import Cell
+
+ROUNDS = 200
+PARTS = "/"
+
+
+@dataclass(frozen=True)
+class Shrunken:
+    """Posterior mean and standard deviation of an offer's effect in a segment, cents."""
+
+    offer: str
+    segment: str
+    effect: float
+    standard_error: float
+
+
+def shrunken(cells: Sequence[Cell], wanted: Sequence[tuple[str, str]]) -> list[Shrunken]:
+    """Effects of the wanted (offer, segment), from the cells measured; a cell never measured has its terms' effect."""
+    if not cells:
+        return []
+    keys = list(dict.fromkeys([*((cell.offer, cell.segment) for cell in cells), *wanted]))
+    terms, kind = _design(keys)
+    seen = terms[: len(cells)]
+    y = np.array([cell.difference for cell in cells])
+    noise = np.maximum(np.array([cell.standard_error for cell in cells]), 1e-9) ** 2
+    mean, spread = _posterior(seen, kind, y, noise)
+    effect = terms @ mean
+    error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", terms, spread, terms), 0.0))
+    at = {key: row for row, key in enumerate(keys)}
+    return [Shrunken(*key, float(effect[at[key]]), float(error[at[key]])) for key in wanted]
+
+
+def _design(keys: Sequence[tuple[str, str]]) -> tuple[Numbers, np.ndarray]:
+    """One 0/1 column per level of each kind of term, the mean first; and the kind of each column."""
+    named = [
+        [("mean", ""), ("offer", offer), ("segment", segment), ("cell", f"{offer} {segment}")]
+        + [(f"part {at}", part) for at, part in enumerate(segment.split(PARTS))]
+        for offer, segment in keys
+    ]
+    levels = sorted({level for row in named for level in row}, key=lambda level: (level[0] != "mean", level))
+    place = {level: at for at, level in enumerate(levels)}
+    terms = np.zeros((len(keys), len(levels)))
+    for row, levels_of_row in enumerate(named):
+        terms[row, [place[level] for level in levels_of_row]] = 1.0
+    return terms, np.unique([level[0] for level in levels], return_inverse=True)[1]
+
+
+def _posterior(terms: Numbers, kind: np.ndarray, y: Numbers, noise: Numbers) -> tuple[Numbers, Numbers]:
+    """Mean and covariance of all terms given the cells; the mean term is free, the sizes of the others are learned."""
+    wide = (10 * (np.abs(y).max() + np.sqrt(noise.max()))) ** 2
+    start = max(float(np.var(y)), 1e-6) / 5
+    size = np.full(terms.shape[1], start)
+    size[0] = wide
+    count = np.bincount(kind)
+    mean, spread = np.zeros(terms.shape[1]), np.diag(size)
+    for _ in range(ROUNDS):
+        gain = (size[:, None] * terms.T) @ np.linalg.inv((terms * size) @ terms.T + np.diag(noise))
+        mean = gain @ y
+        spread = np.diag(size) - gain @ (terms * size)
+        learned = np.bincount(kind, weights=mean**2 + np.diag(spread)) / count
+        size = np.maximum(learned[kind], 1e-9)
+        size[0] = wide
+    return mean, spread

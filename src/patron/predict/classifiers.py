@@ -1,0 +1,180 @@
+"""How likely something is, from all features: logistic regression and boosted trees, calibrated on other customers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from sklearn.linear_model import LogisticRegression
+
+from patron.clv.boosted_trees import FittedTrees, Trees
+from patron.predict.calibration import Calibration, fit_calibration
+from patron.predict.feature_matrix import Design
+from patron.predict.learner import LABEL, Numbers, column, forecasts, labelled, read_json, write_json
+from patron.schema.errors import NotEnoughData
+
+SAVED = "chance.json"
+WEIGHTS = "weights.npz"
+FARTHEST = 5.0
+"""Standardised features are kept within this many standard deviations: nobody is more extreme than that."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLogistic:
+    """Weights of standardised, log-scaled features."""
+
+    design: Design
+    middle: Numbers
+    spread: Numbers
+    fill: Numbers
+    """What stands in for a missing value: the median."""
+    weights: Numbers
+    intercept: float
+    calibration: Calibration
+
+    def log_odds(self, table: pa.Table) -> Numbers:
+        """Log-odds before calibration."""
+        # why not `@`: BLAS sums in an order that depends on how many rows there are, and one must equal many.
+        return np.ascontiguousarray(self._standardised(table) * self.weights).sum(axis=1) + self.intercept
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the probability, 0 to 1."""
+        return forecasts(self.calibration.probability(self.log_odds(table)))
+
+    def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
+        """What each feature adds to the log-odds, against the mean customer; exact, as the model is linear."""
+        return self.design.names, self._standardised(table) * self.weights * self.calibration.slope
+
+    def save(self, folder: Path) -> None:
+        """Write weights as npz and the rest as JSON."""
+        np.savez(folder / WEIGHTS, middle=self.middle, spread=self.spread, fill=self.fill, weights=self.weights)
+        content = {"design": self.design.saved(), "intercept": self.intercept, "calibration": self.calibration.saved()}
+        write_json(folder / SAVED, content)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = read_json(folder / SAVED)
+        with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
+            parts = {name: arrays[name] for name in ("middle", "spread", "fill", "weights")}
+        calibration = Calibration(**saved["calibration"])
+        return cls(Design.restored(saved["design"]), **parts, intercept=saved["intercept"], calibration=calibration)
+
+    def _standardised(self, table: pa.Table) -> Numbers:
+        return _standardise(_log_scaled(self.design.matrix(table)), self.fill, self.middle, self.spread)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Logistic regression on log-scaled, standardised features, a probability."""
+
+    inverse_penalty: float = 0.1
+    """scikit-learn's C: smaller shrinks more."""
+    iterations: int = 200
+
+    name: ClassVar[str] = "logistic"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 1
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedLogistic
+
+    def fit(self, table: pa.Table) -> FittedLogistic:
+        """Fit to the rows whose label is known. Raises NotEnoughData."""
+        calibration = fit_calibration(table, lambda rows: self._fit(rows, Calibration()).log_odds)
+        return self._fit(labelled(table), calibration)
+
+    def _fit(self, rows: pa.Table, calibration: Calibration) -> FittedLogistic:
+        label = _both_outcomes(rows)
+        design = Design.of(rows)
+        matrix = _log_scaled(design.matrix(rows))
+        known = np.where(np.isnan(matrix), np.nanmean(matrix, axis=0), matrix)
+        fill, middle, spread = np.median(known, axis=0), known.mean(axis=0), known.std(axis=0)
+        spread = np.where(spread > 0, spread, 1.0)
+        model = LogisticRegression(C=self.inverse_penalty, max_iter=self.iterations, tol=1e-3)
+        model.fit(_standardise(matrix, fill, middle, spread), label)
+        return FittedLogistic(
+            design, middle, spread, fill, np.ravel(model.coef_), float(np.ravel(model.intercept_)[0]), calibration
+        )
+
+
+@dataclass(frozen=True)
+class FittedChance:
+    """Trees for log-odds, then calibration."""
+
+    design: Design
+    trees: FittedTrees
+    base: float
+    """Log-odds of the base rate, where the trees start."""
+    calibration: Calibration
+
+    def log_odds(self, table: pa.Table) -> Numbers:
+        """Log-odds before calibration."""
+        return self.base + self.trees.raw(self.design.matrix(table))
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the probability, 0 to 1."""
+        return forecasts(self.calibration.probability(self.log_odds(table)))
+
+    def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
+        """Exact Shapley values of each feature, in log-odds."""
+        values = self.trees.contributions(self.design.matrix(table))
+        return self.design.names, values * self.calibration.slope
+
+    def save(self, folder: Path) -> None:
+        """Write trees as LightGBM's text and the rest as JSON."""
+        self.trees.save(folder)
+        content = {"design": self.design.saved(), "base": self.base, "calibration": self.calibration.saved()}
+        write_json(folder / SAVED, content)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = read_json(folder / SAVED)
+        calibration = Calibration(**saved["calibration"])
+        return cls(Design.restored(saved["design"]), FittedTrees.load(folder), saved["base"], calibration)
+
+
+@dataclass(frozen=True)
+class BoostedChance:
+    """LightGBM with log loss, a probability."""
+
+    trees: Trees = field(default_factory=lambda: Trees(rounds=80))
+
+    name: ClassVar[str] = "boosted_chance"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 2
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedChance
+
+    def fit(self, table: pa.Table) -> FittedChance:
+        """Fit to the rows whose label is known. Raises NotEnoughData."""
+        calibration = fit_calibration(table, lambda rows: self._fit(rows, Calibration()).log_odds)
+        return self._fit(labelled(table), calibration)
+
+    def _fit(self, rows: pa.Table, calibration: Calibration) -> FittedChance:
+        label = _both_outcomes(rows)
+        design = Design.of(rows)
+        base = float(np.log(label.mean()) - np.log1p(-label.mean()))
+        objective = {"objective": "binary", "boost_from_average": False}
+        trees = self.trees.fit(design.matrix(rows), label, objective, start=np.full(len(label), base))
+        return FittedChance(design, trees, base, calibration)
+
+
+def _both_outcomes(rows: pa.Table) -> Numbers:
+    """The labels. Raises NotEnoughData when only one outcome was ever seen."""
+    label = column(rows, LABEL)
+    if label.min() == label.max():
+        raise NotEnoughData("only one outcome was ever seen", where="training", todo="Import a longer history.")
+    return label
+
+
+def _log_scaled(matrix: Numbers) -> Numbers:
+    """Signed logarithm: amounts and counts spread over orders of magnitude."""
+    return np.sign(matrix) * np.log1p(np.abs(matrix))
+
+
+def _standardise(matrix: Numbers, fill: Numbers, middle: Numbers, spread: Numbers) -> Numbers:
+    known = np.where(np.isnan(matrix), fill, matrix)
+    return np.clip((known - middle) / spread, -FARTHEST, FARTHEST)

@@ -1,0 +1,156 @@
+"""The part of a turn that answers `recommend`: judge at past cuts, fit the champion, rank for every customer."""
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.predict.learner import Fitted, Learner
+from patron.predict.recommend import LEARNERS, NAME
+from patron.predict.recommend.ranking import encoded
+from patron.predict.recommend.ranking_backtest import Cut, backtest
+from patron.schema.questions import HORIZON_DAYS
+from patron.schema.table_definition import TIME
+from patron.schema.tables import AFFINITIES, BACKTESTS, BY_NAME
+from patron.storage import model_registry
+from patron.storage.engine import timestamp
+from patron.storage.shop import View
+
+ORIGINS = 3
+LEAST_HISTORY_DAYS = 56
+FALLBACK = "personal_frequency_blend"
+"""Used when the history is too short to judge: the simplest learner that is not a baseline."""
+FEWEST_BUYERS = 20
+
+LINES = """
+select customer_id, product_id, ordered_at, known_at, seconds_of(ordered_at) as ordered_second
+from order_lines
+where is_identified and not is_refund and product_id is not null and known_at < {now} and ordered_at < {now}
+order by customer_id, product_id, ordered_second desc, known_at
+"""
+# why ordered: fading weights are summed as floats, so the order of rows must not depend on the engine's threads
+
+
+def run(view: View) -> pa.Table:
+    """Write `affinities` and return rows of `backtests`; neither when no purchase names a product."""
+    lines = lines_of(view)
+    now = history_at(lines, view.turn.as_of)
+    if not now.num_rows:
+        view.write("affinities", AFFINITIES.empty())
+        return BACKTESTS.empty()
+    judged = judged_at(view, lines, origins(view))
+    champion = judged["champion"][0].as_py() if judged.num_rows else FALLBACK
+    learner = next(one for one in LEARNERS if one.name == champion)
+    fitted = learner.fit(now)
+    version = _keep(view, learner, fitted, now, judged)
+    view.write("affinities", affinities(view, fitted, now, version))
+    return judged
+
+
+def origins(view: View) -> list[datetime]:
+    """Past cuts whose 28 days are over and before which there was some history, the earliest first."""
+    as_of = view.turn.as_of
+    first = view.query(f"select min(ordered_at) as first_at from order_lines where known_at < {timestamp(as_of)}")
+    first_at = first["first_at"][0].as_py()
+    cuts = [as_of - timedelta(days=HORIZON_DAYS[NAME] * step) for step in range(ORIGINS, 0, -1)]
+    return [cut for cut in cuts if first_at + timedelta(days=LEAST_HISTORY_DAYS) <= cut]
+
+
+def judged_at(view: View, lines: pa.Table, cuts: list[datetime]) -> pa.Table:
+    """Rows of `backtests` for all learners at these cuts; none where hardly anybody bought."""
+    given = [Cut(cut.date().isoformat(), history_at(lines, cut), _bought_after(lines, cut)) for cut in cuts]
+    given = [cut for cut in given if len(cut.bought["customer_id"].unique()) >= FEWEST_BUYERS]
+    if not given:
+        return BACKTESTS.empty()
+    rng = np.random.default_rng(view.turn.child_seed("backtest recommend"))
+    return backtest(LEARNERS, given, turn_id=view.turn.turn_id, rng=rng)
+
+
+def lines_of(view: View) -> pa.Table:
+    """All purchases known by the turn, read and sorted once; customers and products are numbered (dictionaries)."""
+    lines = view.query(LINES.format(now=timestamp(view.turn.as_of)))
+    for name in ("customer_id", "product_id"):
+        lines = lines.set_column(lines.column_names.index(name), name, pa.chunked_array([encoded(lines[name])]))
+    return lines
+
+
+def history_at(lines: pa.Table, at: datetime) -> pa.Table:
+    """Purchases known before a moment: customer_id, product_id, days_before."""
+    moment = pa.scalar(at, TIME)
+    return _days_before(
+        lines.filter(pc.and_(pc.less(lines["known_at"], moment), pc.less(lines["ordered_at"], moment))), at
+    )
+
+
+def _bought_after(lines: pa.Table, cut: datetime) -> pa.Table:
+    after, until = pa.scalar(cut, TIME), pa.scalar(cut + timedelta(days=HORIZON_DAYS[NAME]), TIME)
+    is_known = pc.and_(pc.less(lines["ordered_at"], until), pc.less(lines["known_at"], until))
+    return _days_before(lines.filter(pc.and_(pc.greater_equal(lines["ordered_at"], after), is_known)), cut)
+
+
+def _days_before(lines: pa.Table, at: datetime) -> pa.Table:
+    seconds = np.floor(at.timestamp()) - lines["ordered_second"].to_numpy()
+    return lines.select(["customer_id", "product_id"]).append_column("days_before", pa.array(seconds / 86_400))
+
+
+def affinities(view: View, fitted: Fitted, history: pa.Table, version: str) -> pa.Table:
+    """Rows of `affinities` for every customer of the history and every other one with a moment."""
+    turn = view.turn
+    others = view.query(
+        f"""select m.customer_id, cast(null as varchar) as product_id, 0.0 as days_before from moments m
+        where m.turn_id = '{turn.turn_id}' and m.as_of = {timestamp(turn.as_of)}
+          and m.customer_id not in (select customer_id from history) order by m.customer_id""",
+        history=history.select(["customer_id"]),
+    )
+    lists = fitted.predict(pa.concat_tables([history, others.cast(history.schema)]))
+    count = lists.num_rows
+    added = {
+        "turn_id": pa.array([turn.turn_id] * count, pa.string()),
+        "as_of": pa.array([turn.as_of] * count, AFFINITIES.schema().field("as_of").type),
+        "model_version": pa.array([version] * count, pa.string()),
+    }
+    for name, values in added.items():
+        lists = lists.append_column(name, values)
+    return lists
+
+
+def _keep(view: View, learner: Learner, fitted: Fitted, history: pa.Table, judged: pa.Table) -> str:
+    turn = view.turn
+    lines = BY_NAME["order_lines"]
+    version = view.pinned["order_lines"] if "order_lines" in view.pinned else view.shop.lake.version(lines)
+    manifest = model_registry.Manifest(
+        question=NAME,
+        version=turn.turn_id,
+        learner=learner.name,
+        settings=asdict(learner),
+        as_of=turn.as_of.isoformat(),
+        seed=turn.seed,
+        feature_version="none",
+        table_versions={"order_lines": version},
+        row_count=history.num_rows,
+        data_hash=model_registry.data_hash(history.select(["customer_id"])),
+    )
+    own = [row for row in judged.to_pylist() if row["learner"] == learner.name]
+    metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in own}
+    card = _card(learner, own, history.num_rows)
+    text = "\n".join(f"{key}: {value}" for key, value in card.items()) + "\n"
+    return model_registry.save(view.folder / "models", fitted, model_registry.Saved(manifest, metrics, card, text))
+
+
+def _card(learner: Learner, own: list[dict], lines: int) -> dict[str, str]:
+    judged = next((row for row in own if row["origin"] == "all" and row["metric"] == "ndcg_at_10"), None)
+    why = (
+        f"best NDCG@10 over {len({row['origin'] for row in own} - {'all'})} past cuts of {HORIZON_DAYS} days: "
+        f"{judged['value']:.4f}; {judged['baseline']} has {judged['baseline_value']:.4f}"
+        if judged
+        else "the history is too short to judge; the simplest rule that is not a baseline"
+    )
+    return {
+        "question": f"{NAME}: products bought in the next {HORIZON_DAYS} days",
+        "learner": learner.name,
+        "why": why,
+        "fitted to": f"{lines} order lines; the model keeps products only, no customer",
+        "limits": "products new to the customer are only those popular now; stock and margins are not known",
+    }

@@ -1,0 +1,100 @@
+"""Value from buying history alone: BG/NBD with Gamma-Gamma, by itself or blended with the last 90 days."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+
+from patron.predict.learner import Numbers, column, forecasts, newest, read_json, write_json
+from patron.predict.value.btyd_inputs import OrdersAndSpend
+
+SAVED = "btyd.json"
+INPUTS = (
+    "order_day_count_lifetime",
+    "days_from_first_to_last_order",
+    "days_since_first_order",
+    "paid_cents_lifetime",
+    "paid_cents_90_days",
+)
+
+
+@dataclass(frozen=True)
+class FittedBtyd:
+    """Two fitted models, the weight of the last 90 days, and the median customer, to explain forecasts against."""
+
+    models: OrdersAndSpend
+    recent_share: float
+    median: dict[str, float]
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast spend in the next 90 days, cents."""
+        return forecasts(self._forecast(table))
+
+    def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
+        """How much each input moved the forecast: the forecast less what it would be with the median input, cents."""
+        base = self._forecast(table)
+        moved = [
+            base - self._forecast(table.set_column(table.column_names.index(name), name, _same(value, table)))
+            for name, value in self.median.items()
+        ]
+        return tuple(self.median), np.column_stack(moved)
+
+    def save(self, folder: Path) -> None:
+        """Write the parameters."""
+        content = {"models": self.models.saved(), "recent_share": self.recent_share, "median": self.median}
+        write_json(folder / SAVED, content)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = read_json(folder / SAVED)
+        return cls(OrdersAndSpend.restored(saved["models"]), saved["recent_share"], saved["median"])
+
+    def _forecast(self, table: pa.Table) -> Numbers:
+        return self.models.blend(table, self.recent_share)
+
+
+@dataclass(frozen=True)
+class BetaGeoSpend:
+    """BG/NBD for the orders times Gamma-Gamma for what one brings, cents."""
+
+    name: ClassVar[str] = "beta_geo_spend"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 2
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedBtyd
+
+    def fit(self, table: pa.Table) -> FittedBtyd:
+        """Fit to the customers of the newest moment; labels are not needed. Raises NotEnoughData."""
+        return _fit(newest(table), 0.0)
+
+
+@dataclass(frozen=True)
+class RecentBlend:
+    """BG/NBD with Gamma-Gamma and, where they see no drop-out, a share of the last 90 days, cents."""
+
+    recent_share: float = 0.3
+    """Weight of the last 90 days, 0 to 1."""
+
+    name: ClassVar[str] = "recent_blend"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 1
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedBtyd
+
+    def fit(self, table: pa.Table) -> FittedBtyd:
+        """Fit to the customers of the newest moment; labels are not needed. Raises NotEnoughData."""
+        return _fit(newest(table), self.recent_share)
+
+
+def _fit(rows: pa.Table, recent_share: float) -> FittedBtyd:
+    models = OrdersAndSpend.fit(rows)
+    median = {name: float(np.median(column(rows, name))) for name in INPUTS}
+    return FittedBtyd(models, recent_share, median)
+
+
+def _same(value: float, table: pa.Table) -> pa.Array:
+    return pa.array(np.full(table.num_rows, value))

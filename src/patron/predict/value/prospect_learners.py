@@ -1,0 +1,178 @@
+"""What people who have not ordered yet will pay in the next 90 days, by where they came from and what they do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.clv.boosted_trees import Trees
+from patron.predict.baselines import IS_BASELINE, Mean
+from patron.predict.calibration import in_first_half
+from patron.predict.labels import Question
+from patron.predict.learner import (
+    FORECAST,
+    LABEL,
+    Numbers,
+    column,
+    forecasts,
+    labelled,
+    read_json,
+    write_json,
+)
+from patron.predict.value.boosted_value import cap_of
+from patron.predict.value.two_stage import FittedStages, fit_stages
+from patron.schema import metrics
+from patron.schema.questions import HORIZON_DAYS
+
+SAVED = "newcomers.json"
+STAGES = "stages"
+
+
+@dataclass(frozen=True)
+class FittedNewcomers:
+    """P(buy) times spend, drawn towards the mean by as much as other people's outcomes asked for."""
+
+    stages: FittedStages
+    weight: float
+    """How much of a forecast's distance from the mean is kept, 0 to 1."""
+    middle_cents: float
+    """Mean forecast of the stages."""
+    mean_cents: float
+    """Mean outcome."""
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast spend in the next 90 days, cents."""
+        apart = column(self.stages.predict(table), FORECAST) - self.middle_cents
+        return forecasts(np.maximum(self.mean_cents + self.weight * apart, 0.0))
+
+    def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
+        """What moved the logarithm of the forecast before it was drawn towards the mean."""
+        names, values = self.stages.contributions(table)
+        return names, values * self.weight
+
+    def save(self, folder: Path) -> None:
+        """Write both stages into a folder of their own, and three numbers."""
+        (folder / STAGES).mkdir()
+        self.stages.save(folder / STAGES)
+        numbers = {"weight": self.weight, "middle_cents": self.middle_cents, "mean_cents": self.mean_cents}
+        write_json(folder / SAVED, numbers)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(FittedStages.load(folder / STAGES), **read_json(folder / SAVED))
+
+
+@dataclass(frozen=True)
+class Newcomers:
+    """P(buy) times spend given buy, both boosted on what is known of a newcomer, drawn towards the mean, cents.
+
+    How far is learned from people the trees were not fitted to: each half of the people is forecast by trees fitted to
+    the other. Where what is known of people says nothing about their value, everybody gets the mean.
+    """
+
+    trees: Trees = field(default_factory=lambda: Trees(rounds=60, leaves=4, leaf_penalty=20.0))
+    cap_quantile: float = 0.99
+    """Labels above this quantile of all count as its value."""
+
+    name: ClassVar[str] = "newcomers"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 2
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedNewcomers
+
+    def fit(self, table: pa.Table) -> FittedNewcomers:
+        """Fit to the rows whose label is known; at least 50 of each half must have bought. Raises NotEnoughData."""
+        rows = labelled(table)
+        weight = self._weight(rows)
+        stages = self._stages(rows)
+        middle = float(column(stages.predict(rows), FORECAST).mean())
+        return FittedNewcomers(stages, weight, middle, float(_capped(rows, self.cap_quantile).mean()))
+
+    def _stages(self, rows: pa.Table) -> FittedStages:
+        return fit_stages(rows, None, self.trees, self.cap_quantile, is_lognormal=False)
+
+    def _weight(self, rows: pa.Table) -> float:
+        """Slope of outcomes on forecasts of people that the trees had not seen, kept within 0 and 1."""
+        label, forecast = _capped(rows, self.cap_quantile), np.empty(rows.num_rows)
+        first = in_first_half(rows["customer_id"])
+        for half in (first, pc.invert(first)):
+            mask = half.to_numpy()
+            fitted = self._stages(rows.filter(pc.invert(half)))
+            forecast[mask] = column(fitted.predict(rows.filter(half)), FORECAST)
+        spread = float(forecast.var())
+        return float(np.clip(np.cov(forecast, label, bias=True)[0, 1] / spread, 0.0, 1.0)) if spread > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class FittedMeanByGroup:
+    """The mean of each group, and of everybody for a group that was never seen."""
+
+    column: str
+    means: Mapping[str, float]
+    mean: float
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the mean of each row's group."""
+        groups = table[self.column].to_pylist()
+        return forecasts(np.array([self.means.get(group or "", self.mean) for group in groups]))
+
+    def save(self, folder: Path) -> None:
+        """Write the means."""
+        write_json(folder / SAVED, {"column": self.column, "means": dict(self.means), "mean": self.mean})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(**read_json(folder / SAVED))
+
+
+@dataclass(frozen=True)
+class MeanByChannel:
+    """The mean outcome of everybody whom the same channel won, cents: the rule most shops go by."""
+
+    column: str = "declared_acquisition_channel"
+    prior_people: float = 20.0
+    """How many people the mean of all is worth in each group; larger draws small groups nearer to it."""
+
+    name: ClassVar[str] = "mean_by_channel"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
+    fitted: ClassVar[type] = FittedMeanByGroup
+
+    def fit(self, table: pa.Table) -> FittedMeanByGroup:
+        """Average the known labels of each group. Raises NotEnoughData."""
+        rows = labelled(table)
+        mean = float(column(rows, LABEL).mean())
+        groups = rows.select([self.column, LABEL]).group_by(self.column).aggregate([(LABEL, "sum"), (LABEL, "count")])
+        means = {
+            row[self.column] or "": (row[f"{LABEL}_sum"] + self.prior_people * mean)
+            / (row[f"{LABEL}_count"] + self.prior_people)
+            for row in groups.to_pylist()
+        }
+        return FittedMeanByGroup(self.column, means, mean)
+
+
+def _capped(rows: pa.Table, quantile: float) -> Numbers:
+    """What was paid, never below 0, with the largest amounts cut as the stages cut them."""
+    label = np.maximum(column(rows, LABEL), 0.0)
+    return np.minimum(label, cap_of(label, quantile))
+
+
+QUESTION = Question(
+    name="newcomers",
+    meaning="net paid in the next 90 days by people without an order",
+    unit="cents",
+    horizon_days=HORIZON_DAYS["value"],
+    label="coalesce(cast(sum(l.paid_cents) as double), 0.0)",
+    population="true",
+    headline=metrics.NORMALISED_GINI,
+    metrics=(metrics.RMSE_WINSORISED, metrics.RMSE, metrics.MAE, metrics.BIAS_SHARE, metrics.SPEARMAN),
+    learners=(Mean(), MeanByChannel(), Newcomers()),
+)
+"""Asked of newcomers only, who have no row in `features`; the headline is the ranking: whom to win first."""

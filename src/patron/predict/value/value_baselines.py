@@ -1,0 +1,80 @@
+"""The two naive forecasts of spend that any learner has to beat."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+
+from patron.predict.baselines import IS_BASELINE
+from patron.predict.learner import LABEL, column, forecasts, labelled, read_json, write_json
+from patron.schema.metrics import rmse_winsorised
+
+SAVED = "rule.json"
+STEPS = 101
+
+
+@dataclass(frozen=True)
+class FittedShrinkage:
+    """`mean + weight * (paid in the last 90 days - mean)`, cents; never below zero."""
+
+    weight: float
+    mean: float
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast spend in the next 90 days, cents."""
+        paid = column(table, "paid_cents_90_days")
+        return forecasts(np.maximum(self.mean + self.weight * (paid - self.mean), 0.0))
+
+    def save(self, folder: Path) -> None:
+        """Write weight and mean."""
+        write_json(folder / SAVED, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(**read_json(folder / SAVED))
+
+
+@dataclass(frozen=True)
+class LastNinetyDays:
+    """The same as in the last 90 days, cents."""
+
+    name: ClassVar[str] = "last_90_days"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
+    fitted: ClassVar[type] = FittedShrinkage
+
+    def fit(self, table: pa.Table) -> FittedShrinkage:  # noqa: ARG002 - the protocol's signature
+        """Learn nothing."""
+        return FittedShrinkage(1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class ShrunkenLastNinetyDays:
+    """The last 90 days, shrunken towards the mean outcome as much as would have been best so far."""
+
+    name: ClassVar[str] = "shrunken_last_90_days"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
+    fitted: ClassVar[type] = FittedShrinkage
+
+    def fit(self, table: pa.Table) -> FittedShrinkage:
+        """Choose the weight with the best winsorised RMSE on the known labels. Raises NotEnoughData."""
+        rows = labelled(table)
+        weight, mean = best_shrinkage(rows, column(rows, LABEL), towards=float(column(rows, LABEL).mean()))
+        return FittedShrinkage(weight, mean)
+
+
+def best_shrinkage(rows: pa.Table, actual: np.ndarray, *, towards: float) -> tuple[float, float]:
+    """Weight in 0..1 of the last 90 days, best in hindsight for `actual`, and the mean it shrinks towards."""
+
+    def error(weight: float) -> float:
+        forecast = FittedShrinkage(weight, towards).predict(rows)["forecast"].to_numpy()
+        return float(rmse_winsorised(actual, forecast))
+
+    return float(min(np.linspace(0.0, 1.0, STEPS), key=error)), towards

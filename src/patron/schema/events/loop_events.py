@@ -1,0 +1,192 @@
+"""Events that Patron's own loop adds to Segment's: order lines of files, the catalogue, messages, offers and ads."""
+
+from typing import Annotated
+
+from patron.schema.events.event_fields import (
+    Brand,
+    CampaignId,
+    Category,
+    Channel,
+    Coupon,
+    Creative,
+    Currency,
+    DecisionId,
+    Department,
+    Discount,
+    Event,
+    ImageUrl,
+    Number,
+    OrderId,
+    Position,
+    Price,
+    ProductId,
+    ProductName,
+    Quantity,
+    Sku,
+    Text,
+    Url,
+    Value,
+    Variant,
+    goes,
+)
+
+
+class OrderLineCompleted(Event, frozen=True, kw_only=True):
+    """One line of an order: paid is price times quantity less discount."""
+
+    event = "Order Line Completed"
+    order_id: OrderId = None
+    product_id: ProductId = None
+    sku: Sku = None
+    name: ProductName = None
+    department: Department = None
+    category: Category = None
+    brand: Brand = None
+    variant: Variant = None
+    price: Price = None
+    quantity: Quantity = None
+    discount: Discount = None
+    coupon: Coupon = None
+    currency: Currency = None
+    channel: Channel = None
+
+
+class OrderLineRefunded(OrderLineCompleted, frozen=True, kw_only=True):
+    """One line given back: a quantity of 0 or more and a price above zero, booked below zero."""
+
+    event = "Order Line Refunded"
+    gives_back = True
+
+
+class ProductUpdated(Event, frozen=True, kw_only=True):
+    """A row of the shop's catalogue; nobody did it."""
+
+    event = "Product Updated"
+    required = ("product_id",)
+    product_id: ProductId = None
+    sku: Sku = None
+    name: ProductName = None
+    department: Department = None
+    category: Category = None
+    brand: Brand = None
+    variant: Variant = None
+    price: Price = None
+    currency: Currency = None
+    url: Url = None
+    image_url: ImageUrl = None
+
+
+class CustomerRegistered(Event, frozen=True, kw_only=True):
+    """A visitor became a registered customer."""
+
+    event = "Customer Registered"
+    channel: Channel = None
+    campaign_id: CampaignId = None
+
+
+class CustomerReferred(Event, frozen=True, kw_only=True):
+    """The customer brought a new one."""
+
+    event = "Customer Referred"
+    required = ("referred_user_id",)
+    referred_user_id: Annotated[
+        Text, goes("the shop's id of the new customer; kept as a token only", column="referred_user_id")
+    ] = None
+    channel: Channel = None
+
+
+class IdentityUnlinked(Event, frozen=True, kw_only=True):
+    """The user id, or without one the visitor id, is a customer of its own again: what linked it until now is void."""
+
+    event = "Identity Unlinked"
+
+
+class ConsentGiven(Event, frozen=True, kw_only=True):
+    """The customer said yes to a purpose; with a public write key it counts for the device, not for the user."""
+
+    event = "Consent Given"
+    required = ("purpose",)
+    purpose: Annotated[Text, goes("what for: marketing, analytics, or another of the shop's")] = None
+    basis: Annotated[Text, goes("on what ground: consent (when missing), contract, legitimate_interest ...")] = None
+    wording: Annotated[Text, goes("the exact words that were agreed to")] = None
+    wording_version: Annotated[Text, goes("version of these words")] = None
+    policy_version: Annotated[Text, goes("version of the privacy policy that was shown")] = None
+    locale: Annotated[Text, goes("language it was told in")] = None
+    channel: Channel = None
+
+
+class ConsentWithdrawn(ConsentGiven, frozen=True, kw_only=True):
+    """The customer said no to a purpose, or took a yes back."""
+
+    event = "Consent Withdrawn"
+
+
+class MessageSent(Event, frozen=True, kw_only=True):
+    """We wrote to the customer."""
+
+    event = "Message Sent"
+    message_id: Annotated[Text, goes("the message")] = None
+    campaign_id: CampaignId = None
+    decision_id: DecisionId = None
+    channel: Channel = None
+    coupon: Coupon = None
+
+
+class MessageOpened(MessageSent, frozen=True, kw_only=True):
+    """The customer opened a message of ours."""
+
+    event = "Message Opened"
+
+
+class MessageClicked(MessageSent, frozen=True, kw_only=True):
+    """The customer clicked in a message of ours."""
+
+    event = "Message Clicked"
+    url: Url = None
+
+
+class OfferAssigned(Event, frozen=True, kw_only=True):
+    """A decision gave the customer an offer."""
+
+    event = "Offer Assigned"
+    offer_id: Annotated[Text, goes("the offer")] = None
+    decision_id: DecisionId = None
+    campaign_id: CampaignId = None
+    channel: Channel = None
+    coupon: Coupon = None
+    discount: Discount = None
+    currency: Currency = None
+
+
+class RecommendationShown(Event, frozen=True, kw_only=True):
+    """The customer saw a product we recommended."""
+
+    event = "Recommendation Shown"
+    product_id: ProductId = None
+    decision_id: DecisionId = None
+    position: Position = None
+    propensity: Annotated[Number, goes("probability with which the product was chosen, 0 to 1")] = None
+    channel: Channel = None
+
+
+class RecommendationClicked(RecommendationShown, frozen=True, kw_only=True):
+    """The customer clicked a product we recommended."""
+
+    event = "Recommendation Clicked"
+
+
+class AdShown(Event, frozen=True, kw_only=True):
+    """The customer saw an ad of ours elsewhere."""
+
+    event = "Ad Shown"
+    campaign_id: CampaignId = None
+    creative: Creative = None
+    channel: Channel = None
+    value: Value = None
+    currency: Currency = None
+
+
+class AdClicked(AdShown, frozen=True, kw_only=True):
+    """The customer clicked an ad of ours elsewhere."""
+
+    event = "Ad Clicked"

@@ -1,0 +1,26 @@
+"""Events as a shop tells them, before the vault has taken the identifiers out: what `collect` accepts."""
+
+import pyarrow as pa
+
+from patron.schema.table_definition import TEXT
+from patron.schema.tables import EVENTS
+
+MADE_BY_COLLECT = frozenset(
+    {
+        *("source", "user_token", "anonymous_token", "referred_token", "previous_token", "email_token", "phone_token"),
+        *("received_at", "known_at", "month"),
+    }
+)
+"""Columns of `events` that collect adds; nobody tells us them."""
+
+IDENTIFIERS = ("user_id", "anonymous_id", "referred_user_id")
+"""The shop's own ids, in clear; collect keeps only their tokens."""
+
+JSON_FOR_THE_VAULT = ("personal", "texts")
+"""JSON of direct identifiers (e-mail, name ...) and of free texts (query, review_body, url); both end in the vault."""
+
+TOLD = pa.schema(
+    [pa.field(column.name, column.type) for column in EVENTS.columns if column.name not in MADE_BY_COLLECT]
+    + [pa.field(name, TEXT) for name in (*IDENTIFIERS, *JSON_FOR_THE_VAULT)]
+)
+"""One row per event as we were told it: the facts of `events`, the shop's own ids, and what the vault will take."""

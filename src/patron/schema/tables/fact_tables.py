@@ -1,0 +1,277 @@
+"""What happened: events as told, and the facts that understand makes of them."""
+
+import pyarrow as pa
+
+from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Column, Table
+from patron.schema.tables.shared_columns import CUSTOMER, KNOWN, OCCURRED, PRODUCT, TURN, maybe, of
+
+LINK_RULES = ("alias", "sign_in", "email", "phone")
+"""What links a token to a customer, by priority within a kind of token: what a client says, then shared contacts."""
+
+FLAGS = (
+    "what collect noticed, with commas: bot, test, no_time, impossible_time, off_plan, repeated_order, no_consent,"
+    " consent_told"
+)
+EVENTS = Table(
+    "events",
+    "one row per event, as we were told it",
+    ("source", "event_id"),
+    (
+        of("source", TEXT, "where the event came from: an import's mapping or a write key's source"),
+        of("event_id", TEXT, "the client's messageId, or the hash of the imported row"),
+        of("name", TEXT, "event name of the catalogue (base/events.py)"),
+        maybe("user_token", TEXT, "token of the shop's user id", personal="token"),
+        maybe("anonymous_token", TEXT, "token of the device or visitor id", personal="token"),
+        OCCURRED,
+        of("received_at", TIME, "when Patron was told"),
+        KNOWN,
+        maybe("order_id", TEXT, "the shop's order number"),
+        maybe("product_id", TEXT, "the shop's product number"),
+        maybe("product_name", TEXT, "product name"),
+        maybe("department", TEXT, "department, the level above category"),
+        maybe("category", TEXT, "product category"),
+        maybe("brand", TEXT, "brand"),
+        maybe("price_cents", INT, "price of one unit", "hundredths of currency"),
+        maybe("quantity", INT, "units"),
+        maybe("discount_cents", INT, "taken off the line or order", "hundredths of currency"),
+        maybe("coupon", TEXT, "coupon code"),
+        maybe("revenue_cents", INT, "paid without shipping and tax", "hundredths of currency"),
+        maybe("total_cents", INT, "paid with shipping and tax", "hundredths of currency"),
+        maybe("shipping_cents", INT, "shipping", "hundredths of currency"),
+        maybe("tax_cents", INT, "tax", "hundredths of currency"),
+        maybe("currency", TEXT, "ISO 4217 code of the amounts; NULL is the shop's"),
+        maybe("rating", NUMBER, "stars of a review", "stars"),
+        maybe("campaign_id", TEXT, "campaign the message or visit belongs to"),
+        maybe("decision_id", TEXT, "decision of ours that caused the event"),
+        maybe("referred_token", TEXT, "token of the user id of the customer who was referred", personal="token"),
+        maybe("previous_token", TEXT, "token of the previous id of an Alias, read as a user id", personal="token"),
+        maybe("email_token", TEXT, "token of the e-mail address told with it", personal="token"),
+        maybe("phone_token", TEXT, "token of the phone number told with it", personal="token"),
+        maybe("channel", TEXT, "web, app, store, e-mail, ad ..."),
+        maybe("device", TEXT, "desktop, mobile, tablet"),
+        maybe("products", pa.list_(pa.field("element", PRODUCT)), "products of a list, cart or order"),
+        maybe("traits", TEXT, "declared traits in clear, JSON", personal="trait"),
+        maybe("properties", TEXT, "what else was said and is not personal, JSON"),
+        maybe("flags", TEXT, FLAGS),
+        of("month", TEXT, "month of occurred_at, YYYY-MM"),
+    ),
+    partition_by="month",
+    checks=("quantity is null or quantity >= 0",),
+    clock="occurred_at",
+    sorted_by=("name", "occurred_at"),
+)
+
+IDENTITIES = Table(
+    "identities",
+    "one row per token and the customer it belongs to",
+    ("token",),
+    (
+        of("token", TEXT, "token of a user or device id", personal="token"),
+        CUSTOMER,
+        of("is_user", FLAG, "whether the token is a user id (otherwise a device or visitor)"),
+        of("known_at", TIME, "when we could know that the token belongs to this customer"),
+        maybe("shared_from", TIME, "when a second person was seen with the device; what is known later is nobody's"),
+        Column("rule", TEXT, "what links it; NULL for its own customer", nullable=True, choices=LINK_RULES),
+    ),
+    sorted_by=("customer_id",),
+)
+IDENTITY_CHANGES = Table(
+    "identity_changes",
+    "one row per token that a turn found with another customer than the turn before: a ledger, never rewritten",
+    ("turn_id", "token"),
+    (
+        TURN,
+        of("token", TEXT, "token of a user or device id", personal="token"),
+        CUSTOMER,
+        of("previous_customer_id", TEXT, "the customer it belonged to before", personal="opaque_id"),
+        Column("rule", TEXT, "what links it now", choices=(*LINK_RULES, "unlinked")),
+        of("known_at", TIME, "when we could know it"),
+    ),
+    partition_by="turn_id",
+)
+TRAITS = Table(
+    "traits",
+    "one row per declared trait value as a customer told it",
+    ("customer_id", "trait", "known_at", "event_id"),
+    (
+        CUSTOMER,
+        of("trait", TEXT, "name of a trait that is neither identifying nor sensitive"),
+        of("value", TEXT, "the declared value", personal="trait"),
+        of("event_id", TEXT, "the event that told it"),
+        OCCURRED,
+        KNOWN,
+    ),
+    sorted_by=("customer_id",),
+)
+CONSENTS = Table(
+    "consents",
+    "one row per yes or no of a customer to a purpose",
+    ("event", "purpose"),
+    (
+        CUSTOMER,
+        of("purpose", TEXT, "what for: marketing, analytics, or another of the shop's"),
+        of("is_given", FLAG, "false when it was withdrawn"),
+        of("is_latest", FLAG, "whether it is the last word of a user to the purpose, known at the turn"),
+        of("is_of_user", FLAG, "whether it was told of a user; a public key tells of a device only"),
+        of("basis", TEXT, "on what ground: consent, contract, legitimate_interest ..."),
+        maybe("wording_version", TEXT, "version of the words agreed to"),
+        maybe("policy_version", TEXT, "version of the privacy policy that was shown"),
+        of("event", TEXT, "hash of the source and id of the event that told it, as in the ledger"),
+        OCCURRED,
+        KNOWN,
+    ),
+    sorted_by=("customer_id",),
+)
+PRODUCTS = Table(
+    "products",
+    "one row per product",
+    ("product_id",),
+    (
+        of("product_id", TEXT, "the shop's product number"),
+        maybe("product_name", TEXT, "last known name"),
+        maybe("department", TEXT, "last known department"),
+        maybe("category", TEXT, "last known category"),
+        maybe("brand", TEXT, "last known brand"),
+        maybe("price_cents", INT, "last known price of one unit", "hundredths of the shop's currency"),
+        of("known_at", TIME, "when the product was first known"),
+    ),
+)
+ORDER_LINES = Table(
+    "order_lines",
+    "one row per line of an order or of a refund, in the shop's currency",
+    ("line_id",),
+    (
+        of("line_id", TEXT, "event and position in it"),
+        CUSTOMER,
+        of("is_identified", FLAG, "whether the customer is a known user (otherwise revenue only, never a moment)"),
+        of("order_id", TEXT, "order number, or the event when the source has none"),
+        maybe("product_id", TEXT, "product"),
+        maybe("category", TEXT, "category, as told on the line or known of the product"),
+        maybe("brand", TEXT, "brand, from the same source as the category"),
+        maybe("category_known_at", TIME, "when category and brand could be known"),
+        of("ordered_at", TIME, "when the order was placed; for a refund, its order's time where that is known"),
+        OCCURRED,
+        KNOWN,
+        of("quantity", INT, "units, below zero on a refund"),
+        of("gross_cents", INT, "before discounts, below zero on a refund", "cents"),
+        of("discount_cents", INT, "taken off", "cents"),
+        of("paid_cents", INT, "gross less discounts, below zero on a refund", "cents"),
+        of("has_coupon", FLAG, "whether a coupon was used"),
+        of("has_price", FLAG, "whether the source told a price (otherwise all amounts are 0)"),
+        of("is_refund", FLAG, "whether the line gives money back"),
+        maybe("channel", TEXT, "web, app, store ..."),
+        maybe("device", TEXT, "desktop, mobile, tablet"),
+    ),
+    checks=("is_refund or paid_cents >= 0", "not is_refund or paid_cents <= 0"),
+    sorted_by=("customer_id",),
+)
+ORDERS = Table(
+    "orders",
+    "one row per order part that became known at one time (nearly always the whole order), before refunds",
+    ("customer_id", "order_id", "known_at"),
+    (
+        CUSTOMER,
+        of("is_identified", FLAG, "whether the customer is a known user"),
+        of("order_id", TEXT, "order number"),
+        OCCURRED,
+        KNOWN,
+        of("line_count", INT, "lines"),
+        of("product_count", INT, "different products"),
+        of("unit_count", INT, "units"),
+        of("gross_cents", INT, "before discounts", "cents"),
+        of("discount_cents", INT, "taken off", "cents"),
+        of("paid_cents", INT, "gross less discounts", "cents"),
+        of("has_coupon", FLAG, "whether a coupon was used"),
+        maybe("channel", TEXT, "web, app, store ..."),
+        maybe("device", TEXT, "desktop, mobile, tablet"),
+        of("local_hour", INT, "hour in the shop's time zone", "0 to 23"),
+        of("local_weekday", INT, "weekday in the shop's time zone, Monday is 0", "0 to 6"),
+        of("local_day", INT, "days since 1970-01-01 in the shop's time zone", "days"),
+    ),
+    checks=("local_hour between 0 and 23", "local_weekday between 0 and 6"),
+)
+INTERACTIONS = Table(
+    "interactions",
+    "one row per thing a customer did besides ordering",
+    ("source", "event_id"),
+    (
+        of("source", TEXT, "source of the event"),
+        of("event_id", TEXT, "the event"),
+        CUSTOMER,
+        of("is_identified", FLAG, "whether the customer is a known user"),
+        of("kind", TEXT, "search, view, click, cart_add, cart_remove, wishlist, review, coupon, message_sent ..."),
+        maybe("product_id", TEXT, "product"),
+        maybe("category", TEXT, "category"),
+        maybe("campaign_id", TEXT, "campaign"),
+        maybe("rating", NUMBER, "stars", "stars"),
+        maybe("channel", TEXT, "web, app, store ..."),
+        maybe("device", TEXT, "desktop, mobile, tablet"),
+        OCCURRED,
+        KNOWN,
+        of("local_hour", INT, "hour in the shop's time zone", "0 to 23"),
+        of("local_day", INT, "days since 1970-01-01 in the shop's time zone", "days"),
+    ),
+    sorted_by=("customer_id",),
+)
+REFERRALS = Table(
+    "referrals",
+    "one row per customer whom another customer brought",
+    ("referred_customer_id",),
+    (
+        CUSTOMER,
+        of("referred_customer_id", TEXT, "the customer who was brought", personal="opaque_id"),
+        OCCURRED,
+        KNOWN,
+    ),
+    sorted_by=("customer_id",),
+)
+SESSIONS = Table(
+    "sessions",
+    "one row per visit: a customer's events with no gap of 30 minutes",
+    ("customer_id", "started_at"),
+    (
+        CUSTOMER,
+        of("started_at", TIME, "first event"),
+        of("ended_at", TIME, "last event"),
+        of("event_count", INT, "events"),
+        of("search_count", INT, "searches"),
+        of("view_count", INT, "product views"),
+        of("click_count", INT, "product clicks"),
+        of("cart_add_count", INT, "products put into the cart"),
+        of("order_count", INT, "orders"),
+        maybe("channel", TEXT, "channel of the first event"),
+        maybe("device", TEXT, "device of the first event"),
+    ),
+    checks=("ended_at >= started_at",),
+)
+CUSTOMERS = Table(
+    "customers",
+    "one row per customer, as known at the turn",
+    ("customer_id",),
+    (
+        CUSTOMER,
+        of("is_identified", FLAG, "whether a user id is known"),
+        of("first_seen_at", TIME, "first event"),
+        maybe("first_order_at", TIME, "first order"),
+        maybe("last_order_at", TIME, "last order"),
+        of("order_count", INT, "orders"),
+        of("paid_cents", INT, "paid, net of refunds", "cents"),
+        of("refunded_cents", INT, "given back, as a positive amount", "cents"),
+        maybe("acquisition_channel", TEXT, "channel of the first event"),
+    ),
+    sorted_by=("customer_id",),
+)
+CLEANING = Table(
+    "cleaning",
+    "one row per check of the data: how many, what was done, where to look",
+    ("turn_id", "check_code"),
+    (
+        TURN,
+        of("check_code", TEXT, "what was looked for"),
+        of("row_count", INT, "rows found"),
+        of("checked_count", INT, "rows looked at"),
+        of("treatment", TEXT, "what was done: kept, set aside, corrected"),
+        maybe("example", TEXT, "one event to look at"),
+    ),
+    partition_by="turn_id",
+)

@@ -1,0 +1,264 @@
+"""The collector at work: keys, limits, and the writer that makes what was accepted durable in the inbox."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from patron.collect.inbox import Inbox, Verdicts
+from patron.collect.inbox_backend import InboxDamaged
+from patron.collect.inbox_writer import Overloaded, Writer
+from patron.collect.request import LARGEST_BODY, Arrival, batch_of, body_of, key_in_body, rules_of, single_of
+from patron.collect.sensors_data import content_of, sensors_of
+from patron.collect.tracking_plan import NO_PLAN, Plan, load_plan
+from patron.collect.workspace_inbox import has_inbox, open_inbox
+from patron.collect.workspace_inbox import remember as learn
+from patron.govern.api_keys import Key, find_key
+from patron.schema.errors import BadKey, PatronError, TooMany
+from patron.service.compaction_worker import MoverProcess
+from patron.storage.shop import Shop
+
+__all__ = [
+    "LARGEST_BODY",
+    "Collector",
+    "Counters",
+    "Overloaded",
+    "State",
+    "collected",
+    "inflated",
+    "remember",
+    "revived",
+]
+
+BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
+"""How a body is read; any other way is the type of the one message in it."""
+ERRORS_SHOWN = 10
+BURST_SECONDS = 10.0
+MANY_MESSAGES = 5_000
+"""So many are moved at once."""
+KEY_SECONDS = 1.0
+"""How long a key, the settings and the tracking plan are believed without looking again."""
+MAKE = "Make one: patron keys create --source SOURCE."
+LONGEST_KEY = 100
+"""Longer ones are nobody's, and are not kept in memory either."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What became of every message that ever arrived: accepted = stored + duplicate + dead."""
+
+    source: str
+    accepted: int
+    stored: int
+    duplicate: int
+    dead: int
+
+
+@dataclass(frozen=True)
+class State:
+    """How the collector is."""
+
+    counters: tuple[Counters, ...]
+    waiting_requests: int
+    """Requests on disk that are not in the lake yet."""
+    trouble: str
+    """Why nothing is accepted, or nothing moves into the lake; empty when all is well."""
+
+
+def remember(shop: Shop, source: str) -> None:
+    """Let the collector know the events of a source that came by a file: a client may send them again."""
+    with open_inbox(shop) as inbox:
+        learn(shop, inbox, source)
+
+
+def revived(shop: Shop, stored: Mapping[str, int]) -> None:
+    """Dead letters that were stored by a replay: move them from one counter to the other."""
+    with open_inbox(shop) as inbox:
+        inbox.done(0, Counter({source: -count for source, count in stored.items() if count}))
+
+
+def counters(inbox: Inbox) -> tuple[Counters, ...]:
+    """Counters of every source."""
+    return tuple(
+        Counters(source, one.stored + one.duplicate + one.dead, **asdict(one)) for source, one in inbox.counts().items()
+    )
+
+
+def collected(shop: Shop) -> State:
+    """State of the inbox as any process can read it."""
+    if not has_inbox(shop):
+        return State((), 0, "")
+    try:
+        with open_inbox(shop) as inbox:
+            return State(counters(inbox), inbox.waiting_count(), "")
+    except PatronError as error:
+        return State((), 0, str(error))
+
+
+def inflated(raw: bytes, how: str, *, encoding: str) -> bytes:
+    """Body of a request as it is judged. Raises BadRequest 400, 413."""
+    body = body_of(raw, encoding=encoding)
+    return content_of(body) if how == SENSORS else body
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request that was judged; `verdicts` come once it is on disk."""
+
+    arrival: Arrival
+    verdicts: "Future[Verdicts]"
+
+    @property
+    def errors(self) -> list[dict[str, str | int | None]]:
+        """The first dead letters, as the sender may read them."""
+        listed = [(n, one) for n, one in enumerate(self.arrival.messages) if one.is_dead][:ERRORS_SHOWN]
+        return [
+            {"index": n, "messageId": one.event_id, "reason": one.row["problem"].partition(":")[2]} for n, one in listed
+        ]
+
+
+@dataclass
+class Collector:
+    """One process that accepts messages; another one, if there is one, moves them into the lake."""
+
+    shop: Shop
+    mover: MoverProcess | None = None
+    writer: Writer = field(init=False)
+    _plan: Plan = NO_PLAN
+    _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
+    _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _limiting: threading.Lock = field(default_factory=threading.Lock)
+    _arrived: int = 0
+    """Messages since the mover was asked last."""
+    _is_checked: bool = False
+    _looked_at: float = 0.0
+    _trouble: PatronError | None = None
+    """Why changed settings are not taken over."""
+
+    def __post_init__(self) -> None:
+        """Prepare the writer."""
+        self.writer = Writer(self._open, self._committed)
+        if self.mover:
+            self.mover.heard = self._heard
+
+    def _open(self) -> Inbox:
+        """Open the inbox; the first time every page is looked at."""
+        inbox = open_inbox(self.shop, is_checked=not self._is_checked)
+        self._is_checked = True
+        return inbox
+
+    def _committed(self, told: list[tuple[Arrival, Verdicts]]) -> None:
+        self._arrived += sum(one.stored for _, one in told)
+        if self.mover and self._arrived >= MANY_MESSAGES:
+            self._arrived = 0
+            self.mover.wake()
+
+    def _heard(self, trouble: PatronError | None) -> None:
+        """Accept nothing more when the mover has found damage; a moment to look at the settings, too."""
+        self._look_again()
+        if isinstance(trouble, InboxDamaged):
+            self.writer.trouble = trouble
+
+    def start(self) -> None:
+        """Begin to accept and to move. Raises SettingsError for a tracking plan that cannot be used."""
+        self._plan = self._told_plan()
+        self.writer.start()
+        if self.mover:
+            self.mover.start()
+
+    def _told_plan(self) -> Plan:
+        return load_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
+
+    def _look_again(self) -> None:
+        """Take over settings, policy and tracking plan that were changed; what cannot be used is said and left."""
+        now = time.monotonic()
+        if now < self._looked_at + KEY_SECONDS:
+            return
+        self._looked_at = now
+        try:
+            self.shop.reread()
+            self._plan = self._told_plan()
+            self._trouble = None
+        except PatronError as error:
+            self._trouble = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, events are taken by what was known before
+            said = f"changed settings cannot be read ({type(error).__name__}: {error})"
+            self._trouble = PatronError(said, where=str(self.shop.folder), todo="Mend patron.toml or tracking/.")
+
+    def stop(self) -> None:
+        """Write what waits, let it be moved into the lake if nobody else is at work, and end."""
+        self.writer.stop()
+        if self.mover:
+            self.mover.stop()
+
+    def key(self, told: str) -> Key | None:
+        """The key that was told, as it was at most KEY_SECONDS ago."""
+        if not 0 < len(told) <= LONGEST_KEY:
+            return None
+        now = time.monotonic()
+        known = self._keys.get(told)
+        if known is None or known[0] < now:
+            found = find_key(self.shop, told)
+            if len(self._keys) > 10_000:
+                self._keys.clear()
+            known = self._keys[told] = (now + KEY_SECONDS, found)
+        return known[1]
+
+    def receive(
+        self, body: bytes, how: str, *, key: str, received_at: datetime, is_in_address: bool = False
+    ) -> "Received":
+        """Judge an inflated request and hand its messages to the writer.
+
+        When `key` is none of ours, it is looked for in the body. Several threads may do it at once.
+
+        An address is kept in logs and histories: a secret key in it is refused where a client can send it otherwise.
+
+        Raises BadRequest, BadKey, Overloaded, NoSpace, InboxDamaged.
+        """
+        self._look_again()
+        found = self.key(key) if key else None
+        if found is None and how != SENSORS:  # why: some send a key of a proxy of theirs in the header
+            found = self.key(key_in_body(body))
+        if found is None:
+            raise BadKey(401, "the write key is missing, unknown or revoked", todo=MAKE)
+        if found.kind == "read":
+            raise BadKey(401, "this is a read key; events are sent with a write or secret key", todo=MAKE)
+        if found.kind == "secret" and is_in_address and how != SENSORS:
+            raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
+        self._limit(found)
+        rules = rules_of(
+            self.shop, found.source, self._plan, is_secret=found.kind == "secret", is_history=how == HISTORY
+        )
+        if how == SENSORS:
+            arrival = sensors_of(body, found.source, received_at, rules)
+        elif how in {BATCH, HISTORY}:
+            arrival = batch_of(body, found.source, received_at, rules)
+        else:
+            arrival = single_of(body, how, found.source, received_at, rules)
+        return Received(arrival, self.accept(arrival))
+
+    def _limit(self, key: Key) -> None:
+        """Take one request out of a key's bucket, which holds those of BURST_SECONDS. Raises TooMany."""
+        rate = self.shop.settings.collect.requests_per_second
+        if not rate:
+            return
+        with self._limiting:
+            now = time.monotonic()
+            left, at = self._buckets.get(key.key_id, (rate * BURST_SECONDS, now))
+            left = min(left + (now - at) * rate, max(rate * BURST_SECONDS, 1.0))
+            if left < 1:
+                raise TooMany(429, f"more than {rate:g} requests a second", todo="Send larger batches, less often.")
+            self._buckets[key.key_id] = (left - 1, now)
+
+    def accept(self, arrival: Arrival) -> "Future[Verdicts]":
+        """Promise the verdicts once the messages are on disk. Raises Overloaded, NoSpace, InboxDamaged."""
+        return self.writer.submit(arrival)
+
+    def state(self) -> State:
+        """State of the collector."""
+        seen = collected(self.shop)
+        trouble = self.writer.trouble or self._trouble or (self.mover and self.mover.trouble)
+        return State(seen.counters, seen.waiting_requests, str(trouble) if trouble else seen.trouble)

@@ -1,0 +1,24 @@
+"""From the shop's own customer id to Patron's opaque one."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from patron.schema.errors import NotFound
+from patron.service.live_profiles import LiveProfile, profile_of_id
+from patron.storage.shop import Shop
+
+
+@dataclass(frozen=True)
+class Found:
+    """The customer that one of the shop's own ids belongs to, and what they are doing."""
+
+    customer_id: str
+    live: LiveProfile | None
+
+
+def lookup_customer(shop: Shop, shop_id: str, *, now: datetime) -> Found:
+    """Customer with one of the shop's own user or visitor ids; nothing new is stored. Raises NotFound."""
+    found = profile_of_id(shop, shop_id, now=now)
+    if found is None:
+        raise NotFound("no customer has this id of yours", todo="Check the id, or search the list.")
+    return Found(*found)

@@ -1,0 +1,115 @@
+"""The live profile of a customer: the profiles of all tokens that are theirs, read at a moment."""
+
+from datetime import datetime
+from functools import reduce
+
+import pyarrow as pa
+
+from patron.govern.vault import PREFIXES, Vault, own_id
+from patron.schema.errors import NoTurnYet
+from patron.service.profile_sync import profiles, was_built
+from patron.storage.engine import timestamp
+from patron.storage.last_run import last_turn, records
+from patron.storage.shop import Shop, View
+from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, pace_of
+from patron.understand.profiles.profile import Profile, merged
+from patron.understand.profiles.view import LiveProfile, Shown, read
+
+__all__ = ["LiveProfile", "live_profile", "profile_of_id"]
+
+
+def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile | None:
+    """Live profile of a customer; None when no event of theirs is known or profiles were never built.
+
+    A customer's tokens are those of the last turn's identities, and devices that were since told together with them
+    alone. A visitor who has become known since the turn is shown as who they are now. Raises InboxDamaged.
+    """
+    if not was_built(shop):
+        return None
+    view = _turn(shop)
+    tokens = _tokens_of(view, customer_id)
+    found = profiles(shop, own_ids=() if tokens else (customer_id,), tokens=tokens)
+    if not any(map(_is_user, found)):
+        owners = sorted({profile.owner for profile in found.values() if profile.owner})
+        if owners:
+            return live_profile(shop, _customer_of(view, owners[0]), now=now)
+    own = _own(view, customer_id, found)
+    if not own:
+        return None
+    profile = reduce(merged, own.values())
+    return read(customer_id, profile, _shown(shop, view, now), is_identified=any(map(_is_user, own)))
+
+
+def profile_of_id(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, LiveProfile | None] | None:
+    """Customer with one of the shop's own ids, as user or as visitor, and their live profile; None when nobody has it.
+
+    Stores nothing. Raises InboxDamaged.
+    """
+    vault = Vault.open(shop)
+    tokens = [vault.token(kind, shop_id.strip()) for kind in ("user_id", "anonymous_id")]
+    known = _resolved(_turn(shop), tokens)
+    for token in tokens:
+        customer_id = known.get(token, own_id(token))
+        live = live_profile(shop, customer_id, now=now)
+        if live or token in known:
+            return live.customer_id if live else customer_id, live
+    return None
+
+
+def _customer_of(view: View | None, token: str) -> str:
+    """Customer of a token: as the last turn's identities say, else the token standing alone."""
+    return _resolved(view, [token]).get(token, own_id(token))
+
+
+def _turn(shop: Shop) -> View | None:
+    try:
+        return last_turn(shop)
+    except NoTurnYet:
+        return None
+
+
+def _tokens_of(view: View | None, customer_id: str) -> list[str]:
+    if view is None:
+        return []
+    sql = """
+select i.token from identities i join asked a on a.customer_id = i.customer_id
+where i.shared_from is null order by i.token"""
+    return view.query(sql, asked=pa.table({"customer_id": [customer_id]}))["token"].to_pylist()
+
+
+def _own(view: View | None, customer_id: str, found: dict[str, Profile]) -> dict[str, Profile]:
+    """Leave out tokens that the last turn gave to somebody else."""
+    others = _resolved(view, list(found))
+    return {
+        token: profile
+        for token, profile in found.items()
+        if others.get(token, customer_id) in {customer_id, own_id(token)}
+    }
+
+
+def _resolved(view: View | None, tokens: list[str]) -> dict[str, str]:
+    if view is None or not tokens:
+        return {}
+    sql = """
+select i.token, i.customer_id from identities i join asked a on a.token = i.token where i.shared_from is null"""
+    rows = records(view.query(sql, asked=pa.table({"token": pa.array(tokens, pa.string())})))
+    return {row["token"]: row["customer_id"] for row in rows}
+
+
+def _shown(shop: Shop, view: View | None, now: datetime) -> Shown:
+    own = shop.settings.shop
+    rates = {**shop.settings.rates, own.currency: 1.0, "": 1.0}
+    return Shown(now, own.time_zone, rates, _pace(view) if view else DAYS_WITHOUT_HISTORY)
+
+
+def _pace(view: View) -> float:
+    """The shop's days between orders at the last turn."""
+    turn = view.turn
+    sql = f"""
+select days_from_first_to_last_order, order_day_count_lifetime from features
+where turn_id = '{turn.turn_id}' and as_of = {timestamp(turn.as_of)} and order_day_count_lifetime > 1"""
+    return pace_of(view.query(sql))
+
+
+def _is_user(token: str) -> bool:
+    return token.startswith(PREFIXES["user_id"] + "_")

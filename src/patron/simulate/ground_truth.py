@@ -1,0 +1,147 @@
+"""What is really behind the events: class, drop-out date, expected value and uplift of each customer."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from patron.simulate import demand
+from patron.simulate.order_terms import WHOLE_SHARE
+from patron.simulate.population import People
+from patron.simulate.simulator import FATIGUE_DAYS, World
+from patron.simulate.simulator_settings import CLASSES, Offer, ShopSettings
+from patron.simulate.visits import Visits, look_around
+
+BASKETS = 64
+"""Baskets drawn for each customer to know what an order of theirs is worth."""
+FAR_DAY = 40_000
+"""Days that no shop reaches: their random numbers serve the drawn baskets."""
+CUSTOMERS_AT_ONCE = 4_000
+
+
+@dataclass(frozen=True)
+class Basket:
+    """What one order of each customer is worth on average."""
+
+    gross_cents: np.ndarray
+    """Goods before discounts, less what is expected to be sent back."""
+    waived_cents: np.ndarray
+    """Shipping that a free-shipping offer would waive."""
+
+
+def truth(world: World, horizon_days: int = 90) -> pa.Table:
+    """One row per customer who has signed up by the world's present.
+
+    Expected orders, net paid and margin cover the next `horizon_days`, given whether the customer is still there, when
+    no offer is in force; refunds count with their order. `uplift_<offer>_cents` is the expected extra margin of making
+    that offer now, discount included and contact cost not, over the days it is valid, against no offer. Both are exact
+    in order rates, seasons and drop-out; what an order is worth is the mean of BASKETS drawn baskets.
+    """
+    everyone = world.people
+    customers = everyone.rows(~everyone.is_visitor & (everyone.signup_day < world.day))
+    starts = range(0, len(customers), CUSTOMERS_AT_ONCE)
+    slices = [customers.rows(np.arange(at, min(at + CUSTOMERS_AT_ONCE, len(customers)))) for at in starts]
+    return pa.concat_tables([_truth_of(rows, world, horizon_days) for rows in slices or [customers]])
+
+
+def dropout_days(people: People, exposure: demand.Exposure) -> np.ndarray:
+    """First day on which each person is gone for good, with the hazard that offers made so far have added."""
+    out, added = people.dropout_day, np.zeros(len(people))
+    at = np.searchsorted(people.person, exposure.person)
+    known = (at < len(people)) & (people.person[np.minimum(at, len(people) - 1)] == exposure.person)
+    at, day = at[known], exposure.day[known]
+    for one in np.unique(day):
+        hit = at[(day == one) & (out[at] > day)]
+        added[hit] += people.annoyance[hit]
+        left = np.ceil((people.patience[hit] - added[hit]) / people.hazard_per_day[hit])
+        out[hit] = np.maximum(people.signup_day[hit] + np.minimum(left, 2**39).astype(np.int64), one)
+    return out
+
+
+def _truth_of(people: People, world: World, horizon_days: int) -> pa.Table:
+    shop = world.settings
+    gone = dropout_days(people, world.exposure)
+    is_alive = gone >= world.day
+    basket = mean_baskets(people, world, horizon_days)
+    days = np.arange(world.day, world.day + horizon_days)
+    orders = expected_orders(people, days, shop, None) * is_alive
+    share = standing_share(people, days, shop)
+    net = (orders * (1 - share)).sum(axis=0) * basket.gross_cents
+    margin = (orders * (shop.margin_share - share)).sum(axis=0) * basket.gross_cents
+    midnight = [world.settings.start + timedelta(days=int(min(day, 10**6))) for day in gone]
+    columns: dict[str, object] = {
+        "user_id": [f"C{i}" for i in people.person],
+        "class": pa.array(CLASSES).take(pa.array(people.klass)),
+        "signed_up_on": pa.array([shop.start + timedelta(days=int(day)) for day in people.signup_day], pa.date32()),
+        "dropped_out_on": pa.array(midnight, pa.date32()),
+        "is_alive": is_alive,
+        "is_slowing": np.isfinite(people.slowing_days),
+        "price_sensitivity": people.price_sensitivity,
+        "expected_orders": orders.sum(axis=0),
+        "expected_net_paid_cents": net,
+        "expected_margin_cents": margin,
+    }
+    for index, offer in enumerate(shop.offers):
+        columns[f"uplift_{offer.offer_id}_cents"] = uplift_cents(people, world, index, basket) * is_alive
+    return pa.table(columns)
+
+
+def mean_baskets(people: People, world: World, horizon_days: int) -> Basket:
+    """Mean worth of an order, from baskets drawn with the months of the horizon."""
+    row = np.repeat(np.arange(len(people)), BASKETS)
+    turn = np.tile(np.arange(BASKETS), len(people))
+    first = world.settings.start + timedelta(days=world.day)
+    months = np.array([(first + timedelta(days=horizon_days * t // BASKETS)).month - 1 for t in range(BASKETS)])
+    yes = np.ones(len(row), dtype=bool)
+    visits = Visits(row, people.person[row], FAR_DAY + turn, months[turn], yes, ~yes, np.full(len(row), -1))
+    items = look_around(visits, people, world.catalogue, world.draws)
+    price = world.catalogue.price_cents[items.product] * items.quantity * items.is_bought
+    gross = np.bincount(items.visit, weights=price, minlength=len(row))
+    lines = np.bincount(items.visit, weights=items.is_bought, minlength=len(row))
+    kept = 1 - people.refunded_share[row] * (WHOLE_SHARE + (1 - WHOLE_SHARE) / lines)
+    waived = world.settings.shipping_cents * (gross < world.settings.free_shipping_from_cents)
+    return Basket((gross * kept).reshape(-1, BASKETS).mean(axis=1), waived.reshape(-1, BASKETS).mean(axis=1))
+
+
+def expected_orders(
+    people: People,
+    days: np.ndarray,
+    shop: ShopSettings,
+    force: demand.InForce | None,
+    added_hazard: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """Expected orders of each day and customer who was there the day before, shape (days, people)."""
+    still = np.exp(-people.hazard_per_day * (days[:, None] - days[0] + 1) - added_hazard)
+    return still * demand.order_chance(people, days, shop, force)
+
+
+def standing_share(people: People, days: np.ndarray, shop: ShopSettings) -> np.ndarray:
+    """Expected discount share of an order that uses no offer: sales, else the newsletter's code."""
+    code = people.coupon_share * shop.newsletter_discount_share
+    return np.where(demand.is_sale(shop, days)[:, None], shop.sale_discount_share, code)
+
+
+def uplift_cents(people: People, world: World, offer: int, basket: Basket) -> np.ndarray:
+    """Expected extra margin over its window of making an offer to each living customer now."""
+    shop = world.settings
+    days = np.arange(world.day, world.day + shop.offer_days)
+    made = shop.offers[offer]
+    recent = world.exposure.person[world.exposure.day > world.day - FATIGUE_DAYS]
+    times = np.bincount(recent, minlength=len(world.people))[people.person]
+    strength = demand.strength_of(made, shop) * (1 - shop.fatigue_share) ** times
+    everyone = demand.Exposure(people.person, np.full(len(people), offer), np.full(len(people), days[0]), strength)
+    force = demand.in_force(everyone, people, days, shop)
+    with_offer = expected_orders(people, days, shop, force, people.annoyance)
+    without = expected_orders(people, days, shop, None)
+    standing = shop.margin_share - standing_share(people, days, shop)
+    used = _redeemed_margin(days, shop, made, basket)
+    mixed = people.redeemed_share * used + (1 - people.redeemed_share) * standing * basket.gross_cents
+    return (with_offer * mixed - without * standing * basket.gross_cents).sum(axis=0)
+
+
+def _redeemed_margin(days: np.ndarray, shop: ShopSettings, offer: Offer, basket: Basket) -> np.ndarray:
+    """Expected margin of an order that uses an offer, shape (days, people)."""
+    sale = shop.sale_discount_share * demand.is_sale(shop, days)[:, None]
+    share = np.maximum(sale, offer.discount_share)
+    return (shop.margin_share - share) * basket.gross_cents - offer.is_free_shipping * basket.waived_cents

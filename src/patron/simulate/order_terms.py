@@ -1,0 +1,118 @@
+"""Orders: which discount and coupon they use, what shipping costs, what comes back and what is said of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from patron.simulate.event_batches import DAY_US, STEPS, Batch, Lines, batch
+from patron.simulate.population import People
+from patron.simulate.product_catalogue import REVIEWS, Catalogue
+from patron.simulate.random_streams import Draws
+from patron.simulate.simulator_settings import ShopSettings
+from patron.simulate.visits import Items, Visits
+
+NEWSLETTER_COUPON = "NEWS5"
+REFUND_STEP, REVIEW_STEP = 90, 100
+WHOLE_SHARE = 0.4
+"""Share of refunds that take back the whole order; the others one line of it."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """One row per order, with the lines they point at."""
+
+    visit: np.ndarray
+    coupon: np.ndarray
+    """Index of the coupon code, or -1: 0 is the newsletter's, then the offers'."""
+    shipping_cents: np.ndarray
+    first_line: np.ndarray
+    line_count: np.ndarray
+    lines: Lines
+
+
+def coupon_codes(shop: ShopSettings) -> tuple[str, ...]:
+    """Coupon codes by index."""
+    return (NEWSLETTER_COUPON, *(offer.offer_id for offer in shop.offers))
+
+
+def terms(
+    visits: Visits, visit: np.ndarray, people: People, shop: ShopSettings, draws: Draws
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Discount share, coupon and free shipping of orders: an offer that is used, a sale, or the newsletter's code."""
+    row, number, offer = visits.row[visit], visits.number[visit], visits.offer[visit]
+    used = (offer >= 0) & draws.below("redeem", people.redeemed_share[row], number)
+    code = ~used & ~visits.is_sale[visit] & draws.below("code", people.coupon_share[row], number)
+    offered = np.array([o.discount_share for o in shop.offers])[offer] * used
+    standing = shop.sale_discount_share * visits.is_sale[visit] + shop.newsletter_discount_share * code
+    free = np.array([o.is_free_shipping for o in shop.offers])[offer] & used
+    return np.maximum(offered, standing), np.where(used, offer + 1, np.where(code, 0, -1)), free
+
+
+def place_orders(
+    visits: Visits, items: Items, people: People, catalogue: Catalogue, shop: ShopSettings, draws: Draws
+) -> Orders:
+    """Turn what visits buy into orders with discounts and shipping."""
+    visit = np.flatnonzero(visits.is_order)
+    bought = np.flatnonzero(items.is_bought)
+    first = np.searchsorted(items.visit[bought], visit, side="left")
+    count = np.searchsorted(items.visit[bought], visit, side="right") - first
+    share, coupon, free = terms(visits, visit, people, shop, draws)
+    price = catalogue.price_cents[items.product[bought]] * items.quantity[bought]
+    discount = np.rint(price * np.repeat(share, count)).astype(np.int64)
+    total = np.concatenate([[0], np.cumsum(price)])
+    gross = total[first + count] - total[first]
+    charged = (gross < shop.free_shipping_from_cents) & ~free
+    return Orders(
+        visit=visit,
+        coupon=coupon,
+        shipping_cents=shop.shipping_cents * charged.astype(np.int64),
+        first_line=first,
+        line_count=count,
+        lines=Lines(items.product[bought], items.quantity[bought], discount, np.repeat(coupon, count)),
+    )
+
+
+def refunds(orders: Orders, visits: Visits, people: People, draws: Draws) -> Batch:
+    """What is sent back some days later: one line, or everything."""
+    number = visits.number[orders.visit]
+    back = np.flatnonzero(draws.below("refund", people.refunded_share[visits.row[orders.visit]], number))
+    number, count = number[back], orders.line_count[back]
+    is_whole = draws.below("whole", WHOLE_SHARE, number)
+    line = np.floor(draws.uniform("line back", number) * count).astype(np.int64)
+    days = 3 + np.minimum(np.floor(9 * draws.exponential("days back", number)), 45).astype(np.int64)
+    seconds = 32_000 + np.floor(30_000 * draws.uniform("hour back", number)).astype(np.int64)
+    visit = orders.visit[back]
+    return batch(
+        "Order Refunded",
+        number * STEPS + REFUND_STEP,
+        (visits.day[visit] + days) * DAY_US + seconds * 1_000_000,
+        visits.person[visit],
+        order=number,
+        first_line=orders.first_line[back] + np.where(is_whole, 0, line),
+        line_count=np.where(is_whole, count, 1),
+        lines=orders.lines,
+    )
+
+
+def reviews(orders: Orders, visits: Visits, people: People, catalogue: Catalogue, draws: Draws) -> Batch:
+    """Ratings and words about some of the products, a week or more later."""
+    of_line = np.repeat(np.arange(len(orders.visit)), orders.line_count)
+    place = np.arange(len(of_line)) - orders.first_line[of_line]
+    visit = orders.visit[of_line]
+    said = np.flatnonzero(draws.below("review", people.reviewed_share[visits.row[visit]], visits.number[visit], place))
+    visit, place, product = visit[said], place[said], orders.lines.product[said]
+    number = visits.number[visit]
+    stars = np.rint(catalogue.quality[product] + 0.9 * draws.normal("stars", number, place)).clip(1, 5).astype(np.int64)
+    days = 5 + np.floor(20 * draws.uniform("days review", number, place)).astype(np.int64)
+    seconds = 28_000 + np.floor(50_000 * draws.uniform("hour review", number, place)).astype(np.int64)
+    wording = draws.below("wording", 0.5, number, place).astype(np.int64)
+    return batch(
+        "Product Reviewed",
+        number * STEPS + REVIEW_STEP + place,
+        (visits.day[visit] + days) * DAY_US + seconds * 1_000_000,
+        visits.person[visit],
+        product=product,
+        order=number,
+        rating=stars,
+        text=(product * len(REVIEWS) + stars - 1) * 2 + wording,
+    )

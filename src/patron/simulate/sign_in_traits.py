@@ -1,0 +1,47 @@
+"""What signed-in people tell about themselves: plain traits in clear, and identifiers for the vault."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+
+from patron.simulate.event_batches import CODE, Batch
+from patron.simulate.population import CHANNELS, DEVICES, INCOMES, REGIONS, People
+from patron.simulate.random_streams import Draws, picked
+
+FIRST = ("Ada", "Ben", "Chen", "Dora", "Emil", "Fatima", "Goran", "Hana", "Ivo", "Jun", "Kofi", "Lena", "Mei", "Nils")
+LAST = ("Abara", "Berg", "Costa", "Dahl", "Eze", "Falk", "Garcia", "Huang", "Ito", "Jansen", "Khan", "Lind", "Moreau")
+
+
+def told_by(events: Batch, people: People, draws: Draws) -> tuple[pa.Array, pa.Array]:
+    """JSON texts of traits and of identifiers, on Identify and Customer Registered events only."""
+    speaking = np.isin(events.name, (CODE["Identify"], CODE["Customer Registered"]))
+    who = events.person[speaking]
+    traits = [_traits(people, int(i), int(d)) for i, d in zip(who, events.device[speaking], strict=True)]
+    personal = _identifiers(who, draws)
+    index = pa.array(np.cumsum(speaking) - 1, mask=~speaking)
+    return pa.array(traits, pa.string()).take(index), pa.array(personal, pa.string()).take(index)
+
+
+def _traits(people: People, person: int, device: int) -> str:
+    return json.dumps(
+        {
+            "income": INCOMES[people.income[person]],
+            "household_size": int(people.household_size[person]),
+            "country": "US",
+            "region": REGIONS[people.region[person]],
+            "language": "en",
+            "acquisition_channel": CHANNELS[people.channel[person]],
+            "registration_channel": DEVICES[device],
+        }
+    )
+
+
+def _identifiers(who: np.ndarray, draws: Draws) -> list[str]:
+    first = picked(np.ones(len(FIRST)), draws.uniform("first name", who))
+    last = picked(np.ones(len(LAST)), draws.uniform("last name", who))
+    names = [(FIRST[f], LAST[s]) for f, s in zip(first, last, strict=True)]
+    return [
+        json.dumps({"name": f"{f} {s}", "email": f"{f}.{s}.{i}@example.com".lower()})
+        for (f, s), i in zip(names, who, strict=True)
+    ]

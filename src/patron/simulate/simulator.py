@@ -1,0 +1,222 @@
+"""A simulated shop in time: it is told what customers were offered, and tells what they did."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+
+from patron.schema.errors import InvalidTable
+from patron.schema.raw_events import TOLD
+from patron.simulate import demand, messages, order_terms, recommendation_response, sessions
+from patron.simulate.event_batches import DAY_US, NONE, Batch, Words, batch, joined, table_of
+from patron.simulate.exposures import Asked, read_exposures
+from patron.simulate.population import People, make_people, people_until
+from patron.simulate.product_catalogue import make_catalogue
+from patron.simulate.random_streams import Draws
+from patron.simulate.sign_in_traits import told_by
+from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
+from patron.simulate.visits import DAY_SPAN, Visits, look_around
+
+CELLS_AT_ONCE = 1_500_000
+"""Days times people that are worked on at once; bounds memory and changes no result."""
+FATIGUE_DAYS = 90
+CATALOGUE_NUMBER = 2**61
+"""Event numbers of the catalogue's rows begin here, far beyond those of people."""
+LONGEST_MONTHS = 12 * 100
+
+
+class World:
+    """A shop that is simulated day by day; the same seed and exposures give the same events.
+
+    The random numbers of a person and day do not depend on what was offered, so two worlds of one seed differ
+    only by the answers to their offers.
+    """
+
+    def __init__(self, settings: ShopSettings = DEFAULT_SHOP, seed: int = 0) -> None:
+        self.settings = settings
+        self.seed = seed
+        self.draws = Draws(seed)
+        self.catalogue = make_catalogue(settings, self.draws)
+        self.people: People = self._newcomers(None, 0, max(people_until(1, settings), 1))
+        self._start_us = int(datetime.combine(settings.start, datetime.min.time(), UTC).timestamp()) * 1_000_000
+        self._day = 0
+        self._waiting: Batch = self._catalogue_rows()
+        self._decisions: list[str] = []
+        self._exposure = demand.NO_EXPOSURE
+        self._recommended = recommendation_response.NO_RECOMMENDED
+
+    @property
+    def now(self) -> datetime:
+        """The world's present: everything before it has been told."""
+        return datetime.combine(self.settings.start, datetime.min.time(), UTC) + timedelta(days=self._day)
+
+    @property
+    def day(self) -> int:
+        """Days since the shop's first day."""
+        return self._day
+
+    @property
+    def exposure(self) -> demand.Exposure:
+        """Offers that have been made so far."""
+        return self._exposure
+
+    def history(self, days: int) -> pa.Table:
+        """Events of the next days, when nobody is offered anything."""
+        return self.advance(self.now + timedelta(days=days))
+
+    def advance(
+        self, until: date | datetime, offers: pa.Table | None = None, recommendations: pa.Table | None = None
+    ) -> pa.Table:
+        """Events from the present to `until` (midnight, UTC), given what reached customers in that time.
+
+        `offers` has user_id, offer_id, decision_id, exposed_at; `recommendations` has product_id for offer_id, best
+        first. Raises InvalidTable for times that do not fit, NotFound for ids the shop does not have.
+        """
+        last = self._day_of(until)
+        self._grow(last)
+        if offers is not None and offers.num_rows:
+            self._offer(self._read(offers, "offer_id", [o.offer_id for o in self.settings.offers], last))
+        if recommendations is not None and recommendations.num_rows:
+            self._recommend(self._read(recommendations, "product_id", self.catalogue.product_id.to_pylist(), last))
+        told = [TOLD.empty_table()]
+        while self._day < last:
+            end = min(last, self._day + max(1, CELLS_AT_ONCE // len(self.people)))
+            told.append(self._tell(np.arange(self._day, end)))
+            self._day = end
+        return pa.concat_tables(told)
+
+    def _day_of(self, until: date | datetime) -> int:
+        moment = until if isinstance(until, datetime) else datetime.combine(until, datetime.min.time(), UTC)
+        passed = moment - datetime.combine(self.settings.start, datetime.min.time(), UTC)
+        if passed % timedelta(days=1) or passed.days < self._day:
+            raise InvalidTable(
+                f"cannot advance from {self.now} to {until}",
+                where="World.advance",
+                todo="Give a later midnight in UTC.",
+            )
+        return passed.days
+
+    def _newcomers(self, before: People | None, first: int, end: int) -> People:
+        departments = min(self.settings.departments, 5)
+        return make_people(np.arange(first, end), before, departments * 5, self.settings, self.draws)
+
+    def _grow(self, day: int) -> None:
+        """Make the people who arrive before a day."""
+        end = people_until(day + 1, self.settings)
+        if end > len(self.people):
+            self.people = self.people.followed_by(self._newcomers(self.people, len(self.people), end))
+
+    def _read(self, rows: pa.Table, item: str, known: list[str], last: int) -> Asked:
+        window = (self._day * DAY_US, last * DAY_US)
+        return read_exposures(rows, item, known, self.people, self._start_us, window)
+
+    def _remember(self, decisions: list[str]) -> np.ndarray:
+        """Numbers that stand for decision ids."""
+        first = len(self._decisions)
+        self._decisions.extend(decisions)
+        return np.arange(first, len(self._decisions))
+
+    def _offer(self, asked: Asked) -> None:
+        """Put offers in force; the last one of a person and day counts."""
+        decision = self._remember(asked.decision)
+        key = asked.person * DAY_SPAN + asked.day
+        keep = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
+        keep = keep[np.argsort(asked.day[keep], kind="stable")]
+        person, item, day = asked.person[keep], asked.item[keep], asked.day[keep]
+        base = np.array([demand.strength_of(offer, self.settings) for offer in self.settings.offers])[item]
+        for one in np.unique(day):
+            now = day == one
+            recent = self._exposure.person[self._exposure.day > one - FATIGUE_DAYS]
+            times = np.bincount(recent, minlength=len(self.people))[person[now]]
+            strength = base[now] * (1 - self.settings.fatigue_share) ** times
+            more = demand.Exposure(person[now], item[now], day[now], strength)
+            self._exposure = self._exposure.followed_by(more)
+        alive = self._alive_on(person, day)
+        exposed = asked.exposed_us[keep]
+        opened = messages.offers_opened(person, exposed, decision[keep], alive, self.people, self.draws)
+        self._waiting = joined([self._waiting, *opened])
+
+    def _alive_on(self, person: np.ndarray, day: np.ndarray) -> np.ndarray:
+        """Whether each person is there on the day of the same row."""
+        alive = np.zeros(len(person), dtype=bool)
+        for one in np.unique(day):
+            now = day == one
+            there = demand.is_alive(self.people, np.array([one]), self._exposure)[0]
+            alive[now] = there[person[now]]
+        return alive
+
+    def _recommend(self, asked: Asked) -> None:
+        decision = self._remember(asked.decision)
+        more = recommendation_response.Recommended(asked.person, asked.item, decision, asked.day)
+        self._recommended = self._recommended.followed_by(more)
+
+    def _tell(self, days: np.ndarray) -> pa.Table:
+        """Events of some days, in order of time; what follows later waits."""
+        events = joined([self._waiting, *self._happen(days)])
+        due = events.time_us < (days[-1] + 1) * DAY_US
+        self._waiting = events.rows(np.flatnonzero(~due))
+        now = np.flatnonzero(due)
+        told = events.rows(now[np.lexsort((events.number[now], events.time_us[now]))])
+        traits, personal = told_by(told, self.people, self.draws)
+        words = Words(
+            shop=f"s{self.seed}-",
+            catalogue=self.catalogue,
+            coupons=order_terms.coupon_codes(self.settings),
+            campaigns=messages.campaign_names(self.settings, LONGEST_MONTHS),
+            decisions=self._decisions,
+        )
+        return table_of(told, words, traits, personal, self._start_us)
+
+    def _happen(self, days: np.ndarray) -> list[Batch]:
+        """Everything that starts on these days."""
+        visits, people = self._visits(days)
+        shop, goods, draws = self.settings, self.catalogue, self.draws
+        items = look_around(visits, people, goods, draws)
+        shown = recommendation_response.show(self._recommended, visits, people, goods, shop, draws)
+        visits, items = recommendation_response.with_bought(visits, items, shown, draws)
+        session = sessions.sessions(visits, people, draws)
+        placed = order_terms.place_orders(visits, items, people, goods, shop, draws)
+        happened = [
+            *sessions.browsing(visits, items, session, goods, draws),
+            *sessions.signing_in(visits, people, session),
+            *sessions.ordering(visits, placed, session),
+            *sessions.recommending(visits, shown, session),
+            order_terms.refunds(placed, visits, people, draws),
+            order_terms.reviews(placed, visits, people, goods, draws),
+        ]
+        for day in messages.newsletter_days(shop, days):
+            alive = demand.is_alive(self.people, np.array([day]), self._exposure)[0]
+            happened += messages.newsletter(int(day), self.people, alive, shop, draws)
+        return happened
+
+    def _visits(self, days: np.ndarray) -> tuple[Visits, People]:
+        """Who comes on which of these days, and who of them orders."""
+        there = (self.people.first_seen_day <= days[-1]) & (self.people.dropout_day > days[0])
+        people = self.people.rows(there)
+        alive = demand.is_alive(people, days, self._exposure)
+        force = demand.in_force(self._exposure, people, days, self.settings) if len(self._exposure.person) else None
+        day, person = days[:, None], people.person[None, :]
+        is_order = alive & (day > people.signup_day)
+        is_order &= self.draws.uniform("order", person, day) < demand.order_chance(people, days, self.settings, force)
+        signs_up = day == people.signup_day
+        is_order |= signs_up & (self.draws.uniform("first", person) >= self.settings.signup_without_order_share)
+        looks = self.draws.uniform("visit", person, day) < demand.visit_chance(people, days, self.settings)
+        at, row = np.nonzero(is_order | signs_up | (alive & looks))
+        dates = [self.settings.start + timedelta(days=int(d)) for d in days]
+        visits = Visits(
+            row=row,
+            person=people.person[row],
+            day=days[at],
+            month=np.array([d.month - 1 for d in dates])[at],
+            is_order=is_order[at, row],
+            is_sale=demand.is_sale(self.settings, days)[at],
+            offer=np.full(len(at), NONE) if force is None else force.offer[at, row],
+        )
+        return visits, people
+
+    def _catalogue_rows(self) -> Batch:
+        product = np.arange(len(self.catalogue.price_cents))
+        nobody = np.full(len(product), NONE)
+        unsigned = np.zeros(len(product), dtype=bool)
+        number = CATALOGUE_NUMBER + product
+        return batch("Product Updated", number, product * 0, nobody, is_signed_in=unsigned, product=product)

@@ -1,0 +1,414 @@
+"""The lake: Delta tables that are durable once written, read as snapshots, and opened by any engine.
+
+delta-rs does not fsync, so a write is: Parquet by pyarrow, fsync of file and folder, commit, fsync of the log.
+"""
+
+import errno
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import unquote
+
+import deltalake
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
+
+from patron.schema.errors import InvalidTable, NoSpace, WorkspaceError
+from patron.schema.table_definition import Table, broken, conform, refuse_broken, sql_type
+from patron.storage.engine import DuckEngine, literal
+
+ROW_GROUP = 131_072
+SORTED_ROW_GROUP = 32_768
+"""Rows that are read or skipped together where the rows of a file are in order."""
+PRIVATE = 0o700
+KEPT = timedelta(days=7)
+"""How long files stay after the newest version has stopped needing them: nobody reads a snapshot for longer."""
+SMALL_BYTES = 32_000_000
+MANY_FILES = 8
+"""Small files of one part that may lie side by side before they are joined."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the operating system says when there is no room."""
+
+
+def sync(path: Path) -> None:
+    """Make a file or folder durable: return only when it is on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk_errors(where: Path) -> Iterator[None]:
+    """Turn a full disk into NoSpace, whichever library met it."""
+    try:
+        yield
+    except (OSError, DeltaError) as error:
+        if getattr(error, "errno", None) in FULL or "No space left" in str(error):
+            raise NoSpace(
+                "the disk is full; nothing was half-written",
+                where=str(where),
+                todo="Free some space and run the same command again.",
+            ) from error
+        raise
+
+
+@dataclass(frozen=True)
+class Once:
+    """Names a load so that it commits once: an application and its ever-growing sequence number."""
+
+    application: str
+    sequence: int
+
+
+class Lake:
+    """All Delta tables of one workspace. One writer at a time a table; any number of readers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, table: Table) -> Path:
+        """Folder of a table."""
+        return self.folder / table.name
+
+    def exists(self, table: Table) -> bool:
+        """Whether anything was ever written to the table."""
+        return DeltaTable.is_deltatable(str(self.path(table)))
+
+    def version(self, table: Table) -> int | None:
+        """Newest version, or None before the first write."""
+        return self._open(table).version() if self.exists(table) else None
+
+    def identity(self, table: Table) -> str:
+        """Id that a table keeps for ever, also in a backup; the table is made if there is none."""
+        return str(self._open(table).metadata().id)
+
+    def loaded(self, table: Table, application: str) -> int:
+        """Sequence number of an application's last load that is in the table; 0 before the first."""
+        return (self._open(table).transaction_version(application) or 0) if self.exists(table) else 0
+
+    def append(self, table: Table, rows: pa.Table, *, once: Once | None = None) -> int:
+        """Add rows durably and return the new version; with `once`, a repeated load changes nothing."""
+        return self._commit(table, rows, mode="append", once=once)
+
+    def replace(self, table: Table, rows: pa.Table, *, part: str | None = None) -> int:
+        """Put rows in the place of the whole table, or of one partition, in one commit; return the new version."""
+        return self._commit(table, rows, mode="overwrite", part=part)
+
+    def replace_by_query(
+        self, table: Table, engine: DuckEngine, sql: str, tables: Mapping[str, pa.Table], *, part: str | None = None
+    ) -> int:
+        """As `replace`, by the result of a query that the engine writes and checks without holding it in memory.
+
+        Raises InvalidTable when the result breaks the table's declaration, or belongs to another part.
+        """
+        with disk_errors(self.path(table)), engine.connect(tables) as con:
+            given = con.sql(f"select * from ({sql}) q limit 0").to_arrow_table().schema
+            delta = self._evolved(table, conform(table, given.empty_table()).schema)
+            try:
+                with self._copied(table, con, _declared(table, given, sql, part), part) as path:
+                    refuse_broken(table, broken(table, con, _with_part(table, path, part)))
+            except duckdb.InvalidInputException as error:
+                raise InvalidTable(str(error), where=table.name, todo="Mend the query that wrote it.") from error
+            return self._add(table, delta, [self._added(table, path, part)], mode="overwrite", part=part)
+
+    def compact(self, table: Table, engine: DuckEngine, *, smaller_than: int = SMALL_BYTES) -> int:
+        """Join the files of less than so many bytes of each part that has many of them; return how many were joined.
+
+        One durable commit a part; readers of older versions are not disturbed, their files stay until `vacuum`.
+        """
+        many = [one for one in self._small_files(table, smaller_than).items() if len(one[1]) > MANY_FILES]
+        for part, files in many:
+            self._join(table, engine, part, files)
+        return sum(len(files) for _, files in many)
+
+    def vacuum(self, table: Table, *, kept: timedelta = KEPT, pinned: int | None = None) -> list[str]:
+        """Remove files that no version of the time `kept` needs, nor the pinned one; return their names.
+
+        Killed on the way, it is simply done again; with nothing to remove it writes nothing.
+        """
+        if not self.exists(table):
+            return []
+        delta = self._open(table)
+        needed = {
+            "retention_hours": int(kept.total_seconds() // 3600),
+            "enforce_retention_duration": False,
+            "keep_versions": [pinned] if pinned is not None and self._is_in_log(table, pinned) else None,
+            "full": True,
+        }
+        gone = delta.vacuum(dry_run=True, **needed)
+        if gone:
+            delta.vacuum(dry_run=False, **needed)
+            self._sync_log(table)
+        return gone
+
+    def files(self, table: Table, version: int | None = None) -> list[str]:
+        """Parquet files of one snapshot. Raises WorkspaceError when that version is gone."""
+        if not self.exists(table):
+            return []
+        try:
+            delta = DeltaTable(str(self.path(table)), version=version)
+            return sorted(delta.file_uris())
+        except DeltaError as error:
+            raise WorkspaceError(
+                f"version {version} of {table.name} cannot be read ({error})",
+                where=str(self.path(table)),
+                todo="Run `patron doctor`.",
+            ) from error
+
+    def added(self, table: Table, since: int, until: int) -> list[str] | None:
+        """Files of the rows that came between two versions; None when rows also went, or when nobody can tell.
+
+        Files that were only joined hold no new rows. A file may have been joined since; it stays for some days.
+        """
+        found: list[Path] = []
+        for version in range(since + 1, until + 1):
+            log = self.path(table) / "_delta_log" / f"{version:020}.json"
+            if not log.exists():
+                return None
+            for action in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
+                if action.get("remove", {}).get("dataChange"):
+                    return None
+                if action.get("add", {}).get("dataChange"):
+                    found.append(self.path(table) / unquote(action["add"]["path"]))
+        return [str(path) for path in found] if all(path.exists() for path in found) else None
+
+    def relation(self, table: Table, version: int | None = None, *, only: Sequence[str] | None = None) -> str:
+        """SQL of one snapshot, or of `only` some files, cast to the declared schema.
+
+        No files or columns yet means no rows or NULLs.
+        """
+        fields = self.fields(table, version)
+        columns = ", ".join(f'cast("{f.name}" as {sql_type(f.type)}) as "{f.name}"' for f in fields)
+        nothing = ", ".join(f'cast(null as {sql_type(f.type)}) as "{f.name}"' for f in fields)
+        empty = f"select {nothing} where false"
+        files = self.files(table, version) if only is None else only
+        if not files:
+            return empty
+        listed = ", ".join(map(literal, files))
+        scan = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = true, hive_types_autocast = false)"
+        return f"select {columns} from (select * from {scan} union all by name {empty})"
+
+    def fields(self, table: Table, version: int | None = None) -> list[pa.Field]:
+        """Declared columns, then those that an open table has gained."""
+        extra: Sequence[pa.Field] = []
+        if table.is_open and self.exists(table):
+            delta = DeltaTable(str(self.path(table)), version=version)
+            extra = list(pa.schema(delta.schema().to_arrow()))
+        return list(table.schema(extra))
+
+    def read(self, table: Table, version: int | None = None) -> pa.Table:
+        """Read one snapshot whole."""
+        return DuckEngine().query(self.relation(table, version))
+
+    def _open(self, table: Table) -> DeltaTable:
+        path = self.path(table)
+        if not DeltaTable.is_deltatable(str(path)):
+            path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+            DeltaTable.create(
+                str(path),
+                schema=deltalake.Schema.from_arrow(table.schema()),
+                partition_by=[table.partition_by] if table.partition_by else None,
+                name=table.name,
+                description=table.row,
+            )
+            self._sync_log(table)
+            sync(path)
+            sync(self.folder)
+        return DeltaTable(str(path))
+
+    def _evolved(self, table: Table, schema: pa.Schema) -> DeltaTable:
+        """Open the table with every column of the schema; a new column is NULL in older files."""
+        delta = self._open(table)
+        known = {f.name for f in delta.schema().fields}
+        new = [f for f in schema if f.name not in known]
+        if new:
+            delta.alter.add_columns(list(deltalake.Schema.from_arrow(pa.schema(new)).fields))
+            self._sync_log(table)
+            delta = DeltaTable(str(self.path(table)))
+        return delta
+
+    def _commit(
+        self, table: Table, rows: pa.Table, *, mode: str, once: Once | None = None, part: str | None = None
+    ) -> int:
+        rows = conform(table, rows)
+        with disk_errors(self.path(table)):
+            delta = self._evolved(table, rows.schema)
+            if once and _is_committed(delta, once):
+                return delta.version()
+            return self._add(table, delta, self._write_files(table, rows), mode=mode, once=once, part=part)
+
+    def _add(
+        self,
+        table: Table,
+        delta: DeltaTable,
+        actions: list[AddAction | RemoveAction],
+        *,
+        mode: str,
+        once: Once | None = None,
+        part: str | None = None,
+    ) -> int:
+        """Commit written files. When that fails they stay, for vacuum: it may be durable although not acknowledged."""
+        delta.create_write_transaction(
+            actions,
+            mode,
+            delta.schema(),
+            partition_by=[table.partition_by] if table.partition_by else None,
+            partition_filters=[(table.partition_by, "=", part)] if part is not None and table.partition_by else None,
+            commit_properties=_marks(once),
+        )
+        self._sync_log(table)
+        return DeltaTable(str(self.path(table))).version()
+
+    def _is_in_log(self, table: Table, version: int) -> bool:
+        """Whether a version can still be read; Delta forgets the oldest ones after 30 days."""
+        try:
+            DeltaTable(str(self.path(table)), version=version)
+        except DeltaError:
+            return False
+        return True
+
+    def _small_files(self, table: Table, smaller_than: int) -> dict[str | None, dict[str, int]]:
+        """The newest version's small files and their bytes, by their part."""
+        small: dict[str | None, dict[str, int]] = {}
+        if self.exists(table):
+            for file in pa.table(self._open(table).get_add_actions(flatten=True)).to_pylist():
+                if file["size_bytes"] < smaller_than:
+                    part = file.get(f"partition.{table.partition_by}")
+                    small.setdefault(part, {})[file["path"]] = file["size_bytes"]
+        return small
+
+    def _join(self, table: Table, engine: DuckEngine, part: str | None, files: Mapping[str, int]) -> None:
+        paths = ", ".join(literal(str(self.path(table) / name)) for name in files)
+        rows = f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
+        with disk_errors(self.path(table)), engine.connect() as con:
+            with self._copied(table, con, rows, part) as path:
+                added = self._added(table, path, part, data_change=False)
+            now, values = time.time_ns() // 1_000_000, _values(table, part)
+            removed = [
+                RemoveAction(name, data_change=False, deletion_timestamp=now, size=size, partition_values=values)
+                for name, size in files.items()
+            ]
+            self._add(table, self._open(table), [added, *removed], mode="append")
+
+    @contextmanager
+    def _copied(self, table: Table, con: duckdb.DuckDBPyConnection, sql: str, part: str | None) -> Iterator[Path]:
+        """Write a query's rows, in the table's order, to a new file, which goes again when the block fails."""
+        path = self._new_path(table, part)
+        order = f" order by {', '.join(table.sorted_by)}" if table.sorted_by else ""
+        options = f"format parquet, compression zstd, row_group_size {_row_group(table)}"
+        try:
+            con.execute(f"copy (select * from ({sql}) q{order}) to {literal(str(path))} ({options})")
+            yield path
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def _write_files(self, table: Table, rows: pa.Table) -> list[AddAction | RemoveAction]:
+        written: list[Path] = []
+        try:
+            return [self._write_part(table, value, part, written) for value, part in _parts(table, rows)]
+        except BaseException:
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise
+
+    def _write_part(self, table: Table, value: str | None, rows: pa.Table, written: list[Path]) -> AddAction:
+        path = self._new_path(table, value)
+        written.append(path)
+        order = [(name, "ascending") for name in table.sorted_by]
+        ordered = rows.sort_by(order) if order else rows
+        pq.write_table(ordered, path, compression="zstd", row_group_size=_row_group(table))
+        return self._added(table, path, value)
+
+    def _new_path(self, table: Table, value: str | None) -> Path:
+        folder = self.path(table)
+        if value is not None:
+            folder /= f"{table.partition_by}={value}"
+            folder.mkdir(exist_ok=True, mode=PRIVATE)
+            sync(folder.parent)
+        return folder / f"part-{uuid.uuid4().hex}.parquet"
+
+    def _added(self, table: Table, path: Path, value: str | None, *, data_change: bool = True) -> AddAction:
+        """Make a written file durable and say that it is part of the table."""
+        sync(path)
+        sync(path.parent)
+        stats = json.dumps({"numRecords": pq.read_metadata(path).num_rows})
+        modified = int(path.stat().st_mtime * 1000)
+        relative = str(path.relative_to(self.path(table)))
+        return AddAction(
+            relative, path.stat().st_size, _values(table, value), modified, data_change=data_change, stats=stats
+        )
+
+    def _sync_log(self, table: Table) -> None:
+        log = self.path(table) / "_delta_log"
+        newest = max(log.glob("*.json"))
+        sync(newest)
+        sync(log)
+
+
+def _values(table: Table, part: str | None) -> dict[str, str | None]:
+    return {table.partition_by: part} if table.partition_by and part is not None else {}
+
+
+def _row_group(table: Table) -> int:
+    return SORTED_ROW_GROUP if table.sorted_by else ROW_GROUP
+
+
+def _declared(table: Table, given: pa.Schema, sql: str, part: str | None) -> str:
+    """The query's rows with the declared columns and types, without the partition column; other parts are refused."""
+    schema = table.schema(given)
+    lossy = [f.name for f in given if pa.types.is_floating(f.type) and pa.types.is_integer(schema.field(f.name).type)]
+    if lossy:
+        raise InvalidTable(f"fractions in the whole numbers {lossy}", where=table.name, todo="Round them in the query.")
+    columns = ", ".join(
+        f'cast({f"q.{f.name}" if f.name in given.names else "null"} as {sql_type(f.type)}) as "{f.name}"'
+        for f in schema
+        if f.name != table.partition_by
+    )
+    chosen = f"select {columns} from ({sql}) q"
+    if table.partition_by is None:
+        return chosen
+    mine = f"coalesce(q.{table.partition_by} = {literal(str(part))}, false)"
+    return f"{chosen} where case when {mine} then true else error('{table.name}: a row of another part') end"
+
+
+def _with_part(table: Table, path: Path, part: str | None) -> str:
+    """SQL of a written file, its partition column put back."""
+    own = f', {literal(str(part))} as "{table.partition_by}"' if table.partition_by else ""
+    return f"(select *{own} from read_parquet({literal(str(path))}, hive_partitioning = false)) f"
+
+
+def _is_committed(delta: DeltaTable, once: Once) -> bool:
+    last = delta.transaction_version(once.application)
+    return last is not None and last >= once.sequence
+
+
+def _marks(once: Once | None) -> CommitProperties | None:
+    return CommitProperties(app_transactions=[Transaction(once.application, once.sequence)]) if once else None
+
+
+def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
+    """Split rows by their partition value; the value itself lives in the folder's name only."""
+    if not table.partition_by:
+        yield None, rows
+        return
+    by = rows[table.partition_by]
+    values = sorted(pc.unique(by).to_pylist(), key=str)
+    if None in values:
+        raise InvalidTable(f"{table.partition_by} is NULL", where=table.name, todo="Every row needs its partition.")
+    rest = rows.drop_columns([table.partition_by])
+    for value in values:
+        yield value, rest.filter(pc.equal(by, value))

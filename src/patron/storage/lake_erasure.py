@@ -1,0 +1,113 @@
+"""The lake, for the one who makes it forget: rows leave all files, and no older version or log names them."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.transaction import RemoveAction
+
+from patron.schema.table_definition import Table, sql_type
+from patron.storage.engine import DuckEngine
+from patron.storage.lake import Lake, disk_errors, sync
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """What to erase, as SQL conditions on a row; they are nowhere written down."""
+
+    rows: str = "false"
+    """Rows that go."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Columns that become NULL on other rows, and where."""
+
+
+class Eraser(Lake):
+    """A lake whose rows can be erased."""
+
+    def put_back(self, table: Table, version: int | None) -> None:
+        """Make a version that readers are pinned to the newest one again, unless it is, or can no longer be read."""
+        if version is None or version == self.version(table) or not self._is_in_log(table, version):
+            return
+        with disk_errors(self.path(table)):
+            self._open(table).restore(version)
+            self._sync_log(table)
+
+    def erase(self, table: Table, engine: DuckEngine, doomed: Doomed, tables: Mapping[str, pa.Table]) -> int:
+        """Rewrite the files that hold what is doomed, in one durable commit; return how many rows it was in.
+
+        File statistics stay counts of rows only.
+        """
+        delta, count, actions = self._open(table), 0, []
+        now = time.time_ns() // 1_000_000
+        with disk_errors(self.path(table)), engine.connect(tables) as con:
+            for file in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
+                part = file.get(f"partition.{table.partition_by}")
+                rows = self._rows(table, delta, file["path"])
+                gone, touched, total = _counted(con, rows, doomed)
+                if not gone + touched:
+                    continue
+                count += gone + touched
+                if gone < total:
+                    with self._copied(table, con, _kept(rows, doomed), part) as path:
+                        actions.append(self._added(table, path, part))
+                values = {table.partition_by: part} if table.partition_by and part is not None else {}
+                actions.append(
+                    RemoveAction(
+                        file["path"],
+                        data_change=True,
+                        deletion_timestamp=now,
+                        size=file["size_bytes"],
+                        partition_values=values,
+                    )
+                )
+            if actions:
+                self._add(table, delta, actions, mode="append")
+        return count
+
+    def forget_past(self, table: Table) -> None:
+        """Leave the newest version only: its files, and a log that begins with it. Killed on the way, done again."""
+        folder, log = self.path(table), self.path(table) / "_delta_log"
+        delta = self._open(table)
+        with disk_errors(folder):
+            delta.create_checkpoint()
+            newest = f"{delta.version():020d}"
+            for path in log.glob(f"{newest}*"):
+                sync(path)
+            sync(log)
+            needed = {Path(uri) for uri in delta.file_uris()}
+            for path in folder.rglob("*"):
+                is_log = log in path.parents
+                is_past = path.name < newest and path.name[:1].isdigit() if is_log else path not in needed
+                if path.is_file() and is_past:
+                    path.unlink()
+            for path in (log, *(one for one in folder.iterdir() if one.is_dir()), folder):
+                sync(path)
+
+    def _rows(self, table: Table, delta: DeltaTable, file: str) -> str:
+        """SQL of one file's rows with every column of the table but the partition's."""
+        fields = [f for f in table.schema(list(pa.schema(delta.schema().to_arrow()))) if f.name != table.partition_by]
+        nothing = ", ".join(f'cast(null as {sql_type(f.type)}) as "{f.name}"' for f in fields)
+        path = str(self.path(table) / file).replace("'", "''")
+        scan = f"select * from read_parquet('{path}', hive_partitioning = false)"
+        return f"({scan} union all by name select {nothing} where false)"
+
+
+def _counted(con: duckdb.DuckDBPyConnection, rows: str, doomed: Doomed) -> tuple[int, int, int]:
+    """Rows that go, other rows that lose a value, and all."""
+    gone = f"coalesce({doomed.rows}, false)"
+    touched = " or ".join(f"coalesce({where}, false)" for where in doomed.values.values()) or "false"
+    counts = f"count(*) filter ({gone}), count(*) filter (not {gone} and ({touched})), count(*)"
+    [found] = con.execute(f"select {counts} from {rows} r").fetchall()
+    return found
+
+
+def _kept(rows: str, doomed: Doomed) -> str:
+    changed = ", ".join(
+        f"case when {where} then null else {name} end as {name}" for name, where in doomed.values.items()
+    )
+    replaced = f"replace ({changed})" if changed else ""
+    return f"select * {replaced} from {rows} r where not coalesce({doomed.rows}, false)"

@@ -1,0 +1,111 @@
+"""Where fitted models live: models/<question>/<version>/, whole or not at all, in formats that are safe to load."""
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from patron.predict.labels import Question
+from patron.predict.learner import Fitted, read_json, write_json
+from patron.schema.errors import NotFound
+from patron.storage.lake import disk_errors, sync
+
+MANIFEST = "manifest.json"
+CARD = "card.json"
+CARD_TEXT = "card.md"
+METRICS = "metrics.json"
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a model was made of: with it, and while the lake keeps its versions, it can be made again."""
+
+    question: str
+    version: str
+    learner: str
+    settings: Mapping[str, Any]
+    as_of: str
+    seed: int
+    feature_version: str
+    table_versions: Mapping[str, int | None]
+    row_count: int
+    """Rows it was fitted to, labelled or not."""
+    data_hash: str
+    """SHA-256 of customer, moment and label of these rows."""
+
+    @property
+    def model_version(self) -> str:
+        """The folder under models/."""
+        return f"{self.question}/{self.version}"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What is kept beside a fitted model."""
+
+    manifest: Manifest
+    metrics: Mapping[str, Any]
+    card: Mapping[str, str]
+    card_text: str
+
+
+def save(models: Path, fitted: Fitted, kept: Saved) -> str:
+    """Write a model under its version, replacing an earlier one of the same turn; returns its folder under models/.
+
+    A half-written folder has another name: a kill leaves no version or a whole one. Raises NoSpace on a full disk.
+    """
+    with disk_errors(models):
+        return _save(models, fitted, kept)
+
+
+def _save(models: Path, fitted: Fitted, kept: Saved) -> str:
+    final = models / kept.manifest.question / kept.manifest.version
+    fresh, old = final.with_name(f".{final.name}.new"), final.with_name(f".{final.name}.old")
+    for left_over in (fresh, old):
+        shutil.rmtree(left_over, ignore_errors=True)
+    (fresh / MODEL).mkdir(parents=True)
+    fitted.save(fresh / MODEL)
+    write_json(fresh / MANIFEST, asdict(kept.manifest))
+    write_json(fresh / METRICS, kept.metrics)
+    write_json(fresh / CARD, kept.card)
+    (fresh / CARD_TEXT).write_text(kept.card_text, encoding="utf-8")
+    for path in (*sorted(fresh.rglob("*")), fresh):
+        sync(path)
+    if final.exists():
+        final.rename(old)
+    fresh.rename(final)
+    sync(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
+    return kept.manifest.model_version
+
+
+def load(models: Path, question: Question, version: str) -> Fitted:
+    """Read the model of a version. Raises NotFound for an unknown version or a learner this Patron does not have."""
+    folder = models / question.name / version
+    if not (folder / MANIFEST).exists():
+        raise NotFound(f"no model {version} of {question.name}", where=str(folder), todo="Run a turn first.")
+    name = read_json(folder / MANIFEST)["learner"]
+    for learner in question.learners:
+        if learner.name == name:
+            return learner.fitted.load(folder / MODEL)
+    raise NotFound(f"no learner {name}", where=str(folder), todo="Run a turn with this version of Patron.")
+
+
+def card(models: Path, model_version: str) -> dict[str, str]:
+    """The model card as key and text; empty when there is none. `model_version` is as in `scores`."""
+    path = models / model_version / CARD
+    return {key: str(text) for key, text in read_json(path).items()} if path.exists() else {}
+
+
+def data_hash(rows: pa.Table) -> str:
+    """SHA-256 of customer, moment and label, in the order given."""
+    sink = pa.BufferOutputStream()
+    chosen = rows.select([name for name in ("customer_id", "as_of", "label") if name in rows.column_names])
+    with pa.ipc.new_stream(sink, chosen.schema) as stream:
+        stream.write_table(chosen.combine_chunks())
+    return hashlib.sha256(sink.getvalue()).hexdigest()

@@ -1,0 +1,168 @@
+"""What we promise: policy.toml, whose hash is stored with every decision."""
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from patron.schema.errors import SettingsError
+from patron.storage.settings import explain, read_toml
+
+Stage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Budget(_Section):
+    """What one turn may spend."""
+
+    cents_per_turn: int = Field(default=100_000, ge=0)
+    """Expected cost of all offers of one turn, cents."""
+
+
+class Holdout(_Section):
+    """The customers no offer reaches."""
+
+    experiment: str = Field(default="retention", min_length=1)
+    """Name of the draw: a customer is assigned once per name."""
+    share: float = Field(default=0.10, ge=0, le=0.9)
+    """Share of customers held out, 0 to 0.9."""
+
+
+class Exploration(_Section):
+    """How much is left to chance, so that effects can be measured."""
+
+    first_days: int = Field(default=30, ge=0)
+    """Days from the first decision during which offers are given at random."""
+    offer_share: float = Field(default=0.5, gt=0, lt=1)
+    """Share of the randomised customers that get an offer."""
+    later_share: float = Field(default=0.2, ge=0, le=1)
+    """Share of the customers that stay randomised after that."""
+
+
+class Caps(_Section):
+    """How often we may write to one customer."""
+
+    offers_per_customer: int = Field(default=1, ge=0)
+    """Most offers to one customer ..."""
+    within_days: int = Field(default=28, ge=1)
+    """... within so many days."""
+
+
+class Consent(_Section):
+    """What needs consent, and what silence means."""
+
+    unknown: Literal["refuse", "allow"] = "refuse"
+    """What is assumed of customers who have told us neither yes nor no."""
+    marketing: str = Field(default="marketing", min_length=1)
+    """Purpose that writing to customers needs."""
+    events_need: str = ""
+    """Purpose that looking, searching and clicking needs to be taken, such as "analytics"; empty is none."""
+    without: Literal["keep", "refuse"] = "keep"
+    """Such an event without it is kept, flagged and used for nothing, or set aside without its content."""
+    names: dict[str, str] = {}
+    """Purposes by the names that consent managers have for them, such as C0002 = "analytics"."""
+
+    def purpose(self, told: str) -> str:
+        """The purpose that a name stands for; upper and lower case are the same."""
+        by_name = {name.lower(): purpose for name, purpose in self.names.items()}
+        return by_name.get(told.strip().lower(), told.strip()).lower()
+
+    def names_of(self, purpose: str) -> tuple[str, ...]:
+        """A purpose and every name that stands for it, in small letters."""
+        wanted = self.purpose(purpose)
+        return (wanted, *sorted({one.lower() for one in self.names if self.purpose(one) == wanted} - {wanted}))
+
+    def allows(self, *, is_given: bool | None) -> bool:
+        """Whether what needs a purpose may be done, when its consent is given, withdrawn, or unknown (None)."""
+        return self.unknown == "allow" if is_given is None else is_given
+
+
+class AtRisk(_Section):
+    """Who is considered for an offer."""
+
+    stages: tuple[Stage, ...] = ("at_risk", "lapsed")
+    """Stages of life that are considered."""
+    churn_probability: float = Field(default=0.5, ge=0, le=1)
+    """Customers of any stage at least this likely to be gone are considered too; 1.0 turns this off."""
+    seen_within_days: int = Field(default=0, ge=0)
+    """Only customers who visited, ordered or opened a message in so many days are considered; 0 turns this off."""
+
+
+class Channel(_Section):
+    """How offers reach customers."""
+
+    name: Literal["file"] = "file"
+    """Files in the workspace's outbox folder."""
+    is_delivered: bool = False
+    """Whether something sends what lies in the outbox; until then effects are a placebo."""
+
+
+class Measurement(_Section):
+    """What counts as the effect of an offer."""
+
+    window_days: int = Field(default=28, ge=1, le=365)
+    """Days after a decision in which its effect is counted."""
+    history_days: int = Field(default=365, ge=1)
+    """Decisions older than this are forgotten when effects are estimated."""
+
+
+class Offer(_Section):
+    """Something a customer may be offered."""
+
+    id: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9_]{0,39}$")
+    """Name in decisions and files, and the coupon code: letters, digits and _."""
+    name: str = ""
+    """What people call it."""
+    discount_share: float = Field(ge=0, lt=1)
+    """Taken off what the customer pays while the offer is valid, 0 to 1."""
+    contact_cost_cents: int = Field(default=0, ge=0)
+    """Cost of sending it, cents."""
+    cost_per_order_cents: int = Field(default=0, ge=0)
+    """Cost of each order that uses it besides the discount, such as free shipping, cents."""
+    valid_days: int = Field(default=30, ge=1, le=365)
+    """Days it can be used."""
+    assumed_purchase_uplift: float = Field(ge=0, le=1)
+    """Assumed until measured: added probability of an order while it is valid."""
+
+
+class Policy(_Section):
+    """All promises of one workspace."""
+
+    budget: Budget = Budget()
+    holdout: Holdout = Holdout()
+    exploration: Exploration = Exploration()
+    caps: Caps = Caps()
+    consent: Consent = Consent()
+    at_risk: AtRisk = AtRisk()
+    channel: Channel = Channel()
+    measure: Measurement = Measurement()
+    offers: tuple[Offer, ...] = ()
+
+    @field_validator("offers")
+    @classmethod
+    def _each_once(cls, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
+        ids = [offer.id for offer in offers]
+        repeated = sorted({name for name in ids if ids.count(name) > 1})
+        if repeated or "none" in ids or "any" in ids:
+            raise ValueError(f"each id once, and neither 'none' nor 'any'; mend {', '.join(repeated) or 'the id'}")
+        return offers
+
+    @cached_property
+    def version(self) -> str:
+        """Short hash of the parsed content: comments and layout do not change it."""
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    @classmethod
+    def load(cls, path: Path) -> "Policy":
+        """Read policy.toml. Raises SettingsError naming file, key, value and what is expected."""
+        try:
+            return cls.model_validate(read_toml(path))
+        except ValidationError as error:
+            raise SettingsError(explain(error), where=str(path), todo="See docs/reference/policy.md.") from error

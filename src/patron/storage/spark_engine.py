@@ -1,0 +1,46 @@
+"""The same queries on Spark (the `spark` extra)."""
+
+import os
+import sys
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from patron.schema.errors import MissingExtra
+from patron.storage.engine import to_spark
+
+
+class SparkEngine:
+    """Runs portable queries on a Spark session in UTC."""
+
+    def __init__(self, master: str) -> None:
+        try:
+            from pyspark.sql import SparkSession  # noqa: PLC0415 - an optional extra
+        except ImportError as error:
+            raise MissingExtra(
+                "pyspark is not installed",
+                where="Spark",
+                todo="pip install 'patron[spark]'.",
+            ) from error
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        self.session = (
+            SparkSession.builder.master(master)
+            .appName("patron")
+            .config("spark.sql.session.timeZone", "UTC")
+            .config("spark.ui.enabled", "false")
+            .config("spark.sql.shuffle.partitions", "2")
+            .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+            .config("spark.driver.bindAddress", "127.0.0.1")
+            .config("spark.driver.host", "127.0.0.1")
+            .getOrCreate()
+        )
+
+    def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
+        """Run one portable SELECT with these tables visible by name."""
+        for name, rows in (tables or {}).items():
+            self.session.createDataFrame(rows).createOrReplaceTempView(name)
+        return self.session.sql(to_spark(sql)).toArrow()
+
+    def close(self) -> None:
+        """Stop the session."""
+        self.session.stop()

@@ -1,0 +1,279 @@
+"""The operational store: rows that need transactions. SQLite in the workspace by default, PostgreSQL by URL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import alembic.command
+import alembic.config
+import alembic.migration
+import alembic.script
+import sqlalchemy as sa
+from alembic.util import CommandError
+from sqlalchemy import event
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
+
+METADATA = sa.MetaData()
+UTC_TIME = sa.DateTime(timezone=True)
+
+WORKSPACE = sa.Table(
+    "workspace",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True, comment="workspace_id, master_key_check, profiles ..."),
+    sa.Column("value", sa.Text, nullable=False),
+)
+TURNS = sa.Table(
+    "turns",
+    METADATA,
+    sa.Column("turn_id", sa.Text, primary_key=True),
+    sa.Column("as_of", UTC_TIME, nullable=False, comment="the moment of the turn"),
+    sa.Column("finished_at", UTC_TIME, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False, comment="how long the turn took"),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("policy_version", sa.Text, nullable=False),
+    sa.Column("table_versions", sa.JSON, nullable=False, comment="Delta version of each table: what readers read"),
+    sa.Column("summary", sa.JSON, nullable=False, comment="what each stage said it did"),
+)
+IMPORTS = sa.Table(
+    "imports",
+    METADATA,
+    sa.Column("import_id", sa.Text, primary_key=True),
+    sa.Column("mapping", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("files", sa.JSON, nullable=False),
+    sa.Column("started_at", UTC_TIME, nullable=False),
+    sa.Column("finished_at", UTC_TIME),
+    sa.Column("read_count", sa.Integer, nullable=False),
+    sa.Column("stored_count", sa.Integer, nullable=False),
+    sa.Column("duplicate_count", sa.Integer, nullable=False),
+    sa.Column("dead_count", sa.Integer, nullable=False),
+)
+DEAD_LETTERS = sa.Table(
+    "dead_letters",
+    METADATA,
+    sa.Column("dead_id", sa.Text, primary_key=True, comment="hash of source, file and row: a repeat changes nothing"),
+    sa.Column("import_id", sa.Text, nullable=False, index=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("row_number", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, comment="reason code"),
+    sa.Column("message", sa.Text, nullable=False, comment="what is wrong, without the personal value"),
+    sa.Column("payload", sa.LargeBinary, nullable=False, comment="the row, encrypted"),
+    sa.Column("created_at", UTC_TIME, nullable=False),
+)
+VAULT_TOKENS = sa.Table(
+    "vault_tokens",
+    METADATA,
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False, comment="user_id, anonymous_id ..."),
+    sa.Column("ciphertext", sa.LargeBinary, nullable=False, comment="the identifier under the token's key"),
+    sa.Column("wrapped_key", sa.LargeBinary, nullable=False, comment="the token's key under the master key"),
+    sa.Column("created_at", UTC_TIME, nullable=False),
+)
+VAULT_TEXTS = sa.Table(
+    "vault_texts",
+    METADATA,
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("field", sa.Text, primary_key=True),
+    sa.Column("token", sa.Text, nullable=False, index=True, comment="whose key encrypts the text"),
+    sa.Column("ciphertext", sa.LargeBinary, nullable=False),
+)
+API_KEYS = sa.Table(
+    "api_keys",
+    METADATA,
+    sa.Column("key_hash", sa.Text, primary_key=True, comment="SHA-256 of the key, which itself is not kept"),
+    sa.Column("key_id", sa.Text, nullable=False, unique=True, comment="what people call it by"),
+    sa.Column("source", sa.Text, nullable=False, comment="source of the events sent with it"),
+    sa.Column("kind", sa.Text, nullable=False, comment="write, secret or read"),
+    sa.Column("created_at", UTC_TIME, nullable=False),
+    sa.Column("revoked_at", UTC_TIME),
+)
+CONTACTS = sa.Table(
+    "contacts",
+    METADATA,
+    sa.Column("contact", sa.Text, primary_key=True, comment="token of an e-mail address or telephone number"),
+    sa.Column("token", sa.Text, primary_key=True, index=True, comment="token of the user or visitor who told it"),
+)
+FORGOTTEN = sa.Table(
+    "forgotten",
+    METADATA,
+    sa.Column("token", sa.Text, primary_key=True, comment="nothing is taken of its owner any more"),
+    sa.Column("forgotten_at", UTC_TIME, nullable=False),
+)
+ERASURES = sa.Table(
+    "erasures",
+    METADATA,
+    sa.Column("certificate_id", sa.Text, primary_key=True),
+    sa.Column("tokens", sa.JSON, nullable=False, comment="whom an erasure that is not finished is about"),
+    sa.Column("counts", sa.JSON, nullable=False, comment="what it has erased until now, by place"),
+    sa.Column("started_at", UTC_TIME, nullable=False),
+)
+AUDIT = sa.Table(
+    "audit",
+    METADATA,
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Text, nullable=False, comment="UTC, ISO 8601"),
+    sa.Column("action", sa.Text, nullable=False, comment="what was done"),
+    sa.Column("details", sa.Text, nullable=False, comment="JSON without personal values"),
+    sa.Column("previous", sa.Text, nullable=False, comment="hash of the entry before"),
+    sa.Column("hash", sa.Text, nullable=False, comment="SHA-256 of this entry and of the hash before"),
+)
+CONSENTS = sa.Table(
+    "consents",
+    METADATA,
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("event", sa.Text, nullable=False, comment="hash of the source and id of the event that told it"),
+    sa.Column("token", sa.Text, nullable=False, comment="user or device it was told of"),
+    sa.Column("purpose", sa.Text, nullable=False, comment="as it was told, in small letters"),
+    sa.Column("is_given", sa.Boolean, nullable=False, comment="false when it was withdrawn"),
+    sa.Column("basis", sa.Text, nullable=False, comment="consent, contract, legitimate_interest ..."),
+    sa.Column("wording", sa.Text, comment="hash of the exact words"),
+    sa.Column("wording_version", sa.Text),
+    sa.Column("policy_version", sa.Text, comment="version of the privacy policy that was shown"),
+    sa.Column("locale", sa.Text),
+    sa.Column("channel", sa.Text),
+    sa.Column("occurred_at", sa.Text, nullable=False, comment="when it was told, UTC, ISO 8601"),
+    sa.Column("known_at", sa.Text, nullable=False, comment="since when Patron could know"),
+    sa.Column("previous", sa.Text, nullable=False, comment="hash of the entry before"),
+    sa.Column("hash", sa.Text, nullable=False, comment="SHA-256 of this entry and of the hash before"),
+    sa.Index("ix_consents_event", "event", "purpose", unique=True),
+    sa.Index("ix_consents_token", "token", "purpose"),
+)
+WORDINGS = sa.Table(
+    "consent_wordings",
+    METADATA,
+    sa.Column("wording", sa.Text, primary_key=True, comment="SHA-256 of the words"),
+    sa.Column("words", sa.Text, nullable=False, comment="what customers were shown"),
+)
+ASSIGNMENTS = sa.Table(
+    "assignments",
+    METADATA,
+    sa.Column("experiment", sa.Text, primary_key=True),
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("arm", sa.Text, nullable=False, comment="stored once: a merge of identities cannot flip it"),
+    sa.Column("assigned_at", UTC_TIME, nullable=False),
+)
+PROFILES = sa.Table(
+    "profiles",
+    METADATA,
+    sa.Column("generation", sa.Integer, primary_key=True, comment="which building of the profiles; one is in use"),
+    sa.Column("token", sa.Text, primary_key=True, comment="user or device token"),
+    sa.Column("own_id", sa.Text, nullable=False, comment="customer the token is when it stands alone"),
+    sa.Column("owner", sa.Text, comment="user token that a device was told together with, when it is one only"),
+    sa.Column("content", sa.LargeBinary, nullable=False, comment="sums, times and the newest events, as MessagePack"),
+    sa.Index("ix_profiles_own_id", "own_id"),
+    sa.Index("ix_profiles_owner", "owner"),
+)
+
+BY_CUSTOMER = tuple(table for table in METADATA.sorted_tables if "customer_id" in table.c)
+"""Tables of the store whose rows belong to customers."""
+
+
+class Store:
+    """One connection pool to the operational store, upgraded to the newest schema when opened."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = sa.create_engine(url)
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _durable_sqlite)
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Open a transaction that commits at the end of the block. Raises NoSpace on a full disk."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            if "disk is full" in str(error):
+                raise NoSpace(
+                    "the disk is full; nothing was half-written", where="store", todo="Free some space and repeat."
+                ) from error
+            raise
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an embedded store."""
+        return Path(self.engine.url.database or "") if self.engine.dialect.name == "sqlite" else None
+
+    def is_current(self) -> bool:
+        """Whether the schema is that of this version; changes nothing. Raises WorkspaceError when it is newer."""
+        if self.file and not self.file.exists():  # why: to connect would make it
+            return False
+        script = alembic.script.ScriptDirectory.from_config(_alembic(self.url))
+        with self._refusals():
+            with self.engine.connect() as connection:
+                current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
+            if current is not None:
+                script.get_revision(current)
+        return current == script.get_current_head()
+
+    def upgrade(self) -> None:
+        """Bring the schema to this version of Patron. Raises WorkspaceError when the store is newer than that."""
+        if self.is_current():
+            return
+        config = _alembic(self.url)
+        with self._refusals(), self.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            alembic.command.upgrade(config, "head")
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Say what is wrong with a store that cannot be opened."""
+        try:
+            yield
+        except CommandError as error:
+            raise WorkspaceError(
+                f"the store was written by a newer Patron ({error})", where="store", todo="Upgrade the patron package."
+            ) from error
+        except DatabaseError as error:
+            raise WorkspaceError(
+                f"cannot be opened ({error.orig})",
+                where=self.engine.url.render_as_string(),
+                todo="Run `patron doctor`.",
+            ) from error
+
+    def scrub(self) -> None:
+        """Leave nothing of deleted rows in the files of the store. Raises WorkspaceBusy while others read."""
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if not self.file:
+                connection.execute(sa.text("vacuum"))
+                return
+            connection.execute(sa.text("pragma temp_store = memory"))
+            connection.execute(sa.text("vacuum"))
+            is_read = connection.execute(sa.text("pragma wal_checkpoint(truncate)")).scalar_one()
+        if is_read:
+            raise WorkspaceBusy("others read the store", where=str(self.file), todo="Try again in a moment.")
+
+    def close(self) -> None:
+        """Return every connection."""
+        self.engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    """URL of a SQLite file."""
+    return f"sqlite:///{path}"
+
+
+def _alembic(url: str) -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(resources.files("patron.storage") / "migrations"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def _durable_sqlite(connection: object, _record: object) -> None:
+    cursor = connection.cursor()  # pyright: ignore[reportAttributeAccessIssue] - SQLAlchemy passes a DB-API connection
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",
+        "busy_timeout = 10000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,79 @@
+"""What every facts query starts from: the usable events known before the moment, and whose they are."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from patron.schema.table_definition import NUMBER, TEXT
+from patron.storage.engine import timestamp
+
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+"""No shop of ours is older; what claims to be is a clock that was never set, and is set aside."""
+BEGINNING_OF_TIME = datetime(1900, 1, 1, tzinfo=UTC)
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The moment and the shop that facts are made for."""
+
+    as_of: datetime
+    """Only events known before this count."""
+    time_zone: str = "UTC"
+    currency: str = "USD"
+
+    @property
+    def zone(self) -> str:
+        """The shop's time zone as a SQL literal."""
+        return "'" + self.time_zone + "'"
+
+
+def rates_table(currency: str, rates: dict[str, float]) -> pa.Table:
+    """Units of the shop's currency that one unit of each currency is worth, as a small table."""
+    known = {**rates, currency: 1.0}
+    return pa.table(
+        {"currency": pa.array(sorted(known), TEXT), "rate": pa.array([known[code] for code in sorted(known)], NUMBER)}
+    )
+
+
+def flagged(flag: str, of: str = "e.flags") -> str:
+    """Condition that collect gave the event this flag."""
+    return f"coalesce((',' || {of} || ',') like '%,{flag},%', false)"
+
+
+def usable(scope: Scope, *columns: str, where: str = "true") -> str:
+    """Events of customers, known before the moment, with a possible time; see `told`."""
+    return told(scope, *columns, where=f"coalesce(e.user_token, e.anonymous_token) is not null and ({where})")
+
+
+def told(scope: Scope, *columns: str, where: str = "true") -> str:
+    """Events known before the moment with a possible time, whoever told them; they occurred no later than we knew.
+
+    Test traffic is left out, and behaviour that was kept without the consent it needs.
+    """
+    picked = "".join(f", e.{column}" for column in columns)
+    return f"""
+        select e.source, e.event_id, e.name, e.user_token, e.anonymous_token, e.known_at,
+            least(e.occurred_at, e.known_at) as occurred_at{picked}
+        from events e
+        where e.known_at < {timestamp(scope.as_of)} and e.occurred_at >= {timestamp(EARLIEST)}
+            and not {flagged("test")} and not {flagged("no_consent")} and ({where})"""
+
+
+def owned(relation: str, *columns: str) -> str:
+    """Give rows (tokens, known_at, link_at) their customer; they are known once the link of their token is.
+
+    A device's rows belong to its one user unless they became known (`link_at`) after a second user was seen with it.
+    """
+    picked = "".join(f", r.{column}" for column in columns)
+    return f"""
+        select coalesce(i.customer_id, md5(r.anonymous_token)) as customer_id,
+            coalesce(i.is_identified, false) as is_identified,
+            greatest(r.known_at, coalesce(i.known_at, r.known_at)) as known_at{picked}
+        from ({relation}) r
+        left join (
+            select token, customer_id, known_at, is_user or customer_id <> md5(token) as is_identified,
+                coalesce(shared_from, {timestamp(END_OF_TIME)}) as shared_from
+            from identities
+        ) i on i.token = coalesce(r.user_token, r.anonymous_token) and r.link_at < i.shared_from"""

@@ -1,0 +1,118 @@
+"""What was sent to the customer and what came of it; coupons, reviews, referrals, registration."""
+
+from patron.understand.features.feature_family import Family, how_many, known_before
+
+KINDS = """('message_sent', 'message_opened', 'message_clicked', 'coupon', 'review', 'referral', 'registration',
+    'recommendation_clicked', 'ad_clicked')"""
+
+
+def rows(_zone: str) -> str:
+    """Messages and answers known by the moment."""
+    facts = f"""
+        select customer_id, occurred_at, known_at, kind, rating, local_day from interactions
+        where is_identified and kind in {KINDS}"""
+    return known_before(facts, columns="occurred_at, kind, rating, local_day")
+
+
+def _last(kind: str) -> str:
+    return f"max(moment_day) - max(case when kind = '{kind}' then local_day end)"
+
+
+def message_sent_count_30_days() -> str:
+    """Messages sent in the last 30 days."""
+    return how_many("kind = 'message_sent'", 30)
+
+
+def message_sent_count_90_days() -> str:
+    """Messages sent in the last 90 days."""
+    return how_many("kind = 'message_sent'", 90)
+
+
+def messages_opened_per_sent_90_days() -> str:
+    """Openings per message sent in the last 90 days."""
+    return f"{how_many('''kind = 'message_opened' ''', 90)} / nullif({message_sent_count_90_days()}, 0)"
+
+
+def messages_clicked_per_sent_90_days() -> str:
+    """Clicks per message sent in the last 90 days."""
+    return f"{how_many('''kind = 'message_clicked' ''', 90)} / nullif({message_sent_count_90_days()}, 0)"
+
+
+def days_since_last_message() -> str:
+    """Calendar days from the last message sent to the moment; NULL without one."""
+    return _last("message_sent")
+
+
+def coupon_count_90_days() -> str:
+    """Coupons redeemed in the last 90 days."""
+    return how_many("kind = 'coupon'", 90)
+
+
+def coupon_count_lifetime() -> str:
+    """Coupons redeemed ever."""
+    return how_many("kind = 'coupon'")
+
+
+def review_count_365_days() -> str:
+    """Reviews written in the last 365 days."""
+    return how_many("kind = 'review'", 365)
+
+
+def review_count_lifetime() -> str:
+    """Reviews written ever."""
+    return how_many("kind = 'review'")
+
+
+def mean_rating() -> str:
+    """Stars given in reviews, mean; NULL without one."""
+    rated = "kind = 'review' and rating is not null"
+    return f"sum(case when {rated} then rating end) / nullif({how_many(rated)}, 0)"
+
+
+def min_rating() -> str:
+    """Fewest stars given in a review."""
+    return "min(case when kind = 'review' then rating end)"
+
+
+def referral_count_lifetime() -> str:
+    """Customers referred ever."""
+    return how_many("kind = 'referral'")
+
+
+def recommendation_clicked_count_90_days() -> str:
+    """Recommendations clicked in the last 90 days."""
+    return how_many("kind = 'recommendation_clicked'", 90)
+
+
+def ad_clicked_count_90_days() -> str:
+    """Ads clicked in the last 90 days."""
+    return how_many("kind = 'ad_clicked'", 90)
+
+
+def days_since_registration() -> str:
+    """Calendar days from the first registration to the moment; NULL without one."""
+    return "max(moment_day) - min(case when kind = 'registration' then local_day end)"
+
+
+FAMILY = Family(
+    "messages",
+    rows,
+    (
+        message_sent_count_30_days,
+        message_sent_count_90_days,
+        messages_opened_per_sent_90_days,
+        messages_clicked_per_sent_90_days,
+        days_since_last_message,
+        coupon_count_90_days,
+        coupon_count_lifetime,
+        review_count_365_days,
+        review_count_lifetime,
+        mean_rating,
+        min_rating,
+        referral_count_lifetime,
+        recommendation_clicked_count_90_days,
+        ad_clicked_count_90_days,
+        days_since_registration,
+    ),
+)
+FEATURES = FAMILY.features

@@ -1,0 +1,228 @@
+"""A profile as people read it: everything that depends on the time is computed here, none of it is kept."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP, KINDS
+from patron.understand.facts.sessions import GAP_SECONDS
+from patron.understand.lifecycle_stages import staged
+from patron.understand.profiles.aggregate import PUT_INTO_CART, SOLD
+from patron.understand.profiles.profile import NEWEST_ORDERS, Act, Money, Profile, Told
+
+MICROSECONDS = 1_000_000
+RECENT = 10
+DAYS_OF_RATE = 30.0
+
+
+@dataclass(frozen=True)
+class EventCount:
+    """Events of one name; those that are not in the catalogue have the name ''."""
+
+    name: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True)
+class SeenProduct:
+    """A product the customer looked at, and when last."""
+
+    product_id: str
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
+class CartItem:
+    """A product in the cart."""
+
+    product_id: str
+    quantity: int
+
+
+@dataclass(frozen=True)
+class Visit:
+    """The last visit: events with no pause of 30 minutes, 50 of them at most."""
+
+    started_at: datetime
+    last_at: datetime
+    event_count: int
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class RecentEvent:
+    """One of the newest events."""
+
+    occurred_at: datetime
+    name: str
+    product_id: str | None
+
+
+@dataclass(frozen=True)
+class LiveProfile:
+    """A customer at this second, from every event that was acknowledged."""
+
+    customer_id: str
+    read_at: datetime
+    is_identified: bool
+    first_seen_at: datetime | None
+    last_seen_at: datetime | None
+    seconds_since_last_seen: int | None
+    event_count: int
+    events: tuple[EventCount, ...]
+    order_count: int
+    """Different orders; of a customer with more than 200, whole orders count by their events."""
+    first_order_at: datetime | None
+    last_order_at: datetime | None
+    days_since_last_order: int | None
+    paid_cents: int
+    """Paid net of what was given back as an amount, in the shop's currency."""
+    refunded_cents: int
+    orders_per_30_days: float | None
+    """Orders a month since the customer was first seen, that is a month ago at least."""
+    stage: str | None
+    products: tuple[SeenProduct, ...]
+    cart: tuple[CartItem, ...]
+    visit: Visit | None
+    recent: tuple[RecentEvent, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a profile is read with."""
+
+    now: datetime
+    zone: str
+    rates: Mapping[str, float]
+    """Units of the shop's currency that one of each is worth; '' is the shop's."""
+    pace_days: float
+    """The shop's days between orders."""
+
+
+def read(customer_id: str, profile: Profile, shown: Shown, *, is_identified: bool) -> LiveProfile:
+    """A customer's profile at a moment."""
+    orders = [at for at, _ in profile.orders]
+    first_order, last_order = _span(profile, SOLD)
+    first, last = _span(profile, tuple(profile.names))
+    acted = profile.acts[0].at_us if profile.acts else last
+    refunded = _in_shop_currency(profile.money, shown, "refunded_cents")
+    return LiveProfile(
+        customer_id=customer_id,
+        read_at=shown.now,
+        is_identified=is_identified,
+        first_seen_at=_time(first),
+        last_seen_at=_time(acted),
+        seconds_since_last_seen=None if acted is None else max(0, int(_us(shown.now) - acted) // MICROSECONDS),
+        event_count=sum(told.event_count for told in profile.names.values()),
+        events=_events(profile.names),
+        order_count=_order_count(profile),
+        first_order_at=_time(first_order),
+        last_order_at=_time(last_order),
+        days_since_last_order=_day(shown.now, shown) - _day(_moment(orders[0]), shown) if orders else None,
+        paid_cents=_in_shop_currency(profile.money, shown, "paid_cents") - refunded,
+        refunded_cents=refunded,
+        orders_per_30_days=_monthly(_order_count(profile), first, shown.now),
+        stage=_stage(orders, shown),
+        products=tuple(SeenProduct(key, _moment(at)) for at, key in profile.products),
+        cart=cart(profile.cart),
+        visit=visit(profile.acts, shown.now),
+        recent=tuple(RecentEvent(_moment(act.at_us), act.name, act.product_id) for act in profile.acts[:RECENT]),
+    )
+
+
+def cart(acts: list[Act]) -> tuple[CartItem, ...]:
+    """What was put into the cart since the last order, and not taken out; the newest acts come first."""
+    units: defaultdict[str, int] = defaultdict(int)
+    ordered = next((place for place, act in enumerate(acts) if act.name in SOLD), len(acts))
+    for act in reversed(acts[:ordered]):
+        if act.product_id is None:
+            continue
+        if act.name in PUT_INTO_CART:
+            units[act.product_id] += 1 if act.quantity is None else act.quantity
+        else:
+            left = 0 if act.quantity is None else units[act.product_id] - act.quantity
+            units[act.product_id] = max(0, left)
+    return tuple(CartItem(product_id, count) for product_id, count in sorted(units.items()) if count)
+
+
+def visit(acts: list[Act], now: datetime) -> Visit | None:
+    """The last visit; what happens away from the shop makes none."""
+    inside = [act.at_us for act in acts if _is_at_the_shop(act.name)]
+    if not inside:
+        return None
+    seconds = [at // MICROSECONDS for at in inside]
+    gaps = [later - earlier < GAP_SECONDS for later, earlier in pairwise(seconds)]
+    count = next((place for place, is_same in enumerate(gaps, 1) if not is_same), len(inside))
+    is_open = _us(now) // MICROSECONDS - seconds[0] < GAP_SECONDS
+    return Visit(_moment(inside[count - 1]), _moment(inside[0]), count, is_open)
+
+
+def _is_at_the_shop(name: str) -> bool:
+    return name in SOLD or (name in KINDS and KINDS[name] not in AWAY_FROM_THE_SHOP)
+
+
+def _events(names: Mapping[str, Told]) -> tuple[EventCount, ...]:
+    return tuple(
+        EventCount(name, told.event_count, _moment(told.first_us), _moment(told.last_us))
+        for name, told in sorted(names.items())
+    )
+
+
+def _order_count(profile: Profile) -> int:
+    if len(profile.orders) < NEWEST_ORDERS:
+        return len(profile.orders)
+    whole = profile.names.get(SOLD[0])
+    return max(NEWEST_ORDERS, whole.event_count if whole else 0)
+
+
+def _stage(orders: list[int], shown: Shown) -> str | None:
+    """Stage of life by the turn's rules, from the days of the newest orders."""
+    days = sorted({_day(_moment(at), shown) for at in orders})
+    if not days:
+        return None
+    last_gap = days[-1] - days[-2] if len(days) > 1 else 0
+    told = (_day(shown.now, shown) - days[-1], days[-1] - days[0], len(days) - 1, last_gap)
+    since, spread, gaps, last = (np.array([float(value)]) for value in told)
+    return staged(since, spread, gaps, last, shown.pace_days)[0]
+
+
+def _in_shop_currency(money: Mapping[str, Money], shown: Shown, part: str) -> int:
+    """An amount of all currencies; what has no rate (any more) is left out, as in orders."""
+    return sum(round(getattr(of, part) * shown.rates.get(currency, 0.0)) for currency, of in money.items())
+
+
+def _monthly(count: int, first_us: int | None, now: datetime) -> float | None:
+    if first_us is None:
+        return None
+    days = (_us(now) - first_us) / MICROSECONDS / 86_400
+    return count / max(days / DAYS_OF_RATE, 1.0)
+
+
+def _span(profile: Profile, names: tuple[str, ...]) -> tuple[int, int] | tuple[None, None]:
+    found = [profile.names[name] for name in names if name in profile.names]
+    if not found:
+        return None, None
+    return min(told.first_us for told in found), max(told.last_us for told in found)
+
+
+def _day(moment: datetime, shown: Shown) -> int:
+    return moment.astimezone(ZoneInfo(shown.zone)).toordinal()
+
+
+def _us(moment: datetime) -> int:
+    return int(moment.timestamp() * MICROSECONDS)
+
+
+def _moment(at_us: int) -> datetime:
+    return datetime.fromtimestamp(at_us / MICROSECONDS, UTC)
+
+
+def _time(at_us: int | None) -> datetime | None:
+    return None if at_us is None else _moment(at_us)

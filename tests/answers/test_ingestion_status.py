@@ -1,0 +1,127 @@
+"""What arrives is told by source and event with what is wrong with it; what was set aside can be tried again."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from patron.answers.ingestion_status import arriving
+from patron.collect.request import batch_of, rules_of
+from patron.collect.tracking_plan import NO_PLAN
+from patron.collect.workspace_inbox import open_inbox
+from patron.commands.import_files import replay
+from patron.run import run_turn, silent
+from patron.schema.tables import CLEANING, EVENTS, ORDERS
+from patron.service.compaction_worker import Mover
+from patron.service.customer_lookup import lookup_customer
+from patron.storage.shop import Shop
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def told(event_id, event="Product Viewed", *, context=None, **properties):
+    at = (NOW - timedelta(minutes=5)).isoformat()
+    base = {"type": "track", "event": event, "messageId": event_id, "userId": "u1", "timestamp": at}
+    return base | {"properties": properties, "context": context or {}}
+
+
+def put(shop, *messages, source="web", at=NOW):
+    rules = rules_of(shop, source, NO_PLAN, is_secret=True, is_history=False)
+    with open_inbox(shop) as inbox:
+        inbox.put([batch_of(json.dumps({"batch": messages}).encode(), source, at, rules)])
+
+
+def move(shop):
+    mover = Mover(shop)
+    mover.move()
+    assert mover.trouble is None
+
+
+def test_nothing_arrives_in_a_new_workspace(shop):
+    found = arriving(shop, now=NOW)
+    assert (found.events, found.letters, found.collector.counters) == ((), (), ())
+
+
+def test_warnings_are_counted_by_source_and_event_and_old_events_are_left_out(shop):
+    put(shop, told("old", "Page"), at=NOW - timedelta(days=40))
+    put(shop, told("a"), told("b") | {"timestamp": None}, told("c", context={"userAgent": "Googlebot/2.1"}))
+    put(shop, told("d"), told("e", "Own Event"), source="app")
+    move(shop)
+    found = {(one.source, one.name): (one.event_count, one.flagged) for one in arriving(shop, now=NOW).events}
+    assert found == {
+        ("web", "Product Viewed"): (3, {"no_time": 1, "bot": 1}),
+        ("app", "Product Viewed"): (1, {}),
+        ("app", "Own Event"): (1, {}),
+    }
+    assert arriving(shop, now=NOW).events[0].source == "web"
+
+
+def test_dead_letters_are_told_by_reason_and_leave_when_they_were_mended(shop):
+    put(shop, told("a", "Order Completed", order_id="o1", revenue=5, currency="CHF"), told("b") | {"userId": None})
+    move(shop)
+    letters = {one.reason: one for one in arriving(shop, now=NOW).letters}
+    assert {reason: (one.source, one.count) for reason, one in letters.items()} == {
+        "unknown_currency": ("web", 1),
+        "bad_event": ("web", 1),
+    }
+    assert "no rate for CHF" in letters["unknown_currency"].example
+    settings = shop.folder / "patron.toml"
+    text = settings.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1")
+    settings.write_text(text, encoding="utf-8")
+    mended = Shop.open(shop.folder)
+    assert replay(mended, "live", mapping=None, progress=silent).stored == 1
+    assert [one.reason for one in arriving(mended, now=NOW).letters] == ["bad_event"]
+    mended.close()
+
+
+@pytest.fixture
+def tested(shop):
+    path = shop.folder / "patron.toml"
+    text = path.read_text(encoding="utf-8").replace("[collect]", '[collect]\ntest_sources = ["staging"]')
+    path.write_text(text, encoding="utf-8")
+    return Shop.open(shop.folder)
+
+
+def test_test_traffic_is_kept_and_used_for_nothing(tested):
+    order = {"order_id": "o1", "revenue": 20}
+    local = {"page": {"url": "http://localhost:3000/checkout?x=1"}}
+    put(tested, told("s", "Order Completed", **order), source="staging")
+    put(tested, told("l", context=local), told("real", "Order Completed", **order))
+    assert lookup_customer(tested, "u1", now=NOW).live.event_count == 1
+    move(tested)
+    assert lookup_customer(tested, "u1", now=NOW).live.paid_cents == 2_000
+    run_turn(tested, NOW + timedelta(minutes=1))
+    assert tested.lake.read(ORDERS).num_rows == 1
+    checks = {row["check_code"]: row for row in tested.lake.read(CLEANING).to_pylist()}
+    assert (checks["test_traffic"]["row_count"], checks["test_traffic"]["treatment"]) == (2, "set aside")
+    assert checks["second_event_of_an_order"]["row_count"] == 0
+    tested.close()
+
+
+def test_changed_settings_hold_for_what_is_sent_next_and_bad_ones_are_said(shop):
+    mover, path = Mover(shop), shop.folder / "patron.toml"
+    order = ("Order Completed", {"order_id": "o", "revenue": 5, "currency": "CHF"})
+    put(shop, told("a", order[0], **order[1]))
+    mover.move()
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("\n[rates]", "\n[rates]\nCHF = "), encoding="utf-8")
+    put(shop, told("b", order[0], **order[1] | {"order_id": "p"}))
+    mover.move()
+    assert "is not valid TOML" in str(mover.trouble)
+    path.write_text(text.replace("\n[rates]", "\n[rates]\nCHF = 1.1"), encoding="utf-8")
+    mover.move()
+    assert mover.trouble is None
+    assert shop.lake.read(EVENTS)["event_id"].to_pylist() == ["b"]
+    assert [one.count for one in arriving(shop, now=NOW).letters] == [1]
+
+
+def test_orders_without_a_number_or_money_and_near_names_are_warned_of(shop):
+    put(
+        shop,
+        told("a", "Order Completed"),
+        told("b", "Order Completed", order_id="o1", revenue=3),
+        told("c", "product viewed", product_id="p"),
+    )
+    move(shop)
+    found = {one.name: one.flagged for one in arriving(shop, now=NOW).events}
+    assert found == {"Order Completed": {"bare_order": 1}, "product viewed": {"near_name": 1}}

@@ -1,0 +1,75 @@
+import pyarrow as pa
+import pytest
+
+from patron.answers.sql_query import sql
+from patron.schema.errors import BadQuery
+from patron.schema.table_definition import TIME
+from patron.schema.tables import MOMENTS
+from patron.storage.shop import Shop
+
+
+@pytest.fixture
+def shop(tmp_path):
+    shop = Shop.create(tmp_path / "w")
+    shop.lake.append(
+        MOMENTS,
+        pa.table({"turn_id": ["a", "a"], "customer_id": ["x", "y"], "as_of": pa.array([0, 0], pa.int64()).cast(TIME)}),
+    )
+    yield shop
+    shop.close()
+
+
+def test_a_select_reads_declared_tables(shop):
+    query = "with m as (select * from moments) select count(*) as n, (select count(*) from events) as e from m;"
+    assert sql(shop, query).to_pylist() == [{"n": 2, "e": 0}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "with recursive n as (select 2 as i union all select i - 1 from n where i > 0) select count(*) from n, moments",
+        "WITH\nm as (select * from moments) select count(*) + 4 from m",
+        "-- six\nwith /* rows */ recursive m(i) as (select 1 from moments) select sum(i) + 4 from m",
+        "with recursively as (select count(*) + 4 from moments) select * from recursively",
+    ],
+)
+def test_a_select_may_begin_with_its_own_relations_however_it_is_written(shop, text):
+    [row] = sql(shop, text).to_pylist()
+    assert list(row.values()) == [6]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "delete from moments",
+        "select 1; select 2",
+        "copy moments to '/tmp/x.csv'",
+        "select * from read_csv('/etc/passwd')",
+        "select * from '/etc/passwd'",
+        "select * from read_text('/etc/hostname')",
+        "select content from glob('/etc/*')",
+        "attach '/tmp/x.db'",
+        "set memory_limit = '1GB'",
+        "create table x as select 1",
+        "install httpfs",
+        "select * from secrets",
+        "select * from main.moments",
+        "select * from moments_of_somebody",
+        "not sql at all (",
+        "",
+    ],
+)
+def test_anything_but_one_select_over_declared_tables_is_refused(shop, text):
+    with pytest.raises(BadQuery):
+        sql(shop, text)
+
+
+def test_a_scalar_function_reaches_no_file_and_no_setting(shop):
+    for text in ("select getenv('HOME')", "select (select content from read_text('/etc/hostname'))"):
+        with pytest.raises(BadQuery):
+            sql(shop, text)
+
+
+def test_an_unknown_column_names_the_page_that_lists_them(shop):
+    with pytest.raises(BadQuery, match=r"docs/reference/tables\.md"):
+        sql(shop, "select nothing_like_that from moments")

@@ -1,0 +1,112 @@
+"""The hybrid: counting models corrected by the recent past, on shops whose customers are known."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from patron.clv.maximum_likelihood import Estimates
+from patron.clv.pareto_nbd import FittedParetoNBD
+from patron.predict.value import Hybrid, rfm
+from patron.schema import metrics
+from patron.schema.errors import NotEnoughData
+
+START = np.datetime64("2020-01-01")
+UNTIL, END = "2020-09-30", "2021-03-31"
+WEEKS = 26.0
+
+
+def shop(count=4000, seed=3, revival=0.0):
+    """Orders of customers who join over 13 weeks; some of those who left come back in the last quarter and after."""
+    rng = np.random.default_rng(seed)
+    truth = FittedParetoNBD(Estimates({"r": 0.6, "alpha": 8.0, "s": 0.7, "beta": 9.0}))
+    joined = rng.integers(0, 91, count)
+    rows = [(np.arange(count), joined)]
+    for who, weeks in truth.drawn(np.full(count, 65.0) - joined / 7, rng):
+        rows.append((who, joined[who] + np.ceil(weeks * 7)))
+    back = rng.random(count) < revival
+    for n in np.flatnonzero(back):
+        days = np.arange(190 + rng.integers(0, 30), 460, 30)
+        rows.append((np.full(len(days), n), days))
+    who, day = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    paid = rng.gamma(6.0, 1.0, len(who)) * 5
+    return pa.table({"customer_id": [f"c{n}" for n in who], "ordered_at": START + day.astype(int), "value": paid})
+
+
+@pytest.fixture(scope="module")
+def steady():
+    orders = shop()
+    return orders, Hybrid().fit(orders, until=UNTIL)
+
+
+def came(orders, fitted):
+    summary = rfm(orders, until=UNTIL, holdout_until=END)
+    place = {customer: n for n, customer in enumerate(summary["customer_id"].to_pylist())}
+    return summary["frequency_holdout"].to_numpy()[[place[one] for one in fitted.customers.to_pylist()]]
+
+
+def test_where_the_models_are_right_it_expects_too_much_and_its_intervals_still_cover(steady):
+    """Real customers slow down less than the models say, simulated ones do not: what helps there costs here."""
+    orders, fitted = steady
+    actual, expected = came(orders, fitted), fitted.expected_purchases(WEEKS)
+    assert 0 < metrics.BIAS_SHARE.of(actual, expected) < 0.25
+    assert metrics.NORMALISED_GINI.of(actual, expected) > 0.8
+    chances = fitted.purchase_count_distribution(WEEKS, most=200)
+    assert chances.sum(axis=1) == pytest.approx(np.ones(len(actual)))
+    assert chances @ np.arange(201) == pytest.approx(expected, rel=1e-2)
+    below = np.column_stack([np.zeros(len(actual)), np.cumsum(chances, axis=1)])
+    rows, counts = np.arange(len(actual)), actual.astype(int)
+    transform = below[rows, counts] + np.random.default_rng(1).random(len(actual)) * chances[rows, counts]
+    assert abs(((transform > 0.1) & (transform < 0.9)).mean() - 0.8) < 0.04
+
+
+def test_what_the_models_cannot_know_is_learnt_from_the_recent_past():
+    """Some customers come back for good: the hybrid sees it, and is nearer than BG/NBD and NBD mixed."""
+    orders = shop(revival=0.15)
+    fitted = Hybrid().fit(orders, until=UNTIL)
+    actual = came(orders, fitted)
+    plain = np.maximum(fitted.base.expected(fitted.summary, WEEKS) @ np.array(fitted.weights), 1e-4)
+    assert metrics.RMSE.of(actual, fitted.expected_purchases(WEEKS)) < metrics.RMSE.of(actual, plain)
+
+
+def test_nothing_after_the_end_changes_a_forecast(steady):
+    orders, fitted = steady
+    known = orders.filter(pa.array(orders["ordered_at"].to_numpy() <= np.datetime64(UNTIL)))
+    again = Hybrid().fit(known, until=UNTIL)
+    place = {customer: n for n, customer in enumerate(again.customers.to_pylist())}
+    order = [place[one] for one in fitted.customers.to_pylist()]
+    assert np.array_equal(again.expected_purchases(WEEKS)[order], fitted.expected_purchases(WEEKS))
+
+
+def test_longer_horizons_bring_more_and_money_follows(steady):
+    _, fitted = steady
+    expected = [fitted.expected_purchases(weeks) for weeks in (4.0, 13.0, 52.0)]
+    assert (expected[0] < expected[1]).all()
+    assert (expected[1] < expected[2]).all()
+    each = fitted.expected_value(13.0) / expected[1]
+    assert each.mean() == pytest.approx(30.0, rel=0.1)
+
+
+def test_money_given_back_lowers_what_is_expected_of_it(steady):
+    orders, fitted = steady
+    place = int(np.argmax(fitted.paid["frequency"].to_numpy()))
+    often = fitted.customers[place].as_py()
+    days = pa.array(np.array(["2020-09-20"] * 2, dtype="datetime64[D]"))
+    back = pa.table({"customer_id": [often] * 2, "ordered_at": days, "value": [-5.0, -6.0]})
+    with_refund = Hybrid().fit(pa.concat_tables([orders, back.cast(orders.schema)]), until=UNTIL)
+    assert np.array_equal(with_refund.expected_purchases(13.0), fitted.expected_purchases(13.0))
+    assert with_refund.customers[place].as_py() == often
+    assert with_refund.expected_value(13.0)[place] < fitted.expected_value(13.0)[place]
+
+
+def test_a_shop_to_which_nobody_came_back_is_refused():
+    orders = pa.table({"customer_id": np.arange(200), "ordered_at": START + np.arange(200), "value": np.ones(200)})
+    with pytest.raises(NotEnoughData, match="nobody came back"):
+        Hybrid().fit(orders, until=UNTIL)
+
+
+def test_a_short_history_and_missing_columns_are_refused():
+    orders = shop(300)
+    with pytest.raises(NotEnoughData, match="orders of 40 days, and 84 are needed"):
+        Hybrid().fit(orders, until="2020-02-09")
+    with pytest.raises(ValueError, match="no column when"):
+        Hybrid().fit(orders, until=UNTIL, time="when")

@@ -1,0 +1,300 @@
+import gzip
+import json
+import zlib
+from base64 import b64encode
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from patron.collect.request import LARGEST_BODY, MOST_MESSAGES, Rules, batch_of, body_of, single_of
+from patron.collect.sensors_data import content_of, sensors_of
+from patron.collect.tracking_plan import load_plan
+from patron.schema.errors import BadRequest, SettingsError
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = (
+    "type",
+    "event",
+    "messageId",
+    "userId",
+    "anonymousId",
+    "timestamp",
+    "sentAt",
+    "properties",
+    "context",
+    "traits",
+)
+
+
+def message(**changes):
+    told = {"type": "track", "event": "Product Viewed", "messageId": "m1", "userId": "u1"}
+    return told | {"timestamp": "2026-03-01T11:59:00Z", "properties": {"product_id": "p1"}} | changes
+
+
+def only(*messages, rules=OPEN, **batch):
+    return batch_of(json.dumps({"batch": list(messages), **batch}).encode(), "web", NOW, rules).messages
+
+
+def test_a_clock_that_runs_ahead_is_set_right_by_what_it_says_when_it_sends():
+    ahead = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
+    (one,) = only(message(**ahead))
+    assert one.row["occurred_at"] == NOW - timedelta(seconds=30)
+    (original,) = only(message(timestamp=None, originalTimestamp=ahead["timestamp"]), sentAt=ahead["sentAt"])
+    assert original.row["occurred_at"] == NOW - timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    "told", ["yesterday", "2031-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1987-01-01T00:00:00Z", -(10**17)]
+)
+def test_a_time_nobody_acted_at_gives_way_to_the_time_of_arrival_and_is_flagged(told):
+    (one,) = only(message(timestamp=told))
+    assert one.row["occurred_at"] == NOW
+    assert one.row["flags"] == "impossible_time"
+
+
+def test_imported_history_keeps_its_times():
+    history = Rules(32_768, frozenset(), is_secret=False, is_history=True)
+    (one,) = only(message(timestamp="1997-01-01T00:00:00Z"), rules=history)
+    assert one.row["occurred_at"] == datetime(1997, 1, 1, tzinfo=UTC)
+    assert one.row["flags"] is None
+
+
+def test_what_the_batch_says_holds_for_each_of_its_messages():
+    context = {"userAgent": "Mozilla/5.0 (iPhone) Mobile", "campaign": {"name": "spring"}}
+    (one,) = only(message(context={"locale": "de-DE"}), context=context)
+    assert (one.row["device"], one.row["campaign_id"]) == ("mobile", "spring")
+    assert "de-DE" in one.row["properties"]
+
+
+def test_a_bot_is_stored_and_flagged():
+    (one,) = only(message(context={"userAgent": "Mozilla/5.0 (compatible; Googlebot/2.1)"}))
+    assert one.row["flags"] == "bot"
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (message(messageId="x" * 101), "messageId"),
+        (message(userId=None), "both are missing"),
+        (message(properties={"product_id": "p1", "price": "cheap"}), "properties.price"),
+        (message(properties={"text": "x" * 40_000}), "bytes long"),
+        (message(type="dance"), "type"),
+        ("a text", "no JSON object"),
+        (None, "no JSON object"),
+        ([1, 2], "no JSON object"),
+    ],
+)
+def test_one_bad_message_is_a_dead_letter_and_the_rest_is_good(bad, reason):
+    first, second, third = only(message(messageId="a"), bad, message(messageId="b"))
+    assert reason in second.row["problem"]
+    assert "payload" in second.row
+    assert not first.is_dead
+    assert not third.is_dead
+
+
+def test_a_message_without_an_id_gets_one_that_a_retry_gets_again():
+    told = json.dumps(message(messageId=None)).encode()
+    first, again = (single_of(told, "track", "web", NOW, OPEN).messages[0].event_id for _ in range(2))
+    assert first == again
+    timeless = json.dumps(message(messageId=None, timestamp=None)).encode()
+    one, other = (single_of(timeless, "track", "web", NOW, OPEN).messages[0].event_id for _ in range(2))
+    assert one != other
+
+
+def test_events_that_move_money_may_ask_for_a_secret_key():
+    order = message(event="Order Completed", properties={"order_id": "o1", "revenue": 10})
+    (public,) = only(order, rules=Rules(32_768, frozenset({"Order Completed"}), is_secret=False))
+    (secret,) = only(order, rules=Rules(32_768, frozenset({"Order Completed"}), is_secret=True))
+    assert "secret key" in public.row["problem"]
+    assert not secret.is_dead
+
+
+def test_the_tracking_plan_warns_or_refuses(tmp_path):
+    (tmp_path / "tracking").mkdir()
+    rule = {"required": ["price"], "properties": {"price": {"type": "number", "minimum": 0}}}
+    (tmp_path / "tracking" / "Product Viewed.json").write_text(json.dumps(rule), encoding="utf-8")
+    wrong = [message(properties={"price": "4 EUR"}), message(properties={}), message(properties={"price": 2})]
+    warned = only(*wrong, rules=replace(OPEN, plan=load_plan(tmp_path, is_strict=False)))
+    assert [one.row.get("flags") for one in warned if not one.is_dead] == ["off_plan", None]
+    refused = only(*wrong, rules=replace(OPEN, plan=load_plan(tmp_path, is_strict=True)))
+    assert [one.is_dead for one in refused] == [True, True, False]
+    assert "tracking plan" in refused[1].row["problem"]
+
+
+def test_a_plan_that_is_no_schema_is_refused_with_its_file(tmp_path):
+    (tmp_path / "tracking").mkdir()
+    (tmp_path / "tracking" / "Page.json").write_text('{"type": "shoe"}', encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"Page\.json: is no JSON Schema"):
+        load_plan(tmp_path, is_strict=False)
+
+
+def test_types_beside_track_become_rows_too():
+    alias, group, page = only(
+        message(type="alias", previousId="visitor"),
+        message(type="group", messageId="m2", groupId="g1", traits={"industry": "toys"}),
+        message(type="page", messageId="m3", name="Home", properties={}),
+    )
+    assert (alias.row["name"], alias.row["anonymous_id"]) == ("Alias", "visitor")
+    assert group.row["name"] == "Group"
+    assert '"g1"' in group.row["properties"]
+    assert page.row["name"] == "Page"
+    assert "Home" in page.row["properties"]
+
+
+def test_a_gzip_bomb_is_never_inflated_beyond_the_cap():
+    bomb = gzip.compress(b" " * (LARGEST_BODY * 50))
+    assert len(bomb) < 300_000
+    with pytest.raises(BadRequest, match="larger than") as refused:
+        body_of(bomb)
+    assert refused.value.status == 413
+
+
+def test_a_request_of_too_many_messages_is_refused_before_they_are_judged():
+    numbers = b"[" + b",".join([b"1"] * (MOST_MESSAGES + 1)) + b"]"
+    with pytest.raises(BadRequest) as refused:
+        batch_of(b'{"batch": ' + numbers + b"}", "web", NOW, OPEN)
+    with pytest.raises(BadRequest) as form_refused:
+        sensors_of(numbers, "cn", NOW, OPEN)
+    assert refused.value.status == form_refused.value.status == 413
+
+
+@pytest.mark.parametrize("raw", [b"\x1f\x8bnothing", gzip.compress(b"{}" * 99, mtime=0)[:-9], b"\x1f\x8b"])
+def test_a_broken_gzip_is_refused(raw):
+    with pytest.raises(BadRequest) as refused:
+        body_of(raw, encoding="gzip")
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"hello", b"[" * 100_000, b'{"batch": 5}', b'{"batch": [}', b"[]", b"{}", b"null"]
+)
+def test_what_is_no_batch_is_refused_whole(body):
+    with pytest.raises(BadRequest) as refused:
+        batch_of(body, "web", NOW, OPEN)
+    assert refused.value.status == 400
+
+
+def test_bytes_that_are_no_text_and_null_characters_lose_no_good_event():
+    """The one goes to the dead letters, the other loses its null character."""
+    told = json.dumps(
+        {"batch": [message(messageId="a", event="Caf\u00e9"), message(messageId="b\x00c")]}, ensure_ascii=True
+    )
+    broken = told.replace("Caf\\u00e9", "Caf\udcff").encode(errors="surrogateescape")
+    first, second = batch_of(body_of(broken), "web", NOW, OPEN).messages
+    assert first.is_dead
+    assert second.row["event_id"] == "bc"
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES))
+def test_any_json_gets_a_verdict(told):
+    (one,) = batch_of(json.dumps({"batch": [told]}).encode(), "web", NOW, OPEN).messages
+    assert one.is_dead or one.row["event_id"]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_get_an_answer(raw):
+    refused, messages = None, []
+    try:
+        messages = batch_of(body_of(raw), "web", NOW, OPEN).messages
+    except BadRequest as error:
+        refused = error.status
+    assert refused in {None, 400, 413}
+    assert all(one.is_dead or one.row["event_id"] for one in messages)
+
+
+def sensors(*told, zipped=True):
+    content = json.dumps(list(told)).encode()
+    packed = zlib.compressobj(wbits=31)
+    data = packed.compress(content) + packed.flush() if zipped else content
+    return urlencode({"data_list": b64encode(data).decode(), "gzip": int(zipped)}).encode()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_every_message_of_the_sensors_form_becomes_a_row(zipped):
+    common = {"distinct_id": "u1", "time": int(NOW.timestamp() * 1000) - 5_000}
+    told = [
+        {"type": "track", "event": "ViewProduct", "properties": {"price": 9.5, "$is_login_id": True}, **common},
+        {"type": "track", "event": "$pageview", "properties": {"$ip": "1.2.3.4"}, **common, "distinct_id": "visitor"},
+        {"type": "track_signup", "original_id": "visitor", "properties": {}, **common},
+        {"type": "profile_set", "properties": {"city": "Paris"}, **common},
+        {"type": "profile_delete", "properties": {}, **common},
+        {"type": "item_set", "item_type": "shoe", "item_id": "p1", "properties": {"price": 5}, "time": common["time"]},
+    ]
+    messages = sensors_of(content_of(sensors(*told, zipped=zipped)), "cn", NOW, OPEN).messages
+    assert [one.row.get("problem") for one in messages] == [None] * 6
+    names = ["ViewProduct", "Page", "Alias", "Identify", "Identify", "Product Updated"]
+    assert [one.row["name"] for one in messages] == names
+    assert (messages[0].row["user_id"], messages[1].row["anonymous_id"]) == ("u1", "visitor")
+    assert (messages[2].row["user_id"], messages[2].row["anonymous_id"]) == ("u1", "visitor")
+    assert messages[0].row["occurred_at"] == NOW - timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("body", [b"", b"data_list=%%%", b"data=bm8ganNvbg==", b"data_list=H4sI"])
+def test_a_sensors_form_that_cannot_be_read_is_refused(body):
+    with pytest.raises(BadRequest):
+        sensors_of(content_of(body), "cn", NOW, OPEN)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"&".join(b"a%d=1" % n for n in range(30)) + b"&data=e30=", 400),
+        (urlencode({"data": b64encode(gzip.compress(b" " * 5 * LARGEST_BODY, mtime=0)).decode()}).encode(), 413),
+    ],
+)
+def test_a_sensors_form_that_is_too_much_is_refused_as_the_protocol_says(body, status):
+    with pytest.raises(BadRequest) as refused:
+        sensors_of(content_of(body), "cn", NOW, OPEN)
+    assert refused.value.status == status
+
+
+def test_a_sensors_form_loses_its_null_characters_as_batches_do():
+    told = {"type": "track", "event": "View\0Product", "distinct_id": "u1", "properties": {"a\0b": "c\0d"}}
+    (one,) = sensors_of(content_of(sensors(told)), "cn", NOW, OPEN).messages
+    assert one.row["name"] == "ViewProduct"
+    assert one.row["properties"] == '{"ab":"cd"}'
+
+
+@pytest.mark.parametrize(
+    ("url", "is_test"),
+    [
+        ("http://localhost:3000/cart", True),
+        ("https://127.0.0.1/x", True),
+        ("http://[::1]:80/", True),
+        ("https://LOCALHOST", True),
+        ("https://shop.example/localhost", False),
+        ("https://localhost.shop.example/", False),
+        ("localhost", False),
+        (7, False),
+    ],
+)
+def test_what_happens_on_a_developers_machine_is_test_traffic(url, is_test):
+    rules = replace(OPEN, test_hosts=frozenset({"localhost", "127.0.0.1", "[::1]"}))
+    (one,) = only(message(context={"page": {"url": url}}), rules=rules)
+    assert ("test" in (one.row["flags"] or "").split(",")) == is_test
+
+
+def test_bytes_that_are_no_utf_8_make_nobody_somebody_else():
+    told = json.dumps(message(userId="Muller")).encode().replace(b"u", b"\xfc")
+    with pytest.raises(BadRequest, match="UTF-8"):
+        single_of(told, "track", "web", NOW, OPEN)
+    batch = b'{"batch": [' + json.dumps(message()).encode() + b", " + told + b"]}"
+    good, bad = batch_of(batch, "web", NOW, OPEN).messages
+    assert (good.is_dead, bad.is_dead) == (False, True)
+
+
+def test_ids_of_nobody_are_told_from_missing_ones():
+    (nobody, missing) = only(message(userId="undefined"), message(userId=None))
+    assert "stand for nobody" in nobody.row["problem"]
+    assert "both are missing" in missing.row["problem"]

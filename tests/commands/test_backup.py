@@ -1,0 +1,82 @@
+import tarfile
+
+import pyarrow as pa
+import pytest
+
+from patron.commands.backup import backup, restore
+from patron.schema.errors import PatronError, WorkspaceError
+from patron.schema.table_definition import TIME
+from patron.schema.tables import MOMENTS
+from patron.storage.shop import Shop
+
+
+@pytest.fixture
+def shop(tmp_path):
+    shop = Shop.create(tmp_path / "w")
+    for name in ("x", "y"):
+        times = pa.array([0], pa.int64()).cast(TIME)
+        shop.lake.append(MOMENTS, pa.table({"turn_id": ["a"], "customer_id": [name], "as_of": times}))
+    yield shop
+    shop.close()
+
+
+def test_a_restored_workspace_holds_what_the_backup_held_then(shop, tmp_path):
+    (shop.folder / "policy.toml").write_text("[budget]\ncents_per_turn = 7\n")
+    made = backup(shop, tmp_path / "b.tar.gz")
+    times = pa.array([0], pa.int64()).cast(TIME)
+    shop.lake.append(MOMENTS, pa.table({"turn_id": ["a"], "customer_id": ["later"], "as_of": times}))
+    assert made.table_count == 1
+    restore(tmp_path / "b.tar.gz", tmp_path / "again")
+    again = Shop.open(tmp_path / "again")
+    assert sorted(again.lake.read(MOMENTS)["customer_id"].to_pylist()) == ["x", "y"]
+    assert again.policy.budget.cents_per_turn == 7
+    assert again.workspace_id == shop.workspace_id
+    again.close()
+
+
+def test_a_backup_never_replaces_a_file_and_a_restore_never_a_folder(shop, tmp_path):
+    backup(shop, tmp_path / "b.tar.gz")
+    with pytest.raises(WorkspaceError, match="exists already"):
+        backup(shop, tmp_path / "b.tar.gz")
+    with pytest.raises(WorkspaceError, match="not empty"):
+        restore(tmp_path / "b.tar.gz", shop.folder)
+
+
+def test_a_damaged_archive_makes_no_workspace(shop, tmp_path):
+    whole = tmp_path / "b.tar.gz"
+    backup(shop, whole)
+    (tmp_path / "cut.tar.gz").write_bytes(whole.read_bytes()[:2000])
+    with pytest.raises(WorkspaceError, match="cannot be read"):
+        restore(tmp_path / "cut.tar.gz", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_archive_of_something_else_is_refused(tmp_path):
+    (tmp_path / "x").write_text("x")
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "x", "x")
+    with pytest.raises(PatronError, match="no Patron backup"):
+        restore(tmp_path / "x.tar.gz", tmp_path / "new")
+
+
+def test_a_backup_whose_bytes_changed_is_refused_and_leaves_nothing(shop, tmp_path):
+    backup(shop, tmp_path / "b.tar.gz")
+    unpacked = tmp_path / "unpacked"
+    with tarfile.open(tmp_path / "b.tar.gz") as tar:
+        tar.extractall(unpacked, filter="data")
+    (unpacked / "policy.toml").write_text("[budget]\ncents_per_turn = 1\n")
+    with tarfile.open(tmp_path / "changed.tar.gz", "w:gz") as tar:
+        tar.add(unpacked, ".")
+    with pytest.raises(WorkspaceError, match=r"1 files are damaged, such as policy\.toml"):
+        restore(tmp_path / "changed.tar.gz", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new.partial").exists()
+
+
+def test_a_backup_can_be_read_by_its_owner_only_and_holds_no_outbox(shop, tmp_path):
+    (shop.folder / "outbox" / "t").mkdir(parents=True)
+    (shop.folder / "outbox" / "t" / "offers_file.csv").write_text("alice@example.com")
+    made = backup(shop, tmp_path / "b.tar.gz")
+    assert made.path.stat().st_mode & 0o077 == 0
+    with tarfile.open(made.path) as tar:
+        assert not [name for name in tar.getnames() if "outbox" in name]

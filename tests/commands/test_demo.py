@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import pytest
+
+from patron.answers.backtest_results import backtest
+from patron.commands.demo import SimulatedDemo, demo_simulated
+from patron.run import silent
+from patron.schema.errors import NotFound
+from patron.schema.tables import EVENTS, EXPOSURES
+from patron.simulate.simulator_settings import DEFAULT_SHOP
+from patron.storage.shop import Shop
+
+SIZE = SimulatedDemo(replace(DEFAULT_SHOP, customers=250), history_days=220, months=1, budget_cents=50_000)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    done = demo_simulated(tmp_path_factory.mktemp("demo") / "w", SIZE, progress=silent)
+    yield done
+    done.shop.close()
+
+
+def test_the_demo_turns_the_loop_and_knows_what_its_offers_changed(shown):
+    assert [turn.turn_id for turn in shown.turns] == ["2024-08-08", "2024-09-07"]
+    assert "offers in 1 months changed profit by" in shown.truth[0]
+    assert shown.shop.lake.read(EXPOSURES).num_rows > 0
+
+
+def test_offers_that_were_handed_over_come_back_as_events(shown):
+    view = shown.shop.snapshot()
+    rows = view.query("select count(*) as n from events where source = 'patron' and name = 'Offer Assigned'")
+    assert rows["n"][0].as_py() == shown.shop.lake.read(EXPOSURES).num_rows
+
+
+def test_the_last_turn_measures_what_the_first_one_caused(shown):
+    overall = shown.shop.snapshot().query(
+        "select is_placebo, low, effect_cents, high from effects where turn_id = '2024-09-07' and segment = 'all'"
+    )
+    assert overall.num_rows > 0
+    assert not any(overall["is_placebo"].to_pylist())
+    assert all(row["low"] <= row["effect_cents"] <= row["high"] for row in overall.to_pylist())
+
+
+def test_a_demo_that_is_run_again_ends_the_same(shown):
+    before = shown.shop.lake.read(EVENTS).num_rows
+    decided = "select decision_id, action from decisions order by decision_id"
+    first = shown.shop.snapshot().query(decided).to_pylist()
+    again = demo_simulated(shown.shop.folder, SIZE, progress=silent)
+    assert again.shop.lake.read(EVENTS).num_rows == before
+    assert again.shop.snapshot().query(decided).to_pylist() == first
+    again.shop.close()
+
+
+def test_every_question_is_judged_beside_its_naive_rule(shown):
+    rows = backtest(Shop.open(shown.shop.folder))
+    assert {row.question for row in rows} >= {"value", "purchase"}
+    assert all(row.baseline and row.metric for row in rows)
+    with pytest.raises(NotFound, match="judged no question 'weather'"):
+        backtest(shown.shop, "weather")

@@ -1,0 +1,185 @@
+"""Each thing that `patron doctor` can find wrong, provoked."""
+
+import os
+import shutil
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from patron.collect.loader import accept
+from patron.collect.request import Arrival, Message
+from patron.collect.workspace_inbox import open_inbox
+from patron.commands.doctor import Finding, doctor
+from patron.commands.import_files import import_files
+from patron.commands.init_workspace import create
+from patron.govern.master_key import key_file
+from patron.run import run_turn, silent
+from patron.schema.tables import SCORES
+from patron.storage.shop import Shop
+
+AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory) -> Path:
+    """A home with a configuration folder and a workspace in which one turn has finished."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        create(home / "w")
+        shop = Shop.open(home / "w")
+        days = [datetime(2024, month, day, tzinfo=UTC) for month in range(1, 6) for day in range(1, 25)]
+        orders = {
+            "event_id": [f"o{n}" for n in range(len(days))],
+            "name": ["Order Completed"] * len(days),
+            "occurred_at": days,
+            "user_id": [f"u{n % 20}" for n in range(len(days))],
+            "revenue_cents": [1000 + n for n in range(len(days))],
+        }
+        accept(shop, pa.table(orders), source="web", known="occurred", received_at=AS_OF)
+        run_turn(shop, AS_OF)
+        shop.close()
+    return home
+
+
+@pytest.fixture
+def w(turned, tmp_path, monkeypatch) -> Path:
+    """A copy of that workspace to break, with its key."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
+    shutil.copytree(turned, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "w"
+
+
+def wrong(folder: Path) -> dict[str, Finding]:
+    """What is not as it should be, apart from consent, which nobody has given here; each with what to do."""
+    findings = [finding for finding in doctor(folder) if finding.level != "ok" and finding.check != "policy"]
+    assert all(finding.todo for finding in findings)
+    return {finding.check: finding for finding in findings}
+
+
+def test_a_sound_workspace_has_only_the_consent_that_nobody_gave(w):
+    assert wrong(w) == {}
+    [policy] = [finding for finding in doctor(w) if finding.check == "policy"]
+    assert policy.level == "warning"
+    assert "unknown consent get no offers" in policy.what
+    path = w / "policy.toml"
+    path.write_text(path.read_text().replace('unknown = "refuse"', 'unknown = "allow"'))
+    assert {finding.level for finding in doctor(w)} == {"ok"}
+    path.write_text("")
+    [policy] = [finding for finding in doctor(w) if finding.check == "policy"]
+    assert policy.what == "no offers are declared"
+
+
+def test_a_missing_key_and_the_key_of_another_workspace(w):
+    shop = Shop.open(w)
+    path = key_file(shop)
+    shop.close()
+    path.rename(path.with_suffix(".away"))
+    assert "the master key is missing" in wrong(w)["master key"].what
+    path.write_text("ab" * 32 + "\n")
+    assert "another workspace" in wrong(w)["master key"].what
+    path.write_text("short\n")
+    assert wrong(w)["master key"].level == "problem"
+
+
+def test_a_file_of_the_lake_that_is_cut_or_gone(w):
+    shop = Shop.open(w)
+    [file] = [Path(uri) for uri in shop.lake.files(SCORES)]
+    shop.close()
+    file.write_bytes(file.read_bytes()[:-10])
+    assert wrong(w)["lake/scores"].what.startswith("1 files are missing or cut")
+    file.unlink()
+    found = wrong(w)
+    assert "lake/scores" in found
+    assert "version of scores is gone" in found["turns"].what
+
+
+def test_a_log_of_the_lake_that_cannot_be_read(w):
+    for log in (w / "lake" / "scores" / "_delta_log").glob("*.json"):
+        log.write_text("{ nothing")
+    found = wrong(w)
+    assert found["lake/scores"].level == found["turns"].level == "problem"
+
+
+def test_a_damaged_store(w):
+    store = w / "store.db"
+    whole = store.read_bytes()
+    store.write_bytes(b"no database at all" * 500)
+    found = wrong(w)
+    assert found["workspace"].level == found["store"].level == "problem"
+    assert "patron restore" in found["store"].todo
+    store.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    assert any(finding.check == "store" and finding.level == "problem" for finding in doctor(w))
+
+
+def test_a_workspace_that_is_none_or_whose_settings_are_broken(w, tmp_path):
+    assert "is no workspace" in wrong(tmp_path / "nowhere")["workspace"].what
+    (w / "patron.toml").write_text("[shop\n")
+    assert "is not valid TOML" in wrong(w)["workspace"].what
+
+
+def test_no_data_no_turn_and_dead_letters(tmp_path, w):
+    create(tmp_path / "new")
+    found = wrong(tmp_path / "new")
+    assert (found["lake"].level, found["turns"].level) == ("warning", "warning")
+    (tmp_path / "f.csv").write_text("customer_id,date,units,value\n1,yesterday,1,1\n")
+    shop = Shop.open(tmp_path / "new")
+    done = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
+    shop.close()
+    letters = wrong(tmp_path / "new")["dead letters"]
+    assert "1 rows" in letters.what
+    assert "bad_time" in letters.what
+    assert f"patron import --replay {done.import_id}" in letters.todo
+    assert "dead letters" not in wrong(w)
+
+
+def test_an_older_or_missing_store_is_told_and_left_as_it_is(w):
+    with sqlite3.connect(w / "store.db") as store:
+        store.execute("drop table turns")
+        store.execute("delete from alembic_version")
+    store.close()
+    assert "older Patron" in wrong(w)["store"].what
+    with sqlite3.connect(w / "store.db") as store:
+        assert store.execute("select count(*) from alembic_version").fetchone() == (0,)
+    store.close()
+    for path in w.glob("store.db*"):
+        path.unlink()
+    assert wrong(w)["store"].what == "store.db is missing"
+    assert not (w / "store.db").exists()
+
+
+def test_looking_changes_nothing(w):
+    def trace() -> dict[str, int]:
+        files = (path for path in w.rglob("*") if path.is_file() and not path.name.startswith("store.db-"))
+        return {str(path): path.stat().st_mtime_ns for path in files}
+
+    before = trace()
+    doctor(w)
+    assert trace() == before
+    assert sqlite3.connect(w / "store.db").execute("select count(*) from turns").fetchone() == (1,)
+
+
+def test_a_damaged_inbox_is_found(w):
+    shop = Shop.open(w)
+    inbox = open_inbox(shop)
+    inbox.put([Arrival("web", AS_OF, [Message(f"m{n}", {"event_id": f"m{n}"})]) for n in range(300)])
+    inbox.scrub()
+    inbox.close()
+    shop.close()
+    assert "inbox" not in wrong(w)
+    os.truncate(w / "inbox.db", (w / "inbox.db").stat().st_size // 2)
+    assert wrong(w)["inbox"].level == "problem"
+
+
+def test_a_tracking_plan_that_cannot_be_used_or_is_misspelt(w):
+    plan = w / "tracking"
+    plan.mkdir()
+    (plan / "product viewed.json").write_text("{}", encoding="utf-8")
+    assert "Product Viewed.json" in wrong(w)["tracking plan"].todo
+    (plan / "Cart Viewed.json").write_text('{"type": "shoe"}', encoding="utf-8")
+    assert "is no JSON Schema" in wrong(w)["tracking plan"].what

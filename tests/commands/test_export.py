@@ -1,0 +1,97 @@
+import json
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from patron.collect.loader import accept
+from patron.commands.export import export_customer, write_private
+from patron.commands.init_workspace import create
+from patron.run import run_turn
+from patron.schema.errors import NotFound
+from patron.schema.tables import BY_NAME
+from patron.storage.shop import Shop
+from patron.storage.store import ASSIGNMENTS
+
+AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def told() -> pa.Table:
+    """Orders of thirty customers over five months; one of them also searched, said her e-mail and was referred."""
+    rows = []
+    for number in range(30):
+        for month in range(1, 6):
+            at = datetime(2024, month, number % 28 + 1, 12, tzinfo=UTC)
+            order = {"name": "Order Completed", "occurred_at": at, "user_id": f"shop {number}", "revenue_cents": 1000}
+            rows.append({"event_id": f"o{number}-{month}", "order_id": f"{number}-{month}", **order})
+    at = datetime(2024, 5, 20, tzinfo=UTC)
+    anna = {"user_id": "shop 7", "anonymous_id": "visitor 7", "occurred_at": at}
+    rows += [
+        {"event_id": "s", "name": "Products Searched", "texts": '{"query":"gift for bert"}', **anna},
+        {"event_id": "i", "name": "Identify", "personal": '{"email":"anna@example.org"}', **anna},
+        {"event_id": "r", "name": "Customer Referred", "user_id": "shop 8", "referred_user_id": "shop 7"},
+    ]
+    rows[-1]["occurred_at"] = at
+    return pa.Table.from_pylist([{**dict.fromkeys(rows[-2] | rows[-1] | rows[-3] | rows[0]), **row} for row in rows])
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("w")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        create(folder / "w")
+        shop = Shop.open(folder / "w")
+        accept(shop, told(), source="web", known="occurred", received_at=AS_OF)
+        before_any_turn = export_customer(shop, user_id="shop 7")
+        assert before_any_turn["as_of"] is None
+        assert before_any_turn["tables"].keys() == {"events"}
+        run_turn(shop, AS_OF)
+        yield shop
+        shop.close()
+
+
+def test_everything_known_of_one_customer_is_exported_revealed(shop):
+    customer_id = export_customer(shop, user_id="shop 7")["customer_id"]
+    with shop.store.begin() as connection:
+        row = {"experiment": "retention", "customer_id": customer_id, "arm": "holdout", "assigned_at": AS_OF}
+        connection.execute(sa.insert(ASSIGNMENTS).values(row))
+    known = export_customer(shop, user_id="shop 7")
+    assert set(known["identifiers"].values()) == {"shop 7", "visitor 7"}
+    assert sorted(text["text"] for text in known["texts"]) == [
+        '{"email":"anna@example.org"}',
+        '{"query":"gift for bert"}',
+    ]
+    tables = known["tables"]
+    assert {event["event_id"] for event in tables["events"]} == {*(f"o7-{month}" for month in range(1, 6)), *"sir"}
+    for name in ("customers", "identities", "orders", "order_lines", "interactions", "features", "segments", "scores"):
+        assert {row["customer_id"] for row in tables[name]} == {known["customer_id"]}, name
+    assert [row["arm"] for row in tables["assignments"]] == ["holdout"]
+    assert set(tables) - {"events", "assignments"} <= BY_NAME.keys()
+    assert export_customer(shop, customer_id=known["customer_id"]) == known
+
+
+def test_nobody_else_is_in_an_export(shop):
+    text = json.dumps(export_customer(shop, user_id="shop 6"), default=str)
+    assert "shop 6" in text
+    for other in ("shop 7", "anna@example.org", "bert"):
+        assert other not in text
+
+
+@pytest.mark.parametrize("named", [{"user_id": "shop 99"}, {"customer_id": "x' or true --"}])
+def test_an_unknown_customer_is_not_found(shop, named):
+    with pytest.raises(NotFound):
+        export_customer(shop, **named)
+
+
+def test_an_export_file_is_for_its_owner_only_even_where_another_file_was(shop, tmp_path):
+    path = tmp_path / "one.json"
+    path.write_text("readable by all")
+    path.chmod(0o644)
+    known = export_customer(shop, user_id="shop 7")
+    assert write_private(known, path) == path
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert json.loads(path.read_text())["customer_id"] == known["customer_id"]
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,94 @@
+"""The first import of a new workspace: it takes the mapping's currency and time zone, and a turn follows."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from patron.collect.mapping import load_mapping
+from patron.commands.import_files import import_files, replay
+from patron.commands.init_workspace import adopt, create
+from patron.commands.simulate import simulate
+from patron.run import run_turn, silent
+from patron.schema.errors import NotFound
+from patron.schema.tables import EVENTS
+from patron.storage.shop import Shop
+
+HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
+    create(tmp_path / "w")
+    return tmp_path / "w"
+
+
+def invoices(customers: int) -> str:
+    """Invoice lines of a year: each customer buys every few weeks, a few give something back."""
+    lines = [HEADER]
+    for customer in range(customers):
+        every = 20 + 7 * (customer % 9)
+        for number, day in enumerate(range(customer % every, 330, every)):
+            at = f"2011-{day // 28 % 12 + 1:02}-{day % 28 + 1:02} 10:{customer % 60:02}:00"
+            invoice, code = f"5{customer:03}{number:02}", 22_000 + (customer + number) % 30
+            lines.append(f"{invoice},{code},MUG,{1 + number % 4},{at},2.55,{13_000 + customer}.0,United Kingdom")
+            if customer % 10 == 3 and number == 2:
+                lines.append(f"C{invoice},{code},MUG,-1,{at},2.55,{13_000 + customer}.0,United Kingdom")
+    return "\n".join(lines) + "\n"
+
+
+def test_online_retail_is_in_pounds_and_london_from_the_first_import_to_a_turn(folder, tmp_path):
+    (tmp_path / "lines.csv").write_text(invoices(60))
+    done = import_files(Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
+    said = "First import: shop.currency = GBP, shop.time_zone = Europe/London written to patron.toml."
+    assert (done.dead, done.warnings) == (0, (said,))
+    shop = Shop.open(folder)
+    assert (shop.settings.shop.currency, shop.settings.shop.time_zone) == ("GBP", "Europe/London")
+    again = import_files(shop, [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
+    assert (again.stored, again.warnings) == (0, ())
+    turned = run_turn(shop, shop.lake.read(EVENTS)["occurred_at"][0].as_py().replace(month=9, day=1))
+    assert turned.customer_count == 60
+    assert {answer.question for answer in turned.forecasts.answered} >= {"value"}
+    refunds = shop.snapshot().query("select count(*) as n from order_lines where is_refund")["n"][0].as_py()
+    assert refunds > 0
+    shop.close()
+
+
+@pytest.mark.parametrize(
+    ("mapping", "currency", "time_zone"),
+    [("completejourney", "USD", "America/New_York"), ("online-retail", "GBP", "Europe/London"), ("cdnow", None, None)],
+)
+def test_a_mapping_states_what_its_source_states(mapping, currency, time_zone):
+    told = load_mapping(mapping)
+    assert (told.currency, told.time_zone) == (currency, time_zone)
+
+
+def test_what_a_person_has_set_is_not_overwritten(folder, tmp_path):
+    adopt(folder, {"currency": "EUR"})
+    (tmp_path / "lines.csv").write_text(invoices(2))
+    done = import_files(Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
+    assert done.dead_by_reason == {"unknown_currency": done.read}
+    assert "time_zone" in done.warnings[0]
+    assert "currency" not in done.warnings[0]
+    settings = Shop.open(folder).settings.shop
+    assert (settings.currency, settings.time_zone) == ("EUR", "Europe/London")
+
+
+def test_a_simulated_shop_is_imported_with_its_own_ids_once(folder, tmp_path):
+    made = simulate(tmp_path / "told", customers=150, days=120, seed=3, progress=silent)
+    shop = Shop.open(folder)
+    done = import_files(shop, [str(made.events)], "patron", progress=silent)
+    assert (done.read, done.stored) == (made.event_count, made.event_count)
+    events = shop.lake.read(EVENTS, None)
+    told = pq.read_table(made.events)
+    assert sorted(events["event_id"].to_pylist()) == sorted(told["event_id"].to_pylist())
+    assert events["known_at"].equals(events["occurred_at"])
+    again = import_files(shop, [str(made.events)], "patron", progress=silent)
+    assert (again.stored, again.duplicate) == (0, made.event_count)
+    assert run_turn(shop, told["occurred_at"].to_pylist()[-1]).customer_count > 100
+    shop.close()
+
+
+def test_an_import_nobody_made_cannot_be_replayed(folder):
+    with pytest.raises(NotFound, match="No import has dead rows"):
+        replay(Shop.open(folder), "nothing", mapping=None, progress=silent)

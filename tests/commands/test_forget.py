@@ -1,0 +1,509 @@
+"""After a person was forgotten no byte of the workspace tells of them, and nothing brings them back."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+
+from patron.collect.compaction import LIVE
+from patron.collect.request import Rules, batch_of
+from patron.collect.workspace_inbox import open_inbox
+from patron.commands import forget as forgetting
+from patron.commands import manage_keys
+from patron.commands.doctor import doctor
+from patron.commands.export import export_customer, write_private
+from patron.commands.forget import forget
+from patron.commands.import_files import import_files, replay
+from patron.commands.init_workspace import create
+from patron.govern import audit_log
+from patron.govern.master_key import derive
+from patron.govern.vault import Vault
+from patron.interfaces.report import write_report
+from patron.run import run_turn, silent
+from patron.schema.errors import NotFound, SettingsError
+from patron.schema.tables import BY_NAME, EVENTS, TABLES
+from patron.service.collector import collected
+from patron.service.compaction_worker import drain
+from patron.storage.lake_erasure import Eraser
+from patron.storage.shop import Shop
+from patron.storage.store import ASSIGNMENTS, AUDIT, DEAD_LETTERS, ERASURES, FORGOTTEN
+
+AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
+RECEIVED = datetime(2024, 5, 21, tzinfo=UTC)
+LATER = datetime(2024, 6, 20, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False, is_history=True)
+ANNA, DEVICE, HER_PHONE = "anna-user-4711", "anna-device-0815", "anna-device-0816"
+EMAIL, PHONE = "Anna.Example@example.org", "+49 170 1234567"
+NAMES = (
+    ANNA,
+    DEVICE,
+    HER_PHONE,
+    "anna.example@example",
+    EMAIL,
+    PHONE,
+    "491701234567",
+    "Anna Quixotic",
+    "Sesame Lane 12",
+    "gift for Zebulon",
+)
+OTHER = "other-0"
+
+
+def event(number: int, **told: object) -> dict:
+    base = {"type": "track", "messageId": f"m{number}", "timestamp": "2024-05-20T10:00:00Z"}
+    return base | told
+
+
+def annas() -> list[dict]:
+    """What the person said: who she is, what she looked for and bought, on her device and on nobody's yet."""
+    who = {"userId": ANNA, "anonymousId": DEVICE}
+    traits = {
+        "email": EMAIL,
+        "phone": PHONE,
+        "name": "Anna Quixotic",
+        "address": {"street": "Sesame Lane 12"},
+        "income": "high",
+    }
+    return [
+        event(
+            1,
+            anonymousId=DEVICE,
+            event="Product Viewed",
+            properties={"product_id": "p1"},
+            timestamp="2024-05-19T10:00:00Z",
+        ),
+        event(2, **who | {"type": "identify", "traits": traits}),
+        event(
+            3, userId=ANNA, anonymousId=HER_PHONE, event="Products Searched", properties={"query": "gift for Zebulon"}
+        ),
+        event(
+            4,
+            **who,
+            event="Order Completed",
+            properties={
+                "order_id": "anna-o",
+                "revenue": 30,
+                "products": [{"product_id": "p1", "price": 30, "quantity": 1}],
+            },
+        ),
+        event(5, **who, event="Order Completed", properties={"order_id": "anna-bad", "revenue": 30, "currency": "CHF"}),
+    ]
+
+
+def others() -> list[dict]:
+    """Orders of other customers; one of them used her device later, and referred her."""
+    orders = [
+        event(
+            1000 + number * 10 + month,
+            userId=f"other-{number}",
+            event="Order Completed",
+            timestamp=f"2024-0{month}-10T12:00:00Z",
+            properties={
+                "order_id": f"{number}-{month}",
+                "revenue": 10 + number,
+                "products": [{"product_id": f"p{number % 3}", "price": 10 + number, "quantity": 1}],
+            },
+        )
+        for number in range(25)
+        for month in range(1, 6)
+    ]
+    return [
+        *orders,
+        event(
+            901,
+            userId=OTHER,
+            anonymousId=DEVICE,
+            event="Product Viewed",
+            properties={"product_id": "p2"},
+            timestamp="2024-05-25T10:00:00Z",
+        ),
+        event(902, userId=OTHER, event="Customer Referred", properties={"referred_user_id": ANNA}),
+        event(903, type="identify", userId=OTHER, traits={"email": "other@example.com"}),
+    ]
+
+
+def live(shop: Shop, told: list[dict]) -> None:
+    """Put messages into the inbox as the collector does."""
+    inbox = open_inbox(shop)
+    inbox.put([batch_of(json.dumps({"batch": told}).encode(), "web", RECEIVED, OPEN)])
+    inbox.close()
+
+
+def the_file(folder: Path) -> Path:
+    """A file of the shop with an order of hers and a row nobody can read."""
+    path = folder / "told.jsonl"
+    order = event(50, userId=ANNA, event="Order Completed", properties={"order_id": "anna-file", "revenue": 20})
+    bad = event(
+        51,
+        userId=ANNA,
+        event="Order Completed",
+        properties={"order_id": "anna-bad-2", "revenue": "much", "email": EMAIL},
+    )
+    mine = event(52, userId=OTHER, event="Order Completed", properties={"order_id": "other-file", "revenue": 20})
+    path.write_text("\n".join(map(json.dumps, (order, bad, mine))) + "\n{no json " + ANNA + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory) -> Iterator[Path]:
+    """A workspace after a turn, a report, an export and an import, with her live events waiting."""
+    folder = tmp_path_factory.mktemp("forget")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATRON_MASTER_KEY", "ab" * 32)
+        create(folder / "w", {"currency": "USD"})
+        shop = Shop.open(folder / "w")
+        live(shop, annas())
+        with shop.lock():
+            drain(shop)
+        (folder / "others.jsonl").write_text("\n".join(map(json.dumps, others())))
+        import_files(shop, [str(folder / "others.jsonl")], "segment", progress=silent)
+        import_files(shop, [str(the_file(folder))], "segment", progress=silent)
+        run_turn(shop, AS_OF)
+        write_report(shop, shop.folder / "report.html")
+        write_private(export_customer(shop, user_id=ANNA), shop.folder / "anna.json")
+        write_private(export_customer(shop, user_id=ANNA), shop.folder / "outbox" / "anna.json")
+        write_private(export_customer(shop, user_id=OTHER), shop.folder / "other.json")
+        with shop.store.begin() as connection:
+            row = {"experiment": "e", "customer_id": customer_id(shop, ANNA), "arm": "holdout", "assigned_at": AS_OF}
+            connection.execute(sa.insert(ASSIGNMENTS).values(row))
+        shop.close()
+        yield folder
+
+
+@pytest.fixture
+def folder(filled, tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("PATRON_MASTER_KEY", "ab" * 32)
+    shutil.copytree(filled / "w", tmp_path / "w")
+    return tmp_path / "w"
+
+
+@pytest.fixture
+def shop(folder) -> Iterator[Shop]:
+    shop = Shop.open(folder)
+    yield shop
+    shop.close()
+
+
+def customer_id(shop: Shop, user_id: str) -> str:
+    return forgetting.Person((Vault.open(shop).token("user_id", user_id),)).customer_id
+
+
+def decoded(path: Path) -> str:
+    """A file as those read it who may look into it."""
+    if path.suffix == ".parquet":
+        return str(pq.ParquetFile(path).read().to_pylist())
+    return path.read_bytes().decode(errors="replace")
+
+
+def traces(folder: Path, *names: str) -> list[tuple[str, str]]:
+    """Every file that tells of one of these, in bytes, decoded pages or log."""
+    found = []
+    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        raw, text = path.read_bytes(), decoded(path)
+        found += [(str(path.relative_to(folder)), name) for name in names if name.encode() in raw or name in text]
+    return found
+
+
+def ids_of(shop: Shop, user_id: str, *more: str) -> list[str]:
+    """Opaque ids that stand for a person in the lake, files and store."""
+    vault = Vault.open(shop)
+    tokens = [vault.token("user_id", user_id), *(vault.token("anonymous_id", one) for one in more)]
+    return [*tokens, *forgetting.Person(tuple(tokens)).customer_ids]
+
+
+def rows_of_others(shop: Shop, gone: set[str]) -> dict[str, list]:
+    """All rows of the lake that do not belong to these customers, nor say whom they brought."""
+    return {
+        table.name: sorted(
+            str(row)
+            for row in shop.lake.read(table).to_pylist()
+            if not {row.get("customer_id"), row.get("referred_customer_id")} & gone
+        )
+        for table in TABLES
+        if table.name not in {"events", "cleaning"} and shop.lake.exists(table)
+    }
+
+
+def events_of(shop: Shop) -> list[str]:
+    return sorted(shop.lake.read(EVENTS)["event_id"].to_pylist())
+
+
+def test_before_she_is_known_by_everything_that_is_looked_for(shop):
+    found = {
+        name for _, name in traces(shop.folder, ANNA, EMAIL, "Sesame Lane 12", "gift for Zebulon", "Anna Quixotic")
+    }
+    assert found == {ANNA, EMAIL, "Sesame Lane 12", "gift for Zebulon", "Anna Quixotic"}
+    lake = {
+        path.split("/")[1]
+        for path, _ in traces(shop.folder, *ids_of(shop, ANNA, DEVICE, HER_PHONE))
+        if path.startswith("lake/")
+    }
+    assert {"events", "identities", "orders", "customers", "features", "scores", "segments"} <= lake
+
+
+def test_afterwards_no_byte_tells_of_her_and_the_others_stay(shop):
+    ids = ids_of(shop, ANNA, DEVICE, HER_PHONE)
+    last, before = shop.snapshot(), rows_of_others(shop, set(ids))
+    done = forget(shop, user_id=ANNA)
+    assert traces(shop.folder, *NAMES) == []
+    assert {(path, one) for path, one in traces(shop.folder, *ids) if not path.startswith("store.db")} == set()
+    assert rows_of_others(shop, set()) == before
+    assert {"m901", "m902", "m903", "m52"} <= set(events_of(shop))
+    assert {f"m{n}" for n in (1, 2, 3, 4, 50)} & set(events_of(shop)) == set()
+    shared = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
+    assert shared["m901"]["anonymous_token"] is None
+    assert shared["m902"]["referred_token"] is None
+    assert done.erased["rows of events"] == 7
+    assert done.erased["dead letters emptied"] == 3
+    assert {
+        "keys of identifiers",
+        "texts",
+        "rows of scores",
+        "reports deleted",
+        "exports deleted",
+    } <= done.erased.keys()
+    assert done.erased["rows of assignments"] == 1
+    assert shop.snapshot().turn == last.turn
+    assert shop.snapshot().query("select count(*) as n from customers")["n"][0].as_py() == 25
+
+
+def test_the_log_of_each_table_begins_with_its_newest_version(shop):
+    forget(shop, user_id=ANNA)
+    for table in TABLES:
+        if table.name in {name for name, one in BY_NAME.items() if {"customer_id", "user_token"} & one.names}:
+            log = shop.lake.path(table) / "_delta_log"
+            assert {path.name[:20] for path in log.glob("0*")} == {f"{shop.lake.version(table):020d}"}
+            on_disk = {str(path) for path in shop.lake.path(table).glob("**/*.parquet") if log not in path.parents}
+            assert on_disk == set(shop.lake.files(table))
+
+
+def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(shop, filled):
+    forget(shop, user_id=ANNA)
+    known = events_of(shop)
+    again = import_files(shop, [str(filled / "told.jsonl")], "segment", progress=silent)
+    assert (again.read, again.stored, again.duplicate, again.dead) == (4, 0, 1, 3)
+    assert again.dead_by_reason == {"forgotten": 3}
+    live(shop, annas())
+    new = [
+        event(60, userId=ANNA, event="Cart Viewed"),
+        event(61, userId="new", type="identify", traits={"email": EMAIL.lower()}),
+    ]
+    live(
+        shop,
+        [
+            *new,
+            event(62, anonymousId=DEVICE, event="Cart Viewed"),
+            event(63, userId=OTHER, anonymousId=DEVICE, event="Cart Viewed"),
+        ],
+    )
+    with shop.lock():
+        moved = drain(shop)
+    assert (moved.stored, moved.dead) == (1, 3)
+    [counted] = collected(shop).counters
+    assert counted.accepted == counted.stored + counted.duplicate + counted.dead
+    assert counted.duplicate == 5
+    assert events_of(shop) == sorted([*known, "m63"])
+    assert shop.lake.read(EVENTS).filter(pa.compute.field("event_id") == "m63")["anonymous_token"].to_pylist() == [None]
+    assert replay(shop, LIVE, mapping=None, progress=silent).read == 0
+    assert replay(shop, again.import_id, mapping=None, progress=silent).read == 0
+    with shop.store.begin() as connection:
+        letters = connection.execute(sa.select(DEAD_LETTERS)).all()
+    vault = Vault.open(shop)
+    assert all(vault.unseal(one.payload, one.dead_id) == b"" for one in letters if one.reason == "forgotten")
+    shop.store.scrub()
+    assert traces(shop.folder, *NAMES) == []
+
+
+def test_a_turn_runs_afterwards_without_her(shop):
+    forget(shop, user_id=ANNA)
+    run_turn(shop, LATER)
+    assert customer_id(shop, ANNA) not in shop.lake.read(BY_NAME["customers"])["customer_id"].to_pylist()
+    assert shop.lake.read(BY_NAME["customers"]).num_rows == 25
+    assert traces(shop.folder, *NAMES) == []
+    with pytest.raises(NotFound):
+        export_customer(shop, user_id=ANNA)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"email": EMAIL.lower()}, {"phone": "+49 (170) 123-4567"}, {"anonymous_id": HER_PHONE}, {"customer_id": None}],
+)
+def test_she_is_found_by_each_of_her_names(shop, named):
+    named = {how: value or customer_id(shop, ANNA) for how, value in named.items()}
+    assert export_customer(shop, **named)["customer_id"] == customer_id(shop, ANNA)
+    forget(shop, **named)
+    assert traces(shop.folder, *NAMES) == []
+
+
+def test_a_device_that_two_users_share_names_neither_of_them(shop):
+    forget(shop, anonymous_id=DEVICE)
+    assert {"m2", "m4", "m901"} <= set(events_of(shop))
+    assert "m1" not in events_of(shop)
+    assert traces(shop.folder, DEVICE) == []
+
+
+def test_what_waits_in_the_inbox_is_erased_and_exported_too(shop):
+    live(shop, [event(70, userId=ANNA, event="Products Searched", properties={"query": "late wish"})])
+    known = export_customer(shop, user_id=ANNA)
+    assert "late wish" in json.dumps(known, default=str)
+    live(shop, [event(71, userId=ANNA, event="Products Searched", properties={"query": "later wish"})])
+    forget(shop, user_id=ANNA)
+    assert {"m70", "m71"} & set(events_of(shop)) == set()
+    assert collected(shop).waiting_requests == 0
+
+
+def killed_at(monkeypatch, place: int) -> None:
+    steps = list(forgetting.STEPS)
+
+    def kill(_erasure: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(forgetting, "STEPS", (*steps[:place], kill, *steps[place:]))
+
+
+def state(shop: Shop) -> dict[str, list]:
+    """What a workspace holds, without what is made anew each time."""
+    return rows_of_others(shop, set()) | {
+        "events": events_of(shop),
+        "cleaning": shop.lake.read(BY_NAME["cleaning"]).to_pylist(),
+    }
+
+
+@pytest.fixture(scope="module")
+def forgotten(filled, tmp_path_factory) -> dict[str, list]:
+    """What a workspace holds after an erasure that nobody cut off."""
+    folder = tmp_path_factory.mktemp("whole") / "w"
+    shutil.copytree(filled / "w", folder)
+    shop = Shop.open(folder)
+    erased = forget(shop, user_id=ANNA).erased
+    found = state(shop) | {"erased": sorted(erased.items())}
+    shop.close()
+    return found
+
+
+@pytest.mark.parametrize("place", range(len(forgetting.STEPS) + 1))
+def test_killed_between_any_two_steps_it_ends_the_same_when_run_again(shop, forgotten, monkeypatch, place):
+    with monkeypatch.context() as patch:
+        killed_at(patch, place)
+        with pytest.raises(KeyboardInterrupt):
+            forget(shop, user_id=ANNA)
+    assert [one.level for one in doctor(shop.folder) if one.check == "erasures"] == ["problem"]
+    done = forget(shop, user_id=ANNA)
+    assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten
+    assert traces(shop.folder, *NAMES) == []
+    assert shop.snapshot().query("select count(*) as n from customers")["n"][0].as_py() == 25
+    assert [one for one in doctor(shop.folder) if one.level == "problem"] == []
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_killed_within_the_lake_it_ends_the_same_when_run_again(shop, forgotten, monkeypatch, count):
+    for name in ("erase", "forget_past"):
+        real: Callable = getattr(Eraser, name)
+        calls = iter(range(count))
+
+        def some(*args: object, real: Callable = real, calls: Iterator[int] = calls) -> object:
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            return real(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Eraser, name, some)
+            with pytest.raises(KeyboardInterrupt):
+                forget(shop, user_id=ANNA)
+    done = forget(shop, user_id=ANNA)
+    assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten
+    assert traces(shop.folder, *NAMES) == []
+
+
+def test_a_turn_that_was_cut_off_is_not_what_people_read_afterwards(shop):
+    before = shop.snapshot().query("select count(*) as n from orders")["n"][0].as_py()
+    shop.lake.replace(BY_NAME["orders"], BY_NAME["orders"].empty())
+    forget(shop, user_id=ANNA)
+    assert shop.snapshot().query("select count(*) as n from orders")["n"][0].as_py() == before - 2
+    assert [one for one in doctor(shop.folder) if one.level == "problem"] == []
+
+
+def test_the_list_of_the_forgotten_gives_nobody_away(shop):
+    forget(shop, email=EMAIL)
+    with shop.store.begin() as connection:
+        tokens = list(connection.scalars(sa.select(FORGOTTEN.c.token)))
+        assert connection.execute(sa.select(ERASURES)).all() == []
+    vault = Vault.open(shop)
+    assert set(tokens) == {
+        vault.token("user_id", ANNA),
+        vault.token("anonymous_id", DEVICE),
+        vault.token("anonymous_id", HER_PHONE),
+        vault.token("email", EMAIL),
+        vault.token("phone", PHONE),
+    }
+    stranger = Vault(shop.store, derive(b"without the master key"))
+    assert stranger.token("email", EMAIL) not in tokens
+
+
+def test_the_store_keeps_no_deleted_bytes(shop):
+    token = Vault.open(shop).token("user_id", ANNA)
+    with shop.store.begin() as connection:
+        wrapped = connection.execute(
+            sa.text("select wrapped_key from vault_tokens where token = :t"), {"t": token}
+        ).scalar_one()
+    files = [shop.folder / name for name in ("store.db", "store.db-wal")]
+    assert any(wrapped in path.read_bytes() for path in files if path.exists())
+    forget(shop, user_id=ANNA)
+    assert not any(wrapped in path.read_bytes() for path in files if path.exists())
+    with sqlite3.connect(shop.folder / "store.db") as connection:
+        assert connection.execute("pragma freelist_count").fetchone() == (0,)
+    connection.close()
+
+
+def test_the_audit_log_tells_what_was_done_and_that_it_was_not_changed(shop):
+    made = manage_keys.create_key(shop, "web")
+    manage_keys.revoke_key(shop, made.key_id)
+    export_customer(shop, user_id=OTHER)
+    done = forget(shop, user_id=ANNA)
+    log = audit_log.entries(shop.store)
+    assert [one.action for one in log] == [
+        "exported",
+        "exported",
+        "exported",
+        "key created",
+        "key revoked",
+        "exported",
+        "forgotten",
+    ]
+    assert log[-1].hash == done.audit_hash
+    assert json.loads(log[-1].details)["certificate_id"] == done.certificate_id
+    assert audit_log.first_broken(log) is None
+    with shop.store.begin() as connection:
+        connection.execute(sa.update(AUDIT).where(AUDIT.c.entry == 2).values(details='{"customer_id": "x"}'))
+    assert [one.level for one in doctor(shop.folder) if one.check == "audit log"] == ["problem"]
+    with shop.store.begin() as connection:
+        connection.execute(sa.delete(AUDIT).where(AUDIT.c.entry == 2))
+    assert audit_log.first_broken(audit_log.entries(shop.store)) == 2
+
+
+def test_files_of_the_shop_that_name_her_are_told_and_left(shop, filled):
+    shutil.copy(filled / "told.jsonl", shop.folder / "orders.jsonl")
+    assert forget(shop, user_id=ANNA).files_left == ("orders.jsonl",)
+    assert (shop.folder / "orders.jsonl").exists()
+
+
+def test_nobody_known_or_named_twice_is_refused(shop):
+    with pytest.raises(NotFound, match="no customer with email"):
+        forget(shop, email="nobody@example.org")
+    with pytest.raises(SettingsError):
+        forget(shop, user_id=ANNA, email=EMAIL)
+    assert forget(shop, user_id=ANNA).erased
+    assert forget(shop, user_id=ANNA).erased == {}
+
+
+def test_what_somebody_put_into_the_outbox_is_named(shop):
+    (shop.folder / "outbox" / "calls.txt").write_text(f"call {EMAIL} on Monday")
+    assert forget(shop, user_id=ANNA).files_left == ("outbox/calls.txt",)
+    assert not (shop.folder / "outbox" / "anna.json").exists()

@@ -1,0 +1,59 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from patron.collect.request import Rules, batch_of
+from patron.collect.workspace_inbox import open_inbox
+from patron.commands.trace import trace
+from patron.run import run_turn
+from patron.schema.errors import NotFound
+from patron.service.compaction_worker import drain
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+
+
+def tell(shop, *told):
+    inbox = open_inbox(shop)
+    inbox.put([batch_of(json.dumps({"batch": list(told)}).encode(), "web", NOW, OPEN)])
+    inbox.close()
+
+
+def event(event_id, name, **properties):
+    return {"type": "track", "messageId": event_id, "event": name, "userId": "u1", "properties": properties}
+
+
+def places(shop, event_id):
+    return [step.place for step in trace(shop, event_id).steps]
+
+
+def test_an_event_is_followed_from_the_inbox_to_what_was_made_of_it(shop):
+    order = event("order-1", "Order Completed", order_id="o1", revenue=20, products=[{"product_id": "p", "price": 20}])
+    tell(shop, order, event("view-1", "Product Viewed", product_id="p"))
+    assert places(shop, "order-1") == ["seen", "inbox"]
+    drain(shop)
+    assert places(shop, "order-1") == ["seen", "events"]
+    run_turn(shop, datetime(2026, 3, 2, tzinfo=UTC))
+    assert places(shop, "order-1") == ["seen", "events", "order_lines"]
+    assert places(shop, "view-1") == ["seen", "events", "interactions"]
+    line = next(step.what for step in trace(shop, "order-1").steps if step.place == "order_lines").split()[4]
+    assert line.endswith("/order-1/1")
+    assert trace(shop, line) == trace(shop, "order-1")
+    assert trace(shop, "web/view-1") == trace(shop, "view-1"), "as the page of quality writes examples"
+    for nobodys in ("web/order-1/9999", "order-1/1", "view-1/2"):
+        with pytest.raises(NotFound):
+            trace(shop, nobodys)
+
+
+def test_a_dead_letter_says_why(shop):
+    tell(shop, event("bad-1", "Order Completed", order_id="o1", revenue="a lot"))
+    drain(shop)
+    (step,) = trace(shop, "bad-1").steps
+    assert step.place == "dead_letters"
+    assert "properties.revenue" in step.what
+
+
+def test_an_event_that_never_arrived_is_not_found(shop):
+    with pytest.raises(NotFound, match="no event never-1 is known"):
+        trace(shop, "never-1")

@@ -1,0 +1,276 @@
+"""The command line as a person or a program meets it: every command on one small workspace."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from patron.answers.prospects_by_value import Newcomer, Newcomers
+from patron.interfaces.cli.app import app
+from patron.interfaces.cli.render import show_newcomers
+
+pytestmark = pytest.mark.xdist_group("cli")  # one workspace for all of them
+NAMES = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
+AS_OF = "2024-05-30"
+BACKTEST_KEYS = [
+    "question",
+    "origin",
+    "learner",
+    "champion",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "baseline",
+    "baseline_value",
+]
+
+
+@pytest.fixture(scope="module")
+def home(patron, tmp_path_factory):
+    """A folder with a simulated shop's events, imported into the workspace `w` and turned once, by commands only."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        w, told = folder / "w", folder / "told"
+        for command in (
+            ("init", w, "--name", "Corner"),
+            ("simulate", "--out", told, "--customers", 250, "--days", 150, "--seed", 3),
+            ("import", "--workspace", w, "--mapping", "patron", told / "events.parquet"),
+            ("run", "--workspace", w, "--as-of", AS_OF),
+        ):
+            ran = patron(*command)
+            assert (ran.code, ran.err) == (0, ""), ran
+        yield folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_of_every_command_shows_an_example(patron, name):
+    ran = patron(name, "--help")
+    assert ran.code == 0
+    assert f"Example: patron {name} " in ran.out
+
+
+def test_the_commands_are_those_of_the_design():
+    named = (
+        "demo init import run backtest newcomers report serve simulate sql trace export forget backup restore doctor"
+    )
+    assert sorted(named.split()) == NAMES
+
+
+def test_wrong_usage_is_exit_code_2_and_a_version_is_known(patron):
+    assert patron("nonsense").code == 2
+    assert patron("run").code == 2
+    assert patron("run", "--as-of", "yesterday", "--workspace", ".").code in {1, 2}
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", patron("--version").out)
+
+
+def test_a_date_that_is_none_is_wrong_usage(patron, home):
+    ran = patron("run", "--workspace", home / "w", "--as-of", "yesterday")
+    assert ran.code == 2
+    assert "is no date such as 2024-03-01" in ran.err
+    assert patron("run", "--workspace", home / "w", "--as-of", "9999-12-31").code == 2
+
+
+def test_init_says_what_to_do_next_and_refuses_a_second_time(patron, home):
+    made = patron("init", home / "other", "--currency", "EUR", "--time-zone", "Europe/Berlin", "--json")
+    assert made.json["settings"] == {"currency": "EUR", "time_zone": "Europe/Berlin"}
+    again = patron("init", home / "other")
+    assert (again.code, again.out) == (1, "")
+    assert "is a workspace already" in again.err
+    assert patron("init", home / "bad", "--currency", "euro").code == 1
+    assert not (home / "bad").exists()
+    assert patron("init", home / "odd", "--name", 'Ann\'s "best" \\ shop').code == 0
+    assert 'Ann\'s "best" \\ shop' in patron("doctor", "--workspace", home / "odd").out
+
+
+def test_import_prints_a_sum_and_a_repeat_stores_nothing(patron, home):
+    bring = ("import", "--workspace", home / "w", "--mapping", "patron", home / "told" / "events.parquet")
+    again = patron(*bring, "--json").json
+    assert again["read"] == again["duplicate"] > 0
+    assert (again["stored"], again["dead"], again["dead_by_reason"]) == (0, 0, {})
+    assert re.search(r"[\d,]+ rows read = 0 stored \+ [\d,]+ duplicate \+ 0 dead", patron(*bring).out)
+
+
+def test_run_tells_what_it_answered(patron, home):
+    told = patron("run", "--workspace", home / "w", "--as-of", AS_OF, "--json").json
+    assert told["turn_id"] == AS_OF
+    assert told["customer_count"] > 100
+    assert {answer["question"] for answer in told["forecasts"]["answered"]} >= {"value", "purchase"}
+
+
+def test_backtest_prints_objects_of_ten_keys(patron, home):
+    rows = patron("backtest", "--workspace", home / "w", "--json").json
+    assert rows
+    assert {tuple(row) for row in rows} == {tuple(BACKTEST_KEYS)}
+    only = patron("backtest", "--workspace", home / "w", "--question", "value", "--json").json
+    assert only == [row for row in rows if row["question"] == "value"]
+    assert "champion" in patron("backtest", "--workspace", home / "w").out
+    refused = patron("backtest", "--workspace", home / "w", "--question", "love")
+    assert refused.code == 1
+    assert "value" in refused.err
+
+
+def test_money_is_shown_in_the_shops_currency_and_not_in_cents(patron, home):
+    told = json.loads(patron("backtest", "--workspace", home / "w", "--question", "value", "--json").out)
+    shown = patron("backtest", "--workspace", home / "w", "--question", "value").out
+    best = min(row["value"] for row in told if row["metric"] == "rmse_winsorised" and row["origin"] == "all")
+    assert best > 1000
+    assert "money in USD" in shown
+    assert f" {best / 100:.4g} " in shown.replace("│", " ").replace("[", " ")
+    assert f"{best:,.0f}" not in shown
+
+
+def test_newcomers_are_refused_where_there_are_none(patron, home):
+    ran = patron("newcomers", "--workspace", home / "w")
+    assert (ran.code, ran.out) == (1, "")
+    assert "nobody could be named" in ran.err
+
+
+def test_newcomers_are_listed_with_how_well_they_were_ranked(capsys):
+    person = Newcomer("c1", 4250.0, 3.25, "ads", ("+cart_add_count_7_days",))
+    judged = {"judged_count": 400, "gini": 0.41, "gini_low": 0.35, "gini_high": 0.47}
+    found = Newcomers(
+        "2024-05-30",
+        datetime(2024, 5, 30, tzinfo=UTC),
+        "newcomers",
+        "Best of three.",
+        people_count=9,
+        expected_cents=12300.0,
+        people=(person,),
+        **judged,
+    )
+    show_newcomers(found, "EUR", json=False)
+    told = capsys.readouterr().out
+    assert "9 people without an order should bring EUR 123.00 in 90 days" in told
+    assert "normalised Gini 0.41 [0.35, 0.47]" in told
+    assert re.search(r"c1 .* ads .* \+cart_add_count_7_days .* 3.2 .* 42.50", told)
+    show_newcomers(found, "EUR", json=True)
+    assert json.loads(capsys.readouterr().out)["people"][0]["customer_id"] == "c1"
+
+
+@pytest.mark.parametrize("locale", ["en", "zh_CN"])
+def test_report_writes_one_file(patron, home, locale):
+    ran = patron("report", "--workspace", home / "w", "--out", home / f"{locale}.html", "--locale", locale)
+    assert ran.out.strip() == str(home / f"{locale}.html")
+    assert (home / f"{locale}.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_report_in_a_language_it_does_not_have_is_refused(patron, home):
+    ran = patron("report", "--workspace", home / "w", "--locale", "tlh")
+    assert ran.code in {1, 2}
+    assert "zh_CN" in ran.err
+
+
+def test_sql_gives_rows_as_table_and_as_json(patron, home):
+    query = "select question, count(*) as n from scores group by 1 order by 1"
+    rows = patron("sql", "--workspace", home / "w", query, "--json").json
+    assert [row["question"] for row in rows][-1] == "value"
+    assert "question" in patron("sql", "--workspace", home / "w", query).out
+    refused = patron("sql", "--workspace", home / "w", "drop table scores")
+    assert (refused.code, refused.out) == (1, "")
+
+
+def test_export_reveals_one_customer_and_the_file_is_private(patron, home):
+    user_id = next(iter(exported_ids(home)))
+    ran = patron("export", "--workspace", home / "w", "--user-id", user_id)
+    known = ran.json
+    assert user_id in known["identifiers"].values()
+    assert known["tables"]["events"]
+    by_token = patron("export", "--workspace", home / "w", "--customer-id", known["customer_id"])
+    assert by_token.json == known
+    patron("export", "--workspace", home / "w", "--user-id", user_id, "--out", home / "one.json")
+    assert (home / "one.json").stat().st_mode & 0o777 == 0o600
+
+
+def exported_ids(home: Path) -> list[str]:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only here
+
+    told = pq.read_table(home / "told" / "events.parquet", columns=["user_id", "name"])
+    return [row["user_id"] for row in told.to_pylist() if row["name"] == "Order Completed"]
+
+
+def test_export_of_nobody_is_refused_and_of_no_one_is_wrong_usage(patron, home):
+    ran = patron("export", "--workspace", home / "w", "--user-id", "nobody at all")
+    assert (ran.code, ran.out) == (1, "")
+    assert "no customer with user id 'nobody at all'" in ran.err
+    assert patron("export", "--workspace", home / "w").code == 2
+    assert patron("export", "--workspace", home / "w", "--user-id", "x", "--out", home).code == 2
+
+
+def test_a_backup_is_restored_elsewhere_with_the_same_turn(patron, home):
+    made = patron("backup", "--workspace", home / "w", home / "b.tar.gz", "--json").json
+    assert made["table_count"] > 10
+    assert patron("backup", "--workspace", home / "w", home / "b.tar.gz").code == 1
+    assert patron("restore", home / "b.tar.gz", home / "again", "--json").json["table_count"] == made["table_count"]
+    query = "select turn_id, count(*) as n, sum(value) as total from scores group by 1"
+    one, other = (patron("sql", "--workspace", home / name, query, "--json").json for name in ("w", "again"))
+    assert one == other
+    assert patron("restore", home / "b.tar.gz", home / "again").code == 1
+
+
+def test_doctor_finds_a_sound_workspace_sound_and_a_missing_one_wrong(patron, home):
+    found = patron("doctor", "--workspace", home / "w", "--json")
+    assert found.code == 0
+    assert {finding["level"] for finding in found.json} <= {"ok", "warning"}
+    assert patron("doctor", "--workspace", home / "w").out.startswith("ok settings")
+    missing = patron("doctor", "--workspace", home / "nowhere", "--json")
+    assert missing.code == 1
+    assert missing.json[0]["level"] == "problem"
+
+
+def test_every_reading_command_says_so_before_any_turn(patron, home):
+    patron("init", home / "new")
+    for command in (("backtest",), ("newcomers",), ("report",)):
+        ran = patron(*command, "--workspace", home / "new")
+        assert (ran.code, ran.out) == (1, "")
+        assert "patron run" in ran.err
+
+
+def test_nobody_is_exported_from_an_empty_workspace(patron, home):
+    patron("init", home / "empty")
+    ran = patron("export", "--workspace", home / "empty", "--user-id", "x")
+    assert (ran.code, ran.out) == (1, "")
+    assert "no customer with user id 'x'" in ran.err
+
+
+def test_a_place_that_cannot_be_written_is_refused_in_a_sentence(patron, home):
+    ran = patron("export", "--workspace", home / "w", "--user-id", exported_ids(home)[0], "--out", "/proc/x/y.json")
+    assert ran.code == 1
+    assert "/proc/x" in ran.err
+
+
+def test_serve_refuses_another_host(patron, home):
+    ran = patron("serve", "--workspace", home / "w", "--host", "0.0.0.0")  # noqa: S104 - that it is refused is the test
+    assert ran.code == 1
+    assert "there is no access control yet" in ran.err
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_serve_answers_on_a_free_port_until_it_is_told_to_end(home, how, code):
+    command = [sys.executable, "-c", "from patron.interfaces.cli import main; main()", "serve", "--port", "0"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    server = subprocess.Popen([*command, "--workspace", str(home / "w")], env=dict(os.environ), **pipes)
+    try:
+        address = re.search(r"http://127\.0\.0\.1:\d+", server.stdout.readline())[0]
+        answers = {path: fetched(address + path) for path in ("/health", "/api/overview")}
+    finally:
+        server.send_signal(how)
+        _, err = server.communicate(timeout=60)
+    assert answers["/health"]["turn_id"] == AS_OF
+    assert answers["/api/overview"]["turn_id"] == AS_OF
+    assert "Traceback" not in err
+    assert server.returncode == code, err
+
+
+def fetched(address: str):
+    with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - our own loopback address
+        return json.loads(answer.read())

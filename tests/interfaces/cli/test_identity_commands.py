@@ -1,0 +1,45 @@
+"""`patron identity`: who is whom, put right by hand."""
+
+import json
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from patron.collect.loader import accept
+from patron.govern.vault import Vault
+from patron.storage.shop import Shop
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
+    shop = Shop.create(tmp_path / "w")
+    told = {"event_id": ["1"], "name": ["Identify"], "user_id": ["7"], "anonymous_id": ["v"], "occurred_at": [NOW]}
+    accept(shop, pa.table(told), source="web", known="received", received_at=NOW)
+    yield shop
+    shop.close()
+
+
+def test_a_visitor_is_unlinked_by_the_shops_own_id_or_by_token(shop, patron):
+    token = Vault.open(shop).token("anonymous_id", "v")
+    ran = patron("identity", "unlink", "--workspace", shop.folder, "--anonymous-id", "v", "--json")
+    assert json.loads(ran.out)["token"] == token
+    ran = patron("identity", "unlink", "--workspace", shop.folder, "--token", token)
+    assert (ran.code, ran.out) == (0, f"Unlinked {token}: it is a customer of its own from the next turn on.\n")
+
+
+def test_exactly_one_id_is_named(shop, patron):
+    for options in ((), ("--user-id", "7", "--anonymous-id", "v")):
+        ran = patron("identity", "unlink", "--workspace", shop.folder, *options)
+        assert ran.code == 2
+        assert "name it by one of" in ran.err
+
+
+def test_an_id_that_nobody_told_is_refused(shop, patron):
+    ran = patron("identity", "unlink", "--workspace", shop.folder, "--user-id", "8")
+    assert ran.code == 1
+    assert "nobody told of the user_id" in ran.err

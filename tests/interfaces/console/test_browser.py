@@ -1,0 +1,104 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from patron.interfaces.console.screenshots import browser, served
+from patron.interfaces.report import write_report
+from patron.schema.errors import MissingExtra
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    opening = browser()
+    try:
+        opened = opening.__enter__()
+    except MissingExtra as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+    yield opened
+    opening.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def address(made_shop):
+    with served(made_shop) as url:
+        yield url
+
+
+@pytest.fixture
+def page(chromium):
+    opened = chromium.new_page(viewport={"width": 1280, "height": 900})
+    opened.complaints = []
+    opened.on("console", lambda said: opened.complaints.append(said.text) if said.type == "error" else None)
+    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    yield opened
+    opened.close()
+
+
+def violations(page) -> list[str]:
+    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - needs the browser
+
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+
+@pytest.mark.parametrize("locale", ["en", "zh_CN"])
+@pytest.mark.parametrize("path", ["/", "/customers", "/models", "/quality", "/arriving"])
+def test_pages_are_accessible_and_quiet(page, address, path, locale):
+    page.goto(f"{address}{path}?lang={locale}")
+    assert violations(page) == []
+    assert page.complaints == []
+
+
+def test_a_customers_page_is_accessible_and_reached_by_a_click(page, address):
+    page.goto(f"{address}/customers")
+    page.locator("#results tbody a").first.click()
+    page.wait_for_url("**/customers/*")
+    assert violations(page) == []
+    assert page.complaints == []
+
+
+def test_filters_swap_the_results_and_the_address_and_back_undoes_it(page, address):
+    page.goto(f"{address}/customers")
+    before = page.locator("#results .count").inner_text()
+    page.select_option("select[name=stage]", "lapsed")
+    page.wait_for_url("**/customers?*stage=lapsed*")
+    page.wait_for_function("before => document.querySelector('#results .count').innerText !== before", arg=before)
+    assert set(page.locator("#results tbody .pill").all_inner_texts()) == {"Lapsed"}
+    page.go_back()
+    page.wait_for_function("before => document.querySelector('#results .count').innerText === before", arg=before)
+    assert page.complaints == []
+
+
+def test_the_list_works_without_scripts(chromium, address):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}/customers")
+    page.select_option("select[name=stage]", "at_risk")
+    page.locator(".filters button").click()
+    assert "stage=at_risk" in page.url
+    assert set(page.locator("#results tbody .pill").all_inner_texts()) == {"At risk"}
+    context.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/customers", "/models", "/quality", "/arriving"])
+def test_pages_fit_a_phone(chromium, address, path):
+    page = chromium.new_page(viewport={"width": 390, "height": 800})
+    page.goto(f"{address}{path}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()
+
+
+@pytest.mark.parametrize("locale", ["en", "zh_CN"])
+def test_the_report_is_accessible_and_asks_for_nothing(page, made_shop, tmp_path, locale):
+    path = write_report(made_shop, Path(tmp_path) / "report.html", locale).path
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    assert violations(page) == []
+    assert page.complaints == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

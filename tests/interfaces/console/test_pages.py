@@ -1,0 +1,406 @@
+import gc
+import gzip
+import re
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import httpx
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+from markupsafe import escape
+
+from patron.answers.customer_list import CustomerQuery, find_customers
+from patron.answers.customer_profile import customer_card
+from patron.answers.repeat_purchase import coming_back
+from patron.collect.loader import accept
+from patron.govern.vault import Vault
+from patron.interfaces.charts.chart import WIDE
+from patron.interfaces.charts.chart_sets import coming_back_charts
+from patron.interfaces.console.model_cards import settings_of
+from patron.interfaces.console.screenshots import served
+from patron.interfaces.http.answer_cache import MOST_RECENT, Answers
+from patron.interfaces.http.error_status import STATUS, status_of
+from patron.interfaces.i18n import LOCALES, words
+from patron.interfaces.i18n.formats import Formats
+from patron.run import run_turn
+from patron.schema import errors
+from patron.schema.tables import IDENTITIES, ORDER_MODELS, SHOP_FORECASTS
+from patron.storage.last_run import last_turn
+from patron.storage.shop import Shop
+from patron.storage.snapshot_cache import reader_of
+from patron.storage.store import TURNS
+
+
+@contextmanager
+def pinned_to(shop, table, rows):
+    """Let the last turn read other rows of one table for a while."""
+    with shop.store.begin() as connection:
+        pinned = dict(connection.execute(sa.select(TURNS).order_by(TURNS.c.as_of.desc())).mappings().first())
+    change = sa.update(TURNS).where(TURNS.c.turn_id == pinned["turn_id"])
+    other = {**pinned["table_versions"], table.name: shop.lake.replace(table, rows)}
+    try:
+        with shop.store.begin() as connection:
+            connection.execute(change.values(table_versions=other))
+        yield
+    finally:
+        with shop.store.begin() as connection:
+            connection.execute(change.values(table_versions=pinned["table_versions"]))
+
+
+PAGES = {
+    "/": "overview",
+    "/customers": "customers",
+    "/models": "models",
+    "/quality": "quality",
+    "/arriving": "arriving",
+}
+
+
+@pytest.fixture(scope="module")
+def connected(made_shop):
+    with served(made_shop) as address, httpx.Client(base_url=address, timeout=30) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(connected):
+    connected.cookies.clear()  # why: a language that another test chose is not this one's
+    return connected
+
+
+@pytest.fixture(scope="module")
+def somebody(made_shop):
+    return find_customers(made_shop, CustomerQuery()).rows[0].customer_id
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_renders_in_every_language(client, path, locale):
+    answer = client.get(path, params={"lang": locale})
+    assert answer.status_code == 200
+    assert f'<html lang="{locale.replace("_", "-")}">' in answer.text
+    assert f"<h1>{words(locale)('nav.' + PAGES[path])}</h1>" in answer.text
+
+
+def test_the_language_chosen_once_stays(client):
+    client.get("/?lang=zh_CN")
+    assert '<html lang="zh-CN">' in client.get("/quality").text
+    client.get("/?lang=en")
+    assert '<html lang="en">' in client.get("/quality").text
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/customers?stage=at_risk&sort=churn&page=2"])
+def test_every_page_names_its_json_twin_and_the_twin_answers(client, path):
+    twin = re.search(r'type="application/json" href="([^"]+)"', client.get(path).text)
+    assert twin
+    assert client.get(twin[1].replace("&amp;", "&")).status_code == 200
+
+
+def test_the_list_and_its_twin_show_the_same_customers(client):
+    query = "stage=at_risk&sort=churn"
+    shown = re.findall(r'href="/customers/([0-9a-f]{32})"', client.get(f"/customers?{query}").text)
+    told = [row["customer_id"] for row in client.get(f"/api/customers?{query}").json()["rows"]]
+    assert shown == told
+    assert len(told) > 10
+
+
+def test_a_card_and_its_twin_say_the_same(client, somebody):
+    card = client.get(f"/api/customers/{somebody}").json()
+    page = client.get(f"/customers/{somebody}").text
+    assert f"${card['paid_cents'] / 100:,.2f}" in page
+    assert len(re.findall(r"<time ", page)) == len(card["timeline"])
+    assert len(card["recommendations"]) == 10
+    for score in card["scores"]:
+        assert score["model_version"] in page
+    parts = card["value_parts"]
+    assert parts["total_cents"] == sum(value for name, value in parts.items() if name != "total_cents")
+    assert f"${parts['total_cents'] / 100:,.2f}" in page
+    assert parts["first_order_cents"] + parts["repeat_cents"] == card["paid_cents"] + card["refunded_cents"]
+
+
+def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
+    rhythm = client.get(f"/api/customers/{somebody}").json()["rhythm"]
+    page = client.get(f"/customers/{somebody}").text
+    assert words("en")("chart.alive.title") in page
+    assert f"{rhythm['probability_alive']:.0%} on" in page
+    assert f"{rhythm['expected_orders_90_days']:.1f} more orders" in page
+    assert client.get(f"/customers/{somebody}").text == page
+
+
+def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_turn(made_shop):
+    answers = Answers(made_shop)
+    made = []
+
+    def make(name):
+        return answers.recent(name, lambda: made.append(name) or name)
+
+    assert [make(name) for name in ("a", "a", *range(MOST_RECENT - 1), "a", "new", "a", 0)][-1] == 0
+    assert made == ["a", *range(MOST_RECENT - 1), "new", 0], "0 had to go for new, and a, asked for meanwhile, stayed"
+    with pinned_to(made_shop, ORDER_MODELS, ORDER_MODELS.empty()):
+        make("a")
+    assert made[-1] == "a"
+
+
+def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
+    found = client.get("/api/models").json()["coming_back"]
+    page = client.get("/models").text
+    assert sum(week["is_held_out"] for week in found["weeks"]) == 13
+    known, came, expected = (
+        f"{found[name]:,.0f}" for name in ("checked_customer_count", "held_out_count", "held_out_expected")
+    )
+    assert f"the {known} customers known before placed {came} repeat orders; it expected {expected}." in page
+    assert words("en")("chart.matrix.alive") in page
+
+
+def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client, made_shop, somebody):
+    row = last_turn(made_shop).read("order_models").to_pylist()[-1]
+    with pinned_to(
+        made_shop, ORDER_MODELS, pa.Table.from_pylist([{**row, "drop_out": "came_back"}], ORDER_MODELS.schema())
+    ):
+        page, models = client.get(f"/customers/{somebody}").text, client.get("/models").text
+        assert client.get(f"/api/customers/{somebody}").json()["rhythm"] is None
+    assert escape(words("en")("drop_out.came_back")) in models
+    assert words("en")("chart.tracking.weekly") in models
+    (alone,) = coming_back_charts(coming_back(last_turn(made_shop)), None, words("en"), Formats("en", "USD", "UTC"))
+    assert alone.spec["width"] == WIDE, "alone it has the whole width; half of it would be blown up"
+    for shown in (page, models):
+        for chart in ("chart.alive.title", "chart.matrix.alive", "chart.fan.title"):
+            assert words("en")(chart) not in shown
+
+
+def test_before_there_is_a_model_of_order_days_pages_do_without(client, made_shop, somebody):
+    with pinned_to(made_shop, ORDER_MODELS, ORDER_MODELS.empty()):
+        assert words("en")("chart.fan.title") not in client.get(f"/customers/{somebody}").text
+        assert words("en")("coming_back.nothing") in client.get("/models").text
+
+
+def test_the_overview_and_its_twin_say_the_same(client):
+    seen = client.get("/api/overview").json()
+    page = client.get("/").text
+    assert [f["code"] for f in seen["key_figures"]][:2] == ["revenue", "buyers"]
+    assert all(row["customer_id"][:8] in page for row in seen["watch_list"])
+    assert (
+        sum(stage["customer_count"] for stage in seen["stages"]) == client.get("/api/customers").json()["total_count"]
+    )
+
+
+def test_what_is_expected_of_all_customers_is_told_with_how_sure_it_is(client, made_shop):
+    assert "(80 % interval $16K to $25K)" in client.get("/?lang=en").text
+    assert "US$1.6万 至 US$2.5万" in client.get("/?lang=zh_CN").text
+    assert client.get("/api/overview").json()["value"]["low_cents"] == 1.6e6
+    with pinned_to(made_shop, SHOP_FORECASTS, SHOP_FORECASTS.empty()):
+        assert "80 % interval" not in client.get("/?lang=en").text
+
+
+def test_filters_search_sort_and_paging_keep_their_word(client):
+    everyone = client.get("/api/customers").json()
+    values = [row["value_cents"] for row in everyone["rows"]]
+    assert values == sorted(values, reverse=True)
+    second = client.get("/api/customers?page=2").json()
+    assert not {row["customer_id"] for row in everyone["rows"]} & {row["customer_id"] for row in second["rows"]}
+    lapsed = client.get("/api/customers?stage=lapsed").json()
+    assert {row["stage"] for row in lapsed["rows"]} == {"lapsed"}
+    wanted = everyone["rows"][0]["customer_id"]
+    found = client.get("/api/customers", params={"search": wanted[:6]}).json()
+    assert all(row["customer_id"].startswith(wanted[:6]) for row in found["rows"])
+
+
+@pytest.mark.parametrize("text", ["' or 1=1 --", '"><script>', "%", "\\"])
+def test_what_people_type_is_data_never_sql_or_html(client, text):
+    answer = client.get("/customers", params={"search": text, "stage": text})
+    assert answer.status_code == 200
+    assert "<script>" not in answer.text.replace("<script src", "")
+    assert words("en")("customers.nobody") in answer.text
+
+
+def test_the_script_gets_only_the_part_it_asks_for(client):
+    part = client.get("/customers?stage=new", headers={"X-Part": "results"}).text
+    assert part.lstrip().startswith('<section id="results"')
+    assert "<html" not in part
+
+
+def test_an_unknown_customer_is_a_page_that_says_so(client):
+    answer = client.get("/customers/nobody")
+    assert answer.status_code == 404
+    assert words("en").code("error", 404) in answer.text
+    told = client.get("/api/customers/nobody")
+    assert told.status_code == 404
+    assert told.json()["error"] == "NotFound"
+
+
+def test_an_unknown_address_is_a_page_or_json(client):
+    assert "<h1>" in client.get("/nothing").text
+    assert client.get("/api/nothing").json()["error"] == "NotFound"
+
+
+def test_hostile_names_from_the_shop_are_escaped(client, made_shop):
+    pages = [
+        client.get(f"/customers/{row.customer_id}").text for row in find_customers(made_shop, CustomerQuery()).rows
+    ]
+    assert any("&lt;script&gt;alert" in page for page in pages)
+    assert not any("<script>alert" in page for page in pages)
+
+
+def test_a_shops_own_id_leads_to_its_customer(made_shop, client, somebody):
+    token = Vault.open(made_shop).tokens("user_id", pa.array(["K-1"]), made_shop.snapshot().turn.as_of)[0].as_py()
+    identity = {"token": token, "customer_id": somebody, "is_user": True, "known_at": made_shop.snapshot().turn.as_of}
+    rows = pa.concat_tables([made_shop.lake.read(IDENTITIES), pa.Table.from_pylist([identity], IDENTITIES.schema())])
+    with pinned_to(made_shop, IDENTITIES, rows):
+        assert client.post("/api/customers/lookup", json={"shop_id": " K-1 "}).json()["customer_id"] == somebody
+        answer = client.post("/customers/lookup", data={"shop_id": "K-1"})
+        assert answer.status_code == 303
+        assert answer.headers["location"] == f"/customers/{somebody}"
+
+
+def test_looking_an_unknown_id_up_says_so_and_stores_nothing(made_shop, client):
+    answer = client.post("/customers/lookup", data={"shop_id": "never-seen"})
+    assert answer.status_code == 404
+    assert words("en")("customers.lookup_failed") in answer.text
+    assert client.post("/api/customers/lookup", json={"shop_id": "never-seen"}).status_code == 404
+    assert Vault.open(made_shop).find("user_id", "never-seen") is None
+
+
+def test_an_empty_workspace_says_what_to_do_next(empty_shop):
+    with served(empty_shop) as address, httpx.Client(base_url=address) as client:
+        for path in PAGES:
+            answer = client.get(path)
+            assert answer.status_code == 200
+            assert ("patron keys create" if path == "/arriving" else "patron import --workspace") in answer.text
+        told = client.get("/api/overview")
+        assert told.status_code == 404
+        assert "patron run" in told.json()["todo"]
+        assert client.get("/health").json() == {"status": "ok", "turn_id": None, "trouble": ""}
+
+
+def test_another_name_for_this_machine_is_refused(client):
+    elsewhere = {"Host": "evil.example"}
+    assert client.get("/", headers=elsewhere).status_code == 400
+    assert client.get("/api/overview", headers=elsewhere).status_code == 400
+
+
+def test_pages_are_kept_by_nobody_and_run_no_foreign_code(client, somebody):
+    headers = client.get(f"/customers/{somebody}").headers
+    assert headers["cache-control"] == "no-store"
+    assert "script-src 'self'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_learners_are_ranked_by_what_decides_and_the_rest_is_folded_away(client):
+    for question in client.get("/api/models").json()["questions"]:
+        assert len({row["metric"] for row in question["board"]}) == 1
+        gains = [row["gain"] for row in question["board"]]
+        assert gains == sorted(gains, reverse=True)
+    assert "<details open" not in client.get("/models").text
+
+
+def test_settings_of_a_model_card_are_read_one_by_one():
+    assert settings_of("trees = {'leaf_penalty': 10.0}, cap = 0.99") == (("leaf penalty", "10.0"), ("cap", "0.99"))
+    assert settings_of("none") == ()
+    assert settings_of("open(1)") == ()
+
+
+def test_a_shop_that_is_let_go_takes_its_open_database_with_it(made_shop):
+    other = Shop.open(made_shop.folder)
+    reader = weakref.ref(reader_of(last_turn(other)))
+    assert reader() is reader_of(last_turn(other))
+    other.close()
+    del other
+    gc.collect()
+    assert reader() is None
+
+
+def test_many_readers_at_once_get_the_same_card(made_shop, somebody):
+    with ThreadPoolExecutor(6) as readers:
+        cards = list(readers.map(lambda _: customer_card(made_shop, somebody), range(18)))
+    assert all(card == cards[0] for card in cards)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_keep_to_their_budget_and_the_security_policy(client, path):
+    content = client.get(path).text
+    assert len(gzip.compress(content.encode())) < 100_000
+    assert " style=" not in content
+    assert "onclick" not in content
+
+
+def subclasses(kind):
+    return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
+
+
+def test_every_refusal_has_a_status():
+    declared = {kind for kind in subclasses(errors.PatronError) if kind.__module__ == errors.__name__}
+    assert declared - STATUS.keys() == set()
+    assert status_of(errors.NotFound("nobody")) == 404
+
+
+def test_the_schema_describes_every_endpoint(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) == {
+        "/api/overview",
+        "/api/customers",
+        "/api/customers/lookup",
+        "/api/customers/{customer_id}",
+        "/api/models",
+        "/api/quality",
+        "/api/collector",
+        "/api/arriving",
+        "/api/people/forget",
+        "/api/people/export",
+        "/health",
+        "/metrics",
+        "/version",
+    }
+
+
+def test_dead_letters_are_tried_again_from_the_page_and_only_from_ours(client):
+    asked = {"import_id": "never"}
+    assert (
+        client.post("/arriving/replay", data=asked, headers={"origin": "https://elsewhere.example"}).status_code == 403
+    )
+    ours = {"origin": f"http://{client.base_url.netloc.decode()}"}
+    refused = client.post("/arriving/replay", data=asked, headers=ours)
+    assert refused.status_code == 404
+    assert "no such import" in refused.text
+    told = client.post("/arriving/replay", data={"import_id": "live"}, headers=ours)
+    assert (told.status_code, told.headers["location"]) == (303, "/arriving?tried=0-0-0-0")
+    assert "0 still dead" in client.get(told.headers["location"]).text
+    assert client.get("/arriving?tried=1-<b>-3-4").status_code == 200
+    assert client.post("/arriving/replay", data={"import_id": "x" * 5_000}, headers=ours).status_code == 413
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATRON_MASTER_KEY", "ab" * 32)
+    shop = Shop.create(tmp_path / "quiet")
+    yield shop
+    shop.close()
+
+
+def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_turns(shop):
+    orders = {
+        "event_id": [f"o{n}" for n in range(60)],
+        "name": ["Order Completed"] * 60,
+        "occurred_at": [datetime(2024, 5, 1 + n % 20, 12, tzinfo=UTC) for n in range(60)],
+        "user_id": [f"u{n % 20}" for n in range(60)],
+        "revenue_cents": [1000 + n for n in range(60)],
+    }
+    accept(shop, pa.table(orders), source="web", known="occurred", received_at=datetime(2024, 5, 21, tzinfo=UTC))
+    for day in (22, 23):
+        run_turn(shop, datetime(2024, 5, day, tzinfo=UTC))
+    with served(shop) as address:
+        assert httpx.get(address, timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_models_page_shows_how_the_value_expected_is_spread(client, locale):
+    told = {one["question"]: one["spread"] for one in client.get("/api/models").json()["questions"]}
+    assert {question for question, spread in told.items() if spread} == {"value"}
+    assert 0 < told["value"]["gini"] < 1
+    assert told["value"]["shares_held"] == sorted(told["value"]["shares_held"])
+    assert (told["value"]["shares_held"][0], round(told["value"]["shares_held"][-1], 9)) == (0, 1)
+    page = client.get("/models", params={"lang": locale}).text
+    assert page.count(f'<h3 class="figure-title">{words(locale)("chart.lorenz.expected_title")}</h3>') == 1

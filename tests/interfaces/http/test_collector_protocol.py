@@ -1,0 +1,441 @@
+"""The wire protocol of a running server, spoken by hand and by the clients that shops have."""
+
+import asyncio
+import gzip
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from pathlib import Path
+
+import httpx
+import pyarrow.compute as pc
+import pytest
+import sqlalchemy as sa
+
+from patron.collect.workspace_inbox import open_inbox
+from patron.commands.manage_keys import create_key, list_keys, revoke_key
+from patron.interfaces.http.collector_protocol import Wire
+from patron.schema.tables import EVENTS
+from patron.service.collector import Collector
+from patron.storage.shop import Shop
+
+CLIENTS = Path(__file__).parents[2] / "clients"
+EACH = 1_000
+PYTHON, NODE = ("segment", "rudder", "sensors"), ("segment", "rudder")
+
+
+class Server:
+    """`patron serve` of a workspace, as a process of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.Client(base_url=self.address, timeout=30)
+        self.start()
+
+    def start(self):
+        patron = str(Path(sys.executable).with_name("patron"))
+        command = [patron, "serve", "--workspace", str(self.folder), "--port", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(1200):
+            try:
+                self.client.get("/health")
+            except httpx.TransportError:
+                time.sleep(0.1)
+            else:
+                return
+        self.process.kill()
+        raise RuntimeError(self.process.communicate()[1].decode())
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(30)
+        self.process.stderr.close()
+
+    def post(self, path, body, key="", **headers):
+        told = {"authorization": "Basic " + b64encode(f"{key}:".encode()).decode()} if key else {}
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.client.post(path, content=content, headers=told | headers)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    home = tmp_path_factory.mktemp("served")
+    before = os.environ.get("XDG_CONFIG_HOME")
+    os.environ["XDG_CONFIG_HOME"] = str(home / "config")
+    Shop.create(home / "shop").close()
+    path = home / "shop" / "patron.toml"
+    text = path.read_text(encoding="utf-8").replace("[collect]", '[collect]\nneeds_secret_key = ["Order Refunded"]')
+    path.write_text(text, encoding="utf-8")
+    running = Server(home / "shop")
+    yield running
+    running.client.close()
+    running.stop()
+    if before is None:
+        del os.environ["XDG_CONFIG_HOME"]
+    else:
+        os.environ["XDG_CONFIG_HOME"] = before
+
+
+@pytest.fixture
+def key(server, request):
+    return made_key(server, request.node.name)
+
+
+def made_key(server, source, kind="write"):
+    shop = Shop.open(server.folder)
+    made = create_key(shop, source[:60], kind)
+    shop.close()
+    return made.key
+
+
+def message(event_id="m1", **changes):
+    told = {"type": "track", "event": "Product Viewed", "messageId": event_id, "userId": "u1"}
+    return told | {"properties": {"product_id": "p1"}} | changes
+
+
+def test_a_batch_is_answered_with_exactly_200_and_its_verdicts(server, key):
+    answer = server.post("/v1/batch", {"batch": [message("a"), message("a"), message("b", userId=None)]}, key)
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["success"] is True
+    assert (told["stored"], told["duplicate"], told["dead"]) == (1, 1, 1)
+    assert told["errors"][0]["index"] == 2
+    assert "userId" in told["errors"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "path", ["track", "identify", "page", "screen", "group", "alias", "t", "i", "p", "s", "g", "a"]
+)
+def test_each_short_and_long_path_takes_its_type_whatever_the_content_type_says(server, path):
+    key = made_key(server, f"path {path}")
+    body = {"writeKey": key, "messageId": path, "userId": "u1", "previousId": "v1", "event": "E", "name": "Home"}
+    answer = server.post(f"/v1/{path}", body, **{"content-type": "text/plain"})
+    assert (answer.status_code, answer.json()["stored"], answer.json()["messageId"]) == (200, 1, path)
+
+
+def test_the_key_may_come_in_the_header_with_or_without_colon_in_the_body_or_in_the_address_of_a_beacon(server, key):
+    bare = "Basic " + b64encode(key.encode()).decode()
+    batch = {"batch": [message("a")]}
+    answers = [
+        server.post("/v1/batch", batch, authorization=bare),
+        server.post("/v1/b", {"writeKey": key, **batch}),
+        server.post("/v1/batch", {"writeKey": key, **batch}, authorization="Bearer something"),
+        server.post(f"/beacon/v1/batch?writeKey={key}", batch),
+    ]
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert server.post(f"/v1/batch?writeKey={key}", batch).status_code == 401
+
+
+def test_gzip_is_read_with_any_content_type(server, key):
+    packed = gzip.compress(json.dumps({"batch": [message("zip")]}).encode())
+    form = {"content-type": "application/x-www-form-urlencoded", "content-encoding": "gzip"}
+    assert server.post("/v1/batch", packed, key, **form).json()["stored"] == 1
+    assert server.post("/v1/batch", packed, key).json()["duplicate"] == 1
+
+
+@pytest.mark.parametrize("told", ["", "pk_write_wrong", "\u00e9", "x" * 5_000])
+def test_a_wrong_key_is_refused_with_code_and_message(server, told):
+    answer = server.post("/v1/t", {**message(), "writeKey": told})
+    assert answer.status_code == 401
+    assert answer.json().keys() == {"code", "message"}
+
+
+def test_a_read_key_cannot_write_and_a_revoked_key_nothing(server):
+    assert server.post("/v1/batch", {"batch": []}, made_key(server, "r", "read")).status_code == 401
+
+
+def test_money_may_be_told_with_a_secret_key_only(server):
+    refund = {"batch": [message("r1", event="Order Refunded", properties={"order_id": "o1", "total": 5})]}
+    public, secret = made_key(server, "shop"), made_key(server, "shop", "secret")
+    assert server.post("/v1/batch", refund, public).json()["dead"] == 1
+    assert server.post("/v1/batch", refund, secret).json()["stored"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"hello", 400),
+        (b'{"batch": 1}', 400),
+        (b"[" * 200_000, 400),
+        (b"\x1f\x8bnothing", 400),
+        (gzip.compress(b" " * 30_000_000, mtime=0), 413),
+        (b" " * 5_000_000, 413),
+        (json.dumps({"batch": [message(f"m{n}") for n in range(5_000)]}).encode(), 200),
+    ],
+)
+def test_what_cannot_be_read_is_refused_as_the_protocol_says(server, key, body, status):
+    answer = server.post("/v1/batch", body, key)
+    assert answer.status_code == status
+    assert status == 200 or answer.json().keys() == {"code", "message"}
+
+
+def test_hostile_texts_in_every_field_are_stored_as_texts(server, key):
+    hostile = "'; drop table events; -- <script>alert(1)</script> \u0000 \u202e"
+    told = message("h", userId=hostile, event=hostile[:50], properties={hostile: hostile, "query": hostile})
+    assert server.post("/v1/batch", {"batch": [told, message("ok")]}, key).json()["stored"] == 2
+
+
+def test_a_secret_key_in_the_address_is_refused_but_for_the_form_that_knows_no_other_place(server):
+    secret = made_key(server, "address", "secret")
+    batch = {"batch": [message("a")]}
+    refused = server.post(f"/beacon/v1/batch?writeKey={secret}", batch)
+    assert (refused.status_code, refused.json()["code"]) == (401, "bad_key")
+    assert server.post("/beacon/v1/batch", batch, secret).status_code == 200
+    form = b"data=" + b64encode(json.dumps({"type": "track", "event": "E", "distinct_id": "u"}).encode())
+    assert server.post(f"/sa?token={secret}", form).status_code == 200
+
+
+def through_the_wire(collector, path, body, key):
+    """Answer of the wire itself, without a server around it."""
+
+    async def ask():
+        transport = httpx.ASGITransport(app=Wire(collector, behind=None))
+        async with httpx.AsyncClient(transport=transport, base_url="http://patron") as client:
+            return await client.post(path, content=body, auth=(key, ""))
+
+    return asyncio.run(ask())
+
+
+def test_trouble_with_the_store_is_said_as_our_own_and_the_client_keeps_its_messages(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    shop = Shop.create(tmp_path / "shop")
+    with shop.store.begin() as connection:
+        connection.execute(sa.text("drop table api_keys"))
+    answer = through_the_wire(Collector(shop), "/v1/batch", b'{"batch": []}', "pk_write_any")
+    shop.close()
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json().keys() == {"code", "message"}
+    assert "api_keys" not in answer.text
+
+
+@pytest.fixture
+def collector(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    shop = Shop.create(tmp_path / "shop")
+    running = Collector(shop)
+    running.start()
+    yield running
+    running.stop()
+    shop.close()
+
+
+def test_a_large_request_lets_small_ones_pass(collector):
+    key, done = create_key(collector.shop, "web").key, []
+
+    async def ask(name, count):
+        transport = httpx.ASGITransport(app=Wire(collector, behind=None))
+        body = {"batch": [message(f"{name} {n}") for n in range(count)]}
+        async with httpx.AsyncClient(transport=transport, base_url="http://patron") as client:
+            answer = await client.post("/v1/batch", json=body, auth=(key, ""))
+        done.append((name, answer.status_code))
+
+    async def both():
+        await asyncio.gather(ask("large", 10_000), ask("small", 1))
+
+    asyncio.run(both())
+    assert done == [("small", 200), ("large", 200)]
+
+
+def test_what_a_request_inflates_to_counts_as_held(collector, monkeypatch):
+    key = create_key(collector.shop, "web").key
+    monkeypatch.setattr("patron.interfaces.http.collector_protocol.MOST_IN_FLIGHT", 100_000)
+    packed = gzip.compress(json.dumps({"batch": [message("a", properties={"product_id": "p" * 200_000})]}).encode())
+    answer = through_the_wire(collector, "/v1/batch", packed, key)
+    assert (answer.status_code, answer.json()["code"]) == (503, "Overloaded")
+    assert through_the_wire(collector, "/v1/batch", b'{"batch": []}', key).status_code == 200
+
+
+def test_a_browser_may_ask_first_and_finds_its_settings(server, key):
+    asked = server.client.options("/v1/t", headers={"origin": "https://shop.example"})
+    assert asked.status_code == 204
+    assert asked.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "authorization" in asked.headers["access-control-allow-headers"]
+    told = server.client.get(f"/v1/projects/{key}/settings").json()["integrations"]["Segment.io"]
+    assert told["apiKey"] == key
+    assert told["apiHost"] == f"127.0.0.1:{server.port}/v1"
+
+
+def test_the_counters_add_up_and_can_be_scraped(server, key, request):
+    source = request.node.name[:60]
+    server.post("/v1/batch", {"batch": [message("a"), message("a"), message("b", userId=None)]}, key)
+    (counted,) = [one for one in server.client.get("/api/collector").json()["counters"] if one["source"] == source]
+    assert counted["accepted"] == counted["stored"] + counted["duplicate"] + counted["dead"] == 3
+    text = server.client.get("/metrics").text
+    assert f'patron_messages_stored_total{{source="{source}"}} 1' in text
+
+
+def seen_live(server, shop_id, count):
+    """What a read key is told of a customer, as soon as it knows of so many events; what it says last otherwise."""
+    bearer = {"authorization": f"Bearer {made_key(server, 'crm', 'read')}"}
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        answer = server.client.post("/api/customers/lookup", json={"shop_id": shop_id}, headers=bearer)
+        if answer.status_code == 200 and answer.json()["live"]["event_count"] == count:
+            break
+        time.sleep(0.02)
+    return answer.json(), bearer
+
+
+def test_an_event_is_in_the_live_profile_soon_after_its_answer(server, key):
+    first = [message(f"l{n}", userId="live 1", anonymousId="device 1") for n in range(3)]
+    assert server.post("/v1/batch", {"batch": first}, key).status_code == 200
+    found, bearer = seen_live(server, "live 1", 3)
+    assert found["live"]["event_count"] == 3
+    cart = message("l9", event="Product Added", userId="live 1", properties={"product_id": "p7", "quantity": 2})
+    server.post("/v1/t", cart, key)
+    again, _ = seen_live(server, "live 1", 4)
+    assert again["live"]["cart"] == [{"product_id": "p7", "quantity": 2}]
+    assert again["live"]["visit"]["is_open"]
+    told = server.client.get(f"/api/customers/{found['customer_id']}", headers=bearer).json()
+    assert told.keys() == {"customer_id", "live"}
+    assert told["live"]["event_count"] == 4
+    page = server.client.get(f"/customers/{found['customer_id']}")
+    assert page.status_code == 200
+    assert "p7" in page.text
+    assert seen_live(server, "device 1", 4)[0]["customer_id"] == found["customer_id"]
+
+
+READ = ["/api/overview", "/api/customers", "/api/customers/x", "/api/models", "/api/quality", "/api/collector"]
+READ += ["/api/arriving"]
+READ += ["/metrics", "/health", "/version"]
+
+
+def asked(server, path, header):
+    headers = {"authorization": header}
+    if path == "/api/customers/lookup":
+        return server.client.post(path, json={"shop_id": "nobody"}, headers=headers).status_code
+    return server.client.get(path, headers=headers).status_code
+
+
+@pytest.mark.parametrize("path", [*READ, "/api/customers/lookup"])
+def test_a_key_that_is_brought_must_be_a_read_key(server, path):
+    read, write, secret = (made_key(server, "roles", kind) for kind in ("read", "write", "secret"))
+    basic = "Basic " + b64encode(f"{read}:".encode()).decode()
+    without = asked(server, path, f"Bearer {read}")
+    assert without in {200, 404}
+    assert asked(server, path, basic) == without
+    assert asked(server, path, f"Bearer {write}") == asked(server, path, f"Bearer {secret}") == 403
+    assert [asked(server, path, told) for told in ("Bearer pk_read_wrong", "Bearer", "Basic !", "")] == [401] * 4
+
+
+def test_a_key_that_was_revoked_reads_nothing(server):
+    key = made_key(server, "gone", "read")
+    assert asked(server, "/version", f"Bearer {key}") == 200
+    shop = Shop.open(server.folder)
+    revoke_key(shop, next(one.key_id for one in list_keys(shop) if one.source == "gone"))
+    shop.close()
+    assert asked(server, "/version", f"Bearer {key}") == 401
+
+
+def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
+    paths = server.client.get("/openapi.json").json()["paths"]
+    expected = {*READ, "/api/customers/lookup", *PEOPLE}
+    assert {path.replace("{customer_id}", "x") for path in paths} == expected
+
+
+PEOPLE = ["/api/people/forget", "/api/people/export"]
+
+
+@pytest.mark.parametrize("path", PEOPLE)
+def test_what_a_person_may_ask_for_needs_a_secret_key(server, path):
+    def asked(told):
+        headers = {"authorization": f"Bearer {told}"} if told else {}
+        return server.client.post(path, json={"user_id": "nobody"}, headers=headers).status_code
+
+    read, write, secret = (made_key(server, "people", kind) for kind in ("read", "write", "secret"))
+    assert [asked(one) for one in ("", "pk_secret_wrong", read, write, secret)] == [401, 401, 403, 403, 404]
+
+
+@pytest.mark.parametrize("body", [{}, {"user_id": "a", "email": "b"}, {"user_id": " "}, {"name": "x"}, {"user_id": 7}])
+def test_a_person_is_named_in_exactly_one_way(server, body):
+    headers = {"authorization": f"Bearer {made_key(server, 'people', 'secret')}"}
+    assert server.client.post("/api/people/forget", json=body, headers=headers).status_code == 422
+
+
+def test_a_person_is_exported_and_forgotten_over_http(server):
+    secret = made_key(server, "people", "secret")
+    headers = {"authorization": f"Bearer {secret}"}
+    told = message("fx", type="identify", userId="forget me", traits={"email": "fay@example.org"})
+    assert server.post("/v1/batch", {"batch": [told, message("fy", userId="forget me")]}, secret).json()["stored"] == 2
+    known = server.client.post("/api/people/export", json={"email": "fay@example.org"}, headers=headers).json()
+    assert [row["event_id"] for row in known["tables"]["events"]] == ["fx", "fy"]
+    assert "fay@example.org" in str(known["texts"])
+    done = server.client.post("/api/people/forget", json={"user_id": "forget me"}, headers=headers).json()
+    assert done["erased"]["rows of events"] == 2
+    assert len(done["audit_hash"]) == 64
+    again = server.client.post("/api/people/export", json={"user_id": "forget me"}, headers=headers)
+    assert again.status_code == 404
+    lookup = server.client.post("/api/customers/lookup", json={"shop_id": "forget me"})
+    assert lookup.status_code == 404
+
+
+def require(is_there, todo):
+    assert is_there or not os.environ.get("CI"), f"CI has the clients: {todo}"
+    if not is_there:
+        pytest.skip(f"the clients are not installed: {todo}")
+
+
+def sent(server, client, command):
+    key = made_key(server, client)
+    subprocess.run([*command, server.address, key, str(EACH)], check=True, capture_output=True, timeout=120)
+
+
+def stored_by(folder, source):
+    """Events of a source, in the lake and still in the inbox."""
+    shop = Shop.open(folder)
+    inbox = open_inbox(shop)
+    requests = [one for one in inbox.waiting(bytes_at_most=10**9) if one.source == source]
+    inbox.close()
+    rows = shop.lake.read(EVENTS)
+    shop.close()
+    moved = rows.filter(pc.equal(rows["source"], source))["event_id"].to_pylist()
+    return moved + [row["event_id"] for one in requests for row in one.rows]
+
+
+@pytest.mark.parametrize("client", PYTHON)
+def test_a_python_client_delivers_every_event_unchanged(server, client):
+    python = CLIENTS / ".venv" / "bin" / "python"
+    require(python.exists(), "install tests/clients/requirements.txt into tests/clients/.venv")
+    sent(server, f"python {client}", [str(python), str(CLIENTS / "send.py"), client])
+    assert_delivered(server, f"python {client}")
+
+
+@pytest.mark.parametrize("client", NODE)
+def test_a_node_client_delivers_every_event_unchanged(server, client):
+    has_node = (CLIENTS / "node_modules").is_dir() and shutil.which("node") is not None
+    require(has_node, "npm install --prefix tests/clients")
+    sent(server, f"node {client}", ["node", str(CLIENTS / "send.js"), client])
+    assert_delivered(server, f"node {client}")
+
+
+def assert_delivered(server, source):
+    counters = {one["source"]: one for one in server.client.get("/api/collector").json()["counters"]}
+    assert counters[source]["stored"] == EACH
+    assert counters[source]["dead"] == 0
+    for _ in range(100):
+        if len(set(stored_by(server.folder, source))) == EACH:
+            break
+        time.sleep(0.1)
+    assert len(set(stored_by(server.folder, source))) == EACH
+
+
+def test_a_path_that_is_none_and_a_key_that_cannot_send_are_told_as_json(server, key):
+    lost = server.post("/v1/trck", message(), key)
+    assert (lost.status_code, lost.json()["code"]) == (404, "not_found")
+    assert "/v1/track" in lost.json()["message"]
+    read = made_key(server, "crm", "read")
+    refused = server.post("/v1/track", message("by-read"), read)
+    assert refused.status_code == 401
+    assert "this is a read key" in refused.json()["message"]
+    assert server.post("/v1/track", message("bearer"), authorization=f"Bearer {key}").json()["stored"] == 1

@@ -1,0 +1,148 @@
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import patron
+from patron.clv.beta_geo import FittedBetaGeo
+from patron.clv.gamma_gamma import FittedGammaGamma
+from patron.clv.maximum_likelihood import Estimates
+from patron.collect.validation import REASONS as DEAD_REASONS
+from patron.decide.selection import REASONS
+from patron.interfaces.i18n import LOCALES, choose_locale, readable, words
+from patron.interfaces.i18n.formats import MISSING, Formats
+from patron.predict import churn, purchase, recommend, value
+from patron.predict.backtest import COVERAGE
+from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.predict.value.btyd_learners import INPUTS
+from patron.understand.facts.cleaning import cleaning
+from patron.understand.facts.interactions import KINDS
+from patron.understand.facts.usable_events import Scope
+from patron.understand.features import FEATURES
+from patron.understand.personas import TRAITS as PERSONA_TRAITS
+
+SOURCE = Path(patron.__file__).parent / "interfaces"
+QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
+HISTORY = OrdersAndSpend(
+    FittedBetaGeo(Estimates({"r": 0.5, "alpha": 8.0, "a": 0.8, "b": 2.5})),
+    FittedGammaGamma(Estimates({"p": 2.0, "q": 3.0, "v": 4_000.0}), 5_000.0),
+)
+CODES = {
+    "feature": [
+        *(feature.__name__ for feature in FEATURES),
+        *INPUTS,
+        *HISTORY.columns(
+            pa.table(
+                {
+                    "order_day_count_lifetime": [1.0],
+                    "days_from_first_to_last_order": [0.0],
+                    "days_since_first_order": [9.0],
+                    "paid_cents_lifetime": [900.0],
+                    "paid_cents_90_days": [900.0],
+                }
+            )
+        ),
+    ],
+    "kind": sorted(set(KINDS.values())),
+    "dead": list(DEAD_REASONS),
+    "decision": list(REASONS),
+    "question": ["value", "churn", "purchase", "recommend"],
+    "learner": [
+        *(learner.name for question in QUESTIONS for learner in question.learners),
+        *(learner.name for learner in recommend.LEARNERS),
+    ],
+    "metric": [COVERAGE, *(metric.name for question in QUESTIONS for metric in question.all_metrics)],
+    "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
+    "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),
+    "persona": ["average", *(code for pair in PERSONA_TRAITS.values() for code in pair if code)],
+    "effect_source": ["assumed", "measured"],
+}
+
+
+def used_keys() -> set[str]:
+    """Keys written out in templates and code."""
+    pattern = re.compile(r"""\b(?:t|words|texts)\(\s*["']([a-z_]+\.[a-z_.0-9]+)["']""")
+    files = [*SOURCE.rglob("*.html"), *SOURCE.rglob("*.py")]
+    return {key for path in files for key in pattern.findall(path.read_text(encoding="utf-8"))}
+
+
+def test_every_language_has_the_same_keys():
+    assert words("en").texts.keys() == words("zh_CN").texts.keys()
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_key_that_a_page_uses_has_a_text(locale):
+    keys = used_keys()
+    assert len(keys) > 100
+    assert keys - words(locale).texts.keys() == set()
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("family", sorted(CODES))
+def test_every_code_of_the_stages_has_a_name(locale, family):
+    missing = [code for code in CODES[family] if f"{family}.{code}" not in words(locale).texts]
+    assert missing == []
+
+
+def test_both_languages_fill_in_the_same_values():
+    def names(text):
+        return [sorted(set(re.findall(r"{(\w+)}", form))) for form in ((text,) if isinstance(text, str) else text)]
+
+    english, chinese = words("en").texts, words("zh_CN").texts
+    assert [key for key in english if names(english[key])[-1] != names(chinese[key])[-1]] == []
+
+
+def test_a_code_nobody_translated_is_made_readable():
+    assert words("zh_CN").code("feature", "some_new_feature") == "Some new feature"
+    assert readable("e-mail_cost") == "E mail cost"
+
+
+def test_plurals_follow_the_language():
+    assert words("en")("timeline.lines", n=1) == "1 line"
+    assert words("en")("timeline.lines", n=2) == "2 lines"
+    assert words("zh_CN")("timeline.lines", n=1) == "1 行"
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "chosen"),
+    [("zh_CN", None, "zh_CN"), (None, "zh-TW,en;q=0.5", "zh_CN"), ("xx", "fr", "en"), (None, None, "en")],
+)
+def test_the_language_is_asked_for_or_accepted_or_english(asked, accepted, chosen):
+    assert choose_locale(asked, accepted) == chosen
+
+
+def test_money_is_written_in_the_shops_currency_and_the_readers_language():
+    assert Formats("en", "EUR", "UTC").money(123456) == "€1,234.56"
+    assert Formats("zh_CN", "CNY", "UTC").whole_money(123456) == "¥1,235"
+    assert Formats("en", "USD", "UTC").whole_money(-123456) == "-$1,235"
+    assert Formats("en", "USD", "UTC").money(None) == MISSING
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_level_of_a_feature_keeps_its_value_and_translates_its_name(locale):
+    said = words(locale).feature("declared_household_size=2")
+    assert words(locale).code("feature", "declared_household_size") in said
+    assert said.endswith("2")
+    assert "=" not in said
+    assert words(locale).code("trait_value", "Homeowner") in words(locale).feature("declared_home_ownership=Homeowner")
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_part_of_a_segment_has_a_name(locale):
+    said = words(locale).segment("lapsed/deals_low/value_high")
+    assert said.count(words(locale)("list.joint")) == 2
+    assert "_" not in said
+    assert "/" not in said
+
+
+def test_large_amounts_are_short_in_the_readers_own_units():
+    english, chinese = Formats("en", "USD", "UTC"), Formats("zh_CN", "USD", "UTC")
+    assert [english.short_money(cents) for cents in (123_400, 121_234_500)] == ["$1.2K", "$1.2M"]
+    assert [chinese.short_money(cents) for cents in (123_400, 121_234_500)] == ["US$1,234", "US$121.2万"]
+
+
+def test_what_rounds_to_zero_has_no_minus():
+    assert Formats("en", "USD", "UTC").number(-0.0001, 3) == "0.000"
+    assert Formats("en", "USD", "UTC").share(-0.0001) == "0.0%"

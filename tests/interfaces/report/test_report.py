@@ -1,0 +1,72 @@
+import re
+
+import pytest
+
+from patron.answers import report
+from patron.interfaces.i18n import LOCALES, words
+from patron.interfaces.report import write_report
+from patron.schema.errors import NoTurnYet, SettingsError
+
+HOSTILE = "<script>alert"
+
+
+@pytest.fixture(scope="module", params=LOCALES)
+def written(request, made_shop, tmp_path_factory):
+    done = write_report(made_shop, tmp_path_factory.mktemp("report") / "report.html", request.param)
+    return request.param, done, done.path.read_text(encoding="utf-8")
+
+
+def test_the_report_is_one_file_that_asks_nothing_of_anyone(written):
+    _, done, html = written
+    assert done.byte_count < 1_500_000
+    assert not re.search(r"(?:src|href|action)=[\"'](?:https?:)?//", html)
+    assert "<script" not in html
+    assert "@import" not in html
+    assert set(re.findall(r"url\(.", html)) <= {"url(#"}, "a colour of the page itself, and nothing from elsewhere"
+    own = re.findall(r'<linearGradient id="([^"]+)"', html)
+    assert len(own) == len(set(own))
+
+
+def test_the_report_has_every_section_in_its_language(written):
+    locale, _, html = written
+    sections = ("trend", "people", "watch", "decided", "caused", "forecasts", "example", "data", "limits")
+    assert f'<html lang="{locale.replace("_", "-")}"' in html
+    for section in sections:
+        assert words(locale)(f"report.{section}") in html
+
+
+def test_the_report_says_plainly_that_a_placebo_is_one(written):
+    locale, _, html = written
+    assert words(locale)("effects.placebo") in html
+
+
+def test_the_report_says_which_offers_are_left_to_chance_and_how_to_find_a_customer(written):
+    locale, _, html = written
+    said = words(locale).texts["decided.exploring"][-1].partition("{count}")[2].partition("{cost}")[0]
+    assert said in html
+    assert words(locale)("watch.find") in html
+
+
+def test_the_report_tells_why_its_example_was_decided_on(written, made_shop):
+    locale, _, html = written
+    example = report.report(made_shop).example
+    assert example is not None
+    assert words(locale).code("decision", example.decisions[0].reason) in html.partition('id="example"')[2]
+
+
+def test_a_language_without_words_is_refused_before_anything_is_written(made_shop, tmp_path):
+    with pytest.raises(SettingsError, match="zh_CN"):
+        write_report(made_shop, tmp_path / "report.html", "fr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hostile_product_names_are_text_and_nothing_else(written):
+    _, _, html = written
+    assert HOSTILE not in html
+    assert "&lt;script&gt;alert" in html
+
+
+def test_no_report_is_written_before_a_turn(empty_shop, tmp_path):
+    with pytest.raises(NoTurnYet, match="patron run"):
+        write_report(empty_shop, tmp_path / "report.html")
+    assert list(tmp_path.glob("report*")) == []

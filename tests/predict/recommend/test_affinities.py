@@ -1,0 +1,78 @@
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from patron import predict
+from patron.predict.recommend.affinities import run
+from patron.schema.tables import BY_NAME
+from patron.storage import model_registry
+from patron.storage.shop import Shop, Turn
+
+AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def shop(tmp_path):
+    shop = Shop.create(tmp_path / "shop")
+    yield shop
+    shop.close()
+
+
+def sell(shop, days_of_history, product_of):
+    rng = np.random.default_rng(1)
+    rows = []
+    for n in range(2_000):
+        at = AS_OF + timedelta(days=float(rng.uniform(-days_of_history, 40)))
+        customer = int(rng.integers(0, 60))
+        money = {"gross_cents": 100, "discount_cents": 0, "paid_cents": 100, "quantity": 1}
+        flags = {"is_identified": True, "has_coupon": False, "has_price": True, "is_refund": False}
+        when = {"ordered_at": at, "occurred_at": at, "known_at": at}
+        names = {"line_id": f"l{n}", "order_id": f"o{n}", "customer_id": f"c{customer}"}
+        rows.append({**names, "product_id": product_of(customer, rng), **money, **flags, **when})
+    table = BY_NAME["order_lines"]
+    shop.lake.replace(table, pa.Table.from_pylist(rows, schema=table.schema()))
+
+
+def view_of(shop):
+    return shop.view(predict.READS, predict.WRITES, turn=Turn.at(AS_OF))
+
+
+def test_a_turn_ranks_every_customer_and_keeps_the_champion(shop):
+    sell(shop, 200, lambda customer, rng: f"p{(customer + int(rng.integers(0, 4))) % 50}")
+    view = view_of(shop)
+    judged = run(view)
+    assert set(judged["origin"].to_pylist()) == {"2024-03-09", "2024-04-06", "2024-05-04", "all"}
+    assert set(judged["champion"].to_pylist()) == {"personal_frequency_blend"}
+    lists = view.read("affinities").to_pandas()
+    assert lists.groupby("customer_id").size().eq(30).all()
+    assert lists["customer_id"].nunique() == 60
+    version = lists["model_version"].iloc[0]
+    assert "NDCG@10" in model_registry.card(shop.folder / "models", version)["why"]
+
+
+def test_nothing_after_the_moment_changes_the_lists(shop):
+    sell(shop, 200, lambda customer, rng: f"p{(customer + int(rng.integers(0, 4))) % 50}")
+    view = view_of(shop)
+    run(view)
+    first = view.read("affinities").to_pylist()
+    table = BY_NAME["order_lines"]
+    known = view.query(f"select * from order_lines where known_at < timestamptz '{AS_OF.isoformat()}'")
+    shop.lake.replace(table, known)
+    run(view)
+    assert view.read("affinities").to_pylist() == first
+
+
+def test_a_short_history_is_not_judged_but_served(shop):
+    sell(shop, 20, lambda _customer, rng: f"p{int(rng.integers(0, 5))}")
+    view = view_of(shop)
+    assert run(view).num_rows == 0
+    assert view.read("affinities").num_rows == 60 * 5
+
+
+def test_a_shop_without_product_ids_has_no_lists(shop):
+    sell(shop, 200, lambda _customer, _rng: None)
+    view = view_of(shop)
+    assert run(view).num_rows == 0
+    assert view.read("affinities").num_rows == 0

@@ -1,0 +1,446 @@
+"""The collector of a real workspace: what was acknowledged is in the lake once, whatever happens in between."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sqlite3
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from patron.collect.inbox import Inbox
+from patron.collect.inbox_backend import InboxDamaged
+from patron.collect.request import Rules, batch_of
+from patron.collect.workspace_inbox import open_inbox
+from patron.commands.import_files import import_files, replay
+from patron.commands.manage_keys import create_key
+from patron.run import silent
+from patron.schema.errors import NoSpace, TooMany
+from patron.schema.events import BY_NAME as CATALOGUE
+from patron.schema.tables import EVENTS
+from patron.service.collector import Collector, collected
+from patron.service.compaction_worker import Mover, drain
+from patron.service.profile_sync import rebuild
+from patron.storage.lake import Lake
+from patron.storage.shop import Shop
+from patron.storage.store import PROFILES
+from patron.understand.profiles.profile import decoded
+from patron.understand.profiles.store import state
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+
+
+def messages(*ids, **changes):
+    base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2026-03-01T11:59:00Z"}
+    told = [base | {"messageId": one, "properties": {"product_id": "p1"}} | changes for one in ids]
+    return batch_of(json.dumps({"batch": told}).encode(), "web", NOW, OPEN)
+
+
+def put(shop, *arrivals):
+    inbox = open_inbox(shop)
+    inbox.put(arrivals)
+    inbox.close()
+
+
+def stored(shop):
+    return sorted(shop.lake.read(EVENTS)["event_id"].to_pylist())
+
+
+def test_what_the_inbox_holds_moves_into_the_lake_once(shop):
+    put(shop, messages("a", "b"), messages("b", "c"))
+    assert drain(shop).stored == 3
+    assert stored(shop) == ["a", "b", "c"]
+    put(shop, messages("a", "d"))
+    assert drain(shop).stored == 1
+    assert stored(shop) == ["a", "b", "c", "d"]
+    row = shop.lake.read(EVENTS).to_pylist()[0]
+    assert row["known_at"] == row["received_at"] == NOW
+    assert row["source"] == "web"
+
+
+def test_a_move_ends_although_more_arrives_all_the_while(shop, monkeypatch):
+    put(shop, messages("first"))
+    real, later = Lake.append, iter(range(5))
+
+    def and_one_arrives(*args, **kwargs):
+        for n in later:
+            put(shop, messages(f"later {n}"))
+            break
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(Lake, "append", and_one_arrives)
+    assert drain(shop).stored == 1
+    inbox = open_inbox(shop)
+    assert inbox.waiting_count() == 1
+    inbox.close()
+
+
+def test_killed_between_the_lake_and_the_inbox_nothing_is_there_twice(shop, monkeypatch):
+    put(shop, messages("a", "b"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Inbox, "done", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            drain(shop)
+    assert stored(shop) == ["a", "b"]
+    put(shop, messages("c"))
+    drain(shop)
+    assert stored(shop) == ["a", "b", "c"]
+    assert open_inbox(shop).waiting_count() == 0
+    counted = open_inbox(shop).counts()["web"]
+    assert (counted.stored, counted.duplicate, counted.dead) == (3, 0, 0)
+
+
+def test_killed_before_the_lake_nothing_is_lost(shop, monkeypatch):
+    put(shop, messages("a"), messages("b"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            drain(shop)
+    drain(shop)
+    assert stored(shop) == ["a", "b"]
+
+
+def test_a_currency_without_a_rate_dies_on_the_way_and_the_counters_say_so(shop):
+    good = messages("a")
+    bad = messages("b", event="Order Completed", properties={"order_id": "o", "revenue": 5, "currency": "CHF"})
+    put(shop, good, bad)
+    moved = drain(shop)
+    assert (moved.stored, moved.dead) == (1, 1)
+    counted = open_inbox(shop).counts()["web"]
+    assert (counted.stored, counted.duplicate, counted.dead) == (1, 0, 1)
+
+
+def test_a_full_disk_is_trouble_that_passes(shop, monkeypatch):
+    collector = Collector(shop)
+    collector.start()
+    real = Inbox.put
+    with monkeypatch.context() as patch:
+        refusal = NoSpace("the disk is full", where="inbox.db", todo="Free some space.")
+        patch.setattr(Inbox, "put", lambda *_: (_ for _ in ()).throw(refusal))
+        with pytest.raises(NoSpace):
+            collector.accept(messages("a")).result(10)
+        with pytest.raises(NoSpace):
+            collector.accept(messages("b"))
+    assert Inbox.put is real
+    accepted = _accepted_in_time(collector, messages("a"))
+    collector.stop()
+    drain(shop)
+    assert accepted.stored == 1
+    assert stored(shop) == ["a"]
+
+
+def _accepted_in_time(collector, arrival):
+    for _ in range(100):
+        try:
+            return collector.accept(arrival).result(10)
+        except NoSpace:
+            time.sleep(0.1)
+    return None
+
+
+def test_a_damaged_inbox_accepts_nothing_and_says_so(shop):
+    put(shop, *(messages(f"m{n}") for n in range(300)))
+    path = shop.folder / "inbox.db"
+    inbox = open_inbox(shop)
+    inbox.scrub()
+    inbox.close()
+    os.truncate(path, path.stat().st_size // 2)
+    collector = Collector(shop)
+    collector.start()
+    with pytest.raises(InboxDamaged):
+        collector.accept(messages("new"))
+    assert "inbox.db" in collector.state().trouble
+    collector.stop()
+
+
+def test_damage_that_is_found_when_the_counters_are_read_is_told_as_trouble(shop):
+    put(shop, messages("a"))
+    with sqlite3.connect(shop.folder / "inbox.db") as damaged:
+        damaged.execute("pragma writable_schema = on")
+        damaged.execute("update sqlite_master set rootpage = 99999 where name = 'inbox_counts'")
+    damaged.close()
+    assert "inbox.db" in collected(shop).trouble
+
+
+def _accept_until_killed(folder, run, pipe):
+    shop = Shop.open(folder)
+    collector = Collector(shop)
+    collector.start()
+    threading.Thread(target=_move_until_killed, args=(Mover(shop),), daemon=True).start()
+    n = 0
+    while True:
+        ids = [f"{run}-{n}-{m}" for m in range(5)]
+        collector.accept(messages(*ids)).result()
+        pipe.send(ids)
+        n += 1
+
+
+def _move_until_killed(mover):
+    while True:
+        mover.move()
+        time.sleep(0.05)
+
+
+def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
+    acknowledged = []
+    context = multiprocessing.get_context("forkserver")  # why: delta-rs has threads, which no fork takes along
+    context.set_forkserver_preload([__name__])
+    for run in range(20):
+        here, there = context.Pipe(duplex=False)
+        child = context.Process(target=_accept_until_killed, args=(shop.folder, run, there))
+        child.start()
+        there.close()
+        until = time.monotonic() + 0.1 + 0.1 * run
+        while time.monotonic() < until or not here.poll():
+            if here.poll(0.01):
+                acknowledged += here.recv()
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        while here.poll():
+            try:
+                acknowledged += here.recv()
+            except EOFError:
+                break
+    mover = Mover(shop)
+    mover.move()
+    assert mover.trouble is None
+    found = stored(shop)
+    assert len(acknowledged) > 100
+    assert len(found) == len(set(found))
+    assert set(acknowledged) <= set(found)
+    assert events_in_profiles(shop) == len(found)
+    before = kept(shop)
+    with shop.lock():
+        rebuild(shop)
+    assert kept(shop) == before
+
+
+def events_in_profiles(shop):
+    return sum(told.event_count for _, one in kept(shop) for told in decoded(one).names.values())
+
+
+def kept(shop):
+    now = state(shop.store).generation
+    chosen = sa.select(PROFILES.c.token, PROFILES.c.content).where(PROFILES.c.generation == now)
+    with shop.store.begin() as connection:
+        return sorted(map(tuple, connection.execute(chosen)))
+
+
+def test_dead_letters_of_the_collector_live_after_the_mend(shop):
+    told = {"order_id": "o", "revenue": 5, "currency": "CHF"}
+    put(shop, messages("a"), messages("b", event="Order Completed", properties=told))
+    drain(shop)
+    rates = shop.folder / "patron.toml"
+    rates.write_text(rates.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1"), encoding="utf-8")
+    mended = Shop.open(shop.folder)
+    done = replay(mended, "live", mapping=None, progress=silent)
+    assert (done.read, done.stored, done.dead) == (1, 1, 0)
+    assert stored(mended) == ["a", "b"]
+    counted = open_inbox(mended).counts()["web"]
+    assert (counted.stored, counted.dead) == (2, 0)
+    assert replay(mended, "live", mapping=None, progress=silent).read == 0
+    mended.close()
+
+
+def test_an_event_that_came_by_a_file_is_a_duplicate_when_a_client_sends_it(shop, tmp_path):
+    create_key(shop, "segment")
+    line = {"type": "track", "event": "Product Viewed", "messageId": "a", "userId": "u1", "properties": {}}
+    file = tmp_path / "told.jsonl"
+    file.write_text(json.dumps(line | {"timestamp": "2026-02-01T00:00:00Z"}), encoding="utf-8")
+    import_files(shop, [str(file)], "segment", progress=silent)
+    inbox = open_inbox(shop)
+    (verdict,) = inbox.put([replace(messages("a", "b"), source="segment")])
+    inbox.close()
+    assert (verdict.stored, verdict.duplicate) == (1, 1)
+    drain(shop)
+    assert import_files(shop, [str(file)], "segment", progress=silent).duplicate == 1
+    assert stored(shop) == ["a", "b"]
+
+
+NUMBERS = st.integers(-(10**40), 10**40) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = (
+    NUMBERS | st.text(max_size=30) | st.none() | st.booleans() | st.lists(NUMBERS | st.text(max_size=5), max_size=3)
+)
+ITEMS = st.lists(
+    st.dictionaries(st.sampled_from(["product_id", "price", "quantity", "name", "sku"]), VALUES), max_size=3
+)
+PROPERTIES = st.dictionaries(
+    st.sampled_from(
+        ["price", "quantity", "revenue", "rating", "discount", "order_id", "product_id", "query", "currency"]
+    ),
+    VALUES,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(
+    told=st.lists(
+        st.tuples(st.sampled_from(sorted(CATALOGUE)), PROPERTIES, st.none() | ITEMS, VALUES, VALUES),
+        min_size=5,
+        max_size=40,
+    )
+)
+def test_whatever_is_told_is_stored_or_set_aside_and_stops_nothing(shop, told):
+    before, run = open_inbox(shop).counts().get("web"), uuid4().hex[:8]
+    rows = [
+        {
+            "type": "track",
+            "messageId": f"{run}-{n}",
+            "event": name,
+            "userId": "u1",
+            "timestamp": time_,
+            "context": context,
+        }
+        | {"properties": properties | ({"products": items} if items is not None else {})}
+        for n, (name, properties, items, time_, context) in enumerate(told)
+    ]
+    put(shop, batch_of(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN))
+    drain(shop)
+    counted = open_inbox(shop).counts()["web"]
+    assert open_inbox(shop).waiting_count() == 0
+    assert counted.stored + counted.dead - (before.stored + before.dead if before else 0) == len(told)
+    assert len(stored(shop)) == counted.stored
+
+
+def test_a_key_that_sends_too_often_is_told_to_wait(shop):
+    path = shop.folder / "patron.toml"
+    text = path.read_text(encoding="utf-8").replace("[collect]", "[collect]\nrequests_per_second = 0.5")
+    path.write_text(text, encoding="utf-8")
+    slow = Shop.open(shop.folder)
+    key, other = create_key(slow, "web").key, create_key(slow, "app").key
+    collector = Collector(slow)
+    collector.start()
+    body = json.dumps({"batch": []}).encode()
+    for _ in range(5):
+        collector.receive(body, "batch", key=key, received_at=NOW)
+    with pytest.raises(TooMany):
+        collector.receive(body, "batch", key=key, received_at=NOW)
+    collector.receive(body, "batch", key=other, received_at=NOW)
+    collector.stop()
+    slow.close()
+
+
+def test_changed_settings_are_taken_over_while_it_runs_and_what_cannot_be_read_is_said(shop, monkeypatch):
+    """However it cannot be read: events are taken by what was known before."""
+    monkeypatch.setattr("patron.service.collector.KEY_SECONDS", 0.0)
+    key = create_key(shop, "web", kind="write").key
+    collector = Collector(shop)
+    collector.start()
+    path = shop.folder / "patron.toml"
+    before = path.read_text(encoding="utf-8")
+    order = {"type": "track", "event": "Order Completed", "userId": "u1", "properties": {"order_id": "o", "revenue": 5}}
+
+    def told(event_id):
+        body = json.dumps({"batch": [order | {"messageId": event_id, "timestamp": NOW.isoformat()}]}).encode()
+        return collector.receive(body, "batch", key=key, received_at=NOW).verdicts.result(10)
+
+    assert told("a").stored == 1
+    path.write_text(before.replace("[collect]", '[collect]\nneeds_secret_key = ["Order Completed"]'), encoding="utf-8")
+    assert (told("b").dead, collector.state().trouble) == (1, "")
+    path.write_text("[collect", encoding="utf-8")
+    assert told("c").dead == 1
+    assert "patron.toml" in collector.state().trouble
+    path.write_text(before, encoding="utf-8")
+    assert (told("d").stored, collector.state().trouble) == (1, "")
+    (shop.folder / "tracking").mkdir()
+    deep = '{"not":' * 3000 + "{}" + "}" * 3000
+    (shop.folder / "tracking" / "Order Completed.json").write_text(deep, encoding="utf-8")
+    assert told("e").stored == 1
+    assert collector.state().trouble
+    collector.stop()
+
+
+def test_a_key_longer_than_any_is_neither_looked_up_nor_remembered(shop, monkeypatch):
+    monkeypatch.setattr("patron.service.collector.find_key", lambda *_: pytest.fail("was looked up"))
+    assert Collector(shop).key("x" * 101) is None
+
+
+def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_arrival(shop):
+    key = create_key(shop, "web").key
+    collector = Collector(shop)
+    collector.start()
+    told = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2024-05-01T08:00:00Z"}
+    for how in ("import", "batch"):
+        message = told | {"messageId": how, "properties": {"product_id": "p1"}}
+        body = json.dumps({"batch": [message]}).encode()
+        collector.receive(body, how, key=key, received_at=NOW).verdicts.result(10)
+    collector.stop()
+    drain(shop)
+    rows = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
+    assert rows["import"]["known_at"] == rows["import"]["occurred_at"] == datetime(2024, 5, 1, 8, tzinfo=UTC)
+    assert rows["batch"]["known_at"] == rows["import"]["received_at"] == NOW
+
+
+def with_settings(shop, added):
+    path = shop.folder / "patron.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("[collect]", f"[collect]\n{added}"), encoding="utf-8")
+    return Shop.open(shop.folder)
+
+
+def replayed_live(shop, rules, *told):
+    """What became of messages that were judged by `rules`, moved, and replayed by the workspace's settings now."""
+    base = {"type": "track", "event": "Order Refunded", "userId": "u1", "properties": {"order_id": "o", "total": 5}}
+    body = json.dumps({"batch": [base | {"messageId": f"m{n}"} | one for n, one in enumerate(told)]}).encode()
+    put(shop, batch_of(body, "web", NOW, rules))
+    drain(shop)
+    done = replay(shop, "live", mapping=None, progress=silent)
+    return done, shop.lake.read(EVENTS).to_pylist()
+
+
+def test_a_replay_keeps_dead_what_still_needs_a_secret_key_or_is_too_long(shop):
+    strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]\nlongest_event_bytes = 2000')
+    rules = Rules(2_000, frozenset({"Order Refunded"}), is_secret=False)
+    done, rows = replayed_live(
+        strict, rules, {}, {"event": "Product Viewed", "properties": {"product_id": "p" * 3_000}}
+    )
+    assert (done.read, done.stored, done.dead) == (2, 0, 2)
+    assert rows == []
+    strict.close()
+
+
+def test_a_replay_knows_the_kind_of_key_the_clocks_and_the_flags(shop):
+    strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]')
+    clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
+    bot = {"context": {"userAgent": "Googlebot/2.1"}, "timestamp": "1987-01-01T00:00:00Z"}
+    tight = Rules(10, frozenset(), is_secret=True)
+    done, (first, second) = replayed_live(strict, tight, clocks, bot)
+    assert (done.read, done.stored) == (2, 2)
+    assert first["occurred_at"] == NOW - timedelta(seconds=30)
+    assert second["occurred_at"] == NOW
+    assert second["flags"] == "impossible_time,bot"
+    strict.close()
+
+
+def test_a_message_set_aside_after_its_clock_was_set_right_is_not_set_right_twice(shop):
+    rules = Rules(32_768, frozenset({"Order Refunded"}), is_secret=False)
+    clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
+    done, (row,) = replayed_live(shop, rules, clocks)
+    assert done.stored == 1
+    assert row["occurred_at"] == NOW - timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("currency", ["USD", "CHF"])
+def test_replayed_history_is_known_from_when_it_happened(shop, currency):
+    longest = 10 if currency == "USD" else 32_768
+    history = Rules(longest, frozenset(), is_secret=False, is_history=True)
+    told = {"timestamp": "1997-01-01T00:00:00Z", "properties": {"order_id": "o", "total": 5, "currency": currency}}
+    replayed_live(shop, history, told)
+    with_rate = shop.folder / "patron.toml"
+    text = with_rate.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1")
+    with_rate.write_text(text, encoding="utf-8")
+    mended = Shop.open(shop.folder)
+    replay(mended, "live", mapping=None, progress=silent)
+    (row,) = mended.lake.read(EVENTS).to_pylist()
+    mended.close()
+    assert row["known_at"] == row["occurred_at"] == datetime(1997, 1, 1, tzinfo=UTC)

@@ -1,0 +1,339 @@
+"""Requests that are acknowledged reach the lake once, whichever inbox took them and whatever files came meanwhile."""
+
+import json
+import shutil
+import sqlite3
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from patron.collect.inbox import Inbox
+from patron.collect.inbox_backend import InboxDamaged
+from patron.collect.request import Rules, batch_of
+from patron.collect.workspace_inbox import open_inbox
+from patron.commands.backup import backup, restore
+from patron.commands.import_files import import_files, replay
+from patron.commands.manage_keys import create_key
+from patron.run import silent
+from patron.schema.tables import EVENTS
+from patron.service.collector import Collector, collected
+from patron.service.compaction_worker import Mover, MoverProcess
+from patron.service.customer_lookup import lookup_customer
+from patron.service.profile_sync import is_current
+from patron.storage.shop import Shop
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+
+
+@pytest.fixture(autouse=True)
+def _segment_has_a_key(shop):
+    create_key(shop, "segment")
+
+
+def told(event_id):
+    base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2026-02-01T00:00:00Z"}
+    return base | {"messageId": event_id, "properties": {"product_id": "p1"}}
+
+
+def messages(*ids, rules=OPEN):
+    return batch_of(json.dumps({"batch": [told(one) for one in ids]}).encode(), "segment", NOW, rules)
+
+
+def put(shop, *arrivals):
+    inbox = open_inbox(shop)
+    verdicts = inbox.put(arrivals)
+    inbox.close()
+    return [(one.stored, one.duplicate, one.dead) for one in verdicts]
+
+
+def stored(shop):
+    return sorted(shop.lake.read(EVENTS)["event_id"].to_pylist())
+
+
+def events_in_profile(shop):
+    live = lookup_customer(shop, "u1", now=NOW).live
+    return live.event_count if live else 0
+
+
+def move(shop):
+    mover = Mover(shop)
+    mover.move()
+    assert mover.trouble is None
+
+
+def remove_inbox(shop):
+    for file in shop.folder.glob("inbox.db*"):
+        file.unlink()
+
+
+def file_of(tmp_path, *ids):
+    file = tmp_path / "told.jsonl"
+    file.write_text("\n".join(json.dumps(told(one)) for one in ids), encoding="utf-8")
+    return str(file)
+
+
+def killed(*_args, **_named):
+    raise KeyboardInterrupt
+
+
+def test_a_new_inbox_beside_old_events_loses_nothing_and_knows_them(shop):
+    for n in range(5):
+        put(shop, messages(f"a{n}"))
+    move(shop)
+    remove_inbox(shop)
+    assert put(shop, messages("a0", "b1")) == [(1, 1, 0)]
+    move(shop)
+    assert stored(shop) == ["a0", "a1", "a2", "a3", "a4", "b1"]
+    assert events_in_profile(shop) == 6
+
+
+def test_an_inbox_whose_making_was_killed_still_stores_nothing_twice(shop, monkeypatch):
+    put(shop, messages("a"))
+    move(shop)
+    remove_inbox(shop)
+    with monkeypatch.context() as patch:
+        patch.setattr(Inbox, "mark", killed)
+        with pytest.raises(KeyboardInterrupt):
+            put(shop, messages("a"))
+    assert put(shop, messages("a", "b")) == [(1, 1, 0)]
+    move(shop)
+    assert stored(shop) == ["a", "b"]
+    assert events_in_profile(shop) == 2
+    assert put(shop, messages("a")) == [(0, 1, 0)]
+
+
+def test_a_collector_that_finds_an_older_inbox_loses_nothing(shop, tmp_path):
+    put(shop, messages("a0"))
+    move(shop)
+    shutil.copy(shop.folder / "inbox.db", tmp_path / "older.db")
+    put(shop, messages("a1"), messages("a2"), messages("a3"))
+    move(shop)
+    remove_inbox(shop)
+    shutil.copy(tmp_path / "older.db", shop.folder / "inbox.db")
+    collector = Collector(shop)
+    collector.start()
+    assert collector.accept(messages("a3", "b1")).result(10).stored == 1
+    collector.stop()
+    move(shop)
+    assert stored(shop) == ["a0", "a1", "a2", "a3", "b1"]
+    assert events_in_profile(shop) == 5
+
+
+def test_a_restored_workspace_goes_on_where_the_backup_was_made(shop, tmp_path):
+    for n in range(3):
+        put(shop, messages(f"a{n}"))
+    move(shop)
+    put(shop, messages("waits"))
+    backup(shop, tmp_path / "b.tar.gz")
+    restore(tmp_path / "b.tar.gz", tmp_path / "again")
+    assert (tmp_path / "again" / "inbox.db").stat().st_mode & 0o077 == 0
+    again = Shop.open(tmp_path / "again")
+    assert stored(again) == ["a0", "a1", "a2", "waits"]
+    assert put(again, messages("a0", "b0"), messages("waits")) == [(1, 1, 0), (0, 1, 0)]
+    move(again)
+    assert stored(again) == ["a0", "a1", "a2", "b0", "waits"]
+    assert events_in_profile(again) == 5
+    again.close()
+
+
+def test_what_a_client_sends_while_a_file_with_it_is_imported_is_stored_once(shop, tmp_path):
+    put(shop, messages("x"))
+    said = []
+
+    def client(*_):
+        if not said:
+            said.extend(put(shop, messages("f1", "f3")))
+
+    import_files(shop, [file_of(tmp_path, "f0", "f1", "f2")], "segment", progress=client)
+    move(shop)
+    assert said == [(2, 0, 0)]
+    assert stored(shop) == ["f0", "f1", "f2", "f3", "x"]
+    assert events_in_profile(shop) == 5
+    (counted,) = collected(shop).counters
+    assert (counted.accepted, counted.stored, counted.duplicate) == (3, 2, 1)
+
+
+def test_an_import_that_was_killed_before_the_collector_knew_of_it_is_stored_once(shop, tmp_path, monkeypatch):
+    put(shop, messages("x"))
+    move(shop)
+    with monkeypatch.context() as patch:
+        patch.setattr("patron.collect.file_import._record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            import_files(shop, [file_of(tmp_path, "f0", "f1")], "segment", progress=silent)
+    assert put(shop, messages("f1", "f2")) == [(2, 0, 0)]
+    move(shop)
+    assert stored(shop) == ["f0", "f1", "f2", "x"]
+    assert events_in_profile(shop) == 4
+    assert put(shop, messages("f0")) == [(0, 1, 0)]
+
+
+def test_a_replay_that_was_killed_before_the_collector_knew_of_it_is_stored_once(shop, monkeypatch):
+    put(shop, messages("r1", rules=replace(OPEN, needs_secret=frozenset({"Product Viewed"}))))
+    move(shop)
+    with monkeypatch.context() as patch:
+        patch.setattr("patron.commands.import_files.revived", killed)
+        with pytest.raises(KeyboardInterrupt):
+            replay(shop, "live", mapping=None, progress=silent)
+    assert stored(shop) == ["r1"]
+    assert put(shop, messages("r1")) == [(1, 0, 0)]
+    move(shop)
+    assert stored(shop) == ["r1"]
+    assert events_in_profile(shop) == 1
+
+
+def test_killed_between_the_lake_and_the_inbox_a_marked_source_is_counted_right(shop, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("patron.collect.file_import._record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            import_files(shop, [file_of(tmp_path, "f0")], "segment", progress=silent)
+    put(shop, messages("f0", "f1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Inbox, "done", killed)
+        with pytest.raises(KeyboardInterrupt):
+            move(shop)
+    move(shop)
+    assert stored(shop) == ["f0", "f1"]
+    (counted,) = collected(shop).counters
+    assert counted.stored + counted.duplicate == counted.accepted == 2
+
+
+def test_a_request_whose_number_was_changed_is_found(shop):
+    put(shop, messages("a"))
+    move(shop)
+    put(shop, messages("b"))
+    con = sqlite3.connect(shop.folder / "inbox.db")
+    con.execute("update inbox_batches set seq = 1")
+    con.commit()
+    con.close()
+    collector = Collector(shop)
+    collector.start()
+    assert "was changed" in collector.state().trouble
+    collector.stop()
+
+
+def test_small_files_of_events_are_joined_as_they_pile_up_and_profiles_need_no_building(shop):
+    for n in range(12):
+        put(shop, messages(f"a{n}"))
+        move(shop)
+    move(shop)
+    assert len(stored(shop)) == 12
+    assert len(shop.lake.files(EVENTS)) < 9
+    assert is_current(shop)
+    assert events_in_profile(shop) == 12
+
+
+def in_lake_in_time(shop, count, *, seconds=20):
+    until = time.monotonic() + seconds
+    while shop.lake.read(EVENTS).num_rows < count and time.monotonic() < until:
+        time.sleep(0.05)
+    return shop.lake.read(EVENTS).num_rows
+
+
+@pytest.fixture
+def served(shop, monkeypatch):
+    monkeypatch.setattr("patron.service.collector.MANY_MESSAGES", 3)
+    monkeypatch.setattr("patron.service.compaction_worker.RESTART_SECONDS", 0.1)
+    collector = Collector(shop, MoverProcess(shop.folder))
+    collector.start()
+    yield collector
+    collector.stop()
+
+
+def test_a_full_inbox_is_moved_at_once_by_a_process_of_its_own(shop, served):
+    served.accept(messages("a", "b")).result(10)
+    served.accept(messages("c")).result(10)
+    assert in_lake_in_time(shop, 3) == 3
+
+
+def trouble_in_time(collector, said):
+    """Whether the collector comes to say this of itself, or nothing when it is empty."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        collector.mover.wake()
+        told = collector.state().trouble
+        if told == said == "" or (said and said in told):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_mover_that_is_killed_is_started_again(shop, served):
+    served.accept(messages("a", "b", "c")).result(10)
+    assert in_lake_in_time(shop, 3) == 3
+    served.mover.process.kill()
+    assert trouble_in_time(served, "ended (-9)")
+    served.accept(messages("d")).result(10)
+    assert trouble_in_time(served, "")
+    assert in_lake_in_time(shop, 4) == 4
+
+
+def test_what_waits_is_moved_when_the_collector_ends(shop):
+    collector = Collector(shop, MoverProcess(shop.folder))
+    collector.start()
+    collector.accept(messages("a")).result(10)
+    collector.stop()
+    assert stored(shop) == ["a"]
+
+
+def test_whatever_stops_a_move_is_said_and_tried_again(shop, served):
+    (shop.folder / "lake" / "events").write_text("in the way", encoding="utf-8")
+    served.accept(messages("a", "b", "c")).result(10)
+    assert trouble_in_time(served, "cannot be moved into the lake")
+    (shop.folder / "lake" / "events").unlink()
+    served.mover.wake()
+    assert in_lake_in_time(shop, 3) == 3
+    assert trouble_in_time(served, "")
+
+
+def test_damage_that_the_mover_finds_closes_the_door(shop, served):
+    served.accept(messages("a")).result(10)
+    with sqlite3.connect(shop.folder / "inbox.db") as con:
+        con.execute("update inbox_batches set sealed = x'00'")
+    con.close()
+    served.mover.wake()
+    assert trouble_in_time(served, "was changed after it was written")
+    with pytest.raises(InboxDamaged):
+        served.accept(messages("b"))
+
+
+def test_a_mover_that_says_something_odd_or_cannot_be_started_is_started_again(shop, monkeypatch):
+    monkeypatch.setattr("patron.service.compaction_worker.RESTART_SECONDS", 0.05)
+    odd, heard = shop.folder / "odd", []
+    odd.write_text(f"#!{sys.executable}\nimport sys\nprint('hello', flush=True)\nsys.stdin.read()\n", encoding="utf-8")
+    monkeypatch.setattr("patron.service.compaction_worker.sys.executable", str(odd))
+    mover = MoverProcess(shop.folder, heard.append)
+    mover.start()
+    until = time.monotonic() + 10
+    while not any("cannot be started" in str(one) for one in heard) and time.monotonic() < until:
+        time.sleep(0.01)
+    odd.chmod(0o700)
+    while not any("said b'hello" in str(one) for one in heard) and time.monotonic() < until:
+        time.sleep(0.01)
+    mover.process.kill()
+    while not any("ended (-9)" in str(one) for one in heard) and time.monotonic() < until:
+        time.sleep(0.01)
+    mover.stop()
+    said = [" ".join(map(str, heard)).count(one) for one in ("cannot be started", "said b'hello", "ended (-9)")]
+    assert min(said) >= 1
+
+
+def test_an_older_inbox_adds_nothing_to_profiles_that_hold_it(shop, tmp_path):
+    put(shop, messages("a0"), messages("a1"))
+    shutil.copytree(shop.folder, tmp_path / "older")
+    move(shop)
+    remove_inbox(shop)
+    for file in (tmp_path / "older").glob("inbox.db*"):
+        shutil.copy(file, shop.folder / file.name)
+    collector = Collector(shop)
+    collector.start()
+    assert events_in_profile(shop) == 2
+    collector.accept(messages("b0")).result(10)
+    assert events_in_profile(shop) == 3
+    collector.stop()
+    move(shop)
+    assert events_in_profile(shop) == 3
+    assert stored(shop) == ["a0", "a1", "b0"]

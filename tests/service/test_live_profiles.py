@@ -1,0 +1,392 @@
+"""Live profiles of a real workspace: folded once, whatever happens in between, and equal to a rebuild."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from patron.collect.inbox import Inbox
+from patron.collect.loader import accept
+from patron.collect.request import Rules, batch_of
+from patron.collect.workspace_inbox import open_inbox
+from patron.commands.forget import forget
+from patron.schema.errors import NotFound
+from patron.schema.tables import EVENTS, FEATURES, IDENTITIES
+from patron.service import profile_sync as live_module
+from patron.service.collector import Collector
+from patron.service.compaction_worker import Mover, drain
+from patron.service.compaction_worker import move as move_into_lake
+from patron.service.customer_lookup import lookup_customer
+from patron.service.live_profiles import live_profile
+from patron.service.profile_sync import ProfilesBehind, is_current, rebuild
+from patron.storage.lake import Lake
+from patron.storage.shop import Turn
+from patron.storage.store import PROFILES, TURNS
+from patron.understand.profiles import store
+from patron.understand.profiles.profile import profile_of
+from patron.understand.profiles.store import state
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+
+
+def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visitor=None, **properties):
+    told = {"type": "track", "event": event, "messageId": event_id, "userId": user, "anonymousId": visitor}
+    at = (NOW - timedelta(minutes=minutes_ago)).isoformat()
+    return told | {"timestamp": at, "properties": {"product_id": "p1"} | properties}
+
+
+def put(shop, *messages, source="web"):
+    inbox = open_inbox(shop)
+    inbox.put([batch_of(json.dumps({"batch": messages}).encode(), source, NOW, OPEN)])
+    inbox.close()
+
+
+def move(shop):
+    """One round of the mover."""
+    mover = Mover(shop)
+    mover.move()
+    if mover.trouble:
+        raise mover.trouble
+
+
+def kept(shop):
+    """Every profile in use, as bytes."""
+    column = PROFILES.c
+    chosen = sa.select(column.token, column.owner, column.content)
+    chosen = chosen.where(column.generation == state(shop.store).generation)
+    with shop.store.begin() as connection:
+        return sorted(tuple(row) for row in connection.execute(chosen))
+
+
+def live(shop, shop_id="u1", now=NOW):
+    return lookup_customer(shop, shop_id, now=now).live
+
+
+def rebuilt(shop):
+    with shop.lock():
+        rebuild(shop)
+    return kept(shop)
+
+
+def test_a_profile_says_what_the_customer_did_up_to_now(shop):
+    put(
+        shop,
+        message("a", minutes_ago=300, product_id="p9"),
+        message("b", "Order Completed", minutes_ago=200, order_id="o1", revenue=20, product_id=None),
+        message("c", minutes_ago=20),
+        message("d", "Product Added", minutes_ago=10, product_id="p2", quantity=2),
+        message("e", "Product Added", minutes_ago=9, product_id="p3"),
+        message("f", "Product Removed", minutes_ago=8, product_id="p3"),
+        message("g", "Order Refunded", minutes_ago=5, order_id="o1", total=5, product_id=None),
+    )
+    seen = live(shop)
+    assert seen.is_identified
+    assert (seen.event_count, seen.order_count) == (7, 1)
+    assert (seen.paid_cents, seen.refunded_cents) == (1_500, 500)
+    assert seen.seconds_since_last_seen == 300
+    assert (seen.days_since_last_order, seen.stage) == (0, "new")
+    assert [product.product_id for product in seen.products] == ["p1", "p9"]
+    assert [(item.product_id, item.quantity) for item in seen.cart] == [("p2", 2)]
+    assert (seen.visit.event_count, seen.visit.is_open) == (4, True)
+    assert seen.recent[0].name == "Order Refunded"
+
+
+def test_the_same_profile_is_read_otherwise_later(shop):
+    put(shop, message("a", "Order Completed", order_id="o1", revenue=20))
+    later = live(shop, now=NOW + timedelta(days=200))
+    assert (later.days_since_last_order, later.stage, later.visit.is_open) == (200, "lapsed", False)
+    move(shop)
+    assert live(shop, now=NOW + timedelta(days=200)) == later
+    assert kept(shop) == rebuilt(shop)
+
+
+def test_an_order_empties_the_cart(shop):
+    put(shop, message("a", "Product Added", minutes_ago=9), message("b", "Order Completed", order_id="o", total=1))
+    assert live(shop).cart == ()
+
+
+def test_a_duplicate_changes_nothing(shop):
+    put(shop, message("a"))
+    before = live(shop)
+    put(shop, message("a"), message("a"))
+    assert live(shop) == before
+    move(shop)
+    put(shop, message("a"))
+    move(shop)
+    assert live(shop) == before
+
+
+def test_what_dies_on_the_way_to_the_lake_is_in_no_profile(shop):
+    put(shop, message("a"), message("b", "Order Completed", order_id="o", revenue=5, currency="CHF"))
+    assert live(shop).event_count == 1
+    move(shop)
+    assert kept(shop) == rebuilt(shop)
+
+
+def on_disk(shop):
+    inbox = open_inbox(shop)
+    found = inbox.waiting(after=0)
+    inbox.close()
+    return len(found)
+
+
+def test_a_request_stays_in_the_inbox_until_it_is_in_the_lake_and_in_the_profiles(shop):
+    put(shop, message("before", user="u2"))
+    move(shop)
+    put(shop, message("a"))
+    assert live(shop).event_count == 1
+    move_into_lake(shop)
+    assert (on_disk(shop), open_inbox(shop).waiting_count(), live(shop).event_count) == (1, 0, 1)
+    move(shop)
+    assert (on_disk(shop), live(shop).event_count) == (0, 1)
+    put(shop, message("b"))
+    assert (on_disk(shop), live(shop).event_count) == (1, 2)
+
+
+def test_when_very_much_came_profiles_are_built_anew(shop, monkeypatch):
+    monkeypatch.setattr("patron.service.profile_sync.MOST_ADDED", 1)
+    put(shop, message("a"))
+    move(shop)
+    before = state(shop.store)
+    put(shop, message("b"), message("c"))
+    with shop.lock():
+        drain(shop)
+    assert (state(shop.store), live(shop).event_count) == (before, 3)
+    move(shop)
+    assert state(shop.store).generation > before.generation
+    assert (on_disk(shop), live(shop).event_count) == (0, 3)
+
+
+def test_what_is_told_together_after_the_last_move_joins_what_each_did_before(shop):
+    put(shop, message("a", user=None, visitor="v1"), message("b"), message("c", user="u2"))
+    move(shop)
+    put(shop, message("d", visitor="v1"))
+    assert [live(shop, one).event_count for one in ("u1", "v1", "u2")] == [3, 3, 1]
+    put(shop, message("e", user="u2", visitor="v1"))
+    assert [live(shop, one).event_count for one in ("u1", "v1", "u2")] == [2, 1, 2]
+    move(shop)
+    assert [live(shop, one).event_count for one in ("u1", "v1", "u2")] == [2, 1, 2]
+
+
+def test_an_order_told_twice_is_paid_once(shop):
+    put(shop, message("a", "Order Completed", order_id="o1", revenue=20))
+    put(shop, message("b", "Order Completed", order_id="o1", revenue=20))
+    seen = live(shop)
+    assert (seen.event_count, seen.order_count, seen.paid_cents) == (2, 1, 2_000)
+    move(shop)
+    put(shop, message("c", "Order Completed", order_id="o1", revenue=20))
+    assert (live(shop).order_count, live(shop).paid_cents) == (1, 2_000)
+
+
+def test_whoever_empties_the_inbox_leaves_nothing_of_it_on_disk(shop):
+    put(shop, message("a"))
+    drain(shop)
+    assert (on_disk(shop), live(shop).event_count) == (0, 1)
+
+
+def test_what_is_folded_and_moved_leaves_the_inbox_and_nothing_is_folded_twice(shop):
+    put(shop, message("a"), message("b"))
+    move(shop)
+    put(shop, message("c"))
+    move(shop)
+    assert live(shop).event_count == 3
+    assert open_inbox(shop).waiting_count() == 0
+    assert is_current(shop)
+    assert kept(shop) == rebuilt(shop)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(Lake, "append"), (Inbox, "done"), (Inbox, "release"), (Inbox, "_transaction"), (store, "add"), (store, "_moved")],
+    ids=str,
+)
+def test_killed_between_fold_and_compaction_nothing_is_folded_twice_and_nothing_is_missing(
+    shop, monkeypatch, owner, name
+):
+    put(shop, message("a", visitor="v1"), message("b", user=None, visitor="v1"))
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            move(shop)
+    put(shop, message("c"))
+    move(shop)
+    assert live(shop).event_count == 3
+    assert sorted(shop.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "b", "c"]
+    assert kept(shop) == rebuilt(shop)
+
+
+def test_of_two_who_fold_the_same_rows_one_is_heard(shop):
+    put(shop, message("a"))
+    move(shop)
+    before = state(shop.store)
+    after, one = replace(before, version=before.version + 1), profile_of([("Page", 1, 5, 5)], *[[]] * 6)
+    assert store.fold_in(shop.store, [("u_x", one)], before, after)
+    assert not store.fold_in(shop.store, [("u_x", one)], before, after)
+    assert store.find(shop.store, tokens=["u_x"])["u_x"].names["Page"].event_count == 1
+
+
+def test_an_import_is_in_the_profiles_after_the_next_round_and_what_waits_stays_in_them(shop):
+    put(shop, message("a"))
+    move(shop)
+    row = {"event_id": "i1", "name": "Order Completed", "occurred_at": NOW - timedelta(days=9), "user_id": "u1"}
+    told = pa.Table.from_pylist([row | {"revenue_cents": 1_000, "order_id": "old"}])
+    accept(shop, told, source="file", known="occurred", received_at=NOW)
+    put(shop, message("b"))
+    assert (live(shop).event_count, live(shop).order_count) == (2, 0)
+    generation = state(shop.store).generation
+    move(shop)
+    assert (live(shop).event_count, live(shop).order_count) == (3, 1)
+    assert state(shop.store).generation == generation
+    assert kept(shop) == rebuilt(shop)
+
+
+def test_a_rebuild_leaves_what_still_waits_to_be_read(shop):
+    put(shop, message("a"))
+    move(shop)
+    put(shop, message("b"))
+    put(shop, message("c", user="u2"))
+    assert len(rebuilt(shop)) == 1
+    assert [live(shop, one).event_count for one in ("u1", "u2")] == [2, 1]
+    move(shop)
+    assert live(shop).event_count == 2
+
+
+def test_profiles_that_cannot_be_written_keep_no_event_from_the_lake_and_none_from_who_reads(shop, monkeypatch):
+    put(shop, message("before", user="u2"))
+    move(shop)
+    put(shop, message("a"))
+    with monkeypatch.context() as patch:
+        refusal = sa.exc.OperationalError("", {}, Exception("locked"))
+        patch.setattr(store, "add", lambda *_: (_ for _ in ()).throw(refusal))
+        with pytest.raises(ProfilesBehind, match="cannot be written"):
+            move(shop)
+        drain(shop)
+    assert (shop.lake.read(EVENTS).num_rows, on_disk(shop), live(shop).event_count) == (2, 1, 1)
+    move(shop)
+    assert (on_disk(shop), live(shop).event_count) == (0, 1)
+    assert kept(shop) == rebuilt(shop)
+
+
+@pytest.mark.parametrize("moves_at", range(8))
+def test_what_moves_while_somebody_reads_is_read_once(shop, monkeypatch, moves_at):
+    put(shop, message("a"))
+    put(shop, message("b"))
+    calls, moved = [], []
+
+    def between(function):
+        def called(*args, **named):
+            calls.append(1)
+            if len(calls) == moves_at + 1 and not moved:
+                moved.append(1)
+                move(shop)
+            return function(*args, **named)
+
+        return called
+
+    for owner, name in ((live_module, "find"), (live_module, "state"), (Inbox, "about")):
+        monkeypatch.setattr(owner, name, between(getattr(owner, name)))
+    assert live(shop).event_count == 2
+    assert moved
+
+
+def test_a_visitor_becomes_the_customer_they_log_in_as(shop):
+    put(shop, message("a", user=None, visitor="v1", minutes_ago=5))
+    visitor = live(shop, "v1")
+    assert not visitor.is_identified
+    put(shop, message("b", visitor="v1"))
+    known = live(shop)
+    assert (known.event_count, known.is_identified) == (2, True)
+    assert live_profile(shop, visitor.customer_id, now=NOW) == known
+    assert lookup_customer(shop, "v1", now=NOW).customer_id == known.customer_id
+
+
+def test_a_device_of_two_users_is_nobodys(shop):
+    put(shop, message("a", visitor="v1"), message("b", user="u2", visitor="v1"), message("c", user=None, visitor="v1"))
+    assert [live(shop, one).event_count for one in ("u1", "u2", "v1")] == [1, 1, 1]
+
+
+def test_tokens_that_the_last_turn_merged_are_one_profile(shop):
+    put(shop, message("a"), message("b", user="u2"), message("c", user="u3"))
+    move(shop)
+    tokens = [token for token, *_ in kept(shop)]
+    first, second = (live(shop, one).customer_id for one in ("u1", "u2"))
+    merged = {token: first for token in tokens if store.own_id(token) in {first, second}}
+    rows = [{"token": t, "customer_id": c, "is_user": True, "known_at": NOW} for t, c in merged.items()]
+    shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, IDENTITIES.schema()))
+    finish_turn(shop)
+    seen = live(shop, "u2")
+    assert (seen.customer_id, seen.event_count) == (first, 2)
+    assert live(shop, "u3").event_count == 1
+
+
+def finish_turn(shop):
+    turn = Turn.at(NOW)
+    row = {"turn_id": turn.turn_id, "as_of": NOW, "finished_at": NOW, "seconds": 1.0, "seed": 1, "policy_version": "1"}
+    features = {"turn_id": turn.turn_id, "customer_id": "c", "as_of": NOW, "feature_version": "1"}
+    features |= {"order_day_count_lifetime": 3, "days_from_first_to_last_order": 60}
+    shop.lake.replace(FEATURES, pa.Table.from_pylist([features]))
+    versions = {table.name: shop.lake.version(table) for table in (IDENTITIES, FEATURES)}
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(TURNS).values(row | {"table_versions": versions, "summary": {}}))
+
+
+def test_nobody_is_found_who_never_came(shop):
+    with pytest.raises(NotFound):
+        lookup_customer(shop, "never", now=NOW)
+    assert live_profile(shop, "0" * 32, now=NOW) is None
+
+
+def test_an_event_is_read_as_soon_as_its_request_is_answered(shop):
+    collector = Collector(shop)
+    collector.start()
+    for n in range(5):
+        told = batch_of(json.dumps({"batch": [message(f"a{n}")]}).encode(), "web", NOW, OPEN)
+        collector.accept(told).result(10)
+        assert live(shop).event_count == n + 1
+    collector.stop()
+
+
+def test_whoever_is_forgotten_has_no_profile_and_gets_none_again(shop):
+    put(shop, message("a", visitor="v1"), message("b", user=None, visitor="v1"), message("c", user="u2"))
+    forget(shop, user_id="u1")
+    assert len(kept(shop)) == 1
+    assert is_current(shop)
+    put(shop, message("d"))
+    with pytest.raises(NotFound):
+        lookup_customer(shop, "u1", now=NOW)
+    move(shop)
+    assert len(kept(shop)) == 1
+    assert kept(shop) == rebuilt(shop)
+
+
+def test_forgetting_one_user_of_a_device_leaves_the_profiles_that_a_rebuild_would_make(shop):
+    told = [message(f"a{n}", user=f"u{n}", visitor="till", minutes_ago=9 - n) for n in range(4)]
+    put(shop, *told, message("b", user=None, visitor="till"), message("c", user="u1", visitor="v1"))
+    move(shop)
+    generation = state(shop.store).generation
+    for user in ("u0", "u1", "u2"):
+        forget(shop, user_id=user)
+        before = kept(shop)
+        assert is_current(shop)
+        assert state(shop.store).generation == generation
+        assert before == rebuilt(shop)
+        generation = state(shop.store).generation
+    assert live(shop, "u3").event_count == 2
+
+
+def test_an_erasure_while_profiles_are_behind_has_them_built_anew(shop, monkeypatch):
+    put(shop, message("a"), message("b", user="u2"))
+    move(shop)
+    row = {"event_id": "i1", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u2"}
+    accept(shop, pa.Table.from_pylist([row]), source="file", known="occurred", received_at=NOW)
+    with monkeypatch.context() as patch:
+        patch.setattr("patron.service.profile_sync.MOST_ADDED", 0)
+        forget(shop, user_id="u1")
+    assert not is_current(shop)
+    move(shop)
+    assert live(shop, "u2").event_count == 2
+    assert kept(shop) == rebuilt(shop)

@@ -1,0 +1,229 @@
+"""Several collectors share an inbox on PostgreSQL: nothing is lost, nothing comes twice, whoever dies."""
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from patron.collect.loader import accept
+from patron.collect.request import Rules, batch_of
+from patron.collect.workspace_inbox import open_inbox
+from patron.commands.export import export_customer
+from patron.commands.forget import forget
+from patron.commands.manage_keys import create_key
+from patron.interfaces.http.server import serve
+from patron.schema.errors import NotFound, PatronError, SettingsError, WorkspaceError
+from patron.schema.tables import EVENTS
+from patron.service.collector import Collector, collected
+from patron.service.compaction_worker import Mover
+from patron.service.customer_lookup import lookup_customer
+from patron.storage.shop import Shop
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+
+
+def messages(*ids, user="u1"):
+    told = [{"type": "track", "event": "Product Viewed", "messageId": one, "userId": user} for one in ids]
+    rows = [one | {"timestamp": "2026-03-01T11:00:00Z", "properties": {"product_id": "p1"}} for one in told]
+    return batch_of(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN)
+
+
+def place(tmp_path, name, postgres_url):
+    """A folder whose store and inbox are the server's: a machine of its own beside others."""
+    Shop.create(tmp_path / name).close()
+    settings = tmp_path / name / "patron.toml"
+    text = f'store_url = "{postgres_url}"\ninbox_url = "{postgres_url}"\n'
+    settings.write_text(text + settings.read_text(encoding="utf-8"), encoding="utf-8")
+    return Shop.open(tmp_path / name)
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch, postgres_url):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    made = [place(tmp_path, name, postgres_url) for name in ("main", "edge")]
+    yield made
+    for one in made:
+        one.close()
+
+
+def move(shop):
+    mover = Mover(shop)
+    mover.move()
+    assert mover.trouble is None
+
+
+def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once(places):
+    main, _ = places
+    collectors = [Collector(one) for one in places]
+    for one in collectors:
+        one.start()
+    told = [(n % 2, f"m{n % 40}") for n in range(120)]
+    threads = [
+        threading.Thread(
+            target=lambda of=of: [collectors[of].accept(messages(i)).result(10) for to, i in told if to == of]
+        )
+        for of in (0, 1)
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert lookup_customer(main, "u1", now=NOW).live.event_count == 40
+    [counted] = collected(main).counters
+    assert (counted.stored, counted.duplicate) == (40, 80)
+    move(main)
+    for one in collectors:
+        one.stop()
+    assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == sorted(f"m{n}" for n in range(40))
+    assert lookup_customer(main, "u1", now=NOW).live.event_count == 40
+    with open_inbox(main) as inbox:
+        assert inbox.waiting(after=0) == []
+
+
+def _accept_until_killed(folder, run, pipe):
+    collector = Collector(Shop.open(folder))
+    collector.start()
+    n = 0
+    while True:
+        ids = [f"{run}-{n}-{m}" for m in range(5)]
+        collector.accept(messages(*ids)).result()
+        pipe.send(ids)
+        n += 1
+
+
+def test_killed_at_any_moment_what_a_collector_acknowledged_is_in_the_lake_once(places):
+    main, edge = places
+    acknowledged = []
+    context = multiprocessing.get_context("forkserver")
+    for run in range(4):
+        children = []
+        for shop in (main, edge):
+            here, there = context.Pipe(duplex=False)
+            child = context.Process(target=_accept_until_killed, args=(shop.folder, f"{shop.folder.name}{run}", there))
+            child.start()
+            there.close()
+            children.append((child, here))
+        until = time.monotonic() + 0.3 * run
+        while time.monotonic() < until or not all(here.poll() for _, here in children):
+            move(main)
+        for child, here in children:
+            os.kill(child.pid, signal.SIGKILL)
+            child.join()
+            while here.poll():
+                try:
+                    acknowledged += here.recv()
+                except EOFError:
+                    break
+    move(main)
+    found = main.lake.read(EVENTS)["event_id"].to_pylist()
+    assert len(acknowledged) > 50
+    assert len(found) == len(set(found))
+    assert set(acknowledged) <= set(found)
+
+
+def test_who_is_forgotten_leaves_the_shared_inbox_too(places):
+    main, edge = places
+    with open_inbox(edge) as inbox:
+        inbox.put([messages("a"), messages("b", user="u2")])
+    forget(main, user_id="u1")
+    with open_inbox(edge) as inbox:
+        inbox.put([messages("c")])
+        assert len(inbox.waiting(after=0)) == 1
+    with pytest.raises(NotFound):
+        lookup_customer(main, "u1", now=NOW)
+    move(main)
+    assert main.lake.read(EVENTS)["event_id"].to_pylist() == ["b"]
+
+
+def test_a_server_that_goes_away_is_trouble_that_passes(places):
+    collector = Collector(places[0])
+    collector.start()
+    collector.accept(messages("a")).result(10)
+    pid = collector.writer._inbox.place.execute("select pg_backend_pid()").fetchone()[0]
+    with open_inbox(places[1]) as other:
+        other.place.execute("select pg_terminate_backend(?)", (pid,))
+    with pytest.raises(PatronError, match="the server refused"):
+        collector.accept(messages("b")).result(10)
+    until = time.monotonic() + 10
+    verdicts = None
+    while verdicts is None and time.monotonic() < until:
+        try:
+            verdicts = collector.accept(messages("b")).result(10)
+        except PatronError:
+            time.sleep(0.05)
+    collector.stop()
+    assert verdicts.stored == 1
+
+
+def test_only_the_workspace_whose_lake_it_is_moves_the_inbox(places):
+    main, edge = places
+    with open_inbox(edge) as inbox:
+        inbox.put([messages("a")])
+    move(main)
+    with open_inbox(edge) as inbox:
+        inbox.put([messages("b")])
+    for ask in (lambda: export_customer(edge, user_id="u1"), lambda: forget(edge, user_id="u1")):
+        with pytest.raises(WorkspaceError, match="lake of another workspace"):
+            ask()
+    mover = Mover(edge)
+    mover.move()
+    assert "lake of another workspace" in str(mover.trouble)
+    move(main)
+    assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "b"]
+
+
+def test_a_shop_that_comes_to_a_shared_inbox_late_stores_nothing_twice(places):
+    main, edge = places
+    create_key(main, "web")
+    rows = [{"event_id": "a", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u1", "product_id": "p1"}]
+    accept(main, pa.Table.from_pylist(rows), source="web", known="occurred", received_at=NOW)
+    with open_inbox(edge) as inbox:
+        assert inbox.put([messages("a", "b")])[0].stored == 2
+    move(main)
+    assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "b"]
+    [counted] = collected(main).counters
+    assert (counted.stored, counted.duplicate) == (1, 1)
+    assert lookup_customer(main, "u1", now=NOW).live.event_count == 2
+    with open_inbox(edge) as inbox:
+        assert inbox.put([messages("a")])[0].duplicate == 1
+
+
+def test_what_would_break_an_index_of_the_server_is_set_aside_before(places):
+    main, _ = places
+    consent = {"type": "track", "event": "Consent Given", "messageId": "c", "anonymousId": "v1"}
+    body = {"batch": [consent | {"timestamp": NOW.isoformat(), "properties": {"purpose": "p" * 9_000}}]}
+    with open_inbox(main) as inbox:
+        verdict, _ = inbox.put([batch_of(json.dumps(body).encode(), "web", NOW, OPEN), messages("a")])
+    assert verdict.dead == 1
+    rows = [{"event_id": "f", "name": "Consent Given", "occurred_at": NOW, "user_id": "u1", "properties": None}]
+    rows[0]["properties"] = json.dumps({"purpose": "q" * 9_000})
+    accept(main, pa.Table.from_pylist(rows), source="file", known="occurred", received_at=NOW)
+    move(main)
+    assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "f"]
+
+
+def test_what_waits_in_the_file_is_not_left_behind(places):
+    main, _ = places
+    settings = main.folder / "patron.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("inbox_url", "# inbox_url"), encoding="utf-8")
+    alone = Shop.open(main.folder)
+    with open_inbox(alone) as inbox:
+        inbox.put([messages("a")])
+    with pytest.raises(WorkspaceError, match="still holds 1 requests"):
+        open_inbox(main, is_checked=True)
+    move(alone)
+    alone.close()
+    open_inbox(main, is_checked=True).close()
+
+
+def test_to_accept_only_makes_sense_with_a_shared_inbox(shop):
+    with pytest.raises(SettingsError, match="inbox_url"):
+        serve(shop, host="127.0.0.1", port=0, accept_only=True)

@@ -1,0 +1,124 @@
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from patron.simulate.ground_truth import truth
+from patron.simulate.profit import margin_cents, profit_cents
+from patron.simulate.simulator import World
+from patron.simulate.simulator_settings import CLASSES, DEFAULT_SHOP
+from patron.simulate.visits import DAY_SPAN
+
+MIDDLE = replace(DEFAULT_SHOP, customers=1_500)
+DAYS = 150
+
+
+def margin_of_orders(events, user_ids, begin, end):
+    """Margin of each customer's orders placed on days [begin, end), refunds counted with their order."""
+    rows = margin_cents(events, MIDDLE)
+    day = pc.cast(pc.utf8_slice_codeunits(rows["order_id"], 1), pa.int64()).to_numpy() % DAY_SPAN
+    at = pc.fill_null(pc.index_in(rows["user_id"], user_ids), -1).to_numpy()
+    keep = (day >= begin) & (day < end) & (at >= 0)
+    return np.bincount(at[keep], weights=rows["margin_cents"].to_numpy()[keep], minlength=len(user_ids))
+
+
+@pytest.fixture(scope="module")
+def paired(everyone_offered):
+    """Per offer: truth, and the margin that each customer's orders in the window really gained by the offer."""
+
+    def gained(offer_id):
+        without, offered = World(MIDDLE, seed=11), World(MIDDLE, seed=11)
+        without.history(DAYS)
+        offered.history(DAYS)
+        known = truth(offered, 90)
+        users = pa.chunked_array(known["user_id"]).combine_chunks()
+        offers = everyone_offered(offered, users, offer_id)
+        until = offered.now + timedelta(days=90)
+        told = [offered.advance(until, offers), without.advance(until)]
+        window = [margin_of_orders(events, users, DAYS, DAYS + 30) for events in told]
+        horizon = margin_of_orders(told[1], users, DAYS, DAYS + 90)
+        return known, window[0] - window[1], horizon, offered
+
+    return {offer.offer_id: gained(offer.offer_id) for offer in MIDDLE.offers}
+
+
+@pytest.mark.parametrize("offer_id", [offer.offer_id for offer in MIDDLE.offers])
+@pytest.mark.parametrize("klass", CLASSES)
+def test_true_uplift_is_what_paired_worlds_show(paired, offer_id, klass):
+    known, gain, _, _ = paired[offer_id]
+    of_class = pc.and_(pc.equal(known["class"], klass), known["is_alive"]).to_numpy()
+    true = known[f"uplift_{offer_id}_cents"].to_numpy()[of_class]
+    error = gain[of_class] - true
+    assert abs(error.mean()) < 3 * error.std() / np.sqrt(len(error))
+    assert true.mean() > 100 if klass == "persuadable" else true.mean() < 0
+
+
+def test_true_expected_margin_is_what_customers_bring(paired):
+    known, _, horizon, _ = paired["SAVE10"]
+    error = horizon - known["expected_margin_cents"].to_numpy()
+    assert abs(error.mean()) < 3 * error.std() / np.sqrt(len(error))
+
+
+def test_offers_never_touch_who_was_gone_and_only_drive_the_put_off_away(paired):
+    known, gain, _, world = paired["SAVE20"]
+    after = truth(world, 30)
+    after = after.filter(pc.is_in(after["user_id"], known["user_id"]))
+    earlier = pc.less(after["dropped_out_on"], known["dropped_out_on"]).to_numpy()
+    is_put_off = pc.equal(known["class"], "put_off").to_numpy()
+    assert np.all(gain[~known["is_alive"].to_numpy()] == 0)
+    assert earlier[is_put_off].any()
+    assert not earlier[~is_put_off].any()
+
+
+def test_nobody_orders_after_the_day_they_dropped_out(paired):
+    _, _, _, world = paired["SAVE20"]
+    known = truth(world, 30)
+    gone = {row["user_id"]: row["dropped_out_on"] for row in known.select(["user_id", "dropped_out_on"]).to_pylist()}
+    orders = World(MIDDLE, seed=11).history(DAYS)
+    orders = orders.filter(pc.equal(orders["name"], "Order Completed"))
+    placed = [
+        MIDDLE.start + timedelta(days=int(order_id[1:]) % DAY_SPAN) for order_id in orders["order_id"].to_pylist()
+    ]
+    users = orders["user_id"].to_pylist()
+    assert all(day < gone[user] for user, day in zip(users, placed, strict=True))
+
+
+def test_most_customers_are_not_persuadable_and_offers_are_lost_on_many(paired):
+    known = paired["SAVE10"][0]
+    share = {klass: pc.mean(pc.cast(pc.equal(known["class"], klass), pa.float64())).as_py() for klass in CLASSES}
+    assert share["persuadable"] < 0.5
+    assert share["put_off"] >= 0.1
+    assert share["would_buy_anyway"] >= 0.1
+    assert pc.mean(known["uplift_SAVE20_cents"]).as_py() < 0
+
+
+def test_orders_come_at_the_rate_the_latent_rates_say():
+    shop = replace(MIDDLE, slowing_share=0.0)
+    world = World(shop, seed=2)
+    world.history(100)
+    known = truth(world, 60)
+    events = world.history(60)
+    orders = events.filter(pc.equal(events["name"], "Order Completed"))
+    users = known["user_id"].combine_chunks()
+    at = pc.index_in(orders["user_id"], users).drop_null().to_numpy()
+    error = np.bincount(at, minlength=len(users)) - known["expected_orders"].to_numpy()
+    assert abs(error.mean()) < 3 * error.std() / np.sqrt(len(error))
+
+
+def test_profit_is_margin_less_discounts_waived_shipping_refunds_and_contacts():
+    events = pa.table(
+        {
+            "name": ["Order Completed", "Order Completed", "Order Refunded", "Product Viewed"],
+            "user_id": ["C1", "C2", "C1", "C1"],
+            "order_id": ["O1", "O2", "O1", None],
+            "occurred_at": [date(2024, 1, 1)] * 4,
+            "revenue_cents": [9_000, 2_000, 900, None],
+            "discount_cents": [1_000, 0, 100, None],
+            "shipping_cents": [0, 0, None, None],
+        }
+    )
+    margin = 0.45 * 10_000 - 1_000 + (0.45 * 2_000 - 495) - (0.45 * 1_000 - 100)
+    assert profit_cents(events, DEFAULT_SHOP, contacts=4, contact_cents=5) == pytest.approx(margin - 20)

@@ -1,0 +1,43 @@
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from patron.schema.errors import PatronError
+from patron.storage.engine import PORTABLE, DuckEngine, timestamp, to_spark
+from patron.storage.settings import EngineSettings
+
+TIMES = pa.table(
+    {"ts": pa.array([datetime(2017, 7, 1, 3, 30, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 500_000, tzinfo=UTC)])}
+)
+
+
+def test_the_portable_functions_count_local_time():
+    sql = """select seconds_of(ts) as s, local_hour(ts, 'America/New_York') as h,
+        local_weekday(ts, 'America/New_York') as w, local_day(ts, 'America/New_York') as d,
+        day_text(ts) as t from times"""
+    first, second = DuckEngine().query(sql, {"times": TIMES}).to_pylist()
+    assert first == {"s": 1498879800, "h": 23, "w": 4, "d": 17347, "t": "2017-07-01"}
+    assert second == {"s": -1, "h": 18, "w": 2, "d": -1, "t": "1969-12-31"}
+
+
+def test_a_part_of_an_amount_is_exact_beyond_64_bits():
+    asked = "select part_of(999999999999, 999999999998, 1000000000000) as part, part_of(5, 1, 0) as nothing"
+    assert DuckEngine().query(asked).to_pylist() == [{"part": 999999999998 * 999999999999 // 10**12, "nothing": None}]
+
+
+def test_spark_gets_its_own_words_for_the_portable_functions():
+    for name, (args, _, _) in PORTABLE.items():
+        call = f"{name}({', '.join(args)})"
+        assert name not in to_spark(f"select {call} as x from times").lower()
+
+
+def test_a_moment_without_a_time_zone_is_no_literal():
+    with pytest.raises(ValueError, match="no time zone"):
+        timestamp(datetime(2024, 1, 1))  # noqa: DTZ001 - the point of the test
+
+
+def test_a_query_beyond_its_memory_says_which_setting_to_raise():
+    engine = DuckEngine(EngineSettings(memory_gb=0.03))
+    with pytest.raises(PatronError, match="memory_gb"):
+        engine.query("select list(a.range) as l from range(3000000) a cross join range(3) b group by a.range % 2")

@@ -1,0 +1,168 @@
+import os
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from patron.schema.errors import InvalidTable, SettingsError, WorkspaceError
+from patron.schema.tables import MOMENTS
+from patron.storage.shop import Shop, Turn
+from patron.storage.store import METADATA, TURNS, Store, sqlite_url
+
+AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
+TURN = Turn.at(AS_OF)
+
+
+@pytest.fixture
+def shop(tmp_path):
+    shop = Shop.create(tmp_path / "w")
+    yield shop
+    shop.close()
+
+
+def moments(*customers: str) -> pa.Table:
+    return pa.table(
+        {"turn_id": [TURN.turn_id] * len(customers), "customer_id": list(customers), "as_of": [AS_OF] * len(customers)}
+    )
+
+
+def finish(shop: Shop, turn: Turn, versions: dict) -> None:
+    with shop.store.begin() as connection:
+        connection.execute(
+            sa.insert(TURNS).values(
+                turn_id=turn.turn_id,
+                as_of=turn.as_of,
+                finished_at=turn.as_of,
+                seconds=1.0,
+                seed=turn.seed,
+                policy_version="p",
+                table_versions=versions,
+                summary={},
+            )
+        )
+
+
+def test_a_stage_sees_only_the_tables_it_declares(shop):
+    view = shop.view(["orders"], ["moments"], turn=TURN)
+    assert view.query("select count(*) as n from orders").to_pylist() == [{"n": 0}]
+    with pytest.raises(WorkspaceError, match="may not read scores"):
+        view.query("select * from scores")
+    with pytest.raises(WorkspaceError, match="may not write orders"):
+        view.write("orders", moments("x"))
+
+
+def test_a_rerun_of_a_turn_replaces_its_own_rows(shop):
+    view = shop.view([], ["moments"], turn=TURN)
+    view.write("moments", moments("x", "y"))
+    view.write("moments", moments("z"))
+    assert view.read("moments", ["customer_id"]).to_pylist() == [{"customer_id": "z"}]
+
+
+def test_rows_that_break_their_table_are_not_written(shop):
+    view = shop.view([], ["moments"], turn=TURN)
+    with pytest.raises(InvalidTable, match="repeat key"):
+        view.write("moments", moments("x", "x"))
+    assert view.read("moments").num_rows == 0
+
+
+def test_readers_see_the_last_finished_turn_and_nothing_newer(shop):
+    assert shop.snapshot() is None
+    view = shop.view([], ["moments"], turn=TURN)
+    view.write("moments", moments("x"))
+    finish(shop, TURN, {"moments": shop.lake.version(MOMENTS)})
+    view.write("moments", moments("unfinished"))
+    snapshot = shop.snapshot()
+    assert snapshot.turn == TURN
+    assert snapshot.read("moments", ["customer_id"]).to_pylist() == [{"customer_id": "x"}]
+    assert snapshot.read("scores").num_rows == 0
+    with pytest.raises(WorkspaceError, match="may not write"):
+        snapshot.write("moments", moments("y"))
+
+
+def test_a_query_may_bring_its_own_ctes_and_tables(shop):
+    view = shop.view(["orders"], [], turn=TURN)
+    sql = "with twice as (select 2 * x as y from given) select y, (select count(*) from orders) as n from twice"
+    assert view.query(sql, given=pa.table({"x": [4]})).to_pylist() == [{"y": 8, "n": 0}]
+
+
+def test_a_second_process_at_work_is_told_so(shop):
+    script = """
+import sys
+from pathlib import Path
+from patron.schema.errors import WorkspaceBusy
+from patron.storage.shop import Shop
+try:
+    Shop.open(Path(sys.argv[1])).lock(patience_seconds=0.1).__enter__()
+except WorkspaceBusy as refused:
+    print(refused)
+"""
+    with shop.lock():
+        other = subprocess.run([sys.executable, "-c", script, shop.folder], capture_output=True, text=True, check=True)
+    assert f"another process ({os.getpid()}) is at work here" in other.stdout
+    with shop.lock():
+        assert (shop.folder / "workspace.lock").exists()
+
+
+def test_a_folder_that_is_no_workspace_says_how_to_make_one(tmp_path):
+    with pytest.raises(WorkspaceError, match="patron init"):
+        Shop.open(tmp_path)
+
+
+def test_a_workspace_is_not_made_twice(shop):
+    with pytest.raises(WorkspaceError, match="is a workspace already"):
+        Shop.create(shop.folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[shop\n", r"patron\.toml: is not valid TOML .*line 1"),
+        ('[shop]\ncurrency = "dollars"', r"shop\.currency: .* \(got 'dollars'\)"),
+        ('[shop]\ntime_zone = "Mars/Base"', r"shop\.time_zone: .*no time zone"),
+        ("[shop]\ncurency = 1", r"shop\.curency: Extra inputs"),
+        ("[shops]\n", r"unknown keys shops"),
+        ("[rates]\nEUR = 0", r"rates: .*above 0 for EUR"),
+    ],
+)
+def test_a_broken_patron_toml_names_the_key_and_what_is_expected(shop, content, message):
+    (shop.folder / "patron.toml").write_text(content)
+    with pytest.raises(SettingsError, match=message):
+        Shop.open(shop.folder)
+
+
+def test_the_environment_overrides_one_setting_and_keeps_the_others(shop, monkeypatch):
+    (shop.folder / "patron.toml").write_text('[shop]\nname = "Corner"\ncurrency = "EUR"\n')
+    monkeypatch.setenv("PATRON_SHOP__CURRENCY", "CNY")
+    settings = Shop.open(shop.folder).settings
+    assert (settings.shop.name, settings.shop.currency) == ("Corner", "CNY")
+
+
+def test_opening_an_older_workspace_upgrades_it(shop):
+    shop.close()
+    (shop.folder / "store.db").unlink()
+    shutil.rmtree(shop.folder / "tmp")
+    again = Shop.open(shop.folder)
+    assert set(sa.inspect(again.store.engine).get_table_names()) >= set(METADATA.tables)
+    again.close()
+
+
+def test_the_migrations_make_exactly_the_declared_tables(shop):
+    inspector = sa.inspect(shop.store.engine)
+    for table in METADATA.tables.values():
+        assert [c["name"] for c in inspector.get_columns(table.name)] == [c.name for c in table.columns]
+
+
+def test_a_store_that_is_no_database_is_refused_in_words(tmp_path):
+    (tmp_path / "store.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(WorkspaceError, match="patron doctor"):
+        Store(sqlite_url(tmp_path / "store.db")).upgrade()
+
+
+def test_the_same_moment_is_the_same_turn_and_purposes_do_not_share_random_numbers():
+    assert Turn.at(AS_OF) == TURN
+    assert Turn.at(datetime(2024, 3, 1, 5, tzinfo=UTC)).turn_id == "2024-03-01T050000"
+    assert TURN.child_seed("decide") == Turn.at(AS_OF).child_seed("decide") != TURN.child_seed("predict")

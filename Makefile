@@ -28,7 +28,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(BIN)/python -c 'import lightgbm' || { echo "LightGBM needs the OpenMP library (Debian: apt-get install libgomp1)"; exit 1; }
 	@touch $@ $(VENV)/.demo
 
-demo: $(VENV)/.demo ## Turn the whole loop on a year of real purchases and write a report
+demo: $(VENV)/.demo ## Run the whole loop on a year of real purchases and write a report
 	$(BIN)/patron demo --workspace $(WORKSPACE)
 
 test: check ## Lint, types, architecture and all tests

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from patron.clv import diagnostics
+from patron.clv import ModifiedBetaGeo, diagnostics
 from patron.clv.beta_geo import FittedBetaGeo
 from patron.clv.maximum_likelihood import Estimates
 from patron.interfaces.charts import clv_charts as charts
-from patron.predict.value import ModifiedBetaGeo
 
 IMAGES = Path(__file__).parent / "images"
 UNTIL = "2024-06-30"

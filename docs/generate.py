@@ -17,7 +17,7 @@ from patron.schema.table_definition import Table, sql_type
 from patron.schema.tables import TABLES
 from patron.storage.policy import Policy
 from patron.storage.settings import Settings
-from patron.understand.features import EVERY_FAMILY, OF_NEWCOMERS
+from patron.understand.features import EVERY_FAMILY, OF_PROSPECTS
 
 HERE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make docs` from the code; do not edit. -->\n"
@@ -89,12 +89,12 @@ def events() -> str:
 
 def features() -> str:
     """The data dictionary of all features."""
-    parts = ["# Features\n", NOTE, "Each is computed as of a moment from facts known before it.\n"]
+    parts = ["# Features\n", NOTE, "Each is computed as of a cutoff from facts known before it.\n"]
     for family in EVERY_FAMILY:
         rows = ((f"`{feature.__name__}`", first_line(feature)) for feature in family.features)
         parts.append(f"## {family.name}\n\n{grid(('feature', 'meaning'), rows)}\n")
-    shared = ", ".join(family.name for family in OF_NEWCOMERS)
-    parts.append(f"People without an order (`patron newcomers`) have those of {shared}.\n")
+    shared = ", ".join(family.name for family in OF_PROSPECTS)
+    parts.append(f"People without an order (`patron prospects`) have those of {shared}.\n")
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""A small shop with two finished turns, filled by hand: fast data for whatever reads the last turn."""
+"""A small shop with two finished runs, filled by hand: fast data for whatever reads the last run."""
 
 import os
 import uuid
@@ -11,18 +11,18 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from patron import predict
-from patron.predict.value.repeat_purchase import run as who_comes_back
+from patron.predict.value.repeat_purchase import build_repeat_purchase as who_comes_back
 from patron.schema.table_definition import TEXTS, Table, validated
 from patron.schema.tables import BY_NAME
-from patron.storage.shop import Shop, Turn
-from patron.storage.store import IMPORTS, TURNS
+from patron.storage.shop import Run, Shop
+from patron.storage.store import IMPORTS, RUNS
 
 POSTGRES = "PATRON_TEST_POSTGRES"
 CUSTOMERS = 300
 HOSTILE = "<script>alert('x')</script> & Söhne"
 DEPARTMENTS = ("Produce", "Bakery", "Dairy", "Household", HOSTILE)
-BEFORE = Turn.at(datetime(2017, 7, 1, tzinfo=UTC))
-LAST = Turn.at(datetime(2017, 10, 1, tzinfo=UTC))
+BEFORE = Run.at(datetime(2017, 7, 1, tzinfo=UTC))
+LAST = Run.at(datetime(2017, 10, 1, tzinfo=UTC))
 STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")
 
 
@@ -200,10 +200,10 @@ def facts(rng: np.random.Generator) -> dict[str, list[dict]]:
     }
 
 
-def understood(turn: Turn, customers: list[dict], rng: np.random.Generator) -> dict[str, list[dict]]:
-    seen = [row for row in customers if row["first_order_at"] < turn.as_of]
+def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dict[str, list[dict]]:
+    seen = [row for row in customers if row["first_order_at"] < run.as_of]
     stages = pick(rng, STAGES, len(seen), p=[0.1, 0.5, 0.2, 0.15, 0.05])
-    mark = {"turn_id": turn.turn_id, "as_of": turn.as_of}
+    mark = {"run_id": run.run_id, "as_of": run.as_of}
     segments = [
         {
             **mark,
@@ -216,7 +216,7 @@ def understood(turn: Turn, customers: list[dict], rng: np.random.Generator) -> d
     ]
     personas = [
         {
-            "turn_id": turn.turn_id,
+            "run_id": run.run_id,
             "persona_id": n,
             "name_code": code,
             "customer_count": sum(row["persona_id"] == n for row in segments),
@@ -254,16 +254,16 @@ def understood(turn: Turn, customers: list[dict], rng: np.random.Generator) -> d
         "scores": scores,
         "recommendations": recommended,
         "affinities": affinities,
-        "decisions": decisions_of(turn, segments, rng),
+        "decisions": decisions_of(run, segments, rng),
         "cleaning": [
-            {"turn_id": turn.turn_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
+            {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
              "example": "made/e1"}
             for code, count, done in (("second_event_of_an_order", 3, "set aside"), ("line_without_price", 12, "kept"))
         ],
     }  # fmt: skip
 
 
-def decisions_of(turn: Turn, segments: list[dict], rng: np.random.Generator) -> list[dict]:
+def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> list[dict]:
     rows = []
     for segment in segments:
         if segment["stage"] not in {"at_risk", "lapsed"}:
@@ -272,10 +272,10 @@ def decisions_of(turn: Turn, segments: list[dict], rng: np.random.Generator) -> 
         offered = not held and bool(rng.random() < 0.5)
         rows.append(
             {
-                "turn_id": turn.turn_id,
-                "decision_id": f"{turn.turn_id}/{segment['customer_id']}",
+                "run_id": run.run_id,
+                "decision_id": f"{run.run_id}/{segment['customer_id']}",
                 "customer_id": segment["customer_id"],
-                "as_of": turn.as_of,
+                "as_of": run.as_of,
                 "action": "ten_percent" if offered else "none",
                 "expected_net_value_cents": 55.0 if offered else 0.0,
                 "effect_cents": 120.0 if offered else 0.0,
@@ -293,7 +293,7 @@ def decisions_of(turn: Turn, segments: list[dict], rng: np.random.Generator) -> 
 
 
 def judged() -> dict[str, list[dict]]:
-    turn = {"turn_id": LAST.turn_id}
+    run = {"run_id": LAST.run_id}
     learners = {
         "value": ("boosted_blend", "rmse_winsorised", ("last_90_days", "beta_geo_spend", "boosted_blend"), 4200.0),
         "churn": ("logistic", "log_loss", ("mean", "logistic"), 0.31),
@@ -301,7 +301,7 @@ def judged() -> dict[str, list[dict]]:
         "recommend": ("blend", "ndcg_at_10", ("popularity", "blend"), 0.21),
     }
     backtests = [
-        {**turn, "question": question, "origin": origin, "learner": learner, "champion": champion, "metric": metric,
+        {**run, "question": question, "origin": origin, "learner": learner, "champion": champion, "metric": metric,
          "value": best * (1.0 if learner == champion else 1.2), "low": best * 0.9, "high": best * 1.3,
          "baseline": names[0], "baseline_value": best * 1.2, "gain": best * 0.2, "gain_low": best * 0.1,
          "gain_high": best * 0.3, "customer_count": 290}
@@ -310,7 +310,7 @@ def judged() -> dict[str, list[dict]]:
         for learner in names
     ]  # fmt: skip
     checks = [
-        {**turn, "question": question, "scored_at": BEFORE.as_of, "decile": decile,
+        {**run, "question": question, "scored_at": BEFORE.as_of, "decile": decile,
          "customer_count": 29 if decile else 290,
          "forecast_mean": base * (decile or 4),
          "actual_mean": base * (decile or 4) * (1.1 if decile % 2 else 0.95),
@@ -319,7 +319,7 @@ def judged() -> dict[str, list[dict]]:
         for decile in range(11)
     ]  # fmt: skip
     effects = [
-        {**turn, "offer": "any", "segment": segment, "treated_count": 40, "control_count": 38, "effect_cents": effect,
+        {**run, "offer": "any", "segment": segment, "treated_count": 40, "control_count": 38, "effect_cents": effect,
          "low": effect - 400, "high": effect + 400, "standard_error": 204.0, "is_placebo": True,
          "decided_from": BEFORE.as_of, "decided_until": BEFORE.as_of, "window_share": 1.0}
         for segment, effect in (
@@ -329,12 +329,12 @@ def judged() -> dict[str, list[dict]]:
         )
     ]  # fmt: skip
     drift = [
-        {**turn, "feature": feature, "reference_turn_id": BEFORE.turn_id, "population_stability_index": index,
+        {**run, "feature": feature, "reference_run_id": BEFORE.run_id, "population_stability_index": index,
          "mean_before": 10.0, "mean_now": 12.0}
         for feature, index in (("days_since_last_order", 0.31), ("order_count_90_days", 0.12), ("category_count", 0.02))
     ]  # fmt: skip
     total = {
-        **turn,
+        **run,
         "question": "value",
         "value": 2e6,
         "low": 1.6e6,
@@ -360,16 +360,16 @@ def rows_of(table: Table, rows: list[dict]) -> pa.Table:
     return validated(table, pa.table(columns))
 
 
-def finish(shop: Shop, turn: Turn) -> None:
+def finish(shop: Shop, run: Run) -> None:
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}
     with shop.store.begin() as connection:
         connection.execute(
-            sa.insert(TURNS).values(
-                turn_id=turn.turn_id,
-                as_of=turn.as_of,
-                finished_at=turn.as_of,
+            sa.insert(RUNS).values(
+                run_id=run.run_id,
+                as_of=run.as_of,
+                finished_at=run.as_of,
                 seconds=1.0,
-                seed=turn.seed,
+                seed=run.seed,
                 policy_version="made",
                 table_versions=versions,
                 summary={},
@@ -378,19 +378,19 @@ def finish(shop: Shop, turn: Turn) -> None:
 
 
 def fill(shop: Shop) -> Shop:
-    """Write facts, two turns and an import; the last turn is what readers see."""
+    """Write facts, two runs and an import; the last run is what readers see."""
     rng = np.random.default_rng(20170701)
     told = facts(rng)
     for name, rows in told.items():
         shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows))
-    for turn in (BEFORE, LAST):
-        for name, rows in understood(turn, told["customers"], rng).items():
-            shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=turn.turn_id)
-        if turn is LAST:
+    for run in (BEFORE, LAST):
+        for name, rows in understood(run, told["customers"], rng).items():
+            shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=run.run_id)
+        if run is LAST:
             for name, rows in judged().items():
-                shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=turn.turn_id)
-            who_comes_back(shop.view(predict.READS, predict.WRITES, turn=turn))
-        finish(shop, turn)
+                shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=run.run_id)
+            who_comes_back(shop.view(predict.READS, predict.WRITES, run=run))
+        finish(shop, run)
     with shop.store.begin() as connection:
         connection.execute(
             sa.insert(IMPORTS).values(

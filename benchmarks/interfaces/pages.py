@@ -18,12 +18,12 @@ from fastapi.testclient import TestClient
 from tests.conftest import fill
 
 from patron.answers.customer_list import CustomerQuery, find_customers
-from patron.interfaces.http import create_app
+from patron.interfaces.http.application import create_app
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME
-from patron.storage.last_run import last_turn
+from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
-from patron.storage.store import TURNS
+from patron.storage.store import RUNS
 
 CUSTOMERS = 100_000
 ROUNDS = 20
@@ -34,7 +34,7 @@ OTHER_KEYS = ("line_id", "event_id", "decision_id", "token")
 def blown_up(folder: Path) -> Shop:
     """Copy the made shop until it has as many customers as asked for."""
     shop = fill(Shop.create(folder))
-    times = CUSTOMERS // last_turn(shop).read("customers", ["customer_id"]).num_rows + 1
+    times = CUSTOMERS // last_run(shop).read("customers", ["customer_id"]).num_rows + 1
     copies = pa.table({"copy": range(times)})
     for name, table in BY_NAME.items():
         version = shop.lake.version(table)
@@ -44,12 +44,12 @@ def blown_up(folder: Path) -> Shop:
         new = ", ".join(_copied(column) for column in columns)
         relation = shop.lake.relation(table, version)
         rows = shop.query(f"select {new} from ({relation}) made cross join copies", {"copies": copies})
-        for part in sorted(set(rows["turn_id"].to_pylist())) if table.partition_by == "turn_id" else [None]:
-            of_part = rows if part is None else rows.filter(pc.equal(rows["turn_id"], part))
+        for part in sorted(set(rows["run_id"].to_pylist())) if table.partition_by == "run_id" else [None]:
+            of_part = rows if part is None else rows.filter(pc.equal(rows["run_id"], part))
             shop.lake.replace(table, validated(table, of_part), part=part)
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}
     with shop.store.begin() as connection:
-        connection.execute(TURNS.update().values(table_versions=versions))
+        connection.execute(RUNS.update().values(table_versions=versions))
     return shop
 
 

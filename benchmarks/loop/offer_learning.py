@@ -1,6 +1,6 @@
 """Does the loop of decide and measure find who is worth an offer? A small made-up market with known answers.
 
-Twelve monthly turns, the same customers for every policy of a seed. 'random' gives offers to anybody at the spend of
+Twelve monthly runs, the same customers for every policy of a seed. 'random' gives offers to anybody at the spend of
 'ours'. No workspace: the pure functions of decide and measure only, so that a year of ten markets takes a minute.
 """
 
@@ -21,7 +21,7 @@ OFFERS = (("TEN", 0.10, 0.55), ("TWENTY", 0.20, 1.0))
 POLICY = Policy.model_validate(
     {
         "consent": {"unknown": "allow"},
-        "budget": {"cents_per_turn": 400_000},
+        "budget": {"cents_per_run": 400_000},
         "offers": [
             {"id": name, "discount_share": share, "contact_cost_cents": 5, "assumed_purchase_uplift": 0.06}
             for name, share, _ in OFFERS
@@ -98,9 +98,9 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
         if how == "ours":
             names = np.array([*(offer.id for offer in POLICY.offers), NONE])[action]
             known = np.column_stack([of.seen["value_cents_90_days"].to_numpy()])
-            turn, customer = np.full(CUSTOMERS, f"t{month:02}"), np.array(of.seen["customer_id"].to_pylist())
+            run, customer = np.full(CUSTOMERS, f"t{month:02}"), np.array(of.seen["customer_id"].to_pylist())
             spent = margin + 5 * (action >= 0)
-            past.append(Outcomes(turn, customer, choice.segment, names, choice.propensity, held, spent, known))
+            past.append(Outcomes(run, customer, choice.segment, names, choice.propensity, held, spent, known))
     return earned, offered
 
 

@@ -1,6 +1,6 @@
-"""Does a year of monthly turns earn more than no offers, and than random offers for the same money?
+"""Does a year of monthly runs earn more than no offers, and than random offers for the same money?
 
-Each seed has four worlds that differ only by what is offered: ours (the real turn, from history to outbox), nothing,
+Each seed has four worlds that differ only by what is offered: ours (the real run, from history to outbox), nothing,
 offers at random for as much money as ours spent in the same month, and offers at random to as many customers. Money
 spent is the discount and shipping of orders that used an offer, and sending. Profit is the margin of told events over
 the year and `FOLLOWED_DAYS` more without offers, so that customers who left for good count, less sending.
@@ -98,11 +98,11 @@ def ours(seed: int, folder: Path) -> tuple[list[Month], World, float]:
     months, effects = [], []
     for _ in range(MONTHS):
         known, now = truth(world), world.now
-        turned, told = live_until(shop, world, now + timedelta(days=MONTH_DAYS))
-        offers = offers_in_outbox(folder, turned.turn_id, now)
+        finished, told = live_until(shop, world, now + timedelta(days=MONTH_DAYS))
+        offers = offers_in_outbox(folder, finished.run_id, now)
         months.append(Month(offers.num_rows, spent_cents(told, offers.num_rows), told))
         effects.append(true_effects(known, offers))
-        print(f"  {seed} {turned.turn_id}: {offers.num_rows} offers, {effects[-1].sum() / 100:+,.0f}", file=sys.stderr)
+        print(f"  {seed} {finished.run_id}: {offers.num_rows} offers, {effects[-1].sum() / 100:+,.0f}", file=sys.stderr)
     shop.close()
     every = np.concatenate(effects)
     return months, world, float(every.mean()) if len(every) else 0.0

@@ -37,7 +37,7 @@ def main() -> None:
     )
     print(f"{history.num_rows:,} lines before the cut, {bought.num_rows:,} after")
     started = time.perf_counter()
-    rows = backtest(LEARNERS, [Cut("2017-12-05", history, bought)], turn_id="benchmark", rng=np.random.default_rng(1))
+    rows = backtest(LEARNERS, [Cut("2017-12-05", history, bought)], run_id="benchmark", rng=np.random.default_rng(1))
     print(f"backtest {time.perf_counter() - started:.1f} s")
     for row in rows.filter(pa.compute.equal(rows["origin"], "all")).to_pylist():
         shown = f"{row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"

@@ -1,4 +1,4 @@
-"""CDNOW's holdout: orders and spend of 39 weeks from 39 weeks, the hybrid beside the counting models and naive rules.
+"""CDNOW's holdout: orders and spend of 39 weeks from 39 weeks, the hybrid beside the counting models and baselines.
 
 Usage: python benchmarks/predict/value_holdout.py FOLDER (with cdnow_master as Parquet). Everything is fitted to what
 was known when the holdout began. Other cuts of the same years, and Online Retail, show whether it holds elsewhere.
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from patron.predict.value import NBD, BetaGeo, GammaGamma, Hybrid, ModifiedBetaGeo, ParetoNBD, rfm
+from patron.clv import NBD, BetaGeo, GammaGamma, Hybrid, ModifiedBetaGeo, ParetoNBD, rfm
 from patron.schema import metrics
 from patron.schema.bootstrap_intervals import bootstrap_weights
 

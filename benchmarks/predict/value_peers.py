@@ -5,7 +5,7 @@ cdnow_sample as Parquet. Each peer is installed into an environment of its own, 
 files or the one that is given; a peer that cannot be installed is passed over. With --full the summary is of 7 million
 orders instead of 1 million, and lifetimes simulates a million customers instead of 100,000, told per million.
 
-Both sides run in processes of their own with one thread, and take turns. Told are medians of processor time. Not
+Both sides run in processes of their own with one thread, and take runs. Told are medians of processor time. Not
 counted on either side: imports, reading of files (ours then holds an Arrow table, a peer a frame of pandas, both of the
 same file), and a first time, in which numba and pytensor compile. The fits are of CDNOW's 39 weeks; pymc-marketing's
 are maxima a posteriori with its default priors, of a model that is already built and was fitted before. A fit of its
@@ -88,8 +88,8 @@ def cases(orders: int) -> list[Case]:
 
 
 @dataclass
-class Turns:
-    """What one side answered: milliseconds of each turn, those of compiling, and what was found last."""
+class Runs:
+    """What one side answered: milliseconds of each run, those of compiling, and what was found last."""
 
     ms: list[float] = field(default_factory=list)
     aside_ms: list[float] = field(default_factory=list)
@@ -125,7 +125,7 @@ class Side:
         self.name, self.process, self.errors = name, process, errors
         self.versions = self.answer()
 
-    def turn(self) -> dict[str, Any]:
+    def run(self) -> dict[str, Any]:
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(b"\n")
@@ -244,9 +244,9 @@ def log_likelihood(learner: CountLearner, summary: pa.Table, params: Mapping[str
     return learner.objective(own)(np.array(logs))[0] * rows.customer_count + learner.constant(rows, scale)
 
 
-def compared(case: Case, peer: str, python: Path, files: Path) -> tuple[Turns, Turns]:
-    """What we and a peer took and found, turn about. Raises PassedOver."""
-    ours, theirs = Turns(), Turns()
+def compared(case: Case, peer: str, python: Path, files: Path) -> tuple[Runs, Runs]:
+    """What we and a peer took and found, run about. Raises PassedOver."""
+    ours, theirs = Runs(), Runs()
     with (
         side(peer, case.job, python, files) as other,
         side(OURS, case.job, Path(sys.executable), files) as own,
@@ -254,16 +254,16 @@ def compared(case: Case, peer: str, python: Path, files: Path) -> tuple[Turns, T
         ours.versions, theirs.versions = own.versions, other.versions
         for _ in range(case.rounds):
             for _ in range(case.ours_a_round):
-                ours.add(own.turn())
-            theirs.add(other.turn())
+                ours.add(own.run())
+            theirs.add(other.run())
     return ours, theirs
 
 
-def show(case: Case, peer: str, ours: Turns, theirs: Turns, summary: pa.Table) -> None:
-    """Print the line of one comparison, and a second one where a peer compiles at each turn."""
+def show(case: Case, peer: str, ours: Runs, theirs: Runs, summary: pa.Table) -> None:
+    """Print the line of one comparison, and a second one where a peer compiles at each run."""
     fast, asked = theirs.median / ours.median, case.asked[peer]
     times = (f"{ours.median:,.1f}", f"{theirs.median:,.1f}", f"{fast:.1f}", f"{asked:g}")
-    both = [likelihood(case, summary, turns) for turns in (ours, theirs)]
+    both = [likelihood(case, summary, runs) for runs in (ours, theirs)]
     say(case.what, peer, *times, "yes" if fast >= asked else "NO", alike(case, ours.found, theirs.found), *both)
     if any(theirs.aside_ms):
         rest = theirs.median_without_compiling
@@ -285,14 +285,14 @@ def alike(case: Case, ours: Mapping[str, float], theirs: Mapping[str, float]) ->
     return f"{'yes' if gap <= case.alike else 'NO'} {gap:.1e}"
 
 
-def likelihood(case: Case, summary: pa.Table, turns: Turns) -> str:
-    return "-" if case.learner is None else f"{log_likelihood(case.learner, summary, turns.found):.3f}"
+def likelihood(case: Case, summary: pa.Table, runs: Runs) -> str:
+    return "-" if case.learner is None else f"{log_likelihood(case.learner, summary, runs.found):.3f}"
 
 
-def found(side_: str, turns: Turns) -> str:
+def found(side_: str, runs: Runs) -> str:
     """What one side found and how its times spread, in words."""
-    values = ", ".join(f"{name} {value:.6g}" for name, value in turns.found.items())
-    return f"  {side_}: {values}; {len(turns.ms)} turns of {min(turns.ms):,.1f} to {max(turns.ms):,.1f} ms"
+    values = ", ".join(f"{name} {value:.6g}" for name, value in runs.found.items())
+    return f"  {side_}: {values}; {len(runs.ms)} runs of {min(runs.ms):,.1f} to {max(runs.ms):,.1f} ms"
 
 
 def environments_in(folder: Path) -> tuple[dict[str, Path], list[str]]:

@@ -27,8 +27,8 @@ from patron.schema.tables import BACKTESTS, EVENTS, SCORES
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage import model_registry
-from patron.storage.shop import Shop, Turn, View
-from patron.understand.cutoffs import build_moments
+from patron.storage.shop import Run, Shop, View
+from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 
@@ -36,8 +36,8 @@ SIZES = (1_000_000, 10_000_000)
 FULL_SIZE = 50_000_000
 CUSTOMERS_PER_EVENT = 50_000 / 10_300_000
 DAYS, MOST_EVENTS_AT_ONCE = 365, 1_000_000
-TURN = Turn.at(datetime(2024, 12, 30, tzinfo=UTC))
-PAST = TURN.as_of - timedelta(days=90)
+RUN = Run.at(datetime(2024, 12, 30, tzinfo=UTC))
+PAST = RUN.as_of - timedelta(days=90)
 TARGET_EVENTS, TARGET_SECONDS, TARGET_GB = 10_000_000, 60, 6
 EVENTS_SQL = """
     select *, 'simulated' as source, md5('u' || user_id) as user_token, md5('a' || anonymous_id) as anonymous_token,
@@ -67,19 +67,19 @@ def tell(shop: Shop, size: int) -> None:
 
 def view_of(shop: Shop, stage: str) -> View:
     module = {"understand": understand, "predict": predict}[stage]
-    return shop.view(module.READS, module.WRITES, turn=TURN)
+    return shop.view(module.READS, module.WRITES, run=RUN)
 
 
-def moments_and_features(shop: Shop, as_ofs: list[datetime]) -> None:
-    build_moments(view_of(shop, "understand"), as_ofs)
+def cutoffs_and_features(shop: Shop, as_ofs: list[datetime]) -> None:
+    build_cutoffs(view_of(shop, "understand"), as_ofs)
     build_features(view_of(shop, "understand"))
 
 
 def fit(shop: Shop, _size: int) -> None:
-    """Fit each question's strongest learner on a sample of 90 days ago and keep it, as a turn would."""
-    moments_and_features(shop, [PAST])
+    """Fit each question's strongest learner on a sample of 90 days ago and keep it, as a run would."""
+    cutoffs_and_features(shop, [PAST])
     view = view_of(shop, "predict")
-    known = view.query(f"select * from features where turn_id = '{TURN.turn_id}' order by customer_id limit 100000")
+    known = view.query(f"select * from features where run_id = '{RUN.run_id}' order by customer_id limit 100000")
     for question in QUESTIONS:
         rows = with_labels(view, question, known)
         best = max(question.learners, key=lambda one: one.complexity)
@@ -94,10 +94,10 @@ def score_all(shop: Shop) -> None:
     current = read_data(view).current
     found = []
     for question in QUESTIONS:
-        fitted = model_registry.load(shop.folder / "models", question, TURN.turn_id)
+        fitted = model_registry.load(shop.folder / "models", question, RUN.run_id)
         rows = view.query(f"select * from given where {question.population} order by customer_id", given=current)
         result = Backtest(question, (), {}, "kept", "none", "kept")
-        found.append(score(view, result, fitted, unlabelled(rows), f"{question.name}/{TURN.turn_id}"))
+        found.append(score(view, result, fitted, unlabelled(rows), f"{question.name}/{RUN.run_id}"))
     view.write("scores", pa.concat_tables([SCORES.empty(), *found]))
 
 
@@ -120,7 +120,7 @@ def work(part: str, folder: Path, size: int) -> None:
         "facts": {"facts": lambda: build_facts(view_of(shop, "understand"))},
         "fit": {"fit": lambda: fit(shop, size)},
         "known": {
-            "features": lambda: moments_and_features(shop, [TURN.as_of]),
+            "features": lambda: cutoffs_and_features(shop, [RUN.as_of]),
             "scores": lambda: score_all(shop),
         },
     }
@@ -143,7 +143,7 @@ def measure(size: int, folder: Path) -> tuple[Part, Part, int]:
     """Facts, then features and scores; and how many events there are."""
     shop = Shop.create(folder)
     child("tell", folder, size)
-    count = shop.view(["events"], [], turn=TURN).query("select count(*) as n from events")["n"][0].as_py()
+    count = shop.view(["events"], [], run=RUN).query("select count(*) as n from events")["n"][0].as_py()
     shop.close()
     facts = child("facts", folder, size)
     child("fit", folder, size)

@@ -1,4 +1,4 @@
-"""The nightly turn: every stage once, in order, as of one moment; readers see it when its row is written."""
+"""The nightly run: every stage once, in order, as of one cutoff; readers see it when its row is written."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,17 +16,17 @@ from patron.decide.decide_stage import run as run_decide
 from patron.engage.delivery import Engaged
 from patron.engage.delivery import run as run_engage
 from patron.measure.measure_stage import run as run_measure
-from patron.predict.backtest import moments_for
+from patron.predict.backtest import cutoffs_for
 from patron.predict.recommend.affinities import run as rank_products
 from patron.predict.scoring import Summary as Forecasts
 from patron.predict.scoring import run as run_predict
-from patron.predict.value.repeat_purchase import run as who_comes_back
+from patron.predict.value.repeat_purchase import build_repeat_purchase as who_comes_back
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.service.compaction_worker import drain
-from patron.storage.shop import Shop, Turn, View
-from patron.storage.store import TURNS
-from patron.understand.cutoffs import build_moments
+from patron.storage.shop import Run, Shop, View
+from patron.storage.store import RUNS
+from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 from patron.understand.segments import build_segments
@@ -42,7 +42,7 @@ def silent(_step: str, _done: int, _total: int | None) -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """One part of a turn: the stage that does it, and the function that does."""
+    """One part of a run: the stage that does it, and the function that does."""
 
     name: str
     stage: ModuleType
@@ -50,10 +50,10 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Turned:
-    """A finished turn."""
+class FinishedRun:
+    """A finished run."""
 
-    turn_id: str
+    run_id: str
     as_of: datetime
     seconds: float
     customer_count: int
@@ -61,22 +61,22 @@ class Turned:
     forecasts: Forecasts
 
 
-def moment_text(view: View) -> str:
-    """The turn's moment by the shop's clock."""
+def as_of_text(view: View) -> str:
+    """The run's cutoff by the shop's clock."""
     zone = view.settings.shop.time_zone
-    return f"{view.turn.as_of.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}"
+    return f"{view.run.as_of.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}"
 
 
-def moments_of(view: View) -> None:
-    """Name the moments the turn needs: its own, and past ones to learn from and to be judged at."""
+def build_run_cutoffs(view: View) -> None:
+    """Name the cutoffs the run needs: its own, and past ones to learn from and to be judged at."""
     first = view.query("select min(known_at) as first_at from orders where is_identified")["first_at"][0].as_py()
     if first is None:
         raise NotEnoughData(
-            f"no order of a known customer is known before {moment_text(view)}",
+            f"no order of a known customer is known before {as_of_text(view)}",
             where=str(view.folder),
             todo="Import orders or send events first, or choose a later --as-of: YYYY-MM-DDTHH:MM.",
         )
-    build_moments(view, moments_for(view.turn.as_of, first))
+    build_cutoffs(view, cutoffs_for(view.run.as_of, first))
 
 
 def forecasts(view: View) -> Forecasts:
@@ -86,15 +86,15 @@ def forecasts(view: View) -> Forecasts:
 
 
 def outbox(view: View) -> Engaged:
-    """Hand decisions to their channel, and what that did to collect: a repeated turn stores nothing twice."""
+    """Hand decisions to their channel, and what that did to collect: a repeated run stores nothing twice."""
     done = run_engage(view)
-    accept(view.shop, done.events, source=OUR_SOURCE, known="occurred", received_at=view.turn.as_of)
+    accept(view.shop, done.events, source=OUR_SOURCE, known="occurred", received_at=view.run.as_of)
     return done
 
 
 STEPS = (
     Step("facts", understand, build_facts),
-    Step("moments", understand, moments_of),
+    Step("cutoffs", understand, build_run_cutoffs),
     Step("features", understand, build_features),
     Step("segments", understand, build_segments),
     Step("measure", measure, run_measure),
@@ -104,22 +104,22 @@ STEPS = (
 )
 
 
-def run_turn(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> Turned:
-    """Turn the loop as of a moment. A turn that was cut off is simply run again and ends the same.
+def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
+    """Run the loop as of a cutoff. A run that was cut off is simply run again and ends the same.
 
-    `now` is the time of the call; a simulated shop, which lives in its own time, is turned without.
-    Raises NotEnoughData before the first order and for a moment after `now`, WorkspaceBusy when another process is at
+    `now` is the time of the call; a simulated shop, which lives in its own time, is finished without.
+    Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at
     work, NoSpace.
     """
     if now is not None and as_of > now:
         raise NotEnoughData(
             f"{as_of:%Y-%m-%d %H:%M %Z} has not come yet, and what happens until then is not known",
             where="--as-of",
-            todo=f"Name a moment no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
+            todo=f"Name a cutoff no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
     with shop.lock():
         drain(shop)
-        turn = Turn.at(as_of, zone=shop.settings.shop.time_zone)
+        run = Run.at(as_of, zone=shop.settings.shop.time_zone)
         pinned = {EVENTS.name: shop.lake.version(EVENTS)}
         started = time.monotonic()
         seconds: dict[str, float] = {}
@@ -127,41 +127,41 @@ def run_turn(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
         for index, step in enumerate(STEPS):
             progress(step.name, index, len(STEPS))
             since = time.monotonic()
-            made[step.name] = step.run(shop.view(step.stage.READS, step.stage.WRITES, turn=turn, pinned=pinned))
+            made[step.name] = step.run(shop.view(step.stage.READS, step.stage.WRITES, run=run, pinned=pinned))
             seconds[step.name] = time.monotonic() - since
         took = time.monotonic() - started
-        turned = Turned(turn.turn_id, turn.as_of, took, _customers(shop, turn), seconds, made["predict"])
-        _commit(shop, turn, turned, pinned)
+        finished = FinishedRun(run.run_id, run.as_of, took, _customers(shop, run), seconds, made["predict"])
+        _commit(shop, run, finished, pinned)
         tidy(shop)
-    return turned
+    return finished
 
 
-def _customers(shop: Shop, turn: Turn) -> int:
-    view = shop.view(["segments"], [], turn=turn)
-    rows = view.query(f"select count(*) as n from segments where turn_id = '{turn.turn_id}'")
+def _customers(shop: Shop, run: Run) -> int:
+    view = shop.view(["segments"], [], run=run)
+    rows = view.query(f"select count(*) as n from segments where run_id = '{run.run_id}'")
     return rows["n"][0].as_py()
 
 
-def _commit(shop: Shop, turn: Turn, turned: Turned, pinned: Mapping[str, int | None]) -> None:
-    """Write the one row that makes the turn visible: the versions of all tables that readers will read."""
+def _commit(shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[str, int | None]) -> None:
+    """Write the one row that makes the run visible: the versions of all tables that readers will read."""
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()} | dict(pinned)
     row = {
-        "turn_id": turn.turn_id,
-        "as_of": turn.as_of,
+        "run_id": run.run_id,
+        "as_of": run.as_of,
         "finished_at": datetime.now(UTC),
-        "seconds": turned.seconds,
-        "seed": turn.seed,
+        "seconds": finished.seconds,
+        "seed": run.seed,
         "policy_version": shop.policy.version,
         "table_versions": versions,
-        "summary": {"seconds": dict(turned.seconds_by_step), "unanswered": list(turned.forecasts.unanswered)},
+        "summary": {"seconds": dict(finished.seconds_by_step), "unanswered": list(finished.forecasts.unanswered)},
     }
     with shop.store.begin() as connection:
-        connection.execute(sa.delete(TURNS).where(TURNS.c.turn_id == turn.turn_id))
-        connection.execute(sa.insert(TURNS).values(row))
+        connection.execute(sa.delete(RUNS).where(RUNS.c.run_id == run.run_id))
+        connection.execute(sa.insert(RUNS).values(row))
 
 
 def tidy(shop: Shop) -> None:
-    """Let go of files that neither a version of the last days nor the last turn needs, and join many small ones.
+    """Let go of files that neither a version of the last days nor the last run needs, and join many small ones.
 
     The caller holds the lock. Nothing that can be read changes, so that it may be cut off anywhere.
     """

@@ -10,7 +10,7 @@ from patron.collect.request import batch_of, rules_of
 from patron.collect.tracking_plan import NO_PLAN
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.import_files import replay
-from patron.run import run_turn, silent
+from patron.run import run_loop, silent
 from patron.schema.tables import CLEANING, EVENTS, ORDERS
 from patron.service.compaction_worker import Mover
 from patron.service.customer_lookup import lookup_customer
@@ -90,7 +90,7 @@ def test_test_traffic_is_kept_and_used_for_nothing(tested):
     assert lookup_customer(tested, "u1", now=NOW).live.event_count == 1
     move(tested)
     assert lookup_customer(tested, "u1", now=NOW).live.paid_cents == 2_000
-    run_turn(tested, NOW + timedelta(minutes=1))
+    run_loop(tested, NOW + timedelta(minutes=1))
     assert tested.lake.read(ORDERS).num_rows == 1
     checks = {row["check_code"]: row for row in tested.lake.read(CLEANING).to_pylist()}
     assert (checks["test_traffic"]["row_count"], checks["test_traffic"]["treatment"]) == (2, "set aside")

@@ -8,29 +8,29 @@ import pyarrow.compute as pc
 import pytest
 
 from patron import understand
-from patron.answers.prospects_by_value import newcomers
+from patron.answers.prospects_by_value import prospects
 from patron.commands.simulated_loop import tell
 from patron.predict.scoring import Summary
-from patron.run import Turned, _commit
-from patron.schema.errors import NotEnoughData, NoTurnYet
+from patron.run import FinishedRun, _commit
+from patron.schema.errors import NoRunYet, NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.shop import Shop, Turn
+from patron.storage.shop import Run, Shop
 from patron.understand.facts import build_facts
-from patron.understand.prospects import newcomers_after, newcomers_at
+from patron.understand.prospects import prospects_after, prospects_at
 
 GROWING = replace(DEFAULT_SHOP, customers=500, arrivals_per_month_share=0.3, signup_without_order_share=0.6)
 DAYS = 330
 
 
 def known(shop, world):
-    """The facts of what was told so far, as a finished turn of understand alone."""
-    turn = Turn.at(world.now)
-    build_facts(shop.view(understand.READS, understand.WRITES, turn=turn))
-    done = Turned(turn.turn_id, turn.as_of, 0.0, 0, {}, Summary((), ()))
-    _commit(shop, turn, done, {EVENTS.name: shop.lake.version(EVENTS)})
-    return shop.view(BY_NAME, [], turn=turn)
+    """The facts of what was told so far, as a finished run of understand alone."""
+    run = Run.at(world.now)
+    build_facts(shop.view(understand.READS, understand.WRITES, run=run))
+    done = FinishedRun(run.run_id, run.as_of, 0.0, 0, {}, Summary((), ()))
+    _commit(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)})
+    return shop.view(BY_NAME, [], run=run)
 
 
 @pytest.fixture(scope="module")
@@ -45,26 +45,26 @@ def lived(tmp_path_factory):
 
 
 def test_their_ranking_beats_the_mean_by_a_stated_gini(lived):
-    found = newcomers(lived[0])
-    assert found.learner == "newcomers"
+    found = prospects(lived[0])
+    assert found.learner == "prospects"
     assert found.judged_count > 200
     assert 0 < found.gini_low < found.gini < found.gini_high < 1
 
 
 def test_whom_to_win_first_is_said_with_the_reasons(lived):
-    found = newcomers(lived[0], most=5)
+    found = prospects(lived[0], most=5)
     assert len(found.people) == 5 < found.people_count
     expected = [one.expected_cents for one in found.people]
     assert expected == sorted(expected, reverse=True)
     assert sum(expected) < found.expected_cents
     assert all(one.reasons and 0 < one.days_since_known <= 90 for one in found.people)
-    assert asdict(found) == asdict(newcomers(lived[0], most=5))
+    assert asdict(found) == asdict(prospects(lived[0], most=5))
 
 
-def test_newcomers_are_those_with_a_name_and_without_an_order(lived):
+def test_prospects_are_those_with_a_name_and_without_an_order(lived):
     view = lived[1]
-    now = view.turn.as_of
-    found = newcomers_at(view, [now, now - timedelta(days=60)])
+    now = view.run.as_of
+    found = prospects_at(view, [now, now - timedelta(days=60)])
     assert found.num_rows == len({(row["customer_id"], row["as_of"]) for row in found.to_pylist()})
     assert max(found["days_since_known"].to_pylist()) <= 90
     here = found.filter(pc.equal(found["as_of"], now))["customer_id"].to_pylist()
@@ -77,22 +77,22 @@ def test_newcomers_are_those_with_a_name_and_without_an_order(lived):
 
 def test_everybody_has_a_moment_of_their_own_after_they_were_first_known(lived):
     view = lived[1]
-    found = newcomers_after(view, timedelta(minutes=1))
+    found = prospects_after(view, timedelta(minutes=1))
     assert np.ptp(found["days_since_known"].to_numpy()) == 0
     named = view.query("select count(distinct customer_id) as n from identities where is_user")["n"][0].as_py()
     assert found.num_rows == named
-    assert newcomers_after(view, timedelta(days=7)).num_rows < named
+    assert prospects_after(view, timedelta(days=7)).num_rows < named
 
 
-def test_what_became_known_later_changes_nothing_of_a_newcomer(lived, tmp_path, monkeypatch):
+def test_what_became_known_later_changes_nothing_of_a_prospect(lived, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     shop, world = Shop.create(tmp_path / "w"), World(GROWING, seed=3)
     tell(shop, world.history(DAYS - 60), received_at=world.now)
     view = known(shop, world)
-    without_ids = [name for name in newcomers_at(view, [view.turn.as_of]).column_names if name != "customer_id"]
+    without_ids = [name for name in prospects_at(view, [view.run.as_of]).column_names if name != "customer_id"]
     order = [(name, "ascending") for name in without_ids]
-    then = newcomers_at(view, [view.turn.as_of]).select(without_ids).sort_by(order)
-    since = newcomers_at(lived[1], [view.turn.as_of]).select(without_ids).sort_by(order)
+    then = prospects_at(view, [view.run.as_of]).select(without_ids).sort_by(order)
+    since = prospects_at(lived[1], [view.run.as_of]).select(without_ids).sort_by(order)
     assert then.num_rows > 50
     assert since.equals(then)
     shop.close()
@@ -101,13 +101,13 @@ def test_what_became_known_later_changes_nothing_of_a_newcomer(lived, tmp_path, 
 def test_a_shop_that_nobody_has_signed_up_to_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     shop, world = Shop.create(tmp_path / "w"), World(replace(GROWING, customers=20), seed=1)
-    with pytest.raises(NoTurnYet):
-        newcomers(shop)
+    with pytest.raises(NoRunYet):
+        prospects(shop)
     known(shop, world)
     with pytest.raises(NotEnoughData, match="nobody could be named"):
-        newcomers(shop)
+        prospects(shop)
     tell(shop, world.history(40), received_at=world.now)
     known(shop, world)
     with pytest.raises(NotEnoughData, match="outcome is known"):
-        newcomers(shop)
+        prospects(shop)
     shop.close()

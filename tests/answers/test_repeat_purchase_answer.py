@@ -1,4 +1,4 @@
-"""Who comes back, as readers of the last turn are told."""
+"""Who comes back, as readers of the last run are told."""
 
 from dataclasses import replace
 
@@ -9,12 +9,12 @@ import pytest
 from patron.answers.customer_profile import customer_card
 from patron.answers.repeat_purchase import coming_back, matrix, rhythm, rhythm_pictures
 from patron.schema.tables import ORDERS
-from patron.storage.last_run import last_turn
+from patron.storage.last_run import last_run
 
 
 @pytest.fixture(scope="module")
 def somebody(made_shop):
-    counts = last_turn(made_shop).query(
+    counts = last_run(made_shop).query(
         "select customer_id, count(distinct local_day) as days from orders group by customer_id order by days, 1"
     )
     return counts.to_pylist()[counts.num_rows // 2]
@@ -36,7 +36,7 @@ def test_a_customers_rhythm_is_that_of_their_days(made_shop, somebody):
 def test_nobody_and_those_without_a_name_have_none(made_shop, somebody):
     """A device that bought once cannot be seen to come back, and is not in the model."""
     assert rhythm_pictures(made_shop, "nobody") is None
-    view = last_turn(made_shop)
+    view = last_run(made_shop)
     orders = made_shop.lake.read(ORDERS)
     is_one = pc.equal(orders["customer_id"], somebody["customer_id"])
     anonymous = pc.if_else(is_one, False, orders["is_identified"])
@@ -50,7 +50,7 @@ def test_nobody_and_those_without_a_name_have_none(made_shop, somebody):
 
 
 def test_the_shop_is_what_its_customers_add_up_to(made_shop):
-    view = last_turn(made_shop)
+    view = last_run(made_shop)
     found = coming_back(view)
     assert found is not None
     everybody = view.query("select distinct customer_id from orders")["customer_id"].to_pylist()

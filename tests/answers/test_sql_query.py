@@ -4,7 +4,7 @@ import pytest
 from patron.answers.sql_query import sql
 from patron.schema.errors import BadQuery
 from patron.schema.table_definition import TIME
-from patron.schema.tables import MOMENTS
+from patron.schema.tables import CUTOFFS
 from patron.storage.shop import Shop
 
 
@@ -12,25 +12,25 @@ from patron.storage.shop import Shop
 def shop(tmp_path):
     shop = Shop.create(tmp_path / "w")
     shop.lake.append(
-        MOMENTS,
-        pa.table({"turn_id": ["a", "a"], "customer_id": ["x", "y"], "as_of": pa.array([0, 0], pa.int64()).cast(TIME)}),
+        CUTOFFS,
+        pa.table({"run_id": ["a", "a"], "customer_id": ["x", "y"], "as_of": pa.array([0, 0], pa.int64()).cast(TIME)}),
     )
     yield shop
     shop.close()
 
 
 def test_a_select_reads_declared_tables(shop):
-    query = "with m as (select * from moments) select count(*) as n, (select count(*) from events) as e from m;"
+    query = "with m as (select * from cutoffs) select count(*) as n, (select count(*) from events) as e from m;"
     assert sql(shop, query).to_pylist() == [{"n": 2, "e": 0}]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "with recursive n as (select 2 as i union all select i - 1 from n where i > 0) select count(*) from n, moments",
-        "WITH\nm as (select * from moments) select count(*) + 4 from m",
-        "-- six\nwith /* rows */ recursive m(i) as (select 1 from moments) select sum(i) + 4 from m",
-        "with recursively as (select count(*) + 4 from moments) select * from recursively",
+        "with recursive n as (select 2 as i union all select i - 1 from n where i > 0) select count(*) from n, cutoffs",
+        "WITH\nm as (select * from cutoffs) select count(*) + 4 from m",
+        "-- six\nwith /* rows */ recursive m(i) as (select 1 from cutoffs) select sum(i) + 4 from m",
+        "with recursively as (select count(*) + 4 from cutoffs) select * from recursively",
     ],
 )
 def test_a_select_may_begin_with_its_own_relations_however_it_is_written(shop, text):
@@ -41,9 +41,9 @@ def test_a_select_may_begin_with_its_own_relations_however_it_is_written(shop, t
 @pytest.mark.parametrize(
     "text",
     [
-        "delete from moments",
+        "delete from cutoffs",
         "select 1; select 2",
-        "copy moments to '/tmp/x.csv'",
+        "copy cutoffs to '/tmp/x.csv'",
         "select * from read_csv('/etc/passwd')",
         "select * from '/etc/passwd'",
         "select * from read_text('/etc/hostname')",
@@ -53,7 +53,7 @@ def test_a_select_may_begin_with_its_own_relations_however_it_is_written(shop, t
         "create table x as select 1",
         "install httpfs",
         "select * from secrets",
-        "select * from main.moments",
+        "select * from main.cutoffs",
         "select * from moments_of_somebody",
         "not sql at all (",
         "",
@@ -72,4 +72,4 @@ def test_a_scalar_function_reaches_no_file_and_no_setting(shop):
 
 def test_an_unknown_column_names_the_page_that_lists_them(shop):
     with pytest.raises(BadQuery, match=r"docs/reference/tables\.md"):
-        sql(shop, "select nothing_like_that from moments")
+        sql(shop, "select nothing_like_that from cutoffs")

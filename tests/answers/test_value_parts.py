@@ -10,7 +10,7 @@ from patron.answers.customer_profile import customer_card
 from patron.collect.loader import accept
 from patron.commands.export import export_customer
 from patron.commands.init_workspace import create
-from patron.run import run_turn
+from patron.run import run_loop
 from patron.schema.tables import BY_NAME
 from patron.storage.shop import Shop
 
@@ -56,7 +56,7 @@ def shop(tmp_path_factory):
         )
         shop = Shop.open(folder / "w")
         accept(shop, told(), source="web", known="occurred", received_at=AS_OF)
-        run_turn(shop, AS_OF)
+        run_loop(shop, AS_OF)
         yield shop
         shop.close()
 

@@ -10,10 +10,16 @@ from types import ModuleType
 import pytest
 
 import patron.answers
+import patron.commands
 import patron.interfaces
+import patron.service
 
 commands = importlib.import_module("patron.interfaces.cli.app")
-ACTIONS = {module.name for module in pkgutil.iter_modules(patron.answers.__path__, "patron.answers.")}
+ACTIONS = {
+    module.name
+    for package in (patron.answers, patron.commands, patron.service)
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+} | {"patron.run"}
 BY_THE_REPORT = {"report_": "patron.interfaces.report", "serve": "patron.interfaces.http.server"}
 """Commands whose action is asked by another interface that they share with the console."""
 

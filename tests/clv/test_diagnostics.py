@@ -10,12 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from patron.clv import diagnostics
+from patron.clv import BetaGeo, ParetoNBD, diagnostics, rfm
 from patron.clv.beta_geo import FittedBetaGeo
 from patron.clv.beta_geo_beta_binom import FittedBetaGeoBetaBinom
 from patron.clv.maximum_likelihood import Estimates
 from patron.clv.pareto_nbd import FittedParetoNBD
-from patron.predict.value import BetaGeo, ParetoNBD, rfm
 
 PARETO = FittedParetoNBD(Estimates({"r": 0.55, "alpha": 10.6, "s": 0.6, "beta": 11.7}, unit="W"))
 BETA_GEO = FittedBetaGeo(Estimates({"r": 0.25, "alpha": 4.4, "a": 0.8, "b": 2.4}, unit="W"))

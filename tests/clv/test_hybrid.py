@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from patron.clv import Hybrid, rfm
 from patron.clv.maximum_likelihood import Estimates
 from patron.clv.pareto_nbd import FittedParetoNBD
-from patron.predict.value import Hybrid, rfm
 from patron.schema import metrics
 from patron.schema.errors import NotEnoughData
 

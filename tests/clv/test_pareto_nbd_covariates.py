@@ -301,7 +301,7 @@ def test_simulated_customers_met_what_their_orders_say():
     """A summary of the simulated orders themselves is the simulated summary."""
     rng, T = np.random.default_rng(3), np.full(40, 70.0)
     truth = replace(SEASONAL_TRUTH, transaction=())
-    rows = replace(truth.newcomers(T, None), extras={FIRST: np.full(40, CALENDAR.bounds[0] + 56.0)})
+    rows = replace(truth.prospects(T, None), extras={FIRST: np.full(40, CALENDAR.bounds[0] + 56.0)})
     steps = truth._orders(rows, 0.0, rng)
     until = START + timedelta(weeks=78, days=-1)
     told = truth.simulate(T, np.random.default_rng(3), until=until)

@@ -6,7 +6,7 @@ import pytest
 from patron.commands.backup import backup, restore
 from patron.schema.errors import PatronError, WorkspaceError
 from patron.schema.table_definition import TIME
-from patron.schema.tables import MOMENTS
+from patron.schema.tables import CUTOFFS
 from patron.storage.shop import Shop
 
 
@@ -15,21 +15,21 @@ def shop(tmp_path):
     shop = Shop.create(tmp_path / "w")
     for name in ("x", "y"):
         times = pa.array([0], pa.int64()).cast(TIME)
-        shop.lake.append(MOMENTS, pa.table({"turn_id": ["a"], "customer_id": [name], "as_of": times}))
+        shop.lake.append(CUTOFFS, pa.table({"run_id": ["a"], "customer_id": [name], "as_of": times}))
     yield shop
     shop.close()
 
 
 def test_a_restored_workspace_holds_what_the_backup_held_then(shop, tmp_path):
-    (shop.folder / "policy.toml").write_text("[budget]\ncents_per_turn = 7\n")
+    (shop.folder / "policy.toml").write_text("[budget]\ncents_per_run = 7\n")
     made = backup(shop, tmp_path / "b.tar.gz")
     times = pa.array([0], pa.int64()).cast(TIME)
-    shop.lake.append(MOMENTS, pa.table({"turn_id": ["a"], "customer_id": ["later"], "as_of": times}))
+    shop.lake.append(CUTOFFS, pa.table({"run_id": ["a"], "customer_id": ["later"], "as_of": times}))
     assert made.table_count == 1
     restore(tmp_path / "b.tar.gz", tmp_path / "again")
     again = Shop.open(tmp_path / "again")
-    assert sorted(again.lake.read(MOMENTS)["customer_id"].to_pylist()) == ["x", "y"]
-    assert again.policy.budget.cents_per_turn == 7
+    assert sorted(again.lake.read(CUTOFFS)["customer_id"].to_pylist()) == ["x", "y"]
+    assert again.policy.budget.cents_per_run == 7
     assert again.workspace_id == shop.workspace_id
     again.close()
 
@@ -64,7 +64,7 @@ def test_a_backup_whose_bytes_changed_is_refused_and_leaves_nothing(shop, tmp_pa
     unpacked = tmp_path / "unpacked"
     with tarfile.open(tmp_path / "b.tar.gz") as tar:
         tar.extractall(unpacked, filter="data")
-    (unpacked / "policy.toml").write_text("[budget]\ncents_per_turn = 1\n")
+    (unpacked / "policy.toml").write_text("[budget]\ncents_per_run = 1\n")
     with tarfile.open(tmp_path / "changed.tar.gz", "w:gz") as tar:
         tar.add(unpacked, ".")
     with pytest.raises(WorkspaceError, match=r"1 files are damaged, such as policy\.toml"):

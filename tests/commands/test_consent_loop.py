@@ -18,7 +18,7 @@ from patron.commands.import_files import replay
 from patron.commands.trace import trace
 from patron.govern.consent_ledger import event_of, history
 from patron.govern.vault import Vault, own_id
-from patron.run import run_turn, silent
+from patron.run import run_loop, silent
 from patron.schema.errors import NotFound
 from patron.schema.tables import CONSENTS, CUSTOMERS, DECISIONS, EVENTS, EXPOSURES, IDENTITIES, INTERACTIONS
 from patron.service.compaction_worker import Mover
@@ -85,10 +85,10 @@ STORY = (
 )
 
 
-@pytest.mark.parametrize("in_turn", [False, True])
-def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, in_turn):
+@pytest.mark.parametrize("in_run", [False, True])
+def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, in_run):
     shop = needs_analytics()
-    for part in ([one] for one in reversed(STORY)) if in_turn else [STORY]:
+    for part in ([one] for one in reversed(STORY)) if in_run else [STORY]:
         put(shop, *part)
     assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
     move(shop)
@@ -122,7 +122,7 @@ def test_behaviour_without_consent_makes_no_customer_and_links_nobody(needs_anal
     order = message("o", "Order Completed", user="u1", order_id="o", revenue=5)
     put(shop, order, message("a", user="nobody else", visitor="v1"), message("b", user=None, visitor="v2"))
     move(shop)
-    run_turn(shop, NOW + timedelta(minutes=1))
+    run_loop(shop, NOW + timedelta(minutes=1))
     assert shop.lake.read(IDENTITIES).num_rows == 1
     assert shop.lake.read(CUSTOMERS).num_rows == 1
     shop.close()
@@ -203,7 +203,7 @@ def at_risk(n, day):
     )
 
 
-def test_a_turn_knows_what_a_consent_manager_said_of_a_user(shop):
+def test_a_run_knows_what_a_consent_manager_said_of_a_user(shop):
     context = {"consent": {"categoryPreferences": {"Ads": False, "Analytics": True}}}
     told = message("p", "Segment Consent Preference Updated") | {"context": context}
     put(shop, told, at_risk(1, 20), at_risk(2, 30))
@@ -211,14 +211,14 @@ def test_a_turn_knows_what_a_consent_manager_said_of_a_user(shop):
     text = policy.read_text(encoding="utf-8").replace("# names = {", 'names = { ads = "marketing" } # {')
     policy.write_text(text, encoding="utf-8")
     opened = Shop.open(shop.folder)
-    run_turn(opened, NOW + timedelta(minutes=1))
+    run_loop(opened, NOW + timedelta(minutes=1))
     rows = opened.lake.read(CONSENTS).to_pylist()
     found = {row["purpose"]: (row["is_given"], row["is_latest"], row["is_of_user"]) for row in rows}
     assert found == {"marketing": (False, True, True), "analytics": (True, True, True)}
     opened.close()
 
 
-def test_a_turn_writes_to_those_who_agreed_by_then_and_still_do(shop):
+def test_a_run_writes_to_those_who_agreed_by_then_and_still_do(shop):
     orders = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
     put(shop, *orders)
     before = {"minutes_ago": 60 * 24 * 9, "purpose": "marketing"}
@@ -230,7 +230,7 @@ def test_a_turn_writes_to_those_who_agreed_by_then_and_still_do(shop):
     policy.write_text(text.replace("offer_share = 0.5", "offer_share = 0.99"), encoding="utf-8")
     opened = Shop.open(shop.folder)
     as_of = NOW + timedelta(minutes=1)
-    run_turn(opened, as_of)
+    run_loop(opened, as_of)
     names = {Vault.open(opened).token("user_id", f"u{n}"): f"u{n}" for n in range(12)}
     of = {
         row["customer_id"]: names[row["token"]]
@@ -260,7 +260,7 @@ def test_who_says_no_after_the_moment_as_any_of_their_users_gets_nothing(shop):
     text = policy.read_text(encoding="utf-8").replace("share = 0.10 ", "share = 0.0 ")
     policy.write_text(text.replace("offer_share = 0.5", "offer_share = 0.999999"), encoding="utf-8")
     opened = Shop.open(shop.folder)
-    run_turn(opened, NOW - timedelta(days=1))
+    run_loop(opened, NOW - timedelta(days=1))
     decided = {row["customer_id"] for row in opened.lake.read(DECISIONS).to_pylist() if row["action"] != "none"}
     reached = set(opened.lake.read(EXPOSURES)["customer_id"].to_pylist())
     said_no = {own_id(token(opened, f"u{n}")) for n in range(0, 12, 2)}
@@ -275,7 +275,7 @@ def test_who_says_no_after_the_moment_as_any_of_their_users_gets_nothing(shop):
 def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
     put(shop, says("yes", "Given", purpose="marketing"), at_risk(1, 20), at_risk(2, 30))
     move(shop)
-    run_turn(shop, NOW + timedelta(minutes=1))
+    run_loop(shop, NOW + timedelta(minutes=1))
     told = export_customer(shop, user_id="u1")["tables"]
     assert [one["event"] for one in told["ledger of consents"]] == [event_of("web", "yes")]
     assert [one["purpose"] for one in told["consents"]] == ["marketing"]

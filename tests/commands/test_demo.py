@@ -20,8 +20,8 @@ def shown(tmp_path_factory):
     done.shop.close()
 
 
-def test_the_demo_turns_the_loop_and_knows_what_its_offers_changed(shown):
-    assert [turn.turn_id for turn in shown.turns] == ["2024-08-08", "2024-09-07"]
+def test_the_demo_runs_the_loop_and_knows_what_its_offers_changed(shown):
+    assert [run.run_id for run in shown.runs] == ["2024-08-08", "2024-09-07"]
     assert "offers in 1 months changed profit by" in shown.truth[0]
     assert shown.shop.lake.read(EXPOSURES).num_rows > 0
 
@@ -32,9 +32,9 @@ def test_offers_that_were_handed_over_come_back_as_events(shown):
     assert rows["n"][0].as_py() == shown.shop.lake.read(EXPOSURES).num_rows
 
 
-def test_the_last_turn_measures_what_the_first_one_caused(shown):
+def test_the_last_run_measures_what_the_first_one_caused(shown):
     overall = shown.shop.snapshot().query(
-        "select is_placebo, low, effect_cents, high from effects where turn_id = '2024-09-07' and segment = 'all'"
+        "select is_placebo, low, effect_cents, high from effects where run_id = '2024-09-07' and segment = 'all'"
     )
     assert overall.num_rows > 0
     assert not any(overall["is_placebo"].to_pylist())
@@ -51,7 +51,7 @@ def test_a_demo_that_is_run_again_ends_the_same(shown):
     again.shop.close()
 
 
-def test_every_question_is_judged_beside_its_naive_rule(shown):
+def test_every_question_is_judged_beside_its_baseline(shown):
     rows = backtest(Shop.open(shown.shop.folder))
     assert {row.question for row in rows} >= {"value", "purchase"}
     assert all(row.baseline and row.metric for row in rows)

@@ -16,7 +16,7 @@ from patron.commands.doctor import Finding, doctor
 from patron.commands.import_files import import_files
 from patron.commands.init_workspace import create
 from patron.govern.master_key import key_file
-from patron.run import run_turn, silent
+from patron.run import run_loop, silent
 from patron.schema.tables import SCORES
 from patron.storage.shop import Shop
 
@@ -24,8 +24,8 @@ AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def turned(tmp_path_factory) -> Path:
-    """A home with a configuration folder and a workspace in which one turn has finished."""
+def finished(tmp_path_factory) -> Path:
+    """A home with a configuration folder and a workspace in which one run has finished."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
@@ -41,17 +41,17 @@ def turned(tmp_path_factory) -> Path:
             "revenue_cents": [1000 + n for n in range(len(days))],
         }
         accept(shop, pa.table(orders), source="web", known="occurred", received_at=AS_OF)
-        run_turn(shop, AS_OF)
+        run_loop(shop, AS_OF)
         shop.close()
     return home
 
 
 @pytest.fixture
-def w(turned, tmp_path, monkeypatch) -> Path:
+def w(finished, tmp_path, monkeypatch) -> Path:
     """A copy of that workspace to break, with its key."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
-    shutil.copytree(turned, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     return tmp_path / "w"
 
 
@@ -96,14 +96,14 @@ def test_a_file_of_the_lake_that_is_cut_or_gone(w):
     file.unlink()
     found = wrong(w)
     assert "lake/scores" in found
-    assert "version of scores is gone" in found["turns"].what
+    assert "version of scores is gone" in found["runs"].what
 
 
 def test_a_log_of_the_lake_that_cannot_be_read(w):
     for log in (w / "lake" / "scores" / "_delta_log").glob("*.json"):
         log.write_text("{ nothing")
     found = wrong(w)
-    assert found["lake/scores"].level == found["turns"].level == "problem"
+    assert found["lake/scores"].level == found["runs"].level == "problem"
 
 
 def test_a_damaged_store(w):
@@ -123,10 +123,10 @@ def test_a_workspace_that_is_none_or_whose_settings_are_broken(w, tmp_path):
     assert "is not valid TOML" in wrong(w)["workspace"].what
 
 
-def test_no_data_no_turn_and_dead_letters(tmp_path, w):
+def test_no_data_no_run_and_dead_letters(tmp_path, w):
     create(tmp_path / "new")
     found = wrong(tmp_path / "new")
-    assert (found["lake"].level, found["turns"].level) == ("warning", "warning")
+    assert (found["lake"].level, found["runs"].level) == ("warning", "warning")
     (tmp_path / "f.csv").write_text("customer_id,date,units,value\n1,yesterday,1,1\n")
     shop = Shop.open(tmp_path / "new")
     done = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
@@ -140,7 +140,7 @@ def test_no_data_no_turn_and_dead_letters(tmp_path, w):
 
 def test_an_older_or_missing_store_is_told_and_left_as_it_is(w):
     with sqlite3.connect(w / "store.db") as store:
-        store.execute("drop table turns")
+        store.execute("drop table runs")
         store.execute("delete from alembic_version")
     store.close()
     assert "older Patron" in wrong(w)["store"].what
@@ -161,7 +161,7 @@ def test_looking_changes_nothing(w):
     before = trace()
     doctor(w)
     assert trace() == before
-    assert sqlite3.connect(w / "store.db").execute("select count(*) from turns").fetchone() == (1,)
+    assert sqlite3.connect(w / "store.db").execute("select count(*) from runs").fetchone() == (1,)
 
 
 def test_a_damaged_inbox_is_found(w):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from patron.collect.loader import accept
 from patron.commands.export import export_customer, write_private
 from patron.commands.init_workspace import create
-from patron.run import run_turn
+from patron.run import run_loop
 from patron.schema.errors import NotFound
 from patron.schema.tables import BY_NAME
 from patron.storage.shop import Shop
@@ -45,10 +45,10 @@ def shop(tmp_path_factory):
         create(folder / "w")
         shop = Shop.open(folder / "w")
         accept(shop, told(), source="web", known="occurred", received_at=AS_OF)
-        before_any_turn = export_customer(shop, user_id="shop 7")
-        assert before_any_turn["as_of"] is None
-        assert before_any_turn["tables"].keys() == {"events"}
-        run_turn(shop, AS_OF)
+        before_any_run = export_customer(shop, user_id="shop 7")
+        assert before_any_run["as_of"] is None
+        assert before_any_run["tables"].keys() == {"events"}
+        run_loop(shop, AS_OF)
         yield shop
         shop.close()
 

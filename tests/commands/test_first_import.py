@@ -1,4 +1,4 @@
-"""The first import of a new workspace: it takes the mapping's currency and time zone, and a turn follows."""
+"""The first import of a new workspace: it takes the mapping's currency and time zone, and a run follows."""
 
 import pyarrow.parquet as pq
 import pytest
@@ -7,7 +7,7 @@ from patron.collect.mapping import load_mapping
 from patron.commands.import_files import import_files, replay
 from patron.commands.init_workspace import adopt, create
 from patron.commands.simulate import simulate
-from patron.run import run_turn, silent
+from patron.run import run_loop, silent
 from patron.schema.errors import NotFound
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
@@ -37,7 +37,7 @@ def invoices(customers: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_online_retail_is_in_pounds_and_london_from_the_first_import_to_a_turn(folder, tmp_path):
+def test_online_retail_is_in_pounds_and_london_from_the_first_import_to_a_run(folder, tmp_path):
     (tmp_path / "lines.csv").write_text(invoices(60))
     done = import_files(Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
     said = "First import: shop.currency = GBP, shop.time_zone = Europe/London written to patron.toml."
@@ -46,9 +46,9 @@ def test_online_retail_is_in_pounds_and_london_from_the_first_import_to_a_turn(f
     assert (shop.settings.shop.currency, shop.settings.shop.time_zone) == ("GBP", "Europe/London")
     again = import_files(shop, [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
     assert (again.stored, again.warnings) == (0, ())
-    turned = run_turn(shop, shop.lake.read(EVENTS)["occurred_at"][0].as_py().replace(month=9, day=1))
-    assert turned.customer_count == 60
-    assert {answer.question for answer in turned.forecasts.answered} >= {"value"}
+    finished = run_loop(shop, shop.lake.read(EVENTS)["occurred_at"][0].as_py().replace(month=9, day=1))
+    assert finished.customer_count == 60
+    assert {answer.question for answer in finished.forecasts.answered} >= {"value"}
     refunds = shop.snapshot().query("select count(*) as n from order_lines where is_refund")["n"][0].as_py()
     assert refunds > 0
     shop.close()
@@ -85,7 +85,7 @@ def test_a_simulated_shop_is_imported_with_its_own_ids_once(folder, tmp_path):
     assert events["known_at"].equals(events["occurred_at"])
     again = import_files(shop, [str(made.events)], "patron", progress=silent)
     assert (again.stored, again.duplicate) == (0, made.event_count)
-    assert run_turn(shop, told["occurred_at"].to_pylist()[-1]).customer_count > 100
+    assert run_loop(shop, told["occurred_at"].to_pylist()[-1]).customer_count > 100
     shop.close()
 
 

@@ -26,7 +26,7 @@ from patron.govern import audit_log
 from patron.govern.master_key import derive
 from patron.govern.vault import Vault
 from patron.interfaces.report import write_report
-from patron.run import run_turn, silent
+from patron.run import run_loop, silent
 from patron.schema.errors import NotFound, SettingsError
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.service.collector import collected
@@ -153,7 +153,7 @@ def the_file(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory) -> Iterator[Path]:
-    """A workspace after a turn, a report, an export and an import, with her live events waiting."""
+    """A workspace after a run, a report, an export and an import, with her live events waiting."""
     folder = tmp_path_factory.mktemp("forget")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATRON_MASTER_KEY", "ab" * 32)
@@ -165,7 +165,7 @@ def filled(tmp_path_factory) -> Iterator[Path]:
         (folder / "others.jsonl").write_text("\n".join(map(json.dumps, others())))
         import_files(shop, [str(folder / "others.jsonl")], "segment", progress=silent)
         import_files(shop, [str(the_file(folder))], "segment", progress=silent)
-        run_turn(shop, AS_OF)
+        run_loop(shop, AS_OF)
         write_report(shop, shop.folder / "report.html")
         write_private(export_customer(shop, user_id=ANNA), shop.folder / "anna.json")
         write_private(export_customer(shop, user_id=ANNA), shop.folder / "outbox" / "anna.json")
@@ -270,7 +270,7 @@ def test_afterwards_no_byte_tells_of_her_and_the_others_stay(shop):
         "exports deleted",
     } <= done.erased.keys()
     assert done.erased["rows of assignments"] == 1
-    assert shop.snapshot().turn == last.turn
+    assert shop.snapshot().run == last.run
     assert shop.snapshot().query("select count(*) as n from customers")["n"][0].as_py() == 25
 
 
@@ -321,9 +321,9 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
     assert traces(shop.folder, *NAMES) == []
 
 
-def test_a_turn_runs_afterwards_without_her(shop):
+def test_a_run_runs_afterwards_without_her(shop):
     forget(shop, user_id=ANNA)
-    run_turn(shop, LATER)
+    run_loop(shop, LATER)
     assert customer_id(shop, ANNA) not in shop.lake.read(BY_NAME["customers"])["customer_id"].to_pylist()
     assert shop.lake.read(BY_NAME["customers"]).num_rows == 25
     assert traces(shop.folder, *NAMES) == []
@@ -422,7 +422,7 @@ def test_killed_within_the_lake_it_ends_the_same_when_run_again(shop, forgotten,
     assert traces(shop.folder, *NAMES) == []
 
 
-def test_a_turn_that_was_cut_off_is_not_what_people_read_afterwards(shop):
+def test_a_run_that_was_cut_off_is_not_what_people_read_afterwards(shop):
     before = shop.snapshot().query("select count(*) as n from orders")["n"][0].as_py()
     shop.lake.replace(BY_NAME["orders"], BY_NAME["orders"].empty())
     forget(shop, user_id=ANNA)

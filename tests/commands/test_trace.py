@@ -6,7 +6,7 @@ import pytest
 from patron.collect.request import Rules, batch_of
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.trace import trace
-from patron.run import run_turn
+from patron.run import run_loop
 from patron.schema.errors import NotFound
 from patron.service.compaction_worker import drain
 
@@ -34,7 +34,7 @@ def test_an_event_is_followed_from_the_inbox_to_what_was_made_of_it(shop):
     assert places(shop, "order-1") == ["seen", "inbox"]
     drain(shop)
     assert places(shop, "order-1") == ["seen", "events"]
-    run_turn(shop, datetime(2026, 3, 2, tzinfo=UTC))
+    run_loop(shop, datetime(2026, 3, 2, tzinfo=UTC))
     assert places(shop, "order-1") == ["seen", "events", "order_lines"]
     assert places(shop, "view-1") == ["seen", "events", "interactions"]
     line = next(step.what for step in trace(shop, "order-1").steps if step.place == "order_lines").split()[4]

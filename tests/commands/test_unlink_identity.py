@@ -11,7 +11,7 @@ from patron.collect.segment_message import told_row
 from patron.commands.unlink_identity import token_of, unlink
 from patron.govern.vault import Vault
 from patron.schema.errors import NotFound
-from patron.storage.shop import Shop, Turn
+from patron.storage.shop import Run, Shop
 from patron.understand.facts import build_facts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -40,8 +40,8 @@ def shop(tmp_path, monkeypatch):
 
 
 def customers(shop, after_days):
-    """Orders, cents and things looked at, by customer, at a turn some days later."""
-    view = shop.view(understand.READS, understand.WRITES, turn=Turn.at(NOW + timedelta(days=after_days)))
+    """Orders, cents and things looked at, by customer, at a run some days later."""
+    view = shop.view(understand.READS, understand.WRITES, run=Run.at(NOW + timedelta(days=after_days)))
     build_facts(view)
     looked = "(select count(*) from interactions i where i.customer_id = c.customer_id) as looked"
     rows = view.query(f"select order_count, paid_cents, {looked} from customers c order by 1 desc, 2 desc, 3 desc")

@@ -43,7 +43,7 @@ def test_spend_never_exceeds_the_budget(chosen, is_exploring):
     @SMALL
     @given(seed=st.integers(0, 10_000), cents=st.integers(0, 60_000))
     def holds(seed, cents):
-        _, _, choice = chosen(seed, is_exploring=is_exploring, budget={"cents_per_turn": cents})
+        _, _, choice = chosen(seed, is_exploring=is_exploring, budget={"cents_per_run": cents})
         assert spent(choice) <= cents * (1 + 1e-9) + 1e-6
 
     holds()
@@ -113,7 +113,7 @@ def test_money_is_not_spent_where_every_offer_loses(candidates, policy):
 def test_offers_go_where_the_measured_net_value_is_best(candidates, policy):
     rows = candidates(CUSTOMERS)
     good = {("ten", "all"): Measured(50.0, 0.01), ("twenty", "all"): Measured(300.0, 0.01)}
-    sections = {"exploration": {"later_share": 0.0}, "budget": {"cents_per_turn": 10**9}}
+    sections = {"exploration": {"later_share": 0.0}, "budget": {"cents_per_run": 10**9}}
     choice = choose(
         rows, np.zeros(CUSTOMERS, bool), policy(**sections), Learned(good, False, 0.45), rng=np.random.default_rng(1)
     )
@@ -122,7 +122,7 @@ def test_offers_go_where_the_measured_net_value_is_best(candidates, policy):
     assert choice.expected.net[:, 1] == pytest.approx(295.0, abs=0.1)  # 300 less 5 for sending it
 
 
-def test_a_turn_decides_the_same_again(chosen):
+def test_a_run_decides_the_same_again(chosen):
     first, again = chosen(7)[2], chosen(7)[2]
     assert (first.action == again.action).all()
     assert (first.propensity == again.propensity).all()

@@ -11,7 +11,7 @@ def test_no_cell_starts_a_formula():
 
 
 def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path):
-    path = tmp_path / "turn" / "offers_file.csv"
+    path = tmp_path / "run" / "offers_file.csv"
     write_csv(path, ["user_id"], [["a"], ["b"]])
     write_csv(path, ["user_id"], [['quote " and, comma'], ["söhne"]])
     with path.open(encoding="utf-8", newline="") as file:

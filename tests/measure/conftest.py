@@ -10,9 +10,9 @@ STAGES, DEALS, VALUES = ("at_risk", "lapsed"), ("low", "middle", "high"), ("low"
 def world():
     """Randomised decisions with known effects: offer 'ten' gains 300 cents where deals are liked and loses 100 else."""
 
-    def draw(count, seed=0, *, lift=300.0, loss=-100.0, turns=3):
+    def draw(count, seed=0, *, lift=300.0, loss=-100.0, runs=3):
         rng = np.random.default_rng(seed)
-        customer = np.tile(np.arange(count), turns)
+        customer = np.tile(np.arange(count), runs)
         stage, deals, value = (rng.integers(0, n, count)[customer] for n in (2, 3, 3))
         p_offer = np.where(deals == 2, 0.6, 0.3)  # the propensity differs, and the margin with it: only weights help
         held = (customer % 10) == 0
@@ -22,7 +22,7 @@ def world():
         person = rng.gamma(0.5, 2.0, count)[customer]
         margin = worth * person * rng.gamma(1.0, 1.0, len(customer)) + offered * effect
         return Outcomes(
-            turn=np.repeat([f"t{n}" for n in range(turns)], count),
+            run=np.repeat([f"t{n}" for n in range(runs)], count),
             customer=np.array([f"c{n}" for n in customer]),
             segment=np.array(
                 [f"{STAGES[a]}/deals_{DEALS[b]}/value_{VALUES[c]}" for a, b, c in zip(stage, deals, value, strict=True)]

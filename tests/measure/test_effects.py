@@ -77,28 +77,28 @@ def test_estimates_do_not_depend_on_the_order_of_the_rows(world, seed):
 
 def test_who_could_not_have_got_the_offer_is_not_its_control(world):
     drawn = world(900)
-    is_closed = (drawn.turn == "t2") & ~drawn.is_holdout
+    is_closed = (drawn.run == "t2") & ~drawn.is_holdout
     kept = drawn.rows(~(is_closed & (drawn.action == "ten")))
-    closed = kept.turn == "t2"
+    closed = kept.run == "t2"
     chance = {"ten": np.where(closed, 0.0, kept.chance["ten"]), "none": np.where(closed, 0.5, kept.chance["none"])}
     rich = np.where(closed, kept.margin_cents + 5_000 * kept.known_before[:, 2], kept.margin_cents)
     mixed = next(cell for cell in by_segment(replace(kept, chance=chance, margin_cents=rich)) if cell.segment == "all")
-    alone = next(cell for cell in by_segment(drawn.rows(drawn.turn != "t2")) if cell.segment == "all")
+    alone = next(cell for cell in by_segment(drawn.rows(drawn.run != "t2")) if cell.segment == "all")
     assert mixed.control_count == alone.control_count
     assert mixed.treated_count == alone.treated_count
 
 
 def test_the_holdout_is_compared_at_each_customers_first_decision_only(world):
     drawn = world(2_000, lift=400.0, loss=400.0)
-    is_gone = (~drawn.is_first) & (drawn.action == "ten")  # offers took these customers out of the later turns
+    is_gone = (~drawn.is_first) & (drawn.action == "ten")  # offers took these customers out of the later runs
     later = drawn.rows(~is_gone)
     assert against_holdout(later) == against_holdout(drawn.rows(drawn.is_first))
 
 
 def test_an_arm_in_which_nobody_bought_is_not_sure(world):
-    drawn = world(60, turns=1)
+    drawn = world(60, runs=1)
     silent = replace(drawn, margin_cents=np.where(drawn.action == "ten", 0.0, drawn.margin_cents))
-    silent = replace(silent, known_before=np.zeros((len(silent.turn), 0)), segment=np.full(len(silent.turn), "one"))
+    silent = replace(silent, known_before=np.zeros((len(silent.run), 0)), segment=np.full(len(silent.run), "one"))
     found = next(cell for cell in by_segment(silent) if cell.segment == "all")
     spread = np.std(silent.margin_cents)
     assert found.standard_error > 0.7 * spread * np.sqrt(1 / found.treated_count + 1 / found.control_count)
@@ -106,8 +106,8 @@ def test_an_arm_in_which_nobody_bought_is_not_sure(world):
 
 def test_a_window_ends_where_the_next_offers_begin():
     first = datetime(2024, 1, 1, tzinfo=UTC)
-    turns = [("a", first), ("b", first + timedelta(days=7)), ("c", first + timedelta(days=60))]
-    rows = windows(turns, first + timedelta(days=70), window_days=28, history_days=69).to_pylist()
+    runs = [("a", first), ("b", first + timedelta(days=7)), ("c", first + timedelta(days=60))]
+    rows = windows(runs, first + timedelta(days=70), window_days=28, history_days=69).to_pylist()
     assert [(row["until"] - row["decided_at"]).days for row in rows] == [7, 28, 28]
     assert [row["is_measured"] for row in rows] == [False, True, False]  # too old, over, still running
 

@@ -28,8 +28,8 @@ def test_a_bias_over_nothing_is_unknown():
 
 def test_drift_sees_a_feature_that_moved_and_not_one_that_stayed():
     rng = np.random.default_rng(1)
-    was = pa.table({"turn_id": ["a"] * 5_000, "stays": rng.normal(0, 1, 5_000), "moves": rng.normal(0, 1, 5_000)})
-    now = pa.table({"turn_id": ["b"] * 5_000, "stays": rng.normal(0, 1, 5_000), "moves": rng.normal(2, 1, 5_000)})
+    was = pa.table({"run_id": ["a"] * 5_000, "stays": rng.normal(0, 1, 5_000), "moves": rng.normal(0, 1, 5_000)})
+    now = pa.table({"run_id": ["b"] * 5_000, "stays": rng.normal(0, 1, 5_000), "moves": rng.normal(2, 1, 5_000)})
     found = {row["feature"]: row["population_stability_index"] for row in moved(was, now)}
     assert set(found) == {"stays", "moves"}
     assert found["stays"] < 0.02

@@ -1,4 +1,4 @@
-"""Decide, engage and measure over several turns of a real workspace, meeting in tables only."""
+"""Decide, engage and measure over several runs of a real workspace, meeting in tables only."""
 
 import csv
 from datetime import UTC, datetime, timedelta
@@ -14,18 +14,18 @@ from patron.engage import delivery as engage_stage
 from patron.govern.vault import Vault
 from patron.measure import measure_stage
 from patron.schema.tables import BY_NAME
-from patron.storage.shop import Shop, Turn
+from patron.storage.shop import Run, Shop
 
 CUSTOMERS = 500
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
-TURNS = [Turn.at(FIRST + timedelta(days=30 * n)) for n in range(4)]
+RUNS = [Run.at(FIRST + timedelta(days=30 * n)) for n in range(4)]
 POLICY = """
 [consent]
 unknown = "allow"
 [channel]
 is_delivered = {delivered}
 [budget]
-cents_per_turn = 50000
+cents_per_run = 50000
 [[offers]]
 id = "TEN"
 discount_share = 0.1
@@ -34,15 +34,15 @@ assumed_purchase_uplift = 0.08
 """
 
 
-def put(shop, name, rows, turn=None):
+def put(shop, name, rows, run=None):
     table = BY_NAME[name]
-    shop.lake.replace(table, pa.Table.from_pylist(rows, schema=table.schema()), part=turn and turn.turn_id)
+    shop.lake.replace(table, pa.Table.from_pylist(rows, schema=table.schema()), part=run and run.run_id)
 
 
-def understood(shop, turn):
-    """What understand and predict would have written for a turn."""
-    rng = np.random.default_rng(int(turn.as_of.timestamp()))
-    mark = {"turn_id": turn.turn_id, "as_of": turn.as_of}
+def understood(shop, run):
+    """What understand and predict would have written for a run."""
+    rng = np.random.default_rng(int(run.as_of.timestamp()))
+    mark = {"run_id": run.run_id, "as_of": run.as_of}
     marked = [{**mark, "customer_id": f"c{n:04}"} for n in range(CUSTOMERS)]
     scored = [
         {**row, "question": question, "model_version": "m", "value": float(value)}
@@ -50,13 +50,13 @@ def understood(shop, turn):
         for question, value in (("value", rng.gamma(1.0, 3_000)), ("churn", rng.random()), ("purchase", rng.random()))
     ]
     ranks = {"recency_score": 1, "frequency_score": 1, "monetary_score": 1, "persona_id": 0, "stage": "at_risk"}
-    put(shop, "segments", [{**row, **ranks} for row in marked], turn)
-    put(shop, "scores", scored, turn)
+    put(shop, "segments", [{**row, **ranks} for row in marked], run)
+    put(shop, "scores", scored, run)
     listed = [{"rank": r, "product_id": f"p{r}", "score": 1.0 / r, "reason": "popular_now"} for r in range(1, 13)]
-    put(shop, "affinities", [{**row, **one, "model_version": "m"} for row in marked[:50] for one in listed], turn)
+    put(shop, "affinities", [{**row, **one, "model_version": "m"} for row in marked[:50] for one in listed], run)
     kind = {"feature_version": "v", "days_since_last_order": 0.0}
     rows = [{**row, **kind, "days_since_last_order": float(rng.gamma(2.0, 20.0))} for row in marked]
-    shop.lake.replace(BY_NAME["features"], pa.Table.from_pylist(rows), part=turn.turn_id)
+    shop.lake.replace(BY_NAME["features"], pa.Table.from_pylist(rows), part=run.run_id)
 
 
 def sold(shop):
@@ -91,24 +91,24 @@ def shop(tmp_path, monkeypatch, request):
     shop.close()
 
 
-def turn_once(shop, turn):
-    understood(shop, turn)
-    measure_stage.run(shop.view(measure.READS, measure.WRITES, turn=turn))
-    view = shop.view(decide.READS, decide.WRITES, turn=turn)
+def run_once(shop, run):
+    understood(shop, run)
+    measure_stage.run(shop.view(measure.READS, measure.WRITES, run=run))
+    view = shop.view(decide.READS, decide.WRITES, run=run)
     decided = decide_offers(view)
     recommend(view)
-    return decided, engage_stage.run(shop.view(engage.READS, engage.WRITES, turn=turn))
+    return decided, engage_stage.run(shop.view(engage.READS, engage.WRITES, run=run))
 
 
-def read(shop, name, turn):
-    rows = shop.view([name], [], turn=turn).read(name).to_pylist()
-    return [row for row in rows if row["turn_id"] == turn.turn_id]
+def read(shop, name, run):
+    rows = shop.view([name], [], run=run).read(name).to_pylist()
+    return [row for row in rows if row["run_id"] == run.run_id]
 
 
 @pytest.mark.parametrize("shop", [False, True], indirect=True)
-def test_turns_decide_hand_over_and_measure(shop):
-    for turn in TURNS:
-        decided, engaged = turn_once(shop, turn)
+def test_runs_decide_hand_over_and_measure(shop):
+    for run in RUNS:
+        decided, engaged = run_once(shop, run)
     offered = [row for row in decided.to_pylist() if row["action"] != "none"]
     assert sum(row["cost_cents"] for row in offered) <= 50_000
     assert engaged.offer_count == len(offered) == engaged.events.num_rows
@@ -116,33 +116,33 @@ def test_turns_decide_hand_over_and_measure(shop):
         listed = list(csv.DictReader(file))
     assert {row["decision_id"] for row in listed} == {row["decision_id"] for row in offered}
     assert all(row["user_id"].startswith("shop-") for row in listed)
-    effects = read(shop, "effects", TURNS[-1])
+    effects = read(shop, "effects", RUNS[-1])
     overall = next(row for row in effects if row["offer"] == "any")
     assert overall["low"] < 0 < overall["high"]  # sales do not depend on offers here
     assert {row["is_placebo"] for row in effects} == {not shop.policy.channel.is_delivered}
-    checks = read(shop, "forecast_checks", TURNS[-1])
+    checks = read(shop, "forecast_checks", RUNS[-1])
     assert {row["question"] for row in checks} == {"value", "churn", "purchase"}
-    assert [row["feature"] for row in read(shop, "drift", TURNS[-1])] == ["days_since_last_order"]
-    assert len(read(shop, "recommendations", TURNS[-1])) == 50 * 10
+    assert [row["feature"] for row in read(shop, "drift", RUNS[-1])] == ["days_since_last_order"]
+    assert len(read(shop, "recommendations", RUNS[-1])) == 50 * 10
 
 
 @pytest.mark.parametrize("shop", [False], indirect=True)
-def test_a_rerun_of_a_turn_ends_the_same(shop):
-    turn_once(shop, TURNS[0])
-    first, engaged = turn_once(shop, TURNS[1])
+def test_a_rerun_of_a_run_ends_the_same(shop):
+    run_once(shop, RUNS[0])
+    first, engaged = run_once(shop, RUNS[1])
     files = [(shop.folder / name).read_bytes() for name in engaged.files]
-    again, engaged_again = turn_once(shop, TURNS[1])
+    again, engaged_again = run_once(shop, RUNS[1])
     assert first.equals(again)
     assert engaged.events.equals(engaged_again.events)
     assert files == [(shop.folder / name).read_bytes() for name in engaged_again.files]
-    assert len(read(shop, "decisions", TURNS[1])) == CUSTOMERS
+    assert len(read(shop, "decisions", RUNS[1])) == CUSTOMERS
 
 
 @pytest.mark.parametrize("shop", [False], indirect=True)
-def test_the_cap_holds_over_turns_and_the_holdout_stays(shop):
-    early = Turn.at(FIRST + timedelta(days=7))
-    first, _ = turn_once(shop, TURNS[0])
-    second, _ = turn_once(shop, early)
+def test_the_cap_holds_over_runs_and_the_holdout_stays(shop):
+    early = Run.at(FIRST + timedelta(days=7))
+    first, _ = run_once(shop, RUNS[0])
+    second, _ = run_once(shop, early)
     offered = [{row["customer_id"] for row in rows.to_pylist() if row["action"] != "none"} for rows in (first, second)]
     assert offered[0]
     assert not offered[0] & offered[1]
@@ -155,37 +155,37 @@ def test_the_cap_holds_over_turns_and_the_holdout_stays(shop):
 def test_who_showed_no_sign_of_life_for_long_is_not_considered(shop):
     policy = shop.folder / "policy.toml"
     policy.write_text(policy.read_text(encoding="utf-8") + "[at_risk]\nseen_within_days = 90\n", encoding="utf-8")
-    turn, strict = TURNS[0], Shop.open(shop.folder)
-    understood(strict, turn)
+    run, strict = RUNS[0], Shop.open(shop.folder)
+    understood(strict, run)
     seen = {f"c{n:04}": float(n) for n in range(CUSTOMERS)}
-    mark = {"turn_id": turn.turn_id, "as_of": turn.as_of, "feature_version": "v"}
+    mark = {"run_id": run.run_id, "as_of": run.as_of, "feature_version": "v"}
     rows = [{**mark, "customer_id": one, "days_since_last_activity": days} for one, days in seen.items()]
-    strict.lake.replace(BY_NAME["features"], pa.Table.from_pylist(rows), part=turn.turn_id)
-    decided = decide_offers(strict.view(decide.READS, decide.WRITES, turn=turn))
+    strict.lake.replace(BY_NAME["features"], pa.Table.from_pylist(rows), part=run.run_id)
+    decided = decide_offers(strict.view(decide.READS, decide.WRITES, run=run))
     strict.close()
     assert decided["customer_id"].to_pylist() == [one for one, days in seen.items() if days <= 90]
 
 
 @pytest.mark.parametrize("shop", [False], indirect=True)
 def test_the_month_left_to_chance_begins_with_the_first_offers_that_reach_people(shop):
-    turn_once(shop, TURNS[0])
-    kept, _ = turn_once(shop, TURNS[2])
+    run_once(shop, RUNS[0])
+    kept, _ = run_once(shop, RUNS[2])
     assert "best_net_value" in kept["reason"].to_pylist()
     policy = shop.folder / "policy.toml"
     policy.write_text(
         policy.read_text(encoding="utf-8").replace("is_delivered = false", "is_delivered = true"), "utf-8"
     )
     sending = Shop.open(shop.folder)
-    sent, _ = turn_once(sending, TURNS[3])
+    sent, _ = run_once(sending, RUNS[3])
     sending.close()
     assert set(sent["reason"].to_pylist()) <= {"exploring", "holdout", "cap_reached"}
 
 
 @pytest.mark.parametrize("shop", [False], indirect=True)
 def test_the_chances_of_a_decision_sum_to_one_and_hold_that_of_its_action(shop):
-    decided, _ = turn_once(shop, TURNS[0])
+    decided, _ = run_once(shop, RUNS[0])
     chances = {}
-    for row in read(shop, "propensities", TURNS[0]):
+    for row in read(shop, "propensities", RUNS[0]):
         chances.setdefault(row["decision_id"], {})[row["action"]] = row["propensity"]
     drawn = [row for row in decided.to_pylist() if row["propensity"] < 1]
     assert {row["decision_id"] for row in drawn} == chances.keys()

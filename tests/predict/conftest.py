@@ -7,7 +7,7 @@ import pytest
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 AS_OF = START + timedelta(days=300)
-MOMENTS = [AS_OF - timedelta(days=30 * back) for back in range(9)]
+CUTOFFS = [AS_OF - timedelta(days=30 * back) for back in range(9)]
 
 FEATURES = """
 select m.as_of, l.customer_id,
@@ -28,7 +28,7 @@ select m.as_of, l.customer_id,
     case when min(l.day) % 4 = 0 then null when min(l.day) % 2 = 0 then 'ads' else 'search' end
         as declared_acquisition_channel,
     cast(case when min(l.day) % 3 = 0 then null else min(l.day) % 7 end as double) as sometimes_unknown
-from moments m join (select *, min(day) over (partition by customer_id) as first_day from lines) l on l.day < m.day
+from cutoffs m join (select *, min(day) over (partition by customer_id) as first_day from lines) l on l.day < m.day
 group by m.as_of, m.day, l.customer_id
 order by m.as_of, l.customer_id
 """
@@ -54,31 +54,31 @@ def simulated_lines(customers=600, seed=5, days=400):
         while time < min(gone[at], days):
             rows.append((f"c{at:04d}", int(time), max(1, int(rng.gamma(4, spend[at] / 4)))))
             time += max(rng.exponential(1 / max(rate[at], 1e-3)), 0.02)
-    moments = [START + timedelta(days=day) for _, day, _ in rows]
+    cutoffs = [START + timedelta(days=day) for _, day, _ in rows]
     return pa.table(
         {
             "customer_id": [customer for customer, _, _ in rows],
             "day": pa.array([day for _, day, _ in rows], pa.int64()),
-            "ordered_at": pa.array(moments, pa.timestamp("us", tz="UTC")),
+            "ordered_at": pa.array(cutoffs, pa.timestamp("us", tz="UTC")),
             "paid_cents": pa.array([paid for _, _, paid in rows], pa.int64()),
         }
     )
 
 
-def features_of(lines, moments):
+def features_of(lines, cutoffs):
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
     con.register("lines", lines)
-    days = [(moment - START).days for moment in moments]
-    con.register("moments", pa.table({"as_of": pa.array(moments, pa.timestamp("us", tz="UTC")), "day": days}))
+    days = [(cutoff - START).days for cutoff in cutoffs]
+    con.register("cutoffs", pa.table({"as_of": pa.array(cutoffs, pa.timestamp("us", tz="UTC")), "day": days}))
     return con.sql(FEATURES).to_arrow_table()
 
 
-def labelled_features(lines, moments):
+def labelled_features(lines, cutoffs):
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
     con.register("lines", lines)
-    con.register("features", features_of(lines, moments))
+    con.register("features", features_of(lines, cutoffs))
     return con.sql(LABELS).to_arrow_table()
 
 
@@ -89,8 +89,8 @@ def lines():
 
 @pytest.fixture(scope="session")
 def spend_rows(lines):
-    """Past moments with the spend of the 90 days that followed."""
-    return labelled_features(lines, MOMENTS[3:])
+    """Past cutoffs with the spend of the 90 days that followed."""
+    return labelled_features(lines, CUTOFFS[3:])
 
 
 @pytest.fixture(scope="session")
@@ -106,10 +106,10 @@ def features_maker():
 
 
 @pytest.fixture(scope="session")
-def past_moments():
-    return MOMENTS
+def past_cutoffs():
+    return CUTOFFS
 
 
 @pytest.fixture(scope="session")
-def turn_moment():
+def run_cutoff():
     return AS_OF

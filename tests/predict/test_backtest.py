@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from patron.predict import value
-from patron.predict.backtest import ALL, at, backtest, known_at_origin, moments_for, to_table
+from patron.predict.backtest import ALL, at, backtest, cutoffs_for, known_at_origin, to_table
 from patron.predict.baselines import Mean
 from patron.predict.learner import forecasts
 from patron.predict.prediction_intervals import Outcomes
@@ -34,7 +34,7 @@ def result(spend_rows, as_of):
 
 @pytest.fixture(scope="module")
 def rows(result):
-    return to_table(result, turn_id="t", rng=np.random.default_rng(1))
+    return to_table(result, run_id="t", rng=np.random.default_rng(1))
 
 
 def test_nothing_after_an_origin_reaches_a_learner(spend_rows):
@@ -98,18 +98,18 @@ def test_of_learners_hardly_behind_the_tie_break_chooses(as_of):
     asked = replace(QUICK, learners=learners)
     plain = backtest(replace(asked, tie_break=None), table, as_of=as_of, rng=np.random.default_rng(1))
     result = backtest(asked, table, as_of=as_of, rng=np.random.default_rng(1))
-    assert plain.champion == "small", "the best on the headline alone"
-    assert plain.headline["poor"] > plain.headline["right"] > plain.headline["small"]
+    assert plain.champion == "small", "the best on the primary metric alone"
+    assert plain.primary_metric["poor"] > plain.primary_metric["right"] > plain.primary_metric["small"]
     assert result.champion == "right"
     assert "small has" in result.why
     assert "which is hardly better" in result.why
     far = backtest(
         replace(asked, learners=(*learners[:2], learners[3])), table, as_of=as_of, rng=np.random.default_rng(1)
     )
-    assert far.champion == "small", "poor sees the largest too, and is far behind on the headline"
+    assert far.champion == "small", "poor sees the largest too, and is far behind on the primary metric"
 
 
-def test_the_tie_break_takes_nothing_that_a_naive_rule_beats(as_of):
+def test_the_tie_break_takes_nothing_that_a_baseline_beats(as_of):
     table = shop_with_large_customers(as_of, small=(1.0, False), rule=(1.005, False), behind=(1.01, True))
     for rule, champion in (("rule", "small"), ("mean", "behind")):
         learners = (Told(rule, is_baseline=True), Told("small"), Told("behind"))
@@ -117,14 +117,14 @@ def test_the_tie_break_takes_nothing_that_a_naive_rule_beats(as_of):
         assert result.champion == champion
 
 
-def test_the_champion_has_the_best_headline_and_the_card_says_why(result):
-    assert result.headline[result.champion] == min(result.headline.values())
+def test_the_champion_has_the_best_primary_metric_and_the_card_says_why(result):
+    assert result.primary_metric[result.champion] == min(result.primary_metric.values())
     assert result.champion in {"recent_blend", "beta_geo_spend"}
     assert result.champion in result.why
     assert result.baseline in result.why
 
 
-def test_the_champion_beats_the_naive_rules_by_more_than_chance(rows, result):
+def test_the_champion_beats_the_baselines_by_more_than_chance(rows, result):
     own = rows.filter(
         pc.and_(
             pc.and_(pc.equal(rows["learner"], result.champion), pc.equal(rows["origin"], ALL)),
@@ -138,7 +138,7 @@ def test_the_champion_beats_the_naive_rules_by_more_than_chance(rows, result):
 
 
 def test_the_same_seed_draws_the_same_intervals(result, rows):
-    assert to_table(result, turn_id="t", rng=np.random.default_rng(1)).equals(rows)
+    assert to_table(result, run_id="t", rng=np.random.default_rng(1)).equals(rows)
 
 
 def test_without_a_past_moment_the_simplest_learner_is_used_and_it_says_so(spend_rows):
@@ -146,7 +146,7 @@ def test_without_a_past_moment_the_simplest_learner_is_used_and_it_says_so(spend
     result = backtest(QUICK, at(spend_rows, newest), as_of=newest + timedelta(days=10), rng=np.random.default_rng(1))
     assert result.champion == "recent_blend"
     assert "too little history" in result.why
-    assert to_table(result, turn_id="t", rng=np.random.default_rng(1)).num_rows == 0
+    assert to_table(result, run_id="t", rng=np.random.default_rng(1)).num_rows == 0
 
 
 def test_learners_that_cannot_be_fitted_at_an_origin_are_left_out_with_the_reason(spend_rows, as_of):
@@ -157,11 +157,11 @@ def test_learners_that_cannot_be_fitted_at_an_origin_are_left_out_with_the_reaso
     assert (ALL, "mean") not in result.judged
 
 
-def test_moments_go_back_in_steps_of_thirty_days_while_there_is_history(as_of):
-    moments = moments_for(as_of, as_of - timedelta(days=200))
-    assert moments[0] == as_of
-    assert {(before - after).days for before, after in pairwise(moments)} == {30}
-    assert moments[-1] == as_of - timedelta(days=150)
+def test_cutoffs_go_back_in_steps_of_thirty_days_while_there_is_history(as_of):
+    cutoffs = cutoffs_for(as_of, as_of - timedelta(days=200))
+    assert cutoffs[0] == as_of
+    assert {(before - after).days for before, after in pairwise(cutoffs)} == {30}
+    assert cutoffs[-1] == as_of - timedelta(days=150)
 
 
 def test_intervals_hold_four_in_five_outcomes_and_the_forecast():

@@ -10,17 +10,17 @@ NEWEST = datetime(2021, 6, 1, tzinfo=UTC)
 SURE = 2.0
 
 
-def shop(customers=800, moments=3, seed=4):
-    """Customers who come back by mere chance; moments 30 days apart share most of their 90 days, so also the label."""
+def shop(customers=800, cutoffs=3, seed=4):
+    """Customers who come back by mere chance; cutoffs 30 days apart share most of their 90 days, so also the label."""
     rng = np.random.default_rng(seed)
     label, feature = (rng.random(customers) < 0.5).astype(float), rng.random(customers)
-    as_of = [NEWEST - timedelta(days=30 * back) for back in range(moments) for _ in range(customers)]
+    as_of = [NEWEST - timedelta(days=30 * back) for back in range(cutoffs) for _ in range(customers)]
     return pa.table(
         {
-            "customer_id": [f"c{one:04}" for one in range(customers)] * moments,
+            "customer_id": [f"c{one:04}" for one in range(customers)] * cutoffs,
             "as_of": pa.array(as_of, pa.timestamp("us", tz="UTC")),
-            "feature": np.tile(feature, moments),
-            "label": np.tile(label, moments),
+            "feature": np.tile(feature, cutoffs),
+            "label": np.tile(label, cutoffs),
         }
     )
 
@@ -54,11 +54,11 @@ class Watched:
         return kept
 
 
-def test_the_same_orders_in_labels_of_near_moments_make_no_model_sure():
+def test_the_same_orders_in_labels_of_near_cutoffs_make_no_model_sure():
     assert fit_calibration(shop(), remembers).slope == pytest.approx(0.0, abs=0.1)
 
 
-def test_no_customer_is_calibrated_on_by_a_model_that_knows_one_of_their_moments():
+def test_no_customer_is_calibrated_on_by_a_model_that_knows_one_of_their_cutoffs():
     watched = Watched()
     fit_calibration(shop(), watched)
     assert len(watched.fitted) == len(watched.asked) == 2
@@ -86,7 +86,7 @@ def test_the_order_of_rows_does_not_matter():
     assert (one.slope, one.shift) == pytest.approx((other.slope, other.shift), abs=1e-6)
 
 
-@pytest.mark.parametrize("table", [shop(customers=300, moments=1), shop(customers=150)], ids=["fit", "newest"])
+@pytest.mark.parametrize("table", [shop(customers=300, cutoffs=1), shop(customers=150)], ids=["fit", "newest"])
 def test_with_too_few_customers_log_odds_are_left_as_they_are(table):
     assert fit_calibration(table, remembers) == Calibration()
 

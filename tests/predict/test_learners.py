@@ -7,9 +7,10 @@ import pytest
 
 from patron.predict import churn, purchase, value
 from patron.predict.backtest import at, known_at_origin
-from patron.predict.learner import FORECAST, column, reasons
+from patron.predict.learner import FORECAST, reasons
 from patron.predict.value import prospect_learners
 from patron.schema.errors import NotEnoughData
+from patron.schema.numbers import column
 
 QUESTIONS = (value.QUESTION, prospect_learners.QUESTION, churn.QUESTION, purchase.QUESTION)
 CASES = [(question, learner) for question in QUESTIONS for learner in question.learners]
@@ -101,9 +102,9 @@ def test_a_learner_beats_the_mean_on_customers_whose_truth_varies(question, lear
         return
     fitted, rows = fit(question, learner)
     actual = column(rows, "label")
-    reached = question.headline.of(actual, column(fitted.predict(rows), FORECAST))
-    naive = question.headline.of(actual, np.full(len(actual), actual.mean()))
-    assert question.headline.gain(reached, naive) > 0
+    reached = question.primary_metric.of(actual, column(fitted.predict(rows), FORECAST))
+    naive = question.primary_metric.of(actual, np.full(len(actual), actual.mean()))
+    assert question.primary_metric.gain(reached, naive) > 0
 
 
 @every_learner
@@ -132,7 +133,7 @@ def test_nobody_to_learn_from_is_said_or_needs_nobody(question, learner, world):
     assert refused.value.todo
 
 
-def test_names_are_unique_and_each_question_has_a_naive_rule():
+def test_names_are_unique_and_each_question_has_a_baseline():
     for question in QUESTIONS:
         names = [learner.name for learner in question.learners]
         assert len(set(names)) == len(names)
@@ -152,7 +153,7 @@ def test_contributions_of_the_trees_add_up_to_their_log_odds(fit):
     assert np.ptp(gap) < 1e-6
 
 
-def test_probabilities_are_calibrated_on_a_later_moment(fit):
+def test_probabilities_are_calibrated_on_a_later_cutoff(fit):
     fitted, rows = fit(churn.QUESTION, next(one for one in churn.LEARNERS if one.name == "logistic"))
     forecast = column(fitted.predict(rows), FORECAST)
     actual = column(rows, "label")

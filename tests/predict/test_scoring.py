@@ -14,10 +14,10 @@ from patron.schema.errors import NotEnoughData, NotFound
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME
 from patron.storage import model_registry
-from patron.storage.shop import Shop, Turn
+from patron.storage.shop import Run, Shop
 
 
-def write_facts(shop, lines, features, turn):
+def write_facts(shop, lines, features, run):
     """Put order lines and features into the lake as understand would."""
     count = lines.num_rows
     names = [f"l{place}" for place in range(count)]
@@ -38,13 +38,13 @@ def write_facts(shop, lines, features, turn):
         "has_price": [True] * count,
         "is_refund": [False] * count,
     }
-    known = pc.less(lines["ordered_at"], pa.scalar(turn.as_of, lines["ordered_at"].type))
+    known = pc.less(lines["ordered_at"], pa.scalar(run.as_of, lines["ordered_at"].type))
     shop.lake.replace(BY_NAME["order_lines"], fitting("order_lines", pa.table(given).filter(known)))
-    features = features.append_column("turn_id", pa.array([turn.turn_id] * features.num_rows))
+    features = features.append_column("run_id", pa.array([run.run_id] * features.num_rows))
     features = features.append_column("feature_version", pa.array(["v1"] * features.num_rows))
-    moments = features.select(["turn_id", "customer_id", "as_of"])
-    shop.lake.replace(BY_NAME["moments"], fitting("moments", moments), part=turn.turn_id)
-    shop.lake.replace(BY_NAME["features"], fitting("features", features), part=turn.turn_id)
+    cutoffs = features.select(["run_id", "customer_id", "as_of"])
+    shop.lake.replace(BY_NAME["cutoffs"], fitting("cutoffs", cutoffs), part=run.run_id)
+    shop.lake.replace(BY_NAME["features"], fitting("features", features), part=run.run_id)
 
 
 def fitting(name, rows):
@@ -52,19 +52,19 @@ def fitting(name, rows):
 
 
 @pytest.fixture(scope="module")
-def turned(tmp_path_factory, lines, features_maker, past_moments, turn_moment):
-    """A shop with one turn of predict behind it."""
+def finished(tmp_path_factory, lines, features_maker, past_cutoffs, run_cutoff):
+    """A shop with one run of predict behind it."""
     shop = Shop.create(tmp_path_factory.mktemp("shop") / "w")
-    turn = Turn.at(turn_moment)
-    write_facts(shop, lines, features_maker(lines, past_moments), turn)
-    view = shop.view(READS, WRITES, turn=turn)
+    run = Run.at(run_cutoff)
+    write_facts(shop, lines, features_maker(lines, past_cutoffs), run)
+    view = shop.view(READS, WRITES, run=run)
     return view, scoring.run(view)
 
 
-def test_every_customer_is_scored_once_a_question(turned):
-    view, summary = turned
+def test_every_customer_is_scored_once_a_question(finished):
+    view, summary = finished
     scores, features = view.read("scores"), view.read("features")
-    now = features.filter(pc.equal(features["as_of"], pa.scalar(view.turn.as_of, features["as_of"].type)))
+    now = features.filter(pc.equal(features["as_of"], pa.scalar(view.run.as_of, features["as_of"].type)))
     assert {one.question for one in summary.answered} == {"value", "churn", "purchase"}
     for question in ("value", "purchase"):
         own = scores.filter(pc.equal(scores["question"], question))
@@ -74,8 +74,8 @@ def test_every_customer_is_scored_once_a_question(turned):
     assert churn.num_rows == recent.num_rows < now.num_rows
 
 
-def test_scores_have_intervals_for_amounts_and_reasons(turned):
-    view, _ = turned
+def test_scores_have_intervals_for_amounts_and_reasons(finished):
+    view, _ = finished
     scores = view.read("scores")
     amounts = scores.filter(pc.equal(scores["question"], "value"))
     low, high, forecast = (amounts[name].to_numpy() for name in ("low", "high", "value"))
@@ -84,8 +84,8 @@ def test_scores_have_intervals_for_amounts_and_reasons(turned):
     assert any(reasons for reasons in amounts["reasons"].to_pylist())
 
 
-def test_a_turn_run_again_ends_the_same(turned):
-    view, summary = turned
+def test_a_run_run_again_ends_the_same(finished):
+    view, summary = finished
     order = [("question", "ascending"), ("customer_id", "ascending")]
     before, backtests = view.read("scores").sort_by(order), view.read("backtests")
     assert scoring.run(view) == summary
@@ -93,12 +93,12 @@ def test_a_turn_run_again_ends_the_same(turned):
     assert view.read("backtests").num_rows == backtests.num_rows
 
 
-def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(turned):
-    view, summary = turned
+def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(finished):
+    view, summary = finished
     kept = next(one for one in summary.answered if one.question == "value")
     scores, features = view.read("scores"), view.read("features")
-    fitted = model_registry.load(view.folder / "models", value.QUESTION, view.turn.turn_id)
-    now = features.filter(pc.equal(features["as_of"], pa.scalar(view.turn.as_of, features["as_of"].type)))
+    fitted = model_registry.load(view.folder / "models", value.QUESTION, view.run.run_id)
+    now = features.filter(pc.equal(features["as_of"], pa.scalar(view.run.as_of, features["as_of"].type)))
     now = now.sort_by("customer_id")
     own = scores.filter(pc.equal(scores["question"], "value")).sort_by("customer_id")
     assert np.array_equal(fitted.predict(now)["forecast"].to_numpy(), own["value"].to_numpy())
@@ -109,8 +109,8 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(turned):
     assert "| rmse |" in text
 
 
-def test_what_all_customers_bring_has_an_interval_where_forecasts_add_up_to_the_shop(turned):
-    view, _ = turned
+def test_what_all_customers_bring_has_an_interval_where_forecasts_add_up_to_the_shop(finished):
+    view, _ = finished
     rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
     customers = pa.table({"value": pa.array([100.0, 300.0])})
     told = scoring.shop_forecast(view, value.QUESTION, Stacked().fit(rows), customers).to_pylist()[0]
@@ -121,8 +121,8 @@ def test_what_all_customers_bring_has_an_interval_where_forecasts_add_up_to_the_
     assert scoring.shop_forecast(view, value.QUESTION, clipped, customers).num_rows == 0, "they do not add up to it"
 
 
-def test_a_turn_whose_champion_adds_up_keeps_the_shops_forecast(turned):
-    view, _ = turned
+def test_a_run_whose_champion_adds_up_keeps_the_shops_forecast(finished):
+    view, _ = finished
     question = replace(value.QUESTION, learners=(LastNinetyDays(), Stacked()))
     scores, _, total, summary = scoring.answer(view, question, scoring.read_data(view))
     assert summary.champion == "stacked"
@@ -131,8 +131,8 @@ def test_a_turn_whose_champion_adds_up_keeps_the_shops_forecast(turned):
     assert row["low"] < row["value"] < row["high"]
 
 
-def test_the_backtest_of_a_turn_lists_champion_and_naive_rule(turned):
-    view, summary = turned
+def test_the_backtest_of_a_run_lists_champion_and_baseline(finished):
+    view, summary = finished
     rows = view.read("backtests").to_pylist()
     for one in summary.answered:
         own = [row for row in rows if row["question"] == one.question and row["origin"] == "all"]
@@ -140,8 +140,8 @@ def test_the_backtest_of_a_turn_lists_champion_and_naive_rule(turned):
         assert one.baseline in {row["learner"] for row in own}
 
 
-def test_every_measure_of_champion_and_naive_rules_has_an_interval_and_so_has_what_intervals_held(turned):
-    view, summary = turned
+def test_every_measure_of_champion_and_baselines_has_an_interval_and_so_has_what_intervals_held(finished):
+    view, summary = finished
     rows = [row for row in view.read("backtests").to_pylist() if row["origin"] == "all"]
     (champion,) = {row["champion"] for row in rows if row["question"] == "value"}
     own = {row["metric"]: row for row in rows if row["question"] == "value" and row["learner"] == champion}
@@ -152,32 +152,32 @@ def test_every_measure_of_champion_and_naive_rules_has_an_interval_and_so_has_wh
     assert all(row["low"] is not None for row in naive)
 
 
-def test_no_half_written_model_is_left(turned):
-    view, _ = turned
+def test_no_half_written_model_is_left(finished):
+    view, _ = finished
     folders = [path.name for path in (view.folder / "models").glob("*/*")]
     assert folders
     assert not [name for name in folders if name.startswith(".")]
 
 
-def test_an_unknown_model_is_not_found(turned):
-    view, _ = turned
+def test_an_unknown_model_is_not_found(finished):
+    view, _ = finished
     with pytest.raises(NotFound, match="no model 1999-01-01 of value"):
         model_registry.load(view.folder / "models", value.QUESTION, "1999-01-01")
     assert model_registry.card(view.folder / "models", "value/1999-01-01") == {}
 
 
-def test_a_first_turn_scores_with_the_simplest_learner_and_says_so(tmp_path, lines, features_maker, turn_moment):
+def test_a_first_run_scores_with_the_simplest_learner_and_says_so(tmp_path, lines, features_maker, run_cutoff):
     shop = Shop.create(tmp_path / "young")
-    turn = Turn.at(turn_moment - timedelta(days=200))
-    write_facts(shop, lines, features_maker(lines, [turn.as_of]), turn)
-    summary = scoring.run(shop.view(READS, WRITES, turn=turn))
+    run = Run.at(run_cutoff - timedelta(days=200))
+    write_facts(shop, lines, features_maker(lines, [run.as_of]), run)
+    summary = scoring.run(shop.view(READS, WRITES, run=run))
     assert [one.question for one in summary.answered] == ["value"]
     assert summary.answered[0].champion == "recent_blend"
     assert "too little history" in summary.answered[0].why
     assert len(summary.unanswered) == 2
 
 
-def test_a_turn_without_customers_is_refused(tmp_path, turn_moment):
+def test_a_run_without_customers_is_refused(tmp_path, run_cutoff):
     shop = Shop.create(tmp_path / "empty")
     with pytest.raises(NotEnoughData, match="no customer with an order"):
-        scoring.run(shop.view(READS, WRITES, turn=Turn.at(turn_moment)))
+        scoring.run(shop.view(READS, WRITES, run=Run.at(run_cutoff)))

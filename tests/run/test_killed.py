@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from patron.commands.init_workspace import create
 from patron.commands.simulated_loop import tell, write_rules
 from patron.govern.vault import Vault
-from patron.run import run_turn
+from patron.run import run_loop
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP
@@ -133,7 +133,7 @@ def content(path: Path) -> bytes:
     if path.name != "manifest.json":
         return path.read_bytes()
     told = json.loads(path.read_text())
-    del told["table_versions"]  # why: a killed turn leaves versions that nobody reads
+    del told["table_versions"]  # why: a killed run leaves versions that nobody reads
     return json.dumps(told).encode()
 
 
@@ -142,31 +142,31 @@ def assignments(shop: Shop) -> list:
         return sorted(map(repr, connection.execute(sa.select(ASSIGNMENTS)).all()))
 
 
-def scores_by_turn(folder: Path) -> dict[str, list[str]]:
+def scores_by_run(folder: Path) -> dict[str, list[str]]:
     shop = Shop.open(folder)
     try:
-        return {shop.snapshot().turn.turn_id: rows_of(shop, "scores")}
+        return {shop.snapshot().run.run_id: rows_of(shop, "scores")}
     finally:
         shop.close()
 
 
 @pytest.fixture(scope="module")
 def turned_once(commands, tmp_path_factory) -> tuple[Path, str]:  # noqa: ARG001 - it sets where keys are kept
-    """A small simulated shop after its first turn, with a month of events since, and the next turn's moment."""
+    """A small simulated shop after its first run, with a month of events since, and the next run's moment."""
     folder = tmp_path_factory.mktemp("w") / "w"
     create(folder)
     write_rules(folder, DEFAULT_SHOP, budget_cents=20_000)
     shop = Shop.open(folder)
     world = World(replace(DEFAULT_SHOP, customers=120), seed=5)
     tell(shop, world.history(120), received_at=world.now)
-    run_turn(shop, world.now)
+    run_loop(shop, world.now)
     tell(shop, world.advance(world.now + timedelta(days=30)), received_at=world.now)
     shop.close()
     return folder, world.now.isoformat()
 
 
 @pytest.mark.slow
-def test_a_turn_killed_anywhere_is_run_again_and_ends_the_same(commands, turned_once, tmp_path):
+def test_a_run_killed_anywhere_is_run_again_and_ends_the_same(commands, turned_once, tmp_path):
     folder, as_of = turned_once
     twin, killed = tmp_path / "twin", tmp_path / "killed"
     for copy in (twin, killed):
@@ -174,16 +174,16 @@ def test_a_turn_killed_anywhere_is_run_again_and_ends_the_same(commands, turned_
     since = time.monotonic()
     assert commands.run("run", "--workspace", str(twin), "--as-of", as_of) == 0
     seconds = time.monotonic() - since
-    expected = scores_by_turn(folder) | scores_by_turn(twin)
-    turn = ("run", "--workspace", str(killed), "--as-of", as_of)
+    expected = scores_by_run(folder) | scores_by_run(twin)
+    run = ("run", "--workspace", str(killed), "--as-of", as_of)
     places = ("lake/events", "lake/order_lines", "models", "lake/decisions", "outbox")
-    codes = [commands.kill(changed(killed / place), *turn) for place in places]
+    codes = [commands.kill(changed(killed / place), *run) for place in places]
     rng = np.random.default_rng(11)
     for part in range(3):
-        codes.append(commands.kill(after(seconds * (part + rng.random()) / 3), *turn))
-        assert scores_by_turn(killed).items() <= expected.items()
+        codes.append(commands.kill(after(seconds * (part + rng.random()) / 3), *run))
+        assert scores_by_run(killed).items() <= expected.items()
     assert codes[1:5] == [-signal.SIGKILL] * 4
-    assert commands.run(*turn) == 0
+    assert commands.run(*run) == 0
     one, other = Shop.open(killed), Shop.open(twin)
     for table in TABLES:
         assert rows_of(one, table.name) == rows_of(other, table.name), table.name

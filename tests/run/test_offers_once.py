@@ -1,4 +1,4 @@
-"""An offer is one offer: in the timeline of its customer, and when its turn is run again and decides otherwise."""
+"""An offer is one offer: in the timeline of its customer, and when its run is run again and decides otherwise."""
 
 from collections import Counter
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 
 from patron.answers.customer_profile import customer_card
 from patron.commands.simulated_loop import tell, write_rules
-from patron.run import run_turn
+from patron.run import run_loop
 from patron.schema.tables import EVENTS, EXPOSURES
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP
@@ -17,7 +17,7 @@ from patron.storage.shop import POLICY_FILE, Shop
 
 @pytest.fixture(scope="module")
 def run_again(tmp_path_factory):
-    """A shop whose first turn was run again with other offers, and that has turned once more since."""
+    """A shop whose first run was run again with other offers, and that has finished once more since."""
     folder = tmp_path_factory.mktemp("shop")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
@@ -28,13 +28,13 @@ def run_again(tmp_path_factory):
         world = World(settings, seed=5)
         shop = Shop.open(folder / "w")
         tell(shop, world.history(120), received_at=world.now)
-        run_turn(shop, world.now)
+        run_loop(shop, world.now)
         shop.close()
         policy = folder / "w" / POLICY_FILE
         policy.write_text(policy.read_text().replace('id = "', 'id = "other_'))
         shop = Shop.open(folder / "w")
-        run_turn(shop, world.now)
-        run_turn(shop, world.now + timedelta(days=1))
+        run_loop(shop, world.now)
+        run_loop(shop, world.now + timedelta(days=1))
         yield shop
         shop.close()
 

@@ -1,4 +1,4 @@
-"""A shop whose last order was long ago can still be turned."""
+"""A shop whose last order was long ago can still be finished."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from patron.collect.loader import accept
-from patron.run import run_turn
+from patron.run import run_loop
 
 LAST = datetime(2024, 2, 27, tzinfo=UTC)
 
 
-def test_a_turn_years_after_the_last_order_ends_and_expects_little(shop):
+def test_a_run_years_after_the_last_order_ends_and_expects_little(shop):
     rng = np.random.default_rng(1)
     rows = [
         {
@@ -25,8 +25,8 @@ def test_a_turn_years_after_the_last_order_ends_and_expects_little(shop):
         for n in range(240)
     ]
     accept(shop, pa.Table.from_pylist(rows), source="shop", known="occurred", received_at=LAST)
-    turned = run_turn(shop, datetime(2026, 11, 24, tzinfo=UTC))
-    assert turned.customer_count == 60
+    finished = run_loop(shop, datetime(2026, 11, 24, tzinfo=UTC))
+    assert finished.customer_count == 60
     view = shop.snapshot()
     (total,) = view.query("select sum(value) as cents from scores where question = 'value'")["cents"].to_pylist()
     assert total < 60 * 9_000

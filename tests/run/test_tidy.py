@@ -1,4 +1,4 @@
-"""The end of a turn keeps the lake small, and takes nothing from those who read it."""
+"""The end of a run keeps the lake small, and takes nothing from those who read it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from patron.commands.init_workspace import create
 from patron.commands.simulated_loop import tell
-from patron.run import run_turn, tidy
+from patron.run import run_loop, tidy
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP
@@ -20,7 +20,7 @@ def files_on_disk(shop: Shop) -> dict[str, int]:
     return {name: len(list(shop.lake.path(table).rglob("*.parquet"))) for name, table in BY_NAME.items()}
 
 
-def test_after_a_turn_few_files_are_left_of_many_imports_and_readers_keep_theirs(tmp_path, monkeypatch):
+def test_after_a_run_few_files_are_left_of_many_imports_and_readers_keep_theirs(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     create(tmp_path / "w")
     shop = Shop.open(tmp_path / "w")
@@ -30,14 +30,14 @@ def test_after_a_turn_few_files_are_left_of_many_imports_and_readers_keep_theirs
         tell(shop, told.take(list(range(part, told.num_rows, IMPORTS))), received_at=world.now)
     version = shop.lake.version(EVENTS)
     many = len(shop.lake.files(EVENTS))
-    run_turn(shop, world.now)
+    run_loop(shop, world.now)
     months = {Path(file).parent.name for file in shop.lake.files(EVENTS)}
     assert len(shop.lake.files(EVENTS)) <= MANY_FILES * len(months) < many
     assert shop.lake.read(EVENTS, version).num_rows == told.num_rows == shop.lake.read(EVENTS).num_rows
 
     first = shop.snapshot()
     expected = first.read("order_lines")
-    run_turn(shop, world.now - timedelta(days=1))
+    run_loop(shop, world.now - timedelta(days=1))
     assert first.read("order_lines").num_rows == expected.num_rows
 
     known = files_on_disk(shop)

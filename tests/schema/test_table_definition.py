@@ -61,7 +61,7 @@ def test_a_broken_table_says_what_is_wrong_and_where():
 
 def test_a_column_that_is_missing_or_unknown_is_refused_by_name():
     with pytest.raises(InvalidTable, match=r"missing columns \['as_of'\], unknown columns \['x'\]"):
-        conform(BY_NAME["moments"], pa.table({"turn_id": ["t"], "customer_id": ["c"], "x": [1]}))
+        conform(BY_NAME["cutoffs"], pa.table({"run_id": ["t"], "customer_id": ["c"], "x": [1]}))
 
 
 def test_a_missing_column_that_may_be_null_becomes_null():

@@ -23,8 +23,8 @@ from patron.service.customer_lookup import lookup_customer
 from patron.service.live_profiles import live_profile
 from patron.service.profile_sync import ProfilesBehind, is_current, rebuild
 from patron.storage.lake import Lake
-from patron.storage.shop import Turn
-from patron.storage.store import PROFILES, TURNS
+from patron.storage.shop import Run
+from patron.storage.store import PROFILES, RUNS
 from patron.understand.profiles import store
 from patron.understand.profiles.profile import profile_of
 from patron.understand.profiles.store import state
@@ -309,7 +309,7 @@ def test_a_device_of_two_users_is_nobodys(shop):
     assert [live(shop, one).event_count for one in ("u1", "u2", "v1")] == [1, 1, 1]
 
 
-def test_tokens_that_the_last_turn_merged_are_one_profile(shop):
+def test_tokens_that_the_last_run_merged_are_one_profile(shop):
     put(shop, message("a"), message("b", user="u2"), message("c", user="u3"))
     move(shop)
     tokens = [token for token, *_ in kept(shop)]
@@ -317,21 +317,21 @@ def test_tokens_that_the_last_turn_merged_are_one_profile(shop):
     merged = {token: first for token in tokens if store.own_id(token) in {first, second}}
     rows = [{"token": t, "customer_id": c, "is_user": True, "known_at": NOW} for t, c in merged.items()]
     shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, IDENTITIES.schema()))
-    finish_turn(shop)
+    finish_run(shop)
     seen = live(shop, "u2")
     assert (seen.customer_id, seen.event_count) == (first, 2)
     assert live(shop, "u3").event_count == 1
 
 
-def finish_turn(shop):
-    turn = Turn.at(NOW)
-    row = {"turn_id": turn.turn_id, "as_of": NOW, "finished_at": NOW, "seconds": 1.0, "seed": 1, "policy_version": "1"}
-    features = {"turn_id": turn.turn_id, "customer_id": "c", "as_of": NOW, "feature_version": "1"}
+def finish_run(shop):
+    run = Run.at(NOW)
+    row = {"run_id": run.run_id, "as_of": NOW, "finished_at": NOW, "seconds": 1.0, "seed": 1, "policy_version": "1"}
+    features = {"run_id": run.run_id, "customer_id": "c", "as_of": NOW, "feature_version": "1"}
     features |= {"order_day_count_lifetime": 3, "days_from_first_to_last_order": 60}
     shop.lake.replace(FEATURES, pa.Table.from_pylist([features]))
     versions = {table.name: shop.lake.version(table) for table in (IDENTITIES, FEATURES)}
     with shop.store.begin() as connection:
-        connection.execute(sa.insert(TURNS).values(row | {"table_versions": versions, "summary": {}}))
+        connection.execute(sa.insert(RUNS).values(row | {"table_versions": versions, "summary": {}}))
 
 
 def test_nobody_is_found_who_never_came(shop):

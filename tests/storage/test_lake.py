@@ -14,7 +14,7 @@ import pytest
 from patron.schema.errors import InvalidTable, NoSpace, WorkspaceError
 from patron.schema.sample_rows import sample
 from patron.schema.table_definition import TIME
-from patron.schema.tables import EVENTS, FEATURES, MOMENTS, PRODUCTS, SEGMENTS, TABLES
+from patron.schema.tables import CUTOFFS, EVENTS, FEATURES, PRODUCTS, SEGMENTS, TABLES
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import MANY_FILES, Lake, Once
 
@@ -26,26 +26,26 @@ def lake(tmp_path):
     return Lake(tmp_path / "lake")
 
 
-def moments(turn: str, *customers: str) -> pa.Table:
+def cutoffs(run: str, *customers: str) -> pa.Table:
     return pa.table(
         {
-            "turn_id": [turn] * len(customers),
+            "run_id": [run] * len(customers),
             "customer_id": list(customers),
             "as_of": pa.array([NOW] * len(customers), TIME),
         }
     )
 
 
-def features(turn: str, **columns) -> pa.Table:
-    rows = moments(turn, "x", "y").append_column("feature_version", pa.array(["1", "1"]))
+def features(run: str, **columns) -> pa.Table:
+    rows = cutoffs(run, "x", "y").append_column("feature_version", pa.array(["1", "1"]))
     for name, values in columns.items():
         rows = rows.append_column(name, pa.array(values))
     return rows
 
 
 def customers(lake: Lake, version: int | None = None) -> list[tuple[str, str]]:
-    rows = lake.read(MOMENTS, version).to_pylist()
-    return sorted((row["turn_id"], row["customer_id"]) for row in rows)
+    rows = lake.read(CUTOFFS, version).to_pylist()
+    return sorted((row["run_id"], row["customer_id"]) for row in rows)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -61,38 +61,38 @@ def test_every_table_reads_back_what_was_written(lake, table):
 
 def test_a_load_named_once_commits_once(lake):
     for _ in range(3):
-        lake.append(MOMENTS, moments("a", "x"), once=Once("inbox", 0))
-    lake.append(MOMENTS, moments("a", "y"), once=Once("inbox", 1))
+        lake.append(CUTOFFS, cutoffs("a", "x"), once=Once("inbox", 0))
+    lake.append(CUTOFFS, cutoffs("a", "y"), once=Once("inbox", 1))
     assert customers(lake) == [("a", "x"), ("a", "y")]
 
 
-def test_replacing_one_turn_leaves_the_others_alone(lake):
-    lake.append(MOMENTS, pa.concat_tables([moments("a", "x", "y"), moments("b", "z")]))
-    lake.replace(MOMENTS, moments("a", "w"), part="a")
+def test_replacing_one_run_leaves_the_others_alone(lake):
+    lake.append(CUTOFFS, pa.concat_tables([cutoffs("a", "x", "y"), cutoffs("b", "z")]))
+    lake.replace(CUTOFFS, cutoffs("a", "w"), part="a")
     assert customers(lake) == [("a", "w"), ("b", "z")]
-    lake.replace(MOMENTS, moments("a"), part="a")
+    lake.replace(CUTOFFS, cutoffs("a"), part="a")
     assert customers(lake) == [("b", "z")]
 
 
 def test_an_older_version_stays_readable_until_vacuum(lake):
-    before = lake.append(MOMENTS, moments("a", "x"))
-    lake.replace(MOMENTS, moments("a", "y"), part="a")
+    before = lake.append(CUTOFFS, cutoffs("a", "x"))
+    lake.replace(CUTOFFS, cutoffs("a", "y"), part="a")
     assert customers(lake, before) == [("a", "x")]
-    lake.vacuum(MOMENTS)
+    lake.vacuum(CUTOFFS)
     assert customers(lake, before) == [("a", "x")]
-    lake.vacuum(MOMENTS, kept=timedelta(0), pinned=before)
+    lake.vacuum(CUTOFFS, kept=timedelta(0), pinned=before)
     assert customers(lake, before) == [("a", "x")]
-    lake.vacuum(MOMENTS, kept=timedelta(0))
+    lake.vacuum(CUTOFFS, kept=timedelta(0))
     assert customers(lake) == [("a", "y")]
     with pytest.raises(duckdb.IOException):
-        lake.read(MOMENTS, before)
-    assert lake.vacuum(MOMENTS, pinned=999) == []
+        lake.read(CUTOFFS, before)
+    assert lake.vacuum(CUTOFFS, pinned=999) == []
 
 
 def test_an_open_table_gains_columns_that_are_null_in_older_rows(lake):
     lake.append(FEATURES, features("a", first=[1.0, 2.0]))
     lake.append(FEATURES, features("b", second=["u", None]))
-    rows = {(row["turn_id"], row["customer_id"]): row for row in lake.read(FEATURES).to_pylist()}
+    rows = {(row["run_id"], row["customer_id"]): row for row in lake.read(FEATURES).to_pylist()}
     assert rows["a", "x"]["second"] is None
     assert rows["b", "x"] == {**rows["b", "x"], "first": None, "second": "u"}
 
@@ -100,29 +100,29 @@ def test_an_open_table_gains_columns_that_are_null_in_older_rows(lake):
 def test_compaction_keeps_the_rows_and_the_older_versions(lake):
     names = [f"customer {number}" for number in range(MANY_FILES + 1)]
     for name in names:
-        before = lake.append(MOMENTS, moments("a", name))
-    lake.append(MOMENTS, moments("b", "alone"))
-    assert lake.compact(MOMENTS, DuckEngine()) == len(names)
-    assert len(lake.files(MOMENTS)) == 2
+        before = lake.append(CUTOFFS, cutoffs("a", name))
+    lake.append(CUTOFFS, cutoffs("b", "alone"))
+    assert lake.compact(CUTOFFS, DuckEngine()) == len(names)
+    assert len(lake.files(CUTOFFS)) == 2
     assert customers(lake, before) == [("a", name) for name in names]
     assert customers(lake) == [("a", name) for name in names] + [("b", "alone")]
 
 
 def test_many_loads_keep_the_number_of_files_bounded(lake):
     for number in range(25):
-        lake.append(MOMENTS, moments("a", f"{number:02}"))
-        lake.compact(MOMENTS, DuckEngine())
-        lake.vacuum(MOMENTS, kept=timedelta(0))
-        assert len(list(lake.path(MOMENTS).rglob("*.parquet"))) <= 2 * MANY_FILES
+        lake.append(CUTOFFS, cutoffs("a", f"{number:02}"))
+        lake.compact(CUTOFFS, DuckEngine())
+        lake.vacuum(CUTOFFS, kept=timedelta(0))
+        assert len(list(lake.path(CUTOFFS).rglob("*.parquet"))) <= 2 * MANY_FILES
     assert customers(lake) == [("a", f"{number:02}") for number in range(25)]
 
 
 def test_with_nothing_to_tidy_nothing_is_written(lake):
-    version = lake.append(MOMENTS, moments("a", "x"))
-    assert lake.vacuum(MOMENTS) == []
-    assert lake.compact(MOMENTS, DuckEngine()) == 0
+    version = lake.append(CUTOFFS, cutoffs("a", "x"))
+    assert lake.vacuum(CUTOFFS) == []
+    assert lake.compact(CUTOFFS, DuckEngine()) == 0
     assert lake.vacuum(FEATURES) == []
-    assert lake.version(MOMENTS) == version
+    assert lake.version(CUTOFFS) == version
     assert not lake.exists(FEATURES)
 
 
@@ -143,7 +143,7 @@ def test_joined_events_lie_in_order_again(lake):
 
 def test_the_result_of_a_query_lies_in_the_order_of_its_table(lake):
     ids = "select md5(cast(i as varchar)) as customer_id from range(200000) t(i)"
-    sql = f"""select 'a' as turn_id, customer_id, timestamptz '2024-01-01' as as_of, 1 as recency_score,
+    sql = f"""select 'a' as run_id, customer_id, timestamptz '2024-01-01' as as_of, 1 as recency_score,
         1 as frequency_score, 1 as monetary_score, 0 as persona_id, 'new' as stage from ({ids}) c"""
     lake.replace_by_query(SEGMENTS, DuckEngine(), sql, {}, part="a")
     file = pq.ParquetFile(lake.files(SEGMENTS)[0])
@@ -158,18 +158,18 @@ import sys
 from pathlib import Path
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
-from patron.schema.tables import MOMENTS
+from patron.schema.tables import CUTOFFS
 lake = Lake(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
-lake.compact(MOMENTS, DuckEngine())
+lake.compact(CUTOFFS, DuckEngine())
 """
 
 
 def test_tidying_killed_anywhere_loses_nothing_and_is_done_again(lake):
     names = [f"{number:02}" for number in range(2 * MANY_FILES)]
     for name in names:
-        lake.append(MOMENTS, pa.concat_tables([moments("a", name), moments("b", name)]))
+        lake.append(CUTOFFS, pa.concat_tables([cutoffs("a", name), cutoffs("b", name)]))
     expected = customers(lake)
     for milliseconds in (5, 15, 25, 40):
         command = [sys.executable, "-c", KILLED, str(lake.folder)]
@@ -180,10 +180,10 @@ def test_tidying_killed_anywhere_loses_nothing_and_is_done_again(lake):
             time.sleep(milliseconds / 1000)
             process.kill()
         assert customers(lake) == expected
-    lake.compact(MOMENTS, DuckEngine())
-    lake.vacuum(MOMENTS, kept=timedelta(0))
+    lake.compact(CUTOFFS, DuckEngine())
+    lake.vacuum(CUTOFFS, kept=timedelta(0))
     assert customers(lake) == expected
-    assert len(list(lake.path(MOMENTS).rglob("*.parquet"))) == 2
+    assert len(list(lake.path(CUTOFFS).rglob("*.parquet"))) == 2
 
 
 def test_events_lie_in_folders_by_month(lake):
@@ -195,16 +195,16 @@ def test_events_lie_in_folders_by_month(lake):
 
 
 def test_a_row_without_its_partition_is_refused(lake):
-    rows = moments("a", "x").set_column(0, "turn_id", pa.nulls(1, pa.string()))
-    with pytest.raises(InvalidTable, match="turn_id is NULL"):
-        lake.append(MOMENTS, rows)
-    assert lake.read(MOMENTS).num_rows == 0
+    rows = cutoffs("a", "x").set_column(0, "run_id", pa.nulls(1, pa.string()))
+    with pytest.raises(InvalidTable, match="run_id is NULL"):
+        lake.append(CUTOFFS, rows)
+    assert lake.read(CUTOFFS).num_rows == 0
 
 
 def test_a_version_that_never_was_says_so(lake):
-    lake.append(MOMENTS, moments("a", "x"))
-    with pytest.raises(WorkspaceError, match="version 9 of moments"):
-        lake.files(MOMENTS, 9)
+    lake.append(CUTOFFS, cutoffs("a", "x"))
+    with pytest.raises(WorkspaceError, match="version 9 of cutoffs"):
+        lake.files(CUTOFFS, 9)
 
 
 def test_a_full_disk_leaves_nothing_half_written(tmp_path):
@@ -242,14 +242,14 @@ def test_the_relation_of_an_empty_table_has_the_declared_columns(lake):
     assert DuckEngine().query(lake.relation(PRODUCTS)).schema == PRODUCTS.schema()
 
 
-QUERY = "select turn_id, customer_id, as_of from given"
+QUERY = "select run_id, customer_id, as_of from given"
 
 
-def test_the_result_of_a_query_replaces_one_turn(lake):
-    lake.append(MOMENTS, pa.concat_tables([moments("a", "x", "y"), moments("b", "z")]))
-    lake.replace_by_query(MOMENTS, DuckEngine(), QUERY, {"given": moments("a", "w", "v")}, part="a")
+def test_the_result_of_a_query_replaces_one_run(lake):
+    lake.append(CUTOFFS, pa.concat_tables([cutoffs("a", "x", "y"), cutoffs("b", "z")]))
+    lake.replace_by_query(CUTOFFS, DuckEngine(), QUERY, {"given": cutoffs("a", "w", "v")}, part="a")
     assert customers(lake) == [("a", "v"), ("a", "w"), ("b", "z")]
-    assert lake.read(MOMENTS).schema == MOMENTS.schema()
+    assert lake.read(CUTOFFS).schema == CUTOFFS.schema()
 
 
 def test_the_result_of_a_query_may_bring_new_columns_to_an_open_table(lake):
@@ -257,7 +257,7 @@ def test_the_result_of_a_query_may_bring_new_columns_to_an_open_table(lake):
     rows = {"given": features("b", second=["u", None])}
     lake.replace_by_query(FEATURES, DuckEngine(), "select * from given", rows, part="b")
     seen = {
-        (row["turn_id"], row["customer_id"]): (row["first"], row["second"]) for row in lake.read(FEATURES).to_pylist()
+        (row["run_id"], row["customer_id"]): (row["first"], row["second"]) for row in lake.read(FEATURES).to_pylist()
     }
     assert seen == {("a", "x"): (1.0, None), ("a", "y"): (2.0, None), ("b", "x"): (None, "u"), ("b", "y"): (None, None)}
 
@@ -265,18 +265,18 @@ def test_the_result_of_a_query_may_bring_new_columns_to_an_open_table(lake):
 @pytest.mark.parametrize(
     ("sql", "given", "message"),
     [
-        (QUERY, moments("a", "x", "x"), "1 rows repeat key"),
-        (QUERY, moments("b", "x"), "a row of another part"),
-        (QUERY.replace("as_of", "cast(null as timestamptz) as as_of"), moments("a", "x"), "1 rows have no as_of"),
-        ("select turn_id, customer_id from given", moments("a", "x"), "missing columns"),
+        (QUERY, cutoffs("a", "x", "x"), "1 rows repeat key"),
+        (QUERY, cutoffs("b", "x"), "a row of another part"),
+        (QUERY.replace("as_of", "cast(null as timestamptz) as as_of"), cutoffs("a", "x"), "1 rows have no as_of"),
+        ("select run_id, customer_id from given", cutoffs("a", "x"), "missing columns"),
     ],
 )  # fmt: skip
 def test_a_result_that_breaks_its_table_is_refused_and_leaves_no_file(lake, sql, given, message):
-    lake.append(MOMENTS, moments("a", "before"))
+    lake.append(CUTOFFS, cutoffs("a", "before"))
     with pytest.raises(InvalidTable, match=message):
-        lake.replace_by_query(MOMENTS, DuckEngine(), sql, {"given": given}, part="a")
+        lake.replace_by_query(CUTOFFS, DuckEngine(), sql, {"given": given}, part="a")
     assert customers(lake) == [("a", "before")]
-    assert len(list(lake.path(MOMENTS).rglob("*.parquet"))) == 1
+    assert len(list(lake.path(CUTOFFS).rglob("*.parquet"))) == 1
 
 
 def test_fractions_do_not_become_whole_numbers_by_the_way(lake):

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from patron.schema.errors import WorkspaceError
 from patron.schema.sample_rows import sample
 from patron.schema.table_definition import TIME
-from patron.schema.tables import EVENTS, FEATURES, MOMENTS
+from patron.schema.tables import CUTOFFS, EVENTS, FEATURES
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Once
 from patron.storage.lake_erasure import Doomed, Eraser
@@ -25,27 +25,27 @@ def lake(tmp_path):
     return Eraser(tmp_path / "lake")
 
 
-def moments(turn: str, *customers: str) -> pa.Table:
+def moments(run: str, *customers: str) -> pa.Table:
     times = pa.array([NOW] * len(customers), TIME)
-    return pa.table({"turn_id": [turn] * len(customers), "customer_id": list(customers), "as_of": times})
+    return pa.table({"run_id": [run] * len(customers), "customer_id": list(customers), "as_of": times})
 
 
 def customers(lake: Eraser) -> list[str]:
-    return sorted(lake.read(MOMENTS)["customer_id"].to_pylist())
+    return sorted(lake.read(CUTOFFS)["customer_id"].to_pylist())
 
 
 def test_files_of_others_are_not_touched_and_no_statistics_name_anybody(lake):
-    lake.append(MOMENTS, moments("a", "y"))
-    [untouched] = lake.files(MOMENTS)
-    lake.append(MOMENTS, moments("a", "x", "z"))
-    lake.append(MOMENTS, moments("b", "x"))
-    assert lake.erase(MOMENTS, DuckEngine(), IS_X, GONE) == 2
+    lake.append(CUTOFFS, moments("a", "y"))
+    [untouched] = lake.files(CUTOFFS)
+    lake.append(CUTOFFS, moments("a", "x", "z"))
+    lake.append(CUTOFFS, moments("b", "x"))
+    assert lake.erase(CUTOFFS, DuckEngine(), IS_X, GONE) == 2
     assert customers(lake) == ["y", "z"]
-    assert untouched in lake.files(MOMENTS)
-    actions = pa.table(DeltaTable(str(lake.path(MOMENTS))).get_add_actions(flatten=True))
+    assert untouched in lake.files(CUTOFFS)
+    actions = pa.table(DeltaTable(str(lake.path(CUTOFFS))).get_add_actions(flatten=True))
     limits = [name for name in actions.column_names if name.startswith(("min.", "max."))]
     assert all(actions[name].null_count == actions.num_rows for name in limits)
-    assert lake.erase(MOMENTS, DuckEngine(), IS_X, GONE) == 0
+    assert lake.erase(CUTOFFS, DuckEngine(), IS_X, GONE) == 0
 
 
 def test_values_leave_rows_that_stay(lake):
@@ -73,26 +73,26 @@ def test_columns_that_an_older_file_lacks_stay_null(lake):
 
 
 def test_only_the_newest_version_is_left_and_a_load_that_was_counted_is_not_taken_again(lake):
-    old = lake.append(MOMENTS, moments("a", "x", "y"), once=Once("inbox", 7))
-    lake.erase(MOMENTS, DuckEngine(), IS_X, GONE)
+    old = lake.append(CUTOFFS, moments("a", "x", "y"), once=Once("inbox", 7))
+    lake.erase(CUTOFFS, DuckEngine(), IS_X, GONE)
     for _ in range(2):
-        lake.forget_past(MOMENTS)
+        lake.forget_past(CUTOFFS)
         assert customers(lake) == ["y"]
     with pytest.raises(WorkspaceError):
-        lake.files(MOMENTS, old)
-    assert len(list(lake.path(MOMENTS).rglob("part-*.parquet"))) == 1
-    assert lake.loaded(MOMENTS, "inbox") == 7
-    lake.append(MOMENTS, moments("a", "x"), once=Once("inbox", 7))
+        lake.files(CUTOFFS, old)
+    assert len(list(lake.path(CUTOFFS).rglob("part-*.parquet"))) == 1
+    assert lake.loaded(CUTOFFS, "inbox") == 7
+    lake.append(CUTOFFS, moments("a", "x"), once=Once("inbox", 7))
     assert customers(lake) == ["y"]
-    lake.append(MOMENTS, moments("a", "w"), once=Once("inbox", 8))
+    lake.append(CUTOFFS, moments("a", "w"), once=Once("inbox", 8))
     assert customers(lake) == ["w", "y"]
 
 
 def test_a_pinned_version_is_put_back_unless_it_is_gone(lake):
-    pinned = lake.append(MOMENTS, moments("a", "x"))
-    lake.replace(MOMENTS, moments("a", "unfinished"))
-    lake.put_back(MOMENTS, pinned)
+    pinned = lake.append(CUTOFFS, moments("a", "x"))
+    lake.replace(CUTOFFS, moments("a", "unfinished"))
+    lake.put_back(CUTOFFS, pinned)
     assert customers(lake) == ["x"]
-    for version in (None, 999, lake.version(MOMENTS)):
-        lake.put_back(MOMENTS, version)
+    for version in (None, 999, lake.version(CUTOFFS)):
+        lake.put_back(CUTOFFS, version)
     assert customers(lake) == ["x"]

@@ -21,9 +21,9 @@ def test_the_default_policy_loads_and_refuses_unknown_consent():
 
 
 def test_the_version_follows_the_content_not_the_comments(tmp_path):
-    plain = load(tmp_path, "[budget]\ncents_per_turn = 5\n")
-    commented = load(tmp_path, "# spending\n[budget]\n  cents_per_turn   = 5 # cents\n")
-    richer = load(tmp_path, "[budget]\ncents_per_turn = 6\n")
+    plain = load(tmp_path, "[budget]\ncents_per_run = 5\n")
+    commented = load(tmp_path, "# spending\n[budget]\n  cents_per_run   = 5 # cents\n")
+    richer = load(tmp_path, "[budget]\ncents_per_run = 6\n")
     assert plain.version == commented.version
     assert plain.version != richer.version
 

@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from patron.schema.errors import InvalidTable, SettingsError, WorkspaceError
-from patron.schema.tables import MOMENTS
-from patron.storage.shop import Shop, Turn
-from patron.storage.store import METADATA, TURNS, Store, sqlite_url
+from patron.schema.tables import CUTOFFS
+from patron.storage.shop import Run, Shop
+from patron.storage.store import METADATA, RUNS, Store, sqlite_url
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
-TURN = Turn.at(AS_OF)
+RUN = Run.at(AS_OF)
 
 
 @pytest.fixture
@@ -24,21 +24,21 @@ def shop(tmp_path):
     shop.close()
 
 
-def moments(*customers: str) -> pa.Table:
+def cutoffs(*customers: str) -> pa.Table:
     return pa.table(
-        {"turn_id": [TURN.turn_id] * len(customers), "customer_id": list(customers), "as_of": [AS_OF] * len(customers)}
+        {"run_id": [RUN.run_id] * len(customers), "customer_id": list(customers), "as_of": [AS_OF] * len(customers)}
     )
 
 
-def finish(shop: Shop, turn: Turn, versions: dict) -> None:
+def finish(shop: Shop, run: Run, versions: dict) -> None:
     with shop.store.begin() as connection:
         connection.execute(
-            sa.insert(TURNS).values(
-                turn_id=turn.turn_id,
-                as_of=turn.as_of,
-                finished_at=turn.as_of,
+            sa.insert(RUNS).values(
+                run_id=run.run_id,
+                as_of=run.as_of,
+                finished_at=run.as_of,
                 seconds=1.0,
-                seed=turn.seed,
+                seed=run.seed,
                 policy_version="p",
                 table_versions=versions,
                 summary={},
@@ -47,44 +47,44 @@ def finish(shop: Shop, turn: Turn, versions: dict) -> None:
 
 
 def test_a_stage_sees_only_the_tables_it_declares(shop):
-    view = shop.view(["orders"], ["moments"], turn=TURN)
+    view = shop.view(["orders"], ["cutoffs"], run=RUN)
     assert view.query("select count(*) as n from orders").to_pylist() == [{"n": 0}]
     with pytest.raises(WorkspaceError, match="may not read scores"):
         view.query("select * from scores")
     with pytest.raises(WorkspaceError, match="may not write orders"):
-        view.write("orders", moments("x"))
+        view.write("orders", cutoffs("x"))
 
 
-def test_a_rerun_of_a_turn_replaces_its_own_rows(shop):
-    view = shop.view([], ["moments"], turn=TURN)
-    view.write("moments", moments("x", "y"))
-    view.write("moments", moments("z"))
-    assert view.read("moments", ["customer_id"]).to_pylist() == [{"customer_id": "z"}]
+def test_a_rerun_of_a_run_replaces_its_own_rows(shop):
+    view = shop.view([], ["cutoffs"], run=RUN)
+    view.write("cutoffs", cutoffs("x", "y"))
+    view.write("cutoffs", cutoffs("z"))
+    assert view.read("cutoffs", ["customer_id"]).to_pylist() == [{"customer_id": "z"}]
 
 
 def test_rows_that_break_their_table_are_not_written(shop):
-    view = shop.view([], ["moments"], turn=TURN)
+    view = shop.view([], ["cutoffs"], run=RUN)
     with pytest.raises(InvalidTable, match="repeat key"):
-        view.write("moments", moments("x", "x"))
-    assert view.read("moments").num_rows == 0
+        view.write("cutoffs", cutoffs("x", "x"))
+    assert view.read("cutoffs").num_rows == 0
 
 
-def test_readers_see_the_last_finished_turn_and_nothing_newer(shop):
+def test_readers_see_the_last_finished_run_and_nothing_newer(shop):
     assert shop.snapshot() is None
-    view = shop.view([], ["moments"], turn=TURN)
-    view.write("moments", moments("x"))
-    finish(shop, TURN, {"moments": shop.lake.version(MOMENTS)})
-    view.write("moments", moments("unfinished"))
+    view = shop.view([], ["cutoffs"], run=RUN)
+    view.write("cutoffs", cutoffs("x"))
+    finish(shop, RUN, {"cutoffs": shop.lake.version(CUTOFFS)})
+    view.write("cutoffs", cutoffs("unfinished"))
     snapshot = shop.snapshot()
-    assert snapshot.turn == TURN
-    assert snapshot.read("moments", ["customer_id"]).to_pylist() == [{"customer_id": "x"}]
+    assert snapshot.run == RUN
+    assert snapshot.read("cutoffs", ["customer_id"]).to_pylist() == [{"customer_id": "x"}]
     assert snapshot.read("scores").num_rows == 0
     with pytest.raises(WorkspaceError, match="may not write"):
-        snapshot.write("moments", moments("y"))
+        snapshot.write("cutoffs", cutoffs("y"))
 
 
 def test_a_query_may_bring_its_own_ctes_and_tables(shop):
-    view = shop.view(["orders"], [], turn=TURN)
+    view = shop.view(["orders"], [], run=RUN)
     sql = "with twice as (select 2 * x as y from given) select y, (select count(*) from orders) as n from twice"
     assert view.query(sql, given=pa.table({"x": [4]})).to_pylist() == [{"y": 8, "n": 0}]
 
@@ -162,7 +162,7 @@ def test_a_store_that_is_no_database_is_refused_in_words(tmp_path):
         Store(sqlite_url(tmp_path / "store.db")).upgrade()
 
 
-def test_the_same_moment_is_the_same_turn_and_purposes_do_not_share_random_numbers():
-    assert Turn.at(AS_OF) == TURN
-    assert Turn.at(datetime(2024, 3, 1, 5, tzinfo=UTC)).turn_id == "2024-03-01T050000"
-    assert TURN.child_seed("decide") == Turn.at(AS_OF).child_seed("decide") != TURN.child_seed("predict")
+def test_the_same_moment_is_the_same_run_and_purposes_do_not_share_random_numbers():
+    assert Run.at(AS_OF) == RUN
+    assert Run.at(datetime(2024, 3, 1, 5, tzinfo=UTC)).run_id == "2024-03-01T050000"
+    assert RUN.child_seed("decide") == Run.at(AS_OF).child_seed("decide") != RUN.child_seed("predict")

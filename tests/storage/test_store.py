@@ -13,10 +13,10 @@ from patron.commands.import_files import import_files
 from patron.commands.init_workspace import create
 from patron.govern import audit_log
 from patron.govern.vault import Vault
-from patron.run import run_turn, silent
+from patron.run import run_loop, silent
 from patron.schema.errors import WorkspaceError
 from patron.storage.shop import Shop
-from patron.storage.store import ASSIGNMENTS, DEAD_LETTERS, IMPORTS, METADATA, TURNS, Store
+from patron.storage.store import ASSIGNMENTS, DEAD_LETTERS, IMPORTS, METADATA, RUNS, Store
 
 VARIABLE = "PATRON_TEST_POSTGRES"
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -44,15 +44,15 @@ def test_a_store_of_a_newer_patron_is_refused(postgres_url):
 
 def replace_all(store: Store, assigned: dict) -> None:
     with store.begin() as connection:
-        connection.execute(sa.delete(TURNS))
+        connection.execute(sa.delete(RUNS))
         connection.execute(sa.insert(ASSIGNMENTS).values(assigned))
 
 
 def test_rows_come_back_as_they_were_written_and_a_transaction_is_all_or_nothing(postgres_url):
     store = Store(postgres_url)
     store.upgrade()
-    turn = {
-        "turn_id": "2024-06-01",
+    run = {
+        "run_id": "2024-06-01",
         "as_of": NOW,
         "finished_at": NOW,
         "seconds": 1.5,
@@ -63,12 +63,12 @@ def test_rows_come_back_as_they_were_written_and_a_transaction_is_all_or_nothing
     }
     assigned = {"experiment": "retention", "customer_id": "c", "arm": "holdout", "assigned_at": NOW}
     with store.begin() as connection:
-        connection.execute(sa.insert(TURNS).values(turn))
+        connection.execute(sa.insert(RUNS).values(run))
         connection.execute(sa.insert(ASSIGNMENTS).values(assigned))
     with pytest.raises(sa.exc.IntegrityError):
         replace_all(store, assigned)
     with store.begin() as connection:
-        assert dict(connection.execute(sa.select(TURNS)).mappings().one()) == turn
+        assert dict(connection.execute(sa.select(RUNS)).mappings().one()) == run
         assert dict(connection.execute(sa.select(ASSIGNMENTS)).mappings().one()) == assigned
     store.close()
 
@@ -88,7 +88,7 @@ def test_the_vault_keeps_tokens_and_texts_there(postgres_url, tmp_path, monkeypa
     shop.close()
 
 
-def test_an_import_and_a_turn_use_it_like_the_file(postgres_url, tmp_path, monkeypatch):
+def test_an_import_and_a_run_use_it_like_the_file(postgres_url, tmp_path, monkeypatch):
     monkeypatch.setenv("PATRON_STORE_URL", postgres_url)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     create(tmp_path / "w")
@@ -101,9 +101,9 @@ def test_an_import_and_a_turn_use_it_like_the_file(postgres_url, tmp_path, monke
     with shop.store.begin() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(DEAD_LETTERS)) == 1
         assert connection.scalar(sa.select(sa.func.count()).select_from(IMPORTS)) == 2
-    run_turn(shop, NOW.replace(year=1997, month=7, day=1, hour=0))
-    assert shop.snapshot().turn.turn_id == "1997-07-01"
-    assert shop.snapshot().turn.as_of == NOW.replace(year=1997, month=7, day=1, hour=0)
+    run_loop(shop, NOW.replace(year=1997, month=7, day=1, hour=0))
+    assert shop.snapshot().run.run_id == "1997-07-01"
+    assert shop.snapshot().run.as_of == NOW.replace(year=1997, month=7, day=1, hour=0)
     assert not (tmp_path / "w" / "store.db").exists()
     said = {finding.check: finding for finding in doctor(tmp_path / "w")}
     assert said["store"].level == "ok"

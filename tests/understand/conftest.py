@@ -9,12 +9,12 @@ from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.engine import DuckEngine, Engine
 from patron.storage.settings import EngineSettings
-from patron.understand.cutoffs import MOMENTS_SQL, asked_moments
+from patron.understand.cutoffs import CUTOFFS_SQL, cutoff_rows
 from patron.understand.facts import FACTS, lookups
 from patron.understand.facts.customer_consents import LEDGER
 from patron.understand.facts.usable_events import Scope
 from patron.understand.features import EVERY_FAMILY, wide_sql
-from patron.understand.features.feature_family import MOMENTS, windows
+from patron.understand.features.feature_family import CUTOFFS, windows
 
 
 class OneConnection:
@@ -90,25 +90,25 @@ def facts(
     for name in names or FACTS:
         made = DUCK.query(FACTS[name](scope), tables)
         if name == "cleaning":
-            made = made.append_column("turn_id", pa.array(["t"] * made.num_rows))
+            made = made.append_column("run_id", pa.array(["t"] * made.num_rows))
         tables[name] = validated(BY_NAME[name], made) if not names else made
     return tables
 
 
 def windowed(tables: dict[str, pa.Table], as_ofs: Sequence[float], zone: str = "UTC") -> pa.Table:
-    """Moments with their windows."""
+    """Cutoffs with their windows."""
     times = [day(as_of) for as_of in as_ofs]
-    moments = DUCK.query(MOMENTS_SQL, {**tables, "asked_moments": asked_moments(times)})
-    sql = "select m.customer_id, w.* from moments m join windows w on w.as_of = m.as_of order by 1, 2"
-    return DUCK.query(sql, {"moments": moments, "windows": windows(times, zone)})
+    cutoffs = DUCK.query(CUTOFFS_SQL, {**tables, "cutoff_rows": cutoff_rows(times)})
+    sql = "select m.customer_id, w.* from cutoffs m join windows w on w.as_of = m.as_of order by 1, 2"
+    return DUCK.query(sql, {"cutoffs": cutoffs, "windows": windows(times, zone)})
 
 
 def features(tables: dict[str, pa.Table], as_ofs: Sequence[float], zone: str = "UTC") -> list[dict[str, object]]:
-    """One dict per moment with all features."""
-    moments = windowed(tables, as_ofs, zone)
-    results = {MOMENTS: moments}
+    """One dict per cutoff with all features."""
+    cutoffs = windowed(tables, as_ofs, zone)
+    results = {CUTOFFS: cutoffs}
     for family in EVERY_FAMILY:
-        results[f"family_{family.name}"] = DUCK.query(family.sql(f"'{zone}'"), {**tables, MOMENTS: moments})
+        results[f"family_{family.name}"] = DUCK.query(family.sql(f"'{zone}'"), {**tables, CUTOFFS: cutoffs})
     return DUCK.query(wide_sql(EVERY_FAMILY), results).to_pylist()
 
 

@@ -9,8 +9,8 @@ from patron.understand.facts import FACTS
 from patron.understand.facts.aliases import aliases
 from patron.understand.facts.identity_changes import identity_changes
 from patron.understand.facts.usable_events import Scope
-from patron.understand.features import EVERY_FAMILY, OF_NEWCOMERS
-from patron.understand.features.feature_family import MOMENTS
+from patron.understand.features import EVERY_FAMILY, OF_PROSPECTS
+from patron.understand.features.feature_family import CUTOFFS
 from patron.understand.prospects import KNOWN_SINCE_SQL, with_age_sql
 
 # ruff: noqa: S106 - tokens of made-up people are no passwords
@@ -65,7 +65,7 @@ def rows_of(table):
 @pytest.fixture(scope="module")
 def tables(told):
     made = told.facts(small_shop(told), zone=ZONE)
-    return {**made, MOMENTS: told.windowed(made, [8, 20], ZONE), "identity_changes": IDENTITY_CHANGES.empty()}
+    return {**made, CUTOFFS: told.windowed(made, [8, 20], ZONE), "identity_changes": IDENTITY_CHANGES.empty()}
 
 
 @pytest.fixture(scope="module")
@@ -94,16 +94,16 @@ def test_features_are_the_same_on_both_engines(family, tables, told, on_spark):
     assert rows_of(on_spark.query(sql)) == rows_of(told.duck.query(sql, tables))
 
 
-def test_newcomers_are_the_same_on_both_engines(tables, told, on_spark, spark):
+def test_prospects_are_the_same_on_both_engines(tables, told, on_spark, spark):
     people = told.duck.query(KNOWN_SINCE_SQL, tables)
     assert people.num_rows > 1
     assert rows_of(on_spark.query(KNOWN_SINCE_SQL)) == rows_of(people)
     asked = told.duck.query(
-        f"select m.customer_id, k.known_since, m.as_of from {MOMENTS} m join k using (customer_id)",
-        {MOMENTS: tables[MOMENTS], "k": people},
+        f"select m.customer_id, k.known_since, m.as_of from {CUTOFFS} m join k using (customer_id)",
+        {CUTOFFS: tables[CUTOFFS], "k": people},
     )
-    made = {f"family_{one.name}": told.duck.query(one.sql(f"'{ZONE}'"), tables) for one in OF_NEWCOMERS}
-    given = {MOMENTS: tables[MOMENTS], "asked": asked, **made}
+    made = {f"family_{one.name}": told.duck.query(one.sql(f"'{ZONE}'"), tables) for one in OF_PROSPECTS}
+    given = {CUTOFFS: tables[CUTOFFS], "asked": asked, **made}
     found = told.duck.query(with_age_sql(), given)
     assert found.num_rows == asked.num_rows
     assert rows_of(spark.query(with_age_sql(), given)) == rows_of(found)

@@ -69,7 +69,7 @@ def test_cleaning_counts_what_it_found_of_what_it_looked_at(told):
 
 
 def test_an_offer_of_ours_is_an_exposure_and_one_of_somebody_else_an_interaction(told):
-    """A turn that is run again and decides otherwise tells another offer; only `exposures` knows which one stands."""
+    """A run that is run again and decides otherwise tells another offer; only `exposures` knows which one stands."""
     ours = [told.event(f"offer-{name}", "Offer Assigned", 1, decision_id="d", coupon=name) for name in ("ten", "five")]
     theirs = told.event("their", "Offer Assigned", 1, coupon="ten")
     found = told.facts([*ours, theirs], names=("identities", "products", "interactions"))["interactions"]

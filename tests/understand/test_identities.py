@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from patron import understand
 from patron.schema.tables import EVENTS
-from patron.storage.shop import Shop, Turn
+from patron.storage.shop import Run, Shop
 from patron.understand.facts import build_facts
 from patron.understand.facts.aliases import MOST_USER_IDS
 from patron.understand.facts.identities import MOST_CONTACTS, MOST_DEVICES_A_WEEK
@@ -112,7 +112,7 @@ def test_a_device_of_two_ids_of_one_person_is_not_shared(told, tell):
     assert resolved(told, later)["a"]["shared_from"] == told.day(2)
 
 
-def test_that_a_person_turns_out_to_be_one_known_for_longer_does_not_change_who_shared_a_device(told, tell):
+def test_that_a_person_runs_out_to_be_one_known_for_longer_does_not_change_who_shared_a_device(told, tell):
     joined = [tell.seen(1, "oldest"), tell.seen(2, "old"), tell.seen(2, "new"), tell.alias(3, "new", "old")]
     events = [*joined, tell.seen(4, "old", "a"), tell.seen(5, "new", "a"), tell.alias(6, "old", "oldest")]
     row = resolved(told, events)["a"]
@@ -247,12 +247,12 @@ def test_identities_are_the_same_in_whatever_order_events_come_and_however_often
 @quick
 @given(st.lists(steps, max_size=14))
 def test_what_becomes_known_later_changes_no_link_that_was_known(told, story):
-    """Only an undone link changes what was believed, and a person that turns out to be one known for longer."""
+    """Only an undone link changes what was believed, and a person that proves to be one known for longer."""
     events = [event for event in written(told, story) if event["name"] != "Identity Unlinked"]
     after = resolved(told, events)
-    for moment in range(2, len(story) + 2, 4):
-        before = resolved(told, events, as_of=moment)
-        known = {token: row for token, row in after.items() if row["known_at"] < told.day(moment)}
+    for cutoff in range(2, len(story) + 2, 4):
+        before = resolved(told, events, as_of=cutoff)
+        known = {token: row for token, row in after.items() if row["known_at"] < told.day(cutoff)}
         assert {token: row["customer_id"] for token, row in known.items()} == {
             token: before[token]["customer_id"] for token in known
         }
@@ -348,23 +348,23 @@ def shop(tmp_path):
     shop.close()
 
 
-def test_the_ledger_holds_every_change_of_customer_and_a_repeated_turn_writes_the_same(told, tell, shop):
+def test_the_ledger_holds_every_change_of_customer_and_a_repeated_run_writes_the_same(told, tell, shop):
     shop.lake.append(
         EVENTS, told.events_table([tell.seen(1, "old", "a"), tell.seen(2, "new"), tell.alias(3, "new", "old")])
     )
     shop.lake.append(EVENTS, told.events_table([tell.unlink(13, user_token="new")]))
 
-    def turned(at):
-        view = shop.view(understand.READS, understand.WRITES, turn=Turn.at(told.day(at)))
+    def finished(at):
+        view = shop.view(understand.READS, understand.WRITES, run=Run.at(told.day(at)))
         build_facts(view)
-        rows = view.query("select * from identity_changes order by turn_id, token").to_pylist()
+        rows = view.query("select * from identity_changes order by run_id, token").to_pylist()
         return [
-            tuple(row[n] for n in ("turn_id", "token", "customer_id", "previous_customer_id", "rule")) for row in rows
+            tuple(row[n] for n in ("run_id", "token", "customer_id", "previous_customer_id", "rule")) for row in rows
         ]
 
     first, last = (f"{told.day(at):%Y-%m-%d}" for at in (10, 20))
     linked = [(first, token, own("old"), own(token), rule) for token, rule in
         (("a", "sign_in"), ("a-old", "sign_in"), ("new", "alias"))]  # fmt: skip
-    assert [turned(10), turned(10), turned(11)] == [linked] * 3
+    assert [finished(10), finished(10), finished(11)] == [linked] * 3
     undone = [(last, "a-old", own("new"), own("old"), "sign_in"), (last, "new", own("new"), own("old"), "unlinked")]
-    assert turned(20) == turned(20) == linked + undone
+    assert finished(20) == finished(20) == linked + undone

@@ -1,4 +1,4 @@
-"""The promise of point-in-time: what was not known at the moment changes nothing of it."""
+"""The promise of point-in-time: what was not known at the cutoff changes nothing of it."""
 
 # ruff: noqa: S106 - tokens of made-up people are no passwords
 
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.understand.features import EVERY_FAMILY
-from patron.understand.features.feature_family import MOMENTS
+from patron.understand.features.feature_family import CUTOFFS
 
 MOMENT = 20
 KNOWN_BEFORE = "f.known_at < m.as_of"
@@ -95,17 +95,17 @@ def same(one, other):
     return one == other or (isinstance(one, float) and isinstance(other, float) and math.isclose(one, other))
 
 
-def at_the_moment(told, tables):
+def at_the_cutoff(told, tables):
     return {row["customer_id"]: row for row in told.features(tables, [MOMENT])}
 
 
 def is_undone_later(told, event):
-    """Whether the event undoes a link after the moment: a correction, which is meant to change what was believed."""
+    """Whether the event undoes a link after the cutoff: a correction, which is meant to change what was believed."""
     return event["name"] == "Identity Unlinked" and event["known_at"] >= told.day(MOMENT)
 
 
 def merged_away_since(told, identities):
-    """Customers of the moment who turned out, later, to be somebody who was known longer."""
+    """Customers of the cutoff who finished out, later, to be somebody who was known longer."""
     rows = [row for row in identities.to_pylist() if row["is_user"] and row["rule"] == "alias"]
     return {
         md5(row["token"].encode(), usedforsecurity=False).hexdigest()
@@ -115,12 +115,12 @@ def merged_away_since(told, identities):
 
 
 def changed(told, events):
-    """Features of each customer at the moment that differ by what became known later, and how many customers."""
+    """Features of each customer at the cutoff that differ by what became known later, and how many customers."""
     events = [event for event in events if not is_undone_later(told, event)]
     known = [event for event in events if event["known_at"] < told.day(MOMENT)]
-    before = at_the_moment(told, told.facts(known, as_of=MOMENT, names=READ_BY_FEATURES))
+    before = at_the_cutoff(told, told.facts(known, as_of=MOMENT, names=READ_BY_FEATURES))
     tables = told.facts(events, as_of=100, names=READ_BY_FEATURES)
-    after = at_the_moment(told, tables)
+    after = at_the_cutoff(told, tables)
     assert before.keys() - after.keys() == before.keys() & merged_away_since(told, tables["identities"])
     assert after.keys() <= before.keys()
     before = {customer: row for customer, row in before.items() if customer in after}
@@ -165,11 +165,11 @@ def all_kinds(told, number, at, known):
 
 @pytest.fixture(scope="module")
 def late(told):
-    """Tables in which some facts of every kind became known after the moment, and the moment itself."""
+    """Tables in which some facts of every kind became known after the cutoff, and the cutoff itself."""
     events = all_kinds(told, 1, 1.1, 1.1) + all_kinds(told, 2, 8.6, 25) + all_kinds(told, 3, 12.9, 26)
     assert changed(told, events) == ({}, 1)
     tables = told.facts(events, as_of=100, names=READ_BY_FEATURES)
-    return {**tables, MOMENTS: told.windowed(tables, [MOMENT])}
+    return {**tables, CUTOFFS: told.windowed(tables, [MOMENT])}
 
 
 @pytest.mark.parametrize("family", EVERY_FAMILY, ids=lambda family: family.name)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from patron import understand
 from patron.schema.tables import EVENTS
-from patron.storage.shop import Shop, Turn
-from patron.understand.cutoffs import build_moments
+from patron.storage.shop import Run, Shop
+from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, shop_pace, stages
@@ -122,40 +122,40 @@ def view(told, tmp_path_factory):
         for k in range(1 + n % 3)
     ]  # fmt: skip
     shop.lake.append(EVENTS, told.events_table(events))
-    made = shop.view(understand.READS, understand.WRITES, turn=Turn.at(told.day(60)))
+    made = shop.view(understand.READS, understand.WRITES, run=Run.at(told.day(60)))
     build_facts(made)
-    build_moments(made, [made.turn.as_of, made.turn.as_of - timedelta(days=30)])
+    build_cutoffs(made, [made.run.as_of, made.run.as_of - timedelta(days=30)])
     build_features(made)
     build_segments(made)
     yield made
     shop.close()
 
 
-def test_every_customer_of_the_turn_has_one_segment_row(view):
+def test_every_customer_of_the_run_has_one_segment_row(view):
     rows = view.read("segments")
     assert sorted(rows["customer_id"].to_pylist()) == sorted(view.read("customers")["customer_id"].to_pylist())
-    assert set(rows["as_of"].to_pylist()) == {view.turn.as_of}
+    assert set(rows["as_of"].to_pylist()) == {view.run.as_of}
     for score in ("recency_score", "frequency_score", "monetary_score"):
         assert set(rows[score].to_pylist()) <= {1, 2, 3, 4, 5}
     assert view.read("personas").num_rows == 0
     assert set(rows["persona_id"].to_pylist()) == {-1}
 
 
-def test_a_repeated_turn_ends_the_same(view):
+def test_a_repeated_run_ends_the_same(view):
     before = {name: sorted(map(str, view.read(name).to_pylist())) for name in understand.WRITES}
-    for build in (build_facts, lambda v: build_moments(v, [v.turn.as_of, v.turn.as_of - timedelta(days=30)])):
+    for build in (build_facts, lambda v: build_cutoffs(v, [v.run.as_of, v.run.as_of - timedelta(days=30)])):
         build(view)
     build_features(view)
     build_segments(view)
     assert {name: sorted(map(str, view.read(name).to_pylist())) for name in understand.WRITES} == before
 
 
-def test_only_those_with_an_order_by_then_have_a_moment(view):
-    counts = view.query("select as_of, count(*) as n from moments group by as_of order by as_of").to_pylist()
+def test_only_those_with_an_order_by_then_have_a_cutoff(view):
+    counts = view.query("select as_of, count(*) as n from cutoffs group by as_of order by as_of").to_pylist()
     assert [row["n"] for row in counts] == [29, 40]
     assert view.query("select count(*) as n from features")["n"].to_pylist() == [69]
 
 
-def test_a_moment_after_the_turn_is_refused(view):
-    with pytest.raises(ValueError, match="after the turn's own"):
-        build_moments(view, [view.turn.as_of + timedelta(days=1)])
+def test_a_moment_after_the_run_is_refused(view):
+    with pytest.raises(ValueError, match="after the run's own"):
+        build_cutoffs(view, [view.run.as_of + timedelta(days=1)])

@@ -1,1 +1,1 @@
-"""Everything someone may ask of Patron, one function each; every interface calls these and nothing deeper."""
+"""What people ask: frozen dataclasses read from tables, nothing else."""

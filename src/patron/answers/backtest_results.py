@@ -1,16 +1,16 @@
-"""How the last turn's learners did on the past."""
+"""How the last run's learners did on the past."""
 
 from patron.answers.models import Backtest, backtests
 from patron.schema.errors import NotFound
-from patron.storage.last_run import last_turn
+from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 
 
 def backtest(shop: Shop, question: str | None = None) -> tuple[Backtest, ...]:
-    """Every learner's metrics at every origin of one question or all. Raises NoTurnYet, NotFound."""
-    rows = backtests(last_turn(shop))
+    """Every learner's metrics at every origin of one question or all. Raises NoRunYet, NotFound."""
+    rows = backtests(last_run(shop))
     asked = sorted({row.question for row in rows})
     if question is not None and question not in asked:
         listed = ", ".join(asked) or "none: there is not enough history to look back from"
-        raise NotFound(f"the last turn judged no question {question!r}", todo=f"It judged {listed}.")
+        raise NotFound(f"the last run judged no question {question!r}", todo=f"It judged {listed}.")
     return tuple(row for row in rows if question in {None, row.question})

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from patron.storage.last_run import last_turn, records
+from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, View
 
 Sort = Literal["value", "churn", "paid", "last_order"]
@@ -63,7 +63,7 @@ class Choice:
 class CustomerPage:
     """One page of the list."""
 
-    turn_id: str
+    run_id: str
     as_of: datetime
     asked: CustomerQuery
     total_count: int
@@ -77,7 +77,7 @@ class CustomerPage:
 
 @dataclass(frozen=True)
 class Directory:
-    """All customers of the turn, one row each, with what the list shows; and what they can be filtered by."""
+    """All customers of the run, one row each, with what the list shows; and what they can be filtered by."""
 
     rows: pa.Table
     stages: tuple[Choice, ...]
@@ -86,18 +86,18 @@ class Directory:
 
 
 def directory(view: View) -> Directory:
-    """Directory of one turn."""
-    turn_id = view.turn.turn_id
+    """Directory of one run."""
+    run_id = view.run.run_id
     rows = view.query(f"""
 select s.customer_id, s.stage, s.persona_id, p.name_code as persona_code, v.value as value_cents, r.value as churn,
   coalesce(c.paid_cents, 0) as paid_cents, coalesce(c.order_count, 0) as order_count, c.last_order_at, d.action
 from segments s
 left join customers c on c.customer_id = s.customer_id
-left join personas p on p.turn_id = s.turn_id and p.persona_id = s.persona_id
-left join scores v on v.turn_id = s.turn_id and v.customer_id = s.customer_id and v.question = 'value'
-left join scores r on r.turn_id = s.turn_id and r.customer_id = s.customer_id and r.question = 'churn'
-left join decisions d on d.turn_id = s.turn_id and d.customer_id = s.customer_id
-where s.turn_id = '{turn_id}'""")
+left join personas p on p.run_id = s.run_id and p.persona_id = s.persona_id
+left join scores v on v.run_id = s.run_id and v.customer_id = s.customer_id and v.question = 'value'
+left join scores r on r.run_id = s.run_id and r.customer_id = s.customer_id and r.question = 'churn'
+left join decisions d on d.run_id = s.run_id and d.customer_id = s.customer_id
+where s.run_id = '{run_id}'""")
     return Directory(
         rows,
         stages=_choices(view, rows, "stage", "stage"),
@@ -107,11 +107,11 @@ where s.turn_id = '{turn_id}'""")
 
 
 def find_customers(shop: Shop, asked: CustomerQuery, *, known: Directory | None = None) -> CustomerPage:
-    """Search, filter, sort and page the customers of the last turn; `known` is their directory when it is at hand.
+    """Search, filter, sort and page the customers of the last run; `known` is their directory when it is at hand.
 
-    Raises NoTurnYet.
+    Raises NoRunYet.
     """
-    view = last_turn(shop)
+    view = last_run(shop)
     listed = directory(view) if known is None else known
     condition, given = _condition(asked)
     matches = f"select listed.* from listed cross join asked where {condition}"
@@ -124,8 +124,8 @@ def find_customers(shop: Shop, asked: CustomerQuery, *, known: Directory | None 
     order = f"order by {COLUMNS[asked.sort]}, customer_id limit {PAGE_SIZE} offset {(page - 1) * PAGE_SIZE}"
     rows = records(view.query(f"select * from ({matches}) m {order}", **tables))
     return CustomerPage(
-        turn_id=view.turn.turn_id,
-        as_of=view.turn.as_of,
+        run_id=view.run.run_id,
+        as_of=view.run.as_of,
         asked=CustomerQuery(asked.search, asked.stage, asked.persona_id, asked.action, asked.sort, page),
         total_count=found["n"],
         expected_cents=found["expected"],

@@ -12,7 +12,7 @@ from patron.answers.value_parts import ValueParts, value_parts
 from patron.schema.errors import NotFound
 from patron.service.live_profiles import LiveProfile, live_profile
 from patron.storage.engine import timestamp
-from patron.storage.last_run import last_turn, records
+from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, View
 
 TIMELINE_LENGTH = 40
@@ -58,9 +58,9 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided for the customer at one turn, and on what grounds."""
+    """What was decided for the customer at one run, and on what grounds."""
 
-    turn_id: str
+    run_id: str
     as_of: datetime
     action: str
     reason: str
@@ -98,7 +98,7 @@ class Agreed:
 
 @dataclass(frozen=True)
 class Spent:
-    """Paid in one 30-day month before the turn."""
+    """Paid in one 30-day month before the run."""
 
     starts_at: datetime
     paid_cents: int
@@ -106,10 +106,10 @@ class Spent:
 
 @dataclass(frozen=True)
 class CustomerCard:
-    """Everything the turn knows about one customer."""
+    """Everything the run knows about one customer."""
 
     customer_id: str
-    turn_id: str
+    run_id: str
     as_of: datetime
     is_identified: bool
     first_seen_at: datetime
@@ -129,13 +129,13 @@ class CustomerCard:
     monetary_score: int | None
     traits: tuple[Trait, ...]
     consents: tuple[Agreed, ...]
-    """By purpose, as the customer's user ids told at the last turn."""
+    """By purpose, as the customer's user ids told at the last run."""
     months: tuple[Spent, ...]
     scores: tuple[Score, ...]
     value_parts: ValueParts | None
     """What makes up their value; None without a forecast of it."""
     rhythm: Rhythm | None
-    """What the days of their orders say; None without any, or where the turn's model of them is not confirmed."""
+    """What the days of their orders say; None without any, or where the run's model of them is not confirmed."""
     decisions: tuple[Decision, ...]
     recommendations: tuple[Recommendation, ...]
     timeline: tuple[Happening, ...]
@@ -145,14 +145,14 @@ class CustomerCard:
 
 @dataclass(frozen=True)
 class NewCustomer:
-    """A customer whom no turn has seen yet: only what is live."""
+    """A customer whom no run has seen yet: only what is live."""
 
     customer_id: str
     live: LiveProfile
 
 
 def customer(shop: Shop, customer_id: str, *, now: datetime) -> CustomerCard | NewCustomer:
-    """One customer as the last turn left them and as they are now. Raises NotFound for an id nobody has."""
+    """One customer as the last run left them and as they are now. Raises NotFound for an id nobody has."""
     live = live_profile(shop, customer_id, now=now)
     try:
         return replace(customer_card(shop, customer_id), live=live)
@@ -163,14 +163,14 @@ def customer(shop: Shop, customer_id: str, *, now: datetime) -> CustomerCard | N
 
 
 def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
-    """Card of one customer at the last turn. Raises NoTurnYet, and NotFound for an id nobody has."""
-    view = last_turn(shop)
+    """Card of one customer at the last run. Raises NoRunYet, and NotFound for an id nobody has."""
+    view = last_run(shop)
     asked = pa.table({"customer_id": [customer_id]})
     lines = _lines(view, asked)
     return CustomerCard(
         customer_id=customer_id,
-        turn_id=view.turn.turn_id,
-        as_of=view.turn.as_of,
+        run_id=view.run.run_id,
+        as_of=view.run.as_of,
         **_facts(view, asked),
         traits=_traits(view, asked),
         consents=_consents(view, asked),
@@ -185,10 +185,10 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
 
 
 def _facts(view: View, asked: pa.Table) -> dict[str, Any]:
-    turn_id = view.turn.turn_id
+    run_id = view.run.run_id
     sql = f"""
 with c as (select c.* from customers c join asked a on a.customer_id = c.customer_id),
-s as (select s.* from segments s join asked a on a.customer_id = s.customer_id where s.turn_id = '{turn_id}'),
+s as (select s.* from segments s join asked a on a.customer_id = s.customer_id where s.run_id = '{run_id}'),
 i as (
   select count(case when i.is_user then 1 end) as user_id_count,
     count(case when not i.is_user then 1 end) as device_count
@@ -197,16 +197,16 @@ select c.is_identified, c.first_seen_at, c.first_order_at, c.last_order_at, c.or
   c.refunded_cents, c.acquisition_channel, s.stage, s.recency_score, s.frequency_score, s.monetary_score,
   p.name_code as persona_code, i.user_id_count, i.device_count
 from c cross join i left join s on true
-left join personas p on p.turn_id = '{turn_id}' and p.persona_id = s.persona_id"""
+left join personas p on p.run_id = '{run_id}' and p.persona_id = s.persona_id"""
     found = records(view.query(sql, asked=asked))
     if not found:
         raise NotFound(
-            "no customer has this id at the last turn",
+            "no customer has this id at the last run",
             where=str(asked["customer_id"][0])[:64],
             todo="Search the list, or look the shop's own id up.",
         )
     last = found[0]["last_order_at"]
-    return {**found[0], "days_since_last_order": (view.turn.as_of - last).days if last else None}
+    return {**found[0], "days_since_last_order": (view.run.as_of - last).days if last else None}
 
 
 def _traits(view: View, asked: pa.Table) -> tuple[Trait, ...]:
@@ -237,21 +237,21 @@ from order_lines l join asked a on a.customer_id = l.customer_id""",
 
 
 def _months(view: View, lines: pa.Table) -> tuple[Spent, ...]:
-    end = int(view.turn.as_of.timestamp())
-    since = timestamp(view.turn.as_of - timedelta(days=30 * MONTHS))
+    end = int(view.run.as_of.timestamp())
+    since = timestamp(view.run.as_of - timedelta(days=30 * MONTHS))
     sql = f"""
 select cast(floor(({end} - 1 - seconds_of(ordered_at)) / 2592000) as bigint) as ago,
   cast(sum(paid_cents) as bigint) as paid_cents
 from lines where ordered_at >= {since} group by 1"""
     paid = {row["ago"]: row["paid_cents"] for row in records(view.query(sql, lines=lines))}
-    starts = ((ago, view.turn.as_of - timedelta(days=30 * (ago + 1))) for ago in range(MONTHS - 1, -1, -1))
+    starts = ((ago, view.run.as_of - timedelta(days=30 * (ago + 1))) for ago in range(MONTHS - 1, -1, -1))
     return tuple(Spent(start, paid.get(ago, 0)) for ago, start in starts)
 
 
 def _scores(view: View, asked: pa.Table) -> tuple[Score, ...]:
     sql = f"""
 select s.question, s.as_of, s.model_version, s.value, s.low, s.high, s.reasons
-from scores s join asked a on a.customer_id = s.customer_id where s.turn_id = '{view.turn.turn_id}'"""
+from scores s join asked a on a.customer_id = s.customer_id where s.run_id = '{view.run.run_id}'"""
     order = list(UNITS)
     rows = sorted(
         records(view.query(sql, asked=asked)),
@@ -265,10 +265,10 @@ from scores s join asked a on a.customer_id = s.customer_id where s.turn_id = '{
 
 def _decisions(view: View, asked: pa.Table) -> tuple[Decision, ...]:
     sql = f"""
-select d.turn_id, d.as_of, d.action, d.reason, d.segment, d.expected_net_value_cents, d.effect_cents, d.cost_cents,
+select d.run_id, d.as_of, d.action, d.reason, d.segment, d.expected_net_value_cents, d.effect_cents, d.cost_cents,
   d.effect_source, d.propensity, d.is_holdout, d.consent_basis, d.policy_version
 from decisions d join asked a on a.customer_id = d.customer_id
-where d.turn_id <= '{view.turn.turn_id}' order by d.turn_id desc limit 6"""
+where d.run_id <= '{view.run.run_id}' order by d.run_id desc limit 6"""
     return tuple(Decision(**row) for row in records(view.query(sql, asked=asked)))
 
 
@@ -277,12 +277,12 @@ def _recommendations(view: View, asked: pa.Table) -> tuple[Recommendation, ...]:
 select r.rank, r.product_id, p.product_name, p.category, p.price_cents, r.reason
 from recommendations r join asked a on a.customer_id = r.customer_id
 left join products p on p.product_id = r.product_id
-where r.turn_id = '{view.turn.turn_id}' order by r.rank"""
+where r.run_id = '{view.run.run_id}' order by r.rank"""
     return tuple(Recommendation(**row) for row in records(view.query(sql, asked=asked)))
 
 
 def _timeline(view: View, asked: pa.Table, lines: pa.Table) -> tuple[Happening, ...]:
-    """Orders and refunds one by one, other things by day and kind, decisions of earlier turns; the latest first."""
+    """Orders and refunds one by one, other things by day and kind, decisions of earlier runs; the latest first."""
     sql = f"""
 select * from (
   select max(occurred_at) as happened_at, case when is_refund then 'refund' else 'order' end as kind,

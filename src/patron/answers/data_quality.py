@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from patron.answers.models import Drift, drift
-from patron.storage.last_run import last_turn, records
+from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, View
 from patron.storage.store import DEAD_LETTERS, IMPORTS
 
@@ -46,9 +46,9 @@ class DeadReason:
 
 @dataclass(frozen=True)
 class Quality:
-    """Quality of the data as of the last turn."""
+    """Quality of the data as of the last run."""
 
-    turn_id: str
+    run_id: str
     as_of: datetime
     checks: tuple[Check, ...]
     imports: tuple[Import, ...]
@@ -57,19 +57,19 @@ class Quality:
 
 
 def quality(shop: Shop) -> Quality:
-    """Quality of the data at the last finished turn. Raises NoTurnYet."""
-    return quality_of(last_turn(shop))
+    """Quality of the data at the last finished run. Raises NoRunYet."""
+    return quality_of(last_run(shop))
 
 
 def quality_of(view: View) -> Quality:
-    """Quality of the data at one turn."""
-    return Quality(view.turn.turn_id, view.turn.as_of, _checks(view), _imports(view), _dead(view), drift(view))
+    """Quality of the data at one run."""
+    return Quality(view.run.run_id, view.run.as_of, _checks(view), _imports(view), _dead(view), drift(view))
 
 
 def _checks(view: View) -> tuple[Check, ...]:
     sql = f"""
 select check_code, row_count, checked_count, treatment, example from cleaning
-where turn_id = '{view.turn.turn_id}' order by row_count desc, check_code"""
+where run_id = '{view.run.run_id}' order by row_count desc, check_code"""
     return tuple(Check(**row) for row in records(view.query(sql)))
 
 

@@ -6,12 +6,12 @@ from datetime import datetime
 from patron.answers.repeat_purchase import ComingBack, coming_back
 from patron.clv.diagnostics import lorenz
 from patron.predict import churn, purchase, recommend, value
-from patron.predict.learner import column
-from patron.predict.recommend.ranking_backtest import HEADLINE
+from patron.predict.recommend.ranking_backtest import PRIMARY_METRIC
 from patron.predict.scoring import QUESTIONS
+from patron.schema.numbers import column
 from patron.schema.table_metadata import about
 from patron.storage import model_registry
-from patron.storage.last_run import last_turn, records
+from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, View
 
 UNITS = {"value": "money", "churn": "share", "purchase": "share", "recommend": "number"}
@@ -21,22 +21,24 @@ MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
 SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error", "interval_coverage"})
 """Metrics that are shares of 1."""
 TIE_BREAKS = {one.name: one.tie_break.name for one in QUESTIONS if one.tie_break}
-"""What may decide among learners that are nearly as good as the best on the headline."""
-HEADLINES = {one.name: (one.headline.name, one.metrics[0].name) for one in QUESTIONS} | {recommend.NAME: (HEADLINE,)}
+"""What may decide among learners that are nearly as good as the best on the primary_metric."""
+PRIMARY_METRICS = {one.name: (one.primary_metric.name, one.metrics[0].name) for one in QUESTIONS} | {
+    recommend.NAME: (PRIMARY_METRIC,)
+}
 """What decides which learner answers a question, and what is shown beside it; other metrics follow in the details."""
 
 
-NAIVE = frozenset(
+BASELINES = frozenset(
     learner.name
     for learner in (*value.LEARNERS, *churn.LEARNERS, *purchase.LEARNERS, *recommend.LEARNERS)
     if learner.is_baseline
 )
-"""Learners that are naive rules, which any other has to beat."""
+"""Learners that are baselines, which any other has to beat."""
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """One learner's metric at one origin, beside the best naive rule."""
+    """One learner's metric at one origin, beside the best baseline."""
 
     question: str
     origin: str
@@ -56,7 +58,7 @@ class Backtest:
 
 @dataclass(frozen=True)
 class ForecastCheck:
-    """One tenth of an earlier turn's forecast and what happened; decile 0 is everybody."""
+    """One tenth of an earlier run's forecast and what happened; decile 0 is everybody."""
 
     question: str
     scored_at: datetime
@@ -79,10 +81,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Drift:
-    """How one feature's distribution moved since the turn before."""
+    """How one feature's distribution moved since the run before."""
 
     feature: str
-    reference_turn_id: str
+    reference_run_id: str
     population_stability_index: float
     mean_before: float | None
     mean_now: float | None
@@ -97,10 +99,10 @@ class Question:
     champion: str | None
     model_version: str | None
     scored_count: int
-    headline: tuple[Backtest, ...]
-    """The champion on all origins together, one row per headline metric."""
+    primary_metric: tuple[Backtest, ...]
+    """The champion on all origins together, one row per primary metric."""
     tie_break: str | None
-    """The metric that may decide among learners nearly as good as the best; None where the headline alone does."""
+    """The metric that decides among learners nearly as good; None where the primary metric decides alone."""
     board: tuple[Backtest, ...]
     """Every learner on the metric that decides, all origins together, the best first."""
     learners: tuple[Backtest, ...]
@@ -109,16 +111,16 @@ class Question:
     """The champion at each origin."""
     checks: tuple[ForecastCheck, ...]
     spread: Spread | None
-    """How the forecasts of this turn are spread; of amounts only."""
+    """How the forecasts of this run are spread; of amounts only."""
     card: dict[str, str]
     """The model card as the registry keeps it: key and text."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """All questions at the last turn, and the drift of the features they stand on."""
+    """All questions at the last run, and the drift of the features they stand on."""
 
-    turn_id: str
+    run_id: str
     as_of: datetime
     questions: tuple[Question, ...]
     drift: tuple[Drift, ...]
@@ -127,39 +129,39 @@ class Models:
 
 
 def models(shop: Shop) -> Models:
-    """Models of the last finished turn. Raises NoTurnYet."""
-    return models_of(last_turn(shop))
+    """Models of the last finished run. Raises NoRunYet."""
+    return models_of(last_run(shop))
 
 
 def models_of(view: View) -> Models:
-    """Models of one turn."""
-    return Models(view.turn.turn_id, view.turn.as_of, questions(view), drift(view), coming_back(view))
+    """Models of one run."""
+    return Models(view.run.run_id, view.run.as_of, questions(view), drift(view), coming_back(view))
 
 
 def backtests(view: View) -> tuple[Backtest, ...]:
-    """Backtests of the turn, or of the last turn that made any."""
+    """Backtests of the run, or of the last run that made any."""
     sql = """
 select question, origin, learner, champion, metric, value, low, high, baseline, baseline_value, gain, gain_low,
   gain_high, customer_count
-from backtests where turn_id = (select max(turn_id) from backtests where turn_id <= '{turn_id}')
+from backtests where run_id = (select max(run_id) from backtests where run_id <= '{run_id}')
 order by question, case when origin = 'all' then 0 else 1 end, origin, case when learner = champion then 0 else 1 end,
   learner, metric"""
-    return tuple(Backtest(**row) for row in records(view.query(sql.format(turn_id=view.turn.turn_id))))
+    return tuple(Backtest(**row) for row in records(view.query(sql.format(run_id=view.run.run_id))))
 
 
 def forecast_checks(view: View) -> tuple[ForecastCheck, ...]:
-    """Forecasts of earlier turns whose horizon is over, the latest forecast of each question first."""
+    """Forecasts of earlier runs whose horizon is over, the latest forecast of each question first."""
     sql = f"""
 select question, scored_at, decile, customer_count, forecast_mean, actual_mean, bias_share
-from forecast_checks where turn_id = '{view.turn.turn_id}' order by question, scored_at desc, decile"""
+from forecast_checks where run_id = '{view.run.run_id}' order by question, scored_at desc, decile"""
     return tuple(ForecastCheck(**row) for row in records(view.query(sql)))
 
 
 def drift(view: View) -> tuple[Drift, ...]:
     """Features by how far they moved, the furthest first."""
     sql = f"""
-select feature, reference_turn_id, population_stability_index, mean_before, mean_now
-from drift where turn_id = '{view.turn.turn_id}' order by population_stability_index desc, feature"""
+select feature, reference_run_id, population_stability_index, mean_before, mean_now
+from drift where run_id = '{view.run.run_id}' order by population_stability_index desc, feature"""
     return tuple(Drift(**row) for row in records(view.query(sql)))
 
 
@@ -168,10 +170,10 @@ def questions(view: View) -> tuple[Question, ...]:
     tested, checked = backtests(view), forecast_checks(view)
     sql = f"""
 select question, max(model_version) as model_version, count(*) as scored_count from scores
-where turn_id = '{view.turn.turn_id}' group by question
+where run_id = '{view.run.run_id}' group by question
 union all
 select 'recommend' as question, max(model_version) as model_version, count(distinct customer_id) as scored_count
-from affinities where turn_id = '{view.turn.turn_id}' having count(*) > 0"""
+from affinities where run_id = '{view.run.run_id}' having count(*) > 0"""
     scored = {row["question"]: row for row in records(view.query(sql))}
     known = [*UNITS, *sorted((scored.keys() | {row.question for row in tested}) - UNITS.keys())]
     return tuple(
@@ -182,7 +184,7 @@ from affinities where turn_id = '{view.turn.turn_id}' having count(*) > 0"""
 
 
 def _spread(view: View, code: str) -> Spread | None:
-    sql = f"select value from scores where turn_id = '{view.turn.turn_id}' and question = '{code}'"
+    sql = f"select value from scores where run_id = '{view.run.run_id}' and question = '{code}'"
     values = column(view.query(sql), "value")
     if not values.sum() > 0:
         return None
@@ -195,7 +197,7 @@ def _question(
 ) -> Question:
     version = str(scored["model_version"]) if scored and scored["model_version"] else None
     whole = tuple(row for row in tested if row.origin == "all")
-    shown = HEADLINES.get(code, ())
+    shown = PRIMARY_METRICS.get(code, ())
     board = sorted((row for row in whole if row.metric in shown[:1]), key=lambda row: -(row.gain or 0.0))
     return Question(
         question=code,
@@ -203,7 +205,7 @@ def _question(
         champion=tested[0].champion if tested else None,
         model_version=version,
         scored_count=int(str(scored["scored_count"])) if scored else 0,
-        headline=tuple(
+        primary_metric=tuple(
             row for metric in shown for row in whole if row.learner == row.champion and row.metric == metric
         ),
         tie_break=TIE_BREAKS.get(code),

@@ -1,4 +1,4 @@
-"""What the turn decided, what it costs, and what earlier offers caused."""
+"""What the run decided, what it costs, and what earlier offers caused."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +29,7 @@ class ReasonCount:
 
 @dataclass(frozen=True)
 class Decided:
-    """Decisions of the turn, summed."""
+    """Decisions of the run, summed."""
 
     customer_count: int
     offered_count: int
@@ -37,7 +37,7 @@ class Decided:
     cost_cents: float
     expected_net_cents: float
     budget_cents: int | None
-    """What the turn might spend; None when policy.toml has changed since."""
+    """What the run might spend; None when policy.toml has changed since."""
     effect_sources: tuple[str, ...]
     actions: tuple[ActionCount, ...]
     reasons: tuple[ReasonCount, ...]
@@ -67,17 +67,17 @@ class Effect:
 
 
 def decided(view: View) -> Decided:
-    """Sum the decisions of the turn by action and by reason."""
-    of_turn = f"from decisions where turn_id = '{view.turn.turn_id}'"
+    """Sum the decisions of the run by action and by reason."""
+    of_run = f"from decisions where run_id = '{view.run.run_id}'"
     by_action = f"""
 select action, count(*) as customer_count, sum(cost_cents) as cost_cents,
-  sum(expected_net_value_cents) as expected_net_cents {of_turn} group by action order by customer_count desc, action"""
+  sum(expected_net_value_cents) as expected_net_cents {of_run} group by action order by customer_count desc, action"""
     by_reason = f"""
-select reason, action <> 'none' as is_offer, count(*) as customer_count, sum(cost_cents) as cost_cents {of_turn}
+select reason, action <> 'none' as is_offer, count(*) as customer_count, sum(cost_cents) as cost_cents {of_run}
 group by 1, 2 order by is_offer desc, customer_count desc, reason"""
     whole = f"""
-select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max(policy_version) as version {of_turn}"""
-    sources = f"select distinct effect_source {of_turn} and action <> 'none' order by 1"
+select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max(policy_version) as version {of_run}"""
+    sources = f"select distinct effect_source {of_run} and action <> 'none' order by 1"
     actions = tuple(ActionCount(**row) for row in records(view.query(by_action)))
     offered = [action for action in actions if action.action != "none"]
     found = records(view.query(whole))[0]
@@ -87,7 +87,7 @@ select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max
         holdout_count=int(found["holdouts"]),
         cost_cents=sum(action.cost_cents for action in offered),
         expected_net_cents=sum(action.expected_net_cents for action in offered),
-        budget_cents=view.policy.budget.cents_per_turn if found["version"] == view.policy.version else None,
+        budget_cents=view.policy.budget.cents_per_run if found["version"] == view.policy.version else None,
         effect_sources=tuple(row["effect_source"] for row in records(view.query(sources))),
         actions=actions,
         reasons=tuple(ReasonCount(**row) for row in records(view.query(by_reason))),
@@ -96,10 +96,10 @@ select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max
 
 
 def effects(view: View) -> tuple[Effect, ...]:
-    """What the offers before this turn caused, everybody first."""
+    """What the offers before this run caused, everybody first."""
     sql = f"""
 select offer, segment, treated_count, control_count, effect_cents, low, high, standard_error, is_placebo,
   decided_from, decided_until
-from effects where turn_id = '{view.turn.turn_id}'
+from effects where run_id = '{view.run.run_id}'
 order by case when offer = 'any' then 0 else 1 end, case when segment = 'all' then 0 else 1 end, offer, segment"""
     return tuple(Effect(**row) for row in records(view.query(sql)))

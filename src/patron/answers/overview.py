@@ -7,18 +7,18 @@ from patron.answers.offer_results import Decided, Effect, decided, effects
 from patron.answers.revenue import KeyFigure, Window, key_figures, windows
 from patron.answers.segments_overview import Persona, Stage, ValueSpread, personas, stages, value_spread
 from patron.answers.watch_list import Watched, watch_list
-from patron.storage.last_run import last_turn
+from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, View
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Key figures, trend, people, risk and decisions of the last turn."""
+    """Key figures, trend, people, risk and decisions of the last run."""
 
     shop_name: str
     currency: str
     time_zone: str
-    turn_id: str
+    run_id: str
     as_of: datetime
     key_figures: tuple[KeyFigure, ...]
     weeks: tuple[Window, ...]
@@ -32,19 +32,19 @@ class Overview:
 
 
 def overview(shop: Shop) -> Overview:
-    """Overview of the last finished turn. Raises NoTurnYet."""
-    return overview_of(last_turn(shop))
+    """Overview of the last finished run. Raises NoRunYet."""
+    return overview_of(last_run(shop))
 
 
 def overview_of(view: View) -> Overview:
-    """Overview of one turn."""
+    """Overview of one run."""
     shop = view.settings.shop
     return Overview(
         shop_name=shop.name,
         currency=shop.currency,
         time_zone=shop.time_zone,
-        turn_id=view.turn.turn_id,
-        as_of=view.turn.as_of,
+        run_id=view.run.run_id,
+        as_of=view.run.as_of,
         key_figures=key_figures(view),
         weeks=windows(view, days=7, count=52),
         stages=stages(view),

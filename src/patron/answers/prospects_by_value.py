@@ -1,4 +1,4 @@
-"""What people without an order are expected to bring: read from the last turn's facts, judged on the past, not kept."""
+"""What people without an order are expected to bring: read from the last run's facts, judged on the past, not kept."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,21 +6,22 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.backtest import ALL, Backtest, at, backtest, moments_for
-from patron.predict.learner import FORECAST, LABEL, Fitted, Numbers, column, reasons
+from patron.predict.backtest import ALL, Backtest, at, backtest, cutoffs_for
+from patron.predict.learner import FORECAST, LABEL, Fitted, reasons
 from patron.predict.scoring import fit_first, with_labels
 from patron.predict.value.prospect_learners import QUESTION
 from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, interval
 from patron.schema.errors import NotEnoughData
-from patron.storage.last_run import last_turn
+from patron.schema.numbers import Numbers, column
+from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, View
-from patron.understand.prospects import first_known_at, newcomers_at
+from patron.understand.prospects import first_known_at, prospects_at
 
 MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Newcomer:
+class Prospect:
     """One person without an order, and what they should pay, net, in the next 90 days."""
 
     customer_id: str
@@ -32,10 +33,10 @@ class Newcomer:
 
 
 @dataclass(frozen=True)
-class Newcomers:
+class Prospects:
     """Everybody who could be named for up to 90 days and has not ordered, and how such forecasts did on the past."""
 
-    turn_id: str
+    run_id: str
     as_of: datetime
     learner: str
     why: str
@@ -47,31 +48,31 @@ class Newcomers:
     gini_high: float | None
     people_count: int
     expected_cents: float
-    people: tuple[Newcomer, ...]
+    people: tuple[Prospect, ...]
     """Those expected to bring most, the best first."""
 
 
-def newcomers(shop: Shop, *, most: int = MOST_SHOWN) -> Newcomers:
-    """Learn from earlier newcomers what today's are worth; writes nothing, and takes as long as a question of a turn.
+def prospects(shop: Shop, *, most: int = MOST_SHOWN) -> Prospects:
+    """Learn from earlier prospects what today's are worth; writes nothing, and takes as long as a question of a run.
 
-    Raises NoTurnYet, and NotEnoughData where too few newcomers' 90 days are over.
+    Raises NoRunYet, and NotEnoughData where too few prospects' 90 days are over.
     """
-    view = last_turn(shop)
+    view = last_run(shop)
     first = first_known_at(view)
     if first is None:
         raise _nobody(view)
-    rows = with_labels(view, QUESTION, newcomers_at(view, moments_for(view.turn.as_of, first)))
-    current = at(rows, view.turn.as_of)
+    rows = with_labels(view, QUESTION, prospects_at(view, cutoffs_for(view.run.as_of, first)))
+    current = at(rows, view.run.as_of)
     if not current.num_rows:
         raise _nobody(view)
-    rng = np.random.default_rng(view.turn.child_seed("newcomers"))
-    result = backtest(QUESTION, rows, as_of=view.turn.as_of, rng=rng)
+    rng = np.random.default_rng(view.run.child_seed("prospects"))
+    result = backtest(QUESTION, rows, as_of=view.run.as_of, rng=rng)
     learner, fitted = fit_first(QUESTION, result, rows)
     expected = column(fitted.predict(current), FORECAST)
     judged = _judged(result, learner.name, rng)
-    return Newcomers(
-        turn_id=view.turn.turn_id,
-        as_of=view.turn.as_of,
+    return Prospects(
+        run_id=view.run.run_id,
+        as_of=view.run.as_of,
         learner=learner.name,
         why=result.why,
         judged_count=len(result.judged[ALL, learner.name].actual) if judged else 0,
@@ -89,10 +90,10 @@ def _judged(result: Backtest, learner: str, rng: np.random.Generator) -> Interva
     if judged is None:
         return None
     weights = bootstrap_weights(judged.customers, rng=rng)
-    return interval(QUESTION.headline, judged.actual, judged.forecast, weights=weights)
+    return interval(QUESTION.primary_metric, judged.actual, judged.forecast, weights=weights)
 
 
-def _best(fitted: Fitted, rows: pa.Table, expected: Numbers, most: int) -> tuple[Newcomer, ...]:
+def _best(fitted: Fitted, rows: pa.Table, expected: Numbers, most: int) -> tuple[Prospect, ...]:
     best = np.argsort(-expected, kind="stable")[:most]
     if not len(best):
         return ()
@@ -101,7 +102,7 @@ def _best(fitted: Fitted, rows: pa.Table, expected: Numbers, most: int) -> tuple
     said = [[] for _ in best] if contributions is None else reasons(*contributions(shown))
     columns = (shown[name].to_pylist() for name in ("customer_id", "days_since_known", "declared_acquisition_channel"))
     return tuple(
-        Newcomer(customer, float(cents), age, channel, tuple(why))
+        Prospect(customer, float(cents), age, channel, tuple(why))
         for customer, age, channel, cents, why in zip(*columns, expected[best], said, strict=True)
     )
 
@@ -109,6 +110,6 @@ def _best(fitted: Fitted, rows: pa.Table, expected: Numbers, most: int) -> tuple
 def _nobody(view: View) -> NotEnoughData:
     return NotEnoughData(
         "nobody could be named for up to 90 days without an order",
-        where=f"turn {view.turn.turn_id}",
-        todo="Send `Identify` or `Customer Registered` when people sign up, then turn.",
+        where=f"run {view.run.run_id}",
+        todo="Send `Identify` or `Customer Registered` when people sign up, then run.",
     )

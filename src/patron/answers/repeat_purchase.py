@@ -1,4 +1,4 @@
-"""Who comes back, as the last turn's model of order days has it: the shop, and one customer."""
+"""Who comes back, as the last run's model of order days has it: the shop, and one customer."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,7 +10,7 @@ from patron.clv import rfm
 from patron.clv.diagnostics import alive_over_time, forecast_fan, frequency_recency
 from patron.clv.pareto_nbd import FittedParetoNBD
 from patron.predict.value.repeat_purchase import CONFIRMED, HORIZON, UNIT, last_day, orders_of, restored
-from patron.storage.last_run import last_turn, records
+from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, View
 
 DAYS_SHOWN = 365
@@ -82,7 +82,7 @@ def coming_back(view: View) -> ComingBack | None:
         return None
     sql = f"""
 select ended_at, order_count, expected, is_held_out from repeat_orders
-where turn_id = '{view.turn.turn_id}' order by ended_at"""
+where run_id = '{view.run.run_id}' order by ended_at"""
     weeks = tuple(Week(**row) for row in records(view.query(sql)))
     held_out = [week for week in weeks if week.is_held_out]
     return ComingBack(
@@ -105,9 +105,9 @@ where turn_id = '{view.turn.turn_id}' order by ended_at"""
 def matrix(shop: Shop) -> pa.Table | None:
     """What the model says of customers known for a year, or as long as the shop, by their history.
 
-    None where drop-out is not confirmed. Raises NoTurnYet.
+    None where drop-out is not confirmed. Raises NoRunYet.
     """
-    view = last_turn(shop)
+    view = last_run(shop)
     found = _model(view)
     if found is None or found["drop_out"] != CONFIRMED:
         return None
@@ -133,8 +133,8 @@ def rhythm(view: View, asked: pa.Table) -> Rhythm | None:
 
 
 def rhythm_pictures(shop: Shop, customer_id: str) -> RhythmPictures | None:
-    """One customer's chance over time, and orders to come; None where there is nothing to draw. Raises NoTurnYet."""
-    view = last_turn(shop)
+    """One customer's chance over time, and orders to come; None where there is nothing to draw. Raises NoRunYet."""
+    view = last_run(shop)
     known = _known(view, pa.table({"customer_id": [customer_id]}))
     if known is None:
         return None
@@ -144,7 +144,7 @@ def rhythm_pictures(shop: Shop, customer_id: str) -> RhythmPictures | None:
 
 
 def _model(view: View) -> dict[str, Any] | None:
-    found = records(view.query(f"select * from order_models where turn_id = '{view.turn.turn_id}'"))
+    found = records(view.query(f"select * from order_models where run_id = '{view.run.run_id}'"))
     return found[0] if found else None
 
 

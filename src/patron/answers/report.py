@@ -1,4 +1,4 @@
-"""Everything the report says about the last turn, as plain facts."""
+"""Everything the report says about the last run, as plain facts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from patron.answers.models import Models, models_of
 from patron.answers.overview import Overview, overview_of
 from patron.answers.repeat_purchase import matrix
 from patron.answers.revenue import Cohort, cohorts
-from patron.storage.last_run import last_turn, records
+from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, View
 
 
@@ -65,8 +65,8 @@ class Report:
 
 
 def report(shop: Shop) -> Report:
-    """Facts of the report on the last finished turn. Raises NoTurnYet."""
-    view = last_turn(shop)
+    """Facts of the report on the last finished run. Raises NoRunYet."""
+    view = last_run(shop)
     seen = overview_of(view)
     return Report(
         overview=seen,
@@ -80,7 +80,7 @@ def report(shop: Shop) -> Report:
 
 
 def coverage(view: View) -> Coverage:
-    """Count what the data holds at one turn."""
+    """Count what the data holds at one run."""
     sql = """
 select o.*, l.*, i.*, x.* from (
   select min(occurred_at) as first_order_at, max(occurred_at) as last_order_at,
@@ -102,6 +102,6 @@ cross join (select coalesce(bool_or(is_delivered), false) as has_delivered_offer
 def _example(shop: Shop, view: View, seen: Overview) -> CustomerCard | None:
     if seen.watch_list:
         return customer_card(shop, seen.watch_list[0].customer_id)
-    sql = f"select min(customer_id) as customer_id from recommendations where turn_id = '{view.turn.turn_id}'"
+    sql = f"select min(customer_id) as customer_id from recommendations where run_id = '{view.run.run_id}'"
     chosen = records(view.query(sql))[0]["customer_id"]
     return customer_card(shop, chosen) if chosen else None

@@ -1,4 +1,4 @@
-"""How the shop trades: what was paid, by how many, in windows counted back from the turn."""
+"""How the shop trades: what was paid, by how many, in windows counted back from the run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ DAYS_COMPARED = 90
 
 @dataclass(frozen=True)
 class Window:
-    """One window of days before the turn; refunds count where their order does."""
+    """One window of days before the run; refunds count where their order does."""
 
     starts_at: datetime
     ends_at: datetime
@@ -46,9 +46,9 @@ class KeyFigure:
 
 
 def _windows_sql(view: View, days: int, count: int) -> str:
-    end = int(view.turn.as_of.timestamp())
+    end = int(view.run.as_of.timestamp())
     length = days * SECONDS_A_DAY
-    span = f"{{time}} >= {timestamp(view.turn.as_of - timedelta(days=days * count))}"
+    span = f"{{time}} >= {timestamp(view.run.as_of - timedelta(days=days * count))}"
     ago = f"cast(floor(({end} - 1 - seconds_of({{time}})) / {length}) as bigint)"
     return f"""
 with paid as (
@@ -77,14 +77,14 @@ def _first_order_at(view: View) -> datetime | None:
 
 
 def windows(view: View, *, days: int, count: int) -> tuple[Window, ...]:
-    """Windows of `days` before the turn, oldest first, as far back as all their days have orders behind them."""
+    """Windows of `days` before the run, oldest first, as far back as all their days have orders behind them."""
     first_at = _first_order_at(view)
     if first_at is None:
         return ()
     found = {row.pop("ago"): row for row in records(view.query(_windows_sql(view, days, count)))}
     nothing = {"paid_cents": 0, "order_count": 0, "customer_count": 0, "repeat_count": 0}
     whole = range(count - 1, -1, -1)
-    as_of = view.turn.as_of
+    as_of = view.run.as_of
     # why: a window that begins days before the first order would look like growth out of nothing
     starts = [(ago, as_of - timedelta(days=days * (ago + 1))) for ago in whole]
     slack = timedelta(days=min(days // 4, 3))
@@ -120,26 +120,26 @@ def _from_windows(now: Window | None, before: Window | None, course: tuple[Windo
     )
 
 
-def _by_turn(view: View, sql: str) -> tuple[float | None, float | None, tuple[float, ...]]:
-    rows = records(view.query(f"{sql} group by turn_id order by turn_id"))
-    values = {row["turn_id"]: row["figure"] for row in rows if row["turn_id"] <= view.turn.turn_id}
-    before = [turn_id for turn_id in values if turn_id < view.turn.turn_id]
+def _by_run(view: View, sql: str) -> tuple[float | None, float | None, tuple[float, ...]]:
+    rows = records(view.query(f"{sql} group by run_id order by run_id"))
+    values = {row["run_id"]: row["figure"] for row in rows if row["run_id"] <= view.run.run_id}
+    before = [run_id for run_id in values if run_id < view.run.run_id]
     previous = values[before[-1]] if before else None
-    return values.get(view.turn.turn_id), previous, tuple(values.values())
+    return values.get(view.run.run_id), previous, tuple(values.values())
 
 
 def key_figures(view: View) -> tuple[KeyFigure, ...]:
-    """Key figures: the last 90 days beside the 90 before, and what the turn expects beside the turn before."""
+    """Key figures: the last 90 days beside the 90 before, and what the run expects beside the run before."""
     compared = windows(view, days=DAYS_COMPARED, count=2)
     now = compared[-1] if compared else None
     before = compared[0] if len(compared) == 2 else None
     course = windows(view, days=30, count=12)
-    expected = _by_turn(view, "select turn_id, sum(value) as figure from scores where question = 'value'")
-    risky = "select turn_id, cast(sum(case when stage = 'at_risk' then 1 else 0 end) as double) as figure from segments"
+    expected = _by_run(view, "select run_id, sum(value) as figure from scores where question = 'value'")
+    risky = "select run_id, cast(sum(case when stage = 'at_risk' then 1 else 0 end) as double) as figure from segments"
     return (
         *_from_windows(now, before, course),
         KeyFigure("expected_value", "money", *expected),
-        KeyFigure("at_risk", "count", *_by_turn(view, risky), is_more_better=False),
+        KeyFigure("at_risk", "count", *_by_run(view, risky), is_more_better=False),
     )
 
 
@@ -168,7 +168,7 @@ select cohort, month, count(*) as customer_count from active group by cohort, mo
     for row in records(view.query(sql)):
         age = _month_number(row["month"]) - _month_number(row["cohort"])
         counted.setdefault(row["cohort"], {})[age] = row["customer_count"]
-    last = _month_number(view.turn.as_of.strftime("%Y-%m")) - 1  # why: the turn's own month is not over
+    last = _month_number(view.run.as_of.strftime("%Y-%m")) - 1  # why: the run's own month is not over
     found = (
         Cohort(
             month, by_age[0], tuple(by_age.get(age, 0) / by_age[0] for age in range(last - _month_number(month) + 1))

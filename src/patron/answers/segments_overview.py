@@ -12,7 +12,7 @@ EDGES_CENTS = tuple(step * 10**power for power in range(2, 8) for step in (1, 2,
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of life: how many customers are in it, how many were at the turn before, what they should spend."""
+    """One stage of life: how many customers are in it, how many were at the run before, what they should spend."""
 
     stage: str
     customer_count: int
@@ -60,16 +60,16 @@ class ValueSpread:
 
 def stages(view: View) -> tuple[Stage, ...]:
     """Every stage of life in order, also those nobody is in."""
-    turn_id = view.turn.turn_id
+    run_id = view.run.run_id
     sql = f"""
-select s.turn_id, s.stage, count(*) as customer_count, sum(v.value) as expected_cents
+select s.run_id, s.stage, count(*) as customer_count, sum(v.value) as expected_cents
 from segments s left join scores v
-  on v.turn_id = s.turn_id and v.customer_id = s.customer_id and v.question = 'value'
-where s.turn_id in ('{turn_id}', (select max(turn_id) from segments where turn_id < '{turn_id}'))
-group by s.turn_id, s.stage"""
+  on v.run_id = s.run_id and v.customer_id = s.customer_id and v.question = 'value'
+where s.run_id in ('{run_id}', (select max(run_id) from segments where run_id < '{run_id}'))
+group by s.run_id, s.stage"""
     rows = records(view.query(sql))
-    now = {row["stage"]: row for row in rows if row["turn_id"] == turn_id}
-    before = {row["stage"]: row["customer_count"] for row in rows if row["turn_id"] != turn_id}
+    now = {row["stage"]: row for row in rows if row["run_id"] == run_id}
+    before = {row["stage"]: row["customer_count"] for row in rows if row["run_id"] != run_id}
     total = sum(row["customer_count"] for row in now.values())
     return tuple(
         Stage(
@@ -84,30 +84,30 @@ group by s.turn_id, s.stage"""
 
 
 def personas(view: View) -> tuple[Persona, ...]:
-    """Personas of the turn, the most valuable first."""
+    """Personas of the run, the most valuable first."""
     sql = f"""
 select persona_id, name_code, customer_count, paid_cents_365_days, order_count_365_days, days_since_last_order,
   silhouette, customer_count / nullif(sum(customer_count) over (), 0) as share
-from personas where turn_id = '{view.turn.turn_id}' order by persona_id"""
+from personas where run_id = '{view.run.run_id}' order by persona_id"""
     return tuple(Persona(**row) for row in records(view.query(sql)))
 
 
 def value_spread(view: View) -> ValueSpread:
     """Customers by expected value, in bins that read well, and the share of the most valuable tenth."""
-    of_turn = f"from scores where turn_id = '{view.turn.turn_id}' and question = 'value'"
+    of_run = f"from scores where run_id = '{view.run.run_id}' and question = 'value'"
     sql = f"""
 select coalesce(sum(value), 0) as total, max(value) as highest,
   sum(case when place <= people / 10.0 then value end) as top
 from (
   select value, row_number() over (order by value desc, customer_id) as place,
-    count(*) over () as people {of_turn})"""
+    count(*) over () as people {of_run})"""
     found = records(view.query(sql))[0]
     if found["highest"] is None:
         return ValueSpread((), 0.0, None)
     edges = [0, *(edge for edge in EDGES_CENTS if edge <= max(found["highest"], EDGES_CENTS[0]))]
     place = " ".join(f"when value < {upper} then {lower}" for lower, upper in pairwise(edges))
     cases = f"case {place} else {edges[-1]} end" if place else "0"
-    counts = f"select {cases} as start, count(*) as n, sum(value) as expected {of_turn} group by 1"
+    counts = f"select {cases} as start, count(*) as n, sum(value) as expected {of_run} group by 1"
     by_start = {row["start"]: row for row in records(view.query(counts))}
     nothing = {"n": 0, "expected": 0.0}
     ends = [*edges[1:], None]
@@ -116,7 +116,7 @@ from (
         for start, end in zip(edges, ends, strict=True)
     )
     total = found["total"]
-    sure = f"select low, high from shop_forecasts where turn_id = '{view.turn.turn_id}' and question = 'value'"
+    sure = f"select low, high from shop_forecasts where run_id = '{view.run.run_id}' and question = 'value'"
     low, high = next(((row["low"], row["high"]) for row in records(view.query(sure))), (None, None))
     top = found["top"] / total if total and found["top"] else None
     return ValueSpread(_joined(bins), total, top, low, high)

@@ -26,7 +26,7 @@ FORBIDDEN = (
 
 
 def sql(shop: Shop, text: str) -> pa.Table:
-    """Run one SELECT over the tables as the last finished turn left them; events are as of now.
+    """Run one SELECT over the tables as the last finished run left them; events are as of now.
 
     Raises BadQuery for anything but one SELECT over declared tables.
     """

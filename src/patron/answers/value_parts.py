@@ -14,12 +14,12 @@ SHOP_ORDERS = 5
 
 @dataclass(frozen=True)
 class ValueParts:
-    """Parts of a customer's value until 90 days from the turn, cents, costs below zero; and what they add up to."""
+    """Parts of a customer's value until 90 days from the run, cents, costs below zero; and what they add up to."""
 
     first_order_cents: int
     """Paid on the first order, before returns."""
     repeat_cents: int
-    """Paid on later orders until the turn, before returns."""
+    """Paid on later orders until the run, before returns."""
     expected_cents: int
     """Expected to be paid in the next 90 days, before returns."""
     referral_cents: int
@@ -36,7 +36,7 @@ class ValueParts:
 
 def value_parts(view: View, asked: pa.Table, lines: pa.Table, settings: ValueSettings) -> ValueParts | None:
     """Parts of the value of the one customer `asked` for, whose order lines these are; None without a forecast."""
-    turn_id = view.turn.turn_id
+    run_id = view.run.run_id
     contacts = {offer.id: offer.contact_cost_cents for offer in view.policy.offers}
     costs = pa.table(
         {
@@ -47,7 +47,7 @@ def value_parts(view: View, asked: pa.Table, lines: pa.Table, settings: ValueSet
     sql = f"""
 select
   (select max(s.value) from scores s join asked a on a.customer_id = s.customer_id
-    where s.turn_id = '{turn_id}' and s.question = 'value') as expected,
+    where s.run_id = '{run_id}' and s.question = 'value') as expected,
   (select coalesce(cast(sum(paid_cents) as bigint), 0) from (
     select paid_cents, dense_rank() over (order by ordered_at, order_id) as place from lines where not is_refund) l
     where place = 1) as first_order,
@@ -60,7 +60,7 @@ select
   (select cast(sum(paid_cents + refunded_cents) as double) / nullif(cast(sum(order_count) as double), 0.0)
     from customers) as shop_each,
   (select coalesce(sum(s.value), 0) from referrals r join asked a on a.customer_id = r.customer_id
-    join scores s on s.customer_id = r.referred_customer_id and s.turn_id = '{turn_id}' and s.question = 'value')
+    join scores s on s.customer_id = r.referred_customer_id and s.run_id = '{run_id}' and s.question = 'value')
     as brought,
   (select count(*) from interactions i join asked a on a.customer_id = i.customer_id where i.kind = 'message_sent')
     as messages,

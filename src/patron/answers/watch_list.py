@@ -21,16 +21,16 @@ class Watched:
     value_at_risk_cents: float
     reasons: tuple[str, ...]
     action: str | None
-    """Offer decided on at this turn, 'none', or None when nothing was decided."""
+    """Offer decided on at this run, 'none', or None when nothing was decided."""
 
 
 def watch_list(view: View, *, limit: int = 12) -> tuple[Watched, ...]:
     """Customers at risk or likelier than average to stay away, the most value at risk first."""
-    turn_id, since = view.turn.turn_id, timestamp(view.turn.as_of - timedelta(days=180))
+    run_id, since = view.run.run_id, timestamp(view.run.as_of - timedelta(days=180))
     sql = f"""
 with risk as (
   select customer_id, value as churn, reasons, avg(value) over () as mean_churn
-  from scores where turn_id = '{turn_id}' and question = 'churn'
+  from scores where run_id = '{run_id}' and question = 'churn'
 ), usual as (
   select customer_id, sum(paid_cents) / 2.0 as usual_cents from order_lines
   where is_identified and ordered_at >= {since} group by customer_id
@@ -39,9 +39,9 @@ select r.customer_id, s.stage, c.last_order_at, r.churn, u.usual_cents,
   r.churn * u.usual_cents as value_at_risk_cents, r.reasons, d.action
 from risk r
 join usual u on u.customer_id = r.customer_id
-join segments s on s.customer_id = r.customer_id and s.turn_id = '{turn_id}'
+join segments s on s.customer_id = r.customer_id and s.run_id = '{run_id}'
 left join customers c on c.customer_id = r.customer_id
-left join decisions d on d.customer_id = r.customer_id and d.turn_id = '{turn_id}'
+left join decisions d on d.customer_id = r.customer_id and d.run_id = '{run_id}'
 where (s.stage = 'at_risk' or r.churn > r.mean_churn) and u.usual_cents > 0
 order by value_at_risk_cents desc, r.customer_id limit {int(limit)}"""
     return tuple(Watched(**{**row, "reasons": tuple(row["reasons"] or ())}) for row in records(view.query(sql)))

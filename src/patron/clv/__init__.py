@@ -14,6 +14,7 @@ from patron.clv.correlated_pareto_nbd import CorrelatedParetoNBD, FittedCorrelat
 from patron.clv.count_model import CountLearner, CountModel
 from patron.clv.covariate_calendar import Calendar, with_calendar
 from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma
+from patron.clv.hybrid import FittedHybrid, Hybrid
 from patron.clv.lifetime_value import discounted_purchases, horizon_of, lifetime_value, spend_interval
 from patron.clv.nbd import NBD, FittedNBD
 from patron.clv.pareto_nbd import FittedParetoNBD, ParetoNBD
@@ -21,7 +22,7 @@ from patron.clv.pareto_nbd_covariates import FittedParetoNBDCovariates, ParetoNB
 from patron.clv.posterior import Posterior, Span, posterior
 from patron.clv.rfm_summary import deduplicated, rfm
 from patron.clv.time_varying import FittedSeasonalParetoNBD, SeasonalParetoNBD
-from patron.predict.learner import read_json
+from patron.schema.json_files import read_json
 
 FITTED = {
     one.kind: one
@@ -38,6 +39,15 @@ FITTED = {
 }
 
 __all__ = [
+    "FittedBetaGeo",
+    "FittedBetaGeoBetaBinom",
+    "FittedCorrelatedParetoNBD",
+    "FittedGammaGamma",
+    "FittedHybrid",
+    "FittedNBD",
+    "FittedParetoNBD",
+    "FittedParetoNBDCovariates",
+    "FittedSeasonalParetoNBD",
     "NBD",
     "BetaGeo",
     "BetaGeoBetaBinom",
@@ -46,6 +56,7 @@ __all__ = [
     "CountLearner",
     "CountModel",
     "GammaGamma",
+    "Hybrid",
     "ModifiedBetaGeo",
     "ParetoNBD",
     "ParetoNBDCovariates",

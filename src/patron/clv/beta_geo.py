@@ -18,7 +18,7 @@ from scipy.special import gammaln
 from patron.clv.count_model import CountLearner, CountModel
 from patron.clv.distinct_histories import Places, Rows, Values, arrow
 from patron.clv.maximum_likelihood import Estimates, Objective, digamma
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 LETTERS = ("r", "alpha", "a", "b")
 LOG_GAPS = "log_gaps"

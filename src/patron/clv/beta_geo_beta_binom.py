@@ -15,7 +15,7 @@ from scipy.special import betaln, digamma
 from patron.clv.count_model import CountLearner, CountModel
 from patron.clv.distinct_histories import Places, Rows
 from patron.clv.maximum_likelihood import Estimates, Objective
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 LETTERS = ("alpha", "beta", "gamma", "delta")
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 import lightgbm as lgb
 import numpy as np
 
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 SAVED = "trees.txt"
 SAME_EVERY_TIME = {

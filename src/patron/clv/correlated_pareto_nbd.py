@@ -29,7 +29,7 @@ from patron.clv.distinct_histories import Places, Rows, Values
 from patron.clv.maximum_likelihood import Estimates, Objective
 from patron.clv.pareto_nbd import LETTERS, START, FittedParetoNBD, histories
 from patron.clv.pareto_nbd_covariates import log_gammas
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 DEPENDENCE = "dependence"
 TIMES = 3.0

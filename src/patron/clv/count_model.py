@@ -13,7 +13,8 @@ import pyarrow as pa
 from patron.clv.distinct_histories import FEW_ROWS, Places, Rows, arrow, mean_age, refuse_few, sampled, scaled
 from patron.clv.maximum_likelihood import Estimates, Objective, covariance, maximised, turned, turned_covariance
 from patron.clv.rfm_summary import unit_of
-from patron.predict.learner import Numbers, read_json, write_json
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers
 
 NO_DROP_OUT = 0.02
 """With fewer of those who came back gone, there is no drop-out to see."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from patron.clv.distinct_histories import Places, arrow, distinct, numbers
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, codes_of, moments_of, unit_of
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 FIRST = "first_day"
 """Column of a summary: the moment of the first order in days since 1970; with whole days the end of its day."""

@@ -17,8 +17,8 @@ from patron.clv.beta_geo_beta_binom import FittedBetaGeoBetaBinom
 from patron.clv.count_model import CountModel
 from patron.clv.distinct_histories import arrow, numbers
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, moment_of, moments_of
-from patron.predict.learner import Numbers
 from patron.schema.metrics import decile_of, gini
+from patron.schema.numbers import Numbers
 from patron.schema.table_metadata import about, described
 
 __all__ = [

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.predict.learner import Numbers
 from patron.schema.errors import NotEnoughData
+from patron.schema.numbers import Numbers
 
 Places = npt.NDArray[np.int64]
 FEWEST_CUSTOMERS = 10

@@ -16,8 +16,9 @@ from scipy.stats import spearmanr
 
 from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, Values, arrow, numbers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximised
-from patron.predict.learner import Numbers, read_json, write_json
 from patron.schema.errors import NotEnoughData
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers
 
 LETTERS = ("p", "q", "v")
 START = np.log([3.0, 3.0, 1.0])

@@ -24,8 +24,8 @@ from patron.clv.gamma_gamma import GammaGamma
 from patron.clv.nbd import NBD, FittedNBD
 from patron.clv.order_days import OrderDays
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, moment_of, rfm
-from patron.predict.learner import Numbers
 from patron.schema.errors import NotEnoughData
+from patron.schema.numbers import Numbers
 
 FEWEST_DAYS = 84
 """A third of it is what the trees learn to look ahead; less is too little to see who comes back."""

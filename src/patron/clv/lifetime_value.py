@@ -16,7 +16,7 @@ from patron.clv.distinct_histories import Rows, arrow, numbers
 from patron.clv.gamma_gamma import FittedGammaGamma
 from patron.clv.posterior import Span
 from patron.clv.rfm_summary import UNIT_DAYS, unit_of
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 NODES = np.polynomial.legendre.leggauss(48)
 NOTHING_LEFT = 16.0

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 from scipy.optimize import minimize
 
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 Objective = Callable[[Numbers], tuple[float, Numbers]]
 """Mean log-likelihood of a customer, and its gradient, at the logarithms of the parameters."""

@@ -11,7 +11,7 @@ from scipy.stats import nbinom
 from patron.clv.count_model import CountLearner, CountModel, poisson
 from patron.clv.distinct_histories import Places, Rows
 from patron.clv.maximum_likelihood import Estimates, Objective
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 
 @dataclass(frozen=True)

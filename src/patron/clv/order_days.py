@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from patron.clv.distinct_histories import Places, arrow, numbers
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, codes_of, moments_of, rfm
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 WINDOWS = (28, 56, 91, 182)
 """Days of late in which orders are counted."""

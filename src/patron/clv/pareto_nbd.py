@@ -17,7 +17,7 @@ import numpy as np
 from patron.clv.count_model import CountLearner, CountModel, poisson
 from patron.clv.distinct_histories import Places, Rows, Values
 from patron.clv.maximum_likelihood import Estimates, Objective, digamma
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 LETTERS = ("r", "alpha", "s", "beta")
 Law = tuple[float, float, float, float]

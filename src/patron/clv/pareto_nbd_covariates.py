@@ -18,7 +18,7 @@ from patron.clv.count_model import CountLearner, horizon_told, observed, one_new
 from patron.clv.distinct_histories import Rows, Values
 from patron.clv.maximum_likelihood import Estimates, Objective
 from patron.clv.pareto_nbd import LETTERS, START, FittedParetoNBD, drawn_orders, histories
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 MOST_LOG = 40.0
 """Alpha and beta of a customer stay within exp(+-40), whatever covariates are tried or met."""
@@ -167,11 +167,11 @@ class FittedParetoNBDCovariates(FittedParetoNBD):
 
         Raises ValueError for a covariate that the model does not know.
         """
-        rows = self.newcomers(T, covariates)
+        rows = self.prospects(T, covariates)
         steps = drawn_orders(self.rates(rows), rows.T + horizon, rng)
         return pa.table(observed(steps, rows.T, horizon) | dict(rows.extras))
 
-    def newcomers(self, T: Numbers, covariates: Mapping[str, Numbers] | None) -> Rows:
+    def prospects(self, T: Numbers, covariates: Mapping[str, Numbers] | None) -> Rows:
         """Rows of customers to be simulated. Raises ValueError for a covariate that the model does not know."""
         refuse_unknown(covariates or {}, self.columns())
         T, nothing = np.asarray(T, dtype=np.float64), np.zeros(len(T))

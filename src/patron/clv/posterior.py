@@ -19,7 +19,7 @@ from patron.clv.count_model import CountLearner, CountModel, horizon_told
 from patron.clv.distinct_histories import Rows, arrow, mean_age, refuse_few, scaled
 from patron.clv.maximum_likelihood import LOG_BOUND, Estimates, Objective, maximised
 from patron.clv.rfm_summary import unit_of
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 Model = TypeVar("Model", bound=CountModel)
 PRIOR_SPREAD = 3.0

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.clv.distinct_histories import HISTORY, WEIGHT, Places, arrow, distinct, numbers
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 UNIT_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 """Days of each unit of time: a month is a twelfth of a year."""

@@ -37,7 +37,7 @@ from patron.clv.time_varying_kernels import (
     passed_along,
     quiet_along,
 )
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 NO_CALENDAR = Calendar((0.0, 1.0), {})
 
@@ -161,7 +161,7 @@ class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
         """
         if until is None:
             return super().simulate(T, rng, horizon=horizon, covariates=covariates)
-        rows, days = self.newcomers(T, covariates), unit_days(self.unit)
+        rows, days = self.prospects(T, covariates), unit_days(self.unit)
         rows = replace(rows, extras={**rows.extras, FIRST: _end_of(until) - rows.T * days})
         steps = list(self._orders(rows, horizon, rng))
         columns = observed(steps, rows.T, horizon) | dict(rows.extras)

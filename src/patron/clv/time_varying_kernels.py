@@ -20,7 +20,7 @@ import numba
 import numpy as np
 
 from patron.clv.pareto_nbd import MORE, MORE_NODES, Law, left_between
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 NEGLIGIBLE = 40.0
 """Folds by e below the largest part of an integral at which the rest of it is nothing."""

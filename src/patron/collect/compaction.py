@@ -33,7 +33,7 @@ LIVE = "live"
 
 @dataclass(frozen=True)
 class Compacted:
-    """What moved: events into the lake, and what turned out to be dead letters."""
+    """What moved: events into the lake, and what proved to be dead letters."""
 
     stored: int
     dead: int

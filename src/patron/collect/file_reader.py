@@ -61,7 +61,7 @@ class Source:
     """Columns as a CSV file has them, among them those without a name, which are left out."""
 
     def chunks(self, columns: tuple[str, ...] = ()) -> Iterator[Chunk]:
-        """Read the file from its start, in order. Raises BadFile where it turns out to be damaged further on."""
+        """Read the file from its start, in order. Raises BadFile where it proves to be damaged further on."""
         try:
             if is_parquet(self.path):
                 yield from _numbered(_parquet(self.path, list(columns) or None))

@@ -231,13 +231,13 @@ class Inbox:
     def done(self, seq: int, died: Counter[str], known: Counter[str] | None = None) -> None:
         """Note that all up to `seq` is durable in the lake.
 
-        `died` of a source turned out to be dead letters, `known` to be in the lake already by another way.
+        `died` of a source proved to be dead letters, `known` to be in the lake already by another way.
         """
         with self._transaction():
             self.place.execute(MOVE, (seq,))
-            turned = [(source, -count, 0, count) for source, count in sorted(died.items())]
-            turned += [(source, -count, count, 0) for source, count in sorted((known or {}).items())]
-            self.place.executemany(ADD, turned)
+            finished = [(source, -count, 0, count) for source, count in sorted(died.items())]
+            finished += [(source, -count, count, 0) for source, count in sorted((known or {}).items())]
+            self.place.executemany(ADD, finished)
 
     def moved(self) -> int:
         """The last request that is in the lake."""

@@ -189,7 +189,7 @@ class Server:
         self.name = "inbox_url"
         with self.refusals():
             self._con = psycopg.connect(plain, autocommit=True, application_name=APPLICATION)
-            self._con.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # why: a turn waited for is seen
+            self._con.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # why: a run waited for is seen
             self._con.execute("set synchronous_commit = on")
             with self.transaction():
                 self._con.execute(SCHEMA.format(bytes="bytea", number="bigint", by_key=""))
@@ -224,7 +224,7 @@ class Server:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """One durable commit, or nothing at all; collectors take turns."""
+        """One durable commit, or nothing at all; collectors take runs."""
         with self.refusals(), self._con.transaction():
             self._con.execute("select pg_advisory_xact_lock(hashtext(current_schema() || '.patron inbox'))")
             yield

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from patron.collect.compaction import LIVE
-from patron.collect.file_import import ImportSummary, Run, segment_row, table_of_told
+from patron.collect.file_import import ImportJob, ImportSummary, segment_row, table_of_told
 from patron.collect.file_reader import look_at
 from patron.collect.loader import NOTHING, Accepted, check_told, opened
 from patron.collect.mapping import Mapping, load_mapping
@@ -46,7 +46,7 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
     counts = NOTHING
     with opened(shop, source=told["source"], known="occurred", received_at=received_at, import_id=import_id) as intake:
         sources = [look_at(path, delimiter=rules.delimiter, encoding=rules.encoding) for path in paths]
-        run = Run(intake, rules, sources, lambda _done, _all: None)
+        run = ImportJob(intake, rules, sources, lambda _done, _all: None)
         run.prepare()
         for file, group in groupby(letters, key=lambda letter: letter["file"]):
             opened_letters: list[Letter] = [
@@ -112,7 +112,7 @@ def _imports_with_dead_rows(shop: Shop) -> str:
     return f"Imports with dead rows: {listed}." if listed else "No import has dead rows."
 
 
-def _again(run: Run, rules: Mapping, letters: list[Letter]) -> Iterator[tuple[dict[int, str], pa.Table]]:
+def _again(run: ImportJob, rules: Mapping, letters: list[Letter]) -> Iterator[tuple[dict[int, str], pa.Table]]:
     """Tables of rows to take again, each with the dead letter of every row number."""
     lines = [(dead_id, number, said["line"]) for dead_id, number, said in letters if "line" in said]
     if lines:

@@ -173,7 +173,7 @@ ANYTHING = msgspec.json.Decoder()
 
 
 def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]) -> Message:
-    """Turn one message into a told row, or into a dead letter with its reason."""
+    """Run one message into a told row, or into a dead letter with its reason."""
     event_id, said = None, raw
     try:
         _refuse_long(raw, rules)

@@ -1,4 +1,4 @@
-"""One message of Segment's protocol, checked against the catalogue and turned into a told row."""
+"""One message of Segment's protocol, checked against the catalogue and converted into a told row."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -23,7 +23,7 @@ Told = dict[str, Any]
 
 
 def told_row(message: object) -> Told:
-    """Turn one message into a told row. Raises BadEvent that says what is wrong, where, and what to do."""
+    """Run one message into a told row. Raises BadEvent that says what is wrong, where, and what to do."""
     if not isinstance(message, dict):
         raise _bad("is no JSON object", "message", "Send one object a message.")
     name = _name(message)
@@ -251,7 +251,7 @@ def _bad(what: str, where: str, todo: str) -> BadEvent:
 
 
 def read_message(line: bytes) -> Told:
-    """Decode one line of JSON and turn it into a told row. Raises BadEvent."""
+    """Decode one line of JSON and run it into a told row. Raises BadEvent."""
     try:
         message = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

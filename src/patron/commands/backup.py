@@ -22,7 +22,7 @@ from patron.storage.shop import POLICY_FILE, PRIVATE, SETTINGS_FILE, Shop
 MANIFEST = "patron-backup.json"
 PRIVATE_FILE = 0o600
 PLAIN = (SETTINGS_FILE, POLICY_FILE, "models")
-"""The outbox stays out: it holds ids in clear, and running its turn again writes it again."""
+"""The outbox stays out: it holds ids in clear, and running its run again writes it again."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup
     for table in tables:
         delta = DeltaTable(str(table))
         manifest["tables"][table.name] = delta.version()
-        # The whole table goes in, older versions too: the last finished turn may be pinned to one of them.
+        # The whole table goes in, older versions too: the last finished run may be pinned to one of them.
         files += sorted(p for p in table.rglob("*") if p.is_file())
     for name in PLAIN:
         place = shop.folder / name

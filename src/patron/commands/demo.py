@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from patron.commands.import_files import import_files
 from patron.commands.init_workspace import create
 from patron.commands.simulated_loop import live_until, tell, write_rules
-from patron.run import Progress, Turned, run_turn
+from patron.run import FinishedRun, Progress, run_loop
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EXPOSURES
 from patron.simulate.profit import profit_cents
@@ -28,23 +28,23 @@ CONTACT_CENTS = 5
 REAL_CANNOT_SHOW = (
     "what customers looked at: there is no clickstream, only purchases, campaigns and coupons",
     "what our offers cause: they were never sent, so offered against held-out is a placebo and should contain 0",
-    "whether the third turn's forecasts come true: it only forecasts; its report measures the first two",
+    "whether the third run's forecasts come true: it only forecasts; its report measures the first two",
 )
 SIMULATED_CANNOT_SHOW = ("how real customers behave: this shop is made up, so that the truth about it is known",)
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A demo that has run: its turns, what is known beside what the report says, and what its data cannot show."""
+    """A demo that has run: its runs, what is known beside what the report says, and what its data cannot show."""
 
     shop: Shop
-    turns: tuple[Turned, ...]
+    runs: tuple[FinishedRun, ...]
     truth: tuple[str, ...]
     cannot_show: tuple[str, ...]
 
 
 def demo(folder: Path, *, progress: Progress) -> Demo:
-    """Import Complete Journey and turn the loop at three moments, each seeing only what was known then.
+    """Import Complete Journey and run the loop at three moments, each seeing only what was known then.
 
     Raises MissingExtra without the `demo` extra; a demo that was cut off is simply run again.
     """
@@ -55,8 +55,8 @@ def demo(folder: Path, *, progress: Progress) -> Demo:
     policy.write_text(promised.replace('unknown = "refuse"', 'unknown = "allow" '), encoding="utf-8")
     shop = _reopened(shop)
     import_files(shop, [], "completejourney", progress=progress)
-    turns = tuple(run_turn(shop, moment, progress=progress) for moment in MOMENTS)
-    return Demo(shop, turns, (), REAL_CANNOT_SHOW)
+    runs = tuple(run_loop(shop, moment, progress=progress) for moment in MOMENTS)
+    return Demo(shop, runs, (), REAL_CANNOT_SHOW)
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class SimulatedDemo:
 
     settings: ShopSettings = DEFAULT_SHOP
     history_days: int = 360
-    """Days the shop lives before the first turn."""
+    """Days the shop lives before the first run."""
     months: int = 4
-    """Months of 30 days, each begun with a turn whose offers act."""
+    """Months of 30 days, each begun with a run whose offers act."""
     budget_cents: int = 200_000
-    """What one turn may spend, cents."""
+    """What one run may spend, cents."""
 
 
 def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progress: Progress) -> Demo:
@@ -79,14 +79,14 @@ def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progr
     shop = _reopened(shop)
     world = World(size.settings, SEED)
     tell(shop, world.history(size.history_days), received_at=world.now)
-    turns: list[Turned] = []
+    runs: list[FinishedRun] = []
     lived: list[pa.Table] = []
     for _ in range(size.months):
-        turned, told = live_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)
-        turns.append(turned)
+        finished, told = live_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)
+        runs.append(finished)
         lived.append(told)
-    turns.append(run_turn(shop, world.now, progress=progress))
-    return Demo(shop, tuple(turns), (_truth(shop, size, pa.concat_tables(lived), world.now),), SIMULATED_CANNOT_SHOW)
+    runs.append(run_loop(shop, world.now, progress=progress))
+    return Demo(shop, tuple(runs), (_truth(shop, size, pa.concat_tables(lived), world.now),), SIMULATED_CANNOT_SHOW)
 
 
 def _truth(shop: Shop, size: SimulatedDemo, lived: pa.Table, until: datetime) -> str:

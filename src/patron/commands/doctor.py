@@ -167,11 +167,11 @@ def _inbox(shop: Shop) -> Iterator[Finding]:
         yield Finding("inbox", "problem", f"{refused.where}: {refused.what}", refused.todo)
 
 
-def _turns(shop: Shop) -> Iterator[Finding]:
+def _runs(shop: Shop) -> Iterator[Finding]:
     snapshot = shop.snapshot()
     if snapshot is None:
         todo = "Run `patron run --as-of YYYY-MM-DDTHH:MM` with a moment after the first orders."
-        yield Finding("turns", "warning", "no turn has finished yet", todo)
+        yield Finding("runs", "warning", "no run has finished yet", todo)
         return
     for name, version in snapshot.pinned.items():
         if version is None:
@@ -182,10 +182,10 @@ def _turns(shop: Shop) -> Iterator[Finding]:
             gone = [refused.what]
         if gone:
             yield Finding(
-                "turns", "problem", f"the last turn's version of {name} is gone ({gone[0]})", "Run the turn again."
+                "runs", "problem", f"the last run's version of {name} is gone ({gone[0]})", "Run the run again."
             )
             return
-    yield Finding("turns", "ok", f"last finished turn: {snapshot.turn.turn_id}")
+    yield Finding("runs", "ok", f"last finished run: {snapshot.run.run_id}")
 
 
 def _plan(shop: Shop) -> Iterator[Finding]:
@@ -246,7 +246,7 @@ def _audit(shop: Shop) -> Iterator[Finding]:
 def _disk(shop: Shop) -> Iterator[Finding]:
     free = shutil.disk_usage(shop.folder).free
     if free < LOW_DISK_BYTES:
-        yield Finding("disk", "warning", f"only {free / 1e9:.1f} GB are free", "Free some space before the next turn.")
+        yield Finding("disk", "warning", f"only {free / 1e9:.1f} GB are free", "Free some space before the next run.")
     else:
         yield Finding("disk", "ok", f"{free / 1e9:.0f} GB free")
 
@@ -257,7 +257,7 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "master key": _key,
     "lake": _lake,
     "inbox": _inbox,
-    "turns": _turns,
+    "runs": _runs,
     "tracking plan": _plan,
     "dead letters": _dead,
     "audit log": _audit,

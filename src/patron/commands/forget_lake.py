@@ -10,7 +10,7 @@ from patron.schema.table_definition import TEXT, Table
 from patron.schema.tables import CLEANING, EVENTS, TABLES
 from patron.storage.lake_erasure import Doomed, Eraser
 from patron.storage.shop import Shop
-from patron.storage.store import TURNS
+from patron.storage.store import RUNS
 
 OF_THEIRS = "in (select token from forgotten)"
 IS_THEIRS = "in (select customer_id from forgotten)"
@@ -50,7 +50,7 @@ NAMES_PEOPLE = (FIRST, *(table for table in TABLES if table not in {FIRST, LAST}
 def erase_rows(shop: Shop, person: Person) -> Iterator[tuple[str, int]]:
     """Erase a person from each table, in one commit a table; yield its name and the rows it was in.
 
-    A table that is replaced whole is erased as the last finished turn left it: that is what people read, and a turn
+    A table that is replaced whole is erased as the last finished run left it: that is what people read, and a run
     that was cut off is run again anyway.
     """
     lake, last = Eraser(shop.lake.folder), shop.snapshot()
@@ -80,16 +80,16 @@ where user_token {OF_THEIRS} and anonymous_token is not null"""
 
 
 def read_newest(shop: Shop) -> None:
-    """Let those who read the last turn read what is left of it."""
+    """Let those who read the last run read what is left of it."""
     last = shop.snapshot()
     if last is None:
         return
     lake = shop.lake
     with shop.store.begin() as connection:
-        this = TURNS.c.turn_id == last.turn.turn_id
-        versions = dict(connection.execute(sa.select(TURNS.c.table_versions).where(this)).scalar_one())
+        this = RUNS.c.run_id == last.run.run_id
+        versions = dict(connection.execute(sa.select(RUNS.c.table_versions).where(this)).scalar_one())
         versions |= {table.name: lake.version(table) for table in NAMES_PEOPLE if versions.get(table.name) is not None}
-        connection.execute(sa.update(TURNS).where(this).values(table_versions=versions))
+        connection.execute(sa.update(RUNS).where(this).values(table_versions=versions))
 
 
 def forget_versions(shop: Shop) -> None:

@@ -11,7 +11,7 @@ from patron.govern.vault import PREFIXES, Vault, normalised, own_id
 from patron.schema.errors import NotFound, SettingsError
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS
-from patron.storage.shop import Shop, Turn
+from patron.storage.shop import Run, Shop
 from patron.storage.store import CONTACTS
 from patron.understand.facts.aliases import aliases, persons
 from patron.understand.facts.identities import identities
@@ -93,7 +93,7 @@ def _belonging(shop: Shop, tokens: set[str], customer_id: str | None) -> set[str
     """
     if not shop.lake.exists(EVENTS):
         return set()
-    view = shop.view([EVENTS.name], [], turn=Turn.at(datetime(2000, 1, 1, tzinfo=UTC)))
+    view = shop.view([EVENTS.name], [], run=Run.at(datetime(2000, 1, 1, tzinfo=UTC)))
     asks: list[str | None] = [*sorted(tokens), None]
     asked = pa.table({"token": pa.array(asks, TEXT), "customer_id": pa.array([customer_id] * len(asks), TEXT)})
     every = Scope(END_OF_TIME)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from patron.collect.loader import Accepted, accept
-from patron.run import Progress, Turned, run_turn, silent
+from patron.run import FinishedRun, Progress, run_loop, silent
 from patron.schema.table_definition import TEXT, TIME
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import ShopSettings
@@ -29,7 +29,7 @@ is_delivered = true
 window_days = 28
 
 [budget]
-cents_per_turn = {budget_cents}
+cents_per_run = {budget_cents}
 
 [holdout]
 share = 0.1
@@ -73,9 +73,9 @@ def tell(shop: Shop, told: pa.Table, *, received_at: datetime) -> Accepted:
     return accept(shop, told, source=SOURCE, known="occurred", received_at=received_at)
 
 
-def offers_in_outbox(folder: Path, turn_id: str, exposed_at: datetime) -> pa.Table:
-    """Read the turn's outbox as the shop's mail system would."""
-    with (folder / "outbox" / turn_id / "offers_file.csv").open(encoding="utf-8", newline="") as lines:
+def offers_in_outbox(folder: Path, run_id: str, exposed_at: datetime) -> pa.Table:
+    """Read the run's outbox as the shop's mail system would."""
+    with (folder / "outbox" / run_id / "offers_file.csv").open(encoding="utf-8", newline="") as lines:
         rows = [
             {
                 "user_id": row["user_id"],
@@ -88,10 +88,12 @@ def offers_in_outbox(folder: Path, turn_id: str, exposed_at: datetime) -> pa.Tab
     return pa.Table.from_pylist(rows, OFFERS)
 
 
-def live_until(shop: Shop, world: World, until: datetime, *, progress: Progress = silent) -> tuple[Turned, pa.Table]:
-    """Turn the loop at the world's present, let the outbox act, and tell collect what followed until then."""
-    turned = run_turn(shop, world.now, progress=progress)
-    offers = offers_in_outbox(shop.folder, turned.turn_id, world.now)
+def live_until(
+    shop: Shop, world: World, until: datetime, *, progress: Progress = silent
+) -> tuple[FinishedRun, pa.Table]:
+    """Run the loop at the world's present, let the outbox act, and tell collect what followed until then."""
+    finished = run_loop(shop, world.now, progress=progress)
+    offers = offers_in_outbox(shop.folder, finished.run_id, world.now)
     told = world.advance(until, offers if offers.num_rows else None)
     tell(shop, told, received_at=until)
-    return turned, told
+    return finished, told

@@ -163,7 +163,7 @@ def _names(payload: bytes, event_id: str) -> bool:
 
 
 def _in_facts(shop: Shop, event_id: str) -> list[Step]:
-    """Rows that the last turn made of the event."""
+    """Rows that the last run made of the event."""
     view = shop.snapshot()
     if view is None:
         return []
@@ -172,12 +172,12 @@ def _in_facts(shop: Shop, event_id: str) -> list[Step]:
 select f.line_id as row_id, f.known_at from order_lines f, asked a
 where contains(f.line_id, '/' || a.event_id || '/') order by 1"""
     seen = "select f.kind as row_id, f.known_at, f.source from interactions f join asked a on a.event_id = f.event_id"
-    turn = f"turn {view.turn.turn_id}"
+    run = f"run {view.run.run_id}"
     made = [
-        Step("order_lines", "", f"is the order line {row['row_id']} of {turn}", row["known_at"])
+        Step("order_lines", "", f"is the order line {row['row_id']} of {run}", row["known_at"])
         for row in view.query(lines, asked=asked).to_pylist()
     ]
     return made + [
-        Step("interactions", row["source"], f"counts as {row['row_id']} in {turn}", row["known_at"])
+        Step("interactions", row["source"], f"counts as {row['row_id']} in {run}", row["known_at"])
         for row in view.query(seen, asked=asked).to_pylist()
     ]

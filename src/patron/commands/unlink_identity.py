@@ -19,7 +19,7 @@ KINDS = ("user_id", "anonymous_id")
 
 @dataclass(frozen=True)
 class Unlinked:
-    """A token that is a customer of its own from the next turn on."""
+    """A token that is a customer of its own from the next run on."""
 
     token: str
     event_id: str
@@ -36,7 +36,7 @@ def token_of(shop: Shop, kind: str, value: str) -> str:
 
 
 def unlink(shop: Shop, token: str, *, at: datetime) -> Unlinked:
-    """Tell that what linked a token until now is void; the resolution obeys from the first turn after that moment.
+    """Tell that what linked a token until now is void; the resolution obeys from the first run after that moment.
 
     Raises NotFound for a token that the vault does not know, WorkspaceBusy when another process is at work.
     """

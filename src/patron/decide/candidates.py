@@ -12,15 +12,15 @@ from patron.storage.policy import Policy
 DAYS_OF_HISTORY = 365
 
 
-def candidates_query(turn_id: str, as_of: datetime, policy: Policy) -> str:
-    """SQL for the customers of the policy's stages, or likely to be gone, who were seen lately, as known at the turn.
+def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
+    """SQL for the customers of the policy's stages, or likely to be gone, who were seen lately, as known at the run.
 
     Columns: customer_id, stage, expected spend and purchase (NULL without a score), the last year's orders, how many
-    offers they had within the cap's days, and what they last said, as users, to being written to. Exposures of the turn
+    offers they had within the cap's days, and what they last said, as users, to being written to. Exposures of the run
     itself are not counted: a rerun decides the same.
     """
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.stages) or "''"
-    seen = _seen(turn_id, as_of, policy.at_risk.seen_within_days)
+    seen = _seen(run_id, as_of, policy.at_risk.seen_within_days)
     is_likely_gone = f"or s.churn >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
     return f"""
 with asked as (
@@ -28,7 +28,7 @@ with asked as (
     max(case when question = 'value' then value end) as value_cents_90_days,
     max(case when question = 'purchase' then value end) as purchase,
     max(case when question = 'churn' then value end) as churn
-  from scores where turn_id = '{turn_id}' group by customer_id),
+  from scores where run_id = '{run_id}' group by customer_id),
 bought as (
   select customer_id, count(*) as order_count, cast(sum(paid_cents) as bigint) as paid_cents,
     cast(sum(gross_cents) as bigint) as gross_cents, cast(sum(discount_cents) as bigint) as discount_cents,
@@ -38,7 +38,7 @@ bought as (
   group by customer_id),
 offered as (
   select customer_id, count(*) as offer_count from exposures
-  where turn_id <> '{turn_id}' and exposed_at < {timestamp(as_of)}
+  where run_id <> '{run_id}' and exposed_at < {timestamp(as_of)}
     and exposed_at > {timestamp(as_of - timedelta(days=policy.caps.within_days))}
   group by customer_id),
 told as (
@@ -54,37 +54,37 @@ left join asked s on s.customer_id = g.customer_id
 left join bought b on b.customer_id = g.customer_id
 left join offered o on o.customer_id = g.customer_id
 left join told t on t.customer_id = g.customer_id
-where g.turn_id = '{turn_id}' and (g.stage in ({stages}) {is_likely_gone}){seen}
+where g.run_id = '{run_id}' and (g.stage in ({stages}) {is_likely_gone}){seen}
 order by g.customer_id
 """
 
 
-def _seen(turn_id: str, as_of: datetime, days: int) -> str:
+def _seen(run_id: str, as_of: datetime, days: int) -> str:
     """SQL condition: the customer showed a sign of life in the last `days` days; nothing for 0."""
     if not days:
         return ""
     return f"""
   and g.customer_id in (
     select customer_id from features
-    where turn_id = '{turn_id}' and as_of = {timestamp(as_of)} and days_since_last_activity <= {days})"""
+    where run_id = '{run_id}' and as_of = {timestamp(as_of)} and days_since_last_activity <= {days})"""
 
 
-def first_offer_query(turn_id: str, as_of: datetime, *, is_delivered: bool) -> str:
-    """SQL for the moment of the first offer before this turn that was sent as offers are sent now, NULL without any.
+def first_offer_query(run_id: str, as_of: datetime, *, is_delivered: bool) -> str:
+    """SQL for the cutoff of the first offer before this run that was sent as offers are sent now, NULL without any.
 
     Offers that stayed in the outbox teach nothing: the first month begins again with the first that reach people.
     """
     return f"""
 select min(exposed_at) as first_at from exposures
-where turn_id <> '{turn_id}' and exposed_at < {timestamp(as_of)} and is_delivered = {str(is_delivered).lower()}
+where run_id <> '{run_id}' and exposed_at < {timestamp(as_of)} and is_delivered = {str(is_delivered).lower()}
 """
 
 
-def effects_query(turn_id: str) -> str:
-    """SQL for what measure found this turn about offers that were really sent."""
+def effects_query(run_id: str) -> str:
+    """SQL for what measure found this run about offers that were really sent."""
     return f"""
 select offer, segment, effect_cents, standard_error, window_share from effects
-where turn_id = '{turn_id}' and not is_placebo and offer <> 'any' order by offer, segment
+where run_id = '{run_id}' and not is_placebo and offer <> 'any' order by offer, segment
 """
 
 

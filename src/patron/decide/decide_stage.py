@@ -1,4 +1,4 @@
-"""The decide stage of a turn: offers, then recommendations."""
+"""The decide stage of a run: offers, then recommendations."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from patron.storage.shop import View
 
 @dataclass(frozen=True)
 class Summary:
-    """What was decided in a turn."""
+    """What was decided in a run."""
 
     considered_count: int
     offered_count: int

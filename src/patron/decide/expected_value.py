@@ -40,7 +40,7 @@ Effects = Mapping[tuple[str, str], Measured]
 
 @dataclass(frozen=True)
 class Expected:
-    """One row per customer, one column per offer; `possible_net` is what the net value may well turn out to be."""
+    """One row per customer, one column per offer; `possible_net` is what the net value may well run out to be."""
 
     effect: Numbers
     """Extra margin caused, before what the offer itself costs."""

@@ -22,7 +22,7 @@ def drawn(experiment: str, customer_id: str, share: float) -> str:
 
 
 def held_out(store: Store, holdout: Holdout, customers: Sequence[str], *, at: datetime) -> npt.NDArray[np.bool_]:
-    """Whether each customer is held out; those never assigned are assigned now, at the moment of the turn."""
+    """Whether each customer is held out; those never assigned are assigned now, at the cutoff of the run."""
     table = ASSIGNMENTS
     with store.begin() as connection:
         found = sa.select(table.c.customer_id, table.c.arm).where(table.c.experiment == holdout.experiment)

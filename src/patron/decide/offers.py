@@ -1,4 +1,4 @@
-"""A retention offer per customer at risk: one decision a customer and turn, with its reason and propensity."""
+"""A retention offer per customer at risk: one decision a customer and run, with its reason and propensity."""
 
 import hashlib
 
@@ -19,15 +19,15 @@ WITHDRAWN = "withdrawn"
 
 def decide_offers(view: View) -> pa.Table:
     """Decide for every customer at risk, write `decisions` and `propensities`, and return the decisions."""
-    turn, policy = view.turn, view.policy
-    rows = view.query(candidates_query(turn.turn_id, turn.as_of, policy))
+    run, policy = view.run, view.policy
+    rows = view.query(candidates_query(run.run_id, run.as_of, policy))
     customers = rows["customer_id"].to_pylist()
-    is_held_out = held_out(view.store, policy.holdout, customers, at=turn.as_of)
-    found = view.query(effects_query(turn.turn_id)).to_pylist()
+    is_held_out = held_out(view.store, policy.holdout, customers, at=run.as_of)
+    found = view.query(effects_query(run.run_id)).to_pylist()
     effects = {
         (r["offer"], r["segment"]): Measured(r["effect_cents"], r["standard_error"], r["window_share"]) for r in found
     }
-    first = first_offer_query(turn.turn_id, turn.as_of, is_delivered=policy.channel.is_delivered)
+    first = first_offer_query(run.run_id, run.as_of, is_delivered=policy.channel.is_delivered)
     first_at = view.query(first)["first_at"][0].as_py()
     choice = choose(
         rows,
@@ -35,10 +35,10 @@ def decide_offers(view: View) -> pa.Table:
         policy,
         Learned(
             effects,
-            is_exploring=is_first_month(turn.as_of, first_at, policy.exploration.first_days),
+            is_exploring=is_first_month(run.as_of, first_at, policy.exploration.first_days),
             margin_share=view.settings.shop.margin_share,
         ),
-        rng=np.random.default_rng(turn.child_seed("decide offers")),
+        rng=np.random.default_rng(run.child_seed("decide offers")),
     )
     decisions = as_decisions(view, customers, is_held_out, choice, consent_bases(rows, policy))
     view.write("decisions", decisions)
@@ -57,14 +57,14 @@ def as_decisions(
     view: View, customers: list[str], is_held_out: np.ndarray, choice: Choice, bases: list[str]
 ) -> pa.Table:
     """Rows of `decisions`; effect and cost of 'none' are 0."""
-    turn, names = view.turn, np.array([*(offer.id for offer in view.policy.offers), NONE])
+    run, names = view.run, np.array([*(offer.id for offer in view.policy.offers), NONE])
     count, is_offer = len(customers), choice.action >= 0
     return pa.table(
         {
-            "turn_id": pa.array([turn.turn_id] * count, pa.string()),
-            "decision_id": pa.array([decision_id(turn.turn_id, one) for one in customers], pa.string()),
+            "run_id": pa.array([run.run_id] * count, pa.string()),
+            "decision_id": pa.array([decision_id(run.run_id, one) for one in customers], pa.string()),
             "customer_id": pa.array(customers, pa.string()),
-            "as_of": pa.array([turn.as_of] * count, DECISIONS.schema().field("as_of").type),
+            "as_of": pa.array([run.as_of] * count, DECISIONS.schema().field("as_of").type),
             "action": pa.array(names[choice.action], pa.string()),
             "expected_net_value_cents": _of_action(choice.expected.net, choice.action, is_offer),
             "effect_cents": _of_action(choice.expected.effect, choice.action, is_offer),
@@ -83,7 +83,7 @@ def as_decisions(
 def as_propensities(decisions: pa.Table, every: np.ndarray, offers: list[str]) -> pa.Table:
     """Rows of `propensities`: what else chance could have chosen. A decision without chance has none."""
     row, action = np.nonzero((every > 0) & (every.max(axis=1) < 1)[:, None])
-    taken = decisions.select(["turn_id", "decision_id", "customer_id"]).take(pa.array(row))
+    taken = decisions.select(["run_id", "decision_id", "customer_id"]).take(pa.array(row))
     return pa.table(
         {
             **{name: taken[name] for name in taken.column_names},
@@ -94,9 +94,9 @@ def as_propensities(decisions: pa.Table, every: np.ndarray, offers: list[str]) -
     )
 
 
-def decision_id(turn_id: str, customer_id: str) -> str:
+def decision_id(run_id: str, customer_id: str) -> str:
     """Id of a decision: the same on every rerun."""
-    return hashlib.sha256(f"{turn_id}/{customer_id}".encode()).hexdigest()[:24]
+    return hashlib.sha256(f"{run_id}/{customer_id}".encode()).hexdigest()[:24]
 
 
 def _of_action(values: np.ndarray, action: np.ndarray, is_offer: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ class Deal:
 
 
 def dealt(segment: npt.NDArray[np.str_], cost: Numbers, *, rng: np.random.Generator) -> Codes:
-    """Place of each customer on the wheel before it is turned."""
+    """Place of each customer on the wheel before it is finished."""
     order = np.lexsort((cost.max(axis=1, initial=0.0), segment))
     batch = np.arange(len(order)) // SHUFFLED_TOGETHER
     shuffled = order[np.lexsort((rng.random(len(order)), batch))]
@@ -87,7 +87,7 @@ def worst_cost(wheel: Wheel, deal: Deal, best: Codes) -> float:
 
 
 def spun(wheel: Wheel, place: Codes, *, rng: np.random.Generator) -> Codes:
-    """Turn the wheel once: the arm of each customer."""
+    """Run the wheel once: the arm of each customer."""
     return wheel.arms[(place + rng.integers(SLOTS)) % SLOTS]
 
 

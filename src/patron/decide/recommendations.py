@@ -5,18 +5,18 @@ from patron.storage.shop import View
 SHOWN = 10
 
 
-def recommendations_query(turn_id: str, count: int = SHOWN) -> str:
+def recommendations_query(run_id: str, count: int = SHOWN) -> str:
     """SQL for the first products of each customer's candidates, renumbered from 1."""
     return f"""
 with chosen as (
-  select turn_id, customer_id, as_of, product_id, reason,
+  select run_id, customer_id, as_of, product_id, reason,
     row_number() over (partition by customer_id order by "rank", product_id) as place
-  from affinities where turn_id = '{turn_id}')
-select turn_id, customer_id, as_of, cast(place as bigint) as "rank", product_id, reason from chosen
+  from affinities where run_id = '{run_id}')
+select run_id, customer_id, as_of, cast(place as bigint) as "rank", product_id, reason from chosen
 where place <= {count}
 """
 
 
 def recommend(view: View) -> None:
     """Write `recommendations`."""
-    view.write_query("recommendations", recommendations_query(view.turn.turn_id))
+    view.write_query("recommendations", recommendations_query(view.run.run_id))

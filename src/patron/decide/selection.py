@@ -44,7 +44,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Learned:
-    """What earlier turns have taught."""
+    """What earlier runs have taught."""
 
     effects: Effects
     is_exploring: bool
@@ -115,7 +115,7 @@ def _randomly_or_best(
     segment: npt.NDArray[np.str_], hopes: Expected, policy: Policy, *, is_exploring: bool, rng: np.random.Generator
 ) -> tuple[Codes, npt.NDArray[np.float64], npt.NDArray[np.str_]]:
     share = 1.0 if is_exploring else policy.exploration.later_share
-    budget = float(policy.budget.cents_per_turn)
+    budget = float(policy.budget.cents_per_run)
     is_open = np.where(is_exploring, True, hopes.possible_net > 0)
     deal = Deal(dealt(segment, hopes.cost, rng=rng), hopes.cost, is_open)
     wheel = affordable(deal, share=share, offer_share=policy.exploration.offer_share, budget_cents=share * budget)
@@ -127,7 +127,7 @@ def _randomly_or_best(
 
 
 def _best_within(hopes: Expected, deal: Deal, wheel: Wheel, *, share: float, budget: float) -> Codes:
-    """The best offers, for as much as no position of the wheel lets the turn spend more than its budget.
+    """The best offers, for as much as no position of the wheel lets the run spend more than its budget.
 
     Who is randomised does not get the best offer, so more can be allotted than will be spent.
     """

@@ -32,7 +32,7 @@ def levels(values: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
 
 
 def segments(rows: pa.Table, spend_cents: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
-    """Name each customer's segment, such as at_risk/deals_high/value_low; the thirds are those of the turn."""
+    """Name each customer's segment, such as at_risk/deals_high/value_low; the thirds are those of the run."""
     taste, value = levels(deal_taste(rows)), levels(spend_cents)
     stage = rows["stage"].to_pylist()
     return np.array(

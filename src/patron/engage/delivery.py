@@ -1,4 +1,4 @@
-"""The engage stage of a turn: offers and recommendations into the outbox, exposures, and the events they make."""
+"""The engage stage of a run: offers and recommendations into the outbox, exposures, and the events they make."""
 
 import json
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ RECOMMENDATIONS_HEADER = ("user_id", "rank", "product_id", "reason")
 
 @dataclass(frozen=True)
 class Engaged:
-    """What was handed over in a turn."""
+    """What was handed over in a run."""
 
     offer_count: int
     unreachable_count: int
@@ -33,14 +33,14 @@ class Engaged:
 
 
 def run(view: View) -> Engaged:
-    """Write the turn's outbox files and `exposures`; returns the events that collect should store."""
+    """Write the run's outbox files and `exposures`; returns the events that collect should store."""
     vault = Vault.open(view.shop)
-    offered = _with_ids(vault, view.query(offers_query(view.turn.turn_id)))
-    recommended = _with_ids(vault, view.query(recommendations_query(view.turn.turn_id)))
+    offered = _with_ids(vault, view.query(offers_query(view.run.run_id)))
+    recommended = _with_ids(vault, view.query(recommendations_query(view.run.run_id)))
     said_no = _said_no(view, {row["customer_id"] for row in (*offered, *recommended)})
     reached = [row for row in offered if row["user_id"] is not None and row["customer_id"] not in said_no]
     recommended = [row for row in recommended if row["user_id"] is not None and row["customer_id"] not in said_no]
-    folder = view.folder / "outbox" / view.turn.turn_id
+    folder = view.folder / "outbox" / view.run.run_id
     channel = view.policy.channel.name
     files = (folder / f"offers_{channel}.csv", folder / f"recommendations_{channel}.csv")
     _write_offers(view, files[0], reached)
@@ -67,23 +67,23 @@ token_of as (
 """
 
 
-def offers_query(turn_id: str) -> str:
-    """SQL for the turn's offers with the first known user token of each customer."""
+def offers_query(run_id: str) -> str:
+    """SQL for the run's offers with the first known user token of each customer."""
     return f"""
 with {FIRST_TOKENS}
 select d.decision_id, d.customer_id, d.action, t.token from decisions d
 left join token_of t on t.customer_id = d.customer_id and t.place = 1
-where d.turn_id = '{turn_id}' and d.action <> 'none' order by d.decision_id
+where d.run_id = '{run_id}' and d.action <> 'none' order by d.decision_id
 """
 
 
-def recommendations_query(turn_id: str) -> str:
-    """SQL for the turn's recommended products with the first known user token of each customer."""
+def recommendations_query(run_id: str) -> str:
+    """SQL for the run's recommended products with the first known user token of each customer."""
     return f"""
 with {FIRST_TOKENS}
 select r.customer_id, r."rank", r.product_id, r.reason, t.token from recommendations r
 left join token_of t on t.customer_id = r.customer_id and t.place = 1
-where r.turn_id = '{turn_id}' order by r.customer_id, r."rank"
+where r.run_id = '{run_id}' order by r.customer_id, r."rank"
 """
 
 
@@ -91,9 +91,9 @@ def exposures(view: View, reached: list[dict]) -> pa.Table:
     """Rows of `exposures` for the offers handed over; delivered only when the policy says that somebody sends them."""
     channel = view.policy.channel
     same = {
-        "turn_id": view.turn.turn_id,
+        "run_id": view.run.run_id,
         "channel": channel.name,
-        "exposed_at": view.turn.as_of,
+        "exposed_at": view.run.as_of,
         "is_delivered": channel.is_delivered,
     }
     rows = [same | {name: row[name] for name in ("decision_id", "customer_id", "action")} for row in reached]
@@ -111,7 +111,7 @@ def offer_events(view: View, reached: list[dict]) -> pa.Table:
         {
             "event_id": f"offer-{row['decision_id']}-{row['action']}",
             "name": "Offer Assigned",
-            "occurred_at": view.turn.as_of,
+            "occurred_at": view.run.as_of,
             "decision_id": row["decision_id"],
             "coupon": row["action"],
             "channel": view.policy.channel.name,
@@ -141,7 +141,7 @@ def _with_ids(vault: Vault, rows: pa.Table) -> list[dict]:
 
 
 def _said_no(view: View, customers: set[str]) -> set[str]:
-    """Customers whose last word to being written to, as any of their user ids, is a no, also one since the turn."""
+    """Customers whose last word to being written to, as any of their user ids, is a no, also one since the run."""
     sql = (
         "select i.token, i.customer_id from identities i join asked a on a.customer_id = i.customer_id where i.is_user"
     )
@@ -156,7 +156,7 @@ def _said_no(view: View, customers: set[str]) -> set[str]:
 
 def _write_offers(view: View, path: Path, reached: list[dict]) -> None:
     offers = {offer.id: offer for offer in view.policy.offers}
-    day = view.turn.as_of.date()
+    day = view.run.as_of.date()
     rows = []
     for row in reached:
         offer = offers[row["action"]]

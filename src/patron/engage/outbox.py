@@ -1,4 +1,4 @@
-"""The outbox: one folder a turn, one CSV file a kind, whole or not there; a rerun replaces its own files."""
+"""The outbox: one folder a run, one CSV file a kind, whole or not there; a rerun replaces its own files."""
 
 import csv
 import io

@@ -1,1 +1,1 @@
-"""How people and programs ask: command line, HTTP API, console, report."""
+"""How people and programs ask: command line, HTTP, console, report, charts, in two languages."""

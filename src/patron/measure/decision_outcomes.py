@@ -22,7 +22,7 @@ BEFORE_DAYS = 84
 class Outcomes:
     """One row per decision: what was done, and the margin that followed, cents."""
 
-    turn: npt.NDArray[np.str_]
+    run: npt.NDArray[np.str_]
     customer: npt.NDArray[np.str_]
     segment: npt.NDArray[np.str_]
     action: npt.NDArray[np.str_]
@@ -53,18 +53,18 @@ class Outcomes:
         return Outcomes(**plain, chance={name: chance[which] for name, chance in self.chance.items()})
 
 
-def windows(turns: Sequence[tuple[str, datetime]], as_of: datetime, *, window_days: int, history_days: int) -> pa.Table:
-    """What is counted for each turn that gave offers, in order of time: turn_id, since, decided_at, until, is_measured.
+def windows(runs: Sequence[tuple[str, datetime]], as_of: datetime, *, window_days: int, history_days: int) -> pa.Table:
+    """What is counted for each run that gave offers, in order of time: run_id, since, decided_at, until, is_measured.
 
-    A window ends at the next such turn at the latest: what is offered then must not count as an effect of now.
+    A window ends at the next such run at the latest: what is offered then must not count as an effect of now.
     """
-    moments = [at for _, at in turns]
+    cutoffs = [at for _, at in runs]
     window, history, before = (timedelta(days=days) for days in (window_days, history_days, BEFORE_DAYS))
-    until = [min([at + window, *moments[place + 1 : place + 2]]) for place, at in enumerate(moments)]
-    ends = {"since": [at - before for at in moments], "decided_at": moments, "until": until}
-    is_measured = [end <= as_of and at >= as_of - history for at, end in zip(moments, until, strict=True)]
+    until = [min([at + window, *cutoffs[place + 1 : place + 2]]) for place, at in enumerate(cutoffs)]
+    ends = {"since": [at - before for at in cutoffs], "decided_at": cutoffs, "until": until}
+    is_measured = [end <= as_of and at >= as_of - history for at, end in zip(cutoffs, until, strict=True)]
     return pa.table(
-        {"turn_id": pa.array([name for name, _ in turns], TEXT), "is_measured": pa.array(is_measured, pa.bool_())}
+        {"run_id": pa.array([name for name, _ in runs], TEXT), "is_measured": pa.array(is_measured, pa.bool_())}
         | {name: pa.array(column, TIME) for name, column in ends.items()}
     )
 
@@ -76,14 +76,14 @@ def window_share(windows: pa.Table, *, window_days: int) -> float:
     return sum(lengths) / len(lengths)
 
 
-def offering_turns_query(as_of: datetime) -> str:
-    """SQL for the turns before `as_of` that gave offers, and whether these were really sent, in order of time."""
+def offering_runs_query(as_of: datetime) -> str:
+    """SQL for the runs before `as_of` that gave offers, and whether these were really sent, in order of time."""
     return f"""
-select d.turn_id, min(d.as_of) as decided_at,
+select d.run_id, min(d.as_of) as decided_at,
   max(case when coalesce(e.is_delivered, false) then 1 else 0 end) = 1 as is_delivered
 from decisions d left join exposures e on e.decision_id = d.decision_id
 where d.as_of < {timestamp(as_of)}
-group by d.turn_id having max(case when d.action <> 'none' then 1 else 0 end) = 1
+group by d.run_id having max(case when d.action <> 'none' then 1 else 0 end) = 1
 order by 2, 1
 """
 
@@ -97,8 +97,8 @@ def outcomes_query(margin_share: float) -> str:
     return f"""
 with considered as (
   select d.*, w.since, w.decided_at, w.until, w.is_measured,
-    row_number() over (partition by d.customer_id order by w.decided_at, d.turn_id) = 1 as is_first
-  from decisions d join windows w on w.turn_id = d.turn_id
+    row_number() over (partition by d.customer_id order by w.decided_at, d.run_id) = 1 as is_first
+  from decisions d join windows w on w.run_id = d.run_id
   where d.reason <> 'no_consent'),
 decided as (select * from considered where is_measured),
 earned as (
@@ -109,20 +109,20 @@ earned as (
     and l.ordered_at >= d.since and l.ordered_at < d.until and l.known_at < d.until
   group by d.decision_id),
 forecast as (
-  select turn_id, customer_id, max(case when question = 'value' then value end) as value_cents,
+  select run_id, customer_id, max(case when question = 'value' then value end) as value_cents,
     max(case when question = 'purchase' then value end) as purchase
-  from scores where turn_id in (select turn_id from windows) group by turn_id, customer_id)
-select d.decision_id, d.turn_id, d.customer_id, d.segment, d.action, d.is_holdout, d.is_first,
+  from scores where run_id in (select run_id from windows) group by run_id, customer_id)
+select d.decision_id, d.run_id, d.customer_id, d.segment, d.action, d.is_holdout, d.is_first,
   coalesce(e.margin_cents, 0.0) as margin_cents, coalesce(e.before_cents, 0.0) as before_cents,
   coalesce(f.value_cents, 0.0) as value_cents, coalesce(f.purchase, 0.0) as purchase
 from decided d left join earned e on e.decision_id = d.decision_id
-left join forecast f on f.turn_id = d.turn_id and f.customer_id = d.customer_id
-order by d.turn_id, d.customer_id
+left join forecast f on f.run_id = d.run_id and f.customer_id = d.customer_id
+order by d.run_id, d.customer_id
 """
 
 
 CHANCES = """
-select p.decision_id, p.action, p.propensity from propensities p join windows w on w.turn_id = p.turn_id
+select p.decision_id, p.action, p.propensity from propensities p join windows w on w.run_id = p.run_id
 where w.is_measured order by p.decision_id, p.action
 """
 
@@ -140,7 +140,7 @@ def as_outcomes(rows: pa.Table, chances: pa.Table) -> Outcomes:
         return np.array(rows[name].to_pylist(), dtype=np.bool_)
 
     return Outcomes(
-        texts("turn_id"),
+        texts("run_id"),
         texts("customer_id"),
         texts("segment"),
         texts("action"),

@@ -1,4 +1,4 @@
-"""How the features of this turn's customers moved since the turn before."""
+"""How the features of this run's customers moved since the run before."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,20 +10,20 @@ from patron.storage.shop import View
 
 
 def measure_drift(view: View) -> pa.Table:
-    """Write `drift` of every number among the features, and return it; nothing on the first turn."""
-    turn = view.turn
+    """Write `drift` of every number among the features, and return it; nothing on the first run."""
+    run = view.run
     before = view.query(
-        f"""select turn_id, max(as_of) as as_of from features
-        where turn_id <> '{turn.turn_id}' and as_of < {timestamp(turn.as_of)}
-        group by turn_id order by 2 desc, 1 limit 1"""
+        f"""select run_id, max(as_of) as as_of from features
+        where run_id <> '{run.run_id}' and as_of < {timestamp(run.as_of)}
+        group by run_id order by 2 desc, 1 limit 1"""
     ).to_pylist()
     rows = DRIFT.empty()
     if before:
         was, now = (
-            view.query(f"select * from features where turn_id = '{name}' and as_of = {timestamp(at)}")
-            for name, at in ((before[0]["turn_id"], before[0]["as_of"]), (turn.turn_id, turn.as_of))
+            view.query(f"select * from features where run_id = '{name}' and as_of = {timestamp(at)}")
+            for name, at in ((before[0]["run_id"], before[0]["as_of"]), (run.run_id, run.as_of))
         )
-        found = [{"turn_id": turn.turn_id, "reference_turn_id": before[0]["turn_id"]} | row for row in moved(was, now)]
+        found = [{"run_id": run.run_id, "reference_run_id": before[0]["run_id"]} | row for row in moved(was, now)]
         rows = pa.Table.from_pylist(found, schema=DRIFT.schema())
     view.write("drift", rows)
     return rows

@@ -26,13 +26,13 @@ class Cell:
 
 
 def unexplained(outcomes: Outcomes) -> Numbers:
-    """Margin less what segment, turn and things known before the decision explain, cents.
+    """Margin less what segment, run and things known before the decision explain, cents.
 
     Ordinary least squares with one column per action, so that what offers cause is not explained away.
     """
     columns = [np.ones(len(outcomes.margin_cents)), *outcomes.known_before.T]
-    kept = len(columns) + sum(len(np.unique(one)) - 1 for one in (outcomes.segment, outcomes.turn))
-    columns += _dummies(outcomes.segment) + _dummies(outcomes.turn) + _dummies(outcomes.action)
+    kept = len(columns) + sum(len(np.unique(one)) - 1 for one in (outcomes.segment, outcomes.run))
+    columns += _dummies(outcomes.segment) + _dummies(outcomes.run) + _dummies(outcomes.action)
     design = np.column_stack(columns)
     scale = np.maximum(np.abs(design).max(axis=0), 1e-12)
     coefficients = np.linalg.lstsq(design / scale, outcomes.margin_cents, rcond=1e-10)[0] / scale

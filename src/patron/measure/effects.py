@@ -7,7 +7,7 @@ from patron.measure.decision_outcomes import (
     CHANCES,
     Outcomes,
     as_outcomes,
-    offering_turns_query,
+    offering_runs_query,
     outcomes_query,
     window_share,
     windows,
@@ -24,25 +24,25 @@ Z95 = 1.96
 def measure_effects(view: View) -> pa.Table:
     """Write `effects` from every earlier decision whose window is over, and return them.
 
-    Once offers were really sent, only the turns that sent them count; until then the rows are a placebo.
+    Once offers were really sent, only the runs that sent them count; until then the rows are a placebo.
     """
     promised = view.policy.measure
-    as_of = view.turn.as_of
-    found = view.query(offering_turns_query(as_of)).to_pylist()
+    as_of = view.run.as_of
+    found = view.query(offering_runs_query(as_of)).to_pylist()
     is_placebo = not any(row["is_delivered"] for row in found)
-    turns = [(row["turn_id"], row["decided_at"]) for row in found if row["is_delivered"] or is_placebo]
-    asked = windows(turns, as_of, window_days=promised.window_days, history_days=promised.history_days)
-    moments = asked.filter(asked["is_measured"])["decided_at"].to_pylist()
+    runs = [(row["run_id"], row["decided_at"]) for row in found if row["is_delivered"] or is_placebo]
+    asked = windows(runs, as_of, window_days=promised.window_days, history_days=promised.history_days)
+    cutoffs = asked.filter(asked["is_measured"])["decided_at"].to_pylist()
     rows = EFFECTS.empty()
-    if moments:
+    if cutoffs:
         followed = view.query(outcomes_query(view.settings.shop.margin_share), windows=asked)
         outcomes = as_outcomes(followed, view.query(CHANCES, windows=asked))
         same = {
-            "turn_id": view.turn.turn_id,
+            "run_id": view.run.run_id,
             "window_share": window_share(asked, window_days=promised.window_days),
             "is_placebo": is_placebo,
-            "decided_from": min(moments),
-            "decided_until": max(moments),
+            "decided_from": min(cutoffs),
+            "decided_until": max(cutoffs),
         }
         rows = pa.Table.from_pylist([row | same for row in estimate(outcomes)], schema=EFFECTS.schema())
     view.write("effects", rows)

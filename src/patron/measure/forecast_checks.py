@@ -1,4 +1,4 @@
-"""Forecasts of earlier turns against what happened: calibration by decile, and bias."""
+"""Forecasts of earlier runs against what happened: calibration by decile, and bias."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,19 +35,19 @@ PROMISES = {
 
 
 def check_forecasts(view: View) -> pa.Table:
-    """Write `forecast_checks` for every earlier turn whose horizon is over by now, and return them."""
+    """Write `forecast_checks` for every earlier run whose horizon is over by now, and return them."""
     rows = []
     for question, promise in PROMISES.items():
-        found = view.query(scored_query(question, promise, view.turn.as_of)).to_pylist()
+        found = view.query(scored_query(question, promise, view.run.as_of)).to_pylist()
         ends = {"scored_at": [row["as_of"] for row in found]}
         ends["until"] = [at + timedelta(days=promise.horizon_days) for at in ends["scored_at"]]
         asked = pa.table(
-            {"turn_id": pa.array([row["turn_id"] for row in found], TEXT)}
-            | {name: pa.array(moments, TIME) for name, moments in ends.items()}
+            {"run_id": pa.array([row["run_id"] for row in found], TEXT)}
+            | {name: pa.array(cutoffs, TIME) for name, cutoffs in ends.items()}
         )
         for one in range(asked.num_rows):
             happened = view.query(happened_query(question, promise), asked=asked.slice(one, 1))
-            same = {"turn_id": view.turn.turn_id, "question": question, "scored_at": ends["scored_at"][one]}
+            same = {"run_id": view.run.run_id, "question": question, "scored_at": ends["scored_at"][one]}
             rows += [same | row for row in by_decile(_column(happened, "forecast"), _column(happened, "actual"))]
     checks = pa.Table.from_pylist(rows, schema=FORECAST_CHECKS.schema())
     view.write("forecast_checks", checks)
@@ -55,20 +55,20 @@ def check_forecasts(view: View) -> pa.Table:
 
 
 def scored_query(question: str, promise: Promise, as_of: datetime) -> str:
-    """SQL for the turns whose forecasts can be judged by `as_of`."""
+    """SQL for the runs whose forecasts can be judged by `as_of`."""
     latest = timestamp(as_of - timedelta(days=promise.horizon_days))
     return f"""
-select turn_id, min(as_of) as as_of from scores
+select run_id, min(as_of) as as_of from scores
 where question = '{question}' and as_of <= {latest} and as_of >= {timestamp(as_of - timedelta(days=HISTORY_DAYS))}
-group by turn_id order by 2, 1
+group by run_id order by 2, 1
 """
 
 
 def happened_query(question: str, promise: Promise) -> str:
-    """SQL over scores, order_lines and `asked` (turn_id, scored_at, until): forecast and actual of each customer."""
+    """SQL over scores, order_lines and `asked` (run_id, scored_at, until): forecast and actual of each customer."""
     return f"""
 select s.customer_id, max(s.value) as forecast, {promise.happened} as actual
-from scores s join asked a on a.turn_id = s.turn_id
+from scores s join asked a on a.run_id = s.run_id
 left join order_lines l on l.customer_id = s.customer_id
   and l.ordered_at >= a.scored_at and l.ordered_at < a.until and l.known_at < a.until
 where s.question = '{question}'

@@ -1,4 +1,4 @@
-"""The measure stage of a turn; it looks at earlier turns only, and runs before predict and decide."""
+"""The measure stage of a run; it looks at earlier runs only, and runs before predict and decide."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
 """What each customer will do and is worth, and how sure we are."""
 
-READS = ("moments", "features", "order_lines", "orders", "products")
+READS = ("cutoffs", "features", "order_lines", "orders", "products")
 WRITES = ("scores", "backtests", "shop_forecasts", "order_models", "repeat_orders", "affinities")

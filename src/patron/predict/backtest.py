@@ -1,4 +1,4 @@
-"""The backtest: forecast from where one could have stood, always a cut in time, always beside the naive rules."""
+"""The backtest: forecast from where one could have stood, always a cut in time, always beside the baselines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,23 +9,24 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.labels import Question, training_moments
-from patron.predict.learner import FORECAST, LABEL, Fitted, Learner, column
+from patron.predict.labels import Question, training_cutoffs
+from patron.predict.learner import FORECAST, LABEL, Fitted, Learner
 from patron.predict.prediction_intervals import Outcomes
 from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, interval, paired_gain, percentile_interval
 from patron.schema.errors import NotEnoughData
 from patron.schema.metrics import Metric, Numbers
+from patron.schema.numbers import column
 from patron.schema.tables import BACKTESTS
 
 ALL = "all"
 MOST_ORIGINS = 3
-DAYS_BETWEEN_MOMENTS = 30
+DAYS_BETWEEN_CUTOFFS = 30
 FEWEST_DAYS_OF_HISTORY = 30
-MOST_MOMENTS = 13
+MOST_CUTOFFS = 13
 FEWEST_JUDGED = 50
 FEWER_RESAMPLES = 100
 HARDLY = 0.02
-"""Share of the best headline that a learner may be behind and still be champion by the tie-break; a choice."""
+"""Share of the best primary metric that a learner may be behind and still be champion by the tie-break; a choice."""
 COVERAGE = "interval_coverage"
 """Metric that no learner is chosen by: how often the champion's 80 % interval held what came."""
 
@@ -50,30 +51,30 @@ class Backtest:
     """By (origin or 'all', learner)."""
     champion: str
     baseline: str
-    """The naive rule that is best on the headline."""
+    """The baseline that is best on the primary_metric."""
     why: str
     left_out: tuple[str, ...] = ()
     """Learners that could not be fitted at some origin, with the reason."""
-    headline: Mapping[str, float] = field(default_factory=dict)
-    """The headline metric of each learner over all origins together."""
+    primary_metric: Mapping[str, float] = field(default_factory=dict)
+    """The primary metric of each learner over all origins together."""
 
 
-def moments_for(as_of: datetime, first_known_at: datetime) -> list[datetime]:
-    """Moments whose features a turn needs, newest first: now, and every 30 days back while there is some history."""
+def cutoffs_for(as_of: datetime, first_known_at: datetime) -> list[datetime]:
+    """Cutoffs whose features a run needs, newest first: now, and every 30 days back while there is some history."""
     earliest = first_known_at + timedelta(days=FEWEST_DAYS_OF_HISTORY)
-    steps = (as_of - timedelta(days=DAYS_BETWEEN_MOMENTS * back) for back in range(1, MOST_MOMENTS))
-    return [as_of, *(moment for moment in steps if moment >= earliest)]
+    steps = (as_of - timedelta(days=DAYS_BETWEEN_CUTOFFS * back) for back in range(1, MOST_CUTOFFS))
+    return [as_of, *(cutoff for cutoff in steps if cutoff >= earliest)]
 
 
 def backtest(question: Question, rows: pa.Table, *, as_of: datetime, rng: np.random.Generator) -> Backtest:
     """Judge every learner at up to three origins; each is fitted to what was known there.
 
-    `rows` holds customer_id, as_of, features and `label` of past moments, the population only. With no origin to judge
+    `rows` holds customer_id, as_of, features and `label` of past cutoffs, the population only. With no origin to judge
     at, the champion is the simplest learner, and `why` says so. `rng` draws the customers by whom learners are compared
     where the question has a `tie_break`.
     """
-    moments = pc.unique(rows["as_of"]).to_pylist()
-    judgeable = training_moments(moments, as_of, question.horizon_days)[::-1][:MOST_ORIGINS]
+    cutoffs = pc.unique(rows["as_of"]).to_pylist()
+    judgeable = training_cutoffs(cutoffs, as_of, question.horizon_days)[::-1][:MOST_ORIGINS]
     found: dict[tuple[str, str], Judged] = {}
     missing: dict[str, str] = {}
     origins = []
@@ -96,7 +97,7 @@ def backtest(question: Question, rows: pa.Table, *, as_of: datetime, rng: np.ran
 
 
 def known_at_origin(rows: pa.Table, origin: datetime, horizon_days: int) -> pa.Table:
-    """Earlier moments with the labels known by the origin, and the origin's own rows without a label."""
+    """Earlier cutoffs with the labels known by the origin, and the origin's own rows without a label."""
     kind = rows.schema.field("as_of").type
     past = rows.filter(pc.less_equal(rows["as_of"], pa.scalar(origin - timedelta(days=horizon_days), kind)))
     return pa.concat_tables([past, unlabelled(at(rows, origin))])
@@ -110,16 +111,16 @@ def unlabelled(rows: pa.Table) -> pa.Table:
     return rows.set_column(rows.column_names.index(LABEL), LABEL, nothing)
 
 
-def at(rows: pa.Table, moment: datetime) -> pa.Table:
-    """The rows of one moment."""
-    return rows.filter(pc.equal(rows["as_of"], pa.scalar(moment, rows.schema.field("as_of").type)))
+def at(rows: pa.Table, cutoff: datetime) -> pa.Table:
+    """The rows of one cutoff."""
+    return rows.filter(pc.equal(rows["as_of"], pa.scalar(cutoff, rows.schema.field("as_of").type)))
 
 
-def to_table(result: Backtest, *, turn_id: str, rng: np.random.Generator) -> pa.Table:
+def to_table(result: Backtest, *, run_id: str, rng: np.random.Generator) -> pa.Table:
     """Rows of `backtests`: each origin and all together, every learner and metric, intervals over customers.
 
-    The gain is paired with the best naive rule. The headline has an interval everywhere; the other metrics, slower to
-    draw, for the champion and the naive rules over all origins together. Of the champion's 80 % intervals it is told
+    The gain is paired with the best baseline. The primary metric has an interval everywhere; the other metrics, slower to
+    draw, for the champion and the baselines over all origins together. Of the champion's 80 % intervals it is told
     how often they held what came, each origin's learnt from the others.
     """
     rows = []
@@ -138,7 +139,7 @@ def to_table(result: Backtest, *, turn_id: str, rng: np.random.Generator) -> pa.
         if origin == ALL and (held := covered(result)) is not None:
             rows.append(_coverage(result.champion, held, weights, count))
     same = {
-        "turn_id": turn_id,
+        "run_id": run_id,
         "question": result.question.name,
         "champion": result.champion,
         "baseline": result.baseline,
@@ -147,10 +148,10 @@ def to_table(result: Backtest, *, turn_id: str, rng: np.random.Generator) -> pa.
 
 
 def gain_over(result: Backtest, learner: str, forecast: Numbers, *, rng: np.random.Generator) -> Interval:
-    """Paired gain of a learner over any other forecast of all judged rows, on the headline metric."""
+    """Paired gain of a learner over any other forecast of all judged rows, on the primary metric."""
     judged = result.judged[ALL, learner]
     weights = bootstrap_weights(judged.customers, rng=rng)
-    return paired_gain(result.question.headline, judged.actual, judged.forecast, forecast, weights=weights)
+    return paired_gain(result.question.primary_metric, judged.actual, judged.forecast, forecast, weights=weights)
 
 
 def covered(result: Backtest) -> Numbers | None:
@@ -178,7 +179,7 @@ def _coverage(champion: str, held: Numbers, weights: Numbers, count: int) -> dic
 
 def _resamples(result: Backtest, origin: str, learner: str, weights: Numbers) -> dict[str, Numbers]:
     """Bootstrap weights of each metric that gets an interval."""
-    drawn = {result.question.headline.name: weights}
+    drawn = {result.question.primary_metric.name: weights}
     naive = {one.name for one in result.question.baselines}
     if origin == ALL and learner in {result.champion, *naive}:
         drawn |= {metric.name: weights[:FEWER_RESAMPLES] for metric in result.question.metrics}
@@ -211,8 +212,10 @@ def _conclude(
     for learner in complete:
         found[ALL, learner.name] = _together([found[origin, learner.name] for origin in origins])
     kept = {key: judged for key, judged in found.items() if (ALL, key[1]) in found}
-    headline = {
-        learner.name: float(question.headline.of(kept[ALL, learner.name].actual, kept[ALL, learner.name].forecast))
+    primary_metric = {
+        learner.name: float(
+            question.primary_metric.of(kept[ALL, learner.name].actual, kept[ALL, learner.name].forecast)
+        )
         for learner in complete
     }
     left_out = tuple(missing.values())
@@ -220,14 +223,21 @@ def _conclude(
     if not naive:
         first = min(question.learners, key=lambda one: (one.is_baseline, one.complexity))
         lacking = f"fewer than {FEWEST_JUDGED} to judge at each" if judgeable else "too little history"
-        why = f"No past moment could be judged: {lacking}. The simplest learner is used, unproven."
+        why = f"No past cutoff could be judged: {lacking}. The simplest learner is used, unproven."
         return Backtest(question, (), {}, first.name, question.baselines[0].name, why, left_out)
-    best, baseline = _best(question.headline, complete, headline), _best(question.headline, naive, headline)
+    best, baseline = (
+        _best(question.primary_metric, complete, primary_metric),
+        _best(question.primary_metric, naive, primary_metric),
+    )
     judged = {learner.name: kept[ALL, learner.name] for learner in complete}
-    able = [one for one in complete if not one.is_baseline and _is_no_worse(question.headline, one, baseline, headline)]
-    champion = best if best.is_baseline else _first_of_like(question, best, able, judged, headline, rng)
-    why = _reason(question, champion, best, baseline, headline, origins)
-    return Backtest(question, origins, kept, champion.name, baseline.name, why, left_out, headline)
+    able = [
+        one
+        for one in complete
+        if not one.is_baseline and _is_no_worse(question.primary_metric, one, baseline, primary_metric)
+    ]
+    champion = best if best.is_baseline else _first_of_like(question, best, able, judged, primary_metric, rng)
+    why = _reason(question, champion, best, baseline, primary_metric, origins)
+    return Backtest(question, origins, kept, champion.name, baseline.name, why, left_out, primary_metric)
 
 
 def _best(metric: Metric, learners: Sequence[Learner], values: Mapping[str, float]) -> Learner:
@@ -245,15 +255,19 @@ def _first_of_like(
     best: Learner,
     learners: Sequence[Learner],
     judged: Mapping[str, Judged],
-    headline: Mapping[str, float],
+    primary_metric: Mapping[str, float],
     rng: np.random.Generator,
 ) -> Learner:
-    """The best on the tie-break of those hardly behind on the headline, where it leads the best by a standard error."""
+    """The best on the tie-break of those hardly behind on the primary_metric, where it leads the best by a standard error."""
     metric = question.tie_break
     if metric is None:
         return best
-    margin = HARDLY * abs(headline[best.name])
-    near = [one for one in learners if question.headline.gain(headline[best.name], headline[one.name]) <= margin]
+    margin = HARDLY * abs(primary_metric[best.name])
+    near = [
+        one
+        for one in learners
+        if question.primary_metric.gain(primary_metric[best.name], primary_metric[one.name]) <= margin
+    ]
     own = judged[best.name]
     values = {one.name: float(metric.of(own.actual, judged[one.name].forecast)) for one in near}
     other = _best(metric, near, values)
@@ -270,18 +284,18 @@ def _reason(
     champion: Learner,
     best: Learner,
     baseline: Learner,
-    headline: Mapping[str, float],
+    primary_metric: Mapping[str, float],
     origins: tuple[str, ...],
 ) -> str:
-    where = f"over {len(origins)} past moments ({', '.join(origins)})"
-    number = f"{question.headline.name} {headline[champion.name]:.6g}"
+    where = f"over {len(origins)} past cutoffs ({', '.join(origins)})"
+    number = f"{question.primary_metric.name} {primary_metric[champion.name]:.6g}"
     if champion.is_baseline:
-        return f"{champion.name} has the best {number} {where}: no learner beats the naive rules, so the rule is used."
-    naive = f"the best naive rule, {baseline.name}, has {headline[baseline.name]:.6g}"
+        return f"{champion.name} has the best {number} {where}: no learner beats the baselines, so the rule is used."
+    naive = f"the best baseline, {baseline.name}, has {primary_metric[baseline.name]:.6g}"
     if champion is best or question.tie_break is None:
         return f"{champion.name} has the best {number} {where}; {naive}."
     second = question.tie_break.name
-    like = f"{best.name} has {headline[best.name]:.6g}, which is hardly better, and a worse {second}"
+    like = f"{best.name} has {primary_metric[best.name]:.6g}, which is hardly better, and a worse {second}"
     return f"{champion.name} has {number} {where}; {like}; {naive}."
 
 

@@ -8,7 +8,9 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.learner import LABEL, column, forecasts, labelled, read_json, write_json
+from patron.predict.learner import LABEL, forecasts, labelled
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import column
 
 SAVED = "rule.json"
 SEES_NO_CUSTOMER = {"beats its baseline": "it is a baseline", "depends on the row": "everybody gets the same forecast"}

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from patron.predict.learner import LABEL, Numbers, column, labelled
+from patron.predict.learner import LABEL, labelled
+from patron.schema.numbers import Numbers, column
 
 LARGEST_LOG_ODDS = 30.0
 FEWEST_ROWS = 200
@@ -35,7 +36,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, log_odds: Numbers, label: Numbers) -> Self:
-        """Least log loss, with the slope kept within 0 and 2: calibration never turns a ranking round."""
+        """Least log loss, with the slope kept within 0 and 2: calibration never runs a ranking round."""
         happened = label.sum()
         # Platt's targets: not quite 0 and 1, so that a small sample does not ask for infinite log-odds.
         target = np.where(label > 0, (happened + 1) / (happened + 2), 1 / (len(label) - happened + 2))
@@ -51,13 +52,13 @@ class Calibration:
 
 
 def fit_calibration(table: pa.Table, fit: Callable[[pa.Table], Callable[[pa.Table], Numbers]]) -> Calibration:
-    """Calibrate on the newest labelled moment, each half of the customers by a model fitted to the other half.
+    """Calibrate on the newest labelled cutoff, each half of the customers by a model fitted to the other half.
 
-    Why not all customers of earlier moments: moments are nearer than a horizon, so the same orders are in both their
+    Why not all customers of earlier cutoffs: cutoffs are nearer than a horizon, so the same orders are in both their
     labels, and a model that knows them by heart looks sure and right. Other customers' orders are never in both.
-    To fit only to moments whose horizon was over by the newest one is honest too, and gave a worse mean log loss of
+    To fit only to cutoffs whose horizon was over by the newest one is honest too, and gave a worse mean log loss of
     churn at later origins (logistic, trees): 0.158, 0.154 against 0.154, 0.152 on Complete Journey, where for the
-    earliest two of five origins no such moment is left, and 0.553, 0.519 against 0.543, 0.515 in a simulated shop.
+    earliest two of five origins no such cutoff is left, and 0.553, 0.519 against 0.543, 0.515 in a simulated shop.
 
     Unchanged with too few rows, or where a half knows one outcome only. `fit` takes labelled rows and returns what
     gives log-odds. The model that is kept is then fitted to everybody.
@@ -76,7 +77,7 @@ def fit_calibration(table: pa.Table, fit: Callable[[pa.Table], Callable[[pa.Tabl
 
 
 def in_first_half(customers: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whether a customer is in the first half: by the hash of the id, the same at every moment."""
+    """Whether a customer is in the first half: by the hash of the id, the same at every cutoff."""
     known = pc.unique(customers)
     # why its end: the beginning of the hash of the id already says who is in the sample of a large shop
     first = [one for one in known.to_pylist() if md5(one.encode(), usedforsecurity=False).digest()[-1] % 2]

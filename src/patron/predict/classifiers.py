@@ -12,8 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.predict.calibration import Calibration, fit_calibration
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import LABEL, Numbers, column, forecasts, labelled, read_json, write_json
+from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.errors import NotEnoughData
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers, column
 
 SAVED = "chance.json"
 WEIGHTS = "weights.npz"

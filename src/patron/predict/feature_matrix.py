@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.learner import LABEL, Numbers
+from patron.predict.learner import LABEL
+from patron.schema.numbers import Numbers
 
-NOT_FEATURES = frozenset({"turn_id", "customer_id", "as_of", "feature_version", "until", LABEL})
+NOT_FEATURES = frozenset({"run_id", "customer_id", "as_of", "feature_version", "until", LABEL})
 MOST_LEVELS = 12
 
 

@@ -12,7 +12,7 @@ from patron.schema.metrics import Metric
 from patron.schema.table_definition import TEXT, TIME
 
 LABEL_JOIN = """
-from moments_asked m
+from label_windows m
 left join {facts} l on l.customer_id = m.customer_id
     and l.ordered_at >= m.as_of and l.ordered_at < m.until and l.known_at < m.until
 group by m.customer_id, m.as_of
@@ -21,7 +21,7 @@ group by m.customer_id, m.as_of
 
 @dataclass(frozen=True)
 class Question:
-    """One thing to predict of each customer at a moment."""
+    """One thing to predict of each customer at a cutoff."""
 
     name: str
     meaning: str
@@ -32,7 +32,7 @@ class Question:
     and known by its end, refunds included; `l.customer_id is null` where there are none."""
     population: str
     """SQL condition over the columns of `features`: of whom the question is asked."""
-    headline: Metric
+    primary_metric: Metric
     """The champion is the best on this over all origins together, or one hardly behind it (see `tie_break`)."""
     metrics: tuple[Metric, ...]
     """Printed beside it, the most telling first."""
@@ -40,31 +40,31 @@ class Question:
     """Every learner, baselines too; names unique."""
     is_probability: bool = False
     tie_break: Metric | None = None
-    """What may make champion a learner that is hardly behind the best on the headline, and not behind naive rules."""
+    """What may make champion a learner that is hardly behind the best on the primary_metric, and not behind baselines."""
 
     @property
     def baselines(self) -> tuple[Learner, ...]:
-        """The naive rules every learner is compared with."""
+        """The baselines every learner is compared with."""
         return tuple(one for one in self.learners if one.is_baseline)
 
     @property
     def all_metrics(self) -> tuple[Metric, ...]:
-        """The headline, then the others."""
-        return (self.headline, *self.metrics)
+        """The primary_metric, then the others."""
+        return (self.primary_metric, *self.metrics)
 
 
 def label_query(question: Question, facts: str = "order_lines") -> str:
-    """Portable SQL for the labels of `moments_asked` (see `asked`): customer_id, as_of, label."""
+    """Portable SQL for the labels of `label_windows` (see `asked`): customer_id, as_of, label."""
     return f"select m.customer_id, m.as_of, {question.label} as label {LABEL_JOIN.format(facts=facts)}"
 
 
-def asked(moments: pa.Table, horizon_days: int) -> pa.Table:
+def asked(cutoffs: pa.Table, horizon_days: int) -> pa.Table:
     """Add to (customer_id, as_of) the end of the horizon, `until`: intervals are not portable SQL."""
-    as_of = moments["as_of"].cast(TIME)
+    as_of = cutoffs["as_of"].cast(TIME)
     until = pc.add(as_of, pa.scalar(timedelta(days=horizon_days), pa.duration(TIME.unit)))
-    return pa.table({"customer_id": moments["customer_id"].cast(TEXT), "as_of": as_of, "until": until})
+    return pa.table({"customer_id": cutoffs["customer_id"].cast(TEXT), "as_of": as_of, "until": until})
 
 
-def training_moments(moments: Iterable[datetime], origin: datetime, horizon_days: int) -> list[datetime]:
-    """Moments whose labels are known by `origin`: no later than `origin - horizon`."""
-    return sorted(one for one in set(moments) if one + timedelta(days=horizon_days) <= origin)
+def training_cutoffs(cutoffs: Iterable[datetime], origin: datetime, horizon_days: int) -> list[datetime]:
+    """Cutoffs whose labels are known by `origin`: no later than `origin - horizon`."""
+    return sorted(one for one in set(cutoffs) if one + timedelta(days=horizon_days) <= origin)

@@ -1,18 +1,15 @@
 """What a learner is: frozen settings that `fit` a table, and a fitted thing that predicts, explains and is saved."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.schema.errors import NotEnoughData
-
-Numbers = npt.NDArray[np.float64]
+from patron.schema.numbers import Numbers
 
 KEYS = ("customer_id", "as_of")
 LABEL = "label"
@@ -49,7 +46,7 @@ class Learner(Protocol):
     name: ClassVar[str]
     """Shown in backtests and cards; unique within the question."""
     is_baseline: ClassVar[bool]
-    """A naive rule: judged, compared with, champion only when no learner beats it."""
+    """A baseline: judged, compared with, champion only when no learner beats it."""
     complexity: ClassVar[int]
     """0 the simplest; when the backtest cannot run, the simplest learner that is not a baseline is used."""
     exemptions: ClassVar[Mapping[str, str]]
@@ -60,7 +57,7 @@ class Learner(Protocol):
     def fit(self, table: pa.Table) -> Fitted:
         """Learn from customer_id, as_of, features and `label`. Raises NotEnoughData.
 
-        Several moments of one customer may be in the table. A label is NULL where it was not known yet at the origin:
+        Several cutoffs of one customer may be in the table. A label is NULL where it was not known yet at the origin:
         the origin's own rows are there, unlabelled, for learners that need no label (BG/NBD).
         """
         ...
@@ -96,27 +93,11 @@ def labelled(table: pa.Table, *, fewest: int = FEWEST_LABELS) -> pa.Table:
         raise NotEnoughData(
             f"{rows.num_rows} customers whose outcome is known, {fewest} are needed",
             where="training",
-            todo="Import a longer history, or run at a later moment.",
+            todo="Import a longer history, or run at a later cutoff.",
         )
     return rows
 
 
 def newest(table: pa.Table) -> pa.Table:
-    """The rows of the latest moment, labelled or not: the customers as they are known at the origin."""
+    """The rows of the latest cutoff, labelled or not: the customers as they are known at the origin."""
     return table.filter(pc.equal(table["as_of"], pc.max(table["as_of"])))
-
-
-def column(table: pa.Table, name: str, *, missing: float = 0.0) -> Numbers:
-    """A numeric column as float64; NULL becomes `missing`."""
-    values = table[name].cast(pa.float64()).combine_chunks().fill_null(missing)
-    return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write settings or parameters as JSON; floats keep every bit."""
-    path.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote."""
-    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -11,7 +11,7 @@ from patron.predict.learner import Learner
 from patron.storage.model_registry import Manifest
 
 INTERVAL_NOTE = (
-    "80 % of what happened to customers with a forecast of this size at past moments lies within low and high"
+    "80 % of what happened to customers with a forecast of this size at past cutoffs lies within low and high"
 )
 
 
@@ -20,7 +20,7 @@ def card_of(result: Backtest, learner: Learner, manifest: Manifest) -> dict[str,
     question = result.question
     held = covered(result)
     limits = {
-        "": "Judged on past moments only; a season that was never seen is not foreseen.",
+        "": "Judged on past cutoffs only; a season that was never seen is not foreseen.",
         "left out": "; ".join(result.left_out),
         "interval": f"{INTERVAL_NOTE}; checked one origin at a time it held {held.mean():.0%}"
         if held is not None
@@ -33,9 +33,9 @@ def card_of(result: Backtest, learner: Learner, manifest: Manifest) -> dict[str,
         "what_it_is": (type(learner).__doc__ or "").splitlines()[0],
         "settings": ", ".join(f"{name} = {value}" for name, value in asdict(learner).items()) or "none",
         "why": result.why,
-        "best_naive_rule": result.baseline,
-        "judged_at": ", ".join(result.origins) or "no past moment",
-        "fitted_to": f"{manifest.row_count} customers at past moments up to {manifest.as_of}",
+        "best_baseline": result.baseline,
+        "judged_at": ", ".join(result.origins) or "no past cutoff",
+        "fitted_to": f"{manifest.row_count} customers at past cutoffs up to {manifest.as_of}",
         "limits": " ".join(f"{key}: {text}." if key else text for key, text in limits.items() if text),
         "reproducible": "From this manifest and seed, while the lake keeps its versions; not after an erasure.",
     }
@@ -48,7 +48,7 @@ def card_text(card: Mapping[str, str], rows: pa.Table) -> str:
     lines += [f"- **{key.replace('_', ' ')}**: {text}" for key, text in card.items()]
     lines += [
         "",
-        "| learner | metric | value | 95 % interval | gain over the best naive rule |",
+        "| learner | metric | value | 95 % interval | gain over the best baseline |",
         "|---|---|---|---|---|",
     ]
     for row in rows.filter(pc.equal(rows["origin"], ALL)).to_pylist():

@@ -1,4 +1,4 @@
-"""The predict stage of a turn: backtest each question, fit its champion, keep it, and score every customer."""
+"""The predict stage of a run: backtest each question, fit its champion, keep it, and score every customer."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -13,11 +13,12 @@ from threadpoolctl import threadpool_limits
 from patron.predict import churn, purchase, value
 from patron.predict.backtest import ALL, Backtest, backtest, to_table, unlabelled
 from patron.predict.labels import Question, asked, label_query
-from patron.predict.learner import FORECAST, LABEL, Fitted, Learner, Numbers, column, reasons
+from patron.predict.learner import FORECAST, LABEL, Fitted, Learner, reasons
 from patron.predict.model_card import card_of, card_text
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.value.shop_total import ShopTotal
 from patron.schema.errors import NotEnoughData
+from patron.schema.numbers import Numbers, column
 from patron.schema.tables import BACKTESTS, BY_NAME, SCORES, SHOP_FORECASTS
 from patron.storage import model_registry
 from patron.storage.engine import timestamp
@@ -25,9 +26,9 @@ from patron.storage.shop import View
 
 QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
 MOST_ROWS = 100_000
-"""Customers times moments that are learned from and judged; of more, customers are sampled by the hash of their id.
+"""Customers times cutoffs that are learned from and judged; of more, customers are sampled by the hash of their id.
 
-All customers are scored. It bounds time and memory of a turn: the backtest fits every learner several times."""
+All customers are scored. It bounds time and memory of a run: the backtest fits every learner several times."""
 BUCKETS = 4096
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answered:
-    """How one question was answered in a turn."""
+    """How one question was answered in a run."""
 
     question: str
     champion: str
@@ -52,7 +53,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Summary:
-    """What predict did in a turn."""
+    """What predict did in a run."""
 
     answered: tuple[Answered, ...]
     unanswered: tuple[str, ...]
@@ -61,14 +62,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Data:
-    """The turn's features: those to learn from (past moments and now, a sample), and those to score (now, all)."""
+    """The run's features: those to learn from (past cutoffs and now, a sample), and those to score (now, all)."""
 
     known: pa.Table
     current: pa.Table
 
 
 def run(view: View, *, also: Sequence[Callable[[View], pa.Table]] = ()) -> Summary:
-    """Answer every question for the turn's moment: writes `scores`, and `backtests` with the rows that `also` adds.
+    """Answer every question for the run's cutoff: writes `scores`, and `backtests` with the rows that `also` adds.
 
     Raises NotEnoughData when no question at all could be answered.
     """
@@ -94,7 +95,7 @@ def _run(view: View, also: Sequence[Callable[[View], pa.Table]]) -> Summary:
         answered.append(summary)
     if not answered:
         raise NotEnoughData(
-            "; ".join(unanswered), where=f"turn {view.turn.turn_id}", todo="Import a longer history of orders."
+            "; ".join(unanswered), where=f"run {view.run.run_id}", todo="Import a longer history of orders."
         )
     added = [more(view) for more in also]
     view.write("scores", pa.concat_tables([SCORES.empty(), *scores]))
@@ -104,13 +105,13 @@ def _run(view: View, also: Sequence[Callable[[View], pa.Table]]) -> Summary:
 
 
 def read_data(view: View) -> Data:
-    """Read the turn's features once, in a fixed order. Raises NotEnoughData when there is no customer to score."""
-    own = f"select * from features where turn_id = '{view.turn.turn_id}'"
-    now = timestamp(view.turn.as_of)
+    """Read the run's features once, in a fixed order. Raises NotEnoughData when there is no customer to score."""
+    own = f"select * from features where run_id = '{view.run.run_id}'"
+    now = timestamp(view.run.as_of)
     current = view.query(f"select * from ({own}) f where as_of = {now} order by customer_id")
     if not current.num_rows:
         raise NotEnoughData(
-            "no customer with an order", where=f"turn {view.turn.turn_id}", todo="Import orders known before it."
+            "no customer with an order", where=f"run {view.run.run_id}", todo="Import orders known before it."
         )
     row_count = view.query(f"select count(*) as n from ({own}) f")["n"][0].as_py()
     share = min(1.0, MOST_ROWS / row_count)
@@ -120,13 +121,13 @@ def read_data(view: View) -> Data:
 
 
 def with_labels(view: View, question: Question, rows: pa.Table) -> pa.Table:
-    """The question's population, with the labels that are known by the turn; NULL where they are not yet."""
+    """The question's population, with the labels that are known by the run; NULL where they are not yet."""
     population = view.query(f"select * from given where {question.population} order by as_of, customer_id", given=rows)
-    last = view.turn.as_of - timedelta(days=question.horizon_days)
+    last = view.run.as_of - timedelta(days=question.horizon_days)
     kind = population.schema.field("as_of").type
     done = population.filter(pc.less_equal(population["as_of"], pa.scalar(last, kind)))
-    moments = asked(done.select(["customer_id", "as_of"]), question.horizon_days)
-    labels = view.query(f"{label_query(question)} order by m.as_of, m.customer_id", moments_asked=moments)
+    cutoffs = asked(done.select(["customer_id", "as_of"]), question.horizon_days)
+    labels = view.query(f"{label_query(question)} order by m.as_of, m.customer_id", label_windows=cutoffs)
     # `done` are the first rows of the population, in the same order: the wide features need not be joined
     unknown = pa.nulls(population.num_rows - done.num_rows, pa.float64())
     return population.append_column(LABEL, pa.chunked_array([*labels[LABEL].cast(pa.float64()).chunks, unknown]))
@@ -138,10 +139,10 @@ def answer(view: View, question: Question, data: Data) -> tuple[pa.Table, pa.Tab
     Raises NotEnoughData when no learner can be fitted.
     """
     rows = with_labels(view, question, data.known)
-    rng = np.random.default_rng(view.turn.child_seed(f"backtest {question.name}"))
-    result = backtest(question, rows, as_of=view.turn.as_of, rng=rng)
+    rng = np.random.default_rng(view.run.child_seed(f"backtest {question.name}"))
+    result = backtest(question, rows, as_of=view.run.as_of, rng=rng)
     learner, fitted = fit_first(question, result, rows)
-    judged = to_table(result, turn_id=view.turn.turn_id, rng=rng)
+    judged = to_table(result, run_id=view.run.run_id, rng=rng)
     version = keep(view, result, learner, fitted, rows, judged)
     current = view.query(f"select * from given where {question.population} order by customer_id", given=data.current)
     scores = score(view, result, fitted, unlabelled(current), version)
@@ -170,7 +171,7 @@ def score(view: View, result: Backtest, fitted: Fitted, rows: pa.Table, version:
     low, high = _interval(result, forecast)
     return pa.table(
         {
-            "turn_id": pa.array([view.turn.turn_id] * rows.num_rows, pa.string()),
+            "run_id": pa.array([view.run.run_id] * rows.num_rows, pa.string()),
             "customer_id": rows["customer_id"],
             "as_of": rows["as_of"],
             "question": pa.array([result.question.name] * rows.num_rows, pa.string()),
@@ -194,7 +195,7 @@ def shop_forecast(view: View, question: Question, fitted: Fitted, scores: pa.Tab
         return SHOP_FORECASTS.empty()
     value = float(column(scores, "value").sum())
     row = {
-        "turn_id": view.turn.turn_id,
+        "run_id": view.run.run_id,
         "question": question.name,
         "value": value,
         "low": value * total.low_cents / total.cents,
@@ -209,11 +210,11 @@ def keep(view: View, result: Backtest, learner: Learner, fitted: Fitted, rows: p
     """Save the fitted champion with its manifest, metrics and card; returns its model_version."""
     manifest = model_registry.Manifest(
         question=result.question.name,
-        version=view.turn.turn_id,
+        version=view.run.run_id,
         learner=learner.name,
         settings=asdict(learner),
-        as_of=view.turn.as_of.isoformat(),
-        seed=view.turn.seed,
+        as_of=view.run.as_of.isoformat(),
+        seed=view.run.seed,
         feature_version=str(rows["feature_version"][0].as_py()),
         table_versions={name: _version(view, name) for name in ("features", "order_lines")},
         row_count=rows.num_rows,
@@ -249,11 +250,11 @@ def _reasons(fitted: Fitted, rows: pa.Table) -> pa.Array:
 
 
 def _summary(result: Backtest, learner: Learner, version: str, judged: pa.Table, scored_count: int) -> Answered:
-    headline = result.question.headline.name
+    primary_metric = result.question.primary_metric.name
     own = [
         row
         for row in judged.to_pylist()
-        if (row["origin"], row["learner"], row["metric"]) == (ALL, learner.name, headline)
+        if (row["origin"], row["learner"], row["metric"]) == (ALL, learner.name, primary_metric)
     ]
     row = own[0] if own else {"value": None, "low": None, "high": None, "baseline_value": None}
     numbers = {name: row[name] for name in ("value", "low", "high", "baseline_value")}
@@ -261,7 +262,7 @@ def _summary(result: Backtest, learner: Learner, version: str, judged: pa.Table,
         question=result.question.name,
         champion=learner.name,
         model_version=version,
-        metric=headline,
+        metric=primary_metric,
         baseline=result.baseline,
         scored_count=scored_count,
         why=result.why,

@@ -1,1 +1,1 @@
-"""What everyone stands on: errors, settings, tables, engine, lake, store and the shop that holds them."""
+"""What everyone agrees on: events, tables, questions, metrics, errors and plain types."""

@@ -15,8 +15,8 @@ PatronError
 │   └── TooMany          one key sends more requests than it may
 ├── BadQuery             a query that `patron sql` does not run
 ├── NotEnoughData        too little history for what was asked
-├── NotFound             no such customer, model, turn or question
-│   └── NoTurnYet        no turn has finished, so there is nothing to read yet
+├── NotFound             no such customer, model, run or question
+│   └── NoRunYet        no run has finished, so there is nothing to read yet
 └── MissingExtra         an optional dependency is not installed
 """
 
@@ -93,11 +93,11 @@ class NotEnoughData(PatronError):
 
 
 class NotFound(PatronError):
-    """No such customer, model, turn or question."""
+    """No such customer, model, run or question."""
 
 
-class NoTurnYet(NotFound):
-    """No turn of the loop has finished, so there is nothing to read yet."""
+class NoRunYet(NotFound):
+    """No run of the loop has finished, so there is nothing to read yet."""
 
 
 class MissingExtra(PatronError):

@@ -51,7 +51,7 @@ def rmse_winsorised(actual: Numbers, forecast: Numbers, weights: Numbers | None 
 
 
 def mae(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
-    """Mean absolute error, in the unit of the forecast. A poor headline: forecasting zero does well on it."""
+    """Mean absolute error, in the unit of the forecast. A poor primary_metric: forecasting zero does well on it."""
     return _mean(np.abs(actual - forecast), weights)
 
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What runs all day: collector, compaction worker, profile sync."""

@@ -31,7 +31,7 @@ from patron.storage.shop import Shop
 COMPACT_SECONDS = 10.0
 """How long what waits may wait for the lake, which gets a file and a commit each time."""
 JOINED_BYTES = 1_000_000
-"""Files of events up to this size are joined as they pile up, larger ones by a turn: each is written few times."""
+"""Files of events up to this size are joined as they pile up, larger ones by a run: each is written few times."""
 RESTART_SECONDS = 1.0
 ENDS_WITHIN_SECONDS = 60.0
 INPUT, READ_AT_ONCE = 0, 65_536
@@ -90,7 +90,7 @@ class Mover:
                     self.shop.lake.compact(EVENTS, self.shop.engine, smaller_than=JOINED_BYTES)
             self.trouble = None
         except WorkspaceBusy:
-            return  # why: a turn or an import is at work; what waits is safe and moves afterwards
+            return  # why: a run or an import is at work; what waits is safe and moves afterwards
         except PatronError as error:
             self.trouble = error
         except Exception as error:  # noqa: BLE001 - whatever it is, it is said and tried again

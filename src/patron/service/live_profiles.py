@@ -6,10 +6,10 @@ from functools import reduce
 import pyarrow as pa
 
 from patron.govern.vault import PREFIXES, Vault, own_id
-from patron.schema.errors import NoTurnYet
+from patron.schema.errors import NoRunYet
 from patron.service.profile_sync import profiles, was_built
 from patron.storage.engine import timestamp
-from patron.storage.last_run import last_turn, records
+from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, View
 from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, pace_of
 from patron.understand.profiles.profile import Profile, merged
@@ -21,12 +21,12 @@ __all__ = ["LiveProfile", "live_profile", "profile_of_id"]
 def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile | None:
     """Live profile of a customer; None when no event of theirs is known or profiles were never built.
 
-    A customer's tokens are those of the last turn's identities, and devices that were since told together with them
-    alone. A visitor who has become known since the turn is shown as who they are now. Raises InboxDamaged.
+    A customer's tokens are those of the last run's identities, and devices that were since told together with them
+    alone. A visitor who has become known since the run is shown as who they are now. Raises InboxDamaged.
     """
     if not was_built(shop):
         return None
-    view = _turn(shop)
+    view = _run(shop)
     tokens = _tokens_of(view, customer_id)
     found = profiles(shop, own_ids=() if tokens else (customer_id,), tokens=tokens)
     if not any(map(_is_user, found)):
@@ -47,7 +47,7 @@ def profile_of_id(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, Live
     """
     vault = Vault.open(shop)
     tokens = [vault.token(kind, shop_id.strip()) for kind in ("user_id", "anonymous_id")]
-    known = _resolved(_turn(shop), tokens)
+    known = _resolved(_run(shop), tokens)
     for token in tokens:
         customer_id = known.get(token, own_id(token))
         live = live_profile(shop, customer_id, now=now)
@@ -57,14 +57,14 @@ def profile_of_id(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, Live
 
 
 def _customer_of(view: View | None, token: str) -> str:
-    """Customer of a token: as the last turn's identities say, else the token standing alone."""
+    """Customer of a token: as the last run's identities say, else the token standing alone."""
     return _resolved(view, [token]).get(token, own_id(token))
 
 
-def _turn(shop: Shop) -> View | None:
+def _run(shop: Shop) -> View | None:
     try:
-        return last_turn(shop)
-    except NoTurnYet:
+        return last_run(shop)
+    except NoRunYet:
         return None
 
 
@@ -78,7 +78,7 @@ where i.shared_from is null order by i.token"""
 
 
 def _own(view: View | None, customer_id: str, found: dict[str, Profile]) -> dict[str, Profile]:
-    """Leave out tokens that the last turn gave to somebody else."""
+    """Leave out tokens that the last run gave to somebody else."""
     others = _resolved(view, list(found))
     return {
         token: profile
@@ -103,11 +103,11 @@ def _shown(shop: Shop, view: View | None, now: datetime) -> Shown:
 
 
 def _pace(view: View) -> float:
-    """The shop's days between orders at the last turn."""
-    turn = view.turn
+    """The shop's days between orders at the last run."""
+    run = view.run
     sql = f"""
 select days_from_first_to_last_order, order_day_count_lifetime from features
-where turn_id = '{turn.turn_id}' and as_of = {timestamp(turn.as_of)} and order_day_count_lifetime > 1"""
+where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} and order_day_count_lifetime > 1"""
     return pace_of(view.query(sql))
 
 

@@ -94,7 +94,7 @@ def order_chance(people: People, days: np.ndarray, settings: ShopSettings, in_fo
 
 
 def visit_chance(people: People, days: np.ndarray, settings: ShopSettings) -> np.ndarray:
-    """Probability of a visit without a purchase, shape (days, people); newcomers look around before they sign up."""
+    """Probability of a visit without a purchase, shape (days, people); prospects look around before they sign up."""
     eager = 1 + 0.5 * is_sale(settings, days)
     rate = people.visits_per_day * (season(settings, days) * eager)[:, None] * interest(people, days) ** 0.7
     looking = (days[:, None] < people.signup_day) & (days[:, None] >= people.first_seen_day)

@@ -90,11 +90,11 @@ def _truth_of(people: People, world: World, horizon_days: int) -> pa.Table:
 def mean_baskets(people: People, world: World, horizon_days: int) -> Basket:
     """Mean worth of an order, from baskets drawn with the months of the horizon."""
     row = np.repeat(np.arange(len(people)), BASKETS)
-    turn = np.tile(np.arange(BASKETS), len(people))
+    run = np.tile(np.arange(BASKETS), len(people))
     first = world.settings.start + timedelta(days=world.day)
     months = np.array([(first + timedelta(days=horizon_days * t // BASKETS)).month - 1 for t in range(BASKETS)])
     yes = np.ones(len(row), dtype=bool)
-    visits = Visits(row, people.person[row], FAR_DAY + turn, months[turn], yes, ~yes, np.full(len(row), -1))
+    visits = Visits(row, people.person[row], FAR_DAY + run, months[run], yes, ~yes, np.full(len(row), -1))
     items = look_around(visits, people, world.catalogue, world.draws)
     price = world.catalogue.price_cents[items.product] * items.quantity * items.is_bought
     gross = np.bincount(items.visit, weights=price, minlength=len(row))

@@ -51,7 +51,7 @@ def terms(
 def place_orders(
     visits: Visits, items: Items, people: People, catalogue: Catalogue, shop: ShopSettings, draws: Draws
 ) -> Orders:
-    """Turn what visits buy into orders with discounts and shipping."""
+    """Run what visits buy into orders with discounts and shipping."""
     visit = np.flatnonzero(visits.is_order)
     bought = np.flatnonzero(items.is_bought)
     first = np.searchsorted(items.visit[bought], visit, side="left")

@@ -37,7 +37,7 @@ class World:
         self.seed = seed
         self.draws = Draws(seed)
         self.catalogue = make_catalogue(settings, self.draws)
-        self.people: People = self._newcomers(None, 0, max(people_until(1, settings), 1))
+        self.people: People = self._prospects(None, 0, max(people_until(1, settings), 1))
         self._start_us = int(datetime.combine(settings.start, datetime.min.time(), UTC).timestamp()) * 1_000_000
         self._day = 0
         self._waiting: Batch = self._catalogue_rows()
@@ -96,7 +96,7 @@ class World:
             )
         return passed.days
 
-    def _newcomers(self, before: People | None, first: int, end: int) -> People:
+    def _prospects(self, before: People | None, first: int, end: int) -> People:
         departments = min(self.settings.departments, 5)
         return make_people(np.arange(first, end), before, departments * 5, self.settings, self.draws)
 
@@ -104,7 +104,7 @@ class World:
         """Make the people who arrive before a day."""
         end = people_until(day + 1, self.settings)
         if end > len(self.people):
-            self.people = self.people.followed_by(self._newcomers(self.people, len(self.people), end))
+            self.people = self.people.followed_by(self._prospects(self.people, len(self.people), end))
 
     def _read(self, rows: pa.Table, item: str, known: list[str], last: int) -> Asked:
         window = (self._day * DAY_US, last * DAY_US)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 CLASSES = ("persuadable", "indifferent", "would_buy_anyway", "put_off")
-"""How customers answer offers: buy because of them, take no notice, only save money, or turn away."""
+"""How customers answer offers: buy because of them, take no notice, only save money, or run away."""
 PERSUADABLE, INDIFFERENT, WOULD_BUY_ANYWAY, PUT_OFF = range(len(CLASSES))
 
 
@@ -92,7 +92,7 @@ class ShopSettings:
     reviewed_share: float = 0.07
     """Mean share of order lines that are reviewed, 0 to 1."""
     referred_share: float = 0.14
-    """Share of newcomers who come by referral, where a living referrer is found, 0 to 1."""
+    """Share of prospects who come by referral, where a living referrer is found, 0 to 1."""
 
     offers: tuple[Offer, ...] = (
         Offer("SAVE10", 0.10),
@@ -116,7 +116,7 @@ class ShopSettings:
     recommendation_days: int = 30
     """How long recommended products are shown from exposure, days."""
     recommendation_conversion_share: float = 0.06
-    """Chance that a visit turns into an order by a well matched recommendation that was clicked, 0 to 1."""
+    """Chance that a visit becomes an order by a well matched recommendation that was clicked, 0 to 1."""
 
 
 DEFAULT_SHOP = ShopSettings()

@@ -82,7 +82,7 @@ def _line_count(visits: Visits, people: People, draws: Draws) -> np.ndarray:
 
 
 def _first_of_each(visit: np.ndarray, product: np.ndarray, products: int) -> np.ndarray:
-    """Mask of the first time a product turns up in a visit."""
+    """Mask of the first time a product runs up in a visit."""
     keep = np.zeros(len(visit), dtype=bool)
     keep[np.unique(visit * products + product, return_index=True)[1]] = True
     return keep

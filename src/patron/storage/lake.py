@@ -52,7 +52,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def disk_errors(where: Path) -> Iterator[None]:
-    """Turn a full disk into NoSpace, whichever library met it."""
+    """Run a full disk into NoSpace, whichever library met it."""
     try:
         yield
     except (OSError, DeltaError) as error:

@@ -1,26 +1,26 @@
-"""The last finished turn: the only state of the shop that anyone reads."""
+"""The last finished run: the only state of the shop that anyone reads."""
 
 from typing import Any
 
 import pyarrow as pa
 
-from patron.schema.errors import NoTurnYet
+from patron.schema.errors import NoRunYet
 from patron.storage.shop import Shop, View
 from patron.storage.snapshot_cache import SharedView
 
 SECONDS_A_DAY = 86_400
 
 
-def last_turn(shop: Shop) -> View:
-    """The shop as its last finished turn left it. Raises NoTurnYet before any turn has finished."""
+def last_run(shop: Shop) -> View:
+    """The shop as its last finished run left it. Raises NoRunYet before any run has finished."""
     view = shop.snapshot()
     if view is None:
-        raise NoTurnYet(
-            "no turn of the loop has finished yet",
+        raise NoRunYet(
+            "no run of the loop has finished yet",
             where=str(shop.folder),
             todo="Import a file with `patron import`, then run `patron run --as-of YYYY-MM-DD`.",
         )
-    return SharedView(view.shop, view.reads, view.writes, view.turn, view.pinned)
+    return SharedView(view.shop, view.reads, view.writes, view.run, view.pinned)
 
 
 def records(rows: pa.Table) -> list[dict[str, Any]]:

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from patron.predict.labels import Question
-from patron.predict.learner import Fitted, read_json, write_json
+from patron.predict.learner import Fitted
 from patron.schema.errors import NotFound
+from patron.schema.json_files import read_json, write_json
 from patron.storage.lake import disk_errors, sync
 
 MANIFEST = "manifest.json"
@@ -55,7 +56,7 @@ class Saved:
 
 
 def save(models: Path, fitted: Fitted, kept: Saved) -> str:
-    """Write a model under its version, replacing an earlier one of the same turn; returns its folder under models/.
+    """Write a model under its version, replacing an earlier one of the same run; returns its folder under models/.
 
     A half-written folder has another name: a kill leaves no version or a whole one. Raises NoSpace on a full disk.
     """
@@ -88,12 +89,12 @@ def load(models: Path, question: Question, version: str) -> Fitted:
     """Read the model of a version. Raises NotFound for an unknown version or a learner this Patron does not have."""
     folder = models / question.name / version
     if not (folder / MANIFEST).exists():
-        raise NotFound(f"no model {version} of {question.name}", where=str(folder), todo="Run a turn first.")
+        raise NotFound(f"no model {version} of {question.name}", where=str(folder), todo="Run a run first.")
     name = read_json(folder / MANIFEST)["learner"]
     for learner in question.learners:
         if learner.name == name:
             return learner.fitted.load(folder / MODEL)
-    raise NotFound(f"no learner {name}", where=str(folder), todo="Run a turn with this version of Patron.")
+    raise NotFound(f"no learner {name}", where=str(folder), todo="Run a run with this version of Patron.")
 
 
 def card(models: Path, model_version: str) -> dict[str, str]:

@@ -19,10 +19,10 @@ class _Section(BaseModel):
 
 
 class Budget(_Section):
-    """What one turn may spend."""
+    """What one run may spend."""
 
-    cents_per_turn: int = Field(default=100_000, ge=0)
-    """Expected cost of all offers of one turn, cents."""
+    cents_per_run: int = Field(default=100_000, ge=0)
+    """Expected cost of all offers of one run, cents."""
 
 
 class Holdout(_Section):

@@ -26,7 +26,7 @@ from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
 from patron.storage.policy import Policy
 from patron.storage.settings import Settings, load_settings
-from patron.storage.store import TURNS, WORKSPACE, Store, sqlite_url
+from patron.storage.store import RUNS, WORKSPACE, Store, sqlite_url
 
 SETTINGS_FILE = "patron.toml"
 POLICY_FILE = "policy.toml"
@@ -41,23 +41,23 @@ BEFORE_ITS_OWN = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECAS
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One turn of the loop: everything in it depends on the moment and the seed only."""
+class Run:
+    """One run of the loop: everything in it depends on the moment and the seed only."""
 
-    turn_id: str
+    run_id: str
     as_of: datetime
     seed: int
 
     @classmethod
     def at(cls, as_of: datetime, *, zone: str = "UTC", seed: int = SEED) -> Self:
-        """Name the turn of a moment by the shop's calendar: the same moment is the same turn."""
+        """Name the run of a moment by the shop's calendar: the same moment is the same run."""
         local = as_of.astimezone(ZoneInfo(zone))
         name = local.strftime("%Y-%m-%d" if local.time() == datetime.min.time() else "%Y-%m-%dT%H%M%S")
         return cls(name, as_of.astimezone(UTC), seed)
 
     def child_seed(self, purpose: str) -> int:
         """Derive a seed for one purpose, so that stages do not share random numbers."""
-        return int.from_bytes(hashlib.sha256(f"{self.seed}/{self.turn_id}/{purpose}".encode()).digest()[:4], "big")
+        return int.from_bytes(hashlib.sha256(f"{self.seed}/{self.run_id}/{purpose}".encode()).digest()[:4], "big")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class View:
     shop: "Shop"
     reads: frozenset[str]
     writes: frozenset[str]
-    turn: Turn
+    run: Run
     pinned: Mapping[str, int | None] = field(default_factory=dict)
     """Versions to read; a table that is not named is read at its newest version."""
 
@@ -101,7 +101,7 @@ class View:
         return self.query(f"select {chosen} from {name}")
 
     def write(self, name: str, rows: pa.Table) -> None:
-        """Validate rows and put them in the place of this turn's (or, without turns, of the whole table)."""
+        """Validate rows and put them in the place of this run's (or, without runs, of the whole table)."""
         table, part = self._own(name)
         self.shop.lake.replace(table, validated(table, rows), part=part)
 
@@ -112,13 +112,13 @@ class View:
         self.shop.lake.replace_by_query(table, self.shop.engine, snapshots, tables, part=part)
 
     def _own(self, name: str) -> tuple[Table, str | None]:
-        """The table, and the part of it that belongs to this turn. Raises WorkspaceError for another stage's."""
+        """The table, and the part of it that belongs to this run. Raises WorkspaceError for another stage's."""
         if name not in self.writes:
             raise WorkspaceError(
                 f"a stage that writes {sorted(self.writes)} may not write {name}", todo="Declare it in WRITES."
             )
         table = BY_NAME[name]
-        return table, self.turn.turn_id if table.partition_by == "turn_id" else None
+        return table, self.run.run_id if table.partition_by == "run_id" else None
 
     def _with_snapshots(self, sql: str, given: set[str]) -> str:
         """Put the snapshots that the query names in front of it, as one CTE each."""
@@ -219,22 +219,22 @@ class Shop:
         reads: Iterable[str],
         writes: Iterable[str],
         *,
-        turn: Turn,
+        run: Run,
         pinned: Mapping[str, int | None] | None = None,
     ) -> View:
         """Give a stage the tables it declares; unpinned tables are read at their newest version."""
-        return View(self, frozenset(reads), frozenset(writes), turn, pinned or {})
+        return View(self, frozenset(reads), frozenset(writes), run, pinned or {})
 
     def snapshot(self) -> View | None:
-        """Everything as the last finished turn left it, to read only; None before any turn."""
+        """Everything as the last finished run left it, to read only; None before any run."""
         with self.store.begin() as connection:
-            row = connection.execute(sa.select(TURNS).order_by(TURNS.c.as_of.desc()).limit(1)).mappings().first()
+            row = connection.execute(sa.select(RUNS).order_by(RUNS.c.as_of.desc()).limit(1)).mappings().first()
         if row is None:
             return None
         as_of = row["as_of"].replace(tzinfo=UTC) if row["as_of"].tzinfo is None else row["as_of"]
-        # why: collect commits events on its own; everything derived is read as the turn left it
+        # why: collect commits events on its own; everything derived is read as the run left it
         versions = {name: row["table_versions"].get(name) for name in BY_NAME if name != "events"}
-        return View(self, frozenset(BY_NAME), frozenset(), Turn(row["turn_id"], as_of, row["seed"]), versions)
+        return View(self, frozenset(BY_NAME), frozenset(), Run(row["run_id"], as_of, row["seed"]), versions)
 
     @contextmanager
     def lock(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:

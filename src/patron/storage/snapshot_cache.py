@@ -1,4 +1,4 @@
-"""One open database over the snapshots of the last turn, shared by everybody who reads it."""
+"""One open database over the snapshots of the last run, shared by everybody who reads it."""
 
 import re
 import threading
@@ -14,11 +14,11 @@ from patron.schema.tables import BY_NAME
 from patron.storage.shop import Shop, View
 
 NEWEST = frozenset({"events"})
-"""Tables that are read at their newest version, not as the turn left them."""
+"""Tables that are read at their newest version, not as the run left them."""
 
 
 class Reader:
-    """An engine's connection that knows the turn's tables as views; each query gets a cursor of its own."""
+    """An engine's connection that knows the run's tables as views; each query gets a cursor of its own."""
 
     def __init__(self, view: View) -> None:
         # why: not the view, which holds the shop: a shop that is let go takes its reader with it
@@ -31,7 +31,7 @@ class Reader:
         self._known: set[str] = set()
 
     def query(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """Run one SELECT over the turn's tables and the Arrow tables given by name. Raises duckdb.Error."""
+        """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error."""
         with self._lock:
             self._know(set(re.findall(r"\w+", sql)) & BY_NAME.keys())
             own = self._con.cursor()
@@ -48,10 +48,10 @@ class Reader:
 
 @dataclass(frozen=True)
 class SharedView(View):
-    """The last turn, read through a shared connection; only the engine's own way is slower."""
+    """The last run, read through a shared connection; only the engine's own way is slower."""
 
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
-        """Run a portable SELECT over the turn's tables and the Arrow tables given by name."""
+        """Run a portable SELECT over the run's tables and the Arrow tables given by name."""
         try:
             return reader_of(self).query(sql, tables)
         except duckdb.Error:
@@ -64,8 +64,8 @@ _READERS_LOCK = threading.Lock()
 
 
 def reader_of(view: View) -> Reader:
-    """Reader of a turn: opened once a shop, until another turn is read."""
-    version = (view.turn.turn_id, tuple(sorted(view.pinned.items())))
+    """Reader of a run: opened once a shop, until another run is read."""
+    version = (view.run.run_id, tuple(sorted(view.pinned.items())))
     with _READERS_LOCK:
         known, reader = _READERS.get(view.shop, (None, None))
         if reader is None or known != version:

@@ -25,13 +25,13 @@ WORKSPACE = sa.Table(
     sa.Column("key", sa.Text, primary_key=True, comment="workspace_id, master_key_check, profiles ..."),
     sa.Column("value", sa.Text, nullable=False),
 )
-TURNS = sa.Table(
-    "turns",
+RUNS = sa.Table(
+    "runs",
     METADATA,
-    sa.Column("turn_id", sa.Text, primary_key=True),
-    sa.Column("as_of", UTC_TIME, nullable=False, comment="the moment of the turn"),
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("as_of", UTC_TIME, nullable=False, comment="the moment of the run"),
     sa.Column("finished_at", UTC_TIME, nullable=False),
-    sa.Column("seconds", sa.Float, nullable=False, comment="how long the turn took"),
+    sa.Column("seconds", sa.Float, nullable=False, comment="how long the run took"),
     sa.Column("seed", sa.Integer, nullable=False),
     sa.Column("policy_version", sa.Text, nullable=False),
     sa.Column("table_versions", sa.JSON, nullable=False, comment="Delta version of each table: what readers read"),

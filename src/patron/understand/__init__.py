@@ -1,4 +1,4 @@
-"""Understand: turn events into orders, products, customers and sessions, and into features as of a moment."""
+"""Understand: run events into orders, products, customers and sessions, and into features as of a cutoff."""
 
 READS = ("events",)
 WRITES = (
@@ -14,7 +14,7 @@ WRITES = (
     "sessions",
     "customers",
     "cleaning",
-    "moments",
+    "cutoffs",
     "features",
     "segments",
     "personas",

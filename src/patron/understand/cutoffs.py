@@ -1,4 +1,4 @@
-"""Moments: whom we look at, and when."""
+"""Cutoffs: whom we look at, and when."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -8,28 +8,28 @@ import pyarrow as pa
 from patron.schema.table_definition import TIME
 from patron.storage.shop import View
 
-MOMENTS_SQL = """
+CUTOFFS_SQL = """
     select o.customer_id, a.as_of
-    from asked_moments a join orders o on o.known_at < a.as_of
+    from cutoff_rows a join orders o on o.known_at < a.as_of
     where o.is_identified
     group by o.customer_id, a.as_of"""
-"""One row per identified customer with an order known before the moment."""
+"""One row per identified customer with an order known before the cutoff."""
 
 
-def asked_moments(as_ofs: Iterable[datetime]) -> pa.Table:
-    """The moments asked for, each once, as a small table."""
-    return pa.table({"as_of": pa.array(sorted({moment.astimezone(UTC) for moment in as_ofs}), TIME)})
+def cutoff_rows(as_ofs: Iterable[datetime]) -> pa.Table:
+    """The cutoffs asked for, each once, as a small table."""
+    return pa.table({"as_of": pa.array(sorted({cutoff.astimezone(UTC) for cutoff in as_ofs}), TIME)})
 
 
-def build_moments(view: View, as_ofs: Iterable[datetime]) -> None:
-    """Write the turn's moments: those customers at each of these times.
+def build_cutoffs(view: View, as_ofs: Iterable[datetime]) -> None:
+    """Write the run's cutoffs: those customers at each of these times.
 
-    Raises ValueError for a moment after the turn's own, at which nobody can know what it needs.
+    Raises ValueError for a cutoff after the run's own, at which nobody can know what it needs.
     """
     times = list(as_ofs)
-    later = [moment for moment in times if moment > view.turn.as_of]
+    later = [cutoff for cutoff in times if cutoff > view.run.as_of]
     if later:
-        raise ValueError(f"moments {later} are after the turn's own, {view.turn.as_of}")
-    asked = asked_moments(times)
-    sql = f"select '{view.turn.turn_id}' as turn_id, m.* from ({MOMENTS_SQL}) m"
-    view.write_query("moments", sql, asked_moments=asked)
+        raise ValueError(f"cutoffs {later} are after the run's own, {view.run.as_of}")
+    asked = cutoff_rows(times)
+    sql = f"select '{view.run.run_id}' as run_id, m.* from ({CUTOFFS_SQL}) m"
+    view.write_query("cutoffs", sql, cutoff_rows=asked)

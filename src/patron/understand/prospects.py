@@ -1,4 +1,4 @@
-"""People whom the shop can name but who have not ordered yet, and what was known of them at a moment.
+"""People whom the shop can name but who have not ordered yet, and what was known of them at a cutoff.
 
 Only people with a name (a user id, or a device that belongs to one): a device that nobody has signed in on yet cannot
 be learned from honestly, because those that bought have a name by now and those without one are who did not.
@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.storage.shop import View
-from patron.understand.cutoffs import asked_moments
-from patron.understand.features import OF_NEWCOMERS, wide_sql
-from patron.understand.features.feature_family import MOMENTS, windows
+from patron.understand.cutoffs import cutoff_rows
+from patron.understand.features import OF_PROSPECTS, wide_sql
+from patron.understand.features.feature_family import CUTOFFS, windows
 
-NEWCOMER_DAYS = 90
-"""Who has been known for longer without an order is a newcomer no more."""
+PROSPECT_DAYS = 90
+"""Who has been known for longer without an order is a prospect no more."""
 
 KNOWN_SINCE_SQL = """
     select i.customer_id, i.known_since, o.first_known_at as order_known_at
@@ -35,41 +35,41 @@ def first_known_at(view: View) -> datetime | None:
     return view.query(f"select min(known_since) as first_at from ({KNOWN_SINCE_SQL}) k")["first_at"][0].as_py()
 
 
-def newcomers_at(view: View, as_ofs: Iterable[datetime], *, newcomer_days: int = NEWCOMER_DAYS) -> pa.Table:
-    """Features of those who were newcomers at each of these moments; see `newcomer_features`."""
+def prospects_at(view: View, as_ofs: Iterable[datetime], *, prospect_days: int = PROSPECT_DAYS) -> pa.Table:
+    """Features of those who were prospects at each of these cutoffs; see `prospect_features`."""
     people = view.query(KNOWN_SINCE_SQL)
     parts = []
-    for as_of in asked_moments(as_ofs)["as_of"]:
-        since = pc.subtract(as_of, pa.scalar(timedelta(days=newcomer_days), pa.duration("us")))
+    for as_of in cutoff_rows(as_ofs)["as_of"]:
+        since = pc.subtract(as_of, pa.scalar(timedelta(days=prospect_days), pa.duration("us")))
         recent = people.filter(pc.greater_equal(people["known_since"], since))
         parts.append(recent.append_column("as_of", pa.repeat(as_of, recent.num_rows)))
-    return newcomer_features(view, pa.concat_tables(parts))
+    return prospect_features(view, pa.concat_tables(parts))
 
 
-def newcomers_after(view: View, waited: timedelta) -> pa.Table:
-    """Features of each person at a moment of their own: so long after the shop could first name them."""
+def prospects_after(view: View, waited: timedelta) -> pa.Table:
+    """Features of each person at a cutoff of their own: so long after the shop could first name them."""
     people = view.query(KNOWN_SINCE_SQL)
     as_of = pc.add(people["known_since"], pa.scalar(waited, pa.duration("us")))
-    return newcomer_features(view, people.append_column("as_of", as_of))
+    return prospect_features(view, people.append_column("as_of", as_of))
 
 
-def newcomer_features(view: View, people: pa.Table) -> pa.Table:
-    """One row per person and moment (customer_id, known_since, order_known_at, as_of): all that was known before it.
+def prospect_features(view: View, people: pa.Table) -> pa.Table:
+    """One row per person and cutoff (customer_id, known_since, order_known_at, as_of): all that was known before it.
 
-    Left out: who was not known yet, who had an order known by then, and moments after the turn's own.
+    Left out: who was not known yet, who had an order known by then, and cutoffs after the run's own.
     """
     as_of = people["as_of"]
     is_named = pc.less(people["known_since"], as_of)
     has_ordered = pc.fill_null(pc.less(people["order_known_at"], as_of), False)
-    is_past = pc.less_equal(as_of, pa.scalar(view.turn.as_of, as_of.type))
+    is_past = pc.less_equal(as_of, pa.scalar(view.run.as_of, as_of.type))
     asked = people.filter(pc.and_(pc.and_(is_named, is_past), pc.invert(has_ordered)))
     zone = view.settings.shop.time_zone
     within = windows(pc.unique(asked["as_of"]).to_pylist(), zone)
     named = asked.select(["customer_id", "known_since", "as_of"])
     sql = "select a.customer_id, w.* from asked a join windows w on w.as_of = a.as_of"
-    moments = view.query(sql, asked=named, windows=within)
-    results = {f"family_{one.name}": view.query(one.sql(f"'{zone}'"), **{MOMENTS: moments}) for one in OF_NEWCOMERS}
-    return view.query(with_age_sql(), asked=named, **{MOMENTS: moments}, **results)
+    cutoffs = view.query(sql, asked=named, windows=within)
+    results = {f"family_{one.name}": view.query(one.sql(f"'{zone}'"), **{CUTOFFS: cutoffs}) for one in OF_PROSPECTS}
+    return view.query(with_age_sql(), asked=named, **{CUTOFFS: cutoffs}, **results)
 
 
 def with_age_sql() -> str:
@@ -77,6 +77,6 @@ def with_age_sql() -> str:
     age = "cast(seconds_of(a.as_of) - seconds_of(a.known_since) as double) / 86400"
     return f"""
         select w.*, {age} as days_since_known
-        from ({wide_sql(OF_NEWCOMERS)}) w
+        from ({wide_sql(OF_PROSPECTS)}) w
         join asked a on a.customer_id = w.customer_id and a.as_of = w.as_of
         order by w.as_of, w.customer_id"""

@@ -1,4 +1,4 @@
-"""Segments of a turn: RFM scores, persona and stage of life of every customer at the turn's moment."""
+"""Segments of a run: RFM scores, persona and stage of life of every customer at the run's cutoff."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,23 +24,23 @@ MEANS = ("paid_cents_365_days", "order_count_365_days", "days_since_last_order")
 
 
 def build_segments(view: View) -> None:
-    """Write segments and personas from the features at the turn's own moment."""
-    turn = view.turn
+    """Write segments and personas from the features at the run's own cutoff."""
+    run = view.run
     features = view.query(
         f"select customer_id, as_of, {', '.join(NEEDED)} from features"
-        f" where turn_id = '{turn.turn_id}' and as_of = {timestamp(turn.as_of)} order by customer_id"
+        f" where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} order by customer_id"
     )
-    found = find_personas(features, turn.child_seed("personas"))
-    view.write("segments", segment_rows(turn.turn_id, features, found))
-    view.write("personas", persona_rows(turn.turn_id, features, found))
+    found = find_personas(features, run.child_seed("personas"))
+    view.write("segments", segment_rows(run.run_id, features, found))
+    view.write("personas", persona_rows(run.run_id, features, found))
 
 
-def segment_rows(turn_id: str, features: pa.Table, found: Personas) -> pa.Table:
+def segment_rows(run_id: str, features: pa.Table, found: Personas) -> pa.Table:
     """One row per customer."""
     scores = {name: pa.array(values, INT) for name, values in rfm_scores(features).items()}
     return pa.table(
         {
-            "turn_id": pa.repeat(turn_id, features.num_rows),
+            "run_id": pa.repeat(run_id, features.num_rows),
             "customer_id": features["customer_id"],
             "as_of": features["as_of"],
             **scores,
@@ -50,13 +50,13 @@ def segment_rows(turn_id: str, features: pa.Table, found: Personas) -> pa.Table:
     )
 
 
-def persona_rows(turn_id: str, features: pa.Table, found: Personas) -> pa.Table:
+def persona_rows(run_id: str, features: pa.Table, found: Personas) -> pa.Table:
     """One row per persona with what its customers do on average."""
     members = [found.ids == place for place in range(len(found.name_codes))]
     means = {name: [float(features[name].to_numpy()[group].mean()) for group in members] for name in MEANS}
     return pa.table(
         {
-            "turn_id": pa.array([turn_id] * len(members), pa.string()),
+            "run_id": pa.array([run_id] * len(members), pa.string()),
             "persona_id": pa.array(range(len(members)), INT),
             "name_code": pa.array(found.name_codes, pa.string()),
             "customer_count": pa.array([int(np.sum(group)) for group in members], INT),

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.clv import diagnostics
+from patron.clv import diagnostics, rfm
 from patron.clv.maximum_likelihood import Estimates
 from patron.clv.pareto_nbd import FittedParetoNBD
 from patron.interfaces.charts import clv_charts as charts
@@ -16,7 +16,6 @@ from patron.interfaces.charts.axes import dates
 from patron.interfaces.charts.chart import HALF, WIDE
 from patron.interfaces.i18n import LOCALES, words
 from patron.interfaces.i18n.formats import Formats
-from patron.predict.value import rfm
 from patron.schema.table_metadata import about, described
 
 FITTED = FittedParetoNBD(Estimates({"r": 0.55, "alpha": 10.6, "s": 0.6, "beta": 11.7}, unit="W"))

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from patron.answers.prospects_by_value import Newcomer, Newcomers
+from patron.answers.prospects_by_value import Prospect, Prospects
 from patron.interfaces.cli.app import app
-from patron.interfaces.cli.render import show_newcomers
+from patron.interfaces.cli.render import show_prospects
 
 pytestmark = pytest.mark.xdist_group("cli")  # one workspace for all of them
 NAMES = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
@@ -35,7 +35,7 @@ BACKTEST_KEYS = [
 
 @pytest.fixture(scope="module")
 def home(patron, tmp_path_factory):
-    """A folder with a simulated shop's events, imported into the workspace `w` and turned once, by commands only."""
+    """A folder with a simulated shop's events, imported into the workspace `w` and finished once, by commands only."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
@@ -61,7 +61,7 @@ def test_the_help_of_every_command_shows_an_example(patron, name):
 
 def test_the_commands_are_those_of_the_design():
     named = (
-        "demo init import run backtest newcomers report serve simulate sql trace export forget backup restore doctor"
+        "demo init import run backtest prospects report serve simulate sql trace export forget backup restore doctor"
     )
     assert sorted(named.split()) == NAMES
 
@@ -102,7 +102,7 @@ def test_import_prints_a_sum_and_a_repeat_stores_nothing(patron, home):
 
 def test_run_tells_what_it_answered(patron, home):
     told = patron("run", "--workspace", home / "w", "--as-of", AS_OF, "--json").json
-    assert told["turn_id"] == AS_OF
+    assert told["run_id"] == AS_OF
     assert told["customer_count"] > 100
     assert {answer["question"] for answer in told["forecasts"]["answered"]} >= {"value", "purchase"}
 
@@ -129,31 +129,31 @@ def test_money_is_shown_in_the_shops_currency_and_not_in_cents(patron, home):
     assert f"{best:,.0f}" not in shown
 
 
-def test_newcomers_are_refused_where_there_are_none(patron, home):
-    ran = patron("newcomers", "--workspace", home / "w")
+def test_prospects_are_refused_where_there_are_none(patron, home):
+    ran = patron("prospects", "--workspace", home / "w")
     assert (ran.code, ran.out) == (1, "")
     assert "nobody could be named" in ran.err
 
 
-def test_newcomers_are_listed_with_how_well_they_were_ranked(capsys):
-    person = Newcomer("c1", 4250.0, 3.25, "ads", ("+cart_add_count_7_days",))
+def test_prospects_are_listed_with_how_well_they_were_ranked(capsys):
+    person = Prospect("c1", 4250.0, 3.25, "ads", ("+cart_add_count_7_days",))
     judged = {"judged_count": 400, "gini": 0.41, "gini_low": 0.35, "gini_high": 0.47}
-    found = Newcomers(
+    found = Prospects(
         "2024-05-30",
         datetime(2024, 5, 30, tzinfo=UTC),
-        "newcomers",
+        "prospects",
         "Best of three.",
         people_count=9,
         expected_cents=12300.0,
         people=(person,),
         **judged,
     )
-    show_newcomers(found, "EUR", json=False)
+    show_prospects(found, "EUR", json=False)
     told = capsys.readouterr().out
     assert "9 people without an order should bring EUR 123.00 in 90 days" in told
     assert "normalised Gini 0.41 [0.35, 0.47]" in told
     assert re.search(r"c1 .* ads .* \+cart_add_count_7_days .* 3.2 .* 42.50", told)
-    show_newcomers(found, "EUR", json=True)
+    show_prospects(found, "EUR", json=True)
     assert json.loads(capsys.readouterr().out)["people"][0]["customer_id"] == "c1"
 
 
@@ -206,12 +206,12 @@ def test_export_of_nobody_is_refused_and_of_no_one_is_wrong_usage(patron, home):
     assert patron("export", "--workspace", home / "w", "--user-id", "x", "--out", home).code == 2
 
 
-def test_a_backup_is_restored_elsewhere_with_the_same_turn(patron, home):
+def test_a_backup_is_restored_elsewhere_with_the_same_run(patron, home):
     made = patron("backup", "--workspace", home / "w", home / "b.tar.gz", "--json").json
     assert made["table_count"] > 10
     assert patron("backup", "--workspace", home / "w", home / "b.tar.gz").code == 1
     assert patron("restore", home / "b.tar.gz", home / "again", "--json").json["table_count"] == made["table_count"]
-    query = "select turn_id, count(*) as n, sum(value) as total from scores group by 1"
+    query = "select run_id, count(*) as n, sum(value) as total from scores group by 1"
     one, other = (patron("sql", "--workspace", home / name, query, "--json").json for name in ("w", "again"))
     assert one == other
     assert patron("restore", home / "b.tar.gz", home / "again").code == 1
@@ -227,9 +227,9 @@ def test_doctor_finds_a_sound_workspace_sound_and_a_missing_one_wrong(patron, ho
     assert missing.json[0]["level"] == "problem"
 
 
-def test_every_reading_command_says_so_before_any_turn(patron, home):
+def test_every_reading_command_says_so_before_any_run(patron, home):
     patron("init", home / "new")
-    for command in (("backtest",), ("newcomers",), ("report",)):
+    for command in (("backtest",), ("prospects",), ("report",)):
         ran = patron(*command, "--workspace", home / "new")
         assert (ran.code, ran.out) == (1, "")
         assert "patron run" in ran.err
@@ -265,8 +265,8 @@ def test_serve_answers_on_a_free_port_until_it_is_told_to_end(home, how, code):
     finally:
         server.send_signal(how)
         _, err = server.communicate(timeout=60)
-    assert answers["/health"]["turn_id"] == AS_OF
-    assert answers["/api/overview"]["turn_id"] == AS_OF
+    assert answers["/health"]["run_id"] == AS_OF
+    assert answers["/api/overview"]["run_id"] == AS_OF
     assert "Traceback" not in err
     assert server.returncode == code, err
 

@@ -29,7 +29,7 @@ def test_a_visitor_is_unlinked_by_the_shops_own_id_or_by_token(shop, patron):
     ran = patron("identity", "unlink", "--workspace", shop.folder, "--anonymous-id", "v", "--json")
     assert json.loads(ran.out)["token"] == token
     ran = patron("identity", "unlink", "--workspace", shop.folder, "--token", token)
-    assert (ran.code, ran.out) == (0, f"Unlinked {token}: it is a customer of its own from the next turn on.\n")
+    assert (ran.code, ran.out) == (0, f"Unlinked {token}: it is a customer of its own from the next run on.\n")
 
 
 def test_exactly_one_id_is_named(shop, patron):

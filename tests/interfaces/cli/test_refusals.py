@@ -57,7 +57,7 @@ def refused(ran, *words: str) -> None:
     assert "Traceback" not in ran.err
 
 
-def test_a_moment_that_has_not_come_is_refused_and_leaves_no_turn(w, patron, bring):
+def test_a_moment_that_has_not_come_is_refused_and_leaves_no_run(w, patron, bring):
     bring(HEADER + "a,2024-01-01,1,1,USD\n")
     refused(patron("run", "--workspace", w, "--as-of", "2099-01-01"), "2099-01-01", "has not come", "--as-of")
     assert Shop.open(w).snapshot() is None
@@ -202,7 +202,7 @@ def test_a_second_process_at_work_is_named(patron, w, bring):
     assert bring(HEADER + "a,2024-01-01,1,1,\n").code == 0
 
 
-def test_a_turn_without_orders_is_refused(patron, w, bring):
+def test_a_run_without_orders_is_refused(patron, w, bring):
     refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of a known customer", "Import orders")
     bring(HEADER + "a,2024-06-01,1,1,\n")
     refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of a known customer")

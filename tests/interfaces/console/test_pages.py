@@ -25,21 +25,21 @@ from patron.interfaces.http.answer_cache import MOST_RECENT, Answers
 from patron.interfaces.http.error_status import STATUS, status_of
 from patron.interfaces.i18n import LOCALES, words
 from patron.interfaces.i18n.formats import Formats
-from patron.run import run_turn
+from patron.run import run_loop
 from patron.schema import errors
 from patron.schema.tables import IDENTITIES, ORDER_MODELS, SHOP_FORECASTS
-from patron.storage.last_run import last_turn
+from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 from patron.storage.snapshot_cache import reader_of
-from patron.storage.store import TURNS
+from patron.storage.store import RUNS
 
 
 @contextmanager
 def pinned_to(shop, table, rows):
-    """Let the last turn read other rows of one table for a while."""
+    """Let the last run read other rows of one table for a while."""
     with shop.store.begin() as connection:
-        pinned = dict(connection.execute(sa.select(TURNS).order_by(TURNS.c.as_of.desc())).mappings().first())
-    change = sa.update(TURNS).where(TURNS.c.turn_id == pinned["turn_id"])
+        pinned = dict(connection.execute(sa.select(RUNS).order_by(RUNS.c.as_of.desc())).mappings().first())
+    change = sa.update(RUNS).where(RUNS.c.run_id == pinned["run_id"])
     other = {**pinned["table_versions"], table.name: shop.lake.replace(table, rows)}
     try:
         with shop.store.begin() as connection:
@@ -130,7 +130,7 @@ def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
     assert client.get(f"/customers/{somebody}").text == page
 
 
-def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_turn(made_shop):
+def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_run(made_shop):
     answers = Answers(made_shop)
     made = []
 
@@ -156,7 +156,7 @@ def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
 
 
 def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client, made_shop, somebody):
-    row = last_turn(made_shop).read("order_models").to_pylist()[-1]
+    row = last_run(made_shop).read("order_models").to_pylist()[-1]
     with pinned_to(
         made_shop, ORDER_MODELS, pa.Table.from_pylist([{**row, "drop_out": "came_back"}], ORDER_MODELS.schema())
     ):
@@ -164,7 +164,7 @@ def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client,
         assert client.get(f"/api/customers/{somebody}").json()["rhythm"] is None
     assert escape(words("en")("drop_out.came_back")) in models
     assert words("en")("chart.tracking.weekly") in models
-    (alone,) = coming_back_charts(coming_back(last_turn(made_shop)), None, words("en"), Formats("en", "USD", "UTC"))
+    (alone,) = coming_back_charts(coming_back(last_run(made_shop)), None, words("en"), Formats("en", "USD", "UTC"))
     assert alone.spec["width"] == WIDE, "alone it has the whole width; half of it would be blown up"
     for shown in (page, models):
         for chart in ("chart.alive.title", "chart.matrix.alive", "chart.fan.title"):
@@ -245,8 +245,8 @@ def test_hostile_names_from_the_shop_are_escaped(client, made_shop):
 
 
 def test_a_shops_own_id_leads_to_its_customer(made_shop, client, somebody):
-    token = Vault.open(made_shop).tokens("user_id", pa.array(["K-1"]), made_shop.snapshot().turn.as_of)[0].as_py()
-    identity = {"token": token, "customer_id": somebody, "is_user": True, "known_at": made_shop.snapshot().turn.as_of}
+    token = Vault.open(made_shop).tokens("user_id", pa.array(["K-1"]), made_shop.snapshot().run.as_of)[0].as_py()
+    identity = {"token": token, "customer_id": somebody, "is_user": True, "known_at": made_shop.snapshot().run.as_of}
     rows = pa.concat_tables([made_shop.lake.read(IDENTITIES), pa.Table.from_pylist([identity], IDENTITIES.schema())])
     with pinned_to(made_shop, IDENTITIES, rows):
         assert client.post("/api/customers/lookup", json={"shop_id": " K-1 "}).json()["customer_id"] == somebody
@@ -272,7 +272,7 @@ def test_an_empty_workspace_says_what_to_do_next(empty_shop):
         told = client.get("/api/overview")
         assert told.status_code == 404
         assert "patron run" in told.json()["todo"]
-        assert client.get("/health").json() == {"status": "ok", "turn_id": None, "trouble": ""}
+        assert client.get("/health").json() == {"status": "ok", "run_id": None, "trouble": ""}
 
 
 def test_another_name_for_this_machine_is_refused(client):
@@ -305,8 +305,8 @@ def test_settings_of_a_model_card_are_read_one_by_one():
 
 def test_a_shop_that_is_let_go_takes_its_open_database_with_it(made_shop):
     other = Shop.open(made_shop.folder)
-    reader = weakref.ref(reader_of(last_turn(other)))
-    assert reader() is reader_of(last_turn(other))
+    reader = weakref.ref(reader_of(last_run(other)))
+    assert reader() is reader_of(last_run(other))
     other.close()
     del other
     gc.collect()
@@ -380,7 +380,7 @@ def shop(tmp_path, monkeypatch):
     shop.close()
 
 
-def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_turns(shop):
+def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_runs(shop):
     orders = {
         "event_id": [f"o{n}" for n in range(60)],
         "name": ["Order Completed"] * 60,
@@ -390,7 +390,7 @@ def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_turns(shop):
     }
     accept(shop, pa.table(orders), source="web", known="occurred", received_at=datetime(2024, 5, 21, tzinfo=UTC))
     for day in (22, 23):
-        run_turn(shop, datetime(2024, 5, day, tzinfo=UTC))
+        run_loop(shop, datetime(2024, 5, day, tzinfo=UTC))
     with served(shop) as address:
         assert httpx.get(address, timeout=30).status_code == 200
 

@@ -16,7 +16,7 @@ SAID = {
 
 @pytest.fixture
 def w(patron, tmp_path, monkeypatch):
-    """A workspace that knows one customer, before any turn."""
+    """A workspace that knows one customer, before any run."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     (tmp_path / "told.jsonl").write_text(json.dumps(SAID | {"messageId": "m1"}))

@@ -5,7 +5,7 @@ import pytest
 from patron.answers import report
 from patron.interfaces.i18n import LOCALES, words
 from patron.interfaces.report import write_report
-from patron.schema.errors import NoTurnYet, SettingsError
+from patron.schema.errors import NoRunYet, SettingsError
 
 HOSTILE = "<script>alert"
 
@@ -66,7 +66,7 @@ def test_hostile_product_names_are_text_and_nothing_else(written):
     assert "&lt;script&gt;alert" in html
 
 
-def test_no_report_is_written_before_a_turn(empty_shop, tmp_path):
-    with pytest.raises(NoTurnYet, match="patron run"):
+def test_no_report_is_written_before_a_run(empty_shop, tmp_path):
+    with pytest.raises(NoRunYet, match="patron run"):
         write_report(empty_shop, tmp_path / "report.html")
     assert list(tmp_path.glob("report*")) == []

@@ -8,7 +8,7 @@ from patron import predict
 from patron.predict.recommend.affinities import run
 from patron.schema.tables import BY_NAME
 from patron.storage import model_registry
-from patron.storage.shop import Shop, Turn
+from patron.storage.shop import Run, Shop
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -36,10 +36,10 @@ def sell(shop, days_of_history, product_of):
 
 
 def view_of(shop):
-    return shop.view(predict.READS, predict.WRITES, turn=Turn.at(AS_OF))
+    return shop.view(predict.READS, predict.WRITES, run=Run.at(AS_OF))
 
 
-def test_a_turn_ranks_every_customer_and_keeps_the_champion(shop):
+def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
     sell(shop, 200, lambda customer, rng: f"p{(customer + int(rng.integers(0, 4))) % 50}")
     view = view_of(shop)
     judged = run(view)

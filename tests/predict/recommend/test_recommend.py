@@ -97,7 +97,7 @@ class TestEveryRecommender:
 
 def test_the_backtest_writes_declared_rows_and_prefers_what_customers_buy_again():
     history, later = drawn(200, 80, 6_000), drawn(200, 80, 1_500, seed=4)
-    rows = backtest(LEARNERS, [Cut("2017-12-05", history, later)], turn_id="t", rng=np.random.default_rng(1))
+    rows = backtest(LEARNERS, [Cut("2017-12-05", history, later)], run_id="t", rng=np.random.default_rng(1))
     assert violations(BACKTESTS, rows) == []
     best = next(r for r in rows.to_pylist() if r["learner"] == "personal_frequency_blend" and r["origin"] == "all")
     assert best["champion"] == "personal_frequency_blend"
@@ -110,7 +110,7 @@ def test_ndcg_is_one_when_the_first_products_are_the_bought_ones():
     history = purchases([("a", "x", 1), ("a", "x", 2), ("a", "y", 3)] + [("b", "z", 1)] * 3)
     later = purchases([("a", "x", 0), ("a", "y", 0)])
     rows = backtest(
-        [Popularity(), PersonalFrequencyBlend()], [Cut("o", history, later)], turn_id="t", rng=np.random.default_rng(1)
+        [Popularity(), PersonalFrequencyBlend()], [Cut("o", history, later)], run_id="t", rng=np.random.default_rng(1)
     )
     found = {row["learner"]: row["value"] for row in rows.to_pylist() if row["metric"] == "ndcg_at_10"}
     assert found["personal_frequency_blend"] == 1.0

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from patron.predict.backtest import at, known_at_origin
-from patron.predict.learner import FORECAST, column
+from patron.predict.learner import FORECAST
 from patron.predict.value.deep_value import DeepZeroInflatedLogNormal, FittedDeep
 from patron.schema import metrics
 from patron.schema.errors import MissingExtra
+from patron.schema.numbers import column
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Who comes back: the turn's model of order days, on shops whose rates and departures are known."""
+"""Who comes back: the run's model of order days, on shops whose rates and departures are known."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from patron.predict import READS, WRITES
-from patron.predict.value.repeat_purchase import last_day, restored, run
+from patron.predict.value.repeat_purchase import build_repeat_purchase, last_day, restored
 from patron.schema.table_definition import validated
 from patron.schema.tables import ORDERS
-from patron.storage.shop import Shop, Turn
+from patron.storage.shop import Run, Shop
 
 START = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def order_days(rng, customers, days, *, leave_after=250.0):
     return found
 
 
-def with_orders(folder, found, turn):
+def with_orders(folder, found, run):
     shop = Shop.create(folder)
     at = [START + timedelta(days=day) for _, day in found]
     count = len(found)
@@ -47,17 +47,17 @@ def with_orders(folder, found, turn):
         "local_day": [epoch + day for _, day in found],
     }
     shop.lake.replace(ORDERS, validated(ORDERS, pa.table(rows)))
-    view = shop.view(READS, WRITES, turn=turn)
-    run(view)
+    view = shop.view(READS, WRITES, run=run)
+    build_repeat_purchase(view)
     return view
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     found = order_days(np.random.default_rng(3), 1500, 490)
-    turn = Turn.at(START.replace(hour=0) + timedelta(days=400))
+    run = Run.at(START.replace(hour=0) + timedelta(days=400))
     known = [one for one in found if one[1] < 400]
-    view = with_orders(tmp_path_factory.mktemp("back") / "w", known, turn)
+    view = with_orders(tmp_path_factory.mktemp("back") / "w", known, run)
     return view, found, known
 
 
@@ -74,7 +74,7 @@ def test_the_weeks_it_did_not_know_came_as_it_expected(told):
 def test_the_check_knows_no_day_of_the_weeks_held_out(tmp_path, age):
     """Before, up to six days were in both: the cut was 13 weeks ago, and weeks are counted from the first order."""
     found = order_days(np.random.default_rng(7), 300, age)
-    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=age)))
+    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=age)))
     row, weeks = view.read("order_models").to_pylist()[0], view.read("repeat_orders").to_pylist()
     firsts = {}
     for who, day in sorted(found, key=lambda one: one[1]):
@@ -105,7 +105,7 @@ def test_what_is_expected_of_all_together_comes(told):
 
 def test_where_nobody_leaves_drop_out_is_not_confirmed(tmp_path):
     found = order_days(np.random.default_rng(5), 800, 300, leave_after=1e9)
-    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=300)))
+    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=300)))
     assert view.read("order_models").to_pylist()[0]["drop_out"] in {"unseen", "too_few"}
 
 
@@ -118,7 +118,7 @@ def test_where_those_taken_for_gone_come_back_drop_out_is_not_confirmed(tmp_path
         for day in range(int(rng.integers(0, 30)), 440)
         if (day + 60 * (who % 4)) % 240 < 90 and rng.random() < 0.5
     ]
-    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=440)))
+    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=440)))
     row = view.read("order_models").to_pylist()[0]
     assert row["gone_count"] >= 50
     assert row["gone_came_share"] > 2 * row["gone_expected_share"]
@@ -128,13 +128,13 @@ def test_where_those_taken_for_gone_come_back_drop_out_is_not_confirmed(tmp_path
 @pytest.mark.parametrize(("customers", "days"), [(5, 300), (300, 10)])
 def test_of_too_little_nothing_is_said(tmp_path, customers, days):
     found = order_days(np.random.default_rng(1), customers, days)
-    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=days)))
+    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=days)))
     assert view.read("order_models").num_rows == view.read("repeat_orders").num_rows == 0
 
 
 def test_a_young_shop_has_weeks_and_no_check(tmp_path):
     found = order_days(np.random.default_rng(2), 600, 100)
-    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=100)))
+    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=100)))
     weeks = view.read("repeat_orders").to_pylist()
     assert len(weeks) >= 13
     assert not any(week["is_held_out"] for week in weeks)
@@ -146,14 +146,14 @@ def test_a_young_shop_has_weeks_and_no_check(tmp_path):
 @pytest.mark.parametrize(("age", "is_checked"), [(181, False), (182, True), (184, True), (188, True)])
 def test_the_check_has_as_many_weeks_before_it_as_in_it(tmp_path, age, is_checked):
     found = [("c0", 0), *order_days(np.random.default_rng(4), 300, age)]
-    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=age)))
+    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=age)))
     row = view.read("order_models").to_pylist()[0]
     assert (row["checked_customer_count"] > 0) == is_checked
 
 
 def test_a_shop_that_closed_is_told_what_was_expected_and_that_nobody_came(tmp_path):
     found = order_days(np.random.default_rng(9), 600, 300)
-    view = with_orders(tmp_path / "w", found, Turn.at(START.replace(hour=0) + timedelta(days=400)))
+    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=400)))
     held_out = [week for week in view.read("repeat_orders").to_pylist() if week["is_held_out"]]
     assert sum(week["order_count"] for week in held_out) == 0
     assert sum(week["expected"] for week in held_out) > 100
@@ -167,10 +167,10 @@ def test_days_are_those_of_the_shops_calendar(tmp_path):
     midday = START.replace(hour=9)
     for zone, day in (("Asia/Shanghai", midday.date()), ("America/Los_Angeles", midday.date())):
         (shop.folder / "patron.toml").write_text(f'[shop]\ntime_zone = "{zone}"\n', encoding="utf-8")
-        view = Shop.open(shop.folder).view(READS, WRITES, turn=Turn.at(midday, zone=zone))
+        view = Shop.open(shop.folder).view(READS, WRITES, run=Run.at(midday, zone=zone))
         assert last_day(view) == day
-    early = Turn.at(START.replace(hour=6), zone="America/Los_Angeles")
-    view = Shop.open(shop.folder).view(READS, WRITES, turn=early)
+    early = Run.at(START.replace(hour=6), zone="America/Los_Angeles")
+    view = Shop.open(shop.folder).view(READS, WRITES, run=early)
     assert last_day(view) == (START - timedelta(days=1)).date(), "it is still the evening before there"
 
 

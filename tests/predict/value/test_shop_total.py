@@ -13,19 +13,19 @@ CUSTOMERS = 200
 
 
 def shop(now, *, months=6, growth=1.0, days_since_first=400.0, season=None):
-    """A shop whose customers each paid 100.00 in the 90 days before the newest moment, `growth` times those before.
+    """A shop whose customers each paid 100.00 in the 90 days before the newest cutoff, `growth` times those before.
 
     `season` is a factor for 90 days by how many days ago they began.
     """
     rows = []
     for back in range(months):
-        moment = now - timedelta(days=30 * back)
+        cutoff = now - timedelta(days=30 * back)
         level = 10_000 * growth ** (-back / 3)
         label = None if back < 3 else level * growth * (season or {}).get(30 * back, 1.0)
         rows += [
             {
                 "customer_id": f"c{n}",
-                "as_of": moment,
+                "as_of": cutoff,
                 "days_since_first_order": days_since_first,
                 "paid_cents_90_days": level,
                 "label": label,

@@ -9,17 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patron.predict.backtest import at, known_at_origin
-from patron.predict.learner import FORECAST, column
+from patron.predict.learner import FORECAST
 from patron.predict.value.shop_total import DAYS
 from patron.predict.value.stacked import Excess, Stacked
 from patron.predict.value.two_stage import TwoStage
+from patron.schema.numbers import column
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 WHOLESALERS = 20
 
 
 def wholesale_shop(count=3000, seed=4):
-    """A shop in which `WHOLESALERS` steady customers pay about fifty times what the others do, at four moments."""
+    """A shop in which `WHOLESALERS` steady customers pay about fifty times what the others do, at four cutoffs."""
     rng = np.random.default_rng(seed)
     size = np.where(np.arange(count) < WHOLESALERS, 300_000 * np.exp(rng.normal(0, 0.7, count)), 6_000.0)
     rate = rng.gamma(1.0, 1.0, count) + np.where(np.arange(count) < WHOLESALERS, 3.0, 0.0)

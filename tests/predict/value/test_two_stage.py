@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.predict.learner import FORECAST, column
+from patron.predict.learner import FORECAST
 from patron.predict.value.boosted_value import Boosted, cap_of
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
+from patron.schema.numbers import column
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 

@@ -106,7 +106,7 @@ def effect_name(effect: Effect, offer_names: dict[str, str], words: Words) -> st
 
 
 def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int = 12) -> Chart:
-    """Features that moved most since the turn before, with the customary limits."""
+    """Features that moved most since the run before, with the customary limits."""
     rows = [
         {
             "name": words.feature(row.feature),

@@ -23,7 +23,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             _fault(error)
-        # why: a place a person named; the lake and the store turn their own troubles into refusals
+        # why: a place a person named; the lake and the store run their own troubles into refusals
         say_error(f"{error.filename}: {error.strerror}. Check the path, its permissions and the space there.")
         sys.exit(REFUSED)
     except KeyboardInterrupt:

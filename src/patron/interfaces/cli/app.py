@@ -20,8 +20,8 @@ from patron.interfaces.cli import output
 from patron.interfaces.cli.identity_commands import identity
 from patron.interfaces.cli.key_commands import keys
 from patron.interfaces.cli.privacy_commands import export, forget
-from patron.interfaces.cli.prospects_command import newcomers
-from patron.interfaces.cli.render import show_backtest, show_demo, show_doctor, show_import, show_turn
+from patron.interfaces.cli.prospects_command import prospects
+from patron.interfaces.cli.render import show_backtest, show_demo, show_doctor, show_import, show_run
 from patron.interfaces.cli.trace_command import trace
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.report import write_report
@@ -134,15 +134,15 @@ def run(
     *,
     json: AsJson = False,
 ) -> None:
-    """Turn the loop once: facts, features, forecasts, decisions, outbox, and what earlier offers caused.
+    """Run the loop once: facts, features, forecasts, decisions, outbox, and what earlier offers caused.
 
     Example: patron run --workspace shop --as-of 2024-03-01
     """
     shop = Shop.open(workspace)
-    with output.progress("turning the loop") as tick:
+    with output.progress("running the loop") as tick:
         asked = moment(as_of, shop.settings.shop.time_zone)
-        turned = nightly.run_turn(shop, asked, now=datetime.now(UTC), progress=tick)
-    show_turn(turned, shop.settings.shop.currency, json=json)
+        finished = nightly.run_loop(shop, asked, now=datetime.now(UTC), progress=tick)
+    show_run(finished, shop.settings.shop.currency, json=json)
 
 
 @app.command()
@@ -152,7 +152,7 @@ def backtest(
     *,
     json: AsJson = False,
 ) -> None:
-    """Show how the last turn's learners did on the past, beside naive rules.
+    """Show how the last run's learners did on the past, beside baselines.
 
     Example: patron backtest --workspace shop --question value --json
     """
@@ -160,7 +160,7 @@ def backtest(
     show_backtest(backtests.backtest(shop, question), shop.settings.shop.currency, json=json)
 
 
-app.command()(newcomers)
+app.command()(prospects)
 
 
 @app.command("report")
@@ -171,7 +171,7 @@ def report_(
     locale: Annotated[str | None, typer.Option(callback=language, help="en or zh_CN; default: the shop's.")] = None,
     workspace: Workspace = HERE,
 ) -> None:
-    """Write the report of the last turn: one HTML file that needs nothing else.
+    """Write the report of the last run: one HTML file that needs nothing else.
 
     Example: patron report --workspace shop --out report.html --locale zh_CN
     """
@@ -297,7 +297,7 @@ def demo(
     *,
     simulated: Annotated[bool, typer.Option("--simulated", help="A simulated shop, where offers act.")] = False,
 ) -> None:
-    """Turn the whole loop on a year of real purchases (or a simulated shop) and write a report.
+    """Run the whole loop on a year of real purchases (or a simulated shop) and write a report.
 
     Example: patron demo --workspace patron-demo
     """

@@ -33,7 +33,7 @@ def unlink(
     *,
     json: AsJson = False,
 ) -> None:
-    """Take a user id or a visitor out of the customer it was joined with, from the next turn on.
+    """Take a user id or a visitor out of the customer it was joined with, from the next run on.
 
     Example: patron identity unlink --workspace shop --anonymous-id 5f0c
     """
@@ -48,4 +48,4 @@ def unlink(
     if json:
         output.as_json(done)
     else:
-        output.say(f"Unlinked {done.token}: it is a customer of its own from the next turn on.")
+        output.say(f"Unlinked {done.token}: it is a customer of its own from the next run on.")

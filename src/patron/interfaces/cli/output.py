@@ -73,5 +73,5 @@ def progress(what: str) -> Iterator[Callable[[str, int, int | None], None]]:
 
 
 def plain(value: Any) -> Any:  # what JSON can carry
-    """Turn a dataclass into builtins."""
+    """Run a dataclass into builtins."""
     return msgspec.to_builtins(value, enc_hook=str)

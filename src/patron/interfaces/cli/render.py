@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from patron.answers.backtest_results import backtest
-from patron.answers.models import HEADLINES, MONEY_METRICS, UNITS, Backtest, models
+from patron.answers.models import MONEY_METRICS, PRIMARY_METRICS, UNITS, Backtest, models
 from patron.answers.overview import overview
-from patron.answers.prospects_by_value import Newcomers
+from patron.answers.prospects_by_value import Prospects
 from patron.commands.demo import Demo
 from patron.commands.doctor import Finding
 from patron.commands.import_files import ImportSummary
@@ -14,8 +14,8 @@ from patron.interfaces.cli import output
 from patron.interfaces.i18n import words
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.report import write_report
-from patron.interfaces.report.summary_sentences import headlines
-from patron.run import Turned
+from patron.interfaces.report.summary_sentences import summary_sentences
+from patron.run import FinishedRun
 
 REPORTS = (("report.html", "en"), ("report.zh_CN.html", "zh_CN"))
 
@@ -54,12 +54,12 @@ def show_import(done: ImportSummary, *, json: bool) -> None:
         output.say(f"After mending the cause: patron import --replay {done.import_id}")
 
 
-def show_turn(turned: Turned, currency: str, *, json: bool) -> None:
-    """Show what one turn did."""
+def show_run(finished: FinishedRun, currency: str, *, json: bool) -> None:
+    """Show what one run did."""
     if json:
-        output.as_json(turned)
+        output.as_json(finished)
         return
-    output.say(f"Turn {turned.turn_id}: {turned.customer_count:,} customers in {turned.seconds:.1f} s.")
+    output.say(f"Run {finished.run_id}: {finished.customer_count:,} customers in {finished.seconds:.1f} s.")
     rows = [
         (
             a.question,
@@ -69,24 +69,24 @@ def show_turn(turned: Turned, currency: str, *, json: bool) -> None:
             a.baseline,
             number(a.baseline_value, per=cents_in(a.question, a.metric)),
         )
-        for a in turned.forecasts.answered
+        for a in finished.forecasts.answered
     ]
     output.grid(
         f"Forecasts (amounts in {currency})", ("question", "champion", "metric", "value", "naive", "its value"), rows
     )
-    for reason in turned.forecasts.unanswered:
+    for reason in finished.forecasts.unanswered:
         output.say(reason, style="yellow")
 
 
 def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> None:
-    """Show each learner's metric at each origin beside the best naive rule."""
+    """Show each learner's metric at each origin beside the best baseline."""
     listed = list(rows)
     if json:
         output.as_json([{name: getattr(row, name) for name in BACKTEST_FIELDS} for row in listed])
         return
     head = ("question", "origin", "learner", "metric", "value", "naive", "its value", "gain")
     output.grid(
-        f"Backtest (* champion; gain over the best naive rule, above 0 is better, 95 % intervals; money in {currency})",
+        f"Backtest (* champion; gain over the best baseline, above 0 is better, 95 % intervals; money in {currency})",
         head,
         [
             (
@@ -104,14 +104,14 @@ def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> Non
     )
 
 
-def show_newcomers(found: Newcomers, currency: str, *, json: bool) -> None:
+def show_prospects(found: Prospects, currency: str, *, json: bool) -> None:
     """Show who without an order should bring most, and how well such forecasts ranked people in the past."""
     if json:
         output.as_json(found)
         return
     output.say(
         f"{found.people_count:,} people without an order should bring {currency} {found.expected_cents / 100:,.2f} "
-        f"in 90 days ({found.learner}, turn {found.turn_id})."
+        f"in 90 days ({found.learner}, run {found.run_id})."
     )
     if found.gini is not None:
         output.say(
@@ -149,11 +149,11 @@ def show_demo(done: Demo, workspace: Path) -> None:
     shop = done.shop
     reports = [write_report(shop, shop.folder / name, locale).path for name, locale in REPORTS]
     seen, texts = overview(shop), words("en")
-    show_backtest((row for row in backtest(shop) if is_headline(row)), seen.currency, json=False)
-    for turn in done.turns:
-        output.say(f"Turn {turn.turn_id}: {turn.customer_count:,} customers in {turn.seconds:.1f} s")
+    show_backtest((row for row in backtest(shop) if is_primary_metric(row)), seen.currency, json=False)
+    for run in done.runs:
+        output.say(f"Run {run.run_id}: {run.customer_count:,} customers in {run.seconds:.1f} s")
     output.say()
-    for line in headlines(seen, models(shop), texts, Formats("en", seen.currency, seen.time_zone)):
+    for line in summary_sentences(seen, models(shop), texts, Formats("en", seen.currency, seen.time_zone)):
         output.say(f"  {line}")
     for line in done.truth:
         output.say(f"  {line}")
@@ -166,9 +166,9 @@ def show_demo(done: Demo, workspace: Path) -> None:
     output.say(f"Console: patron serve --workspace {workspace}   (in this checkout: .venv/bin/patron)")
 
 
-def is_headline(row: Backtest) -> bool:
+def is_primary_metric(row: Backtest) -> bool:
     """Whether a row is the champion's on what decides, over all origins together."""
-    return row.origin == "all" and row.learner == row.champion and row.metric == HEADLINES[row.question][0]
+    return row.origin == "all" and row.learner == row.champion and row.metric == PRIMARY_METRICS[row.question][0]
 
 
 def cents_in(question: str, metric: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from patron.answers.models import Question
 from patron.interfaces.i18n import Words
 
-NAMES = {"learner": "learner", "best_naive_rule": "learner"}
+NAMES = {"learner": "learner", "best_baseline": "learner"}
 """Entries that hold a code, and the family of its name."""
 SHOWN_ABOVE = frozenset({"question", "unit", "why"})
 """Entries that the page tells in the reader's language already."""

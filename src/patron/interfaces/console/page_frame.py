@@ -12,7 +12,7 @@ from patron.interfaces.console.templating import STATIC, environment
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.i18n import LOCALES, Words, choose_locale, words
 from patron.interfaces.i18n.formats import Formats
-from patron.schema.errors import NoTurnYet, PatronError
+from patron.schema.errors import NoRunYet, PatronError
 
 COOKIE = "lang"
 PARTS = {"results": "_results.html"}
@@ -70,8 +70,8 @@ class Console:
         return answer
 
     def refused(self, request: Request, error: PatronError, status: int) -> Response:
-        """Page for a refusal; before any turn it says what to do first."""
-        if isinstance(error, NoTurnYet):
+        """Page for a refusal; before any run it says what to do first."""
+        if isinstance(error, NoRunYet):
             return self.page(request, "empty.html", folder=str(self.answers.shop.folder))
         return self.failed(request, status, error)
 

@@ -30,7 +30,7 @@ from patron.interfaces.charts.chart_sets import (
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.i18n import Words, choose_locale, words
-from patron.interfaces.report.summary_sentences import headlines
+from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import silent
 from patron.schema.errors import NotFound, PatronError
 from patron.service.customer_lookup import lookup_customer
@@ -54,7 +54,7 @@ def overview(request: Request) -> Response:
     answers, texts = console.answers, console.words(request)
     formats, seen = console.formats(texts), answers.overview()
     charts = _overview_charts(console, texts)
-    sentences = headlines(seen, answers.models(), texts, formats)
+    sentences = summary_sentences(seen, answers.models(), texts, formats)
     return console.page(
         request, "overview.html", here="overview", twin="/api/overview", seen=seen, charts=charts, sentences=sentences
     )

@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from patron.answers.watch_list import watch_list
-from patron.interfaces.http import create_app
+from patron.interfaces.http.application import create_app
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.report import write_report
 from patron.schema.errors import MissingExtra
@@ -75,7 +75,7 @@ def browser() -> Iterator[Any]:
 
 
 def photograph(shop: Shop, folder: Path) -> list[Path]:
-    """Photograph every page, in every language, wide and narrow. Raises NoTurnYet, MissingExtra."""
+    """Photograph every page, in every language, wide and narrow. Raises NoRunYet, MissingExtra."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, served(shop) as address, browser() as opened:
         pages = {name: f"{address}{path}" for name, path in _paths(shop).items()}

@@ -1,4 +1,4 @@
-"""What report and console share: the template environment, the look, and the sentences that sum a turn up."""
+"""What report and console share: the template environment, the look, and the sentences that sum a run up."""
 
 from functools import cache
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from patron.answers.models import MONEY_METRICS, NAIVE, SHARE_METRICS
+from patron.answers.models import BASELINES, MONEY_METRICS, SHARE_METRICS
 from patron.interfaces.charts import revenue_charts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.console.model_cards import card_rows
@@ -29,7 +29,7 @@ def environment() -> Environment:
     made.globals["sparkline"] = _sparkline
     made.globals["money_metrics"] = MONEY_METRICS
     made.globals["share_metrics"] = SHARE_METRICS
-    made.globals["naive"] = NAIVE
+    made.globals["naive"] = BASELINES
     made.globals["card_rows"] = card_rows
     return made
 

@@ -1,4 +1,4 @@
-"""Facts of the last turn, computed once a turn and shared by pages and their JSON twins."""
+"""Facts of the last run, computed once a run and shared by pages and their JSON twins."""
 
 import threading
 from collections import OrderedDict, defaultdict
@@ -10,7 +10,7 @@ from patron.answers.data_quality import Quality, quality
 from patron.answers.models import Models, models
 from patron.answers.overview import Overview, overview
 from patron.answers.revenue import Cohort, cohorts
-from patron.storage.last_run import last_turn
+from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 
 Answer = TypeVar("Answer")
@@ -19,7 +19,7 @@ MOST_RECENT = 256
 
 
 class Answers:
-    """Keeps what is the same for every reader until another turn finishes; the newest turn only."""
+    """Keeps what is the same for every reader until another run finishes; the newest run only."""
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
@@ -30,11 +30,11 @@ class Answers:
         self._recent: OrderedDict[object, Any] = OrderedDict()
 
     def kept(self, name: object, make: Callable[[], Answer]) -> Answer:
-        """Return what `make` gave for this name at the last turn. Raises NoTurnYet."""
+        """Return what `make` gave for this name at the last run. Raises NoRunYet."""
         version = self._last_version()
         with self._lock:
             self._forget_others(version)
-            # why: a turn that finishes meanwhile puts other dictionaries in place; what is made here is then forgotten
+            # why: a run that finishes meanwhile puts other dictionaries in place; what is made here is then forgotten
             kept, making = self._kept, self._making[name]
         with making:  # many may ask at once, one computes
             if name not in kept:
@@ -42,7 +42,7 @@ class Answers:
             return kept[name]
 
     def recent(self, name: object, make: Callable[[], Answer]) -> Answer:
-        """As `kept`, for what there is one of for each customer: the newest few stay. Raises NoTurnYet."""
+        """As `kept`, for what there is one of for each customer: the newest few stay. Raises NoRunYet."""
         version = self._last_version()
         with self._lock:
             self._forget_others(version)
@@ -58,8 +58,8 @@ class Answers:
         return made
 
     def _last_version(self) -> object:
-        view = last_turn(self.shop)
-        return (view.turn.turn_id, tuple(sorted(view.pinned.items())))
+        view = last_run(self.shop)
+        return (view.run.run_id, tuple(sorted(view.pinned.items())))
 
     def _forget_others(self, version: object) -> None:
         if self._version != version:
@@ -67,21 +67,21 @@ class Answers:
             self._recent = OrderedDict()
 
     def overview(self) -> Overview:
-        """Overview of the last turn."""
+        """Overview of the last run."""
         return self.kept("overview", lambda: overview(self.shop))
 
     def models(self) -> Models:
-        """Models of the last turn."""
+        """Models of the last run."""
         return self.kept("models", lambda: models(self.shop))
 
     def cohorts(self) -> tuple[Cohort, ...]:
-        """Retention by month of the first order, at the last turn."""
-        return self.kept("cohorts", lambda: cohorts(last_turn(self.shop)))
+        """Retention by month of the first order, at the last run."""
+        return self.kept("cohorts", lambda: cohorts(last_run(self.shop)))
 
     def quality(self) -> Quality:
-        """Data quality; imports may come between turns, so it is read afresh."""
+        """Data quality; imports may come between runs, so it is read afresh."""
         return quality(self.shop)
 
     def directory(self) -> Directory:
-        """All customers of the last turn, for the list."""
-        return self.kept("directory", lambda: directory(last_turn(self.shop)))
+        """All customers of the last run, for the list."""
+        return self.kept("directory", lambda: directory(last_run(self.shop)))

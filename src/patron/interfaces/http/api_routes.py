@@ -39,7 +39,7 @@ def allowed(request: Request) -> None:
         require_key(answers_of(request).shop, told_key(header), "read")
 
 
-router = APIRouter(tags=["last turn"], dependencies=[Depends(allowed)])
+router = APIRouter(tags=["last run"], dependencies=[Depends(allowed)])
 
 
 class LookUp(BaseModel):
@@ -49,10 +49,10 @@ class LookUp(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the workspace can be read, the turn that is shown, and what troubles the collector."""
+    """Whether the workspace can be read, the run that is shown, and what troubles the collector."""
 
     status: str
-    turn_id: str | None
+    run_id: str | None
     trouble: str = ""
 
 
@@ -64,7 +64,7 @@ class Version(BaseModel):
 
 @router.get("/api/overview")
 def overview(request: Request) -> Overview:
-    """Key figures, trend, people, risk and decisions of the last turn."""
+    """Key figures, trend, people, risk and decisions of the last run."""
     return answers_of(request).overview()
 
 
@@ -78,7 +78,7 @@ def customers(  # noqa: PLR0913, PLR0917 - one argument for each thing the list 
     sort: Sort = "value",
     page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
 ) -> CustomerPage:
-    """Customers of the last turn, searched, filtered, sorted and paged."""
+    """Customers of the last run, searched, filtered, sorted and paged."""
     answers = answers_of(request)
     asked = CustomerQuery(search, stage, persona, action, sort, page)
     return find_customers(answers.shop, asked, known=answers.directory())
@@ -92,7 +92,7 @@ def lookup(request: Request, asked: LookUp) -> Found:
 
 @router.get("/api/customers/{customer_id}")
 def customer(request: Request, customer_id: str) -> CustomerCard | NewCustomer:
-    """One customer: everything the last turn knows, and `live` what they are doing; only that for a new one."""
+    """One customer: everything the last run knows, and `live` what they are doing; only that for a new one."""
     return one_customer(answers_of(request).shop, customer_id, now=datetime.now(UTC))
 
 
@@ -113,7 +113,7 @@ def health(request: Request) -> Health:
     """Whether the workspace can be read and the collector accepts."""
     view = answers_of(request).shop.snapshot()
     trouble = request.app.state.collector_state().trouble
-    return Health(status="trouble" if trouble else "ok", turn_id=view.turn.turn_id if view else None, trouble=trouble)
+    return Health(status="trouble" if trouble else "ok", run_id=view.run.run_id if view else None, trouble=trouble)
 
 
 @router.get("/api/collector")

@@ -18,7 +18,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadQuery: 422,
     errors.NotEnoughData: 409,
     errors.NotFound: 404,
-    errors.NoTurnYet: 404,
+    errors.NoRunYet: 404,
     errors.MissingExtra: 503,
     errors.PatronError: 500,
 }

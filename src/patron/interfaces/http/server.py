@@ -6,7 +6,7 @@ import socket
 import uvicorn
 
 from patron.interfaces.cli import output
-from patron.interfaces.http import create_app
+from patron.interfaces.http.application import create_app
 from patron.interfaces.http.collector_protocol import Wire
 from patron.schema.errors import SettingsError
 from patron.service.collector import Collector

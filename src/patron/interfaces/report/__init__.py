@@ -10,7 +10,7 @@ from patron.interfaces.charts.chart_sets import report_charts
 from patron.interfaces.console.templating import STATIC, environment
 from patron.interfaces.i18n import LOCALES, words
 from patron.interfaces.i18n.formats import Formats
-from patron.interfaces.report.summary_sentences import headlines
+from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.schema.errors import SettingsError
 from patron.storage.shop import Shop
 
@@ -21,7 +21,7 @@ class WrittenReport:
 
     path: Path
     locale: str
-    turn_id: str
+    run_id: str
     byte_count: int
 
 
@@ -42,15 +42,15 @@ def report_html(found: facts.Report, locale: str) -> str:
             coverage=found.coverage,
             example=found.example,
             charts=report_charts(seen, found.cohorts, found.models, found.matrix, texts, formats),
-            sentences=headlines(seen, found.models, texts, formats),
+            sentences=summary_sentences(seen, found.models, texts, formats),
         )
     )
 
 
 def write_report(shop: Shop, path: Path, locale: str | None = None) -> WrittenReport:
-    """Write the report on the last finished turn, in the shop's language unless another is named.
+    """Write the report on the last finished run, in the shop's language unless another is named.
 
-    Raises NoTurnYet, and SettingsError for a language without words. The file is in place at once or not at all.
+    Raises NoRunYet, and SettingsError for a language without words. The file is in place at once or not at all.
     """
     chosen = locale or shop.settings.shop.locale
     if chosen not in LOCALES:
@@ -61,4 +61,4 @@ def write_report(shop: Shop, path: Path, locale: str | None = None) -> WrittenRe
     unfinished = path.with_name(path.name + ".part")
     unfinished.write_bytes(content)
     unfinished.replace(path)
-    return WrittenReport(path, chosen, found.overview.turn_id, len(content))
+    return WrittenReport(path, chosen, found.overview.run_id, len(content))

@@ -1,4 +1,4 @@
-"""The turn in a few plain sentences."""
+"""The run in a few plain sentences."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ SAME_SHARE = 0.005
 """Changes smaller than this are told as no change."""
 
 
-def headlines(seen: Overview, models: Models | None, words: Words, formats: Formats) -> list[str]:
+def summary_sentences(seen: Overview, models: Models | None, words: Words, formats: Formats) -> list[str]:
     """Sentences for the top of a page, the most important first."""
     return [
         *_revenue(seen, words, formats),
@@ -36,11 +36,11 @@ def _revenue(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
         return
     given = {"paid": formats.short_money(now), "buyers": formats.count(buyers)}
     if not before:
-        yield words("headline.revenue_alone", **given)
+        yield words("primary_metric.revenue_alone", **given)
         return
     change = now / before - 1
     key = "same" if abs(change) < SAME_SHARE else ("more" if change > 0 else "less")
-    yield words(f"headline.revenue_{key}", **given, change=formats.share(abs(change)))
+    yield words(f"primary_metric.revenue_{key}", **given, change=formats.share(abs(change)))
 
 
 def _expected(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
@@ -49,10 +49,10 @@ def _expected(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
         return
     given = {"expected": formats.short_money(value.total_cents), "share": formats.share(value.top_tenth_share, 0)}
     if value.low_cents is None or value.high_cents is None:
-        yield words("headline.expected", **given)
+        yield words("primary_metric.expected", **given)
     else:
         ends = {"low": formats.short_money(value.low_cents), "high": formats.short_money(value.high_cents)}
-        yield words("headline.expected_between", **given, **ends)
+        yield words("primary_metric.expected_between", **given, **ends)
 
 
 def _risk(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
@@ -68,9 +68,9 @@ def _risk(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
         else ("risk_more" if change > 0 else "risk_fewer")
     )
     at_stake = sum(row.value_at_risk_cents for row in seen.watch_list)
-    yield words(f"headline.{key}", n=int(now), count=formats.count(now), change=formats.count(abs(change)))
+    yield words(f"primary_metric.{key}", n=int(now), count=formats.count(now), change=formats.count(abs(change)))
     if seen.watch_list:
-        yield words("headline.stake", n=len(seen.watch_list), stake=formats.whole_money(at_stake))
+        yield words("primary_metric.stake", n=len(seen.watch_list), stake=formats.whole_money(at_stake))
 
 
 def _offers(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
@@ -83,10 +83,10 @@ def _offers(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
         "held": formats.count(decided.holdout_count),
     }
     if decided.budget_cents is None:
-        yield words("headline.offers", n=decided.offered_count, **given)
+        yield words("primary_metric.offers", n=decided.offered_count, **given)
     else:
         budget = formats.whole_money(decided.budget_cents)
-        yield words("headline.offers_budget", n=decided.offered_count, budget=budget, **given)
+        yield words("primary_metric.offers_budget", n=decided.offered_count, budget=budget, **given)
     if decided.explored:
         yield words(
             "decided.exploring",
@@ -95,14 +95,14 @@ def _offers(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
             cost=formats.whole_money(decided.explored.cost_cents),
         )
     if "assumed" in decided.effect_sources:
-        yield words("headline.assumed")
+        yield words("primary_metric.assumed")
 
 
 def _effect(effect: Effect, words: Words, formats: Formats) -> str:
     has_zero = effect.low <= 0 <= effect.high
     kind = "placebo" if effect.is_placebo else "effect"
     return words(
-        f"headline.{kind}_{'zero' if has_zero else 'clear'}",
+        f"primary_metric.{kind}_{'zero' if has_zero else 'clear'}",
         effect=formats.money(effect.effect_cents),
         low=formats.money(effect.low),
         high=formats.money(effect.high),
@@ -116,7 +116,7 @@ def _forecasts(models: Models, words: Words, formats: Formats) -> Iterator[str]:
             continue
         key = "high" if whole.bias_share >= 0 else "low"
         yield words(
-            f"headline.forecast_{key}",
+            f"primary_metric.forecast_{key}",
             date=formats.date(whole.scored_at),
             forecast=formats.money(whole.forecast_mean),
             actual=formats.money(whole.actual_mean),

@@ -17,7 +17,7 @@ QUESTION = Question(
     population="days_since_last_order < 180",
     # Decisions multiply the probability with money, so it must be right and not only well ordered: log loss is proper
     # and, unlike Brier's score, does not forgive a rare outcome that was called impossible. AUC is printed beside it.
-    headline=metrics.LOG_LOSS,
+    primary_metric=metrics.LOG_LOSS,
     metrics=(metrics.AUC, metrics.BRIER, metrics.CALIBRATION_ERROR, metrics.BIAS_SHARE),
     learners=LEARNERS,
     is_probability=True,

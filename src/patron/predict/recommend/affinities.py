@@ -1,4 +1,4 @@
-"""The part of a turn that answers `recommend`: judge at past cuts, fit the champion, rank for every customer."""
+"""The part of a run that answers `recommend`: judge at past cuts, fit the champion, rank for every customer."""
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -36,7 +36,7 @@ order by customer_id, product_id, ordered_second desc, known_at
 def run(view: View) -> pa.Table:
     """Write `affinities` and return rows of `backtests`; neither when no purchase names a product."""
     lines = lines_of(view)
-    now = history_at(lines, view.turn.as_of)
+    now = history_at(lines, view.run.as_of)
     if not now.num_rows:
         view.write("affinities", AFFINITIES.empty())
         return BACKTESTS.empty()
@@ -51,7 +51,7 @@ def run(view: View) -> pa.Table:
 
 def origins(view: View) -> list[datetime]:
     """Past cuts whose 28 days are over and before which there was some history, the earliest first."""
-    as_of = view.turn.as_of
+    as_of = view.run.as_of
     first = view.query(f"select min(ordered_at) as first_at from order_lines where known_at < {timestamp(as_of)}")
     first_at = first["first_at"][0].as_py()
     cuts = [as_of - timedelta(days=HORIZON_DAYS[NAME] * step) for step in range(ORIGINS, 0, -1)]
@@ -64,23 +64,23 @@ def judged_at(view: View, lines: pa.Table, cuts: list[datetime]) -> pa.Table:
     given = [cut for cut in given if len(cut.bought["customer_id"].unique()) >= FEWEST_BUYERS]
     if not given:
         return BACKTESTS.empty()
-    rng = np.random.default_rng(view.turn.child_seed("backtest recommend"))
-    return backtest(LEARNERS, given, turn_id=view.turn.turn_id, rng=rng)
+    rng = np.random.default_rng(view.run.child_seed("backtest recommend"))
+    return backtest(LEARNERS, given, run_id=view.run.run_id, rng=rng)
 
 
 def lines_of(view: View) -> pa.Table:
-    """All purchases known by the turn, read and sorted once; customers and products are numbered (dictionaries)."""
-    lines = view.query(LINES.format(now=timestamp(view.turn.as_of)))
+    """All purchases known by the run, read and sorted once; customers and products are numbered (dictionaries)."""
+    lines = view.query(LINES.format(now=timestamp(view.run.as_of)))
     for name in ("customer_id", "product_id"):
         lines = lines.set_column(lines.column_names.index(name), name, pa.chunked_array([encoded(lines[name])]))
     return lines
 
 
 def history_at(lines: pa.Table, at: datetime) -> pa.Table:
-    """Purchases known before a moment: customer_id, product_id, days_before."""
-    moment = pa.scalar(at, TIME)
+    """Purchases known before a cutoff: customer_id, product_id, days_before."""
+    cutoff = pa.scalar(at, TIME)
     return _days_before(
-        lines.filter(pc.and_(pc.less(lines["known_at"], moment), pc.less(lines["ordered_at"], moment))), at
+        lines.filter(pc.and_(pc.less(lines["known_at"], cutoff), pc.less(lines["ordered_at"], cutoff))), at
     )
 
 
@@ -96,19 +96,19 @@ def _days_before(lines: pa.Table, at: datetime) -> pa.Table:
 
 
 def affinities(view: View, fitted: Fitted, history: pa.Table, version: str) -> pa.Table:
-    """Rows of `affinities` for every customer of the history and every other one with a moment."""
-    turn = view.turn
+    """Rows of `affinities` for every customer of the history and every other one with a cutoff."""
+    run = view.run
     others = view.query(
-        f"""select m.customer_id, cast(null as varchar) as product_id, 0.0 as days_before from moments m
-        where m.turn_id = '{turn.turn_id}' and m.as_of = {timestamp(turn.as_of)}
+        f"""select m.customer_id, cast(null as varchar) as product_id, 0.0 as days_before from cutoffs m
+        where m.run_id = '{run.run_id}' and m.as_of = {timestamp(run.as_of)}
           and m.customer_id not in (select customer_id from history) order by m.customer_id""",
         history=history.select(["customer_id"]),
     )
     lists = fitted.predict(pa.concat_tables([history, others.cast(history.schema)]))
     count = lists.num_rows
     added = {
-        "turn_id": pa.array([turn.turn_id] * count, pa.string()),
-        "as_of": pa.array([turn.as_of] * count, AFFINITIES.schema().field("as_of").type),
+        "run_id": pa.array([run.run_id] * count, pa.string()),
+        "as_of": pa.array([run.as_of] * count, AFFINITIES.schema().field("as_of").type),
         "model_version": pa.array([version] * count, pa.string()),
     }
     for name, values in added.items():
@@ -117,16 +117,16 @@ def affinities(view: View, fitted: Fitted, history: pa.Table, version: str) -> p
 
 
 def _keep(view: View, learner: Learner, fitted: Fitted, history: pa.Table, judged: pa.Table) -> str:
-    turn = view.turn
+    run = view.run
     lines = BY_NAME["order_lines"]
     version = view.pinned["order_lines"] if "order_lines" in view.pinned else view.shop.lake.version(lines)
     manifest = model_registry.Manifest(
         question=NAME,
-        version=turn.turn_id,
+        version=run.run_id,
         learner=learner.name,
         settings=asdict(learner),
-        as_of=turn.as_of.isoformat(),
-        seed=turn.seed,
+        as_of=run.as_of.isoformat(),
+        seed=run.seed,
         feature_version="none",
         table_versions={"order_lines": version},
         row_count=history.num_rows,

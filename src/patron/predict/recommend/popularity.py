@@ -1,4 +1,4 @@
-"""What sells now, the same list for everybody: the naive rule every recommender is compared with."""
+"""What sells now, the same list for everybody: the baseline every recommender is compared with."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,9 +8,10 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.learner import Numbers, read_json, write_json
 from patron.predict.recommend.ranking import Coded, Codes, coded, ranked
 from patron.schema.errors import NotEnoughData
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers
 
 OLDER_WEIGHT = 1e-6
 """What a line before the recent window counts: enough to order what did not sell lately, never to overtake what did."""

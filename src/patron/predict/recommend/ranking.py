@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.learner import Numbers
+from patron.schema.numbers import Numbers
 
 Codes = npt.NDArray[np.int64]
 

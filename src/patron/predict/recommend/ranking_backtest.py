@@ -15,8 +15,8 @@ from patron.schema.metrics import Numbers, ndcg
 from patron.schema.tables import BACKTESTS
 
 TOP = 10
-HEADLINE = "ndcg_at_10"
-METRICS = (HEADLINE, "recall_at_10", "novel_ndcg_at_10")
+PRIMARY_METRIC = "ndcg_at_10"
+METRICS = (PRIMARY_METRIC, "recall_at_10", "novel_ndcg_at_10")
 """Ranking of all that was bought, share of it found in ten, and ranking of what was never bought before: of customers
 who bought such a product, the first ten products new to them among those served."""
 
@@ -73,13 +73,13 @@ def judge(learner: Learner, cut: Cut, asked: Asked) -> Judged:
     new_shown = shown[~np.isin(shown, asked.owned, assume_unique=True)]
     new_customers, new_ranking, _ = _values(new_shown, asked.truth[is_new], asked)
     return {
-        HEADLINE: (customers, ranking),
+        PRIMARY_METRIC: (customers, ranking),
         "recall_at_10": (customers, recall),
         "novel_ndcg_at_10": (new_customers, new_ranking),
     }
 
 
-def backtest(learners: Sequence[Learner], cuts: Sequence[Cut], *, turn_id: str, rng: np.random.Generator) -> pa.Table:
+def backtest(learners: Sequence[Learner], cuts: Sequence[Cut], *, run_id: str, rng: np.random.Generator) -> pa.Table:
     """Judge all learners at all cuts: rows of `backtests`, each origin and all together, intervals over customers."""
     judged: dict[tuple[str, str], Judged] = {}
     for cut in cuts:
@@ -91,7 +91,7 @@ def backtest(learners: Sequence[Learner], cuts: Sequence[Cut], *, turn_id: str, 
         for learner in learners
         for name, parts in origins.items()
     }
-    champion = champion_of(learners, {one.name: pooled[one.name, "all"][HEADLINE][1].mean() for one in learners})
+    champion = champion_of(learners, {one.name: pooled[one.name, "all"][PRIMARY_METRIC][1].mean() for one in learners})
     baseline = next(one.name for one in learners if one.is_baseline)
     rows = []
     for metric in METRICS:
@@ -102,14 +102,14 @@ def backtest(learners: Sequence[Learner], cuts: Sequence[Cut], *, turn_id: str, 
             for learner in learners:
                 values = pooled[learner.name, origin][metric][1]
                 names = {"question": "recommend", "origin": origin, "learner": learner.name, "metric": metric}
-                which = {"turn_id": turn_id, "champion": champion, "baseline": baseline}
+                which = {"run_id": run_id, "champion": champion, "baseline": baseline}
                 rows.append(names | which | _numbers(values, naive, weights, naive_draws))
     return pa.Table.from_pylist(rows, schema=BACKTESTS.schema())
 
 
-def champion_of(learners: Sequence[Learner], headline: Mapping[str, float]) -> str:
-    """Name the learner with the best headline; a baseline only when nothing beats it."""
-    return max(learners, key=lambda one: (headline[one.name], not one.is_baseline)).name
+def champion_of(learners: Sequence[Learner], primary_metric: Mapping[str, float]) -> str:
+    """Name the learner with the best primary metric; a baseline only when nothing beats it."""
+    return max(learners, key=lambda one: (primary_metric[one.name], not one.is_baseline)).name
 
 
 def _pooled(

@@ -1,33 +1,5 @@
-"""What each customer will pay in the next 90 days; and the models of value as a library.
+"""What each customer will pay in the next 90 days."""
 
-From orders: `summary = rfm(orders, until="2024-06-30")`, `fitted = BetaGeo().fit(summary)`, then
-`fitted.expected_purchases(summary, 13)`.
-"""
-
-from patron.clv import (
-    NBD,
-    BetaGeo,
-    BetaGeoBetaBinom,
-    Calendar,
-    CorrelatedParetoNBD,
-    GammaGamma,
-    ModifiedBetaGeo,
-    ParetoNBD,
-    ParetoNBDCovariates,
-    RegularBetaGeo,
-    RegularModifiedBetaGeo,
-    SeasonalParetoNBD,
-    deduplicated,
-    discounted_purchases,
-    horizon_of,
-    lifetime_value,
-    load_model,
-    posterior,
-    rfm,
-    spend_interval,
-    with_calendar,
-)
-from patron.clv.hybrid import Hybrid
 from patron.predict.baselines import Mean, Zero
 from patron.predict.labels import Question
 from patron.predict.value.boosted_value import Boosted, BoostedBlend
@@ -38,32 +10,6 @@ from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNin
 from patron.schema import metrics
 from patron.schema.questions import HORIZON_DAYS
 
-__all__ = [
-    "LEARNERS",
-    "NBD",
-    "QUESTION",
-    "BetaGeo",
-    "BetaGeoBetaBinom",
-    "Calendar",
-    "CorrelatedParetoNBD",
-    "GammaGamma",
-    "Hybrid",
-    "ModifiedBetaGeo",
-    "ParetoNBD",
-    "ParetoNBDCovariates",
-    "RegularBetaGeo",
-    "RegularModifiedBetaGeo",
-    "SeasonalParetoNBD",
-    "deduplicated",
-    "discounted_purchases",
-    "horizon_of",
-    "lifetime_value",
-    "load_model",
-    "posterior",
-    "rfm",
-    "spend_interval",
-    "with_calendar",
-]
 LEARNERS = (
     Zero(),
     Mean(),
@@ -86,7 +32,7 @@ QUESTION = Question(
     label="coalesce(cast(sum(l.paid_cents) as double), 0.0)",
     population="true",
     # A few customers make most of the squared error: the plain RMSE is printed beside it, and does not choose.
-    headline=metrics.RMSE_WINSORISED,
+    primary_metric=metrics.RMSE_WINSORISED,
     metrics=(
         metrics.RMSE,
         metrics.MAE,

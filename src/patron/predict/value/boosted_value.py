@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import LABEL, Numbers, column, forecasts, labelled, newest, read_json, write_json
+from patron.predict.learner import LABEL, forecasts, labelled, newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers, column
 
 SAVED = "value.json"
 TWEEDIE = {"objective": "tweedie", "tweedie_variance_power": 1.3}
@@ -78,7 +80,7 @@ class FittedBoosted:
         return self.design.matrix(with_history(table, self.models))
 
 
-LATER = "Import what happened since, or turn at an earlier moment."
+LATER = "Import what happened since, or run at an earlier cutoff."
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def _fit(table: pa.Table, trees: Trees, cap_quantile: float, recent_share: float
     label = np.maximum(column(rows, LABEL), 0.0)
     cap = cap_of(label, cap_quantile)
     if cap <= 0:
-        raise NotEnoughData("nobody bought anything after the moments to learn from", where="training", todo=LATER)
+        raise NotEnoughData("nobody bought anything after the cutoffs to learn from", where="training", todo=LATER)
     label = np.minimum(label, cap)
     scale = max(float(label.mean()), 1.0)
     given = with_history(rows, models)

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from patron.clv.beta_geo import BetaGeo, FittedBetaGeo
 from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma
-from patron.predict.learner import Numbers, column
 from patron.schema.errors import NotEnoughData
+from patron.schema.numbers import Numbers, column
 from patron.schema.questions import HORIZON_DAYS
 
 VALUE_DAYS = float(HORIZON_DAYS["value"])
@@ -24,7 +24,7 @@ def summary_of(table: pa.Table) -> pa.Table:
     """The columns of `features` as a summary in days, one row a customer. Orders of one day count as one.
 
     Columns: frequency, repeat order days; recency, days from the first to the last order; T, days from the first order
-    to the moment; spend_count, order days that spend_mean averages; spend_mean, mean paid an order day, cents. There
+    to the cutoff; spend_count, order days that spend_mean averages; spend_mean, mean paid an order day, cents. There
     the first order counts too: the paper leaves it out to avoid a bias of first orders, but counting it wins the
     backtest, because most customers have nothing else.
     """
@@ -49,7 +49,7 @@ class OrdersAndSpend:
 
     @classmethod
     def fit(cls, table: pa.Table) -> Self:
-        """Maximum likelihood on the customers of one moment; needs no labels. Raises NotEnoughData."""
+        """Maximum likelihood on the customers of one cutoff; needs no labels. Raises NotEnoughData."""
         summary = summary_of(table)
         longest = float(np.max(summary["T"].to_numpy(), initial=0.0))
         if longest < FEWEST_DAYS:

@@ -8,8 +8,10 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.learner import Numbers, column, forecasts, newest, read_json, write_json
+from patron.predict.learner import forecasts, newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers, column
 
 SAVED = "btyd.json"
 INPUTS = (
@@ -68,7 +70,7 @@ class BetaGeoSpend:
     fitted: ClassVar[type] = FittedBtyd
 
     def fit(self, table: pa.Table) -> FittedBtyd:
-        """Fit to the customers of the newest moment; labels are not needed. Raises NotEnoughData."""
+        """Fit to the customers of the newest cutoff; labels are not needed. Raises NotEnoughData."""
         return _fit(newest(table), 0.0)
 
 
@@ -86,7 +88,7 @@ class RecentBlend:
     fitted: ClassVar[type] = FittedBtyd
 
     def fit(self, table: pa.Table) -> FittedBtyd:
-        """Fit to the customers of the newest moment; labels are not needed. Raises NotEnoughData."""
+        """Fit to the customers of the newest cutoff; labels are not needed. Raises NotEnoughData."""
         return _fit(newest(table), self.recent_share)
 
 

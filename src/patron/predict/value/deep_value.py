@@ -17,10 +17,12 @@ import pyarrow as pa
 from scipy.special import expit
 
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import LABEL, Numbers, column, forecasts, labelled, newest, read_json, write_json
+from patron.predict.learner import LABEL, forecasts, labelled, newest
 from patron.predict.value.boosted_value import LATER, cap_of, with_history
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import MissingExtra, NotEnoughData
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers, column
 
 SAVED, LAYERS = "deep.json", "layers.npz"
 FEWEST_BUYERS = 200
@@ -104,7 +106,7 @@ class DeepZeroInflatedLogNormal:
         rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
         label = np.maximum(column(rows, LABEL), 0.0)
         if (label > 0).sum() < FEWEST_BUYERS:
-            what = f"{int((label > 0).sum())} bought after the moments to learn from, and {FEWEST_BUYERS} are needed"
+            what = f"{int((label > 0).sum())} bought after the cutoffs to learn from, and {FEWEST_BUYERS} are needed"
             raise NotEnoughData(what, where="training", todo=LATER)
         cap = cap_of(label, self.cap_quantile)
         given = with_history(rows, models)

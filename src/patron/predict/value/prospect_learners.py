@@ -13,27 +13,20 @@ from patron.clv.boosted_trees import Trees
 from patron.predict.baselines import IS_BASELINE, Mean
 from patron.predict.calibration import in_first_half
 from patron.predict.labels import Question
-from patron.predict.learner import (
-    FORECAST,
-    LABEL,
-    Numbers,
-    column,
-    forecasts,
-    labelled,
-    read_json,
-    write_json,
-)
+from patron.predict.learner import FORECAST, LABEL, forecasts, labelled
 from patron.predict.value.boosted_value import cap_of
 from patron.predict.value.two_stage import FittedStages, fit_stages
 from patron.schema import metrics
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers, column
 from patron.schema.questions import HORIZON_DAYS
 
-SAVED = "newcomers.json"
+SAVED = "prospects.json"
 STAGES = "stages"
 
 
 @dataclass(frozen=True)
-class FittedNewcomers:
+class FittedProspects:
     """P(buy) times spend, drawn towards the mean by as much as other people's outcomes asked for."""
 
     stages: FittedStages
@@ -68,8 +61,8 @@ class FittedNewcomers:
 
 
 @dataclass(frozen=True)
-class Newcomers:
-    """P(buy) times spend given buy, both boosted on what is known of a newcomer, drawn towards the mean, cents.
+class Prospects:
+    """P(buy) times spend given buy, both boosted on what is known of a prospect, drawn towards the mean, cents.
 
     How far is learned from people the trees were not fitted to: each half of the people is forecast by trees fitted to
     the other. Where what is known of people says nothing about their value, everybody gets the mean.
@@ -79,19 +72,19 @@ class Newcomers:
     cap_quantile: float = 0.99
     """Labels above this quantile of all count as its value."""
 
-    name: ClassVar[str] = "newcomers"
+    name: ClassVar[str] = "prospects"
     is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 2
     exemptions: ClassVar[Mapping[str, str]] = {}
-    fitted: ClassVar[type] = FittedNewcomers
+    fitted: ClassVar[type] = FittedProspects
 
-    def fit(self, table: pa.Table) -> FittedNewcomers:
+    def fit(self, table: pa.Table) -> FittedProspects:
         """Fit to the rows whose label is known; at least 50 of each half must have bought. Raises NotEnoughData."""
         rows = labelled(table)
         weight = self._weight(rows)
         stages = self._stages(rows)
         middle = float(column(stages.predict(rows), FORECAST).mean())
-        return FittedNewcomers(stages, weight, middle, float(_capped(rows, self.cap_quantile).mean()))
+        return FittedProspects(stages, weight, middle, float(_capped(rows, self.cap_quantile).mean()))
 
     def _stages(self, rows: pa.Table) -> FittedStages:
         return fit_stages(rows, None, self.trees, self.cap_quantile, is_lognormal=False)
@@ -165,14 +158,14 @@ def _capped(rows: pa.Table, quantile: float) -> Numbers:
 
 
 QUESTION = Question(
-    name="newcomers",
+    name="prospects",
     meaning="net paid in the next 90 days by people without an order",
     unit="cents",
     horizon_days=HORIZON_DAYS["value"],
     label="coalesce(cast(sum(l.paid_cents) as double), 0.0)",
     population="true",
-    headline=metrics.NORMALISED_GINI,
+    primary_metric=metrics.NORMALISED_GINI,
     metrics=(metrics.RMSE_WINSORISED, metrics.RMSE, metrics.MAE, metrics.BIAS_SHARE, metrics.SPEARMAN),
-    learners=(Mean(), MeanByChannel(), Newcomers()),
+    learners=(Mean(), MeanByChannel(), Prospects()),
 )
-"""Asked of newcomers only, who have no row in `features`; the headline is the ranking: whom to win first."""
+"""Asked of prospects only, who have no row in `features`; the primary metric is the ranking: whom to win first."""

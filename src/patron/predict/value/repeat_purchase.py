@@ -1,6 +1,6 @@
 """Who comes back, from the days of orders alone: a counting model of the shop, and how its forecast went.
 
-It answers no question of a turn, as forecasts of value know more. It shows the rhythm that they rest on, of the shop
+It answers no question of a run, as forecasts of value know more. It shows the rhythm that they rest on, of the shop
 and of each customer, in pictures that can be checked against what came.
 """
 
@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from patron.clv import FittedParetoNBD, ParetoNBD, rfm
 from patron.clv.diagnostics import tracking
 from patron.clv.distinct_histories import FEWEST_CUSTOMERS
-from patron.predict.learner import Numbers
 from patron.predict.value.btyd_inputs import FEWEST_DAYS
+from patron.schema.numbers import Numbers
 from patron.schema.questions import HORIZON_DAYS
 from patron.schema.tables import ORDER_MODELS, REPEAT_ORDERS
 from patron.storage.shop import View
@@ -36,8 +36,8 @@ HELD_OUT = timedelta(weeks=13)
 """Whole weeks that the model that is checked does not know; only where at least as much lies before them."""
 
 
-def run(view: View) -> None:
-    """Fit Pareto/NBD to the turn's orders and check it: writes `order_models` and `repeat_orders`.
+def build_repeat_purchase(view: View) -> None:
+    """Fit Pareto/NBD to the run's orders and check it: writes `order_models` and `repeat_orders`.
 
     The check is a fit to the orders before the newest 13 whole weeks, in a shop twice as old; in a younger one there is
     none, and the weeks are those of the fit itself. Nothing is said of fewer than ten customers or 14 days.
@@ -57,9 +57,9 @@ def run(view: View) -> None:
     known, model = (then, ParetoNBD().fit(then)) if is_checked else (summary, fitted)
     weeks = tracking(model, known, orders, until=until, value=None)
     gone, others = gone_and_others(model, then, orders, before) if is_checked else (Group(0, None, None),) * 2
-    turn_id = view.turn.turn_id
+    run_id = view.run.run_id
     row = {
-        "turn_id": turn_id,
+        "run_id": run_id,
         "model": json.dumps(fitted.saved()),
         "customer_count": summary.num_rows,
         "expected_orders_90_days": float(fitted.expected_purchases(summary, HORIZON).sum()),
@@ -74,7 +74,7 @@ def run(view: View) -> None:
     }
     view.write("order_models", pa.Table.from_pylist([row], schema=ORDER_MODELS.schema()))
     columns = {
-        "turn_id": pa.array([turn_id] * weeks.num_rows, pa.string()),
+        "run_id": pa.array([run_id] * weeks.num_rows, pa.string()),
         "ended_at": weeks["at"],
         "order_count": weeks["orders"],
         "expected": weeks["expected"],
@@ -152,13 +152,13 @@ def last_week_ends(orders: pa.Table, until: date) -> date:
 
 
 def midnight(day: date) -> datetime:
-    """A day of the shop's calendar as a moment, as if it were UTC's."""
+    """A day of the shop's calendar as a cutoff, as if it were UTC's."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def last_day(view: View) -> date:
-    """The last day that the turn knows something of, by the shop's calendar."""
-    return (view.turn.as_of - timedelta(microseconds=1)).astimezone(ZoneInfo(view.settings.shop.time_zone)).date()
+    """The last day that the run knows something of, by the shop's calendar."""
+    return (view.run.as_of - timedelta(microseconds=1)).astimezone(ZoneInfo(view.settings.shop.time_zone)).date()
 
 
 def restored(model: str) -> FittedParetoNBD:

@@ -3,7 +3,7 @@
 Models of customers see no season and no growth; the shop's own past totals do. Three forecasts of the total are
 averaged, as none is best everywhere: what the models add up to; what established customers paid in the last 90 days,
 times how that changed before; and how many of them there are, times what each paid before. The steadier a method was,
-the more it counts. The last two are out of reach while nobody has been a customer for 90 days at a moment whose next
+the more it counts. The last two are out of reach while nobody has been a customer for 90 days at a cutoff whose next
 90 days are known.
 """
 
@@ -17,13 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.learner import LABEL, Numbers, column, labelled, newest
+from patron.predict.learner import LABEL, labelled, newest
+from patron.schema.numbers import Numbers, column
 from patron.schema.questions import HORIZON_DAYS
 
 DAYS = HORIZON_DAYS["value"]
 FEWEST_ESTABLISHED = 50
-MOMENTS = 3
-"""Newest moments with known labels that tell how totals change."""
+CUTOFFS = 3
+"""Newest cutoffs with known labels that tell how totals change."""
 MONTHS = np.array([0.92, 0.91, 1.0, 0.96, 0.99, 0.97, 0.97, 0.98, 0.95, 0.99, 1.13, 1.23])
 """Sales of a month against the year's mean, roughly, of shops whose year ends in presents: assumed, not measured."""
 PRIOR_SHARE = 0.5
@@ -34,11 +35,11 @@ LEAST_SPREAD = 0.05
 MODELS_SPREAD = 0.1
 """Standard deviation of the logarithm of what models of customers add up to, as published holdouts have it."""
 UNKNOWN_SPREAD = 0.3
-"""That of a method seen at one moment only."""
+"""That of a method seen at one cutoff only."""
 YEAR = (345, 380)
-"""Days back at which a moment saw the season that now begins."""
+"""Days back at which a cutoff saw the season that now begins."""
 SHUT = 0.05
-"""A moment at which established customers paid less than this share of the usual tells nothing of the others."""
+"""A cutoff at which established customers paid less than this share of the usual tells nothing of the others."""
 STRONGEST = 2.0
 """A season brings no more than this factor, or its inverse."""
 SURE = 1.2816
@@ -66,7 +67,7 @@ class ShopTotal:
 
 @dataclass(frozen=True)
 class _Past:
-    """Of the established customers of one moment: how many, what they paid before it, and in the 90 days after."""
+    """Of the established customers of one cutoff: how many, what they paid before it, and in the 90 days after."""
 
     at: datetime
     count: int
@@ -80,13 +81,13 @@ class _Past:
 
 
 def shop_total(table: pa.Table, modelled: Numbers) -> ShopTotal:
-    """The total of the customers of the newest moment, from the forecast of each and from earlier moments' labels."""
+    """The total of the customers of the newest cutoff, from the forecast of each and from earlier cutoffs' labels."""
     rows = newest(table)
     now = rows["as_of"][0].as_py()
     is_old = column(rows, "days_since_first_order") >= DAYS
     methods, spreads = {"models": float(modelled.sum())}, [MODELS_SPREAD]
     past = _known(labelled(table), now)
-    recent = [one for one in past if one.at >= now - timedelta(days=2 * DAYS + 30)][-MOMENTS:]
+    recent = [one for one in past if one.at >= now - timedelta(days=2 * DAYS + 30)][-CUTOFFS:]
     if recent and is_old.sum() >= FEWEST_ESTABLISHED:
         paid, new = float(column(rows, "paid_cents_90_days")[is_old].sum()), float(modelled[~is_old].sum())
         changes = [one.change / _prior(one.at) for one in recent]
@@ -111,21 +112,21 @@ def shop_total(table: pa.Table, modelled: Numbers) -> ShopTotal:
 
 
 def _spread(values: list[float]) -> float:
-    """Standard deviation of the logarithms of what a method said at different moments."""
+    """Standard deviation of the logarithms of what a method said at different cutoffs."""
     return float(np.std(np.log(values), ddof=1)) if len(values) > 1 else UNKNOWN_SPREAD
 
 
 def _known(rows: pa.Table, now: datetime) -> list[_Past]:
-    """Moments with enough established customers, all with a label, oldest first; none when the shop was nearly shut."""
+    """Cutoffs with enough established customers, all with a label, oldest first; none when the shop was nearly shut."""
     found = []
-    for moment in sorted(set(rows["as_of"].to_pylist())):
-        if moment > now - timedelta(days=DAYS):
+    for cutoff in sorted(set(rows["as_of"].to_pylist())):
+        if cutoff > now - timedelta(days=DAYS):
             continue
-        here = rows.filter(pc.equal(rows["as_of"], pa.scalar(moment, rows.schema.field("as_of").type)))
+        here = rows.filter(pc.equal(rows["as_of"], pa.scalar(cutoff, rows.schema.field("as_of").type)))
         is_old = column(here, "days_since_first_order") >= DAYS
         if is_old.sum() >= FEWEST_ESTABLISHED:
             paid, then = (column(here, name)[is_old] for name in ("paid_cents_90_days", LABEL))
-            found.append(_Past(moment, int(is_old.sum()), float(paid.sum()), float(then.sum())))
+            found.append(_Past(cutoff, int(is_old.sum()), float(paid.sum()), float(then.sum())))
     usual = float(np.median([one.then_cents for one in found])) if found else 0.0
     return [one for one in found if min(one.paid_cents, one.then_cents) > max(SHUT * usual, 0.0)]
 
@@ -144,11 +145,11 @@ def _season(past: list[_Past], now: datetime) -> tuple[float, bool]:
 
 
 def _prior(at: datetime) -> float:
-    """How much more the 90 days from a moment bring than those before it, as the shop is believed to have it."""
+    """How much more the 90 days from a cutoff bring than those before it, as the shop is believed to have it."""
     return _level(at) / _level(at - timedelta(days=DAYS))
 
 
 def _level(at: datetime) -> float:
-    """Sales of the 90 days from a moment against the year's mean, as the shop is believed to have it."""
+    """Sales of the 90 days from a cutoff against the year's mean, as the shop is believed to have it."""
     months = [(at + timedelta(days=day)).month - 1 for day in range(DAYS)]
     return float((MONTHS[months].mean() / MONTHS.mean()) ** PRIOR_SHARE)

@@ -8,24 +8,14 @@ from typing import ClassVar, Self, cast
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.learner import (
-    FORECAST,
-    LABEL,
-    Fitted,
-    Learner,
-    Numbers,
-    column,
-    forecasts,
-    labelled,
-    newest,
-    read_json,
-    write_json,
-)
+from patron.predict.learner import FORECAST, LABEL, Fitted, Learner, forecasts, labelled, newest
 from patron.predict.value.boosted_value import Boosted, BoostedBlend, FittedBoosted, cap_of
 from patron.predict.value.btyd_learners import RecentBlend
 from patron.predict.value.shop_total import ShopTotal, shop_total
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
 from patron.schema.errors import NotEnoughData
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers, column
 
 SAVED = "stacked.json"
 MEMBERS: tuple[Learner, ...] = (RecentBlend(), BoostedBlend(), Boosted(), TwoStage(), ZeroInflatedLogNormal())

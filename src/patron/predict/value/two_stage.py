@@ -11,10 +11,12 @@ from scipy.special import expit
 
 from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import LABEL, Numbers, column, forecasts, labelled, newest, read_json, write_json
+from patron.predict.learner import LABEL, forecasts, labelled, newest
 from patron.predict.value.boosted_value import LATER, cap_of, with_history
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers, column
 
 SAVED = "stages.json"
 BUYS, SPENDS = "buys", "spends"
@@ -135,7 +137,7 @@ def fit_stages(
     buyers = label > 0
     if buyers.sum() < FEWEST_BUYERS:
         raise NotEnoughData(
-            f"{int(buyers.sum())} bought after the moments to learn from, and {FEWEST_BUYERS} are needed",
+            f"{int(buyers.sum())} bought after the cutoffs to learn from, and {FEWEST_BUYERS} are needed",
             where="training",
             todo=LATER,
         )

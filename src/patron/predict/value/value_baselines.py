@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from patron.predict.baselines import IS_BASELINE
-from patron.predict.learner import LABEL, column, forecasts, labelled, read_json, write_json
+from patron.predict.learner import LABEL, forecasts, labelled
+from patron.schema.json_files import read_json, write_json
 from patron.schema.metrics import rmse_winsorised
+from patron.schema.numbers import column
 
 SAVED = "rule.json"
 STEPS = 101

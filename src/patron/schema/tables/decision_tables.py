@@ -1,15 +1,15 @@
 """What was decided, what reached people, and what it caused."""
 
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Table
-from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, TURN, maybe, of
+from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
 DECISIONS = Table(
     "decisions",
     "one row per customer that was considered for an offer",
     ("decision_id",),
     (
-        TURN,
-        of("decision_id", TEXT, "hash of turn and customer"),
+        RUN,
+        of("decision_id", TEXT, "hash of run and customer"),
         CUSTOMER,
         AS_OF,
         of("action", TEXT, "id of the offer, or 'none'"),
@@ -24,7 +24,7 @@ DECISIONS = Table(
         of("is_holdout", FLAG, "whether the customer is in the holdout that no offer reaches"),
         of("consent_basis", TEXT, "why we may write to the customer, or not: consent, unknown_allowed, withdrawn ..."),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
     checks=("propensity > 0 and propensity <= 1", "not is_holdout or action = 'none'"),
     sorted_by=("customer_id",),
 )
@@ -33,28 +33,28 @@ PROPENSITIES = Table(
     "one row per decision that was left to chance and action that chance could have chosen",
     ("decision_id", "action"),
     (
-        TURN,
+        RUN,
         of("decision_id", TEXT, "the decision"),
         CUSTOMER,
         of("action", TEXT, "id of an offer, or 'none'"),
         of("propensity", NUMBER, "probability of this action", "0 to 1"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
     checks=("propensity > 0 and propensity < 1",),
 )
 RECOMMENDATIONS = Table(
     "recommendations",
     "one row per customer and recommended product",
-    ("turn_id", "customer_id", "rank"),
+    ("run_id", "customer_id", "rank"),
     (
-        TURN,
+        RUN,
         CUSTOMER,
         AS_OF,
         of("rank", INT, "1 is shown first"),
         of("product_id", TEXT, "product"),
         of("reason", TEXT, "bought_before, popular_now ..."),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
     sorted_by=("customer_id",),
 )
 EXPOSURES = Table(
@@ -62,7 +62,7 @@ EXPOSURES = Table(
     "one row per decision handed to a channel",
     ("decision_id",),
     (
-        TURN,
+        RUN,
         of("decision_id", TEXT, "the decision"),
         CUSTOMER,
         of("action", TEXT, "id of the offer"),
@@ -70,15 +70,15 @@ EXPOSURES = Table(
         of("exposed_at", TIME, "when it was handed over"),
         of("is_delivered", FLAG, "whether the channel reaches customers (the file outbox does not by itself)"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
     sorted_by=("customer_id",),
 )
 EFFECTS = Table(
     "effects",
     "one row per offer and segment: what offered customers spent against comparable ones without an offer",
-    ("turn_id", "offer", "segment"),
+    ("run_id", "offer", "segment"),
     (
-        TURN,
+        RUN,
         of("offer", TEXT, "id of the offer, or 'any'"),
         of("segment", TEXT, "segment, or 'all'"),
         of("treated_count", INT, "customers offered"),
@@ -89,38 +89,38 @@ EFFECTS = Table(
         of("standard_error", NUMBER, "standard error of effect_cents", "cents"),
         of("window_share", NUMBER, "mean length of the windows counted, as a share of [measure] window_days", "0 to 1"),
         of("is_placebo", FLAG, "whether no offer was really sent, so that the truth is 0"),
-        of("decided_from", TIME, "moment of the earliest decision measured"),
-        of("decided_until", TIME, "moment of the latest decision measured"),
+        of("decided_from", TIME, "cutoff of the earliest decision measured"),
+        of("decided_until", TIME, "cutoff of the latest decision measured"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )
 FORECAST_CHECKS = Table(
     "forecast_checks",
-    "one row per question, earlier turn and decile of its forecast",
-    ("turn_id", "question", "scored_at", "decile"),
+    "one row per question, earlier run and decile of its forecast",
+    ("run_id", "question", "scored_at", "decile"),
     (
-        TURN,
+        RUN,
         of("question", TEXT, "what was predicted"),
-        of("scored_at", TIME, "moment of the forecast"),
+        of("scored_at", TIME, "cutoff of the forecast"),
         of("decile", INT, "1 is the lowest forecast, 0 is everybody"),
         of("customer_count", INT, "customers"),
         of("forecast_mean", NUMBER, "mean forecast, in the question's unit"),
         of("actual_mean", NUMBER, "mean of what happened"),
         maybe("bias_share", NUMBER, "forecast total over actual total, less 1"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )
 DRIFT = Table(
     "drift",
-    "one row per feature: how its distribution moved since the last turn",
-    ("turn_id", "feature"),
+    "one row per feature: how its distribution moved since the last run",
+    ("run_id", "feature"),
     (
-        TURN,
+        RUN,
         of("feature", TEXT, "feature"),
-        of("reference_turn_id", TEXT, "turn compared with"),
+        of("reference_run_id", TEXT, "run compared with"),
         of("population_stability_index", NUMBER, "0 is the same; above .25 is a different population"),
         maybe("mean_before", NUMBER, "mean then"),
         maybe("mean_now", NUMBER, "mean now"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )

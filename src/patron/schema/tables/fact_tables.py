@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Column, Table
-from patron.schema.tables.shared_columns import CUSTOMER, KNOWN, OCCURRED, PRODUCT, TURN, maybe, of
+from patron.schema.tables.shared_columns import CUSTOMER, KNOWN, OCCURRED, PRODUCT, RUN, maybe, of
 
 LINK_RULES = ("alias", "sign_in", "email", "phone")
 """What links a token to a customer, by priority within a kind of token: what a client says, then shared contacts."""
@@ -77,17 +77,17 @@ IDENTITIES = Table(
 )
 IDENTITY_CHANGES = Table(
     "identity_changes",
-    "one row per token that a turn found with another customer than the turn before: a ledger, never rewritten",
-    ("turn_id", "token"),
+    "one row per token that a run found with another customer than the run before: a ledger, never rewritten",
+    ("run_id", "token"),
     (
-        TURN,
+        RUN,
         of("token", TEXT, "token of a user or device id", personal="token"),
         CUSTOMER,
         of("previous_customer_id", TEXT, "the customer it belonged to before", personal="opaque_id"),
         Column("rule", TEXT, "what links it now", choices=(*LINK_RULES, "unlinked")),
         of("known_at", TIME, "when we could know it"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )
 TRAITS = Table(
     "traits",
@@ -111,7 +111,7 @@ CONSENTS = Table(
         CUSTOMER,
         of("purpose", TEXT, "what for: marketing, analytics, or another of the shop's"),
         of("is_given", FLAG, "false when it was withdrawn"),
-        of("is_latest", FLAG, "whether it is the last word of a user to the purpose, known at the turn"),
+        of("is_latest", FLAG, "whether it is the last word of a user to the purpose, known at the run"),
         of("is_of_user", FLAG, "whether it was told of a user; a public key tells of a device only"),
         of("basis", TEXT, "on what ground: consent, contract, legitimate_interest ..."),
         maybe("wording_version", TEXT, "version of the words agreed to"),
@@ -143,7 +143,7 @@ ORDER_LINES = Table(
     (
         of("line_id", TEXT, "event and position in it"),
         CUSTOMER,
-        of("is_identified", FLAG, "whether the customer is a known user (otherwise revenue only, never a moment)"),
+        of("is_identified", FLAG, "whether the customer is a known user (otherwise revenue only, never a cutoff)"),
         of("order_id", TEXT, "order number, or the event when the source has none"),
         maybe("product_id", TEXT, "product"),
         maybe("category", TEXT, "category, as told on the line or known of the product"),
@@ -246,7 +246,7 @@ SESSIONS = Table(
 )
 CUSTOMERS = Table(
     "customers",
-    "one row per customer, as known at the turn",
+    "one row per customer, as known at the run",
     ("customer_id",),
     (
         CUSTOMER,
@@ -264,14 +264,14 @@ CUSTOMERS = Table(
 CLEANING = Table(
     "cleaning",
     "one row per check of the data: how many, what was done, where to look",
-    ("turn_id", "check_code"),
+    ("run_id", "check_code"),
     (
-        TURN,
+        RUN,
         of("check_code", TEXT, "what was looked for"),
         of("row_count", INT, "rows found"),
         of("checked_count", INT, "rows looked at"),
         of("treatment", TEXT, "what was done: kept, set aside, corrected"),
         maybe("example", TEXT, "one event to look at"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )

@@ -1,29 +1,29 @@
-"""What is known of a customer as of a moment, and what is predicted from it."""
+"""What is known of a customer as of a cutoff, and what is predicted from it."""
 
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TEXTS, TIME, Column, Table
-from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, TURN, maybe, of
+from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
-MOMENTS = Table(
-    "moments",
-    "one row per customer and moment",
-    ("turn_id", "customer_id", "as_of"),
-    (TURN, CUSTOMER, AS_OF),
-    partition_by="turn_id",
+CUTOFFS = Table(
+    "cutoffs",
+    "one row per customer and cutoff",
+    ("run_id", "customer_id", "as_of"),
+    (RUN, CUSTOMER, AS_OF),
+    partition_by="run_id",
 )
 FEATURES = Table(
     "features",
-    "one row per customer and moment, one column per feature",
-    ("turn_id", "customer_id", "as_of"),
-    (TURN, CUSTOMER, AS_OF, of("feature_version", TEXT, "hash of all feature definitions")),
-    partition_by="turn_id",
+    "one row per customer and cutoff, one column per feature",
+    ("run_id", "customer_id", "as_of"),
+    (RUN, CUSTOMER, AS_OF, of("feature_version", TEXT, "hash of all feature definitions")),
+    partition_by="run_id",
     is_open=True,
 )
 SEGMENTS = Table(
     "segments",
-    "one row per customer and turn",
-    ("turn_id", "customer_id"),
+    "one row per customer and run",
+    ("run_id", "customer_id"),
     (
-        TURN,
+        RUN,
         CUSTOMER,
         AS_OF,
         of("recency_score", INT, "1 (longest ago) to 5 (most recent)"),
@@ -32,15 +32,15 @@ SEGMENTS = Table(
         of("persona_id", INT, "persona, or -1 without one"),
         Column("stage", TEXT, "stage of life", choices=("new", "active", "at_risk", "lapsed", "reactivated")),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
     sorted_by=("customer_id",),
 )
 PERSONAS = Table(
     "personas",
-    "one row per persona and turn",
-    ("turn_id", "persona_id"),
+    "one row per persona and run",
+    ("run_id", "persona_id"),
     (
-        TURN,
+        RUN,
         of("persona_id", INT, "persona, 0 is the most valuable"),
         of("name_code", TEXT, "codes of what stands out, joined by +; shown translated"),
         of("customer_count", INT, "customers"),
@@ -49,14 +49,14 @@ PERSONAS = Table(
         of("days_since_last_order", NUMBER, "mean days since the last order", "days"),
         of("silhouette", NUMBER, "silhouette of the chosen clustering, the criterion for their number", "-1 to 1"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )
 SCORES = Table(
     "scores",
-    "one row per customer, question and turn",
-    ("turn_id", "customer_id", "question"),
+    "one row per customer, question and run",
+    ("run_id", "customer_id", "question"),
     (
-        TURN,
+        RUN,
         CUSTOMER,
         AS_OF,
         of("question", TEXT, "what is predicted"),
@@ -66,15 +66,15 @@ SCORES = Table(
         maybe("high", NUMBER, "upper end of the 80 % interval"),
         maybe("reasons", TEXTS, "features that moved the score most, signed: +name or -name"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
     sorted_by=("customer_id",),
 )
 BACKTESTS = Table(
     "backtests",
     "one row per question, origin, learner and metric",
-    ("turn_id", "question", "origin", "learner", "metric"),
+    ("run_id", "question", "origin", "learner", "metric"),
     (
-        TURN,
+        RUN,
         of("question", TEXT, "what is predicted"),
         of("origin", TEXT, "date of the cut, or 'all' for the origins taken together"),
         of("learner", TEXT, "learner"),
@@ -83,21 +83,21 @@ BACKTESTS = Table(
         maybe("value", NUMBER, "the learner's value"),
         maybe("low", NUMBER, "lower end of the 95 % bootstrap interval"),
         maybe("high", NUMBER, "upper end of the 95 % bootstrap interval"),
-        of("baseline", TEXT, "the best naive rule"),
+        of("baseline", TEXT, "the best baseline"),
         maybe("baseline_value", NUMBER, "its value"),
         maybe("gain", NUMBER, "paired difference to the baseline; above zero is better"),
         maybe("gain_low", NUMBER, "lower end of its 95 % interval"),
         maybe("gain_high", NUMBER, "upper end of its 95 % interval"),
         of("customer_count", INT, "customers judged"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )
 SHOP_FORECASTS = Table(
     "shop_forecasts",
-    "one row per turn and question about an amount whose forecasts add up to one of the shop",
-    ("turn_id", "question"),
+    "one row per run and question about an amount whose forecasts add up to one of the shop",
+    ("run_id", "question"),
     (
-        TURN,
+        RUN,
         of("question", TEXT, "what is predicted"),
         of("value", NUMBER, "what the forecasts of all customers add up to, in the question's unit"),
         of("low", NUMBER, "lower end of the 80 % interval of it"),
@@ -105,14 +105,14 @@ SHOP_FORECASTS = Table(
         of("season", NUMBER, "factor of the season to come against the one just gone"),
         of("is_season_seen", FLAG, "whether the shop has seen this season, a year ago; else it is assumed"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )
 ORDER_MODELS = Table(
     "order_models",
-    "one row per turn: what the days of orders say of who comes back",
-    ("turn_id",),
+    "one row per run: what the days of orders say of who comes back",
+    ("run_id",),
     (
-        TURN,
+        RUN,
         of("model", TEXT, "the fitted Pareto/NBD, times in days, as JSON"),
         of("customer_count", INT, "customers with an order"),
         of(
@@ -131,14 +131,14 @@ ORDER_MODELS = Table(
         maybe("others_came_share", NUMBER, "share of them that did", "0 to 1"),
         of("weeks_known_until", TIME, "the last day that the model behind `repeat_orders` knew, as its `ended_at`"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )
 REPEAT_ORDERS = Table(
     "repeat_orders",
-    "one row per turn and week: order days of customers who came back, and how many a model expected",
-    ("turn_id", "ended_at"),
+    "one row per run and week: order days of customers who came back, and how many a model expected",
+    ("run_id", "ended_at"),
     (
-        TURN,
+        RUN,
         of("ended_at", TIME, "the end of the week: midnight of its last day, as if the shop's calendar were UTC's"),
         of("order_count", INT, "order days after each one's first, of the customers whom that model knew"),
         of(
@@ -149,14 +149,14 @@ REPEAT_ORDERS = Table(
         ),
         of("is_held_out", FLAG, "whether the week is after what that model knew"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )
 AFFINITIES = Table(
     "affinities",
     "one row per customer and candidate product",
-    ("turn_id", "customer_id", "rank"),
+    ("run_id", "customer_id", "rank"),
     (
-        TURN,
+        RUN,
         CUSTOMER,
         AS_OF,
         of("rank", INT, "1 is the best"),
@@ -165,5 +165,5 @@ AFFINITIES = Table(
         of("reason", TEXT, "bought_before, popular_now ..."),
         of("model_version", TEXT, "folder of the champion under models/"),
     ),
-    partition_by="turn_id",
+    partition_by="run_id",
 )

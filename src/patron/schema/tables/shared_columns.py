@@ -29,7 +29,7 @@ def maybe(name: str, kind: pa.DataType, meaning: str, unit: str = "", *, persona
 
 
 CUSTOMER = of("customer_id", TEXT, "the person; opaque, never the shop's own id", personal="opaque_id")
-AS_OF = of("as_of", TIME, "the moment: only what was known before it counts")
-TURN = of("turn_id", TEXT, "the turn that wrote the row")
+AS_OF = of("as_of", TIME, "the cutoff: only what was known before it counts")
+RUN = of("run_id", TEXT, "the run that wrote the row")
 OCCURRED = of("occurred_at", TIME, "when it happened, clock skew corrected")
 KNOWN = of("known_at", TIME, "when Patron could know it; never changed once written")

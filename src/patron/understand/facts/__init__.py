@@ -38,17 +38,17 @@ FACTS: Mapping[str, Callable[[Scope], str]] = {
 
 
 def build_facts(view: View) -> None:
-    """Make every table of facts from the events known before the turn's moment."""
+    """Make every table of facts from the events known before the run's cutoff."""
     shop = view.settings.shop
-    scope = Scope(view.turn.as_of, shop.time_zone, shop.currency)
+    scope = Scope(view.run.as_of, shop.time_zone, shop.currency)
     told = ledger_table(consent_ledger.ledger(view.store), view.policy.consent)
     tables = lookups(scope, view.settings.rates, view.query, told)
     for name, query in FACTS.items():
         sql = query(scope)
         if name == "cleaning":
-            sql = f"select '{view.turn.turn_id}' as turn_id, c.* from ({sql}) c"
+            sql = f"select '{view.run.run_id}' as run_id, c.* from ({sql}) c"
         view.write_query(name, sql, **tables)
-    view.write_query("identity_changes", identity_changes(view.turn.turn_id))
+    view.write_query("identity_changes", identity_changes(view.run.run_id))
 
 
 def lookups(

@@ -30,7 +30,7 @@ def ledger_table(entries: Iterable[Mapping[str, Any]], promise: Promise) -> pa.T
 
 
 def consents(scope: Scope) -> str:
-    """One row per yes or no to a purpose; `is_latest` is a user's last word to it, at the same moment a no."""
+    """One row per yes or no to a purpose; `is_latest` is a user's last word to it, at the same cutoff a no."""
     newest = "partition by customer_id, purpose, is_of_user order by occurred_at desc, is_given, event"
     return f"""
         select customer_id, purpose, is_given, is_of_user, basis, wording_version, policy_version, event,

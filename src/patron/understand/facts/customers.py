@@ -1,4 +1,4 @@
-"""Customers as known at the turn."""
+"""Customers as known at the run."""
 
 from patron.understand.facts.usable_events import Scope
 

@@ -22,7 +22,7 @@ def identities(scope: Scope) -> str:
     """One row per token.
 
     When a second person is seen with a device, what is known from then on belongs to neither (`shared_from`); what
-    was known before stays, so that an earlier moment keeps what it saw.
+    was known before stays, so that an earlier cutoff keeps what it saw.
     """
     return f"""
         with unlinked as ({unlinked(scope)}),

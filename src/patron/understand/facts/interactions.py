@@ -60,7 +60,7 @@ def listed(kinds: tuple[str, ...]) -> str:
 def interactions(scope: Scope) -> str:
     """One row per event of a kind above; the category is what the event told, else the newest of the product.
 
-    Offers that decisions of ours assigned are left out: a turn that is run again may have decided otherwise since, and
+    Offers that decisions of ours assigned are left out: a run that is run again may have decided otherwise since, and
     `exposures` holds those that stand. What bots do says nothing about customers and is left out too.
     """
     names = "(" + ", ".join(f"'{name}'" for name in KINDS) + ")"

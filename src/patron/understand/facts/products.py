@@ -62,7 +62,7 @@ def categories_over_time(scope: Scope) -> str:
     """Category and brand of a product as the catalogue told them, each version with the times it is in force.
 
     The first version also counts for everything earlier, but is known only from `told_at`: a catalogue that comes
-    after the orders describes them from then on, and no moment before it sees it.
+    after the orders describes them from then on, and no cutoff before it sees it.
     """
     rows = told(
         scope,

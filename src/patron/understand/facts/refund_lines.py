@@ -1,6 +1,6 @@
 """Money given back: what was asked, for which order, and how much of it can be booked.
 
-Everything about a refund is decided from what was known when the refund was, so that no earlier moment changes:
+Everything about a refund is decided from what was known when the refund was, so that no earlier cutoff changes:
 an order that becomes known after its refund leaves it as it is, with the refund's own time and amount.
 """
 

@@ -1,4 +1,4 @@
-"""What every facts query starts from: the usable events known before the moment, and whose they are."""
+"""What every facts query starts from: the usable events known before the cutoff, and whose they are."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Scope:
-    """The moment and the shop that facts are made for."""
+    """The cutoff and the shop that facts are made for."""
 
     as_of: datetime
     """Only events known before this count."""
@@ -43,12 +43,12 @@ def flagged(flag: str, of: str = "e.flags") -> str:
 
 
 def usable(scope: Scope, *columns: str, where: str = "true") -> str:
-    """Events of customers, known before the moment, with a possible time; see `told`."""
+    """Events of customers, known before the cutoff, with a possible time; see `told`."""
     return told(scope, *columns, where=f"coalesce(e.user_token, e.anonymous_token) is not null and ({where})")
 
 
 def told(scope: Scope, *columns: str, where: str = "true") -> str:
-    """Events known before the moment with a possible time, whoever told them; they occurred no later than we knew.
+    """Events known before the cutoff with a possible time, whoever told them; they occurred no later than we knew.
 
     Test traffic is left out, and behaviour that was kept without the consent it needs.
     """

@@ -1,4 +1,4 @@
-"""Features: what was known of a customer at a moment, one column each; `meaning` is the data dictionary."""
+"""Features: what was known of a customer at a cutoff, one column each; `meaning` is the data dictionary."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from patron.understand.features import (
     product_variety,
     spend,
 )
-from patron.understand.features.feature_family import MOMENTS, Family, Feature, windows
+from patron.understand.features.feature_family import CUTOFFS, Family, Feature, windows
 
 FAMILIES: tuple[Family, ...] = (
     order_history.FAMILY,
@@ -40,7 +40,7 @@ FAMILIES: tuple[Family, ...] = (
     order_devices.FAMILY,
     declared_traits.FAMILY,
 )
-OF_NEWCOMERS: tuple[Family, ...] = (
+OF_PROSPECTS: tuple[Family, ...] = (
     acquisition.FAMILY,
     activity.FAMILY,
     activity_days.FAMILY,
@@ -63,28 +63,28 @@ def feature_version(zone: str) -> str:
 
 
 def wide_sql(families: Sequence[Family] = FAMILIES) -> str:
-    """Join the families' results, each given as the relation `family_<name>`, to one row per moment."""
+    """Join the families' results, each given as the relation `family_<name>`, to one row per cutoff."""
     columns = ", ".join(f"f_{family.name}.{one.__name__}" for family in families for one in family.features)
     joins = " ".join(
         f"left join family_{family.name} f_{family.name}"
         f" on f_{family.name}.customer_id = m.customer_id and f_{family.name}.as_of = m.as_of"
         for family in families
     )
-    return f"select m.customer_id, m.as_of, {columns} from {MOMENTS} m {joins} order by m.as_of, m.customer_id"
+    return f"select m.customer_id, m.as_of, {columns} from {CUTOFFS} m {joins} order by m.as_of, m.customer_id"
 
 
 def build_features(view: View) -> None:
-    """Compute all features at the turn's moments, family by family so that memory stays bounded."""
+    """Compute all features at the run's cutoffs, family by family so that memory stays bounded."""
     zone = view.settings.shop.time_zone
-    turn_id = view.turn.turn_id
-    mine = f"select customer_id, as_of from moments where turn_id = '{turn_id}'"
+    run_id = view.run.run_id
+    mine = f"select customer_id, as_of from cutoffs where run_id = '{run_id}'"
     as_ofs = view.query(f"select distinct as_of from ({mine}) m")["as_of"].to_pylist()
-    moments = view.query(
+    cutoffs = view.query(
         f"select m.customer_id, w.* from ({mine}) m join windows w on w.as_of = m.as_of", windows=windows(as_ofs, zone)
     )
     quoted = f"'{zone}'"
-    results: dict[str, pa.Table] = {MOMENTS: moments}
+    results: dict[str, pa.Table] = {CUTOFFS: cutoffs}
     for family in FAMILIES:
-        results[f"family_{family.name}"] = view.query(family.sql(quoted), **{MOMENTS: moments})
-    sql = f"select '{turn_id}' as turn_id, '{feature_version(quoted)}' as feature_version, w.* from ({wide_sql()}) w"
+        results[f"family_{family.name}"] = view.query(family.sql(quoted), **{CUTOFFS: cutoffs})
+    sql = f"select '{run_id}' as run_id, '{feature_version(quoted)}' as feature_version, w.* from ({wide_sql()}) w"
     view.write_query("features", sql, **results)

@@ -5,7 +5,7 @@ from patron.understand.features.feature_family import Family, how_many, known_be
 
 
 def rows(_zone: str) -> str:
-    """Signs of life known by the moment, each with its place from the first on."""
+    """Signs of life known by the cutoff, each with its place from the first on."""
     facts = f"""
         select customer_id, source, event_id, occurred_at, known_at, kind, channel, device, campaign_id, local_hour,
             local_day

@@ -4,7 +4,7 @@ from patron.understand.features.feature_family import Family, how_many, known_be
 
 
 def rows(_zone: str) -> str:
-    """Steps of the last 90 days known by the moment."""
+    """Steps of the last 90 days known by the cutoff."""
     facts = """
         select customer_id, occurred_at, known_at, kind from interactions
         where is_identified and kind in ('search', 'view', 'click', 'cart_add', 'wishlist')"""

@@ -39,12 +39,12 @@ def active_day_count_lifetime() -> str:
 
 
 def days_since_last_activity() -> str:
-    """Calendar days from the last sign of life to the moment."""
+    """Calendar days from the last sign of life to the cutoff."""
     return "max(moment_day) - max(local_day)"
 
 
 def days_since_first_activity() -> str:
-    """Calendar days from the first sign of life to the moment: how long the customer is known."""
+    """Calendar days from the first sign of life to the cutoff: how long the customer is known."""
     return "max(moment_day) - min(local_day)"
 
 
@@ -54,7 +54,7 @@ def days_from_first_activity_to_first_order() -> str:
 
 
 def days_since_last_view() -> str:
-    """Calendar days from the last product view to the moment; NULL without one."""
+    """Calendar days from the last product view to the cutoff; NULL without one."""
     return "max(moment_day) - max(case when what = 'view' then local_day end)"
 
 

@@ -1,10 +1,10 @@
-"""What the customer declared, as last told before the moment; nothing identifying or sensitive."""
+"""What the customer declared, as last told before the cutoff; nothing identifying or sensitive."""
 
 from patron.understand.features.feature_family import Family, known_before
 
 
 def rows(_zone: str) -> str:
-    """Declared values known by the moment, newest first."""
+    """Declared values known by the cutoff, newest first."""
     facts = "select customer_id, trait, value, event_id, occurred_at, known_at as told_at, known_at from traits"
     return f"""
         select t.*, row_number() over (

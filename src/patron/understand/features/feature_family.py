@@ -1,4 +1,4 @@
-"""What a family of features is, and the one way in which facts meet moments."""
+"""What a family of features is, and the one way in which facts meet cutoffs."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ Feature = Callable[[], str]
 """Returns the SQL of an aggregate over a family's rows; the first line of its docstring is its meaning."""
 
 WINDOW_DAYS = (7, 30, 60, 90, 180, 365)
-"""Windows that end at the moment; `from_<days>_days` and `day_from_<days>_days` are columns of every moment."""
-MOMENTS = "windowed_moments"
+"""Windows that end at the cutoff; `from_<days>_days` and `day_from_<days>_days` are columns of every cutoff."""
+CUTOFFS = "windowed_cutoffs"
 
 
 @dataclass(frozen=True)
@@ -33,42 +33,42 @@ class Family:
         return self.numbers + self.texts
 
     def sql(self, zone: str) -> str:
-        """One row per moment, one column per feature; numbers are doubles, categories are text."""
+        """One row per cutoff, one column per feature; numbers are doubles, categories are text."""
         columns = [f"cast({feature()} as double) as {feature.__name__}" for feature in self.numbers]
         columns += [f"cast({feature()} as varchar) as {feature.__name__}" for feature in self.texts]
         return f"select customer_id, as_of, {', '.join(columns)} from ({self.rows(zone)}) f group by customer_id, as_of"
 
 
-def known_before(facts: str, moments: str = MOMENTS, *, columns: str, since: str = "") -> str:
-    """Pair each moment with its customer's facts known by then: exactly known_at < as_of, and nowhere else.
+def known_before(facts: str, cutoffs: str = CUTOFFS, *, columns: str, since: str = "") -> str:
+    """Pair each cutoff with its customer's facts known by then: exactly known_at < as_of, and nowhere else.
 
-    A moment without facts keeps one row of NULLs, so that it counts 0. `since` names a window to look back no further.
+    A cutoff without facts keeps one row of NULLs, so that it counts 0. `since` names a window to look back no further.
     """
     picked = ", ".join(f"f.{name.strip()}" for name in columns.split(","))
     recent = f" and f.occurred_at >= m.from_{since}" if since else ""
     return f"""
-        select m.*, {picked} from {moments} m left join ({facts}) f
+        select m.*, {picked} from {cutoffs} m left join ({facts}) f
             on f.customer_id = m.customer_id and f.known_at < m.as_of{recent}"""
 
 
 def windows(as_ofs: Iterable[datetime], time_zone: str) -> pa.Table:
-    """Where each window of each moment begins: as a time, and as a local day (days since 1970-01-01)."""
-    moments = sorted(set(as_ofs))
+    """Where each window of each cutoff begins: as a time, and as a local day (days since 1970-01-01)."""
+    cutoffs = sorted(set(as_ofs))
     zone = ZoneInfo(time_zone)
-    columns = {"as_of": pa.array(moments, TIME), "moment_day": pa.array([_day(m, zone) for m in moments], INT)}
+    columns = {"as_of": pa.array(cutoffs, TIME), "moment_day": pa.array([_day(m, zone) for m in cutoffs], INT)}
     for days in WINDOW_DAYS:
-        starts = [moment - timedelta(days=days) for moment in moments]
+        starts = [cutoff - timedelta(days=days) for cutoff in cutoffs]
         columns[f"from_{days}_days"] = pa.array(starts, TIME)
         columns[f"day_from_{days}_days"] = pa.array([_day(start, zone) for start in starts], INT)
     return pa.table(columns)
 
 
-def _day(moment: datetime, zone: ZoneInfo) -> int:
-    return moment.astimezone(zone).toordinal() - datetime(1970, 1, 1).toordinal()  # noqa: DTZ001 - a calendar day
+def _day(cutoff: datetime, zone: ZoneInfo) -> int:
+    return cutoff.astimezone(zone).toordinal() - datetime(1970, 1, 1).toordinal()  # noqa: DTZ001 - a calendar day
 
 
 def ranked(paired: str, value: str, *, weight: str, first: str) -> str:
-    """One row per moment and value: its weight, its place by weight, its place by first time, the weight of all.
+    """One row per cutoff and value: its weight, its place by weight, its place by first time, the weight of all.
 
     Ties go to the lesser value. Rows without a value weigh nothing and come last.
     """

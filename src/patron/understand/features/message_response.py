@@ -7,7 +7,7 @@ KINDS = """('message_sent', 'message_opened', 'message_clicked', 'coupon', 'revi
 
 
 def rows(_zone: str) -> str:
-    """Messages and answers known by the moment."""
+    """Messages and answers known by the cutoff."""
     facts = f"""
         select customer_id, occurred_at, known_at, kind, rating, local_day from interactions
         where is_identified and kind in {KINDS}"""
@@ -39,7 +39,7 @@ def messages_clicked_per_sent_90_days() -> str:
 
 
 def days_since_last_message() -> str:
-    """Calendar days from the last message sent to the moment; NULL without one."""
+    """Calendar days from the last message sent to the cutoff; NULL without one."""
     return _last("message_sent")
 
 
@@ -90,7 +90,7 @@ def ad_clicked_count_90_days() -> str:
 
 
 def days_since_registration() -> str:
-    """Calendar days from the first registration to the moment; NULL without one."""
+    """Calendar days from the first registration to the cutoff; NULL without one."""
     return "max(moment_day) - min(case when kind = 'registration' then local_day end)"
 
 

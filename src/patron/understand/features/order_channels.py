@@ -4,7 +4,7 @@ from patron.understand.features.feature_family import Family, first_place, known
 
 
 def rows(_zone: str) -> str:
-    """Channels with the orders known by the moment."""
+    """Channels with the orders known by the cutoff."""
     facts = "select customer_id, occurred_at, known_at, channel from orders where is_identified"
     paired = known_before(facts, columns="occurred_at, channel")
     return ranked(paired, "channel", weight="1", first="occurred_at")

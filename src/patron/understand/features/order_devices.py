@@ -4,7 +4,7 @@ from patron.understand.features.feature_family import Family, first_place, known
 
 
 def rows(_zone: str) -> str:
-    """Devices with the orders known by the moment."""
+    """Devices with the orders known by the cutoff."""
     facts = "select customer_id, occurred_at, known_at, device from orders where is_identified"
     paired = known_before(facts, columns="occurred_at, device")
     return ranked(paired, "device", weight="1", first="occurred_at")

@@ -7,17 +7,17 @@ COLUMNS = """order_id, occurred_at, local_day, line_count, product_count, gross_
 
 
 def rows(_zone: str) -> str:
-    """Orders known by the moment."""
+    """Orders known by the cutoff."""
     return known_before("select * from orders where is_identified", columns=COLUMNS)
 
 
 def days_since_last_order() -> str:
-    """Calendar days from the last order to the moment, in the shop's time zone."""
+    """Calendar days from the last order to the cutoff, in the shop's time zone."""
     return "max(moment_day) - max(local_day)"
 
 
 def days_since_first_order() -> str:
-    """Calendar days from the first order to the moment, in the shop's time zone."""
+    """Calendar days from the first order to the cutoff, in the shop's time zone."""
     return "max(moment_day) - min(local_day)"
 
 

@@ -6,7 +6,7 @@ MEAN_GAP = "sum(gap_days) / nullif(count(gap_days), 0)"
 
 
 def rows(_zone: str) -> str:
-    """Days with an order known by the moment, each with the days since the one before."""
+    """Days with an order known by the cutoff, each with the days since the one before."""
     paired = known_before("select * from orders where is_identified", columns="local_day")
     return f"""
         select d.*, local_day - lag(local_day) over (partition by customer_id, as_of order by local_day) as gap_days,

@@ -7,7 +7,7 @@ PART_OF_DAY = """case when local_hour < 6 then 'night' when local_hour < 12 then
 
 
 def rows(_zone: str) -> str:
-    """Parts of the day with the orders known by the moment that fell in them."""
+    """Parts of the day with the orders known by the cutoff that fell in them."""
     facts = f"""
         select customer_id, occurred_at, known_at, order_id, local_hour, local_weekday, {PART_OF_DAY} as part_of_day
         from orders where is_identified"""

@@ -6,7 +6,7 @@ NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 
 
 def rows(_zone: str) -> str:
-    """Weekdays with the orders known by the moment that fell on them."""
+    """Weekdays with the orders known by the cutoff that fell on them."""
     named = " ".join(f"when {number} then '{name}'" for number, name in enumerate(NAMES))
     facts = f"""
         select customer_id, occurred_at, known_at, case local_weekday {named} end as weekday

@@ -4,7 +4,7 @@ from patron.understand.features.feature_family import Family, how_many, known_be
 
 
 def rows(_zone: str) -> str:
-    """Lines sold and known by the moment; `nth_time` numbers the customer's purchases of a product as they came."""
+    """Lines sold and known by the cutoff; `nth_time` numbers the customer's purchases of a product as they came."""
     facts = """
         select customer_id, occurred_at, known_at, product_id, row_number() over (
             partition by customer_id, product_id order by known_at, line_id) as nth_time

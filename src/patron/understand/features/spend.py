@@ -6,7 +6,7 @@ COLUMNS = "order_id, ordered_at, occurred_at, ordered_day, refund_day, is_refund
 
 
 def rows(zone: str) -> str:
-    """Amounts of orders and refunds known by the moment, with the first day of an order among them."""
+    """Amounts of orders and refunds known by the cutoff, with the first day of an order among them."""
     facts = f"""
         select customer_id, order_id, ordered_at, occurred_at, known_at, is_refund,
             local_day(ordered_at, {zone}) as ordered_day, local_day(occurred_at, {zone}) as refund_day, paid_cents
@@ -105,7 +105,7 @@ def refunded_share_lifetime() -> str:
 
 
 def days_since_last_refund() -> str:
-    """Calendar days from the last refund to the moment."""
+    """Calendar days from the last refund to the cutoff."""
     return "max(moment_day) - max(case when is_refund then refund_day end)"
 
 

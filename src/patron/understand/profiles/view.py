@@ -183,7 +183,7 @@ def _order_count(profile: Profile) -> int:
 
 
 def _stage(orders: list[int], shown: Shown) -> str | None:
-    """Stage of life by the turn's rules, from the days of the newest orders."""
+    """Stage of life by the run's rules, from the days of the newest orders."""
     days = sorted({_day(_moment(at), shown) for at in orders})
     if not days:
         return None

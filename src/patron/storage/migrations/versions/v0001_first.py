@@ -48,18 +48,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("import_id"),
     )
     op.create_table(
-        "turns",
-        sa.Column("turn_id", sa.Text(), nullable=False),
-        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False, comment="the moment of the turn"),
+        "runs",
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False, comment="the moment of the run"),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("seconds", sa.Float(), nullable=False, comment="how long the turn took"),
+        sa.Column("seconds", sa.Float(), nullable=False, comment="how long the run took"),
         sa.Column("seed", sa.Integer(), nullable=False),
         sa.Column("policy_version", sa.Text(), nullable=False),
         sa.Column(
             "table_versions", sa.JSON(), nullable=False, comment="Delta version of each table: what readers read"
         ),
         sa.Column("summary", sa.JSON(), nullable=False, comment="what each stage said it did"),
-        sa.PrimaryKeyConstraint("turn_id"),
+        sa.PrimaryKeyConstraint("run_id"),
     )
     op.create_table(
         "vault_texts",

@@ -1,12 +1,12 @@
 """What new customers are worth, on a simulated shop that grows: how well each forecast ranks them, judged by time.
 
 Three groups: those whose first order is a few days old (the champion of `value`), people whom the shop can name but who
-have not ordered yet (`patron newcomers`), and everybody a minute after the shop could first name them. Each forecast
+have not ordered yet (`patron prospects`), and everybody a minute after the shop could first name them. Each forecast
 stands beside the mean of all (Gini 0) and the mean of the channel that won the customer.
 
 What they declared alone (income, household, channels) is shown apart: it says little about who orders later.
 
-Usage: python benchmarks/predict/value_newcomers.py [--full] (--full: three seeds, and all of them together)
+Usage: python benchmarks/predict/value_prospects.py [--full] (--full: three seeds, and all of them together)
 """
 
 import sys
@@ -22,22 +22,23 @@ import pyarrow.compute as pc
 from patron import understand
 from patron.commands.simulated_loop import tell
 from patron.predict import scoring, value
-from patron.predict.backtest import ALL, Backtest, Judged, at, backtest, known_at_origin, moments_for
-from patron.predict.learner import FORECAST, LABEL, column
-from patron.predict.value.prospect_learners import QUESTION, MeanByChannel, Newcomers
+from patron.predict.backtest import ALL, Backtest, Judged, at, backtest, cutoffs_for, known_at_origin
+from patron.predict.learner import FORECAST, LABEL
+from patron.predict.value.prospect_learners import QUESTION, MeanByChannel, Prospects
 from patron.schema.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 from patron.schema.metrics import BIAS_SHARE, NORMALISED_GINI
+from patron.schema.numbers import column
 from patron.schema.tables import BY_NAME
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
-from patron.storage.shop import Shop, Turn, View
-from patron.understand.cutoffs import build_moments
+from patron.storage.shop import Run, Shop, View
+from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
-from patron.understand.prospects import newcomers_after, newcomers_at
+from patron.understand.prospects import prospects_after, prospects_at
 
 GROWING = replace(DEFAULT_SHOP, customers=4_000, arrivals_per_month_share=0.25)
-"""The default shop, with enough arrivals a month to judge newcomers of several months."""
+"""The default shop, with enough arrivals a month to judge prospects of several months."""
 WAITING = replace(GROWING, signup_without_order_share=0.4)
 """The same where more people sign up without ordering that day: the default's 10 % are few to learn from."""
 DAYS = 420
@@ -79,27 +80,27 @@ def together(parts: list[Judged]) -> Judged:
 
 
 def told(settings: ShopSettings, seed: int, folder: Path) -> View:
-    """A workspace with the facts, moments and features of everything the world has told."""
+    """A workspace with the facts, cutoffs and features of everything the world has told."""
     shop, world = Shop.create(folder), World(settings, seed)
     while world.day < DAYS:
         events = world.history(30)
         tell(shop, events, received_at=world.now)
-    turn = Turn.at(world.now)
-    made = shop.view(understand.READS, understand.WRITES, turn=turn)
+    run = Run.at(world.now)
+    made = shop.view(understand.READS, understand.WRITES, run=run)
     build_facts(made)
-    build_moments(made, moments_of(made, "orders"))
+    build_cutoffs(made, build_run_cutoffs(made, "orders"))
     build_features(made)
-    return shop.view(BY_NAME, [], turn=turn)
+    return shop.view(BY_NAME, [], run=run)
 
 
-def moments_of(view: View, facts: str) -> list[datetime]:
-    return moments_for(view.turn.as_of, view.query(f"select min(known_at) as first from {facts}")["first"][0].as_py())
+def build_run_cutoffs(view: View, facts: str) -> list[datetime]:
+    return cutoffs_for(view.run.as_of, view.query(f"select min(known_at) as first from {facts}")["first"][0].as_py())
 
 
 def first_orders(view: View) -> Found:
     """Of the backtest of value: those whose first and only order day is a few days old."""
     rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
-    result = backtest(value.QUESTION, rows, as_of=view.turn.as_of, rng=np.random.default_rng(1))
+    result = backtest(value.QUESTION, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
     here = judged_rows(rows, result)
     channel = by_channel(rows, result)
     found = {}
@@ -111,16 +112,16 @@ def first_orders(view: View) -> Found:
 
 
 def without_order(view: View) -> Found:
-    """People without an order, at the moments of a turn."""
-    rows = scoring.with_labels(view, QUESTION, newcomers_at(view, moments_of(view, "identities")))
-    result = backtest(QUESTION, rows, as_of=view.turn.as_of, rng=np.random.default_rng(1))
-    told_only = backtest(QUESTION, declared(rows), as_of=view.turn.as_of, rng=np.random.default_rng(1))
+    """People without an order, at the cutoffs of a run."""
+    rows = scoring.with_labels(view, QUESTION, prospects_at(view, build_run_cutoffs(view, "identities")))
+    result = backtest(QUESTION, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
+    told_only = backtest(QUESTION, declared(rows), as_of=view.run.as_of, rng=np.random.default_rng(1))
     age = column(judged_rows(rows, result), "days_since_known")
     channel = result.judged[ALL, MeanByChannel.name].forecast
     found = {}
     for days in (7, 90):
         new = age <= days
-        for name, one in (("mean_by_channel", result), ("newcomers", result), ("newcomers", told_only)):
+        for name, one in (("mean_by_channel", result), ("prospects", result), ("prospects", told_only)):
             what = f"{name}, declared only" if one is told_only else name
             found[f"no order, known for up to {days} days: {what}"] = (of(one, name, new), channel[new])
     return found
@@ -128,16 +129,16 @@ def without_order(view: View) -> Found:
 
 def at_once(view: View) -> Found:
     """Each person a minute after they were first known; learned from those whose 90 days were over by the cut."""
-    rows = scoring.with_labels(view, QUESTION, newcomers_after(view, MINUTE))
+    rows = scoring.with_labels(view, QUESTION, prospects_after(view, MINUTE))
     horizon = timedelta(days=QUESTION.horizon_days)
-    cut = pa.scalar(view.turn.as_of - 2 * horizon, rows.schema.field("as_of").type)
+    cut = pa.scalar(view.run.as_of - 2 * horizon, rows.schema.field("as_of").type)
     before = rows.filter(pc.less_equal(pc.add(rows["as_of"], pa.scalar(horizon, pa.duration("us"))), cut))
     after = rows.filter(pc.and_(pc.greater_equal(rows["as_of"], cut), pc.is_valid(rows[LABEL])))
     customers, actual = np.array(after["customer_id"].to_pylist()), column(after, LABEL)
     channel = column(MeanByChannel().fit(before).predict(after), FORECAST)
-    whole = column(Newcomers().fit(before).predict(after), FORECAST)
-    told_only = column(Newcomers().fit(declared(before)).predict(after), FORECAST)
-    forecasts = {"mean_by_channel": channel, "newcomers": whole, "newcomers, declared only": told_only}
+    whole = column(Prospects().fit(before).predict(after), FORECAST)
+    told_only = column(Prospects().fit(declared(before)).predict(after), FORECAST)
+    forecasts = {"mean_by_channel": channel, "prospects": whole, "prospects, declared only": told_only}
     return {
         f"a minute after they were known: {name}": (Judged(customers, actual, forecast), channel)
         for name, forecast in forecasts.items()
@@ -151,18 +152,18 @@ def declared(rows: pa.Table) -> pa.Table:
 
 
 def judged_rows(rows: pa.Table, result: Backtest) -> pa.Table:
-    moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
-    return pa.concat_tables([at(rows, moments[origin]) for origin in result.origins])
+    cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
+    return pa.concat_tables([at(rows, cutoffs[origin]) for origin in result.origins])
 
 
 def by_channel(rows: pa.Table, result: Backtest) -> np.ndarray:
     """The mean of the acquisition channel, of customers in their first 30 days, at each origin of a backtest."""
-    moments = {moment.strftime("%Y-%m-%d"): moment for moment in set(rows["as_of"].to_pylist())}
+    cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     forecast = []
     for origin in result.origins:
-        known = known_at_origin(rows, moments[origin], QUESTION.horizon_days)
+        known = known_at_origin(rows, cutoffs[origin], QUESTION.horizon_days)
         fresh = known.filter(pc.less(known["days_since_first_order"], 30))
-        forecast.append(column(MeanByChannel().fit(fresh).predict(at(rows, moments[origin])), FORECAST))
+        forecast.append(column(MeanByChannel().fit(fresh).predict(at(rows, cutoffs[origin])), FORECAST))
     return np.concatenate(forecast)
 
 

@@ -1,0 +1,25 @@
+"""Add the console's pages to an application, and warm what its first readers ask for."""
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from patron.interfaces.console.page_frame import Console
+from patron.interfaces.console.page_routes import not_found, router, warm
+
+
+def add_console(app: FastAPI) -> None:
+    """Add the pages to an application."""
+    app.state.console = Console(app.state.answers)
+    app.include_router(router, include_in_schema=False)
+    app.add_exception_handler(404, not_found)
+    app.add_exception_handler(405, not_found)
+
+
+@asynccontextmanager
+async def warmed(app: FastAPI) -> AsyncIterator[None]:
+    """While the application runs: compute what its first readers will ask for, without keeping them waiting."""
+    threading.Thread(target=warm, args=(app.state.console,), name="warm", daemon=True).start()
+    yield

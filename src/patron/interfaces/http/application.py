@@ -1,0 +1,41 @@
+"""The HTTP application: JSON under /api, the console's pages beside it, one shop behind both."""
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from patron import __version__
+from patron.interfaces.console.mount import add_console, warmed
+from patron.interfaces.console.templating import STATIC
+from patron.interfaces.http import privacy_routes
+from patron.interfaces.http.answer_cache import Answers
+from patron.interfaces.http.api_routes import router
+from patron.interfaces.http.error_status import status_of
+from patron.interfaces.http.security_headers import protect
+from patron.schema.errors import PatronError
+from patron.service.collector import Collector, collected
+from patron.storage.shop import Shop
+
+
+def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
+    """Application over one shop: API and console. It must be bound to this machine only: there is no log-in yet."""
+    # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
+    app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warmed)
+    app.state.answers = Answers(shop)
+    app.state.collector_state = collector.state if collector else lambda: collected(shop)
+    app.include_router(router)
+    app.include_router(privacy_routes.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_exception_handler(PatronError, _refused)
+    add_console(app)
+    protect(app)
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if not isinstance(error, PatronError):
+        raise error
+    if not request.url.path.startswith(("/api/", "/health", "/version")):
+        return request.app.state.console.refused(request, error, status_of(error))
+    content = {"error": type(error).__name__, "what": error.what, "where": error.where, "todo": error.todo}
+    return JSONResponse(content, status_of(error))

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent
+"""Studies may use the made shop of the tests, so they find `tests`."""
 FULL = "--full"
 DATA = os.environ.get("PATRON_TEST_DATA", "")
 
@@ -43,7 +45,8 @@ def run(script: Path, *, minutes: float, is_full: bool) -> bool:
     command = [sys.executable, str(script), *([FULL] if takes_full else []), *([DATA] if needs_data else [])]
     since = time.perf_counter()
     try:
-        code = subprocess.run(command, timeout=minutes * 60, check=False).returncode  # noqa: S603 - our own scripts
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+        code = subprocess.run(command, timeout=minutes * 60, check=False, env=env).returncode  # noqa: S603 - our scripts
     except subprocess.TimeoutExpired:
         print(f"-- {name}: ended after {minutes:g} minutes; give it more with --minutes", flush=True)
         return False

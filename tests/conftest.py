@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from patron import predict
+from patron.govern.vault import Vault
 from patron.predict.value.repeat_purchase import build_repeat_purchase as who_comes_back
 from patron.schema.table_definition import TEXTS, Table, validated
 from patron.schema.tables import BY_NAME
-from patron.storage.shop import Run, Shop
+from patron.storage.shop import SETTINGS_FILE, Run, Shop
 from patron.storage.store import IMPORTS, RUNS
 
 POSTGRES = "PATRON_TEST_POSTGRES"
@@ -411,7 +412,15 @@ def fill(shop: Shop) -> Shop:
 
 @pytest.fixture(scope="session")
 def made_shop(tmp_path_factory: pytest.TempPathFactory):
-    shop = fill(Shop.create(tmp_path_factory.mktemp("made") / "shop"))
+    folder = tmp_path_factory.mktemp("made")
+    Shop.create(folder / "shop").close()
+    settings = folder / "shop" / SETTINGS_FILE
+    # why: the key must be found whatever configuration folder a test sets while it asks this shop
+    settings.write_text(f"master_key_file = '{folder / 'master.key'}'\n{settings.read_text('utf-8')}", "utf-8")
+    shop = fill(Shop.open(folder / "shop"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        Vault.open(shop)  # creates the key
     yield shop
     shop.close()
 

@@ -29,6 +29,7 @@ from patron.interfaces.charts.chart_sets import (
 )
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.error_status import status_of
+from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
 from patron.interfaces.i18n import Words, choose_locale, words
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import silent
@@ -161,8 +162,9 @@ def quality(request: Request) -> Response:
 @router.get("/arriving")
 def arriving(request: Request) -> Response:
     """What arrives, what is wrong with it, and what was set aside; after a replay, what became of it."""
-    told = [one for one in request.query_params.get("tried", "").split("-") if one.isascii() and one.isdigit()]
-    tried = dict(zip(TRIED, (int(one[:12]) for one in told), strict=True)) if len(told) == len(TRIED) else None
+    parts = request.query_params.get("tried", "").split("-")
+    counts = [count for part in parts if (count := bounded_integer(part, 0, MAX_COUNT)) is not None]
+    tried = dict(zip(TRIED, counts, strict=True)) if len(counts) == len(TRIED) else None
     return _arriving(request, tried=tried)
 
 
@@ -207,15 +209,14 @@ def _arriving(request: Request, *, status: int = 200, **more: object) -> Respons
 def asked_of(request: Request) -> CustomerQuery:
     """What the address asks of the list; a value that means nothing asks for nothing."""
     given = request.query_params
-    persona, page = given.get("persona", ""), given.get("page", "1")
     sorts: dict[str, Sort] = {known: known for known in SORTS}
     return CustomerQuery(
         search=given.get("search", "")[:64],
         stage=given.get("stage", "")[:40],
-        persona_id=int(persona) if persona.isascii() and persona.isdigit() and len(persona) < 6 else None,
+        persona_id=bounded_integer(given.get("persona", ""), 0, MAX_PERSONA_ID),
         action=given.get("action", "")[:60],
         sort=sorts.get(given.get("sort", ""), SORTS[0]),
-        page=int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 8 else 1,
+        page=bounded_integer(given.get("page", ""), 1, MAX_PAGE) or 1,
     )
 
 

@@ -18,6 +18,7 @@ from patron.answers.models import Models
 from patron.answers.overview import Overview
 from patron.commands.manage_keys import require_key
 from patron.interfaces.http.answer_cache import Answers
+from patron.interfaces.http.integer_bounds import PageNumber, PersonaId
 from patron.interfaces.http.prometheus import metrics_text
 from patron.interfaces.http.request_keys import told_key
 from patron.service.collector import State
@@ -73,10 +74,10 @@ def customers(  # noqa: PLR0913, PLR0917 - one argument for each thing the list 
     request: Request,
     search: Annotated[str, Query(max_length=64)] = "",
     stage: Annotated[str, Query(max_length=40)] = "",
-    persona: int | None = None,
+    persona: PersonaId | None = None,
     action: Annotated[str, Query(max_length=60)] = "",
     sort: Sort = "value",
-    page: Annotated[int, Query(ge=1, le=10_000_000)] = 1,
+    page: PageNumber = 1,
 ) -> CustomerPage:
     """Customers of the last run, searched, filtered, sorted and paged."""
     answers = answers_of(request)

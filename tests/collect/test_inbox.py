@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.collect.inbox import Inbox
-from patron.collect.inbox_backend import InboxDamaged
 from patron.collect.request import Arrival, Message
-from patron.schema.errors import WorkspaceError
+from patron.schema.errors import InboxDamaged, WorkspaceError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = bytes(range(32))

@@ -17,13 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.collect.inbox import Inbox
-from patron.collect.inbox_backend import InboxDamaged
 from patron.collect.request import Rules, batch_of
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.import_files import import_files, replay
 from patron.commands.manage_keys import create_key
 from patron.run import silent
-from patron.schema.errors import NoSpace, TooMany
+from patron.schema.errors import InboxDamaged, NoSpace, TooMany
 from patron.schema.events import BY_NAME as CATALOGUE
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector, collected

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.collect.inbox import Inbox
-from patron.collect.inbox_backend import InboxDamaged
 from patron.collect.request import Rules, batch_of
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.backup import backup, restore
 from patron.commands.import_files import import_files, replay
 from patron.commands.manage_keys import create_key
 from patron.run import silent
+from patron.schema.errors import InboxDamaged
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector, collected
 from patron.service.compaction_worker import Mover, MoverProcess

@@ -13,7 +13,7 @@ from patron.collect.loader import accept
 from patron.collect.request import Rules, batch_of
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.forget import forget
-from patron.schema.errors import NotFound
+from patron.schema.errors import NotFound, ProfilesBehind
 from patron.schema.tables import EVENTS, FEATURES, IDENTITIES
 from patron.service import profile_sync as live_module
 from patron.service.collector import Collector
@@ -21,7 +21,7 @@ from patron.service.compaction_worker import Mover, drain
 from patron.service.compaction_worker import move as move_into_lake
 from patron.service.customer_lookup import lookup_customer
 from patron.service.live_profiles import live_profile
-from patron.service.profile_sync import ProfilesBehind, is_current, rebuild
+from patron.service.profile_sync import is_current, rebuild
 from patron.storage.lake import Lake
 from patron.storage.shop import Run
 from patron.storage.store import PROFILES, RUNS

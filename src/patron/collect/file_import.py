@@ -11,7 +11,6 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from patron.collect.file_reader import Chunk, Source, find_files, is_parquet, line_chunks, look_at
 from patron.collect.loader import NOTHING, Accepted, Intake, check_told, opened
@@ -22,7 +21,7 @@ from patron.collect.validation import checked
 from patron.schema.errors import BadEvent, BadFile, BadMapping, MissingExtra
 from patron.schema.raw_events import TOLD
 from patron.storage.shop import Shop
-from patron.storage.store import IMPORTS
+from patron.storage.store import IMPORTS, upsert
 
 Progress = Callable[[int, int], None]
 """Told after each chunk: rows done, rows in all (a good guess for text files)."""
@@ -109,11 +108,8 @@ def _record(shop: Shop, summary: ImportSummary, received_at: datetime) -> None:
         "duplicate_count": summary.duplicate,
         "dead_count": summary.dead,
     }
-    dialect = sqlite if shop.store.engine.dialect.name == "sqlite" else postgresql
     with shop.store.begin() as connection:
-        connection.execute(
-            dialect.insert(IMPORTS).values(row).on_conflict_do_update(index_elements=["import_id"], set_=row)
-        )
+        upsert(connection, IMPORTS, [row], update=tuple(row))
 
 
 @dataclass(frozen=True)

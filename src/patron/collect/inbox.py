@@ -21,8 +21,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from patron.collect.event_ids import HASH_BYTES, Seen, checked
-from patron.collect.inbox_backend import MEND, File, InboxDamaged, Place, Server
+from patron.collect.inbox_backend import MEND, File, Place, Server
 from patron.collect.request import TEST, Arrival, Message, Told
+from patron.schema.errors import InboxDamaged
 
 NONCE_BYTES = 12
 MARKED_TOGETHER = 20_000

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from patron.schema.errors import MissingExtra, NoSpace, WorkspaceBusy, WorkspaceError
+from patron.schema.errors import InboxDamaged, MissingExtra, NoSpace, WorkspaceBusy, WorkspaceError
 
 CACHE_KIB = 131_072
 CHECKPOINT_PAGES = 8_000
@@ -31,10 +31,6 @@ MEND = (
     "Stop the collector and restore the workspace from a backup. Without one, move the file away and keep it: the next"
     " start makes a new inbox, and only what waited in the old one is missing."
 )
-
-
-class InboxDamaged(WorkspaceError):
-    """The inbox does not hold what was written."""
 
 
 class Place(Protocol):

@@ -7,18 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from patron.collect.inbox import Inbox, Verdicts
-from patron.collect.inbox_backend import InboxDamaged
 from patron.collect.request import Arrival
-from patron.schema.errors import PatronError
+from patron.schema.errors import InboxDamaged, Overloaded, PatronError
 
 MOST_WAITING = 20_000
 """Messages that may wait for a commit; more are answered with 503."""
 MOST_TOGETHER = 5_000
 REOPEN_SECONDS = 1.0
-
-
-class Overloaded(PatronError):
-    """More arrives than is written; the client tries again."""
 
 
 @dataclass

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy.dialects import postgresql, sqlite
 
 from patron.collect import pending_sources
 from patron.collect.consent_check import Judge, told_consents
@@ -31,7 +30,7 @@ from patron.schema.raw_events import TOLD
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
-from patron.storage.store import DEAD_LETTERS
+from patron.storage.store import DEAD_LETTERS, upsert
 
 Known = Literal["received", "occurred"]
 """Whether a fact is known when we are told it (live), or when it happened (history)."""
@@ -216,11 +215,8 @@ class Intake:
                 }
             )
         if letters:
-            dialect = sqlite if self.shop.store.engine.dialect.name == "sqlite" else postgresql
-            insert = dialect.insert(DEAD_LETTERS)
-            changed = {name: insert.excluded[name] for name in ("import_id", "reason", "message")}
             with self.shop.store.begin() as connection:
-                connection.execute(insert.on_conflict_do_update(index_elements=["dead_id"], set_=changed), letters)
+                upsert(connection, DEAD_LETTERS, letters, update=("import_id", "reason", "message"))
 
     def _dead_id(self, file: str, number: int, payload: str) -> str:
         content = json.dumps([self.source, file, number, payload]).encode()

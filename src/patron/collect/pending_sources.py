@@ -7,9 +7,8 @@ who sends such an event is told 'stored' at worst, and the event is there once.
 from collections.abc import Iterable
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from patron.storage.store import WORKSPACE, Store
+from patron.storage.store import WORKSPACE, Store, upsert
 
 PREFIX = "unremembered/"
 
@@ -17,10 +16,9 @@ PREFIX = "unremembered/"
 def mark(store: Store, sources: Iterable[str]) -> None:
     """Say that events of the sources are about to come another way than through the inbox."""
     rows = [{"key": PREFIX + source, "value": ""} for source in sorted(set(sources))]
-    dialect = sqlite if store.engine.dialect.name == "sqlite" else postgresql
     if rows:
         with store.begin() as connection:
-            connection.execute(dialect.insert(WORKSPACE).on_conflict_do_nothing(), rows)
+            upsert(connection, WORKSPACE, rows)
 
 
 def marked(store: Store) -> list[str]:

@@ -22,8 +22,9 @@ from patron.govern import audit_log
 from patron.govern.consent_ledger import forget_words
 from patron.govern.mentions import names_one_of
 from patron.govern.vault import Vault
+from patron.schema.errors import ProfilesBehind
 from patron.service.compaction_worker import drain
-from patron.service.profile_sync import ProfilesBehind, is_current, leave_out
+from patron.service.profile_sync import is_current, leave_out
 from patron.storage.shop import Shop
 from patron.storage.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
 from patron.understand.profiles.store import let_go, wipe

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.storage.store import CONSENTS, WORDINGS, WORKSPACE, Store
+from patron.storage.store import CONSENTS, WORDINGS, WORKSPACE, Store, upsert
 
 GIVEN, WITHDRAWN = "Consent Given", "Consent Withdrawn"
 CONSENT = "consent"
@@ -72,8 +72,7 @@ def record(store: Store, told: Sequence[Consent]) -> int:
         if rows:
             connection.execute(sa.insert(CONSENTS), rows)
             _keep_words(connection, words)
-            connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == HEAD))
-            connection.execute(sa.insert(WORKSPACE).values(key=HEAD, value=f"{number}/{previous}"))
+            upsert(connection, WORKSPACE, [{"key": HEAD, "value": f"{number}/{previous}"}], update=("value",))
     return len(rows)
 
 

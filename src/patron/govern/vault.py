@@ -18,13 +18,12 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy.dialects import postgresql, sqlite
 
 from patron.govern.contact_values import contacts_in
 from patron.govern.master_key import KEY_BYTES, Keys, derive, master_key
 from patron.schema.errors import MasterKeyError
 from patron.storage.shop import Shop
-from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store
+from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, upsert
 
 PREFIXES = {"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p", "event": "v"}
 NONCE_BYTES = 12
@@ -189,9 +188,8 @@ class Vault:
     def _insert(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         if not rows:
             return
-        dialect = sqlite if self._store.engine.dialect.name == "sqlite" else postgresql
         with self._store.begin() as connection:
-            connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+            upsert(connection, table, rows)
 
     def _unwrap(self, token: str, wrapped: bytes) -> bytes:
         return self._decrypt(self._master, wrapped, f"key {token}")

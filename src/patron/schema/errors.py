@@ -4,7 +4,8 @@ PatronError
 ├── SettingsError        patron.toml, policy.toml or an environment variable cannot be used
 ├── WorkspaceError       the workspace is missing, older than it can be, or damaged
 │   ├── WorkspaceBusy    another process is at work in this workspace
-│   └── NoSpace          the disk is full
+│   ├── NoSpace          the disk is full
+│   └── InboxDamaged     the inbox does not hold what was written
 ├── MasterKeyError       the master key is missing or does not fit this workspace
 ├── InvalidTable         rows break what their table declares
 ├── BadFile              a file cannot be read as its mapping says
@@ -13,8 +14,10 @@ PatronError
 ├── BadRequest           a request to the collector that cannot be read at all
 │   ├── BadKey           the key of a request is missing, unknown or revoked
 │   └── TooMany          one key sends more requests than it may
+├── Overloaded           requests arrive faster than they can be written
+├── ProfilesBehind       live profiles cannot be written now
 ├── BadQuery             a query that `patron sql` does not run
-├── NotEnoughData        too little history for what was asked
+├── NotEnoughData        too little history for the question
 ├── NotFound             no such customer, model, run or question
 │   └── NoRunYet        no run has finished, so there is nothing to read yet
 └── MissingExtra         an optional dependency is not installed
@@ -28,8 +31,8 @@ class PatronError(Exception):
         self.what = what
         self.where = where
         self.todo = todo
-        said = f"{where}: {what}" if where else what
-        super().__init__(f"{said.rstrip('.')}. {todo}" if todo else said)
+        problem = f"{where}: {what}" if where else what
+        super().__init__(f"{problem.rstrip('.')}. {todo}" if todo else problem)
 
 
 class SettingsError(PatronError):
@@ -46,6 +49,10 @@ class WorkspaceBusy(WorkspaceError):
 
 class NoSpace(WorkspaceError):
     """The disk is full; nothing was half-written."""
+
+
+class InboxDamaged(WorkspaceError):
+    """The inbox does not hold what was written."""
 
 
 class MasterKeyError(PatronError):
@@ -84,12 +91,20 @@ class TooMany(BadRequest):
     """One key sends more requests than it may."""
 
 
+class Overloaded(PatronError):
+    """Requests arrive faster than they can be written; the client tries again."""
+
+
+class ProfilesBehind(PatronError):
+    """Live profiles cannot be written now; events wait in the inbox until they can."""
+
+
 class BadQuery(PatronError):
     """A query that `patron sql` does not run."""
 
 
 class NotEnoughData(PatronError):
-    """Too little history for what was asked."""
+    """Too little history for the question."""
 
 
 class NotFound(PatronError):

@@ -9,15 +9,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from patron.collect.inbox import Inbox, Verdicts
-from patron.collect.inbox_backend import InboxDamaged
-from patron.collect.inbox_writer import Overloaded, Writer
+from patron.collect.inbox_writer import Writer
 from patron.collect.request import LARGEST_BODY, Arrival, batch_of, body_of, key_in_body, rules_of, single_of
 from patron.collect.sensors_data import content_of, sensors_of
 from patron.collect.tracking_plan import NO_PLAN, Plan, load_plan
 from patron.collect.workspace_inbox import has_inbox, open_inbox
 from patron.collect.workspace_inbox import remember as learn
 from patron.govern.api_keys import Key, find_key
-from patron.schema.errors import BadKey, PatronError, TooMany
+from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
 from patron.service.compaction_worker import MoverProcess
 from patron.storage.shop import Shop
 
@@ -25,7 +24,6 @@ __all__ = [
     "LARGEST_BODY",
     "Collector",
     "Counters",
-    "Overloaded",
     "State",
     "collected",
     "inflated",

@@ -21,11 +21,10 @@ from pathlib import Path
 
 from patron.collect import pending_sources
 from patron.collect.compaction import Compacted, compact
-from patron.collect.inbox_backend import InboxDamaged
 from patron.collect.workspace_inbox import has_inbox, open_inbox, remember, require_own, sources_with_keys
-from patron.schema.errors import PatronError, WorkspaceBusy
+from patron.schema.errors import InboxDamaged, PatronError, ProfilesBehind, WorkspaceBusy
 from patron.schema.tables import EVENTS
-from patron.service.profile_sync import ProfilesBehind, follow, release
+from patron.service.profile_sync import follow, release
 from patron.storage.shop import Shop
 
 COMPACT_SECONDS = 10.0

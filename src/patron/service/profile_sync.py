@@ -19,7 +19,7 @@ from patron.collect.compaction import rows_ahead
 from patron.collect.inbox import SUBJECTS, Inbox, Waiting
 from patron.collect.workspace_inbox import has_inbox, open_inbox
 from patron.govern.vault import Vault, mark_of, own_id
-from patron.schema.errors import PatronError
+from patron.schema.errors import PatronError, ProfilesBehind
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 from patron.understand.profiles.aggregate import ROWS_TOGETHER, profiles_of
@@ -38,10 +38,6 @@ from patron.understand.profiles.store import (
 
 MOST_ADDED = 1_000_000
 """Rows that are added to the profiles in one transaction; of more, all are built anew, some at a time."""
-
-
-class ProfilesBehind(PatronError):
-    """Profiles cannot be written now; events wait in the inbox until they are."""
 
 
 def follow(shop: Shop, *, may_rebuild: bool = True) -> None:

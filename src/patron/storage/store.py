@@ -1,9 +1,10 @@
 """The operational store: rows that need transactions. SQLite in the workspace by default, PostgreSQL by URL."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import alembic.command
 import alembic.config
@@ -12,6 +13,7 @@ import alembic.script
 import sqlalchemy as sa
 from alembic.util import CommandError
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
@@ -252,6 +254,22 @@ class Store:
     def close(self) -> None:
         """Return every connection."""
         self.engine.dispose()
+
+
+def upsert(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, update: Sequence[str] = ()
+) -> None:
+    """Insert rows; where the primary key exists, replace the `update` columns, or without any keep the stored row."""
+    if not rows:
+        return
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(table)
+    if update:
+        changed = {name: insert.excluded[name] for name in update}
+        insert = insert.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changed)
+    else:
+        insert = insert.on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+    connection.execute(insert, [dict(row) for row in rows])
 
 
 def sqlite_url(path: Path) -> str:

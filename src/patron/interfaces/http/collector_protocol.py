@@ -13,8 +13,8 @@ import msgspec
 
 from patron import __version__
 from patron.interfaces.http.request_keys import told_key
-from patron.schema.errors import BadRequest, PatronError
-from patron.service.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector, Overloaded, inflated
+from patron.schema.errors import BadRequest, Overloaded, PatronError
+from patron.service.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector, inflated
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from patron.govern.vault import own_id
-from patron.storage.store import PROFILES, WORKSPACE, Store
+from patron.storage.store import PROFILES, WORKSPACE, Store, upsert
 from patron.understand.profiles.profile import Profile, decoded, encoded, merged
 
 STATE = "profiles"
@@ -39,8 +38,7 @@ def state(store: Store) -> State:
     with store.begin() as connection:
         found = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == STATE))
         if found is None:
-            insert = _insert(connection, WORKSPACE).values(key=STATE, value=_text(State()))
-            connection.execute(insert.on_conflict_do_nothing())
+            upsert(connection, WORKSPACE, [{"key": STATE, "value": _text(State())}])
             return State()
     generation, version, inbox_id, seq = found.split("/")
     return State(int(generation), int(version), inbox_id, int(seq))
@@ -119,10 +117,7 @@ def add(connection: sa.Connection, generation: int, profiles: Iterable[tuple[str
         )
         for token, content in connection.execute(chosen).all():
             some[token] = merged(decoded(content), some[token])
-        insert = _insert(connection, PROFILES)
-        changed = {name: insert.excluded[name] for name in ("owner", "content")}
-        insert = insert.on_conflict_do_update(index_elements=["generation", "token"], set_=changed)
-        connection.execute(insert, list(_rows(generation, some)))
+        upsert(connection, PROFILES, list(_rows(generation, some)), update=("owner", "content"))
 
 
 def find(store: Store, *, own_ids: Iterable[str] = (), tokens: Iterable[str] = ()) -> dict[str, Profile]:
@@ -163,6 +158,3 @@ def _moved(connection: sa.Connection, before: State, after: State) -> bool:
 def _text(told: State) -> str:
     return f"{told.generation}/{told.version}/{told.inbox_id}/{told.seq}"
 
-
-def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)

@@ -137,7 +137,7 @@ def facts(rng: np.random.Generator) -> dict[str, list[dict]]:
             {
                 "customer_id": who,
                 "is_identified": True,
-                "first_seen_at": min(times),
+                "first_event_at": min(times),
                 "first_order_at": min(times),
                 "last_order_at": max(times),
                 "order_count": len(mine),
@@ -183,7 +183,7 @@ def facts(rng: np.random.Generator) -> dict[str, list[dict]]:
                 "token": f"token-{row['customer_id']}",
                 "customer_id": row["customer_id"],
                 "is_user": True,
-                "known_at": row["first_seen_at"],
+                "known_at": row["first_event_at"],
             }
             for row in customers
         ],
@@ -193,8 +193,8 @@ def facts(rng: np.random.Generator) -> dict[str, list[dict]]:
                 "trait": "income",
                 "value": "50-74K",
                 "event_id": f"t{n}",
-                "occurred_at": row["first_seen_at"],
-                "known_at": row["first_seen_at"],
+                "occurred_at": row["first_event_at"],
+                "known_at": row["first_event_at"],
             }
             for n, row in enumerate(customers[::2])
         ],
@@ -211,7 +211,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
             "customer_id": row["customer_id"],
             **{f"{name}_score": int(rng.integers(1, 6)) for name in ("recency", "frequency", "monetary")},
             "persona_id": int(rng.integers(0, 3)),
-            "stage": stage,
+            "lifecycle_stage": stage,
         }
         for row, stage in zip(seen, stages, strict=True)
     ]
@@ -267,7 +267,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
 def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> list[dict]:
     rows = []
     for segment in segments:
-        if segment["stage"] not in {"at_risk", "lapsed"}:
+        if segment["lifecycle_stage"] not in {"at_risk", "lapsed"}:
             continue
         held = bool(rng.random() < 0.1)
         offered = not held and bool(rng.random() < 0.5)
@@ -283,7 +283,7 @@ def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> li
                 "cost_cents": 65.0 if offered else 0.0,
                 "propensity": 0.5,
                 "reason": "exploring" if offered else ("holdout" if held else "over_budget"),
-                "segment": f"{segment['stage']}/deals_high/value_low",
+                "segment": f"{segment['lifecycle_stage']}/deals_high/value_low",
                 "effect_source": "assumed",
                 "policy_version": "made",
                 "is_holdout": held,

@@ -55,7 +55,7 @@ def market(seed: int) -> Market:
     seen = pa.table(
         {
             "customer_id": [f"c{n:05}" for n in range(CUSTOMERS)],
-            "stage": np.where(slows, "at_risk", "active").tolist(),
+            "lifecycle_stage": np.where(slows, "at_risk", "active").tolist(),
             "value_cents_90_days": 3 * rate * ORDER_CENTS * rng.lognormal(0, 0.3, CUSTOMERS),
             "order_count": orders,
             "paid_cents": gross - discount,

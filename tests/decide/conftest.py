@@ -17,7 +17,7 @@ def candidates():
         return pa.table(
             {
                 "customer_id": pa.array([f"c{n:06}" for n in range(count)], pa.string()),
-                "stage": pa.array(rng.choice(["at_risk", "lapsed"], count).tolist(), pa.string()),
+                "lifecycle_stage": pa.array(rng.choice(["at_risk", "lapsed"], count).tolist(), pa.string()),
                 "value_cents_90_days": pa.array(rng.gamma(1.0, 3_000, count), mask=rng.random(count) < 0.1),
                 "purchase": rng.uniform(0, 0.4, count),
                 "churn": rng.uniform(0, 1, count),

@@ -49,7 +49,13 @@ def understood(shop, run):
         for row in marked
         for question, value in (("value", rng.gamma(1.0, 3_000)), ("churn", rng.random()), ("purchase", rng.random()))
     ]
-    ranks = {"recency_score": 1, "frequency_score": 1, "monetary_score": 1, "persona_id": 0, "stage": "at_risk"}
+    ranks = {
+        "recency_score": 1,
+        "frequency_score": 1,
+        "monetary_score": 1,
+        "persona_id": 0,
+        "lifecycle_stage": "at_risk",
+    }
     put(shop, "segments", [{**row, **ranks} for row in marked], run)
     put(shop, "scores", scored, run)
     listed = [{"rank": r, "product_id": f"p{r}", "score": 1.0 / r, "reason": "popular_now"} for r in range(1, 13)]

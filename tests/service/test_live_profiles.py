@@ -87,8 +87,8 @@ def test_a_profile_says_what_the_customer_did_up_to_now(shop):
     assert seen.is_identified
     assert (seen.event_count, seen.order_count) == (7, 1)
     assert (seen.paid_cents, seen.refunded_cents) == (1_500, 500)
-    assert seen.seconds_since_last_seen == 300
-    assert (seen.days_since_last_order, seen.stage) == (0, "new")
+    assert seen.seconds_since_last_active == 300
+    assert (seen.days_since_last_order, seen.lifecycle_stage) == (0, "new")
     assert [product.product_id for product in seen.products] == ["p1", "p9"]
     assert [(item.product_id, item.quantity) for item in seen.cart] == [("p2", 2)]
     assert (seen.visit.event_count, seen.visit.is_open) == (4, True)
@@ -98,7 +98,7 @@ def test_a_profile_says_what_the_customer_did_up_to_now(shop):
 def test_the_same_profile_is_read_otherwise_later(shop):
     put(shop, message("a", "Order Completed", order_id="o1", revenue=20))
     later = live(shop, now=NOW + timedelta(days=200))
-    assert (later.days_since_last_order, later.stage, later.visit.is_open) == (200, "lapsed", False)
+    assert (later.days_since_last_order, later.lifecycle_stage, later.visit.is_open) == (200, "lapsed", False)
     move(shop)
     assert live(shop, now=NOW + timedelta(days=200)) == later
     assert kept(shop) == rebuilt(shop)

@@ -144,7 +144,7 @@ def test_joined_events_lie_in_order_again(lake):
 def test_the_result_of_a_query_lies_in_the_order_of_its_table(lake):
     ids = "select md5(cast(i as varchar)) as customer_id from range(200000) t(i)"
     sql = f"""select 'a' as run_id, customer_id, timestamptz '2024-01-01' as as_of, 1 as recency_score,
-        1 as frequency_score, 1 as monetary_score, 0 as persona_id, 'new' as stage from ({ids}) c"""
+        1 as frequency_score, 1 as monetary_score, 0 as persona_id, 'new' as lifecycle_stage from ({ids}) c"""
     lake.replace_by_query(SEGMENTS, DuckEngine(), sql, {}, part="a")
     file = pq.ParquetFile(lake.files(SEGMENTS)[0])
     groups = [file.metadata.row_group(one).column(0).statistics for one in range(file.num_row_groups)]

@@ -42,7 +42,7 @@ OFFER = '[[offers]]\nid = "x"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0
         ("[holdout]\nshares = 0.1\n", "holdout.shares"),
         ("[spending]\n", "spending"),
         ('[consent]\nunknown = "maybe"\n', "consent.unknown"),
-        ('[at_risk]\nstages = ["gone"]\n', "at_risk.stages"),
+        ('[at_risk]\nlifecycle_stages = ["gone"]\n', "at_risk.lifecycle_stages"),
         (OFFER + OFFER, "each id once"),
         (OFFER.replace('"x"', '"none"'), "neither 'none' nor 'any'"),
         (OFFER.replace("0.1\nassumed", "1.5\nassumed"), "offers.0.discount_share"),

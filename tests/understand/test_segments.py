@@ -12,7 +12,7 @@ from patron.storage.shop import Run, Shop
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
-from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, shop_pace, stages
+from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, lifecycle_stages, median_pace_days
 from patron.understand.personas import TRAITS, find_personas
 from patron.understand.rfm_scores import fifths
 from patron.understand.segments import build_segments
@@ -102,13 +102,13 @@ PACE_OF_TEN = [(5, 40, 5, 10)] * 9
         ((186, 360, 4, 120), "at_risk"),
     ],
 )  # fmt: skip
-def test_a_stage_of_life_is_relative_to_the_customers_own_pace_and_the_shops(customer, stage):
-    assert stages(customers(customer, *PACE_OF_TEN))[0] == stage
+def test_a_lifecycle_stage_is_relative_to_the_customers_own_pace_and_the_shops(customer, stage):
+    assert lifecycle_stages(customers(customer, *PACE_OF_TEN))[0] == stage
 
 
 def test_a_shop_in_which_nobody_came_back_has_a_pace_all_the_same():
-    assert shop_pace(np.zeros(3), np.zeros(3)) == DAYS_WITHOUT_HISTORY
-    assert stages(customers((10, 0, 1, None))) == ["new"]
+    assert median_pace_days(np.zeros(3), np.zeros(3)) == DAYS_WITHOUT_HISTORY
+    assert lifecycle_stages(customers((10, 0, 1, None))) == ["new"]
 
 
 @pytest.fixture(scope="module")

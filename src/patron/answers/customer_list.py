@@ -26,7 +26,7 @@ class CustomerQuery:
 
     search: str = ""
     """Beginning of an opaque customer id."""
-    stage: str = ""
+    lifecycle_stage: str = ""
     persona_id: int | None = None
     action: str = ""
     """Id of an offer decided on, or 'none'."""
@@ -39,7 +39,7 @@ class CustomerRow:
     """One customer of the list."""
 
     customer_id: str
-    stage: str | None
+    lifecycle_stage: str | None
     persona_id: int | None
     persona_code: str | None
     value_cents: float | None
@@ -70,7 +70,7 @@ class CustomerPage:
     expected_cents: float
     page_count: int
     rows: tuple[CustomerRow, ...]
-    stages: tuple[Choice, ...]
+    lifecycle_stages: tuple[Choice, ...]
     personas: tuple[Choice, ...]
     actions: tuple[Choice, ...]
 
@@ -80,7 +80,7 @@ class Directory:
     """All customers of the run, one row each, with what the list shows; and what they can be filtered by."""
 
     rows: pa.Table
-    stages: tuple[Choice, ...]
+    lifecycle_stages: tuple[Choice, ...]
     personas: tuple[Choice, ...]
     actions: tuple[Choice, ...]
 
@@ -89,7 +89,7 @@ def directory(view: View) -> Directory:
     """Directory of one run."""
     run_id = view.run.run_id
     rows = view.query(f"""
-select s.customer_id, s.stage, s.persona_id, p.name_code as persona_code, v.value as value_cents, r.value as churn,
+select s.customer_id, s.lifecycle_stage, s.persona_id, p.name_code as persona_code, v.value as value_cents, r.value as churn,
   coalesce(c.paid_cents, 0) as paid_cents, coalesce(c.order_count, 0) as order_count, c.last_order_at, d.action
 from segments s
 left join customers c on c.customer_id = s.customer_id
@@ -100,7 +100,7 @@ left join decisions d on d.run_id = s.run_id and d.customer_id = s.customer_id
 where s.run_id = '{run_id}'""")
     return Directory(
         rows,
-        stages=_choices(view, rows, "stage", "stage"),
+        lifecycle_stages=_choices(view, rows, "lifecycle_stage", "lifecycle_stage"),
         personas=_choices(view, rows, "persona_id", "persona_code"),
         actions=_choices(view, rows, "action", "action"),
     )
@@ -126,12 +126,12 @@ def find_customers(shop: Shop, asked: CustomerQuery, *, known: Directory | None 
     return CustomerPage(
         run_id=view.run.run_id,
         as_of=view.run.as_of,
-        asked=CustomerQuery(asked.search, asked.stage, asked.persona_id, asked.action, asked.sort, page),
+        asked=CustomerQuery(asked.search, asked.lifecycle_stage, asked.persona_id, asked.action, asked.sort, page),
         total_count=found["n"],
         expected_cents=found["expected"],
         page_count=page_count,
         rows=tuple(CustomerRow(**row) for row in rows),
-        stages=listed.stages,
+        lifecycle_stages=listed.lifecycle_stages,
         personas=listed.personas,
         actions=listed.actions,
     )
@@ -141,7 +141,7 @@ def _condition(asked: CustomerQuery) -> tuple[str, dict[str, list[Any]]]:
     """Write the filter; what people typed travels as a one-row table, never as SQL."""
     parts = {
         "search": (asked.search.strip().lower(), "starts_with(listed.customer_id, asked.search)"),
-        "stage": (asked.stage, "listed.stage = asked.stage"),
+        "lifecycle_stage": (asked.lifecycle_stage, "listed.lifecycle_stage = asked.lifecycle_stage"),
         "persona": (asked.persona_id, "listed.persona_id = asked.persona"),
         "action": (asked.action, "listed.action = asked.action"),
     }

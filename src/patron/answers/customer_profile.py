@@ -10,7 +10,8 @@ from patron.answers.models import UNITS
 from patron.answers.repeat_purchase import Rhythm, rhythm
 from patron.answers.value_parts import ValueParts, value_parts
 from patron.schema.errors import NotFound
-from patron.service.live_profiles import LiveProfile, live_profile
+from patron.schema.live_profile import LiveProfile
+from patron.service.live_profiles import live_profile
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, View
@@ -112,7 +113,7 @@ class CustomerCard:
     run_id: str
     as_of: datetime
     is_identified: bool
-    first_seen_at: datetime
+    first_event_at: datetime
     first_order_at: datetime | None
     last_order_at: datetime | None
     days_since_last_order: int | None
@@ -122,7 +123,7 @@ class CustomerCard:
     acquisition_channel: str | None
     user_id_count: int
     device_count: int
-    stage: str | None
+    lifecycle_stage: str | None
     persona_code: str | None
     recency_score: int | None
     frequency_score: int | None
@@ -193,8 +194,8 @@ i as (
   select count(case when i.is_user then 1 end) as user_id_count,
     count(case when not i.is_user then 1 end) as device_count
   from identities i join asked a on a.customer_id = i.customer_id)
-select c.is_identified, c.first_seen_at, c.first_order_at, c.last_order_at, c.order_count, c.paid_cents,
-  c.refunded_cents, c.acquisition_channel, s.stage, s.recency_score, s.frequency_score, s.monetary_score,
+select c.is_identified, c.first_event_at, c.first_order_at, c.last_order_at, c.order_count, c.paid_cents,
+  c.refunded_cents, c.acquisition_channel, s.lifecycle_stage, s.recency_score, s.frequency_score, s.monetary_score,
   p.name_code as persona_code, i.user_id_count, i.device_count
 from c cross join i left join s on true
 left join personas p on p.run_id = '{run_id}' and p.persona_id = s.persona_id"""

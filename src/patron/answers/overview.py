@@ -5,7 +5,14 @@ from datetime import datetime
 
 from patron.answers.offer_results import Decided, Effect, decided, effects
 from patron.answers.revenue import KeyFigure, Window, key_figures, windows
-from patron.answers.segments_overview import Persona, Stage, ValueSpread, personas, stages, value_spread
+from patron.answers.segments_overview import (
+    LifecycleStage,
+    Persona,
+    ValueSpread,
+    lifecycle_stages,
+    personas,
+    value_spread,
+)
 from patron.answers.watch_list import Watched, watch_list
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, View
@@ -22,7 +29,7 @@ class Overview:
     as_of: datetime
     key_figures: tuple[KeyFigure, ...]
     weeks: tuple[Window, ...]
-    stages: tuple[Stage, ...]
+    lifecycle_stages: tuple[LifecycleStage, ...]
     personas: tuple[Persona, ...]
     value: ValueSpread
     watch_list: tuple[Watched, ...]
@@ -47,7 +54,7 @@ def overview_of(view: View) -> Overview:
         as_of=view.run.as_of,
         key_figures=key_figures(view),
         weeks=windows(view, days=7, count=52),
-        stages=stages(view),
+        lifecycle_stages=lifecycle_stages(view),
         personas=personas(view),
         value=value_spread(view),
         watch_list=watch_list(view),

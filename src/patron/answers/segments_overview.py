@@ -1,4 +1,4 @@
-"""Who the customers are: stages of life, personas, and how the value expected of them is spread."""
+"""Who the customers are: lifecycle stages, personas, and how the value expected of them is spread."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -6,15 +6,15 @@ from itertools import pairwise
 from patron.storage.last_run import records
 from patron.storage.shop import View
 
-STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")
+LIFECYCLE_STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")
 EDGES_CENTS = tuple(step * 10**power for power in range(2, 8) for step in (1, 2, 5))
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One stage of life: how many customers are in it, how many were at the run before, what they should spend."""
+class LifecycleStage:
+    """One lifecycle stage: how many customers are in it, how many were at the run before, what they should spend."""
 
-    stage: str
+    lifecycle_stage: str
     customer_count: int
     share: float
     previous_count: int | None
@@ -58,28 +58,28 @@ class ValueSpread:
     high_cents: float | None = None
 
 
-def stages(view: View) -> tuple[Stage, ...]:
-    """Every stage of life in order, also those nobody is in."""
+def lifecycle_stages(view: View) -> tuple[LifecycleStage, ...]:
+    """Every lifecycle stage in order, also those nobody is in."""
     run_id = view.run.run_id
     sql = f"""
-select s.run_id, s.stage, count(*) as customer_count, sum(v.value) as expected_cents
+select s.run_id, s.lifecycle_stage, count(*) as customer_count, sum(v.value) as expected_cents
 from segments s left join scores v
   on v.run_id = s.run_id and v.customer_id = s.customer_id and v.question = 'value'
 where s.run_id in ('{run_id}', (select max(run_id) from segments where run_id < '{run_id}'))
-group by s.run_id, s.stage"""
+group by s.run_id, s.lifecycle_stage"""
     rows = records(view.query(sql))
-    now = {row["stage"]: row for row in rows if row["run_id"] == run_id}
-    before = {row["stage"]: row["customer_count"] for row in rows if row["run_id"] != run_id}
+    now = {row["lifecycle_stage"]: row for row in rows if row["run_id"] == run_id}
+    before = {row["lifecycle_stage"]: row["customer_count"] for row in rows if row["run_id"] != run_id}
     total = sum(row["customer_count"] for row in now.values())
     return tuple(
-        Stage(
+        LifecycleStage(
             stage,
             now.get(stage, {}).get("customer_count", 0),
             now.get(stage, {}).get("customer_count", 0) / total if total else 0.0,
             before.get(stage, 0) if before else None,
             now.get(stage, {}).get("expected_cents"),
         )
-        for stage in STAGES
+        for stage in LIFECYCLE_STAGES
     )
 
 

@@ -35,7 +35,7 @@ cents_per_run = {budget_cents}
 share = 0.1
 
 [at_risk]
-stages = ["at_risk", "lapsed"]
+lifecycle_stages = ["at_risk", "lapsed"]
 seen_within_days = 90
 
 """

@@ -13,13 +13,13 @@ DAYS_OF_HISTORY = 365
 
 
 def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
-    """SQL for the customers of the policy's stages, or likely to be gone, who were seen lately, as known at the run.
+    """SQL for the customers of the policy's lifecycle stages, or likely to be gone, who were seen lately, as known at the run.
 
-    Columns: customer_id, stage, expected spend and purchase (NULL without a score), the last year's orders, how many
+    Columns: customer_id, lifecycle_stage, expected spend and purchase (NULL without a score), the last year's orders, how many
     offers they had within the cap's days, and what they last said, as users, to being written to. Exposures of the run
     itself are not counted: a rerun decides the same.
     """
-    stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.stages) or "''"
+    stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
     seen = _seen(run_id, as_of, policy.at_risk.seen_within_days)
     is_likely_gone = f"or s.churn >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
     return f"""
@@ -44,7 +44,7 @@ offered as (
 told as (
   select customer_id, is_given, basis from consents
   where purpose = {literal(policy.consent.purpose(policy.consent.marketing))} and is_latest)
-select g.customer_id, g.stage, s.value_cents_90_days, s.purchase, s.churn,
+select g.customer_id, g.lifecycle_stage, s.value_cents_90_days, s.purchase, s.churn,
   coalesce(b.order_count, 0) as order_count, coalesce(b.paid_cents, 0) as paid_cents,
   coalesce(b.gross_cents, 0) as gross_cents, coalesce(b.discount_cents, 0) as discount_cents,
   coalesce(b.coupon_order_count, 0) as coupon_order_count, coalesce(o.offer_count, 0) as offer_count,
@@ -54,7 +54,7 @@ left join asked s on s.customer_id = g.customer_id
 left join bought b on b.customer_id = g.customer_id
 left join offered o on o.customer_id = g.customer_id
 left join told t on t.customer_id = g.customer_id
-where g.run_id = '{run_id}' and (g.stage in ({stages}) {is_likely_gone}){seen}
+where g.run_id = '{run_id}' and (g.lifecycle_stage in ({stages}) {is_likely_gone}){seen}
 order by g.customer_id
 """
 

@@ -1,4 +1,4 @@
-"""The segments effects are measured in: stage of life x taste for deals x forecast value."""
+"""The segments effects are measured in: lifecycle stage x taste for deals x forecast value."""
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ def levels(values: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
 def segments(rows: pa.Table, spend_cents: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
     """Name each customer's segment, such as at_risk/deals_high/value_low; the thirds are those of the run."""
     taste, value = levels(deal_taste(rows)), levels(spend_cents)
-    stage = rows["stage"].to_pylist()
+    stage = rows["lifecycle_stage"].to_pylist()
     return np.array(
         [f"{one}/deals_{deals}/value_{worth}" for one, deals, worth in zip(stage, taste, value, strict=True)],
         dtype=np.str_,

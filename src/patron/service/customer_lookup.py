@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.schema.errors import NotFound
-from patron.service.live_profiles import LiveProfile, profile_of_id
+from patron.schema.live_profile import LiveProfile
+from patron.service.live_profiles import profile_of_id
 from patron.storage.shop import Shop
 
 

@@ -7,15 +7,14 @@ import pyarrow as pa
 
 from patron.govern.vault import PREFIXES, Vault, own_id
 from patron.schema.errors import NoRunYet
+from patron.schema.live_profile import LiveProfile
 from patron.service.profile_sync import profiles, was_built
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, View
-from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, pace_of
+from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, shop_pace_days
 from patron.understand.profiles.profile import Profile, merged
-from patron.understand.profiles.view import LiveProfile, Shown, read
-
-__all__ = ["LiveProfile", "live_profile", "profile_of_id"]
+from patron.understand.profiles.view import Shown, read
 
 
 def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile | None:
@@ -108,7 +107,7 @@ def _pace(view: View) -> float:
     sql = f"""
 select days_from_first_to_last_order, order_day_count_lifetime from features
 where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} and order_day_count_lifetime > 1"""
-    return pace_of(view.query(sql))
+    return shop_pace_days(view.query(sql))
 
 
 def _is_user(token: str) -> bool:

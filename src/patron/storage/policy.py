@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from patron.schema.errors import SettingsError
 from patron.storage.settings import explain, read_toml
 
-Stage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
+LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
 
 
 class _Section(BaseModel):
@@ -86,8 +86,8 @@ class Consent(_Section):
 class AtRisk(_Section):
     """Who is considered for an offer."""
 
-    stages: tuple[Stage, ...] = ("at_risk", "lapsed")
-    """Stages of life that are considered."""
+    lifecycle_stages: tuple[LifecycleStage, ...] = ("at_risk", "lapsed")
+    """Lifecycle stages that are considered."""
     churn_probability: float = Field(default=0.5, ge=0, le=1)
     """Customers of any stage at least this likely to be gone are considered too; 1.0 turns this off."""
     seen_within_days: int = Field(default=0, ge=0)

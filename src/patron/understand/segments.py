@@ -1,4 +1,4 @@
-"""Segments of a run: RFM scores, persona and stage of life of every customer at the run's cutoff."""
+"""Segments of a run: RFM scores, persona and lifecycle stage of every customer at the run's cutoff."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,7 +6,7 @@ import pyarrow as pa
 from patron.schema.table_definition import INT
 from patron.storage.engine import timestamp
 from patron.storage.shop import View
-from patron.understand.lifecycle_stages import stages
+from patron.understand.lifecycle_stages import lifecycle_stages
 from patron.understand.personas import TRAITS, Personas, find_personas
 from patron.understand.rfm_scores import rfm_scores
 
@@ -45,7 +45,7 @@ def segment_rows(run_id: str, features: pa.Table, found: Personas) -> pa.Table:
             "as_of": features["as_of"],
             **scores,
             "persona_id": pa.array(found.ids, INT),
-            "stage": pa.array(stages(features), pa.string()),
+            "lifecycle_stage": pa.array(lifecycle_stages(features), pa.string()),
         }
     )
 

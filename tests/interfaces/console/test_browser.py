@@ -65,8 +65,8 @@ def test_a_customers_page_is_accessible_and_reached_by_a_click(page, address):
 def test_filters_swap_the_results_and_the_address_and_back_undoes_it(page, address):
     page.goto(f"{address}/customers")
     before = page.locator("#results .count").inner_text()
-    page.select_option("select[name=stage]", "lapsed")
-    page.wait_for_url("**/customers?*stage=lapsed*")
+    page.select_option("select[name=lifecycle_stage]", "lapsed")
+    page.wait_for_url("**/customers?*lifecycle_stage=lapsed*")
     page.wait_for_function("before => document.querySelector('#results .count').innerText !== before", arg=before)
     assert set(page.locator("#results tbody .pill").all_inner_texts()) == {"Lapsed"}
     page.go_back()
@@ -78,9 +78,9 @@ def test_the_list_works_without_scripts(chromium, address):
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{address}/customers")
-    page.select_option("select[name=stage]", "at_risk")
+    page.select_option("select[name=lifecycle_stage]", "at_risk")
     page.locator(".filters button").click()
-    assert "stage=at_risk" in page.url
+    assert "lifecycle_stage=at_risk" in page.url
     assert set(page.locator("#results tbody .pill").all_inner_texts()) == {"At risk"}
     context.close()
 

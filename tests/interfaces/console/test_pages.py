@@ -92,7 +92,7 @@ def test_the_language_chosen_once_stays(client):
     assert '<html lang="en">' in client.get("/quality").text
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/customers?stage=at_risk&sort=churn&page=2"])
+@pytest.mark.parametrize("path", [*PAGES, "/customers?lifecycle_stage=at_risk&sort=churn&page=2"])
 def test_every_page_names_its_json_twin_and_the_twin_answers(client, path):
     twin = re.search(r'type="application/json" href="([^"]+)"', client.get(path).text)
     assert twin
@@ -100,7 +100,7 @@ def test_every_page_names_its_json_twin_and_the_twin_answers(client, path):
 
 
 def test_the_list_and_its_twin_show_the_same_customers(client):
-    query = "stage=at_risk&sort=churn"
+    query = "lifecycle_stage=at_risk&sort=churn"
     shown = re.findall(r'href="/customers/([0-9a-f]{32})"', client.get(f"/customers?{query}").text)
     told = [row["customer_id"] for row in client.get(f"/api/customers?{query}").json()["rows"]]
     assert shown == told
@@ -183,7 +183,8 @@ def test_the_overview_and_its_twin_say_the_same(client):
     assert [f["code"] for f in seen["key_figures"]][:2] == ["revenue", "buyers"]
     assert all(row["customer_id"][:8] in page for row in seen["watch_list"])
     assert (
-        sum(stage["customer_count"] for stage in seen["stages"]) == client.get("/api/customers").json()["total_count"]
+        sum(stage["customer_count"] for stage in seen["lifecycle_stages"])
+        == client.get("/api/customers").json()["total_count"]
     )
 
 
@@ -201,8 +202,8 @@ def test_filters_search_sort_and_paging_keep_their_word(client):
     assert values == sorted(values, reverse=True)
     second = client.get("/api/customers?page=2").json()
     assert not {row["customer_id"] for row in everyone["rows"]} & {row["customer_id"] for row in second["rows"]}
-    lapsed = client.get("/api/customers?stage=lapsed").json()
-    assert {row["stage"] for row in lapsed["rows"]} == {"lapsed"}
+    lapsed = client.get("/api/customers?lifecycle_stage=lapsed").json()
+    assert {row["lifecycle_stage"] for row in lapsed["rows"]} == {"lapsed"}
     wanted = everyone["rows"][0]["customer_id"]
     found = client.get("/api/customers", params={"search": wanted[:6]}).json()
     assert all(row["customer_id"].startswith(wanted[:6]) for row in found["rows"])
@@ -210,14 +211,14 @@ def test_filters_search_sort_and_paging_keep_their_word(client):
 
 @pytest.mark.parametrize("text", ["' or 1=1 --", '"><script>', "%", "\\"])
 def test_what_people_type_is_data_never_sql_or_html(client, text):
-    answer = client.get("/customers", params={"search": text, "stage": text})
+    answer = client.get("/customers", params={"search": text, "lifecycle_stage": text})
     assert answer.status_code == 200
     assert "<script>" not in answer.text.replace("<script src", "")
     assert words("en")("customers.nobody") in answer.text
 
 
 def test_the_script_gets_only_the_part_it_asks_for(client):
-    part = client.get("/customers?stage=new", headers={"X-Part": "results"}).text
+    part = client.get("/customers?lifecycle_stage=new", headers={"X-Part": "results"}).text
     assert part.lstrip().startswith('<section id="results"')
     assert "<html" not in part
 

@@ -21,7 +21,7 @@ class OverviewCharts:
     """Charts of the overview."""
 
     revenue: Chart
-    stages: Chart
+    lifecycle_stages: Chart
     personas: Chart | None
     value: Chart | None
     effects: Chart | None
@@ -42,7 +42,7 @@ def overview_charts(seen: Overview, words: Words, formats: Formats) -> OverviewC
     """Draw what the overview shows."""
     return OverviewCharts(
         revenue=revenue_charts.revenue_by_week(seen.weeks, words, formats),
-        stages=segment_charts.stages(seen.stages, words, formats),
+        lifecycle_stages=segment_charts.lifecycle_stages(seen.lifecycle_stages, words, formats),
         personas=segment_charts.personas(seen.personas, words, formats) if seen.personas else None,
         value=segment_charts.value(seen.value, words, formats) if seen.value.bins else None,
         effects=evaluation_charts.effects(seen.effects, seen.offer_names, words, formats) if seen.effects else None,

@@ -1,11 +1,11 @@
-"""Customers by stage of life, by persona, and by the value expected of them."""
+"""Customers by lifecycle stage, by persona, and by the value expected of them."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
-from patron.answers.segments_overview import Persona, Stage, ValueBin, ValueSpread
+from patron.answers.segments_overview import LifecycleStage, Persona, ValueBin, ValueSpread
 from patron.interfaces.charts.axes import labelled, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREEN, GREY, ORANGE, SKY, Chart, specification
 from patron.interfaces.i18n import Words
@@ -14,13 +14,13 @@ from patron.interfaces.i18n.formats import Formats
 STAGE_COLOURS = {"new": SKY, "active": GREEN, "at_risk": ORANGE, "lapsed": GREY, "reactivated": BLUE}
 
 
-def stages(stages_now: Sequence[Stage], words: Words, formats: Formats) -> Chart:
-    """Customers in each stage of life, as bars with their number and share."""
+def lifecycle_stages(stages_now: Sequence[LifecycleStage], words: Words, formats: Formats) -> Chart:
+    """Customers in each lifecycle stage, as bars with their number and share."""
     rows = [
         {
-            "name": words.code("stage", stage.stage),
+            "name": words.code("stage", stage.lifecycle_stage),
             "n": stage.customer_count,
-            "colour": STAGE_COLOURS.get(stage.stage, GREY),
+            "colour": STAGE_COLOURS.get(stage.lifecycle_stage, GREY),
             "label": f"{formats.count(stage.customer_count)} · {formats.share(stage.share, 0)}",
         }
         for stage in stages_now
@@ -41,7 +41,7 @@ def stages(stages_now: Sequence[Stage], words: Words, formats: Formats) -> Chart
         ),
         rows=tuple(
             (
-                words.code("stage", stage.stage),
+                words.code("stage", stage.lifecycle_stage),
                 formats.count(stage.customer_count),
                 formats.share(stage.share),
                 formats.count(stage.previous_count),

@@ -212,7 +212,7 @@ def asked_of(request: Request) -> CustomerQuery:
     sorts: dict[str, Sort] = {known: known for known in SORTS}
     return CustomerQuery(
         search=given.get("search", "")[:64],
-        stage=given.get("stage", "")[:40],
+        lifecycle_stage=given.get("lifecycle_stage", "")[:40],
         persona_id=bounded_integer(given.get("persona", ""), 0, MAX_PERSONA_ID),
         action=given.get("action", "")[:60],
         sort=sorts.get(given.get("sort", ""), SORTS[0]),
@@ -224,7 +224,7 @@ def address(asked: CustomerQuery, path: str = "/customers") -> str:
     """Address of one state of the list; what is not asked for is not named."""
     given = {
         "search": asked.search,
-        "stage": asked.stage,
+        "lifecycle_stage": asked.lifecycle_stage,
         "persona": "" if asked.persona_id is None else str(asked.persona_id),
         "action": asked.action,
         "sort": "" if asked.sort == "value" else asked.sort,

@@ -73,7 +73,7 @@ def overview(request: Request) -> Overview:
 def customers(  # noqa: PLR0913, PLR0917 - one argument for each thing the list can be asked
     request: Request,
     search: Annotated[str, Query(max_length=64)] = "",
-    stage: Annotated[str, Query(max_length=40)] = "",
+    lifecycle_stage: Annotated[str, Query(max_length=40)] = "",
     persona: PersonaId | None = None,
     action: Annotated[str, Query(max_length=60)] = "",
     sort: Sort = "value",
@@ -81,7 +81,7 @@ def customers(  # noqa: PLR0913, PLR0917 - one argument for each thing the list 
 ) -> CustomerPage:
     """Customers of the last run, searched, filtered, sorted and paged."""
     answers = answers_of(request)
-    asked = CustomerQuery(search, stage, persona, action, sort, page)
+    asked = CustomerQuery(search, lifecycle_stage, persona, action, sort, page)
     return find_customers(answers.shop, asked, known=answers.directory())
 
 

@@ -251,7 +251,7 @@ CUSTOMERS = Table(
     (
         CUSTOMER,
         of("is_identified", FLAG, "whether a user id is known"),
-        of("first_seen_at", TIME, "first event"),
+        of("first_event_at", TIME, "first event"),
         maybe("first_order_at", TIME, "first order"),
         maybe("last_order_at", TIME, "last order"),
         of("order_count", INT, "orders"),

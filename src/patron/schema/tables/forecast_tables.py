@@ -30,7 +30,9 @@ SEGMENTS = Table(
         of("frequency_score", INT, "1 to 5"),
         of("monetary_score", INT, "1 to 5"),
         of("persona_id", INT, "persona, or -1 without one"),
-        Column("stage", TEXT, "stage of life", choices=("new", "active", "at_risk", "lapsed", "reactivated")),
+        Column(
+            "lifecycle_stage", TEXT, "lifecycle stage", choices=("new", "active", "at_risk", "lapsed", "reactivated")
+        ),
     ),
     partition_by="run_id",
     sorted_by=("customer_id",),

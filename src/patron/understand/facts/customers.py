@@ -6,11 +6,11 @@ from patron.understand.facts.usable_events import Scope
 def customers(_scope: Scope) -> str:
     """One row per customer who was ever told of."""
     return """
-        select s.customer_id, s.is_identified, s.first_seen_at, o.first_order_at, o.last_order_at,
+        select s.customer_id, s.is_identified, s.first_event_at, o.first_order_at, o.last_order_at,
             coalesce(o.order_count, 0) as order_count, coalesce(m.paid_cents, 0) as paid_cents,
             coalesce(m.refunded_cents, 0) as refunded_cents, s.acquisition_channel
         from (
-            select customer_id, max(is_known) = 1 as is_identified, min(occurred_at) as first_seen_at,
+            select customer_id, max(is_known) = 1 as is_identified, min(occurred_at) as first_event_at,
                 max(case when place = 1 then channel end) as acquisition_channel
             from (
                 select customer_id, is_known, occurred_at, channel, row_number() over (

@@ -9,89 +9,16 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from patron.schema.live_profile import CartItem, EventCount, LiveProfile, RecentEvent, ViewedProduct, Visit
 from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP, KINDS
 from patron.understand.facts.sessions import GAP_SECONDS
-from patron.understand.lifecycle_stages import staged
+from patron.understand.lifecycle_stages import stages_from_intervals
 from patron.understand.profiles.aggregate import PUT_INTO_CART, SOLD
 from patron.understand.profiles.profile import NEWEST_ORDERS, Act, Money, Profile, Told
 
 MICROSECONDS = 1_000_000
 RECENT = 10
 DAYS_OF_RATE = 30.0
-
-
-@dataclass(frozen=True)
-class EventCount:
-    """Events of one name; those that are not in the catalogue have the name ''."""
-
-    name: str
-    count: int
-    first_at: datetime
-    last_at: datetime
-
-
-@dataclass(frozen=True)
-class SeenProduct:
-    """A product the customer looked at, and when last."""
-
-    product_id: str
-    seen_at: datetime
-
-
-@dataclass(frozen=True)
-class CartItem:
-    """A product in the cart."""
-
-    product_id: str
-    quantity: int
-
-
-@dataclass(frozen=True)
-class Visit:
-    """The last visit: events with no pause of 30 minutes, 50 of them at most."""
-
-    started_at: datetime
-    last_at: datetime
-    event_count: int
-    is_open: bool
-
-
-@dataclass(frozen=True)
-class RecentEvent:
-    """One of the newest events."""
-
-    occurred_at: datetime
-    name: str
-    product_id: str | None
-
-
-@dataclass(frozen=True)
-class LiveProfile:
-    """A customer at this second, from every event that was acknowledged."""
-
-    customer_id: str
-    read_at: datetime
-    is_identified: bool
-    first_seen_at: datetime | None
-    last_seen_at: datetime | None
-    seconds_since_last_seen: int | None
-    event_count: int
-    events: tuple[EventCount, ...]
-    order_count: int
-    """Different orders; of a customer with more than 200, whole orders count by their events."""
-    first_order_at: datetime | None
-    last_order_at: datetime | None
-    days_since_last_order: int | None
-    paid_cents: int
-    """Paid net of what was given back as an amount, in the shop's currency."""
-    refunded_cents: int
-    orders_per_30_days: float | None
-    """Orders a month since the customer was first seen, that is a month ago at least."""
-    stage: str | None
-    products: tuple[SeenProduct, ...]
-    cart: tuple[CartItem, ...]
-    visit: Visit | None
-    recent: tuple[RecentEvent, ...]
 
 
 @dataclass(frozen=True)
@@ -117,9 +44,9 @@ def read(customer_id: str, profile: Profile, shown: Shown, *, is_identified: boo
         customer_id=customer_id,
         read_at=shown.now,
         is_identified=is_identified,
-        first_seen_at=_time(first),
-        last_seen_at=_time(acted),
-        seconds_since_last_seen=None if acted is None else max(0, int(_us(shown.now) - acted) // MICROSECONDS),
+        first_event_at=_time(first),
+        last_active_at=_time(acted),
+        seconds_since_last_active=None if acted is None else max(0, int(_us(shown.now) - acted) // MICROSECONDS),
         event_count=sum(told.event_count for told in profile.names.values()),
         events=_events(profile.names),
         order_count=_order_count(profile),
@@ -129,8 +56,8 @@ def read(customer_id: str, profile: Profile, shown: Shown, *, is_identified: boo
         paid_cents=_in_shop_currency(profile.money, shown, "paid_cents") - refunded,
         refunded_cents=refunded,
         orders_per_30_days=_monthly(_order_count(profile), first, shown.now),
-        stage=_stage(orders, shown),
-        products=tuple(SeenProduct(key, _moment(at)) for at, key in profile.products),
+        lifecycle_stage=_lifecycle_stage(orders, shown),
+        products=tuple(ViewedProduct(key, _moment(at)) for at, key in profile.products),
         cart=cart(profile.cart),
         visit=visit(profile.acts, shown.now),
         recent=tuple(RecentEvent(_moment(act.at_us), act.name, act.product_id) for act in profile.acts[:RECENT]),
@@ -182,15 +109,15 @@ def _order_count(profile: Profile) -> int:
     return max(NEWEST_ORDERS, whole.event_count if whole else 0)
 
 
-def _stage(orders: list[int], shown: Shown) -> str | None:
-    """Stage of life by the run's rules, from the days of the newest orders."""
+def _lifecycle_stage(orders: list[int], shown: Shown) -> str | None:
+    """Lifecycle stage by the run's rules, from the days of the newest orders."""
     days = sorted({_day(_moment(at), shown) for at in orders})
     if not days:
         return None
     last_gap = days[-1] - days[-2] if len(days) > 1 else 0
     told = (_day(shown.now, shown) - days[-1], days[-1] - days[0], len(days) - 1, last_gap)
     since, spread, gaps, last = (np.array([float(value)]) for value in told)
-    return staged(since, spread, gaps, last, shown.pace_days)[0]
+    return stages_from_intervals(since, spread, gaps, last, shown.pace_days)[0]
 
 
 def _in_shop_currency(money: Mapping[str, Money], shown: Shown, part: str) -> int:

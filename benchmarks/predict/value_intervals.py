@@ -24,7 +24,8 @@ from patron.predict.value.boosted_value import with_history
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.metrics import decile_of
-from patron.schema.numbers import Numbers, column
+from patron.schema.numbers import Numbers, float_column
+from patron.schema.questions import VALUE
 
 ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 ROUNDS = Trees(rounds=150)
@@ -33,12 +34,12 @@ Interval = tuple[Numbers, Numbers]
 
 def main(folder: Path) -> None:
     for name, view in shops(folder):
-        rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
-        result = backtest(value.QUESTION, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
+        rows = scoring.with_labels(view, VALUE, scoring.read_data(view).known)
+        result = backtest(VALUE, value.LEARNERS, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
         cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
         judged = [result.judged[origin, STACK] for origin in result.origins]
         trees = [
-            quantiles(known_at_origin(rows, cutoffs[one], value.QUESTION.horizon_days), at(rows, cutoffs[one]))
+            quantiles(known_at_origin(rows, cutoffs[one], VALUE.horizon_days), at(rows, cutoffs[one]))
             for one in result.origins
         ]
         found: dict[str, list[Interval]] = {"outcomes by tenth": [], "quantile trees": []}
@@ -64,7 +65,7 @@ def quantiles(known: pa.Table, here: pa.Table) -> Interval:
     given = with_history(rows, models)
     design = Design.of(given)
     matrix, asked = design.matrix(given), design.matrix(with_history(here, models))
-    label = logarithm(column(rows, "label"))
+    label = logarithm(float_column(rows, "label"))
     low, high = (ROUNDS.fit(matrix, label, {"objective": "quantile", "alpha": end}).raw(asked) for end in ENDS)
     return low, np.maximum(low, high)
 

@@ -24,7 +24,8 @@ from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import FittedShrinkage, best_shrinkage
 from patron.schema import metrics
 from patron.schema.bootstrap_intervals import bootstrap_weights, paired_gain
-from patron.schema.numbers import column
+from patron.schema.numbers import float_column
+from patron.schema.questions import VALUE
 from patron.storage.engine import timestamp
 from patron.storage.shop import Run, Shop, View
 from patron.understand import READS as FACTS
@@ -99,8 +100,8 @@ def show(name: str, view: View) -> None:
     for one in summary.answered:
         print(f"  {one.question}: {one.champion}, {one.metric} {one.value}, {one.baseline} {one.baseline_value}")
     table(view.read("backtests"))
-    rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
-    result = backtest(value.QUESTION, rows, as_of=run.as_of, rng=np.random.default_rng(1))
+    rows = scoring.with_labels(view, VALUE, scoring.read_data(view).known)
+    result = backtest(VALUE, value.LEARNERS, rows, as_of=run.as_of, rng=np.random.default_rng(1))
     stack(result, rows)
     hindsight(result, rows)
 
@@ -123,7 +124,7 @@ def stack(result: Backtest, rows: pa.Table) -> None:
         print(f"  bias of {learner:22} {told}; mean of sizes {np.abs(bias).mean():.3f}")
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:
-        known = known_at_origin(rows, cutoffs[origin], value.QUESTION.horizon_days)
+        known = known_at_origin(rows, cutoffs[origin], VALUE.horizon_days)
         total, came = Stacked().fit(known).total, result.judged[origin, STACK].actual.sum()
         is_held = "holds" if total.low_cents <= came <= total.high_cents else "misses"
         low, high = total.low_cents / total.cents, total.high_cents / total.cents
@@ -150,8 +151,8 @@ def hindsight(result: Backtest, rows: pa.Table) -> None:
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:
         here = at(rows, cutoffs[origin])
-        actual = column(here, "label")
-        for kept, towards in ((shrunken, actual.mean()), (own_mean, column(here, "paid_cents_90_days").mean())):
+        actual = float_column(here, "label")
+        for kept, towards in ((shrunken, actual.mean()), (own_mean, float_column(here, "paid_cents_90_days").mean())):
             weight, mean = best_shrinkage(here, actual, towards=float(towards))
             kept.append(FittedShrinkage(weight, mean).predict(here)[FORECAST].to_numpy())
     baselines = {
@@ -162,7 +163,7 @@ def hindsight(result: Backtest, rows: pa.Table) -> None:
     for name, forecast in baselines.items():
         gain = gain_over(result, result.champion, forecast, rng=np.random.default_rng(1))
         actual = result.judged[ALL, result.champion].actual
-        error = value.QUESTION.primary_metric.of(actual, forecast)
+        error = VALUE.primary_metric.of(actual, forecast)
         plain = np.sqrt(np.mean((actual - forecast) ** 2))
         print(
             f"  {result.champion} over {name} (winsorised {error:.5g}, plain {plain:.5g}):"

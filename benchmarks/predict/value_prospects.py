@@ -24,10 +24,11 @@ from patron.commands.simulated_loop import tell
 from patron.predict import scoring, value
 from patron.predict.backtest import ALL, Backtest, Judged, at, backtest, cutoffs_for, known_at_origin
 from patron.predict.learner import FORECAST, LABEL
-from patron.predict.value.prospect_learners import QUESTION, MeanByChannel, Prospects
+from patron.predict.value.prospect_learners import LEARNERS, MeanByChannel, Prospects
 from patron.schema.bootstrap_intervals import bootstrap_weights, interval, paired_gain
 from patron.schema.metrics import BIAS_SHARE, NORMALISED_GINI
-from patron.schema.numbers import column
+from patron.schema.numbers import float_column
+from patron.schema.questions import PROSPECTS, VALUE
 from patron.schema.tables import BY_NAME
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
@@ -99,13 +100,15 @@ def build_run_cutoffs(view: View, facts: str) -> list[datetime]:
 
 def first_orders(view: View) -> Found:
     """Of the backtest of value: those whose first and only order day is a few days old."""
-    rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
-    result = backtest(value.QUESTION, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
+    rows = scoring.with_labels(view, VALUE, scoring.read_data(view).known)
+    result = backtest(VALUE, value.LEARNERS, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
     here = judged_rows(rows, result)
     channel = by_channel(rows, result)
     found = {}
     for days in AGES_DAYS:
-        new = (column(here, "days_since_first_order") < days) & (column(here, "order_day_count_lifetime") == 1)
+        new = (float_column(here, "days_since_first_order") < days) & (
+            float_column(here, "order_day_count_lifetime") == 1
+        )
         for learner in ("stacked", "beta_geo_spend"):
             found[f"first order under {days} days ago: {learner}"] = (of(result, learner, new), channel[new])
     return found
@@ -113,10 +116,10 @@ def first_orders(view: View) -> Found:
 
 def without_order(view: View) -> Found:
     """People without an order, at the cutoffs of a run."""
-    rows = scoring.with_labels(view, QUESTION, prospects_at(view, build_run_cutoffs(view, "identities")))
-    result = backtest(QUESTION, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
-    told_only = backtest(QUESTION, declared(rows), as_of=view.run.as_of, rng=np.random.default_rng(1))
-    age = column(judged_rows(rows, result), "days_since_known")
+    rows = scoring.with_labels(view, PROSPECTS, prospects_at(view, build_run_cutoffs(view, "identities")))
+    result = backtest(PROSPECTS, LEARNERS, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
+    told_only = backtest(PROSPECTS, LEARNERS, declared(rows), as_of=view.run.as_of, rng=np.random.default_rng(1))
+    age = float_column(judged_rows(rows, result), "days_since_known")
     channel = result.judged[ALL, MeanByChannel.name].forecast
     found = {}
     for days in (7, 90):
@@ -129,15 +132,15 @@ def without_order(view: View) -> Found:
 
 def at_once(view: View) -> Found:
     """Each person a minute after they were first known; learned from those whose 90 days were over by the cut."""
-    rows = scoring.with_labels(view, QUESTION, prospects_after(view, MINUTE))
-    horizon = timedelta(days=QUESTION.horizon_days)
+    rows = scoring.with_labels(view, PROSPECTS, prospects_after(view, MINUTE))
+    horizon = timedelta(days=PROSPECTS.horizon_days)
     cut = pa.scalar(view.run.as_of - 2 * horizon, rows.schema.field("as_of").type)
     before = rows.filter(pc.less_equal(pc.add(rows["as_of"], pa.scalar(horizon, pa.duration("us"))), cut))
     after = rows.filter(pc.and_(pc.greater_equal(rows["as_of"], cut), pc.is_valid(rows[LABEL])))
-    customers, actual = np.array(after["customer_id"].to_pylist()), column(after, LABEL)
-    channel = column(MeanByChannel().fit(before).predict(after), FORECAST)
-    whole = column(Prospects().fit(before).predict(after), FORECAST)
-    told_only = column(Prospects().fit(declared(before)).predict(after), FORECAST)
+    customers, actual = np.array(after["customer_id"].to_pylist()), float_column(after, LABEL)
+    channel = float_column(MeanByChannel().fit(before).predict(after), FORECAST)
+    whole = float_column(Prospects().fit(before).predict(after), FORECAST)
+    told_only = float_column(Prospects().fit(declared(before)).predict(after), FORECAST)
     forecasts = {"mean_by_channel": channel, "prospects": whole, "prospects, declared only": told_only}
     return {
         f"a minute after they were known: {name}": (Judged(customers, actual, forecast), channel)
@@ -161,9 +164,9 @@ def by_channel(rows: pa.Table, result: Backtest) -> np.ndarray:
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     forecast = []
     for origin in result.origins:
-        known = known_at_origin(rows, cutoffs[origin], QUESTION.horizon_days)
+        known = known_at_origin(rows, cutoffs[origin], PROSPECTS.horizon_days)
         fresh = known.filter(pc.less(known["days_since_first_order"], 30))
-        forecast.append(column(MeanByChannel().fit(fresh).predict(at(rows, cutoffs[origin])), FORECAST))
+        forecast.append(float_column(MeanByChannel().fit(fresh).predict(at(rows, cutoffs[origin])), FORECAST))
     return np.concatenate(forecast)
 
 

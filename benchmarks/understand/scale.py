@@ -22,7 +22,8 @@ import pyarrow as pa
 
 from patron import predict, understand
 from patron.predict.backtest import Backtest, unlabelled
-from patron.predict.scoring import QUESTIONS, fit_first, keep, read_data, score, with_labels
+from patron.predict.learners import LEARNERS
+from patron.predict.scoring import SCORED, fit_first, keep, read_data, score, with_labels
 from patron.schema.tables import BACKTESTS, EVENTS, SCORES
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP
@@ -80,11 +81,12 @@ def fit(shop: Shop, _size: int) -> None:
     cutoffs_and_features(shop, [PAST])
     view = view_of(shop, "predict")
     known = view.query(f"select * from features where run_id = '{RUN.run_id}' order by customer_id limit 100000")
-    for question in QUESTIONS:
+    for question in SCORED:
         rows = with_labels(view, question, known)
-        best = max(question.learners, key=lambda one: one.complexity)
-        result = Backtest(question, (), {}, best.name, question.baselines[0].name, "chosen for the benchmark")
-        learner, fitted = fit_first(question, result, rows)
+        learners = LEARNERS[question.name]
+        best = max(learners, key=lambda one: one.complexity)
+        result = Backtest(question, learners, (), {}, best.name, question.baselines[0], "chosen for the benchmark")
+        learner, fitted = fit_first(result, rows)
         keep(view, result, learner, fitted, rows, BACKTESTS.empty())
 
 
@@ -93,10 +95,10 @@ def score_all(shop: Shop) -> None:
     view = view_of(shop, "predict")
     current = read_data(view).current
     found = []
-    for question in QUESTIONS:
-        fitted = model_registry.load(shop.folder / "models", question, RUN.run_id)
+    for question in SCORED:
+        fitted = model_registry.load(shop.folder / "models", question.name, RUN.run_id, LEARNERS[question.name])
         rows = view.query(f"select * from given where {question.population} order by customer_id", given=current)
-        result = Backtest(question, (), {}, "kept", "none", "kept")
+        result = Backtest(question, (), (), {}, "kept", "none", "kept")
         found.append(score(view, result, fitted, unlabelled(rows), f"{question.name}/{RUN.run_id}"))
     view.write("scores", pa.concat_tables([SCORES.empty(), *found]))
 

@@ -7,19 +7,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.predict import value
 from patron.predict.backtest import ALL, at, backtest, cutoffs_for, known_at_origin, to_table
 from patron.predict.baselines import Mean
 from patron.predict.learner import forecasts
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.value.btyd_learners import BetaGeoSpend, RecentBlend
 from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
+from patron.schema.questions import VALUE
 from patron.schema.table_definition import violations
 from patron.schema.tables import BACKTESTS
 
-QUICK = replace(
-    value.QUESTION, learners=(Mean(), LastNinetyDays(), ShrunkenLastNinetyDays(), RecentBlend(), BetaGeoSpend())
-)
+QUICK = (Mean(), LastNinetyDays(), ShrunkenLastNinetyDays(), RecentBlend(), BetaGeoSpend())
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def as_of(spend_rows):
 
 @pytest.fixture(scope="module")
 def result(spend_rows, as_of):
-    return backtest(QUICK, spend_rows, as_of=as_of, rng=np.random.default_rng(1))
+    return backtest(VALUE, QUICK, spend_rows, as_of=as_of, rng=np.random.default_rng(1))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +49,7 @@ def test_changing_what_happened_after_an_origin_changes_no_forecast_there(spend_
     later = pc.greater(spend_rows["as_of"], pa.scalar(newest - timedelta(days=90), spend_rows["as_of"].type))
     label = pc.if_else(later, 1.0, spend_rows["label"])
     changed = spend_rows.set_column(spend_rows.column_names.index("label"), "label", label)
-    other = backtest(QUICK, changed, as_of=as_of, rng=np.random.default_rng(1))
+    other = backtest(VALUE, QUICK, changed, as_of=as_of, rng=np.random.default_rng(1))
     for key, judged in result.judged.items():
         assert np.array_equal(judged.forecast, other.judged[key].forecast)
 
@@ -95,17 +93,14 @@ def test_of_learners_hardly_behind_the_tie_break_chooses(as_of):
     """One is right about the largest customers and the other is not, which a winsorised error cannot see."""
     table = shop_with_large_customers(as_of, small=(1.0, False), right=(1.01, True), poor=(1.5, True))
     learners = (Told("mean", is_baseline=True), Told("small"), Told("right"), Told("poor"))
-    asked = replace(QUICK, learners=learners)
-    plain = backtest(replace(asked, tie_break=None), table, as_of=as_of, rng=np.random.default_rng(1))
-    result = backtest(asked, table, as_of=as_of, rng=np.random.default_rng(1))
+    plain = backtest(replace(VALUE, tie_break=None), learners, table, as_of=as_of, rng=np.random.default_rng(1))
+    result = backtest(VALUE, learners, table, as_of=as_of, rng=np.random.default_rng(1))
     assert plain.champion == "small", "the best on the primary metric alone"
     assert plain.primary_metric["poor"] > plain.primary_metric["right"] > plain.primary_metric["small"]
     assert result.champion == "right"
     assert "small has" in result.why
     assert "which is hardly better" in result.why
-    far = backtest(
-        replace(asked, learners=(*learners[:2], learners[3])), table, as_of=as_of, rng=np.random.default_rng(1)
-    )
+    far = backtest(VALUE, (*learners[:2], learners[3]), table, as_of=as_of, rng=np.random.default_rng(1))
     assert far.champion == "small", "poor sees the largest too, and is far behind on the primary metric"
 
 
@@ -113,7 +108,7 @@ def test_the_tie_break_takes_nothing_that_a_baseline_beats(as_of):
     table = shop_with_large_customers(as_of, small=(1.0, False), rule=(1.005, False), behind=(1.01, True))
     for rule, champion in (("rule", "small"), ("mean", "behind")):
         learners = (Told(rule, is_baseline=True), Told("small"), Told("behind"))
-        result = backtest(replace(QUICK, learners=learners), table, as_of=as_of, rng=np.random.default_rng(1))
+        result = backtest(VALUE, learners, table, as_of=as_of, rng=np.random.default_rng(1))
         assert result.champion == champion
 
 
@@ -143,7 +138,9 @@ def test_the_same_seed_draws_the_same_intervals(result, rows):
 
 def test_without_a_past_moment_the_simplest_learner_is_used_and_it_says_so(spend_rows):
     newest = max(spend_rows["as_of"].to_pylist())
-    result = backtest(QUICK, at(spend_rows, newest), as_of=newest + timedelta(days=10), rng=np.random.default_rng(1))
+    result = backtest(
+        VALUE, QUICK, at(spend_rows, newest), as_of=newest + timedelta(days=10), rng=np.random.default_rng(1)
+    )
     assert result.champion == "recent_blend"
     assert "too little history" in result.why
     assert to_table(result, run_id="t", rng=np.random.default_rng(1)).num_rows == 0
@@ -151,7 +148,7 @@ def test_without_a_past_moment_the_simplest_learner_is_used_and_it_says_so(spend
 
 def test_learners_that_cannot_be_fitted_at_an_origin_are_left_out_with_the_reason(spend_rows, as_of):
     first = min(spend_rows["as_of"].to_pylist())
-    result = backtest(QUICK, at(spend_rows, first), as_of=as_of, rng=np.random.default_rng(1))
+    result = backtest(VALUE, QUICK, at(spend_rows, first), as_of=as_of, rng=np.random.default_rng(1))
     assert result.baseline == "last_90_days"
     assert any(reason.startswith("mean could not be fitted") for reason in result.left_out)
     assert (ALL, "mean") not in result.judged

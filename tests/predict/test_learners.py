@@ -5,15 +5,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.predict import churn, purchase, value
+from patron.predict import churn, value
 from patron.predict.backtest import at, known_at_origin
 from patron.predict.learner import FORECAST, reasons
-from patron.predict.value import prospect_learners
+from patron.predict.learners import LEARNERS
 from patron.schema.errors import NotEnoughData
-from patron.schema.numbers import column
+from patron.schema.numbers import float_column
+from patron.schema.questions import CHURN, PROSPECTS, PURCHASE, QUESTIONS, VALUE
 
-QUESTIONS = (value.QUESTION, prospect_learners.QUESTION, churn.QUESTION, purchase.QUESTION)
-CASES = [(question, learner) for question in QUESTIONS for learner in question.learners]
+SCORED = (VALUE, PROSPECTS, CHURN, PURCHASE)
+CASES = [(question, learner) for question in SCORED for learner in LEARNERS[question.name]]
 every_learner = pytest.mark.parametrize(
     ("question", "learner"), CASES, ids=[f"{question.name}-{learner.name}" for question, learner in CASES]
 )
@@ -23,7 +24,7 @@ every_learner = pytest.mark.parametrize(
 def world(spend_rows, chance_rows):
     """For each question: the newest origin, what was known there, and its rows with what happened."""
     origin = max(spend_rows["as_of"].to_pylist())
-    rows = {question.name: chance_rows if question.is_probability else spend_rows for question in QUESTIONS}
+    rows = {question.name: chance_rows if question.is_probability else spend_rows for question in SCORED}
     return {name: (known_at_origin(table, origin, 90), at(table, origin)) for name, table in rows.items()}
 
 
@@ -44,7 +45,7 @@ def fit(world):
 @every_learner
 def test_every_row_gets_one_finite_forecast_in_its_range(question, learner, fit):
     fitted, rows = fit(question, learner)
-    forecast = column(fitted.predict(rows), FORECAST)
+    forecast = float_column(fitted.predict(rows), FORECAST)
     assert len(forecast) == rows.num_rows
     assert np.isfinite(forecast).all()
     assert forecast.min() >= 0
@@ -101,8 +102,8 @@ def test_a_learner_beats_the_mean_on_customers_whose_truth_varies(question, lear
         assert learner.exemptions["beats its baseline"]
         return
     fitted, rows = fit(question, learner)
-    actual = column(rows, "label")
-    reached = question.primary_metric.of(actual, column(fitted.predict(rows), FORECAST))
+    actual = float_column(rows, "label")
+    reached = question.primary_metric.of(actual, float_column(fitted.predict(rows), FORECAST))
     naive = question.primary_metric.of(actual, np.full(len(actual), actual.mean()))
     assert question.primary_metric.gain(reached, naive) > 0
 
@@ -135,35 +136,35 @@ def test_nobody_to_learn_from_is_said_or_needs_nobody(question, learner, world):
 
 def test_names_are_unique_and_each_question_has_a_baseline():
     for question in QUESTIONS:
-        names = [learner.name for learner in question.learners]
+        names = [learner.name for learner in LEARNERS[question.name]]
         assert len(set(names)) == len(names)
-        assert question.baselines
+        assert set(question.baselines) == {one.name for one in LEARNERS[question.name] if one.is_baseline} != set()
 
 
 def test_contributions_of_the_logistic_model_add_up_to_its_log_odds(fit):
-    fitted, rows = fit(churn.QUESTION, next(one for one in churn.LEARNERS if one.name == "logistic"))
+    fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "logistic"))
     _, moved = fitted.contributions(rows)
     assert np.allclose(moved.sum(axis=1) / fitted.calibration.slope + fitted.intercept, fitted.log_odds(rows))
 
 
 def test_contributions_of_the_trees_add_up_to_their_log_odds(fit):
-    fitted, rows = fit(churn.QUESTION, next(one for one in churn.LEARNERS if one.name == "boosted_chance"))
+    fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "boosted_chance"))
     _, moved = fitted.contributions(rows)
     gap = fitted.log_odds(rows) - moved.sum(axis=1) / fitted.calibration.slope
     assert np.ptp(gap) < 1e-6
 
 
 def test_probabilities_are_calibrated_on_a_later_cutoff(fit):
-    fitted, rows = fit(churn.QUESTION, next(one for one in churn.LEARNERS if one.name == "logistic"))
-    forecast = column(fitted.predict(rows), FORECAST)
-    actual = column(rows, "label")
+    fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "logistic"))
+    forecast = float_column(fitted.predict(rows), FORECAST)
+    actual = float_column(rows, "label")
     error = np.sqrt(actual.var() / len(actual))
     assert fitted.calibration.slope != 1.0
     assert abs(forecast.mean() - actual.mean()) < max(4 * error, 0.08)
 
 
 def test_a_customer_with_one_order_gets_a_forecast_above_zero(fit):
-    fitted, rows = fit(value.QUESTION, next(one for one in value.LEARNERS if one.name == "beta_geo_spend"))
+    fitted, rows = fit(VALUE, next(one for one in value.LEARNERS if one.name == "beta_geo_spend"))
     once = rows.filter(pc.equal(rows["order_day_count_lifetime"], 1))
     assert once.num_rows > 10
-    assert column(fitted.predict(once), FORECAST).min() > 0
+    assert float_column(fitted.predict(once), FORECAST).min() > 0

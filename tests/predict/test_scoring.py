@@ -6,11 +6,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.predict import READS, WRITES, scoring, value
+from patron.predict import READS, WRITES, scoring
+from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_learners import RecentBlend
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import LastNinetyDays
 from patron.schema.errors import NotEnoughData, NotFound
+from patron.schema.questions import VALUE
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME
 from patron.storage import model_registry
@@ -97,7 +99,7 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(finished):
     view, summary = finished
     kept = next(one for one in summary.answered if one.question == "value")
     scores, features = view.read("scores"), view.read("features")
-    fitted = model_registry.load(view.folder / "models", value.QUESTION, view.run.run_id)
+    fitted = model_registry.load(view.folder / "models", "value", view.run.run_id, LEARNERS["value"])
     now = features.filter(pc.equal(features["as_of"], pa.scalar(view.run.as_of, features["as_of"].type)))
     now = now.sort_by("customer_id")
     own = scores.filter(pc.equal(scores["question"], "value")).sort_by("customer_id")
@@ -111,20 +113,20 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(finished):
 
 def test_what_all_customers_bring_has_an_interval_where_forecasts_add_up_to_the_shop(finished):
     view, _ = finished
-    rows = scoring.with_labels(view, value.QUESTION, scoring.read_data(view).known)
+    rows = scoring.with_labels(view, VALUE, scoring.read_data(view).known)
     customers = pa.table({"value": pa.array([100.0, 300.0])})
-    told = scoring.shop_forecast(view, value.QUESTION, Stacked().fit(rows), customers).to_pylist()[0]
+    told = scoring.shop_forecast(view, VALUE, Stacked().fit(rows), customers).to_pylist()[0]
     assert told["value"] == 400.0
     assert 100 < told["low"] < told["value"] < told["high"] < 1000
-    assert scoring.shop_forecast(view, value.QUESTION, RecentBlend().fit(rows), customers).num_rows == 0
+    assert scoring.shop_forecast(view, VALUE, RecentBlend().fit(rows), customers).num_rows == 0
     clipped = replace(Stacked().fit(rows), factor=2.0)
-    assert scoring.shop_forecast(view, value.QUESTION, clipped, customers).num_rows == 0, "they do not add up to it"
+    assert scoring.shop_forecast(view, VALUE, clipped, customers).num_rows == 0, "they do not add up to it"
 
 
 def test_a_run_whose_champion_adds_up_keeps_the_shops_forecast(finished):
     view, _ = finished
-    question = replace(value.QUESTION, learners=(LastNinetyDays(), Stacked()))
-    scores, _, total, summary = scoring.answer(view, question, scoring.read_data(view))
+    learners = (LastNinetyDays(), Stacked())
+    scores, _, total, summary = scoring.answer(view, VALUE, scoring.read_data(view), learners)
     assert summary.champion == "stacked"
     row = total.to_pylist()[0]
     assert row["value"] == pytest.approx(sum(scores["value"].to_pylist()))
@@ -162,7 +164,7 @@ def test_no_half_written_model_is_left(finished):
 def test_an_unknown_model_is_not_found(finished):
     view, _ = finished
     with pytest.raises(NotFound, match="no model 1999-01-01 of value"):
-        model_registry.load(view.folder / "models", value.QUESTION, "1999-01-01")
+        model_registry.load(view.folder / "models", "value", "1999-01-01", LEARNERS["value"])
     assert model_registry.card(view.folder / "models", "value/1999-01-01") == {}
 
 

@@ -11,7 +11,11 @@ AMOUNT = np.round(RNG.gamma(1, 50, 400) * (RNG.random(400) < 0.5))
 FORECAST = np.round(AMOUNT * 0.5 + RNG.gamma(2, 10, 400))
 HAPPENED = (RNG.random(400) < 0.3).astype(float)
 CHANCE = np.clip(np.round(0.2 + 0.3 * HAPPENED + RNG.normal(0, 0.2, 400), 2), 0.01, 0.99)
-ALL_METRICS = [value for value in vars(metrics).values() if isinstance(value, metrics.Metric)]
+RANKING_METRICS = (metrics.NDCG_AT_10, metrics.RECALL_AT_10, metrics.NOVEL_NDCG_AT_10)
+"""Measured customer by customer; the metric is the mean."""
+ALL_METRICS = [
+    value for value in vars(metrics).values() if isinstance(value, metrics.Metric) and value not in RANKING_METRICS
+]
 
 
 def test_measures_agree_with_their_references():
@@ -89,3 +93,12 @@ def test_the_same_population_has_no_drift_and_a_shifted_one_has():
     assert metrics.population_stability_index(here, here) == 0
     assert metrics.population_stability_index(here, RNG.normal(1, 1, 3000)) > 0.25
     assert metrics.population_stability_index(here, np.full(10, np.nan)) > 0.25
+
+
+@pytest.mark.parametrize("metric", RANKING_METRICS, ids=lambda metric: metric.name)
+def test_a_ranking_metric_is_the_weighted_mean_of_its_customers(metric):
+    weights = np.array([[1.0, 1.0, 1.0], [0.0, 3.0, 1.0]])
+    assert metric.of(np.array([0.0, 0.5, 1.0])) == pytest.approx(0.5)
+    assert metric.of(np.array([0.0, 0.5, 1.0]), weights) == pytest.approx([0.5, 0.625])
+    assert np.isnan(metric.of(np.array([]), np.zeros((2, 0)))).all()
+    assert metric.gain(0.6, 0.5) > 0

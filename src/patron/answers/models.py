@@ -5,35 +5,30 @@ from datetime import datetime
 
 from patron.answers.repeat_purchase import ComingBack, coming_back
 from patron.clv.diagnostics import lorenz
-from patron.predict import churn, purchase, recommend, value
-from patron.predict.recommend.ranking_backtest import PRIMARY_METRIC
-from patron.predict.scoring import QUESTIONS
-from patron.schema.numbers import column
+from patron.schema.numbers import float_column
+from patron.schema.questions import CENTS, PROBABILITY, QUESTION_BY_NAME, QUESTIONS
 from patron.schema.table_metadata import about
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, View
 
-UNITS = {"value": "money", "churn": "share", "purchase": "share", "recommend": "number"}
-"""Unit of each question's forecast."""
+UNITS = {question.name: {CENTS: "money", PROBABILITY: "share"}.get(question.unit, "number") for question in QUESTIONS}
+"""How each question's forecast is shown."""
 MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
 """Metrics in the unit of what is forecast."""
 SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error", "interval_coverage"})
 """Metrics that are shares of 1."""
-TIE_BREAKS = {one.name: one.tie_break.name for one in QUESTIONS if one.tie_break}
-"""What may decide among learners that are nearly as good as the best on the primary_metric."""
-PRIMARY_METRICS = {one.name: (one.primary_metric.name, one.metrics[0].name) for one in QUESTIONS} | {
-    recommend.NAME: (PRIMARY_METRIC,)
-}
-"""What decides which learner answers a question, and what is shown beside it; other metrics follow in the details."""
-
-
-BASELINES = frozenset(
-    learner.name
-    for learner in (*value.LEARNERS, *churn.LEARNERS, *purchase.LEARNERS, *recommend.LEARNERS)
-    if learner.is_baseline
-)
+BASELINES = frozenset(name for question in QUESTIONS for name in question.baselines)
 """Learners that are baselines, which any other has to beat."""
+
+
+def primary_metrics(code: str) -> tuple[str, ...]:
+    """The metric that decides which learner answers a question, and what is shown next to it; others follow below."""
+    question = QUESTION_BY_NAME.get(code)
+    if question is None:
+        return ()
+    shown = (question.primary_metric,) if question.is_ranking else question.all_metrics[:2]
+    return tuple(metric.name for metric in shown)
 
 
 @dataclass(frozen=True)
@@ -185,7 +180,7 @@ from affinities where run_id = '{view.run.run_id}' having count(*) > 0"""
 
 def _spread(view: View, code: str) -> Spread | None:
     sql = f"select value from scores where run_id = '{view.run.run_id}' and question = '{code}'"
-    values = column(view.query(sql), "value")
+    values = float_column(view.query(sql), "value")
     if not values.sum() > 0:
         return None
     table = lorenz(values)
@@ -197,7 +192,8 @@ def _question(
 ) -> Question:
     version = str(scored["model_version"]) if scored and scored["model_version"] else None
     whole = tuple(row for row in tested if row.origin == "all")
-    shown = PRIMARY_METRICS.get(code, ())
+    shown = primary_metrics(code)
+    tie_break = QUESTION_BY_NAME[code].tie_break if code in QUESTION_BY_NAME else None
     board = sorted((row for row in whole if row.metric in shown[:1]), key=lambda row: -(row.gain or 0.0))
     return Question(
         question=code,
@@ -208,7 +204,7 @@ def _question(
         primary_metric=tuple(
             row for metric in shown for row in whole if row.learner == row.champion and row.metric == metric
         ),
-        tie_break=TIE_BREAKS.get(code),
+        tie_break=tie_break.name if tie_break else None,
         board=tuple(board),
         learners=whole,
         origins=tuple(row for row in tested if row.origin != "all" and row.learner == row.champion),

@@ -9,10 +9,11 @@ import pyarrow as pa
 from patron.predict.backtest import ALL, Backtest, at, backtest, cutoffs_for
 from patron.predict.learner import FORECAST, LABEL, Fitted, reasons
 from patron.predict.scoring import fit_first, with_labels
-from patron.predict.value.prospect_learners import QUESTION
+from patron.predict.value.prospect_learners import LEARNERS
 from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, interval
 from patron.schema.errors import NotEnoughData
-from patron.schema.numbers import Numbers, column
+from patron.schema.numbers import Numbers, float_column
+from patron.schema.questions import PROSPECTS as QUESTION
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, View
 from patron.understand.prospects import first_known_at, prospects_at
@@ -66,9 +67,9 @@ def prospects(shop: Shop, *, most: int = MOST_SHOWN) -> Prospects:
     if not current.num_rows:
         raise _nobody(view)
     rng = np.random.default_rng(view.run.child_seed("prospects"))
-    result = backtest(QUESTION, rows, as_of=view.run.as_of, rng=rng)
-    learner, fitted = fit_first(QUESTION, result, rows)
-    expected = column(fitted.predict(current), FORECAST)
+    result = backtest(QUESTION, LEARNERS, rows, as_of=view.run.as_of, rng=rng)
+    learner, fitted = fit_first(result, rows)
+    expected = float_column(fitted.predict(current), FORECAST)
     judged = _judged(result, learner.name, rng)
     return Prospects(
         run_id=view.run.run_id,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.schema.errors import NotEnoughData
-from patron.schema.numbers import Numbers
+from patron.schema.numbers import Numbers, float_column
 
 Places = npt.NDArray[np.int64]
 FEWEST_CUSTOMERS = 10
@@ -121,7 +121,7 @@ def numbers(table: pa.Table, name: str) -> Numbers:
     """A column as float64. Raises ValueError when it is missing or not a number everywhere."""
     if name not in table.column_names:
         raise ValueError(f"the summary has no column {name}; it has {', '.join(table.column_names)}")
-    values = np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    values = float_column(table, name, np.nan)
     if not np.isfinite(values).all():
         raise ValueError(f"{name}: {int((~np.isfinite(values)).sum())} values are missing or infinite")
     return values

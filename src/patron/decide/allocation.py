@@ -7,7 +7,8 @@ optimum up to one customer.
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.float64]
+from patron.schema.numbers import Numbers
+
 NONE = -1
 SKIPS = 50
 

@@ -2,10 +2,6 @@
 
 from datetime import datetime, timedelta
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-
 from patron.storage.engine import literal, timestamp
 from patron.storage.policy import Policy
 
@@ -86,8 +82,3 @@ def effects_query(run_id: str) -> str:
 select offer, segment, effect_cents, standard_error, window_share from effects
 where run_id = '{run_id}' and not is_placebo and offer <> 'any' order by offer, segment
 """
-
-
-def numbers(rows: pa.Table, name: str, missing: float = float("nan")) -> npt.NDArray[np.float64]:
-    """A column as float64; NULL becomes `missing`."""
-    return rows[name].cast(pa.float64()).fill_null(missing).combine_chunks().to_numpy(zero_copy_only=False)

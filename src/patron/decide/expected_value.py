@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.decide.candidates import DAYS_OF_HISTORY, numbers
-from patron.schema.questions import HORIZON_DAYS
+from patron.decide.candidates import DAYS_OF_HISTORY
+from patron.schema.numbers import Numbers, float_column
+from patron.schema.questions import VALUE
 from patron.storage.policy import Offer
-
-Numbers = npt.NDArray[np.float64]
 
 PRIOR_ORDERS = 2.0
 ASSUMED_ERROR_SHARE = 0.5
@@ -57,14 +56,14 @@ class Expected:
 
 def spend_per_day(rows: pa.Table) -> Numbers:
     """Expected spend of each customer, cents a day: the forecast, or last year's where there is none."""
-    forecast = numbers(rows, "value_cents_90_days") / HORIZON_DAYS["value"]
-    past = numbers(rows, "paid_cents") / DAYS_OF_HISTORY
+    forecast = float_column(rows, "value_cents_90_days", np.nan) / VALUE.horizon_days
+    past = float_column(rows, "paid_cents", np.nan) / DAYS_OF_HISTORY
     return np.maximum(np.where(np.isnan(forecast), past, forecast), 0.0)
 
 
 def order_cents(rows: pa.Table) -> Numbers:
     """Expected size of an order, cents: the customer's mean, shrunken to the average of all considered."""
-    orders, paid = numbers(rows, "order_count"), numbers(rows, "paid_cents")
+    orders, paid = float_column(rows, "order_count", np.nan), float_column(rows, "paid_cents", np.nan)
     average = paid.sum() / max(orders.sum(), 1.0)
     return (paid + PRIOR_ORDERS * average) / (orders + PRIOR_ORDERS)
 

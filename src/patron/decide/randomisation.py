@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.float64]
+from patron.schema.numbers import Numbers
+
 Codes = npt.NDArray[np.int64]
 
 SLOTS = 240

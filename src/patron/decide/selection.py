@@ -8,7 +8,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.decide.allocation import allocate
-from patron.decide.candidates import numbers
 from patron.decide.expected_value import ASSUMED, MEASURED, Effects, Expected, expected, spend_per_day
 from patron.decide.randomisation import (
     BEST,
@@ -24,6 +23,7 @@ from patron.decide.randomisation import (
     worst_cost,
 )
 from patron.decide.strata import segments
+from patron.schema.numbers import float_column
 from patron.storage.policy import Policy
 
 NONE = "none"
@@ -101,7 +101,7 @@ def may_write(rows: pa.Table, policy: Policy) -> npt.NDArray[np.bool_]:
 
 def barred(rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy: Policy) -> npt.NDArray[np.str_]:
     """Why a candidate cannot get an offer, or ''."""
-    capped = numbers(rows, "offer_count") >= policy.caps.offers_per_customer
+    capped = float_column(rows, "offer_count", np.nan) >= policy.caps.offers_per_customer
     tests = [
         (~may_write(rows, policy), "no_consent"),
         (is_held_out, "holdout"),

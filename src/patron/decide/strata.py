@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.decide.candidates import numbers
+from patron.schema.numbers import float_column
 
 LEVELS = ("low", "middle", "high")
 PRIOR_ORDERS = 2.0
@@ -13,8 +13,8 @@ PRIOR_ORDERS = 2.0
 
 def deal_taste(rows: pa.Table) -> npt.NDArray[np.float64]:
     """Share of the price taken off plus share of orders with a coupon, last year, shrunken to the average; 0 to 2."""
-    orders, gross = numbers(rows, "order_count"), numbers(rows, "gross_cents")
-    discount, coupons = numbers(rows, "discount_cents"), numbers(rows, "coupon_order_count")
+    orders, gross = float_column(rows, "order_count", np.nan), float_column(rows, "gross_cents", np.nan)
+    discount, coupons = float_column(rows, "discount_cents", np.nan), float_column(rows, "coupon_order_count", np.nan)
     count = max(orders.sum(), 1.0)
     prior_gross, prior_discount, prior_coupons = (
         PRIOR_ORDERS * total / count for total in (max(gross.sum(), 1.0), discount.sum(), coupons.sum())

@@ -9,10 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TEXT, TIME
 from patron.storage.engine import timestamp
-
-Numbers = npt.NDArray[np.float64]
 
 BEFORE_DAYS = 84
 """Length of the time before a decision whose margin explains part of the margin after it (CUPED)."""
@@ -133,9 +132,6 @@ def as_outcomes(rows: pa.Table, chances: pa.Table) -> Outcomes:
     def texts(name: str) -> npt.NDArray[np.str_]:
         return np.array(rows[name].to_pylist(), dtype=np.str_)
 
-    def numbers(name: str) -> Numbers:
-        return np.asarray(rows[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
-
     def flags(name: str) -> npt.NDArray[np.bool_]:
         return np.array(rows[name].to_pylist(), dtype=np.bool_)
 
@@ -146,8 +142,8 @@ def as_outcomes(rows: pa.Table, chances: pa.Table) -> Outcomes:
         texts("action"),
         flags("is_holdout"),
         flags("is_first"),
-        numbers("margin_cents"),
-        np.column_stack([numbers(name) for name in ("before_cents", "value_cents", "purchase")]),
+        float_column(rows, "margin_cents"),
+        np.column_stack([float_column(rows, name) for name in ("before_cents", "value_cents", "purchase")]),
         _by_action(rows["decision_id"], chances),
     )
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from patron.schema.metrics import Numbers, population_stability_index
+from patron.schema.metrics import population_stability_index
+from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import DRIFT, FEATURES
 from patron.storage.engine import timestamp
 from patron.storage.shop import View
@@ -32,7 +33,11 @@ def measure_drift(view: View) -> pa.Table:
 def moved(was: pa.Table, now: pa.Table) -> list[dict[str, str | float | None]]:
     """Population stability index and means of every number that both tables have, in order of name."""
     names = sorted(set(was.column_names) & set(now.column_names) - FEATURES.names)
-    pairs = [(name, _numbers(was, name), _numbers(now, name)) for name in names if _is_number(now, name)]
+    pairs = [
+        (name, float_column(was, name, np.nan), float_column(now, name, np.nan))
+        for name in names
+        if _is_number(now, name)
+    ]
     return [
         {
             "feature": name,
@@ -48,10 +53,6 @@ def moved(was: pa.Table, now: pa.Table) -> list[dict[str, str | float | None]]:
 def _is_number(rows: pa.Table, name: str) -> bool:
     kind = rows.schema.field(name).type
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-
-
-def _numbers(rows: pa.Table, name: str) -> Numbers:
-    return np.asarray(rows[name].cast(pa.float64()).fill_null(np.nan).to_numpy(), dtype=np.float64)
 
 
 def _mean(values: Numbers) -> float | None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from patron.measure.decision_outcomes import Numbers, Outcomes
+from patron.measure.decision_outcomes import Outcomes
+from patron.schema.numbers import Numbers
 
 NONE = "none"
 LEAST_PER_ARM = 5

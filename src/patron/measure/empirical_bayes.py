@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patron.measure.decision_outcomes import Numbers
 from patron.measure.effect_estimates import Cell
+from patron.schema.numbers import Numbers
 
 ROUNDS = 200
 PARTS = "/"

@@ -1,6 +1,6 @@
 """The backtest: forecast from where one could have stood, always a cut in time, always beside the baselines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -9,13 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.labels import Question, training_cutoffs
 from patron.predict.learner import FORECAST, LABEL, Fitted, Learner
 from patron.predict.prediction_intervals import Outcomes
 from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, interval, paired_gain, percentile_interval
 from patron.schema.errors import NotEnoughData
-from patron.schema.metrics import Metric, Numbers
-from patron.schema.numbers import column
+from patron.schema.metrics import Metric
+from patron.schema.numbers import Numbers, float_column
+from patron.schema.questions import Question
 from patron.schema.tables import BACKTESTS
 
 ALL = "all"
@@ -23,7 +23,6 @@ MOST_ORIGINS = 3
 DAYS_BETWEEN_CUTOFFS = 30
 FEWEST_DAYS_OF_HISTORY = 30
 MOST_CUTOFFS = 13
-FEWEST_JUDGED = 50
 FEWER_RESAMPLES = 100
 HARDLY = 0.02
 """Share of the best primary metric that a learner may be behind and still be champion by the tie-break; a choice."""
@@ -45,6 +44,7 @@ class Backtest:
     """What every learner forecast at every origin, and which of them is used."""
 
     question: Question
+    learners: tuple[Learner, ...]
     origins: tuple[str, ...]
     """Dates judged, newest first."""
     judged: Mapping[tuple[str, str], Judged]
@@ -66,7 +66,14 @@ def cutoffs_for(as_of: datetime, first_known_at: datetime) -> list[datetime]:
     return [as_of, *(cutoff for cutoff in steps if cutoff >= earliest)]
 
 
-def backtest(question: Question, rows: pa.Table, *, as_of: datetime, rng: np.random.Generator) -> Backtest:
+def training_cutoffs(cutoffs: Iterable[datetime], origin: datetime, horizon_days: int) -> list[datetime]:
+    """Cutoffs whose labels are known by `origin`: no later than `origin - horizon`."""
+    return sorted(cutoff for cutoff in set(cutoffs) if cutoff + timedelta(days=horizon_days) <= origin)
+
+
+def backtest(
+    question: Question, learners: tuple[Learner, ...], rows: pa.Table, *, as_of: datetime, rng: np.random.Generator
+) -> Backtest:
     """Judge every learner at up to three origins; each is fitted to what was known there.
 
     `rows` holds customer_id, as_of, features and `label` of past cutoffs, the population only. With no origin to judge
@@ -80,20 +87,20 @@ def backtest(question: Question, rows: pa.Table, *, as_of: datetime, rng: np.ran
     origins = []
     for origin in judgeable:
         here = at(rows, origin)
-        if here.num_rows < FEWEST_JUDGED:
+        if here.num_rows < question.fewest_customers:
             continue
         name = origin.strftime("%Y-%m-%d")
         origins.append(name)
         known = known_at_origin(rows, origin, question.horizon_days)
         fitted: dict[str, Fitted] = {}
-        for learner in question.learners:
+        for learner in learners:
             try:
                 fitted[learner.name] = _fitted(learner, known, fitted)
             except NotEnoughData as error:
                 missing.setdefault(learner.name, f"{learner.name} could not be fitted at {name}: {error.what}")
                 continue
-            found[name, learner.name] = _judge(here, column(fitted[learner.name].predict(here), FORECAST))
-    return _conclude(question, tuple(origins), found, missing, rng, judgeable=bool(judgeable))
+            found[name, learner.name] = _judge(here, float_column(fitted[learner.name].predict(here), FORECAST))
+    return _conclude(question, learners, tuple(origins), found, missing, rng, judgeable=bool(judgeable))
 
 
 def known_at_origin(rows: pa.Table, origin: datetime, horizon_days: int) -> pa.Table:
@@ -128,7 +135,7 @@ def to_table(result: Backtest, *, run_id: str, rng: np.random.Generator) -> pa.T
         naive = result.judged[origin, result.baseline]
         weights = bootstrap_weights(naive.customers, rng=rng)
         count = len(np.unique(naive.customers))
-        for learner in result.question.learners:
+        for learner in result.learners:
             judged = result.judged.get((origin, learner.name))
             if judged is None:
                 continue
@@ -180,7 +187,7 @@ def _coverage(champion: str, held: Numbers, weights: Numbers, count: int) -> dic
 def _resamples(result: Backtest, origin: str, learner: str, weights: Numbers) -> dict[str, Numbers]:
     """Bootstrap weights of each metric that gets an interval."""
     drawn = {result.question.primary_metric.name: weights}
-    naive = {one.name for one in result.question.baselines}
+    naive = set(result.question.baselines)
     if origin == ALL and learner in {result.champion, *naive}:
         drawn |= {metric.name: weights[:FEWER_RESAMPLES] for metric in result.question.metrics}
     return drawn
@@ -194,11 +201,12 @@ def _fitted(learner: Learner, known: pa.Table, others: Mapping[str, Fitted]) -> 
 
 def _judge(here: pa.Table, forecast: Numbers) -> Judged:
     customers = np.array(here["customer_id"].to_pylist(), dtype=np.str_)
-    return Judged(customers, column(here, LABEL), forecast)
+    return Judged(customers, float_column(here, LABEL), forecast)
 
 
 def _conclude(
     question: Question,
+    learners: tuple[Learner, ...],
     origins: tuple[str, ...],
     found: dict[tuple[str, str], Judged],
     missing: Mapping[str, str],
@@ -206,9 +214,7 @@ def _conclude(
     *,
     judgeable: bool,
 ) -> Backtest:
-    complete = [
-        learner for learner in question.learners if origins and all((one, learner.name) in found for one in origins)
-    ]
+    complete = [learner for learner in learners if origins and all((one, learner.name) in found for one in origins)]
     for learner in complete:
         found[ALL, learner.name] = _together([found[origin, learner.name] for origin in origins])
     kept = {key: judged for key, judged in found.items() if (ALL, key[1]) in found}
@@ -221,10 +227,11 @@ def _conclude(
     left_out = tuple(missing.values())
     naive = [one for one in complete if one.is_baseline]
     if not naive:
-        first = min(question.learners, key=lambda one: (one.is_baseline, one.complexity))
-        lacking = f"fewer than {FEWEST_JUDGED} to judge at each" if judgeable else "too little history"
+        baseline = next(learner.name for learner in learners if learner.is_baseline)
+        first = min(learners, key=lambda one: (one.is_baseline, one.complexity))
+        lacking = f"fewer than {question.fewest_customers} to judge at each" if judgeable else "too little history"
         why = f"No past cutoff could be judged: {lacking}. The simplest learner is used, unproven."
-        return Backtest(question, (), {}, first.name, question.baselines[0].name, why, left_out)
+        return Backtest(question, learners, (), {}, first.name, baseline, why, left_out)
     best, baseline = (
         _best(question.primary_metric, complete, primary_metric),
         _best(question.primary_metric, naive, primary_metric),
@@ -237,7 +244,7 @@ def _conclude(
     ]
     champion = best if best.is_baseline else _first_of_like(question, best, able, judged, primary_metric, rng)
     why = _reason(question, champion, best, baseline, primary_metric, origins)
-    return Backtest(question, origins, kept, champion.name, baseline.name, why, left_out, primary_metric)
+    return Backtest(question, learners, origins, kept, champion.name, baseline.name, why, left_out, primary_metric)
 
 
 def _best(metric: Metric, learners: Sequence[Learner], values: Mapping[str, float]) -> Learner:

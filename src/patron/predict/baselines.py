@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import column
+from patron.schema.numbers import float_column
 
 SAVED = "rule.json"
 SEES_NO_CUSTOMER = {"beats its baseline": "it is a baseline", "depends on the row": "everybody gets the same forecast"}
@@ -49,7 +49,7 @@ class Mean:
 
     def fit(self, table: pa.Table) -> FittedMean:
         """Average the known labels. Raises NotEnoughData."""
-        return FittedMean(float(column(labelled(table), LABEL).mean()))
+        return FittedMean(float(float_column(labelled(table), LABEL).mean()))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class FittedRecency:
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the share of the row's group, 0 to 1."""
-        group = np.searchsorted(np.asarray(self.edges), column(table, "days_since_last_order"), side="right")
+        group = np.searchsorted(np.asarray(self.edges), float_column(table, "days_since_last_order"), side="right")
         return forecasts(np.asarray(self.shares)[group])
 
     def save(self, folder: Path) -> None:
@@ -106,7 +106,7 @@ class RecencyOnly:
     def fit(self, table: pa.Table) -> FittedRecency:
         """Share of outcomes in each group, one observation added at the overall share. Raises NotEnoughData."""
         rows = labelled(table)
-        days, label = column(rows, "days_since_last_order"), column(rows, LABEL)
+        days, label = float_column(rows, "days_since_last_order"), float_column(rows, LABEL)
         edges = np.unique(np.quantile(days, np.linspace(0, 1, self.groups + 1)[1:-1]))
         group = np.searchsorted(edges, days, side="right")
         counts = np.bincount(group, minlength=len(edges) + 1)

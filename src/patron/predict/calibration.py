@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from patron.predict.learner import LABEL, labelled
-from patron.schema.numbers import Numbers, column
+from patron.schema.numbers import Numbers, float_column
 
 LARGEST_LOG_ODDS = 30.0
 FEWEST_ROWS = 200
@@ -69,8 +69,8 @@ def fit_calibration(table: pa.Table, fit: Callable[[pa.Table], Callable[[pa.Tabl
     halves = [
         (rows.filter(pc.invert(half)), rows.filter(pc.and_(half, is_newest))) for half in (in_half, pc.invert(in_half))
     ]
-    fitted_to = [column(others, LABEL) for others, _ in halves]
-    outcomes = np.concatenate([column(judged, LABEL) for _, judged in halves])
+    fitted_to = [float_column(others, LABEL) for others, _ in halves]
+    outcomes = np.concatenate([float_column(judged, LABEL) for _, judged in halves])
     if any(len(one) < FEWEST_ROWS or one.min() == one.max() for one in (*fitted_to, outcomes)):
         return Calibration()
     return Calibration.fit(np.concatenate([fit(others)(judged) for others, judged in halves]), outcomes)

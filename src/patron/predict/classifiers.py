@@ -15,7 +15,7 @@ from patron.predict.feature_matrix import Design
 from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, column
+from patron.schema.numbers import Numbers, float_column
 
 SAVED = "chance.json"
 WEIGHTS = "weights.npz"
@@ -166,7 +166,7 @@ class BoostedChance:
 
 def _both_outcomes(rows: pa.Table) -> Numbers:
     """The labels. Raises NotEnoughData when only one outcome was ever seen."""
-    label = column(rows, LABEL)
+    label = float_column(rows, LABEL)
     if label.min() == label.max():
         raise NotEnoughData("only one outcome was ever seen", where="training", todo="Import a longer history.")
     return label

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.learner import LABEL
-from patron.schema.numbers import Numbers
+from patron.schema.numbers import Numbers, float_column
 
 NOT_FEATURES = frozenset({"run_id", "customer_id", "as_of", "feature_version", "until", LABEL})
 MOST_LEVELS = 12
@@ -48,9 +48,7 @@ class Design:
         """One row per given row; what is missing is NaN, an unknown level is 0 everywhere."""
         filled = np.empty((table.num_rows, len(self.names)), dtype=np.float64, order="F")
         for at, name in enumerate(self.numeric):
-            filled[:, at] = (
-                table[name].cast(pa.float64()).combine_chunks().fill_null(np.nan).to_numpy(zero_copy_only=False)
-            )
+            filled[:, at] = float_column(table, name, np.nan)
         for at, (name, level) in enumerate(self.levels, start=len(self.numeric)):
             is_level = pc.fill_null(pc.equal(table[name], level), False)
             filled[:, at] = is_level.combine_chunks().to_numpy(zero_copy_only=False)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patron.schema.metrics import Numbers, decile_of
+from patron.schema.metrics import decile_of
+from patron.schema.numbers import Numbers
 
 LEVEL = 0.8
 FEWEST_ROWS = 200

@@ -10,21 +10,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
-from patron.predict import churn, purchase, value
 from patron.predict.backtest import ALL, Backtest, backtest, to_table, unlabelled
-from patron.predict.labels import Question, asked, label_query
 from patron.predict.learner import FORECAST, LABEL, Fitted, Learner, reasons
+from patron.predict.learners import LEARNERS
 from patron.predict.model_card import card_of, card_text
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.value.shop_total import ShopTotal
 from patron.schema.errors import NotEnoughData
-from patron.schema.numbers import Numbers, column
+from patron.schema.numbers import Numbers, float_column
+from patron.schema.questions import CHURN, PURCHASE, VALUE, Question, label_query, label_windows
 from patron.schema.tables import BACKTESTS, BY_NAME, SCORES, SHOP_FORECASTS
 from patron.storage import model_registry
 from patron.storage.engine import timestamp
 from patron.storage.shop import View
 
-QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
+SCORED = (VALUE, CHURN, PURCHASE)
 MOST_ROWS = 100_000
 """Customers times cutoffs that are learned from and judged; of more, customers are sampled by the hash of their id.
 
@@ -82,7 +82,7 @@ def run(view: View, *, also: Sequence[Callable[[View], pa.Table]] = ()) -> Summa
 def _run(view: View, also: Sequence[Callable[[View], pa.Table]]) -> Summary:
     data = read_data(view)
     scores, backtests, totals, answered, unanswered = [], [], [], [], []
-    for question in QUESTIONS:
+    for question in SCORED:
         try:
             found, judged, total, summary = answer(view, question, data)
         except NotEnoughData as error:
@@ -126,22 +126,25 @@ def with_labels(view: View, question: Question, rows: pa.Table) -> pa.Table:
     last = view.run.as_of - timedelta(days=question.horizon_days)
     kind = population.schema.field("as_of").type
     done = population.filter(pc.less_equal(population["as_of"], pa.scalar(last, kind)))
-    cutoffs = asked(done.select(["customer_id", "as_of"]), question.horizon_days)
-    labels = view.query(f"{label_query(question)} order by m.as_of, m.customer_id", label_windows=cutoffs)
+    windows = label_windows(done.select(["customer_id", "as_of"]), question.horizon_days)
+    labels = view.query(f"{label_query(question)} order by m.as_of, m.customer_id", label_windows=windows)
     # `done` are the first rows of the population, in the same order: the wide features need not be joined
     unknown = pa.nulls(population.num_rows - done.num_rows, pa.float64())
     return population.append_column(LABEL, pa.chunked_array([*labels[LABEL].cast(pa.float64()).chunks, unknown]))
 
 
-def answer(view: View, question: Question, data: Data) -> tuple[pa.Table, pa.Table, pa.Table, Answered]:
+def answer(
+    view: View, question: Question, data: Data, learners: tuple[Learner, ...] | None = None
+) -> tuple[pa.Table, pa.Table, pa.Table, Answered]:
     """Backtest, fit, keep and score one question: rows of `scores`, `backtests` and `shop_forecasts`, and a summary.
 
     Raises NotEnoughData when no learner can be fitted.
     """
     rows = with_labels(view, question, data.known)
     rng = np.random.default_rng(view.run.child_seed(f"backtest {question.name}"))
-    result = backtest(question, rows, as_of=view.run.as_of, rng=rng)
-    learner, fitted = fit_first(question, result, rows)
+    learners = learners or LEARNERS[question.name]
+    result = backtest(question, learners, rows, as_of=view.run.as_of, rng=rng)
+    learner, fitted = fit_first(result, rows)
     judged = to_table(result, run_id=view.run.run_id, rng=rng)
     version = keep(view, result, learner, fitted, rows, judged)
     current = view.query(f"select * from given where {question.population} order by customer_id", given=data.current)
@@ -150,11 +153,11 @@ def answer(view: View, question: Question, data: Data) -> tuple[pa.Table, pa.Tab
     return scores, judged, total, _summary(result, learner, version, judged, scores.num_rows)
 
 
-def fit_first(question: Question, result: Backtest, rows: pa.Table) -> tuple[Learner, Fitted]:
+def fit_first(result: Backtest, rows: pa.Table) -> tuple[Learner, Fitted]:
     """Fit the champion to everything known; where it cannot be fitted, the next simplest. Raises NotEnoughData."""
-    simplest_first = sorted(question.learners, key=lambda one: (one.is_baseline, one.complexity))
-    champion = [one for one in question.learners if one.name == result.champion]
-    problem = NotEnoughData("no learner", where=question.name)
+    simplest_first = sorted(result.learners, key=lambda one: (one.is_baseline, one.complexity))
+    champion = [one for one in result.learners if one.name == result.champion]
+    problem = NotEnoughData("no learner", where=result.question.name)
     for learner in [*champion, *simplest_first]:
         try:
             return learner, learner.fit(rows)
@@ -167,7 +170,7 @@ def score(view: View, result: Backtest, fitted: Fitted, rows: pa.Table, version:
     """Rows of `scores` for these customers, with an interval for amounts and reasons where the model gives them."""
     if not rows.num_rows:
         return SCORES.empty()
-    forecast = column(fitted.predict(rows), FORECAST)
+    forecast = float_column(fitted.predict(rows), FORECAST)
     low, high = _interval(result, forecast)
     return pa.table(
         {
@@ -193,7 +196,7 @@ def shop_forecast(view: View, question: Question, fitted: Fitted, scores: pa.Tab
     total: ShopTotal | None = getattr(fitted, "adds_up_to", None)
     if total is None or not scores.num_rows:
         return SHOP_FORECASTS.empty()
-    value = float(column(scores, "value").sum())
+    value = float(float_column(scores, "value").sum())
     row = {
         "run_id": view.run.run_id,
         "question": question.name,

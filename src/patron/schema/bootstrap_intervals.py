@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from patron.schema.metrics import Metric, Numbers
+from patron.schema.metrics import Metric
+from patron.schema.numbers import Numbers
 
 LEVEL = 0.95
 RESAMPLES = 400

@@ -1,8 +1,9 @@
-"""How forecasts and effects are judged: each measure with its definition and unit.
+"""The measures of forecasts: each with its definition and unit.
 
 Every measure takes `actual`, `forecast` and optional `weights`: one weight a row, or one row of weights per bootstrap
 resample, in which case it returns one value per resample. A bootstrap is thereby one call, without a Python loop.
-Intervals are in base/intervals.py.
+Rankings are first measured customer by customer
+(`ndcg`); of them a metric is the mean, which takes these values and `weights`. Intervals: `bootstrap_intervals`.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.float64]
+from patron.schema.numbers import Numbers
+
 Measure = Callable[..., Any]
 
 WINSOR_SHARE = 0.99
@@ -39,7 +41,7 @@ class Metric:
 
 def rmse(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
     """Root mean squared error, in the unit of the forecast."""
-    return np.sqrt(_mean((actual - forecast) ** 2, weights))
+    return np.sqrt(mean((actual - forecast) ** 2, weights))
 
 
 def rmse_winsorised(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
@@ -51,24 +53,24 @@ def rmse_winsorised(actual: Numbers, forecast: Numbers, weights: Numbers | None 
 
 
 def mae(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
-    """Mean absolute error, in the unit of the forecast. A poor primary_metric: forecasting zero does well on it."""
-    return _mean(np.abs(actual - forecast), weights)
+    """Mean absolute error, in the unit of the forecast. A poor primary metric: forecasting zero does well on it."""
+    return mean(np.abs(actual - forecast), weights)
 
 
 def bias_share(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
     """Forecast total over actual total, less 1; NaN when nothing happened."""
-    return _ratio(_mean(forecast, weights), _mean(actual, weights)) - 1
+    return _ratio(mean(forecast, weights), mean(actual, weights)) - 1
 
 
 def log_loss(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
     """Mean of -ln of the probability given to what happened; probabilities are kept within .001 and .999."""
     sure = np.clip(forecast, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    return _mean(-(actual * np.log(sure) + (1 - actual) * np.log1p(-sure)), weights)
+    return mean(-(actual * np.log(sure) + (1 - actual) * np.log1p(-sure)), weights)
 
 
 def brier(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
     """Mean squared difference of probability and outcome."""
-    return _mean((actual - forecast) ** 2, weights)
+    return mean((actual - forecast) ** 2, weights)
 
 
 def auc(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
@@ -132,6 +134,13 @@ def ndcg(gains: Numbers, ideal_counts: npt.NDArray[np.int64]) -> Numbers:
     return np.divide(gains @ discount, best, out=np.zeros(len(gains)), where=best > 0)
 
 
+def mean(values: Numbers, weights: Numbers | None = None) -> Any:
+    """Mean of a measure that is known customer by customer; NaN of nobody."""
+    if weights is None:
+        return values.mean() if len(values) else np.nan
+    return _ratio(weights @ values, weights.sum(axis=-1))
+
+
 def population_stability_index(reference: Numbers, current: Numbers, bins: int = BINS) -> float:
     """Sum of (p - q) ln(p / q) over quantile bins of the reference, NaN as a bin of its own; 0 is the same."""
     known = reference[~np.isnan(reference)]
@@ -144,12 +153,6 @@ def population_stability_index(reference: Numbers, current: Numbers, bins: int =
 
     p, q = shares(reference), shares(current)
     return float(np.sum((p - q) * np.log(p / q)))
-
-
-def _mean(values: Numbers, weights: Numbers | None) -> Any:
-    if weights is None:
-        return values.mean() if len(values) else np.nan
-    return _ratio(weights @ values, weights.sum(axis=-1))
 
 
 def _ratio(top: Any, bottom: Any) -> Any:
@@ -213,3 +216,6 @@ SPEARMAN = Metric("spearman", spearman, higher_is_better=True)
 NORMALISED_GINI = Metric("normalised_gini", normalised_gini, higher_is_better=True)
 DECILE_MAPE = Metric("decile_mape", decile_mape)
 CALIBRATION_ERROR = Metric("calibration_error", calibration_error)
+NDCG_AT_10 = Metric("ndcg_at_10", mean, higher_is_better=True)
+RECALL_AT_10 = Metric("recall_at_10", mean, higher_is_better=True)
+NOVEL_NDCG_AT_10 = Metric("novel_ndcg_at_10", mean, higher_is_better=True)

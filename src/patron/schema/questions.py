@@ -1,3 +1,151 @@
-"""How far ahead each question looks: the stages that predict and that check may not import each other."""
+"""What is predicted, each question declared once: stages, answers, pages and documents read it here."""
 
-HORIZON_DAYS = {"value": 90, "churn": 90, "purchase": 30, "recommend": 28}
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.schema import metrics
+from patron.schema.metrics import Metric
+from patron.schema.table_definition import TEXT, TIME
+
+LABEL_JOIN = """
+from label_windows m
+left join {facts} l on l.customer_id = m.customer_id
+    and l.ordered_at >= m.as_of and l.ordered_at < m.until and l.known_at < m.until
+group by m.customer_id, m.as_of
+"""
+ORDERED = "max(case when l.customer_id is not null and not l.is_refund then 1 else 0 end)"
+NET_PAID = "coalesce(cast(sum(l.paid_cents) as double), 0.0)"
+CENTS, PROBABILITY, RANKING = "cents", "probability", "ranking"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing to predict of each customer at a cutoff."""
+
+    name: str
+    meaning: str
+    unit: str
+    """CENTS, PROBABILITY, or RANKING: a list of products, best first."""
+    horizon_days: int
+    population: str
+    """SQL condition over the columns of the features: which customers are scored."""
+    label: str
+    """SQL expression over the facts `l` of one (customer_id, as_of): order lines ordered in [as_of, as_of + horizon)
+    and known by its end, refunds included; `l.customer_id is null` where there are none."""
+    primary_metric: Metric
+    """The champion is the best on this over all origins together, or one hardly behind it (see `tie_break`)."""
+    metrics: tuple[Metric, ...]
+    """Printed next to it, the most telling first."""
+    baselines: tuple[str, ...]
+    """Names of the learners that any other has to beat."""
+    tie_break: Metric | None = None
+    """Among learners hardly behind the best on the primary metric, and not behind the baselines, this may decide."""
+    fewest_customers: int = 50
+    """An origin with fewer of them is not evaluated."""
+
+    @property
+    def is_probability(self) -> bool:
+        """Whether forecasts are within 0 and 1."""
+        return self.unit == PROBABILITY
+
+    @property
+    def is_ranking(self) -> bool:
+        """Whether the forecast is a list of products instead of a number."""
+        return self.unit == RANKING
+
+    @property
+    def all_metrics(self) -> tuple[Metric, ...]:
+        """The primary metric, then the others."""
+        return (self.primary_metric, *self.metrics)
+
+
+VALUE = Question(
+    name="value",
+    meaning="net paid in the next 90 days",
+    unit=CENTS,
+    horizon_days=90,
+    population="true",
+    label=NET_PAID,
+    # A few customers make most of the squared error: the plain RMSE is printed next to it, and does not choose.
+    primary_metric=metrics.RMSE_WINSORISED,
+    metrics=(
+        metrics.RMSE,
+        metrics.MAE,
+        metrics.BIAS_SHARE,
+        metrics.NORMALISED_GINI,
+        metrics.SPEARMAN,
+        metrics.DECILE_MAPE,
+    ),
+    baselines=("zero", "mean", "last_90_days", "shrunken_last_90_days"),
+    # The winsorised error does not see the largest customers and rewards forecasts that are too small. Of learners
+    # that are nearly as good there, the plain one takes those that are right about both.
+    tie_break=metrics.RMSE,
+)
+CHURN = Question(
+    name="churn",
+    meaning="no order in the next 90 days, of customers with one in the last 180",
+    unit=PROBABILITY,
+    horizon_days=90,
+    population="days_since_last_order < 180",
+    label=f"cast(1 - {ORDERED} as double)",
+    # Decisions multiply the probability with money, so it must be right and not only well ordered: log loss is proper
+    # and, unlike Brier's score, does not forgive a rare outcome that was called impossible. AUC is printed next to it.
+    primary_metric=metrics.LOG_LOSS,
+    metrics=(metrics.AUC, metrics.BRIER, metrics.CALIBRATION_ERROR, metrics.BIAS_SHARE),
+    baselines=("mean", "recency_only"),
+)
+PURCHASE = Question(
+    name="purchase",
+    meaning="an order in the next 30 days",
+    unit=PROBABILITY,
+    horizon_days=30,
+    population="true",
+    label=f"cast({ORDERED} as double)",
+    primary_metric=metrics.LOG_LOSS,
+    metrics=(metrics.AUC, metrics.BRIER, metrics.CALIBRATION_ERROR, metrics.BIAS_SHARE),
+    baselines=("mean", "recency_only"),
+)
+RECOMMEND = Question(
+    name="recommend",
+    meaning="products bought in the next 28 days",
+    unit=RANKING,
+    horizon_days=28,
+    population="true",
+    label="l.product_id",
+    primary_metric=metrics.NDCG_AT_10,
+    metrics=(metrics.RECALL_AT_10, metrics.NOVEL_NDCG_AT_10),
+    baselines=("popularity",),
+    fewest_customers=20,
+)
+"""The label is a row per product bought, not a number per customer."""
+PROSPECTS = Question(
+    name="prospects",
+    meaning="net paid in the next 90 days by people without an order",
+    unit=CENTS,
+    horizon_days=90,
+    population="true",
+    label=NET_PAID,
+    primary_metric=metrics.NORMALISED_GINI,
+    metrics=(metrics.RMSE_WINSORISED, metrics.RMSE, metrics.MAE, metrics.BIAS_SHARE, metrics.SPEARMAN),
+    baselines=("mean", "mean_by_channel"),
+)
+"""Of people without an order, who have no row in `features`; the primary metric is the ranking: whom to win first."""
+
+QUESTIONS = (VALUE, CHURN, PURCHASE, RECOMMEND, PROSPECTS)
+QUESTION_BY_NAME: Mapping[str, Question] = {question.name: question for question in QUESTIONS}
+
+
+def label_query(question: Question, facts: str = "order_lines") -> str:
+    """Portable SQL for the labels of `label_windows` (see the function): customer_id, as_of, label; not ordered."""
+    return f"select m.customer_id, m.as_of, {question.label} as label {LABEL_JOIN.format(facts=facts)}"
+
+
+def label_windows(cutoffs: pa.Table, horizon_days: int) -> pa.Table:
+    """Add to (customer_id, as_of) the end of the horizon, `until`: intervals are not portable SQL."""
+    as_of = cutoffs["as_of"].cast(TIME)
+    until = pc.add(as_of, pa.scalar(timedelta(days=horizon_days), pa.duration(TIME.unit)))
+    return pa.table({"customer_id": cutoffs["customer_id"].cast(TEXT), "as_of": as_of, "until": until})

@@ -2,15 +2,13 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, Self
 
 import pyarrow as pa
 
-from patron.predict.labels import Question
-from patron.predict.learner import Fitted
 from patron.schema.errors import NotFound
 from patron.schema.json_files import read_json, write_json
 from patron.storage.lake import disk_errors, sync
@@ -20,6 +18,26 @@ CARD = "card.json"
 CARD_TEXT = "card.md"
 METRICS = "metrics.json"
 MODEL = "model"
+
+
+class FittedModel(Protocol):
+    """A model that can be kept: it writes itself into an empty folder, and its class reads it back."""
+
+    def save(self, folder: Path) -> None:
+        """Write into an existing, empty folder."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        ...
+
+
+class ModelKind(Protocol):
+    """What made a model: its name, and the class of what it fits."""
+
+    name: ClassVar[str]
+    fitted: ClassVar[type]
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,7 @@ class Saved:
     card_text: str
 
 
-def save(models: Path, fitted: Fitted, kept: Saved) -> str:
+def save(models: Path, fitted: FittedModel, kept: Saved) -> str:
     """Write a model under its version, replacing an earlier one of the same run; returns its folder under models/.
 
     A half-written folder has another name: a kill leaves no version or a whole one. Raises NoSpace on a full disk.
@@ -64,7 +82,7 @@ def save(models: Path, fitted: Fitted, kept: Saved) -> str:
         return _save(models, fitted, kept)
 
 
-def _save(models: Path, fitted: Fitted, kept: Saved) -> str:
+def _save(models: Path, fitted: FittedModel, kept: Saved) -> str:
     final = models / kept.manifest.question / kept.manifest.version
     fresh, old = final.with_name(f".{final.name}.new"), final.with_name(f".{final.name}.old")
     for left_over in (fresh, old):
@@ -85,16 +103,16 @@ def _save(models: Path, fitted: Fitted, kept: Saved) -> str:
     return kept.manifest.model_version
 
 
-def load(models: Path, question: Question, version: str) -> Fitted:
-    """Read the model of a version. Raises NotFound for an unknown version or a learner this Patron does not have."""
-    folder = models / question.name / version
+def load(models: Path, question: str, version: str, learners: Iterable[ModelKind]) -> Any:
+    """Read the model of a version. Raises NotFound for an unknown version or a learner that is not among `learners`."""
+    folder = models / question / version
     if not (folder / MANIFEST).exists():
-        raise NotFound(f"no model {version} of {question.name}", where=str(folder), todo="Run a run first.")
+        raise NotFound(f"no model {version} of {question}", where=str(folder), todo="Run `patron run` first.")
     name = read_json(folder / MANIFEST)["learner"]
-    for learner in question.learners:
+    for learner in learners:
         if learner.name == name:
             return learner.fitted.load(folder / MODEL)
-    raise NotFound(f"no learner {name}", where=str(folder), todo="Run a run with this version of Patron.")
+    raise NotFound(f"no learner {name}", where=str(folder), todo="Run `patron run` with this version of Patron.")
 
 
 def card(models: Path, model_version: str) -> dict[str, str]:

@@ -13,10 +13,11 @@ from patron.collect.validation import REASONS as DEAD_REASONS
 from patron.decide.selection import REASONS
 from patron.interfaces.i18n import LOCALES, choose_locale, readable, words
 from patron.interfaces.i18n.formats import MISSING, Formats
-from patron.predict import churn, purchase, recommend, value
 from patron.predict.backtest import COVERAGE
+from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.btyd_learners import INPUTS
+from patron.schema.questions import QUESTIONS
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
 from patron.understand.facts.usable_events import Scope
@@ -24,7 +25,6 @@ from patron.understand.features import FEATURES
 from patron.understand.personas import TRAITS as PERSONA_TRAITS
 
 SOURCE = Path(patron.__file__).parent / "interfaces"
-QUESTIONS = (value.QUESTION, churn.QUESTION, purchase.QUESTION)
 HISTORY = OrdersAndSpend(
     FittedBetaGeo(Estimates({"r": 0.5, "alpha": 8.0, "a": 0.8, "b": 2.5})),
     FittedGammaGamma(Estimates({"p": 2.0, "q": 3.0, "v": 4_000.0}), 5_000.0),
@@ -48,11 +48,8 @@ CODES = {
     "kind": sorted(set(KINDS.values())),
     "dead": list(DEAD_REASONS),
     "decision": list(REASONS),
-    "question": ["value", "churn", "purchase", "recommend"],
-    "learner": [
-        *(learner.name for question in QUESTIONS for learner in question.learners),
-        *(learner.name for learner in recommend.LEARNERS),
-    ],
+    "question": [question.name for question in QUESTIONS],
+    "learner": [learner.name for learners in LEARNERS.values() for learner in learners],
     "metric": [COVERAGE, *(metric.name for question in QUESTIONS for metric in question.all_metrics)],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
     "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),

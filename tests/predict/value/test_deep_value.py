@@ -10,7 +10,7 @@ from patron.predict.learner import FORECAST
 from patron.predict.value.deep_value import DeepZeroInflatedLogNormal, FittedDeep
 from patron.schema import metrics
 from patron.schema.errors import MissingExtra
-from patron.schema.numbers import column
+from patron.schema.numbers import float_column
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +29,14 @@ def test_it_forecasts_better_than_the_mean_the_same_each_time_one_row_as_many(wo
     pytest.importorskip("torch")
     known, here = world
     fitted = DeepZeroInflatedLogNormal().fit(known)
-    forecast, actual = column(fitted.predict(here), FORECAST), column(here, "label")
+    forecast, actual = float_column(fitted.predict(here), FORECAST), float_column(here, "label")
     assert np.isfinite(forecast).all()
     assert forecast.min() >= 0
     assert metrics.RMSE_WINSORISED.of(actual, forecast) < metrics.RMSE_WINSORISED.of(
         actual, np.full(len(actual), actual.mean())
     )
     assert metrics.NORMALISED_GINI.of(actual, forecast) > 0.5
-    assert column(fitted.predict(here.slice(7, 1)), FORECAST)[0] == forecast[7]
+    assert float_column(fitted.predict(here.slice(7, 1)), FORECAST)[0] == forecast[7]
     assert DeepZeroInflatedLogNormal().fit(known).predict(here).equals(fitted.predict(here))
     fitted.save(tmp_path)
     assert FittedDeep.load(tmp_path).predict(here).equals(fitted.predict(here))

@@ -13,7 +13,7 @@ from patron.predict.learner import FORECAST
 from patron.predict.value.shop_total import DAYS
 from patron.predict.value.stacked import Excess, Stacked
 from patron.predict.value.two_stage import TwoStage
-from patron.schema.numbers import column
+from patron.schema.numbers import float_column
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 WHOLESALERS = 20
@@ -50,9 +50,9 @@ def test_the_largest_customers_are_worth_what_they_pay():
     """Before, they were forecast at little more than the cap, and the others too high, to make up for them."""
     rows = wholesale_shop()
     known, here = known_at_origin(rows, NOW, DAYS), at(rows, NOW)
-    label, large = column(here, "label"), np.arange(here.num_rows) < WHOLESALERS
-    forecast = column(Stacked().fit(known).predict(here), FORECAST)
-    capped = column(TwoStage().fit(known).predict(here), FORECAST)
+    label, large = float_column(here, "label"), np.arange(here.num_rows) < WHOLESALERS
+    forecast = float_column(Stacked().fit(known).predict(here), FORECAST)
+    capped = float_column(TwoStage().fit(known).predict(here), FORECAST)
     assert capped[large].sum() < 0.6 * label[large].sum()
     assert forecast[large].sum() == pytest.approx(label[large].sum(), rel=0.3)
     assert forecast[~large].sum() == pytest.approx(label[~large].sum(), rel=0.1)
@@ -76,6 +76,6 @@ def test_customers_add_up_to_the_shop(spend_rows):
     origin = max(spend_rows["as_of"].to_pylist())
     known, here = known_at_origin(spend_rows, origin, 90), at(spend_rows, origin)
     fitted = Stacked().fit(known)
-    forecast = column(fitted.predict(here), FORECAST)
+    forecast = float_column(fitted.predict(here), FORECAST)
     assert forecast.sum() == pytest.approx(fitted.total.cents, rel=1e-9)
-    assert fitted.total.low_cents < column(here, "label").sum() < fitted.total.high_cents
+    assert fitted.total.low_cents < float_column(here, "label").sum() < fitted.total.high_cents

@@ -9,7 +9,7 @@ import pytest
 from patron.predict.learner import FORECAST
 from patron.predict.value.boosted_value import Boosted, cap_of
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
-from patron.schema.numbers import column
+from patron.schema.numbers import float_column
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def shop(share, count=6000, seed=1):
 def test_the_sum_is_right_whether_few_buy_or_all(learner, share):
     """Before, the largest hundredth of everybody was cut: at 1.1 % buyers five sixths of what they pay was lost."""
     known, now, label = shop(share)
-    forecast = column(learner.fit(known).predict(now), FORECAST)
+    forecast = float_column(learner.fit(known).predict(now), FORECAST)
     assert forecast.sum() == pytest.approx(label.sum(), rel=0.12)
 
 

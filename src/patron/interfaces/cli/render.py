@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from patron.answers.backtest_results import backtest
-from patron.answers.models import MONEY_METRICS, PRIMARY_METRICS, UNITS, Backtest, models
+from patron.answers.models import MONEY_METRICS, UNITS, Backtest, models, primary_metrics
 from patron.answers.overview import overview
 from patron.answers.prospects_by_value import Prospects
 from patron.commands.demo import Demo
@@ -168,7 +168,7 @@ def show_demo(done: Demo, workspace: Path) -> None:
 
 def is_primary_metric(row: Backtest) -> bool:
     """Whether a row is the champion's on what decides, over all origins together."""
-    return row.origin == "all" and row.learner == row.champion and row.metric == PRIMARY_METRICS[row.question][0]
+    return row.origin == "all" and row.learner == row.champion and (row.metric,) == primary_metrics(row.question)[:1]
 
 
 def cents_in(question: str, metric: str) -> int:

@@ -3,5 +3,4 @@
 from patron.predict.recommend.frequency_blend import PersonalFrequencyBlend
 from patron.predict.recommend.popularity import Popularity
 
-NAME = "recommend"
 LEARNERS = (Popularity(), PersonalFrequencyBlend())

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.learner import Fitted, Learner
-from patron.predict.recommend import LEARNERS, NAME
+from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.ranking import encoded
 from patron.predict.recommend.ranking_backtest import Cut, backtest
-from patron.schema.questions import HORIZON_DAYS
+from patron.schema.questions import RECOMMEND
 from patron.schema.table_definition import TIME
 from patron.schema.tables import AFFINITIES, BACKTESTS, BY_NAME
 from patron.storage import model_registry
@@ -22,7 +22,6 @@ ORIGINS = 3
 LEAST_HISTORY_DAYS = 56
 FALLBACK = "personal_frequency_blend"
 """Used when the history is too short to judge: the simplest learner that is not a baseline."""
-FEWEST_BUYERS = 20
 
 LINES = """
 select customer_id, product_id, ordered_at, known_at, seconds_of(ordered_at) as ordered_second
@@ -54,14 +53,14 @@ def origins(view: View) -> list[datetime]:
     as_of = view.run.as_of
     first = view.query(f"select min(ordered_at) as first_at from order_lines where known_at < {timestamp(as_of)}")
     first_at = first["first_at"][0].as_py()
-    cuts = [as_of - timedelta(days=HORIZON_DAYS[NAME] * step) for step in range(ORIGINS, 0, -1)]
+    cuts = [as_of - timedelta(days=RECOMMEND.horizon_days * step) for step in range(ORIGINS, 0, -1)]
     return [cut for cut in cuts if first_at + timedelta(days=LEAST_HISTORY_DAYS) <= cut]
 
 
 def judged_at(view: View, lines: pa.Table, cuts: list[datetime]) -> pa.Table:
     """Rows of `backtests` for all learners at these cuts; none where hardly anybody bought."""
     given = [Cut(cut.date().isoformat(), history_at(lines, cut), _bought_after(lines, cut)) for cut in cuts]
-    given = [cut for cut in given if len(cut.bought["customer_id"].unique()) >= FEWEST_BUYERS]
+    given = [cut for cut in given if len(cut.bought["customer_id"].unique()) >= RECOMMEND.fewest_customers]
     if not given:
         return BACKTESTS.empty()
     rng = np.random.default_rng(view.run.child_seed("backtest recommend"))
@@ -85,7 +84,7 @@ def history_at(lines: pa.Table, at: datetime) -> pa.Table:
 
 
 def _bought_after(lines: pa.Table, cut: datetime) -> pa.Table:
-    after, until = pa.scalar(cut, TIME), pa.scalar(cut + timedelta(days=HORIZON_DAYS[NAME]), TIME)
+    after, until = pa.scalar(cut, TIME), pa.scalar(cut + timedelta(days=RECOMMEND.horizon_days), TIME)
     is_known = pc.and_(pc.less(lines["ordered_at"], until), pc.less(lines["known_at"], until))
     return _days_before(lines.filter(pc.and_(pc.greater_equal(lines["ordered_at"], after), is_known)), cut)
 
@@ -121,7 +120,7 @@ def _keep(view: View, learner: Learner, fitted: Fitted, history: pa.Table, judge
     lines = BY_NAME["order_lines"]
     version = view.pinned["order_lines"] if "order_lines" in view.pinned else view.shop.lake.version(lines)
     manifest = model_registry.Manifest(
-        question=NAME,
+        question=RECOMMEND.name,
         version=run.run_id,
         learner=learner.name,
         settings=asdict(learner),
@@ -142,13 +141,13 @@ def _keep(view: View, learner: Learner, fitted: Fitted, history: pa.Table, judge
 def _card(learner: Learner, own: list[dict], lines: int) -> dict[str, str]:
     judged = next((row for row in own if row["origin"] == "all" and row["metric"] == "ndcg_at_10"), None)
     why = (
-        f"best NDCG@10 over {len({row['origin'] for row in own} - {'all'})} past cuts of {HORIZON_DAYS} days: "
+        f"best NDCG@10 over {len({row['origin'] for row in own} - {'all'})} past cuts of {RECOMMEND.horizon_days} days: "
         f"{judged['value']:.4f}; {judged['baseline']} has {judged['baseline_value']:.4f}"
         if judged
         else "the history is too short to judge; the simplest rule that is not a baseline"
     )
     return {
-        "question": f"{NAME}: products bought in the next {HORIZON_DAYS} days",
+        "question": f"{RECOMMEND.name}: products bought in the next {RECOMMEND.horizon_days} days",
         "learner": learner.name,
         "why": why,
         "fitted to": f"{lines} order lines; the model keeps products only, no customer",

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.schema.numbers import Numbers
+from patron.schema.numbers import Numbers, float_column
 
 Codes = npt.NDArray[np.int64]
 
@@ -34,13 +34,12 @@ def coded(table: pa.Table, also: pa.Array | None = None) -> Coded:
     number = numbers_of(bought.dictionary, products)
     is_bought = np.asarray(bought.is_valid().to_numpy(zero_copy_only=False))
     at = np.asarray(bought.indices.fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)[is_bought]
-    days = table["days_before"].cast(pa.float64()).fill_null(0.0).to_numpy()
     return Coded(
         customers.dictionary,
         products,
         np.asarray(customers.indices.to_numpy(), dtype=np.int64)[is_bought],
         number[at] if len(at) else at,
-        np.asarray(days, dtype=np.float64)[is_bought],
+        float_column(table, "days_before")[is_bought],
     )
 
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 from patron.predict.learner import Learner
 from patron.predict.recommend.ranking import Codes, distinct, encoded, numbers_of, places
 from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
-from patron.schema.metrics import Numbers, ndcg
+from patron.schema.metrics import ndcg
+from patron.schema.numbers import Numbers
 from patron.schema.tables import BACKTESTS
 
 TOP = 10

@@ -14,7 +14,7 @@ from patron.predict.learner import LABEL, forecasts, labelled, newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, column
+from patron.schema.numbers import Numbers, float_column
 
 SAVED = "value.json"
 TWEEDIE = {"objective": "tweedie", "tweedie_variance_power": 1.3}
@@ -126,7 +126,7 @@ class BoostedBlend:
 
 def _fit(table: pa.Table, trees: Trees, cap_quantile: float, recent_share: float | None) -> FittedBoosted:
     rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
-    label = np.maximum(column(rows, LABEL), 0.0)
+    label = np.maximum(float_column(rows, LABEL), 0.0)
     cap = cap_of(label, cap_quantile)
     if cap <= 0:
         raise NotEnoughData("nobody bought anything after the cutoffs to learn from", where="training", todo=LATER)

@@ -10,10 +10,10 @@ import pyarrow as pa
 from patron.clv.beta_geo import BetaGeo, FittedBetaGeo
 from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma
 from patron.schema.errors import NotEnoughData
-from patron.schema.numbers import Numbers, column
-from patron.schema.questions import HORIZON_DAYS
+from patron.schema.numbers import Numbers, float_column
+from patron.schema.questions import VALUE
 
-VALUE_DAYS = float(HORIZON_DAYS["value"])
+VALUE_DAYS = float(VALUE.horizon_days)
 FEWEST_DAYS = 14
 """With a shorter history nobody has had the time to come back: a forecast of 90 days would be a guess."""
 
@@ -28,11 +28,11 @@ def summary_of(table: pa.Table) -> pa.Table:
     the first order counts too: the paper leaves it out to avoid a bias of first orders, but counting it wins the
     backtest, because most customers have nothing else.
     """
-    days = np.maximum(column(table, "order_day_count_lifetime"), 1.0)
+    days = np.maximum(float_column(table, "order_day_count_lifetime"), 1.0)
     # why `where`: an explanation asks what the forecast would be with one column as the median customer has it.
-    recency = np.where(days > 1, np.maximum(column(table, "days_from_first_to_last_order"), 0.0), 0.0)
-    age = np.maximum(np.floor(column(table, "days_since_first_order")), recency)
-    mean = np.maximum(column(table, "paid_cents_lifetime"), 0.0) / days
+    recency = np.where(days > 1, np.maximum(float_column(table, "days_from_first_to_last_order"), 0.0), 0.0)
+    age = np.maximum(np.floor(float_column(table, "days_since_first_order")), recency)
+    mean = np.maximum(float_column(table, "paid_cents_lifetime"), 0.0) / days
     return pa.table({"frequency": days - 1, "recency": recency, "T": age, "spend_count": days, "spend_mean": mean})
 
 
@@ -74,7 +74,7 @@ class OrdersAndSpend:
         already, and the last 90 days of new customers, who have all just bought, mislead.
         """
         share = recent_share if self.orders.is_collapsed else 0.0
-        return share * np.maximum(column(table, "paid_cents_90_days"), 0.0) + (1 - share) * self.forecast(table)
+        return share * np.maximum(float_column(table, "paid_cents_90_days"), 0.0) + (1 - share) * self.forecast(table)
 
     def columns(self, table: pa.Table) -> dict[str, Numbers]:
         """What the two models say of each customer, as features for other learners."""

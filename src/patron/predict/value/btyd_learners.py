@@ -11,7 +11,7 @@ import pyarrow as pa
 from patron.predict.learner import forecasts, newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, column
+from patron.schema.numbers import Numbers, float_column
 
 SAVED = "btyd.json"
 INPUTS = (
@@ -94,7 +94,7 @@ class RecentBlend:
 
 def _fit(rows: pa.Table, recent_share: float) -> FittedBtyd:
     models = OrdersAndSpend.fit(rows)
-    median = {name: float(np.median(column(rows, name))) for name in INPUTS}
+    median = {name: float(np.median(float_column(rows, name))) for name in INPUTS}
     return FittedBtyd(models, recent_share, median)
 
 

@@ -22,7 +22,7 @@ from patron.predict.value.boosted_value import LATER, cap_of, with_history
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import MissingExtra, NotEnoughData
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, column
+from patron.schema.numbers import Numbers, float_column
 
 SAVED, LAYERS = "deep.json", "layers.npz"
 FEWEST_BUYERS = 200
@@ -104,7 +104,7 @@ class DeepZeroInflatedLogNormal:
         """Fit to the rows whose label is known. Raises NotEnoughData, MissingExtra without torch."""
         torch = _torch()
         rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
-        label = np.maximum(column(rows, LABEL), 0.0)
+        label = np.maximum(float_column(rows, LABEL), 0.0)
         if (label > 0).sum() < FEWEST_BUYERS:
             what = f"{int((label > 0).sum())} bought after the cutoffs to learn from, and {FEWEST_BUYERS} are needed"
             raise NotEnoughData(what, where="training", todo=LATER)

@@ -12,14 +12,11 @@ import pyarrow.compute as pc
 from patron.clv.boosted_trees import Trees
 from patron.predict.baselines import IS_BASELINE, Mean
 from patron.predict.calibration import in_first_half
-from patron.predict.labels import Question
 from patron.predict.learner import FORECAST, LABEL, forecasts, labelled
 from patron.predict.value.boosted_value import cap_of
 from patron.predict.value.two_stage import FittedStages, fit_stages
-from patron.schema import metrics
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, column
-from patron.schema.questions import HORIZON_DAYS
+from patron.schema.numbers import Numbers, float_column
 
 SAVED = "prospects.json"
 STAGES = "stages"
@@ -39,7 +36,7 @@ class FittedProspects:
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
-        apart = column(self.stages.predict(table), FORECAST) - self.middle_cents
+        apart = float_column(self.stages.predict(table), FORECAST) - self.middle_cents
         return forecasts(np.maximum(self.mean_cents + self.weight * apart, 0.0))
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
@@ -83,7 +80,7 @@ class Prospects:
         rows = labelled(table)
         weight = self._weight(rows)
         stages = self._stages(rows)
-        middle = float(column(stages.predict(rows), FORECAST).mean())
+        middle = float(float_column(stages.predict(rows), FORECAST).mean())
         return FittedProspects(stages, weight, middle, float(_capped(rows, self.cap_quantile).mean()))
 
     def _stages(self, rows: pa.Table) -> FittedStages:
@@ -96,7 +93,7 @@ class Prospects:
         for half in (first, pc.invert(first)):
             mask = half.to_numpy()
             fitted = self._stages(rows.filter(pc.invert(half)))
-            forecast[mask] = column(fitted.predict(rows.filter(half)), FORECAST)
+            forecast[mask] = float_column(fitted.predict(rows.filter(half)), FORECAST)
         spread = float(forecast.var())
         return float(np.clip(np.cov(forecast, label, bias=True)[0, 1] / spread, 0.0, 1.0)) if spread > 0 else 0.0
 
@@ -141,7 +138,7 @@ class MeanByChannel:
     def fit(self, table: pa.Table) -> FittedMeanByGroup:
         """Average the known labels of each group. Raises NotEnoughData."""
         rows = labelled(table)
-        mean = float(column(rows, LABEL).mean())
+        mean = float(float_column(rows, LABEL).mean())
         groups = rows.select([self.column, LABEL]).group_by(self.column).aggregate([(LABEL, "sum"), (LABEL, "count")])
         means = {
             row[self.column] or "": (row[f"{LABEL}_sum"] + self.prior_people * mean)
@@ -153,19 +150,8 @@ class MeanByChannel:
 
 def _capped(rows: pa.Table, quantile: float) -> Numbers:
     """What was paid, never below 0, with the largest amounts cut as the stages cut them."""
-    label = np.maximum(column(rows, LABEL), 0.0)
+    label = np.maximum(float_column(rows, LABEL), 0.0)
     return np.minimum(label, cap_of(label, quantile))
 
 
-QUESTION = Question(
-    name="prospects",
-    meaning="net paid in the next 90 days by people without an order",
-    unit="cents",
-    horizon_days=HORIZON_DAYS["value"],
-    label="coalesce(cast(sum(l.paid_cents) as double), 0.0)",
-    population="true",
-    primary_metric=metrics.NORMALISED_GINI,
-    metrics=(metrics.RMSE_WINSORISED, metrics.RMSE, metrics.MAE, metrics.BIAS_SHARE, metrics.SPEARMAN),
-    learners=(Mean(), MeanByChannel(), Prospects()),
-)
-"""Asked of prospects only, who have no row in `features`; the primary metric is the ranking: whom to win first."""
+LEARNERS = (Mean(), MeanByChannel(), Prospects())

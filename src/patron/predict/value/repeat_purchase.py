@@ -19,12 +19,12 @@ from patron.clv.diagnostics import tracking
 from patron.clv.distinct_histories import FEWEST_CUSTOMERS
 from patron.predict.value.btyd_inputs import FEWEST_DAYS
 from patron.schema.numbers import Numbers
-from patron.schema.questions import HORIZON_DAYS
+from patron.schema.questions import VALUE
 from patron.schema.tables import ORDER_MODELS, REPEAT_ORDERS
 from patron.storage.shop import View
 
 UNIT = "D"
-HORIZON = float(HORIZON_DAYS["value"])
+HORIZON = float(VALUE.horizon_days)
 EVEN = 0.5
 """The chance of still being a customer below which the model takes somebody for gone."""
 FEWEST_GONE = 50
@@ -139,7 +139,8 @@ def drop_out(gone: Group, others: Group, *, is_checked: bool, is_collapsed: bool
 def orders_of(view: View, asked: pa.Table | None = None) -> pa.Table:
     """Order days of known customers, or of those `asked` for, by the shop's calendar: customer_id, ordered_at."""
     own = "" if asked is None else "join asked a on a.customer_id = o.customer_id"
-    sql = f"select o.customer_id, o.local_day from orders o {own} where o.is_identified"
+    # why ordered: likelihoods are sums of floats over customers, whose last digits depend on the order
+    sql = f"select o.customer_id, o.local_day from orders o {own} where o.is_identified order by 1, 2"
     found = view.query(sql, **({} if asked is None else {"asked": asked}))
     days = found["local_day"].cast(pa.int32()).cast(pa.date32())
     return pa.table({"customer_id": found["customer_id"], "ordered_at": days})

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.learner import LABEL, labelled, newest
-from patron.schema.numbers import Numbers, column
-from patron.schema.questions import HORIZON_DAYS
+from patron.schema.numbers import Numbers, float_column
+from patron.schema.questions import VALUE
 
-DAYS = HORIZON_DAYS["value"]
+DAYS = VALUE.horizon_days
 FEWEST_ESTABLISHED = 50
 CUTOFFS = 3
 """Newest cutoffs with known labels that tell how totals change."""
@@ -84,12 +84,12 @@ def shop_total(table: pa.Table, modelled: Numbers) -> ShopTotal:
     """The total of the customers of the newest cutoff, from the forecast of each and from earlier cutoffs' labels."""
     rows = newest(table)
     now = rows["as_of"][0].as_py()
-    is_old = column(rows, "days_since_first_order") >= DAYS
+    is_old = float_column(rows, "days_since_first_order") >= DAYS
     methods, spreads = {"models": float(modelled.sum())}, [MODELS_SPREAD]
     past = _known(labelled(table), now)
     recent = [one for one in past if one.at >= now - timedelta(days=2 * DAYS + 30)][-CUTOFFS:]
     if recent and is_old.sum() >= FEWEST_ESTABLISHED:
-        paid, new = float(column(rows, "paid_cents_90_days")[is_old].sum()), float(modelled[~is_old].sum())
+        paid, new = float(float_column(rows, "paid_cents_90_days")[is_old].sum()), float(modelled[~is_old].sum())
         changes = [one.change / _prior(one.at) for one in recent]
         each = [one.then_cents / one.count / _level(one.at) for one in recent]
         before = _level(now - timedelta(days=DAYS))
@@ -123,9 +123,9 @@ def _known(rows: pa.Table, now: datetime) -> list[_Past]:
         if cutoff > now - timedelta(days=DAYS):
             continue
         here = rows.filter(pc.equal(rows["as_of"], pa.scalar(cutoff, rows.schema.field("as_of").type)))
-        is_old = column(here, "days_since_first_order") >= DAYS
+        is_old = float_column(here, "days_since_first_order") >= DAYS
         if is_old.sum() >= FEWEST_ESTABLISHED:
-            paid, then = (column(here, name)[is_old] for name in ("paid_cents_90_days", LABEL))
+            paid, then = (float_column(here, name)[is_old] for name in ("paid_cents_90_days", LABEL))
             found.append(_Past(cutoff, int(is_old.sum()), float(paid.sum()), float(then.sum())))
     usual = float(np.median([one.then_cents for one in found])) if found else 0.0
     return [one for one in found if min(one.paid_cents, one.then_cents) > max(SHUT * usual, 0.0)]

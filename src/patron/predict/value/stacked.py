@@ -15,7 +15,7 @@ from patron.predict.value.shop_total import ShopTotal, shop_total
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, column
+from patron.schema.numbers import Numbers, float_column
 
 SAVED = "stacked.json"
 MEMBERS: tuple[Learner, ...] = (RecentBlend(), BoostedBlend(), Boosted(), TwoStage(), ZeroInflatedLogNormal())
@@ -112,8 +112,8 @@ class Stacked:
         """As `fit`, with members that are fitted to this table already. Raises NotEnoughData."""
         members = {one.name: fitted.get(one.name) or one.fit(table) for one in MEMBERS}
         rows = labelled(table)
-        history = column(members[LARGE].predict(rows), FORECAST)
-        excess = Excess.of(np.maximum(column(rows, LABEL), 0.0), history, Boosted().cap_quantile)
+        history = float_column(members[LARGE].predict(rows), FORECAST)
+        excess = Excess.of(np.maximum(float_column(rows, LABEL), 0.0), history, Boosted().cap_quantile)
         modelled = excess.put_back(_each(members, newest(table)))
         if modelled.sum() <= 0:
             raise NotEnoughData("nobody is expected to buy", where="stacked", todo="Import what happened since.")
@@ -123,4 +123,4 @@ class Stacked:
 
 
 def _each(members: Mapping[str, Fitted], table: pa.Table) -> dict[str, Numbers]:
-    return {name: column(member.predict(table), FORECAST) for name, member in members.items()}
+    return {name: float_column(member.predict(table), FORECAST) for name, member in members.items()}

@@ -16,7 +16,7 @@ from patron.predict.value.boosted_value import LATER, cap_of, with_history
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, column
+from patron.schema.numbers import Numbers, float_column
 
 SAVED = "stages.json"
 BUYS, SPENDS = "buys", "spends"
@@ -133,7 +133,7 @@ def fit_stages(
     rows: pa.Table, models: OrdersAndSpend | None, trees: Trees, cap_quantile: float, *, is_lognormal: bool
 ) -> FittedStages:
     """Fit both stages to rows that all have a label. Raises NotEnoughData."""
-    label = np.maximum(column(rows, LABEL), 0.0)
+    label = np.maximum(float_column(rows, LABEL), 0.0)
     buyers = label > 0
     if buyers.sum() < FEWEST_BUYERS:
         raise NotEnoughData(

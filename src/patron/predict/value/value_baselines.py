@@ -12,7 +12,7 @@ from patron.predict.baselines import IS_BASELINE
 from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.json_files import read_json, write_json
 from patron.schema.metrics import rmse_winsorised
-from patron.schema.numbers import column
+from patron.schema.numbers import float_column
 
 SAVED = "rule.json"
 STEPS = 101
@@ -27,7 +27,7 @@ class FittedShrinkage:
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
-        paid = column(table, "paid_cents_90_days")
+        paid = float_column(table, "paid_cents_90_days")
         return forecasts(np.maximum(self.mean + self.weight * (paid - self.mean), 0.0))
 
     def save(self, folder: Path) -> None:
@@ -68,7 +68,7 @@ class ShrunkenLastNinetyDays:
     def fit(self, table: pa.Table) -> FittedShrinkage:
         """Choose the weight with the best winsorised RMSE on the known labels. Raises NotEnoughData."""
         rows = labelled(table)
-        weight, mean = best_shrinkage(rows, column(rows, LABEL), towards=float(column(rows, LABEL).mean()))
+        weight, mean = best_shrinkage(rows, float_column(rows, LABEL), towards=float(float_column(rows, LABEL).mean()))
         return FittedShrinkage(weight, mean)
 
 

@@ -1,0 +1,16 @@
+"""The learners of each question, baselines too; names are unique within a question."""
+
+from collections.abc import Mapping
+
+from patron.predict import churn, purchase, recommend, value
+from patron.predict.learner import Learner
+from patron.predict.value import prospect_learners
+from patron.schema.questions import CHURN, PROSPECTS, PURCHASE, RECOMMEND, VALUE
+
+LEARNERS: Mapping[str, tuple[Learner, ...]] = {
+    VALUE.name: value.LEARNERS,
+    CHURN.name: churn.LEARNERS,
+    PURCHASE.name: purchase.LEARNERS,
+    RECOMMEND.name: recommend.LEARNERS,
+    PROSPECTS.name: prospect_learners.LEARNERS,
+}

@@ -15,7 +15,8 @@ from patron.govern.vault import Vault
 from patron.predict.value.repeat_purchase import build_repeat_purchase as who_comes_back
 from patron.schema.table_definition import TEXTS, Table, validated
 from patron.schema.tables import BY_NAME
-from patron.storage.shop import SETTINGS_FILE, Run, Shop
+from patron.storage.runs import Run
+from patron.storage.shop import SETTINGS_FILE, Shop
 from patron.storage.store import IMPORTS, RUNS
 
 POSTGRES = "PATRON_TEST_POSTGRES"

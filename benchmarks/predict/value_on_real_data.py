@@ -27,7 +27,9 @@ from patron.schema.bootstrap_intervals import bootstrap_weights, paired_gain
 from patron.schema.numbers import float_column
 from patron.schema.questions import VALUE
 from patron.storage.engine import timestamp
-from patron.storage.shop import Run, Shop, View
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
+from patron.storage.stage_view import StageView
 from patron.understand import READS as FACTS
 from patron.understand import WRITES as MADE
 from patron.understand.cutoffs import build_cutoffs
@@ -71,7 +73,7 @@ def main(folder: Path) -> None:
         show(name, view)
 
 
-def shops(folder: Path) -> Iterator[tuple[str, View]]:
+def shops(folder: Path) -> Iterator[tuple[str, StageView]]:
     """Each data set as a shop with the features of one run."""
     with tempfile.TemporaryDirectory() as made:
         journey = Path(made) / "journey.parquet"
@@ -81,7 +83,7 @@ def shops(folder: Path) -> Iterator[tuple[str, View]]:
             yield name, understood(name, file, Path(made) / name)
 
 
-def understood(name: str, file: Path, workspace: Path) -> View:
+def understood(name: str, file: Path, workspace: Path) -> StageView:
     shop, run = Shop.create(workspace), Run.at(CUTOFFS[name])
     made = shop.view(FACTS, MADE, run=run)
     source = SOURCES[name].format(file=file)
@@ -93,7 +95,7 @@ def understood(name: str, file: Path, workspace: Path) -> View:
     return shop.view(READS, WRITES, run=run)
 
 
-def show(name: str, view: View) -> None:
+def show(name: str, view: StageView) -> None:
     run, started = view.run, time.perf_counter()
     summary = scoring.run(view)
     print(f"\n{name} as of {run.run_id}: predict took {time.perf_counter() - started:.1f} s")

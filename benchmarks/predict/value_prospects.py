@@ -32,7 +32,9 @@ from patron.schema.questions import PROSPECTS, VALUE
 from patron.schema.tables import BY_NAME
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
-from patron.storage.shop import Run, Shop, View
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
+from patron.storage.stage_view import StageView
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
@@ -80,7 +82,7 @@ def together(parts: list[Judged]) -> Judged:
     return Judged(np.concatenate(names), actual, forecast)
 
 
-def told(settings: ShopSettings, seed: int, folder: Path) -> View:
+def told(settings: ShopSettings, seed: int, folder: Path) -> StageView:
     """A workspace with the facts, cutoffs and features of everything the world has told."""
     shop, world = Shop.create(folder), World(settings, seed)
     while world.day < DAYS:
@@ -94,11 +96,11 @@ def told(settings: ShopSettings, seed: int, folder: Path) -> View:
     return shop.view(BY_NAME, [], run=run)
 
 
-def build_run_cutoffs(view: View, facts: str) -> list[datetime]:
+def build_run_cutoffs(view: StageView, facts: str) -> list[datetime]:
     return cutoffs_for(view.run.as_of, view.query(f"select min(known_at) as first from {facts}")["first"][0].as_py())
 
 
-def first_orders(view: View) -> Found:
+def first_orders(view: StageView) -> Found:
     """Of the backtest of value: those whose first and only order day is a few days old."""
     rows = scoring.with_labels(view, VALUE, scoring.read_data(view).known)
     result = backtest(VALUE, value.LEARNERS, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
@@ -114,7 +116,7 @@ def first_orders(view: View) -> Found:
     return found
 
 
-def without_order(view: View) -> Found:
+def without_order(view: StageView) -> Found:
     """People without an order, at the cutoffs of a run."""
     rows = scoring.with_labels(view, PROSPECTS, prospects_at(view, build_run_cutoffs(view, "identities")))
     result = backtest(PROSPECTS, LEARNERS, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
@@ -130,7 +132,7 @@ def without_order(view: View) -> Found:
     return found
 
 
-def at_once(view: View) -> Found:
+def at_once(view: StageView) -> Found:
     """Each person a minute after they were first known; learned from those whose 90 days were over by the cut."""
     rows = scoring.with_labels(view, PROSPECTS, prospects_after(view, MINUTE))
     horizon = timedelta(days=PROSPECTS.horizon_days)

@@ -28,7 +28,9 @@ from patron.schema.tables import BACKTESTS, EVENTS, SCORES
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage import model_registry
-from patron.storage.shop import Run, Shop, View
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
+from patron.storage.stage_view import StageView
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
@@ -66,7 +68,7 @@ def tell(shop: Shop, size: int) -> None:
         shop.lake.append(EVENTS, events.select(names))
 
 
-def view_of(shop: Shop, stage: str) -> View:
+def view_of(shop: Shop, stage: str) -> StageView:
     module = {"understand": understand, "predict": predict}[stage]
     return shop.view(module.READS, module.WRITES, run=RUN)
 

@@ -1,7 +1,7 @@
 """The nightly run: every stage once, in order, as of one cutoff; readers see it when its row is written."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import ModuleType
@@ -12,27 +12,34 @@ import sqlalchemy as sa
 
 from patron import collect, decide, engage, measure, predict, understand
 from patron.collect.loader import accept
-from patron.decide.decide_stage import run as run_decide
-from patron.engage.delivery import Engaged
-from patron.engage.delivery import run as run_engage
-from patron.measure.measure_stage import run as run_measure
+from patron.decide.offers import decide_offers
+from patron.decide.recommendations import recommend
+from patron.engage.delivery import deliver
+from patron.govern.vault import Vault
+from patron.measure.drift import measure_drift
+from patron.measure.effects import measure_effects
+from patron.measure.forecast_checks import check_forecasts
 from patron.predict.backtest import cutoffs_for
 from patron.predict.recommend.affinities import run as rank_products
 from patron.predict.scoring import Summary as Forecasts
 from patron.predict.scoring import run as run_predict
-from patron.predict.value.repeat_purchase import build_repeat_purchase as who_comes_back
+from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
-from patron.service.compaction_worker import drain
-from patron.storage.shop import Run, Shop, View
+from patron.service.compaction_worker import move
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
+from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 from patron.understand.segments import build_segments
 
-OUR_SOURCE = "patron"
+EVENT_SOURCE = "patron"
 """Source of the events that the loop itself makes."""
+CAPABILITIES: Mapping[str, Callable[[Shop], object]] = {VAULT: Vault.open}
+"""What a stage may declare besides tables, and how the run opens it."""
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -42,16 +49,21 @@ def silent(_step: str, _done: int, _total: int | None) -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """One part of a run: the stage that does it, and the function that does."""
+    """One part of a run: the stage that it belongs to, and its functions in order; the last one's result is kept."""
 
     name: str
     stage: ModuleType
-    run: Callable[[View], Any]
+    functions: tuple[Callable[[StageView], Any], ...]
+
+    def run(self, view: StageView) -> Any:
+        """Do the step."""
+        results = [function(view) for function in self.functions]
+        return results[-1]
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A finished run."""
+    """A completed run."""
 
     run_id: str
     as_of: datetime
@@ -61,47 +73,45 @@ class FinishedRun:
     forecasts: Forecasts
 
 
-def as_of_text(view: View) -> str:
+def as_of_text(view: StageView) -> str:
     """The run's cutoff by the shop's clock."""
     zone = view.settings.shop.time_zone
     return f"{view.run.as_of.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}"
 
 
-def build_run_cutoffs(view: View) -> None:
-    """Name the cutoffs the run needs: its own, and past ones to learn from and to be judged at."""
+def build_run_cutoffs(view: StageView) -> None:
+    """Write the cutoffs that the run needs: its own, and past ones to learn from and to be evaluated at."""
     first = view.query("select min(known_at) as first_at from orders where is_identified")["first_at"][0].as_py()
     if first is None:
         raise NotEnoughData(
             f"no order of a known customer is known before {as_of_text(view)}",
-            where=str(view.folder),
+            where="orders",
             todo="Import orders or send events first, or choose a later --as-of: YYYY-MM-DDTHH:MM.",
         )
     build_cutoffs(view, cutoffs_for(view.run.as_of, first))
 
 
-def forecasts(view: View) -> Forecasts:
-    """Answer every question, which products to recommend included, and say who comes back."""
-    who_comes_back(view)
+def forecast(view: StageView) -> Forecasts:
+    """Answer every question, which products to recommend included."""
     return run_predict(view, also=(rank_products,))
 
 
-def outbox(view: View) -> Engaged:
-    """Hand decisions to their channel, and what that did to collect: a repeated run stores nothing twice."""
-    done = run_engage(view)
-    accept(view.shop, done.events, source=OUR_SOURCE, known="occurred", received_at=view.run.as_of)
-    return done
-
-
 STEPS = (
-    Step("facts", understand, build_facts),
-    Step("cutoffs", understand, build_run_cutoffs),
-    Step("features", understand, build_features),
-    Step("segments", understand, build_segments),
-    Step("measure", measure, run_measure),
-    Step("predict", predict, forecasts),
-    Step("decide", decide, run_decide),
-    Step("engage", engage, outbox),
+    Step("facts", understand, (build_facts,)),
+    Step("cutoffs", understand, (build_run_cutoffs,)),
+    Step("features", understand, (build_features,)),
+    Step("segments", understand, (build_segments,)),
+    Step("measure", measure, (measure_effects, check_forecasts, measure_drift)),
+    Step("predict", predict, (build_repeat_purchase, forecast)),
+    Step("decide", decide, (decide_offers, recommend)),
+    Step("engage", engage, (deliver,)),
 )
+
+
+def stage_view(shop: Shop, stage: ModuleType, *, run: Run, pinned: Mapping[str, int | None] | None = None) -> StageView:
+    """What a stage sees: the tables of its READS and WRITES, and the capabilities among them, opened."""
+    capabilities = {name: open_for(shop) for name, open_for in CAPABILITIES.items() if name in stage.READS}
+    return shop.view(stage.READS, stage.WRITES, run=run, pinned=pinned, capabilities=capabilities)
 
 
 def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
@@ -118,25 +128,36 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             todo=f"Name a cutoff no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
     with shop.lock():
-        drain(shop)
+        move(shop)
         run = Run.at(as_of, zone=shop.settings.shop.time_zone)
         pinned = {EVENTS.name: shop.lake.version(EVENTS)}
         started = time.monotonic()
-        seconds: dict[str, float] = {}
-        made: dict[str, Any] = {}
-        for index, step in enumerate(STEPS):
-            progress(step.name, index, len(STEPS))
-            since = time.monotonic()
-            made[step.name] = step.run(shop.view(step.stage.READS, step.stage.WRITES, run=run, pinned=pinned))
-            seconds[step.name] = time.monotonic() - since
-        took = time.monotonic() - started
-        finished = FinishedRun(run.run_id, run.as_of, took, _customers(shop, run), seconds, made["predict"])
+        seconds, results = _run_steps(shop, run, pinned, progress)
+        elapsed = time.monotonic() - started
+        finished = FinishedRun(run.run_id, run.as_of, elapsed, _customer_count(shop, run), seconds, results["predict"])
         _commit(shop, run, finished, pinned)
         tidy(shop)
     return finished
 
 
-def _customers(shop: Shop, run: Run) -> int:
+def _run_steps(
+    shop: Shop, run: Run, pinned: Mapping[str, int | None], progress: Progress
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Do every step and store the events that it returns; the seconds and the result of each step."""
+    seconds: dict[str, float] = {}
+    results: dict[str, Any] = {}
+    for index, step in enumerate(STEPS):
+        progress(step.name, index, len(STEPS))
+        since = time.monotonic()
+        result = results[step.name] = step.run(stage_view(shop, step.stage, run=run, pinned=pinned))
+        if EVENTS.name in step.stage.RETURNS:
+            # why: a repeated run stores nothing twice, because the ids of the events come from the decisions
+            accept(shop, result.events, source=EVENT_SOURCE, known="occurred", received_at=run.as_of)
+        seconds[step.name] = time.monotonic() - since
+    return seconds, results
+
+
+def _customer_count(shop: Shop, run: Run) -> int:
     view = shop.view(["segments"], [], run=run)
     rows = view.query(f"select count(*) as n from segments where run_id = '{run.run_id}'")
     return rows["n"][0].as_py()
@@ -171,11 +192,35 @@ def tidy(shop: Shop) -> None:
         shop.lake.compact(table, shop.engine)
 
 
-def stages_in_order() -> Iterator[ModuleType]:
+def stages_in_order() -> tuple[ModuleType, ...]:
     """The stages of the loop as they follow each other, collect first."""
-    yield collect
-    seen: list[ModuleType] = []
-    for step in STEPS:
-        if step.stage not in seen:
-            seen.append(step.stage)
-            yield step.stage
+    return tuple(dict.fromkeys([collect, *(step.stage for step in STEPS)]))
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Something that one stage writes or returns, and another reads."""
+
+    writer: str
+    name: str
+    reader: str
+
+
+def loop_edges(stages: Sequence[ModuleType] | None = None) -> tuple[Edge, ...]:
+    """What connects the stages: tables and capabilities, and events that a stage returns and the run hands to collect."""
+    stages = stages_in_order() if stages is None else stages
+    tables = [
+        Edge(_short_name(writer), name, _short_name(reader))
+        for writer in stages
+        for reader in stages
+        if writer is not reader
+        for name in sorted(set(writer.WRITES) & set(reader.READS))
+    ]
+    returned = [
+        Edge(_short_name(stage), name, _short_name(collect)) for stage in stages for name in sorted(stage.RETURNS)
+    ]
+    return (*tables, *returned)
+
+
+def _short_name(stage: ModuleType) -> str:
+    return stage.__name__.rpartition(".")[2]

@@ -16,7 +16,8 @@ from patron.schema.errors import NoRunYet, NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import DEFAULT_SHOP
-from patron.storage.shop import Run, Shop
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 from patron.understand.prospects import prospects_after, prospects_at
 

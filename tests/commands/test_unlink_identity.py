@@ -11,7 +11,8 @@ from patron.collect.segment_message import told_row
 from patron.commands.unlink_identity import token_of, unlink
 from patron.govern.vault import Vault
 from patron.schema.errors import NotFound
-from patron.storage.shop import Run, Shop
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

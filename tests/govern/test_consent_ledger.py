@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patron.govern.consent_ledger import Consent, first_broken, forget_words, history, last_word, record, written
-from patron.storage.store import CONSENTS
+from patron.storage.store import CONSENT_LEDGER
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -31,10 +31,10 @@ def test_what_was_told_is_added_once(shop):
 @pytest.mark.parametrize(
     "change",
     [
-        sa.update(CONSENTS).where(CONSENTS.c.entry == 2).values(is_given=False),
-        sa.update(CONSENTS).where(CONSENTS.c.entry == 2).values(wording="other words"),
-        sa.delete(CONSENTS).where(CONSENTS.c.entry == 2),
-        sa.delete(CONSENTS).where(CONSENTS.c.entry >= 2),
+        sa.update(CONSENT_LEDGER).where(CONSENT_LEDGER.c.entry == 2).values(is_given=False),
+        sa.update(CONSENT_LEDGER).where(CONSENT_LEDGER.c.entry == 2).values(wording="other words"),
+        sa.delete(CONSENT_LEDGER).where(CONSENT_LEDGER.c.entry == 2),
+        sa.delete(CONSENT_LEDGER).where(CONSENT_LEDGER.c.entry >= 2),
     ],
 )
 def test_a_changed_or_missing_entry_is_found(shop, change):

@@ -10,11 +10,15 @@ import pytest
 from patron import decide, engage, measure
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import recommend
-from patron.engage import delivery as engage_stage
+from patron.engage.delivery import deliver
 from patron.govern.vault import Vault
-from patron.measure import measure_stage
+from patron.measure.drift import measure_drift
+from patron.measure.effects import measure_effects
+from patron.measure.forecast_checks import check_forecasts
+from patron.run import stage_view
 from patron.schema.tables import BY_NAME
-from patron.storage.shop import Run, Shop
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
 
 CUSTOMERS = 500
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -99,11 +103,13 @@ def shop(tmp_path, monkeypatch, request):
 
 def run_once(shop, run):
     understood(shop, run)
-    measure_stage.run(shop.view(measure.READS, measure.WRITES, run=run))
-    view = shop.view(decide.READS, decide.WRITES, run=run)
+    view = stage_view(shop, measure, run=run)
+    for measure_table in (measure_effects, check_forecasts, measure_drift):
+        measure_table(view)
+    view = stage_view(shop, decide, run=run)
     decided = decide_offers(view)
     recommend(view)
-    return decided, engage_stage.run(shop.view(engage.READS, engage.WRITES, run=run))
+    return decided, deliver(stage_view(shop, engage, run=run))
 
 
 def read(shop, name, run):
@@ -167,7 +173,7 @@ def test_who_showed_no_sign_of_life_for_long_is_not_considered(shop):
     mark = {"run_id": run.run_id, "as_of": run.as_of, "feature_version": "v"}
     rows = [{**mark, "customer_id": one, "days_since_last_activity": days} for one, days in seen.items()]
     strict.lake.replace(BY_NAME["features"], pa.Table.from_pylist(rows), part=run.run_id)
-    decided = decide_offers(strict.view(decide.READS, decide.WRITES, run=run))
+    decided = decide_offers(stage_view(strict, decide, run=run))
     strict.close()
     assert decided["customer_id"].to_pylist() == [one for one, days in seen.items() if days <= 90]
 

@@ -16,7 +16,8 @@ from patron.schema.questions import VALUE
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME
 from patron.storage import model_registry
-from patron.storage.shop import Run, Shop
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
 
 
 def write_facts(shop, lines, features, run):

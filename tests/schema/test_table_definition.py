@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from patron.schema.errors import InvalidTable
-from patron.schema.sample_rows import sample
 from patron.schema.table_definition import INT, TEXT, Column, Table, conform, ddl, validated, violations
 from patron.schema.tables import BY_NAME, TABLES
+from sample_rows import sample
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 

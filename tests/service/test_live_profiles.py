@@ -23,7 +23,7 @@ from patron.service.customer_lookup import lookup_customer
 from patron.service.live_profiles import live_profile
 from patron.service.profile_sync import is_current, rebuild
 from patron.storage.lake import Lake
-from patron.storage.shop import Run
+from patron.storage.runs import Run
 from patron.storage.store import PROFILES, RUNS
 from patron.understand.profiles import store
 from patron.understand.profiles.profile import profile_of

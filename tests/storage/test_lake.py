@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from patron.schema.errors import InvalidTable, NoSpace, WorkspaceError
-from patron.schema.sample_rows import sample
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS, EVENTS, FEATURES, PRODUCTS, SEGMENTS, TABLES
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import MANY_FILES, Lake, Once
+from sample_rows import sample
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 

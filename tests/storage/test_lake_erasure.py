@@ -8,12 +8,12 @@ import pytest
 from deltalake import DeltaTable
 
 from patron.schema.errors import WorkspaceError
-from patron.schema.sample_rows import sample
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS, EVENTS, FEATURES
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Once
 from patron.storage.lake_erasure import Doomed, Eraser
+from sample_rows import sample
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 GONE = {"gone": pa.table({"id": ["x"]})}

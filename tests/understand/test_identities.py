@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from patron import understand
 from patron.schema.tables import EVENTS
-from patron.storage.shop import Run, Shop
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 from patron.understand.facts.aliases import MOST_USER_IDS
 from patron.understand.facts.identities import MOST_CONTACTS, MOST_DEVICES_A_WEEK

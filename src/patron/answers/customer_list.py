@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from patron.storage.last_run import last_run, records
-from patron.storage.shop import Shop, View
+from patron.storage.shop import Shop, Snapshot
 
 Sort = Literal["value", "churn", "paid", "last_order"]
 SORTS: tuple[Sort, ...] = ("value", "churn", "paid", "last_order")
@@ -85,7 +85,7 @@ class Directory:
     actions: tuple[Choice, ...]
 
 
-def directory(view: View) -> Directory:
+def directory(view: Snapshot) -> Directory:
     """Directory of one run."""
     run_id = view.run.run_id
     rows = view.query(f"""
@@ -150,7 +150,7 @@ def _condition(asked: CustomerQuery) -> tuple[str, dict[str, list[Any]]]:
     return " and ".join(sql for _, sql in used.values()) or "true", given or {"nothing": [True]}
 
 
-def _choices(view: View, listed: pa.Table, column: str, name: str) -> tuple[Choice, ...]:
+def _choices(view: Snapshot, listed: pa.Table, column: str, name: str) -> tuple[Choice, ...]:
     sql = f"""
 select cast({column} as varchar) as value, cast(max({name}) as varchar) as name_code, count(*) as customer_count
 from listed where {column} is not null and {name} is not null group by {column} order by {column}"""

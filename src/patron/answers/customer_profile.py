@@ -14,7 +14,7 @@ from patron.schema.live_profile import LiveProfile
 from patron.service.live_profiles import live_profile
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
-from patron.storage.shop import Shop, View
+from patron.storage.shop import Shop, Snapshot
 
 TIMELINE_LENGTH = 40
 MONTHS = 12
@@ -185,7 +185,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
     )
 
 
-def _facts(view: View, asked: pa.Table) -> dict[str, Any]:
+def _facts(view: Snapshot, asked: pa.Table) -> dict[str, Any]:
     run_id = view.run.run_id
     sql = f"""
 with c as (select c.* from customers c join asked a on a.customer_id = c.customer_id),
@@ -210,7 +210,7 @@ left join personas p on p.run_id = '{run_id}' and p.persona_id = s.persona_id"""
     return {**found[0], "days_since_last_order": (view.run.as_of - last).days if last else None}
 
 
-def _traits(view: View, asked: pa.Table) -> tuple[Trait, ...]:
+def _traits(view: Snapshot, asked: pa.Table) -> tuple[Trait, ...]:
     sql = """
 select trait, value, known_at from (
   select t.trait, t.value, t.known_at,
@@ -220,14 +220,14 @@ where place = 1 order by trait"""
     return tuple(Trait(**row) for row in records(view.query(sql, asked=asked)))
 
 
-def _consents(view: View, asked: pa.Table) -> tuple[Agreed, ...]:
+def _consents(view: Snapshot, asked: pa.Table) -> tuple[Agreed, ...]:
     sql = """
 select c.purpose, c.is_given, c.basis, c.wording_version, c.policy_version, c.occurred_at
 from consents c join asked a on a.customer_id = c.customer_id where c.is_latest order by c.purpose"""
     return tuple(Agreed(**row) for row in records(view.query(sql, asked=asked)))
 
 
-def _lines(view: View, asked: pa.Table) -> pa.Table:
+def _lines(view: Snapshot, asked: pa.Table) -> pa.Table:
     """The customer's own order lines, read once for all that is said of them."""
     return view.query(
         """
@@ -237,7 +237,7 @@ from order_lines l join asked a on a.customer_id = l.customer_id""",
     )
 
 
-def _months(view: View, lines: pa.Table) -> tuple[Spent, ...]:
+def _months(view: Snapshot, lines: pa.Table) -> tuple[Spent, ...]:
     end = int(view.run.as_of.timestamp())
     since = timestamp(view.run.as_of - timedelta(days=30 * MONTHS))
     sql = f"""
@@ -249,7 +249,7 @@ from lines where ordered_at >= {since} group by 1"""
     return tuple(Spent(start, paid.get(ago, 0)) for ago, start in starts)
 
 
-def _scores(view: View, asked: pa.Table) -> tuple[Score, ...]:
+def _scores(view: Snapshot, asked: pa.Table) -> tuple[Score, ...]:
     sql = f"""
 select s.question, s.as_of, s.model_version, s.value, s.low, s.high, s.reasons
 from scores s join asked a on a.customer_id = s.customer_id where s.run_id = '{view.run.run_id}'"""
@@ -264,7 +264,7 @@ from scores s join asked a on a.customer_id = s.customer_id where s.run_id = '{v
     )
 
 
-def _decisions(view: View, asked: pa.Table) -> tuple[Decision, ...]:
+def _decisions(view: Snapshot, asked: pa.Table) -> tuple[Decision, ...]:
     sql = f"""
 select d.run_id, d.as_of, d.action, d.reason, d.segment, d.expected_net_value_cents, d.effect_cents, d.cost_cents,
   d.effect_source, d.propensity, d.is_holdout, d.consent_basis, d.policy_version
@@ -273,7 +273,7 @@ where d.run_id <= '{view.run.run_id}' order by d.run_id desc limit 6"""
     return tuple(Decision(**row) for row in records(view.query(sql, asked=asked)))
 
 
-def _recommendations(view: View, asked: pa.Table) -> tuple[Recommendation, ...]:
+def _recommendations(view: Snapshot, asked: pa.Table) -> tuple[Recommendation, ...]:
     sql = f"""
 select r.rank, r.product_id, p.product_name, p.category, p.price_cents, r.reason
 from recommendations r join asked a on a.customer_id = r.customer_id
@@ -282,7 +282,7 @@ where r.run_id = '{view.run.run_id}' order by r.rank"""
     return tuple(Recommendation(**row) for row in records(view.query(sql, asked=asked)))
 
 
-def _timeline(view: View, asked: pa.Table, lines: pa.Table) -> tuple[Happening, ...]:
+def _timeline(view: Snapshot, asked: pa.Table, lines: pa.Table) -> tuple[Happening, ...]:
     """Orders and refunds one by one, other things by day and kind, decisions of earlier runs; the latest first."""
     sql = f"""
 select * from (

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from patron.answers.models import Drift, drift
 from patron.storage.last_run import last_run, records
-from patron.storage.shop import Shop, View
+from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import DEAD_LETTERS, IMPORTS
 
 
@@ -61,19 +61,19 @@ def quality(shop: Shop) -> Quality:
     return quality_of(last_run(shop))
 
 
-def quality_of(view: View) -> Quality:
+def quality_of(view: Snapshot) -> Quality:
     """Quality of the data at one run."""
     return Quality(view.run.run_id, view.run.as_of, _checks(view), _imports(view), _dead(view), drift(view))
 
 
-def _checks(view: View) -> tuple[Check, ...]:
+def _checks(view: Snapshot) -> tuple[Check, ...]:
     sql = f"""
 select check_code, row_count, checked_count, treatment, example from cleaning
 where run_id = '{view.run.run_id}' order by row_count desc, check_code"""
     return tuple(Check(**row) for row in records(view.query(sql)))
 
 
-def _imports(view: View) -> tuple[Import, ...]:
+def _imports(view: Snapshot) -> tuple[Import, ...]:
     wanted = sa.select(
         IMPORTS.c.mapping,
         IMPORTS.c.files,
@@ -108,7 +108,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _dead(view: View) -> tuple[DeadReason, ...]:
+def _dead(view: Snapshot) -> tuple[DeadReason, ...]:
     wanted = (
         sa.select(DEAD_LETTERS.c.reason, sa.func.count(), sa.func.min(DEAD_LETTERS.c.message))
         .group_by(DEAD_LETTERS.c.reason)

@@ -10,7 +10,7 @@ from patron.schema.questions import CENTS, PROBABILITY, QUESTION_BY_NAME, QUESTI
 from patron.schema.table_metadata import about
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
-from patron.storage.shop import Shop, View
+from patron.storage.shop import Shop, Snapshot
 
 UNITS = {question.name: {CENTS: "money", PROBABILITY: "share"}.get(question.unit, "number") for question in QUESTIONS}
 """How each question's forecast is shown."""
@@ -128,12 +128,12 @@ def models(shop: Shop) -> Models:
     return models_of(last_run(shop))
 
 
-def models_of(view: View) -> Models:
+def models_of(view: Snapshot) -> Models:
     """Models of one run."""
     return Models(view.run.run_id, view.run.as_of, questions(view), drift(view), coming_back(view))
 
 
-def backtests(view: View) -> tuple[Backtest, ...]:
+def backtests(view: Snapshot) -> tuple[Backtest, ...]:
     """Backtests of the run, or of the last run that made any."""
     sql = """
 select question, origin, learner, champion, metric, value, low, high, baseline, baseline_value, gain, gain_low,
@@ -144,7 +144,7 @@ order by question, case when origin = 'all' then 0 else 1 end, origin, case when
     return tuple(Backtest(**row) for row in records(view.query(sql.format(run_id=view.run.run_id))))
 
 
-def forecast_checks(view: View) -> tuple[ForecastCheck, ...]:
+def forecast_checks(view: Snapshot) -> tuple[ForecastCheck, ...]:
     """Forecasts of earlier runs whose horizon is over, the latest forecast of each question first."""
     sql = f"""
 select question, scored_at, decile, customer_count, forecast_mean, actual_mean, bias_share
@@ -152,7 +152,7 @@ from forecast_checks where run_id = '{view.run.run_id}' order by question, score
     return tuple(ForecastCheck(**row) for row in records(view.query(sql)))
 
 
-def drift(view: View) -> tuple[Drift, ...]:
+def drift(view: Snapshot) -> tuple[Drift, ...]:
     """Features by how far they moved, the furthest first."""
     sql = f"""
 select feature, reference_run_id, population_stability_index, mean_before, mean_now
@@ -160,7 +160,7 @@ from drift where run_id = '{view.run.run_id}' order by population_stability_inde
     return tuple(Drift(**row) for row in records(view.query(sql)))
 
 
-def questions(view: View) -> tuple[Question, ...]:
+def questions(view: Snapshot) -> tuple[Question, ...]:
     """Every question that was backtested or scored, in the order of UNITS."""
     tested, checked = backtests(view), forecast_checks(view)
     sql = f"""
@@ -178,7 +178,7 @@ from affinities where run_id = '{view.run.run_id}' having count(*) > 0"""
     )
 
 
-def _spread(view: View, code: str) -> Spread | None:
+def _spread(view: Snapshot, code: str) -> Spread | None:
     sql = f"select value from scores where run_id = '{view.run.run_id}' and question = '{code}'"
     values = float_column(view.query(sql), "value")
     if not values.sum() > 0:
@@ -188,7 +188,7 @@ def _spread(view: View, code: str) -> Spread | None:
 
 
 def _question(
-    view: View, code: str, scored: dict[str, object] | None, tested: list[Backtest], checked: tuple[ForecastCheck, ...]
+    view: Snapshot, code: str, scored: dict[str, object] | None, tested: list[Backtest], checked: tuple[ForecastCheck, ...]
 ) -> Question:
     version = str(scored["model_version"]) if scored and scored["model_version"] else None
     whole = tuple(row for row in tested if row.origin == "all")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.storage.last_run import records
-from patron.storage.shop import View
+from patron.storage.shop import Snapshot
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Effect:
     decided_until: datetime
 
 
-def decided(view: View) -> Decided:
+def decided(view: Snapshot) -> Decided:
     """Sum the decisions of the run by action and by reason."""
     of_run = f"from decisions where run_id = '{view.run.run_id}'"
     by_action = f"""
@@ -95,7 +95,7 @@ select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max
     )
 
 
-def effects(view: View) -> tuple[Effect, ...]:
+def effects(view: Snapshot) -> tuple[Effect, ...]:
     """What the offers before this run caused, everybody first."""
     sql = f"""
 select offer, segment, treated_count, control_count, effect_cents, low, high, standard_error, is_placebo,

@@ -15,7 +15,7 @@ from patron.answers.segments_overview import (
 )
 from patron.answers.watch_list import Watched, watch_list
 from patron.storage.last_run import last_run
-from patron.storage.shop import Shop, View
+from patron.storage.shop import Shop, Snapshot
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def overview(shop: Shop) -> Overview:
     return overview_of(last_run(shop))
 
 
-def overview_of(view: View) -> Overview:
+def overview_of(view: Snapshot) -> Overview:
     """Overview of one run."""
     shop = view.settings.shop
     return Overview(

@@ -15,7 +15,7 @@ from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import PROSPECTS as QUESTION
 from patron.storage.last_run import last_run
-from patron.storage.shop import Shop, View
+from patron.storage.shop import Shop, Snapshot
 from patron.understand.prospects import first_known_at, prospects_at
 
 MOST_SHOWN = 20
@@ -108,7 +108,7 @@ def _best(fitted: Fitted, rows: pa.Table, expected: Numbers, most: int) -> tuple
     )
 
 
-def _nobody(view: View) -> NotEnoughData:
+def _nobody(view: Snapshot) -> NotEnoughData:
     return NotEnoughData(
         "nobody could be named for up to 90 days without an order",
         where=f"run {view.run.run_id}",

@@ -11,7 +11,7 @@ from patron.clv.diagnostics import alive_over_time, forecast_fan, frequency_rece
 from patron.clv.pareto_nbd import FittedParetoNBD
 from patron.predict.value.repeat_purchase import CONFIRMED, HORIZON, UNIT, last_day, orders_of, restored
 from patron.storage.last_run import last_run, records
-from patron.storage.shop import Shop, View
+from patron.storage.shop import Shop, Snapshot
 
 DAYS_SHOWN = 365
 """Age of the customers whose chances the matrix shows, or as long as the shop is known."""
@@ -75,7 +75,7 @@ class RhythmPictures:
     fan: pa.Table
 
 
-def coming_back(view: View) -> ComingBack | None:
+def coming_back(view: Snapshot) -> ComingBack | None:
     """Who comes back to the shop; None where too little was known to say."""
     found = _model(view)
     if found is None:
@@ -118,7 +118,7 @@ def matrix(shop: Shop) -> pa.Table | None:
     )
 
 
-def rhythm(view: View, asked: pa.Table) -> Rhythm | None:
+def rhythm(view: Snapshot, asked: pa.Table) -> Rhythm | None:
     """What the days of one customer's orders say; None without an order, or where the shop's model does not hold."""
     known = _known(view, asked)
     if known is None:
@@ -143,12 +143,12 @@ def rhythm_pictures(shop: Shop, customer_id: str) -> RhythmPictures | None:
     return RhythmPictures(alive_over_time(fitted, days, until), forecast_fan(fitted, days, until, HORIZON))
 
 
-def _model(view: View) -> dict[str, Any] | None:
+def _model(view: Snapshot) -> dict[str, Any] | None:
     found = records(view.query(f"select * from order_models where run_id = '{view.run.run_id}'"))
     return found[0] if found else None
 
 
-def _known(view: View, asked: pa.Table) -> tuple[FittedParetoNBD, pa.Table] | None:
+def _known(view: Snapshot, asked: pa.Table) -> tuple[FittedParetoNBD, pa.Table] | None:
     """The model and the customer's order days; None where one is missing, or the model's drop-out is not confirmed.
 
     Where customers whom it took for gone come back, what it says of single ones misleads.

@@ -12,7 +12,7 @@ from patron.answers.overview import Overview, overview_of
 from patron.answers.repeat_purchase import matrix
 from patron.answers.revenue import Cohort, cohorts
 from patron.storage.last_run import last_run, records
-from patron.storage.shop import Shop, View
+from patron.storage.shop import Shop, Snapshot
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def report(shop: Shop) -> Report:
     )
 
 
-def coverage(view: View) -> Coverage:
+def coverage(view: Snapshot) -> Coverage:
     """Count what the data holds at one run."""
     sql = """
 select o.*, l.*, i.*, x.* from (
@@ -99,7 +99,7 @@ cross join (select coalesce(bool_or(is_delivered), false) as has_delivered_offer
     return Coverage(**{**found, "visit_count": int(found["visit_count"]), "message_count": int(found["message_count"])})
 
 
-def _example(shop: Shop, view: View, seen: Overview) -> CustomerCard | None:
+def _example(shop: Shop, view: Snapshot, seen: Overview) -> CustomerCard | None:
     if seen.watch_list:
         return customer_card(shop, seen.watch_list[0].customer_id)
     sql = f"select min(customer_id) as customer_id from recommendations where run_id = '{view.run.run_id}'"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from patron.storage.engine import timestamp
 from patron.storage.last_run import SECONDS_A_DAY, records
-from patron.storage.shop import View
+from patron.storage.shop import Snapshot
 
 DAYS_COMPARED = 90
 
@@ -45,7 +45,7 @@ class KeyFigure:
         return self.value / self.previous - 1 if self.previous else None
 
 
-def _windows_sql(view: View, days: int, count: int) -> str:
+def _windows_sql(view: Snapshot, days: int, count: int) -> str:
     end = int(view.run.as_of.timestamp())
     length = days * SECONDS_A_DAY
     span = f"{{time}} >= {timestamp(view.run.as_of - timedelta(days=days * count))}"
@@ -72,11 +72,11 @@ select coalesce(paid.ago, visits.ago) as ago, coalesce(paid_cents, 0) as paid_ce
 from paid full join visits on paid.ago = visits.ago"""
 
 
-def _first_order_at(view: View) -> datetime | None:
+def _first_order_at(view: Snapshot) -> datetime | None:
     return records(view.query("select min(occurred_at) as first_at from orders"))[0]["first_at"]
 
 
-def windows(view: View, *, days: int, count: int) -> tuple[Window, ...]:
+def windows(view: Snapshot, *, days: int, count: int) -> tuple[Window, ...]:
     """Windows of `days` before the run, oldest first, as far back as all their days have orders behind them."""
     first_at = _first_order_at(view)
     if first_at is None:
@@ -120,7 +120,7 @@ def _from_windows(now: Window | None, before: Window | None, course: tuple[Windo
     )
 
 
-def _by_run(view: View, sql: str) -> tuple[float | None, float | None, tuple[float, ...]]:
+def _by_run(view: Snapshot, sql: str) -> tuple[float | None, float | None, tuple[float, ...]]:
     rows = records(view.query(f"{sql} group by run_id order by run_id"))
     values = {row["run_id"]: row["figure"] for row in rows if row["run_id"] <= view.run.run_id}
     before = [run_id for run_id in values if run_id < view.run.run_id]
@@ -128,7 +128,7 @@ def _by_run(view: View, sql: str) -> tuple[float | None, float | None, tuple[flo
     return values.get(view.run.run_id), previous, tuple(values.values())
 
 
-def key_figures(view: View) -> tuple[KeyFigure, ...]:
+def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
     """Key figures: the last 90 days beside the 90 before, and what the run expects beside the run before."""
     compared = windows(view, days=DAYS_COMPARED, count=2)
     now = compared[-1] if compared else None
@@ -153,7 +153,7 @@ class Cohort:
     """Share who ordered in month 0, 1, 2 ... after the first; whole months only."""
 
 
-def cohorts(view: View, *, months: int = 12) -> tuple[Cohort, ...]:
+def cohorts(view: Snapshot, *, months: int = 12) -> tuple[Cohort, ...]:
     """Retention of the last monthly cohorts, months in UTC."""
     sql = """
 with firsts as (

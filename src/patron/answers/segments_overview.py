@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from patron.storage.last_run import records
-from patron.storage.shop import View
+from patron.storage.shop import Snapshot
 
 LIFECYCLE_STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")
 EDGES_CENTS = tuple(step * 10**power for power in range(2, 8) for step in (1, 2, 5))
@@ -58,7 +58,7 @@ class ValueSpread:
     high_cents: float | None = None
 
 
-def lifecycle_stages(view: View) -> tuple[LifecycleStage, ...]:
+def lifecycle_stages(view: Snapshot) -> tuple[LifecycleStage, ...]:
     """Every lifecycle stage in order, also those nobody is in."""
     run_id = view.run.run_id
     sql = f"""
@@ -83,7 +83,7 @@ group by s.run_id, s.lifecycle_stage"""
     )
 
 
-def personas(view: View) -> tuple[Persona, ...]:
+def personas(view: Snapshot) -> tuple[Persona, ...]:
     """Personas of the run, the most valuable first."""
     sql = f"""
 select persona_id, name_code, customer_count, paid_cents_365_days, order_count_365_days, days_since_last_order,
@@ -92,7 +92,7 @@ from personas where run_id = '{view.run.run_id}' order by persona_id"""
     return tuple(Persona(**row) for row in records(view.query(sql)))
 
 
-def value_spread(view: View) -> ValueSpread:
+def value_spread(view: Snapshot) -> ValueSpread:
     """Customers by expected value, in bins that read well, and the share of the most valuable tenth."""
     of_run = f"from scores where run_id = '{view.run.run_id}' and question = 'value'"
     sql = f"""

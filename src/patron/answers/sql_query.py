@@ -8,7 +8,8 @@ from sqlglot.errors import SqlglotError
 
 from patron.schema.errors import BadQuery
 from patron.schema.tables import BY_NAME
-from patron.storage.shop import Shop, with_ctes
+from patron.storage.pinned_tables import with_ctes
+from patron.storage.shop import Shop
 
 FORBIDDEN = (
     exp.Insert,

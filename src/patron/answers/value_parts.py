@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from patron.storage.last_run import records
 from patron.storage.settings import ValueSettings
-from patron.storage.shop import View
+from patron.storage.shop import Snapshot
 
 SHOP_ORDERS = 5
 """How many orders the shop's share of returns, and mean order, are worth beside the customer's own."""
@@ -34,7 +34,7 @@ class ValueParts:
     """All parts together."""
 
 
-def value_parts(view: View, asked: pa.Table, lines: pa.Table, settings: ValueSettings) -> ValueParts | None:
+def value_parts(view: Snapshot, asked: pa.Table, lines: pa.Table, settings: ValueSettings) -> ValueParts | None:
     """Parts of the value of the one customer `asked` for, whose order lines these are; None without a forecast."""
     run_id = view.run.run_id
     contacts = {offer.id: offer.contact_cost_cents for offer in view.policy.offers}

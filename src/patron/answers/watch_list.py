@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from patron.storage.engine import timestamp
 from patron.storage.last_run import records
-from patron.storage.shop import View
+from patron.storage.shop import Snapshot
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Watched:
     """Offer decided on at this run, 'none', or None when nothing was decided."""
 
 
-def watch_list(view: View, *, limit: int = 12) -> tuple[Watched, ...]:
+def watch_list(view: Snapshot, *, limit: int = 12) -> tuple[Watched, ...]:
     """Customers at risk or likelier than average to stay away, the most value at risk first."""
     run_id, since = view.run.run_id, timestamp(view.run.as_of - timedelta(days=180))
     sql = f"""

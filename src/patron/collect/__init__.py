@@ -1,4 +1,6 @@
-"""What happened, exactly as we were told it: files and told events become rows of `events`."""
+"""What happened, exactly as we received it: files and raw events become rows of `events`."""
 
-READS = ("events",)
-WRITES = ("events",)
+STORE_TABLES = ("consent_ledger", "consent_wordings", "dead_letters", "imports")
+READS = ("events", *STORE_TABLES, "vault")
+WRITES = ("events", *STORE_TABLES, "vault")
+RETURNS: tuple[str, ...] = ()

@@ -16,11 +16,11 @@ from patron.govern.consent_ledger import history
 from patron.govern.vault import Vault
 from patron.schema.errors import NotFound
 from patron.schema.table_definition import TEXT
-from patron.schema.tables import BY_NAME, TABLES
+from patron.schema.tables import TABLES
 from patron.service.collector import collected
 from patron.service.compaction_worker import drain
 from patron.storage.lake import disk_errors
-from patron.storage.shop import Run, Shop, View
+from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import BY_CUSTOMER as IN_STORE
 
 BY_CUSTOMER = tuple(table.name for table in TABLES if "customer_id" in table.names)
@@ -40,7 +40,7 @@ def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
         with shop.lock():
             drain(shop)
     as_of = view.run.as_of.isoformat() if view else None
-    view = view or shop.view(BY_NAME, (), run=Run.at(datetime.now(UTC)))  # why: events are known before any run
+    view = view or shop.newest()  # why: events are known before any run
     vault = Vault.open(shop)
     person = find_person(shop, vault, asked)
     values = zip(person.tokens, vault.reveal(person.tokens), strict=True)
@@ -60,7 +60,7 @@ def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
     }
 
 
-def _rows(shop: Shop, view: View, person: Person) -> dict[str, list[dict[str, Any]]]:
+def _rows(shop: Shop, view: Snapshot, person: Person) -> dict[str, list[dict[str, Any]]]:
     """Rows of every table that are theirs: of the lake as the last run left it, events and the store as they are."""
     asked = pa.table({"token": pa.array(person.tokens, TEXT), "customer_id": pa.array(person.customer_ids, TEXT)})
     rows = {

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -11,7 +10,7 @@ from patron.govern.vault import PREFIXES, Vault, normalised, own_id
 from patron.schema.errors import NotFound, SettingsError
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS
-from patron.storage.shop import Run, Shop
+from patron.storage.shop import Shop
 from patron.storage.store import CONTACTS
 from patron.understand.facts.aliases import aliases, persons
 from patron.understand.facts.identities import identities
@@ -93,7 +92,7 @@ def _belonging(shop: Shop, tokens: set[str], customer_id: str | None) -> set[str
     """
     if not shop.lake.exists(EVENTS):
         return set()
-    view = shop.view([EVENTS.name], [], run=Run.at(datetime(2000, 1, 1, tzinfo=UTC)))
+    view = shop.newest()
     asks: list[str | None] = [*sorted(tokens), None]
     asked = pa.table({"token": pa.array(asks, TEXT), "customer_id": pa.array([customer_id] * len(asks), TEXT)})
     every = Scope(END_OF_TIME)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from patron.collect.loader import accept
 from patron.govern.vault import Vault
-from patron.run import OUR_SOURCE
+from patron.run import EVENT_SOURCE
 from patron.schema.errors import NotFound
 from patron.schema.events.loop_events import IdentityUnlinked
 from patron.schema.table_definition import TIME
@@ -52,5 +52,5 @@ def unlink(shop: Shop, token: str, *, at: datetime) -> Unlinked:
         "occurred_at": pa.array([at], TIME),
     }
     with shop.lock():
-        accept(shop, pa.table(said), source=OUR_SOURCE, known="received", received_at=at)
+        accept(shop, pa.table(said), source=EVENT_SOURCE, known="received", received_at=at)
     return Unlinked(token, event_id, at)

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from patron.storage.declared_store import DeclaredStore
 from patron.storage.policy import Holdout
-from patron.storage.store import ASSIGNMENTS, Store
+from patron.storage.store import ASSIGNMENTS
 
 HELD_OUT = "holdout"
 REACHABLE = "reachable"
@@ -21,7 +22,7 @@ def drawn(experiment: str, customer_id: str, share: float) -> str:
     return HELD_OUT if int.from_bytes(digest[:8], "big") < share * 2**64 else REACHABLE
 
 
-def held_out(store: Store, holdout: Holdout, customers: Sequence[str], *, at: datetime) -> npt.NDArray[np.bool_]:
+def held_out(store: DeclaredStore, holdout: Holdout, customers: Sequence[str], *, at: datetime) -> npt.NDArray[np.bool_]:
     """Whether each customer is held out; those never assigned are assigned now, at the cutoff of the run."""
     table = ASSIGNMENTS
     with store.begin() as connection:

@@ -11,18 +11,18 @@ from patron.decide.holdout import held_out
 from patron.decide.selection import NONE, Choice, Learned, choose, effect_source, is_first_month
 from patron.schema.tables import DECISIONS, PROPENSITIES
 from patron.storage.policy import Policy
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 
 CONSENT_BASIS = {"refuse": "unknown_refused", "allow": "unknown_allowed"}
 WITHDRAWN = "withdrawn"
 
 
-def decide_offers(view: View) -> pa.Table:
+def decide_offers(view: StageView) -> pa.Table:
     """Decide for every customer at risk, write `decisions` and `propensities`, and return the decisions."""
     run, policy = view.run, view.policy
     rows = view.query(candidates_query(run.run_id, run.as_of, policy))
     customers = rows["customer_id"].to_pylist()
-    is_held_out = held_out(view.store, policy.holdout, customers, at=run.as_of)
+    is_held_out = held_out(view.declared_store, policy.holdout, customers, at=run.as_of)
     found = view.query(effects_query(run.run_id)).to_pylist()
     effects = {
         (r["offer"], r["segment"]): Measured(r["effect_cents"], r["standard_error"], r["window_share"]) for r in found
@@ -54,7 +54,7 @@ def consent_bases(rows: pa.Table, policy: Policy) -> list[str]:
 
 
 def as_decisions(
-    view: View, customers: list[str], is_held_out: np.ndarray, choice: Choice, bases: list[str]
+    view: StageView, customers: list[str], is_held_out: np.ndarray, choice: Choice, bases: list[str]
 ) -> pa.Table:
     """Rows of `decisions`; effect and cost of 'none' are 0."""
     run, names = view.run, np.array([*(offer.id for offer in view.policy.offers), NONE])

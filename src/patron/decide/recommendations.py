@@ -1,6 +1,6 @@
 """Ten products to show each customer: the best of predict's candidates."""
 
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 
 SHOWN = 10
 
@@ -17,6 +17,6 @@ where place <= {count}
 """
 
 
-def recommend(view: View) -> None:
+def recommend(view: StageView) -> None:
     """Write `recommendations`."""
     view.write_query("recommendations", recommendations_query(view.run.run_id))

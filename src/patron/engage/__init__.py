@@ -1,4 +1,6 @@
 """Decisions reach people: what was decided becomes files that a mail system can send."""
 
-READS = ("decisions", "recommendations", "identities")
+READS = ("decisions", "recommendations", "identities", "consent_ledger", "consent_wordings", "vault")
 WRITES = ("exposures",)
+RETURNS = ("events",)
+"""Events, which the run hands to collect."""

@@ -13,7 +13,7 @@ from patron.govern.vault import Vault
 from patron.schema.raw_events import TOLD
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EXPOSURES
-from patron.storage.shop import View
+from patron.storage.stage_view import VAULT, StageView
 
 OFFERS_HEADER = ("decision_id", "user_id", "offer", "name", "discount_share", "valid_from", "valid_until")
 RECOMMENDATIONS_HEADER = ("user_id", "rank", "product_id", "reason")
@@ -32,15 +32,15 @@ class Engaged:
     """Told events for collect: one `Offer Assigned` per offer handed over."""
 
 
-def run(view: View) -> Engaged:
+def deliver(view: StageView) -> Engaged:
     """Write the run's outbox files and `exposures`; returns the events that collect should store."""
-    vault = Vault.open(view.shop)
+    vault: Vault = view.capability(VAULT)
     offered = _with_ids(vault, view.query(offers_query(view.run.run_id)))
     recommended = _with_ids(vault, view.query(recommendations_query(view.run.run_id)))
     said_no = _said_no(view, {row["customer_id"] for row in (*offered, *recommended)})
     reached = [row for row in offered if row["user_id"] is not None and row["customer_id"] not in said_no]
     recommended = [row for row in recommended if row["user_id"] is not None and row["customer_id"] not in said_no]
-    folder = view.folder / "outbox" / view.run.run_id
+    folder = view.outbox_folder / view.run.run_id
     channel = view.policy.channel.name
     files = (folder / f"offers_{channel}.csv", folder / f"recommendations_{channel}.csv")
     _write_offers(view, files[0], reached)
@@ -54,7 +54,7 @@ def run(view: View) -> Engaged:
         offer_count=len(reached),
         unreachable_count=len(offered) - len(reached),
         recommended_customer_count=len({row["customer_id"] for row in recommended}),
-        files=tuple(str(path.relative_to(view.folder)) for path in files),
+        files=tuple(str(path.relative_to(view.outbox_folder.parent)) for path in files),
         events=offer_events(view, reached),
     )
 
@@ -87,7 +87,7 @@ where r.run_id = '{run_id}' order by r.customer_id, r."rank"
 """
 
 
-def exposures(view: View, reached: list[dict]) -> pa.Table:
+def exposures(view: StageView, reached: list[dict]) -> pa.Table:
     """Rows of `exposures` for the offers handed over; delivered only when the policy says that somebody sends them."""
     channel = view.policy.channel
     same = {
@@ -100,7 +100,7 @@ def exposures(view: View, reached: list[dict]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=EXPOSURES.schema())
 
 
-def offer_events(view: View, reached: list[dict]) -> pa.Table:
+def offer_events(view: StageView, reached: list[dict]) -> pa.Table:
     """Told `Offer Assigned` events; their ids come from the decisions, so that a rerun tells nothing twice.
 
     A rerun that decides otherwise tells its own beside those told before: events are what was said at the time, and
@@ -140,7 +140,7 @@ def _with_ids(vault: Vault, rows: pa.Table) -> list[dict]:
     return [row | {"user_id": user_ids.get(row["token"])} for row in rows.to_pylist()]
 
 
-def _said_no(view: View, customers: set[str]) -> set[str]:
+def _said_no(view: StageView, customers: set[str]) -> set[str]:
     """Customers whose last word to being written to, as any of their user ids, is a no, also one since the run."""
     sql = (
         "select i.token, i.customer_id from identities i join asked a on a.customer_id = i.customer_id where i.is_user"
@@ -149,12 +149,12 @@ def _said_no(view: View, customers: set[str]) -> set[str]:
     of = {row["token"]: row["customer_id"] for row in view.query(sql, asked=asked).to_pylist()}
     told: dict[str, list[Entry]] = {}
     consent = view.policy.consent
-    for one in history(view.store, of, consent.names_of(consent.marketing)):
+    for one in history(view.declared_store, of, consent.names_of(consent.marketing)):
         told.setdefault(of[one["token"]], []).append(one)
     return {customer for customer, entries in told.items() if last_word(entries) is False}
 
 
-def _write_offers(view: View, path: Path, reached: list[dict]) -> None:
+def _write_offers(view: StageView, path: Path, reached: list[dict]) -> None:
     offers = {offer.id: offer for offer in view.policy.offers}
     day = view.run.as_of.date()
     rows = []

@@ -13,11 +13,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from patron.storage.store import CONSENTS, WORDINGS, WORKSPACE, Store, upsert
+from patron.storage.declared_store import DeclaredStore
+from patron.storage.store import CONSENT_LEDGER, WORDINGS, WORKSPACE, Store, upsert
 
 GIVEN, WITHDRAWN = "Consent Given", "Consent Withdrawn"
 CONSENT = "consent"
-HEAD = "consents_head"
+HEAD = "consent_ledger_head"
 BEFORE_THE_FIRST = "0" * 64
 TOGETHER = 500
 Entry = Mapping[str, Any]
@@ -70,7 +71,7 @@ def record(store: Store, told: Sequence[Consent]) -> int:
             rows.append({"entry": number, **said, "previous": previous, "hash": _hash(number, said, previous)})
             previous = rows[-1]["hash"]
         if rows:
-            connection.execute(sa.insert(CONSENTS), rows)
+            connection.execute(sa.insert(CONSENT_LEDGER), rows)
             _keep_words(connection, words)
             upsert(connection, WORKSPACE, [{"key": HEAD, "value": f"{number}/{previous}"}], update=("value",))
     return len(rows)
@@ -79,7 +80,7 @@ def record(store: Store, told: Sequence[Consent]) -> int:
 def size(store: Store) -> int:
     """Entries of the ledger."""
     with store.begin() as connection:
-        return connection.scalar(sa.select(sa.func.count()).select_from(CONSENTS)) or 0
+        return connection.scalar(sa.select(sa.func.count()).select_from(CONSENT_LEDGER)) or 0
 
 
 def _head(connection: sa.Connection) -> tuple[int, str]:
@@ -91,7 +92,7 @@ def _head(connection: sa.Connection) -> tuple[int, str]:
 def _known(connection: sa.Connection, told: Sequence[Consent]) -> set[tuple[str, str]]:
     known: set[tuple[str, str]] = set()
     for some in _parts(sorted({one.event for one in told})):
-        chosen = sa.select(CONSENTS.c.event, CONSENTS.c.purpose).where(CONSENTS.c.event.in_(some))
+        chosen = sa.select(CONSENT_LEDGER.c.event, CONSENT_LEDGER.c.purpose).where(CONSENT_LEDGER.c.event.in_(some))
         known |= {(row[0], row[1]) for row in connection.execute(chosen)}
     return known
 
@@ -105,23 +106,23 @@ def _keep_words(connection: sa.Connection, words: Mapping[str, str]) -> None:
         connection.execute(sa.insert(WORDINGS), new)
 
 
-def history(store: Store, tokens: Iterable[str], purposes: Collection[str] | None = None) -> list[Entry]:
+def history(store: Store | DeclaredStore, tokens: Iterable[str], purposes: Collection[str] | None = None) -> list[Entry]:
     """All entries of these tokens (of some purposes, as told), in the order the customer told them, with the words."""
     found: list[Entry] = []
     with store.begin() as connection:
         for some in _parts(sorted(set(tokens))):
-            chosen = sa.select(CONSENTS, WORDINGS.c.words).outerjoin(WORDINGS, WORDINGS.c.wording == CONSENTS.c.wording)
-            chosen = chosen.where(CONSENTS.c.token.in_(some))
+            chosen = sa.select(CONSENT_LEDGER, WORDINGS.c.words).outerjoin(WORDINGS, WORDINGS.c.wording == CONSENT_LEDGER.c.wording)
+            chosen = chosen.where(CONSENT_LEDGER.c.token.in_(some))
             if purposes is not None:
-                chosen = chosen.where(CONSENTS.c.purpose.in_(purposes))
+                chosen = chosen.where(CONSENT_LEDGER.c.purpose.in_(purposes))
             found += [dict(row) for row in connection.execute(chosen).mappings()]
     return sorted(found, key=_order)
 
 
-def ledger(store: Store) -> list[Entry]:
+def ledger(store: Store | DeclaredStore) -> list[Entry]:
     """Every entry, oldest first."""
     with store.begin() as connection:
-        return [dict(row) for row in connection.execute(sa.select(CONSENTS).order_by(CONSENTS.c.entry)).mappings()]
+        return [dict(row) for row in connection.execute(sa.select(CONSENT_LEDGER).order_by(CONSENT_LEDGER.c.entry)).mappings()]
 
 
 def last_word(entries: Iterable[Entry], at: datetime | None = None, known_by: datetime | None = None) -> bool | None:
@@ -145,13 +146,13 @@ def forget_words(store: Store, tokens: Collection[str]) -> int:
             row[0]: row[1]
             for some in _parts(sorted(tokens))
             for row in connection.execute(
-                sa.select(CONSENTS.c.wording, sa.func.count())
-                .where(CONSENTS.c.token.in_(some), CONSENTS.c.wording.is_not(None))
-                .group_by(CONSENTS.c.wording)
+                sa.select(CONSENT_LEDGER.c.wording, sa.func.count())
+                .where(CONSENT_LEDGER.c.token.in_(some), CONSENT_LEDGER.c.wording.is_not(None))
+                .group_by(CONSENT_LEDGER.c.wording)
             )
         }
-        counted = sa.select(sa.func.count()).select_from(CONSENTS)
-        own = [one for one, n in shown.items() if connection.scalar(counted.where(CONSENTS.c.wording == one)) == n]
+        counted = sa.select(sa.func.count()).select_from(CONSENT_LEDGER)
+        own = [one for one, n in shown.items() if connection.scalar(counted.where(CONSENT_LEDGER.c.wording == one)) == n]
         for some in _parts(own):
             connection.execute(sa.delete(WORDINGS).where(WORDINGS.c.wording.in_(some)))
     return len(own)

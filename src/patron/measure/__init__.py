@@ -2,3 +2,4 @@
 
 READS = ("decisions", "propensities", "exposures", "order_lines", "scores", "features")
 WRITES = ("effects", "forecast_checks", "drift")
+RETURNS: tuple[str, ...] = ()

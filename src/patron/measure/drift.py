@@ -7,10 +7,10 @@ from patron.schema.metrics import population_stability_index
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.tables import DRIFT, FEATURES
 from patron.storage.engine import timestamp
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 
 
-def measure_drift(view: View) -> pa.Table:
+def measure_drift(view: StageView) -> pa.Table:
     """Write `drift` of every number among the features, and return it; nothing on the first run."""
     run = view.run
     before = view.query(

@@ -15,13 +15,13 @@ from patron.measure.decision_outcomes import (
 from patron.measure.effect_estimates import Cell, against_holdout, by_segment
 from patron.measure.empirical_bayes import Shrunken, shrunken
 from patron.schema.tables import EFFECTS
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 
 ALL = "all"
 Z95 = 1.96
 
 
-def measure_effects(view: View) -> pa.Table:
+def measure_effects(view: StageView) -> pa.Table:
     """Write `effects` from every earlier decision whose window is over, and return them.
 
     Once offers were really sent, only the runs that sent them count; until then the rows are a placebo.

@@ -10,13 +10,13 @@ from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import QUESTIONS, Question, label_query, label_windows
 from patron.schema.tables import FORECAST_CHECKS
 from patron.storage.engine import timestamp
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 
 HISTORY_DAYS = 400
 EVERYBODY = 0
 
 
-def check_forecasts(view: View) -> pa.Table:
+def check_forecasts(view: StageView) -> pa.Table:
     """Write `forecast_checks` for every earlier run whose horizon is over by now, and return them."""
     rows = []
     for question in QUESTIONS:
@@ -42,7 +42,7 @@ group by run_id order by 2, 1
 """
 
 
-def forecast_and_actual(view: View, question: Question, run_id: str) -> pa.Table:
+def forecast_and_actual(view: StageView, question: Question, run_id: str) -> pa.Table:
     """Forecast and actual of each customer that a run scored, in order of their id."""
     scored = view.query(
         f"""select customer_id, as_of, value as forecast from scores

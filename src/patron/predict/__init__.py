@@ -2,3 +2,4 @@
 
 READS = ("cutoffs", "features", "order_lines", "orders", "products")
 WRITES = ("scores", "backtests", "shop_forecasts", "order_models", "repeat_orders", "affinities")
+RETURNS: tuple[str, ...] = ()

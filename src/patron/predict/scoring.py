@@ -19,10 +19,10 @@ from patron.predict.value.shop_total import ShopTotal
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import CHURN, PURCHASE, VALUE, Question, label_query, label_windows
-from patron.schema.tables import BACKTESTS, BY_NAME, SCORES, SHOP_FORECASTS
+from patron.schema.tables import BACKTESTS, SCORES, SHOP_FORECASTS
 from patron.storage import model_registry
 from patron.storage.engine import timestamp
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 
 SCORED = (VALUE, CHURN, PURCHASE)
 MOST_ROWS = 100_000
@@ -68,7 +68,7 @@ class Data:
     current: pa.Table
 
 
-def run(view: View, *, also: Sequence[Callable[[View], pa.Table]] = ()) -> Summary:
+def run(view: StageView, *, also: Sequence[Callable[[StageView], pa.Table]] = ()) -> Summary:
     """Answer every question for the run's cutoff: writes `scores`, and `backtests` with the rows that `also` adds.
 
     Raises NotEnoughData when no question at all could be answered.
@@ -79,7 +79,7 @@ def run(view: View, *, also: Sequence[Callable[[View], pa.Table]] = ()) -> Summa
         return _run(view, also)
 
 
-def _run(view: View, also: Sequence[Callable[[View], pa.Table]]) -> Summary:
+def _run(view: StageView, also: Sequence[Callable[[StageView], pa.Table]]) -> Summary:
     data = read_data(view)
     scores, backtests, totals, answered, unanswered = [], [], [], [], []
     for question in SCORED:
@@ -104,7 +104,7 @@ def _run(view: View, also: Sequence[Callable[[View], pa.Table]]) -> Summary:
     return Summary(tuple(answered), tuple(unanswered))
 
 
-def read_data(view: View) -> Data:
+def read_data(view: StageView) -> Data:
     """Read the run's features once, in a fixed order. Raises NotEnoughData when there is no customer to score."""
     own = f"select * from features where run_id = '{view.run.run_id}'"
     now = timestamp(view.run.as_of)
@@ -120,7 +120,7 @@ def read_data(view: View) -> Data:
     return Data(known, current)
 
 
-def with_labels(view: View, question: Question, rows: pa.Table) -> pa.Table:
+def with_labels(view: StageView, question: Question, rows: pa.Table) -> pa.Table:
     """The question's population, with the labels that are known by the run; NULL where they are not yet."""
     population = view.query(f"select * from given where {question.population} order by as_of, customer_id", given=rows)
     last = view.run.as_of - timedelta(days=question.horizon_days)
@@ -134,7 +134,7 @@ def with_labels(view: View, question: Question, rows: pa.Table) -> pa.Table:
 
 
 def answer(
-    view: View, question: Question, data: Data, learners: tuple[Learner, ...] | None = None
+    view: StageView, question: Question, data: Data, learners: tuple[Learner, ...] | None = None
 ) -> tuple[pa.Table, pa.Table, pa.Table, Answered]:
     """Backtest, fit, keep and score one question: rows of `scores`, `backtests` and `shop_forecasts`, and a summary.
 
@@ -166,7 +166,7 @@ def fit_first(result: Backtest, rows: pa.Table) -> tuple[Learner, Fitted]:
     raise problem
 
 
-def score(view: View, result: Backtest, fitted: Fitted, rows: pa.Table, version: str) -> pa.Table:
+def score(view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, version: str) -> pa.Table:
     """Rows of `scores` for these customers, with an interval for amounts and reasons where the model gives them."""
     if not rows.num_rows:
         return SCORES.empty()
@@ -188,7 +188,7 @@ def score(view: View, result: Backtest, fitted: Fitted, rows: pa.Table, version:
     )
 
 
-def shop_forecast(view: View, question: Question, fitted: Fitted, scores: pa.Table) -> pa.Table:
+def shop_forecast(view: StageView, question: Question, fitted: Fitted, scores: pa.Table) -> pa.Table:
     """Row of `shop_forecasts` where the forecasts add up to one of the shop; none for other learners.
 
     The learner may have seen a sample of the customers: the interval is in proportion to what all of them add up to.
@@ -209,7 +209,7 @@ def shop_forecast(view: View, question: Question, fitted: Fitted, scores: pa.Tab
     return pa.Table.from_pylist([row], schema=SHOP_FORECASTS.schema())
 
 
-def keep(view: View, result: Backtest, learner: Learner, fitted: Fitted, rows: pa.Table, judged: pa.Table) -> str:
+def keep(view: StageView, result: Backtest, learner: Learner, fitted: Fitted, rows: pa.Table, judged: pa.Table) -> str:
     """Save the fitted champion with its manifest, metrics and card; returns its model_version."""
     manifest = model_registry.Manifest(
         question=result.question.name,
@@ -219,7 +219,7 @@ def keep(view: View, result: Backtest, learner: Learner, fitted: Fitted, rows: p
         as_of=view.run.as_of.isoformat(),
         seed=view.run.seed,
         feature_version=str(rows["feature_version"][0].as_py()),
-        table_versions={name: _version(view, name) for name in ("features", "order_lines")},
+        table_versions={name: view.table_version(name) for name in ("features", "order_lines")},
         row_count=rows.num_rows,
         data_hash=model_registry.data_hash(rows),
     )
@@ -227,11 +227,7 @@ def keep(view: View, result: Backtest, learner: Learner, fitted: Fitted, rows: p
     own = judged.filter(pc.equal(judged["learner"], learner.name)).to_pylist()
     metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in own}
     kept = model_registry.Saved(manifest, metrics, card, card_text(card, judged))
-    return model_registry.save(view.folder / "models", fitted, kept)
-
-
-def _version(view: View, name: str) -> int | None:
-    return view.pinned[name] if name in view.pinned else view.shop.lake.version(BY_NAME[name])
+    return model_registry.save(view.models_folder, fitted, kept)
 
 
 def _interval(result: Backtest, forecast: Numbers) -> tuple[pa.Array, pa.Array]:

@@ -11,7 +11,7 @@ from patron.schema.live_profile import LiveProfile
 from patron.service.profile_sync import profiles, was_built
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
-from patron.storage.shop import Shop, View
+from patron.storage.shop import Shop, Snapshot
 from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, shop_pace_days
 from patron.understand.profiles.profile import Profile, merged
 from patron.understand.profiles.view import Shown, read
@@ -55,19 +55,19 @@ def profile_of_id(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, Live
     return None
 
 
-def _customer_of(view: View | None, token: str) -> str:
+def _customer_of(view: Snapshot | None, token: str) -> str:
     """Customer of a token: as the last run's identities say, else the token standing alone."""
     return _resolved(view, [token]).get(token, own_id(token))
 
 
-def _run(shop: Shop) -> View | None:
+def _run(shop: Shop) -> Snapshot | None:
     try:
         return last_run(shop)
     except NoRunYet:
         return None
 
 
-def _tokens_of(view: View | None, customer_id: str) -> list[str]:
+def _tokens_of(view: Snapshot | None, customer_id: str) -> list[str]:
     if view is None:
         return []
     sql = """
@@ -76,7 +76,7 @@ where i.shared_from is null order by i.token"""
     return view.query(sql, asked=pa.table({"customer_id": [customer_id]}))["token"].to_pylist()
 
 
-def _own(view: View | None, customer_id: str, found: dict[str, Profile]) -> dict[str, Profile]:
+def _own(view: Snapshot | None, customer_id: str, found: dict[str, Profile]) -> dict[str, Profile]:
     """Leave out tokens that the last run gave to somebody else."""
     others = _resolved(view, list(found))
     return {
@@ -86,7 +86,7 @@ def _own(view: View | None, customer_id: str, found: dict[str, Profile]) -> dict
     }
 
 
-def _resolved(view: View | None, tokens: list[str]) -> dict[str, str]:
+def _resolved(view: Snapshot | None, tokens: list[str]) -> dict[str, str]:
     if view is None or not tokens:
         return {}
     sql = """
@@ -95,13 +95,13 @@ select i.token, i.customer_id from identities i join asked a on a.token = i.toke
     return {row["token"]: row["customer_id"] for row in rows}
 
 
-def _shown(shop: Shop, view: View | None, now: datetime) -> Shown:
+def _shown(shop: Shop, view: Snapshot | None, now: datetime) -> Shown:
     own = shop.settings.shop
     rates = {**shop.settings.rates, own.currency: 1.0, "": 1.0}
     return Shown(now, own.time_zone, rates, _pace(view) if view else DAYS_WITHOUT_HISTORY)
 
 
-def _pace(view: View) -> float:
+def _pace(view: Snapshot) -> float:
     """The shop's days between orders at the last run."""
     run = view.run
     sql = f"""

@@ -2,4 +2,5 @@
 
 READS: tuple[str, ...] = ()
 WRITES: tuple[str, ...] = ()
-"""It returns events; actions hand them to collect."""
+RETURNS = ("events",)
+"""Events, which commands hand to collect."""

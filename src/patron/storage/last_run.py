@@ -1,26 +1,26 @@
-"""The last finished run: the only state of the shop that anyone reads."""
+"""The last completed run: the only state of the shop that anyone reads."""
 
 from typing import Any
 
 import pyarrow as pa
 
 from patron.schema.errors import NoRunYet
-from patron.storage.shop import Shop, View
-from patron.storage.snapshot_cache import SharedView
+from patron.storage.shop import Shop, Snapshot
+from patron.storage.snapshot_cache import CachedSnapshot
 
 SECONDS_A_DAY = 86_400
 
 
-def last_run(shop: Shop) -> View:
-    """The shop as its last finished run left it. Raises NoRunYet before any run has finished."""
-    view = shop.snapshot()
-    if view is None:
+def last_run(shop: Shop) -> Snapshot:
+    """The shop as its last completed run left it. Raises NoRunYet before any run has completed."""
+    snapshot = shop.snapshot()
+    if snapshot is None:
         raise NoRunYet(
-            "no run of the loop has finished yet",
+            "no run of the loop has completed yet",
             where=str(shop.folder),
             todo="Import a file with `patron import`, then run `patron run --as-of YYYY-MM-DD`.",
         )
-    return SharedView(view.shop, view.reads, view.writes, view.run, view.pinned)
+    return CachedSnapshot(snapshot.shop, snapshot.run, snapshot.pinned)
 
 
 def records(rows: pa.Table) -> list[dict[str, Any]]:

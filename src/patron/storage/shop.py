@@ -1,74 +1,45 @@
-"""The shop: settings, policy, lake and store of one workspace, and the limited views that stages get of it."""
+"""The shop: settings, policy, lake and store of one workspace, and the snapshots that readers get of it."""
 
 import fcntl
-import hashlib
 import os
-import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Self
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlglot import exp, parse_one
 
 from patron.schema.errors import WorkspaceBusy, WorkspaceError
-from patron.schema.table_definition import Table, validated
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
+from patron.storage.pinned_tables import PinnedTables, select_sql
 from patron.storage.policy import Policy
+from patron.storage.runs import Run
 from patron.storage.settings import Settings, load_settings
+from patron.storage.stage_view import StageView, WorkspaceParts
 from patron.storage.store import RUNS, WORKSPACE, Store, sqlite_url
 
 SETTINGS_FILE = "patron.toml"
 POLICY_FILE = "policy.toml"
 PRIVATE = 0o700
-SEED = 20170701
 PATIENCE_SECONDS = 10.0
 """How long a process waits for another to leave the workspace: the collector is at work a moment at a time."""
 LOOK_AGAIN_SECONDS = 0.05
-BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
-BEFORE_ITS_OWN = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
-"""How a query with relations of its own begins: comments, WITH, and maybe RECURSIVE."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of the loop: everything in it depends on the moment and the seed only."""
-
-    run_id: str
-    as_of: datetime
-    seed: int
-
-    @classmethod
-    def at(cls, as_of: datetime, *, zone: str = "UTC", seed: int = SEED) -> Self:
-        """Name the run of a moment by the shop's calendar: the same moment is the same run."""
-        local = as_of.astimezone(ZoneInfo(zone))
-        name = local.strftime("%Y-%m-%d" if local.time() == datetime.min.time() else "%Y-%m-%dT%H%M%S")
-        return cls(name, as_of.astimezone(UTC), seed)
-
-    def child_seed(self, purpose: str) -> int:
-        """Derive a seed for one purpose, so that stages do not share random numbers."""
-        return int.from_bytes(hashlib.sha256(f"{self.seed}/{self.run_id}/{purpose}".encode()).digest()[:4], "big")
-
-
-@dataclass(frozen=True)
-class View:
-    """What one stage sees of the shop: the tables it declared, at pinned versions, and nothing to write but its own."""
+class Snapshot:
+    """Every table as one completed run left it, to read only: what answers and commands read."""
 
     shop: "Shop"
-    reads: frozenset[str]
-    writes: frozenset[str]
     run: Run
-    pinned: Mapping[str, int | None] = field(default_factory=dict)
+    pinned: Mapping[str, int | None]
     """Versions to read; a table that is not named is read at its newest version."""
 
     @property
@@ -92,60 +63,20 @@ class View:
         return self.shop.folder
 
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
-        """Run a portable SELECT over the stage's tables and the Arrow tables given by name."""
-        return self.shop.query(self._with_snapshots(sql, set(tables)), tables)
+        """Run a portable SELECT over the run's tables and the Arrow tables given by name."""
+        return self._tables.query(sql, tables)
 
     def read(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
-        """Read a table of the stage, whole or some columns."""
-        chosen = ", ".join(f'"{column}"' for column in columns) if columns is not None else "*"
-        return self.query(f"select {chosen} from {name}")
+        """Read a table, whole or some columns."""
+        return self.query(select_sql(name, columns))
 
-    def write(self, name: str, rows: pa.Table) -> None:
-        """Validate rows and put them in the place of this run's (or, without runs, of the whole table)."""
-        table, part = self._own(name)
-        self.shop.lake.replace(table, validated(table, rows), part=part)
+    def table_version(self, name: str) -> int | None:
+        """Version of a table as the run left it; None when it had not been written."""
+        return self._tables.version(name)
 
-    def write_query(self, name: str, sql: str, **tables: pa.Table) -> None:
-        """Write the result of a query as `write` would, without ever holding it in memory whole."""
-        table, part = self._own(name)
-        snapshots = self._with_snapshots(sql, set(tables))
-        self.shop.lake.replace_by_query(table, self.shop.engine, snapshots, tables, part=part)
-
-    def _own(self, name: str) -> tuple[Table, str | None]:
-        """The table, and the part of it that belongs to this run. Raises WorkspaceError for another stage's."""
-        if name not in self.writes:
-            raise WorkspaceError(
-                f"a stage that writes {sorted(self.writes)} may not write {name}", todo="Declare it in WRITES."
-            )
-        table = BY_NAME[name]
-        return table, self.run.run_id if table.partition_by == "run_id" else None
-
-    def _with_snapshots(self, sql: str, given: set[str]) -> str:
-        """Put the snapshots that the query names in front of it, as one CTE each."""
-        named = {table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table)} - given
-        visible = self.reads | self.writes
-        snapshots = []
-        for name in sorted(named & BY_NAME.keys()):
-            if name not in visible:
-                raise WorkspaceError(
-                    f"a stage that reads {sorted(visible)} may not read {name}", todo="Declare it in READS."
-                )
-            snapshots.append((name, self.shop.lake.relation(BY_NAME[name], self._version(BY_NAME[name]))))
-        return with_ctes(sql, snapshots)
-
-    def _version(self, table: Table) -> int | None:
-        return self.pinned[table.name] if table.name in self.pinned else self.shop.lake.version(table)
-
-
-def with_ctes(sql: str, relations: Iterable[tuple[str, str]]) -> str:
-    """Give a query named relations in front, before any of its own; each use reads only what it needs of them."""
-    listed = ", ".join(f"{name} as not materialized ({relation})" for name, relation in relations)
-    if not listed:
-        return sql
-    own = BEFORE_ITS_OWN.match(sql)
-    if own is None:
-        return f"with {listed} {sql}"
-    return f"with {'recursive ' if own[1] else ''}{listed}, {sql[own.end() :]}"
+    @property
+    def _tables(self) -> PinnedTables:
+        return PinnedTables(self.shop.lake, self.shop.engine, frozenset(BY_NAME), self.pinned)
 
 
 class Shop:
@@ -221,12 +152,14 @@ class Shop:
         *,
         run: Run,
         pinned: Mapping[str, int | None] | None = None,
-    ) -> View:
+        capabilities: Mapping[str, object] | None = None,
+    ) -> StageView:
         """Give a stage the tables it declares; unpinned tables are read at their newest version."""
-        return View(self, frozenset(reads), frozenset(writes), run, pinned or {})
+        parts = WorkspaceParts(self.folder, self.settings, self.policy, self.lake, self.engine, self.store)
+        return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})
 
-    def snapshot(self) -> View | None:
-        """Everything as the last finished run left it, to read only; None before any run."""
+    def snapshot(self) -> Snapshot | None:
+        """Every table as the last completed run left it; None before any run."""
         with self.store.begin() as connection:
             row = connection.execute(sa.select(RUNS).order_by(RUNS.c.as_of.desc()).limit(1)).mappings().first()
         if row is None:
@@ -234,7 +167,11 @@ class Shop:
         as_of = row["as_of"].replace(tzinfo=UTC) if row["as_of"].tzinfo is None else row["as_of"]
         # why: collect commits events on its own; everything derived is read as the run left it
         versions = {name: row["table_versions"].get(name) for name in BY_NAME if name != "events"}
-        return View(self, frozenset(BY_NAME), frozenset(), Run(row["run_id"], as_of, row["seed"]), versions)
+        return Snapshot(self, Run(row["run_id"], as_of, row["seed"]), versions)
+
+    def newest(self) -> Snapshot:
+        """Every table at its newest version, for what is read before any run."""
+        return Snapshot(self, Run.at(datetime.now(UTC)), {})
 
     @contextmanager
     def lock(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:

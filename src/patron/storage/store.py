@@ -124,8 +124,8 @@ AUDIT = sa.Table(
     sa.Column("previous", sa.Text, nullable=False, comment="hash of the entry before"),
     sa.Column("hash", sa.Text, nullable=False, comment="SHA-256 of this entry and of the hash before"),
 )
-CONSENTS = sa.Table(
-    "consents",
+CONSENT_LEDGER = sa.Table(
+    "consent_ledger",
     METADATA,
     sa.Column("entry", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("event", sa.Text, nullable=False, comment="hash of the source and id of the event that told it"),
@@ -142,8 +142,8 @@ CONSENTS = sa.Table(
     sa.Column("known_at", sa.Text, nullable=False, comment="since when Patron could know"),
     sa.Column("previous", sa.Text, nullable=False, comment="hash of the entry before"),
     sa.Column("hash", sa.Text, nullable=False, comment="SHA-256 of this entry and of the hash before"),
-    sa.Index("ix_consents_event", "event", "purpose", unique=True),
-    sa.Index("ix_consents_token", "token", "purpose"),
+    sa.Index("ix_consent_ledger_event", "event", "purpose", unique=True),
+    sa.Index("ix_consent_ledger_token", "token", "purpose"),
 )
 WORDINGS = sa.Table(
     "consent_wordings",

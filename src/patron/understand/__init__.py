@@ -1,6 +1,6 @@
 """Understand: run events into orders, products, customers and sessions, and into features as of a cutoff."""
 
-READS = ("events",)
+READS = ("events", "consent_ledger")
 WRITES = (
     "identities",
     "identity_changes",
@@ -19,3 +19,4 @@ WRITES = (
     "segments",
     "personas",
 )
+RETURNS: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from patron.schema.table_definition import TIME
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 
 CUTOFFS_SQL = """
     select o.customer_id, a.as_of
@@ -21,7 +21,7 @@ def cutoff_rows(as_ofs: Iterable[datetime]) -> pa.Table:
     return pa.table({"as_of": pa.array(sorted({cutoff.astimezone(UTC) for cutoff in as_ofs}), TIME)})
 
 
-def build_cutoffs(view: View, as_ofs: Iterable[datetime]) -> None:
+def build_cutoffs(view: StageView, as_ofs: Iterable[datetime]) -> None:
     """Write the run's cutoffs: those customers at each of these times.
 
     Raises ValueError for a cutoff after the run's own, at which nobody can know what it needs.

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 from patron.understand.cutoffs import cutoff_rows
 from patron.understand.features import OF_PROSPECTS, wide_sql
 from patron.understand.features.feature_family import CUTOFFS, windows
@@ -30,12 +30,12 @@ KNOWN_SINCE_SQL = """
 """One row per person with a name: since when, and when their first order could be known (NULL without one)."""
 
 
-def first_known_at(view: View) -> datetime | None:
+def first_known_at(view: StageView) -> datetime | None:
     """When the shop could first name anybody."""
     return view.query(f"select min(known_since) as first_at from ({KNOWN_SINCE_SQL}) k")["first_at"][0].as_py()
 
 
-def prospects_at(view: View, as_ofs: Iterable[datetime], *, prospect_days: int = PROSPECT_DAYS) -> pa.Table:
+def prospects_at(view: StageView, as_ofs: Iterable[datetime], *, prospect_days: int = PROSPECT_DAYS) -> pa.Table:
     """Features of those who were prospects at each of these cutoffs; see `prospect_features`."""
     people = view.query(KNOWN_SINCE_SQL)
     parts = []
@@ -46,14 +46,14 @@ def prospects_at(view: View, as_ofs: Iterable[datetime], *, prospect_days: int =
     return prospect_features(view, pa.concat_tables(parts))
 
 
-def prospects_after(view: View, waited: timedelta) -> pa.Table:
+def prospects_after(view: StageView, waited: timedelta) -> pa.Table:
     """Features of each person at a cutoff of their own: so long after the shop could first name them."""
     people = view.query(KNOWN_SINCE_SQL)
     as_of = pc.add(people["known_since"], pa.scalar(waited, pa.duration("us")))
     return prospect_features(view, people.append_column("as_of", as_of))
 
 
-def prospect_features(view: View, people: pa.Table) -> pa.Table:
+def prospect_features(view: StageView, people: pa.Table) -> pa.Table:
     """One row per person and cutoff (customer_id, known_since, order_known_at, as_of): all that was known before it.
 
     Left out: who was not known yet, who had an order known by then, and cutoffs after the run's own.

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from patron.schema.table_definition import INT
 from patron.storage.engine import timestamp
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 from patron.understand.lifecycle_stages import lifecycle_stages
 from patron.understand.personas import TRAITS, Personas, find_personas
 from patron.understand.rfm_scores import rfm_scores
@@ -23,7 +23,7 @@ NEEDED = sorted(
 MEANS = ("paid_cents_365_days", "order_count_365_days", "days_since_last_order")
 
 
-def build_segments(view: View) -> None:
+def build_segments(view: StageView) -> None:
     """Write segments and personas from the features at the run's own cutoff."""
     run = view.run
     features = view.query(

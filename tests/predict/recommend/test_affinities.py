@@ -8,7 +8,8 @@ from patron import predict
 from patron.predict.recommend.affinities import run
 from patron.schema.tables import BY_NAME
 from patron.storage import model_registry
-from patron.storage.shop import Run, Shop
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 

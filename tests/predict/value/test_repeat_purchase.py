@@ -10,7 +10,8 @@ from patron.predict import READS, WRITES
 from patron.predict.value.repeat_purchase import build_repeat_purchase, last_day, restored
 from patron.schema.table_definition import validated
 from patron.schema.tables import ORDERS
-from patron.storage.shop import Run, Shop
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
 
 START = datetime(2024, 1, 1, 12, tzinfo=UTC)
 

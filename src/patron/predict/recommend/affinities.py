@@ -13,10 +13,10 @@ from patron.predict.recommend.ranking import encoded
 from patron.predict.recommend.ranking_backtest import Cut, backtest
 from patron.schema.questions import RECOMMEND
 from patron.schema.table_definition import TIME
-from patron.schema.tables import AFFINITIES, BACKTESTS, BY_NAME
+from patron.schema.tables import AFFINITIES, BACKTESTS
 from patron.storage import model_registry
 from patron.storage.engine import timestamp
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 
 ORIGINS = 3
 LEAST_HISTORY_DAYS = 56
@@ -32,7 +32,7 @@ order by customer_id, product_id, ordered_second desc, known_at
 # why ordered: fading weights are summed as floats, so the order of rows must not depend on the engine's threads
 
 
-def run(view: View) -> pa.Table:
+def run(view: StageView) -> pa.Table:
     """Write `affinities` and return rows of `backtests`; neither when no purchase names a product."""
     lines = lines_of(view)
     now = history_at(lines, view.run.as_of)
@@ -48,7 +48,7 @@ def run(view: View) -> pa.Table:
     return judged
 
 
-def origins(view: View) -> list[datetime]:
+def origins(view: StageView) -> list[datetime]:
     """Past cuts whose 28 days are over and before which there was some history, the earliest first."""
     as_of = view.run.as_of
     first = view.query(f"select min(ordered_at) as first_at from order_lines where known_at < {timestamp(as_of)}")
@@ -57,7 +57,7 @@ def origins(view: View) -> list[datetime]:
     return [cut for cut in cuts if first_at + timedelta(days=LEAST_HISTORY_DAYS) <= cut]
 
 
-def judged_at(view: View, lines: pa.Table, cuts: list[datetime]) -> pa.Table:
+def judged_at(view: StageView, lines: pa.Table, cuts: list[datetime]) -> pa.Table:
     """Rows of `backtests` for all learners at these cuts; none where hardly anybody bought."""
     given = [Cut(cut.date().isoformat(), history_at(lines, cut), _bought_after(lines, cut)) for cut in cuts]
     given = [cut for cut in given if len(cut.bought["customer_id"].unique()) >= RECOMMEND.fewest_customers]
@@ -67,7 +67,7 @@ def judged_at(view: View, lines: pa.Table, cuts: list[datetime]) -> pa.Table:
     return backtest(LEARNERS, given, run_id=view.run.run_id, rng=rng)
 
 
-def lines_of(view: View) -> pa.Table:
+def lines_of(view: StageView) -> pa.Table:
     """All purchases known by the run, read and sorted once; customers and products are numbered (dictionaries)."""
     lines = view.query(LINES.format(now=timestamp(view.run.as_of)))
     for name in ("customer_id", "product_id"):
@@ -94,7 +94,7 @@ def _days_before(lines: pa.Table, at: datetime) -> pa.Table:
     return lines.select(["customer_id", "product_id"]).append_column("days_before", pa.array(seconds / 86_400))
 
 
-def affinities(view: View, fitted: Fitted, history: pa.Table, version: str) -> pa.Table:
+def affinities(view: StageView, fitted: Fitted, history: pa.Table, version: str) -> pa.Table:
     """Rows of `affinities` for every customer of the history and every other one with a cutoff."""
     run = view.run
     others = view.query(
@@ -115,10 +115,8 @@ def affinities(view: View, fitted: Fitted, history: pa.Table, version: str) -> p
     return lists
 
 
-def _keep(view: View, learner: Learner, fitted: Fitted, history: pa.Table, judged: pa.Table) -> str:
+def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, judged: pa.Table) -> str:
     run = view.run
-    lines = BY_NAME["order_lines"]
-    version = view.pinned["order_lines"] if "order_lines" in view.pinned else view.shop.lake.version(lines)
     manifest = model_registry.Manifest(
         question=RECOMMEND.name,
         version=run.run_id,
@@ -127,7 +125,7 @@ def _keep(view: View, learner: Learner, fitted: Fitted, history: pa.Table, judge
         as_of=run.as_of.isoformat(),
         seed=run.seed,
         feature_version="none",
-        table_versions={"order_lines": version},
+        table_versions={"order_lines": view.table_version("order_lines")},
         row_count=history.num_rows,
         data_hash=model_registry.data_hash(history.select(["customer_id"])),
     )
@@ -135,7 +133,7 @@ def _keep(view: View, learner: Learner, fitted: Fitted, history: pa.Table, judge
     metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in own}
     card = _card(learner, own, history.num_rows)
     text = "\n".join(f"{key}: {value}" for key, value in card.items()) + "\n"
-    return model_registry.save(view.folder / "models", fitted, model_registry.Saved(manifest, metrics, card, text))
+    return model_registry.save(view.models_folder, fitted, model_registry.Saved(manifest, metrics, card, text))
 
 
 def _card(learner: Learner, own: list[dict], lines: int) -> dict[str, str]:

@@ -21,7 +21,7 @@ from patron.predict.value.btyd_inputs import FEWEST_DAYS
 from patron.schema.numbers import Numbers
 from patron.schema.questions import VALUE
 from patron.schema.tables import ORDER_MODELS, REPEAT_ORDERS
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 
 UNIT = "D"
 HORIZON = float(VALUE.horizon_days)
@@ -36,7 +36,7 @@ HELD_OUT = timedelta(weeks=13)
 """Whole weeks that the model that is checked does not know; only where at least as much lies before them."""
 
 
-def build_repeat_purchase(view: View) -> None:
+def build_repeat_purchase(view: StageView) -> None:
     """Fit Pareto/NBD to the run's orders and check it: writes `order_models` and `repeat_orders`.
 
     The check is a fit to the orders before the newest 13 whole weeks, in a shop twice as old; in a younger one there is
@@ -136,7 +136,7 @@ def drop_out(gone: Group, others: Group, *, is_checked: bool, is_collapsed: bool
     return CONFIRMED if gone.count >= FEWEST_GONE else "too_few"
 
 
-def orders_of(view: View, asked: pa.Table | None = None) -> pa.Table:
+def orders_of(view: StageView, asked: pa.Table | None = None) -> pa.Table:
     """Order days of known customers, or of those `asked` for, by the shop's calendar: customer_id, ordered_at."""
     own = "" if asked is None else "join asked a on a.customer_id = o.customer_id"
     # why ordered: likelihoods are sums of floats over customers, whose last digits depend on the order
@@ -157,7 +157,7 @@ def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def last_day(view: View) -> date:
+def last_day(view: StageView) -> date:
     """The last day that the run knows something of, by the shop's calendar."""
     return (view.run.as_of - timedelta(microseconds=1)).astimezone(ZoneInfo(view.settings.shop.time_zone)).date()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 
 from patron.govern import consent_ledger
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 from patron.understand.facts.aliases import aliases, persons
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.customer_consents import consents, ledger_table
@@ -37,11 +37,11 @@ FACTS: Mapping[str, Callable[[Scope], str]] = {
 """Table to its query, in the order they are made: each reads `events`, tables before it and the small `lookups`."""
 
 
-def build_facts(view: View) -> None:
+def build_facts(view: StageView) -> None:
     """Make every table of facts from the events known before the run's cutoff."""
     shop = view.settings.shop
     scope = Scope(view.run.as_of, shop.time_zone, shop.currency)
-    told = ledger_table(consent_ledger.ledger(view.store), view.policy.consent)
+    told = ledger_table(consent_ledger.ledger(view.declared_store), view.policy.consent)
     tables = lookups(scope, view.settings.rates, view.query, told)
     for name, query in FACTS.items():
         sql = query(scope)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from patron.storage.shop import View
+from patron.storage.stage_view import StageView
 from patron.understand.features import (
     acquisition,
     activity,
@@ -73,7 +73,7 @@ def wide_sql(families: Sequence[Family] = FAMILIES) -> str:
     return f"select m.customer_id, m.as_of, {columns} from {CUTOFFS} m {joins} order by m.as_of, m.customer_id"
 
 
-def build_features(view: View) -> None:
+def build_features(view: StageView) -> None:
     """Compute all features at the run's cutoffs, family by family so that memory stays bounded."""
     zone = view.settings.shop.time_zone
     run_id = view.run.run_id

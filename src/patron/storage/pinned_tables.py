@@ -1,0 +1,72 @@
+"""Lake tables at pinned versions, read by SQL: what a stage and a reader of the last run have in common."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+from sqlglot import exp, parse_one
+
+from patron.schema.errors import WorkspaceError
+from patron.schema.table_definition import Table
+from patron.schema.tables import BY_NAME
+from patron.storage.engine import DuckEngine
+from patron.storage.lake import Lake
+
+BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
+WITH_CLAUSE = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
+"""How a query that has CTEs begins: comments, WITH, and maybe RECURSIVE."""
+
+
+@dataclass(frozen=True)
+class PinnedTables:
+    """Some tables of the lake, each at a pinned version or, where none is pinned, at its newest."""
+
+    lake: Lake
+    engine: DuckEngine
+    names: frozenset[str]
+    versions: Mapping[str, int | None]
+
+    def query(self, sql: str, arrow_tables: Mapping[str, pa.Table]) -> pa.Table:
+        """Run a portable SELECT over the tables and Arrow tables. Raises WorkspaceError for an undeclared table."""
+        return self.engine.query(self.with_snapshots(sql, arrow_tables), arrow_tables)
+
+    def version(self, name: str) -> int | None:
+        """Version of a table that queries read; None before its first write. Raises WorkspaceError if undeclared."""
+        table = self._declared(name)
+        return self.versions[name] if name in self.versions else self.lake.version(table)
+
+    def with_snapshots(self, sql: str, arrow_tables: Iterable[str]) -> str:
+        """Put the snapshots that the query names in front of it, as one CTE each."""
+        names = {table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table)} - set(arrow_tables)
+        return with_ctes(
+            sql,
+            [
+                (name, self.lake.relation(self._declared(name), self.version(name)))
+                for name in sorted(names & BY_NAME.keys())
+            ],
+        )
+
+    def _declared(self, name: str) -> Table:
+        if name not in self.names:
+            raise WorkspaceError(
+                f"a stage that declares {sorted(self.names)} may not read {name}", todo="Declare it in READS."
+            )
+        return BY_NAME[name]
+
+
+def select_sql(name: str, columns: Iterable[str] | None = None) -> str:
+    """SELECT of a whole table, or of some columns."""
+    selected = ", ".join(f'"{column}"' for column in columns) if columns is not None else "*"
+    return f"select {selected} from {name}"
+
+
+def with_ctes(sql: str, relations: Iterable[tuple[str, str]]) -> str:
+    """Give a query named relations in front, before any of its own; each use reads only what it needs of them."""
+    ctes = ", ".join(f"{name} as not materialized ({relation})" for name, relation in relations)
+    if not ctes:
+        return sql
+    clause = WITH_CLAUSE.match(sql)
+    if clause is None:
+        return f"with {ctes} {sql}"
+    return f"with {'recursive ' if clause[1] else ''}{ctes}, {sql[clause.end() :]}"

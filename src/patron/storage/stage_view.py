@@ -1,0 +1,114 @@
+"""What one stage sees of the workspace: the tables and capabilities it declares, and no way around them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from patron.schema.errors import WorkspaceError
+from patron.schema.table_definition import Table, validated
+from patron.schema.tables import BY_NAME
+from patron.storage.declared_store import DeclaredStore
+from patron.storage.engine import DuckEngine
+from patron.storage.lake import Lake
+from patron.storage.pinned_tables import PinnedTables, select_sql
+from patron.storage.policy import Policy
+from patron.storage.runs import Run
+from patron.storage.settings import Settings
+from patron.storage.store import METADATA, Store
+
+VAULT = "vault"
+CAPABILITIES = frozenset({VAULT})
+"""What READS may name besides tables of the lake and of the store; the run hands them in."""
+
+
+@dataclass(frozen=True)
+class WorkspaceParts:
+    """The parts of a workspace that views are made of."""
+
+    folder: Path
+    settings: Settings
+    policy: Policy
+    lake: Lake
+    engine: DuckEngine
+    store: Store
+
+
+class StageView:
+    """The tables that a stage declared, at pinned versions, and nothing to write but those of its WRITES."""
+
+    def __init__(
+        self,
+        workspace: WorkspaceParts,
+        reads: Iterable[str],
+        writes: Iterable[str],
+        *,
+        run: Run,
+        versions: Mapping[str, int | None],
+        capabilities: Mapping[str, Any],
+    ) -> None:
+        """Raises WorkspaceError when the stage declares a name that is neither a table nor a capability."""
+        declared, self._writes = frozenset(reads) | frozenset(writes), frozenset(writes)
+        unknown = declared - BY_NAME.keys() - METADATA.tables.keys() - CAPABILITIES
+        if unknown:
+            raise WorkspaceError(
+                f"a stage declares {', '.join(sorted(unknown))}, which is neither a table nor a capability",
+                todo="Correct its READS and WRITES.",
+            )
+        self.run = run
+        self.settings = workspace.settings
+        """Where we run."""
+        self.policy = workspace.policy
+        """What we promise."""
+        self.models_folder = workspace.folder / "models"
+        """Fitted models."""
+        self.outbox_folder = workspace.folder / "outbox"
+        """Files for channels."""
+        self.declared_store = DeclaredStore(
+            workspace.store, declared & METADATA.tables.keys(), self._writes & METADATA.tables.keys()
+        )
+        """The tables of the store that the stage declared."""
+        self._lake, self._engine = workspace.lake, workspace.engine
+        self._tables = PinnedTables(workspace.lake, workspace.engine, declared & BY_NAME.keys(), versions)
+        self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}
+
+    def query(self, sql: str, **tables: pa.Table) -> pa.Table:
+        """Run a portable SELECT over the stage's tables and the Arrow tables given by name."""
+        return self._tables.query(sql, tables)
+
+    def read(self, name: str, columns: Iterable[str] | None = None) -> pa.Table:
+        """Read a table of the stage, whole or some columns."""
+        return self.query(select_sql(name, columns))
+
+    def table_version(self, name: str) -> int | None:
+        """Version of a lake table that the stage reads; None before its first write."""
+        return self._tables.version(name)
+
+    def write(self, name: str, rows: pa.Table) -> None:
+        """Validate rows and replace those of this run (or, in a table without runs, all rows) by them."""
+        table, part = self._writable(name)
+        self._lake.replace(table, validated(table, rows), part=part)
+
+    def write_query(self, name: str, sql: str, **tables: pa.Table) -> None:
+        """Write the result of a query as `write` would, without ever holding it in memory whole."""
+        table, part = self._writable(name)
+        self._lake.replace_by_query(table, self._engine, self._tables.with_snapshots(sql, tables), tables, part=part)
+
+    def capability(self, name: str) -> Any:
+        """What the run hands in under a name, such as the vault. Raises WorkspaceError for an undeclared one."""
+        if name not in self._capabilities:
+            raise WorkspaceError(
+                f"a stage that declares {sorted(self._capabilities)} may not use {name}", todo="Declare it in READS."
+            )
+        return self._capabilities[name]
+
+    def _writable(self, name: str) -> tuple[Table, str | None]:
+        """The table, and the part of it that belongs to this run. Raises WorkspaceError for another stage's."""
+        if name not in self._writes or name not in BY_NAME:
+            raise WorkspaceError(
+                f"a stage that writes {sorted(self._writes)} may not write {name}", todo="Declare it in WRITES."
+            )
+        table = BY_NAME[name]
+        return table, self.run.run_id if table.partition_by == "run_id" else None

@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 WORKSPACE ?= patron-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs bench screenshots clean
+.PHONY: help setup demo test test-extras check format hooks docs site dist sbom bench screenshots clean
+
+# Coverage by the interpreter's own events where it has them (Python 3.12): they cost next to nothing.
+export COVERAGE_CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")' 2>/dev/null)
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,8 +34,12 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 demo: $(VENV)/.demo ## Run the whole loop on a year of real purchases and write a report
 	$(BIN)/patron demo --workspace $(WORKSPACE)
 
-test: check ## Lint, types, architecture and all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: check ## Lint, types, architecture and all tests, with their coverage
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov
+
+test-extras: $(VENV)/.dev ## Install the extras that `make test` leaves out (torch) and run their tests
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,deep]'
+	PATRON_TEST_EXTRAS=1 $(BIN)/python -m pytest -m extra
 
 check: $(VENV)/.dev ## Lint, format, types and layers
 	$(BIN)/ruff check src tests benchmarks docs
@@ -47,6 +54,26 @@ format: $(VENV)/.dev ## Format the code
 docs: $(VENV)/.dev ## Write docs/reference from the code
 	$(BIN)/python docs/generate.py
 
+hooks: $(VENV)/.dev ## Check every commit before it is made (pre-commit)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pre-commit
+	$(BIN)/pre-commit install
+
+site: $(VENV)/bin/python ## Build the documentation as a site with search, in site/
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'zensical>=0.0.73'
+	$(BIN)/zensical build --clean --strict
+
+dist: $(VENV)/bin/python ## Build source archive and wheel into dist/, and check the wheel in an environment of its own
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt build
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python .ci/check_wheel.py dist/*.whl
+
+sbom: ## List every package of an installation of the platform in patron.cdx.json (CycloneDX)
+	$(PYTHON) -m venv --clear build/sbom build/sbom-tool
+	build/sbom/bin/python -m pip install --quiet --constraint constraints.txt '.[platform]'
+	build/sbom-tool/bin/python -m pip install --quiet 'cyclonedx-bom>=7'
+	build/sbom-tool/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml -o patron.cdx.json build/sbom
+
 bench: $(VENV)/.dev ## Run the long studies and print their numbers
 	$(BIN)/python benchmarks/run.py
 
@@ -54,4 +81,4 @@ screenshots: $(VENV)/.dev ## Photograph report and console in both languages (ne
 	$(BIN)/python -m patron.interfaces.console.screenshots $(WORKSPACE) docs/images
 
 clean: ## Remove what was built, keep workspaces
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .coverage* dist site .cache

@@ -1,8 +1,10 @@
 """A small shop with two finished runs, filled by hand: fast data for whatever reads the last run."""
 
+import importlib
 import os
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +22,8 @@ from patron.storage.shop import SETTINGS_FILE, Shop
 from patron.storage.store import IMPORTS, RUNS
 
 POSTGRES = "PATRON_TEST_POSTGRES"
+REAL_DATA = "PATRON_TEST_DATA"
+EXTRAS = "PATRON_TEST_EXTRAS"
 CUSTOMERS = 300
 HOSTILE = "<script>alert('x')</script> & Söhne"
 DEPARTMENTS = ("Produce", "Bakery", "Dairy", "Household", HOSTILE)
@@ -463,3 +467,28 @@ def postgres_url():
     with engine.begin() as connection:
         connection.execute(sa.schema.DropSchema(schema, cascade=True))
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Path of a published data set in the folder that PATRON_TEST_DATA names; without the file the test skips."""
+
+    def path_of(name: str) -> Path:
+        folder = os.environ.get(REAL_DATA)
+        if not folder or not (Path(folder) / name).exists():
+            pytest.skip(f"{REAL_DATA} names no folder with {name}")
+        return Path(folder) / name
+
+    return path_of
+
+
+@pytest.fixture(scope="session")
+def import_extra():
+    """Import a module of an optional extra; without it the test skips, and fails under `make test-extras`."""
+
+    def module_of(name: str, extra: str):
+        if os.environ.get(EXTRAS):
+            return importlib.import_module(name)
+        return pytest.importorskip(name, reason=f"extra {extra!r} is not installed: make test-extras")
+
+    return module_of

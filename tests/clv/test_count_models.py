@@ -1,8 +1,6 @@
 """Every model of order counts, held to the same promises: recovery, calibration, gradients, finiteness."""
 
 import dataclasses
-import os
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -349,15 +347,14 @@ PUBLISHED = {
 }
 
 
-def cdnow(name):
-    folder = os.environ.get("PATRON_TEST_DATA")
-    if not folder:
-        pytest.skip("PATRON_TEST_DATA names no folder with the CDNOW files")
-    return rfm(pq.read_table(Path(folder) / f"{name}.parquet"), until="1997-09-30", time="date")
+@pytest.fixture
+def cdnow(real_data):
+    """Summary of one of CDNOW's two files, whose fits are published."""
+    return lambda name: rfm(pq.read_table(real_data(f"{name}.parquet")), until="1997-09-30", time="date")
 
 
 @pytest.mark.parametrize(("name", "model"), PUBLISHED)
-def test_published_fits_are_reproduced(name, model):
+def test_published_fits_are_reproduced(cdnow, name, model):
     """To the digits that are printed, within one of the last."""
     params, log_likelihood = PUBLISHED[name, model]
     fitted = model().fit(cdnow(name))
@@ -365,7 +362,7 @@ def test_published_fits_are_reproduced(name, model):
     assert fitted.log_likelihood == pytest.approx(log_likelihood, abs=5e-3 if model is NBD else 1e-3)
 
 
-def test_standard_errors_are_those_of_clvtools():
+def test_standard_errors_are_those_of_clvtools(cdnow):
     errors = ParetoNBD().fit(cdnow("cdnow_sample")).standard_errors
     assert list(errors.values()) == pytest.approx([0.0476, 0.8427, 0.1873, 6.2105], rel=0.02)
 

@@ -1,9 +1,7 @@
 """What charts of value show: tables that add up, agree with the models they come from, and say what they are about."""
 
 import itertools
-import os
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -222,11 +220,8 @@ def test_cohorts_count_customers_in_months_that_are_over():
     assert diagnostics.cohorts(orders, until="1996-01-01").num_rows == 0
 
 
-def test_cdnow_is_tracked_and_ranked_as_published():
-    folder = os.environ.get("PATRON_TEST_DATA")
-    if not folder:
-        pytest.skip("PATRON_TEST_DATA names no folder with the CDNOW files")
-    orders = pq.read_table(Path(folder) / "cdnow_master.parquet").rename_columns({"date": "ordered_at"})
+def test_cdnow_is_tracked_and_ranked_as_published(real_data):
+    orders = pq.read_table(real_data("cdnow_master.parquet")).rename_columns({"date": "ordered_at"})
     summary = rfm(orders, until="1997-09-30", holdout_until="1998-06-30")
     for model, gini in ((BetaGeo, 0.663), (ParetoNBD, 0.673)):
         fitted = model().fit(summary)

@@ -1,9 +1,7 @@
 """Each built-in mapping on a small file of its kind; whole data sets where PATRON_TEST_DATA names their folder."""
 
 import json
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -229,12 +227,11 @@ REAL = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("PATRON_TEST_DATA" not in os.environ, reason="PATRON_TEST_DATA names no folder of data sets")
 @pytest.mark.parametrize("mapping", REAL)
-def test_real_data_adds_up_and_identical_real_lines_are_kept(priced, told_at, mapping, tmp_path):
+def test_real_data_adds_up_and_identical_real_lines_are_kept(priced, told_at, mapping, tmp_path, real_data):
     name, rows, dead = REAL[mapping]
     shop = priced(mapping)
-    path = Path(os.environ["PATRON_TEST_DATA"]) / name
+    path = real_data(name)
     first = import_files(shop, [str(path)], mapping=mapping, received_at=told_at)
     assert (first.read, first.stored, first.dead, first.duplicate) == (rows, rows - dead, dead, 0)
     regrouped = pq.read_table(path)

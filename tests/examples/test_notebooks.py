@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -33,9 +32,9 @@ def run(name):
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_notebook_runs_and_shows_its_charts(name):
-    if name == "cdnow" and not os.environ.get("PATRON_TEST_DATA"):
-        pytest.skip("PATRON_TEST_DATA names no folder with the CDNOW files")
+def test_a_notebook_runs_and_shows_its_charts(name, real_data):
+    if name == "cdnow":  # reads the folder that PATRON_TEST_DATA names
+        real_data("cdnow_master.parquet")
     charts = [one for one in run(name) if isinstance(one, Chart)]
     assert len(charts) == CHARTS[name]
     assert all("<svg" in chart._repr_svg_() for chart in charts)

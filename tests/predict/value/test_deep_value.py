@@ -25,8 +25,9 @@ def test_without_torch_it_is_said_what_to_install(world, monkeypatch):
         DeepZeroInflatedLogNormal().fit(world[0])
 
 
-def test_it_forecasts_better_than_the_mean_the_same_each_time_one_row_as_many(world, tmp_path):
-    pytest.importorskip("torch")
+@pytest.mark.extra
+def test_it_forecasts_better_than_the_mean_the_same_each_time_one_row_as_many(world, import_extra, tmp_path):
+    import_extra("torch", "deep")
     known, here = world
     fitted = DeepZeroInflatedLogNormal().fit(known)
     forecast, actual = float_column(fitted.predict(here), FORECAST), float_column(here, "label")

@@ -17,6 +17,11 @@ class Ran:
     err: str
 
     @property
+    def message(self) -> str:
+        """Error as one line, without the box around a usage error."""
+        return " ".join(self.err.replace("│", " ").split())
+
+    @property
     def json(self):
         return json.loads(self.out)
 

@@ -6,8 +6,9 @@ from patron.answers import report
 from patron.interfaces.charts.axes import nice_ticks
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.charts.chart_sets import report_charts
-from patron.interfaces.i18n import LOCALES, words
+from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
 
 
 @pytest.fixture(scope="module", params=LOCALES)

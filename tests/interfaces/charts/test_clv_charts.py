@@ -14,8 +14,9 @@ from patron.clv.pareto_nbd import FittedParetoNBD
 from patron.interfaces.charts import clv_charts as charts
 from patron.interfaces.charts.axes import dates
 from patron.interfaces.charts.chart import HALF, WIDE
-from patron.interfaces.i18n import LOCALES, words
+from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
 from patron.schema.table_metadata import about, described
 
 FITTED = FittedParetoNBD(Estimates({"r": 0.55, "alpha": 10.6, "s": 0.6, "beta": 11.7}, unit="W"))

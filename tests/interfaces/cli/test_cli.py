@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from patron.answers.prospects_by_value import Prospect, Prospects
-from patron.interfaces.cli.app import app
+from patron.interfaces.cli.app import GROUPS, app
 from patron.interfaces.cli.render import show_prospects
 
 pytestmark = pytest.mark.xdist_group("cli")  # one workspace for all of them
-NAMES = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
+NAMES = sorted(command.name for command in app.registered_commands)
 AS_OF = "2024-05-30"
 BACKTEST_KEYS = [
     "question",
@@ -59,6 +59,13 @@ def test_the_help_of_every_command_shows_an_example(patron, name):
     assert f"Example: patron {name} " in ran.out
 
 
+def test_the_help_groups_commands_by_what_people_do(patron):
+    shown = patron("--help").out
+    places = [shown.index(f"─ {heading} ─") for heading in GROUPS]
+    assert places == sorted(places)
+    assert list(GROUPS) == ["Start", "Data", "Run", "Look", "People", "Operate"]
+
+
 def test_the_commands_are_those_of_the_design():
     named = (
         "demo init import run backtest prospects report serve simulate sql trace export forget backup restore doctor"
@@ -76,7 +83,7 @@ def test_wrong_usage_is_exit_code_2_and_a_version_is_known(patron):
 def test_a_date_that_is_none_is_wrong_usage(patron, home):
     ran = patron("run", "--workspace", home / "w", "--as-of", "yesterday")
     assert ran.code == 2
-    assert "is no date such as 2024-03-01" in ran.err
+    assert "is not a date such as 2024-03-01 or a time such as 2024-03-01T14:30" in ran.message
     assert patron("run", "--workspace", home / "w", "--as-of", "9999-12-31").code == 2
 
 
@@ -97,7 +104,7 @@ def test_import_prints_a_sum_and_a_repeat_stores_nothing(patron, home):
     again = patron(*bring, "--json").json
     assert again["read"] == again["duplicate"] > 0
     assert (again["stored"], again["dead"], again["dead_by_reason"]) == (0, 0, {})
-    assert re.search(r"[\d,]+ rows read = 0 stored \+ [\d,]+ duplicate \+ 0 dead", patron(*bring).out)
+    assert re.search(r"[\d,]+ rows read = 0 stored \+ [\d,]+ duplicate \+ 0 rejected", patron(*bring).out)
 
 
 def test_run_tells_what_it_answered(patron, home):
@@ -138,7 +145,7 @@ def test_prospects_are_refused_where_there_are_none(patron, home):
 def test_prospects_are_listed_with_how_well_they_were_ranked(capsys):
     person = Prospect("c1", 4250.0, 3.25, "ads", ("+cart_add_count_7_days",))
     judged = {"judged_count": 400, "gini": 0.41, "gini_low": 0.35, "gini_high": 0.47}
-    found = Prospects(
+    ranked = Prospects(
         "2024-05-30",
         datetime(2024, 5, 30, tzinfo=UTC),
         "prospects",
@@ -148,12 +155,12 @@ def test_prospects_are_listed_with_how_well_they_were_ranked(capsys):
         people=(person,),
         **judged,
     )
-    show_prospects(found, "EUR", json=False)
-    told = capsys.readouterr().out
-    assert "9 people without an order should bring EUR 123.00 in 90 days" in told
-    assert "normalised Gini 0.41 [0.35, 0.47]" in told
-    assert re.search(r"c1 .* ads .* \+cart_add_count_7_days .* 3.2 .* 42.50", told)
-    show_prospects(found, "EUR", json=True)
+    show_prospects(ranked, "EUR", json=False)
+    shown = capsys.readouterr().out
+    assert "9 people without an order: EUR 123.00 expected in 90 days" in shown
+    assert "normalised Gini 0.41 [0.35, 0.47]" in shown
+    assert re.search(r"c1 .* ads .* \+cart_add_count_7_days .* 3.2 .* 42.50", shown)
+    show_prospects(ranked, "EUR", json=True)
     assert json.loads(capsys.readouterr().out)["people"][0]["customer_id"] == "c1"
 
 

@@ -29,14 +29,14 @@ def test_a_visitor_is_unlinked_by_the_shops_own_id_or_by_token(shop, patron):
     ran = patron("identity", "unlink", "--workspace", shop.folder, "--anonymous-id", "v", "--json")
     assert json.loads(ran.out)["token"] == token
     ran = patron("identity", "unlink", "--workspace", shop.folder, "--token", token)
-    assert (ran.code, ran.out) == (0, f"Unlinked {token}: it is a customer of its own from the next run on.\n")
+    assert (ran.code, ran.out) == (0, f"Unlinked {token}: from the next run on it is a separate customer.\n")
 
 
 def test_exactly_one_id_is_named(shop, patron):
     for options in ((), ("--user-id", "7", "--anonymous-id", "v")):
         ran = patron("identity", "unlink", "--workspace", shop.folder, *options)
         assert ran.code == 2
-        assert "name it by one of" in ran.err
+        assert "identify the customer by exactly one of --user-id, --anonymous-id, --token" in ran.message
 
 
 def test_an_id_that_nobody_told_is_refused(shop, patron):

@@ -122,7 +122,7 @@ def test_a_mapping_that_cannot_be_used_is_refused(bring, tmp_path, old, new, wor
 def test_a_bad_row_is_set_aside_with_file_row_and_what_to_do(patron, w, bring, row, reason, words):
     ran = bring(HEADER + f"a,2024-01-01,1,1,\n{row}\nc,2024-01-01,1,1,\n")
     assert (ran.code, ran.err) == (0, "")
-    assert "3 rows read = 2 stored + 0 duplicate + 1 dead" in ran.out
+    assert "3 rows read = 2 stored + 0 duplicate + 1 rejected" in ran.out
     assert f"1 {reason}: f.csv row 2: " in ran.out
     assert words in ran.out
     told = bring(HEADER + "a,2024-01-01\n" + row + "\n", "f.csv", "", "--json").json

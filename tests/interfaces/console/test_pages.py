@@ -23,8 +23,9 @@ from patron.interfaces.console.model_cards import settings_of
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.answer_cache import MOST_RECENT, Answers
 from patron.interfaces.http.error_status import STATUS, status_of
-from patron.interfaces.i18n import LOCALES, words
+from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
 from patron.run import run_loop
 from patron.schema import errors
 from patron.schema.tables import IDENTITIES, ORDER_MODELS, SHOP_FORECASTS

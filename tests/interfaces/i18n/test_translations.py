@@ -11,8 +11,9 @@ from patron.clv.gamma_gamma import FittedGammaGamma
 from patron.clv.maximum_likelihood import Estimates
 from patron.collect.validation import REASONS as DEAD_REASONS
 from patron.decide.selection import REASONS
-from patron.interfaces.i18n import LOCALES, choose_locale, readable, words
+from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import MISSING, Formats
+from patron.interfaces.i18n.translations import choose_locale, readable, words
 from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import OrdersAndSpend

@@ -3,7 +3,8 @@ import re
 import pytest
 
 from patron.answers import report
-from patron.interfaces.i18n import LOCALES, words
+from patron.interfaces.i18n import LOCALES
+from patron.interfaces.i18n.translations import words
 from patron.interfaces.report import write_report
 from patron.schema.errors import NoRunYet, SettingsError
 

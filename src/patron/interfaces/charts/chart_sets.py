@@ -11,8 +11,8 @@ from patron.answers.repeat_purchase import ComingBack, RhythmPictures
 from patron.answers.revenue import Cohort
 from patron.interfaces.charts import clv_charts, evaluation_charts, retention, revenue_charts, segment_charts
 from patron.interfaces.charts.chart import HALF, Chart
-from patron.interfaces.i18n import Words
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words
 from patron.schema.table_metadata import described
 
 

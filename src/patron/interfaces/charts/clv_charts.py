@@ -16,8 +16,8 @@ from patron.interfaces.charts.chart import BLUE, FAINT, GREY, HALF, ORANGE, WIDE
 from patron.interfaces.charts.customer_charts import alive_over_time, forecast_fan
 from patron.interfaces.charts.retention import retention
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
-from patron.interfaces.i18n import Words
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words
 from patron.schema.table_metadata import about
 
 __all__ = [

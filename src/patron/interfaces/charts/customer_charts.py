@@ -8,8 +8,8 @@ import pyarrow as pa
 from patron.interfaces.charts.axes import SAME_DAY, dates, day_of, labelled, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, FAINT, GREY, INK, ORANGE, WIDE, Chart, specification
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
-from patron.interfaces.i18n import Words
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words
 from patron.schema.table_metadata import about
 
 MOST_RULES = 40

@@ -20,8 +20,8 @@ from patron.interfaces.charts.chart import (
     specification,
 )
 from patron.interfaces.charts.clv_charts import calibration_by_decile
-from patron.interfaces.i18n import Words
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words
 
 PSI_MOVED, PSI_DIFFERENT = 0.1, 0.25
 """Customary limits of the population stability index."""

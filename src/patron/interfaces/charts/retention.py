@@ -7,8 +7,8 @@ import altair as alt
 
 from patron.answers.revenue import Cohort
 from patron.interfaces.charts.chart import WIDE, Chart, specification
-from patron.interfaces.i18n import Words
 from patron.interfaces.i18n.formats import MISSING, Formats
+from patron.interfaces.i18n.translations import Words
 
 SHADES = ("#f1f7fb", "#0b4f7d")
 

@@ -9,8 +9,8 @@ from patron.answers.customer_profile import Spent
 from patron.answers.revenue import Window
 from patron.interfaces.charts.axes import labelled, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, HALF, WIDE, Chart, specification
-from patron.interfaces.i18n import Words
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words
 
 
 def revenue_by_week(weeks: Sequence[Window], words: Words, formats: Formats) -> Chart:

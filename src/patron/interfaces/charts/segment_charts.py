@@ -8,8 +8,8 @@ import altair as alt
 from patron.answers.segments_overview import LifecycleStage, Persona, ValueBin, ValueSpread
 from patron.interfaces.charts.axes import labelled, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREEN, GREY, ORANGE, SKY, Chart, specification
-from patron.interfaces.i18n import Words
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words
 
 STAGE_COLOURS = {"new": SKY, "active": GREEN, "at_risk": ORANGE, "lapsed": GREY, "reactivated": BLUE}
 

@@ -1,7 +1,8 @@
 """Times in the unit of a model, in words; and how charts speak where nobody says otherwise, as in a notebook."""
 
-from patron.interfaces.i18n import LOCALES, Words, words
+from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words, words
 
 ENGLISH = words(LOCALES[0])
 PLAIN = Formats(LOCALES[0], "USD", "UTC")

@@ -3,15 +3,14 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
-import msgspec
-import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NOT_A_TERMINAL = 160
 """Columns when what is printed goes to a file or pipe."""
@@ -31,12 +30,16 @@ def say_error(text: str) -> None:
 
 def as_json(value: object) -> None:
     """Print only JSON, dataclasses as objects."""
+    import msgspec
+
     encoded = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
     print(encoded.decode())  # noqa: T201 - stdout is the interface here
 
 
 def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: int = 0) -> None:
     """Print a table; its last `numbers` columns are right-aligned."""
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
     for index, name in enumerate(head):
         table.add_column(name, justify="right" if index >= len(head) - numbers else "left", overflow="fold")
@@ -45,7 +48,7 @@ def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, n
     OUT.print(table)
 
 
-def arrow(rows: pa.Table, *, most: int = 50) -> None:
+def arrow(rows: "pa.Table", *, most: int = 50) -> None:
     """Print the first rows of a result."""
     listed = rows.slice(0, most).to_pylist()
     grid("", rows.column_names, [["" if v is None else v for v in row.values()] for row in listed])
@@ -56,6 +59,8 @@ def arrow(rows: pa.Table, *, most: int = 50) -> None:
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str, int, int | None], None]]:
     """Show what is being done on stderr, if that is a terminal: a step, how much of it is done, and of how much."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -70,8 +75,3 @@ def progress(what: str) -> Iterator[Callable[[str, int, int | None], None]]:
             bar.update(task, description=escape(step), completed=done, total=total)
 
         yield show
-
-
-def plain(value: Any) -> Any:  # what JSON can carry
-    """Run a dataclass into builtins."""
-    return msgspec.to_builtins(value, enc_hook=str)

@@ -10,9 +10,10 @@ from patron.answers.prospects_by_value import Prospects
 from patron.commands.demo import Demo
 from patron.commands.doctor import Finding
 from patron.commands.import_files import ImportSummary
+from patron.commands.trace import Trace
 from patron.interfaces.cli import output
-from patron.interfaces.i18n import words
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
 from patron.interfaces.report import write_report
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import FinishedRun
@@ -34,24 +35,35 @@ BACKTEST_FIELDS = (
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
-def show_import(done: ImportSummary, *, json: bool) -> None:
-    """Show what became of every row read."""
+def show_import(summary: ImportSummary, *, json: bool) -> None:
+    """Show how many rows were stored, duplicate and rejected, with an example of each reason."""
     if json:
-        output.as_json(done)
+        output.as_json(summary)
         return
     output.say(
-        f"{done.read:,} rows read = {done.stored:,} stored + {done.duplicate:,} duplicate + {done.dead:,} dead "
-        f"({done.rows_per_second:,.0f} rows a second)"
+        f"{summary.read:,} rows read = {summary.stored:,} stored + {summary.duplicate:,} duplicate + "
+        f"{summary.dead:,} rejected ({summary.rows_per_second:,.0f} rows a second)"
     )
-    for warning in done.warnings:
+    for warning in summary.warnings:
         output.say(warning, style="yellow")
-    if done.dead:
-        output.say("Set aside with their reason, such as:")
-        for row in done.dead_rows:
-            output.say(
-                f"  {done.dead_by_reason[row.reason]:,} {row.reason}: {row.file} row {row.row_number}: {row.message}"
-            )
-        output.say(f"After mending the cause: patron import --replay {done.import_id}")
+    if summary.dead:
+        output.say("Rejected, for example:")
+        for row in summary.dead_rows:
+            count = summary.dead_by_reason[row.reason]
+            output.say(f"  {count:,} {row.reason}: {row.file} row {row.row_number}: {row.message}")
+        output.say(f"After fixing the cause: patron import --replay {summary.import_id}")
+
+
+def show_trace(trace: Trace, *, json: bool) -> None:
+    """Show the places where an event is or was, in order."""
+    if json:
+        output.as_json(trace)
+        return
+    output.say(f"Event {trace.event_id}")
+    for step in trace.steps:
+        source = f" ({step.source})" if step.source else ""
+        at = f"{step.at:%Y-%m-%d %H:%M:%S} UTC  " if step.at else ""
+        output.say(f"  {at}{step.place}{source}: {step.what}")
 
 
 def show_run(finished: FinishedRun, currency: str, *, json: bool) -> None:
@@ -62,29 +74,29 @@ def show_run(finished: FinishedRun, currency: str, *, json: bool) -> None:
     output.say(f"Run {finished.run_id}: {finished.customer_count:,} customers in {finished.seconds:.1f} s.")
     rows = [
         (
-            a.question,
-            a.champion,
-            a.metric,
-            interval(a.value, a.low, a.high, per=cents_in(a.question, a.metric)),
-            a.baseline,
-            number(a.baseline_value, per=cents_in(a.question, a.metric)),
+            forecast.question,
+            forecast.champion,
+            forecast.metric,
+            interval(forecast.value, forecast.low, forecast.high, per=cents_in(forecast.question, forecast.metric)),
+            forecast.baseline,
+            number(forecast.baseline_value, per=cents_in(forecast.question, forecast.metric)),
         )
-        for a in finished.forecasts.answered
+        for forecast in finished.forecasts.answered
     ]
     output.grid(
-        f"Forecasts (amounts in {currency})", ("question", "champion", "metric", "value", "naive", "its value"), rows
+        f"Forecasts (amounts in {currency})", ("question", "champion", "metric", "value", "baseline", "its value"), rows
     )
     for reason in finished.forecasts.unanswered:
         output.say(reason, style="yellow")
 
 
 def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> None:
-    """Show each learner's metric at each origin beside the best baseline."""
+    """Show each learner's metric at each origin next to the best baseline."""
     listed = list(rows)
     if json:
         output.as_json([{name: getattr(row, name) for name in BACKTEST_FIELDS} for row in listed])
         return
-    head = ("question", "origin", "learner", "metric", "value", "naive", "its value", "gain")
+    head = ("question", "origin", "learner", "metric", "value", "baseline", "its value", "gain")
     output.grid(
         f"Backtest (* champion; gain over the best baseline, above 0 is better, 95 % intervals; money in {currency})",
         head,
@@ -104,36 +116,37 @@ def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> Non
     )
 
 
-def show_prospects(found: Prospects, currency: str, *, json: bool) -> None:
-    """Show who without an order should bring most, and how well such forecasts ranked people in the past."""
+def show_prospects(ranked: Prospects, currency: str, *, json: bool) -> None:
+    """Show the prospects with the highest expected revenue, and how well such rankings did on earlier ones."""
     if json:
-        output.as_json(found)
+        output.as_json(ranked)
         return
     output.say(
-        f"{found.people_count:,} people without an order should bring {currency} {found.expected_cents / 100:,.2f} "
-        f"in 90 days ({found.learner}, run {found.run_id})."
+        f"{ranked.people_count:,} people without an order: {currency} {ranked.expected_cents / 100:,.2f} "
+        f"expected in 90 days ({ranked.learner}, run {ranked.run_id})."
     )
-    if found.gini is not None:
+    if ranked.gini is not None:
         output.say(
-            f"Ranking of {found.judged_count:,} earlier ones: normalised Gini "
-            f"{interval(found.gini, found.gini_low, found.gini_high)}; the mean for everybody has 0."
+            f"Backtest on {ranked.judged_count:,} earlier prospects: normalised Gini "
+            f"{interval(ranked.gini, ranked.gini_low, ranked.gini_high)}; a ranking at random has 0."
         )
-    output.say(found.why)
+    output.say(ranked.why)
     rows = [
         (
-            one.customer_id,
-            one.acquisition_channel or "",
-            ", ".join(one.reasons),
-            f"{one.days_since_known:.1f}",
-            f"{one.expected_cents / 100:,.2f}",
+            person.customer_id,
+            person.acquisition_channel or "",
+            ", ".join(person.reasons),
+            f"{person.days_since_known:.1f}",
+            f"{person.expected_cents / 100:,.2f}",
         )
-        for one in found.people
+        for person in ranked.people
     ]
-    output.grid("", ("customer", "won by", "because of", "days known", f"expected, {currency}"), rows, numbers=2)
+    head = ("customer", "acquisition channel", "reasons", "days known", f"expected, {currency}")
+    output.grid("", head, rows, numbers=2)
 
 
 def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:
-    """Show what was looked at, and how to mend what is wrong."""
+    """Show every check, and how to fix what is wrong."""
     listed = list(findings)
     if json:
         output.as_json(listed)
@@ -144,22 +157,22 @@ def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:
             output.say(f"     {finding.todo}")
 
 
-def show_demo(done: Demo, workspace: Path) -> None:
-    """Write the report and show what the loop found, what the data cannot show, and where to look next."""
-    shop = done.shop
+def show_demo(result: Demo, workspace: Path) -> None:
+    """Write the report and show the results, the limits of the data, and where to look next."""
+    shop = result.shop
     reports = [write_report(shop, shop.folder / name, locale).path for name, locale in REPORTS]
-    seen, texts = overview(shop), words("en")
-    show_backtest((row for row in backtest(shop) if is_primary_metric(row)), seen.currency, json=False)
-    for run in done.runs:
+    summary, texts = overview(shop), words("en")
+    show_backtest((row for row in backtest(shop) if is_primary_metric(row)), summary.currency, json=False)
+    for run in result.runs:
         output.say(f"Run {run.run_id}: {run.customer_count:,} customers in {run.seconds:.1f} s")
     output.say()
-    for line in summary_sentences(seen, models(shop), texts, Formats("en", seen.currency, seen.time_zone)):
+    for line in summary_sentences(summary, models(shop), texts, Formats("en", summary.currency, summary.time_zone)):
         output.say(f"  {line}")
-    for line in done.truth:
+    for line in result.truth:
         output.say(f"  {line}")
     output.say()
     output.say("What this data cannot show:")
-    for line in done.cannot_show:
+    for line in result.cannot_show:
         output.say(f"  - {line}")
     output.say()
     output.say(f"Report, open it in a browser: {reports[0]} (Chinese: {reports[1].name})")
@@ -167,17 +180,17 @@ def show_demo(done: Demo, workspace: Path) -> None:
 
 
 def is_primary_metric(row: Backtest) -> bool:
-    """Whether a row is the champion's on what decides, over all origins together."""
+    """Whether a row is the champion's primary metric over all origins."""
     return row.origin == "all" and row.learner == row.champion and (row.metric,) == primary_metrics(row.question)[:1]
 
 
 def cents_in(question: str, metric: str) -> int:
-    """How many of what a metric counts make one of what is shown: 100 for amounts of money."""
+    """Divisor of a metric for display: 100 for amounts, which are stored in cents, else 1."""
     return 100 if UNITS.get(question) == "money" and metric in MONEY_METRICS else 1
 
 
 def number(value: float | None, *, per: int = 1) -> str:
-    """A number with as many digits as help."""
+    """A number with four significant digits."""
     if value is None:
         return ""
     value /= per

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from patron.answers.models import Question
-from patron.interfaces.i18n import Words
+from patron.interfaces.i18n.translations import Words
 
 NAMES = {"learner": "learner", "best_baseline": "learner"}
 """Entries that hold a code, and the family of its name."""

@@ -10,8 +10,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from patron.interfaces.console.templating import STATIC, environment
 from patron.interfaces.http.answer_cache import Answers
-from patron.interfaces.i18n import LOCALES, Words, choose_locale, words
+from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.schema.errors import NoRunYet, PatronError
 
 COOKIE = "lang"

@@ -30,7 +30,7 @@ from patron.interfaces.charts.chart_sets import (
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
-from patron.interfaces.i18n import Words, choose_locale, words
+from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import silent
 from patron.schema.errors import NotFound, PatronError

@@ -8,8 +8,9 @@ from markupsafe import Markup
 from patron.answers import report as facts
 from patron.interfaces.charts.chart_sets import report_charts
 from patron.interfaces.console.templating import STATIC, environment
-from patron.interfaces.i18n import LOCALES, words
+from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.schema.errors import SettingsError
 from patron.storage.shop import Shop

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from patron.answers.models import Models
 from patron.answers.offer_results import Effect
 from patron.answers.overview import Overview
-from patron.interfaces.i18n import Words
 from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words
 
 SAME_SHARE = 0.005
 """Changes smaller than this are told as no change."""

@@ -157,4 +157,3 @@ def _moved(connection: sa.Connection, before: State, after: State) -> bool:
 
 def _text(told: State) -> str:
     return f"{told.generation}/{told.version}/{told.inbox_id}/{told.seq}"
-

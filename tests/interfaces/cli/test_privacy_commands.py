@@ -54,10 +54,10 @@ def test_a_certificate_is_given_as_json_and_the_doctor_sees_the_audit_log(patron
 def test_one_name_is_needed(patron, w, command, names):
     ran = patron(command, "--workspace", w, *names)
     assert ran.code == 2
-    assert "--anonymous-id" in ran.err
+    assert "--anonymous-id" in ran.message
 
 
 def test_who_is_not_known_cannot_be_forgotten(patron, w):
     ran = patron("forget", "--workspace", w, "--phone", "+49 170 1", "--yes")
     assert ran.code == 1
-    assert "no customer with phone" in ran.err
+    assert "no customer with phone" in ran.message

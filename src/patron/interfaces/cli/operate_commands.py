@@ -1,0 +1,86 @@
+"""`patron serve`, `patron doctor`, `patron backup` and `patron restore`: a workspace in daily use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from patron.interfaces.cli import output
+from patron.interfaces.cli.options import HERE, AsJson, Workspace
+
+
+def serve(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=0, max=65535)] = 8321,
+    host: Annotated[str, typer.Option(help="127.0.0.1 only, until access control exists.")] = "127.0.0.1",
+    *,
+    accept_only: Annotated[
+        bool,
+        typer.Option("--accept-only", help="Only accept events into the inbox; another `patron serve` loads them."),
+    ] = False,
+    workspace: Workspace = HERE,
+) -> None:
+    """Start collector, console and API on this machine.
+
+    Example: patron serve --workspace shop --port 8321
+    """
+    from patron.interfaces.http import server
+    from patron.storage.shop import Shop
+
+    server.serve(Shop.open(workspace), host=host, port=port, accept_only=accept_only)
+
+
+def doctor(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
+    """Check a workspace and say how to fix its problems.
+
+    Exits with 1 if there is a problem.
+
+    Example: patron doctor --workspace shop
+    """
+    from patron.commands import doctor as doctors
+    from patron.interfaces.cli.render import show_doctor
+
+    findings = doctors.doctor(workspace)
+    show_doctor(findings, json=json)
+    if any(finding.level == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+def backup(
+    out: Annotated[Path, typer.Argument(dir_okay=False, help="Archive to write: NAME.tar.gz.")],
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Back up the workspace into one archive, without the master key.
+
+    Example: patron backup --workspace shop shop-2024-03-01.tar.gz
+    """
+    from patron.commands import backup as backups
+    from patron.storage.shop import Shop
+
+    archive = backups.backup(Shop.open(workspace), out)
+    if json:
+        output.as_json(archive)
+    else:
+        size = f"{archive.byte_count / 1e6:,.1f} MB"
+        output.say(f"{archive.path}: {archive.table_count} tables, {archive.file_count:,} files, {size}.")
+        output.say("It does not contain the master key; without the key, names and texts cannot be read.")
+
+
+def restore(
+    archive: Annotated[Path, typer.Argument(help="Archive of `patron backup`.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the restored workspace; must not be a workspace yet.")],
+    *,
+    json: AsJson = False,
+) -> None:
+    """Create a workspace from a backup.
+
+    Example: patron restore shop-2024-03-01.tar.gz shop-again
+    """
+    from patron.commands import backup as backups
+
+    restored = backups.restore(archive, folder)
+    if json:
+        output.as_json(restored)
+    else:
+        output.say(f"Restored {folder}: {restored.table_count} tables, {restored.file_count:,} files.")

@@ -1,0 +1,29 @@
+"""Options that several commands share, declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HERE = Path()
+Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="Workspace folder (default: this folder).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only, for programs.")]
+
+UserId = Annotated[str | None, typer.Option(help="The shop's own customer id.")]
+Email = Annotated[str | None, typer.Option(help="E-mail address of the customer.")]
+Phone = Annotated[str | None, typer.Option(help="Phone number of the customer.")]
+AnonymousId = Annotated[str | None, typer.Option(help="Anonymous id of a visitor or device.")]
+CustomerId = Annotated[str | None, typer.Option(help="Patron's opaque customer id.")]
+
+
+def option_names(options: dict[str, str | None]) -> str:
+    """Options as people type them: `--user-id, --email`."""
+    return ", ".join(f"--{name.replace('_', '-')}" for name in options)
+
+
+def one_identifier(**options: str | None) -> dict[str, str]:
+    """The one option that identifies the customer. Raises BadParameter for none, several or an empty one."""
+    identifiers = {name: value for name, value in options.items() if value is not None}
+    if len(identifiers) != 1 or not all(value.strip() for value in identifiers.values()):
+        raise typer.BadParameter(f"identify the customer by exactly one of {option_names(options)}")
+    return identifiers

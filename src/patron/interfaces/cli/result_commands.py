@@ -1,0 +1,79 @@
+"""`patron report`, `patron backtest` and `patron prospects`: results of the last run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from patron.interfaces.cli import output
+from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.i18n import LOCALES
+
+MOST_PROSPECTS = 20
+
+
+def language(text: str | None) -> str | None:
+    """Check that Patron has texts in a language. Raises BadParameter."""
+    if text is not None and text not in LOCALES:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(LOCALES)}")
+    return text
+
+
+def report_(
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", dir_okay=False, help="File to write (default: in the workspace).")
+    ] = None,
+    locale: Annotated[
+        str | None, typer.Option(callback=language, help="en or zh_CN (default: the shop's language).")
+    ] = None,
+    workspace: Workspace = HERE,
+) -> None:
+    """Write the last run's report as one HTML file.
+
+    The file needs nothing else: style and charts are inside.
+
+    Example: patron report --workspace shop --out report.html --locale zh_CN
+    """
+    from patron.interfaces.report import write_report
+    from patron.storage.shop import Shop
+
+    shop = Shop.open(workspace)
+    output.say(str(write_report(shop, out or shop.folder / "report.html", locale).path))
+
+
+def backtest(
+    question: Annotated[str | None, typer.Option(help="value, churn, purchase or recommend (default: all).")] = None,
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Show the last run's backtest: every model against the baselines.
+
+    Example: patron backtest --workspace shop --question value --json
+    """
+    from patron.answers import backtest_results
+    from patron.interfaces.cli.render import show_backtest
+    from patron.storage.shop import Shop
+
+    shop = Shop.open(workspace)
+    show_backtest(backtest_results.backtest(shop, question), shop.settings.shop.currency, json=json)
+
+
+def prospects(
+    most: Annotated[int, typer.Option(help="Number of prospects to list.", min=0)] = MOST_PROSPECTS,
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Rank sign-ups without an order by expected 90-day revenue.
+
+    Example: patron prospects --workspace shop --most 50
+    """
+    from patron.answers import prospects_by_value
+    from patron.interfaces.cli.render import show_prospects
+    from patron.storage.shop import Shop
+
+    shop = Shop.open(workspace)
+    with output.progress("learning from earlier prospects"):
+        ranked = prospects_by_value.prospects(shop, most=most)
+    show_prospects(ranked, shop.settings.shop.currency, json=json)

@@ -1,0 +1,54 @@
+"""`patron run`: the nightly run."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from patron.interfaces.cli import output
+from patron.interfaces.cli.options import HERE, AsJson, Workspace
+
+EARLIEST_YEAR, LATEST_YEAR = 1970, 2100
+"""Years that Patron accepts; others are mistakes."""
+
+
+def parse_time(text: str, zone: str) -> datetime:
+    """Parse a date or time; without a zone it is the shop's. Raises BadParameter."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is not a date such as 2024-03-01 or a time such as 2024-03-01T14:30"
+        ) from error
+    if not EARLIEST_YEAR <= time.year <= LATEST_YEAR:
+        raise typer.BadParameter(f"{text!r} is not between {EARLIEST_YEAR} and {LATEST_YEAR}")
+    return time.replace(tzinfo=ZoneInfo(zone)) if time.tzinfo is None else time
+
+
+def run(
+    as_of: Annotated[
+        str,
+        typer.Option(
+            "--as-of", help="Cutoff: day or YYYY-MM-DDTHH:MM in the shop's time zone; uses earlier data only."
+        ),
+    ],
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Run the loop once, as of a cutoff.
+
+    Computes features, forecasts, decisions, the outbox, and the effects of earlier offers.
+
+    Example: patron run --workspace shop --as-of 2024-03-01
+    """
+    import patron.run as nightly
+    from patron.interfaces.cli.render import show_run
+    from patron.storage.shop import Shop
+
+    shop = Shop.open(workspace)
+    cutoff = parse_time(as_of, shop.settings.shop.time_zone)
+    with output.progress("running the loop") as tick:
+        finished = nightly.run_loop(shop, cutoff, now=datetime.now(UTC), progress=tick)
+    show_run(finished, shop.settings.shop.currency, json=json)

@@ -1,0 +1,99 @@
+"""The texts of one language by their keys, and the names of codes that tables hold."""
+
+import gettext
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from babel import Locale
+from babel.messages.pofile import read_po
+
+from patron.interfaces.i18n import LOCALES
+
+
+@dataclass(frozen=True)
+class Words:
+    """The catalogue of one language: texts by key, and the names of codes that tables hold."""
+
+    locale: str
+    texts: dict[str, str | tuple[str, ...]]
+    plural: Callable[[int], int]
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Text of a key with its values filled in; `n` chooses the plural. Raises KeyError for an unknown key."""
+        text = self.texts[key]
+        if isinstance(text, tuple):
+            count = values.get("n", 0)
+            text = text[self.plural(count if isinstance(count, int) else 0)]
+        return text.format(**values) if values else text
+
+    def code(self, family: str, code: object) -> str:
+        """Name of a code that a table holds, such as a stage; a code without a translation is made readable."""
+        text = self.texts.get(f"{family}.{code}")
+        return text if isinstance(text, str) else readable(str(code))
+
+    def persona(self, name_code: str) -> str:
+        """Name of a persona: what stands out about it, joined."""
+        name = self("persona.joint").join(self.code("persona", part) for part in name_code.split("+"))
+        return name[:1].upper() + name[1:]
+
+    def segment(self, code: str) -> str:
+        """Name of a segment, whose parts are joined by a slash."""
+        return self("list.joint").join(self.code("segment", part) for part in code.split("/"))
+
+    def feature(self, name: str) -> str:
+        """Name of the feature behind a forecast, or of one level of it, written `feature=level`."""
+        feature, is_level, level = name.partition("=")
+        if not is_level:
+            return self.code("feature", feature)
+        return self("reason.level", name=self.code("feature", feature), level=self.level(feature, level))
+
+    def level(self, feature: str, level: str) -> str:
+        """Name of a value that the data gives as text; one without a translation stays as the shop wrote it."""
+        families = ("channel",) if feature.endswith("channel") else ("trait_value", "level")
+        texts = (self.texts.get(f"{family}.{level}") for family in families)
+        return next((text for text in texts if isinstance(text, str)), level)
+
+    @property
+    def html_language(self) -> str:
+        """Language as HTML writes it: en, zh-CN."""
+        return self.locale.replace("_", "-")
+
+
+def readable(code: str) -> str:
+    """Turn a code into plain words: `avg_basket` becomes "Avg basket"."""
+    return code.replace("_", " ").replace("-", " ").strip().capitalize()
+
+
+def _messages(path: Path) -> Iterator[tuple[str, str | tuple[str, ...]]]:
+    with path.open("rb") as file:
+        for message in read_po(file):
+            if not message.id:
+                continue
+            key = message.id if isinstance(message.id, str) else message.id[0]
+            yield key, message.string if isinstance(message.string, str) else tuple(message.string or ())
+
+
+@cache
+def words(locale: str) -> Words:
+    """Catalogue of a language. Raises KeyError when it is not one of LOCALES."""
+    if locale not in LOCALES:
+        raise KeyError(locale)
+    path = Path(__file__).parent / f"{locale}.po"
+    with path.open("rb") as file:
+        rule = read_po(file).plural_expr
+    return Words(locale, dict(_messages(path)), gettext.c2py(rule))
+
+
+def choose_locale(requested: str | None, accepted: str | None = None) -> str:
+    """Language to show: the requested one if it exists, else the first the browser accepts, else English."""
+    tags = [requested or ""] + [part.partition(";")[0] for part in (accepted or "").split(",")]
+    for tag in tags:
+        if not tag.strip():
+            continue
+        language = tag.strip().replace("-", "_").partition("_")[0].lower()
+        matches = [locale for locale in LOCALES if Locale.parse(locale).language == language]
+        if matches:
+            return matches[0]
+    return LOCALES[0]

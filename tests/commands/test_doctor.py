@@ -118,7 +118,7 @@ def test_a_damaged_store(w):
 
 
 def test_a_workspace_that_is_none_or_whose_settings_are_broken(w, tmp_path):
-    assert "is no workspace" in wrong(tmp_path / "nowhere")["workspace"].what
+    assert "is not a workspace" in wrong(tmp_path / "nowhere")["workspace"].what
     (w / "patron.toml").write_text("[shop\n")
     assert "is not valid TOML" in wrong(w)["workspace"].what
 

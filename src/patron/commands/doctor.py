@@ -73,7 +73,7 @@ def _settings(shop: Shop) -> Iterator[Finding]:
             "policy",
             "warning",
             "customers of unknown consent get no offers, and no consent is known yet",
-            "Send what they agree to (docs/how-to/keep-consent_ledger.md); or, with a lawful basis to write to them without,"
+            "Send what they agree to (docs/how-to/keep-consent.md); or, with a lawful basis to write to them without,"
             ' set [consent] unknown = "allow" in policy.toml.',
         )
     else:

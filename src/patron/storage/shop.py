@@ -18,12 +18,13 @@ from patron.schema.errors import WorkspaceBusy, WorkspaceError
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
+from patron.storage.layout import LAYOUT, LAYOUT_VERSION, WORKSPACE_ID, require_known_layout
 from patron.storage.pinned_tables import PinnedTables, select_sql
 from patron.storage.policy import Policy
 from patron.storage.runs import Run
 from patron.storage.settings import Settings, load_settings
 from patron.storage.stage_view import StageView, WorkspaceParts
-from patron.storage.store import RUNS, WORKSPACE, Store, sqlite_url
+from patron.storage.store import RUNS, WORKSPACE, Store, sqlite_url, upsert
 
 SETTINGS_FILE = "patron.toml"
 POLICY_FILE = "policy.toml"
@@ -110,26 +111,30 @@ class Shop:
         folder = Path(folder).resolve()
         if not (folder / SETTINGS_FILE).exists():
             raise WorkspaceError(
-                "is no workspace", where=str(folder), todo=f"Run `patron init {folder}`, or name one with --workspace."
+                "is not a workspace", where=str(folder), todo=f"Run `patron init {folder}`, or name one with --workspace."
             )
         settings = load_settings(folder / SETTINGS_FILE)
         policy = Policy.load(folder / POLICY_FILE)
         (folder / "tmp").mkdir(exist_ok=True, mode=PRIVATE)
         store = Store(settings.store_url or sqlite_url(folder / "store.db"))
+        require_known_layout(store, folder)
         if upgrade:
             store.upgrade()
         shop = cls(folder, settings, policy, store)
         if upgrade or store.is_current():
-            shop._name_itself()
+            shop._name_workspace()
         return shop
 
-    def _name_itself(self) -> None:
+    def _name_workspace(self) -> None:
+        """Give a new workspace its id, and every one that was upgraded the layout that it has now."""
         with self.store.begin() as connection:
-            found = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == "workspace_id"))
-            if found is None:
-                found = secrets.token_hex(8)
-                connection.execute(sa.insert(WORKSPACE).values(key="workspace_id", value=found))
-        self.workspace_id: str = found
+            entries: dict[str, str] = {row.key: row.value for row in connection.execute(sa.select(WORKSPACE))}
+            if WORKSPACE_ID not in entries:
+                entries[WORKSPACE_ID] = secrets.token_hex(8)
+                connection.execute(sa.insert(WORKSPACE).values(key=WORKSPACE_ID, value=entries[WORKSPACE_ID]))
+            if entries.get(LAYOUT) != str(LAYOUT_VERSION):
+                upsert(connection, WORKSPACE, [{"key": LAYOUT, "value": str(LAYOUT_VERSION)}], update=("value",))
+        self.workspace_id: str = entries[WORKSPACE_ID]
 
     def reread(self) -> None:
         """Take over settings and policy whose files have changed; store, inbox and engine stay as they were opened.

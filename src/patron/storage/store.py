@@ -24,7 +24,7 @@ UTC_TIME = sa.DateTime(timezone=True)
 WORKSPACE = sa.Table(
     "workspace",
     METADATA,
-    sa.Column("key", sa.Text, primary_key=True, comment="workspace_id, master_key_check, profiles ..."),
+    sa.Column("key", sa.Text, primary_key=True, comment="workspace_id, layout_version, master_key_check ..."),
     sa.Column("value", sa.Text, nullable=False),
 )
 RUNS = sa.Table(
@@ -207,7 +207,7 @@ class Store:
         if self.file and not self.file.exists():  # why: to connect would make it
             return False
         script = alembic.script.ScriptDirectory.from_config(_alembic(self.url))
-        with self._refusals():
+        with self.refusals():
             with self.engine.connect() as connection:
                 current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
             if current is not None:
@@ -219,13 +219,13 @@ class Store:
         if self.is_current():
             return
         config = _alembic(self.url)
-        with self._refusals(), self.engine.begin() as connection:
+        with self.refusals(), self.engine.begin() as connection:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
 
     @contextmanager
-    def _refusals(self) -> Iterator[None]:
-        """Say what is wrong with a store that cannot be opened."""
+    def refusals(self) -> Iterator[None]:
+        """Raise what is wrong with a store that cannot be opened as WorkspaceError."""
         try:
             yield
         except CommandError as error:

@@ -82,7 +82,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "workspace",
-        sa.Column("key", sa.Text(), nullable=False, comment="workspace_id, master_key_check ..."),
+        sa.Column("key", sa.Text(), nullable=False, comment="workspace_id, layout_version, master_key_check ..."),
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )

@@ -3,10 +3,10 @@
 import sqlite3
 import sys
 
-import published_layouts
 import pytest
 import sqlalchemy as sa
 
+import published_layouts
 from patron.commands.doctor import doctor
 from patron.govern.vault import Vault
 from patron.interfaces.cli import main

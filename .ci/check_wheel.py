@@ -10,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "patron"
-BUILT_BY_ITSELF = {".pyc", ".mo"}
+NOT_PACKAGED = {".mo"}
+"""Message catalogues that the code compiles from .po when it needs them."""
 TOO_HEAVY = ("duckdb", "deltalake", "sqlalchemy", "fastapi", "sklearn", "altair", "typer")
 FIT = """
 import sys
@@ -34,7 +35,7 @@ def source_files() -> set[str]:
     return {
         f"patron/{path.relative_to(SOURCE).as_posix()}"
         for path in SOURCE.rglob("*")
-        if path.is_file() and path.suffix not in BUILT_BY_ITSELF
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix not in NOT_PACKAGED
     }
 
 

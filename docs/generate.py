@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel
 
 from patron.interfaces.cli.app import app
+from patron.run import loop_edges
 from patron.schema import errors
 from patron.schema.events import EVENTS
 from patron.schema.table_definition import Table, sql_type
@@ -180,30 +181,25 @@ def command_line() -> str:
 
 def picture() -> str:
     """The loop, drawn from what the stages declare."""
-    edges = []
-    stages = [name for name in STAGES if name != "simulate"]
-    for name in stages:
-        for other in stages:
-            shared = sorted(
-                set(importlib.import_module(f"patron.{name}").WRITES)
-                & set(importlib.import_module(f"patron.{other}").READS)
-            )
-            if shared and name != other:
-                label = ", ".join(shared[:2]) + (" ..." if len(shared) > 2 else "")
-                edges.append(f"  {name} -->|{label}| {other}")
-    edges.append("  engage -->|what it did, as events| collect")
-    return "```mermaid\nflowchart LR\n  shop([shop, SDKs, files]) --> collect\n" + "\n".join(edges) + "\n```"
+    names: dict[tuple[str, str], list[str]] = {}
+    for edge in loop_edges():
+        names.setdefault((edge.writer, edge.reader), []).append(edge.name)
+    lines = [
+        f"  {writer} -->|{', '.join(shared[:2])}{' ...' if len(shared) > 2 else ''}| {reader}"
+        for (writer, reader), shared in names.items()
+    ]
+    return "```mermaid\nflowchart LR\n  shop([shop, SDKs, files]) --> collect\n" + "\n".join(lines) + "\n```"
 
 
 def loop() -> str:
     """The loop and its stages."""
     rows = (
-        (f"`{name}`", first_line(module), ", ".join(module.READS), ", ".join(module.WRITES))
+        (f"`{name}`", first_line(module), *(", ".join(names) for names in (module.READS, module.WRITES, module.RETURNS)))
         for name in STAGES
         for module in [importlib.import_module(f"patron.{name}")]
     )
     return "\n".join(
-        ["# The loop\n", NOTE, picture(), "", grid(("stage", "what it does", "reads", "writes"), rows), ""]
+        ["# The loop\n", NOTE, picture(), "", grid(("stage", "what it does", "reads", "writes", "returns"), rows), ""]
     )
 
 

@@ -1,5 +1,5 @@
 """What each customer will do and is worth, and how sure we are."""
 
-READS = ("cutoffs", "features", "order_lines", "orders", "products")
+READS = ("features", "order_lines", "orders")
 WRITES = ("scores", "backtests", "shop_forecasts", "order_models", "repeat_orders", "affinities")
 RETURNS: tuple[str, ...] = ()

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from patron.collect.compaction import compact_inbox
 from patron.collect.request import Rules, batch_of
 from patron.collect.workspace_inbox import open_inbox
-from patron.service.compaction_worker import move
 from patron.storage.shop import Shop
 
 SIZES = (100_000, 1_000_000, 10_000_000) if "--full" in sys.argv else (20_000, 200_000)
@@ -53,7 +53,7 @@ def main() -> None:
             accepted = size / (time.process_time() - began)
             inbox.close()
             since, cpu = time.perf_counter(), time.process_time()
-            moved = move(shop)
+            moved = compact_inbox(shop)
             seconds, cpu = time.perf_counter() - since, time.process_time() - cpu
             assert moved.stored == size, moved
             shop.close()

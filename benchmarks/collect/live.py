@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from patron.collect.compaction import compact_inbox
 from patron.collect.request import Arrival, Rules, batch_of
 from patron.collect.workspace_inbox import open_inbox
 from patron.service.collector import Collector
-from patron.service.compaction_worker import Mover, move
+from patron.service.compaction_worker import Mover
 from patron.service.customer_lookup import lookup_customer
 from patron.service.profile_sync import follow, rebuild
 from patron.storage.shop import Shop
@@ -101,7 +102,7 @@ def main() -> None:
         for what, moment in (("new customers", now), ("known customers", now + timedelta(hours=1))):
             put(shop, requests(rng, COUNT, moment))
             with shop.lock():
-                timed("moved into the lake", COUNT, move, shop)
+                timed("moved into the lake", COUNT, compact_inbox, shop)
                 timed(f"added to the profiles, {what}", COUNT, follow, shop)
         with shop.lock():
             timed("built anew from the lake", 2 * COUNT, rebuild, shop)

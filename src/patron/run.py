@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from patron import collect, decide, engage, measure, predict, understand
+from patron.collect.compaction import Compacted, compact_inbox
 from patron.collect.loader import accept
+from patron.collect.workspace_inbox import release_inbox
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import recommend
 from patron.engage.delivery import deliver
@@ -26,7 +28,6 @@ from patron.predict.scoring import run as run_predict
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
-from patron.service.compaction_worker import move
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
@@ -34,12 +35,15 @@ from patron.storage.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
+from patron.understand.profiles.store import state as profiles_state
 from patron.understand.segments import build_segments
 
 EVENT_SOURCE = "patron"
 """Source of the events that the loop itself makes."""
 CAPABILITIES: Mapping[str, Callable[[Shop], object]] = {VAULT: Vault.open}
 """What a stage may declare besides tables, and how the run opens it."""
+KEPT_FOR_PROFILES = timedelta(days=7)
+"""How long requests stay in the inbox when nobody folds them into live profiles."""
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -114,6 +118,17 @@ def stage_view(shop: Shop, stage: ModuleType, *, run: Run, pinned: Mapping[str, 
     return shop.view(stage.READS, stage.WRITES, run=run, pinned=pinned, capabilities=capabilities)
 
 
+def drain_inbox(shop: Shop) -> Compacted:
+    """Move what the inbox holds into the lake; the caller holds the lock. Raises InboxDamaged, NoSpace.
+
+    Live profiles are not written here: the service folds in what came. Until then requests that they lack stay in the
+    inbox, where who reads a profile finds them; in a shop whose service never ran, nothing stays.
+    """
+    compacted, profiles = compact_inbox(shop), profiles_state(shop.store)
+    release_inbox(shop, profiles.held_of if profiles.is_built else None, kept=KEPT_FOR_PROFILES)
+    return compacted
+
+
 def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
     """Run the loop as of a cutoff. A run that was cut off is simply run again and ends the same.
 
@@ -128,7 +143,7 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             todo=f"Name a cutoff no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
     with shop.lock():
-        move(shop)
+        drain_inbox(shop)
         run = Run.at(as_of, zone=shop.settings.shop.time_zone)
         pinned = {EVENTS.name: shop.lake.version(EVENTS)}
         started = time.monotonic()

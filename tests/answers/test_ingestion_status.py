@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from patron.answers.ingestion_status import arriving
+from patron.answers.ingestion_status import ingestion_status
 from patron.collect.request import batch_of, rules_of
 from patron.collect.tracking_plan import NO_PLAN
-from patron.collect.workspace_inbox import open_inbox
+from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.import_files import replay
 from patron.run import run_loop, silent
 from patron.schema.tables import CLEANING, EVENTS, ORDERS
@@ -38,8 +38,8 @@ def move(shop):
 
 
 def test_nothing_arrives_in_a_new_workspace(shop):
-    found = arriving(shop, now=NOW)
-    assert (found.events, found.letters, found.collector.counters) == ((), (), ())
+    found = ingestion_status(shop, collector_state(shop), now=NOW)
+    assert (found.events, found.dead_letters, found.collector.counters) == ((), (), ())
 
 
 def test_warnings_are_counted_by_source_and_event_and_old_events_are_left_out(shop):
@@ -47,19 +47,22 @@ def test_warnings_are_counted_by_source_and_event_and_old_events_are_left_out(sh
     put(shop, told("a"), told("b") | {"timestamp": None}, told("c", context={"userAgent": "Googlebot/2.1"}))
     put(shop, told("d"), told("e", "Own Event"), source="app")
     move(shop)
-    found = {(one.source, one.name): (one.event_count, one.flagged) for one in arriving(shop, now=NOW).events}
+    found = {
+        (one.source, one.name): (one.event_count, one.warning_counts)
+        for one in ingestion_status(shop, collector_state(shop), now=NOW).events
+    }
     assert found == {
         ("web", "Product Viewed"): (3, {"no_time": 1, "bot": 1}),
         ("app", "Product Viewed"): (1, {}),
         ("app", "Own Event"): (1, {}),
     }
-    assert arriving(shop, now=NOW).events[0].source == "web"
+    assert ingestion_status(shop, collector_state(shop), now=NOW).events[0].source == "web"
 
 
 def test_dead_letters_are_told_by_reason_and_leave_when_they_were_mended(shop):
     put(shop, told("a", "Order Completed", order_id="o1", revenue=5, currency="CHF"), told("b") | {"userId": None})
     move(shop)
-    letters = {one.reason: one for one in arriving(shop, now=NOW).letters}
+    letters = {one.reason: one for one in ingestion_status(shop, collector_state(shop), now=NOW).dead_letters}
     assert {reason: (one.source, one.count) for reason, one in letters.items()} == {
         "unknown_currency": ("web", 1),
         "bad_event": ("web", 1),
@@ -70,7 +73,9 @@ def test_dead_letters_are_told_by_reason_and_leave_when_they_were_mended(shop):
     settings.write_text(text, encoding="utf-8")
     mended = Shop.open(shop.folder)
     assert replay(mended, "live", mapping=None, progress=silent).stored == 1
-    assert [one.reason for one in arriving(mended, now=NOW).letters] == ["bad_event"]
+    assert [one.reason for one in ingestion_status(mended, collector_state(mended), now=NOW).dead_letters] == [
+        "bad_event"
+    ]
     mended.close()
 
 
@@ -112,7 +117,7 @@ def test_changed_settings_hold_for_what_is_sent_next_and_bad_ones_are_said(shop)
     mover.move()
     assert mover.trouble is None
     assert shop.lake.read(EVENTS)["event_id"].to_pylist() == ["b"]
-    assert [one.count for one in arriving(shop, now=NOW).letters] == [1]
+    assert [one.count for one in ingestion_status(shop, collector_state(shop), now=NOW).dead_letters] == [1]
 
 
 def test_orders_without_a_number_or_money_and_near_names_are_warned_of(shop):
@@ -123,5 +128,5 @@ def test_orders_without_a_number_or_money_and_near_names_are_warned_of(shop):
         told("c", "product viewed", product_id="p"),
     )
     move(shop)
-    found = {one.name: one.flagged for one in arriving(shop, now=NOW).events}
+    found = {one.name: one.warning_counts for one in ingestion_status(shop, collector_state(shop), now=NOW).events}
     assert found == {"Order Completed": {"bare_order": 1}, "product viewed": {"near_name": 1}}

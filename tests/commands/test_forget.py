@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from patron.collect.compaction import LIVE
 from patron.collect.request import Rules, batch_of
-from patron.collect.workspace_inbox import open_inbox
+from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands import forget as forgetting
 from patron.commands import manage_keys
 from patron.commands.doctor import doctor
@@ -26,11 +26,9 @@ from patron.govern import audit_log
 from patron.govern.master_key import derive
 from patron.govern.vault import Vault
 from patron.interfaces.report import write_report
-from patron.run import run_loop, silent
+from patron.run import drain_inbox, run_loop, silent
 from patron.schema.errors import NotFound, SettingsError
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
-from patron.service.collector import collected
-from patron.service.compaction_worker import drain
 from patron.storage.lake_erasure import Eraser
 from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS, AUDIT, DEAD_LETTERS, ERASURES, FORGOTTEN
@@ -161,7 +159,7 @@ def filled(tmp_path_factory) -> Iterator[Path]:
         shop = Shop.open(folder / "w")
         live(shop, annas())
         with shop.lock():
-            drain(shop)
+            drain_inbox(shop)
         (folder / "others.jsonl").write_text("\n".join(map(json.dumps, others())))
         import_files(shop, [str(folder / "others.jsonl")], "segment", progress=silent)
         import_files(shop, [str(the_file(folder))], "segment", progress=silent)
@@ -304,9 +302,9 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
         ],
     )
     with shop.lock():
-        moved = drain(shop)
+        moved = drain_inbox(shop)
     assert (moved.stored, moved.dead) == (1, 3)
-    [counted] = collected(shop).counters
+    [counted] = collector_state(shop).counters
     assert counted.accepted == counted.stored + counted.duplicate + counted.dead
     assert counted.duplicate == 5
     assert events_of(shop) == sorted([*known, "m63"])
@@ -356,7 +354,7 @@ def test_what_waits_in_the_inbox_is_erased_and_exported_too(shop):
     live(shop, [event(71, userId=ANNA, event="Products Searched", properties={"query": "later wish"})])
     forget(shop, user_id=ANNA)
     assert {"m70", "m71"} & set(events_of(shop)) == set()
-    assert collected(shop).waiting_requests == 0
+    assert collector_state(shop).waiting_requests == 0
 
 
 def killed_at(monkeypatch, place: int) -> None:

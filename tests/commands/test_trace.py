@@ -6,9 +6,8 @@ import pytest
 from patron.collect.request import Rules, batch_of
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.trace import trace
-from patron.run import run_loop
+from patron.run import drain_inbox, run_loop
 from patron.schema.errors import NotFound
-from patron.service.compaction_worker import drain
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
@@ -32,7 +31,7 @@ def test_an_event_is_followed_from_the_inbox_to_what_was_made_of_it(shop):
     order = event("order-1", "Order Completed", order_id="o1", revenue=20, products=[{"product_id": "p", "price": 20}])
     tell(shop, order, event("view-1", "Product Viewed", product_id="p"))
     assert places(shop, "order-1") == ["seen", "inbox"]
-    drain(shop)
+    drain_inbox(shop)
     assert places(shop, "order-1") == ["seen", "events"]
     run_loop(shop, datetime(2026, 3, 2, tzinfo=UTC))
     assert places(shop, "order-1") == ["seen", "events", "order_lines"]
@@ -48,7 +47,7 @@ def test_an_event_is_followed_from_the_inbox_to_what_was_made_of_it(shop):
 
 def test_a_dead_letter_says_why(shop):
     tell(shop, event("bad-1", "Order Completed", order_id="o1", revenue="a lot"))
-    drain(shop)
+    drain_inbox(shop)
     (step,) = trace(shop, "bad-1").steps
     assert step.place == "dead_letters"
     assert "properties.revenue" in step.what

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 
 from patron.collect.inbox import Inbox
 from patron.collect.request import Rules, batch_of
-from patron.collect.workspace_inbox import open_inbox
+from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.import_files import import_files, replay
 from patron.commands.manage_keys import create_key
-from patron.run import silent
+from patron.run import drain_inbox, silent
 from patron.schema.errors import InboxDamaged, NoSpace, TooMany
 from patron.schema.events import BY_NAME as CATALOGUE
 from patron.schema.tables import EVENTS
-from patron.service.collector import Collector, collected
-from patron.service.compaction_worker import Mover, drain
+from patron.service.collector import Collector
+from patron.service.compaction_worker import Mover
 from patron.service.profile_sync import rebuild
 from patron.storage.lake import Lake
 from patron.storage.shop import Shop
@@ -56,10 +56,10 @@ def stored(shop):
 
 def test_what_the_inbox_holds_moves_into_the_lake_once(shop):
     put(shop, messages("a", "b"), messages("b", "c"))
-    assert drain(shop).stored == 3
+    assert drain_inbox(shop).stored == 3
     assert stored(shop) == ["a", "b", "c"]
     put(shop, messages("a", "d"))
-    assert drain(shop).stored == 1
+    assert drain_inbox(shop).stored == 1
     assert stored(shop) == ["a", "b", "c", "d"]
     row = shop.lake.read(EVENTS).to_pylist()[0]
     assert row["known_at"] == row["received_at"] == NOW
@@ -77,7 +77,7 @@ def test_a_move_ends_although_more_arrives_all_the_while(shop, monkeypatch):
         return real(*args, **kwargs)
 
     monkeypatch.setattr(Lake, "append", and_one_arrives)
-    assert drain(shop).stored == 1
+    assert drain_inbox(shop).stored == 1
     inbox = open_inbox(shop)
     assert inbox.waiting_count() == 1
     inbox.close()
@@ -88,10 +88,10 @@ def test_killed_between_the_lake_and_the_inbox_nothing_is_there_twice(shop, monk
     with monkeypatch.context() as patch:
         patch.setattr(Inbox, "done", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            drain(shop)
+            drain_inbox(shop)
     assert stored(shop) == ["a", "b"]
     put(shop, messages("c"))
-    drain(shop)
+    drain_inbox(shop)
     assert stored(shop) == ["a", "b", "c"]
     assert open_inbox(shop).waiting_count() == 0
     counted = open_inbox(shop).counts()["web"]
@@ -103,8 +103,8 @@ def test_killed_before_the_lake_nothing_is_lost(shop, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Lake, "append", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            drain(shop)
-    drain(shop)
+            drain_inbox(shop)
+    drain_inbox(shop)
     assert stored(shop) == ["a", "b"]
 
 
@@ -112,7 +112,7 @@ def test_a_currency_without_a_rate_dies_on_the_way_and_the_counters_say_so(shop)
     good = messages("a")
     bad = messages("b", event="Order Completed", properties={"order_id": "o", "revenue": 5, "currency": "CHF"})
     put(shop, good, bad)
-    moved = drain(shop)
+    moved = drain_inbox(shop)
     assert (moved.stored, moved.dead) == (1, 1)
     counted = open_inbox(shop).counts()["web"]
     assert (counted.stored, counted.duplicate, counted.dead) == (1, 0, 1)
@@ -132,7 +132,7 @@ def test_a_full_disk_is_trouble_that_passes(shop, monkeypatch):
     assert Inbox.put is real
     accepted = _accepted_in_time(collector, messages("a"))
     collector.stop()
-    drain(shop)
+    drain_inbox(shop)
     assert accepted.stored == 1
     assert stored(shop) == ["a"]
 
@@ -167,7 +167,7 @@ def test_damage_that_is_found_when_the_counters_are_read_is_told_as_trouble(shop
         damaged.execute("pragma writable_schema = on")
         damaged.execute("update sqlite_master set rootpage = 99999 where name = 'inbox_counts'")
     damaged.close()
-    assert "inbox.db" in collected(shop).trouble
+    assert "inbox.db" in collector_state(shop).trouble
 
 
 def _accept_until_killed(folder, run, pipe):
@@ -237,7 +237,7 @@ def kept(shop):
 def test_dead_letters_of_the_collector_live_after_the_mend(shop):
     told = {"order_id": "o", "revenue": 5, "currency": "CHF"}
     put(shop, messages("a"), messages("b", event="Order Completed", properties=told))
-    drain(shop)
+    drain_inbox(shop)
     rates = shop.folder / "patron.toml"
     rates.write_text(rates.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1"), encoding="utf-8")
     mended = Shop.open(shop.folder)
@@ -260,7 +260,7 @@ def test_an_event_that_came_by_a_file_is_a_duplicate_when_a_client_sends_it(shop
     (verdict,) = inbox.put([replace(messages("a", "b"), source="segment")])
     inbox.close()
     assert (verdict.stored, verdict.duplicate) == (1, 1)
-    drain(shop)
+    drain_inbox(shop)
     assert import_files(shop, [str(file)], "segment", progress=silent).duplicate == 1
     assert stored(shop) == ["a", "b"]
 
@@ -305,7 +305,7 @@ def test_whatever_is_told_is_stored_or_set_aside_and_stops_nothing(shop, told):
         for n, (name, properties, items, time_, context) in enumerate(told)
     ]
     put(shop, batch_of(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN))
-    drain(shop)
+    drain_inbox(shop)
     counted = open_inbox(shop).counts()["web"]
     assert open_inbox(shop).waiting_count() == 0
     assert counted.stored + counted.dead - (before.stored + before.dead if before else 0) == len(told)
@@ -375,7 +375,7 @@ def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_a
         body = json.dumps({"batch": [message]}).encode()
         collector.receive(body, how, key=key, received_at=NOW).verdicts.result(10)
     collector.stop()
-    drain(shop)
+    drain_inbox(shop)
     rows = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
     assert rows["import"]["known_at"] == rows["import"]["occurred_at"] == datetime(2024, 5, 1, 8, tzinfo=UTC)
     assert rows["batch"]["known_at"] == rows["import"]["received_at"] == NOW
@@ -392,7 +392,7 @@ def replayed_live(shop, rules, *told):
     base = {"type": "track", "event": "Order Refunded", "userId": "u1", "properties": {"order_id": "o", "total": 5}}
     body = json.dumps({"batch": [base | {"messageId": f"m{n}"} | one for n, one in enumerate(told)]}).encode()
     put(shop, batch_of(body, "web", NOW, rules))
-    drain(shop)
+    drain_inbox(shop)
     done = replay(shop, "live", mapping=None, progress=silent)
     return done, shop.lake.read(EVENTS).to_pylist()
 

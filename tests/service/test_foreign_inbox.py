@@ -12,18 +12,18 @@ import pytest
 
 from patron.collect.inbox import Inbox
 from patron.collect.request import Rules, batch_of
-from patron.collect.workspace_inbox import open_inbox
+from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.backup import backup, restore
 from patron.commands.import_files import import_files, replay
 from patron.commands.manage_keys import create_key
 from patron.run import silent
 from patron.schema.errors import InboxDamaged
 from patron.schema.tables import EVENTS
-from patron.service.collector import Collector, collected
+from patron.service.collector import Collector
 from patron.service.compaction_worker import Mover, MoverProcess
 from patron.service.customer_lookup import lookup_customer
-from patron.service.profile_sync import is_current
 from patron.storage.shop import Shop
+from patron.understand.profiles.updates import is_current
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
@@ -153,7 +153,7 @@ def test_what_a_client_sends_while_a_file_with_it_is_imported_is_stored_once(sho
     assert said == [(2, 0, 0)]
     assert stored(shop) == ["f0", "f1", "f2", "f3", "x"]
     assert events_in_profile(shop) == 5
-    (counted,) = collected(shop).counters
+    (counted,) = collector_state(shop).counters
     assert (counted.accepted, counted.stored, counted.duplicate) == (3, 2, 1)
 
 
@@ -175,7 +175,7 @@ def test_a_replay_that_was_killed_before_the_collector_knew_of_it_is_stored_once
     put(shop, messages("r1", rules=replace(OPEN, needs_secret=frozenset({"Product Viewed"}))))
     move(shop)
     with monkeypatch.context() as patch:
-        patch.setattr("patron.commands.import_files.revived", killed)
+        patch.setattr("patron.commands.import_files.count_replayed", killed)
         with pytest.raises(KeyboardInterrupt):
             replay(shop, "live", mapping=None, progress=silent)
     assert stored(shop) == ["r1"]
@@ -197,7 +197,7 @@ def test_killed_between_the_lake_and_the_inbox_a_marked_source_is_counted_right(
             move(shop)
     move(shop)
     assert stored(shop) == ["f0", "f1"]
-    (counted,) = collected(shop).counters
+    (counted,) = collector_state(shop).counters
     assert counted.stored + counted.duplicate == counted.accepted == 2
 
 

@@ -8,26 +8,28 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from patron.collect.compaction import compact_inbox
 from patron.collect.inbox import Inbox
 from patron.collect.loader import accept
 from patron.collect.request import Rules, batch_of
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.forget import forget
+from patron.run import drain_inbox
 from patron.schema.errors import NotFound, ProfilesBehind
 from patron.schema.tables import EVENTS, FEATURES, IDENTITIES
 from patron.service import profile_sync as live_module
 from patron.service.collector import Collector
-from patron.service.compaction_worker import Mover, drain
-from patron.service.compaction_worker import move as move_into_lake
+from patron.service.compaction_worker import Mover
 from patron.service.customer_lookup import lookup_customer
 from patron.service.live_profiles import live_profile
-from patron.service.profile_sync import is_current, rebuild
+from patron.service.profile_sync import rebuild
 from patron.storage.lake import Lake
 from patron.storage.runs import Run
 from patron.storage.store import PROFILES, RUNS
 from patron.understand.profiles import store
 from patron.understand.profiles.profile import profile_of
 from patron.understand.profiles.store import state
+from patron.understand.profiles.updates import is_current
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
@@ -39,9 +41,9 @@ def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visit
     return told | {"timestamp": at, "properties": {"product_id": "p1"} | properties}
 
 
-def put(shop, *messages, source="web"):
+def put(shop, *messages, source="web", received_at=NOW):
     inbox = open_inbox(shop)
-    inbox.put([batch_of(json.dumps({"batch": messages}).encode(), source, NOW, OPEN)])
+    inbox.put([batch_of(json.dumps({"batch": messages}).encode(), source, received_at, OPEN)])
     inbox.close()
 
 
@@ -139,7 +141,7 @@ def test_a_request_stays_in_the_inbox_until_it_is_in_the_lake_and_in_the_profile
     move(shop)
     put(shop, message("a"))
     assert live(shop).event_count == 1
-    move_into_lake(shop)
+    compact_inbox(shop)
     assert (on_disk(shop), open_inbox(shop).waiting_count(), live(shop).event_count) == (1, 0, 1)
     move(shop)
     assert (on_disk(shop), live(shop).event_count) == (0, 1)
@@ -148,13 +150,13 @@ def test_a_request_stays_in_the_inbox_until_it_is_in_the_lake_and_in_the_profile
 
 
 def test_when_very_much_came_profiles_are_built_anew(shop, monkeypatch):
-    monkeypatch.setattr("patron.service.profile_sync.MOST_ADDED", 1)
+    monkeypatch.setattr("patron.understand.profiles.updates.MOST_ADDED", 1)
     put(shop, message("a"))
     move(shop)
     before = state(shop.store)
     put(shop, message("b"), message("c"))
     with shop.lock():
-        drain(shop)
+        drain_inbox(shop)
     assert (state(shop.store), live(shop).event_count) == (before, 3)
     move(shop)
     assert state(shop.store).generation > before.generation
@@ -182,10 +184,35 @@ def test_an_order_told_twice_is_paid_once(shop):
     assert (live(shop).order_count, live(shop).paid_cents) == (1, 2_000)
 
 
-def test_whoever_empties_the_inbox_leaves_nothing_of_it_on_disk(shop):
+def test_in_a_shop_without_live_profiles_nothing_stays_in_the_inbox(shop):
     put(shop, message("a"))
-    drain(shop)
+    drain_inbox(shop)
+    assert (on_disk(shop), shop.lake.read(EVENTS).num_rows) == (0, 1)
+    move(shop)
+    assert live(shop).event_count == 1
+
+
+def test_requests_that_profiles_lack_stay_in_the_inbox_until_the_service_folds_them(shop):
+    put(shop, message("before", user="u2"))
+    move(shop)
+    before = state(shop.store)
+    put(shop, message("a"))
+    drain_inbox(shop)
+    assert (on_disk(shop), live(shop).event_count, state(shop.store)) == (1, 1, before)
+    move(shop)
     assert (on_disk(shop), live(shop).event_count) == (0, 1)
+
+
+def test_the_inbox_of_a_shop_whose_service_stopped_does_not_grow_for_ever(shop):
+    put(shop, message("before"))
+    move(shop)
+    put(shop, message("old"), received_at=NOW)
+    put(shop, message("new"), received_at=NOW + timedelta(days=8))
+    drain_inbox(shop)
+    assert on_disk(shop) == 1
+    move(shop)
+    assert (on_disk(shop), live(shop).event_count) == (0, 3)
+    assert kept(shop) == rebuilt(shop)
 
 
 def test_what_is_folded_and_moved_leaves_the_inbox_and_nothing_is_folded_twice(shop):
@@ -264,7 +291,7 @@ def test_profiles_that_cannot_be_written_keep_no_event_from_the_lake_and_none_fr
         patch.setattr(store, "add", lambda *_: (_ for _ in ()).throw(refusal))
         with pytest.raises(ProfilesBehind, match="cannot be written"):
             move(shop)
-        drain(shop)
+        drain_inbox(shop)
     assert (shop.lake.read(EVENTS).num_rows, on_disk(shop), live(shop).event_count) == (2, 1, 1)
     move(shop)
     assert (on_disk(shop), live(shop).event_count) == (0, 1)
@@ -384,7 +411,7 @@ def test_an_erasure_while_profiles_are_behind_has_them_built_anew(shop, monkeypa
     row = {"event_id": "i1", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u2"}
     accept(shop, pa.Table.from_pylist([row]), source="file", known="occurred", received_at=NOW)
     with monkeypatch.context() as patch:
-        patch.setattr("patron.service.profile_sync.MOST_ADDED", 0)
+        patch.setattr("patron.understand.profiles.updates.MOST_ADDED", 0)
         forget(shop, user_id="u1")
     assert not is_current(shop)
     move(shop)

@@ -13,14 +13,14 @@ import pytest
 
 from patron.collect.loader import accept
 from patron.collect.request import Rules, batch_of
-from patron.collect.workspace_inbox import open_inbox
+from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.export import export_customer
 from patron.commands.forget import forget
 from patron.commands.manage_keys import create_key
 from patron.interfaces.http.server import serve
 from patron.schema.errors import NotFound, PatronError, SettingsError, WorkspaceError
 from patron.schema.tables import EVENTS
-from patron.service.collector import Collector, collected
+from patron.service.collector import Collector
 from patron.service.compaction_worker import Mover
 from patron.service.customer_lookup import lookup_customer
 from patron.storage.shop import Shop
@@ -76,7 +76,7 @@ def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once
     for one in threads:
         one.join()
     assert lookup_customer(main, "u1", now=NOW).live.event_count == 40
-    [counted] = collected(main).counters
+    [counted] = collector_state(main).counters
     assert (counted.stored, counted.duplicate) == (40, 80)
     move(main)
     for one in collectors:
@@ -188,7 +188,7 @@ def test_a_shop_that_comes_to_a_shared_inbox_late_stores_nothing_twice(places):
         assert inbox.put([messages("a", "b")])[0].stored == 2
     move(main)
     assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "b"]
-    [counted] = collected(main).counters
+    [counted] = collector_state(main).counters
     assert (counted.stored, counted.duplicate) == (1, 1)
     assert lookup_customer(main, "u1", now=NOW).live.event_count == 2
     with open_inbox(edge) as inbox:

@@ -1,13 +1,13 @@
-"""What arrives: counters, warnings by source and event, and dead letters that can be tried again."""
+"""Data ingestion: the collector's counters, warnings by source and event, and dead letters that can be replayed."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from patron.collect.suppression import EMPTY
+from patron.schema.collector_state import CollectorState
+from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
 from patron.schema.tables import EVENTS
-from patron.service.collector import State, collected
 from patron.storage.engine import timestamp
 from patron.storage.last_run import records
 from patron.storage.shop import Shop
@@ -30,50 +30,50 @@ WARNINGS = (
 
 
 @dataclass(frozen=True)
-class Arrived:
-    """Events of one name that a source sent in the last 30 days, and how many of them were flagged."""
+class EventVolume:
+    """Events of one name that a source sent in the last 30 days, and how many of them have a warning."""
 
     source: str
     name: str
     event_count: int
     last_received_at: datetime
-    flagged: dict[str, int]
-    """By flag; flags of none are left out."""
+    warning_counts: dict[str, int]
+    """Events by warning; warnings without an event are left out."""
 
 
 @dataclass(frozen=True)
-class Letters:
-    """Dead letters of one import (or of the collector, `live`) with one reason."""
+class DeadLetters:
+    """Rejected events of one import (or of the collector, `live`) with one reason."""
 
     import_id: str
     source: str
     reason: str
     example: str
-    """What the first of them says is wrong."""
+    """Message of the first of them."""
     count: int
     first_at: datetime
     last_at: datetime
-    can_be_tried_again: bool
+    can_replay: bool
 
 
 @dataclass(frozen=True)
-class Arriving:
-    """Everything about what arrives, as of now."""
+class IngestionStatus:
+    """State of data ingestion now."""
 
-    collector: State
+    collector: CollectorState
     since: datetime
-    events: tuple[Arrived, ...]
+    events: tuple[EventVolume, ...]
     """Up to 200 pairs of source and name, those with warnings first, then the most frequent."""
-    letters: tuple[Letters, ...]
+    dead_letters: tuple[DeadLetters, ...]
 
 
-def arriving(shop: Shop, *, now: datetime, state: State | None = None) -> Arriving:
-    """What arrived lately, with what is wrong with it; `state` is the collector's where this process runs one."""
+def ingestion_status(shop: Shop, collector: CollectorState, *, now: datetime) -> IngestionStatus:
+    """Events of the last 30 days with their warnings, and all dead letters."""
     since = now - timedelta(days=DAYS)
-    return Arriving(state or collected(shop), since, _events(shop, since), letters(shop))
+    return IngestionStatus(collector, since, _events(shop, since), dead_letters(shop))
 
 
-def _events(shop: Shop, since: datetime) -> tuple[Arrived, ...]:
+def _events(shop: Shop, since: datetime) -> tuple[EventVolume, ...]:
     if not shop.lake.exists(EVENTS):
         return ()
     counts = ", ".join(
@@ -85,7 +85,7 @@ select source, name, count(*) as event_count, max(received_at) as last_received_
 from ({shop.lake.relation(EVENTS)}) e where received_at >= {timestamp(since)} group by source, name
 order by count(flags) > 0 desc, event_count desc, source, name limit {SHOWN}"""
     return tuple(
-        Arrived(
+        EventVolume(
             row["source"],
             row["name"],
             row["event_count"],
@@ -96,7 +96,7 @@ order by count(flags) > 0 desc, event_count desc, source, name limit {SHOWN}"""
     )
 
 
-def letters(shop: Shop) -> tuple[Letters, ...]:
+def dead_letters(shop: Shop) -> tuple[DeadLetters, ...]:
     """Dead letters by import, source and reason, the newest first."""
     column = DEAD_LETTERS.c
     chosen = (
@@ -115,7 +115,7 @@ def letters(shop: Shop) -> tuple[Letters, ...]:
     with shop.store.begin() as connection:
         rows = connection.execute(chosen).all()
     return tuple(
-        Letters(
+        DeadLetters(
             import_id=row[0],
             source=row[1],
             reason=row[2],
@@ -123,7 +123,7 @@ def letters(shop: Shop) -> tuple[Letters, ...]:
             count=row[4],
             first_at=_utc(row[5]),
             last_at=_utc(row[6]),
-            can_be_tried_again=bool(row[0]) and row[2] not in EMPTY,
+            can_replay=bool(row[0]) and row[2] not in WITHOUT_CONTENT,
         )
         for row in rows
     )

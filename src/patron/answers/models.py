@@ -188,7 +188,11 @@ def _spread(view: Snapshot, code: str) -> Spread | None:
 
 
 def _question(
-    view: Snapshot, code: str, scored: dict[str, object] | None, tested: list[Backtest], checked: tuple[ForecastCheck, ...]
+    view: Snapshot,
+    code: str,
+    scored: dict[str, object] | None,
+    tested: list[Backtest],
+    checked: tuple[ForecastCheck, ...],
 ) -> Question:
     version = str(scored["model_version"]) if scored and scored["model_version"] else None
     whole = tuple(row for row in tested if row.origin == "all")

@@ -15,12 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.collect import pending_sources
 from patron.collect.consent_check import Judge, told_consents
 from patron.collect.file_import import table_of_told
 from patron.collect.inbox import Inbox, Waiting
 from patron.collect.loader import Intake, check_told
 from patron.collect.request import KNOWN
 from patron.collect.suppression import without_forgotten
+from patron.collect.workspace_inbox import has_inbox, open_inbox, remember, require_own, sources_with_keys
 from patron.govern.vault import Vault
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS
@@ -50,6 +52,26 @@ class Read:
     def received_at(self) -> datetime:
         """When the first of them was received."""
         return self.requests[0].received_at
+
+
+def compact_inbox(shop: Shop) -> Compacted:
+    """Move all that the inbox holds into the lake; the caller holds the lock.
+
+    The inbox knows afterwards what came into the lake another way. Requests stay in it until `release_inbox`. Raises
+    InboxDamaged, NoSpace, and WorkspaceError for an inbox that moves into the lake of another workspace.
+    """
+    if not has_inbox(shop):
+        return Compacted(0, 0)
+    with open_inbox(shop) as inbox:
+        marked = pending_sources.marked(shop.store)
+        for source in sorted({*marked} & {*sources_with_keys(shop)}):
+            remember(shop, inbox, source)
+        moved = Compacted(0, 0)
+        if inbox.waiting_count():
+            require_own(shop, inbox)
+            moved = compact(shop, inbox, marked)
+    pending_sources.clear(shop.store, marked)
+    return moved
 
 
 def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Compacted:

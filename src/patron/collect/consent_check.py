@@ -25,14 +25,13 @@ from patron.govern.consent_ledger import (
     written,
 )
 from patron.govern.vault import Vault
+from patron.schema.dead_letter_reasons import NO_CONSENT
 from patron.schema.errors import BadEvent
 from patron.schema.events import NEEDS_NO_CONSENT
 from patron.schema.personal_data import json_text
 from patron.storage.policy import Consent as Promise
 from patron.storage.store import Store
 
-NO_CONSENT = "no_consent"
-"""Flag of behaviour that was kept without consent, and reason code of what was set aside."""
 CONSENT_TOLD = "consent_told"
 """Flag of behaviour whose client says that its consent is given."""
 PREFERENCES = "Segment Consent Preference Updated"

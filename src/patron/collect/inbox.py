@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
@@ -283,6 +283,12 @@ class Inbox:
     def last(self) -> int:
         """Number of the last request that was taken; 0 before the first."""
         return max(self._one("select coalesce(max(seq), 0) from inbox_batches"), self.moved())
+
+    def last_before_newest(self, age: timedelta) -> int:
+        """Number of the last request that was received so long before the newest one; 0 when there is none."""
+        newest = self._one("select coalesce(max(received_us), 0) from inbox_batches")
+        until = newest - int(age.total_seconds() * 1_000_000)
+        return self._one("select coalesce(max(seq), 0) from inbox_batches where received_us < ?", until)
 
     def scrub(self) -> None:
         """Leave nothing of deleted rows. Raises WorkspaceBusy while others read."""

@@ -22,10 +22,11 @@ from patron.collect import pending_sources
 from patron.collect.consent_check import Judge, told_consents
 from patron.collect.contact_tokens import contact_tokens, placed
 from patron.collect.request import TEST
-from patron.collect.suppression import EMPTY, without_forgotten
+from patron.collect.suppression import without_forgotten
 from patron.collect.validation import checked, message_of
 from patron.govern.consent_ledger import record
 from patron.govern.vault import Vault
+from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
 from patron.schema.raw_events import TOLD
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS
@@ -200,7 +201,7 @@ class Intake:
         for number, problem, payload, received_at in zip(*told, times, strict=True):
             dead_id = self._dead_id(file, number, payload or "")
             reason, message = message_of(problem)
-            kept = b"" if reason in EMPTY else (payload or "").encode()
+            kept = b"" if reason in WITHOUT_CONTENT else (payload or "").encode()
             letters.append(
                 {
                     "dead_id": dead_id,

@@ -18,8 +18,8 @@ from patron.collect.file_reader import look_at
 from patron.collect.loader import NOTHING, Accepted, check_told, opened
 from patron.collect.mapping import Mapping, load_mapping
 from patron.collect.request import judged, rules_of
-from patron.collect.suppression import EMPTY
 from patron.collect.tracking_plan import Plan, load_plan
+from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
 from patron.schema.errors import NotFound
 from patron.schema.raw_events import TOLD
 from patron.schema.table_definition import TIME
@@ -36,7 +36,7 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
     """
     with shop.store.begin() as connection:
         told = connection.execute(sa.select(IMPORTS).where(IMPORTS.c.import_id == import_id)).mappings().first()
-        again = (DEAD_LETTERS.c.import_id == import_id, DEAD_LETTERS.c.reason.not_in(EMPTY))
+        again = (DEAD_LETTERS.c.import_id == import_id, DEAD_LETTERS.c.reason.not_in(WITHOUT_CONTENT))
         chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.file)
         letters = connection.execute(chosen).mappings().all()
     if told is None:
@@ -71,7 +71,7 @@ def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
     """
     plan = load_plan(shop.folder, is_strict=shop.settings.collect.tracking_plan == "refuse")
     with shop.store.begin() as connection:
-        again = (DEAD_LETTERS.c.import_id == LIVE, DEAD_LETTERS.c.reason.not_in(EMPTY))
+        again = (DEAD_LETTERS.c.import_id == LIVE, DEAD_LETTERS.c.reason.not_in(WITHOUT_CONTENT))
         chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.dead_id)
         letters = connection.execute(chosen).mappings().all()
     found = {}

@@ -5,15 +5,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.collect.consent_check import NO_CONSENT
 from patron.govern.contact_values import contacts_in
 from patron.govern.mentions import names_one_of
 from patron.govern.vault import Vault
+from patron.schema.dead_letter_reasons import FORGOTTEN
 
-FORGOTTEN = "forgotten"
-"""Reason code of such a dead letter."""
-EMPTY = (FORGOTTEN, NO_CONSENT)
-"""Reasons of letters whose content is not kept: nothing can be tried again, and nothing is to be mended."""
 Flags = list[bool]
 
 

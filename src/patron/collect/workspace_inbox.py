@@ -1,5 +1,9 @@
 """The workspace's inbox, opened with its key; one that is new beside old events learns their ids first."""
 
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import timedelta
 from functools import lru_cache
 
 from patron.collect import pending_sources
@@ -7,7 +11,8 @@ from patron.collect.inbox import ORDER, Inbox, Whose
 from patron.govern.api_keys import list_keys
 from patron.govern.master_key import derive, master_key
 from patron.govern.vault import Vault, mark_of, own_id
-from patron.schema.errors import WorkspaceError
+from patron.schema.collector_state import CollectorState, InboxPosition, SourceCounts
+from patron.schema.errors import PatronError, WorkspaceError
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 
@@ -102,3 +107,52 @@ def remember(shop: Shop, inbox: Inbox, source: str) -> None:
 def sources_with_keys(shop: Shop) -> list[str]:
     """Sources that programs may send events of."""
     return sorted({key.source for key in list_keys(shop)})
+
+
+def remember_source(shop: Shop, source: str) -> None:
+    """Let the collector know the events of a source that came by a file: a client may send them again."""
+    with open_inbox(shop) as inbox:
+        remember(shop, inbox, source)
+
+
+def count_replayed(shop: Shop, stored: Mapping[str, int]) -> None:
+    """Move dead letters that a replay stored from one counter of their source to the other."""
+    with open_inbox(shop) as inbox:
+        inbox.done(0, Counter({source: -count for source, count in stored.items() if count}))
+
+
+def collector_state(shop: Shop) -> CollectorState:
+    """State of the inbox as any process can read it."""
+    if not has_inbox(shop):
+        return CollectorState((), 0, "")
+    try:
+        with open_inbox(shop) as inbox:
+            counters = tuple(
+                SourceCounts(source, row.stored + row.duplicate + row.dead, **asdict(row))
+                for source, row in inbox.counts().items()
+            )
+            return CollectorState(counters, inbox.waiting_count(), "")
+    except PatronError as error:
+        return CollectorState((), 0, str(error))
+
+
+def inbox_position(shop: Shop) -> InboxPosition:
+    """The last request that is in the lake."""
+    if not has_inbox(shop):
+        return InboxPosition()
+    with open_inbox(shop) as inbox:
+        return InboxPosition(inbox.inbox_id, max(shop.lake.loaded(EVENTS, inbox.load), inbox.moved()))
+
+
+def release_inbox(shop: Shop, held_of: Callable[[str], int] | None, *, kept: timedelta | None = None) -> None:
+    """Delete from the inbox what is in the lake and in the live profiles. Raises InboxDamaged.
+
+    `held_of` returns the last request of an inbox that the profiles hold; without profiles (None) all that is in the
+    lake goes. With `kept`, requests older than that go too: a shop whose profiles nobody updates any more fills no
+    disk, and profiles find those events in the lake when they are updated again.
+    """
+    if not has_inbox(shop):
+        return
+    with open_inbox(shop) as inbox:
+        held = inbox.moved() if held_of is None else held_of(inbox.inbox_id)
+        inbox.release(held if kept is None else max(held, inbox.last_before_newest(kept)))

@@ -14,8 +14,8 @@ from deltalake import DeltaTable
 
 from patron import __version__
 from patron.collect.workspace_inbox import INBOX_FILE
+from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceError
-from patron.service.compaction_worker import drain
 from patron.storage.lake import disk_errors, sync
 from patron.storage.shop import POLICY_FILE, PRIVATE, SETTINGS_FILE, Shop
 
@@ -51,7 +51,7 @@ def backup(shop: Shop, path: Path) -> Backup:
     partial = path.with_name(path.name + ".partial")
     with shop.lock(), disk_errors(path):
         try:
-            drain(shop)
+            drain_inbox(shop)
             partial.touch(mode=PRIVATE_FILE)
             with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as scratch, tarfile.open(partial, "w:gz") as tar:
                 made = _fill(shop, tar, Path(scratch), path)

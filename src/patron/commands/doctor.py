@@ -12,11 +12,11 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DatabaseError
 
-from patron.collect.suppression import EMPTY
 from patron.collect.tracking_plan import load_plan
 from patron.collect.workspace_inbox import has_inbox, open_inbox
 from patron.govern import audit_log, consent_ledger
 from patron.govern.vault import Vault
+from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
 from patron.schema.errors import PatronError, SettingsError
 from patron.schema.events import BY_NAME as EVENT_NAMES
 from patron.schema.tables import BY_NAME
@@ -209,7 +209,7 @@ def _plan(shop: Shop) -> Iterator[Finding]:
 def _dead(shop: Shop) -> Iterator[Finding]:
     letter = DEAD_LETTERS.c
     counted = sa.select(letter.import_id, letter.reason, sa.func.count(), sa.func.min(letter.message))
-    by_reason = counted.where(letter.reason.not_in(EMPTY))  # why: nothing is to be mended there
+    by_reason = counted.where(letter.reason.not_in(WITHOUT_CONTENT))  # why: nothing is to be fixed there
     with shop.store.begin() as connection:
         ordered = by_reason.group_by(letter.import_id, letter.reason).order_by(letter.import_id, letter.reason)
         found = connection.execute(ordered).all()

@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
+from patron.collect.workspace_inbox import collector_state
 from patron.commands.resolve_person import Named, Person, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import history
 from patron.govern.vault import Vault
+from patron.run import drain_inbox
 from patron.schema.errors import NotFound
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import TABLES
-from patron.service.collector import collected
-from patron.service.compaction_worker import drain
 from patron.storage.lake import disk_errors
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import BY_CUSTOMER as IN_STORE
@@ -35,10 +35,10 @@ def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
     """
     asked = Named(**named)
     view = shop.snapshot()
-    inbox = collected(shop)
+    inbox = collector_state(shop)
     if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is told of, never left out
         with shop.lock():
-            drain(shop)
+            drain_inbox(shop)
     as_of = view.run.as_of.isoformat() if view else None
     view = view or shop.newest()  # why: events are known before any run
     vault = Vault.open(shop)

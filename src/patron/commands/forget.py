@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from patron.collect.suppression import FORGOTTEN as REASON
 from patron.collect.validation import message_of
-from patron.collect.workspace_inbox import has_inbox, open_inbox
+from patron.collect.workspace_inbox import has_inbox, inbox_position, open_inbox
 from patron.commands.forget_files import erase_from_files, files_left
 from patron.commands.forget_lake import erase_rows, forget_versions, read_newest, shared_devices
 from patron.commands.resolve_person import Named, Person, find_person
@@ -22,12 +21,13 @@ from patron.govern import audit_log
 from patron.govern.consent_ledger import forget_words
 from patron.govern.mentions import names_one_of
 from patron.govern.vault import Vault
+from patron.run import drain_inbox
+from patron.schema.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
-from patron.service.compaction_worker import drain
-from patron.service.profile_sync import is_current, leave_out
 from patron.storage.shop import Shop
 from patron.storage.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
 from patron.understand.profiles.store import let_go, wipe
+from patron.understand.profiles.updates import erase_profiles, fold_new_events, is_current
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,9 @@ def forget(shop: Shop, **named: str | None) -> Certificate:
     """
     asked = Named(**named)
     with shop.lock():
-        drain(shop)
+        drain_inbox(shop)
+        with suppress(ProfilesBehind):  # why: of profiles that hold all of the lake only theirs have to go
+            fold_new_events(shop, inbox_position(shop), may_rebuild=False)
         erasure = _begun(shop, asked, datetime.now(UTC))
         erasure.shared_devices = shared_devices(shop, erasure.person)
         erasure.was_current = is_current(shop)
@@ -163,7 +165,8 @@ def _profiles(erasure: Erasure) -> None:
         wipe(erasure.shop.store)
         return
     with suppress(ProfilesBehind):
-        leave_out(erasure.shop, erasure.person.tokens, erasure.shared_devices)
+        shop, position = erasure.shop, inbox_position(erasure.shop)
+        erase_profiles(shop, erasure.person.tokens, erasure.shared_devices, position)
 
 
 def _scrub(erasure: Erasure) -> None:

@@ -8,19 +8,18 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from patron.collect.compaction import LIVE
+from patron.collect.compaction import LIVE, compact_inbox
 from patron.collect.file_import import ImportSummary as Stored
 from patron.collect.file_import import import_files as store_files
 from patron.collect.loader import NOTHING
 from patron.collect.mapping import BUILT_IN, load_mapping
 from patron.collect.replay import replay as store_again
 from patron.collect.replay import replay_live as store_live_again
+from patron.collect.workspace_inbox import count_replayed
 from patron.commands.init_workspace import adopt
-from patron.run import Progress
+from patron.run import Progress, drain_inbox
 from patron.schema.errors import BadFile
 from patron.schema.tables import EVENTS
-from patron.service.collector import revived
-from patron.service.compaction_worker import drain, move
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS
 
@@ -73,7 +72,7 @@ def import_files(
     since = time.monotonic()
     with shop.lock():
         fitted, said = _fitted(shop, mapping)
-        drain(shop)
+        drain_inbox(shop)
         try:
             done = store_files(
                 fitted,
@@ -84,7 +83,7 @@ def import_files(
                 delimiter=delimiter,
                 progress=lambda n, m: progress("importing rows", n, m),
             )
-            move(shop)
+            compact_inbox(shop)
         finally:
             if fitted is not shop:
                 fitted.close()
@@ -96,7 +95,7 @@ def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progres
     since = time.monotonic()
     with shop.lock():
         progress("replaying dead rows", 0, None)
-        drain(shop)
+        drain_inbox(shop)
         done = _again(shop, import_id, mapping)
     return _summary(shop, done, time.monotonic() - since, ())
 
@@ -106,11 +105,11 @@ def _again(shop: Shop, import_id: str, mapping: str | None) -> Stored:
     at = datetime.now(UTC)
     if import_id != LIVE:
         done = store_again(shop, import_id, mapping=_named(mapping) if mapping else None, received_at=at)
-        move(shop)
+        compact_inbox(shop)
         return done
     found = store_live_again(shop, received_at=at)
-    revived(shop, {source: one.stored for source, one in found.items()})
-    move(shop)
+    count_replayed(shop, {source: one.stored for source, one in found.items()})
+    compact_inbox(shop)
     return Stored(LIVE, LIVE, ", ".join(found), (), **asdict(sum(found.values(), NOTHING)))
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from patron.collect.workspace_inbox import remember_source
 from patron.govern import api_keys
 from patron.schema.errors import BadKey
-from patron.service.collector import remember
 from patron.storage.shop import Shop
 
 
@@ -22,7 +22,7 @@ class NewKey:
 def create_key(shop: Shop, source: str, kind: str = "write") -> NewKey:
     """Make a key of a source. Raises SettingsError for an unknown kind or a source without a name."""
     told, key = api_keys.create_key(shop, source, kind, at=datetime.now(UTC))
-    remember(shop, key.source)
+    remember_source(shop, key.source)
     return NewKey(told, key.key_id, key.source, key.kind)
 
 

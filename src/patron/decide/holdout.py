@@ -22,7 +22,9 @@ def drawn(experiment: str, customer_id: str, share: float) -> str:
     return HELD_OUT if int.from_bytes(digest[:8], "big") < share * 2**64 else REACHABLE
 
 
-def held_out(store: DeclaredStore, holdout: Holdout, customers: Sequence[str], *, at: datetime) -> npt.NDArray[np.bool_]:
+def held_out(
+    store: DeclaredStore, holdout: Holdout, customers: Sequence[str], *, at: datetime
+) -> npt.NDArray[np.bool_]:
     """Whether each customer is held out; those never assigned are assigned now, at the cutoff of the run."""
     table = ASSIGNMENTS
     with store.begin() as connection:

@@ -106,12 +106,16 @@ def _keep_words(connection: sa.Connection, words: Mapping[str, str]) -> None:
         connection.execute(sa.insert(WORDINGS), new)
 
 
-def history(store: Store | DeclaredStore, tokens: Iterable[str], purposes: Collection[str] | None = None) -> list[Entry]:
+def history(
+    store: Store | DeclaredStore, tokens: Iterable[str], purposes: Collection[str] | None = None
+) -> list[Entry]:
     """All entries of these tokens (of some purposes, as told), in the order the customer told them, with the words."""
     found: list[Entry] = []
     with store.begin() as connection:
         for some in _parts(sorted(set(tokens))):
-            chosen = sa.select(CONSENT_LEDGER, WORDINGS.c.words).outerjoin(WORDINGS, WORDINGS.c.wording == CONSENT_LEDGER.c.wording)
+            chosen = sa.select(CONSENT_LEDGER, WORDINGS.c.words).outerjoin(
+                WORDINGS, WORDINGS.c.wording == CONSENT_LEDGER.c.wording
+            )
             chosen = chosen.where(CONSENT_LEDGER.c.token.in_(some))
             if purposes is not None:
                 chosen = chosen.where(CONSENT_LEDGER.c.purpose.in_(purposes))
@@ -122,7 +126,10 @@ def history(store: Store | DeclaredStore, tokens: Iterable[str], purposes: Colle
 def ledger(store: Store | DeclaredStore) -> list[Entry]:
     """Every entry, oldest first."""
     with store.begin() as connection:
-        return [dict(row) for row in connection.execute(sa.select(CONSENT_LEDGER).order_by(CONSENT_LEDGER.c.entry)).mappings()]
+        return [
+            dict(row)
+            for row in connection.execute(sa.select(CONSENT_LEDGER).order_by(CONSENT_LEDGER.c.entry)).mappings()
+        ]
 
 
 def last_word(entries: Iterable[Entry], at: datetime | None = None, known_by: datetime | None = None) -> bool | None:
@@ -152,7 +159,9 @@ def forget_words(store: Store, tokens: Collection[str]) -> int:
             )
         }
         counted = sa.select(sa.func.count()).select_from(CONSENT_LEDGER)
-        own = [one for one, n in shown.items() if connection.scalar(counted.where(CONSENT_LEDGER.c.wording == one)) == n]
+        own = [
+            one for one, n in shown.items() if connection.scalar(counted.where(CONSENT_LEDGER.c.wording == one)) == n
+        ]
         for some in _parts(own):
             connection.execute(sa.delete(WORDINGS).where(WORDINGS.c.wording.in_(some)))
     return len(own)

@@ -2,10 +2,8 @@
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from patron.collect.inbox import Inbox, Verdicts
@@ -13,23 +11,14 @@ from patron.collect.inbox_writer import Writer
 from patron.collect.request import LARGEST_BODY, Arrival, batch_of, body_of, key_in_body, rules_of, single_of
 from patron.collect.sensors_data import content_of, sensors_of
 from patron.collect.tracking_plan import NO_PLAN, Plan, load_plan
-from patron.collect.workspace_inbox import has_inbox, open_inbox
-from patron.collect.workspace_inbox import remember as learn
+from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.govern.api_keys import Key, find_key
+from patron.schema.collector_state import CollectorState
 from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
 from patron.service.compaction_worker import MoverProcess
 from patron.storage.shop import Shop
 
-__all__ = [
-    "LARGEST_BODY",
-    "Collector",
-    "Counters",
-    "State",
-    "collected",
-    "inflated",
-    "remember",
-    "revived",
-]
+__all__ = ["LARGEST_BODY", "Collector", "inflated"]
 
 BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
 """How a body is read; any other way is the type of the one message in it."""
@@ -42,58 +31,6 @@ KEY_SECONDS = 1.0
 MAKE = "Make one: patron keys create --source SOURCE."
 LONGEST_KEY = 100
 """Longer ones are nobody's, and are not kept in memory either."""
-
-
-@dataclass(frozen=True)
-class Counters:
-    """What became of every message that ever arrived: accepted = stored + duplicate + dead."""
-
-    source: str
-    accepted: int
-    stored: int
-    duplicate: int
-    dead: int
-
-
-@dataclass(frozen=True)
-class State:
-    """How the collector is."""
-
-    counters: tuple[Counters, ...]
-    waiting_requests: int
-    """Requests on disk that are not in the lake yet."""
-    trouble: str
-    """Why nothing is accepted, or nothing moves into the lake; empty when all is well."""
-
-
-def remember(shop: Shop, source: str) -> None:
-    """Let the collector know the events of a source that came by a file: a client may send them again."""
-    with open_inbox(shop) as inbox:
-        learn(shop, inbox, source)
-
-
-def revived(shop: Shop, stored: Mapping[str, int]) -> None:
-    """Dead letters that were stored by a replay: move them from one counter to the other."""
-    with open_inbox(shop) as inbox:
-        inbox.done(0, Counter({source: -count for source, count in stored.items() if count}))
-
-
-def counters(inbox: Inbox) -> tuple[Counters, ...]:
-    """Counters of every source."""
-    return tuple(
-        Counters(source, one.stored + one.duplicate + one.dead, **asdict(one)) for source, one in inbox.counts().items()
-    )
-
-
-def collected(shop: Shop) -> State:
-    """State of the inbox as any process can read it."""
-    if not has_inbox(shop):
-        return State((), 0, "")
-    try:
-        with open_inbox(shop) as inbox:
-            return State(counters(inbox), inbox.waiting_count(), "")
-    except PatronError as error:
-        return State((), 0, str(error))
 
 
 def inflated(raw: bytes, how: str, *, encoding: str) -> bytes:
@@ -255,8 +192,8 @@ class Collector:
         """Promise the verdicts once the messages are on disk. Raises Overloaded, NoSpace, InboxDamaged."""
         return self.writer.submit(arrival)
 
-    def state(self) -> State:
+    def state(self) -> CollectorState:
         """State of the collector."""
-        seen = collected(self.shop)
+        state = collector_state(self.shop)
         trouble = self.writer.trouble or self._trouble or (self.mover and self.mover.trouble)
-        return State(seen.counters, seen.waiting_requests, str(trouble) if trouble else seen.trouble)
+        return replace(state, trouble=str(trouble)) if trouble else state

@@ -1,4 +1,4 @@
-"""What the inbox holds moves into the lake and the profiles: at once for who asks, and by a process of its own.
+"""A process of its own moves what the inbox holds into the lake, and the lake's new events into live profiles.
 
     python -m patron.service.compaction_worker WORKSPACE
 
@@ -19,10 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from patron.collect import pending_sources
-from patron.collect.compaction import Compacted, compact
-from patron.collect.workspace_inbox import has_inbox, open_inbox, remember, require_own, sources_with_keys
-from patron.schema.errors import InboxDamaged, PatronError, ProfilesBehind, WorkspaceBusy
+from patron.collect.compaction import compact_inbox
+from patron.schema.errors import InboxDamaged, PatronError, WorkspaceBusy
 from patron.schema.tables import EVENTS
 from patron.service.profile_sync import follow, release
 from patron.storage.shop import Shop
@@ -34,39 +32,6 @@ JOINED_BYTES = 1_000_000
 RESTART_SECONDS = 1.0
 ENDS_WITHIN_SECONDS = 60.0
 INPUT, READ_AT_ONCE = 0, 65_536
-
-
-def drain(shop: Shop) -> Compacted:
-    """Empty the inbox into the lake and the profiles; the caller holds the lock. Raises InboxDamaged, NoSpace.
-
-    What profiles cannot take now stays in the inbox too: events never wait for them.
-    """
-    moved = move(shop)
-    if has_inbox(shop):
-        with suppress(ProfilesBehind):
-            follow(shop, may_rebuild=False)
-        release(shop)
-    return moved
-
-
-def move(shop: Shop) -> Compacted:
-    """Move all that the inbox holds into the lake; the caller holds the lock.
-
-    What came into the lake by another way is known to the inbox afterwards. Raises WorkspaceError for an inbox that
-    moves into the lake of another workspace.
-    """
-    if not has_inbox(shop):
-        return Compacted(0, 0)
-    with open_inbox(shop) as inbox:
-        marked = pending_sources.marked(shop.store)
-        for source in sorted({*marked} & {*sources_with_keys(shop)}):
-            remember(shop, inbox, source)
-        moved = Compacted(0, 0)
-        if inbox.waiting_count():
-            require_own(shop, inbox)
-            moved = compact(shop, inbox, marked)
-    pending_sources.clear(shop.store, marked)
-    return moved
 
 
 @dataclass
@@ -81,10 +46,9 @@ class Mover:
         try:
             self.shop.reread()
             with self.shop.lock(patience_seconds=0):
-                moved = move(self.shop)
+                moved = compact_inbox(self.shop)
                 follow(self.shop)
-                if has_inbox(self.shop):
-                    release(self.shop)
+                release(self.shop)
                 if moved.stored:
                     self.shop.lake.compact(EVENTS, self.shop.engine, smaller_than=JOINED_BYTES)
             self.trouble = None

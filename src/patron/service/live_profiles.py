@@ -8,12 +8,13 @@ import pyarrow as pa
 from patron.govern.vault import PREFIXES, Vault, own_id
 from patron.schema.errors import NoRunYet
 from patron.schema.live_profile import LiveProfile
-from patron.service.profile_sync import profiles, was_built
+from patron.service.profile_sync import profiles
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, shop_pace_days
 from patron.understand.profiles.profile import Profile, merged
+from patron.understand.profiles.updates import was_built
 from patron.understand.profiles.view import Shown, read
 
 

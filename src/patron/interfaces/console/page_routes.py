@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from patron.answers.customer_list import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
 from patron.answers.customer_profile import NewCustomer
 from patron.answers.customer_profile import customer as one_customer
-from patron.answers.ingestion_status import arriving as what_arrives
+from patron.answers.ingestion_status import ingestion_status
 from patron.answers.repeat_purchase import matrix, rhythm_pictures
 from patron.commands.import_files import replay as try_again
 from patron.interfaces.charts import evaluation_charts, revenue_charts
@@ -197,10 +197,10 @@ def is_ours(request: Request) -> bool:
 
 def _arriving(request: Request, *, status: int = 200, **more: object) -> Response:
     console, now = console_of(request), datetime.now(UTC)
-    found = what_arrives(console.answers.shop, now=now, state=request.app.state.collector_state())
+    found = ingestion_status(console.answers.shop, request.app.state.collector_state(), now=now)
     again: dict[str, int] = {}
-    for one in found.letters:
-        if one.can_be_tried_again:
+    for one in found.dead_letters:
+        if one.can_replay:
             again[one.import_id] = again.get(one.import_id, 0) + one.count
     given = {"found": found, "now": now, "again": again, "tried": None, "busy": "", **more}
     return console.page(request, "arriving.html", here="arriving", twin="/api/arriving", status=status, **given)

@@ -12,8 +12,8 @@ from patron.answers.customer_list import CustomerPage, CustomerQuery, Sort, find
 from patron.answers.customer_profile import CustomerCard, NewCustomer
 from patron.answers.customer_profile import customer as one_customer
 from patron.answers.data_quality import Quality
-from patron.answers.ingestion_status import Arriving
-from patron.answers.ingestion_status import arriving as what_arrives
+from patron.answers.ingestion_status import IngestionStatus
+from patron.answers.ingestion_status import ingestion_status as status_of_ingestion
 from patron.answers.models import Models
 from patron.answers.overview import Overview
 from patron.commands.manage_keys import require_key
@@ -21,7 +21,7 @@ from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.integer_bounds import PageNumber, PersonaId
 from patron.interfaces.http.prometheus import metrics_text
 from patron.interfaces.http.request_keys import told_key
-from patron.service.collector import State
+from patron.schema.collector_state import CollectorState
 from patron.service.customer_lookup import Found, lookup_customer
 
 
@@ -118,16 +118,16 @@ def health(request: Request) -> Health:
 
 
 @router.get("/api/collector")
-def collector(request: Request) -> State:
+def collector(request: Request) -> CollectorState:
     """What became of every message that arrived, by source."""
     return request.app.state.collector_state()
 
 
 @router.get("/api/arriving")
-def arriving(request: Request) -> Arriving:
+def arriving(request: Request) -> IngestionStatus:
     """Counters, events and warnings of the last 30 days by source and name, and dead letters by reason."""
     state = request.app.state.collector_state()
-    return what_arrives(answers_of(request).shop, now=datetime.now(UTC), state=state)
+    return status_of_ingestion(answers_of(request).shop, state, now=datetime.now(UTC))
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

@@ -1,6 +1,6 @@
 """Counters as Prometheus reads them."""
 
-from patron.service.collector import State
+from patron.schema.collector_state import CollectorState
 
 HELP = {
     "accepted": "Messages that arrived and were answered with 200.",
@@ -10,7 +10,7 @@ HELP = {
 }
 
 
-def metrics_text(state: State) -> str:
+def metrics_text(state: CollectorState) -> str:
     """Text format 0.0.4: accepted is always stored + duplicate + dead."""
     lines = []
     for name, meaning in HELP.items():

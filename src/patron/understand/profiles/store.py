@@ -28,6 +28,11 @@ class State:
     seq: int = 0
     """... and the last of its requests that is among them."""
 
+    @property
+    def is_built(self) -> bool:
+        """Whether the profiles were ever built from the lake."""
+        return self.version != NOTHING
+
     def held_of(self, inbox_id: str) -> int:
         """The last request of an inbox that they hold; 0 when they hold those of another inbox."""
         return self.seq if self.inbox_id == inbox_id else 0

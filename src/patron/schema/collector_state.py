@@ -1,0 +1,34 @@
+"""What the collector reports of itself, and how far its inbox has come."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SourceCounts:
+    """What became of every message that a source ever sent: accepted = stored + duplicate + dead."""
+
+    source: str
+    accepted: int
+    stored: int
+    duplicate: int
+    dead: int
+
+
+@dataclass(frozen=True)
+class CollectorState:
+    """State of the collector."""
+
+    counters: tuple[SourceCounts, ...]
+    waiting_requests: int
+    """Requests on disk that are not in the lake yet."""
+    trouble: str
+    """Why nothing is accepted, or nothing moves into the lake; empty when all is well."""
+
+
+@dataclass(frozen=True)
+class InboxPosition:
+    """The last request of an inbox that is in the lake."""
+
+    inbox_id: str = ""
+    """Empty for a workspace without an inbox."""
+    seq: int = 0

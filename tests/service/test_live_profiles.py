@@ -26,7 +26,7 @@ from patron.service.profile_sync import rebuild
 from patron.storage.lake import Lake
 from patron.storage.runs import Run
 from patron.storage.store import PROFILES, RUNS
-from patron.understand.profiles import store
+from patron.understand.profiles import store, updates
 from patron.understand.profiles.profile import profile_of
 from patron.understand.profiles.store import state
 from patron.understand.profiles.updates import is_current
@@ -314,7 +314,8 @@ def test_what_moves_while_somebody_reads_is_read_once(shop, monkeypatch, moves_a
 
         return called
 
-    for owner, name in ((live_module, "find"), (live_module, "state"), (Inbox, "about")):
+    patched = ((live_module, "find"), (live_module, "state"), (updates, "state"), (Inbox, "about"))
+    for owner, name in patched:
         monkeypatch.setattr(owner, name, between(getattr(owner, name)))
     assert live(shop).event_count == 2
     assert moved

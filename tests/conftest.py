@@ -288,7 +288,7 @@ def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> li
                 "cost_cents": 65.0 if offered else 0.0,
                 "propensity": 0.5,
                 "reason": "exploring" if offered else ("holdout" if held else "over_budget"),
-                "segment": f"{segment['lifecycle_stage']}/deals_high/value_low",
+                "stratum": f"{segment['lifecycle_stage']}/deals_high/value_low",
                 "effect_source": "assumed",
                 "policy_version": "made",
                 "is_holdout": held,
@@ -325,10 +325,10 @@ def judged() -> dict[str, list[dict]]:
         for decile in range(11)
     ]  # fmt: skip
     effects = [
-        {**run, "offer": "any", "segment": segment, "treated_count": 40, "control_count": 38, "effect_cents": effect,
+        {**run, "offer": "any", "stratum": stratum, "treated_count": 40, "control_count": 38, "effect_cents": effect,
          "low": effect - 400, "high": effect + 400, "standard_error": 204.0, "is_placebo": True,
          "decided_from": BEFORE.as_of, "decided_until": BEFORE.as_of, "window_share": 1.0}
-        for segment, effect in (
+        for stratum, effect in (
             ("all", 35.0),
             ("at_risk/deals_high/value_low", 60.0),
             ("lapsed/deals_low/value_high", -45.0),

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from patron.decide.expected_value import Measured
-from patron.decide.selection import NONE, Learned, choose
-from patron.measure.decision_outcomes import Outcomes
+from patron.decide.expected_value import MeasuredEffect
+from patron.decide.selection import NONE, Evidence, choose
+from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.measure.effects import estimate
 from patron.storage.policy import Policy
 
@@ -82,7 +82,7 @@ def margins(of: Market, action: np.ndarray, rng: np.random.Generator) -> np.ndar
 def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
     """Margin of a year, and the share of customers offered a month."""
     of, held = market(seed), np.arange(CUSTOMERS) % 10 == 0
-    past: list[Outcomes] = []
+    past: list[DecisionOutcomes] = []
     earned, offered = 0.0, 0.0
     for month in range(MONTHS):
         rng = np.random.default_rng([seed, month, 1])
@@ -91,7 +91,7 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
             action = np.where(rng.random(CUSTOMERS) < share, rng.integers(0, len(OFFERS), CUSTOMERS), -1)
         elif how == "ours":
             effects = learned(past)
-            choice = choose(of.seen, held, POLICY, Learned(effects, month == 0, MARGIN), rng=rng)
+            choice = choose(of.seen, held, POLICY, Evidence(effects, month == 0, MARGIN), rng=rng)
             action = choice.action
         margin = margins(of, action, np.random.default_rng([seed, month, 2]))
         earned, offered = earned + margin.sum(), offered + (action >= 0).mean() / MONTHS
@@ -100,17 +100,17 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
             known = np.column_stack([of.seen["value_cents_90_days"].to_numpy()])
             run, customer = np.full(CUSTOMERS, f"t{month:02}"), np.array(of.seen["customer_id"].to_pylist())
             spent = margin + 5 * (action >= 0)
-            past.append(Outcomes(run, customer, choice.segment, names, choice.propensity, held, spent, known))
+            past.append(DecisionOutcomes(run, customer, choice.stratum, names, choice.propensity, held, spent, known))
     return earned, offered
 
 
-def learned(past: list[Outcomes]) -> dict[tuple[str, str], Measured]:
+def learned(past: list[DecisionOutcomes]) -> dict[tuple[str, str], MeasuredEffect]:
     if not past:
         return {}
-    columns = {n: np.concatenate([getattr(one, n) for one in past]) for n in Outcomes.__dataclass_fields__}
+    columns = {n: np.concatenate([getattr(one, n) for one in past]) for n in DecisionOutcomes.__dataclass_fields__}
     rows = [row for row in estimate(replace(past[0], **columns)) if row["offer"] != "any"]
     return {
-        (str(r["offer"]), str(r["segment"])): Measured(float(r["effect_cents"]), float(r["standard_error"]))
+        (str(r["offer"]), str(r["stratum"])): MeasuredEffect(float(r["effect_cents"]), float(r["standard_error"]))
         for r in rows
     }
 

@@ -34,7 +34,7 @@ def test_offers_that_were_handed_over_come_back_as_events(shown):
 
 def test_the_last_run_measures_what_the_first_one_caused(shown):
     overall = shown.shop.snapshot().query(
-        "select is_placebo, low, effect_cents, high from effects where run_id = '2024-09-07' and segment = 'all'"
+        "select is_placebo, low, effect_cents, high from effects where run_id = '2024-09-07' and stratum = 'all'"
     )
     assert overall.num_rows > 0
     assert not any(overall["is_placebo"].to_pylist())

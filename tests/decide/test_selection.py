@@ -5,20 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.decide.candidates import numbers
-from patron.decide.expected_value import Measured, expected, order_cents, spend_per_day
-from patron.decide.holdout import HELD_OUT, drawn
-from patron.decide.selection import REASONS, Learned, choose, is_first_month
-from patron.decide.strata import segments
+from patron.decide.expected_value import MeasuredEffect, expected, order_cents, spend_per_day
+from patron.decide.holdout import HOLDOUT, arm_of
+from patron.decide.selection import REASONS, Evidence, choose, is_first_month
+from patron.decide.strata import strata
+from patron.schema.numbers import float_column
 
 SMALL = settings(max_examples=40, deadline=None)
 CUSTOMERS = 300
 
 
 def effects_of(rows, rng):
-    """Effects of every segment, some good and some bad."""
-    names = np.unique(segments(rows, spend_per_day(rows)))
-    return {(o, str(n)): Measured(rng.normal(0, 400), 100.0) for o in ("ten", "twenty") for n in names}
+    """Effects of every stratum, some good and some bad."""
+    names = np.unique(strata(rows, spend_per_day(rows)))
+    return {(o, str(n)): MeasuredEffect(rng.normal(0, 400), 100.0) for o in ("ten", "twenty") for n in names}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def chosen(candidates, policy):
         rows = candidates(CUSTOMERS, seed)
         rng = np.random.default_rng(seed)
         held = rng.random(CUSTOMERS) < 0.1
-        learned = Learned(effects_of(rows, rng) if is_measured else {}, is_exploring, 0.45)
+        learned = Evidence(effects_of(rows, rng) if is_measured else {}, is_exploring, 0.45)
         return rows, held, choose(rows, held, policy(**sections), learned, rng=np.random.default_rng(seed + 1))
 
     return run
@@ -55,7 +55,7 @@ def test_the_propensities_of_a_customer_sum_to_one_and_that_of_the_action_is_abo
     @given(seed=st.integers(0, 10_000))
     def holds(seed):
         _, _, choice = chosen(seed, is_exploring=is_exploring)
-        assert np.allclose(choice.every_propensity.sum(axis=1), 1.0)
+        assert np.allclose(choice.propensities_by_action.sum(axis=1), 1.0)
         assert (choice.propensity > 0).all()
 
     holds()
@@ -66,7 +66,7 @@ def test_no_held_out_or_capped_customer_gets_an_offer(chosen):
     @given(seed=st.integers(0, 10_000), is_exploring=st.booleans())
     def holds(seed, is_exploring):
         rows, held, choice = chosen(seed, is_exploring=is_exploring)
-        capped = numbers(rows, "offer_count") >= 1
+        capped = float_column(rows, "offer_count") >= 1
         assert (choice.action[held | capped] == -1).all()
         assert set(choice.reason[held]) <= {"holdout"}
         assert set(choice.reason) <= REASONS.keys()
@@ -78,14 +78,14 @@ def test_no_held_out_or_capped_customer_gets_an_offer(chosen):
 def test_actions_come_up_as_often_as_their_propensities_say(candidates, policy, is_exploring):
     rows = candidates(60, 5)
     rng = np.random.default_rng(5)
-    learned = Learned(effects_of(rows, rng), is_exploring, 0.45)
+    learned = Evidence(effects_of(rows, rng), is_exploring, 0.45)
     nobody = np.zeros(60, dtype=bool)
     counts, claimed = np.zeros((60, 3)), np.zeros((60, 3))
     draws = 600
     for draw in range(draws):
         choice = choose(rows, nobody, policy(), learned, rng=np.random.default_rng(draw))
         counts[np.arange(60), choice.action] += 1  # 'none' is -1, the last column
-        claimed += choice.every_propensity
+        claimed += choice.propensities_by_action
     claimed /= draws
     error = np.sqrt(np.maximum(claimed * (1 - claimed), 1e-4) / draws)
     assert (np.abs(counts / draws - claimed) < 4.5 * error).all()
@@ -104,7 +104,7 @@ def test_without_offers_nobody_gets_one(chosen):
 
 def test_money_is_not_spent_where_every_offer_loses(candidates, policy):
     rows = candidates(CUSTOMERS)
-    losing = Learned({(offer, "all"): Measured(-500.0, 50.0) for offer in ("ten", "twenty")}, False, 0.45)
+    losing = Evidence({(offer, "all"): MeasuredEffect(-500.0, 50.0) for offer in ("ten", "twenty")}, False, 0.45)
     choice = choose(rows, np.zeros(CUSTOMERS, bool), policy(), losing, rng=np.random.default_rng(1))
     assert (choice.action == -1).all()
     assert "net_value_below_zero" in set(choice.reason)
@@ -112,10 +112,10 @@ def test_money_is_not_spent_where_every_offer_loses(candidates, policy):
 
 def test_offers_go_where_the_measured_net_value_is_best(candidates, policy):
     rows = candidates(CUSTOMERS)
-    good = {("ten", "all"): Measured(50.0, 0.01), ("twenty", "all"): Measured(300.0, 0.01)}
+    good = {("ten", "all"): MeasuredEffect(50.0, 0.01), ("twenty", "all"): MeasuredEffect(300.0, 0.01)}
     sections = {"exploration": {"later_share": 0.0}, "budget": {"cents_per_run": 10**9}}
     choice = choose(
-        rows, np.zeros(CUSTOMERS, bool), policy(**sections), Learned(good, False, 0.45), rng=np.random.default_rng(1)
+        rows, np.zeros(CUSTOMERS, bool), policy(**sections), Evidence(good, False, 0.45), rng=np.random.default_rng(1)
     )
     free = choice.reason != "cap_reached"
     assert (choice.action[free] == 1).all()
@@ -136,21 +136,21 @@ def test_the_first_month_counts_from_the_first_offer():
 
 
 def test_the_holdout_has_its_share_and_another_experiment_draws_anew():
-    arms = np.array([drawn("a", f"c{n}", 0.1) == HELD_OUT for n in range(20_000)])
-    others = np.array([drawn("b", f"c{n}", 0.1) == HELD_OUT for n in range(20_000)])
+    arms = np.array([arm_of("a", f"c{n}", 0.1) == HOLDOUT for n in range(20_000)])
+    others = np.array([arm_of("b", f"c{n}", 0.1) == HOLDOUT for n in range(20_000)])
     assert abs(arms.mean() - 0.1) < 3 * np.sqrt(0.09 / 20_000)
     assert abs((arms & others).mean() - 0.01) < 3 * np.sqrt(0.01 / 20_000)
 
 
 def net_of_first_offer(rows, policy, effects):
-    segment = segments(rows, spend_per_day(rows))
-    return expected(rows, segment, policy().offers, effects=effects, margin_share=0.45).net[:, 0]
+    stratum = strata(rows, spend_per_day(rows))
+    return expected(rows, stratum, policy().offers, effects=effects, margin_share=0.45).net[:, 0]
 
 
 def test_a_first_noisy_measurement_corrects_the_assumption_and_a_sure_one_replaces_it(candidates, policy):
     rows = candidates(CUSTOMERS)
     assumed = net_of_first_offer(rows, policy, {})
-    noisy, sure = (net_of_first_offer(rows, policy, {("ten", "all"): Measured(-100.0, e)}) for e in (400.0, 0.01))
+    noisy, sure = (net_of_first_offer(rows, policy, {("ten", "all"): MeasuredEffect(-100.0, e)}) for e in (400.0, 0.01))
     assert (np.minimum(assumed, -105.0) < noisy).all()
     assert (noisy < np.maximum(assumed, -105.0)).all()
     assert noisy.mean() > (assumed.mean() - 105.0) / 2
@@ -160,7 +160,7 @@ def test_a_first_noisy_measurement_corrects_the_assumption_and_a_sure_one_replac
 def test_one_unlucky_month_does_not_stop_an_offer_that_is_thought_to_pay(candidates, policy):
     rows = candidates(CUSTOMERS)
     pays = net_of_first_offer(rows, policy, {}) > 0
-    unlucky, hopeless = ({("ten", "all"): Measured(-150.0, error)} for error in (150.0, 20.0))
+    unlucky, hopeless = ({("ten", "all"): MeasuredEffect(-150.0, error)} for error in (150.0, 20.0))
     assert pays.mean() > 0.3
     assert (net_of_first_offer(rows, policy, unlucky)[pays] > 0).mean() > 0.5
     assert (net_of_first_offer(rows, policy, hopeless) < 0).mean() > 0.9
@@ -168,23 +168,23 @@ def test_one_unlucky_month_does_not_stop_an_offer_that_is_thought_to_pay(candida
 
 def test_orders_that_an_offer_was_measured_to_add_are_charged_what_they_cost(candidates, policy):
     rows = candidates(CUSTOMERS)
-    segment = segments(rows, spend_per_day(rows))
+    stratum = strata(rows, spend_per_day(rows))
     offer = {"id": "ship", "discount_share": 0.0, "cost_per_order_cents": 500, "assumed_purchase_uplift": 0.0}
-    found = {("ship", "all"): Measured(450.0, 1e-9)}
-    hopes = expected(rows, segment, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
-    nothing = expected(rows, segment, policy(offers=[offer]).offers, effects={}, margin_share=0.45)
+    found = {("ship", "all"): MeasuredEffect(450.0, 1e-9)}
+    expectation = expected(rows, stratum, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
+    nothing = expected(rows, stratum, policy(offers=[offer]).offers, effects={}, margin_share=0.45)
     added = 450.0 / (0.45 * order_cents(rows))
-    assert hopes.cost[:, 0] == pytest.approx(nothing.cost[:, 0] + 500 * added)
+    assert expectation.cost[:, 0] == pytest.approx(nothing.cost[:, 0] + 500 * added)
 
 
 def test_a_gain_counted_for_a_week_is_not_charged_the_orders_of_a_month(candidates, policy):
     rows = candidates(CUSTOMERS)
-    segment = segments(rows, spend_per_day(rows))
+    stratum = strata(rows, spend_per_day(rows))
     offer = {"id": "ship", "discount_share": 0.0, "cost_per_order_cents": 500, "assumed_purchase_uplift": 0.0}
 
     def net(share):
-        found = {("ship", "all"): Measured(0.0, 1e-9, share)}
-        hopes = expected(rows, segment, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
-        return hopes.net[:, 0]
+        found = {("ship", "all"): MeasuredEffect(0.0, 1e-9, share)}
+        expectation = expected(rows, stratum, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
+        return expectation.net[:, 0]
 
     assert net(0.25) == pytest.approx(0.25 * net(1.0))

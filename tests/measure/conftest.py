@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from patron.measure.decision_outcomes import Outcomes
+from patron.measure.decision_outcomes import DecisionOutcomes
 
 STAGES, DEALS, VALUES = ("at_risk", "lapsed"), ("low", "middle", "high"), ("low", "middle", "high")
 
@@ -21,18 +21,18 @@ def world():
         effect = np.where(deals == 2, lift, loss)
         person = rng.gamma(0.5, 2.0, count)[customer]
         margin = worth * person * rng.gamma(1.0, 1.0, len(customer)) + offered * effect
-        return Outcomes(
+        return DecisionOutcomes(
             run=np.repeat([f"t{n}" for n in range(runs)], count),
             customer=np.array([f"c{n}" for n in customer]),
-            segment=np.array(
+            stratum=np.array(
                 [f"{STAGES[a]}/deals_{DEALS[b]}/value_{VALUES[c]}" for a, b, c in zip(stage, deals, value, strict=True)]
             ),
             action=np.where(offered, "ten", "none"),
             is_holdout=held,
             is_first=np.arange(len(customer)) < count,
             margin_cents=margin,
-            known_before=np.column_stack([worth * person, worth, person]),
-            chance={"ten": np.where(held, 0.0, p_offer), "none": np.where(held, 0.0, 1 - p_offer)},
+            covariates=np.column_stack([worth * person, worth, person]),
+            propensities={"ten": np.where(held, 0.0, p_offer), "none": np.where(held, 0.0, 1 - p_offer)},
         )
 
     return draw

@@ -2,14 +2,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.measure.drift import moved
-from patron.measure.forecast_checks import by_decile
+from patron.measure.drift import feature_drift
+from patron.measure.forecast_checks import calibration_by_decile
 
 
 def test_a_calibrated_forecast_has_no_bias_in_any_decile():
     rng = np.random.default_rng(1)
     forecast = rng.uniform(0.05, 0.95, 20_000)
-    rows = by_decile(forecast, (rng.random(20_000) < forecast).astype(float))
+    rows = calibration_by_decile(forecast, (rng.random(20_000) < forecast).astype(float))
     assert [row["decile"] for row in rows] == list(range(11))
     for row in rows:
         error = np.sqrt(row["forecast_mean"] * (1 - row["forecast_mean"]) / row["customer_count"])
@@ -17,20 +17,20 @@ def test_a_calibrated_forecast_has_no_bias_in_any_decile():
 
 
 def test_bias_is_the_forecast_total_over_the_actual_total_less_one():
-    everybody = by_decile(np.array([30.0, 90.0]), np.array([20.0, 60.0]))[0]
+    everybody = calibration_by_decile(np.array([30.0, 90.0]), np.array([20.0, 60.0]))[0]
     assert everybody["decile"] == 0
     assert everybody["bias_share"] == pytest.approx(0.5)
 
 
 def test_a_bias_over_nothing_is_unknown():
-    assert by_decile(np.ones(5), np.zeros(5))[0]["bias_share"] is None
+    assert calibration_by_decile(np.ones(5), np.zeros(5))[0]["bias_share"] is None
 
 
 def test_drift_sees_a_feature_that_moved_and_not_one_that_stayed():
     rng = np.random.default_rng(1)
     was = pa.table({"run_id": ["a"] * 5_000, "stays": rng.normal(0, 1, 5_000), "moves": rng.normal(0, 1, 5_000)})
     now = pa.table({"run_id": ["b"] * 5_000, "stays": rng.normal(0, 1, 5_000), "moves": rng.normal(2, 1, 5_000)})
-    found = {row["feature"]: row["population_stability_index"] for row in moved(was, now)}
+    found = {row["feature"]: row["population_stability_index"] for row in feature_drift(was, now)}
     assert set(found) == {"stays", "moves"}
     assert found["stays"] < 0.02
     assert found["moves"] > 1.0

@@ -65,7 +65,7 @@ class Decision:
     as_of: datetime
     action: str
     reason: str
-    segment: str
+    stratum: str
     expected_net_value_cents: float
     effect_cents: float
     cost_cents: float
@@ -266,7 +266,7 @@ from scores s join asked a on a.customer_id = s.customer_id where s.run_id = '{v
 
 def _decisions(view: Snapshot, asked: pa.Table) -> tuple[Decision, ...]:
     sql = f"""
-select d.run_id, d.as_of, d.action, d.reason, d.segment, d.expected_net_value_cents, d.effect_cents, d.cost_cents,
+select d.run_id, d.as_of, d.action, d.reason, d.stratum, d.expected_net_value_cents, d.effect_cents, d.cost_cents,
   d.effect_source, d.propensity, d.is_holdout, d.consent_basis, d.policy_version
 from decisions d join asked a on a.customer_id = d.customer_id
 where d.run_id <= '{view.run.run_id}' order by d.run_id desc limit 6"""

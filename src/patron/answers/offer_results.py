@@ -51,10 +51,10 @@ class Decided:
 
 @dataclass(frozen=True)
 class Effect:
-    """What one offer did to the margin of a segment's customers, with its 95 % interval; a placebo's truth is 0."""
+    """What one offer did to the margin of a stratum's customers, with its 95 % interval; a placebo's truth is 0."""
 
     offer: str
-    segment: str
+    stratum: str
     treated_count: int
     control_count: int
     effect_cents: float
@@ -98,8 +98,8 @@ select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max
 def effects(view: Snapshot) -> tuple[Effect, ...]:
     """What the offers before this run caused, everybody first."""
     sql = f"""
-select offer, segment, treated_count, control_count, effect_cents, low, high, standard_error, is_placebo,
+select offer, stratum, treated_count, control_count, effect_cents, low, high, standard_error, is_placebo,
   decided_from, decided_until
 from effects where run_id = '{view.run.run_id}'
-order by case when offer = 'any' then 0 else 1 end, case when segment = 'all' then 0 else 1 end, offer, segment"""
+order by case when offer = 'any' then 0 else 1 end, case when stratum = 'all' then 0 else 1 end, offer, stratum"""
     return tuple(Effect(**row) for row in records(view.query(sql)))

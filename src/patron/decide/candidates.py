@@ -1,4 +1,4 @@
-"""Who is considered for an offer, and what we know of them: one row per customer, in order of customer_id."""
+"""Customers considered for an offer, with what is known of each: one row per customer, in order of customer_id."""
 
 from datetime import datetime, timedelta
 
@@ -12,14 +12,16 @@ def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
     """SQL for the customers of the policy's lifecycle stages, or likely to be gone, who were seen lately, as known at the run.
 
     Columns: customer_id, lifecycle_stage, expected spend and purchase (NULL without a score), the last year's orders, how many
-    offers they had within the cap's days, and what they last said, as users, to being written to. Exposures of the run
-    itself are not counted: a rerun decides the same.
+    offers they had within the cap's days, and their latest consent to marketing as users. Exposures of the run itself
+    are not counted: a rerun decides the same.
     """
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
-    seen = _seen(run_id, as_of, policy.at_risk.seen_within_days)
-    is_likely_gone = f"or s.churn >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
+    active_condition = _active_condition(run_id, as_of, policy.at_risk.seen_within_days)
+    churn_condition = (
+        f"or s.churn >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
+    )
     return f"""
-with asked as (
+with forecast as (
   select customer_id,
     max(case when question = 'value' then value end) as value_cents_90_days,
     max(case when question = 'purchase' then value end) as purchase,
@@ -37,7 +39,7 @@ offered as (
   where run_id <> '{run_id}' and exposed_at < {timestamp(as_of)}
     and exposed_at > {timestamp(as_of - timedelta(days=policy.caps.within_days))}
   group by customer_id),
-told as (
+consent as (
   select customer_id, is_given, basis from consents
   where purpose = {literal(policy.consent.purpose(policy.consent.marketing))} and is_latest)
 select g.customer_id, g.lifecycle_stage, s.value_cents_90_days, s.purchase, s.churn,
@@ -46,17 +48,17 @@ select g.customer_id, g.lifecycle_stage, s.value_cents_90_days, s.purchase, s.ch
   coalesce(b.coupon_order_count, 0) as coupon_order_count, coalesce(o.offer_count, 0) as offer_count,
   t.is_given as is_consent_given, t.basis as consent_basis
 from segments g
-left join asked s on s.customer_id = g.customer_id
+left join forecast s on s.customer_id = g.customer_id
 left join bought b on b.customer_id = g.customer_id
 left join offered o on o.customer_id = g.customer_id
-left join told t on t.customer_id = g.customer_id
-where g.run_id = '{run_id}' and (g.lifecycle_stage in ({stages}) {is_likely_gone}){seen}
+left join consent t on t.customer_id = g.customer_id
+where g.run_id = '{run_id}' and (g.lifecycle_stage in ({stages}) {churn_condition}){active_condition}
 order by g.customer_id
 """
 
 
-def _seen(run_id: str, as_of: datetime, days: int) -> str:
-    """SQL condition: the customer showed a sign of life in the last `days` days; nothing for 0."""
+def _active_condition(run_id: str, as_of: datetime, days: int) -> str:
+    """SQL condition: the customer was active in the last `days` days; nothing for 0."""
     if not days:
         return ""
     return f"""
@@ -68,7 +70,7 @@ def _seen(run_id: str, as_of: datetime, days: int) -> str:
 def first_offer_query(run_id: str, as_of: datetime, *, is_delivered: bool) -> str:
     """SQL for the cutoff of the first offer before this run that was sent as offers are sent now, NULL without any.
 
-    Offers that stayed in the outbox teach nothing: the first month begins again with the first that reach people.
+    Offers that stayed in the outbox teach nothing: exploration begins again with the first ones that reach people.
     """
     return f"""
 select min(exposed_at) as first_at from exposures
@@ -77,8 +79,8 @@ where run_id <> '{run_id}' and exposed_at < {timestamp(as_of)} and is_delivered 
 
 
 def effects_query(run_id: str) -> str:
-    """SQL for what measure found this run about offers that were really sent."""
+    """SQL for the effects of offers that were really sent, as measured in this run."""
     return f"""
-select offer, segment, effect_cents, standard_error, window_share from effects
-where run_id = '{run_id}' and not is_placebo and offer <> 'any' order by offer, segment
+select offer, stratum, effect_cents, standard_error, window_share from effects
+where run_id = '{run_id}' and not is_placebo and offer <> 'any' order by offer, stratum
 """

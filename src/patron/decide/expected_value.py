@@ -24,8 +24,8 @@ ASSUMED, MEASURED = "assumed", "measured"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """An effect that measure found: mean difference of margin after discounts, and its standard error, cents."""
+class MeasuredEffect:
+    """A measured effect: mean difference of margin after discounts, and its standard error, cents."""
 
     effect_cents: float
     standard_error: float
@@ -33,12 +33,12 @@ class Measured:
     """How much of the promised window it was counted for: less where the next offers came sooner."""
 
 
-Effects = Mapping[tuple[str, str], Measured]
-"""By offer and segment; the segment 'all' stands in for those never measured."""
+Effects = Mapping[tuple[str, str], MeasuredEffect]
+"""By offer and stratum; the stratum 'all' stands in for those never measured."""
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedValue:
     """One row per customer, one column per offer; `possible_net` is what the net value may well run out to be."""
 
     effect: Numbers
@@ -62,7 +62,7 @@ def spend_per_day(rows: pa.Table) -> Numbers:
 
 
 def order_cents(rows: pa.Table) -> Numbers:
-    """Expected size of an order, cents: the customer's mean, shrunken to the average of all considered."""
+    """Expected size of an order, cents: the customer's mean, shrunk to the average of all considered."""
     orders, paid = float_column(rows, "order_count", np.nan), float_column(rows, "paid_cents", np.nan)
     average = paid.sum() / max(orders.sum(), 1.0)
     return (paid + PRIOR_ORDERS * average) / (orders + PRIOR_ORDERS)
@@ -70,16 +70,16 @@ def order_cents(rows: pa.Table) -> Numbers:
 
 def expected(
     rows: pa.Table,
-    segment: npt.NDArray[np.str_],
+    stratum: npt.NDArray[np.str_],
     offers: Sequence[Offer],
     *,
     effects: Effects,
     margin_share: float,
-) -> Expected:
+) -> ExpectedValue:
     """Effect and cost of each offer for each customer.
 
     Assumed: the added probability of an order, times its size, times the margin. Measured: the margin difference of the
-    segment, to which the discount it already contains is added back, so that cost means the same in both (what orders
+    stratum, to which the discount it already contains is added back, so that cost means the same in both (what orders
     cost beyond the discount is not in the margin: it is charged for the orders that the gain stands for). Once there
     are both, each counts by its precision: a first, noisy measurement corrects the assumption, and many replace it.
     """
@@ -93,23 +93,23 @@ def expected(
         added = offer.assumed_purchase_uplift
         added_cost = added * (offer.discount_share * order + offer.cost_per_order_cents)
         assumed = margin_share * added * order
-        found, error, share, known = _looked_up(offer.id, segment, effects)
+        measured, error, share, is_known = _measured_effects(offer.id, stratum, effects)
         unsure_by = ASSUMED_ERROR_SHARE * margin_share * max(added, LEAST_ASSUMED) * order
-        weight = np.where(known, _weight(unsure_by, error), 0.0)
-        within = found + share * offer.discount_share * spend
-        found_cost = offer.cost_per_order_cents * _added_orders(within, order, margin_share - offer.discount_share)
-        # why: what is given after the window cannot be set against a gain that is counted within it
-        gained = found + offer.discount_share * spend + (1 - share) * offer.cost_per_order_cents * orders
-        is_measured[:, at] = known
-        cost[:, at] = plain_cost + weight * found_cost + (1 - weight) * added_cost
+        weight = np.where(is_known, _weight(unsure_by, error), 0.0)
+        within = measured + share * offer.discount_share * spend
+        measured_cost = offer.cost_per_order_cents * _added_orders(within, order, margin_share - offer.discount_share)
+        # why: a discount after the window cannot be set against a gain that is counted within it
+        gained = measured + offer.discount_share * spend + (1 - share) * offer.cost_per_order_cents * orders
+        is_measured[:, at] = is_known
+        cost[:, at] = plain_cost + weight * measured_cost + (1 - weight) * added_cost
         effect[:, at] = weight * gained + (1 - weight) * assumed
         unsure = np.sqrt(weight) * error
-        possible[:, at] = np.where(known, effect[:, at] - cost[:, at] + OPTIMISM * unsure, np.inf)
-    return Expected(effect, cost, possible, is_measured)
+        possible[:, at] = np.where(is_known, effect[:, at] - cost[:, at] + OPTIMISM * unsure, np.inf)
+    return ExpectedValue(effect, cost, possible, is_measured)
 
 
 def _added_orders(gained: Numbers, order: Numbers, share: float) -> Numbers:
-    """Orders that a measured gain stands for, each of which left `share` of its size; none where nothing was left."""
+    """Orders that a measured gain stands for, each of which left `share` of its size; none where no margin was left."""
     return np.maximum(gained, 0.0) / np.maximum(share * order, 1.0) if share > 0 else np.zeros(len(order))
 
 
@@ -118,13 +118,13 @@ def _weight(assumed_error: Numbers, measured_error: Numbers) -> Numbers:
     return assumed_error**2 / np.maximum(assumed_error**2 + measured_error**2, 1e-12)
 
 
-def _looked_up(
-    offer: str, segment: npt.NDArray[np.str_], effects: Effects
+def _measured_effects(
+    offer: str, stratum: npt.NDArray[np.str_], effects: Effects
 ) -> tuple[Numbers, Numbers, Numbers, npt.NDArray[np.bool_]]:
-    names, place = np.unique(segment, return_inverse=True)
-    found = [effects.get((offer, str(name)), effects.get((offer, ALL))) for name in names]
-    effect = np.array([one.effect_cents if one else 0.0 for one in found])
-    error = np.array([one.standard_error if one else 0.0 for one in found])
-    share = np.array([one.window_share if one else 1.0 for one in found])
-    known = np.array([one is not None for one in found], dtype=np.bool_)
-    return effect[place], error[place], share[place], known[place]
+    names, position = np.unique(stratum, return_inverse=True)
+    measured = [effects.get((offer, str(name)), effects.get((offer, ALL))) for name in names]
+    effect = np.array([one.effect_cents if one else 0.0 for one in measured])
+    error = np.array([one.standard_error if one else 0.0 for one in measured])
+    share = np.array([one.window_share if one else 1.0 for one in measured])
+    known = np.array([one is not None for one in measured], dtype=np.bool_)
+    return effect[position], error[position], share[position], known[position]

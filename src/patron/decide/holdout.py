@@ -1,4 +1,4 @@
-"""The customers no offer reaches: drawn by a hash, stored once, so that a merge of identities cannot flip them."""
+"""The holdout: the control group that no offer reaches, chosen by a hash and stored once, so that no merge flips it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ from patron.storage.declared_store import DeclaredStore
 from patron.storage.policy import Holdout
 from patron.storage.store import ASSIGNMENTS
 
-HELD_OUT = "holdout"
+HOLDOUT = "holdout"
 REACHABLE = "reachable"
 
 
-def drawn(experiment: str, customer_id: str, share: float) -> str:
+def arm_of(experiment: str, customer_id: str, share: float) -> str:
     """Arm of a customer: the same for the same experiment and customer, whatever the order or the time."""
     digest = hashlib.sha256(f"{experiment}/{customer_id}".encode()).digest()
-    return HELD_OUT if int.from_bytes(digest[:8], "big") < share * 2**64 else REACHABLE
+    return HOLDOUT if int.from_bytes(digest[:8], "big") < share * 2**64 else REACHABLE
 
 
-def held_out(
+def assign_holdout(
     store: DeclaredStore, holdout: Holdout, customers: Sequence[str], *, at: datetime
 ) -> npt.NDArray[np.bool_]:
-    """Whether each customer is held out; those never assigned are assigned now, at the cutoff of the run."""
+    """Assign customers who have no arm yet, at the cutoff of the run; returns whether each is in the holdout."""
     table = ASSIGNMENTS
     with store.begin() as connection:
-        found = sa.select(table.c.customer_id, table.c.arm).where(table.c.experiment == holdout.experiment)
-        arms: dict[str, str] = {row.customer_id: row.arm for row in connection.execute(found)}
-        new = {one: drawn(holdout.experiment, one, holdout.share) for one in customers if one not in arms}
+        stored = sa.select(table.c.customer_id, table.c.arm).where(table.c.experiment == holdout.experiment)
+        arms: dict[str, str] = {row.customer_id: row.arm for row in connection.execute(stored)}
+        new = {one: arm_of(holdout.experiment, one, holdout.share) for one in customers if one not in arms}
         if new:
             rows = [
                 {"experiment": holdout.experiment, "customer_id": one, "arm": arm, "assigned_at": at}
@@ -38,4 +38,4 @@ def held_out(
             ]
             connection.execute(sa.insert(table), rows)
     arms |= new
-    return np.array([arms[one] == HELD_OUT for one in customers], dtype=np.bool_)
+    return np.array([arms[one] == HOLDOUT for one in customers], dtype=np.bool_)

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from patron.decide.candidates import candidates_query, effects_query, first_offer_query
-from patron.decide.expected_value import Measured
-from patron.decide.holdout import held_out
-from patron.decide.selection import NONE, Choice, Learned, choose, effect_source, is_first_month
+from patron.decide.expected_value import MeasuredEffect
+from patron.decide.holdout import assign_holdout
+from patron.decide.selection import NONE, Choice, Evidence, choose, effect_source, is_first_month
 from patron.schema.tables import DECISIONS, PROPENSITIES
 from patron.storage.policy import Policy
 from patron.storage.stage_view import StageView
@@ -22,10 +22,10 @@ def decide_offers(view: StageView) -> pa.Table:
     run, policy = view.run, view.policy
     rows = view.query(candidates_query(run.run_id, run.as_of, policy))
     customers = rows["customer_id"].to_pylist()
-    is_held_out = held_out(view.declared_store, policy.holdout, customers, at=run.as_of)
-    found = view.query(effects_query(run.run_id)).to_pylist()
+    is_held_out = assign_holdout(view.declared_store, policy.holdout, customers, at=run.as_of)
     effects = {
-        (r["offer"], r["segment"]): Measured(r["effect_cents"], r["standard_error"], r["window_share"]) for r in found
+        (r["offer"], r["stratum"]): MeasuredEffect(r["effect_cents"], r["standard_error"], r["window_share"])
+        for r in view.query(effects_query(run.run_id)).to_pylist()
     }
     first = first_offer_query(run.run_id, run.as_of, is_delivered=policy.channel.is_delivered)
     first_at = view.query(first)["first_at"][0].as_py()
@@ -33,7 +33,7 @@ def decide_offers(view: StageView) -> pa.Table:
         rows,
         is_held_out,
         policy,
-        Learned(
+        Evidence(
             effects,
             is_exploring=is_first_month(run.as_of, first_at, policy.exploration.first_days),
             margin_share=view.settings.shop.margin_share,
@@ -42,15 +42,15 @@ def decide_offers(view: StageView) -> pa.Table:
     )
     decisions = as_decisions(view, customers, is_held_out, choice, consent_bases(rows, policy))
     view.write("decisions", decisions)
-    view.write("propensities", as_propensities(decisions, choice.every_propensity, [o.id for o in policy.offers]))
+    view.write("propensities", as_propensities(decisions, choice.propensities_by_action, [o.id for o in policy.offers]))
     return decisions
 
 
 def consent_bases(rows: pa.Table, policy: Policy) -> list[str]:
-    """On what ground each candidate may be written to, or why not."""
-    told = zip(rows["is_consent_given"].to_pylist(), rows["consent_basis"].to_pylist(), strict=True)
+    """Lawful basis on which each candidate may be contacted, or why not."""
+    consents = zip(rows["is_consent_given"].to_pylist(), rows["consent_basis"].to_pylist(), strict=True)
     unknown = CONSENT_BASIS[policy.consent.unknown]
-    return [unknown if is_given is None else basis if is_given else WITHDRAWN for is_given, basis in told]
+    return [unknown if is_given is None else basis if is_given else WITHDRAWN for is_given, basis in consents]
 
 
 def as_decisions(
@@ -71,7 +71,7 @@ def as_decisions(
             "cost_cents": _of_action(choice.expected.cost, choice.action, is_offer),
             "propensity": choice.propensity,
             "reason": pa.array(choice.reason, pa.string()),
-            "segment": pa.array(choice.segment, pa.string()),
+            "stratum": pa.array(choice.stratum, pa.string()),
             "effect_source": pa.array(effect_source(choice), pa.string()),
             "policy_version": pa.array([view.policy.version] * count, pa.string()),
             "is_holdout": pa.array(is_held_out, pa.bool_()),
@@ -80,15 +80,15 @@ def as_decisions(
     )
 
 
-def as_propensities(decisions: pa.Table, every: np.ndarray, offers: list[str]) -> pa.Table:
-    """Rows of `propensities`: what else chance could have chosen. A decision without chance has none."""
-    row, action = np.nonzero((every > 0) & (every.max(axis=1) < 1)[:, None])
+def as_propensities(decisions: pa.Table, probability: np.ndarray, offers: list[str]) -> pa.Table:
+    """Rows of `propensities`: the actions that a randomised decision could have had. A decision that was not randomised has none."""
+    row, action = np.nonzero((probability > 0) & (probability.max(axis=1) < 1)[:, None])
     taken = decisions.select(["run_id", "decision_id", "customer_id"]).take(pa.array(row))
     return pa.table(
         {
             **{name: taken[name] for name in taken.column_names},
             "action": pa.array(np.array([*offers, NONE])[action], pa.string()),
-            "propensity": every[row, action],
+            "propensity": probability[row, action],
         },
         schema=PROPENSITIES.schema(),
     )

@@ -1,7 +1,7 @@
-"""What is left to chance: who is randomised, to which offer, and with exactly which probability.
+"""Randomisation: which customers are randomised, to which offer, and with exactly which probability.
 
-Customers of like segment and cost are shuffled among each other and dealt around a wheel of SLOTS slots, which then
-is turned by a random number of slots. Each slot belongs to one arm (an offer, nothing, or the best offer), so
+Customers of the same stratum and similar cost are shuffled among each other and seated around a wheel of SLOTS slots,
+which then is turned by a random number of slots. Each slot belongs to one arm (an offer, nothing, or the best offer), so
 the probability of an arm is its number of slots over SLOTS, exactly, for each customer. As the wheel has only SLOTS
 positions, the cost of all of them is computed beforehand, and so many slots are given to offers that not one position
 exceeds the budget: the budget holds without a correction that would falsify the probabilities.
@@ -28,68 +28,68 @@ NOTHING, BEST = -1, -2
 class Wheel:
     """How many of the slots each arm has."""
 
-    each_offer: int
-    nothing: int
+    slots_per_offer: int
+    slots_of_nothing: int
     offers: int
 
     @property
     def arms(self) -> Codes:
         """Arm of each slot: the offers, then nothing, then the best offer."""
-        best = SLOTS - self.offers * self.each_offer - self.nothing
-        counts = [*[self.each_offer] * self.offers, self.nothing, best]
+        best = SLOTS - self.offers * self.slots_per_offer - self.slots_of_nothing
+        counts = [*[self.slots_per_offer] * self.offers, self.slots_of_nothing, best]
         return np.repeat([*range(self.offers), NOTHING, BEST], counts).astype(np.int64)
 
 
 @dataclass(frozen=True)
-class Deal:
-    """Customers around the wheel: their places, what each offer costs, and which offers chance may give them."""
+class Placement:
+    """Customers around the wheel: their slots, what each offer costs, and which offers they may be randomised to."""
 
-    place: Codes
+    slot: Codes
     cost: Numbers
     is_open: npt.NDArray[np.bool_]
     """The slots of an offer that is not open count as nothing for this customer."""
 
 
-def dealt(segment: npt.NDArray[np.str_], cost: Numbers, *, rng: np.random.Generator) -> Codes:
-    """Place of each customer on the wheel before it is finished."""
-    order = np.lexsort((cost.max(axis=1, initial=0.0), segment))
+def draw_slots(stratum: npt.NDArray[np.str_], cost: Numbers, *, rng: np.random.Generator) -> Codes:
+    """Seat customers around the wheel: the slot of each before the wheel turns."""
+    order = np.lexsort((cost.max(axis=1, initial=0.0), stratum))
     batch = np.arange(len(order)) // SHUFFLED_TOGETHER
     shuffled = order[np.lexsort((rng.random(len(order)), batch))]
-    place = np.empty(len(order), dtype=np.int64)
-    place[shuffled] = np.arange(len(order)) * STRIDE % SLOTS
-    return place
+    slot = np.empty(len(order), dtype=np.int64)
+    slot[shuffled] = np.arange(len(order)) * STRIDE % SLOTS
+    return slot
 
 
-def affordable(deal: Deal, *, share: float, offer_share: float, budget_cents: float) -> Wheel:
+def affordable_wheel(placement: Placement, *, share: float, offer_share: float, budget_cents: float) -> Wheel:
     """Randomise `share` of the customers, `offer_share` of them to offers, fewer if the budget ends."""
-    offers = deal.cost.shape[1]
+    offers = placement.cost.shape[1]
     randomised = round(share * SLOTS)
     most = round(randomised * offer_share) // max(offers, 1)
-    nobody = np.full(len(deal.place), NOTHING, dtype=np.int64)
+    nobody = np.full(len(placement.slot), NOTHING, dtype=np.int64)
     for each in range(most, 0, -1):
         wheel = Wheel(each, randomised - each * offers, offers)
-        if worst_cost(wheel, deal, nobody) <= budget_cents:
+        if worst_cost(wheel, placement, nobody) <= budget_cents:
             return wheel
     return Wheel(0, randomised, offers)
 
 
-def worst_cost(wheel: Wheel, deal: Deal, best: Codes) -> float:
+def worst_cost(wheel: Wheel, placement: Placement, best: Codes) -> float:
     """The most that any position of the wheel costs, when `best` is the best offer of each customer, cents."""
-    offers = deal.cost.shape[1]
-    on_place = np.zeros((offers + 1, SLOTS))
+    offers = placement.cost.shape[1]
+    cost_of_slot = np.zeros((offers + 1, SLOTS))
     for offer in range(offers):
-        allowed = np.where(deal.is_open[:, offer], deal.cost[:, offer], 0.0)
-        on_place[offer] = np.bincount(deal.place, weights=allowed, minlength=SLOTS)
-    of_best = np.where(best >= 0, deal.cost[np.arange(len(best)), np.maximum(best, 0)], 0.0)
-    on_place[offers] = np.bincount(deal.place, weights=of_best, minlength=SLOTS)
-    arms = wheel.arms[(np.arange(SLOTS)[:, None] + np.arange(SLOTS)) % SLOTS]  # position of the wheel x place
+        allowed = np.where(placement.is_open[:, offer], placement.cost[:, offer], 0.0)
+        cost_of_slot[offer] = np.bincount(placement.slot, weights=allowed, minlength=SLOTS)
+    of_best = np.where(best >= 0, placement.cost[np.arange(len(best)), np.maximum(best, 0)], 0.0)
+    cost_of_slot[offers] = np.bincount(placement.slot, weights=of_best, minlength=SLOTS)
+    arms = wheel.arms[(np.arange(SLOTS)[:, None] + np.arange(SLOTS)) % SLOTS]  # position of the wheel x slot
     row = np.where(arms == BEST, offers, arms)
-    return float(np.where(row == NOTHING, 0.0, on_place[row, np.arange(SLOTS)]).sum(axis=1).max())
+    return float(np.where(row == NOTHING, 0.0, cost_of_slot[row, np.arange(SLOTS)]).sum(axis=1).max())
 
 
-def spun(wheel: Wheel, place: Codes, *, rng: np.random.Generator) -> Codes:
-    """Run the wheel once: the arm of each customer."""
-    return wheel.arms[(place + rng.integers(SLOTS)) % SLOTS]
+def draw_arms(wheel: Wheel, slot: Codes, *, rng: np.random.Generator) -> Codes:
+    """Turn the wheel once: the arm of each customer."""
+    return wheel.arms[(slot + rng.integers(SLOTS)) % SLOTS]
 
 
 def actions(arm: Codes, best: Codes, is_open: npt.NDArray[np.bool_]) -> Codes:
@@ -103,8 +103,8 @@ def propensities(wheel: Wheel, best: Codes, is_open: npt.NDArray[np.bool_]) -> N
     """Probability of each action, one row per customer; columns are the offers and, last, nothing. Rows sum to 1."""
     rows, offers = is_open.shape
     slots = np.zeros((rows, offers + 1))
-    slots[:, :offers] = np.where(is_open, wheel.each_offer, 0)
-    slots[:, offers] = wheel.nothing + wheel.each_offer * (~is_open).sum(axis=1)
-    of_best = SLOTS - wheel.nothing - wheel.each_offer * offers
+    slots[:, :offers] = np.where(is_open, wheel.slots_per_offer, 0)
+    slots[:, offers] = wheel.slots_of_nothing + wheel.slots_per_offer * (~is_open).sum(axis=1)
+    of_best = SLOTS - wheel.slots_of_nothing - wheel.slots_per_offer * offers
     slots[np.arange(rows), np.where(best >= 0, best, offers)] += of_best
     return slots / SLOTS

@@ -1,4 +1,4 @@
-"""From candidates to actions: consent, holdout and caps first, then chance, then the best within the budget."""
+"""From candidates to actions: consent, holdout and caps first, then randomisation, then the best within the budget."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,21 +8,21 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.decide.allocation import allocate
-from patron.decide.expected_value import ASSUMED, MEASURED, Effects, Expected, expected, spend_per_day
+from patron.decide.expected_value import ASSUMED, MEASURED, Effects, ExpectedValue, expected, spend_per_day
 from patron.decide.randomisation import (
     BEST,
     NOTHING,
     Codes,
-    Deal,
+    Placement,
     Wheel,
     actions,
-    affordable,
-    dealt,
+    affordable_wheel,
+    draw_arms,
+    draw_slots,
     propensities,
-    spun,
     worst_cost,
 )
-from patron.decide.strata import segments
+from patron.decide.strata import strata
 from patron.schema.numbers import float_column
 from patron.storage.policy import Policy
 
@@ -31,20 +31,20 @@ ALLOTMENTS = 12
 """Sizes tried between the whole budget and the part that is surely free."""
 
 REASONS = {
-    "no_consent": "we may not write to the customer",
-    "holdout": "held out, so that we can tell what offers cause",
+    "no_consent": "the customer may not be contacted",
+    "holdout": "in the control group, so that effects can be measured",
     "cap_reached": "had as many offers lately as the policy allows",
     "no_offer": "the policy names no offer",
-    "exploring": "left to chance, so that effects can be measured",
+    "exploring": "randomised, so that effects can be measured",
     "best_net_value": "the offer with the best expected net value",
     "over_budget": "worth an offer, but others are worth more and the budget ends",
-    "net_value_below_zero": "every offer is expected to cost more than it brings",
+    "net_value_below_zero": "every offer is expected to cost more than it earns",
 }
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What earlier runs have taught."""
+class Evidence:
+    """What earlier runs have shown."""
 
     effects: Effects
     is_exploring: bool
@@ -60,9 +60,9 @@ class Choice:
     action: Codes
     propensity: npt.NDArray[np.float64]
     reason: npt.NDArray[np.str_]
-    segment: npt.NDArray[np.str_]
-    expected: Expected
-    every_propensity: npt.NDArray[np.float64]
+    stratum: npt.NDArray[np.str_]
+    expected: ExpectedValue
+    propensities_by_action: npt.NDArray[np.float64]
     """Probability of each offer and, last, of none."""
 
 
@@ -75,35 +75,35 @@ def choose(
     rows: pa.Table,
     is_held_out: npt.NDArray[np.bool_],
     policy: Policy,
-    learned: Learned,
+    evidence: Evidence,
     *,
     rng: np.random.Generator,
 ) -> Choice:
     """Decide for each candidate. Spend stays within the budget whatever the random numbers are."""
-    segment = segments(rows, spend_per_day(rows))
-    hopes = expected(rows, segment, policy.offers, effects=learned.effects, margin_share=learned.margin_share)
-    reason = barred(rows, is_held_out, policy)
+    stratum = strata(rows, spend_per_day(rows))
+    expectation = expected(rows, stratum, policy.offers, effects=evidence.effects, margin_share=evidence.margin_share)
+    reason = exclusion_reasons(rows, is_held_out, policy)
     free = np.flatnonzero(reason == "")
     action = np.full(rows.num_rows, NOTHING, dtype=np.int64)
-    every = np.zeros((rows.num_rows, len(policy.offers) + 1))
-    every[:, -1] = 1.0
+    probability = np.zeros((rows.num_rows, len(policy.offers) + 1))
+    probability[:, -1] = 1.0
     if len(free):
-        action[free], every[free], reason[free] = _randomly_or_best(
-            segment[free], _rows(hopes, free), policy, is_exploring=learned.is_exploring, rng=rng
+        action[free], probability[free], reason[free] = _select_actions(
+            stratum[free], _rows(expectation, free), policy, is_exploring=evidence.is_exploring, rng=rng
         )
-    return Choice(action, every[np.arange(rows.num_rows), action], reason, segment, hopes, every)
+    return Choice(action, probability[np.arange(rows.num_rows), action], reason, stratum, expectation, probability)
 
 
-def may_write(rows: pa.Table, policy: Policy) -> npt.NDArray[np.bool_]:
-    """Whether each candidate may be written to: what they last said, or what the policy assumes of silence."""
+def may_contact(rows: pa.Table, policy: Policy) -> npt.NDArray[np.bool_]:
+    """Whether each candidate may be contacted: their latest consent, or what the policy assumes without one."""
     return np.array([policy.consent.allows(is_given=one) for one in rows["is_consent_given"].to_pylist()], dtype=bool)
 
 
-def barred(rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy: Policy) -> npt.NDArray[np.str_]:
+def exclusion_reasons(rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy: Policy) -> npt.NDArray[np.str_]:
     """Why a candidate cannot get an offer, or ''."""
     capped = float_column(rows, "offer_count", np.nan) >= policy.caps.offers_per_customer
     tests = [
-        (~may_write(rows, policy), "no_consent"),
+        (~may_contact(rows, policy), "no_consent"),
         (is_held_out, "holdout"),
         (capped, "cap_reached"),
         (np.full(rows.num_rows, not policy.offers), "no_offer"),
@@ -111,35 +111,49 @@ def barred(rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy: Policy) -
     return np.select([test for test, _ in tests], [name for _, name in tests], default="").astype("<U20")
 
 
-def _randomly_or_best(
-    segment: npt.NDArray[np.str_], hopes: Expected, policy: Policy, *, is_exploring: bool, rng: np.random.Generator
+def _select_actions(
+    stratum: npt.NDArray[np.str_],
+    expectation: ExpectedValue,
+    policy: Policy,
+    *,
+    is_exploring: bool,
+    rng: np.random.Generator,
 ) -> tuple[Codes, npt.NDArray[np.float64], npt.NDArray[np.str_]]:
     share = 1.0 if is_exploring else policy.exploration.later_share
     budget = float(policy.budget.cents_per_run)
-    is_open = np.where(is_exploring, True, hopes.possible_net > 0)
-    deal = Deal(dealt(segment, hopes.cost, rng=rng), hopes.cost, is_open)
-    wheel = affordable(deal, share=share, offer_share=policy.exploration.offer_share, budget_cents=share * budget)
-    best = _best_within(hopes, deal, wheel, share=share, budget=budget)
-    arm = spun(wheel, deal.place, rng=rng)
-    refused = np.where((hopes.net > 0).any(axis=1), "over_budget", "net_value_below_zero")
-    reason = np.where(arm != BEST, "exploring", np.where(best >= 0, "best_net_value", refused))
+    is_open = np.where(is_exploring, True, expectation.possible_net > 0)
+    placement = Placement(draw_slots(stratum, expectation.cost, rng=rng), expectation.cost, is_open)
+    wheel = affordable_wheel(
+        placement, share=share, offer_share=policy.exploration.offer_share, budget_cents=share * budget
+    )
+    best = _best_within(expectation, placement, wheel, share=share, budget=budget)
+    arm = draw_arms(wheel, placement.slot, rng=rng)
+    unoffered = np.where((expectation.net > 0).any(axis=1), "over_budget", "net_value_below_zero")
+    reason = np.where(arm != BEST, "exploring", np.where(best >= 0, "best_net_value", unoffered))
     return actions(arm, best, is_open), propensities(wheel, best, is_open), reason.astype("<U20")
 
 
-def _best_within(hopes: Expected, deal: Deal, wheel: Wheel, *, share: float, budget: float) -> Codes:
+def _best_within(
+    expectation: ExpectedValue, placement: Placement, wheel: Wheel, *, share: float, budget: float
+) -> Codes:
     """The best offers, for as much as no position of the wheel lets the run spend more than its budget.
 
-    Who is randomised does not get the best offer, so more can be allotted than will be spent.
+    Randomised customers do not get the best offer, so more can be allotted than will be spent.
     """
     for part in np.linspace(1.0, 1.0 - share, ALLOTMENTS):
-        best = allocate(hopes.net, hopes.cost, part * budget)
-        if worst_cost(wheel, deal, best) <= budget:
+        best = allocate(expectation.net, expectation.cost, part * budget)
+        if worst_cost(wheel, placement, best) <= budget:
             return best
-    return np.full(len(hopes.cost), NOTHING, dtype=np.int64)
+    return np.full(len(expectation.cost), NOTHING, dtype=np.int64)
 
 
-def _rows(hopes: Expected, which: npt.NDArray[np.intp]) -> Expected:
-    return Expected(hopes.effect[which], hopes.cost[which], hopes.possible_net[which], hopes.is_measured[which])
+def _rows(expectation: ExpectedValue, which: npt.NDArray[np.intp]) -> ExpectedValue:
+    return ExpectedValue(
+        expectation.effect[which],
+        expectation.cost[which],
+        expectation.possible_net[which],
+        expectation.is_measured[which],
+    )
 
 
 def effect_source(choice: Choice) -> npt.NDArray[np.str_]:

@@ -1,4 +1,4 @@
-"""The segments effects are measured in: lifecycle stage x taste for deals x forecast value."""
+"""The strata that effects are measured in: lifecycle stage x taste for deals x forecast value."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ PRIOR_ORDERS = 2.0
 
 
 def deal_taste(rows: pa.Table) -> npt.NDArray[np.float64]:
-    """Share of the price taken off plus share of orders with a coupon, last year, shrunken to the average; 0 to 2."""
+    """Share of the price taken off plus share of orders with a coupon, last year, shrunk to the average; 0 to 2."""
     orders, gross = float_column(rows, "order_count", np.nan), float_column(rows, "gross_cents", np.nan)
     discount, coupons = float_column(rows, "discount_cents", np.nan), float_column(rows, "coupon_order_count", np.nan)
     count = max(orders.sum(), 1.0)
@@ -31,8 +31,8 @@ def levels(values: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
     return np.array(LEVELS)[np.searchsorted(edges, values, side="left")]
 
 
-def segments(rows: pa.Table, spend_cents: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
-    """Name each customer's segment, such as at_risk/deals_high/value_low; the thirds are those of the run."""
+def strata(rows: pa.Table, spend_cents: npt.NDArray[np.float64]) -> npt.NDArray[np.str_]:
+    """Name each customer's stratum, such as at_risk/deals_high/value_low; the thirds are those of the run."""
     taste, value = levels(deal_taste(rows)), levels(spend_cents)
     stage = rows["lifecycle_stage"].to_pylist()
     return np.array(

@@ -1,4 +1,4 @@
-"""What followed each earlier decision: the margin of the customer in the window after it, and before it."""
+"""The outcome of each earlier decision: the customer's margin in the window after it, and before it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -18,44 +18,45 @@ BEFORE_DAYS = 84
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """One row per decision: what was done, and the margin that followed, cents."""
+class DecisionOutcomes:
+    """One row per decision: its action, and the margin that followed, cents."""
 
     run: npt.NDArray[np.str_]
     customer: npt.NDArray[np.str_]
-    segment: npt.NDArray[np.str_]
+    stratum: npt.NDArray[np.str_]
     action: npt.NDArray[np.str_]
     is_holdout: npt.NDArray[np.bool_]
     is_first: npt.NDArray[np.bool_]
     """Whether no offer can have reached the customer before this decision."""
     margin_cents: Numbers
-    known_before: Numbers
+    covariates: Numbers
     """Columns known at the decision that explain the margin: margin before, forecast value, forecast purchase."""
-    chance: Mapping[str, Numbers]
-    """Probability of each action; 0 where chance could not have chosen it, or nothing was left to chance."""
+    propensities: Mapping[str, Numbers]
+    """Probability of each action; 0 where the action was impossible or the decision was not randomised."""
 
     @property
     def propensity(self) -> Numbers:
-        """Probability of the action that was chosen; 0 where nothing was left to chance."""
+        """Probability of the action that was chosen; 0 where the decision was not randomised."""
         chosen = np.zeros(len(self.action))
-        for name, chance in self.chance.items():
-            chosen = np.where(self.action == name, chance, chosen)
+        for name, propensity in self.propensities.items():
+            chosen = np.where(self.action == name, propensity, chosen)
         return chosen
 
-    def may_be(self, action: str) -> npt.NDArray[np.bool_]:
-        """Where chance could have chosen an action."""
-        return self.chance.get(action, np.zeros(len(self.action))) > 0
+    def could_get(self, action: str) -> npt.NDArray[np.bool_]:
+        """Where an action was possible."""
+        return self.propensities.get(action, np.zeros(len(self.action))) > 0
 
-    def rows(self, which: npt.NDArray) -> "Outcomes":
+    def rows(self, which: npt.NDArray) -> "DecisionOutcomes":
         """Some of the decisions."""
-        plain = {one.name: getattr(self, one.name)[which] for one in fields(self) if one.name != "chance"}
-        return Outcomes(**plain, chance={name: chance[which] for name, chance in self.chance.items()})
+        plain = {one.name: getattr(self, one.name)[which] for one in fields(self) if one.name != "propensities"}
+        propensities = {name: propensity[which] for name, propensity in self.propensities.items()}
+        return DecisionOutcomes(**plain, propensities=propensities)
 
 
 def windows(runs: Sequence[tuple[str, datetime]], as_of: datetime, *, window_days: int, history_days: int) -> pa.Table:
-    """What is counted for each run that gave offers, in order of time: run_id, since, decided_at, until, is_measured.
+    """The windows of each run that gave offers, in order of time: run_id, since, decided_at, until, is_measured.
 
-    A window ends at the next such run at the latest: what is offered then must not count as an effect of now.
+    A window ends at the next such run at the latest, so that the offers of one run do not count as effects of another.
     """
     cutoffs = [at for _, at in runs]
     window, history, before = (timedelta(days=days) for days in (window_days, history_days, BEFORE_DAYS))
@@ -92,7 +93,8 @@ def outcomes_query(margin_share: float) -> str:
 
     Margin is margin_share of the price before discounts, less discounts, net of refunds known by the window's end.
     """
-    margin = f"{margin_share} * l.gross_cents - l.discount_cents"
+    after = "l.ordered_at >= d.decided_at"
+    before = "l.ordered_at < d.decided_at and l.known_at < d.decided_at"
     return f"""
 with considered as (
   select d.*, w.since, w.decided_at, w.until, w.is_measured,
@@ -102,8 +104,8 @@ with considered as (
 decided as (select * from considered where is_measured),
 earned as (
   select d.decision_id,
-    sum(case when l.ordered_at >= d.decided_at then {margin} else 0.0 end) as margin_cents,
-    sum(case when l.ordered_at < d.decided_at and l.known_at < d.decided_at then {margin} else 0.0 end) as before_cents
+    {_margin_sum(after, margin_share)} as margin_cents,
+    {_margin_sum(before, margin_share)} as before_cents
   from decided d join order_lines l on l.customer_id = d.customer_id
     and l.ordered_at >= d.since and l.ordered_at < d.until and l.known_at < d.until
   group by d.decision_id),
@@ -111,7 +113,7 @@ forecast as (
   select run_id, customer_id, max(case when question = 'value' then value end) as value_cents,
     max(case when question = 'purchase' then value end) as purchase
   from scores where run_id in (select run_id from windows) group by run_id, customer_id)
-select d.decision_id, d.run_id, d.customer_id, d.segment, d.action, d.is_holdout, d.is_first,
+select d.decision_id, d.run_id, d.customer_id, d.stratum, d.action, d.is_holdout, d.is_first,
   coalesce(e.margin_cents, 0.0) as margin_cents, coalesce(e.before_cents, 0.0) as before_cents,
   coalesce(f.value_cents, 0.0) as value_cents, coalesce(f.purchase, 0.0) as purchase
 from decided d left join earned e on e.decision_id = d.decision_id
@@ -120,13 +122,22 @@ order by d.run_id, d.customer_id
 """
 
 
-CHANCES = """
+def _margin_sum(condition: str, margin_share: float) -> str:
+    """SQL of the margin of the lines that meet a condition; sums of integers are the same in any order of the rows."""
+    gross, discount = (
+        f"cast(sum(case when {condition} then l.{name} else 0 end) as bigint)"
+        for name in ("gross_cents", "discount_cents")
+    )
+    return f"{margin_share} * {gross} - {discount}"
+
+
+PROPENSITIES_QUERY = """
 select p.decision_id, p.action, p.propensity from propensities p join windows w on w.run_id = p.run_id
 where w.is_measured order by p.decision_id, p.action
 """
 
 
-def as_outcomes(rows: pa.Table, chances: pa.Table) -> Outcomes:
+def as_decision_outcomes(rows: pa.Table, propensities: pa.Table) -> DecisionOutcomes:
     """Arrays of the rows of both queries."""
 
     def texts(name: str) -> npt.NDArray[np.str_]:
@@ -135,24 +146,24 @@ def as_outcomes(rows: pa.Table, chances: pa.Table) -> Outcomes:
     def flags(name: str) -> npt.NDArray[np.bool_]:
         return np.array(rows[name].to_pylist(), dtype=np.bool_)
 
-    return Outcomes(
+    return DecisionOutcomes(
         texts("run_id"),
         texts("customer_id"),
-        texts("segment"),
+        texts("stratum"),
         texts("action"),
         flags("is_holdout"),
         flags("is_first"),
         float_column(rows, "margin_cents"),
         np.column_stack([float_column(rows, name) for name in ("before_cents", "value_cents", "purchase")]),
-        _by_action(rows["decision_id"], chances),
+        _by_action(rows["decision_id"], propensities),
     )
 
 
-def _by_action(decisions: pa.ChunkedArray, chances: pa.Table) -> dict[str, Numbers]:
+def _by_action(decisions: pa.ChunkedArray, propensities: pa.Table) -> dict[str, Numbers]:
     """The probability of each action, one number per decision."""
-    found = {}
-    for action in sorted(pc.unique(chances["action"]).to_pylist()):
-        of_action = chances.filter(pc.equal(chances["action"], action))
+    by_action = {}
+    for action in sorted(pc.unique(propensities["action"]).to_pylist()):
+        of_action = propensities.filter(pc.equal(propensities["action"], action))
         at = pc.index_in(decisions, of_action["decision_id"].combine_chunks())
-        found[action] = pc.fill_null(of_action["propensity"].take(at), 0.0).to_numpy()
-    return found
+        by_action[action] = pc.fill_null(of_action["propensity"].take(at), 0.0).to_numpy()
+    return by_action

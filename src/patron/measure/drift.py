@@ -1,4 +1,4 @@
-"""How the features of this run's customers moved since the run before."""
+"""How the distributions of the features changed since the run before."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,16 +21,20 @@ def measure_drift(view: StageView) -> pa.Table:
     rows = DRIFT.empty()
     if before:
         was, now = (
-            view.query(f"select * from features where run_id = '{name}' and as_of = {timestamp(at)}")
+            view.query(
+                f"select * from features where run_id = '{name}' and as_of = {timestamp(at)} order by customer_id"
+            )
             for name, at in ((before[0]["run_id"], before[0]["as_of"]), (run.run_id, run.as_of))
         )
-        found = [{"run_id": run.run_id, "reference_run_id": before[0]["run_id"]} | row for row in moved(was, now)]
-        rows = pa.Table.from_pylist(found, schema=DRIFT.schema())
+        drift_rows = [
+            {"run_id": run.run_id, "reference_run_id": before[0]["run_id"]} | row for row in feature_drift(was, now)
+        ]
+        rows = pa.Table.from_pylist(drift_rows, schema=DRIFT.schema())
     view.write("drift", rows)
     return rows
 
 
-def moved(was: pa.Table, now: pa.Table) -> list[dict[str, str | float | None]]:
+def feature_drift(was: pa.Table, now: pa.Table) -> list[dict[str, str | float | None]]:
     """Population stability index and means of every number that both tables have, in order of name."""
     names = sorted(set(was.column_names) & set(now.column_names) - FEATURES.names)
     pairs = [

@@ -5,62 +5,64 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from patron.measure.decision_outcomes import Outcomes
+from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.schema.numbers import Numbers
 
 NONE = "none"
 LEAST_PER_ARM = 5
 POOLED_ROWS = 20.0
-"""Rows of everybody's variance that are mixed into an arm's own: ten customers who bought nothing are not sure."""
+"""Rows of the pooled variance that are mixed into an arm's variance: ten customers without an order prove little."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Offered against not offered, in one segment or all: mean difference and its standard error, cents."""
+class EffectEstimate:
+    """Offered against not offered, in one stratum or all: mean difference and its standard error, cents."""
 
     offer: str
-    segment: str
+    stratum: str
     treated_count: int
     control_count: int
     difference: float
     standard_error: float
 
 
-def unexplained(outcomes: Outcomes) -> Numbers:
-    """Margin less what segment, run and things known before the decision explain, cents.
+def residual_margin(outcomes: DecisionOutcomes) -> Numbers:
+    """Margin less what stratum, run and things known before the decision explain, cents.
 
     Ordinary least squares with one column per action, so that what offers cause is not explained away.
     """
-    columns = [np.ones(len(outcomes.margin_cents)), *outcomes.known_before.T]
-    kept = len(columns) + sum(len(np.unique(one)) - 1 for one in (outcomes.segment, outcomes.run))
-    columns += _dummies(outcomes.segment) + _dummies(outcomes.run) + _dummies(outcomes.action)
+    columns = [np.ones(len(outcomes.margin_cents)), *outcomes.covariates.T]
+    kept = len(columns) + sum(len(np.unique(one)) - 1 for one in (outcomes.stratum, outcomes.run))
+    columns += _dummies(outcomes.stratum) + _dummies(outcomes.run) + _dummies(outcomes.action)
     design = np.column_stack(columns)
     scale = np.maximum(np.abs(design).max(axis=0), 1e-12)
     coefficients = np.linalg.lstsq(design / scale, outcomes.margin_cents, rcond=1e-10)[0] / scale
     return outcomes.margin_cents - design[:, :kept] @ coefficients[:kept]
 
 
-def by_segment(outcomes: Outcomes) -> list[Cell]:
-    """Each offer against no offer within each segment, and within all ('all').
+def effects_by_stratum(outcomes: DecisionOutcomes) -> list[EffectEstimate]:
+    """Each offer against no offer within each stratum, and within all ('all').
 
-    Compared are customers for whom chance could have chosen either: who could not have got the offer is no control.
+    Only customers who could have been randomised to either are compared: others are not a valid control.
     """
-    drawn = outcomes.rows(outcomes.propensity > 0)
-    if not len(drawn.margin_cents):
+    randomised = outcomes.rows(outcomes.propensity > 0)
+    if not len(randomised.margin_cents):
         return []
-    left, cells = unexplained(drawn), []
-    pooled = float(np.var(left))
-    for offer in sorted(set(drawn.action.tolist()) - {NONE}):
-        asked = drawn.may_be(offer) & drawn.may_be(NONE) & np.isin(drawn.action, [offer, NONE])
-        part, rest = drawn.rows(asked), left[asked]
-        cells.append(_cell(offer, "all", part, rest, pooled))
-        for segment in np.unique(part.segment):
-            within = part.segment == segment
-            cells.append(_cell(offer, str(segment), part.rows(within), rest[within], pooled))
-    return [cell for cell in cells if min(cell.treated_count, cell.control_count) >= LEAST_PER_ARM]
+    residual, estimates = residual_margin(randomised), []
+    pooled = float(np.var(residual))
+    for offer in sorted(set(randomised.action.tolist()) - {NONE}):
+        is_compared = (
+            randomised.could_get(offer) & randomised.could_get(NONE) & np.isin(randomised.action, [offer, NONE])
+        )
+        part, rest = randomised.rows(is_compared), residual[is_compared]
+        estimates.append(_estimate(offer, "all", part, rest, pooled))
+        for stratum in np.unique(part.stratum):
+            within = part.stratum == stratum
+            estimates.append(_estimate(offer, str(stratum), part.rows(within), rest[within], pooled))
+    return [one for one in estimates if min(one.treated_count, one.control_count) >= LEAST_PER_ARM]
 
 
-def against_holdout(outcomes: Outcomes) -> Cell | None:
+def effect_against_holdout(outcomes: DecisionOutcomes) -> EffectEstimate | None:
     """Margin per offered customer against the holdout: the difference of the arms over the share that got an offer.
 
     Valid because only an offer can make the arms differ (Bloom, 1984), and because each customer's first decision is
@@ -71,19 +73,23 @@ def against_holdout(outcomes: Outcomes) -> Cell | None:
     offered = reached & (outcomes.action != NONE)
     if min(reached.sum(), outcomes.is_holdout.sum()) < LEAST_PER_ARM or not offered.any():
         return None
-    arm = Outcomes(**{**vars(outcomes), "action": np.where(reached, "reached", NONE)})
-    left = unexplained(arm)
+    arm = DecisionOutcomes(**{**vars(outcomes), "action": np.where(reached, "reached", NONE)})
+    left = residual_margin(arm)
     difference, error = _difference(left, np.ones(len(reached)), reached, outcomes.customer, float(np.var(left)))
     share = offered.sum() / reached.sum()
-    return Cell("any", "all", int(offered.sum()), int(outcomes.is_holdout.sum()), difference / share, error / share)
+    return EffectEstimate(
+        "any", "all", int(offered.sum()), int(outcomes.is_holdout.sum()), difference / share, error / share
+    )
 
 
-def _cell(offer: str, segment: str, part: Outcomes, left: Numbers, pooled: float) -> Cell:
+def _estimate(offer: str, stratum: str, part: DecisionOutcomes, left: Numbers, pooled: float) -> EffectEstimate:
     treated = part.action == offer
     counts = int(treated.sum()), int((~treated).sum())
     if min(counts) < LEAST_PER_ARM:
-        return Cell(offer, segment, *counts, np.nan, np.nan)
-    return Cell(offer, segment, *counts, *_difference(left, 1 / part.propensity, treated, part.customer, pooled))
+        return EffectEstimate(offer, stratum, *counts, np.nan, np.nan)
+    return EffectEstimate(
+        offer, stratum, *counts, *_difference(left, 1 / part.propensity, treated, part.customer, pooled)
+    )
 
 
 def _difference(
@@ -99,9 +105,9 @@ def _difference(
         mean = float(share @ values[arm])
         difference += sign * mean
         count = arm.sum()
-        own = count / (count + POOLED_ROWS)
-        influence[arm] = sign * share * (values[arm] - mean) * np.sqrt(own * count / max(count - 1, 1))
-        variance += (1 - own) * pooled * float((share**2).sum())
+        arm_weight = count / (count + POOLED_ROWS)
+        influence[arm] = sign * share * (values[arm] - mean) * np.sqrt(arm_weight * count / max(count - 1, 1))
+        variance += (1 - arm_weight) * pooled * float((share**2).sum())
     _, who = np.unique(customer, return_inverse=True)
     return difference, float(np.sqrt(variance + (np.bincount(who, weights=influence) ** 2).sum()))
 

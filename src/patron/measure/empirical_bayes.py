@@ -1,7 +1,7 @@
-"""Empirical Bayes over offers x segments: a cell borrows from cells that share its offer, stage, taste or value.
+"""Empirical Bayes over offers x strata: a cell borrows from cells that share its offer, stage, taste or value.
 
-A cell's effect is a mean plus one term each for its offer, each part of its segment's name, its segment and itself;
-the size of each kind of term is learned by EM (Laird and Ware, 1982). What the data cannot tell apart is shrunken away.
+A cell's effect is a mean plus one term each for its offer, each part of its stratum's name, its stratum and itself;
+the size of each kind of term is learned by EM (Laird and Ware, 1982). Differences within noise are shrunk away.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patron.measure.effect_estimates import Cell
+from patron.measure.effect_estimates import EffectEstimate
 from patron.schema.numbers import Numbers
 
 ROUNDS = 200
@@ -17,48 +17,48 @@ PARTS = "/"
 
 
 @dataclass(frozen=True)
-class Shrunken:
-    """Posterior mean and standard deviation of an offer's effect in a segment, cents."""
+class ShrunkEffect:
+    """Posterior mean and standard deviation of an offer's effect in a stratum, cents."""
 
     offer: str
-    segment: str
+    stratum: str
     effect: float
     standard_error: float
 
 
-def shrunken(cells: Sequence[Cell], wanted: Sequence[tuple[str, str]]) -> list[Shrunken]:
-    """Effects of the wanted (offer, segment), from the cells measured; a cell never measured has its terms' effect."""
-    if not cells:
+def shrunk_effects(estimates: Sequence[EffectEstimate], cells: Sequence[tuple[str, str]]) -> list[ShrunkEffect]:
+    """Effects of the cells (offer, stratum) from the estimates; a cell never measured has the effect of its terms."""
+    if not estimates:
         return []
-    keys = list(dict.fromkeys([*((cell.offer, cell.segment) for cell in cells), *wanted]))
+    keys = list(dict.fromkeys([*((one.offer, one.stratum) for one in estimates), *cells]))
     terms, kind = _design(keys)
-    seen = terms[: len(cells)]
-    y = np.array([cell.difference for cell in cells])
-    noise = np.maximum(np.array([cell.standard_error for cell in cells]), 1e-9) ** 2
-    mean, spread = _posterior(seen, kind, y, noise)
+    measured_terms = terms[: len(estimates)]
+    y = np.array([one.difference for one in estimates])
+    noise = np.maximum(np.array([one.standard_error for one in estimates]), 1e-9) ** 2
+    mean, spread = _posterior(measured_terms, kind, y, noise)
     effect = terms @ mean
     error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", terms, spread, terms), 0.0))
     at = {key: row for row, key in enumerate(keys)}
-    return [Shrunken(*key, float(effect[at[key]]), float(error[at[key]])) for key in wanted]
+    return [ShrunkEffect(*key, float(effect[at[key]]), float(error[at[key]])) for key in cells]
 
 
 def _design(keys: Sequence[tuple[str, str]]) -> tuple[Numbers, np.ndarray]:
     """One 0/1 column per level of each kind of term, the mean first; and the kind of each column."""
     named = [
-        [("mean", ""), ("offer", offer), ("segment", segment), ("cell", f"{offer} {segment}")]
-        + [(f"part {at}", part) for at, part in enumerate(segment.split(PARTS))]
-        for offer, segment in keys
+        [("mean", ""), ("offer", offer), ("stratum", stratum), ("cell", f"{offer} {stratum}")]
+        + [(f"part {at}", part) for at, part in enumerate(stratum.split(PARTS))]
+        for offer, stratum in keys
     ]
     levels = sorted({level for row in named for level in row}, key=lambda level: (level[0] != "mean", level))
-    place = {level: at for at, level in enumerate(levels)}
+    position = {level: at for at, level in enumerate(levels)}
     terms = np.zeros((len(keys), len(levels)))
     for row, levels_of_row in enumerate(named):
-        terms[row, [place[level] for level in levels_of_row]] = 1.0
+        terms[row, [position[level] for level in levels_of_row]] = 1.0
     return terms, np.unique([level[0] for level in levels], return_inverse=True)[1]
 
 
 def _posterior(terms: Numbers, kind: np.ndarray, y: Numbers, noise: Numbers) -> tuple[Numbers, Numbers]:
-    """Mean and covariance of all terms given the cells; the mean term is free, the sizes of the others are learned."""
+    """Mean and covariance of all terms given the estimates; the mean term is free, the sizes of the others are learned."""
     wide = (10 * (np.abs(y).max() + np.sqrt(noise.max()))) ** 2
     start = max(float(np.var(y)), 1e-6) / 5
     size = np.full(terms.shape[1], start)

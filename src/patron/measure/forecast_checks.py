@@ -25,7 +25,7 @@ def check_forecasts(view: StageView) -> pa.Table:
         for run in view.query(scored_runs_query(question, view.run.as_of)).to_pylist():
             compared = forecast_and_actual(view, question, run["run_id"])
             same = {"run_id": view.run.run_id, "question": question.name, "scored_at": run["as_of"]}
-            deciles = by_decile(float_column(compared, "forecast"), float_column(compared, "actual"))
+            deciles = calibration_by_decile(float_column(compared, "forecast"), float_column(compared, "actual"))
             rows += [same | row for row in deciles]
     checks = pa.Table.from_pylist(rows, schema=FORECAST_CHECKS.schema())
     view.write("forecast_checks", checks)
@@ -56,7 +56,7 @@ def forecast_and_actual(view: StageView, question: Question, run_id: str) -> pa.
     )
 
 
-def by_decile(forecast: Numbers, actual: Numbers) -> list[dict[str, float | int | None]]:
+def calibration_by_decile(forecast: Numbers, actual: Numbers) -> list[dict[str, float | int | None]]:
     """Means of each decile of the forecast, the lowest first, after everybody (decile 0)."""
     decile = decile_of(forecast)
     groups = [(EVERYBODY, np.ones(len(forecast), np.bool_)), *((int(d), decile == d) for d in np.unique(decile))]

@@ -129,7 +129,7 @@ def test_a_level_of_a_feature_keeps_its_value_and_translates_its_name(locale):
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_every_part_of_a_segment_has_a_name(locale):
-    said = words(locale).segment("lapsed/deals_low/value_high")
+    said = words(locale).stratum("lapsed/deals_low/value_high")
     assert said.count(words(locale)("list.joint")) == 2
     assert "_" not in said
     assert "/" not in said

@@ -45,7 +45,7 @@ def forecast_by_decile(
 
 def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, formats: Formats) -> Chart:
     """Effect of each offer and its largest segments with its 95 % interval, beside the line of no effect."""
-    by_size = sorted(found, key=lambda effect: (effect.segment != "all", -effect.treated_count, effect.segment))
+    by_size = sorted(found, key=lambda effect: (effect.stratum != "all", -effect.treated_count, effect.stratum))
     found = [effect for effect in by_size if effect.treated_count][:MOST_EFFECTS]
     rows = [
         {
@@ -100,9 +100,9 @@ def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, 
 
 
 def effect_name(effect: Effect, offer_names: dict[str, str], words: Words) -> str:
-    """Name of an effect's row: the offer, and the segment unless it is everybody."""
+    """Name of an effect's row: the offer, and the stratum unless it is everybody."""
     offer = offer_names.get(effect.offer) or words.code("offer", effect.offer)
-    return offer if effect.segment == "all" else f"{offer} · {words.segment(effect.segment)}"
+    return offer if effect.stratum == "all" else f"{offer} · {words.stratum(effect.stratum)}"
 
 
 def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int = 12) -> Chart:

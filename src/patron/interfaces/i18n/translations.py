@@ -38,9 +38,9 @@ class Words:
         name = self("persona.joint").join(self.code("persona", part) for part in name_code.split("+"))
         return name[:1].upper() + name[1:]
 
-    def segment(self, code: str) -> str:
-        """Name of a segment, whose parts are joined by a slash."""
-        return self("list.joint").join(self.code("segment", part) for part in code.split("/"))
+    def stratum(self, code: str) -> str:
+        """Name of a stratum, whose parts are joined by a slash."""
+        return self("list.joint").join(self.code("stratum", part) for part in code.split("/"))
 
     def feature(self, name: str) -> str:
         """Name of the feature behind a forecast, or of one level of it, written `feature=level`."""

@@ -409,7 +409,7 @@ def fill(shop: Shop) -> Shop:
                 read_count=110,
                 stored_count=100,
                 duplicate_count=7,
-                dead_count=3,
+                rejected_count=3,
             )
         )
     return shop

@@ -41,13 +41,13 @@ def test_consent_managers_say_yes_or_no_by_purpose(context, said):
 
 
 def test_what_a_client_says_beside_behaviour_is_flagged():
-    def flags(promise, is_given):
-        context = {"consent": {"categoryPreferences": {"analytics": is_given}}}
+    def flags(promise, is_granted):
+        context = {"consent": {"categoryPreferences": {"analytics": is_granted}}}
         return judged(promise, message(context=context)).row["flags"]
 
-    assert flags(ANALYTICS, is_given=True) == "consent_told"
-    assert flags(ANALYTICS, is_given=False) == "no_consent"
-    assert flags(Consent(), is_given=False) is None
+    assert flags(ANALYTICS, is_granted=True) == "consent_told"
+    assert flags(ANALYTICS, is_granted=False) == "no_consent"
+    assert flags(Consent(), is_granted=False) is None
     by_id = {"consentManagement": {"deniedConsentIds": ["c0002"]}}
     assert judged(ANALYTICS, message(context=by_id)).row["flags"] == "no_consent"
 
@@ -79,5 +79,5 @@ def test_a_purpose_longer_than_any_name_is_set_aside():
 def test_the_policy_names_purposes_whatever_their_case():
     promise = Policy.model_validate({"consent": {"names": {"c0002": "Analytics"}}}).consent
     assert [promise.purpose(one) for one in ("C0002", " ANALYTICS ", "Ads")] == ["analytics", "analytics", "ads"]
-    assert [promise.allows(is_given=one) for one in (True, False, None)] == [True, False, False]
-    assert Consent(unknown="allow").allows(is_given=None)
+    assert [promise.allows(is_granted=one) for one in (True, False, None)] == [True, False, False]
+    assert Consent(unknown="allow").allows(is_granted=None)

@@ -96,7 +96,7 @@ def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, 
     assert flags(shop) == {**kept, "before": "no_consent", "after": "no_consent", "other": "no_consent"}
     assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
     entries = history(shop.store, [token(shop)])
-    assert [(one["event"], one["is_given"], one["purpose"]) for one in entries] == [
+    assert [(one["event"], one["is_granted"], one["purpose"]) for one in entries] == [
         (event_of("web", "yes"), True, "analytics"),
         (event_of("web", "no"), False, "analytics"),
     ]
@@ -137,7 +137,7 @@ def test_what_is_refused_leaves_no_content(needs_analytics):
         letters = connection.execute(DEAD_LETTERS.select()).mappings().all()
     vault = Vault.open(shop)
     assert [one["reason"] for one in letters] == ["no_consent"] * 3
-    assert {vault.unseal(one["payload"], one["dead_id"]) for one in letters} == {b""}
+    assert {vault.unseal(one["payload"], one["dead_letter_id"]) for one in letters} == {b""}
     with open_inbox(shop) as inbox:
         counted = inbox.counts()["web"]
     assert (counted.stored, counted.dead) == (4, 3)
@@ -191,7 +191,7 @@ def test_segments_consent_manager_fills_the_ledger(needs_analytics):
     put(shop, told | {"context": context}, message("a", user=None, visitor="v1"), is_secret=False)
     move(shop)
     device = Vault.open(shop).token("anonymous_id", "v1")
-    found = {one["purpose"]: one["is_given"] for one in history(shop.store, [device])}
+    found = {one["purpose"]: one["is_granted"] for one in history(shop.store, [device])}
     assert found == {"analytics": True, "advertising": False}
     assert flags(shop) == {"p": None, "a": None}
     shop.close()
@@ -213,7 +213,7 @@ def test_a_run_knows_what_a_consent_manager_said_of_a_user(shop):
     opened = Shop.open(shop.folder)
     run_loop(opened, NOW + timedelta(minutes=1))
     rows = opened.lake.read(CONSENTS).to_pylist()
-    found = {row["purpose"]: (row["is_given"], row["is_latest"], row["is_of_user"]) for row in rows}
+    found = {row["purpose"]: (row["is_granted"], row["is_latest"], row["is_of_user"]) for row in rows}
     assert found == {"marketing": (False, True, True), "analytics": (True, True, True)}
     opened.close()
 

@@ -314,7 +314,7 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
     with shop.store.begin() as connection:
         letters = connection.execute(sa.select(DEAD_LETTERS)).all()
     vault = Vault.open(shop)
-    assert all(vault.unseal(one.payload, one.dead_id) == b"" for one in letters if one.reason == "forgotten")
+    assert all(vault.unseal(one.payload, one.dead_letter_id) == b"" for one in letters if one.reason == "forgotten")
     shop.store.scrub()
     assert traces(shop.folder, *NAMES) == []
 

@@ -15,10 +15,10 @@ from patron.storage.store import CONSENT_LEDGER
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def told(event_id, *, is_given=True, day=0, whose="u_1", purpose="marketing"):
+def told(event_id, *, is_granted=True, day=0, whose="u_1", purpose="marketing"):
     at = written(NOW + timedelta(days=day))
     words = dict.fromkeys(("wording", "wording_version", "policy_version", "locale", "channel"))
-    return Consent(event_id, whose, purpose, is_given, "consent", **words, occurred_at=at, known_at=at)
+    return Consent(event_id, whose, purpose, is_granted, "consent", **words, occurred_at=at, known_at=at)
 
 
 def test_what_was_told_is_added_once(shop):
@@ -31,7 +31,7 @@ def test_what_was_told_is_added_once(shop):
 @pytest.mark.parametrize(
     "change",
     [
-        sa.update(CONSENT_LEDGER).where(CONSENT_LEDGER.c.entry == 2).values(is_given=False),
+        sa.update(CONSENT_LEDGER).where(CONSENT_LEDGER.c.entry == 2).values(is_granted=False),
         sa.update(CONSENT_LEDGER).where(CONSENT_LEDGER.c.entry == 2).values(wording="other words"),
         sa.delete(CONSENT_LEDGER).where(CONSENT_LEDGER.c.entry == 2),
         sa.delete(CONSENT_LEDGER).where(CONSENT_LEDGER.c.entry >= 2),
@@ -46,7 +46,7 @@ def test_a_changed_or_missing_entry_is_found(shop, change):
 
 
 def test_what_is_known_later_changes_nothing_of_what_held_before(shop):
-    late = replace(told("late", is_given=False, day=1), known_at=written(NOW + timedelta(days=9)))
+    late = replace(told("late", is_granted=False, day=1), known_at=written(NOW + timedelta(days=9)))
     record(shop.store, [told("a"), late])
     found = history(shop.store, ["u_1"])
     assert last_word(found, known_by=NOW + timedelta(days=5)) is True
@@ -64,7 +64,7 @@ def test_words_are_kept_once_and_go_with_the_last_who_was_shown_them(shop):
 
 
 def test_the_last_word_before_a_moment_counts_whenever_it_came(shop):
-    entries = [told("a", day=1), told("b", is_given=False, day=3), told("c", day=5)]
+    entries = [told("a", day=1), told("b", is_granted=False, day=3), told("c", day=5)]
     for n, order in enumerate(permutations(entries)):
         token = f"u_{n}"
         record(shop.store, [replace(one, token=token, event=f"{n}{one.event}") for one in order])
@@ -75,5 +75,5 @@ def test_the_last_word_before_a_moment_counts_whenever_it_came(shop):
 
 @given(st.permutations([True, False, True]))
 def test_at_the_same_moment_a_no_counts(order):
-    entries = [{"occurred_at": written(NOW), "is_given": one, "entry": n} for n, one in enumerate(order)]
+    entries = [{"occurred_at": written(NOW), "is_granted": one, "entry": n} for n, one in enumerate(order)]
     assert last_word(entries, NOW) is False

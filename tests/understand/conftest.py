@@ -72,7 +72,7 @@ def given_ledger() -> pa.Table:
         ("e7", "nobody", "marketing", True, 9),
         ("e8", "w", "marketing", True, 2000),
     ]
-    names = ("event", "token", "purpose", "is_given")
+    names = ("event", "token", "purpose", "is_granted")
     entries = [
         dict(zip(names, row[:4], strict=True)) | words | {"occurred_at": day(row[4]), "known_at": day(row[4])}
         for row in rows

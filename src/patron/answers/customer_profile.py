@@ -90,7 +90,7 @@ class Agreed:
     """What the customer last said to one purpose."""
 
     purpose: str
-    is_given: bool
+    is_granted: bool
     basis: str
     wording_version: str | None
     policy_version: str | None
@@ -222,7 +222,7 @@ where place = 1 order by trait"""
 
 def _consents(view: Snapshot, asked: pa.Table) -> tuple[Agreed, ...]:
     sql = """
-select c.purpose, c.is_given, c.basis, c.wording_version, c.policy_version, c.occurred_at
+select c.purpose, c.is_granted, c.basis, c.wording_version, c.policy_version, c.occurred_at
 from consents c join asked a on a.customer_id = c.customer_id where c.is_latest order by c.purpose"""
     return tuple(Agreed(**row) for row in records(view.query(sql, asked=asked)))
 

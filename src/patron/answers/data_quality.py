@@ -32,7 +32,7 @@ class Import:
     read_count: int
     stored_count: int
     duplicate_count: int
-    dead_count: int
+    rejected_count: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _imports(view: Snapshot) -> tuple[Import, ...]:
         IMPORTS.c.read_count,
         IMPORTS.c.stored_count,
         IMPORTS.c.duplicate_count,
-        IMPORTS.c.dead_count,
+        IMPORTS.c.rejected_count,
     ).order_by(IMPORTS.c.started_at, IMPORTS.c.import_id)
     with view.store.begin() as connection:
         rows = connection.execute(wanted).mappings().all()

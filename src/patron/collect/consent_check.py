@@ -48,12 +48,12 @@ def preferences_of(message: dict[str, Any]) -> dict[str, bool]:
     segment, rudder = (said.get(name) if isinstance(said.get(name), dict) else {} for name in MANAGERS)
     categories = (segment or {}).get("categoryPreferences")
     told = list(categories.items()) if isinstance(categories, dict) else []
-    for ids, is_given in (("allowedConsentIds", True), ("deniedConsentIds", False)):
+    for ids, is_granted in (("allowedConsentIds", True), ("deniedConsentIds", False)):
         listed = (rudder or {}).get(ids)
         # why: what is both allowed and denied is denied
-        told += [(one, is_given) for one in listed] if isinstance(listed, list) else []
-    named = ((str(name).strip().lower(), is_given) for name, is_given in told if isinstance(is_given, bool))
-    return {name: is_given for name, is_given in named if 0 < len(name) <= LONGEST_NAME}
+        told += [(one, is_granted) for one in listed] if isinstance(listed, list) else []
+    named = ((str(name).strip().lower(), is_granted) for name, is_granted in told if isinstance(is_granted, bool))
+    return {name: is_granted for name, is_granted in named if 0 < len(name) <= LONGEST_NAME}
 
 
 MANAGERS = ("consent", "consentManagement")
@@ -82,8 +82,8 @@ def judged_by_message(row: dict[str, Any], message: dict[str, Any], promise: Pro
         return []
     told = preferences_of(message)
     said = [told[one] for one in promise.names_of(promise.events_need) if one in told]
-    is_given = all(said) if said else None
-    return [] if is_given is None else [CONSENT_TOLD if is_given else NO_CONSENT]
+    is_granted = all(said) if said else None
+    return [] if is_granted is None else [CONSENT_TOLD if is_granted else NO_CONSENT]
 
 
 def told_consents(vault: Vault, source: str, rows: pa.Table, known_at: pa.Array | pa.ChunkedArray) -> list[Consent]:
@@ -103,12 +103,12 @@ def _consents_of(vault: Vault, source: str, row: dict[str, Any]) -> Iterable[Con
         yes_or_no = {str(k): v is True for k, v in given.items()} if isinstance(given, dict) else {}
     else:
         yes_or_no = {str(said.get("purpose", "")): row["name"] == GIVEN}
-    for purpose, is_given in yes_or_no.items():
+    for purpose, is_granted in yes_or_no.items():
         yield Consent(
             event_of(source, row["event_id"]),
             token,
             _short(purpose) or "",
-            is_given,
+            is_granted,
             _short(said.get("basis")) or CONSENT,
             _text(said.get("wording")),
             _short(said.get("wording_version")),
@@ -175,8 +175,8 @@ class Judge:
         for is_asked, (_, _, _, user, device, at, known) in zip(asked, told, strict=True):
             who = (one for one in (("user_id", user), ("anonymous_id", device)) if is_asked and one[1])
             said = (last_word(ledger.get(tokens[one], ()), at, known) for one in who)
-            is_given = next((one for one in said if one is not None), None)
-            lacking.append(is_asked and not self.promise.allows(is_given=is_given))
+            is_granted = next((one for one in said if one is not None), None)
+            lacking.append(is_asked and not self.promise.allows(is_granted=is_granted))
         return lacking
 
     def _ledger(self, tokens: Iterable[str]) -> dict[str, list[Entry]]:

@@ -106,7 +106,7 @@ def _record(shop: Shop, summary: ImportSummary, received_at: datetime) -> None:
         "read_count": summary.read,
         "stored_count": summary.stored,
         "duplicate_count": summary.duplicate,
-        "dead_count": summary.dead,
+        "rejected_count": summary.dead,
     }
     with shop.store.begin() as connection:
         upsert(connection, IMPORTS, [row], update=tuple(row))

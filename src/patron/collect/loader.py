@@ -199,19 +199,19 @@ class Intake:
         times = rows["received_at"].to_pylist() if has_times else [self.received_at] * rows.num_rows
         told = (rows[name].to_pylist() for name in ("row_number", "problem", "payload"))
         for number, problem, payload, received_at in zip(*told, times, strict=True):
-            dead_id = self._dead_id(file, number, payload or "")
+            dead_letter_id = self._dead_id(file, number, payload or "")
             reason, message = message_of(problem)
             kept = b"" if reason in WITHOUT_CONTENT else (payload or "").encode()
             letters.append(
                 {
-                    "dead_id": dead_id,
+                    "dead_letter_id": dead_letter_id,
                     "import_id": self.import_id,
                     "source": self.source,
                     "file": file,
                     "row_number": number,
                     "reason": reason,
                     "message": message,
-                    "payload": self.vault.seal(kept, dead_id),
+                    "payload": self.vault.seal(kept, dead_letter_id),
                     "created_at": received_at,
                 }
             )

@@ -50,7 +50,7 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
         run.prepare()
         for file, group in groupby(letters, key=lambda letter: letter["file"]):
             opened_letters: list[Letter] = [
-                (one["dead_id"], one["row_number"], json.loads(intake.vault.unseal(one["payload"], one["dead_id"])))
+                (one["dead_letter_id"], one["row_number"], json.loads(intake.vault.unseal(one["payload"], one["dead_letter_id"])))
                 for one in group
             ]
             for ids, rows in _again(run, rules, opened_letters):
@@ -72,13 +72,13 @@ def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
     plan = load_plan(shop.folder, is_strict=shop.settings.collect.tracking_plan == "refuse")
     with shop.store.begin() as connection:
         again = (DEAD_LETTERS.c.import_id == LIVE, DEAD_LETTERS.c.reason.not_in(WITHOUT_CONTENT))
-        chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.dead_id)
+        chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.dead_letter_id)
         letters = connection.execute(chosen).mappings().all()
     found = {}
     for source in sorted({letter["source"] for letter in letters}):
         own = [letter for letter in letters if letter["source"] == source]
         with opened(shop, source=source, known="received", received_at=received_at, import_id=LIVE) as intake:
-            said = [json.loads(intake.vault.unseal(one["payload"], one["dead_id"])) for one in own]
+            said = [json.loads(intake.vault.unseal(one["payload"], one["dead_letter_id"])) for one in own]
             told = [
                 _judged_again(shop, source, plan, n, s, one["created_at"]) if "line" in s else _told_event(n, s)
                 for n, (one, s) in enumerate(zip(own, said, strict=True))
@@ -88,7 +88,7 @@ def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
             known_at = pc.if_else(is_history, rows["occurred_at"], pa.scalar(received_at, TIME))
             rows = rows.append_column("known_at", known_at)
             taken = intake.take(rows.filter(pc.is_null(rows["problem"])))
-            _forget(shop, {n: one["dead_id"] for n, one in enumerate(own)}, rows)
+            _forget(shop, {n: one["dead_letter_id"] for n, one in enumerate(own)}, rows)
         left = len(own) - taken.read
         found[source] = taken + Accepted(left, 0, 0, left)
     return found
@@ -114,19 +114,19 @@ def _imports_with_dead_rows(shop: Shop) -> str:
 
 def _again(run: ImportJob, rules: Mapping, letters: list[Letter]) -> Iterator[tuple[dict[int, str], pa.Table]]:
     """Tables of rows to take again, each with the dead letter of every row number."""
-    lines = [(dead_id, number, said["line"]) for dead_id, number, said in letters if "line" in said]
+    lines = [(dead_letter_id, number, said["line"]) for dead_letter_id, number, said in letters if "line" in said]
     if lines:
         rows = table_of_told([segment_row(number, line.encode()) for _, number, line in lines])
-        yield {number: dead_id for dead_id, number, _ in lines}, check_told(run.intake, rows)
+        yield {number: dead_letter_id for dead_letter_id, number, _ in lines}, check_told(run.intake, rows)
     events = [letter for letter in letters if "occurred_at" in letter[2]]
     if events:
         rows = table_of_told([_told_event(number, said) for _, number, said in events])
-        yield {number: dead_id for dead_id, number, _ in events}, check_told(run.intake, rows)
+        yield {number: dead_letter_id for dead_letter_id, number, _ in events}, check_told(run.intake, rows)
     for part in rules.parts:
         chosen = [letter for letter in letters if letter[2].get("part") == part.name]
         if chosen:
             run.load_again([said["row"] for _, _, said in chosen], part)
-            yield {number: dead_id for dead_id, number, _ in chosen}, run.told(part)
+            yield {number: dead_letter_id for dead_letter_id, number, _ in chosen}, run.told(part)
 
 
 def _told_event(number: int, said: dict[str, Any]) -> dict[str, object]:
@@ -144,4 +144,4 @@ def _forget(shop: Shop, ids: dict[int, str], rows: pa.Table) -> None:
     ]
     with shop.store.begin() as connection:
         for number in good:
-            connection.execute(sa.delete(DEAD_LETTERS).where(DEAD_LETTERS.c.dead_id == ids[number]))
+            connection.execute(sa.delete(DEAD_LETTERS).where(DEAD_LETTERS.c.dead_letter_id == ids[number]))

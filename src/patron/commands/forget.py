@@ -127,16 +127,16 @@ def _files(erasure: Erasure) -> None:
 def _letters(erasure: Erasure) -> None:
     """Take the content out of dead letters that name the person; that there was a letter stays counted."""
     vault, tokens, letter = erasure.vault, frozenset(erasure.person.tokens), DEAD_LETTERS.c
-    chosen = sa.select(letter.dead_id, letter.payload).where(letter.reason != REASON)
+    chosen = sa.select(letter.dead_letter_id, letter.payload).where(letter.reason != REASON)
     with erasure.shop.store.begin() as connection:
         theirs = [
-            dead_id
-            for dead_id, payload in connection.execute(chosen)
-            if names_one_of(vault, tokens, vault.unseal(payload, dead_id).decode())
+            dead_letter_id
+            for dead_letter_id, payload in connection.execute(chosen)
+            if names_one_of(vault, tokens, vault.unseal(payload, dead_letter_id).decode())
         ]
-        for dead_id in theirs:
-            empty = {"reason": REASON, "message": message_of(REASON)[1], "payload": vault.seal(b"", dead_id)}
-            connection.execute(sa.update(DEAD_LETTERS).where(letter.dead_id == dead_id).values(empty))
+        for dead_letter_id in theirs:
+            empty = {"reason": REASON, "message": message_of(REASON)[1], "payload": vault.seal(b"", dead_letter_id)}
+            connection.execute(sa.update(DEAD_LETTERS).where(letter.dead_letter_id == dead_letter_id).values(empty))
     erasure.count([("dead letters emptied", len(theirs))])
 
 

@@ -144,7 +144,7 @@ def _dead(shop: Shop, event_id: str) -> list[Step]:
     with shop.store.begin() as connection:
         letters = connection.execute(sa.select(DEAD_LETTERS).order_by(DEAD_LETTERS.c.created_at)).mappings().all()
     for letter in letters:
-        if _names(vault.unseal(letter["payload"], letter["dead_id"]), event_id):
+        if _names(vault.unseal(letter["payload"], letter["dead_letter_id"]), event_id):
             where = f" ({letter['file']}, row {letter['row_number']})" if letter["file"] else ""
             said = f"was set aside: {letter['message']}{where}"
             steps.append(Step("dead_letters", letter["source"], said, letter["created_at"]))

@@ -31,7 +31,7 @@ class Consent:
     event: str
     token: str
     purpose: str
-    is_given: bool
+    is_granted: bool
     basis: str
     wording: str | None
     """The exact words; the ledger keeps their hash."""
@@ -143,7 +143,7 @@ def last_word(entries: Iterable[Entry], at: datetime | None = None, known_by: da
         for one in entries
         if (latest is None or one["occurred_at"] <= latest) and (known is None or one["known_at"] <= known)
     ]
-    return bool(max(told, key=_order)["is_given"]) if told else None
+    return bool(max(told, key=_order)["is_granted"]) if told else None
 
 
 def forget_words(store: Store, tokens: Collection[str]) -> int:
@@ -186,7 +186,7 @@ def written(moment: datetime) -> str:
 
 
 def _order(one: Entry) -> tuple[str, bool, int]:
-    return one["occurred_at"], not one["is_given"], one["entry"]
+    return one["occurred_at"], not one["is_granted"], one["entry"]
 
 
 def _hash(number: int, said: Entry, previous: str) -> str:

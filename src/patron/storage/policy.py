@@ -78,9 +78,9 @@ class Consent(_Section):
         wanted = self.purpose(purpose)
         return (wanted, *sorted({one.lower() for one in self.names if self.purpose(one) == wanted} - {wanted}))
 
-    def allows(self, *, is_given: bool | None) -> bool:
+    def allows(self, *, is_granted: bool | None) -> bool:
         """Whether what needs a purpose may be done, when its consent is given, withdrawn, or unknown (None)."""
-        return self.unknown == "allow" if is_given is None else is_given
+        return self.unknown == "allow" if is_granted is None else is_granted
 
 
 class AtRisk(_Section):

@@ -51,12 +51,12 @@ IMPORTS = sa.Table(
     sa.Column("read_count", sa.Integer, nullable=False),
     sa.Column("stored_count", sa.Integer, nullable=False),
     sa.Column("duplicate_count", sa.Integer, nullable=False),
-    sa.Column("dead_count", sa.Integer, nullable=False),
+    sa.Column("rejected_count", sa.Integer, nullable=False),
 )
 DEAD_LETTERS = sa.Table(
     "dead_letters",
     METADATA,
-    sa.Column("dead_id", sa.Text, primary_key=True, comment="hash of source, file and row: a repeat changes nothing"),
+    sa.Column("dead_letter_id", sa.Text, primary_key=True, comment="hash of source, file and row: a repeat changes nothing"),
     sa.Column("import_id", sa.Text, nullable=False, index=True),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("file", sa.Text, nullable=False),
@@ -131,7 +131,7 @@ CONSENT_LEDGER = sa.Table(
     sa.Column("event", sa.Text, nullable=False, comment="hash of the source and id of the event that told it"),
     sa.Column("token", sa.Text, nullable=False, comment="user or device it was told of"),
     sa.Column("purpose", sa.Text, nullable=False, comment="as it was told, in small letters"),
-    sa.Column("is_given", sa.Boolean, nullable=False, comment="false when it was withdrawn"),
+    sa.Column("is_granted", sa.Boolean, nullable=False, comment="false when it was withdrawn"),
     sa.Column("basis", sa.Text, nullable=False, comment="consent, contract, legitimate_interest ..."),
     sa.Column("wording", sa.Text, comment="hash of the exact words"),
     sa.Column("wording_version", sa.Text),

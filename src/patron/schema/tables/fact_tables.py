@@ -110,7 +110,7 @@ CONSENTS = Table(
     (
         CUSTOMER,
         of("purpose", TEXT, "what for: marketing, analytics, or another of the shop's"),
-        of("is_given", FLAG, "false when it was withdrawn"),
+        of("is_granted", FLAG, "false when it was withdrawn"),
         of("is_latest", FLAG, "whether it is the last word of a user to the purpose, known at the run"),
         of("is_of_user", FLAG, "whether it was told of a user; a public key tells of a device only"),
         of("basis", TEXT, "on what ground: consent, contract, legitimate_interest ..."),

@@ -13,7 +13,7 @@ from patron.understand.facts.usable_events import END_OF_TIME, Scope
 
 LEDGER = pa.schema(
     [(name, TEXT) for name in ("event", "token", "purpose", "basis", "wording_version", "policy_version")]
-    + [("is_given", FLAG), ("occurred_at", TIME), ("known_at", TIME)]
+    + [("is_granted", FLAG), ("occurred_at", TIME), ("known_at", TIME)]
 )
 """What the fact needs of the ledger's entries."""
 
@@ -31,12 +31,12 @@ def ledger_table(entries: Iterable[Mapping[str, Any]], promise: Promise) -> pa.T
 
 def consents(scope: Scope) -> str:
     """One row per yes or no to a purpose; `is_latest` is a user's last word to it, at the same cutoff a no."""
-    newest = "partition by customer_id, purpose, is_of_user order by occurred_at desc, is_given, event"
+    newest = "partition by customer_id, purpose, is_of_user order by occurred_at desc, is_granted, event"
     return f"""
-        select customer_id, purpose, is_given, is_of_user, basis, wording_version, policy_version, event,
+        select customer_id, purpose, is_granted, is_of_user, basis, wording_version, policy_version, event,
             occurred_at, known_at, is_of_user and row_number() over ({newest}) = 1 as is_latest
         from (
-            select i.customer_id, l.purpose, l.is_given, i.is_user as is_of_user, l.basis, l.wording_version,
+            select i.customer_id, l.purpose, l.is_granted, i.is_user as is_of_user, l.basis, l.wording_version,
                 l.policy_version, l.event, l.occurred_at, l.known_at
             from ledger l
             join (

@@ -20,7 +20,7 @@ def upgrade() -> None:
     op.create_table(
         "dead_letters",
         sa.Column(
-            "dead_id", sa.Text(), nullable=False, comment="hash of source, file and row: a repeat changes nothing"
+            "dead_letter_id", sa.Text(), nullable=False, comment="hash of source, file and row: a repeat changes nothing"
         ),
         sa.Column("import_id", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=False, comment="what is wrong, without the personal value"),
         sa.Column("payload", sa.LargeBinary(), nullable=False, comment="the row, encrypted"),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("dead_id"),
+        sa.PrimaryKeyConstraint("dead_letter_id"),
     )
     op.create_index(op.f("ix_dead_letters_import_id"), "dead_letters", ["import_id"], unique=False)
     op.create_table(
@@ -44,7 +44,7 @@ def upgrade() -> None:
         sa.Column("read_count", sa.Integer(), nullable=False),
         sa.Column("stored_count", sa.Integer(), nullable=False),
         sa.Column("duplicate_count", sa.Integer(), nullable=False),
-        sa.Column("dead_count", sa.Integer(), nullable=False),
+        sa.Column("rejected_count", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("import_id"),
     )
     op.create_table(
@@ -152,7 +152,7 @@ def upgrade() -> None:
         sa.Column("event", sa.Text(), nullable=False, comment="hash of the source and id of the event that told it"),
         sa.Column("token", sa.Text(), nullable=False, comment="user or device it was told of"),
         sa.Column("purpose", sa.Text(), nullable=False, comment="as it was told, in small letters"),
-        sa.Column("is_given", sa.Boolean(), nullable=False, comment="false when it was withdrawn"),
+        sa.Column("is_granted", sa.Boolean(), nullable=False, comment="false when it was withdrawn"),
         sa.Column("basis", sa.Text(), nullable=False, comment="consent, contract, legitimate_interest ..."),
         sa.Column("wording", sa.Text(), nullable=True, comment="hash of the exact words"),
         sa.Column("wording_version", sa.Text(), nullable=True),

@@ -88,7 +88,7 @@ def main() -> None:
             "customer, another each time": [f"/customers/{who}" for who in ids[: ROUNDS + 1]],
             "customer, the same": [f"/customers/{ids[0]}"] * (ROUNDS + 1),
             "models": ["/models"] * (ROUNDS + 1),
-            "quality": ["/quality"] * (ROUNDS + 1),
+            "quality": ["/data-quality"] * (ROUNDS + 1),
         }
         with TestClient(create_app(shop), base_url="http://localhost") as client:
             start, busy = time.perf_counter(), time.process_time()

@@ -47,7 +47,7 @@ def violations(page) -> list[str]:
 
 
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
-@pytest.mark.parametrize("path", ["/", "/customers", "/models", "/quality", "/arriving"])
+@pytest.mark.parametrize("path", ["/", "/customers", "/models", "/data-quality", "/ingestion"])
 def test_pages_are_accessible_and_quiet(page, address, path, locale):
     page.goto(f"{address}{path}?lang={locale}")
     assert violations(page) == []
@@ -85,7 +85,7 @@ def test_the_list_works_without_scripts(chromium, address):
     context.close()
 
 
-@pytest.mark.parametrize("path", ["/", "/customers", "/models", "/quality", "/arriving"])
+@pytest.mark.parametrize("path", ["/", "/customers", "/models", "/data-quality", "/ingestion"])
 def test_pages_fit_a_phone(chromium, address, path):
     page = chromium.new_page(viewport={"width": 390, "height": 800})
     page.goto(f"{address}{path}")

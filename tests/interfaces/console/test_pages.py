@@ -55,8 +55,8 @@ PAGES = {
     "/": "overview",
     "/customers": "customers",
     "/models": "models",
-    "/quality": "quality",
-    "/arriving": "arriving",
+    "/data-quality": "data_quality",
+    "/ingestion": "ingestion",
 }
 
 
@@ -88,9 +88,9 @@ def test_every_page_renders_in_every_language(client, path, locale):
 
 def test_the_language_chosen_once_stays(client):
     client.get("/?lang=zh_CN")
-    assert '<html lang="zh-CN">' in client.get("/quality").text
+    assert '<html lang="zh-CN">' in client.get("/data-quality").text
     client.get("/?lang=en")
-    assert '<html lang="en">' in client.get("/quality").text
+    assert '<html lang="en">' in client.get("/data-quality").text
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/customers?lifecycle_stage=at_risk&sort=churn&page=2"])
@@ -175,7 +175,7 @@ def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client,
 def test_before_there_is_a_model_of_order_days_pages_do_without(client, made_shop, somebody):
     with pinned_to(made_shop, ORDER_MODELS, ORDER_MODELS.empty()):
         assert words("en")("chart.fan.title") not in client.get(f"/customers/{somebody}").text
-        assert words("en")("coming_back.nothing") in client.get("/models").text
+        assert words("en")("repeat_purchase.too_little_data") in client.get("/models").text
 
 
 def test_the_overview_and_its_twin_say_the_same(client):
@@ -215,7 +215,7 @@ def test_what_people_type_is_data_never_sql_or_html(client, text):
     answer = client.get("/customers", params={"search": text, "lifecycle_stage": text})
     assert answer.status_code == 200
     assert "<script>" not in answer.text.replace("<script src", "")
-    assert words("en")("customers.nobody") in answer.text
+    assert words("en")("customers.empty") in answer.text
 
 
 def test_the_script_gets_only_the_part_it_asks_for(client):
@@ -270,7 +270,7 @@ def test_an_empty_workspace_says_what_to_do_next(empty_shop):
         for path in PAGES:
             answer = client.get(path)
             assert answer.status_code == 200
-            assert ("patron keys create" if path == "/arriving" else "patron import --workspace") in answer.text
+            assert ("patron keys create" if path == "/ingestion" else "patron import --workspace") in answer.text
         told = client.get("/api/overview")
         assert told.status_code == 404
         assert "patron run" in told.json()["todo"]
@@ -347,9 +347,9 @@ def test_the_schema_describes_every_endpoint(client):
         "/api/customers/lookup",
         "/api/customers/{customer_id}",
         "/api/models",
-        "/api/quality",
+        "/api/data-quality",
         "/api/collector",
-        "/api/arriving",
+        "/api/ingestion",
         "/api/people/forget",
         "/api/people/export",
         "/health",
@@ -361,17 +361,17 @@ def test_the_schema_describes_every_endpoint(client):
 def test_dead_letters_are_tried_again_from_the_page_and_only_from_ours(client):
     asked = {"import_id": "never"}
     assert (
-        client.post("/arriving/replay", data=asked, headers={"origin": "https://elsewhere.example"}).status_code == 403
+        client.post("/ingestion/replay", data=asked, headers={"origin": "https://elsewhere.example"}).status_code == 403
     )
     ours = {"origin": f"http://{client.base_url.netloc.decode()}"}
-    refused = client.post("/arriving/replay", data=asked, headers=ours)
+    refused = client.post("/ingestion/replay", data=asked, headers=ours)
     assert refused.status_code == 404
     assert "no such import" in refused.text
-    told = client.post("/arriving/replay", data={"import_id": "live"}, headers=ours)
-    assert (told.status_code, told.headers["location"]) == (303, "/arriving?tried=0-0-0-0")
+    told = client.post("/ingestion/replay", data={"import_id": "live"}, headers=ours)
+    assert (told.status_code, told.headers["location"]) == (303, "/ingestion?replayed=0-0-0-0")
     assert "0 still dead" in client.get(told.headers["location"]).text
-    assert client.get("/arriving?tried=1-<b>-3-4").status_code == 200
-    assert client.post("/arriving/replay", data={"import_id": "x" * 5_000}, headers=ours).status_code == 413
+    assert client.get("/ingestion?replayed=1-<b>-3-4").status_code == 200
+    assert client.post("/ingestion/replay", data={"import_id": "x" * 5_000}, headers=ours).status_code == 413
 
 
 @pytest.fixture

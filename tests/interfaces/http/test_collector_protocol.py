@@ -306,8 +306,8 @@ def test_an_event_is_in_the_live_profile_soon_after_its_answer(server, key):
     assert seen_live(server, "device 1", 4)[0]["customer_id"] == found["customer_id"]
 
 
-READ = ["/api/overview", "/api/customers", "/api/customers/x", "/api/models", "/api/quality", "/api/collector"]
-READ += ["/api/arriving"]
+READ = ["/api/overview", "/api/customers", "/api/customers/x", "/api/models", "/api/data-quality", "/api/collector"]
+READ += ["/api/ingestion"]
 READ += ["/metrics", "/health", "/version"]
 
 

@@ -100,7 +100,7 @@ def test_a_code_nobody_translated_is_made_readable():
 def test_plurals_follow_the_language():
     assert words("en")("timeline.lines", n=1) == "1 line"
     assert words("en")("timeline.lines", n=2) == "2 lines"
-    assert words("zh_CN")("timeline.lines", n=1) == "1 行"
+    assert words("zh_CN")("timeline.lines", n=1) == "1 行明细"
 
 
 @pytest.mark.parametrize(

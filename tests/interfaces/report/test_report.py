@@ -30,7 +30,7 @@ def test_the_report_is_one_file_that_asks_nothing_of_anyone(written):
 
 def test_the_report_has_every_section_in_its_language(written):
     locale, _, html = written
-    sections = ("trend", "people", "watch", "decided", "caused", "forecasts", "example", "data", "limits")
+    sections = ("trend", "customers", "watch_list", "decisions", "effects", "forecasts", "example", "data", "limits")
     assert f'<html lang="{locale.replace("_", "-")}"' in html
     for section in sections:
         assert words(locale)(f"report.{section}") in html
@@ -43,9 +43,9 @@ def test_the_report_says_plainly_that_a_placebo_is_one(written):
 
 def test_the_report_says_which_offers_are_left_to_chance_and_how_to_find_a_customer(written):
     locale, _, html = written
-    said = words(locale).texts["decided.exploring"][-1].partition("{count}")[2].partition("{cost}")[0]
+    said = words(locale).texts["decisions.exploring"][-1].partition("{count}")[2].partition("{cost}")[0]
     assert said in html
-    assert words(locale)("watch.find") in html
+    assert words(locale)("watch_list.find") in html
 
 
 def test_the_report_tells_why_its_example_was_decided_on(written, made_shop):

@@ -222,7 +222,7 @@ def calibration_by_decile(
 def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = HALF) -> Chart:
     """The share of an amount that the customers with the least hold, beside the line of all having the same."""
     told, points = about(table), table.to_pylist()
-    even, own, ranked = words("chart.lorenz.even"), words("chart.lorenz.own"), words("chart.lorenz.ranked")
+    even, own, ranked = words("chart.lorenz.equal"), words("chart.lorenz.by_value"), words("chart.lorenz.by_forecast")
     kinds = {own: "share_of_value", ranked: "share_of_value_by_forecast", even: "share_of_customers"}
     if "normalised_gini" not in told:
         del kinds[ranked]
@@ -244,7 +244,7 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
         .mark_line(strokeWidth=2)
         .encode(
             x=alt.X("customers:Q", axis=axis(words("chart.lorenz.customers")), scale=scale(ticks)),
-            y=alt.Y("held:Q", axis=axis(words("chart.lorenz.held")), scale=scale(ticks if lowest[0] >= 0 else lowest)),
+            y=alt.Y("held:Q", axis=axis(words("chart.lorenz.value")), scale=scale(ticks if lowest[0] >= 0 else lowest)),
             color=alt.Color("kind:N", scale=alt.Scale(domain=list(kinds), range=colours), sort=None, legend=LINES),
             strokeDash=alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds), range=dashes), sort=None),
         )
@@ -254,7 +254,7 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
     description = words("chart.lorenz.description", **said)
     if ranked in kinds:
         normalised = formats.number(float(told["normalised_gini"]))
-        description += words("chart.lorenz.judged", normalised=normalised)
+        description += words("chart.lorenz.normalised_gini", normalised=normalised)
     return Chart(
         title=words("chart.lorenz.title"),
         description=description,

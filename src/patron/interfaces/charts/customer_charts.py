@@ -108,7 +108,7 @@ def forecast_fan(
             words("chart.alive.date"),
             words("chart.tracking.expected"),
             words("chart.fan.half"),
-            words("chart.fan.most"),
+            words("chart.fan.four_in_five"),
         ),
         rows=tuple(
             (

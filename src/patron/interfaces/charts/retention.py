@@ -24,7 +24,7 @@ def retention(cohorts: Sequence[Cohort], words: Words, formats: Formats) -> Char
         if age > 0
     ]
     base = alt.Chart(alt.Data(values=cells)).encode(
-        x=alt.X("age:O", title=words("chart.cohorts.months"), axis=alt.Axis(labelAngle=0, orient="top", domain=False)),
+        x=alt.X("age:O", title=words("chart.retention.months"), axis=alt.Axis(labelAngle=0, orient="top", domain=False)),
         y=alt.Y("cohort:N", sort=names, title=None),
     )
     squares = base.mark_rect(stroke="white", strokeWidth=2).encode(
@@ -35,10 +35,10 @@ def retention(cohorts: Sequence[Cohort], words: Words, formats: Formats) -> Char
     second = [cohort.shares[1] for cohort in cohorts if len(cohort.shares) > 1]
     mean = sum(second) / len(second) if second else None
     return Chart(
-        title=words("chart.cohorts.title"),
-        description=words("chart.cohorts.description", share=formats.share(mean, 0)),
+        title=words("chart.retention.title"),
+        description=words("chart.retention.description", share=formats.share(mean, 0)),
         spec=specification(squares + labels, width=WIDE, height=60 + 28 * len(cohorts)),
-        head=(words("chart.cohorts.cohort"), words("column.customers"), *(str(age) for age in range(1, ages))),
+        head=(words("chart.retention.cohort"), words("column.customers"), *(str(age) for age in range(1, ages))),
         rows=tuple(
             (
                 _month(cohort, formats),

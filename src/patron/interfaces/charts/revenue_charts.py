@@ -64,10 +64,10 @@ def spent_by_month(months: Sequence[Spent], words: Words, formats: Formats) -> C
         )
     )
     return Chart(
-        title=words("chart.spent.title"),
-        description=words("chart.spent.description", total=formats.money(sum(month.paid_cents for month in months))),
+        title=words("chart.spend.title"),
+        description=words("chart.spend.description", total=formats.money(sum(month.paid_cents for month in months))),
         spec=specification(chart, width=HALF, height=170),
-        head=(words("chart.spent.month"), words("column.paid")),
+        head=(words("chart.spend.month"), words("column.paid")),
         rows=tuple((formats.date(month.starts_at), formats.money(month.paid_cents)) for month in months),
     )
 

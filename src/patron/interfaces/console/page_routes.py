@@ -38,7 +38,7 @@ from patron.service.customer_lookup import lookup_customer
 
 router = APIRouter()
 LOG = logging.getLogger(__name__)
-TRIED = ("read", "stored", "duplicate", "dead")
+REPLAYED = ("read", "stored", "duplicate", "dead")
 MOST_BYTES = 4_096
 """Longest form that is read."""
 
@@ -150,25 +150,25 @@ def models(request: Request) -> Response:
     )
 
 
-@router.get("/quality")
-def quality(request: Request) -> Response:
+@router.get("/data-quality")
+def data_quality(request: Request) -> Response:
     """Quality of the data."""
     console = console_of(request)
     texts, found = console.words(request), console.answers.quality()
     chart = evaluation_charts.drift(found.drift, texts, console.formats(texts)) if found.drift else None
-    return console.page(request, "quality.html", here="quality", twin="/api/quality", found=found, drift_chart=chart)
+    return console.page(request, "data_quality.html", here="data_quality", twin="/api/data-quality", found=found, drift_chart=chart)
 
 
-@router.get("/arriving")
-def arriving(request: Request) -> Response:
+@router.get("/ingestion")
+def ingestion(request: Request) -> Response:
     """What arrives, what is wrong with it, and what was set aside; after a replay, what became of it."""
-    parts = request.query_params.get("tried", "").split("-")
+    parts = request.query_params.get("replayed", "").split("-")
     counts = [count for part in parts if (count := bounded_integer(part, 0, MAX_COUNT)) is not None]
-    tried = dict(zip(TRIED, counts, strict=True)) if len(counts) == len(TRIED) else None
-    return _arriving(request, tried=tried)
+    replayed = dict(zip(REPLAYED, counts, strict=True)) if len(counts) == len(REPLAYED) else None
+    return _ingestion(request, replayed=replayed)
 
 
-@router.post("/arriving/replay")
+@router.post("/ingestion/replay")
 async def replay(request: Request) -> Response:
     """Try the dead letters of one import again."""
     if not is_ours(request):
@@ -184,9 +184,9 @@ async def replay(request: Request) -> Response:
         shop.reread()  # why: the mend is often a setting, and nobody wants to wait for it to be seen
         done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent)
     except PatronError as error:
-        return await run_in_threadpool(_arriving, request, busy=str(error), status=status_of(error))
+        return await run_in_threadpool(_ingestion, request, busy=str(error), status=status_of(error))
     # why: a page that was reloaded would try again
-    return RedirectResponse(f"/arriving?tried={done.read}-{done.stored}-{done.duplicate}-{done.dead}", 303)
+    return RedirectResponse(f"/ingestion?replayed={done.read}-{done.stored}-{done.duplicate}-{done.dead}", 303)
 
 
 def is_ours(request: Request) -> bool:
@@ -195,15 +195,15 @@ def is_ours(request: Request) -> bool:
     return origin is None or origin.partition("://")[2] == request.headers.get("host", "")
 
 
-def _arriving(request: Request, *, status: int = 200, **more: object) -> Response:
+def _ingestion(request: Request, *, status: int = 200, **more: object) -> Response:
     console, now = console_of(request), datetime.now(UTC)
     found = ingestion_status(console.answers.shop, request.app.state.collector_state(), now=now)
     again: dict[str, int] = {}
     for one in found.dead_letters:
         if one.can_replay:
             again[one.import_id] = again.get(one.import_id, 0) + one.count
-    given = {"found": found, "now": now, "again": again, "tried": None, "busy": "", **more}
-    return console.page(request, "arriving.html", here="arriving", twin="/api/arriving", status=status, **given)
+    given = {"found": found, "now": now, "again": again, "replayed": None, "busy": "", **more}
+    return console.page(request, "ingestion.html", here="ingestion", twin="/api/ingestion", status=status, **given)
 
 
 def asked_of(request: Request) -> CustomerQuery:

@@ -96,8 +96,8 @@ def _paths(shop: Shop) -> dict[str, str]:
         "overview": "/",
         "customers": "/customers?sort=churn",
         "models": "/models",
-        "quality": "/quality",
-        "arriving": "/arriving",
+        "data-quality": "/data-quality",
+        "ingestion": "/ingestion",
     }
     view = shop.snapshot()
     watched = watch_list(view, limit=1) if view else ()

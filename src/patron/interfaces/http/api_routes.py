@@ -103,8 +103,8 @@ def models(request: Request) -> Models:
     return answers_of(request).models()
 
 
-@router.get("/api/quality")
-def quality(request: Request) -> Quality:
+@router.get("/api/data-quality")
+def data_quality(request: Request) -> Quality:
     """Imports, refused rows, cleaning and drift."""
     return answers_of(request).quality()
 
@@ -123,8 +123,8 @@ def collector(request: Request) -> CollectorState:
     return request.app.state.collector_state()
 
 
-@router.get("/api/arriving")
-def arriving(request: Request) -> IngestionStatus:
+@router.get("/api/ingestion")
+def ingestion(request: Request) -> IngestionStatus:
     """Counters, events and warnings of the last 30 days by source and name, and dead letters by reason."""
     state = request.app.state.collector_state()
     return status_of_ingestion(answers_of(request).shop, state, now=datetime.now(UTC))

@@ -36,11 +36,11 @@ def _revenue(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
         return
     given = {"paid": formats.short_money(now), "buyers": formats.count(buyers)}
     if not before:
-        yield words("primary_metric.revenue_alone", **given)
+        yield words("summary.revenue_alone", **given)
         return
     change = now / before - 1
     key = "same" if abs(change) < SAME_SHARE else ("more" if change > 0 else "less")
-    yield words(f"primary_metric.revenue_{key}", **given, change=formats.share(abs(change)))
+    yield words(f"summary.revenue_{key}", **given, change=formats.share(abs(change)))
 
 
 def _expected(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
@@ -49,10 +49,10 @@ def _expected(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
         return
     given = {"expected": formats.short_money(value.total_cents), "share": formats.share(value.top_tenth_share, 0)}
     if value.low_cents is None or value.high_cents is None:
-        yield words("primary_metric.expected", **given)
+        yield words("summary.expected", **given)
     else:
         ends = {"low": formats.short_money(value.low_cents), "high": formats.short_money(value.high_cents)}
-        yield words("primary_metric.expected_between", **given, **ends)
+        yield words("summary.expected_between", **given, **ends)
 
 
 def _risk(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
@@ -68,9 +68,9 @@ def _risk(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
         else ("risk_more" if change > 0 else "risk_fewer")
     )
     at_stake = sum(row.value_at_risk_cents for row in seen.watch_list)
-    yield words(f"primary_metric.{key}", n=int(now), count=formats.count(now), change=formats.count(abs(change)))
+    yield words(f"summary.{key}", n=int(now), count=formats.count(now), change=formats.count(abs(change)))
     if seen.watch_list:
-        yield words("primary_metric.stake", n=len(seen.watch_list), stake=formats.whole_money(at_stake))
+        yield words("summary.stake", n=len(seen.watch_list), stake=formats.whole_money(at_stake))
 
 
 def _offers(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
@@ -83,26 +83,26 @@ def _offers(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
         "held": formats.count(decided.holdout_count),
     }
     if decided.budget_cents is None:
-        yield words("primary_metric.offers", n=decided.offered_count, **given)
+        yield words("summary.offers", n=decided.offered_count, **given)
     else:
         budget = formats.whole_money(decided.budget_cents)
-        yield words("primary_metric.offers_budget", n=decided.offered_count, budget=budget, **given)
+        yield words("summary.offers_budget", n=decided.offered_count, budget=budget, **given)
     if decided.explored:
         yield words(
-            "decided.exploring",
+            "decisions.exploring",
             n=decided.explored.customer_count,
             count=formats.count(decided.explored.customer_count),
             cost=formats.whole_money(decided.explored.cost_cents),
         )
     if "assumed" in decided.effect_sources:
-        yield words("primary_metric.assumed")
+        yield words("summary.assumed")
 
 
 def _effect(effect: Effect, words: Words, formats: Formats) -> str:
     has_zero = effect.low <= 0 <= effect.high
     kind = "placebo" if effect.is_placebo else "effect"
     return words(
-        f"primary_metric.{kind}_{'zero' if has_zero else 'clear'}",
+        f"summary.{kind}_{'zero' if has_zero else 'clear'}",
         effect=formats.money(effect.effect_cents),
         low=formats.money(effect.low),
         high=formats.money(effect.high),
@@ -116,7 +116,7 @@ def _forecasts(models: Models, words: Words, formats: Formats) -> Iterator[str]:
             continue
         key = "high" if whole.bias_share >= 0 else "low"
         yield words(
-            f"primary_metric.forecast_{key}",
+            f"summary.forecast_{key}",
             date=formats.date(whole.scored_at),
             forecast=formats.money(whole.forecast_mean),
             actual=formats.money(whole.actual_mean),

@@ -152,7 +152,7 @@ def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
     known, came, expected = (
         f"{found[name]:,.0f}" for name in ("checked_customer_count", "held_out_count", "held_out_expected")
     )
-    assert f"the {known} customers known before placed {came} repeat orders; it expected {expected}." in page
+    assert f"{known} earlier customers placed {came} repeat orders; the model expected {expected}." in page
     assert words("en")("chart.matrix.alive") in page
 
 
@@ -369,7 +369,7 @@ def test_dead_letters_are_tried_again_from_the_page_and_only_from_ours(client):
     assert "no such import" in refused.text
     told = client.post("/ingestion/replay", data={"import_id": "live"}, headers=ours)
     assert (told.status_code, told.headers["location"]) == (303, "/ingestion?replayed=0-0-0-0")
-    assert "0 still dead" in client.get(told.headers["location"]).text
+    assert "0 rejected again" in client.get(told.headers["location"]).text
     assert client.get("/ingestion?replayed=1-<b>-3-4").status_code == 200
     assert client.post("/ingestion/replay", data={"import_id": "x" * 5_000}, headers=ours).status_code == 413
 

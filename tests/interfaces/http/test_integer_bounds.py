@@ -7,7 +7,11 @@ from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
 
 INT64 = 2**63
-PAGES = {"/customers?persona={}": MAX_PERSONA_ID, "/customers?page={}": MAX_PAGE, "/ingestion?replayed=0-0-0-{}": MAX_COUNT}
+PAGES = {
+    "/customers?persona={}": MAX_PERSONA_ID,
+    "/customers?page={}": MAX_PAGE,
+    "/ingestion?replayed=0-0-0-{}": MAX_COUNT,
+}
 
 
 def integer_schemas(schema) -> list[dict]:

@@ -24,7 +24,9 @@ def retention(cohorts: Sequence[Cohort], words: Words, formats: Formats) -> Char
         if age > 0
     ]
     base = alt.Chart(alt.Data(values=cells)).encode(
-        x=alt.X("age:O", title=words("chart.retention.months"), axis=alt.Axis(labelAngle=0, orient="top", domain=False)),
+        x=alt.X(
+            "age:O", title=words("chart.retention.months"), axis=alt.Axis(labelAngle=0, orient="top", domain=False)
+        ),
         y=alt.Y("cohort:N", sort=names, title=None),
     )
     squares = base.mark_rect(stroke="white", strokeWidth=2).encode(

@@ -156,7 +156,9 @@ def data_quality(request: Request) -> Response:
     console = console_of(request)
     texts, found = console.words(request), console.answers.quality()
     chart = evaluation_charts.drift(found.drift, texts, console.formats(texts)) if found.drift else None
-    return console.page(request, "data_quality.html", here="data_quality", twin="/api/data-quality", found=found, drift_chart=chart)
+    return console.page(
+        request, "data_quality.html", here="data_quality", twin="/api/data-quality", found=found, drift_chart=chart
+    )
 
 
 @router.get("/ingestion")

@@ -93,7 +93,7 @@ def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, 
     assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
     move(shop)
     kept = {"during": None, "yes": None, "no": None, "order": None}
-    assert flags(shop) == {**kept, "before": "no_consent", "after": "no_consent", "other": "no_consent"}
+    assert flags(shop) == {**kept, "before": ["no_consent"], "after": ["no_consent"], "other": ["no_consent"]}
     assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
     entries = history(shop.store, [token(shop)])
     assert [(one["event"], one["is_granted"], one["purpose"]) for one in entries] == [
@@ -112,7 +112,7 @@ def test_who_told_of_consent_and_who_of_behaviour_may_be_different_sources(needs
     put(shop, message("a", minutes_ago=5), message("b", minutes_ago=1), source=behaviour)
     before = lookup_customer(shop, "u1", now=NOW).live.event_count
     move(shop)
-    assert flags(shop) == {"yes": None, "no": None, "a": None, "b": "no_consent"}
+    assert flags(shop) == {"yes": None, "no": None, "a": None, "b": ["no_consent"]}
     assert before == lookup_customer(shop, "u1", now=NOW).live.event_count == 3
     shop.close()
 
@@ -150,7 +150,7 @@ def test_silence_is_what_the_policy_says(needs_analytics):
     shop = needs_analytics(unknown="allow")
     put(shop, message("a"), message("b", user="u2"), says("no", "Withdrawn", user="u2", minutes_ago=2))
     move(shop)
-    assert flags(shop) == {"a": None, "b": "no_consent", "no": None}
+    assert flags(shop) == {"a": None, "b": ["no_consent"], "no": None}
     shop.close()
 
 
@@ -179,7 +179,7 @@ def test_a_device_may_say_no_for_itself_and_not_for_its_user(needs_analytics):
     put(shop, says("no", "Withdrawn", visitor="v1", minutes_ago=5), is_secret=False)
     put(shop, message("device", user=None, visitor="v1"), message("user", visitor="v1"), message("elsewhere"))
     move(shop)
-    assert flags(shop) == {"no": None, "device": "no_consent", "user": "no_consent", "elsewhere": None}
+    assert flags(shop) == {"no": None, "device": ["no_consent"], "user": ["no_consent"], "elsewhere": None}
     assert history(shop.store, [token(shop)]) == []
     shop.close()
 

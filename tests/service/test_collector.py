@@ -417,7 +417,7 @@ def test_a_replay_knows_the_kind_of_key_the_clocks_and_the_flags(shop):
     assert (done.read, done.stored) == (2, 2)
     assert first["occurred_at"] == NOW - timedelta(seconds=30)
     assert second["occurred_at"] == NOW
-    assert second["flags"] == "impossible_time,bot"
+    assert second["flags"] == ["impossible_time", "bot"]
     strict.close()
 
 

@@ -45,7 +45,7 @@ def small_shop(told):
         e("c1", "Product Updated", 3, known=6, product_id="p1", category="toys", brand="b", price_cents=350),
         e("t1", "Identify", 2, traits='{"income":"low","household_size":2}'),
         e("m1", "Message Sent", 12),
-        e("m2", "Product Reviewed", 13, product_id="p1", rating=4.0, flags="no_time,bot"),
+        e("m2", "Product Reviewed", 13, product_id="p1", rating=4.0, flags=["no_time", "bot"]),
         e("i1", "Alias", 14, user_token="w", previous_token="u"),
         e("i2", "Identify", 15, user_token="x", email_token="m", phone_token="n"),
         e("i3", "Identify", 16, anonymous_token="b", email_token="m"),

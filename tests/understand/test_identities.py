@@ -188,12 +188,12 @@ def test_an_unlinked_visitor_leaves_and_may_sign_in_again_but_contacts_never_bri
 
 
 def test_bots_are_no_visitors_but_what_they_buy_is_kept(told):
-    bot = {"anonymous_token": "crawler", "flags": "no_time,bot"}
+    bot = {"anonymous_token": "crawler", "flags": ["no_time", "bot"]}
     events = [
         told.event("v", "Product Viewed", 1, **bot),
         told.event("o", "Order Completed", 2, order_id="o", revenue_cents=100, **bot),
-        told.event("u", "Product Viewed", 3, user_token="u", flags="bot"),
-        told.event("h", "Product Viewed", 4, user_token="u", flags="impossible_time"),
+        told.event("u", "Product Viewed", 3, user_token="u", flags=["bot"]),
+        told.event("h", "Product Viewed", 4, user_token="u", flags=["impossible_time"]),
     ]
     tables = told.facts(events)
     assert [row["event_id"] for row in tables["interactions"].to_pylist()] == ["h"]

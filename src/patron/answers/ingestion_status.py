@@ -77,7 +77,7 @@ def _events(shop: Shop, since: datetime) -> tuple[EventVolume, ...]:
     if not shop.lake.exists(EVENTS):
         return ()
     counts = ", ".join(
-        f"cast(sum(case when contains(',' || flags || ',', ',{flag},') then 1 else 0 end) as bigint) as {flag}"
+        f"cast(sum(case when list_contains(flags, '{flag}') then 1 else 0 end) as bigint) as {flag}"
         for flag in WARNINGS
     )
     sql = f"""

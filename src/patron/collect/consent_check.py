@@ -13,6 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.collect.event_flags import add_flag
 from patron.govern.consent_ledger import (
     CONSENT,
     GIVEN,
@@ -147,14 +148,10 @@ class Judge:
         """
         if not self.promise.events_need or not rows.num_rows:
             return rows
-        flags = [
-            f"{told},{NO_CONSENT}" if lacks and told else NO_CONSENT if lacks else told
-            for lacks, told in zip(self._lacking(rows, known_at), rows["flags"].to_pylist(), strict=True)
-        ]
-        rows = rows.set_column(rows.column_names.index("flags"), "flags", pa.array(flags, pa.string()))
+        rows = add_flag(rows, NO_CONSENT, self._lacking(rows, known_at))
         if self.promise.without == "keep":
             return rows
-        is_gone = pa.array([one is not None and NO_CONSENT in one.split(",") for one in flags], pa.bool_())
+        is_gone = pa.array([NO_CONSENT in (flags or ()) for flags in rows["flags"].to_pylist()], pa.bool_())
         is_gone = pc.and_(is_gone, pc.is_null(rows["problem"]))
         for name, value in (("problem", pa.scalar(NO_CONSENT)), ("payload", rows["event_id"])):
             changed = pc.if_else(is_gone, value, rows[name])
@@ -190,8 +187,7 @@ class Judge:
         return ledger
 
 
-def _is_asked(name: str, problem: str | None, flags: str | None) -> bool:
+def _is_asked(name: str, problem: str | None, flags: list[str] | None) -> bool:
     """Whether the ledger decides: behaviour of which the client itself said nothing."""
-    said = (flags or "").split(",")
     is_behaviour = name not in NEEDS_NO_CONSENT and name != PREFERENCES
-    return problem is None and is_behaviour and not {CONSENT_TOLD, NO_CONSENT} & {*said}
+    return problem is None and is_behaviour and not {CONSENT_TOLD, NO_CONSENT} & {*(flags or ())}

@@ -20,9 +20,10 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from patron.collect.event_flags import TEST
 from patron.collect.event_ids import HASH_BYTES, Seen, checked
 from patron.collect.inbox_backend import MEND, File, Place, Server
-from patron.collect.request import TEST, Arrival, Message, Told
+from patron.collect.request import Arrival, Message, Told
 from patron.schema.errors import InboxDamaged
 
 NONCE_BYTES = 12
@@ -156,7 +157,7 @@ class Inbox:
         """Id of a message, and of the order that it tells; nothing for a dead letter, no order for test traffic."""
         if message.is_dead or message.event_id is None:
             return ()
-        is_order = message.row.get("name") == ORDER and TEST not in (message.row.get("flags") or "").split(",")
+        is_order = message.row.get("name") == ORDER and TEST not in (message.row.get("flags") or ())
         order = message.row.get("order_id") if is_order else None
         event = self.id_of(source, message.event_id)
         return (event, self.id_of(source, f"\0{order}")) if order else (event,)
@@ -356,4 +357,4 @@ def _judged(arrival: Arrival, ids: list[tuple[bytes, ...]], new: set[bytes]) -> 
 
 def _repeated(row: Told) -> Told:
     """An order that was told before, under another id: it is an event, and no order."""
-    return {**row, "flags": f"{row['flags']},{REPEATED}" if row.get("flags") else REPEATED}
+    return {**row, "flags": [*(row.get("flags") or ()), REPEATED]}

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from patron.collect import pending_sources
 from patron.collect.consent_check import Judge, told_consents
 from patron.collect.contact_tokens import contact_tokens, placed
-from patron.collect.request import TEST
+from patron.collect.event_flags import TEST, add_flag
 from patron.collect.suppression import without_forgotten
 from patron.collect.validation import checked, message_of
 from patron.govern.consent_ledger import record
@@ -95,7 +95,7 @@ class Intake:
         """Mark checked rows of the forgotten and test traffic; what others tell of consent is in the ledger then."""
         rows = without_forgotten(self.vault, rows)
         if self.source in self.shop.settings.collect.test_sources:
-            rows = flagged(rows, TEST)
+            rows = add_flag(rows, TEST)
         is_good = pc.is_null(rows["problem"])
         record(
             self.shop.store,
@@ -222,14 +222,6 @@ class Intake:
     def _dead_id(self, file: str, number: int, payload: str) -> str:
         content = json.dumps([self.source, file, number, payload]).encode()
         return hashlib.blake2b(content, key=bytes.fromhex(self.vault.row_key), digest_size=16).hexdigest()
-
-
-def flagged(rows: pa.Table, flag: str) -> pa.Table:
-    """Rows that all have a flag, once."""
-    told = [
-        one if one and flag in one.split(",") else f"{one},{flag}" if one else flag for one in rows["flags"].to_pylist()
-    ]
-    return rows.set_column(rows.column_names.index("flags"), "flags", pa.array(told, pa.string()))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from uuid import uuid4
 import msgspec
 
 from patron.collect.consent_check import judged_by_message
+from patron.collect.event_flags import TEST
 from patron.collect.segment_message import told_row
 from patron.collect.tracking_plan import NO_PLAN, Plan
 from patron.schema.errors import BadEvent, BadRequest
@@ -30,8 +31,6 @@ SOONEST = datetime(2000, 1, 1, tzinfo=UTC)
 FARTHEST_AHEAD = timedelta(hours=24)
 GZIP = b"\x1f\x8b"
 NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-TEST = "test"
-"""Flag of test traffic, which is used for nothing: its orders stand in nobody's way."""
 KNOWN = "_known"
 """Beside the columns of a told row: "occurred" for history, which is known from when it happened."""
 ORDER = "Order Completed"
@@ -188,7 +187,7 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
         _refuse_unsecured(row["name"], rules)
         flags += _off_plan(row["name"], message, rules.plan) + _doubtful(row)
         flags += judged_by_message(row, message, rules.consent, is_secret=rules.is_secret)
-        row["flags"] = ",".join(flags) or None
+        row["flags"] = flags or None
         if rules.is_history:
             row[KNOWN] = "occurred"
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:

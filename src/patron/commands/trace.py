@@ -131,11 +131,11 @@ where event_id in (select event_id from asked) order by source"""
     ]
 
 
-def _flagged(flags: str | None) -> str:
+def _flagged(flags: list[str] | None) -> str:
     if not flags:
         return ""
-    unused = UNUSED.intersection(flags.split(","))
-    return f", flagged {flags}" + (", so facts are not made of it" if unused else "")
+    unused = UNUSED.intersection(flags)
+    return f", flagged {', '.join(flags)}" + (", so facts are not made of it" if unused else "")
 
 
 def _dead(shop: Shop, event_id: str) -> list[Step]:

@@ -2,16 +2,13 @@
 
 import pyarrow as pa
 
-from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Column, Table
+from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TEXTS, TIME, Column, Table
 from patron.schema.tables.shared_columns import CUSTOMER, KNOWN, OCCURRED, PRODUCT, RUN, maybe, of
 
 LINK_RULES = ("alias", "sign_in", "email", "phone")
 """What links a token to a customer, by priority within a kind of token: what a client says, then shared contacts."""
 
-FLAGS = (
-    "what collect noticed, with commas: bot, test, no_time, impossible_time, off_plan, repeated_order, no_consent,"
-    " consent_told"
-)
+FLAGS = "what collect noticed: bot, test, no_time, impossible_time, off_plan, repeated_order, no_consent, consent_told"
 EVENTS = Table(
     "events",
     "one row per event, as we were told it",
@@ -52,7 +49,7 @@ EVENTS = Table(
         maybe("products", pa.list_(pa.field("element", PRODUCT)), "products of a list, cart or order"),
         maybe("traits", TEXT, "declared traits in clear, JSON", personal="trait"),
         maybe("properties", TEXT, "what else was said and is not personal, JSON"),
-        maybe("flags", TEXT, FLAGS),
+        maybe("flags", TEXTS, FLAGS),
         of("month", TEXT, "month of occurred_at, YYYY-MM"),
     ),
     partition_by="month",

@@ -39,7 +39,7 @@ def rates_table(currency: str, rates: dict[str, float]) -> pa.Table:
 
 def flagged(flag: str, of: str = "e.flags") -> str:
     """Condition that collect gave the event this flag."""
-    return f"coalesce((',' || {of} || ',') like '%,{flag},%', false)"
+    return f"coalesce(list_contains({of}, '{flag}'), false)"
 
 
 def usable(scope: Scope, *columns: str, where: str = "true") -> str:

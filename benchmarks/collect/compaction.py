@@ -49,7 +49,7 @@ def main() -> None:
             inbox = open_inbox(shop)
             began = time.process_time()
             for start in range(0, size // BATCH, TOGETHER):
-                inbox.put([batch_of(batch(n), "web", NOW, RULES) for n in range(start, start + TOGETHER)])
+                inbox.append([batch_of(batch(n), "web", NOW, RULES) for n in range(start, start + TOGETHER)])
             accepted = size / (time.process_time() - began)
             inbox.close()
             since, cpu = time.perf_counter(), time.process_time()

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from patron.collect.compaction import compact_inbox
-from patron.collect.request import Arrival, Rules, batch_of
+from patron.collect.request import Request, Rules, batch_of
 from patron.collect.workspace_inbox import open_inbox
 from patron.service.collector import Collector
 from patron.service.compaction_worker import Mover
@@ -35,7 +35,7 @@ NAMES = ("Product Viewed", "Product Viewed", "Product Viewed", "Product Added", 
 RULES = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
 
 
-def requests(rng: np.random.Generator, count: int, now: datetime) -> list[Arrival]:
+def requests(rng: np.random.Generator, count: int, now: datetime) -> list[Request]:
     made = []
     for start in range(0, count, TOGETHER):
         told = [
@@ -55,10 +55,10 @@ def requests(rng: np.random.Generator, count: int, now: datetime) -> list[Arriva
     return made
 
 
-def put(shop: Shop, arrivals: list[Arrival]) -> None:
+def put(shop: Shop, arrivals: list[Request]) -> None:
     inbox = open_inbox(shop)
     for start in range(0, len(arrivals), 50):
-        inbox.put(arrivals[start : start + 50])
+        inbox.append(arrivals[start : start + 50])
     inbox.close()
 
 

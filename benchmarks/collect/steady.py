@@ -55,7 +55,7 @@ def watch(server: int, folder: Path, done: threading.Event) -> None:
     since, before = time.perf_counter(), 0
     while not done.wait(SECONDS / SAMPLES):
         with wire.open_inbox(shop) as inbox:
-            stored, waiting = inbox.counts()["bench"].stored, inbox.waiting_count()
+            stored, waiting = inbox.counts()["bench"].stored, inbox.pending_count()
         taken = time.perf_counter() - since
         print(
             f"{taken:>6.0f} s{stored:>14,} events{(stored - before) / (SECONDS / SAMPLES):>10,.0f}/s"

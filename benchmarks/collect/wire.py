@@ -188,8 +188,8 @@ def left(folder: Path) -> str:
     """What the mover has not moved yet, and how long it takes to."""
     shop, since = Shop.open(folder), time.perf_counter()
     with open_inbox(shop) as inbox:
-        waiting = inbox.waiting_count()
-        while inbox.waiting_count() and time.perf_counter() - since < PATIENCE:
+        waiting = inbox.pending_count()
+        while inbox.pending_count() and time.perf_counter() - since < PATIENCE:
             time.sleep(0.2)
     shop.close()
     return f"{waiting:,} requests not moved yet, all moved {time.perf_counter() - since:.1f} s after the last answer"

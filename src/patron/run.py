@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from patron import collect, decide, engage, measure, predict, understand
-from patron.collect.compaction import Compacted, compact_inbox
+from patron.collect.compaction import compact_inbox
 from patron.collect.loader import accept
 from patron.collect.workspace_inbox import release_inbox
 from patron.decide.offers import decide_offers
@@ -26,6 +26,7 @@ from patron.predict.recommend.affinities import run as rank_products
 from patron.predict.scoring import Summary as Forecasts
 from patron.predict.scoring import run as run_predict
 from patron.predict.value.repeat_purchase import build_repeat_purchase
+from patron.schema.counts import IngestionCounts
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.runs import Run
@@ -118,7 +119,7 @@ def stage_view(shop: Shop, stage: ModuleType, *, run: Run, pinned: Mapping[str, 
     return shop.view(stage.READS, stage.WRITES, run=run, pinned=pinned, capabilities=capabilities)
 
 
-def drain_inbox(shop: Shop) -> Compacted:
+def drain_inbox(shop: Shop) -> IngestionCounts:
     """Move what the inbox holds into the lake; the caller holds the lock. Raises InboxDamaged, NoSpace.
 
     Live profiles are not written here: the service folds in what came. Until then requests that they lack stay in the

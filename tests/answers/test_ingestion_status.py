@@ -28,7 +28,7 @@ def told(event_id, event="Product Viewed", *, context=None, **properties):
 def put(shop, *messages, source="web", at=NOW):
     rules = rules_of(shop, source, NO_PLAN, is_secret=True, is_history=False)
     with open_inbox(shop) as inbox:
-        inbox.put([batch_of(json.dumps({"batch": messages}).encode(), source, at, rules)])
+        inbox.append([batch_of(json.dumps({"batch": messages}).encode(), source, at, rules)])
 
 
 def move(shop):

@@ -56,7 +56,7 @@ def dead(shop) -> list:
 
 def test_a_row_becomes_an_event_with_tokens_in_utc_and_cents(shop, tmp_path, mapping, told_at):
     summary = import_files(shop, written(tmp_path, HEADER + GOOD), mapping=mapping, received_at=told_at)
-    assert (summary.read, summary.stored, summary.duplicate, summary.dead) == (1, 1, 0, 0)
+    assert (summary.read, summary.stored, summary.duplicate, summary.rejected) == (1, 1, 0, 0)
     [event] = events(shop)
     assert event["occurred_at"].isoformat() == "2023-07-01T10:00:00+00:00"
     assert event["known_at"] == event["occurred_at"]
@@ -103,7 +103,7 @@ def test_a_longer_regrouped_export_stores_only_what_is_new(tmp_path_factory, mon
     for text in (lines[: first + 1], longer, lines):
         files = written(folder, HEADER + "".join(text))
         summary = import_files(shop, files, mapping=mapping, received_at=told_at)
-        assert summary.read == len(text) == summary.stored + summary.duplicate + summary.dead
+        assert summary.read == len(text) == summary.stored + summary.duplicate + summary.rejected
         total += summary.stored
     good = [line for line, (who, qty, price) in zip(lines, rows, strict=True) if who and qty >= 0 and price != "x"]
     assert total == len(good) == (len(events(shop)) if good else 0)
@@ -117,12 +117,12 @@ def test_a_currency_without_a_rate_is_dead_until_there_is_one(shop, tmp_path, ma
     assert letter["reason"] == "unknown_currency"
     assert "no rate for EUR" in letter["message"]
     assert "Does" not in summary.warning
-    assert "1 of 1 rows are dead letters" in summary.warning
+    assert "1 of 1 rows were rejected" in summary.warning
     settings_file = shop.folder / "patron.toml"
     settings_file.write_text(settings_file.read_text().replace("# EUR = 1.08", "EUR = 1.08"))
     mended = Shop.open(shop.folder)
     counts = replay(mended, summary.import_id, received_at=told_at, mapping=mapping)
-    assert (counts.stored, counts.dead) == (1, 0)
+    assert (counts.stored, counts.rejected) == (1, 0)
     assert dead(mended) == []
     assert import_files(mended, files, mapping=mapping, received_at=told_at).duplicate == 1
     mended.close()
@@ -132,7 +132,7 @@ def test_replaying_what_is_still_bad_keeps_its_letter(shop, tmp_path, mapping, t
     files = written(tmp_path, HEADER + GOOD.replace("01.07.2023 12:00", "2023-07-01"))
     summary = import_files(shop, files, mapping=mapping, received_at=told_at)
     counts = replay(shop, summary.import_id, received_at=told_at, mapping=mapping)
-    assert (counts.read, counts.dead, len(dead(shop))) == (1, 1, 1)
+    assert (counts.read, counts.rejected, len(dead(shop))) == (1, 1, 1)
     mapping.write_text(mapping.read_text().replace('"%d.%m.%Y %H:%M"', '["%d.%m.%Y %H:%M", "%Y-%m-%d"]'))
     assert replay(shop, summary.import_id, received_at=told_at, mapping=mapping).stored == 1
     assert dead(shop) == []

@@ -3,6 +3,7 @@ import shutil
 import sqlite3
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,17 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.collect.inbox import Inbox
-from patron.collect.request import Arrival, Message
+from patron.collect.request import Message, Request
 from patron.schema.errors import InboxDamaged, WorkspaceError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = bytes(range(32))
 
 
-def arrival(*ids, source="web", dead=0, at=NOW):
+def arrival(*ids, source="web", rejected=0, at=NOW):
     good = [Message(one, {"event_id": one, "name": "Page", "occurred_at": at}) for one in ids]
-    bad = [Message(None, {"problem": "bad_event:x", "payload": str(n)}) for n in range(dead)]
-    return Arrival(source, at, good + bad)
+    bad = [Message(None, {"problem": "bad_event:x", "payload": str(n)}) for n in range(rejected)]
+    return Request(source, at, good + bad)
 
 
 @pytest.fixture(params=["file", "server"])
@@ -37,14 +38,14 @@ def inbox(place):
 
 
 def stored_ids(inbox):
-    return [(one.source, row["event_id"]) for one in inbox.waiting() for row in one.rows if "event_id" in row]
+    return [(one.source, row["event_id"]) for one in inbox.pending_requests() for row in one.rows if "event_id" in row]
 
 
 def test_a_message_is_stored_once_per_source_and_counted(inbox):
-    first, second = inbox.put([arrival("a", "b", "a", dead=1), arrival("b", source="app")])
-    assert (first.stored, first.duplicate, first.dead) == (2, 1, 1)
-    assert (second.stored, second.duplicate, second.dead) == (1, 0, 0)
-    (again,) = inbox.put([arrival("b", "c", at=NOW + timedelta(days=400))])
+    first, second = inbox.append([arrival("a", "b", "a", rejected=1), arrival("b", source="app")])
+    assert (first.stored, first.duplicate, first.rejected) == (2, 1, 1)
+    assert (second.stored, second.duplicate, second.rejected) == (1, 0, 0)
+    (again,) = inbox.append([arrival("b", "c", at=NOW + timedelta(days=400))])
     assert (again.stored, again.duplicate) == (1, 1)
     assert Counter(stored_ids(inbox)) == Counter([("web", "a"), ("web", "b"), ("app", "b"), ("web", "c")])
     assert inbox.counts()["web"].stored == 3
@@ -71,8 +72,8 @@ def test_whatever_arrives_again_each_id_is_there_once_and_the_counters_add_up(
 @given(**STEPS)
 def test_on_a_server_too_each_id_is_there_once(postgres_url, monkeypatch, steps, generation):
     with Inbox(postgres_url, KEY) as inbox:
-        for table in ("seen", "fresh", "batches", "about", "counts", "moved"):
-            inbox.place.execute(f"delete from inbox_{table}")
+        for table in ("event_ids", "id_log", "requests", "customer_marks", "counts", "progress"):
+            inbox.backend.execute(f"delete from inbox_{table}")
     follow(postgres_url, monkeypatch, steps, generation)
 
 
@@ -83,7 +84,7 @@ def follow(place, monkeypatch, steps, generation):
         ids = [one for own in group for one in own]
         if what == "a file brings it":
             new = {*ids} - {*told}
-            inbox.mark("web", [(one, None) for one in new])
+            inbox.remember("web", [(one, None) for one in new])
             known |= new
             continue
         if what == "is opened anew":
@@ -91,15 +92,16 @@ def follow(place, monkeypatch, steps, generation):
             inbox = Inbox(place, KEY)
         if what == "the commit fails" and group:
             with monkeypatch.context() as patch:
-                patch.setattr("patron.collect.inbox.ADD", "insert into nothing values (?, ?, ?, ?)")
+                broken = replace(inbox.backend.sql, add_counts="insert into nothing values (?, ?, ?, ?)")
+                patch.setattr(inbox.backend, "sql", broken)
                 with pytest.raises(WorkspaceError):
-                    inbox.put([arrival(*own) for own in group])
+                    inbox.append([arrival(*own) for own in group])
         (other if what == "another process writes" else inbox).put([arrival(*own) for own in group])
         told += ids
     assert sorted(stored_ids(inbox)) == [("web", one) for one in sorted({*told} - known)]
     counted = inbox.counts().get("web")
     assert (counted.stored + counted.duplicate if counted else 0) == len(told)
-    assert all(other.has_seen("web", one) == (one in {*told} | known) for one in "abcdefghijk")
+    assert all(other.is_known("web", one) == (one in {*told} | known) for one in "abcdefghijk")
     inbox.check()
     inbox.close()
     other.close()
@@ -108,23 +110,23 @@ def follow(place, monkeypatch, steps, generation):
 def test_a_generation_that_was_settled_leaves_its_log(inbox, monkeypatch):
     monkeypatch.setattr("patron.collect.event_ids.GENERATION", 10)
     for n in range(40):
-        inbox.put([arrival(f"m{n}")])
-    logged = inbox.place.execute("select count(*) from inbox_fresh").fetchone()[0]
-    settled = inbox.place.execute("select count(*) from inbox_seen").fetchone()[0]
+        inbox.append([arrival(f"m{n}")])
+    logged = inbox.backend.execute("select count(*) from inbox_id_log").fetchone()[0]
+    settled = inbox.backend.execute("select count(*) from inbox_event_ids").fetchone()[0]
     assert logged < 20 <= settled
-    assert [one.duplicate for one in inbox.put([arrival(f"m{n}") for n in range(40)])] == [1] * 40
+    assert [one.duplicate for one in inbox.append([arrival(f"m{n}") for n in range(40)])] == [1] * 40
 
 
 def order(event_id, number, source="web"):
     row = {"event_id": event_id, "name": "Order Completed", "order_id": number, "flags": None}
-    return Arrival(source, NOW, [Message(event_id, row)])
+    return Request(source, NOW, [Message(event_id, row)])
 
 
 def test_an_order_told_again_under_another_id_is_stored_and_flagged(inbox):
-    verdicts = inbox.put([order("a", "o1"), order("b", "o1"), order("c", "o1", "app"), order("d", "o2")])
-    verdicts += inbox.put([order("e", "o2"), order("d", "o2")])
+    verdicts = inbox.append([order("a", "o1"), order("b", "o1"), order("c", "o1", "app"), order("d", "o2")])
+    verdicts += inbox.append([order("e", "o2"), order("d", "o2")])
     assert [one.stored for one in verdicts] == [1, 1, 1, 1, 1, 0]
-    flags = {row["event_id"]: row["flags"] for one in inbox.waiting() for row in one.rows}
+    flags = {row["event_id"]: row["flags"] for one in inbox.pending_requests() for row in one.rows}
     assert flags == {"a": None, "b": ["repeated_order"], "c": None, "d": None, "e": ["repeated_order"]}
 
 
@@ -137,14 +139,14 @@ def test_of_events_that_complete_one_order_the_first_that_was_stored_counts(
     inbox = Inbox(tmp_path_factory.mktemp("inbox") / "inbox.db", KEY)
     stored, numbers, expected = set(), set(), {}
     for group in groups:
-        told = [Arrival("web", NOW, [order(one, number).messages[0] for one, number in own]) for own in group]
-        inbox.put(told)
+        told = [Request("web", NOW, [order(one, number).messages[0] for one, number in own]) for own in group]
+        inbox.append(told)
         for event_id, number in (pair for own in group for pair in own):
             if event_id not in stored:
                 stored.add(event_id)
                 expected[event_id] = ["repeated_order"] if number in numbers else None
                 numbers |= {number} - {None}
-    found = {row["event_id"]: row["flags"] for one in inbox.waiting() for row in one.rows}
+    found = {row["event_id"]: row["flags"] for one in inbox.pending_requests() for row in one.rows}
     inbox.close()
     assert found == expected
 
@@ -152,8 +154,8 @@ def test_of_events_that_complete_one_order_the_first_that_was_stored_counts(
 def test_test_traffic_takes_no_order_number_from_anybody(inbox):
     tested = order("a", "o1")
     tested.messages[0].row["flags"] = ["no_time", "test"]
-    inbox.put([tested, order("b", "o1")])
-    flags = {row["event_id"]: row["flags"] for one in inbox.waiting() for row in one.rows}
+    inbox.append([tested, order("b", "o1")])
+    flags = {row["event_id"]: row["flags"] for one in inbox.pending_requests() for row in one.rows}
     assert flags == {"a": ["no_time", "test"], "b": None}
 
 
@@ -181,50 +183,52 @@ def test_an_inbox_of_before_tables_had_a_prefix_goes_on(tmp_path):
     con.close()
     with Inbox(path, KEY) as inbox:
         assert len(stored_ids(inbox)) == 40
-        assert inbox.put([arrival("m0-0", "new")])[0].duplicate == 1
-        assert inbox.lake is None
+        assert inbox.append([arrival("m0-0", "new")])[0].duplicate == 1
+        assert inbox.lake_id is None
 
 
 def test_somebody_with_very_many_ids_is_found(place):
     inbox = Inbox(place, KEY, lambda _kind, value: f"{value:>8}".encode())
-    inbox.put([Arrival("web", NOW, [Message("m", {"event_id": "m", "user_id": "u7"})])])
-    assert [one.seq for one in inbox.about([f"{f'u{n}':>8}".encode() for n in range(3_000)], after=0)] == [1]
+    inbox.append([Request("web", NOW, [Message("m", {"event_id": "m", "user_id": "u7"})])])
+    assert [one.seq for one in inbox.requests_about([f"{f'u{n}':>8}".encode() for n in range(3_000)], after=0)] == [1]
     inbox.close()
 
 
 def test_requests_about_somebody_are_found_among_many(place):
     inbox = Inbox(place, KEY, lambda kind, value: f"{kind[:1]}{value:>7}".encode())
     rows = [{"event_id": f"m{n}", "user_id": f"u{n % 40}", "anonymous_id": f"v{n % 7}"} for n in range(400)]
-    inbox.put([Arrival("web", NOW, [Message(r["event_id"], r) for r in rows[n : n + 10]]) for n in range(0, 400, 10)])
-    found = [row for one in inbox.about([b"u     u3"], after=0) for row in one.rows]
+    inbox.append(
+        [Request("web", NOW, [Message(r["event_id"], r) for r in rows[n : n + 10]]) for n in range(0, 400, 10)]
+    )
+    found = [row for one in inbox.requests_about([b"u     u3"], after=0) for row in one.rows]
     assert [row["event_id"] for row in found] == [f"m{n}" for n in range(3, 400, 40)]
-    assert [one.seq for one in inbox.about([b"u     u3", b"a     v1"], after=38)] == [39, 40]
-    assert list(inbox.about([], after=0)) == []
-    inbox.done(40, Counter())
+    assert [one.seq for one in inbox.requests_about([b"u     u3", b"a     v1"], after=38)] == [39, 40]
+    assert list(inbox.requests_about([], after=0)) == []
+    inbox.mark_moved(40, Counter())
     inbox.release(39)
-    assert [one.seq for one in inbox.about([b"u     u3", b"a     v1"], after=0)] == [40]
+    assert [one.seq for one in inbox.requests_about([b"u     u3", b"a     v1"], after=0)] == [40]
     inbox.close()
 
 
 def test_an_id_stays_seen_after_its_message_has_left_for_the_lake(inbox):
-    inbox.put([arrival("a")])
-    inbox.done(inbox.waiting()[-1].seq, Counter())
-    assert inbox.waiting() == []
-    (again,) = inbox.put([arrival("a")])
+    inbox.append([arrival("a")])
+    inbox.mark_moved(inbox.pending_requests()[-1].seq, Counter())
+    assert inbox.pending_requests() == []
+    (again,) = inbox.append([arrival("a")])
     assert again.duplicate == 1
-    assert inbox.waiting() == []
+    assert inbox.pending_requests() == []
 
 
 def test_what_died_on_the_way_moves_from_one_counter_to_the_other(inbox):
-    inbox.put([arrival("a", "b")])
-    inbox.done(1, Counter(web=1))
+    inbox.append([arrival("a", "b")])
+    inbox.mark_moved(1, Counter(web=1))
     counted = inbox.counts()["web"]
-    assert (counted.stored, counted.duplicate, counted.dead) == (1, 0, 1)
+    assert (counted.stored, counted.duplicate, counted.rejected) == (1, 0, 1)
 
 
 def test_the_file_does_not_show_what_it_holds(tmp_path):
     inbox = Inbox(tmp_path / "inbox.db", KEY)
-    inbox.put([Arrival("web", NOW, [Message("m1", {"event_id": "m1", "user_id": "anna@example.org"})])])
+    inbox.append([Request("web", NOW, [Message("m1", {"event_id": "m1", "user_id": "anna@example.org"})])])
     content = b"".join(path.read_bytes() for path in tmp_path.glob("inbox.db*"))
     assert b"anna@example.org" not in content
     assert b"m1" not in content
@@ -233,11 +237,11 @@ def test_the_file_does_not_show_what_it_holds(tmp_path):
 
 def test_the_log_cut_at_any_byte_gives_back_every_whole_commit_before_the_cut(tmp_path):
     inbox = Inbox(tmp_path / "inbox.db", KEY)
-    inbox.put([arrival("first")])
+    inbox.append([arrival("first")])
     inbox.scrub()
     ends = []
     for n in range(6):
-        inbox.put([arrival(f"m{n}")])
+        inbox.append([arrival(f"m{n}")])
         ends.append((tmp_path / "inbox.db-wal").stat().st_size)
     whole = tmp_path / "whole"
     whole.mkdir()
@@ -258,9 +262,9 @@ def test_the_log_cut_at_any_byte_gives_back_every_whole_commit_before_the_cut(tm
 
 def filled(path, count=400):
     inbox = Inbox(path, KEY)
-    inbox.mark("file", ((f"f{n}", None) for n in range(50)))
+    inbox.remember("file", ((f"f{n}", None) for n in range(50)))
     for n in range(count // 20):
-        inbox.put([arrival(*(f"m{n}-{m}" for m in range(20)))])
+        inbox.append([arrival(*(f"m{n}-{m}" for m in range(20)))])
     inbox.scrub()
     inbox.close()
     return path.stat().st_size
@@ -291,9 +295,9 @@ def test_a_changed_bit_in_a_message_or_an_id_is_found(tmp_path):
     path = tmp_path / "inbox.db"
     filled(path)
     con = sqlite3.connect(path)
-    sealed = con.execute("select sealed from inbox_batches where seq = 7").fetchone()[0]
-    settled = con.execute("select id from inbox_seen limit 1 offset 10").fetchone()[0]
-    logged = con.execute("select ids from inbox_fresh where seq = 19").fetchone()[0]
+    sealed = con.execute("select sealed_messages from inbox_requests where seq = 7").fetchone()[0]
+    settled = con.execute("select id from inbox_event_ids limit 1 offset 10").fetchone()[0]
+    logged = con.execute("select ids from inbox_id_log where seq = 19").fetchone()[0]
     con.close()
     content = path.read_bytes()
     for piece in (sealed, settled, logged):
@@ -319,10 +323,10 @@ def test_a_server_that_cannot_be_reached_or_goes_away_is_said(postgres_url):
         Inbox("postgresql://nobody@127.0.0.1:1/nothing", KEY)
     inbox = Inbox(postgres_url, KEY)
     with Inbox(postgres_url, KEY) as other:
-        pid = inbox.place.execute("select pg_backend_pid()").fetchone()[0]
-        other.place.execute("select pg_terminate_backend(?)", (pid,))
+        pid = inbox.backend.execute("select pg_backend_pid()").fetchone()[0]
+        other.backend.execute("select pg_terminate_backend(%s)", (pid,))
     with pytest.raises(WorkspaceError, match="the server refused"):
-        inbox.put([arrival("a")])
+        inbox.append([arrival("a")])
     inbox.close()
 
 
@@ -331,10 +335,10 @@ def test_on_a_server_nobody_reads_past_a_request_that_is_being_written(postgres_
     done = []
 
     def put(inbox, event_id):
-        inbox.put([arrival(event_id)])
+        inbox.append([arrival(event_id)])
         done.append(event_id)
 
-    with first.place.transaction():
+    with first.backend.transaction():
         thread = threading.Thread(target=put, args=(second, "b"))
         thread.start()
         thread.join(0.3)

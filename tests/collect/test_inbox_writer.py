@@ -7,14 +7,14 @@ import pytest
 
 from patron.collect.inbox import Inbox
 from patron.collect.inbox_writer import Writer
-from patron.collect.request import Arrival, Message
+from patron.collect.request import Message, Request
 from patron.schema.errors import PatronError
 
 KEY = bytes(range(32))
 
 
 def arrival(event_id):
-    return Arrival("web", datetime(2026, 3, 1, 12, tzinfo=UTC), [Message(event_id, {"event_id": event_id})])
+    return Request("web", datetime(2026, 3, 1, 12, tzinfo=UTC), [Message(event_id, {"event_id": event_id})])
 
 
 @pytest.fixture

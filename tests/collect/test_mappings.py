@@ -71,7 +71,7 @@ def test_online_retail_tells_sales_refunds_postage_and_what_is_no_sale(shop, bri
         "C536420,AMAZONFEE,AMAZON FEE,-1,2011-01-01 12:00:00,13541.33,,United Kingdom",
     ]
     summary, events = bring("online-retail", f__csv=header + "\n".join(rows) + "\n")
-    assert (summary.stored, summary.dead) == (6, 3)
+    assert (summary.stored, summary.rejected) == (6, 3)
     assert reasons(shop) == ["not_a_sale", "stock_adjustment", "stock_adjustment"]
     by_order = {event["order_id"]: event for event in events}
     assert by_order["536365"]["product_id"] == "85123A"
@@ -98,7 +98,7 @@ def test_taobao_behaviour_is_four_events_and_a_fifth_is_unknown(shop, bring):
     ]
     assert events[0]["price_cents"] is None
     assert events[0]["occurred_at"] == datetime(2017, 11, 24, 17, 21, 10, tzinfo=UTC)
-    assert (summary.dead, reasons(shop)) == (1, ["unknown_event"])
+    assert (summary.rejected, reasons(shop)) == (1, ["unknown_event"])
 
 
 def test_segment_lines_keep_their_own_ids(shop, bring):
@@ -109,7 +109,7 @@ def test_segment_lines_keep_their_own_ids(shop, bring):
         {**base, "messageId": "m2", "event": "Product Viewed", "properties": {"price": "x"}},
     ]
     summary, [event] = bring("segment", f__jsonl="\n".join(json.dumps(line) for line in lines))
-    assert (summary.read, summary.stored, summary.duplicate, summary.dead) == (3, 1, 1, 1)
+    assert (summary.read, summary.stored, summary.duplicate, summary.rejected) == (3, 1, 1, 1)
     assert event["event_id"] == "m1"
     assert "anna" in Vault.open(shop).texts([event["anonymous_token"]])[0]["text"]
     with shop.store.begin() as connection:
@@ -148,7 +148,7 @@ def test_a_shopify_order_is_one_event_whatever_its_rows(shop, bring):
     assert Vault.open(shop).reveal([order["user_token"]]) == ["ann@x.org"]
     assert events[2]["anonymous_token"] == events[4]["anonymous_token"]
     assert (events[2]["channel"], events[4]["total_cents"]) == ("store", 1000)
-    assert (summary.dead, reasons(shop)) == (1, ["not_paid"])
+    assert (summary.rejected, reasons(shop)) == (1, ["not_paid"])
 
 
 def test_a_later_shopify_export_stores_the_refund_but_no_second_order(bring):
@@ -181,7 +181,7 @@ def test_woocommerce_lines_and_refunded_orders(shop, bring):
         ("Order Line Completed", "2", "CUP"),
         ("Order Line Refunded", "2", "CUP"),
     ]
-    assert (summary.dead, reasons(shop)) == (1, ["not_paid"])
+    assert (summary.rejected, reasons(shop)) == (1, ["not_paid"])
     processing = header + rows[0].replace("Completed", "Processing") + "\n"
     assert bring("woocommerce", g__csv=processing)[0].duplicate == 1
 
@@ -233,7 +233,7 @@ def test_real_data_adds_up_and_identical_real_lines_are_kept(priced, told_at, ma
     shop = priced(mapping)
     path = real_data(name)
     first = import_files(shop, [str(path)], mapping=mapping, received_at=told_at)
-    assert (first.read, first.stored, first.dead, first.duplicate) == (rows, rows - dead, dead, 0)
+    assert (first.read, first.stored, first.rejected, first.duplicate) == (rows, rows - dead, dead, 0)
     regrouped = pq.read_table(path)
     other = regrouped.take(pa.array(range(regrouped.num_rows - 1, -1, -1)))
     pq.write_table(other, tmp_path / name)

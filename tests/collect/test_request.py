@@ -98,8 +98,8 @@ def test_one_bad_message_is_a_dead_letter_and_the_rest_is_good(bad, reason):
     first, second, third = only(message(messageId="a"), bad, message(messageId="b"))
     assert reason in second.row["problem"]
     assert "payload" in second.row
-    assert not first.is_dead
-    assert not third.is_dead
+    assert not first.is_rejected
+    assert not third.is_rejected
 
 
 def test_a_message_without_an_id_gets_one_that_a_retry_gets_again():
@@ -116,7 +116,7 @@ def test_events_that_move_money_may_ask_for_a_secret_key():
     (public,) = only(order, rules=Rules(32_768, frozenset({"Order Completed"}), is_secret=False))
     (secret,) = only(order, rules=Rules(32_768, frozenset({"Order Completed"}), is_secret=True))
     assert "secret key" in public.row["problem"]
-    assert not secret.is_dead
+    assert not secret.is_rejected
 
 
 def test_the_tracking_plan_warns_or_refuses(tmp_path):
@@ -125,9 +125,9 @@ def test_the_tracking_plan_warns_or_refuses(tmp_path):
     (tmp_path / "tracking" / "Product Viewed.json").write_text(json.dumps(rule), encoding="utf-8")
     wrong = [message(properties={"price": "4 EUR"}), message(properties={}), message(properties={"price": 2})]
     warned = only(*wrong, rules=replace(OPEN, plan=load_plan(tmp_path, is_strict=False)))
-    assert [one.row.get("flags") for one in warned if not one.is_dead] == [["off_plan"], None]
+    assert [one.row.get("flags") for one in warned if not one.is_rejected] == [["off_plan"], None]
     refused = only(*wrong, rules=replace(OPEN, plan=load_plan(tmp_path, is_strict=True)))
-    assert [one.is_dead for one in refused] == [True, True, False]
+    assert [one.is_rejected for one in refused] == [True, True, False]
     assert "tracking plan" in refused[1].row["problem"]
 
 
@@ -191,7 +191,7 @@ def test_bytes_that_are_no_text_and_null_characters_lose_no_good_event():
     )
     broken = told.replace("Caf\\u00e9", "Caf\udcff").encode(errors="surrogateescape")
     first, second = batch_of(body_of(broken), "web", NOW, OPEN).messages
-    assert first.is_dead
+    assert first.is_rejected
     assert second.row["event_id"] == "bc"
 
 
@@ -199,7 +199,7 @@ def test_bytes_that_are_no_text_and_null_characters_lose_no_good_event():
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES))
 def test_any_json_gets_a_verdict(told):
     (one,) = batch_of(json.dumps({"batch": [told]}).encode(), "web", NOW, OPEN).messages
-    assert one.is_dead or one.row["event_id"]
+    assert one.is_rejected or one.row["event_id"]
 
 
 @given(st.binary(max_size=200))
@@ -210,7 +210,7 @@ def test_any_bytes_get_an_answer(raw):
     except BadRequest as error:
         refused = error.status
     assert refused in {None, 400, 413}
-    assert all(one.is_dead or one.row["event_id"] for one in messages)
+    assert all(one.is_rejected or one.row["event_id"] for one in messages)
 
 
 def sensors(*told, zipped=True):
@@ -291,7 +291,7 @@ def test_bytes_that_are_no_utf_8_make_nobody_somebody_else():
         single_of(told, "track", "web", NOW, OPEN)
     batch = b'{"batch": [' + json.dumps(message()).encode() + b", " + told + b"]}"
     good, bad = batch_of(batch, "web", NOW, OPEN).messages
-    assert (good.is_dead, bad.is_dead) == (False, True)
+    assert (good.is_rejected, bad.is_rejected) == (False, True)
 
 
 def test_ids_of_nobody_are_told_from_missing_ones():

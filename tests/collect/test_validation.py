@@ -94,7 +94,7 @@ def test_each_bad_row_is_kept_with_its_reason_and_the_others_are_stored(shop, br
         "j,2024-01-01,1,-1,",
     ]
     summary = bring(HEADER + "\n".join(rows) + "\n")
-    assert (summary.read, summary.stored, summary.dead) == (10, 1, 9)
+    assert (summary.read, summary.stored, summary.rejected) == (10, 1, 9)
     assert [(number, reason) for number, reason, _ in letters(shop)] == [
         (2, "bad_time"),
         (3, "negative_quantity"),
@@ -114,7 +114,7 @@ def test_each_bad_row_is_kept_with_its_reason_and_the_others_are_stored(shop, br
 
 def test_a_row_of_another_width_is_a_dead_letter(shop, bring):
     summary = bring(HEADER + "a,2024-01-01,1,1,\nb,2024-01-01,1\nc,2024-01-01,1,1,\n")
-    assert (summary.read, summary.stored, summary.dead) == (3, 2, 1)
+    assert (summary.read, summary.stored, summary.rejected) == (3, 2, 1)
     assert letters(shop)[0].reason == "bad_row"
 
 
@@ -127,7 +127,7 @@ def test_any_delimiter_and_encoding_is_read(bring):
 def test_json_lines_are_read_by_the_same_mapping(shop, bring):
     rows = '{"who": 7, "at": "2024-01-01T10:00:00+02:00", "qty": 2, "price": 1.5, "cur": null}\n{broken\n'
     summary = bring(rows, "f.jsonl")
-    assert (summary.read, summary.stored, summary.dead) == (2, 1, 1)
+    assert (summary.read, summary.stored, summary.rejected) == (2, 1, 1)
     [event] = shop.lake.read(EVENTS).to_pylist()
     assert event["occurred_at"].isoformat() == "2024-01-01T08:00:00+00:00"
     assert event["price_cents"] == 150
@@ -143,5 +143,5 @@ def test_several_files_and_globs_are_one_import(shop, tmp_path, told_at, bring):
 
 def test_a_line_worth_more_than_can_be_true_is_dead_and_one_just_below_is_stored(shop, bring):
     done = bring(HEADER + "a,2024-01-01,1000000000,10,\na,2024-01-01,1000000000,10.01,\n")
-    assert (done.stored, done.dead) == (1, 1)
+    assert (done.stored, done.rejected) == (1, 1)
     assert [(number, reason) for number, reason, _ in letters(shop)] == [(2, "too_large")]

@@ -56,7 +56,7 @@ def says(event_id, answer, purpose="analytics", **more):
 def put(shop, *messages, is_secret=True, is_history=False, source="web"):
     rules = rules_of(shop, source, NO_PLAN, is_secret=is_secret, is_history=is_history)
     with open_inbox(shop) as inbox:
-        inbox.put([batch_of(json.dumps({"batch": messages}).encode(), source, NOW, rules)])
+        inbox.append([batch_of(json.dumps({"batch": messages}).encode(), source, NOW, rules)])
 
 
 def move(shop):
@@ -140,7 +140,7 @@ def test_what_is_refused_leaves_no_content(needs_analytics):
     assert {vault.unseal(one["payload"], one["dead_letter_id"]) for one in letters} == {b""}
     with open_inbox(shop) as inbox:
         counted = inbox.counts()["web"]
-    assert (counted.stored, counted.dead) == (4, 3)
+    assert (counted.stored, counted.rejected) == (4, 3)
     assert replay(shop, "live", mapping=None, progress=silent).read == 0
     assert all(one.level == "ok" for one in doctor(shop.folder) if one.check == "dead letters")
     shop.close()
@@ -169,7 +169,7 @@ def test_rows_of_a_file_are_judged_too(needs_analytics):
         {"event_id": "w", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u2"},
     ]
     done = accept(shop, pa.Table.from_pylist(rows), source="file", known="occurred", received_at=NOW)
-    assert (done.stored, done.dead) == (3, 1)
+    assert (done.stored, done.rejected) == (3, 1)
     assert sorted(flags(shop)) == ["o", "w", "y"]
     shop.close()
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from patron.collect.loader import accept
-from patron.collect.request import Arrival, Message
+from patron.collect.request import Message, Request
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.doctor import Finding, doctor
 from patron.commands.import_files import import_files
@@ -167,7 +167,7 @@ def test_looking_changes_nothing(w):
 def test_a_damaged_inbox_is_found(w):
     shop = Shop.open(w)
     inbox = open_inbox(shop)
-    inbox.put([Arrival("web", AS_OF, [Message(f"m{n}", {"event_id": f"m{n}"})]) for n in range(300)])
+    inbox.append([Request("web", AS_OF, [Message(f"m{n}", {"event_id": f"m{n}"})]) for n in range(300)])
     inbox.scrub()
     inbox.close()
     shop.close()

@@ -41,7 +41,7 @@ def test_online_retail_is_in_pounds_and_london_from_the_first_import_to_a_run(fo
     (tmp_path / "lines.csv").write_text(invoices(60))
     done = import_files(Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
     said = "First import: shop.currency = GBP, shop.time_zone = Europe/London written to patron.toml."
-    assert (done.dead, done.warnings) == (0, (said,))
+    assert (done.rejected, done.warnings) == (0, (said,))
     shop = Shop.open(folder)
     assert (shop.settings.shop.currency, shop.settings.shop.time_zone) == ("GBP", "Europe/London")
     again = import_files(shop, [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
@@ -67,7 +67,7 @@ def test_what_a_person_has_set_is_not_overwritten(folder, tmp_path):
     adopt(folder, {"currency": "EUR"})
     (tmp_path / "lines.csv").write_text(invoices(2))
     done = import_files(Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
-    assert done.dead_by_reason == {"unknown_currency": done.read}
+    assert done.rejected_by_reason == {"unknown_currency": done.read}
     assert "time_zone" in done.warnings[0]
     assert "currency" not in done.warnings[0]
     settings = Shop.open(folder).settings.shop
@@ -90,5 +90,5 @@ def test_a_simulated_shop_is_imported_with_its_own_ids_once(folder, tmp_path):
 
 
 def test_an_import_nobody_made_cannot_be_replayed(folder):
-    with pytest.raises(NotFound, match="No import has dead rows"):
+    with pytest.raises(NotFound, match="No import has rejected rows"):
         replay(Shop.open(folder), "nothing", mapping=None, progress=silent)

@@ -130,7 +130,7 @@ def others() -> list[dict]:
 def live(shop: Shop, told: list[dict]) -> None:
     """Put messages into the inbox as the collector does."""
     inbox = open_inbox(shop)
-    inbox.put([batch_of(json.dumps({"batch": told}).encode(), "web", RECEIVED, OPEN)])
+    inbox.append([batch_of(json.dumps({"batch": told}).encode(), "web", RECEIVED, OPEN)])
     inbox.close()
 
 
@@ -286,8 +286,8 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
     forget(shop, user_id=ANNA)
     known = events_of(shop)
     again = import_files(shop, [str(filled / "told.jsonl")], "segment", progress=silent)
-    assert (again.read, again.stored, again.duplicate, again.dead) == (4, 0, 1, 3)
-    assert again.dead_by_reason == {"forgotten": 3}
+    assert (again.read, again.stored, again.duplicate, again.rejected) == (4, 0, 1, 3)
+    assert again.rejected_by_reason == {"forgotten": 3}
     live(shop, annas())
     new = [
         event(60, userId=ANNA, event="Cart Viewed"),
@@ -303,9 +303,9 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
     )
     with shop.lock():
         moved = drain_inbox(shop)
-    assert (moved.stored, moved.dead) == (1, 3)
+    assert (moved.stored, moved.rejected) == (1, 3)
     [counted] = collector_state(shop).counters
-    assert counted.accepted == counted.stored + counted.duplicate + counted.dead
+    assert counted.accepted == counted.stored + counted.duplicate + counted.rejected
     assert counted.duplicate == 5
     assert events_of(shop) == sorted([*known, "m63"])
     assert shop.lake.read(EVENTS).filter(pa.compute.field("event_id") == "m63")["anonymous_token"].to_pylist() == [None]

@@ -15,7 +15,7 @@ OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
 
 def tell(shop, *told):
     inbox = open_inbox(shop)
-    inbox.put([batch_of(json.dumps({"batch": list(told)}).encode(), "web", NOW, OPEN)])
+    inbox.append([batch_of(json.dumps({"batch": list(told)}).encode(), "web", NOW, OPEN)])
     inbox.close()
 
 

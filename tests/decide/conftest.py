@@ -26,7 +26,7 @@ def candidates():
                 "gross_cents": gross,
                 "discount_cents": discount,
                 "coupon_order_count": rng.binomial(orders, 0.2),
-                "is_consent_given": pa.nulls(count, pa.bool_()),
+                "is_consent_granted": pa.nulls(count, pa.bool_()),
                 "consent_basis": pa.nulls(count, pa.string()),
                 "offer_count": (rng.random(count) < 0.1).astype(np.int64),
             }

@@ -233,7 +233,7 @@ def test_an_import_killed_anywhere_is_run_again_and_nothing_is_lost_or_stored_tw
     assert codes[0] == -signal.SIGKILL
     assert commands.run(*bring) == 0
     told = json.loads(commands.out.read_text())
-    assert (told["read"], told["dead"]) == (good + dead, dead)
+    assert (told["read"], told["rejected"]) == (good + dead, dead)
     assert told["stored"] + told["duplicate"] == good
     assert told["duplicate"] > 0
     shop = Shop.open(folder)

@@ -46,7 +46,7 @@ def messages(*ids, **changes):
 
 def put(shop, *arrivals):
     inbox = open_inbox(shop)
-    inbox.put(arrivals)
+    inbox.append(arrivals)
     inbox.close()
 
 
@@ -79,23 +79,23 @@ def test_a_move_ends_although_more_arrives_all_the_while(shop, monkeypatch):
     monkeypatch.setattr(Lake, "append", and_one_arrives)
     assert drain_inbox(shop).stored == 1
     inbox = open_inbox(shop)
-    assert inbox.waiting_count() == 1
+    assert inbox.pending_count() == 1
     inbox.close()
 
 
 def test_killed_between_the_lake_and_the_inbox_nothing_is_there_twice(shop, monkeypatch):
     put(shop, messages("a", "b"))
     with monkeypatch.context() as patch:
-        patch.setattr(Inbox, "done", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Inbox, "mark_moved", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             drain_inbox(shop)
     assert stored(shop) == ["a", "b"]
     put(shop, messages("c"))
     drain_inbox(shop)
     assert stored(shop) == ["a", "b", "c"]
-    assert open_inbox(shop).waiting_count() == 0
+    assert open_inbox(shop).pending_count() == 0
     counted = open_inbox(shop).counts()["web"]
-    assert (counted.stored, counted.duplicate, counted.dead) == (3, 0, 0)
+    assert (counted.stored, counted.duplicate, counted.rejected) == (3, 0, 0)
 
 
 def test_killed_before_the_lake_nothing_is_lost(shop, monkeypatch):
@@ -113,9 +113,9 @@ def test_a_currency_without_a_rate_dies_on_the_way_and_the_counters_say_so(shop)
     bad = messages("b", event="Order Completed", properties={"order_id": "o", "revenue": 5, "currency": "CHF"})
     put(shop, good, bad)
     moved = drain_inbox(shop)
-    assert (moved.stored, moved.dead) == (1, 1)
+    assert (moved.stored, moved.rejected) == (1, 1)
     counted = open_inbox(shop).counts()["web"]
-    assert (counted.stored, counted.duplicate, counted.dead) == (1, 0, 1)
+    assert (counted.stored, counted.duplicate, counted.rejected) == (1, 0, 1)
 
 
 def test_a_full_disk_is_trouble_that_passes(shop, monkeypatch):
@@ -124,7 +124,7 @@ def test_a_full_disk_is_trouble_that_passes(shop, monkeypatch):
     real = Inbox.put
     with monkeypatch.context() as patch:
         refusal = NoSpace("the disk is full", where="inbox.db", todo="Free some space.")
-        patch.setattr(Inbox, "put", lambda *_: (_ for _ in ()).throw(refusal))
+        patch.setattr(Inbox, "append", lambda *_: (_ for _ in ()).throw(refusal))
         with pytest.raises(NoSpace):
             collector.accept(messages("a")).result(10)
         with pytest.raises(NoSpace):
@@ -242,10 +242,10 @@ def test_dead_letters_of_the_collector_live_after_the_mend(shop):
     rates.write_text(rates.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1"), encoding="utf-8")
     mended = Shop.open(shop.folder)
     done = replay(mended, "live", mapping=None, progress=silent)
-    assert (done.read, done.stored, done.dead) == (1, 1, 0)
+    assert (done.read, done.stored, done.rejected) == (1, 1, 0)
     assert stored(mended) == ["a", "b"]
     counted = open_inbox(mended).counts()["web"]
-    assert (counted.stored, counted.dead) == (2, 0)
+    assert (counted.stored, counted.rejected) == (2, 0)
     assert replay(mended, "live", mapping=None, progress=silent).read == 0
     mended.close()
 
@@ -257,7 +257,7 @@ def test_an_event_that_came_by_a_file_is_a_duplicate_when_a_client_sends_it(shop
     file.write_text(json.dumps(line | {"timestamp": "2026-02-01T00:00:00Z"}), encoding="utf-8")
     import_files(shop, [str(file)], "segment", progress=silent)
     inbox = open_inbox(shop)
-    (verdict,) = inbox.put([replace(messages("a", "b"), source="segment")])
+    (verdict,) = inbox.append([replace(messages("a", "b"), source="segment")])
     inbox.close()
     assert (verdict.stored, verdict.duplicate) == (1, 1)
     drain_inbox(shop)
@@ -307,8 +307,8 @@ def test_whatever_is_told_is_stored_or_set_aside_and_stops_nothing(shop, told):
     put(shop, batch_of(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN))
     drain_inbox(shop)
     counted = open_inbox(shop).counts()["web"]
-    assert open_inbox(shop).waiting_count() == 0
-    assert counted.stored + counted.dead - (before.stored + before.dead if before else 0) == len(told)
+    assert open_inbox(shop).pending_count() == 0
+    assert counted.stored + counted.rejected - (before.stored + before.rejected if before else 0) == len(told)
     assert len(stored(shop)) == counted.stored
 
 
@@ -346,9 +346,9 @@ def test_changed_settings_are_taken_over_while_it_runs_and_what_cannot_be_read_i
 
     assert told("a").stored == 1
     path.write_text(before.replace("[collect]", '[collect]\nneeds_secret_key = ["Order Completed"]'), encoding="utf-8")
-    assert (told("b").dead, collector.state().trouble) == (1, "")
+    assert (told("b").rejected, collector.state().trouble) == (1, "")
     path.write_text("[collect", encoding="utf-8")
-    assert told("c").dead == 1
+    assert told("c").rejected == 1
     assert "patron.toml" in collector.state().trouble
     path.write_text(before, encoding="utf-8")
     assert (told("d").stored, collector.state().trouble) == (1, "")
@@ -403,7 +403,7 @@ def test_a_replay_keeps_dead_what_still_needs_a_secret_key_or_is_too_long(shop):
     done, rows = replayed_live(
         strict, rules, {}, {"event": "Product Viewed", "properties": {"product_id": "p" * 3_000}}
     )
-    assert (done.read, done.stored, done.dead) == (2, 0, 2)
+    assert (done.read, done.stored, done.rejected) == (2, 0, 2)
     assert rows == []
     strict.close()
 

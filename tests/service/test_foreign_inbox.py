@@ -45,9 +45,9 @@ def messages(*ids, rules=OPEN):
 
 def put(shop, *arrivals):
     inbox = open_inbox(shop)
-    verdicts = inbox.put(arrivals)
+    verdicts = inbox.append(arrivals)
     inbox.close()
-    return [(one.stored, one.duplicate, one.dead) for one in verdicts]
+    return [(one.stored, one.duplicate, one.rejected) for one in verdicts]
 
 
 def stored(shop):
@@ -96,7 +96,7 @@ def test_an_inbox_whose_making_was_killed_still_stores_nothing_twice(shop, monke
     move(shop)
     remove_inbox(shop)
     with monkeypatch.context() as patch:
-        patch.setattr(Inbox, "mark", killed)
+        patch.setattr(Inbox, "remember", killed)
         with pytest.raises(KeyboardInterrupt):
             put(shop, messages("a"))
     assert put(shop, messages("a", "b")) == [(1, 1, 0)]
@@ -192,7 +192,7 @@ def test_killed_between_the_lake_and_the_inbox_a_marked_source_is_counted_right(
             import_files(shop, [file_of(tmp_path, "f0")], "segment", progress=silent)
     put(shop, messages("f0", "f1"))
     with monkeypatch.context() as patch:
-        patch.setattr(Inbox, "done", killed)
+        patch.setattr(Inbox, "mark_moved", killed)
         with pytest.raises(KeyboardInterrupt):
             move(shop)
     move(shop)
@@ -206,7 +206,7 @@ def test_a_request_whose_number_was_changed_is_found(shop):
     move(shop)
     put(shop, messages("b"))
     con = sqlite3.connect(shop.folder / "inbox.db")
-    con.execute("update inbox_batches set seq = 1")
+    con.execute("update inbox_requests set seq = 1")
     con.commit()
     con.close()
     collector = Collector(shop)
@@ -292,7 +292,7 @@ def test_whatever_stops_a_move_is_said_and_tried_again(shop, served):
 def test_damage_that_the_mover_finds_closes_the_door(shop, served):
     served.accept(messages("a")).result(10)
     with sqlite3.connect(shop.folder / "inbox.db") as con:
-        con.execute("update inbox_batches set sealed = x'00'")
+        con.execute("update inbox_requests set sealed_messages = x'00'")
     con.close()
     served.mover.wake()
     assert trouble_in_time(served, "was changed after it was written")

@@ -43,7 +43,7 @@ def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visit
 
 def put(shop, *messages, source="web", received_at=NOW):
     inbox = open_inbox(shop)
-    inbox.put([batch_of(json.dumps({"batch": messages}).encode(), source, received_at, OPEN)])
+    inbox.append([batch_of(json.dumps({"batch": messages}).encode(), source, received_at, OPEN)])
     inbox.close()
 
 
@@ -131,7 +131,7 @@ def test_what_dies_on_the_way_to_the_lake_is_in_no_profile(shop):
 
 def on_disk(shop):
     inbox = open_inbox(shop)
-    found = inbox.waiting(after=0)
+    found = inbox.pending_requests(after=0)
     inbox.close()
     return len(found)
 
@@ -142,7 +142,7 @@ def test_a_request_stays_in_the_inbox_until_it_is_in_the_lake_and_in_the_profile
     put(shop, message("a"))
     assert live(shop).event_count == 1
     compact_inbox(shop)
-    assert (on_disk(shop), open_inbox(shop).waiting_count(), live(shop).event_count) == (1, 0, 1)
+    assert (on_disk(shop), open_inbox(shop).pending_count(), live(shop).event_count) == (1, 0, 1)
     move(shop)
     assert (on_disk(shop), live(shop).event_count) == (0, 1)
     put(shop, message("b"))
@@ -221,14 +221,14 @@ def test_what_is_folded_and_moved_leaves_the_inbox_and_nothing_is_folded_twice(s
     put(shop, message("c"))
     move(shop)
     assert live(shop).event_count == 3
-    assert open_inbox(shop).waiting_count() == 0
+    assert open_inbox(shop).pending_count() == 0
     assert is_current(shop)
     assert kept(shop) == rebuilt(shop)
 
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(Lake, "append"), (Inbox, "done"), (Inbox, "release"), (Inbox, "_transaction"), (store, "add"), (store, "_moved")],
+    [(Lake, "append"), (Inbox, "mark_moved"), (Inbox, "release"), (Inbox, "_transaction"), (store, "add"), (store, "_moved")],
     ids=str,
 )
 def test_killed_between_fold_and_compaction_nothing_is_folded_twice_and_nothing_is_missing(
@@ -314,7 +314,7 @@ def test_what_moves_while_somebody_reads_is_read_once(shop, monkeypatch, moves_a
 
         return called
 
-    patched = ((live_module, "find"), (live_module, "state"), (updates, "state"), (Inbox, "about"))
+    patched = ((live_module, "find"), (live_module, "state"), (updates, "state"), (Inbox, "requests_about"))
     for owner, name in patched:
         monkeypatch.setattr(owner, name, between(getattr(owner, name)))
     assert live(shop).event_count == 2

@@ -84,7 +84,7 @@ def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once
     assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == sorted(f"m{n}" for n in range(40))
     assert lookup_customer(main, "u1", now=NOW).live.event_count == 40
     with open_inbox(main) as inbox:
-        assert inbox.waiting(after=0) == []
+        assert inbox.pending_requests(after=0) == []
 
 
 def _accept_until_killed(folder, run, pipe):
@@ -131,11 +131,11 @@ def test_killed_at_any_moment_what_a_collector_acknowledged_is_in_the_lake_once(
 def test_who_is_forgotten_leaves_the_shared_inbox_too(places):
     main, edge = places
     with open_inbox(edge) as inbox:
-        inbox.put([messages("a"), messages("b", user="u2")])
+        inbox.append([messages("a"), messages("b", user="u2")])
     forget(main, user_id="u1")
     with open_inbox(edge) as inbox:
-        inbox.put([messages("c")])
-        assert len(inbox.waiting(after=0)) == 1
+        inbox.append([messages("c")])
+        assert len(inbox.pending_requests(after=0)) == 1
     with pytest.raises(NotFound):
         lookup_customer(main, "u1", now=NOW)
     move(main)
@@ -146,9 +146,9 @@ def test_a_server_that_goes_away_is_trouble_that_passes(places):
     collector = Collector(places[0])
     collector.start()
     collector.accept(messages("a")).result(10)
-    pid = collector.writer._inbox.place.execute("select pg_backend_pid()").fetchone()[0]
+    pid = collector.writer._inbox.backend.execute("select pg_backend_pid()").fetchone()[0]
     with open_inbox(places[1]) as other:
-        other.place.execute("select pg_terminate_backend(?)", (pid,))
+        other.backend.execute("select pg_terminate_backend(%s)", (pid,))
     with pytest.raises(PatronError, match="the server refused"):
         collector.accept(messages("b")).result(10)
     until = time.monotonic() + 10
@@ -165,10 +165,10 @@ def test_a_server_that_goes_away_is_trouble_that_passes(places):
 def test_only_the_workspace_whose_lake_it_is_moves_the_inbox(places):
     main, edge = places
     with open_inbox(edge) as inbox:
-        inbox.put([messages("a")])
+        inbox.append([messages("a")])
     move(main)
     with open_inbox(edge) as inbox:
-        inbox.put([messages("b")])
+        inbox.append([messages("b")])
     for ask in (lambda: export_customer(edge, user_id="u1"), lambda: forget(edge, user_id="u1")):
         with pytest.raises(WorkspaceError, match="lake of another workspace"):
             ask()
@@ -185,14 +185,14 @@ def test_a_shop_that_comes_to_a_shared_inbox_late_stores_nothing_twice(places):
     rows = [{"event_id": "a", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u1", "product_id": "p1"}]
     accept(main, pa.Table.from_pylist(rows), source="web", known="occurred", received_at=NOW)
     with open_inbox(edge) as inbox:
-        assert inbox.put([messages("a", "b")])[0].stored == 2
+        assert inbox.append([messages("a", "b")])[0].stored == 2
     move(main)
     assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "b"]
     [counted] = collector_state(main).counters
     assert (counted.stored, counted.duplicate) == (1, 1)
     assert lookup_customer(main, "u1", now=NOW).live.event_count == 2
     with open_inbox(edge) as inbox:
-        assert inbox.put([messages("a")])[0].duplicate == 1
+        assert inbox.append([messages("a")])[0].duplicate == 1
 
 
 def test_what_would_break_an_index_of_the_server_is_set_aside_before(places):
@@ -200,8 +200,8 @@ def test_what_would_break_an_index_of_the_server_is_set_aside_before(places):
     consent = {"type": "track", "event": "Consent Given", "messageId": "c", "anonymousId": "v1"}
     body = {"batch": [consent | {"timestamp": NOW.isoformat(), "properties": {"purpose": "p" * 9_000}}]}
     with open_inbox(main) as inbox:
-        verdict, _ = inbox.put([batch_of(json.dumps(body).encode(), "web", NOW, OPEN), messages("a")])
-    assert verdict.dead == 1
+        verdict, _ = inbox.append([batch_of(json.dumps(body).encode(), "web", NOW, OPEN), messages("a")])
+    assert verdict.rejected == 1
     rows = [{"event_id": "f", "name": "Consent Given", "occurred_at": NOW, "user_id": "u1", "properties": None}]
     rows[0]["properties"] = json.dumps({"purpose": "q" * 9_000})
     accept(main, pa.Table.from_pylist(rows), source="file", known="occurred", received_at=NOW)
@@ -216,7 +216,7 @@ def test_what_waits_in_the_file_is_not_left_behind(places):
     settings.write_text(text.replace("inbox_url", "# inbox_url"), encoding="utf-8")
     alone = Shop.open(main.folder)
     with open_inbox(alone) as inbox:
-        inbox.put([messages("a")])
+        inbox.append([messages("a")])
     with pytest.raises(WorkspaceError, match="still holds 1 requests"):
         open_inbox(main, is_checked=True)
     move(alone)

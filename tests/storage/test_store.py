@@ -97,7 +97,7 @@ def test_an_import_and_a_run_use_it_like_the_file(postgres_url, tmp_path, monkey
     shop = Shop.open(tmp_path / "w")
     for stored in (150, 0):
         done = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
-        assert (done.stored, done.dead_by_reason) == (stored, {"bad_time": 1})
+        assert (done.stored, done.rejected_by_reason) == (stored, {"bad_time": 1})
     with shop.store.begin() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(DEAD_LETTERS)) == 1
         assert connection.scalar(sa.select(sa.func.count()).select_from(IMPORTS)) == 2
@@ -123,6 +123,6 @@ def test_a_person_is_forgotten_there_and_the_audit_log_is_whole(postgres_url, tm
     done = forget(shop, user_id="ann-1")
     assert done.erased == {"rows of events": 1, "dead letters emptied": 1, "keys of identifiers": 1}
     again = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
-    assert (again.duplicate, again.dead_by_reason) == (1, {"forgotten": 2})
+    assert (again.duplicate, again.rejected_by_reason) == (1, {"forgotten": 2})
     assert audit_log.first_broken(audit_log.entries(shop.store)) is None
     shop.close()

@@ -24,7 +24,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Import:
-    """One import of files: read = stored + duplicate + dead."""
+    """One import of files: read = stored + duplicate + rejected."""
 
     mapping: str
     files: tuple[str, ...]
@@ -36,7 +36,7 @@ class Import:
 
 
 @dataclass(frozen=True)
-class DeadReason:
+class RejectedReason:
     """Rows refused for one reason, with one message as an example."""
 
     reason: str
@@ -52,7 +52,7 @@ class Quality:
     as_of: datetime
     checks: tuple[Check, ...]
     imports: tuple[Import, ...]
-    dead: tuple[DeadReason, ...]
+    rejected: tuple[RejectedReason, ...]
     drift: tuple[Drift, ...]
 
 
@@ -63,7 +63,7 @@ def quality(shop: Shop) -> Quality:
 
 def quality_of(view: Snapshot) -> Quality:
     """Quality of the data at one run."""
-    return Quality(view.run.run_id, view.run.as_of, _checks(view), _imports(view), _dead(view), drift(view))
+    return Quality(view.run.run_id, view.run.as_of, _checks(view), _imports(view), _rejected(view), drift(view))
 
 
 def _checks(view: Snapshot) -> tuple[Check, ...]:
@@ -108,7 +108,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _dead(view: Snapshot) -> tuple[DeadReason, ...]:
+def _rejected(view: Snapshot) -> tuple[RejectedReason, ...]:
     wanted = (
         sa.select(DEAD_LETTERS.c.reason, sa.func.count(), sa.func.min(DEAD_LETTERS.c.message))
         .group_by(DEAD_LETTERS.c.reason)
@@ -116,4 +116,4 @@ def _dead(view: Snapshot) -> tuple[DeadReason, ...]:
     )
     with view.store.begin() as connection:
         rows = connection.execute(wanted).all()
-    return tuple(DeadReason(reason, int(count), message) for reason, count, message in rows)
+    return tuple(RejectedReason(reason, int(count), message) for reason, count, message in rows)

@@ -18,12 +18,19 @@ import pyarrow.compute as pc
 from patron.collect import pending_sources
 from patron.collect.consent_check import Judge, told_consents
 from patron.collect.file_import import table_of_told
-from patron.collect.inbox import Inbox, Waiting
+from patron.collect.inbox import Inbox, PendingRequest
 from patron.collect.loader import Intake, check_told
 from patron.collect.request import KNOWN
 from patron.collect.suppression import without_forgotten
-from patron.collect.workspace_inbox import has_inbox, open_inbox, remember, require_own, sources_with_keys
+from patron.collect.workspace_inbox import (
+    has_inbox,
+    open_inbox,
+    remember_lake_events,
+    require_same_lake,
+    sources_with_keys,
+)
 from patron.govern.vault import Vault
+from patron.schema.counts import IngestionCounts
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS
 from patron.storage.lake import Once
@@ -34,18 +41,10 @@ LIVE = "live"
 
 
 @dataclass(frozen=True)
-class Compacted:
-    """What moved: events into the lake, and what proved to be dead letters."""
-
-    stored: int
-    dead: int
-
-
-@dataclass(frozen=True)
 class Read:
     """Requests of one source, and their messages as told."""
 
-    requests: list[Waiting]
+    requests: list[PendingRequest]
     told: pa.Table
 
     @property
@@ -54,27 +53,27 @@ class Read:
         return self.requests[0].received_at
 
 
-def compact_inbox(shop: Shop) -> Compacted:
+def compact_inbox(shop: Shop) -> IngestionCounts:
     """Move all that the inbox holds into the lake; the caller holds the lock.
 
     The inbox knows afterwards what came into the lake another way. Requests stay in it until `release_inbox`. Raises
     InboxDamaged, NoSpace, and WorkspaceError for an inbox that moves into the lake of another workspace.
     """
     if not has_inbox(shop):
-        return Compacted(0, 0)
+        return IngestionCounts()
     with open_inbox(shop) as inbox:
         marked = pending_sources.marked(shop.store)
         for source in sorted({*marked} & {*sources_with_keys(shop)}):
-            remember(shop, inbox, source)
-        moved = Compacted(0, 0)
-        if inbox.waiting_count():
-            require_own(shop, inbox)
+            remember_lake_events(shop, inbox, source)
+        moved = IngestionCounts()
+        if inbox.pending_count():
+            require_same_lake(shop, inbox)
             moved = compact(shop, inbox, marked)
     pending_sources.clear(shop.store, marked)
     return moved
 
 
-def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Compacted:
+def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> IngestionCounts:
     """Move the requests that wait now; of `marked` sources only what the lake lacks. The caller holds the lock.
 
     While some are written to the lake, a thread reads the next; it alone uses the inbox meanwhile.
@@ -83,10 +82,10 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Compacted
     """
     vault = Vault.open(shop)
     stored = dead = 0
-    load = inbox.load
+    load = inbox.app_id
     loaded = shop.lake.loaded(EVENTS, load)
     # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
-    until, after = inbox.last(), inbox.moved()
+    until, after = inbox.last_seq(), inbox.moved_seq()
     with shop.engine.connect() as con, ThreadPoolExecutor(1, "inbox reader") as reader:
         ahead = reader.submit(_read, inbox, after)
         while after < until and (parts := ahead.result()):
@@ -95,20 +94,20 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Compacted
             events, died, known = prepared(shop, vault, con, parts, loaded, marked)
             if events.num_rows:
                 shop.lake.append(EVENTS, events, once=Once(load, after))
-            reader.submit(inbox.done, after, died, known).result()
+            reader.submit(inbox.mark_moved, after, died, known).result()
             stored, dead = stored + events.num_rows, dead + died.total()
-    return Compacted(stored, dead)
+    return IngestionCounts(stored=stored, rejected=dead)
 
 
 def _read(inbox: Inbox, after: int) -> list[Read]:
     """The next requests, by source."""
-    by_source: dict[str, list[Waiting]] = {}
-    for one in inbox.waiting(after=after):
+    by_source: dict[str, list[PendingRequest]] = {}
+    for one in inbox.pending_requests(after=after):
         by_source.setdefault(one.source, []).append(one)
     return [Read(own, told_by(own)) for _, own in sorted(by_source.items())]
 
 
-def told_by(requests: Sequence[Waiting]) -> pa.Table:
+def told_by(requests: Sequence[PendingRequest]) -> pa.Table:
     """Messages of requests as told."""
     return table_of_told([row for one in requests for row in one.rows])
 
@@ -139,7 +138,7 @@ def prepared(
     return pa.concat_tables(tables), +died, +known
 
 
-def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[Waiting]) -> pa.Table:
+def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[PendingRequest]) -> pa.Table:
     """Rows of `events` that requests are going to be, with what profiles need of them; nothing is stored."""
     intake = Intake(shop, vault, con, "", "received", requests[0].received_at, LIVE)
     rows = without_forgotten(vault, checked_rows(intake, requests, told_by(requests)))
@@ -156,7 +155,7 @@ def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, request
     return rows
 
 
-def checked_rows(intake: Intake, requests: Sequence[Waiting], given: pa.Table) -> pa.Table:
+def checked_rows(intake: Intake, requests: Sequence[PendingRequest], given: pa.Table) -> pa.Table:
     """All messages of requests, judged as imports are; with `_seq`, `_was_dead`, when each was received and known."""
     was_dead = pc.is_valid(given["problem"])
     number = given.column_names.index("row_number")

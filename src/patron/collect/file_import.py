@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatch
 from importlib.util import find_spec
@@ -13,11 +13,12 @@ import duckdb
 import pyarrow as pa
 
 from patron.collect.file_reader import Chunk, Source, find_files, is_parquet, line_chunks, look_at
-from patron.collect.loader import NOTHING, Accepted, Intake, check_told, opened
+from patron.collect.loader import Intake, check_told, opened
 from patron.collect.mapping import Mapping, Part, load_mapping
 from patron.collect.mapping_sql import MACROS, literal, needed_columns, quoted, told_sql
 from patron.collect.segment_message import read_message
 from patron.collect.validation import checked
+from patron.schema.counts import IngestionCounts
 from patron.schema.errors import BadEvent, BadFile, BadMapping, MissingExtra
 from patron.schema.raw_events import TOLD
 from patron.storage.shop import Shop
@@ -26,23 +27,24 @@ from patron.storage.store import IMPORTS, upsert
 Progress = Callable[[int, int], None]
 """Told after each chunk: rows done, rows in all (a good guess for text files)."""
 
-DEAD_SHARE_TO_WARN = 0.5
+REJECTED_SHARE_TO_WARN = 0.5
 
 
-@dataclass(frozen=True)
-class ImportSummary:
-    """What an import did: read = stored + duplicate + dead."""
+@dataclass(frozen=True, kw_only=True)
+class ImportResult(IngestionCounts):
+    """What an import did: read = stored + duplicate + rejected."""
 
     import_id: str
     mapping: str
     """Name of a built-in mapping, or the mapping file."""
     source: str
     files: tuple[str, ...]
-    read: int
-    stored: int
-    duplicate: int
-    dead: int
     warning: str = ""
+
+    @property
+    def read(self) -> int:
+        """Rows of the files."""
+        return self.total
 
 
 def import_files(  # noqa: PLR0913 - the options of one command
@@ -54,7 +56,7 @@ def import_files(  # noqa: PLR0913 - the options of one command
     encoding: str | None = None,
     delimiter: str | None = None,
     progress: Progress | None = None,
-) -> ImportSummary:
+) -> ImportResult:
     """Import files and globs; without any, a built-in mapping's own data. Nothing is stored twice.
 
     Raises BadFile or BadMapping before anything is stored; NoSpace when the disk fills (what is committed stays).
@@ -70,9 +72,11 @@ def import_files(  # noqa: PLR0913 - the options of one command
     with opened(shop, source=source, known="occurred", received_at=received_at, import_id=import_id) as intake:
         counts = ImportJob(intake, rules, sources, progress or (lambda _done, _all: None)).run()
     named = str(mapping.absolute()) if isinstance(mapping, Path) else rules.name
-    summary = ImportSummary(import_id, named, source, names, **asdict(counts), warning=_warning(counts))
-    _record(shop, summary, received_at)
-    return summary
+    result = ImportResult(
+        import_id=import_id, mapping=named, source=source, files=names, **vars(counts), warning=_warning(counts)
+    )
+    _record(shop, result, received_at)
+    return result
 
 
 def default_files(mapping: str) -> list[str]:
@@ -89,24 +93,24 @@ def default_files(mapping: str) -> list[str]:
     return [str(folder / f"{name}.parquet") for name in wanted]
 
 
-def _warning(counts: Accepted) -> str:
-    if counts.read and counts.dead / counts.read > DEAD_SHARE_TO_WARN:
-        return f"{counts.dead} of {counts.read} rows are dead letters: does this mapping fit the file?"
+def _warning(counts: IngestionCounts) -> str:
+    if counts.total and counts.rejected / counts.total > REJECTED_SHARE_TO_WARN:
+        return f"{counts.rejected} of {counts.total} rows were rejected: does this mapping fit the file?"
     return ""
 
 
-def _record(shop: Shop, summary: ImportSummary, received_at: datetime) -> None:
+def _record(shop: Shop, result: ImportResult, received_at: datetime) -> None:
     row = {
-        "import_id": summary.import_id,
-        "mapping": summary.mapping,
-        "source": summary.source,
-        "files": [str(Path(file).absolute()) for file in summary.files],
+        "import_id": result.import_id,
+        "mapping": result.mapping,
+        "source": result.source,
+        "files": [str(Path(file).absolute()) for file in result.files],
         "started_at": received_at,
         "finished_at": received_at,
-        "read_count": summary.read,
-        "stored_count": summary.stored,
-        "duplicate_count": summary.duplicate,
-        "rejected_count": summary.dead,
+        "read_count": result.read,
+        "stored_count": result.stored,
+        "duplicate_count": result.duplicate,
+        "rejected_count": result.rejected,
     }
     with shop.store.begin() as connection:
         upsert(connection, IMPORTS, [row], update=tuple(row))
@@ -133,11 +137,11 @@ class ImportJob:
         self.con.execute(f"set variable told_at = {literal(self.intake.received_at.isoformat())}")
         self._make_lookups()
 
-    def run(self) -> Accepted:
+    def run(self) -> IngestionCounts:
         """Import every source, in order."""
         self.prepare()
         total = sum(source.row_count or 0 for source in self.sources)
-        counts, done = NOTHING, 0
+        counts, done = IngestionCounts(), 0
         plan = [(source, self._parts(source)) for source in self.sources]
         for source, parts in plan:
             for taken, size in self._taken(source, parts):
@@ -145,7 +149,7 @@ class ImportJob:
                 self.progress(done, max(total, done))
         return counts
 
-    def _taken(self, source: Source, parts: list[Part]) -> Iterator[tuple[Accepted, int]]:
+    def _taken(self, source: Source, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
         if self.mapping.format == "segment":
             return self._segment(source)
         return self._told(source) if self.mapping.format == "told" else self._rows(source, parts)
@@ -197,9 +201,9 @@ class ImportJob:
             self.con.execute(f"create or replace table {quoted(lookup.name)} as with file as ({file}) {lookup.sql}")
             self.con.unregister("raw")
 
-    def _rows(self, source: Source, parts: list[Part]) -> Iterator[tuple[Accepted, int]]:
+    def _rows(self, source: Source, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
         if not parts:
-            yield NOTHING, source.row_count or 0
+            yield IngestionCounts(), source.row_count or 0
             return
         self.con.execute("create or replace temp table occurrences (h uhugeint, n bigint)")
         for chunk in source.chunks():
@@ -260,13 +264,13 @@ class ImportJob:
         self.con.execute("insert into occurrences select md5_number(_hash), count(*) from hashed group by 1")
         self.con.unregister("raw")
 
-    def _bad_rows(self, source: Source, chunk: Chunk) -> Accepted:
+    def _bad_rows(self, source: Source, chunk: Chunk) -> IngestionCounts:
         if not chunk.bad:
-            return NOTHING
+            return IngestionCounts()
         rows = [{"row_number": n, "problem": "bad_row", "payload": json.dumps({"raw": t})} for n, t in chunk.bad]
         return self.intake.take(check_told(self.intake, table_of_told(rows)), file=source.path.name)
 
-    def _told(self, source: Source) -> Iterator[tuple[Accepted, int]]:
+    def _told(self, source: Source) -> Iterator[tuple[IngestionCounts, int]]:
         for chunk in source.chunks():
             try:
                 rows = check_told(self.intake, numbered(chunk.rows, chunk.first_row))
@@ -276,7 +280,7 @@ class ImportJob:
                 ) from error
             yield self.intake.take(rows, file=source.path.name), rows.num_rows
 
-    def _segment(self, source: Source) -> Iterator[tuple[Accepted, int]]:
+    def _segment(self, source: Source) -> Iterator[tuple[IngestionCounts, int]]:
         for lines in line_chunks(source.path):
             rows = [segment_row(number, line) for number, line in lines]
             yield self.intake.take(check_told(self.intake, table_of_told(rows)), file=source.path.name), len(rows)

@@ -1,8 +1,8 @@
-"""The inbox: accepted messages until they are in the lake, and the ids of all that ever arrived.
+"""The inbox: accepted requests until they are in the lake, and the ids of all events that ever arrived.
 
-A request's messages are one row, sealed under a key outside the workspace: the seal hides them, and tells of every
-changed bit. Beside it stands whom they are about, in 8 opaque bytes each, so that the few requests of one customer are
-found among many.
+A request's messages are one row, sealed under a key outside the workspace: the seal hides them and reveals every
+changed bit. Next to it stand the marks of the customers it is about, 8 opaque bytes each, so that the few requests of
+one customer can be selected from many.
 """
 
 import os
@@ -21,283 +21,257 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from patron.collect.event_flags import TEST
-from patron.collect.event_ids import HASH_BYTES, Seen, checked
-from patron.collect.inbox_backend import MEND, File, Place, Server
-from patron.collect.request import Arrival, Message, Told
+from patron.collect.event_ids import HASH_BYTES, EventIds, with_checksum
+from patron.collect.inbox_backend import InboxBackend
+from patron.collect.inbox_postgres import PostgresBackend
+from patron.collect.inbox_sqlite import FIX, SqliteBackend
+from patron.collect.request import Message, RawEvent, Request
+from patron.schema.counts import IngestionCounts
 from patron.schema.errors import InboxDamaged
 
 NONCE_BYTES = 12
-MARKED_TOGETHER = 20_000
-ASKED_TOGETHER = 200
-READ_TOGETHER = 2_000
-RELEASED_TOGETHER = 500
+IDS_PER_COMMIT = 20_000
+REQUESTS_PER_QUERY = 2_000
+RELEASED_PER_COMMIT = 500
 """Requests that are deleted in one commit: others are written in between."""
 SUBJECTS = ("user_id", "anonymous_id")
 ORDER = "Order Completed"
 REPEATED = "repeated_order"
 """Flag of an event that completes an order which another event of the source completed before."""
-Whose = Callable[[str, str], bytes]
-"""Mark of a customer: kind and value of an id to a few opaque bytes."""
-ADD = """
-insert into inbox_counts values (?, ?, ?, ?) on conflict (source) do update set
-    stored = inbox_counts.stored + excluded.stored, duplicate = inbox_counts.duplicate + excluded.duplicate,
-    dead = inbox_counts.dead + excluded.dead
-"""
-WAITING = "select seq, source, received_us, sealed from inbox_batches"
-MOVE = """
-insert into inbox_moved values (1, ?) on conflict (one) do update set
-    seq = case when excluded.seq > inbox_moved.seq then excluded.seq else inbox_moved.seq end
-"""
-NEW_ID = "insert into inbox_meta (one, inbox_id) values (1, ?) on conflict (one) do nothing"
+CustomerMark = Callable[[str, str], bytes]
+"""From the kind and value of an id to the mark of its customer, a few opaque bytes."""
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What became of a request's messages: stored + duplicate + dead is all of them."""
-
-    stored: int
-    duplicate: int
-    dead: int
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """One request's messages that are not in the lake yet."""
+class PendingRequest:
+    """One request's raw events that are not in the lake yet."""
 
     seq: int
     source: str
     received_at: datetime
-    rows: list[Told]
+    rows: list[RawEvent]
 
 
 class Inbox:
     """An open inbox. One thread at a time may use it; several processes may have it open."""
 
-    def __init__(self, at: Path | str, key: bytes, whose: Whose | None = None) -> None:
-        """Open a file or the database of a URL, or make it; `whose` tells the mark of a user or visitor id.
+    def __init__(self, at: Path | str, key: bytes, customer_mark: CustomerMark | None = None) -> None:
+        """Open the file of a path or the database of a URL, or create it.
 
         Raises InboxDamaged, NoSpace, WorkspaceError, and MissingExtra for a URL without the driver.
         """
         self._key = key
-        self._whose = whose
+        self._customer_mark = customer_mark
         self._seal = AESGCM(key)
-        self.place: Place = File(at) if isinstance(at, Path) else Server(at)
-        self._seen = Seen(self.place)
+        self.backend: InboxBackend = SqliteBackend(at) if isinstance(at, Path) else PostgresBackend(at)
+        self._ids = EventIds(self.backend)
         try:
-            with self.place.refusals():
-                is_new = self.place.execute("select 1 from inbox_meta").fetchone() is None
+            with self.backend.translated_errors():
+                is_new = self.backend.execute(self.backend.sql.select_identity).fetchone() is None
             if is_new:
-                with self._transaction():
-                    self.place.execute(NEW_ID, (secrets.token_hex(8),))
+                self._update(self.backend.sql.insert_identity, secrets.token_hex(8))
         except BaseException:
-            self.place.close()
+            self.backend.close()
             raise
 
     @property
     def inbox_id(self) -> str:
         """Which inbox this is: another one numbers its requests anew."""
-        return self._one("select inbox_id from inbox_meta")
+        return self._row(self.backend.sql.select_identity)[0]
 
     @property
-    def lake(self) -> str | None:
+    def lake_id(self) -> str | None:
         """Id of the lake that requests move into, whose events the inbox knows; None until it has one."""
-        return self._one("select lake from inbox_meta")
+        return self._row(self.backend.sql.select_identity)[1]
 
-    def belong_to(self, lake: str) -> None:
-        """Move into this lake from now on."""
-        with self._transaction():
-            self.place.execute("update inbox_meta set lake = ?", (lake,))
+    def set_lake(self, lake_id: str) -> None:
+        """Move requests into this lake from now on."""
+        self._update(self.backend.sql.update_lake_id, lake_id)
 
     @property
-    def load(self) -> str:
+    def app_id(self) -> str:
         """Name under which the lake keeps the number of the last request that it holds of this inbox."""
         return f"inbox-{self.inbox_id}"
 
-    def renew(self) -> None:
-        """Be another inbox from now on, because the file is older than the lake."""
-        with self._transaction():
-            self.place.execute("update inbox_meta set inbox_id = ?", (secrets.token_hex(8),))
+    def renew_id(self) -> None:
+        """Become another inbox, because the file is older than the lake."""
+        self._update(self.backend.sql.update_inbox_id, secrets.token_hex(8))
 
     def check(self) -> None:
-        """Look at every page, id and waiting message. Raises InboxDamaged."""
-        self.place.check()
-        with self.place.refusals():
-            if not self._seen.are_whole():
-                raise InboxDamaged("holds a changed id", where=self.place.name, todo=MEND)
+        """Verify every page, id and pending request. Raises InboxDamaged."""
+        self.backend.check()
+        with self.backend.translated_errors():
+            if not self._ids.are_intact():
+                raise InboxDamaged("holds a changed id", where=self.backend.name, todo=FIX)
         after = 0
-        while requests := self.waiting(after=after):
+        while requests := self.pending_requests(after=after):
             after = requests[-1].seq
 
     def id_of(self, source: str, event_id: str) -> bytes:
         """Id under which an event is remembered for ever."""
-        told = f"{source}\0{event_id}".encode(errors="replace")
-        return checked(blake2b(told, key=self._key, digest_size=HASH_BYTES).digest())
+        content = f"{source}\0{event_id}".encode(errors="replace")
+        return with_checksum(blake2b(content, key=self._key, digest_size=HASH_BYTES).digest())
 
-    def put(self, arrivals: Sequence[Arrival]) -> list[Verdicts]:
-        """Take requests in one durable commit, and say what became of their messages.
+    def append(self, requests: Sequence[Request]) -> list[IngestionCounts]:
+        """Store requests in one durable commit; return the counts of each.
 
-        Raises NoSpace or InboxDamaged; then nothing of them is taken.
+        Raises NoSpace or InboxDamaged; then nothing of them is stored.
         """
-        ids = [[self._ids(arrival.source, one) for one in arrival.messages] for arrival in arrivals]
+        ids = [[self._message_ids(request.source, one) for one in request.messages] for request in requests]
         with self._transaction():
-            new = self._seen.new([one for own in ids for of_message in own for one in of_message])
-            left, stored, verdicts = set(new), [], []
-            for seq, (arrival, own) in enumerate(zip(arrivals, ids, strict=True), self.last() + 1):
-                rows, verdict = _judged(arrival, own, left)
-                verdicts.append(verdict)
+            unknown = self._ids.unknown([one for of_request in ids for of_message in of_request for one in of_message])
+            remaining, stored, counts = set(unknown), [], []
+            for seq, (request, message_ids) in enumerate(zip(requests, ids, strict=True), self.last_seq() + 1):
+                rows, count = _deduplicated(request, message_ids, remaining)
+                counts.append(count)
                 if rows:
-                    stored.append((seq, arrival, rows))
-            self._store(stored)
-            self._count(zip((arrival.source for arrival in arrivals), verdicts, strict=True))
+                    stored.append((seq, request, rows))
+            self._insert_requests(stored)
+            self._add_counts(zip((request.source for request in requests), counts, strict=True))
             if stored:
-                self._seen.add(stored[-1][0], new - left)
-        return verdicts
+                self._ids.append(stored[-1][0], unknown - remaining)
+        return counts
 
-    def _ids(self, source: str, message: Message) -> tuple[bytes, ...]:
-        """Id of a message, and of the order that it tells; nothing for a dead letter, no order for test traffic."""
-        if message.is_dead or message.event_id is None:
+    def _message_ids(self, source: str, message: Message) -> tuple[bytes, ...]:
+        """Id of a message, and of the order it completes; nothing for a rejected one, no order for test traffic."""
+        if message.is_rejected or message.event_id is None:
             return ()
         is_order = message.row.get("name") == ORDER and TEST not in (message.row.get("flags") or ())
         order = message.row.get("order_id") if is_order else None
         event = self.id_of(source, message.event_id)
         return (event, self.id_of(source, f"\0{order}")) if order else (event,)
 
-    def _store(self, requests: list[tuple[int, Arrival, list[Told]]]) -> None:
-        sealed, about = [], []
-        for seq, arrival, rows in requests:
-            received = int(arrival.received_at.timestamp() * 1_000_000)
-            content = self._sealed(msgspec.msgpack.encode(rows), seq, arrival.source, received)
-            sealed.append((seq, arrival.source, received, content))
-            whose = b"".join({one for row in rows for one in self._marks(row)})
-            if whose:
-                about.append((seq, whose))
-        self.place.executemany("insert into inbox_batches values (?, ?, ?, ?)", sealed)
-        self.place.executemany("insert into inbox_about values (?, ?)", about)
+    def _insert_requests(self, requests: list[tuple[int, Request, list[RawEvent]]]) -> None:
+        sealed, marked = [], []
+        for seq, request, rows in requests:
+            received_us = int(request.received_at.timestamp() * 1_000_000)
+            content = self._sealed(msgspec.msgpack.encode(rows), seq, request.source, received_us)
+            sealed.append((seq, request.source, received_us, content))
+            marks = b"".join({mark for row in rows for mark in self._marks(row)})
+            if marks:
+                marked.append((seq, marks))
+        self.backend.executemany(self.backend.sql.insert_request, sealed)
+        self.backend.executemany(self.backend.sql.insert_customer_marks, marked)
 
-    def _count(self, verdicts: Iterable[tuple[str, Verdicts]]) -> None:
-        by_source: dict[str, list[int]] = {}
-        for source, one in verdicts:
-            sums = by_source.setdefault(source, [0, 0, 0])
-            sums[:] = sums[0] + one.stored, sums[1] + one.duplicate, sums[2] + one.dead
-        self.place.executemany(ADD, [(source, *sums) for source, sums in sorted(by_source.items())])
+    def _add_counts(self, counts: Iterable[tuple[str, IngestionCounts]]) -> None:
+        by_source: dict[str, IngestionCounts] = {}
+        for source, count in counts:
+            by_source[source] = by_source.get(source, IngestionCounts()) + count
+        rows = [(source, one.stored, one.duplicate, one.rejected) for source, one in sorted(by_source.items())]
+        self.backend.executemany(self.backend.sql.add_counts, rows)
 
-    def _marks(self, row: Told) -> Iterator[bytes]:
-        """Marks of those whom a told row is about."""
-        if self._whose:
+    def _marks(self, row: RawEvent) -> Iterator[bytes]:
+        """Marks of the customers that a raw event is about."""
+        if self._customer_mark:
             for kind in SUBJECTS:
                 if row.get(kind):
-                    yield self._whose(kind, row[kind])
+                    yield self._customer_mark(kind, row[kind])
 
-    def waiting(self, *, after: int | None = None, bytes_at_most: int = 16_000_000) -> list[Waiting]:
-        """The oldest requests after a number, at least one if there is any; those not in the lake yet if none is named.
+    def pending_requests(self, *, after: int | None = None, max_bytes: int = 16_000_000) -> list[PendingRequest]:
+        """The oldest requests after a number, at least one if there is any; without it, those not in the lake yet.
 
         Raises InboxDamaged.
         """
-        found, size = [], 0
-        after = self.moved() if after is None else after
-        with self.place.refusals():
-            while size < bytes_at_most:
-                asked = f"{WAITING} where seq > ? order by seq limit {READ_TOGETHER}"
-                rows = self.place.execute(asked, (after,)).fetchall()
+        requests, size = [], 0
+        after = self.moved_seq() if after is None else after
+        with self.backend.translated_errors():
+            while size < max_bytes:
+                query = self.backend.sql.select_requests
+                rows = self.backend.execute(query, (after, REQUESTS_PER_QUERY)).fetchall()
                 for row in rows:
-                    found.append(self._opened(*row))
+                    requests.append(self._unsealed_request(*row))
                     size += len(row[-1])
-                    if size >= bytes_at_most:
+                    if size >= max_bytes:
                         break
-                if len(rows) < READ_TOGETHER:
+                if len(rows) < REQUESTS_PER_QUERY:
                     break
                 after = rows[-1][0]
-        return found
+        return requests
 
-    def about(self, marks: Collection[bytes], *, after: int) -> Iterator[Waiting]:
-        """What requests after a number tell of those with one of these marks, oldest first. Raises InboxDamaged."""
-        listed, found = sorted(marks), set[int]()
-        with self.place.refusals():
-            for start in range(0, len(listed), ASKED_TOGETHER):
-                some = listed[start : start + ASKED_TOGETHER]
-                named = " or ".join(self.place.holds.format("whose", "?") for _ in some)
-                asked = f"select seq from inbox_about where seq > ? and ({named})"
-                found.update(seq for (seq,) in self.place.execute(asked, (after, *some)))
-            for seq in sorted(found):
-                row = self.place.execute(f"{WAITING} where seq = ?", (seq,)).fetchone()
+    def requests_about(self, marks: Collection[bytes], *, after: int) -> Iterator[PendingRequest]:
+        """Requests after a number with only the raw events of these customers, oldest first. Raises InboxDamaged."""
+        with self.backend.translated_errors():
+            for seq in self.backend.seqs_of_customers(sorted(marks), after=after):
+                row = self.backend.execute(self.backend.sql.select_request, (seq,)).fetchone()
                 if row:  # why: it may have been released meanwhile
-                    request = self._opened(*row)
+                    request = self._unsealed_request(*row)
                     rows = [one for one in request.rows if not {*marks}.isdisjoint(self._marks(one))]
                     yield replace(request, rows=rows)
 
-    def _opened(self, seq: int, source: str, received: int, sealed: bytes) -> Waiting:
-        content = self._unsealed(sealed, seq, source, received)
-        at = datetime.fromtimestamp(received / 1_000_000, UTC)
-        return Waiting(seq, source, at, msgspec.msgpack.decode(content))
+    def _unsealed_request(self, seq: int, source: str, received_us: int, sealed: bytes) -> PendingRequest:
+        content = self._unsealed(sealed, seq, source, received_us)
+        at = datetime.fromtimestamp(received_us / 1_000_000, UTC)
+        return PendingRequest(seq, source, at, msgspec.msgpack.decode(content))
 
-    def done(self, seq: int, died: Counter[str], known: Counter[str] | None = None) -> None:
-        """Note that all up to `seq` is durable in the lake.
+    def mark_moved(self, seq: int, rejected: Counter[str], duplicate: Counter[str] | None = None) -> None:
+        """Note that all requests up to `seq` are durable in the lake.
 
-        `died` of a source proved to be dead letters, `known` to be in the lake already by another way.
+        Of the events counted as stored so many of a source proved to be `rejected`, or `duplicate`: in the lake already.
         """
         with self._transaction():
-            self.place.execute(MOVE, (seq,))
-            finished = [(source, -count, 0, count) for source, count in sorted(died.items())]
-            finished += [(source, -count, count, 0) for source, count in sorted((known or {}).items())]
-            self.place.executemany(ADD, finished)
+            self.backend.execute(self.backend.sql.update_moved_seq, (seq,))
+            corrections = [(one, IngestionCounts(stored=-n, rejected=n)) for one, n in rejected.items()]
+            corrections += [(one, IngestionCounts(stored=-n, duplicate=n)) for one, n in (duplicate or {}).items()]
+            self._add_counts(corrections)
 
-    def moved(self) -> int:
-        """The last request that is in the lake."""
-        return self._one("select coalesce(max(seq), 0) from inbox_moved")
+    def moved_seq(self) -> int:
+        """Number of the last request that is in the lake."""
+        return self._row(self.backend.sql.select_moved_seq)[0]
 
-    def release(self, folded: int) -> None:
-        """Delete what is in the lake and, up to `folded`, in the profiles."""
-        last = min(self.moved(), folded)
-        with self.place.refusals():
-            chosen = "select seq from inbox_batches where seq <= ? order by seq"
-            listed = self.place.execute(chosen, (last,)).fetchall()
-        for start in range(0, len(listed), RELEASED_TOGETHER):
-            until = listed[start : start + RELEASED_TOGETHER][-1]
+    def release(self, profiles_seq: int) -> None:
+        """Delete the requests that are in the lake and, up to `profiles_seq`, in the profiles."""
+        last = min(self.moved_seq(), profiles_seq)
+        with self.backend.translated_errors():
+            seqs = self.backend.execute(self.backend.sql.select_stored_seqs, (last,)).fetchall()
+        for start in range(0, len(seqs), RELEASED_PER_COMMIT):
+            until = seqs[start : start + RELEASED_PER_COMMIT][-1]
             with self._transaction():
-                self.place.execute("delete from inbox_batches where seq <= ?", until)
-                self.place.execute("delete from inbox_about where seq <= ?", until)
+                self.backend.execute(self.backend.sql.delete_requests, until)
+                self.backend.execute(self.backend.sql.delete_customer_marks, until)
 
-    def mark(self, source: str, events: Iterable[tuple[str, str | None]]) -> None:
+    def remember(self, source: str, events: Iterable[tuple[str, str | None]]) -> None:
         """Remember events, and the orders they completed, that reached the lake by another way, such as an import."""
-        named = (one for event, order in events for one in (event, f"\0{order}" if order else None) if one)
-        ids = sorted(self.id_of(source, one) for one in named)
-        for start in range(0, len(ids), MARKED_TOGETHER):  # why: requests are written in between
+        keys = (one for event, order in events for one in (event, f"\0{order}" if order else None) if one)
+        ids = sorted(self.id_of(source, one) for one in keys)
+        for start in range(0, len(ids), IDS_PER_COMMIT):  # why: requests are written in between
             with self._transaction():
-                self._seen.mark(ids[start : start + MARKED_TOGETHER])
+                self._ids.insert(ids[start : start + IDS_PER_COMMIT])
 
-    def has_seen(self, source: str, event_id: str) -> bool:
+    def is_known(self, source: str, event_id: str) -> bool:
         """Whether the event ever arrived."""
-        with self.place.refusals():
-            return self._seen.holds(self.id_of(source, event_id))
+        with self.backend.translated_errors():
+            return self._ids.is_known(self.id_of(source, event_id))
 
-    def counts(self) -> dict[str, Verdicts]:
+    def counts(self) -> dict[str, IngestionCounts]:
         """What became of all messages, by source."""
-        with self.place.refusals():
-            chosen = "select source, stored, duplicate, dead from inbox_counts order by source"
-            rows = self.place.execute(chosen).fetchall()
-        return {row[0]: Verdicts(*row[1:]) for row in rows}
+        with self.backend.translated_errors():
+            rows = self.backend.execute(self.backend.sql.select_counts).fetchall()
+        return {
+            source: IngestionCounts(stored=stored, duplicate=duplicate, rejected=rejected)
+            for source, stored, duplicate, rejected in rows
+        }
 
-    def waiting_count(self) -> int:
+    def pending_count(self) -> int:
         """Requests that are not in the lake yet."""
-        return self._one("select count(*) from inbox_batches where seq > ?", self.moved())
+        return self._row(self.backend.sql.count_requests, self.moved_seq())[0]
 
-    def last(self) -> int:
-        """Number of the last request that was taken; 0 before the first."""
-        return max(self._one("select coalesce(max(seq), 0) from inbox_batches"), self.moved())
+    def last_seq(self) -> int:
+        """Number of the last request that was stored; 0 before the first."""
+        return max(self._row(self.backend.sql.select_last_seq)[0], self.moved_seq())
 
     def last_before_newest(self, age: timedelta) -> int:
         """Number of the last request that was received so long before the newest one; 0 when there is none."""
-        newest = self._one("select coalesce(max(received_us), 0) from inbox_batches")
-        until = newest - int(age.total_seconds() * 1_000_000)
-        return self._one("select coalesce(max(seq), 0) from inbox_batches where received_us < ?", until)
+        newest_us = self._row(self.backend.sql.select_newest_us)[0]
+        until_us = newest_us - int(age.total_seconds() * 1_000_000)
+        return self._row(self.backend.sql.select_last_seq_before, until_us)[0]
 
     def scrub(self) -> None:
         """Leave nothing of deleted rows. Raises WorkspaceBusy while others read."""
-        self.place.scrub()
+        self.backend.scrub()
 
     def close(self) -> None:
-        """Close it."""
-        self.place.close()
+        """Close the backend."""
+        self.backend.close()
 
     def __enter__(self) -> Self:
         """Use the inbox and close it."""
@@ -307,54 +281,61 @@ class Inbox:
         """Close it."""
         self.close()
 
-    def _one(self, asked: str, *values: object) -> Any:
-        with self.place.refusals():
-            return self.place.execute(asked, values).fetchone()[0]
+    def _row(self, query: str, *values: object) -> Any:
+        with self.backend.translated_errors():
+            return self.backend.execute(query, values).fetchone()
+
+    def _update(self, statement: str, value: str) -> None:
+        with self._transaction():
+            self.backend.execute(statement, (value,))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """One durable commit, or nothing at all."""
         try:
-            with self.place.transaction():
+            with self.backend.transaction():
                 yield
         except BaseException:
-            self._seen.reset()
+            self._ids.reset()
             raise
 
-    def _sealed(self, content: bytes, seq: int, source: str, received: int) -> bytes:
+    def _sealed(self, content: bytes, seq: int, source: str, received_us: int) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._seal.encrypt(nonce, content, _bound(seq, source, received))
+        return nonce + self._seal.encrypt(nonce, content, _bound(seq, source, received_us))
 
-    def _unsealed(self, sealed: bytes, seq: int, source: str, received: int) -> bytes:
+    def _unsealed(self, sealed: bytes, seq: int, source: str, received_us: int) -> bytes:
         try:
-            return self._seal.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(seq, source, received))
+            return self._seal.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(seq, source, received_us))
         except (InvalidTag, ValueError, TypeError):
             raise InboxDamaged(
-                f"request {seq} was changed after it was written", where=self.place.name, todo=MEND
+                f"request {seq} was changed after it was written", where=self.backend.name, todo=FIX
             ) from None
 
 
-def _bound(seq: int, source: str, received: int) -> bytes:
-    """What a seal tells of besides its content."""
-    return f"{seq}\0{source}\0{received}".encode()
+def _bound(seq: int, source: str, received_us: int) -> bytes:
+    """What a seal protects besides its content."""
+    return f"{seq}\0{source}\0{received_us}".encode()
 
 
-def _judged(arrival: Arrival, ids: list[tuple[bytes, ...]], new: set[bytes]) -> tuple[list[Told], Verdicts]:
-    """Rows of a request to keep, and what became of its messages; what is kept is taken out of `new`."""
-    rows, duplicate, dead = [], 0, 0
-    for message, own in zip(arrival.messages, ids, strict=True):
-        if message.is_dead:
-            dead += 1
+def _deduplicated(
+    request: Request, ids: list[tuple[bytes, ...]], unknown: set[bytes]
+) -> tuple[list[RawEvent], IngestionCounts]:
+    """Raw events of a request to store, and its counts; ids of stored messages are taken out of `unknown`."""
+    rows, duplicate, rejected = [], 0, 0
+    for message, message_ids in zip(request.messages, ids, strict=True):
+        if message.is_rejected:
+            rejected += 1
             rows.append(message.row)
-        elif own and own[0] in new:
-            new.discard(own[0])
-            rows.append(message.row if new.issuperset(own[1:]) else _repeated(message.row))
-            new.difference_update(own)
+        elif message_ids and message_ids[0] in unknown:
+            unknown.discard(message_ids[0])
+            is_first = unknown.issuperset(message_ids[1:])
+            rows.append(message.row if is_first else _repeated_order(message.row))
+            unknown.difference_update(message_ids)
         else:
             duplicate += 1
-    return rows, Verdicts(len(rows) - dead, duplicate, dead)
+    return rows, IngestionCounts(stored=len(rows) - rejected, duplicate=duplicate, rejected=rejected)
 
 
-def _repeated(row: Told) -> Told:
-    """An order that was told before, under another id: it is an event, and no order."""
+def _repeated_order(row: RawEvent) -> RawEvent:
+    """An order that arrived before under another id: it stays an event, and counts as no order."""
     return {**row, "flags": [*(row.get("flags") or ()), REPEATED]}

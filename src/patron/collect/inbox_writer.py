@@ -6,8 +6,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from patron.collect.inbox import Inbox, Verdicts
-from patron.collect.request import Arrival
+from patron.collect.inbox import Inbox
+from patron.collect.request import Request
+from patron.schema.counts import IngestionCounts
 from patron.schema.errors import InboxDamaged, Overloaded, PatronError
 
 MOST_WAITING = 20_000
@@ -21,11 +22,11 @@ class Writer:
     """One thread that owns the inbox; after any failure it opens the file anew, for a failed descriptor lies."""
 
     open_inbox: Callable[[], Inbox]
-    told: Callable[[list[tuple[Arrival, Verdicts]]], None] = lambda _: None
+    told: Callable[[list[tuple[Request, IngestionCounts]]], None] = lambda _: None
     """Told of every commit, after it."""
     trouble: PatronError | None = None
     """Why nothing is accepted at the moment."""
-    _waiting: list[tuple[Arrival, Future[Verdicts]]] = field(default_factory=list)
+    _waiting: list[tuple[Request, Future[IngestionCounts]]] = field(default_factory=list)
     _size: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _is_ending: bool = False
@@ -38,14 +39,14 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="inbox writer", daemon=True)
         self._thread.start()
 
-    def submit(self, arrival: Arrival) -> "Future[Verdicts]":
+    def submit(self, arrival: Request) -> "Future[IngestionCounts]":
         """Promise the verdicts of a request once it is on disk. Raises Overloaded, or what keeps the inbox shut."""
         with self._changed:
             if self.trouble:
                 raise self.trouble
             if self._is_ending or self._size + len(arrival.messages) > max(MOST_WAITING, len(arrival.messages)):
                 raise Overloaded("too much arrives at once", where="collector", todo="Try again in a second.")
-            promise: Future[Verdicts] = Future()
+            promise: Future[IngestionCounts] = Future()
             self._waiting.append((arrival, promise))
             self._size += len(arrival.messages)
             self._changed.notify()
@@ -79,7 +80,7 @@ class Writer:
         """Whether the trouble may pass: a damaged file stays shut until a person has mended it."""
         return self.trouble is not None and not isinstance(self.trouble, InboxDamaged)
 
-    def _taken(self) -> list[tuple[Arrival, Future[Verdicts]]]:
+    def _taken(self) -> list[tuple[Request, Future[IngestionCounts]]]:
         """The next requests to write; those whose client has left are let go, the others can no longer leave."""
         count = size = 0
         for arrival, _ in self._waiting:
@@ -90,9 +91,9 @@ class Writer:
         self._size -= size
         return [(arrival, promise) for arrival, promise in group if promise.set_running_or_notify_cancel()]
 
-    def _write(self, group: list[tuple[Arrival, Future[Verdicts]]]) -> None:
+    def _write(self, group: list[tuple[Request, Future[IngestionCounts]]]) -> None:
         try:
-            verdicts = self._opened().put([arrival for arrival, _ in group])
+            verdicts = self._opened().append([arrival for arrival, _ in group])
         except Exception as error:  # noqa: BLE001 - whatever it is, every promise must be answered
             self._shut(error)
             for _, promise in group:

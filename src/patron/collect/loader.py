@@ -26,6 +26,7 @@ from patron.collect.suppression import without_forgotten
 from patron.collect.validation import checked, message_of
 from patron.govern.consent_ledger import record
 from patron.govern.vault import Vault
+from patron.schema.counts import IngestionCounts
 from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
 from patron.schema.raw_events import TOLD
 from patron.schema.table_definition import TIME
@@ -37,28 +38,6 @@ Known = Literal["received", "occurred"]
 """Whether a fact is known when we are told it (live), or when it happened (history)."""
 
 EXTRA = (pa.field("row_number", pa.int64()), pa.field("problem", pa.string()), pa.field("payload", pa.string()))
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """What became of told rows: read is always stored + duplicate + dead."""
-
-    read: int
-    stored: int
-    duplicate: int
-    dead: int
-
-    def __add__(self, other: "Accepted") -> "Accepted":
-        """Add two counts."""
-        return Accepted(
-            self.read + other.read,
-            self.stored + other.stored,
-            self.duplicate + other.duplicate,
-            self.dead + other.dead,
-        )
-
-
-NOTHING = Accepted(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -78,7 +57,7 @@ class Intake:
         """Currencies whose amounts we can convert."""
         return {self.shop.settings.shop.currency, *self.shop.settings.rates}
 
-    def take(self, rows: pa.Table, *, file: str = "") -> Accepted:
+    def take(self, rows: pa.Table, *, file: str = "") -> IngestionCounts:
         """Store checked rows (TOLD, row_number, problem, payload) and say what became of them."""
         rows = self.lawful(self.told(rows))
         is_good = pc.is_null(rows["problem"])
@@ -89,7 +68,7 @@ class Intake:
             self.shop.lake.append(EVENTS, events)
             self._remember(fresh)
         self.bury(bad, file)
-        return Accepted(rows.num_rows, fresh.num_rows, good.num_rows - fresh.num_rows, bad.num_rows)
+        return IngestionCounts(stored=fresh.num_rows, duplicate=good.num_rows - fresh.num_rows, rejected=bad.num_rows)
 
     def told(self, rows: pa.Table) -> pa.Table:
         """Mark checked rows of the forgotten and test traffic; what others tell of consent is in the ledger then."""
@@ -199,7 +178,7 @@ class Intake:
         times = rows["received_at"].to_pylist() if has_times else [self.received_at] * rows.num_rows
         told = (rows[name].to_pylist() for name in ("row_number", "problem", "payload"))
         for number, problem, payload, received_at in zip(*told, times, strict=True):
-            dead_letter_id = self._dead_id(file, number, payload or "")
+            dead_letter_id = self._dead_letter_id(file, number, payload or "")
             reason, message = message_of(problem)
             kept = b"" if reason in WITHOUT_CONTENT else (payload or "").encode()
             letters.append(
@@ -219,7 +198,7 @@ class Intake:
             with self.shop.store.begin() as connection:
                 upsert(connection, DEAD_LETTERS, letters, update=("import_id", "reason", "message"))
 
-    def _dead_id(self, file: str, number: int, payload: str) -> str:
+    def _dead_letter_id(self, file: str, number: int, payload: str) -> str:
         content = json.dumps([self.source, file, number, payload]).encode()
         return hashlib.blake2b(content, key=bytes.fromhex(self.vault.row_key), digest_size=16).hexdigest()
 
@@ -235,7 +214,7 @@ def opened(shop: Shop, *, source: str, known: Known, received_at: datetime, impo
         yield intake
 
 
-def accept(shop: Shop, told: pa.Table, *, source: str, known: Known, received_at: datetime) -> Accepted:
+def accept(shop: Shop, told: pa.Table, *, source: str, known: Known, received_at: datetime) -> IngestionCounts:
     """Take told events (columns of TOLD; missing ones are NULL): tokens, vault, lake, dead letters. Idempotent.
 
     Raises MasterKeyError, and NoSpace when the disk is full: then nothing of a commit is half-written.

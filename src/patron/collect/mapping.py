@@ -89,8 +89,8 @@ class Part:
     """Names that the join makes, which no file has."""
     traits: dict[str, Any] = field(default_factory=dict)
     properties: dict[str, Any] = field(default_factory=dict)
-    dead: dict[str, str] = field(default_factory=dict)
-    """Reason code and the condition under which a row is a dead letter."""
+    rejected: dict[str, str] = field(default_factory=dict)
+    """Reason code and the condition under which a row is rejected."""
 
 
 @dataclass(frozen=True)

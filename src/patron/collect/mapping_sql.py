@@ -42,7 +42,7 @@ def needed_columns(part: Part) -> set[str]:
     told = [*part.columns.values(), *part.traits.values(), *part.properties.values()]
     written = [expression(one) for one in told if not (isinstance(one, dict) and "cents" in one)]
     written += [f"({one['cents']})" for one in told if isinstance(one, dict) and "cents" in one]
-    written += [f"({part.where})", *(f"({condition})" for condition in part.dead.values())]
+    written += [f"({part.where})", *(f"({condition})" for condition in part.rejected.values())]
     written += [expression(part.event)] if isinstance(part.event, dict) else []
     found = set(part.id)
     for one in written:
@@ -59,7 +59,7 @@ def needed_columns(part: Part) -> set[str]:
 def told_sql(mapping: Mapping, part: Part) -> str:
     """Query of the told rows of one part, over `chunk` (text columns, _row, _hash, _occurrence)."""
     columns: dict[str, str] = {"name": literal(part.event) if isinstance(part.event, str) else expression(part.event)}
-    problems = [f"when {condition} then {literal(code)}" for code, condition in part.dead.items()]
+    problems = [f"when {condition} then {literal(code)}" for code, condition in part.rejected.items()]
     for name, told in part.columns.items():
         target, value, problem = _column(mapping, name, told)
         columns[target] = value

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -13,12 +12,13 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from patron.collect.compaction import LIVE
-from patron.collect.file_import import ImportJob, ImportSummary, segment_row, table_of_told
+from patron.collect.file_import import ImportJob, ImportResult, segment_row, table_of_told
 from patron.collect.file_reader import look_at
-from patron.collect.loader import NOTHING, Accepted, check_told, opened
+from patron.collect.loader import check_told, opened
 from patron.collect.mapping import Mapping, load_mapping
 from patron.collect.request import judged, rules_of
 from patron.collect.tracking_plan import Plan, load_plan
+from patron.schema.counts import IngestionCounts
 from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
 from patron.schema.errors import NotFound
 from patron.schema.raw_events import TOLD
@@ -29,8 +29,8 @@ from patron.storage.store import DEAD_LETTERS, IMPORTS
 Letter = tuple[str, int, dict[str, Any]]
 
 
-def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | Path | None = None) -> ImportSummary:
-    """Run the dead rows of one import again; those that are stored now leave the dead letters.
+def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | Path | None = None) -> ImportResult:
+    """Run the rejected rows of one import again; those that are stored now leave the dead letters.
 
     Raises NotFound for an unknown import, BadMapping, MasterKeyError.
     """
@@ -40,31 +40,38 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
         chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.file)
         letters = connection.execute(chosen).mappings().all()
     if told is None:
-        raise NotFound("no such import", where=import_id, todo=_imports_with_dead_rows(shop))
+        raise NotFound("no such import", where=import_id, todo=_imports_with_rejected_rows(shop))
     rules = load_mapping(mapping or told["mapping"])
     paths = [Path(file) for file in told["files"]] if rules.lookups else []
-    counts = NOTHING
+    counts = IngestionCounts()
     with opened(shop, source=told["source"], known="occurred", received_at=received_at, import_id=import_id) as intake:
         sources = [look_at(path, delimiter=rules.delimiter, encoding=rules.encoding) for path in paths]
         run = ImportJob(intake, rules, sources, lambda _done, _all: None)
         run.prepare()
         for file, group in groupby(letters, key=lambda letter: letter["file"]):
             opened_letters: list[Letter] = [
-                (one["dead_letter_id"], one["row_number"], json.loads(intake.vault.unseal(one["payload"], one["dead_letter_id"])))
+                (
+                    one["dead_letter_id"],
+                    one["row_number"],
+                    json.loads(intake.vault.unseal(one["payload"], one["dead_letter_id"])),
+                )
                 for one in group
             ]
             for ids, rows in _again(run, rules, opened_letters):
                 counts += intake.take(rows, file=file)
                 _forget(shop, ids, rows)
-    # why: a row that was not even split into columns cannot be read otherwise; it stays dead until its file is mended
-    left = len(letters) - counts.read
-    counts += Accepted(left, 0, 0, left)
-    return ImportSummary(
-        import_id, str(mapping or told["mapping"]), told["source"], tuple(told["files"]), **asdict(counts)
+    # why: a row that was not even split into columns cannot be read otherwise; it stays rejected until its file is fixed
+    counts += IngestionCounts(rejected=len(letters) - counts.total)
+    return ImportResult(
+        import_id=import_id,
+        mapping=str(mapping or told["mapping"]),
+        source=told["source"],
+        files=tuple(told["files"]),
+        **vars(counts),
     )
 
 
-def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
+def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, IngestionCounts]:
     """Run the collector's dead letters again; what became of those of each source.
 
     They are known from now on, history from when it happened. Raises SettingsError for a plan that cannot be used.
@@ -89,8 +96,7 @@ def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, Accepted]:
             rows = rows.append_column("known_at", known_at)
             taken = intake.take(rows.filter(pc.is_null(rows["problem"])))
             _forget(shop, {n: one["dead_letter_id"] for n, one in enumerate(own)}, rows)
-        left = len(own) - taken.read
-        found[source] = taken + Accepted(left, 0, 0, left)
+        found[source] = taken + IngestionCounts(rejected=len(own) - taken.total)
     return found
 
 
@@ -104,12 +110,12 @@ def _judged_again(
     return {**judged(said["line"].encode(), arrived_at, rules, {}).row, "row_number": number}
 
 
-def _imports_with_dead_rows(shop: Shop) -> str:
+def _imports_with_rejected_rows(shop: Shop) -> str:
     counted = sa.select(DEAD_LETTERS.c.import_id, sa.func.count()).group_by(DEAD_LETTERS.c.import_id)
     with shop.store.begin() as connection:
         found = connection.execute(counted.order_by(DEAD_LETTERS.c.import_id)).all()
     listed = ", ".join(f"{import_id} ({count:,})" for import_id, count in found)
-    return f"Imports with dead rows: {listed}." if listed else "No import has dead rows."
+    return f"Imports with rejected rows: {listed}." if listed else "No import has rejected rows."
 
 
 def _again(run: ImportJob, rules: Mapping, letters: list[Letter]) -> Iterator[tuple[dict[int, str], pa.Table]]:

@@ -21,7 +21,7 @@ from patron.schema.personal_data import text_of
 from patron.storage.policy import Consent
 from patron.storage.shop import Shop
 
-Told = dict[str, Any]
+RawEvent = dict[str, Any]
 
 LARGEST_BODY = 4_000_000
 """Bytes of a request after inflating; the rest of a bomb is never inflated."""
@@ -44,16 +44,16 @@ class Message:
     """One message: the told row, or the problem and payload of a dead letter."""
 
     event_id: str | None
-    row: Told
+    row: RawEvent
 
     @property
-    def is_dead(self) -> bool:
+    def is_rejected(self) -> bool:
         """Whether it is for the dead letters."""
         return "problem" in self.row
 
 
 @dataclass(frozen=True)
-class Arrival:
+class Request:
     """Messages of one request, judged one by one."""
 
     source: str
@@ -146,13 +146,13 @@ def rules_of(shop: Shop, source: str, plan: Plan, *, is_secret: bool, is_history
     )
 
 
-def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
+def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Request:
     """Judge a batch. Raises BadRequest 400 when it is none, 413 when it is of too many."""
     batch: Batch = decoded(BATCH, body)
     refuse_many(batch.batch)
     shared = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
     shared = {name: value for name, value in shared.items() if value is not None}
-    return Arrival(source, received_at, [judged(bytes(one), received_at, rules, shared) for one in batch.batch])
+    return Request(source, received_at, [judged(bytes(one), received_at, rules, shared) for one in batch.batch])
 
 
 def refuse_many(messages: Sequence[object]) -> None:
@@ -161,11 +161,11 @@ def refuse_many(messages: Sequence[object]) -> None:
         raise BadRequest(413, f"more than {MOST_MESSAGES} messages", todo="Send smaller batches.")
 
 
-def single_of(body: bytes, kind: str, source: str, received_at: datetime, rules: Rules) -> Arrival:
+def single_of(body: bytes, kind: str, source: str, received_at: datetime, rules: Rules) -> Request:
     """Judge one message whose type the path says. Raises BadRequest 400 when it is no JSON object."""
     if not isinstance(decoded(ANYTHING, body), dict):
         raise BadRequest(400, "the body is no JSON object", todo="Send one message.")
-    return Arrival(source, received_at, [judged(body, received_at, rules, {"type": kind})])
+    return Request(source, received_at, [judged(body, received_at, rules, {"type": kind})])
 
 
 ANYTHING = msgspec.json.Decoder()
@@ -183,7 +183,7 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
             text_of(message["messageId"]),
             msgspec.json.encode(message | {"timestamp": told.get("timestamp")}),
         )
-        row: Told = told_row(message)
+        row: RawEvent = told_row(message)
         _refuse_unsecured(row["name"], rules)
         flags += _off_plan(row["name"], message, rules.plan) + _doubtful(row)
         flags += judged_by_message(row, message, rules.consent, is_secret=rules.is_secret)
@@ -214,7 +214,7 @@ def _off_plan(name: str, message: dict[str, Any], plan: Plan) -> list[str]:
     return ["off_plan"] if fault else []
 
 
-def _doubtful(row: Told) -> list[str]:
+def _doubtful(row: RawEvent) -> list[str]:
     """Flags of what is stored and most likely meant otherwise."""
     found = ["near_name"] if row["name"] not in BY_NAME and row["name"].casefold() in NEAR else []
     has_money = any(row.get(one) is not None for one in ("total_cents", "revenue_cents", "products"))

@@ -19,15 +19,15 @@ LONGEST_ID = 100
 ITEM = properties_of(Item)
 APP_SYSTEMS = ("ios", "android", "harmony")
 
-Told = dict[str, Any]
+RawEvent = dict[str, Any]
 
 
-def told_row(message: object) -> Told:
+def told_row(message: object) -> RawEvent:
     """Run one message into a told row. Raises BadEvent that says what is wrong, where, and what to do."""
     if not isinstance(message, dict):
         raise _bad("is no JSON object", "message", "Send one object a message.")
     name = _name(message)
-    row: Told = {"event_id": _event_id(message), "name": name, "occurred_at": _occurred_at(message)}
+    row: RawEvent = {"event_id": _event_id(message), "name": name, "occurred_at": _occurred_at(message)}
     row["user_id"], row["anonymous_id"] = _person(message.get("userId")), _person(message.get("anonymousId"))
     if name == "Alias":
         row["anonymous_id"] = _person(message.get("previousId")) or row["anonymous_id"]
@@ -57,7 +57,7 @@ def _properties(name: str) -> dict[str, Property]:
     return {one.name: one for one in properties_of(BY_NAME[name])} if name in BY_NAME else {}
 
 
-def _name(message: Told) -> str:
+def _name(message: RawEvent) -> str:
     kind = text_of(message.get("type")) or ("track" if message.get("event") else None)
     if kind in TYPES:
         return TYPES[kind]
@@ -69,7 +69,7 @@ def _name(message: Told) -> str:
     return ALIASES.get(name, name)
 
 
-def _beside(message: Told) -> Told:
+def _beside(message: RawEvent) -> RawEvent:
     """Properties that some types say beside them: the name of a page, the id and traits of a group."""
     kind = text_of(message.get("type"))
     if kind in {"page", "screen"}:
@@ -79,7 +79,7 @@ def _beside(message: Told) -> Told:
     return {}
 
 
-def _event_id(message: Told) -> str:
+def _event_id(message: RawEvent) -> str:
     event_id = text_of(message.get("messageId"))
     if not event_id:
         raise _bad("is missing", "messageId", "Give every message its own id.")
@@ -88,7 +88,7 @@ def _event_id(message: Told) -> str:
     return event_id
 
 
-def _occurred_at(message: Told) -> datetime:
+def _occurred_at(message: RawEvent) -> datetime:
     field, told = next(
         ((f, message[f]) for f in ("timestamp", "originalTimestamp", "receivedAt", "sentAt") if message.get(f)),
         ("", None),
@@ -109,7 +109,7 @@ def _person(value: object) -> str | None:
     return None if told is None or is_nobody(told) else told
 
 
-def _traits(message: Told) -> dict[str, Any]:
+def _traits(message: RawEvent) -> dict[str, Any]:
     traits = message.get("traits") if message.get("type") != "group" else None
     context = message.get("context")
     if not traits and isinstance(context, dict) and message.get("type") == "identify":
@@ -119,7 +119,7 @@ def _traits(message: Told) -> dict[str, Any]:
     return traits or {}
 
 
-def _fill(row: Told, name: str, given: Told, kept: Told, vault: dict[str, Told]) -> None:
+def _fill(row: RawEvent, name: str, given: RawEvent, kept: RawEvent, vault: dict[str, RawEvent]) -> None:
     event = BY_NAME.get(name)
     known = _properties(name)
     for key in event.required if event else ():
@@ -136,7 +136,7 @@ def _fill(row: Told, name: str, given: Told, kept: Told, vault: dict[str, Told])
     _check_currency(row)
 
 
-def _place(row: Told, one: Property, told: object, kept: Told, vault: dict[str, Told]) -> None:
+def _place(row: RawEvent, one: Property, told: object, kept: RawEvent, vault: dict[str, RawEvent]) -> None:
     if one.kind == "items":
         row["products"] = _items(told, kept, vault)
         return
@@ -167,15 +167,15 @@ def _value(one: Property, told: object, where: str) -> Any:
         raise _bad(str(error), where, "Send a plain number, such as 19.90.") from None
 
 
-def _items(told: object, kept: Told, vault: dict[str, Told]) -> list[Told]:
+def _items(told: object, kept: RawEvent, vault: dict[str, RawEvent]) -> list[RawEvent]:
     if not isinstance(told, list) or not all(isinstance(item, dict) for item in told):
         raise _bad("is no list of objects", "properties.products", "Send a list of products.")
     items = []
     for number, given in enumerate(told):
-        row: Told = {}
-        rest: Told = {key: value for key, value in given.items() if key not in Item.__struct_fields__}
-        others: Told = {}
-        inner: dict[str, Told] = {"personal": {}, "texts": {}}
+        row: RawEvent = {}
+        rest: RawEvent = {key: value for key, value in given.items() if key not in Item.__struct_fields__}
+        others: RawEvent = {}
+        inner: dict[str, RawEvent] = {"personal": {}, "texts": {}}
         for one in ITEM:
             if given.get(one.name) is not None:
                 try:
@@ -193,13 +193,13 @@ def _items(told: object, kept: Told, vault: dict[str, Told]) -> list[Told]:
     return items
 
 
-def _make_positive(row: Told) -> None:
+def _make_positive(row: RawEvent) -> None:
     for key in ("price_cents", "revenue_cents", "total_cents", "shipping_cents", "tax_cents", "discount_cents"):
         if row.get(key) is not None:
             row[key] = abs(row[key])
 
 
-def _check_currency(row: Told) -> None:
+def _check_currency(row: RawEvent) -> None:
     code = row.get("currency")
     if code is None:
         return
@@ -208,7 +208,7 @@ def _check_currency(row: Told) -> None:
     row["currency"] = code.upper()
 
 
-def _fill_context(row: Told, message: Told, kept: Told, vault: dict[str, Told]) -> None:
+def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[str, RawEvent]) -> None:
     context = message.get("context")
     if not isinstance(context, dict):
         return
@@ -226,7 +226,9 @@ def _fill_context(row: Told, message: Told, kept: Told, vault: dict[str, Told]) 
     told |= {f"campaign_{key}": campaign[key] for key in ("source", "medium", "content") if campaign.get(key)}
     if told:
         kept["context"] = told
-    rest: Told = {key: context[key] for key in ("ip", "userAgent", "page", "referrer", "location") if context.get(key)}
+    rest: RawEvent = {
+        key: context[key] for key in ("ip", "userAgent", "page", "referrer", "location") if context.get(key)
+    }
     if rest:
         vault["personal"]["context"] = rest
 
@@ -239,7 +241,7 @@ def _device(kind: str, agent: str) -> str | None:
     return "desktop" if agent else None
 
 
-def _require_subject(row: Told, message: Told) -> None:
+def _require_subject(row: RawEvent, message: RawEvent) -> None:
     if row["user_id"] is None and row["anonymous_id"] is None and row["name"] != "Product Updated":
         told = any(text_of(message.get(one)) for one in ("userId", "anonymousId"))
         what = "stand for nobody, such as 'undefined' or '0'" if told else "both are missing"
@@ -250,7 +252,7 @@ def _bad(what: str, where: str, todo: str) -> BadEvent:
     return BadEvent(what, where=where, todo=todo)
 
 
-def read_message(line: bytes) -> Told:
+def read_message(line: bytes) -> RawEvent:
     """Decode one line of JSON and run it into a told row. Raises BadEvent."""
     try:
         message = msgspec.json.decode(line)

@@ -15,8 +15,8 @@ import msgspec
 
 from patron.collect.request import (
     ANYTHING,
-    Arrival,
     Message,
+    Request,
     Rules,
     body_of,
     decoded,
@@ -50,12 +50,12 @@ def content_of(body: bytes) -> bytes:
     return body_of(content)
 
 
-def sensors_of(content: bytes, source: str, received_at: datetime, rules: Rules) -> Arrival:
+def sensors_of(content: bytes, source: str, received_at: datetime, rules: Rules) -> Request:
     """Judge what a Sensors client sent. Raises BadRequest 400, 413."""
     listed = decoded(ANYTHING, content)
     messages = listed if isinstance(listed, list) else [listed]
     refuse_many(messages)
-    return Arrival(source, received_at, [_judged(msgspec.json.encode(one), received_at, rules) for one in messages])
+    return Request(source, received_at, [_judged(msgspec.json.encode(one), received_at, rules) for one in messages])
 
 
 def _judged(raw: bytes, received_at: datetime, rules: Rules) -> Message:

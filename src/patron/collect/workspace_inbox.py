@@ -1,13 +1,12 @@
-"""The workspace's inbox, opened with its key; one that is new beside old events learns their ids first."""
+"""The workspace's inbox, opened with its key; a new inbox of a lake with events learns their ids first."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import timedelta
 from functools import lru_cache
 
 from patron.collect import pending_sources
-from patron.collect.inbox import ORDER, Inbox, Whose
+from patron.collect.inbox import ORDER, CustomerMark, Inbox
 from patron.govern.api_keys import list_keys
 from patron.govern.master_key import derive, master_key
 from patron.govern.vault import Vault, mark_of, own_id
@@ -17,8 +16,8 @@ from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 
 INBOX_FILE = "inbox.db"
-REMEMBERED = 50_000
-"""Ids whose marks are remembered: those who are at the shop come back soon."""
+CACHED_MARKS = 50_000
+"""Ids whose marks are cached: visitors of the moment send again soon."""
 
 
 def has_inbox(shop: Shop) -> bool:
@@ -29,41 +28,41 @@ def has_inbox(shop: Shop) -> bool:
 def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
     """Open the workspace's inbox; one that does not know the lake's events yet learns them.
 
-    With `is_checked` everything is looked at first, and whether it goes with this lake. Raises InboxDamaged,
+    With `is_checked` all of it is verified first, and whether it belongs to this lake. Raises InboxDamaged,
     MasterKeyError, WorkspaceError when it cannot be reached.
     """
     keys = derive(master_key(shop))
     at = shop.settings.inbox_url or shop.folder / INBOX_FILE
-    inbox = Inbox(at, keys.inbox, whose(Vault(shop.store, keys)))
+    inbox = Inbox(at, keys.inbox, customer_marks(Vault(shop.store, keys)))
     try:
         if is_checked:
-            _refuse_another(shop, keys.inbox)
+            _require_empty_file(shop, keys.inbox)
             inbox.check()
-        is_old = is_checked and shop.lake.loaded(EVENTS, inbox.load) > inbox.last()
-        is_strange = inbox.lake is None and _has_events(shop)
-        if is_old or is_strange:
-            # why: durable before anything of it can move: while it stands, the compactor asks the lake too
+        is_old = is_checked and shop.lake.loaded(EVENTS, inbox.app_id) > inbox.last_seq()
+        is_foreign = inbox.lake_id is None and _has_events(shop)
+        if is_old or is_foreign:
+            # why: durable before any request can move: until it is removed, the compactor looks in the lake too
             pending_sources.mark(shop.store, sources_with_keys(shop))
             if is_old:
-                inbox.renew()
+                inbox.renew_id()
             for source in sources_with_keys(shop):
-                remember(shop, inbox, source)
-            inbox.belong_to(shop.lake.identity(EVENTS))
+                remember_lake_events(shop, inbox, source)
+            inbox.set_lake(shop.lake.identity(EVENTS))
     except BaseException:
         inbox.close()
         raise
     return inbox
 
 
-def _refuse_another(shop: Shop, key: bytes) -> None:
-    """Refuse to begin with the inbox of a server while the workspace's own still holds requests."""
+def _require_empty_file(shop: Shop, key: bytes) -> None:
+    """Refuse to start with the inbox of a server while the workspace's file still holds requests."""
     file = shop.folder / INBOX_FILE
     if shop.settings.inbox_url and file.exists():
-        with Inbox(file, key) as own:
-            count = own.waiting_count()
+        with Inbox(file, key) as of_file:
+            count = of_file.pending_count()
         if count:
             raise WorkspaceError(
-                f"still holds {count:,} requests that nobody would move",
+                f"still holds {count:,} requests that nothing would move",
                 where=str(file),
                 todo="Run `patron serve` once without inbox_url, so that they move into the lake.",
             )
@@ -77,48 +76,48 @@ def _has_events(shop: Shop) -> bool:
         return False
 
 
-def require_own(shop: Shop, inbox: Inbox) -> None:
-    """Refuse to move what belongs into another lake; an inbox without one gets ours. Raises WorkspaceError."""
-    own = shop.lake.identity(EVENTS)
-    if inbox.lake is None:
-        inbox.belong_to(own)
-    elif inbox.lake != own and shop.settings.inbox_url:
+def require_same_lake(shop: Shop, inbox: Inbox) -> None:
+    """Refuse to move requests of another lake; an inbox without one gets ours. Raises WorkspaceError."""
+    lake_id = shop.lake.identity(EVENTS)
+    if inbox.lake_id is None:
+        inbox.set_lake(lake_id)
+    elif inbox.lake_id != lake_id and shop.settings.inbox_url:
         raise WorkspaceError(
-            "the inbox moves into the lake of another workspace",
+            "the inbox belongs to the lake of another workspace",
             where="inbox_url",
             todo="Do this there; here `patron serve --accept-only` accepts for it.",
         )
 
 
-def whose(vault: Vault) -> Whose:
-    """Marks of ids: as opaque as tokens, and the same for all who come to the inbox."""
-    return lru_cache(REMEMBERED)(lambda kind, value: mark_of(own_id(vault.token(kind, value))) or b"")
+def customer_marks(vault: Vault) -> CustomerMark:
+    """Marks of customers by their ids: as opaque as tokens, and the same in every process."""
+    return lru_cache(CACHED_MARKS)(lambda kind, value: mark_of(own_id(vault.token(kind, value))) or b"")
 
 
-def remember(shop: Shop, inbox: Inbox, source: str) -> None:
-    """Let the inbox know the events and orders of a source that are in the lake: a client may send them again."""
+def remember_lake_events(shop: Shop, inbox: Inbox, source: str) -> None:
+    """Teach the inbox the events and orders of a source that are in the lake: a client may send them again."""
     order = f"case when name = '{ORDER}' then order_id end"
-    chosen = f"select event_id, {order} as order_id from ({shop.lake.relation(EVENTS)}) where source = $source"
+    query = f"select event_id, {order} as order_id from ({shop.lake.relation(EVENTS)}) where source = $source"
     with shop.engine.connect() as con:
-        told = con.sql(chosen, params={"source": source}).to_arrow_table()
-    inbox.mark(source, zip(*(told[name].to_pylist() for name in ("event_id", "order_id")), strict=True))
+        rows = con.sql(query, params={"source": source}).to_arrow_table()
+    inbox.remember(source, zip(*(rows[name].to_pylist() for name in ("event_id", "order_id")), strict=True))
 
 
 def sources_with_keys(shop: Shop) -> list[str]:
-    """Sources that programs may send events of."""
+    """Sources whose events clients may send."""
     return sorted({key.source for key in list_keys(shop)})
 
 
 def remember_source(shop: Shop, source: str) -> None:
     """Let the collector know the events of a source that came by a file: a client may send them again."""
     with open_inbox(shop) as inbox:
-        remember(shop, inbox, source)
+        remember_lake_events(shop, inbox, source)
 
 
 def count_replayed(shop: Shop, stored: Mapping[str, int]) -> None:
     """Move dead letters that a replay stored from one counter of their source to the other."""
     with open_inbox(shop) as inbox:
-        inbox.done(0, Counter({source: -count for source, count in stored.items() if count}))
+        inbox.mark_moved(0, Counter({source: -count for source, count in stored.items() if count}))
 
 
 def collector_state(shop: Shop) -> CollectorState:
@@ -128,10 +127,9 @@ def collector_state(shop: Shop) -> CollectorState:
     try:
         with open_inbox(shop) as inbox:
             counters = tuple(
-                SourceCounts(source, row.stored + row.duplicate + row.dead, **asdict(row))
-                for source, row in inbox.counts().items()
+                SourceCounts(source=source, accepted=row.total, **vars(row)) for source, row in inbox.counts().items()
             )
-            return CollectorState(counters, inbox.waiting_count(), "")
+            return CollectorState(counters, inbox.pending_count(), "")
     except PatronError as error:
         return CollectorState((), 0, str(error))
 
@@ -141,7 +139,7 @@ def inbox_position(shop: Shop) -> InboxPosition:
     if not has_inbox(shop):
         return InboxPosition()
     with open_inbox(shop) as inbox:
-        return InboxPosition(inbox.inbox_id, max(shop.lake.loaded(EVENTS, inbox.load), inbox.moved()))
+        return InboxPosition(inbox.inbox_id, max(shop.lake.loaded(EVENTS, inbox.app_id), inbox.moved_seq()))
 
 
 def release_inbox(shop: Shop, held_of: Callable[[str], int] | None, *, kept: timedelta | None = None) -> None:
@@ -154,5 +152,5 @@ def release_inbox(shop: Shop, held_of: Callable[[str], int] | None, *, kept: tim
     if not has_inbox(shop):
         return
     with open_inbox(shop) as inbox:
-        held = inbox.moved() if held_of is None else held_of(inbox.inbox_id)
+        held = inbox.moved_seq() if held_of is None else held_of(inbox.inbox_id)
         inbox.release(held if kept is None else max(held, inbox.last_before_newest(kept)))

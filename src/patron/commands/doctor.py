@@ -162,7 +162,7 @@ def _inbox(shop: Shop) -> Iterator[Finding]:
     try:
         with open_inbox(shop) as inbox:
             inbox.check()
-            yield Finding("inbox", "ok", f"sound; {inbox.waiting_count():,} requests wait to be moved into the lake")
+            yield Finding("inbox", "ok", f"sound; {inbox.pending_count():,} requests wait to be moved into the lake")
     except PatronError as refused:
         yield Finding("inbox", "problem", f"{refused.where}: {refused.what}", refused.todo)
 

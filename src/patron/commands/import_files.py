@@ -2,22 +2,22 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from patron.collect.compaction import LIVE, compact_inbox
-from patron.collect.file_import import ImportSummary as Stored
+from patron.collect.file_import import ImportResult
 from patron.collect.file_import import import_files as store_files
-from patron.collect.loader import NOTHING
 from patron.collect.mapping import BUILT_IN, load_mapping
 from patron.collect.replay import replay as store_again
 from patron.collect.replay import replay_live as store_live_again
 from patron.collect.workspace_inbox import count_replayed
 from patron.commands.init_workspace import adopt
 from patron.run import Progress, drain_inbox
+from patron.schema.counts import IngestionCounts
 from patron.schema.errors import BadFile
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
@@ -25,8 +25,8 @@ from patron.storage.store import DEAD_LETTERS
 
 
 @dataclass(frozen=True)
-class DeadRow:
-    """One row that was set aside: where it is, and what is wrong with it."""
+class RejectedRow:
+    """One rejected row: where it is, and what is wrong with it."""
 
     file: str
     row_number: int
@@ -34,20 +34,17 @@ class DeadRow:
     message: str
 
 
-@dataclass(frozen=True)
-class ImportSummary:
-    """What became of every row: read = stored + duplicate + dead."""
+@dataclass(frozen=True, kw_only=True)
+class ImportSummary(IngestionCounts):
+    """What became of every row: read = stored + duplicate + rejected."""
 
     import_id: str
     mapping: str
     """Name of a built-in mapping, or the mapping file."""
     read: int
-    stored: int
-    duplicate: int
-    dead: int
-    dead_by_reason: dict[str, int]
-    dead_rows: tuple[DeadRow, ...]
-    """The first dead row of each reason."""
+    rejected_by_reason: dict[str, int]
+    rejected_rows: tuple[RejectedRow, ...]
+    """The first rejected row of each reason."""
     rows_per_second: float
     warnings: tuple[str, ...]
 
@@ -91,17 +88,17 @@ def import_files(
 
 
 def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progress) -> ImportSummary:
-    """Try the dead rows of an import again, by a mended mapping if one is named. Raises NotFound, BadMapping."""
+    """Try the rejected rows of an import again, with another mapping if one is named. Raises NotFound, BadMapping."""
     since = time.monotonic()
     with shop.lock():
-        progress("replaying dead rows", 0, None)
+        progress("replaying rejected rows", 0, None)
         drain_inbox(shop)
         done = _again(shop, import_id, mapping)
     return _summary(shop, done, time.monotonic() - since, ())
 
 
-def _again(shop: Shop, import_id: str, mapping: str | None) -> Stored:
-    """Replay an import, or with LIVE what the collector set aside."""
+def _again(shop: Shop, import_id: str, mapping: str | None) -> ImportResult:
+    """Replay an import, or with LIVE what the collector rejected."""
     at = datetime.now(UTC)
     if import_id != LIVE:
         done = store_again(shop, import_id, mapping=_named(mapping) if mapping else None, received_at=at)
@@ -110,7 +107,8 @@ def _again(shop: Shop, import_id: str, mapping: str | None) -> Stored:
     found = store_live_again(shop, received_at=at)
     count_replayed(shop, {source: one.stored for source, one in found.items()})
     compact_inbox(shop)
-    return Stored(LIVE, LIVE, ", ".join(found), (), **asdict(sum(found.values(), NOTHING)))
+    counts = sum(found.values(), IngestionCounts())
+    return ImportResult(import_id=LIVE, mapping=LIVE, source=", ".join(found), files=(), **vars(counts))
 
 
 def _fitted(shop: Shop, mapping: str) -> tuple[Shop, tuple[str, ...]]:
@@ -130,25 +128,25 @@ def _named(mapping: str) -> str | Path:
     return mapping if mapping in BUILT_IN else Path(mapping)
 
 
-def _summary(shop: Shop, done: Stored, seconds: float, said: tuple[str, ...]) -> ImportSummary:
-    counted, first = _dead(shop, done.import_id)
+def _summary(shop: Shop, done: ImportResult, seconds: float, said: tuple[str, ...]) -> ImportSummary:
+    by_reason, first = _rejected(shop, done.import_id)
     warnings = (*said, done.warning) if done.warning else said
     return ImportSummary(
-        done.import_id,
-        done.mapping,
-        done.read,
-        done.stored,
-        done.duplicate,
-        done.dead,
-        counted,
-        first,
-        done.read / max(seconds, 1e-9),
-        warnings,
+        import_id=done.import_id,
+        mapping=done.mapping,
+        read=done.read,
+        stored=done.stored,
+        duplicate=done.duplicate,
+        rejected=done.rejected,
+        rejected_by_reason=by_reason,
+        rejected_rows=first,
+        rows_per_second=done.read / max(seconds, 1e-9),
+        warnings=warnings,
     )
 
 
-def _dead(shop: Shop, import_id: str) -> tuple[dict[str, int], tuple[DeadRow, ...]]:
-    """Dead rows by reason, and the first one of each."""
+def _rejected(shop: Shop, import_id: str) -> tuple[dict[str, int], tuple[RejectedRow, ...]]:
+    """Rejected rows by reason, and the first one of each."""
     letter = DEAD_LETTERS.c
     place = sa.func.row_number().over(partition_by=letter.reason, order_by=(letter.file, letter.row_number))
     total = sa.func.count().over(partition_by=letter.reason)
@@ -159,5 +157,5 @@ def _dead(shop: Shop, import_id: str) -> tuple[dict[str, int], tuple[DeadRow, ..
     )
     with shop.store.begin() as connection:
         rows = connection.execute(sa.select(numbered).where(numbered.c.place == 1).order_by(numbered.c.reason)).all()
-    first = tuple(DeadRow(row.file, row.row_number, row.reason, row.message) for row in rows)
+    first = tuple(RejectedRow(row.file, row.row_number, row.reason, row.message) for row in rows)
     return {row.reason: row.n for row in rows}, first

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from patron.collect.loader import Accepted, accept
+from patron.collect.loader import accept
 from patron.run import FinishedRun, Progress, run_loop, silent
+from patron.schema.counts import IngestionCounts
 from patron.schema.table_definition import TEXT, TIME
 from patron.simulate.simulator import World
 from patron.simulate.simulator_settings import ShopSettings
@@ -68,7 +69,7 @@ def write_rules(folder: Path, settings: ShopSettings, *, budget_cents: int, cont
     (folder / POLICY_FILE).write_text(policy, encoding="utf-8")
 
 
-def tell(shop: Shop, told: pa.Table, *, received_at: datetime) -> Accepted:
+def tell(shop: Shop, told: pa.Table, *, received_at: datetime) -> IngestionCounts:
     """Hand the world's events to collect, as history: known when they happened."""
     return accept(shop, told, source=SOURCE, known="occurred", received_at=received_at)
 

@@ -100,10 +100,10 @@ def _in_inbox(shop: Shop, event_id: str, sources: list[str]) -> list[Step]:
     if not has_inbox(shop):
         return []
     with open_inbox(shop) as inbox:
-        seen = [one for one in sources if inbox.has_seen(one, event_id)]
+        seen = [one for one in sources if inbox.is_known(one, event_id)]
         steps = [Step("seen", one, "was accepted; if it were sent again, it would be a duplicate") for one in seen]
-        after = inbox.moved()
-        while some := inbox.waiting(after=after):
+        after = inbox.moved_seq()
+        while some := inbox.pending_requests(after=after):
             after = some[-1].seq
             steps += [
                 Step("inbox", one.source, "is on disk and waits to be moved into the lake", one.received_at)

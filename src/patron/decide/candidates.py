@@ -46,7 +46,7 @@ select g.customer_id, g.lifecycle_stage, s.value_cents_90_days, s.purchase, s.ch
   coalesce(b.order_count, 0) as order_count, coalesce(b.paid_cents, 0) as paid_cents,
   coalesce(b.gross_cents, 0) as gross_cents, coalesce(b.discount_cents, 0) as discount_cents,
   coalesce(b.coupon_order_count, 0) as coupon_order_count, coalesce(o.offer_count, 0) as offer_count,
-  t.is_granted as is_consent_given, t.basis as consent_basis
+  t.is_granted as is_consent_granted, t.basis as consent_basis
 from segments g
 left join forecast s on s.customer_id = g.customer_id
 left join bought b on b.customer_id = g.customer_id

@@ -48,7 +48,7 @@ def decide_offers(view: StageView) -> pa.Table:
 
 def consent_bases(rows: pa.Table, policy: Policy) -> list[str]:
     """Lawful basis on which each candidate may be contacted, or why not."""
-    consents = zip(rows["is_consent_given"].to_pylist(), rows["consent_basis"].to_pylist(), strict=True)
+    consents = zip(rows["is_consent_granted"].to_pylist(), rows["consent_basis"].to_pylist(), strict=True)
     unknown = CONSENT_BASIS[policy.consent.unknown]
     return [unknown if is_granted is None else basis if is_granted else WITHDRAWN for is_granted, basis in consents]
 

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 
+from patron.schema.counts import IngestionCounts
 
-@dataclass(frozen=True)
-class SourceCounts:
-    """What became of every message that a source ever sent: accepted = stored + duplicate + dead."""
+
+@dataclass(frozen=True, kw_only=True)
+class SourceCounts(IngestionCounts):
+    """What became of every message that a source ever sent: accepted = stored + duplicate + rejected."""
 
     source: str
     accepted: int
-    stored: int
-    duplicate: int
-    dead: int
 
 
 @dataclass(frozen=True)

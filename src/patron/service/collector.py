@@ -6,14 +6,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from patron.collect.inbox import Inbox, Verdicts
+from patron.collect.inbox import Inbox
 from patron.collect.inbox_writer import Writer
-from patron.collect.request import LARGEST_BODY, Arrival, batch_of, body_of, key_in_body, rules_of, single_of
+from patron.collect.request import LARGEST_BODY, Request, batch_of, body_of, key_in_body, rules_of, single_of
 from patron.collect.sensors_data import content_of, sensors_of
 from patron.collect.tracking_plan import NO_PLAN, Plan, load_plan
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.govern.api_keys import Key, find_key
 from patron.schema.collector_state import CollectorState
+from patron.schema.counts import IngestionCounts
 from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
 from patron.service.compaction_worker import MoverProcess
 from patron.storage.shop import Shop
@@ -43,13 +44,13 @@ def inflated(raw: bytes, how: str, *, encoding: str) -> bytes:
 class Received:
     """A request that was judged; `verdicts` come once it is on disk."""
 
-    arrival: Arrival
-    verdicts: "Future[Verdicts]"
+    arrival: Request
+    verdicts: "Future[IngestionCounts]"
 
     @property
     def errors(self) -> list[dict[str, str | int | None]]:
         """The first dead letters, as the sender may read them."""
-        listed = [(n, one) for n, one in enumerate(self.arrival.messages) if one.is_dead][:ERRORS_SHOWN]
+        listed = [(n, one) for n, one in enumerate(self.arrival.messages) if one.is_rejected][:ERRORS_SHOWN]
         return [
             {"index": n, "messageId": one.event_id, "reason": one.row["problem"].partition(":")[2]} for n, one in listed
         ]
@@ -85,7 +86,7 @@ class Collector:
         self._is_checked = True
         return inbox
 
-    def _committed(self, told: list[tuple[Arrival, Verdicts]]) -> None:
+    def _committed(self, told: list[tuple[Request, IngestionCounts]]) -> None:
         self._arrived += sum(one.stored for _, one in told)
         if self.mover and self._arrived >= MANY_MESSAGES:
             self._arrived = 0
@@ -188,7 +189,7 @@ class Collector:
                 raise TooMany(429, f"more than {rate:g} requests a second", todo="Send larger batches, less often.")
             self._buckets[key.key_id] = (left - 1, now)
 
-    def accept(self, arrival: Arrival) -> "Future[Verdicts]":
+    def accept(self, arrival: Request) -> "Future[IngestionCounts]":
         """Promise the verdicts once the messages are on disk. Raises Overloaded, NoSpace, InboxDamaged."""
         return self.writer.submit(arrival)
 

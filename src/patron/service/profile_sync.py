@@ -10,7 +10,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from patron.collect.compaction import rows_ahead
-from patron.collect.inbox import SUBJECTS, Inbox, Waiting
+from patron.collect.inbox import SUBJECTS, Inbox, PendingRequest
 from patron.collect.workspace_inbox import has_inbox, inbox_position, open_inbox, release_inbox
 from patron.govern.vault import Vault, mark_of, own_id
 from patron.schema.tables import EVENTS
@@ -69,12 +69,12 @@ def _found(shop: Shop, before: State, named: frozenset[str]) -> dict[str, Profil
     return {token: profile for token, profile in found.items() if token in meant or profile.owner in meant}
 
 
-def _about(inbox: Inbox, after: int, customer_ids: Iterable[str]) -> list[Waiting]:
+def _about(inbox: Inbox, after: int, customer_ids: Iterable[str]) -> list[PendingRequest]:
     """What waits of these customers."""
-    return list(inbox.about({mark for one in customer_ids if (mark := mark_of(one))}, after=after))
+    return list(inbox.requests_about({mark for one in customer_ids if (mark := mark_of(one))}, after=after))
 
 
-def _without_stored(shop: Shop, told: list[Waiting]) -> list[Waiting]:
+def _without_stored(shop: Shop, told: list[PendingRequest]) -> list[PendingRequest]:
     """Requests without the messages that are in the lake."""
     ids = sorted({row["event_id"] for one in told for row in one.rows if row.get("event_id")})
     sql = f"""
@@ -86,12 +86,12 @@ select source, event_id from ({shop.lake.relation(EVENTS)}) e where event_id in 
     ]
 
 
-def _tokens(vault: Vault, told: list[Waiting]) -> set[str]:
+def _tokens(vault: Vault, told: list[PendingRequest]) -> set[str]:
     """Users and devices that requests name."""
     return {vault.token(kind, row[kind]) for one in told for row in one.rows for kind in SUBJECTS if row.get(kind)}
 
 
-def _added_by(shop: Shop, vault: Vault, told: list[Waiting]) -> dict[str, Profile]:
+def _added_by(shop: Shop, vault: Vault, told: list[PendingRequest]) -> dict[str, Profile]:
     """What requests add to the profile of each token."""
     if not any(one.rows for one in told):
         return {}

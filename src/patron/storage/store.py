@@ -56,7 +56,9 @@ IMPORTS = sa.Table(
 DEAD_LETTERS = sa.Table(
     "dead_letters",
     METADATA,
-    sa.Column("dead_letter_id", sa.Text, primary_key=True, comment="hash of source, file and row: a repeat changes nothing"),
+    sa.Column(
+        "dead_letter_id", sa.Text, primary_key=True, comment="hash of source, file and row: a repeat changes nothing"
+    ),
     sa.Column("import_id", sa.Text, nullable=False, index=True),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("file", sa.Text, nullable=False),

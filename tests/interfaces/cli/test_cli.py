@@ -103,7 +103,7 @@ def test_import_prints_a_sum_and_a_repeat_stores_nothing(patron, home):
     bring = ("import", "--workspace", home / "w", "--mapping", "patron", home / "told" / "events.parquet")
     again = patron(*bring, "--json").json
     assert again["read"] == again["duplicate"] > 0
-    assert (again["stored"], again["dead"], again["dead_by_reason"]) == (0, 0, {})
+    assert (again["stored"], again["rejected"], again["rejected_by_reason"]) == (0, 0, {})
     assert re.search(r"[\d,]+ rows read = 0 stored \+ [\d,]+ duplicate \+ 0 rejected", patron(*bring).out)
 
 

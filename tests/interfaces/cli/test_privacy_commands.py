@@ -45,7 +45,7 @@ def test_a_certificate_is_given_as_json_and_the_doctor_sees_the_audit_log(patron
     looked = {one["check"]: one for one in patron("doctor", "--workspace", w, "--json").json}
     assert looked["audit log"]["what"] == "1 entries, none changed"
     again = patron("import", "--workspace", w, "--mapping", "segment", "--json", w.parent / "told.jsonl").json
-    assert (again["stored"], again["dead_by_reason"]) == (0, {"forgotten": 1})
+    assert (again["stored"], again["rejected_by_reason"]) == (0, {"forgotten": 1})
     assert "dead rows" not in str(looked["dead letters"])
 
 

@@ -126,7 +126,7 @@ def test_a_bad_row_is_set_aside_with_file_row_and_what_to_do(patron, w, bring, r
     assert f"1 {reason}: f.csv row 2: " in ran.out
     assert words in ran.out
     told = bring(HEADER + "a,2024-01-01\n" + row + "\n", "f.csv", "", "--json").json
-    rows = {dead["reason"]: dead["row_number"] for dead in told["dead_rows"]}
+    rows = {row["reason"]: row["row_number"] for row in told["rejected_rows"]}
     assert rows == {"bad_row": 1, reason: 1 if reason == "bad_row" else 2}
     assert reason in patron("doctor", "--workspace", w).out
 
@@ -141,18 +141,18 @@ def test_dead_rows_are_replayed_after_a_fix(patron, w, bring, tmp_path):
     told = bring(
         HEADER + "a,2024-01-01,1,1,EUR\nb,2024-01-01,1,1,XYZ\nc,2 January 2024,1,1,\n", "f.csv", "", "--json"
     ).json
-    assert told["dead_by_reason"] == {"bad_time": 1, "unknown_currency": 2}
+    assert told["rejected_by_reason"] == {"bad_time": 1, "unknown_currency": 2}
     replay = ("import", "--workspace", w, "--replay", told["import_id"], "--json")
     assert f"--replay {told['import_id']}" in patron("doctor", "--workspace", w).out
-    assert patron(*replay).json["dead_by_reason"] == told["dead_by_reason"]
+    assert patron(*replay).json["rejected_by_reason"] == told["rejected_by_reason"]
     settings = w / "patron.toml"
     settings.write_text(settings.read_text().replace("# EUR = 1.08", "EUR = 1.08"))
     once = patron(*replay).json
-    assert (once["read"], once["stored"], once["dead"]) == (3, 1, 2)
+    assert (once["read"], once["stored"], once["rejected"]) == (3, 1, 2)
     mended = MAPPING.replace('occurred_at = "at"', 'occurred_at = {column = "at", format = ["%Y-%m-%d", "%d %B %Y"]}')
     (tmp_path / "mine.toml").write_text(mended)
-    assert patron(*replay).json["dead_by_reason"] == {"unknown_currency": 1}
-    refused(patron(*replay[:-2], "nothing", "--json"), f"Imports with dead rows: {told['import_id']} (1)")
+    assert patron(*replay).json["rejected_by_reason"] == {"unknown_currency": 1}
+    refused(patron(*replay[:-2], "nothing", "--json"), f"Imports with rejected rows: {told['import_id']} (1)")
 
 
 def test_dead_told_events_are_replayed_too(patron, w, bring):
@@ -169,11 +169,11 @@ def test_dead_told_events_are_replayed_too(patron, w, bring):
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink)
     told = bring(sink.getvalue().to_pybytes(), "e.parquet", "patron", "--json").json
-    assert (told["stored"], told["dead_by_reason"]) == (1, {"unknown_currency": 1})
+    assert (told["stored"], told["rejected_by_reason"]) == (1, {"unknown_currency": 1})
     settings = w / "patron.toml"
     settings.write_text(settings.read_text().replace("# EUR = 1.08", "EUR = 1.08"))
     again = patron("import", "--workspace", w, "--replay", told["import_id"], "--json").json
-    assert (again["stored"], again["dead"]) == (1, 0)
+    assert (again["stored"], again["rejected"]) == (1, 0)
     [one] = [event for event in Shop.open(w).lake.read(EVENTS).to_pylist() if event["currency"]]
     assert one["occurred_at"].timestamp() == 1_700_000_000
 
@@ -258,6 +258,6 @@ def test_a_full_disk_is_said_and_the_import_is_completed_when_there_is_room(tmp_
     assert "Free some space" in first[1]
     assert second[0] == 0, second
     told = json.loads(second[1])
-    assert (told["read"], told["dead"]) == (20_000, 0)
+    assert (told["read"], told["rejected"]) == (20_000, 0)
     assert told["stored"] + told["duplicate"] == 20_000
     assert looked[0] == 0, looked

@@ -108,7 +108,7 @@ def test_a_batch_is_answered_with_exactly_200_and_its_verdicts(server, key):
     assert answer.status_code == 200
     told = answer.json()
     assert told["success"] is True
-    assert (told["stored"], told["duplicate"], told["dead"]) == (1, 1, 1)
+    assert (told["stored"], told["duplicate"], told["rejected"]) == (1, 1, 1)
     assert told["errors"][0]["index"] == 2
     assert "userId" in told["errors"][0]["reason"]
 
@@ -157,7 +157,7 @@ def test_a_read_key_cannot_write_and_a_revoked_key_nothing(server):
 def test_money_may_be_told_with_a_secret_key_only(server):
     refund = {"batch": [message("r1", event="Order Refunded", properties={"order_id": "o1", "total": 5})]}
     public, secret = made_key(server, "shop"), made_key(server, "shop", "secret")
-    assert server.post("/v1/batch", refund, public).json()["dead"] == 1
+    assert server.post("/v1/batch", refund, public).json()["rejected"] == 1
     assert server.post("/v1/batch", refund, secret).json()["stored"] == 1
 
 
@@ -270,7 +270,7 @@ def test_the_counters_add_up_and_can_be_scraped(server, key, request):
     source = request.node.name[:60]
     server.post("/v1/batch", {"batch": [message("a"), message("a"), message("b", userId=None)]}, key)
     (counted,) = [one for one in server.client.get("/api/collector").json()["counters"] if one["source"] == source]
-    assert counted["accepted"] == counted["stored"] + counted["duplicate"] + counted["dead"] == 3
+    assert counted["accepted"] == counted["stored"] + counted["duplicate"] + counted["rejected"] == 3
     text = server.client.get("/metrics").text
     assert f'patron_messages_stored_total{{source="{source}"}} 1' in text
 
@@ -395,7 +395,7 @@ def stored_by(folder, source):
     """Events of a source, in the lake and still in the inbox."""
     shop = Shop.open(folder)
     inbox = open_inbox(shop)
-    requests = [one for one in inbox.waiting(bytes_at_most=10**9) if one.source == source]
+    requests = [one for one in inbox.pending_requests(max_bytes=10**9) if one.source == source]
     inbox.close()
     rows = shop.lake.read(EVENTS)
     shop.close()
@@ -422,7 +422,7 @@ def test_a_node_client_delivers_every_event_unchanged(server, client):
 def assert_delivered(server, source):
     counters = {one["source"]: one for one in server.client.get("/api/collector").json()["counters"]}
     assert counters[source]["stored"] == EACH
-    assert counters[source]["dead"] == 0
+    assert counters[source]["rejected"] == 0
     for _ in range(100):
         if len(set(stored_by(server.folder, source))) == EACH:
             break

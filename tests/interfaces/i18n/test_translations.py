@@ -9,7 +9,7 @@ import patron
 from patron.clv.beta_geo import FittedBetaGeo
 from patron.clv.gamma_gamma import FittedGammaGamma
 from patron.clv.maximum_likelihood import Estimates
-from patron.collect.validation import REASONS as DEAD_REASONS
+from patron.collect.validation import REASONS as REJECTED_REASONS
 from patron.decide.selection import REASONS
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import MISSING, Formats
@@ -47,7 +47,7 @@ CODES = {
         ),
     ],
     "kind": sorted(set(KINDS.values())),
-    "dead": list(DEAD_REASONS),
+    "rejected": list(REJECTED_REASONS),
     "decision": list(REASONS),
     "question": [question.name for question in QUESTIONS],
     "learner": [learner.name for learners in LEARNERS.values() for learner in learners],

@@ -42,14 +42,14 @@ def show_import(summary: ImportSummary, *, json: bool) -> None:
         return
     output.say(
         f"{summary.read:,} rows read = {summary.stored:,} stored + {summary.duplicate:,} duplicate + "
-        f"{summary.dead:,} rejected ({summary.rows_per_second:,.0f} rows a second)"
+        f"{summary.rejected:,} rejected ({summary.rows_per_second:,.0f} rows a second)"
     )
     for warning in summary.warnings:
         output.say(warning, style="yellow")
-    if summary.dead:
+    if summary.rejected:
         output.say("Rejected, for example:")
-        for row in summary.dead_rows:
-            count = summary.dead_by_reason[row.reason]
+        for row in summary.rejected_rows:
+            count = summary.rejected_by_reason[row.reason]
             output.say(f"  {count:,} {row.reason}: {row.file} row {row.row_number}: {row.message}")
         output.say(f"After fixing the cause: patron import --replay {summary.import_id}")
 

@@ -38,7 +38,7 @@ from patron.service.customer_lookup import lookup_customer
 
 router = APIRouter()
 LOG = logging.getLogger(__name__)
-REPLAYED = ("read", "stored", "duplicate", "dead")
+REPLAYED = ("read", "stored", "duplicate", "rejected")
 MOST_BYTES = 4_096
 """Longest form that is read."""
 
@@ -188,7 +188,7 @@ async def replay(request: Request) -> Response:
     except PatronError as error:
         return await run_in_threadpool(_ingestion, request, busy=str(error), status=status_of(error))
     # why: a page that was reloaded would try again
-    return RedirectResponse(f"/ingestion?replayed={done.read}-{done.stored}-{done.duplicate}-{done.dead}", 303)
+    return RedirectResponse(f"/ingestion?replayed={done.read}-{done.stored}-{done.duplicate}-{done.rejected}", 303)
 
 
 def is_ours(request: Request) -> bool:

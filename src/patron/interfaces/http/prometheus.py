@@ -6,12 +6,12 @@ HELP = {
     "accepted": "Messages that arrived and were answered with 200.",
     "stored": "Messages that are or will be rows of events.",
     "duplicate": "Messages that had arrived before.",
-    "dead": "Messages that are dead letters.",
+    "rejected": "Messages that are dead letters.",
 }
 
 
 def metrics_text(state: CollectorState) -> str:
-    """Text format 0.0.4: accepted is always stored + duplicate + dead."""
+    """Text format 0.0.4: accepted is always stored + duplicate + rejected."""
     lines = []
     for name, meaning in HELP.items():
         full = f"patron_messages_{name}_total"

@@ -1,0 +1,170 @@
+"""The inbox in a SQLite file of the workspace, with its write-ahead log, synced at every commit."""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from patron.collect.inbox_backend import Statements
+from patron.schema.errors import InboxDamaged, NoSpace, WorkspaceBusy, WorkspaceError
+
+CACHE_KIB = 131_072
+CHECKPOINT_PAGES = 8_000
+IDS_PER_QUERY = 1_000
+MARKS_PER_QUERY = 200
+FIX = (
+    "Stop the collector and restore the workspace from a backup. Without one, move the file away and keep it: the next"
+    " start makes a new inbox, and only what waited in the old one is missing."
+)
+SQL = Statements(
+    create_tables="""
+create table if not exists inbox_event_ids (id blob primary key) without rowid;
+create table if not exists inbox_id_log (seq integer primary key, ids blob not null);
+create table if not exists inbox_requests (
+    seq integer primary key, source text not null, received_us integer not null, sealed_messages blob not null);
+create table if not exists inbox_customer_marks (seq integer primary key, marks blob not null);
+create table if not exists inbox_counts (
+    source text primary key, stored_count integer not null, duplicate_count integer not null,
+    rejected_count integer not null) without rowid;
+create table if not exists inbox_progress (id integer primary key check (id = 1), moved_seq integer not null);
+create table if not exists inbox_identity (
+    id integer primary key check (id = 1), inbox_id text not null, lake_id text);
+""",
+    insert_identity="insert into inbox_identity (id, inbox_id) values (1, ?) on conflict (id) do nothing",
+    select_identity="select inbox_id, lake_id from inbox_identity",
+    update_inbox_id="update inbox_identity set inbox_id = ?",
+    update_lake_id="update inbox_identity set lake_id = ?",
+    insert_request="insert into inbox_requests values (?, ?, ?, ?)",
+    insert_customer_marks="insert into inbox_customer_marks values (?, ?)",
+    select_requests="select seq, source, received_us, sealed_messages from inbox_requests where seq > ? order by seq"
+    " limit ?",
+    select_request="select seq, source, received_us, sealed_messages from inbox_requests where seq = ?",
+    select_stored_seqs="select seq from inbox_requests where seq <= ? order by seq",
+    delete_requests="delete from inbox_requests where seq <= ?",
+    delete_customer_marks="delete from inbox_customer_marks where seq <= ?",
+    select_last_seq="select coalesce(max(seq), 0) from inbox_requests",
+    select_newest_us="select coalesce(max(received_us), 0) from inbox_requests",
+    select_last_seq_before="select coalesce(max(seq), 0) from inbox_requests where received_us < ?",
+    count_requests="select count(*) from inbox_requests where seq > ?",
+    add_counts="""
+insert into inbox_counts values (?, ?, ?, ?) on conflict (source) do update set
+    stored_count = stored_count + excluded.stored_count, duplicate_count = duplicate_count + excluded.duplicate_count,
+    rejected_count = rejected_count + excluded.rejected_count
+""",
+    select_counts="select source, stored_count, duplicate_count, rejected_count from inbox_counts order by source",
+    update_moved_seq="""
+insert into inbox_progress values (1, ?) on conflict (id) do update set
+    moved_seq = max(moved_seq, excluded.moved_seq)
+""",
+    select_moved_seq="select coalesce(max(moved_seq), 0) from inbox_progress",
+    insert_event_ids="insert into inbox_event_ids values (?) on conflict do nothing",
+    select_event_ids="select id from inbox_event_ids where id > ? order by id limit ?",
+    insert_id_log="insert into inbox_id_log values (?, ?)",
+    select_id_log="select ids from inbox_id_log where seq > ?",
+    select_id_log_range="select coalesce(min(seq), 0), coalesce(max(seq), 0) from inbox_id_log",
+    delete_id_log="delete from inbox_id_log where seq <= ?",
+)
+
+
+class SqliteBackend:
+    """An inbox in a SQLite file. Raises NoSpace, InboxDamaged, WorkspaceError when it cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self.sql = SQL
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._con = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._con.close()
+            raise _translated(self.name, error) from error
+
+    def _prepare(self) -> None:
+        for pragma in (
+            "journal_mode = wal",
+            "synchronous = full",
+            "secure_delete = on",
+            f"cache_size = -{CACHE_KIB}",
+            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+            "temp_store = memory",
+        ):
+            self._con.execute(f"pragma {pragma}")
+        self._con.executescript(SQL.create_tables)
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run one statement and return its rows."""
+        return self._con.execute(statement, values)
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each row of values."""
+        self._con.executemany(statement, rows)
+
+    def known_event_ids(self, ids: Sequence[bytes]) -> set[bytes]:
+        """Which of these ids are in the table of event ids."""
+        known: set[bytes] = set()
+        for start in range(0, len(ids), IDS_PER_QUERY):
+            some = ids[start : start + IDS_PER_QUERY]
+            query = f"select id from inbox_event_ids where id in ({','.join('?' * len(some))})"
+            known.update(row[0] for row in self._con.execute(query, some))
+        return known
+
+    def seqs_of_customers(self, marks: Sequence[bytes], *, after: int) -> list[int]:
+        """Numbers of the requests after one that are about a customer with one of these marks."""
+        seqs: set[int] = set()
+        for start in range(0, len(marks), MARKS_PER_QUERY):
+            some = marks[start : start + MARKS_PER_QUERY]
+            condition = " or ".join(["instr(marks, ?) > 0"] * len(some))
+            query = f"select seq from inbox_customer_marks where seq > ? and ({condition})"
+            seqs.update(row[0] for row in self._con.execute(query, (after, *some)))
+        return sorted(seqs)
+
+    @contextmanager
+    def translated_errors(self) -> Iterator[None]:
+        """Raise SQLite's errors as Patron's."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise _translated(self.name, error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One durable commit, or nothing at all."""
+        with self.translated_errors():
+            self._con.execute("begin immediate")
+            try:
+                yield
+                self._con.execute("commit")
+            finally:
+                if self._con.in_transaction:
+                    self._con.execute("rollback")
+
+    def check(self) -> None:
+        """Verify every page. Raises InboxDamaged."""
+        with self.translated_errors():
+            result = self._con.execute("pragma quick_check").fetchone()[0]
+        if result != "ok":
+            raise InboxDamaged(f"is damaged ({result})", where=self.name, todo=FIX)
+
+    def scrub(self) -> None:
+        """Leave nothing of deleted rows in the file or its write-ahead log. Raises WorkspaceBusy while others read."""
+        with self.translated_errors():
+            self._con.execute("vacuum")
+            is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+        if is_read:
+            raise WorkspaceBusy("others read the inbox", where=self.name, todo="Try again in a moment.")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._con.close()
+
+
+def _translated(name: str, error: sqlite3.DatabaseError) -> WorkspaceError:
+    if "full" in str(error):
+        return NoSpace("the disk is full; nothing of the request was taken", where=name, todo="Free some space.")
+    if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+        return WorkspaceError(f"cannot be written ({error})", where=name, todo="Look at the disk; clients retry.")
+    return InboxDamaged(f"is damaged ({error})", where=name, todo=FIX)

@@ -96,7 +96,7 @@ from pathlib import Path
 from patron.schema.errors import WorkspaceBusy
 from patron.storage.shop import Shop
 try:
-    Shop.open(Path(sys.argv[1])).lock(patience_seconds=0.1).__enter__()
+    Shop.open(Path(sys.argv[1])).lock(timeout_seconds=0.1).__enter__()
 except WorkspaceBusy as refused:
     print(refused)
 """
@@ -122,7 +122,7 @@ def test_a_workspace_is_not_made_twice(shop):
     [
         ("[shop\n", r"patron\.toml: is not valid TOML .*line 1"),
         ('[shop]\ncurrency = "dollars"', r"shop\.currency: .* \(got 'dollars'\)"),
-        ('[shop]\ntime_zone = "Mars/Base"', r"shop\.time_zone: .*no time zone"),
+        ('[shop]\ntime_zone = "Mars/Base"', r"shop\.time_zone: .*not a time zone"),
         ("[shop]\ncurency = 1", r"shop\.curency: Extra inputs"),
         ("[shops]\n", r"unknown keys shops"),
         ("[rates]\nEUR = 0", r"rates: .*above 0 for EUR"),

@@ -94,7 +94,7 @@ def conform(table: Table, rows: pa.Table) -> pa.Table:
         raise InvalidTable(
             f"missing columns {missing}, unknown columns {unknown}",
             where=table.name,
-            todo="Write exactly the columns that base/tables.py declares.",
+            todo="Write exactly the columns that patron.schema.tables declares.",
         )
     schema = table.schema(rows.schema.field(name) for name in unknown)
     columns = [
@@ -110,40 +110,40 @@ def violations(table: Table, rows: pa.Table) -> list[str]:
     """List, in words, each way rows break their table: NULLs, repeated keys, failed checks."""
     con = duckdb.connect(config={"threads": 2})
     try:
-        con.register("given", rows)
-        return broken(table, con, "given")
+        con.register("checked_rows", rows)
+        return faults_of(table, con, "checked_rows")
     finally:
         con.close()
 
 
-def broken(table: Table, con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+def faults_of(table: Table, con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
     """List, in words, each way a relation breaks its table; one pass over it where nothing is wrong."""
-    said = {f"rows have no {c.name}": f'"{c.name}" is null' for c in table.columns if not c.nullable}
-    said |= {f"rows break ({check})": f"not ({check})" for check in table.conditions()}
-    counts = ", ".join(["count(*)", *(f"count(*) filter (where {condition})" for condition in said.values())])
+    checks = {f"rows have no {c.name}": f'"{c.name}" is null' for c in table.columns if not c.nullable}
+    checks |= {f"rows break ({check})": f"not ({check})" for check in table.conditions()}
+    counts = ", ".join(["count(*)", *(f"count(*) filter (where {condition})" for condition in checks.values())])
     key = ", ".join(f'"{name}"' for name in table.key)
     # why: equal keys have equal hashes, and counting whole numbers is much faster than grouping by texts
     [row] = con.execute(f"select {counts}, count(distinct hash({key})) from {relation}").fetchall()
     total, failed, hashes = row[0], row[1:-1], row[-1]
-    found = [f"{count} {words}" for words, count in zip(said, failed, strict=True) if count]
+    faults = [f"{count} {words}" for words, count in zip(checks, failed, strict=True) if count]
     if hashes < total:
         groups = f"select count(*) as n from {relation} group by {key} having count(*) > 1"
         repeated = con.execute(f"select cast(coalesce(sum(n - 1), 0) as bigint) from ({groups})").fetchone()
         if repeated and repeated[0]:
-            found.append(f"{repeated[0]} rows repeat key {table.key}")
-    return found
+            faults.append(f"{repeated[0]} rows repeat key {table.key}")
+    return faults
 
 
-def refuse_broken(table: Table, found: list[str]) -> None:
-    """Raise InvalidTable when there is anything in the list of what is broken."""
-    if found:
-        raise InvalidTable("; ".join(found), where=table.name, todo="Mend the query that wrote them.")
+def require_valid(table: Table, faults: list[str]) -> None:
+    """Raise InvalidTable when the list of faults is not empty."""
+    if faults:
+        raise InvalidTable("; ".join(faults), where=table.name, todo="Fix the query that wrote them.")
 
 
 def validated(table: Table, rows: pa.Table) -> pa.Table:
     """Return rows in the table's own schema. Raises InvalidTable when they break its declaration."""
     rows = conform(table, rows)
-    refuse_broken(table, violations(table, rows))
+    require_valid(table, violations(table, rows))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What a table says of itself beyond its rows: facts in the metadata of its schema, such as a unit or a horizon."""
+"""Facts about a table beyond its rows, kept in the metadata of its schema, such as a unit or a horizon."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,5 +16,5 @@ def described(columns: Mapping[str, Any], **facts: object) -> pa.Table:
 
 def about(table: pa.Table) -> dict[str, str]:
     """Facts that a table carries, as text by name."""
-    told = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    return {name.removeprefix(PREFIX): value for name, value in told.items() if name.startswith(PREFIX)}
+    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    return {name.removeprefix(PREFIX): value for name, value in metadata.items() if name.startswith(PREFIX)}

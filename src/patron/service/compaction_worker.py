@@ -45,7 +45,7 @@ class Mover:
         """Move what waits into the lake and the profiles, unless another process is at work."""
         try:
             self.shop.reread()
-            with self.shop.lock(patience_seconds=0):
+            with self.shop.lock(timeout_seconds=0):
                 moved = compact_inbox(self.shop)
                 follow(self.shop)
                 release(self.shop)

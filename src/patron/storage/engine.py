@@ -72,7 +72,8 @@ class Engine(Protocol):
 class DuckEngine:
     """The embedded engine: memory bounded, spilling to a folder.
 
-    Queries share one database, each with a cursor of its own; whoever makes tables or changes settings gets another.
+    Queries share one database, each on its own cursor; code that creates tables or changes settings gets a
+    separate one.
     """
 
     def __init__(self, settings: EngineSettings | None = None, spill: Path | None = None) -> None:
@@ -89,21 +90,21 @@ class DuckEngine:
 
     @contextmanager
     def connect(self, tables: Mapping[str, pa.Table] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a database of one's own that knows Patron's functions and these tables. Raises NoSpace."""
-        with _refusals(), self._opened() as con:
-            _know(con, tables)
+        """Open a separate database that knows Patron's functions and these tables. Raises NoSpace."""
+        with _refusals(), self._open_database() as con:
+            _register(con, tables)
             yield con
 
     @contextmanager
     def cursor(self, tables: Mapping[str, pa.Table] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a cursor that queries only: ten times as quick as a database of one's own. Raises NoSpace."""
+        """Open a cursor that queries only: ten times faster than a database of its own. Raises NoSpace."""
         with self._lock:
             if self._database is None:
-                self._database = self._opened()
-            own = self._database.cursor()
+                self._database = self._open_database()
+            cursor = self._database.cursor()
         try:
-            with _refusals(), own as con:
-                _know(con, tables)
+            with _refusals(), cursor as con:
+                _register(con, tables)
                 yield con
         except duckdb.FatalException:
             self.close()  # why: this database answers nothing any more; the next query opens another
@@ -121,7 +122,7 @@ class DuckEngine:
                 self._database.close()
             self._database = None
 
-    def _opened(self) -> duckdb.DuckDBPyConnection:
+    def _open_database(self) -> duckdb.DuckDBPyConnection:
         con = duckdb.connect(config=dict(self._config))
         con.execute("set global TimeZone = 'UTC'")
         for name, (args, body, _) in PORTABLE.items():
@@ -129,7 +130,7 @@ class DuckEngine:
         return con
 
 
-def _know(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table] | None) -> None:
+def _register(con: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table] | None) -> None:
     for name, rows in (tables or {}).items():
         con.register(name, rows)
 

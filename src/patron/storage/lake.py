@@ -25,7 +25,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
 
 from patron.schema.errors import InvalidTable, NoSpace, WorkspaceError
-from patron.schema.table_definition import Table, broken, conform, refuse_broken, sql_type
+from patron.schema.table_definition import Table, conform, faults_of, require_valid, sql_type
 from patron.storage.engine import DuckEngine, literal
 
 ROW_GROUP = 131_072
@@ -36,9 +36,9 @@ KEPT = timedelta(days=7)
 """How long files stay after the newest version has stopped needing them: nobody reads a snapshot for longer."""
 SMALL_BYTES = 32_000_000
 MANY_FILES = 8
-"""Small files of one part that may lie side by side before they are joined."""
+"""Small files of one part that may accumulate before they are joined."""
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the operating system says when there is no room."""
+"""Error numbers of the operating system for a full disk."""
 
 
 def sync(path: Path) -> None:
@@ -52,7 +52,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def disk_errors(where: Path) -> Iterator[None]:
-    """Run a full disk into NoSpace, whichever library met it."""
+    """Raise NoSpace for a full disk, whichever library met it."""
     try:
         yield
     except (OSError, DeltaError) as error:
@@ -115,13 +115,13 @@ class Lake:
         Raises InvalidTable when the result breaks the table's declaration, or belongs to another part.
         """
         with disk_errors(self.path(table)), engine.connect(tables) as con:
-            given = con.sql(f"select * from ({sql}) q limit 0").to_arrow_table().schema
-            delta = self._evolved(table, conform(table, given.empty_table()).schema)
+            source_schema = con.sql(f"select * from ({sql}) q limit 0").to_arrow_table().schema
+            delta = self._evolved(table, conform(table, source_schema.empty_table()).schema)
             try:
-                with self._copied(table, con, _declared(table, given, sql, part), part) as path:
-                    refuse_broken(table, broken(table, con, _with_part(table, path, part)))
+                with self._copied(table, con, _declared(table, source_schema, sql, part), part) as path:
+                    require_valid(table, faults_of(table, con, _with_part(table, path, part)))
             except duckdb.InvalidInputException as error:
-                raise InvalidTable(str(error), where=table.name, todo="Mend the query that wrote it.") from error
+                raise InvalidTable(str(error), where=table.name, todo="Fix the query that wrote it.") from error
             return self._add(table, delta, [self._added(table, path, part)], mode="overwrite", part=part)
 
     def compact(self, table: Table, engine: DuckEngine, *, smaller_than: int = SMALL_BYTES) -> int:
@@ -169,11 +169,11 @@ class Lake:
             ) from error
 
     def added(self, table: Table, since: int, until: int) -> list[str] | None:
-        """Files of the rows that came between two versions; None when rows also went, or when nobody can tell.
+        """Files of the rows that came between two versions; None when rows were also removed, or when the log is incomplete.
 
         Files that were only joined hold no new rows. A file may have been joined since; it stays for some days.
         """
-        found: list[Path] = []
+        paths: list[Path] = []
         for version in range(since + 1, until + 1):
             log = self.path(table) / "_delta_log" / f"{version:020}.json"
             if not log.exists():
@@ -182,8 +182,8 @@ class Lake:
                 if action.get("remove", {}).get("dataChange"):
                     return None
                 if action.get("add", {}).get("dataChange"):
-                    found.append(self.path(table) / unquote(action["add"]["path"]))
-        return [str(path) for path in found] if all(path.exists() for path in found) else None
+                    paths.append(self.path(table) / unquote(action["add"]["path"]))
+        return [str(path) for path in paths] if all(path.exists() for path in paths) else None
 
     def relation(self, table: Table, version: int | None = None, *, only: Sequence[str] | None = None) -> str:
         """SQL of one snapshot, or of `only` some files, cast to the declared schema.
@@ -367,28 +367,30 @@ def _row_group(table: Table) -> int:
     return SORTED_ROW_GROUP if table.sorted_by else ROW_GROUP
 
 
-def _declared(table: Table, given: pa.Schema, sql: str, part: str | None) -> str:
-    """The query's rows with the declared columns and types, without the partition column; other parts are refused."""
-    schema = table.schema(given)
-    lossy = [f.name for f in given if pa.types.is_floating(f.type) and pa.types.is_integer(schema.field(f.name).type)]
+def _declared(table: Table, source_schema: pa.Schema, sql: str, part: str | None) -> str:
+    """The query's rows with the declared columns and types, without the partition column; rows of other parts are an error."""
+    schema = table.schema(source_schema)
+    lossy = [
+        f.name for f in source_schema if pa.types.is_floating(f.type) and pa.types.is_integer(schema.field(f.name).type)
+    ]
     if lossy:
         raise InvalidTable(f"fractions in the whole numbers {lossy}", where=table.name, todo="Round them in the query.")
     columns = ", ".join(
-        f'cast({f"q.{f.name}" if f.name in given.names else "null"} as {sql_type(f.type)}) as "{f.name}"'
+        f'cast({f"q.{f.name}" if f.name in source_schema.names else "null"} as {sql_type(f.type)}) as "{f.name}"'
         for f in schema
         if f.name != table.partition_by
     )
-    chosen = f"select {columns} from ({sql}) q"
+    selected = f"select {columns} from ({sql}) q"
     if table.partition_by is None:
-        return chosen
-    mine = f"coalesce(q.{table.partition_by} = {literal(str(part))}, false)"
-    return f"{chosen} where case when {mine} then true else error('{table.name}: a row of another part') end"
+        return selected
+    is_of_part = f"coalesce(q.{table.partition_by} = {literal(str(part))}, false)"
+    return f"{selected} where case when {is_of_part} then true else error('{table.name}: a row of another part') end"
 
 
 def _with_part(table: Table, path: Path, part: str | None) -> str:
     """SQL of a written file, its partition column put back."""
-    own = f', {literal(str(part))} as "{table.partition_by}"' if table.partition_by else ""
-    return f"(select *{own} from read_parquet({literal(str(path))}, hive_partitioning = false)) f"
+    partition = f', {literal(str(part))} as "{table.partition_by}"' if table.partition_by else ""
+    return f"(select *{partition} from read_parquet({literal(str(path))}, hive_partitioning = false)) f"
 
 
 def _is_committed(delta: DeltaTable, once: Once) -> bool:

@@ -100,9 +100,9 @@ def _counted(con: duckdb.DuckDBPyConnection, rows: str, doomed: Doomed) -> tuple
     """Rows that go, other rows that lose a value, and all."""
     gone = f"coalesce({doomed.rows}, false)"
     touched = " or ".join(f"coalesce({where}, false)" for where in doomed.values.values()) or "false"
-    counts = f"count(*) filter ({gone}), count(*) filter (not {gone} and ({touched})), count(*)"
-    [found] = con.execute(f"select {counts} from {rows} r").fetchall()
-    return found
+    selected = f"count(*) filter ({gone}), count(*) filter (not {gone} and ({touched})), count(*)"
+    [counts] = con.execute(f"select {selected} from {rows} r").fetchall()
+    return counts
 
 
 def _kept(rows: str, doomed: Doomed) -> str:

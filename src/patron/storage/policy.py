@@ -26,27 +26,27 @@ class Budget(_Section):
 
 
 class Holdout(_Section):
-    """The customers no offer reaches."""
+    """The control group, which no offer reaches."""
 
     experiment: str = Field(default="retention", min_length=1)
-    """Name of the draw: a customer is assigned once per name."""
+    """Name of the experiment: a customer is assigned once per name."""
     share: float = Field(default=0.10, ge=0, le=0.9)
-    """Share of customers held out, 0 to 0.9."""
+    """Share of customers in the holdout, 0 to 0.9."""
 
 
 class Exploration(_Section):
-    """How much is left to chance, so that effects can be measured."""
+    """How many customers are randomised, so that effects can be measured."""
 
     first_days: int = Field(default=30, ge=0)
-    """Days from the first decision during which offers are given at random."""
+    """Days from the first decision during which all offers are randomised."""
     offer_share: float = Field(default=0.5, gt=0, lt=1)
-    """Share of the randomised customers that get an offer."""
+    """Share of the randomised customers who get an offer."""
     later_share: float = Field(default=0.2, ge=0, le=1)
-    """Share of the customers that stay randomised after that."""
+    """Share of the customers who are randomised after that."""
 
 
 class Caps(_Section):
-    """How often we may write to one customer."""
+    """How many offers one customer may get."""
 
     offers_per_customer: int = Field(default=1, ge=0)
     """Most offers to one customer ..."""
@@ -55,31 +55,31 @@ class Caps(_Section):
 
 
 class Consent(_Section):
-    """What needs consent, and what silence means."""
+    """What needs consent, and what applies when it is unknown."""
 
     unknown: Literal["refuse", "allow"] = "refuse"
-    """What is assumed of customers who have told us neither yes nor no."""
+    """Whether customers of unknown consent may be contacted."""
     marketing: str = Field(default="marketing", min_length=1)
-    """Purpose that writing to customers needs."""
+    """Purpose that contacting customers needs."""
     events_need: str = ""
-    """Purpose that looking, searching and clicking needs to be taken, such as "analytics"; empty is none."""
+    """Purpose that collecting views, searches and clicks needs, such as "analytics"; empty is none."""
     without: Literal["keep", "refuse"] = "keep"
-    """Such an event without it is kept, flagged and used for nothing, or set aside without its content."""
+    """Such an event without consent is kept, flagged and not used, or rejected without its content."""
     names: dict[str, str] = {}
     """Purposes by the names that consent managers have for them, such as C0002 = "analytics"."""
 
-    def purpose(self, told: str) -> str:
-        """The purpose that a name stands for; upper and lower case are the same."""
-        by_name = {name.lower(): purpose for name, purpose in self.names.items()}
-        return by_name.get(told.strip().lower(), told.strip()).lower()
+    def purpose(self, name: str) -> str:
+        """The purpose that a name stands for, in lower case; case does not matter."""
+        by_name = {known.lower(): purpose for known, purpose in self.names.items()}
+        return by_name.get(name.strip().lower(), name.strip()).lower()
 
     def names_of(self, purpose: str) -> tuple[str, ...]:
-        """A purpose and every name that stands for it, in small letters."""
-        wanted = self.purpose(purpose)
-        return (wanted, *sorted({one.lower() for one in self.names if self.purpose(one) == wanted} - {wanted}))
+        """A purpose and every name that stands for it, in lower case."""
+        purpose = self.purpose(purpose)
+        return (purpose, *sorted({name.lower() for name in self.names if self.purpose(name) == purpose} - {purpose}))
 
     def allows(self, *, is_granted: bool | None) -> bool:
-        """Whether what needs a purpose may be done, when its consent is given, withdrawn, or unknown (None)."""
+        """Whether a purpose is allowed when its consent is granted, withdrawn, or unknown (None)."""
         return self.unknown == "allow" if is_granted is None else is_granted
 
 
@@ -89,7 +89,7 @@ class AtRisk(_Section):
     lifecycle_stages: tuple[LifecycleStage, ...] = ("at_risk", "lapsed")
     """Lifecycle stages that are considered."""
     churn_probability: float = Field(default=0.5, ge=0, le=1)
-    """Customers of any stage at least this likely to be gone are considered too; 1.0 turns this off."""
+    """Customers of any stage with at least this churn probability are considered too; 1.0 turns this off."""
     seen_within_days: int = Field(default=0, ge=0)
     """Only customers who visited, ordered or opened a message in so many days are considered; 0 turns this off."""
 
@@ -100,16 +100,16 @@ class Channel(_Section):
     name: Literal["file"] = "file"
     """Files in the workspace's outbox folder."""
     is_delivered: bool = False
-    """Whether something sends what lies in the outbox; until then effects are a placebo."""
+    """Whether a mail system sends the outbox; until then effects are a placebo."""
 
 
 class Measurement(_Section):
-    """What counts as the effect of an offer."""
+    """How the effect of an offer is measured."""
 
     window_days: int = Field(default=28, ge=1, le=365)
     """Days after a decision in which its effect is counted."""
     history_days: int = Field(default=365, ge=1)
-    """Decisions older than this are forgotten when effects are estimated."""
+    """Decisions older than this are left out when effects are estimated."""
 
 
 class Offer(_Section):
@@ -118,9 +118,9 @@ class Offer(_Section):
     id: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9_]{0,39}$")
     """Name in decisions and files, and the coupon code: letters, digits and _."""
     name: str = ""
-    """What people call it."""
+    """Name shown to people."""
     discount_share: float = Field(ge=0, lt=1)
-    """Taken off what the customer pays while the offer is valid, 0 to 1."""
+    """Discount on what the customer pays while the offer is valid, 0 to 1."""
     contact_cost_cents: int = Field(default=0, ge=0)
     """Cost of sending it, cents."""
     cost_per_order_cents: int = Field(default=0, ge=0)
@@ -150,7 +150,7 @@ class Policy(_Section):
         ids = [offer.id for offer in offers]
         repeated = sorted({name for name in ids if ids.count(name) > 1})
         if repeated or "none" in ids or "any" in ids:
-            raise ValueError(f"each id once, and neither 'none' nor 'any'; mend {', '.join(repeated) or 'the id'}")
+            raise ValueError(f"each id once, and neither 'none' nor 'any'; fix {', '.join(repeated) or 'the id'}")
         return offers
 
     @cached_property

@@ -33,7 +33,7 @@ class ShopSettings(_Section):
     @classmethod
     def _is_a_zone(cls, value: str) -> str:
         if value not in available_timezones():
-            raise ValueError("is no time zone of the IANA database, such as 'Europe/Berlin'")
+            raise ValueError("is not a time zone of the IANA database, such as 'Europe/Berlin'")
         return value
 
 
@@ -47,31 +47,31 @@ class EngineSettings(_Section):
 
 
 class CollectSettings(_Section):
-    """What the collector takes."""
+    """What the collector accepts."""
 
     longest_event_bytes: int = Field(default=32_768, ge=1_024, le=524_288)
-    """A longer event is a dead letter, bytes of JSON."""
+    """A longer event is rejected, bytes of JSON."""
     needs_secret_key: tuple[str, ...] = ()
     """Names of events that only a secret key may send, such as "Order Completed"."""
     tracking_plan: Literal["warn", "refuse"] = "warn"
     """What happens to an event that breaks its JSON Schema in the workspace's folder tracking/."""
     test_sources: tuple[str, ...] = ()
-    """Sources whose events are test traffic: kept, flagged and used for nothing."""
+    """Sources whose events are test traffic: kept, flagged and not used."""
     test_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     """Hosts of pages whose events are test traffic."""
     requests_per_second: float = Field(default=0, ge=0)
-    """Most requests of one key a second, on average; more are answered with 429. 0 is no limit."""
+    """Limit of requests per key and second, on average; more are answered with 429. 0 is no limit."""
 
 
 class ValueSettings(_Section):
-    """What belongs to a customer's value besides what they pay."""
+    """What counts towards a customer's value besides payments."""
 
     referral_share: float = Field(default=0.25, ge=0, le=1)
-    """Share of what somebody is expected to pay that counts for the customer who brought them, 0 to 1."""
+    """Share of a referred customer's expected revenue that counts for the referring customer, 0 to 1."""
     service_cents_per_order: float = Field(default=0, ge=0, allow_inf_nan=False)
     """Cost of serving one order, cents."""
     message_cents: float = Field(default=0, ge=0, allow_inf_nan=False)
-    """Cost of one message that the shop sends, cents; offers have a cost of their own in policy.toml."""
+    """Cost of one message that the shop sends, cents; the cost of an offer is in policy.toml."""
 
 
 class Settings(BaseSettings):
@@ -134,7 +134,7 @@ def read_toml(path: Path) -> dict[str, object]:
         raise SettingsError(
             f"is not valid TOML ({error})",
             where=str(path),
-            todo="Mend the line, or copy the default from a new workspace.",
+            todo="Fix the line, or copy the default from a new workspace.",
         ) from error
 
 

@@ -29,9 +29,9 @@ from patron.storage.store import RUNS, WORKSPACE, Store, sqlite_url, upsert
 SETTINGS_FILE = "patron.toml"
 POLICY_FILE = "policy.toml"
 PRIVATE = 0o700
-PATIENCE_SECONDS = 10.0
-"""How long a process waits for another to leave the workspace: the collector is at work a moment at a time."""
-LOOK_AGAIN_SECONDS = 0.05
+LOCK_TIMEOUT_SECONDS = 10.0
+"""How long a process waits for the workspace's lock, which the collector holds only briefly."""
+RETRY_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Snapshot:
 
 
 class Shop:
-    """One open workspace; passed to every action."""
+    """One open workspace; passed to every command and answer."""
 
     def __init__(self, folder: Path, settings: Settings, policy: Policy, store: Store) -> None:
         self.folder = folder
@@ -90,7 +90,7 @@ class Shop:
         self.store = store
         self.lake = Lake(folder / "lake")
         self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
-        self._read = _stamps(folder)
+        self._stamps = _stamps(folder)
 
     @classmethod
     def create(cls, folder: Path) -> "Shop":
@@ -98,8 +98,8 @@ class Shop:
         folder = folder.resolve()
         if (folder / SETTINGS_FILE).exists():
             raise WorkspaceError("is a workspace already", where=str(folder), todo="Use it, or choose another folder.")
-        for place in (folder, folder / "lake", folder / "models", folder / "outbox", folder / "tmp"):
-            place.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+        for path in (folder, folder / "lake", folder / "models", folder / "outbox", folder / "tmp"):
+            path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
         for name in (POLICY_FILE, SETTINGS_FILE):  # settings last: they make the folder a workspace
             content = (resources.files("patron.storage") / "defaults" / name).read_text(encoding="utf-8")
             (folder / name).write_text(content, encoding="utf-8")
@@ -111,7 +111,9 @@ class Shop:
         folder = Path(folder).resolve()
         if not (folder / SETTINGS_FILE).exists():
             raise WorkspaceError(
-                "is not a workspace", where=str(folder), todo=f"Run `patron init {folder}`, or name one with --workspace."
+                "is not a workspace",
+                where=str(folder),
+                todo=f"Run `patron init {folder}`, or name one with --workspace.",
             )
         settings = load_settings(folder / SETTINGS_FILE)
         policy = Policy.load(folder / POLICY_FILE)
@@ -137,14 +139,14 @@ class Shop:
         self.workspace_id: str = entries[WORKSPACE_ID]
 
     def reread(self) -> None:
-        """Take over settings and policy whose files have changed; store, inbox and engine stay as they were opened.
+        """Load settings and policy again if their files have changed; store, inbox and engine stay open.
 
-        Raises SettingsError for a file that cannot be used; what held before holds on.
+        Raises SettingsError for a file that is not valid; settings and policy then stay as they are.
         """
-        found = _stamps(self.folder)
-        if found != self._read:
+        stamps = _stamps(self.folder)
+        if stamps != self._stamps:
             settings, policy = load_settings(self.folder / SETTINGS_FILE), Policy.load(self.folder / POLICY_FILE)
-            self.settings, self.policy, self._read = settings, policy, found
+            self.settings, self.policy, self._stamps = settings, policy, stamps
 
     def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
         """Run SQL on the embedded engine."""
@@ -179,11 +181,11 @@ class Shop:
         return Snapshot(self, Run.at(datetime.now(UTC)), {})
 
     @contextmanager
-    def lock(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
-        """Be the only process that changes the workspace. Raises WorkspaceBusy when another one stays at work."""
+    def lock(self, *, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
+        """Be the only process that changes the workspace. Raises WorkspaceBusy when another one keeps the lock."""
         path = self.folder / "workspace.lock"
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        until = time.monotonic() + patience_seconds
+        until = time.monotonic() + timeout_seconds
         try:
             while not _is_locked(handle):
                 if time.monotonic() >= until:
@@ -193,7 +195,7 @@ class Shop:
                         where=str(self.folder),
                         todo="Wait until it has finished, or end it, and try again.",
                     )
-                time.sleep(LOOK_AGAIN_SECONDS)
+                time.sleep(RETRY_SECONDS)
             os.truncate(handle, 0)
             os.pwrite(handle, str(os.getpid()).encode(), 0)
             yield
@@ -208,12 +210,12 @@ class Shop:
 
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
     """When settings and policy were written, and how long they are; nothing for a file that is not there."""
-    found = []
+    stamps = []
     for name in (SETTINGS_FILE, POLICY_FILE):
         with suppress(FileNotFoundError):
-            told = (folder / name).stat()
-            found.append((told.st_mtime_ns, told.st_size))
-    return tuple(found)
+            stat = (folder / name).stat()
+            stamps.append((stat.st_mtime_ns, stat.st_size))
+    return tuple(stamps)
 
 
 def _is_locked(handle: int) -> bool:

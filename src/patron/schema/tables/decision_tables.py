@@ -22,7 +22,11 @@ DECISIONS = Table(
         of("effect_source", TEXT, "whether the effect is assumed or measured"),
         of("policy_version", TEXT, "hash of policy.toml"),
         of("is_holdout", FLAG, "whether the customer is in the holdout, the control group that no offer reaches"),
-        of("consent_basis", TEXT, "basis on which the customer may be contacted, or not: consent, unknown_allowed, withdrawn ..."),
+        of(
+            "consent_basis",
+            TEXT,
+            "basis on which the customer may be contacted, or not: consent, unknown_allowed, withdrawn ...",
+        ),
     ),
     partition_by="run_id",
     checks=("propensity > 0 and propensity <= 1", "not is_holdout or action = 'none'"),
@@ -87,7 +91,9 @@ EFFECTS = Table(
         of("low", NUMBER, "lower end of the 95 % interval", "cents"),
         of("high", NUMBER, "upper end of the 95 % interval", "cents"),
         of("standard_error", NUMBER, "standard error of effect_cents", "cents"),
-        of("window_share", NUMBER, "mean length of the measured windows, as a share of [measure] window_days", "0 to 1"),
+        of(
+            "window_share", NUMBER, "mean length of the measured windows, as a share of [measure] window_days", "0 to 1"
+        ),
         of("is_placebo", FLAG, "whether no offer was really sent, so that the true effect is 0"),
         of("decided_from", TIME, "cutoff of the earliest measured decision"),
         of("decided_until", TIME, "cutoff of the latest measured decision"),

@@ -13,21 +13,24 @@ def upgrade() -> None:
         "assignments",
         sa.Column("experiment", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.Text(), nullable=False),
-        sa.Column("arm", sa.Text(), nullable=False, comment="stored once: a merge of identities cannot flip it"),
+        sa.Column("arm", sa.Text(), nullable=False, comment="assigned once: a merge of identities cannot change it"),
         sa.Column("assigned_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("experiment", "customer_id"),
     )
     op.create_table(
         "dead_letters",
         sa.Column(
-            "dead_letter_id", sa.Text(), nullable=False, comment="hash of source, file and row: a repeat changes nothing"
+            "dead_letter_id",
+            sa.Text(),
+            nullable=False,
+            comment="hash of source, file and row: a repeat changes nothing",
         ),
         sa.Column("import_id", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("file", sa.Text(), nullable=False),
         sa.Column("row_number", sa.Integer(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False, comment="reason code"),
-        sa.Column("message", sa.Text(), nullable=False, comment="what is wrong, without the personal value"),
+        sa.Column("message", sa.Text(), nullable=False, comment="explanation without personal values"),
         sa.Column("payload", sa.LargeBinary(), nullable=False, comment="the row, encrypted"),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("dead_letter_id"),
@@ -58,7 +61,9 @@ def upgrade() -> None:
         sa.Column(
             "table_versions", sa.JSON(), nullable=False, comment="Delta version of each table: what readers read"
         ),
-        sa.Column("summary", sa.JSON(), nullable=False, comment="what each stage said it did"),
+        sa.Column(
+            "summary", sa.JSON(), nullable=False, comment="seconds of each step, and questions without a forecast"
+        ),
         sa.PrimaryKeyConstraint("run_id"),
     )
     op.create_table(
@@ -88,8 +93,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "api_keys",
-        sa.Column("key_hash", sa.Text(), nullable=False, comment="SHA-256 of the key, which itself is not kept"),
-        sa.Column("key_id", sa.Text(), nullable=False, comment="what people call it by"),
+        sa.Column("key_hash", sa.Text(), nullable=False, comment="SHA-256 of the key, which itself is not stored"),
+        sa.Column("key_id", sa.Text(), nullable=False, comment="public name of the key"),
         sa.Column("source", sa.Text(), nullable=False, comment="source of the events sent with it"),
         sa.Column("kind", sa.Text(), nullable=False, comment="write, secret or read"),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -100,21 +105,21 @@ def upgrade() -> None:
     op.create_table(
         "contacts",
         sa.Column("contact", sa.Text(), nullable=False, comment="token of an e-mail address or telephone number"),
-        sa.Column("token", sa.Text(), nullable=False, comment="token of the user or visitor who told it"),
+        sa.Column("token", sa.Text(), nullable=False, comment="token of the user or visitor who has it"),
         sa.PrimaryKeyConstraint("contact", "token"),
     )
     op.create_index(op.f("ix_contacts_token"), "contacts", ["token"], unique=False)
     op.create_table(
         "forgotten",
-        sa.Column("token", sa.Text(), nullable=False, comment="nothing is taken of its owner any more"),
+        sa.Column("token", sa.Text(), nullable=False, comment="events of its owner are rejected"),
         sa.Column("forgotten_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("token"),
     )
     op.create_table(
         "erasures",
         sa.Column("certificate_id", sa.Text(), nullable=False),
-        sa.Column("tokens", sa.JSON(), nullable=False, comment="whom an erasure that is not finished is about"),
-        sa.Column("counts", sa.JSON(), nullable=False, comment="what it has erased until now, by place"),
+        sa.Column("tokens", sa.JSON(), nullable=False, comment="tokens of an unfinished erasure"),
+        sa.Column("counts", sa.JSON(), nullable=False, comment="erased so far, by place"),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("certificate_id"),
     )
@@ -122,7 +127,7 @@ def upgrade() -> None:
         "audit",
         sa.Column("entry", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("at", sa.Text(), nullable=False, comment="UTC, ISO 8601"),
-        sa.Column("action", sa.Text(), nullable=False, comment="what was done"),
+        sa.Column("action", sa.Text(), nullable=False, comment="action code"),
         sa.Column("details", sa.Text(), nullable=False, comment="JSON without personal values"),
         sa.Column("previous", sa.Text(), nullable=False, comment="hash of the entry before"),
         sa.Column("hash", sa.Text(), nullable=False, comment="SHA-256 of this entry and of the hash before"),
@@ -130,14 +135,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "profiles",
-        sa.Column("generation", sa.Integer(), nullable=False, comment="which building of the profiles; one is in use"),
+        sa.Column("generation", sa.Integer(), nullable=False, comment="which rebuild of the profiles; one is in use"),
         sa.Column("token", sa.Text(), nullable=False, comment="user or device token"),
-        sa.Column("own_id", sa.Text(), nullable=False, comment="customer the token is when it stands alone"),
+        sa.Column("own_id", sa.Text(), nullable=False, comment="customer of the token alone, without any link"),
         sa.Column(
             "owner",
             sa.Text(),
             nullable=True,
-            comment="user token that a device was told together with, when it is one only",
+            comment="user token that a device appeared with, if it is only one",
         ),
         sa.Column(
             "content", sa.LargeBinary(), nullable=False, comment="sums, times and the newest events, as MessagePack"
@@ -149,9 +154,9 @@ def upgrade() -> None:
     op.create_table(
         "consent_ledger",
         sa.Column("entry", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("event", sa.Text(), nullable=False, comment="hash of the source and id of the event that told it"),
-        sa.Column("token", sa.Text(), nullable=False, comment="user or device it was told of"),
-        sa.Column("purpose", sa.Text(), nullable=False, comment="as it was told, in small letters"),
+        sa.Column("event", sa.Text(), nullable=False, comment="hash of the source and id of the consent event"),
+        sa.Column("token", sa.Text(), nullable=False, comment="user or device that it is about"),
+        sa.Column("purpose", sa.Text(), nullable=False, comment="as received, in lower case"),
         sa.Column("is_granted", sa.Boolean(), nullable=False, comment="false when it was withdrawn"),
         sa.Column("basis", sa.Text(), nullable=False, comment="consent, contract, legitimate_interest ..."),
         sa.Column("wording", sa.Text(), nullable=True, comment="hash of the exact words"),
@@ -159,8 +164,8 @@ def upgrade() -> None:
         sa.Column("policy_version", sa.Text(), nullable=True, comment="version of the privacy policy that was shown"),
         sa.Column("locale", sa.Text(), nullable=True),
         sa.Column("channel", sa.Text(), nullable=True),
-        sa.Column("occurred_at", sa.Text(), nullable=False, comment="when it was told, UTC, ISO 8601"),
-        sa.Column("known_at", sa.Text(), nullable=False, comment="since when Patron could know"),
+        sa.Column("occurred_at", sa.Text(), nullable=False, comment="when the customer decided, UTC, ISO 8601"),
+        sa.Column("known_at", sa.Text(), nullable=False, comment="when Patron could know it"),
         sa.Column("previous", sa.Text(), nullable=False, comment="hash of the entry before"),
         sa.Column("hash", sa.Text(), nullable=False, comment="SHA-256 of this entry and of the hash before"),
         sa.PrimaryKeyConstraint("entry"),

@@ -14,7 +14,9 @@ from sqlalchemy.engine import make_url
 
 from patron import predict
 from patron.govern.vault import Vault
-from patron.predict.value.repeat_purchase import build_repeat_purchase as who_comes_back
+from patron.predict.value.repeat_purchase import build_repeat_purchase
+from patron.predict.value.value_at_risk import build_value_at_risk
+from patron.predict.value.value_parts import build_value_parts
 from patron.schema.table_definition import TEXTS, Table, validated
 from patron.schema.tables import BY_NAME
 from patron.storage.runs import Run
@@ -395,7 +397,9 @@ def fill(shop: Shop) -> Shop:
         if run is LAST:
             for name, rows in judged().items():
                 shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=run.run_id)
-            who_comes_back(shop.view(predict.READS, predict.WRITES, run=run))
+            view = shop.view(predict.READS, predict.WRITES, run=run)
+            for build in (build_repeat_purchase, build_value_parts, build_value_at_risk):
+                build(view)
         finish(shop, run)
     with shop.store.begin() as connection:
         connection.execute(

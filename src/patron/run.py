@@ -26,6 +26,8 @@ from patron.predict.recommend.affinities import run as rank_products
 from patron.predict.scoring import Summary as Forecasts
 from patron.predict.scoring import run as run_predict
 from patron.predict.value.repeat_purchase import build_repeat_purchase
+from patron.predict.value.value_at_risk import build_value_at_risk
+from patron.predict.value.value_parts import build_value_parts
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
@@ -110,6 +112,7 @@ STEPS = (
     Step("predict", predict, (build_repeat_purchase, forecast)),
     Step("decide", decide, (decide_offers, recommend)),
     Step("engage", engage, (deliver,)),
+    Step("customer value", predict, (build_value_parts, build_value_at_risk)),
 )
 
 

@@ -25,20 +25,20 @@ LOOP = tuple(name for name in STAGES if name != "simulate")
 READ_BY_PEOPLE = {
     "backtests",
     "cleaning",
-    "customers",
     "cutoffs",
     "drift",
     "forecast_checks",
     "identity_changes",
-    "interactions",
-    "order_models",
     "personas",
     "products",
-    "referrals",
-    "repeat_orders",
+    "repeat_purchase",
+    "repeat_purchase_models",
+    "repeat_purchase_weeks",
     "sessions",
     "shop_forecasts",
     "traits",
+    "value_at_risk",
+    "value_parts",
 }
 """Tables that no other stage reads: people read them, or their own stage does."""
 POLICY = """

@@ -1,17 +1,16 @@
 """One customer: who it is, what happened, what is expected and why, what was decided and recommended."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
 from patron.answers.models import UNITS
-from patron.answers.repeat_purchase import Rhythm, rhythm
+from patron.answers.repeat_purchase import CustomerRepeatPurchase, customer_repeat_purchase
 from patron.answers.value_parts import ValueParts, value_parts
 from patron.schema.errors import NotFound
 from patron.schema.live_profile import LiveProfile
-from patron.service.live_profiles import live_profile
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
@@ -135,32 +134,13 @@ class CustomerCard:
     scores: tuple[Score, ...]
     value_parts: ValueParts | None
     """What makes up their value; None without a forecast of it."""
-    rhythm: Rhythm | None
-    """What the days of their orders say; None without any, or where the run's model of them is not confirmed."""
+    repeat_purchase: CustomerRepeatPurchase | None
+    """From the days of their orders; None without any, or where the run's model of them is not confirmed."""
     decisions: tuple[Decision, ...]
     recommendations: tuple[Recommendation, ...]
     timeline: tuple[Happening, ...]
     live: LiveProfile | None = None
     """The customer at this second; None when it is not asked for or not known."""
-
-
-@dataclass(frozen=True)
-class NewCustomer:
-    """A customer whom no run has seen yet: only what is live."""
-
-    customer_id: str
-    live: LiveProfile
-
-
-def customer(shop: Shop, customer_id: str, *, now: datetime) -> CustomerCard | NewCustomer:
-    """One customer as the last run left them and as they are now. Raises NotFound for an id nobody has."""
-    live = live_profile(shop, customer_id, now=now)
-    try:
-        return replace(customer_card(shop, customer_id), live=live)
-    except NotFound:
-        if live is None:
-            raise
-        return NewCustomer(customer_id, live)
 
 
 def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
@@ -177,8 +157,8 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         consents=_consents(view, asked),
         months=_months(view, lines),
         scores=_scores(view, asked),
-        value_parts=value_parts(view, asked, lines, view.settings.value),
-        rhythm=rhythm(view, asked),
+        value_parts=value_parts(view, asked),
+        repeat_purchase=customer_repeat_purchase(view, asked),
         decisions=_decisions(view, asked),
         recommendations=_recommendations(view, asked),
         timeline=_timeline(view, asked, lines),

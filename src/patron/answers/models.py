@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from patron.answers.repeat_purchase import ComingBack, coming_back
-from patron.clv.diagnostics import lorenz
+import numpy as np
+
+from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
+from patron.schema.metrics import gini
 from patron.schema.numbers import float_column
 from patron.schema.questions import CENTS, PROBABILITY, QUESTION_BY_NAME, QUESTIONS
-from patron.schema.table_metadata import about
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
@@ -18,6 +19,8 @@ MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
 """Metrics in the unit of what is forecast."""
 SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error", "interval_coverage"})
 """Metrics that are shares of 1."""
+SHARES = 100
+"""Points of a Lorenz curve."""
 BASELINES = frozenset(name for question in QUESTIONS for name in question.baselines)
 """Learners that are baselines, which any other has to beat."""
 
@@ -119,8 +122,8 @@ class Models:
     as_of: datetime
     questions: tuple[Question, ...]
     drift: tuple[Drift, ...]
-    coming_back: ComingBack | None
-    """Who comes back, from the days of orders alone; None where too little was known."""
+    repeat_purchase: RepeatPurchase | None
+    """From the days of orders alone; None where too little was known."""
 
 
 def models(shop: Shop) -> Models:
@@ -130,7 +133,7 @@ def models(shop: Shop) -> Models:
 
 def models_of(view: Snapshot) -> Models:
     """Models of one run."""
-    return Models(view.run.run_id, view.run.as_of, questions(view), drift(view), coming_back(view))
+    return Models(view.run.run_id, view.run.as_of, questions(view), drift(view), repeat_purchase(view))
 
 
 def backtests(view: Snapshot) -> tuple[Backtest, ...]:
@@ -183,8 +186,9 @@ def _spread(view: Snapshot, code: str) -> Spread | None:
     values = float_column(view.query(sql), "value")
     if not values.sum() > 0:
         return None
-    table = lorenz(values)
-    return Spread(float(about(table)["gini"]), tuple(table["share_of_value"].to_pylist()))
+    held = np.concatenate([[0.0], np.cumsum(np.sort(values))]) / values.sum()
+    places = np.linspace(0, len(values), SHARES + 1)
+    return Spread(gini(values), tuple(np.interp(places, np.arange(len(held)), held).tolist()))
 
 
 def _question(

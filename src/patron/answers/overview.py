@@ -13,7 +13,7 @@ from patron.answers.segments_overview import (
     personas,
     value_spread,
 )
-from patron.answers.watch_list import Watched, watch_list
+from patron.answers.watch_list import CustomerAtRisk, watch_list
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
@@ -32,7 +32,7 @@ class Overview:
     lifecycle_stages: tuple[LifecycleStage, ...]
     personas: tuple[Persona, ...]
     value: ValueSpread
-    watch_list: tuple[Watched, ...]
+    watch_list: tuple[CustomerAtRisk, ...]
     decided: Decided
     effects: tuple[Effect, ...]
     offer_names: dict[str, str]

@@ -1,163 +1,163 @@
-"""Who comes back, as the last run's model of order days has it: the shop, and one customer."""
+"""Repeat purchase by the last run's model of order days: of the shop, and of one customer."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
-from patron.clv import rfm
-from patron.clv.diagnostics import alive_over_time, forecast_fan, frequency_recency
-from patron.clv.pareto_nbd import FittedParetoNBD
-from patron.predict.value.repeat_purchase import CONFIRMED, HORIZON, UNIT, last_day, orders_of, restored
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
-DAYS_SHOWN = 365
-"""Age of the customers whose chances the matrix shows, or as long as the shop is known."""
-MOST_FREQUENCY = 12
+CONFIRMED = "confirmed"
+LONGEST_HISTORY_DAYS = 365
+EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
-class Week:
-    """Order days of customers who came back, in one week."""
+class RepeatPurchaseWeek:
+    """Order days of returning customers in one week."""
 
     ended_at: datetime
     order_count: int
-    expected: float
+    expected_count: float
     is_held_out: bool
 
 
 @dataclass(frozen=True)
-class ComingBack:
+class RepeatPurchase:
     """What the days of orders say of the shop, from a model that knows nothing else."""
 
     customer_count: int
     expected_orders_90_days: float
     """Order days of all customers together."""
-    drop_out: str
-    """`confirmed` where the weeks held out bear out whom the model takes for gone, or why they do not; only then the
-    chance of still being a customer is told."""
-    gone_count: int
-    """Customers to whom it gave less than an even chance."""
-    gone_expected_share: float | None
-    """Share of them that it expected to order in the weeks held out."""
-    gone_came_share: float | None
-    others_expected_share: float | None
+    dropout_check: str
+    """`confirmed` where held-out weeks confirm who is inactive, or why they do not; P(alive) is shown only then."""
+    inactive_count: int
+    """Customers whose P(alive) was below a half before the held-out weeks."""
+    inactive_expected_share: float | None
+    """Share of them that the model expected to order in the held-out weeks."""
+    inactive_actual_share: float | None
+    active_expected_share: float | None
     """The same of its other customers."""
-    others_came_share: float | None
-    weeks: tuple[Week, ...]
-    """Those held out are a check of a model that did not know them; the others are what it was fitted to."""
+    active_actual_share: float | None
+    weeks: tuple[RepeatPurchaseWeek, ...]
+    """Held-out weeks are a check of a model that did not know them; the others are what it was fitted to."""
     weeks_known_until: datetime
     """The last day that the model of the weeks knew."""
     checked_customer_count: int
     """Customers of that model, whose order days the weeks count; 0 where no weeks were held out."""
     held_out_count: int
-    """Order days of the weeks held out."""
+    """Order days of the held-out weeks."""
     held_out_expected: float
 
 
 @dataclass(frozen=True)
-class Rhythm:
+class CustomerRepeatPurchase:
     """What the days of one customer's orders say."""
 
-    order_days: int
+    order_day_count: int
     expected_orders_90_days: float
-    probability_alive: float
-    """Chance of being a customer still."""
+    probability_active: float
+    """P(alive)."""
 
 
 @dataclass(frozen=True)
-class RhythmPictures:
-    """Numbers of the pictures of one customer."""
+class RepeatPurchaseModel:
+    """The fitted model, for pictures."""
 
-    alive: pa.Table
-    fan: pa.Table
+    model: str
+    """The saved Pareto/NBD, times in days, as JSON."""
+    history_days: int
+    """Age of the customers whose histories the matrix shows: a year, or as long as the shop is known."""
 
 
-def coming_back(view: Snapshot) -> ComingBack | None:
-    """Who comes back to the shop; None where too little was known to say."""
-    found = _model(view)
-    if found is None:
+@dataclass(frozen=True)
+class OrderHistory:
+    """One customer's order days and the fitted model, for pictures."""
+
+    model: str
+    """The saved Pareto/NBD, times in days, as JSON."""
+    order_days: tuple[date, ...]
+    last_day: date
+    """The last day that the model knows, by the shop's calendar."""
+
+
+def repeat_purchase(view: Snapshot) -> RepeatPurchase | None:
+    """Repeat purchase of the shop; None where too little was known for a model."""
+    row = _model_row(view)
+    if row is None:
         return None
     sql = f"""
-select ended_at, order_count, expected, is_held_out from repeat_orders
+select ended_at, order_count, expected_count, is_held_out from repeat_purchase_weeks
 where run_id = '{view.run.run_id}' order by ended_at"""
-    weeks = tuple(Week(**row) for row in records(view.query(sql)))
+    weeks = tuple(RepeatPurchaseWeek(**week) for week in records(view.query(sql)))
     held_out = [week for week in weeks if week.is_held_out]
-    return ComingBack(
-        customer_count=found["customer_count"],
-        expected_orders_90_days=found["expected_orders_90_days"],
-        drop_out=found["drop_out"],
-        gone_count=found["gone_count"],
-        gone_expected_share=found["gone_expected_share"],
-        gone_came_share=found["gone_came_share"],
-        others_expected_share=found["others_expected_share"],
-        others_came_share=found["others_came_share"],
+    return RepeatPurchase(
+        customer_count=row["customer_count"],
+        expected_orders_90_days=row["expected_orders_90_days"],
+        dropout_check=row["dropout_check"],
+        inactive_count=row["inactive_count"],
+        inactive_expected_share=row["inactive_expected_share"],
+        inactive_actual_share=row["inactive_actual_share"],
+        active_expected_share=row["active_expected_share"],
+        active_actual_share=row["active_actual_share"],
         weeks=weeks,
-        weeks_known_until=found["weeks_known_until"],
-        checked_customer_count=found["checked_customer_count"],
+        weeks_known_until=row["weeks_known_until"],
+        checked_customer_count=row["checked_customer_count"],
         held_out_count=sum(week.order_count for week in held_out),
-        held_out_expected=sum(week.expected for week in held_out),
+        held_out_expected=sum(week.expected_count for week in held_out),
     )
 
 
-def matrix(shop: Shop) -> pa.Table | None:
-    """What the model says of customers known for a year, or as long as the shop, by their history.
+def repeat_purchase_model(shop: Shop) -> RepeatPurchaseModel | None:
+    """The last run's model; None where its dropout is not confirmed. Raises NoRunYet."""
+    row = _confirmed_row(last_run(shop))
+    if row is None:
+        return None
+    return RepeatPurchaseModel(row["model"], min(LONGEST_HISTORY_DAYS, row["last_day"] - row["first_day"]))
 
-    None where drop-out is not confirmed. Raises NoRunYet.
+
+def customer_repeat_purchase(view: Snapshot, customer: pa.Table) -> CustomerRepeatPurchase | None:
+    """Repeat purchase of one customer (`customer`: a row with customer_id).
+
+    None without an order, or where the model's dropout is not confirmed: where customers whom it counts as inactive
+    come back, what it says of single ones misleads.
     """
+    if _confirmed_row(view) is None:
+        return None
+    sql = f"""
+select r.order_day_count, r.expected_orders_90_days, r.probability_active
+from repeat_purchase r join customer c on c.customer_id = r.customer_id where r.run_id = '{view.run.run_id}'"""
+    rows = records(view.query(sql, customer=customer))
+    return CustomerRepeatPurchase(**rows[0]) if rows else None
+
+
+def order_history(shop: Shop, customer_id: str) -> OrderHistory | None:
+    """One customer's order days; None without any, or where dropout is not confirmed. Raises NoRunYet."""
     view = last_run(shop)
-    found = _model(view)
-    if found is None or found["drop_out"] != CONFIRMED:
+    row = _confirmed_row(view)
+    if row is None:
         return None
-    first = records(view.query("select min(local_day) as day from orders where is_identified"))[0]["day"]
-    age = (last_day(view) - date(1970, 1, 1)).days - first
-    return frequency_recency(
-        restored(found["model"]), HORIZON, T=float(min(DAYS_SHOWN, age)), most_frequency=MOST_FREQUENCY
-    )
-
-
-def rhythm(view: Snapshot, asked: pa.Table) -> Rhythm | None:
-    """What the days of one customer's orders say; None without an order, or where the shop's model does not hold."""
-    known = _known(view, asked)
-    if known is None:
+    sql = """
+select o.local_day from orders o join customer c on c.customer_id = o.customer_id
+where o.is_identified order by o.local_day"""
+    rows = view.query(sql, customer=pa.table({"customer_id": [customer_id]}))
+    days = [day for day in rows["local_day"].to_pylist() if day <= row["last_day"]]
+    if not days:
         return None
-    fitted, orders = known
-    summary = rfm(orders, until=last_day(view), unit=UNIT, value=None)
-    return Rhythm(
-        order_days=int(summary["frequency"][0].as_py()) + 1,
-        expected_orders_90_days=float(fitted.expected_purchases(summary, HORIZON)[0]),
-        probability_alive=float(fitted.probability_alive(summary)[0]),
-    )
+    return OrderHistory(row["model"], tuple(_date_of(day) for day in days), _date_of(row["last_day"]))
 
 
-def rhythm_pictures(shop: Shop, customer_id: str) -> RhythmPictures | None:
-    """One customer's chance over time, and orders to come; None where there is nothing to draw. Raises NoRunYet."""
-    view = last_run(shop)
-    known = _known(view, pa.table({"customer_id": [customer_id]}))
-    if known is None:
-        return None
-    fitted, orders = known
-    days, until = orders["ordered_at"].to_pylist(), last_day(view)
-    return RhythmPictures(alive_over_time(fitted, days, until), forecast_fan(fitted, days, until, HORIZON))
+def _model_row(view: Snapshot) -> dict[str, Any] | None:
+    rows = records(view.query(f"select * from repeat_purchase_models where run_id = '{view.run.run_id}'"))
+    return rows[0] if rows else None
 
 
-def _model(view: Snapshot) -> dict[str, Any] | None:
-    found = records(view.query(f"select * from order_models where run_id = '{view.run.run_id}'"))
-    return found[0] if found else None
+def _confirmed_row(view: Snapshot) -> dict[str, Any] | None:
+    row = _model_row(view)
+    return row if row and row["dropout_check"] == CONFIRMED else None
 
 
-def _known(view: Snapshot, asked: pa.Table) -> tuple[FittedParetoNBD, pa.Table] | None:
-    """The model and the customer's order days; None where one is missing, or the model's drop-out is not confirmed.
-
-    Where customers whom it took for gone come back, what it says of single ones misleads.
-    """
-    found = _model(view)
-    if found is None or found["drop_out"] != CONFIRMED:
-        return None
-    orders = orders_of(view, asked)
-    until = last_day(view)
-    if not any(day <= until for day in orders["ordered_at"].to_pylist()):
-        return None
-    return restored(found["model"]), orders
+def _date_of(day: int) -> date:
+    return EPOCH + timedelta(days=day)

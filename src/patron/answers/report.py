@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-import pyarrow as pa
-
 from patron.answers.customer_profile import CustomerCard, customer_card
 from patron.answers.data_quality import Quality, quality_of
 from patron.answers.models import Models, models_of
 from patron.answers.overview import Overview, overview_of
-from patron.answers.repeat_purchase import matrix
+from patron.answers.repeat_purchase import RepeatPurchaseModel, repeat_purchase_model
 from patron.answers.revenue import Cohort, cohorts
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
@@ -56,8 +54,8 @@ class Report:
     overview: Overview
     cohorts: tuple[Cohort, ...]
     models: Models
-    matrix: pa.Table | None
-    """The chance of still being a customer, by history; None where drop-out is not confirmed."""
+    repeat_purchase_model: RepeatPurchaseModel | None
+    """For the matrix of P(alive) by history; None where dropout is not confirmed."""
     quality: Quality
     coverage: Coverage
     example: CustomerCard | None
@@ -72,7 +70,7 @@ def report(shop: Shop) -> Report:
         overview=seen,
         cohorts=cohorts(view),
         models=models_of(view),
-        matrix=matrix(shop),
+        repeat_purchase_model=repeat_purchase_model(shop),
         quality=quality_of(view),
         coverage=coverage(view),
         example=_example(shop, view, seen),

@@ -1,5 +1,23 @@
 """What each customer will do and is worth, and how sure we are."""
 
-READS = ("features", "order_lines", "orders")
-WRITES = ("scores", "backtests", "shop_forecasts", "order_models", "repeat_orders", "affinities")
+READS = (
+    "customers",
+    "exposures",
+    "features",
+    "interactions",
+    "order_lines",
+    "orders",
+    "referrals",
+)
+WRITES = (
+    "scores",
+    "backtests",
+    "shop_forecasts",
+    "repeat_purchase_models",
+    "repeat_purchase_weeks",
+    "repeat_purchase",
+    "value_parts",
+    "value_at_risk",
+    "affinities",
+)
 RETURNS: tuple[str, ...] = ()

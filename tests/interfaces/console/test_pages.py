@@ -14,11 +14,11 @@ from markupsafe import escape
 
 from patron.answers.customer_list import CustomerQuery, find_customers
 from patron.answers.customer_profile import customer_card
-from patron.answers.repeat_purchase import coming_back
+from patron.answers.repeat_purchase import repeat_purchase
 from patron.collect.loader import accept
 from patron.govern.vault import Vault
 from patron.interfaces.charts.chart import WIDE
-from patron.interfaces.charts.chart_sets import coming_back_charts
+from patron.interfaces.charts.chart_sets import repeat_purchase_charts
 from patron.interfaces.console.model_cards import settings_of
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.answer_cache import MOST_RECENT, Answers
@@ -28,7 +28,7 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.run import run_loop
 from patron.schema import errors
-from patron.schema.tables import IDENTITIES, ORDER_MODELS, SHOP_FORECASTS
+from patron.schema.tables import IDENTITIES, REPEAT_PURCHASE_MODELS, SHOP_FORECASTS
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 from patron.storage.snapshot_cache import reader_of
@@ -123,10 +123,10 @@ def test_a_card_and_its_twin_say_the_same(client, somebody):
 
 
 def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
-    rhythm = client.get(f"/api/customers/{somebody}").json()["rhythm"]
+    rhythm = client.get(f"/api/customers/{somebody}").json()["repeat_purchase"]
     page = client.get(f"/customers/{somebody}").text
     assert words("en")("chart.alive.title") in page
-    assert f"{rhythm['probability_alive']:.0%} on" in page
+    assert f"{rhythm['probability_active']:.0%} on" in page
     assert f"{rhythm['expected_orders_90_days']:.1f} more orders" in page
     assert client.get(f"/customers/{somebody}").text == page
 
@@ -140,13 +140,13 @@ def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_run(
 
     assert [make(name) for name in ("a", "a", *range(MOST_RECENT - 1), "a", "new", "a", 0)][-1] == 0
     assert made == ["a", *range(MOST_RECENT - 1), "new", 0], "0 had to go for new, and a, asked for meanwhile, stayed"
-    with pinned_to(made_shop, ORDER_MODELS, ORDER_MODELS.empty()):
+    with pinned_to(made_shop, REPEAT_PURCHASE_MODELS, REPEAT_PURCHASE_MODELS.empty()):
         make("a")
     assert made[-1] == "a"
 
 
 def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
-    found = client.get("/api/models").json()["coming_back"]
+    found = client.get("/api/models").json()["repeat_purchase"]
     page = client.get("/models").text
     assert sum(week["is_held_out"] for week in found["weeks"]) == 13
     known, came, expected = (
@@ -157,15 +157,19 @@ def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
 
 
 def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client, made_shop, somebody):
-    row = last_run(made_shop).read("order_models").to_pylist()[-1]
+    row = last_run(made_shop).read("repeat_purchase_models").to_pylist()[-1]
     with pinned_to(
-        made_shop, ORDER_MODELS, pa.Table.from_pylist([{**row, "drop_out": "came_back"}], ORDER_MODELS.schema())
+        made_shop,
+        REPEAT_PURCHASE_MODELS,
+        pa.Table.from_pylist([{**row, "dropout_check": "inactive_returned"}], REPEAT_PURCHASE_MODELS.schema()),
     ):
         page, models = client.get(f"/customers/{somebody}").text, client.get("/models").text
-        assert client.get(f"/api/customers/{somebody}").json()["rhythm"] is None
-    assert escape(words("en")("drop_out.came_back")) in models
+        assert client.get(f"/api/customers/{somebody}").json()["repeat_purchase"] is None
+    assert escape(words("en")("dropout_check.inactive_returned")) in models
     assert words("en")("chart.tracking.weekly") in models
-    (alone,) = coming_back_charts(coming_back(last_run(made_shop)), None, words("en"), Formats("en", "USD", "UTC"))
+    (alone,) = repeat_purchase_charts(
+        repeat_purchase(last_run(made_shop)), None, words("en"), Formats("en", "USD", "UTC")
+    )
     assert alone.spec["width"] == WIDE, "alone it has the whole width; half of it would be blown up"
     for shown in (page, models):
         for chart in ("chart.alive.title", "chart.matrix.alive", "chart.fan.title"):
@@ -173,7 +177,7 @@ def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client,
 
 
 def test_before_there_is_a_model_of_order_days_pages_do_without(client, made_shop, somebody):
-    with pinned_to(made_shop, ORDER_MODELS, ORDER_MODELS.empty()):
+    with pinned_to(made_shop, REPEAT_PURCHASE_MODELS, REPEAT_PURCHASE_MODELS.empty()):
         assert words("en")("chart.fan.title") not in client.get(f"/customers/{somebody}").text
         assert words("en")("repeat_purchase.too_little_data") in client.get("/models").text
 

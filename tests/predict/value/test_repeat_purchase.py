@@ -1,13 +1,15 @@
 """Who comes back: the run's model of order days, on shops whose rates and departures are known."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from patron.clv import FittedParetoNBD
 from patron.predict import READS, WRITES
-from patron.predict.value.repeat_purchase import build_repeat_purchase, last_day, restored
+from patron.predict.value.repeat_purchase import build_repeat_purchase, last_day
 from patron.schema.table_definition import validated
 from patron.schema.tables import ORDERS
 from patron.storage.runs import Run
@@ -64,11 +66,11 @@ def told(tmp_path_factory):
 
 def test_the_weeks_it_did_not_know_came_as_it_expected(told):
     view, _, _ = told
-    weeks = view.read("repeat_orders").to_pylist()
+    weeks = view.read("repeat_purchase_weeks").to_pylist()
     held_out = [week for week in weeks if week["is_held_out"]]
     assert len(held_out) == 13
     came = sum(week["order_count"] for week in held_out)
-    assert sum(week["expected"] for week in held_out) == pytest.approx(came, rel=0.1)
+    assert sum(week["expected_count"] for week in held_out) == pytest.approx(came, rel=0.1)
 
 
 @pytest.mark.parametrize("age", range(399, 406))
@@ -76,7 +78,7 @@ def test_the_check_knows_no_day_of_the_weeks_held_out(tmp_path, age):
     """Before, up to six days were in both: the cut was 13 weeks ago, and weeks are counted from the first order."""
     found = order_days(np.random.default_rng(7), 300, age)
     view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=age)))
-    row, weeks = view.read("order_models").to_pylist()[0], view.read("repeat_orders").to_pylist()
+    row, weeks = view.read("repeat_purchase_models").to_pylist()[0], view.read("repeat_purchase_weeks").to_pylist()
     firsts = {}
     for who, day in sorted(found, key=lambda one: one[1]):
         firsts.setdefault(who, day)
@@ -93,24 +95,29 @@ def test_the_check_knows_no_day_of_the_weeks_held_out(tmp_path, age):
 
 def test_what_is_expected_of_all_together_comes(told):
     view, found, known = told
-    row = view.read("order_models").to_pylist()[0]
+    row = view.read("repeat_purchase_models").to_pylist()[0]
     customers = {who for who, _ in known}
     later = {one for one in found if one[1] >= 400 and one[0] in customers}
     assert row["customer_count"] == len(customers)
     assert row["expected_orders_90_days"] == pytest.approx(len(later), rel=0.1)
-    assert row["drop_out"] == "confirmed"
-    assert row["gone_count"] > 100
-    assert row["gone_came_share"] == pytest.approx(row["gone_expected_share"], abs=0.05)
-    assert set(restored(row["model"]).params) == {"r", "alpha", "s", "beta"}
+    assert row["dropout_check"] == "confirmed"
+    each = view.read("repeat_purchase")
+    assert each.num_rows == len(customers)
+    assert sum(each["expected_orders_90_days"].to_pylist()) == pytest.approx(row["expected_orders_90_days"])
+    assert sum(each["order_day_count"].to_pylist()) == len(set(known))
+    assert 0 < min(each["probability_active"].to_pylist()) <= max(each["probability_active"].to_pylist()) <= 1
+    assert row["inactive_count"] > 100
+    assert row["inactive_actual_share"] == pytest.approx(row["inactive_expected_share"], abs=0.05)
+    assert set(FittedParetoNBD.restored(json.loads(row["model"])).params) == {"r", "alpha", "s", "beta"}
 
 
-def test_where_nobody_leaves_drop_out_is_not_confirmed(tmp_path):
+def test_where_nobody_leaves_dropout_is_not_confirmed(tmp_path):
     found = order_days(np.random.default_rng(5), 800, 300, leave_after=1e9)
     view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=300)))
-    assert view.read("order_models").to_pylist()[0]["drop_out"] in {"unseen", "too_few"}
+    assert view.read("repeat_purchase_models").to_pylist()[0]["dropout_check"] in {"unseen", "too_few"}
 
 
-def test_where_those_taken_for_gone_come_back_drop_out_is_not_confirmed(tmp_path):
+def test_where_those_taken_for_gone_come_back_dropout_is_not_confirmed(tmp_path):
     """Customers who order each day of one season and stay away for the next: their pauses are no departures."""
     rng = np.random.default_rng(11)
     found = [
@@ -120,27 +127,28 @@ def test_where_those_taken_for_gone_come_back_drop_out_is_not_confirmed(tmp_path
         if (day + 60 * (who % 4)) % 240 < 90 and rng.random() < 0.5
     ]
     view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=440)))
-    row = view.read("order_models").to_pylist()[0]
-    assert row["gone_count"] >= 50
-    assert row["gone_came_share"] > 2 * row["gone_expected_share"]
-    assert row["drop_out"] == "came_back"
+    row = view.read("repeat_purchase_models").to_pylist()[0]
+    assert row["inactive_count"] >= 50
+    assert row["inactive_actual_share"] > 2 * row["inactive_expected_share"]
+    assert row["dropout_check"] == "inactive_returned"
 
 
 @pytest.mark.parametrize(("customers", "days"), [(5, 300), (300, 10)])
 def test_of_too_little_nothing_is_said(tmp_path, customers, days):
     found = order_days(np.random.default_rng(1), customers, days)
     view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=days)))
-    assert view.read("order_models").num_rows == view.read("repeat_orders").num_rows == 0
+    assert view.read("repeat_purchase_models").num_rows == view.read("repeat_purchase_weeks").num_rows == 0
+    assert view.read("repeat_purchase").num_rows == 0
 
 
 def test_a_young_shop_has_weeks_and_no_check(tmp_path):
     found = order_days(np.random.default_rng(2), 600, 100)
     view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=100)))
-    weeks = view.read("repeat_orders").to_pylist()
+    weeks = view.read("repeat_purchase_weeks").to_pylist()
     assert len(weeks) >= 13
     assert not any(week["is_held_out"] for week in weeks)
-    row = view.read("order_models").to_pylist()[0]
-    assert row["drop_out"] == "unchecked"
+    row = view.read("repeat_purchase_models").to_pylist()[0]
+    assert row["dropout_check"] == "unchecked"
     assert row["checked_customer_count"] == 0
 
 
@@ -148,19 +156,21 @@ def test_a_young_shop_has_weeks_and_no_check(tmp_path):
 def test_the_check_has_as_many_weeks_before_it_as_in_it(tmp_path, age, is_checked):
     found = [("c0", 0), *order_days(np.random.default_rng(4), 300, age)]
     view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=age)))
-    row = view.read("order_models").to_pylist()[0]
+    row = view.read("repeat_purchase_models").to_pylist()[0]
     assert (row["checked_customer_count"] > 0) == is_checked
 
 
 def test_a_shop_that_closed_is_told_what_was_expected_and_that_nobody_came(tmp_path):
     found = order_days(np.random.default_rng(9), 600, 300)
     view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=400)))
-    held_out = [week for week in view.read("repeat_orders").to_pylist() if week["is_held_out"]]
+    held_out = [week for week in view.read("repeat_purchase_weeks").to_pylist() if week["is_held_out"]]
     assert sum(week["order_count"] for week in held_out) == 0
-    assert sum(week["expected"] for week in held_out) > 100
-    row = view.read("order_models").to_pylist()[0]
-    assert row["drop_out"] == "stayed_away", "orders that were not imported look the same: nobody is told to be gone"
-    assert row["others_came_share"] == 0 < row["others_expected_share"]
+    assert sum(week["expected_count"] for week in held_out) > 100
+    row = view.read("repeat_purchase_models").to_pylist()[0]
+    assert row["dropout_check"] == "active_lapsed", (
+        "orders that were not imported look the same: nobody is told to be gone"
+    )
+    assert row["active_actual_share"] == 0 < row["active_expected_share"]
 
 
 def test_days_are_those_of_the_shops_calendar(tmp_path):

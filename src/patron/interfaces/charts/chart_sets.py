@@ -1,19 +1,24 @@
 """The charts of each page, or None where there is nothing to draw."""
 
+import json
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-import pyarrow as pa
-
 from patron.answers.models import Models, Question
 from patron.answers.overview import Overview
-from patron.answers.repeat_purchase import ComingBack, RhythmPictures
+from patron.answers.repeat_purchase import OrderHistory, RepeatPurchase, RepeatPurchaseModel
 from patron.answers.revenue import Cohort
+from patron.clv import FittedParetoNBD
+from patron.clv.diagnostics import alive_over_time, forecast_fan, frequency_recency
 from patron.interfaces.charts import clv_charts, evaluation_charts, retention, revenue_charts, segment_charts
 from patron.interfaces.charts.chart import HALF, Chart
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
+from patron.schema.questions import VALUE
 from patron.schema.table_metadata import described
+
+HORIZON_DAYS = float(VALUE.horizon_days)
+MOST_FREQUENCY = 12
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class ReportCharts(OverviewCharts):
     deciles: tuple[Chart, ...]
     spread: Chart | None
     drift: Chart | None
-    coming_back: tuple[Chart, ...]
+    repeat_purchase: tuple[Chart, ...]
 
 
 def overview_charts(seen: Overview, words: Words, formats: Formats) -> OverviewCharts:
@@ -50,9 +55,14 @@ def overview_charts(seen: Overview, words: Words, formats: Formats) -> OverviewC
 
 
 def report_charts(
-    seen: Overview, found: tuple[Cohort, ...], models: Models, matrix: pa.Table | None, words: Words, formats: Formats
+    seen: Overview,
+    found: tuple[Cohort, ...],
+    models: Models,
+    model: RepeatPurchaseModel | None,
+    words: Words,
+    formats: Formats,
 ) -> ReportCharts:
-    """Draw what the report shows; `matrix` is that of who comes back."""
+    """Draw what the report shows; `model` is that of repeat purchase."""
     drawn = [deciles(question, words, formats) for question in models.questions]
     spreads = (spread(question, words, formats) for question in models.questions)
     return ReportCharts(
@@ -61,7 +71,7 @@ def report_charts(
         deciles=tuple(chart for chart in drawn if chart),
         spread=next((chart for chart in spreads if chart), None),
         drift=drift_chart(models, words, formats),
-        coming_back=coming_back_charts(models.coming_back, matrix, words, formats),
+        repeat_purchase=repeat_purchase_charts(models.repeat_purchase, model, words, formats),
     )
 
 
@@ -70,13 +80,13 @@ def retention_chart(found: tuple[Cohort, ...], words: Words, formats: Formats) -
     return retention.retention(found, words, formats) if any(len(c.shares) > 1 for c in found) else None
 
 
-def coming_back_charts(
-    found: ComingBack | None, matrix: pa.Table | None, words: Words, formats: Formats
+def repeat_purchase_charts(
+    found: RepeatPurchase | None, model: RepeatPurchaseModel | None, words: Words, formats: Formats
 ) -> tuple[Chart, ...]:
-    """Weeks as they came and as expected, and what a history means; nothing where too little was known."""
+    """Actual and expected orders by week, and P(alive) by history; nothing where too little was known."""
     if found is None or not found.weeks:
         return ()
-    counts, expected = ([getattr(week, name) for week in found.weeks] for name in ("order_count", "expected"))
+    counts, expected = ([getattr(week, name) for week in found.weeks] for name in ("order_count", "expected_count"))
     columns = {
         "at": [week.ended_at for week in found.weeks],
         "orders": counts,
@@ -86,20 +96,29 @@ def coming_back_charts(
         "is_holdout": [week.is_held_out for week in found.weeks],
     }
     weeks = described(columns, fitted_until=found.weeks_known_until.date())
-    if matrix is None:  # alone it has the whole width
+    if model is None:  # alone it has the whole width
         return (clv_charts.tracking(weeks, words, formats),)
     tracked = clv_charts.tracking(weeks, words, formats, width=HALF)
+    matrix = frequency_recency(
+        _fitted(model.model), HORIZON_DAYS, T=float(model.history_days), most_frequency=MOST_FREQUENCY
+    )
     return (tracked, clv_charts.frequency_recency(matrix, words, formats, of="probability_alive"))
 
 
-def rhythm_charts(found: RhythmPictures | None, words: Words, formats: Formats) -> tuple[Chart, ...]:
-    """One customer: the chance of being one still, and orders to come."""
+def order_history_charts(found: OrderHistory | None, words: Words, formats: Formats) -> tuple[Chart, ...]:
+    """P(alive) of one customer over time, and orders to come."""
     if found is None:
         return ()
+    fitted, days = _fitted(found.model), list(found.order_days)
+    alive, fan = alive_over_time(fitted, days, found.last_day), forecast_fan(fitted, days, found.last_day, HORIZON_DAYS)
     return (
-        clv_charts.alive_over_time(found.alive, words, formats, width=HALF),
-        clv_charts.forecast_fan(found.fan, words, formats, width=HALF),
+        clv_charts.alive_over_time(alive, words, formats, width=HALF),
+        clv_charts.forecast_fan(fan, words, formats, width=HALF),
     )
+
+
+def _fitted(model: str) -> FittedParetoNBD:
+    return FittedParetoNBD.restored(json.loads(model))
 
 
 def deciles(question: Question, words: Words, formats: Formats) -> Chart | None:

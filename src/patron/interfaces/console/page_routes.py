@@ -11,23 +11,22 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from patron.answers.customer_list import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
-from patron.answers.customer_profile import NewCustomer
-from patron.answers.customer_profile import customer as one_customer
 from patron.answers.ingestion_status import ingestion_status
-from patron.answers.repeat_purchase import matrix, rhythm_pictures
+from patron.answers.repeat_purchase import order_history, repeat_purchase_model
 from patron.commands.import_files import replay as try_again
 from patron.interfaces.charts import evaluation_charts, revenue_charts
 from patron.interfaces.charts.chart_sets import (
     OverviewCharts,
-    coming_back_charts,
     deciles,
     drift_chart,
+    order_history_charts,
     overview_charts,
+    repeat_purchase_charts,
     retention_chart,
-    rhythm_charts,
     spread,
 )
 from patron.interfaces.console.page_frame import Console
+from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
 from patron.interfaces.i18n.translations import Words, choose_locale, words
@@ -104,18 +103,20 @@ async def lookup(request: Request) -> Response:
 def customer(request: Request, customer_id: str) -> Response:
     """One customer."""
     console = console_of(request)
-    card = one_customer(console.answers.shop, customer_id, now=datetime.now(UTC))
+    card = customer_now(console.answers.shop, customer_id, now=datetime.now(UTC))
     twin = f"/api/customers/{quote(customer_id)}"
     if isinstance(card, NewCustomer):
         return console.page(request, "new_customer.html", here="customers", twin=twin, card=card)
     texts = console.words(request)
     formats = console.formats(texts)
     chart = revenue_charts.spent_by_month(card.months, texts, formats)
-    rhythm = console.answers.recent(
-        ("rhythm", customer_id, texts.locale),
-        lambda: rhythm_charts(rhythm_pictures(console.answers.shop, customer_id), texts, formats),
+    order_charts = console.answers.recent(
+        ("order history", customer_id, texts.locale),
+        lambda: order_history_charts(order_history(console.answers.shop, customer_id), texts, formats),
     )
-    return console.page(request, "customer.html", here="customers", twin=twin, card=card, chart=chart, rhythm=rhythm)
+    return console.page(
+        request, "customer.html", here="customers", twin=twin, card=card, chart=chart, order_charts=order_charts
+    )
 
 
 @router.get("/models")
@@ -141,8 +142,8 @@ def models(request: Request) -> Response:
         ),
         drift_chart=answers.kept(("drift chart", texts.locale), lambda: drift_chart(found, texts, formats)),
         returning=answers.kept(
-            ("coming back charts", texts.locale),
-            lambda: coming_back_charts(found.coming_back, matrix(answers.shop), texts, formats),
+            ("repeat purchase charts", texts.locale),
+            lambda: repeat_purchase_charts(found.repeat_purchase, repeat_purchase_model(answers.shop), texts, formats),
         ),
         retention=answers.kept(
             ("retention chart", texts.locale), lambda: retention_chart(answers.cohorts(), texts, formats)

@@ -9,8 +9,7 @@ from pydantic import BaseModel, Field
 
 from patron import __version__
 from patron.answers.customer_list import CustomerPage, CustomerQuery, Sort, find_customers
-from patron.answers.customer_profile import CustomerCard, NewCustomer
-from patron.answers.customer_profile import customer as one_customer
+from patron.answers.customer_profile import CustomerCard
 from patron.answers.data_quality import Quality
 from patron.answers.ingestion_status import IngestionStatus
 from patron.answers.ingestion_status import ingestion_status as status_of_ingestion
@@ -18,6 +17,7 @@ from patron.answers.models import Models
 from patron.answers.overview import Overview
 from patron.commands.manage_keys import require_key
 from patron.interfaces.http.answer_cache import Answers
+from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.integer_bounds import PageNumber, PersonaId
 from patron.interfaces.http.prometheus import metrics_text
 from patron.interfaces.http.request_keys import told_key
@@ -94,7 +94,7 @@ def lookup(request: Request, asked: LookUp) -> Found:
 @router.get("/api/customers/{customer_id}")
 def customer(request: Request, customer_id: str) -> CustomerCard | NewCustomer:
     """One customer: everything the last run knows, and `live` what they are doing; only that for a new one."""
-    return one_customer(answers_of(request).shop, customer_id, now=datetime.now(UTC))
+    return customer_now(answers_of(request).shop, customer_id, now=datetime.now(UTC))
 
 
 @router.get("/api/models")

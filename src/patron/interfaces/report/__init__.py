@@ -42,7 +42,7 @@ def report_html(found: facts.Report, locale: str) -> str:
             quality=found.quality,
             coverage=found.coverage,
             example=found.example,
-            charts=report_charts(seen, found.cohorts, found.models, found.matrix, texts, formats),
+            charts=report_charts(seen, found.cohorts, found.models, found.repeat_purchase_model, texts, formats),
             sentences=summary_sentences(seen, found.models, texts, formats),
         )
     )

@@ -109,49 +109,101 @@ SHOP_FORECASTS = Table(
     ),
     partition_by="run_id",
 )
-ORDER_MODELS = Table(
-    "order_models",
-    "one row per run: what the days of orders say of who comes back",
+REPEAT_PURCHASE_MODELS = Table(
+    "repeat_purchase_models",
+    "one row per run: a model of order days, and how its forecast of who comes back turned out",
     ("run_id",),
     (
         RUN,
         of("model", TEXT, "the fitted Pareto/NBD, times in days, as JSON"),
+        of("first_day", INT, "local day of the shop's first order", "days since 1970"),
+        of("last_day", INT, "last local day that the model knows", "days since 1970"),
         of("customer_count", INT, "customers with an order"),
-        of(
-            "expected_orders_90_days", NUMBER, "order days that all of them together are expected to have", "order days"
+        of("expected_orders_90_days", NUMBER, "expected order days of all customers together", "order days"),
+        Column(
+            "dropout_check",
+            TEXT,
+            "whether held-out weeks confirm who is inactive, or why not; P(alive) is shown only if confirmed",
+            choices=("confirmed", "unseen", "unchecked", "inactive_returned", "active_lapsed", "too_few"),
         ),
-        of("drop_out", TEXT, "confirmed by weeks that a model did not know, or why not; P(alive) is told only then"),
         of(
             "checked_customer_count",
             INT,
-            "customers of the model that is checked in `repeat_orders`; 0 without a check",
+            "customers of the model checked in `repeat_purchase_weeks`; 0 without a check",
         ),
-        of("gone_count", INT, "customers of that model whose P(alive) was below a half before the weeks held out"),
-        maybe("gone_expected_share", NUMBER, "share of them that it expected to order in those weeks", "0 to 1"),
-        maybe("gone_came_share", NUMBER, "share of them that did", "0 to 1"),
-        maybe("others_expected_share", NUMBER, "share of its other customers that it expected to order", "0 to 1"),
-        maybe("others_came_share", NUMBER, "share of them that did", "0 to 1"),
-        of("weeks_known_until", TIME, "the last day that the model behind `repeat_orders` knew, as its `ended_at`"),
+        of("inactive_count", INT, "customers of that model whose P(alive) was below a half before the held-out weeks"),
+        maybe("inactive_expected_share", NUMBER, "share of them that it expected to order in those weeks", "0 to 1"),
+        maybe("inactive_actual_share", NUMBER, "share of them that did", "0 to 1"),
+        maybe("active_expected_share", NUMBER, "share of its other customers that it expected to order", "0 to 1"),
+        maybe("active_actual_share", NUMBER, "share of them that did", "0 to 1"),
+        of("weeks_known_until", TIME, "last day that the model behind `repeat_purchase_weeks` knew, as its `ended_at`"),
     ),
     partition_by="run_id",
 )
-REPEAT_ORDERS = Table(
-    "repeat_orders",
-    "one row per run and week: order days of customers who came back, and how many a model expected",
+REPEAT_PURCHASE_WEEKS = Table(
+    "repeat_purchase_weeks",
+    "one row per run and week: order days of returning customers, actual and expected",
     ("run_id", "ended_at"),
     (
         RUN,
-        of("ended_at", TIME, "the end of the week: midnight of its last day, as if the shop's calendar were UTC's"),
-        of("order_count", INT, "order days after each one's first, of the customers whom that model knew"),
+        of("ended_at", TIME, "end of the week: midnight of its last day, as if the shop's calendar were UTC's"),
+        of("order_count", INT, "order days after each customer's first, of the customers whom that model knew"),
         of(
-            "expected",
+            "expected_count",
             NUMBER,
-            "what a model that knows nothing of the weeks held out expects of new customers of their ages",
+            "what a model that knows nothing of the held-out weeks expects of new customers of their ages",
             "order days",
         ),
         of("is_held_out", FLAG, "whether the week is after what that model knew"),
     ),
     partition_by="run_id",
+)
+REPEAT_PURCHASE = Table(
+    "repeat_purchase",
+    "one row per customer and run: what the days of their orders say",
+    ("run_id", "customer_id"),
+    (
+        RUN,
+        CUSTOMER,
+        of("order_day_count", INT, "days with an order", "days"),
+        of("expected_orders_90_days", NUMBER, "expected order days in the next 90 days", "order days"),
+        of("probability_active", NUMBER, "P(alive): probability of being active", "0 to 1"),
+    ),
+    partition_by="run_id",
+    sorted_by=("customer_id",),
+)
+VALUE_PARTS = Table(
+    "value_parts",
+    "one row per customer and run: what they are worth until 90 days from the run, costs below zero",
+    ("run_id", "customer_id"),
+    (
+        RUN,
+        CUSTOMER,
+        of("first_order_cents", INT, "paid on the first order, before returns", "cents"),
+        of("repeat_cents", INT, "paid on later orders until the run, before returns", "cents"),
+        of("expected_cents", INT, "expected to be paid in the next 90 days, before returns", "cents"),
+        of("referral_cents", INT, "share of what the people they referred are expected to pay in 90 days", "cents"),
+        of("returns_cents", INT, "refunded, and expected to be", "cents"),
+        of("service_cents", INT, "cost of serving orders so far and expected", "cents"),
+        of("marketing_cents", INT, "cost of messages and offers sent", "cents"),
+        of("total_cents", INT, "sum of all parts", "cents"),
+    ),
+    partition_by="run_id",
+    sorted_by=("customer_id",),
+)
+VALUE_AT_RISK = Table(
+    "value_at_risk",
+    "one row per customer and run, of those with a churn score who paid in the last 180 days",
+    ("run_id", "customer_id"),
+    (
+        RUN,
+        CUSTOMER,
+        of("churn_probability", NUMBER, "probability of no order in the next 90 days", "0 to 1"),
+        of("usual_cents", NUMBER, "paid in the last 180 days, per 90 days", "cents"),
+        of("value_at_risk_cents", NUMBER, "churn probability times usual spend", "cents"),
+    ),
+    partition_by="run_id",
+    sorted_by=("customer_id",),
 )
 AFFINITIES = Table(
     "affinities",

@@ -1,6 +1,6 @@
 """Every table of the lake, declared once. Stages meet here and nowhere else.
 
-Money is integer hundredths ("cents") of the currency named beside it, or of the shop's currency where none is named.
+Money is integer hundredths ("cents") of the currency in the unit, or of the shop's currency where the unit has none.
 Times are UTC. Shares are 0 to 1.
 """
 

@@ -28,8 +28,8 @@ def maybe(name: str, kind: pa.DataType, meaning: str, unit: str = "", *, persona
     return Column(name, kind, meaning, unit, nullable=True, personal=personal)
 
 
-CUSTOMER = of("customer_id", TEXT, "the person; opaque, never the shop's own id", personal="opaque_id")
-AS_OF = of("as_of", TIME, "the cutoff: only what was known before it counts")
-RUN = of("run_id", TEXT, "the run that wrote the row")
-OCCURRED = of("occurred_at", TIME, "when it happened, clock skew corrected")
-KNOWN = of("known_at", TIME, "when Patron could know it; never changed once written")
+CUSTOMER = of("customer_id", TEXT, "customer; an opaque id, never the shop's id", personal="opaque_id")
+AS_OF = of("as_of", TIME, "cutoff: only facts known before it count")
+RUN = of("run_id", TEXT, "run that wrote the row")
+OCCURRED = of("occurred_at", TIME, "time of the event, clock skew corrected")
+KNOWN = of("known_at", TIME, "when Patron could know it; never changed")

@@ -266,7 +266,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         "cleaning": [
             {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
              "example": "made/e1"}
-            for code, count, done in (("second_event_of_an_order", 3, "set aside"), ("line_without_price", 12, "kept"))
+            for code, count, done in (("second_event_of_an_order", 3, "excluded"), ("line_without_price", 12, "kept"))
         ],
     }  # fmt: skip
 
@@ -348,7 +348,7 @@ def judged() -> dict[str, list[dict]]:
         "low": 1.6e6,
         "high": 2.5e6,
         "season": 1.1,
-        "is_season_seen": False,
+        "is_season_observed": False,
     }
     return {
         "backtests": backtests,

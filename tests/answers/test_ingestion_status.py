@@ -98,7 +98,7 @@ def test_test_traffic_is_kept_and_used_for_nothing(tested):
     run_loop(tested, NOW + timedelta(minutes=1))
     assert tested.lake.read(ORDERS).num_rows == 1
     checks = {row["check_code"]: row for row in tested.lake.read(CLEANING).to_pylist()}
-    assert (checks["test_traffic"]["row_count"], checks["test_traffic"]["treatment"]) == (2, "set aside")
+    assert (checks["test_traffic"]["row_count"], checks["test_traffic"]["treatment"]) == (2, "excluded")
     assert checks["second_event_of_an_order"]["row_count"] == 0
     tested.close()
 

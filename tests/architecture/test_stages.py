@@ -46,7 +46,7 @@ POLICY = """
 unknown = "allow"
 [at_risk]
 lifecycle_stages = ["new", "active", "at_risk", "lapsed"]
-seen_within_days = 400
+active_within_days = 400
 [[offers]]
 id = "TEN"
 discount_share = 0.1

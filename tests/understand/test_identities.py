@@ -202,7 +202,7 @@ def test_bots_are_no_visitors_but_what_they_buy_is_kept(told):
     assert sorted(tables["identities"]["token"].to_pylist()) == ["u"]
     counted = {row["check_code"]: (row["row_count"], row["checked_count"], row["treatment"])
         for row in tables["cleaning"].to_pylist()}  # fmt: skip
-    assert counted["browsing_of_a_bot"] == (2, 3, "set aside")
+    assert counted["browsing_of_a_bot"] == (2, 3, "excluded")
     assert counted["order_of_a_bot"] == (1, 1, "kept")
     assert counted["time_not_told"] == (2, 4, "corrected")
     assert counted["time_told_impossible"] == (1, 4, "corrected")

@@ -37,7 +37,7 @@ share = 0.1
 
 [at_risk]
 lifecycle_stages = ["at_risk", "lapsed"]
-seen_within_days = 90
+active_within_days = 90
 
 """
 OFFER = """\

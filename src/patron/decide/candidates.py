@@ -16,7 +16,7 @@ def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
     are not counted: a rerun decides the same.
     """
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
-    active_condition = _active_condition(run_id, as_of, policy.at_risk.seen_within_days)
+    active_condition = _active_condition(run_id, as_of, policy.at_risk.active_within_days)
     churn_condition = (
         f"or s.churn >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
     )

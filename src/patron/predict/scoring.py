@@ -204,7 +204,7 @@ def shop_forecast(view: StageView, question: Question, fitted: Fitted, scores: p
         "low": value * total.low_cents / total.cents,
         "high": value * total.high_cents / total.cents,
         "season": total.season,
-        "is_season_seen": total.is_season_seen,
+        "is_season_observed": total.is_season_observed,
     }
     return pa.Table.from_pylist([row], schema=SHOP_FORECASTS.schema())
 

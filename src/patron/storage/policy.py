@@ -49,9 +49,9 @@ class Caps(_Section):
     """How many offers one customer may get."""
 
     offers_per_customer: int = Field(default=1, ge=0)
-    """Most offers to one customer ..."""
+    """Limit of offers per customer ..."""
     within_days: int = Field(default=28, ge=1)
-    """... within so many days."""
+    """... in this many days."""
 
 
 class Consent(_Section):
@@ -90,8 +90,8 @@ class AtRisk(_Section):
     """Lifecycle stages that are considered."""
     churn_probability: float = Field(default=0.5, ge=0, le=1)
     """Customers of any stage with at least this churn probability are considered too; 1.0 turns this off."""
-    seen_within_days: int = Field(default=0, ge=0)
-    """Only customers who visited, ordered or opened a message in so many days are considered; 0 turns this off."""
+    active_within_days: int = Field(default=0, ge=0)
+    """Only customers who visited, ordered or opened a message within so many days are considered; 0 turns this off."""
 
 
 class Channel(_Section):

@@ -40,7 +40,7 @@ def test_a_steady_shop_goes_on_as_it_was_with_a_share_of_the_usual_season():
     total = shop_total(shop(now), np.full(CUSTOMERS, 10_000.0))
     assert total.cents / total.season == pytest.approx(2_000_000, rel=0.05)
     assert total.low_cents < total.cents < total.high_cents
-    assert not total.is_season_seen
+    assert not total.is_season_observed
     assert shop_total(shop(datetime(2024, 10, 1, tzinfo=UTC)), np.full(CUSTOMERS, 10_000.0)).season > 1.05
     assert shop_total(shop(datetime(2024, 1, 5, tzinfo=UTC)), np.full(CUSTOMERS, 10_000.0)).season < 0.97
 
@@ -62,7 +62,7 @@ def test_a_shop_without_established_customers_relies_on_its_models_and_is_less_s
 def test_the_season_of_a_year_ago_is_the_shops_own():
     a_year = shop(SPRING, months=13, season={360: 1.8})
     total = shop_total(a_year, np.full(CUSTOMERS, 10_000.0))
-    assert total.is_season_seen
+    assert total.is_season_observed
     own, assumed = 1.8 / 1.8 ** (1 / 10), shop_total(shop(SPRING), np.full(CUSTOMERS, 10_000.0)).season
     assert total.season == pytest.approx((own * assumed) ** 0.5, rel=0.01)
     unseen = shop_total(shop(SPRING, months=6), np.full(CUSTOMERS, 10_000.0))

@@ -57,7 +57,7 @@ class ShopTotal:
     """What each method forecasts before the season, cents."""
     season: float
     """Factor for the season to come against the one just gone."""
-    is_season_seen: bool
+    is_season_observed: bool
     """Whether the shop has seen this season, a year ago."""
 
     def saved(self) -> dict[str, Any]:

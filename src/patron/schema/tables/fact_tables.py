@@ -277,7 +277,7 @@ CLEANING = Table(
         of("check_code", TEXT, "code of the check"),
         of("row_count", INT, "rows concerned"),
         of("checked_count", INT, "rows checked"),
-        of("treatment", TEXT, "treatment of these rows: kept, set aside, corrected"),
+        of("treatment", TEXT, "treatment of these rows: kept, excluded, corrected"),
         maybe("example", TEXT, "source and id of one event concerned"),
     ),
     partition_by="run_id",

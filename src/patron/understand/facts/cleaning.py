@@ -8,7 +8,7 @@ from patron.understand.facts.usable_events import EARLIEST, Scope, flagged
 
 OUTLIER_TIMES = 10
 """An outlier is above this many times the 99th percentile: a rule that up to 1 % of wild values do not move."""
-KEPT, SET_ASIDE, CORRECTED = "kept", "set aside", "corrected"
+KEPT, EXCLUDED, CORRECTED = "kept", "excluded", "corrected"
 SALES = "('Order Completed', 'Order Line Completed')"
 LINKS = ("Identify", "Alias", "Identity Unlinked")
 OTHER_NAMES = ("Product Updated", "Order Completed", "Order Line Completed", *LINKS)
@@ -40,17 +40,17 @@ def _events(scope: Scope) -> str:
     used = ", ".join(f"'{name}'" for name in (*KINDS, *OTHER_NAMES))
     amounts = ", ".join(f"e.{name}" for name in AMOUNTS)
     checks = {
-        "event_without_customer": ("not has_customer", "name <> 'Product Updated'", SET_ASIDE),
+        "event_without_customer": ("not has_customer", "name <> 'Product Updated'", EXCLUDED),
         "order_without_user": ("user_token is null", f"has_customer and name in {SALES}", KEPT),
-        "time_impossibly_early": (f"occurred_at < {timestamp(EARLIEST)}", "true", SET_ASIDE),
+        "time_impossibly_early": (f"occurred_at < {timestamp(EARLIEST)}", "true", EXCLUDED),
         "time_not_told": (flagged("no_time", "flags"), "true", CORRECTED),
         "time_told_impossible": (flagged("impossible_time", "flags"), "true", CORRECTED),
         "time_after_it_was_known": ("occurred_at > known_at", "true", CORRECTED),
         "time_after_it_was_received": ("occurred_at > received_at", "true", KEPT),
         "told_more_than_a_day_late": ("seconds_of(known_at) - seconds_of(occurred_at) > 86400", "true", KEPT),
-        "test_traffic": (flagged("test", "flags"), "true", SET_ASIDE),
-        "browsing_of_a_bot": (flagged("bot", "flags"), f"name in {listed(tuple(KINDS))}", SET_ASIDE),
-        "behaviour_without_consent": (flagged("no_consent", "flags"), f"name in {listed(tuple(KINDS))}", SET_ASIDE),
+        "test_traffic": (flagged("test", "flags"), "true", EXCLUDED),
+        "browsing_of_a_bot": (flagged("bot", "flags"), f"name in {listed(tuple(KINDS))}", EXCLUDED),
+        "behaviour_without_consent": (flagged("no_consent", "flags"), f"name in {listed(tuple(KINDS))}", EXCLUDED),
         "order_of_a_bot": (flagged("bot", "flags"), f"name in {SALES}", KEPT),
         "negative_amount": ("lowest_cents < 0", "lowest_cents is not null", CORRECTED),
         "foreign_currency": (
@@ -58,8 +58,8 @@ def _events(scope: Scope) -> str:
             "lowest_cents is not null",
             CORRECTED,
         ),
-        "currency_without_rate": ("currency is not null and rate is null", "lowest_cents is not null", SET_ASIDE),
-        "event_not_used": (f"name not in ({used}) and name not in {REFUNDS} and traits is null", "true", SET_ASIDE),
+        "currency_without_rate": ("currency is not null and rate is null", "lowest_cents is not null", EXCLUDED),
+        "event_not_used": (f"name not in ({used}) and name not in {REFUNDS} and traits is null", "true", EXCLUDED),
     }
     relation = f"""
         select e.name, e.user_token, e.occurred_at, e.known_at, e.received_at, e.currency, e.traits, e.flags,
@@ -77,7 +77,7 @@ def _second_orders(scope: Scope) -> str:
             partition by source, coalesce(order_id, event_id) order by known_at, received_at, event_id) as place
         from events
         where name = 'Order Completed' and not {flagged("test", "flags")} and known_at < {timestamp(scope.as_of)}"""
-    return _checks(relation, "example", {"second_event_of_an_order": ("place > 1", "true", SET_ASIDE)})
+    return _checks(relation, "example", {"second_event_of_an_order": ("place > 1", "true", EXCLUDED)})
 
 
 def _lines() -> str:

@@ -228,7 +228,14 @@ def test_what_is_folded_and_moved_leaves_the_inbox_and_nothing_is_folded_twice(s
 
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(Lake, "append"), (Inbox, "mark_moved"), (Inbox, "release"), (Inbox, "_transaction"), (store, "add"), (store, "_moved")],
+    [
+        (Lake, "append"),
+        (Inbox, "mark_moved"),
+        (Inbox, "release"),
+        (Inbox, "_transaction"),
+        (store, "add"),
+        (store, "_moved"),
+    ],
     ids=str,
 )
 def test_killed_between_fold_and_compaction_nothing_is_folded_twice_and_nothing_is_missing(

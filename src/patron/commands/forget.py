@@ -174,7 +174,9 @@ def _scrub(erasure: Erasure) -> None:
     erasure.shop.store.scrub()
     if has_inbox(erasure.shop):
         with open_inbox(erasure.shop) as inbox:
-            inbox.release(inbox.moved_seq())  # why: what profiles had not taken is theirs again when they are built anew
+            inbox.release(
+                inbox.moved_seq()
+            )  # why: what profiles had not taken is theirs again when they are built anew
             inbox.scrub()
 
 

@@ -96,7 +96,9 @@ def choose(
 
 def may_contact(rows: pa.Table, policy: Policy) -> npt.NDArray[np.bool_]:
     """Whether each candidate may be contacted: their latest consent, or what the policy assumes without one."""
-    return np.array([policy.consent.allows(is_granted=one) for one in rows["is_consent_granted"].to_pylist()], dtype=bool)
+    return np.array(
+        [policy.consent.allows(is_granted=one) for one in rows["is_consent_granted"].to_pylist()], dtype=bool
+    )
 
 
 def exclusion_reasons(rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy: Policy) -> npt.NDArray[np.str_]:

@@ -10,42 +10,37 @@ from patron.predict.backtest import ALL, Backtest, covered
 from patron.predict.learner import Learner
 from patron.storage.model_registry import Manifest
 
-INTERVAL_NOTE = (
-    "80 % of what happened to customers with a forecast of this size at past cutoffs lies within low and high"
+LIMITS = (
+    "Evaluated at past cutoffs only; a season that was never seen is not foreseen.",
+    "Reproducible from this manifest and seed while the lake keeps its versions; not after an erasure.",
 )
 
 
 def card_of(result: Backtest, learner: Learner, manifest: Manifest) -> dict[str, str]:
-    """Key and text, as console and report show it."""
-    question = result.question
+    """Codes, numbers and dates of the card, as text; pages write the sentences in the reader's language."""
     held = covered(result)
-    limits = {
-        "": "Judged on past cutoffs only; a season that was never seen is not foreseen.",
-        "left out": "; ".join(result.left_out),
-        "interval": f"{INTERVAL_NOTE}; checked one origin at a time it held {held.mean():.0%}"
-        if held is not None
-        else "",
-    }
     card = {
-        "question": question.meaning,
-        "unit": question.unit,
+        "question": result.question.meaning,
+        "unit": result.question.unit,
         "learner": learner.name,
-        "what_it_is": (type(learner).__doc__ or "").splitlines()[0],
-        "settings": ", ".join(f"{name} = {value}" for name, value in asdict(learner).items()) or "none",
+        "description": (type(learner).__doc__ or "").splitlines()[0],
+        "settings": ", ".join(f"{name} = {value}" for name, value in asdict(learner).items()),
         "why": result.why,
         "best_baseline": result.baseline,
-        "judged_at": ", ".join(result.origins) or "no past cutoff",
-        "fitted_to": f"{manifest.row_count} customers at past cutoffs up to {manifest.as_of}",
-        "limits": " ".join(f"{key}: {text}." if key else text for key, text in limits.items() if text),
-        "reproducible": "From this manifest and seed, while the lake keeps its versions; not after an erasure.",
+        "cutoffs": ", ".join(result.origins),
+        "training_rows": str(manifest.row_count),
+        "training_until": manifest.as_of,
+        "left_out": "; ".join(result.left_out),
+        "interval_coverage": "" if held is None else f"{held.mean():.4f}",
     }
     return {key: text for key, text in card.items() if text}
 
 
 def card_text(card: Mapping[str, str], rows: pa.Table) -> str:
-    """The card as Markdown, with the backtest over all origins together."""
+    """The card as Markdown, in English, with the backtest over all origins together."""
     lines = [f"# {card['learner']}: {card['question']}", ""]
     lines += [f"- **{key.replace('_', ' ')}**: {text}" for key, text in card.items()]
+    lines += [f"- {limit}" for limit in LIMITS]
     lines += [
         "",
         "| learner | metric | value | 95 % interval | gain over the best baseline |",

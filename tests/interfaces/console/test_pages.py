@@ -19,7 +19,6 @@ from patron.collect.loader import accept
 from patron.govern.vault import Vault
 from patron.interfaces.charts.chart import WIDE
 from patron.interfaces.charts.chart_sets import repeat_purchase_charts
-from patron.interfaces.console.model_cards import settings_of
 from patron.interfaces.console.screenshots import served
 from patron.interfaces.http.answer_cache import MOST_RECENT, Answers
 from patron.interfaces.http.error_status import STATUS, status_of
@@ -301,12 +300,6 @@ def test_learners_are_ranked_by_what_decides_and_the_rest_is_folded_away(client)
         gains = [row["gain"] for row in question["board"]]
         assert gains == sorted(gains, reverse=True)
     assert "<details open" not in client.get("/models").text
-
-
-def test_settings_of_a_model_card_are_read_one_by_one():
-    assert settings_of("trees = {'leaf_penalty': 10.0}, cap = 0.99") == (("leaf penalty", "10.0"), ("cap", "0.99"))
-    assert settings_of("none") == ()
-    assert settings_of("open(1)") == ()
 
 
 def test_a_shop_that_is_let_go_takes_its_open_database_with_it(made_shop):

@@ -51,6 +51,7 @@ CODES = {
     "decision": list(REASONS),
     "question": [question.name for question in QUESTIONS],
     "learner": [learner.name for learners in LEARNERS.values() for learner in learners],
+    "learner_help": [learner.name for learners in LEARNERS.values() for learner in learners],
     "metric": [COVERAGE, *(metric.name for question in QUESTIONS for metric in question.all_metrics)],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
     "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),

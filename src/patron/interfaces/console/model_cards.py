@@ -1,16 +1,13 @@
-"""Model cards as people read them: names in their language, settings one by one."""
+"""Model cards in the reader's language: the registry keeps codes and numbers, the sentences are texts of i18n."""
 
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from patron.answers.models import Question
+from patron.answers.models import MONEY_METRICS, SHARE_METRICS, Backtest, Question
+from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
-
-NAMES = {"learner": "learner", "best_baseline": "learner"}
-"""Entries that hold a code, and the family of its name."""
-SHOWN_ABOVE = frozenset({"question", "unit", "why"})
-"""Entries that the page tells in the reader's language already."""
 
 
 @dataclass(frozen=True)
@@ -18,36 +15,107 @@ class CardRow:
     """One entry of a model card: its name, and its text or its settings."""
 
     name: str
-    text: str
+    text: str = ""
     settings: tuple[tuple[str, str], ...] = ()
     is_english: bool = False
 
 
-def card_rows(question: Question, words: Words) -> tuple[CardRow, ...]:
-    """Entries of a question's model card that the page does not tell elsewhere."""
-    return tuple(_row(key, text, words) for key, text in question.card.items() if text and key not in SHOWN_ABOVE)
+def card_rows(question: Question, words: Words, formats: Formats) -> tuple[CardRow, ...]:
+    """Entries of a question's model card, in the reader's language."""
+    card = question.card
+    learner = card.get("learner", question.champion or "")
+    texts = {
+        "learner": words.code("learner", learner),
+        "description": description(learner, words),
+        "why": why_champion(question, words, formats),
+        "best_baseline": words.code("learner", card["best_baseline"]) if "best_baseline" in card else "",
+        "cutoffs": words("list.joint").join(card["cutoffs"].split(", ")) if "cutoffs" in card else "",
+        "training": training(card, words, formats),
+        "limits": words("list.space").join(limits(question, words, formats)),
+        "reproducible": words("card.reproducible_text"),
+    }
+    rows = [CardRow(words.code("card", key), text) for key, text in texts.items() if text]
+    if settings := settings_of(card.get("settings", "")):
+        rows.insert(3, CardRow(words.code("card", "settings"), settings=settings))
+    if "left_out" in card:  # why: names of learners with the error of a library, which has one language
+        rows.append(CardRow(words.code("card", "left_out"), card["left_out"], is_english=words.locale != "en"))
+    return tuple(rows)
 
 
-def _row(key: str, text: str, words: Words) -> CardRow:
-    name = words.code("card", key)
-    if key in NAMES:
-        return CardRow(name, words.code(NAMES[key], text))
-    settings = settings_of(text) if key == "settings" else ()
-    return CardRow(name, "" if settings else text, settings, is_english=words.locale != "en" and not settings)
+def description(learner: str, words: Words) -> str:
+    """What a learner is, in a sentence; nothing for one without a text."""
+    text = words.texts.get(f"learner_help.{learner}", "")
+    return text if isinstance(text, str) else ""
+
+
+def why_champion(question: Question, words: Words, formats: Formats) -> str:
+    """Why the champion was chosen: its primary metric next to the best model's and the best baseline's."""
+    rows = {row.learner: row for row in question.board}
+    champion = rows.get(question.champion or "")
+    if champion is None:
+        return words("card.why_unproven")
+
+    def metric(value: float | None) -> str:
+        return metric_text(champion.metric, value, question.unit, formats)
+
+    named = {
+        "metric": words.code("metric", champion.metric),
+        "value": metric(champion.value),
+        "baseline": words.code("learner", champion.baseline),
+        "baseline_value": metric(champion.baseline_value),
+    }
+    best = best_of(question.board)
+    if champion.learner == champion.baseline:
+        return words("card.why_baseline", metric=named["metric"], value=named["value"])
+    if best.learner == champion.learner or question.tie_break is None:
+        return words("card.why_best", **named)
+    others = {"best": words.code("learner", best.learner), "best_value": metric(best.value)}
+    return words("card.why_tie_break", tie_break=words.code("metric", question.tie_break), **named, **others)
+
+
+def best_of(rows: tuple[Backtest, ...]) -> Backtest:
+    """Row with the largest gain over the best baseline."""
+    return max(rows, key=lambda row: -1.0e300 if row.gain is None else row.gain)
+
+
+def training(card: dict[str, str], words: Words, formats: Formats) -> str:
+    """How much data the model was fitted to, and until when."""
+    if "training_order_lines" in card:
+        return words("card.training_order_lines", lines=formats.count(float(card["training_order_lines"])))
+    if "training_rows" not in card:
+        return ""
+    until = datetime.fromisoformat(card["training_until"])
+    return words("card.training_rows", rows=formats.count(float(card["training_rows"])), date=formats.date(until))
+
+
+def limits(question: Question, words: Words, formats: Formats) -> Iterator[str]:
+    """What the model cannot do, and how often its intervals held."""
+    yield words("card.limits_recommend" if question.question == "recommend" else "card.limits_forecast")
+    if "interval_coverage" in question.card:
+        yield words("card.interval", share=formats.share(float(question.card["interval_coverage"]), 0))
+
+
+def metric_text(metric: str, value: float | None, unit: str, formats: Formats) -> str:
+    """Value of a metric in its own unit."""
+    if metric in MONEY_METRICS and unit == "money":
+        return formats.whole_money(value)
+    return formats.share(value) if metric in SHARE_METRICS else formats.number(value, 3)
 
 
 def settings_of(text: str) -> tuple[tuple[str, str], ...]:
     """Settings written as `name = value, ...`, one by one, nested ones too; empty when they are not so written."""
     try:
         call = ast.parse(f"dict({text})", mode="eval").body
-        given = {one.arg: ast.literal_eval(one.value) for one in call.keywords} if isinstance(call, ast.Call) else {}
+        settings = (
+            {item.arg: ast.literal_eval(item.value) for item in call.keywords} if isinstance(call, ast.Call) else {}
+        )
     except (SyntaxError, ValueError):
         return ()
-    return tuple(_flat(given))
+    return tuple(_flat(settings))
 
 
-def _flat(given: dict[str | None, object]) -> Iterator[tuple[str, str]]:
-    for name, value in given.items():
+def _flat(settings: dict[str | None, object]) -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
         if isinstance(value, dict):
             yield from _flat(value)
         else:

@@ -148,6 +148,5 @@ def _card(learner: Learner, own: list[dict], lines: int) -> dict[str, str]:
         "question": f"{RECOMMEND.name}: products bought in the next {RECOMMEND.horizon_days} days",
         "learner": learner.name,
         "why": why,
-        "fitted to": f"{lines} order lines; the model keeps products only, no customer",
-        "limits": "products new to the customer are only those popular now; stock and margins are not known",
+        "training_order_lines": str(lines),
     }

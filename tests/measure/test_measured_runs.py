@@ -166,7 +166,7 @@ def test_the_cap_holds_over_runs_and_the_holdout_stays(shop):
 @pytest.mark.parametrize("shop", [True], indirect=True)
 def test_who_showed_no_sign_of_life_for_long_is_not_considered(shop):
     policy = shop.folder / "policy.toml"
-    policy.write_text(policy.read_text(encoding="utf-8") + "[at_risk]\nseen_within_days = 90\n", encoding="utf-8")
+    policy.write_text(policy.read_text(encoding="utf-8") + "[at_risk]\nactive_within_days = 90\n", encoding="utf-8")
     run, strict = RUNS[0], Shop.open(shop.folder)
     understood(strict, run)
     seen = {f"c{n:04}": float(n) for n in range(CUSTOMERS)}

@@ -1,9 +1,9 @@
-"""The engage stage of a run: offers and recommendations into the outbox, exposures, and the events they make."""
+"""Delivery of a run: offers and recommendations go to the outbox, and leave exposures and events."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -20,49 +20,43 @@ RECOMMENDATIONS_HEADER = ("user_id", "rank", "product_id", "reason")
 
 
 @dataclass(frozen=True)
-class Engaged:
-    """What was handed over in a run."""
+class Delivery:
+    """What a run handed to the channel."""
 
     offer_count: int
     unreachable_count: int
-    """Customers with an offer whose own id is no longer known, or who said no since; they got none."""
+    """Customers whose offer was not sent: their user id is no longer known, or they have withdrawn consent since."""
     recommended_customer_count: int
     files: tuple[str, ...]
     events: pa.Table
-    """Told events for collect: one `Offer Assigned` per offer handed over."""
+    """Raw events for collect: one `Offer Assigned` per offer sent."""
 
 
-def deliver(view: StageView) -> Engaged:
+def deliver(view: StageView) -> Delivery:
     """Write the run's outbox files and `exposures`; returns the events that collect should store."""
     vault: Vault = view.capability(VAULT)
-    offered = _with_ids(vault, view.query(offers_query(view.run.run_id)))
-    recommended = _with_ids(vault, view.query(recommendations_query(view.run.run_id)))
-    said_no = _said_no(view, {row["customer_id"] for row in (*offered, *recommended)})
-    reached = [row for row in offered if row["user_id"] is not None and row["customer_id"] not in said_no]
-    recommended = [row for row in recommended if row["user_id"] is not None and row["customer_id"] not in said_no]
-    folder = view.outbox_folder / view.run.run_id
-    channel = view.policy.channel.name
-    files = (folder / f"offers_{channel}.csv", folder / f"recommendations_{channel}.csv")
-    _write_offers(view, files[0], reached)
-    write_csv(
-        files[1],
-        RECOMMENDATIONS_HEADER,
-        ([row["user_id"], str(row["rank"]), row["product_id"], row["reason"]] for row in recommended),
-    )
-    view.write("exposures", exposures(view, reached))
-    return Engaged(
-        offer_count=len(reached),
-        unreachable_count=len(offered) - len(reached),
+    offers = _with_user_ids(vault, view.query(offers_query(view.run.run_id)))
+    recommendations = _with_user_ids(vault, view.query(recommendations_query(view.run.run_id)))
+    withdrawn = _customers_without_consent(view, {row["customer_id"] for row in (*offers, *recommendations)})
+
+    def reachable(rows: list[dict]) -> list[dict]:
+        return [row for row in rows if row["user_id"] is not None and row["customer_id"] not in withdrawn]
+
+    sent, recommended = reachable(offers), reachable(recommendations)
+    view.write("exposures", exposures(view, sent))
+    return Delivery(
+        offer_count=len(sent),
+        unreachable_count=len(offers) - len(sent),
         recommended_customer_count=len({row["customer_id"] for row in recommended}),
-        files=tuple(str(path.relative_to(view.outbox_folder.parent)) for path in files),
-        events=offer_events(view, reached),
+        files=_write_outbox(view, sent, recommended),
+        events=offer_events(view, sent),
     )
 
 
 FIRST_TOKENS = """
 token_of as (
   select customer_id, token,
-    row_number() over (partition by customer_id order by known_at, token) as place
+    row_number() over (partition by customer_id order by known_at, token) as position
   from identities where is_user)
 """
 
@@ -72,7 +66,7 @@ def offers_query(run_id: str) -> str:
     return f"""
 with {FIRST_TOKENS}
 select d.decision_id, d.customer_id, d.action, t.token from decisions d
-left join token_of t on t.customer_id = d.customer_id and t.place = 1
+left join token_of t on t.customer_id = d.customer_id and t.position = 1
 where d.run_id = '{run_id}' and d.action <> 'none' order by d.decision_id
 """
 
@@ -82,13 +76,13 @@ def recommendations_query(run_id: str) -> str:
     return f"""
 with {FIRST_TOKENS}
 select r.customer_id, r."rank", r.product_id, r.reason, t.token from recommendations r
-left join token_of t on t.customer_id = r.customer_id and t.place = 1
+left join token_of t on t.customer_id = r.customer_id and t.position = 1
 where r.run_id = '{run_id}' order by r.customer_id, r."rank"
 """
 
 
-def exposures(view: StageView, reached: list[dict]) -> pa.Table:
-    """Rows of `exposures` for the offers handed over; delivered only when the policy says that somebody sends them."""
+def exposures(view: StageView, sent: list[dict]) -> pa.Table:
+    """Rows of `exposures` for the offers sent; delivered only if the policy says that the channel reaches customers."""
     channel = view.policy.channel
     same = {
         "run_id": view.run.run_id,
@@ -96,15 +90,15 @@ def exposures(view: StageView, reached: list[dict]) -> pa.Table:
         "exposed_at": view.run.as_of,
         "is_delivered": channel.is_delivered,
     }
-    rows = [same | {name: row[name] for name in ("decision_id", "customer_id", "action")} for row in reached]
+    rows = [same | {name: row[name] for name in ("decision_id", "customer_id", "action")} for row in sent]
     return pa.Table.from_pylist(rows, schema=EXPOSURES.schema())
 
 
-def offer_events(view: StageView, reached: list[dict]) -> pa.Table:
-    """Told `Offer Assigned` events; their ids come from the decisions, so that a rerun tells nothing twice.
+def offer_events(view: StageView, sent: list[dict]) -> pa.Table:
+    """Raw `Offer Assigned` events; their ids come from the decisions, so that a rerun stores no duplicates.
 
-    A rerun that decides otherwise tells its own beside those told before: events are what was said at the time, and
-    `exposures` is what stands.
+    A rerun that decides otherwise adds its events to the earlier ones: events are a history, and `exposures` holds the
+    valid rows.
     """
     offers = {offer.id: offer for offer in view.policy.offers}
     rows = [
@@ -125,7 +119,7 @@ def offer_events(view: StageView, reached: list[dict]) -> pa.Table:
                 sort_keys=True,
             ),
         }
-        for row in reached
+        for row in sent
     ]
     columns = {
         field.name: pa.array([row.get(field.name) for row in rows], TIME if field.type == TIME else field.type)
@@ -134,42 +128,50 @@ def offer_events(view: StageView, reached: list[dict]) -> pa.Table:
     return pa.table(columns, schema=TOLD)
 
 
-def _with_ids(vault: Vault, rows: pa.Table) -> list[dict]:
-    known = rows["token"].drop_null().unique().to_pylist()
-    user_ids = dict(zip(known, vault.reveal(known), strict=True))
+def _with_user_ids(vault: Vault, rows: pa.Table) -> list[dict]:
+    tokens = rows["token"].drop_null().unique().to_pylist()
+    user_ids = dict(zip(tokens, vault.reveal(tokens), strict=True))
     return [row | {"user_id": user_ids.get(row["token"])} for row in rows.to_pylist()]
 
 
-def _said_no(view: StageView, customers: set[str]) -> set[str]:
-    """Customers whose last word to being written to, as any of their user ids, is a no, also one since the run."""
-    sql = (
-        "select i.token, i.customer_id from identities i join asked a on a.customer_id = i.customer_id where i.is_user"
-    )
-    asked = pa.table({"customer_id": pa.array(sorted(customers), pa.string())})
-    of = {row["token"]: row["customer_id"] for row in view.query(sql, asked=asked).to_pylist()}
-    told: dict[str, list[Entry]] = {}
+def _customers_without_consent(view: StageView, customer_ids: set[str]) -> set[str]:
+    """Customers whose latest decision on marketing, under any of their user ids and also since the run, is a no."""
     consent = view.policy.consent
-    for one in history(view.declared_store, of, consent.names_of(consent.marketing)):
-        told.setdefault(of[one["token"]], []).append(one)
-    return {customer for customer, entries in told.items() if last_word(entries) is False}
+    recipients = pa.table({"customer_id": pa.array(sorted(customer_ids), pa.string())})
+    rows = view.query(
+        "select i.token, i.customer_id from identities i join recipients r on r.customer_id = i.customer_id"
+        " where i.is_user",
+        recipients=recipients,
+    )
+    customer_of = {row["token"]: row["customer_id"] for row in rows.to_pylist()}
+    entries: dict[str, list[Entry]] = {}
+    for entry in history(view.declared_store, customer_of, consent.names_of(consent.marketing)):
+        entries.setdefault(customer_of[entry["token"]], []).append(entry)
+    return {customer_id for customer_id, listed in entries.items() if last_word(listed) is False}
 
 
-def _write_offers(view: StageView, path: Path, reached: list[dict]) -> None:
+def _write_outbox(view: StageView, sent: list[dict], recommended: list[dict]) -> tuple[str, ...]:
+    """Write the files of the run; their names within the workspace."""
+    folder, channel = view.outbox_folder / view.run.run_id, view.policy.channel.name
+    files = (folder / f"offers_{channel}.csv", folder / f"recommendations_{channel}.csv")
+    write_csv(files[0], OFFERS_HEADER, _offer_lines(view, sent))
+    lines = ([row["user_id"], str(row["rank"]), row["product_id"], row["reason"]] for row in recommended)
+    write_csv(files[1], RECOMMENDATIONS_HEADER, lines)
+    return tuple(str(path.relative_to(view.outbox_folder.parent)) for path in files)
+
+
+def _offer_lines(view: StageView, sent: list[dict]) -> Iterator[list[str]]:
     offers = {offer.id: offer for offer in view.policy.offers}
     day = view.run.as_of.date()
-    rows = []
-    for row in reached:
+    for row in sent:
         offer = offers[row["action"]]
         until = day + timedelta(days=offer.valid_days)
-        rows.append(
-            [
-                row["decision_id"],
-                row["user_id"],
-                offer.id,
-                offer.name,
-                f"{offer.discount_share:g}",
-                day.isoformat(),
-                until.isoformat(),
-            ]
-        )
-    write_csv(path, OFFERS_HEADER, rows)
+        yield [
+            row["decision_id"],
+            row["user_id"],
+            offer.id,
+            offer.name,
+            f"{offer.discount_share:g}",
+            day.isoformat(),
+            until.isoformat(),
+        ]

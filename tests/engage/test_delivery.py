@@ -1,0 +1,135 @@
+"""Offers and recommendations reach the outbox of their run: only customers who can be named and have not said no."""
+
+import csv
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from patron import engage
+from patron.engage.delivery import deliver
+from patron.govern.consent_ledger import Consent, record, written
+from patron.govern.vault import Vault
+from patron.run import stage_view
+from patron.schema.tables import BY_NAME
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
+
+AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
+RUN = Run.at(AS_OF)
+PEOPLE = ("ann", "ben", "cai")
+POLICY = """
+[consent]
+unknown = "allow"
+[channel]
+is_delivered = true
+[[offers]]
+id = "TEN"
+name = "Ten off"
+discount_share = 0.1
+valid_days = 14
+assumed_purchase_uplift = 0.08
+"""
+
+
+def put(shop, name, rows):
+    table = BY_NAME[name]
+    shop.lake.replace(table, pa.Table.from_pylist(rows, schema=table.schema()))
+
+
+def decision(person, action):
+    return {
+        "run_id": RUN.run_id,
+        "decision_id": f"d-{person}",
+        "customer_id": person,
+        "as_of": AS_OF,
+        "action": action,
+        **dict.fromkeys(("expected_net_value_cents", "effect_cents", "cost_cents"), 0.0),
+        "propensity": 0.5,
+        "reason": "exploring",
+        "stratum": "at_risk/deals_low/value_low",
+        "effect_source": "assumed",
+        "policy_version": "p",
+        "is_holdout": False,
+        "consent_basis": "unknown_allowed",
+    }
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    Shop.create(tmp_path / "w").close()
+    (tmp_path / "w" / "policy.toml").write_text(POLICY, encoding="utf-8")
+    shop = Shop.open(tmp_path / "w")
+    tokens = Vault.open(shop).tokens("user_id", pa.array(PEOPLE), AS_OF).to_pylist()
+    put(
+        shop,
+        "identities",
+        [
+            {"token": token, "customer_id": person, "is_user": True, "known_at": AS_OF}
+            for token, person in zip(tokens, PEOPLE, strict=True)
+        ],
+    )
+    actions = {"ann": "TEN", "ben": "TEN", "cai": "none", "dee": "TEN"}
+    put(shop, "decisions", [decision(person, action) for person, action in actions.items()])
+    listed = {"run_id": RUN.run_id, "as_of": AS_OF, "product_id": "p", "reason": "popular_now", "rank": 1}
+    put(shop, "recommendations", [{**listed, "customer_id": person} for person in (*PEOPLE, "dee")])
+    yield shop
+    shop.close()
+
+
+def lines(shop, name):
+    with (shop.folder / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def withdraw(shop, person):
+    token = Vault.open(shop).token("user_id", person)
+    at = written(AS_OF)
+    words = dict.fromkeys(("wording", "wording_version", "policy_version", "locale", "channel"))
+    record(shop.store, [Consent("e", token, "marketing", False, "consent", occurred_at=at, known_at=at, **words)])
+
+
+def test_an_offer_goes_to_everyone_whose_user_id_is_known(shop):
+    done = deliver(stage_view(shop, engage, run=RUN))
+    assert (done.offer_count, done.unreachable_count, done.recommended_customer_count) == (2, 1, 3)
+    offers, recommendations = (lines(shop, name) for name in done.files)
+    assert [(row["user_id"], row["valid_from"], row["valid_until"]) for row in offers] == [
+        ("ann", "2024-03-01", "2024-03-15"),
+        ("ben", "2024-03-01", "2024-03-15"),
+    ]
+    assert {row["user_id"] for row in recommendations} == set(PEOPLE)
+
+
+def test_exposures_and_events_are_those_of_the_offers_sent(shop):
+    done = deliver(stage_view(shop, engage, run=RUN))
+    exposed = shop.lake.read(BY_NAME["exposures"]).to_pylist()
+    assert [(row["customer_id"], row["action"], row["is_delivered"]) for row in exposed] == [
+        ("ann", "TEN", True),
+        ("ben", "TEN", True),
+    ]
+    assert done.events["user_id"].to_pylist() == ["ann", "ben"]
+    assert done.events["event_id"].to_pylist() == ["offer-d-ann-TEN", "offer-d-ben-TEN"]
+
+
+def test_a_customer_who_withdrew_consent_since_the_decision_gets_nothing(shop):
+    withdraw(shop, "ben")
+    done = deliver(stage_view(shop, engage, run=RUN))
+    assert (done.offer_count, done.unreachable_count, done.recommended_customer_count) == (1, 2, 2)
+    assert all(row["user_id"] != "ben" for name in done.files for row in lines(shop, name))
+    assert done.events["user_id"].to_pylist() == ["ann"]
+
+
+def test_a_forgotten_customer_gets_nothing(shop):
+    Vault.open(shop).shred([Vault.open(shop).token("user_id", "ann")])
+    done = deliver(stage_view(shop, engage, run=RUN))
+    assert done.events["user_id"].to_pylist() == ["ben"]
+
+
+def test_a_second_delivery_of_a_run_replaces_the_first(shop):
+    first = deliver(stage_view(shop, engage, run=RUN))
+    files = [(shop.folder / name).read_bytes() for name in first.files]
+    again = deliver(stage_view(shop, engage, run=RUN))
+    assert first.events.equals(again.events)
+    assert [(shop.folder / name).read_bytes() for name in again.files] == files
+    assert shop.lake.read(BY_NAME["exposures"]).num_rows == 2

@@ -362,7 +362,7 @@ def test_changed_settings_are_taken_over_while_it_runs_and_what_cannot_be_read_i
 
 def test_a_key_longer_than_any_is_neither_looked_up_nor_remembered(shop, monkeypatch):
     monkeypatch.setattr("patron.service.collector.find_key", lambda *_: pytest.fail("was looked up"))
-    assert Collector(shop).key("x" * 101) is None
+    assert Collector(shop).find_key("x" * 101) is None
 
 
 def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_arrival(shop):

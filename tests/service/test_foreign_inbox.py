@@ -311,13 +311,13 @@ def test_a_mover_that_says_something_odd_or_cannot_be_started_is_started_again(s
     while not any("cannot be started" in str(one) for one in heard) and time.monotonic() < until:
         time.sleep(0.01)
     odd.chmod(0o700)
-    while not any("said b'hello" in str(one) for one in heard) and time.monotonic() < until:
+    while not any("reported b'hello" in str(one) for one in heard) and time.monotonic() < until:
         time.sleep(0.01)
     mover.process.kill()
     while not any("ended (-9)" in str(one) for one in heard) and time.monotonic() < until:
         time.sleep(0.01)
     mover.stop()
-    said = [" ".join(map(str, heard)).count(one) for one in ("cannot be started", "said b'hello", "ended (-9)")]
+    said = [" ".join(map(str, heard)).count(one) for one in ("cannot be started", "reported b'hello", "ended (-9)")]
     assert min(said) >= 1
 
 

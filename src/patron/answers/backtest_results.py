@@ -9,8 +9,8 @@ from patron.storage.shop import Shop
 def backtest(shop: Shop, question: str | None = None) -> tuple[Backtest, ...]:
     """Every learner's metrics at every origin of one question or all. Raises NoRunYet, NotFound."""
     rows = backtests(last_run(shop))
-    asked = sorted({row.question for row in rows})
-    if question is not None and question not in asked:
-        listed = ", ".join(asked) or "none: there is not enough history to look back from"
+    known = sorted({row.question for row in rows})
+    if question is not None and question not in known:
+        listed = ", ".join(known) or "none: there is not enough history to look back from"
         raise NotFound(f"the last run judged no question {question!r}", todo=f"It judged {listed}.")
     return tuple(row for row in rows if question in {None, row.question})

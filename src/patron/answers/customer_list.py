@@ -22,7 +22,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class CustomerQuery:
-    """What the list is asked for; empty fields ask for nothing."""
+    """Search, filters, sorting and page of the list; empty fields do not filter."""
 
     search: str = ""
     """Beginning of an opaque customer id."""
@@ -65,7 +65,7 @@ class CustomerPage:
 
     run_id: str
     as_of: datetime
-    asked: CustomerQuery
+    query: CustomerQuery
     total_count: int
     expected_cents: float
     page_count: int
@@ -106,29 +106,29 @@ where s.run_id = '{run_id}'""")
     )
 
 
-def find_customers(shop: Shop, asked: CustomerQuery, *, known: Directory | None = None) -> CustomerPage:
+def find_customers(shop: Shop, query: CustomerQuery, *, known: Directory | None = None) -> CustomerPage:
     """Search, filter, sort and page the customers of the last run; `known` is their directory when it is at hand.
 
     Raises NoRunYet.
     """
     view = last_run(shop)
     listed = directory(view) if known is None else known
-    condition, given = _condition(asked)
-    matches = f"select listed.* from listed cross join asked where {condition}"
-    tables = {"listed": listed.rows, "asked": pa.table(given)}
-    found = records(
+    condition, values = _condition(query)
+    matches = f"select listed.* from listed cross join filters where {condition}"
+    tables = {"listed": listed.rows, "filters": pa.table(values)}
+    totals = records(
         view.query(f"select count(*) as n, coalesce(sum(value_cents), 0) as expected from ({matches}) m", **tables)
     )[0]
-    page_count = max(1, -(-found["n"] // PAGE_SIZE))
-    page = min(max(asked.page, 1), page_count)
-    order = f"order by {COLUMNS[asked.sort]}, customer_id limit {PAGE_SIZE} offset {(page - 1) * PAGE_SIZE}"
+    page_count = max(1, -(-totals["n"] // PAGE_SIZE))
+    page = min(max(query.page, 1), page_count)
+    order = f"order by {COLUMNS[query.sort]}, customer_id limit {PAGE_SIZE} offset {(page - 1) * PAGE_SIZE}"
     rows = records(view.query(f"select * from ({matches}) m {order}", **tables))
     return CustomerPage(
         run_id=view.run.run_id,
         as_of=view.run.as_of,
-        asked=CustomerQuery(asked.search, asked.lifecycle_stage, asked.persona_id, asked.action, asked.sort, page),
-        total_count=found["n"],
-        expected_cents=found["expected"],
+        query=CustomerQuery(query.search, query.lifecycle_stage, query.persona_id, query.action, query.sort, page),
+        total_count=totals["n"],
+        expected_cents=totals["expected"],
         page_count=page_count,
         rows=tuple(CustomerRow(**row) for row in rows),
         lifecycle_stages=listed.lifecycle_stages,
@@ -137,17 +137,17 @@ def find_customers(shop: Shop, asked: CustomerQuery, *, known: Directory | None 
     )
 
 
-def _condition(asked: CustomerQuery) -> tuple[str, dict[str, list[Any]]]:
+def _condition(query: CustomerQuery) -> tuple[str, dict[str, list[Any]]]:
     """Write the filter; what people typed travels as a one-row table, never as SQL."""
     parts = {
-        "search": (asked.search.strip().lower(), "starts_with(listed.customer_id, asked.search)"),
-        "lifecycle_stage": (asked.lifecycle_stage, "listed.lifecycle_stage = asked.lifecycle_stage"),
-        "persona": (asked.persona_id, "listed.persona_id = asked.persona"),
-        "action": (asked.action, "listed.action = asked.action"),
+        "search": (query.search.strip().lower(), "starts_with(listed.customer_id, filters.search)"),
+        "lifecycle_stage": (query.lifecycle_stage, "listed.lifecycle_stage = filters.lifecycle_stage"),
+        "persona": (query.persona_id, "listed.persona_id = filters.persona"),
+        "action": (query.action, "listed.action = filters.action"),
     }
     used = {name: part for name, part in parts.items() if part[0] not in {"", None}}
-    given: dict[str, list[Any]] = {name: [value] for name, (value, _) in used.items()}
-    return " and ".join(sql for _, sql in used.values()) or "true", given or {"nothing": [True]}
+    values: dict[str, list[Any]] = {name: [value] for name, (value, _) in used.items()}
+    return " and ".join(sql for _, sql in used.values()) or "true", values or {"nothing": [True]}
 
 
 def _choices(view: Snapshot, listed: pa.Table, column: str, name: str) -> tuple[Choice, ...]:

@@ -32,7 +32,7 @@ class Happening:
 
 @dataclass(frozen=True)
 class Score:
-    """One forecast for the customer, with its interval, its reasons and the model that made it."""
+    """One forecast for the customer, with its interval, its reasons and its model."""
 
     question: str
     unit: str
@@ -86,7 +86,7 @@ class Trait:
 
 @dataclass(frozen=True)
 class Agreed:
-    """What the customer last said to one purpose."""
+    """The customer's latest consent for one purpose."""
 
     purpose: str
     is_granted: bool
@@ -129,7 +129,7 @@ class CustomerCard:
     monetary_score: int | None
     traits: tuple[Trait, ...]
     consents: tuple[Agreed, ...]
-    """By purpose, as the customer's user ids told at the last run."""
+    """By purpose, as of the last run."""
     months: tuple[Spent, ...]
     scores: tuple[Score, ...]
     value_parts: ValueParts | None
@@ -140,80 +140,80 @@ class CustomerCard:
     recommendations: tuple[Recommendation, ...]
     timeline: tuple[Happening, ...]
     live: LiveProfile | None = None
-    """The customer at this second; None when it is not asked for or not known."""
+    """The customer at this second; None when unknown or not included."""
 
 
 def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
     """Card of one customer at the last run. Raises NoRunYet, and NotFound for an id nobody has."""
     view = last_run(shop)
-    asked = pa.table({"customer_id": [customer_id]})
-    lines = _lines(view, asked)
+    customer = pa.table({"customer_id": [customer_id]})
+    lines = _lines(view, customer)
     return CustomerCard(
         customer_id=customer_id,
         run_id=view.run.run_id,
         as_of=view.run.as_of,
-        **_facts(view, asked),
-        traits=_traits(view, asked),
-        consents=_consents(view, asked),
+        **_facts(view, customer),
+        traits=_traits(view, customer),
+        consents=_consents(view, customer),
         months=_months(view, lines),
-        scores=_scores(view, asked),
-        value_parts=value_parts(view, asked),
-        repeat_purchase=customer_repeat_purchase(view, asked),
-        decisions=_decisions(view, asked),
-        recommendations=_recommendations(view, asked),
-        timeline=_timeline(view, asked, lines),
+        scores=_scores(view, customer),
+        value_parts=value_parts(view, customer),
+        repeat_purchase=customer_repeat_purchase(view, customer),
+        decisions=_decisions(view, customer),
+        recommendations=_recommendations(view, customer),
+        timeline=_timeline(view, customer, lines),
     )
 
 
-def _facts(view: Snapshot, asked: pa.Table) -> dict[str, Any]:
+def _facts(view: Snapshot, customer: pa.Table) -> dict[str, Any]:
     run_id = view.run.run_id
     sql = f"""
-with c as (select c.* from customers c join asked a on a.customer_id = c.customer_id),
-s as (select s.* from segments s join asked a on a.customer_id = s.customer_id where s.run_id = '{run_id}'),
+with c as (select c.* from customers c join customer a on a.customer_id = c.customer_id),
+s as (select s.* from segments s join customer a on a.customer_id = s.customer_id where s.run_id = '{run_id}'),
 i as (
   select count(case when i.is_user then 1 end) as user_id_count,
     count(case when not i.is_user then 1 end) as device_count
-  from identities i join asked a on a.customer_id = i.customer_id)
+  from identities i join customer a on a.customer_id = i.customer_id)
 select c.is_identified, c.first_event_at, c.first_order_at, c.last_order_at, c.order_count, c.paid_cents,
   c.refunded_cents, c.acquisition_channel, s.lifecycle_stage, s.recency_score, s.frequency_score, s.monetary_score,
   p.name_code as persona_code, i.user_id_count, i.device_count
 from c cross join i left join s on true
 left join personas p on p.run_id = '{run_id}' and p.persona_id = s.persona_id"""
-    found = records(view.query(sql, asked=asked))
-    if not found:
+    rows = records(view.query(sql, customer=customer))
+    if not rows:
         raise NotFound(
             "no customer has this id at the last run",
-            where=str(asked["customer_id"][0])[:64],
-            todo="Search the list, or look the shop's own id up.",
+            where=str(customer["customer_id"][0])[:64],
+            todo="Search the list, or look up the shop's customer id.",
         )
-    last = found[0]["last_order_at"]
-    return {**found[0], "days_since_last_order": (view.run.as_of - last).days if last else None}
+    last = rows[0]["last_order_at"]
+    return {**rows[0], "days_since_last_order": (view.run.as_of - last).days if last else None}
 
 
-def _traits(view: Snapshot, asked: pa.Table) -> tuple[Trait, ...]:
+def _traits(view: Snapshot, customer: pa.Table) -> tuple[Trait, ...]:
     sql = """
 select trait, value, known_at from (
   select t.trait, t.value, t.known_at,
     row_number() over (partition by t.trait order by t.known_at desc, t.event_id) as place
-  from traits t join asked a on a.customer_id = t.customer_id) told
+  from traits t join customer a on a.customer_id = t.customer_id) ranked
 where place = 1 order by trait"""
-    return tuple(Trait(**row) for row in records(view.query(sql, asked=asked)))
+    return tuple(Trait(**row) for row in records(view.query(sql, customer=customer)))
 
 
-def _consents(view: Snapshot, asked: pa.Table) -> tuple[Agreed, ...]:
+def _consents(view: Snapshot, customer: pa.Table) -> tuple[Agreed, ...]:
     sql = """
 select c.purpose, c.is_granted, c.basis, c.wording_version, c.policy_version, c.occurred_at
-from consents c join asked a on a.customer_id = c.customer_id where c.is_latest order by c.purpose"""
-    return tuple(Agreed(**row) for row in records(view.query(sql, asked=asked)))
+from consents c join customer a on a.customer_id = c.customer_id where c.is_latest order by c.purpose"""
+    return tuple(Agreed(**row) for row in records(view.query(sql, customer=customer)))
 
 
-def _lines(view: Snapshot, asked: pa.Table) -> pa.Table:
-    """The customer's own order lines, read once for all that is said of them."""
+def _lines(view: Snapshot, customer: pa.Table) -> pa.Table:
+    """The customer's order lines, read once for all parts of the card."""
     return view.query(
         """
 select l.order_id, l.ordered_at, l.occurred_at, l.is_refund, l.paid_cents, coalesce(l.category, '') as category
-from order_lines l join asked a on a.customer_id = l.customer_id""",
-        asked=asked,
+from order_lines l join customer a on a.customer_id = l.customer_id""",
+        customer=customer,
     )
 
 
@@ -229,13 +229,13 @@ from lines where ordered_at >= {since} group by 1"""
     return tuple(Spent(start, paid.get(ago, 0)) for ago, start in starts)
 
 
-def _scores(view: Snapshot, asked: pa.Table) -> tuple[Score, ...]:
+def _scores(view: Snapshot, customer: pa.Table) -> tuple[Score, ...]:
     sql = f"""
 select s.question, s.as_of, s.model_version, s.value, s.low, s.high, s.reasons
-from scores s join asked a on a.customer_id = s.customer_id where s.run_id = '{view.run.run_id}'"""
+from scores s join customer a on a.customer_id = s.customer_id where s.run_id = '{view.run.run_id}'"""
     order = list(UNITS)
     rows = sorted(
-        records(view.query(sql, asked=asked)),
+        records(view.query(sql, customer=customer)),
         key=lambda row: (order.index(row["question"]) if row["question"] in order else len(order), row["question"]),
     )
     return tuple(
@@ -244,25 +244,25 @@ from scores s join asked a on a.customer_id = s.customer_id where s.run_id = '{v
     )
 
 
-def _decisions(view: Snapshot, asked: pa.Table) -> tuple[Decision, ...]:
+def _decisions(view: Snapshot, customer: pa.Table) -> tuple[Decision, ...]:
     sql = f"""
 select d.run_id, d.as_of, d.action, d.reason, d.stratum, d.expected_net_value_cents, d.effect_cents, d.cost_cents,
   d.effect_source, d.propensity, d.is_holdout, d.consent_basis, d.policy_version
-from decisions d join asked a on a.customer_id = d.customer_id
+from decisions d join customer a on a.customer_id = d.customer_id
 where d.run_id <= '{view.run.run_id}' order by d.run_id desc limit 6"""
-    return tuple(Decision(**row) for row in records(view.query(sql, asked=asked)))
+    return tuple(Decision(**row) for row in records(view.query(sql, customer=customer)))
 
 
-def _recommendations(view: Snapshot, asked: pa.Table) -> tuple[Recommendation, ...]:
+def _recommendations(view: Snapshot, customer: pa.Table) -> tuple[Recommendation, ...]:
     sql = f"""
 select r.rank, r.product_id, p.product_name, p.category, p.price_cents, r.reason
-from recommendations r join asked a on a.customer_id = r.customer_id
+from recommendations r join customer a on a.customer_id = r.customer_id
 left join products p on p.product_id = r.product_id
 where r.run_id = '{view.run.run_id}' order by r.rank"""
-    return tuple(Recommendation(**row) for row in records(view.query(sql, asked=asked)))
+    return tuple(Recommendation(**row) for row in records(view.query(sql, customer=customer)))
 
 
-def _timeline(view: Snapshot, asked: pa.Table, lines: pa.Table) -> tuple[Happening, ...]:
+def _timeline(view: Snapshot, customer: pa.Table, lines: pa.Table) -> tuple[Happening, ...]:
     """Orders and refunds one by one, other things by day and kind, decisions of earlier runs; the latest first."""
     sql = f"""
 select * from (
@@ -274,11 +274,11 @@ select * from (
   select max(i.occurred_at) as happened_at, i.kind, max(coalesce(i.category, i.campaign_id)) as detail,
     count(*) as count,
     cast(null as bigint) as paid_cents
-  from interactions i join asked a on a.customer_id = i.customer_id group by i.local_day, i.kind
+  from interactions i join customer a on a.customer_id = i.customer_id group by i.local_day, i.kind
   union all
   select x.exposed_at as happened_at, 'offer' as kind, x.action as detail, 1 as count,
     cast(null as bigint) as paid_cents
-  from exposures x join asked a on a.customer_id = x.customer_id
+  from exposures x join customer a on a.customer_id = x.customer_id
 ) happened order by happened_at desc, kind, detail limit {TIMELINE_LENGTH}"""
-    rows = records(view.query(sql, asked=asked, lines=lines))
+    rows = records(view.query(sql, customer=customer, lines=lines))
     return tuple(Happening(**{**row, "detail": row["detail"] or None}) for row in rows)

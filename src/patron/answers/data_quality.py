@@ -1,4 +1,4 @@
-"""How good the data is: what cleaning found, what the imports stored and refused, and what moved."""
+"""Data quality: checks of cleaning, imports with rejected rows, and drift of features."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from patron.storage.store import DEAD_LETTERS, IMPORTS
 
 @dataclass(frozen=True)
 class Check:
-    """One check of the data: how many rows it found, of how many, and what was done."""
+    """One check of the data: rows it affects, rows checked, and how they were treated."""
 
     check_code: str
     row_count: int

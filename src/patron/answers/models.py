@@ -137,7 +137,7 @@ def models_of(view: Snapshot) -> Models:
 
 
 def backtests(view: Snapshot) -> tuple[Backtest, ...]:
-    """Backtests of the run, or of the last run that made any."""
+    """Backtests of the run, or of the last run that has any."""
     sql = """
 select question, origin, learner, champion, metric, value, low, high, baseline, baseline_value, gain, gain_low,
   gain_high, customer_count

@@ -45,7 +45,7 @@ class Decided:
 
     @property
     def explored(self) -> ReasonCount | None:
-        """Offers given at random, so that effects can be learned; None when there are none."""
+        """Randomised offers, which effects are learned from; None when there are none."""
         return next((row for row in self.reasons if row.is_offer and row.reason == "exploring"), None)
 
 
@@ -80,18 +80,18 @@ select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max
     sources = f"select distinct effect_source {of_run} and action <> 'none' order by 1"
     actions = tuple(ActionCount(**row) for row in records(view.query(by_action)))
     offered = [action for action in actions if action.action != "none"]
-    found = records(view.query(whole))[0]
+    totals = records(view.query(whole))[0]
     return Decided(
         customer_count=sum(action.customer_count for action in actions),
         offered_count=sum(action.customer_count for action in offered),
-        holdout_count=int(found["holdouts"]),
+        holdout_count=int(totals["holdouts"]),
         cost_cents=sum(action.cost_cents for action in offered),
         expected_net_cents=sum(action.expected_net_cents for action in offered),
-        budget_cents=view.policy.budget.cents_per_run if found["version"] == view.policy.version else None,
+        budget_cents=view.policy.budget.cents_per_run if totals["version"] == view.policy.version else None,
         effect_sources=tuple(row["effect_source"] for row in records(view.query(sources))),
         actions=actions,
         reasons=tuple(ReasonCount(**row) for row in records(view.query(by_reason))),
-        policy_version=found["version"],
+        policy_version=totals["version"],
     )
 
 

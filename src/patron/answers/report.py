@@ -15,7 +15,7 @@ from patron.storage.shop import Shop, Snapshot
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much the shop has told us, and what it has not."""
+    """What the data covers, and what it lacks."""
 
     first_order_at: datetime | None
     last_order_at: datetime | None
@@ -33,7 +33,7 @@ class Coverage:
     @property
     def missing(self) -> tuple[str, ...]:
         """Codes of what this data cannot show."""
-        told = {
+        available = {
             "clickstream": self.visit_count > 0,
             "messages": self.message_count > 0,
             "products": self.has_products,
@@ -44,7 +44,7 @@ class Coverage:
                 self.first_order_at and self.last_order_at and (self.last_order_at - self.first_order_at).days >= 700
             ),
         }
-        return tuple(code for code, is_told in told.items() if not is_told)
+        return tuple(code for code, is_available in available.items() if not is_available)
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ class Report:
 def report(shop: Shop) -> Report:
     """Facts of the report on the last finished run. Raises NoRunYet."""
     view = last_run(shop)
-    seen = overview_of(view)
+    summary = overview_of(view)
     return Report(
-        overview=seen,
+        overview=summary,
         cohorts=cohorts(view),
         models=models_of(view),
         repeat_purchase_model=repeat_purchase_model(shop),
         quality=quality_of(view),
         coverage=coverage(view),
-        example=_example(shop, view, seen),
+        example=_example(shop, view, summary),
     )
 
 
@@ -93,13 +93,15 @@ cross join (
   select coalesce(sum(case when kind in ('view', 'click', 'search', 'cart_add') then 1 else 0 end), 0) as visit_count,
     coalesce(sum(case when kind like 'message%' then 1 else 0 end), 0) as message_count from interactions) i
 cross join (select coalesce(bool_or(is_delivered), false) as has_delivered_offers from exposures) x"""
-    found = records(view.query(sql))[0]
-    return Coverage(**{**found, "visit_count": int(found["visit_count"]), "message_count": int(found["message_count"])})
+    counts = records(view.query(sql))[0]
+    return Coverage(
+        **{**counts, "visit_count": int(counts["visit_count"]), "message_count": int(counts["message_count"])}
+    )
 
 
-def _example(shop: Shop, view: Snapshot, seen: Overview) -> CustomerCard | None:
-    if seen.watch_list:
-        return customer_card(shop, seen.watch_list[0].customer_id)
+def _example(shop: Shop, view: Snapshot, summary: Overview) -> CustomerCard | None:
+    if summary.watch_list:
+        return customer_card(shop, summary.watch_list[0].customer_id)
     sql = f"select min(customer_id) as customer_id from recommendations where run_id = '{view.run.run_id}'"
     chosen = records(view.query(sql))[0]["customer_id"]
     return customer_card(shop, chosen) if chosen else None

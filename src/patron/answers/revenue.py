@@ -54,11 +54,11 @@ def _windows_sql(view: Snapshot, days: int, count: int) -> str:
 with paid as (
   select {ago.format(time="ordered_at")} as ago, cast(sum(paid_cents) as bigint) as paid_cents
   from order_lines where {span.format(time="ordered_at")} group by 1
-), told as (
+), ordered as (
   select distinct {ago.format(time="occurred_at")} as ago, customer_id, is_identified, order_id
   from orders where {span.format(time="occurred_at")}
 ), visited as (
-  select ago, customer_id, is_identified, count(*) as order_count from told group by ago, customer_id, is_identified
+  select ago, customer_id, is_identified, count(*) as order_count from ordered group by ago, customer_id, is_identified
 ), visits as (
   select v.ago, cast(sum(v.order_count) as bigint) as order_count,
     count(case when v.is_identified then 1 end) as customer_count,
@@ -81,7 +81,7 @@ def windows(view: Snapshot, *, days: int, count: int) -> tuple[Window, ...]:
     first_at = _first_order_at(view)
     if first_at is None:
         return ()
-    found = {row.pop("ago"): row for row in records(view.query(_windows_sql(view, days, count)))}
+    by_age = {row.pop("ago"): row for row in records(view.query(_windows_sql(view, days, count)))}
     nothing = {"paid_cents": 0, "order_count": 0, "customer_count": 0, "repeat_count": 0}
     whole = range(count - 1, -1, -1)
     as_of = view.run.as_of
@@ -89,7 +89,7 @@ def windows(view: Snapshot, *, days: int, count: int) -> tuple[Window, ...]:
     starts = [(ago, as_of - timedelta(days=days * (ago + 1))) for ago in whole]
     slack = timedelta(days=min(days // 4, 3))
     return tuple(
-        Window(start, start + timedelta(days=days), **found.get(ago, nothing))
+        Window(start, start + timedelta(days=days), **by_age.get(ago, nothing))
         for ago, start in starts
         if start + slack >= first_at
     )
@@ -168,15 +168,15 @@ select cohort, month, count(*) as customer_count from active group by cohort, mo
     for row in records(view.query(sql)):
         age = _month_number(row["month"]) - _month_number(row["cohort"])
         counted.setdefault(row["cohort"], {})[age] = row["customer_count"]
-    last = _month_number(view.run.as_of.strftime("%Y-%m")) - 1  # why: the run's own month is not over
-    found = (
+    last = _month_number(view.run.as_of.strftime("%Y-%m")) - 1  # why: the month of the run is not over
+    rows = (
         Cohort(
             month, by_age[0], tuple(by_age.get(age, 0) / by_age[0] for age in range(last - _month_number(month) + 1))
         )
         for month, by_age in counted.items()
         if by_age.get(0) and _month_number(month) <= last
     )
-    return tuple(found)[-months:]
+    return tuple(rows)[-months:]
 
 
 def _month_number(month: str) -> int:

@@ -101,10 +101,10 @@ select coalesce(sum(value), 0) as total, max(value) as highest,
 from (
   select value, row_number() over (order by value desc, customer_id) as place,
     count(*) over () as people {of_run})"""
-    found = records(view.query(sql))[0]
-    if found["highest"] is None:
+    totals = records(view.query(sql))[0]
+    if totals["highest"] is None:
         return ValueSpread((), 0.0, None)
-    edges = [0, *(edge for edge in EDGES_CENTS if edge <= max(found["highest"], EDGES_CENTS[0]))]
+    edges = [0, *(edge for edge in EDGES_CENTS if edge <= max(totals["highest"], EDGES_CENTS[0]))]
     place = " ".join(f"when value < {upper} then {lower}" for lower, upper in pairwise(edges))
     cases = f"case {place} else {edges[-1]} end" if place else "0"
     counts = f"select {cases} as start, count(*) as n, sum(value) as expected {of_run} group by 1"
@@ -115,10 +115,10 @@ from (
         ValueBin(start, end, by_start.get(start, nothing)["n"], by_start.get(start, nothing)["expected"])
         for start, end in zip(edges, ends, strict=True)
     )
-    total = found["total"]
+    total = totals["total"]
     sure = f"select low, high from shop_forecasts where run_id = '{view.run.run_id}' and question = 'value'"
     low, high = next(((row["low"], row["high"]) for row in records(view.query(sure))), (None, None))
-    top = found["top"] / total if total and found["top"] else None
+    top = totals["top"] / total if total and totals["top"] else None
     return ValueSpread(_joined(bins), total, top, low, high)
 
 

@@ -62,14 +62,14 @@ def _parsed(text: str) -> exp.Expr:
 
 def _tables_of(query: exp.Expr) -> list[str]:
     """Names of the declared tables a query reads. Raises BadQuery for files, functions and unknown tables."""
-    own = {cte.alias for cte in query.find_all(exp.CTE)}
-    found = set()
+    cte_names = {cte.alias for cte in query.find_all(exp.CTE)}
+    names = set()
     for table in query.find_all(exp.Table):
-        if table.name in own:
+        if table.name in cte_names:
             continue
         if table.name not in BY_NAME or table.db or not isinstance(table.this, exp.Identifier):
             raise BadQuery(
                 f"there is no table {table.sql(dialect='duckdb')}", todo=f"Tables are {', '.join(sorted(BY_NAME))}."
             )
-        found.add(table.name)
-    return sorted(found)
+        names.add(table.name)
+    return sorted(names)

@@ -54,13 +54,13 @@ def backup(shop: Shop, path: Path) -> Backup:
             drain_inbox(shop)
             partial.touch(mode=PRIVATE_FILE)
             with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as scratch, tarfile.open(partial, "w:gz") as tar:
-                made = _fill(shop, tar, Path(scratch), path)
+                written = _fill(shop, tar, Path(scratch), path)
             sync(partial)
             partial.rename(path)
             sync(path.parent)
         finally:
             partial.unlink(missing_ok=True)
-    return made
+    return written
 
 
 def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup:
@@ -131,11 +131,11 @@ def _checked(path: Path, partial: Path, folder: Path) -> Backup:
         manifest = json.loads((partial / MANIFEST).read_text())
     except (OSError, ValueError) as error:
         raise PatronError(
-            "is no Patron backup", where=str(path), todo="Name a file made by `patron backup`."
+            "is not a Patron backup", where=str(path), todo="Name a file written by `patron backup`."
         ) from error
     whole = manifest["sha256"]
     damaged = [
-        name for name, told in whole.items() if not (partial / name).is_file() or _digest(partial / name) != told
+        name for name, digest in whole.items() if not (partial / name).is_file() or _digest(partial / name) != digest
     ]
     if damaged:
         raise WorkspaceError(

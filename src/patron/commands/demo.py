@@ -30,12 +30,12 @@ REAL_CANNOT_SHOW = (
     "what our offers cause: they were never sent, so offered against held-out is a placebo and should contain 0",
     "whether the third run's forecasts come true: it only forecasts; its report measures the first two",
 )
-SIMULATED_CANNOT_SHOW = ("how real customers behave: this shop is made up, so that the truth about it is known",)
+SIMULATED_CANNOT_SHOW = ("how real customers behave: this shop is simulated, so that the truth about it is known",)
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A demo that has run: its runs, what is known beside what the report says, and what its data cannot show."""
+    """A demo that has run: its runs, what is known next to what the report says, and what its data cannot show."""
 
     shop: Shop
     runs: tuple[FinishedRun, ...]
@@ -82,9 +82,9 @@ def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progr
     runs: list[FinishedRun] = []
     lived: list[pa.Table] = []
     for _ in range(size.months):
-        finished, told = live_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)
+        finished, events = live_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)
         runs.append(finished)
-        lived.append(told)
+        lived.append(events)
     runs.append(run_loop(shop, world.now, progress=progress))
     return Demo(shop, tuple(runs), (_truth(shop, size, pa.concat_tables(lived), world.now),), SIMULATED_CANNOT_SHOW)
 

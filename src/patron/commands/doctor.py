@@ -1,4 +1,4 @@
-"""`patron doctor`: what is wrong with a workspace, and how to mend it."""
+"""`patron doctor`: what is wrong with a workspace, and how to fix it."""
 
 import shutil
 import sqlite3
@@ -40,7 +40,7 @@ class Finding:
 
 
 def doctor(folder: Path) -> tuple[Finding, ...]:
-    """Look at every part of a workspace without changing it; nothing is raised that can be told."""
+    """Look at every part of a workspace without changing it; a check that fails is a finding."""
     try:
         shop = Shop.open(folder, upgrade=False)
     except PatronError as refused:
@@ -54,7 +54,7 @@ def doctor(folder: Path) -> tuple[Finding, ...]:
 
 
 def _looked_at(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop) -> list[Finding]:
-    """Findings of one check; that it cannot be made is one too."""
+    """Findings of one check; that it failed is one too."""
     try:
         return list(check(shop))
     except (PatronError, DatabaseError, DeltaError, OSError) as error:
@@ -201,9 +201,11 @@ def _plan(shop: Shop) -> Iterator[Finding]:
         what = f"{name}.json is about an event that nobody sends by this name"
         yield Finding("tracking plan", "warning", what, f"Call it {known[name.casefold()]}.json.")
     if not misspelt:
-        own = sum(name not in EVENT_NAMES for name in plan.schemas)
-        said = f"{len(plan.schemas)} events, {own} of them not in the catalogue" if plan.schemas else "there is none"
-        yield Finding("tracking plan", "ok", said)
+        unknown = sum(name not in EVENT_NAMES for name in plan.schemas)
+        what = (
+            f"{len(plan.schemas)} events, {unknown} of them not in the catalogue" if plan.schemas else "there is none"
+        )
+        yield Finding("tracking plan", "ok", what)
 
 
 def _dead(shop: Shop) -> Iterator[Finding]:
@@ -212,14 +214,12 @@ def _dead(shop: Shop) -> Iterator[Finding]:
     by_reason = counted.where(letter.reason.not_in(WITHOUT_CONTENT))  # why: nothing is to be fixed there
     with shop.store.begin() as connection:
         ordered = by_reason.group_by(letter.import_id, letter.reason).order_by(letter.import_id, letter.reason)
-        found = connection.execute(ordered).all()
-    for import_id, reason, count, message in found:
+        rows = connection.execute(ordered).all()
+    for import_id, reason, count, message in rows:
         what = f"{count:,} rows of import {import_id or '(none)'} set aside: {reason}, such as: {message}"
-        todo = (
-            f"Mend the cause, then `patron import --replay {import_id}`." if import_id else "Send them again, mended."
-        )
+        todo = f"Fix the cause, then `patron import --replay {import_id}`." if import_id else "Send them again, fixed."
         yield Finding("dead letters", "warning", what, todo)
-    if found:
+    if rows:
         return
     yield Finding("dead letters", "ok", "none")
 
@@ -235,8 +235,8 @@ def _audit(shop: Shop) -> Iterator[Finding]:
     if broken is None:
         yield Finding("ledger of consents", "ok", f"{consent_ledger.size(shop.store)} entries, none changed")
     else:
-        said = f"entry {broken} was changed, or one before it is missing"
-        yield Finding("ledger of consents", "problem", said, RESTORE)
+        what = f"entry {broken} was changed, or one before it is missing"
+        yield Finding("ledger of consents", "problem", what, RESTORE)
     with shop.store.begin() as connection:
         unfinished = connection.scalar(sa.select(sa.func.count()).select_from(ERASURES))
     if unfinished:

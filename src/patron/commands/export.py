@@ -30,29 +30,29 @@ PRIVATE_FILE = 0o600
 def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
     """Gather all rows of one customer from every table, with identifiers and texts revealed; what waits included.
 
-    Named by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`. The audit log remembers that it was asked.
+    Named by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`. The audit log records the export.
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy when what waits cannot be moved now.
     """
-    asked = Named(**named)
+    name = Named(**named)
     view = shop.snapshot()
     inbox = collector_state(shop)
-    if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is told of, never left out
+    if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is reported, never left out
         with shop.lock():
             drain_inbox(shop)
     as_of = view.run.as_of.isoformat() if view else None
     view = view or shop.newest()  # why: events are known before any run
     vault = Vault.open(shop)
-    person = find_person(shop, vault, asked)
+    person = find_person(shop, vault, name)
     values = zip(person.tokens, vault.reveal(person.tokens), strict=True)
     identifiers = {token: value for token, value in values if value is not None}
     rows = _rows(shop, view, person)
     if not identifiers and not any(rows.values()):
         raise NotFound("nothing is known of this customer: they were forgotten")
-    found = person.customer_id
+    customer_id = person.customer_id
     with shop.store.begin() as connection:
-        audit_log.append(connection, "exported", {"customer_id": found}, at=datetime.now(UTC))
+        audit_log.append(connection, "exported", {"customer_id": customer_id}, at=datetime.now(UTC))
     return {
-        "customer_id": found,
+        "customer_id": customer_id,
         "as_of": as_of,
         "identifiers": identifiers,
         "texts": vault.texts(person.tokens),
@@ -62,18 +62,18 @@ def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
 
 def _rows(shop: Shop, view: Snapshot, person: Person) -> dict[str, list[dict[str, Any]]]:
     """Rows of every table that are theirs: of the lake as the last run left it, events and the store as they are."""
-    asked = pa.table({"token": pa.array(person.tokens, TEXT), "customer_id": pa.array(person.customer_ids, TEXT)})
+    selected = pa.table({"token": pa.array(person.tokens, TEXT), "customer_id": pa.array(person.customer_ids, TEXT)})
     rows = {
         name: view.query(
-            f"select * from {name} where customer_id in (select customer_id from asked)", asked=asked
+            f"select * from {name} where customer_id in (select customer_id from selected)", selected=selected
         ).to_pylist()
         for name in BY_CUSTOMER
     }
-    theirs = "in (select token from asked)"
+    theirs = "in (select token from selected)"
     # why: what another user did on a device of theirs is not theirs
-    told = f"user_token {theirs} or referred_token {theirs} or (user_token is null and anonymous_token {theirs})"
+    condition = f"user_token {theirs} or referred_token {theirs} or (user_token is null and anonymous_token {theirs})"
     rows["events"] = view.query(
-        f"select * from events where {told} order by occurred_at, event_id", asked=asked
+        f"select * from events where {condition} order by occurred_at, event_id", selected=selected
     ).to_pylist()
     with shop.store.begin() as connection:
         for table in IN_STORE:

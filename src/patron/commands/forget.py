@@ -1,7 +1,7 @@
-"""Forget a person: nothing in the workspace tells of them afterwards, and nothing is taken of them again.
+"""Forget a person: nothing in the workspace is about them afterwards, and nothing of them is accepted again.
 
 First it is written down whose tokens go, then each step erases in one place and may be repeated. An erasure that was
-cut off ends by running it again; until then `patron doctor` tells of it.
+cut off ends by running it again; until then `patron doctor` reports it.
 """
 
 import secrets
@@ -83,12 +83,12 @@ def forget(shop: Shop, **named: str | None) -> Certificate:
 
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy, InboxDamaged, MasterKeyError, NoSpace.
     """
-    asked = Named(**named)
+    name = Named(**named)
     with shop.lock():
         drain_inbox(shop)
         with suppress(ProfilesBehind):  # why: of profiles that hold all of the lake only theirs have to go
             fold_new_events(shop, inbox_position(shop), may_rebuild=False)
-        erasure = _begun(shop, asked, datetime.now(UTC))
+        erasure = _begun(shop, name, datetime.now(UTC))
         erasure.shared_devices = shared_devices(shop, erasure.person)
         erasure.was_current = is_current(shop)
         for step in STEPS:
@@ -104,20 +104,24 @@ def _begun(shop: Shop, named: Named, at: datetime) -> Erasure:
         unfinished = connection.execute(sa.select(ERASURES).order_by(ERASURES.c.certificate_id)).all()
         mine = next((row for row in unfinished if tokens & set(row.tokens)), None)
         tokens |= set(mine.tokens) if mine else set()
-        made = Erasure(
+        erasure = Erasure(
             shop,
             vault,
             mine.certificate_id if mine else secrets.token_hex(8),
             Person(tuple(sorted(tokens))),
             counts=dict(mine.counts) if mine else {},
         )
-        connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == made.certificate_id))
-        row = {"certificate_id": made.certificate_id, "tokens": list(made.person.tokens), "counts": made.counts}
+        connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == erasure.certificate_id))
+        row = {
+            "certificate_id": erasure.certificate_id,
+            "tokens": list(erasure.person.tokens),
+            "counts": erasure.counts,
+        }
         connection.execute(sa.insert(ERASURES).values(**row, started_at=at))
         new = sorted(tokens - vault.forgotten)
         if new:
             connection.execute(sa.insert(FORGOTTEN), [{"token": token, "forgotten_at": at} for token in new])
-    return made
+    return erasure
 
 
 def _files(erasure: Erasure) -> None:
@@ -150,7 +154,7 @@ def _store(erasure: Erasure) -> None:
         for table in BY_CUSTOMER:
             theirs = table.c.customer_id.in_(erasure.person.customer_ids)
             erased[f"rows of {table.name}"] = connection.execute(sa.delete(table).where(theirs)).rowcount
-        # why: who shared a device with them is named in its profile; it is made anew
+        # why: who shared a device with them is named in its profile; it is rebuilt
         erased["live profiles"] = let_go(connection, sorted({*tokens, *erasure.shared_devices}))
         counted = sa.select(sa.func.count()).select_from(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(tokens))
         erased["texts"] = connection.scalar(counted) or 0
@@ -195,8 +199,8 @@ STEPS: tuple[Callable[[Erasure], None], ...] = (
 
 def _certified(erasure: Erasure, at: datetime) -> Certificate:
     left = files_left(erasure.shop, erasure.vault, erasure.person)
-    told = {"certificate_id": erasure.certificate_id, "erased": erasure.counts}
+    facts = {"certificate_id": erasure.certificate_id, "erased": erasure.counts}
     with erasure.shop.store.begin() as connection:
-        entry = audit_log.append(connection, "forgotten", told, at=at)
+        entry = audit_log.append(connection, "forgotten", facts, at=at)
         connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == erasure.certificate_id))
     return Certificate(erasure.certificate_id, at, erasure.counts, left, entry.entry, entry.hash)

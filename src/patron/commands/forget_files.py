@@ -50,7 +50,11 @@ def _without(vault: Vault, person: Person, path: Path) -> int:
         header, *rows = list(csv.reader(file)) or [[]]
     column = header.index("user_id") if "user_id" in header else 0
     # why: a cell that a spreadsheet would compute has an apostrophe before it
-    kept = [row for row in rows if not {vault.token("user_id", one) for one in _told(row[column])} & tokens]
+    kept = [
+        row
+        for row in rows
+        if not {vault.token("user_id", one) for one in _with_and_without_apostrophe(row[column])} & tokens
+    ]
     if len(kept) < len(rows):
         fresh = path.with_name(f".{path.name}.new")
         with fresh.open("w", encoding="utf-8", newline="") as file:
@@ -62,16 +66,16 @@ def _without(vault: Vault, person: Person, path: Path) -> int:
     return len(rows) - len(kept)
 
 
-def _told(cell: str) -> tuple[str, ...]:
+def _with_and_without_apostrophe(cell: str) -> tuple[str, ...]:
     return (cell, cell.removeprefix("'"))
 
 
 def _others(shop: Shop) -> list[Path]:
-    """Files that are no part of the workspace itself; the outbox may hold some beside its own, which are CSV."""
+    """Files that are no part of the workspace itself; the outbox may hold some next to its CSV files."""
     places = [path for path in shop.folder.iterdir() if path.name not in OURS and not path.name.endswith(STORES)]
-    found = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place])]
-    found += [file for file in (shop.folder / "outbox").rglob("*") if file.suffix != ".csv"]
-    return sorted(file for file in found if file.is_file())
+    files = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place])]
+    files += [file for file in (shop.folder / "outbox").rglob("*") if file.suffix != ".csv"]
+    return sorted(file for file in files if file.is_file())
 
 
 def _is_their_report(path: Path, person: Person) -> bool:
@@ -87,10 +91,10 @@ def _is_their_export(path: Path, person: Person) -> bool:
         return False
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
-        told = json.loads(text)
+        content = json.loads(text)
     except ValueError:
         return path.name.endswith(".new")  # why: an export that was cut off
-    is_export = isinstance(told, dict) and told.keys() >= EXPORT
+    is_export = isinstance(content, dict) and content.keys() >= EXPORT
     return is_export and any(one in text for one in (*person.customer_ids, *person.tokens))
 
 

@@ -44,7 +44,7 @@ def doomed_of(table: Table) -> Doomed | None:
 
 FIRST, LAST = CLEANING, EVENTS
 NAMES_PEOPLE = (FIRST, *(table for table in TABLES if table not in {FIRST, LAST} and doomed_of(table)), LAST)
-"""Tables that name people; examples are found by the events, so these go last."""
+"""Tables that name people; examples refer to events, so these go last."""
 
 
 def erase_rows(shop: Shop, person: Person) -> Iterator[tuple[str, int]]:
@@ -69,14 +69,14 @@ def erase_rows(shop: Shop, person: Person) -> Iterator[tuple[str, int]]:
 
 
 def shared_devices(shop: Shop, person: Person) -> frozenset[str]:
-    """Devices that a person was told together with and that are not theirs alone."""
+    """Devices that a person shares with others."""
     if not shop.lake.exists(EVENTS):
         return frozenset()
     sql = f"""
 select distinct anonymous_token from ({shop.lake.relation(EVENTS)})
 where user_token {OF_THEIRS} and anonymous_token is not null"""
-    found = shop.query(sql, {"forgotten": pa.table({"token": pa.array(person.tokens, TEXT)})})
-    return frozenset(found["anonymous_token"].to_pylist()) - frozenset(person.tokens)
+    rows = shop.query(sql, {"forgotten": pa.table({"token": pa.array(person.tokens, TEXT)})})
+    return frozenset(rows["anonymous_token"].to_pylist()) - frozenset(person.tokens)
 
 
 def read_newest(shop: Shop) -> None:

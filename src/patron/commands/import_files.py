@@ -68,7 +68,7 @@ def import_files(
         )
     since = time.monotonic()
     with shop.lock():
-        fitted, said = _fitted(shop, mapping)
+        fitted, notes = _fitted(shop, mapping)
         drain_inbox(shop)
         try:
             done = store_files(
@@ -84,7 +84,7 @@ def import_files(
         finally:
             if fitted is not shop:
                 fitted.close()
-    return _summary(shop, done, time.monotonic() - since, said)
+    return _summary(shop, done, time.monotonic() - since, notes)
 
 
 def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progress) -> ImportSummary:
@@ -104,19 +104,19 @@ def _again(shop: Shop, import_id: str, mapping: str | None) -> ImportResult:
         done = store_again(shop, import_id, mapping=_named(mapping) if mapping else None, received_at=at)
         compact_inbox(shop)
         return done
-    found = store_live_again(shop, received_at=at)
-    count_replayed(shop, {source: one.stored for source, one in found.items()})
+    counts_by_source = store_live_again(shop, received_at=at)
+    count_replayed(shop, {source: one.stored for source, one in counts_by_source.items()})
     compact_inbox(shop)
-    counts = sum(found.values(), IngestionCounts())
-    return ImportResult(import_id=LIVE, mapping=LIVE, source=", ".join(found), files=(), **vars(counts))
+    counts = sum(counts_by_source.values(), IngestionCounts())
+    return ImportResult(import_id=LIVE, mapping=LIVE, source=", ".join(counts_by_source), files=(), **vars(counts))
 
 
 def _fitted(shop: Shop, mapping: str) -> tuple[Shop, tuple[str, ...]]:
     """Give a workspace without events the mapping's currency and time zone where patron.toml states none."""
     if shop.lake.exists(EVENTS):
         return shop, ()
-    told = load_mapping(_named(mapping))
-    stated = {"currency": told.currency or "", "time_zone": told.time_zone or ""}
+    loaded = load_mapping(_named(mapping))
+    stated = {"currency": loaded.currency or "", "time_zone": loaded.time_zone or ""}
     adopted = adopt(shop.folder, {key: value for key, value in stated.items() if value})
     if not adopted:
         return shop, ()
@@ -128,9 +128,9 @@ def _named(mapping: str) -> str | Path:
     return mapping if mapping in BUILT_IN else Path(mapping)
 
 
-def _summary(shop: Shop, done: ImportResult, seconds: float, said: tuple[str, ...]) -> ImportSummary:
+def _summary(shop: Shop, done: ImportResult, seconds: float, notes: tuple[str, ...]) -> ImportSummary:
     by_reason, first = _rejected(shop, done.import_id)
-    warnings = (*said, done.warning) if done.warning else said
+    warnings = (*notes, done.warning) if done.warning else notes
     return ImportSummary(
         import_id=done.import_id,
         mapping=done.mapping,

@@ -52,8 +52,8 @@ def adopt(folder: Path, settings: dict[str, str]) -> dict[str, str]:
     for key, value in new.items():
         line = f"{key} = {json.dumps(value)}"  # why: JSON's texts are TOML's, too
         pattern = rf'^# {key} = "[^"]*"'
-        text, found = re.subn(pattern, lambda _, line=line: line, text, count=1, flags=re.MULTILINE)
-        if not found:
+        text, count = re.subn(pattern, lambda _, line=line: line, text, count=1, flags=re.MULTILINE)
+        if not count:
             text = text.replace("[shop]\n", f"[shop]\n{line}\n", 1)
     if new:
         _put(path, text)

@@ -1,4 +1,4 @@
-"""Keys of programs: made, listed and revoked."""
+"""Keys of programs: created, listed and revoked."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from patron.storage.shop import Shop
 
 @dataclass(frozen=True)
 class NewKey:
-    """A key that was just made; the key itself is shown this once."""
+    """A new key; the key itself is shown this once."""
 
     key: str
     key_id: str
@@ -20,10 +20,10 @@ class NewKey:
 
 
 def create_key(shop: Shop, source: str, kind: str = "write") -> NewKey:
-    """Make a key of a source. Raises SettingsError for an unknown kind or a source without a name."""
-    told, key = api_keys.create_key(shop, source, kind, at=datetime.now(UTC))
+    """Create a key of a source. Raises SettingsError for an unknown kind or a source without a name."""
+    secret, key = api_keys.create_key(shop, source, kind, at=datetime.now(UTC))
     remember_source(shop, key.source)
-    return NewKey(told, key.key_id, key.source, key.kind)
+    return NewKey(secret, key.key_id, key.source, key.kind)
 
 
 def list_keys(shop: Shop) -> list[api_keys.Key]:
@@ -36,11 +36,11 @@ def revoke_key(shop: Shop, key_id: str) -> None:
     api_keys.revoke_key(shop, key_id, at=datetime.now(UTC))
 
 
-def require_key(shop: Shop, told: str, kind: api_keys.Kind) -> None:
+def require_key(shop: Shop, secret: str, kind: api_keys.Kind) -> None:
     """Let keys of one kind pass. Raises BadKey: 401 for one that is unknown or revoked, 403 for one of another kind."""
-    found = api_keys.find_key(shop, told) if told else None
-    todo = f"Make one: patron keys create --source SOURCE --kind {kind}."
-    if found is None:
+    key = api_keys.find_key(shop, secret) if secret else None
+    todo = f"Create one: patron keys create --source SOURCE --kind {kind}."
+    if key is None:
         raise BadKey(401, "the key is missing, unknown or revoked", todo=todo)
-    if found.kind != kind:
-        raise BadKey(403, f"this needs a {kind} key, and a {found.kind} key came", todo=todo)
+    if key.kind != kind:
+        raise BadKey(403, f"this needs a {kind} key, and a {key.kind} key was sent", todo=todo)

@@ -39,11 +39,11 @@ class Person:
     """Whose data it is."""
 
     tokens: tuple[str, ...]
-    """Tokens of their user ids, devices, and of contacts that nobody else told."""
+    """Tokens of their user ids, devices, and of contacts that nobody else has."""
 
     @property
     def customer_id(self) -> str:
-        """Opaque id of the customer, the first where a contact is told by several."""
+        """Opaque id of the customer, the first where several customers share a contact."""
         return own_id(min(self.tokens, key=lambda token: (not token.startswith(PREFIXES["user_id"]), token)))
 
     def names(self, kind: str) -> int:
@@ -57,7 +57,7 @@ class Person:
 
 
 def find_person(shop: Shop, vault: Vault, named: Named) -> Person:
-    """The person as all events told until now know them. Raises NotFound."""
+    """The person as all events until now know them. Raises NotFound."""
     starts = _starts(vault, named)
     tokens = starts | _belonging(shop, starts, named.customer_id)
     if not tokens:
@@ -66,23 +66,23 @@ def find_person(shop: Shop, vault: Vault, named: Named) -> Person:
             f"no customer with {how.replace('_', ' ')} {value!r} is known",
             todo="Check it, or look the customer up in the console.",
         )
-    return Person(tuple(sorted(tokens | _own_contacts(shop, tokens))))
+    return Person(tuple(sorted(tokens | _unshared_contacts(shop, tokens))))
 
 
 def _starts(vault: Vault, named: Named) -> set[str]:
     """Tokens that the name itself stands for, of those that are known or were forgotten."""
-    found = {token for token in vault.forgotten if own_id(token) == named.customer_id}
-    asked = {("user_id", named.user_id), ("anonymous_id", named.anonymous_id)}
+    tokens = {token for token in vault.forgotten if own_id(token) == named.customer_id}
+    ids = {("user_id", named.user_id), ("anonymous_id", named.anonymous_id)}
     for kind, value in (("email", named.email), ("phone", named.phone)):
         if value is not None:
-            found |= set(vault.told_by(kind, value)) | ({vault.token(kind, value)} & vault.forgotten)
-            # why: many shops use the e-mail address or the telephone number as their own id
-            asked |= {("user_id", one) for one in (value, value.lower(), normalised(kind, value))}
-    for kind, value in asked:
+            tokens |= set(vault.told_by(kind, value)) | ({vault.token(kind, value)} & vault.forgotten)
+            # why: many shops use the e-mail address or the telephone number as their customer id
+            ids |= {("user_id", one) for one in (value, value.lower(), normalised(kind, value))}
+    for kind, value in ids:
         token = vault.token(kind, value) if value else ""
         if value and (token in vault.forgotten or vault.find(kind, value)):
-            found.add(token)
-    return found
+            tokens.add(token)
+    return tokens
 
 
 def _belonging(shop: Shop, tokens: set[str], customer_id: str | None) -> set[str]:
@@ -94,25 +94,25 @@ def _belonging(shop: Shop, tokens: set[str], customer_id: str | None) -> set[str
         return set()
     view = shop.newest()
     asks: list[str | None] = [*sorted(tokens), None]
-    asked = pa.table({"token": pa.array(asks, TEXT), "customer_id": pa.array([customer_id] * len(asks), TEXT)})
+    selected = pa.table({"token": pa.array(asks, TEXT), "customer_id": pa.array([customer_id] * len(asks), TEXT)})
     every = Scope(END_OF_TIME)
     rows = view.query(
         f"""
         with known as ({identities(every)}),
         meant as (
             select distinct k.customer_id from known k
-            join asked a on (a.token = k.token and k.shared_from is null)
+            join selected a on (a.token = k.token and k.shared_from is null)
                 or a.customer_id = k.customer_id or a.customer_id = md5(k.token)
         )
         select distinct k.token from known k join meant m on m.customer_id = k.customer_id""",
-        asked=asked,
+        selected=selected,
         persons=persons(view.query(aliases(every))),
     )
     return set(rows["token"].to_pylist())
 
 
-def _own_contacts(shop: Shop, tokens: Iterable[str]) -> set[str]:
-    """Tokens of e-mail addresses and telephone numbers that they told, and nobody else did."""
+def _unshared_contacts(shop: Shop, tokens: Iterable[str]) -> set[str]:
+    """Tokens of e-mail addresses and telephone numbers that they have, and nobody else has."""
     listed = sorted(tokens)
     theirs = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.in_(listed))
     others = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.not_in(listed))

@@ -1,4 +1,4 @@
-"""Simulate a shop into two files: what it would have told us, and the truth about its customers."""
+"""Simulate a shop into two files: its events, and the truth about its customers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -49,10 +49,10 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
     with disk_errors(folder):
         writer = None
         for start in range(0, days, DAYS_AT_ONCE):
-            told = world.advance(world.now + timedelta(days=min(DAYS_AT_ONCE, days - start)))
-            writer = writer or pq.ParquetWriter(partial, told.schema, compression="zstd")
-            writer.write_table(told)
-            count += told.num_rows
+            events_of_days = world.advance(world.now + timedelta(days=min(DAYS_AT_ONCE, days - start)))
+            writer = writer or pq.ParquetWriter(partial, events_of_days.schema, compression="zstd")
+            writer.write_table(events_of_days)
+            count += events_of_days.num_rows
             progress("simulating days", start, days)
         if writer:
             writer.close()

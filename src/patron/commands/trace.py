@@ -1,4 +1,4 @@
-"""Where did an event go: the inbox, the lake, the dead letters, and the facts that were made of it."""
+"""Where did an event go: the inbox, the lake, the dead letters, and the facts derived from it."""
 
 import json
 import re
@@ -23,7 +23,7 @@ UNUSED = frozenset({"test", "no_consent", "repeated_order"})
 
 @dataclass(frozen=True)
 class Step:
-    """One place where the event was found, or was left out, and when."""
+    """One place that the event reached, or where it was left out, and when."""
 
     place: str
     """inbox, events, dead_letters, seen, order_lines, interactions ..."""
@@ -46,62 +46,62 @@ def trace(shop: Shop, event_id: str) -> Trace:
     Raises NotFound when it never arrived.
     """
     sources = _sources(shop)
-    for told in _readings(shop, event_id):
+    for candidate in _candidate_ids(shop, event_id):
         steps = [
-            *_in_inbox(shop, told, sources),
-            *_in_lake(shop, told),
-            *_dead(shop, told),
-            *_in_facts(shop, told),
+            *_in_inbox(shop, candidate, sources),
+            *_in_lake(shop, candidate),
+            *_dead(shop, candidate),
+            *_in_facts(shop, candidate),
         ]
         if steps:
-            event_id = told
+            event_id = candidate
             break
     else:
         raise NotFound(
             f"no event {event_id} is known",
             where=f"sources {', '.join(sources)}" if sources else "no source yet",
-            todo="Check the id (a client's messageId). It never arrived, was not answered with 200, or was set aside"
-            " and emptied since; what has only just been set aside is found a few seconds later.",
+            todo="Check the id (a client's messageId). It never arrived, was not answered with 200, or was rejected"
+            " and emptied since; an event rejected just now appears a few seconds later.",
         )
     if all(step.place == "seen" for step in steps):
         steps.append(Step("nowhere", "", "is not kept: the customer had not agreed, or was forgotten"))
     return Trace(event_id, tuple(steps))
 
 
-def _readings(shop: Shop, told: str) -> Iterator[str]:
-    yield told
-    yield from _event_of(shop, told)
+def _candidate_ids(shop: Shop, name: str) -> Iterator[str]:
+    yield name
+    yield from _event_of(shop, name)
 
 
-def _event_of(shop: Shop, told: str) -> list[str]:
+def _event_of(shop: Shop, name: str) -> list[str]:
     """The event of an order line, or of source/event as tables of quality write it; none of what nobody has."""
-    event = LINE_NUMBER.sub("", told)
+    event = LINE_NUMBER.sub("", name)
     view = shop.snapshot()
-    if event != told:
-        line = "select line_id from order_lines where line_id in (select line_id from asked)"
-        if view is None or not view.query(line, asked=pa.table({"line_id": [told]})).num_rows:
+    if event != name:
+        line = "select line_id from order_lines where line_id in (select line_id from selected)"
+        if view is None or not view.query(line, selected=pa.table({"line_id": [name]})).num_rows:
             return []
     sql = f"""
 select distinct event_id from ({shop.lake.relation(EVENTS)})
-where source || '/' || event_id in (select event_id from asked)"""
-    return shop.query(sql, {"asked": pa.table({"event_id": [event]})})["event_id"].to_pylist()
+where source || '/' || event_id in (select event_id from selected)"""
+    return shop.query(sql, {"selected": pa.table({"event_id": [event]})})["event_id"].to_pylist()
 
 
 def _sources(shop: Shop) -> list[str]:
     with shop.store.begin() as connection:
-        found = set(connection.scalars(sa.select(IMPORTS.c.source).distinct()))
+        sources = set(connection.scalars(sa.select(IMPORTS.c.source).distinct()))
     if has_inbox(shop):
         with open_inbox(shop) as inbox:
-            found |= inbox.counts().keys()
-    return sorted(found)
+            sources |= inbox.counts().keys()
+    return sorted(sources)
 
 
 def _in_inbox(shop: Shop, event_id: str, sources: list[str]) -> list[Step]:
     if not has_inbox(shop):
         return []
     with open_inbox(shop) as inbox:
-        seen = [one for one in sources if inbox.is_known(one, event_id)]
-        steps = [Step("seen", one, "was accepted; if it were sent again, it would be a duplicate") for one in seen]
+        known = [one for one in sources if inbox.is_known(one, event_id)]
+        steps = [Step("seen", one, "was accepted; if it were sent again, it would be a duplicate") for one in known]
         after = inbox.moved_seq()
         while some := inbox.pending_requests(after=after):
             after = some[-1].seq
@@ -117,8 +117,8 @@ def _in_inbox(shop: Shop, event_id: str, sources: list[str]) -> list[Step]:
 def _in_lake(shop: Shop, event_id: str) -> list[Step]:
     sql = f"""
 select source, name, received_at, occurred_at, known_at, flags from ({shop.lake.relation(EVENTS)})
-where event_id in (select event_id from asked) order by source"""
-    rows = shop.query(sql, {"asked": pa.table({"event_id": [event_id]})}).to_pylist()
+where event_id in (select event_id from selected) order by source"""
+    rows = shop.query(sql, {"selected": pa.table({"event_id": [event_id]})}).to_pylist()
     return [
         Step(
             "events",
@@ -135,7 +135,7 @@ def _flagged(flags: list[str] | None) -> str:
     if not flags:
         return ""
     unused = UNUSED.intersection(flags)
-    return f", flagged {', '.join(flags)}" + (", so facts are not made of it" if unused else "")
+    return f", flagged {', '.join(flags)}" + (", so no facts are derived from it" if unused else "")
 
 
 def _dead(shop: Shop, event_id: str) -> list[Step]:
@@ -146,8 +146,8 @@ def _dead(shop: Shop, event_id: str) -> list[Step]:
     for letter in letters:
         if _names(vault.unseal(letter["payload"], letter["dead_letter_id"]), event_id):
             where = f" ({letter['file']}, row {letter['row_number']})" if letter["file"] else ""
-            said = f"was set aside: {letter['message']}{where}"
-            steps.append(Step("dead_letters", letter["source"], said, letter["created_at"]))
+            what = f"was rejected: {letter['message']}{where}"
+            steps.append(Step("dead_letters", letter["source"], what, letter["created_at"]))
     return steps
 
 
@@ -155,29 +155,31 @@ def _names(payload: bytes, event_id: str) -> bool:
     if event_id.encode() not in payload:
         return False
     try:
-        said = json.loads(payload)
-        told = json.loads(said["line"]) if "line" in said else said
+        content = json.loads(payload)
+        event = json.loads(content["line"]) if "line" in content else content
     except (ValueError, TypeError):
         return False
-    return isinstance(told, dict) and event_id in {told.get("messageId"), told.get("event_id")}
+    return isinstance(event, dict) and event_id in {event.get("messageId"), event.get("event_id")}
 
 
 def _in_facts(shop: Shop, event_id: str) -> list[Step]:
-    """Rows that the last run made of the event."""
+    """Rows that the last run derived from the event."""
     view = shop.snapshot()
     if view is None:
         return []
-    asked = pa.table({"event_id": [event_id]})
+    selected = pa.table({"event_id": [event_id]})
     lines = """
-select f.line_id as row_id, f.known_at from order_lines f, asked a
+select f.line_id as row_id, f.known_at from order_lines f, selected a
 where contains(f.line_id, '/' || a.event_id || '/') order by 1"""
-    seen = "select f.kind as row_id, f.known_at, f.source from interactions f join asked a on a.event_id = f.event_id"
+    interactions = (
+        "select f.kind as row_id, f.known_at, f.source from interactions f join selected a on a.event_id = f.event_id"
+    )
     run = f"run {view.run.run_id}"
-    made = [
+    steps = [
         Step("order_lines", "", f"is the order line {row['row_id']} of {run}", row["known_at"])
-        for row in view.query(lines, asked=asked).to_pylist()
+        for row in view.query(lines, selected=selected).to_pylist()
     ]
-    return made + [
+    return steps + [
         Step("interactions", row["source"], f"counts as {row['row_id']} in {run}", row["known_at"])
-        for row in view.query(seen, asked=asked).to_pylist()
+        for row in view.query(interactions, selected=selected).to_pylist()
     ]

@@ -28,15 +28,15 @@ class Unlinked:
 
 
 def token_of(shop: Shop, kind: str, value: str) -> str:
-    """Token of one of the shop's own ids, a user's or a visitor's. Raises NotFound for an id that nobody told."""
+    """Token of one of the shop's own ids, a user's or a visitor's. Raises NotFound for an unknown id."""
     token = Vault.open(shop).find(kind, value)
     if token is None:
-        raise NotFound(f"nobody told of the {kind} {value!r}", todo="Check the id, and whether it is a visitor's.")
+        raise NotFound(f"no {kind} {value!r} is known", todo="Check the id, and whether it is a visitor's.")
     return token
 
 
 def unlink(shop: Shop, token: str, *, at: datetime) -> Unlinked:
-    """Tell that what linked a token until now is void; the resolution obeys from the first run after that moment.
+    """Record that what linked a token until now is void; identities follow from the next run on.
 
     Raises NotFound for a token that the vault does not know, WorkspaceBusy when another process is at work.
     """
@@ -45,12 +45,12 @@ def unlink(shop: Shop, token: str, *, at: datetime) -> Unlinked:
     if value is None or kind is None:
         raise NotFound("no user id or visitor id has this token", where=token, todo="Look it up in `identities`.")
     event_id = f"unlink-{blake2b(f'{token} {at.isoformat()}'.encode(), digest_size=16).hexdigest()}"
-    said = {
+    row = {
         "event_id": [event_id],
         "name": [IdentityUnlinked.event],
         kind: [value],
         "occurred_at": pa.array([at], TIME),
     }
     with shop.lock():
-        accept(shop, pa.table(said), source=EVENT_SOURCE, known="received", received_at=at)
+        accept(shop, pa.table(row), source=EVENT_SOURCE, known="received", received_at=at)
     return Unlinked(token, event_id, at)

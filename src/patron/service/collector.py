@@ -68,7 +68,7 @@ class Collector:
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _limiting: threading.Lock = field(default_factory=threading.Lock)
     _arrived: int = 0
-    """Messages since the mover was asked last."""
+    """Messages since compaction was last requested."""
     _is_checked: bool = False
     _looked_at: float = 0.0
     _trouble: PatronError | None = None
@@ -86,8 +86,8 @@ class Collector:
         self._is_checked = True
         return inbox
 
-    def _committed(self, told: list[tuple[Request, IngestionCounts]]) -> None:
-        self._arrived += sum(one.stored for _, one in told)
+    def _committed(self, committed: list[tuple[Request, IngestionCounts]]) -> None:
+        self._arrived += sum(one.stored for _, one in committed)
         if self.mover and self._arrived >= MANY_MESSAGES:
             self._arrived = 0
             self.mover.wake()
@@ -100,29 +100,29 @@ class Collector:
 
     def start(self) -> None:
         """Begin to accept and to move. Raises SettingsError for a tracking plan that cannot be used."""
-        self._plan = self._told_plan()
+        self._plan = self._load_plan()
         self.writer.start()
         if self.mover:
             self.mover.start()
 
-    def _told_plan(self) -> Plan:
+    def _load_plan(self) -> Plan:
         return load_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
 
     def _look_again(self) -> None:
-        """Take over settings, policy and tracking plan that were changed; what cannot be used is said and left."""
+        """Take over settings, policy and tracking plan that were changed; what cannot be used is reported and ignored."""
         now = time.monotonic()
         if now < self._looked_at + KEY_SECONDS:
             return
         self._looked_at = now
         try:
             self.shop.reread()
-            self._plan = self._told_plan()
+            self._plan = self._load_plan()
             self._trouble = None
         except PatronError as error:
             self._trouble = error
         except Exception as error:  # noqa: BLE001 - whatever it is, events are taken by what was known before
-            said = f"changed settings cannot be read ({type(error).__name__}: {error})"
-            self._trouble = PatronError(said, where=str(self.shop.folder), todo="Mend patron.toml or tracking/.")
+            what = f"changed settings cannot be read ({type(error).__name__}: {error})"
+            self._trouble = PatronError(what, where=str(self.shop.folder), todo="Fix patron.toml or tracking/.")
 
     def stop(self) -> None:
         """Write what waits, let it be moved into the lake if nobody else is at work, and end."""
@@ -130,17 +130,17 @@ class Collector:
         if self.mover:
             self.mover.stop()
 
-    def key(self, told: str) -> Key | None:
-        """The key that was told, as it was at most KEY_SECONDS ago."""
-        if not 0 < len(told) <= LONGEST_KEY:
+    def find_key(self, secret: str) -> Key | None:
+        """The key of a secret, as it was at most KEY_SECONDS ago."""
+        if not 0 < len(secret) <= LONGEST_KEY:
             return None
         now = time.monotonic()
-        known = self._keys.get(told)
+        known = self._keys.get(secret)
         if known is None or known[0] < now:
-            found = find_key(self.shop, told)
+            key = find_key(self.shop, secret)
             if len(self._keys) > 10_000:
                 self._keys.clear()
-            known = self._keys[told] = (now + KEY_SECONDS, found)
+            known = self._keys[secret] = (now + KEY_SECONDS, key)
         return known[1]
 
     def receive(
@@ -155,25 +155,25 @@ class Collector:
         Raises BadRequest, BadKey, Overloaded, NoSpace, InboxDamaged.
         """
         self._look_again()
-        found = self.key(key) if key else None
-        if found is None and how != SENSORS:  # why: some send a key of a proxy of theirs in the header
-            found = self.key(key_in_body(body))
-        if found is None:
+        sender = self.find_key(key) if key else None
+        if sender is None and how != SENSORS:  # why: some send a key of a proxy of theirs in the header
+            sender = self.find_key(key_in_body(body))
+        if sender is None:
             raise BadKey(401, "the write key is missing, unknown or revoked", todo=MAKE)
-        if found.kind == "read":
+        if sender.kind == "read":
             raise BadKey(401, "this is a read key; events are sent with a write or secret key", todo=MAKE)
-        if found.kind == "secret" and is_in_address and how != SENSORS:
+        if sender.kind == "secret" and is_in_address and how != SENSORS:
             raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
-        self._limit(found)
+        self._limit(sender)
         rules = rules_of(
-            self.shop, found.source, self._plan, is_secret=found.kind == "secret", is_history=how == HISTORY
+            self.shop, sender.source, self._plan, is_secret=sender.kind == "secret", is_history=how == HISTORY
         )
         if how == SENSORS:
-            arrival = sensors_of(body, found.source, received_at, rules)
+            arrival = sensors_of(body, sender.source, received_at, rules)
         elif how in {BATCH, HISTORY}:
-            arrival = batch_of(body, found.source, received_at, rules)
+            arrival = batch_of(body, sender.source, received_at, rules)
         else:
-            arrival = single_of(body, how, found.source, received_at, rules)
+            arrival = single_of(body, how, sender.source, received_at, rules)
         return Received(arrival, self.accept(arrival))
 
     def _limit(self, key: Key) -> None:

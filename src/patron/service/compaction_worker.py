@@ -2,7 +2,7 @@
 
     python -m patron.service.compaction_worker WORKSPACE
 
-is what `patron serve` starts beside the collector, so that moving takes no time from accepting. A line on its standard
+is what `patron serve` starts next to the collector, so that moving takes no time from accepting. A line on its standard
 input asks for a move; it moves every COMPACT_SECONDS anyway. When its input is closed, because the collector ends or
 was killed, it moves once more and ends. After each move it writes what troubles it, as a line of JSON.
 """
@@ -56,18 +56,18 @@ class Mover:
             return  # why: a run or an import is at work; what waits is safe and moves afterwards
         except PatronError as error:
             self.trouble = error
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is said and tried again
-            said = f"what waits cannot be moved into the lake ({error})"
-            self.trouble = PatronError(said, todo="It is tried again by itself.")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported and tried again
+            what = f"what waits cannot be moved into the lake ({error})"
+            self.trouble = PatronError(what, todo="It is tried again by itself.")
 
 
 @dataclass
 class MoverProcess:
-    """The mover as a process beside this one, started again when it dies."""
+    """The mover as a process next to this one, started again when it dies."""
 
     folder: Path
     heard: Callable[[PatronError | None], None] = lambda _: None
-    """Told after each move what troubles it."""
+    """Called after each move with what troubles it."""
     trouble: PatronError | None = None
     process: subprocess.Popen[bytes] | None = None
     _is_ending: threading.Event = field(default_factory=threading.Event)
@@ -107,15 +107,15 @@ class MoverProcess:
             except OSError as error:
                 ended = f"cannot be started ({error})"
             if not self._is_ending.is_set():
-                said = f"the process that moves events into the lake {ended}"
-                self._hear(PatronError(said, todo="It is started again by itself."))
+                what = f"the process that moves events into the lake {ended}"
+                self._hear(PatronError(what, todo="It is started again by itself."))
                 self._is_ending.wait(RESTART_SECONDS)
 
     def _run(self, command: list[str]) -> int:
-        # why: our own module, and a workspace that is open already
+        # why: our module, and a workspace that is open already
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
             self.process = process
-            if self._is_ending.is_set():  # why: it was told to end before there was a process to tell
+            if self._is_ending.is_set():  # why: it had to end before there was a process to stop
                 self._tell(None)
             for line in process.stdout or ():
                 self._hear(_trouble_of(line))
@@ -127,16 +127,16 @@ class MoverProcess:
 
 
 def _line_of(trouble: PatronError | None) -> bytes:
-    told = None if trouble is None else {"what": trouble.what, "where": trouble.where, "todo": trouble.todo}
-    return json.dumps([told, isinstance(trouble, InboxDamaged)]).encode() + b"\n"
+    fields = None if trouble is None else {"what": trouble.what, "where": trouble.where, "todo": trouble.todo}
+    return json.dumps([fields, isinstance(trouble, InboxDamaged)]).encode() + b"\n"
 
 
 def _trouble_of(line: bytes) -> PatronError | None:
     try:
-        told, is_damaged = json.loads(line)
-        return told and (InboxDamaged if is_damaged else PatronError)(**told)
+        fields, is_damaged = json.loads(line)
+        return fields and (InboxDamaged if is_damaged else PatronError)(**fields)
     except (ValueError, TypeError):  # why: a line that was cut off, or a library that speaks
-        return PatronError(f"the process that moves events said {line[:200]!r}", todo="It goes on.")
+        return PatronError(f"the process that moves events reported {line[:200]!r}", todo="It goes on.")
 
 
 def main(folder: Path) -> None:

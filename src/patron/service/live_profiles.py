@@ -21,23 +21,23 @@ from patron.understand.profiles.view import Shown, read
 def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile | None:
     """Live profile of a customer; None when no event of theirs is known or profiles were never built.
 
-    A customer's tokens are those of the last run's identities, and devices that were since told together with them
+    A customer's tokens are those of the last run's identities, and devices that have since been seen with them
     alone. A visitor who has become known since the run is shown as who they are now. Raises InboxDamaged.
     """
     if not was_built(shop):
         return None
     view = _run(shop)
     tokens = _tokens_of(view, customer_id)
-    found = profiles(shop, own_ids=() if tokens else (customer_id,), tokens=tokens)
-    if not any(map(_is_user, found)):
-        owners = sorted({profile.owner for profile in found.values() if profile.owner})
+    profile_by_token = profiles(shop, customer_ids=() if tokens else (customer_id,), tokens=tokens)
+    if not any(map(_is_user, profile_by_token)):
+        owners = sorted({profile.owner for profile in profile_by_token.values() if profile.owner})
         if owners:
             return live_profile(shop, _customer_of(view, owners[0]), now=now)
-    own = _own(view, customer_id, found)
-    if not own:
+    theirs = _of_customer(view, customer_id, profile_by_token)
+    if not theirs:
         return None
-    profile = reduce(merged, own.values())
-    return read(customer_id, profile, _shown(shop, view, now), is_identified=any(map(_is_user, own)))
+    profile = reduce(merged, theirs.values())
+    return read(customer_id, profile, _shown(shop, view, now), is_identified=any(map(_is_user, theirs)))
 
 
 def profile_of_id(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, LiveProfile | None] | None:
@@ -72,17 +72,17 @@ def _tokens_of(view: Snapshot | None, customer_id: str) -> list[str]:
     if view is None:
         return []
     sql = """
-select i.token from identities i join asked a on a.customer_id = i.customer_id
+select i.token from identities i join selected a on a.customer_id = i.customer_id
 where i.shared_from is null order by i.token"""
-    return view.query(sql, asked=pa.table({"customer_id": [customer_id]}))["token"].to_pylist()
+    return view.query(sql, selected=pa.table({"customer_id": [customer_id]}))["token"].to_pylist()
 
 
-def _own(view: Snapshot | None, customer_id: str, found: dict[str, Profile]) -> dict[str, Profile]:
+def _of_customer(view: Snapshot | None, customer_id: str, profile_by_token: dict[str, Profile]) -> dict[str, Profile]:
     """Leave out tokens that the last run gave to somebody else."""
-    others = _resolved(view, list(found))
+    others = _resolved(view, list(profile_by_token))
     return {
         token: profile
-        for token, profile in found.items()
+        for token, profile in profile_by_token.items()
         if others.get(token, customer_id) in {customer_id, own_id(token)}
     }
 
@@ -91,15 +91,15 @@ def _resolved(view: Snapshot | None, tokens: list[str]) -> dict[str, str]:
     if view is None or not tokens:
         return {}
     sql = """
-select i.token, i.customer_id from identities i join asked a on a.token = i.token where i.shared_from is null"""
-    rows = records(view.query(sql, asked=pa.table({"token": pa.array(tokens, pa.string())})))
+select i.token, i.customer_id from identities i join selected a on a.token = i.token where i.shared_from is null"""
+    rows = records(view.query(sql, selected=pa.table({"token": pa.array(tokens, pa.string())})))
     return {row["token"]: row["customer_id"] for row in rows}
 
 
 def _shown(shop: Shop, view: Snapshot | None, now: datetime) -> Shown:
-    own = shop.settings.shop
-    rates = {**shop.settings.rates, own.currency: 1.0, "": 1.0}
-    return Shown(now, own.time_zone, rates, _pace(view) if view else DAYS_WITHOUT_HISTORY)
+    settings = shop.settings.shop
+    rates = {**shop.settings.rates, settings.currency: 1.0, "": 1.0}
+    return Shown(now, settings.time_zone, rates, _pace(view) if view else DAYS_WITHOUT_HISTORY)
 
 
 def _pace(view: Snapshot) -> float:

@@ -36,37 +36,39 @@ def release(shop: Shop) -> None:
     release_inbox(shop, state(shop.store).held_of)
 
 
-def profiles(shop: Shop, *, own_ids: Collection[str] = (), tokens: Collection[str] = ()) -> dict[str, Profile]:
-    """Profiles of customers who stand alone and of tokens, with devices they own, as of all that was acknowledged.
+def profiles(shop: Shop, *, customer_ids: Collection[str] = (), tokens: Collection[str] = ()) -> dict[str, Profile]:
+    """Profiles of customers with a single token and of tokens, with devices they own, as of all that was acknowledged.
 
     Raises InboxDamaged.
     """
     while True:
         before = state(shop.store)
-        found = _found(shop, before, frozenset(own_ids) | {own_id(token) for token in tokens})
+        profile_by_token = _read_profiles(shop, before, frozenset(customer_ids) | {own_id(token) for token in tokens})
         if state(shop.store) == before:  # why: what was folded meanwhile may be missing in one place or twice in both
-            return found
+            return profile_by_token
 
 
-def _found(shop: Shop, before: State, named: frozenset[str]) -> dict[str, Profile]:
-    found = find(shop.store, own_ids=named)
-    found |= find(shop.store, tokens=list(found))
+def _read_profiles(shop: Shop, before: State, named: frozenset[str]) -> dict[str, Profile]:
+    profile_by_token = find(shop.store, customer_ids=named)
+    profile_by_token |= find(shop.store, tokens=list(profile_by_token))
     if has_inbox(shop):
         vault = Vault.open(shop)
         with open_inbox(shop) as inbox:
             after = before.held_of(inbox.inbox_id)
             is_strange = before.inbox_id not in {"", inbox.inbox_id}
-            told = _about(inbox, after, named | {own_id(token) for token in found})
-            met = _tokens(vault, told) - found.keys()
-            if met:  # why: a device that is told of only now may have done something before
-                found |= find(shop.store, tokens=met)
-                told = _about(inbox, after, named | {own_id(token) for token in found.keys() | met})
+            requests = _about(inbox, after, named | {own_id(token) for token in profile_by_token})
+            new_tokens = _tokens(vault, requests) - profile_by_token.keys()
+            if new_tokens:  # why: a device that is known only now may have done something before
+                profile_by_token |= find(shop.store, tokens=new_tokens)
+                requests = _about(
+                    inbox, after, named | {own_id(token) for token in profile_by_token.keys() | new_tokens}
+                )
         if is_strange:  # why: an older or another inbox may hold what profiles hold already
-            told = _without_stored(shop, told)
-        for token, profile in _added_by(shop, vault, told).items():
-            found[token] = merged(found[token], profile) if token in found else profile
-    meant = {token for token in found if own_id(token) in named}
-    return {token: profile for token, profile in found.items() if token in meant or profile.owner in meant}
+            requests = _without_stored(shop, requests)
+        for token, profile in _added_by(shop, vault, requests).items():
+            profile_by_token[token] = merged(profile_by_token[token], profile) if token in profile_by_token else profile
+    meant = {token for token in profile_by_token if own_id(token) in named}
+    return {token: profile for token, profile in profile_by_token.items() if token in meant or profile.owner in meant}
 
 
 def _about(inbox: Inbox, after: int, customer_ids: Iterable[str]) -> list[PendingRequest]:
@@ -74,27 +76,28 @@ def _about(inbox: Inbox, after: int, customer_ids: Iterable[str]) -> list[Pendin
     return list(inbox.requests_about({mark for one in customer_ids if (mark := mark_of(one))}, after=after))
 
 
-def _without_stored(shop: Shop, told: list[PendingRequest]) -> list[PendingRequest]:
+def _without_stored(shop: Shop, requests: list[PendingRequest]) -> list[PendingRequest]:
     """Requests without the messages that are in the lake."""
-    ids = sorted({row["event_id"] for one in told for row in one.rows if row.get("event_id")})
+    ids = sorted({row["event_id"] for one in requests for row in one.rows if row.get("event_id")})
     sql = f"""
-select source, event_id from ({shop.lake.relation(EVENTS)}) e where event_id in (select event_id from asked)"""
-    rows = shop.query(sql, {"asked": pa.table({"event_id": pa.array(ids, pa.string())})})
+select source, event_id from ({shop.lake.relation(EVENTS)}) e where event_id in (select event_id from pending)"""
+    rows = shop.query(sql, {"pending": pa.table({"event_id": pa.array(ids, pa.string())})})
     stored = set(zip(rows["source"].to_pylist(), rows["event_id"].to_pylist(), strict=True))
     return [
-        replace(one, rows=[row for row in one.rows if (one.source, row.get("event_id")) not in stored]) for one in told
+        replace(one, rows=[row for row in one.rows if (one.source, row.get("event_id")) not in stored])
+        for one in requests
     ]
 
 
-def _tokens(vault: Vault, told: list[PendingRequest]) -> set[str]:
+def _tokens(vault: Vault, requests: list[PendingRequest]) -> set[str]:
     """Users and devices that requests name."""
-    return {vault.token(kind, row[kind]) for one in told for row in one.rows for kind in SUBJECTS if row.get(kind)}
+    return {vault.token(kind, row[kind]) for one in requests for row in one.rows for kind in SUBJECTS if row.get(kind)}
 
 
-def _added_by(shop: Shop, vault: Vault, told: list[PendingRequest]) -> dict[str, Profile]:
+def _added_by(shop: Shop, vault: Vault, requests: list[PendingRequest]) -> dict[str, Profile]:
     """What requests add to the profile of each token."""
-    if not any(one.rows for one in told):
+    if not any(one.rows for one in requests):
         return {}
     with shop.engine.cursor() as con:
-        con.register("arrived", rows_ahead(shop, vault, con, told))
+        con.register("arrived", rows_ahead(shop, vault, con, requests))
         return dict(profiles_of(con, "select * from arrived"))

@@ -42,4 +42,4 @@ def test_exactly_one_id_is_named(shop, patron):
 def test_an_id_that_nobody_told_is_refused(shop, patron):
     ran = patron("identity", "unlink", "--workspace", shop.folder, "--user-id", "8")
     assert ran.code == 1
-    assert "nobody told of the user_id" in ran.err
+    assert "no user_id" in ran.err

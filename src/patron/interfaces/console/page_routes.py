@@ -244,7 +244,7 @@ def _list(request: Request, asked: CustomerQuery, *, not_found: bool = False) ->
         request,
         "customers.html",
         here="customers",
-        twin=address(found.asked, "/api/customers"),
+        twin=address(found.query, "/api/customers"),
         status=404 if not_found else 200,
         found=found,
         sorts=SORTS,
@@ -254,11 +254,11 @@ def _list(request: Request, asked: CustomerQuery, *, not_found: bool = False) ->
 
 
 def _links(found: CustomerPage) -> dict[str, object]:
-    page = found.asked.page
+    page = found.query.page
     return {
-        "sort": {sort: address(replace(found.asked, sort=sort, page=1)) for sort in SORTS},
-        "previous": address(replace(found.asked, page=page - 1)) if page > 1 else "",
-        "next": address(replace(found.asked, page=page + 1)) if page < found.page_count else "",
+        "sort": {sort: address(replace(found.query, sort=sort, page=1)) for sort in SORTS},
+        "previous": address(replace(found.query, page=page - 1)) if page > 1 else "",
+        "next": address(replace(found.query, page=page + 1)) if page < found.page_count else "",
     }
 
 

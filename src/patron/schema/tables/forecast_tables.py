@@ -105,7 +105,11 @@ SHOP_FORECASTS = Table(
         of("low", NUMBER, "lower end of the 80 % interval of the total"),
         of("high", NUMBER, "upper end of the 80 % interval of the total"),
         of("season", NUMBER, "seasonal factor of the horizon against the period before it"),
-        of("is_season_observed", FLAG, "whether the seasonal factor was observed a year earlier; otherwise it is assumed"),
+        of(
+            "is_season_observed",
+            FLAG,
+            "whether the seasonal factor was observed a year earlier; otherwise it is assumed",
+        ),
     ),
     partition_by="run_id",
 )

@@ -125,11 +125,11 @@ def add(connection: sa.Connection, generation: int, profiles: Iterable[tuple[str
         upsert(connection, PROFILES, list(_rows(generation, some)), update=("owner", "content"))
 
 
-def find(store: Store, *, own_ids: Iterable[str] = (), tokens: Iterable[str] = ()) -> dict[str, Profile]:
+def find(store: Store, *, customer_ids: Iterable[str] = (), tokens: Iterable[str] = ()) -> dict[str, Profile]:
     """Profiles of customers who stand alone, and of tokens and the devices they own."""
     column, named = PROFILES.c, list(tokens)
     chosen = sa.select(column.token, column.content).where(column.generation == state(store).generation)
-    asked = ((column.own_id, list(own_ids)), (column.token, named), (column.owner, named))
+    asked = ((column.own_id, list(customer_ids)), (column.token, named), (column.owner, named))
     found: dict[str, Profile] = {}
     with store.begin() as connection:
         for by, values in asked:  # why: each by its own index; asked with "or" SQLite would look at every profile

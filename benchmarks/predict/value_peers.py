@@ -36,7 +36,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from patron.clv import BetaGeo, CountLearner, ModifiedBetaGeo, ParetoNBD, rfm
-from patron.clv.distinct_histories import Rows, mean_age, scaled
+from patron.clv.distinct_histories import Histories, mean_age, rescale
 
 ENVIRONMENTS = Path(tempfile.gettempdir()) / "patron-peers"
 SIDES = Path(__file__).parent / "peers"
@@ -237,9 +237,9 @@ def write_orders(orders: pa.Table, files: Path, copies: int) -> int:
 
 def log_likelihood(learner: CountLearner, summary: pa.Table, params: Mapping[str, float]) -> float:
     """Of a summary at any parameters."""
-    rows = Rows.of(summary)
+    rows = Histories.of(summary)
     scale = mean_age(rows)
-    own = scaled(rows, scale)
+    own = rescale(rows, scale)
     logs = [math.log(params[name] / (scale if name in learner.in_time else 1)) for name in learner.letters]
     return learner.objective(own)(np.array(logs))[0] * rows.customer_count + learner.constant(rows, scale)
 

@@ -34,7 +34,7 @@ def test_a_customers_repeat_purchase_is_that_of_their_order_days(made_shop, some
     assert card.repeat_purchase.order_day_count == somebody["days"]
     history = order_history(made_shop, somebody["customer_id"])
     assert history is not None
-    fitted, days = FittedParetoNBD.restored(json.loads(history.model)), list(history.order_days)
+    fitted, days = FittedParetoNBD.from_dict(json.loads(history.model)), list(history.order_days)
     fan = forecast_fan(fitted, days, history.last_day, 90.0).to_pylist()
     alive = alive_over_time(fitted, days, history.last_day)
     assert fan[-1]["expected"] - somebody["days"] == pytest.approx(card.repeat_purchase.expected_orders_90_days)
@@ -82,5 +82,5 @@ def test_the_shop_is_the_sum_of_its_customers(made_shop):
     assert mean * len(everybody) == pytest.approx(found.expected_orders_90_days, rel=0.2)
     model = repeat_purchase_model(made_shop)
     assert model is not None
-    fitted = FittedParetoNBD.restored(json.loads(model.model))
+    fitted = FittedParetoNBD.from_dict(json.loads(model.model))
     assert frequency_recency(fitted, 90.0, T=float(model.history_days), most_frequency=12).num_rows > 100

@@ -8,7 +8,7 @@ from scipy.stats import gamma
 
 from patron.clv import CorrelatedParetoNBD, ParetoNBD, load_model
 from patron.clv.correlated_pareto_nbd import FittedCorrelatedParetoNBD, strength
-from patron.clv.distinct_histories import Rows
+from patron.clv.distinct_histories import Histories
 from patron.clv.maximum_likelihood import Estimates
 from patron.clv.pareto_nbd import FittedParetoNBD
 
@@ -51,13 +51,13 @@ def test_the_density_reaches_as_far_as_it_can():
 @signs
 @pytest.mark.parametrize("law", [(0.7, 6.0, 0.7, 9.0), (0.3, 4.0, 1.6, 20.0), (1.9, 4.0, 0.4, 20.0)])
 def test_the_gradient_is_that_of_the_likelihood(size, law):
-    objective = CorrelatedParetoNBD().objective(Rows.of(drawn(size, 300)))
+    objective = CorrelatedParetoNBD().objective(Histories.of(drawn(size, 300)))
     at = np.array([*np.log(law), size])
     assert objective(at)[1] == pytest.approx(approx_fprime(at, lambda one: objective(one)[0], 1e-6), abs=2e-5)
 
 
 def test_without_dependence_it_is_pareto_nbd():
-    rows, logs = Rows.of(drawn(0.9, 500)), np.log([0.6, 5.0, 0.8, 11.0])
+    rows, logs = Histories.of(drawn(0.9, 500)), np.log([0.6, 5.0, 0.8, 11.0])
     plain, slopes = ParetoNBD().objective(rows)(logs)
     value, more = CorrelatedParetoNBD().objective(rows)(np.array([*logs, 0.0]))
     assert value == pytest.approx(plain, abs=1e-12)
@@ -81,7 +81,7 @@ def test_the_likelihood_is_the_integral_over_both_rates(size):
         seen = rate**x * (mu * np.exp(-both * tx) + rate * np.exp(-both * T)) / both
         found += np.log(64 * weights @ (seen * density) @ weights)
     columns = dict(zip(("frequency", "recency", "T"), map(np.array, zip(*histories, strict=True)), strict=True))
-    value, _ = CorrelatedParetoNBD().objective(Rows.of(pa.table(columns)))(
+    value, _ = CorrelatedParetoNBD().objective(Histories.of(pa.table(columns)))(
         np.array([*np.log([r, alpha, s, beta]), size])
     )
     assert 2 * value == pytest.approx(found, abs=1e-6)
@@ -134,7 +134,7 @@ def test_hard_histories_stay_finite(rates, leaving, dependence):
     assert np.isfinite(expected).all()
     assert (expected >= 0).all()
     assert fitted.purchase_count_distribution(summary, 90.0, most=5).sum(axis=1) == pytest.approx(np.ones(11), abs=1e-9)
-    value, slopes = CorrelatedParetoNBD().objective(Rows.of(summary))(
+    value, slopes = CorrelatedParetoNBD().objective(Histories.of(summary))(
         np.array([*np.log([*rates, *leaving]), dependence])
     )
     assert np.isfinite(value)

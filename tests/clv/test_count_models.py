@@ -26,8 +26,8 @@ from patron.clv import (
 )
 from patron.clv.beta_geo import FittedBetaGeo
 from patron.clv.beta_geo_beta_binom import FittedBetaGeoBetaBinom
-from patron.clv.distinct_histories import Rows
-from patron.clv.maximum_likelihood import LOG_BOUND, Estimates, maximised
+from patron.clv.distinct_histories import Histories
+from patron.clv.maximum_likelihood import LOG_BOUND, Estimates, maximise
 from patron.clv.nbd import FittedNBD
 from patron.clv.pareto_nbd import FittedParetoNBD
 from patron.schema.errors import NotEnoughData
@@ -123,7 +123,7 @@ def test_alive_is_a_chance_and_nothing_comes_in_no_time(case):
 @models
 def test_the_gradient_is_that_of_the_likelihood(case):
     learner, truth = CASES[case]
-    objective = learner.objective(Rows.of(drawn(case, 400), *learner.columns()))
+    objective = learner.objective(Histories.of(drawn(case, 400), *learner.columns()))
     at = np.log(list(truth.params.values())) + np.linspace(-0.2, 0.3, len(truth.params))
     numeric = approx_fprime(at, lambda logs: objective(logs)[0], 1e-6)
     assert objective(at)[1] == pytest.approx(numeric, abs=2e-5)
@@ -221,7 +221,7 @@ def test_pareto_nbd_is_the_integral_over_when_a_customer_left(law):
         gammas = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
         found += gammas + np.log(alive + s * left)
     columns = dict(zip(("frequency", "recency", "T"), map(np.array, zip(*histories, strict=True)), strict=True))
-    value, _ = ParetoNBD().objective(Rows.of(pa.table(columns)))(np.log(law))
+    value, _ = ParetoNBD().objective(Histories.of(pa.table(columns)))(np.log(law))
     assert value * len(histories) == pytest.approx(found, rel=1e-9)
 
 
@@ -302,7 +302,7 @@ def test_a_sample_that_misleads_leads_nowhere_out_of_bounds():
 
         return value
 
-    at, second = maximised(parabola(1.0), np.zeros(1), sample=parabola(1e-6))
+    at, second = maximise(parabola(1.0), np.zeros(1), sample=parabola(1e-6))
     assert (at, second) == (pytest.approx(np.array([2.0]), abs=1e-6), pytest.approx(np.array([[-1.0]]), rel=1e-6))
 
 
@@ -315,7 +315,7 @@ def test_regularity_is_found():
 
 def test_bg_bb_counts_whole_periods():
     summary = pa.table({"frequency": [1.0] * 20, "recency": [1.5] * 20, "T": [3.0] * 20})
-    with pytest.raises(ValueError, match=r"recency: BG/BB counts periods, and 1\.5 is none"):
+    with pytest.raises(ValueError, match=r"recency: BG/BB counts whole periods, not 1\.5"):
         BetaGeoBetaBinom().fit(summary)
     _, truth = CASES["BG/BB"]
     with pytest.raises(ValueError, match="whole periods"):
@@ -324,7 +324,7 @@ def test_bg_bb_counts_whole_periods():
 
 def test_a_file_that_is_no_model_is_refused(tmp_path):
     (tmp_path / "x.json").write_text("[]")
-    with pytest.raises(ValueError, match="no saved model of value"):
+    with pytest.raises(ValueError, match="not a saved model of customer value"):
         load_model(tmp_path / "x.json")
 
 

@@ -77,5 +77,5 @@ def test_orders_that_are_not_those_of_the_summary_are_refused():
         with_calendar(summary, orders_of([ORDERS[0], *ORDERS[4:7]]), calendar, value=None)
     with pytest.raises(ValueError, match="no column ordered_at"):
         with_calendar(summary, orders.drop_columns(["ordered_at"]), calendar, value=None)
-    with pytest.raises(ValueError, match="the calendar tells of 2022-01-12 to 2022-01-14"):
+    with pytest.raises(ValueError, match="the calendar covers 2022-01-12 to 2022-01-14"):
         with_calendar(summary, orders, Calendar.of(PROMOTIONS.slice(0, 1)), value=None)

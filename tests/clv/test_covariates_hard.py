@@ -6,7 +6,7 @@ import pytest
 
 from patron.clv import Calendar, ParetoNBDCovariates, SeasonalParetoNBD
 from patron.clv.covariate_calendar import FIRST
-from patron.clv.distinct_histories import Rows
+from patron.clv.distinct_histories import Histories
 from patron.clv.maximum_likelihood import Estimates
 from patron.clv.pareto_nbd_covariates import FittedParetoNBDCovariates
 from patron.clv.time_varying import FittedSeasonalParetoNBD
@@ -45,7 +45,7 @@ def test_hard_histories_stay_finite(rates, leaving, effect):
         assert (chances >= 0).all()
         assert chances.sum(axis=1) == pytest.approx(np.ones(len(expected)), abs=1e-9)
     objective = SeasonalParetoNBD(CENTURY, ("season",), ("season",)).objective(
-        Rows.of(summary.append_column("season_at_orders", pa.array(np.full(11, 3.0))), FIRST, "season_at_orders")
+        Histories.of(summary.append_column("season_at_orders", pa.array(np.full(11, 3.0))), FIRST, "season_at_orders")
     )
     value, slopes = objective(np.array([*np.log(list(params.values())), effect, -effect / 2]))
     assert np.isfinite(value)

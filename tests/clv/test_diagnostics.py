@@ -26,7 +26,7 @@ def shop(count=6000, until="1997-12-30", seed=3):
     start, end = np.datetime64("1997-01-01"), np.datetime64(until)
     first = rng.integers(0, 90, count)
     ages = ((end - start).astype(int) - first) / 7
-    steps = [(np.arange(count), np.zeros(count)), *PARETO.drawn(ages, rng)]
+    steps = [(np.arange(count), np.zeros(count)), *PARETO.draw_orders(ages, rng)]
     who, weeks = (np.concatenate(parts) for parts in zip(*steps, strict=True))
     later = weeks * 7
     days = start + (first[who] + np.ceil(later).astype(int)).clip(max=(end - start).astype(int))

@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from patron.clv import GammaGamma, load_model
-from patron.clv.distinct_histories import Values
+from patron.clv.distinct_histories import DistinctValues
 from patron.clv.gamma_gamma import FittedGammaGamma, _Likelihood
 from patron.clv.maximum_likelihood import Estimates
 from patron.schema.errors import NotEnoughData
@@ -45,7 +45,7 @@ def test_covariates_multiply_spend():
 def test_the_gradient_is_that_of_the_likelihood():
     x, rng = np.arange(1.0, 41.0) % 7 + 1, np.random.default_rng(0)
     share, design = np.full(40, 1 / 40), rng.normal(size=(40, 1))
-    likelihood = _Likelihood(Values.of(x), x, np.linspace(0.2, 3.0, 40), share, design)
+    likelihood = _Likelihood(DistinctValues.of(x), x, np.linspace(0.2, 3.0, 40), share, design)
     at = np.array([*np.log([3.0, 2.5, 1.2]), 0.3])
     assert likelihood(at)[1] == pytest.approx(approx_fprime(at, lambda one: likelihood(one)[0], 1e-7), abs=1e-5)
 

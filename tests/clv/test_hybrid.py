@@ -21,7 +21,7 @@ def shop(count=4000, seed=3, revival=0.0):
     truth = FittedParetoNBD(Estimates({"r": 0.6, "alpha": 8.0, "s": 0.7, "beta": 9.0}))
     joined = rng.integers(0, 91, count)
     rows = [(np.arange(count), joined)]
-    for who, weeks in truth.drawn(np.full(count, 65.0) - joined / 7, rng):
+    for who, weeks in truth.draw_orders(np.full(count, 65.0) - joined / 7, rng):
         rows.append((who, joined[who] + np.ceil(weeks * 7)))
     back = rng.random(count) < revival
     for n in np.flatnonzero(back):

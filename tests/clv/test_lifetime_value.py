@@ -19,10 +19,10 @@ from patron.clv import (
 )
 from patron.clv.beta_geo import FittedBetaGeo
 from patron.clv.beta_geo_beta_binom import FittedBetaGeoBetaBinom
-from patron.clv.distinct_histories import Rows
+from patron.clv.distinct_histories import Histories
 from patron.clv.gamma_gamma import FittedGammaGamma
 from patron.clv.maximum_likelihood import Estimates
-from patron.clv.pareto_nbd import FittedParetoNBD, histories
+from patron.clv.pareto_nbd import FittedParetoNBD, likelihoods
 from patron.clv.pareto_nbd_covariates import FittedParetoNBDCovariates
 from patron.clv.rfm_summary import UNIT
 from patron.clv.time_varying import FittedSeasonalParetoNBD
@@ -43,10 +43,10 @@ SUMMARY = pa.table(
 def test_endless_discounted_orders_are_those_of_the_closed_form():
     """DERT of the Pareto/NBD with the confluent hypergeometric function (Fader, Hardie and Lee 2005, eq. 2)."""
     r, alpha, s, beta = PARETO.params.values()
-    rows = Rows.of(SUMMARY)
+    rows = Histories.of(SUMMARY)
     x, T, rate = rows.frequency, rows.T, math.log(1.15) * 7 / 365.25
     same = np.ones(len(x))
-    likelihood = histories(r, s, alpha * same, beta * same, (x, rows.recency, T))[0] + gammaln(r + x) - gammaln(r)
+    likelihood = likelihoods(r, s, alpha * same, beta * same, (x, rows.recency, T))[0] + gammaln(r + x) - gammaln(r)
     expected = np.exp(
         r * np.log(alpha)
         + s * np.log(beta)
@@ -57,7 +57,7 @@ def test_endless_discounted_orders_are_those_of_the_closed_form():
         - likelihood
     ) * hyperu(s, s, rate * (beta + T))
     found = discounted_purchases(PARETO, SUMMARY, annual_rate=0.15)
-    assert found == pytest.approx(rows.spread(expected), rel=1e-6)
+    assert found == pytest.approx(rows.per_customer(expected), rel=1e-6)
 
 
 @pytest.mark.parametrize("fitted", [PARETO, BETAGEO])
@@ -143,7 +143,7 @@ def test_a_horizon_is_told_in_any_unit():
 
 def test_what_cannot_be_is_refused():
     without = SUMMARY.replace_schema_metadata(None)
-    with pytest.raises(ValueError, match="make it by rfm"):
+    with pytest.raises(ValueError, match="make it with rfm"):
         discounted_purchases(FittedBetaGeo(Estimates(BETAGEO.params)), without, annual_rate=0.1)
     with pytest.raises(ValueError, match="above 0 without a horizon"):
         discounted_purchases(BETAGEO, SUMMARY, annual_rate=0.0)

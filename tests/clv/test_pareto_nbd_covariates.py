@@ -23,7 +23,7 @@ from patron.clv import (
     with_calendar,
 )
 from patron.clv.covariate_calendar import FIRST
-from patron.clv.distinct_histories import Rows
+from patron.clv.distinct_histories import Histories
 from patron.clv.maximum_likelihood import Estimates
 from patron.clv.pareto_nbd import FittedParetoNBD
 from patron.clv.pareto_nbd_covariates import FittedParetoNBDCovariates
@@ -78,7 +78,7 @@ def drawn(case, count=4000, horizon=0.0, seed=5):
 def likelihood(case, summary):
     learner, _ = LEARNERS[case]
     sums = ("season_at_orders", "wave_at_orders", FIRST) if case == "seasonal" else ()
-    return learner.objective(Rows.of(summary, *learner.columns(), *sums))
+    return learner.objective(Histories.of(summary, *learner.columns(), *sums))
 
 
 def put(table, **columns):
@@ -114,7 +114,7 @@ def test_the_gradient_is_that_of_the_likelihood(case):
 def test_without_effects_the_likelihood_is_that_of_pareto_nbd(case):
     summary = drawn(case, 1000)
     logs = np.log([0.6, 5.0, 0.8, 11.0])
-    plain, slopes = ParetoNBD().objective(Rows.of(summary))(logs)
+    plain, slopes = ParetoNBD().objective(Histories.of(summary))(logs)
     learner, _ = LEARNERS[case]
     value, more = likelihood(case, summary)(np.concatenate([logs, np.zeros(len(learner.effects()))]))
     assert value == pytest.approx(plain, abs=1e-9)
@@ -180,7 +180,7 @@ def test_the_seasonal_likelihood_is_the_integral_over_when_a_customer_left():
     columns = dict(zip(("frequency", "recency", "T"), map(np.array, zip(*histories, strict=True)), strict=True))
     first = CALENDAR.bounds[0] + 7 * (origin - columns["T"])
     told = {FIRST: first, "season_at_orders": 0.5 * columns["frequency"], "wave_at_orders": 0.2 * columns["frequency"]}
-    rows = Rows.of(pa.table(columns | told), *told)
+    rows = Histories.of(pa.table(columns | told), *told)
     value, _ = SeasonalParetoNBD(CALENDAR, ("season", "wave"), ("season",)).objective(rows)(
         np.array([*np.log(list(LETTERS.values())), *list(ours.values())[4:]])
     )
@@ -301,7 +301,7 @@ def test_simulated_customers_met_what_their_orders_say():
     """A summary of the simulated orders themselves is the simulated summary."""
     rng, T = np.random.default_rng(3), np.full(40, 70.0)
     truth = replace(SEASONAL_TRUTH, transaction=())
-    rows = replace(truth.prospects(T, None), extras={FIRST: np.full(40, CALENDAR.bounds[0] + 56.0)})
+    rows = replace(truth.new_customers(T, None), extras={FIRST: np.full(40, CALENDAR.bounds[0] + 56.0)})
     steps = truth._orders(rows, 0.0, rng)
     until = START + timedelta(weeks=78, days=-1)
     told = truth.simulate(T, np.random.default_rng(3), until=until)
@@ -336,18 +336,18 @@ def test_what_is_missing_or_cannot_be_known_is_refused():
 
 def test_what_a_calendar_does_not_tell_is_refused():
     summary = drawn("seasonal", 200)
-    long = "the calendar tells of 2022-01-03 to 2024-09-08, and .* to 2025-.* are asked for"
+    long = "the calendar covers 2022-01-03 to 2024-09-08, and .* to 2025-.* is needed"
     with pytest.raises(ValueError, match=long):
         SEASONAL_TRUTH.expected_purchases(summary, 80.0)
     later = replace(SEASONAL_TRUTH, calendar=Calendar.of(weeks_of(200)))
     assert np.isfinite(later.expected_purchases(summary, 80.0)).all()
-    with pytest.raises(ValueError, match="the calendar tells of"):
+    with pytest.raises(ValueError, match="the calendar covers"):
         SEASONAL.fit(put(summary, **{FIRST: 0.0}))
     with pytest.raises(ValueError, match="no column first_day"):
         SEASONAL.fit(summary.drop_columns([FIRST]))
     with pytest.raises(ValueError, match="no column wave_at_orders"):
         SEASONAL.fit(summary.drop_columns(["wave_at_orders"]))
-    with pytest.raises(ValueError, match="does not say its unit of time"):
+    with pytest.raises(ValueError, match="has no unit of time"):
         SEASONAL.fit(summary.replace_schema_metadata(None))
     summer = put(summary, T=9.0, frequency=0.0, recency=0.0, first_day=CALENDAR.bounds[0] + 1)
     with pytest.raises(ValueError, match="season is 0 everywhere"):

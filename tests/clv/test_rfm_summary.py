@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patron.clv import deduplicated, rfm
-from patron.clv.rfm_summary import unit_of
+from patron.clv.rfm_summary import summary_unit
 
 DAY = date(2024, 1, 1)
 UNTIL = DAY + timedelta(days=20)
@@ -28,7 +28,7 @@ def orders(*rows):
 
 @pytest.mark.parametrize("until", ["30.06.2024", "today", ""])
 def test_a_text_that_is_no_date_is_refused_with_how_to_write_one(until):
-    with pytest.raises(ValueError, match="no date as 2024-06-30"):
+    with pytest.raises(ValueError, match="not a date such as 2024-06-30"):
         rfm(orders(("a", 0, 1.0)), until=until)
 
 
@@ -127,7 +127,7 @@ def test_customers_are_told_apart_whatever_their_ids_are(kind):
 def test_times_are_in_the_unit_and_the_summary_says_which(unit, days):
     found = rfm(orders(("a", 0, 1), ("a", 10, 1)), until=UNTIL, unit=unit)
     assert (found["recency"][0].as_py(), found["T"][0].as_py()) == pytest.approx((10 / days, 20 / days))
-    assert unit_of(found) == unit_of(deduplicated(found)) == unit
+    assert summary_unit(found) == summary_unit(deduplicated(found)) == unit
 
 
 def test_orders_of_one_day_are_one_unless_asked_otherwise():
@@ -159,7 +159,7 @@ def test_what_is_given_back_after_the_end_was_not_known_then():
 @pytest.mark.parametrize(
     ("change", "asked", "words"),
     [
-        ({}, {"unit": "H"}, "unit 'H' is none of D, W, M, Y"),
+        ({}, {"unit": "H"}, "unit 'H' is not one of D, W, M, Y"),
         ({"value": None}, {}, "no column value; they have customer_id, ordered_at"),
         ({}, {"holdout_until": DAY}, "the holdout ends"),
         ({"customer_id": [None, "a"]}, {}, "1 orders have no customer"),

@@ -1,7 +1,12 @@
-"""Buy till you die: models of how often customers order and what an order brings, as a library."""
+"""Customer lifetime value as a library: RFM summaries, buy-till-you-die models, spend, posteriors, hybrid, diagnostics.
+
+It needs numpy, scipy, numba and pyarrow; the hybrid needs LightGBM too, which is imported at its first fit. It knows no
+workspace: orders come in as anything that speaks Arrow, and results are frozen.
+"""
 
 from pathlib import Path
 
+from patron.clv import diagnostics
 from patron.clv.beta_geo import (
     BetaGeo,
     FittedBetaGeo,
@@ -10,12 +15,14 @@ from patron.clv.beta_geo import (
     RegularModifiedBetaGeo,
 )
 from patron.clv.beta_geo_beta_binom import BetaGeoBetaBinom, FittedBetaGeoBetaBinom
+from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.clv.correlated_pareto_nbd import CorrelatedParetoNBD, FittedCorrelatedParetoNBD
 from patron.clv.count_model import CountLearner, CountModel
 from patron.clv.covariate_calendar import Calendar, with_calendar
-from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma
+from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma, Independence
 from patron.clv.hybrid import FittedHybrid, Hybrid
 from patron.clv.lifetime_value import discounted_purchases, horizon_of, lifetime_value, spend_interval
+from patron.clv.maximum_likelihood import Estimates
 from patron.clv.nbd import NBD, FittedNBD
 from patron.clv.pareto_nbd import FittedParetoNBD, ParetoNBD
 from patron.clv.pareto_nbd_covariates import FittedParetoNBDCovariates, ParetoNBDCovariates
@@ -24,9 +31,9 @@ from patron.clv.rfm_summary import deduplicated, rfm
 from patron.clv.time_varying import FittedSeasonalParetoNBD, SeasonalParetoNBD
 from patron.schema.json_files import read_json
 
-FITTED = {
-    one.kind: one
-    for one in (
+FITTED_BY_KIND = {
+    model.kind: model
+    for model in (
         FittedNBD,
         FittedParetoNBD,
         FittedParetoNBDCovariates,
@@ -39,6 +46,14 @@ FITTED = {
 }
 
 __all__ = [
+    "NBD",
+    "BetaGeo",
+    "BetaGeoBetaBinom",
+    "Calendar",
+    "CorrelatedParetoNBD",
+    "CountLearner",
+    "CountModel",
+    "Estimates",
     "FittedBetaGeo",
     "FittedBetaGeoBetaBinom",
     "FittedCorrelatedParetoNBD",
@@ -48,15 +63,10 @@ __all__ = [
     "FittedParetoNBD",
     "FittedParetoNBDCovariates",
     "FittedSeasonalParetoNBD",
-    "NBD",
-    "BetaGeo",
-    "BetaGeoBetaBinom",
-    "Calendar",
-    "CorrelatedParetoNBD",
-    "CountLearner",
-    "CountModel",
+    "FittedTrees",
     "GammaGamma",
     "Hybrid",
+    "Independence",
     "ModifiedBetaGeo",
     "ParetoNBD",
     "ParetoNBDCovariates",
@@ -65,7 +75,9 @@ __all__ = [
     "RegularModifiedBetaGeo",
     "SeasonalParetoNBD",
     "Span",
+    "Trees",
     "deduplicated",
+    "diagnostics",
     "discounted_purchases",
     "horizon_of",
     "lifetime_value",
@@ -78,8 +90,8 @@ __all__ = [
 
 
 def load_model(path: Path) -> CountModel | FittedGammaGamma:
-    """Read a model that `save` wrote, of whatever kind. Raises ValueError when it is none."""
+    """Read a model that `save` wrote, of any kind. Raises ValueError for other files."""
     saved = read_json(path)
-    if not isinstance(saved, dict) or saved.get("kind") not in FITTED:
-        raise ValueError(f"{path}: this is no saved model of value")
-    return FITTED[saved["kind"]].restored(saved)
+    if not isinstance(saved, dict) or saved.get("kind") not in FITTED_BY_KIND:
+        raise ValueError(f"{path}: this is not a saved model of customer value")
+    return FITTED_BY_KIND[saved["kind"]].from_dict(saved)

@@ -13,18 +13,18 @@ import numpy as np
 from scipy.special import betaln, digamma
 
 from patron.clv.count_model import CountLearner, CountModel
-from patron.clv.distinct_histories import Places, Rows
+from patron.clv.distinct_histories import Histories, Indices
 from patron.clv.maximum_likelihood import Estimates, Objective
 from patron.schema.numbers import Numbers
 
 LETTERS = ("alpha", "beta", "gamma", "delta")
 
 
-def _whole(rows: Rows) -> None:
-    """Refuse times that are no number of periods. Raises ValueError."""
+def _check_whole_periods(rows: Histories) -> None:
+    """Reject times that are no number of periods. Raises ValueError."""
     for name, column in (("frequency", rows.frequency), ("recency", rows.recency), ("T", rows.T)):
         if (column != np.round(column)).any():
-            raise ValueError(f"{name}: BG/BB counts periods, and {column[column != np.round(column)][0]:g} is none")
+            raise ValueError(f"{name}: BG/BB counts whole periods, not {column[column != np.round(column)][0]:g}")
     if (rows.frequency > rows.recency).any():
         raise ValueError("frequency: more periods with an order than periods up to the last one")
 
@@ -37,7 +37,7 @@ class _Likelihood:
     rows lie in one long column, so that their logarithms are found together.
     """
 
-    rows: Rows
+    rows: Histories
     share: Numbers
     row: np.ndarray
     quiet: Numbers
@@ -45,7 +45,7 @@ class _Likelihood:
     is_now: np.ndarray
 
     @classmethod
-    def of(cls, rows: Rows) -> "_Likelihood":
+    def of(cls, rows: Histories) -> "_Likelihood":
         count = (rows.T - rows.recency).astype(np.int64)
         row = np.repeat(np.arange(len(count)), count + 1)
         quiet = np.arange(len(row)) - np.repeat(np.cumsum(count + 1) - (count + 1), count + 1)
@@ -99,35 +99,35 @@ class FittedBetaGeoBetaBinom(CountModel):
     def _params(self) -> Numbers:
         return np.array([self.params[name] for name in LETTERS])
 
-    def alive(self, rows: Rows) -> Numbers:
-        """Chance of each row to be alive at the end of the last period, 0 to 1."""
-        _whole(rows)
+    def alive(self, rows: Histories) -> Numbers:
+        """Probability for each row to be alive at the end of the last period, 0 to 1."""
+        _check_whole_periods(rows)
         likelihood = _Likelihood.of(rows)
         _, part = likelihood.summed(self._params())
-        found = np.bincount(likelihood.row[likelihood.is_now], part[likelihood.is_now], len(rows.T))
-        return found.astype(np.float64)
+        alive = np.bincount(likelihood.row[likelihood.is_now], part[likelihood.is_now], len(rows.T))
+        return alive.astype(np.float64)
 
-    def _still(self, rows: Rows, periods: int) -> Numbers:
+    def _survival(self, rows: Histories, periods: int) -> Numbers:
         """Chance of somebody alive now to be alive in each of the periods to come: a row each, a column a period."""
         gamma, delta = self.params["gamma"], self.params["delta"]
         ahead = rows.T[:, None] + np.arange(1, periods + 1)
         return np.exp(betaln(gamma, delta + ahead) - betaln(gamma, delta + rows.T)[:, None])
 
-    def expected(self, rows: Rows, horizon: float) -> Numbers:
+    def expected(self, rows: Histories, horizon: float) -> Numbers:
         """Expected periods with an order of each row in a number of periods."""
         buys = (self.params["alpha"] + rows.frequency) / (self.params["alpha"] + self.params["beta"] + rows.T)
-        return self.alive(rows) * buys * self._still(rows, _periods(horizon)).sum(axis=1)
+        return self.alive(rows) * buys * self._survival(rows, _periods(horizon)).sum(axis=1)
 
-    def chance_of_order(self, rows: Rows, horizon: float) -> Numbers:
-        """Chance of each row of at least one order in a number of periods, 0 to 1."""
+    def purchase_probability(self, rows: Histories, horizon: float) -> Numbers:
+        """Probability for each row of at least one order in a number of periods, 0 to 1."""
         return 1 - self.counts(rows, horizon, 1)[:, 0]
 
-    def counts(self, rows: Rows, horizon: float, most: int) -> Numbers:
-        """Chance of each row of 0, 1 ... `most` periods with an order or more; a row adds up to 1."""
+    def counts(self, rows: Histories, horizon: float, most: int) -> Numbers:
+        """Probability for each row of 0, 1 ... `most` periods with an order or more; a row adds up to 1."""
         periods, alive = _periods(horizon), self.alive(rows)
-        still = np.column_stack([np.ones(len(alive)), self._still(rows, periods)])
+        still = np.column_stack([np.ones(len(alive)), self._survival(rows, periods)])
         lives = still - np.column_stack([still[:, 1:], np.zeros(len(alive))])
-        found = np.zeros((len(alive), most + 1))
+        probabilities = np.zeros((len(alive), most + 1))
         a = self.params["alpha"] + rows.frequency
         b = self.params["beta"] + rows.T - rows.frequency
         for lived in range(periods + 1):
@@ -138,12 +138,12 @@ class FittedBetaGeoBetaBinom(CountModel):
                     - betaln(count + 1, lived - count + 1)
                     - np.log(lived + 1)
                 )
-                found[:, min(count, most)] += lives[:, lived] * chance
-        found *= alive[:, None]
-        found[:, 0] += 1 - alive
-        return found
+                probabilities[:, min(count, most)] += lives[:, lived] * chance
+        probabilities *= alive[:, None]
+        probabilities[:, 0] += 1 - alive
+        return probabilities
 
-    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+    def draw_orders(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Indices, Numbers]]:
         """Periods with an order of new customers until T: of each period, whose."""
         alpha, beta, gamma, delta = self._params()
         buys, leaves = rng.beta(alpha, beta, len(T)), rng.beta(gamma, delta, len(T))
@@ -156,7 +156,7 @@ class FittedBetaGeoBetaBinom(CountModel):
 
 def _periods(horizon: float) -> int:
     if horizon != round(horizon) or horizon < 0:
-        raise ValueError(f"BG/BB looks ahead by whole periods, and {horizon:g} is none")
+        raise ValueError(f"BG/BB looks ahead by whole periods, not {horizon:g}")
     return int(horizon)
 
 
@@ -168,15 +168,15 @@ class BetaGeoBetaBinom(CountLearner[FittedBetaGeoBetaBinom]):
     letters: ClassVar[Sequence[str]] = LETTERS
     in_time: ClassVar[Sequence[str]] = ()
 
-    def objective(self, rows: Rows) -> Objective:
+    def objective(self, rows: Histories) -> Objective:
         """Mean log-likelihood of a customer. Raises ValueError for times that are no whole periods."""
-        _whole(rows)
+        _check_whole_periods(rows)
         return _Likelihood.of(rows)
 
-    def start(self, rows: Rows) -> Numbers:  # noqa: ARG002 - the signature of all models
+    def start(self, rows: Histories) -> Numbers:  # noqa: ARG002 - the signature of all models
         """Uniform chances."""
         return np.zeros(4)
 
-    def made(self, estimates: Estimates) -> FittedBetaGeoBetaBinom:
+    def fitted_model(self, estimates: Estimates) -> FittedBetaGeoBetaBinom:
         """The fitted model."""
         return FittedBetaGeoBetaBinom(estimates)

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import lightgbm as lgb
 import numpy as np
 
 from patron.schema.numbers import Numbers
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 SAVED = "trees.txt"
 SAME_EVERY_TIME = {
@@ -39,6 +41,8 @@ class Trees:
         self, matrix: Numbers, label: Numbers, objective: dict[str, Any], *, start: Numbers | None = None
     ) -> "FittedTrees":
         """Fit to one row per label; `start` is a raw score each row begins with."""
+        import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever fits no trees must not wait for it
+
         threads = {"num_threads": 1 if matrix.size < CELLS_FOR_TWO_THREADS else 2}
         fixed = {"max_bin": self.bins, **SAME_EVERY_TIME, **threads}
         data = lgb.Dataset(matrix, label, init_score=start, params=fixed)
@@ -64,9 +68,12 @@ class FittedTrees:
     """A boosted model as LightGBM's text; the booster is read from it, so a saved model predicts the same bits."""
 
     text: str
-    booster: lgb.Booster = field(init=False, repr=False, compare=False)
+    booster: "lgb.Booster" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        """Read the booster from its text."""
+        import lightgbm as lgb  # noqa: PLC0415 - as in `Trees.fit`
+
         object.__setattr__(self, "booster", lgb.Booster(model_str=self.text))
 
     def raw(self, matrix: Numbers) -> Numbers:
@@ -75,8 +82,8 @@ class FittedTrees:
 
     def contributions(self, matrix: Numbers) -> Numbers:
         """Exact Shapley values of each column for the raw score; the last column, the mean, is left out."""
-        found = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=2), dtype=np.float64)
-        return found[:, :-1]
+        values = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=2), dtype=np.float64)
+        return values[:, :-1]
 
     def save(self, folder: Path) -> None:
         """Write LightGBM's text."""

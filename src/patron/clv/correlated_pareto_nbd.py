@@ -14,7 +14,7 @@ is a times the gamma density with 3 alpha: with k = m a b likelihoods and answer
 The density is not below zero for k from -min(1, a b / ((1 - a) (1 - b))) to min(a / (1 - a), b / (1 - b)). For minima
 stand smooth ones, a little smaller where their two are near each other, for the likelihood to have no edge. The
 correlation of the rates is 4/9 k sqrt(r s), so that it is never large. A parameter `dependence` of any size, 0 for
-none, says by its hyperbolic tangent how far between these ends k is.
+none, gives by its hyperbolic tangent how far between these ends k is.
 """
 
 import math
@@ -24,10 +24,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from patron.clv.count_model import CountLearner, CountModel, poisson
-from patron.clv.distinct_histories import Places, Rows, Values
+from patron.clv.count_model import CountLearner, CountModel, poisson_orders
+from patron.clv.distinct_histories import DistinctValues, Histories, Indices
 from patron.clv.maximum_likelihood import Estimates, Objective
-from patron.clv.pareto_nbd import LETTERS, START, FittedParetoNBD, histories
+from patron.clv.pareto_nbd import LETTERS, START, FittedParetoNBD, likelihoods
 from patron.clv.pareto_nbd_covariates import log_gammas
 from patron.schema.numbers import Numbers
 
@@ -70,27 +70,27 @@ def _least(one: float, other: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the four plain models say of rows, and the share of each in a row's likelihood."""
+    """Likelihoods of rows in the four plain models, and the share of each in a row's likelihood."""
 
     log_likelihood: Numbers
-    found: list[tuple[Numbers, ...]]
+    terms: list[tuple[Numbers, ...]]
     shares: Numbers
     """A row a part; they add up to 1, and may be below 0."""
     against: Numbers
     """Slope of the log-likelihood of each row in k."""
 
     @classmethod
-    def of(cls, law: tuple[float, float, float, float], k: float, rows: Rows) -> "_Parts":
+    def of(cls, law: tuple[float, float, float, float], k: float, rows: Histories) -> "_Parts":
         """Of rows."""
         r, alpha, s, beta = law
-        same, seen = np.ones(len(rows.T)), (rows.frequency, rows.recency, rows.T)
-        found = [histories(r, s, alpha * more * same, beta * longer * same, seen) for more, longer in PARTS]
-        values = np.array([one[0] for one in found])
+        same, history = np.ones(len(rows.T)), (rows.frequency, rows.recency, rows.T)
+        terms = [likelihoods(r, s, alpha * more * same, beta * longer * same, history) for more, longer in PARTS]
+        values = np.array([one[0] for one in terms])
         top = values.max(axis=0)
         heights = np.exp(values - top)
         weights = (np.array([1.0, 0.0, 0.0, 0.0]) + k * SIGNS)[:, None] * heights
         total = np.maximum(weights.sum(axis=0), CHANCE)
-        return cls(top + np.log(total), found, weights / total, SIGNS @ heights / total)
+        return cls(top + np.log(total), terms, weights / total, SIGNS @ heights / total)
 
     def mixed(self, answers: Sequence[Numbers]) -> Numbers:
         """An answer of each row, from that of each plain model."""
@@ -122,31 +122,33 @@ class FittedCorrelatedParetoNBD(CountModel):
         laws = [(r, alpha * more, s, beta * longer) for more, longer in PARTS]
         return [FittedParetoNBD(Estimates(dict(zip(LETTERS, law, strict=True)))) for law in laws]
 
-    def _parts(self, rows: Rows) -> _Parts:
+    def _parts(self, rows: Histories) -> _Parts:
         r, alpha, s, beta = (self.params[name] for name in LETTERS)
         return _Parts.of((r, alpha, s, beta), self._strength(), rows)
 
-    def alive(self, rows: Rows) -> Numbers:
-        """Chance of each row not to have left, 0 to 1."""
+    def alive(self, rows: Histories) -> Numbers:
+        """Probability for each row not to have left, 0 to 1."""
         return np.minimum(self._parts(rows).mixed([one.alive(rows) for one in self._plain()]), 1.0)
 
-    def expected(self, rows: Rows, horizon: float) -> Numbers:
+    def expected(self, rows: Histories, horizon: float) -> Numbers:
         """Expected orders of each row in a horizon."""
         return self._parts(rows).mixed([one.expected(rows, horizon) for one in self._plain()])
 
-    def chance_of_order(self, rows: Rows, horizon: float) -> Numbers:
-        """Chance of each row of at least one order in a horizon, 0 to 1."""
-        return np.minimum(self._parts(rows).mixed([one.chance_of_order(rows, horizon) for one in self._plain()]), 1.0)
+    def purchase_probability(self, rows: Histories, horizon: float) -> Numbers:
+        """Probability for each row of at least one order in a horizon, 0 to 1."""
+        return np.minimum(
+            self._parts(rows).mixed([one.purchase_probability(rows, horizon) for one in self._plain()]), 1.0
+        )
 
-    def counts(self, rows: Rows, horizon: float, most: int) -> Numbers:
-        """Chance of each row of 0, 1 ... `most` orders or more in a horizon; a row adds up to 1."""
-        found = self._parts(rows).mixed([one.counts(rows, horizon, most) for one in self._plain()])
-        return found / found.sum(axis=1, keepdims=True)
+    def counts(self, rows: Histories, horizon: float, most: int) -> Numbers:
+        """Probability for each row of 0, 1 ... `most` orders or more in a horizon; a row adds up to 1."""
+        probabilities = self._parts(rows).mixed([one.counts(rows, horizon, most) for one in self._plain()])
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
 
-    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+    def draw_orders(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Indices, Numbers]]:
         """Orders after the first of new customers until T: of the second orders, the third ..., whose and when."""
         rate, leaving = self._rates(len(T), rng)
-        return poisson(rate, np.minimum(T, rng.exponential(1 / leaving)), rng)
+        return poisson_orders(rate, np.minimum(T, rng.exponential(1 / leaving)), rng)
 
     def _rates(self, count: int, rng: np.random.Generator) -> tuple[Numbers, Numbers]:
         """Rates of customers: independent ones, kept with chances in proportion to how much likelier they are here."""
@@ -155,12 +157,12 @@ class FittedCorrelatedParetoNBD(CountModel):
         m = self._strength() / max(a * b, 1e-300)
         ends = [(u - a) * (v - b) for u in (0.0, 1.0) for v in (0.0, 1.0)]
         most = 1 + max(m * end for end in ends)
-        kept, found = np.zeros((2, 0)), 0
-        while found < count:
+        kept, kept_count = np.zeros((2, 0)), 0
+        while kept_count < count:
             rate, leaving = rng.gamma(r, 1 / alpha, count), rng.gamma(s, 1 / beta, count)
             odds = 1 + m * (np.exp(-2 * alpha * rate) - a) * (np.exp(-2 * beta * leaving) - b)
             kept = np.column_stack([kept, np.array([rate, leaving])[:, rng.random(count) * most < odds]])
-            found = kept.shape[1]
+            kept_count = kept.shape[1]
         return kept[0, :count], kept[1, :count]
 
 
@@ -168,8 +170,8 @@ class FittedCorrelatedParetoNBD(CountModel):
 class _Likelihood:
     """Mean log-likelihood of a customer in the logs of r, alpha, s, beta, and the dependence."""
 
-    rows: Rows
-    x: Values
+    rows: Histories
+    x: DistinctValues
     share: Numbers
 
     def __call__(self, at: Numbers) -> tuple[float, Numbers]:
@@ -177,7 +179,7 @@ class _Likelihood:
         k, d_k = strength(r, s, float(at[4]))
         parts = _Parts.of((r, alpha, s, beta), k, self.rows)
         gammas, d_gammas = log_gammas(r, self.x)
-        slopes = np.array([parts.shares * np.array([one[1 + letter] for one in parts.found]) for letter in range(4)])
+        slopes = np.array([parts.shares * np.array([one[1 + letter] for one in parts.terms]) for letter in range(4)])
         slopes[1] *= alpha * np.array([more for more, _ in PARTS])[:, None]
         slopes[3] *= beta * np.array([longer for _, longer in PARTS])[:, None]
         d_r, d_alpha, d_s, d_beta = slopes.sum(axis=1) @ self.share
@@ -190,7 +192,7 @@ class _Likelihood:
 
 @dataclass(frozen=True)
 class CorrelatedParetoNBD(CountLearner[FittedCorrelatedParetoNBD]):
-    """Pareto/NBD with correlated rates, to be fitted to a summary; few customers tell little of the dependence."""
+    """Pareto/NBD with correlated rates, to be fitted to a summary; few customers show little of the dependence."""
 
     name: ClassVar[str] = "Pareto/NBD with correlated rates"
     letters: ClassVar[Sequence[str]] = LETTERS
@@ -200,14 +202,14 @@ class CorrelatedParetoNBD(CountLearner[FittedCorrelatedParetoNBD]):
         """The dependence."""
         return (DEPENDENCE,)
 
-    def objective(self, rows: Rows) -> Objective:
+    def objective(self, rows: Histories) -> Objective:
         """Mean log-likelihood of a customer."""
-        return _Likelihood(rows, Values.of(rows.frequency), rows.weight / rows.weight.sum())
+        return _Likelihood(rows, DistinctValues.of(rows.frequency), rows.weight / rows.weight.sum())
 
-    def start(self, rows: Rows) -> Numbers:  # noqa: ARG002 - the signature of all models
+    def start(self, rows: Histories) -> Numbers:  # noqa: ARG002 - the signature of all models
         """As without dependence."""
         return np.concatenate([START, [0.0]])
 
-    def made(self, estimates: Estimates) -> FittedCorrelatedParetoNBD:
+    def fitted_model(self, estimates: Estimates) -> FittedCorrelatedParetoNBD:
         """The fitted model."""
         return FittedCorrelatedParetoNBD(estimates)

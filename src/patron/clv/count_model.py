@@ -10,9 +10,25 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from patron.clv.distinct_histories import FEW_ROWS, Places, Rows, arrow, mean_age, refuse_few, sampled, scaled
-from patron.clv.maximum_likelihood import Estimates, Objective, covariance, maximised, turned, turned_covariance
-from patron.clv.rfm_summary import unit_of
+from patron.clv.distinct_histories import (
+    FEW_ROWS,
+    Histories,
+    Indices,
+    arrow,
+    check_customer_count,
+    mean_age,
+    rescale,
+    sample_rows,
+)
+from patron.clv.maximum_likelihood import (
+    Estimates,
+    Objective,
+    covariance,
+    delta_method_covariance,
+    maximise,
+    transformed_objective,
+)
+from patron.clv.rfm_summary import summary_unit
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
@@ -20,23 +36,23 @@ NO_DROP_OUT = 0.02
 """With fewer of those who came back gone, there is no drop-out to see."""
 
 
-def horizon_told(horizon: float) -> float:
-    """A horizon as a number. Raises ValueError for what is none, or lies behind."""
-    told = float(horizon) if isinstance(horizon, int | float | np.number) else math.nan
-    if not 0 <= told < math.inf:
+def check_horizon(horizon: float) -> float:
+    """A horizon as a number. Raises ValueError for anything else, and below 0."""
+    length = float(horizon) if isinstance(horizon, int | float | np.number) else math.nan
+    if not 0 <= length < math.inf:
         raise ValueError(f"horizon {horizon!r}: name how many of the summary's unit of time, 0 or more; see horizon_of")
-    return told
+    return length
 
 
-def one_new(others: Mapping[str, float] | None = None) -> Rows:
-    """Somebody who has just placed their first order, and what `others` say of them."""
+def new_customer_rows(others: Mapping[str, float] | None = None) -> Histories:
+    """Somebody who has just placed their first order, and their `others`, columns such as covariates."""
     nothing = np.zeros(1)
     extras = {name: np.full(1, float(value)) for name, value in (others or {}).items()}
-    return Rows(nothing, nothing, nothing, np.ones(1), np.zeros(1, np.int64), extras)
+    return Histories(nothing, nothing, nothing, np.ones(1), np.zeros(1, np.int64), extras)
 
 
-def observed(steps: Iterable[tuple[Places, Numbers]], T: Numbers, horizon: float) -> dict[str, Numbers]:
-    """Columns of a summary of customers seen for the times T, from their orders as `CountModel.drawn` gives them."""
+def summary_columns(steps: Iterable[tuple[Indices, Numbers]], T: Numbers, horizon: float) -> dict[str, Numbers]:
+    """Columns of a summary of customers observed for the times T, from what `CountModel.draw_orders` yields."""
     frequency, recency, log_gaps, later = (np.zeros(len(T)) for _ in range(4))
     for who, at in steps:
         is_known = at <= T[who]
@@ -49,8 +65,8 @@ def observed(steps: Iterable[tuple[Places, Numbers]], T: Numbers, horizon: float
     return columns | ({"frequency_holdout": later} if horizon else {})
 
 
-def poisson(rate: Numbers, until: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
-    """Orders by chance at a rate of each customer's own until a time of their own, as `CountModel.drawn` gives them."""
+def poisson_orders(rate: Numbers, until: Numbers, rng: np.random.Generator) -> Iterator[tuple[Indices, Numbers]]:
+    """Poisson orders at each customer's rate until each one's time, as `CountModel.draw_orders` yields them."""
     who, now = np.arange(len(rate)), np.zeros(len(rate))
     while len(who):
         now[who] += rng.standard_exponential(len(who)) / rate[who]
@@ -73,7 +89,7 @@ class CountModel(ABC):
 
     @property
     def unit(self) -> str:
-        """Unit of time: D, W, M or Y, or '' when the summary did not say."""
+        """Unit of time: D, W, M or Y, or '' when the summary has none."""
         return self.estimates.unit
 
     @property
@@ -83,7 +99,7 @@ class CountModel(ABC):
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """Standard error of each parameter; NaN where the data do not tell."""
+        """Standard error of each parameter; NaN where the data do not identify it."""
         return self.estimates.standard_errors
 
     @property
@@ -94,55 +110,55 @@ class CountModel(ABC):
     @property
     def is_collapsed(self) -> bool:
         """Whether there is no drop-out to see in the data: P(alive) means nothing then, P(order) still ranks."""
-        return self.estimates.left_share < NO_DROP_OUT
+        return self.estimates.dropout_share < NO_DROP_OUT
 
     def columns(self) -> Sequence[str]:
         """Columns of a summary that are needed besides frequency, recency and T."""
         return ()
 
-    def rows(self, summary: Any) -> Rows:
+    def rows(self, summary: Any) -> Histories:
         """Distinct rows of a summary. Raises ValueError for a missing column, impossible rows or another unit."""
-        self.refuse_unit(summary)
-        return Rows.of(summary, *self.columns())
+        self.check_unit(summary)
+        return Histories.of(summary, *self.columns())
 
-    def refuse_unit(self, summary: Any) -> None:
-        """Refuse a summary whose times are in another unit than those of the fit. Raises ValueError."""
-        own = unit_of(summary)
-        if own and self.unit and own != self.unit:
+    def check_unit(self, summary: Any) -> None:
+        """Reject a summary whose times are in another unit than those of the fit. Raises ValueError."""
+        summary_has = summary_unit(summary)
+        if summary_has and self.unit and summary_has != self.unit:
             raise ValueError(
-                f"the summary is in {own} and the model was fitted in {self.unit}: rfm(..., unit={self.unit!r})"
+                f"the summary is in {summary_has} and the model was fitted in {self.unit}: rfm(..., unit={self.unit!r})"
             )
 
-    def new(self) -> Rows:
+    def new(self) -> Histories:
         """Somebody who has just placed their first order."""
-        return one_new()
+        return new_customer_rows()
 
     def probability_alive(self, summary: Any) -> Numbers:
-        """Chance that each customer has not left for good, 0 to 1."""
+        """P(alive): probability that each customer has not left for good, 0 to 1."""
         rows = self.rows(summary)
-        return rows.spread(self.alive(rows))
+        return rows.per_customer(self.alive(rows))
 
     def probability_of_purchase(self, summary: Any, horizon: float) -> Numbers:
-        """Chance of at least one order of each customer in the next `horizon`, 0 to 1. Raises ValueError below 0."""
+        """Probability of at least one order of each customer in the next `horizon`. Raises ValueError below 0."""
         rows = self.rows(summary)
-        return rows.spread(self.chance_of_order(rows, horizon_told(horizon)))
+        return rows.per_customer(self.purchase_probability(rows, check_horizon(horizon)))
 
     def expected_purchases(self, summary: Any, horizon: float) -> Numbers:
         """Expected orders of each customer in the next `horizon`, in the summary's unit. Raises ValueError below 0."""
         rows = self.rows(summary)
-        return rows.spread(self.expected(rows, horizon_told(horizon)))
+        return rows.per_customer(self.expected(rows, check_horizon(horizon)))
 
     def expected_purchases_new(self, horizon: float) -> float:
         """Expected repeat orders of a new customer in the `horizon` after the first one."""
-        return float(self.expected(self.new(), horizon_told(horizon))[0])
+        return float(self.expected(self.new(), check_horizon(horizon))[0])
 
     def purchase_count_distribution(self, summary: Any | None, horizon: float, *, most: int = 20) -> Numbers:
-        """Chance of 0, 1 ... `most` orders or more in a horizon: a row per customer, or one for a new customer (None).
+        """Probability of 0, 1 ... `most` orders or more in a horizon: a row per customer, or one for a new one (None).
 
         Rows add up to 1.
         """
         rows = self.new() if summary is None else self.rows(summary)
-        return rows.spread(self.counts(rows, horizon_told(horizon), most))
+        return rows.per_customer(self.counts(rows, check_horizon(horizon), most))
 
     def simulate(self, T: Numbers, rng: np.random.Generator, *, horizon: float = 0.0) -> pa.Table:
         """New customers observed for the times T, and their orders in the `horizon` after: a summary with the truth.
@@ -150,49 +166,49 @@ class CountModel(ABC):
         Columns: frequency, recency, T, log_gaps and, with a horizon, frequency_holdout.
         """
         T = np.asarray(T, dtype=np.float64)
-        return pa.table(observed(self.drawn(T + horizon, rng), T, horizon))
+        return pa.table(summary_columns(self.draw_orders(T + horizon, rng), T, horizon))
 
     def save(self, path: Path) -> None:
         """Write the model as JSON; `load_model` reads it."""
-        write_json(path, self.saved())
+        write_json(path, self.to_dict())
 
-    def saved(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The model as JSON can hold it."""
-        return {"kind": self.kind, "estimates": self.estimates.saved(), **self.settings()}
+        return {"kind": self.kind, "estimates": self.estimates.to_dict(), **self.settings()}
 
     @classmethod
-    def restored(cls, saved: Mapping[str, Any]) -> Self:
-        """What `saved` gave."""
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Rebuild from what `to_dict` returns."""
         settings = {name: value for name, value in saved.items() if name not in {"kind", "estimates"}}
-        return cls(Estimates.restored(saved["estimates"]), **settings)
+        return cls(Estimates.from_dict(saved["estimates"]), **settings)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote."""
-        return cls.restored(read_json(path))
+        return cls.from_dict(read_json(path))
 
     @abstractmethod
     def settings(self) -> Mapping[str, Any]:
         """What the model is besides its estimates."""
 
     @abstractmethod
-    def alive(self, rows: Rows) -> Numbers:
+    def alive(self, rows: Histories) -> Numbers:
         """As `probability_alive`, of each distinct row."""
 
     @abstractmethod
-    def chance_of_order(self, rows: Rows, horizon: float) -> Numbers:
+    def purchase_probability(self, rows: Histories, horizon: float) -> Numbers:
         """As `probability_of_purchase`, of each distinct row."""
 
     @abstractmethod
-    def expected(self, rows: Rows, horizon: float) -> Numbers:
+    def expected(self, rows: Histories, horizon: float) -> Numbers:
         """As `expected_purchases`, of each distinct row."""
 
     @abstractmethod
-    def counts(self, rows: Rows, horizon: float, most: int) -> Numbers:
+    def counts(self, rows: Histories, horizon: float, most: int) -> Numbers:
         """As `purchase_count_distribution`, of each distinct row."""
 
     @abstractmethod
-    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+    def draw_orders(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Indices, Numbers]]:
         """Orders after the first of new customers until T: of the second orders, the third ..., whose and when."""
 
 
@@ -202,7 +218,7 @@ Model = TypeVar("Model", bound=CountModel)
 class CountLearner(ABC, Generic[Model]):
     """A model to be fitted to a summary by maximum likelihood.
 
-    A subclass is a frozen dataclass of settings with a `name`, and says what is to be maximised from where.
+    A subclass is a frozen dataclass of settings with a `name`, and defines the objective and where to start.
     """
 
     name: ClassVar[str]
@@ -213,42 +229,46 @@ class CountLearner(ABC, Generic[Model]):
     def fit(self, summary: Any) -> Model:
         """Maximum likelihood. Raises NotEnoughData with fewer than ten customers, ValueError for impossible rows."""
         table = arrow(summary)
-        rows = Rows.of(table, *self.columns())
-        refuse_few(rows, self.name)
-        return self.fit_rows(rows, unit_of(table))
+        rows = Histories.of(table, *self.columns())
+        check_customer_count(rows, self.name)
+        return self.fit_rows(rows, summary_unit(table))
 
-    def settled(self, summary: Any) -> Self:  # noqa: ARG002 - learners with something to be found override it
+    def with_settings_for(self, summary: Any) -> Self:  # noqa: ARG002 - learners with something to be found override it
         """The learner with all that `fit` would choose besides parameters."""
         return self
 
-    def fit_rows(self, rows: Rows, unit: str = "") -> Model:
+    def fit_rows(self, rows: Histories, unit: str = "") -> Model:
         """As `fit`, of distinct rows."""
         scale, customers = mean_age(rows) if self.in_time else 1.0, rows.customer_count
-        own, turn = scaled(rows, scale), self.turn(rows)
-        objective = turned(self.objective(own), turn)
-        few = turned(self.objective(sampled(own)), turn) if len(rows.T) > FEW_ROWS else None
+        rescaled, transform = rescale(rows, scale), self.transform(rows)
+        objective = transformed_objective(self.objective(rescaled), transform)
+        few = (
+            transformed_objective(self.objective(sample_rows(rescaled)), transform) if len(rows.T) > FEW_ROWS else None
+        )
         is_free = (False,) * len(self.letters) + (True,) * len(self.effects())
-        at, second = maximised(objective, self.start(own), free=is_free, sample=few)
+        at, second = maximise(objective, self.start(rescaled), free=is_free, sample=few)
         value, _ = objective(at)
         log_likelihood = value * customers + self.constant(rows, scale)
-        sure = turned_covariance(covariance(second, at, customers), turn)
+        sure = delta_method_covariance(covariance(second, at, customers), transform)
         logarithms = tuple(not one for one in is_free) if any(is_free) else ()
-        estimates = Estimates(self._params(at, turn, scale), log_likelihood, sure, customers, logarithms, unit)
-        return self.made(replace(estimates, left_share=self.left_share(self.made(estimates), rows)))
+        estimates = Estimates(self._params(at, transform, scale), log_likelihood, sure, customers, logarithms, unit)
+        return self.fitted_model(
+            replace(estimates, dropout_share=self.dropout_share(self.fitted_model(estimates), rows))
+        )
 
-    def _params(self, at: Numbers, turn: Numbers | None, scale: float) -> dict[str, float]:
-        told = at if turn is None else turn @ at
+    def _params(self, at: Numbers, transform: Numbers | None, scale: float) -> dict[str, float]:
+        values = at if transform is None else transform @ at
         params = {
             name: float(np.exp(one)) * (scale if name in self.in_time else 1.0)
-            for name, one in zip(self.letters, told, strict=False)
+            for name, one in zip(self.letters, values, strict=False)
         }
-        return params | dict(zip(self.effects(), told[len(self.letters) :].tolist(), strict=True))
+        return params | dict(zip(self.effects(), values[len(self.letters) :].tolist(), strict=True))
 
-    def left_share(self, model: Model, rows: Rows) -> float:
+    def dropout_share(self, model: Model, rows: Histories) -> float:
         """Share of those with a repeat order who have left, as a model has it; of some of them where there are many."""
-        seen = sampled(rows) if len(rows.T) > FEW_ROWS else rows
-        weight = seen.weight * (seen.frequency > 0)
-        return float(weight @ (1 - model.alive(seen)) / max(weight.sum(), 1e-300))
+        sample = sample_rows(rows) if len(rows.T) > FEW_ROWS else rows
+        weight = sample.weight * (sample.frequency > 0)
+        return float(weight @ (1 - model.alive(sample)) / max(weight.sum(), 1e-300))
 
     def columns(self) -> Sequence[str]:
         """Columns of a summary that are needed besides frequency, recency and T."""
@@ -258,22 +278,22 @@ class CountLearner(ABC, Generic[Model]):
         """Names of the parameters that come after the letters and are no logarithms: effects of covariates."""
         return ()
 
-    def turn(self, rows: Rows) -> Numbers | None:  # noqa: ARG002 - covariates override it
+    def transform(self, rows: Histories) -> Numbers | None:  # noqa: ARG002 - covariates override it
         """Matrix that makes what is sought into the parameters; None when they are the same."""
         return None
 
-    def constant(self, rows: Rows, scale: float) -> float:
+    def constant(self, rows: Histories, scale: float) -> float:
         """What the log-likelihood of times in the summary's unit has more than that of times in units of `scale`."""
         return -float(rows.frequency @ rows.weight) * math.log(scale)
 
     @abstractmethod
-    def objective(self, rows: Rows) -> Objective:
+    def objective(self, rows: Histories) -> Objective:
         """What to maximise, in the logarithms of the parameters."""
 
     @abstractmethod
-    def start(self, rows: Rows) -> Numbers:
+    def start(self, rows: Histories) -> Numbers:
         """Logarithms of the parameters to begin from."""
 
     @abstractmethod
-    def made(self, estimates: Estimates) -> Model:
+    def fitted_model(self, estimates: Estimates) -> Model:
         """The fitted model."""

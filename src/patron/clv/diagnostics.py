@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from patron.clv.beta_geo_beta_binom import FittedBetaGeoBetaBinom
 from patron.clv.count_model import CountModel
-from patron.clv.distinct_histories import arrow, numbers
-from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, moment_of, moments_of
+from patron.clv.distinct_histories import arrow, finite_column
+from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, timestamp_us, timestamps_us
 from patron.schema.metrics import decile_of, gini
 from patron.schema.numbers import Numbers
 from patron.schema.table_metadata import about, described
@@ -34,7 +34,7 @@ __all__ = [
 Day = date | datetime | str
 Days = npt.NDArray[np.int64]
 MOST_CELLS = 40
-"""Recencies of a matrix: more than can be told apart say nothing more."""
+"""Recencies of a matrix: more of them show nothing new."""
 MOST_POINTS = 200
 """Days between orders at which P(alive) is given."""
 SHARES = 100
@@ -49,7 +49,7 @@ NORMAL_95 = 1.959964
 
 
 def frequency_recency(fitted: CountModel, horizon: float, *, T: float, most_frequency: int = 20) -> pa.Table:
-    """What a model says of customers first seen `T` ago, by how many repeat orders they have and when the last was.
+    """Forecasts for customers whose first order was `T` ago, by how many repeat orders they have and when the last was.
 
     Columns: frequency, repeat orders; recency, time from the first order to the last; probability_alive;
     expected_orders in the next `horizon`. One row per history that can be: who never came back has recency 0.
@@ -75,10 +75,10 @@ def frequency_recency(fitted: CountModel, horizon: float, *, T: float, most_freq
 
 
 def alive_over_time(fitted: CountModel, ordered_at: Sequence[Day], until: Day, *, unit: str = "") -> pa.Table:
-    """Chance that one customer had not left for good, on each day from the first order to the end of the day `until`.
+    """P(alive) of one customer on each day from the first order to the end of the day `until`.
 
     `ordered_at` holds the days of the orders; orders of one day count as one. The unit of time is the model's, or
-    `unit` where it does not say. An order's day has two rows: before it, and just after (`is_order`).
+    `unit` where it has none. An order's day has two rows: before it, and just after (`is_order`).
 
     Columns: at; age, time since the first order; frequency; probability_alive; is_order. Raises ValueError without an
     order by then or a unit.
@@ -95,17 +95,23 @@ def alive_over_time(fitted: CountModel, ordered_at: Sequence[Day], until: Day, *
     age = (at - days[0]) / scale
     summary = pa.table({"frequency": frequency.astype(np.float64), "recency": recency, "T": age})
     alive = fitted.probability_alive(summary)
-    columns = {"at": _moments(at), "age": age, "frequency": frequency, "probability_alive": alive, "is_order": is_order}
+    columns = {
+        "at": _timestamps(at),
+        "age": age,
+        "frequency": frequency,
+        "probability_alive": alive,
+        "is_order": is_order,
+    }
     return described(columns, unit=unit or fitted.unit)
 
 
 def forecast_fan(
     fitted: CountModel, ordered_at: Sequence[Day], until: Day, horizon: float, *, unit: str = ""
 ) -> pa.Table:
-    """One customer's orders so far, and how many there will have been by each moment of the `horizon` after `until`.
+    """One customer's orders so far, and how many there will have been by each time of the `horizon` after `until`.
 
-    `ordered_at`, `until` and `unit` are as in `alive_over_time`. Orders to come are what the model gives a chance:
-    quantiles are whole orders, and hold the chance that the customer has left.
+    `ordered_at`, `until` and `unit` are as in `alive_over_time`. The quantiles of orders to come
+    are whole numbers, and include the probability that the customer has left.
 
     Columns: at; ahead, time after `until`, below 0 for the past; orders, so far (NULL in the future); expected, low_80,
     low_50, middle, high_50, high_80 (NULL in the past). Raises ValueError without an order by then or a unit.
@@ -120,7 +126,7 @@ def forecast_fan(
     to_come = {name: now + quantiles[:, place] for place, name in enumerate(FAN)}
     nothing, unknown = [None] * len(past), [None] * len(ahead)
     columns: dict[str, Any] = {
-        "at": pa.concat_arrays([_moments(past), _moments(end + ahead * scale)]),
+        "at": pa.concat_arrays([_timestamps(past), _timestamps(end + ahead * scale)]),
         "ahead": np.concatenate([(past - end) / scale, ahead]),
         "orders": pa.array([*np.arange(1.0, now + 1), now, *unknown], pa.float64()),
         "expected": pa.array([*nothing, *(now + np.array(expected))], pa.float64()),
@@ -139,7 +145,7 @@ def tracking(  # noqa: PLR0913 - orders may name their columns as they like
     time: str = "ordered_at",
     value: str | None = "value",
 ) -> pa.Table:
-    """Repeat orders of a summary's customers week by week, as they came and as the model expects of new customers.
+    """Repeat orders of a summary's customers week by week, actual and as the model expects of new customers.
 
     The summary is one that `rfm` made (its `first_at` says when each came), usually the one the model was fitted to;
     `orders` reach to `until`, beyond the summary's end where there is a holdout. Expected are the orders that a
@@ -154,48 +160,48 @@ def tracking(  # noqa: PLR0913 - orders may name their columns as they like
         raise ValueError("the summary has no column first_at; make it with rfm")
     scale = _scale(fitted.unit)
     first = _days(table["first_at"])
-    seen_until = int(np.round(first + numbers(table, "T") * scale).max(initial=first[0]))
-    start, end = int(first.min()), moment_of(until) // MICROSECONDS_A_DAY
+    last_fitted_day = int(np.round(first + finite_column(table, "T") * scale).max(initial=first[0]))
+    start, end = int(first.min()), timestamp_us(until) // MICROSECONDS_A_DAY
     edges = np.arange(start - 1, end + 1, 7)
     repeats = _repeat_days(orders, table, (customer, time, value))
-    came = np.histogram(repeats, edges + 0.5)[0] if len(edges) > 1 else np.zeros(0, np.int64)
+    actual = np.histogram(repeats, edges + 0.5)[0] if len(edges) > 1 else np.zeros(0, np.int64)
     days, counts = np.unique(first, return_counts=True)
     ages = np.maximum(edges[:, None] - days, 0)
     distinct, place = np.unique(ages, return_inverse=True)
     new = np.array([fitted.expected_purchases_new(float(age) / scale) if age else 0.0 for age in distinct])
     so_far = new[place].reshape(ages.shape) @ counts
     columns = {
-        "at": _moments(edges[1:]),
-        "orders": came,
+        "at": _timestamps(edges[1:]),
+        "orders": actual,
         "expected": np.diff(so_far),
-        "orders_so_far": np.cumsum(came),
+        "orders_so_far": np.cumsum(actual),
         "expected_so_far": so_far[1:],
-        "is_holdout": edges[1:] > seen_until,
+        "is_holdout": edges[1:] > last_fitted_day,
     }
-    ends = str(date.fromordinal(date(1970, 1, 1).toordinal() + seen_until))
+    ends = str(date.fromordinal(date(1970, 1, 1).toordinal() + last_fitted_day))
     return described(columns, unit=fitted.unit, fitted_until=ends, customers=len(first))
 
 
 def calibration_by_decile(actual: Any, forecast: Any) -> pa.Table:
-    """Forecasts beside what happened, one number a customer, in tenths of the customers by their forecast.
+    """Forecast against actual, one number a customer, by decile of the forecast.
 
     Columns: decile, 1 the lowest forecasts; customer_count; forecast_mean; actual_mean, with the ends of its 95 %
     interval actual_low and actual_high (normal, NULL for one customer). Raises ValueError when there is nobody, or not
     one forecast for each customer.
     """
-    happened, said = _amounts(actual), _amounts(forecast)
-    if not len(said) or len(said) != len(happened):
-        raise ValueError(f"{len(happened)} customers and {len(said)} forecasts")
-    decile = decile_of(said)
+    actuals, forecasts = _amounts(actual), _amounts(forecast)
+    if not len(forecasts) or len(forecasts) != len(actuals):
+        raise ValueError(f"{len(actuals)} customers and {len(forecasts)} forecasts")
+    decile = decile_of(forecasts)
     groups = [decile == one for one in np.unique(decile)]
-    means = np.array([happened[group].mean() for group in groups])
+    means = np.array([actuals[group].mean() for group in groups])
     halves = [
-        NORMAL_95 * happened[group].std(ddof=1) / np.sqrt(group.sum()) if group.sum() > 1 else None for group in groups
+        NORMAL_95 * actuals[group].std(ddof=1) / np.sqrt(group.sum()) if group.sum() > 1 else None for group in groups
     ]
     columns = {
         "decile": np.unique(decile),
         "customer_count": np.array([group.sum() for group in groups]),
-        "forecast_mean": np.array([said[group].mean() for group in groups]),
+        "forecast_mean": np.array([forecasts[group].mean() for group in groups]),
         "actual_mean": means,
         "actual_low": [None if half is None else mean - half for mean, half in zip(means, halves, strict=True)],
         "actual_high": [None if half is None else mean + half for mean, half in zip(means, halves, strict=True)],
@@ -208,7 +214,7 @@ def lorenz(values: Any, *, by: Any = None) -> pa.Table:
 
     With `by`, a forecast of each customer, also the share that those with the lowest forecasts hold: the nearer the two
     curves, the better the forecast ranks. `about(table)["gini"]` is the Gini coefficient, and with `by`
-    `normalised_gini` the forecast's beside it, 0 to 1.
+    `normalised_gini` that of the forecast relative to it, 0 to 1.
 
     Columns: share_of_customers, 0 to 1 in hundredths; share_of_value; with `by` share_of_value_by_forecast. Raises
     ValueError where the amounts do not add up to more than 0.
@@ -230,27 +236,27 @@ def lorenz(values: Any, *, by: Any = None) -> pa.Table:
 
 
 def cohorts(orders: Any, *, until: Day, customer: str = "customer_id", time: str = "ordered_at") -> pa.Table:
-    """Who comes back: of the customers whose first order was in a month, how many ordered in each month since.
+    """Retention by cohort: of the customers whose first order was in a month, how many ordered in each month since.
 
     Columns: cohort, as 1997-03; age, months since; customer_count, of the cohort; share of them who ordered then. Only
     months that are over by the end of the day `until`; months are in UTC.
     """
-    table, last_day = _with_columns(orders, customer, time), moment_of(until) // MICROSECONDS_A_DAY
+    table, last_day = _with_columns(orders, customer, time), timestamp_us(until) // MICROSECONDS_A_DAY
     days = _days(table[time])
     table, days = table.filter(pa.array(days <= last_day)), days[days <= last_day]
     over = int(_month(np.array([last_day + 1]))[0])  # the first month that is not over
     active = pa.table({"who": table[customer], "month": _month(days)}).group_by(["who", "month"]).aggregate([])
     firsts = active.group_by("who").aggregate([("month", "min")])
     counted = active.join(firsts, "who").group_by(["month_min", "month"]).aggregate([([], "count_all")])
-    found = {(row["month_min"], row["month"]): row["count_all"] for row in counted.to_pylist()}
-    cells = [(first, month) for first in sorted({first for first, _ in found}) for month in range(first, over)]
-    counts = np.array([found[first, first] for first, _ in cells], dtype=np.int64)
+    active_count = {(row["month_min"], row["month"]): row["count_all"] for row in counted.to_pylist()}
+    cells = [(first, month) for first in sorted({first for first, _ in active_count}) for month in range(first, over)]
+    counts = np.array([active_count[first, first] for first, _ in cells], dtype=np.int64)
     return pa.table(
         {
             "cohort": pa.array([str(np.datetime64(first, "M")) for first, _ in cells], pa.string()),
             "age": pa.array([month - first for first, month in cells], pa.int64()),
             "customer_count": counts,
-            "share": np.array([found.get(cell, 0) for cell in cells], dtype=np.float64) / counts,
+            "share": np.array([active_count.get(cell, 0) for cell in cells], dtype=np.float64) / counts,
         }
     )
 
@@ -273,8 +279,8 @@ def _scale(unit: str) -> float:
 
 def _of_one(ordered_at: Sequence[Day], until: Day, unit: str) -> tuple[Days, int, float]:
     """Order days of one customer, the last day that is seen (days since 1970), and the days of a unit of time."""
-    end = moment_of(until) // MICROSECONDS_A_DAY
-    days = np.unique(np.array([moment_of(one) // MICROSECONDS_A_DAY for one in ordered_at], dtype=np.int64))
+    end = timestamp_us(until) // MICROSECONDS_A_DAY
+    days = np.unique(np.array([timestamp_us(one) // MICROSECONDS_A_DAY for one in ordered_at], dtype=np.int64))
     days = days[days <= end]
     if not len(days):
         raise ValueError(f"the customer has no order by {until}")
@@ -291,13 +297,13 @@ def _quantiles(fitted: CountModel, summary: pa.Table, horizon: float) -> list[fl
 
 
 def _repeat_days(orders: Any, summary: pa.Table, names: tuple[str, str, str | None]) -> Days:
-    """Day of each repeat order of the summary's customers; orders of one day are one, and money given back is none."""
+    """Day of each repeat order of the summary's customers; orders of one day are one, refunds do not count."""
     customer, time, value = names
     table = _with_columns(orders, *names)
     ids = summary["customer_id"].combine_chunks()
     who = pc.fill_null(pc.index_in(table[customer].cast(ids.type), value_set=ids), -1).to_numpy()
     days = _days(table[time])
-    is_order = who >= 0 if value is None else (who >= 0) & (numbers(table, value) >= 0)
+    is_order = who >= 0 if value is None else (who >= 0) & (finite_column(table, value) >= 0)
     pairs = np.unique(np.column_stack([who[is_order], days[is_order]]), axis=0)
     return pairs[pairs[:, 1] > _days(summary["first_at"])[pairs[:, 0]], 1]
 
@@ -311,14 +317,14 @@ def _held(amounts: Numbers, by: Numbers, at: Numbers) -> Numbers:
 
 
 def _amounts(values: Any) -> Numbers:
-    found = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(found).all():
-        raise ValueError(f"{int((~np.isfinite(found)).sum())} values are missing or infinite")
-    return found
+    amounts = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(amounts).all():
+        raise ValueError(f"{int((~np.isfinite(amounts)).sum())} values are missing or infinite")
+    return amounts
 
 
 def _days(times: pa.ChunkedArray) -> Days:
-    return moments_of(times) // MICROSECONDS_A_DAY
+    return timestamps_us(times) // MICROSECONDS_A_DAY
 
 
 def _month(days: Days) -> Days:
@@ -326,6 +332,6 @@ def _month(days: Days) -> Days:
     return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
 
 
-def _moments(days: npt.NDArray[Any]) -> pa.Array:
-    """Days since 1970, with their parts, as moments."""
+def _timestamps(days: npt.NDArray[Any]) -> pa.Array:
+    """Days since 1970, fractions included, as timestamps."""
     return pa.array((days * MICROSECONDS_A_DAY).round().astype(np.int64)).cast(pa.timestamp("us", tz="UTC"))

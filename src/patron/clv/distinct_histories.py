@@ -12,14 +12,14 @@ import pyarrow as pa
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 FEWEST_CUSTOMERS = 10
 HISTORY = ("frequency", "recency", "T")
 WEIGHT = "weight"
 
 
 @numba.njit(cache=True)
-def _distinct(columns: Numbers) -> tuple[Places, Places]:
+def _distinct(columns: Numbers) -> tuple[Indices, Indices]:
     """First place of each distinct column of a matrix, and the distinct one of each, by hashing their bits."""
     width, count = columns.shape
     size = 16
@@ -29,7 +29,7 @@ def _distinct(columns: Numbers) -> tuple[Places, Places]:
     place = np.empty(count, np.int64)
     first = np.empty(count, np.int64)
     bits = columns.view(np.uint64)
-    found = 0
+    count_distinct = 0
     for n in range(count):
         mixed = np.uint64(1469598103934665603)
         for row in range(width):
@@ -39,10 +39,10 @@ def _distinct(columns: Numbers) -> tuple[Places, Places]:
         while True:
             known = slots[slot]
             if known < 0:
-                slots[slot] = found
-                first[found] = n
-                place[n] = found
-                found += 1
+                slots[slot] = count_distinct
+                first[count_distinct] = n
+                place[n] = count_distinct
+                count_distinct += 1
                 break
             is_same = True
             for row in range(width):
@@ -53,30 +53,30 @@ def _distinct(columns: Numbers) -> tuple[Places, Places]:
                 place[n] = known
                 break
             slot = (slot + 1) & (size - 1)
-    return first[:found].copy(), place
+    return first[:count_distinct].copy(), place
 
 
-def distinct(*columns: Numbers) -> tuple[Places, Places]:
+def distinct_rows(*columns: Numbers) -> tuple[Indices, Indices]:
     """First place of each distinct row of columns of equal length, and which distinct row each row is."""
     return _distinct(np.ascontiguousarray(np.vstack(columns) + 0.0))  # why: adding 0 makes -0 and 0 one
 
 
 @dataclass(frozen=True)
-class Values:
+class DistinctValues:
     """Distinct values of one column, and which of them each row has."""
 
     values: Numbers
-    place: Places
+    inverse: Indices
 
     @classmethod
     def of(cls, column: Numbers) -> Self:
         """Find them; logarithms and gamma functions are then computed once a value."""
-        first, place = distinct(column)
+        first, place = distinct_rows(column)
         return cls(column[first], place)
 
 
 @dataclass(frozen=True)
-class Rows:
+class Histories:
     """Distinct histories. Times are in the summary's unit, or divided by `scale` while a model is fitted."""
 
     frequency: Numbers
@@ -84,7 +84,7 @@ class Rows:
     T: Numbers
     weight: Numbers
     """Customers each row stands for."""
-    place: Places
+    inverse: Indices
     """Row of each customer of the summary, in the summary's order."""
     extras: Mapping[str, Numbers]
     """Other columns that distinguish rows, such as the sum of log gaps."""
@@ -93,18 +93,18 @@ class Rows:
     def of(cls, summary: Any, *others: str) -> Self:
         """Rows of a summary, or of anything that speaks Arrow with its columns. Raises NotEnoughData, ValueError."""
         table = arrow(summary)
-        columns = {name: numbers(table, name) for name in (*HISTORY, *others)}
-        _refuse_impossible(*(columns[name] for name in HISTORY))
-        first, place = distinct(*columns.values())
-        weight = numbers(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
+        columns = {name: finite_column(table, name) for name in (*HISTORY, *others)}
+        _check_histories(*(columns[name] for name in HISTORY))
+        first, place = distinct_rows(*columns.values())
+        weight = finite_column(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
         kept = {name: column[first] for name, column in columns.items()}
         weight = np.bincount(place, weight, len(first)).astype(np.float64)
         frequency, recency, T = (kept.pop(name) for name in HISTORY)
         return cls(frequency, recency, T, weight, place, kept)
 
-    def spread(self, values: Numbers) -> Numbers:
-        """A number of each row, given to each of its customers."""
-        return values[self.place]
+    def per_customer(self, values: Numbers) -> Numbers:
+        """A number for each customer, from that of each row."""
+        return values[self.inverse]
 
     @property
     def customer_count(self) -> float:
@@ -117,7 +117,7 @@ def arrow(table: Any) -> pa.Table:
     return table if isinstance(table, pa.Table) else pa.table(table)
 
 
-def numbers(table: pa.Table, name: str) -> Numbers:
+def finite_column(table: pa.Table, name: str) -> Numbers:
     """A column as float64. Raises ValueError when it is missing or not a number everywhere."""
     if name not in table.column_names:
         raise ValueError(f"the summary has no column {name}; it has {', '.join(table.column_names)}")
@@ -127,21 +127,21 @@ def numbers(table: pa.Table, name: str) -> Numbers:
     return values
 
 
-def _refuse_impossible(frequency: Numbers, recency: Numbers, T: Numbers) -> None:
-    """Refuse rows that no customer can have, and say how many. Raises ValueError."""
+def _check_histories(frequency: Numbers, recency: Numbers, T: Numbers) -> None:
+    """Reject rows that no customer can have, with their number. Raises ValueError."""
     tests = {
         "frequency below 0": frequency < 0,
         "recency below 0": recency < 0,
         "recency after T": recency > T * (1 + 1e-12),
         "recency without a repeat order": (frequency == 0) & (recency > 0),
     }
-    wrong = [f"{int(found.sum())} rows have {what}" for what, found in tests.items() if found.any()]
+    wrong = [f"{int(is_wrong.sum())} rows have {what}" for what, is_wrong in tests.items() if is_wrong.any()]
     if wrong:
         raise ValueError("; ".join(wrong))
 
 
-def refuse_few(rows: Rows, model: str) -> None:
-    """Refuse to fit to next to nobody. Raises NotEnoughData."""
+def check_customer_count(rows: Histories, model: str) -> None:
+    """Reject to fit to next to nobody. Raises NotEnoughData."""
     if rows.customer_count < FEWEST_CUSTOMERS:
         raise NotEnoughData(
             f"{rows.customer_count:g} customers with an order", where=model, todo="Import a longer history."
@@ -153,19 +153,19 @@ FEW_ROWS = 2_000
 SAMPLE_SEED = 20050501
 
 
-def sampled(rows: Rows, count: int = FEW_ROWS) -> Rows:
-    """Some of the distinct rows, chosen by chance with a seed of their own."""
+def sample_rows(rows: Histories, count: int = FEW_ROWS) -> Histories:
+    """Some of the distinct rows, chosen at random with a fixed seed."""
     chosen = np.sort(np.random.default_rng(SAMPLE_SEED).choice(len(rows.T), count, replace=False))
     extras = {name: column[chosen] for name, column in rows.extras.items()}
     frequency, recency, T, weight = (one[chosen] for one in (rows.frequency, rows.recency, rows.T, rows.weight))
-    return Rows(frequency, recency, T, weight, np.arange(count), extras)
+    return Histories(frequency, recency, T, weight, np.arange(count), extras)
 
 
-def mean_age(rows: Rows) -> float:
+def mean_age(rows: Histories) -> float:
     """Mean of T: the unit of time in which parameters are of a size that can be sought."""
     return max(float(np.average(rows.T, weights=rows.weight)), 1e-9)
 
 
-def scaled(rows: Rows, scale: float) -> Rows:
+def rescale(rows: Histories, scale: float) -> Histories:
     """Rows with their times in another unit."""
-    return Rows(rows.frequency, rows.recency / scale, rows.T / scale, rows.weight, rows.place, rows.extras)
+    return Histories(rows.frequency, rows.recency / scale, rows.T / scale, rows.weight, rows.inverse, rows.extras)

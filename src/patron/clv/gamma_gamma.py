@@ -14,8 +14,8 @@ import numpy as np
 from scipy.special import digamma, gammaln
 from scipy.stats import spearmanr
 
-from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, Values, arrow, numbers
-from patron.clv.maximum_likelihood import Estimates, covariance, maximised
+from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, arrow, finite_column
+from patron.clv.maximum_likelihood import Estimates, covariance, maximise
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
@@ -31,7 +31,7 @@ class Independence:
     spearman: float
     """Rank correlation of frequency and mean spend, -1 to 1, of customers with a repeat order."""
     p_value: float
-    """Chance of so large a correlation where there is none."""
+    """Probability of so large a correlation by chance."""
     pearson: float
 
     @property
@@ -58,7 +58,7 @@ class FittedGammaGamma:
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """Standard error of each parameter; NaN where the data do not tell."""
+        """Standard error of each parameter; NaN where the data do not identify it."""
         return self.estimates.standard_errors
 
     @property
@@ -80,25 +80,25 @@ class FittedGammaGamma:
     def expected_spend(self, summary: Any) -> Numbers:
         """Expected spend of an order of each customer, from frequency, monetary_value and covariates; never below 0."""
         table = arrow(summary)
-        seen = (numbers(table, "frequency"), numbers(table, "monetary_value"))
-        return self.expected_of(*seen, self.effect_of(table))
+        history = (finite_column(table, "frequency"), finite_column(table, "monetary_value"))
+        return self.posterior_mean_spend(*history, self.covariate_factor(table))
 
-    def effect_of(self, summary: Any) -> Numbers:
+    def covariate_factor(self, summary: Any) -> Numbers:
         """Factor by which the covariates of each customer multiply the scale of spend."""
         table = arrow(summary)
-        logs = [self.params[name] * numbers(table, name) for name in self.covariates]
+        logs = [self.params[name] * finite_column(table, name) for name in self.covariates]
         return np.exp(np.sum([np.zeros(table.num_rows), *logs], axis=0))
 
-    def expected_of(self, count: Numbers, mean: Numbers, effect: Numbers | float = 1.0) -> Numbers:
+    def posterior_mean_spend(self, count: Numbers, mean: Numbers, effect: Numbers | float = 1.0) -> Numbers:
         """Expected spend of an order given `count` orders of this `mean`; without orders, the population's. Never < 0.
 
         It is the weighted mean of the population's mean and the customer's own with weights q - 1 and p * count; with
         q <= 1 the population's weight is 0 and the customer's own mean stands alone.
         """
         p, q, _ = (self.params[name] for name in LETTERS)
-        own, prior = p * np.maximum(count, 0.0), max(q - 1, 0.0)
+        customer_weight, population_weight = p * np.maximum(count, 0.0), max(q - 1, 0.0)
         known = (count > 0) & (mean > 0)
-        share = np.where(known, own / np.maximum(own + prior, 1e-300), 0.0)
+        share = np.where(known, customer_weight / np.maximum(customer_weight + population_weight, 1e-300), 0.0)
         return share * np.where(known, mean, 0.0) + (1 - share) * self.population_mean * effect
 
     def simulate(self, count: Numbers, rng: np.random.Generator) -> Numbers:
@@ -107,29 +107,33 @@ class FittedGammaGamma:
         nu = rng.gamma(q, 1 / v, len(count))
         return np.where(count > 0, rng.gamma(p * np.maximum(count, 1), 1.0) / nu / np.maximum(count, 1), 0.0)
 
-    def saved(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The model as JSON can hold it."""
-        told = None if self.independence is None else vars(self.independence)
-        own = {"observed_mean": self.observed_mean, "independence": told, "covariates": list(self.covariates)}
-        return {"kind": self.kind, "estimates": self.estimates.saved(), **own}
+        independence = None if self.independence is None else vars(self.independence)
+        settings = {
+            "observed_mean": self.observed_mean,
+            "independence": independence,
+            "covariates": list(self.covariates),
+        }
+        return {"kind": self.kind, "estimates": self.estimates.to_dict(), **settings}
 
     @classmethod
-    def restored(cls, saved: Mapping[str, Any]) -> Self:
-        """What `saved` gave."""
-        told = saved["independence"]
-        independence = None if told is None else Independence(**told)
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Rebuild from what `to_dict` returns."""
+        content = saved["independence"]
+        independence = None if content is None else Independence(**content)
         return cls(
-            Estimates.restored(saved["estimates"]), saved["observed_mean"], independence, tuple(saved["covariates"])
+            Estimates.from_dict(saved["estimates"]), saved["observed_mean"], independence, tuple(saved["covariates"])
         )
 
     def save(self, path: Path) -> None:
         """Write the model as JSON."""
-        write_json(path, self.saved())
+        write_json(path, self.to_dict())
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote."""
-        return cls.restored(read_json(path))
+        return cls.from_dict(read_json(path))
 
 
 @dataclass(frozen=True)
@@ -142,10 +146,10 @@ class GammaGamma:
     def fit(self, summary: Any) -> FittedGammaGamma:
         """Maximum likelihood. Raises NotEnoughData with fewer than ten such customers."""
         table = arrow(summary)
-        count, mean = numbers(table, "frequency"), numbers(table, "monetary_value")
-        weight = numbers(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
-        given = [numbers(table, name) for name in self.covariates]
-        return fit_spend(count, mean, weight, dict(zip(self.covariates, given, strict=True)))
+        count, mean = finite_column(table, "frequency"), finite_column(table, "monetary_value")
+        weight = finite_column(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
+        columns = [finite_column(table, name) for name in self.covariates]
+        return fit_spend(count, mean, weight, dict(zip(self.covariates, columns, strict=True)))
 
 
 def fit_spend(
@@ -162,9 +166,9 @@ def fit_spend(
     scale = float(share @ mean[keep])
     names = tuple(covariates or ())
     design = np.column_stack([column[keep] for column in (covariates or {}).values()]) if names else None
-    objective = _Likelihood(Values.of(x), x, mean[keep] / scale, share, design)
+    objective = _Likelihood(DistinctValues.of(x), x, mean[keep] / scale, share, design)
     start, free = np.concatenate([START, np.zeros(len(names))]), (False,) * 3 + (True,) * len(names)
-    at, second = maximised(objective, start, free=free)
+    at, second = maximise(objective, start, free=free)
     value, _ = objective(at)
     customers = float(weight[keep].sum())
     p, q, v = np.exp(at[:3])
@@ -180,15 +184,17 @@ def fit_spend(
 def _independence(count: Numbers, mean: Numbers) -> Independence | None:
     if len(count) < FEWEST_CUSTOMERS or np.ptp(count) == 0 or np.ptp(mean) == 0:
         return None
-    found = spearmanr(count, mean)
-    return Independence(float(found.statistic), float(found.pvalue), float(np.corrcoef(count, mean)[0, 1]))
+    rank_correlation = spearmanr(count, mean)
+    return Independence(
+        float(rank_correlation.statistic), float(rank_correlation.pvalue), float(np.corrcoef(count, mean)[0, 1])
+    )
 
 
 @dataclass(frozen=True)
 class _Likelihood:
     """Mean log-likelihood of a mean spend in the logs of p, q and v, and the effects of covariates."""
 
-    counts: Values
+    counts: DistinctValues
     x: Numbers
     z: Numbers
     share: Numbers
@@ -196,19 +202,19 @@ class _Likelihood:
 
     def __call__(self, at: Numbers) -> tuple[float, Numbers]:
         p, q, v = np.exp(at[:3])
-        own = v * np.exp(self.design @ at[3:]) if self.design is not None else v
-        log_own = at[2] + (self.design @ at[3:] if self.design is not None else 0.0)
+        scale = v * np.exp(self.design @ at[3:]) if self.design is not None else v
+        log_scale = at[2] + (self.design @ at[3:] if self.design is not None else 0.0)
         distinct = p * self.counts.values
-        gammas = (gammaln(distinct + q) - gammaln(distinct) - gammaln(q))[self.counts.place]
+        gammas = (gammaln(distinct + q) - gammaln(distinct) - gammaln(q))[self.counts.inverse]
         both = digamma(distinct + q)
-        d_gamma_p = (self.counts.values * (both - digamma(distinct)))[self.counts.place]
-        d_gamma_q = (both - digamma(q))[self.counts.place]
-        px, log_z, log_x, log_sum = p * self.x, np.log(self.z), np.log(self.x), np.log(own + self.x * self.z)
-        value = gammas + q * log_own + (px - 1) * log_z + px * log_x - (px + q) * log_sum
+        d_gamma_p = (self.counts.values * (both - digamma(distinct)))[self.counts.inverse]
+        d_gamma_q = (both - digamma(q))[self.counts.inverse]
+        px, log_z, log_x, log_sum = p * self.x, np.log(self.z), np.log(self.x), np.log(scale + self.x * self.z)
+        value = gammas + q * log_scale + (px - 1) * log_z + px * log_x - (px + q) * log_sum
         d_p = d_gamma_p + self.x * (log_z + log_x - log_sum)
-        d_q = d_gamma_q + log_own - log_sum
-        d_own = q - (px + q) * own / (own + self.x * self.z)
-        slopes = [np.dot(self.share, d_p) * p, np.dot(self.share, d_q) * q, np.dot(self.share, d_own)]
+        d_q = d_gamma_q + log_scale - log_sum
+        d_scale = q - (px + q) * scale / (scale + self.x * self.z)
+        slopes = [np.dot(self.share, d_p) * p, np.dot(self.share, d_q) * q, np.dot(self.share, d_scale)]
         if self.design is not None:
-            slopes += list((self.share * d_own) @ self.design)
+            slopes += list((self.share * d_scale) @ self.design)
         return float(self.share @ value), np.array(slopes)

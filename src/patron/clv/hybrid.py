@@ -1,10 +1,10 @@
-"""Counting models corrected by what the recent past shows they miss, and made to follow the shop's course.
+"""Counting models corrected by what the recent past shows they miss, and made to follow how the shop's customers age.
 
-From orders alone: the models are fitted at several moments of the past, trees learn from what came next by which factor
+From orders alone: the models are fitted at several cutoffs in the past, trees learn from what came next by which factor
 they are wrong for whom, and the sum follows how the shop's customers slow down as they age. Everything is learnt before
 `until`. Where drop-out is seen the models alone often forecast too little over a long horizon (13 to 19 % on CDNOW's 39
-weeks), as customers slow down less than they say; of simulated customers, who behave just as a model says, the hybrid
-forecasts too much (20 % over 26 weeks after 39): the part of the shop's course is to blame.
+weeks), as customers slow down less than they assume; of simulated customers, who behave exactly as a model assumes, the
+hybrid forecasts too much (20 % over 26 weeks after 39): the ageing trend is to blame.
 """
 
 from dataclasses import dataclass, field
@@ -23,28 +23,28 @@ from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.clv.gamma_gamma import GammaGamma
 from patron.clv.nbd import NBD, FittedNBD
 from patron.clv.order_days import OrderDays
-from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, moment_of, rfm
+from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, rfm, timestamp_us
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers
 
 FEWEST_DAYS = 84
 """A third of it is what the trees learn to look ahead; less is too little to see who comes back."""
-MOMENTS = 7
-"""Moments of the past, from a third to two thirds of it, that the trees learn from."""
+CUTOFFS = 7
+"""Cutoffs in the past, from a third to two thirds of it, that the trees learn from."""
 LEAST = 1e-4
 SETTLED = 0.2
 """Share of the past after which customers slow down steadily: the first weeks are another thing."""
 
 
 @dataclass(frozen=True)
-class _Base:
-    """Two counting models of one moment, weighted: nobody leaves, and some do."""
+class _BaseModels:
+    """Two counting models at one cutoff, weighted: nobody leaves, and some do."""
 
     stays: FittedNBD
     leaves: FittedBetaGeo
 
     @classmethod
-    def fit(cls, summary: pa.Table) -> "_Base":
+    def fit(cls, summary: pa.Table) -> "_BaseModels":
         return cls(NBD().fit(summary), BetaGeo().fit(summary))
 
     def expected(self, summary: pa.Table, horizon: float) -> Numbers:
@@ -65,24 +65,24 @@ class FittedHybrid:
     """How widely counts lie about what is expected; see `_shape`."""
     trees: FittedTrees
     summary: pa.Table
-    base: _Base
+    base: _BaseModels
     matrix: Numbers
-    course: "_Course"
+    trend: "_AgeingTrend"
     paid: pa.Table
-    """Repeat orders and what they brought on the mean, less what was given back until now."""
+    """Repeat orders and what they brought on the mean, net of refunds until now."""
 
     def expected_purchases(self, horizon: float) -> Numbers:
         """Expected orders of each customer in the next `horizon`."""
         each = self._uncorrected(horizon)
-        return each * (self.course.total(float(each.sum()), horizon) / max(float(each.sum()), LEAST))
+        return each * (self.trend.total(float(each.sum()), horizon) / max(float(each.sum()), LEAST))
 
     def purchase_count_distribution(self, horizon: float, *, most: int = 20) -> Numbers:
-        """Chance of 0, 1 ... `most` orders or more of each customer; rows add up to 1."""
-        gone, size, mean = _shape(self.spread, self.expected_purchases(horizon), *self._seen())
+        """Probability of 0, 1 ... `most` orders or more of each customer; rows add up to 1."""
+        gone, size, mean = _shape(self.spread, self.expected_purchases(horizon), *self._frequency_and_dropout())
         law = nbinom(size[:, None], (size / (size + mean))[:, None])
-        found = np.column_stack([law.pmf(np.arange(most)), law.sf(most - 1)]) * (1 - gone)[:, None]
-        found[:, 0] += gone
-        return found
+        probabilities = np.column_stack([law.pmf(np.arange(most)), law.sf(most - 1)]) * (1 - gone)[:, None]
+        probabilities[:, 0] += gone
+        return probabilities
 
     def expected_value(self, horizon: float) -> Numbers:
         """Expected spend of each customer: orders times what one brings by Gamma-Gamma, in the money of the orders."""
@@ -92,13 +92,13 @@ class FittedHybrid:
         base = np.maximum(self.base.expected(self.summary, horizon) @ np.array(self.weights), LEAST)
         return base * np.exp(self.trees.raw(self.matrix))
 
-    def _seen(self) -> tuple[Numbers, Numbers]:
+    def _frequency_and_dropout(self) -> tuple[Numbers, Numbers]:
         return self.summary["frequency"].to_numpy(), 1 - self.base.leaves.probability_alive(self.summary)
 
 
 @dataclass(frozen=True)
 class Hybrid:
-    """BG/NBD and NBD mixed, corrected by trees, following the shop's course."""
+    """BG/NBD and NBD mixed, corrected by trees, following the shop's ageing trend."""
 
     unit: str = "W"
     trees: Trees = field(
@@ -117,7 +117,7 @@ class Hybrid:
         value: str | None = "value",
     ) -> FittedHybrid:
         """Fit to orders until the end of a day; as `rfm` otherwise. Raises NotEnoughData, ValueError."""
-        end = moment_of(until) // MICROSECONDS_A_DAY
+        end = timestamp_us(until) // MICROSECONDS_A_DAY
         days = OrderDays.of(orders, end, customer=customer, time=time, value=value)
         span = days.span(end)
         if span < FEWEST_DAYS:
@@ -125,48 +125,48 @@ class Hybrid:
                 f"orders of {span} days, and {FEWEST_DAYS} are needed", where="Hybrid", todo="Import a longer history."
             )
         ahead = span // 3
-        moments = np.linspace(end - 2 * ahead, end - ahead, MOMENTS).astype(int)
-        past = [_Moment.at(days, moment, ahead, self.unit) for moment in moments]
+        cutoffs = np.linspace(end - 2 * ahead, end - ahead, CUTOFFS).astype(int)
+        past = [_Snapshot.at(days, cutoff, ahead, self.unit) for cutoff in cutoffs]
         expected = np.vstack([one.expected for one in past])
-        came = np.concatenate([one.came for one in past])
-        if not came.sum():
+        actual = np.concatenate([one.actual for one in past])
+        if not actual.sum():
             raise NotEnoughData("nobody came back", where="Hybrid", todo="Use a longer history, or an earlier end.")
-        weights, _ = nnls(expected, came)
+        weights, _ = nnls(expected, actual)
         base = np.maximum(expected @ weights, LEAST)
         matrix = np.vstack([one.matrix for one in past])
         objective = {"objective": "poisson", "boost_from_average": False}
-        trees = self.trees.fit(matrix, came, objective, start=np.log(base))
+        trees = self.trees.fit(matrix, actual, objective, start=np.log(base))
         forecast = base * np.exp(trees.raw(matrix))
-        seen = tuple(np.concatenate([getattr(one, name) for one in past]) for name in ("frequency", "gone"))
-        spread = _fitted_spread(came, forecast, *seen)
-        now = _Moment.at(days, end, ahead, self.unit)
-        course = _Course.of(days, end, ahead, self.unit)
+        history = tuple(np.concatenate([getattr(one, name) for one in past]) for name in ("frequency", "gone"))
+        spread = _fit_spread(actual, forecast, *history)
+        now = _Snapshot.at(days, end, ahead, self.unit)
+        trend = _AgeingTrend.of(days, end, ahead, self.unit)
         mixed = (float(weights[0]), float(weights[1]))
         customers = days.ids.take(now.summary["customer_id"].combine_chunks())
         net = rfm(orders, until=until, unit=self.unit, customer=customer, time=time, value=value)
-        own = pc.index_in(customers, net["customer_id"].combine_chunks())
-        paid = net.select(["frequency", "monetary_value"]).take(own)
-        of_now = (now.summary, now.base, now.matrix, course, paid)
+        row_of = pc.index_in(customers, net["customer_id"].combine_chunks())
+        paid = net.select(["frequency", "monetary_value"]).take(row_of)
+        of_now = (now.summary, now.base, now.matrix, trend, paid)
         return FittedHybrid(customers, self.unit, mixed, spread, trees, *of_now)
 
 
 @dataclass(frozen=True)
-class _Moment:
-    """What was known at a moment, what the models expected then, and how many orders came."""
+class _Snapshot:
+    """What was known at a cutoff, what the models expected then, and the actual orders."""
 
     summary: pa.Table
-    base: _Base
+    base: _BaseModels
     expected: Numbers
     matrix: Numbers
-    came: Numbers
+    actual: Numbers
 
     @classmethod
-    def at(cls, days: OrderDays, moment: int, ahead: int, unit: str) -> "_Moment":
-        summary = days.summary(moment, unit, holdout_day=moment + ahead)
-        base = _Base.fit(summary)
+    def at(cls, days: OrderDays, cutoff: int, ahead: int, unit: str) -> "_Snapshot":
+        summary = days.summary(cutoff, unit, holdout_day=cutoff + ahead)
+        base = _BaseModels.fit(summary)
         expected = base.expected(summary, ahead / UNIT_DAYS[unit])
-        came = summary["frequency_holdout"].to_numpy()
-        return cls(summary, base, expected, np.column_stack([days.features(summary, moment), expected]), came)
+        actual = summary["frequency_holdout"].to_numpy()
+        return cls(summary, base, expected, np.column_stack([days.features(summary, cutoff), expected]), actual)
 
     @property
     def frequency(self) -> Numbers:
@@ -180,18 +180,18 @@ class _Moment:
 
 
 @dataclass(frozen=True)
-class _Course:
+class _AgeingTrend:
     """How customers slow down as they age: repeat orders a customer and unit of time, by a power of the age."""
 
     level: float
     slope: float
     recent: float
-    """Repeat orders of all a unit of time, of late."""
+    """Repeat orders of all a unit of time, recently."""
     ages: Numbers
     unit: str
 
     @classmethod
-    def of(cls, days: OrderDays, end: int, ahead: int, unit: str) -> "_Course":
+    def of(cls, days: OrderDays, end: int, ahead: int, unit: str) -> "_AgeingTrend":
         length = UNIT_DAYS[unit]
         ages, repeats = days.ages(end) / length, days.repeats(end) / length
         whole = np.arange(int(np.ceil(ages.max())))
@@ -207,18 +207,18 @@ class _Course:
             return float((np.exp(log_rate) * exposed[settled] - counts[settled] * log_rate).sum())
 
         mean = counts[settled].sum() / exposed[settled].sum()
-        found = minimize(negative, [np.log(max(mean, LEAST)), 0.0], method="BFGS").x
-        return cls(float(found[0]), float(found[1]), days.late(end, ahead) / (ahead / length), ages, unit)
+        fitted = minimize(negative, [np.log(max(mean, LEAST)), 0.0], method="BFGS").x
+        return cls(float(fitted[0]), float(fitted[1]), days.late(end, ahead) / (ahead / length), ages, unit)
 
     def total(self, modelled: float, horizon: float) -> float:
-        """Orders of all in a horizon: the geometric mean of what the models, the course and the rate of late say."""
+        """Orders of all in a horizon: geometric mean of the forecasts by models, ageing trend and recent rate."""
         whole = np.arange(int(np.ceil(self.ages.max() + horizon)))
         later = np.array(
             [(np.clip(self.ages + horizon - age, 0, 1) - np.clip(self.ages - age, 0, 1)).sum() for age in whole]
         )
-        course = float((np.exp(self.level + self.slope * np.log(whole + 1)) * later).sum())
-        said = [one for one in (modelled, course, self.recent * horizon) if one > 0]
-        return float(np.exp(np.mean(np.log(said)))) if said else 0.0
+        trend = float((np.exp(self.level + self.slope * np.log(whole + 1)) * later).sum())
+        totals = [one for one in (modelled, trend, self.recent * horizon) if one > 0]
+        return float(np.exp(np.mean(np.log(totals)))) if totals else 0.0
 
 
 def _shape(
@@ -229,16 +229,22 @@ def _shape(
     return nothing, np.exp(spread[0]) * (frequency + 0.5) ** spread[1], mean / (1 - nothing)
 
 
-def _fitted_spread(came: Numbers, mean: Numbers, frequency: Numbers, gone: Numbers) -> tuple[float, float, float]:
-    """The most likely one, of counts that came."""
+def _fit_spread(actual: Numbers, mean: Numbers, frequency: Numbers, gone: Numbers) -> tuple[float, float, float]:
+    """Maximum likelihood, from actual counts."""
 
     def negative(at: Numbers) -> float:
         nothing, size, rest = _shape((at[0], at[1], at[2]), mean, frequency, gone)
         log_q = np.log(size / (size + rest))
-        law = gammaln(size + came) - gammaln(size) - gammaln(came + 1) + size * log_q + came * np.log1p(-np.exp(log_q))
+        law = (
+            gammaln(size + actual)
+            - gammaln(size)
+            - gammaln(actual + 1)
+            + size * log_q
+            + actual * np.log1p(-np.exp(log_q))
+        )
         return -float(
-            np.where(came == 0, np.log(nothing + (1 - nothing) * np.exp(law)), np.log1p(-nothing) + law).mean()
+            np.where(actual == 0, np.log(nothing + (1 - nothing) * np.exp(law)), np.log1p(-nothing) + law).mean()
         )
 
-    found = minimize(negative, [0.0, 0.5, 0.0], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7}).x
-    return float(found[0]), float(found[1]), float(found[2])
+    fitted = minimize(negative, [0.0, 0.5, 0.0], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7}).x
+    return float(fitted[0]), float(fitted[1]), float(fitted[2])

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from scipy.special import betainc
 
-from patron.clv.count_model import CountModel, horizon_told
-from patron.clv.distinct_histories import Rows, arrow, numbers
+from patron.clv.count_model import CountModel, check_horizon
+from patron.clv.distinct_histories import Histories, arrow, finite_column
 from patron.clv.gamma_gamma import FittedGammaGamma
 from patron.clv.posterior import Span
-from patron.clv.rfm_summary import UNIT_DAYS, unit_of
+from patron.clv.rfm_summary import UNIT_DAYS, summary_unit
 from patron.schema.numbers import Numbers
 
 NODES = np.polynomial.legendre.leggauss(48)
@@ -23,15 +23,17 @@ NOTHING_LEFT = 16.0
 """Folds by e after which a discounted order is worth nothing."""
 HALVINGS = 60
 LIKELY = 0.02
-"""The last cell of counts holds more orders than it says: what is lost of the mean must be little."""
+"""The last cell of counts stands for all larger counts: what is lost of the mean must be little."""
 
 
 def horizon_of(count: float, unit: str, *, summary: Any) -> float:
     """So many days, weeks, months or years (D, W, M, Y) in the unit of a summary. Raises ValueError without units."""
-    own = unit_of(summary)
-    if unit not in UNIT_DAYS or own not in UNIT_DAYS:
-        raise ValueError(f"{count:g} {unit!r} cannot be told in the summary's unit {own!r}; units are D, W, M and Y")
-    return count * UNIT_DAYS[unit] / UNIT_DAYS[own]
+    summary_has = summary_unit(summary)
+    if unit not in UNIT_DAYS or summary_has not in UNIT_DAYS:
+        raise ValueError(
+            f"{count:g} {unit!r} is not possible in the summary's unit {summary_has!r}; units are D, W, M and Y"
+        )
+    return count * UNIT_DAYS[unit] / UNIT_DAYS[summary_has]
 
 
 def discounted_purchases(
@@ -40,41 +42,41 @@ def discounted_purchases(
     """Expected orders of each customer, each counted less the later it comes; for ever without a horizon (DERT).
 
     `annual_rate` is what a year costs, such as 0.1: an order a year from now counts 1 / 1.1. A model with a calendar
-    follows it, and has no endless horizon. Raises ValueError when the summary does not say its unit, or for a rate that
+    follows it, and has no endless horizon. Raises ValueError when the summary has no unit, or for a rate that
     does not end an endless horizon.
     """
-    own = unit_of(summary) or fitted.unit
-    if own not in UNIT_DAYS:
-        raise ValueError("the summary does not say its unit of time; make it by rfm")
-    rate = math.log1p(annual_rate) * UNIT_DAYS[own] / UNIT_DAYS["Y"]
+    unit = summary_unit(summary) or fitted.unit
+    if unit not in UNIT_DAYS:
+        raise ValueError("the summary has no unit of time; make it with rfm")
+    rate = math.log1p(annual_rate) * UNIT_DAYS[unit] / UNIT_DAYS["Y"]
     if annual_rate < 0 or (horizon is None and rate <= 0):
         raise ValueError(f"annual_rate {annual_rate:g}: it must be 0 or more, and above 0 without a horizon")
     rows = fitted.rows(summary)
     if fitted.is_discrete:
-        return rows.spread(_by_period(fitted, rows, rate, horizon))
-    until = NOTHING_LEFT / rate if horizon is None else horizon_told(horizon)
-    found = math.exp(-rate * until) * fitted.expected(rows, until)
+        return rows.per_customer(_by_period(fitted, rows, rate, horizon))
+    until = NOTHING_LEFT / rate if horizon is None else check_horizon(horizon)
+    discounted = math.exp(-rate * until) * fitted.expected(rows, until)
     if rate > 0 and until > 0:
         early = max(float(np.median(rows.T)), 1e-9) / 10  # why: what matters happens on the scale of what was seen
         half = math.log1p(until / early) / 2
         for node, weight in zip(*NODES, strict=True):
             at = half * (1 + node)
             time = early * math.expm1(at)
-            found = found + weight * half * early * math.exp(at) * rate * math.exp(-rate * time) * fitted.expected(
-                rows, time
-            )
-    return rows.spread(found)
+            discounted = discounted + weight * half * early * math.exp(at) * rate * math.exp(
+                -rate * time
+            ) * fitted.expected(rows, time)
+    return rows.per_customer(discounted)
 
 
-def _by_period(fitted: CountModel, rows: Rows, rate: float, horizon: float | None) -> Numbers:
+def _by_period(fitted: CountModel, rows: Histories, rate: float, horizon: float | None) -> Numbers:
     """Discounted orders of a model that counts periods: each at the end of its own."""
     if horizon is None:
         raise ValueError("a model that counts periods needs a horizon, a number of them")
-    before, found = np.zeros(len(rows.T)), np.zeros(len(rows.T))
+    before, discounted = np.zeros(len(rows.T)), np.zeros(len(rows.T))
     for period in range(1, int(horizon) + 1):
         until = fitted.expected(rows, float(period))
-        found, before = found + math.exp(-rate * period) * (until - before), until
-    return found
+        discounted, before = discounted + math.exp(-rate * period) * (until - before), until
+    return discounted
 
 
 def lifetime_value(
@@ -107,21 +109,21 @@ def spend_interval(counts: Numbers, spend: FittedGammaGamma, summary: Any, *, le
     last count, which stands for all above it, is likely.
     """
     table = arrow(summary)
-    seen, mean = numbers(table, "frequency"), numbers(table, "monetary_value")
+    order_count, mean = finite_column(table, "frequency"), finite_column(table, "monetary_value")
     if counts[:, -1].max(initial=0.0) > LIKELY:
         most = counts.shape[1] - 1
         raise ValueError(f"{most} orders or more are likely of some customers: give the chances of larger counts")
     p, q = spend.params["p"], spend.params["q"]
-    v = spend.params["v"] * spend.effect_of(table)
-    known = (seen > 0) & (mean > 0)
-    shape = q + np.where(known, p * seen, 0.0)
-    scale = v + np.where(known, seen * mean, 0.0)
+    v = spend.params["v"] * spend.covariate_factor(table)
+    known = (order_count > 0) & (mean > 0)
+    shape = q + np.where(known, p * order_count, 0.0)
+    scale = v + np.where(known, order_count * mean, 0.0)
     ends = [_quantile(counts, p, shape, scale, share) for share in ((1 - level) / 2, (1 + level) / 2)]
     return Span(counts @ np.arange(counts.shape[1]) * spend.expected_spend(summary), *ends)
 
 
 def _quantile(counts: Numbers, p: float, shape: Numbers, scale: Numbers, share: float) -> Numbers:
-    """Spend that is not passed with the chance `share`, by halving in its logarithm."""
+    """Spend that is not exceeded with probability `share`, by halving in its logarithm."""
     orders = np.arange(1, counts.shape[1])
     is_nothing = counts[:, 0] >= share
     # why so wide: where everybody always pays the same, p runs to its bound and v to next to nothing

@@ -29,23 +29,23 @@ ROUGH = 1e-5
 
 @dataclass(frozen=True)
 class Estimates:
-    """What a fit found: parameters by the field's letters, and what the likelihood says of them."""
+    """Result of a fit: parameters by the field's letters, and their likelihood and covariance."""
 
     params: Mapping[str, float]
     log_likelihood: float = math.nan
     covariance: tuple[tuple[float, ...], ...] = ()
-    """Covariance of the logarithms of the parameters; NaN where the data do not tell them apart, () when unknown."""
+    """Covariance of the logarithms of the parameters; NaN where the data do not identify them, () when unknown."""
     customer_count: float = 0.0
     logarithms: tuple[bool, ...] = ()
     """Whether each parameter was fitted by its logarithm; all are when this is empty."""
     unit: str = ""
-    """Unit of time, as the summary says."""
-    left_share: float = math.nan
+    """Unit of time, from the summary."""
+    dropout_share: float = math.nan
     """Share of the customers with a repeat order who, as the fitted model has it, have left."""
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """Standard error of each parameter in its own unit (delta method); NaN where the data do not tell."""
+        """Standard error of each parameter in its own unit (delta method); NaN where the data do not identify it."""
         known = np.array(self.covariance) if self.covariance else np.full((len(self.params), len(self.params)), np.nan)
         spread = np.sqrt(np.diag(known))
         logs = self.logarithms or (True,) * len(self.params)
@@ -54,7 +54,7 @@ class Estimates:
             for (name, value), error, is_log in zip(self.params.items(), spread, logs, strict=True)
         }
 
-    def saved(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it; what is not known is null."""
         known = [[float(one) if np.isfinite(one) else None for one in row] for row in self.covariance]
         return {
@@ -64,19 +64,21 @@ class Estimates:
             "customer_count": self.customer_count,
             "logarithms": list(self.logarithms),
             "unit": self.unit,
-            "left_share": self.left_share if math.isfinite(self.left_share) else None,
+            "dropout_share": self.dropout_share if math.isfinite(self.dropout_share) else None,
         }
 
     @classmethod
-    def restored(cls, saved: Mapping[str, Any]) -> "Estimates":
-        """What `saved` gave."""
+    def from_dict(cls, saved: Mapping[str, Any]) -> "Estimates":
+        """Rebuild from what `to_dict` returns."""
         covariance = tuple(tuple(np.nan if one is None else one for one in row) for row in saved["covariance"])
-        likelihood, left = (math.nan if saved[one] is None else saved[one] for one in ("log_likelihood", "left_share"))
-        found = (dict(saved["params"]), likelihood, covariance, saved["customer_count"])
-        return cls(*found, tuple(saved["logarithms"]), saved["unit"], left)
+        likelihood, left = (
+            math.nan if saved[one] is None else saved[one] for one in ("log_likelihood", "dropout_share")
+        )
+        values = (dict(saved["params"]), likelihood, covariance, saved["customer_count"])
+        return cls(*values, tuple(saved["logarithms"]), saved["unit"], left)
 
 
-def maximised(
+def maximise(
     objective: Objective, start: Numbers, *, free: Sequence[bool] = (), sample: Objective | None = None
 ) -> tuple[Numbers, Numbers]:
     """Where the objective is largest, and its curvature there; `free` parameters are no logarithms, without a bound.
@@ -86,15 +88,15 @@ def maximised(
     """
     near = start
     if sample is not None:
-        near = _sought(sample, start, free, flat=ROUGH)
-        met = _met(objective, near, curvature(sample, near))
+        near = _minimise(sample, start, free, flat=ROUGH)
+        met = _newton(objective, near, curvature(sample, near))
         if met is not None:
             return met
-    at = _sought(objective, near, free, flat=FLAT)
+    at = _minimise(objective, near, free, flat=FLAT)
     return at, curvature(objective, at)
 
 
-def _sought(objective: Objective, start: Numbers, free: Sequence[bool], *, flat: float) -> Numbers:
+def _minimise(objective: Objective, start: Numbers, free: Sequence[bool], *, flat: float) -> Numbers:
     bound = np.where(list(free) or [False] * len(start), np.inf, LOG_BOUND)
 
     def negative(at: Numbers) -> tuple[float, Numbers]:
@@ -104,17 +106,17 @@ def _sought(objective: Objective, start: Numbers, free: Sequence[bool], *, flat:
         return -value + float(beyond @ beyond), -gradient * (beyond == 0) + 2 * beyond
 
     # why not L-BFGS-B, which knows bounds: it wakes the threads of BLAS for matrices of four rows, which wait busily
-    found = minimize(negative, start, jac=True, method="BFGS", options={"gtol": flat, "maxiter": 500})
-    return np.clip(np.asarray(found.x, dtype=np.float64), -bound, bound)
+    solution = minimize(negative, start, jac=True, method="BFGS", options={"gtol": flat, "maxiter": 500})
+    return np.clip(np.asarray(solution.x, dtype=np.float64), -bound, bound)
 
 
-def _met(objective: Objective, near: Numbers, second: Numbers) -> tuple[Numbers, Numbers] | None:
+def _newton(objective: Objective, near: Numbers, second: Numbers) -> tuple[Numbers, Numbers] | None:
     """Newton's steps from nearby until the slope is nothing; None when they do not meet.
 
     The first are by the sample's curvature; the whole one's is taken once, where they have led, and is that of the
     maximum but for a hundredth.
     """
-    at, last, is_own = near, np.inf, False
+    at, last, is_exact = near, np.inf, False
     for step in range(MOST_STEPS):
         if not np.abs(at).max() < LOG_BOUND - 1:
             return None
@@ -123,10 +125,10 @@ def _met(objective: Objective, near: Numbers, second: Numbers) -> tuple[Numbers,
         if not (np.isfinite(size) and np.isfinite(value)):
             return None
         if size < FLAT:
-            return at, second if is_own else curvature(objective, at)
-        if not is_own and (step >= CLOSE or not size < FAST * last):
-            second, is_own = curvature(objective, at, slope), True
-        elif is_own and not size < last:
+            return at, second if is_exact else curvature(objective, at)
+        if not is_exact and (step >= CLOSE or not size < FAST * last):
+            second, is_exact = curvature(objective, at, slope), True
+        elif is_exact and not size < last:
             return None
         last = size
         try:
@@ -151,47 +153,49 @@ def curvature(objective: Objective, at: Numbers, slope: Numbers | None = None) -
 @numba.njit(cache=True)
 def digamma(x: float) -> float:
     """Slope of the logarithm of the gamma function above 0: its asymptotic series, after steps to where it is exact."""
-    found = 0.0
+    shift = 0.0
     while x < 8.0:
-        found -= 1.0 / x
+        shift -= 1.0 / x
         x += 1.0
     per = 1.0 / (x * x)
     series = per * (1 / 12 - per * (1 / 120 - per * (1 / 252 - per * (1 / 240 - per * (1 / 132 - per * 691 / 32760)))))
-    return found + math.log(x) - 0.5 / x - series
+    return shift + math.log(x) - 0.5 / x - series
 
 
 def covariance(second: Numbers, at: Numbers, customers: float) -> tuple[tuple[float, ...], ...]:
     """Covariance of what was fitted, from the curvature; NaN for a parameter at its bound or along a flat direction."""
     is_inside = np.abs(at) < LOG_BOUND - 1e-6
     information = -customers * second[np.ix_(is_inside, is_inside)]
-    found = np.full((len(at), len(at)), np.nan)
+    matrix = np.full((len(at), len(at)), np.nan)
     try:
         np.linalg.cholesky(information)
-        found[np.ix_(is_inside, is_inside)] = np.linalg.inv(information)
+        matrix[np.ix_(is_inside, is_inside)] = np.linalg.inv(information)
     except np.linalg.LinAlgError:
         pass  # why: along some direction the likelihood does not fall; nothing is known of how sure it is
-    return tuple(tuple(float(one) for one in row) for row in found)
+    return tuple(tuple(float(one) for one in row) for row in matrix)
 
 
-def turned(objective: Objective, turn: Numbers | None) -> Objective:
-    """The objective of what `turn`, a matrix, makes into its parameters."""
-    if turn is None:
+def transformed_objective(objective: Objective, transform: Numbers | None) -> Objective:
+    """The objective as a function of what the matrix `transform` maps to its parameters."""
+    if transform is None:
         return objective
 
-    def sought(at: Numbers) -> tuple[float, Numbers]:
-        value, slope = objective(turn @ at)
-        return value, slope @ turn
+    def transformed(at: Numbers) -> tuple[float, Numbers]:
+        value, slope = objective(transform @ at)
+        return value, slope @ transform
 
-    return sought
+    return transformed
 
 
-def turned_covariance(known: tuple[tuple[float, ...], ...], turn: Numbers | None) -> tuple[tuple[float, ...], ...]:
-    """Covariance of what `turn` makes of what was fitted; NaN for what is made of something unknown."""
-    if turn is None:
+def delta_method_covariance(
+    known: tuple[tuple[float, ...], ...], transform: Numbers | None
+) -> tuple[tuple[float, ...], ...]:
+    """Covariance of the transformed parameters (delta method); NaN where one depends on something unknown."""
+    if transform is None:
         return known
-    sure = np.array(known)
-    is_hidden = (turn != 0) @ np.isnan(np.diag(sure))
-    found = turn @ np.nan_to_num(sure) @ turn.T
-    found[is_hidden] = np.nan
-    found[:, is_hidden] = np.nan
-    return tuple(tuple(float(one) for one in row) for row in found)
+    fitted = np.array(known)
+    is_hidden = (transform != 0) @ np.isnan(np.diag(fitted))
+    matrix = transform @ np.nan_to_num(fitted) @ transform.T
+    matrix[is_hidden] = np.nan
+    matrix[:, is_hidden] = np.nan
+    return tuple(tuple(float(one) for one in row) for row in matrix)

@@ -1,4 +1,4 @@
-"""Days on which each customer ordered, and what they tell at a moment beside frequency and recency."""
+"""Days on which each customer ordered, and features of them at a cutoff besides frequency and recency."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -6,8 +6,8 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.clv.distinct_histories import Places, arrow, numbers
-from patron.clv.rfm_summary import MICROSECONDS_A_DAY, codes_of, moments_of, rfm
+from patron.clv.distinct_histories import Indices, arrow, finite_column
+from patron.clv.rfm_summary import MICROSECONDS_A_DAY, customer_codes, rfm, timestamps_us
 from patron.schema.numbers import Numbers
 
 WINDOWS = (28, 56, 91, 182)
@@ -20,17 +20,17 @@ class OrderDays:
     """One entry for each customer and day with an order, by customer and then by day."""
 
     ids: pa.Array
-    who: Places
+    who: Indices
     """Place of the customer in `ids`."""
-    day: Places
+    day: Indices
     """Days since 1970."""
     paid: Numbers
-    first: Places
+    first: Indices
     """Day of the first order of each customer, by place in `ids`."""
 
     @classmethod
     def of(cls, orders: Any, end: int, *, customer: str, time: str, value: str | None) -> Self:
-        """Read orders until the end of a day, without money given back: on earlier days nobody knew of it.
+        """Read orders until the end of a day, without refunds: on earlier days nobody knew of them.
 
         Raises ValueError for missing columns or orders of nobody.
         """
@@ -38,9 +38,9 @@ class OrderDays:
         missing = [name for name in (customer, time, value) if name is not None and name not in table.column_names]
         if missing:
             raise ValueError(f"orders have no column {', '.join(missing)}; they have {', '.join(table.column_names)}")
-        who, ids = codes_of(table[customer])
-        day = moments_of(table[time]) // MICROSECONDS_A_DAY
-        paid = numbers(table, value) if value is not None else np.ones(table.num_rows)
+        who, ids = customer_codes(table[customer])
+        day = timestamps_us(table[time]) // MICROSECONDS_A_DAY
+        paid = finite_column(table, value) if value is not None else np.ones(table.num_rows)
         known = (day <= end) & (paid >= 0)
         earliest = int(day.min()) if len(day) else 0
         width = end - earliest + 1
@@ -55,20 +55,20 @@ class OrderDays:
         """Days from the first order of anybody to the end of a day."""
         return end - int(self.day.min()) + 1 if len(self.day) else 0
 
-    def summary(self, moment: int, unit: str, *, holdout_day: int) -> pa.Table:
+    def summary(self, cutoff: int, unit: str, *, holdout_day: int) -> pa.Table:
         """As `rfm` at the end of a day, with places for ids and the orders until the end of another."""
         times = pa.array(self.day * MICROSECONDS_A_DAY).cast(pa.timestamp("us"))
         table = pa.table({"customer_id": self.who, "ordered_at": times, "value": self.paid})
-        ends = [np.datetime64(int(one), "D").astype(object) for one in (moment, holdout_day)]
+        ends = [np.datetime64(int(one), "D").astype(object) for one in (cutoff, holdout_day)]
         return rfm(table, until=ends[0], holdout_until=ends[1], unit=unit)
 
-    def features(self, summary: pa.Table, moment: int) -> Numbers:
+    def features(self, summary: pa.Table, cutoff: int) -> Numbers:
         """What was known of each customer of a summary at the end of a day: a row each."""
         places = summary["customer_id"].to_numpy()
-        known = self.day <= moment
+        known = self.day <= cutoff
         who, day, paid = self.who[known], self.day[known], self.paid[known]
         size = len(self.ids)
-        counts = [np.bincount(who[day > moment - back], minlength=size)[places] for back in WINDOWS]
+        counts = [np.bincount(who[day > cutoff - back], minlength=size)[places] for back in WINDOWS]
         orders = np.bincount(who, minlength=size)
         largest, newest, oldest = np.zeros(size), np.zeros(size), np.zeros(size)
         np.maximum.at(largest, who, paid)
@@ -78,9 +78,9 @@ class OrderDays:
         frequency, recency, age, gaps = (summary[name].to_numpy() for name in ("frequency", "recency", "T", "log_gaps"))
         gap = np.where(frequency > 0, recency / np.maximum(frequency, 1), NEVER)
         quiet = age - recency
-        told = [frequency, recency, age, quiet, gap, gaps, quiet / np.where(frequency > 0, gap + 1, 20.0)]
-        told += [summary["monetary_value"].to_numpy(), *counts]
-        return np.column_stack([*told, *(one[places] for one in (mean, largest, newest, oldest))])
+        columns = [frequency, recency, age, quiet, gap, gaps, quiet / np.where(frequency > 0, gap + 1, 20.0)]
+        columns += [summary["monetary_value"].to_numpy(), *counts]
+        return np.column_stack([*columns, *(one[places] for one in (mean, largest, newest, oldest))])
 
     def ages(self, end: int) -> Numbers:
         """Days since the first order, of each customer who has one."""

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numba
 import numpy as np
 
-from patron.clv.count_model import CountLearner, CountModel, poisson
-from patron.clv.distinct_histories import Places, Rows, Values
+from patron.clv.count_model import CountLearner, CountModel, poisson_orders
+from patron.clv.distinct_histories import DistinctValues, Histories, Indices
 from patron.clv.maximum_likelihood import Estimates, Objective, digamma
 from patron.schema.numbers import Numbers
 
@@ -40,7 +40,7 @@ MORE = np.polynomial.legendre.leggauss(MORE_NODES)
 
 
 @numba.njit(cache=True)
-def left_between(
+def dropout_integral(
     alpha: float, beta: float, size: float, s: float, start: float, end: float
 ) -> tuple[float, float, float, float, float]:
     """Logarithm of the integral of (alpha + y)^-size (beta + y)^-(s + 1) over [start, end], and weighted means.
@@ -86,7 +86,7 @@ def left_between(
 
 
 @numba.njit(cache=True)
-def history(law: Law, x: float, tx: float, T: float) -> tuple[float, float, float, float, float, float]:
+def likelihood(law: Law, x: float, tx: float, T: float) -> tuple[float, float, float, float, float, float]:
     """Of one history: log-likelihood without gamma functions, slopes in r, alpha, s and beta, and log P(alive)."""
     r, alpha, s, beta = law
     size = r + x
@@ -94,7 +94,7 @@ def history(law: Law, x: float, tx: float, T: float) -> tuple[float, float, floa
     alive = -size * log_aT - s * log_bT
     dead, log_a, a, log_b, b = -math.inf, 0.0, 0.0, 0.0, 0.0
     if tx < T:
-        left, log_a, a, log_b, b = left_between(alpha, beta, size, s, tx, T)
+        left, log_a, a, log_b, b = dropout_integral(alpha, beta, size, s, tx, T)
         dead = math.log(s) + left
     high, low = (alive, dead) if alive >= dead else (dead, alive)
     gap = math.exp(low - high)
@@ -112,55 +112,55 @@ def history(law: Law, x: float, tx: float, T: float) -> tuple[float, float, floa
 
 
 @numba.njit(cache=True)
-def histories(
-    r: float, s: float, alpha: Numbers, beta: Numbers, seen: tuple[Numbers, Numbers, Numbers]
+def likelihoods(
+    r: float, s: float, alpha: Numbers, beta: Numbers, history: tuple[Numbers, Numbers, Numbers]
 ) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers, Numbers]:
-    """As `history`, an answer of each row for each thing it says; alpha and beta differ by row."""
-    x, tx, T = seen
-    found = np.empty((6, len(x)))
+    """As `likelihood`, one array for each of its results; alpha and beta differ by row."""
+    x, tx, T = history
+    terms = np.empty((6, len(x)))
     for n in range(len(x)):
-        value, d_r, d_alpha, d_s, d_beta, alive = history((r, alpha[n], s, beta[n]), x[n], tx[n], T[n])
-        found[0, n], found[1, n], found[2, n] = value, d_r, d_alpha
-        found[3, n], found[4, n], found[5, n] = d_s, d_beta, alive
-    return found[0], found[1], found[2], found[3], found[4], found[5]
+        value, d_r, d_alpha, d_s, d_beta, alive = likelihood((r, alpha[n], s, beta[n]), x[n], tx[n], T[n])
+        terms[0, n], terms[1, n], terms[2, n] = value, d_r, d_alpha
+        terms[3, n], terms[4, n], terms[5, n] = d_s, d_beta, alive
+    return terms[0], terms[1], terms[2], terms[3], terms[4], terms[5]
 
 
 @numba.njit(cache=True)
 def _sums(
-    law: Law, seen: tuple[Numbers, Numbers, Numbers], share: Numbers, values: Numbers, place: Places
+    law: Law, history: tuple[Numbers, Numbers, Numbers], share: Numbers, values: Numbers, place: Indices
 ) -> tuple[float, float, float, float, float]:
     """Weighted sums over rows: log-likelihood, and its slopes in r, alpha, s and beta."""
-    r, x, tx, T = law[0], seen[0], seen[1], seen[2]
+    r, x, tx, T = law[0], history[0], history[1], history[2]
     gammas, d_gammas = np.empty(len(values)), np.empty(len(values))
     for n in range(len(values)):
         gammas[n], d_gammas[n] = math.lgamma(r + values[n]) - math.lgamma(r), digamma(r + values[n]) - digamma(r)
     value = d_r = d_alpha = d_s = d_beta = 0.0
     for n in range(len(x)):
-        found = history(law, x[n], tx[n], T[n])
-        value += share[n] * (found[0] + gammas[place[n]])
-        d_r += share[n] * (found[1] + d_gammas[place[n]])
-        d_alpha += share[n] * found[2]
-        d_s += share[n] * found[3]
-        d_beta += share[n] * found[4]
+        terms = likelihood(law, x[n], tx[n], T[n])
+        value += share[n] * (terms[0] + gammas[place[n]])
+        d_r += share[n] * (terms[1] + d_gammas[place[n]])
+        d_alpha += share[n] * terms[2]
+        d_s += share[n] * terms[3]
+        d_beta += share[n] * terms[4]
     return value, d_r, d_alpha, d_s, d_beta
 
 
 @numba.njit(cache=True)
 def _quiet(size: Numbers, s: float, alpha: Numbers, beta: Numbers, horizon: float) -> Numbers:
-    """Chance of no order in a horizon, of customers who are alive at its start."""
-    found = np.empty(len(size))
+    """Probability of no order in a horizon, of customers who are alive at its start."""
+    probabilities = np.empty(len(size))
     for n in range(len(size)):
         alive = size[n] * math.log(alpha[n] / (alpha[n] + horizon)) + s * math.log(beta[n] / (beta[n] + horizon))
-        left, _, _, _, _ = left_between(alpha[n], beta[n], size[n], s, 0.0, horizon)
+        left, _, _, _, _ = dropout_integral(alpha[n], beta[n], size[n], s, 0.0, horizon)
         gone = left + math.log(s) + size[n] * math.log(alpha[n]) + s * math.log(beta[n])
-        found[n] = min(math.exp(alive) + math.exp(gone), 1.0)
-    return found
+        probabilities[n] = min(math.exp(alive) + math.exp(gone), 1.0)
+    return probabilities
 
 
 @numba.njit(cache=True)
 def _counts(size: Numbers, s: float, alpha: Numbers, beta: Numbers, horizon: float, most: int) -> Numbers:
-    """Chance of 0, 1 ... `most` or more orders in a horizon, of customers who are alive at its start."""
-    found = np.zeros((len(size), most + 1))
+    """Probability of 0, 1 ... `most` or more orders in a horizon, of customers who are alive at its start."""
+    probabilities = np.zeros((len(size), most + 1))
     for n in range(len(size)):
         low, high = math.log(beta[n]), math.log(beta[n] + horizon)
         half = (high - low) / 2
@@ -173,14 +173,14 @@ def _counts(size: Numbers, s: float, alpha: Numbers, beta: Numbers, horizon: flo
                 chance = MORE[1][node] * half * s * math.exp(s * (low - w))
             q = until / (alpha[n] + until)
             part = math.exp(size[n] * math.log1p(-q))
-            seen = 0.0
+            cumulated = 0.0
             for count in range(most):
-                found[n, count] += chance * part
-                seen += part
+                probabilities[n, count] += chance * part
+                cumulated += part
                 part *= (size[n] + count) / (count + 1) * q
-            found[n, most] += chance * max(1 - seen, 0.0)
-        found[n] /= found[n].sum()
-    return found
+            probabilities[n, most] += chance * max(1 - cumulated, 0.0)
+        probabilities[n] /= probabilities[n].sum()
+    return probabilities
 
 
 @dataclass(frozen=True)
@@ -193,71 +193,71 @@ class FittedParetoNBD(CountModel):
         """What the model is besides its estimates."""
         return {}
 
-    def rates(self, rows: Rows) -> tuple[float, Numbers, float, Numbers]:
+    def rates(self, rows: Histories) -> tuple[float, Numbers, float, Numbers]:
         """r, alpha of each row, s, beta of each row."""
         r, alpha, s, beta = (self.params[name] for name in LETTERS)
         same = np.ones(len(rows.T))
         return r, alpha * same, s, beta * same
 
-    def alive(self, rows: Rows) -> Numbers:
-        """Chance of each row not to have left, 0 to 1."""
+    def alive(self, rows: Histories) -> Numbers:
+        """Probability for each row not to have left, 0 to 1."""
         r, alpha, s, beta = self.rates(rows)
-        found = histories(r, s, alpha, beta, (rows.frequency, rows.recency, rows.T))
-        return np.exp(np.minimum(found[5], 0.0))
+        terms = likelihoods(r, s, alpha, beta, (rows.frequency, rows.recency, rows.T))
+        return np.exp(np.minimum(terms[5], 0.0))
 
-    def expected(self, rows: Rows, horizon: float) -> Numbers:
+    def expected(self, rows: Histories, horizon: float) -> Numbers:
         """Expected orders of each row in a horizon: the rate now, over the time that is expected to be left of it."""
         r, alpha, s, beta = self.rates(rows)
-        seen = beta + rows.T
+        exposure = beta + rows.T
         # ((b / (b + u))^s integrated over the horizon; through s = 1 without a gap
-        log_growth = np.log1p(horizon / seen)
+        log_growth = np.log1p(horizon / exposure)
         power = (1 - s) * log_growth
-        time = seen * np.where(np.abs(power) < 1e-12, log_growth, np.expm1(power) / (1 - s if s != 1 else 1.0))
+        time = exposure * np.where(np.abs(power) < 1e-12, log_growth, np.expm1(power) / (1 - s if s != 1 else 1.0))
         return (r + rows.frequency) / (alpha + rows.T) * time * self.alive(rows)
 
-    def chance_of_order(self, rows: Rows, horizon: float) -> Numbers:
-        """Chance of each row of at least one order in a horizon, 0 to 1."""
+    def purchase_probability(self, rows: Histories, horizon: float) -> Numbers:
+        """Probability for each row of at least one order in a horizon, 0 to 1."""
         r, alpha, s, beta = self.rates(rows)
         quiet = _quiet(r + rows.frequency, s, alpha + rows.T, beta + rows.T, float(horizon))
         return (1 - quiet) * self.alive(rows)
 
-    def counts(self, rows: Rows, horizon: float, most: int) -> Numbers:
-        """Chance of each row of 0, 1 ... `most` orders or more in a horizon; a row adds up to 1."""
+    def counts(self, rows: Histories, horizon: float, most: int) -> Numbers:
+        """Probability for each row of 0, 1 ... `most` orders or more in a horizon; a row adds up to 1."""
         r, alpha, s, beta = self.rates(rows)
-        given = (r + rows.frequency, s, alpha + rows.T, beta + rows.T)
+        posteriors = (r + rows.frequency, s, alpha + rows.T, beta + rows.T)
         alive = self.alive(rows)[:, None]
-        found = _counts(*given, float(horizon), most) * alive
-        found[:, 0] += 1 - alive[:, 0]
-        return found
+        probabilities = _counts(*posteriors, float(horizon), most) * alive
+        probabilities[:, 0] += 1 - alive[:, 0]
+        return probabilities
 
-    def drawn(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+    def draw_orders(self, T: Numbers, rng: np.random.Generator) -> Iterator[tuple[Indices, Numbers]]:
         """Orders after the first of new customers until T: of the second orders, the third ..., whose and when."""
         r, alpha, s, beta = (self.params[name] for name in LETTERS)
-        return drawn_orders((r, np.full(len(T), alpha), s, np.full(len(T), beta)), T, rng)
+        return draw_pareto_orders((r, np.full(len(T), alpha), s, np.full(len(T), beta)), T, rng)
 
 
-def drawn_orders(
+def draw_pareto_orders(
     rates: tuple[float, Numbers, float, Numbers], T: Numbers, rng: np.random.Generator
-) -> Iterator[tuple[Places, Numbers]]:
-    """As `FittedParetoNBD.drawn`; alpha and beta differ by customer."""
+) -> Iterator[tuple[Indices, Numbers]]:
+    """As `FittedParetoNBD.draw_orders`; alpha and beta differ by customer."""
     r, alpha, s, beta = rates
     rate = rng.gamma(r, 1 / alpha)
-    return poisson(rate, np.minimum(T, rng.exponential(1 / rng.gamma(s, 1 / beta))), rng)
+    return poisson_orders(rate, np.minimum(T, rng.exponential(1 / rng.gamma(s, 1 / beta))), rng)
 
 
 @dataclass(frozen=True)
 class _Likelihood:
     """Mean log-likelihood of a customer in the logs of r, alpha, s, beta."""
 
-    rows: Rows
-    x: Values
+    rows: Histories
+    x: DistinctValues
     share: Numbers
 
     def __call__(self, logs: Numbers) -> tuple[float, Numbers]:
         r, alpha, s, beta = np.exp(logs)
         law = (float(r), float(alpha), float(s), float(beta))
-        seen = (self.rows.frequency, self.rows.recency, self.rows.T)
-        value, *slopes = _sums(law, seen, self.share, self.x.values, self.x.place)
+        history = (self.rows.frequency, self.rows.recency, self.rows.T)
+        value, *slopes = _sums(law, history, self.share, self.x.values, self.x.inverse)
         return value, np.array(slopes) * np.array([r, alpha, s, beta])
 
 
@@ -269,14 +269,14 @@ class ParetoNBD(CountLearner[FittedParetoNBD]):
     letters: ClassVar[Sequence[str]] = LETTERS
     in_time: ClassVar[Sequence[str]] = ("alpha", "beta")
 
-    def objective(self, rows: Rows) -> Objective:
+    def objective(self, rows: Histories) -> Objective:
         """Mean log-likelihood of a customer."""
-        return _Likelihood(rows, Values.of(rows.frequency), rows.weight / rows.weight.sum())
+        return _Likelihood(rows, DistinctValues.of(rows.frequency), rows.weight / rows.weight.sum())
 
-    def start(self, rows: Rows) -> Numbers:  # noqa: ARG002 - the signature of all models
+    def start(self, rows: Histories) -> Numbers:  # noqa: ARG002 - the signature of all models
         """What fits many shops, times in units of their mean."""
         return START
 
-    def made(self, estimates: Estimates) -> FittedParetoNBD:
+    def fitted_model(self, estimates: Estimates) -> FittedParetoNBD:
         """The fitted model."""
         return FittedParetoNBD(estimates)

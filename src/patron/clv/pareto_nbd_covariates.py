@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import digamma, gammaln
 
-from patron.clv.count_model import CountLearner, horizon_told, observed, one_new
-from patron.clv.distinct_histories import Rows, Values
+from patron.clv.count_model import CountLearner, check_horizon, new_customer_rows, summary_columns
+from patron.clv.distinct_histories import DistinctValues, Histories
 from patron.clv.maximum_likelihood import Estimates, Objective
-from patron.clv.pareto_nbd import LETTERS, START, FittedParetoNBD, drawn_orders, histories
+from patron.clv.pareto_nbd import LETTERS, START, FittedParetoNBD, draw_pareto_orders, likelihoods
 from patron.schema.numbers import Numbers
 
 MOST_LOG = 40.0
@@ -33,16 +33,16 @@ def effect_names(transaction: Sequence[str], dropout: Sequence[str]) -> tuple[st
     return (*(f"transaction_{name}" for name in transaction), *(f"dropout_{name}" for name in dropout))
 
 
-def multiplied(log_scale: float, effects: Numbers, design: Numbers) -> tuple[Numbers, Numbers]:
+def covariate_scale(log_scale: float, effects: Numbers, design: Numbers) -> tuple[Numbers, Numbers]:
     """Alpha (or beta) of each row, and 1 where it moves with the parameters, 0 where it is held within bounds."""
-    log_own = log_scale - design @ effects
-    return np.exp(np.clip(log_own, -MOST_LOG, MOST_LOG)), (np.abs(log_own) < MOST_LOG).astype(np.float64)
+    log_scales = log_scale - design @ effects
+    return np.exp(np.clip(log_scales, -MOST_LOG, MOST_LOG)), (np.abs(log_scales) < MOST_LOG).astype(np.float64)
 
 
-def log_gammas(r: float, x: Values) -> tuple[Numbers, Numbers]:
+def log_gammas(r: float, x: DistinctValues) -> tuple[Numbers, Numbers]:
     """Logarithm of gamma(r + x) / gamma(r) of each row, and its slope in r."""
     size = r + x.values
-    return (gammaln(size) - gammaln(r))[x.place], (digamma(size) - digamma(r))[x.place]
+    return (gammaln(size) - gammaln(r))[x.inverse], (digamma(size) - digamma(r))[x.inverse]
 
 
 @dataclass(frozen=True)
@@ -53,26 +53,26 @@ class Design:
     dropout: Numbers
 
     @classmethod
-    def of(cls, rows: Rows, transaction: Sequence[str], dropout: Sequence[str]) -> Self:
+    def of(cls, rows: Histories, transaction: Sequence[str], dropout: Sequence[str]) -> Self:
         """Of the extras of rows."""
         count = len(rows.T)
-        given = [[rows.extras[name] for name in names] for names in (transaction, dropout)]
-        return cls(*(np.column_stack(one) if one else np.zeros((count, 0)) for one in given))
+        columns = [[rows.extras[name] for name in names] for names in (transaction, dropout)]
+        return cls(*(np.column_stack(one) if one else np.zeros((count, 0)) for one in columns))
 
 
 @dataclass(frozen=True)
 class CovariateLikelihood:
     """Mean log-likelihood of a customer in the logs of r, alpha, s, beta, and the effects of customers' covariates."""
 
-    rows: Rows
-    x: Values
+    rows: Histories
+    x: DistinctValues
     share: Numbers
     design: Design
 
     @classmethod
-    def of(cls, rows: Rows, design: Design) -> Self:
+    def of(cls, rows: Histories, design: Design) -> Self:
         """Of rows and their covariates."""
-        return cls(rows, Values.of(rows.frequency), rows.weight / rows.weight.sum(), design)
+        return cls(rows, DistinctValues.of(rows.frequency), rows.weight / rows.weight.sum(), design)
 
     @property
     def width(self) -> int:
@@ -82,20 +82,20 @@ class CovariateLikelihood:
     def __call__(self, at: Numbers) -> tuple[float, Numbers]:
         """Mean, and its slopes."""
         (alpha, _), (beta, _) = self.rates(at)
-        seen = (self.rows.frequency, self.rows.recency, self.rows.T)
-        return self.gathered(at, histories(float(np.exp(at[0])), float(np.exp(at[2])), alpha, beta, seen))
+        history = (self.rows.frequency, self.rows.recency, self.rows.T)
+        return self.combine(at, likelihoods(float(np.exp(at[0])), float(np.exp(at[2])), alpha, beta, history))
 
     def rates(self, at: Numbers) -> tuple[tuple[Numbers, Numbers], tuple[Numbers, Numbers]]:
         """Alpha and beta of each row, each with where it moves."""
         middle = len(LETTERS) + self.design.transaction.shape[1]
         return (
-            multiplied(at[1], at[len(LETTERS) : middle], self.design.transaction),
-            multiplied(at[3], at[middle : self.width], self.design.dropout),
+            covariate_scale(at[1], at[len(LETTERS) : middle], self.design.transaction),
+            covariate_scale(at[3], at[middle : self.width], self.design.dropout),
         )
 
-    def gathered(self, at: Numbers, found: tuple[Numbers, ...]) -> tuple[float, Numbers]:
-        """Mean and slopes, from what `histories` says of each row."""
-        value, d_r, d_alpha, d_s, d_beta, _ = found
+    def combine(self, at: Numbers, terms: tuple[Numbers, ...]) -> tuple[float, Numbers]:
+        """Mean and slopes, from the `likelihoods` of each row."""
+        value, d_r, d_alpha, d_s, d_beta, _ = terms
         r, s = np.exp(at[[0, 2]])
         gammas, d_gammas = log_gammas(float(r), self.x)
         (alpha, moves_alpha), (beta, moves_beta) = self.rates(at)
@@ -121,21 +121,21 @@ class FittedParetoNBDCovariates(FittedParetoNBD):
         return {"transaction": list(self.transaction), "dropout": list(self.dropout)}
 
     @classmethod
-    def restored(cls, saved: Mapping[str, Any]) -> Self:
-        """What `saved` gave."""
-        return cls(Estimates.restored(saved["estimates"]), tuple(saved["transaction"]), tuple(saved["dropout"]))
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Rebuild from what `to_dict` returns."""
+        return cls(Estimates.from_dict(saved["estimates"]), tuple(saved["transaction"]), tuple(saved["dropout"]))
 
     def columns(self) -> Sequence[str]:
         """The covariates."""
         return tuple(dict.fromkeys((*self.transaction, *self.dropout)))
 
-    def rates(self, rows: Rows) -> tuple[float, Numbers, float, Numbers]:
+    def rates(self, rows: Histories) -> tuple[float, Numbers, float, Numbers]:
         """r, alpha of each row, s, beta of each row."""
         r, alpha, s, beta = (self.params[name] for name in LETTERS)
         design = Design.of(rows, self.transaction, self.dropout)
         on_orders, on_leaving = self.effects()
-        alphas, _ = multiplied(np.log(alpha), on_orders, design.transaction)
-        betas, _ = multiplied(np.log(beta), on_leaving, design.dropout)
+        alphas, _ = covariate_scale(np.log(alpha), on_orders, design.transaction)
+        betas, _ = covariate_scale(np.log(beta), on_leaving, design.dropout)
         return r, alphas, s, betas
 
     def effects(self) -> tuple[Numbers, Numbers]:
@@ -144,16 +144,16 @@ class FittedParetoNBDCovariates(FittedParetoNBD):
         return np.array([self.params[name] for name in on_orders]), np.array([self.params[name] for name in on_leaving])
 
     def expected_purchases_new(self, horizon: float, *, covariates: Mapping[str, float] | None = None) -> float:
-        """Expected repeat orders in the `horizon` after the first one of a new customer; covariates not told are 0.
+        """Expected repeat orders in the `horizon` after the first one of a new customer; missing covariates are 0.
 
         Raises ValueError for a covariate that the model does not know.
         """
-        return float(self.expected(self.new(covariates), horizon_told(horizon))[0])
+        return float(self.expected(self.new(covariates), check_horizon(horizon))[0])
 
-    def new(self, covariates: Mapping[str, float] | None = None) -> Rows:
+    def new(self, covariates: Mapping[str, float] | None = None) -> Histories:
         """A new customer with these covariates. Raises ValueError for one that the model does not know."""
-        refuse_unknown(covariates or {}, self.columns())
-        return one_new(dict.fromkeys(self.columns(), 0.0) | dict(covariates or {}))
+        check_covariates(covariates or {}, self.columns())
+        return new_customer_rows(dict.fromkeys(self.columns(), 0.0) | dict(covariates or {}))
 
     def simulate(
         self,
@@ -163,30 +163,30 @@ class FittedParetoNBDCovariates(FittedParetoNBD):
         horizon: float = 0.0,
         covariates: Mapping[str, Numbers] | None = None,
     ) -> pa.Table:
-        """As for every model, of customers with these covariates, which become columns; those not told are 0.
+        """As for every model, of customers with these covariates, which become columns; missing ones are 0.
 
         Raises ValueError for a covariate that the model does not know.
         """
-        rows = self.prospects(T, covariates)
-        steps = drawn_orders(self.rates(rows), rows.T + horizon, rng)
-        return pa.table(observed(steps, rows.T, horizon) | dict(rows.extras))
+        rows = self.new_customers(T, covariates)
+        steps = draw_pareto_orders(self.rates(rows), rows.T + horizon, rng)
+        return pa.table(summary_columns(steps, rows.T, horizon) | dict(rows.extras))
 
-    def prospects(self, T: Numbers, covariates: Mapping[str, Numbers] | None) -> Rows:
+    def new_customers(self, T: Numbers, covariates: Mapping[str, Numbers] | None) -> Histories:
         """Rows of customers to be simulated. Raises ValueError for a covariate that the model does not know."""
-        refuse_unknown(covariates or {}, self.columns())
+        check_covariates(covariates or {}, self.columns())
         T, nothing = np.asarray(T, dtype=np.float64), np.zeros(len(T))
-        given = {name: np.asarray((covariates or {}).get(name, nothing), dtype=np.float64) for name in self.columns()}
-        return Rows(nothing, nothing, T, np.ones(len(T)), np.arange(len(T)), given)
+        columns = {name: np.asarray((covariates or {}).get(name, nothing), dtype=np.float64) for name in self.columns()}
+        return Histories(nothing, nothing, T, np.ones(len(T)), np.arange(len(T)), columns)
 
 
-def refuse_unknown(told: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Refuse covariates that a model does not have. Raises ValueError."""
-    unknown = [name for name in told if name not in known]
+def check_covariates(covariates: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Reject covariates that a model does not have. Raises ValueError."""
+    unknown = [name for name in covariates if name not in known]
     if unknown:
         raise ValueError(f"the model has no covariate {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
 
 
-def spread(names: Sequence[str], design: Numbers, weight: Numbers) -> tuple[Numbers, Numbers]:
+def standardisation(names: Sequence[str], design: Numbers, weight: Numbers) -> tuple[Numbers, Numbers]:
     """Mean and standard deviation of each covariate over what it is known of.
 
     Raises ValueError where an effect cannot be known: a covariate is the same everywhere, is a combination of others,
@@ -206,18 +206,18 @@ def spread(names: Sequence[str], design: Numbers, weight: Numbers) -> tuple[Numb
     return mean, deviation
 
 
-def turn_of(*blocks: tuple[str, tuple[Numbers, Numbers]]) -> Numbers:
+def destandardising_transform(*blocks: tuple[str, tuple[Numbers, Numbers]]) -> Numbers:
     """Matrix from parameters of covariates with mean 0 and deviation 1 to those of the covariates as they are.
 
-    A block says which letter its covariates multiply, their means and their deviations.
+    A block names the letter that its covariates multiply, their means and their deviations.
     """
     deviation = np.concatenate([one for _, (_, one) in blocks])
-    turn = np.diag(np.concatenate([np.ones(len(LETTERS)), 1 / deviation]))
+    transform = np.diag(np.concatenate([np.ones(len(LETTERS)), 1 / deviation]))
     place = len(LETTERS)
     for letter, (mean, size) in blocks:
-        turn[LETTERS.index(letter), place : place + len(mean)] = mean / size
+        transform[LETTERS.index(letter), place : place + len(mean)] = mean / size
         place += len(mean)
-    return turn
+    return transform
 
 
 @dataclass(frozen=True)
@@ -241,22 +241,22 @@ class ParetoNBDCovariates(CountLearner[FittedParetoNBDCovariates]):
         """An effect of each covariate on what it multiplies."""
         return effect_names(self.transaction, self.dropout)
 
-    def turn(self, rows: Rows) -> Numbers:
+    def transform(self, rows: Histories) -> Numbers:
         """From covariates with mean 0 and deviation 1. Raises ValueError where an effect cannot be known."""
         design = Design.of(rows, self.transaction, self.dropout)
-        return turn_of(
-            ("alpha", spread(self.transaction, design.transaction, rows.weight)),
-            ("beta", spread(self.dropout, design.dropout, rows.weight)),
+        return destandardising_transform(
+            ("alpha", standardisation(self.transaction, design.transaction, rows.weight)),
+            ("beta", standardisation(self.dropout, design.dropout, rows.weight)),
         )
 
-    def objective(self, rows: Rows) -> Objective:
+    def objective(self, rows: Histories) -> Objective:
         """Mean log-likelihood of a customer."""
         return CovariateLikelihood.of(rows, Design.of(rows, self.transaction, self.dropout))
 
-    def start(self, rows: Rows) -> Numbers:  # noqa: ARG002 - the signature of all models
+    def start(self, rows: Histories) -> Numbers:  # noqa: ARG002 - the signature of all models
         """As without covariates, and no effects."""
         return np.concatenate([START, np.zeros(len(self.effects()))])
 
-    def made(self, estimates: Estimates) -> FittedParetoNBDCovariates:
+    def fitted_model(self, estimates: Estimates) -> FittedParetoNBDCovariates:
         """The fitted model."""
         return FittedParetoNBDCovariates(estimates, tuple(self.transaction), tuple(self.dropout))

@@ -15,10 +15,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from scipy.special import erfinv
 
-from patron.clv.count_model import CountLearner, CountModel, horizon_told
-from patron.clv.distinct_histories import Rows, arrow, mean_age, refuse_few, scaled
-from patron.clv.maximum_likelihood import LOG_BOUND, Estimates, Objective, maximised
-from patron.clv.rfm_summary import unit_of
+from patron.clv.count_model import CountLearner, CountModel, check_horizon
+from patron.clv.distinct_histories import Histories, arrow, check_customer_count, mean_age, rescale
+from patron.clv.maximum_likelihood import LOG_BOUND, Estimates, Objective, maximise
+from patron.clv.rfm_summary import summary_unit
 from patron.schema.numbers import Numbers
 
 Model = TypeVar("Model", bound=CountModel)
@@ -58,12 +58,12 @@ class Posterior(Generic[Model]):
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether so few proposals were kept that the draws may not tell the posterior."""
+        """Whether so few proposals were kept that the draws may not describe the posterior."""
         return self.kept_share < FEWEST_KEPT
 
     @cached_property
     def effective_sample_size(self) -> dict[str, float]:
-        """Independent draws that say as much of each parameter's mean as these do."""
+        """Number of independent draws with the same precision for each parameter's mean."""
         return {name: _effective(np.log(self.draws[:, n])) for n, name in enumerate(self.letters)}
 
     def interval(self, level: float = 0.8) -> dict[str, tuple[float, float]]:
@@ -78,25 +78,25 @@ class Posterior(Generic[Model]):
 
     def expected_purchases(self, summary: Any, horizon: float, *, level: float = 0.8) -> Span:
         """Expected orders of each customer, with the interval that not knowing the parameters leaves."""
-        ahead = horizon_told(horizon)
+        ahead = check_horizon(horizon)
         return self._spans(self.mode.rows(summary), lambda model, rows: model.expected(rows, ahead), level)
 
     def probability_alive(self, summary: Any, *, level: float = 0.8) -> Span:
-        """Chance that each customer has not left, with its interval."""
+        """P(alive) of each customer, with its interval."""
         return self._spans(self.mode.rows(summary), lambda model, rows: model.alive(rows), level)
 
     def purchase_count_distribution(self, summary: Any, horizon: float, *, most: int = 20, count: int = 50) -> Numbers:
-        """Chance of 0, 1 ... `most` orders or more of each customer, parameters unknown; rows add up to 1."""
-        rows, horizon = self.mode.rows(summary), horizon_told(horizon)
+        """Probability of 0, 1 ... `most` orders or more of each customer, parameters unknown; rows add up to 1."""
+        rows, horizon = self.mode.rows(summary), check_horizon(horizon)
         models = self.models(count)
         total = np.zeros((len(rows.T), most + 1))
         for model in models:
             total += model.counts(rows, horizon, most)
-        return rows.spread(total / len(models))
+        return rows.per_customer(total / len(models))
 
     def total_purchases(self, summary: Any, horizon: float, *, level: float = 0.8) -> tuple[float, float, float]:
         """Orders of all customers together: mean and interval, parameters and chance both unknown."""
-        rows, horizon = self.mode.rows(summary), horizon_told(horizon)
+        rows, horizon = self.mode.rows(summary), check_horizon(horizon)
         weight = rows.weight
         means = np.array([weight @ model.expected(rows, horizon) for model in self.models()])
         most = 4 * math.ceil(float(self.mode.expected(rows, horizon).max(initial=1.0))) + 20
@@ -111,15 +111,15 @@ class Posterior(Generic[Model]):
         params = dict(zip(self.letters, map(float, values), strict=True))
         return replace(self.mode, estimates=Estimates(params, unit=self.mode.unit))
 
-    def _spans(self, rows: Rows, answer: Callable[[Model, Rows], Numbers], level: float) -> Span:
+    def _spans(self, rows: Histories, answer: Callable[[Model, Histories], Numbers], level: float) -> Span:
         models, count = self.models(), len(rows.T)
-        found = np.empty((3, count))
+        spans = np.empty((3, count))
         for first in range(0, count, BLOCK):
             part = _part(rows, slice(first, first + BLOCK))
             answers = np.array([answer(model, part) for model in models])
-            found[0, first : first + BLOCK] = answers.mean(axis=0)
-            found[1:, first : first + BLOCK] = np.quantile(answers, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return Span(*(rows.spread(one) for one in found))
+            spans[0, first : first + BLOCK] = answers.mean(axis=0)
+            spans[1:, first : first + BLOCK] = np.quantile(answers, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return Span(*(rows.per_customer(one) for one in spans))
 
 
 def posterior(
@@ -130,24 +130,26 @@ def posterior(
     Raises NotEnoughData, ValueError as `fit` does, and for a model with effects of covariates.
     """
     if learner.effects():
-        told = ", ".join(learner.effects())
-        raise ValueError(f"{learner.name}: the posterior of {told} is not worked out; take the standard errors")
+        effects = ", ".join(learner.effects())
+        raise ValueError(f"{learner.name}: the posterior of {effects} is not worked out; take the standard errors")
     table = arrow(summary)
-    learner = learner.settled(table)
-    rows = Rows.of(table, *learner.columns())
-    refuse_few(rows, learner.name)
+    learner = learner.with_settings_for(table)
+    rows = Histories.of(table, *learner.columns())
+    check_customer_count(rows, learner.name)
     scale = mean_age(rows) if learner.in_time else 1.0
-    own = scaled(rows, scale)
-    objective, customers, start = learner.objective(own), rows.customer_count, learner.start(own)
+    rescaled = rescale(rows, scale)
+    objective, customers, start = learner.objective(rescaled), rows.customer_count, learner.start(rescaled)
     target = _with_prior(objective, start, customers)
-    at, second = maximised(target, start)
-    chain, kept = _drawn(lambda logs: customers * target(logs)[0], at, -customers * second, rng, draws)
+    at, second = maximise(target, start)
+    chain, kept = _draw_chain(lambda logs: customers * target(logs)[0], at, -customers * second, rng, draws)
     units = np.array([scale if name in learner.in_time else 1.0 for name in learner.letters])
-    found = np.exp(chain) * units
+    values = np.exp(chain) * units
     params = {name: float(value) for name, value in zip(learner.letters, np.exp(at) * units, strict=True)}
-    found_at = Estimates(params, customer_count=customers, unit=unit_of(table))
-    mode = learner.made(replace(found_at, left_share=learner.left_share(learner.made(found_at), rows)))
-    return Posterior(mode, tuple(learner.letters), found, kept)
+    estimates = Estimates(params, customer_count=customers, unit=summary_unit(table))
+    mode = learner.fitted_model(
+        replace(estimates, dropout_share=learner.dropout_share(learner.fitted_model(estimates), rows))
+    )
+    return Posterior(mode, tuple(learner.letters), values, kept)
 
 
 def _with_prior(objective: Objective, middle: Numbers, customers: float) -> Objective:
@@ -161,7 +163,7 @@ def _with_prior(objective: Objective, middle: Numbers, customers: float) -> Obje
     return both
 
 
-def _drawn(
+def _draw_chain(
     log_density: Callable[[Numbers], float],
     at: Numbers,
     information: Numbers,
@@ -221,7 +223,7 @@ def _effective(values: Numbers) -> float:
     return float(min(count / max(2 * pairs[:first].sum() - 1, 1 / count), count))
 
 
-def _part(rows: Rows, some: slice) -> Rows:
+def _part(rows: Histories, some: slice) -> Histories:
     extras: Mapping[str, Numbers] = {name: column[some] for name, column in rows.extras.items()}
     T = rows.T[some]
-    return Rows(rows.frequency[some], rows.recency[some], T, rows.weight[some], np.arange(len(T)), extras)
+    return Histories(rows.frequency[some], rows.recency[some], T, rows.weight[some], np.arange(len(T)), extras)

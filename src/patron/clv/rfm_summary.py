@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.clv.distinct_histories import HISTORY, WEIGHT, Places, arrow, distinct, numbers
+from patron.clv.distinct_histories import HISTORY, WEIGHT, Indices, arrow, distinct_rows, finite_column
 from patron.schema.numbers import Numbers
 
 UNIT_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 """Days of each unit of time: a month is a twelfth of a year."""
 MICROSECONDS_A_DAY = 86_400_000_000
 UNIT = b"patron.unit"
-Moments = npt.NDArray[np.int64]
+Timestamps = npt.NDArray[np.int64]
 
 
 def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders differ in
@@ -39,74 +39,74 @@ def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders diffe
     between orders, for regular buyers; first_at. With `holdout_until`: frequency_holdout, monetary_value_holdout (mean
     of the orders then) and duration_holdout.
 
-    A row below zero is money given back: it is no order, and lowers what the newest orders until then brought, none
-    below zero; given back in the holdout, it lowers only what the holdout's orders brought.
+    A row below zero is a refund: it is not an order, and lowers the value of the newest orders until then, none below
+    zero; a refund in the holdout lowers only the value of the holdout's orders.
 
     Raises ValueError for a missing column, an unknown unit, or a holdout that ends before it begins.
     """
     if unit not in UNIT_DAYS:
-        raise ValueError(f"unit {unit!r} is none of {', '.join(UNIT_DAYS)}")
+        raise ValueError(f"unit {unit!r} is not one of {', '.join(UNIT_DAYS)}")
     table = arrow(orders)
     missing = [name for name in (customer, time, value) if name is not None and name not in table.column_names]
     if missing:
         raise ValueError(f"orders have no column {', '.join(missing)}; they have {', '.join(table.column_names)}")
-    end = moment_of(until)
-    last = end if holdout_until is None else moment_of(holdout_until)
+    end = timestamp_us(until)
+    last = end if holdout_until is None else timestamp_us(holdout_until)
     if last < end:
         raise ValueError(f"the holdout ends {holdout_until}, before {until}")
-    codes, ids = codes_of(table[customer])
-    at = moments_of(table[time])
+    codes, ids = customer_codes(table[customer])
+    at = timestamps_us(table[time])
     day = MICROSECONDS_A_DAY
     if whole_days:
         at, end, last = at // day, end // day, last // day
     else:  # why: the whole day `until` is seen
         end, last = (end // day + 1) * day - 1, (last // day + 1) * day - 1
-    paid = numbers(table, value) if value is not None else np.ones(table.num_rows)
+    paid = finite_column(table, value) if value is not None else np.ones(table.num_rows)
     scale = UNIT_DAYS[unit] * (1 if whole_days else MICROSECONDS_A_DAY)
-    found = _summarised((codes, at, paid), len(ids), (end, last), scale)
-    is_known = found[:, 7] > 0
-    columns = found[is_known]
+    summarised = _summarise((codes, at, paid), len(ids), (end, last), scale)
+    is_known = summarised[:, 7] > 0
+    columns = summarised[is_known]
     first = columns[:, 6].astype(np.int64) * (MICROSECONDS_A_DAY if whole_days else 1)
-    made: dict[str, Any] = {"customer_id": ids.filter(pa.array(is_known))}
+    result: dict[str, Any] = {"customer_id": ids.filter(pa.array(is_known))}
     named = ("frequency", "recency", "T", "monetary_value", "log_gaps")
-    made |= {name: columns[:, place] for place, name in enumerate(named)}
-    made["first_at"] = pa.array(first, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    result |= {name: columns[:, place] for place, name in enumerate(named)}
+    result["first_at"] = pa.array(first, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
     if holdout_until is not None:
-        made["frequency_holdout"] = columns[:, 5]
-        made["monetary_value_holdout"] = columns[:, 8]
-        made["duration_holdout"] = np.full(len(columns), (last - end) / scale)
-    return pa.table(made).replace_schema_metadata({UNIT: unit.encode()})
+        result["frequency_holdout"] = columns[:, 5]
+        result["monetary_value_holdout"] = columns[:, 8]
+        result["duration_holdout"] = np.full(len(columns), (last - end) / scale)
+    return pa.table(result).replace_schema_metadata({UNIT: unit.encode()})
 
 
 def deduplicated(summary: Any, *others: str) -> pa.Table:
     """Distinct histories, each with its `weight`, the customers that share it: fits are the same.
 
-    `others` are columns that tell histories apart too, such as covariates.
+    `others` are columns that distinguish histories too, such as covariates.
     """
     table = arrow(summary)
     extra = [name for name in ("log_gaps",) if name in table.column_names]
-    columns = {name: numbers(table, name) for name in (*HISTORY, *extra, *others)}
-    first, place = distinct(*columns.values())
-    weight = numbers(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
+    columns = {name: finite_column(table, name) for name in (*HISTORY, *extra, *others)}
+    first, place = distinct_rows(*columns.values())
+    weight = finite_column(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
     kept = {name: column[first] for name, column in columns.items()}
     return pa.table(kept | {WEIGHT: np.bincount(place, weight, len(first))}).replace_schema_metadata(
         table.schema.metadata
     )
 
 
-def unit_of(summary: Any) -> str:
-    """Unit of time of a summary made by `rfm`; '' when it does not say."""
+def summary_unit(summary: Any) -> str:
+    """Unit of time of a summary made by `rfm`; '' when it has none."""
     return (arrow(summary).schema.metadata or {}).get(UNIT, b"").decode()
 
 
-def codes_of(ids: pa.ChunkedArray) -> tuple[Places, pa.Array]:
+def customer_codes(ids: pa.ChunkedArray) -> tuple[Indices, pa.Array]:
     """A number for each customer, and who has which. Raises ValueError for orders of nobody."""
     if ids.null_count:
         raise ValueError(f"{ids.null_count} orders have no customer")
     whole = ids.combine_chunks()
     if pa.types.is_integer(whole.type):
         values = whole.to_numpy(zero_copy_only=False)
-        first, place = distinct(values.astype(np.int64).view(np.float64))
+        first, place = distinct_rows(values.astype(np.int64).view(np.float64))
         return place, whole.take(pa.array(first))
     if pa.types.is_dictionary(whole.type):
         return whole.indices.to_numpy(zero_copy_only=False).astype(np.int64), whole.dictionary
@@ -118,7 +118,7 @@ def codes_of(ids: pa.ChunkedArray) -> tuple[Places, pa.Array]:
 
 
 @numba.njit(cache=True)
-def _distinct_texts(bounds: Moments, content: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
+def _distinct_texts(bounds: Timestamps, content: npt.NDArray[np.uint8]) -> tuple[Indices, Indices]:
     """First place of each distinct text, and which distinct one each is."""
     count = len(bounds) - 1
     size = 16
@@ -127,7 +127,7 @@ def _distinct_texts(bounds: Moments, content: npt.NDArray[np.uint8]) -> tuple[Pl
     slots = np.full(size, -1, np.int64)
     hashes = np.empty(count, np.uint64)
     first, place = np.empty(count, np.int64), np.empty(count, np.int64)
-    found = 0
+    count_distinct = 0
     for n in range(count):
         low, high = bounds[n], bounds[n + 1]
         mixed = np.uint64(1469598103934665603)
@@ -138,8 +138,13 @@ def _distinct_texts(bounds: Moments, content: npt.NDArray[np.uint8]) -> tuple[Pl
         while True:
             known = slots[slot]
             if known < 0:
-                slots[slot], first[found], hashes[found], place[n] = found, n, mixed, found
-                found += 1
+                slots[slot], first[count_distinct], hashes[count_distinct], place[n] = (
+                    count_distinct,
+                    n,
+                    mixed,
+                    count_distinct,
+                )
+                count_distinct += 1
                 break
             is_same = hashes[known] == mixed and bounds[first[known] + 1] - bounds[first[known]] == high - low
             if is_same:
@@ -151,10 +156,10 @@ def _distinct_texts(bounds: Moments, content: npt.NDArray[np.uint8]) -> tuple[Pl
                 place[n] = known
                 break
             slot = (slot + 1) & (size - 1)
-    return first[:found].copy(), place
+    return first[:count_distinct].copy(), place
 
 
-def moments_of(times: pa.ChunkedArray, what: str = "orders") -> Moments:
+def timestamps_us(times: pa.ChunkedArray, what: str = "orders") -> Timestamps:
     """Microseconds since 1970. Raises ValueError for what has no time."""
     if times.null_count:
         raise ValueError(f"{times.null_count} {what} have no time")
@@ -167,25 +172,25 @@ def moments_of(times: pa.ChunkedArray, what: str = "orders") -> Moments:
     return times.cast(exact, safe=False).cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False)
 
 
-def moment_of(told: date | datetime | str) -> int:
-    """Microseconds since 1970 of a moment, in UTC unless it says so. Raises ValueError for a text that is none."""
+def timestamp_us(at: date | datetime | str) -> int:
+    """Microseconds since 1970 of a point in time, in UTC unless it has a zone. Raises ValueError for other texts."""
     try:
-        moment = datetime.fromisoformat(told) if isinstance(told, str) else told
+        time = datetime.fromisoformat(at) if isinstance(at, str) else at
     except ValueError as error:
-        raise ValueError(f"{told!r} is no date as 2024-06-30, nor a moment as 2024-06-30T12:00") from error
-    if not isinstance(moment, datetime):
-        moment = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1_000_000)
+        raise ValueError(f"{at!r} is not a date such as 2024-06-30, nor a time such as 2024-06-30T12:00") from error
+    if not isinstance(time, datetime):
+        time = datetime(time.year, time.month, time.day, tzinfo=UTC)
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return int(time.timestamp() * 1_000_000)
 
 
 @numba.njit(cache=True)
-def _summarised(
-    orders: tuple[Places, Moments, Numbers], customers: int, span: tuple[int, int], scale: float
+def _summarise(
+    orders: tuple[Indices, Timestamps, Numbers], customers: int, span: tuple[int, int], scale: float
 ) -> Numbers:
     """Of each customer: frequency, recency, T, mean paid, log gaps, later orders, first time, known, later mean.
 
-    Orders are put beside those of the same customer by counting, then into the order of time, few at a time.
+    Orders are put next to those of the same customer by counting, then into the order of time, few at a time.
     """
     codes, at, paid = orders
     starts = np.zeros(customers + 1, np.int64)
@@ -199,21 +204,21 @@ def _summarised(
         place = free[codes[n]]
         times[place], amounts[place] = at[n], paid[n]
         free[codes[n]] += 1
-    found = np.zeros((customers, 9))
+    rows = np.zeros((customers, 9))
     for who in range(customers):
         low, high = starts[who], starts[who + 1]
         _sort(times, amounts, low, high)
-        kept = _netted(times, amounts, low, high, span[0])
+        kept = _net_refunds(times, amounts, low, high, span[0])
         if kept > low and times[low] <= span[0]:
-            _totalled(times[low:kept], amounts[low:kept], span, scale, found[who])
-    return found
+            _fill_row(times[low:kept], amounts[low:kept], span, scale, rows[who])
+    return rows
 
 
 @numba.njit(cache=True)
-def _netted(times: Moments, amounts: Numbers, low: int, high: int, end: int) -> int:
-    """Make orders of one time one, and take what was given back from the newest that has some left; where they end.
+def _net_refunds(times: Timestamps, amounts: Numbers, low: int, high: int, end: int) -> int:
+    """Make orders of one time one, and deduct refunds from the newest that has some value left; return where they end.
 
-    What was given back after `end` lowers nothing from before: nobody knew it then.
+    A refund after `end` lowers nothing from before: nobody knew it then.
     """
     kept = low
     for n in range(low, high):
@@ -233,7 +238,7 @@ def _netted(times: Moments, amounts: Numbers, low: int, high: int, end: int) -> 
 
 
 @numba.njit(cache=True)
-def _totalled(times: Moments, amounts: Numbers, span: tuple[int, int], scale: float, row: Numbers) -> None:
+def _fill_row(times: Timestamps, amounts: Numbers, span: tuple[int, int], scale: float, row: Numbers) -> None:
     """Fill one customer's row from their orders."""
     end, last = span
     first, repeats, money, gaps, later, money_later = times[0], 0, 0.0, 0.0, 0, 0.0
@@ -253,8 +258,8 @@ def _totalled(times: Moments, amounts: Numbers, span: tuple[int, int], scale: fl
 
 
 @numba.njit(cache=True)
-def _sort(times: Moments, amounts: Numbers, low: int, high: int) -> None:
-    """Order a part by time, what was paid before what was given back."""
+def _sort(times: Timestamps, amounts: Numbers, low: int, high: int) -> None:
+    """Order a part by time, payments before refunds."""
     if high - low > 64:
         order = np.argsort(times[low:high], kind="mergesort")
         times[low:high], amounts[low:high] = times[low:high][order], amounts[low:high][order]

@@ -1,6 +1,6 @@
-"""Pareto/NBD whose rates follow a calendar of seasons and promotions, beside what is known of each customer.
+"""Pareto/NBD whose rates follow a calendar of seasons and promotions, and covariates of each customer.
 
-The model is in `along`; a calendar, and what a summary needs for it, in `calendar`:
+The model is in `time_varying_kernels`; a calendar, and what a summary needs for it, in `covariate_calendar`:
 
     summary = with_calendar(rfm(orders, until="2024-06-30"), orders, calendar)
     fitted = SeasonalParetoNBD(calendar, transaction=("december", "promotion")).fit(summary)
@@ -15,27 +15,27 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.clv.count_model import CountLearner, horizon_told, observed, poisson
-from patron.clv.covariate_calendar import FIRST, Calendar, met, unit_days
-from patron.clv.distinct_histories import Places, Rows, arrow, mean_age, numbers, refuse_few
+from patron.clv.count_model import CountLearner, check_horizon, poisson_orders, summary_columns
+from patron.clv.covariate_calendar import FIRST, Calendar, at_orders_column, unit_days
+from patron.clv.distinct_histories import Histories, Indices, arrow, check_customer_count, finite_column, mean_age
 from patron.clv.maximum_likelihood import Estimates, Objective
 from patron.clv.pareto_nbd import LETTERS, START
 from patron.clv.pareto_nbd_covariates import (
     CovariateLikelihood,
     Design,
     FittedParetoNBDCovariates,
+    destandardising_transform,
     effect_names,
-    spread,
-    turn_of,
+    standardisation,
 )
-from patron.clv.rfm_summary import UNIT, unit_of
+from patron.clv.rfm_summary import UNIT, summary_unit
 from patron.clv.time_varying_kernels import (
-    Course,
-    counts_along,
-    expected_along,
-    histories_along,
-    passed_along,
-    quiet_along,
+    RateMultipliers,
+    accumulated_rates,
+    seasonal_count_probabilities,
+    seasonal_expected_orders,
+    seasonal_likelihoods,
+    seasonal_no_order_probability,
 )
 from patron.schema.numbers import Numbers
 
@@ -59,84 +59,88 @@ class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
 
     def settings(self) -> Mapping[str, Any]:
         """What the model is besides its estimates."""
-        told = {"bounds": list(self.calendar.bounds), "values": dict(self.calendar.values)}
+        periods = {"bounds": list(self.calendar.bounds), "values": dict(self.calendar.values)}
         names = {"transaction": list(self.calendar_transaction), "dropout": list(self.calendar_dropout)}
-        return {**super().settings(), "calendar": {**told, **names}}
+        return {**super().settings(), "calendar": {**periods, **names}}
 
     @classmethod
-    def restored(cls, saved: Mapping[str, Any]) -> Self:
-        """What `saved` gave."""
-        told = saved["calendar"]
-        values = {name: tuple(column) for name, column in told["values"].items()}
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Rebuild from what `to_dict` returns."""
+        content = saved["calendar"]
+        values = {name: tuple(column) for name, column in content["values"].items()}
         return cls(
-            Estimates.restored(saved["estimates"]),
+            Estimates.from_dict(saved["estimates"]),
             tuple(saved["transaction"]),
             tuple(saved["dropout"]),
-            Calendar(tuple(told["bounds"]), values),
-            tuple(told["transaction"]),
-            tuple(told["dropout"]),
+            Calendar(tuple(content["bounds"]), values),
+            tuple(content["transaction"]),
+            tuple(content["dropout"]),
         )
 
-    def rows(self, summary: Any) -> Rows:
+    def rows(self, summary: Any) -> Histories:
         """Distinct rows of a summary. Raises ValueError for a missing column, impossible rows or another unit."""
-        self.refuse_unit(summary)
-        return Rows.of(summary, *self.columns(), FIRST)
+        self.check_unit(summary)
+        return Histories.of(summary, *self.columns(), FIRST)
 
-    def _course(self) -> Course:
+    def _multipliers(self) -> RateMultipliers:
         on_orders, on_leaving = effect_names(self.calendar_transaction, ()), effect_names((), self.calendar_dropout)
         effects = [np.array([self.params[name] for name in names]) for names in (on_orders, on_leaving)]
-        return course(self.calendar, (self.calendar_transaction, self.calendar_dropout), effects, unit_days(self.unit))
+        return rate_multipliers(
+            self.calendar, (self.calendar_transaction, self.calendar_dropout), effects, unit_days(self.unit)
+        )
 
-    def _along(self, rows: Rows, horizon: float = 0.0) -> tuple[Course, Numbers]:
+    def _multipliers_and_start(self, rows: Histories, horizon: float = 0.0) -> tuple[RateMultipliers, Numbers]:
         """The calendar, and when each row's first order was. Raises ValueError where the calendar does not reach."""
         days = unit_days(self.unit)
-        self.calendar.refuse_outside(rows.extras[FIRST], rows.extras[FIRST] + (rows.T + horizon) * days)
-        return self._course(), rows.extras[FIRST] / days
+        self.calendar.check_coverage(rows.extras[FIRST], rows.extras[FIRST] + (rows.T + horizon) * days)
+        return self._multipliers(), rows.extras[FIRST] / days
 
-    def alive(self, rows: Rows) -> Numbers:
-        """Chance of each row not to have left, 0 to 1."""
+    def alive(self, rows: Histories) -> Numbers:
+        """Probability for each row not to have left, 0 to 1."""
         if FIRST not in rows.extras:  # a new customer of no time: the calendar's covariates are 0
             return super().alive(rows)
-        along, first = self._along(rows)
-        seen = (rows.frequency, rows.recency, rows.T)
-        found, _ = histories_along(self.rates(rows), seen, first, along, rows.weight)
-        return np.exp(np.minimum(found[5], 0.0))
+        multipliers, first = self._multipliers_and_start(rows)
+        history = (rows.frequency, rows.recency, rows.T)
+        terms, _ = seasonal_likelihoods(self.rates(rows), history, first, multipliers, rows.weight)
+        return np.exp(np.minimum(terms[5], 0.0))
 
-    def _now(self, rows: Rows, horizon: float) -> tuple[tuple[Numbers, Numbers, float, Numbers], Numbers, Course]:
-        """What the future follows from: r + x, alpha + A, s, beta + B of each row, the moment, and the calendar."""
-        along, first = self._along(rows, horizon)
+    def _now(
+        self, rows: Histories, horizon: float
+    ) -> tuple[tuple[Numbers, Numbers, float, Numbers], Numbers, RateMultipliers]:
+        """What the future follows from: r + x, alpha + A, s, beta + B of each row, the time, and the calendar."""
+        multipliers, first = self._multipliers_and_start(rows, horizon)
         r, alpha, s, beta = self.rates(rows)
-        orders, leaving = passed_along(first, first + rows.T, along)
-        return (r + rows.frequency, alpha + orders, s, beta + leaving), first + rows.T, along
+        orders, leaving = accumulated_rates(first, first + rows.T, multipliers)
+        return (r + rows.frequency, alpha + orders, s, beta + leaving), first + rows.T, multipliers
 
-    def expected(self, rows: Rows, horizon: float) -> Numbers:
+    def expected(self, rows: Histories, horizon: float) -> Numbers:
         """Expected orders of each row in a horizon, along the calendar."""
         if FIRST not in rows.extras:
             return super().expected(rows, horizon)
-        rates, now, along = self._now(rows, horizon)
-        return expected_along(rates, now, float(horizon), along) * self.alive(rows)
+        rates, now, multipliers = self._now(rows, horizon)
+        return seasonal_expected_orders(rates, now, float(horizon), multipliers) * self.alive(rows)
 
-    def chance_of_order(self, rows: Rows, horizon: float) -> Numbers:
-        """Chance of each row of at least one order in a horizon, 0 to 1."""
+    def purchase_probability(self, rows: Histories, horizon: float) -> Numbers:
+        """Probability for each row of at least one order in a horizon, 0 to 1."""
         if FIRST not in rows.extras:
-            return super().chance_of_order(rows, horizon)
-        rates, now, along = self._now(rows, horizon)
-        return (1 - quiet_along(rates, now, float(horizon), along)) * self.alive(rows)
+            return super().purchase_probability(rows, horizon)
+        rates, now, multipliers = self._now(rows, horizon)
+        return (1 - seasonal_no_order_probability(rates, now, float(horizon), multipliers)) * self.alive(rows)
 
-    def counts(self, rows: Rows, horizon: float, most: int) -> Numbers:
-        """Chance of each row of 0, 1 ... `most` orders or more in a horizon; a row adds up to 1."""
+    def counts(self, rows: Histories, horizon: float, most: int) -> Numbers:
+        """Probability for each row of 0, 1 ... `most` orders or more in a horizon; a row adds up to 1."""
         if FIRST not in rows.extras:
             return super().counts(rows, horizon, most)
-        rates, now, along = self._now(rows, horizon)
+        rates, now, multipliers = self._now(rows, horizon)
         alive = self.alive(rows)[:, None]
-        found = counts_along(rates, now, float(horizon), along, most) * alive
-        found[:, 0] += 1 - alive[:, 0]
-        return found
+        probabilities = seasonal_count_probabilities(rates, now, float(horizon), multipliers, most) * alive
+        probabilities[:, 0] += 1 - alive[:, 0]
+        return probabilities
 
     def expected_purchases_new(
         self, horizon: float, *, covariates: Mapping[str, float] | None = None, first_on: date | None = None
     ) -> float:
-        """Expected repeat orders in the `horizon` after the first one of a new customer; covariates not told are 0.
+        """Expected repeat orders in the `horizon` after the first one of a new customer; missing covariates are 0.
 
         The horizon begins with the day after `first_on`; without it the calendar's covariates are 0 too. Raises
         ValueError for a covariate that the model does not know, and where the calendar does not reach.
@@ -144,7 +148,7 @@ class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
         rows = self.new(covariates)
         if first_on is not None:
             rows = replace(rows, extras={**rows.extras, FIRST: np.full(1, _end_of(first_on))})
-        return float(self.expected(rows, horizon_told(horizon))[0])
+        return float(self.expected(rows, check_horizon(horizon))[0])
 
     def simulate(
         self,
@@ -161,38 +165,38 @@ class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
         """
         if until is None:
             return super().simulate(T, rng, horizon=horizon, covariates=covariates)
-        rows, days = self.prospects(T, covariates), unit_days(self.unit)
+        rows, days = self.new_customers(T, covariates), unit_days(self.unit)
         rows = replace(rows, extras={**rows.extras, FIRST: _end_of(until) - rows.T * days})
         steps = list(self._orders(rows, horizon, rng))
-        columns = observed(steps, rows.T, horizon) | dict(rows.extras)
+        columns = summary_columns(steps, rows.T, horizon) | dict(rows.extras)
         for name, values in self.calendar.values.items():
-            columns[met(name)] = np.zeros(len(rows.T))
+            columns[at_orders_column(name)] = np.zeros(len(rows.T))
             for who, at in steps:
                 known, when = who[at <= rows.T[who]], at[at <= rows.T[who]]
-                place = self.calendar.place(rows.extras[FIRST][known] + when * days)
-                columns[met(name)][known] += np.array(values)[place]
+                place = self.calendar.period_at(rows.extras[FIRST][known] + when * days)
+                columns[at_orders_column(name)][known] += np.array(values)[place]
         return pa.table(columns).replace_schema_metadata({UNIT: self.unit.encode()})
 
-    def _orders(self, rows: Rows, horizon: float, rng: np.random.Generator) -> Iterator[tuple[Places, Numbers]]:
+    def _orders(self, rows: Histories, horizon: float, rng: np.random.Generator) -> Iterator[tuple[Indices, Numbers]]:
         """Orders after the first, as `drawn` gives them: drawn in A and B, and read off the calendar."""
-        along, first = self._along(rows, horizon)
+        multipliers, first = self._multipliers_and_start(rows, horizon)
         r, alpha, s, beta = self.rates(rows)
-        by_orders, by_leaving = along.integrals
-        begun = [np.interp(first, along.bounds, by) for by in (by_orders, by_leaving)]
+        by_orders, by_leaving = multipliers.integrals
+        begun = [np.interp(first, multipliers.bounds, by) for by in (by_orders, by_leaving)]
         leaves = begun[1] + rng.exponential(1 / rng.gamma(s, 1 / beta))
-        left = np.minimum(np.interp(leaves, by_leaving, along.bounds), first + rows.T + horizon)
-        for who, passed in poisson(rng.gamma(r, 1 / alpha), passed_along(first, left, along)[0], rng):
-            yield who, np.interp(begun[0][who] + passed, by_orders, along.bounds) - first[who]
+        left = np.minimum(np.interp(leaves, by_leaving, multipliers.bounds), first + rows.T + horizon)
+        for who, passed in poisson_orders(rng.gamma(r, 1 / alpha), accumulated_rates(first, left, multipliers)[0], rng):
+            yield who, np.interp(begun[0][who] + passed, by_orders, multipliers.bounds) - first[who]
 
 
-def course(
+def rate_multipliers(
     calendar: Calendar, names: tuple[Sequence[str], Sequence[str]], effects: Sequence[Numbers], days: float
-) -> Course:
+) -> RateMultipliers:
     """The calendar in a unit of time of so many days, with effects on orders and on leaving of these covariates."""
     on_orders, on_leaving = (
         (calendar.table(one), np.asarray(size, dtype=np.float64)) for one, size in zip(names, effects, strict=True)
     )
-    return Course.of(np.array(calendar.bounds) / days, on_orders, on_leaving)
+    return RateMultipliers.of(np.array(calendar.bounds) / days, on_orders, on_leaving)
 
 
 def _end_of(day: date) -> float:
@@ -204,26 +208,26 @@ def _end_of(day: date) -> float:
 class _Likelihood:
     """Mean log-likelihood of a customer in logs of r, alpha, s, beta, customers' effects, and the calendar's."""
 
-    own: CovariateLikelihood
+    customers: CovariateLikelihood
     bounds: Numbers
     z_orders: Numbers
     z_leaving: Numbers
     first: Numbers
-    met: Numbers
+    at_orders: Numbers
     """Mean over customers of the sums of each covariate of orders at their repeat orders."""
 
     def __call__(self, at: Numbers) -> tuple[float, Numbers]:
-        effects = at[self.own.width :]
+        effects = at[self.customers.width :]
         on_orders, on_leaving = np.split(effects, [self.z_orders.shape[1]])
-        along = Course.of(self.bounds, (self.z_orders, on_orders), (self.z_leaving, on_leaving))
-        (alpha, _), (beta, _) = self.own.rates(at)
-        rows = self.own.rows
+        multipliers = RateMultipliers.of(self.bounds, (self.z_orders, on_orders), (self.z_leaving, on_leaving))
+        (alpha, _), (beta, _) = self.customers.rates(at)
+        rows = self.customers.rows
         rates = (float(np.exp(at[0])), alpha, float(np.exp(at[2])), beta)
-        seen = (rows.frequency, rows.recency, rows.T)
-        found, slopes = histories_along(rates, seen, self.first, along, self.own.share)
-        value, letters = self.own.gathered(at, tuple(found))
-        slopes[: len(on_orders)] += self.met
-        return value + float(on_orders @ self.met), np.concatenate([letters, slopes])
+        history = (rows.frequency, rows.recency, rows.T)
+        terms, slopes = seasonal_likelihoods(rates, history, self.first, multipliers, self.customers.share)
+        value, letters = self.customers.combine(at, tuple(terms))
+        slopes[: len(on_orders)] += self.at_orders
+        return value + float(on_orders @ self.at_orders), np.concatenate([letters, slopes])
 
 
 @dataclass(frozen=True)
@@ -237,7 +241,7 @@ class SeasonalParetoNBD(CountLearner[FittedSeasonalParetoNBD]):
     transaction: Sequence[str] = ()
     """Covariates that multiply the rate of orders."""
     dropout: Sequence[str] = ()
-    """Covariates that multiply the rate at which customers leave. Seasons are hard to see in it: little tells when."""
+    """Covariates that multiply the rate at which customers leave. Seasons are hard to see in it."""
     unit: str = "W"
     """Unit of time of summaries; `fit` takes the summary's own."""
 
@@ -252,14 +256,17 @@ class SeasonalParetoNBD(CountLearner[FittedSeasonalParetoNBD]):
         Raises ValueError for impossible rows, for a missing column, and where an effect cannot be known.
         """
         table = arrow(summary)
-        unit = unit_of(table)
+        unit = summary_unit(table)
         unit_days(unit)
-        rows = Rows.of(table, *self.columns(), FIRST)
-        refuse_few(rows, self.name)
-        weight = numbers(table, "weight") if "weight" in table.column_names else np.ones(table.num_rows)
-        # why: a row needs only their mean, and rows that differ in them need not be told apart
+        rows = Histories.of(table, *self.columns(), FIRST)
+        check_customer_count(rows, self.name)
+        weight = finite_column(table, "weight") if "weight" in table.column_names else np.ones(table.num_rows)
+        # why: a row needs only their mean, and rows that differ in them need not be kept apart
         sums = {
-            met(name): np.bincount(rows.place, numbers(table, met(name)) * weight, len(rows.T)) / rows.weight
+            at_orders_column(name): np.bincount(
+                rows.inverse, finite_column(table, at_orders_column(name)) * weight, len(rows.T)
+            )
+            / rows.weight
             for name in self._of_calendar(self.transaction)
         }
         return replace(self, unit=unit).fit_rows(replace(rows, extras={**rows.extras, **sums}), unit)
@@ -279,48 +286,50 @@ class SeasonalParetoNBD(CountLearner[FittedSeasonalParetoNBD]):
         both = (self._of_customers, self._of_calendar)
         return tuple(name for one in both for name in effect_names(one(self.transaction), one(self.dropout)))
 
-    def turn(self, rows: Rows) -> Numbers:
+    def transform(self, rows: Histories) -> Numbers:
         """From covariates with mean 0 and deviation 1. Raises ValueError where an effect cannot be known."""
-        own = Design.of(rows, self._of_customers(self.transaction), self._of_customers(self.dropout))
-        seen = self._seen(rows)
+        design = Design.of(rows, self._of_customers(self.transaction), self._of_customers(self.dropout))
+        exposure = self._exposure(rows)
         blocks = [
-            (letter, spread(names, design, weight))
+            (letter, standardisation(names, design, weight))
             for letter, names, design, weight in (
-                ("alpha", self._of_customers(self.transaction), own.transaction, rows.weight),
-                ("beta", self._of_customers(self.dropout), own.dropout, rows.weight),
-                ("alpha", self._of_calendar(self.transaction), self._table(self.transaction), seen),
-                ("beta", self._of_calendar(self.dropout), self._table(self.dropout), seen),
+                ("alpha", self._of_customers(self.transaction), design.transaction, rows.weight),
+                ("beta", self._of_customers(self.dropout), design.dropout, rows.weight),
+                ("alpha", self._of_calendar(self.transaction), self._table(self.transaction), exposure),
+                ("beta", self._of_calendar(self.dropout), self._table(self.dropout), exposure),
             )
         ]
-        return turn_of(*blocks)
+        return destandardising_transform(*blocks)
 
     def _table(self, names: Sequence[str]) -> Numbers:
         return self.calendar.table(self._of_calendar(names))
 
-    def _seen(self, rows: Rows) -> Numbers:
+    def _exposure(self, rows: Histories) -> Numbers:
         """Days of all customers in each period. Raises ValueError where the calendar does not reach."""
         first, last = rows.extras[FIRST], rows.extras[FIRST] + rows.T * unit_days(self.unit)
-        self.calendar.refuse_outside(first, last)
+        self.calendar.check_coverage(first, last)
         bounds = np.array(self.calendar.bounds)
         by = np.array([rows.weight @ (np.clip(bound, first, last) - first) for bound in bounds])
         return np.diff(by)
 
-    def objective(self, rows: Rows) -> Objective:
+    def objective(self, rows: Histories) -> Objective:
         """Mean log-likelihood of a customer."""
         design = Design.of(rows, self._of_customers(self.transaction), self._of_customers(self.dropout))
-        own, days = CovariateLikelihood.of(rows, design), unit_days(self.unit)
-        sums = [float(own.share @ rows.extras[met(name)]) for name in self._of_calendar(self.transaction)]
+        customers, days = CovariateLikelihood.of(rows, design), unit_days(self.unit)
+        sums = [
+            float(customers.share @ rows.extras[at_orders_column(name)]) for name in self._of_calendar(self.transaction)
+        ]
         tables = (self._table(self.transaction), self._table(self.dropout))
         bounds, first = np.array(self.calendar.bounds) / days, rows.extras[FIRST] / days
-        return _Likelihood(own, bounds, *tables, first, np.array(sums))
+        return _Likelihood(customers, bounds, *tables, first, np.array(sums))
 
-    def start(self, rows: Rows) -> Numbers:
+    def start(self, rows: Histories) -> Numbers:
         """As without covariates, and no effects."""
         in_time = np.log(mean_age(rows)) * np.array([0.0, 1.0, 0.0, 1.0])
         return np.concatenate([START + in_time, np.zeros(len(self.effects()))])
 
-    def made(self, estimates: Estimates) -> FittedSeasonalParetoNBD:
+    def fitted_model(self, estimates: Estimates) -> FittedSeasonalParetoNBD:
         """The fitted model."""
         both = (self._of_customers, self._of_calendar)
-        own, periods = ((tuple(one(self.transaction)), tuple(one(self.dropout))) for one in both)
-        return FittedSeasonalParetoNBD(estimates, *own, self.calendar, *periods)
+        of_customers, of_calendar = ((tuple(one(self.transaction)), tuple(one(self.dropout))) for one in both)
+        return FittedSeasonalParetoNBD(estimates, *of_customers, self.calendar, *of_calendar)

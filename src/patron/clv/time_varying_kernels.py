@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from patron.clv.pareto_nbd import MORE, MORE_NODES, Law, left_between
+from patron.clv.pareto_nbd import MORE, MORE_NODES, Law, dropout_integral
 from patron.schema.numbers import Numbers
 
 NEGLIGIBLE = 40.0
@@ -30,7 +30,7 @@ MOST_LOG = 30.0
 """A period multiplies rates by no more than exp(+-30), whatever effects are tried."""
 
 
-class Course(NamedTuple):
+class RateMultipliers(NamedTuple):
     """Multipliers along a calendar, in a model's unit of time."""
 
     bounds: Numbers
@@ -48,7 +48,9 @@ class Course(NamedTuple):
     z_leaving: Numbers
 
     @classmethod
-    def of(cls, bounds: Numbers, orders: tuple[Numbers, Numbers], leaving: tuple[Numbers, Numbers]) -> "Course":
+    def of(
+        cls, bounds: Numbers, orders: tuple[Numbers, Numbers], leaving: tuple[Numbers, Numbers]
+    ) -> "RateMultipliers":
         """Of periods, with the covariates (a row a period) of orders and of leaving, and their effects."""
         is_new = np.ones(len(bounds), dtype=bool)
         both = np.column_stack([orders[0], leaving[0]])
@@ -73,65 +75,69 @@ def _multipliers(z: Numbers, effects: Numbers) -> tuple[Numbers, Numbers]:
 
 
 @numba.njit(cache=True)
-def _place(course: Course, moment: float) -> int:
-    """Period of a moment."""
-    found = int(np.searchsorted(course.bounds, moment, side="right")) - 1
-    return min(max(found, 0), len(course.orders) - 1)
+def _place(multipliers: RateMultipliers, time: float) -> int:
+    """Period of a point in time."""
+    index = int(np.searchsorted(multipliers.bounds, time, side="right")) - 1
+    return min(max(index, 0), len(multipliers.orders) - 1)
 
 
 @numba.njit(cache=True)
-def _until(course: Course, p: int, end: float) -> float:
+def _until(multipliers: RateMultipliers, p: int, end: float) -> float:
     """Where a stretch of time up to an end leaves a period; it does not leave the last one."""
-    return min(course.bounds[p + 1], end) if p + 1 < len(course.orders) else end
+    return min(multipliers.bounds[p + 1], end) if p + 1 < len(multipliers.orders) else end
 
 
 @numba.njit(cache=True)
-def passed_along(first: Numbers, last: Numbers, course: Course) -> tuple[Numbers, Numbers]:
-    """A and B from one moment to another: sums of what is above zero, where a difference of two sums would cancel."""
+def accumulated_rates(first: Numbers, last: Numbers, multipliers: RateMultipliers) -> tuple[Numbers, Numbers]:
+    """A and B from one time to another: sums of what is above zero, where a difference of two sums would cancel."""
     orders, leaving = np.zeros(len(first)), np.zeros(len(first))
     for n in range(len(first)):
-        now, p = first[n], _place(course, first[n])
+        now, p = first[n], _place(multipliers, first[n])
         while now < last[n]:
-            until = _until(course, p, last[n])
-            orders[n] += course.orders[p] * (until - now)
-            leaving[n] += course.leaving[p] * (until - now)
+            until = _until(multipliers, p, last[n])
+            orders[n] += multipliers.orders[p] * (until - now)
+            leaving[n] += multipliers.leaving[p] * (until - now)
             now, p = until, p + 1
     return orders, leaving
 
 
 @numba.njit(cache=True)
-def _grow(course: Course, p: int, length: float, grown: Numbers) -> None:
+def _grow(multipliers: RateMultipliers, p: int, length: float, grown: Numbers) -> None:
     """Add to the slopes of A and B in the effects what a stretch of a period adds."""
-    effects = course.z_orders.shape[1]
+    effects = multipliers.z_orders.shape[1]
     for c in range(effects):
-        grown[c] += course.z_orders[p, c] * course.orders[p] * length
+        grown[c] += multipliers.z_orders[p, c] * multipliers.orders[p] * length
     for c in range(effects, len(grown)):
-        grown[c] += course.z_leaving[p, c - effects] * course.leaving[p] * length
+        grown[c] += multipliers.z_leaving[p, c - effects] * multipliers.leaving[p] * length
 
 
 @numba.njit(cache=True)
 def _lean(
-    course: Course, p: int, here: tuple[float, float, float, float, float, float], part: float, slopes: Numbers
+    multipliers: RateMultipliers,
+    p: int,
+    here: tuple[float, float, float, float, float, float],
+    part: float,
+    slopes: Numbers,
 ) -> None:
     """Add the slopes of a period's part of the integral in the effects; A and B begin as `here` and grow evenly.
 
     In the period C(y) = C + z (A(y) - A): the mean of C(y) / (alpha + A(y)) follows from that of 1 / (alpha + A(y)).
     """
     size, s, from_a, from_b, per_a, per_b = here
-    effects = course.z_orders.shape[1]
+    effects = multipliers.z_orders.shape[1]
     for c in range(effects):
-        z = course.z_orders[p, c]
+        z = multipliers.z_orders[p, c]
         slopes[0, c] -= part * size * (z + (slopes[1, c] - z * from_a) * per_a)
     for c in range(effects, slopes.shape[1]):
-        z = course.z_leaving[p, c - effects]
+        z = multipliers.z_leaving[p, c - effects]
         slopes[0, c] += part * (z - (s + 1) * (z + (slopes[1, c] - z * from_b) * per_b))
 
 
 @numba.njit(cache=True)
-def left_along(
-    law: Law, span: tuple[float, float, float], course: Course, slopes: Numbers
+def seasonal_dropout_integral(
+    law: Law, span: tuple[float, float, float], multipliers: RateMultipliers, slopes: Numbers
 ) -> tuple[tuple[float, float, float, float, float], float, float]:
-    """As `left_between` with A and B for time and dB for dy, over a span: first order, start, end; law has r + x for r.
+    """As `dropout_integral` with A, B for time and dB for dy, over a span (first order, start, end); law has r + x.
 
     Then alpha + A and beta + B at the end. The first row of `slopes` becomes the slopes of the logarithm in the effects
     on orders and on leaving, the second one those of A and B at the end.
@@ -141,16 +147,16 @@ def left_along(
     slopes[:] = 0.0
     total = sum_log_a = sum_a = sum_log_b = sum_b = 0.0
     top, height, is_over = -math.inf, 0.0, False
-    p = _place(course, now)
+    p = _place(multipliers, now)
     while now < end:
-        until = _until(course, p, end if now >= start else start)
-        a, b, length = course.orders[p], course.leaving[p], until - now
+        until = _until(multipliers, p, end if now >= start else start)
+        a, b, length = multipliers.orders[p], multipliers.leaving[p], until - now
         if height < top - FAR and not is_over:
-            most = course.log_steepest + math.log(end - now) - size * math.log(from_a) - (s + 1) * math.log(from_b)
+            most = multipliers.log_steepest + math.log(end - now) - size * math.log(from_a) - (s + 1) * math.log(from_b)
             is_over = most < top - NEGLIGIBLE
         if now >= start and not is_over:
-            height, log_a, per_a, log_b, per_b = left_between(from_a / a, from_b / b, size, s, 0.0, length)
-            height -= size * course.log_orders[p] + s * course.log_leaving[p]
+            height, log_a, per_a, log_b, per_b = dropout_integral(from_a / a, from_b / b, size, s, 0.0, length)
+            height -= size * multipliers.log_orders[p] + s * multipliers.log_leaving[p]
             if height > top:
                 shrink = math.exp(top - height) if total > 0 else 0.0
                 total, sum_log_a, sum_a = total * shrink, sum_log_a * shrink, sum_a * shrink
@@ -159,16 +165,16 @@ def left_along(
                 top = height
             part = math.exp(height - top) if top > -math.inf else 0.0
             total += part
-            sum_log_a += part * (log_a + course.log_orders[p])
+            sum_log_a += part * (log_a + multipliers.log_orders[p])
             sum_a += part * per_a / a
-            sum_log_b += part * (log_b + course.log_leaving[p])
+            sum_log_b += part * (log_b + multipliers.log_leaving[p])
             sum_b += part * per_b / b
-            _lean(course, p, (size, s, from_a, from_b, per_a / a, per_b / b), part, slopes)
-        _grow(course, p, length, slopes[1])
+            _lean(multipliers, p, (size, s, from_a, from_b, per_a / a, per_b / b), part, slopes)
+        _grow(multipliers, p, length, slopes[1])
         from_a += a * length
         from_b += b * length
-        if until == course.bounds[p + 1]:
-            p = min(p + 1, len(course.orders) - 1)
+        if until == multipliers.bounds[p + 1]:
+            p = min(p + 1, len(multipliers.orders) - 1)
         now = until
     if total == 0:
         return (-math.inf, 0.0, 0.0, 0.0, 0.0), from_a, from_b
@@ -178,14 +184,16 @@ def left_along(
 
 
 @numba.njit(cache=True)
-def _history_along(
-    law: Law, seen: tuple[float, float, float], first: float, course: Course, slopes: Numbers
+def _seasonal_likelihood(
+    law: Law, history: tuple[float, float, float], first: float, multipliers: RateMultipliers, slopes: Numbers
 ) -> tuple[float, float, float, float, float, float]:
-    """As `paretonbd.history`, without the multipliers at orders; the first row of `slopes` becomes the effects'."""
+    """As `likelihood`, without the multipliers at orders; the first row of `slopes` becomes the effects'."""
     r, alpha, s, beta = law
-    x, tx, T = seen
+    x, tx, T = history
     size = r + x
-    left, a_T, b_T = left_along((size, alpha, s, beta), (first, first + tx, first + T), course, slopes)
+    left, a_T, b_T = seasonal_dropout_integral(
+        (size, alpha, s, beta), (first, first + tx, first + T), multipliers, slopes
+    )
     dead, log_a, a, log_b, b = left
     dead += math.log(s)
     log_aT, log_bT = math.log(a_T), math.log(b_T)
@@ -196,7 +204,7 @@ def _history_along(
     gone = (gap if alive >= dead else 1.0) / (1 + gap)
     stays, log_alpha, log_beta = 1 - gone, math.log(alpha), math.log(beta)
     for c in range(slopes.shape[1]):
-        per = size / a_T if c < course.z_orders.shape[1] else s / b_T
+        per = size / a_T if c < multipliers.z_orders.shape[1] else s / b_T
         slopes[0, c] = gone * slopes[0, c] - stays * per * slopes[1, c]
     return (
         both + r * log_alpha + s * log_beta,
@@ -209,101 +217,108 @@ def _history_along(
 
 
 @numba.njit(cache=True)
-def histories_along(
+def seasonal_likelihoods(
     rates: tuple[float, Numbers, float, Numbers],
-    seen: tuple[Numbers, Numbers, Numbers],
+    history: tuple[Numbers, Numbers, Numbers],
     first: Numbers,
-    course: Course,
+    multipliers: RateMultipliers,
     share: Numbers,
 ) -> tuple[Numbers, Numbers]:
-    """As `paretonbd.histories`, with the moments of first orders; and weighted slopes in the effects."""
+    """As `likelihoods`, with the times of first orders; and weighted slopes in the effects."""
     r, alpha, s, beta = rates
-    x, tx, T = seen
-    found = np.empty((6, len(x)))
-    slopes = np.zeros(course.z_orders.shape[1] + course.z_leaving.shape[1])
-    own = np.zeros((2, len(slopes)))
+    x, tx, T = history
+    terms = np.empty((6, len(x)))
+    slopes = np.zeros(multipliers.z_orders.shape[1] + multipliers.z_leaving.shape[1])
+    row_slopes = np.zeros((2, len(slopes)))
     for n in range(len(x)):
-        answer = _history_along((r, alpha[n], s, beta[n]), (x[n], tx[n], T[n]), first[n], course, own)
+        answer = _seasonal_likelihood((r, alpha[n], s, beta[n]), (x[n], tx[n], T[n]), first[n], multipliers, row_slopes)
         for place in range(6):
-            found[place, n] = answer[place]
-        slopes += share[n] * own[0]
-    return found, slopes
+            terms[place, n] = answer[place]
+        slopes += share[n] * row_slopes[0]
+    return terms, slopes
 
 
 @numba.njit(cache=True)
-def expected_along(
-    rates: tuple[Numbers, Numbers, float, Numbers], now: Numbers, horizon: float, course: Course
+def seasonal_expected_orders(
+    rates: tuple[Numbers, Numbers, float, Numbers], now: Numbers, horizon: float, multipliers: RateMultipliers
 ) -> Numbers:
     """Expected orders in a horizon of customers who are alive now, from r + x, alpha + A, s and beta + B of each."""
     size, alpha, s, beta = rates
-    found = np.zeros(len(now))
+    expected = np.zeros(len(now))
     for n in range(len(now)):
         at, end, from_b, time = now[n], now[n] + horizon, beta[n], 0.0
-        p = _place(course, at)
+        p = _place(multipliers, at)
         while at < end:
-            until = _until(course, p, end)
-            b = course.leaving[p]
+            until = _until(multipliers, p, end)
+            b = multipliers.leaving[p]
             growth = math.log1p(b * (until - at) / from_b)
             power = (1 - s) * growth
             stays = growth if abs(power) < 1e-12 else math.expm1(power) / (1 - s)
-            time += course.orders[p] * from_b / b * stays * math.exp(s * math.log(beta[n] / from_b))
+            time += multipliers.orders[p] * from_b / b * stays * math.exp(s * math.log(beta[n] / from_b))
             from_b += b * (until - at)
             at = until
             p += 1
-        found[n] = size[n] / alpha[n] * time
-    return found
+        expected[n] = size[n] / alpha[n] * time
+    return expected
 
 
 @numba.njit(cache=True)
-def quiet_along(
-    rates: tuple[Numbers, Numbers, float, Numbers], now: Numbers, horizon: float, course: Course
+def seasonal_no_order_probability(
+    rates: tuple[Numbers, Numbers, float, Numbers], now: Numbers, horizon: float, multipliers: RateMultipliers
 ) -> Numbers:
-    """Chance of no order in a horizon, of the same customers."""
+    """Probability of no order in a horizon, of the same customers."""
     size, alpha, s, beta = rates
-    found, slopes = np.empty(len(now)), np.zeros((2, course.z_orders.shape[1] + course.z_leaving.shape[1]))
+    probabilities, slopes = (
+        np.empty(len(now)),
+        np.zeros((2, multipliers.z_orders.shape[1] + multipliers.z_leaving.shape[1])),
+    )
     for n in range(len(now)):
         log_alpha, log_beta = size[n] * math.log(alpha[n]), s * math.log(beta[n])
         span = (now[n], now[n], now[n] + horizon)
-        left, end_a, end_b = left_along((size[n], alpha[n], s, beta[n]), span, course, slopes)
+        left, end_a, end_b = seasonal_dropout_integral((size[n], alpha[n], s, beta[n]), span, multipliers, slopes)
         alive, gone = -size[n] * math.log(end_a) - s * math.log(end_b), left[0] + math.log(s)
-        found[n] = min(math.exp(alive + log_alpha + log_beta) + math.exp(gone + log_alpha + log_beta), 1.0)
-    return found
+        probabilities[n] = min(math.exp(alive + log_alpha + log_beta) + math.exp(gone + log_alpha + log_beta), 1.0)
+    return probabilities
 
 
 @numba.njit(cache=True)
 def _add_counts(row: Numbers, chance: float, size: float, odds: float) -> None:
     """Add the chances of 0, 1 ... or more orders, `odds` of them expected per size, of those who stay so long."""
     q = odds / (1 + odds)
-    part, seen, most = math.exp(-size * math.log1p(odds)), 0.0, len(row) - 1
+    part, cumulated, most = math.exp(-size * math.log1p(odds)), 0.0, len(row) - 1
     for count in range(most):
         row[count] += chance * part
-        seen += part
+        cumulated += part
         part *= (size + count) / (count + 1) * q
-    row[most] += chance * max(1 - seen, 0.0)
+    row[most] += chance * max(1 - cumulated, 0.0)
 
 
 @numba.njit(cache=True)
-def counts_along(
-    rates: tuple[Numbers, Numbers, float, Numbers], now: Numbers, horizon: float, course: Course, most: int
+def seasonal_count_probabilities(
+    rates: tuple[Numbers, Numbers, float, Numbers],
+    now: Numbers,
+    horizon: float,
+    multipliers: RateMultipliers,
+    most: int,
 ) -> Numbers:
-    """Chance of 0, 1 ... `most` or more orders in a horizon, of the same customers."""
+    """Probability of 0, 1 ... `most` or more orders in a horizon, of the same customers."""
     size, alpha, s, beta = rates
-    found = np.zeros((len(now), most + 1))
+    probabilities = np.zeros((len(now), most + 1))
     for n in range(len(now)):
         at, end, from_a, from_b = now[n], now[n] + horizon, 0.0, beta[n]
-        p = _place(course, at)
+        p = _place(multipliers, at)
         while at < end:
-            until = _until(course, p, end)
-            a, b = course.orders[p], course.leaving[p]
+            until = _until(multipliers, p, end)
+            a, b = multipliers.orders[p], multipliers.leaving[p]
             half = math.log1p(b * (until - at) / from_b) / 2
             for node in range(MORE_NODES):
                 w = half * (1 + MORE[0][node])
                 chance = MORE[1][node] * half * s * math.exp(-s * (w + math.log(from_b / beta[n])))
-                _add_counts(found[n], chance, size[n], (from_a + a * from_b / b * math.expm1(w)) / alpha[n])
+                _add_counts(probabilities[n], chance, size[n], (from_a + a * from_b / b * math.expm1(w)) / alpha[n])
             from_a += a * (until - at)
             from_b += b * (until - at)
             at = until
             p += 1
-        _add_counts(found[n], math.exp(s * math.log(beta[n] / from_b)), size[n], from_a / alpha[n])
-        found[n] /= found[n].sum()
-    return found
+        _add_counts(probabilities[n], math.exp(s * math.log(beta[n] / from_b)), size[n], from_a / alpha[n])
+        probabilities[n] /= probabilities[n].sum()
+    return probabilities

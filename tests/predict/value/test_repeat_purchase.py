@@ -108,7 +108,7 @@ def test_what_is_expected_of_all_together_comes(told):
     assert 0 < min(each["probability_active"].to_pylist()) <= max(each["probability_active"].to_pylist()) <= 1
     assert row["inactive_count"] > 100
     assert row["inactive_actual_share"] == pytest.approx(row["inactive_expected_share"], abs=0.05)
-    assert set(FittedParetoNBD.restored(json.loads(row["model"])).params) == {"r", "alpha", "s", "beta"}
+    assert set(FittedParetoNBD.from_dict(json.loads(row["model"])).params) == {"r", "alpha", "s", "beta"}
 
 
 def test_where_nobody_leaves_dropout_is_not_confirmed(tmp_path):

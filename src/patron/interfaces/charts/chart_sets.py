@@ -118,7 +118,7 @@ def order_history_charts(found: OrderHistory | None, words: Words, formats: Form
 
 
 def _fitted(model: str) -> FittedParetoNBD:
-    return FittedParetoNBD.restored(json.loads(model))
+    return FittedParetoNBD.from_dict(json.loads(model))
 
 
 def deciles(question: Question, words: Words, formats: Formats) -> Chart | None:

@@ -90,9 +90,9 @@ class OrdersAndSpend:
 
     def saved(self) -> dict[str, Any]:
         """The models as JSON can hold them."""
-        return {"orders": self.orders.saved(), "spend": self.spend.saved()}
+        return {"orders": self.orders.to_dict(), "spend": self.spend.to_dict()}
 
     @classmethod
     def restored(cls, saved: dict[str, Any]) -> Self:
         """Rebuild from what `saved` gave."""
-        return cls(FittedBetaGeo.restored(saved["orders"]), FittedGammaGamma.restored(saved["spend"]))
+        return cls(FittedBetaGeo.from_dict(saved["orders"]), FittedGammaGamma.from_dict(saved["spend"]))

@@ -55,7 +55,7 @@ def build_repeat_purchase(view: StageView) -> None:
     check = _check(orders, until, summary, fitted)
     row = {
         "run_id": view.run.run_id,
-        "model": json.dumps(fitted.saved()),
+        "model": json.dumps(fitted.to_dict()),
         "first_day": (pc.min(orders["ordered_at"]).as_py() - EPOCH).days,
         "last_day": (until - EPOCH).days,
         "customer_count": summary.num_rows,

@@ -2,6 +2,7 @@
 
 READS = (
     "customers",
+    "cutoffs",
     "exposures",
     "features",
     "interactions",

@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from patron.collect.compaction import compact_inbox
-from patron.collect.request import Rules, batch_of
+from patron.collect.request import Rules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.storage.shop import Shop
 
@@ -49,7 +49,7 @@ def main() -> None:
             inbox = open_inbox(shop)
             began = time.process_time()
             for start in range(0, size // BATCH, TOGETHER):
-                inbox.append([batch_of(batch(n), "web", NOW, RULES) for n in range(start, start + TOGETHER)])
+                inbox.append([validate_batch(batch(n), "web", NOW, RULES) for n in range(start, start + TOGETHER)])
             accepted = size / (time.process_time() - began)
             inbox.close()
             since, cpu = time.perf_counter(), time.process_time()

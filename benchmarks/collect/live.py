@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from patron.collect.compaction import compact_inbox
-from patron.collect.request import Request, Rules, batch_of
+from patron.collect.request import Request, Rules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.service.collector import Collector
 from patron.service.compaction_worker import Mover
@@ -51,7 +51,7 @@ def requests(rng: np.random.Generator, count: int, now: datetime) -> list[Reques
                 zip(rng.integers(0, 5, TOGETHER), rng.integers(0, CUSTOMERS, TOGETHER), strict=True)
             )
         ]
-        made.append(batch_of(json.dumps({"batch": told}).encode(), "web", now, RULES))
+        made.append(validate_batch(json.dumps({"batch": told}).encode(), "web", now, RULES))
     return made
 
 
@@ -86,7 +86,7 @@ def seen_after_ms(shop: Shop) -> tuple[np.ndarray, np.ndarray]:
     for n in range(SINGLES):
         told = {"type": "track", "event": "Product Viewed", "messageId": f"single {n}", "userId": f"single {n}"}
         body = json.dumps({"batch": [told | {"properties": {"product_id": "p"}}]}).encode()
-        collector.accept(batch_of(body, "web", datetime.now(UTC), RULES)).result(10)
+        collector.accept(validate_batch(body, "web", datetime.now(UTC), RULES)).result(10)
         waits.append(looked_up_ms(shop, f"single {n}", 1))
     collector.stop()
     Mover(shop).move()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from patron import collect, decide, engage, measure, predict, understand
 from patron.collect.compaction import compact_inbox
-from patron.collect.loader import accept
+from patron.collect.loader import load_events
 from patron.collect.workspace_inbox import release_inbox
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import recommend
@@ -171,7 +171,7 @@ def _run_steps(
         result = results[step.name] = step.run(stage_view(shop, step.stage, run=run, pinned=pinned))
         if EVENTS.name in step.stage.RETURNS:
             # why: a repeated run stores nothing twice, because the ids of the events come from the decisions
-            accept(shop, result.events, source=EVENT_SOURCE, known="occurred", received_at=run.as_of)
+            load_events(shop, result.events, source=EVENT_SOURCE, known="occurred", received_at=run.as_of)
         seconds[step.name] = time.monotonic() - since
     return seconds, results
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from patron.answers.customer_profile import customer_card
-from patron.collect.loader import accept
+from patron.collect.loader import load_events
 from patron.commands.export import export_customer
 from patron.commands.init_workspace import create
 from patron.run import run_loop
@@ -55,7 +55,7 @@ def shop(tmp_path_factory):
             "[value]\nreferral_share = 0.5\nservice_cents_per_order = 50\nmessage_cents = 3\n"
         )
         shop = Shop.open(folder / "w")
-        accept(shop, told(), source="web", known="occurred", received_at=AS_OF)
+        load_events(shop, told(), source="web", known="occurred", received_at=AS_OF)
         run_loop(shop, AS_OF)
         yield shop
         shop.close()

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from patron.collect.contact_tokens import contacts_of
-from patron.collect.file_import import table_of_told
-from patron.collect.loader import accept
-from patron.collect.segment_message import told_row
+from patron.collect.file_import import raw_events_table
+from patron.collect.loader import load_events
+from patron.collect.segment_message import raw_event_of
 from patron.govern.vault import Vault
 from patron.schema.tables import EVENTS
 
@@ -40,8 +40,8 @@ def stored(shop, told_at):
     """Take messages as a client sends them and give back the rows of `events` by id."""
 
     def stored(*messages):
-        rows = [told_row({**BASE, "messageId": f"m{n}", **one}) for n, one in enumerate(messages)]
-        accept(shop, table_of_told(rows), source="web", known="received", received_at=told_at)
+        rows = [raw_event_of({**BASE, "messageId": f"m{n}", **one}) for n, one in enumerate(messages)]
+        load_events(shop, raw_events_table(rows), source="web", known="received", received_at=told_at)
         return {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
 
     return stored
@@ -81,6 +81,6 @@ def test_ids_of_nobody_link_nobody(stored):
 
 def test_an_import_without_contacts_has_none(shop, told_at):
     told = pa.table({"event_id": ["1"], "name": ["Identify"], "user_id": ["7"], "occurred_at": [told_at]})
-    accept(shop, told, source="file", known="occurred", received_at=told_at)
+    load_events(shop, told, source="file", known="occurred", received_at=told_at)
     [row] = shop.lake.read(EVENTS).to_pylist()
     assert (row["email_token"], row["phone_token"], row["previous_token"]) == (None, None, None)

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.collect.file_import import import_files
-from patron.collect.loader import accept
+from patron.collect.loader import load_events
 from patron.collect.replay import replay
 from patron.govern.vault import Vault
 from patron.schema.tables import EVENTS
@@ -141,10 +141,10 @@ def test_replaying_what_is_still_bad_keeps_its_letter(shop, tmp_path, mapping, t
 def test_told_events_are_known_when_received_if_live(shop, told_at):
     told = pa.table({"event_id": ["a", "a"], "name": ["Page"] * 2, "occurred_at": [told_at] * 2, "user_id": ["u"] * 2})
     later = told_at.replace(month=7)
-    counts = accept(shop, told, source="web", known="received", received_at=later)
+    counts = load_events(shop, told, source="web", known="received", received_at=later)
     assert (counts.stored, counts.duplicate) == (1, 1)
     assert events(shop)[0]["known_at"] == later
-    other = accept(shop, told, source="app", known="received", received_at=later)
+    other = load_events(shop, told, source="app", known="received", received_at=later)
     assert other.stored == 1
 
 

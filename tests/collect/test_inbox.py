@@ -96,7 +96,7 @@ def follow(place, monkeypatch, steps, generation):
                 patch.setattr(inbox.backend, "sql", broken)
                 with pytest.raises(WorkspaceError):
                     inbox.append([arrival(*own) for own in group])
-        (other if what == "another process writes" else inbox).put([arrival(*own) for own in group])
+        (other if what == "another process writes" else inbox).append([arrival(*own) for own in group])
         told += ids
     assert sorted(stored_ids(inbox)) == [("web", one) for one in sorted({*told} - known)]
     counted = inbox.counts().get("web")
@@ -163,28 +163,14 @@ def test_a_quiet_collector_forgets_what_a_busy_one_has_settled(place, monkeypatc
     monkeypatch.setattr("patron.collect.event_ids.GENERATION", 50)
     busy, quiet = Inbox(place, KEY), Inbox(place, KEY)
     for n in range(200):
-        busy.put([arrival(*(f"m{n}-{m}" for m in range(5)))])
+        busy.append([arrival(*(f"m{n}-{m}" for m in range(5)))])
         if n % 20 == 0:
-            quiet.put([arrival(f"q{n}")])
-    quiet.put([arrival("last")])
-    assert max(one._seen.count for one in (busy, quiet)) < 250
-    assert [one.duplicate for one in quiet.put([arrival(f"m{n}-0") for n in range(200)])] == [1] * 200
+            quiet.append([arrival(f"q{n}")])
+    quiet.append([arrival("last")])
+    assert max(one._ids.count for one in (busy, quiet)) < 250
+    assert [one.duplicate for one in quiet.append([arrival(f"m{n}-0") for n in range(200)])] == [1] * 200
     busy.close()
     quiet.close()
-
-
-def test_an_inbox_of_before_tables_had_a_prefix_goes_on(tmp_path):
-    path = tmp_path / "inbox.db"
-    filled(path, 40)
-    with sqlite3.connect(path) as con:
-        for table in ("seen", "fresh", "batches", "about", "counts", "moved", "meta"):
-            con.execute(f"alter table inbox_{table} rename to {table}")
-        con.execute("alter table meta drop column lake")
-    con.close()
-    with Inbox(path, KEY) as inbox:
-        assert len(stored_ids(inbox)) == 40
-        assert inbox.append([arrival("m0-0", "new")])[0].duplicate == 1
-        assert inbox.lake_id is None
 
 
 def test_somebody_with_very_many_ids_is_found(place):
@@ -342,9 +328,9 @@ def test_on_a_server_nobody_reads_past_a_request_that_is_being_written(postgres_
         thread = threading.Thread(target=put, args=(second, "b"))
         thread.start()
         thread.join(0.3)
-        assert (done, read.waiting()) == ([], [])
+        assert (done, read.pending_requests()) == ([], [])
     thread.join(10)
     put(first, "a")
-    assert [(one.seq, one.rows[0]["event_id"]) for one in read.waiting()] == [(1, "b"), (2, "a")]
+    assert [(one.seq, one.rows[0]["event_id"]) for one in read.pending_requests()] == [(1, "b"), (2, "a")]
     for one in (first, second, read):
         one.close()

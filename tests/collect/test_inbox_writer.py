@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.collect.inbox import Inbox
-from patron.collect.inbox_writer import Writer
+from patron.collect.inbox_writer import InboxWriter
 from patron.collect.request import Message, Request
 from patron.schema.errors import PatronError
 
@@ -19,7 +19,7 @@ def arrival(event_id):
 
 @pytest.fixture
 def writer(tmp_path):
-    made = Writer(lambda: Inbox(tmp_path / "inbox.db", KEY))
+    made = InboxWriter(lambda: Inbox(tmp_path / "inbox.db", KEY))
     yield made
     made.stop()
 
@@ -66,7 +66,7 @@ def test_a_file_that_cannot_be_opened_for_any_reason_is_tried_again(tmp_path, mo
             raise OSError(5, "Input/output error")
         return Inbox(tmp_path / "inbox.db", KEY)
 
-    writer = Writer(opening)
+    writer = InboxWriter(opening)
     writer.start()
     assert "Input/output error" in str(writer.trouble)
     assert accepted_in_time(writer, "a") == 1

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.collect.contact_tokens import contacts_of
-from patron.collect.request import Rules, judged
+from patron.collect.request import Rules, validate_message
 from patron.govern.contact_values import contacts_in
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -21,9 +21,11 @@ UNITS = ["a", "9", "a.", "a@", "@", "a@b", "+", "+1(", "+1", " 1", "\\", "-", "A
 def judge(text):
     told = {"type": "track", "event": "Product Viewed", "messageId": "m", "userId": "u"}
     where = {"properties": {"product_id": "p1", "other": text, text: "x", "deep": {"in": [text]}}}
-    judged(json.dumps(told | where | {"traits": {"nick": text}}).encode(), NOW, WIDE, {})
-    judged(json.dumps(told | {"type": "identify", "timestamp": text, "traits": {"nick": text}}).encode(), NOW, WIDE, {})
-    judged(json.dumps(told | {"properties": {"product_id": "p1", "price": text}}).encode(), NOW, WIDE, {})
+    validate_message(json.dumps(told | where | {"traits": {"nick": text}}).encode(), NOW, WIDE, {})
+    validate_message(
+        json.dumps(told | {"type": "identify", "timestamp": text, "traits": {"nick": text}}).encode(), NOW, WIDE, {}
+    )
+    validate_message(json.dumps(told | {"properties": {"product_id": "p1", "price": text}}).encode(), NOW, WIDE, {})
 
 
 def contacts(text):
@@ -54,6 +56,6 @@ def test_a_long_key_is_not_repeated_for_each_value_below_it():
     told = {"type": "track", "event": "Product Viewed", "messageId": "m", "userId": "u"}
     size = 16_000
     properties = {"product_id": "p1", "k" * size: ["two words"] * (size // 12)}
-    row = judged(json.dumps(told | {"properties": properties}).encode(), NOW, WIDE, {}).row
+    row = validate_message(json.dumps(told | {"properties": properties}).encode(), NOW, WIDE, {}).row
     assert len(row["texts"]) < 3 * size
     assert "two words" in row["texts"]

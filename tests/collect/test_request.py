@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patron.collect.request import LARGEST_BODY, MOST_MESSAGES, Rules, batch_of, body_of, single_of
-from patron.collect.sensors_data import content_of, sensors_of
-from patron.collect.tracking_plan import load_plan
+from patron.collect.request import LARGEST_BODY, MOST_MESSAGES, Rules, inflate_body, validate_batch, validate_single
+from patron.collect.sensors_data import sensors_json, validate_sensors
+from patron.collect.tracking_plan import load_tracking_plan
 from patron.schema.errors import BadRequest, SettingsError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -42,7 +42,7 @@ def message(**changes):
 
 
 def only(*messages, rules=OPEN, **batch):
-    return batch_of(json.dumps({"batch": list(messages), **batch}).encode(), "web", NOW, rules).messages
+    return validate_batch(json.dumps({"batch": list(messages), **batch}).encode(), "web", NOW, rules).messages
 
 
 def test_a_clock_that_runs_ahead_is_set_right_by_what_it_says_when_it_sends():
@@ -104,10 +104,10 @@ def test_one_bad_message_is_a_dead_letter_and_the_rest_is_good(bad, reason):
 
 def test_a_message_without_an_id_gets_one_that_a_retry_gets_again():
     told = json.dumps(message(messageId=None)).encode()
-    first, again = (single_of(told, "track", "web", NOW, OPEN).messages[0].event_id for _ in range(2))
+    first, again = (validate_single(told, "track", "web", NOW, OPEN).messages[0].event_id for _ in range(2))
     assert first == again
     timeless = json.dumps(message(messageId=None, timestamp=None)).encode()
-    one, other = (single_of(timeless, "track", "web", NOW, OPEN).messages[0].event_id for _ in range(2))
+    one, other = (validate_single(timeless, "track", "web", NOW, OPEN).messages[0].event_id for _ in range(2))
     assert one != other
 
 
@@ -124,9 +124,9 @@ def test_the_tracking_plan_warns_or_refuses(tmp_path):
     rule = {"required": ["price"], "properties": {"price": {"type": "number", "minimum": 0}}}
     (tmp_path / "tracking" / "Product Viewed.json").write_text(json.dumps(rule), encoding="utf-8")
     wrong = [message(properties={"price": "4 EUR"}), message(properties={}), message(properties={"price": 2})]
-    warned = only(*wrong, rules=replace(OPEN, plan=load_plan(tmp_path, is_strict=False)))
+    warned = only(*wrong, rules=replace(OPEN, plan=load_tracking_plan(tmp_path, is_strict=False)))
     assert [one.row.get("flags") for one in warned if not one.is_rejected] == [["off_plan"], None]
-    refused = only(*wrong, rules=replace(OPEN, plan=load_plan(tmp_path, is_strict=True)))
+    refused = only(*wrong, rules=replace(OPEN, plan=load_tracking_plan(tmp_path, is_strict=True)))
     assert [one.is_rejected for one in refused] == [True, True, False]
     assert "tracking plan" in refused[1].row["problem"]
 
@@ -135,7 +135,7 @@ def test_a_plan_that_is_no_schema_is_refused_with_its_file(tmp_path):
     (tmp_path / "tracking").mkdir()
     (tmp_path / "tracking" / "Page.json").write_text('{"type": "shoe"}', encoding="utf-8")
     with pytest.raises(SettingsError, match=r"Page\.json: is no JSON Schema"):
-        load_plan(tmp_path, is_strict=False)
+        load_tracking_plan(tmp_path, is_strict=False)
 
 
 def test_types_beside_track_become_rows_too():
@@ -155,23 +155,23 @@ def test_a_gzip_bomb_is_never_inflated_beyond_the_cap():
     bomb = gzip.compress(b" " * (LARGEST_BODY * 50))
     assert len(bomb) < 300_000
     with pytest.raises(BadRequest, match="larger than") as refused:
-        body_of(bomb)
+        inflate_body(bomb)
     assert refused.value.status == 413
 
 
 def test_a_request_of_too_many_messages_is_refused_before_they_are_judged():
     numbers = b"[" + b",".join([b"1"] * (MOST_MESSAGES + 1)) + b"]"
     with pytest.raises(BadRequest) as refused:
-        batch_of(b'{"batch": ' + numbers + b"}", "web", NOW, OPEN)
+        validate_batch(b'{"batch": ' + numbers + b"}", "web", NOW, OPEN)
     with pytest.raises(BadRequest) as form_refused:
-        sensors_of(numbers, "cn", NOW, OPEN)
+        validate_sensors(numbers, "cn", NOW, OPEN)
     assert refused.value.status == form_refused.value.status == 413
 
 
 @pytest.mark.parametrize("raw", [b"\x1f\x8bnothing", gzip.compress(b"{}" * 99, mtime=0)[:-9], b"\x1f\x8b"])
 def test_a_broken_gzip_is_refused(raw):
     with pytest.raises(BadRequest) as refused:
-        body_of(raw, encoding="gzip")
+        inflate_body(raw, encoding="gzip")
     assert refused.value.status == 400
 
 
@@ -180,7 +180,7 @@ def test_a_broken_gzip_is_refused(raw):
 )
 def test_what_is_no_batch_is_refused_whole(body):
     with pytest.raises(BadRequest) as refused:
-        batch_of(body, "web", NOW, OPEN)
+        validate_batch(body, "web", NOW, OPEN)
     assert refused.value.status == 400
 
 
@@ -190,7 +190,7 @@ def test_bytes_that_are_no_text_and_null_characters_lose_no_good_event():
         {"batch": [message(messageId="a", event="Caf\u00e9"), message(messageId="b\x00c")]}, ensure_ascii=True
     )
     broken = told.replace("Caf\\u00e9", "Caf\udcff").encode(errors="surrogateescape")
-    first, second = batch_of(body_of(broken), "web", NOW, OPEN).messages
+    first, second = validate_batch(inflate_body(broken), "web", NOW, OPEN).messages
     assert first.is_rejected
     assert second.row["event_id"] == "bc"
 
@@ -198,7 +198,7 @@ def test_bytes_that_are_no_text_and_null_characters_lose_no_good_event():
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES))
 def test_any_json_gets_a_verdict(told):
-    (one,) = batch_of(json.dumps({"batch": [told]}).encode(), "web", NOW, OPEN).messages
+    (one,) = validate_batch(json.dumps({"batch": [told]}).encode(), "web", NOW, OPEN).messages
     assert one.is_rejected or one.row["event_id"]
 
 
@@ -206,7 +206,7 @@ def test_any_json_gets_a_verdict(told):
 def test_any_bytes_get_an_answer(raw):
     refused, messages = None, []
     try:
-        messages = batch_of(body_of(raw), "web", NOW, OPEN).messages
+        messages = validate_batch(inflate_body(raw), "web", NOW, OPEN).messages
     except BadRequest as error:
         refused = error.status
     assert refused in {None, 400, 413}
@@ -231,7 +231,7 @@ def test_every_message_of_the_sensors_form_becomes_a_row(zipped):
         {"type": "profile_delete", "properties": {}, **common},
         {"type": "item_set", "item_type": "shoe", "item_id": "p1", "properties": {"price": 5}, "time": common["time"]},
     ]
-    messages = sensors_of(content_of(sensors(*told, zipped=zipped)), "cn", NOW, OPEN).messages
+    messages = validate_sensors(sensors_json(sensors(*told, zipped=zipped)), "cn", NOW, OPEN).messages
     assert [one.row.get("problem") for one in messages] == [None] * 6
     names = ["ViewProduct", "Page", "Alias", "Identify", "Identify", "Product Updated"]
     assert [one.row["name"] for one in messages] == names
@@ -243,7 +243,7 @@ def test_every_message_of_the_sensors_form_becomes_a_row(zipped):
 @pytest.mark.parametrize("body", [b"", b"data_list=%%%", b"data=bm8ganNvbg==", b"data_list=H4sI"])
 def test_a_sensors_form_that_cannot_be_read_is_refused(body):
     with pytest.raises(BadRequest):
-        sensors_of(content_of(body), "cn", NOW, OPEN)
+        validate_sensors(sensors_json(body), "cn", NOW, OPEN)
 
 
 @pytest.mark.parametrize(
@@ -255,13 +255,13 @@ def test_a_sensors_form_that_cannot_be_read_is_refused(body):
 )
 def test_a_sensors_form_that_is_too_much_is_refused_as_the_protocol_says(body, status):
     with pytest.raises(BadRequest) as refused:
-        sensors_of(content_of(body), "cn", NOW, OPEN)
+        validate_sensors(sensors_json(body), "cn", NOW, OPEN)
     assert refused.value.status == status
 
 
 def test_a_sensors_form_loses_its_null_characters_as_batches_do():
     told = {"type": "track", "event": "View\0Product", "distinct_id": "u1", "properties": {"a\0b": "c\0d"}}
-    (one,) = sensors_of(content_of(sensors(told)), "cn", NOW, OPEN).messages
+    (one,) = validate_sensors(sensors_json(sensors(told)), "cn", NOW, OPEN).messages
     assert one.row["name"] == "ViewProduct"
     assert one.row["properties"] == '{"ab":"cd"}'
 
@@ -288,9 +288,9 @@ def test_what_happens_on_a_developers_machine_is_test_traffic(url, is_test):
 def test_bytes_that_are_no_utf_8_make_nobody_somebody_else():
     told = json.dumps(message(userId="Muller")).encode().replace(b"u", b"\xfc")
     with pytest.raises(BadRequest, match="UTF-8"):
-        single_of(told, "track", "web", NOW, OPEN)
+        validate_single(told, "track", "web", NOW, OPEN)
     batch = b'{"batch": [' + json.dumps(message()).encode() + b", " + told + b"]}"
-    good, bad = batch_of(batch, "web", NOW, OPEN).messages
+    good, bad = validate_batch(batch, "web", NOW, OPEN).messages
     assert (good.is_rejected, bad.is_rejected) == (False, True)
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from patron.collect.segment_message import told_row
+from patron.collect.segment_message import raw_event_of
 
 MESSAGE = {
     "type": "track",
@@ -22,7 +22,7 @@ MESSAGE = {
 
 
 def test_names_addresses_and_notes_under_keys_nobody_classed_go_to_the_vault():
-    row = told_row(MESSAGE)
+    row = raw_event_of(MESSAGE)
     kept = row["properties"] or ""
     for secret in ("Alice", "Main", "0171", "Bob"):
         assert secret not in kept

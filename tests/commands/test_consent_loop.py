@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from patron.collect.loader import accept
-from patron.collect.request import batch_of, rules_of
+from patron.collect.loader import load_events
+from patron.collect.request import rules_for, validate_batch
 from patron.collect.tracking_plan import NO_PLAN
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.doctor import doctor
@@ -16,8 +16,8 @@ from patron.commands.export import export_customer
 from patron.commands.forget import forget
 from patron.commands.import_files import replay
 from patron.commands.trace import trace
-from patron.govern.consent_ledger import event_of, history
-from patron.govern.vault import Vault, own_id
+from patron.govern.consent_ledger import event_hash, history
+from patron.govern.vault import Vault, initial_customer_id
 from patron.run import run_loop, silent
 from patron.schema.errors import NotFound
 from patron.schema.tables import CONSENTS, CUSTOMERS, DECISIONS, EVENTS, EXPOSURES, IDENTITIES, INTERACTIONS
@@ -54,9 +54,9 @@ def says(event_id, answer, purpose="analytics", **more):
 
 
 def put(shop, *messages, is_secret=True, is_history=False, source="web"):
-    rules = rules_of(shop, source, NO_PLAN, is_secret=is_secret, is_history=is_history)
+    rules = rules_for(shop, source, NO_PLAN, is_secret=is_secret, is_history=is_history)
     with open_inbox(shop) as inbox:
-        inbox.append([batch_of(json.dumps({"batch": messages}).encode(), source, NOW, rules)])
+        inbox.append([validate_batch(json.dumps({"batch": messages}).encode(), source, NOW, rules)])
 
 
 def move(shop):
@@ -97,8 +97,8 @@ def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, 
     assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
     entries = history(shop.store, [token(shop)])
     assert [(one["event"], one["is_granted"], one["purpose"]) for one in entries] == [
-        (event_of("web", "yes"), True, "analytics"),
-        (event_of("web", "no"), False, "analytics"),
+        (event_hash("web", "yes"), True, "analytics"),
+        (event_hash("web", "no"), False, "analytics"),
     ]
     assert (entries[0]["words"], entries[0]["wording_version"]) == ("We look at what you look at.", "3")
     shop.close()
@@ -168,7 +168,7 @@ def test_rows_of_a_file_are_judged_too(needs_analytics):
         },
         {"event_id": "w", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u2"},
     ]
-    done = accept(shop, pa.Table.from_pylist(rows), source="file", known="occurred", received_at=NOW)
+    done = load_events(shop, pa.Table.from_pylist(rows), source="file", known="occurred", received_at=NOW)
     assert (done.stored, done.rejected) == (3, 1)
     assert sorted(flags(shop)) == ["o", "w", "y"]
     shop.close()
@@ -263,7 +263,7 @@ def test_who_says_no_after_the_moment_as_any_of_their_users_gets_nothing(shop):
     run_loop(opened, NOW - timedelta(days=1))
     decided = {row["customer_id"] for row in opened.lake.read(DECISIONS).to_pylist() if row["action"] != "none"}
     reached = set(opened.lake.read(EXPOSURES)["customer_id"].to_pylist())
-    said_no = {own_id(token(opened, f"u{n}")) for n in range(0, 12, 2)}
+    said_no = {initial_customer_id(token(opened, f"u{n}")) for n in range(0, 12, 2)}
     assert decided & said_no
     assert reached == decided - said_no
     files = "".join(path.read_text(encoding="utf-8") for path in (opened.folder / "outbox").rglob("*.csv"))
@@ -277,11 +277,11 @@ def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
     move(shop)
     run_loop(shop, NOW + timedelta(minutes=1))
     told = export_customer(shop, user_id="u1")["tables"]
-    assert [one["event"] for one in told["ledger of consents"]] == [event_of("web", "yes")]
+    assert [one["event"] for one in told["ledger of consents"]] == [event_hash("web", "yes")]
     assert [one["purpose"] for one in told["consents"]] == ["marketing"]
     known = token(shop)
     forget(shop, user_id="u1")
-    assert [one["event"] for one in history(shop.store, [known])] == [event_of("web", "yes")]
+    assert [one["event"] for one in history(shop.store, [known])] == [event_hash("web", "yes")]
     with pytest.raises(NotFound):
         export_customer(shop, user_id="u1")
     assert shop.lake.read(CONSENTS).num_rows == 0

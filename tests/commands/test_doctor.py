@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from patron.collect.loader import accept
+from patron.collect.loader import load_events
 from patron.collect.request import Message, Request
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.doctor import Finding, doctor
@@ -40,7 +40,7 @@ def finished(tmp_path_factory) -> Path:
             "user_id": [f"u{n % 20}" for n in range(len(days))],
             "revenue_cents": [1000 + n for n in range(len(days))],
         }
-        accept(shop, pa.table(orders), source="web", known="occurred", received_at=AS_OF)
+        load_events(shop, pa.table(orders), source="web", known="occurred", received_at=AS_OF)
         run_loop(shop, AS_OF)
         shop.close()
     return home

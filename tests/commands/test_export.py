@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from patron.collect.loader import accept
+from patron.collect.loader import load_events
 from patron.commands.export import export_customer, write_private
 from patron.commands.init_workspace import create
 from patron.run import run_loop
@@ -44,7 +44,7 @@ def shop(tmp_path_factory):
         patch.delenv("PATRON_MASTER_KEY", raising=False)
         create(folder / "w")
         shop = Shop.open(folder / "w")
-        accept(shop, told(), source="web", known="occurred", received_at=AS_OF)
+        load_events(shop, told(), source="web", known="occurred", received_at=AS_OF)
         before_any_run = export_customer(shop, user_id="shop 7")
         assert before_any_run["as_of"] is None
         assert before_any_run["tables"].keys() == {"events"}

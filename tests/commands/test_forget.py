@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from patron.collect.compaction import LIVE
-from patron.collect.request import Rules, batch_of
+from patron.collect.request import Rules, validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands import forget as forgetting
 from patron.commands import manage_keys
@@ -130,7 +130,7 @@ def others() -> list[dict]:
 def live(shop: Shop, told: list[dict]) -> None:
     """Put messages into the inbox as the collector does."""
     inbox = open_inbox(shop)
-    inbox.append([batch_of(json.dumps({"batch": told}).encode(), "web", RECEIVED, OPEN)])
+    inbox.append([validate_batch(json.dumps({"batch": told}).encode(), "web", RECEIVED, OPEN)])
     inbox.close()
 
 

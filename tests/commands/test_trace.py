@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.collect.request import Rules, batch_of
+from patron.collect.request import Rules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.trace import trace
 from patron.run import drain_inbox, run_loop
@@ -15,7 +15,7 @@ OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
 
 def tell(shop, *told):
     inbox = open_inbox(shop)
-    inbox.append([batch_of(json.dumps({"batch": list(told)}).encode(), "web", NOW, OPEN)])
+    inbox.append([validate_batch(json.dumps({"batch": list(told)}).encode(), "web", NOW, OPEN)])
     inbox.close()
 
 

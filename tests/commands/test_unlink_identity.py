@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from patron import understand
-from patron.collect.file_import import table_of_told
-from patron.collect.loader import accept
-from patron.collect.segment_message import told_row
+from patron.collect.file_import import raw_events_table
+from patron.collect.loader import load_events
+from patron.collect.segment_message import raw_event_of
 from patron.commands.unlink_identity import token_of, unlink
 from patron.govern.vault import Vault
 from patron.schema.errors import NotFound
@@ -34,8 +34,8 @@ def shop(tmp_path, monkeypatch):
     shop = Shop.create(tmp_path / "w")
     for n, message in enumerate(MESSAGES):
         at = NOW + timedelta(minutes=n)
-        row = told_row({"messageId": f"m{n}", "timestamp": at.isoformat(), **message})
-        accept(shop, table_of_told([row]), source="web", known="received", received_at=at)
+        row = raw_event_of({"messageId": f"m{n}", "timestamp": at.isoformat(), **message})
+        load_events(shop, raw_events_table([row]), source="web", known="received", received_at=at)
     yield shop
     shop.close()
 

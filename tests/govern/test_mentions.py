@@ -5,7 +5,7 @@ import json
 import pytest
 
 from patron.govern.contact_values import contacts_in
-from patron.govern.mentions import names_one_of
+from patron.govern.mentions import mentions_any
 from patron.govern.vault import Vault
 
 
@@ -39,4 +39,4 @@ def test_a_letter_names_a_person_by_id_or_address_but_not_by_a_quantity(shop, te
     vault = Vault.open(shop)
     named = (("user_id", "shop 7"), ("user_id", "42"), ("email", "anna@example.org"))
     tokens = frozenset(vault.token(*one) for one in named)
-    assert names_one_of(vault, tokens, text) is is_named
+    assert mentions_any(vault, tokens, text) is is_named

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from patron.collect.loader import accept
+from patron.collect.loader import load_events
 from patron.run import run_loop
 
 LAST = datetime(2024, 2, 27, tzinfo=UTC)
@@ -24,7 +24,7 @@ def test_a_run_years_after_the_last_order_ends_and_expects_little(shop):
         }
         for n in range(240)
     ]
-    accept(shop, pa.Table.from_pylist(rows), source="shop", known="occurred", received_at=LAST)
+    load_events(shop, pa.Table.from_pylist(rows), source="shop", known="occurred", received_at=LAST)
     finished = run_loop(shop, datetime(2026, 11, 24, tzinfo=UTC))
     assert finished.customer_count == 60
     view = shop.snapshot()

@@ -3,11 +3,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from patron.collect.segment_message import read_message, told_row
+from patron.collect.segment_message import raw_event_of, read_message
 from patron.schema.errors import BadEvent
 from patron.schema.events import ALIASES, BY_NAME, EVENTS, properties_of
 from patron.schema.personal_keys import kind_of_property, kind_of_trait
-from patron.schema.raw_events import TOLD
+from patron.schema.raw_events import RAW_EVENTS
 
 SAMPLE = {"text": "x", "amount": "19.90", "number": "4", "integer": "2", "any": ["x"]}
 BASE = {"type": "track", "messageId": "m1", "userId": "u1", "timestamp": "2024-01-31T12:00:00Z"}
@@ -21,7 +21,7 @@ def sample(event) -> dict:
 
 
 def track(name: str, /, **properties) -> dict:
-    return told_row({**BASE, "event": name, "properties": properties})
+    return raw_event_of({**BASE, "event": name, "properties": properties})
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.event)
@@ -38,14 +38,14 @@ def test_every_event_keeps_all_that_was_said(event):
             assert one.name in (told[one.vault] or "")
         elif not one.column:
             assert f"{one.name}" in everything
-    assert set(told) <= set(TOLD.names)
+    assert set(told) <= set(RAW_EVENTS.names)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.event)
 def test_every_event_and_property_says_what_it_means(event):
     assert (event.__doc__ or "").strip().endswith(".")
     assert all(one.meaning for one in properties_of(event))
-    assert all(one.column in TOLD.names for one in properties_of(event) if one.column)
+    assert all(one.column in RAW_EVENTS.names for one in properties_of(event) if one.column)
 
 
 def test_names_of_the_first_version_mean_the_same_events():
@@ -80,13 +80,15 @@ def test_personal_and_free_text_properties_never_stay_in_clear():
 
 
 def test_only_plain_traits_stay_in_clear():
-    told = told_row({**BASE, "type": "identify", "traits": {"country": "DE", "age": 40, "email": "a@b.de", "shoe": 43}})
+    told = raw_event_of(
+        {**BASE, "type": "identify", "traits": {"country": "DE", "age": 40, "email": "a@b.de", "shoe": 43}}
+    )
     assert told["traits"] == '{"country":"DE"}'
     assert msgspec.json.decode(told["personal"]) == {"age": 40, "email": "a@b.de", "shoe": 43}
 
 
 def test_rudder_traits_in_the_context_count():
-    told = told_row({**BASE, "type": "identify", "context": {"traits": {"country": "FR"}}})
+    told = raw_event_of({**BASE, "type": "identify", "context": {"traits": {"country": "FR"}}})
     assert told["traits"] == '{"country":"FR"}'
 
 
@@ -105,7 +107,7 @@ def test_kinds_of_traits_and_properties():
 
 
 def test_times_are_utc():
-    told = told_row({**BASE, "event": "Page", "timestamp": "2024-01-31T12:00:00+02:00"})
+    told = raw_event_of({**BASE, "event": "Page", "timestamp": "2024-01-31T12:00:00+02:00"})
     assert told["occurred_at"] == datetime(2024, 1, 31, 10, tzinfo=UTC)
 
 
@@ -126,7 +128,7 @@ def test_times_are_utc():
 )
 def test_a_bad_message_is_refused_with_what_where_and_what_to_do(change, message):
     with pytest.raises(BadEvent, match=message) as caught:
-        told_row({**BASE, "event": "Product Added", **change})
+        raw_event_of({**BASE, "event": "Product Added", **change})
     assert caught.value.todo
 
 

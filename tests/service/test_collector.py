@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.collect.inbox import Inbox
-from patron.collect.request import Rules, batch_of
+from patron.collect.request import Rules, validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.import_files import import_files, replay
 from patron.commands.manage_keys import create_key
@@ -41,7 +41,7 @@ OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
 def messages(*ids, **changes):
     base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2026-03-01T11:59:00Z"}
     told = [base | {"messageId": one, "properties": {"product_id": "p1"}} | changes for one in ids]
-    return batch_of(json.dumps({"batch": told}).encode(), "web", NOW, OPEN)
+    return validate_batch(json.dumps({"batch": told}).encode(), "web", NOW, OPEN)
 
 
 def put(shop, *arrivals):
@@ -121,7 +121,7 @@ def test_a_currency_without_a_rate_dies_on_the_way_and_the_counters_say_so(shop)
 def test_a_full_disk_is_trouble_that_passes(shop, monkeypatch):
     collector = Collector(shop)
     collector.start()
-    real = Inbox.put
+    real = Inbox.append
     with monkeypatch.context() as patch:
         refusal = NoSpace("the disk is full", where="inbox.db", todo="Free some space.")
         patch.setattr(Inbox, "append", lambda *_: (_ for _ in ()).throw(refusal))
@@ -129,7 +129,7 @@ def test_a_full_disk_is_trouble_that_passes(shop, monkeypatch):
             collector.accept(messages("a")).result(10)
         with pytest.raises(NoSpace):
             collector.accept(messages("b"))
-    assert Inbox.put is real
+    assert Inbox.append is real
     accepted = _accepted_in_time(collector, messages("a"))
     collector.stop()
     drain_inbox(shop)
@@ -304,7 +304,7 @@ def test_whatever_is_told_is_stored_or_set_aside_and_stops_nothing(shop, told):
         | {"properties": properties | ({"products": items} if items is not None else {})}
         for n, (name, properties, items, time_, context) in enumerate(told)
     ]
-    put(shop, batch_of(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN))
+    put(shop, validate_batch(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN))
     drain_inbox(shop)
     counted = open_inbox(shop).counts()["web"]
     assert open_inbox(shop).pending_count() == 0
@@ -391,7 +391,7 @@ def replayed_live(shop, rules, *told):
     """What became of messages that were judged by `rules`, moved, and replayed by the workspace's settings now."""
     base = {"type": "track", "event": "Order Refunded", "userId": "u1", "properties": {"order_id": "o", "total": 5}}
     body = json.dumps({"batch": [base | {"messageId": f"m{n}"} | one for n, one in enumerate(told)]}).encode()
-    put(shop, batch_of(body, "web", NOW, rules))
+    put(shop, validate_batch(body, "web", NOW, rules))
     drain_inbox(shop)
     done = replay(shop, "live", mapping=None, progress=silent)
     return done, shop.lake.read(EVENTS).to_pylist()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.collect.inbox import Inbox
-from patron.collect.request import Rules, batch_of
+from patron.collect.request import Rules, validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.backup import backup, restore
 from patron.commands.import_files import import_files, replay
@@ -40,7 +40,7 @@ def told(event_id):
 
 
 def messages(*ids, rules=OPEN):
-    return batch_of(json.dumps({"batch": [told(one) for one in ids]}).encode(), "segment", NOW, rules)
+    return validate_batch(json.dumps({"batch": [told(one) for one in ids]}).encode(), "segment", NOW, rules)
 
 
 def put(shop, *arrivals):

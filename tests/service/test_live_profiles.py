@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from patron.collect.compaction import compact_inbox
 from patron.collect.inbox import Inbox
-from patron.collect.loader import accept
-from patron.collect.request import Rules, batch_of
+from patron.collect.loader import load_events
+from patron.collect.request import Rules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.forget import forget
 from patron.run import drain_inbox
@@ -43,7 +43,7 @@ def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visit
 
 def put(shop, *messages, source="web", received_at=NOW):
     inbox = open_inbox(shop)
-    inbox.append([batch_of(json.dumps({"batch": messages}).encode(), source, received_at, OPEN)])
+    inbox.append([validate_batch(json.dumps({"batch": messages}).encode(), source, received_at, OPEN)])
     inbox.close()
 
 
@@ -268,7 +268,7 @@ def test_an_import_is_in_the_profiles_after_the_next_round_and_what_waits_stays_
     move(shop)
     row = {"event_id": "i1", "name": "Order Completed", "occurred_at": NOW - timedelta(days=9), "user_id": "u1"}
     told = pa.Table.from_pylist([row | {"revenue_cents": 1_000, "order_id": "old"}])
-    accept(shop, told, source="file", known="occurred", received_at=NOW)
+    load_events(shop, told, source="file", known="occurred", received_at=NOW)
     put(shop, message("b"))
     assert (live(shop).event_count, live(shop).order_count) == (2, 0)
     generation = state(shop.store).generation
@@ -379,7 +379,7 @@ def test_an_event_is_read_as_soon_as_its_request_is_answered(shop):
     collector = Collector(shop)
     collector.start()
     for n in range(5):
-        told = batch_of(json.dumps({"batch": [message(f"a{n}")]}).encode(), "web", NOW, OPEN)
+        told = validate_batch(json.dumps({"batch": [message(f"a{n}")]}).encode(), "web", NOW, OPEN)
         collector.accept(told).result(10)
         assert live(shop).event_count == n + 1
     collector.stop()
@@ -417,7 +417,7 @@ def test_an_erasure_while_profiles_are_behind_has_them_built_anew(shop, monkeypa
     put(shop, message("a"), message("b", user="u2"))
     move(shop)
     row = {"event_id": "i1", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u2"}
-    accept(shop, pa.Table.from_pylist([row]), source="file", known="occurred", received_at=NOW)
+    load_events(shop, pa.Table.from_pylist([row]), source="file", known="occurred", received_at=NOW)
     with monkeypatch.context() as patch:
         patch.setattr("patron.understand.profiles.updates.MOST_ADDED", 0)
         forget(shop, user_id="u1")

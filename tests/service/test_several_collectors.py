@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from patron.collect.loader import accept
-from patron.collect.request import Rules, batch_of
+from patron.collect.loader import load_events
+from patron.collect.request import Rules, validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.export import export_customer
 from patron.commands.forget import forget
@@ -32,7 +32,7 @@ OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
 def messages(*ids, user="u1"):
     told = [{"type": "track", "event": "Product Viewed", "messageId": one, "userId": user} for one in ids]
     rows = [one | {"timestamp": "2026-03-01T11:00:00Z", "properties": {"product_id": "p1"}} for one in told]
-    return batch_of(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN)
+    return validate_batch(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN)
 
 
 def place(tmp_path, name, postgres_url):
@@ -183,7 +183,7 @@ def test_a_shop_that_comes_to_a_shared_inbox_late_stores_nothing_twice(places):
     main, edge = places
     create_key(main, "web")
     rows = [{"event_id": "a", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u1", "product_id": "p1"}]
-    accept(main, pa.Table.from_pylist(rows), source="web", known="occurred", received_at=NOW)
+    load_events(main, pa.Table.from_pylist(rows), source="web", known="occurred", received_at=NOW)
     with open_inbox(edge) as inbox:
         assert inbox.append([messages("a", "b")])[0].stored == 2
     move(main)
@@ -200,11 +200,11 @@ def test_what_would_break_an_index_of_the_server_is_set_aside_before(places):
     consent = {"type": "track", "event": "Consent Given", "messageId": "c", "anonymousId": "v1"}
     body = {"batch": [consent | {"timestamp": NOW.isoformat(), "properties": {"purpose": "p" * 9_000}}]}
     with open_inbox(main) as inbox:
-        verdict, _ = inbox.append([batch_of(json.dumps(body).encode(), "web", NOW, OPEN), messages("a")])
+        verdict, _ = inbox.append([validate_batch(json.dumps(body).encode(), "web", NOW, OPEN), messages("a")])
     assert verdict.rejected == 1
     rows = [{"event_id": "f", "name": "Consent Given", "occurred_at": NOW, "user_id": "u1", "properties": None}]
     rows[0]["properties"] = json.dumps({"purpose": "q" * 9_000})
-    accept(main, pa.Table.from_pylist(rows), source="file", known="occurred", received_at=NOW)
+    load_events(main, pa.Table.from_pylist(rows), source="file", known="occurred", received_at=NOW)
     move(main)
     assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "f"]
 

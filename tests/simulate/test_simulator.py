@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 from patron.schema.errors import InvalidTable, NotFound
-from patron.schema.raw_events import TOLD
+from patron.schema.raw_events import RAW_EVENTS
 from patron.simulate.ground_truth import truth
 from patron.simulate.simulator import World
 
@@ -31,7 +31,7 @@ def test_advancing_in_steps_tells_the_same_as_advancing_at_once(small_shop):
 
 
 def test_events_have_the_told_schema_in_order_of_time_and_unique_ids(year):
-    assert year.schema.equals(TOLD)
+    assert year.schema.equals(RAW_EVENTS)
     year.validate(full=True)
     assert len(pc.unique(year["event_id"])) == len(year)
     assert sql(

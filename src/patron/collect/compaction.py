@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.collect import pending_sources
-from patron.collect.consent_check import Judge, told_consents
-from patron.collect.file_import import table_of_told
+from patron.collect.consent_check import ConsentCheck, consents_of
+from patron.collect.file_import import raw_events_table
 from patron.collect.inbox import Inbox, PendingRequest
-from patron.collect.loader import Intake, check_told
+from patron.collect.loader import EventLoader, validate_raw_events
 from patron.collect.request import KNOWN
-from patron.collect.suppression import without_forgotten
+from patron.collect.suppression import reject_forgotten
 from patron.collect.workspace_inbox import (
     has_inbox,
     open_inbox,
@@ -41,7 +41,7 @@ LIVE = "live"
 
 
 @dataclass(frozen=True)
-class Read:
+class SourceRequests:
     """Requests of one source, and their messages as told."""
 
     requests: list[PendingRequest]
@@ -62,14 +62,14 @@ def compact_inbox(shop: Shop) -> IngestionCounts:
     if not has_inbox(shop):
         return IngestionCounts()
     with open_inbox(shop) as inbox:
-        marked = pending_sources.marked(shop.store)
+        marked = pending_sources.list_pending(shop.store)
         for source in sorted({*marked} & {*sources_with_keys(shop)}):
             remember_lake_events(shop, inbox, source)
         moved = IngestionCounts()
         if inbox.pending_count():
             require_same_lake(shop, inbox)
             moved = compact(shop, inbox, marked)
-    pending_sources.clear(shop.store, marked)
+    pending_sources.remove_pending(shop.store, marked)
     return moved
 
 
@@ -91,7 +91,7 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
         while after < until and (parts := ahead.result()):
             after = max(part.requests[-1].seq for part in parts)
             ahead = reader.submit(_read, inbox, after)
-            events, died, known = prepared(shop, vault, con, parts, loaded, marked)
+            events, died, known = prepare_events(shop, vault, con, parts, loaded, marked)
             if events.num_rows:
                 shop.lake.append(EVENTS, events, once=Once(load, after))
             reader.submit(inbox.mark_moved, after, died, known).result()
@@ -99,54 +99,64 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
     return IngestionCounts(stored=stored, rejected=dead)
 
 
-def _read(inbox: Inbox, after: int) -> list[Read]:
+def _read(inbox: Inbox, after: int) -> list[SourceRequests]:
     """The next requests, by source."""
     by_source: dict[str, list[PendingRequest]] = {}
     for one in inbox.pending_requests(after=after):
         by_source.setdefault(one.source, []).append(one)
-    return [Read(own, told_by(own)) for _, own in sorted(by_source.items())]
+    return [SourceRequests(own, raw_events_of(own)) for _, own in sorted(by_source.items())]
 
 
-def told_by(requests: Sequence[PendingRequest]) -> pa.Table:
+def raw_events_of(requests: Sequence[PendingRequest]) -> pa.Table:
     """Messages of requests as told."""
-    return table_of_told([row for one in requests for row in one.rows])
+    return raw_events_table([row for one in requests for row in one.rows])
 
 
-def prepared(
-    shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, parts: list[Read], loaded: int, marked: Collection[str]
+def prepare_events(
+    shop: Shop,
+    vault: Vault,
+    con: duckdb.DuckDBPyConnection,
+    parts: list[SourceRequests],
+    loaded: int,
+    marked: Collection[str],
 ) -> tuple[pa.Table, Counter[str], Counter[str]]:
     """Rows of `events` after the request `loaded`; how many of each source died on the way, or were in the lake."""
     tables: list[pa.Table] = []
     died: Counter[str] = Counter()
     known: Counter[str] = Counter()
-    doors = [Intake(shop, vault, con, one.requests[0].source, "received", one.received_at, LIVE) for one in parts]
+    doors = [EventLoader(shop, vault, con, one.requests[0].source, "received", one.received_at, LIVE) for one in parts]
     # why: a consent may be told by another source than the behaviour; all that came is told before any is judged
-    told = [door.told(checked_rows(door, one.requests, one.told)) for door, one in zip(doors, parts, strict=True)]
+    told = [
+        door.write_consents(validated_rows(door, one.requests, one.told))
+        for door, one in zip(doors, parts, strict=True)
+    ]
     for intake, checked in zip(doors, told, strict=True):
-        source, rows = intake.source, intake.lawful(checked)
+        source, rows = intake.source, intake.check_consent(checked)
         is_good = pc.is_null(rows["problem"])
         bad = rows.filter(pc.invert(is_good))
-        intake.bury(bad, "")
+        intake.write_dead_letters(bad, "")
         died[source] = pc.sum(pc.invert(bad["_was_dead"])).as_py() or 0
         good = rows.filter(pc.and_(is_good, pc.greater(rows["_seq"], loaded)))
         fresh = good
         if source in marked:
-            intake.look_up_stored()
-            fresh = intake.not_stored(good)
+            intake.read_stored_ids()
+            fresh = intake.without_stored(good)
         known[source] = good.num_rows - fresh.num_rows
-        tables.append(intake.prepared(fresh))
+        tables.append(intake.event_rows(fresh))
     return pa.concat_tables(tables), +died, +known
 
 
-def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[PendingRequest]) -> pa.Table:
+def pending_event_rows(
+    shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[PendingRequest]
+) -> pa.Table:
     """Rows of `events` that requests are going to be, with what profiles need of them; nothing is stored."""
-    intake = Intake(shop, vault, con, "", "received", requests[0].received_at, LIVE)
-    rows = without_forgotten(vault, checked_rows(intake, requests, told_by(requests)))
+    intake = EventLoader(shop, vault, con, "", "received", requests[0].received_at, LIVE)
+    rows = reject_forgotten(vault, validated_rows(intake, requests, raw_events_of(requests)))
     sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
     rows = rows.append_column("source", sources)
     rows = rows.filter(pc.is_null(rows["problem"]))
-    judge = Judge(shop.store, vault, shop.policy.consent, told_consents(vault, "", rows, rows["known_at"]))
-    rows = judge.judged(rows, rows["known_at"])
+    judge = ConsentCheck(shop.store, vault, shop.policy.consent, consents_of(vault, "", rows, rows["known_at"]))
+    rows = judge.apply(rows, rows["known_at"])
     rows = rows.filter(pc.is_null(rows["problem"]))
     for kind in ("user", "anonymous"):
         coded = pc.dictionary_encode(rows[f"{kind}_id"].combine_chunks())
@@ -155,11 +165,11 @@ def rows_ahead(shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, request
     return rows
 
 
-def checked_rows(intake: Intake, requests: Sequence[PendingRequest], given: pa.Table) -> pa.Table:
+def validated_rows(intake: EventLoader, requests: Sequence[PendingRequest], given: pa.Table) -> pa.Table:
     """All messages of requests, judged as imports are; with `_seq`, `_was_dead`, when each was received and known."""
     was_dead = pc.is_valid(given["problem"])
     number = given.column_names.index("row_number")
-    rows = check_told(intake, given.set_column(number, "row_number", pa.array(np.arange(given.num_rows))))
+    rows = validate_raw_events(intake, given.set_column(number, "row_number", pa.array(np.arange(given.num_rows))))
     counts = [len(one.rows) for one in requests]
     received = pa.array([one.received_at for one in requests], TIME).take(np.repeat(np.arange(len(counts)), counts))
     is_history = pa.array([row.get(KNOWN) == "occurred" for one in requests for row in one.rows], pa.bool_())

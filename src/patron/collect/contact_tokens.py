@@ -13,7 +13,7 @@ from patron.govern.vault import Vault
 from patron.schema.personal_data import text_of
 from patron.schema.personal_keys import snake
 
-SPEAK_OF_THE_CUSTOMER = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
+CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
 """Events whose contacts are the customer's own; others may tell whom something was sent to."""
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 FEWEST_DIGITS, MOST_DIGITS = 7, 15
@@ -22,16 +22,16 @@ FEWEST_DIGITS, MOST_DIGITS = 7, 15
 
 def contact_tokens(vault: Vault, rows: pa.Table) -> dict[str, pa.Array]:
     """Tokens of the customers' e-mail addresses and phone numbers, by column of `events`; the vault stores nothing."""
-    speaks = pc.is_in(rows["name"], value_set=pa.array(SPEAK_OF_THE_CUSTOMER))
+    speaks = pc.is_in(rows["name"], value_set=pa.array(CUSTOMER_EVENTS))
     chosen = pc.and_(speaks, pc.is_valid(rows["personal"]))
     found = [contacts_of(one) for one in rows["personal"].filter(chosen).to_pylist()]
     return {
-        f"{kind}_token": placed(chosen, [vault.token(kind, one[kind]) if kind in one else None for one in found])
+        f"{kind}_token": scatter(chosen, [vault.token(kind, one[kind]) if kind in one else None for one in found])
         for kind in KEYS
     }
 
 
-def placed(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:
+def scatter(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:
     """Texts where the rows are chosen, NULL elsewhere."""
     nothing = pa.nulls(len(chosen), pa.string())
     return pc.replace_with_mask(nothing, chosen.combine_chunks(), pa.array(texts, pa.string())) if texts else nothing

@@ -12,15 +12,15 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from patron.collect.file_reader import Chunk, Source, find_files, is_parquet, line_chunks, look_at
-from patron.collect.loader import Intake, check_told, opened
+from patron.collect.file_reader import Chunk, InputFile, find_files, inspect_file, is_parquet, line_chunks
+from patron.collect.loader import EventLoader, open_loader, validate_raw_events
 from patron.collect.mapping import Mapping, Part, load_mapping
-from patron.collect.mapping_sql import MACROS, literal, needed_columns, quoted, told_sql
+from patron.collect.mapping_sql import MACROS, literal, needed_columns, quoted, raw_events_sql
 from patron.collect.segment_message import read_message
-from patron.collect.validation import checked
+from patron.collect.validation import validation_sql
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import BadEvent, BadFile, BadMapping, MissingExtra
-from patron.schema.raw_events import TOLD
+from patron.schema.raw_events import RAW_EVENTS
 from patron.storage.shop import Shop
 from patron.storage.store import IMPORTS, upsert
 
@@ -64,12 +64,13 @@ def import_files(  # noqa: PLR0913 - the options of one command
     rules = mapping if isinstance(mapping, Mapping) else load_mapping(mapping)
     files = find_files(list(paths) or default_files(rules.name))
     sources = [
-        look_at(path, delimiter=delimiter or rules.delimiter, encoding=encoding or rules.encoding) for path in files
+        inspect_file(path, delimiter=delimiter or rules.delimiter, encoding=encoding or rules.encoding)
+        for path in files
     ]
     names = tuple(str(path) for path in files)
     import_id = hashlib.sha256(json.dumps([rules.name, names, received_at.isoformat()]).encode()).hexdigest()[:16]
     source = rules.source or rules.name
-    with opened(shop, source=source, known="occurred", received_at=received_at, import_id=import_id) as intake:
+    with open_loader(shop, source=source, known="occurred", received_at=received_at, import_id=import_id) as intake:
         counts = ImportJob(intake, rules, sources, progress or (lambda _done, _all: None)).run()
     named = str(mapping.absolute()) if isinstance(mapping, Path) else rules.name
     result = ImportResult(
@@ -120,9 +121,9 @@ def _record(shop: Shop, result: ImportResult, received_at: datetime) -> None:
 class ImportJob:
     """One import at work: sources, mapping and the open intake."""
 
-    intake: Intake
+    intake: EventLoader
     mapping: Mapping
-    sources: list[Source]
+    sources: list[InputFile]
     progress: Progress
 
     @property
@@ -149,14 +150,14 @@ class ImportJob:
                 self.progress(done, max(total, done))
         return counts
 
-    def _taken(self, source: Source, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
+    def _taken(self, source: InputFile, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
         if self.mapping.format == "segment":
             return self._segment(source)
-        return self._told(source) if self.mapping.format == "told" else self._rows(source, parts)
+        return self._raw_events_of(source) if self.mapping.format == "told" else self._rows(source, parts)
 
-    def _parts(self, source: Source) -> list[Part]:
+    def _parts(self, source: InputFile) -> list[Part]:
         if self.mapping.format == "told":
-            require_told(source)
+            require_raw_events(source)
         parts = [part for part in self.mapping.parts if fnmatch(source.path.name.lower(), part.files)]
         is_lookup = any(fnmatch(source.path.name.lower(), lookup.files) for lookup in self.mapping.lookups)
         if self.mapping.format == "rows" and not parts and not is_lookup:
@@ -168,7 +169,7 @@ class ImportJob:
             self._require(source, needed_columns(part) - named)
         return parts
 
-    def _require(self, source: Source, missing: set[str]) -> None:
+    def _require(self, source: InputFile, missing: set[str]) -> None:
         if missing:
             raise BadFile(
                 f"the columns {', '.join(sorted(missing))} are missing; found {', '.join(source.columns)}",
@@ -201,7 +202,7 @@ class ImportJob:
             self.con.execute(f"create or replace table {quoted(lookup.name)} as with file as ({file}) {lookup.sql}")
             self.con.unregister("raw")
 
-    def _rows(self, source: Source, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
+    def _rows(self, source: InputFile, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
         if not parts:
             yield IngestionCounts(), source.row_count or 0
             return
@@ -210,12 +211,12 @@ class ImportJob:
             taken = self._bad_rows(source, chunk)
             self._load(chunk, parts)
             for part in parts:
-                taken += self.intake.take(self.told(part), file=source.path.name)
+                taken += self.intake.load(self.raw_events(part), file=source.path.name)
             yield taken, chunk.rows.num_rows + len(chunk.bad)
 
-    def told(self, part: Part) -> pa.Table:
+    def raw_events(self, part: Part) -> pa.Table:
         """Told rows of one part, from the table `chunk`, checked."""
-        inner = checked(told_sql(self.mapping, part), self.intake.currencies)
+        inner = validation_sql(raw_events_sql(self.mapping, part), self.intake.currencies)
         payload = "case when problem is not null then to_json(struct_pack(part := _part, row := payload)) end"
         query = f"select * exclude (_part) replace ({payload} as payload) from ({inner})"
         try:
@@ -264,32 +265,35 @@ class ImportJob:
         self.con.execute("insert into occurrences select md5_number(_hash), count(*) from hashed group by 1")
         self.con.unregister("raw")
 
-    def _bad_rows(self, source: Source, chunk: Chunk) -> IngestionCounts:
+    def _bad_rows(self, source: InputFile, chunk: Chunk) -> IngestionCounts:
         if not chunk.bad:
             return IngestionCounts()
         rows = [{"row_number": n, "problem": "bad_row", "payload": json.dumps({"raw": t})} for n, t in chunk.bad]
-        return self.intake.take(check_told(self.intake, table_of_told(rows)), file=source.path.name)
+        return self.intake.load(validate_raw_events(self.intake, raw_events_table(rows)), file=source.path.name)
 
-    def _told(self, source: Source) -> Iterator[tuple[IngestionCounts, int]]:
+    def _raw_events_of(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
         for chunk in source.chunks():
             try:
-                rows = check_told(self.intake, numbered(chunk.rows, chunk.first_row))
+                rows = validate_raw_events(self.intake, number_rows(chunk.rows, chunk.first_row))
             except (pa.ArrowException, ValueError) as error:
                 raise BadFile(
                     f"a column is not of its type ({error})", where=str(source.path), todo="Write it as told events."
                 ) from error
-            yield self.intake.take(rows, file=source.path.name), rows.num_rows
+            yield self.intake.load(rows, file=source.path.name), rows.num_rows
 
-    def _segment(self, source: Source) -> Iterator[tuple[IngestionCounts, int]]:
+    def _segment(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
         for lines in line_chunks(source.path):
-            rows = [segment_row(number, line) for number, line in lines]
-            yield self.intake.take(check_told(self.intake, table_of_told(rows)), file=source.path.name), len(rows)
+            rows = [segment_raw_event(number, line) for number, line in lines]
+            yield (
+                self.intake.load(validate_raw_events(self.intake, raw_events_table(rows)), file=source.path.name),
+                len(rows),
+            )
 
 
-def require_told(source: Source) -> None:
+def require_raw_events(source: InputFile) -> None:
     """Look whether a file holds told events. Raises BadFile naming the columns that are missing or unknown."""
     needed = {"event_id", "name", "occurred_at"}
-    missing, unknown = needed - set(source.columns), set(source.columns) - set(TOLD.names)
+    missing, unknown = needed - set(source.columns), set(source.columns) - set(RAW_EVENTS.names)
     if not is_parquet(source.path) or missing or unknown:
         listed = [f"{what} {', '.join(sorted(of))}" for what, of in (("lacks", missing), ("adds", unknown)) if of]
         raise BadFile(
@@ -299,12 +303,12 @@ def require_told(source: Source) -> None:
         )
 
 
-def numbered(rows: pa.Table, first: int) -> pa.Table:
+def number_rows(rows: pa.Table, first: int) -> pa.Table:
     """Number rows as they stand in their file."""
     return rows.append_column("row_number", pa.array(range(first, first + rows.num_rows), pa.int64()))
 
 
-def segment_row(number: int, line: bytes) -> dict[str, object]:
+def segment_raw_event(number: int, line: bytes) -> dict[str, object]:
     """Read one line of Segment's protocol into a told row, or into its problem."""
     payload = json.dumps({"line": line.decode(errors="replace")})
     try:
@@ -313,10 +317,10 @@ def segment_row(number: int, line: bytes) -> dict[str, object]:
         return {"row_number": number, "problem": f"bad_event:{error}", "payload": payload}
 
 
-def table_of_told(rows: list[dict[str, object]]) -> pa.Table:
+def raw_events_table(rows: list[dict[str, object]]) -> pa.Table:
     """Put told rows, with their numbers, problems and payloads, into one table."""
     extra = [("row_number", pa.int64()), ("problem", pa.string()), ("payload", pa.string())]
-    schema = pa.schema([*TOLD, *(pa.field(n, t) for n, t in extra)])
+    schema = pa.schema([*RAW_EVENTS, *(pa.field(n, t) for n, t in extra)])
     # why: most events say few of all the things that can be told, and a column of nothing costs nothing
     said = set().union(*rows)
     table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in schema if f.name in said]))

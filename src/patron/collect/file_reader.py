@@ -49,7 +49,7 @@ def _expand(pattern: str) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class Source:
+class InputFile:
     """One readable file: how it is written was checked before anything is stored."""
 
     path: Path
@@ -64,7 +64,7 @@ class Source:
         """Read the file from its start, in order. Raises BadFile where it proves to be damaged further on."""
         try:
             if is_parquet(self.path):
-                yield from _numbered(_parquet(self.path, list(columns) or None))
+                yield from _number_chunks(_parquet(self.path, list(columns) or None))
             elif is_json(self.path):
                 yield from _json(self.path, self.columns)
             else:
@@ -89,7 +89,7 @@ def is_json(path: Path) -> bool:
     return path.suffix.lower() in JSON_SUFFIXES
 
 
-def look_at(path: Path, *, delimiter: str | None, encoding: str) -> Source:
+def inspect_file(path: Path, *, delimiter: str | None, encoding: str) -> InputFile:
     """Find out columns and size. Raises BadFile when it is empty, unreadable or not in this encoding."""
     try:
         if path.stat().st_size == 0:
@@ -98,11 +98,11 @@ def look_at(path: Path, *, delimiter: str | None, encoding: str) -> Source:
             meta = pq.ParquetFile(path)
             if meta.metadata.num_rows == 0:
                 raise BadFile("the file has no rows", where=str(path), todo="Export it again.")
-            return Source(path, tuple(meta.schema_arrow.names), meta.metadata.num_rows)
+            return InputFile(path, tuple(meta.schema_arrow.names), meta.metadata.num_rows)
         rows = _check_encoding(path, "utf-8" if is_json(path) else encoding)
         if is_json(path):
-            return Source(path, _json_columns(path), rows)
-        return _look_at_csv(path, delimiter, encoding, rows)
+            return InputFile(path, _json_columns(path), rows)
+        return _inspect_csv(path, delimiter, encoding, rows)
     except (OSError, pa.ArrowException) as error:
         raise BadFile(
             f"cannot be read ({error})", where=str(path), todo="Check that it is what its name says, and readable."
@@ -134,7 +134,7 @@ def _check_encoding(path: Path, encoding: str) -> int:
     return lines
 
 
-def _look_at_csv(path: Path, delimiter: str | None, encoding: str, lines: int) -> Source:
+def _inspect_csv(path: Path, delimiter: str | None, encoding: str, lines: int) -> InputFile:
     with path.open(
         encoding="utf-8-sig" if encoding.replace("_", "-").lower() == "utf-8" else encoding, newline=""
     ) as file:
@@ -150,10 +150,10 @@ def _look_at_csv(path: Path, delimiter: str | None, encoding: str, lines: int) -
         raise BadFile("the file has a header but no rows", where=str(path), todo="Export it again.")
     if not named:
         raise BadFile("its header names no column", where=str(path), todo="Write the names in the first line.")
-    return Source(path, named, lines, mark, encoding, names)
+    return InputFile(path, named, lines, mark, encoding, names)
 
 
-def _numbered(tables: Iterator[pa.Table]) -> Iterator[Chunk]:
+def _number_chunks(tables: Iterator[pa.Table]) -> Iterator[Chunk]:
     first = 1
     for rows in tables:
         yield Chunk(rows, first)
@@ -165,7 +165,7 @@ def _parquet(path: Path, columns: list[str] | None) -> Iterator[pa.Table]:
         yield pa.Table.from_batches([batch])
 
 
-def _csv(source: Source) -> Iterator[Chunk]:
+def _csv(source: InputFile) -> Iterator[Chunk]:
     bad: list[tuple[int, str]] = []
     bad_numbers: list[int] = []
 

@@ -18,11 +18,11 @@ REOPEN_SECONDS = 1.0
 
 
 @dataclass
-class Writer:
+class InboxWriter:
     """One thread that owns the inbox; after any failure it opens the file anew, for a failed descriptor lies."""
 
     open_inbox: Callable[[], Inbox]
-    told: Callable[[list[tuple[Request, IngestionCounts]]], None] = lambda _: None
+    on_commit: Callable[[list[tuple[Request, IngestionCounts]]], None] = lambda _: None
     """Told of every commit, after it."""
     trouble: PatronError | None = None
     """Why nothing is accepted at the moment."""
@@ -100,7 +100,7 @@ class Writer:
                 promise.set_exception(error)
             return
         with suppress(Exception):  # why: it is committed, whatever becomes of who is told
-            self.told([(arrival, one) for (arrival, _), one in zip(group, verdicts, strict=True)])
+            self.on_commit([(arrival, one) for (arrival, _), one in zip(group, verdicts, strict=True)])
         for (_, promise), one in zip(group, verdicts, strict=True):
             promise.set_result(one)
 

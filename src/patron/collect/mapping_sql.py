@@ -1,4 +1,4 @@
-"""A part of a mapping as one SELECT: text columns of a file in, told rows with their problems out."""
+"""A part of a mapping as one SELECT: text columns of a file in, raw events with their problems out."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlglot.errors import SqlglotError
 from patron.collect.mapping import AMOUNTS, Mapping, Part
 from patron.schema.errors import BadMapping
 from patron.schema.personal_keys import kind_of_property, kind_of_trait
-from patron.schema.raw_events import TOLD
+from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.table_definition import sql_type
 from patron.storage.engine import literal
 
@@ -28,52 +28,54 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def expression(told: Any) -> str:
+def expression(spec: Any) -> str:
     """SQL of a column's source: a column's name, {value = ...} or {sql = ...}, maybe with a format."""
-    if isinstance(told, str):
-        return quoted(told)
-    if "value" in told:
-        return literal(told["value"])
-    return f"({told['sql']})" if "sql" in told else quoted(told["column"])
+    if isinstance(spec, str):
+        return quoted(spec)
+    if "value" in spec:
+        return literal(spec["value"])
+    return f"({spec['sql']})" if "sql" in spec else quoted(spec["column"])
 
 
 def needed_columns(part: Part) -> set[str]:
-    """Columns of the file (or of its lookups) that a part names. Raises BadMapping for SQL that is none."""
-    told = [*part.columns.values(), *part.traits.values(), *part.properties.values()]
-    written = [expression(one) for one in told if not (isinstance(one, dict) and "cents" in one)]
-    written += [f"({one['cents']})" for one in told if isinstance(one, dict) and "cents" in one]
-    written += [f"({part.where})", *(f"({condition})" for condition in part.rejected.values())]
-    written += [expression(part.event)] if isinstance(part.event, dict) else []
-    found = set(part.id)
-    for one in written:
+    """Columns of the file (or of its lookups) that a part names. Raises BadMapping for invalid SQL."""
+    specs = [*part.columns.values(), *part.traits.values(), *part.properties.values()]
+    expressions = [expression(one) for one in specs if not (isinstance(one, dict) and "cents" in one)]
+    expressions += [f"({one['cents']})" for one in specs if isinstance(one, dict) and "cents" in one]
+    expressions += [f"({part.where})", *(f"({condition})" for condition in part.rejected.values())]
+    expressions += [expression(part.event)] if isinstance(part.event, dict) else []
+    columns = set(part.id)
+    for one in expressions:
         try:
             tree = sqlglot.parse_one(f"select {one}", read="duckdb")
         except SqlglotError as error:
-            raise BadMapping(f"{one} is no SQL ({error})", where=part.name, todo="Mend the expression.") from error
+            raise BadMapping(
+                f"{one} is not valid SQL ({error})", where=part.name, todo="Fix the expression."
+            ) from error
         if any(True for _ in tree.find_all(exp.Table, exp.Subquery)):
             raise BadMapping(f"{one} reads a table", where=part.name, todo="Use [[lookup]] and join.")
-        found |= {column.name for column in tree.find_all(exp.Column)}
-    return found
+        columns |= {column.name for column in tree.find_all(exp.Column)}
+    return columns
 
 
-def told_sql(mapping: Mapping, part: Part) -> str:
-    """Query of the told rows of one part, over `chunk` (text columns, _row, _hash, _occurrence)."""
+def raw_events_sql(mapping: Mapping, part: Part) -> str:
+    """Query of the raw events of one part, over `chunk` (text columns, _row, _hash, _occurrence)."""
     columns: dict[str, str] = {"name": literal(part.event) if isinstance(part.event, str) else expression(part.event)}
     problems = [f"when {condition} then {literal(code)}" for code, condition in part.rejected.items()]
-    for name, told in part.columns.items():
-        target, value, problem = _column(mapping, name, told)
+    for name, spec in part.columns.items():
+        target, value, problem = _column(mapping, name, spec)
         columns[target] = value
         problems += [problem] if problem else []
     if "currency" not in columns and mapping.currency:
         columns["currency"] = literal(mapping.currency)
     columns["event_id"] = _event_id(part)
     columns |= _json_columns(part)
-    types = {f.name: sql_type(f.type) for f in TOLD}
+    types = {f.name: sql_type(f.type) for f in RAW_EVENTS}
     listed = ", ".join(f"cast({columns.get(n, 'null')} as {types[n]}) as {n}" for n in types)
-    found = f"case {' '.join(problems)} end" if problems else "cast(null as varchar)"
+    problem_sql = f"case {' '.join(problems)} end" if problems else "cast(null as varchar)"
     values = "to_json(chunk)"
     return f"""
-    select {listed}, _row as row_number, {found} as problem, {literal(part.name)} as _part, {values} as payload
+    select {listed}, _row as row_number, {problem_sql} as problem, {literal(part.name)} as _part, {values} as payload
     from chunk {part.join} where {part.where}
     """
 
@@ -85,16 +87,16 @@ def _event_id(part: Part) -> str:
     return f"_hash || {literal('-' + part.name)} || case when _occurrence > 1 then '-' || _occurrence else '' end"
 
 
-def _column(mapping: Mapping, name: str, told: Any) -> tuple[str, str, str]:
-    """Column of TOLD, its SQL, and the condition (if any) under which its value cannot be read."""
+def _column(mapping: Mapping, name: str, spec: Any) -> tuple[str, str, str]:
+    """Column of RAW_EVENTS, its SQL, and the condition (if any) under which its value cannot be read."""
     target = AMOUNTS.get(name, name)
-    if isinstance(told, dict) and "cents" in told:
-        return target, f"({told['cents']})", ""
-    source = expression(told)
-    shown = told if isinstance(told, str) else told.get("column", name) if isinstance(told, dict) else name
+    if isinstance(spec, dict) and "cents" in spec:
+        return target, f"({spec['cents']})", ""
+    source = expression(spec)
+    label = spec if isinstance(spec, str) else spec.get("column", name) if isinstance(spec, dict) else name
     if name == "occurred_at":
-        value = _time(mapping, source, told)
-        return target, value, f"when {source} is not null and {value} is null then {literal(f'bad_time:{shown}')}"
+        value = _time(mapping, source, spec)
+        return target, value, f"when {source} is not null and {value} is null then {literal(f'bad_time:{label}')}"
     if name == "products":
         return target, source, ""
     if name == "currency":
@@ -115,12 +117,12 @@ def _column(mapping: Mapping, name: str, told: Any) -> tuple[str, str, str]:
             else f"case when isfinite(try_cast({text} as double)) then cast({text} as double) end"
         )
         code = "bad_number"
-    return target, number, f"when {source} is not null and {number} is null then {literal(f'{code}:{shown}')}"
+    return target, number, f"when {source} is not null and {number} is null then {literal(f'{code}:{label}')}"
 
 
-def _time(mapping: Mapping, source: str, told: Any) -> str:
-    formats = told.get("format") if isinstance(told, dict) else None
-    zone = literal(told.get("time_zone", mapping.zone) if isinstance(told, dict) else mapping.zone)
+def _time(mapping: Mapping, source: str, spec: Any) -> str:
+    formats = spec.get("format") if isinstance(spec, dict) else None
+    zone = literal(spec.get("time_zone", mapping.zone) if isinstance(spec, dict) else mapping.zone)
     if formats in ("epoch_seconds", "epoch_milliseconds"):
         scale = 1 if formats == "epoch_seconds" else 1000
         return f"to_timestamp(try_cast({source} as double) / {scale})"
@@ -135,12 +137,12 @@ def _time(mapping: Mapping, source: str, told: Any) -> str:
 
 def _json_columns(part: Part) -> dict[str, str]:
     places: dict[str, dict[str, str]] = {"traits": {}, "properties": {}, "personal": {}, "texts": {}}
-    for name, told in part.traits.items():
-        places["traits" if kind_of_trait(name) == "plain" else "personal"][name] = expression(told)
-    for name, told in part.properties.items():
+    for name, spec in part.traits.items():
+        places["traits" if kind_of_trait(name) == "plain" else "personal"][name] = expression(spec)
+    for name, spec in part.properties.items():
         kind = kind_of_property(name)
         place = {"plain": "properties", "free_text": "texts"}.get(kind, "personal")
-        places[place][name] = expression(told)
+        places[place][name] = expression(spec)
     return {place: _object(values) for place, values in places.items() if values}
 
 

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from patron.storage.store import WORKSPACE, Store, upsert
 
-PREFIX = "unremembered/"
+PREFIX = "pending_source/"
 
 
-def mark(store: Store, sources: Iterable[str]) -> None:
+def add_pending(store: Store, sources: Iterable[str]) -> None:
     """Say that events of the sources are about to come another way than through the inbox."""
     rows = [{"key": PREFIX + source, "value": ""} for source in sorted(set(sources))]
     if rows:
@@ -21,14 +21,14 @@ def mark(store: Store, sources: Iterable[str]) -> None:
             upsert(connection, WORKSPACE, rows)
 
 
-def marked(store: Store) -> list[str]:
+def list_pending(store: Store) -> list[str]:
     """Sources that are marked."""
     chosen = sa.select(WORKSPACE.c.key).where(WORKSPACE.c.key.startswith(PREFIX, autoescape=True))
     with store.begin() as connection:
         return [key.removeprefix(PREFIX) for key in connection.scalars(chosen.order_by(WORKSPACE.c.key))]
 
 
-def clear(store: Store, sources: Iterable[str]) -> None:
+def remove_pending(store: Store, sources: Iterable[str]) -> None:
     """Say that the inbox knows the sources' events, and that what it took before is in the lake."""
     with store.begin() as connection:
         connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key.in_([PREFIX + one for one in sources])))

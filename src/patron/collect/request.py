@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import msgspec
 
-from patron.collect.consent_check import judged_by_message
+from patron.collect.consent_check import consent_flags
 from patron.collect.event_flags import TEST
-from patron.collect.segment_message import told_row
-from patron.collect.tracking_plan import NO_PLAN, Plan
+from patron.collect.segment_message import raw_event_of
+from patron.collect.tracking_plan import NO_PLAN, TrackingPlan
 from patron.schema.errors import BadEvent, BadRequest
 from patron.schema.events import BY_NAME
 from patron.schema.personal_data import text_of
@@ -76,16 +76,16 @@ BATCH = msgspec.json.Decoder(Batch)
 KEYED = msgspec.json.Decoder(msgspec.defstruct("Keyed", [("writeKey", Any, None)]))
 
 
-def body_of(raw: bytes, *, encoding: str = "") -> bytes:
+def inflate_body(raw: bytes, *, encoding: str = "") -> bytes:
     """Inflate a body, whatever its Content-Type says. Raises BadRequest 413 above LARGEST_BODY, 400 for bad gzip."""
     if raw.startswith(GZIP) or "gzip" in encoding:
-        raw = inflated(raw)
+        raw = _inflate(raw)
     if len(raw) > LARGEST_BODY:
         raise BadRequest(413, f"the body is larger than {LARGEST_BODY} bytes", todo="Send smaller batches.")
     return NULL_CHARACTER.sub(rb"\1", raw) if b"\\u0000" in raw else raw
 
 
-def inflated(raw: bytes) -> bytes:
+def _inflate(raw: bytes) -> bytes:
     """Inflate gzip up to the cap. Raises BadRequest."""
     inflate = zlib.decompressobj(wbits=31)
     try:
@@ -97,7 +97,7 @@ def inflated(raw: bytes) -> bytes:
     return content
 
 
-def decoded(decoder: msgspec.json.Decoder, body: bytes) -> Any:
+def decode_json(decoder: msgspec.json.Decoder, body: bytes) -> Any:
     """Decode JSON. Raises BadRequest 400."""
     try:
         return decoder.decode(body)
@@ -108,7 +108,7 @@ def decoded(decoder: msgspec.json.Decoder, body: bytes) -> Any:
 
 def key_in_body(body: bytes) -> str:
     """Write key inside a JSON body, or ''. Raises BadRequest 400."""
-    return str(decoded(KEYED, body).writeKey or "")
+    return str(decode_json(KEYED, body).writeKey or "")
 
 
 NOTHING_NEEDED = Consent()
@@ -127,11 +127,11 @@ class Rules:
     is_test: bool = False
     """Whether all of it is test traffic."""
     test_hosts: frozenset[str] = frozenset()
-    plan: Plan = NO_PLAN
+    plan: TrackingPlan = NO_PLAN
     consent: Consent = NOTHING_NEEDED
 
 
-def rules_of(shop: Shop, source: str, plan: Plan, *, is_secret: bool, is_history: bool) -> Rules:
+def rules_for(shop: Shop, source: str, plan: TrackingPlan, *, is_secret: bool, is_history: bool) -> Rules:
     """What the workspace's settings and policy allow the owner of a source's key."""
     asked = shop.settings.collect
     return Rules(
@@ -146,47 +146,49 @@ def rules_of(shop: Shop, source: str, plan: Plan, *, is_secret: bool, is_history
     )
 
 
-def batch_of(body: bytes, source: str, received_at: datetime, rules: Rules) -> Request:
+def validate_batch(body: bytes, source: str, received_at: datetime, rules: Rules) -> Request:
     """Judge a batch. Raises BadRequest 400 when it is none, 413 when it is of too many."""
-    batch: Batch = decoded(BATCH, body)
-    refuse_many(batch.batch)
+    batch: Batch = decode_json(BATCH, body)
+    check_message_count(batch.batch)
     shared = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
     shared = {name: value for name, value in shared.items() if value is not None}
-    return Request(source, received_at, [judged(bytes(one), received_at, rules, shared) for one in batch.batch])
+    return Request(
+        source, received_at, [validate_message(bytes(one), received_at, rules, shared) for one in batch.batch]
+    )
 
 
-def refuse_many(messages: Sequence[object]) -> None:
+def check_message_count(messages: Sequence[object]) -> None:
     """Refuse a request of more messages than are judged in a moment. Raises BadRequest 413."""
     if len(messages) > MOST_MESSAGES:
         raise BadRequest(413, f"more than {MOST_MESSAGES} messages", todo="Send smaller batches.")
 
 
-def single_of(body: bytes, kind: str, source: str, received_at: datetime, rules: Rules) -> Request:
+def validate_single(body: bytes, kind: str, source: str, received_at: datetime, rules: Rules) -> Request:
     """Judge one message whose type the path says. Raises BadRequest 400 when it is no JSON object."""
-    if not isinstance(decoded(ANYTHING, body), dict):
+    if not isinstance(decode_json(ANYTHING, body), dict):
         raise BadRequest(400, "the body is no JSON object", todo="Send one message.")
-    return Request(source, received_at, [judged(body, received_at, rules, {"type": kind})])
+    return Request(source, received_at, [validate_message(body, received_at, rules, {"type": kind})])
 
 
 ANYTHING = msgspec.json.Decoder()
 
 
-def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]) -> Message:
+def validate_message(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]) -> Message:
     """Run one message into a told row, or into a dead letter with its reason."""
     event_id, said = None, raw
     try:
-        _refuse_long(raw, rules)
+        _check_length(raw, rules)
         told = ANYTHING.decode(raw)
-        message, flags = completed(told, raw, received_at, rules, shared)
+        message, flags = complete_message(told, raw, received_at, rules, shared)
         # why: a replay sets the clock right again, so the time stays as it was told
         event_id, said = (
             text_of(message["messageId"]),
             msgspec.json.encode(message | {"timestamp": told.get("timestamp")}),
         )
-        row: RawEvent = told_row(message)
-        _refuse_unsecured(row["name"], rules)
-        flags += _off_plan(row["name"], message, rules.plan) + _doubtful(row)
-        flags += judged_by_message(row, message, rules.consent, is_secret=rules.is_secret)
+        row: RawEvent = raw_event_of(message)
+        _check_secret(row["name"], rules)
+        flags += _plan_flags(row["name"], message, rules.plan) + _doubt_flags(row)
+        flags += consent_flags(row, message, rules.consent, is_secret=rules.is_secret)
         row["flags"] = flags or None
         if rules.is_history:
             row[KNOWN] = "occurred"
@@ -198,23 +200,23 @@ def judged(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, An
     return Message(event_id, row)
 
 
-def _refuse_long(raw: bytes, rules: Rules) -> None:
+def _check_length(raw: bytes, rules: Rules) -> None:
     if len(raw) > rules.longest_event:
         raise BadEvent(
             f"is {len(raw)} bytes long", where="message", todo=f"Send at most {rules.longest_event} bytes an event."
         )
 
 
-def _off_plan(name: str, message: dict[str, Any], plan: Plan) -> list[str]:
+def _plan_flags(name: str, message: dict[str, Any], plan: TrackingPlan) -> list[str]:
     """Flag what breaks the tracking plan. Raises BadEvent where the plan is strict."""
-    fault = plan.fault(name, message.get("properties") or {})
+    fault = plan.violation(name, message.get("properties") or {})
     if fault and plan.is_strict:
         where, _, what = fault.partition(": ")
         raise BadEvent(what, where=where, todo="Send it as the plan says, or mend the plan.")
     return ["off_plan"] if fault else []
 
 
-def _doubtful(row: RawEvent) -> list[str]:
+def _doubt_flags(row: RawEvent) -> list[str]:
     """Flags of what is stored and most likely meant otherwise."""
     found = ["near_name"] if row["name"] not in BY_NAME and row["name"].casefold() in NEAR else []
     has_money = any(row.get(one) is not None for one in ("total_cents", "revenue_cents", "products"))
@@ -223,12 +225,12 @@ def _doubtful(row: RawEvent) -> list[str]:
     return found
 
 
-def _refuse_unsecured(name: str, rules: Rules) -> None:
+def _check_secret(name: str, rules: Rules) -> None:
     if name in rules.needs_secret and not rules.is_secret:
         raise BadEvent("is accepted with a secret key only", where=name, todo="Send it from the shop's server.")
 
 
-def completed(
+def complete_message(
     told: Any, raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """Give a message what its batch says, an id, and the time it really happened; and flags. Raises BadEvent."""
@@ -237,13 +239,13 @@ def completed(
     message = {**shared, **told}
     if isinstance(shared.get("context"), dict) and isinstance(told.get("context"), dict):
         message["context"] = {**shared["context"], **told["context"]}
-    moments = {name: moment_of(message.get(name)) for name in ("timestamp", "originalTimestamp", "sentAt")}
+    moments = {name: parse_time(message.get(name)) for name in ("timestamp", "originalTimestamp", "sentAt")}
     told_at = moments["originalTimestamp"] or moments["timestamp"]
     is_unreadable = told_at is None and (message.get("originalTimestamp") or message.get("timestamp")) is not None
     if not message.get("messageId"):
         # why: a retry says the same with the same time; without a time nothing tells a retry from a second event
         message["messageId"] = f"made-{blake2b(raw, digest_size=16).hexdigest()}" if told_at else f"made-{uuid4()}"
-    occurred_at, flags = corrected(told_at, moments["sentAt"], received_at, rules)
+    occurred_at, flags = correct_clock(told_at, moments["sentAt"], received_at, rules)
     flags = ["impossible_time"] if is_unreadable else flags
     message["timestamp"] = occurred_at
     context = message.get("context")
@@ -265,7 +267,7 @@ def _host(context: object) -> str:
     return place if place.endswith("]") else place.rpartition(":")[0] or place
 
 
-def moment_of(value: object) -> datetime | None:
+def parse_time(value: object) -> datetime | None:
     """Time as the protocol's clients write it: ISO 8601, or milliseconds since 1970; None for what is neither."""
     try:
         if isinstance(value, bool) or value is None:
@@ -278,7 +280,7 @@ def moment_of(value: object) -> datetime | None:
         return None
 
 
-def corrected(
+def correct_clock(
     told_at: datetime | None, sent_at: datetime | None, received_at: datetime, rules: Rules
 ) -> tuple[datetime, list[str]]:
     """Time of an event by our clock, and flags: the client's clock is off by the same when it acts and when it sends.

@@ -1,4 +1,4 @@
-"""One message of Segment's protocol, checked against the catalogue and converted into a told row."""
+"""One message of Segment's protocol, validated against the catalogue and converted into a raw event."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -14,7 +14,7 @@ from patron.schema.personal_data import json_text, split_extras, split_traits, t
 
 TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen", "group": "Group", "alias": "Alias"}
 NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan", "test"})
-"""Ids that senders use for nobody; so is an id made of zeros and dashes only."""
+"""Ids that clients send for nobody; so is an id made of zeros and dashes only."""
 LONGEST_ID = 100
 ITEM = properties_of(Item)
 APP_SYSTEMS = ("ios", "android", "harmony")
@@ -22,23 +22,23 @@ APP_SYSTEMS = ("ios", "android", "harmony")
 RawEvent = dict[str, Any]
 
 
-def told_row(message: object) -> RawEvent:
-    """Run one message into a told row. Raises BadEvent that says what is wrong, where, and what to do."""
+def raw_event_of(message: object) -> RawEvent:
+    """Convert one message into a raw event. Raises BadEvent that says what is wrong, where, and what to do."""
     if not isinstance(message, dict):
-        raise _bad("is no JSON object", "message", "Send one object a message.")
+        raise _bad("is not a JSON object", "message", "Send one object a message.")
     name = _name(message)
     row: RawEvent = {"event_id": _event_id(message), "name": name, "occurred_at": _occurred_at(message)}
     row["user_id"], row["anonymous_id"] = _person(message.get("userId")), _person(message.get("anonymousId"))
     if name == "Alias":
         row["anonymous_id"] = _person(message.get("previousId")) or row["anonymous_id"]
     row["referred_user_id"] = None
-    given = message.get("properties") or {}
-    if not isinstance(given, dict):
-        raise _bad("is no JSON object", "properties", "Send the properties as one object.")
-    given = _beside(message) | given
+    properties = message.get("properties") or {}
+    if not isinstance(properties, dict):
+        raise _bad("is not a JSON object", "properties", "Send the properties as one object.")
+    properties = _typed_properties(message) | properties
     kept: dict[str, Any] = {}
     vault: dict[str, dict[str, Any]] = {"personal": {}, "texts": {}}
-    _fill(row, name, given, kept, vault)
+    _fill(row, name, properties, kept, vault)
     _fill_context(row, message, kept, vault)
     row["traits"] = json_text(split_traits(_traits(message), vault["personal"]))
     row["properties"], row["personal"] = json_text(kept), json_text(vault["personal"])
@@ -62,15 +62,15 @@ def _name(message: RawEvent) -> str:
     if kind in TYPES:
         return TYPES[kind]
     if kind != "track":
-        raise _bad("is none of ours", "type", "Send track, identify, page, screen, group or alias.")
+        raise _bad("is not a known type", "type", "Send track, identify, page, screen, group or alias.")
     name = text_of(message.get("event"))
     if not name:
         raise _bad("is missing", "event", "Name the event.")
     return ALIASES.get(name, name)
 
 
-def _beside(message: RawEvent) -> RawEvent:
-    """Properties that some types say beside them: the name of a page, the id and traits of a group."""
+def _typed_properties(message: RawEvent) -> RawEvent:
+    """Properties that some types carry next to `properties`: the name of a page, the id and traits of a group."""
     kind = text_of(message.get("type"))
     if kind in {"page", "screen"}:
         return {key: message[key] for key in ("name", "category") if message.get(key) is not None}
@@ -89,24 +89,24 @@ def _event_id(message: RawEvent) -> str:
 
 
 def _occurred_at(message: RawEvent) -> datetime:
-    field, told = next(
+    field, value = next(
         ((f, message[f]) for f in ("timestamp", "originalTimestamp", "receivedAt", "sentAt") if message.get(f)),
         ("", None),
     )
-    if told is None:
+    if value is None:
         raise _bad("is missing", "timestamp", "Send when it happened, such as 2026-01-31T12:00:00Z.")
     try:
-        if isinstance(told, int | float):
-            return datetime.fromtimestamp(told / 1000, UTC)
-        moment = told if isinstance(told, datetime) else datetime.fromisoformat(str(told).strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value / 1000, UTC)
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
-        raise _bad("is no time", field, "Send it as ISO 8601, such as 2026-01-31T12:00:00Z.") from None
+        raise _bad("is not a valid time", field, "Send it as ISO 8601, such as 2026-01-31T12:00:00Z.") from None
 
 
 def _person(value: object) -> str | None:
-    told = text_of(value)
-    return None if told is None or is_nobody(told) else told
+    text = text_of(value)
+    return None if text is None or is_nobody(text) else text
 
 
 def _traits(message: RawEvent) -> dict[str, Any]:
@@ -115,75 +115,75 @@ def _traits(message: RawEvent) -> dict[str, Any]:
     if not traits and isinstance(context, dict) and message.get("type") == "identify":
         traits = context.get("traits")  # why: Rudder's Python client puts them only there
     if traits is not None and not isinstance(traits, dict):
-        raise _bad("is no JSON object", "traits", "Send the traits as one object.")
+        raise _bad("is not a JSON object", "traits", "Send the traits as one object.")
     return traits or {}
 
 
-def _fill(row: RawEvent, name: str, given: RawEvent, kept: RawEvent, vault: dict[str, RawEvent]) -> None:
+def _fill(row: RawEvent, name: str, properties: RawEvent, kept: RawEvent, vault: dict[str, RawEvent]) -> None:
     event = BY_NAME.get(name)
     known = _properties(name)
     for key in event.required if event else ():
-        if text_of(given.get(key)) is None:
+        if text_of(properties.get(key)) is None:
             raise _bad("is missing", f"properties.{key}", f"{name} needs it.")
-    extras = {key: value for key, value in given.items() if key not in known}
+    extras = {key: value for key, value in properties.items() if key not in known}
     for key, one in known.items():
-        if given.get(key) is not None:
-            _place(row, one, given[key], kept, vault)
-    row["product_id"] = row.get("product_id") or (text_of(given.get("sku")) if "product_id" in known else None)
+        if properties.get(key) is not None:
+            _place(row, one, properties[key], kept, vault)
+    row["product_id"] = row.get("product_id") or (text_of(properties.get("sku")) if "product_id" in known else None)
     split_extras(extras, kept, vault)
-    if event and event.gives_back:
+    if event and event.is_refund:
         _make_positive(row)
     _check_currency(row)
 
 
-def _place(row: RawEvent, one: Property, told: object, kept: RawEvent, vault: dict[str, RawEvent]) -> None:
-    if one.kind == "items":
-        row["products"] = _items(told, kept, vault)
+def _place(row: RawEvent, declared: Property, content: object, kept: RawEvent, vault: dict[str, RawEvent]) -> None:
+    if declared.kind == "items":
+        row["products"] = _items(content, kept, vault)
         return
-    value = _value(one, told, f"properties.{one.name}")
+    value = _value(declared, content, f"properties.{declared.name}")
     if value is None:
         return
-    if one.vault:
-        vault[one.vault][one.name] = value
-    elif one.column:
-        row[one.column] = value
+    if declared.vault:
+        vault[declared.vault][declared.name] = value
+    elif declared.column:
+        row[declared.column] = value
     else:
-        kept[one.name] = value
+        kept[declared.name] = value
 
 
-def _value(one: Property, told: object, where: str) -> Any:
-    if one.kind == "any":
-        return told
-    told = text_of(told)
-    if told is None or one.kind == "text":
-        return told
+def _value(declared: Property, content: object, where: str) -> Any:
+    if declared.kind == "any":
+        return content
+    content = text_of(content)
+    if content is None or declared.kind == "text":
+        return content
     try:
-        if one.kind == "integer":
-            return count_of(told)
-        if one.kind == "amount" and one.column:
-            return cents_of(told)
-        return float(decimal_of(told))
+        if declared.kind == "integer":
+            return count_of(content)
+        if declared.kind == "amount" and declared.column:
+            return cents_of(content)
+        return float(decimal_of(content))
     except ValueError as error:
         raise _bad(str(error), where, "Send a plain number, such as 19.90.") from None
 
 
-def _items(told: object, kept: RawEvent, vault: dict[str, RawEvent]) -> list[RawEvent]:
-    if not isinstance(told, list) or not all(isinstance(item, dict) for item in told):
-        raise _bad("is no list of objects", "properties.products", "Send a list of products.")
+def _items(products: object, kept: RawEvent, vault: dict[str, RawEvent]) -> list[RawEvent]:
+    if not isinstance(products, list) or not all(isinstance(item, dict) for item in products):
+        raise _bad("is not a list of objects", "properties.products", "Send a list of products.")
     items = []
-    for number, given in enumerate(told):
+    for number, product in enumerate(products):
         row: RawEvent = {}
-        rest: RawEvent = {key: value for key, value in given.items() if key not in Item.__struct_fields__}
+        rest: RawEvent = {key: value for key, value in product.items() if key not in Item.__struct_fields__}
         others: RawEvent = {}
         inner: dict[str, RawEvent] = {"personal": {}, "texts": {}}
         for one in ITEM:
-            if given.get(one.name) is not None:
+            if product.get(one.name) is not None:
                 try:
-                    _place(row, one, given[one.name], others, inner)
+                    _place(row, one, product[one.name], others, inner)
                 except BadEvent as error:
                     where = error.where.replace("properties.", f"properties.products[{number}].")
                     raise _bad(error.what, where, error.todo) from None
-        row["product_id"] = row.get("product_id") or text_of(given.get("sku"))
+        row["product_id"] = row.get("product_id") or text_of(product.get("sku"))
         split_extras(rest, others, inner)
         if others:
             kept.setdefault("products", {})[str(number)] = others
@@ -204,7 +204,7 @@ def _check_currency(row: RawEvent) -> None:
     if code is None:
         return
     if not (len(code) == 3 and code.isascii() and code.isalpha()):
-        raise _bad("is no ISO 4217 code", "properties.currency", "Send a code such as EUR.")
+        raise _bad("is not a valid ISO 4217 code", "properties.currency", "Send a code such as EUR.")
     row["currency"] = code.upper()
 
 
@@ -222,10 +222,10 @@ def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[
     campaign = parts.get("campaign", {})
     if row.get("campaign_id") is None:
         row["campaign_id"] = text_of(campaign.get("name"))
-    told = {key: context[key] for key in ("locale", "timezone") if isinstance(context.get(key), str)}
-    told |= {f"campaign_{key}": campaign[key] for key in ("source", "medium", "content") if campaign.get(key)}
-    if told:
-        kept["context"] = told
+    plain = {key: context[key] for key in ("locale", "timezone") if isinstance(context.get(key), str)}
+    plain |= {f"campaign_{key}": campaign[key] for key in ("source", "medium", "content") if campaign.get(key)}
+    if plain:
+        kept["context"] = plain
     rest: RawEvent = {
         key: context[key] for key in ("ip", "userAgent", "page", "referrer", "location") if context.get(key)
     }
@@ -243,8 +243,8 @@ def _device(kind: str, agent: str) -> str | None:
 
 def _require_subject(row: RawEvent, message: RawEvent) -> None:
     if row["user_id"] is None and row["anonymous_id"] is None and row["name"] != "Product Updated":
-        told = any(text_of(message.get(one)) for one in ("userId", "anonymousId"))
-        what = "stand for nobody, such as 'undefined' or '0'" if told else "both are missing"
+        has_id = any(text_of(message.get(one)) for one in ("userId", "anonymousId"))
+        what = "stand for nobody, such as 'undefined' or '0'" if has_id else "both are missing"
         raise _bad(what, "userId, anonymousId", "Send at least one id that names somebody.")
 
 
@@ -253,9 +253,9 @@ def _bad(what: str, where: str, todo: str) -> BadEvent:
 
 
 def read_message(line: bytes) -> RawEvent:
-    """Decode one line of JSON and run it into a told row. Raises BadEvent."""
+    """Decode one line of JSON and convert it into a raw event. Raises BadEvent."""
     try:
         message = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _bad("is not JSON", "message", "Write one JSON object a line.") from None
-    return told_row(message)
+    return raw_event_of(message)

@@ -18,11 +18,11 @@ from patron.collect.request import (
     Message,
     Request,
     Rules,
-    body_of,
-    decoded,
-    judged,
-    moment_of,
-    refuse_many,
+    check_message_count,
+    decode_json,
+    inflate_body,
+    parse_time,
+    validate_message,
 )
 from patron.schema.errors import BadRequest
 
@@ -32,7 +32,7 @@ MOST_FIELDS = 20
 LEADING = re.compile(r"^\$+")
 
 
-def content_of(body: bytes) -> bytes:
+def sensors_json(body: bytes) -> bytes:
     """JSON inside the form that a Sensors client sends. Raises BadRequest 400, 413."""
     try:
         form = parse_qs(body.decode("latin-1"), max_num_fields=MOST_FIELDS)
@@ -47,31 +47,33 @@ def content_of(body: bytes) -> bytes:
         content = b64decode(told[0].replace(" ", "+"), validate=False)
     except (Error, ValueError):
         raise BadRequest(400, "the data is no base64") from None
-    return body_of(content)
+    return inflate_body(content)
 
 
-def sensors_of(content: bytes, source: str, received_at: datetime, rules: Rules) -> Request:
+def validate_sensors(content: bytes, source: str, received_at: datetime, rules: Rules) -> Request:
     """Judge what a Sensors client sent. Raises BadRequest 400, 413."""
-    listed = decoded(ANYTHING, content)
+    listed = decode_json(ANYTHING, content)
     messages = listed if isinstance(listed, list) else [listed]
-    refuse_many(messages)
-    return Request(source, received_at, [_judged(msgspec.json.encode(one), received_at, rules) for one in messages])
+    check_message_count(messages)
+    return Request(
+        source, received_at, [_validate_one(msgspec.json.encode(one), received_at, rules) for one in messages]
+    )
 
 
-def _judged(raw: bytes, received_at: datetime, rules: Rules) -> Message:
+def _validate_one(raw: bytes, received_at: datetime, rules: Rules) -> Message:
     told = ANYTHING.decode(raw)
-    message = translated(told, raw) if isinstance(told, dict) else told
-    return judged(msgspec.json.encode(message), received_at, rules, {})
+    message = to_segment_message(told, raw) if isinstance(told, dict) else told
+    return validate_message(msgspec.json.encode(message), received_at, rules, {})
 
 
-def translated(told: dict[str, Any], raw: bytes) -> dict[str, Any]:
+def to_segment_message(told: dict[str, Any], raw: bytes) -> dict[str, Any]:
     """A Sensors message as a message of the protocol; what has no place there stays in its properties."""
     kind = str(told.get("type") or "")
     given = told.get("properties")
     properties: dict[str, Any] = given if isinstance(given, dict) else {}
     message: dict[str, Any] = {
         "messageId": f"sa-{blake2b(raw, digest_size=16).hexdigest()}",
-        "timestamp": moment_of(told.get("time")),
+        "timestamp": parse_time(told.get("time")),
         "context": _context(told, properties),
     } | _who(told, properties)
     plain = {LEADING.sub("", key): value for key, value in properties.items() if key not in CONTEXT}

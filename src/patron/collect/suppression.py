@@ -6,14 +6,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.govern.contact_values import contacts_in
-from patron.govern.mentions import names_one_of
+from patron.govern.mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.schema.dead_letter_reasons import FORGOTTEN
 
 Flags = list[bool]
 
 
-def without_forgotten(vault: Vault, rows: pa.Table) -> pa.Table:
+def reject_forgotten(vault: Vault, rows: pa.Table) -> pa.Table:
     """Mark checked rows of the forgotten; others lose the device and the referred customer that were forgotten.
 
     A row's user decides whose it is, its device only where no user is told. Instead of the payload stands the event's
@@ -60,6 +60,6 @@ def _dead(vault: Vault, rows: pa.Table) -> Flags:
     unread = pc.and_(pc.is_null(rows["user_id"]), pc.is_null(rows["anonymous_id"]))
     is_asked = pc.and_(unread, pc.is_valid(rows["problem"])).to_pylist()
     return [
-        asked and payload is not None and names_one_of(vault, vault.forgotten, payload)
+        asked and payload is not None and mentions_any(vault, vault.forgotten, payload)
         for asked, payload in zip(is_asked, rows["payload"].to_pylist(), strict=True)
     ]

@@ -15,13 +15,13 @@ FOLDER = "tracking"
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrackingPlan:
     """Schemas by event name, and whether an event that breaks its own is refused (or only flagged)."""
 
     schemas: Mapping[str, Draft202012Validator]
     is_strict: bool
 
-    def fault(self, name: str, properties: Any) -> str:
+    def violation(self, name: str, properties: Any) -> str:
         """What breaks the plan: where and why, without the value; '' when nothing does."""
         schema = self.schemas.get(name)
         found = best_match(schema.iter_errors(properties)) if schema else None
@@ -33,10 +33,10 @@ class Plan:
         return f"{where}: breaks the rule {found.validator} of the tracking plan{missing}"
 
 
-NO_PLAN = Plan({}, is_strict=False)
+NO_PLAN = TrackingPlan({}, is_strict=False)
 
 
-def load_plan(workspace: Path, *, is_strict: bool) -> Plan:
+def load_tracking_plan(workspace: Path, *, is_strict: bool) -> TrackingPlan:
     """Read `tracking/EVENT NAME.json` of a workspace. Raises SettingsError naming the file."""
     schemas = {}
     for path in sorted((workspace / FOLDER).glob("*.json")):
@@ -49,4 +49,4 @@ def load_plan(workspace: Path, *, is_strict: bool) -> Plan:
                 f"is no JSON Schema ({said})", where=str(path), todo="Mend it or take it away."
             ) from error
         schemas[path.stem] = Draft202012Validator(schema)
-    return Plan(schemas, is_strict=is_strict)
+    return TrackingPlan(schemas, is_strict=is_strict)

@@ -39,13 +39,13 @@ def _worth(of: str) -> str:
     return f"cast({of}price_cents as double) * {of}quantity"
 
 
-def message_of(problem: str) -> tuple[str, str]:
+def problem_message(problem: str) -> tuple[str, str]:
     """Split a problem into its reason code and its message."""
     code, _, detail = problem.partition(":")
     return code, REASONS.get(code, f"the mapping calls it {code}").format(detail=detail)
 
 
-def checked(inner: str, currencies: Iterable[str]) -> str:
+def validation_sql(inner: str, currencies: Iterable[str]) -> str:
     """Wrap a query of told rows: ids of nobody become NULL, and `problem` says what is wrong."""
     nobody = ", ".join(f"'{word}'" for word in sorted(NOBODY))
 

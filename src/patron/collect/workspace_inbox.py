@@ -9,7 +9,7 @@ from patron.collect import pending_sources
 from patron.collect.inbox import ORDER, CustomerMark, Inbox
 from patron.govern.api_keys import list_keys
 from patron.govern.master_key import derive, master_key
-from patron.govern.vault import Vault, mark_of, own_id
+from patron.govern.vault import Vault, customer_mark, initial_customer_id
 from patron.schema.collector_state import CollectorState, InboxPosition, SourceCounts
 from patron.schema.errors import PatronError, WorkspaceError
 from patron.schema.tables import EVENTS
@@ -42,7 +42,7 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
         is_foreign = inbox.lake_id is None and _has_events(shop)
         if is_old or is_foreign:
             # why: durable before any request can move: until it is removed, the compactor looks in the lake too
-            pending_sources.mark(shop.store, sources_with_keys(shop))
+            pending_sources.add_pending(shop.store, sources_with_keys(shop))
             if is_old:
                 inbox.renew_id()
             for source in sources_with_keys(shop):
@@ -91,7 +91,9 @@ def require_same_lake(shop: Shop, inbox: Inbox) -> None:
 
 def customer_marks(vault: Vault) -> CustomerMark:
     """Marks of customers by their ids: as opaque as tokens, and the same in every process."""
-    return lru_cache(CACHED_MARKS)(lambda kind, value: mark_of(own_id(vault.token(kind, value))) or b"")
+    return lru_cache(CACHED_MARKS)(
+        lambda kind, value: customer_mark(initial_customer_id(vault.token(kind, value))) or b""
+    )
 
 
 def remember_lake_events(shop: Shop, inbox: Inbox, source: str) -> None:

@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DatabaseError
 
-from patron.collect.tracking_plan import load_plan
+from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.workspace_inbox import has_inbox, open_inbox
 from patron.govern import audit_log, consent_ledger
 from patron.govern.vault import Vault
@@ -191,7 +191,7 @@ def _runs(shop: Shop) -> Iterator[Finding]:
 def _plan(shop: Shop) -> Iterator[Finding]:
     """Whether the tracking plan can be used, and is about events that somebody sends."""
     try:
-        plan = load_plan(shop.folder, is_strict=False)
+        plan = load_tracking_plan(shop.folder, is_strict=False)
     except SettingsError as refused:
         yield Finding("tracking plan", "problem", f"{refused.where}: {refused.what}", refused.todo)
         return

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from patron.collect.validation import message_of
+from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, inbox_position, open_inbox
 from patron.commands.forget_files import erase_from_files, files_left
 from patron.commands.forget_lake import erase_rows, forget_versions, read_newest, shared_devices
 from patron.commands.resolve_person import Named, Person, find_person
 from patron.govern import audit_log
-from patron.govern.consent_ledger import forget_words
-from patron.govern.mentions import names_one_of
+from patron.govern.consent_ledger import erase_wordings
+from patron.govern.mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.run import drain_inbox
 from patron.schema.dead_letter_reasons import FORGOTTEN as REASON
@@ -136,10 +136,14 @@ def _letters(erasure: Erasure) -> None:
         theirs = [
             dead_letter_id
             for dead_letter_id, payload in connection.execute(chosen)
-            if names_one_of(vault, tokens, vault.unseal(payload, dead_letter_id).decode())
+            if mentions_any(vault, tokens, vault.unseal(payload, dead_letter_id).decode())
         ]
         for dead_letter_id in theirs:
-            empty = {"reason": REASON, "message": message_of(REASON)[1], "payload": vault.seal(b"", dead_letter_id)}
+            empty = {
+                "reason": REASON,
+                "message": problem_message(REASON)[1],
+                "payload": vault.seal(b"", dead_letter_id),
+            }
             connection.execute(sa.update(DEAD_LETTERS).where(letter.dead_letter_id == dead_letter_id).values(empty))
     erasure.count([("dead letters emptied", len(theirs))])
 
@@ -158,7 +162,7 @@ def _store(erasure: Erasure) -> None:
         erased["live profiles"] = let_go(connection, sorted({*tokens, *erasure.shared_devices}))
         counted = sa.select(sa.func.count()).select_from(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(tokens))
         erased["texts"] = connection.scalar(counted) or 0
-    erased["words shown to nobody else"] = forget_words(erasure.shop.store, tokens)
+    erased["words shown to nobody else"] = erase_wordings(erasure.shop.store, tokens)
     erased["keys of identifiers"] = erasure.vault.shred(tokens)
     erasure.count(erased.items())
 

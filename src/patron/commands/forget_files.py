@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from patron.commands.resolve_person import Person
-from patron.govern.mentions import names_one_of
+from patron.govern.mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.storage.lake import sync
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
@@ -102,4 +102,4 @@ def _names(vault: Vault, person: Person, path: Path) -> bool:
     if path.stat().st_size > LOOKED_AT_BYTES:
         return True  # why: too large to look at now, so a person looks
     content = path.read_bytes()
-    return b"\0" not in content and names_one_of(vault, frozenset(person.tokens), content.decode(errors="replace"))
+    return b"\0" not in content and mentions_any(vault, frozenset(person.tokens), content.decode(errors="replace"))

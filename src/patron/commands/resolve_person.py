@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.govern.vault import PREFIXES, Vault, normalised, own_id
+from patron.govern.vault import PREFIXES, Vault, initial_customer_id, normal_form
 from patron.schema.errors import NotFound, SettingsError
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS
@@ -44,7 +44,9 @@ class Person:
     @property
     def customer_id(self) -> str:
         """Opaque id of the customer, the first where several customers share a contact."""
-        return own_id(min(self.tokens, key=lambda token: (not token.startswith(PREFIXES["user_id"]), token)))
+        return initial_customer_id(
+            min(self.tokens, key=lambda token: (not token.startswith(PREFIXES["user_id"]), token))
+        )
 
     def names(self, kind: str) -> int:
         """How many of their tokens are of a kind of id: user_id, anonymous_id, email, phone."""
@@ -53,7 +55,7 @@ class Person:
     @property
     def customer_ids(self) -> tuple[str, ...]:
         """Every opaque id that a customer with these tokens has or ever had."""
-        return tuple(own_id(token) for token in self.tokens)
+        return tuple(initial_customer_id(token) for token in self.tokens)
 
 
 def find_person(shop: Shop, vault: Vault, named: Named) -> Person:
@@ -71,13 +73,13 @@ def find_person(shop: Shop, vault: Vault, named: Named) -> Person:
 
 def _starts(vault: Vault, named: Named) -> set[str]:
     """Tokens that the name itself stands for, of those that are known or were forgotten."""
-    tokens = {token for token in vault.forgotten if own_id(token) == named.customer_id}
+    tokens = {token for token in vault.forgotten if initial_customer_id(token) == named.customer_id}
     ids = {("user_id", named.user_id), ("anonymous_id", named.anonymous_id)}
     for kind, value in (("email", named.email), ("phone", named.phone)):
         if value is not None:
-            tokens |= set(vault.told_by(kind, value)) | ({vault.token(kind, value)} & vault.forgotten)
+            tokens |= set(vault.tokens_with_contact(kind, value)) | ({vault.token(kind, value)} & vault.forgotten)
             # why: many shops use the e-mail address or the telephone number as their customer id
-            ids |= {("user_id", one) for one in (value, value.lower(), normalised(kind, value))}
+            ids |= {("user_id", one) for one in (value, value.lower(), normal_form(kind, value))}
     for kind, value in ids:
         token = vault.token(kind, value) if value else ""
         if value and (token in vault.forgotten or vault.find(kind, value)):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from patron.collect.loader import accept
+from patron.collect.loader import load_events
 from patron.run import FinishedRun, Progress, run_loop, silent
 from patron.schema.counts import IngestionCounts
 from patron.schema.table_definition import TEXT, TIME
@@ -71,7 +71,7 @@ def write_rules(folder: Path, settings: ShopSettings, *, budget_cents: int, cont
 
 def tell(shop: Shop, told: pa.Table, *, received_at: datetime) -> IngestionCounts:
     """Hand the world's events to collect, as history: known when they happened."""
-    return accept(shop, told, source=SOURCE, known="occurred", received_at=received_at)
+    return load_events(shop, told, source=SOURCE, known="occurred", received_at=received_at)
 
 
 def offers_in_outbox(folder: Path, run_id: str, exposed_at: datetime) -> pa.Table:

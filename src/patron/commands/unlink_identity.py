@@ -6,7 +6,6 @@ from hashlib import blake2b
 
 import pyarrow as pa
 
-from patron.collect.loader import accept
 from patron.govern.vault import Vault
 from patron.run import EVENT_SOURCE
 from patron.schema.errors import NotFound
@@ -52,5 +51,5 @@ def unlink(shop: Shop, token: str, *, at: datetime) -> Unlinked:
         "occurred_at": pa.array([at], TIME),
     }
     with shop.lock():
-        accept(shop, pa.table(row), source=EVENT_SOURCE, known="received", received_at=at)
+        load_events(shop, pa.table(row), source=EVENT_SOURCE, known="received", received_at=at)
     return Unlinked(token, event_id, at)

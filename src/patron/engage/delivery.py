@@ -8,9 +8,9 @@ from datetime import timedelta
 import pyarrow as pa
 
 from patron.engage.outbox import write_csv
-from patron.govern.consent_ledger import Entry, history, last_word
+from patron.govern.consent_ledger import Entry, history, latest_answer
 from patron.govern.vault import Vault
-from patron.schema.raw_events import TOLD
+from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EXPOSURES
 from patron.storage.stage_view import VAULT, StageView
@@ -123,9 +123,9 @@ def offer_events(view: StageView, sent: list[dict]) -> pa.Table:
     ]
     columns = {
         field.name: pa.array([row.get(field.name) for row in rows], TIME if field.type == TIME else field.type)
-        for field in TOLD
+        for field in RAW_EVENTS
     }
-    return pa.table(columns, schema=TOLD)
+    return pa.table(columns, schema=RAW_EVENTS)
 
 
 def _with_user_ids(vault: Vault, rows: pa.Table) -> list[dict]:
@@ -147,7 +147,7 @@ def _customers_without_consent(view: StageView, customer_ids: set[str]) -> set[s
     entries: dict[str, list[Entry]] = {}
     for entry in history(view.declared_store, customer_of, consent.names_of(consent.marketing)):
         entries.setdefault(customer_of[entry["token"]], []).append(entry)
-    return {customer_id for customer_id, listed in entries.items() if last_word(listed) is False}
+    return {customer_id for customer_id, listed in entries.items() if latest_answer(listed) is False}
 
 
 def _write_outbox(view: StageView, sent: list[dict], recommended: list[dict]) -> tuple[str, ...]:

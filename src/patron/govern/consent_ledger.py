@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from patron.storage.declared_store import DeclaredStore
 from patron.storage.store import CONSENT_LEDGER, WORDINGS, WORKSPACE, Store, upsert
 
-GIVEN, WITHDRAWN = "Consent Given", "Consent Withdrawn"
+GRANTED, WITHDRAWN = "Consent Given", "Consent Withdrawn"
 CONSENT = "consent"
 HEAD = "consent_ledger_head"
 BEFORE_THE_FIRST = "0" * 64
@@ -43,12 +43,12 @@ class Consent:
     known_at: str
 
 
-def event_of(source: str, event_id: str) -> str:
+def event_hash(source: str, event_id: str) -> str:
     """Name of an event in the ledger."""
     return hashlib.sha256(f"{source}\0{event_id}".encode(errors="replace")).hexdigest()[:32]
 
 
-def record(store: Store, told: Sequence[Consent]) -> int:
+def write_consents(store: Store, told: Sequence[Consent]) -> int:
     """Add what was told to the ledger, in the order given; what is in it already stays. Returns how many are new.
 
     The caller is the only one who adds: it holds the workspace's lock.
@@ -72,7 +72,7 @@ def record(store: Store, told: Sequence[Consent]) -> int:
             previous = rows[-1]["hash"]
         if rows:
             connection.execute(sa.insert(CONSENT_LEDGER), rows)
-            _keep_words(connection, words)
+            _write_wordings(connection, words)
             upsert(connection, WORKSPACE, [{"key": HEAD, "value": f"{number}/{previous}"}], update=("value",))
     return len(rows)
 
@@ -97,7 +97,7 @@ def _known(connection: sa.Connection, told: Sequence[Consent]) -> set[tuple[str,
     return known
 
 
-def _keep_words(connection: sa.Connection, words: Mapping[str, str]) -> None:
+def _write_wordings(connection: sa.Connection, words: Mapping[str, str]) -> None:
     known: set[str] = set()
     for some in _parts(sorted(words)):
         known |= set(connection.scalars(sa.select(WORDINGS.c.wording).where(WORDINGS.c.wording.in_(some))))
@@ -132,12 +132,14 @@ def ledger(store: Store | DeclaredStore) -> list[Entry]:
         ]
 
 
-def last_word(entries: Iterable[Entry], at: datetime | None = None, known_by: datetime | None = None) -> bool | None:
+def latest_answer(
+    entries: Iterable[Entry], at: datetime | None = None, known_by: datetime | None = None
+) -> bool | None:
     """What was last told of one purpose, by a moment and as known by another; None when nothing was.
 
     At the same moment a no counts.
     """
-    latest, known = (None if one is None else written(one) for one in (at, known_by))
+    latest, known = (None if one is None else iso_time(one) for one in (at, known_by))
     told = [
         one
         for one in entries
@@ -146,7 +148,7 @@ def last_word(entries: Iterable[Entry], at: datetime | None = None, known_by: da
     return bool(max(told, key=_order)["is_granted"]) if told else None
 
 
-def forget_words(store: Store, tokens: Collection[str]) -> int:
+def erase_wordings(store: Store, tokens: Collection[str]) -> int:
     """Let words go that nobody but these was shown: they might be about one. Returns how many."""
     with store.begin() as connection:
         shown = {
@@ -180,7 +182,7 @@ def first_broken(store: Store) -> int | None:
     return None if head == (number, previous) else number + 1
 
 
-def written(moment: datetime) -> str:
+def iso_time(moment: datetime) -> str:
     """A time as the ledger writes it; the texts are in the order of the times."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 

@@ -12,7 +12,7 @@ KEYS = {
     "phone": ("phone", "phone_number", "mobile", "mobile_number", "telephone"),
 }
 """Kinds of tokens, and the keys whose values they are made from, the surest first."""
-OWN = ("customer_", "user_", "buyer_", "billing_")
+CUSTOMER_PREFIXES = ("customer_", "user_", "buyer_", "billing_")
 """What may stand before a key; an address to deliver to is often somebody else's."""
 
 
@@ -21,7 +21,7 @@ def contacts_in(personal: str) -> Iterator[tuple[str, str]]:
     told = msgspec.json.decode(personal)
     for key, value in told.items() if isinstance(told, dict) else ():
         name = snake(key)
-        bare = next((name.removeprefix(prefix) for prefix in OWN if name.startswith(prefix)), name)
+        bare = next((name.removeprefix(prefix) for prefix in CUSTOMER_PREFIXES if name.startswith(prefix)), name)
         text = None if isinstance(value, dict | list) else text_of(value)
         for kind, keys in KEYS.items():
             if text and bare in keys:

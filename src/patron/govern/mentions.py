@@ -14,7 +14,7 @@ SAYS_WHO = re.compile(r"(?i)user|customer|client|member|visitor|household|person
 WORD = re.compile(r"[^\s,;|\"'<>(){}\[\]]+")
 
 
-def names_one_of(vault: Vault, tokens: frozenset[str], text: str) -> bool:
+def mentions_any(vault: Vault, tokens: frozenset[str], text: str) -> bool:
     """Whether an identifier, e-mail address or telephone number of theirs stands in a text, JSON or line of a file."""
     values = {value.strip() for value in values_in(text)}
     return any(vault.token(kind, value) in tokens for value in values if value for kind in KINDS)

@@ -57,7 +57,7 @@ class Vault:
 
     def token(self, kind: str, value: str) -> str:
         """Token of one value; stores nothing."""
-        message = f"{kind}\x00{normalised(kind, value)}".encode()
+        message = f"{kind}\x00{normal_form(kind, value)}".encode()
         return f"{PREFIXES[kind]}_{hmac.digest(self._keys.index, message, 'sha256')[:TOKEN_BYTES].hex()}"
 
     def tokens(self, kind: str, values: pa.Array | pa.ChunkedArray, created_at: datetime) -> pa.Array:
@@ -113,7 +113,7 @@ class Vault:
         for kind, value in contacts_in(personal):
             yield {"contact": self.token(kind, value), "token": token}
 
-    def told_by(self, kind: str, value: str) -> list[str]:
+    def tokens_with_contact(self, kind: str, value: str) -> list[str]:
         """Tokens of all who told an e-mail address or telephone number as theirs."""
         chosen = sa.select(CONTACTS.c.token).where(CONTACTS.c.contact == self.token(kind, value))
         with self._store.begin() as connection:
@@ -205,17 +205,17 @@ class Vault:
             ) from None
 
 
-def own_id(token: str) -> str:
+def initial_customer_id(token: str) -> str:
     """Opaque id of the customer whose first token it is."""
     return hashlib.md5(token.encode(), usedforsecurity=False).hexdigest()
 
 
-def mark_of(customer_id: str) -> bytes | None:
+def customer_mark(customer_id: str) -> bytes | None:
     """Short form of an opaque customer id; None for what is none. Many ids may have one form, if rarely."""
     return bytes.fromhex(customer_id)[:MARK_BYTES] if CUSTOMER_ID.fullmatch(customer_id) else None
 
 
-def normalised(kind: str, value: str) -> str:
+def normal_form(kind: str, value: str) -> str:
     """Write an identifier the one way that its token is made from."""
     value = value.strip()
     if kind == "email":

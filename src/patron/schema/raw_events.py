@@ -5,7 +5,7 @@ import pyarrow as pa
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS
 
-MADE_BY_COLLECT = frozenset(
+COLLECT_COLUMNS = frozenset(
     {
         *("source", "user_token", "anonymous_token", "referred_token", "previous_token", "email_token", "phone_token"),
         *("received_at", "known_at", "month"),
@@ -19,8 +19,8 @@ IDENTIFIERS = ("user_id", "anonymous_id", "referred_user_id")
 JSON_FOR_THE_VAULT = ("personal", "texts")
 """JSON of direct identifiers (e-mail, name ...) and of free texts (query, review_body, url); both end in the vault."""
 
-TOLD = pa.schema(
-    [pa.field(column.name, column.type) for column in EVENTS.columns if column.name not in MADE_BY_COLLECT]
+RAW_EVENTS = pa.schema(
+    [pa.field(column.name, column.type) for column in EVENTS.columns if column.name not in COLLECT_COLUMNS]
     + [pa.field(name, TEXT) for name in (*IDENTIFIERS, *JSON_FOR_THE_VAULT)]
 )
 """One row per event as we were told it: the facts of `events`, the shop's own ids, and what the vault will take."""

@@ -7,10 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from patron.collect.inbox import Inbox
-from patron.collect.inbox_writer import Writer
-from patron.collect.request import LARGEST_BODY, Request, batch_of, body_of, key_in_body, rules_of, single_of
-from patron.collect.sensors_data import content_of, sensors_of
-from patron.collect.tracking_plan import NO_PLAN, Plan, load_plan
+from patron.collect.inbox_writer import InboxWriter
+from patron.collect.request import (
+    LARGEST_BODY,
+    Request,
+    inflate_body,
+    key_in_body,
+    rules_for,
+    validate_batch,
+    validate_single,
+)
+from patron.collect.sensors_data import sensors_json, validate_sensors
+from patron.collect.tracking_plan import NO_PLAN, TrackingPlan, load_tracking_plan
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.govern.api_keys import Key, find_key
 from patron.schema.collector_state import CollectorState
@@ -36,8 +44,8 @@ LONGEST_KEY = 100
 
 def inflated(raw: bytes, how: str, *, encoding: str) -> bytes:
     """Body of a request as it is judged. Raises BadRequest 400, 413."""
-    body = body_of(raw, encoding=encoding)
-    return content_of(body) if how == SENSORS else body
+    body = inflate_body(raw, encoding=encoding)
+    return sensors_json(body) if how == SENSORS else body
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,8 @@ class Collector:
 
     shop: Shop
     mover: MoverProcess | None = None
-    writer: Writer = field(init=False)
-    _plan: Plan = NO_PLAN
+    writer: InboxWriter = field(init=False)
+    _plan: TrackingPlan = NO_PLAN
     _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _limiting: threading.Lock = field(default_factory=threading.Lock)
@@ -76,7 +84,7 @@ class Collector:
 
     def __post_init__(self) -> None:
         """Prepare the writer."""
-        self.writer = Writer(self._open, self._committed)
+        self.writer = InboxWriter(self._open, self._committed)
         if self.mover:
             self.mover.heard = self._heard
 
@@ -105,8 +113,8 @@ class Collector:
         if self.mover:
             self.mover.start()
 
-    def _load_plan(self) -> Plan:
-        return load_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
+    def _load_plan(self) -> TrackingPlan:
+        return load_tracking_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
 
     def _look_again(self) -> None:
         """Take over settings, policy and tracking plan that were changed; what cannot be used is reported and ignored."""
@@ -165,15 +173,15 @@ class Collector:
         if sender.kind == "secret" and is_in_address and how != SENSORS:
             raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
         self._limit(sender)
-        rules = rules_of(
+        rules = rules_for(
             self.shop, sender.source, self._plan, is_secret=sender.kind == "secret", is_history=how == HISTORY
         )
         if how == SENSORS:
-            arrival = sensors_of(body, sender.source, received_at, rules)
+            arrival = validate_sensors(body, sender.source, received_at, rules)
         elif how in {BATCH, HISTORY}:
-            arrival = batch_of(body, sender.source, received_at, rules)
+            arrival = validate_batch(body, sender.source, received_at, rules)
         else:
-            arrival = single_of(body, how, sender.source, received_at, rules)
+            arrival = validate_single(body, how, sender.source, received_at, rules)
         return Received(arrival, self.accept(arrival))
 
     def _limit(self, key: Key) -> None:

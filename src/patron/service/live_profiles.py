@@ -5,7 +5,7 @@ from functools import reduce
 
 import pyarrow as pa
 
-from patron.govern.vault import PREFIXES, Vault, own_id
+from patron.govern.vault import PREFIXES, Vault, initial_customer_id
 from patron.schema.errors import NoRunYet
 from patron.schema.live_profile import LiveProfile
 from patron.service.profile_sync import profiles
@@ -49,7 +49,7 @@ def profile_of_id(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, Live
     tokens = [vault.token(kind, shop_id.strip()) for kind in ("user_id", "anonymous_id")]
     known = _resolved(_run(shop), tokens)
     for token in tokens:
-        customer_id = known.get(token, own_id(token))
+        customer_id = known.get(token, initial_customer_id(token))
         live = live_profile(shop, customer_id, now=now)
         if live or token in known:
             return live.customer_id if live else customer_id, live
@@ -58,7 +58,7 @@ def profile_of_id(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, Live
 
 def _customer_of(view: Snapshot | None, token: str) -> str:
     """Customer of a token: as the last run's identities say, else the token standing alone."""
-    return _resolved(view, [token]).get(token, own_id(token))
+    return _resolved(view, [token]).get(token, initial_customer_id(token))
 
 
 def _run(shop: Shop) -> Snapshot | None:
@@ -83,7 +83,7 @@ def _of_customer(view: Snapshot | None, customer_id: str, profile_by_token: dict
     return {
         token: profile
         for token, profile in profile_by_token.items()
-        if others.get(token, customer_id) in {customer_id, own_id(token)}
+        if others.get(token, customer_id) in {customer_id, initial_customer_id(token)}
     }
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from patron.collect.compaction import rows_ahead
+from patron.collect.compaction import pending_event_rows
 from patron.collect.inbox import SUBJECTS, Inbox, PendingRequest
 from patron.collect.workspace_inbox import has_inbox, inbox_position, open_inbox, release_inbox
-from patron.govern.vault import Vault, mark_of, own_id
+from patron.govern.vault import Vault, customer_mark, initial_customer_id
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 from patron.understand.profiles.aggregate import profiles_of
@@ -43,7 +43,9 @@ def profiles(shop: Shop, *, customer_ids: Collection[str] = (), tokens: Collecti
     """
     while True:
         before = state(shop.store)
-        profile_by_token = _read_profiles(shop, before, frozenset(customer_ids) | {own_id(token) for token in tokens})
+        profile_by_token = _read_profiles(
+            shop, before, frozenset(customer_ids) | {initial_customer_id(token) for token in tokens}
+        )
         if state(shop.store) == before:  # why: what was folded meanwhile may be missing in one place or twice in both
             return profile_by_token
 
@@ -56,24 +58,24 @@ def _read_profiles(shop: Shop, before: State, named: frozenset[str]) -> dict[str
         with open_inbox(shop) as inbox:
             after = before.held_of(inbox.inbox_id)
             is_strange = before.inbox_id not in {"", inbox.inbox_id}
-            requests = _about(inbox, after, named | {own_id(token) for token in profile_by_token})
+            requests = _about(inbox, after, named | {initial_customer_id(token) for token in profile_by_token})
             new_tokens = _tokens(vault, requests) - profile_by_token.keys()
             if new_tokens:  # why: a device that is known only now may have done something before
                 profile_by_token |= find(shop.store, tokens=new_tokens)
                 requests = _about(
-                    inbox, after, named | {own_id(token) for token in profile_by_token.keys() | new_tokens}
+                    inbox, after, named | {initial_customer_id(token) for token in profile_by_token.keys() | new_tokens}
                 )
         if is_strange:  # why: an older or another inbox may hold what profiles hold already
             requests = _without_stored(shop, requests)
         for token, profile in _added_by(shop, vault, requests).items():
             profile_by_token[token] = merged(profile_by_token[token], profile) if token in profile_by_token else profile
-    meant = {token for token in profile_by_token if own_id(token) in named}
+    meant = {token for token in profile_by_token if initial_customer_id(token) in named}
     return {token: profile for token, profile in profile_by_token.items() if token in meant or profile.owner in meant}
 
 
 def _about(inbox: Inbox, after: int, customer_ids: Iterable[str]) -> list[PendingRequest]:
     """What waits of these customers."""
-    return list(inbox.requests_about({mark for one in customer_ids if (mark := mark_of(one))}, after=after))
+    return list(inbox.requests_about({mark for one in customer_ids if (mark := customer_mark(one))}, after=after))
 
 
 def _without_stored(shop: Shop, requests: list[PendingRequest]) -> list[PendingRequest]:
@@ -99,5 +101,5 @@ def _added_by(shop: Shop, vault: Vault, requests: list[PendingRequest]) -> dict[
     if not any(one.rows for one in requests):
         return {}
     with shop.engine.cursor() as con:
-        con.register("arrived", rows_ahead(shop, vault, con, requests))
+        con.register("arrived", pending_event_rows(shop, vault, con, requests))
         return dict(profiles_of(con, "select * from arrived"))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.schema.raw_events import TOLD
+from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.tables import PRODUCT
 from patron.simulate.product_catalogue import Catalogue
 
@@ -150,7 +150,7 @@ def table_of(events: Batch, words: Words, traits: pa.Array, personal: pa.Array, 
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         "event_id": pc.binary_join_element_wise(words.shop, pc.cast(pa.array(events.number), pa.string()), ""),
         "name": pa.array(NAMES).take(pa.array(events.name)),
-        "occurred_at": pa.array(events.time_us + start_us).cast(TOLD.field("occurred_at").type),
+        "occurred_at": pa.array(events.time_us + start_us).cast(RAW_EVENTS.field("occurred_at").type),
         "order_id": _texts_of(events.order, "O"),
         "product_id": goods.product_id.take(index),
         "product_name": goods.product_name.take(index),
@@ -175,7 +175,7 @@ def table_of(events: Batch, words: Words, traits: pa.Array, personal: pa.Array, 
         **amounts,
     }
     size = len(events)
-    return pa.Table.from_arrays([columns.get(f.name, pa.nulls(size, f.type)) for f in TOLD], schema=TOLD)
+    return pa.Table.from_arrays([columns.get(f.name, pa.nulls(size, f.type)) for f in RAW_EVENTS], schema=RAW_EVENTS)
 
 
 def _is(events: Batch, *names: str) -> np.ndarray:
@@ -245,7 +245,7 @@ def _products(events: Batch, words: Words) -> pa.Array:
         fields=list(PRODUCT),
     )
     return pa.ListArray.from_arrays(
-        pa.array(offsets), values, type=TOLD.field("products").type, mask=pa.array(events.line_count == 0)
+        pa.array(offsets), values, type=RAW_EVENTS.field("products").type, mask=pa.array(events.line_count == 0)
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.schema.errors import InvalidTable
-from patron.schema.raw_events import TOLD
+from patron.schema.raw_events import RAW_EVENTS
 from patron.simulate import demand, messages, order_terms, recommendation_response, sessions
 from patron.simulate.event_batches import DAY_US, NONE, Batch, Words, batch, joined, table_of
 from patron.simulate.exposures import Asked, read_exposures
@@ -78,7 +78,7 @@ class World:
             self._offer(self._read(offers, "offer_id", [o.offer_id for o in self.settings.offers], last))
         if recommendations is not None and recommendations.num_rows:
             self._recommend(self._read(recommendations, "product_id", self.catalogue.product_id.to_pylist(), last))
-        told = [TOLD.empty_table()]
+        told = [RAW_EVENTS.empty_table()]
         while self._day < last:
             end = min(last, self._day + max(1, CELLS_AT_ONCE // len(self.people)))
             told.append(self._tell(np.arange(self._day, end)))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from patron.collect.loader import accept
+from patron.collect.loader import load_events
 from patron.govern.vault import Vault
 from patron.storage.shop import Shop
 
@@ -19,7 +19,7 @@ def shop(tmp_path, monkeypatch):
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     shop = Shop.create(tmp_path / "w")
     told = {"event_id": ["1"], "name": ["Identify"], "user_id": ["7"], "anonymous_id": ["v"], "occurred_at": [NOW]}
-    accept(shop, pa.table(told), source="web", known="received", received_at=NOW)
+    load_events(shop, pa.table(told), source="web", known="received", received_at=NOW)
     yield shop
     shop.close()
 

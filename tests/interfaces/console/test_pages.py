@@ -15,7 +15,7 @@ from markupsafe import escape
 from patron.answers.customer_list import CustomerQuery, find_customers
 from patron.answers.customer_profile import customer_card
 from patron.answers.repeat_purchase import repeat_purchase
-from patron.collect.loader import accept
+from patron.collect.loader import load_events
 from patron.govern.vault import Vault
 from patron.interfaces.charts.chart import WIDE
 from patron.interfaces.charts.chart_sets import repeat_purchase_charts
@@ -387,7 +387,7 @@ def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_runs(shop):
         "user_id": [f"u{n % 20}" for n in range(60)],
         "revenue_cents": [1000 + n for n in range(60)],
     }
-    accept(shop, pa.table(orders), source="web", known="occurred", received_at=datetime(2024, 5, 21, tzinfo=UTC))
+    load_events(shop, pa.table(orders), source="web", known="occurred", received_at=datetime(2024, 5, 21, tzinfo=UTC))
     for day in (22, 23):
         run_loop(shop, datetime(2024, 5, day, tzinfo=UTC))
     with served(shop) as address:

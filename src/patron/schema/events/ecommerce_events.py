@@ -43,7 +43,7 @@ from patron.schema.events.event_fields import (
     Variant,
     WishlistId,
     WishlistName,
-    goes,
+    described,
 )
 
 
@@ -83,7 +83,7 @@ class ProductsSearched(Event, frozen=True, kw_only=True):
     """The customer searched for products."""
 
     event = "Products Searched"
-    query: Annotated[Any, goes("what was searched, a text or an object", vault="texts")] = None
+    query: Annotated[Any, described("what was searched, a text or an object", vault="texts")] = None
 
 
 class ProductListViewed(Event, frozen=True, kw_only=True):
@@ -99,8 +99,8 @@ class ProductListFiltered(ProductListViewed, frozen=True, kw_only=True):
     """The customer filtered or sorted a list of products."""
 
     event = "Product List Filtered"
-    filters: Annotated[list[Any] | None, goes("filters, each with type and value")] = None
-    sorts: Annotated[list[Any] | None, goes("sort orders, each with type and value")] = None
+    filters: Annotated[list[Any] | None, described("filters, each with type and value")] = None
+    sorts: Annotated[list[Any] | None, described("sort orders, each with type and value")] = None
 
 
 class PromotionViewed(Event, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ class PromotionViewed(Event, frozen=True, kw_only=True):
     event = "Promotion Viewed"
     promotion_id: PromotionId = None
     creative: Creative = None
-    name: Annotated[Text, goes("name of the promotion")] = None
+    name: Annotated[Text, described("name of the promotion")] = None
     position: PromotionPosition = None
 
 
@@ -203,7 +203,7 @@ class OrderRefunded(OrderEvent, frozen=True, kw_only=True):
 
     event = "Order Refunded"
     required = ("order_id",)
-    gives_back = True
+    is_refund = True
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
@@ -211,7 +211,7 @@ class OrderCancelled(OrderEvent, frozen=True, kw_only=True):
 
     event = "Order Cancelled"
     required = ("order_id",)
-    gives_back = True
+    is_refund = True
 
 
 class CouponEntered(Event, frozen=True, kw_only=True):
@@ -237,7 +237,7 @@ class CouponDenied(CouponEntered, frozen=True, kw_only=True):
 
     event = "Coupon Denied"
     coupon_name: CouponName = None
-    reason: Annotated[Text, goes("why it was refused")] = None
+    reason: Annotated[Text, described("why it was refused")] = None
 
 
 class CouponRemoved(CouponEntered, frozen=True, kw_only=True):
@@ -273,18 +273,18 @@ class ProductShared(ProductEvent, frozen=True, kw_only=True):
     """The customer shared a product."""
 
     event = "Product Shared"
-    share_via: Annotated[Text, goes("how it was shared")] = None
-    share_message: Annotated[Text, goes("what the customer wrote", vault="texts")] = None
-    recipient: Annotated[Text, goes("whom it was sent to", vault="personal")] = None
+    share_via: Annotated[Text, described("how it was shared")] = None
+    share_message: Annotated[Text, described("what the customer wrote", vault="texts")] = None
+    recipient: Annotated[Text, described("whom it was sent to", vault="personal")] = None
 
 
 class CartShared(Event, frozen=True, kw_only=True):
     """The customer shared the cart."""
 
     event = "Cart Shared"
-    share_via: Annotated[Text, goes("how it was shared")] = None
-    share_message: Annotated[Text, goes("what the customer wrote", vault="texts")] = None
-    recipient: Annotated[Text, goes("whom it was sent to", vault="personal")] = None
+    share_via: Annotated[Text, described("how it was shared")] = None
+    share_message: Annotated[Text, described("what the customer wrote", vault="texts")] = None
+    recipient: Annotated[Text, described("whom it was sent to", vault="personal")] = None
     cart_id: CartId = None
     products: Products = None
 
@@ -294,9 +294,9 @@ class ProductReviewed(Event, frozen=True, kw_only=True):
 
     event = "Product Reviewed"
     product_id: ProductId = None
-    review_id: Annotated[Text, goes("the review")] = None
-    review_body: Annotated[Text, goes("what the customer wrote", vault="texts")] = None
-    rating: Annotated[Number, goes("stars; arrives as a text such as '5'", column="rating")] = None
+    review_id: Annotated[Text, described("the review")] = None
+    review_body: Annotated[Text, described("what the customer wrote", vault="texts")] = None
+    rating: Annotated[Number, described("stars; arrives as a text such as '5'", column="rating")] = None
 
 
 class Identify(Event, frozen=True, kw_only=True):
@@ -309,7 +309,7 @@ class Group(Event, frozen=True, kw_only=True):
     """The customer belongs to a group, such as a company or a club."""
 
     event = "Group"
-    group_id: Annotated[Text, goes("id of the group")] = None
+    group_id: Annotated[Text, described("id of the group")] = None
 
 
 class Alias(Event, frozen=True, kw_only=True):
@@ -322,18 +322,18 @@ class Page(Event, frozen=True, kw_only=True):
     """The customer saw a page."""
 
     event = "Page"
-    name: Annotated[Text, goes("name of the page")] = None
-    category: Annotated[Text, goes("category of the page")] = None
-    title: Annotated[Text, goes("title; may name a person", vault="texts")] = None
-    path: Annotated[Text, goes("path; may name a person", vault="texts")] = None
+    name: Annotated[Text, described("name of the page")] = None
+    category: Annotated[Text, described("category of the page")] = None
+    title: Annotated[Text, described("title; may name a person", vault="texts")] = None
+    path: Annotated[Text, described("path; may name a person", vault="texts")] = None
     url: Url = None
-    search: Annotated[Text, goes("query part of the address", vault="texts")] = None
-    referrer: Annotated[Text, goes("address of the page before", vault="texts")] = None
+    search: Annotated[Text, described("query part of the address", vault="texts")] = None
+    referrer: Annotated[Text, described("address of the page before", vault="texts")] = None
 
 
 class Screen(Event, frozen=True, kw_only=True):
     """The customer saw a screen of the app."""
 
     event = "Screen"
-    name: Annotated[Text, goes("name of the screen")] = None
-    category: Annotated[Text, goes("category of the screen")] = None
+    name: Annotated[Text, described("name of the screen")] = None
+    category: Annotated[Text, described("category of the screen")] = None

@@ -27,7 +27,7 @@ from patron.schema.events.event_fields import (
     Url,
     Value,
     Variant,
-    goes,
+    described,
 )
 
 
@@ -55,7 +55,7 @@ class OrderLineRefunded(OrderLineCompleted, frozen=True, kw_only=True):
     """One line given back: a quantity of 0 or more and a price above zero, booked below zero."""
 
     event = "Order Line Refunded"
-    gives_back = True
+    is_refund = True
 
 
 class ProductUpdated(Event, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ class CustomerReferred(Event, frozen=True, kw_only=True):
     event = "Customer Referred"
     required = ("referred_user_id",)
     referred_user_id: Annotated[
-        Text, goes("the shop's id of the new customer; kept as a token only", column="referred_user_id")
+        Text, described("the shop's id of the new customer; kept as a token only", column="referred_user_id")
     ] = None
     channel: Channel = None
 
@@ -106,12 +106,14 @@ class ConsentGiven(Event, frozen=True, kw_only=True):
 
     event = "Consent Given"
     required = ("purpose",)
-    purpose: Annotated[Text, goes("what for: marketing, analytics, or another of the shop's")] = None
-    basis: Annotated[Text, goes("on what ground: consent (when missing), contract, legitimate_interest ...")] = None
-    wording: Annotated[Text, goes("the exact words that were agreed to")] = None
-    wording_version: Annotated[Text, goes("version of these words")] = None
-    policy_version: Annotated[Text, goes("version of the privacy policy that was shown")] = None
-    locale: Annotated[Text, goes("language it was told in")] = None
+    purpose: Annotated[Text, described("what for: marketing, analytics, or another of the shop's")] = None
+    basis: Annotated[Text, described("on what ground: consent (when missing), contract, legitimate_interest ...")] = (
+        None
+    )
+    wording: Annotated[Text, described("the exact words that were agreed to")] = None
+    wording_version: Annotated[Text, described("version of these words")] = None
+    policy_version: Annotated[Text, described("version of the privacy policy that was shown")] = None
+    locale: Annotated[Text, described("language it was told in")] = None
     channel: Channel = None
 
 
@@ -125,7 +127,7 @@ class MessageSent(Event, frozen=True, kw_only=True):
     """We wrote to the customer."""
 
     event = "Message Sent"
-    message_id: Annotated[Text, goes("the message")] = None
+    message_id: Annotated[Text, described("the message")] = None
     campaign_id: CampaignId = None
     decision_id: DecisionId = None
     channel: Channel = None
@@ -149,7 +151,7 @@ class OfferAssigned(Event, frozen=True, kw_only=True):
     """A decision gave the customer an offer."""
 
     event = "Offer Assigned"
-    offer_id: Annotated[Text, goes("the offer")] = None
+    offer_id: Annotated[Text, described("the offer")] = None
     decision_id: DecisionId = None
     campaign_id: CampaignId = None
     channel: Channel = None
@@ -165,7 +167,7 @@ class RecommendationShown(Event, frozen=True, kw_only=True):
     product_id: ProductId = None
     decision_id: DecisionId = None
     position: Position = None
-    propensity: Annotated[Number, goes("probability with which the product was chosen, 0 to 1")] = None
+    propensity: Annotated[Number, described("probability with which the product was chosen, 0 to 1")] = None
     channel: Channel = None
 
 

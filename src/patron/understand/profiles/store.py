@@ -6,7 +6,7 @@ from itertools import islice
 
 import sqlalchemy as sa
 
-from patron.govern.vault import own_id
+from patron.govern.vault import initial_customer_id
 from patron.storage.store import PROFILES, WORKSPACE, Store, upsert
 from patron.understand.profiles.profile import Profile, decoded, encoded, merged
 
@@ -148,7 +148,7 @@ def _rows(generation: int, profiles: dict[str, Profile]) -> Iterator[dict[str, o
         yield {
             "generation": generation,
             "token": token,
-            "own_id": own_id(token),
+            "own_id": initial_customer_id(token),
             "owner": profile.owner,
             "content": encoded(profile),
         }

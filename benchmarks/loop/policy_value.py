@@ -27,7 +27,7 @@ from patron.commands.init_workspace import create
 from patron.commands.simulated_loop import OFFERS, live_until, offers_in_outbox, tell, write_rules
 from patron.simulate.ground_truth import truth
 from patron.simulate.profit import profit_cents
-from patron.simulate.simulator import World
+from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.shop import Shop
 
@@ -81,7 +81,7 @@ def spent_cents(told: pa.Table, offered: int) -> float:
     return float((discount + SETTINGS.shipping_cents * is_below - charged).sum() + CONTACT_CENTS * offered)
 
 
-def year(months: Sequence[Month], world: World) -> Year:
+def year(months: Sequence[Month], world: ShopSimulator) -> Year:
     """Profit of the months and of the time after them without offers."""
     after = world.advance(world.now + timedelta(days=FOLLOWED_DAYS))
     told, offered = pa.concat_tables([*(month.told for month in months), after]), sum(m.offered for m in months)
@@ -89,11 +89,11 @@ def year(months: Sequence[Month], world: World) -> Year:
     return Year(profit, offered, sum(month.spent_cents for month in months))
 
 
-def ours(seed: int, folder: Path) -> tuple[list[Month], World, float]:
+def ours(seed: int, folder: Path) -> tuple[list[Month], ShopSimulator, float]:
     """A year of the loop, and the true effect of its offers."""
     create(folder, {"name": f"Shop {seed}", "currency": "USD", "time_zone": "UTC"})
     write_rules(folder, SETTINGS, budget_cents=BUDGET_CENTS, contact_cost_cents=CONTACT_CENTS)
-    shop, world = Shop.open(folder), World(SETTINGS, seed)
+    shop, world = Shop.open(folder), ShopSimulator(SETTINGS, seed)
     tell(shop, world.history(HISTORY_DAYS), received_at=world.now)
     months, effects = [], []
     for _ in range(MONTHS):
@@ -118,7 +118,7 @@ def true_effects(known: pa.Table, offers: pa.Table) -> np.ndarray:
 
 def without(seed: int) -> Year:
     """A year without offers."""
-    world = World(SETTINGS, seed)
+    world = ShopSimulator(SETTINGS, seed)
     world.history(HISTORY_DAYS)
     told = world.advance(world.now + timedelta(days=MONTHS * MONTH_DAYS))
     return year([Month(0, 0.0, told)], world)
@@ -126,7 +126,7 @@ def without(seed: int) -> Year:
 
 def at_random(seed: int, months: Sequence[Month], *, is_same_money: bool) -> Year:
     """A year of offers at random, each month for as much money, or to as many, as in these months."""
-    world, rng = World(SETTINGS, seed), np.random.default_rng([seed, 1])
+    world, rng = ShopSimulator(SETTINGS, seed), np.random.default_rng([seed, 1])
     told = world.history(HISTORY_DAYS)
     buyers: set[str] = set()
     lived: list[Month] = []
@@ -142,7 +142,7 @@ def at_random(seed: int, months: Sequence[Month], *, is_same_money: bool) -> Yea
     return year(lived, world)
 
 
-def draw_offers(buyers: list[str], world: World, rng: np.random.Generator) -> pa.Table:
+def draw_offers(buyers: list[str], world: ShopSimulator, rng: np.random.Generator) -> pa.Table:
     """Every buyer in random order, each with a random offer."""
     offers = np.array([offer.offer_id for offer in SETTINGS.offers])
     columns = {
@@ -154,14 +154,14 @@ def draw_offers(buyers: list[str], world: World, rng: np.random.Generator) -> pa
     return pa.table(columns, schema=OFFERS)
 
 
-def offered_to(world: World, offers: pa.Table) -> tuple[World, Month]:
+def offered_to(world: ShopSimulator, offers: pa.Table) -> tuple[ShopSimulator, Month]:
     """The world a month later, given the offers; the world given stays as it is."""
     later = copy.deepcopy(world)
     told = later.advance(later.now + timedelta(days=MONTH_DAYS), offers if offers.num_rows else None)
     return later, Month(offers.num_rows, spent_cents(told, offers.num_rows), told)
 
 
-def for_money(world: World, drawn: pa.Table, cents: float) -> tuple[World, Month]:
+def for_money(world: ShopSimulator, drawn: pa.Table, cents: float) -> tuple[ShopSimulator, Month]:
     """The world a month later, given as many of the drawn offers as cost no more than this."""
     low, high = 0, drawn.num_rows + 1
     best = offered_to(world, drawn.slice(0, 0))

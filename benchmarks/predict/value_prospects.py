@@ -30,8 +30,8 @@ from patron.schema.metrics import BIAS_SHARE, NORMALISED_GINI
 from patron.schema.numbers import float_column
 from patron.schema.questions import PROSPECTS, VALUE
 from patron.schema.tables import BY_NAME
-from patron.simulate.simulator import World
-from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
+from patron.simulate.simulator import ShopSimulator
+from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import StageView
@@ -70,7 +70,7 @@ def main() -> None:
             line(what, together([one for one, _ in parts]), np.concatenate([channel for _, channel in parts]))
 
 
-def judged_in(settings: ShopSettings, seed: int, folder: Path) -> Found:
+def judged_in(settings: SimulatorSettings, seed: int, folder: Path) -> Found:
     view = told(settings, seed, folder)
     return (first_orders(view) if settings == GROWING else {}) | without_order(view) | at_once(view)
 
@@ -82,9 +82,9 @@ def together(parts: list[Judged]) -> Judged:
     return Judged(np.concatenate(names), actual, forecast)
 
 
-def told(settings: ShopSettings, seed: int, folder: Path) -> StageView:
+def told(settings: SimulatorSettings, seed: int, folder: Path) -> StageView:
     """A workspace with the facts, cutoffs and features of everything the world has told."""
-    shop, world = Shop.create(folder), World(settings, seed)
+    shop, world = Shop.create(folder), ShopSimulator(settings, seed)
     while world.day < DAYS:
         events = world.history(30)
         tell(shop, events, received_at=world.now)

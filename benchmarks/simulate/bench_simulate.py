@@ -5,14 +5,14 @@ import sys
 import time
 from dataclasses import replace
 
-from patron.simulate.simulator import World
+from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 
 
 def main(customers: int = 10_000, days: int = 365) -> None:
     """Advance month by month, keeping nothing, as a large import would."""
     started = time.perf_counter()
-    world = World(replace(DEFAULT_SHOP, customers=customers), seed=1)
+    world = ShopSimulator(replace(DEFAULT_SHOP, customers=customers), seed=1)
     count, slowest = 0, 0.0
     for day in range(0, days, 30):
         step = time.perf_counter()

@@ -25,7 +25,7 @@ from patron.predict.backtest import Backtest, unlabelled
 from patron.predict.learners import LEARNERS
 from patron.predict.scoring import SCORED, fit_first, keep, read_data, score, with_labels
 from patron.schema.tables import BACKTESTS, EVENTS, SCORES
-from patron.simulate.simulator import World
+from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage import model_registry
 from patron.storage.runs import Run
@@ -59,7 +59,7 @@ class Part:
 
 def tell(shop: Shop, size: int) -> None:
     """Simulate a year and append it, about a million events at once."""
-    world = World(replace(DEFAULT_SHOP, customers=round(size * CUSTOMERS_PER_EVENT)), seed=1)
+    world = ShopSimulator(replace(DEFAULT_SHOP, customers=round(size * CUSTOMERS_PER_EVENT)), seed=1)
     step = max(1, DAYS * MOST_EVENTS_AT_ONCE // size)
     for day in range(0, DAYS, step):
         told = world.history(min(step, DAYS - day))

@@ -14,7 +14,7 @@ from patron.predict.scoring import Summary
 from patron.run import FinishedRun, _commit
 from patron.schema.errors import NoRunYet, NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
-from patron.simulate.simulator import World
+from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
@@ -39,7 +39,7 @@ def lived(tmp_path_factory):
     """A shop that many people sign up to before they order, and what is known of it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
-        shop, world = Shop.create(tmp_path_factory.mktemp("shop") / "w"), World(GROWING, seed=3)
+        shop, world = Shop.create(tmp_path_factory.mktemp("shop") / "w"), ShopSimulator(GROWING, seed=3)
         tell(shop, world.history(DAYS), received_at=world.now)
         yield shop, known(shop, world)
         shop.close()
@@ -87,7 +87,7 @@ def test_everybody_has_a_moment_of_their_own_after_they_were_first_known(lived):
 
 def test_what_became_known_later_changes_nothing_of_a_prospect(lived, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    shop, world = Shop.create(tmp_path / "w"), World(GROWING, seed=3)
+    shop, world = Shop.create(tmp_path / "w"), ShopSimulator(GROWING, seed=3)
     tell(shop, world.history(DAYS - 60), received_at=world.now)
     view = known(shop, world)
     without_ids = [name for name in prospects_at(view, [view.run.as_of]).column_names if name != "customer_id"]
@@ -101,7 +101,7 @@ def test_what_became_known_later_changes_nothing_of_a_prospect(lived, tmp_path, 
 
 def test_a_shop_that_nobody_has_signed_up_to_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    shop, world = Shop.create(tmp_path / "w"), World(replace(GROWING, customers=20), seed=1)
+    shop, world = Shop.create(tmp_path / "w"), ShopSimulator(replace(GROWING, customers=20), seed=1)
     with pytest.raises(NoRunYet):
         prospects(shop)
     known(shop, world)

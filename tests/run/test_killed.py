@@ -21,7 +21,7 @@ from patron.commands.simulated_loop import tell, write_rules
 from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
-from patron.simulate.simulator import World
+from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS, DEAD_LETTERS
@@ -157,7 +157,7 @@ def turned_once(commands, tmp_path_factory) -> tuple[Path, str]:  # noqa: ARG001
     create(folder)
     write_rules(folder, DEFAULT_SHOP, budget_cents=20_000)
     shop = Shop.open(folder)
-    world = World(replace(DEFAULT_SHOP, customers=120), seed=5)
+    world = ShopSimulator(replace(DEFAULT_SHOP, customers=120), seed=5)
     tell(shop, world.history(120), received_at=world.now)
     run_loop(shop, world.now)
     tell(shop, world.advance(world.now + timedelta(days=30)), received_at=world.now)

@@ -10,7 +10,7 @@ from patron.answers.customer_profile import customer_card
 from patron.commands.simulated_loop import tell, write_rules
 from patron.run import run_loop
 from patron.schema.tables import EVENTS, EXPOSURES
-from patron.simulate.simulator import World
+from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.shop import POLICY_FILE, Shop
 
@@ -25,7 +25,7 @@ def run_again(tmp_path_factory):
         settings = replace(DEFAULT_SHOP, customers=120)
         Shop.create(folder / "w").close()
         write_rules(folder / "w", settings, budget_cents=100_000)
-        world = World(settings, seed=5)
+        world = ShopSimulator(settings, seed=5)
         shop = Shop.open(folder / "w")
         tell(shop, world.history(120), received_at=world.now)
         run_loop(shop, world.now)

@@ -8,7 +8,7 @@ from patron.commands.init_workspace import create
 from patron.commands.simulated_loop import tell
 from patron.run import run_loop, tidy
 from patron.schema.tables import BY_NAME, EVENTS
-from patron.simulate.simulator import World
+from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.lake import MANY_FILES
 from patron.storage.shop import Shop
@@ -24,7 +24,7 @@ def test_after_a_run_few_files_are_left_of_many_imports_and_readers_keep_theirs(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     create(tmp_path / "w")
     shop = Shop.open(tmp_path / "w")
-    world = World(replace(DEFAULT_SHOP, customers=60), seed=5)
+    world = ShopSimulator(replace(DEFAULT_SHOP, customers=60), seed=5)
     told = world.history(120)
     for part in range(IMPORTS):
         tell(shop, told.take(list(range(part, told.num_rows, IMPORTS))), received_at=world.now)

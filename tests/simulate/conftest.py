@@ -3,7 +3,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from patron.simulate.simulator import World
+from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 
 SMALL = replace(DEFAULT_SHOP, customers=300)
@@ -16,7 +16,7 @@ def small_shop():
 
 @pytest.fixture(scope="session")
 def year(small_shop):
-    return World(small_shop, seed=7).history(365)
+    return ShopSimulator(small_shop, seed=7).history(365)
 
 
 @pytest.fixture(scope="session")

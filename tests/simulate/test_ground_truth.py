@@ -8,7 +8,7 @@ import pytest
 
 from patron.simulate.ground_truth import truth
 from patron.simulate.profit import margin_cents, profit_cents
-from patron.simulate.simulator import World
+from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import CLASSES, DEFAULT_SHOP
 from patron.simulate.visits import DAY_SPAN
 
@@ -30,7 +30,7 @@ def paired(everyone_offered):
     """Per offer: truth, and the margin that each customer's orders in the window really gained by the offer."""
 
     def gained(offer_id):
-        without, offered = World(MIDDLE, seed=11), World(MIDDLE, seed=11)
+        without, offered = ShopSimulator(MIDDLE, seed=11), ShopSimulator(MIDDLE, seed=11)
         without.history(DAYS)
         offered.history(DAYS)
         known = truth(offered, 90)
@@ -77,7 +77,7 @@ def test_nobody_orders_after_the_day_they_dropped_out(paired):
     _, _, _, world = paired["SAVE20"]
     known = truth(world, 30)
     gone = {row["user_id"]: row["dropped_out_on"] for row in known.select(["user_id", "dropped_out_on"]).to_pylist()}
-    orders = World(MIDDLE, seed=11).history(DAYS)
+    orders = ShopSimulator(MIDDLE, seed=11).history(DAYS)
     orders = orders.filter(pc.equal(orders["name"], "Order Completed"))
     placed = [
         MIDDLE.start + timedelta(days=int(order_id[1:]) % DAY_SPAN) for order_id in orders["order_id"].to_pylist()
@@ -97,7 +97,7 @@ def test_most_customers_are_not_persuadable_and_offers_are_lost_on_many(paired):
 
 def test_orders_come_at_the_rate_the_latent_rates_say():
     shop = replace(MIDDLE, slowing_share=0.0)
-    world = World(shop, seed=2)
+    world = ShopSimulator(shop, seed=2)
     world.history(100)
     known = truth(world, 60)
     events = world.history(60)

@@ -8,7 +8,7 @@ import pytest
 from patron.schema.errors import InvalidTable, NotFound
 from patron.schema.raw_events import RAW_EVENTS
 from patron.simulate.ground_truth import truth
-from patron.simulate.simulator import World
+from patron.simulate.simulator import ShopSimulator
 
 
 def sql(query, events):
@@ -19,15 +19,15 @@ def sql(query, events):
 
 
 def test_the_same_seed_tells_the_same_events_and_another_seed_others(small_shop):
-    first, again, other = (World(small_shop, seed).history(40) for seed in (1, 1, 2))
+    first, again, other = (ShopSimulator(small_shop, seed).history(40) for seed in (1, 1, 2))
     assert first.equals(again)
     assert not first.equals(other)
 
 
 def test_advancing_in_steps_tells_the_same_as_advancing_at_once(small_shop):
-    world = World(small_shop, seed=3)
+    world = ShopSimulator(small_shop, seed=3)
     steps = pa.concat_tables([world.history(30), world.history(17), world.advance(date(2024, 4, 1))])
-    assert steps.equals(World(small_shop, seed=3).history(91))
+    assert steps.equals(ShopSimulator(small_shop, seed=3).history(91))
 
 
 def test_events_have_the_told_schema_in_order_of_time_and_unique_ids(year):
@@ -40,7 +40,7 @@ def test_events_have_the_told_schema_in_order_of_time_and_unique_ids(year):
 
 
 def test_events_stay_within_the_time_that_was_asked_for(small_shop):
-    world = World(small_shop, seed=4)
+    world = ShopSimulator(small_shop, seed=4)
     world.history(30)
     begun = world.now
     events = world.history(30)
@@ -114,13 +114,15 @@ def test_customers_are_identified_before_they_order_and_referred_ones_register(y
 
 
 def test_offers_to_nobody_change_nothing(small_shop, everyone_offered):
-    world = World(small_shop, seed=5)
+    world = ShopSimulator(small_shop, seed=5)
     until = world.now + timedelta(days=40)
-    assert world.advance(until, everyone_offered(world, [], "SAVE10")).equals(World(small_shop, seed=5).history(40))
+    assert world.advance(until, everyone_offered(world, [], "SAVE10")).equals(
+        ShopSimulator(small_shop, seed=5).history(40)
+    )
 
 
 def test_offers_change_only_the_events_of_offered_customers(small_shop, everyone_offered):
-    plain, offering = World(small_shop, seed=6), World(small_shop, seed=6)
+    plain, offering = ShopSimulator(small_shop, seed=6), ShopSimulator(small_shop, seed=6)
     plain.history(120)
     offering.history(120)
     offered = truth(offering, 30)["user_id"].to_pylist()[::2]
@@ -140,7 +142,7 @@ def test_offers_change_only_the_events_of_offered_customers(small_shop, everyone
 
 
 def test_orders_that_use_an_offer_carry_its_discount_and_coupon(small_shop, everyone_offered):
-    world = World(small_shop, seed=8)
+    world = ShopSimulator(small_shop, seed=8)
     world.history(90)
     users = truth(world, 30)["user_id"].to_pylist()
     events = world.advance(world.now + timedelta(days=45), everyone_offered(world, users, "SAVE20"))
@@ -156,7 +158,7 @@ def test_orders_that_use_an_offer_carry_its_discount_and_coupon(small_shop, ever
 
 
 def test_recommended_products_are_shown_and_some_bought(small_shop):
-    plain, world = World(small_shop, seed=9), World(small_shop, seed=9)
+    plain, world = ShopSimulator(small_shop, seed=9), ShopSimulator(small_shop, seed=9)
     plain.history(90)
     world.history(90)
     users = [user for user in truth(world, 30)["user_id"].to_pylist() for _ in range(5)]
@@ -179,7 +181,7 @@ def test_recommended_products_are_shown_and_some_bought(small_shop):
 
 @pytest.mark.parametrize(("column", "value"), [("user_id", "nobody"), ("offer_id", "GIFT"), ("user_id", "C5")])
 def test_unknown_customers_and_offers_are_refused(small_shop, everyone_offered, column, value):
-    world = World(small_shop, seed=1)
+    world = ShopSimulator(small_shop, seed=1)
     given = everyone_offered(world, ["C0"], "SAVE10")
     rows = given.set_column(given.column_names.index(column), column, pa.array([value]))
     with pytest.raises(NotFound, match=value):
@@ -187,7 +189,7 @@ def test_unknown_customers_and_offers_are_refused(small_shop, everyone_offered, 
 
 
 def test_times_that_do_not_fit_are_refused(small_shop, everyone_offered):
-    world = World(small_shop, seed=1)
+    world = ShopSimulator(small_shop, seed=1)
     late = everyone_offered(world, ["C0"], "SAVE10")
     world.history(3)
     with pytest.raises(InvalidTable, match="outside"):

@@ -15,8 +15,8 @@ from patron.run import FinishedRun, Progress, run_loop
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EXPOSURES
 from patron.simulate.profit import profit_cents
-from patron.simulate.simulator import World
-from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
+from patron.simulate.simulator import ShopSimulator
+from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 ZONE = "America/New_York"
@@ -63,7 +63,7 @@ def demo(folder: Path, *, progress: Progress) -> Demo:
 class SimulatedDemo:
     """How large a simulated demo is."""
 
-    settings: ShopSettings = DEFAULT_SHOP
+    settings: SimulatorSettings = DEFAULT_SHOP
     history_days: int = 360
     """Days the shop lives before the first run."""
     months: int = 4
@@ -77,7 +77,7 @@ def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progr
     shop = _workspace(folder, {"name": "Simulated shop", "currency": "USD", "time_zone": "UTC"})
     write_rules(shop.folder, size.settings, budget_cents=size.budget_cents, contact_cost_cents=CONTACT_CENTS)
     shop = _reopened(shop)
-    world = World(size.settings, SEED)
+    world = ShopSimulator(size.settings, SEED)
     tell(shop, world.history(size.history_days), received_at=world.now)
     runs: list[FinishedRun] = []
     lived: list[pa.Table] = []
@@ -91,7 +91,7 @@ def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progr
 
 def _truth(shop: Shop, size: SimulatedDemo, lived: pa.Table, until: datetime) -> str:
     """What the offers really changed: the same shop lived once more without them."""
-    untouched = World(size.settings, SEED)
+    untouched = ShopSimulator(size.settings, SEED)
     untouched.history(size.history_days)
     without = profit_cents(untouched.advance(until), size.settings)
     exposed = shop.lake.read(EXPOSURES)

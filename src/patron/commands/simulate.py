@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from patron.schema.errors import WorkspaceError
 from patron.simulate.ground_truth import truth
-from patron.simulate.simulator import World
-from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
+from patron.simulate.simulator import ShopSimulator
+from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
 from patron.storage.lake import disk_errors
 
 DAYS_AT_ONCE = 30
@@ -27,7 +27,7 @@ class Simulated:
     customer_count: int
 
 
-def sized(customers: int, days: int) -> ShopSettings:
+def sized(customers: int, days: int) -> SimulatorSettings:
     """The default shop, opened with as many customers as make about `customers` after so many days."""
     months = max(days - DEFAULT_SHOP.opening_days, 0) / 30
     opening = customers / (1 + DEFAULT_SHOP.arrivals_per_month_share * months)
@@ -43,7 +43,7 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
     if events.exists() or true.exists():
         raise WorkspaceError("holds a simulated shop already", where=str(folder), todo="Name another folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    world = World(sized(customers, days), seed)
+    world = ShopSimulator(sized(customers, days), seed)
     partial = events.with_suffix(".partial")
     count = 0
     with disk_errors(folder):

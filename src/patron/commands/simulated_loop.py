@@ -10,8 +10,8 @@ from patron.collect.loader import load_events
 from patron.run import FinishedRun, Progress, run_loop, silent
 from patron.schema.counts import IngestionCounts
 from patron.schema.table_definition import TEXT, TIME
-from patron.simulate.simulator import World
-from patron.simulate.simulator_settings import ShopSettings
+from patron.simulate.simulator import ShopSimulator
+from patron.simulate.simulator_settings import SimulatorSettings
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 SOURCE = "simulated"
@@ -52,7 +52,7 @@ assumed_purchase_uplift = 0.05
 """
 
 
-def write_rules(folder: Path, settings: ShopSettings, *, budget_cents: int, contact_cost_cents: int = 5) -> None:
+def write_rules(folder: Path, settings: SimulatorSettings, *, budget_cents: int, contact_cost_cents: int = 5) -> None:
     """Give a workspace the simulated shop's margin and offers."""
     text = (folder / SETTINGS_FILE).read_text(encoding="utf-8")
     text = text.replace("margin_share = 0.3 ", f"margin_share = {settings.margin_share} ")
@@ -90,7 +90,7 @@ def offers_in_outbox(folder: Path, run_id: str, exposed_at: datetime) -> pa.Tabl
 
 
 def live_until(
-    shop: Shop, world: World, until: datetime, *, progress: Progress = silent
+    shop: Shop, world: ShopSimulator, until: datetime, *, progress: Progress = silent
 ) -> tuple[FinishedRun, pa.Table]:
     """Run the loop at the world's present, let the outbox act, and tell collect what followed until then."""
     finished = run_loop(shop, world.now, progress=progress)

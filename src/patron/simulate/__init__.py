@@ -1,4 +1,4 @@
-"""A shop whose truth we know: it makes events as a shop would tell them, and, apart, what really was behind them."""
+"""A simulated shop whose truth is known: its raw events, and apart from them the ground truth."""
 
 READS: tuple[str, ...] = ()
 WRITES: tuple[str, ...] = ()

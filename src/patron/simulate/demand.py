@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from patron.simulate.population import People
-from patron.simulate.simulator_settings import Offer, ShopSettings
+from patron.simulate.simulator_settings import Offer, SimulatorSettings
 
 NUDGE_DECAY_DAYS = 10.0
 """How fast an offer is forgotten, days."""
@@ -56,19 +56,19 @@ class InForce:
     """Share of the nudge that acts on this day."""
 
 
-def strength_of(offer: Offer, settings: ShopSettings) -> float:
+def strength_of(offer: Offer, settings: SimulatorSettings) -> float:
     """How attractive an offer is: 20 % is 1, and twice the discount is less than twice as attractive."""
     worth = offer.discount_share + settings.free_shipping_worth_share * offer.is_free_shipping
     return (worth / 0.2) ** 0.8
 
 
-def is_sale(settings: ShopSettings, days: np.ndarray) -> np.ndarray:
+def is_sale(settings: SimulatorSettings, days: np.ndarray) -> np.ndarray:
     """Whether each day belongs to one of the yearly sales."""
     dates = [settings.start + timedelta(days=int(day)) for day in days]
     return np.array([any(0 <= (d - date(d.year, *first)).days < length for first, length in SALES) for d in dates])
 
 
-def season(settings: ShopSettings, days: np.ndarray) -> np.ndarray:
+def season(settings: SimulatorSettings, days: np.ndarray) -> np.ndarray:
     """Demand of each day as a share of the average day: weekdays and the time of the year."""
     dates = [settings.start + timedelta(days=int(day)) for day in days]
     weekday = WEEKDAY_WEIGHT[[d.weekday() for d in dates]]
@@ -83,7 +83,7 @@ def interest(people: People, days: np.ndarray) -> np.ndarray:
     return np.exp(-age / people.slowing_days[None, :])
 
 
-def order_chance(people: People, days: np.ndarray, settings: ShopSettings, in_force: InForce | None) -> np.ndarray:
+def order_chance(people: People, days: np.ndarray, settings: SimulatorSettings, in_force: InForce | None) -> np.ndarray:
     """Probability that a living customer orders on a day, shape (days, people)."""
     eager = 1 + np.outer(is_sale(settings, days), 0.3 + 0.8 * people.price_sensitivity)
     rate = people.orders_per_day * season(settings, days)[:, None] * interest(people, days) * eager
@@ -93,22 +93,22 @@ def order_chance(people: People, days: np.ndarray, settings: ShopSettings, in_fo
     return -np.expm1(-rate)
 
 
-def visit_chance(people: People, days: np.ndarray, settings: ShopSettings) -> np.ndarray:
+def visit_chance(people: People, days: np.ndarray, settings: SimulatorSettings) -> np.ndarray:
     """Probability of a visit without a purchase, shape (days, people); prospects look around before they sign up."""
     eager = 1 + 0.5 * is_sale(settings, days)
     rate = people.visits_per_day * (season(settings, days) * eager)[:, None] * interest(people, days) ** 0.7
-    looking = (days[:, None] < people.signup_day) & (days[:, None] >= people.first_seen_day)
+    looking = (days[:, None] < people.signup_day) & (days[:, None] >= people.first_visit_day)
     chance = np.where(looking, 0.45, -np.expm1(-rate))
-    return np.where(days[:, None] == people.first_seen_day, 1.0, chance)
+    return np.where(days[:, None] == people.first_visit_day, 1.0, chance)
 
 
-def nudge_weights(settings: ShopSettings) -> np.ndarray:
+def nudge_weights(settings: SimulatorSettings) -> np.ndarray:
     """How an offer's nudge is spread over the days it is valid; the sum is 1."""
     weight = np.exp(-np.arange(settings.offer_days) / NUDGE_DECAY_DAYS)
     return weight / weight.sum()
 
 
-def in_force(exposure: Exposure, people: People, days: np.ndarray, settings: ShopSettings) -> InForce:
+def in_force(exposure: Exposure, people: People, days: np.ndarray, settings: SimulatorSettings) -> InForce:
     """Spread exposures over days and people (sorted by index); a later offer replaces an earlier one."""
     shape = (len(days), len(people))
     offer, strength, weight = np.full(shape, -1), np.zeros(shape), np.zeros(shape)
@@ -140,7 +140,7 @@ def added_hazard(exposure: Exposure, people: People, days: np.ndarray) -> np.nda
 def is_alive(people: People, days: np.ndarray, exposure: Exposure) -> np.ndarray:
     """Whether each person has arrived and not left for good, shape (days, people)."""
     day = days[:, None]
-    alive = (day >= people.first_seen_day) & (day < people.dropout_day)
+    alive = (day >= people.first_visit_day) & (day < people.dropout_day)
     if len(exposure.person):
         age = np.maximum(day - people.signup_day, 0)
         gone = people.hazard_per_day * age + added_hazard(exposure, people, days) >= people.patience

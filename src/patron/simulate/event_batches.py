@@ -1,4 +1,4 @@
-"""From arrays of numbers to the table of told events; texts are made only where they are needed."""
+"""From arrays of numbers to the table of raw events; texts are built only where they are needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -94,7 +94,7 @@ class Batch:
         return type(self)(**chosen, lines=Lines(**{f.name: getattr(self.lines, f.name)[flat] for f in fields(Lines)}))
 
 
-def joined(batches: Sequence[Batch]) -> Batch:
+def concatenate_batches(batches: Sequence[Batch]) -> Batch:
     """Several batches as one."""
     shift = np.cumsum([0, *(len(b.lines.product) for b in batches)])
     names = [f.name for f in fields(Batch) if f.name not in {"lines", "first_line"}]
@@ -108,19 +108,19 @@ NO_LINES = Lines(*(np.empty(0, np.int64) for _ in fields(Lines)))
 
 
 def batch(name: str, number: np.ndarray, time_us: np.ndarray, person: np.ndarray, **columns: Any) -> Batch:
-    """Events of one name; columns that are not given hold nothing."""
+    """Events of one name; missing columns hold nothing."""
     size = len(number)
-    given: dict[str, Any] = {f.name: np.full(size, NONE) for f in fields(Batch)}
-    given |= {"is_signed_in": np.ones(size, bool), "is_app": np.zeros(size, bool), "lines": NO_LINES}
-    given |= {"line_count": np.zeros(size, np.int64), "first_line": np.zeros(size, np.int64)}
-    given |= {
+    columns_by_name: dict[str, Any] = {f.name: np.full(size, NONE) for f in fields(Batch)}
+    columns_by_name |= {"is_signed_in": np.ones(size, bool), "is_app": np.zeros(size, bool), "lines": NO_LINES}
+    columns_by_name |= {"line_count": np.zeros(size, np.int64), "first_line": np.zeros(size, np.int64)}
+    columns_by_name |= {
         "number": number,
         "time_us": time_us.astype(np.int64),
         "name": np.full(size, CODE[name]),
         "person": person,
     }
-    given.update(columns)
-    return Batch(**given)
+    columns_by_name.update(columns)
+    return Batch(**columns_by_name)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Words:
 
 
 def table_of(events: Batch, words: Words, traits: pa.Array, personal: pa.Array, start_us: int) -> pa.Table:
-    """Told events of a batch, in its order.
+    """Raw events of a batch, in its order.
 
     `traits` and `personal` are JSON texts, one for each event or NULL; `start_us` is the shop's first midnight.
     """
@@ -200,10 +200,10 @@ def _few(texts: Sequence[str], values: np.ndarray) -> pa.Array:
 
 
 def _texts_of(values: np.ndarray, prefix: str) -> pa.Array:
-    """Texts such as C17 for the rows that have a number; each is made once per row that needs it."""
+    """Texts such as C17 for the rows that have a number; each is built once per row that needs it."""
     need = values >= 0
-    made = pc.binary_join_element_wise(prefix, pc.cast(pa.array(values[need]), pa.string()), "")
-    return made if need.all() else made.take(pa.array(np.cumsum(need) - 1, mask=~need))
+    texts = pc.binary_join_element_wise(prefix, pc.cast(pa.array(values[need]), pa.string()), "")
+    return texts if need.all() else texts.take(pa.array(np.cumsum(need) - 1, mask=~need))
 
 
 def _amounts(events: Batch, goods: Catalogue) -> dict[str, pa.Array]:

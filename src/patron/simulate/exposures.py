@@ -12,7 +12,7 @@ from patron.simulate.population import People
 
 
 @dataclass(frozen=True)
-class Asked:
+class Exposures:
     """Exposures in order of time: who saw what, when and by which decision."""
 
     person: np.ndarray
@@ -30,7 +30,7 @@ class Asked:
 
 def read_exposures(
     rows: pa.Table, item: str, known: list[str], people: People, start_us: int, window_us: tuple[int, int]
-) -> Asked:
+) -> Exposures:
     """Read a table with user_id, decision_id, exposed_at and the item's id.
 
     Raises InvalidTable for missing columns or times outside the window, NotFound for unknown customers and items.
@@ -45,7 +45,7 @@ def read_exposures(
         raise InvalidTable(
             "exposures lie outside the time that is being simulated",
             where="exposures.exposed_at",
-            todo="Give exposures of this step only: from the world's present to the end of the step.",
+            todo="Give exposures of this step only: from the simulated present to the end of the step.",
         )
     index = pc.index_in(rows[item].cast(pa.string()), pa.array(known, pa.string()))
     if index.null_count:
@@ -54,7 +54,9 @@ def read_exposures(
     person = _persons(rows["user_id"].cast(pa.string()), people)
     order = np.argsort(exposed, kind="stable")
     decision = rows["decision_id"].cast(pa.string()).to_pylist()
-    return Asked(person[order], index.to_numpy()[order].astype(np.int64), [decision[i] for i in order], exposed[order])
+    return Exposures(
+        person[order], index.to_numpy()[order].astype(np.int64), [decision[i] for i in order], exposed[order]
+    )
 
 
 def _persons(user_ids: pa.ChunkedArray, people: People) -> np.ndarray:
@@ -65,5 +67,7 @@ def _persons(user_ids: pa.ChunkedArray, people: People) -> np.ndarray:
     known[known] &= ~people.is_visitor[number[known]]
     if not known.all():
         first = user_ids[int(np.flatnonzero(~known)[0])].as_py()
-        raise NotFound(f"no customer {first!r}", where="exposures.user_id", todo="Use user ids from the told events.")
+        raise NotFound(
+            f"no customer {first!r}", where="exposures.user_id", todo="Use user ids from the simulated events."
+        )
     return number

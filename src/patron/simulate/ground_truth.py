@@ -9,8 +9,8 @@ import pyarrow as pa
 from patron.simulate import demand
 from patron.simulate.order_terms import WHOLE_SHARE
 from patron.simulate.population import People
-from patron.simulate.simulator import FATIGUE_DAYS, World
-from patron.simulate.simulator_settings import CLASSES, Offer, ShopSettings
+from patron.simulate.simulator import FATIGUE_DAYS, ShopSimulator
+from patron.simulate.simulator_settings import CLASSES, Offer, SimulatorSettings
 from patron.simulate.visits import Visits, look_around
 
 BASKETS = 64
@@ -30,7 +30,7 @@ class Basket:
     """Shipping that a free-shipping offer would waive."""
 
 
-def truth(world: World, horizon_days: int = 90) -> pa.Table:
+def truth(world: ShopSimulator, horizon_days: int = 90) -> pa.Table:
     """One row per customer who has signed up by the world's present.
 
     Expected orders, net paid and margin cover the next `horizon_days`, given whether the customer is still there, when
@@ -59,7 +59,7 @@ def dropout_days(people: People, exposure: demand.Exposure) -> np.ndarray:
     return out
 
 
-def _truth_of(people: People, world: World, horizon_days: int) -> pa.Table:
+def _truth_of(people: People, world: ShopSimulator, horizon_days: int) -> pa.Table:
     shop = world.settings
     gone = dropout_days(people, world.exposure)
     is_alive = gone >= world.day
@@ -87,7 +87,7 @@ def _truth_of(people: People, world: World, horizon_days: int) -> pa.Table:
     return pa.table(columns)
 
 
-def mean_baskets(people: People, world: World, horizon_days: int) -> Basket:
+def mean_baskets(people: People, world: ShopSimulator, horizon_days: int) -> Basket:
     """Mean worth of an order, from baskets drawn with the months of the horizon."""
     row = np.repeat(np.arange(len(people)), BASKETS)
     run = np.tile(np.arange(BASKETS), len(people))
@@ -107,7 +107,7 @@ def mean_baskets(people: People, world: World, horizon_days: int) -> Basket:
 def expected_orders(
     people: People,
     days: np.ndarray,
-    shop: ShopSettings,
+    shop: SimulatorSettings,
     force: demand.InForce | None,
     added_hazard: np.ndarray | float = 0.0,
 ) -> np.ndarray:
@@ -116,31 +116,31 @@ def expected_orders(
     return still * demand.order_chance(people, days, shop, force)
 
 
-def standing_share(people: People, days: np.ndarray, shop: ShopSettings) -> np.ndarray:
+def standing_share(people: People, days: np.ndarray, shop: SimulatorSettings) -> np.ndarray:
     """Expected discount share of an order that uses no offer: sales, else the newsletter's code."""
     code = people.coupon_share * shop.newsletter_discount_share
     return np.where(demand.is_sale(shop, days)[:, None], shop.sale_discount_share, code)
 
 
-def uplift_cents(people: People, world: World, offer: int, basket: Basket) -> np.ndarray:
+def uplift_cents(people: People, world: ShopSimulator, offer: int, basket: Basket) -> np.ndarray:
     """Expected extra margin over its window of making an offer to each living customer now."""
     shop = world.settings
     days = np.arange(world.day, world.day + shop.offer_days)
-    made = shop.offers[offer]
+    offer_terms = shop.offers[offer]
     recent = world.exposure.person[world.exposure.day > world.day - FATIGUE_DAYS]
     times = np.bincount(recent, minlength=len(world.people))[people.person]
-    strength = demand.strength_of(made, shop) * (1 - shop.fatigue_share) ** times
+    strength = demand.strength_of(offer_terms, shop) * (1 - shop.fatigue_share) ** times
     everyone = demand.Exposure(people.person, np.full(len(people), offer), np.full(len(people), days[0]), strength)
     force = demand.in_force(everyone, people, days, shop)
     with_offer = expected_orders(people, days, shop, force, people.annoyance)
     without = expected_orders(people, days, shop, None)
     standing = shop.margin_share - standing_share(people, days, shop)
-    used = _redeemed_margin(days, shop, made, basket)
+    used = _redeemed_margin(days, shop, offer_terms, basket)
     mixed = people.redeemed_share * used + (1 - people.redeemed_share) * standing * basket.gross_cents
     return (with_offer * mixed - without * standing * basket.gross_cents).sum(axis=0)
 
 
-def _redeemed_margin(days: np.ndarray, shop: ShopSettings, offer: Offer, basket: Basket) -> np.ndarray:
+def _redeemed_margin(days: np.ndarray, shop: SimulatorSettings, offer: Offer, basket: Basket) -> np.ndarray:
     """Expected margin of an order that uses an offer, shape (days, people)."""
     sale = shop.sale_discount_share * demand.is_sale(shop, days)[:, None]
     share = np.maximum(sale, offer.discount_share)

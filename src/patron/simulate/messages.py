@@ -9,7 +9,7 @@ from patron.simulate.demand import interest
 from patron.simulate.event_batches import DAY_US, STEPS, Batch, batch
 from patron.simulate.population import People
 from patron.simulate.random_streams import Draws
-from patron.simulate.simulator_settings import ShopSettings
+from patron.simulate.simulator_settings import SimulatorSettings
 from patron.simulate.visits import DAY_SPAN
 
 HOUR_US = 3_600_000_000
@@ -18,7 +18,7 @@ CLICKED_SHARE = 0.22
 
 
 @dataclass(frozen=True)
-class Letters:
+class DeliveredMessages:
     """Messages that reached people: one row each."""
 
     number: np.ndarray
@@ -29,13 +29,13 @@ class Letters:
     """Step of the event number of an opening; a click has the next."""
 
 
-def newsletter_days(shop: ShopSettings, days: np.ndarray) -> np.ndarray:
+def newsletter_days(shop: SimulatorSettings, days: np.ndarray) -> np.ndarray:
     """The days (first of each month but the shop's first) on which the newsletter goes out."""
     firsts = [day for day in days if day > 0 and (shop.start + timedelta(days=int(day))).day == 1]
     return np.array(firsts, dtype=np.int64)
 
 
-def newsletter(day: int, people: People, alive: np.ndarray, shop: ShopSettings, draws: Draws) -> list[Batch]:
+def newsletter(day: int, people: People, alive: np.ndarray, shop: SimulatorSettings, draws: Draws) -> list[Batch]:
     """The newsletter of a day: sent to everyone who ever signed up, opened only by those who are still there."""
     to = np.flatnonzero(people.signup_day < day)
     number = people.person[to] * DAY_SPAN + day
@@ -45,35 +45,37 @@ def newsletter(day: int, people: People, alive: np.ndarray, shop: ShopSettings, 
     at = shop.start + timedelta(days=day)
     campaign = np.full(len(to), (at.year - shop.start.year) * 12 + at.month - shop.start.month)
     sent = batch("Message Sent", number * STEPS + 120, sent_us, people.person[to], campaign=campaign)
-    letters = Letters(number, people.person[to], sent_us, opens, 121)
-    return [sent, *_opened(letters, {"campaign": campaign}, draws)]
+    delivered = DeliveredMessages(number, people.person[to], sent_us, opens, 121)
+    return [sent, *_openings_and_clicks(delivered, {"campaign": campaign}, draws)]
 
 
-def offers_opened(
+def offer_responses(
     person: np.ndarray, exposed_us: np.ndarray, decision: np.ndarray, alive: np.ndarray, people: People, draws: Draws
 ) -> list[Batch]:
     """Who opens and clicks the offers that were sent."""
     number = person * DAY_SPAN + exposed_us // DAY_US
     opens = alive & draws.below("open offer", people.opened_share[person], number)
-    return _opened(Letters(number, person, exposed_us, opens, 131), {"decision": decision}, draws)
+    return _openings_and_clicks(
+        DeliveredMessages(number, person, exposed_us, opens, 131), {"decision": decision}, draws
+    )
 
 
-def _opened(letters: Letters, about: dict[str, np.ndarray], draws: Draws) -> list[Batch]:
+def _openings_and_clicks(delivered: DeliveredMessages, about: dict[str, np.ndarray], draws: Draws) -> list[Batch]:
     """Openings and clicks, some hours after the message; `about` are columns of each letter."""
-    number = letters.number
+    number = delivered.number
     hours = 7 * np.minimum(draws.exponential("open after", number), 20)
-    opened_us = letters.sent_us + 60_000_000 + np.floor(HOUR_US * hours).astype(np.int64)
-    clicks = letters.is_opened & draws.below("message click", CLICKED_SHARE, number)
+    opened_us = delivered.sent_us + 60_000_000 + np.floor(HOUR_US * hours).astype(np.int64)
+    clicks = delivered.is_opened & draws.below("message click", CLICKED_SHARE, number)
 
     def of(name: str, which: np.ndarray, later: int) -> Batch:
         columns = {key: values[which] for key, values in about.items()}
-        steps = number[which] * STEPS + letters.first_step + later
-        return batch(name, steps, opened_us[which] + later * 40_000_000, letters.person[which], **columns)
+        steps = number[which] * STEPS + delivered.first_step + later
+        return batch(name, steps, opened_us[which] + later * 40_000_000, delivered.person[which], **columns)
 
-    return [of("Message Opened", letters.is_opened, 0), of("Message Clicked", clicks, 1)]
+    return [of("Message Opened", delivered.is_opened, 0), of("Message Clicked", clicks, 1)]
 
 
-def campaign_names(shop: ShopSettings, months: int) -> list[str]:
+def campaign_names(shop: SimulatorSettings, months: int) -> list[str]:
     """Campaign ids by month since the shop's first."""
     first = shop.start.year * 12 + shop.start.month - 1
     return [f"newsletter-{(first + m) // 12}-{(first + m) % 12 + 1:02d}" for m in range(months)]

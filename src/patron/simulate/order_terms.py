@@ -8,13 +8,13 @@ from patron.simulate.event_batches import DAY_US, STEPS, Batch, Lines, batch
 from patron.simulate.population import People
 from patron.simulate.product_catalogue import REVIEWS, Catalogue
 from patron.simulate.random_streams import Draws
-from patron.simulate.simulator_settings import ShopSettings
+from patron.simulate.simulator_settings import SimulatorSettings
 from patron.simulate.visits import Items, Visits
 
 NEWSLETTER_COUPON = "NEWS5"
 REFUND_STEP, REVIEW_STEP = 90, 100
 WHOLE_SHARE = 0.4
-"""Share of refunds that take back the whole order; the others one line of it."""
+"""Share of refunds of the whole order; the others are of one line."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Orders:
     lines: Lines
 
 
-def coupon_codes(shop: ShopSettings) -> tuple[str, ...]:
+def coupon_codes(shop: SimulatorSettings) -> tuple[str, ...]:
     """Coupon codes by index."""
     return (NEWSLETTER_COUPON, *(offer.offer_id for offer in shop.offers))
 
 
 def terms(
-    visits: Visits, visit: np.ndarray, people: People, shop: ShopSettings, draws: Draws
+    visits: Visits, visit: np.ndarray, people: People, shop: SimulatorSettings, draws: Draws
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Discount share, coupon and free shipping of orders: an offer that is used, a sale, or the newsletter's code."""
     row, number, offer = visits.row[visit], visits.number[visit], visits.offer[visit]
@@ -49,7 +49,7 @@ def terms(
 
 
 def place_orders(
-    visits: Visits, items: Items, people: People, catalogue: Catalogue, shop: ShopSettings, draws: Draws
+    visits: Visits, items: Items, people: People, catalogue: Catalogue, shop: SimulatorSettings, draws: Draws
 ) -> Orders:
     """Run what visits buy into orders with discounts and shipping."""
     visit = np.flatnonzero(visits.is_order)
@@ -99,8 +99,10 @@ def reviews(orders: Orders, visits: Visits, people: People, catalogue: Catalogue
     of_line = np.repeat(np.arange(len(orders.visit)), orders.line_count)
     place = np.arange(len(of_line)) - orders.first_line[of_line]
     visit = orders.visit[of_line]
-    said = np.flatnonzero(draws.below("review", people.reviewed_share[visits.row[visit]], visits.number[visit], place))
-    visit, place, product = visit[said], place[said], orders.lines.product[said]
+    is_reviewed = np.flatnonzero(
+        draws.below("review", people.reviewed_share[visits.row[visit]], visits.number[visit], place)
+    )
+    visit, place, product = visit[is_reviewed], place[is_reviewed], orders.lines.product[is_reviewed]
     number = visits.number[visit]
     stars = np.rint(catalogue.quality[product] + 0.9 * draws.normal("stars", number, place)).clip(1, 5).astype(np.int64)
     days = 5 + np.floor(20 * draws.uniform("days review", number, place)).astype(np.int64)

@@ -6,8 +6,8 @@ from typing import Self
 import numpy as np
 from scipy import special
 
-from patron.simulate.random_streams import Draws, gamma_quantile, picked
-from patron.simulate.simulator_settings import CLASSES, PERSUADABLE, PUT_OFF, WOULD_BUY_ANYWAY, ShopSettings
+from patron.simulate.random_streams import Draws, choose, gamma_quantile
+from patron.simulate.simulator_settings import CLASSES, PERSUADABLE, PUT_OFF, WOULD_BUY_ANYWAY, SimulatorSettings
 
 CHANNELS = ("search", "social", "ads", "direct", "referral")
 """How people find the shop; referral is last because its share is a setting."""
@@ -29,7 +29,7 @@ class People:
 
     person: np.ndarray
     is_visitor: np.ndarray
-    first_seen_day: np.ndarray
+    first_visit_day: np.ndarray
     signup_day: np.ndarray
     channel: np.ndarray
     referrer: np.ndarray
@@ -84,10 +84,10 @@ class People:
     def dropout_day(self) -> np.ndarray:
         """First day on which the person is gone for good when no offer adds to the hazard."""
         lived = np.minimum(np.ceil(self.patience / self.hazard_per_day), NEVER / 2).astype(np.int64)
-        return np.where(self.is_visitor, self.first_seen_day, self.signup_day) + np.maximum(lived, 1)
+        return np.where(self.is_visitor, self.first_visit_day, self.signup_day) + np.maximum(lived, 1)
 
 
-def people_until(day: int, settings: ShopSettings) -> int:
+def people_until(day: int, settings: SimulatorSettings) -> int:
     """How many people have index and first visit before a day."""
     opening = settings.customers * min(day / settings.opening_days, 1.0)
     monthly = settings.customers * settings.arrivals_per_month_share
@@ -95,18 +95,20 @@ def people_until(day: int, settings: ShopSettings) -> int:
     return int(np.ceil((opening + later) * settings.visitor_every / (settings.visitor_every - 1)))
 
 
-def make_people(index: np.ndarray, before: People | None, categories: int, shop: ShopSettings, draws: Draws) -> People:
+def make_people(
+    index: np.ndarray, before: People | None, categories: int, shop: SimulatorSettings, draws: Draws
+) -> People:
     """Make the people of these consecutive indices; `before` are all people of lower index, who may refer them.
 
     What a person is like depends on seed and index, and the referrer on people of lower index, never on decisions.
     """
     is_visitor = index % shop.visitor_every == shop.visitor_every - 1
-    first_seen = _first_seen_day(index, shop)
-    signup = first_seen + np.maximum(np.floor(draws.uniform("lag", index) * 20).astype(np.int64) - 9, 0)
-    drawn = picked(CHANNEL_WEIGHTS, draws.uniform("channel", index))
+    first_visit = _first_visit_day(index, shop)
+    signup = first_visit + np.maximum(np.floor(draws.uniform("lag", index) * 20).astype(np.int64) - 9, 0)
+    drawn = choose(CHANNEL_WEIGHTS, draws.uniform("channel", index))
     channel = np.where(draws.below("referral", shop.referred_share, index), REFERRAL, drawn)
-    income = picked((0.18, 0.3, 0.26, 0.16, 0.1), draws.uniform("income", index))
-    household = 1 + picked((0.3, 0.33, 0.17, 0.14, 0.06), draws.uniform("household", index))
+    income = choose((0.18, 0.3, 0.26, 0.16, 0.1), draws.uniform("income", index))
+    household = 1 + choose((0.3, 0.33, 0.17, 0.14, 0.06), draws.uniform("household", index))
     sensitivity = special.ndtr(-0.45 * (income - 1.7) / 1.2 + 0.89 * draws.normal("sensitivity", index))
     orders, hazard = _rates(index, channel, household, shop, draws)
     slows = draws.below("slows", shop.slowing_share, index)
@@ -117,7 +119,7 @@ def make_people(index: np.ndarray, before: People | None, categories: int, shop:
     people = People(
         person=index,
         is_visitor=is_visitor,
-        first_seen_day=first_seen,
+        first_visit_day=first_visit,
         signup_day=np.where(is_visitor, NEVER, signup),
         channel=channel,
         referrer=np.full(len(index), -1),
@@ -137,16 +139,16 @@ def make_people(index: np.ndarray, before: People | None, categories: int, shop:
         recommendation_interest=np.clip(0.14 * draws.exponential("interest", index), 0.0, 0.7),
         favourites=np.stack([_favourite(index, rank, categories, draws) for rank in range(3)], axis=1),
         hour=np.clip(16.5 + 3.5 * draws.normal("hour", index), 6.0, 22.5),
-        device=picked((0.4, 0.52, 0.08), draws.uniform("device", index)),
+        device=choose((0.4, 0.52, 0.08), draws.uniform("device", index)),
         income=income,
         household_size=household,
-        region=picked(CITY_WEIGHTS, draws.uniform("region", index)),
+        region=choose(CITY_WEIGHTS, draws.uniform("region", index)),
         **answers,
     )
     return _with_referrers(people, before, draws)
 
 
-def _first_seen_day(index: np.ndarray, shop: ShopSettings) -> np.ndarray:
+def _first_visit_day(index: np.ndarray, shop: SimulatorSettings) -> np.ndarray:
     """Arrivals spread evenly over the opening, then evenly over each month (the inverse of people_until)."""
     customers = index * (shop.visitor_every - 1) / shop.visitor_every
     opening = customers / shop.customers * shop.opening_days
@@ -161,7 +163,7 @@ def _lognormal(stream: str, sigma: float, index: np.ndarray, draws: Draws) -> np
 
 
 def _rates(
-    index: np.ndarray, channel: np.ndarray, household: np.ndarray, shop: ShopSettings, draws: Draws
+    index: np.ndarray, channel: np.ndarray, household: np.ndarray, shop: SimulatorSettings, draws: Draws
 ) -> tuple[np.ndarray, np.ndarray]:
     """Order rates and drop-out hazards: two gammas and a normal copula, moved a little by what the shop can see."""
     first = draws.normal("order rate", index)
@@ -184,7 +186,7 @@ def _classes(
     return np.argmax(utility + noise, axis=0)
 
 
-def _answers(index: np.ndarray, klass: np.ndarray, shop: ShopSettings, draws: Draws) -> dict[str, np.ndarray]:
+def _answers(index: np.ndarray, klass: np.ndarray, shop: SimulatorSettings, draws: Draws) -> dict[str, np.ndarray]:
     """Each person's own answer to an offer, around that of the class."""
 
     def of_class(field: str) -> np.ndarray:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from patron.simulate.random_streams import Draws, picked
-from patron.simulate.simulator_settings import ShopSettings
+from patron.simulate.random_streams import Draws, choose
+from patron.simulate.simulator_settings import SimulatorSettings
 
 DEPARTMENTS = (
     ("Kitchen", ("Knives", "Pans", "Coffee", "Glassware", "Baking"), (38, 45, 16, 19, 14)),
@@ -68,7 +68,7 @@ class Catalogue:
         return (product % self.per_category + 0.5) / self.per_category
 
 
-def make_catalogue(settings: ShopSettings, draws: Draws) -> Catalogue:
+def make_catalogue(settings: SimulatorSettings, draws: Draws) -> Catalogue:
     """Make the catalogue of a shop; the same for every call with the same settings and seed."""
     per_category = settings.products_per_category
     departments = DEPARTMENTS[: settings.departments]
@@ -81,8 +81,8 @@ def make_catalogue(settings: ShopSettings, draws: Draws) -> Catalogue:
     category_of = product // per_category
     spread = np.sort(draws.normal("price", product).reshape(-1, per_category), axis=1).ravel()
     base = np.array([base for _, _, base in categories])[category_of]
-    brand = [BRANDS[b] for b in picked(np.ones(len(BRANDS)), draws.uniform("brand", product))]
-    style = [STYLES[s] for s in picked(np.ones(len(STYLES)), draws.uniform("style", product))]
+    brand = [BRANDS[b] for b in choose(np.ones(len(BRANDS)), draws.uniform("brand", product))]
+    style = [STYLES[s] for s in choose(np.ones(len(STYLES)), draws.uniform("style", product))]
     category = [categories[c][1] for c in category_of]
     names = [f"{b} {s} {c} {i % per_category + 1}" for b, s, c, i in zip(brand, style, category, product, strict=True)]
     words = zip(names, category, brand, style, strict=True)

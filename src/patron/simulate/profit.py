@@ -1,14 +1,14 @@
-"""What a period earned, from the told events alone."""
+"""Profit of a period, from its raw events alone."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.simulate.simulator_settings import ShopSettings
+from patron.simulate.simulator_settings import SimulatorSettings
 
 
-def margin_cents(events: pa.Table, shop: ShopSettings) -> pa.Table:
-    """Margin of each order and refund among told events, cents: user_id, order_id, occurred_at, margin_cents.
+def margin_cents(events: pa.Table, shop: SimulatorSettings) -> pa.Table:
+    """Margin of each order and refund among raw events, cents: user_id, order_id, occurred_at, margin_cents.
 
     Margin is `margin_share` of the goods' price, less discounts and the shipping that a free-shipping offer waives; a
     refund takes back the margin of its lines (the goods can be sold again). Shipping that is charged costs as much.
@@ -28,6 +28,6 @@ def margin_cents(events: pa.Table, shop: ShopSettings) -> pa.Table:
     return rows.select(["user_id", "order_id", "occurred_at"]).append_column("margin_cents", pa.array(margin))
 
 
-def profit_cents(events: pa.Table, shop: ShopSettings, contacts: int = 0, contact_cents: float = 0.0) -> float:
-    """Margin of all orders and refunds among told events, less the cost of contacts, cents."""
+def profit_cents(events: pa.Table, shop: SimulatorSettings, contacts: int = 0, contact_cents: float = 0.0) -> float:
+    """Margin of all orders and refunds among raw events, less the cost of contacts, cents."""
     return float(pc.sum(margin_cents(events, shop)["margin_cents"]).as_py() or 0.0) - contacts * contact_cents

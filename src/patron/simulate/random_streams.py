@@ -10,7 +10,7 @@ _WORD = 2**64
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
-def _mixed(state: np.ndarray) -> np.ndarray:
+def _mix(state: np.ndarray) -> np.ndarray:
     """Scramble 64-bit words (the finaliser of SplitMix64, Steele, Lea and Flood 2014)."""
     state = state ^ (state >> np.uint64(30))
     state *= np.uint64(0xBF58476D1CE4E5B9)
@@ -32,7 +32,7 @@ class Draws:
         state = np.full(1, start, dtype=np.uint64)
         for key in keys:
             words = np.asarray(key).astype(np.int64).view(np.uint64)
-            state = _mixed(state ^ (words * np.uint64(_GOLDEN) + np.uint64(0x632BE59BD9B4E019)))
+            state = _mix(state ^ (words * np.uint64(_GOLDEN) + np.uint64(0x632BE59BD9B4E019)))
         return ((state >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
     def normal(self, stream: str, *keys: np.ndarray) -> np.ndarray:
@@ -57,7 +57,7 @@ def gamma_quantile(uniform: np.ndarray, shape: float, mean: float) -> np.ndarray
     return special.gammaincinv(shape, uniform) * (mean / shape)
 
 
-def picked(weights: tuple[float, ...] | np.ndarray, uniform: np.ndarray) -> np.ndarray:
+def choose(weights: tuple[float, ...] | np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Index picked by a uniform draw among weights."""
     total = np.cumsum(np.asarray(weights, dtype=np.float64))
     return np.minimum(np.searchsorted(total / total[-1], uniform, side="right"), len(total) - 1)

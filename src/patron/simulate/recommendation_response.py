@@ -1,4 +1,4 @@
-"""What recommended products do: shown in visits, sometimes clicked, sometimes bought."""
+"""Response to recommended products: shown in visits, sometimes clicked, sometimes bought."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ import numpy as np
 from patron.simulate.population import People
 from patron.simulate.product_catalogue import Catalogue
 from patron.simulate.random_streams import Draws
-from patron.simulate.simulator_settings import ShopSettings
+from patron.simulate.simulator_settings import SimulatorSettings
 from patron.simulate.visits import DAY_SPAN, MOST_VIEWS, Items, Visits, quantity_of
 
 BOUGHT_SHARE = 0.35
@@ -61,7 +61,12 @@ def match(people: People, row: np.ndarray, product: np.ndarray, catalogue: Catal
 
 
 def show(
-    recommended: Recommended, visits: Visits, people: People, catalogue: Catalogue, shop: ShopSettings, draws: Draws
+    recommended: Recommended,
+    visits: Visits,
+    people: People,
+    catalogue: Catalogue,
+    shop: SimulatorSettings,
+    draws: Draws,
 ) -> Shown:
     """Which recommendation each visit sees (mostly the first ones), clicks and buys."""
     if not len(recommended.person):

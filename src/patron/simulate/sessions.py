@@ -21,7 +21,7 @@ ANONYMOUS_SHARE = 0.22
 
 @dataclass(frozen=True)
 class Session:
-    """How each visit is made: one row per visit."""
+    """Device and channel of each visit: one row per visit."""
 
     start_us: np.ndarray
     device: np.ndarray
@@ -108,8 +108,10 @@ def signing_in(visits: Visits, people: People, session: Session) -> list[Batch]:
 
     by = people.referrer[visits.row[referred]]
     time = session.start_us[referred] + (SIGN_IN_SECOND + 3) * SECOND
-    told = batch("Customer Referred", visits.number[referred] * STEPS + 73, time, by, other=visits.person[referred])
-    return [of("Identify", visit, 70), of("Customer Registered", new, 71), told]
+    referrals = batch(
+        "Customer Referred", visits.number[referred] * STEPS + 73, time, by, other=visits.person[referred]
+    )
+    return [of("Identify", visit, 70), of("Customer Registered", new, 71), referrals]
 
 
 def ordering(visits: Visits, orders: Orders, session: Session) -> list[Batch]:
@@ -119,15 +121,15 @@ def ordering(visits: Visits, orders: Orders, session: Session) -> list[Batch]:
     lines = {"first_line": orders.first_line, "line_count": orders.line_count, "lines": orders.lines}
     start = session.start_us[orders.visit]
     person = visits.person[orders.visit]
-    told = shared | lines | {"order": number, "coupon": orders.coupon}
+    columns = shared | lines | {"order": number, "coupon": orders.coupon}
     return [
-        batch("Checkout Started", number * STEPS + 80, start + CHECKOUT_SECOND * SECOND, person, **told),
+        batch("Checkout Started", number * STEPS + 80, start + CHECKOUT_SECOND * SECOND, person, **columns),
         batch(
             "Order Completed",
             number * STEPS + 81,
             start + ORDER_SECOND * SECOND,
             person,
-            **(told | {"shipping_cents": orders.shipping_cents}),
+            **(columns | {"shipping_cents": orders.shipping_cents}),
         ),
     ]
 

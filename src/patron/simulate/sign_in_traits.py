@@ -1,4 +1,4 @@
-"""What signed-in people tell about themselves: plain traits in clear, and identifiers for the vault."""
+"""What people declare when they sign in: plain traits, and identifiers for the vault."""
 
 import json
 
@@ -7,13 +7,13 @@ import pyarrow as pa
 
 from patron.simulate.event_batches import CODE, Batch
 from patron.simulate.population import CHANNELS, DEVICES, INCOMES, REGIONS, People
-from patron.simulate.random_streams import Draws, picked
+from patron.simulate.random_streams import Draws, choose
 
 FIRST = ("Ada", "Ben", "Chen", "Dora", "Emil", "Fatima", "Goran", "Hana", "Ivo", "Jun", "Kofi", "Lena", "Mei", "Nils")
 LAST = ("Abara", "Berg", "Costa", "Dahl", "Eze", "Falk", "Garcia", "Huang", "Ito", "Jansen", "Khan", "Lind", "Moreau")
 
 
-def told_by(events: Batch, people: People, draws: Draws) -> tuple[pa.Array, pa.Array]:
+def traits_and_identifiers(events: Batch, people: People, draws: Draws) -> tuple[pa.Array, pa.Array]:
     """JSON texts of traits and of identifiers, on Identify and Customer Registered events only."""
     speaking = np.isin(events.name, (CODE["Identify"], CODE["Customer Registered"]))
     who = events.person[speaking]
@@ -38,8 +38,8 @@ def _traits(people: People, person: int, device: int) -> str:
 
 
 def _identifiers(who: np.ndarray, draws: Draws) -> list[str]:
-    first = picked(np.ones(len(FIRST)), draws.uniform("first name", who))
-    last = picked(np.ones(len(LAST)), draws.uniform("last name", who))
+    first = choose(np.ones(len(FIRST)), draws.uniform("first name", who))
+    last = choose(np.ones(len(LAST)), draws.uniform("last name", who))
     names = [(FIRST[f], LAST[s]) for f, s in zip(first, last, strict=True)]
     return [
         json.dumps({"name": f"{f} {s}", "email": f"{f}.{s}.{i}@example.com".lower()})

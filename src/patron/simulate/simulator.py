@@ -1,4 +1,4 @@
-"""A simulated shop in time: it is told what customers were offered, and tells what they did."""
+"""The simulated shop, day by day: exposures of customers in, their raw events out."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -8,13 +8,13 @@ import pyarrow as pa
 from patron.schema.errors import InvalidTable
 from patron.schema.raw_events import RAW_EVENTS
 from patron.simulate import demand, messages, order_terms, recommendation_response, sessions
-from patron.simulate.event_batches import DAY_US, NONE, Batch, Words, batch, joined, table_of
-from patron.simulate.exposures import Asked, read_exposures
+from patron.simulate.event_batches import DAY_US, NONE, Batch, Words, batch, concatenate_batches, table_of
+from patron.simulate.exposures import Exposures, read_exposures
 from patron.simulate.population import People, make_people, people_until
 from patron.simulate.product_catalogue import make_catalogue
 from patron.simulate.random_streams import Draws
-from patron.simulate.sign_in_traits import told_by
-from patron.simulate.simulator_settings import DEFAULT_SHOP, ShopSettings
+from patron.simulate.sign_in_traits import traits_and_identifiers
+from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
 from patron.simulate.visits import DAY_SPAN, Visits, look_around
 
 CELLS_AT_ONCE = 1_500_000
@@ -25,19 +25,19 @@ CATALOGUE_NUMBER = 2**61
 LONGEST_MONTHS = 12 * 100
 
 
-class World:
+class ShopSimulator:
     """A shop that is simulated day by day; the same seed and exposures give the same events.
 
-    The random numbers of a person and day do not depend on what was offered, so two worlds of one seed differ
+    The random numbers of a person and day do not depend on what was offered, so two simulators of one seed differ
     only by the answers to their offers.
     """
 
-    def __init__(self, settings: ShopSettings = DEFAULT_SHOP, seed: int = 0) -> None:
+    def __init__(self, settings: SimulatorSettings = DEFAULT_SHOP, seed: int = 0) -> None:
         self.settings = settings
         self.seed = seed
         self.draws = Draws(seed)
         self.catalogue = make_catalogue(settings, self.draws)
-        self.people: People = self._prospects(None, 0, max(people_until(1, settings), 1))
+        self.people: People = self._arrivals(None, 0, max(people_until(1, settings), 1))
         self._start_us = int(datetime.combine(settings.start, datetime.min.time(), UTC).timestamp()) * 1_000_000
         self._day = 0
         self._waiting: Batch = self._catalogue_rows()
@@ -47,7 +47,7 @@ class World:
 
     @property
     def now(self) -> datetime:
-        """The world's present: everything before it has been told."""
+        """The simulated present: all events before it have been returned."""
         return datetime.combine(self.settings.start, datetime.min.time(), UTC) + timedelta(days=self._day)
 
     @property
@@ -78,12 +78,12 @@ class World:
             self._offer(self._read(offers, "offer_id", [o.offer_id for o in self.settings.offers], last))
         if recommendations is not None and recommendations.num_rows:
             self._recommend(self._read(recommendations, "product_id", self.catalogue.product_id.to_pylist(), last))
-        told = [RAW_EVENTS.empty_table()]
+        event_tables = [RAW_EVENTS.empty_table()]
         while self._day < last:
             end = min(last, self._day + max(1, CELLS_AT_ONCE // len(self.people)))
-            told.append(self._tell(np.arange(self._day, end)))
+            event_tables.append(self._emit_events(np.arange(self._day, end)))
             self._day = end
-        return pa.concat_tables(told)
+        return pa.concat_tables(event_tables)
 
     def _day_of(self, until: date | datetime) -> int:
         moment = until if isinstance(until, datetime) else datetime.combine(until, datetime.min.time(), UTC)
@@ -91,12 +91,12 @@ class World:
         if passed % timedelta(days=1) or passed.days < self._day:
             raise InvalidTable(
                 f"cannot advance from {self.now} to {until}",
-                where="World.advance",
+                where="ShopSimulator.advance",
                 todo="Give a later midnight in UTC.",
             )
         return passed.days
 
-    def _prospects(self, before: People | None, first: int, end: int) -> People:
+    def _arrivals(self, before: People | None, first: int, end: int) -> People:
         departments = min(self.settings.departments, 5)
         return make_people(np.arange(first, end), before, departments * 5, self.settings, self.draws)
 
@@ -104,9 +104,9 @@ class World:
         """Make the people who arrive before a day."""
         end = people_until(day + 1, self.settings)
         if end > len(self.people):
-            self.people = self.people.followed_by(self._prospects(self.people, len(self.people), end))
+            self.people = self.people.followed_by(self._arrivals(self.people, len(self.people), end))
 
-    def _read(self, rows: pa.Table, item: str, known: list[str], last: int) -> Asked:
+    def _read(self, rows: pa.Table, item: str, known: list[str], last: int) -> Exposures:
         window = (self._day * DAY_US, last * DAY_US)
         return read_exposures(rows, item, known, self.people, self._start_us, window)
 
@@ -116,13 +116,13 @@ class World:
         self._decisions.extend(decisions)
         return np.arange(first, len(self._decisions))
 
-    def _offer(self, asked: Asked) -> None:
+    def _offer(self, exposures: Exposures) -> None:
         """Put offers in force; the last one of a person and day counts."""
-        decision = self._remember(asked.decision)
-        key = asked.person * DAY_SPAN + asked.day
+        decision = self._remember(exposures.decision)
+        key = exposures.person * DAY_SPAN + exposures.day
         keep = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
-        keep = keep[np.argsort(asked.day[keep], kind="stable")]
-        person, item, day = asked.person[keep], asked.item[keep], asked.day[keep]
+        keep = keep[np.argsort(exposures.day[keep], kind="stable")]
+        person, item, day = exposures.person[keep], exposures.item[keep], exposures.day[keep]
         base = np.array([demand.strength_of(offer, self.settings) for offer in self.settings.offers])[item]
         for one in np.unique(day):
             now = day == one
@@ -132,9 +132,9 @@ class World:
             more = demand.Exposure(person[now], item[now], day[now], strength)
             self._exposure = self._exposure.followed_by(more)
         alive = self._alive_on(person, day)
-        exposed = asked.exposed_us[keep]
-        opened = messages.offers_opened(person, exposed, decision[keep], alive, self.people, self.draws)
-        self._waiting = joined([self._waiting, *opened])
+        exposed = exposures.exposed_us[keep]
+        opened = messages.offer_responses(person, exposed, decision[keep], alive, self.people, self.draws)
+        self._waiting = concatenate_batches([self._waiting, *opened])
 
     def _alive_on(self, person: np.ndarray, day: np.ndarray) -> np.ndarray:
         """Whether each person is there on the day of the same row."""
@@ -145,19 +145,19 @@ class World:
             alive[now] = there[person[now]]
         return alive
 
-    def _recommend(self, asked: Asked) -> None:
-        decision = self._remember(asked.decision)
-        more = recommendation_response.Recommended(asked.person, asked.item, decision, asked.day)
+    def _recommend(self, exposures: Exposures) -> None:
+        decision = self._remember(exposures.decision)
+        more = recommendation_response.Recommended(exposures.person, exposures.item, decision, exposures.day)
         self._recommended = self._recommended.followed_by(more)
 
-    def _tell(self, days: np.ndarray) -> pa.Table:
+    def _emit_events(self, days: np.ndarray) -> pa.Table:
         """Events of some days, in order of time; what follows later waits."""
-        events = joined([self._waiting, *self._happen(days)])
+        events = concatenate_batches([self._waiting, *self._simulate_days(days)])
         due = events.time_us < (days[-1] + 1) * DAY_US
         self._waiting = events.rows(np.flatnonzero(~due))
         now = np.flatnonzero(due)
-        told = events.rows(now[np.lexsort((events.number[now], events.time_us[now]))])
-        traits, personal = told_by(told, self.people, self.draws)
+        emitted = events.rows(now[np.lexsort((events.number[now], events.time_us[now]))])
+        traits, personal = traits_and_identifiers(emitted, self.people, self.draws)
         words = Words(
             shop=f"s{self.seed}-",
             catalogue=self.catalogue,
@@ -165,9 +165,9 @@ class World:
             campaigns=messages.campaign_names(self.settings, LONGEST_MONTHS),
             decisions=self._decisions,
         )
-        return table_of(told, words, traits, personal, self._start_us)
+        return table_of(emitted, words, traits, personal, self._start_us)
 
-    def _happen(self, days: np.ndarray) -> list[Batch]:
+    def _simulate_days(self, days: np.ndarray) -> list[Batch]:
         """Everything that starts on these days."""
         visits, people = self._visits(days)
         shop, goods, draws = self.settings, self.catalogue, self.draws
@@ -191,7 +191,7 @@ class World:
 
     def _visits(self, days: np.ndarray) -> tuple[Visits, People]:
         """Who comes on which of these days, and who of them orders."""
-        there = (self.people.first_seen_day <= days[-1]) & (self.people.dropout_day > days[0])
+        there = (self.people.first_visit_day <= days[-1]) & (self.people.dropout_day > days[0])
         people = self.people.rows(there)
         alive = demand.is_alive(people, days, self._exposure)
         force = demand.in_force(self._exposure, people, days, self.settings) if len(self._exposure.person) else None

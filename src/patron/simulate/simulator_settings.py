@@ -37,7 +37,7 @@ class Response:
 
 
 @dataclass(frozen=True)
-class ShopSettings:
+class SimulatorSettings:
     """A simulated shop."""
 
     start: date = date(2024, 1, 1)
@@ -119,5 +119,5 @@ class ShopSettings:
     """Chance that a visit becomes an order by a well matched recommendation that was clicked, 0 to 1."""
 
 
-DEFAULT_SHOP = ShopSettings()
+DEFAULT_SHOP = SimulatorSettings()
 """The default shop. Its numbers are not changed to suit a policy."""

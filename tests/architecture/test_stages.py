@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 import patron.run
@@ -25,7 +26,6 @@ LOOP = tuple(name for name in STAGES if name != "simulate")
 READ_BY_PEOPLE = {
     "backtests",
     "cleaning",
-    "cutoffs",
     "drift",
     "forecast_checks",
     "identity_changes",
@@ -41,6 +41,7 @@ READ_BY_PEOPLE = {
     "value_parts",
 }
 """Tables that no other stage reads: people read them, or their own stage does."""
+LINES_HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 POLICY = """
 [consent]
 unknown = "allow"
@@ -116,19 +117,31 @@ def used(tmp_path_factory):
         patch.setattr(patron.run, "stage_view", recording_view)
         create(folder / "w")
         (folder / "w" / "policy.toml").write_text(POLICY, encoding="utf-8")
-        rows = [f"c{n % 40},1997-{1 + n % 8:02}-{1 + n % 28:02},1,{10 + n % 7}" for n in range(400)]
-        (folder / "orders.csv").write_text("\n".join(["customer_id,date,units,value", *rows]) + "\n", encoding="utf-8")
+        (folder / "lines.csv").write_text("\n".join([LINES_HEADER, *invoice_lines()]) + "\n", encoding="utf-8")
         shop = Shop.open(folder / "w")
-        import_files(shop, [str(folder / "orders.csv")], "cdnow", progress=lambda *_: None)
-        run_loop(shop, datetime(1997, 9, 1, tzinfo=UTC))
+        import_files(shop, [str(folder / "lines.csv")], "online-retail", progress=lambda *_: None)
+        shop.reread()  # the import has set currency and time zone
+        run_loop(shop, datetime(2011, 9, 1, tzinfo=UTC))
         patch.setattr(patron.run, "STEPS", STEPS[: 1 + [step.name for step in STEPS].index("measure")])
         patch.setattr(patron.run, "_commit", lambda *_: None)
-        second = patron.run.Run.at(datetime(1997, 11, 1, tzinfo=UTC))
+        second = patron.run.Run.at(datetime(2011, 11, 1, tzinfo=UTC))
         patron.run._run_steps(shop, second, {EVENTS.name: shop.lake.version(EVENTS)}, lambda *_: None)
         names = shop.lake.read(EVENTS)["name"].to_pylist()
         shop.close()
     assert "Offer Assigned" in names  # what engage returned came to collect
     return {name: frozenset(uses) for name, uses in touched.items()}
+
+
+def invoice_lines():
+    """Lines of 80 customers who buy some of six products nearly every month."""
+    rng = np.random.default_rng(1)
+    number = 0
+    for month in range(1, 9):
+        for customer in np.flatnonzero(rng.random(80) < 0.7):
+            number += 1
+            at = f"2011-{month:02}-{rng.integers(1, 28):02} 10:00:00"
+            for product in rng.choice(6, 2, replace=False):
+                yield f"{500_000 + number},P{product},Thing {product},{rng.integers(1, 4)},{at},2.50,{10_000 + customer},France"
 
 
 def record_uses(view: StageView, uses: set[str]) -> None:

@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 import pyarrow as pa
 
+from patron.collect.loader import load_events
 from patron.govern.vault import Vault
 from patron.run import EVENT_SOURCE
 from patron.schema.errors import NotFound

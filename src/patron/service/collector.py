@@ -206,3 +206,8 @@ class Collector:
         state = collector_state(self.shop)
         trouble = self.writer.trouble or self._trouble or (self.mover and self.mover.trouble)
         return replace(state, trouble=str(trouble)) if trouble else state
+
+
+def stored_state(shop: Shop) -> CollectorState:
+    """State of the collector from what is on disk, for a process that runs none."""
+    return collector_state(shop)

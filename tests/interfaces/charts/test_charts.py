@@ -18,7 +18,7 @@ def charts(request, made_shop):
         found.overview,
         found.cohorts,
         found.models,
-        found.matrix,
+        found.repeat_purchase_model,
         words(request.param),
         Formats(request.param, "USD", "UTC"),
     )

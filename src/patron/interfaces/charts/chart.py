@@ -15,7 +15,7 @@ HALF, WIDE = 460, 940
 
 INK, FAINT, GRID = "#334155", "#64748b", "#e2e8f0"
 BLUE, ORANGE, GREEN, VERMILION, SKY, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#94a3b8"
-"""Okabe and Ito's palette, told apart by every common kind of colour vision, and a grey."""
+"""Okabe and Ito's palette, distinct for every common kind of colour vision, and a grey."""
 
 CONFIG = {
     "background": None,

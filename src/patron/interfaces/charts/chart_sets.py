@@ -43,20 +43,22 @@ class ReportCharts(OverviewCharts):
     repeat_purchase: tuple[Chart, ...]
 
 
-def overview_charts(seen: Overview, words: Words, formats: Formats) -> OverviewCharts:
+def overview_charts(overview: Overview, words: Words, formats: Formats) -> OverviewCharts:
     """Draw what the overview shows."""
     return OverviewCharts(
-        revenue=revenue_charts.revenue_by_week(seen.weeks, words, formats),
-        lifecycle_stages=segment_charts.lifecycle_stages(seen.lifecycle_stages, words, formats),
-        personas=segment_charts.personas(seen.personas, words, formats) if seen.personas else None,
-        value=segment_charts.value(seen.value, words, formats) if seen.value.bins else None,
-        effects=evaluation_charts.effects(seen.effects, seen.offer_names, words, formats) if seen.effects else None,
+        revenue=revenue_charts.revenue_by_week(overview.weeks, words, formats),
+        lifecycle_stages=segment_charts.lifecycle_stages(overview.lifecycle_stages, words, formats),
+        personas=segment_charts.personas(overview.personas, words, formats) if overview.personas else None,
+        value=segment_charts.value(overview.value, words, formats) if overview.value.bins else None,
+        effects=evaluation_charts.effects(overview.effects, overview.offer_names, words, formats)
+        if overview.effects
+        else None,
     )
 
 
 def report_charts(
-    seen: Overview,
-    found: tuple[Cohort, ...],
+    overview: Overview,
+    cohorts: tuple[Cohort, ...],
     models: Models,
     model: RepeatPurchaseModel | None,
     words: Words,
@@ -66,8 +68,8 @@ def report_charts(
     drawn = [deciles(question, words, formats) for question in models.questions]
     spreads = (spread(question, words, formats) for question in models.questions)
     return ReportCharts(
-        **vars(overview_charts(seen, words, formats)),
-        cohorts=retention_chart(found, words, formats),
+        **vars(overview_charts(overview, words, formats)),
+        cohorts=retention_chart(cohorts, words, formats),
         deciles=tuple(chart for chart in drawn if chart),
         spread=next((chart for chart in spreads if chart), None),
         drift=drift_chart(models, words, formats),
@@ -75,27 +77,27 @@ def report_charts(
     )
 
 
-def retention_chart(found: tuple[Cohort, ...], words: Words, formats: Formats) -> Chart | None:
+def retention_chart(cohorts: tuple[Cohort, ...], words: Words, formats: Formats) -> Chart | None:
     """Monthly cohorts; None before one has had a second month."""
-    return retention.retention(found, words, formats) if any(len(c.shares) > 1 for c in found) else None
+    return retention.retention(cohorts, words, formats) if any(len(c.shares) > 1 for c in cohorts) else None
 
 
 def repeat_purchase_charts(
-    found: RepeatPurchase | None, model: RepeatPurchaseModel | None, words: Words, formats: Formats
+    purchase: RepeatPurchase | None, model: RepeatPurchaseModel | None, words: Words, formats: Formats
 ) -> tuple[Chart, ...]:
     """Actual and expected orders by week, and P(alive) by history; nothing where too little was known."""
-    if found is None or not found.weeks:
+    if purchase is None or not purchase.weeks:
         return ()
-    counts, expected = ([getattr(week, name) for week in found.weeks] for name in ("order_count", "expected_count"))
+    counts, expected = ([getattr(week, name) for week in purchase.weeks] for name in ("order_count", "expected_count"))
     columns = {
-        "at": [week.ended_at for week in found.weeks],
+        "at": [week.ended_at for week in purchase.weeks],
         "orders": counts,
         "expected": expected,
         "orders_so_far": list(accumulate(counts)),
         "expected_so_far": list(accumulate(expected)),
-        "is_holdout": [week.is_held_out for week in found.weeks],
+        "is_holdout": [week.is_held_out for week in purchase.weeks],
     }
-    weeks = described(columns, fitted_until=found.weeks_known_until.date())
+    weeks = described(columns, fitted_until=purchase.weeks_known_until.date())
     if model is None:  # alone it has the whole width
         return (clv_charts.tracking(weeks, words, formats),)
     tracked = clv_charts.tracking(weeks, words, formats, width=HALF)
@@ -105,12 +107,15 @@ def repeat_purchase_charts(
     return (tracked, clv_charts.frequency_recency(matrix, words, formats, of="probability_alive"))
 
 
-def order_history_charts(found: OrderHistory | None, words: Words, formats: Formats) -> tuple[Chart, ...]:
+def order_history_charts(history: OrderHistory | None, words: Words, formats: Formats) -> tuple[Chart, ...]:
     """P(alive) of one customer over time, and orders to come."""
-    if found is None:
+    if history is None:
         return ()
-    fitted, days = _fitted(found.model), list(found.order_days)
-    alive, fan = alive_over_time(fitted, days, found.last_day), forecast_fan(fitted, days, found.last_day, HORIZON_DAYS)
+    fitted, days = _fitted(history.model), list(history.order_days)
+    alive, fan = (
+        alive_over_time(fitted, days, history.last_day),
+        forecast_fan(fitted, days, history.last_day, HORIZON_DAYS),
+    )
     return (
         clv_charts.alive_over_time(alive, words, formats, width=HALF),
         clv_charts.forecast_fan(fan, words, formats, width=HALF),
@@ -132,16 +137,16 @@ def deciles(question: Question, words: Words, formats: Formats) -> Chart | None:
 
 def spread(question: Question, words: Words, formats: Formats) -> Chart | None:
     """Lorenz curve of what a question's champion expects, for amounts."""
-    found = question.spread
-    if found is None:
+    values = question.spread
+    if values is None:
         return None
-    steps = len(found.shares_held) - 1
+    steps = len(values.shares_held) - 1
     columns = {
         "share_of_customers": [place / steps for place in range(steps + 1)],
-        "share_of_value": found.shares_held,
+        "share_of_value": values.shares_held,
     }
     return replace(
-        clv_charts.lorenz(described(columns, gini=found.gini), words, formats),
+        clv_charts.lorenz(described(columns, gini=values.gini), words, formats),
         title=words("chart.lorenz.expected_title"),
     )
 

@@ -45,7 +45,7 @@ def frequency_recency(
     width: int = HALF,
 ) -> Chart:
     """Heat map of `expected_orders` or `probability_alive`, by repeat orders (up) and time of the last one (across)."""
-    told, rows = about(table), table.to_pylist()
+    metadata, rows = about(table), table.to_pylist()
     is_chance = of == "probability_alive"
     recencies = sorted({row["recency"] for row in rows})
     step = recencies[1] - recencies[0]
@@ -61,7 +61,7 @@ def frequency_recency(
     ]
     across, up = nice_ticks(0, recencies[-1], most=6), nice_ticks(0, max(row["frequency"] for row in rows), most=5)
     across, up = [x for x in across if x <= recencies[-1]], [y for y in up if y <= cells[-1]["high"] and y == int(y)]
-    unit = words.code("time_unit", told.get("unit") or "any")
+    unit = words.code("time_unit", metadata.get("unit") or "any")
     x = alt.X(
         "from:Q",
         axis=labelled(across, lambda v: formats.number(v, 0), title=words("chart.matrix.recency", unit=unit)),
@@ -83,7 +83,7 @@ def frequency_recency(
         .mark_rect(strokeWidth=0)
         .encode(x=x, x2="until:Q", y=y, y2="high:Q", color=shades)
     )
-    horizon = span(told["horizon"], told.get("unit", ""), words, formats)
+    horizon = span(metadata["horizon"], metadata.get("unit", ""), words, formats)
     shown = recencies[:: max(1, -(-len(recencies) // MOST_COLUMNS))]
     by_place = {(row["frequency"], row["recency"]): row[of] for row in rows}
 
@@ -92,7 +92,9 @@ def frequency_recency(
 
     return Chart(
         title=words("chart.matrix.alive") if is_chance else words("chart.matrix.orders", horizon=horizon),
-        description=words("chart.matrix.description", age=span(told["age"], told.get("unit", ""), words, formats)),
+        description=words(
+            "chart.matrix.description", age=span(metadata["age"], metadata.get("unit", ""), words, formats)
+        ),
         spec=specification(chart, width=width, height=320),
         head=(words("chart.matrix.frequency"), *(formats.number(recency, 0) for recency in shown)),
         rows=tuple(
@@ -111,7 +113,7 @@ def tracking(
     width: int = WIDE,
 ) -> Chart:
     """Repeat orders as they came and as the model expects, by week or so far, and where the model's knowledge ends."""
-    told, end = about(table), "_so_far" if is_cumulative else ""
+    metadata, end = about(table), "_so_far" if is_cumulative else ""
     weeks = table.to_pylist()
     expected, actual = words("chart.tracking.expected"), words("chart.deciles.actual")
     rows = [
@@ -149,7 +151,7 @@ def tracking(
         title=words("chart.tracking.cumulative") if is_cumulative else words("chart.tracking.weekly"),
         description=words(
             "chart.tracking.description",
-            date=formats.date(datetime.fromisoformat(told["fitted_until"] + "T10:00Z")),
+            date=formats.date(datetime.fromisoformat(metadata["fitted_until"] + "T10:00Z")),
             actual=formats.count(last["orders_so_far"]),
             expected=formats.count(last["expected_so_far"]),
             bias=formats.change(bias),
@@ -221,11 +223,15 @@ def calibration_by_decile(
 
 def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = HALF) -> Chart:
     """The share of an amount that the customers with the least hold, beside the line of all having the same."""
-    told, points = about(table), table.to_pylist()
-    even, own, ranked = words("chart.lorenz.equal"), words("chart.lorenz.by_value"), words("chart.lorenz.by_forecast")
-    kinds = {own: "share_of_value", ranked: "share_of_value_by_forecast", even: "share_of_customers"}
-    if "normalised_gini" not in told:
-        del kinds[ranked]
+    metadata, points = about(table), table.to_pylist()
+    equal, by_value, by_forecast = (
+        words("chart.lorenz.equal"),
+        words("chart.lorenz.by_value"),
+        words("chart.lorenz.by_forecast"),
+    )
+    kinds = {by_value: "share_of_value", by_forecast: "share_of_value_by_forecast", equal: "share_of_customers"}
+    if "normalised_gini" not in metadata:
+        del kinds[by_forecast]
     rows = [
         {"customers": point["share_of_customers"], "held": point[column], "kind": kind}
         for kind, column in kinds.items()
@@ -236,7 +242,7 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
     def axis(title: str) -> alt.Axis:
         return labelled(ticks, lambda share: formats.share(share, 0), title=title)
 
-    looks = {own: (BLUE, [1, 0]), ranked: (ORANGE, [6, 3]), even: (GREY, [2, 3])}
+    looks = {by_value: (BLUE, [1, 0]), by_forecast: (ORANGE, [6, 3]), equal: (GREY, [2, 3])}
     colours, dashes = ([looks[kind][place] for kind in kinds] for place in (0, 1))
     lowest = nice_ticks(min(0.0, *(row["held"] for row in rows)), 1.0, most=4)
     chart = (
@@ -250,20 +256,20 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
         )
     )
     top = 1 - next(point["share_of_value"] for point in points if point["share_of_customers"] >= 0.9 - 1e-9)
-    said = {"gini": formats.number(float(told["gini"])), "share": formats.share(top, 0)}
-    description = words("chart.lorenz.description", **said)
-    if ranked in kinds:
-        normalised = formats.number(float(told["normalised_gini"]))
+    values = {"gini": formats.number(float(metadata["gini"])), "share": formats.share(top, 0)}
+    description = words("chart.lorenz.description", **values)
+    if by_forecast in kinds:
+        normalised = formats.number(float(metadata["normalised_gini"]))
         description += words("chart.lorenz.normalised_gini", normalised=normalised)
     return Chart(
         title=words("chart.lorenz.title"),
         description=description,
         spec=specification(chart, width=width, height=300),
-        head=(words("chart.lorenz.customers"), *(kind for kind in kinds if kind != even)),
+        head=(words("chart.lorenz.customers"), *(kind for kind in kinds if kind != equal)),
         rows=tuple(
             (
                 formats.share(point["share_of_customers"], 0),
-                *(formats.share(point[column]) for kind, column in kinds.items() if kind != even),
+                *(formats.share(point[column]) for kind, column in kinds.items() if kind != equal),
             )
             for point in points
             if abs(point["share_of_customers"] * 10 - round(point["share_of_customers"] * 10)) < 1e-9
@@ -273,7 +279,9 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
 
 def cohorts(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN) -> Chart:
     """Heat map of the share of each monthly cohort that ordered in each month after its first."""
-    found: dict[tuple[str, int], list[float]] = {}
+    shares_by_cohort: dict[tuple[str, int], list[float]] = {}
     for row in table.to_pylist():
-        found.setdefault((row["cohort"], row["customer_count"]), []).append(row["share"])
-    return retention([Cohort(month, count, tuple(shares)) for (month, count), shares in found.items()], words, formats)
+        shares_by_cohort.setdefault((row["cohort"], row["customer_count"]), []).append(row["share"])
+    return retention(
+        [Cohort(month, count, tuple(shares)) for (month, count), shares in shares_by_cohort.items()], words, formats
+    )

@@ -55,21 +55,21 @@ def alive_over_time(
 def _at_orders(rows: list[dict[str, Any]], formats: Formats) -> list[tuple[str, ...]]:
     """The chance just before and just after each order, and at the end."""
     before: float | None = None
-    found = []
+    points = []
     for row in rows:
         if row["is_order"]:
             share = formats.share(row["probability_alive"], 0)
-            found.append((formats.date(row["at"] + SAME_DAY), formats.share(before, 0), share))
+            points.append((formats.date(row["at"] + SAME_DAY), formats.share(before, 0), share))
         before = row["probability_alive"]
     last = formats.share(before, 0)
-    return [*found, (formats.date(rows[-1]["at"] + SAME_DAY), last, last)]
+    return [*points, (formats.date(rows[-1]["at"] + SAME_DAY), last, last)]
 
 
 def forecast_fan(
     table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = WIDE, height: int = 260
 ) -> Chart:
     """A customer's orders so far as steps, then where half and four in five of such customers will be."""
-    told, rows = about(table), table.to_pylist()
+    metadata, rows = about(table), table.to_pylist()
     past = [{"at": day_of(row["at"]), "orders": row["orders"]} for row in rows if row["orders"] is not None]
     ahead = [row for row in rows if row["orders"] is None]
     fan = [{**row, "at": day_of(row["at"])} for row in ahead]
@@ -100,7 +100,7 @@ def forecast_fan(
         description=words(
             "chart.fan.description",
             expected=formats.number(end["expected"] - now, 1),
-            horizon=span(told["horizon"], told.get("unit", ""), words, formats),
+            horizon=span(metadata["horizon"], metadata.get("unit", ""), words, formats),
             **more,
         ),
         spec=specification(alt.layer(*bands, today, expected, steps), width=width, height=height),

@@ -43,10 +43,10 @@ def forecast_by_decile(
     )
 
 
-def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, formats: Formats) -> Chart:
+def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: Words, formats: Formats) -> Chart:
     """Effect of each offer and its largest segments with its 95 % interval, beside the line of no effect."""
-    by_size = sorted(found, key=lambda effect: (effect.stratum != "all", -effect.treated_count, effect.stratum))
-    found = [effect for effect in by_size if effect.treated_count][:MOST_EFFECTS]
+    by_size = sorted(all_effects, key=lambda effect: (effect.stratum != "all", -effect.treated_count, effect.stratum))
+    largest = [effect for effect in by_size if effect.treated_count][:MOST_EFFECTS]
     rows = [
         {
             "name": effect_name(effect, offer_names, words),
@@ -55,7 +55,7 @@ def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, 
             "high": effect.high / 100,
             "colour": GREY if effect.low <= 0 <= effect.high else (BLUE if effect.effect_cents > 0 else VERMILION),
         }
-        for effect in found
+        for effect in largest
     ]
     ticks = nice_ticks(min([0.0, *(r["low"] for r in rows)]), max([0.01, *(r["high"] for r in rows)]), most=6)
     names = [row["name"] for row in rows]
@@ -94,7 +94,7 @@ def effects(found: Sequence[Effect], offer_names: dict[str, str], words: Words, 
                 formats.money(effect.effect_cents),
                 f"{formats.money(effect.low)} … {formats.money(effect.high)}",
             )
-            for effect in found
+            for effect in largest
         ),
     )
 

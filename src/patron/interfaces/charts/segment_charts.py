@@ -52,7 +52,7 @@ def lifecycle_stages(stages_now: Sequence[LifecycleStage], words: Words, formats
     )
 
 
-def personas(found: Sequence[Persona], words: Words, formats: Formats) -> Chart:
+def personas(persona_list: Sequence[Persona], words: Words, formats: Formats) -> Chart:
     """Customers in each persona, as bars."""
     rows = [
         {
@@ -61,11 +61,11 @@ def personas(found: Sequence[Persona], words: Words, formats: Formats) -> Chart:
             "colour": BLUE,
             "label": f"{formats.count(persona.customer_count)} · {formats.share(persona.share, 0)}",
         }
-        for persona in found
+        for persona in persona_list
     ]
     return Chart(
         title=words("chart.personas.title"),
-        description=words("chart.personas.description", n=len(found)),
+        description=words("chart.personas.description", n=len(persona_list)),
         spec=specification(_bars(rows), height=40 * len(rows) + 16),
         head=(
             words("column.persona"),
@@ -82,7 +82,7 @@ def personas(found: Sequence[Persona], words: Words, formats: Formats) -> Chart:
                 formats.number(persona.order_count_365_days, 1),
                 formats.count(persona.days_since_last_order),
             )
-            for persona in found
+            for persona in persona_list
         ),
     )
 

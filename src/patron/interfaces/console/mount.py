@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.console.page_routes import not_found, router, warm
+from patron.interfaces.console.page_routes import answer_unknown, router, warm
 
 
 def add_console(app: FastAPI) -> None:
     """Add the pages to an application."""
     app.state.console = Console(app.state.answers)
     app.include_router(router, include_in_schema=False)
-    app.add_exception_handler(404, not_found)
-    app.add_exception_handler(405, not_found)
+    app.add_exception_handler(404, answer_unknown)
+    app.add_exception_handler(405, answer_unknown)
 
 
 @asynccontextmanager

@@ -35,11 +35,11 @@ class Console:
         self.answers = answers
 
     def words(self, request: Request) -> Words:
-        """Language of this request: asked for in the address, then the cookie, then the shop's, then the browser's."""
-        asked = request.query_params.get("lang") or request.cookies.get(COOKIE)
+        """Language of this request: from the address, then the cookie, then the shop's, then the browser's."""
+        requested = request.query_params.get("lang") or request.cookies.get(COOKIE)
         default = self.answers.shop.settings.shop.locale
         accepted = request.headers.get("accept-language", "")
-        return words(choose_locale(asked, f"{default},{accepted}" if default != LOCALES[0] else accepted))
+        return words(choose_locale(requested, f"{default},{accepted}" if default != LOCALES[0] else accepted))
 
     def formats(self, texts: Words) -> Formats:
         """How the shop's numbers look in this language."""
@@ -51,7 +51,7 @@ class Console:
     ) -> Response:
         """Render a page, or only the part of it that the script asked for."""
         texts = self.words(request)
-        given = {
+        values = {
             "t": texts,
             "fmt": self.formats(texts),
             "here": here,
@@ -64,7 +64,7 @@ class Console:
             **facts,
         }
         shown = PARTS.get(request.headers.get("x-part", ""), name)
-        content = environment().get_template(shown).render(given)
+        content = environment().get_template(shown).render(values)
         answer = HTMLResponse(content, status, headers={"Vary": "X-Part, Cookie, Accept-Language"})
         if request.query_params.get("lang"):
             answer.set_cookie(COOKIE, texts.locale, max_age=YEAR_SECONDS, samesite="lax", httponly=True)
@@ -78,8 +78,8 @@ class Console:
 
     def failed(self, request: Request, status: int, error: PatronError | None = None) -> Response:
         """Page that says what went wrong and where to go."""
-        said = {"what": error.what, "where": error.where, "todo": error.todo} if error else {}
-        return self.page(request, "error.html", status=status, **{"what": "", "where": "", "todo": "", **said})
+        message = {"what": error.what, "where": error.where, "todo": error.todo} if error else {}
+        return self.page(request, "error.html", status=status, **{"what": "", "where": "", "todo": "", **message})
 
 
 def _in_language(request: Request, locale: str) -> str:

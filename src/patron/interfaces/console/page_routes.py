@@ -52,17 +52,23 @@ def overview(request: Request) -> Response:
     """The shop at a glance."""
     console = console_of(request)
     answers, texts = console.answers, console.words(request)
-    formats, seen = console.formats(texts), answers.overview()
+    formats, facts = console.formats(texts), answers.overview()
     charts = _overview_charts(console, texts)
-    sentences = summary_sentences(seen, answers.models(), texts, formats)
+    sentences = summary_sentences(facts, answers.models(), texts, formats)
     return console.page(
-        request, "overview.html", here="overview", twin="/api/overview", seen=seen, charts=charts, sentences=sentences
+        request,
+        "overview.html",
+        here="overview",
+        twin="/api/overview",
+        overview=facts,
+        charts=charts,
+        sentences=sentences,
     )
 
 
 def _overview_charts(console: Console, texts: Words) -> OverviewCharts:
-    seen, formats = console.answers.overview(), console.formats(texts)
-    return console.answers.kept(("overview charts", texts.locale), lambda: overview_charts(seen, texts, formats))
+    facts, formats = console.answers.overview(), console.formats(texts)
+    return console.answers.kept(("overview charts", texts.locale), lambda: overview_charts(facts, texts, formats))
 
 
 def warm(console: Console) -> None:
@@ -81,7 +87,7 @@ def warm(console: Console) -> None:
 @router.get("/customers")
 def customers(request: Request) -> Response:
     """The customer list."""
-    return _list(request, asked_of(request))
+    return _list(request, query_of(request))
 
 
 @router.post("/customers/lookup")
@@ -93,10 +99,10 @@ async def lookup(request: Request) -> Response:
     shop_id = parse_qs(body.decode(errors="replace")).get("shop_id", [""])[0]
     try:
         shop = console_of(request).answers.shop
-        found = await run_in_threadpool(lookup_customer, shop, shop_id, now=datetime.now(UTC))
+        match = await run_in_threadpool(lookup_customer, shop, shop_id, now=datetime.now(UTC))
     except NotFound:
-        return await run_in_threadpool(_list, request, CustomerQuery(), not_found=True)
-    return RedirectResponse(f"/customers/{quote(found.customer_id)}", 303)
+        return await run_in_threadpool(_list, request, CustomerQuery(), is_unknown=True)
+    return RedirectResponse(f"/customers/{quote(match.customer_id)}", 303)
 
 
 @router.get("/customers/{customer_id}")
@@ -124,26 +130,26 @@ def models(request: Request) -> Response:
     """Questions, champions and how well they do."""
     console = console_of(request)
     answers, texts = console.answers, console.words(request)
-    formats, found = console.formats(texts), answers.models()
+    formats, facts = console.formats(texts), answers.models()
     charts = answers.kept(
         ("model charts", texts.locale),
-        lambda: {question.question: deciles(question, texts, formats) for question in found.questions},
+        lambda: {question.question: deciles(question, texts, formats) for question in facts.questions},
     )
     return console.page(
         request,
         "models.html",
         here="models",
         twin="/api/models",
-        found=found,
+        models=facts,
         charts=charts,
         spreads=answers.kept(
             ("spread charts", texts.locale),
-            lambda: {question.question: spread(question, texts, formats) for question in found.questions},
+            lambda: {question.question: spread(question, texts, formats) for question in facts.questions},
         ),
-        drift_chart=answers.kept(("drift chart", texts.locale), lambda: drift_chart(found, texts, formats)),
-        returning=answers.kept(
+        drift_chart=answers.kept(("drift chart", texts.locale), lambda: drift_chart(facts, texts, formats)),
+        repeat_charts=answers.kept(
             ("repeat purchase charts", texts.locale),
-            lambda: repeat_purchase_charts(found.repeat_purchase, repeat_purchase_model(answers.shop), texts, formats),
+            lambda: repeat_purchase_charts(facts.repeat_purchase, repeat_purchase_model(answers.shop), texts, formats),
         ),
         retention=answers.kept(
             ("retention chart", texts.locale), lambda: retention_chart(answers.cohorts(), texts, formats)
@@ -155,10 +161,10 @@ def models(request: Request) -> Response:
 def data_quality(request: Request) -> Response:
     """Quality of the data."""
     console = console_of(request)
-    texts, found = console.words(request), console.answers.quality()
-    chart = evaluation_charts.drift(found.drift, texts, console.formats(texts)) if found.drift else None
+    texts, facts = console.words(request), console.answers.quality()
+    chart = evaluation_charts.drift(facts.drift, texts, console.formats(texts)) if facts.drift else None
     return console.page(
-        request, "data_quality.html", here="data_quality", twin="/api/data-quality", found=found, drift_chart=chart
+        request, "data_quality.html", here="data_quality", twin="/api/data-quality", quality=facts, drift_chart=chart
     )
 
 
@@ -200,72 +206,77 @@ def is_ours(request: Request) -> bool:
 
 def _ingestion(request: Request, *, status: int = 200, **more: object) -> Response:
     console, now = console_of(request), datetime.now(UTC)
-    found = ingestion_status(console.answers.shop, request.app.state.collector_state(), now=now)
+    facts = ingestion_status(console.answers.shop, request.app.state.collector_state(), now=now)
     again: dict[str, int] = {}
-    for one in found.dead_letters:
+    for one in facts.dead_letters:
         if one.can_replay:
             again[one.import_id] = again.get(one.import_id, 0) + one.count
-    given = {"found": found, "now": now, "again": again, "replayed": None, "busy": "", **more}
-    return console.page(request, "ingestion.html", here="ingestion", twin="/api/ingestion", status=status, **given)
+    values = {"ingestion": facts, "now": now, "again": again, "replayed": None, "busy": "", **more}
+    return console.page(request, "ingestion.html", here="ingestion", twin="/api/ingestion", status=status, **values)
 
 
-def asked_of(request: Request) -> CustomerQuery:
-    """What the address asks of the list; a value that means nothing asks for nothing."""
-    given = request.query_params
+def query_of(request: Request) -> CustomerQuery:
+    """Query of the customer list in an address; an invalid value filters nothing."""
+    parameters = request.query_params
     sorts: dict[str, Sort] = {known: known for known in SORTS}
     return CustomerQuery(
-        search=given.get("search", "")[:64],
-        lifecycle_stage=given.get("lifecycle_stage", "")[:40],
-        persona_id=bounded_integer(given.get("persona", ""), 0, MAX_PERSONA_ID),
-        action=given.get("action", "")[:60],
-        sort=sorts.get(given.get("sort", ""), SORTS[0]),
-        page=bounded_integer(given.get("page", ""), 1, MAX_PAGE) or 1,
+        search=parameters.get("search", "")[:64],
+        lifecycle_stage=parameters.get("lifecycle_stage", "")[:40],
+        persona_id=bounded_integer(parameters.get("persona", ""), 0, MAX_PERSONA_ID),
+        action=parameters.get("action", "")[:60],
+        sort=sorts.get(parameters.get("sort", ""), SORTS[0]),
+        page=bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1,
     )
 
 
-def address(asked: CustomerQuery, path: str = "/customers") -> str:
-    """Address of one state of the list; what is not asked for is not named."""
-    given = {
-        "search": asked.search,
-        "lifecycle_stage": asked.lifecycle_stage,
-        "persona": "" if asked.persona_id is None else str(asked.persona_id),
-        "action": asked.action,
-        "sort": "" if asked.sort == "value" else asked.sort,
-        "page": "" if asked.page <= 1 else str(asked.page),
+def address(query: CustomerQuery, path: str = "/customers") -> str:
+    """Address of one state of the list; what is not query for is not named."""
+    values = {
+        "search": query.search,
+        "lifecycle_stage": query.lifecycle_stage,
+        "persona": "" if query.persona_id is None else str(query.persona_id),
+        "action": query.action,
+        "sort": "" if query.sort == "value" else query.sort,
+        "page": "" if query.page <= 1 else str(query.page),
     }
-    query = urlencode({name: value for name, value in given.items() if value})
-    return f"{path}?{query}" if query else path
+    parameters = urlencode({name: value for name, value in values.items() if value})
+    return f"{path}?{parameters}" if parameters else path
 
 
-def _list(request: Request, asked: CustomerQuery, *, not_found: bool = False) -> Response:
+def _list(request: Request, query: CustomerQuery, *, is_unknown: bool = False) -> Response:
     console = console_of(request)
-    found = find_customers(console.answers.shop, asked, known=console.answers.directory())
+    listing = find_customers(console.answers.shop, query, known=console.answers.directory())
     return console.page(
         request,
         "customers.html",
         here="customers",
-        twin=address(found.query, "/api/customers"),
-        status=404 if not_found else 200,
-        found=found,
+        twin=address(listing.query, "/api/customers"),
+        status=404 if is_unknown else 200,
+        listing=listing,
         sorts=SORTS,
-        links=_links(found),
-        not_found=not_found,
+        links=_links(listing),
+        is_unknown=is_unknown,
     )
 
 
-def _links(found: CustomerPage) -> dict[str, object]:
-    page = found.query.page
+def _links(listing: CustomerPage) -> dict[str, object]:
+    page = listing.query.page
     return {
-        "sort": {sort: address(replace(found.query, sort=sort, page=1)) for sort in SORTS},
-        "previous": address(replace(found.query, page=page - 1)) if page > 1 else "",
-        "next": address(replace(found.query, page=page + 1)) if page < found.page_count else "",
+        "sort": {sort: address(replace(listing.query, sort=sort, page=1)) for sort in SORTS},
+        "previous": address(replace(listing.query, page=page - 1)) if page > 1 else "",
+        "next": address(replace(listing.query, page=page + 1)) if page < listing.page_count else "",
     }
 
 
-async def not_found(request: Request, error: Exception) -> Response:
+async def answer_unknown(request: Request, error: Exception) -> Response:
     """Answer for an address that is not there: JSON under /api, a page elsewhere."""
     status = error.status_code if isinstance(error, HTTPException) else 404
     if request.url.path.startswith("/api"):
-        said = {"error": "NotFound", "what": "nothing is here", "where": request.url.path, "todo": "See /openapi.json."}
-        return JSONResponse(said, status)
+        content = {
+            "error": "NotFound",
+            "what": "nothing is here",
+            "where": request.url.path,
+            "todo": "See /openapi.json.",
+        }
+        return JSONResponse(content, status)
     return console_of(request).failed(request, status)

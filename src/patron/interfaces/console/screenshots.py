@@ -113,5 +113,5 @@ def _shoot(opened: Any, url: str, path: Path, width: int) -> None:
 
 if __name__ == "__main__":
     workspace, target = (*sys.argv[1:], "", "")[:2]
-    for made in photograph(Shop.open(Path(workspace or ".")), Path(target or "screenshots")):
-        sys.stdout.write(f"{made}\n")
+    for path in photograph(Shop.open(Path(workspace or ".")), Path(target or "screenshots")):
+        sys.stdout.write(f"{path}\n")

@@ -18,20 +18,20 @@ STATIC = HERE / "static"
 @cache
 def environment() -> Environment:
     """Jinja environment of all pages: everything is escaped, and an unknown name is an error."""
-    made = Environment(
+    jinja = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["svg"] = _svg
-    made.globals["sparkline"] = _sparkline
-    made.globals["money_metrics"] = MONEY_METRICS
-    made.globals["share_metrics"] = SHARE_METRICS
-    made.globals["naive"] = BASELINES
-    made.globals["card_rows"] = card_rows
-    return made
+    jinja.filters["svg"] = _svg
+    jinja.globals["sparkline"] = _sparkline
+    jinja.globals["money_metrics"] = MONEY_METRICS
+    jinja.globals["share_metrics"] = SHARE_METRICS
+    jinja.globals["naive"] = BASELINES
+    jinja.globals["card_rows"] = card_rows
+    return jinja
 
 
 def _svg(chart: Chart) -> Markup:

@@ -15,7 +15,7 @@ from patron.storage.shop import Shop
 
 Answer = TypeVar("Answer")
 MOST_RECENT = 256
-"""Answers about single customers that are kept: those that were asked for last."""
+"""Answers about single customers that are kept: the most recently requested."""
 
 
 class Answers:
@@ -34,7 +34,7 @@ class Answers:
         version = self._last_version()
         with self._lock:
             self._forget_others(version)
-            # why: a run that finishes meanwhile puts other dictionaries in place; what is made here is then forgotten
+            # why: a run that finishes meanwhile puts other dictionaries in place; an answer made here is then dropped
             kept, making = self._kept, self._making[name]
         with making:  # many may ask at once, one computes
             if name not in kept:
@@ -50,12 +50,12 @@ class Answers:
             if name in recent:
                 recent.move_to_end(name)
                 return recent[name]
-        made = make()
+        answer = make()
         with self._lock:
-            recent[name] = made
+            recent[name] = answer
             while len(recent) > MOST_RECENT:
                 recent.popitem(last=False)
-        return made
+        return answer
 
     def _last_version(self) -> object:
         view = last_run(self.shop)

@@ -20,7 +20,7 @@ from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.integer_bounds import PageNumber, PersonaId
 from patron.interfaces.http.prometheus import metrics_text
-from patron.interfaces.http.request_keys import told_key
+from patron.interfaces.http.request_keys import request_key
 from patron.schema.collector_state import CollectorState
 from patron.service.customer_lookup import Found, lookup_customer
 
@@ -37,7 +37,7 @@ def allowed(request: Request) -> None:
     """
     header = request.headers.get("authorization")
     if header is not None:
-        require_key(answers_of(request).shop, told_key(header), "read")
+        require_key(answers_of(request).shop, request_key(header), "read")
 
 
 router = APIRouter(tags=["last run"], dependencies=[Depends(allowed)])
@@ -70,7 +70,7 @@ def overview(request: Request) -> Overview:
 
 
 @router.get("/api/customers")
-def customers(  # noqa: PLR0913, PLR0917 - one argument for each thing the list can be asked
+def customers(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     request: Request,
     search: Annotated[str, Query(max_length=64)] = "",
     lifecycle_stage: Annotated[str, Query(max_length=40)] = "",
@@ -81,14 +81,14 @@ def customers(  # noqa: PLR0913, PLR0917 - one argument for each thing the list 
 ) -> CustomerPage:
     """Customers of the last run, searched, filtered, sorted and paged."""
     answers = answers_of(request)
-    asked = CustomerQuery(search, lifecycle_stage, persona, action, sort, page)
-    return find_customers(answers.shop, asked, known=answers.directory())
+    query = CustomerQuery(search, lifecycle_stage, persona, action, sort, page)
+    return find_customers(answers.shop, query, known=answers.directory())
 
 
 @router.post("/api/customers/lookup")
-def lookup(request: Request, asked: LookUp) -> Found:
+def lookup(request: Request, body: LookUp) -> Found:
     """Opaque id and live profile of the customer with one of the shop's own user or visitor ids."""
-    return lookup_customer(answers_of(request).shop, asked.shop_id, now=datetime.now(UTC))
+    return lookup_customer(answers_of(request).shop, body.shop_id, now=datetime.now(UTC))
 
 
 @router.get("/api/customers/{customer_id}")

@@ -5,7 +5,6 @@ from fastapi.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from patron import __version__
-from patron.collect.workspace_inbox import collector_state
 from patron.interfaces.console.mount import add_console, warmed
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import privacy_routes
@@ -14,7 +13,7 @@ from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.security_headers import protect
 from patron.schema.errors import PatronError
-from patron.service.collector import Collector
+from patron.service.collector import Collector, stored_state
 from patron.storage.shop import Shop
 
 
@@ -23,7 +22,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
     app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warmed)
     app.state.answers = Answers(shop)
-    app.state.collector_state = collector.state if collector else lambda: collector_state(shop)
+    app.state.collector_state = collector.state if collector else lambda: stored_state(shop)
     app.include_router(router)
     app.include_router(privacy_routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

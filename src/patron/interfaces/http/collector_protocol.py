@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from patron import __version__
-from patron.interfaces.http.request_keys import told_key
+from patron.interfaces.http.request_keys import request_key
 from patron.schema.errors import BadRequest, Overloaded, PatronError
 from patron.service.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector, inflated
 
@@ -67,11 +67,11 @@ class Wire:
         if scope["method"] == "OPTIONS":
             await _answer(send, 204, None, origin)
         elif path not in PATHS and not path.startswith(SETTINGS[0]):
-            await _answer(send, 404, _said("not_found", f"Events are sent to {', '.join(sorted(PATHS))}."), origin)
+            await _answer(send, 404, _error("not_found", f"Events are sent to {', '.join(sorted(PATHS))}."), origin)
         elif scope["method"] == "GET" and path.startswith(SETTINGS[0]) and path.endswith(SETTINGS[1]):
             await _answer(send, 200, _settings(path, headers.get("host", "")), origin)
         elif scope["method"] != "POST":
-            await _answer(send, 405, _said("bad_method", "Send it with POST."), origin)
+            await _answer(send, 405, _error("bad_method", "Send it with POST."), origin)
         else:
             status, content = await self._posted(scope, path, headers, receive)
             await _answer(send, status, content, origin)
@@ -86,27 +86,27 @@ class Wire:
             hold.grow(len(body) - len(raw))
             return await self._taken(scope, path, headers, body)
         except BadRequest as error:
-            return error.status, _said(CODES.get(error.status, "bad_request"), str(error))
+            return error.status, _error(CODES.get(error.status, "bad_request"), str(error))
         except PatronError as error:  # why: our own trouble; the client keeps the messages and tries again
-            return 503, _said(type(error).__name__, error.what)
+            return 503, _error(type(error).__name__, error.what)
         except Exception:  # why: the same, and the client learns nothing of our inside
             LOG.exception("a request could not be taken")
-            return 503, _said("trouble", "The request could not be taken; try again in a second.")
+            return 503, _error("trouble", "The request could not be taken; try again in a second.")
         finally:
             hold.release()
 
     async def _taken(self, scope: Scope, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, Any]]:
-        key = told_key(headers.get("authorization", ""))
+        key = request_key(headers.get("authorization", ""))
         in_address = ""
         if not key and path in KEY_IN_ADDRESS:
-            asked = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-            in_address = asked.get(KEY_IN_ADDRESS[path], [""])[0]
-        told = {"key": key or in_address, "received_at": datetime.now(UTC), "is_in_address": bool(in_address)}
-        judge = partial(self.collector.receive, body, PATHS[path], **told)
+            query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+            in_address = query.get(KEY_IN_ADDRESS[path], [""])[0]
+        context = {"key": key or in_address, "received_at": datetime.now(UTC), "is_in_address": bool(in_address)}
+        judge = partial(self.collector.receive, body, PATHS[path], **context)
         received = await asyncio.to_thread(judge) if len(body) > MOST_AT_ONCE else judge()
         verdicts = await asyncio.wrap_future(received.verdicts)
-        made = {"messageId": received.arrival.messages[0].event_id} if PATHS[path] in KINDS else {}
-        return 200, {"success": True, **made, **vars(verdicts), "errors": received.errors}
+        message = {"messageId": received.arrival.messages[0].event_id} if PATHS[path] in KINDS else {}
+        return 200, {"success": True, **message, **vars(verdicts), "errors": received.errors}
 
 
 @dataclass
@@ -155,7 +155,7 @@ def _settings(path: str, host: str) -> dict[str, Any]:
     return {"integrations": {"Segment.io": {"apiKey": key, "apiHost": f"{host}/v1", "version": __version__}}}
 
 
-def _said(code: str, message: str) -> dict[str, Any]:
+def _error(code: str, message: str) -> dict[str, Any]:
     return {"code": code, "message": message}
 
 

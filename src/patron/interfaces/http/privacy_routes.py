@@ -1,4 +1,4 @@
-"""What one person may ask for, on behalf of whom a shop's server asks with a secret key."""
+"""Export and erasure of one person, which a shop's server requests with a secret key."""
 
 from typing import Annotated, Any, Self
 
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from patron.commands.export import export_customer
 from patron.commands.forget import Certificate, forget
 from patron.commands.manage_keys import require_key
-from patron.interfaces.http.request_keys import told_key
+from patron.interfaces.http.request_keys import request_key
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None
 
 
-class Named(BaseModel):
-    """A person, named in exactly one way; in a body only, never in an address."""
+class Person(BaseModel):
+    """A person, identified in exactly one way; in a body only, never in an address."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,32 +26,32 @@ class Named(BaseModel):
 
     @model_validator(mode="after")
     def _in_one_way(self) -> Self:
-        if len(self.told) != 1:
-            raise ValueError(f"name the person by one of {', '.join(type(self).model_fields)}")
+        if len(self.identifier) != 1:
+            raise ValueError(f"identify the person by exactly one of {', '.join(type(self).model_fields)}")
         return self
 
     @property
-    def told(self) -> dict[str, str]:
-        """The one way."""
+    def identifier(self) -> dict[str, str]:
+        """The one identifier."""
         return {key: value for key, value in vars(self).items() if value is not None}
 
 
 def with_a_secret_key(request: Request) -> None:
     """Let a secret key pass, and nobody without one, on this machine either. Raises BadKey."""
     shop = request.app.state.answers.shop
-    require_key(shop, told_key(request.headers.get("authorization", "")), "secret")
+    require_key(shop, request_key(request.headers.get("authorization", "")), "secret")
 
 
 router = APIRouter(prefix="/api/people", tags=["one person"], dependencies=[Depends(with_a_secret_key)])
 
 
 @router.post("/forget")
-def forget_person(request: Request, named: Named) -> Certificate:
+def forget_person(request: Request, person: Person) -> Certificate:
     """Erase a person for ever, and take nothing of them again; the certificate is in the audit log too."""
-    return forget(request.app.state.answers.shop, **named.told)
+    return forget(request.app.state.answers.shop, **person.identifier)
 
 
 @router.post("/export")
-def export_person(request: Request, named: Named) -> dict[str, Any]:
+def export_person(request: Request, person: Person) -> dict[str, Any]:
     """Everything that is known of a person, with identifiers and texts in clear."""
-    return export_customer(request.app.state.answers.shop, **named.told)
+    return export_customer(request.app.state.answers.shop, **person.identifier)

@@ -14,7 +14,7 @@ def basic_key(header: str) -> str:
         return ""
 
 
-def told_key(header: str) -> str:
+def request_key(header: str) -> str:
     """Key of `Authorization: Basic` or `Bearer`; '' when there is none."""
     scheme, _, value = header.partition(" ")
     return value.strip() if scheme.lower() == "bearer" else basic_key(header)

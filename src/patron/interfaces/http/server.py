@@ -17,7 +17,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> None:
-    """Serve until interrupted or told to end (SIGTERM). Raises SettingsError for another host or a port in use.
+    """Serve until interrupted or terminated (SIGTERM). Raises SettingsError for another host or a port in use.
 
     With `accept_only` another process moves what was accepted, which only an inbox on a server makes sense of.
     """
@@ -51,6 +51,6 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
         collector.stop()
 
 
-def _ended(*_told: object) -> None:
+def _ended(*_signal: object) -> None:
     """End as one who was asked to, which is no failure."""
     raise SystemExit(0)

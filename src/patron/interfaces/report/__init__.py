@@ -26,10 +26,10 @@ class WrittenReport:
     byte_count: int
 
 
-def report_html(found: facts.Report, locale: str) -> str:
+def report_html(answer: facts.Report, locale: str) -> str:
     """Report as one page of HTML: style and pictures inside, no script, no request to anywhere."""
-    seen = found.overview
-    texts, formats = words(locale), Formats(locale, seen.currency, seen.time_zone)
+    overview = answer.overview
+    texts, formats = words(locale), Formats(locale, overview.currency, overview.time_zone)
     return (
         environment()
         .get_template("report.html")
@@ -37,13 +37,13 @@ def report_html(found: facts.Report, locale: str) -> str:
             t=texts,
             fmt=formats,
             css=Markup((STATIC / "patron.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-            seen=seen,
-            models=found.models,
-            quality=found.quality,
-            coverage=found.coverage,
-            example=found.example,
-            charts=report_charts(seen, found.cohorts, found.models, found.repeat_purchase_model, texts, formats),
-            sentences=summary_sentences(seen, found.models, texts, formats),
+            overview=overview,
+            models=answer.models,
+            quality=answer.quality,
+            coverage=answer.coverage,
+            example=answer.example,
+            charts=report_charts(overview, answer.cohorts, answer.models, answer.repeat_purchase_model, texts, formats),
+            sentences=summary_sentences(overview, answer.models, texts, formats),
         )
     )
 
@@ -56,10 +56,10 @@ def write_report(shop: Shop, path: Path, locale: str | None = None) -> WrittenRe
     chosen = locale or shop.settings.shop.locale
     if chosen not in LOCALES:
         raise SettingsError(f"there is no report in {chosen!r}", where="--locale", todo=f"Use {' or '.join(LOCALES)}.")
-    found = facts.report(shop)
-    content = report_html(found, chosen).encode()
+    answer = facts.report(shop)
+    content = report_html(answer, chosen).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
     unfinished.write_bytes(content)
     unfinished.replace(path)
-    return WrittenReport(path, chosen, found.overview.run_id, len(content))
+    return WrittenReport(path, chosen, answer.overview.run_id, len(content))

@@ -9,54 +9,54 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
 SAME_SHARE = 0.005
-"""Changes smaller than this are told as no change."""
+"""Changes smaller than this count as no change."""
 
 
-def summary_sentences(seen: Overview, models: Models | None, words: Words, formats: Formats) -> list[str]:
+def summary_sentences(overview: Overview, models: Models | None, words: Words, formats: Formats) -> list[str]:
     """Sentences for the top of a page, the most important first."""
     return [
-        *_revenue(seen, words, formats),
-        *_expected(seen, words, formats),
-        *_risk(seen, words, formats),
-        *_offers(seen, words, formats),
-        *(_effect(effect, words, formats) for effect in seen.effects[:1]),
+        *_revenue(overview, words, formats),
+        *_expected(overview, words, formats),
+        *_risk(overview, words, formats),
+        *_offers(overview, words, formats),
+        *(_effect(effect, words, formats) for effect in overview.effects[:1]),
         *(_forecasts(models, words, formats) if models else ()),
     ]
 
 
-def _figure(seen: Overview, code: str) -> tuple[float | None, float | None]:
-    found = next((figure for figure in seen.key_figures if figure.code == code), None)
-    return (found.value, found.previous) if found else (None, None)
+def _figure(overview: Overview, code: str) -> tuple[float | None, float | None]:
+    match = next((figure for figure in overview.key_figures if figure.code == code), None)
+    return (match.value, match.previous) if match else (None, None)
 
 
-def _revenue(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
-    now, before = _figure(seen, "revenue")
-    buyers, _ = _figure(seen, "buyers")
+def _revenue(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    now, before = _figure(overview, "revenue")
+    buyers, _ = _figure(overview, "buyers")
     if now is None:
         return
-    given = {"paid": formats.short_money(now), "buyers": formats.count(buyers)}
+    values = {"paid": formats.short_money(now), "buyers": formats.count(buyers)}
     if not before:
-        yield words("summary.revenue_alone", **given)
+        yield words("summary.revenue_alone", **values)
         return
     change = now / before - 1
     key = "same" if abs(change) < SAME_SHARE else ("more" if change > 0 else "less")
-    yield words(f"summary.revenue_{key}", **given, change=formats.share(abs(change)))
+    yield words(f"summary.revenue_{key}", **values, change=formats.share(abs(change)))
 
 
-def _expected(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
-    value = seen.value
+def _expected(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    value = overview.value
     if not value.total_cents:
         return
-    given = {"expected": formats.short_money(value.total_cents), "share": formats.share(value.top_tenth_share, 0)}
+    values = {"expected": formats.short_money(value.total_cents), "share": formats.share(value.top_tenth_share, 0)}
     if value.low_cents is None or value.high_cents is None:
-        yield words("summary.expected", **given)
+        yield words("summary.expected", **values)
     else:
         ends = {"low": formats.short_money(value.low_cents), "high": formats.short_money(value.high_cents)}
-        yield words("summary.expected_between", **given, **ends)
+        yield words("summary.expected_between", **values, **ends)
 
 
-def _risk(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
-    now, before = _figure(seen, "at_risk")
+def _risk(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    now, before = _figure(overview, "at_risk")
     if now is None:
         return
     change = int(now - before) if before is not None else 0
@@ -67,26 +67,26 @@ def _risk(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
         if change == 0
         else ("risk_more" if change > 0 else "risk_fewer")
     )
-    at_stake = sum(row.value_at_risk_cents for row in seen.watch_list)
+    at_stake = sum(row.value_at_risk_cents for row in overview.watch_list)
     yield words(f"summary.{key}", n=int(now), count=formats.count(now), change=formats.count(abs(change)))
-    if seen.watch_list:
-        yield words("summary.stake", n=len(seen.watch_list), stake=formats.whole_money(at_stake))
+    if overview.watch_list:
+        yield words("summary.stake", n=len(overview.watch_list), stake=formats.whole_money(at_stake))
 
 
-def _offers(seen: Overview, words: Words, formats: Formats) -> Iterator[str]:
-    decided = seen.decided
+def _offers(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
+    decided = overview.decided
     if not decided.customer_count:
         return
-    given = {
+    values = {
         "offers": formats.count(decided.offered_count),
         "cost": formats.whole_money(decided.cost_cents),
         "held": formats.count(decided.holdout_count),
     }
     if decided.budget_cents is None:
-        yield words("summary.offers", n=decided.offered_count, **given)
+        yield words("summary.offers", n=decided.offered_count, **values)
     else:
         budget = formats.whole_money(decided.budget_cents)
-        yield words("summary.offers_budget", n=decided.offered_count, budget=budget, **given)
+        yield words("summary.offers_budget", n=decided.offered_count, budget=budget, **values)
     if decided.explored:
         yield words(
             "decisions.exploring",

@@ -10,7 +10,7 @@ import click
 import typer
 from pydantic import BaseModel
 
-from patron.interfaces.cli.app import app
+from patron.interfaces.cli.app import GROUPS, app
 from patron.run import loop_edges
 from patron.schema import errors
 from patron.schema.events import EVENTS
@@ -159,23 +159,34 @@ def commands(group: click.Command, context: click.Context, prefix: str = "") -> 
             yield f"{prefix}{name}", command
 
 
+def command_names(heading: str) -> set[str]:
+    """First words of the commands under a heading of `patron --help`."""
+    names = (one.info.name if isinstance(one, typer.Typer) else one.__name__.rstrip("_") for one in GROUPS[heading])
+    return {str(name) for name in names}
+
+
+def command_page(name: str, command: click.Command) -> str:
+    """One command with its arguments and options."""
+    options = (
+        (
+            "`" + " ".join(p.opts) + "`" if p.param_type_name == "option" else f"`{p.name}`",
+            getattr(p, "help", "") or "",
+        )
+        for p in command.params
+        if p.name != "help"
+    )
+    return f"### patron {name}\n\n{inspect.cleandoc(command.help or '')}\n\n{grid(('argument', 'meaning'), options)}\n"
+
+
 def command_line() -> str:
-    """`patron --help`, every command."""
+    """`patron --help`, every command, under the headings of the help."""
     group = typer.main.get_command(app)
-    context = click.Context(group, info_name="patron")
+    listed = list(commands(group, click.Context(group, info_name="patron")))
     parts = ["# Command line\n", NOTE]
-    for name, command in commands(group, context):
-        options = (
-            (
-                "`" + " ".join(p.opts) + "`" if p.param_type_name == "option" else f"`{p.name}`",
-                getattr(p, "help", "") or "",
-            )
-            for p in command.params
-            if p.name != "help"
-        )
-        parts.append(
-            f"## patron {name}\n\n{inspect.cleandoc(command.help or '')}\n\n{grid(('argument', 'meaning'), options)}\n"
-        )
+    for heading in GROUPS:
+        names = command_names(heading)
+        parts.append(f"## {heading}\n")
+        parts += [command_page(name, command) for name, command in listed if name.split()[0] in names]
     return "\n".join(parts)
 
 
@@ -194,7 +205,11 @@ def picture() -> str:
 def loop() -> str:
     """The loop and its stages."""
     rows = (
-        (f"`{name}`", first_line(module), *(", ".join(names) for names in (module.READS, module.WRITES, module.RETURNS)))
+        (
+            f"`{name}`",
+            first_line(module),
+            *(", ".join(names) for names in (module.READS, module.WRITES, module.RETURNS)),
+        )
         for name in STAGES
         for module in [importlib.import_module(f"patron.{name}")]
     )

@@ -49,16 +49,7 @@ def frequency_recency(
     is_chance = of == "probability_alive"
     recencies = sorted({row["recency"] for row in rows})
     step = recencies[1] - recencies[0]
-    cells = [
-        {
-            "from": row["recency"] - step / 2,
-            "until": row["recency"] + step / 2,
-            "low": row["frequency"] - 0.5,
-            "high": row["frequency"] + 0.5,
-            "value": row[of],
-        }
-        for row in rows
-    ]
+    cells = _cells(rows, of, step)
     across, up = nice_ticks(0, recencies[-1], most=6), nice_ticks(0, max(row["frequency"] for row in rows), most=5)
     across, up = [x for x in across if x <= recencies[-1]], [y for y in up if y <= cells[-1]["high"] and y == int(y)]
     unit = words.code("time_unit", metadata.get("unit") or "any")
@@ -104,6 +95,20 @@ def frequency_recency(
     )
 
 
+def _cells(rows: list[dict[str, Any]], of: str, step: float) -> list[dict[str, float]]:
+    """Rectangles of a heat map around each recency and frequency."""
+    return [
+        {
+            "from": row["recency"] - step / 2,
+            "until": row["recency"] + step / 2,
+            "low": row["frequency"] - 0.5,
+            "high": row["frequency"] + 0.5,
+            "value": row[of],
+        }
+        for row in rows
+    ]
+
+
 def tracking(
     table: pa.Table,
     words: Words = ENGLISH,
@@ -130,19 +135,9 @@ def tracking(
     y = alt.Y(
         "orders:Q", axis=labelled(ticks, formats.count, title=words("chart.matrix.frequency")), scale=scale(ticks)
     )
-    kinds = alt.Scale(domain=[actual, expected], range=[BLUE, ORANGE])
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        x=x,
-        y=y,
-        color=alt.Color("kind:N", scale=kinds, sort=None, legend=LINES),
-        # why: the dashes tell the two apart without colour
-        strokeDash=alt.StrokeDash(
-            "kind:N", scale=alt.Scale(domain=[actual, expected], range=[[1, 0], [6, 3]]), sort=None
-        ),
-    )
     known = [{"at": day_of(week["at"])} for week in weeks if not week["is_holdout"]][-1:]
     is_held_out = any(week["is_holdout"] for week in weeks)
-    layers = [base.mark_line(strokeWidth=2)]
+    layers = [_lines(rows, (actual, expected)).encode(x=x, y=y)]
     if known and is_held_out:
         layers = [alt.Chart(alt.Data(values=known)).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="at:Q"), *layers]
     last = weeks[-1]
@@ -166,6 +161,19 @@ def tracking(
             )
             for week in weeks
         ),
+    )
+
+
+def _lines(rows: list[dict[str, Any]], kinds: tuple[str, str]) -> alt.Chart:
+    """One line for each of two kinds of rows, distinct without colour too."""
+    colours, dashes = ({"domain": list(kinds), "range": looks} for looks in ([BLUE, ORANGE], [[1, 0], [6, 3]]))
+    return (
+        alt.Chart(alt.Data(values=rows))
+        .mark_line(strokeWidth=2)
+        .encode(
+            color=alt.Color("kind:N", scale=alt.Scale(**colours), sort=None, legend=LINES),
+            strokeDash=alt.StrokeDash("kind:N", scale=alt.Scale(**dashes), sort=None),
+        )
     )
 
 

@@ -1,11 +1,17 @@
+from datetime import UTC, datetime
+
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from patron.answers.sql_query import sql
 from patron.schema.errors import BadQuery
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS
 from patron.storage.shop import Shop
+from patron.storage.store import ASSIGNMENTS
+
+NOW = datetime(2024, 3, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -22,6 +28,16 @@ def shop(tmp_path):
 def test_a_select_reads_declared_tables(shop):
     query = "with m as (select * from cutoffs) select count(*) as n, (select count(*) from events) as e from m;"
     assert sql(shop, query).to_pylist() == [{"n": 2, "e": 0}]
+
+
+def test_a_select_reads_the_assignments_of_experiments_and_no_other_table_of_the_store(shop):
+    assigned = {"experiment": "retention", "customer_id": "x", "arm": "holdout", "assigned_at": NOW}
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(ASSIGNMENTS).values(assigned))
+    query = "select c.customer_id, a.arm, a.assigned_at from cutoffs c join assignments a using (customer_id)"
+    assert sql(shop, query).to_pylist() == [{"customer_id": "x", "arm": "holdout", "assigned_at": NOW}]
+    with pytest.raises(BadQuery, match="there is no table vault_tokens"):
+        sql(shop, "select * from vault_tokens")
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,17 @@
 
 import duckdb
 import pyarrow as pa
+import sqlalchemy as sa
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from patron.schema.errors import BadQuery
+from patron.schema.table_definition import TEXT, TIME
 from patron.schema.tables import BY_NAME
 from patron.storage.pinned_tables import with_ctes
 from patron.storage.shop import Shop
+from patron.storage.store import ASSIGNMENTS
 
 FORBIDDEN = (
     exp.Insert,
@@ -25,6 +28,9 @@ FORBIDDEN = (
     exp.Into,
 )
 
+STORE_TABLES = {table.name: table for table in (ASSIGNMENTS,)}
+"""Tables of the store that can be queried too: those without personal data."""
+
 
 def sql(shop: Shop, text: str) -> pa.Table:
     """Run one SELECT over the tables as the last finished run left them; events are as of now.
@@ -34,8 +40,9 @@ def sql(shop: Shop, text: str) -> pa.Table:
     snapshot = shop.snapshot()
     pinned = snapshot.pinned if snapshot else {}
     names = _tables_of(_parsed(text))
-    relations = [(name, shop.lake.relation(BY_NAME[name], pinned.get(name))) for name in names]
-    with shop.engine.connect() as con:
+    relations = [(name, shop.lake.relation(BY_NAME[name], pinned.get(name))) for name in names if name in BY_NAME]
+    stored = {name: _stored_rows(shop, STORE_TABLES[name]) for name in names if name in STORE_TABLES}
+    with shop.engine.connect(stored) as con:
         # Only the files of these snapshots may be opened, and no setting may be changed any more.
         folder = str(shop.lake.folder).replace("'", "''")
         con.execute(f"set allowed_directories = ['{folder}/']")
@@ -67,9 +74,22 @@ def _tables_of(query: exp.Expr) -> list[str]:
     for table in query.find_all(exp.Table):
         if table.name in cte_names:
             continue
-        if table.name not in BY_NAME or table.db or not isinstance(table.this, exp.Identifier):
+        if (
+            table.name not in BY_NAME.keys() | STORE_TABLES.keys()
+            or table.db
+            or not isinstance(table.this, exp.Identifier)
+        ):
             raise BadQuery(
-                f"there is no table {table.sql(dialect='duckdb')}", todo=f"Tables are {', '.join(sorted(BY_NAME))}."
+                f"there is no table {table.sql(dialect='duckdb')}",
+                todo=f"Tables are {', '.join(sorted(BY_NAME.keys() | STORE_TABLES.keys()))}.",
             )
         names.add(table.name)
     return sorted(names)
+
+
+def _stored_rows(shop: Shop, table: sa.Table) -> pa.Table:
+    with shop.store.begin() as connection:
+        rows = [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+    kinds = {sa.Text: TEXT, sa.DateTime: TIME}
+    schema = pa.schema([(column.name, kinds[type(column.type)]) for column in table.c])
+    return pa.Table.from_pylist(rows, schema=schema)

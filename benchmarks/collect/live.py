@@ -22,7 +22,7 @@ from patron.collect.compaction import compact_inbox
 from patron.collect.request import Request, Rules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.service.collector import Collector
-from patron.service.compaction_worker import Mover
+from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.service.profile_sync import follow, rebuild
 from patron.storage.shop import Shop
@@ -89,7 +89,7 @@ def seen_after_ms(shop: Shop) -> tuple[np.ndarray, np.ndarray]:
         collector.accept(validate_batch(body, "web", datetime.now(UTC), RULES)).result(10)
         waits.append(looked_up_ms(shop, f"single {n}", 1))
     collector.stop()
-    Mover(shop).move()
+    CompactionWorker(shop).move()
     return np.array(waits), np.array([looked_up_ms(shop, f"single {n}", 1) for n in range(SINGLES)])
 
 

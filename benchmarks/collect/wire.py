@@ -29,7 +29,7 @@ from patron.collect.workspace_inbox import INBOX_FILE, open_inbox
 from patron.commands.manage_keys import create_key
 from patron.interfaces.http.collector_protocol import Receive, Scope, Send, Wire
 from patron.service.collector import Collector
-from patron.service.compaction_worker import MoverProcess
+from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
 
 SEEN = 10_000_000 if "--full" in sys.argv else 1_000_000
@@ -63,7 +63,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 def serve(folder: Path, listener: socket.socket) -> None:
     shop = Shop.open(folder)
-    collector = Collector(shop, MoverProcess(folder))
+    collector = Collector(shop, CompactionProcess(folder))
     collector.start()
     config = uvicorn.Config(Wire(collector, echo), log_level="warning", access_log=False, lifespan="off")
     uvicorn.Server(config).run(sockets=[listener])

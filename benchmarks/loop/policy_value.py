@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import OFFERS, live_until, offers_in_outbox, tell, write_rules
+from patron.commands.simulated_loop import OFFERS, ingest_events, live_until, offers_in_outbox, write_rules
 from patron.simulate.ground_truth import truth
 from patron.simulate.profit import profit_cents
 from patron.simulate.simulator import ShopSimulator
@@ -94,7 +94,7 @@ def ours(seed: int, folder: Path) -> tuple[list[Month], ShopSimulator, float]:
     create(folder, {"name": f"Shop {seed}", "currency": "USD", "time_zone": "UTC"})
     write_rules(folder, SETTINGS, budget_cents=BUDGET_CENTS, contact_cost_cents=CONTACT_CENTS)
     shop, world = Shop.open(folder), ShopSimulator(SETTINGS, seed)
-    tell(shop, world.history(HISTORY_DAYS), received_at=world.now)
+    ingest_events(shop, world.history(HISTORY_DAYS), received_at=world.now)
     months, effects = [], []
     for _ in range(MONTHS):
         known, now = truth(world), world.now

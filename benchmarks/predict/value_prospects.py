@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron import understand
-from patron.commands.simulated_loop import tell
+from patron.commands.simulated_loop import ingest_events
 from patron.predict import scoring, value
 from patron.predict.backtest import ALL, Backtest, Judged, at, backtest, cutoffs_for, known_at_origin
 from patron.predict.learner import FORECAST, LABEL
@@ -87,7 +87,7 @@ def told(settings: SimulatorSettings, seed: int, folder: Path) -> StageView:
     shop, world = Shop.create(folder), ShopSimulator(settings, seed)
     while world.day < DAYS:
         events = world.history(30)
-        tell(shop, events, received_at=world.now)
+        ingest_events(shop, events, received_at=world.now)
     run = Run.at(world.now)
     made = shop.view(understand.READS, understand.WRITES, run=run)
     build_facts(made)

@@ -12,7 +12,7 @@ from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.import_files import replay
 from patron.run import run_loop, silent
 from patron.schema.tables import CLEANING, EVENTS, ORDERS
-from patron.service.compaction_worker import Mover
+from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.storage.shop import Shop
 
@@ -32,7 +32,7 @@ def put(shop, *messages, source="web", at=NOW):
 
 
 def move(shop):
-    mover = Mover(shop)
+    mover = CompactionWorker(shop)
     mover.move()
     assert mover.trouble is None
 
@@ -104,7 +104,7 @@ def test_test_traffic_is_kept_and_used_for_nothing(tested):
 
 
 def test_changed_settings_hold_for_what_is_sent_next_and_bad_ones_are_said(shop):
-    mover, path = Mover(shop), shop.folder / "patron.toml"
+    mover, path = CompactionWorker(shop), shop.folder / "patron.toml"
     order = ("Order Completed", {"order_id": "o", "revenue": 5, "currency": "CHF"})
     put(shop, told("a", order[0], **order[1]))
     mover.move()

@@ -9,7 +9,7 @@ import pytest
 
 from patron import understand
 from patron.answers.prospects_by_value import prospects
-from patron.commands.simulated_loop import tell
+from patron.commands.simulated_loop import ingest_events
 from patron.predict.scoring import Summary
 from patron.run import FinishedRun, _commit
 from patron.schema.errors import NoRunYet, NotEnoughData
@@ -40,7 +40,7 @@ def lived(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         shop, world = Shop.create(tmp_path_factory.mktemp("shop") / "w"), ShopSimulator(GROWING, seed=3)
-        tell(shop, world.history(DAYS), received_at=world.now)
+        ingest_events(shop, world.history(DAYS), received_at=world.now)
         yield shop, known(shop, world)
         shop.close()
 
@@ -88,7 +88,7 @@ def test_everybody_has_a_moment_of_their_own_after_they_were_first_known(lived):
 def test_what_became_known_later_changes_nothing_of_a_prospect(lived, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     shop, world = Shop.create(tmp_path / "w"), ShopSimulator(GROWING, seed=3)
-    tell(shop, world.history(DAYS - 60), received_at=world.now)
+    ingest_events(shop, world.history(DAYS - 60), received_at=world.now)
     view = known(shop, world)
     without_ids = [name for name in prospects_at(view, [view.run.as_of]).column_names if name != "customer_id"]
     order = [(name, "ascending") for name in without_ids]
@@ -107,7 +107,7 @@ def test_a_shop_that_nobody_has_signed_up_to_says_what_to_do(tmp_path, monkeypat
     known(shop, world)
     with pytest.raises(NotEnoughData, match="nobody could be named"):
         prospects(shop)
-    tell(shop, world.history(40), received_at=world.now)
+    ingest_events(shop, world.history(40), received_at=world.now)
     known(shop, world)
     with pytest.raises(NotEnoughData, match="outcome is known"):
         prospects(shop)

@@ -21,7 +21,7 @@ from patron.govern.vault import Vault, initial_customer_id
 from patron.run import run_loop, silent
 from patron.schema.errors import NotFound
 from patron.schema.tables import CONSENTS, CUSTOMERS, DECISIONS, EVENTS, EXPOSURES, IDENTITIES, INTERACTIONS
-from patron.service.compaction_worker import Mover
+from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS
@@ -60,7 +60,7 @@ def put(shop, *messages, is_secret=True, is_history=False, source="web"):
 
 
 def move(shop):
-    mover = Mover(shop)
+    mover = CompactionWorker(shop)
     mover.move()
     assert mover.trouble is None
 

@@ -5,7 +5,7 @@ import pytest
 
 from patron.collect.mapping import load_mapping
 from patron.commands.import_files import import_files, replay
-from patron.commands.init_workspace import adopt, create
+from patron.commands.init_workspace import create, write_missing_settings
 from patron.commands.simulate import simulate
 from patron.run import run_loop, silent
 from patron.schema.errors import NotFound
@@ -64,7 +64,7 @@ def test_a_mapping_states_what_its_source_states(mapping, currency, time_zone):
 
 
 def test_what_a_person_has_set_is_not_overwritten(folder, tmp_path):
-    adopt(folder, {"currency": "EUR"})
+    write_missing_settings(folder, {"currency": "EUR"})
     (tmp_path / "lines.csv").write_text(invoices(2))
     done = import_files(Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
     assert done.rejected_by_reason == {"unknown_currency": done.read}

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import tell, write_rules
+from patron.commands.simulated_loop import ingest_events, write_rules
 from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
@@ -158,9 +158,9 @@ def turned_once(commands, tmp_path_factory) -> tuple[Path, str]:  # noqa: ARG001
     write_rules(folder, DEFAULT_SHOP, budget_cents=20_000)
     shop = Shop.open(folder)
     world = ShopSimulator(replace(DEFAULT_SHOP, customers=120), seed=5)
-    tell(shop, world.history(120), received_at=world.now)
+    ingest_events(shop, world.history(120), received_at=world.now)
     run_loop(shop, world.now)
-    tell(shop, world.advance(world.now + timedelta(days=30)), received_at=world.now)
+    ingest_events(shop, world.advance(world.now + timedelta(days=30)), received_at=world.now)
     shop.close()
     return folder, world.now.isoformat()
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from patron.answers.customer_profile import customer_card
-from patron.commands.simulated_loop import tell, write_rules
+from patron.commands.simulated_loop import ingest_events, write_rules
 from patron.run import run_loop
 from patron.schema.tables import EVENTS, EXPOSURES
 from patron.simulate.simulator import ShopSimulator
@@ -27,7 +27,7 @@ def run_again(tmp_path_factory):
         write_rules(folder / "w", settings, budget_cents=100_000)
         world = ShopSimulator(settings, seed=5)
         shop = Shop.open(folder / "w")
-        tell(shop, world.history(120), received_at=world.now)
+        ingest_events(shop, world.history(120), received_at=world.now)
         run_loop(shop, world.now)
         shop.close()
         policy = folder / "w" / POLICY_FILE

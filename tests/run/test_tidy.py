@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import tell
+from patron.commands.simulated_loop import ingest_events
 from patron.run import run_loop, tidy
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.simulate.simulator import ShopSimulator
@@ -27,7 +27,7 @@ def test_after_a_run_few_files_are_left_of_many_imports_and_readers_keep_theirs(
     world = ShopSimulator(replace(DEFAULT_SHOP, customers=60), seed=5)
     told = world.history(120)
     for part in range(IMPORTS):
-        tell(shop, told.take(list(range(part, told.num_rows, IMPORTS))), received_at=world.now)
+        ingest_events(shop, told.take(list(range(part, told.num_rows, IMPORTS))), received_at=world.now)
     version = shop.lake.version(EVENTS)
     many = len(shop.lake.files(EVENTS))
     run_loop(shop, world.now)

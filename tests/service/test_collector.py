@@ -26,7 +26,7 @@ from patron.schema.errors import InboxDamaged, NoSpace, TooMany
 from patron.schema.events import BY_NAME as CATALOGUE
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
-from patron.service.compaction_worker import Mover
+from patron.service.compaction_worker import CompactionWorker
 from patron.service.profile_sync import rebuild
 from patron.storage.lake import Lake
 from patron.storage.shop import Shop
@@ -174,7 +174,7 @@ def _accept_until_killed(folder, run, pipe):
     shop = Shop.open(folder)
     collector = Collector(shop)
     collector.start()
-    threading.Thread(target=_move_until_killed, args=(Mover(shop),), daemon=True).start()
+    threading.Thread(target=_move_until_killed, args=(CompactionWorker(shop),), daemon=True).start()
     n = 0
     while True:
         ids = [f"{run}-{n}-{m}" for m in range(5)]
@@ -209,7 +209,7 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
                 acknowledged += here.recv()
             except EOFError:
                 break
-    mover = Mover(shop)
+    mover = CompactionWorker(shop)
     mover.move()
     assert mover.trouble is None
     found = stored(shop)

@@ -20,7 +20,7 @@ from patron.run import silent
 from patron.schema.errors import InboxDamaged
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
-from patron.service.compaction_worker import Mover, MoverProcess
+from patron.service.compaction_worker import CompactionProcess, CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.storage.shop import Shop
 from patron.understand.profiles.updates import is_current
@@ -60,7 +60,7 @@ def events_in_profile(shop):
 
 
 def move(shop):
-    mover = Mover(shop)
+    mover = CompactionWorker(shop)
     mover.move()
     assert mover.trouble is None
 
@@ -237,7 +237,7 @@ def in_lake_in_time(shop, count, *, seconds=20):
 def served(shop, monkeypatch):
     monkeypatch.setattr("patron.service.collector.MANY_MESSAGES", 3)
     monkeypatch.setattr("patron.service.compaction_worker.RESTART_SECONDS", 0.1)
-    collector = Collector(shop, MoverProcess(shop.folder))
+    collector = Collector(shop, CompactionProcess(shop.folder))
     collector.start()
     yield collector
     collector.stop()
@@ -272,7 +272,7 @@ def test_a_mover_that_is_killed_is_started_again(shop, served):
 
 
 def test_what_waits_is_moved_when_the_collector_ends(shop):
-    collector = Collector(shop, MoverProcess(shop.folder))
+    collector = Collector(shop, CompactionProcess(shop.folder))
     collector.start()
     collector.accept(messages("a")).result(10)
     collector.stop()
@@ -305,7 +305,7 @@ def test_a_mover_that_says_something_odd_or_cannot_be_started_is_started_again(s
     odd, heard = shop.folder / "odd", []
     odd.write_text(f"#!{sys.executable}\nimport sys\nprint('hello', flush=True)\nsys.stdin.read()\n", encoding="utf-8")
     monkeypatch.setattr("patron.service.compaction_worker.sys.executable", str(odd))
-    mover = MoverProcess(shop.folder, heard.append)
+    mover = CompactionProcess(shop.folder, heard.append)
     mover.start()
     until = time.monotonic() + 10
     while not any("cannot be started" in str(one) for one in heard) and time.monotonic() < until:

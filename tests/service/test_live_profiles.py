@@ -19,7 +19,7 @@ from patron.schema.errors import NotFound, ProfilesBehind
 from patron.schema.tables import EVENTS, FEATURES, IDENTITIES
 from patron.service import profile_sync as live_module
 from patron.service.collector import Collector
-from patron.service.compaction_worker import Mover
+from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.service.live_profiles import live_profile
 from patron.service.profile_sync import rebuild
@@ -49,7 +49,7 @@ def put(shop, *messages, source="web", received_at=NOW):
 
 def move(shop):
     """One round of the mover."""
-    mover = Mover(shop)
+    mover = CompactionWorker(shop)
     mover.move()
     if mover.trouble:
         raise mover.trouble

@@ -21,7 +21,7 @@ from patron.interfaces.http.server import serve
 from patron.schema.errors import NotFound, PatronError, SettingsError, WorkspaceError
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
-from patron.service.compaction_worker import Mover
+from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.storage.shop import Shop
 
@@ -54,7 +54,7 @@ def places(tmp_path, monkeypatch, postgres_url):
 
 
 def move(shop):
-    mover = Mover(shop)
+    mover = CompactionWorker(shop)
     mover.move()
     assert mover.trouble is None
 
@@ -172,7 +172,7 @@ def test_only_the_workspace_whose_lake_it_is_moves_the_inbox(places):
     for ask in (lambda: export_customer(edge, user_id="u1"), lambda: forget(edge, user_id="u1")):
         with pytest.raises(WorkspaceError, match="lake of another workspace"):
             ask()
-    mover = Mover(edge)
+    mover = CompactionWorker(edge)
     mover.move()
     assert "lake of another workspace" in str(mover.trouble)
     move(main)

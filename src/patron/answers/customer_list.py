@@ -51,7 +51,7 @@ class CustomerRow:
 
 
 @dataclass(frozen=True)
-class Choice:
+class FilterOption:
     """One value of a filter, and how many customers have it."""
 
     value: str
@@ -70,9 +70,9 @@ class CustomerPage:
     expected_cents: float
     page_count: int
     rows: tuple[CustomerRow, ...]
-    lifecycle_stages: tuple[Choice, ...]
-    personas: tuple[Choice, ...]
-    actions: tuple[Choice, ...]
+    lifecycle_stages: tuple[FilterOption, ...]
+    personas: tuple[FilterOption, ...]
+    actions: tuple[FilterOption, ...]
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Directory:
     """All customers of the run, one row each, with what the list shows; and what they can be filtered by."""
 
     rows: pa.Table
-    lifecycle_stages: tuple[Choice, ...]
-    personas: tuple[Choice, ...]
-    actions: tuple[Choice, ...]
+    lifecycle_stages: tuple[FilterOption, ...]
+    personas: tuple[FilterOption, ...]
+    actions: tuple[FilterOption, ...]
 
 
 def directory(view: Snapshot) -> Directory:
@@ -100,9 +100,9 @@ left join decisions d on d.run_id = s.run_id and d.customer_id = s.customer_id
 where s.run_id = '{run_id}'""")
     return Directory(
         rows,
-        lifecycle_stages=_choices(view, rows, "lifecycle_stage", "lifecycle_stage"),
-        personas=_choices(view, rows, "persona_id", "persona_code"),
-        actions=_choices(view, rows, "action", "action"),
+        lifecycle_stages=_filter_options(view, rows, "lifecycle_stage", "lifecycle_stage"),
+        personas=_filter_options(view, rows, "persona_id", "persona_code"),
+        actions=_filter_options(view, rows, "action", "action"),
     )
 
 
@@ -150,8 +150,8 @@ def _condition(query: CustomerQuery) -> tuple[str, dict[str, list[Any]]]:
     return " and ".join(sql for _, sql in used.values()) or "true", values or {"nothing": [True]}
 
 
-def _choices(view: Snapshot, listed: pa.Table, column: str, name: str) -> tuple[Choice, ...]:
+def _filter_options(view: Snapshot, listed: pa.Table, column: str, name: str) -> tuple[FilterOption, ...]:
     sql = f"""
 select cast({column} as varchar) as value, cast(max({name}) as varchar) as name_code, count(*) as customer_count
 from listed where {column} is not null and {name} is not null group by {column} order by {column}"""
-    return tuple(Choice(**row) for row in records(view.query(sql, listed=listed)))
+    return tuple(FilterOption(**row) for row in records(view.query(sql, listed=listed)))

@@ -20,10 +20,10 @@ MONTHS = 12
 
 
 @dataclass(frozen=True)
-class Happening:
+class TimelineEntry:
     """One entry of the timeline; several of a kind on one day are one entry."""
 
-    happened_at: datetime
+    occurred_at: datetime
     kind: str
     detail: str | None
     count: int
@@ -85,7 +85,7 @@ class Trait:
 
 
 @dataclass(frozen=True)
-class Agreed:
+class CustomerConsent:
     """The customer's latest consent for one purpose."""
 
     purpose: str
@@ -97,7 +97,7 @@ class Agreed:
 
 
 @dataclass(frozen=True)
-class Spent:
+class MonthlySpend:
     """Paid in one 30-day month before the run."""
 
     starts_at: datetime
@@ -128,9 +128,9 @@ class CustomerCard:
     frequency_score: int | None
     monetary_score: int | None
     traits: tuple[Trait, ...]
-    consents: tuple[Agreed, ...]
+    consents: tuple[CustomerConsent, ...]
     """By purpose, as of the last run."""
-    months: tuple[Spent, ...]
+    months: tuple[MonthlySpend, ...]
     scores: tuple[Score, ...]
     value_parts: ValueParts | None
     """What makes up their value; None without a forecast of it."""
@@ -138,7 +138,7 @@ class CustomerCard:
     """From the days of their orders; None without any, or where the run's model of them is not confirmed."""
     decisions: tuple[Decision, ...]
     recommendations: tuple[Recommendation, ...]
-    timeline: tuple[Happening, ...]
+    timeline: tuple[TimelineEntry, ...]
     live: LiveProfile | None = None
     """The customer at this second; None when unknown or not included."""
 
@@ -200,11 +200,11 @@ where place = 1 order by trait"""
     return tuple(Trait(**row) for row in records(view.query(sql, customer=customer)))
 
 
-def _consents(view: Snapshot, customer: pa.Table) -> tuple[Agreed, ...]:
+def _consents(view: Snapshot, customer: pa.Table) -> tuple[CustomerConsent, ...]:
     sql = """
 select c.purpose, c.is_granted, c.basis, c.wording_version, c.policy_version, c.occurred_at
 from consents c join customer a on a.customer_id = c.customer_id where c.is_latest order by c.purpose"""
-    return tuple(Agreed(**row) for row in records(view.query(sql, customer=customer)))
+    return tuple(CustomerConsent(**row) for row in records(view.query(sql, customer=customer)))
 
 
 def _lines(view: Snapshot, customer: pa.Table) -> pa.Table:
@@ -217,7 +217,7 @@ from order_lines l join customer a on a.customer_id = l.customer_id""",
     )
 
 
-def _months(view: Snapshot, lines: pa.Table) -> tuple[Spent, ...]:
+def _months(view: Snapshot, lines: pa.Table) -> tuple[MonthlySpend, ...]:
     end = int(view.run.as_of.timestamp())
     since = timestamp(view.run.as_of - timedelta(days=30 * MONTHS))
     sql = f"""
@@ -226,7 +226,7 @@ select cast(floor(({end} - 1 - seconds_of(ordered_at)) / 2592000) as bigint) as 
 from lines where ordered_at >= {since} group by 1"""
     paid = {row["ago"]: row["paid_cents"] for row in records(view.query(sql, lines=lines))}
     starts = ((ago, view.run.as_of - timedelta(days=30 * (ago + 1))) for ago in range(MONTHS - 1, -1, -1))
-    return tuple(Spent(start, paid.get(ago, 0)) for ago, start in starts)
+    return tuple(MonthlySpend(start, paid.get(ago, 0)) for ago, start in starts)
 
 
 def _scores(view: Snapshot, customer: pa.Table) -> tuple[Score, ...]:
@@ -262,23 +262,23 @@ where r.run_id = '{view.run.run_id}' order by r.rank"""
     return tuple(Recommendation(**row) for row in records(view.query(sql, customer=customer)))
 
 
-def _timeline(view: Snapshot, customer: pa.Table, lines: pa.Table) -> tuple[Happening, ...]:
+def _timeline(view: Snapshot, customer: pa.Table, lines: pa.Table) -> tuple[TimelineEntry, ...]:
     """Orders and refunds one by one, other things by day and kind, decisions of earlier runs; the latest first."""
     sql = f"""
 select * from (
-  select max(occurred_at) as happened_at, case when is_refund then 'refund' else 'order' end as kind,
+  select max(occurred_at) as occurred_at, case when is_refund then 'refund' else 'order' end as kind,
     max(category) as detail,
     count(*) as count, cast(sum(paid_cents) as bigint) as paid_cents
   from lines group by order_id, is_refund
   union all
-  select max(i.occurred_at) as happened_at, i.kind, max(coalesce(i.category, i.campaign_id)) as detail,
+  select max(i.occurred_at) as occurred_at, i.kind, max(coalesce(i.category, i.campaign_id)) as detail,
     count(*) as count,
     cast(null as bigint) as paid_cents
   from interactions i join customer a on a.customer_id = i.customer_id group by i.local_day, i.kind
   union all
-  select x.exposed_at as happened_at, 'offer' as kind, x.action as detail, 1 as count,
+  select x.exposed_at as occurred_at, 'offer' as kind, x.action as detail, 1 as count,
     cast(null as bigint) as paid_cents
   from exposures x join customer a on a.customer_id = x.customer_id
-) happened order by happened_at desc, kind, detail limit {TIMELINE_LENGTH}"""
+) entries order by occurred_at desc, kind, detail limit {TIMELINE_LENGTH}"""
     rows = records(view.query(sql, customer=customer, lines=lines))
-    return tuple(Happening(**{**row, "detail": row["detail"] or None}) for row in rows)
+    return tuple(TimelineEntry(**{**row, "detail": row["detail"] or None}) for row in rows)

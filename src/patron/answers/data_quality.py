@@ -12,7 +12,7 @@ from patron.storage.store import DEAD_LETTERS, IMPORTS
 
 
 @dataclass(frozen=True)
-class Check:
+class DataCheck:
     """One check of the data: rows it affects, rows checked, and how they were treated."""
 
     check_code: str
@@ -23,7 +23,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Import:
+class ImportRecord:
     """One import of files: read = stored + duplicate + rejected."""
 
     mapping: str
@@ -36,8 +36,8 @@ class Import:
 
 
 @dataclass(frozen=True)
-class RejectedReason:
-    """Rows refused for one reason, with one message as an example."""
+class RejectionReason:
+    """Rejected rows with one reason, with one message as an example."""
 
     reason: str
     row_count: int
@@ -45,35 +45,35 @@ class RejectedReason:
 
 
 @dataclass(frozen=True)
-class Quality:
-    """Quality of the data as of the last run."""
+class DataQuality:
+    """DataQuality of the data as of the last run."""
 
     run_id: str
     as_of: datetime
-    checks: tuple[Check, ...]
-    imports: tuple[Import, ...]
-    rejected: tuple[RejectedReason, ...]
+    checks: tuple[DataCheck, ...]
+    imports: tuple[ImportRecord, ...]
+    rejected: tuple[RejectionReason, ...]
     drift: tuple[Drift, ...]
 
 
-def quality(shop: Shop) -> Quality:
-    """Quality of the data at the last finished run. Raises NoRunYet."""
-    return quality_of(last_run(shop))
+def data_quality(shop: Shop) -> DataQuality:
+    """DataQuality of the data at the last finished run. Raises NoRunYet."""
+    return data_quality_of(last_run(shop))
 
 
-def quality_of(view: Snapshot) -> Quality:
-    """Quality of the data at one run."""
-    return Quality(view.run.run_id, view.run.as_of, _checks(view), _imports(view), _rejected(view), drift(view))
+def data_quality_of(view: Snapshot) -> DataQuality:
+    """DataQuality of the data at one run."""
+    return DataQuality(view.run.run_id, view.run.as_of, _checks(view), _imports(view), _rejected(view), drift(view))
 
 
-def _checks(view: Snapshot) -> tuple[Check, ...]:
+def _checks(view: Snapshot) -> tuple[DataCheck, ...]:
     sql = f"""
 select check_code, row_count, checked_count, treatment, example from cleaning
 where run_id = '{view.run.run_id}' order by row_count desc, check_code"""
-    return tuple(Check(**row) for row in records(view.query(sql)))
+    return tuple(DataCheck(**row) for row in records(view.query(sql)))
 
 
-def _imports(view: Snapshot) -> tuple[Import, ...]:
+def _imports(view: Snapshot) -> tuple[ImportRecord, ...]:
     wanted = sa.select(
         IMPORTS.c.mapping,
         IMPORTS.c.files,
@@ -86,7 +86,7 @@ def _imports(view: Snapshot) -> tuple[Import, ...]:
     with view.store.begin() as connection:
         rows = connection.execute(wanted).mappings().all()
     return tuple(
-        Import(
+        ImportRecord(
             **{
                 **row,
                 "mapping": _names([row["mapping"]])[0],
@@ -108,7 +108,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _rejected(view: Snapshot) -> tuple[RejectedReason, ...]:
+def _rejected(view: Snapshot) -> tuple[RejectionReason, ...]:
     wanted = (
         sa.select(DEAD_LETTERS.c.reason, sa.func.count(), sa.func.min(DEAD_LETTERS.c.message))
         .group_by(DEAD_LETTERS.c.reason)
@@ -116,4 +116,4 @@ def _rejected(view: Snapshot) -> tuple[RejectedReason, ...]:
     )
     with view.store.begin() as connection:
         rows = connection.execute(wanted).all()
-    return tuple(RejectedReason(reason, int(count), message) for reason, count, message in rows)
+    return tuple(RejectionReason(reason, int(count), message) for reason, count, message in rows)

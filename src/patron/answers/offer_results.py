@@ -28,7 +28,7 @@ class ReasonCount:
 
 
 @dataclass(frozen=True)
-class Decided:
+class DecisionSummary:
     """Decisions of the run, summed."""
 
     customer_count: int
@@ -66,7 +66,7 @@ class Effect:
     decided_until: datetime
 
 
-def decided(view: Snapshot) -> Decided:
+def decision_summary(view: Snapshot) -> DecisionSummary:
     """Sum the decisions of the run by action and by reason."""
     of_run = f"from decisions where run_id = '{view.run.run_id}'"
     by_action = f"""
@@ -81,7 +81,7 @@ select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max
     actions = tuple(ActionCount(**row) for row in records(view.query(by_action)))
     offered = [action for action in actions if action.action != "none"]
     totals = records(view.query(whole))[0]
-    return Decided(
+    return DecisionSummary(
         customer_count=sum(action.customer_count for action in actions),
         offered_count=sum(action.customer_count for action in offered),
         holdout_count=int(totals["holdouts"]),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from patron.answers.offer_results import Decided, Effect, decided, effects
+from patron.answers.offer_results import DecisionSummary, Effect, decision_summary, effects
 from patron.answers.revenue import KeyFigure, Window, key_figures, windows
 from patron.answers.segments_overview import (
     LifecycleStage,
@@ -33,7 +33,7 @@ class Overview:
     personas: tuple[Persona, ...]
     value: ValueSpread
     watch_list: tuple[CustomerAtRisk, ...]
-    decided: Decided
+    decisions: DecisionSummary
     effects: tuple[Effect, ...]
     offer_names: dict[str, str]
 
@@ -58,7 +58,7 @@ def overview_of(view: Snapshot) -> Overview:
         personas=personas(view),
         value=value_spread(view),
         watch_list=watch_list(view),
-        decided=decided(view),
+        decisions=decision_summary(view),
         effects=effects(view),
         offer_names={offer.id: offer.name for offer in view.policy.offers if offer.name},
     )

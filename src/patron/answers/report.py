@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.answers.customer_profile import CustomerCard, customer_card
-from patron.answers.data_quality import Quality, quality_of
+from patron.answers.data_quality import DataQuality, data_quality_of
 from patron.answers.models import Models, models_of
 from patron.answers.overview import Overview, overview_of
 from patron.answers.repeat_purchase import RepeatPurchaseModel, repeat_purchase_model
@@ -56,7 +56,7 @@ class Report:
     models: Models
     repeat_purchase_model: RepeatPurchaseModel | None
     """For the matrix of P(alive) by history; None where dropout is not confirmed."""
-    quality: Quality
+    quality: DataQuality
     coverage: Coverage
     example: CustomerCard | None
     """A customer at risk with its recommendations, as an example."""
@@ -71,7 +71,7 @@ def report(shop: Shop) -> Report:
         cohorts=cohorts(view),
         models=models_of(view),
         repeat_purchase_model=repeat_purchase_model(shop),
-        quality=quality_of(view),
+        quality=data_quality_of(view),
         coverage=coverage(view),
         example=_example(shop, view, summary),
     )

@@ -121,12 +121,12 @@ def restore(path: Path, folder: Path) -> Backup:
             f"the archive cannot be read ({error})", where=str(path), todo="Use another backup."
         ) from error
     try:
-        return _checked(path, partial, folder)
+        return _verify(path, partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _checked(path: Path, partial: Path, folder: Path) -> Backup:
+def _verify(path: Path, partial: Path, folder: Path) -> Backup:
     try:
         manifest = json.loads((partial / MANIFEST).read_text())
     except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from patron.commands.import_files import import_files
 from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import live_until, tell, write_rules
+from patron.commands.simulated_loop import ingest_events, live_until, write_rules
 from patron.run import FinishedRun, Progress, run_loop
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EXPOSURES
@@ -78,7 +78,7 @@ def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progr
     write_rules(shop.folder, size.settings, budget_cents=size.budget_cents, contact_cost_cents=CONTACT_CENTS)
     shop = _reopened(shop)
     world = ShopSimulator(size.settings, SEED)
-    tell(shop, world.history(size.history_days), received_at=world.now)
+    ingest_events(shop, world.history(size.history_days), received_at=world.now)
     runs: list[FinishedRun] = []
     lived: list[pa.Table] = []
     for _ in range(size.months):

@@ -48,12 +48,12 @@ def doctor(folder: Path) -> tuple[Finding, ...]:
     try:
         if not shop.store.is_current():
             return tuple(_old_store(shop))
-        return tuple(finding for name, check in CHECKS.items() for finding in _looked_at(name, check, shop))
+        return tuple(finding for name, check in CHECKS.items() for finding in _run_check(name, check, shop))
     finally:
         shop.close()
 
 
-def _looked_at(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop) -> list[Finding]:
+def _run_check(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop) -> list[Finding]:
     """Findings of one check; that it failed is one too."""
     try:
         return list(check(shop))

@@ -16,7 +16,7 @@ from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, inbox_position, open_inbox
 from patron.commands.forget_files import erase_from_files, files_left
 from patron.commands.forget_lake import erase_rows, forget_versions, read_newest, shared_devices
-from patron.commands.resolve_person import Named, Person, find_person
+from patron.commands.resolve_person import Person, PersonName, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import erase_wordings
 from patron.govern.mentions import mentions_any
@@ -31,7 +31,7 @@ from patron.understand.profiles.updates import erase_profiles, fold_new_events, 
 
 
 @dataclass(frozen=True)
-class Certificate:
+class ErasureCertificate:
     """What an erasure did; the audit log keeps the same without files."""
 
     certificate_id: str
@@ -70,33 +70,33 @@ class Erasure:
                     connection.execute(sa.update(ERASURES).where(this).values(counts=self.counts))
 
 
-def meant(shop: Shop, **named: str | None) -> Person:
+def identify_person(shop: Shop, **named: str | None) -> Person:
     """Whom an erasure would erase, as the lake knows them now; what still waits is looked at by the erasure itself.
 
     Raises NotFound, SettingsError unless named in one way.
     """
-    return find_person(shop, Vault.open(shop), Named(**named))
+    return find_person(shop, Vault.open(shop), PersonName(**named))
 
 
-def forget(shop: Shop, **named: str | None) -> Certificate:
+def forget(shop: Shop, **named: str | None) -> ErasureCertificate:
     """Forget the person named by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`; repeatable.
 
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy, InboxDamaged, MasterKeyError, NoSpace.
     """
-    name = Named(**named)
+    name = PersonName(**named)
     with shop.lock():
         drain_inbox(shop)
         with suppress(ProfilesBehind):  # why: of profiles that hold all of the lake only theirs have to go
             fold_new_events(shop, inbox_position(shop), may_rebuild=False)
-        erasure = _begun(shop, name, datetime.now(UTC))
+        erasure = _begin(shop, name, datetime.now(UTC))
         erasure.shared_devices = shared_devices(shop, erasure.person)
         erasure.was_current = is_current(shop)
         for step in STEPS:
             step(erasure)
-        return _certified(erasure, datetime.now(UTC))
+        return _certify(erasure, datetime.now(UTC))
 
 
-def _begun(shop: Shop, named: Named, at: datetime) -> Erasure:
+def _begin(shop: Shop, named: PersonName, at: datetime) -> Erasure:
     """Write down whose tokens go, and refuse them from now on; an erasure of theirs that was cut off goes on."""
     vault = Vault.open(shop)
     tokens = set(find_person(shop, vault, named).tokens)
@@ -201,10 +201,10 @@ STEPS: tuple[Callable[[Erasure], None], ...] = (
 """What is done, in this order; each may be repeated."""
 
 
-def _certified(erasure: Erasure, at: datetime) -> Certificate:
+def _certify(erasure: Erasure, at: datetime) -> ErasureCertificate:
     left = files_left(erasure.shop, erasure.vault, erasure.person)
     facts = {"certificate_id": erasure.certificate_id, "erased": erasure.counts}
     with erasure.shop.store.begin() as connection:
         entry = audit_log.append(connection, "forgotten", facts, at=at)
         connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == erasure.certificate_id))
-    return Certificate(erasure.certificate_id, at, erasure.counts, left, entry.entry, entry.hash)
+    return ErasureCertificate(erasure.certificate_id, at, erasure.counts, left, entry.entry, entry.hash)

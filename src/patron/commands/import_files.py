@@ -15,7 +15,7 @@ from patron.collect.mapping import BUILT_IN, load_mapping
 from patron.collect.replay import replay as store_again
 from patron.collect.replay import replay_live as store_live_again
 from patron.collect.workspace_inbox import count_replayed
-from patron.commands.init_workspace import adopt
+from patron.commands.init_workspace import write_missing_settings
 from patron.run import Progress, drain_inbox
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import BadFile
@@ -68,13 +68,13 @@ def import_files(
         )
     since = time.monotonic()
     with shop.lock():
-        fitted, notes = _fitted(shop, mapping)
+        fitted, notes = _shop_for_mapping(shop, mapping)
         drain_inbox(shop)
         try:
             done = store_files(
                 fitted,
                 files,
-                mapping=_named(mapping),
+                mapping=_mapping_source(mapping),
                 received_at=datetime.now(UTC),
                 encoding=encoding,
                 delimiter=delimiter,
@@ -93,15 +93,15 @@ def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progres
     with shop.lock():
         progress("replaying rejected rows", 0, None)
         drain_inbox(shop)
-        done = _again(shop, import_id, mapping)
+        done = _replay(shop, import_id, mapping)
     return _summary(shop, done, time.monotonic() - since, ())
 
 
-def _again(shop: Shop, import_id: str, mapping: str | None) -> ImportResult:
+def _replay(shop: Shop, import_id: str, mapping: str | None) -> ImportResult:
     """Replay an import, or with LIVE what the collector rejected."""
     at = datetime.now(UTC)
     if import_id != LIVE:
-        done = store_again(shop, import_id, mapping=_named(mapping) if mapping else None, received_at=at)
+        done = store_again(shop, import_id, mapping=_mapping_source(mapping) if mapping else None, received_at=at)
         compact_inbox(shop)
         return done
     counts_by_source = store_live_again(shop, received_at=at)
@@ -111,20 +111,20 @@ def _again(shop: Shop, import_id: str, mapping: str | None) -> ImportResult:
     return ImportResult(import_id=LIVE, mapping=LIVE, source=", ".join(counts_by_source), files=(), **vars(counts))
 
 
-def _fitted(shop: Shop, mapping: str) -> tuple[Shop, tuple[str, ...]]:
+def _shop_for_mapping(shop: Shop, mapping: str) -> tuple[Shop, tuple[str, ...]]:
     """Give a workspace without events the mapping's currency and time zone where patron.toml states none."""
     if shop.lake.exists(EVENTS):
         return shop, ()
-    loaded = load_mapping(_named(mapping))
+    loaded = load_mapping(_mapping_source(mapping))
     stated = {"currency": loaded.currency or "", "time_zone": loaded.time_zone or ""}
-    adopted = adopt(shop.folder, {key: value for key, value in stated.items() if value})
-    if not adopted:
+    written = write_missing_settings(shop.folder, {key: value for key, value in stated.items() if value})
+    if not written:
         return shop, ()
-    listed = ", ".join(f"shop.{key} = {value}" for key, value in adopted.items())
+    listed = ", ".join(f"shop.{key} = {value}" for key, value in written.items())
     return Shop.open(shop.folder), (f"First import: {listed} written to patron.toml.",)
 
 
-def _named(mapping: str) -> str | Path:
+def _mapping_source(mapping: str) -> str | Path:
     return mapping if mapping in BUILT_IN else Path(mapping)
 
 

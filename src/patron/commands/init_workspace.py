@@ -34,7 +34,7 @@ def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
     except ValidationError as error:
         raise SettingsError(explain(error), where="[shop]", todo="See docs/reference/settings.md.") from error
     Shop.create(folder).close()
-    changed = adopt(folder, settings or {})
+    changed = write_missing_settings(folder, settings or {})
     shop = Shop.open(folder)
     try:
         Vault.open(shop)
@@ -43,7 +43,7 @@ def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
         shop.close()
 
 
-def adopt(folder: Path, settings: dict[str, str]) -> dict[str, str]:
+def write_missing_settings(folder: Path, settings: dict[str, str]) -> dict[str, str]:
     """Write [shop] settings that nobody has set yet into patron.toml; return those that were written."""
     path = folder / SETTINGS_FILE
     text = path.read_text(encoding="utf-8")

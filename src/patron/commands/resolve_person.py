@@ -18,7 +18,7 @@ from patron.understand.facts.usable_events import END_OF_TIME, Scope
 
 
 @dataclass(frozen=True)
-class Named:
+class PersonName:
     """How a person is named: by exactly one of these. Raises SettingsError otherwise."""
 
     user_id: str | None = None
@@ -58,10 +58,10 @@ class Person:
         return tuple(initial_customer_id(token) for token in self.tokens)
 
 
-def find_person(shop: Shop, vault: Vault, named: Named) -> Person:
+def find_person(shop: Shop, vault: Vault, named: PersonName) -> Person:
     """The person as all events until now know them. Raises NotFound."""
-    starts = _starts(vault, named)
-    tokens = starts | _belonging(shop, starts, named.customer_id)
+    starts = _named_tokens(vault, named)
+    tokens = starts | _customer_tokens(shop, starts, named.customer_id)
     if not tokens:
         [(how, value)] = [(how, value) for how, value in vars(named).items() if value is not None]
         raise NotFound(
@@ -71,7 +71,7 @@ def find_person(shop: Shop, vault: Vault, named: Named) -> Person:
     return Person(tuple(sorted(tokens | _unshared_contacts(shop, tokens))))
 
 
-def _starts(vault: Vault, named: Named) -> set[str]:
+def _named_tokens(vault: Vault, named: PersonName) -> set[str]:
     """Tokens that the name itself stands for, of those that are known or were forgotten."""
     tokens = {token for token in vault.forgotten if initial_customer_id(token) == named.customer_id}
     ids = {("user_id", named.user_id), ("anonymous_id", named.anonymous_id)}
@@ -87,7 +87,7 @@ def _starts(vault: Vault, named: Named) -> set[str]:
     return tokens
 
 
-def _belonging(shop: Shop, tokens: set[str], customer_id: str | None) -> set[str]:
+def _customer_tokens(shop: Shop, tokens: set[str], customer_id: str | None) -> set[str]:
     """Every token of the customers that these belong to, or of the one named by an opaque id, older ids included.
 
     A device that several users share names none of them: only what nobody did there while signed in goes with it.

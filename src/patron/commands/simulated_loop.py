@@ -69,9 +69,9 @@ def write_rules(folder: Path, settings: SimulatorSettings, *, budget_cents: int,
     (folder / POLICY_FILE).write_text(policy, encoding="utf-8")
 
 
-def tell(shop: Shop, told: pa.Table, *, received_at: datetime) -> IngestionCounts:
+def ingest_events(shop: Shop, events: pa.Table, *, received_at: datetime) -> IngestionCounts:
     """Hand the world's events to collect, as history: known when they happened."""
-    return load_events(shop, told, source=SOURCE, known="occurred", received_at=received_at)
+    return load_events(shop, events, source=SOURCE, known="occurred", received_at=received_at)
 
 
 def offers_in_outbox(folder: Path, run_id: str, exposed_at: datetime) -> pa.Table:
@@ -92,9 +92,9 @@ def offers_in_outbox(folder: Path, run_id: str, exposed_at: datetime) -> pa.Tabl
 def live_until(
     shop: Shop, world: ShopSimulator, until: datetime, *, progress: Progress = silent
 ) -> tuple[FinishedRun, pa.Table]:
-    """Run the loop at the world's present, let the outbox act, and tell collect what followed until then."""
+    """Run the loop at the world's present, let the outbox act, and ingest what followed until then."""
     finished = run_loop(shop, world.now, progress=progress)
     offers = offers_in_outbox(shop.folder, finished.run_id, world.now)
-    told = world.advance(until, offers if offers.num_rows else None)
-    tell(shop, told, received_at=until)
-    return finished, told
+    events = world.advance(until, offers if offers.num_rows else None)
+    ingest_events(shop, events, received_at=until)
+    return finished, events

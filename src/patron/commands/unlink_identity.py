@@ -18,7 +18,7 @@ KINDS = ("user_id", "anonymous_id")
 
 
 @dataclass(frozen=True)
-class Unlinked:
+class UnlinkedToken:
     """A token that is a customer of its own from the next run on."""
 
     token: str
@@ -35,7 +35,7 @@ def token_of(shop: Shop, kind: str, value: str) -> str:
     return token
 
 
-def unlink(shop: Shop, token: str, *, at: datetime) -> Unlinked:
+def unlink(shop: Shop, token: str, *, at: datetime) -> UnlinkedToken:
     """Record that what linked a token until now is void; identities follow from the next run on.
 
     Raises NotFound for a token that the vault does not know, WorkspaceBusy when another process is at work.
@@ -53,4 +53,4 @@ def unlink(shop: Shop, token: str, *, at: datetime) -> Unlinked:
     }
     with shop.lock():
         load_events(shop, pa.table(row), source=EVENT_SOURCE, known="received", received_at=at)
-    return Unlinked(token, event_id, at)
+    return UnlinkedToken(token, event_id, at)

@@ -24,7 +24,7 @@ from patron.govern.api_keys import Key, find_key
 from patron.schema.collector_state import CollectorState
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
-from patron.service.compaction_worker import MoverProcess
+from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
 
 __all__ = ["LARGEST_BODY", "Collector", "inflated"]
@@ -69,7 +69,7 @@ class Collector:
     """One process that accepts messages; another one, if there is one, moves them into the lake."""
 
     shop: Shop
-    mover: MoverProcess | None = None
+    mover: CompactionProcess | None = None
     writer: InboxWriter = field(init=False)
     _plan: TrackingPlan = NO_PLAN
     _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)

@@ -35,7 +35,7 @@ INPUT, READ_AT_ONCE = 0, 65_536
 
 
 @dataclass
-class Mover:
+class CompactionWorker:
     """Moves again and again; trouble is kept for who asks, and passes when a move succeeds."""
 
     shop: Shop
@@ -62,7 +62,7 @@ class Mover:
 
 
 @dataclass
-class MoverProcess:
+class CompactionProcess:
     """The mover as a process next to this one, started again when it dies."""
 
     folder: Path
@@ -143,7 +143,7 @@ def main(folder: Path) -> None:
     """Move until the input is closed."""
     for one in (signal.SIGINT, signal.SIGTERM):  # why: they are for the collector, which tells us by closing the input
         signal.signal(one, signal.SIG_IGN)
-    mover, is_last = Mover(Shop.open(folder)), False
+    mover, is_last = CompactionWorker(Shop.open(folder)), False
     while not is_last:
         ready, _, _ = select.select([INPUT], [], [], COMPACT_SECONDS)
         is_last = bool(ready) and not os.read(INPUT, READ_AT_ONCE)

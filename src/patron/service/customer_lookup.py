@@ -10,16 +10,16 @@ from patron.storage.shop import Shop
 
 
 @dataclass(frozen=True)
-class Found:
+class CustomerLookup:
     """The customer that one of the shop's own ids belongs to, and what they are doing."""
 
     customer_id: str
     live: LiveProfile | None
 
 
-def lookup_customer(shop: Shop, shop_id: str, *, now: datetime) -> Found:
+def lookup_customer(shop: Shop, shop_id: str, *, now: datetime) -> CustomerLookup:
     """Customer with one of the shop's own user or visitor ids; nothing new is stored. Raises NotFound."""
     found = profile_of_id(shop, shop_id, now=now)
     if found is None:
         raise NotFound("no customer has this id of yours", todo="Check the id, or search the list.")
-    return Found(*found)
+    return CustomerLookup(*found)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import altair as alt
 
-from patron.answers.customer_profile import Spent
+from patron.answers.customer_profile import MonthlySpend
 from patron.answers.revenue import Window
 from patron.interfaces.charts.axes import labelled, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, HALF, WIDE, Chart, specification
@@ -45,7 +45,7 @@ def revenue_by_week(weeks: Sequence[Window], words: Words, formats: Formats) -> 
     )
 
 
-def spent_by_month(months: Sequence[Spent], words: Words, formats: Formats) -> Chart:
+def spent_by_month(months: Sequence[MonthlySpend], words: Words, formats: Formats) -> Chart:
     """What one customer paid in each 30-day month, as bars."""
     rows = [{"at": n, "paid": month.paid_cents / 100} for n, month in enumerate(months)]
     ticks = nice_ticks(min([0.0, *(row["paid"] for row in rows)]), max([1.0, *(row["paid"] for row in rows)]), most=3)

@@ -81,7 +81,9 @@ def forget(  # noqa: PLR0913 - one argument for each option
     if json:
         output.as_json(certificate)
         return
-    output.say(f"Erased. Certificate {certificate.certificate_id}, entry {certificate.audit_entry} of the audit log:")
+    output.say(
+        f"Erased. ErasureCertificate {certificate.certificate_id}, entry {certificate.audit_entry} of the audit log:"
+    )
     output.say(certificate.audit_hash)
     rows = [(place, f"{count:,}") for place, count in certificate.erased.items()]
     output.grid("", ("erased", "count"), rows, numbers=1)
@@ -90,11 +92,11 @@ def forget(  # noqa: PLR0913 - one argument for each option
 
 
 def _question(shop: "Shop", identifier: dict[str, str]) -> str:
-    from patron.commands.forget import meant
+    from patron.commands.forget import identify_person
     from patron.schema.errors import NotFound
 
     try:
-        person = meant(shop, **identifier)
+        person = identify_person(shop, **identifier)
     except NotFound:  # why: what waits in the inbox may be theirs; the erasure looks there too
         return "Erase this customer, of whom the lake holds nothing yet, for ever?"
     accounts, devices = person.names("user_id"), person.names("anonymous_id")

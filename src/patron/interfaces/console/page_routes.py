@@ -159,7 +159,7 @@ def models(request: Request) -> Response:
 
 @router.get("/data-quality")
 def data_quality(request: Request) -> Response:
-    """Quality of the data."""
+    """DataQuality of the data."""
     console = console_of(request)
     texts, facts = console.words(request), console.answers.quality()
     chart = evaluation_charts.drift(facts.drift, texts, console.formats(texts)) if facts.drift else None

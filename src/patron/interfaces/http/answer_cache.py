@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from patron.answers.customer_list import Directory, directory
-from patron.answers.data_quality import Quality, quality
+from patron.answers.data_quality import DataQuality, data_quality
 from patron.answers.models import Models, models
 from patron.answers.overview import Overview, overview
 from patron.answers.revenue import Cohort, cohorts
@@ -78,9 +78,9 @@ class Answers:
         """Retention by month of the first order, at the last run."""
         return self.kept("cohorts", lambda: cohorts(last_run(self.shop)))
 
-    def quality(self) -> Quality:
+    def quality(self) -> DataQuality:
         """Data quality; imports may come between runs, so it is read afresh."""
-        return quality(self.shop)
+        return data_quality(self.shop)
 
     def directory(self) -> Directory:
         """All customers of the last run, for the list."""

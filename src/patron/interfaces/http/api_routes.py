@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from patron import __version__
 from patron.answers.customer_list import CustomerPage, CustomerQuery, Sort, find_customers
 from patron.answers.customer_profile import CustomerCard
-from patron.answers.data_quality import Quality
+from patron.answers.data_quality import DataQuality
 from patron.answers.ingestion_status import IngestionStatus
 from patron.answers.ingestion_status import ingestion_status as status_of_ingestion
 from patron.answers.models import Models
@@ -22,7 +22,7 @@ from patron.interfaces.http.integer_bounds import PageNumber, PersonaId
 from patron.interfaces.http.prometheus import metrics_text
 from patron.interfaces.http.request_keys import request_key
 from patron.schema.collector_state import CollectorState
-from patron.service.customer_lookup import Found, lookup_customer
+from patron.service.customer_lookup import CustomerLookup, lookup_customer
 
 
 def answers_of(request: Request) -> Answers:
@@ -86,7 +86,7 @@ def customers(  # noqa: PLR0913, PLR0917 - one argument for each parameter
 
 
 @router.post("/api/customers/lookup")
-def lookup(request: Request, body: LookUp) -> Found:
+def lookup(request: Request, body: LookUp) -> CustomerLookup:
     """Opaque id and live profile of the customer with one of the shop's own user or visitor ids."""
     return lookup_customer(answers_of(request).shop, body.shop_id, now=datetime.now(UTC))
 
@@ -104,7 +104,7 @@ def models(request: Request) -> Models:
 
 
 @router.get("/api/data-quality")
-def data_quality(request: Request) -> Quality:
+def data_quality(request: Request) -> DataQuality:
     """Imports, refused rows, cleaning and drift."""
     return answers_of(request).quality()
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from patron.commands.export import export_customer
-from patron.commands.forget import Certificate, forget
+from patron.commands.forget import ErasureCertificate, forget
 from patron.commands.manage_keys import require_key
 from patron.interfaces.http.request_keys import request_key
 
@@ -46,7 +46,7 @@ router = APIRouter(prefix="/api/people", tags=["one person"], dependencies=[Depe
 
 
 @router.post("/forget")
-def forget_person(request: Request, person: Person) -> Certificate:
+def forget_person(request: Request, person: Person) -> ErasureCertificate:
     """Erase a person for ever, and take nothing of them again; the certificate is in the audit log too."""
     return forget(request.app.state.answers.shop, **person.identifier)
 

@@ -10,7 +10,7 @@ from patron.interfaces.http.application import create_app
 from patron.interfaces.http.collector_protocol import Wire
 from patron.schema.errors import SettingsError
 from patron.service.collector import Collector
-from patron.service.compaction_worker import MoverProcess
+from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
 
 LOOPBACK = "127.0.0.1"
@@ -40,7 +40,7 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
     at = f"http://{host}:{listener.getsockname()[1]}"
     # why: uvicorn sends a signal again when it has ended; a terminated process would not come to `finally`
     signal.signal(signal.SIGTERM, _ended)
-    collector = Collector(shop, None if accept_only else MoverProcess(shop.folder))
+    collector = Collector(shop, None if accept_only else CompactionProcess(shop.folder))
     collector.start()
     try:
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")

@@ -74,7 +74,7 @@ def _risk(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
 
 
 def _offers(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
-    decided = overview.decided
+    decided = overview.decisions
     if not decided.customer_count:
         return
     values = {

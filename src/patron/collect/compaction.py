@@ -42,10 +42,10 @@ LIVE = "live"
 
 @dataclass(frozen=True)
 class SourceRequests:
-    """Requests of one source, and their messages as told."""
+    """Requests of one source, and their raw events."""
 
     requests: list[PendingRequest]
-    told: pa.Table
+    raw_events: pa.Table
 
     @property
     def received_at(self) -> datetime:
@@ -81,9 +81,9 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
     Raises InboxDamaged, NoSpace, MasterKeyError; what was not moved stays in the inbox.
     """
     vault = Vault.open(shop)
-    stored = dead = 0
-    load = inbox.app_id
-    loaded = shop.lake.loaded(EVENTS, load)
+    stored = rejected_count = 0
+    app_id = inbox.app_id
+    loaded = shop.lake.loaded(EVENTS, app_id)
     # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
     until, after = inbox.last_seq(), inbox.moved_seq()
     with shop.engine.connect() as con, ThreadPoolExecutor(1, "inbox reader") as reader:
@@ -91,12 +91,12 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
         while after < until and (parts := ahead.result()):
             after = max(part.requests[-1].seq for part in parts)
             ahead = reader.submit(_read, inbox, after)
-            events, died, known = prepare_events(shop, vault, con, parts, loaded, marked)
+            events, rejected, duplicate = prepare_events(shop, vault, con, parts, loaded, marked)
             if events.num_rows:
-                shop.lake.append(EVENTS, events, once=Once(load, after))
-            reader.submit(inbox.mark_moved, after, died, known).result()
-            stored, dead = stored + events.num_rows, dead + died.total()
-    return IngestionCounts(stored=stored, rejected=dead)
+                shop.lake.append(EVENTS, events, once=Once(app_id, after))
+            reader.submit(inbox.mark_moved, after, rejected, duplicate).result()
+            stored, rejected_count = stored + events.num_rows, rejected_count + rejected.total()
+    return IngestionCounts(stored=stored, rejected=rejected_count)
 
 
 def _read(inbox: Inbox, after: int) -> list[SourceRequests]:
@@ -104,11 +104,11 @@ def _read(inbox: Inbox, after: int) -> list[SourceRequests]:
     by_source: dict[str, list[PendingRequest]] = {}
     for one in inbox.pending_requests(after=after):
         by_source.setdefault(one.source, []).append(one)
-    return [SourceRequests(own, raw_events_of(own)) for _, own in sorted(by_source.items())]
+    return [SourceRequests(of_source, raw_events_of(of_source)) for _, of_source in sorted(by_source.items())]
 
 
 def raw_events_of(requests: Sequence[PendingRequest]) -> pa.Table:
-    """Messages of requests as told."""
+    """Raw events of requests."""
     return raw_events_table([row for one in requests for row in one.rows])
 
 
@@ -120,38 +120,40 @@ def prepare_events(
     loaded: int,
     marked: Collection[str],
 ) -> tuple[pa.Table, Counter[str], Counter[str]]:
-    """Rows of `events` after the request `loaded`; how many of each source died on the way, or were in the lake."""
+    """Rows of `events` after the request `loaded`; how many of each source were rejected, or were in the lake already."""
     tables: list[pa.Table] = []
-    died: Counter[str] = Counter()
-    known: Counter[str] = Counter()
-    doors = [EventLoader(shop, vault, con, one.requests[0].source, "received", one.received_at, LIVE) for one in parts]
-    # why: a consent may be told by another source than the behaviour; all that came is told before any is judged
-    told = [
-        door.write_consents(validated_rows(door, one.requests, one.told))
-        for door, one in zip(doors, parts, strict=True)
+    rejected: Counter[str] = Counter()
+    duplicate: Counter[str] = Counter()
+    loaders = [
+        EventLoader(shop, vault, con, one.requests[0].source, "received", one.received_at, LIVE) for one in parts
     ]
-    for intake, checked in zip(doors, told, strict=True):
-        source, rows = intake.source, intake.check_consent(checked)
+    # why: a consent may come from another source than the behaviour; all are written before any event is checked
+    batches = [
+        loader.write_consents(validated_rows(loader, one.requests, one.raw_events))
+        for loader, one in zip(loaders, parts, strict=True)
+    ]
+    for loader, checked in zip(loaders, batches, strict=True):
+        source, rows = loader.source, loader.check_consent(checked)
         is_good = pc.is_null(rows["problem"])
         bad = rows.filter(pc.invert(is_good))
-        intake.write_dead_letters(bad, "")
-        died[source] = pc.sum(pc.invert(bad["_was_dead"])).as_py() or 0
+        loader.write_dead_letters(bad, "")
+        rejected[source] = pc.sum(pc.invert(bad["_was_rejected"])).as_py() or 0
         good = rows.filter(pc.and_(is_good, pc.greater(rows["_seq"], loaded)))
         fresh = good
         if source in marked:
-            intake.read_stored_ids()
-            fresh = intake.without_stored(good)
-        known[source] = good.num_rows - fresh.num_rows
-        tables.append(intake.event_rows(fresh))
-    return pa.concat_tables(tables), +died, +known
+            loader.read_stored_ids()
+            fresh = loader.without_stored(good)
+        duplicate[source] = good.num_rows - fresh.num_rows
+        tables.append(loader.event_rows(fresh))
+    return pa.concat_tables(tables), +rejected, +duplicate
 
 
 def pending_event_rows(
     shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[PendingRequest]
 ) -> pa.Table:
     """Rows of `events` that requests are going to be, with what profiles need of them; nothing is stored."""
-    intake = EventLoader(shop, vault, con, "", "received", requests[0].received_at, LIVE)
-    rows = reject_forgotten(vault, validated_rows(intake, requests, raw_events_of(requests)))
+    loader = EventLoader(shop, vault, con, "", "received", requests[0].received_at, LIVE)
+    rows = reject_forgotten(vault, validated_rows(loader, requests, raw_events_of(requests)))
     sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
     rows = rows.append_column("source", sources)
     rows = rows.filter(pc.is_null(rows["problem"]))
@@ -160,31 +162,35 @@ def pending_event_rows(
     rows = rows.filter(pc.is_null(rows["problem"]))
     for kind in ("user", "anonymous"):
         coded = pc.dictionary_encode(rows[f"{kind}_id"].combine_chunks())
-        made = [vault.token(f"{kind}_id", value) for value in coded.dictionary.to_pylist()]
-        rows = rows.append_column(f"{kind}_token", pa.array(made, pa.string()).take(coded.indices))
+        tokens = [vault.token(f"{kind}_id", value) for value in coded.dictionary.to_pylist()]
+        rows = rows.append_column(f"{kind}_token", pa.array(tokens, pa.string()).take(coded.indices))
     return rows
 
 
-def validated_rows(intake: EventLoader, requests: Sequence[PendingRequest], given: pa.Table) -> pa.Table:
-    """All messages of requests, judged as imports are; with `_seq`, `_was_dead`, when each was received and known."""
-    was_dead = pc.is_valid(given["problem"])
-    number = given.column_names.index("row_number")
-    rows = validate_raw_events(intake, given.set_column(number, "row_number", pa.array(np.arange(given.num_rows))))
+def validated_rows(loader: EventLoader, requests: Sequence[PendingRequest], raw_events: pa.Table) -> pa.Table:
+    """All messages of requests, validated as imports are; with `_seq`, `_was_rejected`, when each was received and known."""
+    was_rejected = pc.is_valid(raw_events["problem"])
+    number = raw_events.column_names.index("row_number")
+    rows = validate_raw_events(
+        loader, raw_events.set_column(number, "row_number", pa.array(np.arange(raw_events.num_rows)))
+    )
     counts = [len(one.rows) for one in requests]
     received = pa.array([one.received_at for one in requests], TIME).take(np.repeat(np.arange(len(counts)), counts))
     is_history = pa.array([row.get(KNOWN) == "occurred" for one in requests for row in one.rows], pa.bool_())
     extra = {
         "_seq": pa.array(np.repeat([one.seq for one in requests], counts), pa.int64()),
-        "_was_dead": was_dead,
+        "_was_rejected": was_rejected,
         "received_at": received,
         "known_at": pc.if_else(is_history, rows["occurred_at"], received),
     }
     for name, column in extra.items():
         rows = rows.append_column(name, column)
-    is_dead = pc.is_valid(rows["problem"])
-    zero = pc.if_else(is_dead, pa.scalar(0, pa.int64()), rows["row_number"])
+    is_rejected = pc.is_valid(rows["problem"])
+    zero = pc.if_else(is_rejected, pa.scalar(0, pa.int64()), rows["row_number"])
     rows = rows.set_column(rows.column_names.index("row_number"), "row_number", zero)
-    died_now = pc.and_(is_history, pc.invert(extra["_was_dead"]))
-    told = pc.binary_join_element_wise('{"is_history":true,', pc.utf8_slice_codeunits(rows["payload"], 1), "")
-    payload = pc.if_else(died_now, told, rows["payload"])  # why: a replay has to know it; the living have no payload
+    is_rejected_now = pc.and_(is_history, pc.invert(extra["_was_rejected"]))
+    marked_payload = pc.binary_join_element_wise('{"is_history":true,', pc.utf8_slice_codeunits(rows["payload"], 1), "")
+    payload = pc.if_else(
+        is_rejected_now, marked_payload, rows["payload"]
+    )  # why: a replay has to know it; valid rows have no payload
     return rows.set_column(rows.column_names.index("payload"), "payload", payload)

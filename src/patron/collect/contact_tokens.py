@@ -1,4 +1,4 @@
-"""E-mail address and phone number of a customer, found in what the vault is about to take; only their tokens stay."""
+"""E-mail address and phone number of a customer, among the values on their way to the vault; only their tokens stay."""
 
 import re
 from typing import Any
@@ -14,7 +14,7 @@ from patron.schema.personal_data import text_of
 from patron.schema.personal_keys import snake
 
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
-"""Events whose contacts are the customer's own; others may tell whom something was sent to."""
+"""Events whose contacts are the customer's; in others they may be a recipient's."""
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 FEWEST_DIGITS, MOST_DIGITS = 7, 15
 """Digits of a phone number that can be dialled from elsewhere."""
@@ -24,9 +24,9 @@ def contact_tokens(vault: Vault, rows: pa.Table) -> dict[str, pa.Array]:
     """Tokens of the customers' e-mail addresses and phone numbers, by column of `events`; the vault stores nothing."""
     speaks = pc.is_in(rows["name"], value_set=pa.array(CUSTOMER_EVENTS))
     chosen = pc.and_(speaks, pc.is_valid(rows["personal"]))
-    found = [contacts_of(one) for one in rows["personal"].filter(chosen).to_pylist()]
+    contacts = [contacts_of(one) for one in rows["personal"].filter(chosen).to_pylist()]
     return {
-        f"{kind}_token": scatter(chosen, [vault.token(kind, one[kind]) if kind in one else None for one in found])
+        f"{kind}_token": scatter(chosen, [vault.token(kind, one[kind]) if kind in one else None for one in contacts])
         for kind in KEYS
     }
 
@@ -42,18 +42,20 @@ def contacts_of(personal: str) -> dict[str, str]:
     try:
         decoded = msgspec.json.decode(personal)
     except msgspec.DecodeError:
-        return {}  # why: a file of told events may hold anything here, and the vault keeps it as it is
-    said: dict[str, Any] = {snake(key): value for key, value in decoded.items()} if isinstance(decoded, dict) else {}
-    found = {kind: next((text for key in keys if (text := text_of(said.get(key)))), "") for kind, keys in KEYS.items()}
-    fits = {"email": _is_email(found["email"]), "phone": _is_phone(found["phone"])}
-    return {kind: text for kind, text in found.items() if fits[kind]}
+        return {}  # why: a file of raw events may hold anything here, and the vault keeps it as it is
+    values: dict[str, Any] = {snake(key): value for key, value in decoded.items()} if isinstance(decoded, dict) else {}
+    texts = {
+        kind: next((text for key in keys if (text := text_of(values.get(key)))), "") for kind, keys in KEYS.items()
+    }
+    fits = {"email": _is_email(texts["email"]), "phone": _is_phone(texts["phone"])}
+    return {kind: text for kind, text in texts.items() if fits[kind]}
 
 
 def _is_email(text: str) -> bool:
     """Whether it is the address of somebody: not test@ or guest@."""
-    own, _, domain = text.partition("@")
+    local_part, _, domain = text.partition("@")
     # why: the dot is looked for apart; a pattern with one takes the square of the length on a text full of dots
-    return bool(EMAIL.fullmatch(text)) and "." in domain[1:-1] and not is_nobody(own)
+    return bool(EMAIL.fullmatch(text)) and "." in domain[1:-1] and not is_nobody(local_part)
 
 
 def _is_phone(text: str) -> bool:

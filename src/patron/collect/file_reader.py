@@ -33,14 +33,14 @@ class Chunk:
 
 def find_files(patterns: list[str]) -> list[Path]:
     """List the files that paths and globs name, each once. Raises BadFile for a pattern that names none."""
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for pattern in patterns:
         paths = [Path(pattern)] if Path(pattern).is_file() else _expand(pattern)
         paths = [path for path in paths if path.is_file()]
         if not paths:
             raise BadFile("there is no such file", where=pattern, todo="Check the path.")
-        found.update(dict.fromkeys(paths))
-    return list(found)
+        files.update(dict.fromkeys(paths))
+    return list(files)
 
 
 def _expand(pattern: str) -> list[Path]:
@@ -145,7 +145,7 @@ def _inspect_csv(path: Path, delimiter: str | None, encoding: str, lines: int) -
         second = file.readline()
     named = tuple(name for name in names if name)
     if len(set(named)) < len(named) or "\x00" in head:
-        raise BadFile("its header repeats names or is no text", where=str(path), todo="Check that it is a CSV file.")
+        raise BadFile("its header repeats names or is not text", where=str(path), todo="Check that it is a CSV file.")
     if not second.strip():
         raise BadFile("the file has a header but no rows", where=str(path), todo="Export it again.")
     if not named:
@@ -196,10 +196,10 @@ def _csv(source: InputFile) -> Iterator[Chunk]:
     )
     first = 1
     for batch in reader:
-        found, bad[:] = tuple(bad), []
+        bad_rows, bad[:] = tuple(bad), []
         numbers = np.setdiff1d(np.arange(first, first + batch.num_rows + len(bad_numbers)), bad_numbers)
         numbers = numbers[: batch.num_rows]
-        yield Chunk(pa.Table.from_batches([batch]).append_column("_row", pa.array(numbers)), first, found)
+        yield Chunk(pa.Table.from_batches([batch]).append_column("_row", pa.array(numbers)), first, bad_rows)
         first = int(numbers[-1]) + 1 if len(numbers) else first
     if bad:
         yield Chunk(pa.table({name: pa.array([], pa.string()) for name in source.columns}), first, tuple(bad))
@@ -213,7 +213,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def line_chunks(path: Path, size: int = 50_000) -> Iterator[list[tuple[int, bytes]]]:
-    """Read numbered lines in lists; blank lines are none."""
+    """Read numbered lines in lists; blank lines are skipped."""
     chunk: list[tuple[int, bytes]] = []
     for one in _json_lines(path):
         chunk.append(one)

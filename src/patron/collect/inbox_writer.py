@@ -23,7 +23,7 @@ class InboxWriter:
 
     open_inbox: Callable[[], Inbox]
     on_commit: Callable[[list[tuple[Request, IngestionCounts]]], None] = lambda _: None
-    """Told of every commit, after it."""
+    """Called after every commit."""
     trouble: PatronError | None = None
     """Why nothing is accepted at the moment."""
     _waiting: list[tuple[Request, Future[IngestionCounts]]] = field(default_factory=list)
@@ -68,7 +68,7 @@ class InboxWriter:
                 self._changed.wait_for(
                     lambda: self._waiting or self._is_ending, timeout=REOPEN_SECONDS if self._may_reopen() else None
                 )
-                group = self._taken()
+                group = self._next_group()
             if group:
                 self._write(group)
             elif self._is_ending and not self._waiting:
@@ -77,10 +77,10 @@ class InboxWriter:
                 self._reopen()
 
     def _may_reopen(self) -> bool:
-        """Whether the trouble may pass: a damaged file stays shut until a person has mended it."""
+        """Whether the trouble may pass: a damaged file stays shut until a person has fixed it."""
         return self.trouble is not None and not isinstance(self.trouble, InboxDamaged)
 
-    def _taken(self) -> list[tuple[Request, Future[IngestionCounts]]]:
+    def _next_group(self) -> list[tuple[Request, Future[IngestionCounts]]]:
         """The next requests to write; those whose client has left are let go, the others can no longer leave."""
         count = size = 0
         for arrival, _ in self._waiting:
@@ -93,18 +93,18 @@ class InboxWriter:
 
     def _write(self, group: list[tuple[Request, Future[IngestionCounts]]]) -> None:
         try:
-            verdicts = self._opened().append([arrival for arrival, _ in group])
+            verdicts = self._open().append([arrival for arrival, _ in group])
         except Exception as error:  # noqa: BLE001 - whatever it is, every promise must be answered
             self._shut(error)
             for _, promise in group:
                 promise.set_exception(error)
             return
-        with suppress(Exception):  # why: it is committed, whatever becomes of who is told
+        with suppress(Exception):  # why: it is committed, whatever the callback does
             self.on_commit([(arrival, one) for (arrival, _), one in zip(group, verdicts, strict=True)])
         for (_, promise), one in zip(group, verdicts, strict=True):
             promise.set_result(one)
 
-    def _opened(self) -> Inbox:
+    def _open(self) -> Inbox:
         if self._inbox is None:
             raise self.trouble or Overloaded("the inbox is shut", where="collector", todo="Try again in a second.")
         return self._inbox

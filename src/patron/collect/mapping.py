@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from patron.schema.errors import BadMapping
 
 BUILT_IN = ("completejourney", "cdnow", "online-retail", "taobao", "segment", "shopify", "woocommerce", "patron")
-FORMATS = ("rows", "segment", "told")
+FORMATS = ("rows", "segment", "raw_events")
 AMOUNTS = {
     "price": "price_cents",
     "discount": "discount_cents",
@@ -102,7 +102,7 @@ class Mapping:
     """Source of its events; left out, the mapping's name."""
     version: int = 1
     format: str = "rows"
-    """rows (parts say what a row is), segment (messages as JSON lines) or told (Patron's own told events)."""
+    """rows (parts say what a row is), segment (messages as JSON lines) or raw_events (a Parquet file of raw events)."""
     currency: str | None = None
     time_zone: str | None = None
     delimiter: str | None = None
@@ -134,45 +134,49 @@ def load_mapping(named: str | Path) -> Mapping:
         return _mapping(tomllib.loads(text), str(named))
     except (tomllib.TOMLDecodeError, TypeError) as error:
         raise BadMapping(
-            f"is no mapping ({error})", where=str(named), todo="See docs/how-to/import-your-data.md."
+            f"is not a valid mapping ({error})", where=str(named), todo="See docs/how-to/import-your-data.md."
         ) from error
 
 
-def _mapping(told: dict[str, Any], where: str) -> Mapping:
-    unknown = sorted(set(told) - TOP)
-    if unknown or "name" not in told:
+def _mapping(content: dict[str, Any], where: str) -> Mapping:
+    unknown = sorted(set(content) - TOP)
+    if unknown or "name" not in content:
         what = f"unknown keys {', '.join(unknown)}" if unknown else "has no name"
         raise BadMapping(what, where=where, todo=f"Known keys are {', '.join(sorted(TOP))}; name is needed.")
-    lookups = tuple(Lookup(**{**one, "columns": tuple(one.get("columns", ()))}) for one in told.pop("lookup", ()))
-    parts = tuple(_part(one, where) for one in told.pop("part", ()))
-    mapping = Mapping(**told, lookups=lookups, parts=parts)
+    lookups = tuple(Lookup(**{**one, "columns": tuple(one.get("columns", ()))}) for one in content.pop("lookup", ()))
+    parts = tuple(_part(one, where) for one in content.pop("part", ()))
+    mapping = Mapping(**content, lookups=lookups, parts=parts)
     if mapping.format not in FORMATS:
         raise BadMapping(f"unknown format {mapping.format}", where=where, todo=f"Known are {', '.join(FORMATS)}.")
     if mapping.currency is not None and not re.fullmatch("[A-Z]{3}", str(mapping.currency)):
-        raise BadMapping(f"{mapping.currency} is no ISO 4217 code", where=where, todo="Write one such as EUR.")
+        raise BadMapping(f"{mapping.currency} is not a valid ISO 4217 code", where=where, todo="Write one such as EUR.")
     if mapping.zone not in available_timezones():
-        raise BadMapping(f"{mapping.zone} is no time zone", where=where, todo="Write one such as Europe/Berlin.")
+        raise BadMapping(
+            f"{mapping.zone} is not a valid time zone", where=where, todo="Write one such as Europe/Berlin."
+        )
     if mapping.format == "rows" and not parts:
         raise BadMapping("needs at least one [[part]]", where=where, todo="Say what its rows are.")
     return mapping
 
 
-def _part(told: dict[str, Any], where: str) -> Part:
-    columns = told.get("columns", {})
+def _part(content: dict[str, Any], where: str) -> Part:
+    columns = content.get("columns", {})
     unknown = sorted(set(columns) - COLUMNS)
     if unknown:
         raise BadMapping(
-            f"part {told.get('name')} fills unknown columns {', '.join(unknown)}",
+            f"part {content.get('name')} fills unknown columns {', '.join(unknown)}",
             where=where,
             todo=f"Known are {', '.join(sorted(COLUMNS))}.",
         )
     if "occurred_at" not in columns:
-        raise BadMapping(f"part {told.get('name')} has no occurred_at", where=where, todo="Say when its rows happened.")
+        raise BadMapping(
+            f"part {content.get('name')} has no occurred_at", where=where, todo="Say when its rows happened."
+        )
     return Part(
         **{
-            **told,
-            "id": tuple(told.get("id", ())),
-            "optional": tuple(told.get("optional", ())),
-            "derived": tuple(told.get("derived", ())),
+            **content,
+            "id": tuple(content.get("id", ())),
+            "optional": tuple(content.get("optional", ())),
+            "derived": tuple(content.get("derived", ())),
         }
     )

@@ -1,7 +1,7 @@
 """Sources whose events may be in the lake without the inbox knowing of them.
 
 The mark is durable before the first such event is. While it stands, the compactor asks the lake too, so that a client
-who sends such an event is told 'stored' at worst, and the event is there once.
+who sends such an event gets 'stored' at worst, and the event is there once.
 """
 
 from collections.abc import Iterable

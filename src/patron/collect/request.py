@@ -1,4 +1,4 @@
-"""One request of the collector: which key sent what, and a verdict for each of its messages."""
+"""One request of the collector, validated message by message."""
 
 import re
 import zlib
@@ -32,7 +32,7 @@ FARTHEST_AHEAD = timedelta(hours=24)
 GZIP = b"\x1f\x8b"
 NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 KNOWN = "_known"
-"""Beside the columns of a told row: "occurred" for history, which is known from when it happened."""
+"""Next to the columns of a raw event: "occurred" for history, which is known from when it happened."""
 ORDER = "Order Completed"
 NEAR = frozenset(name.casefold() for name in BY_NAME)
 """Names of the catalogue, as somebody writes them who did not look."""
@@ -41,20 +41,20 @@ BOT = re.compile(r"(?i)bot\b|crawl|spider|slurp|headless|lighthouse|preview|curl
 
 @dataclass(frozen=True)
 class Message:
-    """One message: the told row, or the problem and payload of a dead letter."""
+    """One message: the raw event, or the problem and payload of a rejected one."""
 
     event_id: str | None
     row: RawEvent
 
     @property
     def is_rejected(self) -> bool:
-        """Whether it is for the dead letters."""
+        """Whether it goes to the dead letters."""
         return "problem" in self.row
 
 
 @dataclass(frozen=True)
 class Request:
-    """Messages of one request, judged one by one."""
+    """Messages of one request, validated one by one."""
 
     source: str
     received_at: datetime
@@ -62,7 +62,7 @@ class Request:
 
 
 class Batch(msgspec.Struct):
-    """The body of a batch; its messages are looked at one by one."""
+    """The body of a batch; its messages are validated one by one."""
 
     batch: list[msgspec.Raw]
     sentAt: Any = None  # noqa: N815 - the protocol's name
@@ -91,7 +91,7 @@ def _inflate(raw: bytes) -> bytes:
     try:
         content = inflate.decompress(raw, LARGEST_BODY + 1)
     except zlib.error as error:
-        raise BadRequest(400, f"the body is no gzip ({error})") from None
+        raise BadRequest(400, f"the body is not valid gzip ({error})") from None
     if not inflate.eof and len(content) <= LARGEST_BODY:
         raise BadRequest(400, "the gzip body is cut off")
     return content
@@ -102,8 +102,8 @@ def decode_json(decoder: msgspec.json.Decoder, body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        said = f"the body is not as the protocol says ({error})"
-        raise BadRequest(400, said, todo="Send JSON, encoded as UTF-8.") from None
+        problem = f"the body does not follow the protocol ({error})"
+        raise BadRequest(400, problem, todo="Send JSON, encoded as UTF-8.") from None
 
 
 def key_in_body(body: bytes) -> str:
@@ -123,7 +123,7 @@ class Rules:
     """Names of events that only a secret key may send."""
     is_secret: bool
     is_history: bool = False
-    """Whether times are kept as they are told, however old."""
+    """Whether times stay as they were sent, however old."""
     is_test: bool = False
     """Whether all of it is test traffic."""
     test_hosts: frozenset[str] = frozenset()
@@ -133,21 +133,21 @@ class Rules:
 
 def rules_for(shop: Shop, source: str, plan: TrackingPlan, *, is_secret: bool, is_history: bool) -> Rules:
     """What the workspace's settings and policy allow the owner of a source's key."""
-    asked = shop.settings.collect
+    settings = shop.settings.collect
     return Rules(
-        asked.longest_event_bytes,
-        frozenset(asked.needs_secret_key),
+        settings.longest_event_bytes,
+        frozenset(settings.needs_secret_key),
         is_secret=is_secret,
         is_history=is_history,
-        is_test=source in asked.test_sources,
-        test_hosts=frozenset(asked.test_hosts),
+        is_test=source in settings.test_sources,
+        test_hosts=frozenset(settings.test_hosts),
         plan=plan,
         consent=shop.policy.consent,
     )
 
 
 def validate_batch(body: bytes, source: str, received_at: datetime, rules: Rules) -> Request:
-    """Judge a batch. Raises BadRequest 400 when it is none, 413 when it is of too many."""
+    """Validate a batch. Raises BadRequest 400 when it is not one, 413 for too many messages."""
     batch: Batch = decode_json(BATCH, body)
     check_message_count(batch.batch)
     shared = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
@@ -158,15 +158,15 @@ def validate_batch(body: bytes, source: str, received_at: datetime, rules: Rules
 
 
 def check_message_count(messages: Sequence[object]) -> None:
-    """Refuse a request of more messages than are judged in a moment. Raises BadRequest 413."""
+    """Refuse a request of too many messages. Raises BadRequest 413."""
     if len(messages) > MOST_MESSAGES:
         raise BadRequest(413, f"more than {MOST_MESSAGES} messages", todo="Send smaller batches.")
 
 
 def validate_single(body: bytes, kind: str, source: str, received_at: datetime, rules: Rules) -> Request:
-    """Judge one message whose type the path says. Raises BadRequest 400 when it is no JSON object."""
+    """Validate one message whose type is in the path. Raises BadRequest 400 when it is not a JSON object."""
     if not isinstance(decode_json(ANYTHING, body), dict):
-        raise BadRequest(400, "the body is no JSON object", todo="Send one message.")
+        raise BadRequest(400, "the body is not a JSON object", todo="Send one message.")
     return Request(source, received_at, [validate_message(body, received_at, rules, {"type": kind})])
 
 
@@ -174,16 +174,16 @@ ANYTHING = msgspec.json.Decoder()
 
 
 def validate_message(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]) -> Message:
-    """Run one message into a told row, or into a dead letter with its reason."""
-    event_id, said = None, raw
+    """Convert one message into a raw event, or into a rejected one with its reason."""
+    event_id, content = None, raw
     try:
         _check_length(raw, rules)
-        told = ANYTHING.decode(raw)
-        message, flags = complete_message(told, raw, received_at, rules, shared)
-        # why: a replay sets the clock right again, so the time stays as it was told
-        event_id, said = (
+        original = ANYTHING.decode(raw)
+        message, flags = complete_message(original, raw, received_at, rules, shared)
+        # why: a replay corrects the clock again, so the time stays as it was sent
+        event_id, content = (
             text_of(message["messageId"]),
-            msgspec.json.encode(message | {"timestamp": told.get("timestamp")}),
+            msgspec.json.encode(message | {"timestamp": original.get("timestamp")}),
         )
         row: RawEvent = raw_event_of(message)
         _check_secret(row["name"], rules)
@@ -194,7 +194,11 @@ def validate_message(raw: bytes, received_at: datetime, rules: Rules, shared: di
             row[KNOWN] = "occurred"
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
         reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
-        letter = {"line": said.decode(errors="replace"), "is_secret": rules.is_secret, "is_history": rules.is_history}
+        letter = {
+            "line": content.decode(errors="replace"),
+            "is_secret": rules.is_secret,
+            "is_history": rules.is_history,
+        }
         payload = msgspec.json.encode(letter).decode()
         return Message(event_id, {"problem": f"bad_event:{reason}", "payload": payload})
     return Message(event_id, row)
@@ -212,17 +216,17 @@ def _plan_flags(name: str, message: dict[str, Any], plan: TrackingPlan) -> list[
     fault = plan.violation(name, message.get("properties") or {})
     if fault and plan.is_strict:
         where, _, what = fault.partition(": ")
-        raise BadEvent(what, where=where, todo="Send it as the plan says, or mend the plan.")
+        raise BadEvent(what, where=where, todo="Send it as the plan says, or fix the plan.")
     return ["off_plan"] if fault else []
 
 
 def _doubt_flags(row: RawEvent) -> list[str]:
     """Flags of what is stored and most likely meant otherwise."""
-    found = ["near_name"] if row["name"] not in BY_NAME and row["name"].casefold() in NEAR else []
+    flags = ["near_name"] if row["name"] not in BY_NAME and row["name"].casefold() in NEAR else []
     has_money = any(row.get(one) is not None for one in ("total_cents", "revenue_cents", "products"))
     if row["name"] == ORDER and not (row.get("order_id") and has_money):
-        found.append("bare_order")
-    return found
+        flags.append("bare_order")
+    return flags
 
 
 def _check_secret(name: str, rules: Rules) -> None:
@@ -231,21 +235,23 @@ def _check_secret(name: str, rules: Rules) -> None:
 
 
 def complete_message(
-    told: Any, raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]
+    original: Any, raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Give a message what its batch says, an id, and the time it really happened; and flags. Raises BadEvent."""
-    if not isinstance(told, dict):
-        raise BadEvent("is no JSON object", where="message", todo="Send one object a message.")
-    message = {**shared, **told}
-    if isinstance(shared.get("context"), dict) and isinstance(told.get("context"), dict):
-        message["context"] = {**shared["context"], **told["context"]}
-    moments = {name: parse_time(message.get(name)) for name in ("timestamp", "originalTimestamp", "sentAt")}
-    told_at = moments["originalTimestamp"] or moments["timestamp"]
-    is_unreadable = told_at is None and (message.get("originalTimestamp") or message.get("timestamp")) is not None
+    """Complete a message with its batch's fields, an id and the corrected time; return it with its flags. Raises BadEvent."""
+    if not isinstance(original, dict):
+        raise BadEvent("is not a JSON object", where="message", todo="Send one object a message.")
+    message = {**shared, **original}
+    if isinstance(shared.get("context"), dict) and isinstance(original.get("context"), dict):
+        message["context"] = {**shared["context"], **original["context"]}
+    times = {name: parse_time(message.get(name)) for name in ("timestamp", "originalTimestamp", "sentAt")}
+    client_time = times["originalTimestamp"] or times["timestamp"]
+    is_unreadable = client_time is None and (message.get("originalTimestamp") or message.get("timestamp")) is not None
     if not message.get("messageId"):
-        # why: a retry says the same with the same time; without a time nothing tells a retry from a second event
-        message["messageId"] = f"made-{blake2b(raw, digest_size=16).hexdigest()}" if told_at else f"made-{uuid4()}"
-    occurred_at, flags = correct_clock(told_at, moments["sentAt"], received_at, rules)
+        # why: a retry has the same content and time; without a time a retry looks like a second event
+        message["messageId"] = (
+            f"derived-{blake2b(raw, digest_size=16).hexdigest()}" if client_time else f"random-{uuid4()}"
+        )
+    occurred_at, flags = correct_clock(client_time, times["sentAt"], received_at, rules)
     flags = ["impossible_time"] if is_unreadable else flags
     message["timestamp"] = occurred_at
     context = message.get("context")
@@ -263,8 +269,8 @@ def _host(context: object) -> str:
     url = page.get("url") if isinstance(page, dict) else None
     if not isinstance(url, str):
         return ""
-    place = url.partition("://")[2].partition("/")[0].lower()
-    return place if place.endswith("]") else place.rpartition(":")[0] or place
+    host = url.partition("://")[2].partition("/")[0].lower()
+    return host if host.endswith("]") else host.rpartition(":")[0] or host
 
 
 def parse_time(value: object) -> datetime | None:
@@ -274,27 +280,27 @@ def parse_time(value: object) -> datetime | None:
             return None
         if isinstance(value, int | float):
             return datetime.fromtimestamp(value / 1000, UTC)
-        moment = datetime.fromisoformat(str(value).strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        time = datetime.fromisoformat(str(value).strip())
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
 
 def correct_clock(
-    told_at: datetime | None, sent_at: datetime | None, received_at: datetime, rules: Rules
+    client_time: datetime | None, sent_at: datetime | None, received_at: datetime, rules: Rules
 ) -> tuple[datetime, list[str]]:
     """Time of an event by our clock, and flags: the client's clock is off by the same when it acts and when it sends.
 
     A time before 2000 or more than a day ahead is no time a visitor acted at: the time of arrival stands in for it.
     """
-    if told_at is None:
+    if client_time is None:
         return received_at, ["no_time"]
     if rules.is_history:
-        return told_at, []
+        return client_time, []
     try:
-        moment = received_at - (sent_at - told_at) if sent_at else told_at
+        time = received_at - (sent_at - client_time) if sent_at else client_time
     except OverflowError:
         return received_at, ["impossible_time"]
-    if not SOONEST <= moment <= received_at + FARTHEST_AHEAD:
+    if not SOONEST <= time <= received_at + FARTHEST_AHEAD:
         return received_at, ["impossible_time"]
-    return moment, []
+    return time, []

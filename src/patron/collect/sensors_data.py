@@ -40,18 +40,18 @@ def sensors_json(body: bytes) -> bytes:
         raise BadRequest(
             400, f"the form has more than {MOST_FIELDS} fields", todo="Send it as the clients do."
         ) from None
-    told = form.get("data_list") or form.get("data")
-    if not told:
+    fields = form.get("data_list") or form.get("data")
+    if not fields:
         raise BadRequest(400, "neither data_list nor data is in the form", todo="Send it as the clients do.")
     try:
-        content = b64decode(told[0].replace(" ", "+"), validate=False)
+        content = b64decode(fields[0].replace(" ", "+"), validate=False)
     except (Error, ValueError):
-        raise BadRequest(400, "the data is no base64") from None
+        raise BadRequest(400, "the data is not valid base64") from None
     return inflate_body(content)
 
 
 def validate_sensors(content: bytes, source: str, received_at: datetime, rules: Rules) -> Request:
-    """Judge what a Sensors client sent. Raises BadRequest 400, 413."""
+    """Validate what a Sensors client sent. Raises BadRequest 400, 413."""
     listed = decode_json(ANYTHING, content)
     messages = listed if isinstance(listed, list) else [listed]
     check_message_count(messages)
@@ -61,64 +61,72 @@ def validate_sensors(content: bytes, source: str, received_at: datetime, rules: 
 
 
 def _validate_one(raw: bytes, received_at: datetime, rules: Rules) -> Message:
-    told = ANYTHING.decode(raw)
-    message = to_segment_message(told, raw) if isinstance(told, dict) else told
+    original = ANYTHING.decode(raw)
+    message = to_segment_message(original, raw) if isinstance(original, dict) else original
     return validate_message(msgspec.json.encode(message), received_at, rules, {})
 
 
-def to_segment_message(told: dict[str, Any], raw: bytes) -> dict[str, Any]:
+def to_segment_message(original: dict[str, Any], raw: bytes) -> dict[str, Any]:
     """A Sensors message as a message of the protocol; what has no place there stays in its properties."""
-    kind = str(told.get("type") or "")
-    given = told.get("properties")
-    properties: dict[str, Any] = given if isinstance(given, dict) else {}
+    kind = str(original.get("type") or "")
+    sent_properties = original.get("properties")
+    properties: dict[str, Any] = sent_properties if isinstance(sent_properties, dict) else {}
     message: dict[str, Any] = {
         "messageId": f"sa-{blake2b(raw, digest_size=16).hexdigest()}",
-        "timestamp": parse_time(told.get("time")),
-        "context": _context(told, properties),
-    } | _who(told, properties)
+        "timestamp": parse_time(original.get("time")),
+        "context": _context(original, properties),
+    } | _who(original, properties)
     plain = {LEADING.sub("", key): value for key, value in properties.items() if key not in CONTEXT}
     if kind == "track":
-        name = str(told.get("event") or "")
+        name = str(original.get("event") or "")
         known = NAMES.get(name)
         if known:
             return message | {"type": known.lower(), "properties": plain}
         return message | {"type": "track", "event": LEADING.sub("", name), "properties": plain}
     if kind == "track_signup":
-        return message | {"type": "alias", "userId": told.get("distinct_id"), "previousId": told.get("original_id")}
+        return message | {
+            "type": "alias",
+            "userId": original.get("distinct_id"),
+            "previousId": original.get("original_id"),
+        }
     if kind.startswith("profile_"):
         how = kind.removeprefix("profile_")
         traits = plain if how in {"set", "set_once", "append", "increment"} else {}
         unset = sorted(plain) if how == "unset" else None
         return message | {"type": "identify", "traits": traits, "properties": {"profile": how, "unset": unset}}
     if kind.startswith("item_"):
-        return message | {"type": "track", "event": "Product Updated", "properties": {**plain, **_item(told, kind)}}
+        return message | {"type": "track", "event": "Product Updated", "properties": {**plain, **_item(original, kind)}}
     return message | {"type": kind or "unknown"}
 
 
 CONTEXT = {"$ip": "ip", "$user_agent": "userAgent", "$lib": "library", "$lib_version": "version"}
 
 
-def _who(told: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
+def _who(original: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
     """A distinct id is a user's when the client says so, else a visitor's; `login_id` and `anonymous_id` say both."""
-    own = told.get("distinct_id")
+    distinct_id = original.get("distinct_id")
     is_login = bool(properties.pop("$is_login_id", False))
-    login, anonymous = told.get("login_id"), told.get("anonymous_id")
+    login, anonymous = original.get("login_id"), original.get("anonymous_id")
     if login or anonymous:
         return {"userId": login, "anonymousId": anonymous}
-    return {"userId": own} if is_login else {"anonymousId": own}
+    return {"userId": distinct_id} if is_login else {"anonymousId": distinct_id}
 
 
-def _context(told: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
+def _context(original: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
     context: dict[str, Any] = {ours: properties[theirs] for theirs, ours in CONTEXT.items() if properties.get(theirs)}
     if isinstance(properties.get("$url"), str):
         context["page"] = {"url": properties["$url"]}
     system = properties.get("$os") or properties.get("$model")
     if system:
         context["os"] = {"name": str(system)}
-    if isinstance(told.get("lib"), dict):
-        context["library"] = {"name": told["lib"].get("$lib"), "version": told["lib"].get("$lib_version")}
+    if isinstance(original.get("lib"), dict):
+        context["library"] = {"name": original["lib"].get("$lib"), "version": original["lib"].get("$lib_version")}
     return context
 
 
-def _item(told: dict[str, Any], kind: str) -> dict[str, Any]:
-    return {"product_id": told.get("item_id"), "item_type": told.get("item_type"), "item": kind.removeprefix("item_")}
+def _item(original: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {
+        "product_id": original.get("item_id"),
+        "item_type": original.get("item_type"),
+        "item": kind.removeprefix("item_"),
+    }

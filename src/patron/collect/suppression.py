@@ -1,4 +1,4 @@
-"""What is told of a customer who was forgotten is a dead letter without its content, whichever way it comes."""
+"""An event about a forgotten customer is rejected without its content, whichever way it comes."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ Flags = list[bool]
 def reject_forgotten(vault: Vault, rows: pa.Table) -> pa.Table:
     """Mark checked rows of the forgotten; others lose the device and the referred customer that were forgotten.
 
-    A row's user decides whose it is, its device only where no user is told. Instead of the payload stands the event's
+    A row's user decides whose it is, its device only where there is no user. Instead of the payload stands the event's
     id, which the letter is numbered by and does not keep.
     """
     if not vault.forgotten or not rows.num_rows:
@@ -25,10 +25,13 @@ def reject_forgotten(vault: Vault, rows: pa.Table) -> pa.Table:
         _forgotten_ids(vault, kind, rows[column])
         for column, kind in (("user_id", "user_id"), ("anonymous_id", "anonymous_id"), ("referred_user_id", "user_id"))
     )
-    told, dead = _contacts(vault, rows["personal"]), _dead(vault, rows)
+    by_contact, by_payload = _contacts(vault, rows["personal"]), _named_in_payload(vault, rows)
     has_user = pc.is_valid(rows["user_id"]).to_pylist()
-    gone = [u or (d and not has) or c or p for u, d, has, c, p in zip(user, device, has_user, told, dead, strict=True)]
-    is_gone = pa.array(gone, pa.bool_())
+    is_forgotten = [
+        u or (d and not has) or c or p
+        for u, d, has, c, p in zip(user, device, has_user, by_contact, by_payload, strict=True)
+    ]
+    is_gone = pa.array(is_forgotten, pa.bool_())
     changed: dict[str, Any] = {
         "problem": pc.if_else(is_gone, pa.scalar(FORGOTTEN), rows["problem"]),
         "payload": pc.if_else(is_gone, rows["event_id"], rows["payload"]),
@@ -55,11 +58,11 @@ def _contacts(vault: Vault, personal: pa.ChunkedArray) -> Flags:
     ]
 
 
-def _dead(vault: Vault, rows: pa.Table) -> Flags:
+def _named_in_payload(vault: Vault, rows: pa.Table) -> Flags:
     """Of dead letters without an id in its column, what stands in the letter counts."""
     unread = pc.and_(pc.is_null(rows["user_id"]), pc.is_null(rows["anonymous_id"]))
-    is_asked = pc.and_(unread, pc.is_valid(rows["problem"])).to_pylist()
+    unread_problems = pc.and_(unread, pc.is_valid(rows["problem"])).to_pylist()
     return [
-        asked and payload is not None and mentions_any(vault, vault.forgotten, payload)
-        for asked, payload in zip(is_asked, rows["payload"].to_pylist(), strict=True)
+        is_unread and payload is not None and mentions_any(vault, vault.forgotten, payload)
+        for is_unread, payload in zip(unread_problems, rows["payload"].to_pylist(), strict=True)
     ]

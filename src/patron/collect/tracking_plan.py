@@ -24,13 +24,13 @@ class TrackingPlan:
     def violation(self, name: str, properties: Any) -> str:
         """What breaks the plan: where and why, without the value; '' when nothing does."""
         schema = self.schemas.get(name)
-        found = best_match(schema.iter_errors(properties)) if schema else None
-        if found is None:
+        error = best_match(schema.iter_errors(properties)) if schema else None
+        if error is None:
             return ""
-        where = ".".join(["properties", *(str(part) for part in found.absolute_path)])
+        where = ".".join(["properties", *(str(part) for part in error.absolute_path)])
         # why: messages of some rules quote the value, which may be personal
-        missing = f" ({found.message})" if found.validator == "required" else ""  # why: it names the schema's own words
-        return f"{where}: breaks the rule {found.validator} of the tracking plan{missing}"
+        missing = f" ({error.message})" if error.validator == "required" else ""  # why: it names the schema's own words
+        return f"{where}: breaks the rule {error.validator} of the tracking plan{missing}"
 
 
 NO_PLAN = TrackingPlan({}, is_strict=False)
@@ -44,9 +44,9 @@ def load_tracking_plan(workspace: Path, *, is_strict: bool) -> TrackingPlan:
             schema = json.loads(path.read_text(encoding="utf-8"))
             Draft202012Validator.check_schema(schema)
         except (OSError, ValueError, SchemaError) as error:
-            said = error.message if isinstance(error, SchemaError) else str(error)
+            problem = error.message if isinstance(error, SchemaError) else str(error)
             raise SettingsError(
-                f"is no JSON Schema ({said})", where=str(path), todo="Mend it or take it away."
+                f"is not a valid JSON Schema ({problem})", where=str(path), todo="Fix or delete the file."
             ) from error
         schemas[path.stem] = Draft202012Validator(schema)
     return TrackingPlan(schemas, is_strict=is_strict)

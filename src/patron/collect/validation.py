@@ -1,4 +1,4 @@
-"""What makes a told row a dead letter, in SQL, and what each reason says to a person."""
+"""Why a raw event is rejected, in SQL, and the message of each reason."""
 
 from collections.abc import Iterable
 
@@ -9,23 +9,23 @@ REASONS = {
     "missing_event_id": "the event has no id; give each event its own",
     "missing_name": "the event has no name",
     "missing_time": "it does not say when it happened{detail}; fill the column or change the mapping",
-    "bad_time": "{detail} is no time the mapping can read; state its format in the mapping",
-    "impossible_time": "it happened before 1970 or after 2100; mend the time or its format in the mapping",
-    "missing_id": "neither a customer nor a visitor is named; fill the id, or let the mapping make an anonymous one",
-    "bad_number": "{detail} is not a number as the mapping expects it; mend the row or set decimal_comma",
-    "bad_quantity": "{detail} is not a whole number; mend the row",
-    "negative_quantity": "the quantity is below zero; tell refunds as events, or by a rule of the mapping",
+    "bad_time": "{detail} is not a time the mapping can read; state its format in the mapping",
+    "impossible_time": "it happened before 1970 or after 2100; fix the time or its format in the mapping",
+    "missing_id": "no user or anonymous id; fill the id, or let the mapping make an anonymous one",
+    "bad_number": "{detail} is not a number as the mapping expects it; fix the row or set decimal_comma",
+    "bad_quantity": "{detail} is not a whole number; fix the row",
+    "negative_quantity": "negative quantity; send refunds as refund events or map them in the mapping file",
     "too_large": "a quantity or amount is too large to be true; is it another column?",
-    "negative_amount": "an amount is below zero; tell refunds as events, or by a rule of the mapping",
+    "negative_amount": "negative amount; send refunds as refund events or map them in the mapping file",
     "unknown_currency": "no rate for {detail}; add one to [rates] in patron.toml and replay",
-    "bad_row": "the row has another number of columns than the header, or is no JSON object; mend it or its quotes",
+    "bad_row": "the row has another number of columns than the header, or is not a JSON object; fix it or its quotes",
     "bad_event": "{detail}",
-    "not_a_sale": "a fee, sample or correction of the books, no purchase of a customer; left out of orders",
+    "not_a_sale": "a fee, sample or correction of the books, not a purchase of a customer; left out of orders",
     "stock_adjustment": "a change of the stock without a customer or a price; left out of orders",
     "not_paid": "the order is not paid (yet); a later export in which it is paid will store it",
-    "unknown_event": "{detail} names no event of the mapping; add a rule for it",
-    "no_consent": "the customer did not agree to what the policy's events_need says; its content is not kept",
-    "forgotten": "the customer was forgotten; what is told of them is not kept",
+    "unknown_event": "{detail} is not an event of the mapping; add a rule for it",
+    "no_consent": "the customer did not consent to the purpose in the policy's events_need; its content is not kept",
+    "forgotten": "the customer was forgotten; events about them are not kept",
 }
 """Reason codes and their messages; the detail names a column or a currency, never a personal value."""
 
@@ -46,7 +46,7 @@ def problem_message(problem: str) -> tuple[str, str]:
 
 
 def validation_sql(inner: str, currencies: Iterable[str]) -> str:
-    """Wrap a query of told rows: ids of nobody become NULL, and `problem` says what is wrong."""
+    """Wrap a query of raw events: ids of nobody become NULL, and `problem` says what is wrong."""
     nobody = ", ".join(f"'{word}'" for word in sorted(NOBODY))
 
     def somebody(column: str) -> str:

@@ -35,21 +35,21 @@ class Key:
 def create_key(shop: Shop, source: str, kind: str, *, at: datetime) -> tuple[str, Key]:
     """Make a key of a source; return it and its description. Raises SettingsError for an unknown kind or no source."""
     if kind not in get_args(Kind):
-        raise SettingsError(f"{kind!r} is no kind of key", where="--kind", todo=f"Use {', '.join(get_args(Kind))}.")
+        raise SettingsError(f"{kind!r} is not a kind of key", where="--kind", todo=f"Use {', '.join(get_args(Kind))}.")
     if not source.strip() or not source.isprintable() or len(source) > 60:
         raise SettingsError("needs 1 to 60 printable characters", where="--source", todo="Name it, such as web.")
-    told = f"{PREFIX}_{kind}_{secrets.token_urlsafe(KEY_BYTES)}"
-    key = Key(_hash(told)[:12], source.strip(), kind, at)  # pyright: ignore[reportArgumentType] - checked above
+    secret = f"{PREFIX}_{kind}_{secrets.token_urlsafe(KEY_BYTES)}"
+    key = Key(_hash(secret)[:12], source.strip(), kind, at)  # pyright: ignore[reportArgumentType] - checked above
     with shop.store.begin() as connection:
-        connection.execute(sa.insert(API_KEYS).values(key_hash=_hash(told), **vars(key)))
+        connection.execute(sa.insert(API_KEYS).values(key_hash=_hash(secret), **vars(key)))
         audit_log.append(connection, "key created", {"key_id": key.key_id, "source": key.source, "kind": kind}, at=at)
-    return told, key
+    return secret, key
 
 
-def find_key(shop: Shop, told: str) -> Key | None:
-    """The key that was told, unless it is unknown or revoked."""
+def find_key(shop: Shop, secret: str) -> Key | None:
+    """The key of a secret, unless it is unknown or revoked."""
     with shop.store.begin() as connection:
-        row = connection.execute(_SHOWN.where(API_KEYS.c.key_hash == _hash(told))).mappings().first()
+        row = connection.execute(_SHOWN.where(API_KEYS.c.key_hash == _hash(secret))).mappings().first()
     return Key(**row) if row and row["revoked_at"] is None else None
 
 
@@ -72,5 +72,5 @@ def revoke_key(shop: Shop, key_id: str, *, at: datetime) -> None:
 _SHOWN = sa.select(*(API_KEYS.c[name] for name in ("key_id", "source", "kind", "created_at", "revoked_at")))
 
 
-def _hash(told: str) -> str:
-    return hashlib.sha256(told.encode()).hexdigest()
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

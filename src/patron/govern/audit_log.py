@@ -33,10 +33,10 @@ def append(connection: sa.Connection, action: str, details: Mapping[str, object]
     _be_alone(connection)
     newest = sa.select(AUDIT.c.entry, AUDIT.c.hash).order_by(AUDIT.c.entry.desc()).limit(1)
     number, previous = connection.execute(newest).first() or (0, BEFORE_THE_FIRST)
-    told = (number + 1, at.astimezone(UTC).isoformat(), action, json.dumps(details, sort_keys=True))
-    made = Entry(*told, previous, _hash(*told, previous))
-    connection.execute(sa.insert(AUDIT).values(vars(made)))
-    return made
+    content = (number + 1, at.astimezone(UTC).isoformat(), action, json.dumps(details, sort_keys=True))
+    entry = Entry(*content, previous, _hash(*content, previous))
+    connection.execute(sa.insert(AUDIT).values(vars(entry)))
+    return entry
 
 
 def entries(store: Store) -> list[Entry]:
@@ -50,8 +50,8 @@ def first_broken(log: list[Entry]) -> int | None:
     """Number of the first entry that was changed, or that stands where another one is missing; None when whole."""
     previous = BEFORE_THE_FIRST
     for number, one in enumerate(log, 1):
-        told = (one.entry, one.at, one.action, one.details)
-        if one.entry != number or one.previous != previous or one.hash != _hash(*told, previous):
+        content = (one.entry, one.at, one.action, one.details)
+        if one.entry != number or one.previous != previous or one.hash != _hash(*content, previous):
             return number
         previous = one.hash
     return None

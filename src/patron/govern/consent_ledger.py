@@ -1,7 +1,7 @@
-"""The ledger of consents: what each customer agreed to or took back, when, and in which words; only ever added to.
+"""The ledger of consents: what each customer granted or withdrew, when, and in which words; only ever added to.
 
 Each entry holds the hash of the one before, and the store the last one's: a changed or missing entry is found. It names
-tokens, and events by their hash; the words that were shown are kept beside it, once for all who were shown them.
+tokens, and events by their hash; the words that were shown are kept next to it, once for all who were shown them.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Consent:
-    """One thing told: yes or no to one purpose."""
+    """One answer: yes or no to one purpose."""
 
     event: str
     token: str
@@ -48,27 +48,27 @@ def event_hash(source: str, event_id: str) -> str:
     return hashlib.sha256(f"{source}\0{event_id}".encode(errors="replace")).hexdigest()[:32]
 
 
-def write_consents(store: Store, told: Sequence[Consent]) -> int:
-    """Add what was told to the ledger, in the order given; what is in it already stays. Returns how many are new.
+def write_consents(store: Store, consents: Sequence[Consent]) -> int:
+    """Add consents to the ledger, in order; what is in it already stays. Returns how many are new.
 
     The caller is the only one who adds: it holds the workspace's lock.
     """
-    if not told:
+    if not consents:
         return 0
     with store.begin() as connection:
-        known, words = _known(connection, told), {}
+        known, words = _known(connection, consents), {}
         number, previous = _head(connection)
         rows = []
-        for one in told:
+        for one in consents:
             if (one.event, one.purpose) in known:
                 continue
             known.add((one.event, one.purpose))
             number += 1
-            said = asdict(one)
+            content = asdict(one)
             if one.wording is not None:
-                said["wording"] = hashlib.sha256(one.wording.encode()).hexdigest()
-                words[said["wording"]] = one.wording
-            rows.append({"entry": number, **said, "previous": previous, "hash": _hash(number, said, previous)})
+                content["wording"] = hashlib.sha256(one.wording.encode()).hexdigest()
+                words[content["wording"]] = one.wording
+            rows.append({"entry": number, **content, "previous": previous, "hash": _hash(number, content, previous)})
             previous = rows[-1]["hash"]
         if rows:
             connection.execute(sa.insert(CONSENT_LEDGER), rows)
@@ -84,14 +84,14 @@ def size(store: Store) -> int:
 
 
 def _head(connection: sa.Connection) -> tuple[int, str]:
-    found = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == HEAD))
-    number, _, last = (found or f"0/{BEFORE_THE_FIRST}").partition("/")
+    head = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == HEAD))
+    number, _, last = (head or f"0/{BEFORE_THE_FIRST}").partition("/")
     return int(number), last
 
 
-def _known(connection: sa.Connection, told: Sequence[Consent]) -> set[tuple[str, str]]:
+def _known(connection: sa.Connection, consents: Sequence[Consent]) -> set[tuple[str, str]]:
     known: set[tuple[str, str]] = set()
-    for some in _parts(sorted({one.event for one in told})):
+    for some in _parts(sorted({one.event for one in consents})):
         chosen = sa.select(CONSENT_LEDGER.c.event, CONSENT_LEDGER.c.purpose).where(CONSENT_LEDGER.c.event.in_(some))
         known |= {(row[0], row[1]) for row in connection.execute(chosen)}
     return known
@@ -109,8 +109,8 @@ def _write_wordings(connection: sa.Connection, words: Mapping[str, str]) -> None
 def history(
     store: Store | DeclaredStore, tokens: Iterable[str], purposes: Collection[str] | None = None
 ) -> list[Entry]:
-    """All entries of these tokens (of some purposes, as told), in the order the customer told them, with the words."""
-    found: list[Entry] = []
+    """All entries of these tokens (of some purposes, as stated), in the order of the answers, with the words."""
+    entries: list[Entry] = []
     with store.begin() as connection:
         for some in _parts(sorted(set(tokens))):
             chosen = sa.select(CONSENT_LEDGER, WORDINGS.c.words).outerjoin(
@@ -119,8 +119,8 @@ def history(
             chosen = chosen.where(CONSENT_LEDGER.c.token.in_(some))
             if purposes is not None:
                 chosen = chosen.where(CONSENT_LEDGER.c.purpose.in_(purposes))
-            found += [dict(row) for row in connection.execute(chosen).mappings()]
-    return sorted(found, key=_order)
+            entries += [dict(row) for row in connection.execute(chosen).mappings()]
+    return sorted(entries, key=_order)
 
 
 def ledger(store: Store | DeclaredStore) -> list[Entry]:
@@ -135,17 +135,17 @@ def ledger(store: Store | DeclaredStore) -> list[Entry]:
 def latest_answer(
     entries: Iterable[Entry], at: datetime | None = None, known_by: datetime | None = None
 ) -> bool | None:
-    """What was last told of one purpose, by a moment and as known by another; None when nothing was.
+    """The latest answer to one purpose by a time, as known by another; None without one.
 
     At the same moment a no counts.
     """
-    latest, known = (None if one is None else iso_time(one) for one in (at, known_by))
-    told = [
+    until, known = (None if one is None else iso_time(one) for one in (at, known_by))
+    answers = [
         one
         for one in entries
-        if (latest is None or one["occurred_at"] <= latest) and (known is None or one["known_at"] <= known)
+        if (until is None or one["occurred_at"] <= until) and (known is None or one["known_at"] <= known)
     ]
-    return bool(max(told, key=_order)["is_granted"]) if told else None
+    return bool(max(answers, key=_order)["is_granted"]) if answers else None
 
 
 def erase_wordings(store: Store, tokens: Collection[str]) -> int:
@@ -161,12 +161,12 @@ def erase_wordings(store: Store, tokens: Collection[str]) -> int:
             )
         }
         counted = sa.select(sa.func.count()).select_from(CONSENT_LEDGER)
-        own = [
+        wordings = [
             one for one, n in shown.items() if connection.scalar(counted.where(CONSENT_LEDGER.c.wording == one)) == n
         ]
-        for some in _parts(own):
+        for some in _parts(wordings):
             connection.execute(sa.delete(WORDINGS).where(WORDINGS.c.wording.in_(some)))
-    return len(own)
+    return len(wordings)
 
 
 def first_broken(store: Store) -> int | None:
@@ -175,8 +175,8 @@ def first_broken(store: Store) -> int | None:
         head = _head(connection)
     previous, number = BEFORE_THE_FIRST, 0
     for number, one in enumerate(ledger(store), 1):
-        said = {name: one[name] for name in Consent.__dataclass_fields__}
-        if (one["entry"], one["previous"], one["hash"]) != (number, previous, _hash(number, said, previous)):
+        content = {name: one[name] for name in Consent.__dataclass_fields__}
+        if (one["entry"], one["previous"], one["hash"]) != (number, previous, _hash(number, content, previous)):
             return number
         previous = one["hash"]
     return None if head == (number, previous) else number + 1
@@ -191,8 +191,8 @@ def _order(one: Entry) -> tuple[str, bool, int]:
     return one["occurred_at"], not one["is_granted"], one["entry"]
 
 
-def _hash(number: int, said: Entry, previous: str) -> str:
-    return hashlib.sha256(json.dumps([number, said, previous], sort_keys=True).encode()).hexdigest()
+def _hash(number: int, content: Entry, previous: str) -> str:
+    return hashlib.sha256(json.dumps([number, content, previous], sort_keys=True).encode()).hexdigest()
 
 
 def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,4 +1,4 @@
-"""Which of the personal values are the e-mail address or telephone number of the one who told them."""
+"""Which personal values are the e-mail address or telephone number of the user or visitor who sent them."""
 
 from collections.abc import Iterator
 
@@ -18,8 +18,8 @@ CUSTOMER_PREFIXES = ("customer_", "user_", "buyer_", "billing_")
 
 def contacts_in(personal: str) -> Iterator[tuple[str, str]]:
     """Kind and value of each contact in the vault's JSON of personal values."""
-    told = msgspec.json.decode(personal)
-    for key, value in told.items() if isinstance(told, dict) else ():
+    values = msgspec.json.decode(personal)
+    for key, value in values.items() if isinstance(values, dict) else ():
         name = snake(key)
         bare = next((name.removeprefix(prefix) for prefix in CUSTOMER_PREFIXES if name.startswith(prefix)), name)
         text = None if isinstance(value, dict | list) else text_of(value)

@@ -59,9 +59,9 @@ def master_key(shop: Shop) -> bytes:
     with shop.store.begin() as connection:
         check = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == CHECK))
     path = key_file(shop)
-    told = os.environ.get(VARIABLE)
-    where = f"environment variable {VARIABLE}" if told else str(path)
-    if not told and not path.exists():
+    from_environment = os.environ.get(VARIABLE)
+    where = f"environment variable {VARIABLE}" if from_environment else str(path)
+    if not from_environment and not path.exists():
         if check is not None:
             raise MasterKeyError(
                 "the master key is missing",
@@ -69,7 +69,7 @@ def master_key(shop: Shop) -> bytes:
                 todo=f"Put the key of this workspace back there, or give it in {VARIABLE}.",
             )
         _create(path)
-    key = _parse(told or _read(path), where)
+    key = _parse(from_environment or _read(path), where)
     right = _check_value(key, shop.workspace_id)
     if check is None:
         with shop.store.begin() as connection:

@@ -1,4 +1,4 @@
-"""Whether a text names one of the forgotten, found by the tokens of what stands in it: no value in clear is needed."""
+"""Whether a text names one of the forgotten, by the tokens of the values in it: no value in clear is needed."""
 
 import json
 import re
@@ -22,10 +22,10 @@ def mentions_any(vault: Vault, tokens: frozenset[str], text: str) -> bool:
 
 def values_in(text: str, key: str = "") -> Iterator[str]:
     """Each value that a text holds: of JSON its scalars, of anything else its cells and words."""
-    told = _json(text)
-    if told is None:
+    decoded = _json(text)
+    if decoded is None:
         yield from (text, *CELL.findall(text), *WORD.findall(text))
-    ahead = [(key, told)]
+    ahead = [(key, decoded)]
     while ahead:
         name, one = ahead.pop()
         if isinstance(one, dict):
@@ -39,7 +39,7 @@ def values_in(text: str, key: str = "") -> Iterator[str]:
 
 
 def _json(text: str) -> object:
-    """What a text says in JSON; None when it is none."""
+    """A text's JSON; None for any other text."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

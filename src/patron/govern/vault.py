@@ -61,17 +61,17 @@ class Vault:
         return f"{PREFIXES[kind]}_{hmac.digest(self._keys.index, message, 'sha256')[:TOKEN_BYTES].hex()}"
 
     def tokens(self, kind: str, values: pa.Array | pa.ChunkedArray, created_at: datetime) -> pa.Array:
-        """Token of each value, NULL for NULL; values seen for the first time are stored encrypted."""
+        """Token of each value, NULL for NULL; new values are stored encrypted."""
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks()
         coded = pc.dictionary_encode(values)
         unique = coded.dictionary.to_pylist()
         known = self._known.setdefault(kind, {})
-        made = {value: self.token(kind, value) for value in unique if value not in known}
-        self._keep(kind, {token: value for value, token in made.items()}, created_at)
-        tokens = [made[value] if value in made else known[value] for value in unique]
+        new_tokens = {value: self.token(kind, value) for value in unique if value not in known}
+        self._keep(kind, {token: value for value, token in new_tokens.items()}, created_at)
+        tokens = [new_tokens[value] if value in new_tokens else known[value] for value in unique]
         if len(known) < REMEMBERED:
-            known.update(made)
+            known.update(new_tokens)
         return pa.array(tokens, pa.string()).take(coded.indices)
 
     def find(self, kind: str, value: str) -> str | None:
@@ -90,8 +90,10 @@ class Vault:
 
     def keep_texts(self, source: str, texts: Iterable[tuple[str, str, str, str]]) -> int:
         """Encrypt (event_id, field, token, text) under the token's key; a text already kept stays. Returns how many."""
-        given = list(texts)
-        ciphers = {t: AESGCM(self._unwrap(t, row[1])) for t, row in self._rows({text[2] for text in given}).items()}
+        rows_to_keep = list(texts)
+        ciphers = {
+            t: AESGCM(self._unwrap(t, row[1])) for t, row in self._rows({text[2] for text in rows_to_keep}).items()
+        }
         rows = [
             {
                 "source": source,
@@ -100,12 +102,17 @@ class Vault:
                 "token": token,
                 "ciphertext": _encrypt(ciphers[token], text.encode(), _place(source, event_id, field)),
             }
-            for event_id, field, token, text in given
+            for event_id, field, token, text in rows_to_keep
         ]
         self._insert(VAULT_TEXTS, rows)
         self._insert(
             CONTACTS,
-            [one for _, field, token, text in given if field == "personal" for one in self._contacts(token, text)],
+            [
+                one
+                for _, field, token, text in rows_to_keep
+                if field == "personal"
+                for one in self._contacts(token, text)
+            ],
         )
         return len(rows)
 
@@ -114,7 +121,7 @@ class Vault:
             yield {"contact": self.token(kind, value), "token": token}
 
     def tokens_with_contact(self, kind: str, value: str) -> list[str]:
-        """Tokens of all who told an e-mail address or telephone number as theirs."""
+        """Tokens of all users and visitors with an e-mail address or telephone number."""
         chosen = sa.select(CONTACTS.c.token).where(CONTACTS.c.contact == self.token(kind, value))
         with self._store.begin() as connection:
             return sorted(connection.scalars(chosen))
@@ -128,7 +135,7 @@ class Vault:
     def texts(self, tokens: Sequence[str]) -> list[dict[str, str]]:
         """Everything kept under these tokens: source, event_id, field, token, text; what is forgotten is left out."""
         keys = {token: AESGCM(self._unwrap(token, row[1])) for token, row in self._rows(set(tokens)).items()}
-        found = []
+        texts = []
         for batch in _batches(sorted(keys)):
             with self._store.begin() as connection:
                 chosen = sa.select(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(batch))
@@ -136,9 +143,9 @@ class Vault:
             for row in rows:
                 place = _place(row.source, row.event_id, row.field)
                 text = self._decrypt(keys[row.token], row.ciphertext, place).decode()
-                found.append({**dict(row._mapping), "text": text})  # noqa: SLF001 - SQLAlchemy's public name for it
-                del found[-1]["ciphertext"]
-        return found
+                texts.append({**dict(row._mapping), "text": text})  # noqa: SLF001 - SQLAlchemy's public name for it
+                del texts[-1]["ciphertext"]
+        return texts
 
     def shred(self, tokens: Sequence[str]) -> int:
         """Destroy the keys of tokens, and with them every value, text and contact; returns how many keys there were."""
@@ -177,13 +184,13 @@ class Vault:
         self._insert(VAULT_TOKENS, rows)
 
     def _rows(self, tokens: set[str]) -> dict[str, tuple[bytes, bytes]]:
-        found = {}
+        rows_by_token = {}
         table = VAULT_TOKENS.c
         with self._store.begin() as connection:
             for batch in _batches(sorted(tokens)):
                 chosen = sa.select(table.token, table.ciphertext, table.wrapped_key).where(table.token.in_(batch))
-                found.update({row[0]: (row[1], row[2]) for row in connection.execute(chosen)})
-        return found
+                rows_by_token.update({row[0]: (row[1], row[2]) for row in connection.execute(chosen)})
+        return rows_by_token
 
     def _insert(self, table: sa.Table, rows: list[dict[str, Any]]) -> None:
         if not rows:
@@ -211,7 +218,7 @@ def initial_customer_id(token: str) -> str:
 
 
 def customer_mark(customer_id: str) -> bytes | None:
-    """Short form of an opaque customer id; None for what is none. Many ids may have one form, if rarely."""
+    """Short form of an opaque customer id; None for any other text. Many ids may have one form, if rarely."""
     return bytes.fromhex(customer_id)[:MARK_BYTES] if CUSTOMER_ID.fullmatch(customer_id) else None
 
 

@@ -9,7 +9,7 @@ LARGEST_UNITS = Decimal(10) ** 13
 def decimal_of(value: object) -> Decimal:
     """Read a number or its text exactly. Raises ValueError for anything else, for infinity and for NaN."""
     if isinstance(value, bool):
-        raise ValueError("is not a number")  # noqa: TRY004 - callers run one kind of error into a dead letter
+        raise ValueError("is not a number")  # noqa: TRY004 - callers turn one kind of error into a dead letter
     try:
         number = Decimal(str(value).strip())
     except InvalidOperation:
@@ -20,7 +20,7 @@ def decimal_of(value: object) -> Decimal:
 
 
 def cents_of(value: object) -> int:
-    """Run units of a currency into hundredths, rounding half to even. Raises ValueError."""
+    """Convert units of a currency into hundredths, rounding half to even. Raises ValueError."""
     return int((decimal_of(value) * 100).quantize(Decimal(1), rounding=ROUND_HALF_EVEN))
 
 

@@ -1,4 +1,4 @@
-"""What was said beyond the catalogue, split into what stays in clear and what only the vault may hold."""
+"""Traits and properties beyond the catalogue, split into those in clear and those that only the vault may hold."""
 
 from typing import Any
 
@@ -34,11 +34,11 @@ def split_traits(traits: dict[str, Any], personal: dict[str, Any]) -> dict[str, 
     """Return plain traits under their catalogue names; all others go to the vault's part."""
     plain: dict[str, str] = {}
     for name, value in traits.items():
-        told = text_of(value)
-        if told is None:
+        text = text_of(value)
+        if text is None:
             continue
-        if kind_of_trait(name) == "plain" and not names_a_person(told):
-            plain[snake(name)] = told
+        if kind_of_trait(name) == "plain" and not names_a_person(text):
+            plain[snake(name)] = text
         else:
             personal[snake(name)] = value
     return plain

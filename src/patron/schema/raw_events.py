@@ -1,4 +1,4 @@
-"""Events as a shop tells them, before the vault has taken the identifiers out: what `collect` accepts."""
+"""Raw events: events as a shop sends them, before the vault has taken the identifiers out."""
 
 import pyarrow as pa
 
@@ -11,7 +11,7 @@ COLLECT_COLUMNS = frozenset(
         *("received_at", "known_at", "month"),
     }
 )
-"""Columns of `events` that collect adds; nobody tells us them."""
+"""Columns of `events` that collect adds; nobody sends them."""
 
 IDENTIFIERS = ("user_id", "anonymous_id", "referred_user_id")
 """The shop's own ids, in clear; collect keeps only their tokens."""
@@ -23,4 +23,4 @@ RAW_EVENTS = pa.schema(
     [pa.field(column.name, column.type) for column in EVENTS.columns if column.name not in COLLECT_COLUMNS]
     + [pa.field(name, TEXT) for name in (*IDENTIFIERS, *JSON_FOR_THE_VAULT)]
 )
-"""One row per event as we were told it: the facts of `events`, the shop's own ids, and what the vault will take."""
+"""One row per raw event: the facts of `events`, the shop's own ids, and what the vault will take."""

@@ -159,7 +159,7 @@ class Property:
 
 
 def properties_of(of: type[Event] | type[Item]) -> tuple[Property, ...]:
-    """List what an event may say, as its class declares it."""
+    """List the properties of an event, as its class declares them."""
     hints = get_type_hints(of, include_extras=True)
     return tuple(_property(name, hints[name]) for name in of.__struct_fields__)
 

@@ -90,4 +90,4 @@ class Event(Struct, frozen=True, kw_only=True):
     required: ClassVar[tuple[str, ...]] = ()
     """Properties without which it means nothing."""
     is_refund: ClassVar[bool] = False
-    """Whether its amounts are money given back; they are stored above zero, whatever their sign was."""
+    """Whether its amounts are money refunded; they are stored above zero, whatever their sign was."""

@@ -52,7 +52,7 @@ class OrderLineCompleted(Event, frozen=True, kw_only=True):
 
 
 class OrderLineRefunded(OrderLineCompleted, frozen=True, kw_only=True):
-    """One line given back: a quantity of 0 or more and a price above zero, booked below zero."""
+    """One returned line: a quantity of 0 or more and a price above zero, booked below zero."""
 
     event = "Order Line Refunded"
     is_refund = True
@@ -113,12 +113,12 @@ class ConsentGiven(Event, frozen=True, kw_only=True):
     wording: Annotated[Text, described("the exact words that were agreed to")] = None
     wording_version: Annotated[Text, described("version of these words")] = None
     policy_version: Annotated[Text, described("version of the privacy policy that was shown")] = None
-    locale: Annotated[Text, described("language it was told in")] = None
+    locale: Annotated[Text, described("language of the request for consent")] = None
     channel: Channel = None
 
 
 class ConsentWithdrawn(ConsentGiven, frozen=True, kw_only=True):
-    """The customer said no to a purpose, or took a yes back."""
+    """The customer said no to a purpose, or withdrew a yes."""
 
     event = "Consent Withdrawn"
 

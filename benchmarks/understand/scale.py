@@ -21,9 +21,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from patron import predict, understand
-from patron.predict.backtest import Backtest, unlabelled
+from patron.predict.backtest import Backtest, fit_champion
 from patron.predict.learners import LEARNERS
-from patron.predict.scoring import SCORED, fit_first, keep, read_data, score, with_labels
+from patron.predict.score_origins import unlabelled
+from patron.predict.scoring import keep, read_features, score, with_labels
+from patron.schema.questions import CHURN, PURCHASE, VALUE
 from patron.schema.tables import BACKTESTS, EVENTS, SCORES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
@@ -83,21 +85,21 @@ def fit(shop: Shop, _size: int) -> None:
     cutoffs_and_features(shop, [PAST])
     view = view_of(shop, "predict")
     known = view.query(f"select * from features where run_id = '{RUN.run_id}' order by customer_id limit 100000")
-    for question in SCORED:
+    for question in (VALUE, CHURN, PURCHASE):
         rows = with_labels(view, question, known)
         learners = LEARNERS[question.name]
         best = max(learners, key=lambda one: one.complexity)
         result = Backtest(question, learners, (), {}, best.name, question.baselines[0], "chosen for the benchmark")
-        learner, fitted = fit_first(result, rows)
+        learner, fitted = fit_champion(result, rows)
         keep(view, result, learner, fitted, rows, BACKTESTS.empty())
 
 
 def score_all(shop: Shop) -> None:
     """Score every customer with the kept champions and write `scores`."""
     view = view_of(shop, "predict")
-    current = read_data(view).current
+    current = read_features(view, "features").current
     found = []
-    for question in SCORED:
+    for question in (VALUE, CHURN, PURCHASE):
         fitted = model_registry.load(shop.folder / "models", question.name, RUN.run_id, LEARNERS[question.name])
         rows = view.query(f"select * from given where {question.population} order by customer_id", given=current)
         result = Backtest(question, (), (), {}, "kept", "none", "kept")

@@ -22,10 +22,8 @@ from patron.measure.drift import measure_drift
 from patron.measure.effects import measure_effects
 from patron.measure.forecast_checks import check_forecasts
 from patron.predict.backtest import cutoffs_for
-from patron.predict.recommend.affinities import run as rank_products
-from patron.predict.scoring import Summary as Forecasts
-from patron.predict.scoring import run as run_predict
-from patron.predict.value.repeat_purchase import build_repeat_purchase
+from patron.predict.predict_stage import Summary as Forecasts
+from patron.predict.predict_stage import run as run_predict
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
 from patron.schema.counts import IngestionCounts
@@ -39,6 +37,7 @@ from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 from patron.understand.profiles.store import state as profiles_state
+from patron.understand.prospects import build_prospect_features, first_known_at
 from patron.understand.segments import build_segments
 
 EVENT_SOURCE = "patron"
@@ -98,18 +97,19 @@ def build_run_cutoffs(view: StageView) -> None:
     build_cutoffs(view, cutoffs_for(view.run.as_of, first))
 
 
-def forecast(view: StageView) -> Forecasts:
-    """Answer every question, which products to recommend included."""
-    return run_predict(view, also=(rank_products,))
+def build_run_prospects(view: StageView) -> None:
+    """Write what is known of people without an order at the run's cutoff and at past ones."""
+    first = first_known_at(view)
+    build_prospect_features(view, cutoffs_for(view.run.as_of, first) if first else [])
 
 
 STEPS = (
     Step("facts", understand, (build_facts,)),
     Step("cutoffs", understand, (build_run_cutoffs,)),
-    Step("features", understand, (build_features,)),
+    Step("features", understand, (build_features, build_run_prospects)),
     Step("segments", understand, (build_segments,)),
     Step("measure", measure, (measure_effects, check_forecasts, measure_drift)),
-    Step("predict", predict, (build_repeat_purchase, forecast)),
+    Step("predict", predict, (run_predict,)),
     Step("decide", decide, (decide_offers, recommend)),
     Step("engage", engage, (deliver,)),
     Step("customer value", predict, (build_value_parts, build_value_at_risk)),

@@ -4,16 +4,17 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron import understand
-from patron.answers.prospects_by_value import prospects
+from patron import predict, understand
+from patron.answers.prospects import prospects
 from patron.commands.simulated_loop import ingest_events
-from patron.predict.scoring import Summary
-from patron.run import FinishedRun, _commit
+from patron.predict.predict_stage import Summary, answer_prospects
+from patron.run import FinishedRun, _commit, build_run_prospects
 from patron.schema.errors import NoRunYet, NotEnoughData
-from patron.schema.tables import BY_NAME, EVENTS
+from patron.schema.tables import BACKTESTS, BY_NAME, EVENTS, SCORES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.runs import Run
@@ -26,10 +27,16 @@ DAYS = 330
 
 
 def known(shop, world):
-    """The facts of what was told so far, as a finished run of understand alone."""
+    """Facts and forecasts of prospects, as a completed run of understand and predict."""
     run = Run.at(world.now)
-    build_facts(shop.view(understand.READS, understand.WRITES, run=run))
-    done = FinishedRun(run.run_id, run.as_of, 0.0, 0, {}, Summary((), ()))
+    view = shop.view(understand.READS, understand.WRITES, run=run)
+    build_facts(view)
+    build_run_prospects(view)
+    predicted = shop.view(predict.READS, predict.WRITES, run=run)
+    answers, missing = answer_prospects(predicted)
+    predicted.write("scores", pa.concat_tables([SCORES.empty(), *(one.scores for one in answers)]))
+    predicted.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(one.backtests for one in answers)]))
+    done = FinishedRun(run.run_id, run.as_of, 0.0, 0, {}, Summary(tuple(one.summary for one in answers), tuple(missing)))
     _commit(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)})
     return shop.view(BY_NAME, [], run=run)
 

@@ -7,10 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.predict.backtest import ALL, at, backtest, cutoffs_for, known_at_origin, to_table
+from patron.predict.backtest import ALL, cutoffs_for, to_table
+from patron.predict.backtest import backtest as backtest_origins
 from patron.predict.baselines import Mean
 from patron.predict.learner import forecasts
 from patron.predict.prediction_intervals import Outcomes
+from patron.predict.score_origins import at, known_at_origin, score_origins
 from patron.predict.value.btyd_learners import BetaGeoSpend, RecentBlend
 from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
 from patron.schema.questions import VALUE
@@ -18,6 +20,10 @@ from patron.schema.table_definition import violations
 from patron.schema.tables import BACKTESTS
 
 QUICK = (Mean(), LastNinetyDays(), ShrunkenLastNinetyDays(), RecentBlend(), BetaGeoSpend())
+
+
+def backtest(question, learners, rows, *, as_of, rng):
+    return backtest_origins(question, learners, score_origins(question, rows, as_of), rng=rng)
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +56,18 @@ def test_changing_what_happened_after_an_origin_changes_no_forecast_there(spend_
     label = pc.if_else(later, 1.0, spend_rows["label"])
     changed = spend_rows.set_column(spend_rows.column_names.index("label"), "label", label)
     other = backtest(VALUE, QUICK, changed, as_of=as_of, rng=np.random.default_rng(1))
-    for key, judged in result.judged.items():
-        assert np.array_equal(judged.forecast, other.judged[key].forecast)
+    for key, judged in result.evaluations.items():
+        assert np.array_equal(judged.forecast, other.evaluations[key].forecast)
 
 
 def test_three_origins_are_judged_and_all_of_them_together(result, rows):
     assert len(result.origins) == 3
     assert violations(BACKTESTS, rows) == []
     assert set(rows["origin"].to_pylist()) == {*result.origins, ALL}
-    together = result.judged[ALL, "last_90_days"]
-    assert len(together.actual) == sum(len(result.judged[origin, "last_90_days"].actual) for origin in result.origins)
+    together = result.evaluations[ALL, "last_90_days"]
+    assert len(together.actual) == sum(
+        len(result.evaluations[origin, "last_90_days"].actual) for origin in result.origins
+    )
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,7 @@ def test_learners_that_cannot_be_fitted_at_an_origin_are_left_out_with_the_reaso
     result = backtest(VALUE, QUICK, at(spend_rows, first), as_of=as_of, rng=np.random.default_rng(1))
     assert result.baseline == "last_90_days"
     assert any(reason.startswith("mean could not be fitted") for reason in result.left_out)
-    assert (ALL, "mean") not in result.judged
+    assert (ALL, "mean") not in result.evaluations
 
 
 def test_cutoffs_go_back_in_steps_of_thirty_days_while_there_is_history(as_of):

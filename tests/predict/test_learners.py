@@ -6,15 +6,16 @@ import pyarrow.compute as pc
 import pytest
 
 from patron.predict import churn, value
-from patron.predict.backtest import at, known_at_origin
-from patron.predict.learner import FORECAST, reasons
+from patron.predict.learner import FORECAST, Explains, reasons
 from patron.predict.learners import LEARNERS
+from patron.predict.score_origins import at, known_at_origin
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import float_column
 from patron.schema.questions import CHURN, PROSPECTS, PURCHASE, QUESTIONS, VALUE
 
 SCORED = (VALUE, PROSPECTS, CHURN, PURCHASE)
-CASES = [(question, learner) for question in SCORED for learner in LEARNERS[question.name]]
+TESTED = {**LEARNERS, VALUE.name: value.CANDIDATES}
+CASES = [(question, learner) for question in SCORED for learner in TESTED[question.name]]
 every_learner = pytest.mark.parametrize(
     ("question", "learner"), CASES, ids=[f"{question.name}-{learner.name}" for question, learner in CASES]
 )
@@ -111,7 +112,7 @@ def test_a_learner_beats_the_mean_on_customers_whose_truth_varies(question, lear
 @every_learner
 def test_reasons_name_what_moved_the_forecast(question, learner, fit):
     fitted, rows = fit(question, learner)
-    if not hasattr(fitted, "contributions"):
+    if not isinstance(fitted, Explains):
         assert learner.is_baseline
         return
     names, moved = fitted.contributions(rows)
@@ -164,7 +165,7 @@ def test_probabilities_are_calibrated_on_a_later_cutoff(fit):
 
 
 def test_a_customer_with_one_order_gets_a_forecast_above_zero(fit):
-    fitted, rows = fit(VALUE, next(one for one in value.LEARNERS if one.name == "beta_geo_spend"))
+    fitted, rows = fit(VALUE, next(one for one in value.CANDIDATES if one.name == "beta_geo_spend"))
     once = rows.filter(pc.equal(rows["order_day_count_lifetime"], 1))
     assert once.num_rows > 10
     assert float_column(fitted.predict(once), FORECAST).min() > 0

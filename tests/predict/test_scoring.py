@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.predict import READS, WRITES, scoring
+from patron.predict import READS, WRITES, predict_stage, scoring
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_learners import RecentBlend
 from patron.predict.value.stacked import Stacked
@@ -61,7 +61,7 @@ def finished(tmp_path_factory, lines, features_maker, past_cutoffs, run_cutoff):
     run = Run.at(run_cutoff)
     write_facts(shop, lines, features_maker(lines, past_cutoffs), run)
     view = shop.view(READS, WRITES, run=run)
-    return view, scoring.run(view)
+    return view, predict_stage.run(view)
 
 
 def test_every_customer_is_scored_once_a_question(finished):
@@ -91,7 +91,7 @@ def test_a_run_run_again_ends_the_same(finished):
     view, summary = finished
     order = [("question", "ascending"), ("customer_id", "ascending")]
     before, backtests = view.read("scores").sort_by(order), view.read("backtests")
-    assert scoring.run(view) == summary
+    assert predict_stage.run(view) == summary
     assert view.read("scores").sort_by(order).equals(before)
     assert view.read("backtests").num_rows == backtests.num_rows
 
@@ -114,7 +114,7 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(finished):
 
 def test_what_all_customers_bring_has_an_interval_where_forecasts_add_up_to_the_shop(finished):
     view, _ = finished
-    rows = scoring.with_labels(view, VALUE, scoring.read_data(view).known)
+    rows = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
     customers = pa.table({"value": pa.array([100.0, 300.0])})
     told = scoring.shop_forecast(view, VALUE, Stacked().fit(rows), customers).to_pylist()[0]
     assert told["value"] == 400.0
@@ -127,10 +127,10 @@ def test_what_all_customers_bring_has_an_interval_where_forecasts_add_up_to_the_
 def test_a_run_whose_champion_adds_up_keeps_the_shops_forecast(finished):
     view, _ = finished
     learners = (LastNinetyDays(), Stacked())
-    scores, _, total, summary = scoring.answer(view, VALUE, scoring.read_data(view), learners)
-    assert summary.champion == "stacked"
-    row = total.to_pylist()[0]
-    assert row["value"] == pytest.approx(sum(scores["value"].to_pylist()))
+    result = scoring.answer(view, VALUE, scoring.read_features(view, "features"), learners)
+    assert result.summary.champion == "stacked"
+    row = result.shop_forecast.to_pylist()[0]
+    assert row["value"] == pytest.approx(sum(result.scores["value"].to_pylist()))
     assert row["low"] < row["value"] < row["high"]
 
 
@@ -173,7 +173,7 @@ def test_a_first_run_scores_with_the_simplest_learner_and_says_so(tmp_path, line
     shop = Shop.create(tmp_path / "young")
     run = Run.at(run_cutoff - timedelta(days=200))
     write_facts(shop, lines, features_maker(lines, [run.as_of]), run)
-    summary = scoring.run(shop.view(READS, WRITES, run=run))
+    summary = predict_stage.run(shop.view(READS, WRITES, run=run))
     assert [one.question for one in summary.answered] == ["value"]
     assert summary.answered[0].champion == "recent_blend"
     assert "too little history" in summary.answered[0].why
@@ -183,4 +183,4 @@ def test_a_first_run_scores_with_the_simplest_learner_and_says_so(tmp_path, line
 def test_a_run_without_customers_is_refused(tmp_path, run_cutoff):
     shop = Shop.create(tmp_path / "empty")
     with pytest.raises(NotEnoughData, match="no customer with an order"):
-        scoring.run(shop.view(READS, WRITES, run=Run.at(run_cutoff)))
+        predict_stage.run(shop.view(READS, WRITES, run=Run.at(run_cutoff)))

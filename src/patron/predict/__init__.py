@@ -8,6 +8,7 @@ READS = (
     "interactions",
     "order_lines",
     "orders",
+    "prospect_features",
     "referrals",
 )
 WRITES = (

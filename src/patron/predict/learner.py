@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -46,7 +46,7 @@ class Learner(Protocol):
     name: ClassVar[str]
     """Shown in backtests and cards; unique within the question."""
     is_baseline: ClassVar[bool]
-    """A baseline: judged, compared with, champion only when no learner beats it."""
+    """Whether the others must beat it; it is champion only when none does."""
     complexity: ClassVar[int]
     """0 the simplest; when the backtest cannot run, the simplest learner that is not a baseline is used."""
     exemptions: ClassVar[Mapping[str, str]]
@@ -63,11 +63,60 @@ class Learner(Protocol):
         ...
 
 
+@runtime_checkable
+class FitsFromOthers(Protocol):
+    """A learner that builds on others of its question."""
+
+    def fit_from(self, table: pa.Table, others: Mapping[str, Fitted]) -> Fitted:
+        """As `fit`, with learners that are fitted to this table already, by name. Raises NotEnoughData."""
+        ...
+
+
+@runtime_checkable
 class Explains(Protocol):
-    """A fitted learner that can say what moved each forecast."""
+    """A fitted learner that knows what moved each forecast."""
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """Feature names, and one row of signed contributions per given row (log-odds, or the question's unit)."""
+        ...
+
+
+class Total(Protocol):
+    """A forecast of all customers together, with an 80 % interval, cents."""
+
+    @property
+    def cents(self) -> float:
+        """The forecast."""
+        ...
+
+    @property
+    def low_cents(self) -> float:
+        """The lower end."""
+        ...
+
+    @property
+    def high_cents(self) -> float:
+        """The upper end."""
+        ...
+
+    @property
+    def season(self) -> float:
+        """Factor for the season to come against the last one."""
+        ...
+
+    @property
+    def is_season_seen(self) -> bool:
+        """Whether the shop has seen this season, a year ago."""
+        ...
+
+
+@runtime_checkable
+class AddsUp(Protocol):
+    """A fitted learner whose forecasts add up to one of the shop."""
+
+    @property
+    def adds_up_to(self) -> Total | None:
+        """The shop's total; None where they do not add up to it."""
         ...
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from patron.predict import churn, purchase, recommend, value
+from patron.predict import churn, prospects, purchase, recommend, value
 from patron.predict.learner import Learner
-from patron.predict.value import prospect_learners
 from patron.schema.questions import CHURN, PROSPECTS, PURCHASE, RECOMMEND, VALUE
 
 LEARNERS: Mapping[str, tuple[Learner, ...]] = {
@@ -12,5 +11,5 @@ LEARNERS: Mapping[str, tuple[Learner, ...]] = {
     CHURN.name: churn.LEARNERS,
     PURCHASE.name: purchase.LEARNERS,
     RECOMMEND.name: recommend.LEARNERS,
-    PROSPECTS.name: prospect_learners.LEARNERS,
+    PROSPECTS.name: prospects.LEARNERS,
 }

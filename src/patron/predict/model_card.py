@@ -11,14 +11,14 @@ from patron.predict.learner import Learner
 from patron.storage.model_registry import Manifest
 
 LIMITS = (
-    "Evaluated at past cutoffs only; a season that was never seen is not foreseen.",
+    "Evaluated at past cutoffs only; a season that the shop has not seen is not forecast.",
     "Reproducible from this manifest and seed while the lake keeps its versions; not after an erasure.",
 )
 
 
 def card_of(result: Backtest, learner: Learner, manifest: Manifest) -> dict[str, str]:
     """Codes, numbers and dates of the card, as text; pages write the sentences in the reader's language."""
-    held = covered(result)
+    hits = covered(result)
     card = {
         "question": result.question.meaning,
         "unit": result.question.unit,
@@ -31,7 +31,7 @@ def card_of(result: Backtest, learner: Learner, manifest: Manifest) -> dict[str,
         "training_rows": str(manifest.row_count),
         "training_until": manifest.as_of,
         "left_out": "; ".join(result.left_out),
-        "interval_coverage": "" if held is None else f"{held.mean():.4f}",
+        "interval_coverage": "" if hits is None else f"{hits.mean():.4f}",
     }
     return {key: text for key, text in card.items() if text}
 

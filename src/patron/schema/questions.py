@@ -80,7 +80,7 @@ VALUE = Question(
         metrics.SPEARMAN,
         metrics.DECILE_MAPE,
     ),
-    baselines=("zero", "mean", "last_90_days", "shrunken_last_90_days"),
+    baselines=("last_90_days", "shrunken_last_90_days"),
     # The winsorised error does not see the largest customers and rewards forecasts that are too small. Of learners
     # that are nearly as good there, the plain one takes those that are right about both.
     tie_break=metrics.RMSE,

@@ -42,7 +42,7 @@ class ModelKind(Protocol):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a model was made of: with it, and while the lake keeps its versions, it can be made again."""
+    """What a model was fitted to: with it, and while the lake keeps its versions, it can be fitted again."""
 
     question: str
     version: str
@@ -55,7 +55,7 @@ class Manifest:
     row_count: int
     """Rows it was fitted to, labelled or not."""
     data_hash: str
-    """SHA-256 of customer, moment and label of these rows."""
+    """SHA-256 of customer, cutoff and label of these rows."""
 
     @property
     def model_version(self) -> str:
@@ -64,8 +64,8 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Saved:
-    """What is kept beside a fitted model."""
+class ModelRecord:
+    """What is kept next to a fitted model."""
 
     manifest: Manifest
     metrics: Mapping[str, Any]
@@ -73,26 +73,26 @@ class Saved:
     card_text: str
 
 
-def save(models: Path, fitted: FittedModel, kept: Saved) -> str:
+def save(models: Path, fitted: FittedModel, record: ModelRecord) -> str:
     """Write a model under its version, replacing an earlier one of the same run; returns its folder under models/.
 
     A half-written folder has another name: a kill leaves no version or a whole one. Raises NoSpace on a full disk.
     """
     with disk_errors(models):
-        return _save(models, fitted, kept)
+        return _save(models, fitted, record)
 
 
-def _save(models: Path, fitted: FittedModel, kept: Saved) -> str:
-    final = models / kept.manifest.question / kept.manifest.version
+def _save(models: Path, fitted: FittedModel, record: ModelRecord) -> str:
+    final = models / record.manifest.question / record.manifest.version
     fresh, old = final.with_name(f".{final.name}.new"), final.with_name(f".{final.name}.old")
-    for left_over in (fresh, old):
-        shutil.rmtree(left_over, ignore_errors=True)
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
     (fresh / MODEL).mkdir(parents=True)
     fitted.save(fresh / MODEL)
-    write_json(fresh / MANIFEST, asdict(kept.manifest))
-    write_json(fresh / METRICS, kept.metrics)
-    write_json(fresh / CARD, kept.card)
-    (fresh / CARD_TEXT).write_text(kept.card_text, encoding="utf-8")
+    write_json(fresh / MANIFEST, asdict(record.manifest))
+    write_json(fresh / METRICS, record.metrics)
+    write_json(fresh / CARD, record.card)
+    (fresh / CARD_TEXT).write_text(record.card_text, encoding="utf-8")
     for path in (*sorted(fresh.rglob("*")), fresh):
         sync(path)
     if final.exists():
@@ -100,7 +100,7 @@ def _save(models: Path, fitted: FittedModel, kept: Saved) -> str:
     fresh.rename(final)
     sync(final.parent)
     shutil.rmtree(old, ignore_errors=True)
-    return kept.manifest.model_version
+    return record.manifest.model_version
 
 
 def load(models: Path, question: str, version: str, learners: Iterable[ModelKind]) -> Any:
@@ -122,7 +122,7 @@ def card(models: Path, model_version: str) -> dict[str, str]:
 
 
 def data_hash(rows: pa.Table) -> str:
-    """SHA-256 of customer, moment and label, in the order given."""
+    """SHA-256 of customer, cutoff and label, in the order given."""
     sink = pa.BufferOutputStream()
     chosen = rows.select([name for name in ("customer_id", "as_of", "label") if name in rows.column_names])
     with pa.ipc.new_stream(sink, chosen.schema) as stream:

@@ -16,6 +16,7 @@ WRITES = (
     "cleaning",
     "cutoffs",
     "features",
+    "prospect_features",
     "segments",
     "personas",
 )

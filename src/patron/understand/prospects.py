@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.schema.tables import PROSPECT_FEATURES
 from patron.storage.stage_view import StageView
 from patron.understand.cutoffs import cutoff_rows
-from patron.understand.features import OF_PROSPECTS, wide_sql
+from patron.understand.features import OF_PROSPECTS, feature_version, wide_sql
 from patron.understand.features.feature_family import CUTOFFS, windows
 
 PROSPECT_DAYS = 90
-"""Who has been known for longer without an order is a prospect no more."""
+"""A person known for longer without an order is not a prospect any more."""
 
 KNOWN_SINCE_SQL = """
     select i.customer_id, i.known_since, o.first_known_at as order_known_at
@@ -26,13 +27,27 @@ KNOWN_SINCE_SQL = """
     ) i
     left join (
         select customer_id, min(known_at) as first_known_at from orders where is_identified group by customer_id
-    ) o on o.customer_id = i.customer_id"""
+    ) o on o.customer_id = i.customer_id
+    order by i.customer_id"""
 """One row per person with a name: since when, and when their first order could be known (NULL without one)."""
 
 
 def first_known_at(view: StageView) -> datetime | None:
     """When the shop could first name anybody."""
     return view.query(f"select min(known_since) as first_at from ({KNOWN_SINCE_SQL}) k")["first_at"][0].as_py()
+
+
+def build_prospect_features(view: StageView, as_ofs: Iterable[datetime]) -> None:
+    """Write `prospect_features`: of everybody who was a prospect at one of these cutoffs, what was known of them."""
+    times = list(as_ofs)
+    rows = prospects_at(view, times) if times else PROSPECT_FEATURES.empty()
+    if not rows.num_rows:
+        view.write("prospect_features", PROSPECT_FEATURES.empty())
+        return
+    version = feature_version(f"'{view.settings.shop.time_zone}'", OF_PROSPECTS)
+    for name, text in (("run_id", view.run.run_id), ("feature_version", version)):
+        rows = rows.append_column(name, pa.array([text] * rows.num_rows, pa.string()))
+    view.write("prospect_features", rows)
 
 
 def prospects_at(view: StageView, as_ofs: Iterable[datetime], *, prospect_days: int = PROSPECT_DAYS) -> pa.Table:
@@ -62,21 +77,24 @@ def prospect_features(view: StageView, people: pa.Table) -> pa.Table:
     is_named = pc.less(people["known_since"], as_of)
     has_ordered = pc.fill_null(pc.less(people["order_known_at"], as_of), False)
     is_past = pc.less_equal(as_of, pa.scalar(view.run.as_of, as_of.type))
-    asked = people.filter(pc.and_(pc.and_(is_named, is_past), pc.invert(has_ordered)))
+    prospects = people.filter(pc.and_(pc.and_(is_named, is_past), pc.invert(has_ordered)))
     zone = view.settings.shop.time_zone
-    within = windows(pc.unique(asked["as_of"]).to_pylist(), zone)
-    named = asked.select(["customer_id", "known_since", "as_of"])
-    sql = "select a.customer_id, w.* from asked a join windows w on w.as_of = a.as_of"
-    cutoffs = view.query(sql, asked=named, windows=within)
-    results = {f"family_{one.name}": view.query(one.sql(f"'{zone}'"), **{CUTOFFS: cutoffs}) for one in OF_PROSPECTS}
-    return view.query(with_age_sql(), asked=named, **{CUTOFFS: cutoffs}, **results)
+    within = windows(pc.unique(prospects["as_of"]).to_pylist(), zone)
+    prospects = prospects.select(["customer_id", "known_since", "as_of"])
+    sql = """select p.customer_id, w.* from prospects p join windows w on w.as_of = p.as_of
+        order by p.as_of, p.customer_id"""
+    cutoffs = view.query(sql, prospects=prospects, windows=within)
+    results = {
+        f"family_{family.name}": view.query(family.sql(f"'{zone}'"), **{CUTOFFS: cutoffs}) for family in OF_PROSPECTS
+    }
+    return view.query(with_age_sql(), prospects=prospects, **{CUTOFFS: cutoffs}, **results)
 
 
 def with_age_sql() -> str:
-    """The families' features of the people `asked`, and days_since_known: how long the shop could name the person."""
-    age = "cast(seconds_of(a.as_of) - seconds_of(a.known_since) as double) / 86400"
+    """The families' features of `prospects`, and days_since_known: how long the shop could name the person."""
+    age = "cast(seconds_of(p.as_of) - seconds_of(p.known_since) as double) / 86400"
     return f"""
         select w.*, {age} as days_since_known
         from ({wide_sql(OF_PROSPECTS)}) w
-        join asked a on a.customer_id = w.customer_id and a.as_of = w.as_of
+        join prospects p on p.customer_id = w.customer_id and p.as_of = w.as_of
         order by w.as_of, w.customer_id"""

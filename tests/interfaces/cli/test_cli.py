@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from patron.answers.prospects_by_value import Prospect, Prospects
+from patron.answers.prospects import Prospect, Prospects
 from patron.interfaces.cli.app import GROUPS, app
 from patron.interfaces.cli.render import show_prospects
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from patron import predict
-from patron.predict.recommend.affinities import run
+from patron.predict.recommend.affinities import rank_products
 from patron.schema.tables import BY_NAME
 from patron.storage import model_registry
 from patron.storage.runs import Run
@@ -43,7 +43,7 @@ def view_of(shop):
 def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
     sell(shop, 200, lambda customer, rng: f"p{(customer + int(rng.integers(0, 4))) % 50}")
     view = view_of(shop)
-    judged = run(view)
+    judged = rank_products(view)
     assert set(judged["origin"].to_pylist()) == {"2024-03-09", "2024-04-06", "2024-05-04", "all"}
     assert set(judged["champion"].to_pylist()) == {"personal_frequency_blend"}
     lists = view.read("affinities").to_pandas()
@@ -56,24 +56,24 @@ def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
 def test_nothing_after_the_moment_changes_the_lists(shop):
     sell(shop, 200, lambda customer, rng: f"p{(customer + int(rng.integers(0, 4))) % 50}")
     view = view_of(shop)
-    run(view)
+    rank_products(view)
     first = view.read("affinities").to_pylist()
     table = BY_NAME["order_lines"]
     known = view.query(f"select * from order_lines where known_at < timestamptz '{AS_OF.isoformat()}'")
     shop.lake.replace(table, known)
-    run(view)
+    rank_products(view)
     assert view.read("affinities").to_pylist() == first
 
 
 def test_a_short_history_is_not_judged_but_served(shop):
     sell(shop, 20, lambda _customer, rng: f"p{int(rng.integers(0, 5))}")
     view = view_of(shop)
-    assert run(view).num_rows == 0
+    assert rank_products(view).num_rows == 0
     assert view.read("affinities").num_rows == 60 * 5
 
 
 def test_a_shop_without_product_ids_has_no_lists(shop):
     sell(shop, 200, lambda _customer, _rng: None)
     view = view_of(shop)
-    assert run(view).num_rows == 0
+    assert rank_products(view).num_rows == 0
     assert view.read("affinities").num_rows == 0

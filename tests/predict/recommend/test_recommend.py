@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from patron.predict.backtest import backtest, to_table
 from patron.predict.recommend import LEARNERS, PersonalFrequencyBlend, Popularity
-from patron.predict.recommend.ranking_backtest import Cut, backtest
+from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.schema.errors import NotEnoughData
+from patron.schema.questions import RECOMMEND
 from patron.schema.table_definition import violations
 from patron.schema.tables import BACKTESTS
 
@@ -95,9 +99,15 @@ class TestEveryRecommender:
             learner.fit(purchases([("a", None, 3.0)]))
 
 
+def backtested(origin, **changes):
+    rng = np.random.default_rng(1)
+    result = backtest(replace(RECOMMEND, **changes), LEARNERS, [origin], rng=rng)
+    return to_table(result, run_id="t", rng=rng)
+
+
 def test_the_backtest_writes_declared_rows_and_prefers_what_customers_buy_again():
     history, later = drawn(200, 80, 6_000), drawn(200, 80, 1_500, seed=4)
-    rows = backtest(LEARNERS, [Cut("2017-12-05", history, later)], run_id="t", rng=np.random.default_rng(1))
+    rows = backtested(RankingOrigin("2017-12-05", history, later))
     assert violations(BACKTESTS, rows) == []
     best = next(r for r in rows.to_pylist() if r["learner"] == "personal_frequency_blend" and r["origin"] == "all")
     assert best["champion"] == "personal_frequency_blend"
@@ -109,9 +119,7 @@ def test_the_backtest_writes_declared_rows_and_prefers_what_customers_buy_again(
 def test_ndcg_is_one_when_the_first_products_are_the_bought_ones():
     history = purchases([("a", "x", 1), ("a", "x", 2), ("a", "y", 3)] + [("b", "z", 1)] * 3)
     later = purchases([("a", "x", 0), ("a", "y", 0)])
-    rows = backtest(
-        [Popularity(), PersonalFrequencyBlend()], [Cut("o", history, later)], run_id="t", rng=np.random.default_rng(1)
-    )
+    rows = backtested(RankingOrigin("o", history, later), fewest_customers=1)
     found = {row["learner"]: row["value"] for row in rows.to_pylist() if row["metric"] == "ndcg_at_10"}
     assert found["personal_frequency_blend"] == 1.0
     assert found["popularity"] < 1.0

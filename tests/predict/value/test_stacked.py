@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patron.predict.backtest import at, known_at_origin
 from patron.predict.learner import FORECAST
+from patron.predict.score_origins import at, known_at_origin
 from patron.predict.value.shop_total import DAYS
 from patron.predict.value.stacked import Excess, Stacked
 from patron.predict.value.two_stage import TwoStage

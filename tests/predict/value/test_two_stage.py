@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from patron.predict.learner import FORECAST
-from patron.predict.value.boosted_value import Boosted, cap_of
+from patron.predict.value.boosted_value import Boosted
+from patron.predict.value.training_matrix import cap_of
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
 from patron.schema.numbers import float_column
 

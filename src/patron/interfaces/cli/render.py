@@ -6,7 +6,7 @@ from pathlib import Path
 from patron.answers.backtest_results import backtest
 from patron.answers.models import MONEY_METRICS, UNITS, Backtest, models, primary_metrics
 from patron.answers.overview import overview
-from patron.answers.prospects_by_value import Prospects
+from patron.answers.prospects import Prospects
 from patron.commands.demo import Demo
 from patron.commands.doctor import Finding
 from patron.commands.import_files import ImportSummary

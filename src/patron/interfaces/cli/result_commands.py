@@ -69,11 +69,9 @@ def prospects(
 
     Example: patron prospects --workspace shop --most 50
     """
-    from patron.answers import prospects_by_value
+    from patron.answers.prospects import prospects as ranked_prospects
     from patron.interfaces.cli.render import show_prospects
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    with output.progress("learning from earlier prospects"):
-        ranked = prospects_by_value.prospects(shop, most=most)
-    show_prospects(ranked, shop.settings.shop.currency, json=json)
+    show_prospects(ranked_prospects(shop, most=most), shop.settings.shop.currency, json=json)

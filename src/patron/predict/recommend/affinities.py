@@ -1,4 +1,4 @@
-"""The part of a run that answers `recommend`: judge at past cuts, fit the champion, rank for every customer."""
+"""Recommendations of a run: backtest, fit the champion, keep it, and rank products for every customer."""
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.predict.backtest import ALL, MOST_ORIGINS, backtest, fit_champion, to_table
 from patron.predict.learner import Fitted, Learner
 from patron.predict.recommend import LEARNERS
 from patron.predict.recommend.ranking import encoded
-from patron.predict.recommend.ranking_backtest import Cut, backtest
+from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.schema.questions import RECOMMEND
 from patron.schema.table_definition import TIME
 from patron.schema.tables import AFFINITIES, BACKTESTS
@@ -18,10 +19,7 @@ from patron.storage import model_registry
 from patron.storage.engine import timestamp
 from patron.storage.stage_view import StageView
 
-ORIGINS = 3
 LEAST_HISTORY_DAYS = 56
-FALLBACK = "personal_frequency_blend"
-"""Used when the history is too short to judge: the simplest learner that is not a baseline."""
 
 LINES = """
 select customer_id, product_id, ordered_at, known_at, seconds_of(ordered_at) as ordered_second
@@ -32,39 +30,33 @@ order by customer_id, product_id, ordered_second desc, known_at
 # why ordered: fading weights are summed as floats, so the order of rows must not depend on the engine's threads
 
 
-def run(view: StageView) -> pa.Table:
+def rank_products(view: StageView) -> pa.Table:
     """Write `affinities` and return rows of `backtests`; neither when no purchase names a product."""
     lines = lines_of(view)
-    now = history_at(lines, view.run.as_of)
-    if not now.num_rows:
+    history = history_at(lines, view.run.as_of)
+    if not history.num_rows:
         view.write("affinities", AFFINITIES.empty())
         return BACKTESTS.empty()
-    judged = judged_at(view, lines, origins(view))
-    champion = judged["champion"][0].as_py() if judged.num_rows else FALLBACK
-    learner = next(one for one in LEARNERS if one.name == champion)
-    fitted = learner.fit(now)
-    version = _keep(view, learner, fitted, now, judged)
-    view.write("affinities", affinities(view, fitted, now, version))
-    return judged
+    rng = np.random.default_rng(view.run.child_seed(f"backtest {RECOMMEND.name}"))
+    result = backtest(RECOMMEND, LEARNERS, ranking_origins(view, lines), rng=rng)
+    evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
+    learner, fitted = fit_champion(result, history)
+    version = _keep(view, learner, fitted, history, evaluated)
+    view.write("affinities", affinities(view, fitted, history, version))
+    return evaluated
 
 
-def origins(view: StageView) -> list[datetime]:
-    """Past cuts whose 28 days are over and before which there was some history, the earliest first."""
+def ranking_origins(view: StageView, lines: pa.Table) -> list[RankingOrigin]:
+    """Past cutoffs whose 28 days are over and before which there was some history, the earliest first."""
     as_of = view.run.as_of
     first = view.query(f"select min(ordered_at) as first_at from order_lines where known_at < {timestamp(as_of)}")
-    first_at = first["first_at"][0].as_py()
-    cuts = [as_of - timedelta(days=RECOMMEND.horizon_days * step) for step in range(ORIGINS, 0, -1)]
-    return [cut for cut in cuts if first_at + timedelta(days=LEAST_HISTORY_DAYS) <= cut]
-
-
-def judged_at(view: StageView, lines: pa.Table, cuts: list[datetime]) -> pa.Table:
-    """Rows of `backtests` for all learners at these cuts; none where hardly anybody bought."""
-    given = [Cut(cut.date().isoformat(), history_at(lines, cut), _bought_after(lines, cut)) for cut in cuts]
-    given = [cut for cut in given if len(cut.bought["customer_id"].unique()) >= RECOMMEND.fewest_customers]
-    if not given:
-        return BACKTESTS.empty()
-    rng = np.random.default_rng(view.run.child_seed("backtest recommend"))
-    return backtest(LEARNERS, given, run_id=view.run.run_id, rng=rng)
+    earliest = first["first_at"][0].as_py() + timedelta(days=LEAST_HISTORY_DAYS)
+    steps = (as_of - timedelta(days=RECOMMEND.horizon_days * step) for step in range(MOST_ORIGINS, 0, -1))
+    return [
+        RankingOrigin(cutoff.date().isoformat(), history_at(lines, cutoff), _bought_after(lines, cutoff))
+        for cutoff in steps
+        if earliest <= cutoff
+    ]
 
 
 def lines_of(view: StageView) -> pa.Table:
@@ -83,10 +75,10 @@ def history_at(lines: pa.Table, at: datetime) -> pa.Table:
     )
 
 
-def _bought_after(lines: pa.Table, cut: datetime) -> pa.Table:
-    after, until = pa.scalar(cut, TIME), pa.scalar(cut + timedelta(days=RECOMMEND.horizon_days), TIME)
+def _bought_after(lines: pa.Table, cutoff: datetime) -> pa.Table:
+    after, until = pa.scalar(cutoff, TIME), pa.scalar(cutoff + timedelta(days=RECOMMEND.horizon_days), TIME)
     is_known = pc.and_(pc.less(lines["ordered_at"], until), pc.less(lines["known_at"], until))
-    return _days_before(lines.filter(pc.and_(pc.greater_equal(lines["ordered_at"], after), is_known)), cut)
+    return _days_before(lines.filter(pc.and_(pc.greater_equal(lines["ordered_at"], after), is_known)), cutoff)
 
 
 def _days_before(lines: pa.Table, at: datetime) -> pa.Table:
@@ -95,7 +87,7 @@ def _days_before(lines: pa.Table, at: datetime) -> pa.Table:
 
 
 def affinities(view: StageView, fitted: Fitted, history: pa.Table, version: str) -> pa.Table:
-    """Rows of `affinities` for every customer of the history and every other one with a cutoff."""
+    """Rows of `affinities` for every customer of the history and every other one with features."""
     run = view.run
     others = view.query(
         f"""select m.customer_id, cast(null as varchar) as product_id, 0.0 as days_before from features m
@@ -115,7 +107,7 @@ def affinities(view: StageView, fitted: Fitted, history: pa.Table, version: str)
     return lists
 
 
-def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, judged: pa.Table) -> str:
+def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, evaluated: pa.Table) -> str:
     run = view.run
     manifest = model_registry.Manifest(
         question=RECOMMEND.name,
@@ -129,24 +121,25 @@ def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, 
         row_count=history.num_rows,
         data_hash=model_registry.data_hash(history.select(["customer_id"])),
     )
-    own = [row for row in judged.to_pylist() if row["learner"] == learner.name]
-    metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in own}
-    card = _card(learner, own, history.num_rows)
+    champion = [row for row in evaluated.to_pylist() if row["learner"] == learner.name]
+    metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
+    card = _card(learner, champion, history.num_rows)
     text = "\n".join(f"{key}: {value}" for key, value in card.items()) + "\n"
-    return model_registry.save(view.models_folder, fitted, model_registry.Saved(manifest, metrics, card, text))
+    return model_registry.save(view.models_folder, fitted, model_registry.ModelRecord(manifest, metrics, card, text))
 
 
-def _card(learner: Learner, own: list[dict], lines: int) -> dict[str, str]:
-    judged = next((row for row in own if row["origin"] == "all" and row["metric"] == "ndcg_at_10"), None)
+def _card(learner: Learner, rows: list[dict], line_count: int) -> dict[str, str]:
+    metric, days = RECOMMEND.primary_metric.name, RECOMMEND.horizon_days
+    best = next((row for row in rows if row["origin"] == ALL and row["metric"] == metric), None)
     why = (
-        f"best NDCG@10 over {len({row['origin'] for row in own} - {'all'})} past cuts of {RECOMMEND.horizon_days} days: "
-        f"{judged['value']:.4f}; {judged['baseline']} has {judged['baseline_value']:.4f}"
-        if judged
-        else "the history is too short to judge; the simplest rule that is not a baseline"
+        f"best NDCG@10 over {len({row['origin'] for row in rows} - {ALL})} past cutoffs of {days} days: "
+        f"{best['value']:.4f}; {best['baseline']} has {best['baseline_value']:.4f}"
+        if best
+        else "the history is too short for a backtest; the simplest learner that is not a baseline"
     )
     return {
-        "question": f"{RECOMMEND.name}: products bought in the next {RECOMMEND.horizon_days} days",
+        "question": f"{RECOMMEND.name}: {RECOMMEND.meaning}",
         "learner": learner.name,
         "why": why,
-        "training_order_lines": str(lines),
+        "training_order_lines": str(line_count),
     }

@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import LABEL, forecasts, labelled, newest
+from patron.predict.learner import Fitted, forecasts
 from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.predict.value.btyd_learners import FittedBtyd, RecentBlend
+from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
@@ -26,7 +28,7 @@ START_FLOOR = 0.1
 
 @dataclass(frozen=True)
 class FittedBoosted:
-    """Trees over the features and what BG/NBD says; with a blend, they correct it by a factor."""
+    """Trees over the features and what BG/NBD expects; with a blend, they correct it by a factor."""
 
     design: Design
     models: OrdersAndSpend
@@ -39,16 +41,22 @@ class FittedBoosted:
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
-        start = _start(table, self.models, self.recent_share, self.scale_cents)
-        logs = np.clip(start + self.trees.raw(self._matrix(table)), -LARGEST_LOG, LARGEST_LOG)
-        return forecasts(np.exp(logs) * self.scale_cents * self.adding_up)
+        rows = with_history(table, self.models)
+        return forecasts(self.forecast(rows, self.design.matrix(rows)))
+
+    def forecast(self, rows: pa.Table, matrix: Numbers) -> Numbers:
+        """The forecast of rows `with_history`, cents; `matrix` is the design's of them."""
+        start = _start(rows, self.models, self.recent_share, self.scale_cents)
+        logs = np.clip(start + self.trees.raw(matrix), -LARGEST_LOG, LARGEST_LOG)
+        return np.exp(logs) * self.scale_cents * self.adding_up
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """What moved the logarithm of the forecast; a blend's own size counts as one feature."""
-        names, values = self.design.names, self.trees.contributions(self._matrix(table))
+        rows = with_history(table, self.models)
+        names, values = self.design.names, self.trees.contributions(self.design.matrix(rows))
         if self.recent_share is None:
             return names, values
-        start = _start(table, self.models, self.recent_share, self.scale_cents)
+        start = _start(rows, self.models, self.recent_share, self.scale_cents)
         return (*names, "expected_paid_cents_90_days"), np.column_stack([values, start])
 
     def save(self, folder: Path) -> None:
@@ -76,9 +84,6 @@ class FittedBoosted:
             *(saved[name] for name in ("scale_cents", "recent_share", "adding_up")),
         )
 
-    def _matrix(self, table: pa.Table) -> Numbers:
-        return self.design.matrix(with_history(table, self.models))
-
 
 LATER = "Import what happened since, or run at an earlier cutoff."
 
@@ -99,7 +104,15 @@ class Boosted:
 
     def fit(self, table: pa.Table) -> FittedBoosted:
         """Fit to the rows whose label is known. Raises NotEnoughData."""
-        return _fit(table, self.trees, self.cap_quantile, None)
+        return self.fit_matrix(TrainingMatrix.of(table))
+
+    def fit_from(self, table: pa.Table, others: Mapping[str, Fitted]) -> FittedBoosted:
+        """As `fit`, with the models of buying history that are fitted already. Raises NotEnoughData."""
+        return self.fit_matrix(TrainingMatrix.of(table, history_models(others)))
+
+    def fit_matrix(self, training: TrainingMatrix) -> FittedBoosted:
+        """Fit to a matrix. Raises NotEnoughData."""
+        return _fit(training, self.trees, self.cap_quantile, None)
 
 
 @dataclass(frozen=True)
@@ -121,47 +134,36 @@ class BoostedBlend:
 
     def fit(self, table: pa.Table) -> FittedBoosted:
         """Fit to the rows whose label is known. Raises NotEnoughData."""
-        return _fit(table, self.trees, self.cap_quantile, self.recent_share)
+        return self.fit_matrix(TrainingMatrix.of(table))
+
+    def fit_matrix(self, training: TrainingMatrix) -> FittedBoosted:
+        """Fit to a matrix. Raises NotEnoughData."""
+        return _fit(training, self.trees, self.cap_quantile, self.recent_share)
 
 
-def _fit(table: pa.Table, trees: Trees, cap_quantile: float, recent_share: float | None) -> FittedBoosted:
-    rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
-    label = np.maximum(float_column(rows, LABEL), 0.0)
-    cap = cap_of(label, cap_quantile)
-    if cap <= 0:
+def history_models(others: Mapping[str, Fitted]) -> OrdersAndSpend | None:
+    """The models of buying history that another learner has fitted to the same table; None without one."""
+    blend = others.get(RecentBlend.name)
+    return blend.models if isinstance(blend, FittedBtyd) else None
+
+
+def _fit(training: TrainingMatrix, trees: Trees, cap_quantile: float, recent_share: float | None) -> FittedBoosted:
+    cap = cap_of(training.label, cap_quantile)
+    if training.models is None or cap <= 0:
         raise NotEnoughData("nobody bought anything after the cutoffs to learn from", where="training", todo=LATER)
-    label = np.minimum(label, cap)
+    label = np.minimum(training.label, cap)
     scale = max(float(label.mean()), 1.0)
-    given = with_history(rows, models)
-    design = Design.of(given)
-    start = _start(rows, models, recent_share, scale)
     objective = {**TWEEDIE, "boost_from_average": False}
-    start = np.minimum(start, np.log(cap / scale))
-    matrix = design.matrix(given)
-    fitted = trees.fit(matrix, label / scale, objective, start=start)
+    start = np.minimum(_start(training.rows, training.models, recent_share, scale), np.log(cap / scale))
+    fitted = trees.fit(training.matrix, label / scale, objective, start=start)
     # why: the loss does not make forecasts add up to what was paid, least of all where few buy
-    adding_up = float(label.mean() / scale / np.exp(start + fitted.raw(matrix)).mean())
-    return FittedBoosted(design, models, fitted, scale, recent_share, adding_up)
+    adding_up = float(label.mean() / scale / np.exp(start + fitted.raw(training.matrix)).mean())
+    return FittedBoosted(training.design, training.models, fitted, scale, recent_share, adding_up)
 
 
-def cap_of(label: Numbers, quantile: float) -> float:
-    """A quantile of what those who bought paid, cents; 0 when nobody did.
-
-    Of buyers alone: where one in a hundred buys, the same quantile of everybody would cut what all of them pay.
-    """
-    bought = label[label > 0]
-    return float(np.quantile(bought, quantile)) if len(bought) else 0.0
-
-
-def with_history(table: pa.Table, models: OrdersAndSpend) -> pa.Table:
-    """Features with what the models of buying history say beside them."""
-    for name, values in models.columns(table).items():
-        table = table.append_column(name, pa.array(values))
-    return table
-
-
-def _start(table: pa.Table, models: OrdersAndSpend, recent_share: float | None, scale_cents: float) -> Numbers:
-    """Logarithm of the forecast the trees begin with, in units of `scale_cents`."""
+def _start(rows: pa.Table, models: OrdersAndSpend, recent_share: float | None, scale_cents: float) -> Numbers:
+    """Logarithm of the forecast the trees begin with, in units of `scale_cents`; of rows `with_history`."""
     if recent_share is None:
-        return np.zeros(table.num_rows)
-    return np.log(models.blend(table, recent_share) / scale_cents + START_FLOOR)
+        return np.zeros(rows.num_rows)
+    expected = float_column(rows, "expected_paid_cents_90_days")
+    return np.log(models.blended(rows, expected, recent_share) / scale_cents + START_FLOOR)

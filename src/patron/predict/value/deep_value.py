@@ -17,12 +17,13 @@ import pyarrow as pa
 from scipy.special import expit
 
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import LABEL, forecasts, labelled, newest
-from patron.predict.value.boosted_value import LATER, cap_of, with_history
+from patron.predict.learner import forecasts
+from patron.predict.value.boosted_value import LATER
 from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history
 from patron.schema.errors import MissingExtra, NotEnoughData
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, float_column
+from patron.schema.numbers import Numbers
 
 SAVED, LAYERS = "deep.json", "layers.npz"
 FEWEST_BUYERS = 200
@@ -103,20 +104,17 @@ class DeepZeroInflatedLogNormal:
     def fit(self, table: pa.Table) -> FittedDeep:
         """Fit to the rows whose label is known. Raises NotEnoughData, MissingExtra without torch."""
         torch = _torch()
-        rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
-        label = np.maximum(float_column(rows, LABEL), 0.0)
-        if (label > 0).sum() < FEWEST_BUYERS:
+        training = TrainingMatrix.of(table)
+        label, matrix = training.label, training.matrix
+        if training.models is None or (label > 0).sum() < FEWEST_BUYERS:
             what = f"{int((label > 0).sum())} bought after the cutoffs to learn from, and {FEWEST_BUYERS} are needed"
             raise NotEnoughData(what, where="training", todo=LATER)
         cap = cap_of(label, self.cap_quantile)
-        given = with_history(rows, models)
-        design = Design.of(given)
-        matrix = design.matrix(given)
         middle = np.nan_to_num(np.nanmean(matrix, axis=0))
         width = np.maximum(np.nan_to_num(np.nanstd(matrix, axis=0)), 1e-9)
         scale = (tuple(middle.tolist()), tuple(width.tolist()))
         layers = self._layers(torch, standardised(matrix, *scale), np.minimum(label, cap))
-        return FittedDeep(design, models, *scale, layers, cap)
+        return FittedDeep(training.design, training.models, *scale, layers, cap)
 
     def _layers(self, torch: Any, matrix: Numbers, label: Numbers) -> tuple[tuple[Numbers, Numbers], ...]:
         rng = torch.Generator().manual_seed(self.seed)

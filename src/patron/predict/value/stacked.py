@@ -8,11 +8,12 @@ from typing import ClassVar, Self, cast
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.learner import FORECAST, LABEL, Fitted, Learner, forecasts, labelled, newest
-from patron.predict.value.boosted_value import Boosted, BoostedBlend, FittedBoosted, cap_of
+from patron.predict.learner import FORECAST, Fitted, Learner, forecasts, newest
+from patron.predict.value.boosted_value import Boosted, BoostedBlend, FittedBoosted, history_models
 from patron.predict.value.btyd_learners import RecentBlend
 from patron.predict.value.shop_total import ShopTotal, shop_total
-from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
+from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history
+from patron.predict.value.two_stage import FittedStages, TwoStage, ZeroInflatedLogNormal
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
@@ -73,7 +74,7 @@ class FittedStack:
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
-        return forecasts(self.excess.put_back(_each(self.members, table)) * self.factor)
+        return forecasts(self.excess.put_back(member_forecasts(self.members, table)) * self.factor)
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """What moved the logarithm of the forecast of the member with all features."""
@@ -106,15 +107,23 @@ class Stacked:
 
     def fit(self, table: pa.Table) -> FittedStack:
         """Fit every member and the shop's total. Raises NotEnoughData."""
-        return self.combined(table, {})
+        return self.fit_from(table, {})
 
-    def combined(self, table: pa.Table, fitted: Mapping[str, Fitted]) -> FittedStack:
+    def fit_from(self, table: pa.Table, others: Mapping[str, Fitted]) -> FittedStack:
         """As `fit`, with members that are fitted to this table already. Raises NotEnoughData."""
-        members = {one.name: fitted.get(one.name) or one.fit(table) for one in MEMBERS}
-        rows = labelled(table)
-        history = float_column(members[LARGE].predict(rows), FORECAST)
-        excess = Excess.of(np.maximum(float_column(rows, LABEL), 0.0), history, Boosted().cap_quantile)
-        modelled = excess.put_back(_each(members, newest(table)))
+        blend = others.get(RecentBlend.name) or RecentBlend().fit(table)
+        training = TrainingMatrix.of(table, history_models({RecentBlend.name: blend}))
+        two_stage = TwoStage().fit_matrix(training)
+        members = {
+            RecentBlend.name: blend,
+            BoostedBlend.name: BoostedBlend().fit_matrix(training),
+            Boosted.name: others.get(Boosted.name) or Boosted().fit_matrix(training),
+            TwoStage.name: two_stage,
+            ZeroInflatedLogNormal.name: ZeroInflatedLogNormal().fit_matrix(training, two_stage.buys),
+        }
+        history = float_column(blend.predict(training.rows), FORECAST)
+        excess = Excess.of(training.label, history, Boosted().cap_quantile)
+        modelled = excess.put_back(member_forecasts(members, newest(table)))
         if modelled.sum() <= 0:
             raise NotEnoughData("nobody is expected to buy", where="stacked", todo="Import what happened since.")
         total = shop_total(table, modelled)
@@ -122,5 +131,14 @@ class Stacked:
         return FittedStack(members, excess, factor, total)
 
 
-def _each(members: Mapping[str, Fitted], table: pa.Table) -> dict[str, Numbers]:
-    return {name: float_column(member.predict(table), FORECAST) for name, member in members.items()}
+def member_forecasts(members: Mapping[str, Fitted], table: pa.Table) -> dict[str, Numbers]:
+    """What each member forecasts, cents. Those with all features were fitted to one matrix, and see one here."""
+    with_matrix = {name: one for name, one in members.items() if isinstance(one, FittedBoosted | FittedStages)}
+    first = next(iter(with_matrix.values()))
+    rows = table if first.models is None else with_history(table, first.models)
+    matrix = first.design.matrix(rows)
+    found = {name: one.forecast(rows, matrix) for name, one in with_matrix.items()}
+    return {
+        name: found[name] if name in found else float_column(member.predict(table), FORECAST)
+        for name, member in members.items()
+    }

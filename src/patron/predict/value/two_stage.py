@@ -11,12 +11,13 @@ from scipy.special import expit
 
 from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.predict.feature_matrix import Design
-from patron.predict.learner import LABEL, forecasts, labelled, newest
-from patron.predict.value.boosted_value import LATER, cap_of, with_history
+from patron.predict.learner import forecasts
+from patron.predict.value.boosted_value import LATER
 from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, float_column
+from patron.schema.numbers import Numbers
 
 SAVED = "stages.json"
 BUYS, SPENDS = "buys", "spends"
@@ -33,7 +34,7 @@ class FittedStages:
 
     design: Design
     models: OrdersAndSpend | None
-    """What buying history says beside the features; None for people without one."""
+    """What buying history says next to the features; None for people without one."""
     buys: FittedTrees
     spends: FittedTrees
     cap_cents: float
@@ -45,17 +46,21 @@ class FittedStages:
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
-        matrix = self._matrix(table)
+        rows = _with_history(table, self.models)
+        return forecasts(self.forecast(rows, self.design.matrix(rows)))
+
+    def forecast(self, rows: pa.Table, matrix: Numbers) -> Numbers:  # noqa: ARG002 - as of the other models
+        """The forecast of rows `with_history`, cents; `matrix` is the design's of them."""
         spend = np.exp(np.minimum(self.spends.raw(matrix) + self.log_factor, np.log(self.cap_cents)))
-        return forecasts(self._chance(matrix) * spend)
+        return self._probability(matrix) * spend
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """What moved the logarithm of the forecast; of the log-odds, what is left of them where nearly all buy."""
-        matrix = self._matrix(table)
-        left = 1 - self._chance(matrix)
-        return self.design.names, left[:, None] * self.buys.contributions(matrix) + self.spends.contributions(matrix)
+        matrix = self.design.matrix(_with_history(table, self.models))
+        rest = 1 - self._probability(matrix)
+        return self.design.names, rest[:, None] * self.buys.contributions(matrix) + self.spends.contributions(matrix)
 
-    def _chance(self, matrix: Numbers) -> Numbers:
+    def _probability(self, matrix: Numbers) -> Numbers:
         return expit(self.buys.raw(matrix) + self.log_odds)
 
     def save(self, folder: Path) -> None:
@@ -82,9 +87,6 @@ class FittedStages:
             Design.restored(saved["design"]), models, *trees, saved["cap_cents"], saved["log_factor"], saved["log_odds"]
         )
 
-    def _matrix(self, table: pa.Table) -> Numbers:
-        return self.design.matrix(_given(table, self.models))
-
 
 @dataclass(frozen=True)
 class TwoStage:
@@ -102,8 +104,11 @@ class TwoStage:
 
     def fit(self, table: pa.Table) -> FittedStages:
         """Fit to the rows whose label is known; spend with a gamma loss. Raises NotEnoughData."""
-        rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
-        return fit_stages(rows, models, self.trees, self.cap_quantile, is_lognormal=False)
+        return self.fit_matrix(TrainingMatrix.of(table))
+
+    def fit_matrix(self, training: TrainingMatrix) -> FittedStages:
+        """Fit to a matrix. Raises NotEnoughData."""
+        return fit_stages(training, self.trees, self.cap_quantile, is_lognormal=False)
 
 
 @dataclass(frozen=True)
@@ -125,15 +130,18 @@ class ZeroInflatedLogNormal:
 
     def fit(self, table: pa.Table) -> FittedStages:
         """Fit to the rows whose label is known. Raises NotEnoughData."""
-        rows, models = labelled(table), OrdersAndSpend.fit(newest(table))
-        return fit_stages(rows, models, self.trees, self.cap_quantile, is_lognormal=True)
+        return self.fit_matrix(TrainingMatrix.of(table))
+
+    def fit_matrix(self, training: TrainingMatrix, buys: FittedTrees | None = None) -> FittedStages:
+        """Fit to a matrix; `buys` is the first stage where the same trees are fitted already. Raises NotEnoughData."""
+        return fit_stages(training, self.trees, self.cap_quantile, is_lognormal=True, buys=buys)
 
 
 def fit_stages(
-    rows: pa.Table, models: OrdersAndSpend | None, trees: Trees, cap_quantile: float, *, is_lognormal: bool
+    training: TrainingMatrix, trees: Trees, cap_quantile: float, *, is_lognormal: bool, buys: FittedTrees | None = None
 ) -> FittedStages:
-    """Fit both stages to rows that all have a label. Raises NotEnoughData."""
-    label = np.maximum(float_column(rows, LABEL), 0.0)
+    """Fit both stages, or only the second where `buys` is fitted already. Raises NotEnoughData."""
+    label, matrix = training.label, training.matrix
     buyers = label > 0
     if buyers.sum() < FEWEST_BUYERS:
         raise NotEnoughData(
@@ -143,23 +151,20 @@ def fit_stages(
         )
     cap = cap_of(label, cap_quantile)
     spent = np.minimum(label[buyers], cap)
-    given = _given(rows, models)
-    design = Design.of(given)
-    matrix = design.matrix(given)
     log_odds = NEARLY_SURE if buyers.all() else 0.0
     start = np.full(len(label), log_odds) if log_odds else None
-    buys = trees.fit(matrix, buyers.astype(float), {"objective": "binary"}, start=start)
+    if buys is None:
+        buys = trees.fit(matrix, buyers.astype(float), {"objective": "binary"}, start=start)
     if is_lognormal:
         spends = trees.fit(matrix[buyers], np.log(spent), {"objective": "l2"})
-        left = np.log(spent) - spends.raw(matrix[buyers])
-        log_factor = min(float(left.var()), LARGEST_VARIANCE) / 2
+        residual = np.log(spent) - spends.raw(matrix[buyers])
+        log_factor = min(float(residual.var()), LARGEST_VARIANCE) / 2
     else:
-        scale = float(np.log(spent.mean()))
-        spends = trees.fit(matrix[buyers], spent / np.exp(scale), {"objective": "gamma"})
-        log_factor = scale
-    return FittedStages(design, models, buys, spends, cap, log_factor, log_odds)
+        log_factor = float(np.log(spent.mean()))
+        spends = trees.fit(matrix[buyers], spent / np.exp(log_factor), {"objective": "gamma"})
+    return FittedStages(training.design, training.models, buys, spends, cap, log_factor, log_odds)
 
 
-def _given(table: pa.Table, models: OrdersAndSpend | None) -> pa.Table:
-    """Features, with what the models of buying history say where there are any."""
+def _with_history(table: pa.Table, models: OrdersAndSpend | None) -> pa.Table:
+    """Features, with what the models of buying history expect where there are any."""
     return table if models is None else with_history(table, models)

@@ -18,6 +18,14 @@ FEATURES = Table(
     partition_by="run_id",
     is_open=True,
 )
+PROSPECT_FEATURES = Table(
+    "prospect_features",
+    "one row per person without an order and cutoff, one column per feature",
+    ("run_id", "customer_id", "as_of"),
+    (RUN, CUSTOMER, AS_OF, of("feature_version", TEXT, "hash of all definitions of these features")),
+    partition_by="run_id",
+    is_open=True,
+)
 SEGMENTS = Table(
     "segments",
     "one row per customer and run",

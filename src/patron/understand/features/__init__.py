@@ -57,9 +57,9 @@ def meaning(feature: Feature) -> str:
     return (feature.__doc__ or "").splitlines()[0]
 
 
-def feature_version(zone: str) -> str:
+def feature_version(zone: str, families: Sequence[Family] = FAMILIES) -> str:
     """Hash of all feature definitions: another version is another set of columns or meanings."""
-    return hashlib.sha256("\n".join(family.sql(zone) for family in FAMILIES).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(family.sql(zone) for family in families).encode()).hexdigest()[:16]
 
 
 def wide_sql(families: Sequence[Family] = FAMILIES) -> str:
@@ -77,10 +77,11 @@ def build_features(view: StageView) -> None:
     """Compute all features at the run's cutoffs, family by family so that memory stays bounded."""
     zone = view.settings.shop.time_zone
     run_id = view.run.run_id
-    mine = f"select customer_id, as_of from cutoffs where run_id = '{run_id}'"
-    as_ofs = view.query(f"select distinct as_of from ({mine}) m")["as_of"].to_pylist()
+    rows = f"select customer_id, as_of from cutoffs where run_id = '{run_id}'"
+    as_ofs = view.query(f"select distinct as_of from ({rows}) m order by as_of")["as_of"].to_pylist()
     cutoffs = view.query(
-        f"select m.customer_id, w.* from ({mine}) m join windows w on w.as_of = m.as_of", windows=windows(as_ofs, zone)
+        f"select m.customer_id, w.* from ({rows}) m join windows w on w.as_of = m.as_of order by m.as_of, m.customer_id",
+        windows=windows(as_ofs, zone),
     )
     quoted = f"'{zone}'"
     results: dict[str, pa.Table] = {CUTOFFS: cutoffs}

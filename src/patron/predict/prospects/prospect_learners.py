@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.clv.boosted_trees import Trees
-from patron.predict.baselines import IS_BASELINE, Mean
+from patron.predict.baselines import IS_BASELINE
 from patron.predict.calibration import in_first_half
 from patron.predict.learner import FORECAST, LABEL, forecasts, labelled
-from patron.predict.value.boosted_value import cap_of
+from patron.predict.value.training_matrix import TrainingMatrix, cap_of
 from patron.predict.value.two_stage import FittedStages, fit_stages
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
@@ -84,7 +84,7 @@ class Prospects:
         return FittedProspects(stages, weight, middle, float(_capped(rows, self.cap_quantile).mean()))
 
     def _stages(self, rows: pa.Table) -> FittedStages:
-        return fit_stages(rows, None, self.trees, self.cap_quantile, is_lognormal=False)
+        return fit_stages(TrainingMatrix.of_rows(rows, None), self.trees, self.cap_quantile, is_lognormal=False)
 
     def _weight(self, rows: pa.Table) -> float:
         """Slope of outcomes on forecasts of people that the trees had not seen, kept within 0 and 1."""
@@ -152,6 +152,3 @@ def _capped(rows: pa.Table, quantile: float) -> Numbers:
     """What was paid, never below 0, with the largest amounts cut as the stages cut them."""
     label = np.maximum(float_column(rows, LABEL), 0.0)
     return np.minimum(label, cap_of(label, quantile))
-
-
-LEARNERS = (Mean(), MeanByChannel(), Prospects())

@@ -1,0 +1,79 @@
+"""The predict stage of a run: every question backtested, its champion fitted, kept, and used for every customer."""
+
+import logging
+from dataclasses import dataclass
+
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from patron.predict.recommend.affinities import rank_products
+from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_features
+from patron.predict.value.repeat_purchase import build_repeat_purchase
+from patron.schema.errors import NotEnoughData
+from patron.schema.questions import PROSPECTS, QUESTIONS
+from patron.schema.tables import BACKTESTS, SCORES, SHOP_FORECASTS
+from patron.storage.stage_view import StageView
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What predict did in a run."""
+
+    answered: tuple[AnsweredQuestion, ...]
+    unanswered: tuple[str, ...]
+    """Questions that no learner could be fitted for, with the reason."""
+
+
+def run(view: StageView) -> Summary:
+    """Answer every question for the run's cutoff: writes all tables of the stage.
+
+    Raises NotEnoughData when no question about customers could be answered.
+    """
+    # why: matrices are small here, threads of BLAS wait for each other, up to ten times as long on two busy cores;
+    # and sums do not depend on how many cores there are
+    with threadpool_limits(limits=1, user_api="blas"):
+        build_repeat_purchase(view)
+        answers, unanswered = answer_questions(view)
+        if not answers:
+            raise NotEnoughData(
+                "; ".join(unanswered), where=f"run {view.run.run_id}", todo="Import a longer history of orders."
+            )
+        prospects, missing = answer_prospects(view)
+        answers += prospects
+        rankings = rank_products(view)
+    view.write("scores", pa.concat_tables([SCORES.empty(), *(one.scores for one in answers)]))
+    view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(one.backtests for one in answers), rankings]))
+    view.write("shop_forecasts", pa.concat_tables([SHOP_FORECASTS.empty(), *(one.shop_forecast for one in answers)]))
+    return Summary(tuple(one.summary for one in answers), (*unanswered, *missing))
+
+
+def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:
+    """Answers about customers, and what could not be answered. Raises NotEnoughData when there is no customer."""
+    features = read_features(view, "features")
+    if not features.current.num_rows:
+        raise NotEnoughData(
+            "no customer with an order", where=f"run {view.run.run_id}", todo="Import orders known before it."
+        )
+    answers, unanswered = [], []
+    for question in QUESTIONS:
+        if question.is_ranking or question is PROSPECTS:
+            continue
+        try:
+            answers.append(answer(view, question, features))
+        except NotEnoughData as error:
+            unanswered.append(f"{question.name}: {error.what}")
+            log.warning("%s is not answered: %s", question.name, error)
+    return answers, unanswered
+
+
+def answer_prospects(view: StageView) -> tuple[list[Answer], list[str]]:
+    """The answer about people without an order, or why there is none; neither in a shop that has no such people."""
+    features = read_features(view, "prospect_features")
+    if not features.current.num_rows:
+        return [], []
+    try:
+        return [answer(view, PROSPECTS, features)], []
+    except NotEnoughData as error:
+        return [], [f"{PROSPECTS.name}: {error.what}"]

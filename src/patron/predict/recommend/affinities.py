@@ -87,10 +87,10 @@ def _days_before(lines: pa.Table, at: datetime) -> pa.Table:
 
 
 def affinities(view: StageView, fitted: Fitted, history: pa.Table, version: str) -> pa.Table:
-    """Rows of `affinities` for every customer of the history and every other one with features."""
+    """Rows of `affinities` for every customer of the history and every other one with a cutoff."""
     run = view.run
     others = view.query(
-        f"""select m.customer_id, cast(null as varchar) as product_id, 0.0 as days_before from features m
+        f"""select m.customer_id, cast(null as varchar) as product_id, 0.0 as days_before from cutoffs m
         where m.run_id = '{run.run_id}' and m.as_of = {timestamp(run.as_of)}
           and m.customer_id not in (select customer_id from history) order by m.customer_id""",
         history=history.select(["customer_id"]),

@@ -31,7 +31,7 @@ from patron.service.profile_sync import rebuild
 from patron.storage.lake import Lake
 from patron.storage.shop import Shop
 from patron.storage.store import PROFILES
-from patron.understand.profiles.profile import decoded
+from patron.understand.profiles.profile import decode
 from patron.understand.profiles.store import state
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -224,7 +224,7 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
 
 
 def events_in_profiles(shop):
-    return sum(told.event_count for _, one in kept(shop) for told in decoded(one).names.values())
+    return sum(told.event_count for _, one in kept(shop) for told in decode(one).names.values())
 
 
 def kept(shop):

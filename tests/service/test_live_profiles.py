@@ -349,8 +349,8 @@ def test_tokens_that_the_last_run_merged_are_one_profile(shop):
     move(shop)
     tokens = [token for token, *_ in kept(shop)]
     first, second = (live(shop, one).customer_id for one in ("u1", "u2"))
-    merged = {token: first for token in tokens if store.own_id(token) in {first, second}}
-    rows = [{"token": t, "customer_id": c, "is_user": True, "known_at": NOW} for t, c in merged.items()]
+    linked = {token: first for token in tokens if store.own_id(token) in {first, second}}
+    rows = [{"token": t, "customer_id": c, "is_user": True, "known_at": NOW} for t, c in linked.items()]
     shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, IDENTITIES.schema()))
     finish_run(shop)
     seen = live(shop, "u2")

@@ -13,7 +13,7 @@ from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, shop_pace_days
-from patron.understand.profiles.profile import Profile, merged
+from patron.understand.profiles.profile import Profile, merge
 from patron.understand.profiles.updates import was_built
 from patron.understand.profiles.view import Shown, read
 
@@ -36,7 +36,7 @@ def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile 
     theirs = _of_customer(view, customer_id, profile_by_token)
     if not theirs:
         return None
-    profile = reduce(merged, theirs.values())
+    profile = reduce(merge, theirs.values())
     return read(customer_id, profile, _shown(shop, view, now), is_identified=any(map(_is_user, theirs)))
 
 

@@ -16,7 +16,7 @@ from patron.govern.vault import Vault, customer_mark, initial_customer_id
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 from patron.understand.profiles.aggregate import profiles_of
-from patron.understand.profiles.profile import Profile, merged
+from patron.understand.profiles.profile import Profile, merge
 from patron.understand.profiles.store import State, find, state
 from patron.understand.profiles.updates import fold_new_events, rebuild_profiles
 
@@ -68,7 +68,7 @@ def _read_profiles(shop: Shop, before: State, named: frozenset[str]) -> dict[str
         if is_strange:  # why: an older or another inbox may hold what profiles hold already
             requests = _without_stored(shop, requests)
         for token, profile in _added_by(shop, vault, requests).items():
-            profile_by_token[token] = merged(profile_by_token[token], profile) if token in profile_by_token else profile
+            profile_by_token[token] = merge(profile_by_token[token], profile) if token in profile_by_token else profile
     meant = {token for token in profile_by_token if initial_customer_id(token) in named}
     return {token: profile for token, profile in profile_by_token.items() if token in meant or profile.owner in meant}
 

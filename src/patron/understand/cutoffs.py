@@ -17,7 +17,7 @@ CUTOFFS_SQL = """
 
 
 def cutoff_rows(as_ofs: Iterable[datetime]) -> pa.Table:
-    """The cutoffs asked for, each once, as a small table."""
+    """The given cutoffs, each once, as a small table."""
     return pa.table({"as_of": pa.array(sorted({cutoff.astimezone(UTC) for cutoff in as_ofs}), TIME)})
 
 
@@ -30,6 +30,6 @@ def build_cutoffs(view: StageView, as_ofs: Iterable[datetime]) -> None:
     later = [cutoff for cutoff in times if cutoff > view.run.as_of]
     if later:
         raise ValueError(f"cutoffs {later} are after the run's own, {view.run.as_of}")
-    asked = cutoff_rows(times)
+    rows = cutoff_rows(times)
     sql = f"select '{view.run.run_id}' as run_id, m.* from ({CUTOFFS_SQL}) m"
-    view.write_query("cutoffs", sql, cutoff_rows=asked)
+    view.write_query("cutoffs", sql, cutoff_rows=rows)

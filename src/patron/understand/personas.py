@@ -38,7 +38,7 @@ class Personas:
 
 
 def find_personas(features: pa.Table, seed: int) -> Personas:
-    """Group customers. Too few different ones to be told apart (fewer than 10 a persona): no personas."""
+    """Group customers. With fewer than 10 distinct customers a persona there are none."""
     scaled = scaled_traits(features)
     rng = np.random.default_rng(seed)
     different = len(set(map(bytes, scaled)))
@@ -48,8 +48,8 @@ def find_personas(features: pa.Table, seed: int) -> Personas:
     fit_on = scaled[np.sort(rng.permutation(len(scaled))[:FIT_SAMPLE])]
     tried = [(_silhouette(sample, count, seed), -count) for count in COUNTS]
     best, negative = max(tried)
-    found = np.asarray(_kmeans(-negative, seed).fit(fit_on).predict(scaled))
-    return _by_value(found, scaled, features["paid_cents_365_days"].to_numpy(), best)
+    labels = np.asarray(_kmeans(-negative, seed).fit(fit_on).predict(scaled))
+    return _by_value(labels, scaled, features["paid_cents_365_days"].to_numpy(), best)
 
 
 def scaled_traits(features: pa.Table) -> np.ndarray:
@@ -73,14 +73,14 @@ def _silhouette(sample: np.ndarray, count: int, seed: int) -> float:
     return round(float(silhouette_score(sample, _kmeans(count, seed).fit_predict(sample))), 6)
 
 
-def _by_value(found: np.ndarray, scaled: np.ndarray, paid: np.ndarray, silhouette: float) -> Personas:
+def _by_value(labels: np.ndarray, scaled: np.ndarray, paid: np.ndarray, silhouette: float) -> Personas:
     """Number personas by mean spend, the highest first, and name them."""
-    groups = np.unique(found)
-    order = sorted(groups, key=lambda group: (-paid[found == group].mean(), group))
-    ids = np.zeros(len(found), dtype=np.int64)
+    groups = np.unique(labels)
+    order = sorted(groups, key=lambda group: (-paid[labels == group].mean(), group))
+    ids = np.zeros(len(labels), dtype=np.int64)
     for place, group in enumerate(order):
-        ids[found == group] = place
-    names = [name_code(scaled[found == group].mean(axis=0)) for group in order]
+        ids[labels == group] = place
+    names = [name_code(scaled[labels == group].mean(axis=0)) for group in order]
     return Personas(ids, tuple(names), silhouette)
 
 

@@ -30,12 +30,12 @@ def build_segments(view: StageView) -> None:
         f"select customer_id, as_of, {', '.join(NEEDED)} from features"
         f" where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} order by customer_id"
     )
-    found = find_personas(features, run.child_seed("personas"))
-    view.write("segments", segment_rows(run.run_id, features, found))
-    view.write("personas", persona_rows(run.run_id, features, found))
+    personas = find_personas(features, run.child_seed("personas"))
+    view.write("segments", segment_rows(run.run_id, features, personas))
+    view.write("personas", persona_rows(run.run_id, features, personas))
 
 
-def segment_rows(run_id: str, features: pa.Table, found: Personas) -> pa.Table:
+def segment_rows(run_id: str, features: pa.Table, personas: Personas) -> pa.Table:
     """One row per customer."""
     scores = {name: pa.array(values, INT) for name, values in rfm_scores(features).items()}
     return pa.table(
@@ -44,23 +44,23 @@ def segment_rows(run_id: str, features: pa.Table, found: Personas) -> pa.Table:
             "customer_id": features["customer_id"],
             "as_of": features["as_of"],
             **scores,
-            "persona_id": pa.array(found.ids, INT),
+            "persona_id": pa.array(personas.ids, INT),
             "lifecycle_stage": pa.array(lifecycle_stages(features), pa.string()),
         }
     )
 
 
-def persona_rows(run_id: str, features: pa.Table, found: Personas) -> pa.Table:
+def persona_rows(run_id: str, features: pa.Table, personas: Personas) -> pa.Table:
     """One row per persona with what its customers do on average."""
-    members = [found.ids == place for place in range(len(found.name_codes))]
+    members = [personas.ids == place for place in range(len(personas.name_codes))]
     means = {name: [float(features[name].to_numpy()[group].mean()) for group in members] for name in MEANS}
     return pa.table(
         {
             "run_id": pa.array([run_id] * len(members), pa.string()),
             "persona_id": pa.array(range(len(members)), INT),
-            "name_code": pa.array(found.name_codes, pa.string()),
+            "name_code": pa.array(personas.name_codes, pa.string()),
             "customer_count": pa.array([int(np.sum(group)) for group in members], INT),
             **{name: pa.array(values, pa.float64()) for name, values in means.items()},
-            "silhouette": pa.array([found.silhouette] * len(members), pa.float64()),
+            "silhouette": pa.array([personas.silhouette] * len(members), pa.float64()),
         }
     )

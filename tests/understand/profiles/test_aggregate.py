@@ -12,7 +12,7 @@ from patron.schema.tables import EVENTS
 from patron.storage.engine import DuckEngine
 from patron.understand.profiles import aggregate, profile
 from patron.understand.profiles.aggregate import profiles_of
-from patron.understand.profiles.profile import Money, Profile, decoded, encoded, merged
+from patron.understand.profiles.profile import CurrencyTotals, Profile, decode, encode, merge
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = (
@@ -60,8 +60,8 @@ def together(*parts):
     made: dict[str, Profile] = {}
     for part in parts:
         for token, one in part.items():
-            made[token] = merged(made[token], one) if token in made else one
-    return {token: encoded(one) for token, one in made.items()}
+            made[token] = merge(made[token], one) if token in made else one
+    return {token: encode(one) for token, one in made.items()}
 
 
 @settings(max_examples=40, deadline=None)
@@ -82,13 +82,13 @@ def test_any_interleaving_of_late_and_out_of_order_events_gives_the_same_bytes(c
 
 def test_a_profile_survives_its_bytes(con):
     (made,) = profiles(con, [event(1, "Order Completed", 5, "u_1", None, "p1")]).values()
-    assert decoded(encoded(made)) == made
+    assert decode(encode(made)) == made
 
 
 def test_a_profile_stays_small_whatever_is_sent(con):
     rows = [event(n, "x" * 5_000 + str(n), n, "u_1", None, "y" * 5_000 + str(n)) for n in range(2_000)]
     (made,) = profiles(con, rows).values()
-    assert len(encoded(made)) < 60_000
+    assert len(encode(made)) < 60_000
     assert made.names[""].event_count == 2_000
 
 
@@ -100,11 +100,11 @@ def test_money_is_summed_in_each_currency_as_told(con):
     total |= {"revenue_cents": None, "total_cents": 900, "tax_cents": 100}
     back = event(4, "Order Refunded", 8, "u_1", None, None) | {"revenue_cents": 40}
     (made,) = profiles(con, [first, lines, total, back]).values()
-    assert made.money == {"": Money(560 + 800, 40), "EUR": Money(500, 0)}
+    assert made.money == {"": CurrencyTotals(560 + 800, 40), "EUR": CurrencyTotals(500, 0)}
 
 
 def test_a_profile_of_many_profiles_is_that_of_all_their_events(con):
     rows = [event(n, NAMES[n % 7], n % 60, "u_1", None, f"p{n % 30}") for n in range(600)]
     (whole,) = profiles(con, rows).values()
     (parts) = [next(iter(profiles(con, rows[n : n + 50]).values())) for n in range(0, 600, 50)]
-    assert encoded(reduce(merged, parts)) == encoded(whole)
+    assert encode(reduce(merge, parts)) == encode(whole)

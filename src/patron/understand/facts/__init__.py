@@ -41,8 +41,8 @@ def build_facts(view: StageView) -> None:
     """Make every table of facts from the events known before the run's cutoff."""
     shop = view.settings.shop
     scope = Scope(view.run.as_of, shop.time_zone, shop.currency)
-    told = ledger_table(consent_ledger.ledger(view.declared_store), view.policy.consent)
-    tables = lookups(scope, view.settings.rates, view.query, told)
+    ledger = ledger_table(consent_ledger.ledger(view.declared_store), view.policy.consent)
+    tables = lookups(scope, view.settings.rates, view.query, ledger)
     for name, query in FACTS.items():
         sql = query(scope)
         if name == "cleaning":
@@ -52,12 +52,12 @@ def build_facts(view: StageView) -> None:
 
 
 def lookups(
-    scope: Scope, rates: Mapping[str, float], query: Callable[[str], pa.Table], told: pa.Table
+    scope: Scope, rates: Mapping[str, float], query: Callable[[str], pa.Table], ledger: pa.Table
 ) -> dict[str, pa.Table]:
     """The tables that facts queries join: `rates`, `trait_names`, `ledger` and, made of a query's answer, `persons`."""
     return {
         "rates": rates_table(scope.currency, dict(rates)),
         "trait_names": trait_names(),
-        "ledger": told,
+        "ledger": ledger,
         "persons": persons(query(aliases(scope))),
     }

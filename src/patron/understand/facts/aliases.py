@@ -38,11 +38,11 @@ def unlinked(scope: Scope) -> str:
 
 def aliases(scope: Scope) -> str:
     """One row per two user tokens that an alias joins, since when both are users and the alias is known."""
-    told = usable(scope, "previous_token", where="e.name = 'Alias' and e.user_token <> e.previous_token")
+    alias_events = usable(scope, "previous_token", where="e.name = 'Alias' and e.user_token <> e.previous_token")
     return f"""
-        with said as (
+        with alias_pairs as (
             select a.user_token, a.previous_token, min(a.known_at) as known_at
-            from ({told}) a
+            from ({alias_events}) a
             left join ({unlinked(scope)}) u on u.token = a.user_token
             left join ({unlinked(scope)}) p on p.token = a.previous_token
             where (u.known_at is null or a.known_at > u.known_at) and (p.known_at is null or a.known_at > p.known_at)
@@ -50,21 +50,21 @@ def aliases(scope: Scope) -> str:
         ), users as (
             select e.user_token as token, min(e.known_at) as known_at
             from ({usable(scope, where="e.name <> 'Identity Unlinked'")}) e
-            join (select user_token as token from said union select previous_token as token from said) t
+            join (select user_token as token from alias_pairs union select previous_token as token from alias_pairs) t
                 on t.token = e.user_token
             group by e.user_token
         )
         select greatest(s.known_at, u.known_at, p.known_at) as known_at, s.user_token, s.previous_token,
             u.known_at as user_known_at, p.known_at as previous_known_at
-        from said s join users u on u.token = s.user_token join users p on p.token = s.previous_token"""
+        from alias_pairs s join users u on u.token = s.user_token join users p on p.token = s.previous_token"""
 
 
-def persons(said: pa.Table) -> pa.Table:
+def persons(alias_rows: pa.Table) -> pa.Table:
     """Who stands for whom over time, by rows of `aliases`: the user token that was known first stands for a person.
 
     Aliases are taken as they became known, so that what is known later changes nothing of what held before.
     """
-    links = sorted(Alias(**row) for row in said.to_pylist())
+    links = sorted(Alias(**row) for row in alias_rows.to_pylist())
     first = {link.user_token: link.user_known_at for link in links}
     first |= {link.previous_token: link.previous_known_at for link in links}
     members = {token: [token] for token in first}

@@ -23,10 +23,10 @@ def cleaning(scope: Scope) -> str:
 def _checks(relation: str, example: str, checks: dict[str, tuple[str, str, str]]) -> str:
     """Count several conditions in one pass: code -> (what counts, what is looked at, what was done)."""
     counts = ", ".join(
-        f"cast(sum(case when ({looked}) and ({found}) then 1 else 0 end) as bigint) as n_{code},"
+        f"cast(sum(case when ({looked}) and ({condition}) then 1 else 0 end) as bigint) as n_{code},"
         f" cast(sum(case when {looked} then 1 else 0 end) as bigint) as of_{code},"
-        f" min(case when ({looked}) and ({found}) then {example} end) as at_{code}"
-        for code, (found, looked, _) in checks.items()
+        f" min(case when ({looked}) and ({condition}) then {example} end) as at_{code}"
+        for code, (condition, looked, _) in checks.items()
     )
     rows = " union all ".join(
         f"select '{code}' as check_code, coalesce(n_{code}, 0) as row_count, coalesce(of_{code}, 0) as checked_count,"

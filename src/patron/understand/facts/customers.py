@@ -4,7 +4,7 @@ from patron.understand.facts.usable_events import Scope
 
 
 def customers(_scope: Scope) -> str:
-    """One row per customer who was ever told of."""
+    """One row per customer with any event."""
     return """
         select s.customer_id, s.is_identified, s.first_event_at, o.first_order_at, o.last_order_at,
             coalesce(o.order_count, 0) as order_count, coalesce(m.paid_cents, 0) as paid_cents,

@@ -1,8 +1,8 @@
 """Which customer a token belongs to, and since when we could know it.
 
 A user token is its own customer, or that of the person it is an alias of (`persons`). A device belongs to the one
-person it was seen with, by a sign-in or by an e-mail address or phone number of that person's that a visitor told.
-Contacts never join two user ids: one that two people told belongs, from then on, to neither.
+person it was used with, by a sign-in or by an e-mail address or phone number of that person that a visitor gave.
+Contacts never join two user ids: one that two people gave belongs, from then on, to neither.
 """
 
 from patron.understand.facts.aliases import unlinked
@@ -21,27 +21,29 @@ WEEK_SECONDS = 7 * 86_400
 def identities(scope: Scope) -> str:
     """One row per token.
 
-    When a second person is seen with a device, what is known from then on belongs to neither (`shared_from`); what
+    When a second person uses a device, what is known from then on belongs to neither (`shared_from`); what
     was known before stays, so that an earlier cutoff keeps what it saw.
     """
     return f"""
         with unlinked as ({unlinked(scope)}),
-        seen as ({_seen(scope)}),
-        told_contacts as ({_told_contacts(scope)}),
+        pairs as ({_token_pairs(scope)}),
+        sent_contacts as ({_contact_events(scope)}),
         contact_owners as ({_owners(_limited(_contacts_of_users(), "0", MOST_CONTACTS))}),
         device_owners as ({_owners(_limited(_devices_of_users(), _WEEK, MOST_DEVICES_A_WEEK))}),
         last_persons as (select user_token, root_token, known_at from persons where until = {timestamp(END_OF_TIME)})
         select v.token, md5(coalesce(p.root_token, v.token)) as customer_id, true as is_user,
             coalesce(p.known_at, v.known_at) as known_at, cast(null as timestamptz) as shared_from,
             case when p.root_token <> v.token then 'alias' end as rule
-        from (select user_token as token, min(known_at) as known_at from seen where user_token is not null group by 1) v
+        from (
+            select user_token as token, min(known_at) as known_at from pairs where user_token is not null group by 1
+        ) v
         left join last_persons p on p.user_token = v.token
         union all
         select v.token, md5(coalesce(p.root_token, o.user_token, v.token)) as customer_id, false as is_user,
             greatest(coalesce(o.known_at, v.known_at), coalesce(p.known_at, o.known_at, v.known_at)) as known_at,
             o.shared_from, o.rule
         from (
-            select anonymous_token as token, min(known_at) as known_at from seen where anonymous_token is not null
+            select anonymous_token as token, min(known_at) as known_at from pairs where anonymous_token is not null
             group by 1
         ) v
         left join (select * from device_owners where shared_from is null or shared_from > known_at) o
@@ -49,8 +51,8 @@ def identities(scope: Scope) -> str:
         left join last_persons p on p.user_token = o.user_token"""
 
 
-def _seen(scope: Scope) -> str:
-    """Pairs of tokens told together, since when, and since when it counts; visitors that are only bots are nobody."""
+def _token_pairs(scope: Scope) -> str:
+    """Pairs of tokens sent together, since when, and since when it counts; visitors that are only bots are nobody."""
     is_person = f"e.user_token is not null or not {flagged('bot')}"
     people = usable(scope, where=f"({is_person}) and e.name <> 'Identity Unlinked'")
     counts = "x.known_at is null or s.known_at > x.known_at"
@@ -61,17 +63,17 @@ def _seen(scope: Scope) -> str:
         group by s.user_token, s.anonymous_token"""
 
 
-def _told_contacts(scope: Scope) -> str:
-    """Contacts as users and visitors told them; what an unlinked visitor tells never brings it back."""
-    told = usable(scope, "email_token", "phone_token", where="coalesce(e.email_token, e.phone_token) is not null")
+def _contact_events(scope: Scope) -> str:
+    """Contacts that users and visitors sent; those of an unlinked visitor never link it again."""
+    events = usable(scope, "email_token", "phone_token", where="coalesce(e.email_token, e.phone_token) is not null")
     kinds = " union all ".join(
-        f"select t.*, {column} as contact, {priority} as priority from told t where {column} is not null"
+        f"select t.*, {column} as contact, {priority} as priority from contact_events t where {column} is not null"
         for column, priority in (("email_token", EMAIL), ("phone_token", PHONE))
     )
     return f"""
         select c.user_token, case when c.user_token is null then c.anonymous_token end as anonymous_token, c.contact,
             c.priority, min(c.known_at) as known_at
-        from (with told as ({told}) {kinds}) c
+        from (with contact_events as ({events}) {kinds}) c
         left join unlinked x on x.token = c.anonymous_token
         where c.user_token is not null or x.token is null
         group by 1, 2, c.contact, c.priority"""
@@ -80,21 +82,21 @@ def _told_contacts(scope: Scope) -> str:
 def _contacts_of_users() -> str:
     return """
         select contact as thing, user_token, priority, min(known_at) as known_at
-        from told_contacts where user_token is not null group by contact, user_token, priority"""
+        from sent_contacts where user_token is not null group by contact, user_token, priority"""
 
 
 _WEEK = f"cast(floor(seconds_of(known_at) / {WEEK_SECONDS}) as bigint)"
 
 
 def _devices_of_users() -> str:
-    """What links devices to users: told together, or by a contact that was one person's by then."""
+    """What links devices to users: sent together, or by a contact that was one person's by then."""
     since = "greatest(t.known_at, o.known_at)"
     return f"""
         select anonymous_token as thing, user_token, {SIGN_IN} as priority, linked_at as known_at
-        from seen where user_token is not null and anonymous_token is not null and linked_at is not null
+        from pairs where user_token is not null and anonymous_token is not null and linked_at is not null
         union all
         select t.anonymous_token as thing, o.user_token, t.priority, min({since}) as known_at
-        from told_contacts t join contact_owners o on o.thing = t.contact
+        from sent_contacts t join contact_owners o on o.thing = t.contact
         where t.user_token is null and (o.shared_from is null or {since} < o.shared_from)
         group by t.anonymous_token, o.user_token, t.priority"""
 

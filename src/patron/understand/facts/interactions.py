@@ -58,7 +58,7 @@ def listed(kinds: tuple[str, ...]) -> str:
 
 
 def interactions(scope: Scope) -> str:
-    """One row per event of a kind above; the category is what the event told, else the newest of the product.
+    """One row per event of a kind above; the category is that of the event, else the newest of the product.
 
     Offers that decisions of ours assigned are left out: a run that is run again may have decided otherwise since, and
     `exposures` holds those that stand. What bots do says nothing about customers and is left out too.
@@ -66,7 +66,7 @@ def interactions(scope: Scope) -> str:
     names = "(" + ", ".join(f"'{name}'" for name in KINDS) + ")"
     kinds = " ".join(f"when '{name}' then '{kind}'" for name, kind in KINDS.items())
     columns = ("product_id", "category", "campaign_id", "rating", "channel", "device")
-    told = usable(
+    interaction_events = usable(
         scope,
         *columns,
         "known_at as link_at",
@@ -78,6 +78,6 @@ def interactions(scope: Scope) -> str:
             coalesce(o.category, p.category) as category, o.campaign_id, o.rating, o.channel, o.device, o.occurred_at,
             o.known_at, local_hour(o.occurred_at, {scope.zone}) as local_hour,
             local_day(o.occurred_at, {scope.zone}) as local_day
-        from ({owned(told, *kept)}) o
+        from ({owned(interaction_events, *kept)}) o
         left join (select product_id, category from products where category is not null) p
             on p.product_id = o.product_id"""

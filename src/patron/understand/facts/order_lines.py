@@ -10,7 +10,7 @@ KEPT = """line_id, order_id, product_id, category, brand, ordered_at, occurred_a
 
 
 def order_lines(scope: Scope) -> str:
-    """One row per line; refunds below zero. Category and brand as told on the line, else by the catalogue."""
+    """One row per line; refunds below zero. Category and brand from the line, else from the catalogue."""
     kept = tuple(name.strip() for name in KEPT.split(","))
     return f"""
         with sold as ({sale_lines(scope)})

@@ -1,36 +1,39 @@
-"""What is known of products: the catalogue rows first, else what events told in passing."""
+"""What is known of products: catalogue rows first, else products named in other events."""
 
 from patron.storage.engine import timestamp
-from patron.understand.facts.usable_events import BEGINNING_OF_TIME, END_OF_TIME, Scope, told
+from patron.understand.facts.usable_events import BEGINNING_OF_TIME, END_OF_TIME, Scope, known_events
 
-TOLD = ("product_name", "department", "category", "brand")
+ATTRIBUTES = ("product_name", "department", "category", "brand")
 NOT_A_PRODUCT = "('Order Completed', 'Order Refunded', 'Order Cancelled')"
 """Whole orders name their products in a list."""
 
 
 def products(scope: Scope) -> str:
-    """One row per product, each attribute as last told: by the catalogue where it ever told it, else by any event."""
-    last = "".join(f" left join ({_last(name)}) a_{name} on a_{name}.product_id = p.product_id" for name in TOLD)
+    """One row per product, attributes at their last value: from the catalogue where it has one, else any event."""
+    last = "".join(f" left join ({_last(name)}) a_{name} on a_{name}.product_id = p.product_id" for name in ATTRIBUTES)
     return f"""
-        with told as ({_told(scope)})
-        select p.product_id, {", ".join(f"a_{name}.{name}" for name in TOLD)}, a_price_cents.price_cents, p.known_at
-        from (select product_id, min(first_known_at) as known_at from told group by product_id) p {last}
+        with descriptions as ({_descriptions(scope)})
+        select p.product_id, {", ".join(f"a_{name}.{name}" for name in ATTRIBUTES)}, a_price_cents.price_cents,
+            p.known_at
+        from (select product_id, min(first_known_at) as known_at from descriptions group by product_id) p {last}
         left join ({_last("price_cents")}) a_price_cents on a_price_cents.product_id = p.product_id"""
 
 
-def _told(scope: Scope) -> str:
+def _descriptions(scope: Scope) -> str:
     """Distinct descriptions of products, when first and last known."""
-    attributes = (*TOLD, "price_cents", "currency")
-    single = told(scope, "product_id", *attributes, where=f"e.product_id is not null and e.name not in {NOT_A_PRODUCT}")
-    listed = told(scope, "currency", "products", where="array_length(e.products) > 0")
+    columns = (*ATTRIBUTES, "price_cents", "currency")
+    single = known_events(
+        scope, "product_id", *columns, where=f"e.product_id is not null and e.name not in {NOT_A_PRODUCT}"
+    )
+    listed = known_events(scope, "currency", "products", where="array_length(e.products) > 0")
     return f"""
-        select t.product_id, {", ".join(f"t.{name}" for name in TOLD)}, t.is_catalogue,
+        select t.product_id, {", ".join(f"t.{name}" for name in ATTRIBUTES)}, t.is_catalogue,
             cast(round(t.price_cents * r.rate) as bigint) as price_cents, t.first_known_at, t.last_known_at
         from (
-            select product_id, {", ".join(attributes)}, is_catalogue,
+            select product_id, {", ".join(columns)}, is_catalogue,
                 min(known_at) as first_known_at, max(known_at) as last_known_at
             from (
-                select product_id, {", ".join(attributes)}, known_at,
+                select product_id, {", ".join(columns)}, known_at,
                     case when name = 'Product Updated' then 1 else 0 end as is_catalogue
                 from ({single}) s
                 union all
@@ -42,7 +45,7 @@ def _told(scope: Scope) -> str:
                 ) u
                 where product_id is not null
             ) d
-            group by product_id, {", ".join(attributes)}, is_catalogue
+            group by product_id, {", ".join(columns)}, is_catalogue
         ) t
         left join rates r on r.currency = coalesce(t.currency, '{scope.currency}')"""
 
@@ -53,18 +56,18 @@ def _last(attribute: str) -> str:
         from (
             select product_id, {attribute}, row_number() over (
                 partition by product_id order by is_catalogue desc, last_known_at desc, {attribute}) as place
-            from told where {attribute} is not null
+            from descriptions where {attribute} is not null
         ) ranked
         where place = 1"""
 
 
 def categories_over_time(scope: Scope) -> str:
-    """Category and brand of a product as the catalogue told them, each version with the times it is in force.
+    """Category and brand of a product from the catalogue, each version with the times it is in force.
 
     The first version also counts for everything earlier, but is known only from `told_at`: a catalogue that comes
     after the orders describes them from then on, and no cutoff before it sees it.
     """
-    rows = told(
+    rows = known_events(
         scope,
         "product_id",
         "category",

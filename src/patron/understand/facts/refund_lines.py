@@ -1,23 +1,23 @@
-"""Money given back: what was asked, for which order, and how much of it can be booked.
+"""Refunds: the amount claimed, for which order, and how much of it can be booked.
 
 Everything about a refund is decided from what was known when the refund was, so that no earlier cutoff changes:
 an order that becomes known after its refund leaves it as it is, with the refund's own time and amount.
 """
 
-from patron.understand.facts.sale_lines import AMOUNTS, PAID_AS_TOLD, converted
+from patron.understand.facts.sale_lines import AMOUNTS, PAID_AS_SENT, converted
 from patron.understand.facts.usable_events import Scope, usable
 
 REFUNDS = "('Order Refunded', 'Order Line Refunded', 'Order Cancelled')"
 
 
 def refund_lines(scope: Scope) -> str:
-    """One row per refunded line with what was asked and what is booked; needs the relation `sold` (sale lines).
+    """One row per refunded line with the claimed and the booked amount; needs the relation `sold` (sale lines).
 
     Units are booked likewise: no more of a product than the order had until then, when it had any.
 
-    Booked is what was asked, up to what was paid for the order until then and is not given back yet; a refund of an
-    order that is not known is booked as asked. With B the total booked of one order and p what was paid until then,
-    B = min(p, B before + asked), which is a running sum and a running minimum: asked + min(0, p - asked ...).
+    Booked is the claim, up to what was paid for the order until then and is not refunded yet; a refund of an
+    order that is not known is booked as claimed. With B the total booked of one order and p what was paid until then,
+    B = min(p, B before + claimed), which is a running sum and a running minimum: claimed + min(0, p - claimed ...).
     """
     order = "partition by source, order_id, is_order_known order by known_at, event_id, position"
     same = "partition by source, order_id, product_id, units_by_then is null order by known_at, event_id, position"
@@ -27,14 +27,14 @@ def refund_lines(scope: Scope) -> str:
         select b.*, booked_so_far - lag(booked_so_far, 1, 0) over ({order}) as booked_cents,
             units_so_far - lag(units_so_far, 1, 0) over ({same}) as booked_units
         from (
-            select m.*, case when is_order_known then asked_so_far + least(0, min(paid_by_then - asked_so_far) over (
-                    {order} {until_now})) else asked_so_far end as booked_so_far,
-                case when units_by_then is not null then asked_units + least(0, min(units_by_then - asked_units) over (
-                    {same} {until_now})) else asked_units end as units_so_far
+            select m.*, case when is_order_known then claim_so_far + least(0, min(paid_by_then - claim_so_far) over (
+                    {order} {until_now})) else claim_so_far end as booked_so_far,
+                case when units_by_then is not null then claim_units + least(0, min(units_by_then - claim_units) over (
+                    {same} {until_now})) else claim_units end as units_so_far
             from (
-                select a.*, cast(sum(asked_cents) over ({order}) as bigint) as asked_so_far,
-                    cast(sum(quantity) over ({same}) as bigint) as asked_units
-                from asked a
+                select a.*, cast(sum(claimed_cents) over ({order}) as bigint) as claim_so_far,
+                    cast(sum(quantity) over ({same}) as bigint) as claim_units
+                from claimed a
             ) m
         ) b"""
 
@@ -42,7 +42,7 @@ def refund_lines(scope: Scope) -> str:
 def _relations(scope: Scope) -> str:
     """Refunds, the lines of their orders, the totals of these, and what each refund asks for, line by line."""
     return f"""
-        refunds as ({_told(scope)}),
+        refunds as ({_refunds(scope)}),
         order_parts as (
             select r.source, r.event_id as refund_id, r.is_whole, r.known_at as refund_known_at, s.event_id, s.position,
                 s.user_token, s.anonymous_token, s.product_id, s.category, s.brand, s.occurred_at, s.known_at,
@@ -64,72 +64,72 @@ def _relations(scope: Scope) -> str:
             from order_parts where product_id is not null group by source, refund_id, product_id
         ),
         named as ({_named_products()}),
-        asked as (
+        claimed as (
             select q.source, q.event_id, q.position, q.order_id, q.product_id, q.category, q.brand, q.occurred_at,
-                q.known_at, q.quantity, q.asked_cents, q.has_price, q.channel, q.device,
+                q.known_at, q.quantity, q.claimed_cents, q.has_price, q.channel, q.device,
                 w.refund_id is not null as is_order_known, coalesce(w.paid_by_then, 0) as paid_by_then,
                 u.quantity as units_by_then,
                 coalesce(w.ordered_at, q.occurred_at) as ordered_at,
                 case when w.refund_id is null then q.user_token else w.user_token end as user_token,
                 case when w.refund_id is null then q.anonymous_token else w.anonymous_token end as anonymous_token,
                 coalesce(w.link_at, q.known_at) as link_at
-            from ({_asked()}) q
+            from ({_claimed_lines()}) q
             left join whole w on w.source = q.source and w.refund_id = q.event_id
             left join per_product u
                 on u.source = q.source and u.refund_id = q.event_id and u.product_id = q.product_id
         )"""
 
 
-def _told(scope: Scope) -> str:
-    """Refunds as told; of one that tells all that its order got back so far (`is_so_far`), what is new in it."""
+def _refunds(scope: Scope) -> str:
+    """Refunds as sent; of one that states all that its order was refunded so far (`is_so_far`), what is new in it."""
     columns = ("order_id", "products", "product_id", "category", "brand", "quantity", "currency", "channel", "device")
-    told = usable(scope, *columns, *AMOUNTS, "properties", where=f"e.name in {REFUNDS}")
-    earlier = """partition by source, order_id, is_so_far order by known_at, told_in_all, event_id
+    refund_events = usable(scope, *columns, *AMOUNTS, "properties", where=f"e.name in {REFUNDS}")
+    earlier = """partition by source, order_id, is_so_far order by known_at, stated_in_all, event_id
         rows between unbounded preceding and 1 preceding"""
     return f"""
         select source, event_id, name, user_token, anonymous_token, order_id, products, product_id, category, brand,
             quantity, occurred_at, known_at, channel, device, rate, price_cents, price_cents_here, discount_cents_here,
             is_whole, case when is_so_far
-                then nullif(greatest(told_in_all - coalesce(max(told_in_all) over ({earlier}), 0), 0), 0)
-                else told_in_all end as told_cents
+                then nullif(greatest(stated_in_all - coalesce(max(stated_in_all) over ({earlier}), 0), 0), 0)
+                else stated_in_all end as stated_cents
         from (
             select source, event_id, name, user_token, anonymous_token, coalesce(order_id, event_id) as order_id,
                 products, product_id, category, brand, quantity, occurred_at, known_at, channel, device, rate,
-                price_cents, price_cents_here, discount_cents_here, {PAID_AS_TOLD} as told_in_all,
+                price_cents, price_cents_here, discount_cents_here, {PAID_AS_SENT} as stated_in_all,
                 coalesce(json_extract_string(properties, '$.is_so_far'), '') = 'true' as is_so_far,
                 name = 'Order Cancelled' or (name = 'Order Refunded' and coalesce(revenue_cents, total_cents) is null
                     and coalesce(array_length(products), 0) < 1) as is_whole
-            from ({converted(told, scope, *AMOUNTS)}) c
+            from ({converted(refund_events, scope, *AMOUNTS)}) c
         ) t"""
 
 
 def _named_products() -> str:
-    """Refunds that name products: worth as told, else what the order paid for as many units of the product.
+    """Refunds that name products: worth as stated, else what the order paid for as many units of the product.
 
-    A refunded line that tells neither units nor money gives back all of the product.
+    A refunded line with neither units nor money refunds all of the product.
     """
     units = "coalesce(n.quantity, case when n.is_all then p.quantity end, 1)"
-    told = "greatest(cast(round(cast(price_cents as double) * coalesce(n.quantity, 1) * n.rate) as bigint)"
+    line_worth = "greatest(cast(round(cast(price_cents as double) * coalesce(n.quantity, 1) * n.rate) as bigint)"
     return f"""
         select n.source, n.event_id, n.position, n.product_id, coalesce(n.category, p.category) as category,
             coalesce(n.brand, p.brand) as brand, {units} as quantity,
-            case when n.told_cents is not null then n.told_cents
-                when n.price_cents is not null then {told} - coalesce(
+            case when n.stated_cents is not null then n.stated_cents
+                when n.price_cents is not null then {line_worth} - coalesce(
                     greatest(cast(round(n.discount_cents * n.rate) as bigint), 0), 0), 0)
                 else part_of(p.paid_cents, least({units}, p.quantity), p.quantity)
-            end as asked_cents
+            end as claimed_cents
         from (
             select source, event_id, 1 as position, product_id, category, brand, quantity, price_cents,
-                discount_cents_here / rate as discount_cents, rate, told_cents,
-                coalesce(quantity, price_cents, told_cents) is null as is_all
+                discount_cents_here / rate as discount_cents, rate, stated_cents,
+                coalesce(quantity, price_cents, stated_cents) is null as is_all
             from refunds where name = 'Order Line Refunded'
             union all
             select source, event_id, row_number() over (partition by source, event_id
                     order by product_id, price_cents, quantity, discount_cents, category, brand) as position,
-                product_id, category, brand, quantity, price_cents, discount_cents, rate, told_cents, false as is_all
+                product_id, category, brand, quantity, price_cents, discount_cents, rate, stated_cents, false as is_all
             from (
                 select x.source, x.event_id, p.product_id, p.category, p.brand, p.quantity, p.price_cents,
-                    p.discount_cents, x.rate, cast(null as bigint) as told_cents
+                    p.discount_cents, x.rate, cast(null as bigint) as stated_cents
                 from (select * from refunds where name = 'Order Refunded' and array_length(products) > 0) x
                 cross join unnest(x.products) as t(p)
             ) u
@@ -138,28 +138,28 @@ def _named_products() -> str:
             on p.source = n.source and p.refund_id = n.event_id and p.product_id = n.product_id"""
 
 
-def _asked() -> str:
-    """Products by name where their worth is known; whole orders line by line; else one line with the told amount."""
+def _claimed_lines() -> str:
+    """Products by name where their worth is known; whole orders line by line; else one line with the stated amount."""
     refund = "r.order_id, r.occurred_at, r.known_at, r.channel, r.device, r.user_token, r.anonymous_token"
     return f"""
         select n.source, n.event_id, n.position, n.product_id, n.category, n.brand, n.quantity,
-            coalesce(n.asked_cents, 0) as asked_cents, n.asked_cents is not null as has_price, {refund}
+            coalesce(n.claimed_cents, 0) as claimed_cents, n.claimed_cents is not null as has_price, {refund}
         from named n join refunds r on r.source = n.source and r.event_id = n.event_id
         left join (
-            select source, event_id, count(asked_cents) as priced_count from named group by source, event_id
+            select source, event_id, count(claimed_cents) as priced_count from named group by source, event_id
         ) k on k.source = n.source and k.event_id = n.event_id
-        where k.priced_count > 0 or r.told_cents is null
+        where k.priced_count > 0 or r.stated_cents is null
         union all
         select o.source, o.refund_id as event_id, o.place as position, o.product_id, o.category, o.brand, o.quantity,
-            o.paid_cents as asked_cents, o.has_price, {refund}
+            o.paid_cents as claimed_cents, o.has_price, {refund}
         from order_parts o join refunds r on r.source = o.source and r.event_id = o.refund_id
         where o.is_whole
         union all
         select r.source, r.event_id, 1 as position, cast(null as varchar) as product_id,
             cast(null as varchar) as category, cast(null as varchar) as brand, 0 as quantity,
-            r.told_cents as asked_cents, true as has_price, {refund}
+            r.stated_cents as claimed_cents, true as has_price, {refund}
         from refunds r
         left join (
-            select source, event_id, count(asked_cents) as priced_count from named group by source, event_id
+            select source, event_id, count(claimed_cents) as priced_count from named group by source, event_id
         ) k on k.source = r.source and k.event_id = r.event_id
-        where not r.is_whole and r.told_cents is not null and coalesce(k.priced_count, 0) = 0"""
+        where not r.is_whole and r.stated_cents is not null and coalesce(k.priced_count, 0) = 0"""

@@ -16,28 +16,30 @@ def converted(relation: str, scope: Scope, *amounts: str) -> str:
         from ({relation}) c join rates r on r.currency = coalesce(c.currency, '{scope.currency}')"""
 
 
-PAID_AS_TOLD = """case when revenue_cents_here is not null then revenue_cents_here
+PAID_AS_SENT = """case when revenue_cents_here is not null then revenue_cents_here
     when total_cents_here is not null
         then greatest(total_cents_here - coalesce(shipping_cents_here, 0) - coalesce(tax_cents_here, 0), 0) end"""
-"""Paid without shipping and tax; NULL when no amount was told (greatest alone would ignore the NULL)."""
+"""Paid without shipping and tax; NULL without an amount (greatest alone would ignore the NULL)."""
 
 
 def first_orders(scope: Scope) -> str:
     """The `Order Completed` events that make an order: of several with one order number, the first known."""
     columns = ("order_id", "products", "quantity", "coupon", "currency", "channel", "device", "product_id")
-    told = usable(scope, *columns, *AMOUNTS, "category", "brand", "received_at", where="e.name = 'Order Completed'")
+    order_events = usable(
+        scope, *columns, *AMOUNTS, "category", "brand", "received_at", where="e.name = 'Order Completed'"
+    )
     return f"""
         select * from (
             select w.*, coalesce(w.order_id, w.event_id) as order_key, row_number() over (
                 partition by w.source, coalesce(w.order_id, w.event_id)
                 order by w.known_at, w.received_at, w.event_id) as place
-            from ({told}) w
+            from ({order_events}) w
         ) p
         where place = 1"""
 
 
 def sale_lines(scope: Scope) -> str:
-    """One row per line sold: lines told one by one, orders without products, products of whole orders."""
+    """One row per line sold: lines sent one by one, orders without products, products of whole orders."""
     return f"""
         {_single_lines(scope)}
         union all
@@ -48,14 +50,14 @@ def sale_lines(scope: Scope) -> str:
 
 def _single_lines(scope: Scope) -> str:
     columns = ("order_id", "product_id", "category", "brand", "quantity", "coupon", "currency", "channel", "device")
-    told = usable(scope, *columns, *AMOUNTS, where="e.name = 'Order Line Completed'")
+    order_events = usable(scope, *columns, *AMOUNTS, where="e.name = 'Order Line Completed'")
     return f"""
         select source, event_id, 1 as position, user_token, anonymous_token, coalesce(order_id, event_id) as order_id,
             product_id, category, brand, occurred_at, known_at, quantity,
             greatest(coalesce(gross, 0), paid) as gross_cents, paid as paid_cents,
             coupon is not null as has_coupon, has_price, channel, device
         from (
-            select s.*, coalesce({PAID_AS_TOLD}, greatest(gross - coalesce(discount_cents_here, 0), 0), 0) as paid,
+            select s.*, coalesce({PAID_AS_SENT}, greatest(gross - coalesce(discount_cents_here, 0), 0), 0) as paid,
                 coalesce(price_cents, revenue_cents, total_cents) is not null as has_price
             from (
                 select source, event_id, user_token, anonymous_token, order_id, product_id, category, brand,
@@ -67,7 +69,7 @@ def _single_lines(scope: Scope) -> str:
                         else greatest(
                             cast(round(cast(price_cents as double) * coalesce(quantity, 1) * rate) as bigint), 0)
                     end as gross
-                from ({converted(told, scope, *AMOUNTS)}) c
+                from ({converted(order_events, scope, *AMOUNTS)}) c
             ) s
         ) l"""
 
@@ -76,9 +78,9 @@ def _bare_orders(scope: Scope) -> str:
     return f"""
         select source, event_id, 1 as position, user_token, anonymous_token, order_key as order_id, product_id,
             category, brand, occurred_at, known_at, coalesce(quantity, 1) as quantity,
-            coalesce({PAID_AS_TOLD}, 0) + case when {PAID_AS_TOLD} is null then 0
+            coalesce({PAID_AS_SENT}, 0) + case when {PAID_AS_SENT} is null then 0
                 else coalesce(discount_cents_here, 0) end as gross_cents,
-            coalesce({PAID_AS_TOLD}, 0) as paid_cents, coupon is not null as has_coupon,
+            coalesce({PAID_AS_SENT}, 0) as paid_cents, coupon is not null as has_coupon,
             coalesce(revenue_cents, total_cents) is not null as has_price, channel, device
         from ({converted(first_orders(scope), scope, *AMOUNTS)}) c
         where coalesce(array_length(products), 0) < 1"""
@@ -112,7 +114,7 @@ def _share(amount: str) -> str:
 
 
 def _weighed(scope: Scope) -> str:
-    """Products with their weight in the order: what they cost, or their units when no price was told."""
+    """Products with their weight in the order: what they cost, or their units when there is no price."""
     order = "partition by source, event_id"
     return f"""
         select v.*, cast(sum(weight) over ({order}) as bigint) as weight_in_all,
@@ -133,7 +135,7 @@ def _unnested(scope: Scope) -> str:
     whole = f"""
         select o.source, o.event_id, o.user_token, o.anonymous_token, o.order_key, o.occurred_at, o.known_at,
             o.coupon, o.channel, o.device, o.rate, o.products, o.discount_cents_here as order_discount,
-            {PAID_AS_TOLD} as paid_in_all
+            {PAID_AS_SENT} as paid_in_all
         from ({converted(first_orders(scope), scope, *AMOUNTS)}) o
         where array_length(o.products) > 0"""
     return f"""
@@ -142,12 +144,12 @@ def _unnested(scope: Scope) -> str:
             coalesce(units, 1) as quantity,
             coalesce(greatest(
                 cast(round(cast(price_cents as double) * coalesce(units, 1) * rate) as bigint), 0), 0) as gross,
-            coalesce(greatest(cast(round(line_discount_told * rate) as bigint), 0), 0) as line_discount,
+            coalesce(greatest(cast(round(line_discount_stated * rate) as bigint), 0), 0) as line_discount,
             coalesce(order_coupon, product_coupon) is not null as has_coupon
         from (
             select x.source, x.event_id, x.user_token, x.anonymous_token, x.order_key, x.occurred_at, x.known_at,
                 x.channel, x.device, x.rate, x.order_discount, x.paid_in_all, x.coupon as order_coupon,
                 p.product_id, p.category, p.brand, p.price_cents, p.quantity as units,
-                p.discount_cents as line_discount_told, p.coupon as product_coupon
+                p.discount_cents as line_discount_stated, p.coupon as product_coupon
             from ({whole}) x cross join unnest(x.products) as t(p)
         ) y"""

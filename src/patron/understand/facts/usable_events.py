@@ -43,12 +43,12 @@ def flagged(flag: str, of: str = "e.flags") -> str:
 
 
 def usable(scope: Scope, *columns: str, where: str = "true") -> str:
-    """Events of customers, known before the cutoff, with a possible time; see `told`."""
-    return told(scope, *columns, where=f"coalesce(e.user_token, e.anonymous_token) is not null and ({where})")
+    """Events of customers, known before the cutoff, with a possible time; see `known_events`."""
+    return known_events(scope, *columns, where=f"coalesce(e.user_token, e.anonymous_token) is not null and ({where})")
 
 
-def told(scope: Scope, *columns: str, where: str = "true") -> str:
-    """Events known before the cutoff with a possible time, whoever told them; they occurred no later than we knew.
+def known_events(scope: Scope, *columns: str, where: str = "true") -> str:
+    """Events known before the cutoff with a possible time, whoever sent them; they occurred no later than we knew.
 
     Test traffic is left out, and behaviour that was kept without the consent it needs.
     """

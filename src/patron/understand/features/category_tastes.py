@@ -12,7 +12,7 @@ from patron.understand.features.feature_family import (
 
 
 def taste(what: str, several: str) -> Family:
-    """Features of one column of the order lines, which counts once the catalogue or the line has told it."""
+    """Features of one column of the order lines, which counts once the catalogue or the line has it."""
 
     def rows(_zone: str) -> str:
         facts = f"""

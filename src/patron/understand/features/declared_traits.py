@@ -1,4 +1,4 @@
-"""What the customer declared, as last told before the cutoff; nothing identifying or sensitive."""
+"""What the customer declared, the last value before the cutoff; nothing identifying or sensitive."""
 
 from patron.understand.features.feature_family import Family, known_before
 

@@ -20,10 +20,10 @@ from patron.understand.profiles.profile import (
 )
 
 SOLD = ("Order Completed", "Order Line Completed")
-GIVEN_BACK = ("Order Refunded", "Order Line Refunded", "Order Cancelled")
-PUT_INTO_CART = ("Product Added", "Wishlist Product Added to Cart")
-TAKEN_FROM_CART = ("Product Removed",)
-SEEN = ("Product Viewed", "Product Clicked")
+REFUNDED = ("Order Refunded", "Order Line Refunded", "Order Cancelled")
+ADDED_TO_CART = ("Product Added", "Wishlist Product Added to Cart")
+REMOVED_FROM_CART = ("Product Removed",)
+VIEWED = ("Product Viewed", "Product Clicked")
 LONGEST_TEXT = 200
 """Characters of a name or number that are kept: a profile cannot be made large by long ones."""
 ROWS_TOGETHER = 2_000_000
@@ -40,18 +40,18 @@ def profiles_of(con: duckdb.DuckDBPyConnection, events: str, *, slices: int = 1)
 
 def profiles_query(events: str, is_of_slice: str) -> str:
     """One row per token with the parts of its profile, each a list."""
-    own, devices = is_of_slice.format("token"), is_of_slice.format("anonymous_token")
+    is_of_token, is_of_device = is_of_slice.format("token"), is_of_slice.format("anonymous_token")
     joins = " ".join(f"left join {name} on {name}.token = t.token" for name in PARTS)
     return f"""
-        with told as (select * from ({_told(events)}) e where {own} or {devices}),
-        mine as (select * from told where {own}),
+        with token_events as (select * from ({_token_events(events)}) e where {is_of_token} or {is_of_device}),
+        mine as (select * from token_events where {is_of_token}),
         names as ({_listed("name, n, first_us, last_us", _names())}),
         money as ({_listed("currency, paid_cents, refunded_cents", _money())}),
         acts as ({_listed(ACT, _newest(_not_in(_done_to_customers())))}),
-        cart as ({_listed(ACT, _newest(f"name in {_texts(SOLD + PUT_INTO_CART + TAKEN_FROM_CART)}"))}),
-        products as ({_listed("at_us, key", _latest("product_id", SEEN, NEWEST_PRODUCTS))}),
+        cart as ({_listed(ACT, _newest(f"name in {_texts(SOLD + ADDED_TO_CART + REMOVED_FROM_CART)}"))}),
+        products as ({_listed("at_us, key", _latest("product_id", VIEWED, NEWEST_PRODUCTS))}),
         orders as ({_listed("at_us, key", _latest(ORDER, SOLD, NEWEST_ORDERS))}),
-        users as ({_listed("at_us, key", _users(devices))})
+        users as ({_listed("at_us, key", _users(is_of_device))})
         select t.token, {", ".join(f"{name}.listed as {name}" for name in PARTS)}
         from (select token from names union select token from users) t {joins}"""
 
@@ -60,7 +60,7 @@ ACT = "at_us, source, event_id, name, product_id, quantity, order_id"
 ORDER = "source || '/' || coalesce(order_id, event_id)"
 
 
-def _told(events: str) -> str:
+def _token_events(events: str) -> str:
     """Events of customers with a possible time; they occurred no later than we knew, and count for their user first.
 
     What was kept without the consent it needs is left out, and so is test traffic.
@@ -76,7 +76,7 @@ def _told(events: str) -> str:
 
 
 def _worth() -> str:
-    """Paid or given back without shipping and tax, as told: in all, or product by product; an order counts once."""
+    """Paid or refunded without shipping and tax: the total, or product by product; an order counts once."""
     of_list = """list_sum([greatest(p.price_cents * coalesce(p.quantity, 1) - coalesce(p.discount_cents, 0), 0)
         for p in products])"""
     return f"""
@@ -98,8 +98,8 @@ def _money() -> str:
         return f"cast(sum(case when name in {_texts(names)} then worth_cents else 0 end) as bigint)"
 
     return f"""
-        select token, currency, {sum_of(SOLD)} as paid_cents, {sum_of(GIVEN_BACK)} as refunded_cents
-        from mine where name in {_texts(SOLD + GIVEN_BACK)} group by all"""
+        select token, currency, {sum_of(SOLD)} as paid_cents, {sum_of(REFUNDED)} as refunded_cents
+        from mine where name in {_texts(SOLD + REFUNDED)} group by all"""
 
 
 def _newest(where: str) -> str:
@@ -118,7 +118,7 @@ def _latest(key: str, names: tuple[str, ...], most: int) -> str:
 def _users(is_of_slice: str) -> str:
     order = "partition by anonymous_token order by min(known_us), user_token"
     return f"""
-        select anonymous_token as token, user_token as key, min(known_us) as at_us from told
+        select anonymous_token as token, user_token as key, min(known_us) as at_us from token_events
         where anonymous_token is not null and user_token is not null and {is_of_slice}
         group by anonymous_token, user_token
         qualify row_number() over ({order}) <= {FEWEST_OWNERS}"""

@@ -20,7 +20,7 @@ FEWEST_OWNERS = 2
 """Users of a device that are remembered: one owns it, two share it."""
 
 
-class Act(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class StoredEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One event, as the newest ones are remembered."""
 
     at_us: int
@@ -32,7 +32,7 @@ class Act(msgspec.Struct, frozen=True, array_like=True, gc=False):
     order_id: str | None
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+class EventTally(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """Events of one name: how many, the first and the last."""
 
     event_count: int
@@ -40,8 +40,8 @@ class Told(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     last_us: int
 
 
-class Money(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
-    """Paid and given back in one currency, hundredths."""
+class CurrencyTotals(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+    """Paid and refunded in one currency, hundredths."""
 
     paid_cents: int
     refunded_cents: int
@@ -50,24 +50,24 @@ class Money(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Everything that is kept of one token. Times are microseconds since 1970."""
 
-    names: dict[str, Told] = {}
+    names: dict[str, EventTally] = {}
     """By event name; names that are not in the catalogue are counted together under ''."""
-    money: dict[str, Money] = {}
+    money: dict[str, CurrencyTotals] = {}
     """By currency; '' is the shop's."""
-    acts: list[Act] = []
+    acts: list[StoredEvent] = []
     """The newest events that the customer did."""
-    cart: list[Act] = []
+    cart: list[StoredEvent] = []
     """The newest events that change a cart, orders included."""
     products: list[tuple[int, str]] = []
-    """When the products seen last were last seen."""
+    """When the most recently viewed products were last viewed."""
     orders: list[tuple[int, str]] = []
     """Time and number of the newest orders."""
     users: list[tuple[int, str]] = []
-    """Of a device: the first users it was told together with, and since when that was known."""
+    """Of a device: the first users it was used with, and since when that was known."""
 
     @property
     def owner(self) -> str | None:
-        """The one user a device was told together with; a device of several is nobody's."""
+        """The one user a device was used with; a device of several is nobody's."""
         return self.users[0][1] if len(self.users) == 1 else None
 
 
@@ -79,21 +79,21 @@ def profile_of(*parts: list[tuple]) -> Profile:
     """Profile of the parts a query found, in the order of its fields, each a list of rows in any order."""
     names, money, acts, cart, products, orders, users = parts
     return Profile(
-        names={name: Told(*rest) for name, *rest in names},
-        money={currency: Money(*rest) for currency, *rest in money},
-        acts=_newest(starmap(Act, acts)),
-        cart=_newest(starmap(Act, cart)),
+        names={name: EventTally(*rest) for name, *rest in names},
+        money={currency: CurrencyTotals(*rest) for currency, *rest in money},
+        acts=_newest(starmap(StoredEvent, acts)),
+        cart=_newest(starmap(StoredEvent, cart)),
         products=sorted(products, reverse=True),
         orders=sorted(orders, reverse=True),
         users=sorted(users),
     )
 
 
-def merged(one: Profile, other: Profile) -> Profile:
+def merge(one: Profile, other: Profile) -> Profile:
     """Profile of the events of both; no event may be in both."""
     return Profile(
-        names=_joined(one.names, other.names, _told_together),
-        money=_joined(one.money, other.money, _paid_together),
+        names=_joined(one.names, other.names, _add_tallies),
+        money=_joined(one.money, other.money, _add_amounts),
         acts=_newest(one.acts + other.acts),
         cart=_newest(one.cart + other.cart),
         products=_latest(one.products + other.products, NEWEST_PRODUCTS),
@@ -102,12 +102,12 @@ def merged(one: Profile, other: Profile) -> Profile:
     )
 
 
-def encoded(profile: Profile) -> bytes:
+def encode(profile: Profile) -> bytes:
     """The one form of a profile in bytes."""
     return ENCODER.encode(profile)
 
 
-def decoded(content: bytes) -> Profile:
+def decode(content: bytes) -> Profile:
     """Profile of its bytes."""
     return DECODER.decode(content)
 
@@ -116,7 +116,7 @@ BY_TIME = attrgetter("at_us", "source", "event_id")
 """Time and id make an order without ties."""
 
 
-def _newest(acts: Iterable[Act]) -> list[Act]:
+def _newest(acts: Iterable[StoredEvent]) -> list[StoredEvent]:
     return sorted(acts, key=BY_TIME, reverse=True)[:NEWEST_ACTS]
 
 
@@ -124,13 +124,13 @@ def _joined(one: dict[str, Kept], other: dict[str, Kept], both: Callable[[Kept, 
     return {**one, **{key: both(one[key], value) if key in one else value for key, value in other.items()}}
 
 
-def _told_together(one: Told, other: Told) -> Told:
+def _add_tallies(one: EventTally, other: EventTally) -> EventTally:
     first, last = min(one.first_us, other.first_us), max(one.last_us, other.last_us)
-    return Told(one.event_count + other.event_count, first, last)
+    return EventTally(one.event_count + other.event_count, first, last)
 
 
-def _paid_together(one: Money, other: Money) -> Money:
-    return Money(one.paid_cents + other.paid_cents, one.refunded_cents + other.refunded_cents)
+def _add_amounts(one: CurrencyTotals, other: CurrencyTotals) -> CurrencyTotals:
+    return CurrencyTotals(one.paid_cents + other.paid_cents, one.refunded_cents + other.refunded_cents)
 
 
 def _latest(pairs: Iterable[tuple[int, str]], most: int) -> list[tuple[int, str]]:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from patron.govern.vault import initial_customer_id
 from patron.storage.store import PROFILES, WORKSPACE, Store, upsert
-from patron.understand.profiles.profile import Profile, decoded, encoded, merged
+from patron.understand.profiles.profile import Profile, decode, encode, merge
 
 STATE = "profiles"
 TOGETHER = 500
@@ -39,13 +39,13 @@ class State:
 
 
 def state(store: Store) -> State:
-    """State of the profiles; it is written once and found by all who ask."""
+    """State of the profiles; it is written once, at the first read."""
     with store.begin() as connection:
-        found = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == STATE))
-        if found is None:
+        stored = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == STATE))
+        if stored is None:
             upsert(connection, WORKSPACE, [{"key": STATE, "value": _text(State())}])
             return State()
-    generation, version, inbox_id, seq = found.split("/")
+    generation, version, inbox_id, seq = stored.split("/")
     return State(int(generation), int(version), inbox_id, int(seq))
 
 
@@ -121,7 +121,7 @@ def add(connection: sa.Connection, generation: int, profiles: Iterable[tuple[str
             PROFILES.c.generation == generation, PROFILES.c.token.in_(some)
         )
         for token, content in connection.execute(chosen).all():
-            some[token] = merged(decoded(content), some[token])
+            some[token] = merge(decode(content), some[token])
         upsert(connection, PROFILES, list(_rows(generation, some)), update=("owner", "content"))
 
 
@@ -129,14 +129,14 @@ def find(store: Store, *, customer_ids: Iterable[str] = (), tokens: Iterable[str
     """Profiles of customers who stand alone, and of tokens and the devices they own."""
     column, named = PROFILES.c, list(tokens)
     chosen = sa.select(column.token, column.content).where(column.generation == state(store).generation)
-    asked = ((column.own_id, list(customer_ids)), (column.token, named), (column.owner, named))
-    found: dict[str, Profile] = {}
+    lookups = ((column.own_id, list(customer_ids)), (column.token, named), (column.owner, named))
+    matches: dict[str, Profile] = {}
     with store.begin() as connection:
-        for by, values in asked:  # why: each by its own index; asked with "or" SQLite would look at every profile
+        for by, values in lookups:  # why: each by its own index; with "or" SQLite would look at every profile
             for some in _parts(values):
                 rows = connection.execute(chosen.where(by.in_(some)))
-                found |= {token: decoded(content) for token, content in rows}
-    return dict(sorted(found.items()))
+                matches |= {token: decode(content) for token, content in rows}
+    return dict(sorted(matches.items()))
 
 
 def _parts(values: list[str]) -> Iterator[list[str]]:
@@ -150,7 +150,7 @@ def _rows(generation: int, profiles: dict[str, Profile]) -> Iterator[dict[str, o
             "token": token,
             "own_id": initial_customer_id(token),
             "owner": profile.owner,
-            "content": encoded(profile),
+            "content": encode(profile),
         }
 
 
@@ -160,5 +160,5 @@ def _moved(connection: sa.Connection, before: State, after: State) -> bool:
     return connection.execute(chosen.values(value=_text(after))).rowcount == 1
 
 
-def _text(told: State) -> str:
-    return f"{told.generation}/{told.version}/{told.inbox_id}/{told.seq}"
+def _text(state_now: State) -> str:
+    return f"{state_now.generation}/{state_now.version}/{state_now.inbox_id}/{state_now.seq}"

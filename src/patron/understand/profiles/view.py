@@ -13,8 +13,8 @@ from patron.schema.live_profile import CartItem, EventCount, LiveProfile, Recent
 from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP, KINDS
 from patron.understand.facts.sessions import GAP_SECONDS
 from patron.understand.lifecycle_stages import stages_from_intervals
-from patron.understand.profiles.aggregate import PUT_INTO_CART, SOLD
-from patron.understand.profiles.profile import NEWEST_ORDERS, Act, Money, Profile, Told
+from patron.understand.profiles.aggregate import ADDED_TO_CART, SOLD
+from patron.understand.profiles.profile import NEWEST_ORDERS, CurrencyTotals, EventTally, Profile, StoredEvent
 
 MICROSECONDS = 1_000_000
 RECENT = 10
@@ -47,7 +47,7 @@ def read(customer_id: str, profile: Profile, shown: Shown, *, is_identified: boo
         first_event_at=_time(first),
         last_active_at=_time(acted),
         seconds_since_last_active=None if acted is None else max(0, int(_us(shown.now) - acted) // MICROSECONDS),
-        event_count=sum(told.event_count for told in profile.names.values()),
+        event_count=sum(tally.event_count for tally in profile.names.values()),
         events=_events(profile.names),
         order_count=_order_count(profile),
         first_order_at=_time(first_order),
@@ -64,14 +64,14 @@ def read(customer_id: str, profile: Profile, shown: Shown, *, is_identified: boo
     )
 
 
-def cart(acts: list[Act]) -> tuple[CartItem, ...]:
+def cart(acts: list[StoredEvent]) -> tuple[CartItem, ...]:
     """What was put into the cart since the last order, and not taken out; the newest acts come first."""
     units: defaultdict[str, int] = defaultdict(int)
     ordered = next((place for place, act in enumerate(acts) if act.name in SOLD), len(acts))
     for act in reversed(acts[:ordered]):
         if act.product_id is None:
             continue
-        if act.name in PUT_INTO_CART:
+        if act.name in ADDED_TO_CART:
             units[act.product_id] += 1 if act.quantity is None else act.quantity
         else:
             left = 0 if act.quantity is None else units[act.product_id] - act.quantity
@@ -79,7 +79,7 @@ def cart(acts: list[Act]) -> tuple[CartItem, ...]:
     return tuple(CartItem(product_id, count) for product_id, count in sorted(units.items()) if count)
 
 
-def visit(acts: list[Act], now: datetime) -> Visit | None:
+def visit(acts: list[StoredEvent], now: datetime) -> Visit | None:
     """The last visit; what happens away from the shop makes none."""
     inside = [act.at_us for act in acts if _is_at_the_shop(act.name)]
     if not inside:
@@ -95,10 +95,10 @@ def _is_at_the_shop(name: str) -> bool:
     return name in SOLD or (name in KINDS and KINDS[name] not in AWAY_FROM_THE_SHOP)
 
 
-def _events(names: Mapping[str, Told]) -> tuple[EventCount, ...]:
+def _events(names: Mapping[str, EventTally]) -> tuple[EventCount, ...]:
     return tuple(
-        EventCount(name, told.event_count, _moment(told.first_us), _moment(told.last_us))
-        for name, told in sorted(names.items())
+        EventCount(name, tally.event_count, _moment(tally.first_us), _moment(tally.last_us))
+        for name, tally in sorted(names.items())
     )
 
 
@@ -115,12 +115,12 @@ def _lifecycle_stage(orders: list[int], shown: Shown) -> str | None:
     if not days:
         return None
     last_gap = days[-1] - days[-2] if len(days) > 1 else 0
-    told = (_day(shown.now, shown) - days[-1], days[-1] - days[0], len(days) - 1, last_gap)
-    since, spread, gaps, last = (np.array([float(value)]) for value in told)
+    intervals = (_day(shown.now, shown) - days[-1], days[-1] - days[0], len(days) - 1, last_gap)
+    since, spread, gaps, last = (np.array([float(value)]) for value in intervals)
     return stages_from_intervals(since, spread, gaps, last, shown.pace_days)[0]
 
 
-def _in_shop_currency(money: Mapping[str, Money], shown: Shown, part: str) -> int:
+def _in_shop_currency(money: Mapping[str, CurrencyTotals], shown: Shown, part: str) -> int:
     """An amount of all currencies; what has no rate (any more) is left out, as in orders."""
     return sum(round(getattr(of, part) * shown.rates.get(currency, 0.0)) for currency, of in money.items())
 
@@ -133,10 +133,10 @@ def _monthly(count: int, first_us: int | None, now: datetime) -> float | None:
 
 
 def _span(profile: Profile, names: tuple[str, ...]) -> tuple[int, int] | tuple[None, None]:
-    found = [profile.names[name] for name in names if name in profile.names]
-    if not found:
+    tallies = [profile.names[name] for name in names if name in profile.names]
+    if not tallies:
         return None, None
-    return min(told.first_us for told in found), max(told.last_us for told in found)
+    return min(tally.first_us for tally in tallies), max(tally.last_us for tally in tallies)
 
 
 def _day(moment: datetime, shown: Shown) -> int:

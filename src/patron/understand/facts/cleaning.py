@@ -120,7 +120,7 @@ def _outliers(column: str) -> str:
 
 def _refunds(scope: Scope) -> str:
     checks = {
-        "refund_above_what_was_paid": ("booked_cents < asked_cents", "true", CORRECTED),
+        "refund_above_what_was_paid": ("booked_cents < claimed_cents", "true", CORRECTED),
         "refund_of_unknown_order": ("not is_order_known", "true", KEPT),
         "refund_without_amount": ("not has_price", "true", KEPT),
     }

@@ -39,4 +39,4 @@ def _all_lines(scope: Scope) -> str:
             known_at, link_at, known_at as told_at, -booked_units as quantity, -booked_cents as gross_cents,
             -booked_cents as paid_cents, false as has_coupon, has_price, true as is_refund, channel, device
         from ({refund_lines(scope)}) r
-        where booked_cents > 0 or asked_cents = 0"""
+        where booked_cents > 0 or claimed_cents = 0"""

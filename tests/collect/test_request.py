@@ -89,9 +89,9 @@ def test_a_bot_is_stored_and_flagged():
         (message(properties={"product_id": "p1", "price": "cheap"}), "properties.price"),
         (message(properties={"text": "x" * 40_000}), "bytes long"),
         (message(type="dance"), "type"),
-        ("a text", "no JSON object"),
-        (None, "no JSON object"),
-        ([1, 2], "no JSON object"),
+        ("a text", "not a JSON object"),
+        (None, "not a JSON object"),
+        ([1, 2], "not a JSON object"),
     ],
 )
 def test_one_bad_message_is_a_dead_letter_and_the_rest_is_good(bad, reason):
@@ -134,7 +134,7 @@ def test_the_tracking_plan_warns_or_refuses(tmp_path):
 def test_a_plan_that_is_no_schema_is_refused_with_its_file(tmp_path):
     (tmp_path / "tracking").mkdir()
     (tmp_path / "tracking" / "Page.json").write_text('{"type": "shoe"}', encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"Page\.json: is no JSON Schema"):
+    with pytest.raises(SettingsError, match=r"Page\.json: is not a valid JSON Schema"):
         load_tracking_plan(tmp_path, is_strict=False)
 
 

@@ -66,12 +66,12 @@ def test_a_file_that_does_not_exist_is_named(shop, told_at):
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ("name = ", "is no mapping"),
+        ("name = ", "is not a valid mapping"),
         ("name = 'x'", "at least one"),
         ("nam = 'x'", "unknown keys nam"),
         (MAPPING.replace("price =", "cost ="), "unknown columns cost"),
         (MAPPING.replace('occurred_at = "at"', ""), "has no occurred_at"),
-        (MAPPING.replace('"price"', '{sql = "price +"}'), "is no SQL"),
+        (MAPPING.replace('"price"', '{sql = "price +"}'), "is not valid SQL"),
         (MAPPING.replace('"price"', '{sql = "(select 1 from secrets)"}'), "reads a table"),
     ],
 )
@@ -107,7 +107,7 @@ def test_each_bad_row_is_kept_with_its_reason_and_the_others_are_stored(shop, br
         (10, "negative_amount"),
     ]
     messages = [message for _, _, message in letters(shop)]
-    assert messages[0].startswith("at is no time")
+    assert messages[0].startswith("at is not a time")
     assert "refunds" in messages[1]
     assert messages[4].startswith("price is not a number")
 

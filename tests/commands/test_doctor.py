@@ -182,4 +182,4 @@ def test_a_tracking_plan_that_cannot_be_used_or_is_misspelt(w):
     (plan / "product viewed.json").write_text("{}", encoding="utf-8")
     assert "Product Viewed.json" in wrong(w)["tracking plan"].todo
     (plan / "Cart Viewed.json").write_text('{"type": "shoe"}', encoding="utf-8")
-    assert "is no JSON Schema" in wrong(w)["tracking plan"].what
+    assert "is not a valid JSON Schema" in wrong(w)["tracking plan"].what

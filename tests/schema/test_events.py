@@ -116,14 +116,14 @@ def test_times_are_utc():
     [
         ({"messageId": None}, "messageId: is missing"),
         ({"messageId": "x" * 101}, "longer than 100"),
-        ({"timestamp": "yesterday"}, "timestamp: is no time"),
+        ({"timestamp": "yesterday"}, "timestamp: is not a valid time"),
         ({"userId": "null", "anonymousId": "000"}, "userId, anonymousId: stand for nobody"),
         ({"properties": {"price": "cheap"}}, "properties.price: is not a number"),
         ({"properties": {"price": "NaN"}}, "out of range"),
         ({"properties": {"quantity": -1}}, "properties.quantity: is below zero"),
         ({"properties": {"quantity": "1.5"}}, "whole number"),
-        ({"type": "dance"}, "none of ours"),
-        ({"properties": [1]}, "no JSON object"),
+        ({"type": "dance"}, "not a known type"),
+        ({"properties": [1]}, "not a JSON object"),
     ],
 )
 def test_a_bad_message_is_refused_with_what_where_and_what_to_do(change, message):

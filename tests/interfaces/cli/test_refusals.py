@@ -83,7 +83,7 @@ def test_a_column_without_a_name_is_left_out(w, bring):
         ('{"who": "a"}\n', "f.jsonl", "", ["columns at, cur, price, qty are missing"]),
         ('[{"who": "a"}]', "f.jsonl", "", ["holds no JSON object a line"]),
         (HEADER + "a,2024-01-01,1,1,\n", "f.csv", "cdnow", ["columns customer_id, date, units, value are missing"]),
-        (HEADER + "a,2024-01-01,1,1,\n", "f.csv", "patron", ["is no Parquet file of told events", "lacks event_id"]),
+        (HEADER + "a,2024-01-01,1,1,\n", "f.csv", "patron", ["is not a Parquet file of raw events", "lacks event_id"]),
         (HEADER + "a,2024-01-01,1,1,\n", "f.csv", "nothing-of-the-kind", ["nothing-of-the-kind", "online-retail"]),
     ],
 )
@@ -97,10 +97,10 @@ def test_a_file_that_is_not_what_its_mapping_says_is_refused_whole(w, bring, con
     [
         ('"price"', '{sql = "no_such_function(price)"}', ["cannot be computed", "no_such_function"]),
         ('"price"', '{sql = "price +"}', ["is not valid SQL"]),
-        ('name = "mine"', 'name = "mine"\ntime_zone = "Mars/Base"', ["Mars/Base is no time zone"]),
-        ('name = "mine"', 'name = "mine"\ncurrency = "pounds"', ["pounds is no ISO 4217 code"]),
+        ('name = "mine"', 'name = "mine"\ntime_zone = "Mars/Base"', ["Mars/Base is not a valid time zone"]),
+        ('name = "mine"', 'name = "mine"\ncurrency = "pounds"', ["pounds is not a valid ISO 4217 code"]),
         ('name = "mine"', 'name = "mine"\nformat = "excel"', ["unknown format excel"]),
-        ('name = "mine"', 'name = "mine', ["is no mapping"]),
+        ('name = "mine"', 'name = "mine', ["is not a valid mapping"]),
     ],
 )
 def test_a_mapping_that_cannot_be_used_is_refused(bring, tmp_path, old, new, words):

@@ -300,7 +300,7 @@ def test_a_trace_says_that_what_was_kept_is_not_used(needs_analytics):
     shop = needs_analytics("keep")
     put(shop, *STORY)
     move(shop)
-    assert "facts are not made of it" in trace(shop, "before").steps[-1].what
+    assert "no facts are derived from it" in trace(shop, "before").steps[-1].what
     shop.close()
 
 

@@ -111,8 +111,8 @@ def test_a_mapping_that_cannot_be_used_is_refused(bring, tmp_path, old, new, wor
 @pytest.mark.parametrize(
     ("row", "reason", "words"),
     [
-        ("b,some day,1,1,", "bad_time", "at is no time the mapping can read; state its format"),
-        ("b,2024-01-01,-2,1,", "negative_quantity", "tell refunds as events, or by a rule of the mapping"),
+        ("b,some day,1,1,", "bad_time", "at is not a time the mapping can read; state its format"),
+        ("b,2024-01-01,-2,1,", "negative_quantity", "send refunds as refund events or map them in the mapping file"),
         ("b,2024-01-01,99999999999999999999,1,", "bad_quantity", "qty is not a whole number"),
         ("b,2024-01-01,1,1e300,", "bad_number", "price is not a number"),
         ("b,2024-01-01,1,1,XYZ", "unknown_currency", "no rate for XYZ; add one to [rates] in patron.toml"),

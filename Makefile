@@ -59,8 +59,8 @@ hooks: $(VENV)/.dev ## Check every commit before it is made (pre-commit)
 	$(BIN)/pre-commit install
 
 site: $(VENV)/bin/python ## Build the documentation as a site with search, in site/
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt 'zensical>=0.0.73'
-	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt zensical latex2mathml
+	$(BIN)/python docs/build_site.py
 
 dist: $(VENV)/bin/python ## Build source archive and wheel into dist/, and check the wheel in an environment of its own
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt build

@@ -51,7 +51,9 @@ def stage() -> None:
     for name in AT_THE_TOP:
         shutil.copy(ROOT / name, SOURCE / name)
     for name in FOLDERS:
-        shutil.copytree(ROOT / name, SOURCE / name, ignore=shutil.ignore_patterns("build_site.py", "generate.py", "draw.py"))
+        shutil.copytree(
+            ROOT / name, SOURCE / name, ignore=shutil.ignore_patterns("build_site.py", "generate.py", "draw.py")
+        )
     list_decisions(SOURCE / "docs" / "decisions")
     for page in SOURCE.rglob("*.md"):
         page.write_text(with_formulas(page.read_text(encoding="utf-8")), encoding="utf-8")

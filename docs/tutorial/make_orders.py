@@ -1,7 +1,6 @@
 """Write an order export as Shopify writes it, of a shop that does not exist: data for the tutorial.
 
-python make_orders.py orders.csv                     # orders until 2024-03-01
-python make_orders.py orders.csv --until 2024-04-01  # the same orders, and those of a month more
+`python make_orders.py orders.csv` writes the orders until 2024-03-01; with `--until 2024-04-01` the same and a month more.
 """
 
 import argparse
@@ -15,26 +14,27 @@ OPENED = datetime(2022, 9, 1, tzinfo=UTC)
 LAST = datetime(2024, 7, 1, tzinfo=UTC)
 CUSTOMERS = 1200
 PRODUCTS = [(f"Tea {name}", f"TEA-{place:02}", 6.5 + 1.5 * place) for place, name in enumerate("ABCDEFGHIJKL")]
-HEADER = (
-    "Name,Email,Financial Status,Paid at,Currency,Subtotal,Shipping,Taxes,Total,Discount Code,Discount Amount,Created at,"
-    "Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Billing Name,Billing Country,Shipping Country,Phone,"
-    "Cancelled at,Refunded Amount,Source"
-).split(",")
+HEADER = [
+    *("Name", "Email", "Financial Status", "Paid at", "Currency", "Subtotal", "Shipping", "Taxes", "Total"),
+    *("Discount Code", "Discount Amount", "Created at", "Lineitem quantity", "Lineitem name", "Lineitem price"),
+    *("Lineitem sku", "Billing Name", "Billing Country", "Shipping Country", "Phone", "Cancelled at"),
+    *("Refunded Amount", "Source"),
+]
 
 
 def visits() -> list[tuple[datetime, int]]:
     """Time and customer of every order: customers come at a rhythm of their own, and one day stay away."""
     rng = np.random.default_rng(7)
-    found = []
+    orders = []
     for customer in range(CUSTOMERS):
         at = OPENED + timedelta(days=float(rng.uniform(0, 600)), hours=float(rng.uniform(8, 21)))
         days_between_orders, chance_of_leaving = float(rng.gamma(3.0, 15.0)) + 5, float(rng.beta(1.2, 5.0))
         while at < LAST:
-            found.append((at, customer))
+            orders.append((at, customer))
             if rng.random() < chance_of_leaving:
                 break
             at += timedelta(days=float(rng.exponential(days_between_orders)) + 1)
-    return sorted(found)
+    return sorted(orders)
 
 
 def rows() -> list[tuple[datetime, list[dict[str, str]]]]:

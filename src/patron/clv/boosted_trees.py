@@ -15,12 +15,30 @@ SAVED = "trees.txt"
 SAME_EVERY_TIME = {
     "deterministic": True,
     "force_row_wise": True,
+    "is_enable_sparse": False,
     "seed": 1,
     "verbose": -1,
 }
 
 CELLS_FOR_TWO_THREADS = 4_000_000
 """Below this many cells threads cost more than they bring; the result does not depend on them."""
+
+
+class BinnedMatrix:
+    """A matrix that several boosted models are fitted to: where its bins lie is found once."""
+
+    def __init__(self, values: Numbers) -> None:
+        self.values = values
+        self._bins: dict[int, lgb.Dataset] = {}
+
+    def dataset(self, label: Numbers, start: Numbers | None, parameters: dict[str, Any]) -> "lgb.Dataset":
+        """The matrix with a label, as LightGBM takes it."""
+        import lightgbm as lgb  # noqa: PLC0415 - as in `Trees.fit`
+
+        bins = parameters["max_bin"]
+        data = lgb.Dataset(self.values, label, reference=self._bins.get(bins), init_score=start, params=parameters)
+        self._bins.setdefault(bins, data)
+        return data
 
 
 @dataclass(frozen=True)
@@ -38,14 +56,19 @@ class Trees:
     bins: int = 63
 
     def fit(
-        self, matrix: Numbers, label: Numbers, objective: dict[str, Any], *, start: Numbers | None = None
+        self,
+        matrix: Numbers | BinnedMatrix,
+        label: Numbers,
+        objective: dict[str, Any],
+        *,
+        start: Numbers | None = None,
     ) -> "FittedTrees":
         """Fit to one row per label; `start` is a raw score each row begins with."""
         import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever fits no trees must not wait for it
 
-        threads = {"num_threads": 1 if matrix.size < CELLS_FOR_TWO_THREADS else 2}
-        fixed = {"max_bin": self.bins, **SAME_EVERY_TIME, **threads}
-        data = lgb.Dataset(matrix, label, init_score=start, params=fixed)
+        binned = matrix if isinstance(matrix, BinnedMatrix) else BinnedMatrix(matrix)
+        threads = {"num_threads": _threads(binned.values)}
+        data = binned.dataset(label, start, {"max_bin": self.bins, **SAME_EVERY_TIME, **threads})
         booster = lgb.train({**self._parameters(), **threads, **objective}, data, num_boost_round=self.rounds)
         return FittedTrees(booster.model_to_string())
 
@@ -78,12 +101,12 @@ class FittedTrees:
 
     def raw(self, matrix: Numbers) -> Numbers:
         """Sum of the trees: a log, or log-odds."""
-        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=2), dtype=np.float64)
+        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=_threads(matrix)), dtype=np.float64)
 
     def contributions(self, matrix: Numbers) -> Numbers:
         """Exact Shapley values of each column for the raw score; the last column, the mean, is left out."""
-        values = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=2), dtype=np.float64)
-        return values[:, :-1]
+        values = self.booster.predict(matrix, pred_contrib=True, num_threads=_threads(matrix))
+        return np.asarray(values, dtype=np.float64)[:, :-1]
 
     def save(self, folder: Path) -> None:
         """Write LightGBM's text."""
@@ -93,3 +116,7 @@ class FittedTrees:
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         return cls((folder / SAVED).read_text(encoding="utf-8"))
+
+
+def _threads(matrix: Numbers) -> int:
+    return 1 if matrix.size < CELLS_FOR_TWO_THREADS else 2

@@ -7,8 +7,8 @@ from typing import Any
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write settings or parameters as JSON; floats keep every bit."""
-    path.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
+    """Write settings or parameters as one line of JSON; floats keep every bit."""
+    path.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _fit(training: TrainingMatrix, trees: Trees, cap_quantile: float, recent_sha
     scale = max(float(label.mean()), 1.0)
     objective = {**TWEEDIE, "boost_from_average": False}
     start = np.minimum(_start(training.rows, training.models, recent_share, scale), np.log(cap / scale))
-    fitted = trees.fit(training.matrix, label / scale, objective, start=start)
+    fitted = trees.fit(training.binned, label / scale, objective, start=start)
     # why: the loss does not make forecasts add up to what was paid, least of all where few buy
     adding_up = float(label.mean() / scale / np.exp(start + fitted.raw(training.matrix)).mean())
     return FittedBoosted(training.design, training.models, fitted, scale, recent_share, adding_up)

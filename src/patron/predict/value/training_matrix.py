@@ -1,11 +1,13 @@
 """The rows that models with all features learn from, as a matrix made once for several models."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
+from patron.clv.boosted_trees import BinnedMatrix
 from patron.predict.feature_matrix import Design
 from patron.predict.learner import LABEL, labelled, newest
 from patron.predict.value.btyd_inputs import OrdersAndSpend
@@ -24,6 +26,16 @@ class TrainingMatrix:
     matrix: Numbers
     label: Numbers
     """What was paid, never below 0, cents."""
+
+    @cached_property
+    def binned(self) -> BinnedMatrix:
+        """The matrix as trees take it."""
+        return BinnedMatrix(self.matrix)
+
+    @cached_property
+    def buyers_binned(self) -> BinnedMatrix:
+        """The rows of those who bought, likewise."""
+        return BinnedMatrix(self.matrix[self.label > 0])
 
     @classmethod
     def of(cls, table: pa.Table, models: OrdersAndSpend | None = None) -> Self:

@@ -141,7 +141,7 @@ def fit_stages(
     training: TrainingMatrix, trees: Trees, cap_quantile: float, *, is_lognormal: bool, buys: FittedTrees | None = None
 ) -> FittedStages:
     """Fit both stages, or only the second where `buys` is fitted already. Raises NotEnoughData."""
-    label, matrix = training.label, training.matrix
+    label = training.label
     buyers = label > 0
     if buyers.sum() < FEWEST_BUYERS:
         raise NotEnoughData(
@@ -154,14 +154,14 @@ def fit_stages(
     log_odds = NEARLY_SURE if buyers.all() else 0.0
     start = np.full(len(label), log_odds) if log_odds else None
     if buys is None:
-        buys = trees.fit(matrix, buyers.astype(float), {"objective": "binary"}, start=start)
+        buys = trees.fit(training.binned, buyers.astype(float), {"objective": "binary"}, start=start)
     if is_lognormal:
-        spends = trees.fit(matrix[buyers], np.log(spent), {"objective": "l2"})
-        residual = np.log(spent) - spends.raw(matrix[buyers])
+        spends = trees.fit(training.buyers_binned, np.log(spent), {"objective": "l2"})
+        residual = np.log(spent) - spends.raw(training.buyers_binned.values)
         log_factor = min(float(residual.var()), LARGEST_VARIANCE) / 2
     else:
         log_factor = float(np.log(spent.mean()))
-        spends = trees.fit(matrix[buyers], spent / np.exp(log_factor), {"objective": "gamma"})
+        spends = trees.fit(training.buyers_binned, spent / np.exp(log_factor), {"objective": "gamma"})
     return FittedStages(training.design, training.models, buys, spends, cap, log_factor, log_odds)
 
 

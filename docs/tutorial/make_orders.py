@@ -1,6 +1,6 @@
 """Write an order export as Shopify writes it, of a shop that does not exist: data for the tutorial.
 
-`python make_orders.py orders.csv` writes the orders until 2024-03-01; with `--until 2024-04-01` the same and a month more.
+`python make_orders.py orders.csv` writes the orders until 2024-03-01, `--until 2024-04-01` the same and a month more.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import pytest
 
 from patron import engage
 from patron.engage.delivery import deliver
-from patron.govern.consent_ledger import Consent, record, written
+from patron.govern.consent_ledger import Consent, iso_time, write_consents
 from patron.govern.vault import Vault
 from patron.run import stage_view
 from patron.schema.tables import BY_NAME
@@ -85,9 +85,11 @@ def lines(shop, name):
 
 def withdraw(shop, person):
     token = Vault.open(shop).token("user_id", person)
-    at = written(AS_OF)
+    at = iso_time(AS_OF)
     words = dict.fromkeys(("wording", "wording_version", "policy_version", "locale", "channel"))
-    record(shop.store, [Consent("e", token, "marketing", False, "consent", occurred_at=at, known_at=at, **words)])
+    write_consents(
+        shop.store, [Consent("e", token, "marketing", False, "consent", occurred_at=at, known_at=at, **words)]
+    )
 
 
 def test_an_offer_goes_to_everyone_whose_user_id_is_known(shop):

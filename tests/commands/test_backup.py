@@ -55,7 +55,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path):
     (tmp_path / "x").write_text("x")
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
         tar.add(tmp_path / "x", "x")
-    with pytest.raises(PatronError, match="no Patron backup"):
+    with pytest.raises(PatronError, match="is not a Patron backup"):
         restore(tmp_path / "x.tar.gz", tmp_path / "new")
 
 

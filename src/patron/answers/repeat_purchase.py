@@ -20,7 +20,7 @@ class RepeatPurchaseWeek:
 
     ended_at: datetime
     order_count: int
-    expected_count: float
+    expected_orders: float
     is_held_out: bool
 
 
@@ -89,7 +89,7 @@ def repeat_purchase(view: Snapshot) -> RepeatPurchase | None:
     if row is None:
         return None
     sql = f"""
-select ended_at, order_count, expected_count, is_held_out from repeat_purchase_weeks
+select ended_at, order_count, expected_orders, is_held_out from repeat_purchase_weeks
 where run_id = '{view.run.run_id}' order by ended_at"""
     weeks = tuple(RepeatPurchaseWeek(**week) for week in records(view.query(sql)))
     held_out = [week for week in weeks if week.is_held_out]
@@ -106,7 +106,7 @@ where run_id = '{view.run.run_id}' order by ended_at"""
         weeks_known_until=row["weeks_known_until"],
         checked_customer_count=row["checked_customer_count"],
         held_out_count=sum(week.order_count for week in held_out),
-        held_out_expected=sum(week.expected_count for week in held_out),
+        held_out_expected=sum(week.expected_orders for week in held_out),
     )
 
 

@@ -88,7 +88,7 @@ def repeat_purchase_charts(
     """Actual and expected orders by week, and P(alive) by history; nothing where too little was known."""
     if purchase is None or not purchase.weeks:
         return ()
-    counts, expected = ([getattr(week, name) for week in purchase.weeks] for name in ("order_count", "expected_count"))
+    counts, expected = ([getattr(week, name) for week in purchase.weeks] for name in ("order_count", "expected_orders"))
     columns = {
         "at": [week.ended_at for week in purchase.weeks],
         "orders": counts,

@@ -41,4 +41,4 @@ def unlink(
     if json:
         output.as_json(unlinked)
     else:
-        output.say(f"UnlinkedToken {unlinked.token}: from the next run on it is a separate customer.")
+        output.say(f"Unlinked {unlinked.token}: from the next run on it is a separate customer.")

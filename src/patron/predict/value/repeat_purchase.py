@@ -86,7 +86,7 @@ def _write_weeks(view: StageView, weeks: pa.Table) -> None:
         "run_id": pa.array([view.run.run_id] * weeks.num_rows, pa.string()),
         "ended_at": weeks["at"],
         "order_count": weeks["orders"],
-        "expected_count": weeks["expected"],
+        "expected_orders": weeks["expected"],
         "is_held_out": weeks["is_holdout"],
     }
     view.write("repeat_purchase_weeks", pa.table(columns, schema=REPEAT_PURCHASE_WEEKS.schema()))

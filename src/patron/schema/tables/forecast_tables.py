@@ -161,7 +161,7 @@ REPEAT_PURCHASE_WEEKS = Table(
         of("ended_at", TIME, "end of the week: midnight of its last day, as if the shop's calendar were UTC's"),
         of("order_count", INT, "order days after each customer's first, of the customers whom that model knew"),
         of(
-            "expected_count",
+            "expected_orders",
             NUMBER,
             "what a model that knows nothing of the held-out weeks expects of new customers of their ages",
             "order days",

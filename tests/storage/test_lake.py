@@ -212,17 +212,18 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     script = f"""
 import errno, numpy as np, resource, signal, pyarrow as pa
 from pathlib import Path
-import patron.storage.lake as lake_module
+import patron.storage.durable_files as durable_files
+from patron.storage.lake import Lake
 from patron.schema.errors import NoSpace
 from patron.schema.table_definition import TIME
 from patron.schema.tables import PRODUCTS
-lake = lake_module.Lake(Path({str(tmp_path / "lake")!r}))
+lake = Lake(Path({str(tmp_path / "lake")!r}))
 times = lambda n: pa.array([0] * n, pa.int64()).cast(TIME)
 rows = lambda n: pa.table({{"product_id": [str(i) * 40 for i in range(n)], "known_at": times(n)}})
 lake.append(PRODUCTS, rows(10))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-lake_module.FULL = lake_module.FULL | {{errno.EFBIG}}
+durable_files.FULL = durable_files.FULL | {{errno.EFBIG}}
 try:
     lake.append(PRODUCTS, rows(300_000))
 except NoSpace as refused:

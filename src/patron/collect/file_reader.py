@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from patron.schema.errors import BadFile
 from patron.schema.personal_data import text_of
-from patron.storage.lake import FULL
+from patron.storage.durable_files import FULL
 
 CHUNK_ROWS = 250_000
 JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}

@@ -16,7 +16,7 @@ from patron import __version__
 from patron.collect.workspace_inbox import INBOX_FILE
 from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceError
-from patron.storage.lake import disk_errors, sync
+from patron.storage.durable_files import disk_errors, sync
 from patron.storage.shop import POLICY_FILE, PRIVATE, SETTINGS_FILE, Shop
 
 MANIFEST = "patron-backup.json"

@@ -19,7 +19,7 @@ from patron.run import drain_inbox
 from patron.schema.errors import NotFound
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import TABLES
-from patron.storage.lake import disk_errors
+from patron.storage.durable_files import disk_errors
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import BY_CUSTOMER as IN_STORE
 

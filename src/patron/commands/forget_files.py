@@ -9,7 +9,7 @@ from pathlib import Path
 from patron.commands.resolve_person import Person
 from patron.govern.mentions import mentions_any
 from patron.govern.vault import Vault
-from patron.storage.lake import sync
+from patron.storage.durable_files import sync
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 OURS = frozenset({"lake", "models", "outbox", "tmp", SETTINGS_FILE, POLICY_FILE, "workspace.lock"})

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from patron.govern.vault import Vault
 from patron.schema.errors import SettingsError
-from patron.storage.lake import disk_errors, sync
+from patron.storage.durable_files import disk_errors, sync
 from patron.storage.settings import ShopSettings, explain
 from patron.storage.shop import SETTINGS_FILE, Shop
 

@@ -11,7 +11,7 @@ from patron.schema.errors import WorkspaceError
 from patron.simulate.ground_truth import truth
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
-from patron.storage.lake import disk_errors
+from patron.storage.durable_files import disk_errors
 
 DAYS_AT_ONCE = 30
 Progress = Callable[[str, int, int | None], None]

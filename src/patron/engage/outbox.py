@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from patron.storage.lake import disk_errors, sync
+from patron.storage.durable_files import disk_errors, sync
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """First characters that make a spreadsheet compute a cell instead of showing it."""

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from patron.schema.errors import MasterKeyError
-from patron.storage.lake import sync
+from patron.storage.durable_files import sync
 from patron.storage.shop import Shop
 from patron.storage.store import WORKSPACE
 

@@ -3,9 +3,7 @@
 delta-rs does not fsync, so a write is: Parquet by pyarrow, fsync of file and folder, commit, fsync of the log.
 """
 
-import errno
 import json
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +22,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
 
-from patron.schema.errors import InvalidTable, NoSpace, WorkspaceError
+from patron.schema.errors import InvalidTable, WorkspaceError
 from patron.schema.table_definition import Table, conform, faults_of, require_valid, sql_type
+from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine, literal
 
 ROW_GROUP = 131_072
@@ -37,32 +36,6 @@ KEPT = timedelta(days=7)
 SMALL_BYTES = 32_000_000
 MANY_FILES = 8
 """Small files of one part that may accumulate before they are joined."""
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""Error numbers of the operating system for a full disk."""
-
-
-def sync(path: Path) -> None:
-    """Make a file or folder durable: return only when it is on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def disk_errors(where: Path) -> Iterator[None]:
-    """Raise NoSpace for a full disk, whichever library met it."""
-    try:
-        yield
-    except (OSError, DeltaError) as error:
-        if getattr(error, "errno", None) in FULL or "No space left" in str(error):
-            raise NoSpace(
-                "the disk is full; nothing was half-written",
-                where=str(where),
-                todo="Free some space and run the same command again.",
-            ) from error
-        raise
 
 
 @dataclass(frozen=True)
@@ -169,7 +142,7 @@ class Lake:
             ) from error
 
     def added(self, table: Table, since: int, until: int) -> list[str] | None:
-        """Files of the rows that came between two versions; None when rows were also removed, or when the log is incomplete.
+        """Files of the rows that came between two versions; None when rows were removed too, or the log is incomplete.
 
         Files that were only joined hold no new rows. A file may have been joined since; it stays for some days.
         """
@@ -368,7 +341,7 @@ def _row_group(table: Table) -> int:
 
 
 def _declared(table: Table, source_schema: pa.Schema, sql: str, part: str | None) -> str:
-    """The query's rows with the declared columns and types, without the partition column; rows of other parts are an error."""
+    """The query's rows as declared, without the partition column; rows of other parts are an error."""
     schema = table.schema(source_schema)
     lossy = [
         f.name for f in source_schema if pa.types.is_floating(f.type) and pa.types.is_integer(schema.field(f.name).type)

@@ -11,8 +11,9 @@ from deltalake import DeltaTable
 from deltalake.transaction import RemoveAction
 
 from patron.schema.table_definition import Table, sql_type
+from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine
-from patron.storage.lake import Lake, disk_errors, sync
+from patron.storage.lake import Lake
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from patron.schema.errors import NotFound
 from patron.schema.json_files import read_json, write_json
-from patron.storage.lake import disk_errors, sync
+from patron.storage.durable_files import disk_errors, sync
 
 MANIFEST = "manifest.json"
 CARD = "card.json"

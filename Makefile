@@ -35,7 +35,7 @@ demo: $(VENV)/.demo ## Run the whole loop on a year of real purchases and write 
 	$(BIN)/patron demo --workspace $(WORKSPACE)
 
 test: check ## Lint, types, architecture and all tests, with their coverage
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 test-extras: $(VENV)/.dev ## Install the extras that `make test` leaves out (torch) and run their tests
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,deep]'

@@ -22,7 +22,8 @@ def main() -> None:
             peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             print(
                 f"{what}: {done.read:,} rows, {done.stored:,} stored, {done.duplicate:,} duplicate, "
-                f"{done.rejected:,} rejected, {seconds:.1f} s, {done.read / seconds:,.0f} rows/s, peak {peak_mb:,.0f} MB"
+                f"{done.rejected:,} rejected, {seconds:.1f} s, {done.read / seconds:,.0f} rows/s, "
+                f"peak {peak_mb:,.0f} MB"
             )
         shop.close()
 

@@ -226,7 +226,7 @@ class Edge:
 
 
 def loop_edges(stages: Sequence[ModuleType] | None = None) -> tuple[Edge, ...]:
-    """What connects the stages: tables and capabilities, and events that a stage returns and the run hands to collect."""
+    """What connects the stages: tables, capabilities, and events that a stage returns for collect."""
     stages = stages_in_order() if stages is None else stages
     tables = [
         Edge(_short_name(writer), name, _short_name(reader))

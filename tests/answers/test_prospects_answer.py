@@ -36,7 +36,9 @@ def known(shop, world):
     answers, missing = answer_prospects(predicted)
     predicted.write("scores", pa.concat_tables([SCORES.empty(), *(one.scores for one in answers)]))
     predicted.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(one.backtests for one in answers)]))
-    done = FinishedRun(run.run_id, run.as_of, 0.0, 0, {}, Summary(tuple(one.summary for one in answers), tuple(missing)))
+    done = FinishedRun(
+        run.run_id, run.as_of, 0.0, 0, {}, Summary(tuple(one.summary for one in answers), tuple(missing))
+    )
     _commit(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)})
     return shop.view(BY_NAME, [], run=run)
 

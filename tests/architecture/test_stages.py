@@ -141,7 +141,8 @@ def invoice_lines():
             number += 1
             at = f"2011-{month:02}-{rng.integers(1, 28):02} 10:00:00"
             for product in rng.choice(6, 2, replace=False):
-                yield f"{500_000 + number},P{product},Thing {product},{rng.integers(1, 4)},{at},2.50,{10_000 + customer},France"
+                sold = f"P{product},Thing {product},{rng.integers(1, 4)},{at},2.50"
+                yield f"{500_000 + number},{sold},{10_000 + customer},France"
 
 
 def record_uses(view: StageView, uses: set[str]) -> None:

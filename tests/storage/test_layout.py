@@ -84,7 +84,7 @@ def test_a_workspace_from_before_layout_1_is_refused(published):
         connection.execute("delete from workspace where key = ?", (LAYOUT,))
         connection.execute("update alembic_version set version_num = '0005'")
     connection.close()
-    with pytest.raises(WorkspaceError, match="before workspace layout 1 .* import your files again"):
+    with pytest.raises(WorkspaceError, match=r"before workspace layout 1 .* import your files again"):
         Shop.open(folder)
 
 

@@ -89,7 +89,8 @@ def directory(view: Snapshot) -> Directory:
     """Directory of one run."""
     run_id = view.run.run_id
     rows = view.query(f"""
-select s.customer_id, s.lifecycle_stage, s.persona_id, p.name_code as persona_code, v.value as value_cents, r.value as churn,
+select s.customer_id, s.lifecycle_stage, s.persona_id, p.name_code as persona_code,
+  v.value as value_cents, r.value as churn,
   coalesce(c.paid_cents, 0) as paid_cents, coalesce(c.order_count, 0) as order_count, c.last_order_at, d.action
 from segments s
 left join customers c on c.customer_id = s.customer_id

@@ -135,7 +135,8 @@ def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
     before = compared[0] if len(compared) == 2 else None
     course = windows(view, days=30, count=12)
     expected = _by_run(view, "select run_id, sum(value) as figure from scores where question = 'value'")
-    risky = "select run_id, cast(sum(case when lifecycle_stage = 'at_risk' then 1 else 0 end) as double) as figure from segments"
+    at_risk = "cast(sum(case when lifecycle_stage = 'at_risk' then 1 else 0 end) as double)"
+    risky = f"select run_id, {at_risk} as figure from segments"
     return (
         *_from_windows(now, before, course),
         KeyFigure("expected_value", "money", *expected),

@@ -120,7 +120,7 @@ def prepare_events(
     loaded: int,
     marked: Collection[str],
 ) -> tuple[pa.Table, Counter[str], Counter[str]]:
-    """Rows of `events` after the request `loaded`; how many of each source were rejected, or were in the lake already."""
+    """Rows of `events` after the request `loaded`; how many of each source were rejected or in the lake already."""
     tables: list[pa.Table] = []
     rejected: Counter[str] = Counter()
     duplicate: Counter[str] = Counter()
@@ -168,7 +168,7 @@ def pending_event_rows(
 
 
 def validated_rows(loader: EventLoader, requests: Sequence[PendingRequest], raw_events: pa.Table) -> pa.Table:
-    """All messages of requests, validated as imports are; with `_seq`, `_was_rejected`, when each was received and known."""
+    """All messages of requests, validated as imports are, with `_seq`, `_was_rejected`, received and known times."""
     was_rejected = pc.is_valid(raw_events["problem"])
     number = raw_events.column_names.index("row_number")
     rows = validate_raw_events(

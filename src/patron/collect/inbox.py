@@ -206,7 +206,7 @@ class Inbox:
     def mark_moved(self, seq: int, rejected: Counter[str], duplicate: Counter[str] | None = None) -> None:
         """Note that all requests up to `seq` are durable in the lake.
 
-        Of the events counted as stored so many of a source proved to be `rejected`, or `duplicate`: in the lake already.
+        Of the events counted as stored, so many of a source were `rejected`, or `duplicate`: in the lake already.
         """
         with self._transaction():
             self.backend.execute(self.backend.sql.update_moved_seq, (seq,))

@@ -174,7 +174,7 @@ class EventLoader:
         )
 
     def write_dead_letters(self, rows: pa.Table, file: str) -> None:
-        """Write rejected rows with their reason, sealed (of the forgotten nothing); the same row again changes nothing."""
+        """Write rejected rows with their reason, sealed (nothing of the forgotten); a repeated row changes nothing."""
         letters = []
         has_times = "received_at" in rows.column_names
         times = rows["received_at"].to_pylist() if has_times else [self.received_at] * rows.num_rows

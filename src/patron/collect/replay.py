@@ -62,7 +62,7 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
             for ids, rows in _again(run, rules, opened_letters):
                 counts += intake.load(rows, file=file)
                 _delete_replayed(shop, ids, rows)
-    # why: a row that was not even split into columns cannot be read otherwise; it stays rejected until its file is fixed
+    # why: a row that was not even split into columns stays rejected until its file is fixed
     counts += IngestionCounts(rejected=len(letters) - counts.total)
     return ImportResult(
         import_id=import_id,

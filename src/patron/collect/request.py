@@ -237,7 +237,7 @@ def _check_secret(name: str, rules: Rules) -> None:
 def complete_message(
     original: Any, raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Complete a message with its batch's fields, an id and the corrected time; return it with its flags. Raises BadEvent."""
+    """Complete a message with its batch's fields, an id and the corrected time; also its flags. Raises BadEvent."""
     if not isinstance(original, dict):
         raise BadEvent("is not a JSON object", where="message", todo="Send one object a message.")
     message = {**shared, **original}

@@ -9,11 +9,11 @@ DAYS_OF_HISTORY = 365
 
 
 def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
-    """SQL for the customers of the policy's lifecycle stages, or likely to be gone, who were seen lately, as known at the run.
+    """SQL for customers of the policy's lifecycle stages, or likely to leave, who were active lately, as known by then.
 
-    Columns: customer_id, lifecycle_stage, expected spend and purchase (NULL without a score), the last year's orders, how many
-    offers they had within the cap's days, and their latest consent to marketing as users. Exposures of the run itself
-    are not counted: a rerun decides the same.
+    Columns: customer_id, lifecycle_stage, expected spend and purchase (NULL without a score), the last year's orders,
+    how many offers they had within the cap's days, and their latest consent to marketing as users. Exposures of the
+    run itself are not counted: a rerun decides the same.
     """
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
     active_condition = _active_condition(run_id, as_of, policy.at_risk.active_within_days)

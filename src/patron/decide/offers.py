@@ -81,7 +81,7 @@ def as_decisions(
 
 
 def as_propensities(decisions: pa.Table, probability: np.ndarray, offers: list[str]) -> pa.Table:
-    """Rows of `propensities`: the actions that a randomised decision could have had. A decision that was not randomised has none."""
+    """Rows of `propensities`: the actions that a randomised decision could have had; none for other decisions."""
     row, action = np.nonzero((probability > 0) & (probability.max(axis=1) < 1)[:, None])
     taken = decisions.select(["run_id", "decision_id", "customer_id"]).take(pa.array(row))
     return pa.table(

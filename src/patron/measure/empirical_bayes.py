@@ -58,7 +58,7 @@ def _design(keys: Sequence[tuple[str, str]]) -> tuple[Numbers, np.ndarray]:
 
 
 def _posterior(terms: Numbers, kind: np.ndarray, y: Numbers, noise: Numbers) -> tuple[Numbers, Numbers]:
-    """Mean and covariance of all terms given the estimates; the mean term is free, the sizes of the others are learned."""
+    """Mean and covariance of all terms given the estimates; the mean is free, the sizes of the others are learned."""
     wide = (10 * (np.abs(y).max() + np.sqrt(noise.max()))) ** 2
     start = max(float(np.var(y)), 1e-6) / 5
     size = np.full(terms.shape[1], start)

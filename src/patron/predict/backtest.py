@@ -240,7 +240,7 @@ def _coverage(champion: str, hits: Numbers, weights: Numbers, count: int) -> dic
     return names | nothing | {"value": share.value, "low": share.low, "high": share.high}
 
 
-def _conclude(
+def _conclude(  # noqa: PLR0913 - what the loop above has gathered
     question: Question,
     learners: tuple[Learner, ...],
     origins: tuple[str, ...],

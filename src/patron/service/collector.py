@@ -117,7 +117,7 @@ class Collector:
         return load_tracking_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
 
     def _look_again(self) -> None:
-        """Take over settings, policy and tracking plan that were changed; what cannot be used is reported and ignored."""
+        """Apply changed settings, policy and tracking plan; what cannot be used is reported and ignored."""
         now = time.monotonic()
         if now < self._looked_at + KEY_SECONDS:
             return

@@ -162,7 +162,7 @@ def _check(orders: pa.Table, until: date, summary: pa.Table, fitted: FittedParet
 def inactive_and_active(
     model: FittedParetoNBD, earlier: pa.Table, orders: pa.Table, before: date
 ) -> tuple[Group, Group]:
-    """Customers of a summary until `before` whom the model counts as inactive, and the others, in the held-out weeks."""
+    """Customers of a summary until `before` that the model counts as inactive, and the others, in held-out weeks."""
     is_inactive = model.probability_alive(earlier) < EVEN
     days, ends = orders["ordered_at"], pa.scalar(before + HELD_OUT, pa.date32())
     later = orders.filter(pc.and_(pc.greater(days, pa.scalar(before, pa.date32())), pc.less_equal(days, ends)))

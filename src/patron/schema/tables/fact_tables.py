@@ -6,7 +6,7 @@ from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TEXTS, TIME,
 from patron.schema.tables.shared_columns import CUSTOMER, KNOWN, OCCURRED, PRODUCT, RUN, maybe, of
 
 LINK_RULES = ("alias", "sign_in", "email", "phone")
-"""Rules that link a token to a customer, by priority within a kind of token: links sent by clients, then shared contacts."""
+"""Rules that link a token to a customer, by priority within a kind: links sent by clients, then shared contacts."""
 
 FLAGS = "marks set by collect: bot, test, no_time, impossible_time, off_plan, repeated_order, no_consent, consent_told"
 EVENTS = Table(

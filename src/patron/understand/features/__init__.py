@@ -80,7 +80,8 @@ def build_features(view: StageView) -> None:
     rows = f"select customer_id, as_of from cutoffs where run_id = '{run_id}'"
     as_ofs = view.query(f"select distinct as_of from ({rows}) m order by as_of")["as_of"].to_pylist()
     cutoffs = view.query(
-        f"select m.customer_id, w.* from ({rows}) m join windows w on w.as_of = m.as_of order by m.as_of, m.customer_id",
+        f"select m.customer_id, w.* from ({rows}) m join windows w on w.as_of = m.as_of"
+        " order by m.as_of, m.customer_id",
         windows=windows(as_ofs, zone),
     )
     quoted = f"'{zone}'"

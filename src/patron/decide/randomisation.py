@@ -2,9 +2,9 @@
 
 Customers of the same stratum and similar cost are shuffled among each other and seated around a wheel of SLOTS slots,
 which then is rotated by a random number of slots. Each slot belongs to one arm (an offer, nothing, or the best
-offer), so the probability of an arm is its number of slots over SLOTS, exactly, for each customer. As the wheel has only SLOTS
-positions, the cost of all of them is computed beforehand, and so many slots are given to offers that not one position
-exceeds the budget: the budget holds without a correction that would falsify the probabilities.
+offer), so the probability of an arm is its number of slots over SLOTS, exactly, for each customer. As the wheel has
+only SLOTS positions, the cost of all of them is computed beforehand, and so many slots are given to offers that
+not one position exceeds the budget: the budget holds without a correction that would falsify the probabilities.
 """
 
 from dataclasses import dataclass

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
@@ -118,7 +119,9 @@ def find_customers(shop: Shop, query: CustomerQuery, *, known: Directory | None 
     matches = f"select listed.* from listed cross join filters where {condition}"
     tables = {"listed": listed.rows, "filters": pa.table(values)}
     totals = records(
-        view.query(f"select count(*) as n, coalesce(sum(value_cents), 0) as expected from ({matches}) m", **tables)
+        view.query(
+            f"select count(*) as n, coalesce({exact_sum('value_cents')}, 0) as expected from ({matches}) m", **tables
+        )
     )[0]
     page_count = max(1, -(-totals["n"] // PAGE_SIZE))
     page = min(max(query.page, 1), page_count)

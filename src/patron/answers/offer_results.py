@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.storage.engine import exact_sum
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
 
@@ -70,11 +71,12 @@ def decision_summary(view: Snapshot) -> DecisionSummary:
     """Sum the decisions of the run by action and by reason."""
     of_run = f"from decisions where run_id = '{view.run.run_id}'"
     by_action = f"""
-select action, count(*) as customer_count, sum(cost_cents) as cost_cents,
-  sum(expected_net_value_cents) as expected_net_cents {of_run} group by action order by customer_count desc, action"""
+select action, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents,
+  {exact_sum("expected_net_value_cents")} as expected_net_cents {of_run}
+group by action order by customer_count desc, action"""
     by_reason = f"""
-select reason, action <> 'none' as is_offer, count(*) as customer_count, sum(cost_cents) as cost_cents {of_run}
-group by 1, 2 order by is_offer desc, customer_count desc, reason"""
+select reason, action <> 'none' as is_offer, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents
+{of_run} group by 1, 2 order by is_offer desc, customer_count desc, reason"""
     whole = f"""
 select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max(policy_version) as version {of_run}"""
     sources = f"select distinct effect_source {of_run} and action <> 'none' order by 1"

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from patron.schema.errors import NotEnoughData
 from patron.schema.questions import PROSPECTS
 from patron.storage import model_registry
-from patron.storage.engine import timestamp
+from patron.storage.engine import exact_sum, timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import RUNS
@@ -53,7 +53,8 @@ def prospects(shop: Shop, *, most: int = MOST_SHOWN) -> Prospects:
     view = last_run(shop)
     total = records(
         view.query(
-            f"""select count(*) as people_count, sum(value) as expected_cents, max(model_version) as model_version
+            f"""select count(*) as people_count, {exact_sum("value")} as expected_cents,
+              max(model_version) as model_version
             from scores where run_id = '{view.run.run_id}' and question = '{PROSPECTS.name}'"""
         )
     )[0]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from patron.storage.engine import timestamp
+from patron.storage.engine import exact_sum, timestamp
 from patron.storage.last_run import SECONDS_A_DAY, records
 from patron.storage.shop import Snapshot
 
@@ -134,7 +134,7 @@ def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
     now = compared[-1] if compared else None
     before = compared[0] if len(compared) == 2 else None
     course = windows(view, days=30, count=12)
-    expected = _by_run(view, "select run_id, sum(value) as figure from scores where question = 'value'")
+    expected = _by_run(view, f"select run_id, {exact_sum('value')} as figure from scores where question = 'value'")
     at_risk = "cast(sum(case when lifecycle_stage = 'at_risk' then 1 else 0 end) as double)"
     risky = f"select run_id, {at_risk} as figure from segments"
     return (

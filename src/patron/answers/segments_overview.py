@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+from patron.storage.engine import exact_sum
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
 
@@ -62,7 +63,7 @@ def lifecycle_stages(view: Snapshot) -> tuple[LifecycleStage, ...]:
     """Every lifecycle stage in order, also those nobody is in."""
     run_id = view.run.run_id
     sql = f"""
-select s.run_id, s.lifecycle_stage, count(*) as customer_count, sum(v.value) as expected_cents
+select s.run_id, s.lifecycle_stage, count(*) as customer_count, {exact_sum("v.value")} as expected_cents
 from segments s left join scores v
   on v.run_id = s.run_id and v.customer_id = s.customer_id and v.question = 'value'
 where s.run_id in ('{run_id}', (select max(run_id) from segments where run_id < '{run_id}'))
@@ -96,8 +97,8 @@ def value_spread(view: Snapshot) -> ValueSpread:
     """Customers by expected value, in bins that read well, and the share of the most valuable tenth."""
     of_run = f"from scores where run_id = '{view.run.run_id}' and question = 'value'"
     sql = f"""
-select coalesce(sum(value), 0) as total, max(value) as highest,
-  sum(case when place <= people / 10.0 then value end) as top
+select coalesce({exact_sum("value")}, 0) as total, max(value) as highest,
+  {exact_sum("case when place <= people / 10.0 then value end")} as top
 from (
   select value, row_number() over (order by value desc, customer_id) as place,
     count(*) over () as people {of_run})"""
@@ -107,7 +108,7 @@ from (
     edges = [0, *(edge for edge in EDGES_CENTS if edge <= max(totals["highest"], EDGES_CENTS[0]))]
     place = " ".join(f"when value < {upper} then {lower}" for lower, upper in pairwise(edges))
     cases = f"case {place} else {edges[-1]} end" if place else "0"
-    counts = f"select {cases} as start, count(*) as n, sum(value) as expected {of_run} group by 1"
+    counts = f"select {cases} as start, count(*) as n, {exact_sum('value')} as expected {of_run} group by 1"
     by_start = {row["start"]: row for row in records(view.query(counts))}
     nothing = {"n": 0, "expected": 0.0}
     ends = [*edges[1:], None]

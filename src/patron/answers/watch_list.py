@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.storage.engine import exact_sum
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
 
@@ -28,16 +29,17 @@ def watch_list(view: Snapshot, *, limit: int = 12) -> tuple[CustomerAtRisk, ...]
     run_id = view.run.run_id
     sql = f"""
 with churn as (
-  select customer_id, reasons, avg(value) over () as mean_probability
-  from scores where run_id = '{run_id}' and question = 'churn'
+  select customer_id, reasons from scores where run_id = '{run_id}' and question = 'churn'
+), mean as (
+  select {exact_sum("value")} / count(*) as probability from scores where run_id = '{run_id}' and question = 'churn'
 )
 select v.customer_id, s.lifecycle_stage, c.last_order_at, v.churn_probability, v.usual_cents, v.value_at_risk_cents,
   r.reasons, d.action
 from value_at_risk v
-join churn r on r.customer_id = v.customer_id
+join churn r on r.customer_id = v.customer_id cross join mean m
 join segments s on s.customer_id = v.customer_id and s.run_id = '{run_id}'
 left join customers c on c.customer_id = v.customer_id
 left join decisions d on d.customer_id = v.customer_id and d.run_id = '{run_id}'
-where v.run_id = '{run_id}' and (s.lifecycle_stage = 'at_risk' or v.churn_probability > r.mean_probability)
+where v.run_id = '{run_id}' and (s.lifecycle_stage = 'at_risk' or v.churn_probability > m.probability)
 order by v.value_at_risk_cents desc, v.customer_id limit {int(limit)}"""
     return tuple(CustomerAtRisk(**{**row, "reasons": tuple(row["reasons"] or ())}) for row in records(view.query(sql)))

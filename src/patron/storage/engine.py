@@ -61,6 +61,11 @@ def literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def exact_sum(amount: str) -> str:
+    """SQL of the sum of floats to six decimals: a sum of decimals is the same in any order of the rows."""
+    return f"cast(sum(cast({amount} as decimal(38, 6))) as double)"
+
+
 class Engine(Protocol):
     """What runs a query over Arrow tables and Parquet snapshots."""
 

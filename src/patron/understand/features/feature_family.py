@@ -96,8 +96,9 @@ def first_place() -> str:
 
 def diversity() -> str:
     """Simpson's index: the probability that two units of weight are of different values (1 - sum of squared shares)."""
-    share = "(weight / nullif(cast(weight_of_all as double), 0))"
-    return f"1 - sum({share} * {share})"
+    # why not the sum of the shares: a sum of integers is the same in any order of the rows
+    whole = "cast(max(weight_of_all) as double)"
+    return f"1 - sum(weight * weight) / nullif({whole} * {whole}, 0)"
 
 
 def total(amount: str, days: int = 0, clock: str = "occurred_at") -> str:

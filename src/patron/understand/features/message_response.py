@@ -65,8 +65,10 @@ def review_count_lifetime() -> str:
 
 def mean_rating() -> str:
     """Stars given in reviews, mean; NULL without one."""
-    rated = "kind = 'review' and rating is not null"
-    return f"sum(case when {rated} then rating end) / nullif({how_many(rated)}, 0)"
+    # why decimals: a sum of floats depends on the order of the rows; a number too large for stars does not count
+    stars = "try_cast(rating as decimal(18, 6))"
+    rated = f"kind = 'review' and {stars} is not null"
+    return f"cast(sum(case when {rated} then {stars} end) as double) / nullif({how_many(rated)}, 0)"
 
 
 def min_rating() -> str:

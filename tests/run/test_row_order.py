@@ -1,0 +1,246 @@
+"""Nothing that a run writes depends on the order of rows, which an engine with several threads may choose."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from patron import predict, understand
+from patron.answers.customer_list import CustomerQuery, find_customers
+from patron.answers.overview import overview
+from patron.answers.prospects import prospects
+from patron.answers.repeat_purchase import repeat_purchase_model
+from patron.answers.report import report
+from patron.commands.init_workspace import create
+from patron.commands.simulated_loop import ingest_events, live_until, write_rules
+from patron.govern.consent_ledger import Consent, iso_time, write_consents
+from patron.predict.value.repeat_purchase import build_repeat_purchase
+from patron.run import run_loop, stage_view
+from patron.schema.table_definition import Table
+from patron.schema.tables import REPEAT_PURCHASE, SEGMENTS, TABLES
+from patron.simulate.simulator import ShopSimulator
+from patron.simulate.simulator_settings import DEFAULT_SHOP
+from patron.storage.engine import DuckEngine
+from patron.storage.lake import Lake
+from patron.storage.shop import SETTINGS_FILE, Shop
+from patron.storage.snapshot_cache import SnapshotReader
+from patron.understand.segments import build_segments
+
+
+def is_ordered(sql: str) -> bool:
+    """Whether a statement says in which order its rows come, or has one row because it aggregates all of them."""
+    statement = sqlglot.parse_one(sql, read="duckdb")
+    if statement.args.get("order"):
+        return True
+    is_whole = isinstance(statement, exp.Select) and not statement.args.get("group")
+    return is_whole and bool(statement.expressions) and all(map(_is_aggregate, statement.expressions))
+
+
+def _is_aggregate(column: exp.Expr) -> bool:
+    windows = [aggregate for window in column.find_all(exp.Window) for aggregate in window.find_all(exp.AggFunc)]
+    return any(aggregate not in windows for aggregate in column.find_all(exp.AggFunc))
+
+
+def without_order(sql: str) -> str:
+    """A statement without its outermost ORDER BY; one with a LIMIT keeps it, as other rows would come without."""
+    statement = sqlglot.parse_one(sql, read="duckdb")
+    if not statement.args.get("limit"):
+        statement.set("order", None)
+    return statement.sql("duckdb")
+
+
+@contextmanager
+def shuffled_rows(seed: int, *, is_order_forgotten: bool = False):
+    """Give rows of snapshots, of Arrow tables and of results without an ORDER BY in a random order.
+
+    With `is_order_forgotten` every query is run as if it had none.
+    """
+    rng = np.random.default_rng(seed)
+    relation, replace_by_query = Lake.relation, Lake.replace_by_query
+
+    def shuffled(rows: pa.Table) -> pa.Table:
+        return rows.take(pa.array(rng.permutation(rows.num_rows)))
+
+    def shuffled_tables(tables: Mapping[str, pa.Table] | None) -> dict[str, pa.Table]:
+        return {name: shuffled(rows) for name, rows in (tables or {}).items()}
+
+    def shuffling(query: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
+        def shuffled_query(reader, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
+            statement = without_order(sql) if is_order_forgotten else sql
+            rows = query(reader, statement, shuffled_tables(tables))
+            return rows if is_ordered(statement) else shuffled(rows)
+
+        return shuffled_query
+
+    def shuffled_relation(lake: Lake, table: Table, version: int | None = None, **options) -> str:
+        key = ", ".join(f"'{seed}'" if name is None else f'cast("{name}" as varchar)' for name in (None, *table.key))
+        return f"select * from ({relation(lake, table, version, **options)}) r order by md5(concat_ws('/', {key}))"
+
+    def shuffled_replacement(lake: Lake, table: Table, engine: DuckEngine, sql: str, tables, **options) -> int:
+        return replace_by_query(lake, table, engine, sql, shuffled_tables(tables), **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for reader in (DuckEngine, SnapshotReader):
+            patch.setattr(reader, "query", shuffling(reader.query))
+        patch.setattr(Lake, "relation", shuffled_relation)
+        patch.setattr(Lake, "replace_by_query", shuffled_replacement)
+        yield
+
+
+def set_threads(folder: Path, threads: int) -> None:
+    settings = folder / SETTINGS_FILE
+    text = settings.read_text("utf-8")
+    assert text.count("threads = 2") == 1
+    settings.write_text(text.replace("threads = 2", f"threads = {threads}"), "utf-8")
+
+
+def bits(table: Table, rows: pa.Table) -> pa.Table:
+    """Rows in the order of their key, floats as integers of the same bits: equal only when every digit is."""
+    ordered = rows.sort_by([(name, "ascending") for name in table.key])
+    for place, field in enumerate(ordered.schema):
+        if pa.types.is_floating(field.type):
+            ordered = ordered.set_column(place, field.name, ordered[field.name].combine_chunks().view(pa.int64()))
+    return ordered
+
+
+def differences(one: Shop, other: Shop) -> list[str]:
+    """Columns of the lake that two workspaces do not have alike."""
+    found = []
+    for table in TABLES:
+        rows, others = (bits(table, shop.lake.read(table)) for shop in (one, other))
+        assert rows.schema == others.schema
+        names = [name for name in rows.column_names if not rows[name].equals(others[name])]
+        found += [f"{table.name}.{name}" for name in names]
+    return found
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def write_some_consents(shop: Shop) -> None:
+    """Let every fifth known user agree to marketing, or not, as the simulated shop asks nobody."""
+    sql = "select token, known_at from identities where is_user order by token"
+    users = shop.snapshot().query(sql).to_pylist()[::5]
+    words = dict.fromkeys(("wording", "wording_version", "policy_version", "locale", "channel"))
+    consents = [
+        Consent(f"consent-{n}", user["token"], "marketing", n % 3 > 0, "consent", occurred_at=at, known_at=at, **words)
+        for n, user in enumerate(users)
+        for at in [iso_time(user["known_at"])]
+    ]
+    assert write_consents(shop.store, consents) == len(users) > 0
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory):
+    """A small simulated shop after its first run and a month with its offers, closed, and the time of the next run."""
+    folder = tmp_path_factory.mktemp("lived")
+    # why: many sign up without an order and few only look around, so that a small shop has prospects to learn from
+    settings = replace(DEFAULT_SHOP, customers=200, visits_per_day=0.03, signup_without_order_share=0.5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        create(folder / "w")
+        write_rules(folder / "w", settings, budget_cents=20_000)
+        shop = Shop.open(folder / "w")
+        world = ShopSimulator(settings, seed=5)
+        ingest_events(shop, world.history(240), received_at=world.now)
+        live_until(shop, world, world.now + timedelta(days=30))
+        write_some_consents(shop)
+        shop.close()
+        yield folder / "w", world.now
+
+
+@pytest.fixture(scope="module")
+def runs(lived, tmp_path_factory):
+    """The next run of two copies of the shop: with the engine's order of rows, and with another one."""
+    folder, as_of = lived
+    copies = [tmp_path_factory.mktemp(name) / "w" for name in ("plain", "shuffled")]
+    for copy, threads in zip(copies, (4, 1), strict=True):
+        shutil.copytree(folder, copy)
+        set_threads(copy, threads)
+    plain, shuffled = map(Shop.open, copies)
+    run_loop(plain, as_of)
+    with shuffled_rows(seed=1):
+        run_loop(shuffled, as_of)
+    yield plain, shuffled
+    plain.close()
+    shuffled.close()
+
+
+def test_every_table_of_a_run_is_the_same_to_the_last_bit_whatever_the_order_of_rows(runs):
+    plain, shuffled = runs
+    last = plain.snapshot()
+    assert [table.name for table in TABLES if not last.read(table.name).num_rows] == []
+    assert differences(plain, shuffled) == []
+    for place in ("outbox", "models"):
+        assert files_of(plain.folder / place) == files_of(shuffled.folder / place)
+
+
+ANSWERS = {
+    "overview": overview,
+    "report": report,
+    "prospects": prospects,
+    "customers": lambda shop: find_customers(shop, CustomerQuery()),
+    "model": repeat_purchase_model,
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_is_the_same_to_the_last_bit_whatever_the_order_of_rows(runs, name):
+    plain, shuffled = runs
+    expected = repr(ANSWERS[name](plain))
+    with shuffled_rows(seed=2):
+        assert repr(ANSWERS[name](shuffled)) == expected
+
+
+@pytest.mark.parametrize(
+    ("stage", "function", "table"),
+    [(understand, build_segments, SEGMENTS), (predict, build_repeat_purchase, REPEAT_PURCHASE)],
+    ids=lambda part: getattr(part, "name", None),
+)
+def test_a_query_that_forgets_its_order_is_noticed(runs, stage, function, table):
+    shop, _ = runs
+    expected = bits(table, shop.lake.read(table))
+    view = stage_view(shop, stage, run=shop.snapshot().run)
+    with shuffled_rows(seed=3, is_order_forgotten=True):
+        function(view)
+    unordered = bits(table, shop.lake.read(table))
+    function(view)
+    assert not unordered.equals(expected)
+    assert bits(table, shop.lake.read(table)).equals(expected)
+
+
+def test_a_sum_of_floats_in_sql_is_noticed(runs):
+    shop, _ = runs
+    sql = "select question, sum(value) as value from scores group by question order by question"
+    expected = shop.snapshot().query(sql)
+    with shuffled_rows(seed=4):
+        assert not shop.snapshot().query(sql).equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_fixed"),
+    [
+        ("select customer_id from orders order by customer_id", True),
+        ("with o as (select 1 as n) select n from o order by n limit 3", True),
+        ("select count(*) as n, max(known_at) as latest from orders", True),
+        ("select coalesce(sum(paid_cents), 0) / 2 as half from (select * from orders order by 1) o", True),
+        ("select customer_id from orders", False),
+        ("select * from (select customer_id from orders order by customer_id) o", False),
+        ("select customer_id, count(*) as n from orders group by customer_id", False),
+        ("select row_number() over (order by customer_id) as n from orders", False),
+        ("select count(*) over () as n from orders", False),
+        ("select count(*) as n from orders union all select count(*) as n from customers", False),
+    ],
+)
+def test_which_statements_fix_the_order_of_their_rows(sql, is_fixed):
+    assert is_ordered(sql) is is_fixed

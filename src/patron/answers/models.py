@@ -182,7 +182,8 @@ from affinities where run_id = '{view.run.run_id}' having count(*) > 0"""
 
 
 def _spread(view: Snapshot, code: str) -> Spread | None:
-    sql = f"select value from scores where run_id = '{view.run.run_id}' and question = '{code}'"
+    of_run = f"run_id = '{view.run.run_id}' and question = '{code}'"
+    sql = f"select value from scores where {of_run} order by value, customer_id"
     values = float_column(view.query(sql), "value")
     if not values.sum() > 0:
         return None

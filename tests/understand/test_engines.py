@@ -103,7 +103,7 @@ def test_prospects_are_the_same_on_both_engines(tables, told, on_spark, spark):
         {CUTOFFS: tables[CUTOFFS], "k": people},
     )
     made = {f"family_{one.name}": told.duck.query(one.sql(f"'{ZONE}'"), tables) for one in OF_PROSPECTS}
-    given = {CUTOFFS: tables[CUTOFFS], "asked": asked, **made}
+    given = {CUTOFFS: tables[CUTOFFS], "prospects": asked, **made}
     found = told.duck.query(with_age_sql(), given)
     assert found.num_rows == asked.num_rows
     assert rows_of(spark.query(with_age_sql(), given)) == rows_of(found)

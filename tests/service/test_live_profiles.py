@@ -14,6 +14,7 @@ from patron.collect.loader import load_events
 from patron.collect.request import Rules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.forget import forget
+from patron.govern.vault import initial_customer_id
 from patron.run import drain_inbox
 from patron.schema.errors import NotFound, ProfilesBehind
 from patron.schema.tables import EVENTS, FEATURES, IDENTITIES
@@ -349,7 +350,7 @@ def test_tokens_that_the_last_run_merged_are_one_profile(shop):
     move(shop)
     tokens = [token for token, *_ in kept(shop)]
     first, second = (live(shop, one).customer_id for one in ("u1", "u2"))
-    linked = {token: first for token in tokens if store.own_id(token) in {first, second}}
+    linked = {token: first for token in tokens if initial_customer_id(token) in {first, second}}
     rows = [{"token": t, "customer_id": c, "is_user": True, "known_at": NOW} for t, c in linked.items()]
     shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, IDENTITIES.schema()))
     finish_run(shop)

@@ -27,7 +27,7 @@ from patron.schema.errors import ProfilesBehind
 from patron.storage.shop import Shop
 from patron.storage.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
 from patron.understand.profiles.store import let_go, wipe
-from patron.understand.profiles.updates import erase_profiles, fold_new_events, is_current, was_built
+from patron.understand.profiles.updates import erase_profiles, fold_new_events, is_current
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def forget(shop: Shop, **named: str | None) -> ErasureCertificate:
     name = PersonName(**named)
     with shop.lock():
         drain_inbox(shop)
-        if was_built(shop):
+        if has_inbox(shop):
             with suppress(ProfilesBehind):  # why: of profiles that hold all of the lake only theirs have to go
                 fold_new_events(shop, inbox_position(shop), may_rebuild=False)
         erasure = _begin(shop, name, datetime.now(UTC))

@@ -263,7 +263,9 @@ def test_serve_refuses_another_host(patron, home):
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_serve_answers_on_a_free_port_until_it_is_told_to_end(home, how, code):
-    command = [sys.executable, "-c", "from patron.interfaces.cli import main; main()", "serve", "--port", "0"]
+    # why: a shell that runs the tests in the background makes its children ignore an interrupt
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import patron.__main__ as patron"
+    command = [sys.executable, "-c", f"{script}; patron.main()", "serve", "--port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     server = subprocess.Popen([*command, "--workspace", str(home / "w")], env=dict(os.environ), **pipes)
     try:

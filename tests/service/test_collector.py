@@ -170,7 +170,8 @@ def test_damage_that_is_found_when_the_counters_are_read_is_told_as_trouble(shop
     assert "inbox.db" in collector_state(shop).trouble
 
 
-def _accept_until_killed(folder, run, pipe):
+def _accept_until_killed(folder, run, environment, pipe):
+    os.environ.update(environment)  # why: a fork server keeps the environment of the test that started it
     shop = Shop.open(folder)
     collector = Collector(shop)
     collector.start()
@@ -195,7 +196,7 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
     context.set_forkserver_preload([__name__])
     for run in range(20):
         here, there = context.Pipe(duplex=False)
-        child = context.Process(target=_accept_until_killed, args=(shop.folder, run, there))
+        child = context.Process(target=_accept_until_killed, args=(shop.folder, run, dict(os.environ), there))
         child.start()
         there.close()
         until = time.monotonic() + 0.1 + 0.1 * run

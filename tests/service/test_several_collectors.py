@@ -87,7 +87,8 @@ def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once
         assert inbox.pending_requests(after=0) == []
 
 
-def _accept_until_killed(folder, run, pipe):
+def _accept_until_killed(folder, run, environment, pipe):
+    os.environ.update(environment)  # why: a fork server keeps the environment of the test that started it
     collector = Collector(Shop.open(folder))
     collector.start()
     n = 0
@@ -106,7 +107,8 @@ def test_killed_at_any_moment_what_a_collector_acknowledged_is_in_the_lake_once(
         children = []
         for shop in (main, edge):
             here, there = context.Pipe(duplex=False)
-            child = context.Process(target=_accept_until_killed, args=(shop.folder, f"{shop.folder.name}{run}", there))
+            named = f"{shop.folder.name}{run}"
+            child = context.Process(target=_accept_until_killed, args=(shop.folder, named, dict(os.environ), there))
             child.start()
             there.close()
             children.append((child, here))

@@ -15,7 +15,6 @@ SAVED = "trees.txt"
 SAME_EVERY_TIME = {
     "deterministic": True,
     "force_row_wise": True,
-    "is_enable_sparse": False,
     "seed": 1,
     "verbose": -1,
 }

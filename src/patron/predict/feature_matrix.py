@@ -60,7 +60,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _varies(values: pa.ChunkedArray) -> bool:
-    extremes = pc.min_max(values.cast(pa.float64())).as_py()
+    extremes = pc.min_max(values).as_py()
     return extremes["min"] is not None and (extremes["min"] != extremes["max"] or values.null_count > 0)
 
 

@@ -137,7 +137,7 @@ def forecasts(values: Numbers) -> pa.Table:
 
 def labelled(table: pa.Table, *, fewest: int = FEWEST_LABELS) -> pa.Table:
     """The rows whose label is known. Raises NotEnoughData with fewer than `fewest`."""
-    rows = table.filter(pc.is_valid(table[LABEL]))
+    rows = rows_where(table, pc.is_valid(table[LABEL]))
     if rows.num_rows < fewest:
         raise NotEnoughData(
             f"{rows.num_rows} customers whose outcome is known, {fewest} are needed",
@@ -149,4 +149,11 @@ def labelled(table: pa.Table, *, fewest: int = FEWEST_LABELS) -> pa.Table:
 
 def newest(table: pa.Table) -> pa.Table:
     """The rows of the latest cutoff, labelled or not: the customers as they are known at the origin."""
-    return table.filter(pc.equal(table["as_of"], pc.max(table["as_of"])))
+    return rows_where(table, pc.equal(table["as_of"], pc.max(table["as_of"])))
+
+
+def rows_where(table: pa.Table, mask: pa.ChunkedArray) -> pa.Table:
+    """The rows of a mask, in their order; rows that are neighbours are not copied, and tables are wide here."""
+    at = np.flatnonzero(mask)
+    are_neighbours = len(at) > 0 and at[-1] - at[0] + 1 == len(at)
+    return table.slice(at[0], len(at)) if are_neighbours else table.filter(mask)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.backtest import ALL, MOST_ORIGINS, Backtest
-from patron.predict.learner import FORECAST, LABEL, Fitted
+from patron.predict.learner import FORECAST, LABEL, Fitted, rows_where
 from patron.predict.prediction_intervals import Outcomes
 from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, paired_gain
 from patron.schema.metrics import Metric
@@ -107,7 +107,7 @@ def training_cutoffs(cutoffs: Iterable[datetime], origin: datetime, horizon_days
 def known_at_origin(rows: pa.Table, origin: datetime, horizon_days: int) -> pa.Table:
     """Earlier cutoffs with the labels known by the origin, and the origin's own rows without a label."""
     kind = rows.schema.field("as_of").type
-    past = rows.filter(pc.less_equal(rows["as_of"], pa.scalar(origin - timedelta(days=horizon_days), kind)))
+    past = rows_where(rows, pc.less_equal(rows["as_of"], pa.scalar(origin - timedelta(days=horizon_days), kind)))
     return pa.concat_tables([past, unlabelled(at(rows, origin))])
 
 
@@ -121,7 +121,7 @@ def unlabelled(rows: pa.Table) -> pa.Table:
 
 def at(rows: pa.Table, cutoff: datetime) -> pa.Table:
     """The rows of one cutoff."""
-    return rows.filter(pc.equal(rows["as_of"], pa.scalar(cutoff, rows.schema.field("as_of").type)))
+    return rows_where(rows, pc.equal(rows["as_of"], pa.scalar(cutoff, rows.schema.field("as_of").type)))
 
 
 def gain_over(result: Backtest, learner: str, forecast: Numbers, *, rng: np.random.Generator) -> Interval:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.backtest import ALL, Backtest, backtest, fit_champion, to_table
-from patron.predict.learner import FORECAST, LABEL, AddsUp, Explains, Fitted, Learner, reasons
+from patron.predict.learner import FORECAST, LABEL, AddsUp, Explains, Fitted, Learner, reasons, rows_where
 from patron.predict.learners import LEARNERS
 from patron.predict.model_card import card_of, card_text
 from patron.predict.prediction_intervals import Outcomes
@@ -92,7 +92,7 @@ def with_labels(view: StageView, question: Question, rows: pa.Table) -> pa.Table
     population = population_of(view, question, rows)
     last = view.run.as_of - timedelta(days=question.horizon_days)
     kind = population.schema.field("as_of").type
-    done = population.filter(pc.less_equal(population["as_of"], pa.scalar(last, kind)))
+    done = rows_where(population, pc.less_equal(population["as_of"], pa.scalar(last, kind)))
     windows = label_windows(done.select(["customer_id", "as_of"]), question.horizon_days)
     labels = view.query(f"{label_query(question)} order by m.as_of, m.customer_id", label_windows=windows)
     # `done` are the first rows of the population, in the same order: the wide features need not be joined

@@ -102,9 +102,8 @@ def ranked(
     product = np.concatenate([own[1][own_rows], np.tile(popular, people)])
     score = np.concatenate([own[2][own_rows], np.tile(popularity, people)])
     is_own = np.arange(len(customer)) < len(own_rows)
-    first = np.lexsort((~is_own, product, customer))
-    pair = customer[first] * max(len(known.products), 1) + product[first]
-    single = first[np.concatenate([[True], pair[1:] != pair[:-1]])] if len(pair) else first
+    pair = customer * max(len(known.products), 1) + product
+    single = np.flatnonzero(is_own | ~np.isin(pair, pair[is_own], kind="sort"))
     rows, rank = best(customer[single], product[single], score[single], count)
     chosen = single[rows]
     return pa.table(

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.learner import LABEL, labelled, newest
+from patron.predict.learner import LABEL, labelled, newest, rows_where
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import VALUE
 
@@ -122,7 +122,7 @@ def _known(rows: pa.Table, now: datetime) -> list[_Past]:
     for cutoff in sorted(set(rows["as_of"].to_pylist())):
         if cutoff > now - timedelta(days=DAYS):
             continue
-        here = rows.filter(pc.equal(rows["as_of"], pa.scalar(cutoff, rows.schema.field("as_of").type)))
+        here = rows_where(rows, pc.equal(rows["as_of"], pa.scalar(cutoff, rows.schema.field("as_of").type)))
         is_old = float_column(here, "days_since_first_order") >= DAYS
         if is_old.sum() >= FEWEST_ESTABLISHED:
             paid, then = (float_column(here, name)[is_old] for name in ("paid_cents_90_days", LABEL))

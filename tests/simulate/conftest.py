@@ -18,21 +18,21 @@ def small_shop():
 
 
 @pytest.fixture(scope="session")
-def lived(small_shop):
+def simulated_year(small_shop):
     """The simulator after the year, to read only, and the events of the year."""
     world = ShopSimulator(small_shop, seed=7)
     return world, world.history(365)
 
 
 @pytest.fixture(scope="session")
-def year(lived):
-    return lived[1]
+def year(simulated_year):
+    return simulated_year[1]
 
 
 @pytest.fixture(scope="session")
-def customers(lived):
+def customers(simulated_year):
     """Everybody who ever signs up, without anonymous visitors."""
-    people = lived[0].people
+    people = simulated_year[0].people
     return people.rows(~people.is_visitor)
 
 

@@ -14,9 +14,9 @@ OFFERS = ["SAVE10", "SAVE20"]
 
 
 @pytest.fixture
-def read(lived):
+def read(simulated_year):
     """Read exposures of the first ten days of the shop: (user, offer, hours since its start)."""
-    world = lived[0]
+    world = simulated_year[0]
     start = world.now - timedelta(days=world.day)
     start_us = int(start.timestamp()) * 1_000_000
 
@@ -70,8 +70,8 @@ def test_who_is_no_customer_is_refused(read, user):
         read(("C1", "SAVE10", 5), (user, "SAVE10", 5))
 
 
-def test_visitors_are_no_customers(read, lived):
-    visitor = int(np.flatnonzero(lived[0].people.is_visitor)[0])
+def test_visitors_are_no_customers(read, simulated_year):
+    visitor = int(np.flatnonzero(simulated_year[0].people.is_visitor)[0])
     with pytest.raises(NotFound, match=f"no customer 'C{visitor}'"):
         read((f"C{visitor}", "SAVE10", 5))
 
@@ -82,8 +82,8 @@ def test_offers_the_shop_does_not_make_are_refused(read, offer):
         read(("C1", offer, 5))
 
 
-def test_times_of_any_zone_and_unit_mean_the_same_moment(lived):
-    world = lived[0]
+def test_times_of_any_zone_and_unit_mean_the_same_moment(simulated_year):
+    world = simulated_year[0]
     start = world.now - timedelta(days=world.day)
     at = start + timedelta(hours=30)
     columns = {"user_id": ["C1"], "offer_id": ["SAVE10"], "decision_id": ["d"]}

@@ -88,8 +88,8 @@ def test_who_has_left_opens_no_newsletter_and_gets_it_all_the_same(small_shop, c
         assert np.isin(np.concatenate([opened.person, clicked.person]), customers.person[is_there]).all()
 
 
-def test_offers_are_opened_as_often_as_people_open_and_clicked_by_a_share_of_them(lived, come_true):
-    people = lived[0].people
+def test_offers_are_opened_as_often_as_people_open_and_clicked_by_a_share_of_them(simulated_year, come_true):
+    people = simulated_year[0].people
     person = np.repeat(np.flatnonzero(~people.is_visitor), 30)
     exposed = np.tile(np.arange(30), len(person) // 30) * DAY_US
     decision = np.arange(len(person))

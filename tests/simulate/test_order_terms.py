@@ -1,4 +1,4 @@
-"""Orders use one discount at a time; what comes back and what is said of it belongs to an order."""
+"""Orders use one discount at a time; what comes back and what is written of it belongs to an order."""
 
 import json
 from dataclasses import replace
@@ -32,11 +32,11 @@ def terms_of(visits, people, shop, seed=1):
 
 
 @pytest.fixture(scope="module")
-def placed(small_shop, lived, customers, visits_on):
+def orders_of_visits(small_shop, simulated_year, customers, visits_on):
     """Orders of everybody on fifteen days with free shipping offered, and what was put together for them."""
     visits = visits_on(customers, DAYS, offer=2)
-    items = look_around(visits, customers, lived[0].catalogue, Draws(4))
-    orders = place_orders(visits, items, customers, lived[0].catalogue, small_shop, Draws(4))
+    items = look_around(visits, customers, simulated_year[0].catalogue, Draws(4))
+    orders = place_orders(visits, items, customers, simulated_year[0].catalogue, small_shop, Draws(4))
     return visits, items, orders
 
 
@@ -89,9 +89,11 @@ def test_a_shop_without_offers_sells_all_the_same(small_shop):
     assert events.equals(ShopSimulator(small_shop, seed=7).history(60))
 
 
-def test_orders_hold_what_their_visits_bought_at_the_price_less_their_discount(small_shop, lived, customers, placed):
-    visits, items, orders = placed
-    prices = lived[0].catalogue.price_cents
+def test_orders_hold_what_their_visits_bought_at_the_price_less_their_discount(
+    small_shop, simulated_year, customers, orders_of_visits
+):
+    visits, items, orders = orders_of_visits
+    prices = simulated_year[0].catalogue.price_cents
     share, _, free = terms(visits, orders.visit, customers, small_shop, Draws(4))
     for at in range(0, len(orders.visit), 97):
         lines = slice(orders.first_line[at], orders.first_line[at] + orders.line_count[at])
@@ -106,17 +108,19 @@ def test_orders_hold_what_their_visits_bought_at_the_price_less_their_discount(s
     assert set(orders.shipping_cents[~free].tolist()) == {0, small_shop.shipping_cents}
 
 
-def test_only_visits_that_order_become_orders(small_shop, lived, customers, visits_on):
+def test_only_visits_that_order_become_orders(small_shop, simulated_year, customers, visits_on):
     visits = replace(visits_on(customers, DAYS), is_order=np.arange(len(customers) * len(DAYS)) % 3 == 0)
-    items = look_around(visits, customers, lived[0].catalogue, Draws(5))
-    orders = place_orders(visits, items, customers, lived[0].catalogue, small_shop, Draws(5))
+    items = look_around(visits, customers, simulated_year[0].catalogue, Draws(5))
+    orders = place_orders(visits, items, customers, simulated_year[0].catalogue, small_shop, Draws(5))
     assert np.array_equal(orders.visit, np.flatnonzero(visits.is_order))
     assert (orders.line_count > 0).all()
     assert orders.line_count.sum() == len(orders.lines.product) == items.is_bought.sum()
 
 
-def test_one_line_or_the_whole_order_comes_back_days_later_and_as_often_as_people_return(customers, placed, come_true):
-    visits, _, orders = placed
+def test_one_line_or_the_whole_order_comes_back_days_later_and_as_often_as_people_return(
+    customers, orders_of_visits, come_true
+):
+    visits, _, orders = orders_of_visits
     back = refunds(orders, visits, customers, Draws(6))
     number = {int(one): place for place, one in enumerate(visits.number[orders.visit])}
     at = np.array([number[int(one)] for one in back.order])
@@ -133,13 +137,15 @@ def test_one_line_or_the_whole_order_comes_back_days_later_and_as_often_as_peopl
     assert 3 <= later.min() < later.max() <= 48
 
 
-def test_reviews_are_of_lines_that_were_ordered_and_as_many_as_people_write(customers, lived, placed, come_true):
-    visits, _, orders = placed
-    said = reviews(orders, visits, customers, lived[0].catalogue, Draws(7))
+def test_reviews_are_of_lines_that_were_ordered_and_as_many_as_people_write(
+    customers, simulated_year, orders_of_visits, come_true
+):
+    visits, _, orders = orders_of_visits
+    written = reviews(orders, visits, customers, simulated_year[0].catalogue, Draws(7))
     of_line = np.repeat(orders.visit, orders.line_count)
     lines = set(zip(visits.number[of_line].tolist(), orders.lines.product.tolist(), strict=True))
-    found = set(zip(said.order.tolist(), said.product.tolist(), strict=True))
-    assert len(found) == len(said)
+    found = set(zip(written.order.tolist(), written.product.tolist(), strict=True))
+    assert len(found) == len(written)
     assert found < lines
     is_reviewed = [
         one in found for one in zip(visits.number[of_line].tolist(), orders.lines.product.tolist(), strict=True)
@@ -147,23 +153,23 @@ def test_reviews_are_of_lines_that_were_ordered_and_as_many_as_people_write(cust
     assert come_true(np.array(is_reviewed), customers.reviewed_share[visits.row[of_line]])
 
 
-def test_stars_follow_the_quality_of_the_product(customers, lived, placed):
-    visits, _, orders = placed
-    said = reviews(orders, visits, customers, lived[0].catalogue, Draws(8))
-    quality = lived[0].catalogue.quality[said.product]
+def test_stars_follow_the_quality_of_the_product(customers, simulated_year, orders_of_visits):
+    visits, _, orders = orders_of_visits
+    written = reviews(orders, visits, customers, simulated_year[0].catalogue, Draws(8))
+    quality = simulated_year[0].catalogue.quality[written.product]
     below = stats.norm.cdf((np.arange(1.5, 5) - quality[:, None]) / 0.9)
     chance = np.diff(below, prepend=0, append=1)
     stars = np.arange(1, 6)
     mean = chance @ stars
     spread = np.sqrt((chance @ stars**2 - mean**2).sum())
-    assert set(said.rating.tolist()) <= set(stars.tolist())
-    assert abs((said.rating - mean).sum()) < 3 * spread
+    assert set(written.rating.tolist()) <= set(stars.tolist())
+    assert abs((written.rating - mean).sum()) < 3 * spread
 
 
 def test_the_words_of_a_review_are_those_of_its_stars_and_its_product(year):
-    said = year.filter(pc.equal(year["name"], "Product Reviewed")).to_pylist()
-    assert len(said) > 100
-    for row in said:
+    written = year.filter(pc.equal(year["name"], "Product Reviewed")).to_pylist()
+    assert len(written) > 100
+    for row in written:
         words = [text.format(name=row["product_name"]) for text in REVIEWS[int(row["rating"]) - 1]]
         assert json.loads(row["texts"])["review_body"] in words
 

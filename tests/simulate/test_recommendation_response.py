@@ -142,7 +142,7 @@ def test_what_is_bought_on_recommendation_joins_the_order_and_nothing_is_bought_
     visits = replace(visits, is_order=np.arange(len(visits)) % 2 == 0)
     items = look_around(visits, customers, goods, Draws(5))
     product = items.product[np.searchsorted(items.visit, np.arange(len(visits)))]
-    # why: the first product of an order is bought already, that of another visit only visits_and_items at
+    # why: the first product of an order is bought already, that of another visit only looked at
     everything, yes = np.arange(len(visits)), np.ones(len(visits), bool)
     shown = Shown(everything, product, everything, yes, yes)
     after, bought = with_bought(visits, items, shown, Draws(5))

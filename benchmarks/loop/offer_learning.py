@@ -5,13 +5,13 @@ Twelve monthly runs, the same customers for every policy of a seed. 'random' giv
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
 
 from patron.decide.expected_value import MeasuredEffect
-from patron.decide.selection import NONE, Evidence, choose
+from patron.decide.selection import NONE, Choice, Evidence, choose
 from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.measure.effects import estimate
 from patron.storage.policy import Policy
@@ -62,6 +62,7 @@ def market(seed: int) -> Market:
             "gross_cents": gross,
             "discount_cents": discount,
             "coupon_order_count": coupons,
+            "is_consent_granted": pa.nulls(CUSTOMERS, pa.bool_()),
             "offer_count": np.zeros(CUSTOMERS, np.int64),
         }
     )
@@ -86,7 +87,7 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
     earned, offered = 0.0, 0.0
     for month in range(MONTHS):
         rng = np.random.default_rng([seed, month, 1])
-        action = np.full(CUSTOMERS, -1)
+        action, choice = np.full(CUSTOMERS, -1), None
         if how == "random":
             action = np.where(rng.random(CUSTOMERS) < share, rng.integers(0, len(OFFERS), CUSTOMERS), -1)
         elif how == "ours":
@@ -95,20 +96,37 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
             action = choice.action
         margin = margins(of, action, np.random.default_rng([seed, month, 2]))
         earned, offered = earned + margin.sum(), offered + (action >= 0).mean() / MONTHS
-        if how == "ours":
-            names = np.array([*(offer.id for offer in POLICY.offers), NONE])[action]
-            known = np.column_stack([of.seen["value_cents_90_days"].to_numpy()])
-            run, customer = np.full(CUSTOMERS, f"t{month:02}"), np.array(of.seen["customer_id"].to_pylist())
-            spent = margin + 5 * (action >= 0)
-            past.append(DecisionOutcomes(run, customer, choice.stratum, names, choice.propensity, held, spent, known))
+        if choice is not None:
+            past.append(outcomes(of, choice, held, month, margin + 5 * (action >= 0)))
     return earned, offered
+
+
+def outcomes(of: Market, choice: Choice, held: np.ndarray, month: int, spent: np.ndarray) -> DecisionOutcomes:
+    """What the shop sees of a month: decisions, their probabilities and the margin before contacts."""
+    names = np.array([*(offer.id for offer in POLICY.offers), NONE])
+    by_action = choice.propensities_by_action
+    is_randomised = by_action.max(axis=1) < 1
+    return DecisionOutcomes(
+        run=np.full(CUSTOMERS, f"t{month:02}"),
+        customer=np.array(of.seen["customer_id"].to_pylist()),
+        stratum=choice.stratum,
+        action=names[choice.action],
+        is_holdout=held,
+        is_first=np.full(CUSTOMERS, month == 0),
+        margin_cents=spent,
+        covariates=np.column_stack([of.seen["value_cents_90_days"].to_numpy()]),
+        propensities={str(name): by_action[:, at] * is_randomised for at, name in enumerate(names)},
+    )
 
 
 def learned(past: list[DecisionOutcomes]) -> dict[tuple[str, str], MeasuredEffect]:
     if not past:
         return {}
-    columns = {n: np.concatenate([getattr(one, n) for one in past]) for n in DecisionOutcomes.__dataclass_fields__}
-    rows = [row for row in estimate(replace(past[0], **columns)) if row["offer"] != "any"]
+    plain = [one.name for one in fields(DecisionOutcomes) if one.name != "propensities"]
+    columns = {name: np.concatenate([getattr(one, name) for one in past]) for name in plain}
+    propensities = {a: np.concatenate([one.propensities[a] for one in past]) for a in past[0].propensities}
+    everything = DecisionOutcomes(**columns, propensities=propensities)
+    rows = [row for row in estimate(everything) if row["offer"] != "any"]
     return {
         (str(r["offer"]), str(r["stratum"])): MeasuredEffect(float(r["effect_cents"]), float(r["standard_error"]))
         for r in rows

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from patron.answers.sql_query import sql
 from patron.schema.errors import InvalidTable, SettingsError, WorkspaceError
-from patron.schema.tables import CUTOFFS
+from patron.schema.tables import BY_NAME, CUTOFFS
+from patron.storage.last_run import last_run
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.store import METADATA, RUNS, Store, sqlite_url
@@ -81,6 +83,19 @@ def test_readers_see_the_last_finished_run_and_nothing_newer(shop):
     assert snapshot.read("cutoffs", ["customer_id"]).to_pylist() == [{"customer_id": "x"}]
     assert snapshot.read("scores").num_rows == 0
     assert not hasattr(snapshot, "write")
+
+
+def test_a_table_that_was_first_written_after_a_run_is_empty_to_its_readers(shop):
+    """Whether they have looked at it before or not, and whichever way they read."""
+    finish(shop, RUN, {name: shop.lake.version(table) for name, table in BY_NAME.items()})
+    early = last_run(shop)
+    assert early.read("cutoffs").num_rows == 0
+    shop.lake.replace(CUTOFFS, cutoffs("a", "b"), part=RUN.run_id)
+    for view in (early, last_run(shop), shop.snapshot()):
+        assert view.read("cutoffs").num_rows == 0
+        assert view.table_version("cutoffs") is None
+    assert sql(shop, "select * from cutoffs").num_rows == 0
+    assert shop.newest().read("cutoffs").num_rows == 2
 
 
 def test_a_query_may_bring_its_own_ctes_and_tables(shop):

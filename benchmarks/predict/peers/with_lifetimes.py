@@ -10,7 +10,7 @@ import pandas as pd
 from lifetimes import BetaGeoFitter, ModifiedBetaGeoFitter, ParetoNBDFitter
 from lifetimes.generate_data import beta_geometric_nbd_model
 from lifetimes.utils import summary_data_from_transaction_data
-from runs import Job, serve
+from rounds import Job, serve
 
 
 def fit(fitter: type[Any]) -> Callable[[Path], Job]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from runs import Job, serve
+from rounds import Job, serve
 
 from patron.clv import BetaGeo, CountLearner, FittedBetaGeo, ModifiedBetaGeo, ParetoNBD, Posterior, rfm
 from patron.clv import posterior as draws_of

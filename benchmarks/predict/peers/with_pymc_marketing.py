@@ -15,7 +15,7 @@ import pymc
 import pytensor
 from pymc_marketing.clv import BetaGeoModel, ModifiedBetaGeoModel
 from pymc_marketing.clv.utils import rfm_summary
-from runs import Job, serve
+from rounds import Job, serve
 
 LETTERS = ["r", "alpha", "a", "b"]
 COLUMNS = ["customer_id", "frequency", "recency", "T"]

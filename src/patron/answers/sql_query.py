@@ -10,7 +10,7 @@ from sqlglot.errors import SqlglotError
 from patron.schema.errors import BadQuery
 from patron.schema.table_definition import TEXT, TIME
 from patron.schema.tables import BY_NAME
-from patron.storage.pinned_tables import with_ctes
+from patron.storage.pinned_tables import pinned_relation, with_ctes
 from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS
 
@@ -40,7 +40,7 @@ def sql(shop: Shop, text: str) -> pa.Table:
     snapshot = shop.snapshot()
     pinned = snapshot.pinned if snapshot else {}
     names = _tables_of(_parsed(text))
-    relations = [(name, shop.lake.relation(BY_NAME[name], pinned.get(name))) for name in names if name in BY_NAME]
+    relations = [(name, pinned_relation(shop.lake, BY_NAME[name], pinned)) for name in names if name in BY_NAME]
     stored = {name: _stored_rows(shop, STORE_TABLES[name]) for name in names if name in STORE_TABLES}
     with shop.engine.connect(stored) as con:
         # Only the files of these snapshots may be opened, and no setting may be changed any more.

@@ -33,12 +33,17 @@ def read_exposures(
 ) -> Exposures:
     """Read a table with user_id, decision_id, exposed_at and the item's id.
 
-    Raises InvalidTable for missing columns or times outside the window, NotFound for unknown customers and items.
+    Raises InvalidTable for missing columns, missing times and times outside the window, NotFound for unknown customers
+    and items.
     """
     missing = [name for name in ("user_id", item, "decision_id", "exposed_at") if name not in rows.column_names]
     if missing:
         raise InvalidTable(
             f"missing columns {missing}", where="exposures", todo=f"Give user_id, {item}, decision_id, exposed_at."
+        )
+    if rows["exposed_at"].null_count:
+        raise InvalidTable(
+            "some exposures have no time", where="exposures.exposed_at", todo="Give the time at which each was shown."
         )
     exposed = rows["exposed_at"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy() - start_us
     if len(exposed) and (exposed.min() < window_us[0] or exposed.max() >= window_us[1]):

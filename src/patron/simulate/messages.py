@@ -25,8 +25,8 @@ class DeliveredMessages:
     person: np.ndarray
     sent_us: np.ndarray
     is_opened: np.ndarray
-    first_step: int
-    """Step of the event number of an opening; a click has the next."""
+    first_step: np.ndarray
+    """Step of the event number of each opening; a click has the next."""
 
 
 def newsletter_days(shop: SimulatorSettings, days: np.ndarray) -> np.ndarray:
@@ -45,18 +45,20 @@ def newsletter(day: int, people: People, alive: np.ndarray, shop: SimulatorSetti
     at = shop.start + timedelta(days=day)
     campaign = np.full(len(to), (at.year - shop.start.year) * 12 + at.month - shop.start.month)
     sent = batch("Message Sent", number * STEPS + 120, sent_us, people.person[to], campaign=campaign)
-    delivered = DeliveredMessages(number, people.person[to], sent_us, opens, 121)
+    delivered = DeliveredMessages(number, people.person[to], sent_us, opens, np.full(len(to), 121))
     return [sent, *_openings_and_clicks(delivered, {"campaign": campaign}, draws)]
 
 
 def offer_responses(
     person: np.ndarray, exposed_us: np.ndarray, decision: np.ndarray, alive: np.ndarray, people: People, draws: Draws
 ) -> list[Batch]:
-    """Who opens and clicks the offers that were sent."""
+    """Who opens and clicks the offers that were sent; of two on one day a person opens both or none."""
     number = person * DAY_SPAN + exposed_us // DAY_US
     opens = alive & draws.below("open offer", people.opened_share[person], number)
+    # why: an offer at midnight acts on that day and one later on the next, so a day can have one of each
+    first_step = np.where(exposed_us % DAY_US == 0, 131, 133)
     return _openings_and_clicks(
-        DeliveredMessages(number, person, exposed_us, opens, 131), {"decision": decision}, draws
+        DeliveredMessages(number, person, exposed_us, opens, first_step), {"decision": decision}, draws
     )
 
 
@@ -69,7 +71,7 @@ def _openings_and_clicks(delivered: DeliveredMessages, about: dict[str, np.ndarr
 
     def of(name: str, which: np.ndarray, later: int) -> Batch:
         columns = {key: values[which] for key, values in about.items()}
-        steps = number[which] * STEPS + delivered.first_step + later
+        steps = number[which] * STEPS + delivered.first_step[which] + later
         return batch(name, steps, opened_us[which] + later * 40_000_000, delivered.person[which], **columns)
 
     return [of("Message Opened", delivered.is_opened, 0), of("Message Clicked", clicks, 1)]

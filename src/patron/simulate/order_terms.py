@@ -42,9 +42,10 @@ def terms(
     row, number, offer = visits.row[visit], visits.number[visit], visits.offer[visit]
     used = (offer >= 0) & draws.below("redeem", people.redeemed_share[row], number)
     code = ~used & ~visits.is_sale[visit] & draws.below("code", people.coupon_share[row], number)
-    offered = np.array([o.discount_share for o in shop.offers])[offer] * used
+    # why: the last entry stands for no offer, also in a shop that makes none
+    offered = np.array([*(o.discount_share for o in shop.offers), 0.0])[offer] * used
     standing = shop.sale_discount_share * visits.is_sale[visit] + shop.newsletter_discount_share * code
-    free = np.array([o.is_free_shipping for o in shop.offers])[offer] & used
+    free = np.array([*(o.is_free_shipping for o in shop.offers), False])[offer] & used
     return np.maximum(offered, standing), np.where(used, offer + 1, np.where(code, 0, -1)), free
 
 

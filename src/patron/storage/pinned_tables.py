@@ -42,7 +42,7 @@ class PinnedTables:
         return with_ctes(
             sql,
             [
-                (name, self.lake.relation(self._declared(name), self.version(name)))
+                (name, pinned_relation(self.lake, self._declared(name), self.versions))
                 for name in sorted(names & BY_NAME.keys())
             ],
         )
@@ -53,6 +53,12 @@ class PinnedTables:
                 f"a stage that declares {sorted(self.names)} may not read {name}", todo="Declare it in READS."
             )
         return BY_NAME[name]
+
+
+def pinned_relation(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> str:
+    """SQL of a table at its pinned version, or at its newest where none is pinned; None pins it to no rows at all."""
+    is_unwritten = table.name in versions and versions[table.name] is None
+    return lake.relation(table, only=()) if is_unwritten else lake.relation(table, versions.get(table.name))
 
 
 def select_sql(name: str, columns: Iterable[str] | None = None) -> str:

@@ -41,7 +41,7 @@ class Snapshot:
     shop: "Shop"
     run: Run
     pinned: Mapping[str, int | None]
-    """Versions to read; a table that is not named is read at its newest version."""
+    """Versions to read, None for a table that had not been written; one that is not named is read at its newest."""
 
     @property
     def settings(self) -> Settings:

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from patron.schema.tables import BY_NAME
+from patron.storage.pinned_tables import pinned_relation
 from patron.storage.shop import Shop, Snapshot
 
 NEWEST = frozenset({"events"})
@@ -42,7 +43,7 @@ class SnapshotReader:
 
     def _create_views(self, names: set[str]) -> None:
         for name in sorted(names - self._views - NEWEST):
-            self._con.execute(f"create view {name} as {self._lake.relation(BY_NAME[name], self._pinned.get(name))}")
+            self._con.execute(f"create view {name} as {pinned_relation(self._lake, BY_NAME[name], self._pinned)}")
             self._views.add(name)
 
 

@@ -75,3 +75,6 @@ def prospects(
 
     shop = Shop.open(workspace)
     show_prospects(ranked_prospects(shop, most=most), shop.settings.shop.currency, json=json)
+
+
+COMMANDS = (report_, backtest, prospects)

@@ -42,7 +42,7 @@ def report_(
 
 
 def backtest(
-    question: Annotated[str | None, typer.Option(help="value, churn, purchase or recommend (default: all).")] = None,
+    question: Annotated[str | None, typer.Option(help="Question, for example value (default: all).")] = None,
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,

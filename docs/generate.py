@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import get_type_hints
 
@@ -10,6 +11,7 @@ import click
 import typer
 from pydantic import BaseModel
 
+from patron.collect.mapping import BUILT_IN, MAPPINGS
 from patron.interfaces.cli.app import GROUPS, app
 from patron.run import loop_edges
 from patron.schema import errors
@@ -97,6 +99,19 @@ def features() -> str:
     shared = ", ".join(family.name for family in OF_PROSPECTS)
     parts.append(f"People without an order (`patron prospects`) have those of {shared}.\n")
     return "\n".join(parts)
+
+
+def mapping_comment(name: str) -> str:
+    """The comment that a mapping's file begins with."""
+    text = (MAPPINGS / f"{name}.toml").read_text(encoding="utf-8")
+    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return "\n".join(line.removeprefix("#").strip() for line in lines)
+
+
+def mappings() -> str:
+    """Every built-in mapping, as its file describes it."""
+    text = "Names for `patron import --mapping`. [How to write your own](../how-to/import-your-data.md).\n"
+    return "\n".join(["# Mappings\n", NOTE, text, *(f"## {name}\n\n{mapping_comment(name)}\n" for name in BUILT_IN)])
 
 
 def error_tree() -> str:
@@ -222,6 +237,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "tables": tables,
     "events": events,
     "features": features,
+    "mappings": mappings,
     "errors": error_tree,
     "settings": settings,
     "policy": policy,

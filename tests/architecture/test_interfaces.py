@@ -120,6 +120,15 @@ def imported_actions(bound: dict[str, str]) -> set[str]:
     return set(bound.values()) & ACTIONS
 
 
+def test_every_function_written_as_a_command_is_one():
+    """Each command's docstring has an example (`tests/interfaces/cli/test_cli.py`), other functions have none."""
+    names = [path.stem for path in sorted(Path(cli.__file__).parent.glob("*_commands.py"))]
+    held = [vars(importlib.import_module(f"patron.interfaces.cli.{name}")) for name in names]
+    functions = {one for values in held for one in values.values() if inspect.isfunction(one)}
+    written = {one for one in functions if "Example: patron " in (one.__doc__ or "")}
+    assert written == set(commands_of(cli.app))
+
+
 def test_modules_of_commands_import_nothing_to_call_at_their_top():
     """Else the test above would not see it."""
     for path in sorted(Path(cli.__file__).parent.glob("*_commands.py")):

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from patron.collect.file_import import import_files
-from patron.collect.mapping import BUILT_IN, load_mapping
+from patron.collect.mapping import BUILT_IN, MAPPINGS, load_mapping
 from patron.govern.vault import Vault
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
@@ -47,8 +47,9 @@ def reasons(shop) -> list[str]:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_every_built_in_mapping_loads_under_its_own_name(name):
+def test_every_built_in_mapping_loads_under_its_own_name_and_says_what_it_decides(name):
     assert load_mapping(name).name == name
+    assert (MAPPINGS / f"{name}.toml").read_text(encoding="utf-8").startswith("# ")
 
 
 def test_cdnow_rows_are_whole_orders(bring):

@@ -11,9 +11,9 @@ from patron.predict.learners import LEARNERS
 from patron.predict.score_origins import at, known_at_origin
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import float_column
-from patron.schema.questions import CHURN, PROSPECTS, PURCHASE, QUESTIONS, VALUE
+from patron.schema.questions import CHURN, QUESTIONS, VALUE
 
-SCORED = (VALUE, PROSPECTS, CHURN, PURCHASE)
+SCORED = tuple(question for question in QUESTIONS if not question.is_ranking)
 TESTED = {**LEARNERS, VALUE.name: value.CANDIDATES}
 CASES = [(question, learner) for question in SCORED for learner in TESTED[question.name]]
 every_learner = pytest.mark.parametrize(

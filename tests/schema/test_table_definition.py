@@ -1,3 +1,5 @@
+import importlib
+import pkgutil
 from datetime import UTC, datetime
 
 import duckdb
@@ -5,12 +7,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from patron.schema import tables
 from patron.schema.errors import InvalidTable
 from patron.schema.table_definition import INT, TEXT, Column, Table, conform, ddl, validated, violations
 from patron.schema.tables import BY_NAME, TABLES
 from sample_rows import sample
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_every_table_that_a_module_declares_is_in_tables_once():
+    modules = [
+        importlib.import_module(found.name) for found in pkgutil.iter_modules(tables.__path__, "patron.schema.tables.")
+    ]
+    declared = {table.name for module in modules for table in vars(module).values() if isinstance(table, Table)}
+    assert sorted(declared) == sorted(table.name for table in TABLES)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

@@ -10,7 +10,8 @@ from zoneinfo import available_timezones
 
 from patron.schema.errors import BadMapping
 
-BUILT_IN = ("completejourney", "cdnow", "online-retail", "taobao", "segment", "shopify", "woocommerce", "patron")
+MAPPINGS = resources.files("patron.collect") / "mappings"
+BUILT_IN = tuple(sorted(Path(file.name).stem for file in MAPPINGS.iterdir() if file.name.endswith(".toml")))
 FORMATS = ("rows", "segment", "raw_events")
 AMOUNTS = {
     "price": "price_cents",
@@ -120,7 +121,7 @@ class Mapping:
 def load_mapping(named: str | Path) -> Mapping:
     """Load a built-in mapping by name or a TOML file by path. Raises BadMapping naming the file and what is wrong."""
     if str(named) in BUILT_IN:
-        text = (resources.files("patron.collect") / "mappings" / f"{named}.toml").read_text(encoding="utf-8")
+        text = (MAPPINGS / f"{named}.toml").read_text(encoding="utf-8")
     else:
         try:
             text = Path(named).read_text(encoding="utf-8")

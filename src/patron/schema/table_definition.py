@@ -63,6 +63,8 @@ class Table:
     """The column that retention and month partitions go by."""
     sorted_by: tuple[str, ...] = ()
     """The order of the rows in a file, so that readers of a few values skip the others."""
+    is_for_people: bool = False
+    """Whether no other stage reads it: people do, or its own stage."""
     names: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.schema.raw_events import RAW_EVENTS
-from patron.schema.tables import PRODUCT
+from patron.schema.tables.shared_columns import PRODUCT
 from patron.simulate.product_catalogue import Catalogue
 
 NAMES = (

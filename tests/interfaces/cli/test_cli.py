@@ -66,11 +66,11 @@ def test_the_help_groups_commands_by_what_people_do(patron):
     assert list(GROUPS) == ["Start", "Data", "Run", "Look", "People", "Operate"]
 
 
-def test_the_commands_are_those_of_the_design():
+def test_the_commands_that_programs_rely_on_are_there():
     named = (
         "demo init import run backtest prospects report serve simulate sql trace export forget backup restore doctor"
     )
-    assert sorted(named.split()) == NAMES
+    assert set(named.split()) <= set(NAMES)
 
 
 def test_wrong_usage_is_exit_code_2_and_a_version_is_known(patron):

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from patron.interfaces.console.page_routes import PAGES
 from patron.interfaces.console.screenshots import browser, served
 from patron.interfaces.report import write_report
 from patron.schema.errors import MissingExtra
@@ -47,7 +48,7 @@ def violations(page) -> list[str]:
 
 
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
-@pytest.mark.parametrize("path", ["/", "/customers", "/models", "/data-quality", "/ingestion"])
+@pytest.mark.parametrize("path", PAGES.values())
 def test_pages_are_accessible_and_quiet(page, address, path, locale):
     page.goto(f"{address}{path}?lang={locale}")
     assert violations(page) == []
@@ -85,7 +86,7 @@ def test_the_list_works_without_scripts(chromium, address):
     context.close()
 
 
-@pytest.mark.parametrize("path", ["/", "/customers", "/models", "/data-quality", "/ingestion"])
+@pytest.mark.parametrize("path", PAGES.values())
 def test_pages_fit_a_phone(chromium, address, path):
     page = chromium.new_page(viewport={"width": 390, "height": 800})
     page.goto(f"{address}{path}")

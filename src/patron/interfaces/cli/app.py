@@ -6,23 +6,25 @@ from typing import Annotated, Any
 import typer
 
 from patron import __version__
-from patron.interfaces.cli import output
-from patron.interfaces.cli.data_commands import import_, sql, trace
-from patron.interfaces.cli.identity_commands import identity
-from patron.interfaces.cli.key_commands import keys
-from patron.interfaces.cli.operate_commands import backup, doctor, restore, serve
-from patron.interfaces.cli.privacy_commands import export, forget
-from patron.interfaces.cli.result_commands import backtest, prospects, report_
-from patron.interfaces.cli.run_commands import run
-from patron.interfaces.cli.start_commands import demo, init, simulate
+from patron.interfaces.cli import (
+    data_commands,
+    identity_commands,
+    key_commands,
+    operate_commands,
+    output,
+    privacy_commands,
+    result_commands,
+    run_commands,
+    start_commands,
+)
 
 GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
-    "Start": (demo, init, simulate),
-    "Data": (import_, trace, sql),
-    "Run": (run,),
-    "Look": (report_, backtest, prospects),
-    "People": (export, forget, identity),
-    "Operate": (serve, keys, doctor, backup, restore),
+    "Start": start_commands.COMMANDS,
+    "Data": data_commands.COMMANDS,
+    "Run": run_commands.COMMANDS,
+    "Look": result_commands.COMMANDS,
+    "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),
+    "Operate": (*operate_commands.COMMANDS, *key_commands.COMMANDS),
 }
 """Commands under the heading that `patron --help` shows them with."""
 

@@ -80,3 +80,6 @@ def sql(
         output.as_json(rows.to_pylist())
     else:
         output.arrow(rows)
+
+
+COMMANDS = (import_, trace, sql)

@@ -42,3 +42,6 @@ def unlink(
         output.as_json(unlinked)
     else:
         output.say(f"Unlinked {unlinked.token}: from the next run on it is a separate customer.")
+
+
+COMMANDS = (identity,)

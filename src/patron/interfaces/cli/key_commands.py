@@ -74,3 +74,6 @@ def revoke(
 
     manage_keys.revoke_key(Shop.open(workspace), key_id)
     output.say(f"Revoked {key_id}.")
+
+
+COMMANDS = (keys,)

@@ -84,3 +84,6 @@ def restore(
         output.as_json(restored)
     else:
         output.say(f"Restored {folder}: {restored.table_count} tables, {restored.file_count:,} files.")
+
+
+COMMANDS = (serve, doctor, backup, restore)

@@ -101,3 +101,6 @@ def _question(shop: "Shop", identifier: dict[str, str]) -> str:
         return "Erase this customer, of whom the lake holds nothing yet, for ever?"
     accounts, devices = person.names("user_id"), person.names("anonymous_id")
     return f"Erase {accounts} account{'s' * (accounts != 1)} and {devices} device{'s' * (devices != 1)} for ever?"
+
+
+COMMANDS = (export, forget)

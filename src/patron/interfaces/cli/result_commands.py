@@ -42,7 +42,7 @@ def report_(
 
 
 def backtest(
-    question: Annotated[str | None, typer.Option(help="value, churn, purchase or recommend (default: all).")] = None,
+    question: Annotated[str | None, typer.Option(help="Question, for example value (default: all).")] = None,
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
@@ -75,3 +75,6 @@ def prospects(
 
     shop = Shop.open(workspace)
     show_prospects(ranked_prospects(shop, most=most), shop.settings.shop.currency, json=json)
+
+
+COMMANDS = (report_, backtest, prospects)

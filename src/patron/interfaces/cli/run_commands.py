@@ -52,3 +52,6 @@ def run(
     with output.progress("running the loop") as tick:
         finished = nightly.run_loop(shop, cutoff, now=datetime.now(UTC), progress=tick)
     show_run(finished, shop.settings.shop.currency, json=json)
+
+
+COMMANDS = (run,)

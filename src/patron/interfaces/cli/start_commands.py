@@ -80,3 +80,6 @@ def simulate(
         output.say(f"{files.event_count:,} events of {files.customer_count:,} customers: {files.events}")
         output.say(f"Their true values, to evaluate forecasts only: {files.truth}")
         output.say(f"Next: patron import --mapping patron {files.events}")
+
+
+COMMANDS = (demo, init, simulate)

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from patron.interfaces.console.page_frame import Console
-from patron.interfaces.console.page_routes import answer_unknown, router, warm
+from patron.interfaces.console.page_routes import PAGES, answer_unknown, router, warm
 
 
 def add_console(app: FastAPI) -> None:
     """Add the pages to an application."""
-    app.state.console = Console(app.state.answers)
+    app.state.console = Console(app.state.answers, PAGES)
     app.include_router(router, include_in_schema=False)
     app.add_exception_handler(404, answer_unknown)
     app.add_exception_handler(405, answer_unknown)

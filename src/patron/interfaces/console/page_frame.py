@@ -1,6 +1,7 @@
 """What every page of the console shares: language, formats, frame, and the part of a page that is asked for."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -31,8 +32,10 @@ def asset_version() -> str:
 class Console:
     """Renders pages over one shop; keeps nothing per reader."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, pages: Mapping[str, str]) -> None:
         self.answers = answers
+        self.pages = pages
+        """Addresses of the pages that the navigation names, by their code."""
 
     def words(self, request: Request) -> Words:
         """Language of this request: from the address, then the cookie, then the shop's, then the browser's."""
@@ -55,6 +58,7 @@ class Console:
             "t": texts,
             "fmt": self.formats(texts),
             "here": here,
+            "pages": self.pages,
             "twin": twin,
             "status": status,
             "shop_name": self.answers.shop.settings.shop.name,

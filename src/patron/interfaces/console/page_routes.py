@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote, urlencode
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from patron.answers.customer_list import SORTS, CustomerPage, CustomerQuery, Sort, find_customers
@@ -266,6 +267,14 @@ def _links(listing: CustomerPage) -> dict[str, object]:
         "previous": address(replace(listing.query, page=page - 1)) if page > 1 else "",
         "next": address(replace(listing.query, page=page + 1)) if page < listing.page_count else "",
     }
+
+
+PAGES = {
+    route.name: route.path
+    for route in router.routes
+    if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and not route.param_convertors
+}
+"""Addresses of the pages that the navigation names, by the name of the function that answers there."""
 
 
 async def answer_unknown(request: Request, error: Exception) -> Response:

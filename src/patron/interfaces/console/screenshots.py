@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from patron.answers.watch_list import watch_list
+from patron.interfaces.console.page_routes import PAGES
 from patron.interfaces.http.application import create_app
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.report import write_report
@@ -92,13 +93,7 @@ def photograph(shop: Shop, folder: Path) -> list[Path]:
 
 
 def _paths(shop: Shop) -> dict[str, str]:
-    paths = {
-        "overview": "/",
-        "customers": "/customers?sort=churn",
-        "models": "/models",
-        "data-quality": "/data-quality",
-        "ingestion": "/ingestion",
-    }
+    paths = {name.replace("_", "-"): path for name, path in PAGES.items()} | {"customers": "/customers?sort=churn"}
     view = shop.snapshot()
     watched = watch_list(view, limit=1) if view else ()
     return {**paths, "customer": f"/customers/{watched[0].customer_id}"} if watched else paths

@@ -4,122 +4,17 @@ Money is integer hundredths ("cents") of the currency in the unit, or of the sho
 Times are UTC. Shares are 0 to 1.
 """
 
-from patron.schema.tables.decision_tables import (
-    DECISIONS,
-    DRIFT,
-    EFFECTS,
-    EXPOSURES,
-    FORECAST_CHECKS,
-    PROPENSITIES,
-    RECOMMENDATIONS,
-)
-from patron.schema.tables.fact_tables import (
-    CLEANING,
-    CONSENTS,
-    CUSTOMERS,
-    EVENTS,
-    IDENTITIES,
-    IDENTITY_CHANGES,
-    INTERACTIONS,
-    ORDER_LINES,
-    ORDERS,
-    PRODUCTS,
-    REFERRALS,
-    SESSIONS,
-    TRAITS,
-)
-from patron.schema.tables.forecast_tables import (
-    AFFINITIES,
-    BACKTESTS,
-    CUTOFFS,
-    FEATURES,
-    PERSONAS,
-    PROSPECT_FEATURES,
-    REPEAT_PURCHASE,
-    REPEAT_PURCHASE_MODELS,
-    REPEAT_PURCHASE_WEEKS,
-    SCORES,
-    SEGMENTS,
-    SHOP_FORECASTS,
-    VALUE_AT_RISK,
-    VALUE_PARTS,
-)
-from patron.schema.tables.shared_columns import PRODUCT
+from patron.schema.table_definition import Table
+from patron.schema.tables import decision_tables, fact_tables, forecast_tables
+from patron.schema.tables.decision_tables import *  # noqa: F403 - every table is importable from here
+from patron.schema.tables.fact_tables import *  # noqa: F403
+from patron.schema.tables.forecast_tables import *  # noqa: F403
 
-__all__ = [
-    "AFFINITIES",
-    "BACKTESTS",
-    "BY_NAME",
-    "CLEANING",
-    "CONSENTS",
-    "CUSTOMERS",
-    "CUTOFFS",
-    "DECISIONS",
-    "DRIFT",
-    "EFFECTS",
-    "EVENTS",
-    "EXPOSURES",
-    "FEATURES",
-    "FORECAST_CHECKS",
-    "IDENTITIES",
-    "IDENTITY_CHANGES",
-    "INTERACTIONS",
-    "ORDERS",
-    "ORDER_LINES",
-    "PERSONAS",
-    "PRODUCT",
-    "PRODUCTS",
-    "PROPENSITIES",
-    "PROSPECT_FEATURES",
-    "RECOMMENDATIONS",
-    "REFERRALS",
-    "REPEAT_PURCHASE",
-    "REPEAT_PURCHASE_MODELS",
-    "REPEAT_PURCHASE_WEEKS",
-    "SCORES",
-    "SEGMENTS",
-    "SESSIONS",
-    "SHOP_FORECASTS",
-    "TABLES",
-    "TRAITS",
-    "VALUE_AT_RISK",
-    "VALUE_PARTS",
-]
-
-TABLES = (
-    EVENTS,
-    IDENTITIES,
-    IDENTITY_CHANGES,
-    TRAITS,
-    CONSENTS,
-    PRODUCTS,
-    ORDER_LINES,
-    ORDERS,
-    INTERACTIONS,
-    REFERRALS,
-    SESSIONS,
-    CUSTOMERS,
-    CLEANING,
-    CUTOFFS,
-    FEATURES,
-    PROSPECT_FEATURES,
-    SEGMENTS,
-    PERSONAS,
-    SCORES,
-    BACKTESTS,
-    SHOP_FORECASTS,
-    REPEAT_PURCHASE_MODELS,
-    REPEAT_PURCHASE_WEEKS,
-    REPEAT_PURCHASE,
-    VALUE_PARTS,
-    VALUE_AT_RISK,
-    AFFINITIES,
-    DECISIONS,
-    PROPENSITIES,
-    RECOMMENDATIONS,
-    EXPOSURES,
-    EFFECTS,
-    FORECAST_CHECKS,
-    DRIFT,
+TABLES: tuple[Table, ...] = tuple(
+    declared
+    for module in (fact_tables, forecast_tables, decision_tables)
+    for declared in vars(module).values()
+    if isinstance(declared, Table)
 )
+"""All tables in the order of their declarations."""
 BY_NAME = {table.name: table for table in TABLES}

@@ -115,6 +115,7 @@ FORECAST_CHECKS = Table(
         maybe("bias_share", NUMBER, "forecast total over actual total, less 1"),
     ),
     partition_by="run_id",
+    is_for_people=True,
 )
 DRIFT = Table(
     "drift",
@@ -129,4 +130,5 @@ DRIFT = Table(
         maybe("mean_now", NUMBER, "mean in this run"),
     ),
     partition_by="run_id",
+    is_for_people=True,
 )

@@ -91,6 +91,7 @@ IDENTITY_CHANGES = Table(
         of("known_at", TIME, "when Patron could know it"),
     ),
     partition_by="run_id",
+    is_for_people=True,
 )
 TRAITS = Table(
     "traits",
@@ -105,6 +106,7 @@ TRAITS = Table(
         KNOWN,
     ),
     sorted_by=("customer_id",),
+    is_for_people=True,
 )
 CONSENTS = Table(
     "consents",
@@ -138,6 +140,7 @@ PRODUCTS = Table(
         maybe("price_cents", INT, "last known price of one unit", "hundredths of the shop's currency"),
         of("known_at", TIME, "when the product was first known"),
     ),
+    is_for_people=True,
 )
 ORDER_LINES = Table(
     "order_lines",
@@ -250,6 +253,7 @@ SESSIONS = Table(
         maybe("device", TEXT, "device of the first event"),
     ),
     checks=("ended_at >= started_at",),
+    is_for_people=True,
 )
 CUSTOMERS = Table(
     "customers",
@@ -281,4 +285,5 @@ CLEANING = Table(
         maybe("example", TEXT, "source and id of one event concerned"),
     ),
     partition_by="run_id",
+    is_for_people=True,
 )

@@ -60,6 +60,7 @@ PERSONAS = Table(
         of("silhouette", NUMBER, "silhouette of the clustering, by which the number of personas is chosen", "-1 to 1"),
     ),
     partition_by="run_id",
+    is_for_people=True,
 )
 SCORES = Table(
     "scores",
@@ -101,6 +102,7 @@ BACKTESTS = Table(
         of("customer_count", INT, "customers in the evaluation"),
     ),
     partition_by="run_id",
+    is_for_people=True,
 )
 SHOP_FORECASTS = Table(
     "shop_forecasts",
@@ -120,6 +122,7 @@ SHOP_FORECASTS = Table(
         ),
     ),
     partition_by="run_id",
+    is_for_people=True,
 )
 REPEAT_PURCHASE_MODELS = Table(
     "repeat_purchase_models",
@@ -151,6 +154,7 @@ REPEAT_PURCHASE_MODELS = Table(
         of("weeks_known_until", TIME, "last day that the model behind `repeat_purchase_weeks` knew, as its `ended_at`"),
     ),
     partition_by="run_id",
+    is_for_people=True,
 )
 REPEAT_PURCHASE_WEEKS = Table(
     "repeat_purchase_weeks",
@@ -169,6 +173,7 @@ REPEAT_PURCHASE_WEEKS = Table(
         of("is_held_out", FLAG, "whether the week is after what that model knew"),
     ),
     partition_by="run_id",
+    is_for_people=True,
 )
 REPEAT_PURCHASE = Table(
     "repeat_purchase",
@@ -183,6 +188,7 @@ REPEAT_PURCHASE = Table(
     ),
     partition_by="run_id",
     sorted_by=("customer_id",),
+    is_for_people=True,
 )
 VALUE_PARTS = Table(
     "value_parts",
@@ -202,6 +208,7 @@ VALUE_PARTS = Table(
     ),
     partition_by="run_id",
     sorted_by=("customer_id",),
+    is_for_people=True,
 )
 VALUE_AT_RISK = Table(
     "value_at_risk",
@@ -216,6 +223,7 @@ VALUE_AT_RISK = Table(
     ),
     partition_by="run_id",
     sorted_by=("customer_id",),
+    is_for_people=True,
 )
 AFFINITIES = Table(
     "affinities",

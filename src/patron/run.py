@@ -36,7 +36,7 @@ from patron.storage.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
-from patron.understand.profiles.store import state as profiles_state
+from patron.understand.profiles.profile_store import profile_state
 from patron.understand.prospects import build_prospect_features, first_known_at
 from patron.understand.segments import build_segments
 
@@ -128,8 +128,8 @@ def drain_inbox(shop: Shop) -> IngestionCounts:
     Live profiles are not written here: the service folds in what came. Until then requests that they lack stay in the
     inbox, where who reads a profile finds them; in a shop whose service never ran, nothing stays.
     """
-    compacted, profiles = compact_inbox(shop), profiles_state(shop.store)
-    release_inbox(shop, profiles.held_of if profiles.is_built else None, kept=KEPT_FOR_PROFILES)
+    compacted, profiles = compact_inbox(shop), profile_state(shop.store)
+    release_inbox(shop, profiles.last_seq_of if profiles.is_built else None, max_age=KEPT_FOR_PROFILES)
     return compacted
 
 

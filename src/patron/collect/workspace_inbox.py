@@ -144,15 +144,15 @@ def inbox_position(shop: Shop) -> InboxPosition:
         return InboxPosition(inbox.inbox_id, max(shop.lake.loaded(EVENTS, inbox.app_id), inbox.moved_seq()))
 
 
-def release_inbox(shop: Shop, held_of: Callable[[str], int] | None, *, kept: timedelta | None = None) -> None:
-    """Delete from the inbox what is in the lake and in the live profiles. Raises InboxDamaged.
+def release_inbox(shop: Shop, last_seq_of: Callable[[str], int] | None, *, max_age: timedelta | None = None) -> None:
+    """Delete from the inbox the requests that are in the lake and in the live profiles. Raises InboxDamaged.
 
-    `held_of` returns the last request of an inbox that the profiles hold; without profiles (None) all that is in the
-    lake goes. With `kept`, requests older than that go too: a shop whose profiles nobody updates any more fills no
-    disk, and profiles find those events in the lake when they are updated again.
+    `last_seq_of` returns the last request of an inbox that the profiles hold; without profiles (None) all that is in
+    the lake goes. With `max_age`, older requests go too: a shop whose profiles nobody updates any more fills no disk,
+    and profiles find those events in the lake when they are updated again.
     """
     if not has_inbox(shop):
         return
     with open_inbox(shop) as inbox:
-        held = inbox.moved_seq() if held_of is None else held_of(inbox.inbox_id)
-        inbox.release(held if kept is None else max(held, inbox.last_before_newest(kept)))
+        held = inbox.moved_seq() if last_seq_of is None else last_seq_of(inbox.inbox_id)
+        inbox.release(held if max_age is None else max(held, inbox.last_before_newest(max_age)))

@@ -26,8 +26,8 @@ from patron.schema.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
 from patron.storage.shop import Shop
 from patron.storage.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
-from patron.understand.profiles.store import let_go, wipe
-from patron.understand.profiles.updates import erase_profiles, fold_new_events, is_current
+from patron.understand.profiles.profile_store import delete_all_profiles, delete_profiles
+from patron.understand.profiles.profile_writer import are_profiles_current, erase_profiles, update_profiles
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ def forget(shop: Shop, **named: str | None) -> ErasureCertificate:
         drain_inbox(shop)
         if has_inbox(shop):
             with suppress(ProfilesBehind):  # why: of profiles that hold all of the lake only theirs have to go
-                fold_new_events(shop, inbox_position(shop), may_rebuild=False)
+                update_profiles(shop, inbox_position(shop), may_rebuild=False)
         erasure = _begin(shop, name, datetime.now(UTC))
         erasure.shared_devices = shared_devices(shop, erasure.person)
-        erasure.was_current = is_current(shop)
+        erasure.was_current = are_profiles_current(shop)
         for step in STEPS:
             step(erasure)
         return _certify(erasure, datetime.now(UTC))
@@ -160,7 +160,7 @@ def _store(erasure: Erasure) -> None:
             theirs = table.c.customer_id.in_(erasure.person.customer_ids)
             erased[f"rows of {table.name}"] = connection.execute(sa.delete(table).where(theirs)).rowcount
         # why: who shared a device with them is named in its profile; it is rebuilt
-        erased["live profiles"] = let_go(connection, sorted({*tokens, *erasure.shared_devices}))
+        erased["live profiles"] = delete_profiles(connection, sorted({*tokens, *erasure.shared_devices}))
         counted = sa.select(sa.func.count()).select_from(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(tokens))
         erased["texts"] = connection.scalar(counted) or 0
     erased["words shown to nobody else"] = erase_wordings(erasure.shop.store, tokens)
@@ -171,7 +171,7 @@ def _store(erasure: Erasure) -> None:
 def _profiles(erasure: Erasure) -> None:
     """Let live profiles go on without the person; those that were behind, or of which nobody can tell, go all."""
     if not erasure.was_current:
-        wipe(erasure.shop.store)
+        delete_all_profiles(erasure.shop.store)
         return
     with suppress(ProfilesBehind):
         shop, position = erasure.shop, inbox_position(erasure.shop)

@@ -180,7 +180,7 @@ def ingestion(request: Request) -> Response:
 @router.post("/ingestion/replay")
 async def replay(request: Request) -> Response:
     """Try the dead letters of one import again."""
-    if not is_ours(request):
+    if not is_same_origin(request):
         return console_of(request).failed(request, 403)
     body = b""
     async for chunk in request.stream():
@@ -198,7 +198,7 @@ async def replay(request: Request) -> Response:
     return RedirectResponse(f"/ingestion?replayed={done.read}-{done.stored}-{done.duplicate}-{done.rejected}", 303)
 
 
-def is_ours(request: Request) -> bool:
+def is_same_origin(request: Request) -> bool:
     """Whether a form was sent from a page of ours, as browsers say; programs say nothing."""
     origin = request.headers.get("origin")
     return origin is None or origin.partition("://")[2] == request.headers.get("host", "")

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from patron.collect.compaction import compact_inbox
-from patron.collect.request import Request, Rules, validate_batch
+from patron.collect.request import Request, SourceRules, validate_batch
 from patron.collect.workspace_inbox import inbox_position, open_inbox
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionWorker
@@ -32,7 +32,7 @@ CUSTOMERS = 20_000
 TOGETHER = 100
 SINGLES = 100
 NAMES = ("Product Viewed", "Product Viewed", "Product Viewed", "Product Added", "Order Completed")
-RULES = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+RULES = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 def requests(rng: np.random.Generator, count: int, now: datetime) -> list[Request]:

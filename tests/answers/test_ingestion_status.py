@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from patron.answers.ingestion_status import ingestion_status
-from patron.collect.request import rules_for, validate_batch
+from patron.collect.request import source_rules, validate_batch
 from patron.collect.tracking_plan import NO_PLAN
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.import_files import replay
@@ -26,7 +26,7 @@ def told(event_id, event="Product Viewed", *, context=None, **properties):
 
 
 def put(shop, *messages, source="web", at=NOW):
-    rules = rules_for(shop, source, NO_PLAN, is_secret=True, is_history=False)
+    rules = source_rules(shop, source, NO_PLAN, is_secret=True, is_history=False)
     with open_inbox(shop) as inbox:
         inbox.append([validate_batch(json.dumps({"batch": messages}).encode(), source, at, rules)])
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from patron.collect.loader import load_events
-from patron.collect.request import rules_for, validate_batch
+from patron.collect.request import source_rules, validate_batch
 from patron.collect.tracking_plan import NO_PLAN
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.doctor import doctor
@@ -54,7 +54,7 @@ def says(event_id, answer, purpose="analytics", **more):
 
 
 def put(shop, *messages, is_secret=True, is_history=False, source="web"):
-    rules = rules_for(shop, source, NO_PLAN, is_secret=is_secret, is_history=is_history)
+    rules = source_rules(shop, source, NO_PLAN, is_secret=is_secret, is_history=is_history)
     with open_inbox(shop) as inbox:
         inbox.append([validate_batch(json.dumps({"batch": messages}).encode(), source, NOW, rules)])
 

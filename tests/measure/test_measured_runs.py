@@ -93,7 +93,9 @@ def shop(tmp_path, monkeypatch, request):
     Shop.create(tmp_path / "shop").close()
     (tmp_path / "shop" / "policy.toml").write_text(POLICY.format(delivered=str(delivered).lower()), encoding="utf-8")
     shop = Shop.open(tmp_path / "shop")
-    tokens = Vault.open(shop).tokens("user_id", pa.array([f"shop-{n}" for n in range(CUSTOMERS)]), FIRST).to_pylist()
+    tokens = (
+        Vault.open(shop).store_tokens("user_id", pa.array([f"shop-{n}" for n in range(CUSTOMERS)]), FIRST).to_pylist()
+    )
     known = {"is_user": True, "known_at": FIRST}
     put(shop, "identities", [{"token": t, "customer_id": f"c{n:04}", **known} for n, t in enumerate(tokens)])
     sold(shop)

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.collect.inbox import Inbox
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import collector_state, inbox_position, open_inbox
 from patron.commands.import_files import import_files, replay
 from patron.commands.manage_keys import create_key
@@ -35,7 +35,7 @@ from patron.understand.profiles.profile_writer import rebuild_profiles
 from patron.understand.profiles.token_profile import decode
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 def messages(*ids, **changes):
@@ -400,7 +400,7 @@ def replayed_live(shop, rules, *told):
 
 def test_a_replay_keeps_dead_what_still_needs_a_secret_key_or_is_too_long(shop):
     strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]\nlongest_event_bytes = 2000')
-    rules = Rules(2_000, frozenset({"Order Refunded"}), is_secret=False)
+    rules = SourceRules(2_000, frozenset({"Order Refunded"}), is_secret=False)
     done, rows = replayed_live(
         strict, rules, {}, {"event": "Product Viewed", "properties": {"product_id": "p" * 3_000}}
     )
@@ -413,7 +413,7 @@ def test_a_replay_knows_the_kind_of_key_the_clocks_and_the_flags(shop):
     strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]')
     clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
     bot = {"context": {"userAgent": "Googlebot/2.1"}, "timestamp": "1987-01-01T00:00:00Z"}
-    tight = Rules(10, frozenset(), is_secret=True)
+    tight = SourceRules(10, frozenset(), is_secret=True)
     done, (first, second) = replayed_live(strict, tight, clocks, bot)
     assert (done.read, done.stored) == (2, 2)
     assert first["occurred_at"] == NOW - timedelta(seconds=30)
@@ -423,7 +423,7 @@ def test_a_replay_knows_the_kind_of_key_the_clocks_and_the_flags(shop):
 
 
 def test_a_message_set_aside_after_its_clock_was_set_right_is_not_set_right_twice(shop):
-    rules = Rules(32_768, frozenset({"Order Refunded"}), is_secret=False)
+    rules = SourceRules(32_768, frozenset({"Order Refunded"}), is_secret=False)
     clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
     done, (row,) = replayed_live(shop, rules, clocks)
     assert done.stored == 1
@@ -433,7 +433,7 @@ def test_a_message_set_aside_after_its_clock_was_set_right_is_not_set_right_twic
 @pytest.mark.parametrize("currency", ["USD", "CHF"])
 def test_replayed_history_is_known_from_when_it_happened(shop, currency):
     longest = 10 if currency == "USD" else 32_768
-    history = Rules(longest, frozenset(), is_secret=False, is_history=True)
+    history = SourceRules(longest, frozenset(), is_secret=False, is_history=True)
     told = {"timestamp": "1997-01-01T00:00:00Z", "properties": {"order_id": "o", "total": 5, "currency": currency}}
     replayed_live(shop, history, told)
     with_rate = shop.folder / "patron.toml"

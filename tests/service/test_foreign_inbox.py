@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.collect.inbox import Inbox
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.backup import backup, restore
 from patron.commands.import_files import import_files, replay
@@ -26,7 +26,7 @@ from patron.storage.shop import Shop
 from patron.understand.profiles.profile_writer import are_profiles_current
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 @pytest.fixture(autouse=True)

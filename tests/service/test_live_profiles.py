@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from patron.collect.compaction import compact_inbox
 from patron.collect.inbox import Inbox
 from patron.collect.loader import load_events
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import inbox_position, open_inbox
 from patron.commands.forget import forget
 from patron.govern.vault import initial_customer_id
@@ -32,7 +32,7 @@ from patron.understand.profiles.profile_writer import are_profiles_current, rebu
 from patron.understand.profiles.token_profile import profile_from_rows
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visitor=None, **properties):

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from patron.collect.loader import load_events
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.export import export_customer
 from patron.commands.forget import forget
@@ -26,7 +26,7 @@ from patron.service.customer_lookup import lookup_customer
 from patron.storage.shop import Shop
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 def messages(*ids, user="u1"):

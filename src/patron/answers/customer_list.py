@@ -10,12 +10,12 @@ from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
-Sort = Literal["value", "churn", "paid", "last_order"]
-SORTS: tuple[Sort, ...] = ("value", "churn", "paid", "last_order")
+Sort = Literal["value", "churn_probability", "paid", "last_order"]
+SORTS: tuple[Sort, ...] = ("value", "churn_probability", "paid", "last_order")
 PAGE_SIZE = 25
 COLUMNS = {
     "value": "value_cents desc nulls last",
-    "churn": "churn desc nulls last",
+    "churn_probability": "churn_probability desc nulls last",
     "paid": "paid_cents desc",
     "last_order": "last_order_at desc nulls last",
 }
@@ -44,7 +44,7 @@ class CustomerRow:
     persona_id: int | None
     persona_code: str | None
     value_cents: float | None
-    churn: float | None
+    churn_probability: float | None
     paid_cents: int
     order_count: int
     last_order_at: datetime | None
@@ -91,7 +91,7 @@ def directory(view: Snapshot) -> Directory:
     run_id = view.run.run_id
     rows = view.query(f"""
 select s.customer_id, s.lifecycle_stage, s.persona_id, p.name_code as persona_code,
-  v.value as value_cents, r.value as churn,
+  v.value as value_cents, r.value as churn_probability,
   coalesce(c.paid_cents, 0) as paid_cents, coalesce(c.order_count, 0) as order_count, c.last_order_at, d.action
 from segments s
 left join customers c on c.customer_id = s.customer_id

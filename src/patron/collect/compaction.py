@@ -157,8 +157,8 @@ def pending_event_rows(
     sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
     rows = rows.append_column("source", sources)
     rows = rows.filter(pc.is_null(rows["problem"]))
-    judge = ConsentCheck(shop.store, vault, shop.policy.consent, consents_of(vault, "", rows, rows["known_at"]))
-    rows = judge.apply(rows, rows["known_at"])
+    consent_check = ConsentCheck(shop.store, vault, shop.policy.consent, consents_of(vault, "", rows, rows["known_at"]))
+    rows = consent_check.apply(rows, rows["known_at"])
     rows = rows.filter(pc.is_null(rows["problem"]))
     for kind in ("user", "anonymous"):
         coded = pc.dictionary_encode(rows[f"{kind}_id"].combine_chunks())

@@ -8,7 +8,7 @@ from functools import lru_cache
 from patron.collect import pending_sources
 from patron.collect.inbox import ORDER, CustomerMark, Inbox
 from patron.govern.api_keys import list_keys
-from patron.govern.master_key import derive, master_key
+from patron.govern.master_key import derive_keys, master_key
 from patron.govern.vault import Vault, customer_mark, initial_customer_id
 from patron.schema.collector_state import CollectorState, InboxPosition, SourceCounts
 from patron.schema.errors import PatronError, WorkspaceError
@@ -31,7 +31,7 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
     With `is_checked` all of it is verified first, and whether it belongs to this lake. Raises InboxDamaged,
     MasterKeyError, WorkspaceError when it cannot be reached.
     """
-    keys = derive(master_key(shop))
+    keys = derive_keys(master_key(shop))
     at = shop.settings.inbox_url or shop.folder / INBOX_FILE
     inbox = Inbox(at, keys.inbox, customer_marks(Vault(shop.store, keys)))
     try:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.collect.workspace_inbox import collector_state
-from patron.commands.resolve_person import Person, PersonName, find_person
+from patron.commands.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import history
 from patron.govern.vault import Vault
@@ -33,7 +33,7 @@ def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
     PersonName by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`. The audit log records the export.
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy when what waits cannot be moved now.
     """
-    name = PersonName(**named)
+    name = PersonIdentifier(**named)
     view = shop.snapshot()
     inbox = collector_state(shop)
     if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is reported, never left out

@@ -13,12 +13,12 @@ from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
 from patron.storage.durable_files import disk_errors
 
-DAYS_AT_ONCE = 30
+DAYS_PER_BATCH = 30
 Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedFiles:
     """Where the simulated shop lies."""
 
     events: Path
@@ -34,7 +34,7 @@ def sized(customers: int, days: int) -> SimulatorSettings:
     return replace(DEFAULT_SHOP, customers=max(round(opening), 1))
 
 
-def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Progress) -> Simulated:
+def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Progress) -> SimulatedFiles:
     """Write events.parquet (import it with the mapping `patron`) and truth.parquet. Same seed, same events.
 
     Raises WorkspaceError when the files exist, NoSpace.
@@ -48,8 +48,8 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
     count = 0
     with disk_errors(folder):
         writer = None
-        for start in range(0, days, DAYS_AT_ONCE):
-            events_of_days = world.advance(world.now + timedelta(days=min(DAYS_AT_ONCE, days - start)))
+        for start in range(0, days, DAYS_PER_BATCH):
+            events_of_days = world.advance(world.now + timedelta(days=min(DAYS_PER_BATCH, days - start)))
             writer = writer or pq.ParquetWriter(partial, events_of_days.schema, compression="zstd")
             writer.write_table(events_of_days)
             count += events_of_days.num_rows
@@ -59,4 +59,4 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
         known = truth(world)
         pq.write_table(known, true, compression="zstd")
         partial.rename(events)
-    return Simulated(events, true, count, known.num_rows)
+    return SimulatedFiles(events, true, count, known.num_rows)

@@ -15,7 +15,7 @@ from patron.storage.policy import Offer
 PRIOR_ORDERS = 2.0
 ASSUMED_ERROR_SHARE = 0.5
 """Standard deviation of an assumed effect as a share of it: surely positive, and hardly more than twice as large."""
-LEAST_ASSUMED = 0.01
+MIN_ASSUMED = 0.01
 """An added probability below this is as unsure as this: an offer assumed to do nothing can still be measured."""
 OPTIMISM = 1.28
 """Standard errors above the mean that are reached with a probability of 10 %."""
@@ -39,12 +39,12 @@ Effects = Mapping[tuple[str, str], MeasuredEffect]
 
 @dataclass(frozen=True)
 class ExpectedValue:
-    """One row per customer, one column per offer; `possible_net` is what the net value may well run out to be."""
+    """One row per customer, one column per offer; `optimistic_net` is what the net value may well run out to be."""
 
     effect: Numbers
     """Extra margin caused, before what the offer itself costs."""
     cost: Numbers
-    possible_net: Numbers
+    optimistic_net: Numbers
     """Net value one would see with a probability of 10 %; what is below zero here is not worth exploring."""
     is_measured: npt.NDArray[np.bool_]
 
@@ -94,7 +94,7 @@ def expected(
         added_cost = added * (offer.discount_share * order + offer.cost_per_order_cents)
         assumed = margin_share * added * order
         measured, error, share, is_known = _measured_effects(offer.id, stratum, effects)
-        unsure_by = ASSUMED_ERROR_SHARE * margin_share * max(added, LEAST_ASSUMED) * order
+        unsure_by = ASSUMED_ERROR_SHARE * margin_share * max(added, MIN_ASSUMED) * order
         weight = np.where(is_known, _weight(unsure_by, error), 0.0)
         within = measured + share * offer.discount_share * spend
         measured_cost = offer.cost_per_order_cents * _added_orders(within, order, margin_share - offer.discount_share)

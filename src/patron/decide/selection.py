@@ -19,8 +19,8 @@ from patron.decide.randomisation import (
     affordable_wheel,
     draw_arms,
     draw_slots,
+    max_cost,
     propensities,
-    worst_cost,
 )
 from patron.decide.strata import strata
 from patron.schema.numbers import float_column
@@ -123,7 +123,7 @@ def _select_actions(
 ) -> tuple[Codes, npt.NDArray[np.float64], npt.NDArray[np.str_]]:
     share = 1.0 if is_exploring else policy.exploration.later_share
     budget = float(policy.budget.cents_per_run)
-    is_open = np.where(is_exploring, True, expectation.possible_net > 0)
+    is_open = np.where(is_exploring, True, expectation.optimistic_net > 0)
     placement = Placement(draw_slots(stratum, expectation.cost, rng=rng), expectation.cost, is_open)
     wheel = affordable_wheel(
         placement, share=share, offer_share=policy.exploration.offer_share, budget_cents=share * budget
@@ -144,7 +144,7 @@ def _best_within(
     """
     for part in np.linspace(1.0, 1.0 - share, ALLOTMENTS):
         best = allocate(expectation.net, expectation.cost, part * budget)
-        if worst_cost(wheel, placement, best) <= budget:
+        if max_cost(wheel, placement, best) <= budget:
             return best
     return np.full(len(expectation.cost), NOTHING, dtype=np.int64)
 
@@ -153,7 +153,7 @@ def _rows(expectation: ExpectedValue, which: npt.NDArray[np.intp]) -> ExpectedVa
     return ExpectedValue(
         expectation.effect[which],
         expectation.cost[which],
-        expectation.possible_net[which],
+        expectation.optimistic_net[which],
         expectation.is_measured[which],
     )
 

@@ -9,11 +9,11 @@ from datetime import datetime
 from patron.collect.inbox import Inbox
 from patron.collect.inbox_writer import InboxWriter
 from patron.collect.request import (
-    LARGEST_BODY,
+    MAX_BODY_BYTES,
     Request,
     inflate_body,
     key_in_body,
-    rules_for,
+    source_rules,
     validate_batch,
     validate_single,
 )
@@ -27,7 +27,7 @@ from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
 
-__all__ = ["LARGEST_BODY", "Collector", "request_body"]
+__all__ = ["MAX_BODY_BYTES", "Collector", "request_body"]
 
 BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
 """Kinds of bodies; any other kind is the type of the one message in it."""
@@ -124,7 +124,7 @@ class Collector:
             return
         self._reloaded_at = now
         try:
-            self.shop.reread()
+            self.shop.reload_settings()
             self._plan = self._load_plan()
             self._settings_error = None
         except PatronError as error:
@@ -173,7 +173,7 @@ class Collector:
         if sender.kind == "secret" and is_in_address and body_kind != SENSORS:
             raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
         self._limit(sender)
-        rules = rules_for(
+        rules = source_rules(
             self.shop, sender.source, self._plan, is_secret=sender.kind == "secret", is_history=body_kind == HISTORY
         )
         if body_kind == SENSORS:

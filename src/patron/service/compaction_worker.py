@@ -46,7 +46,7 @@ class CompactionWorker:
     def run_once(self) -> None:
         """Move pending requests into the lake and the profiles, unless another process holds the lock."""
         try:
-            self.shop.reread()
+            self.shop.reload_settings()
             with self.shop.lock(timeout_seconds=0):
                 moved = compact_inbox(self.shop)
                 update_profiles(self.shop, inbox_position(self.shop))

@@ -61,7 +61,7 @@ def sessions(visits: Visits, people: People, draws: Draws) -> Session:
     )
 
 
-def browsing(visits: Visits, items: Items, session: Session, catalogue: Catalogue, draws: Draws) -> list[Batch]:
+def browsing_events(visits: Visits, items: Items, session: Session, catalogue: Catalogue, draws: Draws) -> list[Batch]:
     """Searches, lists, clicks, views and products put into the cart."""
     first = np.searchsorted(items.visit, np.arange(len(visits)))
     lead = items.product[first]
@@ -95,7 +95,7 @@ def browsing(visits: Visits, items: Items, session: Session, catalogue: Catalogu
     ]
 
 
-def signing_in(visits: Visits, people: People, session: Session) -> list[Batch]:
+def sign_in_events(visits: Visits, people: People, session: Session) -> list[Batch]:
     """Identify where someone signs in, and registration and referral where someone is new."""
     visit = np.flatnonzero(session.signs_in)
     new = visit[visits.day[visit] == people.signup_day[visits.row[visit]]]
@@ -114,7 +114,7 @@ def signing_in(visits: Visits, people: People, session: Session) -> list[Batch]:
     return [of("Identify", visit, 70), of("Customer Registered", new, 71), referrals]
 
 
-def ordering(visits: Visits, orders: Orders, session: Session) -> list[Batch]:
+def order_events(visits: Visits, orders: Orders, session: Session) -> list[Batch]:
     """Checkout and order."""
     shared = session.columns(orders.visit, visits.person[orders.visit], is_late=True)
     number = visits.number[orders.visit]
@@ -134,7 +134,7 @@ def ordering(visits: Visits, orders: Orders, session: Session) -> list[Batch]:
     ]
 
 
-def recommending(visits: Visits, shown: Shown, session: Session) -> list[Batch]:
+def recommendation_events(visits: Visits, shown: Shown, session: Session) -> list[Batch]:
     """Recommendations shown, clicked and viewed (a bought one is among the items of its visit)."""
 
     def of(name: str, rows: np.ndarray, step: int, second: int, **columns: np.ndarray) -> Batch:

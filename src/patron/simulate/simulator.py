@@ -15,14 +15,14 @@ from patron.simulate.product_catalogue import make_catalogue
 from patron.simulate.random_streams import Draws
 from patron.simulate.sign_in_traits import traits_and_identifiers
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
-from patron.simulate.visits import DAY_SPAN, Visits, look_around
+from patron.simulate.visits import DAY_SPAN, Visits, browse_products
 
-CELLS_AT_ONCE = 1_500_000
+CELLS_PER_BATCH = 1_500_000
 """Days times people that are worked on at once; bounds memory and changes no result."""
 FATIGUE_DAYS = 90
 CATALOGUE_NUMBER = 2**61
 """Event numbers of the catalogue's rows begin here, far beyond those of people."""
-LONGEST_MONTHS = 12 * 100
+MAX_MONTHS = 12 * 100
 
 
 class ShopSimulator:
@@ -43,7 +43,7 @@ class ShopSimulator:
         self._waiting: Batch = self._catalogue_rows()
         self._decisions: list[str] = []
         self._exposure = demand.NO_EXPOSURE
-        self._recommended = recommendation_response.NO_RECOMMENDED
+        self._recommended = recommendation_response.NO_RECOMMENDATIONS
 
     @property
     def now(self) -> datetime:
@@ -80,7 +80,7 @@ class ShopSimulator:
             self._recommend(self._read(recommendations, "product_id", self.catalogue.product_id.to_pylist(), last))
         event_tables = [RAW_EVENTS.empty_table()]
         while self._day < last:
-            end = min(last, self._day + max(1, CELLS_AT_ONCE // len(self.people)))
+            end = min(last, self._day + max(1, CELLS_PER_BATCH // len(self.people)))
             event_tables.append(self._emit_events(np.arange(self._day, end)))
             self._day = end
         return pa.concat_tables(event_tables)
@@ -147,7 +147,7 @@ class ShopSimulator:
 
     def _recommend(self, exposures: Exposures) -> None:
         decision = self._remember(exposures.decision)
-        more = recommendation_response.Recommended(exposures.person, exposures.item, decision, exposures.day)
+        more = recommendation_response.ActiveRecommendations(exposures.person, exposures.item, decision, exposures.day)
         self._recommended = self._recommended.followed_by(more)
 
     def _emit_events(self, days: np.ndarray) -> pa.Table:
@@ -162,7 +162,7 @@ class ShopSimulator:
             shop=f"s{self.seed}-",
             catalogue=self.catalogue,
             coupons=order_terms.coupon_codes(self.settings),
-            campaigns=messages.campaign_names(self.settings, LONGEST_MONTHS),
+            campaigns=messages.campaign_names(self.settings, MAX_MONTHS),
             decisions=self._decisions,
         )
         return table_of(emitted, words, traits, personal, self._start_us)
@@ -171,16 +171,16 @@ class ShopSimulator:
         """Everything that starts on these days."""
         visits, people = self._visits(days)
         shop, goods, draws = self.settings, self.catalogue, self.draws
-        items = look_around(visits, people, goods, draws)
+        items = browse_products(visits, people, goods, draws)
         shown = recommendation_response.show(self._recommended, visits, people, goods, shop, draws)
-        visits, items = recommendation_response.with_bought(visits, items, shown, draws)
+        visits, items = recommendation_response.add_bought_items(visits, items, shown, draws)
         session = sessions.sessions(visits, people, draws)
         placed = order_terms.place_orders(visits, items, people, goods, shop, draws)
         happened = [
-            *sessions.browsing(visits, items, session, goods, draws),
-            *sessions.signing_in(visits, people, session),
-            *sessions.ordering(visits, placed, session),
-            *sessions.recommending(visits, shown, session),
+            *sessions.browsing_events(visits, items, session, goods, draws),
+            *sessions.sign_in_events(visits, people, session),
+            *sessions.order_events(visits, placed, session),
+            *sessions.recommendation_events(visits, shown, session),
             order_terms.refunds(placed, visits, people, draws),
             order_terms.reviews(placed, visits, people, goods, draws),
         ]

@@ -9,7 +9,7 @@ from patron.simulate.product_catalogue import Catalogue
 from patron.simulate.random_streams import Draws
 
 MOST_LINES = 6
-MOST_VIEWS = 8
+MAX_VIEWS = 8
 DAY_SPAN = 2**16
 """More days than a shop lives: a visit's number is person times this plus day."""
 
@@ -51,12 +51,12 @@ class Items:
     quantity: np.ndarray
 
 
-def look_around(visits: Visits, people: People, catalogue: Catalogue, draws: Draws) -> Items:
+def browse_products(visits: Visits, people: People, catalogue: Catalogue, draws: Draws) -> Items:
     """What is looked at, put into the cart and bought in each visit; never the same product twice in one."""
     number = visits.number
     lines = _line_count(visits, people, draws)
     views = 1 + np.floor(2.3 * draws.exponential("views", number)).astype(np.int64)
-    count = np.maximum(np.minimum(views, MOST_VIEWS), lines)
+    count = np.maximum(np.minimum(views, MAX_VIEWS), lines)
     visit = np.repeat(np.arange(len(visits)), count)
     place = np.arange(len(visit)) - np.repeat(np.cumsum(count) - count, count)
     product = choose(visits, visit, place, people, catalogue, draws)

@@ -23,7 +23,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
 
 from patron.schema.errors import InvalidTable, WorkspaceError
-from patron.schema.table_definition import Table, conform, faults_of, require_valid, sql_type
+from patron.schema.table_definition import Table, conform, find_violations, require_valid, sql_type
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine, literal
 
@@ -92,7 +92,7 @@ class Lake:
             delta = self._evolved(table, conform(table, source_schema.empty_table()).schema)
             try:
                 with self._copied(table, con, _declared(table, source_schema, sql, part), part) as path:
-                    require_valid(table, faults_of(table, con, _with_part(table, path, part)))
+                    require_valid(table, find_violations(table, con, _with_part(table, path, part)))
             except duckdb.InvalidInputException as error:
                 raise InvalidTable(str(error), where=table.name, todo="Fix the query that wrote it.") from error
             return self._add(table, delta, [self._added(table, path, part)], mode="overwrite", part=part)

@@ -138,7 +138,7 @@ class Shop:
                 upsert(connection, WORKSPACE, [{"key": LAYOUT, "value": str(LAYOUT_VERSION)}], update=("value",))
         self.workspace_id: str = entries[WORKSPACE_ID]
 
-    def reread(self) -> None:
+    def reload_settings(self) -> None:
         """Load settings and policy again if their files have changed; store, inbox and engine stay open.
 
         Raises SettingsError for a file that is not valid; settings and policy then stay as they are.

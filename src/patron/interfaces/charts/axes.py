@@ -41,13 +41,13 @@ def labelled(
     return alt.Axis(values=ticks, labelExpr=label, title=title, grid=alt.Undefined if is_gridded else False)
 
 
-def shown_in(unit: str) -> float:
+def unit_divisor(unit: str) -> float:
     """What values are divided by to be drawn: money is kept in cents."""
     return 100.0 if unit == "money" else 1.0
 
 
-def in_unit(ticks: list[float], unit: str, formats: Formats) -> alt.Axis:
-    """Axis of values of a question or metric in its own unit, divided by `shown_in`."""
+def unit_axis(ticks: list[float], unit: str, formats: Formats) -> alt.Axis:
+    """Axis of values of a question or metric in its own unit, divided by `unit_divisor`."""
     writers: dict[str, Callable[[float], str]] = {
         "money": lambda v: formats.short_money(v * 100),
         "share": lambda v: formats.share(v, 0),

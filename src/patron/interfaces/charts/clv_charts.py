@@ -11,7 +11,7 @@ import altair as alt
 import pyarrow as pa
 
 from patron.answers.revenue import Cohort
-from patron.interfaces.charts.axes import SAME_DAY, dates, day_of, in_unit, labelled, nice_ticks, scale, shown_in
+from patron.interfaces.charts.axes import SAME_DAY, dates, day_of, labelled, nice_ticks, scale, unit_axis, unit_divisor
 from patron.interfaces.charts.chart import BLUE, FAINT, GREY, HALF, ORANGE, WIDE, Chart, specification
 from patron.interfaces.charts.customer_charts import alive_over_time, forecast_fan
 from patron.interfaces.charts.retention import retention
@@ -32,7 +32,7 @@ __all__ = [
 SHADES = ("#f1f7fb", "#56b4e9", "#0b4f7d")
 LINES = alt.Legend(symbolSize=400, columnPadding=18)
 """Legend of lines, long enough to show their dashes."""
-MOST_COLUMNS = 8
+MAX_COLUMNS = 8
 """Recencies of a matrix that its table has room for."""
 
 
@@ -75,7 +75,7 @@ def frequency_recency(
         .encode(x=x, x2="until:Q", y=y, y2="high:Q", color=shades)
     )
     horizon = span(metadata["horizon"], metadata.get("unit", ""), words, formats)
-    shown = recencies[:: max(1, -(-len(recencies) // MOST_COLUMNS))]
+    shown = recencies[:: max(1, -(-len(recencies) // MAX_COLUMNS))]
     by_place = {(row["frequency"], row["recency"]): row[of] for row in rows}
 
     def write(value: float | None) -> str:
@@ -182,7 +182,7 @@ def calibration_by_decile(
 ) -> Chart:
     """Mean forecast and mean of what happened in each tenth of customers; `unit` is as in `Formats.by_unit`."""
     tenths = table.to_pylist()
-    shown = shown_in(unit)
+    shown = unit_divisor(unit)
     forecast, actual = words("chart.deciles.forecast"), words("chart.deciles.actual")
     rows: list[dict[str, Any]] = [
         {"decile": tenth["decile"], "value": tenth[column] / shown, "kind": kind}
@@ -199,7 +199,7 @@ def calibration_by_decile(
     ticks = nice_ticks(min([0.0, *values]), max([0.01, *values]), most=4)
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("decile:O", axis=alt.Axis(labelAngle=0, title=words("chart.deciles.axis"))),
-        y=alt.Y("value:Q", axis=in_unit(ticks, unit, formats), scale=scale(ticks)),
+        y=alt.Y("value:Q", axis=unit_axis(ticks, unit, formats), scale=scale(ticks)),
         color=alt.Color("kind:N", scale=alt.Scale(domain=[forecast, actual], range=[BLUE, ORANGE]), sort=None),
     )
     # why: shape and line tell the two apart without colour

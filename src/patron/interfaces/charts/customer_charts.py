@@ -12,7 +12,7 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.table_metadata import about
 
-MOST_RULES = 40
+MAX_RULES = 40
 """Orders that are marked by a line; more would hide the curve, and are dots only."""
 
 
@@ -32,7 +32,7 @@ def alive_over_time(
     marks = alt.Chart(alt.Data(values=[{"at": day_of(row["at"])} for row in orders]))
     rules = marks.mark_rule(color=GREY, strokeWidth=1).encode(x="at:Q")
     dots = marks.mark_point(filled=True, color=INK, size=28, opacity=1).encode(x="at:Q", y=alt.datum(0))
-    behind = [rules] if len(orders) <= MOST_RULES else []
+    behind = [rules] if len(orders) <= MAX_RULES else []
     chart = alt.layer(
         *behind, base.mark_area(color=BLUE, opacity=0.12), base.mark_line(color=BLUE, strokeWidth=2), dots
     )

@@ -25,7 +25,7 @@ from patron.interfaces.i18n.translations import Words
 
 PSI_MOVED, PSI_DIFFERENT = 0.1, 0.25
 """Customary limits of the population stability index."""
-MOST_EFFECTS = 10
+MAX_EFFECTS = 10
 """Rows that a picture of effects can hold."""
 
 
@@ -46,7 +46,7 @@ def forecast_by_decile(
 def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: Words, formats: Formats) -> Chart:
     """Effect of each offer and its largest segments with its 95 % interval, beside the line of no effect."""
     by_size = sorted(all_effects, key=lambda effect: (effect.stratum != "all", -effect.treated_count, effect.stratum))
-    largest = [effect for effect in by_size if effect.treated_count][:MOST_EFFECTS]
+    largest = [effect for effect in by_size if effect.treated_count][:MAX_EFFECTS]
     rows = [
         {
             "name": effect_name(effect, offer_names, words),

@@ -190,7 +190,7 @@ async def replay(request: Request) -> Response:
     import_id = parse_qs(body.decode(errors="replace")).get("import_id", [""])[0]
     try:
         shop = console_of(request).answers.shop
-        shop.reread()  # why: the mend is often a setting, and nobody wants to wait for it to be seen
+        shop.reload_settings()  # why: the mend is often a setting, and nobody wants to wait for it to be seen
         done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent)
     except PatronError as error:
         return await run_in_threadpool(_ingestion, request, busy=str(error), status=status_of(error))

@@ -74,7 +74,7 @@ def browser() -> Iterator[Any]:
             opened.close()
 
 
-def photograph(shop: Shop, folder: Path) -> list[Path]:
+def take_screenshots(shop: Shop, folder: Path) -> list[Path]:
     """Photograph every page, in every language, wide and narrow. Raises NoRunYet, MissingExtra."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, served(shop) as address, browser() as opened:
@@ -94,7 +94,7 @@ def photograph(shop: Shop, folder: Path) -> list[Path]:
 def _paths(shop: Shop) -> dict[str, str]:
     paths = {
         "overview": "/",
-        "customers": "/customers?sort=churn",
+        "customers": "/customers?sort=churn_probability",
         "models": "/models",
         "data-quality": "/data-quality",
         "ingestion": "/ingestion",
@@ -113,5 +113,5 @@ def _shoot(opened: Any, url: str, path: Path, width: int) -> None:
 
 if __name__ == "__main__":
     workspace, target = (*sys.argv[1:], "", "")[:2]
-    for path in photograph(Shop.open(Path(workspace or ".")), Path(target or "screenshots")):
+    for path in take_screenshots(Shop.open(Path(workspace or ".")), Path(target or "screenshots")):
         sys.stdout.write(f"{path}\n")

@@ -14,7 +14,7 @@ from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 
 Answer = TypeVar("Answer")
-MOST_RECENT = 256
+MAX_RECENT = 256
 """Answers about single customers that are kept: the most recently requested."""
 
 
@@ -53,7 +53,7 @@ class Answers:
         answer = make()
         with self._lock:
             recent[name] = answer
-            while len(recent) > MOST_RECENT:
+            while len(recent) > MAX_RECENT:
                 recent.popitem(last=False)
         return answer
 

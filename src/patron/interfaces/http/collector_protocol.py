@@ -14,7 +14,7 @@ import msgspec
 from patron import __version__
 from patron.interfaces.http.request_keys import request_key
 from patron.schema.errors import BadRequest, Overloaded, PatronError
-from patron.service.collector import BATCH, HISTORY, LARGEST_BODY, SENSORS, Collector, request_body
+from patron.service.collector import BATCH, HISTORY, MAX_BODY_BYTES, SENSORS, Collector, request_body
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -143,8 +143,8 @@ async def _body(receive: Receive, reservation: MemoryReservation) -> bytes:
             raise BadRequest(400, "the request ended early")
         chunk = message.get("body", b"")
         reservation.grow(len(chunk))
-        if reservation.size > LARGEST_BODY:
-            raise BadRequest(413, f"the body is larger than {LARGEST_BODY} bytes", todo="Send smaller batches.")
+        if reservation.size > MAX_BODY_BYTES:
+            raise BadRequest(413, f"the body is larger than {MAX_BODY_BYTES} bytes", todo="Send smaller batches.")
         chunks.append(chunk)
         if not message.get("more_body"):
             return b"".join(chunks)

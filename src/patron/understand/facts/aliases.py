@@ -10,7 +10,7 @@ import pyarrow as pa
 from patron.schema.table_definition import TEXT, TIME
 from patron.understand.facts.usable_events import END_OF_TIME, Scope, usable
 
-MOST_USER_IDS = 5
+MAX_USER_IDS = 5
 """User ids of one person; an alias that would join more is a mistake of the sender's (one id named for everybody)."""
 
 PERSONS = pa.schema([("user_token", TEXT), ("root_token", TEXT), ("known_at", TIME), ("until", TIME)])
@@ -73,7 +73,7 @@ def persons(alias_rows: pa.Table) -> pa.Table:
         stood[token][known_at] = token
     for link in links:
         one, other = members[link.user_token], members[link.previous_token]
-        if one is other or len(one) + len(other) > MOST_USER_IDS:
+        if one is other or len(one) + len(other) > MAX_USER_IDS:
             continue
         both = one + other
         root = min(both, key=lambda token: (first[token], token))

@@ -8,9 +8,9 @@ Contacts never join two user ids: one that two people gave belongs, from then on
 from patron.understand.facts.aliases import unlinked
 from patron.understand.facts.usable_events import END_OF_TIME, Scope, flagged, timestamp, usable
 
-MOST_CONTACTS = 5
+MAX_CONTACTS = 5
 """E-mail addresses of one user id that link visitors, and as many phone numbers; the first known count."""
-MOST_DEVICES_A_WEEK = 5
+MAX_DEVICES_PER_WEEK = 5
 """Devices that become a user id's within one week (of seven days since 1970), by each kind of link."""
 SIGN_IN, EMAIL, PHONE = 1, 2, 3
 """Priorities: a link is ignored where one that is stronger says otherwise already."""
@@ -28,8 +28,8 @@ def identities(scope: Scope) -> str:
         with unlinked as ({unlinked(scope)}),
         pairs as ({_token_pairs(scope)}),
         sent_contacts as ({_contact_events(scope)}),
-        contact_owners as ({_owners(_limited(_contacts_of_users(), "0", MOST_CONTACTS))}),
-        device_owners as ({_owners(_limited(_devices_of_users(), _WEEK, MOST_DEVICES_A_WEEK))}),
+        contact_owners as ({_owners(_limited(_contacts_of_users(), "0", MAX_CONTACTS))}),
+        device_owners as ({_owners(_limited(_devices_of_users(), _WEEK, MAX_DEVICES_PER_WEEK))}),
         last_persons as (select user_token, root_token, known_at from persons where until = {timestamp(END_OF_TIME)})
         select v.token, md5(coalesce(p.root_token, v.token)) as customer_id, true as is_user,
             coalesce(p.known_at, v.known_at) as known_at, cast(null as timestamptz) as shared_from,

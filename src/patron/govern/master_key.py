@@ -36,7 +36,7 @@ def derive_keys(master: bytes) -> Keys:
     """Derive the keys of the vault (HKDF-SHA256, RFC 5869)."""
     purposes = ("wrapping", "index", "rows", "letters", "inbox")
     return Keys(
-        *(HKDF(SHA256(), KEY_BYTES, None, f"patron {purpose} 1".encode()).derive_keys(master) for purpose in purposes)
+        *(HKDF(SHA256(), KEY_BYTES, None, f"patron {purpose} 1".encode()).derive(master) for purpose in purposes)
     )
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from patron.decide.expected_value import MeasuredEffect
-from patron.decide.selection import NONE, Evidence, choose
+from patron.decide.selection import NONE, Evidence, select_offers
 from patron.measure.decision_outcomes import DecisionOutcomes
-from patron.measure.effects import estimate
+from patron.measure.effect_measurement import effect_rows
 from patron.storage.policy import Policy
 
 CUSTOMERS, MONTHS, SEEDS, MARGIN, ORDER_CENTS = 2_000, 12, 10, 0.45, 5_000.0
@@ -91,7 +91,7 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
             action = np.where(rng.random(CUSTOMERS) < share, rng.integers(0, len(OFFERS), CUSTOMERS), -1)
         elif how == "ours":
             effects = learned(past)
-            choice = choose(of.seen, held, POLICY, Evidence(effects, month == 0, MARGIN), rng=rng)
+            choice = select_offers(of.seen, held, POLICY, Evidence(effects, month == 0, MARGIN), rng=rng)
             action = choice.action
         margin = margins(of, action, np.random.default_rng([seed, month, 2]))
         earned, offered = earned + margin.sum(), offered + (action >= 0).mean() / MONTHS
@@ -108,7 +108,7 @@ def learned(past: list[DecisionOutcomes]) -> dict[tuple[str, str], MeasuredEffec
     if not past:
         return {}
     columns = {n: np.concatenate([getattr(one, n) for one in past]) for n in DecisionOutcomes.__dataclass_fields__}
-    rows = [row for row in estimate(replace(past[0], **columns)) if row["offer"] != "any"]
+    rows = [row for row in effect_rows(replace(past[0], **columns)) if row["offer"] != "any"]
     return {
         (str(r["offer"]), str(r["stratum"])): MeasuredEffect(float(r["effect_cents"]), float(r["standard_error"]))
         for r in rows

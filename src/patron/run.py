@@ -15,11 +15,11 @@ from patron.collect.compaction import compact_inbox
 from patron.collect.loader import load_events
 from patron.collect.workspace_inbox import release_inbox
 from patron.decide.offers import decide_offers
-from patron.decide.recommendations import recommend
+from patron.decide.recommendations import write_recommendations
 from patron.engage.delivery import deliver
 from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
-from patron.measure.effects import measure_effects
+from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
 from patron.predict.backtest import cutoffs_for
 from patron.predict.predict_stage import Summary as Forecasts
@@ -110,7 +110,7 @@ STEPS = (
     Step("segments", understand, (build_segments,)),
     Step("measure", measure, (measure_effects, check_forecasts, measure_drift)),
     Step("predict", predict, (run_predict,)),
-    Step("decide", decide, (decide_offers, recommend)),
+    Step("decide", decide, (decide_offers, write_recommendations)),
     Step("engage", engage, (deliver,)),
     Step("customer value", predict, (build_value_parts, build_value_at_risk)),
 )

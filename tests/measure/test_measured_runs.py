@@ -9,11 +9,11 @@ import pytest
 
 from patron import decide, engage, measure
 from patron.decide.offers import decide_offers
-from patron.decide.recommendations import recommend
+from patron.decide.recommendations import write_recommendations
 from patron.engage.delivery import deliver
 from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
-from patron.measure.effects import measure_effects
+from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
 from patron.run import stage_view
 from patron.schema.tables import BY_NAME
@@ -110,7 +110,7 @@ def run_once(shop, run):
         measure_table(view)
     view = stage_view(shop, decide, run=run)
     decided = decide_offers(view)
-    recommend(view)
+    write_recommendations(view)
     return decided, deliver(stage_view(shop, engage, run=run))
 
 

@@ -11,7 +11,7 @@ from patron.schema.errors import WorkspaceError
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS, EVENTS, FEATURES
 from patron.storage.engine import DuckEngine
-from patron.storage.lake import Once
+from patron.storage.lake import LoadId
 from patron.storage.lake_erasure import Eraser, ErasureConditions
 from sample_rows import sample
 
@@ -73,7 +73,7 @@ def test_columns_that_an_older_file_lacks_stay_null(lake):
 
 
 def test_only_the_newest_version_is_left_and_a_load_that_was_counted_is_not_taken_again(lake):
-    old = lake.append(CUTOFFS, moments("a", "x", "y"), once=Once("inbox", 7))
+    old = lake.append(CUTOFFS, moments("a", "x", "y"), load_id=LoadId("inbox", 7))
     lake.erase(CUTOFFS, DuckEngine(), IS_X, GONE)
     for _ in range(2):
         lake.delete_history(CUTOFFS)
@@ -81,10 +81,10 @@ def test_only_the_newest_version_is_left_and_a_load_that_was_counted_is_not_take
     with pytest.raises(WorkspaceError):
         lake.files(CUTOFFS, old)
     assert len(list(lake.path(CUTOFFS).rglob("part-*.parquet"))) == 1
-    assert lake.loaded(CUTOFFS, "inbox") == 7
-    lake.append(CUTOFFS, moments("a", "x"), once=Once("inbox", 7))
+    assert lake.last_load_sequence(CUTOFFS, "inbox") == 7
+    lake.append(CUTOFFS, moments("a", "x"), load_id=LoadId("inbox", 7))
     assert customers(lake) == ["y"]
-    lake.append(CUTOFFS, moments("a", "w"), once=Once("inbox", 8))
+    lake.append(CUTOFFS, moments("a", "w"), load_id=LoadId("inbox", 8))
     assert customers(lake) == ["w", "y"]
 
 

@@ -38,7 +38,7 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
         if is_checked:
             _require_empty_file(shop, keys.inbox)
             inbox.check()
-        is_old = is_checked and shop.lake.loaded(EVENTS, inbox.app_id) > inbox.last_seq()
+        is_old = is_checked and shop.lake.last_load_sequence(EVENTS, inbox.app_id) > inbox.last_seq()
         is_foreign = inbox.lake_id is None and _has_events(shop)
         if is_old or is_foreign:
             # why: durable before any request can move: until it is removed, the compactor looks in the lake too
@@ -141,7 +141,7 @@ def inbox_position(shop: Shop) -> InboxPosition:
     if not has_inbox(shop):
         return InboxPosition()
     with open_inbox(shop) as inbox:
-        return InboxPosition(inbox.inbox_id, max(shop.lake.loaded(EVENTS, inbox.app_id), inbox.moved_seq()))
+        return InboxPosition(inbox.inbox_id, max(shop.lake.last_load_sequence(EVENTS, inbox.app_id), inbox.moved_seq()))
 
 
 def release_inbox(shop: Shop, last_seq_of: Callable[[str], int] | None, *, max_age: timedelta | None = None) -> None:

@@ -40,7 +40,7 @@ def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
         with shop.lock():
             drain_inbox(shop)
     as_of = view.run.as_of.isoformat() if view else None
-    view = view or shop.newest()  # why: events are known before any run
+    view = view or shop.newest_snapshot()  # why: events are known before any run
     vault = Vault.open(shop)
     person = find_person(shop, vault, name)
     values = zip(person.tokens, vault.reveal(person.tokens), strict=True)

@@ -94,7 +94,7 @@ def _customer_tokens(shop: Shop, tokens: set[str], customer_id: str | None) -> s
     """
     if not shop.lake.exists(EVENTS):
         return set()
-    view = shop.newest()
+    view = shop.newest_snapshot()
     asks: list[str | None] = [*sorted(tokens), None]
     selected = pa.table({"token": pa.array(asks, TEXT), "customer_id": pa.array([customer_id] * len(asks), TEXT)})
     every = Scope(END_OF_TIME)

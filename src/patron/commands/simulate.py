@@ -27,7 +27,7 @@ class SimulatedFiles:
     customer_count: int
 
 
-def sized(customers: int, days: int) -> SimulatorSettings:
+def settings_for_size(customers: int, days: int) -> SimulatorSettings:
     """The default shop, opened with as many customers as make about `customers` after so many days."""
     months = max(days - DEFAULT_SHOP.opening_days, 0) / 30
     opening = customers / (1 + DEFAULT_SHOP.arrivals_per_month_share * months)
@@ -43,7 +43,7 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
     if events.exists() or true.exists():
         raise WorkspaceError("holds a simulated shop already", where=str(folder), todo="Name another folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    world = ShopSimulator(sized(customers, days), seed)
+    world = ShopSimulator(settings_for_size(customers, days), seed)
     partial = events.with_suffix(".partial")
     count = 0
     with disk_errors(folder):

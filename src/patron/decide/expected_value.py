@@ -34,18 +34,18 @@ class MeasuredEffect:
 
 
 Effects = Mapping[tuple[str, str], MeasuredEffect]
-"""By offer and stratum; the stratum 'all' stands in for those never measured."""
+"""By offer and stratum; the stratum 'all' stands in for strata that were never measured."""
 
 
 @dataclass(frozen=True)
 class ExpectedValue:
-    """One row per customer, one column per offer; `optimistic_net` is what the net value may well run out to be."""
+    """Gain and cost of offers, cents: one row per customer, one column per offer."""
 
     effect: Numbers
     """Extra margin caused, before what the offer itself costs."""
     cost: Numbers
     optimistic_net: Numbers
-    """Net value one would see with a probability of 10 %; what is below zero here is not worth exploring."""
+    """Net value that is exceeded with a probability of 10 %; offers with one below zero are not worth exploring."""
     is_measured: npt.NDArray[np.bool_]
 
     @property
@@ -68,7 +68,7 @@ def order_cents(rows: pa.Table) -> Numbers:
     return (paid + PRIOR_ORDERS * average) / (orders + PRIOR_ORDERS)
 
 
-def expected(
+def expected_values(
     rows: pa.Table,
     stratum: npt.NDArray[np.str_],
     offers: Sequence[Offer],

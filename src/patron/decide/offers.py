@@ -8,7 +8,7 @@ import pyarrow as pa
 from patron.decide.candidates import candidates_query, effects_query, first_offer_query
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.holdout import assign_holdout
-from patron.decide.selection import NONE, Choice, Evidence, choose, effect_source, is_first_month
+from patron.decide.selection import NONE, Evidence, OfferSelection, effect_source, is_first_month, select_offers
 from patron.schema.tables import DECISIONS, PROPENSITIES
 from patron.storage.policy import Policy
 from patron.storage.stage_view import StageView
@@ -29,7 +29,7 @@ def decide_offers(view: StageView) -> pa.Table:
     }
     first = first_offer_query(run.run_id, run.as_of, is_delivered=policy.channel.is_delivered)
     first_at = view.query(first)["first_at"][0].as_py()
-    choice = choose(
+    choice = select_offers(
         rows,
         is_held_out,
         policy,
@@ -54,7 +54,7 @@ def consent_bases(rows: pa.Table, policy: Policy) -> list[str]:
 
 
 def decision_rows(
-    view: StageView, customers: list[str], is_held_out: np.ndarray, choice: Choice, bases: list[str]
+    view: StageView, customers: list[str], is_held_out: np.ndarray, choice: OfferSelection, bases: list[str]
 ) -> pa.Table:
     """Rows of `decisions`; effect and cost of 'none' are 0."""
     run, names = view.run, np.array([*(offer.id for offer in view.policy.offers), NONE])

@@ -38,7 +38,7 @@ NO_RECOMMENDATIONS = ActiveRecommendations(*(np.empty(0, np.int64) for _ in rang
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownRecommendations:
     """One recommendation a visit dwells on: one row per visit that has any."""
 
     visit: np.ndarray
@@ -49,10 +49,10 @@ class Shown:
 
 
 _NOBODY, _NEVER = np.empty(0, np.int64), np.empty(0, bool)
-NOTHING_SHOWN = Shown(_NOBODY, _NOBODY, _NOBODY, _NEVER, _NEVER)
+NONE_SHOWN = ShownRecommendations(_NOBODY, _NOBODY, _NOBODY, _NEVER, _NEVER)
 
 
-def match(people: People, row: np.ndarray, product: np.ndarray, catalogue: Catalogue) -> np.ndarray:
+def taste_match(people: People, row: np.ndarray, product: np.ndarray, catalogue: Catalogue) -> np.ndarray:
     """How well products match the taste of people (by row), 0 to 1: the category, and the price they like."""
     favourite = people.favourites[row] == catalogue.category_of[product][:, None]
     rank = np.where(favourite.any(axis=1), favourite.argmax(axis=1), 3)
@@ -60,17 +60,17 @@ def match(people: People, row: np.ndarray, product: np.ndarray, catalogue: Catal
     return CATEGORY_MATCH[rank] * (1 - 0.6 * np.abs(liked - catalogue.price_share(product)))
 
 
-def show(
+def show_recommendations(
     recommended: ActiveRecommendations,
     visits: Visits,
     people: People,
     catalogue: Catalogue,
     shop: SimulatorSettings,
     draws: Draws,
-) -> Shown:
+) -> ShownRecommendations:
     """Which recommendation each visit sees (mostly the first ones), clicks and buys."""
     if not len(recommended.person):
-        return NOTHING_SHOWN
+        return NONE_SHOWN
     keys = recommended.person * DAY_SPAN + recommended.day
     last = np.searchsorted(keys, visits.number, side="right") - 1
     at = np.maximum(last, 0)
@@ -81,14 +81,14 @@ def show(
     number, row = visits.number[visit], visits.row[visit]
     place = np.floor(draws.uniform("rank", number) ** 2 * (at[visit] + 1 - first)).astype(np.int64)
     product = recommended.product[first + place]
-    fit = match(people, row, product, catalogue)
+    fit = taste_match(people, row, product, catalogue)
     clicked = draws.below("rec click", people.recommendation_interest[row] * fit, number)
     bought_share = np.where(visits.is_order[visit], BOUGHT_SHARE, shop.recommendation_conversion_share)
     bought = clicked & draws.below("rec buy", bought_share * fit, number)
-    return Shown(visit, product, recommended.decision[first + place], clicked, bought)
+    return ShownRecommendations(visit, product, recommended.decision[first + place], clicked, bought)
 
 
-def add_bought_items(visits: Visits, items: Items, shown: Shown, draws: Draws) -> tuple[Visits, Items]:
+def add_bought_items(visits: Visits, items: Items, shown: ShownRecommendations, draws: Draws) -> tuple[Visits, Items]:
     """Add bought recommendations to what the visits buy; a visit without an order becomes one."""
     visit, product = shown.visit[shown.is_bought], shown.product[shown.is_bought]
     span = int(max(items.product.max(initial=0), product.max(initial=0))) + 1

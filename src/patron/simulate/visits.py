@@ -59,7 +59,7 @@ def browse_products(visits: Visits, people: People, catalogue: Catalogue, draws:
     count = np.maximum(np.minimum(views, MAX_VIEWS), lines)
     visit = np.repeat(np.arange(len(visits)), count)
     place = np.arange(len(visit)) - np.repeat(np.cumsum(count) - count, count)
-    product = choose(visits, visit, place, people, catalogue, draws)
+    product = choose_products(visits, visit, place, people, catalogue, draws)
     keep = _first_of_each(visit, product, len(catalogue.price_cents))
     visit, place, product = visit[keep], place[keep], product[keep]
     is_bought = place < lines[visit]
@@ -94,7 +94,7 @@ def quantity_of(number: np.ndarray, place: np.ndarray, draws: Draws) -> np.ndarr
     return 1 + (uniform < 0.16).astype(np.int64) + (uniform < 0.04)
 
 
-def choose(
+def choose_products(
     visits: Visits, visit: np.ndarray, place: np.ndarray, people: People, catalogue: Catalogue, draws: Draws
 ) -> np.ndarray:
     """Products chosen in visits (by position), one for each place.

@@ -176,7 +176,7 @@ class Shop:
         versions = {name: row["table_versions"].get(name) for name in BY_NAME if name != "events"}
         return Snapshot(self, Run(row["run_id"], as_of, row["seed"]), versions)
 
-    def newest(self) -> Snapshot:
+    def newest_snapshot(self) -> Snapshot:
         """Every table at its newest version, for what is read before any run."""
         return Snapshot(self, Run.at(datetime.now(UTC)), {})
 

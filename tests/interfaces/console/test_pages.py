@@ -135,7 +135,7 @@ def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_run(
     made = []
 
     def make(name):
-        return answers.recent(name, lambda: made.append(name) or name)
+        return answers.cached_per_customer(name, lambda: made.append(name) or name)
 
     assert [make(name) for name in ("a", "a", *range(MAX_RECENT - 1), "a", "new", "a", 0)][-1] == 0
     assert made == ["a", *range(MAX_RECENT - 1), "new", 0], "0 had to go for new, and a, asked for meanwhile, stayed"

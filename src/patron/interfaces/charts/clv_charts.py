@@ -11,14 +11,23 @@ import altair as alt
 import pyarrow as pa
 
 from patron.answers.revenue import Cohort
-from patron.interfaces.charts.axes import SAME_DAY, dates, day_of, labelled, nice_ticks, scale, unit_axis, unit_divisor
+from patron.interfaces.charts.axes import (
+    SAME_DAY,
+    date_axis,
+    day_of,
+    labelled_axis,
+    nice_ticks,
+    scale,
+    unit_axis,
+    unit_divisor,
+)
 from patron.interfaces.charts.chart import BLUE, FAINT, GREY, HALF, ORANGE, WIDE, Chart, specification
 from patron.interfaces.charts.customer_charts import alive_over_time, forecast_fan
 from patron.interfaces.charts.retention import retention
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
-from patron.schema.table_metadata import about
+from patron.schema.table_metadata import metadata_of
 
 __all__ = [
     "alive_over_time",
@@ -45,7 +54,7 @@ def frequency_recency(
     width: int = HALF,
 ) -> Chart:
     """Heat map of `expected_orders` or `probability_alive`, by repeat orders (up) and time of the last one (across)."""
-    metadata, rows = about(table), table.to_pylist()
+    metadata, rows = metadata_of(table), table.to_pylist()
     is_chance = of == "probability_alive"
     recencies = sorted({row["recency"] for row in rows})
     step = recencies[1] - recencies[0]
@@ -55,12 +64,12 @@ def frequency_recency(
     unit = words.code("time_unit", metadata.get("unit") or "any")
     x = alt.X(
         "from:Q",
-        axis=labelled(across, lambda v: formats.number(v, 0), title=words("chart.matrix.recency", unit=unit)),
+        axis=labelled_axis(across, lambda v: formats.number(v, 0), title=words("chart.matrix.recency", unit=unit)),
         scale=alt.Scale(domain=[-step / 2, recencies[-1] + step / 2], nice=False),
     )
     y = alt.Y(
         "low:Q",
-        axis=labelled(up, formats.count, title=words("chart.matrix.frequency"), is_gridded=False),
+        axis=labelled_axis(up, formats.count, title=words("chart.matrix.frequency"), is_gridded=False),
         scale=alt.Scale(domain=[-0.5, cells[-1]["high"]], nice=False),
     )
     top = 1.0 if is_chance else max(float(row[of]) for row in rows)
@@ -118,7 +127,7 @@ def tracking(
     width: int = WIDE,
 ) -> Chart:
     """Repeat orders as they came and as the model expects, by week or so far, and where the model's knowledge ends."""
-    metadata, end = about(table), "_so_far" if is_cumulative else ""
+    metadata, end = metadata_of(table), "_so_far" if is_cumulative else ""
     weeks = table.to_pylist()
     expected, actual = words("chart.tracking.expected"), words("chart.deciles.actual")
     rows = [
@@ -129,11 +138,11 @@ def tracking(
     ticks = nice_ticks(0, max([1.0, *(row["orders"] for row in rows)]), most=4)
     x = alt.X(
         "at:Q",
-        axis=dates(weeks[0]["at"], weeks[-1]["at"], formats, width=width),
+        axis=date_axis(weeks[0]["at"], weeks[-1]["at"], formats, width=width),
         scale=alt.Scale(nice=False, zero=False),
     )
     y = alt.Y(
-        "orders:Q", axis=labelled(ticks, formats.count, title=words("chart.matrix.frequency")), scale=scale(ticks)
+        "orders:Q", axis=labelled_axis(ticks, formats.count, title=words("chart.matrix.frequency")), scale=scale(ticks)
     )
     known = [{"at": day_of(week["at"])} for week in weeks if not week["is_holdout"]][-1:]
     is_held_out = any(week["is_holdout"] for week in weeks)
@@ -231,7 +240,7 @@ def calibration_by_decile(
 
 def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = HALF) -> Chart:
     """The share of an amount that the customers with the least hold, beside the line of all having the same."""
-    metadata, points = about(table), table.to_pylist()
+    metadata, points = metadata_of(table), table.to_pylist()
     equal, by_value, by_forecast = (
         words("chart.lorenz.equal"),
         words("chart.lorenz.by_value"),
@@ -248,7 +257,7 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
     ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
 
     def axis(title: str) -> alt.Axis:
-        return labelled(ticks, lambda share: formats.share(share, 0), title=title)
+        return labelled_axis(ticks, lambda share: formats.share(share, 0), title=title)
 
     looks = {by_value: (BLUE, [1, 0]), by_forecast: (ORANGE, [6, 3]), equal: (GREY, [2, 3])}
     colours, dashes = ([looks[kind][place] for kind in kinds] for place in (0, 1))

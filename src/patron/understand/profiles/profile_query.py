@@ -9,7 +9,7 @@ import pyarrow as pa
 from patron.schema.events import BY_NAME
 from patron.storage.engine import timestamp
 from patron.understand.facts.interactions import DONE_TO_CUSTOMERS, KINDS
-from patron.understand.facts.usable_events import EARLIEST, flagged
+from patron.understand.facts.usable_events import EARLIEST, has_flag
 from patron.understand.profiles.token_profile import (
     MAX_EVENTS,
     MAX_ORDERS,
@@ -75,7 +75,7 @@ def _token_events(events: str) -> str:
             {_worth_cents()} as worth_cents
         from ({events}) e
         where coalesce(user_token, anonymous_token) is not null and occurred_at >= {timestamp(EARLIEST)}
-            and not {flagged("no_consent", "flags")} and not {flagged("test", "flags")}"""
+            and not {has_flag("no_consent", "flags")} and not {has_flag("test", "flags")}"""
 
 
 def _worth_cents() -> str:
@@ -83,7 +83,7 @@ def _worth_cents() -> str:
     of_products = """list_sum([greatest(p.price_cents * coalesce(p.quantity, 1) - coalesce(p.discount_cents, 0), 0)
         for p in products])"""
     return f"""
-        case when {flagged("repeated_order", "flags")} then 0 else greatest(0, coalesce(
+        case when {has_flag("repeated_order", "flags")} then 0 else greatest(0, coalesce(
             revenue_cents, total_cents - coalesce(shipping_cents, 0) - coalesce(tax_cents, 0),
             cast({of_products} as bigint) - coalesce(discount_cents, 0),
             price_cents * coalesce(quantity, 1) - coalesce(discount_cents, 0), 0)) end"""

@@ -32,7 +32,7 @@ def update_profiles(shop: Shop, position: InboxPosition, *, may_rebuild: bool = 
     """
     with _raise_profiles_behind():
         before, version = profile_state(shop.store), _lake_version(shop)
-        files = shop.lake.added(EVENTS, before.version, version)
+        files = shop.lake.files_added(EVENTS, before.version, version)
         rows = None if files is None else shop.lake.relation(EVENTS, only=files)
         if rows is None or (count := _count(shop, rows)) > MAX_ROWS_MERGED:
             if may_rebuild:

@@ -14,13 +14,13 @@ from pathlib import Path
 from uuid import uuid4
 
 from patron.collect.compaction import compact_inbox
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.storage.shop import Shop
 
 SIZES = (100_000, 1_000_000, 10_000_000) if "--full" in sys.argv else (20_000, 200_000)
 BATCH, TOGETHER = 100, 50
-RULES = Rules(32_768, frozenset(), is_secret=False)
+RULES = SourceRules(32_768, frozenset(), is_secret=False)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 

@@ -19,20 +19,20 @@ from pathlib import Path
 import numpy as np
 
 from patron.collect.compaction import compact_inbox
-from patron.collect.request import Request, Rules, validate_batch
-from patron.collect.workspace_inbox import open_inbox
+from patron.collect.request import Request, SourceRules, validate_batch
+from patron.collect.workspace_inbox import inbox_position, open_inbox
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
-from patron.service.profile_sync import follow, rebuild
 from patron.storage.shop import Shop
+from patron.understand.profiles.profile_writer import rebuild_profiles, update_profiles
 
 COUNT = 1_000_000 if "--full" in sys.argv else 100_000
 CUSTOMERS = 20_000
 TOGETHER = 100
 SINGLES = 100
 NAMES = ("Product Viewed", "Product Viewed", "Product Viewed", "Product Added", "Order Completed")
-RULES = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+RULES = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 def requests(rng: np.random.Generator, count: int, now: datetime) -> list[Request]:
@@ -89,7 +89,7 @@ def seen_after_ms(shop: Shop) -> tuple[np.ndarray, np.ndarray]:
         collector.accept(validate_batch(body, "web", datetime.now(UTC), RULES)).result(10)
         waits.append(looked_up_ms(shop, f"single {n}", 1))
     collector.stop()
-    CompactionWorker(shop).move()
+    CompactionWorker(shop).run_once()
     return np.array(waits), np.array([looked_up_ms(shop, f"single {n}", 1) for n in range(SINGLES)])
 
 
@@ -103,9 +103,9 @@ def main() -> None:
             put(shop, requests(rng, COUNT, moment))
             with shop.lock():
                 timed("moved into the lake", COUNT, compact_inbox, shop)
-                timed(f"added to the profiles, {what}", COUNT, follow, shop)
+                timed(f"added to the profiles, {what}", COUNT, update_profiles, shop, inbox_position(shop))
         with shop.lock():
-            timed("built anew from the lake", 2 * COUNT, rebuild, shop)
+            timed("built anew from the lake", 2 * COUNT, rebuild_profiles, shop, inbox_position(shop))
         for what, took in zip(("while it waits", "when it has moved"), seen_after_ms(shop), strict=True):
             print(
                 f"looked up {what}: median {np.median(took):.0f} ms, 99th percentile {np.quantile(took, 0.99):.0f} ms"

@@ -1,4 +1,4 @@
-"""Memory of the collector and of its mover under load without a pause: flat after the first minutes?
+"""Memory of the collector and of its compaction under load without a pause: flat after the first minutes?
 
 Batches of 100 new events over loopback, as fast as they are answered, for 1 minute (10 with --full). Printed are
 events a second and the memory of both processes, each tenth of the time.
@@ -38,8 +38,8 @@ def bodies(key: str) -> Iterator[bytes]:
         yield b"".join(piece for pair in zip(parts, ids, strict=False) for piece in pair) + parts[-1]
 
 
-def mover_of(server: int) -> int:
-    """Process id of the server's mover."""
+def compaction_pid(server: int) -> int:
+    """Process id of the server's compaction."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
@@ -47,7 +47,7 @@ def mover_of(server: int) -> int:
             continue
         if int(fields[1]) == server:
             return int(path.parent.name)
-    raise RuntimeError("the server has no mover")
+    raise RuntimeError("the server has no compaction")
 
 
 def watch(server: int, folder: Path, done: threading.Event) -> None:
@@ -59,7 +59,7 @@ def watch(server: int, folder: Path, done: threading.Event) -> None:
         taken = time.perf_counter() - since
         print(
             f"{taken:>6.0f} s{stored:>14,} events{(stored - before) / (SECONDS / SAMPLES):>10,.0f}/s"
-            f"{wire.memory_mb(server):>9,.0f} MB server{wire.memory_mb(mover_of(server)):>9,.0f} MB mover"
+            f"{wire.memory_mb(server):>9,.0f} MB server{wire.memory_mb(compaction_pid(server)):>9,.0f} MB compaction"
             f"{waiting:>9,} requests wait{wire.size_mb(folder):>9,.0f} MB inbox",
             flush=True,
         )

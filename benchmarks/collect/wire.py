@@ -27,7 +27,7 @@ import uvicorn
 
 from patron.collect.workspace_inbox import INBOX_FILE, open_inbox
 from patron.commands.manage_keys import create_key
-from patron.interfaces.http.collector_protocol import Receive, Scope, Send, Wire
+from patron.interfaces.http.collector_protocol import CollectorProtocol, Receive, Scope, Send
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
@@ -65,7 +65,7 @@ def serve(folder: Path, listener: socket.socket) -> None:
     shop = Shop.open(folder)
     collector = Collector(shop, CompactionProcess(folder))
     collector.start()
-    config = uvicorn.Config(Wire(collector, echo), log_level="warning", access_log=False, lifespan="off")
+    config = uvicorn.Config(CollectorProtocol(collector, echo), log_level="warning", access_log=False, lifespan="off")
     uvicorn.Server(config).run(sockets=[listener])
     collector.stop()
 
@@ -185,7 +185,7 @@ def main() -> None:
 
 
 def left(folder: Path) -> str:
-    """What the mover has not moved yet, and how long it takes to."""
+    """What is not in the lake yet, and how long it takes to."""
     shop, since = Shop.open(folder), time.perf_counter()
     with open_inbox(shop) as inbox:
         waiting = inbox.pending_count()

@@ -79,9 +79,11 @@ def main() -> None:
         ids = [
             row.customer_id
             for page in (1, 2)
-            for row in find_customers(shop, CustomerQuery(sort="churn", page=page)).rows
+            for row in find_customers(shop, CustomerQuery(sort="churn_probability", page=page)).rows
         ]
-        listed = [f"/customers?sort={sort}&page={page}" for page in range(1, 11) for sort in ("value", "churn")]
+        listed = [
+            f"/customers?sort={sort}&page={page}" for page in range(1, 11) for sort in ("value", "churn_probability")
+        ]
         pages = {
             "overview": ["/"] * (ROUNDS + 1),
             "customers": ["/customers", *listed],

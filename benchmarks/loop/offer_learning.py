@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from patron.decide.expected_value import MeasuredEffect
-from patron.decide.selection import NONE, Choice, Evidence, choose
+from patron.decide.selection import NONE, Choice, Evidence, select_offers
 from patron.measure.decision_outcomes import DecisionOutcomes
-from patron.measure.effects import estimate
+from patron.measure.effect_measurement import effect_rows
 from patron.storage.policy import Policy
 
 CUSTOMERS, MONTHS, SEEDS, MARGIN, ORDER_CENTS = 2_000, 12, 10, 0.45, 5_000.0
@@ -92,7 +92,7 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
             action = np.where(rng.random(CUSTOMERS) < share, rng.integers(0, len(OFFERS), CUSTOMERS), -1)
         elif how == "ours":
             effects = learned(past)
-            choice = choose(of.seen, held, POLICY, Evidence(effects, month == 0, MARGIN), rng=rng)
+            choice = select_offers(of.seen, held, POLICY, Evidence(effects, month == 0, MARGIN), rng=rng)
             action = choice.action
         margin = margins(of, action, np.random.default_rng([seed, month, 2]))
         earned, offered = earned + margin.sum(), offered + (action >= 0).mean() / MONTHS
@@ -126,7 +126,7 @@ def learned(past: list[DecisionOutcomes]) -> dict[tuple[str, str], MeasuredEffec
     columns = {name: np.concatenate([getattr(one, name) for one in past]) for name in plain}
     propensities = {a: np.concatenate([one.propensities[a] for one in past]) for a in past[0].propensities}
     everything = DecisionOutcomes(**columns, propensities=propensities)
-    rows = [row for row in estimate(everything) if row["offer"] != "any"]
+    rows = [row for row in effect_rows(everything) if row["offer"] != "any"]
     return {
         (str(r["offer"]), str(r["stratum"])): MeasuredEffect(float(r["effect_cents"]), float(r["standard_error"]))
         for r in rows

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import OFFERS, ingest_events, live_until, offers_in_outbox, write_rules
+from patron.commands.simulated_loop import OFFERS, ingest_events, offers_in_outbox, run_until, write_rules
 from patron.simulate.ground_truth import truth
 from patron.simulate.profit import profit_cents
 from patron.simulate.simulator import ShopSimulator
@@ -98,7 +98,7 @@ def ours(seed: int, folder: Path) -> tuple[list[Month], ShopSimulator, float]:
     months, effects = [], []
     for _ in range(MONTHS):
         known, now = truth(world), world.now
-        finished, told = live_until(shop, world, now + timedelta(days=MONTH_DAYS))
+        finished, told = run_until(shop, world, now + timedelta(days=MONTH_DAYS))
         offers = offers_in_outbox(folder, finished.run_id, now)
         months.append(Month(offers.num_rows, spent_cents(told, offers.num_rows), told))
         effects.append(true_effects(known, offers))

@@ -40,7 +40,7 @@ from patron.storage.stage_view import StageView
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
-from patron.understand.prospects import prospects_after, prospects_at
+from patron.understand.prospects import prospects_at, prospects_by_age
 
 GROWING = replace(DEFAULT_SHOP, customers=4_000, arrivals_per_month_share=0.25)
 """The default shop, with enough arrivals a month to judge prospects of several months."""
@@ -138,7 +138,7 @@ def without_order(view: StageView) -> Found:
 
 def at_once(view: StageView) -> Found:
     """Each person a minute after they were first known; learned from those whose 90 days were over by the cut."""
-    rows = scoring.with_labels(view, PROSPECTS, prospects_after(view, MINUTE))
+    rows = scoring.with_labels(view, PROSPECTS, prospects_by_age(view, MINUTE))
     horizon = timedelta(days=PROSPECTS.horizon_days)
     cut = pa.scalar(view.run.as_of - 2 * horizon, rows.schema.field("as_of").type)
     before = rows.filter(pc.less_equal(pc.add(rows["as_of"], pa.scalar(horizon, pa.duration("us"))), cut))

@@ -15,11 +15,11 @@ from patron.collect.compaction import compact_inbox
 from patron.collect.loader import load_events
 from patron.collect.workspace_inbox import release_inbox
 from patron.decide.offers import decide_offers
-from patron.decide.recommendations import recommend
+from patron.decide.recommendations import write_recommendations
 from patron.engage.delivery import deliver
 from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
-from patron.measure.effects import measure_effects
+from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
 from patron.predict.backtest import cutoffs_for
 from patron.predict.predict_stage import Summary as Forecasts
@@ -36,7 +36,7 @@ from patron.storage.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
-from patron.understand.profiles.store import state as profiles_state
+from patron.understand.profiles.profile_store import profile_state
 from patron.understand.prospects import build_prospect_features, first_known_at
 from patron.understand.segments import build_segments
 
@@ -110,7 +110,7 @@ STEPS = (
     Step("segments", understand, (build_segments,)),
     Step("measure", measure, (measure_effects, check_forecasts, measure_drift)),
     Step("predict", predict, (run_predict,)),
-    Step("decide", decide, (decide_offers, recommend)),
+    Step("decide", decide, (decide_offers, write_recommendations)),
     Step("engage", engage, (deliver,)),
     Step("customer value", predict, (build_value_parts, build_value_at_risk)),
 )
@@ -128,8 +128,8 @@ def drain_inbox(shop: Shop) -> IngestionCounts:
     Live profiles are not written here: the service folds in what came. Until then requests that they lack stay in the
     inbox, where who reads a profile finds them; in a shop whose service never ran, nothing stays.
     """
-    compacted, profiles = compact_inbox(shop), profiles_state(shop.store)
-    release_inbox(shop, profiles.held_of if profiles.is_built else None, kept=KEPT_FOR_PROFILES)
+    compacted, profiles = compact_inbox(shop), profile_state(shop.store)
+    release_inbox(shop, profiles.last_seq_of if profiles.is_built else None, max_age=KEPT_FOR_PROFILES)
     return compacted
 
 

@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from patron.answers.customer_list import PAGE_SIZE, SORTS, CustomerQuery, directory, find_customers
+from patron.answers.customer_list import PAGE_SIZE, SORTS, CustomerQuery, customer_index, find_customers
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def test_pages_hold_every_customer_of_the_run_once(made_shop, rows_of_last):
 def test_rows_are_sorted_over_all_pages_and_those_without_a_value_come_last(made_shop, sort):
     of_row = {
         "value": lambda row: -inf if row.value_cents is None else row.value_cents,
-        "churn": lambda row: -inf if row.churn is None else row.churn,
+        "churn_probability": lambda row: -inf if row.churn_probability is None else row.churn_probability,
         "paid": lambda row: row.paid_cents,
         "last_order": lambda row: row.last_order_at or LONG_AGO,
     }[sort]
@@ -48,7 +48,7 @@ def test_a_row_says_what_the_tables_say(made_shop, rows_of_last):
     actions = {row["customer_id"]: row["action"] for row in rows_of_last("decisions")}
     for row in find_customers(made_shop, CustomerQuery(page=3)).rows:
         who = row.customer_id
-        assert (row.value_cents, row.churn) == (scores["value", who], scores["churn", who])
+        assert (row.value_cents, row.churn_probability) == (scores["value", who], scores["churn", who])
         assert (row.paid_cents, row.order_count) == (facts[who]["paid_cents"], facts[who]["order_count"])
         assert row.lifecycle_stage == segments[who]["lifecycle_stage"]
         assert row.persona_code == names[segments[who]["persona_id"]]
@@ -106,6 +106,6 @@ def test_a_page_beyond_the_list_is_the_nearest_there_is(made_shop, page):
     assert (empty.query.page, empty.page_count, empty.expected_cents, empty.rows) == (1, 1, 0, ())
 
 
-def test_a_directory_at_hand_gives_the_same_list(made_shop, last):
-    query = CustomerQuery(sort="churn", page=2)
-    assert find_customers(made_shop, query, known=directory(last)) == find_customers(made_shop, query)
+def test_an_index_at_hand_gives_the_same_list(made_shop, last):
+    query = CustomerQuery(sort="churn_probability", page=2)
+    assert find_customers(made_shop, query, index=customer_index(last)) == find_customers(made_shop, query)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from patron.answers.ingestion_status import ingestion_status
-from patron.collect.request import rules_for, validate_batch
+from patron.collect.request import source_rules, validate_batch
 from patron.collect.tracking_plan import NO_PLAN
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.import_files import replay
@@ -26,15 +26,15 @@ def told(event_id, event="Product Viewed", *, context=None, **properties):
 
 
 def put(shop, *messages, source="web", at=NOW):
-    rules = rules_for(shop, source, NO_PLAN, is_secret=True, is_history=False)
+    rules = source_rules(shop, source, NO_PLAN, is_secret=True, is_history=False)
     with open_inbox(shop) as inbox:
         inbox.append([validate_batch(json.dumps({"batch": messages}).encode(), source, at, rules)])
 
 
-def move(shop):
-    mover = CompactionWorker(shop)
-    mover.move()
-    assert mover.trouble is None
+def run_once(shop):
+    worker = CompactionWorker(shop)
+    worker.run_once()
+    assert worker.trouble is None
 
 
 def test_nothing_arrives_in_a_new_workspace(shop):
@@ -46,7 +46,7 @@ def test_warnings_are_counted_by_source_and_event_and_old_events_are_left_out(sh
     put(shop, told("old", "Page"), at=NOW - timedelta(days=40))
     put(shop, told("a"), told("b") | {"timestamp": None}, told("c", context={"userAgent": "Googlebot/2.1"}))
     put(shop, told("d"), told("e", "Own Event"), source="app")
-    move(shop)
+    run_once(shop)
     found = {
         (one.source, one.name): (one.event_count, one.warning_counts)
         for one in ingestion_status(shop, collector_state(shop), now=NOW).events
@@ -61,7 +61,7 @@ def test_warnings_are_counted_by_source_and_event_and_old_events_are_left_out(sh
 
 def test_dead_letters_are_told_by_reason_and_leave_when_they_were_mended(shop):
     put(shop, told("a", "Order Completed", order_id="o1", revenue=5, currency="CHF"), told("b") | {"userId": None})
-    move(shop)
+    run_once(shop)
     letters = {one.reason: one for one in ingestion_status(shop, collector_state(shop), now=NOW).dead_letters}
     assert {reason: (one.source, one.count) for reason, one in letters.items()} == {
         "unknown_currency": ("web", 1),
@@ -93,7 +93,7 @@ def test_test_traffic_is_kept_and_used_for_nothing(tested):
     put(tested, told("s", "Order Completed", **order), source="staging")
     put(tested, told("l", context=local), told("real", "Order Completed", **order))
     assert lookup_customer(tested, "u1", now=NOW).live.event_count == 1
-    move(tested)
+    run_once(tested)
     assert lookup_customer(tested, "u1", now=NOW).live.paid_cents == 2_000
     run_loop(tested, NOW + timedelta(minutes=1))
     assert tested.lake.read(ORDERS).num_rows == 1
@@ -104,18 +104,18 @@ def test_test_traffic_is_kept_and_used_for_nothing(tested):
 
 
 def test_changed_settings_hold_for_what_is_sent_next_and_bad_ones_are_said(shop):
-    mover, path = CompactionWorker(shop), shop.folder / "patron.toml"
+    worker, path = CompactionWorker(shop), shop.folder / "patron.toml"
     order = ("Order Completed", {"order_id": "o", "revenue": 5, "currency": "CHF"})
     put(shop, told("a", order[0], **order[1]))
-    mover.move()
+    worker.run_once()
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("\n[rates]", "\n[rates]\nCHF = "), encoding="utf-8")
     put(shop, told("b", order[0], **order[1] | {"order_id": "p"}))
-    mover.move()
-    assert "is not valid TOML" in str(mover.trouble)
+    worker.run_once()
+    assert "is not valid TOML" in str(worker.trouble)
     path.write_text(text.replace("\n[rates]", "\n[rates]\nCHF = 1.1"), encoding="utf-8")
-    mover.move()
-    assert mover.trouble is None
+    worker.run_once()
+    assert worker.trouble is None
     assert shop.lake.read(EVENTS)["event_id"].to_pylist() == ["b"]
     assert [one.count for one in ingestion_status(shop, collector_state(shop), now=NOW).dead_letters] == [1]
 
@@ -127,6 +127,6 @@ def test_orders_without_a_number_or_money_and_near_names_are_warned_of(shop):
         told("b", "Order Completed", order_id="o1", revenue=3),
         told("c", "product viewed", product_id="p"),
     )
-    move(shop)
+    run_once(shop)
     found = {one.name: one.warning_counts for one in ingestion_status(shop, collector_state(shop), now=NOW).events}
     assert found == {"Order Completed": {"bare_order": 1}, "product viewed": {"near_name": 1}}

@@ -20,7 +20,7 @@ from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
-from patron.understand.prospects import prospects_after, prospects_at
+from patron.understand.prospects import prospects_at, prospects_by_age
 
 GROWING = replace(DEFAULT_SHOP, customers=500, arrivals_per_month_share=0.3, signup_without_order_share=0.6)
 DAYS = 330
@@ -87,11 +87,11 @@ def test_prospects_are_those_with_a_name_and_without_an_order(lived):
 
 def test_everybody_has_a_moment_of_their_own_after_they_were_first_known(lived):
     view = lived[1]
-    found = prospects_after(view, timedelta(minutes=1))
+    found = prospects_by_age(view, timedelta(minutes=1))
     assert np.ptp(found["days_since_known"].to_numpy()) == 0
     named = view.query("select count(distinct customer_id) as n from identities where is_user")["n"][0].as_py()
     assert found.num_rows == named
-    assert prospects_after(view, timedelta(days=7)).num_rows < named
+    assert prospects_by_age(view, timedelta(days=7)).num_rows < named
 
 
 def test_what_became_known_later_changes_nothing_of_a_prospect(lived, tmp_path, monkeypatch):

@@ -103,7 +103,7 @@ def used(tmp_path_factory):
         (folder / "lines.csv").write_text("\n".join([LINES_HEADER, *invoice_lines()]) + "\n", encoding="utf-8")
         shop = Shop.open(folder / "w")
         import_files(shop, [str(folder / "lines.csv")], "online-retail", progress=lambda *_: None)
-        shop.reread()  # the import has set currency and time zone
+        shop.reload_settings()  # the import has set currency and time zone
         run_loop(shop, datetime(2011, 9, 1, tzinfo=UTC))
         patch.setattr(patron.run, "STEPS", STEPS[: 1 + [step.name for step in STEPS].index("measure")])
         patch.setattr(patron.run, "_commit", lambda *_: None)

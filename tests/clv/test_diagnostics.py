@@ -41,7 +41,7 @@ def test_the_matrix_says_what_the_model_says_of_each_history(fitted):
     assert one["probability_alive"].to_pylist() == fitted.probability_alive(told).tolist()
     assert one["expected_orders"].to_pylist() == fitted.expected_purchases(told, 13).tolist()
     assert table.slice(0, 1).select(["frequency", "recency"]).to_pylist() == [{"frequency": 0, "recency": 0.0}]
-    assert diagnostics.about(table) == {"horizon": "13", "age": "39"} | ({"unit": "W"} if fitted.unit else {})
+    assert diagnostics.metadata_of(table) == {"horizon": "13", "age": "39"} | ({"unit": "W"} if fitted.unit else {})
 
 
 def test_a_matrix_has_few_recencies_however_long_the_time():
@@ -146,7 +146,7 @@ def test_tracking_counts_repeat_orders_of_the_summarys_customers_once_a_day():
     table = diagnostics.tracking(PARETO, summary, orders, until="1997-01-22", **names)
     assert table["orders"].to_pylist() == [0, 2, 0]
     assert table["is_holdout"].to_pylist() == [False, True, True]
-    assert diagnostics.about(table) == {"unit": "W", "fitted_until": "1997-01-07", "customers": "12"}
+    assert diagnostics.metadata_of(table) == {"unit": "W", "fitted_until": "1997-01-07", "customers": "12"}
     with pytest.raises(ValueError, match="no column ordered_at"):
         diagnostics.tracking(PARETO, summary, orders, until="1997-01-22", customer="who", value=None)
     with pytest.raises(ValueError, match="first_at"):
@@ -171,9 +171,9 @@ def test_calibration_is_the_means_of_tenths():
 def test_lorenz_knows_equality_and_its_opposite():
     same = diagnostics.lorenz(pa.array([3, 3, 3, 3]))
     assert same["share_of_value"].to_pylist() == pytest.approx(same["share_of_customers"].to_pylist())
-    assert float(diagnostics.about(same)["gini"]) == pytest.approx(0)
+    assert float(diagnostics.metadata_of(same)["gini"]) == pytest.approx(0)
     one = diagnostics.lorenz(np.append(np.zeros(99), 5.0))
-    assert float(diagnostics.about(one)["gini"]) == pytest.approx(0.99)
+    assert float(diagnostics.metadata_of(one)["gini"]) == pytest.approx(0.99)
     assert one["share_of_value"].to_pylist()[:-1] == pytest.approx([0.0] * 100)
     with pytest.raises(ValueError, match="add up to 0"):
         diagnostics.lorenz([0.0, 0.0])
@@ -185,16 +185,16 @@ def test_a_lorenz_curve_encloses_its_gini_and_that_of_a_forecast():
     noisy = values * rng.lognormal(0, 1, 5000)
     table = diagnostics.lorenz(values, by=noisy)
     for column, expected in (
-        ("share_of_value", float(diagnostics.about(table)["gini"])),
+        ("share_of_value", float(diagnostics.metadata_of(table)["gini"])),
         (
             "share_of_value_by_forecast",
-            float(diagnostics.about(table)["gini"]) * float(diagnostics.about(table)["normalised_gini"]),
+            float(diagnostics.metadata_of(table)["gini"]) * float(diagnostics.metadata_of(table)["normalised_gini"]),
         ),
     ):
         held = table[column].to_numpy()
         assert 1 - 2 * np.trapezoid(held, dx=0.01) == pytest.approx(expected, abs=2e-3)
-    assert float(diagnostics.about(diagnostics.lorenz(values, by=values))["normalised_gini"]) == pytest.approx(1)
-    assert abs(float(diagnostics.about(diagnostics.lorenz(values, by=rng.random(5000)))["normalised_gini"])) < 0.1
+    assert float(diagnostics.metadata_of(diagnostics.lorenz(values, by=values))["normalised_gini"]) == pytest.approx(1)
+    assert abs(float(diagnostics.metadata_of(diagnostics.lorenz(values, by=rng.random(5000)))["normalised_gini"])) < 0.1
     with pytest.raises(ValueError, match="5000 customers and 2 forecasts"):
         diagnostics.lorenz(values, by=[1.0, 2.0])
 
@@ -226,7 +226,7 @@ def test_cdnow_is_tracked_and_ranked_as_published(real_data):
     for model, gini in ((BetaGeo, 0.663), (ParetoNBD, 0.673)):
         fitted = model().fit(summary)
         forecast = fitted.expected_purchases(summary, 39)
-        ranked = diagnostics.about(diagnostics.lorenz(summary["frequency_holdout"], by=forecast))
+        ranked = diagnostics.metadata_of(diagnostics.lorenz(summary["frequency_holdout"], by=forecast))
         assert float(ranked["normalised_gini"]) == pytest.approx(gini, abs=1e-3)
         tracked = diagnostics.tracking(fitted, summary, orders, until="1998-06-30")
         assert tracked.num_rows == 78

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from patron.collect.consent_check import preferences_of
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.storage.policy import Consent, Policy
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -19,7 +19,7 @@ def message(event="Product Viewed", **changes):
 
 
 def judged(promise, told, *, is_secret=False):
-    rules = Rules(32_768, frozenset(), is_secret=is_secret, consent=promise)
+    rules = SourceRules(32_768, frozenset(), is_secret=is_secret, consent=promise)
     return validate_batch(json.dumps({"batch": [told]}).encode(), "web", NOW, rules).messages[0]
 
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.collect.contact_tokens import contacts_of
-from patron.collect.request import Rules, validate_message
+from patron.collect.request import SourceRules, validate_message
 from patron.govern.contact_values import contacts_in
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-WIDE = Rules(longest_event=1_000_000, needs_secret=frozenset(), is_secret=False)
+WIDE = SourceRules(longest_event_bytes=1_000_000, needs_secret=frozenset(), is_secret=False)
 SHORT, LONG = 8_000, 32_000
 MOST = 9.0
 """Four times the length takes four times as long, sixteen times where the work grows by its square."""

@@ -10,13 +10,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patron.collect.request import LARGEST_BODY, MOST_MESSAGES, Rules, inflate_body, validate_batch, validate_single
+from patron.collect.request import (
+    MAX_BODY_BYTES,
+    MAX_MESSAGES,
+    SourceRules,
+    inflate_body,
+    validate_batch,
+    validate_single,
+)
 from patron.collect.sensors_data import sensors_json, validate_sensors
 from patron.collect.tracking_plan import load_tracking_plan
 from patron.schema.errors import BadRequest, SettingsError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
@@ -63,7 +70,7 @@ def test_a_time_nobody_acted_at_gives_way_to_the_time_of_arrival_and_is_flagged(
 
 
 def test_imported_history_keeps_its_times():
-    history = Rules(32_768, frozenset(), is_secret=False, is_history=True)
+    history = SourceRules(32_768, frozenset(), is_secret=False, is_history=True)
     (one,) = only(message(timestamp="1997-01-01T00:00:00Z"), rules=history)
     assert one.row["occurred_at"] == datetime(1997, 1, 1, tzinfo=UTC)
     assert one.row["flags"] is None
@@ -113,8 +120,8 @@ def test_a_message_without_an_id_gets_one_that_a_retry_gets_again():
 
 def test_events_that_move_money_may_ask_for_a_secret_key():
     order = message(event="Order Completed", properties={"order_id": "o1", "revenue": 10})
-    (public,) = only(order, rules=Rules(32_768, frozenset({"Order Completed"}), is_secret=False))
-    (secret,) = only(order, rules=Rules(32_768, frozenset({"Order Completed"}), is_secret=True))
+    (public,) = only(order, rules=SourceRules(32_768, frozenset({"Order Completed"}), is_secret=False))
+    (secret,) = only(order, rules=SourceRules(32_768, frozenset({"Order Completed"}), is_secret=True))
     assert "secret key" in public.row["problem"]
     assert not secret.is_rejected
 
@@ -152,7 +159,7 @@ def test_types_beside_track_become_rows_too():
 
 
 def test_a_gzip_bomb_is_never_inflated_beyond_the_cap():
-    bomb = gzip.compress(b" " * (LARGEST_BODY * 50))
+    bomb = gzip.compress(b" " * (MAX_BODY_BYTES * 50))
     assert len(bomb) < 300_000
     with pytest.raises(BadRequest, match="larger than") as refused:
         inflate_body(bomb)
@@ -160,7 +167,7 @@ def test_a_gzip_bomb_is_never_inflated_beyond_the_cap():
 
 
 def test_a_request_of_too_many_messages_is_refused_before_they_are_judged():
-    numbers = b"[" + b",".join([b"1"] * (MOST_MESSAGES + 1)) + b"]"
+    numbers = b"[" + b",".join([b"1"] * (MAX_MESSAGES + 1)) + b"]"
     with pytest.raises(BadRequest) as refused:
         validate_batch(b'{"batch": ' + numbers + b"}", "web", NOW, OPEN)
     with pytest.raises(BadRequest) as form_refused:
@@ -250,7 +257,7 @@ def test_a_sensors_form_that_cannot_be_read_is_refused(body):
     ("body", "status"),
     [
         (b"&".join(b"a%d=1" % n for n in range(30)) + b"&data=e30=", 400),
-        (urlencode({"data": b64encode(gzip.compress(b" " * 5 * LARGEST_BODY, mtime=0)).decode()}).encode(), 413),
+        (urlencode({"data": b64encode(gzip.compress(b" " * 5 * MAX_BODY_BYTES, mtime=0)).decode()}).encode(), 413),
     ],
 )
 def test_a_sensors_form_that_is_too_much_is_refused_as_the_protocol_says(body, status):

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from patron.collect.loader import load_events
-from patron.collect.request import rules_for, validate_batch
+from patron.collect.request import source_rules, validate_batch
 from patron.collect.tracking_plan import NO_PLAN
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.doctor import doctor
@@ -54,15 +54,15 @@ def says(event_id, answer, purpose="analytics", **more):
 
 
 def put(shop, *messages, is_secret=True, is_history=False, source="web"):
-    rules = rules_for(shop, source, NO_PLAN, is_secret=is_secret, is_history=is_history)
+    rules = source_rules(shop, source, NO_PLAN, is_secret=is_secret, is_history=is_history)
     with open_inbox(shop) as inbox:
         inbox.append([validate_batch(json.dumps({"batch": messages}).encode(), source, NOW, rules)])
 
 
-def move(shop):
-    mover = CompactionWorker(shop)
-    mover.move()
-    assert mover.trouble is None
+def run_once(shop):
+    worker = CompactionWorker(shop)
+    worker.run_once()
+    assert worker.trouble is None
 
 
 def flags(shop):
@@ -91,7 +91,7 @@ def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, 
     for part in ([one] for one in reversed(STORY)) if in_run else [STORY]:
         put(shop, *part)
     assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
-    move(shop)
+    run_once(shop)
     kept = {"during": None, "yes": None, "no": None, "order": None}
     assert flags(shop) == {**kept, "before": ["no_consent"], "after": ["no_consent"], "other": ["no_consent"]}
     assert lookup_customer(shop, "u1", now=NOW).live.event_count == 4
@@ -111,7 +111,7 @@ def test_who_told_of_consent_and_who_of_behaviour_may_be_different_sources(needs
     put(shop, says("yes", "Given", minutes_ago=9), says("no", "Withdrawn", minutes_ago=3), source=consent)
     put(shop, message("a", minutes_ago=5), message("b", minutes_ago=1), source=behaviour)
     before = lookup_customer(shop, "u1", now=NOW).live.event_count
-    move(shop)
+    run_once(shop)
     assert flags(shop) == {"yes": None, "no": None, "a": None, "b": ["no_consent"]}
     assert before == lookup_customer(shop, "u1", now=NOW).live.event_count == 3
     shop.close()
@@ -121,7 +121,7 @@ def test_behaviour_without_consent_makes_no_customer_and_links_nobody(needs_anal
     shop = needs_analytics()
     order = message("o", "Order Completed", user="u1", order_id="o", revenue=5)
     put(shop, order, message("a", user="nobody else", visitor="v1"), message("b", user=None, visitor="v2"))
-    move(shop)
+    run_once(shop)
     run_loop(shop, NOW + timedelta(minutes=1))
     assert shop.lake.read(IDENTITIES).num_rows == 1
     assert shop.lake.read(CUSTOMERS).num_rows == 1
@@ -131,7 +131,7 @@ def test_behaviour_without_consent_makes_no_customer_and_links_nobody(needs_anal
 def test_what_is_refused_leaves_no_content(needs_analytics):
     shop = needs_analytics("refuse")
     put(shop, *STORY)
-    move(shop)
+    run_once(shop)
     assert sorted(flags(shop)) == ["during", "no", "order", "yes"]
     with shop.store.begin() as connection:
         letters = connection.execute(DEAD_LETTERS.select()).mappings().all()
@@ -149,7 +149,7 @@ def test_what_is_refused_leaves_no_content(needs_analytics):
 def test_silence_is_what_the_policy_says(needs_analytics):
     shop = needs_analytics(unknown="allow")
     put(shop, message("a"), message("b", user="u2"), says("no", "Withdrawn", user="u2", minutes_ago=2))
-    move(shop)
+    run_once(shop)
     assert flags(shop) == {"a": None, "b": ["no_consent"], "no": None}
     shop.close()
 
@@ -178,7 +178,7 @@ def test_a_device_may_say_no_for_itself_and_not_for_its_user(needs_analytics):
     shop = needs_analytics(unknown="allow")
     put(shop, says("no", "Withdrawn", visitor="v1", minutes_ago=5), is_secret=False)
     put(shop, message("device", user=None, visitor="v1"), message("user", visitor="v1"), message("elsewhere"))
-    move(shop)
+    run_once(shop)
     assert flags(shop) == {"no": None, "device": ["no_consent"], "user": ["no_consent"], "elsewhere": None}
     assert history(shop.store, [token(shop)]) == []
     shop.close()
@@ -189,7 +189,7 @@ def test_segments_consent_manager_fills_the_ledger(needs_analytics):
     context = {"consent": {"categoryPreferences": {"Analytics": True, "Advertising": False}}}
     told = message("p", "Segment Consent Preference Updated", user=None, visitor="v1", minutes_ago=3)
     put(shop, told | {"context": context}, message("a", user=None, visitor="v1"), is_secret=False)
-    move(shop)
+    run_once(shop)
     device = Vault.open(shop).token("anonymous_id", "v1")
     found = {one["purpose"]: one["is_granted"] for one in history(shop.store, [device])}
     assert found == {"analytics": True, "advertising": False}
@@ -274,7 +274,7 @@ def test_who_says_no_after_the_moment_as_any_of_their_users_gets_nothing(shop):
 
 def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
     put(shop, says("yes", "Given", purpose="marketing"), at_risk(1, 20), at_risk(2, 30))
-    move(shop)
+    run_once(shop)
     run_loop(shop, NOW + timedelta(minutes=1))
     told = export_customer(shop, user_id="u1")["tables"]
     assert [one["event"] for one in told["ledger of consents"]] == [event_hash("web", "yes")]
@@ -291,7 +291,7 @@ def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
 def test_a_trace_says_that_nothing_was_kept_and_why(needs_analytics):
     shop = needs_analytics("refuse")
     put(shop, *STORY)
-    move(shop)
+    run_once(shop)
     assert "had not agreed" in trace(shop, "before").steps[-1].what
     shop.close()
 
@@ -299,7 +299,7 @@ def test_a_trace_says_that_nothing_was_kept_and_why(needs_analytics):
 def test_a_trace_says_that_what_was_kept_is_not_used(needs_analytics):
     shop = needs_analytics("keep")
     put(shop, *STORY)
-    move(shop)
+    run_once(shop)
     assert "no facts are derived from it" in trace(shop, "before").steps[-1].what
     shop.close()
 
@@ -307,7 +307,7 @@ def test_a_trace_says_that_what_was_kept_is_not_used(needs_analytics):
 def test_doctor_knows_that_consent_is_told(shop):
     assert [one.level for one in doctor(shop.folder) if one.check == "policy"] == ["warning"]
     put(shop, says("yes", "Given", purpose="marketing"))
-    move(shop)
+    run_once(shop)
     found = {one.check: one for one in doctor(shop.folder)}
     assert found["policy"].level == "ok"
     assert found["ledger of consents"].what == "1 entries, none changed"

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from patron.collect.compaction import LIVE
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands import forget as forgetting
 from patron.commands import manage_keys
@@ -23,7 +23,7 @@ from patron.commands.forget import forget
 from patron.commands.import_files import import_files, replay
 from patron.commands.init_workspace import create
 from patron.govern import audit_log
-from patron.govern.master_key import derive
+from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault
 from patron.interfaces.report import write_report
 from patron.run import drain_inbox, run_loop, silent
@@ -36,7 +36,7 @@ from patron.storage.store import ASSIGNMENTS, AUDIT, DEAD_LETTERS, ERASURES, FOR
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 RECEIVED = datetime(2024, 5, 21, tzinfo=UTC)
 LATER = datetime(2024, 6, 20, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False, is_history=True)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False, is_history=True)
 ANNA, DEVICE, HER_PHONE = "anna-user-4711", "anna-device-0815", "anna-device-0816"
 EMAIL, PHONE = "Anna.Example@example.org", "+49 170 1234567"
 NAMES = (
@@ -441,7 +441,7 @@ def test_the_list_of_the_forgotten_gives_nobody_away(shop):
         vault.token("email", EMAIL),
         vault.token("phone", PHONE),
     }
-    stranger = Vault(shop.store, derive(b"without the master key"))
+    stranger = Vault(shop.store, derive_keys(b"without the master key"))
     assert stranger.token("email", EMAIL) not in tokens
 
 
@@ -477,13 +477,13 @@ def test_the_audit_log_tells_what_was_done_and_that_it_was_not_changed(shop):
     ]
     assert log[-1].hash == done.audit_hash
     assert json.loads(log[-1].details)["certificate_id"] == done.certificate_id
-    assert audit_log.first_broken(log) is None
+    assert audit_log.first_damaged_entry(log) is None
     with shop.store.begin() as connection:
         connection.execute(sa.update(AUDIT).where(AUDIT.c.entry == 2).values(details='{"customer_id": "x"}'))
     assert [one.level for one in doctor(shop.folder) if one.check == "audit log"] == ["problem"]
     with shop.store.begin() as connection:
         connection.execute(sa.delete(AUDIT).where(AUDIT.c.entry == 2))
-    assert audit_log.first_broken(audit_log.entries(shop.store)) == 2
+    assert audit_log.first_damaged_entry(audit_log.entries(shop.store)) == 2
 
 
 def test_files_of_the_shop_that_name_her_are_told_and_left(shop, filled):

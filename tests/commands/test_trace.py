@@ -3,14 +3,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.trace import trace
 from patron.run import drain_inbox, run_loop
 from patron.schema.errors import NotFound
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 def tell(shop, *told):

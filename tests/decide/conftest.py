@@ -20,7 +20,7 @@ def candidates():
                 "lifecycle_stage": pa.array(rng.choice(["at_risk", "lapsed"], count).tolist(), pa.string()),
                 "value_cents_90_days": pa.array(rng.gamma(1.0, 3_000, count), mask=rng.random(count) < 0.1),
                 "purchase": rng.uniform(0, 0.4, count),
-                "churn": rng.uniform(0, 1, count),
+                "churn_probability": rng.uniform(0, 1, count),
                 "order_count": orders,
                 "paid_cents": gross - discount,
                 "gross_cents": gross,

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patron.decide.expected_value import MeasuredEffect, expected, order_cents, spend_per_day
+from patron.decide.expected_value import MeasuredEffect, expected_values, order_cents, spend_per_day
 from patron.decide.holdout import HOLDOUT, arm_of
-from patron.decide.selection import REASONS, Evidence, choose, is_first_month
+from patron.decide.selection import REASONS, Evidence, is_first_month, select_offers
 from patron.decide.strata import strata
 from patron.schema.numbers import float_column
 
@@ -28,7 +28,7 @@ def chosen(candidates, policy):
         rng = np.random.default_rng(seed)
         held = rng.random(CUSTOMERS) < 0.1
         learned = Evidence(effects_of(rows, rng) if is_measured else {}, is_exploring, 0.45)
-        return rows, held, choose(rows, held, policy(**sections), learned, rng=np.random.default_rng(seed + 1))
+        return rows, held, select_offers(rows, held, policy(**sections), learned, rng=np.random.default_rng(seed + 1))
 
     return run
 
@@ -83,7 +83,7 @@ def test_actions_come_up_as_often_as_their_propensities_say(candidates, policy, 
     counts, claimed = np.zeros((60, 3)), np.zeros((60, 3))
     draws = 600
     for draw in range(draws):
-        choice = choose(rows, nobody, policy(), learned, rng=np.random.default_rng(draw))
+        choice = select_offers(rows, nobody, policy(), learned, rng=np.random.default_rng(draw))
         counts[np.arange(60), choice.action] += 1  # 'none' is -1, the last column
         claimed += choice.propensities_by_action
     claimed /= draws
@@ -105,7 +105,7 @@ def test_without_offers_nobody_gets_one(chosen):
 def test_money_is_not_spent_where_every_offer_loses(candidates, policy):
     rows = candidates(CUSTOMERS)
     losing = Evidence({(offer, "all"): MeasuredEffect(-500.0, 50.0) for offer in ("ten", "twenty")}, False, 0.45)
-    choice = choose(rows, np.zeros(CUSTOMERS, bool), policy(), losing, rng=np.random.default_rng(1))
+    choice = select_offers(rows, np.zeros(CUSTOMERS, bool), policy(), losing, rng=np.random.default_rng(1))
     assert (choice.action == -1).all()
     assert "net_value_below_zero" in set(choice.reason)
 
@@ -114,7 +114,7 @@ def test_offers_go_where_the_measured_net_value_is_best(candidates, policy):
     rows = candidates(CUSTOMERS)
     good = {("ten", "all"): MeasuredEffect(50.0, 0.01), ("twenty", "all"): MeasuredEffect(300.0, 0.01)}
     sections = {"exploration": {"later_share": 0.0}, "budget": {"cents_per_run": 10**9}}
-    choice = choose(
+    choice = select_offers(
         rows, np.zeros(CUSTOMERS, bool), policy(**sections), Evidence(good, False, 0.45), rng=np.random.default_rng(1)
     )
     free = choice.reason != "cap_reached"
@@ -144,7 +144,7 @@ def test_the_holdout_has_its_share_and_another_experiment_draws_anew():
 
 def net_of_first_offer(rows, policy, effects):
     stratum = strata(rows, spend_per_day(rows))
-    return expected(rows, stratum, policy().offers, effects=effects, margin_share=0.45).net[:, 0]
+    return expected_values(rows, stratum, policy().offers, effects=effects, margin_share=0.45).net[:, 0]
 
 
 def test_a_first_noisy_measurement_corrects_the_assumption_and_a_sure_one_replaces_it(candidates, policy):
@@ -171,8 +171,8 @@ def test_orders_that_an_offer_was_measured_to_add_are_charged_what_they_cost(can
     stratum = strata(rows, spend_per_day(rows))
     offer = {"id": "ship", "discount_share": 0.0, "cost_per_order_cents": 500, "assumed_purchase_uplift": 0.0}
     found = {("ship", "all"): MeasuredEffect(450.0, 1e-9)}
-    expectation = expected(rows, stratum, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
-    nothing = expected(rows, stratum, policy(offers=[offer]).offers, effects={}, margin_share=0.45)
+    expectation = expected_values(rows, stratum, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
+    nothing = expected_values(rows, stratum, policy(offers=[offer]).offers, effects={}, margin_share=0.45)
     added = 450.0 / (0.45 * order_cents(rows))
     assert expectation.cost[:, 0] == pytest.approx(nothing.cost[:, 0] + 500 * added)
 
@@ -184,7 +184,7 @@ def test_a_gain_counted_for_a_week_is_not_charged_the_orders_of_a_month(candidat
 
     def net(share):
         found = {("ship", "all"): MeasuredEffect(0.0, 1e-9, share)}
-        expectation = expected(rows, stratum, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
+        expectation = expected_values(rows, stratum, policy(offers=[offer]).offers, effects=found, margin_share=0.45)
         return expectation.net[:, 0]
 
     assert net(0.25) == pytest.approx(0.25 * net(1.0))

@@ -61,7 +61,7 @@ def shop(tmp_path, monkeypatch):
     Shop.create(tmp_path / "w").close()
     (tmp_path / "w" / "policy.toml").write_text(POLICY, encoding="utf-8")
     shop = Shop.open(tmp_path / "w")
-    tokens = Vault.open(shop).tokens("user_id", pa.array(PEOPLE), AS_OF).to_pylist()
+    tokens = Vault.open(shop).store_tokens("user_id", pa.array(PEOPLE), AS_OF).to_pylist()
     put(
         shop,
         "identities",

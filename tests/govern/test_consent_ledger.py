@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from patron.govern.consent_ledger import (
     Consent,
     erase_wordings,
-    first_broken,
+    first_damaged_entry,
     history,
     iso_time,
     latest_answer,
@@ -33,7 +33,7 @@ def test_what_was_told_is_added_once(shop):
     assert write_consents(shop.store, [told("a"), told("b", day=1), told("a")]) == 2
     assert write_consents(shop.store, [told("b", day=1), told("c", day=2), told("a", purpose="analytics")]) == 2
     assert [one["entry"] for one in history(shop.store, ["u_1"])] == [1, 4, 2, 3]
-    assert first_broken(shop.store) is None
+    assert first_damaged_entry(shop.store) is None
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_changed_or_missing_entry_is_found(shop, change):
     write_consents(shop.store, [told("c")])
     with shop.store.begin() as connection:
         connection.execute(change)
-    assert first_broken(shop.store) == 2
+    assert first_damaged_entry(shop.store) == 2
 
 
 def test_what_is_known_later_changes_nothing_of_what_held_before(shop):
@@ -68,7 +68,7 @@ def test_words_are_kept_once_and_go_with_the_last_who_was_shown_them(shop):
     assert [one["words"] for one in history(shop.store, ["u_1"])] == [both, own]
     assert erase_wordings(shop.store, ["u_1"]) == 1
     assert [one["words"] for one in history(shop.store, ["u_1"])] == [both, None]
-    assert first_broken(shop.store) is None
+    assert first_damaged_entry(shop.store) is None
 
 
 def test_the_last_word_before_a_moment_counts_whenever_it_came(shop):

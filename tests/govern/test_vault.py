@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patron.govern.master_key import derive, key_file
+from patron.govern.master_key import derive_keys, key_file
 from patron.govern.vault import Vault
 from patron.schema.errors import MasterKeyError
 from patron.storage.shop import Shop
@@ -15,7 +15,7 @@ from patron.storage.store import VAULT_TOKENS
 
 def test_what_was_kept_can_be_revealed_and_found(shop, told_at):
     vault = Vault.open(shop)
-    tokens = vault.tokens("user_id", pa.array(["ann", None, "bob", "ann"]), told_at).to_pylist()
+    tokens = vault.store_tokens("user_id", pa.array(["ann", None, "bob", "ann"]), told_at).to_pylist()
     assert tokens[0] == tokens[3] != tokens[2]
     assert tokens[1] is None
     assert vault.reveal([tokens[0], tokens[2], "u_unknown"]) == ["ann", "bob", None]
@@ -25,8 +25,8 @@ def test_what_was_kept_can_be_revealed_and_found(shop, told_at):
 
 def test_shredding_a_key_forgets_value_and_texts(shop, told_at):
     vault = Vault.open(shop)
-    ann, bob = vault.tokens("user_id", pa.array(["ann", "bob"]), told_at).to_pylist()
-    vault.keep_texts("s", [("e1", "texts", ann, "secret"), ("e2", "texts", bob, "other")])
+    ann, bob = vault.store_tokens("user_id", pa.array(["ann", "bob"]), told_at).to_pylist()
+    vault.store_texts("s", [("e1", "texts", ann, "secret"), ("e2", "texts", bob, "other")])
     assert [row["text"] for row in vault.texts([ann, bob])] == ["secret", "other"]
     assert vault.shred([ann]) == 1
     assert vault.reveal([ann]) == [None]
@@ -36,8 +36,8 @@ def test_shredding_a_key_forgets_value_and_texts(shop, told_at):
 def test_keeping_twice_changes_nothing(shop, told_at):
     for _ in range(2):
         vault = Vault.open(shop)
-        [token] = vault.tokens("user_id", pa.array(["ann"]), told_at).to_pylist()
-        vault.keep_texts("s", [("e1", "texts", token, "secret")])
+        [token] = vault.store_tokens("user_id", pa.array(["ann"]), told_at).to_pylist()
+        vault.store_texts("s", [("e1", "texts", token, "secret")])
     assert [row["text"] for row in vault.texts([token])] == ["secret"]
 
 
@@ -81,7 +81,7 @@ def test_a_key_inside_the_workspace_is_refused(tmp_path, monkeypatch):
 
 def test_a_damaged_or_swapped_row_is_never_revealed_as_another(shop, told_at):
     vault = Vault.open(shop)
-    ann, bob = vault.tokens("user_id", pa.array(["ann", "bob"]), told_at).to_pylist()
+    ann, bob = vault.store_tokens("user_id", pa.array(["ann", "bob"]), told_at).to_pylist()
     with shop.store.begin() as connection:
         of_bob = connection.scalar(sa.select(VAULT_TOKENS.c.ciphertext).where(VAULT_TOKENS.c.token == bob))
         connection.execute(sa.update(VAULT_TOKENS).where(VAULT_TOKENS.c.token == ann).values(ciphertext=of_bob))
@@ -91,5 +91,5 @@ def test_a_damaged_or_swapped_row_is_never_revealed_as_another(shop, told_at):
 
 @given(st.binary(min_size=32, max_size=32))
 def test_derived_keys_differ_by_purpose(master):
-    keys = derive(master)
+    keys = derive_keys(master)
     assert len({keys.wrapping, keys.index, keys.rows, keys.letters, master}) == 5

@@ -9,11 +9,11 @@ import pytest
 
 from patron import decide, engage, measure
 from patron.decide.offers import decide_offers
-from patron.decide.recommendations import recommend
+from patron.decide.recommendations import write_recommendations
 from patron.engage.delivery import deliver
 from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
-from patron.measure.effects import measure_effects
+from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
 from patron.run import stage_view
 from patron.schema.tables import BY_NAME
@@ -93,7 +93,9 @@ def shop(tmp_path, monkeypatch, request):
     Shop.create(tmp_path / "shop").close()
     (tmp_path / "shop" / "policy.toml").write_text(POLICY.format(delivered=str(delivered).lower()), encoding="utf-8")
     shop = Shop.open(tmp_path / "shop")
-    tokens = Vault.open(shop).tokens("user_id", pa.array([f"shop-{n}" for n in range(CUSTOMERS)]), FIRST).to_pylist()
+    tokens = (
+        Vault.open(shop).store_tokens("user_id", pa.array([f"shop-{n}" for n in range(CUSTOMERS)]), FIRST).to_pylist()
+    )
     known = {"is_user": True, "known_at": FIRST}
     put(shop, "identities", [{"token": t, "customer_id": f"c{n:04}", **known} for n, t in enumerate(tokens)])
     sold(shop)
@@ -108,7 +110,7 @@ def run_once(shop, run):
         measure_table(view)
     view = stage_view(shop, decide, run=run)
     decided = decide_offers(view)
-    recommend(view)
+    write_recommendations(view)
     return decided, deliver(stage_view(shop, engage, run=run))
 
 

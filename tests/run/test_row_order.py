@@ -20,7 +20,7 @@ from patron.answers.prospects import prospects
 from patron.answers.repeat_purchase import repeat_purchase_model
 from patron.answers.report import report
 from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import ingest_events, live_until, write_rules
+from patron.commands.simulated_loop import ingest_events, run_until, write_rules
 from patron.govern.consent_ledger import Consent, iso_time, write_consents
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.run import run_loop, stage_view
@@ -156,7 +156,7 @@ def lived(tmp_path_factory):
         shop = Shop.open(folder / "w")
         world = ShopSimulator(settings, seed=8)
         ingest_events(shop, world.history(270), received_at=world.now)
-        live_until(shop, world, world.now + timedelta(days=30))
+        run_until(shop, world, world.now + timedelta(days=30))
         write_some_consents(shop)
         shop.close()
         yield folder / "w", world.now

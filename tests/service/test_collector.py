@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from patron.collect.inbox import Inbox
-from patron.collect.request import Rules, validate_batch
-from patron.collect.workspace_inbox import collector_state, open_inbox
+from patron.collect.request import SourceRules, validate_batch
+from patron.collect.workspace_inbox import collector_state, inbox_position, open_inbox
 from patron.commands.import_files import import_files, replay
 from patron.commands.manage_keys import create_key
 from patron.run import drain_inbox, silent
@@ -27,15 +27,15 @@ from patron.schema.events import BY_NAME as CATALOGUE
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionWorker
-from patron.service.profile_sync import rebuild
 from patron.storage.lake import Lake
 from patron.storage.shop import Shop
 from patron.storage.store import PROFILES
-from patron.understand.profiles.profile import decode
-from patron.understand.profiles.store import state
+from patron.understand.profiles.profile_store import profile_state
+from patron.understand.profiles.profile_writer import rebuild_profiles
+from patron.understand.profiles.token_profile import decode
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 def messages(*ids, **changes):
@@ -184,9 +184,9 @@ def _accept_until_killed(folder, run, environment, pipe):
         n += 1
 
 
-def _move_until_killed(mover):
+def _move_until_killed(worker):
     while True:
-        mover.move()
+        worker.run_once()
         time.sleep(0.05)
 
 
@@ -210,9 +210,9 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
                 acknowledged += here.recv()
             except EOFError:
                 break
-    mover = CompactionWorker(shop)
-    mover.move()
-    assert mover.trouble is None
+    worker = CompactionWorker(shop)
+    worker.run_once()
+    assert worker.trouble is None
     found = stored(shop)
     assert len(acknowledged) > 100
     assert len(found) == len(set(found))
@@ -220,16 +220,16 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
     assert events_in_profiles(shop) == len(found)
     before = kept(shop)
     with shop.lock():
-        rebuild(shop)
+        rebuild_profiles(shop, inbox_position(shop))
     assert kept(shop) == before
 
 
 def events_in_profiles(shop):
-    return sum(told.event_count for _, one in kept(shop) for told in decode(one).names.values())
+    return sum(told.event_count for _, one in kept(shop) for told in decode(one).tallies.values())
 
 
 def kept(shop):
-    now = state(shop.store).generation
+    now = profile_state(shop.store).generation
     chosen = sa.select(PROFILES.c.token, PROFILES.c.content).where(PROFILES.c.generation == now)
     with shop.store.begin() as connection:
         return sorted(map(tuple, connection.execute(chosen)))
@@ -333,7 +333,7 @@ def test_a_key_that_sends_too_often_is_told_to_wait(shop):
 
 def test_changed_settings_are_taken_over_while_it_runs_and_what_cannot_be_read_is_said(shop, monkeypatch):
     """However it cannot be read: events are taken by what was known before."""
-    monkeypatch.setattr("patron.service.collector.KEY_SECONDS", 0.0)
+    monkeypatch.setattr("patron.service.collector.CACHE_SECONDS", 0.0)
     key = create_key(shop, "web", kind="write").key
     collector = Collector(shop)
     collector.start()
@@ -343,7 +343,7 @@ def test_changed_settings_are_taken_over_while_it_runs_and_what_cannot_be_read_i
 
     def told(event_id):
         body = json.dumps({"batch": [order | {"messageId": event_id, "timestamp": NOW.isoformat()}]}).encode()
-        return collector.receive(body, "batch", key=key, received_at=NOW).verdicts.result(10)
+        return collector.receive(body, "batch", key=key, received_at=NOW).counts.result(10)
 
     assert told("a").stored == 1
     path.write_text(before.replace("[collect]", '[collect]\nneeds_secret_key = ["Order Completed"]'), encoding="utf-8")
@@ -374,7 +374,7 @@ def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_a
     for how in ("import", "batch"):
         message = told | {"messageId": how, "properties": {"product_id": "p1"}}
         body = json.dumps({"batch": [message]}).encode()
-        collector.receive(body, how, key=key, received_at=NOW).verdicts.result(10)
+        collector.receive(body, how, key=key, received_at=NOW).counts.result(10)
     collector.stop()
     drain_inbox(shop)
     rows = {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
@@ -400,7 +400,7 @@ def replayed_live(shop, rules, *told):
 
 def test_a_replay_keeps_dead_what_still_needs_a_secret_key_or_is_too_long(shop):
     strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]\nlongest_event_bytes = 2000')
-    rules = Rules(2_000, frozenset({"Order Refunded"}), is_secret=False)
+    rules = SourceRules(2_000, frozenset({"Order Refunded"}), is_secret=False)
     done, rows = replayed_live(
         strict, rules, {}, {"event": "Product Viewed", "properties": {"product_id": "p" * 3_000}}
     )
@@ -413,7 +413,7 @@ def test_a_replay_knows_the_kind_of_key_the_clocks_and_the_flags(shop):
     strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]')
     clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
     bot = {"context": {"userAgent": "Googlebot/2.1"}, "timestamp": "1987-01-01T00:00:00Z"}
-    tight = Rules(10, frozenset(), is_secret=True)
+    tight = SourceRules(10, frozenset(), is_secret=True)
     done, (first, second) = replayed_live(strict, tight, clocks, bot)
     assert (done.read, done.stored) == (2, 2)
     assert first["occurred_at"] == NOW - timedelta(seconds=30)
@@ -423,7 +423,7 @@ def test_a_replay_knows_the_kind_of_key_the_clocks_and_the_flags(shop):
 
 
 def test_a_message_set_aside_after_its_clock_was_set_right_is_not_set_right_twice(shop):
-    rules = Rules(32_768, frozenset({"Order Refunded"}), is_secret=False)
+    rules = SourceRules(32_768, frozenset({"Order Refunded"}), is_secret=False)
     clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
     done, (row,) = replayed_live(shop, rules, clocks)
     assert done.stored == 1
@@ -433,7 +433,7 @@ def test_a_message_set_aside_after_its_clock_was_set_right_is_not_set_right_twic
 @pytest.mark.parametrize("currency", ["USD", "CHF"])
 def test_replayed_history_is_known_from_when_it_happened(shop, currency):
     longest = 10 if currency == "USD" else 32_768
-    history = Rules(longest, frozenset(), is_secret=False, is_history=True)
+    history = SourceRules(longest, frozenset(), is_secret=False, is_history=True)
     told = {"timestamp": "1997-01-01T00:00:00Z", "properties": {"order_id": "o", "total": 5, "currency": currency}}
     replayed_live(shop, history, told)
     with_rate = shop.folder / "patron.toml"

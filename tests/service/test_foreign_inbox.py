@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import pytest
 
 from patron.collect.inbox import Inbox
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.backup import backup, restore
 from patron.commands.import_files import import_files, replay
@@ -23,10 +23,10 @@ from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess, CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.storage.shop import Shop
-from patron.understand.profiles.updates import is_current
+from patron.understand.profiles.profile_writer import are_profiles_current
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 @pytest.fixture(autouse=True)
@@ -60,9 +60,9 @@ def events_in_profile(shop):
 
 
 def move(shop):
-    mover = CompactionWorker(shop)
-    mover.move()
-    assert mover.trouble is None
+    worker = CompactionWorker(shop)
+    worker.run_once()
+    assert worker.trouble is None
 
 
 def remove_inbox(shop):
@@ -222,7 +222,7 @@ def test_small_files_of_events_are_joined_as_they_pile_up_and_profiles_need_no_b
     move(shop)
     assert len(stored(shop)) == 12
     assert len(shop.lake.files(EVENTS)) < 9
-    assert is_current(shop)
+    assert are_profiles_current(shop)
     assert events_in_profile(shop) == 12
 
 
@@ -235,7 +235,7 @@ def in_lake_in_time(shop, count, *, seconds=20):
 
 @pytest.fixture
 def served(shop, monkeypatch):
-    monkeypatch.setattr("patron.service.collector.MANY_MESSAGES", 3)
+    monkeypatch.setattr("patron.service.collector.COMPACT_AFTER_MESSAGES", 3)
     monkeypatch.setattr("patron.service.compaction_worker.RESTART_SECONDS", 0.1)
     collector = Collector(shop, CompactionProcess(shop.folder))
     collector.start()
@@ -253,7 +253,7 @@ def trouble_in_time(collector, said):
     """Whether the collector comes to say this of itself, or nothing when it is empty."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
-        collector.mover.wake()
+        collector.compaction.wake()
         told = collector.state().trouble
         if told == said == "" or (said and said in told):
             return True
@@ -261,10 +261,10 @@ def trouble_in_time(collector, said):
     return False
 
 
-def test_a_mover_that_is_killed_is_started_again(shop, served):
+def test_a_worker_that_is_killed_is_started_again(shop, served):
     served.accept(messages("a", "b", "c")).result(10)
     assert in_lake_in_time(shop, 3) == 3
-    served.mover.process.kill()
+    served.compaction.process.kill()
     assert trouble_in_time(served, "ended (-9)")
     served.accept(messages("d")).result(10)
     assert trouble_in_time(served, "")
@@ -284,39 +284,39 @@ def test_whatever_stops_a_move_is_said_and_tried_again(shop, served):
     served.accept(messages("a", "b", "c")).result(10)
     assert trouble_in_time(served, "cannot be moved into the lake")
     (shop.folder / "lake" / "events").unlink()
-    served.mover.wake()
+    served.compaction.wake()
     assert in_lake_in_time(shop, 3) == 3
     assert trouble_in_time(served, "")
 
 
-def test_damage_that_the_mover_finds_closes_the_door(shop, served):
+def test_damage_that_compaction_finds_closes_the_door(shop, served):
     served.accept(messages("a")).result(10)
     with sqlite3.connect(shop.folder / "inbox.db") as con:
         con.execute("update inbox_requests set sealed_messages = x'00'")
     con.close()
-    served.mover.wake()
+    served.compaction.wake()
     assert trouble_in_time(served, "was changed after it was written")
     with pytest.raises(InboxDamaged):
         served.accept(messages("b"))
 
 
-def test_a_mover_that_says_something_odd_or_cannot_be_started_is_started_again(shop, monkeypatch):
+def test_a_worker_that_says_something_odd_or_cannot_be_started_is_started_again(shop, monkeypatch):
     monkeypatch.setattr("patron.service.compaction_worker.RESTART_SECONDS", 0.05)
     odd, heard = shop.folder / "odd", []
     odd.write_text(f"#!{sys.executable}\nimport sys\nprint('hello', flush=True)\nsys.stdin.read()\n", encoding="utf-8")
     monkeypatch.setattr("patron.service.compaction_worker.sys.executable", str(odd))
-    mover = CompactionProcess(shop.folder, heard.append)
-    mover.start()
+    worker = CompactionProcess(shop.folder, heard.append)
+    worker.start()
     until = time.monotonic() + 10
     while not any("cannot be started" in str(one) for one in heard) and time.monotonic() < until:
         time.sleep(0.01)
     odd.chmod(0o700)
     while not any("reported b'hello" in str(one) for one in heard) and time.monotonic() < until:
         time.sleep(0.01)
-    mover.process.kill()
+    worker.process.kill()
     while not any("ended (-9)" in str(one) for one in heard) and time.monotonic() < until:
         time.sleep(0.01)
-    mover.stop()
+    worker.stop()
     said = [" ".join(map(str, heard)).count(one) for one in ("cannot be started", "reported b'hello", "ended (-9)")]
     assert min(said) >= 1
 

@@ -11,29 +11,28 @@ import sqlalchemy as sa
 from patron.collect.compaction import compact_inbox
 from patron.collect.inbox import Inbox
 from patron.collect.loader import load_events
-from patron.collect.request import Rules, validate_batch
-from patron.collect.workspace_inbox import open_inbox
+from patron.collect.request import SourceRules, validate_batch
+from patron.collect.workspace_inbox import inbox_position, open_inbox
 from patron.commands.forget import forget
 from patron.govern.vault import initial_customer_id
 from patron.run import drain_inbox
 from patron.schema.errors import NotFound, ProfilesBehind
 from patron.schema.tables import EVENTS, FEATURES, IDENTITIES
-from patron.service import profile_sync as live_module
+from patron.service import profile_reader
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionWorker
 from patron.service.customer_lookup import lookup_customer
 from patron.service.live_profiles import live_profile
-from patron.service.profile_sync import rebuild
 from patron.storage.lake import Lake
 from patron.storage.runs import Run
 from patron.storage.store import PROFILES, RUNS
-from patron.understand.profiles import store, updates
-from patron.understand.profiles.profile import profile_of
-from patron.understand.profiles.store import state
-from patron.understand.profiles.updates import is_current
+from patron.understand.profiles import profile_store, profile_writer
+from patron.understand.profiles.profile_store import profile_state
+from patron.understand.profiles.profile_writer import are_profiles_current, rebuild_profiles
+from patron.understand.profiles.token_profile import profile_from_rows
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visitor=None, **properties):
@@ -49,18 +48,18 @@ def put(shop, *messages, source="web", received_at=NOW):
 
 
 def move(shop):
-    """One round of the mover."""
-    mover = CompactionWorker(shop)
-    mover.move()
-    if mover.trouble:
-        raise mover.trouble
+    """One round of the worker."""
+    worker = CompactionWorker(shop)
+    worker.run_once()
+    if worker.trouble:
+        raise worker.trouble
 
 
 def kept(shop):
     """Every profile in use, as bytes."""
     column = PROFILES.c
     chosen = sa.select(column.token, column.owner, column.content)
-    chosen = chosen.where(column.generation == state(shop.store).generation)
+    chosen = chosen.where(column.generation == profile_state(shop.store).generation)
     with shop.store.begin() as connection:
         return sorted(tuple(row) for row in connection.execute(chosen))
 
@@ -71,7 +70,7 @@ def live(shop, shop_id="u1", now=NOW):
 
 def rebuilt(shop):
     with shop.lock():
-        rebuild(shop)
+        rebuild_profiles(shop, inbox_position(shop))
     return kept(shop)
 
 
@@ -151,16 +150,16 @@ def test_a_request_stays_in_the_inbox_until_it_is_in_the_lake_and_in_the_profile
 
 
 def test_when_very_much_came_profiles_are_built_anew(shop, monkeypatch):
-    monkeypatch.setattr("patron.understand.profiles.updates.MOST_ADDED", 1)
+    monkeypatch.setattr("patron.understand.profiles.profile_writer.MAX_ROWS_MERGED", 1)
     put(shop, message("a"))
     move(shop)
-    before = state(shop.store)
+    before = profile_state(shop.store)
     put(shop, message("b"), message("c"))
     with shop.lock():
         drain_inbox(shop)
-    assert (state(shop.store), live(shop).event_count) == (before, 3)
+    assert (profile_state(shop.store), live(shop).event_count) == (before, 3)
     move(shop)
-    assert state(shop.store).generation > before.generation
+    assert profile_state(shop.store).generation > before.generation
     assert (on_disk(shop), live(shop).event_count) == (0, 3)
 
 
@@ -196,10 +195,10 @@ def test_in_a_shop_without_live_profiles_nothing_stays_in_the_inbox(shop):
 def test_requests_that_profiles_lack_stay_in_the_inbox_until_the_service_folds_them(shop):
     put(shop, message("before", user="u2"))
     move(shop)
-    before = state(shop.store)
+    before = profile_state(shop.store)
     put(shop, message("a"))
     drain_inbox(shop)
-    assert (on_disk(shop), live(shop).event_count, state(shop.store)) == (1, 1, before)
+    assert (on_disk(shop), live(shop).event_count, profile_state(shop.store)) == (1, 1, before)
     move(shop)
     assert (on_disk(shop), live(shop).event_count) == (0, 1)
 
@@ -223,7 +222,7 @@ def test_what_is_folded_and_moved_leaves_the_inbox_and_nothing_is_folded_twice(s
     move(shop)
     assert live(shop).event_count == 3
     assert open_inbox(shop).pending_count() == 0
-    assert is_current(shop)
+    assert are_profiles_current(shop)
     assert kept(shop) == rebuilt(shop)
 
 
@@ -234,8 +233,8 @@ def test_what_is_folded_and_moved_leaves_the_inbox_and_nothing_is_folded_twice(s
         (Inbox, "mark_moved"),
         (Inbox, "release"),
         (Inbox, "_transaction"),
-        (store, "add"),
-        (store, "_moved"),
+        (profile_store, "upsert_profiles"),
+        (profile_store, "_advance_state"),
     ],
     ids=str,
 )
@@ -257,11 +256,11 @@ def test_killed_between_fold_and_compaction_nothing_is_folded_twice_and_nothing_
 def test_of_two_who_fold_the_same_rows_one_is_heard(shop):
     put(shop, message("a"))
     move(shop)
-    before = state(shop.store)
-    after, one = replace(before, version=before.version + 1), profile_of([("Page", 1, 5, 5)], *[[]] * 6)
-    assert store.fold_in(shop.store, [("u_x", one)], before, after)
-    assert not store.fold_in(shop.store, [("u_x", one)], before, after)
-    assert store.find(shop.store, tokens=["u_x"])["u_x"].names["Page"].event_count == 1
+    before = profile_state(shop.store)
+    after, one = replace(before, version=before.version + 1), profile_from_rows([("Page", 1, 5, 5)], *[[]] * 6)
+    assert profile_store.merge_profiles(shop.store, [("u_x", one)], before, after)
+    assert not profile_store.merge_profiles(shop.store, [("u_x", one)], before, after)
+    assert profile_store.find_profiles(shop.store, tokens=["u_x"])["u_x"].tallies["Page"].event_count == 1
 
 
 def test_an_import_is_in_the_profiles_after_the_next_round_and_what_waits_stays_in_them(shop):
@@ -272,10 +271,10 @@ def test_an_import_is_in_the_profiles_after_the_next_round_and_what_waits_stays_
     load_events(shop, told, source="file", known="occurred", received_at=NOW)
     put(shop, message("b"))
     assert (live(shop).event_count, live(shop).order_count) == (2, 0)
-    generation = state(shop.store).generation
+    generation = profile_state(shop.store).generation
     move(shop)
     assert (live(shop).event_count, live(shop).order_count) == (3, 1)
-    assert state(shop.store).generation == generation
+    assert profile_state(shop.store).generation == generation
     assert kept(shop) == rebuilt(shop)
 
 
@@ -296,7 +295,7 @@ def test_profiles_that_cannot_be_written_keep_no_event_from_the_lake_and_none_fr
     put(shop, message("a"))
     with monkeypatch.context() as patch:
         refusal = sa.exc.OperationalError("", {}, Exception("locked"))
-        patch.setattr(store, "add", lambda *_: (_ for _ in ()).throw(refusal))
+        patch.setattr(profile_store, "upsert_profiles", lambda *_: (_ for _ in ()).throw(refusal))
         with pytest.raises(ProfilesBehind, match="cannot be written"):
             move(shop)
         drain_inbox(shop)
@@ -322,7 +321,12 @@ def test_what_moves_while_somebody_reads_is_read_once(shop, monkeypatch, moves_a
 
         return called
 
-    patched = ((live_module, "find"), (live_module, "state"), (updates, "state"), (Inbox, "requests_about"))
+    patched = (
+        (profile_reader, "find_profiles"),
+        (profile_reader, "profile_state"),
+        (profile_writer, "profile_state"),
+        (Inbox, "requests_about"),
+    )
     for owner, name in patched:
         monkeypatch.setattr(owner, name, between(getattr(owner, name)))
     assert live(shop).event_count == 2
@@ -390,7 +394,7 @@ def test_whoever_is_forgotten_has_no_profile_and_gets_none_again(shop):
     put(shop, message("a", visitor="v1"), message("b", user=None, visitor="v1"), message("c", user="u2"))
     forget(shop, user_id="u1")
     assert len(kept(shop)) == 1
-    assert is_current(shop)
+    assert are_profiles_current(shop)
     put(shop, message("d"))
     with pytest.raises(NotFound):
         lookup_customer(shop, "u1", now=NOW)
@@ -403,14 +407,14 @@ def test_forgetting_one_user_of_a_device_leaves_the_profiles_that_a_rebuild_woul
     told = [message(f"a{n}", user=f"u{n}", visitor="till", minutes_ago=9 - n) for n in range(4)]
     put(shop, *told, message("b", user=None, visitor="till"), message("c", user="u1", visitor="v1"))
     move(shop)
-    generation = state(shop.store).generation
+    generation = profile_state(shop.store).generation
     for user in ("u0", "u1", "u2"):
         forget(shop, user_id=user)
         before = kept(shop)
-        assert is_current(shop)
-        assert state(shop.store).generation == generation
+        assert are_profiles_current(shop)
+        assert profile_state(shop.store).generation == generation
         assert before == rebuilt(shop)
-        generation = state(shop.store).generation
+        generation = profile_state(shop.store).generation
     assert live(shop, "u3").event_count == 2
 
 
@@ -420,9 +424,9 @@ def test_an_erasure_while_profiles_are_behind_has_them_built_anew(shop, monkeypa
     row = {"event_id": "i1", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u2"}
     load_events(shop, pa.Table.from_pylist([row]), source="file", known="occurred", received_at=NOW)
     with monkeypatch.context() as patch:
-        patch.setattr("patron.understand.profiles.updates.MOST_ADDED", 0)
+        patch.setattr("patron.understand.profiles.profile_writer.MAX_ROWS_MERGED", 0)
         forget(shop, user_id="u1")
-    assert not is_current(shop)
+    assert not are_profiles_current(shop)
     move(shop)
     assert live(shop, "u2").event_count == 2
     assert kept(shop) == rebuilt(shop)

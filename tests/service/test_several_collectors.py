@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from patron.collect.loader import load_events
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
 from patron.commands.export import export_customer
 from patron.commands.forget import forget
@@ -26,7 +26,7 @@ from patron.service.customer_lookup import lookup_customer
 from patron.storage.shop import Shop
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 def messages(*ids, user="u1"):
@@ -53,10 +53,10 @@ def places(tmp_path, monkeypatch, postgres_url):
         one.close()
 
 
-def move(shop):
-    mover = CompactionWorker(shop)
-    mover.move()
-    assert mover.trouble is None
+def run_once(shop):
+    worker = CompactionWorker(shop)
+    worker.run_once()
+    assert worker.trouble is None
 
 
 def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once(places):
@@ -78,7 +78,7 @@ def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once
     assert lookup_customer(main, "u1", now=NOW).live.event_count == 40
     [counted] = collector_state(main).counters
     assert (counted.stored, counted.duplicate) == (40, 80)
-    move(main)
+    run_once(main)
     for one in collectors:
         one.stop()
     assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == sorted(f"m{n}" for n in range(40))
@@ -114,7 +114,7 @@ def test_killed_at_any_moment_what_a_collector_acknowledged_is_in_the_lake_once(
             children.append((child, here))
         until = time.monotonic() + 0.3 * run
         while time.monotonic() < until or not all(here.poll() for _, here in children):
-            move(main)
+            run_once(main)
         for child, here in children:
             os.kill(child.pid, signal.SIGKILL)
             child.join()
@@ -123,7 +123,7 @@ def test_killed_at_any_moment_what_a_collector_acknowledged_is_in_the_lake_once(
                     acknowledged += here.recv()
                 except EOFError:
                     break
-    move(main)
+    run_once(main)
     found = main.lake.read(EVENTS)["event_id"].to_pylist()
     assert len(acknowledged) > 50
     assert len(found) == len(set(found))
@@ -140,7 +140,7 @@ def test_who_is_forgotten_leaves_the_shared_inbox_too(places):
         assert len(inbox.pending_requests(after=0)) == 1
     with pytest.raises(NotFound):
         lookup_customer(main, "u1", now=NOW)
-    move(main)
+    run_once(main)
     assert main.lake.read(EVENTS)["event_id"].to_pylist() == ["b"]
 
 
@@ -168,16 +168,16 @@ def test_only_the_workspace_whose_lake_it_is_moves_the_inbox(places):
     main, edge = places
     with open_inbox(edge) as inbox:
         inbox.append([messages("a")])
-    move(main)
+    run_once(main)
     with open_inbox(edge) as inbox:
         inbox.append([messages("b")])
     for ask in (lambda: export_customer(edge, user_id="u1"), lambda: forget(edge, user_id="u1")):
         with pytest.raises(WorkspaceError, match="lake of another workspace"):
             ask()
-    mover = CompactionWorker(edge)
-    mover.move()
-    assert "lake of another workspace" in str(mover.trouble)
-    move(main)
+    worker = CompactionWorker(edge)
+    worker.run_once()
+    assert "lake of another workspace" in str(worker.trouble)
+    run_once(main)
     assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "b"]
 
 
@@ -188,7 +188,7 @@ def test_a_shop_that_comes_to_a_shared_inbox_late_stores_nothing_twice(places):
     load_events(main, pa.Table.from_pylist(rows), source="web", known="occurred", received_at=NOW)
     with open_inbox(edge) as inbox:
         assert inbox.append([messages("a", "b")])[0].stored == 2
-    move(main)
+    run_once(main)
     assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "b"]
     [counted] = collector_state(main).counters
     assert (counted.stored, counted.duplicate) == (1, 1)
@@ -207,7 +207,7 @@ def test_what_would_break_an_index_of_the_server_is_set_aside_before(places):
     rows = [{"event_id": "f", "name": "Consent Given", "occurred_at": NOW, "user_id": "u1", "properties": None}]
     rows[0]["properties"] = json.dumps({"purpose": "q" * 9_000})
     load_events(main, pa.Table.from_pylist(rows), source="file", known="occurred", received_at=NOW)
-    move(main)
+    run_once(main)
     assert sorted(main.lake.read(EVENTS)["event_id"].to_pylist()) == ["a", "f"]
 
 
@@ -221,7 +221,7 @@ def test_what_waits_in_the_file_is_not_left_behind(places):
         inbox.append([messages("a")])
     with pytest.raises(WorkspaceError, match="still holds 1 requests"):
         open_inbox(main, is_checked=True)
-    move(alone)
+    run_once(alone)
     alone.close()
     open_inbox(main, is_checked=True).close()
 

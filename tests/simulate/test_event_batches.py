@@ -13,11 +13,11 @@ from patron.simulate.event_batches import (
     NAMES,
     NO_LINES,
     Batch,
+    EventTexts,
     Lines,
-    Words,
-    batch,
     concatenate_batches,
-    table_of,
+    make_batch,
+    raw_events_table,
 )
 
 COUNT = 40
@@ -31,7 +31,7 @@ def orders(simulated_year):
     product = rng.integers(0, len(simulated_year[0].catalogue.price_cents), count.sum())
     lines = Lines(product, rng.integers(1, 4, count.sum()), rng.integers(0, 90, count.sum()), np.repeat(0, count.sum()))
     number = np.arange(COUNT)
-    return batch(
+    return make_batch(
         "Order Completed",
         number,
         number * 1_000_000,
@@ -48,7 +48,7 @@ def orders(simulated_year):
 @pytest.fixture
 def views():
     number = np.arange(1_000, 1_000 + COUNT)
-    return batch("Product Viewed", number, number * 10, number % 7, product=number % 600, device=number % 3)
+    return make_batch("Product Viewed", number, number * 10, number % 7, product=number % 600, device=number % 3)
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def as_table(simulated_year):
     """The table of a batch."""
 
     def as_table(events):
-        words = Words("s7-", simulated_year[0].catalogue, ("NEWS5", "SAVE10"), ("newsletter",), ("d0", "d1"))
+        words = EventTexts("s7-", simulated_year[0].catalogue, ("NEWS5", "SAVE10"), ("newsletter",), ("d0", "d1"))
         nothing = pa.nulls(len(events), pa.string())
-        return table_of(events, words, nothing, nothing, 1_700_000_000_000_000)
+        return raw_events_table(events, words, nothing, nothing, 1_700_000_000_000_000)
 
     return as_table
 
@@ -89,7 +89,7 @@ def test_joined_batches_are_one_after_the_other_each_with_its_own_lines(orders, 
 
 
 def test_columns_that_are_not_given_hold_nothing():
-    plain = batch("Identify", np.arange(3), np.arange(3), np.arange(3))
+    plain = make_batch("Identify", np.arange(3), np.arange(3), np.arange(3))
     given = {"number", "time_us", "name", "person", "is_signed_in", "is_app", "first_line", "line_count", "lines"}
     assert all((getattr(plain, one.name) == -1).all() for one in fields(Batch) if one.name not in given)
     assert plain.lines is NO_LINES
@@ -134,7 +134,7 @@ def test_products_are_described_as_the_catalogue_does(as_table, views, simulated
 
 def test_what_is_not_signed_in_has_no_user(as_table):
     number = np.arange(4)
-    seen = batch(
+    seen = make_batch(
         "Product Viewed", number, number, number, is_signed_in=number % 2 == 0, visitor=number * 4, product=number
     )
     table = as_table(seen)

@@ -14,28 +14,28 @@ from patron.simulate.order_terms import (
     NEWSLETTER_COUPON,
     WHOLE_SHARE,
     coupon_codes,
+    discount_terms,
     place_orders,
     refunds,
     reviews,
-    terms,
 )
 from patron.simulate.product_catalogue import REVIEWS
 from patron.simulate.random_streams import Draws
 from patron.simulate.simulator import ShopSimulator
-from patron.simulate.visits import look_around
+from patron.simulate.visits import browse_products
 
 DAYS = np.arange(400, 415)
 
 
 def terms_of(visits, people, shop, seed=1):
-    return terms(visits, np.arange(len(visits)), people, shop, Draws(seed))
+    return discount_terms(visits, np.arange(len(visits)), people, shop, Draws(seed))
 
 
 @pytest.fixture(scope="module")
 def orders_of_visits(small_shop, simulated_year, customers, visits_on):
     """Orders of everybody on fifteen days with free shipping offered, and what was put together for them."""
     visits = visits_on(customers, DAYS, offer=2)
-    items = look_around(visits, customers, simulated_year[0].catalogue, Draws(4))
+    items = browse_products(visits, customers, simulated_year[0].catalogue, Draws(4))
     orders = place_orders(visits, items, customers, simulated_year[0].catalogue, small_shop, Draws(4))
     return visits, items, orders
 
@@ -94,7 +94,7 @@ def test_orders_hold_what_their_visits_bought_at_the_price_less_their_discount(
 ):
     visits, items, orders = orders_of_visits
     prices = simulated_year[0].catalogue.price_cents
-    share, _, free = terms(visits, orders.visit, customers, small_shop, Draws(4))
+    share, _, free = discount_terms(visits, orders.visit, customers, small_shop, Draws(4))
     for at in range(0, len(orders.visit), 97):
         lines = slice(orders.first_line[at], orders.first_line[at] + orders.line_count[at])
         bought = items.is_bought & (items.visit == orders.visit[at])
@@ -110,7 +110,7 @@ def test_orders_hold_what_their_visits_bought_at_the_price_less_their_discount(
 
 def test_only_visits_that_order_become_orders(small_shop, simulated_year, customers, visits_on):
     visits = replace(visits_on(customers, DAYS), is_order=np.arange(len(customers) * len(DAYS)) % 3 == 0)
-    items = look_around(visits, customers, simulated_year[0].catalogue, Draws(5))
+    items = browse_products(visits, customers, simulated_year[0].catalogue, Draws(5))
     orders = place_orders(visits, items, customers, simulated_year[0].catalogue, small_shop, Draws(5))
     assert np.array_equal(orders.visit, np.flatnonzero(visits.is_order))
     assert (orders.line_count > 0).all()

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron.simulate.event_batches import batch
+from patron.simulate.event_batches import make_batch
 from patron.simulate.population import CHANNELS, INCOMES, REGIONS
 from patron.simulate.random_streams import Draws
 from patron.simulate.sign_in_traits import traits_and_identifiers
@@ -72,7 +72,7 @@ def test_what_identifies_people_is_in_no_trait(sign_ins):
 def test_names_are_the_seeds_and_traits_the_persons(simulated_year):
     people = simulated_year[0].people
     person = np.flatnonzero(~people.is_visitor)
-    events = batch("Identify", person, person * 0, person, device=people.device[person])
+    events = make_batch("Identify", person, person * 0, person, device=people.device[person])
     first, again, other = (traits_and_identifiers(events, people, Draws(seed)) for seed in (7, 7, 8))
     assert first[1].equals(again[1])
     assert first[0].equals(other[0])

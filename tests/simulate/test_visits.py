@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from patron.simulate.random_streams import Draws
-from patron.simulate.visits import MOST_LINES, MOST_VIEWS, choose, look_around, quantity_of
+from patron.simulate.visits import MAX_VIEWS, MOST_LINES, browse_products, choose_products, quantity_of
 
 DAYS = np.arange(400, 430)
 
@@ -16,13 +16,13 @@ def visits_and_items(simulated_year, customers, visits_on):
     """A month of daily visits, half of them orders."""
     visits = visits_on(customers, DAYS)
     visits = replace(visits, is_order=np.arange(len(visits)) % 2 == 0)
-    return visits, look_around(visits, customers, simulated_year[0].catalogue, Draws(1))
+    return visits, browse_products(visits, customers, simulated_year[0].catalogue, Draws(1))
 
 
 def test_every_visit_looks_at_something_and_at_no_product_twice(visits_and_items):
     visits, items = visits_and_items
     views = np.bincount(items.visit, minlength=len(visits))
-    assert 1 <= views.min() < views.max() <= MOST_VIEWS
+    assert 1 <= views.min() < views.max() <= MAX_VIEWS
     assert len(set(zip(items.visit.tolist(), items.product.tolist(), strict=True))) == len(items.visit)
 
 
@@ -42,7 +42,7 @@ def test_what_is_bought_was_put_into_the_cart_and_some_carts_are_left(visits_and
 
 def test_a_visit_is_the_same_whoever_else_comes(simulated_year, customers, visits_and_items, visits_on):
     some = customers.rows(np.arange(0, len(customers), 7))
-    alone = look_around(visits_on(some, DAYS[:1]), some, simulated_year[0].catalogue, Draws(1))
+    alone = browse_products(visits_on(some, DAYS[:1]), some, simulated_year[0].catalogue, Draws(1))
     visits, items = visits_and_items
     # why: orders buy, so their products are compared where both visits order
     at = np.flatnonzero(np.isin(visits.person, some.person) & (visits.day == DAYS[0]) & visits.is_order)
@@ -73,7 +73,7 @@ def test_nearly_half_of_what_people_choose_is_of_their_first_favourite_category(
     goods = simulated_year[0].catalogue
     visits = visits_on(customers, DAYS)
     everything, nowhere = np.arange(len(visits)), np.zeros(len(visits), int)
-    product = choose(visits, everything, nowhere, customers, goods, Draws(3))
+    product = choose_products(visits, everything, nowhere, customers, goods, Draws(3))
     category = goods.category_of[product]
     first, second, third = customers.favourites[visits.row].T
     seasonal = np.diff(goods.category_shares, axis=1, prepend=0)[visits.month]
@@ -84,7 +84,7 @@ def test_nearly_half_of_what_people_choose_is_of_their_first_favourite_category(
 def test_thrifty_people_choose_cheaper_products_of_a_category(simulated_year, customers, visits_on):
     goods = simulated_year[0].catalogue
     visits = visits_on(customers, DAYS)
-    product = choose(visits, np.arange(len(visits)), np.zeros(len(visits), int), customers, goods, Draws(4))
+    product = choose_products(visits, np.arange(len(visits)), np.zeros(len(visits), int), customers, goods, Draws(4))
     by_person = goods.price_share(product).reshape(len(DAYS), len(customers)).mean(axis=0)
     thrifty = customers.price_sensitivity > 0.5
     error = np.sqrt(by_person[thrifty].var() / thrifty.sum() + by_person[~thrifty].var() / (~thrifty).sum())

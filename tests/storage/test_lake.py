@@ -15,7 +15,7 @@ from patron.schema.errors import InvalidTable, NoSpace, WorkspaceError
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS, EVENTS, FEATURES, PRODUCTS, SEGMENTS, TABLES
 from patron.storage.engine import DuckEngine
-from patron.storage.lake import MANY_FILES, Lake, Once
+from patron.storage.lake import MANY_FILES, Lake, LoadId
 from sample_rows import sample
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
@@ -61,8 +61,8 @@ def test_every_table_reads_back_what_was_written(lake, table):
 
 def test_a_load_named_once_commits_once(lake):
     for _ in range(3):
-        lake.append(CUTOFFS, cutoffs("a", "x"), once=Once("inbox", 0))
-    lake.append(CUTOFFS, cutoffs("a", "y"), once=Once("inbox", 1))
+        lake.append(CUTOFFS, cutoffs("a", "x"), load_id=LoadId("inbox", 0))
+    lake.append(CUTOFFS, cutoffs("a", "y"), load_id=LoadId("inbox", 1))
     assert customers(lake) == [("a", "x"), ("a", "y")]
 
 
@@ -80,9 +80,9 @@ def test_an_older_version_stays_readable_until_vacuum(lake):
     assert customers(lake, before) == [("a", "x")]
     lake.vacuum(CUTOFFS)
     assert customers(lake, before) == [("a", "x")]
-    lake.vacuum(CUTOFFS, kept=timedelta(0), pinned=before)
+    lake.vacuum(CUTOFFS, retention=timedelta(0), pinned=before)
     assert customers(lake, before) == [("a", "x")]
-    lake.vacuum(CUTOFFS, kept=timedelta(0))
+    lake.vacuum(CUTOFFS, retention=timedelta(0))
     assert customers(lake) == [("a", "y")]
     with pytest.raises(duckdb.IOException):
         lake.read(CUTOFFS, before)
@@ -112,7 +112,7 @@ def test_many_loads_keep_the_number_of_files_bounded(lake):
     for number in range(25):
         lake.append(CUTOFFS, cutoffs("a", f"{number:02}"))
         lake.compact(CUTOFFS, DuckEngine())
-        lake.vacuum(CUTOFFS, kept=timedelta(0))
+        lake.vacuum(CUTOFFS, retention=timedelta(0))
         assert len(list(lake.path(CUTOFFS).rglob("*.parquet"))) <= 2 * MANY_FILES
     assert customers(lake) == [("a", f"{number:02}") for number in range(25)]
 
@@ -181,7 +181,7 @@ def test_tidying_killed_anywhere_loses_nothing_and_is_done_again(lake):
             process.kill()
         assert customers(lake) == expected
     lake.compact(CUTOFFS, DuckEngine())
-    lake.vacuum(CUTOFFS, kept=timedelta(0))
+    lake.vacuum(CUTOFFS, retention=timedelta(0))
     assert customers(lake) == expected
     assert len(list(lake.path(CUTOFFS).rglob("*.parquet"))) == 2
 

@@ -11,13 +11,13 @@ from patron.schema.errors import WorkspaceError
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS, EVENTS, FEATURES
 from patron.storage.engine import DuckEngine
-from patron.storage.lake import Once
-from patron.storage.lake_erasure import Doomed, Eraser
+from patron.storage.lake import LoadId
+from patron.storage.lake_erasure import Eraser, ErasureConditions
 from sample_rows import sample
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 GONE = {"gone": pa.table({"id": ["x"]})}
-IS_X = Doomed("customer_id in (select id from gone)")
+IS_X = ErasureConditions("customer_id in (select id from gone)")
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def test_values_leave_rows_that_stay(lake):
     rows = sample(EVENTS, 40, np.random.default_rng(1))
     lake.append(EVENTS, rows)
     tokens = rows["anonymous_token"].drop_null()[:1].to_pylist()
-    doomed = Doomed(values={"anonymous_token": f"anonymous_token = '{tokens[0]}'"})
+    conditions = ErasureConditions(values={"anonymous_token": f"anonymous_token = '{tokens[0]}'"})
     count = rows["anonymous_token"].to_pylist().count(tokens[0])
-    assert lake.erase(EVENTS, DuckEngine(), doomed, {}) == count
+    assert lake.erase(EVENTS, DuckEngine(), conditions, {}) == count
     after = lake.read(EVENTS)
     assert after.num_rows == rows.num_rows
     assert tokens[0] not in after["anonymous_token"].to_pylist()
@@ -73,26 +73,26 @@ def test_columns_that_an_older_file_lacks_stay_null(lake):
 
 
 def test_only_the_newest_version_is_left_and_a_load_that_was_counted_is_not_taken_again(lake):
-    old = lake.append(CUTOFFS, moments("a", "x", "y"), once=Once("inbox", 7))
+    old = lake.append(CUTOFFS, moments("a", "x", "y"), load_id=LoadId("inbox", 7))
     lake.erase(CUTOFFS, DuckEngine(), IS_X, GONE)
     for _ in range(2):
-        lake.forget_past(CUTOFFS)
+        lake.delete_history(CUTOFFS)
         assert customers(lake) == ["y"]
     with pytest.raises(WorkspaceError):
         lake.files(CUTOFFS, old)
     assert len(list(lake.path(CUTOFFS).rglob("part-*.parquet"))) == 1
-    assert lake.loaded(CUTOFFS, "inbox") == 7
-    lake.append(CUTOFFS, moments("a", "x"), once=Once("inbox", 7))
+    assert lake.last_load_sequence(CUTOFFS, "inbox") == 7
+    lake.append(CUTOFFS, moments("a", "x"), load_id=LoadId("inbox", 7))
     assert customers(lake) == ["y"]
-    lake.append(CUTOFFS, moments("a", "w"), once=Once("inbox", 8))
+    lake.append(CUTOFFS, moments("a", "w"), load_id=LoadId("inbox", 8))
     assert customers(lake) == ["w", "y"]
 
 
 def test_a_pinned_version_is_put_back_unless_it_is_gone(lake):
     pinned = lake.append(CUTOFFS, moments("a", "x"))
     lake.replace(CUTOFFS, moments("a", "unfinished"))
-    lake.put_back(CUTOFFS, pinned)
+    lake.restore_version(CUTOFFS, pinned)
     assert customers(lake) == ["x"]
     for version in (None, 999, lake.version(CUTOFFS)):
-        lake.put_back(CUTOFFS, version)
+        lake.restore_version(CUTOFFS, version)
     assert customers(lake) == ["x"]

@@ -79,9 +79,9 @@ def test_the_vault_keeps_tokens_and_texts_there(postgres_url, tmp_path, monkeypa
     create(tmp_path / "w")
     shop = Shop.open(tmp_path / "w")
     vault = Vault.open(shop)
-    tokens = vault.tokens("user_id", pa.array(["anna", None, "bert", "anna"]), NOW).to_pylist()
+    tokens = vault.store_tokens("user_id", pa.array(["anna", None, "bert", "anna"]), NOW).to_pylist()
     assert Vault.open(shop).reveal(tokens[2:]) == ["bert", "anna"]
-    vault.keep_texts("web", [("e1", "texts", tokens[0], "a gift")] * 2)
+    vault.store_texts("web", [("e1", "texts", tokens[0], "a gift")] * 2)
     assert [text["text"] for text in vault.texts(tokens[:1])] == ["a gift"]
     assert vault.shred(tokens[:1]) == 1
     assert Vault.open(shop).reveal(tokens[:1]) == [None]
@@ -124,5 +124,5 @@ def test_a_person_is_forgotten_there_and_the_audit_log_is_whole(postgres_url, tm
     assert done.erased == {"rows of events": 1, "dead letters emptied": 1, "keys of identifiers": 1}
     again = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
     assert (again.duplicate, again.rejected_by_reason) == (1, {"forgotten": 2})
-    assert audit_log.first_broken(audit_log.entries(shop.store)) is None
+    assert audit_log.first_damaged_entry(audit_log.entries(shop.store)) is None
     shop.close()

@@ -13,8 +13,8 @@ from patron.schema.tables import EVENTS
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
-from patron.understand.facts.aliases import MOST_USER_IDS
-from patron.understand.facts.identities import MOST_CONTACTS, MOST_DEVICES_A_WEEK
+from patron.understand.facts.aliases import MAX_USER_IDS
+from patron.understand.facts.identities import MAX_CONTACTS, MAX_DEVICES_PER_WEEK
 
 
 def own(token):
@@ -157,17 +157,17 @@ def test_a_weaker_link_to_somebody_else_is_ignored_and_one_as_strong_is_not(told
 
 
 def test_links_above_the_limits_do_not_count(told, tell):
-    addresses = [tell.contact(1 + n, user="u", email=f"m{n}") for n in range(MOST_CONTACTS + 1)]
-    visitors = [tell.contact(20 + 7 * n, device=f"a{n}", email=f"m{n}") for n in range(MOST_CONTACTS + 1)]
+    addresses = [tell.contact(1 + n, user="u", email=f"m{n}") for n in range(MAX_CONTACTS + 1)]
+    visitors = [tell.contact(20 + 7 * n, device=f"a{n}", email=f"m{n}") for n in range(MAX_CONTACTS + 1)]
     found = who(told, *addresses, *visitors)
-    assert [found[f"a{n}"] for n in range(MOST_CONTACTS + 1)] == ["u"] * MOST_CONTACTS + [f"a{MOST_CONTACTS}"]
-    devices = [tell.seen(3 + n / 100, "w", f"d{n}") for n in range(MOST_DEVICES_A_WEEK + 1)]
+    assert [found[f"a{n}"] for n in range(MAX_CONTACTS + 1)] == ["u"] * MAX_CONTACTS + [f"a{MAX_CONTACTS}"]
+    devices = [tell.seen(3 + n / 100, "w", f"d{n}") for n in range(MAX_DEVICES_PER_WEEK + 1)]
     found = who(told, *devices, tell.seen(3 + 7, "w", "next week"))
-    assert sum(found[f"d{n}"] == "w" for n in range(MOST_DEVICES_A_WEEK + 1)) == MOST_DEVICES_A_WEEK
+    assert sum(found[f"d{n}"] == "w" for n in range(MAX_DEVICES_PER_WEEK + 1)) == MAX_DEVICES_PER_WEEK
     assert found["next week"] == "w"
-    ids = [tell.seen(1 + n, f"u{n}") for n in range(MOST_USER_IDS + 2)]
-    found = who(told, *ids, *(tell.alias(20 + n, f"u{n}", "u0") for n in range(1, MOST_USER_IDS + 2)))
-    assert sum(found[f"u{n}"] == "u0" for n in range(MOST_USER_IDS + 2)) == MOST_USER_IDS
+    ids = [tell.seen(1 + n, f"u{n}") for n in range(MAX_USER_IDS + 2)]
+    found = who(told, *ids, *(tell.alias(20 + n, f"u{n}", "u0") for n in range(1, MAX_USER_IDS + 2)))
+    assert sum(found[f"u{n}"] == "u0" for n in range(MAX_USER_IDS + 2)) == MAX_USER_IDS
 
 
 def test_an_unlinked_user_id_is_a_customer_of_its_own_as_if_the_link_had_never_been_told(told, tell):

@@ -10,12 +10,12 @@ from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
-Sort = Literal["value", "churn", "paid", "last_order"]
-SORTS: tuple[Sort, ...] = ("value", "churn", "paid", "last_order")
+Sort = Literal["value", "churn_probability", "paid", "last_order"]
+SORTS: tuple[Sort, ...] = ("value", "churn_probability", "paid", "last_order")
 PAGE_SIZE = 25
 COLUMNS = {
     "value": "value_cents desc nulls last",
-    "churn": "churn desc nulls last",
+    "churn_probability": "churn_probability desc nulls last",
     "paid": "paid_cents desc",
     "last_order": "last_order_at desc nulls last",
 }
@@ -44,7 +44,7 @@ class CustomerRow:
     persona_id: int | None
     persona_code: str | None
     value_cents: float | None
-    churn: float | None
+    churn_probability: float | None
     paid_cents: int
     order_count: int
     last_order_at: datetime | None
@@ -77,8 +77,8 @@ class CustomerPage:
 
 
 @dataclass(frozen=True)
-class Directory:
-    """All customers of the run, one row each, with what the list shows; and what they can be filtered by."""
+class CustomerIndex:
+    """All customers of a run, one row each with the columns of the list, and the filters with their values."""
 
     rows: pa.Table
     lifecycle_stages: tuple[FilterOption, ...]
@@ -86,12 +86,12 @@ class Directory:
     actions: tuple[FilterOption, ...]
 
 
-def directory(view: Snapshot) -> Directory:
-    """Directory of one run."""
+def customer_index(view: Snapshot) -> CustomerIndex:
+    """Index of the customers of one run."""
     run_id = view.run.run_id
     rows = view.query(f"""
 select s.customer_id, s.lifecycle_stage, s.persona_id, p.name_code as persona_code,
-  v.value as value_cents, r.value as churn,
+  v.value as value_cents, r.value as churn_probability,
   coalesce(c.paid_cents, 0) as paid_cents, coalesce(c.order_count, 0) as order_count, c.last_order_at, d.action
 from segments s
 left join customers c on c.customer_id = s.customer_id
@@ -100,7 +100,7 @@ left join scores v on v.run_id = s.run_id and v.customer_id = s.customer_id and 
 left join scores r on r.run_id = s.run_id and r.customer_id = s.customer_id and r.question = 'churn'
 left join decisions d on d.run_id = s.run_id and d.customer_id = s.customer_id
 where s.run_id = '{run_id}'""")
-    return Directory(
+    return CustomerIndex(
         rows,
         lifecycle_stages=_filter_options(view, rows, "lifecycle_stage", "lifecycle_stage"),
         personas=_filter_options(view, rows, "persona_id", "persona_code"),
@@ -108,16 +108,16 @@ where s.run_id = '{run_id}'""")
     )
 
 
-def find_customers(shop: Shop, query: CustomerQuery, *, known: Directory | None = None) -> CustomerPage:
-    """Search, filter, sort and page the customers of the last run; `known` is their directory when it is at hand.
+def find_customers(shop: Shop, query: CustomerQuery, *, index: CustomerIndex | None = None) -> CustomerPage:
+    """Search, filter, sort and page the customers of the last run; `index` saves a query where it is cached.
 
     Raises NoRunYet.
     """
     view = last_run(shop)
-    listed = directory(view) if known is None else known
+    index = customer_index(view) if index is None else index
     condition, values = _condition(query)
     matches = f"select listed.* from listed cross join filters where {condition}"
-    tables = {"listed": listed.rows, "filters": pa.table(values)}
+    tables = {"listed": index.rows, "filters": pa.table(values)}
     totals = records(
         view.query(
             f"select count(*) as n, coalesce({exact_sum('value_cents')}, 0) as expected from ({matches}) m", **tables
@@ -135,14 +135,14 @@ def find_customers(shop: Shop, query: CustomerQuery, *, known: Directory | None 
         expected_cents=totals["expected"],
         page_count=page_count,
         rows=tuple(CustomerRow(**row) for row in rows),
-        lifecycle_stages=listed.lifecycle_stages,
-        personas=listed.personas,
-        actions=listed.actions,
+        lifecycle_stages=index.lifecycle_stages,
+        personas=index.personas,
+        actions=index.actions,
     )
 
 
 def _condition(query: CustomerQuery) -> tuple[str, dict[str, list[Any]]]:
-    """Write the filter; what people typed travels as a one-row table, never as SQL."""
+    """SQL condition of a query, and its values as a one-row table: typed text never becomes SQL."""
     parts = {
         "search": (query.search.strip().lower(), "starts_with(listed.customer_id, filters.search)"),
         "lifecycle_stage": (query.lifecycle_stage, "listed.lifecycle_stage = filters.lifecycle_stage"),
@@ -154,8 +154,8 @@ def _condition(query: CustomerQuery) -> tuple[str, dict[str, list[Any]]]:
     return " and ".join(sql for _, sql in used.values()) or "true", values or {"nothing": [True]}
 
 
-def _filter_options(view: Snapshot, listed: pa.Table, column: str, name: str) -> tuple[FilterOption, ...]:
+def _filter_options(view: Snapshot, rows: pa.Table, column: str, name: str) -> tuple[FilterOption, ...]:
     sql = f"""
 select cast({column} as varchar) as value, cast(max({name}) as varchar) as name_code, count(*) as customer_count
 from listed where {column} is not null and {name} is not null group by {column} order by {column}"""
-    return tuple(FilterOption(**row) for row in records(view.query(sql, listed=listed)))
+    return tuple(FilterOption(**row) for row in records(view.query(sql, listed=rows)))

@@ -46,7 +46,7 @@ class RejectionReason:
 
 @dataclass(frozen=True)
 class DataQuality:
-    """DataQuality of the data as of the last run."""
+    """Quality of the data as of the last run."""
 
     run_id: str
     as_of: datetime
@@ -57,12 +57,12 @@ class DataQuality:
 
 
 def data_quality(shop: Shop) -> DataQuality:
-    """DataQuality of the data at the last finished run. Raises NoRunYet."""
+    """Quality of the data at the last finished run. Raises NoRunYet."""
     return data_quality_of(last_run(shop))
 
 
 def data_quality_of(view: Snapshot) -> DataQuality:
-    """DataQuality of the data at one run."""
+    """Quality of the data at one run."""
     return DataQuality(view.run.run_id, view.run.as_of, _checks(view), _imports(view), _rejected(view), drift(view))
 
 

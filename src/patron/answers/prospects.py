@@ -13,7 +13,7 @@ from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import RUNS
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Prospects:
     """Those expected to pay most, the best first."""
 
 
-def prospects(shop: Shop, *, most: int = MOST_SHOWN) -> Prospects:
+def prospects(shop: Shop, *, most: int = MAX_SHOWN) -> Prospects:
     """Prospects of the last run. Raises NoRunYet, and NotEnoughData where it could not forecast them."""
     view = last_run(shop)
     total = records(

@@ -10,7 +10,7 @@ from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 
 CONFIRMED = "confirmed"
-LONGEST_HISTORY_DAYS = 365
+MAX_HISTORY_DAYS = 365
 EPOCH = date(1970, 1, 1)
 
 
@@ -115,7 +115,7 @@ def repeat_purchase_model(shop: Shop) -> RepeatPurchaseModel | None:
     row = _confirmed_row(last_run(shop))
     if row is None:
         return None
-    return RepeatPurchaseModel(row["model"], min(LONGEST_HISTORY_DAYS, row["last_day"] - row["first_day"]))
+    return RepeatPurchaseModel(row["model"], min(MAX_HISTORY_DAYS, row["last_day"] - row["first_day"]))
 
 
 def customer_repeat_purchase(view: Snapshot, customer: pa.Table) -> CustomerRepeatPurchase | None:

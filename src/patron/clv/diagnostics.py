@@ -1,7 +1,7 @@
 """What charts of customer value show, as Arrow tables: from a fitted model, a summary and orders.
 
 Each function gives the numbers; `patron.interfaces.charts.clv_charts` has one of the same name that draws them. A table
-carries facts about itself (the unit of time, the horizon, the Gini coefficient), which `about` reads.
+carries facts about itself (the unit of time, the horizon, the Gini coefficient), which `metadata_of` reads.
 """
 
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ from patron.clv.distinct_histories import arrow, finite_column
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, timestamp_us, timestamps_us
 from patron.schema.metrics import decile_of, gini
 from patron.schema.numbers import Numbers
-from patron.schema.table_metadata import about, described
+from patron.schema.table_metadata import metadata_of, with_metadata
 
 __all__ = [
-    "about",
     "alive_over_time",
     "calibration_by_decile",
     "cohorts",
     "forecast_fan",
     "frequency_recency",
     "lorenz",
+    "metadata_of",
     "tracking",
 ]
 Day = date | datetime | str
@@ -71,7 +71,7 @@ def frequency_recency(fitted: CountModel, horizon: float, *, T: float, most_freq
         "probability_alive": fitted.probability_alive(summary),
         "expected_orders": fitted.expected_purchases(summary, horizon),
     }
-    return described(columns, unit=fitted.unit, horizon=f"{horizon:g}", age=f"{T:g}")
+    return with_metadata(columns, unit=fitted.unit, horizon=f"{horizon:g}", age=f"{T:g}")
 
 
 def alive_over_time(fitted: CountModel, ordered_at: Sequence[Day], until: Day, *, unit: str = "") -> pa.Table:
@@ -102,7 +102,7 @@ def alive_over_time(fitted: CountModel, ordered_at: Sequence[Day], until: Day, *
         "probability_alive": alive,
         "is_order": is_order,
     }
-    return described(columns, unit=unit or fitted.unit)
+    return with_metadata(columns, unit=unit or fitted.unit)
 
 
 def forecast_fan(
@@ -132,7 +132,7 @@ def forecast_fan(
         "expected": pa.array([*nothing, *(now + np.array(expected))], pa.float64()),
     }
     columns |= {name: pa.array([*nothing, *values], pa.float64()) for name, values in to_come.items()}
-    return described(columns, unit=unit or fitted.unit, horizon=f"{horizon:g}")
+    return with_metadata(columns, unit=unit or fitted.unit, horizon=f"{horizon:g}")
 
 
 def tracking(  # noqa: PLR0913 - orders may name their columns as they like
@@ -179,7 +179,7 @@ def tracking(  # noqa: PLR0913 - orders may name their columns as they like
         "is_holdout": edges[1:] > last_fitted_day,
     }
     ends = str(date.fromordinal(date(1970, 1, 1).toordinal() + last_fitted_day))
-    return described(columns, unit=fitted.unit, fitted_until=ends, customers=len(first))
+    return with_metadata(columns, unit=fitted.unit, fitted_until=ends, customers=len(first))
 
 
 def calibration_by_decile(actual: Any, forecast: Any) -> pa.Table:
@@ -206,14 +206,14 @@ def calibration_by_decile(actual: Any, forecast: Any) -> pa.Table:
         "actual_low": [None if half is None else mean - half for mean, half in zip(means, halves, strict=True)],
         "actual_high": [None if half is None else mean + half for mean, half in zip(means, halves, strict=True)],
     }
-    return described(columns)
+    return with_metadata(columns)
 
 
 def lorenz(values: Any, *, by: Any = None) -> pa.Table:
     """How unevenly an amount is spread: the share of it that the customers with the least hold together.
 
     With `by`, a forecast of each customer, also the share that those with the lowest forecasts hold: the nearer the two
-    curves, the better the forecast ranks. `about(table)["gini"]` is the Gini coefficient, and with `by`
+    curves, the better the forecast ranks. `metadata_of(table)["gini"]` is the Gini coefficient, and with `by`
     `normalised_gini` that of the forecast relative to it, 0 to 1.
 
     Columns: share_of_customers, 0 to 1 in hundredths; share_of_value; with `by` share_of_value_by_forecast. Raises
@@ -227,12 +227,14 @@ def lorenz(values: Any, *, by: Any = None) -> pa.Table:
     known = gini(amounts)
     columns = {"share_of_customers": at, "share_of_value": _held(amounts, amounts, at)}
     if by is None:
-        return described(columns, gini=known)
+        return with_metadata(columns, gini=known)
     forecast = _amounts(by)
     if len(forecast) != len(amounts):
         raise ValueError(f"{len(amounts)} customers and {len(forecast)} forecasts")
     columns["share_of_value_by_forecast"] = _held(amounts, forecast, at)
-    return described(columns, gini=known, normalised_gini=gini(amounts, forecast) / known if known else float("nan"))
+    return with_metadata(
+        columns, gini=known, normalised_gini=gini(amounts, forecast) / known if known else float("nan")
+    )
 
 
 def cohorts(orders: Any, *, until: Day, customer: str = "customer_id", time: str = "ordered_at") -> pa.Table:

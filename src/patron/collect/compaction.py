@@ -33,7 +33,7 @@ from patron.govern.vault import Vault
 from patron.schema.counts import IngestionCounts
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS
-from patron.storage.lake import Once
+from patron.storage.lake import LoadId
 from patron.storage.shop import Shop
 
 LIVE = "live"
@@ -83,7 +83,7 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
     vault = Vault.open(shop)
     stored = rejected_count = 0
     app_id = inbox.app_id
-    loaded = shop.lake.loaded(EVENTS, app_id)
+    loaded = shop.lake.last_load_sequence(EVENTS, app_id)
     # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
     until, after = inbox.last_seq(), inbox.moved_seq()
     with shop.engine.connect() as con, ThreadPoolExecutor(1, "inbox reader") as reader:
@@ -93,7 +93,7 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
             ahead = reader.submit(_read, inbox, after)
             events, rejected, duplicate = prepare_events(shop, vault, con, parts, loaded, marked)
             if events.num_rows:
-                shop.lake.append(EVENTS, events, once=Once(app_id, after))
+                shop.lake.append(EVENTS, events, load_id=LoadId(app_id, after))
             reader.submit(inbox.mark_moved, after, rejected, duplicate).result()
             stored, rejected_count = stored + events.num_rows, rejected_count + rejected.total()
     return IngestionCounts(stored=stored, rejected=rejected_count)
@@ -157,8 +157,8 @@ def pending_event_rows(
     sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())
     rows = rows.append_column("source", sources)
     rows = rows.filter(pc.is_null(rows["problem"]))
-    judge = ConsentCheck(shop.store, vault, shop.policy.consent, consents_of(vault, "", rows, rows["known_at"]))
-    rows = judge.apply(rows, rows["known_at"])
+    consent_check = ConsentCheck(shop.store, vault, shop.policy.consent, consents_of(vault, "", rows, rows["known_at"]))
+    rows = consent_check.apply(rows, rows["known_at"])
     rows = rows.filter(pc.is_null(rows["problem"]))
     for kind in ("user", "anonymous"):
         coded = pc.dictionary_encode(rows[f"{kind}_id"].combine_chunks())

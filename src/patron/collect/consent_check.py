@@ -30,7 +30,7 @@ from patron.schema.dead_letter_reasons import NO_CONSENT
 from patron.schema.errors import BadEvent
 from patron.schema.events import NEEDS_NO_CONSENT
 from patron.schema.personal_data import json_text
-from patron.storage.policy import Consent as Promise
+from patron.storage.policy import Consent as ConsentPolicy
 from patron.storage.store import Store
 
 CONSENT_STATED = "consent_told"
@@ -38,7 +38,7 @@ CONSENT_STATED = "consent_told"
 PREFERENCES = "Segment Consent Preference Updated"
 """Event of Segment's consent managers; its context holds yes or no by category."""
 CONSENT_EVENTS = (GRANTED, WITHDRAWN, PREFERENCES)
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 """Characters of a purpose, and of what else is kept of a consent besides its words."""
 
 
@@ -54,13 +54,15 @@ def preferences_of(message: dict[str, Any]) -> dict[str, bool]:
         # why: what is both allowed and denied is denied
         answers += [(one, is_granted) for one in listed] if isinstance(listed, list) else []
     named = ((str(name).strip().lower(), is_granted) for name, is_granted in answers if isinstance(is_granted, bool))
-    return {name: is_granted for name, is_granted in named if 0 < len(name) <= LONGEST_NAME}
+    return {name: is_granted for name, is_granted in named if 0 < len(name) <= MAX_NAME_LENGTH}
 
 
 MANAGERS = ("consent", "consentManagement")
 
 
-def consent_flags(row: dict[str, Any], message: dict[str, Any], promise: Promise, *, is_secret: bool) -> list[str]:
+def consent_flags(
+    row: dict[str, Any], message: dict[str, Any], consent_policy: ConsentPolicy, *, is_secret: bool
+) -> list[str]:
     """Flags of a raw event from the consent that its client states. Raises BadEvent for what may not be sent.
 
     With a public key anybody could speak for a user: consent counts for the device then.
@@ -73,22 +75,22 @@ def consent_flags(row: dict[str, Any], message: dict[str, Any], promise: Promise
             )
         row["user_id"] = None
     kept = msgspec.json.decode(row["properties"] or "{}") if name in CONSENT_EVENTS else {}
-    if len(str(kept.get("purpose", ""))) > LONGEST_NAME:
+    if len(str(kept.get("purpose", ""))) > MAX_NAME_LENGTH:
         raise BadEvent(
-            f"is longer than {LONGEST_NAME} characters", where="properties.purpose", todo="Send a shorter name."
+            f"is longer than {MAX_NAME_LENGTH} characters", where="properties.purpose", todo="Send a shorter name."
         )
     if name == PREFERENCES:
         row["properties"] = json_text({**kept, "preferences": preferences_of(message)})
-    if not promise.events_need or name in NEEDS_NO_CONSENT or name == PREFERENCES:
+    if not consent_policy.events_need or name in NEEDS_NO_CONSENT or name == PREFERENCES:
         return []
     answers = preferences_of(message)
-    relevant = [answers[one] for one in promise.names_of(promise.events_need) if one in answers]
+    relevant = [answers[one] for one in consent_policy.names_of(consent_policy.events_need) if one in answers]
     is_granted = all(relevant) if relevant else None
     return [] if is_granted is None else [CONSENT_STATED if is_granted else NO_CONSENT]
 
 
 def consents_of(vault: Vault, source: str, rows: pa.Table, known_at: pa.Array | pa.ChunkedArray) -> list[Consent]:
-    """What good checked rows, known since a time each, tell of consent, for the ledger."""
+    """Consents for the ledger, from the consent events among accepted rows; `known_at` is one time a row."""
     is_chosen = pc.is_in(rows["name"], value_set=pa.array(CONSENT_EVENTS))
     columns = ["name", "event_id", "user_id", "anonymous_id", "occurred_at", "channel", "properties"]
     chosen = rows.append_column("_known", known_at).filter(is_chosen).select([*columns, "_known"])
@@ -127,29 +129,29 @@ def _text(value: object) -> str | None:
 
 def _short(value: object) -> str | None:
     """A name or version, in small letters and cut to what may be kept of it."""
-    return None if value is None else str(value).strip().lower()[:LONGEST_NAME]
+    return None if value is None else str(value).strip().lower()[:MAX_NAME_LENGTH]
 
 
 @dataclass(frozen=True)
 class ConsentCheck:
-    """Who says whether behaviour has the consent it needs."""
+    """Checks whether behaviour has the consent that the policy requires."""
 
     store: Store
     vault: Vault
-    promise: Promise
-    ahead: Sequence[Consent] = ()
+    consent_policy: ConsentPolicy
+    unwritten: Sequence[Consent] = ()
     """Consents that are not in the ledger yet."""
 
     def apply(self, rows: pa.Table, known_at: pa.Array | pa.ChunkedArray) -> pa.Table:
-        """Flag checked rows of behaviour without the consent it needs, or mark them as dead; others stay as they are.
+        """Flag rows of behaviour without the consent they need, or mark them as rejected, as the policy says.
 
-        What counts is what was told by the time of an event and known by the time that the event itself is known from:
-        a consent that comes later changes nothing, so that rows are judged the same whenever it is.
+        Only consents count that were given by the time of an event, and known by the time that the event was known: a
+        consent that comes later changes nothing, so the result is the same whenever rows are checked.
         """
-        if not self.promise.events_need or not rows.num_rows:
+        if not self.consent_policy.events_need or not rows.num_rows:
             return rows
-        rows = add_flag(rows, NO_CONSENT, self._lacking(rows, known_at))
-        if self.promise.without == "keep":
+        rows = add_flag(rows, NO_CONSENT, self._lacks_consent(rows, known_at))
+        if self.consent_policy.without == "keep":
             return rows
         is_gone = pa.array([NO_CONSENT in (flags or ()) for flags in rows["flags"].to_pylist()], pa.bool_())
         is_gone = pc.and_(is_gone, pc.is_null(rows["problem"]))
@@ -158,7 +160,7 @@ class ConsentCheck:
             rows = rows.set_column(rows.column_names.index(name), name, changed)
         return rows
 
-    def _lacking(self, rows: pa.Table, known_at: pa.Array | pa.ChunkedArray) -> list[bool]:
+    def _lacks_consent(self, rows: pa.Table, known_at: pa.Array | pa.ChunkedArray) -> list[bool]:
         names = ("name", "problem", "flags", "user_id", "anonymous_id", "occurred_at")
         events = list(zip(*(rows[name].to_pylist() for name in names), known_at.to_pylist(), strict=True))
         undecided = [_needs_ledger(name, problem, flags) for name, problem, flags, *_ in events]
@@ -173,21 +175,21 @@ class ConsentCheck:
             who = (one for one in (("user_id", user), ("anonymous_id", device)) if is_undecided and one[1])
             answers = (latest_answer(ledger.get(tokens[one], ()), at, known) for one in who)
             is_granted = next((one for one in answers if one is not None), None)
-            lacking.append(is_undecided and not self.promise.allows(is_granted=is_granted))
+            lacking.append(is_undecided and not self.consent_policy.allows(is_granted=is_granted))
         return lacking
 
     def _ledger(self, tokens: Iterable[str]) -> dict[str, list[Entry]]:
-        names = self.promise.names_of(self.promise.events_need)
+        names = self.consent_policy.names_of(self.consent_policy.events_need)
         ledger: dict[str, list[Entry]] = {}
         for entry in history(self.store, tokens, names):
             ledger.setdefault(entry["token"], []).append(entry)
-        for number, one in enumerate(self.ahead):
+        for number, one in enumerate(self.unwritten):
             if one.purpose in names:
                 ledger.setdefault(one.token, []).append({**vars(one), "entry": number})
         return ledger
 
 
 def _needs_ledger(name: str, problem: str | None, flags: list[str] | None) -> bool:
-    """Whether the ledger decides: behaviour for which the client itself states no consent."""
+    """Whether the ledger decides: for behaviour, unless the client itself states the consent."""
     is_behaviour = name not in NEEDS_NO_CONSENT and name != PREFERENCES
     return problem is None and is_behaviour and not {CONSENT_STATED, NO_CONSENT} & {*(flags or ())}

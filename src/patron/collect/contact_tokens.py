@@ -7,7 +7,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.collect.segment_message import is_nobody
+from patron.collect.segment_message import is_placeholder_id
 from patron.govern.contact_values import KEYS
 from patron.govern.vault import Vault
 from patron.schema.personal_data import text_of
@@ -16,7 +16,7 @@ from patron.schema.personal_keys import snake
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
 """Events whose contacts are the customer's; in others they may be a recipient's."""
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
-FEWEST_DIGITS, MOST_DIGITS = 7, 15
+MIN_DIGITS, MAX_DIGITS = 7, 15
 """Digits of a phone number that can be dialled from elsewhere."""
 
 
@@ -26,12 +26,14 @@ def contact_tokens(vault: Vault, rows: pa.Table) -> dict[str, pa.Array]:
     chosen = pc.and_(speaks, pc.is_valid(rows["personal"]))
     contacts = [contacts_of(one) for one in rows["personal"].filter(chosen).to_pylist()]
     return {
-        f"{kind}_token": scatter(chosen, [vault.token(kind, one[kind]) if kind in one else None for one in contacts])
+        f"{kind}_token": place_where(
+            chosen, [vault.token(kind, one[kind]) if kind in one else None for one in contacts]
+        )
         for kind in KEYS
     }
 
 
-def scatter(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:
+def place_where(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:
     """Texts where the rows are chosen, NULL elsewhere."""
     nothing = pa.nulls(len(chosen), pa.string())
     return pc.replace_with_mask(nothing, chosen.combine_chunks(), pa.array(texts, pa.string())) if texts else nothing
@@ -55,10 +57,10 @@ def _is_email(text: str) -> bool:
     """Whether it is the address of somebody: not test@ or guest@."""
     local_part, _, domain = text.partition("@")
     # why: the dot is looked for apart; a pattern with one takes the square of the length on a text full of dots
-    return bool(EMAIL.fullmatch(text)) and "." in domain[1:-1] and not is_nobody(local_part)
+    return bool(EMAIL.fullmatch(text)) and "." in domain[1:-1] and not is_placeholder_id(local_part)
 
 
 def _is_phone(text: str) -> bool:
     """Whether it is the number of somebody: not 000-0000 or 1111111."""
     digits = [character for character in text if character.isdigit()]
-    return FEWEST_DIGITS <= len(digits) <= MOST_DIGITS and len(set(digits)) > 1
+    return MIN_DIGITS <= len(digits) <= MAX_DIGITS and len(set(digits)) > 1

@@ -1,4 +1,4 @@
-"""`patron import`: files become events by a mapping, a chunk at a time, each chunk one durable commit."""
+"""`patron import`: files become events as a mapping says, a chunk at a time, each chunk one durable commit."""
 
 import hashlib
 import json
@@ -119,23 +119,23 @@ def _record(shop: Shop, result: ImportResult, received_at: datetime) -> None:
 
 @dataclass(frozen=True)
 class ImportJob:
-    """One import at work: sources, mapping and the open intake."""
+    """One import in progress: source files, mapping and the open loader."""
 
-    intake: EventLoader
+    loader: EventLoader
     mapping: Mapping
     sources: list[InputFile]
     progress: Progress
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
-        """The intake's connection."""
-        return self.intake.con
+        """The loader's connection."""
+        return self.loader.con
 
     def prepare(self) -> None:
         """Give the connection the mapping's functions, variables and lookups."""
         self.con.execute(MACROS)
-        self.con.execute(f"set variable row_key = {literal(self.intake.vault.row_key)}")
-        self.con.execute(f"set variable received_at = {literal(self.intake.received_at.isoformat())}")
+        self.con.execute(f"set variable row_key = {literal(self.loader.vault.row_key)}")
+        self.con.execute(f"set variable received_at = {literal(self.loader.received_at.isoformat())}")
         self._make_lookups()
 
     def run(self) -> IngestionCounts:
@@ -145,15 +145,15 @@ class ImportJob:
         counts, done = IngestionCounts(), 0
         plan = [(source, self._parts(source)) for source in self.sources]
         for source, parts in plan:
-            for taken, size in self._taken(source, parts):
-                counts, done = counts + taken, done + size
+            for counted, size in self._load_source(source, parts):
+                counts, done = counts + counted, done + size
                 self.progress(done, max(total, done))
         return counts
 
-    def _taken(self, source: InputFile, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
+    def _load_source(self, source: InputFile, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
         if self.mapping.format == "segment":
-            return self._segment(source)
-        return self._raw_events_of(source) if self.mapping.format == "raw_events" else self._rows(source, parts)
+            return self._load_segment(source)
+        return self._load_raw_events(source) if self.mapping.format == "raw_events" else self._load_rows(source, parts)
 
     def _parts(self, source: InputFile) -> list[Part]:
         if self.mapping.format == "raw_events":
@@ -202,21 +202,21 @@ class ImportJob:
             self.con.execute(f"create or replace table {quoted(lookup.name)} as with file as ({file}) {lookup.sql}")
             self.con.unregister("raw")
 
-    def _rows(self, source: InputFile, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
+    def _load_rows(self, source: InputFile, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
         if not parts:
             yield IngestionCounts(), source.row_count or 0
             return
         self.con.execute("create or replace temp table occurrences (h uhugeint, n bigint)")
         for chunk in source.chunks():
-            taken = self._bad_rows(source, chunk)
-            self._load(chunk, parts)
+            counted = self._load_unreadable(source, chunk)
+            self._make_chunk(chunk, parts)
             for part in parts:
-                taken += self.intake.load(self.raw_events(part), file=source.path.name)
-            yield taken, chunk.rows.num_rows + len(chunk.bad)
+                counted += self.loader.load(self.raw_events(part), file=source.path.name)
+            yield counted, chunk.rows.num_rows + len(chunk.bad)
 
     def raw_events(self, part: Part) -> pa.Table:
         """Raw events of one part, from the table `chunk`, validated."""
-        inner = validation_sql(raw_events_sql(self.mapping, part), self.intake.currencies)
+        inner = validation_sql(raw_events_sql(self.mapping, part), self.loader.currencies)
         payload = "case when problem is not null then to_json(struct_pack(part := _part, row := payload)) end"
         query = f"select * exclude (_part) replace ({payload} as payload) from ({inner})"
         try:
@@ -226,7 +226,7 @@ class ImportJob:
                 f"part {part.name} cannot be computed ({error})", where=self.mapping.name, todo="Fix its expressions."
             ) from error
 
-    def load_again(self, rows: list[dict[str, str | int | None]], part: Part) -> None:
+    def make_chunk_of_dead_letters(self, rows: list[dict[str, str | int | None]], part: Part) -> None:
         """Make the table `chunk` of rows that were dead letters, with the ids they had."""
         names = dict.fromkeys([*(name for row in rows for name in row), *part.optional])
         counts = {"_row", "_occurrence"}
@@ -238,7 +238,7 @@ class ImportJob:
         self.con.execute("create or replace temp table chunk as select * from raw")
         self.con.unregister("raw")
 
-    def _load(self, chunk: Chunk, parts: list[Part]) -> None:
+    def _make_chunk(self, chunk: Chunk, parts: list[Part]) -> None:
         """Make the table `chunk`: columns as text, the row's number, keyed hash and occurrence in the file."""
         self.con.register("raw", chunk.rows)
         names = [name for name in chunk.rows.column_names if name != "_row"]
@@ -265,27 +265,27 @@ class ImportJob:
         self.con.execute("insert into occurrences select md5_number(_hash), count(*) from hashed group by 1")
         self.con.unregister("raw")
 
-    def _bad_rows(self, source: InputFile, chunk: Chunk) -> IngestionCounts:
+    def _load_unreadable(self, source: InputFile, chunk: Chunk) -> IngestionCounts:
         if not chunk.bad:
             return IngestionCounts()
         rows = [{"row_number": n, "problem": "bad_row", "payload": json.dumps({"raw": t})} for n, t in chunk.bad]
-        return self.intake.load(validate_raw_events(self.intake, raw_events_table(rows)), file=source.path.name)
+        return self.loader.load(validate_raw_events(self.loader, raw_events_table(rows)), file=source.path.name)
 
-    def _raw_events_of(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
+    def _load_raw_events(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
         for chunk in source.chunks():
             try:
-                rows = validate_raw_events(self.intake, number_rows(chunk.rows, chunk.first_row))
+                rows = validate_raw_events(self.loader, number_rows(chunk.rows, chunk.first_row))
             except (pa.ArrowException, ValueError) as error:
                 raise BadFile(
                     f"a column is not of its type ({error})", where=str(source.path), todo="Write it as raw events."
                 ) from error
-            yield self.intake.load(rows, file=source.path.name), rows.num_rows
+            yield self.loader.load(rows, file=source.path.name), rows.num_rows
 
-    def _segment(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
+    def _load_segment(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
         for lines in line_chunks(source.path):
             rows = [segment_raw_event(number, line) for number, line in lines]
             yield (
-                self.intake.load(validate_raw_events(self.intake, raw_events_table(rows)), file=source.path.name),
+                self.loader.load(validate_raw_events(self.loader, raw_events_table(rows)), file=source.path.name),
                 len(rows),
             )
 

@@ -1,9 +1,9 @@
-"""Raw events become events: personal data to the vault, duplicates left out, the rest durably into the lake.
+"""Load raw events: personal data into the vault, new events into the lake, rejected ones into the dead letters.
 
-The order of writes is what makes it safe to be killed between any two: tokens and texts first, because an event whose
-token cannot be revealed would be lost, while a token without an event harms nobody and the next run finds it; then one
-commit to the lake, whole or not at all; dead letters last, under ids of their own, so that a repeated run writes the
-same letters again and finds the stored rows to be duplicates.
+The order of writes makes it safe to be killed between any two of them: tokens and texts first, because an event whose
+token cannot be revealed would be lost, while a token without an event harms nobody and is found by the next load; then
+one atomic commit to the lake; dead letters last, under ids of their own, so that a repeated load writes the same
+letters again and finds the stored rows to be duplicates.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from patron.collect import pending_sources
 from patron.collect.consent_check import ConsentCheck, consents_of
-from patron.collect.contact_tokens import contact_tokens, scatter
+from patron.collect.contact_tokens import contact_tokens, place_where
 from patron.collect.event_flags import TEST, add_flag
 from patron.collect.suppression import reject_forgotten
 from patron.collect.validation import problem_message, validation_sql
@@ -34,21 +34,25 @@ from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, upsert
 
-Known = Literal["received", "occurred"]
+KnownFrom = Literal["received", "occurred"]
 """Whether a fact is known when it is received (live), or when it happened (history)."""
 
-EXTRA = (pa.field("row_number", pa.int64()), pa.field("problem", pa.string()), pa.field("payload", pa.string()))
+VALIDATION_FIELDS = (
+    pa.field("row_number", pa.int64()),
+    pa.field("problem", pa.string()),
+    pa.field("payload", pa.string()),
+)
 
 
 @dataclass(frozen=True)
 class EventLoader:
-    """Writes the events of one source; knows which are stored already."""
+    """Writes the events of one source that are not in the lake yet."""
 
     shop: Shop
     vault: Vault
     con: duckdb.DuckDBPyConnection
     source: str
-    known: Known
+    known: KnownFrom
     received_at: datetime
     import_id: str
 
@@ -66,12 +70,12 @@ class EventLoader:
         events = self.event_rows(fresh)
         if fresh.num_rows:
             self.shop.lake.append(EVENTS, events)
-            self._remember(fresh)
+            self._add_stored_ids(fresh)
         self.write_dead_letters(bad, file)
         return IngestionCounts(stored=fresh.num_rows, duplicate=good.num_rows - fresh.num_rows, rejected=bad.num_rows)
 
     def write_consents(self, rows: pa.Table) -> pa.Table:
-        """Mark rows of the forgotten and test traffic, and write the consent events of the others to the ledger."""
+        """Reject rows about forgotten people, flag test traffic, and write the consent events to the ledger."""
         rows = reject_forgotten(self.vault, rows)
         if self.source in self.shop.settings.collect.test_sources:
             rows = add_flag(rows, TEST)
@@ -83,12 +87,12 @@ class EventLoader:
         return rows
 
     def check_consent(self, rows: pa.Table) -> pa.Table:
-        """Mark raw events without the consent they need; the ledger holds their consent events by then."""
-        judge = ConsentCheck(self.shop.store, self.vault, self.shop.policy.consent)
-        return judge.apply(rows, self._known_at(rows))
+        """Flag or reject rows without the consent they need; the rows' own consents must be in the ledger."""
+        consent_check = ConsentCheck(self.shop.store, self.vault, self.shop.policy.consent)
+        return consent_check.apply(rows, self._known_at(rows))
 
     def _known_at(self, rows: pa.Table) -> pa.ChunkedArray:
-        """Since when rows can be known; a row's times win over the loader's."""
+        """When each row was known: its own `known_at`, else as the loader's `known` says."""
         if "known_at" in rows.column_names:
             return rows["known_at"]
         if self.known == "occurred":
@@ -96,13 +100,13 @@ class EventLoader:
         return pa.chunked_array([pa.repeat(pa.scalar(self.received_at, TIME), rows.num_rows)])
 
     def event_rows(self, rows: pa.Table) -> pa.Table:
-        """Rows of `events`, after the vault has taken what is personal; a row's times win over the loader's."""
+        """Store personal values in the vault; return rows of `events`. A row's own times win over the loader's."""
         tokens = self._tokens(rows)
         self._store_texts(rows, tokens)
         return self._events(rows, tokens)
 
     def without_stored(self, rows: pa.Table) -> pa.Table:
-        """Rows whose ids are not among those of `read_stored_ids`, the first of equal ones."""
+        """Rows whose event is not in the lake (see `read_stored_ids`), each event once."""
         ids = pa.table({"event_id": rows["event_id"], "n": pa.array(range(rows.num_rows), pa.int64())})
         self.con.register("raw_ids", ids)
         first = "select md5_number(event_id) as h, min(n) as n from raw_ids group by h"
@@ -111,12 +115,12 @@ class EventLoader:
         return rows if chosen.num_rows == rows.num_rows else rows.take(chosen["n"])
 
     def read_stored_ids(self) -> None:
-        """Read which events of the source are in the lake."""
+        """Read the ids of the source's events in the lake."""
         self.con.execute("create or replace table stored_ids (h uhugeint)")
         stored = f"select event_id from ({self.shop.lake.relation(EVENTS)}) where source = ?"
         self.con.execute(f"insert into stored_ids select md5_number(event_id) from ({stored})", [self.source])
 
-    def _remember(self, rows: pa.Table) -> None:
+    def _add_stored_ids(self, rows: pa.Table) -> None:
         self.con.register("raw_ids", rows.select(["event_id"]))
         self.con.execute("insert into stored_ids select md5_number(event_id) from raw_ids")
         self.con.unregister("raw_ids")
@@ -124,7 +128,7 @@ class EventLoader:
     def _tokens(self, rows: pa.Table) -> dict[str, pa.Array]:
         kinds = {"user_id": "user_id", "anonymous_id": "anonymous_id", "referred_user_id": "user_id"}
         stored = {
-            column: self.vault.tokens(kind, rows[column], self.received_at)
+            column: self.vault.store_tokens(kind, rows[column], self.received_at)
             if rows[column].null_count < rows.num_rows
             else pa.nulls(rows.num_rows, pa.string())
             for column, kind in kinds.items()
@@ -132,10 +136,10 @@ class EventLoader:
         return stored | {"previous_token": self._previous(rows)} | contact_tokens(self.vault, rows)
 
     def _previous(self, rows: pa.Table) -> pa.Array:
-        """Token of an alias' previous id read as a user id; where it is one, the vault has it anyway."""
+        """Token of the previous id of an Alias, taken as a user id; if it is one, the vault has stored it before."""
         is_alias = pc.and_(pc.equal(rows["name"], "Alias"), pc.is_valid(rows["anonymous_id"]))
         previous_ids = rows["anonymous_id"].filter(is_alias).to_pylist()
-        return scatter(is_alias, [self.vault.token("user_id", one) for one in previous_ids])
+        return place_where(is_alias, [self.vault.token("user_id", one) for one in previous_ids])
 
     def _store_texts(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> None:
         subject = pc.coalesce(tokens["user_id"], tokens["anonymous_id"])
@@ -147,12 +151,12 @@ class EventLoader:
             ids = some["event_id"]
             subjects = subject.filter(has_text.combine_chunks() if isinstance(has_text, pa.ChunkedArray) else has_text)
             if subjects.null_count:  # why: nobody did it (a catalogue row), so the text gets a key of its own
-                event_tokens = self.vault.tokens(
+                event_tokens = self.vault.store_tokens(
                     "event", pc.binary_join_element_wise(self.source, ids, "/"), self.received_at
                 )
                 subjects = pc.coalesce(subjects, event_tokens)
             parts = (ids.to_pylist(), [field] * some.num_rows, subjects.to_pylist(), some[field].to_pylist())
-            self.vault.keep_texts(self.source, zip(*parts, strict=True))
+            self.vault.store_texts(self.source, zip(*parts, strict=True))
 
     def _events(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> pa.Table:
         size = rows.num_rows
@@ -174,7 +178,7 @@ class EventLoader:
         )
 
     def write_dead_letters(self, rows: pa.Table, file: str) -> None:
-        """Write rejected rows with their reason, sealed (nothing of the forgotten); a repeated row changes nothing."""
+        """Write rejected rows with their reason, encrypted, without content of the forgotten; repeatable."""
         letters = []
         has_times = "received_at" in rows.column_names
         times = rows["received_at"].to_pylist() if has_times else [self.received_at] * rows.num_rows
@@ -207,9 +211,9 @@ class EventLoader:
 
 @contextmanager
 def open_loader(
-    shop: Shop, *, source: str, known: Known, received_at: datetime, import_id: str = ""
+    shop: Shop, *, source: str, known: KnownFrom, received_at: datetime, import_id: str = ""
 ) -> Iterator[EventLoader]:
-    """Open the loader of a source, of whose events the inbox does not know. Raises MasterKeyError, NoSpace."""
+    """Open a loader for events of a source that come past the inbox. Raises MasterKeyError, NoSpace."""
     vault = Vault.open(shop)
     pending_sources.add_pending(shop.store, [source])
     with shop.engine.connect() as con:
@@ -219,7 +223,7 @@ def open_loader(
 
 
 def load_events(
-    shop: Shop, raw_events: pa.Table, *, source: str, known: Known, received_at: datetime
+    shop: Shop, raw_events: pa.Table, *, source: str, known: KnownFrom, received_at: datetime
 ) -> IngestionCounts:
     """Load raw events (columns of RAW_EVENTS; missing ones are NULL): tokens, vault, lake, dead letters. Idempotent.
 

@@ -1,4 +1,4 @@
-"""Dead letters run again, after the mapping, the rates or the settings were fixed."""
+"""Replay dead letters after the mapping, the rates or the settings were fixed."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from patron.collect.file_import import ImportJob, ImportResult, raw_events_table
 from patron.collect.file_reader import inspect_file
 from patron.collect.loader import open_loader, validate_raw_events
 from patron.collect.mapping import Mapping, load_mapping
-from patron.collect.request import rules_for, validate_message
+from patron.collect.request import source_rules, validate_message
 from patron.collect.tracking_plan import TrackingPlan, load_tracking_plan
 from patron.schema.counts import IngestionCounts
 from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
@@ -26,18 +26,18 @@ from patron.schema.table_definition import TIME
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, IMPORTS
 
-Letter = tuple[str, int, dict[str, Any]]
+DeadLetterText = tuple[str, int, dict[str, Any]]
 
 
 def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | Path | None = None) -> ImportResult:
-    """Run the rejected rows of one import again; those that are stored now leave the dead letters.
+    """Load the rejected rows of one import again; rows that are stored now leave the dead letters.
 
     Raises NotFound for an unknown import, BadMapping, MasterKeyError.
     """
     with shop.store.begin() as connection:
         record = connection.execute(sa.select(IMPORTS).where(IMPORTS.c.import_id == import_id)).mappings().first()
-        again = (DEAD_LETTERS.c.import_id == import_id, DEAD_LETTERS.c.reason.not_in(WITHOUT_CONTENT))
-        chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.file)
+        replayable = (DEAD_LETTERS.c.import_id == import_id, DEAD_LETTERS.c.reason.not_in(WITHOUT_CONTENT))
+        chosen = sa.select(DEAD_LETTERS).where(*replayable).order_by(DEAD_LETTERS.c.file)
         letters = connection.execute(chosen).mappings().all()
     if record is None:
         raise NotFound("no such import", where=import_id, todo=_imports_with_rejected_rows(shop))
@@ -46,21 +46,21 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
     counts = IngestionCounts()
     with open_loader(
         shop, source=record["source"], known="occurred", received_at=received_at, import_id=import_id
-    ) as intake:
+    ) as loader:
         sources = [inspect_file(path, delimiter=rules.delimiter, encoding=rules.encoding) for path in paths]
-        run = ImportJob(intake, rules, sources, lambda _done, _all: None)
-        run.prepare()
+        job = ImportJob(loader, rules, sources, lambda _done, _all: None)
+        job.prepare()
         for file, group in groupby(letters, key=lambda letter: letter["file"]):
-            opened_letters: list[Letter] = [
+            opened_letters: list[DeadLetterText] = [
                 (
                     one["dead_letter_id"],
                     one["row_number"],
-                    json.loads(intake.vault.unseal(one["payload"], one["dead_letter_id"])),
+                    json.loads(loader.vault.unseal(one["payload"], one["dead_letter_id"])),
                 )
                 for one in group
             ]
-            for ids, rows in _again(run, rules, opened_letters):
-                counts += intake.load(rows, file=file)
+            for ids, rows in _rows_to_replay(job, rules, opened_letters):
+                counts += loader.load(rows, file=file)
                 _delete_replayed(shop, ids, rows)
     # why: a row that was not even split into columns stays rejected until its file is fixed
     counts += IngestionCounts(rejected=len(letters) - counts.total)
@@ -74,40 +74,40 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
 
 
 def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, IngestionCounts]:
-    """Run the collector's dead letters again; what became of those of each source.
+    """Load the collector's dead letters again; return the counts of each source.
 
-    They are known from now on, history from when it happened. Raises SettingsError for a plan that cannot be used.
+    Their events are known from now on, history from when it happened. Raises SettingsError for an invalid plan.
     """
     plan = load_tracking_plan(shop.folder, is_strict=shop.settings.collect.tracking_plan == "refuse")
     with shop.store.begin() as connection:
-        again = (DEAD_LETTERS.c.import_id == LIVE, DEAD_LETTERS.c.reason.not_in(WITHOUT_CONTENT))
-        chosen = sa.select(DEAD_LETTERS).where(*again).order_by(DEAD_LETTERS.c.dead_letter_id)
+        replayable = (DEAD_LETTERS.c.import_id == LIVE, DEAD_LETTERS.c.reason.not_in(WITHOUT_CONTENT))
+        chosen = sa.select(DEAD_LETTERS).where(*replayable).order_by(DEAD_LETTERS.c.dead_letter_id)
         letters = connection.execute(chosen).mappings().all()
     counts = {}
     for source in sorted({letter["source"] for letter in letters}):
         of_source = [letter for letter in letters if letter["source"] == source]
-        with open_loader(shop, source=source, known="received", received_at=received_at, import_id=LIVE) as intake:
-            payloads = [json.loads(intake.vault.unseal(one["payload"], one["dead_letter_id"])) for one in of_source]
+        with open_loader(shop, source=source, known="received", received_at=received_at, import_id=LIVE) as loader:
+            payloads = [json.loads(loader.vault.unseal(one["payload"], one["dead_letter_id"])) for one in of_source]
             raw_events = [
-                _validate_again(shop, source, plan, n, s, one["created_at"]) if "line" in s else _raw_event_of(n, s)
+                _validate_live(shop, source, plan, n, s, one["created_at"]) if "line" in s else _raw_event_of(n, s)
                 for n, (one, s) in enumerate(zip(of_source, payloads, strict=True))
             ]
-            rows = validate_raw_events(intake, raw_events_table(raw_events))
+            rows = validate_raw_events(loader, raw_events_table(raw_events))
             is_history = pa.array([s.get("is_history", False) for s in payloads], pa.bool_())
             known_at = pc.if_else(is_history, rows["occurred_at"], pa.scalar(received_at, TIME))
             rows = rows.append_column("known_at", known_at)
-            taken = intake.load(rows.filter(pc.is_null(rows["problem"])))
+            replayed = loader.load(rows.filter(pc.is_null(rows["problem"])))
             _delete_replayed(shop, {n: one["dead_letter_id"] for n, one in enumerate(of_source)}, rows)
-        counts[source] = taken + IngestionCounts(rejected=len(of_source) - taken.total)
+        counts[source] = replayed + IngestionCounts(rejected=len(of_source) - replayed.total)
     return counts
 
 
-def _validate_again(
+def _validate_live(
     shop: Shop, source: str, plan: TrackingPlan, number: int, payload: dict[str, Any], received_at: datetime
 ) -> dict[str, object]:
-    """A message of a dead letter as the collector would judge it today."""
+    """A dead letter's message, validated by today's rules."""
     is_secret, is_history = payload.get("is_secret", False), payload.get("is_history", False)
-    rules = rules_for(shop, source, plan, is_secret=is_secret, is_history=is_history)
+    rules = source_rules(shop, source, plan, is_secret=is_secret, is_history=is_history)
     received_at = (
         received_at if received_at.tzinfo else received_at.replace(tzinfo=UTC)
     )  # why: SQLite keeps no time zone
@@ -122,23 +122,25 @@ def _imports_with_rejected_rows(shop: Shop) -> str:
     return f"Imports with rejected rows: {listed}." if listed else "No import has rejected rows."
 
 
-def _again(run: ImportJob, rules: Mapping, letters: list[Letter]) -> Iterator[tuple[dict[int, str], pa.Table]]:
-    """Tables of rows to take again, each with the dead letter of every row number."""
+def _rows_to_replay(
+    job: ImportJob, rules: Mapping, letters: list[DeadLetterText]
+) -> Iterator[tuple[dict[int, str], pa.Table]]:
+    """Tables of rows to load again, each with the dead letter's id of every row number."""
     lines = [
         (dead_letter_id, number, payload["line"]) for dead_letter_id, number, payload in letters if "line" in payload
     ]
     if lines:
         rows = raw_events_table([segment_raw_event(number, line.encode()) for _, number, line in lines])
-        yield {number: dead_letter_id for dead_letter_id, number, _ in lines}, validate_raw_events(run.intake, rows)
+        yield {number: dead_letter_id for dead_letter_id, number, _ in lines}, validate_raw_events(job.loader, rows)
     events = [letter for letter in letters if "occurred_at" in letter[2]]
     if events:
         rows = raw_events_table([_raw_event_of(number, payload) for _, number, payload in events])
-        yield {number: dead_letter_id for dead_letter_id, number, _ in events}, validate_raw_events(run.intake, rows)
+        yield {number: dead_letter_id for dead_letter_id, number, _ in events}, validate_raw_events(job.loader, rows)
     for part in rules.parts:
         chosen = [letter for letter in letters if letter[2].get("part") == part.name]
         if chosen:
-            run.load_again([payload["row"] for _, _, payload in chosen], part)
-            yield {number: dead_letter_id for dead_letter_id, number, _ in chosen}, run.raw_events(part)
+            job.make_chunk_of_dead_letters([payload["row"] for _, _, payload in chosen], part)
+            yield {number: dead_letter_id for dead_letter_id, number, _ in chosen}, job.raw_events(part)
 
 
 def _raw_event_of(number: int, payload: dict[str, Any]) -> dict[str, object]:

@@ -23,12 +23,12 @@ from patron.storage.shop import Shop
 
 RawEvent = dict[str, Any]
 
-LARGEST_BODY = 4_000_000
+MAX_BODY_BYTES = 4_000_000
 """Bytes of a request after inflating; the rest of a bomb is never inflated."""
-MOST_MESSAGES = 20_000
+MAX_MESSAGES = 20_000
 """Messages of one request: as many as the writer lets wait."""
-SOONEST = datetime(2000, 1, 1, tzinfo=UTC)
-FARTHEST_AHEAD = timedelta(hours=24)
+EARLIEST_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+MAX_AHEAD = timedelta(hours=24)
 GZIP = b"\x1f\x8b"
 NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 KNOWN = "_known"
@@ -73,15 +73,15 @@ class Batch(msgspec.Struct):
 
 
 BATCH = msgspec.json.Decoder(Batch)
-KEYED = msgspec.json.Decoder(msgspec.defstruct("Keyed", [("writeKey", Any, None)]))
+WRITE_KEY_DECODER = msgspec.json.Decoder(msgspec.defstruct("Keyed", [("writeKey", Any, None)]))
 
 
 def inflate_body(raw: bytes, *, encoding: str = "") -> bytes:
     """Inflate a body, whatever its Content-Type says. Raises BadRequest 413 above LARGEST_BODY, 400 for bad gzip."""
     if raw.startswith(GZIP) or "gzip" in encoding:
         raw = _inflate(raw)
-    if len(raw) > LARGEST_BODY:
-        raise BadRequest(413, f"the body is larger than {LARGEST_BODY} bytes", todo="Send smaller batches.")
+    if len(raw) > MAX_BODY_BYTES:
+        raise BadRequest(413, f"the body is larger than {MAX_BODY_BYTES} bytes", todo="Send smaller batches.")
     return NULL_CHARACTER.sub(rb"\1", raw) if b"\\u0000" in raw else raw
 
 
@@ -89,10 +89,10 @@ def _inflate(raw: bytes) -> bytes:
     """Inflate gzip up to the cap. Raises BadRequest."""
     inflate = zlib.decompressobj(wbits=31)
     try:
-        content = inflate.decompress(raw, LARGEST_BODY + 1)
+        content = inflate.decompress(raw, MAX_BODY_BYTES + 1)
     except zlib.error as error:
         raise BadRequest(400, f"the body is not valid gzip ({error})") from None
-    if not inflate.eof and len(content) <= LARGEST_BODY:
+    if not inflate.eof and len(content) <= MAX_BODY_BYTES:
         raise BadRequest(400, "the gzip body is cut off")
     return content
 
@@ -108,17 +108,17 @@ def decode_json(decoder: msgspec.json.Decoder, body: bytes) -> Any:
 
 def key_in_body(body: bytes) -> str:
     """Write key inside a JSON body, or ''. Raises BadRequest 400."""
-    return str(decode_json(KEYED, body).writeKey or "")
+    return str(decode_json(WRITE_KEY_DECODER, body).writeKey or "")
 
 
-NOTHING_NEEDED = Consent()
+NO_CONSENT_NEEDED = Consent()
 
 
 @dataclass(frozen=True)
-class Rules:
+class SourceRules:
     """What a source may send."""
 
-    longest_event: int
+    longest_event_bytes: int
     needs_secret: frozenset[str]
     """Names of events that only a secret key may send."""
     is_secret: bool
@@ -128,13 +128,13 @@ class Rules:
     """Whether all of it is test traffic."""
     test_hosts: frozenset[str] = frozenset()
     plan: TrackingPlan = NO_PLAN
-    consent: Consent = NOTHING_NEEDED
+    consent: Consent = NO_CONSENT_NEEDED
 
 
-def rules_for(shop: Shop, source: str, plan: TrackingPlan, *, is_secret: bool, is_history: bool) -> Rules:
+def source_rules(shop: Shop, source: str, plan: TrackingPlan, *, is_secret: bool, is_history: bool) -> SourceRules:
     """What the workspace's settings and policy allow the owner of a source's key."""
     settings = shop.settings.collect
-    return Rules(
+    return SourceRules(
         settings.longest_event_bytes,
         frozenset(settings.needs_secret_key),
         is_secret=is_secret,
@@ -146,7 +146,7 @@ def rules_for(shop: Shop, source: str, plan: TrackingPlan, *, is_secret: bool, i
     )
 
 
-def validate_batch(body: bytes, source: str, received_at: datetime, rules: Rules) -> Request:
+def validate_batch(body: bytes, source: str, received_at: datetime, rules: SourceRules) -> Request:
     """Validate a batch. Raises BadRequest 400 when it is not one, 413 for too many messages."""
     batch: Batch = decode_json(BATCH, body)
     check_message_count(batch.batch)
@@ -159,26 +159,26 @@ def validate_batch(body: bytes, source: str, received_at: datetime, rules: Rules
 
 def check_message_count(messages: Sequence[object]) -> None:
     """Refuse a request of too many messages. Raises BadRequest 413."""
-    if len(messages) > MOST_MESSAGES:
-        raise BadRequest(413, f"more than {MOST_MESSAGES} messages", todo="Send smaller batches.")
+    if len(messages) > MAX_MESSAGES:
+        raise BadRequest(413, f"more than {MAX_MESSAGES} messages", todo="Send smaller batches.")
 
 
-def validate_single(body: bytes, kind: str, source: str, received_at: datetime, rules: Rules) -> Request:
+def validate_single(body: bytes, kind: str, source: str, received_at: datetime, rules: SourceRules) -> Request:
     """Validate one message whose type is in the path. Raises BadRequest 400 when it is not a JSON object."""
-    if not isinstance(decode_json(ANYTHING, body), dict):
+    if not isinstance(decode_json(JSON_DECODER, body), dict):
         raise BadRequest(400, "the body is not a JSON object", todo="Send one message.")
     return Request(source, received_at, [validate_message(body, received_at, rules, {"type": kind})])
 
 
-ANYTHING = msgspec.json.Decoder()
+JSON_DECODER = msgspec.json.Decoder()
 
 
-def validate_message(raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]) -> Message:
+def validate_message(raw: bytes, received_at: datetime, rules: SourceRules, shared: dict[str, Any]) -> Message:
     """Convert one message into a raw event, or into a rejected one with its reason."""
     event_id, content = None, raw
     try:
         _check_length(raw, rules)
-        original = ANYTHING.decode(raw)
+        original = JSON_DECODER.decode(raw)
         message, flags = complete_message(original, raw, received_at, rules, shared)
         # why: a replay corrects the clock again, so the time stays as it was sent
         event_id, content = (
@@ -204,10 +204,12 @@ def validate_message(raw: bytes, received_at: datetime, rules: Rules, shared: di
     return Message(event_id, row)
 
 
-def _check_length(raw: bytes, rules: Rules) -> None:
-    if len(raw) > rules.longest_event:
+def _check_length(raw: bytes, rules: SourceRules) -> None:
+    if len(raw) > rules.longest_event_bytes:
         raise BadEvent(
-            f"is {len(raw)} bytes long", where="message", todo=f"Send at most {rules.longest_event} bytes an event."
+            f"is {len(raw)} bytes long",
+            where="message",
+            todo=f"Send at most {rules.longest_event_bytes} bytes an event.",
         )
 
 
@@ -229,13 +231,13 @@ def _doubt_flags(row: RawEvent) -> list[str]:
     return flags
 
 
-def _check_secret(name: str, rules: Rules) -> None:
+def _check_secret(name: str, rules: SourceRules) -> None:
     if name in rules.needs_secret and not rules.is_secret:
         raise BadEvent("is accepted with a secret key only", where=name, todo="Send it from the shop's server.")
 
 
 def complete_message(
-    original: Any, raw: bytes, received_at: datetime, rules: Rules, shared: dict[str, Any]
+    original: Any, raw: bytes, received_at: datetime, rules: SourceRules, shared: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """Complete a message with its batch's fields, an id and the corrected time; also its flags. Raises BadEvent."""
     if not isinstance(original, dict):
@@ -287,7 +289,7 @@ def parse_time(value: object) -> datetime | None:
 
 
 def correct_clock(
-    client_time: datetime | None, sent_at: datetime | None, received_at: datetime, rules: Rules
+    client_time: datetime | None, sent_at: datetime | None, received_at: datetime, rules: SourceRules
 ) -> tuple[datetime, list[str]]:
     """Time of an event by our clock, and flags: the client's clock is off by the same when it acts and when it sends.
 
@@ -301,6 +303,6 @@ def correct_clock(
         time = received_at - (sent_at - client_time) if sent_at else client_time
     except OverflowError:
         return received_at, ["impossible_time"]
-    if not SOONEST <= time <= received_at + FARTHEST_AHEAD:
+    if not EARLIEST_TIME <= time <= received_at + MAX_AHEAD:
         return received_at, ["impossible_time"]
     return time, []

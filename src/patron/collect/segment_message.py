@@ -15,7 +15,7 @@ from patron.schema.personal_data import json_text, split_extras, split_traits, t
 TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen", "group": "Group", "alias": "Alias"}
 NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan", "test"})
 """Ids that clients send for nobody; so is an id made of zeros and dashes only."""
-LONGEST_ID = 100
+MAX_ID_LENGTH = 100
 ITEM = properties_of(Item)
 APP_SYSTEMS = ("ios", "android", "harmony")
 
@@ -47,7 +47,7 @@ def raw_event_of(message: object) -> RawEvent:
     return row
 
 
-def is_nobody(value: str) -> bool:
+def is_placeholder_id(value: str) -> bool:
     """Whether an id stands for no person, such as 'null', 'guest' or '000'."""
     return value.lower() in NOBODY or not value.strip("0-")
 
@@ -83,8 +83,8 @@ def _event_id(message: RawEvent) -> str:
     event_id = text_of(message.get("messageId"))
     if not event_id:
         raise _bad("is missing", "messageId", "Give every message its own id.")
-    if len(event_id) > LONGEST_ID:
-        raise _bad(f"is longer than {LONGEST_ID} characters", "messageId", "Send a shorter id.")
+    if len(event_id) > MAX_ID_LENGTH:
+        raise _bad(f"is longer than {MAX_ID_LENGTH} characters", "messageId", "Send a shorter id.")
     return event_id
 
 
@@ -106,7 +106,7 @@ def _occurred_at(message: RawEvent) -> datetime:
 
 def _person(value: object) -> str | None:
     text = text_of(value)
-    return None if text is None or is_nobody(text) else text
+    return None if text is None or is_placeholder_id(text) else text
 
 
 def _traits(message: RawEvent) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from urllib.parse import parse_qs
 import msgspec
 
 from patron.collect.request import (
-    ANYTHING,
+    JSON_DECODER,
     Message,
     Request,
-    Rules,
+    SourceRules,
     check_message_count,
     decode_json,
     inflate_body,
@@ -28,17 +28,17 @@ from patron.schema.errors import BadRequest
 
 NAMES = {"$pageview": "Page", "$AppViewScreen": "Screen", "$MPViewScreen": "Screen"}
 """Their preset events that are types of ours."""
-MOST_FIELDS = 20
+MAX_FIELDS = 20
 LEADING = re.compile(r"^\$+")
 
 
 def sensors_json(body: bytes) -> bytes:
     """JSON inside the form that a Sensors client sends. Raises BadRequest 400, 413."""
     try:
-        form = parse_qs(body.decode("latin-1"), max_num_fields=MOST_FIELDS)
+        form = parse_qs(body.decode("latin-1"), max_num_fields=MAX_FIELDS)
     except ValueError:
         raise BadRequest(
-            400, f"the form has more than {MOST_FIELDS} fields", todo="Send it as the clients do."
+            400, f"the form has more than {MAX_FIELDS} fields", todo="Send it as the clients do."
         ) from None
     fields = form.get("data_list") or form.get("data")
     if not fields:
@@ -50,9 +50,9 @@ def sensors_json(body: bytes) -> bytes:
     return inflate_body(content)
 
 
-def validate_sensors(content: bytes, source: str, received_at: datetime, rules: Rules) -> Request:
+def validate_sensors(content: bytes, source: str, received_at: datetime, rules: SourceRules) -> Request:
     """Validate what a Sensors client sent. Raises BadRequest 400, 413."""
-    listed = decode_json(ANYTHING, content)
+    listed = decode_json(JSON_DECODER, content)
     messages = listed if isinstance(listed, list) else [listed]
     check_message_count(messages)
     return Request(
@@ -60,8 +60,8 @@ def validate_sensors(content: bytes, source: str, received_at: datetime, rules: 
     )
 
 
-def _validate_one(raw: bytes, received_at: datetime, rules: Rules) -> Message:
-    original = ANYTHING.decode(raw)
+def _validate_one(raw: bytes, received_at: datetime, rules: SourceRules) -> Message:
+    original = JSON_DECODER.decode(raw)
     message = to_segment_message(original, raw) if isinstance(original, dict) else original
     return validate_message(msgspec.json.encode(message), received_at, rules, {})
 

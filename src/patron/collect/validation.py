@@ -29,8 +29,8 @@ REASONS = {
 }
 """Reason codes and their messages; the detail names a column or a currency, never a personal value."""
 
-MOST_UNITS = 1_000_000_000
-MOST_CENTS = 1_000_000_000_000
+MAX_UNITS = 1_000_000_000
+MAX_CENTS = 1_000_000_000_000
 """Larger numbers are a mistake (a barcode in the wrong column), and sums of them would not fit 64 bits."""
 
 
@@ -50,8 +50,8 @@ def validation_sql(inner: str, currencies: Iterable[str]) -> str:
     nobody = ", ".join(f"'{word}'" for word in sorted(NOBODY))
 
     def somebody(column: str) -> str:
-        is_nobody = f"lower({column}) in ({nobody}) or regexp_full_match({column}, '[0-]*')"
-        return f"case when {is_nobody} then null else {column} end as {column}"
+        is_placeholder_id = f"lower({column}) in ({nobody}) or regexp_full_match({column}, '[0-]*')"
+        return f"case when {is_placeholder_id} then null else {column} end as {column}"
 
     known = ", ".join(f"'{code}'" for code in sorted(currencies))
     return f"""
@@ -64,9 +64,9 @@ def validation_sql(inner: str, currencies: Iterable[str]) -> str:
         when user_id is null and anonymous_id is null and name <> 'Product Updated' then 'missing_id'
         when quantity < 0 or list_bool_or([p.quantity < 0 for p in products]) then 'negative_quantity'
         when price_cents < 0 then 'negative_amount'
-        when quantity > {MOST_UNITS} or list_bool_or([p.quantity > {MOST_UNITS} for p in products])
-            or greatest({", ".join(AMOUNTS.values())}, {_worth("")}) > {MOST_CENTS}
-            or list_bool_or([greatest(p.price_cents, p.discount_cents, {_worth("p.")}) > {MOST_CENTS}
+        when quantity > {MAX_UNITS} or list_bool_or([p.quantity > {MAX_UNITS} for p in products])
+            or greatest({", ".join(AMOUNTS.values())}, {_worth("")}) > {MAX_CENTS}
+            or list_bool_or([greatest(p.price_cents, p.discount_cents, {_worth("p.")}) > {MAX_CENTS}
                 for p in products]) then 'too_large'
         when currency not in ({known}) then 'unknown_currency:' || case when regexp_full_match(currency, '[A-Z]{{3}}')
             then currency else 'what stands in the currency column' end

@@ -8,7 +8,7 @@ from functools import lru_cache
 from patron.collect import pending_sources
 from patron.collect.inbox import ORDER, CustomerMark, Inbox
 from patron.govern.api_keys import list_keys
-from patron.govern.master_key import derive, master_key
+from patron.govern.master_key import derive_keys, master_key
 from patron.govern.vault import Vault, customer_mark, initial_customer_id
 from patron.schema.collector_state import CollectorState, InboxPosition, SourceCounts
 from patron.schema.errors import PatronError, WorkspaceError
@@ -31,14 +31,14 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
     With `is_checked` all of it is verified first, and whether it belongs to this lake. Raises InboxDamaged,
     MasterKeyError, WorkspaceError when it cannot be reached.
     """
-    keys = derive(master_key(shop))
+    keys = derive_keys(master_key(shop))
     at = shop.settings.inbox_url or shop.folder / INBOX_FILE
     inbox = Inbox(at, keys.inbox, customer_marks(Vault(shop.store, keys)))
     try:
         if is_checked:
             _require_empty_file(shop, keys.inbox)
             inbox.check()
-        is_old = is_checked and shop.lake.loaded(EVENTS, inbox.app_id) > inbox.last_seq()
+        is_old = is_checked and shop.lake.last_load_sequence(EVENTS, inbox.app_id) > inbox.last_seq()
         is_foreign = inbox.lake_id is None and _has_events(shop)
         if is_old or is_foreign:
             # why: durable before any request can move: until it is removed, the compactor looks in the lake too
@@ -141,18 +141,18 @@ def inbox_position(shop: Shop) -> InboxPosition:
     if not has_inbox(shop):
         return InboxPosition()
     with open_inbox(shop) as inbox:
-        return InboxPosition(inbox.inbox_id, max(shop.lake.loaded(EVENTS, inbox.app_id), inbox.moved_seq()))
+        return InboxPosition(inbox.inbox_id, max(shop.lake.last_load_sequence(EVENTS, inbox.app_id), inbox.moved_seq()))
 
 
-def release_inbox(shop: Shop, held_of: Callable[[str], int] | None, *, kept: timedelta | None = None) -> None:
-    """Delete from the inbox what is in the lake and in the live profiles. Raises InboxDamaged.
+def release_inbox(shop: Shop, last_seq_of: Callable[[str], int] | None, *, max_age: timedelta | None = None) -> None:
+    """Delete from the inbox the requests that are in the lake and in the live profiles. Raises InboxDamaged.
 
-    `held_of` returns the last request of an inbox that the profiles hold; without profiles (None) all that is in the
-    lake goes. With `kept`, requests older than that go too: a shop whose profiles nobody updates any more fills no
-    disk, and profiles find those events in the lake when they are updated again.
+    `last_seq_of` returns the last request of an inbox that the profiles hold; without profiles (None) all that is in
+    the lake goes. With `max_age`, older requests go too: a shop whose profiles nobody updates any more fills no disk,
+    and profiles find those events in the lake when they are updated again.
     """
     if not has_inbox(shop):
         return
     with open_inbox(shop) as inbox:
-        held = inbox.moved_seq() if held_of is None else held_of(inbox.inbox_id)
-        inbox.release(held if kept is None else max(held, inbox.last_before_newest(kept)))
+        held = inbox.moved_seq() if last_seq_of is None else last_seq_of(inbox.inbox_id)
+        inbox.release(held if max_age is None else max(held, inbox.last_before_newest(max_age)))

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from patron.commands.import_files import import_files
 from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import ingest_events, live_until, write_rules
+from patron.commands.simulated_loop import ingest_events, run_until, write_rules
 from patron.run import FinishedRun, Progress, run_loop
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EXPOSURES
@@ -25,12 +25,12 @@ SEED = 7
 MONTH_DAYS = 30
 CONTACT_CENTS = 5
 
-REAL_CANNOT_SHOW = (
+REAL_DATA_LIMITS = (
     "what customers looked at: there is no clickstream, only purchases, campaigns and coupons",
     "what our offers cause: they were never sent, so offered against held-out is a placebo and should contain 0",
     "whether the third run's forecasts come true: it only forecasts; its report measures the first two",
 )
-SIMULATED_CANNOT_SHOW = ("how real customers behave: this shop is simulated, so that the truth about it is known",)
+SIMULATED_DATA_LIMITS = ("how real customers behave: this shop is simulated, so that the truth about it is known",)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Demo:
     shop: Shop
     runs: tuple[FinishedRun, ...]
     truth: tuple[str, ...]
-    cannot_show: tuple[str, ...]
+    limits: tuple[str, ...]
 
 
 def demo(folder: Path, *, progress: Progress) -> Demo:
@@ -56,7 +56,7 @@ def demo(folder: Path, *, progress: Progress) -> Demo:
     shop = _reopened(shop)
     import_files(shop, [], "completejourney", progress=progress)
     runs = tuple(run_loop(shop, moment, progress=progress) for moment in MOMENTS)
-    return Demo(shop, runs, (), REAL_CANNOT_SHOW)
+    return Demo(shop, runs, (), REAL_DATA_LIMITS)
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progr
     runs: list[FinishedRun] = []
     lived: list[pa.Table] = []
     for _ in range(size.months):
-        finished, events = live_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)
+        finished, events = run_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)
         runs.append(finished)
         lived.append(events)
     runs.append(run_loop(shop, world.now, progress=progress))
-    return Demo(shop, tuple(runs), (_truth(shop, size, pa.concat_tables(lived), world.now),), SIMULATED_CANNOT_SHOW)
+    return Demo(shop, tuple(runs), (_truth(shop, size, pa.concat_tables(lived), world.now),), SIMULATED_DATA_LIMITS)
 
 
 def _truth(shop: Shop, size: SimulatedDemo, lived: pa.Table, until: datetime) -> str:

@@ -226,12 +226,12 @@ def _dead(shop: Shop) -> Iterator[Finding]:
 
 def _audit(shop: Shop) -> Iterator[Finding]:
     log = audit_log.entries(shop.store)
-    broken = audit_log.first_broken(log)
+    broken = audit_log.first_damaged_entry(log)
     if broken is None:
         yield Finding("audit log", "ok", f"{len(log)} entries, none changed")
     else:
         yield Finding("audit log", "problem", f"entry {broken} was changed, or one before it is missing", RESTORE)
-    broken = consent_ledger.first_broken(shop.store)
+    broken = consent_ledger.first_damaged_entry(shop.store)
     if broken is None:
         yield Finding("ledger of consents", "ok", f"{consent_ledger.size(shop.store)} entries, none changed")
     else:

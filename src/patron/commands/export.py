@@ -11,7 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.collect.workspace_inbox import collector_state
-from patron.commands.resolve_person import Person, PersonName, find_person
+from patron.commands.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import history
 from patron.govern.vault import Vault
@@ -33,14 +33,14 @@ def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
     PersonName by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`. The audit log records the export.
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy when what waits cannot be moved now.
     """
-    name = PersonName(**named)
+    name = PersonIdentifier(**named)
     view = shop.snapshot()
     inbox = collector_state(shop)
     if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is reported, never left out
         with shop.lock():
             drain_inbox(shop)
     as_of = view.run.as_of.isoformat() if view else None
-    view = view or shop.newest()  # why: events are known before any run
+    view = view or shop.newest_snapshot()  # why: events are known before any run
     vault = Vault.open(shop)
     person = find_person(shop, vault, name)
     values = zip(person.tokens, vault.reveal(person.tokens), strict=True)

@@ -1,7 +1,7 @@
 """Forget a person: nothing in the workspace is about them afterwards, and nothing of them is accepted again.
 
-First it is written down whose tokens go, then each step erases in one place and may be repeated. An erasure that was
-cut off ends by running it again; until then `patron doctor` reports it.
+First the tokens of the person are recorded, then each step erases them in one place and may be repeated. An interrupted
+erasure is completed by running it again; until then `patron doctor` reports it.
 """
 
 import secrets
@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, inbox_position, open_inbox
 from patron.commands.forget_files import erase_from_files, files_left
-from patron.commands.forget_lake import erase_rows, forget_versions, read_newest, shared_devices
-from patron.commands.resolve_person import Person, PersonName, find_person
+from patron.commands.forget_lake import delete_old_versions, erase_rows, repin_last_run, shared_devices
+from patron.commands.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import erase_wordings
 from patron.govern.mentions import mentions_any
@@ -26,8 +26,8 @@ from patron.schema.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
 from patron.storage.shop import Shop
 from patron.storage.store import BY_CUSTOMER, DEAD_LETTERS, ERASURES, FORGOTTEN, VAULT_TEXTS
-from patron.understand.profiles.store import let_go, wipe
-from patron.understand.profiles.updates import erase_profiles, fold_new_events, is_current
+from patron.understand.profiles.profile_store import delete_all_profiles, delete_profiles
+from patron.understand.profiles.profile_writer import are_profiles_current, erase_profiles, update_profiles
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ErasureCertificate:
     erased: Mapping[str, int]
     """How much was erased, by place: rows of a table, letters, keys, texts, files."""
     files_left: tuple[str, ...]
-    """Files in the workspace that Patron did not make and that name the person, or archives: theirs to delete."""
+    """Archives, and files that Patron did not make and that name the person: somebody must delete them."""
     audit_entry: int
     audit_hash: str
     """Hash of the entry in the audit log."""
@@ -47,7 +47,7 @@ class ErasureCertificate:
 
 @dataclass
 class Erasure:
-    """An erasure at work."""
+    """An erasure in progress."""
 
     shop: Shop
     vault: Vault
@@ -60,57 +60,57 @@ class Erasure:
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, erased: Iterable[tuple[str, int]]) -> None:
-        """Remember how much was erased where, so that an erasure that is cut off still says so in the end."""
+        """Store how much was erased where, so that the certificate of an interrupted erasure is complete, too."""
         for place, count in erased:
             # why: a step that is repeated may find again what it had erased before it was cut off
             if count > self.counts.get(place, 0):
                 self.counts[place] = count
-                this = ERASURES.c.certificate_id == self.certificate_id
+                certificate = ERASURES.c.certificate_id == self.certificate_id
                 with self.shop.store.begin() as connection:
-                    connection.execute(sa.update(ERASURES).where(this).values(counts=self.counts))
+                    connection.execute(sa.update(ERASURES).where(certificate).values(counts=self.counts))
 
 
-def identify_person(shop: Shop, **named: str | None) -> Person:
-    """Whom an erasure would erase, as the lake knows them now; what still waits is looked at by the erasure itself.
+def identify_person(shop: Shop, **identifier: str | None) -> Person:
+    """The person that an erasure would erase, from the lake; the erasure itself looks at pending requests, too.
 
     Raises NotFound, SettingsError unless named in one way.
     """
-    return find_person(shop, Vault.open(shop), PersonName(**named))
+    return find_person(shop, Vault.open(shop), PersonIdentifier(**identifier))
 
 
-def forget(shop: Shop, **named: str | None) -> ErasureCertificate:
+def forget(shop: Shop, **identifier: str | None) -> ErasureCertificate:
     """Forget the person named by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`; repeatable.
 
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy, InboxDamaged, MasterKeyError, NoSpace.
     """
-    name = PersonName(**named)
+    name = PersonIdentifier(**identifier)
     with shop.lock():
         drain_inbox(shop)
         if has_inbox(shop):
             with suppress(ProfilesBehind):  # why: of profiles that hold all of the lake only theirs have to go
-                fold_new_events(shop, inbox_position(shop), may_rebuild=False)
-        erasure = _begin(shop, name, datetime.now(UTC))
+                update_profiles(shop, inbox_position(shop), may_rebuild=False)
+        erasure = _begin_erasure(shop, name, datetime.now(UTC))
         erasure.shared_devices = shared_devices(shop, erasure.person)
-        erasure.was_current = is_current(shop)
+        erasure.was_current = are_profiles_current(shop)
         for step in STEPS:
             step(erasure)
         return _certify(erasure, datetime.now(UTC))
 
 
-def _begin(shop: Shop, named: PersonName, at: datetime) -> Erasure:
-    """Write down whose tokens go, and refuse them from now on; an erasure of theirs that was cut off goes on."""
+def _begin_erasure(shop: Shop, identifier: PersonIdentifier, at: datetime) -> Erasure:
+    """Record the tokens to erase, and refuse them from now on; an interrupted erasure of the person is continued."""
     vault = Vault.open(shop)
-    tokens = set(find_person(shop, vault, named).tokens)
+    tokens = set(find_person(shop, vault, identifier).tokens)
     with shop.store.begin() as connection:
         unfinished = connection.execute(sa.select(ERASURES).order_by(ERASURES.c.certificate_id)).all()
-        mine = next((row for row in unfinished if tokens & set(row.tokens)), None)
-        tokens |= set(mine.tokens) if mine else set()
+        earlier = next((row for row in unfinished if tokens & set(row.tokens)), None)
+        tokens |= set(earlier.tokens) if earlier else set()
         erasure = Erasure(
             shop,
             vault,
-            mine.certificate_id if mine else secrets.token_hex(8),
+            earlier.certificate_id if earlier else secrets.token_hex(8),
             Person(tuple(sorted(tokens))),
-            counts=dict(mine.counts) if mine else {},
+            counts=dict(earlier.counts) if earlier else {},
         )
         connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == erasure.certificate_id))
         row = {
@@ -125,42 +125,42 @@ def _begin(shop: Shop, named: PersonName, at: datetime) -> Erasure:
     return erasure
 
 
-def _files(erasure: Erasure) -> None:
+def _erase_files(erasure: Erasure) -> None:
     erasure.count(erase_from_files(erasure.shop, erasure.vault, erasure.person))
 
 
-def _letters(erasure: Erasure) -> None:
-    """Take the content out of dead letters that name the person; that there was a letter stays counted."""
+def _empty_dead_letters(erasure: Erasure) -> None:
+    """Empty the dead letters that name the person; their rows stay, so that counts stay right."""
     vault, tokens, letter = erasure.vault, frozenset(erasure.person.tokens), DEAD_LETTERS.c
     chosen = sa.select(letter.dead_letter_id, letter.payload).where(letter.reason != REASON)
     with erasure.shop.store.begin() as connection:
-        theirs = [
+        matching = [
             dead_letter_id
             for dead_letter_id, payload in connection.execute(chosen)
             if mentions_any(vault, tokens, vault.unseal(payload, dead_letter_id).decode())
         ]
-        for dead_letter_id in theirs:
+        for dead_letter_id in matching:
             empty = {
                 "reason": REASON,
                 "message": problem_message(REASON)[1],
                 "payload": vault.seal(b"", dead_letter_id),
             }
             connection.execute(sa.update(DEAD_LETTERS).where(letter.dead_letter_id == dead_letter_id).values(empty))
-    erasure.count([("dead letters emptied", len(theirs))])
+    erasure.count([("dead letters emptied", len(matching))])
 
 
-def _lake(erasure: Erasure) -> None:
+def _erase_lake_rows(erasure: Erasure) -> None:
     erasure.count((f"rows of {table}", count) for table, count in erase_rows(erasure.shop, erasure.person))
 
 
-def _store(erasure: Erasure) -> None:
+def _erase_store_rows(erasure: Erasure) -> None:
     tokens, erased = erasure.person.tokens, {}
     with erasure.shop.store.begin() as connection:
         for table in BY_CUSTOMER:
-            theirs = table.c.customer_id.in_(erasure.person.customer_ids)
-            erased[f"rows of {table.name}"] = connection.execute(sa.delete(table).where(theirs)).rowcount
+            matching = table.c.customer_id.in_(erasure.person.customer_ids)
+            erased[f"rows of {table.name}"] = connection.execute(sa.delete(table).where(matching)).rowcount
         # why: who shared a device with them is named in its profile; it is rebuilt
-        erased["live profiles"] = let_go(connection, sorted({*tokens, *erasure.shared_devices}))
+        erased["live profiles"] = delete_profiles(connection, sorted({*tokens, *erasure.shared_devices}))
         counted = sa.select(sa.func.count()).select_from(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(tokens))
         erased["texts"] = connection.scalar(counted) or 0
     erased["words shown to nobody else"] = erase_wordings(erasure.shop.store, tokens)
@@ -168,17 +168,17 @@ def _store(erasure: Erasure) -> None:
     erasure.count(erased.items())
 
 
-def _profiles(erasure: Erasure) -> None:
-    """Let live profiles go on without the person; those that were behind, or of which nobody can tell, go all."""
+def _erase_profiles(erasure: Erasure) -> None:
+    """Erase the person from the live profiles; delete all of them, to be rebuilt, if they were behind the lake."""
     if not erasure.was_current:
-        wipe(erasure.shop.store)
+        delete_all_profiles(erasure.shop.store)
         return
     with suppress(ProfilesBehind):
         shop, position = erasure.shop, inbox_position(erasure.shop)
         erase_profiles(shop, erasure.person.tokens, erasure.shared_devices, position)
 
 
-def _scrub(erasure: Erasure) -> None:
+def _scrub_storage(erasure: Erasure) -> None:
     """Leave nothing in free pages and write-ahead logs."""
     erasure.shop.store.scrub()
     if has_inbox(erasure.shop):
@@ -190,14 +190,14 @@ def _scrub(erasure: Erasure) -> None:
 
 
 STEPS: tuple[Callable[[Erasure], None], ...] = (
-    _files,
-    _letters,
-    _lake,
-    lambda erasure: read_newest(erasure.shop),
-    lambda erasure: forget_versions(erasure.shop),
-    _store,
-    _profiles,
-    _scrub,
+    _erase_files,
+    _empty_dead_letters,
+    _erase_lake_rows,
+    lambda erasure: repin_last_run(erasure.shop),
+    lambda erasure: delete_old_versions(erasure.shop),
+    _erase_store_rows,
+    _erase_profiles,
+    _scrub_storage,
 )
 """What is done, in this order; each may be repeated."""
 

@@ -1,4 +1,4 @@
-"""A person leaves the files of the workspace: the outbox, reports and exports; files that are not ours are named."""
+"""Erase a person from the files of the workspace: outbox, reports and exports; list other files that name them."""
 
 import csv
 import json
@@ -12,23 +12,23 @@ from patron.govern.vault import Vault
 from patron.storage.durable_files import sync
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
-OURS = frozenset({"lake", "models", "outbox", "tmp", SETTINGS_FILE, POLICY_FILE, "workspace.lock"})
-"""What is no report, export or file of somebody else; models hold no ids."""
-STORES = (".db", ".db-wal", ".db-shm")
-REPORT = '<meta name="generator" content="Patron">'
-EXPORT = {"customer_id", "identifiers", "tables"}
-SHOWN = 8
+WORKSPACE_FILES = frozenset({"lake", "models", "outbox", "tmp", SETTINGS_FILE, POLICY_FILE, "workspace.lock"})
+"""Files and folders that are never a report, an export or somebody else's; models hold no ids."""
+STORE_SUFFIXES = (".db", ".db-wal", ".db-shm")
+REPORT_MARK = '<meta name="generator" content="Patron">'
+EXPORT_KEYS = {"customer_id", "identifiers", "tables"}
+SHOWN_ID_LENGTH = 8
 """First characters of a customer id that a report shows."""
-LOOKED_AT_BYTES = 50_000_000
+MAX_SEARCHED_BYTES = 50_000_000
 
 
 def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple[str, int]]:
     """Erase a person from the files of the workspace; yield each place and how much was erased there."""
-    rows = sum(_without(vault, person, path) for path in sorted((shop.folder / "outbox").rglob("*.csv")))
+    rows = sum(_remove_from_outbox(vault, person, path) for path in sorted((shop.folder / "outbox").rglob("*.csv")))
     yield "outbox rows, the files rewritten", rows
-    gone = {"reports deleted": _is_their_report, "exports deleted": _is_their_export}
+    gone = {"reports deleted": _is_report_of, "exports deleted": _is_export_of}
     for place, is_theirs in gone.items():
-        theirs = [path for path in _others(shop) if is_theirs(path, person)]
+        theirs = [path for path in _foreign_files(shop) if is_theirs(path, person)]
         for path in theirs:
             path.unlink()
             sync(path.parent)
@@ -38,12 +38,14 @@ def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple
 
 
 def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:
-    """Files in the workspace that Patron did not make, and that name the person, or archives, which are not opened."""
-    left = [path for path in _others(shop) if path.name.endswith(".tar.gz") or _names(vault, person, path)]
+    """Files in the workspace that Patron did not make and that name the person; archives too, which are not opened."""
+    left = [
+        path for path in _foreign_files(shop) if path.name.endswith(".tar.gz") or _names_person(vault, person, path)
+    ]
     return tuple(str(path.relative_to(shop.folder)) for path in left)
 
 
-def _without(vault: Vault, person: Person, path: Path) -> int:
+def _remove_from_outbox(vault: Vault, person: Person, path: Path) -> int:
     """Rewrite an outbox file, which names people by the shop's ids, without the person; return how many rows went."""
     tokens = frozenset(person.tokens)
     with path.open(encoding="utf-8", newline="") as file:
@@ -70,23 +72,27 @@ def _with_and_without_apostrophe(cell: str) -> tuple[str, ...]:
     return (cell, cell.removeprefix("'"))
 
 
-def _others(shop: Shop) -> list[Path]:
-    """Files that are no part of the workspace itself; the outbox may hold some next to its CSV files."""
-    places = [path for path in shop.folder.iterdir() if path.name not in OURS and not path.name.endswith(STORES)]
+def _foreign_files(shop: Shop) -> list[Path]:
+    """Files that are not part of the workspace itself, also those next to the outbox's CSV files."""
+    places = [
+        path
+        for path in shop.folder.iterdir()
+        if path.name not in WORKSPACE_FILES and not path.name.endswith(STORE_SUFFIXES)
+    ]
     files = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place])]
     files += [file for file in (shop.folder / "outbox").rglob("*") if file.suffix != ".csv"]
     return sorted(file for file in files if file.is_file())
 
 
-def _is_their_report(path: Path, person: Person) -> bool:
+def _is_report_of(path: Path, person: Person) -> bool:
     if not path.name.endswith((".html", ".html.part")):
         return False
     text = path.read_text(encoding="utf-8", errors="replace")
-    shown = (*person.tokens, *(customer_id[:SHOWN] for customer_id in person.customer_ids))
-    return REPORT in text and any(one in text for one in shown)
+    shown = (*person.tokens, *(customer_id[:SHOWN_ID_LENGTH] for customer_id in person.customer_ids))
+    return REPORT_MARK in text and any(one in text for one in shown)
 
 
-def _is_their_export(path: Path, person: Person) -> bool:
+def _is_export_of(path: Path, person: Person) -> bool:
     if not path.name.endswith((".json", ".json.new")):
         return False
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -94,12 +100,12 @@ def _is_their_export(path: Path, person: Person) -> bool:
         content = json.loads(text)
     except ValueError:
         return path.name.endswith(".new")  # why: an export that was cut off
-    is_export = isinstance(content, dict) and content.keys() >= EXPORT
+    is_export = isinstance(content, dict) and content.keys() >= EXPORT_KEYS
     return is_export and any(one in text for one in (*person.customer_ids, *person.tokens))
 
 
-def _names(vault: Vault, person: Person, path: Path) -> bool:
-    if path.stat().st_size > LOOKED_AT_BYTES:
+def _names_person(vault: Vault, person: Person, path: Path) -> bool:
+    if path.stat().st_size > MAX_SEARCHED_BYTES:
         return True  # why: too large to look at now, so a person looks
     content = path.read_bytes()
     return b"\0" not in content and mentions_any(vault, frozenset(person.tokens), content.decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""A person leaves the lake: rows, older versions and logs."""
+"""Erase a person from the lake: from rows, older versions and logs."""
 
 from collections.abc import Iterator
 
@@ -8,47 +8,51 @@ import sqlalchemy as sa
 from patron.commands.resolve_person import Person
 from patron.schema.table_definition import TEXT, Table
 from patron.schema.tables import CLEANING, EVENTS, TABLES
-from patron.storage.lake_erasure import Doomed, Eraser
+from patron.storage.lake_erasure import Eraser, ErasureConditions
 from patron.storage.shop import Shop
 from patron.storage.store import RUNS
 
-OF_THEIRS = "in (select token from forgotten)"
-IS_THEIRS = "in (select customer_id from forgotten)"
-SPECIAL = {
-    EVENTS.name: Doomed(
+OF_PERSON = "in (select token from forgotten)"
+OF_CUSTOMER = "in (select customer_id from forgotten)"
+SPECIAL_CONDITIONS = {
+    EVENTS.name: ErasureConditions(
         # why: what another user did stays theirs, although it was on this person's device or about this person
-        f"user_token {OF_THEIRS} or (user_token is null and anonymous_token {OF_THEIRS})",
+        f"user_token {OF_PERSON} or (user_token is null and anonymous_token {OF_PERSON})",
         {
-            name: f"{name} {OF_THEIRS}"
+            name: f"{name} {OF_PERSON}"
             for name in ("anonymous_token", "referred_token", "previous_token", "email_token", "phone_token")
         },
     ),
     # why: an example is an event, a line of one, or a token
-    CLEANING.name: Doomed(
+    CLEANING.name: ErasureConditions(
         values={
             "example": "exists (select 1 from named n where starts_with(example || '/', n.event || '/'))"
-            f" or example {OF_THEIRS}"
+            f" or example {OF_PERSON}"
         }
     ),
 }
 
 
-def doomed_of(table: Table) -> Doomed | None:
-    """What of a table goes with a person; None where nobody is named."""
-    if table.name in SPECIAL:
-        return SPECIAL[table.name]
-    where = {"token": OF_THEIRS, "opaque_id": IS_THEIRS}
+def erasure_conditions(table: Table) -> ErasureConditions | None:
+    """Which rows and values of a table are a person's; None for a table that names nobody."""
+    if table.name in SPECIAL_CONDITIONS:
+        return SPECIAL_CONDITIONS[table.name]
+    where = {"token": OF_PERSON, "opaque_id": OF_CUSTOMER}
     named = [f"{column.name} {where[column.personal]}" for column in table.columns if column.personal in where]
-    return Doomed(" or ".join(named)) if named else None
+    return ErasureConditions(" or ".join(named)) if named else None
 
 
 FIRST, LAST = CLEANING, EVENTS
-NAMES_PEOPLE = (FIRST, *(table for table in TABLES if table not in {FIRST, LAST} and doomed_of(table)), LAST)
+TABLES_WITH_PEOPLE = (
+    FIRST,
+    *(table for table in TABLES if table not in {FIRST, LAST} and erasure_conditions(table)),
+    LAST,
+)
 """Tables that name people; examples refer to events, so these go last."""
 
 
 def erase_rows(shop: Shop, person: Person) -> Iterator[tuple[str, int]]:
-    """Erase a person from each table, in one commit a table; yield its name and the rows it was in.
+    """Erase a person from each table, in one commit a table; yield its name and how many rows named them.
 
     A table that is replaced whole is erased as the last finished run left it: that is what people read, and a run
     that was cut off is run again anyway.
@@ -56,16 +60,15 @@ def erase_rows(shop: Shop, person: Person) -> Iterator[tuple[str, int]]:
     lake, last = Eraser(shop.lake.folder), shop.snapshot()
     tokens, customer_ids = pa.array(person.tokens, TEXT), pa.array(person.customer_ids, TEXT)
     tables = {"forgotten": pa.table({"token": tokens, "customer_id": customer_ids})}
-    tables["named"] = shop.query(
-        f"select source || '/' || event_id as event from ({lake.relation(EVENTS)}) where {SPECIAL[EVENTS.name].rows}",
-        tables,
-    )
-    for table in NAMES_PEOPLE:
-        doomed = doomed_of(table)
-        if doomed and lake.exists(table):
+    is_erased = SPECIAL_CONDITIONS[EVENTS.name].rows
+    events = f"select source || '/' || event_id as event from ({lake.relation(EVENTS)}) where {is_erased}"
+    tables["named"] = shop.query(events, tables)
+    for table in TABLES_WITH_PEOPLE:
+        conditions = erasure_conditions(table)
+        if conditions and lake.exists(table):
             if last and table.partition_by is None:
-                lake.put_back(table, last.pinned.get(table.name))
-            yield table.name, lake.erase(table, shop.engine, doomed, tables)
+                lake.restore_version(table, last.pinned.get(table.name))
+            yield table.name, lake.erase(table, shop.engine, conditions, tables)
 
 
 def shared_devices(shop: Shop, person: Person) -> frozenset[str]:
@@ -74,13 +77,13 @@ def shared_devices(shop: Shop, person: Person) -> frozenset[str]:
         return frozenset()
     sql = f"""
 select distinct anonymous_token from ({shop.lake.relation(EVENTS)})
-where user_token {OF_THEIRS} and anonymous_token is not null"""
+where user_token {OF_PERSON} and anonymous_token is not null"""
     rows = shop.query(sql, {"forgotten": pa.table({"token": pa.array(person.tokens, TEXT)})})
     return frozenset(rows["anonymous_token"].to_pylist()) - frozenset(person.tokens)
 
 
-def read_newest(shop: Shop) -> None:
-    """Let those who read the last run read what is left of it."""
+def repin_last_run(shop: Shop) -> None:
+    """Point the last run's table versions to the newest ones, which no longer name the person."""
     last = shop.snapshot()
     if last is None:
         return
@@ -88,13 +91,15 @@ def read_newest(shop: Shop) -> None:
     with shop.store.begin() as connection:
         this = RUNS.c.run_id == last.run.run_id
         versions = dict(connection.execute(sa.select(RUNS.c.table_versions).where(this)).scalar_one())
-        versions |= {table.name: lake.version(table) for table in NAMES_PEOPLE if versions.get(table.name) is not None}
+        versions |= {
+            table.name: lake.version(table) for table in TABLES_WITH_PEOPLE if versions.get(table.name) is not None
+        }
         connection.execute(sa.update(RUNS).where(this).values(table_versions=versions))
 
 
-def forget_versions(shop: Shop) -> None:
-    """Leave the newest version of each table that names people: no older file, no older log."""
+def delete_old_versions(shop: Shop) -> None:
+    """Delete all versions but the newest of each table that names people, with their files and logs."""
     lake = Eraser(shop.lake.folder)
-    for table in NAMES_PEOPLE:
+    for table in TABLES_WITH_PEOPLE:
         if lake.exists(table):
-            lake.forget_past(table)
+            lake.delete_history(table)

@@ -18,7 +18,7 @@ from patron.understand.facts.usable_events import END_OF_TIME, Scope
 
 
 @dataclass(frozen=True)
-class PersonName:
+class PersonIdentifier:
     """How a person is named: by exactly one of these. Raises SettingsError otherwise."""
 
     user_id: str | None = None
@@ -58,7 +58,7 @@ class Person:
         return tuple(initial_customer_id(token) for token in self.tokens)
 
 
-def find_person(shop: Shop, vault: Vault, named: PersonName) -> Person:
+def find_person(shop: Shop, vault: Vault, named: PersonIdentifier) -> Person:
     """The person as all events until now know them. Raises NotFound."""
     starts = _named_tokens(vault, named)
     tokens = starts | _customer_tokens(shop, starts, named.customer_id)
@@ -71,7 +71,7 @@ def find_person(shop: Shop, vault: Vault, named: PersonName) -> Person:
     return Person(tuple(sorted(tokens | _unshared_contacts(shop, tokens))))
 
 
-def _named_tokens(vault: Vault, named: PersonName) -> set[str]:
+def _named_tokens(vault: Vault, named: PersonIdentifier) -> set[str]:
     """Tokens that the name itself stands for, of those that are known or were forgotten."""
     tokens = {token for token in vault.forgotten if initial_customer_id(token) == named.customer_id}
     ids = {("user_id", named.user_id), ("anonymous_id", named.anonymous_id)}
@@ -94,7 +94,7 @@ def _customer_tokens(shop: Shop, tokens: set[str], customer_id: str | None) -> s
     """
     if not shop.lake.exists(EVENTS):
         return set()
-    view = shop.newest()
+    view = shop.newest_snapshot()
     asks: list[str | None] = [*sorted(tokens), None]
     selected = pa.table({"token": pa.array(asks, TEXT), "customer_id": pa.array([customer_id] * len(asks), TEXT)})
     every = Scope(END_OF_TIME)

@@ -13,12 +13,12 @@ from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
 from patron.storage.durable_files import disk_errors
 
-DAYS_AT_ONCE = 30
+DAYS_PER_BATCH = 30
 Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedFiles:
     """Where the simulated shop lies."""
 
     events: Path
@@ -27,14 +27,14 @@ class Simulated:
     customer_count: int
 
 
-def sized(customers: int, days: int) -> SimulatorSettings:
+def settings_for_size(customers: int, days: int) -> SimulatorSettings:
     """The default shop, opened with as many customers as make about `customers` after so many days."""
     months = max(days - DEFAULT_SHOP.opening_days, 0) / 30
     opening = customers / (1 + DEFAULT_SHOP.arrivals_per_month_share * months)
     return replace(DEFAULT_SHOP, customers=max(round(opening), 1))
 
 
-def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Progress) -> Simulated:
+def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Progress) -> SimulatedFiles:
     """Write events.parquet (import it with the mapping `patron`) and truth.parquet. Same seed, same events.
 
     Raises WorkspaceError when the files exist, NoSpace.
@@ -43,13 +43,13 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
     if events.exists() or true.exists():
         raise WorkspaceError("holds a simulated shop already", where=str(folder), todo="Name another folder.")
     folder.mkdir(parents=True, exist_ok=True)
-    world = ShopSimulator(sized(customers, days), seed)
+    world = ShopSimulator(settings_for_size(customers, days), seed)
     partial = events.with_suffix(".partial")
     count = 0
     with disk_errors(folder):
         writer = None
-        for start in range(0, days, DAYS_AT_ONCE):
-            events_of_days = world.advance(world.now + timedelta(days=min(DAYS_AT_ONCE, days - start)))
+        for start in range(0, days, DAYS_PER_BATCH):
+            events_of_days = world.advance(world.now + timedelta(days=min(DAYS_PER_BATCH, days - start)))
             writer = writer or pq.ParquetWriter(partial, events_of_days.schema, compression="zstd")
             writer.write_table(events_of_days)
             count += events_of_days.num_rows
@@ -59,4 +59,4 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
         known = truth(world)
         pq.write_table(known, true, compression="zstd")
         partial.rename(events)
-    return Simulated(events, true, count, known.num_rows)
+    return SimulatedFiles(events, true, count, known.num_rows)

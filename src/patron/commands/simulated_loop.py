@@ -89,7 +89,7 @@ def offers_in_outbox(folder: Path, run_id: str, exposed_at: datetime) -> pa.Tabl
     return pa.Table.from_pylist(rows, OFFERS)
 
 
-def live_until(
+def run_until(
     shop: Shop, world: ShopSimulator, until: datetime, *, progress: Progress = silent
 ) -> tuple[FinishedRun, pa.Table]:
     """Run the loop at the world's present, let the outbox act, and ingest what followed until then."""

@@ -18,14 +18,14 @@ def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
     active_condition = _active_condition(run_id, as_of, policy.at_risk.active_within_days)
     churn_condition = (
-        f"or s.churn >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
+        f"or s.churn_probability >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
     )
     return f"""
 with forecast as (
   select customer_id,
     max(case when question = 'value' then value end) as value_cents_90_days,
     max(case when question = 'purchase' then value end) as purchase,
-    max(case when question = 'churn' then value end) as churn
+    max(case when question = 'churn' then value end) as churn_probability
   from scores where run_id = '{run_id}' group by customer_id),
 bought as (
   select customer_id, count(*) as order_count, cast(sum(paid_cents) as bigint) as paid_cents,
@@ -42,7 +42,7 @@ offered as (
 consent as (
   select customer_id, is_granted, basis from consents
   where purpose = {literal(policy.consent.purpose(policy.consent.marketing))} and is_latest)
-select g.customer_id, g.lifecycle_stage, s.value_cents_90_days, s.purchase, s.churn,
+select g.customer_id, g.lifecycle_stage, s.value_cents_90_days, s.purchase, s.churn_probability,
   coalesce(b.order_count, 0) as order_count, coalesce(b.paid_cents, 0) as paid_cents,
   coalesce(b.gross_cents, 0) as gross_cents, coalesce(b.discount_cents, 0) as discount_cents,
   coalesce(b.coupon_order_count, 0) as coupon_order_count, coalesce(o.offer_count, 0) as offer_count,

@@ -15,7 +15,7 @@ from patron.storage.policy import Offer
 PRIOR_ORDERS = 2.0
 ASSUMED_ERROR_SHARE = 0.5
 """Standard deviation of an assumed effect as a share of it: surely positive, and hardly more than twice as large."""
-LEAST_ASSUMED = 0.01
+MIN_ASSUMED = 0.01
 """An added probability below this is as unsure as this: an offer assumed to do nothing can still be measured."""
 OPTIMISM = 1.28
 """Standard errors above the mean that are reached with a probability of 10 %."""
@@ -34,18 +34,18 @@ class MeasuredEffect:
 
 
 Effects = Mapping[tuple[str, str], MeasuredEffect]
-"""By offer and stratum; the stratum 'all' stands in for those never measured."""
+"""By offer and stratum; the stratum 'all' stands in for strata that were never measured."""
 
 
 @dataclass(frozen=True)
 class ExpectedValue:
-    """One row per customer, one column per offer; `possible_net` is what the net value may well run out to be."""
+    """Gain and cost of offers, cents: one row per customer, one column per offer."""
 
     effect: Numbers
     """Extra margin caused, before what the offer itself costs."""
     cost: Numbers
-    possible_net: Numbers
-    """Net value one would see with a probability of 10 %; what is below zero here is not worth exploring."""
+    optimistic_net: Numbers
+    """Net value that is exceeded with a probability of 10 %; offers with one below zero are not worth exploring."""
     is_measured: npt.NDArray[np.bool_]
 
     @property
@@ -68,7 +68,7 @@ def order_cents(rows: pa.Table) -> Numbers:
     return (paid + PRIOR_ORDERS * average) / (orders + PRIOR_ORDERS)
 
 
-def expected(
+def expected_values(
     rows: pa.Table,
     stratum: npt.NDArray[np.str_],
     offers: Sequence[Offer],
@@ -94,7 +94,7 @@ def expected(
         added_cost = added * (offer.discount_share * order + offer.cost_per_order_cents)
         assumed = margin_share * added * order
         measured, error, share, is_known = _measured_effects(offer.id, stratum, effects)
-        unsure_by = ASSUMED_ERROR_SHARE * margin_share * max(added, LEAST_ASSUMED) * order
+        unsure_by = ASSUMED_ERROR_SHARE * margin_share * max(added, MIN_ASSUMED) * order
         weight = np.where(is_known, _weight(unsure_by, error), 0.0)
         within = measured + share * offer.discount_share * spend
         measured_cost = offer.cost_per_order_cents * _added_orders(within, order, margin_share - offer.discount_share)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from patron.decide.candidates import candidates_query, effects_query, first_offer_query
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.holdout import assign_holdout
-from patron.decide.selection import NONE, Choice, Evidence, choose, effect_source, is_first_month
+from patron.decide.selection import NONE, Evidence, OfferSelection, effect_source, is_first_month, select_offers
 from patron.schema.tables import DECISIONS, PROPENSITIES
 from patron.storage.policy import Policy
 from patron.storage.stage_view import StageView
@@ -29,7 +29,7 @@ def decide_offers(view: StageView) -> pa.Table:
     }
     first = first_offer_query(run.run_id, run.as_of, is_delivered=policy.channel.is_delivered)
     first_at = view.query(first)["first_at"][0].as_py()
-    choice = choose(
+    choice = select_offers(
         rows,
         is_held_out,
         policy,
@@ -40,9 +40,9 @@ def decide_offers(view: StageView) -> pa.Table:
         ),
         rng=np.random.default_rng(run.child_seed("decide offers")),
     )
-    decisions = as_decisions(view, customers, is_held_out, choice, consent_bases(rows, policy))
+    decisions = decision_rows(view, customers, is_held_out, choice, consent_bases(rows, policy))
     view.write("decisions", decisions)
-    view.write("propensities", as_propensities(decisions, choice.propensities_by_action, [o.id for o in policy.offers]))
+    view.write("propensities", propensity_rows(decisions, choice.propensities_by_action, [o.id for o in policy.offers]))
     return decisions
 
 
@@ -53,8 +53,8 @@ def consent_bases(rows: pa.Table, policy: Policy) -> list[str]:
     return [unknown if is_granted is None else basis if is_granted else WITHDRAWN for is_granted, basis in consents]
 
 
-def as_decisions(
-    view: StageView, customers: list[str], is_held_out: np.ndarray, choice: Choice, bases: list[str]
+def decision_rows(
+    view: StageView, customers: list[str], is_held_out: np.ndarray, choice: OfferSelection, bases: list[str]
 ) -> pa.Table:
     """Rows of `decisions`; effect and cost of 'none' are 0."""
     run, names = view.run, np.array([*(offer.id for offer in view.policy.offers), NONE])
@@ -80,7 +80,7 @@ def as_decisions(
     )
 
 
-def as_propensities(decisions: pa.Table, probability: np.ndarray, offers: list[str]) -> pa.Table:
+def propensity_rows(decisions: pa.Table, probability: np.ndarray, offers: list[str]) -> pa.Table:
     """Rows of `propensities`: the actions that a randomised decision could have had; none for other decisions."""
     row, action = np.nonzero((probability > 0) & (probability.max(axis=1) < 1)[:, None])
     taken = decisions.select(["run_id", "decision_id", "customer_id"]).take(pa.array(row))

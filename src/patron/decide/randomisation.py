@@ -19,7 +19,7 @@ Codes = npt.NDArray[np.int64]
 SLOTS = 240
 STRIDE = 149
 """Coprime to SLOTS: neighbours land far apart, and SLOTS neighbours fill the wheel."""
-SHUFFLED_TOGETHER = 24
+SHUFFLE_BATCH_SIZE = 24
 NOTHING, BEST = -1, -2
 """Arms besides the offers, which are numbered from 0."""
 
@@ -53,7 +53,7 @@ class Placement:
 def draw_slots(stratum: npt.NDArray[np.str_], cost: Numbers, *, rng: np.random.Generator) -> Codes:
     """Seat customers around the wheel: the slot of each before the wheel turns."""
     order = np.lexsort((cost.max(axis=1, initial=0.0), stratum))
-    batch = np.arange(len(order)) // SHUFFLED_TOGETHER
+    batch = np.arange(len(order)) // SHUFFLE_BATCH_SIZE
     shuffled = order[np.lexsort((rng.random(len(order)), batch))]
     slot = np.empty(len(order), dtype=np.int64)
     slot[shuffled] = np.arange(len(order)) * STRIDE % SLOTS
@@ -68,12 +68,12 @@ def affordable_wheel(placement: Placement, *, share: float, offer_share: float, 
     nobody = np.full(len(placement.slot), NOTHING, dtype=np.int64)
     for each in range(most, 0, -1):
         wheel = Wheel(each, randomised - each * offers, offers)
-        if worst_cost(wheel, placement, nobody) <= budget_cents:
+        if max_cost(wheel, placement, nobody) <= budget_cents:
             return wheel
     return Wheel(0, randomised, offers)
 
 
-def worst_cost(wheel: Wheel, placement: Placement, best: Codes) -> float:
+def max_cost(wheel: Wheel, placement: Placement, best: Codes) -> float:
     """The most that any position of the wheel costs, when `best` is the best offer of each customer, cents."""
     offers = placement.cost.shape[1]
     cost_of_slot = np.zeros((offers + 1, SLOTS))

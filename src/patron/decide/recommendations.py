@@ -17,6 +17,6 @@ where place <= {count}
 """
 
 
-def recommend(view: StageView) -> None:
+def write_recommendations(view: StageView) -> None:
     """Write `recommendations`."""
     view.write_query("recommendations", recommendations_query(view.run.run_id))

@@ -1,4 +1,4 @@
-"""From candidates to actions: consent, holdout and caps first, then randomisation, then the best within the budget."""
+"""Select an action for each candidate: consent, holdout and caps first, then randomisation, then the best in budget."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.decide.allocation import allocate
-from patron.decide.expected_value import ASSUMED, MEASURED, Effects, ExpectedValue, expected, spend_per_day
+from patron.decide.expected_value import ASSUMED, MEASURED, Effects, ExpectedValue, expected_values, spend_per_day
 from patron.decide.randomisation import (
     BEST,
     NOTHING,
@@ -19,8 +19,8 @@ from patron.decide.randomisation import (
     affordable_wheel,
     draw_arms,
     draw_slots,
+    max_cost,
     propensities,
-    worst_cost,
 )
 from patron.decide.strata import strata
 from patron.schema.numbers import float_column
@@ -54,8 +54,8 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What was decided, one row per candidate; `action` is the offer's number or -1."""
+class OfferSelection:
+    """The selected actions, one row per candidate; `action` is the offer's number or -1."""
 
     action: Codes
     propensity: npt.NDArray[np.float64]
@@ -71,27 +71,31 @@ def is_first_month(as_of: datetime, first_at: datetime | None, first_days: int) 
     return first_at is None or as_of < first_at + timedelta(days=first_days)
 
 
-def choose(
+def select_offers(
     rows: pa.Table,
     is_held_out: npt.NDArray[np.bool_],
     policy: Policy,
     evidence: Evidence,
     *,
     rng: np.random.Generator,
-) -> Choice:
-    """Decide for each candidate. Spend stays within the budget whatever the random numbers are."""
+) -> OfferSelection:
+    """Select an action for each candidate. Spend stays within the budget whatever the random numbers are."""
     stratum = strata(rows, spend_per_day(rows))
-    expectation = expected(rows, stratum, policy.offers, effects=evidence.effects, margin_share=evidence.margin_share)
+    expectation = expected_values(
+        rows, stratum, policy.offers, effects=evidence.effects, margin_share=evidence.margin_share
+    )
     reason = exclusion_reasons(rows, is_held_out, policy)
-    free = np.flatnonzero(reason == "")
+    eligible = np.flatnonzero(reason == "")
     action = np.full(rows.num_rows, NOTHING, dtype=np.int64)
     probability = np.zeros((rows.num_rows, len(policy.offers) + 1))
     probability[:, -1] = 1.0
-    if len(free):
-        action[free], probability[free], reason[free] = _select_actions(
-            stratum[free], _rows(expectation, free), policy, is_exploring=evidence.is_exploring, rng=rng
+    if len(eligible):
+        action[eligible], probability[eligible], reason[eligible] = _select_actions(
+            stratum[eligible], _rows(expectation, eligible), policy, is_exploring=evidence.is_exploring, rng=rng
         )
-    return Choice(action, probability[np.arange(rows.num_rows), action], reason, stratum, expectation, probability)
+    return OfferSelection(
+        action, probability[np.arange(rows.num_rows), action], reason, stratum, expectation, probability
+    )
 
 
 def may_contact(rows: pa.Table, policy: Policy) -> npt.NDArray[np.bool_]:
@@ -123,7 +127,7 @@ def _select_actions(
 ) -> tuple[Codes, npt.NDArray[np.float64], npt.NDArray[np.str_]]:
     share = 1.0 if is_exploring else policy.exploration.later_share
     budget = float(policy.budget.cents_per_run)
-    is_open = np.where(is_exploring, True, expectation.possible_net > 0)
+    is_open = np.where(is_exploring, True, expectation.optimistic_net > 0)
     placement = Placement(draw_slots(stratum, expectation.cost, rng=rng), expectation.cost, is_open)
     wheel = affordable_wheel(
         placement, share=share, offer_share=policy.exploration.offer_share, budget_cents=share * budget
@@ -144,7 +148,7 @@ def _best_within(
     """
     for part in np.linspace(1.0, 1.0 - share, ALLOTMENTS):
         best = allocate(expectation.net, expectation.cost, part * budget)
-        if worst_cost(wheel, placement, best) <= budget:
+        if max_cost(wheel, placement, best) <= budget:
             return best
     return np.full(len(expectation.cost), NOTHING, dtype=np.int64)
 
@@ -153,13 +157,13 @@ def _rows(expectation: ExpectedValue, which: npt.NDArray[np.intp]) -> ExpectedVa
     return ExpectedValue(
         expectation.effect[which],
         expectation.cost[which],
-        expectation.possible_net[which],
+        expectation.optimistic_net[which],
         expectation.is_measured[which],
     )
 
 
-def effect_source(choice: Choice) -> npt.NDArray[np.str_]:
-    """Where the effect of each row comes from; for 'none', of the offers that were weighed."""
+def effect_source(choice: OfferSelection) -> npt.NDArray[np.str_]:
+    """Whether the effect of each row was measured or assumed; for 'none' that of the offers compared with it."""
     known = choice.expected.is_measured
     chosen = np.maximum(choice.action, 0)
     of_action = known[np.arange(len(known)), chosen] if known.shape[1] else np.zeros(len(known), np.bool_)

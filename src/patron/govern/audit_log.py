@@ -46,7 +46,7 @@ def entries(store: Store) -> list[Entry]:
     return [Entry(**row) for row in rows]
 
 
-def first_broken(log: list[Entry]) -> int | None:
+def first_damaged_entry(log: list[Entry]) -> int | None:
     """Number of the first entry that was changed, or that stands where another one is missing; None when whole."""
     previous = BEFORE_THE_FIRST
     for number, one in enumerate(log, 1):

@@ -169,7 +169,7 @@ def erase_wordings(store: Store, tokens: Collection[str]) -> int:
     return len(wordings)
 
 
-def first_broken(store: Store) -> int | None:
+def first_damaged_entry(store: Store) -> int | None:
     """Number of the first entry that was changed, or that stands where another is missing; None when whole."""
     with store.begin() as connection:
         head = _head(connection)

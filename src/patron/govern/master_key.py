@@ -32,7 +32,7 @@ class Keys:
     inbox: bytes
 
 
-def derive(master: bytes) -> Keys:
+def derive_keys(master: bytes) -> Keys:
     """Derive the keys of the vault (HKDF-SHA256, RFC 5869)."""
     purposes = ("wrapping", "index", "rows", "letters", "inbox")
     return Keys(

@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from patron.govern.contact_values import contacts_in
-from patron.govern.master_key import KEY_BYTES, Keys, derive, master_key
+from patron.govern.master_key import KEY_BYTES, Keys, derive_keys, master_key
 from patron.schema.errors import MasterKeyError
 from patron.storage.shop import Shop
 from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, upsert
@@ -48,7 +48,7 @@ class Vault:
     @classmethod
     def open(cls, shop: Shop) -> Self:
         """Open the vault of a shop. Raises MasterKeyError when the key is missing or wrong."""
-        return cls(shop.store, derive(master_key(shop)))
+        return cls(shop.store, derive_keys(master_key(shop)))
 
     @property
     def row_key(self) -> str:
@@ -60,15 +60,15 @@ class Vault:
         message = f"{kind}\x00{normal_form(kind, value)}".encode()
         return f"{PREFIXES[kind]}_{hmac.digest(self._keys.index, message, 'sha256')[:TOKEN_BYTES].hex()}"
 
-    def tokens(self, kind: str, values: pa.Array | pa.ChunkedArray, created_at: datetime) -> pa.Array:
-        """Token of each value, NULL for NULL; new values are stored encrypted."""
+    def store_tokens(self, kind: str, values: pa.Array | pa.ChunkedArray, created_at: datetime) -> pa.Array:
+        """Store new values, encrypted; return the token of each value, NULL for NULL."""
         if isinstance(values, pa.ChunkedArray):
             values = values.combine_chunks()
         coded = pc.dictionary_encode(values)
         unique = coded.dictionary.to_pylist()
         known = self._known.setdefault(kind, {})
         new_tokens = {value: self.token(kind, value) for value in unique if value not in known}
-        self._keep(kind, {token: value for value, token in new_tokens.items()}, created_at)
+        self._store_new(kind, {token: value for value, token in new_tokens.items()}, created_at)
         tokens = [new_tokens[value] if value in new_tokens else known[value] for value in unique]
         if len(known) < REMEMBERED:
             known.update(new_tokens)
@@ -88,8 +88,8 @@ class Vault:
             known[token] = self._decrypt(AESGCM(self._unwrap(token, wrapped)), ciphertext, token).decode()
         return [known.get(token) for token in tokens]
 
-    def keep_texts(self, source: str, texts: Iterable[tuple[str, str, str, str]]) -> int:
-        """Encrypt (event_id, field, token, text) under the token's key; a text already kept stays. Returns how many."""
+    def store_texts(self, source: str, texts: Iterable[tuple[str, str, str, str]]) -> int:
+        """Store (event_id, field, token, text), encrypted under the token's key, unless stored; return how many."""
         rows_to_keep = list(texts)
         ciphers = {
             t: AESGCM(self._unwrap(t, row[1])) for t, row in self._rows({text[2] for text in rows_to_keep}).items()
@@ -166,7 +166,7 @@ class Vault:
         """Decrypt a dead letter. Raises MasterKeyError when it was changed or moved."""
         return self._decrypt(self._letters, sealed, place)
 
-    def _keep(self, kind: str, values: dict[str, str], created_at: datetime) -> None:
+    def _store_new(self, kind: str, values: dict[str, str], created_at: datetime) -> None:
         already = self._rows(set(values)) if values else {}
         new = [token for token in values if token not in already]
         rows = []

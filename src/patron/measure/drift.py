@@ -20,27 +20,28 @@ def measure_drift(view: StageView) -> pa.Table:
     ).to_pylist()
     rows = DRIFT.empty()
     if before:
-        was, now = (
+        before, after = (
             view.query(
                 f"select * from features where run_id = '{name}' and as_of = {timestamp(at)} order by customer_id"
             )
             for name, at in ((before[0]["run_id"], before[0]["as_of"]), (run.run_id, run.as_of))
         )
         drift_rows = [
-            {"run_id": run.run_id, "reference_run_id": before[0]["run_id"]} | row for row in feature_drift(was, now)
+            {"run_id": run.run_id, "reference_run_id": before[0]["run_id"]} | row
+            for row in feature_drift(before, after)
         ]
         rows = pa.Table.from_pylist(drift_rows, schema=DRIFT.schema())
     view.write("drift", rows)
     return rows
 
 
-def feature_drift(was: pa.Table, now: pa.Table) -> list[dict[str, str | float | None]]:
+def feature_drift(before: pa.Table, after: pa.Table) -> list[dict[str, str | float | None]]:
     """Population stability index and means of every number that both tables have, in order of name."""
-    names = sorted(set(was.column_names) & set(now.column_names) - FEATURES.names)
+    names = sorted(set(before.column_names) & set(after.column_names) - FEATURES.names)
     pairs = [
-        (name, float_column(was, name, np.nan), float_column(now, name, np.nan))
+        (name, float_column(before, name, np.nan), float_column(after, name, np.nan))
         for name in names
-        if _is_number(now, name)
+        if _is_number(after, name)
     ]
     return [
         {

@@ -9,7 +9,7 @@ from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.schema.numbers import Numbers
 
 NONE = "none"
-LEAST_PER_ARM = 5
+MIN_CUSTOMERS_PER_ARM = 5
 POOLED_ROWS = 20.0
 """Rows of the pooled variance that are mixed into an arm's variance: ten customers without an order prove little."""
 
@@ -59,7 +59,7 @@ def effects_by_stratum(outcomes: DecisionOutcomes) -> list[EffectEstimate]:
         for stratum in np.unique(part.stratum):
             within = part.stratum == stratum
             estimates.append(_estimate(offer, str(stratum), part.rows(within), rest[within], pooled))
-    return [one for one in estimates if min(one.treated_count, one.control_count) >= LEAST_PER_ARM]
+    return [one for one in estimates if min(one.treated_count, one.control_count) >= MIN_CUSTOMERS_PER_ARM]
 
 
 def effect_against_holdout(outcomes: DecisionOutcomes) -> EffectEstimate | None:
@@ -71,24 +71,26 @@ def effect_against_holdout(outcomes: DecisionOutcomes) -> EffectEstimate | None:
     outcomes = outcomes.rows(outcomes.is_first)
     reached = ~outcomes.is_holdout
     offered = reached & (outcomes.action != NONE)
-    if min(reached.sum(), outcomes.is_holdout.sum()) < LEAST_PER_ARM or not offered.any():
+    if min(reached.sum(), outcomes.is_holdout.sum()) < MIN_CUSTOMERS_PER_ARM or not offered.any():
         return None
     arm = DecisionOutcomes(**{**vars(outcomes), "action": np.where(reached, "reached", NONE)})
-    left = residual_margin(arm)
-    difference, error = _difference(left, np.ones(len(reached)), reached, outcomes.customer, float(np.var(left)))
+    residual = residual_margin(arm)
+    difference, error = _difference(
+        residual, np.ones(len(reached)), reached, outcomes.customer, float(np.var(residual))
+    )
     share = offered.sum() / reached.sum()
     return EffectEstimate(
         "any", "all", int(offered.sum()), int(outcomes.is_holdout.sum()), difference / share, error / share
     )
 
 
-def _estimate(offer: str, stratum: str, part: DecisionOutcomes, left: Numbers, pooled: float) -> EffectEstimate:
+def _estimate(offer: str, stratum: str, part: DecisionOutcomes, residual: Numbers, pooled: float) -> EffectEstimate:
     treated = part.action == offer
     counts = int(treated.sum()), int((~treated).sum())
-    if min(counts) < LEAST_PER_ARM:
+    if min(counts) < MIN_CUSTOMERS_PER_ARM:
         return EffectEstimate(offer, stratum, *counts, np.nan, np.nan)
     return EffectEstimate(
-        offer, stratum, *counts, *_difference(left, 1 / part.propensity, treated, part.customer, pooled)
+        offer, stratum, *counts, *_difference(residual, 1 / part.propensity, treated, part.customer, pooled)
     )
 
 

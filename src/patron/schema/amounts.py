@@ -2,7 +2,7 @@
 
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
-LARGEST_UNITS = Decimal(10) ** 13
+MAX_AMOUNT_UNITS = Decimal(10) ** 13
 """Above this an amount is a mistake, and would not survive as an exact integer everywhere."""
 
 
@@ -14,7 +14,7 @@ def decimal_of(value: object) -> Decimal:
         number = Decimal(str(value).strip())
     except InvalidOperation:
         raise ValueError("is not a number") from None
-    if not number.is_finite() or abs(number) >= LARGEST_UNITS:
+    if not number.is_finite() or abs(number) >= MAX_AMOUNT_UNITS:
         raise ValueError("is out of range")
     return number
 

@@ -18,7 +18,7 @@ from patron.schema.numbers import Numbers
 Measure = Callable[..., Any]
 
 WINSOR_SHARE = 0.99
-SMALLEST_PROBABILITY = 1e-3
+MIN_PROBABILITY = 1e-3
 BINS = 10
 
 
@@ -64,7 +64,7 @@ def bias_share(actual: Numbers, forecast: Numbers, weights: Numbers | None = Non
 
 def log_loss(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
     """Mean of -ln of the probability given to what happened; probabilities are kept within .001 and .999."""
-    sure = np.clip(forecast, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    sure = np.clip(forecast, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return mean(-(actual * np.log(sure) + (1 - actual) * np.log1p(-sure)), weights)
 
 

@@ -6,9 +6,9 @@ import msgspec
 
 from patron.schema.personal_keys import kind_of_property, kind_of_trait, names_a_person, snake
 
-DEEPEST = 8
+MAX_DEPTH = 8
 """Objects nested deeper than this go to the vault whole."""
-LONGEST_PATH = 200
+MAX_PATH_LENGTH = 200
 """What lies under longer keys goes there whole too: the path would be repeated for each value."""
 
 
@@ -71,7 +71,7 @@ def _clear(value: Any, path: str, vault: dict[str, dict[str, Any]], depth: int) 
     """Return what of a nested value may stay in clear; the rest is filed under its path."""
     if not isinstance(value, dict | list):
         return value
-    if depth >= DEEPEST or len(path) > LONGEST_PATH:
+    if depth >= MAX_DEPTH or len(path) > MAX_PATH_LENGTH:
         vault["texts"][path] = value
         return None
     inside = list(value.items()) if isinstance(value, dict) else [(str(n), item) for n, item in enumerate(value)]

@@ -113,12 +113,12 @@ def violations(table: Table, rows: pa.Table) -> list[str]:
     con = duckdb.connect(config={"threads": 2})
     try:
         con.register("checked_rows", rows)
-        return faults_of(table, con, "checked_rows")
+        return find_violations(table, con, "checked_rows")
     finally:
         con.close()
 
 
-def faults_of(table: Table, con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
+def find_violations(table: Table, con: duckdb.DuckDBPyConnection, relation: str) -> list[str]:
     """List, in words, each way a relation breaks its table; one pass over it where nothing is wrong."""
     checks = {f"rows have no {c.name}": f'"{c.name}" is null' for c in table.columns if not c.nullable}
     checks |= {f"rows break ({check})": f"not ({check})" for check in table.conditions()}

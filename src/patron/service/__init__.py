@@ -1,1 +1,1 @@
-"""What runs all day: collector, compaction worker, profile sync."""
+"""What runs all day: collector, compaction worker, live profiles."""

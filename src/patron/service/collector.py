@@ -1,4 +1,4 @@
-"""The collector at work: keys, limits, and the writer that makes what was accepted durable in the inbox."""
+"""The collector: it checks keys and limits, validates requests, and answers once they are durable in the inbox."""
 
 import threading
 import time
@@ -9,11 +9,11 @@ from datetime import datetime
 from patron.collect.inbox import Inbox
 from patron.collect.inbox_writer import InboxWriter
 from patron.collect.request import (
-    LARGEST_BODY,
+    MAX_BODY_BYTES,
     Request,
     inflate_body,
     key_in_body,
-    rules_for,
+    source_rules,
     validate_batch,
     validate_single,
 )
@@ -27,120 +27,121 @@ from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
 
-__all__ = ["LARGEST_BODY", "Collector", "inflated"]
+__all__ = ["MAX_BODY_BYTES", "Collector", "request_body"]
 
 BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
-"""How a body is read; any other way is the type of the one message in it."""
-ERRORS_SHOWN = 10
+"""Kinds of bodies; any other kind is the type of the one message in it."""
+MAX_ERRORS = 10
 BURST_SECONDS = 10.0
-MANY_MESSAGES = 5_000
-"""So many are moved at once."""
-KEY_SECONDS = 1.0
-"""How long a key, the settings and the tracking plan are believed without looking again."""
-MAKE = "Make one: patron keys create --source SOURCE."
-LONGEST_KEY = 100
-"""Longer ones are nobody's, and are not kept in memory either."""
+COMPACT_AFTER_MESSAGES = 5_000
+"""Messages after which compaction starts without waiting for its time."""
+CACHE_SECONDS = 1.0
+"""How long keys, settings and the tracking plan are cached."""
+CREATE_KEY = "Make one: patron keys create --source SOURCE."
+MAX_KEY_LENGTH = 100
+"""Longer keys are unknown, and are not cached either."""
 
 
-def inflated(raw: bytes, how: str, *, encoding: str) -> bytes:
-    """Body of a request as it is judged. Raises BadRequest 400, 413."""
+def request_body(raw: bytes, body_kind: str, *, encoding: str) -> bytes:
+    """JSON body of a request, inflated. Raises BadRequest 400, 413."""
     body = inflate_body(raw, encoding=encoding)
-    return sensors_json(body) if how == SENSORS else body
+    return sensors_json(body) if body_kind == SENSORS else body
 
 
 @dataclass(frozen=True)
-class Received:
-    """A request that was judged; `verdicts` come once it is on disk."""
+class ReceivedRequest:
+    """A validated request; its counts are known once it is on disk."""
 
-    arrival: Request
-    verdicts: "Future[IngestionCounts]"
+    request: Request
+    counts: "Future[IngestionCounts]"
 
     @property
     def errors(self) -> list[dict[str, str | int | None]]:
-        """The first dead letters, as the sender may read them."""
-        listed = [(n, one) for n, one in enumerate(self.arrival.messages) if one.is_rejected][:ERRORS_SHOWN]
+        """The first rejected messages, for the answer to the sender."""
+        rejected = [(n, message) for n, message in enumerate(self.request.messages) if message.is_rejected]
         return [
-            {"index": n, "messageId": one.event_id, "reason": one.row["problem"].partition(":")[2]} for n, one in listed
+            {"index": n, "messageId": message.event_id, "reason": message.row["problem"].partition(":")[2]}
+            for n, message in rejected[:MAX_ERRORS]
         ]
 
 
 @dataclass
 class Collector:
-    """One process that accepts messages; another one, if there is one, moves them into the lake."""
+    """Accepts messages into the inbox; the compaction process, if there is one, moves them into the lake."""
 
     shop: Shop
-    mover: CompactionProcess | None = None
+    compaction: CompactionProcess | None = None
     writer: InboxWriter = field(init=False)
     _plan: TrackingPlan = NO_PLAN
     _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
-    _limiting: threading.Lock = field(default_factory=threading.Lock)
-    _arrived: int = 0
+    _buckets_lock: threading.Lock = field(default_factory=threading.Lock)
+    _uncompacted_count: int = 0
     """Messages since compaction was last requested."""
     _is_checked: bool = False
-    _looked_at: float = 0.0
-    _trouble: PatronError | None = None
-    """Why changed settings are not taken over."""
+    _reloaded_at: float = 0.0
+    _settings_error: PatronError | None = None
+    """Why changed settings are not applied."""
 
     def __post_init__(self) -> None:
-        """Prepare the writer."""
-        self.writer = InboxWriter(self._open, self._committed)
-        if self.mover:
-            self.mover.heard = self._heard
+        """Create the writer."""
+        self.writer = InboxWriter(self._open, self._on_commit)
+        if self.compaction:
+            self.compaction.on_report = self._on_compaction_report
 
     def _open(self) -> Inbox:
-        """Open the inbox; the first time every page is looked at."""
+        """Open the inbox; the first time all of it is verified."""
         inbox = open_inbox(self.shop, is_checked=not self._is_checked)
         self._is_checked = True
         return inbox
 
-    def _committed(self, committed: list[tuple[Request, IngestionCounts]]) -> None:
-        self._arrived += sum(one.stored for _, one in committed)
-        if self.mover and self._arrived >= MANY_MESSAGES:
-            self._arrived = 0
-            self.mover.wake()
+    def _on_commit(self, committed: list[tuple[Request, IngestionCounts]]) -> None:
+        self._uncompacted_count += sum(counts.stored for _, counts in committed)
+        if self.compaction and self._uncompacted_count >= COMPACT_AFTER_MESSAGES:
+            self._uncompacted_count = 0
+            self.compaction.wake()
 
-    def _heard(self, trouble: PatronError | None) -> None:
-        """Accept nothing more when the mover has found damage; a moment to look at the settings, too."""
-        self._look_again()
+    def _on_compaction_report(self, trouble: PatronError | None) -> None:
+        """Reload the settings; accept nothing more when compaction has found damage."""
+        self._reload_settings()
         if isinstance(trouble, InboxDamaged):
             self.writer.trouble = trouble
 
     def start(self) -> None:
-        """Begin to accept and to move. Raises SettingsError for a tracking plan that cannot be used."""
+        """Start accepting, and compaction. Raises SettingsError for a tracking plan that cannot be used."""
         self._plan = self._load_plan()
         self.writer.start()
-        if self.mover:
-            self.mover.start()
+        if self.compaction:
+            self.compaction.start()
 
     def _load_plan(self) -> TrackingPlan:
         return load_tracking_plan(self.shop.folder, is_strict=self.shop.settings.collect.tracking_plan == "refuse")
 
-    def _look_again(self) -> None:
-        """Apply changed settings, policy and tracking plan; what cannot be used is reported and ignored."""
+    def _reload_settings(self) -> None:
+        """Apply changed settings, policy and tracking plan; invalid ones are reported and ignored."""
         now = time.monotonic()
-        if now < self._looked_at + KEY_SECONDS:
+        if now < self._reloaded_at + CACHE_SECONDS:
             return
-        self._looked_at = now
+        self._reloaded_at = now
         try:
-            self.shop.reread()
+            self.shop.reload_settings()
             self._plan = self._load_plan()
-            self._trouble = None
+            self._settings_error = None
         except PatronError as error:
-            self._trouble = error
+            self._settings_error = error
         except Exception as error:  # noqa: BLE001 - whatever it is, events are taken by what was known before
             what = f"changed settings cannot be read ({type(error).__name__}: {error})"
-            self._trouble = PatronError(what, where=str(self.shop.folder), todo="Fix patron.toml or tracking/.")
+            self._settings_error = PatronError(what, where=str(self.shop.folder), todo="Fix patron.toml or tracking/.")
 
     def stop(self) -> None:
-        """Write what waits, let it be moved into the lake if nobody else is at work, and end."""
+        """Write what waits, run compaction a last time, and end."""
         self.writer.stop()
-        if self.mover:
-            self.mover.stop()
+        if self.compaction:
+            self.compaction.stop()
 
     def find_key(self, secret: str) -> Key | None:
-        """The key of a secret, as it was at most KEY_SECONDS ago."""
-        if not 0 < len(secret) <= LONGEST_KEY:
+        """The key of a secret, cached for CACHE_SECONDS."""
+        if not 0 < len(secret) <= MAX_KEY_LENGTH:
             return None
         now = time.monotonic()
         known = self._keys.get(secret)
@@ -148,48 +149,47 @@ class Collector:
             key = find_key(self.shop, secret)
             if len(self._keys) > 10_000:
                 self._keys.clear()
-            known = self._keys[secret] = (now + KEY_SECONDS, key)
+            known = self._keys[secret] = (now + CACHE_SECONDS, key)
         return known[1]
 
     def receive(
-        self, body: bytes, how: str, *, key: str, received_at: datetime, is_in_address: bool = False
-    ) -> "Received":
-        """Judge an inflated request and hand its messages to the writer.
+        self, body: bytes, body_kind: str, *, key: str, received_at: datetime, is_in_address: bool = False
+    ) -> "ReceivedRequest":
+        """Validate an inflated body and hand its messages to the writer; several threads may do so at once.
 
-        When `key` is none of ours, it is looked for in the body. Several threads may do it at once.
-
-        An address is kept in logs and histories: a secret key in it is refused where a client can send it otherwise.
+        When `key` is not a valid key, the body may contain one. Addresses are kept in logs and histories, so a secret
+        key in one is refused where the client can send it in another way.
 
         Raises BadRequest, BadKey, Overloaded, NoSpace, InboxDamaged.
         """
-        self._look_again()
+        self._reload_settings()
         sender = self.find_key(key) if key else None
-        if sender is None and how != SENSORS:  # why: some send a key of a proxy of theirs in the header
+        if sender is None and body_kind != SENSORS:  # why: some send a key of a proxy of theirs in the header
             sender = self.find_key(key_in_body(body))
         if sender is None:
-            raise BadKey(401, "the write key is missing, unknown or revoked", todo=MAKE)
+            raise BadKey(401, "the write key is missing, unknown or revoked", todo=CREATE_KEY)
         if sender.kind == "read":
-            raise BadKey(401, "this is a read key; events are sent with a write or secret key", todo=MAKE)
-        if sender.kind == "secret" and is_in_address and how != SENSORS:
+            raise BadKey(401, "this is a read key; events are sent with a write or secret key", todo=CREATE_KEY)
+        if sender.kind == "secret" and is_in_address and body_kind != SENSORS:
             raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
         self._limit(sender)
-        rules = rules_for(
-            self.shop, sender.source, self._plan, is_secret=sender.kind == "secret", is_history=how == HISTORY
+        rules = source_rules(
+            self.shop, sender.source, self._plan, is_secret=sender.kind == "secret", is_history=body_kind == HISTORY
         )
-        if how == SENSORS:
-            arrival = validate_sensors(body, sender.source, received_at, rules)
-        elif how in {BATCH, HISTORY}:
-            arrival = validate_batch(body, sender.source, received_at, rules)
+        if body_kind == SENSORS:
+            request = validate_sensors(body, sender.source, received_at, rules)
+        elif body_kind in {BATCH, HISTORY}:
+            request = validate_batch(body, sender.source, received_at, rules)
         else:
-            arrival = validate_single(body, how, sender.source, received_at, rules)
-        return Received(arrival, self.accept(arrival))
+            request = validate_single(body, body_kind, sender.source, received_at, rules)
+        return ReceivedRequest(request, self.accept(request))
 
     def _limit(self, key: Key) -> None:
-        """Take one request out of a key's bucket, which holds those of BURST_SECONDS. Raises TooMany."""
+        """Take one request out of a key's token bucket, which holds those of BURST_SECONDS. Raises TooMany."""
         rate = self.shop.settings.collect.requests_per_second
         if not rate:
             return
-        with self._limiting:
+        with self._buckets_lock:
             now = time.monotonic()
             left, at = self._buckets.get(key.key_id, (rate * BURST_SECONDS, now))
             left = min(left + (now - at) * rate, max(rate * BURST_SECONDS, 1.0))
@@ -197,14 +197,14 @@ class Collector:
                 raise TooMany(429, f"more than {rate:g} requests a second", todo="Send larger batches, less often.")
             self._buckets[key.key_id] = (left - 1, now)
 
-    def accept(self, arrival: Request) -> "Future[IngestionCounts]":
-        """Promise the verdicts once the messages are on disk. Raises Overloaded, NoSpace, InboxDamaged."""
-        return self.writer.submit(arrival)
+    def accept(self, request: Request) -> "Future[IngestionCounts]":
+        """Queue a request; the counts come once it is on disk. Raises Overloaded, NoSpace, InboxDamaged."""
+        return self.writer.submit(request)
 
     def state(self) -> CollectorState:
         """State of the collector."""
         state = collector_state(self.shop)
-        trouble = self.writer.trouble or self._trouble or (self.mover and self.mover.trouble)
+        trouble = self.writer.trouble or self._settings_error or (self.compaction and self.compaction.trouble)
         return replace(state, trouble=str(trouble)) if trouble else state
 
 

@@ -1,10 +1,10 @@
-"""A process of its own moves what the inbox holds into the lake, and the lake's new events into live profiles.
+"""The process that moves requests from the inbox into the lake, and the lake's new events into the live profiles.
 
     python -m patron.service.compaction_worker WORKSPACE
 
-is what `patron serve` starts next to the collector, so that moving takes no time from accepting. A line on its standard
-input asks for a move; it moves every COMPACT_SECONDS anyway. When its input is closed, because the collector ends or
-was killed, it moves once more and ends. After each move it writes what troubles it, as a line of JSON.
+is what `patron serve` starts next to the collector, so that compaction takes no time from accepting. It works every
+COMPACT_SECONDS, and at once after a line on its standard input. When its input is closed, because the collector ends or
+was killed, it works once more and ends. After each round it writes its trouble, or null, as a line of JSON.
 """
 
 import json
@@ -20,37 +20,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from patron.collect.compaction import compact_inbox
+from patron.collect.workspace_inbox import inbox_position, release_inbox
 from patron.schema.errors import InboxDamaged, PatronError, WorkspaceBusy
 from patron.schema.tables import EVENTS
-from patron.service.profile_sync import follow, release
 from patron.storage.shop import Shop
+from patron.understand.profiles.profile_store import profile_state
+from patron.understand.profiles.profile_writer import update_profiles
 
 COMPACT_SECONDS = 10.0
-"""How long what waits may wait for the lake, which gets a file and a commit each time."""
-JOINED_BYTES = 1_000_000
+"""Longest wait of a request for the lake, which gets a file and a commit each time."""
+MAX_JOINED_FILE_BYTES = 1_000_000
 """Files of events up to this size are joined as they pile up, larger ones by a run: each is written few times."""
 RESTART_SECONDS = 1.0
-ENDS_WITHIN_SECONDS = 60.0
-INPUT, READ_AT_ONCE = 0, 65_536
+STOP_TIMEOUT_SECONDS = 60.0
+INPUT, READ_BYTES = 0, 65_536
 
 
 @dataclass
 class CompactionWorker:
-    """Moves again and again; trouble is kept for who asks, and passes when a move succeeds."""
+    """Compacts the inbox and updates the profiles, once a call; `trouble` is that of the last call."""
 
     shop: Shop
     trouble: PatronError | None = None
 
-    def move(self) -> None:
-        """Move what waits into the lake and the profiles, unless another process is at work."""
+    def run_once(self) -> None:
+        """Move pending requests into the lake and the profiles, unless another process holds the lock."""
         try:
-            self.shop.reread()
+            self.shop.reload_settings()
             with self.shop.lock(timeout_seconds=0):
                 moved = compact_inbox(self.shop)
-                follow(self.shop)
-                release(self.shop)
+                update_profiles(self.shop, inbox_position(self.shop))
+                release_inbox(self.shop, profile_state(self.shop.store).last_seq_of)
                 if moved.stored:
-                    self.shop.lake.compact(EVENTS, self.shop.engine, smaller_than=JOINED_BYTES)
+                    self.shop.lake.compact(EVENTS, self.shop.engine, smaller_than=MAX_JOINED_FILE_BYTES)
             self.trouble = None
         except WorkspaceBusy:
             return  # why: a run or an import is at work; what waits is safe and moves afterwards
@@ -63,34 +65,34 @@ class CompactionWorker:
 
 @dataclass
 class CompactionProcess:
-    """The mover as a process next to this one, started again when it dies."""
+    """The worker as a process next to this one, restarted when it dies."""
 
     folder: Path
-    heard: Callable[[PatronError | None], None] = lambda _: None
-    """Called after each move with what troubles it."""
+    on_report: Callable[[PatronError | None], None] = lambda _: None
+    """Called after each round with its trouble."""
     trouble: PatronError | None = None
     process: subprocess.Popen[bytes] | None = None
     _is_ending: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to move."""
-        self._thread = threading.Thread(target=self._keep_running, name="mover", daemon=True)
+        """Start the process, and the thread that watches it."""
+        self._thread = threading.Thread(target=self._keep_running, name="compaction", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        """Ask for a move now."""
-        self._tell(b"\n")
+        """Request a round now."""
+        self._write_input(b"\n")
 
     def stop(self) -> None:
-        """Let it move what waits, and end."""
+        """Let the process finish a last round, and end it."""
         self._is_ending.set()
-        self._tell(None)
+        self._write_input(None)
         if self._thread:
-            self._thread.join(ENDS_WITHIN_SECONDS)
+            self._thread.join(STOP_TIMEOUT_SECONDS)
 
-    def _tell(self, line: bytes | None) -> None:
-        """Write to its input, or close it; a process that has died is started again by the other thread."""
+    def _write_input(self, line: bytes | None) -> None:
+        """Write to the process's input, or close it for None; the watching thread restarts a process that has died."""
         if self.process and self.process.stdin:
             with suppress(OSError, ValueError):
                 if line is None:
@@ -108,7 +110,7 @@ class CompactionProcess:
                 ended = f"cannot be started ({error})"
             if not self._is_ending.is_set():
                 what = f"the process that moves events into the lake {ended}"
-                self._hear(PatronError(what, todo="It is started again by itself."))
+                self._report(PatronError(what, todo="It is started again by itself."))
                 self._is_ending.wait(RESTART_SECONDS)
 
     def _run(self, command: list[str]) -> int:
@@ -116,14 +118,14 @@ class CompactionProcess:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603
             self.process = process
             if self._is_ending.is_set():  # why: it had to end before there was a process to stop
-                self._tell(None)
+                self._write_input(None)
             for line in process.stdout or ():
-                self._hear(_trouble_of(line))
+                self._report(_trouble_of(line))
         return process.returncode
 
-    def _hear(self, trouble: PatronError | None) -> None:
+    def _report(self, trouble: PatronError | None) -> None:
         self.trouble = trouble
-        self.heard(trouble)
+        self.on_report(trouble)
 
 
 def _line_of(trouble: PatronError | None) -> bytes:
@@ -140,16 +142,16 @@ def _trouble_of(line: bytes) -> PatronError | None:
 
 
 def main(folder: Path) -> None:
-    """Move until the input is closed."""
+    """Work until the input is closed."""
     for one in (signal.SIGINT, signal.SIGTERM):  # why: they are for the collector, which tells us by closing the input
         signal.signal(one, signal.SIG_IGN)
-    mover, is_last = CompactionWorker(Shop.open(folder)), False
+    worker, is_last = CompactionWorker(Shop.open(folder)), False
     while not is_last:
         ready, _, _ = select.select([INPUT], [], [], COMPACT_SECONDS)
-        is_last = bool(ready) and not os.read(INPUT, READ_AT_ONCE)
-        mover.move()
+        is_last = bool(ready) and not os.read(INPUT, READ_BYTES)
+        worker.run_once()
         with suppress(BrokenPipeError):
-            os.write(sys.stdout.fileno(), _line_of(mover.trouble))
+            os.write(sys.stdout.fileno(), _line_of(worker.trouble))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from patron.schema.errors import NotFound
 from patron.schema.live_profile import LiveProfile
-from patron.service.live_profiles import profile_of_id
+from patron.service.live_profiles import find_live_profile
 from patron.storage.shop import Shop
 
 
@@ -19,7 +19,7 @@ class CustomerLookup:
 
 def lookup_customer(shop: Shop, shop_id: str, *, now: datetime) -> CustomerLookup:
     """Customer with one of the shop's own user or visitor ids; nothing new is stored. Raises NotFound."""
-    found = profile_of_id(shop, shop_id, now=now)
+    found = find_live_profile(shop, shop_id, now=now)
     if found is None:
         raise NotFound("no customer has this id of yours", todo="Check the id, or search the list.")
     return CustomerLookup(*found)

@@ -1,4 +1,4 @@
-"""The live profile of a customer: the profiles of all tokens that are theirs, read at a moment."""
+"""The live profile of a customer: the profiles of all of their tokens, merged."""
 
 from datetime import datetime
 from functools import reduce
@@ -8,46 +8,48 @@ import pyarrow as pa
 from patron.govern.vault import PREFIXES, Vault, initial_customer_id
 from patron.schema.errors import NoRunYet
 from patron.schema.live_profile import LiveProfile
-from patron.service.profile_sync import profiles
+from patron.service.profile_reader import read_profiles
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, shop_pace_days
-from patron.understand.profiles.profile import Profile, merge
-from patron.understand.profiles.updates import was_built
-from patron.understand.profiles.view import Shown, read
+from patron.understand.profiles.profile_view import ViewContext, live_profile_of
+from patron.understand.profiles.profile_writer import has_profiles
+from patron.understand.profiles.token_profile import TokenProfile, merge
 
 
 def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile | None:
     """Live profile of a customer; None when no event of theirs is known or profiles were never built.
 
-    A customer's tokens are those of the last run's identities, and devices that have since been seen with them
-    alone. A visitor who has become known since the run is shown as who they are now. Raises InboxDamaged.
+    A customer's tokens are those of the last run's identities, and devices that only they have used since. A visitor
+    who has become known since the run is shown as the customer they are now. Raises InboxDamaged.
     """
-    if not was_built(shop):
+    if not has_profiles(shop):
         return None
-    view = _run(shop)
+    view = _last_run_or_none(shop)
     tokens = _tokens_of(view, customer_id)
-    profile_by_token = profiles(shop, customer_ids=() if tokens else (customer_id,), tokens=tokens)
+    profile_by_token = read_profiles(shop, customer_ids=() if tokens else (customer_id,), tokens=tokens)
     if not any(map(_is_user, profile_by_token)):
         owners = sorted({profile.owner for profile in profile_by_token.values() if profile.owner})
         if owners:
             return live_profile(shop, _customer_of(view, owners[0]), now=now)
-    theirs = _of_customer(view, customer_id, profile_by_token)
-    if not theirs:
+    own_profiles = _without_other_customers(view, customer_id, profile_by_token)
+    if not own_profiles:
         return None
-    profile = reduce(merge, theirs.values())
-    return read(customer_id, profile, _shown(shop, view, now), is_identified=any(map(_is_user, theirs)))
+    profile = reduce(merge, own_profiles.values())
+    return live_profile_of(
+        customer_id, profile, _view_context(shop, view, now), is_identified=any(map(_is_user, own_profiles))
+    )
 
 
-def profile_of_id(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, LiveProfile | None] | None:
+def find_live_profile(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, LiveProfile | None] | None:
     """Customer with one of the shop's own ids, as user or as visitor, and their live profile; None when nobody has it.
 
     Stores nothing. Raises InboxDamaged.
     """
     vault = Vault.open(shop)
     tokens = [vault.token(kind, shop_id.strip()) for kind in ("user_id", "anonymous_id")]
-    known = _resolved(_run(shop), tokens)
+    known = _customer_by_token(_last_run_or_none(shop), tokens)
     for token in tokens:
         customer_id = known.get(token, initial_customer_id(token))
         live = live_profile(shop, customer_id, now=now)
@@ -57,11 +59,11 @@ def profile_of_id(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, Live
 
 
 def _customer_of(view: Snapshot | None, token: str) -> str:
-    """Customer of a token: as the last run's identities say, else the token standing alone."""
-    return _resolved(view, [token]).get(token, initial_customer_id(token))
+    """Customer of a token: from the last run's identities, else a customer of this token alone."""
+    return _customer_by_token(view, [token]).get(token, initial_customer_id(token))
 
 
-def _run(shop: Shop) -> Snapshot | None:
+def _last_run_or_none(shop: Shop) -> Snapshot | None:
     try:
         return last_run(shop)
     except NoRunYet:
@@ -77,17 +79,19 @@ where i.shared_from is null order by i.token"""
     return view.query(sql, selected=pa.table({"customer_id": [customer_id]}))["token"].to_pylist()
 
 
-def _of_customer(view: Snapshot | None, customer_id: str, profile_by_token: dict[str, Profile]) -> dict[str, Profile]:
-    """Leave out tokens that the last run gave to somebody else."""
-    others = _resolved(view, list(profile_by_token))
+def _without_other_customers(
+    view: Snapshot | None, customer_id: str, profile_by_token: dict[str, TokenProfile]
+) -> dict[str, TokenProfile]:
+    """Profiles without those of tokens that belong to another customer in the last run."""
+    customer_by_token = _customer_by_token(view, list(profile_by_token))
     return {
         token: profile
         for token, profile in profile_by_token.items()
-        if others.get(token, customer_id) in {customer_id, initial_customer_id(token)}
+        if customer_by_token.get(token, customer_id) in {customer_id, initial_customer_id(token)}
     }
 
 
-def _resolved(view: Snapshot | None, tokens: list[str]) -> dict[str, str]:
+def _customer_by_token(view: Snapshot | None, tokens: list[str]) -> dict[str, str]:
     if view is None or not tokens:
         return {}
     sql = """
@@ -96,13 +100,13 @@ select i.token, i.customer_id from identities i join selected a on a.token = i.t
     return {row["token"]: row["customer_id"] for row in rows}
 
 
-def _shown(shop: Shop, view: Snapshot | None, now: datetime) -> Shown:
+def _view_context(shop: Shop, view: Snapshot | None, now: datetime) -> ViewContext:
     settings = shop.settings.shop
     rates = {**shop.settings.rates, settings.currency: 1.0, "": 1.0}
-    return Shown(now, settings.time_zone, rates, _pace(view) if view else DAYS_WITHOUT_HISTORY)
+    return ViewContext(now, settings.time_zone, rates, _shop_pace(view) if view else DAYS_WITHOUT_HISTORY)
 
 
-def _pace(view: Snapshot) -> float:
+def _shop_pace(view: Snapshot) -> float:
     """The shop's days between orders at the last run."""
     run = view.run
     sql = f"""

@@ -46,7 +46,7 @@ NO_EXPOSURE = Exposure(_NOBODY, _NOBODY, _NOBODY, np.empty(0))
 
 
 @dataclass(frozen=True)
-class InForce:
+class ActiveOffers:
     """The offer in force for each day and person, shape (days, people)."""
 
     offer: np.ndarray
@@ -83,7 +83,9 @@ def interest(people: People, days: np.ndarray) -> np.ndarray:
     return np.exp(-age / people.slowing_days[None, :])
 
 
-def order_chance(people: People, days: np.ndarray, settings: SimulatorSettings, in_force: InForce | None) -> np.ndarray:
+def order_chance(
+    people: People, days: np.ndarray, settings: SimulatorSettings, in_force: ActiveOffers | None
+) -> np.ndarray:
     """Probability that a living customer orders on a day, shape (days, people)."""
     eager = 1 + np.outer(is_sale(settings, days), 0.3 + 0.8 * people.price_sensitivity)
     rate = people.orders_per_day * season(settings, days)[:, None] * interest(people, days) * eager
@@ -108,7 +110,7 @@ def nudge_weights(settings: SimulatorSettings) -> np.ndarray:
     return weight / weight.sum()
 
 
-def in_force(exposure: Exposure, people: People, days: np.ndarray, settings: SimulatorSettings) -> InForce:
+def in_force(exposure: Exposure, people: People, days: np.ndarray, settings: SimulatorSettings) -> ActiveOffers:
     """Spread exposures over days and people (sorted by index); a later offer replaces an earlier one."""
     shape = (len(days), len(people))
     offer, strength, weight = np.full(shape, -1), np.zeros(shape), np.zeros(shape)
@@ -122,7 +124,7 @@ def in_force(exposure: Exposure, people: People, days: np.ndarray, settings: Sim
         offer[row, at[now]] = exposure.offer[now]
         strength[row, at[now]] = exposure.strength[now]
         weight[row, at[now]] = by_age[age[now]]
-    return InForce(offer, strength, weight)
+    return ActiveOffers(offer, strength, weight)
 
 
 def added_hazard(exposure: Exposure, people: People, days: np.ndarray) -> np.ndarray:

@@ -107,7 +107,7 @@ def concatenate_batches(batches: Sequence[Batch]) -> Batch:
 NO_LINES = Lines(*(np.empty(0, np.int64) for _ in fields(Lines)))
 
 
-def batch(name: str, number: np.ndarray, time_us: np.ndarray, person: np.ndarray, **columns: Any) -> Batch:
+def make_batch(name: str, number: np.ndarray, time_us: np.ndarray, person: np.ndarray, **columns: Any) -> Batch:
     """Events of one name; missing columns hold nothing."""
     size = len(number)
     columns_by_name: dict[str, Any] = {f.name: np.full(size, NONE) for f in fields(Batch)}
@@ -124,7 +124,7 @@ def batch(name: str, number: np.ndarray, time_us: np.ndarray, person: np.ndarray
 
 
 @dataclass(frozen=True)
-class Words:
+class EventTexts:
     """The texts that numbers stand for."""
 
     shop: str
@@ -135,12 +135,14 @@ class Words:
     decisions: Sequence[str]
 
 
-def table_of(events: Batch, words: Words, traits: pa.Array, personal: pa.Array, start_us: int) -> pa.Table:
+def raw_events_table(
+    events: Batch, texts_by_index: EventTexts, traits: pa.Array, personal: pa.Array, start_us: int
+) -> pa.Table:
     """Raw events of a batch, in its order.
 
     `traits` and `personal` are JSON texts, one for each event or NULL; `start_us` is the shop's first midnight.
     """
-    goods = words.catalogue
+    goods = texts_by_index.catalogue
     amounts = _amounts(events, goods)
     index = _index(events.product)
     category = np.where(events.product >= 0, goods.category_of[np.maximum(events.product, 0)], events.category)
@@ -148,7 +150,7 @@ def table_of(events: Batch, words: Words, traits: pa.Array, personal: pa.Array, 
         events, "Recommendation Shown", "Recommendation Clicked", "Product Reviewed"
     )
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
-        "event_id": pc.binary_join_element_wise(words.shop, pc.cast(pa.array(events.number), pa.string()), ""),
+        "event_id": pc.binary_join_element_wise(texts_by_index.shop, pc.cast(pa.array(events.number), pa.string()), ""),
         "name": pa.array(NAMES).take(pa.array(events.name)),
         "occurred_at": pa.array(events.time_us + start_us).cast(RAW_EVENTS.field("occurred_at").type),
         "order_id": _texts_of(events.order, "O"),
@@ -159,13 +161,13 @@ def table_of(events: Batch, words: Words, traits: pa.Array, personal: pa.Array, 
         "brand": goods.brand.take(index),
         "price_cents": pa.array(goods.price_cents[np.maximum(events.product, 0)], mask=~has_price),
         "quantity": pa.array(events.quantity, mask=events.quantity < 0),
-        "coupon": pa.array(words.coupons).take(_index(events.coupon)),
+        "coupon": pa.array(texts_by_index.coupons).take(_index(events.coupon)),
         "rating": pa.array(events.rating.astype(np.float64), mask=events.rating < 0),
-        "campaign_id": _few(words.campaigns, events.campaign),
-        "decision_id": _few(words.decisions, events.decision),
+        "campaign_id": _few(texts_by_index.campaigns, events.campaign),
+        "decision_id": _few(texts_by_index.decisions, events.decision),
         "channel": pa.array(("web", "app", "email")).take(_index(_channel(events))),
         "device": pa.array(("desktop", "mobile", "tablet")).take(_index(events.device)),
-        "products": _products(events, words),
+        "products": _products(events, texts_by_index),
         "traits": traits,
         "user_id": _texts_of(np.where(events.is_signed_in, events.person, NONE), "C"),
         "anonymous_id": _texts_of(events.visitor, "V"),
@@ -225,9 +227,9 @@ def _amounts(events: Batch, goods: Catalogue) -> dict[str, pa.Array]:
     }
 
 
-def _products(events: Batch, words: Words) -> pa.Array:
+def _products(events: Batch, texts_by_index: EventTexts) -> pa.Array:
     """The lines of each event as a list."""
-    goods, lines = words.catalogue, events.lines
+    goods, lines = texts_by_index.catalogue, events.lines
     offsets = np.concatenate([[0], np.cumsum(events.line_count)]).astype(np.int32)
     index = pa.array(lines.product)
     category = goods.category.take(index)
@@ -240,7 +242,7 @@ def _products(events: Batch, words: Words) -> pa.Array:
             pa.array(goods.price_cents[lines.product]),
             pa.array(lines.quantity),
             pa.array(lines.discount_cents),
-            pa.array(words.coupons).take(_index(lines.coupon)),
+            pa.array(texts_by_index.coupons).take(_index(lines.coupon)),
         ],
         fields=list(PRODUCT),
     )

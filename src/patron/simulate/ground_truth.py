@@ -11,13 +11,13 @@ from patron.simulate.order_terms import WHOLE_SHARE
 from patron.simulate.population import People
 from patron.simulate.simulator import FATIGUE_DAYS, ShopSimulator
 from patron.simulate.simulator_settings import CLASSES, Offer, SimulatorSettings
-from patron.simulate.visits import Visits, look_around
+from patron.simulate.visits import Visits, browse_products
 
 BASKETS = 64
 """Baskets drawn for each customer to know what an order of theirs is worth."""
 FAR_DAY = 40_000
 """Days that no shop reaches: their random numbers serve the drawn baskets."""
-CUSTOMERS_AT_ONCE = 4_000
+CUSTOMERS_PER_BATCH = 4_000
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def truth(world: ShopSimulator, horizon_days: int = 90) -> pa.Table:
     """
     everyone = world.people
     customers = everyone.rows(~everyone.is_visitor & (everyone.signup_day < world.day))
-    starts = range(0, len(customers), CUSTOMERS_AT_ONCE)
-    slices = [customers.rows(np.arange(at, min(at + CUSTOMERS_AT_ONCE, len(customers)))) for at in starts]
+    starts = range(0, len(customers), CUSTOMERS_PER_BATCH)
+    slices = [customers.rows(np.arange(at, min(at + CUSTOMERS_PER_BATCH, len(customers)))) for at in starts]
     return pa.concat_tables([_truth_of(rows, world, horizon_days) for rows in slices or [customers]])
 
 
@@ -95,7 +95,7 @@ def mean_baskets(people: People, world: ShopSimulator, horizon_days: int) -> Bas
     months = np.array([(first + timedelta(days=horizon_days * t // BASKETS)).month - 1 for t in range(BASKETS)])
     yes = np.ones(len(row), dtype=bool)
     visits = Visits(row, people.person[row], FAR_DAY + run, months[run], yes, ~yes, np.full(len(row), -1))
-    items = look_around(visits, people, world.catalogue, world.draws)
+    items = browse_products(visits, people, world.catalogue, world.draws)
     price = world.catalogue.price_cents[items.product] * items.quantity * items.is_bought
     gross = np.bincount(items.visit, weights=price, minlength=len(row))
     lines = np.bincount(items.visit, weights=items.is_bought, minlength=len(row))
@@ -108,7 +108,7 @@ def expected_orders(
     people: People,
     days: np.ndarray,
     shop: SimulatorSettings,
-    force: demand.InForce | None,
+    force: demand.ActiveOffers | None,
     added_hazard: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """Expected orders of each day and customer who was there the day before, shape (days, people)."""

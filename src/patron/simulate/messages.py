@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 
 from patron.simulate.demand import interest
-from patron.simulate.event_batches import DAY_US, STEPS, Batch, batch
+from patron.simulate.event_batches import DAY_US, STEPS, Batch, make_batch
 from patron.simulate.population import People
 from patron.simulate.random_streams import Draws
 from patron.simulate.simulator_settings import SimulatorSettings
@@ -44,7 +44,7 @@ def newsletter(day: int, people: People, alive: np.ndarray, shop: SimulatorSetti
     opens = alive[to] & draws.below("open", people.opened_share[to] * (0.4 + 0.6 * left), number)
     at = shop.start + timedelta(days=day)
     campaign = np.full(len(to), (at.year - shop.start.year) * 12 + at.month - shop.start.month)
-    sent = batch("Message Sent", number * STEPS + 120, sent_us, people.person[to], campaign=campaign)
+    sent = make_batch("Message Sent", number * STEPS + 120, sent_us, people.person[to], campaign=campaign)
     delivered = DeliveredMessages(number, people.person[to], sent_us, opens, np.full(len(to), 121))
     return [sent, *_openings_and_clicks(delivered, {"campaign": campaign}, draws)]
 
@@ -72,7 +72,7 @@ def _openings_and_clicks(delivered: DeliveredMessages, about: dict[str, np.ndarr
     def of(name: str, which: np.ndarray, later: int) -> Batch:
         columns = {key: values[which] for key, values in about.items()}
         steps = number[which] * STEPS + delivered.first_step[which] + later
-        return batch(name, steps, opened_us[which] + later * 40_000_000, delivered.person[which], **columns)
+        return make_batch(name, steps, opened_us[which] + later * 40_000_000, delivered.person[which], **columns)
 
     return [of("Message Opened", delivered.is_opened, 0), of("Message Clicked", clicks, 1)]
 

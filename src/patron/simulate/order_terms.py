@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patron.simulate.event_batches import DAY_US, STEPS, Batch, Lines, batch
+from patron.simulate.event_batches import DAY_US, STEPS, Batch, Lines, make_batch
 from patron.simulate.population import People
 from patron.simulate.product_catalogue import REVIEWS, Catalogue
 from patron.simulate.random_streams import Draws
@@ -35,7 +35,7 @@ def coupon_codes(shop: SimulatorSettings) -> tuple[str, ...]:
     return (NEWSLETTER_COUPON, *(offer.offer_id for offer in shop.offers))
 
 
-def terms(
+def discount_terms(
     visits: Visits, visit: np.ndarray, people: People, shop: SimulatorSettings, draws: Draws
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Discount share, coupon and free shipping of orders: an offer that is used, a sale, or the newsletter's code."""
@@ -57,7 +57,7 @@ def place_orders(
     bought = np.flatnonzero(items.is_bought)
     first = np.searchsorted(items.visit[bought], visit, side="left")
     count = np.searchsorted(items.visit[bought], visit, side="right") - first
-    share, coupon, free = terms(visits, visit, people, shop, draws)
+    share, coupon, free = discount_terms(visits, visit, people, shop, draws)
     price = catalogue.price_cents[items.product[bought]] * items.quantity[bought]
     discount = np.rint(price * np.repeat(share, count)).astype(np.int64)
     total = np.concatenate([[0], np.cumsum(price)])
@@ -83,7 +83,7 @@ def refunds(orders: Orders, visits: Visits, people: People, draws: Draws) -> Bat
     days = 3 + np.minimum(np.floor(9 * draws.exponential("days back", number)), 45).astype(np.int64)
     seconds = 32_000 + np.floor(30_000 * draws.uniform("hour back", number)).astype(np.int64)
     visit = orders.visit[back]
-    return batch(
+    return make_batch(
         "Order Refunded",
         number * STEPS + REFUND_STEP,
         (visits.day[visit] + days) * DAY_US + seconds * 1_000_000,
@@ -109,7 +109,7 @@ def reviews(orders: Orders, visits: Visits, people: People, catalogue: Catalogue
     days = 5 + np.floor(20 * draws.uniform("days review", number, place)).astype(np.int64)
     seconds = 28_000 + np.floor(50_000 * draws.uniform("hour review", number, place)).astype(np.int64)
     wording = draws.below("wording", 0.5, number, place).astype(np.int64)
-    return batch(
+    return make_batch(
         "Product Reviewed",
         number * STEPS + REVIEW_STEP + place,
         (visits.day[visit] + days) * DAY_US + seconds * 1_000_000,

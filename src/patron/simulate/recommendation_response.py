@@ -8,7 +8,7 @@ from patron.simulate.population import People
 from patron.simulate.product_catalogue import Catalogue
 from patron.simulate.random_streams import Draws
 from patron.simulate.simulator_settings import SimulatorSettings
-from patron.simulate.visits import DAY_SPAN, MOST_VIEWS, Items, Visits, quantity_of
+from patron.simulate.visits import DAY_SPAN, MAX_VIEWS, Items, Visits, quantity_of
 
 BOUGHT_SHARE = 0.35
 """Share of well matched clicked recommendations that join an order placed in the same visit."""
@@ -17,7 +17,7 @@ CATEGORY_MATCH = np.array([1.0, 0.75, 0.55, 0.15])
 
 
 @dataclass(frozen=True)
-class Recommended:
+class ActiveRecommendations:
     """Recommended products in force, sorted by person and day, in the order given."""
 
     person: np.ndarray
@@ -25,20 +25,20 @@ class Recommended:
     decision: np.ndarray
     day: np.ndarray
 
-    def followed_by(self, other: "Recommended") -> "Recommended":
+    def followed_by(self, other: "ActiveRecommendations") -> "ActiveRecommendations":
         """These and then later ones."""
         pairs = ((self.person, other.person), (self.product, other.product), (self.decision, other.decision))
         person, product, decision = (np.concatenate(pair) for pair in pairs)
         day = np.concatenate([self.day, other.day])
         order = np.lexsort((day, person))
-        return Recommended(person[order], product[order], decision[order], day[order])
+        return ActiveRecommendations(person[order], product[order], decision[order], day[order])
 
 
-NO_RECOMMENDED = Recommended(*(np.empty(0, np.int64) for _ in range(4)))
+NO_RECOMMENDATIONS = ActiveRecommendations(*(np.empty(0, np.int64) for _ in range(4)))
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownRecommendations:
     """One recommendation a visit dwells on: one row per visit that has any."""
 
     visit: np.ndarray
@@ -49,10 +49,10 @@ class Shown:
 
 
 _NOBODY, _NEVER = np.empty(0, np.int64), np.empty(0, bool)
-NOTHING_SHOWN = Shown(_NOBODY, _NOBODY, _NOBODY, _NEVER, _NEVER)
+NONE_SHOWN = ShownRecommendations(_NOBODY, _NOBODY, _NOBODY, _NEVER, _NEVER)
 
 
-def match(people: People, row: np.ndarray, product: np.ndarray, catalogue: Catalogue) -> np.ndarray:
+def taste_match(people: People, row: np.ndarray, product: np.ndarray, catalogue: Catalogue) -> np.ndarray:
     """How well products match the taste of people (by row), 0 to 1: the category, and the price they like."""
     favourite = people.favourites[row] == catalogue.category_of[product][:, None]
     rank = np.where(favourite.any(axis=1), favourite.argmax(axis=1), 3)
@@ -60,17 +60,17 @@ def match(people: People, row: np.ndarray, product: np.ndarray, catalogue: Catal
     return CATEGORY_MATCH[rank] * (1 - 0.6 * np.abs(liked - catalogue.price_share(product)))
 
 
-def show(
-    recommended: Recommended,
+def show_recommendations(
+    recommended: ActiveRecommendations,
     visits: Visits,
     people: People,
     catalogue: Catalogue,
     shop: SimulatorSettings,
     draws: Draws,
-) -> Shown:
+) -> ShownRecommendations:
     """Which recommendation each visit sees (mostly the first ones), clicks and buys."""
     if not len(recommended.person):
-        return NOTHING_SHOWN
+        return NONE_SHOWN
     keys = recommended.person * DAY_SPAN + recommended.day
     last = np.searchsorted(keys, visits.number, side="right") - 1
     at = np.maximum(last, 0)
@@ -81,20 +81,20 @@ def show(
     number, row = visits.number[visit], visits.row[visit]
     place = np.floor(draws.uniform("rank", number) ** 2 * (at[visit] + 1 - first)).astype(np.int64)
     product = recommended.product[first + place]
-    fit = match(people, row, product, catalogue)
+    fit = taste_match(people, row, product, catalogue)
     clicked = draws.below("rec click", people.recommendation_interest[row] * fit, number)
     bought_share = np.where(visits.is_order[visit], BOUGHT_SHARE, shop.recommendation_conversion_share)
     bought = clicked & draws.below("rec buy", bought_share * fit, number)
-    return Shown(visit, product, recommended.decision[first + place], clicked, bought)
+    return ShownRecommendations(visit, product, recommended.decision[first + place], clicked, bought)
 
 
-def with_bought(visits: Visits, items: Items, shown: Shown, draws: Draws) -> tuple[Visits, Items]:
+def add_bought_items(visits: Visits, items: Items, shown: ShownRecommendations, draws: Draws) -> tuple[Visits, Items]:
     """Add bought recommendations to what the visits buy; a visit without an order becomes one."""
     visit, product = shown.visit[shown.is_bought], shown.product[shown.is_bought]
     span = int(max(items.product.max(initial=0), product.max(initial=0))) + 1
     is_new = ~np.isin(visit * span + product, (items.visit * span + items.product)[items.is_bought])
     visit, product = visit[is_new], product[is_new]
-    place = np.full(len(visit), MOST_VIEWS)
+    place = np.full(len(visit), MAX_VIEWS)
     yes = np.ones(len(visit), dtype=bool)
     quantity = quantity_of(visits.number[visit], place, draws)
     extra = Items(visit, place, product, yes, yes, quantity)

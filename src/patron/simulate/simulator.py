@@ -7,22 +7,30 @@ import pyarrow as pa
 
 from patron.schema.errors import InvalidTable
 from patron.schema.raw_events import RAW_EVENTS
-from patron.simulate import demand, messages, order_terms, recommendation_response, sessions
-from patron.simulate.event_batches import DAY_US, NONE, Batch, Words, batch, concatenate_batches, table_of
+from patron.simulate import demand, messages, order_terms, recommendation_response, session_events
+from patron.simulate.event_batches import (
+    DAY_US,
+    NONE,
+    Batch,
+    EventTexts,
+    concatenate_batches,
+    make_batch,
+    raw_events_table,
+)
 from patron.simulate.exposures import Exposures, read_exposures
 from patron.simulate.population import People, make_people, people_until
 from patron.simulate.product_catalogue import make_catalogue
 from patron.simulate.random_streams import Draws
 from patron.simulate.sign_in_traits import traits_and_identifiers
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
-from patron.simulate.visits import DAY_SPAN, Visits, look_around
+from patron.simulate.visits import DAY_SPAN, Visits, browse_products
 
-CELLS_AT_ONCE = 1_500_000
+CELLS_PER_BATCH = 1_500_000
 """Days times people that are worked on at once; bounds memory and changes no result."""
 FATIGUE_DAYS = 90
 CATALOGUE_NUMBER = 2**61
 """Event numbers of the catalogue's rows begin here, far beyond those of people."""
-LONGEST_MONTHS = 12 * 100
+MAX_MONTHS = 12 * 100
 
 
 class ShopSimulator:
@@ -40,10 +48,10 @@ class ShopSimulator:
         self.people: People = self._arrivals(None, 0, max(people_until(1, settings), 1))
         self._start_us = int(datetime.combine(settings.start, datetime.min.time(), UTC).timestamp()) * 1_000_000
         self._day = 0
-        self._waiting: Batch = self._catalogue_rows()
+        self._pending: Batch = self._catalogue_rows()
         self._decisions: list[str] = []
         self._exposure = demand.NO_EXPOSURE
-        self._recommended = recommendation_response.NO_RECOMMENDED
+        self._recommended = recommendation_response.NO_RECOMMENDATIONS
 
     @property
     def now(self) -> datetime:
@@ -73,14 +81,18 @@ class ShopSimulator:
         first. Raises InvalidTable for times that do not fit, NotFound for ids the shop does not have.
         """
         last = self._day_of(until)
-        self._grow(last)
+        self._add_arrivals(last)
         if offers is not None and offers.num_rows:
-            self._offer(self._read(offers, "offer_id", [o.offer_id for o in self.settings.offers], last))
+            self._apply_offers(
+                self._read_exposures(offers, "offer_id", [o.offer_id for o in self.settings.offers], last)
+            )
         if recommendations is not None and recommendations.num_rows:
-            self._recommend(self._read(recommendations, "product_id", self.catalogue.product_id.to_pylist(), last))
+            self._apply_recommendations(
+                self._read_exposures(recommendations, "product_id", self.catalogue.product_id.to_pylist(), last)
+            )
         event_tables = [RAW_EVENTS.empty_table()]
         while self._day < last:
-            end = min(last, self._day + max(1, CELLS_AT_ONCE // len(self.people)))
+            end = min(last, self._day + max(1, CELLS_PER_BATCH // len(self.people)))
             event_tables.append(self._emit_events(np.arange(self._day, end)))
             self._day = end
         return pa.concat_tables(event_tables)
@@ -100,25 +112,25 @@ class ShopSimulator:
         departments = min(self.settings.departments, 5)
         return make_people(np.arange(first, end), before, departments * 5, self.settings, self.draws)
 
-    def _grow(self, day: int) -> None:
+    def _add_arrivals(self, day: int) -> None:
         """Make the people who arrive before a day."""
         end = people_until(day + 1, self.settings)
         if end > len(self.people):
             self.people = self.people.followed_by(self._arrivals(self.people, len(self.people), end))
 
-    def _read(self, rows: pa.Table, item: str, known: list[str], last: int) -> Exposures:
+    def _read_exposures(self, rows: pa.Table, item: str, known: list[str], last: int) -> Exposures:
         window = (self._day * DAY_US, last * DAY_US)
         return read_exposures(rows, item, known, self.people, self._start_us, window)
 
-    def _remember(self, decisions: list[str]) -> np.ndarray:
+    def _number_decisions(self, decisions: list[str]) -> np.ndarray:
         """Numbers that stand for decision ids."""
         first = len(self._decisions)
         self._decisions.extend(decisions)
         return np.arange(first, len(self._decisions))
 
-    def _offer(self, exposures: Exposures) -> None:
+    def _apply_offers(self, exposures: Exposures) -> None:
         """Put offers in force; the last one of a person and day counts."""
-        decision = self._remember(exposures.decision)
+        decision = self._number_decisions(exposures.decision)
         key = exposures.person * DAY_SPAN + exposures.day
         keep = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
         keep = keep[np.argsort(exposures.day[keep], kind="stable")]
@@ -134,7 +146,7 @@ class ShopSimulator:
         alive = self._alive_on(person, day)
         exposed = exposures.exposed_us[keep]
         opened = messages.offer_responses(person, exposed, decision[keep], alive, self.people, self.draws)
-        self._waiting = concatenate_batches([self._waiting, *opened])
+        self._pending = concatenate_batches([self._pending, *opened])
 
     def _alive_on(self, person: np.ndarray, day: np.ndarray) -> np.ndarray:
         """Whether each person is there on the day of the same row."""
@@ -145,42 +157,42 @@ class ShopSimulator:
             alive[now] = there[person[now]]
         return alive
 
-    def _recommend(self, exposures: Exposures) -> None:
-        decision = self._remember(exposures.decision)
-        more = recommendation_response.Recommended(exposures.person, exposures.item, decision, exposures.day)
+    def _apply_recommendations(self, exposures: Exposures) -> None:
+        decision = self._number_decisions(exposures.decision)
+        more = recommendation_response.ActiveRecommendations(exposures.person, exposures.item, decision, exposures.day)
         self._recommended = self._recommended.followed_by(more)
 
     def _emit_events(self, days: np.ndarray) -> pa.Table:
         """Events of some days, in order of time; what follows later waits."""
-        events = concatenate_batches([self._waiting, *self._simulate_days(days)])
+        events = concatenate_batches([self._pending, *self._simulate_days(days)])
         due = events.time_us < (days[-1] + 1) * DAY_US
-        self._waiting = events.rows(np.flatnonzero(~due))
+        self._pending = events.rows(np.flatnonzero(~due))
         now = np.flatnonzero(due)
         emitted = events.rows(now[np.lexsort((events.number[now], events.time_us[now]))])
         traits, personal = traits_and_identifiers(emitted, self.people, self.draws)
-        words = Words(
+        event_texts = EventTexts(
             shop=f"s{self.seed}-",
             catalogue=self.catalogue,
             coupons=order_terms.coupon_codes(self.settings),
-            campaigns=messages.campaign_names(self.settings, LONGEST_MONTHS),
+            campaigns=messages.campaign_names(self.settings, MAX_MONTHS),
             decisions=self._decisions,
         )
-        return table_of(emitted, words, traits, personal, self._start_us)
+        return raw_events_table(emitted, event_texts, traits, personal, self._start_us)
 
     def _simulate_days(self, days: np.ndarray) -> list[Batch]:
         """Everything that starts on these days."""
         visits, people = self._visits(days)
         shop, goods, draws = self.settings, self.catalogue, self.draws
-        items = look_around(visits, people, goods, draws)
-        shown = recommendation_response.show(self._recommended, visits, people, goods, shop, draws)
-        visits, items = recommendation_response.with_bought(visits, items, shown, draws)
-        session = sessions.sessions(visits, people, draws)
+        items = browse_products(visits, people, goods, draws)
+        shown = recommendation_response.show_recommendations(self._recommended, visits, people, goods, shop, draws)
+        visits, items = recommendation_response.add_bought_items(visits, items, shown, draws)
+        session = session_events.sessions(visits, people, draws)
         placed = order_terms.place_orders(visits, items, people, goods, shop, draws)
         happened = [
-            *sessions.browsing(visits, items, session, goods, draws),
-            *sessions.signing_in(visits, people, session),
-            *sessions.ordering(visits, placed, session),
-            *sessions.recommending(visits, shown, session),
+            *session_events.browsing_events(visits, items, session, goods, draws),
+            *session_events.sign_in_events(visits, people, session),
+            *session_events.order_events(visits, placed, session),
+            *session_events.recommendation_events(visits, shown, session),
             order_terms.refunds(placed, visits, people, draws),
             order_terms.reviews(placed, visits, people, goods, draws),
         ]
@@ -219,4 +231,4 @@ class ShopSimulator:
         nobody = np.full(len(product), NONE)
         unsigned = np.zeros(len(product), dtype=bool)
         number = CATALOGUE_NUMBER + product
-        return batch("Product Updated", number, product * 0, nobody, is_signed_in=unsigned, product=product)
+        return make_batch("Product Updated", number, product * 0, nobody, is_signed_in=unsigned, product=product)

@@ -9,7 +9,7 @@ from patron.simulate.product_catalogue import Catalogue
 from patron.simulate.random_streams import Draws
 
 MOST_LINES = 6
-MOST_VIEWS = 8
+MAX_VIEWS = 8
 DAY_SPAN = 2**16
 """More days than a shop lives: a visit's number is person times this plus day."""
 
@@ -51,15 +51,15 @@ class Items:
     quantity: np.ndarray
 
 
-def look_around(visits: Visits, people: People, catalogue: Catalogue, draws: Draws) -> Items:
+def browse_products(visits: Visits, people: People, catalogue: Catalogue, draws: Draws) -> Items:
     """What is looked at, put into the cart and bought in each visit; never the same product twice in one."""
     number = visits.number
     lines = _line_count(visits, people, draws)
     views = 1 + np.floor(2.3 * draws.exponential("views", number)).astype(np.int64)
-    count = np.maximum(np.minimum(views, MOST_VIEWS), lines)
+    count = np.maximum(np.minimum(views, MAX_VIEWS), lines)
     visit = np.repeat(np.arange(len(visits)), count)
     place = np.arange(len(visit)) - np.repeat(np.cumsum(count) - count, count)
-    product = choose(visits, visit, place, people, catalogue, draws)
+    product = choose_products(visits, visit, place, people, catalogue, draws)
     keep = _first_of_each(visit, product, len(catalogue.price_cents))
     visit, place, product = visit[keep], place[keep], product[keep]
     is_bought = place < lines[visit]
@@ -94,7 +94,7 @@ def quantity_of(number: np.ndarray, place: np.ndarray, draws: Draws) -> np.ndarr
     return 1 + (uniform < 0.16).astype(np.int64) + (uniform < 0.04)
 
 
-def choose(
+def choose_products(
     visits: Visits, visit: np.ndarray, place: np.ndarray, people: People, catalogue: Catalogue, draws: Draws
 ) -> np.ndarray:
     """Products chosen in visits (by position), one for each place.

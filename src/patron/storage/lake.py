@@ -23,7 +23,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
 
 from patron.schema.errors import InvalidTable, WorkspaceError
-from patron.schema.table_definition import Table, conform, faults_of, require_valid, sql_type
+from patron.schema.table_definition import Table, conform, find_violations, require_valid, sql_type
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine, literal
 
@@ -31,16 +31,16 @@ ROW_GROUP = 131_072
 SORTED_ROW_GROUP = 32_768
 """Rows that are read or skipped together where the rows of a file are in order."""
 PRIVATE = 0o700
-KEPT = timedelta(days=7)
-"""How long files stay after the newest version has stopped needing them: nobody reads a snapshot for longer."""
+RETENTION = timedelta(days=7)
+"""How long files stay that the newest version no longer needs: nobody reads a snapshot for longer."""
 SMALL_BYTES = 32_000_000
 MANY_FILES = 8
 """Small files of one part that may accumulate before they are joined."""
 
 
 @dataclass(frozen=True)
-class Once:
-    """Names a load so that it commits once: an application and its ever-growing sequence number."""
+class LoadId:
+    """Identifies a load, so that repeating it changes nothing: an application and its growing sequence number."""
 
     application: str
     sequence: int
@@ -68,16 +68,16 @@ class Lake:
         """Id that a table keeps for ever, also in a backup; the table is made if there is none."""
         return str(self._open(table).metadata().id)
 
-    def loaded(self, table: Table, application: str) -> int:
-        """Sequence number of an application's last load that is in the table; 0 before the first."""
+    def last_load_sequence(self, table: Table, application: str) -> int:
+        """Sequence number of an application's last load into the table; 0 before the first."""
         return (self._open(table).transaction_version(application) or 0) if self.exists(table) else 0
 
-    def append(self, table: Table, rows: pa.Table, *, once: Once | None = None) -> int:
-        """Add rows durably and return the new version; with `once`, a repeated load changes nothing."""
-        return self._commit(table, rows, mode="append", once=once)
+    def append(self, table: Table, rows: pa.Table, *, load_id: LoadId | None = None) -> int:
+        """Append rows durably and return the new version; with a `load_id`, a repeated load changes nothing."""
+        return self._commit(table, rows, mode="append", load_id=load_id)
 
     def replace(self, table: Table, rows: pa.Table, *, part: str | None = None) -> int:
-        """Put rows in the place of the whole table, or of one partition, in one commit; return the new version."""
+        """Replace the whole table, or one partition, by rows in one commit; return the new version."""
         return self._commit(table, rows, mode="overwrite", part=part)
 
     def replace_by_query(
@@ -92,31 +92,31 @@ class Lake:
             delta = self._evolved(table, conform(table, source_schema.empty_table()).schema)
             try:
                 with self._copied(table, con, _declared(table, source_schema, sql, part), part) as path:
-                    require_valid(table, faults_of(table, con, _with_part(table, path, part)))
+                    require_valid(table, find_violations(table, con, _with_part(table, path, part)))
             except duckdb.InvalidInputException as error:
                 raise InvalidTable(str(error), where=table.name, todo="Fix the query that wrote it.") from error
             return self._add(table, delta, [self._added(table, path, part)], mode="overwrite", part=part)
 
     def compact(self, table: Table, engine: DuckEngine, *, smaller_than: int = SMALL_BYTES) -> int:
-        """Join the files of less than so many bytes of each part that has many of them; return how many were joined.
+        """Join the small files of each partition that has many of them; return how many were joined.
 
-        One durable commit a part; readers of older versions are not disturbed, their files stay until `vacuum`.
+        One durable commit a partition; older versions stay readable, as their files stay until `vacuum`.
         """
         many = [one for one in self._small_files(table, smaller_than).items() if len(one[1]) > MANY_FILES]
         for part, files in many:
             self._join(table, engine, part, files)
         return sum(len(files) for _, files in many)
 
-    def vacuum(self, table: Table, *, kept: timedelta = KEPT, pinned: int | None = None) -> list[str]:
-        """Remove files that no version of the time `kept` needs, nor the pinned one; return their names.
+    def vacuum(self, table: Table, *, retention: timedelta = RETENTION, pinned: int | None = None) -> list[str]:
+        """Delete files that neither a version within `retention` nor the pinned one needs; return their names.
 
-        Killed on the way, it is simply done again; with nothing to remove it writes nothing.
+        An interrupted call is simply repeated; with nothing to delete it writes nothing.
         """
         if not self.exists(table):
             return []
         delta = self._open(table)
         needed = {
-            "retention_hours": int(kept.total_seconds() // 3600),
+            "retention_hours": int(retention.total_seconds() // 3600),
             "enforce_retention_duration": False,
             "keep_versions": [pinned] if pinned is not None and self._is_in_log(table, pinned) else None,
             "full": True,
@@ -141,8 +141,8 @@ class Lake:
                 todo="Run `patron doctor`.",
             ) from error
 
-    def added(self, table: Table, since: int, until: int) -> list[str] | None:
-        """Files of the rows that came between two versions; None when rows were removed too, or the log is incomplete.
+    def files_added(self, table: Table, since: int, until: int) -> list[str] | None:
+        """Files of the rows added between two versions; None when rows were removed too, or the log is incomplete.
 
         Files that were only joined hold no new rows. A file may have been joined since; it stays for some days.
         """
@@ -214,14 +214,14 @@ class Lake:
         return delta
 
     def _commit(
-        self, table: Table, rows: pa.Table, *, mode: str, once: Once | None = None, part: str | None = None
+        self, table: Table, rows: pa.Table, *, mode: str, load_id: LoadId | None = None, part: str | None = None
     ) -> int:
         rows = conform(table, rows)
         with disk_errors(self.path(table)):
             delta = self._evolved(table, rows.schema)
-            if once and _is_committed(delta, once):
+            if load_id and _is_committed(delta, load_id):
                 return delta.version()
-            return self._add(table, delta, self._write_files(table, rows), mode=mode, once=once, part=part)
+            return self._add(table, delta, self._write_files(table, rows), mode=mode, load_id=load_id, part=part)
 
     def _add(
         self,
@@ -230,7 +230,7 @@ class Lake:
         actions: list[AddAction | RemoveAction],
         *,
         mode: str,
-        once: Once | None = None,
+        load_id: LoadId | None = None,
         part: str | None = None,
     ) -> int:
         """Commit written files. When that fails they stay, for vacuum: it may be durable although not acknowledged."""
@@ -240,7 +240,7 @@ class Lake:
             delta.schema(),
             partition_by=[table.partition_by] if table.partition_by else None,
             partition_filters=[(table.partition_by, "=", part)] if part is not None and table.partition_by else None,
-            commit_properties=_marks(once),
+            commit_properties=_marks(load_id),
         )
         self._sync_log(table)
         return DeltaTable(str(self.path(table))).version()
@@ -268,13 +268,13 @@ class Lake:
         rows = f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
         with disk_errors(self.path(table)), engine.connect() as con:
             with self._copied(table, con, rows, part) as path:
-                added = self._added(table, path, part, data_change=False)
+                files_added = self._added(table, path, part, data_change=False)
             now, values = time.time_ns() // 1_000_000, _values(table, part)
             removed = [
                 RemoveAction(name, data_change=False, deletion_timestamp=now, size=size, partition_values=values)
                 for name, size in files.items()
             ]
-            self._add(table, self._open(table), [added, *removed], mode="append")
+            self._add(table, self._open(table), [files_added, *removed], mode="append")
 
     @contextmanager
     def _copied(self, table: Table, con: duckdb.DuckDBPyConnection, sql: str, part: str | None) -> Iterator[Path]:
@@ -366,13 +366,13 @@ def _with_part(table: Table, path: Path, part: str | None) -> str:
     return f"(select *{partition} from read_parquet({literal(str(path))}, hive_partitioning = false)) f"
 
 
-def _is_committed(delta: DeltaTable, once: Once) -> bool:
-    last = delta.transaction_version(once.application)
-    return last is not None and last >= once.sequence
+def _is_committed(delta: DeltaTable, load_id: LoadId) -> bool:
+    last = delta.transaction_version(load_id.application)
+    return last is not None and last >= load_id.sequence
 
 
-def _marks(once: Once | None) -> CommitProperties | None:
-    return CommitProperties(app_transactions=[Transaction(once.application, once.sequence)]) if once else None
+def _marks(load_id: LoadId | None) -> CommitProperties | None:
+    return CommitProperties(app_transactions=[Transaction(load_id.application, load_id.sequence)]) if load_id else None
 
 
 def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:

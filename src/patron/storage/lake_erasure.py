@@ -1,4 +1,4 @@
-"""The lake, for the one who makes it forget: rows leave all files, and no older version or log names them."""
+"""Erasure from the lake: rows leave all files, and no older version or log names them."""
 
 import time
 from collections.abc import Mapping
@@ -17,28 +17,30 @@ from patron.storage.lake import Lake
 
 
 @dataclass(frozen=True)
-class Doomed:
-    """What to erase, as SQL conditions on a row; they are nowhere written down."""
+class ErasureConditions:
+    """What to erase, as SQL conditions on a row; they are stored nowhere."""
 
     rows: str = "false"
-    """Rows that go."""
+    """Rows to delete."""
     values: Mapping[str, str] = field(default_factory=dict)
-    """Columns that become NULL on other rows, and where."""
+    """Columns to set to NULL in other rows, each with its condition."""
 
 
 class Eraser(Lake):
     """A lake whose rows can be erased."""
 
-    def put_back(self, table: Table, version: int | None) -> None:
-        """Make a version that readers are pinned to the newest one again, unless it is, or can no longer be read."""
+    def restore_version(self, table: Table, version: int | None) -> None:
+        """Make the version that readers are pinned to the newest one; one that can no longer be read is ignored."""
         if version is None or version == self.version(table) or not self._is_in_log(table, version):
             return
         with disk_errors(self.path(table)):
             self._open(table).restore(version)
             self._sync_log(table)
 
-    def erase(self, table: Table, engine: DuckEngine, doomed: Doomed, tables: Mapping[str, pa.Table]) -> int:
-        """Rewrite the files that hold what is doomed, in one durable commit; return how many rows it was in.
+    def erase(
+        self, table: Table, engine: DuckEngine, conditions: ErasureConditions, tables: Mapping[str, pa.Table]
+    ) -> int:
+        """Rewrite the files with matching rows, in one durable commit; return how many rows were deleted or changed.
 
         File statistics stay counts of rows only.
         """
@@ -48,12 +50,12 @@ class Eraser(Lake):
             for file in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
                 part = file.get(f"partition.{table.partition_by}")
                 rows = self._rows(table, delta, file["path"])
-                gone, touched, total = _counted(con, rows, doomed)
+                gone, touched, total = _count_rows(con, rows, conditions)
                 if not gone + touched:
                     continue
                 count += gone + touched
                 if gone < total:
-                    with self._copied(table, con, _kept(rows, doomed), part) as path:
+                    with self._copied(table, con, _remaining_sql(rows, conditions), part) as path:
                         actions.append(self._added(table, path, part))
                 values = {table.partition_by: part} if table.partition_by and part is not None else {}
                 actions.append(
@@ -69,8 +71,8 @@ class Eraser(Lake):
                 self._add(table, delta, actions, mode="append")
         return count
 
-    def forget_past(self, table: Table) -> None:
-        """Leave the newest version only: its files, and a log that begins with it. Killed on the way, done again."""
+    def delete_history(self, table: Table) -> None:
+        """Delete all versions but the newest, with their files and logs; an interrupted call is simply repeated."""
         folder, log = self.path(table), self.path(table) / "_delta_log"
         delta = self._open(table)
         with disk_errors(folder):
@@ -97,18 +99,18 @@ class Eraser(Lake):
         return f"({scan} union all by name select {nothing} where false)"
 
 
-def _counted(con: duckdb.DuckDBPyConnection, rows: str, doomed: Doomed) -> tuple[int, int, int]:
-    """Rows that go, other rows that lose a value, and all."""
-    gone = f"coalesce({doomed.rows}, false)"
-    touched = " or ".join(f"coalesce({where}, false)" for where in doomed.values.values()) or "false"
+def _count_rows(con: duckdb.DuckDBPyConnection, rows: str, conditions: ErasureConditions) -> tuple[int, int, int]:
+    """How many rows to delete, how many others lose a value, and how many there are."""
+    gone = f"coalesce({conditions.rows}, false)"
+    touched = " or ".join(f"coalesce({where}, false)" for where in conditions.values.values()) or "false"
     selected = f"count(*) filter ({gone}), count(*) filter (not {gone} and ({touched})), count(*)"
     [counts] = con.execute(f"select {selected} from {rows} r").fetchall()
     return counts
 
 
-def _kept(rows: str, doomed: Doomed) -> str:
+def _remaining_sql(rows: str, conditions: ErasureConditions) -> str:
     changed = ", ".join(
-        f"case when {where} then null else {name} end as {name}" for name, where in doomed.values.items()
+        f"case when {where} then null else {name} end as {name}" for name, where in conditions.values.items()
     )
     replaced = f"replace ({changed})" if changed else ""
-    return f"select * {replaced} from {rows} r where not coalesce({doomed.rows}, false)"
+    return f"select * {replaced} from {rows} r where not coalesce({conditions.rows}, false)"

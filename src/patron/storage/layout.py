@@ -17,7 +17,7 @@ WORKSPACE_ID, LAYOUT = "workspace_id", "layout_version"
 
 def require_known_layout(store: Store, folder: Path) -> None:
     """Raise WorkspaceError for a workspace of a layout that this Patron cannot open; a new one is fine."""
-    with store.refusals():
+    with store.translated_errors():
         entries = _entries(store)
     if WORKSPACE_ID not in entries:
         return  # why: a store that no workspace has named itself in holds nothing yet

@@ -138,7 +138,7 @@ class Shop:
                 upsert(connection, WORKSPACE, [{"key": LAYOUT, "value": str(LAYOUT_VERSION)}], update=("value",))
         self.workspace_id: str = entries[WORKSPACE_ID]
 
-    def reread(self) -> None:
+    def reload_settings(self) -> None:
         """Load settings and policy again if their files have changed; store, inbox and engine stay open.
 
         Raises SettingsError for a file that is not valid; settings and policy then stay as they are.
@@ -176,7 +176,7 @@ class Shop:
         versions = {name: row["table_versions"].get(name) for name in BY_NAME if name != "events"}
         return Snapshot(self, Run(row["run_id"], as_of, row["seed"]), versions)
 
-    def newest(self) -> Snapshot:
+    def newest_snapshot(self) -> Snapshot:
         """Every table at its newest version, for what is read before any run."""
         return Snapshot(self, Run.at(datetime.now(UTC)), {})
 

@@ -209,7 +209,7 @@ class Store:
         if self.file and not self.file.exists():  # why: to connect would make it
             return False
         script = alembic.script.ScriptDirectory.from_config(_alembic(self.url))
-        with self.refusals():
+        with self.translated_errors():
             with self.engine.connect() as connection:
                 current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
             if current is not None:
@@ -221,12 +221,12 @@ class Store:
         if self.is_current():
             return
         config = _alembic(self.url)
-        with self.refusals(), self.engine.begin() as connection:
+        with self.translated_errors(), self.engine.begin() as connection:
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
 
     @contextmanager
-    def refusals(self) -> Iterator[None]:
+    def translated_errors(self) -> Iterator[None]:
         """Raise what is wrong with a store that cannot be opened as WorkspaceError."""
         try:
             yield

@@ -61,10 +61,10 @@ def prospects_at(view: StageView, as_ofs: Iterable[datetime], *, prospect_days: 
     return prospect_features(view, pa.concat_tables(parts))
 
 
-def prospects_after(view: StageView, waited: timedelta) -> pa.Table:
-    """Features of each person at a cutoff of their own: so long after the shop could first name them."""
+def prospects_by_age(view: StageView, age: timedelta) -> pa.Table:
+    """Features of each person at a cutoff of their own: this long after the shop could first name them."""
     people = view.query(KNOWN_SINCE_SQL)
-    as_of = pc.add(people["known_since"], pa.scalar(waited, pa.duration("us")))
+    as_of = pc.add(people["known_since"], pa.scalar(age, pa.duration("us")))
     return prospect_features(view, people.append_column("as_of", as_of))
 
 

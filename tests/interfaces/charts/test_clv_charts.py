@@ -12,12 +12,12 @@ from patron.clv import diagnostics, rfm
 from patron.clv.maximum_likelihood import Estimates
 from patron.clv.pareto_nbd import FittedParetoNBD
 from patron.interfaces.charts import clv_charts as charts
-from patron.interfaces.charts.axes import dates
+from patron.interfaces.charts.axes import date_axis
 from patron.interfaces.charts.chart import HALF, WIDE
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
-from patron.schema.table_metadata import about, described
+from patron.schema.table_metadata import metadata_of, with_metadata
 
 FITTED = FittedParetoNBD(Estimates({"r": 0.55, "alpha": 10.6, "s": 0.6, "beta": 11.7}, unit="W"))
 ORDERED_AT = ["1997-01-01", "1997-01-11", "1997-04-16"]
@@ -128,15 +128,20 @@ def test_spans_of_time_are_said_as_people_say_them():
 )
 def test_dates_are_named_by_day_or_month_and_are_few(until, named):
     table = diagnostics.alive_over_time(FITTED, ["1997-01-01"], until)
-    axis = dates(table["at"][0].as_py(), table["at"][-1].as_py(), Formats("en", "USD", "Pacific/Auckland"), width=WIDE)
+    axis = date_axis(
+        table["at"][0].as_py(), table["at"][-1].as_py(), Formats("en", "USD", "Pacific/Auckland"), width=WIDE
+    )
     told = axis.to_dict()
     assert named in told["labelExpr"]
     assert 1 <= len(told["values"]) <= 9
 
 
 def test_what_a_table_is_about_is_text_and_leaves_out_what_is_not_known():
-    assert about(described({"a": [1]}, unit="W", horizon=None, gini=0.5, why="")) == {"unit": "W", "gini": "0.5"}
-    assert about(pa.table({"a": [1]})) == {}
+    assert metadata_of(with_metadata({"a": [1]}, unit="W", horizon=None, gini=0.5, why="")) == {
+        "unit": "W",
+        "gini": "0.5",
+    }
+    assert metadata_of(pa.table({"a": [1]})) == {}
 
 
 def test_values_in_cents_are_shown_as_money():

@@ -25,7 +25,7 @@ from patron.interfaces.charts.chart import WIDE
 from patron.interfaces.charts.chart_sets import repeat_purchase_charts
 from patron.interfaces.console.page_routes import PAGES
 from patron.interfaces.console.screenshots import served
-from patron.interfaces.http.answer_cache import MOST_RECENT, Answers
+from patron.interfaces.http.answer_cache import MAX_RECENT, Answers
 from patron.interfaces.http.error_status import STATUS, status_of
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
@@ -109,7 +109,7 @@ def test_the_language_chosen_once_stays(client):
     assert '<html lang="en">' in client.get("/data-quality").text
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/customers?lifecycle_stage=at_risk&sort=churn&page=2"])
+@pytest.mark.parametrize("path", [*PATHS, "/customers?lifecycle_stage=at_risk&sort=churn_probability&page=2"])
 def test_every_page_names_its_json_twin_and_the_twin_answers(client, path):
     twin = re.search(r'type="application/json" href="([^"]+)"', client.get(path).text)
     assert twin
@@ -117,7 +117,7 @@ def test_every_page_names_its_json_twin_and_the_twin_answers(client, path):
 
 
 def test_the_list_and_its_twin_show_the_same_customers(client):
-    query = "lifecycle_stage=at_risk&sort=churn"
+    query = "lifecycle_stage=at_risk&sort=churn_probability"
     shown = re.findall(r'href="/customers/([0-9a-f]{32})"', client.get(f"/customers?{query}").text)
     told = [row["customer_id"] for row in client.get(f"/api/customers?{query}").json()["rows"]]
     assert shown == told
@@ -152,10 +152,10 @@ def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_run(
     made = []
 
     def make(name):
-        return answers.recent(name, lambda: made.append(name) or name)
+        return answers.cached_per_customer(name, lambda: made.append(name) or name)
 
-    assert [make(name) for name in ("a", "a", *range(MOST_RECENT - 1), "a", "new", "a", 0)][-1] == 0
-    assert made == ["a", *range(MOST_RECENT - 1), "new", 0], "0 had to go for new, and a, asked for meanwhile, stayed"
+    assert [make(name) for name in ("a", "a", *range(MAX_RECENT - 1), "a", "new", "a", 0)][-1] == 0
+    assert made == ["a", *range(MAX_RECENT - 1), "new", 0], "0 had to go for new, and a, asked for meanwhile, stayed"
     with pinned_to(made_shop, REPEAT_PURCHASE_MODELS, REPEAT_PURCHASE_MODELS.empty()):
         make("a")
     assert made[-1] == "a"
@@ -267,7 +267,7 @@ def test_hostile_names_from_the_shop_are_escaped(client, made_shop):
 
 
 def test_a_shops_own_id_leads_to_its_customer(made_shop, client, somebody):
-    token = Vault.open(made_shop).tokens("user_id", pa.array(["K-1"]), made_shop.snapshot().run.as_of)[0].as_py()
+    token = Vault.open(made_shop).store_tokens("user_id", pa.array(["K-1"]), made_shop.snapshot().run.as_of)[0].as_py()
     identity = {"token": token, "customer_id": somebody, "is_user": True, "known_at": made_shop.snapshot().run.as_of}
     rows = pa.concat_tables([made_shop.lake.read(IDENTITIES), pa.Table.from_pylist([identity], IDENTITIES.schema())])
     with pinned_to(made_shop, IDENTITIES, rows):

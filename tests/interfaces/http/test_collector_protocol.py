@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.manage_keys import create_key, list_keys, revoke_key
 from patron.interfaces.http.api_routes import router
-from patron.interfaces.http.collector_protocol import Wire
+from patron.interfaces.http.collector_protocol import CollectorProtocol
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
 from patron.storage.shop import Shop
@@ -200,7 +200,7 @@ def through_the_wire(collector, path, body, key):
     """Answer of the wire itself, without a server around it."""
 
     async def ask():
-        transport = httpx.ASGITransport(app=Wire(collector, behind=None))
+        transport = httpx.ASGITransport(app=CollectorProtocol(collector, application=None))
         async with httpx.AsyncClient(transport=transport, base_url="http://patron") as client:
             return await client.post(path, content=body, auth=(key, ""))
 
@@ -235,7 +235,7 @@ def test_a_large_request_lets_small_ones_pass(collector):
     key, done = create_key(collector.shop, "web").key, []
 
     async def ask(name, count):
-        transport = httpx.ASGITransport(app=Wire(collector, behind=None))
+        transport = httpx.ASGITransport(app=CollectorProtocol(collector, application=None))
         body = {"batch": [message(f"{name} {n}") for n in range(count)]}
         async with httpx.AsyncClient(transport=transport, base_url="http://patron") as client:
             answer = await client.post("/v1/batch", json=body, auth=(key, ""))
@@ -250,7 +250,7 @@ def test_a_large_request_lets_small_ones_pass(collector):
 
 def test_what_a_request_inflates_to_counts_as_held(collector, monkeypatch):
     key = create_key(collector.shop, "web").key
-    monkeypatch.setattr("patron.interfaces.http.collector_protocol.MOST_IN_FLIGHT", 100_000)
+    monkeypatch.setattr("patron.interfaces.http.collector_protocol.MAX_IN_FLIGHT_BYTES", 100_000)
     packed = gzip.compress(json.dumps({"batch": [message("a", properties={"product_id": "p" * 200_000})]}).encode())
     answer = through_the_wire(collector, "/v1/batch", packed, key)
     assert (answer.status_code, answer.json()["code"]) == (503, "Overloaded")

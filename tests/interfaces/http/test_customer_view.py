@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from patron.answers.customer_profile import CustomerCard, customer_card
-from patron.collect.request import Rules, validate_batch
+from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.schema.errors import NoRunYet, NotFound
@@ -21,7 +21,7 @@ from patron.storage.store import RUNS
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AN_HOUR_AGO = NOW - timedelta(hours=1)
-OPEN = Rules(longest_event=32_768, needs_secret=frozenset(), is_secret=False)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
 def send(shop, *event_ids, user="u1"):
@@ -31,7 +31,7 @@ def send(shop, *event_ids, user="u1"):
     with open_inbox(shop) as inbox:
         inbox.append([validate_batch(json.dumps({"batch": batch}).encode(), "web", NOW, OPEN)])
     worker = CompactionWorker(shop)
-    worker.move()
+    worker.run_once()
     assert worker.trouble is None
 
 

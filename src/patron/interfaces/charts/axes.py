@@ -29,7 +29,7 @@ def nice_ticks(low: float, high: float, *, most: int = 5) -> list[float]:
     return [round(step * number, 10) for number in range(first, last + 1)]
 
 
-def labelled(
+def labelled_axis(
     values: Iterable[float], write: Callable[[float], str], *, title: str | None = None, is_gridded: bool = True
 ) -> alt.Axis:
     """Axis with these ticks, each labelled by `write`; without lines across where it is not `is_gridded`."""
@@ -41,18 +41,18 @@ def labelled(
     return alt.Axis(values=ticks, labelExpr=label, title=title, grid=alt.Undefined if is_gridded else False)
 
 
-def shown_in(unit: str) -> float:
+def unit_divisor(unit: str) -> float:
     """What values are divided by to be drawn: money is kept in cents."""
     return 100.0 if unit == "money" else 1.0
 
 
-def in_unit(ticks: list[float], unit: str, formats: Formats) -> alt.Axis:
-    """Axis of values of a question or metric in its own unit, divided by `shown_in`."""
+def unit_axis(ticks: list[float], unit: str, formats: Formats) -> alt.Axis:
+    """Axis of values of a question or metric in its own unit, divided by `unit_divisor`."""
     writers: dict[str, Callable[[float], str]] = {
         "money": lambda v: formats.short_money(v * 100),
         "share": lambda v: formats.share(v, 0),
     }
-    return labelled(ticks, writers.get(unit, formats.number))
+    return labelled_axis(ticks, writers.get(unit, formats.number))
 
 
 def scale(ticks: list[float]) -> alt.Scale:
@@ -65,14 +65,14 @@ def day_of(moment: datetime) -> float:
     return moment.timestamp() / 86_400
 
 
-def dates(start: datetime, end: datetime, formats: Formats, *, width: int) -> alt.Axis:
+def date_axis(start: datetime, end: datetime, formats: Formats, *, width: int) -> alt.Axis:
     """Axis of `day_of` from start to end, both in UTC, labelled by months, or by days where the time is short."""
     most = max(width // LABEL_PIXELS, 2)
     ticks = _days(start, end, most) if (end - start).days < SHORT_DAYS else _months(start, end, most)
     write = formats.short_date if (end - start).days < SHORT_DAYS else formats.month
     later = SAME_DAY if (end - start).days < SHORT_DAYS else timedelta(days=14)
     names = {day_of(tick): write(tick + later) for tick in ticks}
-    return labelled(names, lambda value: names[value])
+    return labelled_axis(names, lambda value: names[value])
 
 
 def _days(start: datetime, end: datetime, most: int) -> list[datetime]:

@@ -15,7 +15,7 @@ from patron.interfaces.charts.chart import HALF, Chart
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.questions import VALUE
-from patron.schema.table_metadata import described
+from patron.schema.table_metadata import with_metadata
 
 HORIZON_DAYS = float(VALUE.horizon_days)
 MOST_FREQUENCY = 12
@@ -97,7 +97,7 @@ def repeat_purchase_charts(
         "expected_so_far": list(accumulate(expected)),
         "is_holdout": [week.is_held_out for week in purchase.weeks],
     }
-    weeks = described(columns, fitted_until=purchase.weeks_known_until.date())
+    weeks = with_metadata(columns, fitted_until=purchase.weeks_known_until.date())
     if model is None:  # alone it has the whole width
         return (clv_charts.tracking(weeks, words, formats),)
     tracked = clv_charts.tracking(weeks, words, formats, width=HALF)
@@ -146,7 +146,7 @@ def spread(question: Question, words: Words, formats: Formats) -> Chart | None:
         "share_of_value": values.shares_held,
     }
     return replace(
-        clv_charts.lorenz(described(columns, gini=values.gini), words, formats),
+        clv_charts.lorenz(with_metadata(columns, gini=values.gini), words, formats),
         title=words("chart.lorenz.expected_title"),
     )
 

@@ -11,14 +11,23 @@ import altair as alt
 import pyarrow as pa
 
 from patron.answers.revenue import Cohort
-from patron.interfaces.charts.axes import SAME_DAY, dates, day_of, in_unit, labelled, nice_ticks, scale, shown_in
+from patron.interfaces.charts.axes import (
+    SAME_DAY,
+    date_axis,
+    day_of,
+    labelled_axis,
+    nice_ticks,
+    scale,
+    unit_axis,
+    unit_divisor,
+)
 from patron.interfaces.charts.chart import BLUE, FAINT, GREY, HALF, ORANGE, WIDE, Chart, specification
 from patron.interfaces.charts.customer_charts import alive_over_time, forecast_fan
 from patron.interfaces.charts.retention import retention
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
-from patron.schema.table_metadata import about
+from patron.schema.table_metadata import metadata_of
 
 __all__ = [
     "alive_over_time",
@@ -32,7 +41,7 @@ __all__ = [
 SHADES = ("#f1f7fb", "#56b4e9", "#0b4f7d")
 LINES = alt.Legend(symbolSize=400, columnPadding=18)
 """Legend of lines, long enough to show their dashes."""
-MOST_COLUMNS = 8
+MAX_COLUMNS = 8
 """Recencies of a matrix that its table has room for."""
 
 
@@ -45,7 +54,7 @@ def frequency_recency(
     width: int = HALF,
 ) -> Chart:
     """Heat map of `expected_orders` or `probability_alive`, by repeat orders (up) and time of the last one (across)."""
-    metadata, rows = about(table), table.to_pylist()
+    metadata, rows = metadata_of(table), table.to_pylist()
     is_chance = of == "probability_alive"
     recencies = sorted({row["recency"] for row in rows})
     step = recencies[1] - recencies[0]
@@ -55,12 +64,12 @@ def frequency_recency(
     unit = words.code("time_unit", metadata.get("unit") or "any")
     x = alt.X(
         "from:Q",
-        axis=labelled(across, lambda v: formats.number(v, 0), title=words("chart.matrix.recency", unit=unit)),
+        axis=labelled_axis(across, lambda v: formats.number(v, 0), title=words("chart.matrix.recency", unit=unit)),
         scale=alt.Scale(domain=[-step / 2, recencies[-1] + step / 2], nice=False),
     )
     y = alt.Y(
         "low:Q",
-        axis=labelled(up, formats.count, title=words("chart.matrix.frequency"), is_gridded=False),
+        axis=labelled_axis(up, formats.count, title=words("chart.matrix.frequency"), is_gridded=False),
         scale=alt.Scale(domain=[-0.5, cells[-1]["high"]], nice=False),
     )
     top = 1.0 if is_chance else max(float(row[of]) for row in rows)
@@ -75,7 +84,7 @@ def frequency_recency(
         .encode(x=x, x2="until:Q", y=y, y2="high:Q", color=shades)
     )
     horizon = span(metadata["horizon"], metadata.get("unit", ""), words, formats)
-    shown = recencies[:: max(1, -(-len(recencies) // MOST_COLUMNS))]
+    shown = recencies[:: max(1, -(-len(recencies) // MAX_COLUMNS))]
     by_place = {(row["frequency"], row["recency"]): row[of] for row in rows}
 
     def write(value: float | None) -> str:
@@ -118,7 +127,7 @@ def tracking(
     width: int = WIDE,
 ) -> Chart:
     """Repeat orders as they came and as the model expects, by week or so far, and where the model's knowledge ends."""
-    metadata, end = about(table), "_so_far" if is_cumulative else ""
+    metadata, end = metadata_of(table), "_so_far" if is_cumulative else ""
     weeks = table.to_pylist()
     expected, actual = words("chart.tracking.expected"), words("chart.deciles.actual")
     rows = [
@@ -129,11 +138,11 @@ def tracking(
     ticks = nice_ticks(0, max([1.0, *(row["orders"] for row in rows)]), most=4)
     x = alt.X(
         "at:Q",
-        axis=dates(weeks[0]["at"], weeks[-1]["at"], formats, width=width),
+        axis=date_axis(weeks[0]["at"], weeks[-1]["at"], formats, width=width),
         scale=alt.Scale(nice=False, zero=False),
     )
     y = alt.Y(
-        "orders:Q", axis=labelled(ticks, formats.count, title=words("chart.matrix.frequency")), scale=scale(ticks)
+        "orders:Q", axis=labelled_axis(ticks, formats.count, title=words("chart.matrix.frequency")), scale=scale(ticks)
     )
     known = [{"at": day_of(week["at"])} for week in weeks if not week["is_holdout"]][-1:]
     is_held_out = any(week["is_holdout"] for week in weeks)
@@ -182,7 +191,7 @@ def calibration_by_decile(
 ) -> Chart:
     """Mean forecast and mean of what happened in each tenth of customers; `unit` is as in `Formats.by_unit`."""
     tenths = table.to_pylist()
-    shown = shown_in(unit)
+    shown = unit_divisor(unit)
     forecast, actual = words("chart.deciles.forecast"), words("chart.deciles.actual")
     rows: list[dict[str, Any]] = [
         {"decile": tenth["decile"], "value": tenth[column] / shown, "kind": kind}
@@ -199,7 +208,7 @@ def calibration_by_decile(
     ticks = nice_ticks(min([0.0, *values]), max([0.01, *values]), most=4)
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("decile:O", axis=alt.Axis(labelAngle=0, title=words("chart.deciles.axis"))),
-        y=alt.Y("value:Q", axis=in_unit(ticks, unit, formats), scale=scale(ticks)),
+        y=alt.Y("value:Q", axis=unit_axis(ticks, unit, formats), scale=scale(ticks)),
         color=alt.Color("kind:N", scale=alt.Scale(domain=[forecast, actual], range=[BLUE, ORANGE]), sort=None),
     )
     # why: shape and line tell the two apart without colour
@@ -231,7 +240,7 @@ def calibration_by_decile(
 
 def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = HALF) -> Chart:
     """The share of an amount that the customers with the least hold, beside the line of all having the same."""
-    metadata, points = about(table), table.to_pylist()
+    metadata, points = metadata_of(table), table.to_pylist()
     equal, by_value, by_forecast = (
         words("chart.lorenz.equal"),
         words("chart.lorenz.by_value"),
@@ -248,7 +257,7 @@ def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *,
     ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
 
     def axis(title: str) -> alt.Axis:
-        return labelled(ticks, lambda share: formats.share(share, 0), title=title)
+        return labelled_axis(ticks, lambda share: formats.share(share, 0), title=title)
 
     looks = {by_value: (BLUE, [1, 0]), by_forecast: (ORANGE, [6, 3]), equal: (GREY, [2, 3])}
     colours, dashes = ([looks[kind][place] for kind in kinds] for place in (0, 1))

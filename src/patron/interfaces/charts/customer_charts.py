@@ -5,14 +5,14 @@ from typing import Any
 import altair as alt
 import pyarrow as pa
 
-from patron.interfaces.charts.axes import SAME_DAY, dates, day_of, labelled, nice_ticks, scale
+from patron.interfaces.charts.axes import SAME_DAY, date_axis, day_of, labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, FAINT, GREY, INK, ORANGE, WIDE, Chart, specification
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
-from patron.schema.table_metadata import about
+from patron.schema.table_metadata import metadata_of
 
-MOST_RULES = 40
+MAX_RULES = 40
 """Orders that are marked by a line; more would hide the curve, and are dots only."""
 
 
@@ -23,16 +23,16 @@ def alive_over_time(
     rows = table.to_pylist()
     points = [{"at": day_of(row["at"]), "alive": row["probability_alive"]} for row in rows]
     orders = [row for row in rows if row["is_order"]]
-    axis = dates(rows[0]["at"], rows[-1]["at"], formats, width=width)
+    axis = date_axis(rows[0]["at"], rows[-1]["at"], formats, width=width)
     x = alt.X("at:Q", axis=axis, scale=alt.Scale(nice=False, zero=False))
     ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
-    axis = labelled(ticks, lambda share: formats.share(share, 0))
+    axis = labelled_axis(ticks, lambda share: formats.share(share, 0))
     y = alt.Y("alive:Q", axis=axis, scale=scale(ticks), stack=None)  # why: a day of an order has two values
     base = alt.Chart(alt.Data(values=points)).encode(x=x, y=y)
     marks = alt.Chart(alt.Data(values=[{"at": day_of(row["at"])} for row in orders]))
     rules = marks.mark_rule(color=GREY, strokeWidth=1).encode(x="at:Q")
     dots = marks.mark_point(filled=True, color=INK, size=28, opacity=1).encode(x="at:Q", y=alt.datum(0))
-    behind = [rules] if len(orders) <= MOST_RULES else []
+    behind = [rules] if len(orders) <= MAX_RULES else []
     chart = alt.layer(
         *behind, base.mark_area(color=BLUE, opacity=0.12), base.mark_line(color=BLUE, strokeWidth=2), dots
     )
@@ -69,14 +69,14 @@ def forecast_fan(
     table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = WIDE, height: int = 260
 ) -> Chart:
     """A customer's orders so far as steps, then where half and four in five of such customers will be."""
-    metadata, rows = about(table), table.to_pylist()
+    metadata, rows = metadata_of(table), table.to_pylist()
     past = [{"at": day_of(row["at"]), "orders": row["orders"]} for row in rows if row["orders"] is not None]
     ahead = [row for row in rows if row["orders"] is None]
     fan = [{**row, "at": day_of(row["at"])} for row in ahead]
     end, now = ahead[-1], past[-1]["orders"]
     ticks = nice_ticks(0, max(end["high_80"], end["expected"], 1.0), most=5)
     ticks = [tick for tick in ticks if tick == int(tick)]
-    axis = dates(rows[0]["at"], end["at"], formats, width=width)
+    axis = date_axis(rows[0]["at"], end["at"], formats, width=width)
     x = alt.X("at:Q", axis=axis, scale=alt.Scale(nice=False, zero=False))
     base = alt.Chart(alt.Data(values=fan)).encode(x=x)
     bands = [
@@ -86,7 +86,9 @@ def forecast_fan(
         for part, opacity in ((80, 0.15), (50, 0.25))
     ]
     expected = base.mark_line(color=ORANGE, strokeWidth=2, strokeDash=[6, 3]).encode(
-        y=alt.Y("expected:Q", axis=labelled(ticks, formats.count, title=words("column.orders")), scale=scale(ticks))
+        y=alt.Y(
+            "expected:Q", axis=labelled_axis(ticks, formats.count, title=words("column.orders")), scale=scale(ticks)
+        )
     )
     steps = (
         alt.Chart(alt.Data(values=past))

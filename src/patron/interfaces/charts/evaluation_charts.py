@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from patron.answers.models import Drift, ForecastCheck
 from patron.answers.offer_results import Effect
-from patron.interfaces.charts.axes import labelled, nice_ticks, scale
+from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import (
     BLUE,
     FAINT,
@@ -25,7 +25,7 @@ from patron.interfaces.i18n.translations import Words
 
 PSI_MOVED, PSI_DIFFERENT = 0.1, 0.25
 """Customary limits of the population stability index."""
-MOST_EFFECTS = 10
+MAX_EFFECTS = 10
 """Rows that a picture of effects can hold."""
 
 
@@ -46,7 +46,7 @@ def forecast_by_decile(
 def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: Words, formats: Formats) -> Chart:
     """Effect of each offer and its largest segments with its 95 % interval, beside the line of no effect."""
     by_size = sorted(all_effects, key=lambda effect: (effect.stratum != "all", -effect.treated_count, effect.stratum))
-    largest = [effect for effect in by_size if effect.treated_count][:MOST_EFFECTS]
+    largest = [effect for effect in by_size if effect.treated_count][:MAX_EFFECTS]
     rows = [
         {
             "name": effect_name(effect, offer_names, words),
@@ -67,7 +67,7 @@ def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: W
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=430, labelExpr="split(datum.label, ' · ')"))
     )
-    axis = labelled(ticks, write, title=words("chart.effects.axis"))
+    axis = labelled_axis(ticks, write, title=words("chart.effects.axis"))
     zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="x:Q")
     range_ = base.mark_rule(strokeWidth=3).encode(
         x=alt.X("low:Q", axis=axis, scale=scale(ticks)), x2="high:Q", color=alt.Color("colour:N", scale=None)
@@ -127,7 +127,7 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
             y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=300)),
             x=alt.X(
                 "psi:Q",
-                axis=labelled(ticks, lambda v: formats.number(v, digits), title=words("chart.drift.axis")),
+                axis=labelled_axis(ticks, lambda v: formats.number(v, digits), title=words("chart.drift.axis")),
                 scale=scale(ticks),
             ),
             color=alt.Color("colour:N", scale=None),

@@ -7,7 +7,7 @@ import altair as alt
 
 from patron.answers.customer_profile import MonthlySpend
 from patron.answers.revenue import Window
-from patron.interfaces.charts.axes import labelled, nice_ticks, scale
+from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, HALF, WIDE, Chart, specification
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -19,7 +19,7 @@ def revenue_by_week(weeks: Sequence[Window], words: Words, formats: Formats) -> 
     ticks = nice_ticks(min([0.0, *(row["paid"] for row in rows)]), max([1.0, *(row["paid"] for row in rows)]), most=4)
     months = _month_starts(weeks)
     x = alt.X("at:Q", axis=_time_axis(months, formats), scale=alt.Scale(nice=False, zero=False))
-    y = alt.Y("paid:Q", axis=labelled(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks))
+    y = alt.Y("paid:Q", axis=labelled_axis(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks))
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
     chart = base.mark_area(color=BLUE, opacity=0.12) + base.mark_line(color=BLUE, strokeWidth=2)
     best = max(weeks, key=lambda week: week.paid_cents, default=None)
@@ -57,10 +57,10 @@ def spent_by_month(months: Sequence[MonthlySpend], words: Words, formats: Format
         .encode(
             x=alt.X(
                 "at:Q",
-                axis=labelled(shown, lambda v: names[v]),
+                axis=labelled_axis(shown, lambda v: names[v]),
                 scale=alt.Scale(domain=[-0.6, len(months) - 0.4], nice=False),
             ),
-            y=alt.Y("paid:Q", axis=labelled(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks)),
+            y=alt.Y("paid:Q", axis=labelled_axis(ticks, lambda v: formats.short_money(v * 100)), scale=scale(ticks)),
         )
     )
     return Chart(
@@ -104,4 +104,4 @@ def _month_starts(weeks: Sequence[Window]) -> list[datetime]:
 
 def _time_axis(starts: list[datetime], formats: Formats) -> alt.Axis:
     names = {_day(start): formats.month(start) for start in starts}
-    return labelled(names, lambda value: names[value])
+    return labelled_axis(names, lambda value: names[value])

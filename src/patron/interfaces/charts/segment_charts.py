@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from patron.answers.segments_overview import LifecycleStage, Persona, ValueBin, ValueSpread
-from patron.interfaces.charts.axes import labelled, nice_ticks, scale
+from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREEN, GREY, ORANGE, SKY, Chart, specification
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -103,7 +103,9 @@ def value(spread: ValueSpread, words: Words, formats: Formats) -> Chart:
                 axis=alt.Axis(labelAngle=-35, labelOverlap=False, labelLimit=120),
                 scale=alt.Scale(paddingInner=0.12),
             ),
-            y=alt.Y("n:Q", axis=labelled(ticks, formats.count, title=words("column.customers")), scale=scale(ticks)),
+            y=alt.Y(
+                "n:Q", axis=labelled_axis(ticks, formats.count, title=words("column.customers")), scale=scale(ticks)
+            ),
         )
     )
     return Chart(

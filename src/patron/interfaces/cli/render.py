@@ -172,7 +172,7 @@ def show_demo(result: Demo, workspace: Path) -> None:
         output.say(f"  {line}")
     output.say()
     output.say("What this data cannot show:")
-    for line in result.cannot_show:
+    for line in result.limits:
         output.say(f"  - {line}")
     output.say()
     output.say(f"Report, open it in a browser: {reports[0]} (Chinese: {reports[1].name})")

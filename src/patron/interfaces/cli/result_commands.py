@@ -9,7 +9,7 @@ from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, Workspace
 from patron.interfaces.i18n import LOCALES
 
-MOST_PROSPECTS = 20
+MAX_PROSPECTS = 20
 
 
 def language(text: str | None) -> str | None:
@@ -60,7 +60,7 @@ def backtest(
 
 
 def prospects(
-    most: Annotated[int, typer.Option(help="Number of prospects to list.", min=0)] = MOST_PROSPECTS,
+    most: Annotated[int, typer.Option(help="Number of prospects to list.", min=0)] = MAX_PROSPECTS,
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,

@@ -19,7 +19,7 @@ def add_console(app: FastAPI) -> None:
 
 
 @asynccontextmanager
-async def warmed(app: FastAPI) -> AsyncIterator[None]:
+async def warm_up_while_running(app: FastAPI) -> AsyncIterator[None]:
     """While the application runs: compute what its first readers will ask for, without keeping them waiting."""
     threading.Thread(target=warm, args=(app.state.console,), name="warm", daemon=True).start()
     yield

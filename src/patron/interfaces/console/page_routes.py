@@ -69,7 +69,7 @@ def overview(request: Request) -> Response:
 
 def _overview_charts(console: Console, texts: Words) -> OverviewCharts:
     facts, formats = console.answers.overview(), console.formats(texts)
-    return console.answers.kept(("overview charts", texts.locale), lambda: overview_charts(facts, texts, formats))
+    return console.answers.cached(("overview charts", texts.locale), lambda: overview_charts(facts, texts, formats))
 
 
 def warm(console: Console) -> None:
@@ -80,7 +80,7 @@ def warm(console: Console) -> None:
             if chart is not None:
                 chart.svg()
         console.answers.models()
-        console.answers.directory()
+        console.answers.customer_index()
     except PatronError as error:  # why: whoever asks for the page is told, in its own words
         LOG.info("nothing to prepare: %s", error)
 
@@ -117,7 +117,7 @@ def customer(request: Request, customer_id: str) -> Response:
     texts = console.words(request)
     formats = console.formats(texts)
     chart = revenue_charts.spent_by_month(card.months, texts, formats)
-    order_charts = console.answers.recent(
+    order_charts = console.answers.cached_per_customer(
         ("order history", customer_id, texts.locale),
         lambda: order_history_charts(order_history(console.answers.shop, customer_id), texts, formats),
     )
@@ -132,7 +132,7 @@ def models(request: Request) -> Response:
     console = console_of(request)
     answers, texts = console.answers, console.words(request)
     formats, facts = console.formats(texts), answers.models()
-    charts = answers.kept(
+    charts = answers.cached(
         ("model charts", texts.locale),
         lambda: {question.question: deciles(question, texts, formats) for question in facts.questions},
     )
@@ -143,16 +143,16 @@ def models(request: Request) -> Response:
         twin="/api/models",
         models=facts,
         charts=charts,
-        spreads=answers.kept(
+        spreads=answers.cached(
             ("spread charts", texts.locale),
             lambda: {question.question: spread(question, texts, formats) for question in facts.questions},
         ),
-        drift_chart=answers.kept(("drift chart", texts.locale), lambda: drift_chart(facts, texts, formats)),
-        repeat_charts=answers.kept(
+        drift_chart=answers.cached(("drift chart", texts.locale), lambda: drift_chart(facts, texts, formats)),
+        repeat_charts=answers.cached(
             ("repeat purchase charts", texts.locale),
             lambda: repeat_purchase_charts(facts.repeat_purchase, repeat_purchase_model(answers.shop), texts, formats),
         ),
-        retention=answers.kept(
+        retention=answers.cached(
             ("retention chart", texts.locale), lambda: retention_chart(answers.cohorts(), texts, formats)
         ),
     )
@@ -160,7 +160,7 @@ def models(request: Request) -> Response:
 
 @router.get("/data-quality")
 def data_quality(request: Request) -> Response:
-    """DataQuality of the data."""
+    """Quality of the data."""
     console = console_of(request)
     texts, facts = console.words(request), console.answers.quality()
     chart = evaluation_charts.drift(facts.drift, texts, console.formats(texts)) if facts.drift else None
@@ -181,7 +181,7 @@ def ingestion(request: Request) -> Response:
 @router.post("/ingestion/replay")
 async def replay(request: Request) -> Response:
     """Try the dead letters of one import again."""
-    if not is_ours(request):
+    if not is_same_origin(request):
         return console_of(request).failed(request, 403)
     body = b""
     async for chunk in request.stream():
@@ -191,7 +191,7 @@ async def replay(request: Request) -> Response:
     import_id = parse_qs(body.decode(errors="replace")).get("import_id", [""])[0]
     try:
         shop = console_of(request).answers.shop
-        shop.reread()  # why: the mend is often a setting, and nobody wants to wait for it to be seen
+        shop.reload_settings()  # why: the mend is often a setting, and nobody wants to wait for it to be seen
         done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent)
     except PatronError as error:
         return await run_in_threadpool(_ingestion, request, busy=str(error), status=status_of(error))
@@ -199,7 +199,7 @@ async def replay(request: Request) -> Response:
     return RedirectResponse(f"/ingestion?replayed={done.read}-{done.stored}-{done.duplicate}-{done.rejected}", 303)
 
 
-def is_ours(request: Request) -> bool:
+def is_same_origin(request: Request) -> bool:
     """Whether a form was sent from a page of ours, as browsers say; programs say nothing."""
     origin = request.headers.get("origin")
     return origin is None or origin.partition("://")[2] == request.headers.get("host", "")
@@ -246,7 +246,7 @@ def address(query: CustomerQuery, path: str = "/customers") -> str:
 
 def _list(request: Request, query: CustomerQuery, *, is_unknown: bool = False) -> Response:
     console = console_of(request)
-    listing = find_customers(console.answers.shop, query, known=console.answers.directory())
+    listing = find_customers(console.answers.shop, query, index=console.answers.customer_index())
     return console.page(
         request,
         "customers.html",

@@ -75,7 +75,7 @@ def browser() -> Iterator[Any]:
             opened.close()
 
 
-def photograph(shop: Shop, folder: Path) -> list[Path]:
+def take_screenshots(shop: Shop, folder: Path) -> list[Path]:
     """Photograph every page, in every language, wide and narrow. Raises NoRunYet, MissingExtra."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, served(shop) as address, browser() as opened:
@@ -93,7 +93,9 @@ def photograph(shop: Shop, folder: Path) -> list[Path]:
 
 
 def _paths(shop: Shop) -> dict[str, str]:
-    paths = {name.replace("_", "-"): path for name, path in PAGES.items()} | {"customers": "/customers?sort=churn"}
+    paths = {name.replace("_", "-"): path for name, path in PAGES.items()} | {
+        "customers": "/customers?sort=churn_probability"
+    }
     view = shop.snapshot()
     watched = watch_list(view, limit=1) if view else ()
     return {**paths, "customer": f"/customers/{watched[0].customer_id}"} if watched else paths
@@ -108,5 +110,5 @@ def _shoot(opened: Any, url: str, path: Path, width: int) -> None:
 
 if __name__ == "__main__":
     workspace, target = (*sys.argv[1:], "", "")[:2]
-    for path in photograph(Shop.open(Path(workspace or ".")), Path(target or "screenshots")):
+    for path in take_screenshots(Shop.open(Path(workspace or ".")), Path(target or "screenshots")):
         sys.stdout.write(f"{path}\n")

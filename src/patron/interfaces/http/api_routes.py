@@ -82,7 +82,7 @@ def customers(  # noqa: PLR0913, PLR0917 - one argument for each parameter
     """Customers of the last run, searched, filtered, sorted and paged."""
     answers = answers_of(request)
     query = CustomerQuery(search, lifecycle_stage, persona, action, sort, page)
-    return find_customers(answers.shop, query, known=answers.directory())
+    return find_customers(answers.shop, query, index=answers.customer_index())
 
 
 @router.post("/api/customers/lookup")

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from patron import __version__
-from patron.interfaces.console.mount import add_console, warmed
+from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
 from patron.interfaces.http import privacy_routes
 from patron.interfaces.http.answer_cache import Answers
@@ -20,7 +20,7 @@ from patron.storage.shop import Shop
 def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     """Application over one shop: API and console. It must be bound to this machine only: there is no log-in yet."""
     # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
-    app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warmed)
+    app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warm_up_while_running)
     app.state.answers = Answers(shop)
     app.state.collector_state = collector.state if collector else lambda: stored_state(shop)
     app.include_router(router)

@@ -36,13 +36,13 @@ class Person(BaseModel):
         return {key: value for key, value in vars(self).items() if value is not None}
 
 
-def with_a_secret_key(request: Request) -> None:
+def require_secret_key(request: Request) -> None:
     """Let a secret key pass, and nobody without one, on this machine either. Raises BadKey."""
     shop = request.app.state.answers.shop
     require_key(shop, request_key(request.headers.get("authorization", "")), "secret")
 
 
-router = APIRouter(prefix="/api/people", tags=["one person"], dependencies=[Depends(with_a_secret_key)])
+router = APIRouter(prefix="/api/people", tags=["one person"], dependencies=[Depends(require_secret_key)])
 
 
 @router.post("/forget")

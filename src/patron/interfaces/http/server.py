@@ -7,7 +7,7 @@ import uvicorn
 
 from patron.interfaces.cli import output
 from patron.interfaces.http.application import create_app
-from patron.interfaces.http.collector_protocol import Wire
+from patron.interfaces.http.collector_protocol import CollectorProtocol
 from patron.schema.errors import SettingsError
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
@@ -45,7 +45,9 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
     try:
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")
         # why: the collector's requests would make a log of who was where
-        config = uvicorn.Config(Wire(collector, create_app(shop, collector)), log_level="warning", access_log=False)
+        config = uvicorn.Config(
+            CollectorProtocol(collector, create_app(shop, collector)), log_level="warning", access_log=False
+        )
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         collector.stop()

@@ -8,9 +8,9 @@ from datetime import datetime
 import pyarrow as pa
 
 from patron.schema.table_definition import TEXT, TIME
-from patron.understand.facts.usable_events import END_OF_TIME, Scope, usable
+from patron.understand.facts.usable_events import END_OF_TIME, Scope, usable_events
 
-MOST_USER_IDS = 5
+MAX_USER_IDS = 5
 """User ids of one person; an alias that would join more is a mistake of the sender's (one id named for everybody)."""
 
 PERSONS = pa.schema([("user_token", TEXT), ("root_token", TEXT), ("known_at", TIME), ("until", TIME)])
@@ -28,28 +28,28 @@ class Alias:
     previous_known_at: datetime
 
 
-def unlinked(scope: Scope) -> str:
+def unlinked_tokens(scope: Scope) -> str:
     """Tokens that were taken out of their customer, and when last: what linked them until then is void."""
     return f"""
         select coalesce(user_token, anonymous_token) as token, max(known_at) as known_at
-        from ({usable(scope, where="e.name = 'Identity Unlinked'")}) u
+        from ({usable_events(scope, where="e.name = 'Identity Unlinked'")}) u
         group by coalesce(user_token, anonymous_token)"""
 
 
 def aliases(scope: Scope) -> str:
     """One row per two user tokens that an alias joins, since when both are users and the alias is known."""
-    alias_events = usable(scope, "previous_token", where="e.name = 'Alias' and e.user_token <> e.previous_token")
+    alias_events = usable_events(scope, "previous_token", where="e.name = 'Alias' and e.user_token <> e.previous_token")
     return f"""
         with alias_pairs as (
             select a.user_token, a.previous_token, min(a.known_at) as known_at
             from ({alias_events}) a
-            left join ({unlinked(scope)}) u on u.token = a.user_token
-            left join ({unlinked(scope)}) p on p.token = a.previous_token
+            left join ({unlinked_tokens(scope)}) u on u.token = a.user_token
+            left join ({unlinked_tokens(scope)}) p on p.token = a.previous_token
             where (u.known_at is null or a.known_at > u.known_at) and (p.known_at is null or a.known_at > p.known_at)
             group by a.user_token, a.previous_token
         ), users as (
             select e.user_token as token, min(e.known_at) as known_at
-            from ({usable(scope, where="e.name <> 'Identity Unlinked'")}) e
+            from ({usable_events(scope, where="e.name <> 'Identity Unlinked'")}) e
             join (select user_token as token from alias_pairs union select previous_token as token from alias_pairs) t
                 on t.token = e.user_token
             group by e.user_token
@@ -73,7 +73,7 @@ def persons(alias_rows: pa.Table) -> pa.Table:
         stood[token][known_at] = token
     for link in links:
         one, other = members[link.user_token], members[link.previous_token]
-        if one is other or len(one) + len(other) > MOST_USER_IDS:
+        if one is other or len(one) + len(other) > MAX_USER_IDS:
             continue
         both = one + other
         root = min(both, key=lambda token: (first[token], token))

@@ -1,10 +1,10 @@
 """What was wrong with the data: how many of how many, what was done about it, and one event to look at."""
 
 from patron.storage.engine import timestamp
-from patron.understand.facts.interactions import KINDS, listed
+from patron.understand.facts.interactions import KINDS, sql_list_of_kinds
 from patron.understand.facts.refund_lines import REFUNDS, refund_lines
 from patron.understand.facts.sale_lines import AMOUNTS, sale_lines
-from patron.understand.facts.usable_events import EARLIEST, Scope, flagged
+from patron.understand.facts.usable_events import EARLIEST, Scope, has_flag
 
 OUTLIER_TIMES = 10
 """An outlier is above this many times the 99th percentile: a rule that up to 1 % of wild values do not move."""
@@ -43,15 +43,19 @@ def _events(scope: Scope) -> str:
         "event_without_customer": ("not has_customer", "name <> 'Product Updated'", EXCLUDED),
         "order_without_user": ("user_token is null", f"has_customer and name in {SALES}", KEPT),
         "time_impossibly_early": (f"occurred_at < {timestamp(EARLIEST)}", "true", EXCLUDED),
-        "time_not_told": (flagged("no_time", "flags"), "true", CORRECTED),
-        "time_told_impossible": (flagged("impossible_time", "flags"), "true", CORRECTED),
+        "time_not_told": (has_flag("no_time", "flags"), "true", CORRECTED),
+        "time_told_impossible": (has_flag("impossible_time", "flags"), "true", CORRECTED),
         "time_after_it_was_known": ("occurred_at > known_at", "true", CORRECTED),
         "time_after_it_was_received": ("occurred_at > received_at", "true", KEPT),
         "told_more_than_a_day_late": ("seconds_of(known_at) - seconds_of(occurred_at) > 86400", "true", KEPT),
-        "test_traffic": (flagged("test", "flags"), "true", EXCLUDED),
-        "browsing_of_a_bot": (flagged("bot", "flags"), f"name in {listed(tuple(KINDS))}", EXCLUDED),
-        "behaviour_without_consent": (flagged("no_consent", "flags"), f"name in {listed(tuple(KINDS))}", EXCLUDED),
-        "order_of_a_bot": (flagged("bot", "flags"), f"name in {SALES}", KEPT),
+        "test_traffic": (has_flag("test", "flags"), "true", EXCLUDED),
+        "browsing_of_a_bot": (has_flag("bot", "flags"), f"name in {sql_list_of_kinds(tuple(KINDS))}", EXCLUDED),
+        "behaviour_without_consent": (
+            has_flag("no_consent", "flags"),
+            f"name in {sql_list_of_kinds(tuple(KINDS))}",
+            EXCLUDED,
+        ),
+        "order_of_a_bot": (has_flag("bot", "flags"), f"name in {SALES}", KEPT),
         "negative_amount": ("lowest_cents < 0", "lowest_cents is not null", CORRECTED),
         "foreign_currency": (
             f"rate is not null and currency <> '{scope.currency}'",
@@ -76,7 +80,7 @@ def _second_orders(scope: Scope) -> str:
         select source || '/' || event_id as example, row_number() over (
             partition by source, coalesce(order_id, event_id) order by known_at, received_at, event_id) as place
         from events
-        where name = 'Order Completed' and not {flagged("test", "flags")} and known_at < {timestamp(scope.as_of)}"""
+        where name = 'Order Completed' and not {has_flag("test", "flags")} and known_at < {timestamp(scope.as_of)}"""
     return _checks(relation, "example", {"second_event_of_an_order": ("place > 1", "true", EXCLUDED)})
 
 

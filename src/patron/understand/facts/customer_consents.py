@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from patron.schema.table_definition import FLAG, TEXT, TIME
 from patron.storage.engine import timestamp
-from patron.storage.policy import Consent as Promise
+from patron.storage.policy import Consent as ConsentPolicy
 from patron.understand.facts.usable_events import END_OF_TIME, Scope
 
 LEDGER = pa.schema(
@@ -18,12 +18,12 @@ LEDGER = pa.schema(
 """What the fact needs of the ledger's entries."""
 
 
-def ledger_table(entries: Iterable[Mapping[str, Any]], promise: Promise) -> pa.Table:
+def ledger_table(entries: Iterable[Mapping[str, Any]], consent_policy: ConsentPolicy) -> pa.Table:
     """Entries of the ledger as a table, with purposes by the names that the policy has for them now."""
     times = {"occurred_at", "known_at"}
     rows = [
         {f.name: datetime.fromisoformat(one[f.name]) if f.name in times else one[f.name] for f in LEDGER}
-        | {"purpose": promise.purpose(one["purpose"])}
+        | {"purpose": consent_policy.purpose(one["purpose"])}
         for one in entries
     ]
     return pa.Table.from_pylist(rows, schema=LEDGER)

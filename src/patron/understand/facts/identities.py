@@ -5,12 +5,12 @@ person it was used with, by a sign-in or by an e-mail address or phone number of
 Contacts never join two user ids: one that two people gave belongs, from then on, to neither.
 """
 
-from patron.understand.facts.aliases import unlinked
-from patron.understand.facts.usable_events import END_OF_TIME, Scope, flagged, timestamp, usable
+from patron.understand.facts.aliases import unlinked_tokens
+from patron.understand.facts.usable_events import END_OF_TIME, Scope, has_flag, timestamp, usable_events
 
-MOST_CONTACTS = 5
+MAX_CONTACTS = 5
 """E-mail addresses of one user id that link visitors, and as many phone numbers; the first known count."""
-MOST_DEVICES_A_WEEK = 5
+MAX_DEVICES_PER_WEEK = 5
 """Devices that become a user id's within one week (of seven days since 1970), by each kind of link."""
 SIGN_IN, EMAIL, PHONE = 1, 2, 3
 """Priorities: a link is ignored where one that is stronger says otherwise already."""
@@ -25,11 +25,11 @@ def identities(scope: Scope) -> str:
     was known before stays, so that an earlier cutoff keeps what it saw.
     """
     return f"""
-        with unlinked as ({unlinked(scope)}),
+        with unlinked as ({unlinked_tokens(scope)}),
         pairs as ({_token_pairs(scope)}),
         sent_contacts as ({_contact_events(scope)}),
-        contact_owners as ({_owners(_limited(_contacts_of_users(), "0", MOST_CONTACTS))}),
-        device_owners as ({_owners(_limited(_devices_of_users(), _WEEK, MOST_DEVICES_A_WEEK))}),
+        contact_owners as ({_owners(_limited(_contacts_of_users(), "0", MAX_CONTACTS))}),
+        device_owners as ({_owners(_limited(_devices_of_users(), _WEEK, MAX_DEVICES_PER_WEEK))}),
         last_persons as (select user_token, root_token, known_at from persons where until = {timestamp(END_OF_TIME)})
         select v.token, md5(coalesce(p.root_token, v.token)) as customer_id, true as is_user,
             coalesce(p.known_at, v.known_at) as known_at, cast(null as timestamptz) as shared_from,
@@ -53,8 +53,8 @@ def identities(scope: Scope) -> str:
 
 def _token_pairs(scope: Scope) -> str:
     """Pairs of tokens sent together, since when, and since when it counts; visitors that are only bots are nobody."""
-    is_person = f"e.user_token is not null or not {flagged('bot')}"
-    people = usable(scope, where=f"({is_person}) and e.name <> 'Identity Unlinked'")
+    is_person = f"e.user_token is not null or not {has_flag('bot')}"
+    people = usable_events(scope, where=f"({is_person}) and e.name <> 'Identity Unlinked'")
     counts = "x.known_at is null or s.known_at > x.known_at"
     return f"""
         select s.user_token, s.anonymous_token, min(s.known_at) as known_at,
@@ -65,7 +65,9 @@ def _token_pairs(scope: Scope) -> str:
 
 def _contact_events(scope: Scope) -> str:
     """Contacts that users and visitors sent; those of an unlinked visitor never link it again."""
-    events = usable(scope, "email_token", "phone_token", where="coalesce(e.email_token, e.phone_token) is not null")
+    events = usable_events(
+        scope, "email_token", "phone_token", where="coalesce(e.email_token, e.phone_token) is not null"
+    )
     kinds = " union all ".join(
         f"select t.*, {column} as contact, {priority} as priority from contact_events t where {column} is not null"
         for column, priority in (("email_token", EMAIL), ("phone_token", PHONE))

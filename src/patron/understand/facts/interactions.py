@@ -1,6 +1,6 @@
 """What customers did besides ordering, and what was shown or sent to them."""
 
-from patron.understand.facts.usable_events import Scope, flagged, owned, usable
+from patron.understand.facts.usable_events import Scope, has_flag, usable_events, with_customer
 
 KINDS = {
     "Products Searched": "search",
@@ -52,7 +52,7 @@ OURS = "(e.name = 'Offer Assigned' and e.decision_id is not null)"
 """An offer that a decision of ours assigned."""
 
 
-def listed(kinds: tuple[str, ...]) -> str:
+def sql_list_of_kinds(kinds: tuple[str, ...]) -> str:
     """Kinds as a SQL list."""
     return "(" + ", ".join(f"'{kind}'" for kind in kinds) + ")"
 
@@ -66,11 +66,11 @@ def interactions(scope: Scope) -> str:
     names = "(" + ", ".join(f"'{name}'" for name in KINDS) + ")"
     kinds = " ".join(f"when '{name}' then '{kind}'" for name, kind in KINDS.items())
     columns = ("product_id", "category", "campaign_id", "rating", "channel", "device")
-    interaction_events = usable(
+    interaction_events = usable_events(
         scope,
         *columns,
         "known_at as link_at",
-        where=f"e.name in {names} and not {OURS} and not {flagged('bot')}",
+        where=f"e.name in {names} and not {OURS} and not {has_flag('bot')}",
     )
     kept = ("source", "event_id", "name", "occurred_at", *columns)
     return f"""
@@ -78,6 +78,6 @@ def interactions(scope: Scope) -> str:
             coalesce(o.category, p.category) as category, o.campaign_id, o.rating, o.channel, o.device, o.occurred_at,
             o.known_at, local_hour(o.occurred_at, {scope.zone}) as local_hour,
             local_day(o.occurred_at, {scope.zone}) as local_day
-        from ({owned(interaction_events, *kept)}) o
+        from ({with_customer(interaction_events, *kept)}) o
         left join (select product_id, category from products where category is not null) p
             on p.product_id = o.product_id"""

@@ -3,15 +3,16 @@
 from patron.understand.facts.products import categories_over_time
 from patron.understand.facts.refund_lines import refund_lines
 from patron.understand.facts.sale_lines import sale_lines
-from patron.understand.facts.usable_events import Scope, owned
+from patron.understand.facts.usable_events import Scope, with_customer
 
-KEPT = """line_id, order_id, product_id, category, brand, ordered_at, occurred_at, quantity, gross_cents, paid_cents,
+LINE_COLUMNS = """
+    line_id, order_id, product_id, category, brand, ordered_at, occurred_at, quantity, gross_cents, paid_cents,
     has_coupon, has_price, is_refund, channel, device, told_at"""
 
 
 def order_lines(scope: Scope) -> str:
     """One row per line; refunds below zero. Category and brand from the line, else from the catalogue."""
-    kept = tuple(name.strip() for name in KEPT.split(","))
+    names = tuple(name.strip() for name in LINE_COLUMNS.split(","))
     return f"""
         with sold as ({sale_lines(scope)})
         select o.line_id, o.customer_id, o.is_identified, o.order_id, o.product_id,
@@ -22,7 +23,7 @@ def order_lines(scope: Scope) -> str:
             o.ordered_at, o.occurred_at, o.known_at, o.quantity, o.gross_cents,
             o.gross_cents - o.paid_cents as discount_cents, o.paid_cents, o.has_coupon, o.has_price, o.is_refund,
             o.channel, o.device
-        from ({owned(_all_lines(scope), *kept)}) o
+        from ({with_customer(_all_lines(scope), *names)}) o
         left join ({categories_over_time(scope)}) v
             on v.product_id = o.product_id and o.told_at >= v.valid_from and o.told_at < v.valid_to"""
 

@@ -1,6 +1,6 @@
 """Who brought whom."""
 
-from patron.understand.facts.usable_events import Scope, owned, usable
+from patron.understand.facts.usable_events import Scope, usable_events, with_customer
 
 LATE_SECONDS = 86_400
 
@@ -10,7 +10,7 @@ def referrals(scope: Scope) -> str:
 
     Told of more than a day after their first order, somebody was a customer already.
     """
-    referral_events = usable(
+    referral_events = usable_events(
         scope,
         "referred_token",
         "known_at as link_at",
@@ -21,7 +21,7 @@ def referrals(scope: Scope) -> str:
         select customer_id, referred_customer_id, occurred_at, known_at from (
             select o.customer_id, b.customer_id as referred_customer_id, o.occurred_at,
                 greatest(o.known_at, b.known_at) as known_at, row_number() over ({first}) as place
-            from ({owned(referral_events, "event_id", "referred_token", "occurred_at")}) o
+            from ({with_customer(referral_events, "event_id", "referred_token", "occurred_at")}) o
             join identities b on b.token = o.referred_token and b.customer_id <> o.customer_id
             left join (select customer_id, min(occurred_at) as first_order_at from orders group by customer_id) f
                 on f.customer_id = b.customer_id

@@ -4,8 +4,8 @@ Everything about a refund is decided from what was known when the refund was, so
 an order that becomes known after its refund leaves it as it is, with the refund's own time and amount.
 """
 
-from patron.understand.facts.sale_lines import AMOUNTS, PAID_AS_SENT, converted
-from patron.understand.facts.usable_events import Scope, usable
+from patron.understand.facts.sale_lines import AMOUNTS, PAID_AS_SENT, in_shop_currency
+from patron.understand.facts.usable_events import Scope, usable_events
 
 REFUNDS = "('Order Refunded', 'Order Line Refunded', 'Order Cancelled')"
 
@@ -83,7 +83,7 @@ def _relations(scope: Scope) -> str:
 def _refunds(scope: Scope) -> str:
     """Refunds as sent; of one that states all that its order was refunded so far (`is_so_far`), what is new in it."""
     columns = ("order_id", "products", "product_id", "category", "brand", "quantity", "currency", "channel", "device")
-    refund_events = usable(scope, *columns, *AMOUNTS, "properties", where=f"e.name in {REFUNDS}")
+    refund_events = usable_events(scope, *columns, *AMOUNTS, "properties", where=f"e.name in {REFUNDS}")
     earlier = """partition by source, order_id, is_so_far order by known_at, stated_in_all, event_id
         rows between unbounded preceding and 1 preceding"""
     return f"""
@@ -99,7 +99,7 @@ def _refunds(scope: Scope) -> str:
                 coalesce(json_extract_string(properties, '$.is_so_far'), '') = 'true' as is_so_far,
                 name = 'Order Cancelled' or (name = 'Order Refunded' and coalesce(revenue_cents, total_cents) is null
                     and coalesce(array_length(products), 0) < 1) as is_whole
-            from ({converted(refund_events, scope, *AMOUNTS)}) c
+            from ({in_shop_currency(refund_events, scope, *AMOUNTS)}) c
         ) t"""
 
 

@@ -1,13 +1,13 @@
 """Order lines as sold: one row per line, in the shop's currency, before customers and refunds are looked at."""
 
-from patron.understand.facts.usable_events import Scope, usable
+from patron.understand.facts.usable_events import Scope, usable_events
 
 AMOUNTS = ("revenue_cents", "total_cents", "shipping_cents", "tax_cents", "discount_cents", "price_cents")
 LINE_COLUMNS = """source, event_id, position, user_token, anonymous_token, order_id, product_id, category, brand,
     occurred_at, known_at, quantity, gross_cents, paid_cents, has_coupon, has_price, channel, device"""
 
 
-def converted(relation: str, scope: Scope, *amounts: str) -> str:
+def in_shop_currency(relation: str, scope: Scope, *amounts: str) -> str:
     """Rows of a relation with these amounts in the shop's currency, whole cents; no rate, no row. Below 0 is 0."""
     cents = "greatest(cast(round(c.{0} * r.rate) as bigint), 0)"
     worth = "".join(f", case when c.{one} is not null then {cents.format(one)} end as {one}_here" for one in amounts)
@@ -25,7 +25,7 @@ PAID_AS_SENT = """case when revenue_cents_here is not null then revenue_cents_he
 def first_orders(scope: Scope) -> str:
     """The `Order Completed` events that make an order: of several with one order number, the first known."""
     columns = ("order_id", "products", "quantity", "coupon", "currency", "channel", "device", "product_id")
-    order_events = usable(
+    order_events = usable_events(
         scope, *columns, *AMOUNTS, "category", "brand", "received_at", where="e.name = 'Order Completed'"
     )
     return f"""
@@ -50,7 +50,7 @@ def sale_lines(scope: Scope) -> str:
 
 def _single_lines(scope: Scope) -> str:
     columns = ("order_id", "product_id", "category", "brand", "quantity", "coupon", "currency", "channel", "device")
-    order_events = usable(scope, *columns, *AMOUNTS, where="e.name = 'Order Line Completed'")
+    order_events = usable_events(scope, *columns, *AMOUNTS, where="e.name = 'Order Line Completed'")
     return f"""
         select source, event_id, 1 as position, user_token, anonymous_token, coalesce(order_id, event_id) as order_id,
             product_id, category, brand, occurred_at, known_at, quantity,
@@ -69,7 +69,7 @@ def _single_lines(scope: Scope) -> str:
                         else greatest(
                             cast(round(cast(price_cents as double) * coalesce(quantity, 1) * rate) as bigint), 0)
                     end as gross
-                from ({converted(order_events, scope, *AMOUNTS)}) c
+                from ({in_shop_currency(order_events, scope, *AMOUNTS)}) c
             ) s
         ) l"""
 
@@ -82,7 +82,7 @@ def _bare_orders(scope: Scope) -> str:
                 else coalesce(discount_cents_here, 0) end as gross_cents,
             coalesce({PAID_AS_SENT}, 0) as paid_cents, coupon is not null as has_coupon,
             coalesce(revenue_cents, total_cents) is not null as has_price, channel, device
-        from ({converted(first_orders(scope), scope, *AMOUNTS)}) c
+        from ({in_shop_currency(first_orders(scope), scope, *AMOUNTS)}) c
         where coalesce(array_length(products), 0) < 1"""
 
 
@@ -136,7 +136,7 @@ def _unnested(scope: Scope) -> str:
         select o.source, o.event_id, o.user_token, o.anonymous_token, o.order_key, o.occurred_at, o.known_at,
             o.coupon, o.channel, o.device, o.rate, o.products, o.discount_cents_here as order_discount,
             {PAID_AS_SENT} as paid_in_all
-        from ({converted(first_orders(scope), scope, *AMOUNTS)}) o
+        from ({in_shop_currency(first_orders(scope), scope, *AMOUNTS)}) o
         where array_length(o.products) > 0"""
     return f"""
         select source, event_id, user_token, anonymous_token, order_key, occurred_at, known_at, channel, device,

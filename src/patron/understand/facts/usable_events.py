@@ -1,4 +1,4 @@
-"""What every facts query starts from: the usable events known before the cutoff, and whose they are."""
+"""The start of every facts query: usable events known before the cutoff, and the customers they belong to."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from patron.schema.table_definition import NUMBER, TEXT
 from patron.storage.engine import timestamp
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-"""No shop of ours is older; what claims to be is a clock that was never set, and is set aside."""
+"""Events that claim to be older come from a clock that was never set; they are left out."""
 BEGINNING_OF_TIME = datetime(1900, 1, 1, tzinfo=UTC)
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -37,20 +37,20 @@ def rates_table(currency: str, rates: dict[str, float]) -> pa.Table:
     )
 
 
-def flagged(flag: str, of: str = "e.flags") -> str:
-    """Condition that collect gave the event this flag."""
+def has_flag(flag: str, of: str = "e.flags") -> str:
+    """SQL condition: the event has this flag of collect's."""
     return f"coalesce(list_contains({of}, '{flag}'), false)"
 
 
-def usable(scope: Scope, *columns: str, where: str = "true") -> str:
-    """Events of customers, known before the cutoff, with a possible time; see `known_events`."""
+def usable_events(scope: Scope, *columns: str, where: str = "true") -> str:
+    """SQL of the events with a user or device among `known_events`."""
     return known_events(scope, *columns, where=f"coalesce(e.user_token, e.anonymous_token) is not null and ({where})")
 
 
 def known_events(scope: Scope, *columns: str, where: str = "true") -> str:
-    """Events known before the cutoff with a possible time, whoever sent them; they occurred no later than we knew.
+    """SQL of the events known before the cutoff with a plausible time; none occurred later than it was known.
 
-    Test traffic is left out, and behaviour that was kept without the consent it needs.
+    Test traffic is left out, and behaviour that was stored without the consent it needs.
     """
     picked = "".join(f", e.{column}" for column in columns)
     return f"""
@@ -58,13 +58,13 @@ def known_events(scope: Scope, *columns: str, where: str = "true") -> str:
             least(e.occurred_at, e.known_at) as occurred_at{picked}
         from events e
         where e.known_at < {timestamp(scope.as_of)} and e.occurred_at >= {timestamp(EARLIEST)}
-            and not {flagged("test")} and not {flagged("no_consent")} and ({where})"""
+            and not {has_flag("test")} and not {has_flag("no_consent")} and ({where})"""
 
 
-def owned(relation: str, *columns: str) -> str:
-    """Give rows (tokens, known_at, link_at) their customer; they are known once the link of their token is.
+def with_customer(relation: str, *columns: str) -> str:
+    """SQL that adds the customer to rows (tokens, known_at, link_at); `known_at` waits until the token's link is known.
 
-    A device's rows belong to its one user unless they became known (`link_at`) after a second user was seen with it.
+    A device's rows belong to its only user, unless they became known (`link_at`) after a second user was seen with it.
     """
     picked = "".join(f", r.{column}" for column in columns)
     return f"""

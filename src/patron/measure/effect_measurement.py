@@ -1,4 +1,4 @@
-"""What earlier offers caused, per offer and stratum and over all, with intervals."""
+"""Measure the effects of earlier offers, per offer and stratum and over all, with intervals."""
 
 import numpy as np
 import pyarrow as pa
@@ -44,13 +44,13 @@ def measure_effects(view: StageView) -> pa.Table:
             "decided_from": min(cutoffs),
             "decided_until": max(cutoffs),
         }
-        rows = pa.Table.from_pylist([row | same for row in estimate(outcomes)], schema=EFFECTS.schema())
+        rows = pa.Table.from_pylist([row | same for row in effect_rows(outcomes)], schema=EFFECTS.schema())
     view.write("effects", rows)
     return rows
 
 
-def estimate(outcomes: DecisionOutcomes) -> list[dict[str, str | int | float]]:
-    """Per offer: everybody, not shrunk; per offer and stratum: shrunk; and all offers against the holdout."""
+def effect_rows(outcomes: DecisionOutcomes) -> list[dict[str, str | int | float]]:
+    """Rows of `effects`: per offer over all, per offer and stratum (shrunk), and all offers against the holdout."""
     estimates = effects_by_stratum(outcomes)
     overall = [one for one in estimates if one.stratum == ALL]
     parts = [one for one in estimates if one.stratum != ALL]

@@ -1,15 +1,15 @@
-"""The events of visits, in the order in which they happen in a session."""
+"""Events of visits, in the order in which they happen in a session."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from patron.simulate.event_batches import DAY_US, STEPS, Batch, batch
+from patron.simulate.event_batches import DAY_US, STEPS, Batch, make_batch
 from patron.simulate.order_terms import Orders
 from patron.simulate.population import People
 from patron.simulate.product_catalogue import QUERIES, Catalogue
 from patron.simulate.random_streams import Draws
-from patron.simulate.recommendation_response import Shown
+from patron.simulate.recommendation_response import ShownRecommendations
 from patron.simulate.visits import Items, Visits
 
 SECOND = 1_000_000
@@ -61,7 +61,7 @@ def sessions(visits: Visits, people: People, draws: Draws) -> Session:
     )
 
 
-def browsing(visits: Visits, items: Items, session: Session, catalogue: Catalogue, draws: Draws) -> list[Batch]:
+def browsing_events(visits: Visits, items: Items, session: Session, catalogue: Catalogue, draws: Draws) -> list[Batch]:
     """Searches, lists, clicks, views and products put into the cart."""
     first = np.searchsorted(items.visit, np.arange(len(visits)))
     lead = items.product[first]
@@ -73,7 +73,7 @@ def browsing(visits: Visits, items: Items, session: Session, catalogue: Catalogu
     def of_visits(name: str, visit: np.ndarray, step: int, second: int, **columns: np.ndarray) -> Batch:
         shared = session.columns(visit, visits.person[visit]) | columns
         time = session.start_us[visit] + second * SECOND
-        return batch(name, number[visit] * STEPS + step, time, visits.person[visit], **shared)
+        return make_batch(name, number[visit] * STEPS + step, time, visits.person[visit], **shared)
 
     def of_items(name: str, chosen: np.ndarray, step: int, second: int, **columns: np.ndarray) -> Batch:
         visit, place = items.visit[chosen], items.place[chosen]
@@ -81,7 +81,7 @@ def browsing(visits: Visits, items: Items, session: Session, catalogue: Catalogu
         seconds = ITEM_SECOND + SECONDS_PER_ITEM * place + second + jitter
         shared = session.columns(visit, visits.person[visit]) | {"product": items.product[chosen]} | columns
         steps = number[visit] * STEPS + 10 + 4 * place + step
-        return batch(name, steps, session.start_us[visit] + seconds * SECOND, visits.person[visit], **shared)
+        return make_batch(name, steps, session.start_us[visit] + seconds * SECOND, visits.person[visit], **shared)
 
     everything = np.arange(len(items.visit))
     clicked = np.flatnonzero(draws.below("click", 0.6, number[items.visit], items.place))
@@ -95,7 +95,7 @@ def browsing(visits: Visits, items: Items, session: Session, catalogue: Catalogu
     ]
 
 
-def signing_in(visits: Visits, people: People, session: Session) -> list[Batch]:
+def sign_in_events(visits: Visits, people: People, session: Session) -> list[Batch]:
     """Identify where someone signs in, and registration and referral where someone is new."""
     visit = np.flatnonzero(session.signs_in)
     new = visit[visits.day[visit] == people.signup_day[visits.row[visit]]]
@@ -104,17 +104,17 @@ def signing_in(visits: Visits, people: People, session: Session) -> list[Batch]:
     def of(name: str, rows: np.ndarray, step: int) -> Batch:
         shared = session.columns(rows, visits.person[rows], is_late=True)
         time = session.start_us[rows] + (SIGN_IN_SECOND + step - 70) * SECOND
-        return batch(name, visits.number[rows] * STEPS + step, time, visits.person[rows], **shared)
+        return make_batch(name, visits.number[rows] * STEPS + step, time, visits.person[rows], **shared)
 
     by = people.referrer[visits.row[referred]]
     time = session.start_us[referred] + (SIGN_IN_SECOND + 3) * SECOND
-    referrals = batch(
+    referrals = make_batch(
         "Customer Referred", visits.number[referred] * STEPS + 73, time, by, other=visits.person[referred]
     )
     return [of("Identify", visit, 70), of("Customer Registered", new, 71), referrals]
 
 
-def ordering(visits: Visits, orders: Orders, session: Session) -> list[Batch]:
+def order_events(visits: Visits, orders: Orders, session: Session) -> list[Batch]:
     """Checkout and order."""
     shared = session.columns(orders.visit, visits.person[orders.visit], is_late=True)
     number = visits.number[orders.visit]
@@ -123,8 +123,8 @@ def ordering(visits: Visits, orders: Orders, session: Session) -> list[Batch]:
     person = visits.person[orders.visit]
     columns = shared | lines | {"order": number, "coupon": orders.coupon}
     return [
-        batch("Checkout Started", number * STEPS + 80, start + CHECKOUT_SECOND * SECOND, person, **columns),
-        batch(
+        make_batch("Checkout Started", number * STEPS + 80, start + CHECKOUT_SECOND * SECOND, person, **columns),
+        make_batch(
             "Order Completed",
             number * STEPS + 81,
             start + ORDER_SECOND * SECOND,
@@ -134,14 +134,14 @@ def ordering(visits: Visits, orders: Orders, session: Session) -> list[Batch]:
     ]
 
 
-def recommending(visits: Visits, shown: Shown, session: Session) -> list[Batch]:
+def recommendation_events(visits: Visits, shown: ShownRecommendations, session: Session) -> list[Batch]:
     """Recommendations shown, clicked and viewed (a bought one is among the items of its visit)."""
 
     def of(name: str, rows: np.ndarray, step: int, second: int, **columns: np.ndarray) -> Batch:
         visit = shown.visit[rows]
         shared = session.columns(visit, visits.person[visit]) | {"product": shown.product[rows]} | columns
         time = session.start_us[visit] + (SHOWN_SECOND + second) * SECOND
-        return batch(name, visits.number[visit] * STEPS + step, time, visits.person[visit], **shared)
+        return make_batch(name, visits.number[visit] * STEPS + step, time, visits.person[visit], **shared)
 
     everything, clicked = np.arange(len(shown.visit)), np.flatnonzero(shown.is_clicked)
     only_viewed = np.flatnonzero(shown.is_clicked & ~shown.is_bought)

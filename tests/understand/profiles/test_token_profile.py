@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from patron.schema.tables import EVENTS
 from patron.storage.engine import DuckEngine
-from patron.understand.profiles import aggregate, profile
-from patron.understand.profiles.aggregate import profiles_of
-from patron.understand.profiles.profile import CurrencyTotals, Profile, decode, encode, merge
+from patron.understand.profiles import profile_query, token_profile
+from patron.understand.profiles.profile_query import profiles_of
+from patron.understand.profiles.token_profile import CurrencyTotals, TokenProfile, decode, encode, merge
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = (
@@ -57,7 +57,7 @@ def profiles(con, rows, slices=1):
 
 
 def together(*parts):
-    made: dict[str, Profile] = {}
+    made: dict[str, TokenProfile] = {}
     for part in parts:
         for token, one in part.items():
             made[token] = merge(made[token], one) if token in made else one
@@ -67,11 +67,11 @@ def together(*parts):
 @settings(max_examples=40, deadline=None)
 @given(EVENTS_TOLD, st.randoms(use_true_random=False), st.integers(1, 6))
 def test_any_interleaving_of_late_and_out_of_order_events_gives_the_same_bytes(con, rows, random, portions):
-    small = {"NEWEST_ACTS": 5, "NEWEST_PRODUCTS": 2, "NEWEST_ORDERS": 3}
+    small = {"MAX_EVENTS": 5, "MAX_PRODUCTS": 2, "MAX_ORDERS": 3}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in small.items():  # so that what is cut off is cut off in every order
-            patch.setattr(aggregate, name, value)
-            patch.setattr(profile, name, value)
+            patch.setattr(profile_query, name, value)
+            patch.setattr(token_profile, name, value)
         whole = together(profiles(con, rows))
         shuffled = random.sample(rows, len(rows))
         parts = [profiles(con, shuffled[n::portions]) for n in range(portions)]
@@ -89,7 +89,7 @@ def test_a_profile_stays_small_whatever_is_sent(con):
     rows = [event(n, "x" * 5_000 + str(n), n, "u_1", None, "y" * 5_000 + str(n)) for n in range(2_000)]
     (made,) = profiles(con, rows).values()
     assert len(encode(made)) < 60_000
-    assert made.names[""].event_count == 2_000
+    assert made.tallies[""].event_count == 2_000
 
 
 def test_money_is_summed_in_each_currency_as_told(con):
@@ -100,7 +100,7 @@ def test_money_is_summed_in_each_currency_as_told(con):
     total |= {"revenue_cents": None, "total_cents": 900, "tax_cents": 100}
     back = event(4, "Order Refunded", 8, "u_1", None, None) | {"revenue_cents": 40}
     (made,) = profiles(con, [first, lines, total, back]).values()
-    assert made.money == {"": CurrencyTotals(560 + 800, 40), "EUR": CurrencyTotals(500, 0)}
+    assert made.totals == {"": CurrencyTotals(560 + 800, 40), "EUR": CurrencyTotals(500, 0)}
 
 
 def test_a_profile_of_many_profiles_is_that_of_all_their_events(con):

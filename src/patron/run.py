@@ -44,8 +44,8 @@ EVENT_SOURCE = "patron"
 """Source of the events that the loop itself makes."""
 CAPABILITIES: Mapping[str, Callable[[Shop], object]] = {VAULT: Vault.open}
 """What a stage may declare besides tables, and how the run opens it."""
-KEPT_FOR_PROFILES = timedelta(days=7)
-"""How long requests stay in the inbox when nobody folds them into live profiles."""
+MAX_WAIT_FOR_PROFILES = timedelta(days=7)
+"""How long requests wait in the inbox for live profiles that nobody updates."""
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -55,14 +55,14 @@ def silent(_step: str, _done: int, _total: int | None) -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """One part of a run: the stage that it belongs to, and its functions in order; the last one's result is kept."""
+    """One step of a run: its stage, and its functions in order; the step's result is that of the last one."""
 
     name: str
     stage: ModuleType
     functions: tuple[Callable[[StageView], Any], ...]
 
     def run(self, view: StageView) -> Any:
-        """Do the step."""
+        """Run the step."""
         results = [function(view) for function in self.functions]
         return results[-1]
 
@@ -80,7 +80,7 @@ class FinishedRun:
 
 
 def as_of_text(view: StageView) -> str:
-    """The run's cutoff by the shop's clock."""
+    """The run's cutoff as text, in the shop's time zone."""
     zone = view.settings.shop.time_zone
     return f"{view.run.as_of.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} {zone}"
 
@@ -123,18 +123,18 @@ def stage_view(shop: Shop, stage: ModuleType, *, run: Run, pinned: Mapping[str, 
 
 
 def drain_inbox(shop: Shop) -> IngestionCounts:
-    """Move what the inbox holds into the lake; the caller holds the lock. Raises InboxDamaged, NoSpace.
+    """Move pending requests into the lake; the caller holds the lock. Raises InboxDamaged, NoSpace.
 
-    Live profiles are not written here: the service folds in what came. Until then requests that they lack stay in the
-    inbox, where who reads a profile finds them; in a shop whose service never ran, nothing stays.
+    Live profiles are not written here but by the service. Until then requests that they lack stay in the inbox, where
+    the profile reader finds them; in a shop whose service never ran, nothing stays.
     """
     compacted, profiles = compact_inbox(shop), profile_state(shop.store)
-    release_inbox(shop, profiles.last_seq_of if profiles.is_built else None, max_age=KEPT_FOR_PROFILES)
+    release_inbox(shop, profiles.last_seq_of if profiles.is_built else None, max_age=MAX_WAIT_FOR_PROFILES)
     return compacted
 
 
 def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
-    """Run the loop as of a cutoff. A run that was cut off is simply run again and ends the same.
+    """Run the loop as of a cutoff. An interrupted run is simply repeated, with the same result.
 
     `now` is the time of the call; a simulated shop, which lives in its own time, is finished without.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at
@@ -154,15 +154,15 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
         seconds, results = _run_steps(shop, run, pinned, progress)
         elapsed = time.monotonic() - started
         finished = FinishedRun(run.run_id, run.as_of, elapsed, _customer_count(shop, run), seconds, results["predict"])
-        _commit(shop, run, finished, pinned)
-        tidy(shop)
+        _write_run_row(shop, run, finished, pinned)
+        tidy_lake(shop)
     return finished
 
 
 def _run_steps(
     shop: Shop, run: Run, pinned: Mapping[str, int | None], progress: Progress
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Do every step and store the events that it returns; the seconds and the result of each step."""
+    """Run every step and store the events that it returns; return the seconds and the result of each step."""
     seconds: dict[str, float] = {}
     results: dict[str, Any] = {}
     for index, step in enumerate(STEPS):
@@ -182,7 +182,7 @@ def _customer_count(shop: Shop, run: Run) -> int:
     return rows["n"][0].as_py()
 
 
-def _commit(shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[str, int | None]) -> None:
+def _write_run_row(shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[str, int | None]) -> None:
     """Write the one row that makes the run visible: the versions of all tables that readers will read."""
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()} | dict(pinned)
     row = {
@@ -200,8 +200,8 @@ def _commit(shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[str, in
         connection.execute(sa.insert(RUNS).values(row))
 
 
-def tidy(shop: Shop) -> None:
-    """Let go of files that neither a version of the last days nor the last run needs, and join many small ones.
+def tidy_lake(shop: Shop) -> None:
+    """Delete files that neither a recent version nor the last run needs, and join small files.
 
     The caller holds the lock. Nothing that can be read changes, so that it may be cut off anywhere.
     """
@@ -212,13 +212,13 @@ def tidy(shop: Shop) -> None:
 
 
 def stages_in_order() -> tuple[ModuleType, ...]:
-    """The stages of the loop as they follow each other, collect first."""
+    """The stages of the loop in order, collect first."""
     return tuple(dict.fromkeys([collect, *(step.stage for step in STEPS)]))
 
 
 @dataclass(frozen=True)
 class Edge:
-    """Something that one stage writes or returns, and another reads."""
+    """A table, capability or event that one stage writes or returns, and another reads."""
 
     writer: str
     name: str
@@ -226,7 +226,7 @@ class Edge:
 
 
 def loop_edges(stages: Sequence[ModuleType] | None = None) -> tuple[Edge, ...]:
-    """What connects the stages: tables, capabilities, and events that a stage returns for collect."""
+    """Edges between the stages: tables, capabilities, and events that a stage returns for collect."""
     stages = stages_in_order() if stages is None else stages
     tables = [
         Edge(_short_name(writer), name, _short_name(reader))

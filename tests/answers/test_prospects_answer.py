@@ -12,7 +12,7 @@ from patron import predict, understand
 from patron.answers.prospects import prospects
 from patron.commands.simulated_loop import ingest_events
 from patron.predict.predict_stage import Summary, answer_prospects
-from patron.run import FinishedRun, _commit, build_run_prospects
+from patron.run import FinishedRun, _write_run_row, build_run_prospects
 from patron.schema.errors import NoRunYet, NotEnoughData
 from patron.schema.tables import BACKTESTS, BY_NAME, EVENTS, SCORES
 from patron.simulate.simulator import ShopSimulator
@@ -39,7 +39,7 @@ def known(shop, world):
     done = FinishedRun(
         run.run_id, run.as_of, 0.0, 0, {}, Summary(tuple(one.summary for one in answers), tuple(missing))
     )
-    _commit(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)})
+    _write_run_row(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)})
     return shop.view(BY_NAME, [], run=run)
 
 

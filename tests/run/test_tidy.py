@@ -6,7 +6,7 @@ from pathlib import Path
 
 from patron.commands.init_workspace import create
 from patron.commands.simulated_loop import ingest_events
-from patron.run import run_loop, tidy
+from patron.run import run_loop, tidy_lake
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
@@ -41,6 +41,6 @@ def test_after_a_run_few_files_are_left_of_many_imports_and_readers_keep_theirs(
     assert first.read("order_lines").num_rows == expected.num_rows
 
     known = files_on_disk(shop)
-    tidy(shop)
+    tidy_lake(shop)
     assert files_on_disk(shop) == known
     shop.close()

@@ -1,4 +1,4 @@
-"""One customer: who it is, what happened, what is expected and why, what was decided and recommended."""
+"""The customer card: identity, history, forecasts with reasons, decisions and recommendations of one customer."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -58,7 +58,7 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided for the customer at one run, and on what grounds."""
+    """The decision for the customer at one run, with its reason."""
 
     run_id: str
     as_of: datetime

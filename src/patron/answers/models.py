@@ -1,4 +1,4 @@
-"""What is predicted, by which model, how well it did on the past, and how its forecasts came out."""
+"""Models: what is predicted, by which learner, its backtest, and its forecasts against the actual."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ BASELINES = frozenset(name for question in QUESTIONS for name in question.baseli
 
 
 def primary_metrics(code: str) -> tuple[str, ...]:
-    """The metric that decides which learner answers a question, and what is shown next to it; others follow below."""
+    """Primary metric of a question, and the metrics shown next to it."""
     question = QUESTION_BY_NAME.get(code)
     if question is None:
         return ()
@@ -36,7 +36,7 @@ def primary_metrics(code: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Backtest:
-    """One learner's metric at one origin, beside the best baseline."""
+    """One learner's metric at one origin, next to the best baseline's."""
 
     question: str
     origin: str
@@ -56,7 +56,7 @@ class Backtest:
 
 @dataclass(frozen=True)
 class ForecastCheck:
-    """One tenth of an earlier run's forecast and what happened; decile 0 is everybody."""
+    """Forecast and actual of one decile of an earlier run; decile 0 is everybody."""
 
     question: str
     scored_at: datetime
@@ -69,7 +69,7 @@ class ForecastCheck:
 
 @dataclass(frozen=True)
 class Spread:
-    """How unevenly what is forecast is spread over customers: a Lorenz curve."""
+    """Concentration of the forecast over customers: a Lorenz curve."""
 
     gini: float
     """0 everybody the same, near 1 one has all."""

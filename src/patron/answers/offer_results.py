@@ -52,7 +52,7 @@ class DecisionSummary:
 
 @dataclass(frozen=True)
 class Effect:
-    """What one offer did to the margin of a stratum's customers, with its 95 % interval; a placebo's truth is 0."""
+    """Effect of one offer on the margin of a stratum, with its 95 % interval; the true effect of a placebo is 0."""
 
     offer: str
     stratum: str
@@ -98,7 +98,7 @@ select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max
 
 
 def effects(view: Snapshot) -> tuple[Effect, ...]:
-    """What the offers before this run caused, everybody first."""
+    """Measured effects of the offers before this run, those over all customers first."""
     sql = f"""
 select offer, stratum, treated_count, control_count, effect_cents, low, high, standard_error, is_placebo,
   decided_from, decided_until

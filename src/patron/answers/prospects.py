@@ -1,4 +1,4 @@
-"""People without an order, ranked by what they are expected to pay, and how such rankings did on the past."""
+"""Prospects: people without an order, ranked by expected net revenue, and the backtest of such rankings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +30,7 @@ class Prospect:
 
 @dataclass(frozen=True)
 class Prospects:
-    """Everybody who could be named for up to 90 days and has not ordered, and how such forecasts did on the past."""
+    """Prospects of a run (known by an id for up to 90 days, no order yet), and the backtest of their ranking."""
 
     run_id: str
     as_of: datetime

@@ -26,7 +26,7 @@ class RepeatPurchaseWeek:
 
 @dataclass(frozen=True)
 class RepeatPurchase:
-    """What the days of orders say of the shop, from a model that knows nothing else."""
+    """Repeat purchase of the shop, from a model of order days alone."""
 
     customer_count: int
     expected_orders_90_days: float
@@ -39,7 +39,7 @@ class RepeatPurchase:
     """Share of them that the model expected to order in the held-out weeks."""
     inactive_actual_share: float | None
     active_expected_share: float | None
-    """The same of its other customers."""
+    """The same for the other customers of the model."""
     active_actual_share: float | None
     weeks: tuple[RepeatPurchaseWeek, ...]
     """Held-out weeks are a check of a model that did not know them; the others are what it was fitted to."""
@@ -54,7 +54,7 @@ class RepeatPurchase:
 
 @dataclass(frozen=True)
 class CustomerRepeatPurchase:
-    """What the days of one customer's orders say."""
+    """Repeat purchase of one customer, from a model of order days alone."""
 
     order_day_count: int
     expected_orders_90_days: float

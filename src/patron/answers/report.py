@@ -32,7 +32,7 @@ class Coverage:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Codes of what this data cannot show."""
+        """Codes of the kinds of data that are missing."""
         available = {
             "clickstream": self.visit_count > 0,
             "messages": self.message_count > 0,

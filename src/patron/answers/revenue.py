@@ -1,4 +1,4 @@
-"""How the shop trades: what was paid, by how many, in windows counted back from the run."""
+"""Revenue, orders and customers in windows of days before the run; key figures and cohorts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Window:
 
 @dataclass(frozen=True)
 class KeyFigure:
-    """One key figure now, one window earlier, and its course."""
+    """One key figure now, one window earlier, and its trend."""
 
     code: str
     unit: str
@@ -77,7 +77,7 @@ def _first_order_at(view: Snapshot) -> datetime | None:
 
 
 def windows(view: Snapshot, *, days: int, count: int) -> tuple[Window, ...]:
-    """Windows of `days` before the run, oldest first, as far back as all their days have orders behind them."""
+    """Windows of `days` before the run, oldest first, none of which begins before the first order."""
     first_at = _first_order_at(view)
     if first_at is None:
         return ()
@@ -129,7 +129,7 @@ def _by_run(view: Snapshot, sql: str) -> tuple[float | None, float | None, tuple
 
 
 def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
-    """Key figures: the last 90 days beside the 90 before, and what the run expects beside the run before."""
+    """Key figures: the last 90 days compared with the 90 before, and this run's forecast with the previous run's."""
     compared = windows(view, days=DAYS_COMPARED, count=2)
     now = compared[-1] if compared else None
     before = compared[0] if len(compared) == 2 else None

@@ -1,4 +1,4 @@
-"""Who the customers are: lifecycle stages, personas, and how the value expected of them is spread."""
+"""Customers by lifecycle stage and persona, and the distribution of their expected value."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +13,7 @@ EDGES_CENTS = tuple(step * 10**power for power in range(2, 8) for step in (1, 2,
 
 @dataclass(frozen=True)
 class LifecycleStage:
-    """One lifecycle stage: how many customers are in it, how many were at the run before, what they should spend."""
+    """One lifecycle stage: its customers now and at the run before, and their expected value."""
 
     lifecycle_stage: str
     customer_count: int
@@ -48,7 +48,7 @@ class ValueBin:
 
 @dataclass(frozen=True)
 class ValueSpread:
-    """How the value expected over the next 90 days is spread over customers."""
+    """Distribution over customers of the value expected in the next 90 days."""
 
     bins: tuple[ValueBin, ...]
     total_cents: float

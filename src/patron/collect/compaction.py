@@ -1,4 +1,4 @@
-"""The compactor: what the inbox holds moves into the lake, exactly once.
+"""Compaction: move requests from the inbox into the lake, exactly once.
 
 The order of writes: vault and dead letters (repeatable), one commit of `events` that names the last request it holds,
 then the note in the inbox that it moved. Killed in between, the next run sees in the lake's log what is there already.
@@ -54,7 +54,7 @@ class SourceRequests:
 
 
 def compact_inbox(shop: Shop) -> IngestionCounts:
-    """Move all that the inbox holds into the lake; the caller holds the lock.
+    """Move all pending requests into the lake; the caller holds the lock.
 
     The inbox knows afterwards what came into the lake another way. Requests stay in it until `release_inbox`. Raises
     InboxDamaged, NoSpace, and WorkspaceError for an inbox that moves into the lake of another workspace.
@@ -151,7 +151,7 @@ def prepare_events(
 def pending_event_rows(
     shop: Shop, vault: Vault, con: duckdb.DuckDBPyConnection, requests: list[PendingRequest]
 ) -> pa.Table:
-    """Rows of `events` that requests are going to be, with what profiles need of them; nothing is stored."""
+    """Rows of `events` that pending requests will become, with the columns that profiles need; nothing is stored."""
     loader = EventLoader(shop, vault, con, "", "received", requests[0].received_at, LIVE)
     rows = reject_forgotten(vault, validated_rows(loader, requests, raw_events_of(requests)))
     sources = pa.array([one.source for one in requests for _ in one.rows], pa.string())

@@ -1,4 +1,4 @@
-"""E-mail address and phone number of a customer, among the values on their way to the vault; only their tokens stay."""
+"""Tokens of customers' e-mail addresses and phone numbers, from the personal values that go to the vault."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from patron.collect.segment_message import is_placeholder_id
 from patron.govern.contact_values import KEYS
 from patron.govern.vault import Vault
 from patron.schema.personal_data import text_of
-from patron.schema.personal_keys import snake
+from patron.schema.personal_keys import snake_case
 
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
 """Events whose contacts are the customer's; in others they may be a recipient's."""
@@ -34,18 +34,20 @@ def contact_tokens(vault: Vault, rows: pa.Table) -> dict[str, pa.Array]:
 
 
 def place_where(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:
-    """Texts where the rows are chosen, NULL elsewhere."""
+    """Column with `texts` in the chosen rows, in their order, and NULL elsewhere."""
     nothing = pa.nulls(len(chosen), pa.string())
     return pc.replace_with_mask(nothing, chosen.combine_chunks(), pa.array(texts, pa.string())) if texts else nothing
 
 
 def contacts_of(personal: str) -> dict[str, str]:
-    """E-mail address and phone number in JSON of personal values; what stands for nobody's is left out."""
+    """E-mail address and phone number in JSON of personal values; placeholders such as 000-0000 are left out."""
     try:
         decoded = msgspec.json.decode(personal)
     except msgspec.DecodeError:
         return {}  # why: a file of raw events may hold anything here, and the vault keeps it as it is
-    values: dict[str, Any] = {snake(key): value for key, value in decoded.items()} if isinstance(decoded, dict) else {}
+    values: dict[str, Any] = (
+        {snake_case(key): value for key, value in decoded.items()} if isinstance(decoded, dict) else {}
+    )
     texts = {
         kind: next((text for key in keys if (text := text_of(values.get(key)))), "") for kind, keys in KEYS.items()
     }

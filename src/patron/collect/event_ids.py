@@ -22,7 +22,7 @@ IDS_PER_CHECK = 200_000
 
 
 class EventIds:
-    """Ids as the open inbox knows them; after a transaction that was rolled back, call `reset`."""
+    """Known ids of the open inbox; call `reset` after a rollback."""
 
     def __init__(self, backend: InboxBackend) -> None:
         self._backend = backend
@@ -34,7 +34,7 @@ class EventIds:
         return len(self._fresh) + len(self._settling)
 
     def reset(self) -> None:
-        """Forget what is in memory; the next look reads the log again."""
+        """Clear the memory; the next call reads the log again."""
         self._first = self._last = 0
         """Requests whose ids are in memory, as far as they are not settled."""
         self._fresh: set[bytes] = set()
@@ -43,7 +43,7 @@ class EventIds:
         self._until = 0
 
     def unknown(self, ids: Sequence[bytes]) -> set[bytes]:
-        """Those that never arrived."""
+        """The ids among these that never arrived."""
         self._catch_up()
         candidates = sorted({one for one in ids if one not in self._fresh and one not in self._settling})
         return set(candidates) - self._backend.known_event_ids(candidates)

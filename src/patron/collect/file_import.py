@@ -212,7 +212,7 @@ class ImportJob:
             self._make_chunk(chunk, parts)
             for part in parts:
                 counted += self.loader.load(self.raw_events(part), file=source.path.name)
-            yield counted, chunk.rows.num_rows + len(chunk.bad)
+            yield counted, chunk.rows.num_rows + len(chunk.unreadable)
 
     def raw_events(self, part: Part) -> pa.Table:
         """Raw events of one part, from the table `chunk`, validated."""
@@ -266,9 +266,9 @@ class ImportJob:
         self.con.unregister("raw")
 
     def _load_unreadable(self, source: InputFile, chunk: Chunk) -> IngestionCounts:
-        if not chunk.bad:
+        if not chunk.unreadable:
             return IngestionCounts()
-        rows = [{"row_number": n, "problem": "bad_row", "payload": json.dumps({"raw": t})} for n, t in chunk.bad]
+        rows = [{"row_number": n, "problem": "bad_row", "payload": json.dumps({"raw": t})} for n, t in chunk.unreadable]
         return self.loader.load(validate_raw_events(self.loader, raw_events_table(rows)), file=source.path.name)
 
     def _load_raw_events(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:

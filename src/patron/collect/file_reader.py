@@ -24,11 +24,11 @@ DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows of a file: good ones as a table, and those that could not be read, with row number and text."""
+    """Consecutive rows of a file: a table, and the number and text of each row that could not be read."""
 
     rows: pa.Table
     first_row: int
-    bad: tuple[tuple[int, str], ...] = ()
+    unreadable: tuple[tuple[int, str], ...] = ()
 
 
 def find_files(patterns: list[str]) -> list[Path]:
@@ -50,7 +50,7 @@ def _expand(pattern: str) -> list[Path]:
 
 @dataclass(frozen=True)
 class InputFile:
-    """One readable file: how it is written was checked before anything is stored."""
+    """One input file whose format and encoding were checked before anything is stored."""
 
     path: Path
     columns: tuple[str, ...]
@@ -166,12 +166,12 @@ def _parquet(path: Path, columns: list[str] | None) -> Iterator[pa.Table]:
 
 
 def _csv(source: InputFile) -> Iterator[Chunk]:
-    bad: list[tuple[int, str]] = []
+    unreadable: list[tuple[int, str]] = []
     bad_numbers: list[int] = []
 
     def keep(row: Any) -> str:
-        bad.append(((row.number or 1) - 1, row.text))  # why: it counts the header, too
-        bad_numbers.append(bad[-1][0])
+        unreadable.append(((row.number or 1) - 1, row.text))  # why: it counts the header, too
+        bad_numbers.append(unreadable[-1][0])
         return "skip"
 
     reader = pc_csv.open_csv(
@@ -196,13 +196,13 @@ def _csv(source: InputFile) -> Iterator[Chunk]:
     )
     first = 1
     for batch in reader:
-        bad_rows, bad[:] = tuple(bad), []
+        bad_rows, unreadable[:] = tuple(unreadable), []
         numbers = np.setdiff1d(np.arange(first, first + batch.num_rows + len(bad_numbers)), bad_numbers)
         numbers = numbers[: batch.num_rows]
         yield Chunk(pa.Table.from_batches([batch]).append_column("_row", pa.array(numbers)), first, bad_rows)
         first = int(numbers[-1]) + 1 if len(numbers) else first
-    if bad:
-        yield Chunk(pa.table({name: pa.array([], pa.string()) for name in source.columns}), first, tuple(bad))
+    if unreadable:
+        yield Chunk(pa.table({name: pa.array([], pa.string()) for name in source.columns}), first, tuple(unreadable))
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -246,8 +246,8 @@ def _json(path: Path, columns: tuple[str, ...]) -> Iterator[Chunk]:
     for lines in line_chunks(path):
         decoded = [(number, _decode(line), line) for number, line in lines]
         good = [(number, row) for number, row, _ in decoded if row is not None]
-        bad = tuple((number, line.decode()) for number, row, line in decoded if row is None)
+        unreadable = tuple((number, line.decode()) for number, row, line in decoded if row is None)
         names = dict.fromkeys(columns) | {name: None for _, row in good for name in row}
         rows = {name: pa.array([text_of(row.get(name)) for _, row in good], pa.string()) for name in names}
         numbers = pa.array([number for number, _ in good], pa.int64())
-        yield Chunk(pa.table({**rows, "_row": numbers}), lines[0][0], bad)
+        yield Chunk(pa.table({**rows, "_row": numbers}), lines[0][0], unreadable)

@@ -14,7 +14,7 @@ PREFIX = "pending_source/"
 
 
 def add_pending(store: Store, sources: Iterable[str]) -> None:
-    """Say that events of the sources are about to come another way than through the inbox."""
+    """Mark sources whose events are about to reach the lake without the inbox."""
     rows = [{"key": PREFIX + source, "value": ""} for source in sorted(set(sources))]
     if rows:
         with store.begin() as connection:
@@ -22,13 +22,13 @@ def add_pending(store: Store, sources: Iterable[str]) -> None:
 
 
 def list_pending(store: Store) -> list[str]:
-    """Sources that are marked."""
+    """Marked sources."""
     chosen = sa.select(WORKSPACE.c.key).where(WORKSPACE.c.key.startswith(PREFIX, autoescape=True))
     with store.begin() as connection:
         return [key.removeprefix(PREFIX) for key in connection.scalars(chosen.order_by(WORKSPACE.c.key))]
 
 
 def remove_pending(store: Store, sources: Iterable[str]) -> None:
-    """Say that the inbox knows the sources' events, and that what it took before is in the lake."""
+    """Unmark sources: the inbox knows their events, and what it accepted before that is in the lake."""
     with store.begin() as connection:
         connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key.in_([PREFIX + one for one in sources])))

@@ -35,7 +35,7 @@ KNOWN = "_known"
 """Next to the columns of a raw event: "occurred" for history, which is known from when it happened."""
 ORDER = "Order Completed"
 NEAR = frozenset(name.casefold() for name in BY_NAME)
-"""Names of the catalogue, as somebody writes them who did not look."""
+"""Names of the catalogue without regard to case."""
 BOT = re.compile(r"(?i)bot\b|crawl|spider|slurp|headless|lighthouse|preview|curl/|wget/|python-requests|monitor")
 
 
@@ -116,7 +116,7 @@ NO_CONSENT_NEEDED = Consent()
 
 @dataclass(frozen=True)
 class SourceRules:
-    """What a source may send."""
+    """Rules for the events of a source and key."""
 
     longest_event_bytes: int
     needs_secret: frozenset[str]
@@ -132,7 +132,7 @@ class SourceRules:
 
 
 def source_rules(shop: Shop, source: str, plan: TrackingPlan, *, is_secret: bool, is_history: bool) -> SourceRules:
-    """What the workspace's settings and policy allow the owner of a source's key."""
+    """Rules of a source from the workspace's settings and policy."""
     settings = shop.settings.collect
     return SourceRules(
         settings.longest_event_bytes,
@@ -223,7 +223,7 @@ def _plan_flags(name: str, message: dict[str, Any], plan: TrackingPlan) -> list[
 
 
 def _doubt_flags(row: RawEvent) -> list[str]:
-    """Flags of what is stored and most likely meant otherwise."""
+    """Flags of likely mistakes: a name close to one of the catalogue, an order without id or amount."""
     flags = ["near_name"] if row["name"] not in BY_NAME and row["name"].casefold() in NEAR else []
     has_money = any(row.get(one) is not None for one in ("total_cents", "revenue_cents", "products"))
     if row["name"] == ORDER and not (row.get("order_id") and has_money):
@@ -291,9 +291,9 @@ def parse_time(value: object) -> datetime | None:
 def correct_clock(
     client_time: datetime | None, sent_at: datetime | None, received_at: datetime, rules: SourceRules
 ) -> tuple[datetime, list[str]]:
-    """Time of an event by our clock, and flags: the client's clock is off by the same when it acts and when it sends.
+    """Time of an event by the server's clock, and flags; the client's clock is assumed equally wrong at both its times.
 
-    A time before 2000 or more than a day ahead is no time a visitor acted at: the time of arrival stands in for it.
+    A time before 2000 or more than a day ahead is replaced by the time of receipt.
     """
     if client_time is None:
         return received_at, ["no_time"]

@@ -48,7 +48,7 @@ def raw_event_of(message: object) -> RawEvent:
 
 
 def is_placeholder_id(value: str) -> bool:
-    """Whether an id stands for no person, such as 'null', 'guest' or '000'."""
+    """Whether an id is a placeholder and not a person's, such as 'null', 'guest' or '000'."""
     return value.lower() in NOBODY or not value.strip("0-")
 
 

@@ -1,4 +1,4 @@
-"""An event about a forgotten customer is rejected without its content, whichever way it comes."""
+"""Reject events about forgotten people, without their content, from every source."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.govern.contact_values import contacts_in
-from patron.govern.mentions import mentions_any
+from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.schema.dead_letter_reasons import FORGOTTEN
 
@@ -14,10 +14,10 @@ Flags = list[bool]
 
 
 def reject_forgotten(vault: Vault, rows: pa.Table) -> pa.Table:
-    """Mark checked rows of the forgotten; others lose the device and the referred customer that were forgotten.
+    """Mark rows of forgotten people as rejected; in other rows, forgotten devices and referred customers become NULL.
 
-    A row's user decides whose it is, its device only where there is no user. Instead of the payload stands the event's
-    id, which the letter is numbered by and does not keep.
+    A row belongs to its user, and to its device only without a user. The event's id replaces the payload: the dead
+    letter's id is made from it, and it is not stored.
     """
     if not vault.forgotten or not rows.num_rows:
         return rows
@@ -59,7 +59,7 @@ def _contacts(vault: Vault, personal: pa.ChunkedArray) -> Flags:
 
 
 def _named_in_payload(vault: Vault, rows: pa.Table) -> Flags:
-    """Of dead letters without an id in its column, what stands in the letter counts."""
+    """Whether rejected rows without a user or device mention a forgotten person in their payload."""
     unread = pc.and_(pc.is_null(rows["user_id"]), pc.is_null(rows["anonymous_id"]))
     unread_problems = pc.and_(unread, pc.is_valid(rows["problem"])).to_pylist()
     return [

@@ -22,7 +22,7 @@ class TrackingPlan:
     is_strict: bool
 
     def violation(self, name: str, properties: Any) -> str:
-        """What breaks the plan: where and why, without the value; '' when nothing does."""
+        """Where and why properties break the plan, without the value; '' when they do not."""
         schema = self.schemas.get(name)
         error = best_match(schema.iter_errors(properties)) if schema else None
         if error is None:

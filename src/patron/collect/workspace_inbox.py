@@ -21,7 +21,7 @@ CACHED_MARKS = 50_000
 
 
 def has_inbox(shop: Shop) -> bool:
-    """Whether anything was ever sent to the workspace, or may be by another collector."""
+    """Whether the workspace has an inbox: on a server, or in a file once anything was sent."""
     return bool(shop.settings.inbox_url) or (shop.folder / INBOX_FILE).exists()
 
 
@@ -55,7 +55,7 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
 
 
 def _require_empty_file(shop: Shop, key: bytes) -> None:
-    """Refuse to start with the inbox of a server while the workspace's file still holds requests."""
+    """Raise WorkspaceError when the inbox is on a server while the workspace's file still holds requests."""
     file = shop.folder / INBOX_FILE
     if shop.settings.inbox_url and file.exists():
         with Inbox(file, key) as of_file:
@@ -69,7 +69,7 @@ def _require_empty_file(shop: Shop, key: bytes) -> None:
 
 
 def _has_events(shop: Shop) -> bool:
-    """Whether the lake holds events; one that cannot be read now keeps nobody from accepting."""
+    """Whether the lake holds events; False when it cannot be read, so that the collector can still accept."""
     try:
         return shop.lake.exists(EVENTS)
     except OSError:
@@ -97,7 +97,7 @@ def customer_marks(vault: Vault) -> CustomerMark:
 
 
 def remember_lake_events(shop: Shop, inbox: Inbox, source: str) -> None:
-    """Teach the inbox the events and orders of a source that are in the lake: a client may send them again."""
+    """Add the ids of a source's events and orders in the lake to the inbox, so that repeats are duplicates."""
     order = f"case when name = '{ORDER}' then order_id end"
     query = f"select event_id, {order} as order_id from ({shop.lake.relation(EVENTS)}) where source = $source"
     with shop.engine.connect() as con:
@@ -111,13 +111,13 @@ def sources_with_keys(shop: Shop) -> list[str]:
 
 
 def remember_source(shop: Shop, source: str) -> None:
-    """Let the collector know the events of a source that came by a file: a client may send them again."""
+    """Add the ids of a source's imported events to the inbox, so that repeats from clients are duplicates."""
     with open_inbox(shop) as inbox:
         remember_lake_events(shop, inbox, source)
 
 
 def count_replayed(shop: Shop, stored: Mapping[str, int]) -> None:
-    """Move dead letters that a replay stored from one counter of their source to the other."""
+    """Count replayed dead letters as stored instead of rejected, by source."""
     with open_inbox(shop) as inbox:
         inbox.mark_moved(0, Counter({source: -count for source, count in stored.items() if count}))
 
@@ -137,7 +137,7 @@ def collector_state(shop: Shop) -> CollectorState:
 
 
 def inbox_position(shop: Shop) -> InboxPosition:
-    """The last request that is in the lake."""
+    """Position of the last request that is in the lake."""
     if not has_inbox(shop):
         return InboxPosition()
     with open_inbox(shop) as inbox:

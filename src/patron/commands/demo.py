@@ -20,7 +20,7 @@ from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 ZONE = "America/New_York"
-MOMENTS = tuple(datetime(*day, tzinfo=ZoneInfo(ZONE)) for day in ((2017, 7, 1), (2017, 10, 1), (2018, 1, 1)))
+CUTOFFS = tuple(datetime(*day, tzinfo=ZoneInfo(ZONE)) for day in ((2017, 7, 1), (2017, 10, 1), (2018, 1, 1)))
 SEED = 7
 MONTH_DAYS = 30
 CONTACT_CENTS = 5
@@ -35,7 +35,7 @@ SIMULATED_DATA_LIMITS = ("how real customers behave: this shop is simulated, so 
 
 @dataclass(frozen=True)
 class Demo:
-    """A demo that has run: its runs, what is known next to what the report says, and what its data cannot show."""
+    """A completed demo: its runs, the truth where it is known, and the limits of its data."""
 
     shop: Shop
     runs: tuple[FinishedRun, ...]
@@ -44,24 +44,24 @@ class Demo:
 
 
 def demo(folder: Path, *, progress: Progress) -> Demo:
-    """Import Complete Journey and run the loop at three moments, each seeing only what was known then.
+    """Import Complete Journey and run the loop at three cutoffs, each seeing only what was known then.
 
-    Raises MissingExtra without the `demo` extra; a demo that was cut off is simply run again.
+    Raises MissingExtra without the `demo` extra; an interrupted demo is simply run again.
     """
     shop = _workspace(folder, {"name": "Complete Journey", "currency": "USD", "time_zone": ZONE})
     policy = folder / POLICY_FILE
     # Visible in the workspace: the demo assumes that customers may be written to. Nothing is ever sent.
     promised = policy.read_text(encoding="utf-8")
     policy.write_text(promised.replace('unknown = "refuse"', 'unknown = "allow" '), encoding="utf-8")
-    shop = _reopened(shop)
+    shop = _reopen(shop)
     import_files(shop, [], "completejourney", progress=progress)
-    runs = tuple(run_loop(shop, moment, progress=progress) for moment in MOMENTS)
+    runs = tuple(run_loop(shop, moment, progress=progress) for moment in CUTOFFS)
     return Demo(shop, runs, (), REAL_DATA_LIMITS)
 
 
 @dataclass(frozen=True)
 class SimulatedDemo:
-    """How large a simulated demo is."""
+    """Size of a simulated demo."""
 
     settings: SimulatorSettings = DEFAULT_SHOP
     history_days: int = 360
@@ -73,30 +73,35 @@ class SimulatedDemo:
 
 
 def demo_simulated(folder: Path, size: SimulatedDemo = SimulatedDemo(), *, progress: Progress) -> Demo:
-    """Live some months with a simulated shop after its history; the true effect of its offers is known."""
+    """Run the loop in a simulated shop for some months; the true effect of its offers is known."""
     shop = _workspace(folder, {"name": "Simulated shop", "currency": "USD", "time_zone": "UTC"})
     write_rules(shop.folder, size.settings, budget_cents=size.budget_cents, contact_cost_cents=CONTACT_CENTS)
-    shop = _reopened(shop)
+    shop = _reopen(shop)
     world = ShopSimulator(size.settings, SEED)
     ingest_events(shop, world.history(size.history_days), received_at=world.now)
     runs: list[FinishedRun] = []
-    lived: list[pa.Table] = []
+    events_with_offers: list[pa.Table] = []
     for _ in range(size.months):
         finished, events = run_until(shop, world, world.now + timedelta(days=MONTH_DAYS), progress=progress)
         runs.append(finished)
-        lived.append(events)
+        events_with_offers.append(events)
     runs.append(run_loop(shop, world.now, progress=progress))
-    return Demo(shop, tuple(runs), (_truth(shop, size, pa.concat_tables(lived), world.now),), SIMULATED_DATA_LIMITS)
+    return Demo(
+        shop,
+        tuple(runs),
+        (_true_effect(shop, size, pa.concat_tables(events_with_offers), world.now),),
+        SIMULATED_DATA_LIMITS,
+    )
 
 
-def _truth(shop: Shop, size: SimulatedDemo, lived: pa.Table, until: datetime) -> str:
-    """What the offers really changed: the same shop lived once more without them."""
-    untouched = ShopSimulator(size.settings, SEED)
-    untouched.history(size.history_days)
-    without = profit_cents(untouched.advance(until), size.settings)
+def _true_effect(shop: Shop, size: SimulatedDemo, events_with_offers: pa.Table, until: datetime) -> str:
+    """The true effect of the offers: the profit less that of the same simulated shop without offers."""
+    shop_without_offers = ShopSimulator(size.settings, SEED)
+    shop_without_offers.history(size.history_days)
+    without = profit_cents(shop_without_offers.advance(until), size.settings)
     exposed = shop.lake.read(EXPOSURES)
     sent = exposed.filter(pc.less(exposed["exposed_at"], pa.scalar(until, TIME))).num_rows
-    with_offers = profit_cents(lived, size.settings, contacts=sent, contact_cents=CONTACT_CENTS)
+    with_offers = profit_cents(events_with_offers, size.settings, contacts=sent, contact_cents=CONTACT_CENTS)
     return (
         f"True, from the same shop lived without offers: {sent:,} offers in {size.months} months changed profit by "
         f"{_money(with_offers - without)}, cost of sending included."
@@ -109,7 +114,7 @@ def _workspace(folder: Path, settings: dict[str, str]) -> Shop:
     return Shop.open(folder)
 
 
-def _reopened(shop: Shop) -> Shop:
+def _reopen(shop: Shop) -> Shop:
     shop.close()
     return Shop.open(shop.folder)
 

@@ -24,14 +24,16 @@ from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, ERASURES
 
 LOW_DISK_BYTES = 2_000_000_000
-RESTORE = "Restore the newest backup: `patron restore`."
-FILL = "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
+RESTORE_HINT = "Restore the newest backup: `patron restore`."
+IMPORT_HINT = (
+    "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
+)
 Level = Literal["ok", "warning", "problem"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     check: str
     level: Level
@@ -59,7 +61,7 @@ def _run_check(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop
         return list(check(shop))
     except (PatronError, DatabaseError, DeltaError, OSError) as error:
         what = str(error.orig) if isinstance(error, DatabaseError) else str(error)
-        return [Finding(name, "problem", f"cannot be looked at ({what})", RESTORE)]
+        return [Finding(name, "problem", f"cannot be looked at ({what})", RESTORE_HINT)]
 
 
 def _settings(shop: Shop) -> Iterator[Finding]:
@@ -94,12 +96,12 @@ def _store_file(folder: Path) -> Iterator[Finding]:
     if answer == "ok":
         yield Finding("store", "ok", "store.db is sound")
     else:
-        yield Finding("store", "problem", f"store.db is damaged ({answer})", RESTORE)
+        yield Finding("store", "problem", f"store.db is damaged ({answer})", RESTORE_HINT)
 
 
 def _old_store(shop: Shop) -> Iterator[Finding]:
     if shop.store.file and not shop.store.file.exists():
-        yield Finding("store", "problem", f"{shop.store.file.name} is missing", RESTORE)
+        yield Finding("store", "problem", f"{shop.store.file.name} is missing", RESTORE_HINT)
         return
     yield from _store(shop)
     yield Finding(
@@ -131,7 +133,7 @@ def _lake(shop: Shop) -> Iterator[Finding]:
     for name in written:
         yield from _table(shop, name)
     if not written:
-        yield Finding("lake", "warning", "no table has rows yet", FILL)
+        yield Finding("lake", "warning", "no table has rows yet", IMPORT_HINT)
 
 
 def _table(shop: Shop, name: str) -> Iterator[Finding]:
@@ -140,11 +142,11 @@ def _table(shop: Shop, name: str) -> Iterator[Finding]:
         actions = delta.get_add_actions(flatten=True)
         sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
     except DeltaError as error:
-        yield Finding(f"lake/{name}", "problem", f"the Delta log cannot be read ({error})", RESTORE)
+        yield Finding(f"lake/{name}", "problem", f"the Delta log cannot be read ({error})", RESTORE_HINT)
         return
     bad = [path for path, size in sizes.items() if not _has_size(shop.lake.folder / name / path, size)]
     if bad:
-        yield Finding(f"lake/{name}", "problem", f"{len(bad)} files are missing or cut, such as {bad[0]}", RESTORE)
+        yield Finding(f"lake/{name}", "problem", f"{len(bad)} files are missing or cut, such as {bad[0]}", RESTORE_HINT)
     else:
         yield Finding(
             f"lake/{name}", "ok", f"version {delta.version()}, {len(sizes)} files, {sum(sizes.values()):,} bytes"
@@ -208,7 +210,7 @@ def _plan(shop: Shop) -> Iterator[Finding]:
         yield Finding("tracking plan", "ok", what)
 
 
-def _dead(shop: Shop) -> Iterator[Finding]:
+def _dead_letters(shop: Shop) -> Iterator[Finding]:
     letter = DEAD_LETTERS.c
     counted = sa.select(letter.import_id, letter.reason, sa.func.count(), sa.func.min(letter.message))
     by_reason = counted.where(letter.reason.not_in(WITHOUT_CONTENT))  # why: nothing is to be fixed there
@@ -230,13 +232,13 @@ def _audit(shop: Shop) -> Iterator[Finding]:
     if broken is None:
         yield Finding("audit log", "ok", f"{len(log)} entries, none changed")
     else:
-        yield Finding("audit log", "problem", f"entry {broken} was changed, or one before it is missing", RESTORE)
+        yield Finding("audit log", "problem", f"entry {broken} was changed, or one before it is missing", RESTORE_HINT)
     broken = consent_ledger.first_damaged_entry(shop.store)
     if broken is None:
         yield Finding("ledger of consents", "ok", f"{consent_ledger.size(shop.store)} entries, none changed")
     else:
         what = f"entry {broken} was changed, or one before it is missing"
-        yield Finding("ledger of consents", "problem", what, RESTORE)
+        yield Finding("ledger of consents", "problem", what, RESTORE_HINT)
     with shop.store.begin() as connection:
         unfinished = connection.scalar(sa.select(sa.func.count()).select_from(ERASURES))
     if unfinished:
@@ -259,8 +261,8 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "inbox": _inbox,
     "runs": _runs,
     "tracking plan": _plan,
-    "dead letters": _dead,
+    "dead letters": _dead_letters,
     "audit log": _audit,
     "disk": _disk,
 }
-"""What is looked at, in order."""
+"""The checks, in order."""

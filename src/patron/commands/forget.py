@@ -19,7 +19,7 @@ from patron.commands.forget_lake import delete_old_versions, erase_rows, repin_l
 from patron.commands.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import erase_wordings
-from patron.govern.mentions import mentions_any
+from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.run import drain_inbox
 from patron.schema.dead_letter_reasons import FORGOTTEN as REASON

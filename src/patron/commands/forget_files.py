@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from patron.commands.resolve_person import Person
-from patron.govern.mentions import mentions_any
+from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.storage.durable_files import sync
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop

@@ -1,4 +1,4 @@
-"""One person by whichever name the shop knows them, and everything that is theirs: their tokens and customer ids."""
+"""Resolve a person from any of the shop's identifiers: all of their tokens and customer ids."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from patron.understand.facts.usable_events import END_OF_TIME, Scope
 
 @dataclass(frozen=True)
 class PersonIdentifier:
-    """How a person is named: by exactly one of these. Raises SettingsError otherwise."""
+    """Exactly one identifier of a person. Raises SettingsError otherwise."""
 
     user_id: str | None = None
     email: str | None = None
@@ -36,7 +36,7 @@ class PersonIdentifier:
 
 @dataclass(frozen=True)
 class Person:
-    """Whose data it is."""
+    """A person: all of their tokens."""
 
     tokens: tuple[str, ...]
     """Tokens of their user ids, devices, and of contacts that nobody else has."""
@@ -48,7 +48,7 @@ class Person:
             min(self.tokens, key=lambda token: (not token.startswith(PREFIXES["user_id"]), token))
         )
 
-    def names(self, kind: str) -> int:
+    def token_count(self, kind: str) -> int:
         """How many of their tokens are of a kind of id: user_id, anonymous_id, email, phone."""
         return sum(token.startswith(PREFIXES[kind]) for token in self.tokens)
 
@@ -58,12 +58,12 @@ class Person:
         return tuple(initial_customer_id(token) for token in self.tokens)
 
 
-def find_person(shop: Shop, vault: Vault, named: PersonIdentifier) -> Person:
-    """The person as all events until now know them. Raises NotFound."""
-    starts = _named_tokens(vault, named)
-    tokens = starts | _customer_tokens(shop, starts, named.customer_id)
+def find_person(shop: Shop, vault: Vault, identifier: PersonIdentifier) -> Person:
+    """Find the person of an identifier in all events until now. Raises NotFound."""
+    starts = _named_tokens(vault, identifier)
+    tokens = starts | _customer_tokens(shop, starts, identifier.customer_id)
     if not tokens:
-        [(how, value)] = [(how, value) for how, value in vars(named).items() if value is not None]
+        [(how, value)] = [(how, value) for how, value in vars(identifier).items() if value is not None]
         raise NotFound(
             f"no customer with {how.replace('_', ' ')} {value!r} is known",
             todo="Check it, or look the customer up in the console.",
@@ -71,11 +71,11 @@ def find_person(shop: Shop, vault: Vault, named: PersonIdentifier) -> Person:
     return Person(tuple(sorted(tokens | _unshared_contacts(shop, tokens))))
 
 
-def _named_tokens(vault: Vault, named: PersonIdentifier) -> set[str]:
-    """Tokens that the name itself stands for, of those that are known or were forgotten."""
-    tokens = {token for token in vault.forgotten if initial_customer_id(token) == named.customer_id}
-    ids = {("user_id", named.user_id), ("anonymous_id", named.anonymous_id)}
-    for kind, value in (("email", named.email), ("phone", named.phone)):
+def _named_tokens(vault: Vault, identifier: PersonIdentifier) -> set[str]:
+    """Tokens of the identifier itself that are known or were forgotten."""
+    tokens = {token for token in vault.forgotten if initial_customer_id(token) == identifier.customer_id}
+    ids = {("user_id", identifier.user_id), ("anonymous_id", identifier.anonymous_id)}
+    for kind, value in (("email", identifier.email), ("phone", identifier.phone)):
         if value is not None:
             tokens |= set(vault.tokens_with_contact(kind, value)) | ({vault.token(kind, value)} & vault.forgotten)
             # why: many shops use the e-mail address or the telephone number as their customer id
@@ -114,9 +114,9 @@ def _customer_tokens(shop: Shop, tokens: set[str], customer_id: str | None) -> s
 
 
 def _unshared_contacts(shop: Shop, tokens: Iterable[str]) -> set[str]:
-    """Tokens of e-mail addresses and telephone numbers that they have, and nobody else has."""
+    """Tokens of e-mail addresses and phone numbers that only these tokens have."""
     listed = sorted(tokens)
-    theirs = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.in_(listed))
-    others = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.not_in(listed))
+    own_contacts = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.in_(listed))
+    foreign_contacts = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.not_in(listed))
     with shop.store.begin() as connection:
-        return set(connection.scalars(theirs.where(CONTACTS.c.contact.not_in(others))))
+        return set(connection.scalars(own_contacts.where(CONTACTS.c.contact.not_in(foreign_contacts))))

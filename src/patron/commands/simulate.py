@@ -19,7 +19,7 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class SimulatedFiles:
-    """Where the simulated shop lies."""
+    """Files of a simulated shop, and how much is in them."""
 
     events: Path
     truth: Path
@@ -28,7 +28,7 @@ class SimulatedFiles:
 
 
 def settings_for_size(customers: int, days: int) -> SimulatorSettings:
-    """The default shop, opened with as many customers as make about `customers` after so many days."""
+    """Settings of the default shop with about `customers` customers after so many days."""
     months = max(days - DEFAULT_SHOP.opening_days, 0) / 30
     opening = customers / (1 + DEFAULT_SHOP.arrivals_per_month_share * months)
     return replace(DEFAULT_SHOP, customers=max(round(opening), 1))

@@ -1,4 +1,4 @@
-"""A simulated shop that answers our outbox: the loop with the truth at hand. For demos and studies only."""
+"""The loop with a simulated shop that responds to the outbox, so that the truth is known; for demos and studies."""
 
 import csv
 from datetime import datetime
@@ -70,7 +70,7 @@ def write_rules(folder: Path, settings: SimulatorSettings, *, budget_cents: int,
 
 
 def ingest_events(shop: Shop, events: pa.Table, *, received_at: datetime) -> IngestionCounts:
-    """Hand the world's events to collect, as history: known when they happened."""
+    """Load simulated events as history: each is known when it happened."""
     return load_events(shop, events, source=SOURCE, known="occurred", received_at=received_at)
 
 
@@ -92,7 +92,7 @@ def offers_in_outbox(folder: Path, run_id: str, exposed_at: datetime) -> pa.Tabl
 def run_until(
     shop: Shop, world: ShopSimulator, until: datetime, *, progress: Progress = silent
 ) -> tuple[FinishedRun, pa.Table]:
-    """Run the loop at the world's present, let the outbox act, and ingest what followed until then."""
+    """Run the loop now, deliver its offers to the simulated shop, and load the shop's events until then."""
     finished = run_loop(shop, world.now, progress=progress)
     offers = offers_in_outbox(shop.folder, finished.run_id, world.now)
     events = world.advance(until, offers if offers.num_rows else None)

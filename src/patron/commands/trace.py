@@ -1,4 +1,4 @@
-"""Where did an event go: the inbox, the lake, the dead letters, and the facts derived from it."""
+"""Trace an event through the inbox, the lake, the dead letters and the facts derived from it."""
 
 import json
 import re
@@ -17,8 +17,8 @@ from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, IMPORTS
 
 LINE_NUMBER = re.compile(r"/\d+$")
-UNUSED = frozenset({"test", "no_consent", "repeated_order"})
-"""Flags of events that are kept and used for nothing."""
+UNUSED_FLAGS = frozenset({"test", "no_consent", "repeated_order"})
+"""Flags of events that are stored but not used."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Trace:
-    """All that is known of one event."""
+    """The places of one event."""
 
     event_id: str
     steps: tuple[Step, ...]
@@ -50,7 +50,7 @@ def trace(shop: Shop, event_id: str) -> Trace:
         steps = [
             *_in_inbox(shop, candidate, sources),
             *_in_lake(shop, candidate),
-            *_dead(shop, candidate),
+            *_in_dead_letters(shop, candidate),
             *_in_facts(shop, candidate),
         ]
         if steps:
@@ -74,7 +74,7 @@ def _candidate_ids(shop: Shop, name: str) -> Iterator[str]:
 
 
 def _event_of(shop: Shop, name: str) -> list[str]:
-    """The event of an order line, or of source/event as tables of quality write it; none of what nobody has."""
+    """Event id of an order line's id, or of source/event as quality tables write it; empty for an unknown one."""
     event = LINE_NUMBER.sub("", name)
     view = shop.snapshot()
     if event != name:
@@ -124,34 +124,34 @@ where event_id in (select event_id from selected) order by source"""
             "events",
             row["source"],
             f"is a row of events: {row['name']}, happened {row['occurred_at']:%Y-%m-%d %H:%M:%S} UTC, known from"
-            f" {row['known_at']:%Y-%m-%d %H:%M:%S} UTC{_flagged(row['flags'])}",
+            f" {row['known_at']:%Y-%m-%d %H:%M:%S} UTC{_flags_text(row['flags'])}",
             row["received_at"],
         )
         for row in rows
     ]
 
 
-def _flagged(flags: list[str] | None) -> str:
+def _flags_text(flags: list[str] | None) -> str:
     if not flags:
         return ""
-    unused = UNUSED.intersection(flags)
+    unused = UNUSED_FLAGS.intersection(flags)
     return f", flagged {', '.join(flags)}" + (", so no facts are derived from it" if unused else "")
 
 
-def _dead(shop: Shop, event_id: str) -> list[Step]:
+def _in_dead_letters(shop: Shop, event_id: str) -> list[Step]:
     """Dead letters whose sealed payload names the event."""
     vault, steps = Vault.open(shop), []
     with shop.store.begin() as connection:
         letters = connection.execute(sa.select(DEAD_LETTERS).order_by(DEAD_LETTERS.c.created_at)).mappings().all()
     for letter in letters:
-        if _names(vault.unseal(letter["payload"], letter["dead_letter_id"]), event_id):
+        if _names_event(vault.unseal(letter["payload"], letter["dead_letter_id"]), event_id):
             where = f" ({letter['file']}, row {letter['row_number']})" if letter["file"] else ""
             what = f"was rejected: {letter['message']}{where}"
             steps.append(Step("dead_letters", letter["source"], what, letter["created_at"]))
     return steps
 
 
-def _names(payload: bytes, event_id: str) -> bool:
+def _names_event(payload: bytes, event_id: str) -> bool:
     if event_id.encode() not in payload:
         return False
     try:

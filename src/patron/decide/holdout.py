@@ -1,4 +1,4 @@
-"""The holdout: the control group that no offer reaches, chosen by a hash and stored once, so that no merge flips it."""
+"""The holdout: the control group that gets no offer, assigned by a hash and stored, so that merged ids keep it."""
 
 import hashlib
 from collections.abc import Sequence

@@ -26,7 +26,7 @@ NOTHING, BEST = -1, -2
 
 @dataclass(frozen=True)
 class Wheel:
-    """How many of the slots each arm has."""
+    """Assignment of arms to slots: how many slots each arm has."""
 
     slots_per_offer: int
     slots_of_nothing: int
@@ -51,7 +51,7 @@ class Placement:
 
 
 def draw_slots(stratum: npt.NDArray[np.str_], cost: Numbers, *, rng: np.random.Generator) -> Codes:
-    """Seat customers around the wheel: the slot of each before the wheel turns."""
+    """Draw the slot of each customer, before the wheel turns."""
     order = np.lexsort((cost.max(axis=1, initial=0.0), stratum))
     batch = np.arange(len(order)) // SHUFFLE_BATCH_SIZE
     shuffled = order[np.lexsort((rng.random(len(order)), batch))]
@@ -74,7 +74,7 @@ def affordable_wheel(placement: Placement, *, share: float, offer_share: float, 
 
 
 def max_cost(wheel: Wheel, placement: Placement, best: Codes) -> float:
-    """The most that any position of the wheel costs, when `best` is the best offer of each customer, cents."""
+    """Largest cost over all positions of the wheel, with `best` the best offer of each customer, cents."""
     offers = placement.cost.shape[1]
     cost_of_slot = np.zeros((offers + 1, SLOTS))
     for offer in range(offers):
@@ -93,7 +93,7 @@ def draw_arms(wheel: Wheel, slot: Codes, *, rng: np.random.Generator) -> Codes:
 
 
 def actions(arm: Codes, best: Codes, is_open: npt.NDArray[np.bool_]) -> Codes:
-    """What each customer gets: an offer's number, or NOTHING."""
+    """Action of each customer: an offer's number, or NOTHING."""
     offered = np.where(arm >= 0, arm, NOTHING)
     is_closed = (arm >= 0) & ~is_open[np.arange(len(arm)), np.maximum(arm, 0)] if is_open.shape[1] else arm >= 0
     return np.where(arm == BEST, best, np.where(is_closed, NOTHING, offered))

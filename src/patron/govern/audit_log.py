@@ -1,4 +1,4 @@
-"""The audit log: who was forgotten or exported and which keys came and went, one entry after the other, never changed.
+"""The audit log: erasures, exports, and keys created and revoked; entries are appended and never changed.
 
 An entry holds the SHA-256 of its content and of the hash before it: a changed or missing entry breaks the chain.
 """
@@ -18,7 +18,7 @@ BEFORE_THE_FIRST = "0" * 64
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that was done."""
+    """One entry of the log."""
 
     entry: int
     at: str
@@ -29,8 +29,8 @@ class Entry:
 
 
 def append(connection: sa.Connection, action: str, details: Mapping[str, object], *, at: datetime) -> Entry:
-    """Add an entry in a transaction; what it says may hold opaque ids and numbers, no personal value."""
-    _be_alone(connection)
+    """Append an entry within a transaction; details may hold opaque ids and numbers, no personal value."""
+    _lock_log(connection)
     newest = sa.select(AUDIT.c.entry, AUDIT.c.hash).order_by(AUDIT.c.entry.desc()).limit(1)
     number, previous = connection.execute(newest).first() or (0, BEFORE_THE_FIRST)
     content = (number + 1, at.astimezone(UTC).isoformat(), action, json.dumps(details, sort_keys=True))
@@ -47,7 +47,7 @@ def entries(store: Store) -> list[Entry]:
 
 
 def first_damaged_entry(log: list[Entry]) -> int | None:
-    """Number of the first entry that was changed, or that stands where another one is missing; None when whole."""
+    """Number of the first entry that was changed, or that follows a missing one; None when the log is intact."""
     previous = BEFORE_THE_FIRST
     for number, one in enumerate(log, 1):
         content = (one.entry, one.at, one.action, one.details)
@@ -61,8 +61,8 @@ def _hash(entry: int, at: str, action: str, details: str, previous: str) -> str:
     return hashlib.sha256(json.dumps([entry, at, action, details, previous]).encode()).hexdigest()
 
 
-def _be_alone(connection: sa.Connection) -> None:
-    """Let no other process add an entry until this transaction ends."""
+def _lock_log(connection: sa.Connection) -> None:
+    """Keep other processes from appending until this transaction ends."""
     if connection.dialect.name == "sqlite":  # why: a write, although of no row, takes SQLite's lock
         connection.execute(sa.update(WORKSPACE).where(sa.false()).values(value=WORKSPACE.c.value))
     else:

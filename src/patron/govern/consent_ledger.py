@@ -149,7 +149,7 @@ def latest_answer(
 
 
 def erase_wordings(store: Store, tokens: Collection[str]) -> int:
-    """Let words go that nobody but these was shown: they might be about one. Returns how many."""
+    """Delete wordings that were shown to these people only, as they may name one; return how many."""
     with store.begin() as connection:
         shown = {
             row[0]: row[1]
@@ -170,7 +170,7 @@ def erase_wordings(store: Store, tokens: Collection[str]) -> int:
 
 
 def first_damaged_entry(store: Store) -> int | None:
-    """Number of the first entry that was changed, or that stands where another is missing; None when whole."""
+    """Number of the first entry that was changed, or that follows a missing one; None when the ledger is intact."""
     with store.begin() as connection:
         head = _head(connection)
     previous, number = BEFORE_THE_FIRST, 0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from patron.schema.personal_data import text_of
-from patron.schema.personal_keys import snake
+from patron.schema.personal_keys import snake_case
 
 KEYS = {
     "email": ("email", "email_address", "e_mail", "mail"),
@@ -20,7 +20,7 @@ def contacts_in(personal: str) -> Iterator[tuple[str, str]]:
     """Kind and value of each contact in the vault's JSON of personal values."""
     values = msgspec.json.decode(personal)
     for key, value in values.items() if isinstance(values, dict) else ():
-        name = snake(key)
+        name = snake_case(key)
         bare = next((name.removeprefix(prefix) for prefix in CUSTOMER_PREFIXES if name.startswith(prefix)), name)
         text = None if isinstance(value, dict | list) else text_of(value)
         for kind, keys in KEYS.items():

@@ -128,7 +128,7 @@ class Vault:
 
     @cached_property
     def forgotten(self) -> frozenset[str]:
-        """Tokens of which nothing is taken any more."""
+        """Tokens of forgotten people, about whom nothing is accepted any more."""
         with self._store.begin() as connection:
             return frozenset(connection.scalars(sa.select(FORGOTTEN.c.token)))
 
@@ -148,7 +148,7 @@ class Vault:
         return texts
 
     def shred(self, tokens: Sequence[str]) -> int:
-        """Destroy the keys of tokens, and with them every value, text and contact; returns how many keys there were."""
+        """Destroy the keys of tokens, which makes their values and texts unreadable; return how many there were."""
         count = 0
         self._known.clear()
         for batch in _batches(sorted(set(tokens))):

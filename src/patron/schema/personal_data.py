@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from patron.schema.personal_keys import kind_of_property, kind_of_trait, names_a_person, snake
+from patron.schema.personal_keys import kind_of_property, kind_of_trait, names_a_person, snake_case
 
 MAX_DEPTH = 8
 """Objects nested deeper than this go to the vault whole."""
@@ -38,9 +38,9 @@ def split_traits(traits: dict[str, Any], personal: dict[str, Any]) -> dict[str, 
         if text is None:
             continue
         if kind_of_trait(name) == "plain" and not names_a_person(text):
-            plain[snake(name)] = text
+            plain[snake_case(name)] = text
         else:
-            personal[snake(name)] = value
+            personal[snake_case(name)] = value
     return plain
 
 
@@ -77,7 +77,7 @@ def _clear(value: Any, path: str, vault: dict[str, dict[str, Any]], depth: int) 
     inside = list(value.items()) if isinstance(value, dict) else [(str(n), item) for n, item in enumerate(value)]
     kept = {}
     for key, item in inside:
-        place = _place(key, item) or ("personal" if snake(key) == "name" else None)
+        place = _place(key, item) or ("personal" if snake_case(key) == "name" else None)
         if place:
             vault[place][f"{path}.{key}"] = item
         else:

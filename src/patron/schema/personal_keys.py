@@ -145,20 +145,20 @@ _EMAIL = re.compile(r"[^\s@]@[^\s@]+\.[^\s@]")
 _PHONE = re.compile(r"\+\d[\d\s().-]{7,}\d")
 
 
-def snake(name: str) -> str:
+def snake_case(name: str) -> str:
     """Write a key the catalogue's way: `firstName` and `First Name` are `first_name`."""
     return _SEPARATORS.sub("_", _CAMEL.sub("_", name.strip())).lower()
 
 
 def kind_of_trait(name: str) -> Kind:
     """Class a declared trait; a trait nobody classed is unknown and goes to the vault."""
-    key = snake(name)
+    key = snake_case(name)
     return "plain" if key in PLAIN else "unknown" if kind_of_property(key) == "plain" else kind_of_property(key)
 
 
 def kind_of_property(name: str) -> Kind:
     """Class a property that is not in the catalogue; what names no person is plain."""
-    key = snake(name)
+    key = snake_case(name)
     bare = next((key.removeprefix(prefix) for prefix in _PREFIXES if key.startswith(prefix)), key)
     for candidate in (key, bare):
         if candidate in IDENTIFYING or (candidate == "name" and key != "name"):

@@ -126,7 +126,7 @@ def tracking(
     is_cumulative: bool = False,
     width: int = WIDE,
 ) -> Chart:
-    """Repeat orders as they came and as the model expects, by week or so far, and where the model's knowledge ends."""
+    """Actual and expected repeat orders, by week or cumulative, and the end of the calibration period."""
     metadata, end = metadata_of(table), "_so_far" if is_cumulative else ""
     weeks = table.to_pylist()
     expected, actual = words("chart.tracking.expected"), words("chart.deciles.actual")
@@ -189,7 +189,7 @@ def _lines(rows: list[dict[str, Any]], kinds: tuple[str, str]) -> alt.Chart:
 def calibration_by_decile(
     table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, unit: str = "number", width: int = HALF
 ) -> Chart:
-    """Mean forecast and mean of what happened in each tenth of customers; `unit` is as in `Formats.by_unit`."""
+    """Mean forecast and mean actual of each decile of customers; `unit` is as in `Formats.by_unit`."""
     tenths = table.to_pylist()
     shown = unit_divisor(unit)
     forecast, actual = words("chart.deciles.forecast"), words("chart.deciles.actual")
@@ -239,7 +239,7 @@ def calibration_by_decile(
 
 
 def lorenz(table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = HALF) -> Chart:
-    """The share of an amount that the customers with the least hold, beside the line of all having the same."""
+    """Lorenz curve: the share of an amount that the customers with the least hold, and the line of equality."""
     metadata, points = metadata_of(table), table.to_pylist()
     equal, by_value, by_forecast = (
         words("chart.lorenz.equal"),

@@ -1,4 +1,4 @@
-"""One customer as a model of value sees them: still there or not, and how many orders are to come."""
+"""Charts of one customer: P(alive) over time, and expected orders."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ MAX_RULES = 40
 def alive_over_time(
     table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = WIDE, height: int = 200
 ) -> Chart:
-    """Chance that a customer has not left, as a line that falls while no order comes, over marks of the orders."""
+    """P(alive) of a customer as a line that falls between orders, and marks of the orders."""
     rows = table.to_pylist()
     points = [{"at": day_of(row["at"]), "alive": row["probability_alive"]} for row in rows]
     orders = [row for row in rows if row["is_order"]]
@@ -53,7 +53,7 @@ def alive_over_time(
 
 
 def _at_orders(rows: list[dict[str, Any]], formats: Formats) -> list[tuple[str, ...]]:
-    """The chance just before and just after each order, and at the end."""
+    """P(alive) just before and just after each order, and at the end."""
     before: float | None = None
     points = []
     for row in rows:
@@ -68,7 +68,7 @@ def _at_orders(rows: list[dict[str, Any]], formats: Formats) -> list[tuple[str, 
 def forecast_fan(
     table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, width: int = WIDE, height: int = 260
 ) -> Chart:
-    """A customer's orders so far as steps, then where half and four in five of such customers will be."""
+    """A customer's cumulative orders as steps, then the 50 % and 80 % intervals of those to come."""
     metadata, rows = metadata_of(table), table.to_pylist()
     past = [{"at": day_of(row["at"]), "orders": row["orders"]} for row in rows if row["orders"] is not None]
     ahead = [row for row in rows if row["orders"] is None]

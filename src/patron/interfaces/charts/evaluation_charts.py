@@ -1,4 +1,4 @@
-"""Forecasts beside what happened, effects beside chance, features beside their past."""
+"""Charts of evaluation: forecasts against the actual, effects with their intervals, drift of features."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ MAX_EFFECTS = 10
 def forecast_by_decile(
     checks: Sequence[ForecastCheck], question: str, unit: str, words: Words, formats: Formats
 ) -> Chart:
-    """Mean forecast and mean of what happened, in each tenth of customers by their forecast."""
+    """Mean forecast and mean actual of each decile of the forecast."""
     tenths = [check for check in checks if check.decile]
     names = ("decile", "customer_count", "forecast_mean", "actual_mean")
     table = pa.table({name: [getattr(check, name) for check in tenths] for name in names})
@@ -44,7 +44,7 @@ def forecast_by_decile(
 
 
 def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: Words, formats: Formats) -> Chart:
-    """Effect of each offer and its largest segments with its 95 % interval, beside the line of no effect."""
+    """Effect of each offer and its largest strata with 95 % intervals, and the line of no effect."""
     by_size = sorted(all_effects, key=lambda effect: (effect.stratum != "all", -effect.treated_count, effect.stratum))
     largest = [effect for effect in by_size if effect.treated_count][:MAX_EFFECTS]
     rows = [

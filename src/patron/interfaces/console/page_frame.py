@@ -74,13 +74,13 @@ class Console:
             answer.set_cookie(COOKIE, texts.locale, max_age=YEAR_SECONDS, samesite="lax", httponly=True)
         return answer
 
-    def refused(self, request: Request, error: PatronError, status: int) -> Response:
+    def refusal_page(self, request: Request, error: PatronError, status: int) -> Response:
         """Page for a refusal; before any run it says what to do first."""
         if isinstance(error, NoRunYet):
             return self.page(request, "empty.html", folder=str(self.answers.shop.folder))
-        return self.failed(request, status, error)
+        return self.error_page(request, status, error)
 
-    def failed(self, request: Request, status: int, error: PatronError | None = None) -> Response:
+    def error_page(self, request: Request, status: int, error: PatronError | None = None) -> Response:
         """Page that says what went wrong and where to go."""
         message = {"what": error.what, "where": error.where, "todo": error.todo} if error else {}
         return self.page(request, "error.html", status=status, **{"what": "", "where": "", "todo": "", **message})

@@ -96,7 +96,7 @@ async def lookup(request: Request) -> Response:
     """Open the card of a customer named by the shop's own id."""
     body = await request.body()
     if len(body) > MOST_BYTES:
-        return console_of(request).failed(request, 413)
+        return console_of(request).error_page(request, 413)
     shop_id = parse_qs(body.decode(errors="replace")).get("shop_id", [""])[0]
     try:
         shop = console_of(request).answers.shop
@@ -182,12 +182,12 @@ def ingestion(request: Request) -> Response:
 async def replay(request: Request) -> Response:
     """Try the dead letters of one import again."""
     if not is_same_origin(request):
-        return console_of(request).failed(request, 403)
+        return console_of(request).error_page(request, 403)
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BYTES:
-            return console_of(request).failed(request, 413)
+            return console_of(request).error_page(request, 413)
     import_id = parse_qs(body.decode(errors="replace")).get("import_id", [""])[0]
     try:
         shop = console_of(request).answers.shop
@@ -288,4 +288,4 @@ async def answer_unknown(request: Request, error: Exception) -> Response:
             "todo": "See /openapi.json.",
         }
         return JSONResponse(content, status)
-    return console_of(request).failed(request, status)
+    return console_of(request).error_page(request, status)

@@ -30,7 +30,7 @@ def answers_of(request: Request) -> Answers:
     return request.app.state.answers
 
 
-def allowed(request: Request) -> None:
+def require_valid_key(request: Request) -> None:
     """Check the key of a request that brings one, as `Basic` or `Bearer`. Raises BadKey.
 
     Without one only this machine asks: nobody else reaches the server.
@@ -40,7 +40,7 @@ def allowed(request: Request) -> None:
         require_key(answers_of(request).shop, request_key(header), "read")
 
 
-router = APIRouter(tags=["last run"], dependencies=[Depends(allowed)])
+router = APIRouter(tags=["last run"], dependencies=[Depends(require_valid_key)])
 
 
 class LookUp(BaseModel):

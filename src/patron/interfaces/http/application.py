@@ -36,6 +36,6 @@ async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, PatronError):
         raise error
     if not request.url.path.startswith(("/api/", "/health", "/version")):
-        return request.app.state.console.refused(request, error, status_of(error))
+        return request.app.state.console.refusal_page(request, error, status_of(error))
     content = {"error": type(error).__name__, "what": error.what, "where": error.where, "todo": error.todo}
     return JSONResponse(content, status_of(error))

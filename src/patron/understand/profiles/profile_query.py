@@ -36,7 +36,7 @@ def profiles_of(con: duckdb.DuckDBPyConnection, events: str, *, slices: int = 1)
     """Profile of each token of a relation of events; tokens are processed in slices, so that memory is bounded."""
     for number in range(slices):
         for batch in con.sql(profiles_query(events, f"hash({{0}}) % {slices} = {number}")).to_arrow_reader(10_000):
-            fields = zip(*(_rows_of_productss(batch.column(name)) for name in PROFILE_FIELDS), strict=True)
+            fields = zip(*(_rows_of_lists(batch.column(name)) for name in PROFILE_FIELDS), strict=True)
             yield from zip(batch.column("token").to_pylist(), starmap(profile_from_rows, fields), strict=True)
 
 
@@ -145,7 +145,7 @@ def _sql_list(values: tuple[str, ...]) -> str:
     return "(" + ", ".join(f"'{value}'" for value in values) + ")"
 
 
-def _rows_of_productss(part: pa.Array) -> Iterator[list[tuple]]:
+def _rows_of_lists(part: pa.Array) -> Iterator[list[tuple]]:
     """List of tuples of each row, read column by column, which is far quicker than struct by struct."""
     rows = list(zip(*(field.to_pylist() for field in part.values.flatten()), strict=True))
     starts = part.offsets.to_pylist()

@@ -1,4 +1,4 @@
-"""Whether a text names one of the forgotten, by the tokens of the values in it: no value in clear is needed."""
+"""Find out whether a text mentions a person, by the tokens of the values in it; the values stay unknown."""
 
 import json
 import re
@@ -15,13 +15,13 @@ WORD = re.compile(r"[^\s,;|\"'<>(){}\[\]]+")
 
 
 def mentions_any(vault: Vault, tokens: frozenset[str], text: str) -> bool:
-    """Whether an identifier, e-mail address or telephone number of theirs stands in a text, JSON or line of a file."""
+    """Whether a text (JSON or a line of a file) has an identifier, e-mail address or phone number of these tokens."""
     values = {value.strip() for value in values_in(text)}
     return any(vault.token(kind, value) in tokens for value in values if value for kind in KINDS)
 
 
 def values_in(text: str, key: str = "") -> Iterator[str]:
-    """Each value that a text holds: of JSON its scalars, of anything else its cells and words."""
+    """Values in a text: the scalars of JSON, the cells and words of any other text."""
     decoded = _json(text)
     if decoded is None:
         yield from (text, *CELL.findall(text), *WORD.findall(text))
@@ -39,7 +39,7 @@ def values_in(text: str, key: str = "") -> Iterator[str]:
 
 
 def _json(text: str) -> object:
-    """A text's JSON; None for any other text."""
+    """Decoded JSON; None for any other text."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from patron.govern.contact_values import contacts_in
-from patron.govern.mentions import mentions_any
+from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 
 

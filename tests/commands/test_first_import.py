@@ -75,7 +75,7 @@ def test_what_a_person_has_set_is_not_overwritten(folder, tmp_path):
 
 
 def test_a_simulated_shop_is_imported_with_its_own_ids_once(folder, tmp_path):
-    made = simulate(tmp_path / "told", customers=150, days=120, seed=3, progress=silent)
+    made = simulate(tmp_path / "simulated", customers=150, days=120, seed=3, progress=silent)
     shop = Shop.open(folder)
     done = import_files(shop, [str(made.events)], "patron", progress=silent)
     assert (done.read, done.stored) == (made.event_count, made.event_count)

@@ -40,11 +40,11 @@ def home(patron, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
-        w, told = folder / "w", folder / "told"
+        w, simulated = folder / "w", folder / "simulated"
         for command in (
             ("init", w, "--name", "Corner"),
-            ("simulate", "--out", told, "--customers", 250, "--days", 150, "--seed", 3),
-            ("import", "--workspace", w, "--mapping", "patron", told / "events.parquet"),
+            ("simulate", "--out", simulated, "--customers", 250, "--days", 150, "--seed", 3),
+            ("import", "--workspace", w, "--mapping", "patron", simulated / "events.parquet"),
             ("run", "--workspace", w, "--as-of", AS_OF),
         ):
             ran = patron(*command)
@@ -100,7 +100,7 @@ def test_init_says_what_to_do_next_and_refuses_a_second_time(patron, home):
 
 
 def test_import_prints_a_sum_and_a_repeat_stores_nothing(patron, home):
-    bring = ("import", "--workspace", home / "w", "--mapping", "patron", home / "told" / "events.parquet")
+    bring = ("import", "--workspace", home / "w", "--mapping", "patron", home / "simulated" / "events.parquet")
     again = patron(*bring, "--json").json
     assert again["read"] == again["duplicate"] > 0
     assert (again["stored"], again["rejected"], again["rejected_by_reason"]) == (0, 0, {})
@@ -201,8 +201,8 @@ def test_export_reveals_one_customer_and_the_file_is_private(patron, home):
 def exported_ids(home: Path) -> list[str]:
     import pyarrow.parquet as pq  # noqa: PLC0415 - only here
 
-    told = pq.read_table(home / "told" / "events.parquet", columns=["user_id", "name"])
-    return [row["user_id"] for row in told.to_pylist() if row["name"] == "Order Completed"]
+    events = pq.read_table(home / "simulated" / "events.parquet", columns=["user_id", "name"])
+    return [row["user_id"] for row in events.to_pylist() if row["name"] == "Order Completed"]
 
 
 def test_export_of_nobody_is_refused_and_of_no_one_is_wrong_usage(patron, home):

@@ -144,9 +144,9 @@ def test_gzip_is_read_with_any_content_type(server, key):
     assert server.post("/v1/batch", packed, key).json()["duplicate"] == 1
 
 
-@pytest.mark.parametrize("told", ["", "pk_write_wrong", "\u00e9", "x" * 5_000])
-def test_a_wrong_key_is_refused_with_code_and_message(server, told):
-    answer = server.post("/v1/t", {**message(), "writeKey": told})
+@pytest.mark.parametrize("key", ["", "pk_write_wrong", "\u00e9", "x" * 5_000])
+def test_a_wrong_key_is_refused_with_code_and_message(server, key):
+    answer = server.post("/v1/t", {**message(), "writeKey": key})
     assert answer.status_code == 401
     assert answer.json().keys() == {"code", "message"}
 

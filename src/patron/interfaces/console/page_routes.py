@@ -81,7 +81,7 @@ def warm(console: Console) -> None:
                 chart.svg()
         console.answers.models()
         console.answers.customer_index()
-    except PatronError as error:  # why: whoever asks for the page is told, in its own words
+    except PatronError as error:  # why: the reader sees the reason in the page's language
         LOG.info("nothing to prepare: %s", error)
 
 

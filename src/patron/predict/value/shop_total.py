@@ -93,11 +93,11 @@ def shop_total(table: pa.Table, modelled: Numbers) -> ShopTotal:
         changes = [one.change / _prior(one.at) for one in recent]
         each = [one.then_cents / one.count / _level(one.at) for one in recent]
         before = _level(now - timedelta(days=DAYS))
-        told = {"change": (paid * float(np.mean(changes)) + new, changes)}
-        told["each"] = (float(np.mean(each)) * before * int(is_old.sum()) + new, each)
-        for name, (said, values) in told.items():
-            if said > 0:
-                methods[name] = said
+        totals = {"change": (paid * float(np.mean(changes)) + new, changes)}
+        totals["each"] = (float(np.mean(each)) * before * int(is_old.sum()) + new, each)
+        for name, (cents, values) in totals.items():
+            if cents > 0:
+                methods[name] = cents
                 spreads.append(_spread(values))
     season, is_seen = _season(past, now)
     logs = np.log([max(one, 1.0) for one in methods.values()])

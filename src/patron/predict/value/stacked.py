@@ -23,7 +23,7 @@ MEMBERS: tuple[Learner, ...] = (RecentBlend(), BoostedBlend(), Boosted(), TwoSta
 FURTHEST = 2.0
 """Forecasts are changed by no more than this factor to add up to the shop's total."""
 EXPLAINS = Boosted.name
-"""The member whose reasons are told; it knows all features."""
+"""The member whose reasons are shown; it knows all features."""
 LARGE = RecentBlend.name
 """The member that learns from no labels, so that none are cut off for it: it tells the largest customers apart."""
 SMALLEST_LARGE = 1 / 3

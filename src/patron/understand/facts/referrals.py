@@ -8,7 +8,7 @@ LATE_SECONDS = 86_400
 def referrals(scope: Scope) -> str:
     """One row per customer whom another brought: the first referral known, never themselves.
 
-    Told of more than a day after their first order, somebody was a customer already.
+    A referral known more than a day after the first order does not count: the person was a customer already.
     """
     referral_events = usable_events(
         scope,

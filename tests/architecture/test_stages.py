@@ -106,7 +106,7 @@ def used(tmp_path_factory):
         shop.reload_settings()  # the import has set currency and time zone
         run_loop(shop, datetime(2011, 9, 1, tzinfo=UTC))
         patch.setattr(patron.run, "STEPS", STEPS[: 1 + [step.name for step in STEPS].index("measure")])
-        patch.setattr(patron.run, "_commit", lambda *_: None)
+        patch.setattr(patron.run, "_write_run_row", lambda *_: None)
         second = patron.run.Run.at(datetime(2011, 11, 1, tzinfo=UTC))
         patron.run._run_steps(shop, second, {EVENTS.name: shop.lake.version(EVENTS)}, lambda *_: None)
         names = shop.lake.read(EVENTS)["name"].to_pylist()

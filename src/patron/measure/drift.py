@@ -13,22 +13,22 @@ from patron.storage.stage_view import StageView
 def measure_drift(view: StageView) -> pa.Table:
     """Write `drift` of every number among the features, and return it; nothing on the first run."""
     run = view.run
-    before = view.query(
+    previous_runs = view.query(
         f"""select run_id, max(as_of) as as_of from features
         where run_id <> '{run.run_id}' and as_of < {timestamp(run.as_of)}
         group by run_id order by 2 desc, 1 limit 1"""
     ).to_pylist()
     rows = DRIFT.empty()
-    if before:
+    if previous_runs:
+        previous = previous_runs[0]
         before, after = (
             view.query(
                 f"select * from features where run_id = '{name}' and as_of = {timestamp(at)} order by customer_id"
             )
-            for name, at in ((before[0]["run_id"], before[0]["as_of"]), (run.run_id, run.as_of))
+            for name, at in ((previous["run_id"], previous["as_of"]), (run.run_id, run.as_of))
         )
         drift_rows = [
-            {"run_id": run.run_id, "reference_run_id": before[0]["run_id"]} | row
-            for row in feature_drift(before, after)
+            {"run_id": run.run_id, "reference_run_id": previous["run_id"]} | row for row in feature_drift(before, after)
         ]
         rows = pa.Table.from_pylist(drift_rows, schema=DRIFT.schema())
     view.write("drift", rows)

@@ -64,7 +64,7 @@ def test_a_clock_that_runs_ahead_is_set_right_by_what_it_says_when_it_sends():
     "time", ["yesterday", "2031-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1987-01-01T00:00:00Z", -(10**17)]
 )
 def test_a_time_nobody_acted_at_gives_way_to_the_time_of_arrival_and_is_flagged(time):
-    (one,) = only(message(timestamp=told))
+    (one,) = only(message(timestamp=time))
     assert one.row["occurred_at"] == NOW
     assert one.row["flags"] == ["impossible_time"]
 

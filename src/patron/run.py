@@ -90,7 +90,7 @@ def build_run_cutoffs(view: StageView) -> None:
     first = view.query("select min(known_at) as first_at from orders where is_identified")["first_at"][0].as_py()
     if first is None:
         raise NotEnoughData(
-            f"no order of a known customer is known before {as_of_text(view)}",
+            f"there is no order of an identified customer before {as_of_text(view)}",
             where="orders",
             todo="Import orders or send events first, or choose a later --as-of: YYYY-MM-DDTHH:MM.",
         )

@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from patron.answers.revenue import KeyFigure, cohorts, key_figures, windows
+from patron.answers.revenue import KeyFigure, cohorts, key_figures, window_edges, windows
+from patron.schema.tables import BY_NAME
 from patron.storage.runs import Run
+from patron.storage.shop import SETTINGS_FILE, Shop, Snapshot
 
 INSTANT = timedelta(microseconds=1)
 
@@ -21,6 +24,18 @@ def test_windows_are_of_equal_length_and_end_at_the_run(last):
     assert weeks[-1].ends_at == last.run.as_of
     assert all(one.ends_at == following.starts_at for one, following in pairwise(weeks))
     assert {one.ends_at - one.starts_at for one in weeks} == {timedelta(days=7)}
+
+
+def test_windows_begin_at_midnight_by_the_shops_clock_also_across_a_change_of_the_clocks(tmp_path):
+    berlin = ZoneInfo("Europe/Berlin")
+    Shop.create(tmp_path / "w").close()
+    (tmp_path / "w" / SETTINGS_FILE).write_text('[shop]\ntime_zone = "Europe/Berlin"\n', encoding="utf-8")
+    shop = Shop.open(tmp_path / "w")
+    run = Run.at(datetime(2024, 4, 1, tzinfo=berlin), zone="Europe/Berlin")
+    edges = [edge.astimezone(berlin) for edge in window_edges(Snapshot(shop, run, dict.fromkeys(BY_NAME)), 7, 30)]
+    shop.close()
+    assert {(edge.hour, edge.minute, edge.isoweekday()) for edge in edges} == {(0, 0, 1)}
+    assert edges[-1].date() == run.as_of.astimezone(berlin).date() - timedelta(days=7 * 30)
 
 
 def test_windows_add_up_to_what_was_paid_and_ordered(last, rows_of_last):

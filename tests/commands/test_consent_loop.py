@@ -310,4 +310,4 @@ def test_doctor_knows_that_consent_is_told(shop):
     run_once(shop)
     found = {one.check: one for one in doctor(shop.folder)}
     assert found["policy"].level == "ok"
-    assert found["ledger of consents"].what == "1 entries, none changed"
+    assert found["ledger of consents"].what == "1 entries, none damaged"

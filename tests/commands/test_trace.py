@@ -54,5 +54,5 @@ def test_a_dead_letter_says_why(shop):
 
 
 def test_an_event_that_never_arrived_is_not_found(shop):
-    with pytest.raises(NotFound, match="no event never-1 is known"):
+    with pytest.raises(NotFound, match="no event has the id never-1"):
         trace(shop, "never-1")

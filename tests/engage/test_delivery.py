@@ -13,7 +13,7 @@ from patron.govern.vault import Vault
 from patron.run import stage_view
 from patron.schema.tables import BY_NAME
 from patron.storage.runs import Run
-from patron.storage.shop import Shop
+from patron.storage.shop import SETTINGS_FILE, Shop
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 RUN = Run.at(AS_OF)
@@ -101,6 +101,14 @@ def test_an_offer_goes_to_everyone_whose_user_id_is_known(shop):
         ("ben", "2024-03-01", "2024-03-15"),
     ]
     assert {row["user_id"] for row in recommendations} == set(PEOPLE)
+
+
+def test_an_offer_is_valid_from_the_day_of_the_run_by_the_shops_clock(shop):
+    (shop.folder / SETTINGS_FILE).write_text('[shop]\ntime_zone = "Europe/Berlin"\n', encoding="utf-8")
+    shop.reload_settings()
+    midnight = Run(RUN.run_id, datetime(2024, 2, 29, 23, tzinfo=UTC), RUN.seed)
+    done = deliver(stage_view(shop, engage, run=midnight))
+    assert {row["valid_from"] for row in lines(shop, done.files[0])} == {"2024-03-01"}
 
 
 def test_exposures_and_events_are_those_of_the_offers_sent(shop):

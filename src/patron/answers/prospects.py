@@ -122,7 +122,7 @@ def _missing(shop: Shop, view: Snapshot) -> NotEnoughData:
         todo = "Run again once sign-ups of the past are 90 days old."
         return NotEnoughData(reasons[0], where=where, todo=todo)
     return NotEnoughData(
-        "nobody could be named for up to 90 days without an order",
+        "there are no prospects: nobody signed up in the last 90 days without ordering",
         where=where,
         todo="Send `Identify` or `Customer Registered` when people sign up, then run.",
     )

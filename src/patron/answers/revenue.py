@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from patron.storage.engine import exact_sum, timestamp
-from patron.storage.last_run import SECONDS_A_DAY, records
+from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
 
 DAYS_COMPARED = 90
@@ -45,25 +46,30 @@ class KeyFigure:
         return self.value / self.previous - 1 if self.previous else None
 
 
-def _windows_sql(view: Snapshot, days: int, count: int) -> str:
-    end = int(view.run.as_of.timestamp())
-    length = days * SECONDS_A_DAY
-    span = f"{{time}} >= {timestamp(view.run.as_of - timedelta(days=days * count))}"
-    ago = f"cast(floor(({end} - 1 - seconds_of({{time}})) / {length}) as bigint)"
+def window_edges(view: Snapshot, days: int, count: int) -> list[datetime]:
+    """Where windows begin and end by the shop's clock, newest first: a day may have 23 or 25 hours."""
+    as_of = view.run.as_of.astimezone(ZoneInfo(view.settings.shop.time_zone))
+    return [(as_of - timedelta(days=days * ago)).astimezone(UTC) for ago in range(count + 1)]
+
+
+def _windows_sql(edges: list[datetime]) -> str:
+    starts = "".join(f" when {{time}} >= {timestamp(start)} then {ago}" for ago, start in enumerate(edges[1:]))
+    age = f"case{starts} end"
+    span = f"{{time}} >= {timestamp(edges[-1])}"
+    first_order_age = f"coalesce({age.format(time='c.first_order_at')}, {len(edges)})"
     return f"""
 with paid as (
-  select {ago.format(time="ordered_at")} as ago, cast(sum(paid_cents) as bigint) as paid_cents
+  select {age.format(time="ordered_at")} as ago, cast(sum(paid_cents) as bigint) as paid_cents
   from order_lines where {span.format(time="ordered_at")} group by 1
 ), ordered as (
-  select distinct {ago.format(time="occurred_at")} as ago, customer_id, is_identified, order_id
+  select distinct {age.format(time="occurred_at")} as ago, customer_id, is_identified, order_id
   from orders where {span.format(time="occurred_at")}
 ), visited as (
   select ago, customer_id, is_identified, count(*) as order_count from ordered group by ago, customer_id, is_identified
 ), visits as (
   select v.ago, cast(sum(v.order_count) as bigint) as order_count,
     count(case when v.is_identified then 1 end) as customer_count,
-    count(case when v.is_identified and seconds_of(c.first_order_at) < {end} - (v.ago + 1) * {length}
-      then 1 end) as repeat_count
+    count(case when v.is_identified and {first_order_age} > v.ago then 1 end) as repeat_count
   from visited v join customers c on c.customer_id = v.customer_id group by v.ago
 )
 select coalesce(paid.ago, visits.ago) as ago, coalesce(paid_cents, 0) as paid_cents,
@@ -81,16 +87,14 @@ def windows(view: Snapshot, *, days: int, count: int) -> tuple[Window, ...]:
     first_at = _first_order_at(view)
     if first_at is None:
         return ()
-    by_age = {row.pop("ago"): row for row in records(view.query(_windows_sql(view, days, count)))}
+    edges = window_edges(view, days, count)
+    by_age = {row.pop("ago"): row for row in records(view.query(_windows_sql(edges)))}
     nothing = {"paid_cents": 0, "order_count": 0, "customer_count": 0, "repeat_count": 0}
-    whole = range(count - 1, -1, -1)
-    as_of = view.run.as_of
     # why: a window that begins days before the first order would look like growth out of nothing
-    starts = [(ago, as_of - timedelta(days=days * (ago + 1))) for ago in whole]
     slack = timedelta(days=min(days // 4, 3))
     return tuple(
-        Window(start, start + timedelta(days=days), **by_age.get(ago, nothing))
-        for ago, start in starts
+        Window(start, end, **by_age.get(ago, nothing))
+        for ago, (start, end) in reversed(list(enumerate(zip(edges[1:], edges, strict=False))))
         if start + slack >= first_at
     )
 

@@ -125,6 +125,12 @@ def load_mapping(named: str | Path) -> Mapping:
     else:
         try:
             text = Path(named).read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise BadMapping(
+                "there is no built-in mapping and no file of this name",
+                where=str(named),
+                todo=f"Name a TOML file, or one of {', '.join(BUILT_IN)}.",
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise BadMapping(
                 f"cannot be read ({error})",

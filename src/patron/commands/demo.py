@@ -27,7 +27,7 @@ CONTACT_CENTS = 5
 
 REAL_DATA_LIMITS = (
     "what customers looked at: there is no clickstream, only purchases, campaigns and coupons",
-    "what our offers cause: they were never sent, so offered against held-out is a placebo and should contain 0",
+    "what our offers cause: they were never sent, so the comparison is a placebo test whose interval should contain 0",
     "whether the third run's forecasts come true: it only forecasts; its report measures the first two",
 )
 SIMULATED_DATA_LIMITS = ("how real customers behave: this shop is simulated, so that the truth about it is known",)
@@ -103,8 +103,8 @@ def _true_effect(shop: Shop, size: SimulatedDemo, events_with_offers: pa.Table, 
     sent = exposed.filter(pc.less(exposed["exposed_at"], pa.scalar(until, TIME))).num_rows
     with_offers = profit_cents(events_with_offers, size.settings, contacts=sent, contact_cents=CONTACT_CENTS)
     return (
-        f"True, from the same shop lived without offers: {sent:,} offers in {size.months} months changed profit by "
-        f"{_money(with_offers - without)}, cost of sending included."
+        f"True effect, from the same shop simulated without offers: {sent:,} offers in {size.months} months changed "
+        f"profit by {_money(with_offers - without)}, cost of sending included."
     )
 
 

@@ -159,7 +159,7 @@ def _has_size(path: Path, size: int) -> bool:
 
 def _inbox(shop: Shop) -> Iterator[Finding]:
     if not has_inbox(shop):
-        yield Finding("inbox", "ok", "nothing was ever sent")
+        yield Finding("inbox", "ok", "no live events received yet")
         return
     try:
         with open_inbox(shop) as inbox:
@@ -172,7 +172,7 @@ def _inbox(shop: Shop) -> Iterator[Finding]:
 def _runs(shop: Shop) -> Iterator[Finding]:
     snapshot = shop.snapshot()
     if snapshot is None:
-        todo = "Run `patron run --as-of YYYY-MM-DDTHH:MM` with a moment after the first orders."
+        todo = "Run `patron run --as-of YYYY-MM-DD` with a day after the first orders."
         yield Finding("runs", "warning", "no run has finished yet", todo)
         return
     for name, version in snapshot.pinned.items():
@@ -230,12 +230,12 @@ def _audit(shop: Shop) -> Iterator[Finding]:
     log = audit_log.entries(shop.store)
     broken = audit_log.first_damaged_entry(log)
     if broken is None:
-        yield Finding("audit log", "ok", f"{len(log)} entries, none changed")
+        yield Finding("audit log", "ok", f"{len(log)} entries, none damaged")
     else:
         yield Finding("audit log", "problem", f"entry {broken} was changed, or one before it is missing", RESTORE_HINT)
     broken = consent_ledger.first_damaged_entry(shop.store)
     if broken is None:
-        yield Finding("ledger of consents", "ok", f"{consent_ledger.size(shop.store)} entries, none changed")
+        yield Finding("ledger of consents", "ok", f"{consent_ledger.size(shop.store)} entries, none damaged")
     else:
         what = f"entry {broken} was changed, or one before it is missing"
         yield Finding("ledger of consents", "problem", what, RESTORE_HINT)

@@ -58,10 +58,10 @@ def trace(shop: Shop, event_id: str) -> Trace:
             break
     else:
         raise NotFound(
-            f"no event {event_id} is known",
+            f"no event has the id {event_id}",
             where=f"sources {', '.join(sources)}" if sources else "no source yet",
             todo="Check the id (a client's messageId). It never arrived, was not answered with 200, or was rejected"
-            " and emptied since; an event rejected just now appears a few seconds later.",
+            " and its content deleted; an event rejected just now appears a few seconds later.",
         )
     if all(step.place == "seen" for step in steps):
         steps.append(Step("nowhere", "", "is not kept: the customer had not agreed, or was forgotten"))
@@ -101,12 +101,12 @@ def _in_inbox(shop: Shop, event_id: str, sources: list[str]) -> list[Step]:
         return []
     with open_inbox(shop) as inbox:
         known = [one for one in sources if inbox.is_known(one, event_id)]
-        steps = [Step("seen", one, "was accepted; if it were sent again, it would be a duplicate") for one in known]
+        steps = [Step("seen", one, "was received; if sent again, it counts as a duplicate") for one in known]
         after = inbox.moved_seq()
         while some := inbox.pending_requests(after=after):
             after = some[-1].seq
             steps += [
-                Step("inbox", one.source, "is on disk and waits to be moved into the lake", one.received_at)
+                Step("inbox", one.source, "is on disk and waits for the lake", one.received_at)
                 for one in some
                 for row in one.rows
                 if row.get("event_id") == event_id
@@ -123,7 +123,7 @@ where event_id in (select event_id from selected) order by source"""
         Step(
             "events",
             row["source"],
-            f"is a row of events: {row['name']}, happened {row['occurred_at']:%Y-%m-%d %H:%M:%S} UTC, known from"
+            f"is stored in events: {row['name']}, happened {row['occurred_at']:%Y-%m-%d %H:%M:%S} UTC, known from"
             f" {row['known_at']:%Y-%m-%d %H:%M:%S} UTC{_flags_text(row['flags'])}",
             row["received_at"],
         )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -162,7 +163,7 @@ def _write_outbox(view: StageView, sent: list[dict], recommended: list[dict]) ->
 
 def _offer_lines(view: StageView, sent: list[dict]) -> Iterator[list[str]]:
     offers = {offer.id: offer for offer in view.policy.offers}
-    day = view.run.as_of.date()
+    day = view.run.as_of.astimezone(ZoneInfo(view.settings.shop.time_zone)).date()
     for row in sent:
         offer = offers[row["action"]]
         until = day + timedelta(days=offer.valid_days)

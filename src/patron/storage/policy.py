@@ -38,7 +38,7 @@ class Exploration(_Section):
     """How many customers are randomised, so that effects can be measured."""
 
     first_days: int = Field(default=30, ge=0)
-    """Days from the first decision during which all offers are randomised."""
+    """Days from the first offer, once `is_delivered` from the first sent, in which all offers are randomised."""
     offer_share: float = Field(default=0.5, gt=0, lt=1)
     """Share of the randomised customers who get an offer."""
     later_share: float = Field(default=0.2, ge=0, le=1)

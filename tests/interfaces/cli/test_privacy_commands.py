@@ -29,7 +29,7 @@ def test_forgetting_asks_and_a_no_changes_nothing(patron, w, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     refused = patron("forget", "--workspace", w, "--user-id", "1042")
     assert refused.code == 1
-    assert "Erase 1 account and 0 devices for ever?" in refused.err
+    assert "Erase 1 account and 0 devices permanently?" in refused.err
     assert patron("sql", "--workspace", w, "--json", "select event_id from events").json == [{"event_id": "m1"}]
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     done = patron("forget", "--workspace", w, "--email", "ann@example.org")
@@ -43,7 +43,7 @@ def test_a_certificate_is_given_as_json_and_the_doctor_sees_the_audit_log(patron
     assert done["erased"] == {"rows of events": 1, "texts": 1, "keys of identifiers": 1}
     assert len(done["audit_hash"]) == 64
     looked = {one["check"]: one for one in patron("doctor", "--workspace", w, "--json").json}
-    assert looked["audit log"]["what"] == "1 entries, none changed"
+    assert looked["audit log"]["what"] == "1 entries, none damaged"
     again = patron("import", "--workspace", w, "--mapping", "segment", "--json", w.parent / "told.jsonl").json
     assert (again["stored"], again["rejected_by_reason"]) == (0, {"forgotten": 1})
     assert "dead rows" not in str(looked["dead letters"])

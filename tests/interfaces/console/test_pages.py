@@ -210,11 +210,11 @@ def test_the_overview_and_its_twin_say_the_same(client):
 
 
 def test_what_is_expected_of_all_customers_is_told_with_how_sure_it_is(client, made_shop):
-    assert "(80 % interval $16K to $25K)" in client.get("/?lang=en").text
+    assert "(80% interval $16K to $25K)" in client.get("/?lang=en").text
     assert "US$1.6万 至 US$2.5万" in client.get("/?lang=zh_CN").text
     assert client.get("/api/overview").json()["value"]["low_cents"] == 1.6e6
     with pinned_to(made_shop, SHOP_FORECASTS, SHOP_FORECASTS.empty()):
-        assert "80 % interval" not in client.get("/?lang=en").text
+        assert "80% interval" not in client.get("/?lang=en").text
 
 
 def test_filters_search_sort_and_paging_keep_their_word(client):

@@ -62,7 +62,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase without confirmation.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Erase one customer for ever and print a certificate.
+    """Erase one customer permanently and print a certificate.
 
     New data about the customer is rejected from then on.
 
@@ -98,9 +98,9 @@ def _question(shop: "Shop", identifier: dict[str, str]) -> str:
     try:
         person = identify_person(shop, **identifier)
     except NotFound:  # why: what waits in the inbox may be theirs; the erasure looks there too
-        return "Erase this customer, of whom the lake holds nothing yet, for ever?"
+        return "Erase this customer, of whom the lake holds nothing yet, permanently?"
     accounts, devices = person.token_count("user_id"), person.token_count("anonymous_id")
-    return f"Erase {accounts} account{'s' * (accounts != 1)} and {devices} device{'s' * (devices != 1)} for ever?"
+    return f"Erase {accounts} account{'s' * (accounts != 1)} and {devices} device{'s' * (devices != 1)} permanently?"
 
 
 COMMANDS = (export, forget)

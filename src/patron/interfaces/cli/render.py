@@ -84,7 +84,9 @@ def show_run(finished: FinishedRun, currency: str, *, json: bool) -> None:
         for forecast in finished.forecasts.answered
     ]
     output.grid(
-        f"Forecasts (amounts in {currency})", ("question", "champion", "metric", "value", "baseline", "its value"), rows
+        f"Forecasts (amounts in {currency})",
+        ("question", "champion", "metric", "value", "baseline", "baseline value"),
+        rows,
     )
     for reason in finished.forecasts.unanswered:
         output.say(reason, style="yellow")
@@ -96,7 +98,7 @@ def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> Non
     if json:
         output.as_json([{name: getattr(row, name) for name in BACKTEST_FIELDS} for row in listed])
         return
-    head = ("question", "origin", "learner", "metric", "value", "baseline", "its value", "gain")
+    head = ("question", "origin", "learner", "metric", "value", "baseline", "baseline value", "gain")
     output.grid(
         f"Backtest (* champion; gain over the best baseline, above 0 is better, 95 % intervals; money in {currency})",
         head,

@@ -64,7 +64,7 @@ def simulate(
     *,
     json: AsJson = False,
 ) -> None:
-    """Simulate a shop whose truth is known.
+    """Simulate a shop whose true effects are known.
 
     Import its events with --mapping patron.
 

@@ -95,7 +95,7 @@ BACKTESTS = Table(
         maybe("low", NUMBER, "lower end of the 95 % bootstrap interval"),
         maybe("high", NUMBER, "upper end of the 95 % bootstrap interval"),
         of("baseline", TEXT, "the best baseline"),
-        maybe("baseline_value", NUMBER, "its value"),
+        maybe("baseline_value", NUMBER, "value of the metric for the baseline"),
         maybe("gain", NUMBER, "paired improvement over the baseline; above zero is better"),
         maybe("gain_low", NUMBER, "lower end of its 95 % interval"),
         maybe("gain_high", NUMBER, "upper end of its 95 % interval"),

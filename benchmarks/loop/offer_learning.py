@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.decide.expected_value import MeasuredEffect
-from patron.decide.selection import NONE, Choice, Evidence, select_offers
+from patron.decide.selection import NONE, Evidence, OfferSelection, select_offers
 from patron.measure.decision_outcomes import DecisionOutcomes
 from patron.measure.effect_measurement import effect_rows
 from patron.storage.policy import Policy
@@ -101,7 +101,7 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
     return earned, offered
 
 
-def outcomes(of: Market, choice: Choice, held: np.ndarray, month: int, spent: np.ndarray) -> DecisionOutcomes:
+def outcomes(of: Market, choice: OfferSelection, held: np.ndarray, month: int, spent: np.ndarray) -> DecisionOutcomes:
     """What the shop sees of a month: decisions, their probabilities and the margin before contacts."""
     names = np.array([*(offer.id for offer in POLICY.offers), NONE])
     by_action = choice.propensities_by_action

@@ -57,7 +57,7 @@ def lived(tmp_path_factory):
 def test_their_ranking_beats_the_mean_by_a_stated_gini(lived):
     found = prospects(lived[0])
     assert found.learner == "prospects"
-    assert found.judged_count > 200
+    assert found.evaluated_count > 200
     assert 0 < found.gini_low < found.gini < found.gini_high < 1
 
 

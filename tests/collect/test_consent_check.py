@@ -45,7 +45,7 @@ def test_what_a_client_says_beside_behaviour_is_flagged():
         context = {"consent": {"categoryPreferences": {"analytics": is_granted}}}
         return judged(promise, message(context=context)).row["flags"]
 
-    assert flags(ANALYTICS, is_granted=True) == ["consent_told"]
+    assert flags(ANALYTICS, is_granted=True) == ["consent_stated"]
     assert flags(ANALYTICS, is_granted=False) == ["no_consent"]
     assert flags(Consent(), is_granted=False) is None
     by_id = {"consentManagement": {"deniedConsentIds": ["c0002"]}}

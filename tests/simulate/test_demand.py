@@ -10,8 +10,8 @@ from patron.simulate.demand import (
     NO_EXPOSURE,
     WEEKDAY_WEIGHT,
     Exposure,
+    active_offers,
     added_hazard,
-    in_force,
     interest,
     is_alive,
     is_sale,
@@ -80,7 +80,7 @@ def test_a_nudge_is_spent_within_the_days_of_the_offer_and_fades(small_shop):
 
 def test_an_offer_is_in_force_for_its_days_and_the_last_one_counts(small_shop, customers):
     first, second = exposed(customers, 0, 370, 0.5), exposed(customers.rows(np.arange(10)), 1, 380, 0.8)
-    found = in_force(first.followed_by(second), customers, DAYS, small_shop)
+    found = active_offers(first.followed_by(second), customers, DAYS, small_shop)
     age = DAYS - 370
     assert np.array_equal(found.offer[:, 10] == 0, (age >= 0) & (age < small_shop.offer_days))
     assert np.array_equal(found.offer[:, 0] == 1, (age >= 10) & (age < 10 + small_shop.offer_days))
@@ -91,14 +91,14 @@ def test_an_offer_is_in_force_for_its_days_and_the_last_one_counts(small_shop, c
 
 def test_offers_to_others_are_not_in_force(small_shop, customers):
     others, here = customers.rows(np.arange(100)), customers.rows(np.arange(100, len(customers)))
-    assert (in_force(exposed(others, 1, 370), here, DAYS, small_shop).offer == -1).all()
+    assert (active_offers(exposed(others, 1, 370), here, DAYS, small_shop).offer == -1).all()
     assert (added_hazard(exposed(others, 1, 370), here, DAYS) == 0).all()
 
 
 def test_offers_raise_the_orders_of_the_persuadable_and_lower_those_of_the_put_off(small_shop, customers):
     without = order_chance(customers, DAYS, small_shop, None)
     offered = order_chance(
-        customers, DAYS, small_shop, in_force(exposed(customers, 1, 365), customers, DAYS, small_shop)
+        customers, DAYS, small_shop, active_offers(exposed(customers, 1, 365), customers, DAYS, small_shop)
     )
     within = small_shop.offer_days > DAYS - 365
     assert ((without > 0) & (without < 1)).all()

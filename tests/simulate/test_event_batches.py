@@ -15,9 +15,9 @@ from patron.simulate.event_batches import (
     Batch,
     EventTexts,
     Lines,
+    batch_as_raw_events,
     concatenate_batches,
     make_batch,
-    raw_events_table,
 )
 
 COUNT = 40
@@ -58,7 +58,7 @@ def as_table(simulated_year):
     def as_table(events):
         words = EventTexts("s7-", simulated_year[0].catalogue, ("NEWS5", "SAVE10"), ("newsletter",), ("d0", "d1"))
         nothing = pa.nulls(len(events), pa.string())
-        return raw_events_table(events, words, nothing, nothing, 1_700_000_000_000_000)
+        return batch_as_raw_events(events, words, nothing, nothing, 1_700_000_000_000_000)
 
     return as_table
 

@@ -1,4 +1,4 @@
-"""Recommendations are seen while they are fresh, clicked where they taste_match, and bought only when clicked."""
+"""Recommendations are seen while they are fresh, clicked where they match the taste, and bought only when clicked."""
 
 from dataclasses import replace
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from patron.simulate.random_streams import Draws
-from patron.simulate.visits import MAX_VIEWS, MOST_LINES, browse_products, choose_products, quantity_of
+from patron.simulate.visits import MAX_LINES, MAX_VIEWS, browse_products, choose_products, quantity_of
 
 DAYS = np.arange(400, 430)
 
@@ -30,7 +30,7 @@ def test_orders_buy_and_other_visits_do_not(visits_and_items):
     visits, items = visits_and_items
     bought = np.bincount(items.visit[items.is_bought], minlength=len(visits))
     assert np.array_equal(bought > 0, visits.is_order)
-    assert bought.max() <= MOST_LINES
+    assert bought.max() <= MAX_LINES
 
 
 def test_what_is_bought_was_put_into_the_cart_and_some_carts_are_left(visits_and_items):

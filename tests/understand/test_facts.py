@@ -36,7 +36,7 @@ def test_identical_lines_are_all_kept_and_their_repetitions_counted(told):
     same = {"order_id": "o", "product_id": "p", "category": "c", "price_cents": 100, "quantity": 1}
     events = [told.event(name, "Order Line Completed", 1, **same) for name in ("a", "b", "c")]
     assert sum(line["paid_cents"] for line in lines(told, *events)) == 300
-    assert cleaned(told, *events) == {"line_told_again_identically": (2, 3, "s/a/1")}
+    assert cleaned(told, *events) == {"line_repeated_identically": (2, 3, "s/a/1")}
 
 
 def test_cleaning_counts_what_it_found_of_what_it_looked_at(told):
@@ -62,7 +62,7 @@ def test_cleaning_counts_what_it_found_of_what_it_looked_at(told):
         "currency_without_rate": (1, 3, "s/yen"),
         "line_without_price": (1, 3, "s/free/1"),
         "line_without_category": (2, 3, "s/euro/1"),
-        "told_more_than_a_day_late": (1, 9, "s/late"),
+        "known_more_than_a_day_late": (1, 9, "s/late"),
         "time_after_it_was_known": (1, 9, "s/future"),
         "time_after_it_was_received": (1, 9, "s/future"),
     }

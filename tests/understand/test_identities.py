@@ -204,8 +204,8 @@ def test_bots_are_no_visitors_but_what_they_buy_is_kept(told):
         for row in tables["cleaning"].to_pylist()}  # fmt: skip
     assert counted["browsing_of_a_bot"] == (2, 3, "excluded")
     assert counted["order_of_a_bot"] == (1, 1, "kept")
-    assert counted["time_not_told"] == (2, 4, "corrected")
-    assert counted["time_told_impossible"] == (1, 4, "corrected")
+    assert counted["time_missing"] == (2, 4, "corrected")
+    assert counted["time_impossible"] == (1, 4, "corrected")
 
 
 users, devices = st.sampled_from(["u1", "u2", "u3", "u4"]), st.sampled_from(["a", "b", "c"])

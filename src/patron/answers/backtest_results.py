@@ -12,5 +12,5 @@ def backtest(shop: Shop, question: str | None = None) -> tuple[Backtest, ...]:
     known = sorted({row.question for row in rows})
     if question is not None and question not in known:
         listed = ", ".join(known) or "none: there is not enough history to look back from"
-        raise NotFound(f"the last run judged no question {question!r}", todo=f"It judged {listed}.")
+        raise NotFound(f"the last run evaluated no question {question!r}", todo=f"It evaluated {listed}.")
     return tuple(row for row in rows if question in {None, row.question})

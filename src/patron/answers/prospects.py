@@ -36,7 +36,7 @@ class Prospects:
     as_of: datetime
     learner: str
     why: str
-    judged_count: int
+    evaluated_count: int
     """People of past cutoffs that the ranking was evaluated on."""
     gini: float | None
     """Normalised Gini of the ranking: 0 no better than the mean, 1 perfect."""
@@ -67,7 +67,7 @@ def prospects(shop: Shop, *, most: int = MAX_SHOWN) -> Prospects:
         as_of=view.run.as_of,
         learner=card.get("learner", ""),
         why=card.get("why", ""),
-        judged_count=evaluated["customer_count"],
+        evaluated_count=evaluated["customer_count"],
         gini=evaluated["value"],
         gini_low=evaluated["low"],
         gini_high=evaluated["high"],

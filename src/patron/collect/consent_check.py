@@ -33,7 +33,7 @@ from patron.schema.personal_data import json_text
 from patron.storage.policy import Consent as ConsentPolicy
 from patron.storage.store import Store
 
-CONSENT_STATED = "consent_told"
+CONSENT_STATED = "consent_stated"
 """Flag of behaviour whose client states that consent is granted."""
 PREFERENCES = "Segment Consent Preference Updated"
 """Event of Segment's consent managers; its context holds yes or no by category."""

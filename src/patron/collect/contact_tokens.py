@@ -26,14 +26,12 @@ def contact_tokens(vault: Vault, rows: pa.Table) -> dict[str, pa.Array]:
     chosen = pc.and_(speaks, pc.is_valid(rows["personal"]))
     contacts = [contacts_of(one) for one in rows["personal"].filter(chosen).to_pylist()]
     return {
-        f"{kind}_token": place_where(
-            chosen, [vault.token(kind, one[kind]) if kind in one else None for one in contacts]
-        )
+        f"{kind}_token": scatter(chosen, [vault.token(kind, one[kind]) if kind in one else None for one in contacts])
         for kind in KEYS
     }
 
 
-def place_where(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:
+def scatter(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:
     """Column with `texts` in the chosen rows, in their order, and NULL elsewhere."""
     nothing = pa.nulls(len(chosen), pa.string())
     return pc.replace_with_mask(nothing, chosen.combine_chunks(), pa.array(texts, pa.string())) if texts else nothing

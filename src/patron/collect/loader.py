@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from patron.collect import pending_sources
 from patron.collect.consent_check import ConsentCheck, consents_of
-from patron.collect.contact_tokens import contact_tokens, place_where
+from patron.collect.contact_tokens import contact_tokens, scatter
 from patron.collect.event_flags import TEST, add_flag
 from patron.collect.suppression import reject_forgotten
 from patron.collect.validation import problem_message, validation_sql
@@ -139,7 +139,7 @@ class EventLoader:
         """Token of the previous id of an Alias, taken as a user id; if it is one, the vault has stored it before."""
         is_alias = pc.and_(pc.equal(rows["name"], "Alias"), pc.is_valid(rows["anonymous_id"]))
         previous_ids = rows["anonymous_id"].filter(is_alias).to_pylist()
-        return place_where(is_alias, [self.vault.token("user_id", one) for one in previous_ids])
+        return scatter(is_alias, [self.vault.token("user_id", one) for one in previous_ids])
 
     def _store_texts(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> None:
         subject = pc.coalesce(tokens["user_id"], tokens["anonymous_id"])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,7 +26,13 @@ from patron.schema.table_definition import TIME
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, IMPORTS
 
-DeadLetterText = tuple[str, int, dict[str, Any]]
+
+class OpenedDeadLetter(NamedTuple):
+    """A dead letter with its content decrypted."""
+
+    dead_letter_id: str
+    row_number: int
+    payload: dict[str, Any]
 
 
 def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | Path | None = None) -> ImportResult:
@@ -51,8 +57,8 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
         job = ImportJob(loader, rules, sources, lambda _done, _all: None)
         job.prepare()
         for file, group in groupby(letters, key=lambda letter: letter["file"]):
-            opened_letters: list[DeadLetterText] = [
-                (
+            opened_letters: list[OpenedDeadLetter] = [
+                OpenedDeadLetter(
                     one["dead_letter_id"],
                     one["row_number"],
                     json.loads(loader.vault.unseal(one["payload"], one["dead_letter_id"])),
@@ -123,7 +129,7 @@ def _imports_with_rejected_rows(shop: Shop) -> str:
 
 
 def _rows_to_replay(
-    job: ImportJob, rules: Mapping, letters: list[DeadLetterText]
+    job: ImportJob, rules: Mapping, letters: list[OpenedDeadLetter]
 ) -> Iterator[tuple[dict[int, str], pa.Table]]:
     """Tables of rows to load again, each with the dead letter's id of every row number."""
     lines = [
@@ -132,12 +138,12 @@ def _rows_to_replay(
     if lines:
         rows = raw_events_table([segment_raw_event(number, line.encode()) for _, number, line in lines])
         yield {number: dead_letter_id for dead_letter_id, number, _ in lines}, validate_raw_events(job.loader, rows)
-    events = [letter for letter in letters if "occurred_at" in letter[2]]
+    events = [letter for letter in letters if "occurred_at" in letter.payload]
     if events:
         rows = raw_events_table([_raw_event_of(number, payload) for _, number, payload in events])
         yield {number: dead_letter_id for dead_letter_id, number, _ in events}, validate_raw_events(job.loader, rows)
     for part in rules.parts:
-        chosen = [letter for letter in letters if letter[2].get("part") == part.name]
+        chosen = [letter for letter in letters if letter.payload.get("part") == part.name]
         if chosen:
             job.make_chunk_of_dead_letters([payload["row"] for _, _, payload in chosen], part)
             yield {number: dead_letter_id for dead_letter_id, number, _ in chosen}, job.raw_events(part)

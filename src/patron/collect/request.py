@@ -77,7 +77,7 @@ WRITE_KEY_DECODER = msgspec.json.Decoder(msgspec.defstruct("Keyed", [("writeKey"
 
 
 def inflate_body(raw: bytes, *, encoding: str = "") -> bytes:
-    """Inflate a body, whatever its Content-Type says. Raises BadRequest 413 above LARGEST_BODY, 400 for bad gzip."""
+    """Inflate a body, whatever its Content-Type says. Raises BadRequest 413 above MAX_BODY_BYTES, 400 for bad gzip."""
     if raw.startswith(GZIP) or "gzip" in encoding:
         raw = _inflate(raw)
     if len(raw) > MAX_BODY_BYTES:

@@ -55,7 +55,7 @@ def demo(folder: Path, *, progress: Progress) -> Demo:
     policy.write_text(promised.replace('unknown = "refuse"', 'unknown = "allow" '), encoding="utf-8")
     shop = _reopen(shop)
     import_files(shop, [], "completejourney", progress=progress)
-    runs = tuple(run_loop(shop, moment, progress=progress) for moment in CUTOFFS)
+    runs = tuple(run_loop(shop, cutoff, progress=progress) for cutoff in CUTOFFS)
     return Demo(shop, runs, (), REAL_DATA_LIMITS)
 
 

@@ -27,13 +27,14 @@ BY_CUSTOMER = tuple(table.name for table in TABLES if "customer_id" in table.nam
 PRIVATE_FILE = 0o600
 
 
-def export_customer(shop: Shop, **named: str | None) -> dict[str, Any]:
+def export_customer(shop: Shop, **identifier: str | None) -> dict[str, Any]:
     """Gather all rows of one customer from every table, with identifiers and texts revealed; what waits included.
 
-    PersonName by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`. The audit log records the export.
+    The person is identified by exactly one of `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`. The audit
+    log records the export.
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy when what waits cannot be moved now.
     """
-    name = PersonIdentifier(**named)
+    name = PersonIdentifier(**identifier)
     view = shop.snapshot()
     inbox = collector_state(shop)
     if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is reported, never left out

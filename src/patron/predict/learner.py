@@ -105,7 +105,7 @@ class Total(Protocol):
         ...
 
     @property
-    def is_season_seen(self) -> bool:
+    def is_season_observed(self) -> bool:
         """Whether the shop has seen this season, a year ago."""
         ...
 

@@ -22,7 +22,7 @@ class Outcomes:
 
     @classmethod
     def of(cls, actual: Numbers, forecast: Numbers) -> "Outcomes":
-        """Learn the middle 80 % of outcomes from judged forecasts; nothing with fewer than 200."""
+        """Learn the middle 80 % of outcomes from evaluated forecasts; nothing with fewer than 200."""
         if len(actual) < FEWEST_ROWS:
             return cls()
         decile = decile_of(forecast)

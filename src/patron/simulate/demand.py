@@ -84,14 +84,14 @@ def interest(people: People, days: np.ndarray) -> np.ndarray:
 
 
 def order_chance(
-    people: People, days: np.ndarray, settings: SimulatorSettings, in_force: ActiveOffers | None
+    people: People, days: np.ndarray, settings: SimulatorSettings, offers: ActiveOffers | None
 ) -> np.ndarray:
     """Probability that a living customer orders on a day, shape (days, people)."""
     eager = 1 + np.outer(is_sale(settings, days), 0.3 + 0.8 * people.price_sensitivity)
     rate = people.orders_per_day * season(settings, days)[:, None] * interest(people, days) * eager
-    if in_force is not None:
-        rate = rate * (1 + people.lift_share * np.minimum(in_force.strength, 1 / 0.9))
-        rate += people.nudge_orders * in_force.strength * in_force.nudge_weight
+    if offers is not None:
+        rate = rate * (1 + people.lift_share * np.minimum(offers.strength, 1 / 0.9))
+        rate += people.nudge_orders * offers.strength * offers.nudge_weight
     return -np.expm1(-rate)
 
 
@@ -110,7 +110,7 @@ def nudge_weights(settings: SimulatorSettings) -> np.ndarray:
     return weight / weight.sum()
 
 
-def in_force(exposure: Exposure, people: People, days: np.ndarray, settings: SimulatorSettings) -> ActiveOffers:
+def active_offers(exposure: Exposure, people: People, days: np.ndarray, settings: SimulatorSettings) -> ActiveOffers:
     """Spread exposures over days and people (sorted by index); a later offer replaces an earlier one."""
     shape = (len(days), len(people))
     offer, strength, weight = np.full(shape, -1), np.zeros(shape), np.zeros(shape)

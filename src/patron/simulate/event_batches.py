@@ -135,14 +135,14 @@ class EventTexts:
     decisions: Sequence[str]
 
 
-def raw_events_table(
-    events: Batch, texts_by_index: EventTexts, traits: pa.Array, personal: pa.Array, start_us: int
+def batch_as_raw_events(
+    events: Batch, texts: EventTexts, traits: pa.Array, personal: pa.Array, start_us: int
 ) -> pa.Table:
     """Raw events of a batch, in its order.
 
     `traits` and `personal` are JSON texts, one for each event or NULL; `start_us` is the shop's first midnight.
     """
-    goods = texts_by_index.catalogue
+    goods = texts.catalogue
     amounts = _amounts(events, goods)
     index = _index(events.product)
     category = np.where(events.product >= 0, goods.category_of[np.maximum(events.product, 0)], events.category)
@@ -150,7 +150,7 @@ def raw_events_table(
         events, "Recommendation Shown", "Recommendation Clicked", "Product Reviewed"
     )
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
-        "event_id": pc.binary_join_element_wise(texts_by_index.shop, pc.cast(pa.array(events.number), pa.string()), ""),
+        "event_id": pc.binary_join_element_wise(texts.shop, pc.cast(pa.array(events.number), pa.string()), ""),
         "name": pa.array(NAMES).take(pa.array(events.name)),
         "occurred_at": pa.array(events.time_us + start_us).cast(RAW_EVENTS.field("occurred_at").type),
         "order_id": _texts_of(events.order, "O"),
@@ -161,13 +161,13 @@ def raw_events_table(
         "brand": goods.brand.take(index),
         "price_cents": pa.array(goods.price_cents[np.maximum(events.product, 0)], mask=~has_price),
         "quantity": pa.array(events.quantity, mask=events.quantity < 0),
-        "coupon": pa.array(texts_by_index.coupons).take(_index(events.coupon)),
+        "coupon": pa.array(texts.coupons).take(_index(events.coupon)),
         "rating": pa.array(events.rating.astype(np.float64), mask=events.rating < 0),
-        "campaign_id": _few(texts_by_index.campaigns, events.campaign),
-        "decision_id": _few(texts_by_index.decisions, events.decision),
+        "campaign_id": _few(texts.campaigns, events.campaign),
+        "decision_id": _few(texts.decisions, events.decision),
         "channel": pa.array(("web", "app", "email")).take(_index(_channel(events))),
         "device": pa.array(("desktop", "mobile", "tablet")).take(_index(events.device)),
-        "products": _products(events, texts_by_index),
+        "products": _products(events, texts),
         "traits": traits,
         "user_id": _texts_of(np.where(events.is_signed_in, events.person, NONE), "C"),
         "anonymous_id": _texts_of(events.visitor, "V"),
@@ -227,9 +227,9 @@ def _amounts(events: Batch, goods: Catalogue) -> dict[str, pa.Array]:
     }
 
 
-def _products(events: Batch, texts_by_index: EventTexts) -> pa.Array:
+def _products(events: Batch, texts: EventTexts) -> pa.Array:
     """The lines of each event as a list."""
-    goods, lines = texts_by_index.catalogue, events.lines
+    goods, lines = texts.catalogue, events.lines
     offsets = np.concatenate([[0], np.cumsum(events.line_count)]).astype(np.int32)
     index = pa.array(lines.product)
     category = goods.category.take(index)
@@ -242,7 +242,7 @@ def _products(events: Batch, texts_by_index: EventTexts) -> pa.Array:
             pa.array(goods.price_cents[lines.product]),
             pa.array(lines.quantity),
             pa.array(lines.discount_cents),
-            pa.array(texts_by_index.coupons).take(_index(lines.coupon)),
+            pa.array(texts.coupons).take(_index(lines.coupon)),
         ],
         fields=list(PRODUCT),
     )

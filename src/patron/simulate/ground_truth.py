@@ -108,12 +108,12 @@ def expected_orders(
     people: People,
     days: np.ndarray,
     shop: SimulatorSettings,
-    force: demand.ActiveOffers | None,
+    offers: demand.ActiveOffers | None,
     added_hazard: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """Expected orders of each day and customer who was there the day before, shape (days, people)."""
     still = np.exp(-people.hazard_per_day * (days[:, None] - days[0] + 1) - added_hazard)
-    return still * demand.order_chance(people, days, shop, force)
+    return still * demand.order_chance(people, days, shop, offers)
 
 
 def standing_share(people: People, days: np.ndarray, shop: SimulatorSettings) -> np.ndarray:
@@ -131,8 +131,8 @@ def uplift_cents(people: People, world: ShopSimulator, offer: int, basket: Baske
     times = np.bincount(recent, minlength=len(world.people))[people.person]
     strength = demand.strength_of(offer_terms, shop) * (1 - shop.fatigue_share) ** times
     everyone = demand.Exposure(people.person, np.full(len(people), offer), np.full(len(people), days[0]), strength)
-    force = demand.in_force(everyone, people, days, shop)
-    with_offer = expected_orders(people, days, shop, force, people.annoyance)
+    offers = demand.active_offers(everyone, people, days, shop)
+    with_offer = expected_orders(people, days, shop, offers, people.annoyance)
     without = expected_orders(people, days, shop, None)
     standing = shop.margin_share - standing_share(people, days, shop)
     used = _redeemed_margin(days, shop, offer_terms, basket)

@@ -13,9 +13,9 @@ from patron.simulate.event_batches import (
     NONE,
     Batch,
     EventTexts,
+    batch_as_raw_events,
     concatenate_batches,
     make_batch,
-    raw_events_table,
 )
 from patron.simulate.exposures import Exposures, read_exposures
 from patron.simulate.population import People, make_people, people_until
@@ -129,7 +129,7 @@ class ShopSimulator:
         return np.arange(first, len(self._decisions))
 
     def _apply_offers(self, exposures: Exposures) -> None:
-        """Put offers in force; the last one of a person and day counts."""
+        """Put offers in offers; the last one of a person and day counts."""
         decision = self._number_decisions(exposures.decision)
         key = exposures.person * DAY_SPAN + exposures.day
         keep = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
@@ -177,7 +177,7 @@ class ShopSimulator:
             campaigns=messages.campaign_names(self.settings, MAX_MONTHS),
             decisions=self._decisions,
         )
-        return raw_events_table(emitted, event_texts, traits, personal, self._start_us)
+        return batch_as_raw_events(emitted, event_texts, traits, personal, self._start_us)
 
     def _simulate_days(self, days: np.ndarray) -> list[Batch]:
         """Everything that starts on these days."""
@@ -206,10 +206,12 @@ class ShopSimulator:
         there = (self.people.first_visit_day <= days[-1]) & (self.people.dropout_day > days[0])
         people = self.people.rows(there)
         alive = demand.is_alive(people, days, self._exposure)
-        force = demand.in_force(self._exposure, people, days, self.settings) if len(self._exposure.person) else None
+        offers = (
+            demand.active_offers(self._exposure, people, days, self.settings) if len(self._exposure.person) else None
+        )
         day, person = days[:, None], people.person[None, :]
         is_order = alive & (day > people.signup_day)
-        is_order &= self.draws.uniform("order", person, day) < demand.order_chance(people, days, self.settings, force)
+        is_order &= self.draws.uniform("order", person, day) < demand.order_chance(people, days, self.settings, offers)
         signs_up = day == people.signup_day
         is_order |= signs_up & (self.draws.uniform("first", person) >= self.settings.signup_without_order_share)
         looks = self.draws.uniform("visit", person, day) < demand.visit_chance(people, days, self.settings)
@@ -222,7 +224,7 @@ class ShopSimulator:
             month=np.array([d.month - 1 for d in dates])[at],
             is_order=is_order[at, row],
             is_sale=demand.is_sale(self.settings, days)[at],
-            offer=np.full(len(at), NONE) if force is None else force.offer[at, row],
+            offer=np.full(len(at), NONE) if offers is None else offers.offer[at, row],
         )
         return visits, people
 

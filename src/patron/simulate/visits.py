@@ -8,7 +8,7 @@ from patron.simulate.population import People
 from patron.simulate.product_catalogue import Catalogue
 from patron.simulate.random_streams import Draws
 
-MOST_LINES = 6
+MAX_LINES = 6
 MAX_VIEWS = 8
 DAY_SPAN = 2**16
 """More days than a shop lives: a visit's number is person times this plus day."""
@@ -78,7 +78,7 @@ def browse_products(visits: Visits, people: People, catalogue: Catalogue, draws:
 def _line_count(visits: Visits, people: People, draws: Draws) -> np.ndarray:
     """Lines each visit buys (0 without an order)."""
     further = np.floor(people.further_lines[visits.row] * draws.exponential("lines of", visits.number))
-    return np.where(visits.is_order, 1 + np.minimum(further, MOST_LINES - 1), 0).astype(np.int64)
+    return np.where(visits.is_order, 1 + np.minimum(further, MAX_LINES - 1), 0).astype(np.int64)
 
 
 def _first_of_each(visit: np.ndarray, product: np.ndarray, products: int) -> np.ndarray:

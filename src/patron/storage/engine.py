@@ -5,7 +5,7 @@ The few functions that the two engines spell differently are named here once and
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +59,11 @@ def timestamp(moment: datetime) -> str:
 def literal(value: object) -> str:
     """Write a text as a SQL literal."""
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def sql_list(values: Iterable[object]) -> str:
+    """Write texts as a SQL list, in parentheses."""
+    return f"({', '.join(literal(value) for value in values)})"
 
 
 def exact_sum(amount: str) -> str:

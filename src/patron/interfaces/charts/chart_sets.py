@@ -18,7 +18,7 @@ from patron.schema.questions import VALUE
 from patron.schema.table_metadata import with_metadata
 
 HORIZON_DAYS = float(VALUE.horizon_days)
-MOST_FREQUENCY = 12
+MAX_FREQUENCY = 12
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def repeat_purchase_charts(
         return (clv_charts.tracking(weeks, words, formats),)
     tracked = clv_charts.tracking(weeks, words, formats, width=HALF)
     matrix = frequency_recency(
-        _fitted(model.model), HORIZON_DAYS, T=float(model.history_days), most_frequency=MOST_FREQUENCY
+        _fitted(model.model), HORIZON_DAYS, T=float(model.history_days), most_frequency=MAX_FREQUENCY
     )
     return (tracked, clv_charts.frequency_recency(matrix, words, formats, of="probability_alive"))
 
@@ -127,7 +127,7 @@ def _fitted(model: str) -> FittedParetoNBD:
 
 
 def deciles(question: Question, words: Words, formats: Formats) -> Chart | None:
-    """Forecast beside what happened, for the latest forecast of a question that could be checked."""
+    """Forecast against actual, for the latest forecast of a question that could be checked."""
     if not question.checks:
         return None
     latest = question.checks[0].scored_at

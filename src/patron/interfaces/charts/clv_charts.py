@@ -190,18 +190,18 @@ def calibration_by_decile(
     table: pa.Table, words: Words = ENGLISH, formats: Formats = PLAIN, *, unit: str = "number", width: int = HALF
 ) -> Chart:
     """Mean forecast and mean actual of each decile of customers; `unit` is as in `Formats.by_unit`."""
-    tenths = table.to_pylist()
+    deciles = table.to_pylist()
     shown = unit_divisor(unit)
     forecast, actual = words("chart.deciles.forecast"), words("chart.deciles.actual")
     rows: list[dict[str, Any]] = [
-        {"decile": tenth["decile"], "value": tenth[column] / shown, "kind": kind}
-        for tenth in tenths
+        {"decile": decile["decile"], "value": decile[column] / shown, "kind": kind}
+        for decile in deciles
         for kind, column in ((forecast, "forecast_mean"), (actual, "actual_mean"))
     ]
     lowest = min([0.0, *(row["value"] for row in rows)])  # why: an interval must not make room for what cannot be
     bars = [
         {"decile": t["decile"], "low": max(t["actual_low"] / shown, lowest), "high": t["actual_high"] / shown}
-        for t in tenths
+        for t in deciles
         if t.get("actual_low") is not None
     ]
     values = [*(row["value"] for row in rows), *(bar[end] for bar in bars for end in ("low", "high"))]
@@ -222,18 +222,18 @@ def calibration_by_decile(
     return Chart(
         title=words("chart.calibration.title"),
         description=words(
-            "chart.calibration.description", count=formats.count(sum(t["customer_count"] for t in tenths))
+            "chart.calibration.description", count=formats.count(sum(t["customer_count"] for t in deciles))
         ),
         spec=specification(alt.layer(*layers), width=width, height=260),
         head=(words("chart.deciles.axis"), words("column.customers"), forecast, actual),
         rows=tuple(
             (
-                str(tenth["decile"]),
-                formats.count(tenth["customer_count"]),
-                formats.by_unit(unit, tenth["forecast_mean"]),
-                formats.by_unit(unit, tenth["actual_mean"]),
+                str(decile["decile"]),
+                formats.count(decile["customer_count"]),
+                formats.by_unit(unit, decile["forecast_mean"]),
+                formats.by_unit(unit, decile["actual_mean"]),
             )
-            for tenth in tenths
+            for decile in deciles
         ),
     )
 

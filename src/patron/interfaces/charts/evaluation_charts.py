@@ -33,13 +33,13 @@ def forecast_by_decile(
     checks: Sequence[ForecastCheck], question: str, unit: str, words: Words, formats: Formats
 ) -> Chart:
     """Mean forecast and mean actual of each decile of the forecast."""
-    tenths = [check for check in checks if check.decile]
+    deciles = [check for check in checks if check.decile]
     names = ("decile", "customer_count", "forecast_mean", "actual_mean")
-    table = pa.table({name: [getattr(check, name) for check in tenths] for name in names})
+    table = pa.table({name: [getattr(check, name) for check in deciles] for name in names})
     return replace(
         calibration_by_decile(table, words, formats, unit=unit),
         title=words("chart.deciles.title", question=words.code("question", question)),
-        description=words("chart.deciles.description", date=formats.date(tenths[0].scored_at if tenths else None)),
+        description=words("chart.deciles.description", date=formats.date(deciles[0].scored_at if deciles else None)),
     )
 
 

@@ -129,7 +129,7 @@ def show_prospects(ranked: Prospects, currency: str, *, json: bool) -> None:
     )
     if ranked.gini is not None:
         output.say(
-            f"Backtest on {ranked.judged_count:,} earlier prospects: normalised Gini "
+            f"Backtest on {ranked.evaluated_count:,} earlier prospects: normalised Gini "
             f"{interval(ranked.gini, ranked.gini_low, ranked.gini_high)}; a ranking at random has 0."
         )
     output.say(ranked.why)

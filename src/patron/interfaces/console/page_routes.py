@@ -39,7 +39,7 @@ from patron.service.customer_lookup import lookup_customer
 router = APIRouter()
 LOG = logging.getLogger(__name__)
 REPLAYED = ("read", "stored", "duplicate", "rejected")
-MOST_BYTES = 4_096
+MAX_FORM_BYTES = 4_096
 """Longest form that is read."""
 
 
@@ -95,7 +95,7 @@ def customers(request: Request) -> Response:
 async def lookup(request: Request) -> Response:
     """Open the card of a customer named by the shop's own id."""
     body = await request.body()
-    if len(body) > MOST_BYTES:
+    if len(body) > MAX_FORM_BYTES:
         return console_of(request).error_page(request, 413)
     shop_id = parse_qs(body.decode(errors="replace")).get("shop_id", [""])[0]
     try:
@@ -186,12 +186,12 @@ async def replay(request: Request) -> Response:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST_BYTES:
+        if len(body) > MAX_FORM_BYTES:
             return console_of(request).error_page(request, 413)
     import_id = parse_qs(body.decode(errors="replace")).get("import_id", [""])[0]
     try:
         shop = console_of(request).answers.shop
-        shop.reload_settings()  # why: the mend is often a setting, and nobody wants to wait for it to be seen
+        shop.reload_settings()  # why: the fix is often a setting, and nobody wants to wait for it to be seen
         done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent)
     except PatronError as error:
         return await run_in_threadpool(_ingestion, request, busy=str(error), status=status_of(error))

@@ -84,4 +84,4 @@ class Answers:
 
     def customer_index(self) -> CustomerIndex:
         """Index of the last run's customers, for the list."""
-        return self.cached("directory", lambda: customer_index(last_run(self.shop)))
+        return self.cached("customer_index", lambda: customer_index(last_run(self.shop)))

@@ -94,7 +94,8 @@ def ranked(
 ) -> pa.Table:
     """Each customer's best of own products and popular ones: customer_id, rank, product_id, score, reason.
 
-    `popular` are the most popular products, best first; a product that is both is listed once, by its own score.
+    `own` has each pair of customer and product once, and `popular`, the most popular products, best first, each product
+    once; a product that is both is listed once, by its own score.
     """
     own_rows, _ = best(*own, count)
     people = len(known.customers)

@@ -8,7 +8,9 @@ from patron.schema.tables.shared_columns import CUSTOMER, KNOWN, OCCURRED, PRODU
 LINK_RULES = ("alias", "sign_in", "email", "phone")
 """Rules that link a token to a customer, by priority within a kind: links sent by clients, then shared contacts."""
 
-FLAGS = "marks set by collect: bot, test, no_time, impossible_time, off_plan, repeated_order, no_consent, consent_told"
+FLAGS = (
+    "marks set by collect: bot, test, no_time, impossible_time, off_plan, repeated_order, no_consent, consent_stated"
+)
 EVENTS = Table(
     "events",
     "one row per event, as received",

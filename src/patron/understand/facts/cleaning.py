@@ -1,7 +1,7 @@
 """What was wrong with the data: how many of how many, what was done about it, and one event to look at."""
 
-from patron.storage.engine import timestamp
-from patron.understand.facts.interactions import KINDS, sql_list_of_kinds
+from patron.storage.engine import sql_list, timestamp
+from patron.understand.facts.interactions import KINDS
 from patron.understand.facts.refund_lines import REFUNDS, refund_lines
 from patron.understand.facts.sale_lines import AMOUNTS, sale_lines
 from patron.understand.facts.usable_events import EARLIEST, Scope, has_flag
@@ -43,16 +43,16 @@ def _events(scope: Scope) -> str:
         "event_without_customer": ("not has_customer", "name <> 'Product Updated'", EXCLUDED),
         "order_without_user": ("user_token is null", f"has_customer and name in {SALES}", KEPT),
         "time_impossibly_early": (f"occurred_at < {timestamp(EARLIEST)}", "true", EXCLUDED),
-        "time_not_told": (has_flag("no_time", "flags"), "true", CORRECTED),
-        "time_told_impossible": (has_flag("impossible_time", "flags"), "true", CORRECTED),
+        "time_missing": (has_flag("no_time", "flags"), "true", CORRECTED),
+        "time_impossible": (has_flag("impossible_time", "flags"), "true", CORRECTED),
         "time_after_it_was_known": ("occurred_at > known_at", "true", CORRECTED),
         "time_after_it_was_received": ("occurred_at > received_at", "true", KEPT),
-        "told_more_than_a_day_late": ("seconds_of(known_at) - seconds_of(occurred_at) > 86400", "true", KEPT),
+        "known_more_than_a_day_late": ("seconds_of(known_at) - seconds_of(occurred_at) > 86400", "true", KEPT),
         "test_traffic": (has_flag("test", "flags"), "true", EXCLUDED),
-        "browsing_of_a_bot": (has_flag("bot", "flags"), f"name in {sql_list_of_kinds(tuple(KINDS))}", EXCLUDED),
+        "browsing_of_a_bot": (has_flag("bot", "flags"), f"name in {sql_list(KINDS)}", EXCLUDED),
         "behaviour_without_consent": (
             has_flag("no_consent", "flags"),
-            f"name in {sql_list_of_kinds(tuple(KINDS))}",
+            f"name in {sql_list(KINDS)}",
             EXCLUDED,
         ),
         "order_of_a_bot": (has_flag("bot", "flags"), f"name in {SALES}", KEPT),
@@ -100,7 +100,7 @@ def _identical_lines() -> str:
         select min(line_id) as line_id, count(*) as n from order_lines where not is_refund and product_id is not null
         group by customer_id, order_id, product_id, occurred_at, quantity, gross_cents, paid_cents"""
     return f"""
-        select 'line_told_again_identically' as check_code, cast(coalesce(sum(n - 1), 0) as bigint) as row_count,
+        select 'line_repeated_identically' as check_code, cast(coalesce(sum(n - 1), 0) as bigint) as row_count,
             cast(coalesce(sum(n), 0) as bigint) as checked_count, '{KEPT}' as treatment,
             min(case when n > 1 then line_id end) as example
         from ({relation}) i"""

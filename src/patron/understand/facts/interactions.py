@@ -1,5 +1,6 @@
 """What customers did besides ordering, and what was shown or sent to them."""
 
+from patron.storage.engine import sql_list
 from patron.understand.facts.usable_events import Scope, has_flag, usable_events, with_customer
 
 KINDS = {
@@ -52,25 +53,19 @@ OURS = "(e.name = 'Offer Assigned' and e.decision_id is not null)"
 """An offer that a decision of ours assigned."""
 
 
-def sql_list_of_kinds(kinds: tuple[str, ...]) -> str:
-    """Kinds as a SQL list."""
-    return "(" + ", ".join(f"'{kind}'" for kind in kinds) + ")"
-
-
 def interactions(scope: Scope) -> str:
     """One row per event of a kind above; the category is that of the event, else the newest of the product.
 
     Offers that decisions of ours assigned are left out: a run that is run again may have decided otherwise since, and
     `exposures` holds those that stand. What bots do says nothing about customers and is left out too.
     """
-    names = "(" + ", ".join(f"'{name}'" for name in KINDS) + ")"
     kinds = " ".join(f"when '{name}' then '{kind}'" for name, kind in KINDS.items())
     columns = ("product_id", "category", "campaign_id", "rating", "channel", "device")
     interaction_events = usable_events(
         scope,
         *columns,
         "known_at as link_at",
-        where=f"e.name in {names} and not {OURS} and not {has_flag('bot')}",
+        where=f"e.name in {sql_list(KINDS)} and not {OURS} and not {has_flag('bot')}",
     )
     kept = ("source", "event_id", "name", "occurred_at", *columns)
     return f"""

@@ -64,8 +64,8 @@ def _last(attribute: str) -> str:
 def categories_over_time(scope: Scope) -> str:
     """Category and brand of a product from the catalogue, each version with the times it is in force.
 
-    The first version also counts for everything earlier, but is known only from `told_at`: a catalogue that comes
-    after the orders describes them from then on, and no cutoff before it sees it.
+    The first version also counts for everything earlier, but is known only from `first_known_at`: a catalogue
+    that comes after the orders describes them from then on, and no cutoff before it sees it.
     """
     rows = known_events(
         scope,
@@ -75,7 +75,7 @@ def categories_over_time(scope: Scope) -> str:
         where="e.name = 'Product Updated' and e.product_id is not null and coalesce(e.category, e.brand) is not null",
     )
     return f"""
-        select product_id, category, brand, known_at as told_at,
+        select product_id, category, brand, known_at as first_known_at,
             case when version = 1 then {timestamp(BEGINNING_OF_TIME)} else known_at end as valid_from,
             coalesce(next_known_at, {timestamp(END_OF_TIME)}) as valid_to
         from (

@@ -1,6 +1,7 @@
 """Visits: a customer's events on the shop's own pages and tills with no gap of 30 minutes."""
 
-from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP, sql_list_of_kinds
+from patron.storage.engine import sql_list
+from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP
 from patron.understand.facts.usable_events import Scope
 
 GAP_SECONDS = 30 * 60
@@ -37,6 +38,6 @@ def sessions(_scope: Scope) -> str:
 def _steps() -> str:
     return f"""
         select customer_id, occurred_at, kind, channel, device
-        from interactions where kind not in {sql_list_of_kinds(AWAY_FROM_THE_SHOP)}
+        from interactions where kind not in {sql_list(AWAY_FROM_THE_SHOP)}
         union all
         select customer_id, occurred_at, 'order' as kind, channel, device from orders"""

@@ -1,6 +1,7 @@
 """How a person came to the shop; made of those who have not ordered yet, not a part of the table `features`."""
 
-from patron.understand.facts.interactions import DONE_TO_CUSTOMERS, sql_list_of_kinds
+from patron.storage.engine import sql_list
+from patron.understand.facts.interactions import DONE_TO_CUSTOMERS
 from patron.understand.features.feature_family import Family, how_many, known_before
 
 
@@ -9,7 +10,7 @@ def rows(_zone: str) -> str:
     facts = f"""
         select customer_id, source, event_id, occurred_at, known_at, kind, channel, device, campaign_id, local_hour,
             local_day
-        from interactions where is_identified and kind not in {sql_list_of_kinds(DONE_TO_CUSTOMERS)}"""
+        from interactions where is_identified and kind not in {sql_list(DONE_TO_CUSTOMERS)}"""
     columns = "source, event_id, occurred_at, kind, channel, device, campaign_id, local_hour, local_day"
     first = "partition by customer_id, as_of order by {0} occurred_at, event_id, source"
     has_campaign = "case when campaign_id is null then 1 else 0 end,"

@@ -1,6 +1,7 @@
 """Days on which the customer did something, and how often such a day ends in an order."""
 
-from patron.understand.facts.interactions import DONE_TO_CUSTOMERS, sql_list_of_kinds
+from patron.storage.engine import sql_list
+from patron.understand.facts.interactions import DONE_TO_CUSTOMERS
 from patron.understand.features.feature_family import Family, known_before
 
 
@@ -11,7 +12,7 @@ def rows(_zone: str) -> str:
         from (
             select customer_id, local_day, known_at,
                 case when kind in ('view', 'cart_add') then kind else 'other' end as what
-            from interactions where is_identified and kind not in {sql_list_of_kinds(DONE_TO_CUSTOMERS)}
+            from interactions where is_identified and kind not in {sql_list(DONE_TO_CUSTOMERS)}
             union all
             select customer_id, local_day, known_at, 'order' as what from orders where is_identified
         ) s

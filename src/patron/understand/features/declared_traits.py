@@ -5,11 +5,12 @@ from patron.understand.features.feature_family import Family, known_before
 
 def rows(_zone: str) -> str:
     """Declared values known by the cutoff, newest first."""
-    facts = "select customer_id, trait, value, event_id, occurred_at, known_at as told_at, known_at from traits"
+    facts = "select customer_id, trait, value, event_id, occurred_at, known_at as first_known_at, known_at from traits"
     return f"""
         select t.*, row_number() over (
-            partition by customer_id, as_of, trait order by occurred_at desc, told_at desc, event_id desc) as place
-        from ({known_before(facts, columns="trait, value, event_id, occurred_at, told_at")}) t"""
+            partition by customer_id, as_of, trait
+            order by occurred_at desc, first_known_at desc, event_id desc) as place
+        from ({known_before(facts, columns="trait, value, event_id, occurred_at, first_known_at")}) t"""
 
 
 def _declared(trait: str) -> str:

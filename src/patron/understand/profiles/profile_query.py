@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from patron.schema.events import BY_NAME
-from patron.storage.engine import timestamp
+from patron.storage.engine import sql_list, timestamp
 from patron.understand.facts.interactions import DONE_TO_CUSTOMERS, KINDS
 from patron.understand.facts.usable_events import EARLIEST, has_flag
 from patron.understand.profiles.token_profile import (
@@ -50,7 +50,7 @@ def profiles_query(events: str, slice_condition: str) -> str:
         tallies as ({_list_per_token("name, n, first_us, last_us", _tallies())}),
         totals as ({_list_per_token("currency, paid_cents, refunded_cents", _totals())}),
         recent_events as ({_list_per_token(EVENT_COLUMNS, _newest_events(_is_not_named(_done_to_customers())))}),
-        cart_events as ({_list_per_token(EVENT_COLUMNS, _newest_events(f"name in {_sql_list(CHANGES_CART)}"))}),
+        cart_events as ({_list_per_token(EVENT_COLUMNS, _newest_events(f"name in {sql_list(CHANGES_CART)}"))}),
         viewed_products as ({_list_per_token("at_us, key", _latest_by_key("product_id", VIEWED, MAX_PRODUCTS))}),
         orders as ({_list_per_token("at_us, key", _latest_by_key(ORDER_KEY, SOLD, MAX_ORDERS))}),
         users as ({_list_per_token("at_us, key", _first_users(is_of_device))})
@@ -90,7 +90,7 @@ def _worth_cents() -> str:
 
 
 def _tallies() -> str:
-    known = f"case when name in {_sql_list(tuple(BY_NAME))} then name else '' end"
+    known = f"case when name in {sql_list(BY_NAME)} then name else '' end"
     return f"""
         select token, {known} as name, count(*) as n, min(at_us) as first_us, max(at_us) as last_us
         from slice_events group by all"""
@@ -98,11 +98,11 @@ def _tallies() -> str:
 
 def _totals() -> str:
     def sum_of(names: tuple[str, ...]) -> str:
-        return f"cast(sum(case when name in {_sql_list(names)} then worth_cents else 0 end) as bigint)"
+        return f"cast(sum(case when name in {sql_list(names)} then worth_cents else 0 end) as bigint)"
 
     return f"""
         select token, currency, {sum_of(SOLD)} as paid_cents, {sum_of(REFUNDED)} as refunded_cents
-        from slice_events where name in {_sql_list(SOLD + REFUNDED)} group by all"""
+        from slice_events where name in {sql_list(SOLD + REFUNDED)} group by all"""
 
 
 def _newest_events(where: str) -> str:
@@ -115,7 +115,7 @@ def _newest_events(where: str) -> str:
 def _latest_by_key(key: str, names: tuple[str, ...], most: int) -> str:
     return f"""
         select token, {key} as key, max(at_us) as at_us from slice_events
-        where name in {_sql_list(names)} and {key} is not null group by token, {key}
+        where name in {sql_list(names)} and {key} is not null group by token, {key}
         qualify row_number() over (partition by token order by max(at_us) desc, {key} desc) <= {most}"""
 
 
@@ -138,11 +138,7 @@ def _done_to_customers() -> tuple[str, ...]:
 
 
 def _is_not_named(names: tuple[str, ...]) -> str:
-    return f"name not in {_sql_list(names)}"
-
-
-def _sql_list(values: tuple[str, ...]) -> str:
-    return "(" + ", ".join(f"'{value}'" for value in values) + ")"
+    return f"name not in {sql_list(names)}"
 
 
 def _rows_of_lists(part: pa.Array) -> Iterator[list[tuple]]:

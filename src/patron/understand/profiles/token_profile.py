@@ -113,7 +113,7 @@ def decode(content: bytes) -> TokenProfile:
 
 
 EVENT_ORDER = attrgetter("at_us", "source", "event_id")
-"""Newest first: time and id make an order without ties."""
+"""Sort key: time, source and id leave no ties."""
 
 
 def _newest_events(events: Iterable[StoredEvent]) -> list[StoredEvent]:

@@ -114,7 +114,7 @@ def test_a_shop_that_nobody_has_signed_up_to_says_what_to_do(tmp_path, monkeypat
     with pytest.raises(NoRunYet):
         prospects(shop)
     known(shop, world)
-    with pytest.raises(NotEnoughData, match="nobody could be named"):
+    with pytest.raises(NotEnoughData, match="there are no prospects"):
         prospects(shop)
     ingest_events(shop, world.history(40), received_at=world.now)
     known(shop, world)

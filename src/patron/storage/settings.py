@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     collect: CollectSettings = CollectSettings()
     value: ValueSettings = ValueSettings()
     rates: dict[str, float] = {}
-    """Units of the shop's currency that one unit of another is worth: USD = 0.92."""
+    """Units of the shop's currency that one unit of another is worth: EUR = 1.08 in a shop of dollars."""
     store_url: str = ""
     """SQLAlchemy URL of the operational store; empty is SQLite in the workspace."""
     inbox_url: str = ""

@@ -139,7 +139,7 @@ def test_money_is_shown_in_the_shops_currency_and_not_in_cents(patron, home):
 def test_prospects_are_refused_where_there_are_none(patron, home):
     ran = patron("prospects", "--workspace", home / "w")
     assert (ran.code, ran.out) == (1, "")
-    assert "nobody could be named" in ran.err
+    assert "there are no prospects" in ran.err
 
 
 def test_prospects_are_listed_with_how_well_they_were_ranked(capsys):

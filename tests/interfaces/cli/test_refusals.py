@@ -203,9 +203,9 @@ def test_a_second_process_at_work_is_named(patron, w, bring):
 
 
 def test_a_run_without_orders_is_refused(patron, w, bring):
-    refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of a known customer", "Import orders")
+    refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of an identified customer", "Import orders")
     bring(HEADER + "a,2024-06-01,1,1,\n")
-    refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of a known customer")
+    refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of an identified customer")
 
 
 FULL_DISK = """

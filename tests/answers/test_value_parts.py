@@ -17,8 +17,8 @@ from patron.storage.shop import Shop
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 
 
-def told() -> pa.Table:
-    """Orders of thirty customers over five months; number 8 brought 7 and 9, gave an order back and got messages."""
+def raw_events() -> pa.Table:
+    """Orders of thirty customers over five months; number 8 brought 7 and 9, returned an order and got messages."""
     rows = []
     for number in range(30):
         for month in range(1, 6):
@@ -55,7 +55,7 @@ def shop(tmp_path_factory):
             "[value]\nreferral_share = 0.5\nservice_cents_per_order = 50\nmessage_cents = 3\n"
         )
         shop = Shop.open(folder / "w")
-        load_events(shop, told(), source="web", known="occurred", received_at=AS_OF)
+        load_events(shop, raw_events(), source="web", known="occurred", received_at=AS_OF)
         run_loop(shop, AS_OF)
         yield shop
         shop.close()

@@ -44,9 +44,9 @@ def needs_analytics(shop):
 
 
 def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visitor=None, **properties):
-    told = {"type": "track", "event": event, "messageId": event_id, "userId": user, "anonymousId": visitor}
+    base = {"type": "track", "event": event, "messageId": event_id, "userId": user, "anonymousId": visitor}
     at = (NOW - timedelta(minutes=minutes_ago)).isoformat()
-    return told | {"timestamp": at, "properties": {"product_id": "p1"} | properties}
+    return base | {"timestamp": at, "properties": {"product_id": "p1"} | properties}
 
 
 def says(event_id, answer, purpose="analytics", **more):
@@ -134,10 +134,10 @@ def test_what_is_refused_leaves_no_content(needs_analytics):
     run_once(shop)
     assert sorted(flags(shop)) == ["during", "no", "order", "yes"]
     with shop.store.begin() as connection:
-        letters = connection.execute(DEAD_LETTERS.select()).mappings().all()
+        dead_letters = connection.execute(DEAD_LETTERS.select()).mappings().all()
     vault = Vault.open(shop)
-    assert [one["reason"] for one in letters] == ["no_consent"] * 3
-    assert {vault.unseal(one["payload"], one["dead_letter_id"]) for one in letters} == {b""}
+    assert [one["reason"] for one in dead_letters] == ["no_consent"] * 3
+    assert {vault.unseal(one["payload"], one["dead_letter_id"]) for one in dead_letters} == {b""}
     with open_inbox(shop) as inbox:
         counted = inbox.counts()["web"]
     assert (counted.stored, counted.rejected) == (4, 3)
@@ -187,8 +187,8 @@ def test_a_device_may_say_no_for_itself_and_not_for_its_user(needs_analytics):
 def test_segments_consent_manager_fills_the_ledger(needs_analytics):
     shop = needs_analytics()
     context = {"consent": {"categoryPreferences": {"Analytics": True, "Advertising": False}}}
-    told = message("p", "Segment Consent Preference Updated", user=None, visitor="v1", minutes_ago=3)
-    put(shop, told | {"context": context}, message("a", user=None, visitor="v1"), is_secret=False)
+    preference = message("p", "Segment Consent Preference Updated", user=None, visitor="v1", minutes_ago=3)
+    put(shop, preference | {"context": context}, message("a", user=None, visitor="v1"), is_secret=False)
     run_once(shop)
     device = Vault.open(shop).token("anonymous_id", "v1")
     found = {one["purpose"]: one["is_granted"] for one in history(shop.store, [device])}
@@ -203,10 +203,10 @@ def at_risk(n, day):
     )
 
 
-def test_a_run_knows_what_a_consent_manager_said_of_a_user(shop):
+def test_a_run_knows_the_preferences_a_consent_manager_sent_for_a_user(shop):
     context = {"consent": {"categoryPreferences": {"Ads": False, "Analytics": True}}}
-    told = message("p", "Segment Consent Preference Updated") | {"context": context}
-    put(shop, told, at_risk(1, 20), at_risk(2, 30))
+    preference = message("p", "Segment Consent Preference Updated") | {"context": context}
+    put(shop, preference, at_risk(1, 20), at_risk(2, 30))
     policy = shop.folder / "policy.toml"
     text = policy.read_text(encoding="utf-8").replace("# names = {", 'names = { ads = "marketing" } # {')
     policy.write_text(text, encoding="utf-8")
@@ -276,9 +276,9 @@ def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
     put(shop, says("yes", "Given", purpose="marketing"), at_risk(1, 20), at_risk(2, 30))
     run_once(shop)
     run_loop(shop, NOW + timedelta(minutes=1))
-    told = export_customer(shop, user_id="u1")["tables"]
-    assert [one["event"] for one in told["ledger of consents"]] == [event_hash("web", "yes")]
-    assert [one["purpose"] for one in told["consents"]] == ["marketing"]
+    tables = export_customer(shop, user_id="u1")["tables"]
+    assert [one["event"] for one in tables["ledger of consents"]] == [event_hash("web", "yes")]
+    assert [one["purpose"] for one in tables["consents"]] == ["marketing"]
     known = token(shop)
     forget(shop, user_id="u1")
     assert [one["event"] for one in history(shop.store, [known])] == [event_hash("web", "yes")]

@@ -131,10 +131,10 @@ def test_no_data_no_run_and_dead_letters(tmp_path, w):
     shop = Shop.open(tmp_path / "new")
     done = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
     shop.close()
-    letters = wrong(tmp_path / "new")["dead letters"]
-    assert "1 rows" in letters.what
-    assert "bad_time" in letters.what
-    assert f"patron import --replay {done.import_id}" in letters.todo
+    finding = wrong(tmp_path / "new")["dead letters"]
+    assert "1 rows" in finding.what
+    assert "bad_time" in finding.what
+    assert f"patron import --replay {done.import_id}" in finding.todo
     assert "dead letters" not in wrong(w)
 
 

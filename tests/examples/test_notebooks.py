@@ -15,8 +15,8 @@ CHARTS = {"cdnow": 8, "from_lifetimes": 8}
 
 
 def cells(name):
-    told = json.loads((EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    return [(cell, "".join(cell["source"])) for cell in told if cell["cell_type"] == "code"]
+    notebook_cells = json.loads((EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return [(cell, "".join(cell["source"])) for cell in notebook_cells if cell["cell_type"] == "code"]
 
 
 def run(name):

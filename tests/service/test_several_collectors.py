@@ -30,13 +30,13 @@ OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secr
 
 
 def messages(*ids, user="u1"):
-    told = [{"type": "track", "event": "Product Viewed", "messageId": one, "userId": user} for one in ids]
-    rows = [one | {"timestamp": "2026-03-01T11:00:00Z", "properties": {"product_id": "p1"}} for one in told]
+    base = [{"type": "track", "event": "Product Viewed", "messageId": one, "userId": user} for one in ids]
+    rows = [one | {"timestamp": "2026-03-01T11:00:00Z", "properties": {"product_id": "p1"}} for one in base]
     return validate_batch(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN)
 
 
 def place(tmp_path, name, postgres_url):
-    """A folder whose store and inbox are the server's: a machine of its own beside others."""
+    """A folder whose store and inbox are the server's: a machine next to others."""
     Shop.create(tmp_path / name).close()
     settings = tmp_path / name / "patron.toml"
     text = f'store_url = "{postgres_url}"\ninbox_url = "{postgres_url}"\n'
@@ -64,10 +64,10 @@ def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once
     collectors = [Collector(one) for one in places]
     for one in collectors:
         one.start()
-    told = [(n % 2, f"m{n % 40}") for n in range(120)]
+    arrivals = [(n % 2, f"m{n % 40}") for n in range(120)]
     threads = [
         threading.Thread(
-            target=lambda of=of: [collectors[of].accept(messages(i)).result(10) for to, i in told if to == of]
+            target=lambda of=of: [collectors[of].accept(messages(i)).result(10) for to, i in arrivals if to == of]
         )
         for of in (0, 1)
     ]

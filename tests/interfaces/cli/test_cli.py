@@ -107,11 +107,11 @@ def test_import_prints_a_sum_and_a_repeat_stores_nothing(patron, home):
     assert re.search(r"[\d,]+ rows read = 0 stored \+ [\d,]+ duplicate \+ 0 rejected", patron(*bring).out)
 
 
-def test_run_tells_what_it_answered(patron, home):
-    told = patron("run", "--workspace", home / "w", "--as-of", AS_OF, "--json").json
-    assert told["run_id"] == AS_OF
-    assert told["customer_count"] > 100
-    assert {answer["question"] for answer in told["forecasts"]["answered"]} >= {"value", "purchase"}
+def test_run_reports_the_questions_it_answered(patron, home):
+    summary = patron("run", "--workspace", home / "w", "--as-of", AS_OF, "--json").json
+    assert summary["run_id"] == AS_OF
+    assert summary["customer_count"] > 100
+    assert {answer["question"] for answer in summary["forecasts"]["answered"]} >= {"value", "purchase"}
 
 
 def test_backtest_prints_objects_of_ten_keys(patron, home):
@@ -127,9 +127,9 @@ def test_backtest_prints_objects_of_ten_keys(patron, home):
 
 
 def test_money_is_shown_in_the_shops_currency_and_not_in_cents(patron, home):
-    told = json.loads(patron("backtest", "--workspace", home / "w", "--question", "value", "--json").out)
+    rows = json.loads(patron("backtest", "--workspace", home / "w", "--question", "value", "--json").out)
     shown = patron("backtest", "--workspace", home / "w", "--question", "value").out
-    best = min(row["value"] for row in told if row["metric"] == "rmse_winsorised" and row["origin"] == "all")
+    best = min(row["value"] for row in rows if row["metric"] == "rmse_winsorised" and row["origin"] == "all")
     assert best > 1000
     assert "money in USD" in shown
     assert f" {best / 100:.4g} " in shown.replace("│", " ").replace("[", " ")

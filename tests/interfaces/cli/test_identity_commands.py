@@ -18,8 +18,8 @@ def shop(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     shop = Shop.create(tmp_path / "w")
-    told = {"event_id": ["1"], "name": ["Identify"], "user_id": ["7"], "anonymous_id": ["v"], "occurred_at": [NOW]}
-    load_events(shop, pa.table(told), source="web", known="received", received_at=NOW)
+    columns = {"event_id": ["1"], "name": ["Identify"], "user_id": ["7"], "anonymous_id": ["v"], "occurred_at": [NOW]}
+    load_events(shop, pa.table(columns), source="web", known="received", received_at=NOW)
     yield shop
     shop.close()
 

@@ -34,7 +34,7 @@ def address(made_shop):
 def page(chromium):
     opened = chromium.new_page(viewport={"width": 1280, "height": 900})
     opened.complaints = []
-    opened.on("console", lambda said: opened.complaints.append(said.text) if said.type == "error" else None)
+    opened.on("console", lambda message: opened.complaints.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
     yield opened
     opened.close()

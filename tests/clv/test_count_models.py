@@ -155,7 +155,7 @@ def test_a_saved_model_says_the_same_to_the_last_bit(case, tmp_path):
 
 
 @models
-def test_a_customer_alone_is_told_what_they_are_told_among_many(case):
+def test_a_customer_alone_gets_the_same_answer_as_among_many(case):
     _, truth = CASES[case]
     summary, horizon = drawn(case, 200), horizon_of(case)
     many = truth.expected_purchases(summary, horizon), truth.probability_alive(summary)
@@ -262,7 +262,7 @@ SHAPES = {
     "nobody came back": {"frequency": 0, "recency": 0, "T": "uniform"},
     "all came back once at the end": {"frequency": 1, "recency": "T", "T": 20.0},
     "everybody the same": {"frequency": 3, "recency": 10.0, "T": 20.0},
-    "seen for no time": {"frequency": 0, "recency": 0, "T": 0.0},
+    "observed for no time": {"frequency": 0, "recency": 0, "T": 0.0},
     "thousands of orders": {"frequency": 3000, "recency": 19.0, "T": 20.0},
     "ages of seconds": {"frequency": 2, "recency": 1e-6, "T": 2e-6},
     "ages of centuries": {"frequency": 2, "recency": 5e6, "T": 9e6},
@@ -272,11 +272,16 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("case", [case for case in CASES if case != "BG/BB"])
 def test_every_shape_of_data_is_fitted_and_answered(case, shape):
-    told = SHAPES[shape]
-    T = np.linspace(5, 50, 60) if told["T"] == "uniform" else np.full(60, told["T"])
-    recency = T if told["recency"] == "T" else np.full(60, float(told["recency"]))
+    shape_values = SHAPES[shape]
+    T = np.linspace(5, 50, 60) if shape_values["T"] == "uniform" else np.full(60, shape_values["T"])
+    recency = T if shape_values["recency"] == "T" else np.full(60, float(shape_values["recency"]))
     summary = pa.table(
-        {"frequency": np.full(60, float(told["frequency"])), "recency": recency, "T": T, "log_gaps": np.zeros(60)}
+        {
+            "frequency": np.full(60, float(shape_values["frequency"])),
+            "recency": recency,
+            "T": T,
+            "log_gaps": np.zeros(60),
+        }
     )
     fitted = CASES[case][0].fit(summary)
     assert np.isfinite(list(fitted.params.values())).all()

@@ -27,7 +27,7 @@ def orders(*rows):
 
 
 @pytest.mark.parametrize("until", ["30.06.2024", "today", ""])
-def test_a_text_that_is_no_date_is_refused_with_how_to_write_one(until):
+def test_a_text_that_is_not_a_date_is_rejected_with_the_format(until):
     with pytest.raises(ValueError, match="not a date such as 2024-06-30"):
         rfm(orders(("a", 0, 1.0)), until=until)
 
@@ -37,13 +37,13 @@ def only(table):
     return row
 
 
-def plainly(rows):
-    """The summary in days, as one would work it out by hand: customer to what is known of them."""
-    told = {}
+def summary_by_hand(rows):
+    """The summary in days, as one would work it out by hand: by customer."""
+    summary = {}
     for who in dict.fromkeys(who for who, _, _ in rows):
-        own = sorted(((day, value) for name, day, value in rows if name == who), key=lambda one: (one[0], -one[1]))
+        sequence = sorted(((day, value) for name, day, value in rows if name == who), key=lambda one: (one[0], -one[1]))
         kept = []
-        for day, value in own:
+        for day, value in sequence:
             if value < 0:
                 back = -value
                 for bought in reversed(kept):
@@ -62,7 +62,7 @@ def plainly(rows):
         repeats = [one for one in kept[1:] if one[0] <= 20]
         later = [one for one in kept[1:] if 20 < one[0] <= 30]
         days = [first, *(day for day, _ in repeats)]
-        told[who] = {
+        summary[who] = {
             "frequency": len(repeats),
             "recency": days[-1] - first,
             "T": 20 - first,
@@ -72,7 +72,7 @@ def plainly(rows):
             "monetary_value_holdout": sum(value for _, value in later) / len(later) if later else 0,
             "duration_holdout": 10,
         }
-    return told
+    return summary
 
 
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 35), st.integers(-30, 60)), min_size=1, max_size=25)
@@ -82,10 +82,10 @@ ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 35), st.integer
 @given(ROWS)
 def test_any_orders_are_summarised_as_one_would_by_hand(rows):
     found = rfm(orders(*rows), until=UNTIL, unit="D", holdout_until=LATER).drop_columns(["first_at"])
-    told = plainly(rows)
-    assert set(found["customer_id"].to_pylist()) == set(told)
+    expected = summary_by_hand(rows)
+    assert set(found["customer_id"].to_pylist()) == set(expected)
     for row in found.to_pylist():
-        assert row == pytest.approx({"customer_id": row["customer_id"], **told[row["customer_id"]]})
+        assert row == pytest.approx({"customer_id": row["customer_id"], **expected[row["customer_id"]]})
 
 
 def test_whatever_speaks_arrow_is_summarised():
@@ -110,7 +110,7 @@ def test_whatever_speaks_arrow_is_summarised():
 @pytest.mark.parametrize(
     "kind", [pa.int64(), pa.int32(), pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
 )
-def test_customers_are_told_apart_whatever_their_ids_are(kind):
+def test_customers_are_kept_apart_whatever_their_ids_are(kind):
     names = [str(one) for one in (3, 1, 3, 2, 1, 3)]
     ids = (
         pa.array(names).cast(kind)

@@ -171,13 +171,13 @@ def test_who_showed_no_sign_of_life_for_long_is_not_considered(shop):
     policy.write_text(policy.read_text(encoding="utf-8") + "[at_risk]\nactive_within_days = 90\n", encoding="utf-8")
     run, strict = RUNS[0], Shop.open(shop.folder)
     understood(strict, run)
-    seen = {f"c{n:04}": float(n) for n in range(CUSTOMERS)}
+    inactive_days = {f"c{n:04}": float(n) for n in range(CUSTOMERS)}
     mark = {"run_id": run.run_id, "as_of": run.as_of, "feature_version": "v"}
-    rows = [{**mark, "customer_id": one, "days_since_last_activity": days} for one, days in seen.items()]
+    rows = [{**mark, "customer_id": one, "days_since_last_activity": days} for one, days in inactive_days.items()]
     strict.lake.replace(BY_NAME["features"], pa.Table.from_pylist(rows), part=run.run_id)
     decided = decide_offers(stage_view(strict, decide, run=run))
     strict.close()
-    assert decided["customer_id"].to_pylist() == [one for one, days in seen.items() if days <= 90]
+    assert decided["customer_id"].to_pylist() == [one for one, days in inactive_days.items() if days <= 90]
 
 
 @pytest.mark.parametrize("shop", [False], indirect=True)

@@ -118,9 +118,9 @@ def test_reasons_name_what_moved_the_forecast(question, learner, fit):
     names, moved = fitted.contributions(rows)
     assert moved.shape == (rows.num_rows, len(names))
     assert np.isfinite(moved).all()
-    said = reasons(names, moved)
-    assert len(said) == rows.num_rows
-    assert all(reason[0] in "+-" and reason[1:] in names for row in said for reason in row)
+    texts = reasons(names, moved)
+    assert len(texts) == rows.num_rows
+    assert all(reason[0] in "+-" and reason[1:] in names for row in texts for reason in row)
 
 
 @every_learner

@@ -120,9 +120,9 @@ def test_what_all_customers_bring_has_an_interval_where_forecasts_add_up_to_the_
     view, _ = finished
     rows = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
     customers = pa.table({"value": pa.array([100.0, 300.0])})
-    told = scoring.shop_forecast(view, VALUE, Stacked().fit(rows), customers).to_pylist()[0]
-    assert told["value"] == 400.0
-    assert 100 < told["low"] < told["value"] < told["high"] < 1000
+    forecast = scoring.shop_forecast(view, VALUE, Stacked().fit(rows), customers).to_pylist()[0]
+    assert forecast["value"] == 400.0
+    assert 100 < forecast["low"] < forecast["value"] < forecast["high"] < 1000
     assert scoring.shop_forecast(view, VALUE, RecentBlend().fit(rows), customers).num_rows == 0
     clipped = replace(Stacked().fit(rows), factor=2.0)
     assert scoring.shop_forecast(view, VALUE, clipped, customers).num_rows == 0, "they do not add up to it"

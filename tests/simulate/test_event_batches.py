@@ -134,10 +134,10 @@ def test_products_are_described_as_the_catalogue_does(as_table, views, simulated
 
 def test_what_is_not_signed_in_has_no_user(as_table):
     number = np.arange(4)
-    seen = make_batch(
+    views = make_batch(
         "Product Viewed", number, number, number, is_signed_in=number % 2 == 0, visitor=number * 4, product=number
     )
-    table = as_table(seen)
+    table = as_table(views)
     assert table["user_id"].to_pylist() == ["C0", None, "C2", None]
     assert table["anonymous_id"].to_pylist() == ["V0", "V4", "V8", "V12"]
 

@@ -82,15 +82,15 @@ def test_offers_the_shop_does_not_make_are_refused(read, offer):
         read(("C1", offer, 5))
 
 
-def test_times_of_any_zone_and_unit_mean_the_same_moment(simulated_year):
+def test_times_of_any_zone_and_unit_mean_the_same_time(simulated_year):
     world = simulated_year[0]
     start = world.now - timedelta(days=world.day)
     at = start + timedelta(hours=30)
     columns = {"user_id": ["C1"], "offer_id": ["SAVE10"], "decision_id": ["d"]}
 
     def read_at(kind):
-        moments = pa.array([datetime.fromtimestamp(at.timestamp(), tz=start.tzinfo)]).cast(kind)
-        rows = pa.table(columns | {"exposed_at": moments})
+        times = pa.array([datetime.fromtimestamp(at.timestamp(), tz=start.tzinfo)]).cast(kind)
+        rows = pa.table(columns | {"exposed_at": times})
         start_us = int(start.timestamp()) * 1_000_000
         return read_exposures(rows, "offer_id", OFFERS, world.people, start_us, (0, 10 * DAY_US)).exposed_us[0]
 

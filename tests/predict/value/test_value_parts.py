@@ -30,7 +30,7 @@ def parts(built, order_line, score, value_run):
     values |= {"late": 1_500.0, "returner": 3_000.0, "returns all": 100.0, "written off": -50.0, "prospect": 800.0}
     earlier = Run.at(value_run.as_of - timedelta(days=30))
     at = value_run.as_of - timedelta(days=20)
-    letter = {
+    sent_message = {
         "source": "shop",
         "is_identified": True,
         "occurred_at": at,
@@ -58,7 +58,7 @@ def parts(built, order_line, score, value_run):
             score("value", "only before", 1_000.0, earlier),
         ],
         interactions=[
-            letter | {"event_id": f"m{n}", "customer_id": who, "kind": kind} for n, (who, kind) in enumerate(sent)
+            sent_message | {"event_id": f"m{n}", "customer_id": who, "kind": kind} for n, (who, kind) in enumerate(sent)
         ],
         exposures=[
             offer | {"decision_id": f"d{n}", "customer_id": who, "is_delivered": is_delivered}

@@ -1,4 +1,4 @@
-"""How fast the collector acknowledges durable events, beside the echo of the same server in the same run.
+"""How fast the collector acknowledges durable events, next to the echo of the same server in the same run.
 
 Batches of 100 over loopback, and single events; 10 million ids are in `seen` before. The load comes from a second
 process. Printed are events a second, the share of the echo (the same server answering 200 to the same bodies), and the
@@ -120,14 +120,14 @@ def posts(path: str, key: str, batch: int, count: int) -> list[bytes]:
 
 
 def posts_of(path: str, key: str, bodies: list[dict]) -> list[bytes]:
-    made = []
-    for told in bodies:
-        body = json.dumps(told | {"writeKey": key}).encode()
+    requests = []
+    for fields in bodies:
+        body = json.dumps(fields | {"writeKey": key}).encode()
         head = (
             f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        made.append(head.encode() + body)
-    return made
+        requests.append(head.encode() + body)
+    return requests
 
 
 def fill(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""80 % intervals of value on real data: outcomes by tenth of the forecast, beside conformalised quantile trees.
+"""80 % intervals of value on real data: outcomes by decile of the forecast, next to conformalised quantile trees.
 
 Usage: python benchmarks/predict/value_intervals.py FOLDER (online_retail_2010_2011 and cdnow_master as Parquet).
 Quantile trees learn the 10 % and 90 % quantile of the logarithm of spend from all features (conformalised quantile
@@ -89,8 +89,8 @@ def amount(logarithm: Numbers) -> Numbers:
 
 def missed(ends: Interval, actual: Numbers) -> Numbers:
     """How far outside the interval each outcome was, below 0 when inside."""
-    told = logarithm(actual)
-    return np.maximum(ends[0] - told, told - ends[1])
+    log_actual = logarithm(actual)
+    return np.maximum(ends[0] - log_actual, log_actual - ends[1])
 
 
 def score(actual: Numbers, ends: Interval) -> Numbers:

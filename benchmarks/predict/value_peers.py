@@ -1,11 +1,11 @@
-"""Our library of value models beside lifetimes and pymc-marketing: processor time, and whether both find the same.
+"""Our library of value models next to lifetimes and pymc-marketing: processor time, and whether both find the same.
 
 `python benchmarks/predict/value_peers.py [--full] [--environments FOLDER] FOLDER`, the last with cdnow_master and
 cdnow_sample as Parquet. Each peer is installed into an environment of its own, which is kept in a folder of temporary
 files or the one that is given; a peer that cannot be installed is passed over. With --full the summary is of 7 million
-orders instead of 1 million, and lifetimes simulates a million customers instead of 100,000, told per million.
+orders instead of 1 million, and lifetimes simulates a million customers instead of 100,000, reported per million.
 
-Both sides run in processes of their own with one thread, and take runs. Told are medians of processor time. Not
+Both sides run in processes of their own with one thread, and take runs. Reported are medians of processor time. Not
 counted on either side: imports, reading of files (ours then holds an Arrow table, a peer a frame of pandas, both of the
 same file), and a first time, in which numba and pytensor compile. The fits are of CDNOW's 39 weeks; pymc-marketing's
 are maxima a posteriori with its default priors, of a model that is already built and was fitted before. A fit of its
@@ -119,7 +119,7 @@ class PassedOver(Exception):
 
 
 class Side:
-    """A process that does a job whenever it is told to; warm once this is made."""
+    """A process that does a job whenever it is asked to; warm once this is made."""
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], errors: Path) -> None:
         self.name, self.process, self.errors = name, process, errors
@@ -158,9 +158,9 @@ def side(name: str, job: str, python: Path, files: Path) -> Iterator[Side]:
     errors, command = files / f"{name}.errors", [str(python), str(SIDES / SCRIPTS[name]), job, str(files)]
     pipe = subprocess.PIPE
     with (
-        errors.open("wb") as told,
+        errors.open("wb") as error_file,
         subprocess.Popen(  # noqa: S603 - our own scripts
-            command, bufsize=0, stdin=pipe, stdout=pipe, stderr=told, env=environment(name, python)
+            command, bufsize=0, stdin=pipe, stdout=pipe, stderr=error_file, env=environment(name, python)
         ) as process,
     ):
         try:
@@ -170,7 +170,7 @@ def side(name: str, job: str, python: Path, files: Path) -> Iterator[Side]:
 
 
 def environment(name: str, python: Path) -> dict[str, str]:
-    """One thread; a peer sees nothing of ours, and what pytensor compiles is kept beside its Python."""
+    """One thread; a peer sees nothing of ours, and what pytensor compiles is kept next to its Python."""
     kept = {key: value for key, value in os.environ.items() if name == OURS or not key.startswith("PYTHON")}
     own = {} if name == OURS else {"PYTENSOR_FLAGS": f"base_compiledir={python.parent.parent / 'compiled'}"}
     return kept | ONE_THREAD | own
@@ -178,8 +178,8 @@ def environment(name: str, python: Path) -> dict[str, str]:
 
 def python_of(peer: str, folder: Path) -> Path:
     """The Python of a peer's environment, which is made when there is none with these versions. Raises PassedOver."""
-    told = " ".join((sys.version, *PINS[peer]))
-    home = folder / f"{peer}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    versions = " ".join((sys.version, *PINS[peer]))
+    home = folder / f"{peer}-{hashlib.sha256(versions.encode()).hexdigest()[:12]}"
     python, is_made = home / ("Scripts" if os.name == "nt" else "bin") / "python", home / "made"
     if not is_made.exists():
         print(f"installing {peer} into an environment of its own ...", flush=True)
@@ -201,7 +201,7 @@ def run(peer: str, *command: str) -> None:
 
 
 def last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
+    return (text.strip().splitlines() or ["it printed nothing"])[-1]
 
 
 def prepare(folder: Path, files: Path, *, is_full: bool) -> int:

@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def judged_in(settings: SimulatorSettings, seed: int, folder: Path) -> Found:
-    view = told(settings, seed, folder)
+    view = simulated_view(settings, seed, folder)
     return (first_orders(view) if settings == GROWING else {}) | without_order(view) | at_once(view)
 
 
@@ -84,8 +84,8 @@ def together(parts: list[ForecastsAtOrigin]) -> ForecastsAtOrigin:
     return ForecastsAtOrigin(np.concatenate(names), actual, forecast)
 
 
-def told(settings: SimulatorSettings, seed: int, folder: Path) -> StageView:
-    """A workspace with the facts, cutoffs and features of everything the world has told."""
+def simulated_view(settings: SimulatorSettings, seed: int, folder: Path) -> StageView:
+    """A workspace with the facts, cutoffs and features of everything the world has sent."""
     shop, world = Shop.create(folder), ShopSimulator(settings, seed)
     while world.day < DAYS:
         events = world.history(30)
@@ -155,7 +155,7 @@ def at_once(view: StageView) -> Found:
 
 
 def declared(rows: pa.Table) -> pa.Table:
-    """What people said at registration, without what they did."""
+    """What people declared at registration, without what they did."""
     kept = [name for name in rows.column_names if name.startswith("declared_")]
     return rows.select(["customer_id", "as_of", LABEL, *kept])
 

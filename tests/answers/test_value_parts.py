@@ -75,7 +75,7 @@ def test_parts_add_up_to_the_total(shop):
         assert parts["total_cents"] == sum(value for name, value in parts.items() if name != "total_cents")
 
 
-def test_what_was_paid_what_is_expected_and_what_comes_back_are_told_apart(shop):
+def test_paid_expected_and_refunded_amounts_are_separate(shop):
     card = card_of(shop, "shop 8")
     parts = card.value_parts
     assert (parts.first_order_cents, parts.repeat_cents) == (1100, 1200 + 1300 + 1400 + 1500)
@@ -83,7 +83,7 @@ def test_what_was_paid_what_is_expected_and_what_comes_back_are_told_apart(shop)
     assert parts.expected_cents + (parts.returns_cents + 1200) == pytest.approx(expected(card), abs=1)
 
 
-def test_whom_a_customer_brought_first_counts_for_them(shop):
+def test_a_referred_customer_counts_for_the_first_referrer(shop):
     brought = sum(expected(card_of(shop, user_id)) for user_id in ("shop 7", "shop 9"))
     assert card_of(shop, "shop 8").value_parts.referral_cents == pytest.approx(0.5 * brought, abs=1)
     assert card_of(shop, "shop 3").value_parts.referral_cents == 0

@@ -88,7 +88,7 @@ def test_the_likelihood_is_the_integral_over_both_rates(size):
 
 
 @signs
-def test_what_is_expected_happens(size):
+def test_forecasts_come_true(size):
     truth, summary = TRUTHS[size], drawn(size, 20_000, horizon=30.0)
     came = summary["frequency_holdout"].to_numpy()
     expected = truth.expected_purchases(summary, 30.0)

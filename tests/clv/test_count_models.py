@@ -74,7 +74,7 @@ def test_parameters_come_back_within_three_standard_errors(case):
 
 
 @models
-def test_what_is_expected_happens(case):
+def test_forecasts_come_true(case):
     """Of simulated customers: the orders to come in all and by count, within four standard errors."""
     _, truth = CASES[case]
     horizon = horizon_of(case)
@@ -99,7 +99,7 @@ def test_a_new_customer_is_as_those_who_are_drawn(case):
 
 
 @models
-def test_chances_of_counts_add_up_and_agree_with_the_other_answers(case):
+def test_probabilities_of_counts_sum_to_one_and_agree_with_the_other_answers(case):
     _, truth = CASES[case]
     summary, horizon = drawn(case, 300), horizon_of(case)
     chances = truth.purchase_count_distribution(summary, horizon, most=400)
@@ -111,7 +111,7 @@ def test_chances_of_counts_add_up_and_agree_with_the_other_answers(case):
 
 
 @models
-def test_alive_is_a_chance_and_nothing_comes_in_no_time(case):
+def test_alive_is_a_probability_and_no_time_has_no_purchases(case):
     _, truth = CASES[case]
     summary = drawn(case, 300)
     alive = truth.probability_alive(summary)
@@ -327,7 +327,7 @@ def test_bg_bb_counts_whole_periods():
         truth.expected_purchases(drawn("BG/BB", 10), 1.5)
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path):
+def test_a_file_that_is_not_a_model_is_refused(tmp_path):
     (tmp_path / "x.json").write_text("[]")
     with pytest.raises(ValueError, match="not a saved model of customer value"):
         load_model(tmp_path / "x.json")
@@ -373,7 +373,7 @@ def test_standard_errors_are_those_of_clvtools(cdnow):
 
 
 @pytest.mark.parametrize("horizon", [-3, "13", "13W", None, float("nan"), float("inf")])
-def test_a_horizon_that_is_none_is_refused_with_what_to_name(horizon):
+def test_an_invalid_horizon_is_refused_with_what_to_name(horizon):
     summary = pa.table({"frequency": [2.0] * 20, "recency": np.linspace(1, 8, 20), "T": [10.0] * 20})
     fitted = BetaGeo().fit(summary)
     drawn = posterior(BetaGeo(), summary, rng=np.random.default_rng(1), draws=50)

@@ -141,7 +141,7 @@ def test_a_horizon_may_be_in_any_unit():
     assert horizon_of(12, "M", summary=SUMMARY) == horizon_of(1, "Y", summary=SUMMARY) == pytest.approx(365.25 / 7)
 
 
-def test_what_cannot_be_is_refused():
+def test_impossible_values_are_refused():
     without = SUMMARY.replace_schema_metadata(None)
     with pytest.raises(ValueError, match="make it with rfm"):
         discounted_purchases(FittedBetaGeo(Estimates(BETAGEO.params)), without, annual_rate=0.1)

@@ -192,7 +192,7 @@ def test_the_seasonal_likelihood_is_the_integral_over_when_a_customer_left():
 
 
 @both
-def test_what_is_expected_happens(case):
+def test_forecasts_come_true(case):
     """Orders of simulated holdouts, in all and by count, within four standard errors; the season is in their middle."""
     _, truth = LEARNERS[case]
     for horizon in (16.0, 22.0, 40.0):
@@ -237,7 +237,7 @@ def test_a_new_customer_is_as_those_who_are_drawn(case):
 
 
 @both
-def test_chances_of_counts_add_up_and_agree_with_the_other_answers(case):
+def test_probabilities_of_counts_sum_to_one_and_agree_with_the_other_answers(case):
     _, truth = LEARNERS[case]
     summary = drawn(case, 200)
     chances = truth.purchase_count_distribution(summary, 30.0, most=400)
@@ -338,7 +338,7 @@ def test_what_is_missing_or_cannot_be_known_is_refused():
         TRUTH.expected_purchases_new(3.0, covariates={"age": 4.0})
 
 
-def test_what_a_calendar_does_not_tell_is_refused():
+def test_covariates_that_a_calendar_lacks_are_refused():
     summary = drawn("seasonal", 200)
     long = "the calendar covers 2022-01-03 to 2024-09-08, and .* to 2025-.* is needed"
     with pytest.raises(ValueError, match=long):

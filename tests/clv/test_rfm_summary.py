@@ -130,7 +130,7 @@ def test_times_are_in_the_unit_and_the_summary_says_which(unit, days):
     assert summary_unit(found) == summary_unit(deduplicated(found)) == unit
 
 
-def test_orders_of_one_day_are_one_unless_asked_otherwise():
+def test_orders_of_one_day_count_as_one_by_default():
     hours = [datetime(2024, 1, 1, 8), datetime(2024, 1, 1, 20), datetime(2024, 1, 2, 8)]  # noqa: DTZ001 - no zone is UTC
     table = pa.table({"customer_id": ["a"] * 3, "ordered_at": hours, "value": [1, 2, 4]})
     by_day, by_moment = rfm(table, until=UNTIL, unit="D"), rfm(table, until=UNTIL, unit="D", whole_days=False)
@@ -139,7 +139,7 @@ def test_orders_of_one_day_are_one_unless_asked_otherwise():
     assert only(by_moment)["T"] == pytest.approx(20 + 16 / 24)
 
 
-def test_the_whole_last_day_is_seen_and_nothing_after():
+def test_the_whole_last_day_is_counted_and_nothing_after():
     late = pa.table(
         {
             "customer_id": ["a", "a", "b"],
@@ -151,7 +151,7 @@ def test_the_whole_last_day_is_seen_and_nothing_after():
     assert (row["customer_id"], row["frequency"], row["recency"]) == ("a", 1, 1)
 
 
-def test_what_is_given_back_after_the_end_was_not_known_then():
+def test_refunds_after_the_end_were_not_known_then():
     row = only(rfm(orders(("a", 0, 9), ("a", 9, 9), ("a", 25, -9)), until=UNTIL, unit="D", holdout_until=LATER))
     assert (row["monetary_value"], row["frequency_holdout"]) == (9, 0)
 

@@ -31,7 +31,7 @@ def test_contacts_of_nobody_and_of_others_are_left_out(personal, found):
 
 
 @pytest.mark.parametrize("personal", ["{", "[1]", "null", '"a@b.org"'])
-def test_what_is_no_object_has_no_contacts(personal):
+def test_a_value_that_is_not_an_object_has_no_contacts(personal):
     assert contacts_of(personal) == {}
 
 

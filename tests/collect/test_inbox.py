@@ -95,8 +95,8 @@ def follow(place, monkeypatch, steps, generation):
                 broken = replace(inbox.backend.sql, add_counts="insert into nothing values (?, ?, ?, ?)")
                 patch.setattr(inbox.backend, "sql", broken)
                 with pytest.raises(WorkspaceError):
-                    inbox.append([arrival(*own) for own in group])
-        (other if what == "another process writes" else inbox).append([arrival(*own) for own in group])
+                    inbox.append([arrival(*event_ids) for event_ids in group])
+        (other if what == "another process writes" else inbox).append([arrival(*event_ids) for event_ids in group])
         submitted += ids
     assert sorted(stored_ids(inbox)) == [("web", one) for one in sorted({*submitted} - known)]
     counted = inbox.counts().get("web")

@@ -191,7 +191,7 @@ def test_a_body_that_is_not_a_batch_is_refused_whole(body):
     assert refused.value.status == 400
 
 
-def test_bytes_that_are_no_text_and_null_characters_lose_no_good_event():
+def test_bytes_that_are_not_text_and_null_characters_lose_no_good_event():
     """The one goes to the dead letters, the other loses its null character."""
     body = json.dumps(
         {"batch": [message(messageId="a", event="Caf\u00e9"), message(messageId="b\x00c")]}, ensure_ascii=True
@@ -292,7 +292,7 @@ def test_what_happens_on_a_developers_machine_is_test_traffic(url, is_test):
     assert ("test" in (one.row["flags"] or ())) == is_test
 
 
-def test_bytes_that_are_no_utf_8_make_nobody_somebody_else():
+def test_bytes_that_are_not_utf_8_turn_nobody_into_somebody_else():
     body = json.dumps(message(userId="Muller")).encode().replace(b"u", b"\xfc")
     with pytest.raises(BadRequest, match="UTF-8"):
         validate_single(body, "track", "web", NOW, OPEN)

@@ -86,7 +86,7 @@ STORY = (
 
 
 @pytest.mark.parametrize("in_run", [False, True])
-def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, in_run):
+def test_behaviour_is_judged_by_the_last_consent_at_its_time(needs_analytics, in_run):
     shop = needs_analytics()
     for part in ([one] for one in reversed(STORY)) if in_run else [STORY]:
         put(shop, *part)
@@ -105,7 +105,7 @@ def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, 
 
 
 @pytest.mark.parametrize("sources", [("app", "server"), ("server", "app")])
-def test_who_told_of_consent_and_who_of_behaviour_may_be_different_sources(needs_analytics, sources):
+def test_consent_and_behaviour_may_come_from_different_sources(needs_analytics, sources):
     shop = needs_analytics()
     consent, behaviour = sources
     put(shop, says("yes", "Given", minutes_ago=9), says("no", "Withdrawn", minutes_ago=3), source=consent)
@@ -154,7 +154,7 @@ def test_silence_is_what_the_policy_says(needs_analytics):
     shop.close()
 
 
-def test_rows_of_a_file_are_judged_too(needs_analytics):
+def test_rows_of_a_file_are_checked_for_consent_too(needs_analytics):
     shop = needs_analytics("refuse")
     rows = [
         {"event_id": "v", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u1", "properties": None},
@@ -249,7 +249,7 @@ def test_a_run_writes_to_those_who_agreed_by_then_and_still_do(shop):
     opened.close()
 
 
-def test_who_says_no_after_the_moment_as_any_of_their_users_gets_nothing(shop):
+def test_who_withdraws_consent_after_the_cutoff_as_any_of_their_users_gets_nothing(shop):
     days = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
     yes = [says(f"yes{n}", "Given", user=f"u{n}", minutes_ago=60 * 24 * 9, purpose="marketing") for n in range(12)]
     no = [says(f"no{n}", "Withdrawn", user=f"x{n}", minutes_ago=60, purpose="marketing") for n in range(0, 12, 2)]
@@ -304,7 +304,7 @@ def test_a_trace_says_that_what_was_kept_is_not_used(needs_analytics):
     shop.close()
 
 
-def test_doctor_knows_that_consent_is_told(shop):
+def test_doctor_knows_that_consent_is_sent(shop):
     assert [one.level for one in doctor(shop.folder) if one.check == "policy"] == ["warning"]
     put(shop, says("yes", "Given", purpose="marketing"))
     run_once(shop)

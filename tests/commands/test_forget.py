@@ -246,7 +246,7 @@ def test_before_she_is_known_by_everything_that_is_looked_for(shop):
     assert {"events", "identities", "orders", "customers", "features", "scores", "segments"} <= lake
 
 
-def test_afterwards_no_byte_tells_of_her_and_the_others_stay(shop):
+def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
     ids = ids_of(shop, ANNA, DEVICE, HER_PHONE)
     last, before = shop.snapshot(), rows_of_others(shop, set(ids))
     done = forget(shop, user_id=ANNA)
@@ -335,7 +335,7 @@ def test_a_run_runs_afterwards_without_her(shop):
     "named",
     [{"email": EMAIL.lower()}, {"phone": "+49 (170) 123-4567"}, {"anonymous_id": HER_PHONE}, {"customer_id": None}],
 )
-def test_she_is_found_by_each_of_her_names(shop, named):
+def test_a_person_is_found_by_each_of_her_ids(shop, named):
     named = {how: value or customer_id(shop, ANNA) for how, value in named.items()}
     assert export_customer(shop, **named)["customer_id"] == customer_id(shop, ANNA)
     forget(shop, **named)
@@ -462,7 +462,7 @@ def test_the_store_keeps_no_deleted_bytes(shop):
     connection.close()
 
 
-def test_the_audit_log_tells_what_was_done_and_that_it_was_not_changed(shop):
+def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(shop):
     made = manage_keys.create_key(shop, "web")
     manage_keys.revoke_key(shop, made.key_id)
     export_customer(shop, user_id=OTHER)
@@ -488,7 +488,7 @@ def test_the_audit_log_tells_what_was_done_and_that_it_was_not_changed(shop):
     assert audit_log.first_damaged_entry(audit_log.entries(shop.store)) == 2
 
 
-def test_files_of_the_shop_that_name_her_are_told_and_left(shop, filled):
+def test_files_of_the_shop_that_name_her_are_reported_and_left(shop, filled):
     shutil.copy(filled / "events.jsonl", shop.folder / "orders.jsonl")
     assert forget(shop, user_id=ANNA).files_left == ("orders.jsonl",)
     assert (shop.folder / "orders.jsonl").exists()

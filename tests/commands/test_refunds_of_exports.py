@@ -63,14 +63,14 @@ def test_a_refunded_line_of_a_woocommerce_order_that_stands_is_refunded_alone(sh
     assert booked(shop) == [("CUP", False, 1, 1000), ("CUP", True, -1, -1000), ("POT", False, 2, 1400)]
 
 
-def test_a_later_woocommerce_export_with_the_line_refunded_gives_back_all_that_was_sold(shop, bring):
+def test_a_later_woocommerce_export_with_the_line_refunded_refunds_all_that_was_sold(shop, bring):
     bring("woocommerce", WOO.format("") + "1,Completed,2023-01-02 10:00,a@x.org,Cup,CUP,10,3,1\n")
     again = bring("woocommerce", WOO.format("") + "1,Refunded,2023-01-02 10:00,a@x.org,Cup,CUP,10,0,1\n")
     assert (again.stored, again.duplicate) == (1, 1)
     assert booked(shop) == [("CUP", False, 3, 3000), ("CUP", True, -3, -3000)]
 
 
-def test_an_undated_refund_is_known_when_the_export_is_told(shop, bring):
+def test_an_undated_refund_is_known_when_the_export_is_imported(shop, bring):
     bring("woocommerce", WOO.format("") + "1,Refunded,2023-01-02 10:00,a@x.org,Cup,CUP,10,0,1\n")
     bring("shopify", SHOPIFY + SHOPIFY_ROW.format("refunded", "25.00"))
     refunds = [event for event in shop.lake.read(EVENTS).to_pylist() if "Refunded" in event["name"]]
@@ -97,7 +97,7 @@ def test_a_shopify_refund_that_has_grown_books_the_growth_once(shop, bring):
     assert sum(line[3] for line in by_then) == 2500 - 1250
 
 
-def test_an_older_shopify_export_told_later_gives_nothing_back_again(shop, bring):
+def test_an_older_shopify_export_imported_later_refunds_nothing_again(shop, bring):
     bring("shopify", SHOPIFY + SHOPIFY_ROW.format("partially_refunded", "12.50"))
     bring("shopify", SHOPIFY + SHOPIFY_ROW.format("partially_refunded", "5.00"), RECEIVED_AT + timedelta(days=1))
     assert [line for line in booked(shop) if line[1]] == [("", True, 0, -1250)]

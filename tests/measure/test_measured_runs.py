@@ -181,7 +181,7 @@ def test_who_showed_no_sign_of_life_for_long_is_not_considered(shop):
 
 
 @pytest.mark.parametrize("shop", [False], indirect=True)
-def test_the_month_left_to_chance_begins_with_the_first_offers_that_reach_people(shop):
+def test_the_randomised_month_begins_with_the_first_offers_that_reach_people(shop):
     run_once(shop, RUNS[0])
     kept, _ = run_once(shop, RUNS[2])
     assert "best_net_value" in kept["reason"].to_pylist()
@@ -196,7 +196,7 @@ def test_the_month_left_to_chance_begins_with_the_first_offers_that_reach_people
 
 
 @pytest.mark.parametrize("shop", [False], indirect=True)
-def test_the_chances_of_a_decision_sum_to_one_and_hold_that_of_its_action(shop):
+def test_the_propensities_of_a_decision_sum_to_one_and_hold_that_of_its_action(shop):
     decided, _ = run_once(shop, RUNS[0])
     chances = {}
     for row in read(shop, "propensities", RUNS[0]):

@@ -60,7 +60,7 @@ def test_changing_what_happened_after_an_origin_changes_no_forecast_there(spend_
         assert np.array_equal(judged.forecast, other.evaluations[key].forecast)
 
 
-def test_three_origins_are_judged_and_all_of_them_together(result, rows):
+def test_three_origins_are_evaluated_and_all_of_them_together(result, rows):
     assert len(result.origins) == 3
     assert violations(BACKTESTS, rows) == []
     assert set(rows["origin"].to_pylist()) == {*result.origins, ALL}
@@ -144,7 +144,7 @@ def test_the_same_seed_draws_the_same_intervals(result, rows):
     assert to_table(result, run_id="t", rng=np.random.default_rng(1)).equals(rows)
 
 
-def test_without_a_past_moment_the_simplest_learner_is_used_and_it_says_so(spend_rows):
+def test_without_a_past_cutoff_the_simplest_learner_is_used_and_it_says_so(spend_rows):
     newest = max(spend_rows["as_of"].to_pylist())
     result = backtest(
         VALUE, QUICK, at(spend_rows, newest), as_of=newest + timedelta(days=10), rng=np.random.default_rng(1)

@@ -67,7 +67,7 @@ def test_no_customer_is_calibrated_on_by_a_model_that_knows_one_of_their_cutoffs
         assert len(set(fitted["as_of"].to_pylist())) == 3
 
 
-def test_every_customer_of_the_newest_labelled_moment_is_calibrated_on_once():
+def test_every_customer_of_the_newest_labelled_cutoff_is_calibrated_on_once():
     watched = Watched()
     table = shop()
     later = table.slice(0, 800).drop_columns(["as_of", "label"])

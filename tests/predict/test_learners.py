@@ -124,7 +124,7 @@ def test_reasons_name_what_moved_the_forecast(question, learner, fit):
 
 
 @every_learner
-def test_nobody_to_learn_from_is_said_or_needs_nobody(question, learner, world):
+def test_a_model_without_customers_to_learn_from_says_so_or_needs_none(question, learner, world):
     known, rows = world[question.name]
     nobody = known.slice(0, 0)
     if learner.name in {"zero", "last_90_days"}:

@@ -108,7 +108,7 @@ def test_killed_before_the_lake_nothing_is_lost(shop, monkeypatch):
     assert stored(shop) == ["a", "b"]
 
 
-def test_a_currency_without_a_rate_dies_on_the_way_and_the_counters_say_so(shop):
+def test_an_event_without_a_rate_is_rejected_on_the_way_and_the_counters_say_so(shop):
     good = messages("a")
     bad = messages("b", event="Order Completed", properties={"order_id": "o", "revenue": 5, "currency": "CHF"})
     put(shop, good, bad)
@@ -190,7 +190,7 @@ def _move_until_killed(worker):
         time.sleep(0.05)
 
 
-def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
+def test_killed_at_any_time_what_was_acknowledged_is_in_the_lake_once(shop):
     acknowledged = []
     context = multiprocessing.get_context("forkserver")  # why: delta-rs has threads, which no fork takes along
     context.set_forkserver_preload([__name__])

@@ -80,7 +80,7 @@ def killed(*_args, **_named):
     raise KeyboardInterrupt
 
 
-def test_a_new_inbox_beside_old_events_loses_nothing_and_knows_them(shop):
+def test_a_new_inbox_next_to_old_events_loses_nothing_and_knows_their_ids(shop):
     for n in range(5):
         put(shop, messages(f"a{n}"))
     move(shop)

@@ -122,7 +122,7 @@ def test_a_duplicate_changes_nothing(shop):
     assert live(shop) == before
 
 
-def test_what_dies_on_the_way_to_the_lake_is_in_no_profile(shop):
+def test_an_event_rejected_on_the_way_to_the_lake_is_in_no_profile(shop):
     put(shop, message("a"), message("b", "Order Completed", order_id="o", revenue=5, currency="CHF"))
     assert live(shop).event_count == 1
     move(shop)
@@ -163,7 +163,7 @@ def test_when_very_much_came_profiles_are_built_anew(shop, monkeypatch):
     assert (on_disk(shop), live(shop).event_count) == (0, 3)
 
 
-def test_what_is_told_together_after_the_last_move_joins_what_each_did_before(shop):
+def test_ids_linked_after_the_last_move_join_their_earlier_behaviour(shop):
     put(shop, message("a", user=None, visitor="v1"), message("b"), message("c", user="u2"))
     move(shop)
     put(shop, message("d", visitor="v1"))
@@ -174,7 +174,7 @@ def test_what_is_told_together_after_the_last_move_joins_what_each_did_before(sh
     assert [live(shop, one).event_count for one in ("u1", "v1", "u2")] == [2, 1, 2]
 
 
-def test_an_order_told_twice_is_paid_once(shop):
+def test_an_order_sent_twice_is_paid_once(shop):
     put(shop, message("a", "Order Completed", order_id="o1", revenue=20))
     put(shop, message("b", "Order Completed", order_id="o1", revenue=20))
     profile = live(shop)
@@ -253,7 +253,7 @@ def test_killed_between_fold_and_compaction_nothing_is_folded_twice_and_nothing_
     assert kept(shop) == rebuilt(shop)
 
 
-def test_of_two_who_fold_the_same_rows_one_is_heard(shop):
+def test_of_two_writers_who_fold_the_same_rows_one_wins(shop):
     put(shop, message("a"))
     move(shop)
     before = profile_state(shop.store)

@@ -99,7 +99,7 @@ def _accept_until_killed(folder, run, environment, pipe):
         n += 1
 
 
-def test_killed_at_any_moment_what_a_collector_acknowledged_is_in_the_lake_once(places):
+def test_killed_at_any_time_what_a_collector_acknowledged_is_in_the_lake_once(places):
     main, edge = places
     acknowledged = []
     context = multiprocessing.get_context("forkserver")
@@ -197,7 +197,7 @@ def test_a_shop_that_comes_to_a_shared_inbox_late_stores_nothing_twice(places):
         assert inbox.append([messages("a")])[0].duplicate == 1
 
 
-def test_what_would_break_an_index_of_the_server_is_set_aside_before(places):
+def test_a_value_that_would_break_an_index_of_the_server_is_rejected_before(places):
     main, _ = places
     consent = {"type": "track", "event": "Consent Given", "messageId": "c", "anonymousId": "v1"}
     body = {"batch": [consent | {"timestamp": NOW.isoformat(), "properties": {"purpose": "p" * 9_000}}]}

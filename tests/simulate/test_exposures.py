@@ -65,12 +65,12 @@ def test_an_exposure_without_a_time_is_refused(read):
 
 
 @pytest.mark.parametrize("user", ["V4", "C", "C-1", "c1", "C99999999", "C1234567890123", None])
-def test_who_is_no_customer_is_refused(read, user):
+def test_an_id_that_is_not_a_customer_is_refused(read, user):
     with pytest.raises(NotFound, match="no customer"):
         read(("C1", "SAVE10", 5), (user, "SAVE10", 5))
 
 
-def test_visitors_are_no_customers(read, simulated_year):
+def test_visitors_are_not_customers(read, simulated_year):
     visitor = int(np.flatnonzero(simulated_year[0].people.is_visitor)[0])
     with pytest.raises(NotFound, match=f"no customer 'C{visitor}'"):
         read((f"C{visitor}", "SAVE10", 5))

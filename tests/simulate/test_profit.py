@@ -48,7 +48,7 @@ def test_without_orders_only_contacts_cost(year, small_shop):
     assert profit_cents(views.slice(0, 0), small_shop, contacts=3, contact_cents=5) == -15
 
 
-def test_a_refund_takes_back_what_its_lines_earned(year, small_shop):
+def test_a_refund_deducts_the_margin_of_its_lines(year, small_shop):
     """An order that comes back whole leaves nothing but the shipping that was waived."""
     orders = year.filter(pc.equal(year["name"], "Order Completed"))
     name = orders.column_names.index("name")

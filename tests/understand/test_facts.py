@@ -81,7 +81,7 @@ def test_an_offer_of_ours_is_an_exposure_and_one_of_somebody_else_an_interaction
     assert "event_not_used" not in cleaning_checks(pipeline, *ours)
 
 
-def test_shipping_of_an_order_update_is_no_revenue(pipeline):
+def test_shipping_of_an_order_update_is_not_revenue(pipeline):
     """Online Retail's lines POST, DOT and C2 come so."""
     sold = pipeline.event("a", "Order Line Completed", 1, order_id="o", product_id="p", price_cents=255, quantity=6)
     post = pipeline.event("b", "Order Updated", 1, order_id="o", shipping_cents=1800)

@@ -157,6 +157,6 @@ def test_only_those_with_an_order_by_then_have_a_cutoff(view):
     assert view.query("select count(*) as n from features")["n"].to_pylist() == [69]
 
 
-def test_a_moment_after_the_run_is_refused(view):
+def test_a_cutoff_after_the_run_is_refused(view):
     with pytest.raises(ValueError, match="after the run's own"):
         build_cutoffs(view, [view.run.as_of + timedelta(days=1)])

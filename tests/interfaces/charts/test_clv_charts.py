@@ -99,7 +99,7 @@ def test_no_english_is_left_in_another_language(drawn):
 
 
 @pytest.mark.parametrize("width", [HALF, WIDE])
-def test_charts_are_as_wide_as_asked_and_their_dates_do_not_touch(width):
+def test_charts_have_the_requested_width_and_their_dates_do_not_touch(width):
     for name, (draw, table, how) in tables().items():
         if name == "cohorts":
             continue
@@ -112,7 +112,7 @@ def test_charts_are_as_wide_as_asked_and_their_dates_do_not_touch(width):
         assert all(later - earlier > 60 for earlier, later in itertools.pairwise(places))
 
 
-def test_spans_of_time_are_said_as_people_say_them():
+def test_durations_are_written_as_people_say_them():
     title = {
         horizon: charts.frequency_recency(diagnostics.frequency_recency(FITTED, horizon, T=39, most_frequency=2)).title
         for horizon in (1, 1.5, 13)

@@ -80,7 +80,7 @@ def test_wrong_usage_is_exit_code_2_and_a_version_is_known(patron):
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", patron("--version").out)
 
 
-def test_a_date_that_is_none_is_wrong_usage(patron, home):
+def test_an_invalid_date_is_wrong_usage(patron, home):
     ran = patron("run", "--workspace", home / "w", "--as-of", "yesterday")
     assert ran.code == 2
     assert "is not a date such as 2024-03-01 or a time such as 2024-03-01T14:30" in ran.message
@@ -249,7 +249,7 @@ def test_nobody_is_exported_from_an_empty_workspace(patron, home):
     assert "no customer with user id 'x'" in ran.err
 
 
-def test_a_place_that_cannot_be_written_is_refused_in_a_sentence(patron, home):
+def test_a_path_that_cannot_be_written_is_refused_in_a_sentence(patron, home):
     ran = patron("export", "--workspace", home / "w", "--user-id", exported_ids(home)[0], "--out", "/proc/x/y.json")
     assert ran.code == 1
     assert "/proc/x" in ran.err
@@ -262,7 +262,7 @@ def test_serve_refuses_another_host(patron, home):
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_serve_answers_on_a_free_port_until_it_is_told_to_end(home, how, code):
+def test_serve_answers_on_a_free_port_until_it_is_stopped(home, how, code):
     # why: a shell that runs the tests in the background makes its children ignore an interrupt
     script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import patron.__main__ as patron"
     command = [sys.executable, "-c", f"{script}; patron.main()", "serve", "--port", "0"]

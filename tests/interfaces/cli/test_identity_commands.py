@@ -39,7 +39,7 @@ def test_exactly_one_id_is_named(shop, patron):
         assert "identify the customer by exactly one of --user-id, --anonymous-id, --token" in ran.message
 
 
-def test_an_id_that_nobody_told_is_refused(shop, patron):
+def test_an_unknown_id_is_refused(shop, patron):
     ran = patron("identity", "unlink", "--workspace", shop.folder, "--user-id", "8")
     assert ran.code == 1
     assert "no user_id" in ran.err

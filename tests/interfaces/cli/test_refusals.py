@@ -57,7 +57,7 @@ def refused(ran, *words: str) -> None:
     assert "Traceback" not in ran.err
 
 
-def test_a_moment_that_has_not_come_is_refused_and_leaves_no_run(w, patron, bring):
+def test_a_run_time_in_the_future_is_refused_and_leaves_no_run(w, patron, bring):
     bring(HEADER + "a,2024-01-01,1,1,USD\n")
     refused(patron("run", "--workspace", w, "--as-of", "2099-01-01"), "2099-01-01", "has not come", "--as-of")
     assert Shop.open(w).snapshot() is None

@@ -161,7 +161,7 @@ def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_run(
     assert made[-1] == "a"
 
 
-def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
+def test_repeat_purchases_are_shown_with_the_held_out_weeks(client):
     found = client.get("/api/models").json()["repeat_purchase"]
     page = client.get("/models").text
     assert sum(week["is_held_out"] for week in found["weeks"]) == 13
@@ -172,7 +172,7 @@ def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
     assert words("en")("chart.matrix.alive") in page
 
 
-def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client, made_shop, somebody):
+def test_where_those_taken_for_gone_come_back_no_page_shows_a_probability(client, made_shop, somebody):
     row = last_run(made_shop).read("repeat_purchase_models").to_pylist()[-1]
     with pinned_to(
         made_shop,
@@ -209,7 +209,7 @@ def test_the_overview_and_its_json_twin_agree(client):
     )
 
 
-def test_what_is_expected_of_all_customers_is_told_with_how_sure_it_is(client, made_shop):
+def test_the_total_forecast_comes_with_its_interval(client, made_shop):
     assert "(80 % interval $16K to $25K)" in client.get("/?lang=en").text
     assert "US$1.6万 至 US$2.5万" in client.get("/?lang=zh_CN").text
     assert client.get("/api/overview").json()["value"]["low_cents"] == 1.6e6

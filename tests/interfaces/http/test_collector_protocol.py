@@ -186,7 +186,7 @@ def test_hostile_texts_in_every_field_are_stored_as_texts(server, key):
     assert server.post("/v1/batch", {"batch": [hostile_message, message("ok")]}, key).json()["stored"] == 2
 
 
-def test_a_secret_key_in_the_address_is_refused_but_for_the_form_that_knows_no_other_place(server):
+def test_a_secret_key_in_the_address_is_refused_except_in_the_form_that_has_no_other_field(server):
     secret = made_key(server, "address", "secret")
     batch = {"batch": [message("a")]}
     refused = server.post(f"/beacon/v1/batch?writeKey={secret}", batch)
@@ -359,7 +359,7 @@ def test_export_and_forget_need_a_secret_key(server, path):
 
 
 @pytest.mark.parametrize("body", [{}, {"user_id": "a", "email": "b"}, {"user_id": " "}, {"name": "x"}, {"user_id": 7}])
-def test_a_person_is_named_in_exactly_one_way(server, body):
+def test_a_person_is_identified_in_exactly_one_way(server, body):
     headers = {"authorization": f"Bearer {made_key(server, 'people', 'secret')}"}
     assert server.client.post("/api/people/forget", json=body, headers=headers).status_code == 422
 

@@ -108,7 +108,7 @@ def test_plurals_follow_the_language():
     ("asked", "accepted", "chosen"),
     [("zh_CN", None, "zh_CN"), (None, "zh-TW,en;q=0.5", "zh_CN"), ("xx", "fr", "en"), (None, None, "en")],
 )
-def test_the_language_is_asked_for_or_accepted_or_english(asked, accepted, chosen):
+def test_the_language_is_the_requested_or_accepted_one_or_english(asked, accepted, chosen):
     assert choose_locale(asked, accepted) == chosen
 
 

@@ -134,7 +134,7 @@ def test_where_those_taken_for_gone_come_back_dropout_is_not_confirmed(tmp_path)
 
 
 @pytest.mark.parametrize(("customers", "days"), [(5, 300), (300, 10)])
-def test_of_too_little_nothing_is_said(tmp_path, customers, days):
+def test_too_little_data_gives_no_statement(tmp_path, customers, days):
     all_days = order_days(np.random.default_rng(1), customers, days)
     view = with_orders(tmp_path / "w", all_days, Run.at(START.replace(hour=0) + timedelta(days=days)))
     assert view.read("repeat_purchase_models").num_rows == view.read("repeat_purchase_weeks").num_rows == 0

@@ -75,7 +75,7 @@ def test_months_without_sales_do_not_blow_up_the_total(months):
     assert 1_000_000 < total.low_cents < total.cents < total.high_cents < 4_000_000
 
 
-def test_customers_who_gave_more_back_than_they_bought_leave_the_other_methods():
+def test_customers_who_returned_more_than_they_bought_leave_the_other_methods():
     table = shop(SPRING)
     paid = pa.array(np.where(np.arange(table.num_rows) < CUSTOMERS, -500.0, table["paid_cents_90_days"].to_numpy()))
     table = table.set_column(table.column_names.index("paid_cents_90_days"), "paid_cents_90_days", paid)

@@ -91,7 +91,7 @@ def test_the_first_order_is_all_lines_of_the_earliest(parts):
     assert (parts["plain 0"]["first_order_cents"], parts["plain 0"]["repeat_cents"]) == (1_000, 4_000)
 
 
-def test_what_is_expected_less_what_will_come_back_is_the_forecast(parts):
+def test_expected_value_less_returns_is_the_forecast(parts):
     returned = {"returner": 1_000, "returns all": 5_000}
     forecast = {"plain 0": 2_000, "late": 1_500, "returner": 3_000, "returns all": 100, "prospect": 800}
     for who, value in forecast.items():
@@ -99,7 +99,7 @@ def test_what_is_expected_less_what_will_come_back_is_the_forecast(parts):
         assert row["expected_cents"] + row["returns_cents"] + returned.get(who, 0) == pytest.approx(value, abs=1)
 
 
-def test_who_sends_more_back_is_expected_to_again_next_to_the_share_of_the_shop(parts):
+def test_customers_who_return_more_have_a_higher_expected_return_share_than_the_shop(parts):
     paid = 10 * 5_000 + 2_199 + 4_000 + 5_000 + 2_000
     of_shop = 6_000 / paid
 

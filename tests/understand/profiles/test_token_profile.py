@@ -92,7 +92,7 @@ def test_a_profile_stays_small_whatever_is_sent(con):
     assert made.tallies[""].event_count == 2_000
 
 
-def test_money_is_summed_in_each_currency_as_told(con):
+def test_money_is_summed_in_each_currency_as_sent(con):
     first = event(1, "Order Completed", 5, "u_1", None, None) | {"currency": "EUR"}
     lines = event(2, "Order Completed", 6, "u_1", None, None) | {"revenue_cents": None, "discount_cents": 50}
     lines["products"] = [{"product_id": "p", "price_cents": 300, "quantity": 2}, {"product_id": "q", "price_cents": 10}]

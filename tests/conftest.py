@@ -466,8 +466,8 @@ def postgres_url():
     engine = sa.create_engine(named)
     with engine.begin() as connection:
         connection.execute(sa.schema.CreateSchema(schema))
-    own = make_url(named).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield own.render_as_string(hide_password=False)
+    schema_url = make_url(named).update_query_dict({"options": f"-csearch_path={schema}"})
+    yield schema_url.render_as_string(hide_password=False)
     with engine.begin() as connection:
         connection.execute(sa.schema.DropSchema(schema, cascade=True))
     engine.dispose()

@@ -86,7 +86,7 @@ def main() -> None:
         asyncio.run(wire.load(listener.getsockname()[1], bodies(key), SECONDS + 2))
         done.set()
         watcher.join()
-        print(wire.left(folder))
+        print(wire.wait_until_moved(folder))
         server.terminate()
         server.join(60)
 

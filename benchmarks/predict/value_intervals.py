@@ -71,11 +71,11 @@ def main(folder: Path) -> None:
 def quantiles(known: pa.Table, here: pa.Table) -> Interval:
     """Ends of the interval in the logarithm, before any calibration."""
     rows, models = labelled(known), OrdersAndSpend.fit(newest(known))
-    given = with_history(rows, models)
-    design = Design.of(given)
-    matrix, asked = design.matrix(given), design.matrix(with_history(here, models))
+    history = with_history(rows, models)
+    design = Design.of(history)
+    matrix, score_matrix = design.matrix(history), design.matrix(with_history(here, models))
     label = logarithm(float_column(rows, "label"))
-    low, high = (ROUNDS.fit(matrix, label, {"objective": "quantile", "alpha": end}).raw(asked) for end in ENDS)
+    low, high = (ROUNDS.fit(matrix, label, {"objective": "quantile", "alpha": end}).raw(score_matrix) for end in ENDS)
     return low, np.maximum(low, high)
 
 

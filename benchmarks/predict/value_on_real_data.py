@@ -86,13 +86,13 @@ def shops(folder: Path) -> Iterator[tuple[str, StageView]]:
 
 def understood(name: str, file: Path, workspace: Path) -> StageView:
     shop, run = Shop.create(workspace), Run.at(CUTOFFS[name])
-    made = shop.view(FACTS, MADE, run=run)
+    fact_view = shop.view(FACTS, MADE, run=run)
     source = SOURCES[name].format(file=file)
-    made.write_query("order_lines", LINES.format(source=source, now=timestamp(run.as_of)))
-    made.write_query("orders", ORDERS)
-    first = made.query("select min(known_at) as first from orders")["first"][0].as_py()
-    build_cutoffs(made, cutoffs_for(run.as_of, first))
-    build_features(made)
+    fact_view.write_query("order_lines", LINES.format(source=source, now=timestamp(run.as_of)))
+    fact_view.write_query("orders", ORDERS)
+    first = fact_view.query("select min(known_at) as first from orders")["first"][0].as_py()
+    build_cutoffs(fact_view, cutoffs_for(run.as_of, first))
+    build_features(fact_view)
     return shop.view(READS, WRITES, run=run)
 
 

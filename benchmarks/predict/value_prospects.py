@@ -91,10 +91,10 @@ def simulated_view(settings: SimulatorSettings, seed: int, folder: Path) -> Stag
         events = world.history(30)
         ingest_events(shop, events, received_at=world.now)
     run = Run.at(world.now)
-    made = shop.view(understand.READS, understand.WRITES, run=run)
-    build_facts(made)
-    build_cutoffs(made, build_run_cutoffs(made, "orders"))
-    build_features(made)
+    fact_view = shop.view(understand.READS, understand.WRITES, run=run)
+    build_facts(fact_view)
+    build_cutoffs(fact_view, build_run_cutoffs(fact_view, "orders"))
+    build_features(fact_view)
     return shop.view(BY_NAME, [], run=run)
 
 

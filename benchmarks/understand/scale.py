@@ -190,11 +190,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, help="one number of events")
-    given = parser.parse_args(argv)
-    if given.part:
-        work(given.part, given.folder, given.size)
+    options = parser.parse_args(argv)
+    if options.part:
+        work(options.part, options.folder, options.size)
     else:
-        study((given.size,) if given.size else (*SIZES, *((FULL_SIZE,) if given.full else ())))
+        study((options.size,) if options.size else (*SIZES, *((FULL_SIZE,) if options.full else ())))
 
 
 if __name__ == "__main__":

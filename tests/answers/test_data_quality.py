@@ -24,8 +24,13 @@ def quality(snapshot_of):
     reasons = ("bad_event", "unknown_currency", "bad_event", "a_tie", "bad_event")
     with view.store.begin() as connection:
         for at, paths in enumerate(files):
-            made = {"import_id": f"i{at}", "mapping": f"/etc/mappings/m{at}.toml", "source": "web", "files": paths}
-            connection.execute(sa.insert(IMPORTS).values(**made, started_at=AT - timedelta(days=at), **counts))
+            import_row = {
+                "import_id": f"i{at}",
+                "mapping": f"/etc/mappings/m{at}.toml",
+                "source": "web",
+                "files": paths,
+            }
+            connection.execute(sa.insert(IMPORTS).values(**import_row, started_at=AT - timedelta(days=at), **counts))
         for at, reason in enumerate(reasons):
             dead_letter = {
                 "dead_letter_id": f"d{at}",

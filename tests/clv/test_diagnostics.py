@@ -73,7 +73,7 @@ def test_alive_at_the_end_is_what_the_summary_of_the_same_orders_gives():
 
 
 def test_one_customer_needs_an_order_and_a_unit_of_time():
-    for view in (diagnostics.alive_over_time, lambda *given: diagnostics.forecast_fan(*given, 13)):
+    for view in (diagnostics.alive_over_time, lambda *args: diagnostics.forecast_fan(*args, 13)):
         with pytest.raises(ValueError, match="no order by 1996-12-31"):
             view(PARETO, ORDERS, "1996-12-31")
         with pytest.raises(ValueError, match="without a unit"):

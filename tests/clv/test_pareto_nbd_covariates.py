@@ -70,8 +70,8 @@ def drawn(case, count=4000, horizon=0.0, seed=5):
     T = np.round(rng.uniform(20, 76, count), 1)
     member = rng.integers(0, 2, count).astype(float)
     if case == "static":
-        given = {"member": member, "log_spend": np.round(rng.normal(size=count), 1)}
-        return TRUTH.simulate(T, rng, horizon=horizon, covariates=given)
+        covariates = {"member": member, "log_spend": np.round(rng.normal(size=count), 1)}
+        return TRUTH.simulate(T, rng, horizon=horizon, covariates=covariates)
     return SEASONAL_TRUTH.simulate(T, rng, horizon=horizon, covariates={"member": member}, until=NOW)
 
 
@@ -138,10 +138,10 @@ def test_a_covariate_of_customers_divides_their_alpha_and_beta():
     answers = TRUTH.expected_purchases(summary, 13.0), TRUTH.probability_alive(summary)
     for place, row in enumerate(summary.to_pylist()):
         alpha = 6.0 * math.exp(-0.5 * row["member"] + 0.3 * row["log_spend"])
-        own = FittedParetoNBD(Estimates({**LETTERS, "alpha": alpha, "beta": 9.0 * math.exp(-0.4 * row["member"])}))
+        static = FittedParetoNBD(Estimates({**LETTERS, "alpha": alpha, "beta": 9.0 * math.exp(-0.4 * row["member"])}))
         one = summary.slice(place, 1)
-        assert answers[0][place] == pytest.approx(own.expected_purchases(one, 13.0)[0], rel=1e-12)
-        assert answers[1][place] == pytest.approx(own.probability_alive(one)[0], rel=1e-12)
+        assert answers[0][place] == pytest.approx(static.expected_purchases(one, 13.0)[0], rel=1e-12)
+        assert answers[1][place] == pytest.approx(static.probability_alive(one)[0], rel=1e-12)
 
 
 def along(first, week, effects):
@@ -174,9 +174,11 @@ def test_the_seasonal_likelihood_is_the_integral_over_when_a_customer_left():
             return order(y, T) ** -(r + x) * leave(y, T) ** -(s + 1) * hazard
 
         breaks = [tx, *(week for week in np.arange(1 - (origin - T) % 1, T) if week > tx), T]
-        left = sum(quad(density, low, high, epsabs=0, epsrel=1e-12)[0] for low, high in pairwise(breaks))
+        left_integral = sum(quad(density, low, high, epsabs=0, epsrel=1e-12)[0] for low, high in pairwise(breaks))
         gammas = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
-        found += gammas + np.log(order(T) ** -(r + x) * leave(T) ** -s + s * left) + 0.8 * 0.5 * x + 0.3 * 0.2 * x
+        found += (
+            gammas + np.log(order(T) ** -(r + x) * leave(T) ** -s + s * left_integral) + 0.8 * 0.5 * x + 0.3 * 0.2 * x
+        )
     columns = dict(zip(("frequency", "recency", "T"), map(np.array, zip(*histories, strict=True)), strict=True))
     first = CALENDAR.bounds[0] + 7 * (origin - columns["T"])
     covariates = {

@@ -91,11 +91,11 @@ def test_any_orders_are_summarised_as_one_would_by_hand(rows):
 def test_whatever_speaks_arrow_is_summarised():
     table = orders(("a", 0, 5), ("a", 7, 3), ("b", 3, 1), ("a", 14, 1))
     frame = table.to_pandas()
-    asked = {"until": UNTIL, "unit": "D"}
-    first = rfm(table, **asked)
+    options = {"until": UNTIL, "unit": "D"}
+    first = rfm(table, **options)
     texts = frame.assign(ordered_at=frame["ordered_at"].astype(str))
-    given_as = (frame, duckdb.sql("select * from frame"), texts)
-    assert all(rfm(one, **asked).equals(first) for one in given_as)
+    inputs = (frame, duckdb.sql("select * from frame"), texts)
+    assert all(rfm(one, **options).equals(first) for one in inputs)
     assert first.to_pydict() == {
         "customer_id": ["a", "b"],
         "frequency": [2.0, 0.0],
@@ -157,7 +157,7 @@ def test_refunds_after_the_end_were_not_known_then():
 
 
 @pytest.mark.parametrize(
-    ("change", "asked", "words"),
+    ("change", "options", "words"),
     [
         ({}, {"unit": "H"}, "unit 'H' is not one of D, W, M, Y"),
         ({"value": None}, {}, "no column value; they have customer_id, ordered_at"),
@@ -168,11 +168,11 @@ def test_refunds_after_the_end_were_not_known_then():
         ({"value": [1.0, float("nan")]}, {}, "value: 1 values are missing or infinite"),
     ],
 )
-def test_what_cannot_be_summarised_is_refused(change, asked, words):
+def test_what_cannot_be_summarised_is_refused(change, options, words):
     columns = {"customer_id": ["a", "b"], "ordered_at": [DAY, DAY], "value": [1.0, 2.0], **change}
     table = pa.table({name: column for name, column in columns.items() if column is not None})
     with pytest.raises(ValueError, match=words):
-        rfm(table, until=UNTIL, **asked)
+        rfm(table, until=UNTIL, **options)
 
 
 def test_nobody_gives_an_empty_summary():

@@ -75,16 +75,16 @@ def test_what_a_person_has_set_is_not_overwritten(folder, tmp_path):
 
 
 def test_a_simulated_shop_is_imported_with_its_own_ids_once(folder, tmp_path):
-    made = simulate(tmp_path / "simulated", customers=150, days=120, seed=3, progress=silent)
+    simulation = simulate(tmp_path / "simulated", customers=150, days=120, seed=3, progress=silent)
     shop = Shop.open(folder)
-    done = import_files(shop, [str(made.events)], "patron", progress=silent)
-    assert (done.read, done.stored) == (made.event_count, made.event_count)
+    done = import_files(shop, [str(simulation.events)], "patron", progress=silent)
+    assert (done.read, done.stored) == (simulation.event_count, simulation.event_count)
     events = shop.lake.read(EVENTS, None)
-    simulated = pq.read_table(made.events)
+    simulated = pq.read_table(simulation.events)
     assert sorted(events["event_id"].to_pylist()) == sorted(simulated["event_id"].to_pylist())
     assert events["known_at"].equals(events["occurred_at"])
-    again = import_files(shop, [str(made.events)], "patron", progress=silent)
-    assert (again.stored, again.duplicate) == (0, made.event_count)
+    again = import_files(shop, [str(simulation.events)], "patron", progress=silent)
+    assert (again.stored, again.duplicate) == (0, simulation.event_count)
     assert run_loop(shop, simulated["occurred_at"].to_pylist()[-1]).customer_count > 100
     shop.close()
 

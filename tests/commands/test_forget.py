@@ -463,8 +463,8 @@ def test_the_store_keeps_no_deleted_bytes(shop):
 
 
 def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(shop):
-    made = manage_keys.create_key(shop, "web")
-    manage_keys.revoke_key(shop, made.key_id)
+    api_key = manage_keys.create_key(shop, "web")
+    manage_keys.revoke_key(shop, api_key.key_id)
     export_customer(shop, user_id=OTHER)
     done = forget(shop, user_id=ANNA)
     log = audit_log.entries(shop.store)

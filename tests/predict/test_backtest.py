@@ -128,16 +128,16 @@ def test_the_champion_has_the_best_primary_metric_and_the_card_says_why(result):
 
 
 def test_the_champion_beats_the_baselines_by_more_than_chance(rows, result):
-    own = rows.filter(
+    row = rows.filter(
         pc.and_(
             pc.and_(pc.equal(rows["learner"], result.champion), pc.equal(rows["origin"], ALL)),
             pc.equal(rows["metric"], "rmse_winsorised"),
         )
     ).to_pylist()[0]
-    assert own["baseline"] == result.baseline
-    assert own["gain"] == pytest.approx(own["baseline_value"] - own["value"])
-    assert 0 < own["gain_low"] < own["gain"] < own["gain_high"]
-    assert own["low"] < own["value"] < own["high"]
+    assert row["baseline"] == result.baseline
+    assert row["gain"] == pytest.approx(row["baseline_value"] - row["value"])
+    assert 0 < row["gain_low"] < row["gain"] < row["gain_high"]
+    assert row["low"] < row["value"] < row["high"]
 
 
 def test_the_same_seed_draws_the_same_intervals(result, rows):

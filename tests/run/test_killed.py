@@ -112,11 +112,11 @@ def commands(tmp_path_factory) -> Iterator[Commands]:
         folder = tmp_path_factory.mktemp("commands")
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
-        made = Commands(folder)
-        yield made
-        made.server.stdin.close()
-        made.server.wait(PATIENCE_SECONDS)
-        made.server.stdout.close()
+        commands = Commands(folder)
+        yield commands
+        commands.server.stdin.close()
+        commands.server.wait(PATIENCE_SECONDS)
+        commands.server.stdout.close()
 
 
 def rows_of(shop: Shop, name: str) -> list[str]:

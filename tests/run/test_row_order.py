@@ -145,7 +145,7 @@ def write_some_consents(shop: Shop) -> None:
 @pytest.fixture(scope="module")
 def shop_before_run(tmp_path_factory):
     """A small simulated shop after its first run and a month with its offers, closed, and the time of the next run."""
-    folder = tmp_path_factory.mktemp("lived")
+    folder = tmp_path_factory.mktemp("before_run")
     # why: many sign up without an order and few only look around, so that a small shop has prospects to learn from
     settings = replace(DEFAULT_SHOP, customers=200, visits_per_day=0.03, signup_without_order_share=0.5)
     with pytest.MonkeyPatch.context() as patch:

@@ -47,9 +47,9 @@ def place(tmp_path, name, postgres_url):
 @pytest.fixture
 def places(tmp_path, monkeypatch, postgres_url):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    made = [place(tmp_path, name, postgres_url) for name in ("main", "edge")]
-    yield made
-    for one in made:
+    shops = [place(tmp_path, name, postgres_url) for name in ("main", "edge")]
+    yield shops
+    for one in shops:
         one.close()
 
 

@@ -90,8 +90,8 @@ def test_joined_batches_are_one_after_the_other_each_with_its_own_lines(orders, 
 
 def test_missing_columns_hold_minus_one():
     plain = make_batch("Identify", np.arange(3), np.arange(3), np.arange(3))
-    given = {"number", "time_us", "name", "person", "is_signed_in", "is_app", "first_line", "line_count", "lines"}
-    assert all((getattr(plain, one.name) == -1).all() for one in fields(Batch) if one.name not in given)
+    filled = {"number", "time_us", "name", "person", "is_signed_in", "is_app", "first_line", "line_count", "lines"}
+    assert all((getattr(plain, one.name) == -1).all() for one in fields(Batch) if one.name not in filled)
     assert plain.lines is NO_LINES
     assert (plain.name == CODE["Identify"]).all()
 

@@ -71,9 +71,9 @@ def test_newsletters_are_opened_less_as_interest_wanes(small_shop, customers, co
     for day in newsletter_days(small_shop, np.arange(700)):
         sent, opens, _ = newsletter(int(day), customers, everyone, small_shop, Draws(6))
         to = np.searchsorted(customers.person, sent.person)
-        left = interest(customers, np.array([day]))[0, to]
+        remaining_interest = interest(customers, np.array([day]))[0, to]
         opened.append(np.isin(sent.person, opens.person))
-        chance.append(customers.opened_share[to] * (0.4 + 0.6 * left))
+        chance.append(customers.opened_share[to] * (0.4 + 0.6 * remaining_interest))
     assert come_true(np.concatenate(opened), np.concatenate(chance))
     assert np.concatenate(opened[-3:]).mean() < np.concatenate(opened[1:4]).mean()
 

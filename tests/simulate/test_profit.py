@@ -53,10 +53,10 @@ def test_a_refund_deducts_the_margin_of_its_lines(year, small_shop):
     orders = year.filter(pc.equal(year["name"], "Order Completed"))
     name = orders.column_names.index("name")
     returned = orders.set_column(name, "name", pa.array(["Order Refunded"] * len(orders)))
-    left = margin_cents(orders, small_shop)["margin_cents"].to_numpy() + (
+    remainder = margin_cents(orders, small_shop)["margin_cents"].to_numpy() + (
         margin_cents(returned, small_shop)["margin_cents"].to_numpy()
     )
-    assert left == pytest.approx(np.zeros(len(orders)))
+    assert remainder == pytest.approx(np.zeros(len(orders)))
 
 
 def test_a_waived_shipping_costs_what_it_would_have_brought(year, small_shop):

@@ -182,8 +182,8 @@ def test_recommended_products_are_shown_and_some_bought(small_shop):
 @pytest.mark.parametrize(("column", "value"), [("user_id", "nobody"), ("offer_id", "GIFT"), ("user_id", "C5")])
 def test_unknown_customers_and_offers_are_refused(small_shop, everyone_offered, column, value):
     world = ShopSimulator(small_shop, seed=1)
-    given = everyone_offered(world, ["C0"], "SAVE10")
-    rows = given.set_column(given.column_names.index(column), column, pa.array([value]))
+    offers = everyone_offered(world, ["C0"], "SAVE10")
+    rows = offers.set_column(offers.column_names.index(column), column, pa.array([value]))
     with pytest.raises(NotFound, match=value):
         world.advance(world.now + timedelta(days=1), rows)
 

@@ -22,8 +22,8 @@ def test_the_portable_functions_count_local_time():
 
 
 def test_a_part_of_an_amount_is_exact_beyond_64_bits():
-    asked = "select part_of(999999999999, 999999999998, 1000000000000) as part, part_of(5, 1, 0) as nothing"
-    assert DuckEngine().query(asked).to_pylist() == [{"part": 999999999998 * 999999999999 // 10**12, "nothing": None}]
+    sql = "select part_of(999999999999, 999999999998, 1000000000000) as part, part_of(5, 1, 0) as nothing"
+    assert DuckEngine().query(sql).to_pylist() == [{"part": 999999999998 * 999999999999 // 10**12, "nothing": None}]
 
 
 def test_spark_gets_its_own_sql_for_the_portable_functions():

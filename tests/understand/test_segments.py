@@ -123,12 +123,12 @@ def view(pipeline, tmp_path_factory):
         for k in range(1 + n % 3)
     ]  # fmt: skip
     shop.lake.append(EVENTS, pipeline.events_table(events))
-    made = shop.view(understand.READS, understand.WRITES, run=Run.at(pipeline.day(60)))
-    build_facts(made)
-    build_cutoffs(made, [made.run.as_of, made.run.as_of - timedelta(days=30)])
-    build_features(made)
-    build_segments(made)
-    yield made
+    view = shop.view(understand.READS, understand.WRITES, run=Run.at(pipeline.day(60)))
+    build_facts(view)
+    build_cutoffs(view, [view.run.as_of, view.run.as_of - timedelta(days=30)])
+    build_features(view)
+    build_segments(view)
+    yield view
     shop.close()
 
 

@@ -45,11 +45,11 @@ def timed(job: Job) -> dict[str, Any]:
     """Processor milliseconds for one unit of what is to be done, those of compiling among them, and what was found."""
     gc.collect()
     since = time.process_time()
-    made = job.work()
+    result = job.work()
     seconds = time.process_time() - since
-    done = job.done(made)
+    done = job.done(result)
     return {
         "ms": seconds * 1000 / done,
         "aside_ms": job.aside_seconds() * 1000 / done,
-        "found": {name: float(value) for name, value in job.results(made).items()},
+        "found": {name: float(value) for name, value in job.results(result).items()},
     }

@@ -31,10 +31,10 @@ class Aside:
             setattr(pymc.Model, name, self.watched(getattr(pymc.Model, name)))
 
     def watched(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*args: Any, **named: Any) -> Any:
             since, self.depth = time.process_time(), self.depth + 1
             try:
-                return method(*given, **named)
+                return method(*args, **named)
             finally:
                 self.depth -= 1
                 self.seconds += 0.0 if self.depth else time.process_time() - since

@@ -88,8 +88,8 @@ def test_an_invalid_date_is_wrong_usage(patron, home):
 
 
 def test_init_says_what_to_do_next_and_refuses_a_second_time(patron, home):
-    made = patron("init", home / "other", "--currency", "EUR", "--time-zone", "Europe/Berlin", "--json")
-    assert made.json["settings"] == {"currency": "EUR", "time_zone": "Europe/Berlin"}
+    init_result = patron("init", home / "other", "--currency", "EUR", "--time-zone", "Europe/Berlin", "--json")
+    assert init_result.json["settings"] == {"currency": "EUR", "time_zone": "Europe/Berlin"}
     again = patron("init", home / "other")
     assert (again.code, again.out) == (1, "")
     assert "is a workspace already" in again.err
@@ -214,10 +214,13 @@ def test_export_of_nobody_is_refused_and_of_no_one_is_wrong_usage(patron, home):
 
 
 def test_a_backup_is_restored_elsewhere_with_the_same_run(patron, home):
-    made = patron("backup", "--workspace", home / "w", home / "b.tar.gz", "--json").json
-    assert made["table_count"] > 10
+    backup_result = patron("backup", "--workspace", home / "w", home / "b.tar.gz", "--json").json
+    assert backup_result["table_count"] > 10
     assert patron("backup", "--workspace", home / "w", home / "b.tar.gz").code == 1
-    assert patron("restore", home / "b.tar.gz", home / "again", "--json").json["table_count"] == made["table_count"]
+    assert (
+        patron("restore", home / "b.tar.gz", home / "again", "--json").json["table_count"]
+        == backup_result["table_count"]
+    )
     query = "select run_id, count(*) as n, sum(value) as total from scores group by 1"
     one, other = (patron("sql", "--workspace", home / name, query, "--json").json for name in ("w", "again"))
     assert one == other

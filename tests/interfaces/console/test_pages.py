@@ -367,12 +367,12 @@ def test_the_schema_describes_every_endpoint(client):
 
 
 def test_dead_letters_are_tried_again_from_the_page_and_only_from_ours(client):
-    asked = {"import_id": "never"}
+    form = {"import_id": "never"}
     assert (
-        client.post("/ingestion/replay", data=asked, headers={"origin": "https://elsewhere.example"}).status_code == 403
+        client.post("/ingestion/replay", data=form, headers={"origin": "https://elsewhere.example"}).status_code == 403
     )
     ours = {"origin": f"http://{client.base_url.netloc.decode()}"}
-    refused = client.post("/ingestion/replay", data=asked, headers=ours)
+    refused = client.post("/ingestion/replay", data=form, headers=ours)
     assert refused.status_code == 404
     assert "no such import" in refused.text
     replayed = client.post("/ingestion/replay", data={"import_id": "live"}, headers=ours)

@@ -94,9 +94,9 @@ def key(server, request):
 
 def made_key(server, source, kind="write"):
     shop = Shop.open(server.folder)
-    made = create_key(shop, source[:60], kind)
+    created = create_key(shop, source[:60], kind)
     shop.close()
-    return made.key
+    return created.key
 
 
 def message(event_id="m1", **changes):

@@ -105,11 +105,11 @@ def test_plurals_follow_the_language():
 
 
 @pytest.mark.parametrize(
-    ("asked", "accepted", "chosen"),
+    ("requested", "accepted", "chosen"),
     [("zh_CN", None, "zh_CN"), (None, "zh-TW,en;q=0.5", "zh_CN"), ("xx", "fr", "en"), (None, None, "en")],
 )
-def test_the_language_is_the_requested_or_accepted_one_or_english(asked, accepted, chosen):
-    assert choose_locale(asked, accepted) == chosen
+def test_the_language_is_the_requested_or_accepted_one_or_english(requested, accepted, chosen):
+    assert choose_locale(requested, accepted) == chosen
 
 
 def test_money_is_written_in_the_shops_currency_and_the_readers_language():

@@ -24,8 +24,8 @@ def test_the_report_is_one_file_that_asks_nothing_of_anyone(written):
     assert "<script" not in html
     assert "@import" not in html
     assert set(re.findall(r"url\(.", html)) <= {"url(#"}, "a colour of the page itself, and nothing from elsewhere"
-    own = re.findall(r'<linearGradient id="([^"]+)"', html)
-    assert len(own) == len(set(own))
+    gradient_ids = re.findall(r'<linearGradient id="([^"]+)"', html)
+    assert len(gradient_ids) == len(set(gradient_ids))
 
 
 def test_the_report_has_every_section_in_its_language(written):

@@ -103,10 +103,10 @@ def test_customers_who_return_more_have_a_higher_expected_return_share_than_the_
     paid = 10 * 5_000 + 2_199 + 4_000 + 5_000 + 2_000
     of_shop = 6_000 / paid
 
-    def share(own, orders):
-        return (PRIOR_ORDERS * of_shop + orders * own) / (PRIOR_ORDERS + orders)
+    def share(customer_share, orders):
+        return (PRIOR_ORDERS * of_shop + orders * customer_share) / (PRIOR_ORDERS + orders)
 
-    for who, own, orders in (
+    for who, customer_share, orders in (
         ("prospect", 0.0, 0),
         ("late", 0.0, 3),
         ("returner", 0.25, 1),
@@ -116,7 +116,7 @@ def test_customers_who_return_more_have_a_higher_expected_return_share_than_the_
         expected_back = (
             1 - {"prospect": 800, "late": 1_500, "returner": 3_000, "returns all": 100}[who] / (row["expected_cents"])
         )
-        assert expected_back == pytest.approx(share(own, orders), abs=1 / row["expected_cents"])
+        assert expected_back == pytest.approx(share(customer_share, orders), abs=1 / row["expected_cents"])
 
 
 def test_a_forecast_below_zero_is_nothing_expected(parts):

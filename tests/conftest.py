@@ -300,7 +300,7 @@ def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> li
     return rows
 
 
-def judged() -> dict[str, list[dict]]:
+def backtest_rows() -> dict[str, list[dict]]:
     run = {"run_id": LAST.run_id}
     learners = {
         "value": ("boosted_blend", "rmse_winsorised", ("last_90_days", "beta_geo_spend", "boosted_blend"), 4200.0),
@@ -395,7 +395,7 @@ def fill(shop: Shop) -> Shop:
         for name, rows in understood(run, tables["customers"], rng).items():
             shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=run.run_id)
         if run is LAST:
-            for name, rows in judged().items():
+            for name, rows in backtest_rows().items():
                 shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=run.run_id)
             view = shop.view(predict.READS, predict.WRITES, run=run)
             for build in (build_repeat_purchase, build_value_parts, build_value_at_risk):

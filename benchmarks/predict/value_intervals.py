@@ -40,31 +40,31 @@ def main(folder: Path) -> None:
             VALUE, value.LEARNERS, score_origins(VALUE, rows, view.run.as_of), rng=np.random.default_rng(1)
         )
         cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
-        judged = [result.evaluations[origin, STACK] for origin in result.origins]
+        evaluations = [result.evaluations[origin, STACK] for origin in result.origins]
         trees = [
             quantiles(known_at_origin(rows, cutoffs[one], VALUE.horizon_days), at(rows, cutoffs[one]))
             for one in result.origins
         ]
         found: dict[str, list[Interval]] = {"outcomes by tenth": [], "quantile trees": []}
-        for place, here in enumerate(judged):
-            others = [one for one in range(len(judged)) if one != place]
+        for place, here in enumerate(evaluations):
+            others = [one for one in range(len(evaluations)) if one != place]
             actual, forecast = (
-                np.concatenate([getattr(judged[one], k) for one in others]) for k in ("actual", "forecast")
+                np.concatenate([getattr(evaluations[one], k) for one in others]) for k in ("actual", "forecast")
             )
             ends = Outcomes.of(actual, forecast).interval(here.forecast)
             assert ends is not None
             found["outcomes by tenth"].append(ends)
-            margin = np.quantile(np.concatenate([missed(trees[one], judged[one].actual) for one in others]), LEVEL)
+            margin = np.quantile(np.concatenate([missed(trees[one], evaluations[one].actual) for one in others]), LEVEL)
             low, high = trees[place][0] - margin, trees[place][1] + margin
             found["quantile trees"].append(
                 (np.minimum(amount(low), here.forecast), np.maximum(amount(high), here.forecast))
             )
-        tell(
+        print_coverage(
             name,
-            np.concatenate([one.actual for one in judged]),
+            np.concatenate([one.actual for one in evaluations]),
             result.evaluations[ALL, STACK].customers,
             found,
-            judged,
+            evaluations,
         )
 
 
@@ -100,18 +100,20 @@ def score(actual: Numbers, ends: Interval) -> Numbers:
     return high - low + 2 / (1 - LEVEL) * outside
 
 
-def tell(name: str, actual: Numbers, customers: np.ndarray, found: dict[str, list[Interval]], judged: list) -> None:
+def print_coverage(
+    name: str, actual: Numbers, customers: np.ndarray, found: dict[str, list[Interval]], evaluations: list
+) -> None:
     print(f"\n{name}")
     cap = np.quantile(actual, 0.99)
     weights = bootstrap_weights(customers, rng=np.random.default_rng(1))
-    tenths = np.concatenate([decile_of(one.forecast) for one in judged])
+    deciles = np.concatenate([decile_of(one.forecast) for one in evaluations])
     scores = {}
     for kind, parts in found.items():
         low, high = (np.concatenate([part[end] for part in parts]) for end in (0, 1))
         held = (actual >= low) & (actual <= high)
         scores[kind] = score(np.minimum(actual, cap), (np.minimum(low, cap), np.minimum(high, cap)))
         width = float((np.minimum(high, cap) - np.minimum(low, cap)).mean())
-        by_tenth = " ".join(f"{held[tenths == one].mean():.2f}" for one in range(1, 11))
+        by_tenth = " ".join(f"{held[deciles == one].mean():.2f}" for one in range(1, 11))
         print(f"  {kind:18} covers {held.mean():.3f}, width {width:.5g}, score {scores[kind].mean():.5g}, {by_tenth}")
     first, second = scores.values()
     draws = weights @ (first - second) / weights.sum(axis=1) / first.mean()

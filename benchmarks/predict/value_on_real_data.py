@@ -111,12 +111,12 @@ def show(name: str, view: StageView) -> None:
 
 def stack(result: Backtest, rows: pa.Table) -> None:
     """The stack against the others: paired gains, the bias of each origin, and the shop's total with its interval."""
-    judged = result.evaluations[ALL, STACK]
-    weights = bootstrap_weights(judged.customers, rng=np.random.default_rng(1))
+    stacked = result.evaluations[ALL, STACK]
+    weights = bootstrap_weights(stacked.customers, rng=np.random.default_rng(1))
     for other in OTHERS:
         for metric in (metrics.RMSE_WINSORISED, metrics.DECILE_MAPE):
             found = paired_gain(
-                metric, judged.actual, judged.forecast, result.evaluations[ALL, other].forecast, weights=weights
+                metric, stacked.actual, stacked.forecast, result.evaluations[ALL, other].forecast, weights=weights
             )
             interval = f"{found.value:.4g} [{found.low:.4g}, {found.high:.4g}]"
             print(f"  gain of the stack over {other:22} {metric.name:16} {interval}")

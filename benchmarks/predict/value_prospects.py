@@ -66,13 +66,13 @@ def main() -> None:
         found: dict[str, list[tuple[ForecastsAtOrigin, np.ndarray]]] = {}
         for seed in seeds:
             with tempfile.TemporaryDirectory() as folder:
-                for what, judged in judged_in(settings, seed, Path(folder) / "w").items():
-                    found.setdefault(what, []).append(judged)
+                for what, forecasts in forecasts_in(settings, seed, Path(folder) / "w").items():
+                    found.setdefault(what, []).append(forecasts)
         for what, parts in found.items():
             line(what, together([one for one, _ in parts]), np.concatenate([channel for _, channel in parts]))
 
 
-def judged_in(settings: SimulatorSettings, seed: int, folder: Path) -> Found:
+def forecasts_in(settings: SimulatorSettings, seed: int, folder: Path) -> Found:
     view = simulated_view(settings, seed, folder)
     return (first_orders(view) if settings == GROWING else {}) | without_order(view) | at_once(view)
 
@@ -177,17 +177,17 @@ def by_channel(rows: pa.Table, result: Backtest) -> np.ndarray:
 
 
 def of(result: Backtest, learner: str, which: np.ndarray) -> ForecastsAtOrigin:
-    judged = result.evaluations[ALL, learner]
-    return ForecastsAtOrigin(judged.customers[which], judged.actual[which], judged.forecast[which])
+    forecasts = result.evaluations[ALL, learner]
+    return ForecastsAtOrigin(forecasts.customers[which], forecasts.actual[which], forecasts.forecast[which])
 
 
-def line(what: str, judged: ForecastsAtOrigin, channel: np.ndarray) -> None:
-    weights = bootstrap_weights(judged.customers, rng=np.random.default_rng(1), resamples=1000)
-    found = interval(NORMALISED_GINI, judged.actual, judged.forecast, weights=weights)
-    gain = paired_gain(NORMALISED_GINI, judged.actual, judged.forecast, channel, weights=weights)
-    bias = float(BIAS_SHARE.of(judged.actual, judged.forecast))
+def line(what: str, forecasts: ForecastsAtOrigin, channel: np.ndarray) -> None:
+    weights = bootstrap_weights(forecasts.customers, rng=np.random.default_rng(1), resamples=1000)
+    found = interval(NORMALISED_GINI, forecasts.actual, forecasts.forecast, weights=weights)
+    gain = paired_gain(NORMALISED_GINI, forecasts.actual, forecasts.forecast, channel, weights=weights)
+    bias = float(BIAS_SHARE.of(forecasts.actual, forecasts.forecast))
     print(
-        f"{what:66}{len(judged.actual):7,}  {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+        f"{what:66}{len(forecasts.actual):7,}  {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
         f"   {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]  {bias:+.1%}"
     )
 

@@ -156,15 +156,15 @@ def test_impossible_values_are_refused():
 def test_spend_lies_in_its_interval_as_often_as_it_says():
     """Of customers simulated with orders and spend: 80 % within four standard errors of so many above it."""
     rng = np.random.default_rng(7)
-    counts, rate = rng.integers(1, 8, 1500).astype(float), rng.gamma(2.0, 1.0, 1500)
+    frequency, rate = rng.integers(1, 8, 1500).astype(float), rng.gamma(2.0, 1.0, 1500)
     nu = rng.gamma(3.7, 1 / 15.0, 1500)
-    mean = rng.gamma(6.0 * counts) / nu / counts
+    mean = rng.gamma(6.0 * frequency) / nu / frequency
     came = rng.poisson(rate)
     spent = np.where(came > 0, rng.gamma(6.0 * np.maximum(came, 1)) / nu, 0.0)
     orders = np.arange(21)
     counts = np.exp(orders * np.log(rate[:, None]) - rate[:, None] - gammaln(orders + 1.0))
     counts[:, -1] += 1 - counts.sum(axis=1)
-    summary = pa.table({"frequency": counts, "monetary_value": mean})
+    summary = pa.table({"frequency": frequency, "monetary_value": mean})
     for level in (0.5, 0.8):
         span = spend_interval(counts, SPEND, summary, level=level)
         above = ((spent > span.high) & (counts[:, 0] < (1 + level) / 2)).mean()

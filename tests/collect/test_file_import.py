@@ -120,12 +120,12 @@ def test_an_event_in_a_currency_without_a_rate_is_rejected_until_there_is_one(sh
     assert "1 of 1 rows were rejected" in summary.warning
     settings_file = shop.folder / "patron.toml"
     settings_file.write_text(settings_file.read_text().replace("# EUR = 1.08", "EUR = 1.08"))
-    mended = Shop.open(shop.folder)
-    counts = replay(mended, summary.import_id, received_at=received_at, mapping=mapping)
+    fixed = Shop.open(shop.folder)
+    counts = replay(fixed, summary.import_id, received_at=received_at, mapping=mapping)
     assert (counts.stored, counts.rejected) == (1, 0)
-    assert dead_letters(mended) == []
-    assert import_files(mended, files, mapping=mapping, received_at=received_at).duplicate == 1
-    mended.close()
+    assert dead_letters(fixed) == []
+    assert import_files(fixed, files, mapping=mapping, received_at=received_at).duplicate == 1
+    fixed.close()
 
 
 def test_replaying_a_row_that_is_still_bad_keeps_its_dead_letter(shop, tmp_path, mapping, received_at):

@@ -56,8 +56,8 @@ def test_changing_what_happened_after_an_origin_changes_no_forecast_there(spend_
     label = pc.if_else(later, 1.0, spend_rows["label"])
     changed = spend_rows.set_column(spend_rows.column_names.index("label"), "label", label)
     other = backtest(VALUE, QUICK, changed, as_of=as_of, rng=np.random.default_rng(1))
-    for key, judged in result.evaluations.items():
-        assert np.array_equal(judged.forecast, other.evaluations[key].forecast)
+    for key, evaluation in result.evaluations.items():
+        assert np.array_equal(evaluation.forecast, other.evaluations[key].forecast)
 
 
 def test_three_origins_are_evaluated_and_all_of_them_together(result, rows):

@@ -95,7 +95,7 @@ def test_a_table_that_was_first_written_after_a_run_is_empty_to_its_readers(shop
         assert view.read("cutoffs").num_rows == 0
         assert view.table_version("cutoffs") is None
     assert sql(shop, "select * from cutoffs").num_rows == 0
-    assert shop.newest().read("cutoffs").num_rows == 2
+    assert shop.newest_snapshot().read("cutoffs").num_rows == 2
 
 
 def test_a_query_may_bring_its_own_ctes_and_tables(shop):

@@ -144,7 +144,7 @@ def test_prospects_are_refused_where_there_are_none(patron, home):
 
 def test_prospects_are_listed_with_how_well_they_were_ranked(capsys):
     person = Prospect("c1", 4250.0, 3.25, "ads", ("+cart_add_count_7_days",))
-    judged = {"judged_count": 400, "gini": 0.41, "gini_low": 0.35, "gini_high": 0.47}
+    backtest_counts = {"judged_count": 400, "gini": 0.41, "gini_low": 0.35, "gini_high": 0.47}
     ranked = Prospects(
         "2024-05-30",
         datetime(2024, 5, 30, tzinfo=UTC),
@@ -153,7 +153,7 @@ def test_prospects_are_listed_with_how_well_they_were_ranked(capsys):
         people_count=9,
         expected_cents=12300.0,
         people=(person,),
-        **judged,
+        **backtest_counts,
     )
     show_prospects(ranked, "EUR", json=False)
     shown = capsys.readouterr().out

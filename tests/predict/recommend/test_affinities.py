@@ -43,9 +43,9 @@ def view_of(shop):
 def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
     sell(shop, 200, lambda customer, rng: f"p{(customer + int(rng.integers(0, 4))) % 50}")
     view = view_of(shop)
-    judged = rank_products(view)
-    assert set(judged["origin"].to_pylist()) == {"2024-03-09", "2024-04-06", "2024-05-04", "all"}
-    assert set(judged["champion"].to_pylist()) == {"personal_frequency_blend"}
+    rankings = rank_products(view)
+    assert set(rankings["origin"].to_pylist()) == {"2024-03-09", "2024-04-06", "2024-05-04", "all"}
+    assert set(rankings["champion"].to_pylist()) == {"personal_frequency_blend"}
     lists = view.read("affinities").to_pandas()
     assert lists.groupby("customer_id").size().eq(30).all()
     assert lists["customer_id"].nunique() == 60

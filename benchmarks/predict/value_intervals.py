@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
             quantiles(known_at_origin(rows, cutoffs[one], VALUE.horizon_days), at(rows, cutoffs[one]))
             for one in result.origins
         ]
-        found: dict[str, list[Interval]] = {"outcomes by tenth": [], "quantile trees": []}
+        found: dict[str, list[Interval]] = {"outcomes by decile": [], "quantile trees": []}
         for place, here in enumerate(evaluations):
             others = [one for one in range(len(evaluations)) if one != place]
             actual, forecast = (
@@ -53,7 +53,7 @@ def main(folder: Path) -> None:
             )
             ends = Outcomes.of(actual, forecast).interval(here.forecast)
             assert ends is not None
-            found["outcomes by tenth"].append(ends)
+            found["outcomes by decile"].append(ends)
             margin = np.quantile(np.concatenate([missed(trees[one], evaluations[one].actual) for one in others]), LEVEL)
             low, high = trees[place][0] - margin, trees[place][1] + margin
             found["quantile trees"].append(
@@ -113,8 +113,8 @@ def print_coverage(
         held = (actual >= low) & (actual <= high)
         scores[kind] = score(np.minimum(actual, cap), (np.minimum(low, cap), np.minimum(high, cap)))
         width = float((np.minimum(high, cap) - np.minimum(low, cap)).mean())
-        by_tenth = " ".join(f"{held[deciles == one].mean():.2f}" for one in range(1, 11))
-        print(f"  {kind:18} covers {held.mean():.3f}, width {width:.5g}, score {scores[kind].mean():.5g}, {by_tenth}")
+        by_decile = " ".join(f"{held[deciles == one].mean():.2f}" for one in range(1, 11))
+        print(f"  {kind:18} covers {held.mean():.3f}, width {width:.5g}, score {scores[kind].mean():.5g}, {by_decile}")
     first, second = scores.values()
     draws = weights @ (first - second) / weights.sum(axis=1) / first.mean()
     gain = percentile_interval(float((first - second).mean() / first.mean()), draws)

@@ -404,7 +404,7 @@ def test_killed_between_any_two_steps_it_ends_the_same_when_run_again(shop, forg
 
 @pytest.mark.parametrize("count", [1, 12])
 def test_killed_within_the_lake_it_ends_the_same_when_run_again(shop, forgotten, monkeypatch, count):
-    for name in ("erase", "forget_past"):
+    for name in ("erase", "delete_history"):
         real: Callable = getattr(Eraser, name)
         calls = iter(range(count))
 

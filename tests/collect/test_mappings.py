@@ -234,7 +234,12 @@ def test_real_data_adds_up_and_identical_real_lines_are_kept(priced, received_at
     shop = priced(mapping)
     path = real_data(name)
     first = import_files(shop, [str(path)], mapping=mapping, received_at=received_at)
-    assert (first.read, first.stored, first.rejected, first.duplicate) == (rows, rows - rejected_count, rejected_count, 0)
+    assert (first.read, first.stored, first.rejected, first.duplicate) == (
+        rows,
+        rows - rejected_count,
+        rejected_count,
+        0,
+    )
     regrouped = pq.read_table(path)
     other = regrouped.take(pa.array(range(regrouped.num_rows - 1, -1, -1)))
     pq.write_table(other, tmp_path / name)

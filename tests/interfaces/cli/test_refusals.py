@@ -29,7 +29,7 @@ HEADER = "who,at,qty,price,cur\n"
 
 @pytest.fixture
 def w(patron, tmp_path, monkeypatch):
-    """A new workspace and a mapping beside it."""
+    """A new workspace and a mapping next to it."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     (tmp_path / "mine.toml").write_text(MAPPING)

@@ -61,8 +61,8 @@ def main() -> None:
     parser.add_argument(FULL, action="store_true", help="the largest sizes too")
     parser.add_argument("--minutes", type=float, default=20.0, help="longest time of one study")
     parser.add_argument("parts", nargs="*", help="only studies whose path holds one of these")
-    given = parser.parse_args()
-    ended_well = [run(script, minutes=given.minutes, is_full=given.full) for script in studies(given.parts)]
+    options = parser.parse_args()
+    ended_well = [run(script, minutes=options.minutes, is_full=options.full) for script in studies(options.parts)]
     print(f"\n{sum(ended_well)} of {len(ended_well)} studies ended well")
     raise SystemExit(not all(ended_well))
 

@@ -209,8 +209,8 @@ def facts(rng: np.random.Generator) -> dict[str, list[dict]]:
 
 
 def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dict[str, list[dict]]:
-    seen = [row for row in customers if row["first_order_at"] < run.as_of]
-    stages = pick(rng, STAGES, len(seen), p=[0.1, 0.5, 0.2, 0.15, 0.05])
+    customers_before_run = [row for row in customers if row["first_order_at"] < run.as_of]
+    stages = pick(rng, STAGES, len(customers_before_run), p=[0.1, 0.5, 0.2, 0.15, 0.05])
     mark = {"run_id": run.run_id, "as_of": run.as_of}
     segments = [
         {
@@ -220,7 +220,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
             "persona_id": int(rng.integers(0, 3)),
             "lifecycle_stage": stage,
         }
-        for row, stage in zip(seen, stages, strict=True)
+        for row, stage in zip(customers_before_run, stages, strict=True)
     ]
     personas = [
         {
@@ -300,7 +300,7 @@ def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> li
     return rows
 
 
-def judged() -> dict[str, list[dict]]:
+def backtest_rows() -> dict[str, list[dict]]:
     run = {"run_id": LAST.run_id}
     learners = {
         "value": ("boosted_blend", "rmse_winsorised", ("last_90_days", "beta_geo_spend", "boosted_blend"), 4200.0),
@@ -388,14 +388,14 @@ def finish(shop: Shop, run: Run) -> None:
 def fill(shop: Shop) -> Shop:
     """Write facts, two runs and an import; the last run is what readers see."""
     rng = np.random.default_rng(20170701)
-    told = facts(rng)
-    for name, rows in told.items():
+    tables = facts(rng)
+    for name, rows in tables.items():
         shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows))
     for run in (BEFORE, LAST):
-        for name, rows in understood(run, told["customers"], rng).items():
+        for name, rows in understood(run, tables["customers"], rng).items():
             shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=run.run_id)
         if run is LAST:
-            for name, rows in judged().items():
+            for name, rows in backtest_rows().items():
                 shop.lake.replace(BY_NAME[name], rows_of(BY_NAME[name], rows), part=run.run_id)
             view = shop.view(predict.READS, predict.WRITES, run=run)
             for build in (build_repeat_purchase, build_value_parts, build_value_at_risk):
@@ -452,7 +452,7 @@ def shop(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def told_at():
+def received_at():
     return datetime(2024, 6, 1, tzinfo=UTC)
 
 
@@ -466,8 +466,8 @@ def postgres_url():
     engine = sa.create_engine(named)
     with engine.begin() as connection:
         connection.execute(sa.schema.CreateSchema(schema))
-    own = make_url(named).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield own.render_as_string(hide_password=False)
+    schema_url = make_url(named).update_query_dict({"options": f"-csearch_path={schema}"})
+    yield schema_url.render_as_string(hide_password=False)
     with engine.begin() as connection:
         connection.execute(sa.schema.DropSchema(schema, cascade=True))
     engine.dispose()

@@ -25,7 +25,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def batch(number: int) -> bytes:
-    told = [
+    messages = [
         {
             "type": "track",
             "event": "Product Viewed",
@@ -37,7 +37,7 @@ def batch(number: int) -> bytes:
         }
         for n in range(BATCH)
     ]
-    return json.dumps({"batch": told}).encode()
+    return json.dumps({"batch": messages}).encode()
 
 
 def main() -> None:

@@ -36,9 +36,9 @@ RULES = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_sec
 
 
 def requests(rng: np.random.Generator, count: int, now: datetime) -> list[Request]:
-    made = []
+    batches = []
     for start in range(0, count, TOGETHER):
-        told = [
+        messages = [
             {
                 "type": "track",
                 "event": NAMES[int(kind)],
@@ -51,8 +51,8 @@ def requests(rng: np.random.Generator, count: int, now: datetime) -> list[Reques
                 zip(rng.integers(0, 5, TOGETHER), rng.integers(0, CUSTOMERS, TOGETHER), strict=True)
             )
         ]
-        made.append(validate_batch(json.dumps({"batch": told}).encode(), "web", now, RULES))
-    return made
+        batches.append(validate_batch(json.dumps({"batch": messages}).encode(), "web", now, RULES))
+    return batches
 
 
 def put(shop: Shop, arrivals: list[Request]) -> None:
@@ -69,7 +69,7 @@ def timed(what: str, count: int, run, *args: object) -> None:  # noqa: ANN001 - 
     print(f"{what}: {count:,} events in {seconds:.1f} s, {count / seconds:,.0f} a second")
 
 
-def looked_up_ms(shop: Shop, user: str, count: int) -> float:
+def lookup_ms(shop: Shop, user: str, count: int) -> float:
     since = time.perf_counter()
     found = lookup_customer(shop, user, now=datetime.now(UTC)).live
     took = (time.perf_counter() - since) * 1_000
@@ -78,19 +78,19 @@ def looked_up_ms(shop: Shop, user: str, count: int) -> float:
     return took
 
 
-def seen_after_ms(shop: Shop) -> tuple[np.ndarray, np.ndarray]:
+def lookup_after_ms(shop: Shop) -> tuple[np.ndarray, np.ndarray]:
     """Milliseconds of a look-up right after the acknowledgement, and after all has moved."""
     collector = Collector(shop)
     collector.start()
     waits = []
     for n in range(SINGLES):
-        told = {"type": "track", "event": "Product Viewed", "messageId": f"single {n}", "userId": f"single {n}"}
-        body = json.dumps({"batch": [told | {"properties": {"product_id": "p"}}]}).encode()
+        message = {"type": "track", "event": "Product Viewed", "messageId": f"single {n}", "userId": f"single {n}"}
+        body = json.dumps({"batch": [message | {"properties": {"product_id": "p"}}]}).encode()
         collector.accept(validate_batch(body, "web", datetime.now(UTC), RULES)).result(10)
-        waits.append(looked_up_ms(shop, f"single {n}", 1))
+        waits.append(lookup_ms(shop, f"single {n}", 1))
     collector.stop()
     CompactionWorker(shop).run_once()
-    return np.array(waits), np.array([looked_up_ms(shop, f"single {n}", 1) for n in range(SINGLES)])
+    return np.array(waits), np.array([lookup_ms(shop, f"single {n}", 1) for n in range(SINGLES)])
 
 
 def main() -> None:
@@ -99,14 +99,14 @@ def main() -> None:
         os.environ["XDG_CONFIG_HOME"] = f"{folder}/config"
         shop = Shop.create(Path(folder) / "w")
         now = datetime(2026, 3, 1, tzinfo=UTC)
-        for what, moment in (("new customers", now), ("known customers", now + timedelta(hours=1))):
-            put(shop, requests(rng, COUNT, moment))
+        for what, received_at in (("new customers", now), ("known customers", now + timedelta(hours=1))):
+            put(shop, requests(rng, COUNT, received_at))
             with shop.lock():
                 timed("moved into the lake", COUNT, compact_inbox, shop)
                 timed(f"added to the profiles, {what}", COUNT, update_profiles, shop, inbox_position(shop))
         with shop.lock():
             timed("built anew from the lake", 2 * COUNT, rebuild_profiles, shop, inbox_position(shop))
-        for what, took in zip(("while it waits", "when it has moved"), seen_after_ms(shop), strict=True):
+        for what, took in zip(("while it waits", "when it has moved"), lookup_after_ms(shop), strict=True):
             print(
                 f"looked up {what}: median {np.median(took):.0f} ms, 99th percentile {np.quantile(took, 0.99):.0f} ms"
             )

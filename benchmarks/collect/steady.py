@@ -30,8 +30,8 @@ MARK = b"#MESSAGE-ID#"
 
 def bodies(key: str) -> Iterator[bytes]:
     """Posts whose messages all have ids of their own."""
-    told = [wire.event() | {"messageId": MARK.decode()} for _ in range(wire.BATCH)]
-    (post,) = wire.posts_of("/v1/batch", key, [{"batch": told}])
+    messages = [wire.event() | {"messageId": MARK.decode()} for _ in range(wire.BATCH)]
+    (post,) = wire.posts_of("/v1/batch", key, [{"batch": messages}])
     parts, digits = post.split(MARK), len(MARK)
     for number in count():
         ids = (b"%0*x" % (digits, number * wire.BATCH + n) for n in range(wire.BATCH))
@@ -86,7 +86,7 @@ def main() -> None:
         asyncio.run(wire.load(listener.getsockname()[1], bodies(key), SECONDS + 2))
         done.set()
         watcher.join()
-        print(wire.left(folder))
+        print(wire.wait_until_moved(folder))
         server.terminate()
         server.join(60)
 

@@ -1,4 +1,4 @@
-"""How fast the collector acknowledges durable events, beside the echo of the same server in the same run.
+"""How fast the collector acknowledges durable events, next to the echo of the same server in the same run.
 
 Batches of 100 over loopback, and single events; 10 million ids are in `seen` before. The load comes from a second
 process. Printed are events a second, the share of the echo (the same server answering 200 to the same bodies), and the
@@ -109,8 +109,8 @@ async def load(port: int, bodies: Iterable[bytes], seconds: float) -> tuple[floa
     for _ in range(CONNECTIONS):
         done = loop.create_future()
         waiting.append(done)
-        made = Answers(shared, begun + seconds, latencies, done)
-        await loop.create_connection(lambda made=made: made, "127.0.0.1", port)
+        client = Answers(shared, begun + seconds, latencies, done)
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
     await asyncio.gather(*waiting)
     return time.perf_counter() - begun, np.array(latencies)
 
@@ -120,14 +120,14 @@ def posts(path: str, key: str, batch: int, count: int) -> list[bytes]:
 
 
 def posts_of(path: str, key: str, bodies: list[dict]) -> list[bytes]:
-    made = []
-    for told in bodies:
-        body = json.dumps(told | {"writeKey": key}).encode()
+    requests = []
+    for fields in bodies:
+        body = json.dumps(fields | {"writeKey": key}).encode()
         head = (
             f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        made.append(head.encode() + body)
-    return made
+        requests.append(head.encode() + body)
+    return requests
 
 
 def fill(folder: Path) -> None:
@@ -177,14 +177,14 @@ def main() -> None:
                 f"{name}, echo", batch, *asyncio.run(load(port, posts("/echo", key, batch, count // 4), SECONDS / 4))
             )
             durable = say(f"{name}, durable", batch, *asyncio.run(load(port, posts(path, key, batch, count), SECONDS)))
-            print(f"{name}: durable is {durable / plain:.0%} of the echo, {left(folder)}", flush=True)
+            print(f"{name}: durable is {durable / plain:.0%} of the echo, {wait_until_moved(folder)}", flush=True)
         memory = memory_mb(server.pid or 0)
         print(f"memory of the server: {memory:,.0f} MB; inbox {size_mb(folder):,.0f} MB", flush=True)
         server.terminate()
         server.join(60)
 
 
-def left(folder: Path) -> str:
+def wait_until_moved(folder: Path) -> str:
     """What is not in the lake yet, and how long it takes to."""
     shop, since = Shop.open(folder), time.perf_counter()
     with open_inbox(shop) as inbox:

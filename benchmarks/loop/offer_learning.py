@@ -37,7 +37,7 @@ class Market:
     orders_a_month: np.ndarray
     nudge: np.ndarray
     is_put_off: np.ndarray
-    seen: pa.Table
+    customers: pa.Table
 
 
 def market(seed: int) -> Market:
@@ -52,7 +52,7 @@ def market(seed: int) -> Market:
     gross = (orders * ORDER_CENTS).astype(np.int64)
     coupons = rng.binomial(orders, 0.03 + 0.5 * taste**2)
     discount = (coupons * ORDER_CENTS * 0.05).astype(np.int64)
-    seen = pa.table(
+    customers = pa.table(
         {
             "customer_id": [f"c{n:05}" for n in range(CUSTOMERS)],
             "lifecycle_stage": np.where(slows, "at_risk", "active").tolist(),
@@ -67,7 +67,7 @@ def market(seed: int) -> Market:
         }
     )
     nudge = np.where(kind == 0, 0.4 * rng.lognormal(0, 0.5, CUSTOMERS), 0.0)
-    return Market(rate, nudge, kind == 3, seen)
+    return Market(rate, nudge, kind == 3, customers)
 
 
 def margins(of: Market, action: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -92,7 +92,7 @@ def play(seed: int, how: str, share: float = 0.0) -> tuple[float, float]:
             action = np.where(rng.random(CUSTOMERS) < share, rng.integers(0, len(OFFERS), CUSTOMERS), -1)
         elif how == "ours":
             effects = learned(past)
-            choice = select_offers(of.seen, held, POLICY, Evidence(effects, month == 0, MARGIN), rng=rng)
+            choice = select_offers(of.customers, held, POLICY, Evidence(effects, month == 0, MARGIN), rng=rng)
             action = choice.action
         margin = margins(of, action, np.random.default_rng([seed, month, 2]))
         earned, offered = earned + margin.sum(), offered + (action >= 0).mean() / MONTHS
@@ -108,13 +108,13 @@ def outcomes(of: Market, choice: OfferSelection, held: np.ndarray, month: int, s
     is_randomised = by_action.max(axis=1) < 1
     return DecisionOutcomes(
         run=np.full(CUSTOMERS, f"t{month:02}"),
-        customer=np.array(of.seen["customer_id"].to_pylist()),
+        customer=np.array(of.customers["customer_id"].to_pylist()),
         stratum=choice.stratum,
         action=names[choice.action],
         is_holdout=held,
         is_first=np.full(CUSTOMERS, month == 0),
         margin_cents=spent,
-        covariates=np.column_stack([of.seen["value_cents_90_days"].to_numpy()]),
+        covariates=np.column_stack([of.customers["value_cents_90_days"].to_numpy()]),
         propensities={str(name): by_action[:, at] * is_randomised for at, name in enumerate(names)},
     )
 

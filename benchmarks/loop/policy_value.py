@@ -2,7 +2,7 @@
 
 Each seed has four worlds that differ only by what is offered: ours (the real run, from history to outbox), nothing,
 offers at random for as much money as ours spent in the same month, and offers at random to as many customers. Money
-spent is the discount and shipping of orders that used an offer, and sending. Profit is the margin of told events over
+spent is the discount and shipping of orders that used an offer, and sending. Profit is the margin of events over
 the year and `FOLLOWED_DAYS` more without offers, so that customers who left for good count, less sending.
 The policy never reads the truth; the true effect of what was offered is only printed.
 
@@ -45,7 +45,7 @@ class Month:
 
     offered: int
     spent_cents: float
-    told: pa.Table
+    events: pa.Table
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class Seed:
     seconds: float
 
 
-def spent_cents(told: pa.Table, offered: int) -> float:
+def spent_cents(events: pa.Table, offered: int) -> float:
     """Discount and waived shipping of orders that used an offer, and sending."""
     codes = pa.array([offer.offer_id for offer in SETTINGS.offers])
-    orders = told.filter(pc.and_(pc.equal(told["name"], "Order Completed"), pc.is_in(told["coupon"], codes)))
+    orders = events.filter(pc.and_(pc.equal(events["name"], "Order Completed"), pc.is_in(events["coupon"], codes)))
     discount = orders["discount_cents"].to_numpy()
     charged = pc.fill_null(orders["shipping_cents"], 0).to_numpy()
     is_below = orders["revenue_cents"].to_numpy() + discount < SETTINGS.free_shipping_from_cents
@@ -84,8 +84,8 @@ def spent_cents(told: pa.Table, offered: int) -> float:
 def year(months: Sequence[Month], world: ShopSimulator) -> Year:
     """Profit of the months and of the time after them without offers."""
     after = world.advance(world.now + timedelta(days=FOLLOWED_DAYS))
-    told, offered = pa.concat_tables([*(month.told for month in months), after]), sum(m.offered for m in months)
-    profit = profit_cents(told, SETTINGS, offered, CONTACT_CENTS)
+    events, offered = pa.concat_tables([*(month.events for month in months), after]), sum(m.offered for m in months)
+    profit = profit_cents(events, SETTINGS, offered, CONTACT_CENTS)
     return Year(profit, offered, sum(month.spent_cents for month in months))
 
 
@@ -98,9 +98,9 @@ def ours(seed: int, folder: Path) -> tuple[list[Month], ShopSimulator, float]:
     months, effects = [], []
     for _ in range(MONTHS):
         known, now = truth(world), world.now
-        finished, told = run_until(shop, world, now + timedelta(days=MONTH_DAYS))
+        finished, events = run_until(shop, world, now + timedelta(days=MONTH_DAYS))
         offers = offers_in_outbox(folder, finished.run_id, now)
-        months.append(Month(offers.num_rows, spent_cents(told, offers.num_rows), told))
+        months.append(Month(offers.num_rows, spent_cents(events, offers.num_rows), events))
         effects.append(true_effects(known, offers))
         print(f"  {seed} {finished.run_id}: {offers.num_rows} offers, {effects[-1].sum() / 100:+,.0f}", file=sys.stderr)
     shop.close()
@@ -120,26 +120,26 @@ def without(seed: int) -> Year:
     """A year without offers."""
     world = ShopSimulator(SETTINGS, seed)
     world.history(HISTORY_DAYS)
-    told = world.advance(world.now + timedelta(days=MONTHS * MONTH_DAYS))
-    return year([Month(0, 0.0, told)], world)
+    events = world.advance(world.now + timedelta(days=MONTHS * MONTH_DAYS))
+    return year([Month(0, 0.0, events)], world)
 
 
 def at_random(seed: int, months: Sequence[Month], *, is_same_money: bool) -> Year:
     """A year of offers at random, each month for as much money, or to as many, as in these months."""
     world, rng = ShopSimulator(SETTINGS, seed), np.random.default_rng([seed, 1])
-    told = world.history(HISTORY_DAYS)
+    events = world.history(HISTORY_DAYS)
     buyers: set[str] = set()
-    lived: list[Month] = []
+    world_months: list[Month] = []
     for month in months:
-        buyers |= set(told.filter(pc.equal(told["name"], "Order Completed"))["user_id"].to_pylist())
+        buyers |= set(events.filter(pc.equal(events["name"], "Order Completed"))["user_id"].to_pylist())
         drawn = draw_offers(sorted(buyers), world, rng)
         if is_same_money:
-            world, lived_month = for_money(world, drawn, month.spent_cents)
+            world, world_month = for_money(world, drawn, month.spent_cents)
         else:
-            world, lived_month = offered_to(world, drawn.slice(0, month.offered))
-        lived.append(lived_month)
-        told = lived_month.told
-    return year(lived, world)
+            world, world_month = offered_to(world, drawn.slice(0, month.offered))
+        world_months.append(world_month)
+        events = world_month.events
+    return year(world_months, world)
 
 
 def draw_offers(buyers: list[str], world: ShopSimulator, rng: np.random.Generator) -> pa.Table:
@@ -157,8 +157,8 @@ def draw_offers(buyers: list[str], world: ShopSimulator, rng: np.random.Generato
 def offered_to(world: ShopSimulator, offers: pa.Table) -> tuple[ShopSimulator, Month]:
     """The world a month later, given the offers; the world given stays as it is."""
     later = copy.deepcopy(world)
-    told = later.advance(later.now + timedelta(days=MONTH_DAYS), offers if offers.num_rows else None)
-    return later, Month(offers.num_rows, spent_cents(told, offers.num_rows), told)
+    events = later.advance(later.now + timedelta(days=MONTH_DAYS), offers if offers.num_rows else None)
+    return later, Month(offers.num_rows, spent_cents(events, offers.num_rows), events)
 
 
 def for_money(world: ShopSimulator, drawn: pa.Table, cents: float) -> tuple[ShopSimulator, Month]:

@@ -1,4 +1,4 @@
-"""CDNOW's holdout: orders and spend of 39 weeks from 39 weeks, the hybrid beside the counting models and baselines.
+"""CDNOW's holdout: orders and spend of 39 weeks from 39 weeks, the hybrid next to the counting models and baselines.
 
 Usage: python benchmarks/predict/value_holdout.py FOLDER (with cdnow_master as Parquet). Everything is fitted to what
 was known when the holdout began. Other cuts of the same years, and Online Retail, show whether it holds elsewhere.
@@ -43,9 +43,12 @@ def orders_of(name: str, folder: Path) -> pa.Table:
     if name == "CDNOW":
         return pq.read_table(folder / "cdnow_master.parquet").rename_columns({"date": "ordered_at"})
     table = pq.read_table(folder / "online_retail_2010_2011.parquet")
-    told = table.filter(pa.compute.is_valid(table["CustomerID"]))
-    amounts = np.asarray(told["Quantity"].to_numpy(), float) * told["UnitPrice"].to_numpy()
-    columns = {"customer_id": told["CustomerID"], "ordered_at": told["InvoiceDate"].cast(pa.timestamp("us"))}
+    identified = table.filter(pa.compute.is_valid(table["CustomerID"]))
+    amounts = np.asarray(identified["Quantity"].to_numpy(), float) * identified["UnitPrice"].to_numpy()
+    columns = {
+        "customer_id": identified["CustomerID"],
+        "ordered_at": identified["InvoiceDate"].cast(pa.timestamp("us")),
+    }
     return pa.table(columns | {"value": amounts})
 
 
@@ -57,28 +60,28 @@ def show(name: str, orders: pa.Table, until: date, end: date) -> None:
     print(f"\n{name}: {summary.num_rows:,} customers until {until}, {weeks:g} weeks after")
     hybrid = Hybrid().fit(orders, until=until)
     place = {customer: n for n, customer in enumerate(hybrid.customers.to_pylist())}
-    own = np.array([place[customer] for customer in summary["customer_id"].to_pylist()])
-    orders_told = {one.name: one.fit(summary).expected_purchases(summary, weeks) for one in MODELS}
-    seen = summary["frequency"].to_numpy()
-    before = seen * (weeks / float(summary["T"].to_numpy().max()))
-    orders_told |= {"as before": before, "zero": np.zeros(len(came)), "mean": np.full(len(came), before.mean())}
+    rows_of_summary = np.array([place[customer] for customer in summary["customer_id"].to_pylist()])
+    order_forecasts = {one.name: one.fit(summary).expected_purchases(summary, weeks) for one in MODELS}
+    frequency = summary["frequency"].to_numpy()
+    before = frequency * (weeks / float(summary["T"].to_numpy().max()))
+    order_forecasts |= {"as before": before, "zero": np.zeros(len(came)), "mean": np.full(len(came), before.mean())}
     each = GammaGamma().fit(summary).expected_spend(summary)
-    spend_told = {model: expected * each for model, expected in orders_told.items() if model in NAMES}
-    rows = {"hybrid": hybrid.expected_purchases(weeks)[own]} | orders_told
+    spend_forecasts = {model: expected * each for model, expected in order_forecasts.items() if model in NAMES}
+    rows = {"hybrid": hybrid.expected_purchases(weeks)[rows_of_summary]} | order_forecasts
     table("orders", came, rows, summary)
-    table("spend", spent, {"hybrid": hybrid.expected_value(weeks)[own]} | spend_told, summary)
-    coverage(hybrid.purchase_count_distribution(weeks, most=300)[own], came.astype(int), rows["hybrid"])
+    table("spend", spent, {"hybrid": hybrid.expected_value(weeks)[rows_of_summary]} | spend_forecasts, summary)
+    coverage(hybrid.purchase_count_distribution(weeks, most=300)[rows_of_summary], came.astype(int), rows["hybrid"])
 
 
 MODELS = (ParetoNBD(), BetaGeo(), ModifiedBetaGeo(), NBD())
 NAMES = {one.name for one in MODELS}
 
 
-def table(what: str, actual: np.ndarray, told: dict[str, np.ndarray], summary: pa.Table) -> None:
+def table(what: str, actual: np.ndarray, forecasts: dict[str, np.ndarray], summary: pa.Table) -> None:
     customers = np.array(summary["customer_id"].to_pylist(), dtype=np.str_)
     weights = bootstrap_weights(customers, rng=np.random.default_rng(1))[:RESAMPLES]
     print(f"  {what:16}" + "".join(f"{metric.name:>26}" for metric in METRICS))
-    for model, forecast in told.items():
+    for model, forecast in forecasts.items():
         cells = []
         for metric in METRICS:
             value = float(metric.of(actual, forecast))

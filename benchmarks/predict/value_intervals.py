@@ -1,4 +1,4 @@
-"""80 % intervals of value on real data: outcomes by tenth of the forecast, beside conformalised quantile trees.
+"""80 % intervals of value on real data: outcomes by decile of the forecast, next to conformalised quantile trees.
 
 Usage: python benchmarks/predict/value_intervals.py FOLDER (online_retail_2010_2011 and cdnow_master as Parquet).
 Quantile trees learn the 10 % and 90 % quantile of the logarithm of spend from all features (conformalised quantile
@@ -40,42 +40,42 @@ def main(folder: Path) -> None:
             VALUE, value.LEARNERS, score_origins(VALUE, rows, view.run.as_of), rng=np.random.default_rng(1)
         )
         cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
-        judged = [result.evaluations[origin, STACK] for origin in result.origins]
+        evaluations = [result.evaluations[origin, STACK] for origin in result.origins]
         trees = [
             quantiles(known_at_origin(rows, cutoffs[one], VALUE.horizon_days), at(rows, cutoffs[one]))
             for one in result.origins
         ]
-        found: dict[str, list[Interval]] = {"outcomes by tenth": [], "quantile trees": []}
-        for place, here in enumerate(judged):
-            others = [one for one in range(len(judged)) if one != place]
+        found: dict[str, list[Interval]] = {"outcomes by decile": [], "quantile trees": []}
+        for place, here in enumerate(evaluations):
+            others = [one for one in range(len(evaluations)) if one != place]
             actual, forecast = (
-                np.concatenate([getattr(judged[one], k) for one in others]) for k in ("actual", "forecast")
+                np.concatenate([getattr(evaluations[one], k) for one in others]) for k in ("actual", "forecast")
             )
             ends = Outcomes.of(actual, forecast).interval(here.forecast)
             assert ends is not None
-            found["outcomes by tenth"].append(ends)
-            margin = np.quantile(np.concatenate([missed(trees[one], judged[one].actual) for one in others]), LEVEL)
+            found["outcomes by decile"].append(ends)
+            margin = np.quantile(np.concatenate([missed(trees[one], evaluations[one].actual) for one in others]), LEVEL)
             low, high = trees[place][0] - margin, trees[place][1] + margin
             found["quantile trees"].append(
                 (np.minimum(amount(low), here.forecast), np.maximum(amount(high), here.forecast))
             )
-        tell(
+        print_coverage(
             name,
-            np.concatenate([one.actual for one in judged]),
+            np.concatenate([one.actual for one in evaluations]),
             result.evaluations[ALL, STACK].customers,
             found,
-            judged,
+            evaluations,
         )
 
 
 def quantiles(known: pa.Table, here: pa.Table) -> Interval:
     """Ends of the interval in the logarithm, before any calibration."""
     rows, models = labelled(known), OrdersAndSpend.fit(newest(known))
-    given = with_history(rows, models)
-    design = Design.of(given)
-    matrix, asked = design.matrix(given), design.matrix(with_history(here, models))
+    history = with_history(rows, models)
+    design = Design.of(history)
+    matrix, score_matrix = design.matrix(history), design.matrix(with_history(here, models))
     label = logarithm(float_column(rows, "label"))
-    low, high = (ROUNDS.fit(matrix, label, {"objective": "quantile", "alpha": end}).raw(asked) for end in ENDS)
+    low, high = (ROUNDS.fit(matrix, label, {"objective": "quantile", "alpha": end}).raw(score_matrix) for end in ENDS)
     return low, np.maximum(low, high)
 
 
@@ -89,8 +89,8 @@ def amount(logarithm: Numbers) -> Numbers:
 
 def missed(ends: Interval, actual: Numbers) -> Numbers:
     """How far outside the interval each outcome was, below 0 when inside."""
-    told = logarithm(actual)
-    return np.maximum(ends[0] - told, told - ends[1])
+    log_actual = logarithm(actual)
+    return np.maximum(ends[0] - log_actual, log_actual - ends[1])
 
 
 def score(actual: Numbers, ends: Interval) -> Numbers:
@@ -100,19 +100,21 @@ def score(actual: Numbers, ends: Interval) -> Numbers:
     return high - low + 2 / (1 - LEVEL) * outside
 
 
-def tell(name: str, actual: Numbers, customers: np.ndarray, found: dict[str, list[Interval]], judged: list) -> None:
+def print_coverage(
+    name: str, actual: Numbers, customers: np.ndarray, found: dict[str, list[Interval]], evaluations: list
+) -> None:
     print(f"\n{name}")
     cap = np.quantile(actual, 0.99)
     weights = bootstrap_weights(customers, rng=np.random.default_rng(1))
-    tenths = np.concatenate([decile_of(one.forecast) for one in judged])
+    deciles = np.concatenate([decile_of(one.forecast) for one in evaluations])
     scores = {}
     for kind, parts in found.items():
         low, high = (np.concatenate([part[end] for part in parts]) for end in (0, 1))
         held = (actual >= low) & (actual <= high)
         scores[kind] = score(np.minimum(actual, cap), (np.minimum(low, cap), np.minimum(high, cap)))
         width = float((np.minimum(high, cap) - np.minimum(low, cap)).mean())
-        by_tenth = " ".join(f"{held[tenths == one].mean():.2f}" for one in range(1, 11))
-        print(f"  {kind:18} covers {held.mean():.3f}, width {width:.5g}, score {scores[kind].mean():.5g}, {by_tenth}")
+        by_decile = " ".join(f"{held[deciles == one].mean():.2f}" for one in range(1, 11))
+        print(f"  {kind:18} covers {held.mean():.3f}, width {width:.5g}, score {scores[kind].mean():.5g}, {by_decile}")
     first, second = scores.values()
     draws = weights @ (first - second) / weights.sum(axis=1) / first.mean()
     gain = percentile_interval(float((first - second).mean() / first.mean()), draws)

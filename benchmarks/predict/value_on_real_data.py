@@ -38,15 +38,15 @@ from patron.understand.features import build_features
 
 SOURCES = {
     "complete_journey": """select cast(household_id as varchar) as customer_id, cast(basket_id as varchar) as order_id,
-        cast(product_id as varchar) as product_id, cast(transaction_timestamp as timestamp) as told_at, quantity,
+        cast(product_id as varchar) as product_id, cast(transaction_timestamp as timestamp) as local_time, quantity,
         cast(round(sales_value * 100) as bigint) as paid_cents, false as is_refund from read_parquet('{file}')""",
     "online_retail_2010_2011": """select cast(CustomerID as varchar) as customer_id, InvoiceNo as order_id,
-        StockCode as product_id, cast(InvoiceDate as timestamp) as told_at, Quantity as quantity,
+        StockCode as product_id, cast(InvoiceDate as timestamp) as local_time, Quantity as quantity,
         cast(round(Quantity * UnitPrice * 100) as bigint) as paid_cents, InvoiceNo like 'C%' as is_refund
         from read_parquet('{file}') where CustomerID is not null and UnitPrice >= 0
         and (Quantity > 0 or InvoiceNo like 'C%')""",
     "cdnow_master": """select customer_id, 'o' || row_number() over () as order_id, null as product_id,
-        cast(date as timestamp) as told_at, units as quantity, cast(round(value * 100) as bigint) as paid_cents,
+        cast(date as timestamp) as local_time, units as quantity, cast(round(value * 100) as bigint) as paid_cents,
         false as is_refund from read_parquet('{file}')""",
 }
 JOURNEY = "complete_journey"
@@ -58,9 +58,9 @@ CUTOFFS = {
 STACK = "stacked"
 OTHERS = ("beta_geo_spend", "two_stage", "boosted", "shrunken_last_90_days", "last_90_days", "mean")
 LINES = """select 'l' || row_number() over () as line_id, md5(customer_id) as customer_id, true as is_identified,
-    order_id, product_id, timezone('UTC', told_at) as ordered_at, timezone('UTC', told_at) as occurred_at,
-    timezone('UTC', told_at) as known_at, quantity, paid_cents as gross_cents, 0 as discount_cents, paid_cents,
-    false as has_coupon, true as has_price, is_refund from ({source}) where timezone('UTC', told_at) < {now}"""
+    order_id, product_id, timezone('UTC', local_time) as ordered_at, timezone('UTC', local_time) as occurred_at,
+    timezone('UTC', local_time) as known_at, quantity, paid_cents as gross_cents, 0 as discount_cents, paid_cents,
+    false as has_coupon, true as has_price, is_refund from ({source}) where timezone('UTC', local_time) < {now}"""
 ORDERS = """select customer_id, true as is_identified, order_id, min(occurred_at) as occurred_at, known_at,
     count(*) as line_count, count(distinct product_id) as product_count, cast(sum(quantity) as bigint) as unit_count,
     cast(sum(paid_cents) as bigint) as gross_cents, 0 as discount_cents, cast(sum(paid_cents) as bigint) as paid_cents,
@@ -86,13 +86,13 @@ def shops(folder: Path) -> Iterator[tuple[str, StageView]]:
 
 def understood(name: str, file: Path, workspace: Path) -> StageView:
     shop, run = Shop.create(workspace), Run.at(CUTOFFS[name])
-    made = shop.view(FACTS, MADE, run=run)
+    fact_view = shop.view(FACTS, MADE, run=run)
     source = SOURCES[name].format(file=file)
-    made.write_query("order_lines", LINES.format(source=source, now=timestamp(run.as_of)))
-    made.write_query("orders", ORDERS)
-    first = made.query("select min(known_at) as first from orders")["first"][0].as_py()
-    build_cutoffs(made, cutoffs_for(run.as_of, first))
-    build_features(made)
+    fact_view.write_query("order_lines", LINES.format(source=source, now=timestamp(run.as_of)))
+    fact_view.write_query("orders", ORDERS)
+    first = fact_view.query("select min(known_at) as first from orders")["first"][0].as_py()
+    build_cutoffs(fact_view, cutoffs_for(run.as_of, first))
+    build_features(fact_view)
     return shop.view(READS, WRITES, run=run)
 
 
@@ -111,20 +111,20 @@ def show(name: str, view: StageView) -> None:
 
 def stack(result: Backtest, rows: pa.Table) -> None:
     """The stack against the others: paired gains, the bias of each origin, and the shop's total with its interval."""
-    judged = result.evaluations[ALL, STACK]
-    weights = bootstrap_weights(judged.customers, rng=np.random.default_rng(1))
+    stacked = result.evaluations[ALL, STACK]
+    weights = bootstrap_weights(stacked.customers, rng=np.random.default_rng(1))
     for other in OTHERS:
         for metric in (metrics.RMSE_WINSORISED, metrics.DECILE_MAPE):
             found = paired_gain(
-                metric, judged.actual, judged.forecast, result.evaluations[ALL, other].forecast, weights=weights
+                metric, stacked.actual, stacked.forecast, result.evaluations[ALL, other].forecast, weights=weights
             )
-            told = f"{found.value:.4g} [{found.low:.4g}, {found.high:.4g}]"
-            print(f"  gain of the stack over {other:22} {metric.name:16} {told}")
+            interval = f"{found.value:.4g} [{found.low:.4g}, {found.high:.4g}]"
+            print(f"  gain of the stack over {other:22} {metric.name:16} {interval}")
     for learner in (STACK, *OTHERS):
         each = [result.evaluations[origin, learner] for origin in result.origins]
         bias = [float(metrics.bias_share(one.actual, one.forecast)) for one in each]
-        told = ", ".join(f"{one:+.3f}" for one in bias)
-        print(f"  bias of {learner:22} {told}; mean of sizes {np.abs(bias).mean():.3f}")
+        shares = ", ".join(f"{one:+.3f}" for one in bias)
+        print(f"  bias of {learner:22} {shares}; mean of sizes {np.abs(bias).mean():.3f}")
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:
         known = known_at_origin(rows, cutoffs[origin], VALUE.horizon_days)

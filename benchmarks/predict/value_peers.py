@@ -1,11 +1,11 @@
-"""Our library of value models beside lifetimes and pymc-marketing: processor time, and whether both find the same.
+"""Our library of value models next to lifetimes and pymc-marketing: processor time, and whether both find the same.
 
 `python benchmarks/predict/value_peers.py [--full] [--environments FOLDER] FOLDER`, the last with cdnow_master and
 cdnow_sample as Parquet. Each peer is installed into an environment of its own, which is kept in a folder of temporary
 files or the one that is given; a peer that cannot be installed is passed over. With --full the summary is of 7 million
-orders instead of 1 million, and lifetimes simulates a million customers instead of 100,000, told per million.
+orders instead of 1 million, and lifetimes simulates a million customers instead of 100,000, reported per million.
 
-Both sides run in processes of their own with one thread, and take runs. Told are medians of processor time. Not
+Both sides run in processes of their own with one thread, and take runs. Reported are medians of processor time. Not
 counted on either side: imports, reading of files (ours then holds an Arrow table, a peer a frame of pandas, both of the
 same file), and a first time, in which numba and pytensor compile. The fits are of CDNOW's 39 weeks; pymc-marketing's
 are maxima a posteriori with its default priors, of a model that is already built and was fitted before. A fit of its
@@ -64,7 +64,7 @@ class Case:
 
     what: str
     job: str
-    asked: Mapping[str, float]
+    targets: Mapping[str, float]
     learner: CountLearner | None = None
     """The model, when there is a likelihood to compare."""
     rounds: int = 5
@@ -119,7 +119,7 @@ class PassedOver(Exception):
 
 
 class Side:
-    """A process that does a job whenever it is told to; warm once this is made."""
+    """A process that does a job whenever it is asked to; warm once this is made."""
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], errors: Path) -> None:
         self.name, self.process, self.errors = name, process, errors
@@ -158,9 +158,9 @@ def side(name: str, job: str, python: Path, files: Path) -> Iterator[Side]:
     errors, command = files / f"{name}.errors", [str(python), str(SIDES / SCRIPTS[name]), job, str(files)]
     pipe = subprocess.PIPE
     with (
-        errors.open("wb") as told,
+        errors.open("wb") as error_file,
         subprocess.Popen(  # noqa: S603 - our own scripts
-            command, bufsize=0, stdin=pipe, stdout=pipe, stderr=told, env=environment(name, python)
+            command, bufsize=0, stdin=pipe, stdout=pipe, stderr=error_file, env=environment(name, python)
         ) as process,
     ):
         try:
@@ -170,16 +170,16 @@ def side(name: str, job: str, python: Path, files: Path) -> Iterator[Side]:
 
 
 def environment(name: str, python: Path) -> dict[str, str]:
-    """One thread; a peer sees nothing of ours, and what pytensor compiles is kept beside its Python."""
+    """One thread; a peer sees nothing of ours, and what pytensor compiles is kept next to its Python."""
     kept = {key: value for key, value in os.environ.items() if name == OURS or not key.startswith("PYTHON")}
-    own = {} if name == OURS else {"PYTENSOR_FLAGS": f"base_compiledir={python.parent.parent / 'compiled'}"}
-    return kept | ONE_THREAD | own
+    pytensor_flags = {} if name == OURS else {"PYTENSOR_FLAGS": f"base_compiledir={python.parent.parent / 'compiled'}"}
+    return kept | ONE_THREAD | pytensor_flags
 
 
 def python_of(peer: str, folder: Path) -> Path:
     """The Python of a peer's environment, which is made when there is none with these versions. Raises PassedOver."""
-    told = " ".join((sys.version, *PINS[peer]))
-    home = folder / f"{peer}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+    versions = " ".join((sys.version, *PINS[peer]))
+    home = folder / f"{peer}-{hashlib.sha256(versions.encode()).hexdigest()[:12]}"
     python, is_made = home / ("Scripts" if os.name == "nt" else "bin") / "python", home / "made"
     if not is_made.exists():
         print(f"installing {peer} into an environment of its own ...", flush=True)
@@ -201,7 +201,7 @@ def run(peer: str, *command: str) -> None:
 
 
 def last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
+    return (text.strip().splitlines() or ["it printed nothing"])[-1]
 
 
 def prepare(folder: Path, files: Path, *, is_full: bool) -> int:
@@ -230,8 +230,8 @@ def write_orders(orders: pa.Table, files: Path, copies: int) -> int:
     ids = (np.arange(copies)[:, None] * (numbers.max() + 1) + numbers).ravel()
     text = pc.utf8_lpad(pc.cast(pa.array(ids), pa.string()), 8, padding="0")
     for name, column in (("text", text), ("number", pa.array(ids))):
-        made = pa.table({"customer_id": column, "date": date, "value": value})
-        pq.write_table(made, files / f"orders_{name}.parquet")
+        copied = pa.table({"customer_id": column, "date": date, "value": value})
+        pq.write_table(copied, files / f"orders_{name}.parquet")
     return len(ids)
 
 
@@ -239,9 +239,9 @@ def log_likelihood(learner: CountLearner, summary: pa.Table, params: Mapping[str
     """Of a summary at any parameters."""
     rows = Histories.of(summary)
     scale = mean_age(rows)
-    own = rescale(rows, scale)
+    rescaled = rescale(rows, scale)
     logs = [math.log(params[name] / (scale if name in learner.in_time else 1)) for name in learner.letters]
-    return learner.objective(own)(np.array(logs))[0] * rows.customer_count + learner.constant(rows, scale)
+    return learner.objective(rescaled)(np.array(logs))[0] * rows.customer_count + learner.constant(rows, scale)
 
 
 def compared(case: Case, peer: str, python: Path, files: Path) -> tuple[Runs, Runs]:
@@ -249,22 +249,22 @@ def compared(case: Case, peer: str, python: Path, files: Path) -> tuple[Runs, Ru
     ours, theirs = Runs(), Runs()
     with (
         side(peer, case.job, python, files) as other,
-        side(OURS, case.job, Path(sys.executable), files) as own,
+        side(OURS, case.job, Path(sys.executable), files) as our_side,
     ):
-        ours.versions, theirs.versions = own.versions, other.versions
+        ours.versions, theirs.versions = our_side.versions, other.versions
         for _ in range(case.rounds):
             for _ in range(case.ours_a_round):
-                ours.add(own.run())
+                ours.add(our_side.run())
             theirs.add(other.run())
     return ours, theirs
 
 
 def show(case: Case, peer: str, ours: Runs, theirs: Runs, summary: pa.Table) -> None:
     """Print the line of one comparison, and a second one where a peer compiles at each run."""
-    fast, asked = theirs.median / ours.median, case.asked[peer]
-    times = (f"{ours.median:,.1f}", f"{theirs.median:,.1f}", f"{fast:.1f}", f"{asked:g}")
+    fast, target_ratio = theirs.median / ours.median, case.targets[peer]
+    times = (f"{ours.median:,.1f}", f"{theirs.median:,.1f}", f"{fast:.1f}", f"{target_ratio:g}")
     both = [likelihood(case, summary, runs) for runs in (ours, theirs)]
-    say(case.what, peer, *times, "yes" if fast >= asked else "NO", alike(case, ours.found, theirs.found), *both)
+    say(case.what, peer, *times, "yes" if fast >= target_ratio else "NO", alike(case, ours.found, theirs.found), *both)
     if any(theirs.aside_ms):
         rest = theirs.median_without_compiling
         say("  without compiling", peer, times[0], f"{rest:,.1f}", f"{rest / ours.median:.1f}")
@@ -315,7 +315,7 @@ def main(folder: Path, *, is_full: bool = False, environments: Path = ENVIRONMEN
         todo = cases(prepare(folder, files, is_full=is_full))
         summary = pq.read_table(files / "full.parquet")
         say(*HEAD)
-        for case, peer in [(one, peer) for one in todo for peer in one.asked if peer in pythons]:
+        for case, peer in [(one, peer) for one in todo for peer in one.targets if peer in pythons]:
             try:
                 ours, theirs = compared(case, peer, pythons[peer], files)
             except PassedOver as why:
@@ -338,5 +338,5 @@ if __name__ == "__main__":
     parser.add_argument("--full", action="store_true", help="7 million orders, and a million customers for lifetimes")
     parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="where peers are installed and kept")
     parser.add_argument("folder", type=Path, help="where cdnow_master.parquet and cdnow_sample.parquet are")
-    given = parser.parse_args()
-    main(given.folder, is_full=given.full, environments=given.environments)
+    options = parser.parse_args()
+    main(options.folder, is_full=options.full, environments=options.environments)

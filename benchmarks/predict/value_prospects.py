@@ -66,14 +66,14 @@ def main() -> None:
         found: dict[str, list[tuple[ForecastsAtOrigin, np.ndarray]]] = {}
         for seed in seeds:
             with tempfile.TemporaryDirectory() as folder:
-                for what, judged in judged_in(settings, seed, Path(folder) / "w").items():
-                    found.setdefault(what, []).append(judged)
+                for what, forecasts in forecasts_in(settings, seed, Path(folder) / "w").items():
+                    found.setdefault(what, []).append(forecasts)
         for what, parts in found.items():
             line(what, together([one for one, _ in parts]), np.concatenate([channel for _, channel in parts]))
 
 
-def judged_in(settings: SimulatorSettings, seed: int, folder: Path) -> Found:
-    view = told(settings, seed, folder)
+def forecasts_in(settings: SimulatorSettings, seed: int, folder: Path) -> Found:
+    view = simulated_view(settings, seed, folder)
     return (first_orders(view) if settings == GROWING else {}) | without_order(view) | at_once(view)
 
 
@@ -84,17 +84,17 @@ def together(parts: list[ForecastsAtOrigin]) -> ForecastsAtOrigin:
     return ForecastsAtOrigin(np.concatenate(names), actual, forecast)
 
 
-def told(settings: SimulatorSettings, seed: int, folder: Path) -> StageView:
-    """A workspace with the facts, cutoffs and features of everything the world has told."""
+def simulated_view(settings: SimulatorSettings, seed: int, folder: Path) -> StageView:
+    """A workspace with the facts, cutoffs and features of everything the world has sent."""
     shop, world = Shop.create(folder), ShopSimulator(settings, seed)
     while world.day < DAYS:
         events = world.history(30)
         ingest_events(shop, events, received_at=world.now)
     run = Run.at(world.now)
-    made = shop.view(understand.READS, understand.WRITES, run=run)
-    build_facts(made)
-    build_cutoffs(made, build_run_cutoffs(made, "orders"))
-    build_features(made)
+    fact_view = shop.view(understand.READS, understand.WRITES, run=run)
+    build_facts(fact_view)
+    build_cutoffs(fact_view, build_run_cutoffs(fact_view, "orders"))
+    build_features(fact_view)
     return shop.view(BY_NAME, [], run=run)
 
 
@@ -155,7 +155,7 @@ def at_once(view: StageView) -> Found:
 
 
 def declared(rows: pa.Table) -> pa.Table:
-    """What people said at registration, without what they did."""
+    """What people declared at registration, without what they did."""
     kept = [name for name in rows.column_names if name.startswith("declared_")]
     return rows.select(["customer_id", "as_of", LABEL, *kept])
 
@@ -177,17 +177,17 @@ def by_channel(rows: pa.Table, result: Backtest) -> np.ndarray:
 
 
 def of(result: Backtest, learner: str, which: np.ndarray) -> ForecastsAtOrigin:
-    judged = result.evaluations[ALL, learner]
-    return ForecastsAtOrigin(judged.customers[which], judged.actual[which], judged.forecast[which])
+    forecasts = result.evaluations[ALL, learner]
+    return ForecastsAtOrigin(forecasts.customers[which], forecasts.actual[which], forecasts.forecast[which])
 
 
-def line(what: str, judged: ForecastsAtOrigin, channel: np.ndarray) -> None:
-    weights = bootstrap_weights(judged.customers, rng=np.random.default_rng(1), resamples=1000)
-    found = interval(NORMALISED_GINI, judged.actual, judged.forecast, weights=weights)
-    gain = paired_gain(NORMALISED_GINI, judged.actual, judged.forecast, channel, weights=weights)
-    bias = float(BIAS_SHARE.of(judged.actual, judged.forecast))
+def line(what: str, forecasts: ForecastsAtOrigin, channel: np.ndarray) -> None:
+    weights = bootstrap_weights(forecasts.customers, rng=np.random.default_rng(1), resamples=1000)
+    found = interval(NORMALISED_GINI, forecasts.actual, forecasts.forecast, weights=weights)
+    gain = paired_gain(NORMALISED_GINI, forecasts.actual, forecasts.forecast, channel, weights=weights)
+    bias = float(BIAS_SHARE.of(forecasts.actual, forecasts.forecast))
     print(
-        f"{what:66}{len(judged.actual):7,}  {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+        f"{what:66}{len(forecasts.actual):7,}  {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
         f"   {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]  {bias:+.1%}"
     )
 

@@ -47,7 +47,7 @@ TARGET_EVENTS, TARGET_SECONDS, TARGET_GB = 10_000_000, 60, 6
 EVENTS_SQL = """
     select *, 'simulated' as source, md5('u' || user_id) as user_token, md5('a' || anonymous_id) as anonymous_token,
         md5('u' || referred_user_id) as referred_token, occurred_at as received_at, occurred_at as known_at,
-        strftime(occurred_at, '%Y-%m') as month from told"""
+        strftime(occurred_at, '%Y-%m') as month from raw_events"""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Part:
     gigabytes: float
 
 
-def tell(shop: Shop, size: int) -> None:
+def simulate_year(shop: Shop, size: int) -> None:
     """Simulate a year and append it, about a million events at once."""
     world = ShopSimulator(replace(DEFAULT_SHOP, customers=round(size * CUSTOMERS_PER_EVENT)), seed=1)
     step = max(1, DAYS * MOST_EVENTS_AT_ONCE // size)
     for day in range(0, DAYS, step):
-        told = world.history(min(step, DAYS - day))
-        events = shop.query(EVENTS_SQL, {"told": told})
+        raw_events = world.history(min(step, DAYS - day))
+        events = shop.query(EVENTS_SQL, {"raw_events": raw_events})
         names = [column.name for column in EVENTS.columns if column.name in events.column_names]
         shop.lake.append(EVENTS, events.select(names))
 
@@ -122,7 +122,7 @@ def work(part: str, folder: Path, size: int) -> None:
     """One part, in the child process."""
     shop = Shop.open(folder)
     steps: dict[str, dict[str, Callable[[], object]]] = {
-        "tell": {"simulate": lambda: tell(shop, size)},
+        "simulate": {"simulate": lambda: simulate_year(shop, size)},
         "facts": {"facts": lambda: build_facts(view_of(shop, "understand"))},
         "fit": {"fit": lambda: fit(shop, size)},
         "known": {
@@ -140,15 +140,15 @@ def child(part: str, folder: Path, size: int) -> Part:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
     if done.returncode:
         raise SystemExit(f"{part} of {size:,} events failed:\n{done.stderr}")
-    told = {name: float(value) for name, value in (line.split("=") for line in done.stdout.splitlines())}
-    processor, peak = told.pop("processor"), told.pop("peak")
-    return Part(told, processor, peak)
+    figures = {name: float(value) for name, value in (line.split("=") for line in done.stdout.splitlines())}
+    processor, peak = figures.pop("processor"), figures.pop("peak")
+    return Part(figures, processor, peak)
 
 
 def measure(size: int, folder: Path) -> tuple[Part, Part, int]:
     """Facts, then features and scores; and how many events there are."""
     shop = Shop.create(folder)
-    child("tell", folder, size)
+    child("simulate", folder, size)
     count = shop.view(["events"], [], run=RUN).query("select count(*) as n from events")["n"][0].as_py()
     shop.close()
     facts = child("facts", folder, size)
@@ -190,11 +190,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--part", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, help="one number of events")
-    given = parser.parse_args(argv)
-    if given.part:
-        work(given.part, given.folder, given.size)
+    options = parser.parse_args(argv)
+    if options.part:
+        work(options.part, options.folder, options.size)
     else:
-        study((given.size,) if given.size else (*SIZES, *((FULL_SIZE,) if given.full else ())))
+        study((options.size,) if options.size else (*SIZES, *((FULL_SIZE,) if options.full else ())))
 
 
 if __name__ == "__main__":

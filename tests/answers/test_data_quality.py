@@ -24,12 +24,23 @@ def quality(snapshot_of):
     reasons = ("bad_event", "unknown_currency", "bad_event", "a_tie", "bad_event")
     with view.store.begin() as connection:
         for at, paths in enumerate(files):
-            made = {"import_id": f"i{at}", "mapping": f"/etc/mappings/m{at}.toml", "source": "web", "files": paths}
-            connection.execute(sa.insert(IMPORTS).values(**made, started_at=AT - timedelta(days=at), **counts))
+            import_row = {
+                "import_id": f"i{at}",
+                "mapping": f"/etc/mappings/m{at}.toml",
+                "source": "web",
+                "files": paths,
+            }
+            connection.execute(sa.insert(IMPORTS).values(**import_row, started_at=AT - timedelta(days=at), **counts))
         for at, reason in enumerate(reasons):
-            letter = {"dead_letter_id": f"d{at}", "import_id": "i0", "source": "web", "file": "f", "row_number": at}
+            dead_letter = {
+                "dead_letter_id": f"d{at}",
+                "import_id": "i0",
+                "source": "web",
+                "file": "f",
+                "row_number": at,
+            }
             what = {"reason": reason, "message": f"message {at}", "payload": b"", "created_at": AT}
-            connection.execute(sa.insert(DEAD_LETTERS).values(**letter, **what))
+            connection.execute(sa.insert(DEAD_LETTERS).values(**dead_letter, **what))
     return data_quality_of(view)
 
 

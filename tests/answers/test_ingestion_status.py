@@ -1,4 +1,4 @@
-"""What arrives is told by source and event with what is wrong with it; what was set aside can be tried again."""
+"""Events are counted by source and event with their warnings; dead letters can be replayed."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from patron.storage.shop import Shop
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def told(event_id, event="Product Viewed", *, context=None, **properties):
+def message(event_id, event="Product Viewed", *, context=None, **properties):
     at = (NOW - timedelta(minutes=5)).isoformat()
     base = {"type": "track", "event": event, "messageId": event_id, "userId": "u1", "timestamp": at}
     return base | {"properties": properties, "context": context or {}}
@@ -43,9 +43,9 @@ def test_nothing_arrives_in_a_new_workspace(shop):
 
 
 def test_warnings_are_counted_by_source_and_event_and_old_events_are_left_out(shop):
-    put(shop, told("old", "Page"), at=NOW - timedelta(days=40))
-    put(shop, told("a"), told("b") | {"timestamp": None}, told("c", context={"userAgent": "Googlebot/2.1"}))
-    put(shop, told("d"), told("e", "Own Event"), source="app")
+    put(shop, message("old", "Page"), at=NOW - timedelta(days=40))
+    put(shop, message("a"), message("b") | {"timestamp": None}, message("c", context={"userAgent": "Googlebot/2.1"}))
+    put(shop, message("d"), message("e", "Own Event"), source="app")
     run_once(shop)
     found = {
         (one.source, one.name): (one.event_count, one.warning_counts)
@@ -59,24 +59,26 @@ def test_warnings_are_counted_by_source_and_event_and_old_events_are_left_out(sh
     assert ingestion_status(shop, collector_state(shop), now=NOW).events[0].source == "web"
 
 
-def test_dead_letters_are_told_by_reason_and_leave_when_they_were_mended(shop):
-    put(shop, told("a", "Order Completed", order_id="o1", revenue=5, currency="CHF"), told("b") | {"userId": None})
+def test_dead_letters_are_counted_by_reason_and_leave_when_they_were_fixed(shop):
+    put(
+        shop, message("a", "Order Completed", order_id="o1", revenue=5, currency="CHF"), message("b") | {"userId": None}
+    )
     run_once(shop)
-    letters = {one.reason: one for one in ingestion_status(shop, collector_state(shop), now=NOW).dead_letters}
-    assert {reason: (one.source, one.count) for reason, one in letters.items()} == {
+    by_reason = {one.reason: one for one in ingestion_status(shop, collector_state(shop), now=NOW).dead_letters}
+    assert {reason: (one.source, one.count) for reason, one in by_reason.items()} == {
         "unknown_currency": ("web", 1),
         "bad_event": ("web", 1),
     }
-    assert "no rate for CHF" in letters["unknown_currency"].example
+    assert "no rate for CHF" in by_reason["unknown_currency"].example
     settings = shop.folder / "patron.toml"
     text = settings.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1")
     settings.write_text(text, encoding="utf-8")
-    mended = Shop.open(shop.folder)
-    assert replay(mended, "live", mapping=None, progress=silent).stored == 1
-    assert [one.reason for one in ingestion_status(mended, collector_state(mended), now=NOW).dead_letters] == [
+    fixed = Shop.open(shop.folder)
+    assert replay(fixed, "live", mapping=None, progress=silent).stored == 1
+    assert [one.reason for one in ingestion_status(fixed, collector_state(fixed), now=NOW).dead_letters] == [
         "bad_event"
     ]
-    mended.close()
+    fixed.close()
 
 
 @pytest.fixture
@@ -90,8 +92,8 @@ def tested(shop):
 def test_test_traffic_is_kept_and_used_for_nothing(tested):
     order = {"order_id": "o1", "revenue": 20}
     local = {"page": {"url": "http://localhost:3000/checkout?x=1"}}
-    put(tested, told("s", "Order Completed", **order), source="staging")
-    put(tested, told("l", context=local), told("real", "Order Completed", **order))
+    put(tested, message("s", "Order Completed", **order), source="staging")
+    put(tested, message("l", context=local), message("real", "Order Completed", **order))
     assert lookup_customer(tested, "u1", now=NOW).live.event_count == 1
     run_once(tested)
     assert lookup_customer(tested, "u1", now=NOW).live.paid_cents == 2_000
@@ -103,14 +105,14 @@ def test_test_traffic_is_kept_and_used_for_nothing(tested):
     tested.close()
 
 
-def test_changed_settings_hold_for_what_is_sent_next_and_bad_ones_are_said(shop):
+def test_changed_settings_hold_for_later_messages_and_bad_ones_are_reported(shop):
     worker, path = CompactionWorker(shop), shop.folder / "patron.toml"
     order = ("Order Completed", {"order_id": "o", "revenue": 5, "currency": "CHF"})
-    put(shop, told("a", order[0], **order[1]))
+    put(shop, message("a", order[0], **order[1]))
     worker.run_once()
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("\n[rates]", "\n[rates]\nCHF = "), encoding="utf-8")
-    put(shop, told("b", order[0], **order[1] | {"order_id": "p"}))
+    put(shop, message("b", order[0], **order[1] | {"order_id": "p"}))
     worker.run_once()
     assert "is not valid TOML" in str(worker.trouble)
     path.write_text(text.replace("\n[rates]", "\n[rates]\nCHF = 1.1"), encoding="utf-8")
@@ -123,9 +125,9 @@ def test_changed_settings_hold_for_what_is_sent_next_and_bad_ones_are_said(shop)
 def test_orders_without_a_number_or_money_and_near_names_are_warned_of(shop):
     put(
         shop,
-        told("a", "Order Completed"),
-        told("b", "Order Completed", order_id="o1", revenue=3),
-        told("c", "product viewed", product_id="p"),
+        message("a", "Order Completed"),
+        message("b", "Order Completed", order_id="o1", revenue=3),
+        message("c", "product viewed", product_id="p"),
     )
     run_once(shop)
     found = {one.name: one.warning_counts for one in ingestion_status(shop, collector_state(shop), now=NOW).events}

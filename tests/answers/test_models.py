@@ -72,7 +72,7 @@ def test_a_run_without_a_backtest_shows_the_last_one_there_is(last, snapshot_of)
     assert [one.value for one in backtests(view)] == [7.0]
 
 
-def test_results_are_asked_for_by_question_or_all_together(made_shop, rows_of_last):
+def test_results_are_selected_by_question_or_all_together(made_shop, rows_of_last):
     every = backtest(made_shop)
     assert len(every) == len(rows_of_last("backtests"))
     churn = backtest(made_shop, "churn")

@@ -66,7 +66,7 @@ def test_each_action_and_reason_has_its_own_decisions(summary, decisions):
         )
 
 
-def test_what_was_explored_is_the_offers_given_at_random(snapshot_of, this_run):
+def test_explored_offers_are_the_randomised_ones(snapshot_of, this_run):
     rows = [
         decision(this_run, "a", action="ten_percent", reason="exploring", cost_cents=50.0),
         decision(this_run, "b", action="none", reason="exploring"),

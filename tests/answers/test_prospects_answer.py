@@ -44,8 +44,8 @@ def known(shop, world):
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory):
-    """A shop that many people sign up to before they order, and what is known of it."""
+def growing_shop(tmp_path_factory):
+    """A shop that many people sign up to before they order, and its view of all facts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         shop, world = Shop.create(tmp_path_factory.mktemp("shop") / "w"), ShopSimulator(GROWING, seed=3)
@@ -54,25 +54,25 @@ def lived(tmp_path_factory):
         shop.close()
 
 
-def test_their_ranking_beats_the_mean_by_a_stated_gini(lived):
-    found = prospects(lived[0])
+def test_their_ranking_beats_the_mean_by_a_stated_gini(growing_shop):
+    found = prospects(growing_shop[0])
     assert found.learner == "prospects"
     assert found.evaluated_count > 200
     assert 0 < found.gini_low < found.gini < found.gini_high < 1
 
 
-def test_whom_to_win_first_is_said_with_the_reasons(lived):
-    found = prospects(lived[0], most=5)
+def test_the_prospects_to_win_first_come_with_reasons(growing_shop):
+    found = prospects(growing_shop[0], most=5)
     assert len(found.people) == 5 < found.people_count
     expected = [one.expected_cents for one in found.people]
     assert expected == sorted(expected, reverse=True)
     assert sum(expected) < found.expected_cents
     assert all(one.reasons and 0 < one.days_since_known <= 90 for one in found.people)
-    assert asdict(found) == asdict(prospects(lived[0], most=5))
+    assert asdict(found) == asdict(prospects(growing_shop[0], most=5))
 
 
-def test_prospects_are_those_with_a_name_and_without_an_order(lived):
-    view = lived[1]
+def test_prospects_are_those_with_a_name_and_without_an_order(growing_shop):
+    view = growing_shop[1]
     now = view.run.as_of
     found = prospects_at(view, [now, now - timedelta(days=60)])
     assert found.num_rows == len({(row["customer_id"], row["as_of"]) for row in found.to_pylist()})
@@ -85,8 +85,8 @@ def test_prospects_are_those_with_a_name_and_without_an_order(lived):
     assert set(earlier) & set(ordered)
 
 
-def test_everybody_has_a_moment_of_their_own_after_they_were_first_known(lived):
-    view = lived[1]
+def test_everybody_has_a_cutoff_of_their_own_after_they_were_first_known(growing_shop):
+    view = growing_shop[1]
     found = prospects_by_age(view, timedelta(minutes=1))
     assert np.ptp(found["days_since_known"].to_numpy()) == 0
     named = view.query("select count(distinct customer_id) as n from identities where is_user")["n"][0].as_py()
@@ -94,7 +94,7 @@ def test_everybody_has_a_moment_of_their_own_after_they_were_first_known(lived):
     assert prospects_by_age(view, timedelta(days=7)).num_rows < named
 
 
-def test_what_became_known_later_changes_nothing_of_a_prospect(lived, tmp_path, monkeypatch):
+def test_what_became_known_later_changes_nothing_of_a_prospect(growing_shop, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     shop, world = Shop.create(tmp_path / "w"), ShopSimulator(GROWING, seed=3)
     ingest_events(shop, world.history(DAYS - 60), received_at=world.now)
@@ -102,7 +102,7 @@ def test_what_became_known_later_changes_nothing_of_a_prospect(lived, tmp_path, 
     without_ids = [name for name in prospects_at(view, [view.run.as_of]).column_names if name != "customer_id"]
     order = [(name, "ascending") for name in without_ids]
     then = prospects_at(view, [view.run.as_of]).select(without_ids).sort_by(order)
-    since = prospects_at(lived[1], [view.run.as_of]).select(without_ids).sort_by(order)
+    since = prospects_at(growing_shop[1], [view.run.as_of]).select(without_ids).sort_by(order)
     assert then.num_rows > 50
     assert since.equals(then)
     shop.close()

@@ -57,7 +57,7 @@ def test_unknown_and_unidentified_customers_have_none(made_shop, somebody):
         made_shop.lake.replace(REPEAT_PURCHASE, rows)
 
 
-def test_anonymous_orders_are_no_history(made_shop, somebody, monkeypatch):
+def test_anonymous_orders_are_not_part_of_a_history(made_shop, somebody, monkeypatch):
     view, orders = last_run(made_shop), made_shop.lake.read(ORDERS)
     is_one = pc.equal(orders["customer_id"], somebody["customer_id"])
     place = orders.column_names.index("is_identified")

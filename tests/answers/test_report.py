@@ -92,7 +92,7 @@ def test_an_empty_shop_covers_nothing(snapshot_of):
         ({"first_order_at": None}, "long_history"),
     ],
 )
-def test_what_the_data_lacks_is_said_and_nothing_else(last, changed, code):
+def test_gaps_of_the_data_are_reported_and_nothing_else(last, changed, code):
     found = coverage(last)
     full = {one.name: True for one in fields(Coverage) if one.name.startswith("has_")}
     whole = replace(found, **full, visit_count=1, message_count=1)

@@ -34,7 +34,7 @@ def test_stages_together_expect_what_is_expected_of_everybody(last, rows_of_last
     assert value_spread(last).total_cents == pytest.approx(total, abs=0.01)
 
 
-def test_stages_are_set_beside_the_run_before(last):
+def test_stages_are_compared_with_the_previous_run(last):
     before = [row for row in last.read("segments").to_pylist() if row["run_id"] < last.run.run_id]
     counts = {stage: sum(row["lifecycle_stage"] == stage for row in before) for stage in LIFECYCLE_STAGES}
     assert {one.lifecycle_stage: one.previous_count for one in lifecycle_stages(last)} == counts

@@ -17,8 +17,8 @@ from patron.storage.shop import Shop
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 
 
-def told() -> pa.Table:
-    """Orders of thirty customers over five months; number 8 brought 7 and 9, gave an order back and got messages."""
+def raw_events() -> pa.Table:
+    """Orders of thirty customers over five months; number 8 brought 7 and 9, returned an order and got messages."""
     rows = []
     for number in range(30):
         for month in range(1, 6):
@@ -55,7 +55,7 @@ def shop(tmp_path_factory):
             "[value]\nreferral_share = 0.5\nservice_cents_per_order = 50\nmessage_cents = 3\n"
         )
         shop = Shop.open(folder / "w")
-        load_events(shop, told(), source="web", known="occurred", received_at=AS_OF)
+        load_events(shop, raw_events(), source="web", known="occurred", received_at=AS_OF)
         run_loop(shop, AS_OF)
         yield shop
         shop.close()
@@ -75,7 +75,7 @@ def test_parts_add_up_to_the_total(shop):
         assert parts["total_cents"] == sum(value for name, value in parts.items() if name != "total_cents")
 
 
-def test_what_was_paid_what_is_expected_and_what_comes_back_are_told_apart(shop):
+def test_paid_expected_and_refunded_amounts_are_separate(shop):
     card = card_of(shop, "shop 8")
     parts = card.value_parts
     assert (parts.first_order_cents, parts.repeat_cents) == (1100, 1200 + 1300 + 1400 + 1500)
@@ -83,7 +83,7 @@ def test_what_was_paid_what_is_expected_and_what_comes_back_are_told_apart(shop)
     assert parts.expected_cents + (parts.returns_cents + 1200) == pytest.approx(expected(card), abs=1)
 
 
-def test_whom_a_customer_brought_first_counts_for_them(shop):
+def test_a_referred_customer_counts_for_the_first_referrer(shop):
     brought = sum(expected(card_of(shop, user_id)) for user_id in ("shop 7", "shop 9"))
     assert card_of(shop, "shop 8").value_parts.referral_cents == pytest.approx(0.5 * brought, abs=1)
     assert card_of(shop, "shop 3").value_parts.referral_cents == 0

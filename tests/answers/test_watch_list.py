@@ -37,7 +37,7 @@ def test_everybody_with_something_at_risk_who_is_likelier_than_average_to_leave_
     assert any(one.lifecycle_stage != "at_risk" for one in listed)
 
 
-def test_the_most_value_at_risk_comes_first_and_the_list_ends_where_it_is_told(last, listed):
+def test_the_most_value_at_risk_comes_first_and_the_list_ends_at_its_limit(last, listed):
     at_risk = [one.value_at_risk_cents for one in listed]
     assert at_risk == sorted(at_risk, reverse=True)
     assert watch_list(last, limit=5) == listed[:5]

@@ -78,8 +78,8 @@ def test_the_likelihood_is_the_integral_over_both_rates(size):
     assert (density >= 0).all()
     for x, tx, T in histories:
         both = rate + mu
-        seen = rate**x * (mu * np.exp(-both * tx) + rate * np.exp(-both * T)) / both
-        found += np.log(64 * weights @ (seen * density) @ weights)
+        term = rate**x * (mu * np.exp(-both * tx) + rate * np.exp(-both * T)) / both
+        found += np.log(64 * weights @ (term * density) @ weights)
     columns = dict(zip(("frequency", "recency", "T"), map(np.array, zip(*histories, strict=True)), strict=True))
     value, _ = CorrelatedParetoNBD().objective(Histories.of(pa.table(columns)))(
         np.array([*np.log([r, alpha, s, beta]), size])
@@ -88,7 +88,7 @@ def test_the_likelihood_is_the_integral_over_both_rates(size):
 
 
 @signs
-def test_what_is_expected_happens(size):
+def test_forecasts_come_true(size):
     truth, summary = TRUTHS[size], drawn(size, 20_000, horizon=30.0)
     came = summary["frequency_holdout"].to_numpy()
     expected = truth.expected_purchases(summary, 30.0)
@@ -141,7 +141,7 @@ def test_hard_histories_stay_finite(rates, leaving, dependence):
     assert np.isfinite(slopes).all()
 
 
-def test_who_orders_often_and_leaves_soon_is_told_apart():
+def test_frequent_buyers_who_leave_soon_are_modelled_apart():
     """With rates that go together, a quiet customer of many orders is likelier to have left than independence says."""
     often = pa.table({"frequency": [8.0], "recency": [20.0], "T": [30.0]})
     plain = FittedParetoNBD(Estimates(LETTERS)).probability_alive(often)[0]

@@ -74,7 +74,7 @@ def test_parameters_come_back_within_three_standard_errors(case):
 
 
 @models
-def test_what_is_expected_happens(case):
+def test_forecasts_come_true(case):
     """Of simulated customers: the orders to come in all and by count, within four standard errors."""
     _, truth = CASES[case]
     horizon = horizon_of(case)
@@ -99,7 +99,7 @@ def test_a_new_customer_is_as_those_who_are_drawn(case):
 
 
 @models
-def test_chances_of_counts_add_up_and_agree_with_the_other_answers(case):
+def test_probabilities_of_counts_sum_to_one_and_agree_with_the_other_answers(case):
     _, truth = CASES[case]
     summary, horizon = drawn(case, 300), horizon_of(case)
     chances = truth.purchase_count_distribution(summary, horizon, most=400)
@@ -111,7 +111,7 @@ def test_chances_of_counts_add_up_and_agree_with_the_other_answers(case):
 
 
 @models
-def test_alive_is_a_chance_and_nothing_comes_in_no_time(case):
+def test_alive_is_a_probability_and_no_time_has_no_purchases(case):
     _, truth = CASES[case]
     summary = drawn(case, 300)
     alive = truth.probability_alive(summary)
@@ -155,7 +155,7 @@ def test_a_saved_model_says_the_same_to_the_last_bit(case, tmp_path):
 
 
 @models
-def test_a_customer_alone_is_told_what_they_are_told_among_many(case):
+def test_a_customer_alone_gets_the_same_answer_as_among_many(case):
     _, truth = CASES[case]
     summary, horizon = drawn(case, 200), horizon_of(case)
     many = truth.expected_purchases(summary, horizon), truth.probability_alive(summary)
@@ -262,7 +262,7 @@ SHAPES = {
     "nobody came back": {"frequency": 0, "recency": 0, "T": "uniform"},
     "all came back once at the end": {"frequency": 1, "recency": "T", "T": 20.0},
     "everybody the same": {"frequency": 3, "recency": 10.0, "T": 20.0},
-    "seen for no time": {"frequency": 0, "recency": 0, "T": 0.0},
+    "observed for no time": {"frequency": 0, "recency": 0, "T": 0.0},
     "thousands of orders": {"frequency": 3000, "recency": 19.0, "T": 20.0},
     "ages of seconds": {"frequency": 2, "recency": 1e-6, "T": 2e-6},
     "ages of centuries": {"frequency": 2, "recency": 5e6, "T": 9e6},
@@ -272,11 +272,16 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("case", [case for case in CASES if case != "BG/BB"])
 def test_every_shape_of_data_is_fitted_and_answered(case, shape):
-    told = SHAPES[shape]
-    T = np.linspace(5, 50, 60) if told["T"] == "uniform" else np.full(60, told["T"])
-    recency = T if told["recency"] == "T" else np.full(60, float(told["recency"]))
+    shape_values = SHAPES[shape]
+    T = np.linspace(5, 50, 60) if shape_values["T"] == "uniform" else np.full(60, shape_values["T"])
+    recency = T if shape_values["recency"] == "T" else np.full(60, float(shape_values["recency"]))
     summary = pa.table(
-        {"frequency": np.full(60, float(told["frequency"])), "recency": recency, "T": T, "log_gaps": np.zeros(60)}
+        {
+            "frequency": np.full(60, float(shape_values["frequency"])),
+            "recency": recency,
+            "T": T,
+            "log_gaps": np.zeros(60),
+        }
     )
     fitted = CASES[case][0].fit(summary)
     assert np.isfinite(list(fitted.params.values())).all()
@@ -322,7 +327,7 @@ def test_bg_bb_counts_whole_periods():
         truth.expected_purchases(drawn("BG/BB", 10), 1.5)
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path):
+def test_a_file_that_is_not_a_model_is_refused(tmp_path):
     (tmp_path / "x.json").write_text("[]")
     with pytest.raises(ValueError, match="not a saved model of customer value"):
         load_model(tmp_path / "x.json")
@@ -368,7 +373,7 @@ def test_standard_errors_are_those_of_clvtools(cdnow):
 
 
 @pytest.mark.parametrize("horizon", [-3, "13", "13W", None, float("nan"), float("inf")])
-def test_a_horizon_that_is_none_is_refused_with_what_to_name(horizon):
+def test_an_invalid_horizon_is_refused_with_what_to_name(horizon):
     summary = pa.table({"frequency": [2.0] * 20, "recency": np.linspace(1, 8, 20), "T": [10.0] * 20})
     fitted = BetaGeo().fit(summary)
     drawn = posterior(BetaGeo(), summary, rng=np.random.default_rng(1), draws=50)

@@ -1,4 +1,4 @@
-"""A calendar, and what a summary is told of what its orders met."""
+"""A calendar, and the covariates of a summary's orders."""
 
 import math
 from datetime import date, datetime, timedelta
@@ -25,27 +25,27 @@ PROMOTIONS = pa.table(
 
 def orders_of(rows, *, midnight=True):
     who, days = zip(*rows, strict=True)
-    begin = START if midnight else datetime(START.year, START.month, START.day, 9, 30)  # noqa: DTZ001 - as shops tell
+    begin = START if midnight else datetime(START.year, START.month, START.day, 9, 30)  # noqa: DTZ001 - as shops write
     return pa.table({"customer_id": who, "ordered_at": [begin + timedelta(days=day) for day in days]})
 
 
 @pytest.mark.parametrize("whole_days", [True, False])
-def test_a_summary_is_told_what_its_orders_met(whole_days):
+def test_a_summary_gets_the_covariates_of_its_orders(whole_days):
     calendar = Calendar.of(PROMOTIONS)
     orders = orders_of(ORDERS, midnight=whole_days)
     until = START + timedelta(days=20)
     summary = rfm(orders, until=until, value=None, whole_days=whole_days)
-    told = with_calendar(summary, orders, calendar, value=None, whole_days=whole_days)
-    assert told["customer_id"].to_pylist() == ["ann", "bob", "cid"]
-    assert told["promotion_at_orders"].to_pylist() == [3.0, 0.0, 2.0]
-    assert told["is_big_at_orders"].to_pylist() == [1.0, 0.0, 1.0]
-    since = told[FIRST].to_numpy() - calendar.bounds[0]
+    summary = with_calendar(summary, orders, calendar, value=None, whole_days=whole_days)
+    assert summary["customer_id"].to_pylist() == ["ann", "bob", "cid"]
+    assert summary["promotion_at_orders"].to_pylist() == [3.0, 0.0, 2.0]
+    assert summary["is_big_at_orders"].to_pylist() == [1.0, 0.0, 1.0]
+    since = summary[FIRST].to_numpy() - calendar.bounds[0]
     assert since == pytest.approx([1.0, 3.0, 2.0] if whole_days else [9.5 / 24, 2 + 9.5 / 24, 1 + 9.5 / 24])
-    assert told[FIRST].to_numpy() + 7 * told["T"].to_numpy() == pytest.approx(calendar.bounds[0] + 21)
-    assert with_calendar(told, orders, calendar, value=None, whole_days=whole_days).equals(told)
+    assert summary[FIRST].to_numpy() + 7 * summary["T"].to_numpy() == pytest.approx(calendar.bounds[0] + 21)
+    assert with_calendar(summary, orders, calendar, value=None, whole_days=whole_days).equals(summary)
 
 
-def test_money_given_back_is_no_order():
+def test_a_refund_is_not_an_order():
     orders = orders_of([*ORDERS, ("bob", 10)]).append_column("value", pa.array([*[5.0] * 9, -5.0]))
     summary = rfm(orders, until=START + timedelta(days=20))
     assert with_calendar(summary, orders, Calendar.of(PROMOTIONS))["promotion_at_orders"].to_pylist() == [3.0, 0.0, 2.0]

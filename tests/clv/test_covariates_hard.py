@@ -1,4 +1,4 @@
-"""Pareto/NBD with covariates where histories, laws and effects are extreme, or the data hardly tell of an effect."""
+"""Pareto/NBD with covariates where histories, laws and effects are extreme, or the data hardly show an effect."""
 
 import numpy as np
 import pyarrow as pa
@@ -65,11 +65,11 @@ SHAPES = {
 def test_every_shape_of_data_is_fitted_and_answered(case, shape):
     """Where nobody orders in a season, or without being a member, an effect has no end: it stops, finite."""
     member = np.arange(60.0) % 2
-    told = {name: member if value == "member" else np.full(60, value) for name, value in SHAPES[shape].items()}
+    columns = {name: member if value == "member" else np.full(60, value) for name, value in SHAPES[shape].items()}
     T = np.linspace(20, 60, 60)
     first = CENTURY.bounds[0] + 7 * (70 - T)
-    given = {"member": member, FIRST: first, "season_at_orders": np.zeros(60)}
-    summary = pa.table({**told, "T": T, **given}).replace_schema_metadata({"patron.unit": "W"})
+    covariates = {"member": member, FIRST: first, "season_at_orders": np.zeros(60)}
+    summary = pa.table({**columns, "T": T, **covariates}).replace_schema_metadata({"patron.unit": "W"})
     learner = ParetoNBDCovariates(("member",), ("member",))
     if case == "seasonal":
         learner = SeasonalParetoNBD(CENTURY, ("season", "member"))

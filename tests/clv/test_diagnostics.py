@@ -37,9 +37,9 @@ def shop(count=6000, until="1997-12-30", seed=3):
 def test_the_matrix_says_what_the_model_says_of_each_history(fitted):
     table = diagnostics.frequency_recency(fitted, 13, T=39, most_frequency=5)
     one = table.filter(pa.array((table["frequency"].to_numpy() == 3) & (table["recency"].to_numpy() == 30.0)))
-    told = pa.table({"frequency": [3.0], "recency": [30.0], "T": [39.0]})
-    assert one["probability_alive"].to_pylist() == fitted.probability_alive(told).tolist()
-    assert one["expected_orders"].to_pylist() == fitted.expected_purchases(told, 13).tolist()
+    summary = pa.table({"frequency": [3.0], "recency": [30.0], "T": [39.0]})
+    assert one["probability_alive"].to_pylist() == fitted.probability_alive(summary).tolist()
+    assert one["expected_orders"].to_pylist() == fitted.expected_purchases(summary, 13).tolist()
     assert table.slice(0, 1).select(["frequency", "recency"]).to_pylist() == [{"frequency": 0, "recency": 0.0}]
     assert diagnostics.metadata_of(table) == {"horizon": "13", "age": "39"} | ({"unit": "W"} if fitted.unit else {})
 
@@ -73,7 +73,7 @@ def test_alive_at_the_end_is_what_the_summary_of_the_same_orders_gives():
 
 
 def test_one_customer_needs_an_order_and_a_unit_of_time():
-    for view in (diagnostics.alive_over_time, lambda *given: diagnostics.forecast_fan(*given, 13)):
+    for view in (diagnostics.alive_over_time, lambda *args: diagnostics.forecast_fan(*args, 13)):
         with pytest.raises(ValueError, match="no order by 1996-12-31"):
             view(PARETO, ORDERS, "1996-12-31")
         with pytest.raises(ValueError, match="without a unit"):
@@ -82,8 +82,8 @@ def test_one_customer_needs_an_order_and_a_unit_of_time():
 
 def test_days_of_a_model_in_days_are_those_of_one_in_weeks():
     days = FittedParetoNBD(Estimates({"r": 0.55, "alpha": 74.2, "s": 0.6, "beta": 81.9}))
-    told = diagnostics.alive_over_time(days, ORDERS, "1997-09-30", unit="D")["probability_alive"].to_pylist()
-    assert told == pytest.approx(
+    daily = diagnostics.alive_over_time(days, ORDERS, "1997-09-30", unit="D")["probability_alive"].to_pylist()
+    assert daily == pytest.approx(
         diagnostics.alive_over_time(PARETO, ORDERS, "1997-09-30")["probability_alive"].to_pylist()
     )
 
@@ -161,9 +161,9 @@ def test_calibration_is_the_means_of_tenths():
     half = 1.959964 * np.std(np.arange(10), ddof=1) / np.sqrt(10)
     assert table["actual_high"].to_pylist() == pytest.approx([5.5 + 10 * n + half for n in range(10)])
     assert diagnostics.calibration_by_decile([3.0], [1.0])["actual_low"].to_pylist() == [None]
-    for actual, said in (([], []), ([1.0], [1.0, 2.0])):
+    for actual, forecast in (([], []), ([1.0], [1.0, 2.0])):
         with pytest.raises(ValueError, match="customers and"):
-            diagnostics.calibration_by_decile(actual, said)
+            diagnostics.calibration_by_decile(actual, forecast)
     with pytest.raises(ValueError, match="1 values are missing"):
         diagnostics.calibration_by_decile([float("nan")], [1.0])
 

@@ -66,7 +66,7 @@ def test_an_infinite_mean_spend_is_flagged_and_never_negative():
     assert list(model.expected_spend(summary)) == [50.0, 20.0, 3.0]
 
 
-def test_whether_spend_depends_on_frequency_is_told():
+def test_whether_spend_depends_on_frequency_is_reported():
     independent = GammaGamma().fit(drawn()).independence
     assert not independent.is_doubtful
     summary = drawn()

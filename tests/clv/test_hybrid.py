@@ -86,7 +86,7 @@ def test_longer_horizons_bring_more_and_money_follows(steady):
     assert each.mean() == pytest.approx(30.0, rel=0.1)
 
 
-def test_money_given_back_lowers_what_is_expected_of_it(steady):
+def test_refunded_money_lowers_the_expected_value(steady):
     orders, fitted = steady
     place = int(np.argmax(fitted.paid["frequency"].to_numpy()))
     often = fitted.customers[place].as_py()

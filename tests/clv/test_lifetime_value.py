@@ -94,9 +94,9 @@ def test_models_with_covariates_a_calendar_or_periods_are_discounted_too():
     assert discounted_purchases(seasonal, summary, annual_rate=0.0, horizon=26.0) == pytest.approx(plain)
     assert (discounted_purchases(seasonal, summary, annual_rate=0.2, horizon=26.0) < plain).all()
     static = FittedParetoNBDCovariates(Estimates({**params, "transaction_z": 0.4}, unit="W"), transaction=("z",))
-    told = SUMMARY.append_column("z", pa.array([0.0, 1.0, -1.0, 2.0])).replace_schema_metadata({UNIT: b"W"})
-    found = discounted_purchases(static, told, annual_rate=0.0, horizon=26.0)
-    assert found == pytest.approx(static.expected_purchases(told, 26.0))
+    histories = SUMMARY.append_column("z", pa.array([0.0, 1.0, -1.0, 2.0])).replace_schema_metadata({UNIT: b"W"})
+    discounted = discounted_purchases(static, histories, annual_rate=0.0, horizon=26.0)
+    assert discounted == pytest.approx(static.expected_purchases(histories, 26.0))
     periods = FittedBetaGeoBetaBinom(Estimates({"alpha": 1.2, "beta": 0.75, "gamma": 0.65, "delta": 2.8}, unit="Y"))
     years = pa.table({"frequency": [1.0, 3.0], "recency": [2.0, 5.0], "T": [6.0, 6.0]})
     each = [periods.expected_purchases(years, float(n)) for n in range(4)]
@@ -136,12 +136,12 @@ def test_value_is_orders_times_spend_times_margin():
     assert (lifetime_value(BETAGEO, SPEND, SUMMARY, horizon=None, annual_rate=0.1) > whole).all()
 
 
-def test_a_horizon_is_told_in_any_unit():
+def test_a_horizon_may_be_in_any_unit():
     assert horizon_of(14, "D", summary=SUMMARY) == pytest.approx(2.0)
     assert horizon_of(12, "M", summary=SUMMARY) == horizon_of(1, "Y", summary=SUMMARY) == pytest.approx(365.25 / 7)
 
 
-def test_what_cannot_be_is_refused():
+def test_impossible_values_are_refused():
     without = SUMMARY.replace_schema_metadata(None)
     with pytest.raises(ValueError, match="make it with rfm"):
         discounted_purchases(FittedBetaGeo(Estimates(BETAGEO.params)), without, annual_rate=0.1)
@@ -156,15 +156,15 @@ def test_what_cannot_be_is_refused():
 def test_spend_lies_in_its_interval_as_often_as_it_says():
     """Of customers simulated with orders and spend: 80 % within four standard errors of so many above it."""
     rng = np.random.default_rng(7)
-    seen, rate = rng.integers(1, 8, 1500).astype(float), rng.gamma(2.0, 1.0, 1500)
+    frequency, rate = rng.integers(1, 8, 1500).astype(float), rng.gamma(2.0, 1.0, 1500)
     nu = rng.gamma(3.7, 1 / 15.0, 1500)
-    mean = rng.gamma(6.0 * seen) / nu / seen
+    mean = rng.gamma(6.0 * frequency) / nu / frequency
     came = rng.poisson(rate)
     spent = np.where(came > 0, rng.gamma(6.0 * np.maximum(came, 1)) / nu, 0.0)
     orders = np.arange(21)
     counts = np.exp(orders * np.log(rate[:, None]) - rate[:, None] - gammaln(orders + 1.0))
     counts[:, -1] += 1 - counts.sum(axis=1)
-    summary = pa.table({"frequency": seen, "monetary_value": mean})
+    summary = pa.table({"frequency": frequency, "monetary_value": mean})
     for level in (0.5, 0.8):
         span = spend_interval(counts, SPEND, summary, level=level)
         above = ((spent > span.high) & (counts[:, 0] < (1 + level) / 2)).mean()

@@ -70,8 +70,8 @@ def drawn(case, count=4000, horizon=0.0, seed=5):
     T = np.round(rng.uniform(20, 76, count), 1)
     member = rng.integers(0, 2, count).astype(float)
     if case == "static":
-        given = {"member": member, "log_spend": np.round(rng.normal(size=count), 1)}
-        return TRUTH.simulate(T, rng, horizon=horizon, covariates=given)
+        covariates = {"member": member, "log_spend": np.round(rng.normal(size=count), 1)}
+        return TRUTH.simulate(T, rng, horizon=horizon, covariates=covariates)
     return SEASONAL_TRUTH.simulate(T, rng, horizon=horizon, covariates={"member": member}, until=NOW)
 
 
@@ -138,10 +138,10 @@ def test_a_covariate_of_customers_divides_their_alpha_and_beta():
     answers = TRUTH.expected_purchases(summary, 13.0), TRUTH.probability_alive(summary)
     for place, row in enumerate(summary.to_pylist()):
         alpha = 6.0 * math.exp(-0.5 * row["member"] + 0.3 * row["log_spend"])
-        own = FittedParetoNBD(Estimates({**LETTERS, "alpha": alpha, "beta": 9.0 * math.exp(-0.4 * row["member"])}))
+        static = FittedParetoNBD(Estimates({**LETTERS, "alpha": alpha, "beta": 9.0 * math.exp(-0.4 * row["member"])}))
         one = summary.slice(place, 1)
-        assert answers[0][place] == pytest.approx(own.expected_purchases(one, 13.0)[0], rel=1e-12)
-        assert answers[1][place] == pytest.approx(own.probability_alive(one)[0], rel=1e-12)
+        assert answers[0][place] == pytest.approx(static.expected_purchases(one, 13.0)[0], rel=1e-12)
+        assert answers[1][place] == pytest.approx(static.probability_alive(one)[0], rel=1e-12)
 
 
 def along(first, week, effects):
@@ -174,13 +174,19 @@ def test_the_seasonal_likelihood_is_the_integral_over_when_a_customer_left():
             return order(y, T) ** -(r + x) * leave(y, T) ** -(s + 1) * hazard
 
         breaks = [tx, *(week for week in np.arange(1 - (origin - T) % 1, T) if week > tx), T]
-        left = sum(quad(density, low, high, epsabs=0, epsrel=1e-12)[0] for low, high in pairwise(breaks))
+        left_integral = sum(quad(density, low, high, epsabs=0, epsrel=1e-12)[0] for low, high in pairwise(breaks))
         gammas = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
-        found += gammas + np.log(order(T) ** -(r + x) * leave(T) ** -s + s * left) + 0.8 * 0.5 * x + 0.3 * 0.2 * x
+        found += (
+            gammas + np.log(order(T) ** -(r + x) * leave(T) ** -s + s * left_integral) + 0.8 * 0.5 * x + 0.3 * 0.2 * x
+        )
     columns = dict(zip(("frequency", "recency", "T"), map(np.array, zip(*histories, strict=True)), strict=True))
     first = CALENDAR.bounds[0] + 7 * (origin - columns["T"])
-    told = {FIRST: first, "season_at_orders": 0.5 * columns["frequency"], "wave_at_orders": 0.2 * columns["frequency"]}
-    rows = Histories.of(pa.table(columns | told), *told)
+    covariates = {
+        FIRST: first,
+        "season_at_orders": 0.5 * columns["frequency"],
+        "wave_at_orders": 0.2 * columns["frequency"],
+    }
+    rows = Histories.of(pa.table(columns | covariates), *covariates)
     value, _ = SeasonalParetoNBD(CALENDAR, ("season", "wave"), ("season",)).objective(rows)(
         np.array([*np.log(list(LETTERS.values())), *list(ours.values())[4:]])
     )
@@ -188,7 +194,7 @@ def test_the_seasonal_likelihood_is_the_integral_over_when_a_customer_left():
 
 
 @both
-def test_what_is_expected_happens(case):
+def test_forecasts_come_true(case):
     """Orders of simulated holdouts, in all and by count, within four standard errors; the season is in their middle."""
     _, truth = LEARNERS[case]
     for horizon in (16.0, 22.0, 40.0):
@@ -206,7 +212,7 @@ def test_what_is_expected_happens(case):
 
 
 def test_orders_of_a_season_are_expected_in_it_and_not_spread_over_the_year():
-    """Fitted to a season in the past, the model tells the next one; Pareto/NBD spreads it over the year."""
+    """Fitted to a season in the past, the model predicts the next one; Pareto/NBD spreads it over the year."""
     summary = drawn("seasonal", 6000)
     came, *in_season = [
         (fitted.expected_purchases(summary, 26.0) - fitted.expected_purchases(summary, 18.0)).sum()
@@ -219,12 +225,12 @@ def test_orders_of_a_season_are_expected_in_it_and_not_spread_over_the_year():
 @both
 def test_a_new_customer_is_as_those_who_are_drawn(case):
     _, truth = LEARNERS[case]
-    given = {"member": 1.0}
-    told = {} if case == "static" else {"first_on": NOW}
+    covariates = {"member": 1.0}
+    first = {} if case == "static" else {"first_on": NOW}
     until = {} if case == "static" else {"until": NOW + timedelta(weeks=30)}
     T, member = np.full(20_000, 30.0), {"member": np.ones(20_000)}
     new = truth.simulate(T, np.random.default_rng(8), covariates=member, **until)["frequency"].to_numpy()
-    expected = truth.expected_purchases_new(30.0, covariates=given, **told)
+    expected = truth.expected_purchases_new(30.0, covariates=covariates, **first)
     assert abs(expected - new.mean()) < 4 * new.std() / np.sqrt(len(new))
     plain = FittedParetoNBD(Estimates(LETTERS))
     assert truth.expected_purchases_new(30.0) == pytest.approx(plain.expected_purchases_new(30.0), rel=1e-12)
@@ -233,7 +239,7 @@ def test_a_new_customer_is_as_those_who_are_drawn(case):
 
 
 @both
-def test_chances_of_counts_add_up_and_agree_with_the_other_answers(case):
+def test_probabilities_of_counts_sum_to_one_and_agree_with_the_other_answers(case):
     _, truth = LEARNERS[case]
     summary = drawn(case, 200)
     chances = truth.purchase_count_distribution(summary, 30.0, most=400)
@@ -260,7 +266,7 @@ def test_a_saved_model_says_the_same_to_the_last_bit(case, tmp_path):
 
 
 @both
-def test_weights_stand_for_customers_and_one_is_told_what_they_are_told_among_many(case):
+def test_weights_stand_for_customers_and_one_gets_the_same_answer_as_among_many(case):
     learner, truth = LEARNERS[case]
     summary = drawn(case, 700)
     fitted = learner.fit(summary)
@@ -273,7 +279,7 @@ def test_weights_stand_for_customers_and_one_is_told_what_they_are_told_among_ma
         assert truth.expected_purchases(summary.slice(place, 1), 20.0)[0] == many[place]
 
 
-def test_how_a_covariate_is_told_changes_only_its_effect():
+def test_the_scale_of_a_covariate_changes_only_its_effect():
     summary = drawn("static", 2000)
     other = put(summary, log_spend=20 + 50 * summary["log_spend"].to_numpy())
     one, two = STATIC.fit(summary), STATIC.fit(other)
@@ -304,7 +310,7 @@ def test_simulated_customers_met_what_their_orders_say():
     rows = replace(truth.new_customers(T, None), extras={FIRST: np.full(40, CALENDAR.bounds[0] + 56.0)})
     steps = truth._orders(rows, 0.0, rng)
     until = START + timedelta(weeks=78, days=-1)
-    told = truth.simulate(T, np.random.default_rng(3), until=until)
+    simulated = truth.simulate(T, np.random.default_rng(3), until=until)
     begin = datetime(START.year, START.month, START.day) + timedelta(days=56)  # noqa: DTZ001
     placed = [(who, begin) for who in range(40)]
     placed += [
@@ -314,7 +320,7 @@ def test_simulated_customers_met_what_their_orders_say():
     summary = rfm(orders, until=until, value=None, whole_days=False)
     again = with_calendar(summary, orders, CALENDAR, value=None, whole_days=False)
     for name in ("frequency", "recency", "T", "season_at_orders", "wave_at_orders", FIRST):
-        assert again[name].to_numpy() == pytest.approx(told[name].to_numpy(), abs=1e-6), name
+        assert again[name].to_numpy() == pytest.approx(simulated[name].to_numpy(), abs=1e-6), name
 
 
 def test_what_is_missing_or_cannot_be_known_is_refused():
@@ -334,7 +340,7 @@ def test_what_is_missing_or_cannot_be_known_is_refused():
         TRUTH.expected_purchases_new(3.0, covariates={"age": 4.0})
 
 
-def test_what_a_calendar_does_not_tell_is_refused():
+def test_covariates_that_a_calendar_lacks_are_refused():
     summary = drawn("seasonal", 200)
     long = "the calendar covers 2022-01-03 to 2024-09-08, and .* to 2025-.* is needed"
     with pytest.raises(ValueError, match=long):

@@ -91,7 +91,7 @@ def test_each_customer_has_an_interval_about_the_mean(case):
     assert (wide.high - wide.low > narrow.high - narrow.low).all()
 
 
-def test_weights_count_regularity_is_found_and_collapse_is_told():
+def test_weights_count_regularity_is_found_and_collapse_is_reported():
     learner, truth = CASES["MBG/NBD"]
     summary = drawn(truth, 800)
     thrice = pa.concat_tables([summary] * 3)

@@ -27,7 +27,7 @@ def orders(*rows):
 
 
 @pytest.mark.parametrize("until", ["30.06.2024", "today", ""])
-def test_a_text_that_is_no_date_is_refused_with_how_to_write_one(until):
+def test_a_text_that_is_not_a_date_is_rejected_with_the_format(until):
     with pytest.raises(ValueError, match="not a date such as 2024-06-30"):
         rfm(orders(("a", 0, 1.0)), until=until)
 
@@ -37,13 +37,13 @@ def only(table):
     return row
 
 
-def plainly(rows):
-    """The summary in days, as one would work it out by hand: customer to what is known of them."""
-    told = {}
+def summary_by_hand(rows):
+    """The summary in days, as one would work it out by hand: by customer."""
+    summary = {}
     for who in dict.fromkeys(who for who, _, _ in rows):
-        own = sorted(((day, value) for name, day, value in rows if name == who), key=lambda one: (one[0], -one[1]))
+        sequence = sorted(((day, value) for name, day, value in rows if name == who), key=lambda one: (one[0], -one[1]))
         kept = []
-        for day, value in own:
+        for day, value in sequence:
             if value < 0:
                 back = -value
                 for bought in reversed(kept):
@@ -62,7 +62,7 @@ def plainly(rows):
         repeats = [one for one in kept[1:] if one[0] <= 20]
         later = [one for one in kept[1:] if 20 < one[0] <= 30]
         days = [first, *(day for day, _ in repeats)]
-        told[who] = {
+        summary[who] = {
             "frequency": len(repeats),
             "recency": days[-1] - first,
             "T": 20 - first,
@@ -72,7 +72,7 @@ def plainly(rows):
             "monetary_value_holdout": sum(value for _, value in later) / len(later) if later else 0,
             "duration_holdout": 10,
         }
-    return told
+    return summary
 
 
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 35), st.integers(-30, 60)), min_size=1, max_size=25)
@@ -82,20 +82,20 @@ ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 35), st.integer
 @given(ROWS)
 def test_any_orders_are_summarised_as_one_would_by_hand(rows):
     found = rfm(orders(*rows), until=UNTIL, unit="D", holdout_until=LATER).drop_columns(["first_at"])
-    told = plainly(rows)
-    assert set(found["customer_id"].to_pylist()) == set(told)
+    expected = summary_by_hand(rows)
+    assert set(found["customer_id"].to_pylist()) == set(expected)
     for row in found.to_pylist():
-        assert row == pytest.approx({"customer_id": row["customer_id"], **told[row["customer_id"]]})
+        assert row == pytest.approx({"customer_id": row["customer_id"], **expected[row["customer_id"]]})
 
 
 def test_whatever_speaks_arrow_is_summarised():
     table = orders(("a", 0, 5), ("a", 7, 3), ("b", 3, 1), ("a", 14, 1))
     frame = table.to_pandas()
-    asked = {"until": UNTIL, "unit": "D"}
-    first = rfm(table, **asked)
+    options = {"until": UNTIL, "unit": "D"}
+    first = rfm(table, **options)
     texts = frame.assign(ordered_at=frame["ordered_at"].astype(str))
-    given_as = (frame, duckdb.sql("select * from frame"), texts)
-    assert all(rfm(one, **asked).equals(first) for one in given_as)
+    inputs = (frame, duckdb.sql("select * from frame"), texts)
+    assert all(rfm(one, **options).equals(first) for one in inputs)
     assert first.to_pydict() == {
         "customer_id": ["a", "b"],
         "frequency": [2.0, 0.0],
@@ -110,7 +110,7 @@ def test_whatever_speaks_arrow_is_summarised():
 @pytest.mark.parametrize(
     "kind", [pa.int64(), pa.int32(), pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
 )
-def test_customers_are_told_apart_whatever_their_ids_are(kind):
+def test_customers_are_kept_apart_whatever_their_ids_are(kind):
     names = [str(one) for one in (3, 1, 3, 2, 1, 3)]
     ids = (
         pa.array(names).cast(kind)
@@ -130,7 +130,7 @@ def test_times_are_in_the_unit_and_the_summary_says_which(unit, days):
     assert summary_unit(found) == summary_unit(deduplicated(found)) == unit
 
 
-def test_orders_of_one_day_are_one_unless_asked_otherwise():
+def test_orders_of_one_day_count_as_one_by_default():
     hours = [datetime(2024, 1, 1, 8), datetime(2024, 1, 1, 20), datetime(2024, 1, 2, 8)]  # noqa: DTZ001 - no zone is UTC
     table = pa.table({"customer_id": ["a"] * 3, "ordered_at": hours, "value": [1, 2, 4]})
     by_day, by_moment = rfm(table, until=UNTIL, unit="D"), rfm(table, until=UNTIL, unit="D", whole_days=False)
@@ -139,7 +139,7 @@ def test_orders_of_one_day_are_one_unless_asked_otherwise():
     assert only(by_moment)["T"] == pytest.approx(20 + 16 / 24)
 
 
-def test_the_whole_last_day_is_seen_and_nothing_after():
+def test_the_whole_last_day_is_counted_and_nothing_after():
     late = pa.table(
         {
             "customer_id": ["a", "a", "b"],
@@ -151,13 +151,13 @@ def test_the_whole_last_day_is_seen_and_nothing_after():
     assert (row["customer_id"], row["frequency"], row["recency"]) == ("a", 1, 1)
 
 
-def test_what_is_given_back_after_the_end_was_not_known_then():
+def test_refunds_after_the_end_were_not_known_then():
     row = only(rfm(orders(("a", 0, 9), ("a", 9, 9), ("a", 25, -9)), until=UNTIL, unit="D", holdout_until=LATER))
     assert (row["monetary_value"], row["frequency_holdout"]) == (9, 0)
 
 
 @pytest.mark.parametrize(
-    ("change", "asked", "words"),
+    ("change", "options", "words"),
     [
         ({}, {"unit": "H"}, "unit 'H' is not one of D, W, M, Y"),
         ({"value": None}, {}, "no column value; they have customer_id, ordered_at"),
@@ -168,11 +168,11 @@ def test_what_is_given_back_after_the_end_was_not_known_then():
         ({"value": [1.0, float("nan")]}, {}, "value: 1 values are missing or infinite"),
     ],
 )
-def test_what_cannot_be_summarised_is_refused(change, asked, words):
+def test_what_cannot_be_summarised_is_refused(change, options, words):
     columns = {"customer_id": ["a", "b"], "ordered_at": [DAY, DAY], "value": [1.0, 2.0], **change}
     table = pa.table({name: column for name, column in columns.items() if column is not None})
     with pytest.raises(ValueError, match=words):
-        rfm(table, until=UNTIL, **asked)
+        rfm(table, until=UNTIL, **options)
 
 
 def test_nobody_gives_an_empty_summary():

@@ -31,17 +31,17 @@ def test_contacts_of_nobody_and_of_others_are_left_out(personal, found):
 
 
 @pytest.mark.parametrize("personal", ["{", "[1]", "null", '"a@b.org"'])
-def test_what_is_no_object_has_no_contacts(personal):
+def test_a_value_that_is_not_an_object_has_no_contacts(personal):
     assert contacts_of(personal) == {}
 
 
 @pytest.fixture
-def stored(shop, told_at):
+def stored(shop, received_at):
     """Take messages as a client sends them and give back the rows of `events` by id."""
 
     def stored(*messages):
         rows = [raw_event_of({**BASE, "messageId": f"m{n}", **one}) for n, one in enumerate(messages)]
-        load_events(shop, raw_events_table(rows), source="web", known="received", received_at=told_at)
+        load_events(shop, raw_events_table(rows), source="web", known="received", received_at=received_at)
         return {row["event_id"]: row for row in shop.lake.read(EVENTS).to_pylist()}
 
     return stored
@@ -79,8 +79,8 @@ def test_ids_of_nobody_link_nobody(stored):
     assert (rows["m0"]["user_token"], rows["m0"]["anonymous_token"] is None) == (None, False)
 
 
-def test_an_import_without_contacts_has_none(shop, told_at):
-    told = pa.table({"event_id": ["1"], "name": ["Identify"], "user_id": ["7"], "occurred_at": [told_at]})
-    load_events(shop, told, source="file", known="occurred", received_at=told_at)
+def test_an_import_without_contacts_has_none(shop, received_at):
+    raw_events = pa.table({"event_id": ["1"], "name": ["Identify"], "user_id": ["7"], "occurred_at": [received_at]})
+    load_events(shop, raw_events, source="file", known="occurred", received_at=received_at)
     [row] = shop.lake.read(EVENTS).to_pylist()
     assert (row["email_token"], row["phone_token"], row["previous_token"]) == (None, None, None)

@@ -79,11 +79,11 @@ def test_on_a_server_too_each_id_is_there_once(postgres_url, monkeypatch, steps,
 
 def follow(place, monkeypatch, steps, generation):
     monkeypatch.setattr("patron.collect.event_ids.GENERATION", generation)
-    inbox, other, told, known = Inbox(place, KEY), Inbox(place, KEY), [], set()
+    inbox, other, submitted, known = Inbox(place, KEY), Inbox(place, KEY), [], set()
     for what, group in steps:
-        ids = [one for own in group for one in own]
+        ids = [one for event_ids in group for one in event_ids]
         if what == "a file brings it":
-            new = {*ids} - {*told}
+            new = {*ids} - {*submitted}
             inbox.remember("web", [(one, None) for one in new])
             known |= new
             continue
@@ -95,13 +95,13 @@ def follow(place, monkeypatch, steps, generation):
                 broken = replace(inbox.backend.sql, add_counts="insert into nothing values (?, ?, ?, ?)")
                 patch.setattr(inbox.backend, "sql", broken)
                 with pytest.raises(WorkspaceError):
-                    inbox.append([arrival(*own) for own in group])
-        (other if what == "another process writes" else inbox).append([arrival(*own) for own in group])
-        told += ids
-    assert sorted(stored_ids(inbox)) == [("web", one) for one in sorted({*told} - known)]
+                    inbox.append([arrival(*event_ids) for event_ids in group])
+        (other if what == "another process writes" else inbox).append([arrival(*event_ids) for event_ids in group])
+        submitted += ids
+    assert sorted(stored_ids(inbox)) == [("web", one) for one in sorted({*submitted} - known)]
     counted = inbox.counts().get("web")
-    assert (counted.stored + counted.duplicate if counted else 0) == len(told)
-    assert all(other.is_known("web", one) == (one in {*told} | known) for one in "abcdefghijk")
+    assert (counted.stored + counted.duplicate if counted else 0) == len(submitted)
+    assert all(other.is_known("web", one) == (one in {*submitted} | known) for one in "abcdefghijk")
     inbox.check()
     inbox.close()
     other.close()
@@ -122,7 +122,7 @@ def order(event_id, number, source="web"):
     return Request(source, NOW, [Message(event_id, row)])
 
 
-def test_an_order_told_again_under_another_id_is_stored_and_flagged(inbox):
+def test_an_order_sent_again_under_another_id_is_stored_and_flagged(inbox):
     verdicts = inbox.append([order("a", "o1"), order("b", "o1"), order("c", "o1", "app"), order("d", "o2")])
     verdicts += inbox.append([order("e", "o2"), order("d", "o2")])
     assert [one.stored for one in verdicts] == [1, 1, 1, 1, 1, 0]
@@ -139,9 +139,9 @@ def test_of_events_that_complete_one_order_the_first_that_was_stored_counts(
     inbox = Inbox(tmp_path_factory.mktemp("inbox") / "inbox.db", KEY)
     stored, numbers, expected = set(), set(), {}
     for group in groups:
-        told = [Request("web", NOW, [order(one, number).messages[0] for one, number in own]) for own in group]
-        inbox.append(told)
-        for event_id, number in (pair for own in group for pair in own):
+        requests = [Request("web", NOW, [order(one, number).messages[0] for one, number in pairs]) for pairs in group]
+        inbox.append(requests)
+        for event_id, number in (pair for pairs in group for pair in pairs):
             if event_id not in stored:
                 stored.add(event_id)
                 expected[event_id] = ["repeated_order"] if number in numbers else None
@@ -196,7 +196,7 @@ def test_requests_about_somebody_are_found_among_many(place):
     inbox.close()
 
 
-def test_an_id_stays_seen_after_its_message_has_left_for_the_lake(inbox):
+def test_an_id_stays_known_after_its_message_has_left_for_the_lake(inbox):
     inbox.append([arrival("a")])
     inbox.mark_moved(inbox.pending_requests()[-1].seq, Counter())
     assert inbox.pending_requests() == []
@@ -205,7 +205,7 @@ def test_an_id_stays_seen_after_its_message_has_left_for_the_lake(inbox):
     assert inbox.pending_requests() == []
 
 
-def test_what_died_on_the_way_moves_from_one_counter_to_the_other(inbox):
+def test_an_event_rejected_on_the_way_moves_from_one_counter_to_the_other(inbox):
     inbox.append([arrival("a", "b")])
     inbox.mark_moved(1, Counter(web=1))
     counted = inbox.counts()["web"]
@@ -304,7 +304,7 @@ def test_another_key_does_not_open_it(tmp_path):
     other.close()
 
 
-def test_a_server_that_cannot_be_reached_or_goes_away_is_said(postgres_url):
+def test_a_server_that_cannot_be_reached_or_goes_away_is_reported(postgres_url):
     with pytest.raises(WorkspaceError, match="inbox_url: the server refused"):
         Inbox("postgresql://nobody@127.0.0.1:1/nothing", KEY)
     inbox = Inbox(postgres_url, KEY)

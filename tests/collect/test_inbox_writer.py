@@ -34,23 +34,23 @@ def accepted_in_time(writer, event_id):
 
 
 def test_a_client_that_leaves_stops_nobody_else(writer):
-    left = writer.submit(arrival("a"))
-    left.cancel()
+    cancelled = writer.submit(arrival("a"))
+    cancelled.cancel()
     writer.start()
     assert accepted_in_time(writer, "b") == 1
 
 
 def test_a_client_that_leaves_while_its_request_is_written_stops_nobody_else(writer):
-    leaving = []
-    writer.told = lambda _: leaving[0].cancel()
-    leaving.append(writer.submit(arrival("a")))
+    submitted = []
+    writer.on_commit = lambda _: submitted[0].cancel()
+    submitted.append(writer.submit(arrival("a")))
     writer.start()
-    assert leaving[0].result(5).stored == 1
+    assert submitted[0].result(5).stored == 1
     assert accepted_in_time(writer, "b") == 1
 
 
-def test_who_is_told_of_commits_cannot_stop_them(writer):
-    writer.told = lambda _: 1 // 0
+def test_a_failing_commit_listener_cannot_stop_commits(writer):
+    writer.on_commit = lambda _: 1 // 0
     writer.start()
     assert accepted_in_time(writer, "a") == 1
     assert accepted_in_time(writer, "b") == 1

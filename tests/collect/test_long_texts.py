@@ -18,14 +18,14 @@ MOST = 9.0
 UNITS = ["a", "9", "a.", "a@", "@", "a@b", "+", "+1(", "+1", " 1", "\\", "-", "A", "é", "a@a..", "{"]
 
 
-def judge(text):
-    told = {"type": "track", "event": "Product Viewed", "messageId": "m", "userId": "u"}
-    where = {"properties": {"product_id": "p1", "other": text, text: "x", "deep": {"in": [text]}}}
-    validate_message(json.dumps(told | where | {"traits": {"nick": text}}).encode(), NOW, WIDE, {})
+def validate(text):
+    base = {"type": "track", "event": "Product Viewed", "messageId": "m", "userId": "u"}
+    fields = {"properties": {"product_id": "p1", "other": text, text: "x", "deep": {"in": [text]}}}
+    validate_message(json.dumps(base | fields | {"traits": {"nick": text}}).encode(), NOW, WIDE, {})
     validate_message(
-        json.dumps(told | {"type": "identify", "timestamp": text, "traits": {"nick": text}}).encode(), NOW, WIDE, {}
+        json.dumps(base | {"type": "identify", "timestamp": text, "traits": {"nick": text}}).encode(), NOW, WIDE, {}
     )
-    validate_message(json.dumps(told | {"properties": {"product_id": "p1", "price": text}}).encode(), NOW, WIDE, {})
+    validate_message(json.dumps(base | {"properties": {"product_id": "p1", "price": text}}).encode(), NOW, WIDE, {})
 
 
 def contacts(text):
@@ -46,16 +46,16 @@ def seconds(work, text):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize("work", [judge, contacts])
+@pytest.mark.parametrize("work", [validate, contacts])
 def test_a_text_four_times_as_long_takes_about_four_times_as_long(work, unit):
     short, long = ((unit * size)[:size] for size in (SHORT, LONG))
     assert seconds(work, long) < MOST * max(seconds(work, short), 0.001)
 
 
 def test_a_long_key_is_not_repeated_for_each_value_below_it():
-    told = {"type": "track", "event": "Product Viewed", "messageId": "m", "userId": "u"}
+    base = {"type": "track", "event": "Product Viewed", "messageId": "m", "userId": "u"}
     size = 16_000
     properties = {"product_id": "p1", "k" * size: ["two words"] * (size // 12)}
-    row = validate_message(json.dumps(told | {"properties": properties}).encode(), NOW, WIDE, {}).row
+    row = validate_message(json.dumps(base | {"properties": properties}).encode(), NOW, WIDE, {}).row
     assert len(row["texts"]) < 3 * size
     assert "two words" in row["texts"]

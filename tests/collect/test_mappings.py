@@ -28,13 +28,13 @@ def priced(shop, monkeypatch):
 
 
 @pytest.fixture
-def bring(priced, tmp_path, told_at):
+def bring(priced, tmp_path, received_at):
     def bring(mapping: str, **files: str):
         paths, shop = [], priced(mapping)
         for name, content in files.items():
             paths.append(tmp_path / name.replace("__", "."))
             paths[-1].write_text(content)
-        summary = import_files(shop, [str(path) for path in paths], mapping=mapping, received_at=told_at)
+        summary = import_files(shop, [str(path) for path in paths], mapping=mapping, received_at=received_at)
         stored = shop.lake.read(EVENTS).to_pylist() if summary.stored else []
         return summary, sorted(stored, key=lambda e: (e["name"], e["order_id"] or "", e["product_id"] or ""))
 
@@ -58,7 +58,7 @@ def test_cdnow_rows_are_whole_orders(bring):
     assert event["occurred_at"] == datetime(1997, 1, 1, tzinfo=UTC)
 
 
-def test_online_retail_tells_sales_refunds_postage_and_what_is_no_sale(shop, bring):
+def test_online_retail_has_sales_refunds_postage_and_what_is_no_sale(shop, bring):
     header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
     rows = [
         "536365,85123a,HEART,6,2011-07-01 08:26:00,2.55,17850.0,United Kingdom",
@@ -207,17 +207,17 @@ def test_complete_journey_pays_what_the_shop_received_and_keeps_sensitive_traits
         campaign_descriptions__csv="campaign_id,campaign_type,start_date\n1,Type B,2017-03-03\n",
         coupon_redemptions__csv="household_id,coupon_upc,campaign_id,redemption_date\n1,55,1,2017-03-05\n",
     )
-    told = {event["order_id"] or event["name"]: event for event in events}
+    by_id = {event["order_id"] or event["name"]: event for event in events}
     paid = {
-        o: told[o]["price_cents"] * told[o]["quantity"] - told[o]["discount_cents"] for o in ("b1", "b2", "b3", "b4")
+        o: by_id[o]["price_cents"] * by_id[o]["quantity"] - by_id[o]["discount_cents"] for o in ("b1", "b2", "b3", "b4")
     }
     assert paid == {"b1": 200, "b2": 2610, "b3": 0, "b4": 50}
-    assert [told[o]["quantity"] for o in ("b1", "b2", "b3", "b4")] == [3, 1, 0, 1]
-    assert told["b1"]["price_cents"] == 99
-    assert told["Identify"]["traits"] == '{"income":"35-49K","household_size":"2"}'
-    assert told["Identify"]["known_at"] == datetime(2017, 1, 1, 12, tzinfo=UTC)
-    assert told["Message Sent"]["occurred_at"] == datetime(2017, 3, 3, 5, tzinfo=UTC)
-    assert told["Coupon Applied"]["occurred_at"] == datetime(2017, 3, 6, 4, 59, 59, tzinfo=UTC)
+    assert [by_id[o]["quantity"] for o in ("b1", "b2", "b3", "b4")] == [3, 1, 0, 1]
+    assert by_id["b1"]["price_cents"] == 99
+    assert by_id["Identify"]["traits"] == '{"income":"35-49K","household_size":"2"}'
+    assert by_id["Identify"]["known_at"] == datetime(2017, 1, 1, 12, tzinfo=UTC)
+    assert by_id["Message Sent"]["occurred_at"] == datetime(2017, 3, 3, 5, tzinfo=UTC)
+    assert by_id["Coupon Applied"]["occurred_at"] == datetime(2017, 3, 6, 4, 59, 59, tzinfo=UTC)
 
 
 REAL = {
@@ -229,14 +229,19 @@ REAL = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mapping", REAL)
-def test_real_data_adds_up_and_identical_real_lines_are_kept(priced, told_at, mapping, tmp_path, real_data):
-    name, rows, dead = REAL[mapping]
+def test_real_data_adds_up_and_identical_real_lines_are_kept(priced, received_at, mapping, tmp_path, real_data):
+    name, rows, rejected_count = REAL[mapping]
     shop = priced(mapping)
     path = real_data(name)
-    first = import_files(shop, [str(path)], mapping=mapping, received_at=told_at)
-    assert (first.read, first.stored, first.rejected, first.duplicate) == (rows, rows - dead, dead, 0)
+    first = import_files(shop, [str(path)], mapping=mapping, received_at=received_at)
+    assert (first.read, first.stored, first.rejected, first.duplicate) == (
+        rows,
+        rows - rejected_count,
+        rejected_count,
+        0,
+    )
     regrouped = pq.read_table(path)
     other = regrouped.take(pa.array(range(regrouped.num_rows - 1, -1, -1)))
     pq.write_table(other, tmp_path / name)
-    again = import_files(shop, [str(tmp_path / name)], mapping=mapping, received_at=told_at)
+    again = import_files(shop, [str(tmp_path / name)], mapping=mapping, received_at=received_at)
     assert (again.stored, again.duplicate) == (0, rows - dead)

@@ -44,8 +44,8 @@ FIELDS = (
 
 
 def message(**changes):
-    told = {"type": "track", "event": "Product Viewed", "messageId": "m1", "userId": "u1"}
-    return told | {"timestamp": "2026-03-01T11:59:00Z", "properties": {"product_id": "p1"}} | changes
+    base = {"type": "track", "event": "Product Viewed", "messageId": "m1", "userId": "u1"}
+    return base | {"timestamp": "2026-03-01T11:59:00Z", "properties": {"product_id": "p1"}} | changes
 
 
 def only(*messages, rules=OPEN, **batch):
@@ -109,10 +109,10 @@ def test_one_bad_message_is_a_dead_letter_and_the_rest_is_good(bad, reason):
     assert not third.is_rejected
 
 
-def test_a_message_without_an_id_gets_one_that_a_retry_gets_again():
-    told = json.dumps(message(messageId=None)).encode()
-    first, again = (validate_single(told, "track", "web", NOW, OPEN).messages[0].event_id for _ in range(2))
-    assert first == again
+def test_a_message_without_an_id_gets_the_same_id_on_a_retry():
+    body = json.dumps(message(messageId=None)).encode()
+    first, retry = (validate_single(body, "track", "web", NOW, OPEN).messages[0].event_id for _ in range(2))
+    assert first == retry
     timeless = json.dumps(message(messageId=None, timestamp=None)).encode()
     one, other = (validate_single(timeless, "track", "web", NOW, OPEN).messages[0].event_id for _ in range(2))
     assert one != other
@@ -138,14 +138,14 @@ def test_the_tracking_plan_warns_or_refuses(tmp_path):
     assert "tracking plan" in refused[1].row["problem"]
 
 
-def test_a_plan_that_is_no_schema_is_refused_with_its_file(tmp_path):
+def test_a_tracking_plan_that_is_not_a_valid_schema_is_refused_with_its_file(tmp_path):
     (tmp_path / "tracking").mkdir()
     (tmp_path / "tracking" / "Page.json").write_text('{"type": "shoe"}', encoding="utf-8")
     with pytest.raises(SettingsError, match=r"Page\.json: is not a valid JSON Schema"):
         load_tracking_plan(tmp_path, is_strict=False)
 
 
-def test_types_beside_track_become_rows_too():
+def test_types_other_than_track_become_rows_too():
     alias, group, page = only(
         message(type="alias", previousId="visitor"),
         message(type="group", messageId="m2", groupId="g1", traits={"industry": "toys"}),
@@ -166,7 +166,7 @@ def test_a_gzip_bomb_is_never_inflated_beyond_the_cap():
     assert refused.value.status == 413
 
 
-def test_a_request_of_too_many_messages_is_refused_before_they_are_judged():
+def test_a_request_of_too_many_messages_is_refused_before_they_are_validated():
     numbers = b"[" + b",".join([b"1"] * (MAX_MESSAGES + 1)) + b"]"
     with pytest.raises(BadRequest) as refused:
         validate_batch(b'{"batch": ' + numbers + b"}", "web", NOW, OPEN)
@@ -185,18 +185,18 @@ def test_a_broken_gzip_is_refused(raw):
 @pytest.mark.parametrize(
     "body", [b"", b"hello", b"[" * 100_000, b'{"batch": 5}', b'{"batch": [}', b"[]", b"{}", b"null"]
 )
-def test_what_is_no_batch_is_refused_whole(body):
+def test_a_body_that_is_not_a_batch_is_refused_whole(body):
     with pytest.raises(BadRequest) as refused:
         validate_batch(body, "web", NOW, OPEN)
     assert refused.value.status == 400
 
 
-def test_bytes_that_are_no_text_and_null_characters_lose_no_good_event():
+def test_bytes_that_are_not_text_and_null_characters_lose_no_good_event():
     """The one goes to the dead letters, the other loses its null character."""
-    told = json.dumps(
+    body = json.dumps(
         {"batch": [message(messageId="a", event="Caf\u00e9"), message(messageId="b\x00c")]}, ensure_ascii=True
     )
-    broken = told.replace("Caf\\u00e9", "Caf\udcff").encode(errors="surrogateescape")
+    broken = body.replace("Caf\\u00e9", "Caf\udcff").encode(errors="surrogateescape")
     first, second = validate_batch(inflate_body(broken), "web", NOW, OPEN).messages
     assert first.is_rejected
     assert second.row["event_id"] == "bc"
@@ -204,8 +204,8 @@ def test_bytes_that_are_no_text_and_null_characters_lose_no_good_event():
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES))
-def test_any_json_gets_a_verdict(told):
-    (one,) = validate_batch(json.dumps({"batch": [told]}).encode(), "web", NOW, OPEN).messages
+def test_any_json_gets_a_verdict(fields):
+    (one,) = validate_batch(json.dumps({"batch": [fields]}).encode(), "web", NOW, OPEN).messages
     assert one.is_rejected or one.row["event_id"]
 
 
@@ -220,8 +220,8 @@ def test_any_bytes_get_an_answer(raw):
     assert all(one.is_rejected or one.row["event_id"] for one in messages)
 
 
-def sensors(*told, zipped=True):
-    content = json.dumps(list(told)).encode()
+def sensors(*sensor_messages, zipped=True):
+    content = json.dumps(list(sensor_messages)).encode()
     packed = zlib.compressobj(wbits=31)
     data = packed.compress(content) + packed.flush() if zipped else content
     return urlencode({"data_list": b64encode(data).decode(), "gzip": int(zipped)}).encode()
@@ -230,7 +230,7 @@ def sensors(*told, zipped=True):
 @pytest.mark.parametrize("zipped", [True, False])
 def test_every_message_of_the_sensors_form_becomes_a_row(zipped):
     common = {"distinct_id": "u1", "time": int(NOW.timestamp() * 1000) - 5_000}
-    told = [
+    sensor_messages = [
         {"type": "track", "event": "ViewProduct", "properties": {"price": 9.5, "$is_login_id": True}, **common},
         {"type": "track", "event": "$pageview", "properties": {"$ip": "1.2.3.4"}, **common, "distinct_id": "visitor"},
         {"type": "track_signup", "original_id": "visitor", "properties": {}, **common},
@@ -238,7 +238,7 @@ def test_every_message_of_the_sensors_form_becomes_a_row(zipped):
         {"type": "profile_delete", "properties": {}, **common},
         {"type": "item_set", "item_type": "shoe", "item_id": "p1", "properties": {"price": 5}, "time": common["time"]},
     ]
-    messages = validate_sensors(sensors_json(sensors(*told, zipped=zipped)), "cn", NOW, OPEN).messages
+    messages = validate_sensors(sensors_json(sensors(*sensor_messages, zipped=zipped)), "cn", NOW, OPEN).messages
     assert [one.row.get("problem") for one in messages] == [None] * 6
     names = ["ViewProduct", "Page", "Alias", "Identify", "Identify", "Product Updated"]
     assert [one.row["name"] for one in messages] == names
@@ -267,8 +267,8 @@ def test_a_sensors_form_that_is_too_much_is_refused_as_the_protocol_says(body, s
 
 
 def test_a_sensors_form_loses_its_null_characters_as_batches_do():
-    told = {"type": "track", "event": "View\0Product", "distinct_id": "u1", "properties": {"a\0b": "c\0d"}}
-    (one,) = validate_sensors(sensors_json(sensors(told)), "cn", NOW, OPEN).messages
+    sensor_message = {"type": "track", "event": "View\0Product", "distinct_id": "u1", "properties": {"a\0b": "c\0d"}}
+    (one,) = validate_sensors(sensors_json(sensors(sensor_message)), "cn", NOW, OPEN).messages
     assert one.row["name"] == "ViewProduct"
     assert one.row["properties"] == '{"ab":"cd"}'
 
@@ -292,16 +292,16 @@ def test_what_happens_on_a_developers_machine_is_test_traffic(url, is_test):
     assert ("test" in (one.row["flags"] or ())) == is_test
 
 
-def test_bytes_that_are_no_utf_8_make_nobody_somebody_else():
-    told = json.dumps(message(userId="Muller")).encode().replace(b"u", b"\xfc")
+def test_bytes_that_are_not_utf_8_turn_nobody_into_somebody_else():
+    body = json.dumps(message(userId="Muller")).encode().replace(b"u", b"\xfc")
     with pytest.raises(BadRequest, match="UTF-8"):
-        validate_single(told, "track", "web", NOW, OPEN)
-    batch = b'{"batch": [' + json.dumps(message()).encode() + b", " + told + b"]}"
+        validate_single(body, "track", "web", NOW, OPEN)
+    batch = b'{"batch": [' + json.dumps(message()).encode() + b", " + body + b"]}"
     good, bad = validate_batch(batch, "web", NOW, OPEN).messages
     assert (good.is_rejected, bad.is_rejected) == (False, True)
 
 
-def test_ids_of_nobody_are_told_from_missing_ones():
+def test_placeholder_ids_differ_from_missing_ones():
     (nobody, missing) = only(message(userId="undefined"), message(userId=None))
     assert "stand for nobody" in nobody.row["problem"]
     assert "both are missing" in missing.row["problem"]

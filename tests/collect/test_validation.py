@@ -22,17 +22,17 @@ HEADER = "who,at,qty,price,cur\n"
 
 
 @pytest.fixture
-def bring(shop, tmp_path, told_at):
+def bring(shop, tmp_path, received_at):
     def bring(content: bytes | str, name: str = "f.csv", mapping: str = MAPPING, **options):
         (tmp_path / "mine.toml").write_text(mapping)
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return import_files(shop, [str(path)], mapping=tmp_path / "mine.toml", received_at=told_at, **options)
+        return import_files(shop, [str(path)], mapping=tmp_path / "mine.toml", received_at=received_at, **options)
 
     return bring
 
 
-def letters(shop) -> list:
+def dead_letters(shop) -> list:
     with shop.store.begin() as connection:
         columns = (DEAD_LETTERS.c.row_number, DEAD_LETTERS.c.reason, DEAD_LETTERS.c.message)
         return connection.execute(sa.select(*columns).order_by(DEAD_LETTERS.c.row_number)).all()
@@ -49,7 +49,7 @@ def letters(shop) -> list:
         ("who,who\na,b\n", "f.csv", "repeats names"),
     ],
 )
-def test_a_file_that_is_not_what_its_mapping_says_is_refused_before_anything_is_stored(
+def test_a_file_that_does_not_fit_its_mapping_is_rejected_before_anything_is_stored(
     shop, bring, content, name, message
 ):
     with pytest.raises(BadFile, match=message) as caught:
@@ -58,9 +58,9 @@ def test_a_file_that_is_not_what_its_mapping_says_is_refused_before_anything_is_
     assert not shop.lake.exists(EVENTS)
 
 
-def test_a_file_that_does_not_exist_is_named(shop, told_at):
+def test_a_file_that_does_not_exist_is_named(shop, received_at):
     with pytest.raises(BadFile, match=r"nowhere.csv: there is no such file"):
-        import_files(shop, ["nowhere.csv"], mapping="cdnow", received_at=told_at)
+        import_files(shop, ["nowhere.csv"], mapping="cdnow", received_at=received_at)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_each_bad_row_is_kept_with_its_reason_and_the_others_are_stored(shop, br
     ]
     summary = bring(HEADER + "\n".join(rows) + "\n")
     assert (summary.read, summary.stored, summary.rejected) == (10, 1, 9)
-    assert [(number, reason) for number, reason, _ in letters(shop)] == [
+    assert [(number, reason) for number, reason, _ in dead_letters(shop)] == [
         (2, "bad_time"),
         (3, "negative_quantity"),
         (4, "unknown_currency"),
@@ -106,7 +106,7 @@ def test_each_bad_row_is_kept_with_its_reason_and_the_others_are_stored(shop, br
         (9, "impossible_time"),
         (10, "negative_amount"),
     ]
-    messages = [message for _, _, message in letters(shop)]
+    messages = [message for _, _, message in dead_letters(shop)]
     assert messages[0].startswith("at is not a time")
     assert "refunds" in messages[1]
     assert messages[4].startswith("price is not a number")
@@ -115,7 +115,7 @@ def test_each_bad_row_is_kept_with_its_reason_and_the_others_are_stored(shop, br
 def test_a_row_of_another_width_is_a_dead_letter(shop, bring):
     summary = bring(HEADER + "a,2024-01-01,1,1,\nb,2024-01-01,1\nc,2024-01-01,1,1,\n")
     assert (summary.read, summary.stored, summary.rejected) == (3, 2, 1)
-    assert letters(shop)[0].reason == "bad_row"
+    assert dead_letters(shop)[0].reason == "bad_row"
 
 
 def test_any_delimiter_and_encoding_is_read(bring):
@@ -133,15 +133,15 @@ def test_json_lines_are_read_by_the_same_mapping(shop, bring):
     assert event["price_cents"] == 150
 
 
-def test_several_files_and_globs_are_one_import(shop, tmp_path, told_at, bring):
+def test_several_files_and_globs_are_one_import(shop, tmp_path, received_at, bring):
     bring(HEADER + "a,2024-01-01,1,1,\n")
     for n in (1, 2):
         (tmp_path / f"part{n}.csv").write_text(HEADER + f"x{n},2024-01-01,1,1,\n")
-    summary = import_files(shop, [str(tmp_path / "part*.csv")], mapping=tmp_path / "mine.toml", received_at=told_at)
+    summary = import_files(shop, [str(tmp_path / "part*.csv")], mapping=tmp_path / "mine.toml", received_at=received_at)
     assert (len(summary.files), summary.stored) == (2, 2)
 
 
-def test_a_line_worth_more_than_can_be_true_is_dead_and_one_just_below_is_stored(shop, bring):
+def test_a_line_above_the_largest_amount_is_rejected_and_one_just_below_is_stored(shop, bring):
     done = bring(HEADER + "a,2024-01-01,1000000000,10,\na,2024-01-01,1000000000,10.01,\n")
     assert (done.stored, done.rejected) == (1, 1)
-    assert [(number, reason) for number, reason, _ in letters(shop)] == [(2, "too_large")]
+    assert [(number, reason) for number, reason, _ in dead_letters(shop)] == [(2, "too_large")]

@@ -22,10 +22,10 @@ def shop(tmp_path):
 
 def test_a_restored_workspace_holds_what_the_backup_held_then(shop, tmp_path):
     (shop.folder / "policy.toml").write_text("[budget]\ncents_per_run = 7\n")
-    made = backup(shop, tmp_path / "b.tar.gz")
+    archive = backup(shop, tmp_path / "b.tar.gz")
     times = pa.array([0], pa.int64()).cast(TIME)
     shop.lake.append(CUTOFFS, pa.table({"run_id": ["a"], "customer_id": ["later"], "as_of": times}))
-    assert made.table_count == 1
+    assert archive.table_count == 1
     restore(tmp_path / "b.tar.gz", tmp_path / "again")
     again = Shop.open(tmp_path / "again")
     assert sorted(again.lake.read(CUTOFFS)["customer_id"].to_pylist()) == ["x", "y"]
@@ -76,7 +76,7 @@ def test_a_backup_whose_bytes_changed_is_refused_and_leaves_nothing(shop, tmp_pa
 def test_a_backup_can_be_read_by_its_owner_only_and_holds_no_outbox(shop, tmp_path):
     (shop.folder / "outbox" / "t").mkdir(parents=True)
     (shop.folder / "outbox" / "t" / "offers_file.csv").write_text("alice@example.com")
-    made = backup(shop, tmp_path / "b.tar.gz")
-    assert made.path.stat().st_mode & 0o077 == 0
-    with tarfile.open(made.path) as tar:
+    archive = backup(shop, tmp_path / "b.tar.gz")
+    assert archive.path.stat().st_mode & 0o077 == 0
+    with tarfile.open(archive.path) as tar:
         assert not [name for name in tar.getnames() if "outbox" in name]

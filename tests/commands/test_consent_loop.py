@@ -44,9 +44,9 @@ def needs_analytics(shop):
 
 
 def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visitor=None, **properties):
-    told = {"type": "track", "event": event, "messageId": event_id, "userId": user, "anonymousId": visitor}
+    base = {"type": "track", "event": event, "messageId": event_id, "userId": user, "anonymousId": visitor}
     at = (NOW - timedelta(minutes=minutes_ago)).isoformat()
-    return told | {"timestamp": at, "properties": {"product_id": "p1"} | properties}
+    return base | {"timestamp": at, "properties": {"product_id": "p1"} | properties}
 
 
 def says(event_id, answer, purpose="analytics", **more):
@@ -86,7 +86,7 @@ STORY = (
 
 
 @pytest.mark.parametrize("in_run", [False, True])
-def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, in_run):
+def test_behaviour_is_judged_by_the_last_consent_at_its_time(needs_analytics, in_run):
     shop = needs_analytics()
     for part in ([one] for one in reversed(STORY)) if in_run else [STORY]:
         put(shop, *part)
@@ -105,7 +105,7 @@ def test_behaviour_is_judged_by_what_was_last_said_at_its_time(needs_analytics, 
 
 
 @pytest.mark.parametrize("sources", [("app", "server"), ("server", "app")])
-def test_who_told_of_consent_and_who_of_behaviour_may_be_different_sources(needs_analytics, sources):
+def test_consent_and_behaviour_may_come_from_different_sources(needs_analytics, sources):
     shop = needs_analytics()
     consent, behaviour = sources
     put(shop, says("yes", "Given", minutes_ago=9), says("no", "Withdrawn", minutes_ago=3), source=consent)
@@ -134,10 +134,10 @@ def test_what_is_refused_leaves_no_content(needs_analytics):
     run_once(shop)
     assert sorted(flags(shop)) == ["during", "no", "order", "yes"]
     with shop.store.begin() as connection:
-        letters = connection.execute(DEAD_LETTERS.select()).mappings().all()
+        dead_letters = connection.execute(DEAD_LETTERS.select()).mappings().all()
     vault = Vault.open(shop)
-    assert [one["reason"] for one in letters] == ["no_consent"] * 3
-    assert {vault.unseal(one["payload"], one["dead_letter_id"]) for one in letters} == {b""}
+    assert [one["reason"] for one in dead_letters] == ["no_consent"] * 3
+    assert {vault.unseal(one["payload"], one["dead_letter_id"]) for one in dead_letters} == {b""}
     with open_inbox(shop) as inbox:
         counted = inbox.counts()["web"]
     assert (counted.stored, counted.rejected) == (4, 3)
@@ -154,7 +154,7 @@ def test_silence_is_what_the_policy_says(needs_analytics):
     shop.close()
 
 
-def test_rows_of_a_file_are_judged_too(needs_analytics):
+def test_rows_of_a_file_are_checked_for_consent_too(needs_analytics):
     shop = needs_analytics("refuse")
     rows = [
         {"event_id": "v", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u1", "properties": None},
@@ -187,8 +187,8 @@ def test_a_device_may_say_no_for_itself_and_not_for_its_user(needs_analytics):
 def test_segments_consent_manager_fills_the_ledger(needs_analytics):
     shop = needs_analytics()
     context = {"consent": {"categoryPreferences": {"Analytics": True, "Advertising": False}}}
-    told = message("p", "Segment Consent Preference Updated", user=None, visitor="v1", minutes_ago=3)
-    put(shop, told | {"context": context}, message("a", user=None, visitor="v1"), is_secret=False)
+    preference = message("p", "Segment Consent Preference Updated", user=None, visitor="v1", minutes_ago=3)
+    put(shop, preference | {"context": context}, message("a", user=None, visitor="v1"), is_secret=False)
     run_once(shop)
     device = Vault.open(shop).token("anonymous_id", "v1")
     found = {one["purpose"]: one["is_granted"] for one in history(shop.store, [device])}
@@ -203,10 +203,10 @@ def at_risk(n, day):
     )
 
 
-def test_a_run_knows_what_a_consent_manager_said_of_a_user(shop):
+def test_a_run_knows_the_preferences_a_consent_manager_sent_for_a_user(shop):
     context = {"consent": {"categoryPreferences": {"Ads": False, "Analytics": True}}}
-    told = message("p", "Segment Consent Preference Updated") | {"context": context}
-    put(shop, told, at_risk(1, 20), at_risk(2, 30))
+    preference = message("p", "Segment Consent Preference Updated") | {"context": context}
+    put(shop, preference, at_risk(1, 20), at_risk(2, 30))
     policy = shop.folder / "policy.toml"
     text = policy.read_text(encoding="utf-8").replace("# names = {", 'names = { ads = "marketing" } # {')
     policy.write_text(text, encoding="utf-8")
@@ -249,7 +249,7 @@ def test_a_run_writes_to_those_who_agreed_by_then_and_still_do(shop):
     opened.close()
 
 
-def test_who_says_no_after_the_moment_as_any_of_their_users_gets_nothing(shop):
+def test_who_withdraws_consent_after_the_cutoff_as_any_of_their_users_gets_nothing(shop):
     days = [at_risk(n, day) for n in range(12) for day in (400, 330, 260)]
     yes = [says(f"yes{n}", "Given", user=f"u{n}", minutes_ago=60 * 24 * 9, purpose="marketing") for n in range(12)]
     no = [says(f"no{n}", "Withdrawn", user=f"x{n}", minutes_ago=60, purpose="marketing") for n in range(0, 12, 2)]
@@ -276,9 +276,9 @@ def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
     put(shop, says("yes", "Given", purpose="marketing"), at_risk(1, 20), at_risk(2, 30))
     run_once(shop)
     run_loop(shop, NOW + timedelta(minutes=1))
-    told = export_customer(shop, user_id="u1")["tables"]
-    assert [one["event"] for one in told["ledger of consents"]] == [event_hash("web", "yes")]
-    assert [one["purpose"] for one in told["consents"]] == ["marketing"]
+    tables = export_customer(shop, user_id="u1")["tables"]
+    assert [one["event"] for one in tables["ledger of consents"]] == [event_hash("web", "yes")]
+    assert [one["purpose"] for one in tables["consents"]] == ["marketing"]
     known = token(shop)
     forget(shop, user_id="u1")
     assert [one["event"] for one in history(shop.store, [known])] == [event_hash("web", "yes")]
@@ -304,7 +304,7 @@ def test_a_trace_says_that_what_was_kept_is_not_used(needs_analytics):
     shop.close()
 
 
-def test_doctor_knows_that_consent_is_told(shop):
+def test_doctor_knows_that_consent_is_sent(shop):
     assert [one.level for one in doctor(shop.folder) if one.check == "policy"] == ["warning"]
     put(shop, says("yes", "Given", purpose="marketing"))
     run_once(shop)

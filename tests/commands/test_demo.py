@@ -51,7 +51,7 @@ def test_a_demo_that_is_run_again_ends_the_same(shown):
     again.shop.close()
 
 
-def test_every_question_is_judged_beside_its_baseline(shown):
+def test_every_question_is_evaluated_next_to_its_baseline(shown):
     rows = backtest(Shop.open(shown.shop.folder))
     assert {row.question for row in rows} >= {"value", "purchase"}
     assert all(row.baseline and row.metric for row in rows)

@@ -117,7 +117,7 @@ def test_a_damaged_store(w):
     assert any(finding.check == "store" and finding.level == "problem" for finding in doctor(w))
 
 
-def test_a_workspace_that_is_none_or_whose_settings_are_broken(w, tmp_path):
+def test_a_missing_workspace_and_broken_settings_are_reported(w, tmp_path):
     assert "is not a workspace" in wrong(tmp_path / "nowhere")["workspace"].what
     (w / "patron.toml").write_text("[shop\n")
     assert "is not valid TOML" in wrong(w)["workspace"].what
@@ -131,14 +131,14 @@ def test_no_data_no_run_and_dead_letters(tmp_path, w):
     shop = Shop.open(tmp_path / "new")
     done = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
     shop.close()
-    letters = wrong(tmp_path / "new")["dead letters"]
-    assert "1 rows" in letters.what
-    assert "bad_time" in letters.what
-    assert f"patron import --replay {done.import_id}" in letters.todo
+    finding = wrong(tmp_path / "new")["dead letters"]
+    assert "1 rows" in finding.what
+    assert "bad_time" in finding.what
+    assert f"patron import --replay {done.import_id}" in finding.todo
     assert "dead letters" not in wrong(w)
 
 
-def test_an_older_or_missing_store_is_told_and_left_as_it_is(w):
+def test_an_older_or_missing_store_is_reported_and_left_as_it_is(w):
     with sqlite3.connect(w / "store.db") as store:
         store.execute("drop table runs")
         store.execute("delete from alembic_version")

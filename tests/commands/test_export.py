@@ -17,8 +17,8 @@ from patron.storage.store import ASSIGNMENTS
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 
 
-def told() -> pa.Table:
-    """Orders of thirty customers over five months; one of them also searched, said her e-mail and was referred."""
+def raw_events() -> pa.Table:
+    """Orders of thirty customers over five months; one of them also searched, sent her e-mail and was referred."""
     rows = []
     for number in range(30):
         for month in range(1, 6):
@@ -44,7 +44,7 @@ def shop(tmp_path_factory):
         patch.delenv("PATRON_MASTER_KEY", raising=False)
         create(folder / "w")
         shop = Shop.open(folder / "w")
-        load_events(shop, told(), source="web", known="occurred", received_at=AS_OF)
+        load_events(shop, raw_events(), source="web", known="occurred", received_at=AS_OF)
         before_any_run = export_customer(shop, user_id="shop 7")
         assert before_any_run["as_of"] is None
         assert before_any_run["tables"].keys() == {"events"}

@@ -40,8 +40,8 @@ def invoices(customers: int) -> str:
 def test_online_retail_is_in_pounds_and_london_from_the_first_import_to_a_run(folder, tmp_path):
     (tmp_path / "lines.csv").write_text(invoices(60))
     done = import_files(Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
-    said = "First import: shop.currency = GBP, shop.time_zone = Europe/London written to patron.toml."
-    assert (done.rejected, done.warnings) == (0, (said,))
+    warning = "First import: shop.currency = GBP, shop.time_zone = Europe/London written to patron.toml."
+    assert (done.rejected, done.warnings) == (0, (warning,))
     shop = Shop.open(folder)
     assert (shop.settings.shop.currency, shop.settings.shop.time_zone) == ("GBP", "Europe/London")
     again = import_files(shop, [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
@@ -59,8 +59,8 @@ def test_online_retail_is_in_pounds_and_london_from_the_first_import_to_a_run(fo
     [("completejourney", "USD", "America/New_York"), ("online-retail", "GBP", "Europe/London"), ("cdnow", None, None)],
 )
 def test_a_mapping_states_what_its_source_states(mapping, currency, time_zone):
-    told = load_mapping(mapping)
-    assert (told.currency, told.time_zone) == (currency, time_zone)
+    source_mapping = load_mapping(mapping)
+    assert (source_mapping.currency, source_mapping.time_zone) == (currency, time_zone)
 
 
 def test_what_a_person_has_set_is_not_overwritten(folder, tmp_path):
@@ -75,17 +75,17 @@ def test_what_a_person_has_set_is_not_overwritten(folder, tmp_path):
 
 
 def test_a_simulated_shop_is_imported_with_its_own_ids_once(folder, tmp_path):
-    made = simulate(tmp_path / "simulated", customers=150, days=120, seed=3, progress=silent)
+    simulation = simulate(tmp_path / "simulated", customers=150, days=120, seed=3, progress=silent)
     shop = Shop.open(folder)
-    done = import_files(shop, [str(made.events)], "patron", progress=silent)
-    assert (done.read, done.stored) == (made.event_count, made.event_count)
+    done = import_files(shop, [str(simulation.events)], "patron", progress=silent)
+    assert (done.read, done.stored) == (simulation.event_count, simulation.event_count)
     events = shop.lake.read(EVENTS, None)
-    told = pq.read_table(made.events)
-    assert sorted(events["event_id"].to_pylist()) == sorted(told["event_id"].to_pylist())
+    simulated = pq.read_table(simulation.events)
+    assert sorted(events["event_id"].to_pylist()) == sorted(simulated["event_id"].to_pylist())
     assert events["known_at"].equals(events["occurred_at"])
-    again = import_files(shop, [str(made.events)], "patron", progress=silent)
-    assert (again.stored, again.duplicate) == (0, made.event_count)
-    assert run_loop(shop, told["occurred_at"].to_pylist()[-1]).customer_count > 100
+    again = import_files(shop, [str(simulation.events)], "patron", progress=silent)
+    assert (again.stored, again.duplicate) == (0, simulation.event_count)
+    assert run_loop(shop, simulated["occurred_at"].to_pylist()[-1]).customer_count > 100
     shop.close()
 
 

@@ -1,4 +1,4 @@
-"""After a person was forgotten no byte of the workspace tells of them, and nothing brings them back."""
+"""After a person was forgotten no byte of the workspace mentions them, and nothing brings them back."""
 
 import json
 import shutil
@@ -54,13 +54,13 @@ NAMES = (
 OTHER = "other-0"
 
 
-def event(number: int, **told: object) -> dict:
+def event(number: int, **fields: object) -> dict:
     base = {"type": "track", "messageId": f"m{number}", "timestamp": "2024-05-20T10:00:00Z"}
-    return base | told
+    return base | fields
 
 
-def annas() -> list[dict]:
-    """What the person said: who she is, what she looked for and bought, on her device and on nobody's yet."""
+def annas_messages() -> list[dict]:
+    """The person's messages: who she is, what she looked for and bought, on her device and on nobody's yet."""
     who = {"userId": ANNA, "anonymousId": DEVICE}
     traits = {
         "email": EMAIL,
@@ -95,7 +95,7 @@ def annas() -> list[dict]:
     ]
 
 
-def others() -> list[dict]:
+def other_messages() -> list[dict]:
     """Orders of other customers; one of them used her device later, and referred her."""
     orders = [
         event(
@@ -127,16 +127,16 @@ def others() -> list[dict]:
     ]
 
 
-def live(shop: Shop, told: list[dict]) -> None:
+def send_live(shop: Shop, messages: list[dict]) -> None:
     """Put messages into the inbox as the collector does."""
     inbox = open_inbox(shop)
-    inbox.append([validate_batch(json.dumps({"batch": told}).encode(), "web", RECEIVED, OPEN)])
+    inbox.append([validate_batch(json.dumps({"batch": messages}).encode(), "web", RECEIVED, OPEN)])
     inbox.close()
 
 
-def the_file(folder: Path) -> Path:
+def write_file(folder: Path) -> Path:
     """A file of the shop with an order of hers and a row nobody can read."""
-    path = folder / "told.jsonl"
+    path = folder / "events.jsonl"
     order = event(50, userId=ANNA, event="Order Completed", properties={"order_id": "anna-file", "revenue": 20})
     bad = event(
         51,
@@ -157,12 +157,12 @@ def filled(tmp_path_factory) -> Iterator[Path]:
         patch.setenv("PATRON_MASTER_KEY", "ab" * 32)
         create(folder / "w", {"currency": "USD"})
         shop = Shop.open(folder / "w")
-        live(shop, annas())
+        send_live(shop, annas_messages())
         with shop.lock():
             drain_inbox(shop)
-        (folder / "others.jsonl").write_text("\n".join(map(json.dumps, others())))
+        (folder / "others.jsonl").write_text("\n".join(map(json.dumps, other_messages())))
         import_files(shop, [str(folder / "others.jsonl")], "segment", progress=silent)
-        import_files(shop, [str(the_file(folder))], "segment", progress=silent)
+        import_files(shop, [str(write_file(folder))], "segment", progress=silent)
         run_loop(shop, AS_OF)
         write_report(shop, shop.folder / "report.html")
         write_private(export_customer(shop, user_id=ANNA), shop.folder / "anna.json")
@@ -201,7 +201,7 @@ def decoded(path: Path) -> str:
 
 
 def traces(folder: Path, *names: str) -> list[tuple[str, str]]:
-    """Every file that tells of one of these, in bytes, decoded pages or log."""
+    """Every file that mentions one of these, in bytes, decoded pages or log."""
     found = []
     for path in sorted(one for one in folder.rglob("*") if one.is_file()):
         raw, text = path.read_bytes(), decoded(path)
@@ -246,7 +246,7 @@ def test_before_she_is_known_by_everything_that_is_looked_for(shop):
     assert {"events", "identities", "orders", "customers", "features", "scores", "segments"} <= lake
 
 
-def test_afterwards_no_byte_tells_of_her_and_the_others_stay(shop):
+def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
     ids = ids_of(shop, ANNA, DEVICE, HER_PHONE)
     last, before = shop.snapshot(), rows_of_others(shop, set(ids))
     done = forget(shop, user_id=ANNA)
@@ -285,15 +285,15 @@ def test_the_log_of_each_table_begins_with_its_newest_version(shop):
 def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(shop, filled):
     forget(shop, user_id=ANNA)
     known = events_of(shop)
-    again = import_files(shop, [str(filled / "told.jsonl")], "segment", progress=silent)
+    again = import_files(shop, [str(filled / "events.jsonl")], "segment", progress=silent)
     assert (again.read, again.stored, again.duplicate, again.rejected) == (4, 0, 1, 3)
     assert again.rejected_by_reason == {"forgotten": 3}
-    live(shop, annas())
+    send_live(shop, annas_messages())
     new = [
         event(60, userId=ANNA, event="Cart Viewed"),
         event(61, userId="new", type="identify", traits={"email": EMAIL.lower()}),
     ]
-    live(
+    send_live(
         shop,
         [
             *new,
@@ -312,9 +312,11 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
     assert replay(shop, LIVE, mapping=None, progress=silent).read == 0
     assert replay(shop, again.import_id, mapping=None, progress=silent).read == 0
     with shop.store.begin() as connection:
-        letters = connection.execute(sa.select(DEAD_LETTERS)).all()
+        dead_letters = connection.execute(sa.select(DEAD_LETTERS)).all()
     vault = Vault.open(shop)
-    assert all(vault.unseal(one.payload, one.dead_letter_id) == b"" for one in letters if one.reason == "forgotten")
+    assert all(
+        vault.unseal(one.payload, one.dead_letter_id) == b"" for one in dead_letters if one.reason == "forgotten"
+    )
     shop.store.scrub()
     assert traces(shop.folder, *NAMES) == []
 
@@ -333,7 +335,7 @@ def test_a_run_runs_afterwards_without_her(shop):
     "named",
     [{"email": EMAIL.lower()}, {"phone": "+49 (170) 123-4567"}, {"anonymous_id": HER_PHONE}, {"customer_id": None}],
 )
-def test_she_is_found_by_each_of_her_names(shop, named):
+def test_a_person_is_found_by_each_of_her_ids(shop, named):
     named = {how: value or customer_id(shop, ANNA) for how, value in named.items()}
     assert export_customer(shop, **named)["customer_id"] == customer_id(shop, ANNA)
     forget(shop, **named)
@@ -348,10 +350,10 @@ def test_a_device_that_two_users_share_names_neither_of_them(shop):
 
 
 def test_what_waits_in_the_inbox_is_erased_and_exported_too(shop):
-    live(shop, [event(70, userId=ANNA, event="Products Searched", properties={"query": "late wish"})])
+    send_live(shop, [event(70, userId=ANNA, event="Products Searched", properties={"query": "late wish"})])
     known = export_customer(shop, user_id=ANNA)
     assert "late wish" in json.dumps(known, default=str)
-    live(shop, [event(71, userId=ANNA, event="Products Searched", properties={"query": "later wish"})])
+    send_live(shop, [event(71, userId=ANNA, event="Products Searched", properties={"query": "later wish"})])
     forget(shop, user_id=ANNA)
     assert {"m70", "m71"} & set(events_of(shop)) == set()
     assert collector_state(shop).waiting_requests == 0
@@ -460,9 +462,9 @@ def test_the_store_keeps_no_deleted_bytes(shop):
     connection.close()
 
 
-def test_the_audit_log_tells_what_was_done_and_that_it_was_not_changed(shop):
-    made = manage_keys.create_key(shop, "web")
-    manage_keys.revoke_key(shop, made.key_id)
+def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(shop):
+    api_key = manage_keys.create_key(shop, "web")
+    manage_keys.revoke_key(shop, api_key.key_id)
     export_customer(shop, user_id=OTHER)
     done = forget(shop, user_id=ANNA)
     log = audit_log.entries(shop.store)
@@ -486,8 +488,8 @@ def test_the_audit_log_tells_what_was_done_and_that_it_was_not_changed(shop):
     assert audit_log.first_damaged_entry(audit_log.entries(shop.store)) == 2
 
 
-def test_files_of_the_shop_that_name_her_are_told_and_left(shop, filled):
-    shutil.copy(filled / "told.jsonl", shop.folder / "orders.jsonl")
+def test_files_of_the_shop_that_name_her_are_reported_and_left(shop, filled):
+    shutil.copy(filled / "events.jsonl", shop.folder / "orders.jsonl")
     assert forget(shop, user_id=ANNA).files_left == ("orders.jsonl",)
     assert (shop.folder / "orders.jsonl").exists()
 

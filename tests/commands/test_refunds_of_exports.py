@@ -13,7 +13,7 @@ from patron.understand.facts import FACTS, lookups
 from patron.understand.facts.customer_consents import LEDGER
 from patron.understand.facts.usable_events import Scope
 
-TOLD_AT = datetime(2024, 6, 1, 12, 30, 5, 250000, tzinfo=UTC)
+RECEIVED_AT = datetime(2024, 6, 1, 12, 30, 5, 250000, tzinfo=UTC)
 SHOPIFY = (
     "Name,Email,Financial Status,Currency,Subtotal,Shipping,Taxes,Total,Discount Code,Discount Amount,Created at,"
     "Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Cancelled at,Refunded Amount,Source\n"
@@ -32,16 +32,16 @@ def shop(tmp_path, monkeypatch):
 
 @pytest.fixture
 def bring(shop, tmp_path):
-    def bring(mapping: str, content: str, told_at: datetime = TOLD_AT):
+    def bring(mapping: str, content: str, received_at: datetime = RECEIVED_AT):
         path = tmp_path / "export.csv"
         path.write_text(content)
-        return import_files(shop, [str(path)], mapping=mapping, received_at=told_at)
+        return import_files(shop, [str(path)], mapping=mapping, received_at=received_at)
 
     return bring
 
 
 def booked(shop: Shop, as_of: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> list[tuple[str, bool, int, int]]:
-    """Order lines known before a moment: product, whether it is a refund, units and cents."""
+    """Order lines known before a time: product, whether it is a refund, units and cents."""
     scope = Scope(as_of)
     engine = DuckEngine(EngineSettings(threads=1))
     tables = {"events": shop.lake.read(EVENTS)}
@@ -63,19 +63,19 @@ def test_a_refunded_line_of_a_woocommerce_order_that_stands_is_refunded_alone(sh
     assert booked(shop) == [("CUP", False, 1, 1000), ("CUP", True, -1, -1000), ("POT", False, 2, 1400)]
 
 
-def test_a_later_woocommerce_export_with_the_line_refunded_gives_back_all_that_was_sold(shop, bring):
+def test_a_later_woocommerce_export_with_the_line_refunded_refunds_all_that_was_sold(shop, bring):
     bring("woocommerce", WOO.format("") + "1,Completed,2023-01-02 10:00,a@x.org,Cup,CUP,10,3,1\n")
     again = bring("woocommerce", WOO.format("") + "1,Refunded,2023-01-02 10:00,a@x.org,Cup,CUP,10,0,1\n")
     assert (again.stored, again.duplicate) == (1, 1)
     assert booked(shop) == [("CUP", False, 3, 3000), ("CUP", True, -3, -3000)]
 
 
-def test_an_undated_refund_is_known_when_the_export_is_told(shop, bring):
+def test_an_undated_refund_is_known_when_the_export_is_imported(shop, bring):
     bring("woocommerce", WOO.format("") + "1,Refunded,2023-01-02 10:00,a@x.org,Cup,CUP,10,0,1\n")
     bring("shopify", SHOPIFY + SHOPIFY_ROW.format("refunded", "25.00"))
     refunds = [event for event in shop.lake.read(EVENTS).to_pylist() if "Refunded" in event["name"]]
-    assert [(event["occurred_at"], event["known_at"]) for event in refunds] == [(TOLD_AT, TOLD_AT)] * 2
-    assert [line for line in booked(shop, as_of=TOLD_AT) if line[1]] == []
+    assert [(event["occurred_at"], event["known_at"]) for event in refunds] == [(RECEIVED_AT, RECEIVED_AT)] * 2
+    assert [line for line in booked(shop, as_of=RECEIVED_AT) if line[1]] == []
 
 
 def test_a_woocommerce_export_with_modification_dates_dates_its_refunds_by_them(shop, bring):
@@ -88,14 +88,16 @@ def test_a_woocommerce_export_with_modification_dates_dates_its_refunds_by_them(
 
 def test_a_shopify_refund_that_has_grown_books_the_growth_once(shop, bring):
     for day, refunded in enumerate(["0", "5.00", "5.00", "12.50", "12.50", "25.00"]):
-        bring("shopify", SHOPIFY + SHOPIFY_ROW.format("partially_refunded", refunded), TOLD_AT + timedelta(days=day))
+        bring(
+            "shopify", SHOPIFY + SHOPIFY_ROW.format("partially_refunded", refunded), RECEIVED_AT + timedelta(days=day)
+        )
     given_back = [line[3] for line in booked(shop) if line[1]]
     assert sorted(given_back) == [-1250, -750, -500]
-    by_then = booked(shop, as_of=TOLD_AT + timedelta(days=3, seconds=1))
+    by_then = booked(shop, as_of=RECEIVED_AT + timedelta(days=3, seconds=1))
     assert sum(line[3] for line in by_then) == 2500 - 1250
 
 
-def test_an_older_shopify_export_told_later_gives_nothing_back_again(shop, bring):
+def test_an_older_shopify_export_imported_later_refunds_nothing_again(shop, bring):
     bring("shopify", SHOPIFY + SHOPIFY_ROW.format("partially_refunded", "12.50"))
-    bring("shopify", SHOPIFY + SHOPIFY_ROW.format("partially_refunded", "5.00"), TOLD_AT + timedelta(days=1))
+    bring("shopify", SHOPIFY + SHOPIFY_ROW.format("partially_refunded", "5.00"), RECEIVED_AT + timedelta(days=1))
     assert [line for line in booked(shop) if line[1]] == [("", True, 0, -1250)]

@@ -13,9 +13,9 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
 
 
-def tell(shop, *told):
+def send(shop, *messages):
     inbox = open_inbox(shop)
-    inbox.append([validate_batch(json.dumps({"batch": list(told)}).encode(), "web", NOW, OPEN)])
+    inbox.append([validate_batch(json.dumps({"batch": list(messages)}).encode(), "web", NOW, OPEN)])
     inbox.close()
 
 
@@ -29,7 +29,7 @@ def places(shop, event_id):
 
 def test_an_event_is_followed_from_the_inbox_to_what_was_made_of_it(shop):
     order = event("order-1", "Order Completed", order_id="o1", revenue=20, products=[{"product_id": "p", "price": 20}])
-    tell(shop, order, event("view-1", "Product Viewed", product_id="p"))
+    send(shop, order, event("view-1", "Product Viewed", product_id="p"))
     assert places(shop, "order-1") == ["seen", "inbox"]
     drain_inbox(shop)
     assert places(shop, "order-1") == ["seen", "events"]
@@ -46,7 +46,7 @@ def test_an_event_is_followed_from_the_inbox_to_what_was_made_of_it(shop):
 
 
 def test_a_dead_letter_says_why(shop):
-    tell(shop, event("bad-1", "Order Completed", order_id="o1", revenue="a lot"))
+    send(shop, event("bad-1", "Order Completed", order_id="o1", revenue="a lot"))
     drain_inbox(shop)
     (step,) = trace(shop, "bad-1").steps
     assert step.place == "dead_letters"

@@ -62,7 +62,7 @@ def test_a_visitor_that_is_unlinked_takes_what_it_looked_at_along(shop):
     assert customers(shop, 3) == [(2, 3000, 1), (0, 0, 1)]
 
 
-def test_what_nobody_told_of_cannot_be_unlinked(shop):
+def test_an_id_that_was_never_sent_cannot_be_unlinked(shop):
     with pytest.raises(NotFound, match="user_id 'nobody'"):
         token_of(shop, "user_id", "nobody")
     for token in ("u_0", Vault.open(shop).token("email", "ann@example.org")):

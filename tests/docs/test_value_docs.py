@@ -19,11 +19,11 @@ def test_every_block_of_the_how_to_runs_in_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", page(HOW_TO), re.MULTILINE | re.DOTALL)
     assert len(blocks) > 9
-    given = {"__name__": "__main__"}
+    namespace = {"__name__": "__main__"}
     for place, block in enumerate(blocks):
-        exec(compile(block, f"{HOW_TO}[{place}]", "exec"), given)  # noqa: S102 - our own page
-    assert np.isfinite(given["value"]).all()
-    assert (given["for_ever"] >= given["value"]).all()
+        exec(compile(block, f"{HOW_TO}[{place}]", "exec"), namespace)  # noqa: S102 - our own page
+    assert np.isfinite(namespace["value"]).all()
+    assert (namespace["for_ever"] >= namespace["value"]).all()
     assert "<svg" in (tmp_path / "fan.svg").read_text(encoding="utf-8")
 
 

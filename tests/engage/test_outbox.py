@@ -10,7 +10,7 @@ def test_no_cell_starts_a_formula():
     assert safe_cell("customer 7") == "customer 7"
 
 
-def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path):
+def test_a_file_is_replaced_whole_and_leaves_no_temporary_file(tmp_path):
     path = tmp_path / "run" / "offers_file.csv"
     write_csv(path, ["user_id"], [["a"], ["b"]])
     write_csv(path, ["user_id"], [['quote " and, comma'], ["söhne"]])

@@ -15,19 +15,19 @@ CHARTS = {"cdnow": 8, "from_lifetimes": 8}
 
 
 def cells(name):
-    told = json.loads((EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    return [(cell, "".join(cell["source"])) for cell in told if cell["cell_type"] == "code"]
+    notebook_cells = json.loads((EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return [(cell, "".join(cell["source"])) for cell in notebook_cells if cell["cell_type"] == "code"]
 
 
 def run(name):
     """Run the cells one after another as a notebook does; what the last expression of each is."""
-    given, shown = {"__name__": "__main__"}, []
+    namespace, shown = {"__name__": "__main__"}, []
     for place, (_, source) in enumerate(cells(name)):
         tree = ast.parse(source)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, f"{name}[{place}]", "exec"), given)  # noqa: S102 - our own notebook
+        exec(compile(tree, f"{name}[{place}]", "exec"), namespace)  # noqa: S102 - our own notebook
         if isinstance(last, ast.Expr):
-            shown.append(eval(compile(ast.Expression(last.value), f"{name}[{place}]", "eval"), given))  # noqa: S307
+            shown.append(eval(compile(ast.Expression(last.value), f"{name}[{place}]", "eval"), namespace))  # noqa: S307
     return shown
 
 

@@ -1,4 +1,4 @@
-"""Contacts are those of the one who tells them, and a text names a person by whatever tokens can be made from it."""
+"""Contacts are those of the person who sent them, and a text names a person by whatever tokens can be made from it."""
 
 import json
 

@@ -13,9 +13,9 @@ from patron.storage.shop import Shop
 from patron.storage.store import VAULT_TOKENS
 
 
-def test_what_was_kept_can_be_revealed_and_found(shop, told_at):
+def test_stored_identifiers_can_be_revealed_and_found(shop, received_at):
     vault = Vault.open(shop)
-    tokens = vault.store_tokens("user_id", pa.array(["ann", None, "bob", "ann"]), told_at).to_pylist()
+    tokens = vault.store_tokens("user_id", pa.array(["ann", None, "bob", "ann"]), received_at).to_pylist()
     assert tokens[0] == tokens[3] != tokens[2]
     assert tokens[1] is None
     assert vault.reveal([tokens[0], tokens[2], "u_unknown"]) == ["ann", "bob", None]
@@ -23,9 +23,9 @@ def test_what_was_kept_can_be_revealed_and_found(shop, told_at):
     assert vault.find("user_id", "eve") is None
 
 
-def test_shredding_a_key_forgets_value_and_texts(shop, told_at):
+def test_shredding_a_key_forgets_value_and_texts(shop, received_at):
     vault = Vault.open(shop)
-    ann, bob = vault.store_tokens("user_id", pa.array(["ann", "bob"]), told_at).to_pylist()
+    ann, bob = vault.store_tokens("user_id", pa.array(["ann", "bob"]), received_at).to_pylist()
     vault.store_texts("s", [("e1", "texts", ann, "secret"), ("e2", "texts", bob, "other")])
     assert [row["text"] for row in vault.texts([ann, bob])] == ["secret", "other"]
     assert vault.shred([ann]) == 1
@@ -33,10 +33,10 @@ def test_shredding_a_key_forgets_value_and_texts(shop, told_at):
     assert [row["text"] for row in vault.texts([ann, bob])] == ["other"]
 
 
-def test_keeping_twice_changes_nothing(shop, told_at):
+def test_keeping_twice_changes_nothing(shop, received_at):
     for _ in range(2):
         vault = Vault.open(shop)
-        [token] = vault.store_tokens("user_id", pa.array(["ann"]), told_at).to_pylist()
+        [token] = vault.store_tokens("user_id", pa.array(["ann"]), received_at).to_pylist()
         vault.store_texts("s", [("e1", "texts", token, "secret")])
     assert [row["text"] for row in vault.texts([token])] == ["secret"]
 
@@ -79,9 +79,9 @@ def test_a_key_inside_the_workspace_is_refused(tmp_path, monkeypatch):
     shop.close()
 
 
-def test_a_damaged_or_swapped_row_is_never_revealed_as_another(shop, told_at):
+def test_a_damaged_or_swapped_row_is_never_revealed_as_another(shop, received_at):
     vault = Vault.open(shop)
-    ann, bob = vault.store_tokens("user_id", pa.array(["ann", "bob"]), told_at).to_pylist()
+    ann, bob = vault.store_tokens("user_id", pa.array(["ann", "bob"]), received_at).to_pylist()
     with shop.store.begin() as connection:
         of_bob = connection.scalar(sa.select(VAULT_TOKENS.c.ciphertext).where(VAULT_TOKENS.c.token == bob))
         connection.execute(sa.update(VAULT_TOKENS).where(VAULT_TOKENS.c.token == ann).values(ciphertext=of_bob))

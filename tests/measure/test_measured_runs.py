@@ -171,17 +171,17 @@ def test_who_showed_no_sign_of_life_for_long_is_not_considered(shop):
     policy.write_text(policy.read_text(encoding="utf-8") + "[at_risk]\nactive_within_days = 90\n", encoding="utf-8")
     run, strict = RUNS[0], Shop.open(shop.folder)
     understood(strict, run)
-    seen = {f"c{n:04}": float(n) for n in range(CUSTOMERS)}
+    inactive_days = {f"c{n:04}": float(n) for n in range(CUSTOMERS)}
     mark = {"run_id": run.run_id, "as_of": run.as_of, "feature_version": "v"}
-    rows = [{**mark, "customer_id": one, "days_since_last_activity": days} for one, days in seen.items()]
+    rows = [{**mark, "customer_id": one, "days_since_last_activity": days} for one, days in inactive_days.items()]
     strict.lake.replace(BY_NAME["features"], pa.Table.from_pylist(rows), part=run.run_id)
     decided = decide_offers(stage_view(strict, decide, run=run))
     strict.close()
-    assert decided["customer_id"].to_pylist() == [one for one, days in seen.items() if days <= 90]
+    assert decided["customer_id"].to_pylist() == [one for one, days in inactive_days.items() if days <= 90]
 
 
 @pytest.mark.parametrize("shop", [False], indirect=True)
-def test_the_month_left_to_chance_begins_with_the_first_offers_that_reach_people(shop):
+def test_the_randomised_month_begins_with_the_first_offers_that_reach_people(shop):
     run_once(shop, RUNS[0])
     kept, _ = run_once(shop, RUNS[2])
     assert "best_net_value" in kept["reason"].to_pylist()
@@ -196,7 +196,7 @@ def test_the_month_left_to_chance_begins_with_the_first_offers_that_reach_people
 
 
 @pytest.mark.parametrize("shop", [False], indirect=True)
-def test_the_chances_of_a_decision_sum_to_one_and_hold_that_of_its_action(shop):
+def test_the_propensities_of_a_decision_sum_to_one_and_hold_that_of_its_action(shop):
     decided, _ = run_once(shop, RUNS[0])
     chances = {}
     for row in read(shop, "propensities", RUNS[0]):

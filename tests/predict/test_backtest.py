@@ -56,11 +56,11 @@ def test_changing_what_happened_after_an_origin_changes_no_forecast_there(spend_
     label = pc.if_else(later, 1.0, spend_rows["label"])
     changed = spend_rows.set_column(spend_rows.column_names.index("label"), "label", label)
     other = backtest(VALUE, QUICK, changed, as_of=as_of, rng=np.random.default_rng(1))
-    for key, judged in result.evaluations.items():
-        assert np.array_equal(judged.forecast, other.evaluations[key].forecast)
+    for key, evaluation in result.evaluations.items():
+        assert np.array_equal(evaluation.forecast, other.evaluations[key].forecast)
 
 
-def test_three_origins_are_judged_and_all_of_them_together(result, rows):
+def test_three_origins_are_evaluated_and_all_of_them_together(result, rows):
     assert len(result.origins) == 3
     assert violations(BACKTESTS, rows) == []
     assert set(rows["origin"].to_pylist()) == {*result.origins, ALL}
@@ -128,23 +128,23 @@ def test_the_champion_has_the_best_primary_metric_and_the_card_says_why(result):
 
 
 def test_the_champion_beats_the_baselines_by_more_than_chance(rows, result):
-    own = rows.filter(
+    row = rows.filter(
         pc.and_(
             pc.and_(pc.equal(rows["learner"], result.champion), pc.equal(rows["origin"], ALL)),
             pc.equal(rows["metric"], "rmse_winsorised"),
         )
     ).to_pylist()[0]
-    assert own["baseline"] == result.baseline
-    assert own["gain"] == pytest.approx(own["baseline_value"] - own["value"])
-    assert 0 < own["gain_low"] < own["gain"] < own["gain_high"]
-    assert own["low"] < own["value"] < own["high"]
+    assert row["baseline"] == result.baseline
+    assert row["gain"] == pytest.approx(row["baseline_value"] - row["value"])
+    assert 0 < row["gain_low"] < row["gain"] < row["gain_high"]
+    assert row["low"] < row["value"] < row["high"]
 
 
 def test_the_same_seed_draws_the_same_intervals(result, rows):
     assert to_table(result, run_id="t", rng=np.random.default_rng(1)).equals(rows)
 
 
-def test_without_a_past_moment_the_simplest_learner_is_used_and_it_says_so(spend_rows):
+def test_without_a_past_cutoff_the_simplest_learner_is_used_and_it_says_so(spend_rows):
     newest = max(spend_rows["as_of"].to_pylist())
     result = backtest(
         VALUE, QUICK, at(spend_rows, newest), as_of=newest + timedelta(days=10), rng=np.random.default_rng(1)

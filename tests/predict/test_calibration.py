@@ -30,8 +30,8 @@ def remembers(rows):
     order = np.argsort(rows["feature"].to_numpy(), kind="stable")
     feature, label = rows["feature"].to_numpy()[order], rows["label"].to_numpy()[order]
 
-    def log_odds(asked):
-        place = np.clip(np.searchsorted(feature, asked["feature"].to_numpy()), 0, len(label) - 1)
+    def log_odds(scored):
+        place = np.clip(np.searchsorted(feature, scored["feature"].to_numpy()), 0, len(label) - 1)
         return np.where(label[place] > 0, SURE, -SURE)
 
     return log_odds
@@ -41,15 +41,15 @@ class Watched:
     """`remembers`, keeping what it was fitted to and asked for."""
 
     def __init__(self):
-        self.fitted, self.asked = [], []
+        self.fitted, self.scored = [], []
 
     def __call__(self, rows):
         self.fitted.append(rows)
         log_odds = remembers(rows)
 
-        def kept(asked):
-            self.asked.append(asked)
-            return log_odds(asked)
+        def kept(scored):
+            self.scored.append(scored)
+            return log_odds(scored)
 
         return kept
 
@@ -61,22 +61,22 @@ def test_the_same_orders_in_labels_of_near_cutoffs_make_no_model_sure():
 def test_no_customer_is_calibrated_on_by_a_model_that_knows_one_of_their_cutoffs():
     watched = Watched()
     fit_calibration(shop(), watched)
-    assert len(watched.fitted) == len(watched.asked) == 2
-    for fitted, asked in zip(watched.fitted, watched.asked, strict=True):
-        assert not set(fitted["customer_id"].to_pylist()) & set(asked["customer_id"].to_pylist())
+    assert len(watched.fitted) == len(watched.scored) == 2
+    for fitted, scored in zip(watched.fitted, watched.scored, strict=True):
+        assert not set(fitted["customer_id"].to_pylist()) & set(scored["customer_id"].to_pylist())
         assert len(set(fitted["as_of"].to_pylist())) == 3
 
 
-def test_every_customer_of_the_newest_labelled_moment_is_calibrated_on_once():
+def test_every_customer_of_the_newest_labelled_cutoff_is_calibrated_on_once():
     watched = Watched()
     table = shop()
     later = table.slice(0, 800).drop_columns(["as_of", "label"])
     as_of = pa.array([NEWEST + timedelta(days=30)] * 800, table.schema.field("as_of").type)
     later = later.append_column("as_of", as_of).append_column("label", pa.nulls(800, pa.float64()))
     fit_calibration(pa.concat_tables([table, later.select(table.column_names)]), watched)
-    asked = pa.concat_tables(watched.asked)
-    assert sorted(asked["customer_id"].to_pylist()) == sorted(table["customer_id"].to_pylist()[:800])
-    assert set(asked["as_of"].to_pylist()) == {NEWEST}
+    scored = pa.concat_tables(watched.scored)
+    assert sorted(scored["customer_id"].to_pylist()) == sorted(table["customer_id"].to_pylist()[:800])
+    assert set(scored["as_of"].to_pylist()) == {NEWEST}
 
 
 def test_the_order_of_rows_does_not_matter():

@@ -118,13 +118,13 @@ def test_reasons_name_what_moved_the_forecast(question, learner, fit):
     names, moved = fitted.contributions(rows)
     assert moved.shape == (rows.num_rows, len(names))
     assert np.isfinite(moved).all()
-    said = reasons(names, moved)
-    assert len(said) == rows.num_rows
-    assert all(reason[0] in "+-" and reason[1:] in names for row in said for reason in row)
+    texts = reasons(names, moved)
+    assert len(texts) == rows.num_rows
+    assert all(reason[0] in "+-" and reason[1:] in names for row in texts for reason in row)
 
 
 @every_learner
-def test_nobody_to_learn_from_is_said_or_needs_nobody(question, learner, world):
+def test_a_model_without_customers_to_learn_from_says_so_or_needs_none(question, learner, world):
     known, rows = world[question.name]
     nobody = known.slice(0, 0)
     if learner.name in {"zero", "last_90_days"}:

@@ -27,7 +27,7 @@ def write_facts(shop, lines, features, run):
     """Put order lines and features into the lake as understand would."""
     count = lines.num_rows
     names = [f"l{place}" for place in range(count)]
-    given = {
+    line_columns = {
         "line_id": names,
         "customer_id": lines["customer_id"],
         "is_identified": [True] * count,
@@ -45,7 +45,7 @@ def write_facts(shop, lines, features, run):
         "is_refund": [False] * count,
     }
     known = pc.less(lines["ordered_at"], pa.scalar(run.as_of, lines["ordered_at"].type))
-    shop.lake.replace(BY_NAME["order_lines"], fitting("order_lines", pa.table(given).filter(known)))
+    shop.lake.replace(BY_NAME["order_lines"], fitting("order_lines", pa.table(line_columns).filter(known)))
     features = features.append_column("run_id", pa.array([run.run_id] * features.num_rows))
     features = features.append_column("feature_version", pa.array(["v1"] * features.num_rows))
     cutoffs = features.select(["run_id", "customer_id", "as_of"])
@@ -73,9 +73,9 @@ def test_every_customer_is_scored_once_a_question(finished):
     now = features.filter(pc.equal(features["as_of"], pa.scalar(view.run.as_of, features["as_of"].type)))
     assert [one.question for one in summary.answered] == [question.name for question in OF_CUSTOMERS]
     for question in OF_CUSTOMERS:
-        own = scores.filter(pc.equal(scores["question"], question.name))
+        question_scores = scores.filter(pc.equal(scores["question"], question.name))
         scored = DuckEngine().query(f"select customer_id from now where {question.population}", {"now": now})
-        assert sorted(own["customer_id"].to_pylist()) == sorted(scored["customer_id"].to_pylist())
+        assert sorted(question_scores["customer_id"].to_pylist()) == sorted(scored["customer_id"].to_pylist())
     churn = scores.filter(pc.equal(scores["question"], "churn"))
     recent = now.filter(pc.less(now["days_since_last_order"], 180))
     assert churn.num_rows == recent.num_rows < now.num_rows
@@ -107,8 +107,8 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(finished):
     fitted = model_registry.load(view.models_folder, "value", view.run.run_id, LEARNERS["value"])
     now = features.filter(pc.equal(features["as_of"], pa.scalar(view.run.as_of, features["as_of"].type)))
     now = now.sort_by("customer_id")
-    own = scores.filter(pc.equal(scores["question"], "value")).sort_by("customer_id")
-    assert np.array_equal(fitted.predict(now)["forecast"].to_numpy(), own["value"].to_numpy())
+    value_scores = scores.filter(pc.equal(scores["question"], "value")).sort_by("customer_id")
+    assert np.array_equal(fitted.predict(now)["forecast"].to_numpy(), value_scores["value"].to_numpy())
     card = model_registry.card(view.models_folder, kept.model_version)
     assert kept.champion == card["learner"]
     assert kept.why == card["why"]
@@ -120,9 +120,9 @@ def test_what_all_customers_bring_has_an_interval_where_forecasts_add_up_to_the_
     view, _ = finished
     rows = scoring.with_labels(view, VALUE, scoring.read_features(view, "features").known)
     customers = pa.table({"value": pa.array([100.0, 300.0])})
-    told = scoring.shop_forecast(view, VALUE, Stacked().fit(rows), customers).to_pylist()[0]
-    assert told["value"] == 400.0
-    assert 100 < told["low"] < told["value"] < told["high"] < 1000
+    forecast = scoring.shop_forecast(view, VALUE, Stacked().fit(rows), customers).to_pylist()[0]
+    assert forecast["value"] == 400.0
+    assert 100 < forecast["low"] < forecast["value"] < forecast["high"] < 1000
     assert scoring.shop_forecast(view, VALUE, RecentBlend().fit(rows), customers).num_rows == 0
     clipped = replace(Stacked().fit(rows), factor=2.0)
     assert scoring.shop_forecast(view, VALUE, clipped, customers).num_rows == 0, "they do not add up to it"
@@ -142,19 +142,27 @@ def test_the_backtest_of_a_run_lists_champion_and_baseline(finished):
     view, summary = finished
     rows = view.read("backtests").to_pylist()
     for one in summary.answered:
-        own = [row for row in rows if row["question"] == one.question and row["origin"] == "all"]
-        assert {row["champion"] for row in own} == {one.champion}
-        assert one.baseline in {row["learner"] for row in own}
+        question_rows = [row for row in rows if row["question"] == one.question and row["origin"] == "all"]
+        assert {row["champion"] for row in question_rows} == {one.champion}
+        assert one.baseline in {row["learner"] for row in question_rows}
 
 
 def test_every_measure_of_champion_and_baselines_has_an_interval_and_so_has_what_intervals_held(finished):
     view, summary = finished
     rows = [row for row in view.read("backtests").to_pylist() if row["origin"] == "all"]
     (champion,) = {row["champion"] for row in rows if row["question"] == "value"}
-    own = {row["metric"]: row for row in rows if row["question"] == "value" and row["learner"] == champion}
-    assert set(own) >= {"rmse", "mae", "bias_share", "normalised_gini", "spearman", "decile_mape", "interval_coverage"}
-    assert all(row["low"] <= row["high"] for row in own.values())
-    assert 0.6 < own["interval_coverage"]["low"] <= own["interval_coverage"]["value"] <= 1
+    by_metric = {row["metric"]: row for row in rows if row["question"] == "value" and row["learner"] == champion}
+    assert set(by_metric) >= {
+        "rmse",
+        "mae",
+        "bias_share",
+        "normalised_gini",
+        "spearman",
+        "decile_mape",
+        "interval_coverage",
+    }
+    assert all(row["low"] <= row["high"] for row in by_metric.values())
+    assert 0.6 < by_metric["interval_coverage"]["low"] <= by_metric["interval_coverage"]["value"] <= 1
     naive = [row for row in rows if row["question"] == "value" and row["learner"] == summary.answered[0].baseline]
     assert all(row["low"] is not None for row in naive)
 

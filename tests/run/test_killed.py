@@ -1,4 +1,4 @@
-"""kill -9 at any moment: what was not finished is run again, and ends the same."""
+"""kill -9 at any time: an unfinished run is run again, and ends the same."""
 
 import json
 import os
@@ -112,11 +112,11 @@ def commands(tmp_path_factory) -> Iterator[Commands]:
         folder = tmp_path_factory.mktemp("commands")
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
-        made = Commands(folder)
-        yield made
-        made.server.stdin.close()
-        made.server.wait(PATIENCE_SECONDS)
-        made.server.stdout.close()
+        commands = Commands(folder)
+        yield commands
+        commands.server.stdin.close()
+        commands.server.wait(PATIENCE_SECONDS)
+        commands.server.stdout.close()
 
 
 def rows_of(shop: Shop, name: str) -> list[str]:
@@ -132,9 +132,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def content(path: Path) -> bytes:
     if path.name != "manifest.json":
         return path.read_bytes()
-    told = json.loads(path.read_text())
-    del told["table_versions"]  # why: a killed run leaves versions that nobody reads
-    return json.dumps(told).encode()
+    manifest = json.loads(path.read_text())
+    del manifest["table_versions"]  # why: a killed run leaves versions that nobody reads
+    return json.dumps(manifest).encode()
 
 
 def assignments(shop: Shop) -> list:
@@ -151,8 +151,8 @@ def scores_by_run(folder: Path) -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def turned_once(commands, tmp_path_factory) -> tuple[Path, str]:  # noqa: ARG001 - it sets where keys are kept
-    """A small simulated shop after its first run, with a month of events since, and the next run's moment."""
+def shop_after_one_run(commands, tmp_path_factory) -> tuple[Path, str]:  # noqa: ARG001 - it sets where keys are kept
+    """A small simulated shop after its first run, with a month of events since, and the next run's time."""
     folder = tmp_path_factory.mktemp("w") / "w"
     create(folder)
     write_rules(folder, DEFAULT_SHOP, budget_cents=20_000)
@@ -166,8 +166,8 @@ def turned_once(commands, tmp_path_factory) -> tuple[Path, str]:  # noqa: ARG001
 
 
 @pytest.mark.slow
-def test_a_run_killed_anywhere_is_run_again_and_ends_the_same(commands, turned_once, tmp_path):
-    folder, as_of = turned_once
+def test_a_run_killed_anywhere_is_run_again_and_ends_the_same(commands, shop_after_one_run, tmp_path):
+    folder, as_of = shop_after_one_run
     twin, killed = tmp_path / "twin", tmp_path / "killed"
     for copy in (twin, killed):
         shutil.copytree(folder, copy)
@@ -212,7 +212,7 @@ email = "mail"
 
 
 def test_an_import_killed_anywhere_is_run_again_and_nothing_is_lost_or_stored_twice(commands, tmp_path):
-    files, good, dead = [], 0, 0
+    files, good, rejected = [], 0, 0
     for number in range(6):
         lines = ["who,order,at,qty,price,mail"]
         for row in range(2000):
@@ -220,7 +220,7 @@ def test_an_import_killed_anywhere_is_run_again_and_nothing_is_lost_or_stored_tw
             lines.append(
                 f"c{row % 300},o{number}-{row // 3},2024-01-{row % 28 + 1:02},{-1 if is_dead else 2},1.50,c@x.org"
             )
-            good, dead = good + (not is_dead), dead + is_dead
+            good, rejected = good + (not is_dead), rejected + is_dead
         files.append(tmp_path / f"f{number}.csv")
         files[-1].write_text("\n".join(lines) + "\n")
     (tmp_path / "mine.toml").write_text(MAPPING)
@@ -232,10 +232,10 @@ def test_an_import_killed_anywhere_is_run_again_and_nothing_is_lost_or_stored_tw
     codes += [commands.kill(after(0.3 * rng.random()), *bring) for _ in range(4)]
     assert codes[0] == -signal.SIGKILL
     assert commands.run(*bring) == 0
-    told = json.loads(commands.out.read_text())
-    assert (told["read"], told["rejected"]) == (good + dead, dead)
-    assert told["stored"] + told["duplicate"] == good
-    assert told["duplicate"] > 0
+    counts = json.loads(commands.out.read_text())
+    assert (counts["read"], counts["rejected"]) == (good + rejected, rejected)
+    assert counts["stored"] + counts["duplicate"] == good
+    assert counts["duplicate"] > 0
     shop = Shop.open(folder)
     events = shop.lake.read(EVENTS)
     assert len(set(events["event_id"].to_pylist())) == events.num_rows == good
@@ -243,7 +243,7 @@ def test_an_import_killed_anywhere_is_run_again_and_nothing_is_lost_or_stored_tw
     assert sorted(Vault.open(shop).reveal(tokens)) == sorted(f"c{n}" for n in range(300))
     assert len(Vault.open(shop).texts(tokens)) == good
     with shop.store.begin() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(DEAD_LETTERS)) == dead
+        assert connection.scalar(sa.select(sa.func.count()).select_from(DEAD_LETTERS)) == rejected
     shop.close()
     assert commands.run(*bring) == 0
     assert json.loads(commands.out.read_text())["stored"] == 0

@@ -41,8 +41,8 @@ def run_again(tmp_path_factory):
 
 def test_a_customers_timeline_shows_each_standing_offer_once(run_again):
     exposed = run_again.lake.read(EXPOSURES).to_pylist()
-    told = run_again.lake.read(EVENTS).to_pylist()
-    assert sum(event["name"] == "Offer Assigned" for event in told) > len(exposed) > 0
+    events = run_again.lake.read(EVENTS).to_pylist()
+    assert sum(event["name"] == "Offer Assigned" for event in events) > len(exposed) > 0
     for customer in sorted({row["customer_id"] for row in exposed})[:5]:
         timeline = customer_card(run_again, customer).timeline
         shown = Counter(entry.detail for entry in timeline if entry.kind == "offer")

@@ -143,9 +143,9 @@ def write_some_consents(shop: Shop) -> None:
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory):
+def shop_before_run(tmp_path_factory):
     """A small simulated shop after its first run and a month with its offers, closed, and the time of the next run."""
-    folder = tmp_path_factory.mktemp("lived")
+    folder = tmp_path_factory.mktemp("before_run")
     # why: many sign up without an order and few only look around, so that a small shop has prospects to learn from
     settings = replace(DEFAULT_SHOP, customers=200, visits_per_day=0.03, signup_without_order_share=0.5)
     with pytest.MonkeyPatch.context() as patch:
@@ -163,9 +163,9 @@ def lived(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(lived, tmp_path_factory):
+def runs(shop_before_run, tmp_path_factory):
     """The next run of two copies of the shop: with the engine's order of rows, and with another one."""
-    folder, as_of = lived
+    folder, as_of = shop_before_run
     copies = [tmp_path_factory.mktemp(name) / "w" for name in ("plain", "shuffled")]
     for copy, threads in zip(copies, (4, 1), strict=True):
         shutil.copytree(folder, copy)

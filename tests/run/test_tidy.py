@@ -25,15 +25,15 @@ def test_after_a_run_few_files_are_left_of_many_imports_and_readers_keep_theirs(
     create(tmp_path / "w")
     shop = Shop.open(tmp_path / "w")
     world = ShopSimulator(replace(DEFAULT_SHOP, customers=60), seed=5)
-    told = world.history(120)
+    raw_events = world.history(120)
     for part in range(IMPORTS):
-        ingest_events(shop, told.take(list(range(part, told.num_rows, IMPORTS))), received_at=world.now)
+        ingest_events(shop, raw_events.take(list(range(part, raw_events.num_rows, IMPORTS))), received_at=world.now)
     version = shop.lake.version(EVENTS)
     many = len(shop.lake.files(EVENTS))
     run_loop(shop, world.now)
     months = {Path(file).parent.name for file in shop.lake.files(EVENTS)}
     assert len(shop.lake.files(EVENTS)) <= MANY_FILES * len(months) < many
-    assert shop.lake.read(EVENTS, version).num_rows == told.num_rows == shop.lake.read(EVENTS).num_rows
+    assert shop.lake.read(EVENTS, version).num_rows == raw_events.num_rows == shop.lake.read(EVENTS).num_rows
 
     first = shop.snapshot()
     expected = first.read("order_lines")

@@ -14,10 +14,12 @@ BASE = {"type": "track", "messageId": "m1", "userId": "u1", "timestamp": "2024-0
 
 
 def sample(event) -> dict:
-    told = {p.name: SAMPLE[p.kind] for p in properties_of(event) if p.kind != "items"}
+    properties = {p.name: SAMPLE[p.kind] for p in properties_of(event) if p.kind != "items"}
     if "products" in event.__struct_fields__:
-        told["products"] = [{"product_id": 7, "price": 1.005, "quantity": "3", "colour": "red", "url": "/p?u=ann"}]
-    return told | ({"currency": "eur"} if "currency" in told else {})
+        properties["products"] = [
+            {"product_id": 7, "price": 1.005, "quantity": "3", "colour": "red", "url": "/p?u=ann"}
+        ]
+    return properties | ({"currency": "eur"} if "currency" in properties else {})
 
 
 def track(name: str, /, **properties) -> dict:
@@ -25,24 +27,24 @@ def track(name: str, /, **properties) -> dict:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.event)
-def test_every_event_keeps_all_that_was_said(event):
-    told = track(event.event, **sample(event))
-    assert told["name"] == event.event
-    everything = msgspec.json.encode({k: v for k, v in told.items() if k != "occurred_at"}).decode()
+def test_every_event_keeps_all_its_properties(event):
+    row = track(event.event, **sample(event))
+    assert row["name"] == event.event
+    everything = msgspec.json.encode({k: v for k, v in row.items() if k != "occurred_at"}).decode()
     for one in properties_of(event):
         if one.column and one.kind == "amount":
-            assert told[one.column] == 1990
+            assert row[one.column] == 1990
         elif one.column == "quantity":
-            assert told["quantity"] == 2
+            assert row["quantity"] == 2
         elif one.vault:
-            assert one.name in (told[one.vault] or "")
+            assert one.name in (row[one.vault] or "")
         elif not one.column:
             assert f"{one.name}" in everything
-    assert set(told) <= set(RAW_EVENTS.names)
+    assert set(row) <= set(RAW_EVENTS.names)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.event)
-def test_every_event_and_property_says_what_it_means(event):
+def test_every_event_and_property_has_a_meaning(event):
     assert (event.__doc__ or "").strip().endswith(".")
     assert all(one.meaning for one in properties_of(event))
     assert all(one.column in RAW_EVENTS.names for one in properties_of(event) if one.column)
@@ -66,30 +68,30 @@ def test_a_rating_is_a_number_however_it_is_written():
     assert track("Product Reviewed", product_id="p", rating="5")["rating"] == 5.0
 
 
-def test_refunds_are_told_above_zero():
+def test_refunds_are_stored_above_zero():
     assert track("Order Refunded", order_id="o", total="-5.00")["total_cents"] == 500
 
 
 def test_personal_and_free_text_properties_never_stay_in_clear():
-    told = track(
+    row = track(
         "Checkout Started", order_id="o", customerEmail="ann@x.org", notes="call me", seen={"by": "bob@x.org", "n": 1}
     )
-    assert "ann" in told["personal"]
-    assert "call me" in told["texts"]
-    assert told["properties"] == '{"seen":{"n":1}}'
+    assert "ann" in row["personal"]
+    assert "call me" in row["texts"]
+    assert row["properties"] == '{"seen":{"n":1}}'
 
 
 def test_only_plain_traits_stay_in_clear():
-    told = raw_event_of(
+    row = raw_event_of(
         {**BASE, "type": "identify", "traits": {"country": "DE", "age": 40, "email": "a@b.de", "shoe": 43}}
     )
-    assert told["traits"] == '{"country":"DE"}'
-    assert msgspec.json.decode(told["personal"]) == {"age": 40, "email": "a@b.de", "shoe": 43}
+    assert row["traits"] == '{"country":"DE"}'
+    assert msgspec.json.decode(row["personal"]) == {"age": 40, "email": "a@b.de", "shoe": 43}
 
 
 def test_rudder_traits_in_the_context_count():
-    told = raw_event_of({**BASE, "type": "identify", "context": {"traits": {"country": "FR"}}})
-    assert told["traits"] == '{"country":"FR"}'
+    row = raw_event_of({**BASE, "type": "identify", "context": {"traits": {"country": "FR"}}})
+    assert row["traits"] == '{"country":"FR"}'
 
 
 def test_kinds_of_traits_and_properties():
@@ -107,8 +109,8 @@ def test_kinds_of_traits_and_properties():
 
 
 def test_times_are_utc():
-    told = raw_event_of({**BASE, "event": "Page", "timestamp": "2024-01-31T12:00:00+02:00"})
-    assert told["occurred_at"] == datetime(2024, 1, 31, 10, tzinfo=UTC)
+    row = raw_event_of({**BASE, "event": "Page", "timestamp": "2024-01-31T12:00:00+02:00"})
+    assert row["occurred_at"] == datetime(2024, 1, 31, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_times_are_utc():
         ({"properties": [1]}, "not a JSON object"),
     ],
 )
-def test_a_bad_message_is_refused_with_what_where_and_what_to_do(change, message):
+def test_a_bad_message_is_rejected_with_what_where_and_what_to_do(change, message):
     with pytest.raises(BadEvent, match=message) as caught:
         raw_event_of({**BASE, "event": "Product Added", **change})
     assert caught.value.todo
@@ -137,6 +139,6 @@ def test_a_bad_product_of_a_list_is_named_by_its_place():
         track("Order Completed", products=[{"price": 1}, {"price": "x"}])
 
 
-def test_what_is_not_json_is_refused():
+def test_text_that_is_not_json_is_rejected():
     with pytest.raises(BadEvent, match="is not JSON"):
         read_message(b"{")

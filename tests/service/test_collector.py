@@ -40,8 +40,8 @@ OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secr
 
 def messages(*ids, **changes):
     base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2026-03-01T11:59:00Z"}
-    told = [base | {"messageId": one, "properties": {"product_id": "p1"}} | changes for one in ids]
-    return validate_batch(json.dumps({"batch": told}).encode(), "web", NOW, OPEN)
+    message_rows = [base | {"messageId": one, "properties": {"product_id": "p1"}} | changes for one in ids]
+    return validate_batch(json.dumps({"batch": message_rows}).encode(), "web", NOW, OPEN)
 
 
 def put(shop, *arrivals):
@@ -108,7 +108,7 @@ def test_killed_before_the_lake_nothing_is_lost(shop, monkeypatch):
     assert stored(shop) == ["a", "b"]
 
 
-def test_a_currency_without_a_rate_dies_on_the_way_and_the_counters_say_so(shop):
+def test_an_event_without_a_rate_is_rejected_on_the_way_and_the_counters_say_so(shop):
     good = messages("a")
     bad = messages("b", event="Order Completed", properties={"order_id": "o", "revenue": 5, "currency": "CHF"})
     put(shop, good, bad)
@@ -161,7 +161,7 @@ def test_a_damaged_inbox_accepts_nothing_and_says_so(shop):
     collector.stop()
 
 
-def test_damage_that_is_found_when_the_counters_are_read_is_told_as_trouble(shop):
+def test_damage_found_when_the_counters_are_read_is_reported_as_trouble(shop):
     put(shop, messages("a"))
     with sqlite3.connect(shop.folder / "inbox.db") as damaged:
         damaged.execute("pragma writable_schema = on")
@@ -190,7 +190,7 @@ def _move_until_killed(worker):
         time.sleep(0.05)
 
 
-def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
+def test_killed_at_any_time_what_was_acknowledged_is_in_the_lake_once(shop):
     acknowledged = []
     context = multiprocessing.get_context("forkserver")  # why: delta-rs has threads, which no fork takes along
     context.set_forkserver_preload([__name__])
@@ -213,11 +213,11 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
     worker = CompactionWorker(shop)
     worker.run_once()
     assert worker.trouble is None
-    found = stored(shop)
+    lake_ids = stored(shop)
     assert len(acknowledged) > 100
-    assert len(found) == len(set(found))
-    assert set(acknowledged) <= set(found)
-    assert events_in_profiles(shop) == len(found)
+    assert len(lake_ids) == len(set(lake_ids))
+    assert set(acknowledged) <= set(lake_ids)
+    assert events_in_profiles(shop) == len(lake_ids)
     before = kept(shop)
     with shop.lock():
         rebuild_profiles(shop, inbox_position(shop))
@@ -225,7 +225,7 @@ def test_killed_at_any_moment_what_was_acknowledged_is_in_the_lake_once(shop):
 
 
 def events_in_profiles(shop):
-    return sum(told.event_count for _, one in kept(shop) for told in decode(one).tallies.values())
+    return sum(tallies.event_count for _, one in kept(shop) for tallies in decode(one).tallies.values())
 
 
 def kept(shop):
@@ -235,26 +235,26 @@ def kept(shop):
         return sorted(map(tuple, connection.execute(chosen)))
 
 
-def test_dead_letters_of_the_collector_live_after_the_mend(shop):
-    told = {"order_id": "o", "revenue": 5, "currency": "CHF"}
-    put(shop, messages("a"), messages("b", event="Order Completed", properties=told))
+def test_dead_letters_of_the_collector_are_stored_after_the_fix(shop):
+    properties = {"order_id": "o", "revenue": 5, "currency": "CHF"}
+    put(shop, messages("a"), messages("b", event="Order Completed", properties=properties))
     drain_inbox(shop)
     rates = shop.folder / "patron.toml"
     rates.write_text(rates.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1"), encoding="utf-8")
-    mended = Shop.open(shop.folder)
-    done = replay(mended, "live", mapping=None, progress=silent)
+    fixed = Shop.open(shop.folder)
+    done = replay(fixed, "live", mapping=None, progress=silent)
     assert (done.read, done.stored, done.rejected) == (1, 1, 0)
-    assert stored(mended) == ["a", "b"]
-    counted = open_inbox(mended).counts()["web"]
+    assert stored(fixed) == ["a", "b"]
+    counted = open_inbox(fixed).counts()["web"]
     assert (counted.stored, counted.rejected) == (2, 0)
-    assert replay(mended, "live", mapping=None, progress=silent).read == 0
-    mended.close()
+    assert replay(fixed, "live", mapping=None, progress=silent).read == 0
+    fixed.close()
 
 
 def test_an_event_that_came_by_a_file_is_a_duplicate_when_a_client_sends_it(shop, tmp_path):
     create_key(shop, "segment")
     line = {"type": "track", "event": "Product Viewed", "messageId": "a", "userId": "u1", "properties": {}}
-    file = tmp_path / "told.jsonl"
+    file = tmp_path / "events.jsonl"
     file.write_text(json.dumps(line | {"timestamp": "2026-02-01T00:00:00Z"}), encoding="utf-8")
     import_files(shop, [str(file)], "segment", progress=silent)
     inbox = open_inbox(shop)
@@ -285,13 +285,13 @@ PROPERTIES = st.dictionaries(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(
-    told=st.lists(
+    messages_of_any_kind=st.lists(
         st.tuples(st.sampled_from(sorted(CATALOGUE)), PROPERTIES, st.none() | ITEMS, VALUES, VALUES),
         min_size=5,
         max_size=40,
     )
 )
-def test_whatever_is_told_is_stored_or_set_aside_and_stops_nothing(shop, told):
+def test_any_event_is_stored_or_rejected_and_stops_nothing(shop, messages_of_any_kind):
     before, run = open_inbox(shop).counts().get("web"), uuid4().hex[:8]
     rows = [
         {
@@ -303,17 +303,19 @@ def test_whatever_is_told_is_stored_or_set_aside_and_stops_nothing(shop, told):
             "context": context,
         }
         | {"properties": properties | ({"products": items} if items is not None else {})}
-        for n, (name, properties, items, time_, context) in enumerate(told)
+        for n, (name, properties, items, time_, context) in enumerate(messages_of_any_kind)
     ]
     put(shop, validate_batch(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN))
     drain_inbox(shop)
     counted = open_inbox(shop).counts()["web"]
     assert open_inbox(shop).pending_count() == 0
-    assert counted.stored + counted.rejected - (before.stored + before.rejected if before else 0) == len(told)
+    assert counted.stored + counted.rejected - (before.stored + before.rejected if before else 0) == len(
+        messages_of_any_kind
+    )
     assert len(stored(shop)) == counted.stored
 
 
-def test_a_key_that_sends_too_often_is_told_to_wait(shop):
+def test_a_key_that_sends_too_often_must_wait(shop):
     path = shop.folder / "patron.toml"
     text = path.read_text(encoding="utf-8").replace("[collect]", "[collect]\nrequests_per_second = 0.5")
     path.write_text(text, encoding="utf-8")
@@ -331,7 +333,7 @@ def test_a_key_that_sends_too_often_is_told_to_wait(shop):
     slow.close()
 
 
-def test_changed_settings_are_taken_over_while_it_runs_and_what_cannot_be_read_is_said(shop, monkeypatch):
+def test_changed_settings_are_taken_over_while_it_runs_and_unreadable_ones_are_reported(shop, monkeypatch):
     """However it cannot be read: events are taken by what was known before."""
     monkeypatch.setattr("patron.service.collector.CACHE_SECONDS", 0.0)
     key = create_key(shop, "web", kind="write").key
@@ -341,22 +343,22 @@ def test_changed_settings_are_taken_over_while_it_runs_and_what_cannot_be_read_i
     before = path.read_text(encoding="utf-8")
     order = {"type": "track", "event": "Order Completed", "userId": "u1", "properties": {"order_id": "o", "revenue": 5}}
 
-    def told(event_id):
+    def accepted(event_id):
         body = json.dumps({"batch": [order | {"messageId": event_id, "timestamp": NOW.isoformat()}]}).encode()
         return collector.receive(body, "batch", key=key, received_at=NOW).counts.result(10)
 
-    assert told("a").stored == 1
+    assert accepted("a").stored == 1
     path.write_text(before.replace("[collect]", '[collect]\nneeds_secret_key = ["Order Completed"]'), encoding="utf-8")
-    assert (told("b").rejected, collector.state().trouble) == (1, "")
+    assert (accepted("b").rejected, collector.state().trouble) == (1, "")
     path.write_text("[collect", encoding="utf-8")
-    assert told("c").rejected == 1
+    assert accepted("c").rejected == 1
     assert "patron.toml" in collector.state().trouble
     path.write_text(before, encoding="utf-8")
-    assert (told("d").stored, collector.state().trouble) == (1, "")
+    assert (accepted("d").stored, collector.state().trouble) == (1, "")
     (shop.folder / "tracking").mkdir()
     deep = '{"not":' * 3000 + "{}" + "}" * 3000
     (shop.folder / "tracking" / "Order Completed.json").write_text(deep, encoding="utf-8")
-    assert told("e").stored == 1
+    assert accepted("e").stored == 1
     assert collector.state().trouble
     collector.stop()
 
@@ -370,9 +372,9 @@ def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_a
     key = create_key(shop, "web").key
     collector = Collector(shop)
     collector.start()
-    told = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2024-05-01T08:00:00Z"}
+    base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2024-05-01T08:00:00Z"}
     for how in ("import", "batch"):
-        message = told | {"messageId": how, "properties": {"product_id": "p1"}}
+        message = base | {"messageId": how, "properties": {"product_id": "p1"}}
         body = json.dumps({"batch": [message]}).encode()
         collector.receive(body, how, key=key, received_at=NOW).counts.result(10)
     collector.stop()
@@ -388,17 +390,17 @@ def with_settings(shop, added):
     return Shop.open(shop.folder)
 
 
-def replayed_live(shop, rules, *told):
-    """What became of messages that were judged by `rules`, moved, and replayed by the workspace's settings now."""
+def replayed_live(shop, rules, *messages):
+    """Messages validated with `rules`, moved, and replayed with the workspace's settings now."""
     base = {"type": "track", "event": "Order Refunded", "userId": "u1", "properties": {"order_id": "o", "total": 5}}
-    body = json.dumps({"batch": [base | {"messageId": f"m{n}"} | one for n, one in enumerate(told)]}).encode()
+    body = json.dumps({"batch": [base | {"messageId": f"m{n}"} | one for n, one in enumerate(messages)]}).encode()
     put(shop, validate_batch(body, "web", NOW, rules))
     drain_inbox(shop)
     done = replay(shop, "live", mapping=None, progress=silent)
     return done, shop.lake.read(EVENTS).to_pylist()
 
 
-def test_a_replay_keeps_dead_what_still_needs_a_secret_key_or_is_too_long(shop):
+def test_a_replay_still_rejects_what_needs_a_secret_key_or_is_too_long(shop):
     strict = with_settings(shop, 'needs_secret_key = ["Order Refunded"]\nlongest_event_bytes = 2000')
     rules = SourceRules(2_000, frozenset({"Order Refunded"}), is_secret=False)
     done, rows = replayed_live(
@@ -422,7 +424,7 @@ def test_a_replay_knows_the_kind_of_key_the_clocks_and_the_flags(shop):
     strict.close()
 
 
-def test_a_message_set_aside_after_its_clock_was_set_right_is_not_set_right_twice(shop):
+def test_a_message_rejected_after_its_clock_was_corrected_is_not_corrected_twice(shop):
     rules = SourceRules(32_768, frozenset({"Order Refunded"}), is_secret=False)
     clocks = {"timestamp": "2026-03-01T15:00:00Z", "sentAt": "2026-03-01T15:00:30Z"}
     done, (row,) = replayed_live(shop, rules, clocks)
@@ -434,13 +436,13 @@ def test_a_message_set_aside_after_its_clock_was_set_right_is_not_set_right_twic
 def test_replayed_history_is_known_from_when_it_happened(shop, currency):
     longest = 10 if currency == "USD" else 32_768
     history = SourceRules(longest, frozenset(), is_secret=False, is_history=True)
-    told = {"timestamp": "1997-01-01T00:00:00Z", "properties": {"order_id": "o", "total": 5, "currency": currency}}
-    replayed_live(shop, history, told)
+    historic = {"timestamp": "1997-01-01T00:00:00Z", "properties": {"order_id": "o", "total": 5, "currency": currency}}
+    replayed_live(shop, history, historic)
     with_rate = shop.folder / "patron.toml"
     text = with_rate.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1")
     with_rate.write_text(text, encoding="utf-8")
-    mended = Shop.open(shop.folder)
-    replay(mended, "live", mapping=None, progress=silent)
-    (row,) = mended.lake.read(EVENTS).to_pylist()
-    mended.close()
+    fixed = Shop.open(shop.folder)
+    replay(fixed, "live", mapping=None, progress=silent)
+    (row,) = fixed.lake.read(EVENTS).to_pylist()
+    fixed.close()
     assert row["known_at"] == row["occurred_at"] == datetime(1997, 1, 1, tzinfo=UTC)

@@ -34,13 +34,13 @@ def _segment_has_a_key(shop):
     create_key(shop, "segment")
 
 
-def told(event_id):
+def message(event_id):
     base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2026-02-01T00:00:00Z"}
     return base | {"messageId": event_id, "properties": {"product_id": "p1"}}
 
 
 def messages(*ids, rules=OPEN):
-    return validate_batch(json.dumps({"batch": [told(one) for one in ids]}).encode(), "segment", NOW, rules)
+    return validate_batch(json.dumps({"batch": [message(one) for one in ids]}).encode(), "segment", NOW, rules)
 
 
 def put(shop, *arrivals):
@@ -71,8 +71,8 @@ def remove_inbox(shop):
 
 
 def file_of(tmp_path, *ids):
-    file = tmp_path / "told.jsonl"
-    file.write_text("\n".join(json.dumps(told(one)) for one in ids), encoding="utf-8")
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join(json.dumps(message(one)) for one in ids), encoding="utf-8")
     return str(file)
 
 
@@ -80,7 +80,7 @@ def killed(*_args, **_named):
     raise KeyboardInterrupt
 
 
-def test_a_new_inbox_beside_old_events_loses_nothing_and_knows_them(shop):
+def test_a_new_inbox_next_to_old_events_loses_nothing_and_knows_their_ids(shop):
     for n in range(5):
         put(shop, messages(f"a{n}"))
     move(shop)
@@ -142,15 +142,15 @@ def test_a_restored_workspace_goes_on_where_the_backup_was_made(shop, tmp_path):
 
 def test_what_a_client_sends_while_a_file_with_it_is_imported_is_stored_once(shop, tmp_path):
     put(shop, messages("x"))
-    said = []
+    verdicts = []
 
     def client(*_):
-        if not said:
-            said.extend(put(shop, messages("f1", "f3")))
+        if not verdicts:
+            verdicts.extend(put(shop, messages("f1", "f3")))
 
     import_files(shop, [file_of(tmp_path, "f0", "f1", "f2")], "segment", progress=client)
     move(shop)
-    assert said == [(2, 0, 0)]
+    assert verdicts == [(2, 0, 0)]
     assert stored(shop) == ["f0", "f1", "f2", "f3", "x"]
     assert events_in_profile(shop) == 5
     (counted,) = collector_state(shop).counters
@@ -249,13 +249,13 @@ def test_a_full_inbox_is_moved_at_once_by_a_process_of_its_own(shop, served):
     assert in_lake_in_time(shop, 3) == 3
 
 
-def trouble_in_time(collector, said):
-    """Whether the collector comes to say this of itself, or nothing when it is empty."""
+def trouble_in_time(collector, expected):
+    """Whether the collector comes to report this trouble, or none when it is empty."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
         collector.compaction.wake()
-        told = collector.state().trouble
-        if told == said == "" or (said and said in told):
+        message = collector.state().trouble
+        if message == expected == "" or (expected and expected in message):
             return True
         time.sleep(0.02)
     return False
@@ -279,7 +279,7 @@ def test_what_waits_is_moved_when_the_collector_ends(shop):
     assert stored(shop) == ["a"]
 
 
-def test_whatever_stops_a_move_is_said_and_tried_again(shop, served):
+def test_whatever_stops_a_move_is_reported_and_tried_again(shop, served):
     (shop.folder / "lake" / "events").write_text("in the way", encoding="utf-8")
     served.accept(messages("a", "b", "c")).result(10)
     assert trouble_in_time(served, "cannot be moved into the lake")
@@ -300,25 +300,27 @@ def test_damage_that_compaction_finds_closes_the_door(shop, served):
         served.accept(messages("b"))
 
 
-def test_a_worker_that_says_something_odd_or_cannot_be_started_is_started_again(shop, monkeypatch):
+def test_a_worker_that_prints_something_odd_or_cannot_be_started_is_started_again(shop, monkeypatch):
     monkeypatch.setattr("patron.service.compaction_worker.RESTART_SECONDS", 0.05)
-    odd, heard = shop.folder / "odd", []
+    odd, reports = shop.folder / "odd", []
     odd.write_text(f"#!{sys.executable}\nimport sys\nprint('hello', flush=True)\nsys.stdin.read()\n", encoding="utf-8")
     monkeypatch.setattr("patron.service.compaction_worker.sys.executable", str(odd))
-    worker = CompactionProcess(shop.folder, heard.append)
+    worker = CompactionProcess(shop.folder, reports.append)
     worker.start()
     until = time.monotonic() + 10
-    while not any("cannot be started" in str(one) for one in heard) and time.monotonic() < until:
+    while not any("cannot be started" in str(one) for one in reports) and time.monotonic() < until:
         time.sleep(0.01)
     odd.chmod(0o700)
-    while not any("reported b'hello" in str(one) for one in heard) and time.monotonic() < until:
+    while not any("reported b'hello" in str(one) for one in reports) and time.monotonic() < until:
         time.sleep(0.01)
     worker.process.kill()
-    while not any("ended (-9)" in str(one) for one in heard) and time.monotonic() < until:
+    while not any("ended (-9)" in str(one) for one in reports) and time.monotonic() < until:
         time.sleep(0.01)
     worker.stop()
-    said = [" ".join(map(str, heard)).count(one) for one in ("cannot be started", "reported b'hello", "ended (-9)")]
-    assert min(said) >= 1
+    report_counts = [
+        " ".join(map(str, reports)).count(one) for one in ("cannot be started", "reported b'hello", "ended (-9)")
+    ]
+    assert min(report_counts) >= 1
 
 
 def test_an_older_inbox_adds_nothing_to_profiles_that_hold_it(shop, tmp_path):

@@ -36,9 +36,9 @@ OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secr
 
 
 def message(event_id, event="Product Viewed", *, minutes_ago=1, user="u1", visitor=None, **properties):
-    told = {"type": "track", "event": event, "messageId": event_id, "userId": user, "anonymousId": visitor}
+    base = {"type": "track", "event": event, "messageId": event_id, "userId": user, "anonymousId": visitor}
     at = (NOW - timedelta(minutes=minutes_ago)).isoformat()
-    return told | {"timestamp": at, "properties": {"product_id": "p1"} | properties}
+    return base | {"timestamp": at, "properties": {"product_id": "p1"} | properties}
 
 
 def put(shop, *messages, source="web", received_at=NOW):
@@ -85,16 +85,16 @@ def test_a_profile_says_what_the_customer_did_up_to_now(shop):
         message("f", "Product Removed", minutes_ago=8, product_id="p3"),
         message("g", "Order Refunded", minutes_ago=5, order_id="o1", total=5, product_id=None),
     )
-    seen = live(shop)
-    assert seen.is_identified
-    assert (seen.event_count, seen.order_count) == (7, 1)
-    assert (seen.paid_cents, seen.refunded_cents) == (1_500, 500)
-    assert seen.seconds_since_last_active == 300
-    assert (seen.days_since_last_order, seen.lifecycle_stage) == (0, "new")
-    assert [product.product_id for product in seen.products] == ["p1", "p9"]
-    assert [(item.product_id, item.quantity) for item in seen.cart] == [("p2", 2)]
-    assert (seen.visit.event_count, seen.visit.is_open) == (4, True)
-    assert seen.recent[0].name == "Order Refunded"
+    profile = live(shop)
+    assert profile.is_identified
+    assert (profile.event_count, profile.order_count) == (7, 1)
+    assert (profile.paid_cents, profile.refunded_cents) == (1_500, 500)
+    assert profile.seconds_since_last_active == 300
+    assert (profile.days_since_last_order, profile.lifecycle_stage) == (0, "new")
+    assert [product.product_id for product in profile.products] == ["p1", "p9"]
+    assert [(item.product_id, item.quantity) for item in profile.cart] == [("p2", 2)]
+    assert (profile.visit.event_count, profile.visit.is_open) == (4, True)
+    assert profile.recent[0].name == "Order Refunded"
 
 
 def test_the_same_profile_is_read_otherwise_later(shop):
@@ -122,7 +122,7 @@ def test_a_duplicate_changes_nothing(shop):
     assert live(shop) == before
 
 
-def test_what_dies_on_the_way_to_the_lake_is_in_no_profile(shop):
+def test_an_event_rejected_on_the_way_to_the_lake_is_in_no_profile(shop):
     put(shop, message("a"), message("b", "Order Completed", order_id="o", revenue=5, currency="CHF"))
     assert live(shop).event_count == 1
     move(shop)
@@ -163,7 +163,7 @@ def test_when_very_much_came_profiles_are_built_anew(shop, monkeypatch):
     assert (on_disk(shop), live(shop).event_count) == (0, 3)
 
 
-def test_what_is_told_together_after_the_last_move_joins_what_each_did_before(shop):
+def test_ids_linked_after_the_last_move_join_their_earlier_behaviour(shop):
     put(shop, message("a", user=None, visitor="v1"), message("b"), message("c", user="u2"))
     move(shop)
     put(shop, message("d", visitor="v1"))
@@ -174,11 +174,11 @@ def test_what_is_told_together_after_the_last_move_joins_what_each_did_before(sh
     assert [live(shop, one).event_count for one in ("u1", "v1", "u2")] == [2, 1, 2]
 
 
-def test_an_order_told_twice_is_paid_once(shop):
+def test_an_order_sent_twice_is_paid_once(shop):
     put(shop, message("a", "Order Completed", order_id="o1", revenue=20))
     put(shop, message("b", "Order Completed", order_id="o1", revenue=20))
-    seen = live(shop)
-    assert (seen.event_count, seen.order_count, seen.paid_cents) == (2, 1, 2_000)
+    profile = live(shop)
+    assert (profile.event_count, profile.order_count, profile.paid_cents) == (2, 1, 2_000)
     move(shop)
     put(shop, message("c", "Order Completed", order_id="o1", revenue=20))
     assert (live(shop).order_count, live(shop).paid_cents) == (1, 2_000)
@@ -253,7 +253,7 @@ def test_killed_between_fold_and_compaction_nothing_is_folded_twice_and_nothing_
     assert kept(shop) == rebuilt(shop)
 
 
-def test_of_two_who_fold_the_same_rows_one_is_heard(shop):
+def test_of_two_writers_who_fold_the_same_rows_one_wins(shop):
     put(shop, message("a"))
     move(shop)
     before = profile_state(shop.store)
@@ -267,8 +267,8 @@ def test_an_import_is_in_the_profiles_after_the_next_round_and_what_waits_stays_
     put(shop, message("a"))
     move(shop)
     row = {"event_id": "i1", "name": "Order Completed", "occurred_at": NOW - timedelta(days=9), "user_id": "u1"}
-    told = pa.Table.from_pylist([row | {"revenue_cents": 1_000, "order_id": "old"}])
-    load_events(shop, told, source="file", known="occurred", received_at=NOW)
+    history = pa.Table.from_pylist([row | {"revenue_cents": 1_000, "order_id": "old"}])
+    load_events(shop, history, source="file", known="occurred", received_at=NOW)
     put(shop, message("b"))
     assert (live(shop).event_count, live(shop).order_count) == (2, 0)
     generation = profile_state(shop.store).generation
@@ -358,8 +358,8 @@ def test_tokens_that_the_last_run_merged_are_one_profile(shop):
     rows = [{"token": t, "customer_id": c, "is_user": True, "known_at": NOW} for t, c in linked.items()]
     shop.lake.replace(IDENTITIES, pa.Table.from_pylist(rows, IDENTITIES.schema()))
     finish_run(shop)
-    seen = live(shop, "u2")
-    assert (seen.customer_id, seen.event_count) == (first, 2)
+    profile = live(shop, "u2")
+    assert (profile.customer_id, profile.event_count) == (first, 2)
     assert live(shop, "u3").event_count == 1
 
 
@@ -384,8 +384,8 @@ def test_an_event_is_read_as_soon_as_its_request_is_answered(shop):
     collector = Collector(shop)
     collector.start()
     for n in range(5):
-        told = validate_batch(json.dumps({"batch": [message(f"a{n}")]}).encode(), "web", NOW, OPEN)
-        collector.accept(told).result(10)
+        request = validate_batch(json.dumps({"batch": [message(f"a{n}")]}).encode(), "web", NOW, OPEN)
+        collector.accept(request).result(10)
         assert live(shop).event_count == n + 1
     collector.stop()
 
@@ -404,8 +404,8 @@ def test_whoever_is_forgotten_has_no_profile_and_gets_none_again(shop):
 
 
 def test_forgetting_one_user_of_a_device_leaves_the_profiles_that_a_rebuild_would_make(shop):
-    told = [message(f"a{n}", user=f"u{n}", visitor="till", minutes_ago=9 - n) for n in range(4)]
-    put(shop, *told, message("b", user=None, visitor="till"), message("c", user="u1", visitor="v1"))
+    views = [message(f"a{n}", user=f"u{n}", visitor="pos", minutes_ago=9 - n) for n in range(4)]
+    put(shop, *views, message("b", user=None, visitor="pos"), message("c", user="u1", visitor="v1"))
     move(shop)
     generation = profile_state(shop.store).generation
     for user in ("u0", "u1", "u2"):

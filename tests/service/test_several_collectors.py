@@ -30,13 +30,13 @@ OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secr
 
 
 def messages(*ids, user="u1"):
-    told = [{"type": "track", "event": "Product Viewed", "messageId": one, "userId": user} for one in ids]
-    rows = [one | {"timestamp": "2026-03-01T11:00:00Z", "properties": {"product_id": "p1"}} for one in told]
+    base = [{"type": "track", "event": "Product Viewed", "messageId": one, "userId": user} for one in ids]
+    rows = [one | {"timestamp": "2026-03-01T11:00:00Z", "properties": {"product_id": "p1"}} for one in base]
     return validate_batch(json.dumps({"batch": rows}).encode(), "web", NOW, OPEN)
 
 
 def place(tmp_path, name, postgres_url):
-    """A folder whose store and inbox are the server's: a machine of its own beside others."""
+    """A folder whose store and inbox are the server's: a machine next to others."""
     Shop.create(tmp_path / name).close()
     settings = tmp_path / name / "patron.toml"
     text = f'store_url = "{postgres_url}"\ninbox_url = "{postgres_url}"\n'
@@ -47,9 +47,9 @@ def place(tmp_path, name, postgres_url):
 @pytest.fixture
 def places(tmp_path, monkeypatch, postgres_url):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    made = [place(tmp_path, name, postgres_url) for name in ("main", "edge")]
-    yield made
-    for one in made:
+    shops = [place(tmp_path, name, postgres_url) for name in ("main", "edge")]
+    yield shops
+    for one in shops:
         one.close()
 
 
@@ -64,10 +64,10 @@ def test_what_any_of_them_accepts_is_in_the_lake_once_and_in_the_profile_at_once
     collectors = [Collector(one) for one in places]
     for one in collectors:
         one.start()
-    told = [(n % 2, f"m{n % 40}") for n in range(120)]
+    arrivals = [(n % 2, f"m{n % 40}") for n in range(120)]
     threads = [
         threading.Thread(
-            target=lambda of=of: [collectors[of].accept(messages(i)).result(10) for to, i in told if to == of]
+            target=lambda of=of: [collectors[of].accept(messages(i)).result(10) for to, i in arrivals if to == of]
         )
         for of in (0, 1)
     ]
@@ -99,7 +99,7 @@ def _accept_until_killed(folder, run, environment, pipe):
         n += 1
 
 
-def test_killed_at_any_moment_what_a_collector_acknowledged_is_in_the_lake_once(places):
+def test_killed_at_any_time_what_a_collector_acknowledged_is_in_the_lake_once(places):
     main, edge = places
     acknowledged = []
     context = multiprocessing.get_context("forkserver")
@@ -197,7 +197,7 @@ def test_a_shop_that_comes_to_a_shared_inbox_late_stores_nothing_twice(places):
         assert inbox.append([messages("a")])[0].duplicate == 1
 
 
-def test_what_would_break_an_index_of_the_server_is_set_aside_before(places):
+def test_a_value_that_would_break_an_index_of_the_server_is_rejected_before(places):
     main, _ = places
     consent = {"type": "track", "event": "Consent Given", "messageId": "c", "anonymousId": "v1"}
     body = {"batch": [consent | {"timestamp": NOW.isoformat(), "properties": {"purpose": "p" * 9_000}}]}

@@ -54,13 +54,13 @@ def test_more_is_bought_before_christmas_than_in_june(small_shop):
 
 
 def test_interest_only_wanes_and_only_in_those_who_slow_down(customers):
-    left = interest(customers, np.arange(0, 900, 50))
+    remaining_interest = interest(customers, np.arange(0, 900, 50))
     slows = np.isfinite(customers.slowing_days)
     assert 0 < slows.sum() < len(customers)
-    assert (left[:, ~slows] == 1).all()
-    assert (np.diff(left, axis=0) <= 0).all()
-    assert (left[-1, slows] < 1).all()
-    assert left.min() >= 0
+    assert (remaining_interest[:, ~slows] == 1).all()
+    assert (np.diff(remaining_interest, axis=0) <= 0).all()
+    assert (remaining_interest[-1, slows] < 1).all()
+    assert remaining_interest.min() >= 0
 
 
 def test_twice_the_discount_is_less_than_twice_as_attractive(small_shop):

@@ -88,10 +88,10 @@ def test_joined_batches_are_one_after_the_other_each_with_its_own_lines(orders, 
     assert (both.line_count[10 : 10 + COUNT] == 0).all()
 
 
-def test_columns_that_are_not_given_hold_nothing():
+def test_missing_columns_hold_minus_one():
     plain = make_batch("Identify", np.arange(3), np.arange(3), np.arange(3))
-    given = {"number", "time_us", "name", "person", "is_signed_in", "is_app", "first_line", "line_count", "lines"}
-    assert all((getattr(plain, one.name) == -1).all() for one in fields(Batch) if one.name not in given)
+    filled = {"number", "time_us", "name", "person", "is_signed_in", "is_app", "first_line", "line_count", "lines"}
+    assert all((getattr(plain, one.name) == -1).all() for one in fields(Batch) if one.name not in filled)
     assert plain.lines is NO_LINES
     assert (plain.name == CODE["Identify"]).all()
 
@@ -134,10 +134,10 @@ def test_products_are_described_as_the_catalogue_does(as_table, views, simulated
 
 def test_what_is_not_signed_in_has_no_user(as_table):
     number = np.arange(4)
-    seen = make_batch(
+    views = make_batch(
         "Product Viewed", number, number, number, is_signed_in=number % 2 == 0, visitor=number * 4, product=number
     )
-    table = as_table(seen)
+    table = as_table(views)
     assert table["user_id"].to_pylist() == ["C0", None, "C2", None]
     assert table["anonymous_id"].to_pylist() == ["V0", "V4", "V8", "V12"]
 

@@ -65,12 +65,12 @@ def test_an_exposure_without_a_time_is_refused(read):
 
 
 @pytest.mark.parametrize("user", ["V4", "C", "C-1", "c1", "C99999999", "C1234567890123", None])
-def test_who_is_no_customer_is_refused(read, user):
+def test_an_id_that_is_not_a_customer_is_refused(read, user):
     with pytest.raises(NotFound, match="no customer"):
         read(("C1", "SAVE10", 5), (user, "SAVE10", 5))
 
 
-def test_visitors_are_no_customers(read, simulated_year):
+def test_visitors_are_not_customers(read, simulated_year):
     visitor = int(np.flatnonzero(simulated_year[0].people.is_visitor)[0])
     with pytest.raises(NotFound, match=f"no customer 'C{visitor}'"):
         read((f"C{visitor}", "SAVE10", 5))
@@ -82,15 +82,15 @@ def test_offers_the_shop_does_not_make_are_refused(read, offer):
         read(("C1", offer, 5))
 
 
-def test_times_of_any_zone_and_unit_mean_the_same_moment(simulated_year):
+def test_times_of_any_zone_and_unit_mean_the_same_time(simulated_year):
     world = simulated_year[0]
     start = world.now - timedelta(days=world.day)
     at = start + timedelta(hours=30)
     columns = {"user_id": ["C1"], "offer_id": ["SAVE10"], "decision_id": ["d"]}
 
     def read_at(kind):
-        moments = pa.array([datetime.fromtimestamp(at.timestamp(), tz=start.tzinfo)]).cast(kind)
-        rows = pa.table(columns | {"exposed_at": moments})
+        times = pa.array([datetime.fromtimestamp(at.timestamp(), tz=start.tzinfo)]).cast(kind)
+        rows = pa.table(columns | {"exposed_at": times})
         start_us = int(start.timestamp()) * 1_000_000
         return read_exposures(rows, "offer_id", OFFERS, world.people, start_us, (0, 10 * DAY_US)).exposed_us[0]
 

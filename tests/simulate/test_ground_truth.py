@@ -37,9 +37,9 @@ def paired(everyone_offered):
         users = pa.chunked_array(known["user_id"]).combine_chunks()
         offers = everyone_offered(offered, users, offer_id)
         until = offered.now + timedelta(days=90)
-        told = [offered.advance(until, offers), without.advance(until)]
-        window = [margin_of_orders(events, users, DAYS, DAYS + 30) for events in told]
-        horizon = margin_of_orders(told[1], users, DAYS, DAYS + 90)
+        event_tables = [offered.advance(until, offers), without.advance(until)]
+        window = [margin_of_orders(events, users, DAYS, DAYS + 30) for events in event_tables]
+        horizon = margin_of_orders(event_tables[1], users, DAYS, DAYS + 90)
         return known, window[0] - window[1], horizon, offered
 
     return {offer.offer_id: gained(offer.offer_id) for offer in MIDDLE.offers}

@@ -30,10 +30,10 @@ def test_the_newsletter_goes_out_on_the_first_of_each_month_but_the_shops_first(
 
 def test_campaigns_are_named_after_the_month_in_which_they_go_out(small_shop):
     events = ShopSimulator(replace(small_shop, start=date(2023, 11, 20)), seed=7).history(80)
-    letters = named(events, "Message Sent")
-    months = set(pc.strftime(letters["occurred_at"], "newsletter-%Y-%m").to_pylist())
+    messages = named(events, "Message Sent")
+    months = set(pc.strftime(messages["occurred_at"], "newsletter-%Y-%m").to_pylist())
     assert months == {"newsletter-2023-12", "newsletter-2024-01", "newsletter-2024-02"}
-    assert letters["campaign_id"].to_pylist() == pc.strftime(letters["occurred_at"], "newsletter-%Y-%m").to_pylist()
+    assert messages["campaign_id"].to_pylist() == pc.strftime(messages["occurred_at"], "newsletter-%Y-%m").to_pylist()
 
 
 def test_campaign_names_never_repeat(small_shop):
@@ -43,9 +43,9 @@ def test_campaign_names_never_repeat(small_shop):
 
 
 def test_the_newsletter_reaches_everyone_who_signed_up_before_and_nobody_twice(year):
-    letters, registered = named(year, "Message Sent"), named(year, "Customer Registered")
-    for month in pc.unique(letters["campaign_id"]).to_pylist():
-        of_month = letters.filter(pc.equal(letters["campaign_id"], month))
+    messages, registered = named(year, "Message Sent"), named(year, "Customer Registered")
+    for month in pc.unique(messages["campaign_id"]).to_pylist():
+        of_month = messages.filter(pc.equal(messages["campaign_id"], month))
         that_day = pc.floor_temporal(pc.min(of_month["occurred_at"]), unit="day")
         earlier = registered.filter(pc.less(registered["occurred_at"], that_day))
         assert sorted(of_month["user_id"].to_pylist()) == sorted(earlier["user_id"].to_pylist())
@@ -61,8 +61,8 @@ def test_only_sent_messages_are_opened_and_only_opened_ones_clicked(year):
     }
     sent, opened, clicked = at.values()
     assert len(sent) > len(opened) > len(clicked) > 50
-    assert all(moment > sent[key] for key, moment in opened.items())
-    assert all(moment > opened[key] for key, moment in clicked.items())
+    assert all(time > sent[key] for key, time in opened.items())
+    assert all(time > opened[key] for key, time in clicked.items())
 
 
 def test_newsletters_are_opened_less_as_interest_wanes(small_shop, customers, come_true):
@@ -71,9 +71,9 @@ def test_newsletters_are_opened_less_as_interest_wanes(small_shop, customers, co
     for day in newsletter_days(small_shop, np.arange(700)):
         sent, opens, _ = newsletter(int(day), customers, everyone, small_shop, Draws(6))
         to = np.searchsorted(customers.person, sent.person)
-        left = interest(customers, np.array([day]))[0, to]
+        remaining_interest = interest(customers, np.array([day]))[0, to]
         opened.append(np.isin(sent.person, opens.person))
-        chance.append(customers.opened_share[to] * (0.4 + 0.6 * left))
+        chance.append(customers.opened_share[to] * (0.4 + 0.6 * remaining_interest))
     assert come_true(np.concatenate(opened), np.concatenate(chance))
     assert np.concatenate(opened[-3:]).mean() < np.concatenate(opened[1:4]).mean()
 

@@ -117,9 +117,7 @@ def test_only_visits_that_order_become_orders(small_shop, simulated_year, custom
     assert orders.line_count.sum() == len(orders.lines.product) == items.is_bought.sum()
 
 
-def test_one_line_or_the_whole_order_comes_back_days_later_and_as_often_as_people_return(
-    customers, orders_of_visits, come_true
-):
+def test_one_line_or_the_whole_order_is_returned_days_later_at_the_return_rate(customers, orders_of_visits, come_true):
     visits, _, orders = orders_of_visits
     back = refunds(orders, visits, customers, Draws(6))
     number = {int(one): place for place, one in enumerate(visits.number[orders.visit])}

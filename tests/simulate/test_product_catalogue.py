@@ -27,11 +27,13 @@ def test_the_same_seed_makes_the_same_catalogue_and_another_seed_another(small_s
 
 @pytest.mark.parametrize(("departments", "per_category"), [(1, 1), (3, 7), (5, 24)])
 def test_each_department_has_five_categories_of_equally_many_products(small_shop, departments, per_category):
-    made = make_catalogue(replace(small_shop, departments=departments, products_per_category=per_category), Draws(1))
-    assert made.category_count == 5 * departments
-    assert np.bincount(made.category_of).tolist() == [per_category] * made.category_count
-    assert len(set(made.product_id.to_pylist())) == len(made.price_cents)
-    pairs = zip(made.department.to_pylist(), made.category.to_pylist(), strict=True)
+    catalogue = make_catalogue(
+        replace(small_shop, departments=departments, products_per_category=per_category), Draws(1)
+    )
+    assert catalogue.category_count == 5 * departments
+    assert np.bincount(catalogue.category_of).tolist() == [per_category] * catalogue.category_count
+    assert len(set(catalogue.product_id.to_pylist())) == len(catalogue.price_cents)
+    pairs = zip(catalogue.department.to_pylist(), catalogue.category.to_pylist(), strict=True)
     assert set(pairs) == {
         (name, category) for name, categories, _ in DEPARTMENTS[:departments] for category in categories
     }
@@ -84,8 +86,10 @@ def test_names_searches_and_reviews_speak_of_their_product(catalogue):
     for product in range(0, len(names), 23):
         assert names[product].startswith(brands[product])
         assert categories[product] in names[product]
-        asked = [json.loads(text)["query"] for text in queries[product * len(QUERIES) : (product + 1) * len(QUERIES)]]
-        assert all(categories[product].lower() in text for text in asked)
+        searches = [
+            json.loads(text)["query"] for text in queries[product * len(QUERIES) : (product + 1) * len(QUERIES)]
+        ]
+        assert all(categories[product].lower() in text for text in searches)
         texts = [json.loads(text)["review_body"] for text in reviews[product * 10 : product * 10 + 10]]
         assert [names[product] in text for text in texts] == [False, True] * len(REVIEWS)
 

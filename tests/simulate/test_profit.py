@@ -48,15 +48,15 @@ def test_without_orders_only_contacts_cost(year, small_shop):
     assert profit_cents(views.slice(0, 0), small_shop, contacts=3, contact_cents=5) == -15
 
 
-def test_a_refund_takes_back_what_its_lines_earned(year, small_shop):
+def test_a_refund_deducts_the_margin_of_its_lines(year, small_shop):
     """An order that comes back whole leaves nothing but the shipping that was waived."""
     orders = year.filter(pc.equal(year["name"], "Order Completed"))
     name = orders.column_names.index("name")
     returned = orders.set_column(name, "name", pa.array(["Order Refunded"] * len(orders)))
-    left = margin_cents(orders, small_shop)["margin_cents"].to_numpy() + (
+    remainder = margin_cents(orders, small_shop)["margin_cents"].to_numpy() + (
         margin_cents(returned, small_shop)["margin_cents"].to_numpy()
     )
-    assert left == pytest.approx(np.zeros(len(orders)))
+    assert remainder == pytest.approx(np.zeros(len(orders)))
 
 
 def test_a_waived_shipping_costs_what_it_would_have_brought(year, small_shop):

@@ -64,7 +64,7 @@ def test_favourites_match_better_than_other_categories_and_liked_prices_better_t
     assert (cheap < dear)[customers.price_sensitivity < 0.1].all()
 
 
-def test_recommendations_are_seen_from_their_day_on_and_for_thirty_days(small_shop, visits_and_shown):
+def test_recommendations_are_shown_from_their_day_on_and_for_thirty_days(small_shop, visits_and_shown):
     visits, shown = visits_and_shown
     assert set(visits.day[shown.visit].tolist()) == set(range(FIRST_DAY, FIRST_DAY + small_shop.recommendation_days))
 
@@ -89,7 +89,7 @@ def test_nobody_sees_recommendations_before_they_have_signed_up(small_shop, simu
     assert (visits.day[shown.visit] > customers.signup_day[visits.row[shown.visit]]).all()
 
 
-def test_the_first_places_are_seen_most(visits_and_shown):
+def test_the_first_positions_are_viewed_most(visits_and_shown):
     places = np.bincount(visits_and_shown[1].decision % 100, minlength=len(PRODUCTS))
     chance = np.diff(np.sqrt(np.arange(len(PRODUCTS) + 1) / len(PRODUCTS)))
     error = np.sqrt(places.sum() * chance * (1 - chance))

@@ -18,19 +18,19 @@ def sql(query, events):
         return con.sql(query).fetchall()
 
 
-def test_the_same_seed_tells_the_same_events_and_another_seed_others(small_shop):
+def test_the_same_seed_gives_the_same_events_and_another_seed_others(small_shop):
     first, again, other = (ShopSimulator(small_shop, seed).history(40) for seed in (1, 1, 2))
     assert first.equals(again)
     assert not first.equals(other)
 
 
-def test_advancing_in_steps_tells_the_same_as_advancing_at_once(small_shop):
+def test_advancing_in_steps_gives_the_same_events_as_advancing_at_once(small_shop):
     world = ShopSimulator(small_shop, seed=3)
     steps = pa.concat_tables([world.history(30), world.history(17), world.advance(date(2024, 4, 1))])
     assert steps.equals(ShopSimulator(small_shop, seed=3).history(91))
 
 
-def test_events_have_the_told_schema_in_order_of_time_and_unique_ids(year):
+def test_events_have_the_raw_event_schema_in_order_of_time_and_unique_ids(year):
     assert year.schema.equals(RAW_EVENTS)
     year.validate(full=True)
     assert len(pc.unique(year["event_id"])) == len(year)
@@ -39,7 +39,7 @@ def test_events_have_the_told_schema_in_order_of_time_and_unique_ids(year):
     ) == [(0,)]
 
 
-def test_events_stay_within_the_time_that_was_asked_for(small_shop):
+def test_events_stay_within_the_requested_time(small_shop):
     world = ShopSimulator(small_shop, seed=4)
     world.history(30)
     begun = world.now
@@ -182,8 +182,8 @@ def test_recommended_products_are_shown_and_some_bought(small_shop):
 @pytest.mark.parametrize(("column", "value"), [("user_id", "nobody"), ("offer_id", "GIFT"), ("user_id", "C5")])
 def test_unknown_customers_and_offers_are_refused(small_shop, everyone_offered, column, value):
     world = ShopSimulator(small_shop, seed=1)
-    given = everyone_offered(world, ["C0"], "SAVE10")
-    rows = given.set_column(given.column_names.index(column), column, pa.array([value]))
+    offers = everyone_offered(world, ["C0"], "SAVE10")
+    rows = offers.set_column(offers.column_names.index(column), column, pa.array([value]))
     with pytest.raises(NotFound, match=value):
         world.advance(world.now + timedelta(days=1), rows)
 

@@ -36,8 +36,8 @@ def test_orders_buy_and_other_visits_do_not(visits_and_items):
 def test_what_is_bought_was_put_into_the_cart_and_some_carts_are_left(visits_and_items):
     visits, items = visits_and_items
     assert items.is_added[items.is_bought].all()
-    left = np.unique(items.visit[items.is_added & ~visits.is_order[items.visit]])
-    assert 0 < len(left) < (~visits.is_order).sum()
+    carts_left = np.unique(items.visit[items.is_added & ~visits.is_order[items.visit]])
+    assert 0 < len(carts_left) < (~visits.is_order).sum()
 
 
 def test_a_visit_is_the_same_whoever_else_comes(simulated_year, customers, visits_and_items, visits_on):

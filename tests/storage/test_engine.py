@@ -22,17 +22,17 @@ def test_the_portable_functions_count_local_time():
 
 
 def test_a_part_of_an_amount_is_exact_beyond_64_bits():
-    asked = "select part_of(999999999999, 999999999998, 1000000000000) as part, part_of(5, 1, 0) as nothing"
-    assert DuckEngine().query(asked).to_pylist() == [{"part": 999999999998 * 999999999999 // 10**12, "nothing": None}]
+    sql = "select part_of(999999999999, 999999999998, 1000000000000) as part, part_of(5, 1, 0) as nothing"
+    assert DuckEngine().query(sql).to_pylist() == [{"part": 999999999998 * 999999999999 // 10**12, "nothing": None}]
 
 
-def test_spark_gets_its_own_words_for_the_portable_functions():
+def test_spark_gets_its_own_sql_for_the_portable_functions():
     for name, (args, _, _) in PORTABLE.items():
         call = f"{name}({', '.join(args)})"
         assert name not in to_spark(f"select {call} as x from times").lower()
 
 
-def test_a_moment_without_a_time_zone_is_no_literal():
+def test_a_time_without_a_time_zone_is_not_a_valid_literal():
     with pytest.raises(ValueError, match="no time zone"):
         timestamp(datetime(2024, 1, 1))  # noqa: DTZ001 - the point of the test
 

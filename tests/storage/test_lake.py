@@ -136,8 +136,8 @@ def test_joined_events_lie_in_order_again(lake):
     before = sorted(map(repr, lake.read(EVENTS).to_pylist()))
     lake.compact(EVENTS, DuckEngine())
     [file] = lake.files(EVENTS)
-    seen = pq.ParquetFile(file).read(["name"])["name"].to_pylist()
-    assert seen == sorted(seen)
+    names = pq.ParquetFile(file).read(["name"])["name"].to_pylist()
+    assert names == sorted(names)
     assert sorted(map(repr, lake.read(EVENTS).to_pylist())) == before
 
 
@@ -257,10 +257,15 @@ def test_the_result_of_a_query_may_bring_new_columns_to_an_open_table(lake):
     lake.append(FEATURES, features("a", first=[1.0, 2.0]))
     rows = {"given": features("b", second=["u", None])}
     lake.replace_by_query(FEATURES, DuckEngine(), "select * from given", rows, part="b")
-    seen = {
+    rows_by_key = {
         (row["run_id"], row["customer_id"]): (row["first"], row["second"]) for row in lake.read(FEATURES).to_pylist()
     }
-    assert seen == {("a", "x"): (1.0, None), ("a", "y"): (2.0, None), ("b", "x"): (None, "u"), ("b", "y"): (None, None)}
+    assert rows_by_key == {
+        ("a", "x"): (1.0, None),
+        ("a", "y"): (2.0, None),
+        ("b", "x"): (None, "u"),
+        ("b", "y"): (None, None),
+    }
 
 
 @pytest.mark.parametrize(
@@ -291,5 +296,5 @@ def test_events_of_one_name_lie_together_in_a_file(lake):
     names = pa.array(["Product Viewed", "Order Completed"] * 20)
     lake.append(EVENTS, rows.set_column(rows.schema.get_field_index("name"), "name", names))
     file = lake.files(EVENTS)[0]
-    seen = pq.ParquetFile(file).read(["name"])["name"].to_pylist()
-    assert seen == sorted(seen)
+    names = pq.ParquetFile(file).read(["name"])["name"].to_pylist()
+    assert names == sorted(names)

@@ -25,7 +25,7 @@ def lake(tmp_path):
     return Eraser(tmp_path / "lake")
 
 
-def moments(run: str, *customers: str) -> pa.Table:
+def cutoff_rows(run: str, *customers: str) -> pa.Table:
     times = pa.array([NOW] * len(customers), TIME)
     return pa.table({"run_id": [run] * len(customers), "customer_id": list(customers), "as_of": times})
 
@@ -35,10 +35,10 @@ def customers(lake: Eraser) -> list[str]:
 
 
 def test_files_of_others_are_not_touched_and_no_statistics_name_anybody(lake):
-    lake.append(CUTOFFS, moments("a", "y"))
+    lake.append(CUTOFFS, cutoff_rows("a", "y"))
     [untouched] = lake.files(CUTOFFS)
-    lake.append(CUTOFFS, moments("a", "x", "z"))
-    lake.append(CUTOFFS, moments("b", "x"))
+    lake.append(CUTOFFS, cutoff_rows("a", "x", "z"))
+    lake.append(CUTOFFS, cutoff_rows("b", "x"))
     assert lake.erase(CUTOFFS, DuckEngine(), IS_X, GONE) == 2
     assert customers(lake) == ["y", "z"]
     assert untouched in lake.files(CUTOFFS)
@@ -62,18 +62,18 @@ def test_values_leave_rows_that_stay(lake):
 
 
 def test_columns_that_an_older_file_lacks_stay_null(lake):
-    first = moments("a", "x", "y").append_column("feature_version", pa.array(["1", "1"]))
+    first = cutoff_rows("a", "x", "y").append_column("feature_version", pa.array(["1", "1"]))
     lake.append(FEATURES, first)
     lake.append(
         FEATURES,
-        moments("b", "x").append_column("feature_version", pa.array(["1"])).append_column("n", pa.array([1.0])),
+        cutoff_rows("b", "x").append_column("feature_version", pa.array(["1"])).append_column("n", pa.array([1.0])),
     )
     lake.erase(FEATURES, DuckEngine(), IS_X, GONE)
     assert [(row["customer_id"], row["n"]) for row in lake.read(FEATURES).to_pylist()] == [("y", None)]
 
 
 def test_only_the_newest_version_is_left_and_a_load_that_was_counted_is_not_taken_again(lake):
-    old = lake.append(CUTOFFS, moments("a", "x", "y"), load_id=LoadId("inbox", 7))
+    old = lake.append(CUTOFFS, cutoff_rows("a", "x", "y"), load_id=LoadId("inbox", 7))
     lake.erase(CUTOFFS, DuckEngine(), IS_X, GONE)
     for _ in range(2):
         lake.delete_history(CUTOFFS)
@@ -82,15 +82,15 @@ def test_only_the_newest_version_is_left_and_a_load_that_was_counted_is_not_take
         lake.files(CUTOFFS, old)
     assert len(list(lake.path(CUTOFFS).rglob("part-*.parquet"))) == 1
     assert lake.last_load_sequence(CUTOFFS, "inbox") == 7
-    lake.append(CUTOFFS, moments("a", "x"), load_id=LoadId("inbox", 7))
+    lake.append(CUTOFFS, cutoff_rows("a", "x"), load_id=LoadId("inbox", 7))
     assert customers(lake) == ["y"]
-    lake.append(CUTOFFS, moments("a", "w"), load_id=LoadId("inbox", 8))
+    lake.append(CUTOFFS, cutoff_rows("a", "w"), load_id=LoadId("inbox", 8))
     assert customers(lake) == ["w", "y"]
 
 
 def test_a_pinned_version_is_put_back_unless_it_is_gone(lake):
-    pinned = lake.append(CUTOFFS, moments("a", "x"))
-    lake.replace(CUTOFFS, moments("a", "unfinished"))
+    pinned = lake.append(CUTOFFS, cutoff_rows("a", "x"))
+    lake.replace(CUTOFFS, cutoff_rows("a", "unfinished"))
     lake.restore_version(CUTOFFS, pinned)
     assert customers(lake) == ["x"]
     for version in (None, 999, lake.version(CUTOFFS)):

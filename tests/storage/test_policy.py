@@ -36,7 +36,7 @@ OFFER = '[[offers]]\nid = "x"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("[holdout]\nshare = 2\n", "holdout.share"),
         ("[holdout]\nshares = 0.1\n", "holdout.shares"),
@@ -49,10 +49,10 @@ OFFER = '[[offers]]\nid = "x"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0
         ("[budget\n", "is not valid TOML"),
     ],
 )
-def test_a_broken_policy_says_file_key_and_what_to_do(tmp_path, text, said):
+def test_a_broken_policy_says_file_key_and_what_to_do(tmp_path, text, reason):
     with pytest.raises(SettingsError) as error:
         load(tmp_path, text)
-    assert said in str(error.value)
+    assert reason in str(error.value)
     assert "policy.toml" in error.value.where
     assert error.value.todo
 

@@ -104,7 +104,7 @@ def test_a_query_may_bring_its_own_ctes_and_tables(shop):
     assert view.query(sql, given=pa.table({"x": [4]})).to_pylist() == [{"y": 8, "n": 0}]
 
 
-def test_a_second_process_at_work_is_told_so(shop):
+def test_a_second_process_gets_an_error_while_one_is_at_work(shop):
     script = """
 import sys
 from pathlib import Path
@@ -122,7 +122,7 @@ except WorkspaceBusy as refused:
         assert (shop.folder / "workspace.lock").exists()
 
 
-def test_a_folder_that_is_no_workspace_says_how_to_make_one(tmp_path):
+def test_a_folder_that_is_not_a_workspace_gives_the_command_to_make_one(tmp_path):
     with pytest.raises(WorkspaceError, match="patron init"):
         Shop.open(tmp_path)
 
@@ -171,13 +171,13 @@ def test_the_migrations_make_exactly_the_declared_tables(shop):
         assert [c["name"] for c in inspector.get_columns(table.name)] == [c.name for c in table.columns]
 
 
-def test_a_store_that_is_no_database_is_refused_in_words(tmp_path):
+def test_a_store_that_is_not_a_database_is_refused_with_a_message(tmp_path):
     (tmp_path / "store.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(WorkspaceError, match="patron doctor"):
         Store(sqlite_url(tmp_path / "store.db")).upgrade()
 
 
-def test_the_same_moment_is_the_same_run_and_purposes_do_not_share_random_numbers():
+def test_the_same_time_is_the_same_run_and_purposes_do_not_share_random_numbers():
     assert Run.at(AS_OF) == RUN
     assert Run.at(datetime(2024, 3, 1, 5, tzinfo=UTC)).run_id == "2024-03-01T050000"
     assert RUN.child_seed("decide") == Run.at(AS_OF).child_seed("decide") != RUN.child_seed("predict")

@@ -105,9 +105,9 @@ def test_an_import_and_a_run_use_it_like_the_file(postgres_url, tmp_path, monkey
     assert shop.snapshot().run.run_id == "1997-07-01"
     assert shop.snapshot().run.as_of == NOW.replace(year=1997, month=7, day=1, hour=0)
     assert not (tmp_path / "w" / "store.db").exists()
-    said = {finding.check: finding for finding in doctor(tmp_path / "w")}
-    assert said["store"].level == "ok"
-    assert make_url(postgres_url).password not in said["store"].what
+    findings = {finding.check: finding for finding in doctor(tmp_path / "w")}
+    assert findings["store"].level == "ok"
+    assert make_url(postgres_url).password not in findings["store"].what
     shop.close()
 
 

@@ -48,18 +48,18 @@ def day(number: float) -> datetime:
 
 
 def event(event_id: str, name: str, at: float, *, known: float | None = None, **more: object) -> dict[str, object]:
-    """An event of user u at a day, known at once unless said otherwise."""
+    """An event of user u on a day, known at once by default."""
     occurred, known_at = day(at), day(at if known is None else known)
     who = {} if more.keys() & {"user_token", "anonymous_token"} else {"user_token": "u"}
-    told = {"occurred_at": occurred, "received_at": known_at, "known_at": known_at, "month": f"{occurred:%Y-%m}"}
-    return {"source": "s", "event_id": event_id, "name": name, **told, **who, **more}
+    times = {"occurred_at": occurred, "received_at": known_at, "known_at": known_at, "month": f"{occurred:%Y-%m}"}
+    return {"source": "s", "event_id": event_id, "name": name, **times, **who, **more}
 
 
 def events_table(rows: Sequence[dict[str, object]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=EVENTS.schema())
 
 
-def given_ledger() -> pa.Table:
+def consent_ledger() -> pa.Table:
     """A few entries of the ledger of consents."""
     words = {"basis": "consent", "wording_version": "1", "policy_version": None}
     rows = [
@@ -86,12 +86,12 @@ def facts(
     """The fact tables of some events, all of them and validated, or only those named."""
     scope = Scope(day(as_of), zone)
     tables = {"events": events_table(rows)}
-    tables |= lookups(scope, RATES, lambda sql: DUCK.query(sql, {"events": tables["events"]}), given_ledger())
+    tables |= lookups(scope, RATES, lambda sql: DUCK.query(sql, {"events": tables["events"]}), consent_ledger())
     for name in names or FACTS:
-        made = DUCK.query(FACTS[name](scope), tables)
+        table = DUCK.query(FACTS[name](scope), tables)
         if name == "cleaning":
-            made = made.append_column("run_id", pa.array(["t"] * made.num_rows))
-        tables[name] = validated(BY_NAME[name], made) if not names else made
+            table = table.append_column("run_id", pa.array(["t"] * table.num_rows))
+        tables[name] = validated(BY_NAME[name], table) if not names else table
     return tables
 
 
@@ -113,8 +113,8 @@ def features(tables: dict[str, pa.Table], as_ofs: Sequence[float], zone: str = "
 
 
 @pytest.fixture(scope="session")
-def told() -> SimpleNamespace:
-    """Ways to tell small stories and look at what is understood of them."""
+def pipeline() -> SimpleNamespace:
+    """Build small histories of events and compute their facts, cutoffs and features."""
     return SimpleNamespace(
         day=day, event=event, duck=DUCK, events_table=events_table, facts=facts, windowed=windowed, features=features
     )

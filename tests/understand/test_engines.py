@@ -20,10 +20,10 @@ pytestmark = pytest.mark.spark
 BIG = [{"product_id": f"big{n}", "price_cents": 10**12 // n, "quantity": 1} for n in (1, 2, 3)]
 
 
-def small_shop(told):
+def small_shop(pipeline):
     """Two known customers and a visitor: every kind of event that facts read."""
     item = {"product_id": "p1", "price_cents": 333, "quantity": 3}
-    e = told.event
+    e = pipeline.event
     return [
         e("v1", "Product Viewed", 1, anonymous_token="a", product_id="p1", channel="web", device="mobile"),
         e("v2", "Products Searched", 1.01, anonymous_token="a"),
@@ -63,9 +63,13 @@ def rows_of(table):
 
 
 @pytest.fixture(scope="module")
-def tables(told):
-    made = told.facts(small_shop(told), zone=ZONE)
-    return {**made, CUTOFFS: told.windowed(made, [8, 20], ZONE), "identity_changes": IDENTITY_CHANGES.empty()}
+def tables(pipeline):
+    fact_tables = pipeline.facts(small_shop(pipeline), zone=ZONE)
+    return {
+        **fact_tables,
+        CUTOFFS: pipeline.windowed(fact_tables, [8, 20], ZONE),
+        "identity_changes": IDENTITY_CHANGES.empty(),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -76,34 +80,34 @@ def on_spark(spark, tables):
 
 
 @pytest.mark.parametrize("name", FACTS)
-def test_facts_are_the_same_on_both_engines(name, tables, told, on_spark):
-    sql = FACTS[name](Scope(told.day(1000), ZONE))
-    assert rows_of(on_spark.query(sql)) == rows_of(told.duck.query(sql, tables))
+def test_facts_are_the_same_on_both_engines(name, tables, pipeline, on_spark):
+    sql = FACTS[name](Scope(pipeline.day(1000), ZONE))
+    assert rows_of(on_spark.query(sql)) == rows_of(pipeline.duck.query(sql, tables))
 
 
-def test_identities_are_the_same_on_both_engines(tables, told, on_spark):
-    for sql in (aliases(Scope(told.day(1000), ZONE)), identity_changes("t")):
-        found = rows_of(told.duck.query(sql, tables))
-        assert found
-        assert rows_of(on_spark.query(sql)) == found
+def test_identities_are_the_same_on_both_engines(tables, pipeline, on_spark):
+    for sql in (aliases(Scope(pipeline.day(1000), ZONE)), identity_changes("t")):
+        expected = rows_of(pipeline.duck.query(sql, tables))
+        assert expected
+        assert rows_of(on_spark.query(sql)) == expected
 
 
 @pytest.mark.parametrize("family", EVERY_FAMILY, ids=lambda family: family.name)
-def test_features_are_the_same_on_both_engines(family, tables, told, on_spark):
+def test_features_are_the_same_on_both_engines(family, tables, pipeline, on_spark):
     sql = family.sql(f"'{ZONE}'")
-    assert rows_of(on_spark.query(sql)) == rows_of(told.duck.query(sql, tables))
+    assert rows_of(on_spark.query(sql)) == rows_of(pipeline.duck.query(sql, tables))
 
 
-def test_prospects_are_the_same_on_both_engines(tables, told, on_spark, spark):
-    people = told.duck.query(KNOWN_SINCE_SQL, tables)
+def test_prospects_are_the_same_on_both_engines(tables, pipeline, on_spark, spark):
+    people = pipeline.duck.query(KNOWN_SINCE_SQL, tables)
     assert people.num_rows > 1
     assert rows_of(on_spark.query(KNOWN_SINCE_SQL)) == rows_of(people)
-    asked = told.duck.query(
+    prospects = pipeline.duck.query(
         f"select m.customer_id, k.known_since, m.as_of from {CUTOFFS} m join k using (customer_id)",
         {CUTOFFS: tables[CUTOFFS], "k": people},
     )
-    made = {f"family_{one.name}": told.duck.query(one.sql(f"'{ZONE}'"), tables) for one in OF_PROSPECTS}
-    given = {CUTOFFS: tables[CUTOFFS], "prospects": asked, **made}
-    found = told.duck.query(with_age_sql(), given)
-    assert found.num_rows == asked.num_rows
-    assert rows_of(spark.query(with_age_sql(), given)) == rows_of(found)
+    families = {f"family_{one.name}": pipeline.duck.query(one.sql(f"'{ZONE}'"), tables) for one in OF_PROSPECTS}
+    inputs = {CUTOFFS: tables[CUTOFFS], "prospects": prospects, **families}
+    expected = pipeline.duck.query(with_age_sql(), inputs)
+    assert expected.num_rows == prospects.num_rows
+    assert rows_of(spark.query(with_age_sql(), inputs)) == rows_of(expected)

@@ -8,53 +8,55 @@ SECOND = 1 / 86_400
 LINES = ("identities", "products", "order_lines")
 
 
-def lines(told, *events, **more):
-    return told.facts(events, names=LINES, **more)["order_lines"].sort_by("line_id").to_pylist()
+def lines(pipeline, *events, **more):
+    return pipeline.facts(events, names=LINES, **more)["order_lines"].sort_by("line_id").to_pylist()
 
 
-def cleaned(told, *events):
+def cleaning_checks(pipeline, *events):
     """Rows found and looked at, and the example, of each check that found something."""
-    rows = told.facts(events)["cleaning"].to_pylist()
+    rows = pipeline.facts(events)["cleaning"].to_pylist()
     return {
         row["check_code"]: (row["row_count"], row["checked_count"], row["example"]) for row in rows if row["row_count"]
     }
 
 
-def test_a_second_event_of_an_order_is_counted_once(told):
-    first = told.event("a", "Order Completed", 1, order_id="o", revenue_cents=500)
-    second = told.event("b", "Order Completed", 2, order_id="o", revenue_cents=900)
-    tables = told.facts([second, first])
+def test_a_second_event_of_an_order_is_counted_once(pipeline):
+    first = pipeline.event("a", "Order Completed", 1, order_id="o", revenue_cents=500)
+    second = pipeline.event("b", "Order Completed", 2, order_id="o", revenue_cents=900)
+    tables = pipeline.facts([second, first])
     assert [(row["line_id"], row["paid_cents"]) for row in tables["order_lines"].to_pylist()] == [("s/a/1", 500)]
     assert tables["orders"].num_rows == 1
-    assert cleaned(told, first, second) == {
+    assert cleaning_checks(pipeline, first, second) == {
         "second_event_of_an_order": (1, 2, "s/b"),
         "line_without_product": (1, 1, "s/a/1"),
     }
 
 
-def test_identical_lines_are_all_kept_and_their_repetitions_counted(told):
+def test_identical_lines_are_all_kept_and_their_repetitions_counted(pipeline):
     same = {"order_id": "o", "product_id": "p", "category": "c", "price_cents": 100, "quantity": 1}
-    events = [told.event(name, "Order Line Completed", 1, **same) for name in ("a", "b", "c")]
-    assert sum(line["paid_cents"] for line in lines(told, *events)) == 300
-    assert cleaned(told, *events) == {"line_repeated_identically": (2, 3, "s/a/1")}
+    events = [pipeline.event(name, "Order Line Completed", 1, **same) for name in ("a", "b", "c")]
+    assert sum(line["paid_cents"] for line in lines(pipeline, *events)) == 300
+    assert cleaning_checks(pipeline, *events) == {"line_repeated_identically": (2, 3, "s/a/1")}
 
 
-def test_cleaning_counts_what_it_found_of_what_it_looked_at(told):
+def test_cleaning_counts_what_it_found_of_what_it_looked_at(pipeline):
     order = {"order_id": "o", "product_id": "p", "category": "c", "price_cents": 100}
-    late = told.event("late", "Product Viewed", 1, known=3)
-    future = told.event("future", "Product Viewed", 5, known=4)
+    late = pipeline.event("late", "Product Viewed", 1, known=3)
+    future = pipeline.event("future", "Product Viewed", 5, known=4)
     events = [
-        told.event("fine", "Order Line Completed", 1, **order),
-        told.event("nobody", "Product Viewed", 1, user_token=None),
-        told.event("old", "Product Viewed", -15_000),
-        told.event("odd", "Video Playback Started", 1),
-        told.event("euro", "Order Line Completed", 2, order_id="e", product_id="p", price_cents=100, currency="EUR"),
-        told.event("yen", "Order Line Completed", 2, order_id="y", product_id="p", price_cents=100, currency="JPY"),
-        told.event("free", "Order Line Completed", 2, order_id="f", product_id="p"),
+        pipeline.event("fine", "Order Line Completed", 1, **order),
+        pipeline.event("nobody", "Product Viewed", 1, user_token=None),
+        pipeline.event("old", "Product Viewed", -15_000),
+        pipeline.event("odd", "Video Playback Started", 1),
+        pipeline.event(
+            "euro", "Order Line Completed", 2, order_id="e", product_id="p", price_cents=100, currency="EUR"
+        ),
+        pipeline.event("yen", "Order Line Completed", 2, order_id="y", product_id="p", price_cents=100, currency="JPY"),
+        pipeline.event("free", "Order Line Completed", 2, order_id="f", product_id="p"),
         late,
         future,
     ]
-    assert cleaned(told, *events) == {
+    assert cleaning_checks(pipeline, *events) == {
         "event_without_customer": (1, 9, "s/nobody"),
         "time_impossibly_early": (1, 9, "s/old"),
         "event_not_used": (1, 9, "s/odd"),
@@ -68,49 +70,53 @@ def test_cleaning_counts_what_it_found_of_what_it_looked_at(told):
     }
 
 
-def test_an_offer_of_ours_is_an_exposure_and_one_of_somebody_else_an_interaction(told):
-    """A run that is run again and decides otherwise tells another offer; only `exposures` knows which one stands."""
-    ours = [told.event(f"offer-{name}", "Offer Assigned", 1, decision_id="d", coupon=name) for name in ("ten", "five")]
-    theirs = told.event("their", "Offer Assigned", 1, coupon="ten")
-    found = told.facts([*ours, theirs], names=("identities", "products", "interactions"))["interactions"]
-    assert [(row["event_id"], row["kind"]) for row in found.to_pylist()] == [("their", "offer")]
-    assert "event_not_used" not in cleaned(told, *ours)
+def test_an_offer_of_ours_is_an_exposure_and_one_of_somebody_else_an_interaction(pipeline):
+    """A run that is run again and decides otherwise sends another offer; only `exposures` knows which one stands."""
+    ours = [
+        pipeline.event(f"offer-{name}", "Offer Assigned", 1, decision_id="d", coupon=name) for name in ("ten", "five")
+    ]
+    theirs = pipeline.event("their", "Offer Assigned", 1, coupon="ten")
+    interactions = pipeline.facts([*ours, theirs], names=("identities", "products", "interactions"))["interactions"]
+    assert [(row["event_id"], row["kind"]) for row in interactions.to_pylist()] == [("their", "offer")]
+    assert "event_not_used" not in cleaning_checks(pipeline, *ours)
 
 
-def test_shipping_told_by_an_order_update_is_no_revenue(told):
+def test_shipping_of_an_order_update_is_not_revenue(pipeline):
     """Online Retail's lines POST, DOT and C2 come so."""
-    sold = told.event("a", "Order Line Completed", 1, order_id="o", product_id="p", price_cents=255, quantity=6)
-    post = told.event("b", "Order Updated", 1, order_id="o", shipping_cents=1800)
-    tables = told.facts([sold, post])
+    sold = pipeline.event("a", "Order Line Completed", 1, order_id="o", product_id="p", price_cents=255, quantity=6)
+    post = pipeline.event("b", "Order Updated", 1, order_id="o", shipping_cents=1800)
+    tables = pipeline.facts([sold, post])
     assert [(row["product_id"], row["paid_cents"]) for row in tables["order_lines"].to_pylist()] == [("p", 1530)]
     assert [row["paid_cents"] for row in tables["customers"].to_pylist()] == [1530]
-    assert told.facts([post])["orders"].num_rows == 0
+    assert pipeline.facts([post])["orders"].num_rows == 0
 
 
-def test_a_pause_of_thirty_minutes_ends_a_visit(told):
-    view = lambda name, seconds, **more: told.event(name, "Product Viewed", 1 + seconds * SECOND, **more)  # noqa: E731
+def test_a_pause_of_thirty_minutes_ends_a_visit(pipeline):
+    view = lambda name, seconds, **more: pipeline.event(name, "Product Viewed", 1 + seconds * SECOND, **more)  # noqa: E731
     events = [
         view("a", 0, channel="web"),
         view("b", 1799, channel="app"),
         view("c", 1799 + 1800),
-        told.event("o", "Order Completed", 1 + 3700 * SECOND, order_id="o", revenue_cents=5),
-        told.event("m", "Message Sent", 1.5),
+        pipeline.event("o", "Order Completed", 1 + 3700 * SECOND, order_id="o", revenue_cents=5),
+        pipeline.event("m", "Message Sent", 1.5),
         view("other", 900, user_token="w"),  # noqa: S106 - no password
     ]
-    found = (
-        told.facts(events)["sessions"].sort_by([("event_count", "descending"), ("started_at", "ascending")]).to_pylist()
+    sessions = (
+        pipeline.facts(events)["sessions"]
+        .sort_by([("event_count", "descending"), ("started_at", "ascending")])
+        .to_pylist()
     )
-    counts = [(row["event_count"], row["view_count"], row["order_count"], row["channel"]) for row in found]
+    counts = [(row["event_count"], row["view_count"], row["order_count"], row["channel"]) for row in sessions]
     assert counts == [(2, 2, 0, "web"), (2, 1, 1, None), (1, 1, 0, None)]
-    assert found[0]["ended_at"] == told.day(1 + 1799 * SECOND)
+    assert sessions[0]["ended_at"] == pipeline.day(1 + 1799 * SECOND)
 
 
-def test_events_at_one_time_make_one_visit_in_whatever_order_they_come(told):
+def test_events_at_one_time_make_one_visit_in_whatever_order_they_come(pipeline):
     kinds = ("Product Viewed", "Products Searched", "Product Added")
-    events = [told.event(f"e{n}", kinds[n % 3], 1, channel=("web", "app")[n % 2]) for n in range(6)]
-    one, other = (told.facts(given)["sessions"].to_pylist() for given in (events, events[::-1]))
-    assert one == other
-    assert [(row["event_count"], row["channel"]) for row in one] == [(6, "app")]
+    events = [pipeline.event(f"e{n}", kinds[n % 3], 1, channel=("web", "app")[n % 2]) for n in range(6)]
+    forwards, backwards = (pipeline.facts(order)["sessions"].to_pylist() for order in (events, events[::-1]))
+    assert forwards == backwards
+    assert [(row["event_count"], row["channel"]) for row in forwards] == [(6, "app")]
 
 
 prices = st.one_of(st.none(), st.integers(0, 5_000))
@@ -131,11 +137,13 @@ quick = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCh
 
 @quick
 @given(sold_orders)
-def test_an_orders_discount_shared_over_its_lines_adds_up_to_the_cent(told, orders):
-    events = [told.event(f"e{n}", "Order Completed", 1, order_id=f"o{n}", **order) for n, order in enumerate(orders)]
-    found = lines(told, *events)
+def test_an_orders_discount_shared_over_its_lines_adds_up_to_the_cent(pipeline, orders):
+    events = [
+        pipeline.event(f"e{n}", "Order Completed", 1, order_id=f"o{n}", **order) for n, order in enumerate(orders)
+    ]
+    line_rows = lines(pipeline, *events)
     for number, order in enumerate(orders):
-        mine = [line for line in found if line["order_id"] == f"o{number}"]
+        mine = [line for line in line_rows if line["order_id"] == f"o{number}"]
         assert len(mine) == len(order["products"])
         assert all(0 <= line["paid_cents"] <= line["gross_cents"] for line in mine)
         if all(item["price_cents"] is None for item in order["products"]):
@@ -149,22 +157,22 @@ def test_an_orders_discount_shared_over_its_lines_adds_up_to_the_cent(told, orde
         assert sum(line["paid_cents"] for line in mine) == worth - min(order.get("discount_cents", 0), worth)
 
 
-def test_amounts_up_to_what_collect_takes_are_shared_to_the_cent(told):
+def test_amounts_up_to_what_collect_takes_are_shared_to_the_cent(pipeline):
     most = 10**12
     items = [
         {"product_id": name, "price_cents": most // n, "quantity": n} for n, name in ((1, "p"), (3, "q"), (7, "r"))
     ]
     units = [{"product_id": "p", "quantity": 10**9 - 7}, {"product_id": "q", "quantity": 10**9}]
-    found = lines(
-        told,
-        told.event("a", "Order Completed", 1, order_id="a", discount_cents=most - 1, products=items),
-        told.event("b", "Order Completed", 1, order_id="b", revenue_cents=most, products=units),
-        told.event("c", "Order Line Completed", 1, order_id="c", price_cents=1000, quantity=10**9, product_id="p"),
-        told.event("r", "Order Line Refunded", 2, order_id="c", quantity=10**9 - 1, product_id="p"),
+    line_rows = lines(
+        pipeline,
+        pipeline.event("a", "Order Completed", 1, order_id="a", discount_cents=most - 1, products=items),
+        pipeline.event("b", "Order Completed", 1, order_id="b", revenue_cents=most, products=units),
+        pipeline.event("c", "Order Line Completed", 1, order_id="c", price_cents=1000, quantity=10**9, product_id="p"),
+        pipeline.event("r", "Order Line Refunded", 2, order_id="c", quantity=10**9 - 1, product_id="p"),
     )
-    paid = {key: sum(line["paid_cents"] for line in found if line["order_id"] == key) for key in ("a", "b", "c")}
+    paid = {key: sum(line["paid_cents"] for line in line_rows if line["order_id"] == key) for key in ("a", "b", "c")}
     assert paid == {"a": sum(i["price_cents"] * i["quantity"] for i in items) - (most - 1), "b": most, "c": 1000}
-    assert all(0 <= line["paid_cents"] <= line["gross_cents"] for line in found if not line["is_refund"])
+    assert all(0 <= line["paid_cents"] <= line["gross_cents"] for line in line_rows if not line["is_refund"])
 
 
 refunds = st.one_of(
@@ -185,23 +193,27 @@ refund_stories = st.lists(st.tuples(st.integers(0, 3), refunds), max_size=8)
 
 @quick
 @given(sold_orders, refund_stories)
-def test_never_more_is_given_back_than_was_paid_nor_more_units_than_were_sold(told, orders, back):
-    events = [told.event(f"e{n}", "Order Completed", 1, order_id=f"o{n}", **order) for n, order in enumerate(orders)]
+def test_refunds_never_exceed_what_was_paid_nor_the_units_sold(pipeline, orders, back):
+    events = [
+        pipeline.event(f"e{n}", "Order Completed", 1, order_id=f"o{n}", **order) for n, order in enumerate(orders)
+    ]
     of_known = [(which % len(orders), body) for which, body in back]
-    events += [told.event(f"r{n}", at=2 + n, order_id=f"o{o}", **body) for n, (o, body) in enumerate(of_known)]
-    tables = told.facts(events, names=(*LINES, "orders", "interactions", "customers"))
-    found = tables["order_lines"]
-    per_order = found.group_by("order_id").aggregate([("paid_cents", "sum")])
+    events += [pipeline.event(f"r{n}", at=2 + n, order_id=f"o{o}", **body) for n, (o, body) in enumerate(of_known)]
+    tables = pipeline.facts(events, names=(*LINES, "orders", "interactions", "customers"))
+    line_rows = tables["order_lines"]
+    per_order = line_rows.group_by("order_id").aggregate([("paid_cents", "sum")])
     assert pc.min(per_order["paid_cents_sum"]).as_py() >= 0
-    sold = found.filter(pc.invert(found["is_refund"]))
-    per_product = found.group_by(["order_id", "product_id"]).aggregate([("quantity", "sum")])
+    sold = line_rows.filter(pc.invert(line_rows["is_refund"]))
+    per_product = line_rows.group_by(["order_id", "product_id"]).aggregate([("quantity", "sum")])
     known = per_product.join(sold.select(["order_id", "product_id"]), ["order_id", "product_id"], join_type="left semi")
     assert pc.min(known["quantity_sum"]).as_py() >= 0
     [customer] = tables["customers"].to_pylist()
     assert (
-        customer["paid_cents"] == total(sold["paid_cents"]) - customer["refunded_cents"] == total(found["paid_cents"])
+        customer["paid_cents"]
+        == total(sold["paid_cents"]) - customer["refunded_cents"]
+        == total(line_rows["paid_cents"])
     )
-    assert set(found["ordered_at"].to_pylist()) == {told.day(1)}
+    assert set(line_rows["ordered_at"].to_pylist()) == {pipeline.day(1)}
 
 
 def total(amounts: pa.ChunkedArray) -> int:
@@ -211,20 +223,21 @@ def total(amounts: pa.ChunkedArray) -> int:
 @pytest.mark.parametrize(
     ("first", "then"), [("Order Refunded", "Order Cancelled"), ("Order Cancelled", "Order Refunded")]
 )
-def test_a_whole_refund_after_another_gives_back_what_is_left(told, first, then):
+def test_a_full_refund_after_another_refunds_the_rest(pipeline, first, then):
     part = {"products": [{"product_id": "p", "quantity": 1}]}
     item = {"product_id": "p", "price_cents": 300, "quantity": 3}
     events = [
-        told.event("a", "Order Completed", 1, order_id="o", products=[item]),
-        told.event("b", first, 2, order_id="o", **(part if first == "Order Refunded" else {})),
-        told.event("c", then, 3, order_id="o", **(part if then == "Order Refunded" else {})),
+        pipeline.event("a", "Order Completed", 1, order_id="o", products=[item]),
+        pipeline.event("b", first, 2, order_id="o", **(part if first == "Order Refunded" else {})),
+        pipeline.event("c", then, 3, order_id="o", **(part if then == "Order Refunded" else {})),
     ]
-    found = lines(told, *events)
-    assert (sum(line["paid_cents"] for line in found), sum(line["quantity"] for line in found)) == (0, 0)
+    line_rows = lines(pipeline, *events)
+    assert (sum(line["paid_cents"] for line in line_rows), sum(line["quantity"] for line in line_rows)) == (0, 0)
 
 
-def test_a_refund_of_an_unknown_order_is_booked_as_told_at_its_own_time(told):
+def test_a_refund_of_an_unknown_order_is_booked_with_its_own_amount_and_time(pipeline):
     [line] = lines(
-        told, told.event("r", "Order Line Refunded", 3, order_id="?", product_id="p", price_cents=70, quantity=2)
+        pipeline,
+        pipeline.event("r", "Order Line Refunded", 3, order_id="?", product_id="p", price_cents=70, quantity=2),
     )
-    assert (line["paid_cents"], line["quantity"], line["ordered_at"]) == (-140, -2, told.day(3))
+    assert (line["paid_cents"], line["quantity"], line["ordered_at"]) == (-140, -2, pipeline.day(3))

@@ -1,4 +1,4 @@
-"""One customer's story, told once, and what each family of features makes of it: worked out by hand."""
+"""One customer's events, and the features of each family worked out by hand."""
 
 import math
 
@@ -7,15 +7,15 @@ import pytest
 from patron.understand.features import EVERY_FAMILY
 
 # Day 0 is Monday, 1 January 2024. Orders: Thursday 11 January at 12, Saturday 10 February at 6, Thursday 21 March, 18.
-MOMENT = 100
+CUTOFF = 100
 BRANDED = {"category": "a", "brand": "x"}
 WEB_MOBILE = {"channel": "web", "device": "mobile"}
 WEB_DESKTOP = {"channel": "web", "device": "desktop", **BRANDED}
 APP_MOBILE = {"channel": "app", "device": "mobile", **BRANDED}
 
 
-def story(told):
-    e = told.event
+def story(pipeline):
+    e = pipeline.event
     first = [
         {"product_id": "p1", "price_cents": 500, "quantity": 2, **BRANDED},
         {"product_id": "p2", "price_cents": 1000, "quantity": 1, "category": "b"},
@@ -167,8 +167,8 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def row(told):
-    [only] = told.features(told.facts(story(told)), [MOMENT])
+def row(pipeline):
+    [only] = pipeline.features(pipeline.facts(story(pipeline)), [CUTOFF])
     return only
 
 
@@ -184,16 +184,16 @@ def test_every_family_is_in_the_story():
     assert list(EXPECTED) == [family.name for family in EVERY_FAMILY]
 
 
-def test_days_and_hours_are_those_of_the_shop(told):
-    events = [told.event("o", "Order Line Completed", 10 + 2 / 24, order_id="o", price_cents=100)]
-    [here] = told.features(told.facts(events, zone="America/New_York"), [10.5], "America/New_York")
-    [utc] = told.features(told.facts(events), [10.5])
+def test_days_and_hours_are_those_of_the_shop(pipeline):
+    events = [pipeline.event("o", "Order Line Completed", 10 + 2 / 24, order_id="o", price_cents=100)]
+    [here] = pipeline.features(pipeline.facts(events, zone="America/New_York"), [10.5], "America/New_York")
+    [utc] = pipeline.features(pipeline.facts(events), [10.5])
     assert (here["mean_order_hour"], here["favourite_weekday"], here["days_since_last_order"]) == (21, "wednesday", 1)
     assert (utc["mean_order_hour"], utc["favourite_weekday"], utc["days_since_last_order"]) == (2, "thursday", 0)
 
 
-def test_who_never_did_something_has_zero_of_it_and_no_ratio(told):
-    [row] = told.features(told.facts([told.event("o", "Order Line Completed", 1, order_id="o")]), [2])
+def test_who_never_did_something_has_zero_of_it_and_no_ratio(pipeline):
+    [row] = pipeline.features(pipeline.facts([pipeline.event("o", "Order Line Completed", 1, order_id="o")]), [2])
     assert (row["view_count_90_days"], row["refund_count_lifetime"], row["message_sent_count_90_days"]) == (0, 0, 0)
     unknown = ("views_per_search_90_days", "mean_rating", "mean_days_between_orders", "favourite_brand")
     assert [row[name] for name in unknown] == [None] * len(unknown)

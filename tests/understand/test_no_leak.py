@@ -1,4 +1,4 @@
-"""The promise of point-in-time: what was not known at the cutoff changes nothing of it."""
+"""The promise of point-in-time: what was not known at the cutoff changes no feature."""
 
 # ruff: noqa: S106 - tokens of made-up people are no passwords
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from patron.understand.features import EVERY_FAMILY
 from patron.understand.features.feature_family import CUTOFFS
 
-MOMENT = 20
+CUTOFF = 20
 KNOWN_BEFORE = "f.known_at < m.as_of"
 READ_BY_FEATURES = ("identities", "traits", "products", "order_lines", "orders", "interactions")
 PRODUCTS = ("p1", "p2", "p3")
@@ -73,20 +73,20 @@ bodies = st.one_of(
     ),
 )
 links = st.one_of(
-    contacts.map(lambda told: {"name": "Identify", **told}),
+    contacts.map(lambda contact: {"name": "Identify", **contact}),
     st.fixed_dictionaries({"name": st.just("Alias"), "previous_token": previous}),
     st.just({"name": "Identity Unlinked"}),
 )
 delays = st.sampled_from([0, 0, 0, 0, 2, 9, 30])
-told_things = st.lists(st.tuples(bodies, tokens, days, delays), min_size=3, max_size=22)
-told_links = st.lists(st.tuples(links, tokens, days, delays), max_size=8)
-stories = st.tuples(told_things, told_links).map(lambda both: both[0] + both[1])
+story_bodies = st.lists(st.tuples(bodies, tokens, days, delays), min_size=3, max_size=22)
+story_links = st.lists(st.tuples(links, tokens, days, delays), max_size=8)
+stories = st.tuples(story_bodies, story_links).map(lambda both: both[0] + both[1])
 
 
-def written(told, story):
+def story_events(pipeline, story):
     """Each event with its own id; some become known long after they occurred."""
     return [
-        told.event(f"e{number}", at=at, known=at + delay, **body, **who)
+        pipeline.event(f"e{number}", at=at, known=at + delay, **body, **who)
         for number, (body, who, at, delay) in enumerate(story)
     ]
 
@@ -95,33 +95,33 @@ def same(one, other):
     return one == other or (isinstance(one, float) and isinstance(other, float) and math.isclose(one, other))
 
 
-def at_the_cutoff(told, tables):
-    return {row["customer_id"]: row for row in told.features(tables, [MOMENT])}
+def features_at_cutoff(pipeline, tables):
+    return {row["customer_id"]: row for row in pipeline.features(tables, [CUTOFF])}
 
 
-def is_undone_later(told, event):
+def is_undone_later(pipeline, event):
     """Whether the event undoes a link after the cutoff: a correction, which is meant to change what was believed."""
-    return event["name"] == "Identity Unlinked" and event["known_at"] >= told.day(MOMENT)
+    return event["name"] == "Identity Unlinked" and event["known_at"] >= pipeline.day(CUTOFF)
 
 
-def merged_away_since(told, identities):
-    """Customers of the cutoff who finished out, later, to be somebody who was known longer."""
+def merged_after_cutoff(pipeline, identities):
+    """Customers of the cutoff who later proved to be a person known for longer."""
     rows = [row for row in identities.to_pylist() if row["is_user"] and row["rule"] == "alias"]
     return {
         md5(row["token"].encode(), usedforsecurity=False).hexdigest()
         for row in rows
-        if row["known_at"] >= told.day(MOMENT)
+        if row["known_at"] >= pipeline.day(CUTOFF)
     }
 
 
-def changed(told, events):
+def changed_features(pipeline, events):
     """Features of each customer at the cutoff that differ by what became known later, and how many customers."""
-    events = [event for event in events if not is_undone_later(told, event)]
-    known = [event for event in events if event["known_at"] < told.day(MOMENT)]
-    before = at_the_cutoff(told, told.facts(known, as_of=MOMENT, names=READ_BY_FEATURES))
-    tables = told.facts(events, as_of=100, names=READ_BY_FEATURES)
-    after = at_the_cutoff(told, tables)
-    assert before.keys() - after.keys() == before.keys() & merged_away_since(told, tables["identities"])
+    events = [event for event in events if not is_undone_later(pipeline, event)]
+    known = [event for event in events if event["known_at"] < pipeline.day(CUTOFF)]
+    before = features_at_cutoff(pipeline, pipeline.facts(known, as_of=CUTOFF, names=READ_BY_FEATURES))
+    tables = pipeline.facts(events, as_of=100, names=READ_BY_FEATURES)
+    after = features_at_cutoff(pipeline, tables)
+    assert before.keys() - after.keys() == before.keys() & merged_after_cutoff(pipeline, tables["identities"])
     assert after.keys() <= before.keys()
     before = {customer: row for customer, row in before.items() if customer in after}
     differ = {
@@ -133,13 +133,13 @@ def changed(told, events):
     return differ, len(before)
 
 
-def test_what_was_not_known_at_the_moment_changes_no_feature(told):
+def test_what_was_not_known_at_the_cutoff_changes_no_feature(pipeline):
     customer_counts = []
 
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
     @given(stories)
     def check(story):
-        differ, customer_count = changed(told, written(told, story))
+        differ, customer_count = changed_features(pipeline, story_events(pipeline, story))
         customer_counts.append(customer_count)
         assert not differ
 
@@ -147,9 +147,9 @@ def test_what_was_not_known_at_the_moment_changes_no_feature(told):
     assert sum(count > 0 for count in customer_counts) > 0.6 * len(customer_counts)
 
 
-def all_kinds(told, number, at, known):
+def all_kinds(pipeline, number, at, known):
     """One event of every kind that features look at, of user u."""
-    e, who = told.event, {"user_token": "u", "channel": f"c{number}", "device": f"d{number}"}
+    e, who = pipeline.event, {"user_token": "u", "channel": f"c{number}", "device": f"d{number}"}
     product = {"product_id": f"p{number}", "category": f"k{number}", "brand": f"b{number}"}
     bodies = [
         ("Order Line Completed", {"order_id": f"o{number}", "price_cents": 700, **product}),
@@ -164,41 +164,41 @@ def all_kinds(told, number, at, known):
 
 
 @pytest.fixture(scope="module")
-def late(told):
+def late(pipeline):
     """Tables in which some facts of every kind became known after the cutoff, and the cutoff itself."""
-    events = all_kinds(told, 1, 1.1, 1.1) + all_kinds(told, 2, 8.6, 25) + all_kinds(told, 3, 12.9, 26)
-    assert changed(told, events) == ({}, 1)
-    tables = told.facts(events, as_of=100, names=READ_BY_FEATURES)
-    return {**tables, CUTOFFS: told.windowed(tables, [MOMENT])}
+    events = all_kinds(pipeline, 1, 1.1, 1.1) + all_kinds(pipeline, 2, 8.6, 25) + all_kinds(pipeline, 3, 12.9, 26)
+    assert changed_features(pipeline, events) == ({}, 1)
+    tables = pipeline.facts(events, as_of=100, names=READ_BY_FEATURES)
+    return {**tables, CUTOFFS: pipeline.windowed(tables, [CUTOFF])}
 
 
 @pytest.mark.parametrize("family", EVERY_FAMILY, ids=lambda family: family.name)
-def test_a_family_that_looks_ahead_would_be_caught(told, family, late):
+def test_a_family_that_looks_ahead_would_be_caught(pipeline, family, late):
     sql = family.sql("'UTC'")
     assert KNOWN_BEFORE in sql
-    leaking = told.duck.query(sql.replace(KNOWN_BEFORE, "true"), late)
-    assert leaking.to_pylist() != told.duck.query(sql, late).to_pylist()
+    leaking = pipeline.duck.query(sql.replace(KNOWN_BEFORE, "true"), late)
+    assert leaking.to_pylist() != pipeline.duck.query(sql, late).to_pylist()
 
 
-def test_a_link_a_catalogue_row_and_a_refund_count_only_once_known(told):
+def test_a_link_a_catalogue_row_and_a_refund_count_only_once_known(pipeline):
     events = [
-        told.event("view", "Product Viewed", 1, anonymous_token="a", product_id="p1"),
-        told.event("buy", "Order Line Completed", 2, order_id="o", product_id="p1", price_cents=100),
-        told.event("link", "Identify", 5, user_token="u", anonymous_token="a"),
-        told.event("catalogue", "Product Updated", 1, known=7, product_id="p1", category="toys"),
-        told.event("refund", "Order Refunded", 3, known=9, order_id="o"),
+        pipeline.event("view", "Product Viewed", 1, anonymous_token="a", product_id="p1"),
+        pipeline.event("buy", "Order Line Completed", 2, order_id="o", product_id="p1", price_cents=100),
+        pipeline.event("link", "Identify", 5, user_token="u", anonymous_token="a"),
+        pipeline.event("catalogue", "Product Updated", 1, known=7, product_id="p1", category="toys"),
+        pipeline.event("refund", "Order Refunded", 3, known=9, order_id="o"),
     ]
-    rows = told.features(told.facts(events), [5, 6, 8, 10])
+    rows = pipeline.features(pipeline.facts(events), [5, 6, 8, 10])
     views, favourites, paid = ("view_count_30_days", "favourite_category", "paid_cents_lifetime")
     assert [row[views] for row in rows] == [0, 1, 1, 1]
     assert [row[favourites] for row in rows] == [None, None, "toys", "toys"]
     assert [row[paid] for row in rows] == [100, 100, 100, 0]
 
 
-def test_a_fact_known_exactly_at_the_moment_is_not_known_before_it(told):
+def test_a_fact_known_exactly_at_the_cutoff_is_not_known_before_it(pipeline):
     events = [
-        told.event("one", "Order Line Completed", 1, order_id="o1", price_cents=100),
-        told.event("two", "Order Line Completed", 2, order_id="o2", price_cents=100),
+        pipeline.event("one", "Order Line Completed", 1, order_id="o1", price_cents=100),
+        pipeline.event("two", "Order Line Completed", 2, order_id="o2", price_cents=100),
     ]
-    rows = told.features(told.facts(events), [2, 2 + 1e-6])
+    rows = pipeline.features(pipeline.facts(events), [2, 2 + 1e-6])
     assert [row["order_count_lifetime"] for row in rows] == [1, 2]

@@ -113,22 +113,22 @@ def test_a_shop_in_which_nobody_came_back_has_a_pace_all_the_same():
 
 
 @pytest.fixture(scope="module")
-def view(told, tmp_path_factory):
+def view(pipeline, tmp_path_factory):
     """A shop of forty customers, understood as of day 60."""
     shop = Shop.create(tmp_path_factory.mktemp("segments") / "w")
     events = [
-        told.event(f"{n}/{k}", "Order Line Completed", 1 + n + 9 * k, order_id=f"{n}/{k}", price_cents=100 * n + 50 * k,
-            user_token=f"u{n}", product_id="p")
+        pipeline.event(f"{n}/{k}", "Order Line Completed", 1 + n + 9 * k, order_id=f"{n}/{k}",
+            price_cents=100 * n + 50 * k, user_token=f"u{n}", product_id="p")
         for n in range(40)
         for k in range(1 + n % 3)
     ]  # fmt: skip
-    shop.lake.append(EVENTS, told.events_table(events))
-    made = shop.view(understand.READS, understand.WRITES, run=Run.at(told.day(60)))
-    build_facts(made)
-    build_cutoffs(made, [made.run.as_of, made.run.as_of - timedelta(days=30)])
-    build_features(made)
-    build_segments(made)
-    yield made
+    shop.lake.append(EVENTS, pipeline.events_table(events))
+    view = shop.view(understand.READS, understand.WRITES, run=Run.at(pipeline.day(60)))
+    build_facts(view)
+    build_cutoffs(view, [view.run.as_of, view.run.as_of - timedelta(days=30)])
+    build_features(view)
+    build_segments(view)
+    yield view
     shop.close()
 
 
@@ -157,6 +157,6 @@ def test_only_those_with_an_order_by_then_have_a_cutoff(view):
     assert view.query("select count(*) as n from features")["n"].to_pylist() == [69]
 
 
-def test_a_moment_after_the_run_is_refused(view):
+def test_a_cutoff_after_the_run_is_refused(view):
     with pytest.raises(ValueError, match="after the run's own"):
         build_cutoffs(view, [view.run.as_of + timedelta(days=1)])

@@ -1,4 +1,4 @@
-"""One side of a comparison: does one job again and again, once for each line it is told, and answers in JSON.
+"""One side of a comparison: does one job again and again, once for each line it reads, and answers in JSON.
 
 The sides run in environments of their own, so this needs nothing but Python. What is timed is processor time of the
 whole process; the caller sees to it that there is one thread.
@@ -21,8 +21,8 @@ class Job:
 
     work: Callable[[], Any]
     """What is timed."""
-    told: Callable[[Any], Mapping[str, float]] = lambda _: {}
-    """The numbers it found, to compare the sides by."""
+    results: Callable[[Any], Mapping[str, float]] = lambda _: {}
+    """The numbers of its result, to compare the sides by."""
     done: Callable[[Any], float] = lambda _: 1.0
     """How much was done, in the unit that the sides are compared in."""
     warm: Callable[[], Any] | None = None
@@ -45,11 +45,11 @@ def timed(job: Job) -> dict[str, Any]:
     """Processor milliseconds for one unit of what is to be done, those of compiling among them, and what was found."""
     gc.collect()
     since = time.process_time()
-    made = job.work()
+    result = job.work()
     seconds = time.process_time() - since
-    done = job.done(made)
+    done = job.done(result)
     return {
         "ms": seconds * 1000 / done,
         "aside_ms": job.aside_seconds() * 1000 / done,
-        "found": {name: float(value) for name, value in job.told(made).items()},
+        "found": {name: float(value) for name, value in job.results(result).items()},
     }

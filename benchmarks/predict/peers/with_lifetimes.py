@@ -33,12 +33,12 @@ def simulate(folder: Path) -> Job:
     T = pd.read_parquet(folder / "fewer_times.parquet")["T"].to_numpy()
     np.random.seed(1)  # noqa: NPY002 - the generator that lifetimes draws from
 
-    def told(frame: pd.DataFrame) -> dict[str, float]:
+    def results(frame: pd.DataFrame) -> dict[str, float]:
         return {"came back": (frame["frequency"] > 0).mean(), "mean recency": frame["recency"].mean()}
 
     return Job(
         lambda: beta_geometric_nbd_model(T, **law, size=len(T)),
-        told,
+        results,
         done=lambda frame: len(frame) / 1e6,
         warm=lambda: beta_geometric_nbd_model(T[:1000], **law, size=1000),
     )
@@ -61,9 +61,9 @@ def summarise(name: str) -> Callable[[Path], Job]:
                 freq_multiplier=7,
             )
 
-        return Job(work, told)
+        return Job(work, results)
 
-    def told(summary: pd.DataFrame) -> dict[str, float]:
+    def results(summary: pd.DataFrame) -> dict[str, float]:
         return {"customers": len(summary)} | summary.mean().to_dict()
 
     return job

@@ -33,13 +33,13 @@ def simulate(folder: Path) -> Job:
     T = pq.read_table(folder / "times.parquet")["T"].to_numpy()
     model, rng = FittedBetaGeo(Estimates(law)), np.random.default_rng(1)
 
-    def told(table: pa.Table) -> dict[str, float]:
+    def results(table: pa.Table) -> dict[str, float]:
         return {
             "came back": np.mean(table["frequency"].to_numpy() > 0),
             "mean recency": pc.mean(table["recency"]).as_py(),
         }
 
-    return Job(lambda: model.simulate(T, rng), told, done=lambda table: table.num_rows / 1e6)
+    return Job(lambda: model.simulate(T, rng), results, done=lambda table: table.num_rows / 1e6)
 
 
 def summarise(name: str) -> Callable[[Path], Job]:
@@ -47,9 +47,9 @@ def summarise(name: str) -> Callable[[Path], Job]:
 
     def job(folder: Path) -> Job:
         orders = pq.read_table(folder / name)
-        return Job(lambda: rfm(orders, until="1997-09-30", time="date"), told)
+        return Job(lambda: rfm(orders, until="1997-09-30", time="date"), results)
 
-    def told(summary: pa.Table) -> dict[str, float]:
+    def results(summary: pa.Table) -> dict[str, float]:
         names = ("frequency", "recency", "T", "monetary_value")
         return {"customers": summary.num_rows} | {name: pc.mean(summary[name]).as_py() for name in names}
 
@@ -66,10 +66,10 @@ def posterior(folder: Path) -> Job:
     def effective(found: Posterior) -> float:
         return min(found.effective_sample_size.values())
 
-    def told(found: Posterior) -> dict[str, float]:
+    def results(found: Posterior) -> dict[str, float]:
         return {"effective draws": effective(found)}
 
-    return Job(work, told, done=lambda found: effective(found) / 1000)
+    return Job(work, results, done=lambda found: effective(found) / 1000)
 
 
 JOBS = {

@@ -1,7 +1,7 @@
 """The side of pymc-marketing in `value_peers.py`: its defaults, priors among them, with frames in memory.
 
 Models are built and fitted once before anything is counted, so what pytensor compiled is on disk. It is still looked
-up, rewritten and linked anew at each fit: that is counted, as its users wait for it, and told beside.
+up, rewritten and linked anew at each fit: that is counted, as its users wait for it, and reported separately.
 """
 
 import time
@@ -31,10 +31,10 @@ class Aside:
             setattr(pymc.Model, name, self.watched(getattr(pymc.Model, name)))
 
     def watched(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*args: Any, **named: Any) -> Any:
             since, self.depth = time.process_time(), self.depth + 1
             try:
-                return method(*given, **named)
+                return method(*args, **named)
             finally:
                 self.depth -= 1
                 self.seconds += 0.0 if self.depth else time.process_time() - since
@@ -56,10 +56,10 @@ def fit(kind: type[Any]) -> Callable[[Path], Job]:
             aside.begin()
             return model.fit(method="map", progressbar=False)
 
-        def told(found: Any) -> dict[str, float]:
+        def results(found: Any) -> dict[str, float]:
             return {name: found.posterior[name].item() for name in LETTERS}
 
-        return Job(work, told, aside_seconds=lambda: aside.seconds)
+        return Job(work, results, aside_seconds=lambda: aside.seconds)
 
     return job
 
@@ -81,9 +81,9 @@ def summarise(name: str) -> Callable[[Path], Job]:
                 time_scaler=7,
             )
 
-        return Job(work, told)
+        return Job(work, results)
 
-    def told(summary: pd.DataFrame) -> dict[str, float]:
+    def results(summary: pd.DataFrame) -> dict[str, float]:
         return {"customers": len(summary)} | summary.drop(columns="customer_id").mean().to_dict()
 
     return job
@@ -105,10 +105,10 @@ def posterior(folder: Path) -> Job:
         sizes = arviz.ess(found, var_names=LETTERS)
         return min(sizes[name].item() for name in LETTERS)
 
-    def told(found: Any) -> dict[str, float]:
+    def results(found: Any) -> dict[str, float]:
         return {"effective draws": effective(found)}
 
-    return Job(work, told, done=lambda found: effective(found) / 1000, warm=warm)
+    return Job(work, results, done=lambda found: effective(found) / 1000, warm=warm)
 
 
 JOBS = {

@@ -22,7 +22,7 @@ from patron.schema.table_metadata import metadata_of, with_metadata
 FITTED = FittedParetoNBD(Estimates({"r": 0.55, "alpha": 10.6, "s": 0.6, "beta": 11.7}, unit="W"))
 ORDERED_AT = ["1997-01-01", "1997-01-11", "1997-04-16"]
 SMALL = 60_000
-"""Bytes of a drawing that a page can hold beside others; a matrix has a square for every history."""
+"""Bytes of a drawing that a page can hold next to others; a matrix has a square for every history."""
 
 
 def orders():
@@ -62,11 +62,11 @@ def tables():
 
 @pytest.fixture(scope="module", params=LOCALES)
 def drawn(request):
-    told = words(request.param), Formats(request.param, "USD", "America/Los_Angeles")
-    return request.param, {name: draw(table, *told, **how) for name, (draw, table, how) in tables().items()}
+    language = words(request.param), Formats(request.param, "USD", "America/Los_Angeles")
+    return request.param, {name: draw(table, *language, **how) for name, (draw, table, how) in tables().items()}
 
 
-def test_every_chart_has_words_and_a_table_beside_the_picture(drawn):
+def test_every_chart_has_a_text_and_a_table_next_to_the_picture(drawn):
     _, found = drawn
     for chart in found.values():
         assert chart.title
@@ -92,14 +92,14 @@ def test_no_english_is_left_in_another_language(drawn):
     locale, found = drawn
     if locale == "en":
         return
-    said = [text for chart in found.values() for text in (chart.title, chart.description, *chart.head)]
-    assert [text for text in said if re.search(r"[A-Za-z]{2,}", text)] == []
+    texts = [text for chart in found.values() for text in (chart.title, chart.description, *chart.head)]
+    assert [text for text in texts if re.search(r"[A-Za-z]{2,}", text)] == []
     shown = [text for chart in found.values() for text in re.findall(r"<text[^>]*>([^<]*)", chart.svg())]
     assert [text for text in shown if re.search(r"[A-Za-z]{2,}", text)] == []
 
 
 @pytest.mark.parametrize("width", [HALF, WIDE])
-def test_charts_are_as_wide_as_asked_and_their_dates_do_not_touch(width):
+def test_charts_have_the_requested_width_and_their_dates_do_not_touch(width):
     for name, (draw, table, how) in tables().items():
         if name == "cohorts":
             continue
@@ -112,7 +112,7 @@ def test_charts_are_as_wide_as_asked_and_their_dates_do_not_touch(width):
         assert all(later - earlier > 60 for earlier, later in itertools.pairwise(places))
 
 
-def test_spans_of_time_are_said_as_people_say_them():
+def test_durations_are_written_as_people_say_them():
     title = {
         horizon: charts.frequency_recency(diagnostics.frequency_recency(FITTED, horizon, T=39, most_frequency=2)).title
         for horizon in (1, 1.5, 13)
@@ -131,9 +131,9 @@ def test_dates_are_named_by_day_or_month_and_are_few(until, named):
     axis = date_axis(
         table["at"][0].as_py(), table["at"][-1].as_py(), Formats("en", "USD", "Pacific/Auckland"), width=WIDE
     )
-    told = axis.to_dict()
-    assert named in told["labelExpr"]
-    assert 1 <= len(told["values"]) <= 9
+    options = axis.to_dict()
+    assert named in options["labelExpr"]
+    assert 1 <= len(options["values"]) <= 9
 
 
 def test_what_a_table_is_about_is_text_and_leaves_out_what_is_not_known():

@@ -80,7 +80,7 @@ def test_wrong_usage_is_exit_code_2_and_a_version_is_known(patron):
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", patron("--version").out)
 
 
-def test_a_date_that_is_none_is_wrong_usage(patron, home):
+def test_an_invalid_date_is_wrong_usage(patron, home):
     ran = patron("run", "--workspace", home / "w", "--as-of", "yesterday")
     assert ran.code == 2
     assert "is not a date such as 2024-03-01 or a time such as 2024-03-01T14:30" in ran.message
@@ -88,8 +88,8 @@ def test_a_date_that_is_none_is_wrong_usage(patron, home):
 
 
 def test_init_says_what_to_do_next_and_refuses_a_second_time(patron, home):
-    made = patron("init", home / "other", "--currency", "EUR", "--time-zone", "Europe/Berlin", "--json")
-    assert made.json["settings"] == {"currency": "EUR", "time_zone": "Europe/Berlin"}
+    init_result = patron("init", home / "other", "--currency", "EUR", "--time-zone", "Europe/Berlin", "--json")
+    assert init_result.json["settings"] == {"currency": "EUR", "time_zone": "Europe/Berlin"}
     again = patron("init", home / "other")
     assert (again.code, again.out) == (1, "")
     assert "is a workspace already" in again.err
@@ -107,11 +107,11 @@ def test_import_prints_a_sum_and_a_repeat_stores_nothing(patron, home):
     assert re.search(r"[\d,]+ rows read = 0 stored \+ [\d,]+ duplicate \+ 0 rejected", patron(*bring).out)
 
 
-def test_run_tells_what_it_answered(patron, home):
-    told = patron("run", "--workspace", home / "w", "--as-of", AS_OF, "--json").json
-    assert told["run_id"] == AS_OF
-    assert told["customer_count"] > 100
-    assert {answer["question"] for answer in told["forecasts"]["answered"]} >= {"value", "purchase"}
+def test_run_reports_the_questions_it_answered(patron, home):
+    summary = patron("run", "--workspace", home / "w", "--as-of", AS_OF, "--json").json
+    assert summary["run_id"] == AS_OF
+    assert summary["customer_count"] > 100
+    assert {answer["question"] for answer in summary["forecasts"]["answered"]} >= {"value", "purchase"}
 
 
 def test_backtest_prints_objects_of_ten_keys(patron, home):
@@ -127,9 +127,9 @@ def test_backtest_prints_objects_of_ten_keys(patron, home):
 
 
 def test_money_is_shown_in_the_shops_currency_and_not_in_cents(patron, home):
-    told = json.loads(patron("backtest", "--workspace", home / "w", "--question", "value", "--json").out)
+    rows = json.loads(patron("backtest", "--workspace", home / "w", "--question", "value", "--json").out)
     shown = patron("backtest", "--workspace", home / "w", "--question", "value").out
-    best = min(row["value"] for row in told if row["metric"] == "rmse_winsorised" and row["origin"] == "all")
+    best = min(row["value"] for row in rows if row["metric"] == "rmse_winsorised" and row["origin"] == "all")
     assert best > 1000
     assert "money in USD" in shown
     assert f" {best / 100:.4g} " in shown.replace("│", " ").replace("[", " ")
@@ -144,7 +144,7 @@ def test_prospects_are_refused_where_there_are_none(patron, home):
 
 def test_prospects_are_listed_with_how_well_they_were_ranked(capsys):
     person = Prospect("c1", 4250.0, 3.25, "ads", ("+cart_add_count_7_days",))
-    judged = {"evaluated_count": 400, "gini": 0.41, "gini_low": 0.35, "gini_high": 0.47}
+    backtest_counts = {"evaluated_count": 400, "gini": 0.41, "gini_low": 0.35, "gini_high": 0.47}
     ranked = Prospects(
         "2024-05-30",
         datetime(2024, 5, 30, tzinfo=UTC),
@@ -153,7 +153,7 @@ def test_prospects_are_listed_with_how_well_they_were_ranked(capsys):
         people_count=9,
         expected_cents=12300.0,
         people=(person,),
-        **judged,
+        **backtest_counts,
     )
     show_prospects(ranked, "EUR", json=False)
     shown = capsys.readouterr().out
@@ -214,10 +214,13 @@ def test_export_of_nobody_is_refused_and_of_no_one_is_wrong_usage(patron, home):
 
 
 def test_a_backup_is_restored_elsewhere_with_the_same_run(patron, home):
-    made = patron("backup", "--workspace", home / "w", home / "b.tar.gz", "--json").json
-    assert made["table_count"] > 10
+    backup_result = patron("backup", "--workspace", home / "w", home / "b.tar.gz", "--json").json
+    assert backup_result["table_count"] > 10
     assert patron("backup", "--workspace", home / "w", home / "b.tar.gz").code == 1
-    assert patron("restore", home / "b.tar.gz", home / "again", "--json").json["table_count"] == made["table_count"]
+    assert (
+        patron("restore", home / "b.tar.gz", home / "again", "--json").json["table_count"]
+        == backup_result["table_count"]
+    )
     query = "select run_id, count(*) as n, sum(value) as total from scores group by 1"
     one, other = (patron("sql", "--workspace", home / name, query, "--json").json for name in ("w", "again"))
     assert one == other
@@ -249,7 +252,7 @@ def test_nobody_is_exported_from_an_empty_workspace(patron, home):
     assert "no customer with user id 'x'" in ran.err
 
 
-def test_a_place_that_cannot_be_written_is_refused_in_a_sentence(patron, home):
+def test_a_path_that_cannot_be_written_is_refused_in_a_sentence(patron, home):
     ran = patron("export", "--workspace", home / "w", "--user-id", exported_ids(home)[0], "--out", "/proc/x/y.json")
     assert ran.code == 1
     assert "/proc/x" in ran.err
@@ -262,7 +265,7 @@ def test_serve_refuses_another_host(patron, home):
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_serve_answers_on_a_free_port_until_it_is_told_to_end(home, how, code):
+def test_serve_answers_on_a_free_port_until_it_is_stopped(home, how, code):
     # why: a shell that runs the tests in the background makes its children ignore an interrupt
     script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import patron.__main__ as patron"
     command = [sys.executable, "-c", f"{script}; patron.main()", "serve", "--port", "0"]

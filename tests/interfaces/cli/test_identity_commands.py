@@ -18,8 +18,8 @@ def shop(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     shop = Shop.create(tmp_path / "w")
-    told = {"event_id": ["1"], "name": ["Identify"], "user_id": ["7"], "anonymous_id": ["v"], "occurred_at": [NOW]}
-    load_events(shop, pa.table(told), source="web", known="received", received_at=NOW)
+    columns = {"event_id": ["1"], "name": ["Identify"], "user_id": ["7"], "anonymous_id": ["v"], "occurred_at": [NOW]}
+    load_events(shop, pa.table(columns), source="web", known="received", received_at=NOW)
     yield shop
     shop.close()
 
@@ -39,7 +39,7 @@ def test_exactly_one_id_is_named(shop, patron):
         assert "identify the customer by exactly one of --user-id, --anonymous-id, --token" in ran.message
 
 
-def test_an_id_that_nobody_told_is_refused(shop, patron):
+def test_an_unknown_id_is_refused(shop, patron):
     ran = patron("identity", "unlink", "--workspace", shop.folder, "--user-id", "8")
     assert ran.code == 1
     assert "no user_id" in ran.err

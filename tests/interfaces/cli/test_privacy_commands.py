@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-SAID = {
+IDENTIFY = {
     "type": "identify",
     "userId": "1042",
     "traits": {"email": "ann@example.org"},
@@ -19,9 +19,9 @@ def w(patron, tmp_path, monkeypatch):
     """A workspace that knows one customer, before any run."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
-    (tmp_path / "told.jsonl").write_text(json.dumps(SAID | {"messageId": "m1"}))
+    (tmp_path / "events.jsonl").write_text(json.dumps(IDENTIFY | {"messageId": "m1"}))
     assert patron("init", tmp_path / "w").code == 0
-    assert patron("import", "--workspace", tmp_path / "w", "--mapping", "segment", tmp_path / "told.jsonl").code == 0
+    assert patron("import", "--workspace", tmp_path / "w", "--mapping", "segment", tmp_path / "events.jsonl").code == 0
     return tmp_path / "w"
 
 
@@ -44,7 +44,7 @@ def test_a_certificate_is_given_as_json_and_the_doctor_sees_the_audit_log(patron
     assert len(done["audit_hash"]) == 64
     looked = {one["check"]: one for one in patron("doctor", "--workspace", w, "--json").json}
     assert looked["audit log"]["what"] == "1 entries, none damaged"
-    again = patron("import", "--workspace", w, "--mapping", "segment", "--json", w.parent / "told.jsonl").json
+    again = patron("import", "--workspace", w, "--mapping", "segment", "--json", w.parent / "events.jsonl").json
     assert (again["stored"], again["rejected_by_reason"]) == (0, {"forgotten": 1})
     assert "dead rows" not in str(looked["dead letters"])
 

@@ -1,4 +1,4 @@
-"""What goes wrong is said: what, where and what to do; nothing is half-written, nothing lost, no traceback."""
+"""Errors say what, where and what to do; nothing is half-written, nothing lost, no traceback."""
 
 import json
 import os
@@ -29,7 +29,7 @@ HEADER = "who,at,qty,price,cur\n"
 
 @pytest.fixture
 def w(patron, tmp_path, monkeypatch):
-    """A new workspace and a mapping beside it."""
+    """A new workspace and a mapping next to it."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
     (tmp_path / "mine.toml").write_text(MAPPING)
@@ -57,7 +57,7 @@ def refused(ran, *words: str) -> None:
     assert "Traceback" not in ran.err
 
 
-def test_a_moment_that_has_not_come_is_refused_and_leaves_no_run(w, patron, bring):
+def test_a_run_time_in_the_future_is_refused_and_leaves_no_run(w, patron, bring):
     bring(HEADER + "a,2024-01-01,1,1,USD\n")
     refused(patron("run", "--workspace", w, "--as-of", "2099-01-01"), "2099-01-01", "has not come", "--as-of")
     assert Shop.open(w).snapshot() is None
@@ -119,43 +119,43 @@ def test_a_mapping_that_cannot_be_used_is_refused(bring, tmp_path, old, new, wor
         ("b,2024-01-01,1", "bad_row", "another number of columns than the header"),
     ],
 )
-def test_a_bad_row_is_set_aside_with_file_row_and_what_to_do(patron, w, bring, row, reason, words):
+def test_a_bad_row_is_rejected_with_file_row_and_what_to_do(patron, w, bring, row, reason, words):
     ran = bring(HEADER + f"a,2024-01-01,1,1,\n{row}\nc,2024-01-01,1,1,\n")
     assert (ran.code, ran.err) == (0, "")
     assert "3 rows read = 2 stored + 0 duplicate + 1 rejected" in ran.out
     assert f"1 {reason}: f.csv row 2: " in ran.out
     assert words in ran.out
-    told = bring(HEADER + "a,2024-01-01\n" + row + "\n", "f.csv", "", "--json").json
-    rows = {row["reason"]: row["row_number"] for row in told["rejected_rows"]}
+    summary = bring(HEADER + "a,2024-01-01\n" + row + "\n", "f.csv", "", "--json").json
+    rows = {row["reason"]: row["row_number"] for row in summary["rejected_rows"]}
     assert rows == {"bad_row": 1, reason: 1 if reason == "bad_row" else 2}
     assert reason in patron("doctor", "--workspace", w).out
 
 
-def test_an_encoding_and_a_delimiter_can_be_said_where_the_mapping_does_not(bring):
+def test_an_encoding_and_a_delimiter_can_be_given_where_the_mapping_has_none(bring):
     text = HEADER.replace(",", "~") + "Jürgen~2024-01-01~1~1~\n"
     refused(bring(text.encode("cp1252")), "--encoding")
     assert "1 stored" in bring(text.encode("cp1252"), "f.csv", "", "--encoding", "cp1252", "--delimiter", "~").out
 
 
-def test_dead_rows_are_replayed_after_a_fix(patron, w, bring, tmp_path):
-    told = bring(
+def test_rejected_rows_are_replayed_after_a_fix(patron, w, bring, tmp_path):
+    summary = bring(
         HEADER + "a,2024-01-01,1,1,EUR\nb,2024-01-01,1,1,XYZ\nc,2 January 2024,1,1,\n", "f.csv", "", "--json"
     ).json
-    assert told["rejected_by_reason"] == {"bad_time": 1, "unknown_currency": 2}
-    replay = ("import", "--workspace", w, "--replay", told["import_id"], "--json")
-    assert f"--replay {told['import_id']}" in patron("doctor", "--workspace", w).out
-    assert patron(*replay).json["rejected_by_reason"] == told["rejected_by_reason"]
+    assert summary["rejected_by_reason"] == {"bad_time": 1, "unknown_currency": 2}
+    replay = ("import", "--workspace", w, "--replay", summary["import_id"], "--json")
+    assert f"--replay {summary['import_id']}" in patron("doctor", "--workspace", w).out
+    assert patron(*replay).json["rejected_by_reason"] == summary["rejected_by_reason"]
     settings = w / "patron.toml"
     settings.write_text(settings.read_text().replace("# EUR = 1.08", "EUR = 1.08"))
     once = patron(*replay).json
     assert (once["read"], once["stored"], once["rejected"]) == (3, 1, 2)
-    mended = MAPPING.replace('occurred_at = "at"', 'occurred_at = {column = "at", format = ["%Y-%m-%d", "%d %B %Y"]}')
-    (tmp_path / "mine.toml").write_text(mended)
+    fixed = MAPPING.replace('occurred_at = "at"', 'occurred_at = {column = "at", format = ["%Y-%m-%d", "%d %B %Y"]}')
+    (tmp_path / "mine.toml").write_text(fixed)
     assert patron(*replay).json["rejected_by_reason"] == {"unknown_currency": 1}
-    refused(patron(*replay[:-2], "nothing", "--json"), f"Imports with rejected rows: {told['import_id']} (1)")
+    refused(patron(*replay[:-2], "nothing", "--json"), f"Imports with rejected rows: {summary['import_id']} (1)")
 
 
-def test_dead_told_events_are_replayed_too(patron, w, bring):
+def test_rejected_raw_events_are_replayed_too(patron, w, bring):
     rows = pa.table(
         {
             "event_id": ["1", "2"],
@@ -168,11 +168,11 @@ def test_dead_told_events_are_replayed_too(patron, w, bring):
     )
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink)
-    told = bring(sink.getvalue().to_pybytes(), "e.parquet", "patron", "--json").json
-    assert (told["stored"], told["rejected_by_reason"]) == (1, {"unknown_currency": 1})
+    summary = bring(sink.getvalue().to_pybytes(), "e.parquet", "patron", "--json").json
+    assert (summary["stored"], summary["rejected_by_reason"]) == (1, {"unknown_currency": 1})
     settings = w / "patron.toml"
     settings.write_text(settings.read_text().replace("# EUR = 1.08", "EUR = 1.08"))
-    again = patron("import", "--workspace", w, "--replay", told["import_id"], "--json").json
+    again = patron("import", "--workspace", w, "--replay", summary["import_id"], "--json").json
     assert (again["stored"], again["rejected"]) == (1, 0)
     [one] = [event for event in Shop.open(w).lake.read(EVENTS).to_pylist() if event["currency"]]
     assert one["occurred_at"].timestamp() == 1_700_000_000
@@ -203,7 +203,9 @@ def test_a_second_process_at_work_is_named(patron, w, bring):
 
 
 def test_a_run_without_orders_is_refused(patron, w, bring):
-    refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of an identified customer", "Import orders")
+    refused(
+        patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of an identified customer", "Import orders"
+    )
     bring(HEADER + "a,2024-06-01,1,1,\n")
     refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of an identified customer")
 
@@ -243,7 +245,7 @@ def can_mount() -> bool:
 
 
 @pytest.mark.skipif(not can_mount(), reason="this machine lets nobody mount a small disk of his own")
-def test_a_full_disk_is_said_and_the_import_is_completed_when_there_is_room(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_the_import_is_completed_when_there_is_room(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     (tmp_path / "mine.toml").write_text(MAPPING)
     (tmp_path / "disk").mkdir()
@@ -257,7 +259,7 @@ def test_a_full_disk_is_said_and_the_import_is_completed_when_there_is_room(tmp_
     assert "the disk is full" in first[1]
     assert "Free some space" in first[1]
     assert second[0] == 0, second
-    told = json.loads(second[1])
-    assert (told["read"], told["rejected"]) == (20_000, 0)
-    assert told["stored"] + told["duplicate"] == 20_000
+    summary = json.loads(second[1])
+    assert (summary["read"], summary["rejected"]) == (20_000, 0)
+    assert summary["stored"] + summary["duplicate"] == 20_000
     assert looked[0] == 0, looked

@@ -34,7 +34,7 @@ def address(made_shop):
 def page(chromium):
     opened = chromium.new_page(viewport={"width": 1280, "height": 900})
     opened.complaints = []
-    opened.on("console", lambda said: opened.complaints.append(said.text) if said.type == "error" else None)
+    opened.on("console", lambda message: opened.complaints.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
     yield opened
     opened.close()
@@ -97,9 +97,9 @@ def test_pages_fit_a_phone(chromium, address, path):
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
 def test_the_report_is_accessible_and_asks_for_nothing(page, made_shop, tmp_path, locale):
     path = write_report(made_shop, Path(tmp_path) / "report.html", locale).path
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    urls = []
+    page.on("request", lambda request: urls.append(request.url))
     page.goto(path.as_uri())
     assert violations(page) == []
     assert page.complaints == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert [url for url in urls if not url.startswith(("file:", "data:"))] == []

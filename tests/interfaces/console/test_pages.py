@@ -119,9 +119,9 @@ def test_every_page_names_its_json_twin_and_the_twin_answers(client, path):
 def test_the_list_and_its_twin_show_the_same_customers(client):
     query = "lifecycle_stage=at_risk&sort=churn_probability"
     shown = re.findall(r'href="/customers/([0-9a-f]{32})"', client.get(f"/customers?{query}").text)
-    told = [row["customer_id"] for row in client.get(f"/api/customers?{query}").json()["rows"]]
-    assert shown == told
-    assert len(told) > 10
+    customer_ids = [row["customer_id"] for row in client.get(f"/api/customers?{query}").json()["rows"]]
+    assert shown == customer_ids
+    assert len(customer_ids) > 10
 
 
 def test_a_card_and_its_twin_say_the_same(client, somebody):
@@ -161,7 +161,7 @@ def test_of_what_is_made_for_single_customers_the_newest_stay_until_another_run(
     assert made[-1] == "a"
 
 
-def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
+def test_repeat_purchases_are_shown_with_the_held_out_weeks(client):
     found = client.get("/api/models").json()["repeat_purchase"]
     page = client.get("/models").text
     assert sum(week["is_held_out"] for week in found["weeks"]) == 13
@@ -172,7 +172,7 @@ def test_who_comes_back_is_told_with_the_weeks_the_model_did_not_know(client):
     assert words("en")("chart.matrix.alive") in page
 
 
-def test_where_those_taken_for_gone_come_back_no_page_speaks_of_a_chance(client, made_shop, somebody):
+def test_where_those_taken_for_gone_come_back_no_page_shows_a_probability(client, made_shop, somebody):
     row = last_run(made_shop).read("repeat_purchase_models").to_pylist()[-1]
     with pinned_to(
         made_shop,
@@ -198,18 +198,18 @@ def test_before_there_is_a_model_of_order_days_pages_do_without(client, made_sho
         assert words("en")("repeat_purchase.too_little_data") in client.get("/models").text
 
 
-def test_the_overview_and_its_twin_say_the_same(client):
-    seen = client.get("/api/overview").json()
+def test_the_overview_and_its_json_twin_agree(client):
+    figures = client.get("/api/overview").json()
     page = client.get("/").text
-    assert [f["code"] for f in seen["key_figures"]][:2] == ["revenue", "buyers"]
-    assert all(row["customer_id"][:8] in page for row in seen["watch_list"])
+    assert [f["code"] for f in figures["key_figures"]][:2] == ["revenue", "buyers"]
+    assert all(row["customer_id"][:8] in page for row in figures["watch_list"])
     assert (
-        sum(stage["customer_count"] for stage in seen["lifecycle_stages"])
+        sum(stage["customer_count"] for stage in figures["lifecycle_stages"])
         == client.get("/api/customers").json()["total_count"]
     )
 
 
-def test_what_is_expected_of_all_customers_is_told_with_how_sure_it_is(client, made_shop):
+def test_the_total_forecast_comes_with_its_interval(client, made_shop):
     assert "(80% interval $16K to $25K)" in client.get("/?lang=en").text
     assert "US$1.6万 至 US$2.5万" in client.get("/?lang=zh_CN").text
     assert client.get("/api/overview").json()["value"]["low_cents"] == 1.6e6
@@ -248,9 +248,9 @@ def test_an_unknown_customer_is_a_page_that_says_so(client):
     answer = client.get("/customers/nobody")
     assert answer.status_code == 404
     assert words("en").code("error", 404) in answer.text
-    told = client.get("/api/customers/nobody")
-    assert told.status_code == 404
-    assert told.json()["error"] == "NotFound"
+    answer_json = client.get("/api/customers/nobody")
+    assert answer_json.status_code == 404
+    assert answer_json.json()["error"] == "NotFound"
 
 
 def test_an_unknown_address_is_a_page_or_json(client):
@@ -291,9 +291,9 @@ def test_an_empty_workspace_says_what_to_do_next(empty_shop):
             answer = client.get(path)
             assert answer.status_code == 200
             assert ("patron keys create" if path == "/ingestion" else "patron import --workspace") in answer.text
-        told = client.get("/api/overview")
-        assert told.status_code == 404
-        assert "patron run" in told.json()["todo"]
+        answer_json = client.get("/api/overview")
+        assert answer_json.status_code == 404
+        assert "patron run" in answer_json.json()["todo"]
         assert client.get("/health").json() == {"status": "ok", "run_id": None, "trouble": ""}
 
 
@@ -367,17 +367,17 @@ def test_the_schema_describes_every_endpoint(client):
 
 
 def test_dead_letters_are_tried_again_from_the_page_and_only_from_ours(client):
-    asked = {"import_id": "never"}
+    form = {"import_id": "never"}
     assert (
-        client.post("/ingestion/replay", data=asked, headers={"origin": "https://elsewhere.example"}).status_code == 403
+        client.post("/ingestion/replay", data=form, headers={"origin": "https://elsewhere.example"}).status_code == 403
     )
     ours = {"origin": f"http://{client.base_url.netloc.decode()}"}
-    refused = client.post("/ingestion/replay", data=asked, headers=ours)
+    refused = client.post("/ingestion/replay", data=form, headers=ours)
     assert refused.status_code == 404
     assert "no such import" in refused.text
-    told = client.post("/ingestion/replay", data={"import_id": "live"}, headers=ours)
-    assert (told.status_code, told.headers["location"]) == (303, "/ingestion?replayed=0-0-0-0")
-    assert "0 rejected again" in client.get(told.headers["location"]).text
+    replayed = client.post("/ingestion/replay", data={"import_id": "live"}, headers=ours)
+    assert (replayed.status_code, replayed.headers["location"]) == (303, "/ingestion?replayed=0-0-0-0")
+    assert "0 rejected again" in client.get(replayed.headers["location"]).text
     assert client.get("/ingestion?replayed=1-<b>-3-4").status_code == 200
     assert client.post("/ingestion/replay", data={"import_id": "x" * 5_000}, headers=ours).status_code == 413
 
@@ -407,10 +407,10 @@ def test_the_overview_of_a_shop_where_nobody_is_at_risk_at_two_runs(shop):
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_the_models_page_shows_how_the_value_expected_is_spread(client, locale):
-    told = {one["question"]: one["spread"] for one in client.get("/api/models").json()["questions"]}
-    assert {question for question, spread in told.items() if spread} == {"value"}
-    assert 0 < told["value"]["gini"] < 1
-    assert told["value"]["shares_held"] == sorted(told["value"]["shares_held"])
-    assert (told["value"]["shares_held"][0], round(told["value"]["shares_held"][-1], 9)) == (0, 1)
+    spread = {one["question"]: one["spread"] for one in client.get("/api/models").json()["questions"]}
+    assert {question for question, curve in spread.items() if curve} == {"value"}
+    assert 0 < spread["value"]["gini"] < 1
+    assert spread["value"]["shares_held"] == sorted(spread["value"]["shares_held"])
+    assert (spread["value"]["shares_held"][0], round(spread["value"]["shares_held"][-1], 9)) == (0, 1)
     page = client.get("/models", params={"lang": locale}).text
     assert page.count(f'<h3 class="figure-title">{words(locale)("chart.lorenz.expected_title")}</h3>') == 1

@@ -63,9 +63,9 @@ class Server:
         self.process.stderr.close()
 
     def post(self, path, body, key="", **headers):
-        told = {"authorization": "Basic " + b64encode(f"{key}:".encode()).decode()} if key else {}
+        authorization = {"authorization": "Basic " + b64encode(f"{key}:".encode()).decode()} if key else {}
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.client.post(path, content=content, headers=told | headers)
+        return self.client.post(path, content=content, headers=authorization | headers)
 
 
 @pytest.fixture(scope="module")
@@ -94,24 +94,24 @@ def key(server, request):
 
 def made_key(server, source, kind="write"):
     shop = Shop.open(server.folder)
-    made = create_key(shop, source[:60], kind)
+    created = create_key(shop, source[:60], kind)
     shop.close()
-    return made.key
+    return created.key
 
 
 def message(event_id="m1", **changes):
-    told = {"type": "track", "event": "Product Viewed", "messageId": event_id, "userId": "u1"}
-    return told | {"properties": {"product_id": "p1"}} | changes
+    base = {"type": "track", "event": "Product Viewed", "messageId": event_id, "userId": "u1"}
+    return base | {"properties": {"product_id": "p1"}} | changes
 
 
 def test_a_batch_is_answered_with_exactly_200_and_its_verdicts(server, key):
     answer = server.post("/v1/batch", {"batch": [message("a"), message("a"), message("b", userId=None)]}, key)
     assert answer.status_code == 200
-    told = answer.json()
-    assert told["success"] is True
-    assert (told["stored"], told["duplicate"], told["rejected"]) == (1, 1, 1)
-    assert told["errors"][0]["index"] == 2
-    assert "userId" in told["errors"][0]["reason"]
+    verdict = answer.json()
+    assert verdict["success"] is True
+    assert (verdict["stored"], verdict["duplicate"], verdict["rejected"]) == (1, 1, 1)
+    assert verdict["errors"][0]["index"] == 2
+    assert "userId" in verdict["errors"][0]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_read_key_cannot_write_and_a_revoked_key_nothing(server):
     assert server.post("/v1/batch", {"batch": []}, made_key(server, "r", "read")).status_code == 401
 
 
-def test_money_may_be_told_with_a_secret_key_only(server):
+def test_money_may_be_sent_with_a_secret_key_only(server):
     refund = {"batch": [message("r1", event="Order Refunded", properties={"order_id": "o1", "total": 5})]}
     public, secret = made_key(server, "shop"), made_key(server, "shop", "secret")
     assert server.post("/v1/batch", refund, public).json()["rejected"] == 1
@@ -182,11 +182,11 @@ def test_what_cannot_be_read_is_refused_as_the_protocol_says(server, key, body, 
 
 def test_hostile_texts_in_every_field_are_stored_as_texts(server, key):
     hostile = "'; drop table events; -- <script>alert(1)</script> \u0000 \u202e"
-    told = message("h", userId=hostile, event=hostile[:50], properties={hostile: hostile, "query": hostile})
-    assert server.post("/v1/batch", {"batch": [told, message("ok")]}, key).json()["stored"] == 2
+    hostile_message = message("h", userId=hostile, event=hostile[:50], properties={hostile: hostile, "query": hostile})
+    assert server.post("/v1/batch", {"batch": [hostile_message, message("ok")]}, key).json()["stored"] == 2
 
 
-def test_a_secret_key_in_the_address_is_refused_but_for_the_form_that_knows_no_other_place(server):
+def test_a_secret_key_in_the_address_is_refused_except_in_the_form_that_has_no_other_field(server):
     secret = made_key(server, "address", "secret")
     batch = {"batch": [message("a")]}
     refused = server.post(f"/beacon/v1/batch?writeKey={secret}", batch)
@@ -207,7 +207,7 @@ def through_the_wire(collector, path, body, key):
     return asyncio.run(ask())
 
 
-def test_trouble_with_the_store_is_said_as_our_own_and_the_client_keeps_its_messages(tmp_path, monkeypatch):
+def test_trouble_with_the_store_is_reported_as_ours_and_the_client_keeps_its_messages(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     shop = Shop.create(tmp_path / "shop")
     with shop.store.begin() as connection:
@@ -257,14 +257,14 @@ def test_what_a_request_inflates_to_counts_as_held(collector, monkeypatch):
     assert through_the_wire(collector, "/v1/batch", b'{"batch": []}', key).status_code == 200
 
 
-def test_a_browser_may_ask_first_and_finds_its_settings(server, key):
-    asked = server.client.options("/v1/t", headers={"origin": "https://shop.example"})
-    assert asked.status_code == 204
-    assert asked.headers["access-control-allow-origin"] == "https://shop.example"
-    assert "authorization" in asked.headers["access-control-allow-headers"]
-    told = server.client.get(f"/v1/projects/{key}/settings").json()["integrations"]["Segment.io"]
-    assert told["apiKey"] == key
-    assert told["apiHost"] == f"127.0.0.1:{server.port}/v1"
+def test_a_browser_may_send_a_preflight_and_gets_its_settings(server, key):
+    preflight = server.client.options("/v1/t", headers={"origin": "https://shop.example"})
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "authorization" in preflight.headers["access-control-allow-headers"]
+    settings = server.client.get(f"/v1/projects/{key}/settings").json()["integrations"]["Segment.io"]
+    assert settings["apiKey"] == key
+    assert settings["apiHost"] == f"127.0.0.1:{server.port}/v1"
 
 
 def test_the_counters_add_up_and_can_be_scraped(server, key, request):
@@ -276,8 +276,8 @@ def test_the_counters_add_up_and_can_be_scraped(server, key, request):
     assert f'patron_messages_stored_total{{source="{source}"}} 1' in text
 
 
-def seen_live(server, shop_id, count):
-    """What a read key is told of a customer, as soon as it knows of so many events; what it says last otherwise."""
+def live_profile(server, shop_id, count):
+    """The live profile a read key gets of a customer, once it has so many events; else the last answer."""
     bearer = {"authorization": f"Bearer {made_key(server, 'crm', 'read')}"}
     until = time.monotonic() + 5
     while time.monotonic() < until:
@@ -291,26 +291,26 @@ def seen_live(server, shop_id, count):
 def test_an_event_is_in_the_live_profile_soon_after_its_answer(server, key):
     first = [message(f"l{n}", userId="live 1", anonymousId="device 1") for n in range(3)]
     assert server.post("/v1/batch", {"batch": first}, key).status_code == 200
-    found, bearer = seen_live(server, "live 1", 3)
-    assert found["live"]["event_count"] == 3
+    customer_json, bearer = live_profile(server, "live 1", 3)
+    assert customer_json["live"]["event_count"] == 3
     cart = message("l9", event="Product Added", userId="live 1", properties={"product_id": "p7", "quantity": 2})
     server.post("/v1/t", cart, key)
-    again, _ = seen_live(server, "live 1", 4)
-    assert again["live"]["cart"] == [{"product_id": "p7", "quantity": 2}]
-    assert again["live"]["visit"]["is_open"]
-    told = server.client.get(f"/api/customers/{found['customer_id']}", headers=bearer).json()
-    assert told.keys() == {"customer_id", "live"}
-    assert told["live"]["event_count"] == 4
-    page = server.client.get(f"/customers/{found['customer_id']}")
+    updated, _ = live_profile(server, "live 1", 4)
+    assert updated["live"]["cart"] == [{"product_id": "p7", "quantity": 2}]
+    assert updated["live"]["visit"]["is_open"]
+    customer = server.client.get(f"/api/customers/{customer_json['customer_id']}", headers=bearer).json()
+    assert customer.keys() == {"customer_id", "live"}
+    assert customer["live"]["event_count"] == 4
+    page = server.client.get(f"/customers/{customer_json['customer_id']}")
     assert page.status_code == 200
     assert "p7" in page.text
-    assert seen_live(server, "device 1", 4)[0]["customer_id"] == found["customer_id"]
+    assert live_profile(server, "device 1", 4)[0]["customer_id"] == customer_json["customer_id"]
 
 
 READ = [route.path.format(customer_id="x") for route in router.routes if "GET" in route.methods]
 
 
-def asked(server, path, header):
+def status_of(server, path, header):
     headers = {"authorization": header}
     if path == "/api/customers/lookup":
         return server.client.post(path, json={"shop_id": "nobody"}, headers=headers).status_code
@@ -321,20 +321,22 @@ def asked(server, path, header):
 def test_a_key_that_is_brought_must_be_a_read_key(server, path):
     read, write, secret = (made_key(server, "roles", kind) for kind in ("read", "write", "secret"))
     basic = "Basic " + b64encode(f"{read}:".encode()).decode()
-    without = asked(server, path, f"Bearer {read}")
+    without = status_of(server, path, f"Bearer {read}")
     assert without in {200, 404}
-    assert asked(server, path, basic) == without
-    assert asked(server, path, f"Bearer {write}") == asked(server, path, f"Bearer {secret}") == 403
-    assert [asked(server, path, told) for told in ("Bearer pk_read_wrong", "Bearer", "Basic !", "")] == [401] * 4
+    assert status_of(server, path, basic) == without
+    assert status_of(server, path, f"Bearer {write}") == status_of(server, path, f"Bearer {secret}") == 403
+    assert [status_of(server, path, header) for header in ("Bearer pk_read_wrong", "Bearer", "Basic !", "")] == [
+        401
+    ] * 4
 
 
 def test_a_key_that_was_revoked_reads_nothing(server):
     key = made_key(server, "gone", "read")
-    assert asked(server, "/version", f"Bearer {key}") == 200
+    assert status_of(server, "/version", f"Bearer {key}") == 200
     shop = Shop.open(server.folder)
     revoke_key(shop, next(one.key_id for one in list_keys(shop) if one.source == "gone"))
     shop.close()
-    assert asked(server, "/version", f"Bearer {key}") == 401
+    assert status_of(server, "/version", f"Bearer {key}") == 401
 
 
 def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
@@ -347,17 +349,17 @@ PEOPLE = ["/api/people/forget", "/api/people/export"]
 
 
 @pytest.mark.parametrize("path", PEOPLE)
-def test_what_a_person_may_ask_for_needs_a_secret_key(server, path):
-    def asked(told):
-        headers = {"authorization": f"Bearer {told}"} if told else {}
+def test_export_and_forget_need_a_secret_key(server, path):
+    def status_of(credentials):
+        headers = {"authorization": f"Bearer {credentials}"} if credentials else {}
         return server.client.post(path, json={"user_id": "nobody"}, headers=headers).status_code
 
     read, write, secret = (made_key(server, "people", kind) for kind in ("read", "write", "secret"))
-    assert [asked(one) for one in ("", "pk_secret_wrong", read, write, secret)] == [401, 401, 403, 403, 404]
+    assert [status_of(one) for one in ("", "pk_secret_wrong", read, write, secret)] == [401, 401, 403, 403, 404]
 
 
 @pytest.mark.parametrize("body", [{}, {"user_id": "a", "email": "b"}, {"user_id": " "}, {"name": "x"}, {"user_id": 7}])
-def test_a_person_is_named_in_exactly_one_way(server, body):
+def test_a_person_is_identified_in_exactly_one_way(server, body):
     headers = {"authorization": f"Bearer {made_key(server, 'people', 'secret')}"}
     assert server.client.post("/api/people/forget", json=body, headers=headers).status_code == 422
 
@@ -365,16 +367,18 @@ def test_a_person_is_named_in_exactly_one_way(server, body):
 def test_a_person_is_exported_and_forgotten_over_http(server):
     secret = made_key(server, "people", "secret")
     headers = {"authorization": f"Bearer {secret}"}
-    told = message("fx", type="identify", userId="forget me", traits={"email": "fay@example.org"})
-    assert server.post("/v1/batch", {"batch": [told, message("fy", userId="forget me")]}, secret).json()["stored"] == 2
+    identify = message("fx", type="identify", userId="forget me", traits={"email": "fay@example.org"})
+    assert (
+        server.post("/v1/batch", {"batch": [identify, message("fy", userId="forget me")]}, secret).json()["stored"] == 2
+    )
     known = server.client.post("/api/people/export", json={"email": "fay@example.org"}, headers=headers).json()
     assert [row["event_id"] for row in known["tables"]["events"]] == ["fx", "fy"]
     assert "fay@example.org" in str(known["texts"])
     done = server.client.post("/api/people/forget", json={"user_id": "forget me"}, headers=headers).json()
     assert done["erased"]["rows of events"] == 2
     assert len(done["audit_hash"]) == 64
-    again = server.client.post("/api/people/export", json={"user_id": "forget me"}, headers=headers)
-    assert again.status_code == 404
+    export = server.client.post("/api/people/export", json={"user_id": "forget me"}, headers=headers)
+    assert export.status_code == 404
     lookup = server.client.post("/api/customers/lookup", json={"shop_id": "forget me"})
     assert lookup.status_code == 404
 
@@ -429,7 +433,7 @@ def assert_delivered(server, source):
     assert len(set(stored_by(server.folder, source))) == EACH
 
 
-def test_a_path_that_is_none_and_a_key_that_cannot_send_are_told_as_json(server, key):
+def test_an_unknown_path_and_a_key_that_cannot_send_are_reported_as_json(server, key):
     lost = server.post("/v1/trck", message(), key)
     assert (lost.status_code, lost.json()["code"]) == (404, "not_found")
     assert "/v1/track" in lost.json()["message"]

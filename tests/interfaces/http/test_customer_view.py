@@ -56,7 +56,7 @@ def id_of(shop, user):
     return lookup_customer(shop, user, now=NOW).customer_id
 
 
-def test_whom_no_run_has_covered_is_shown_by_what_is_live(shop):
+def test_a_customer_no_run_has_covered_is_shown_with_live_data(shop):
     send(shop, "a", "b")
     found = customer_now(shop, id_of(shop, "u1"), now=NOW)
     assert isinstance(found, NewCustomer)
@@ -92,7 +92,7 @@ def test_who_is_known_to_a_run_only_has_a_card_without_anything_live(shop):
     assert (card.customer_id, card.paid_cents, card.live) == ("imported", 700, None)
 
 
-def test_nobody_is_not_found_and_before_a_run_the_answer_says_so(shop):
+def test_an_unknown_customer_is_not_found_and_before_a_run_the_answer_says_so(shop):
     send(shop, "a")
     with pytest.raises(NoRunYet):
         customer_now(shop, "nobody", now=NOW)

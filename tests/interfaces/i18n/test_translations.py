@@ -105,11 +105,11 @@ def test_plurals_follow_the_language():
 
 
 @pytest.mark.parametrize(
-    ("asked", "accepted", "chosen"),
+    ("requested", "accepted", "chosen"),
     [("zh_CN", None, "zh_CN"), (None, "zh-TW,en;q=0.5", "zh_CN"), ("xx", "fr", "en"), (None, None, "en")],
 )
-def test_the_language_is_asked_for_or_accepted_or_english(asked, accepted, chosen):
-    assert choose_locale(asked, accepted) == chosen
+def test_the_language_is_the_requested_or_accepted_one_or_english(requested, accepted, chosen):
+    assert choose_locale(requested, accepted) == chosen
 
 
 def test_money_is_written_in_the_shops_currency_and_the_readers_language():
@@ -121,19 +121,19 @@ def test_money_is_written_in_the_shops_currency_and_the_readers_language():
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_level_of_a_feature_keeps_its_value_and_translates_its_name(locale):
-    said = words(locale).feature("declared_household_size=2")
-    assert words(locale).code("feature", "declared_household_size") in said
-    assert said.endswith("2")
-    assert "=" not in said
+    text = words(locale).feature("declared_household_size=2")
+    assert words(locale).code("feature", "declared_household_size") in text
+    assert text.endswith("2")
+    assert "=" not in text
     assert words(locale).code("trait_value", "Homeowner") in words(locale).feature("declared_home_ownership=Homeowner")
 
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_every_part_of_a_segment_has_a_name(locale):
-    said = words(locale).stratum("lapsed/deals_low/value_high")
-    assert said.count(words(locale)("list.joint")) == 2
-    assert "_" not in said
-    assert "/" not in said
+    text = words(locale).stratum("lapsed/deals_low/value_high")
+    assert text.count(words(locale)("list.joint")) == 2
+    assert "_" not in text
+    assert "/" not in text
 
 
 def test_large_amounts_are_short_in_the_readers_own_units():

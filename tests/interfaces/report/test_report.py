@@ -24,8 +24,8 @@ def test_the_report_is_one_file_that_asks_nothing_of_anyone(written):
     assert "<script" not in html
     assert "@import" not in html
     assert set(re.findall(r"url\(.", html)) <= {"url(#"}, "a colour of the page itself, and nothing from elsewhere"
-    own = re.findall(r'<linearGradient id="([^"]+)"', html)
-    assert len(own) == len(set(own))
+    gradient_ids = re.findall(r'<linearGradient id="([^"]+)"', html)
+    assert len(gradient_ids) == len(set(gradient_ids))
 
 
 def test_the_report_has_every_section_in_its_language(written):
@@ -41,21 +41,21 @@ def test_the_report_says_plainly_that_a_placebo_is_one(written):
     assert words(locale)("effects.placebo") in html
 
 
-def test_the_report_says_which_offers_are_left_to_chance_and_how_to_find_a_customer(written):
+def test_the_report_says_which_offers_are_randomised_and_how_to_find_a_customer(written):
     locale, _, html = written
-    said = words(locale).texts["decisions.exploring"][-1].partition("{count}")[2].partition("{cost}")[0]
-    assert said in html
+    sentence = words(locale).texts["decisions.exploring"][-1].partition("{count}")[2].partition("{cost}")[0]
+    assert sentence in html
     assert words(locale)("watch_list.find") in html
 
 
-def test_the_report_tells_why_its_example_was_decided_on(written, made_shop):
+def test_the_report_explains_the_decision_of_its_example(written, made_shop):
     locale, _, html = written
     example = report.report(made_shop).example
     assert example is not None
     assert words(locale).code("decision", example.decisions[0].reason) in html.partition('id="example"')[2]
 
 
-def test_a_language_without_words_is_refused_before_anything_is_written(made_shop, tmp_path):
+def test_a_language_without_translations_is_refused_before_anything_is_written(made_shop, tmp_path):
     with pytest.raises(SettingsError, match="zh_CN"):
         write_report(made_shop, tmp_path / "report.html", "fr")
     assert list(tmp_path.iterdir()) == []

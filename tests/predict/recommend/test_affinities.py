@@ -43,9 +43,9 @@ def view_of(shop):
 def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
     sell(shop, 200, lambda customer, rng: f"p{(customer + int(rng.integers(0, 4))) % 50}")
     view = view_of(shop)
-    judged = rank_products(view)
-    assert set(judged["origin"].to_pylist()) == {"2024-03-09", "2024-04-06", "2024-05-04", "all"}
-    assert set(judged["champion"].to_pylist()) == {"personal_frequency_blend"}
+    rankings = rank_products(view)
+    assert set(rankings["origin"].to_pylist()) == {"2024-03-09", "2024-04-06", "2024-05-04", "all"}
+    assert set(rankings["champion"].to_pylist()) == {"personal_frequency_blend"}
     lists = view.read("affinities").to_pandas()
     assert lists.groupby("customer_id").size().eq(30).all()
     assert lists["customer_id"].nunique() == 60
@@ -53,7 +53,7 @@ def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
     assert "NDCG@10" in model_registry.card(shop.folder / "models", version)["why"]
 
 
-def test_nothing_after_the_moment_changes_the_lists(shop):
+def test_nothing_after_the_cutoff_changes_the_lists(shop):
     sell(shop, 200, lambda customer, rng: f"p{(customer + int(rng.integers(0, 4))) % 50}")
     view = view_of(shop)
     rank_products(view)
@@ -65,7 +65,7 @@ def test_nothing_after_the_moment_changes_the_lists(shop):
     assert view.read("affinities").to_pylist() == first
 
 
-def test_a_short_history_is_not_judged_but_served(shop):
+def test_a_short_history_is_not_backtested_but_served(shop):
     sell(shop, 20, lambda _customer, rng: f"p{int(rng.integers(0, 5))}")
     view = view_of(shop)
     assert rank_products(view).num_rows == 0

@@ -45,17 +45,17 @@ def line(customer_id, days_ago, paid_cents, *, order_id=None, part=0, **columns)
 
 def customer(customer_id, lines):
     """What the facts say of a customer with these lines."""
-    own = [row for row in lines if row["customer_id"] == customer_id]
-    times = [row["ordered_at"] for row in own]
+    customer_lines = [row for row in lines if row["customer_id"] == customer_id]
+    times = [row["ordered_at"] for row in customer_lines]
     return {
         "customer_id": customer_id,
         "is_identified": True,
         "first_event_at": min(times),
         "first_order_at": min(times),
         "last_order_at": max(times),
-        "order_count": len({row["order_id"] for row in own}),
-        "paid_cents": sum(row["paid_cents"] for row in own),
-        "refunded_cents": -sum(row["paid_cents"] for row in own if row["is_refund"]),
+        "order_count": len({row["order_id"] for row in customer_lines}),
+        "paid_cents": sum(row["paid_cents"] for row in customer_lines),
+        "refunded_cents": -sum(row["paid_cents"] for row in customer_lines if row["is_refund"]),
     }
 
 

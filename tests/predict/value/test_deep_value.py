@@ -19,7 +19,7 @@ def world(spend_rows):
     return known_at_origin(spend_rows, origin, 90), at(spend_rows, origin)
 
 
-def test_without_torch_it_is_said_what_to_install(world, monkeypatch):
+def test_without_torch_the_error_says_what_to_install(world, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtra, match="torch is not installed"):
         DeepZeroInflatedLogNormal().fit(world[0])

@@ -20,25 +20,25 @@ START = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
 def order_days(rng, customers, days, *, leave_after=250.0):
     """Days of orders, by customer: a rate and a lifetime of each one's own."""
-    found = []
+    all_days = []
     rate = rng.gamma(1.0, 1 / 30, customers)
     joined = rng.integers(0, max(days // 2, 1), customers)
     gone = joined + rng.exponential(leave_after, customers)
     for who in range(customers):
         at = float(joined[who])
         while at < min(gone[who], days):
-            found.append((f"c{who}", int(at)))
+            all_days.append((f"c{who}", int(at)))
             at += rng.exponential(1 / max(rate[who], 1e-4))
-    return found
+    return all_days
 
 
-def with_orders(folder, found, run):
+def with_orders(folder, all_days, run):
     shop = Shop.create(folder)
-    at = [START + timedelta(days=day) for _, day in found]
-    count = len(found)
+    at = [START + timedelta(days=day) for _, day in all_days]
+    count = len(all_days)
     epoch = (START - datetime(1970, 1, 1, tzinfo=UTC)).days
     rows = {
-        "customer_id": [who for who, _ in found],
+        "customer_id": [who for who, _ in all_days],
         "is_identified": [True] * count,
         "order_id": [f"o{place}" for place in range(count)],
         "occurred_at": at,
@@ -47,7 +47,7 @@ def with_orders(folder, found, run):
         **{name: [100] * count for name in ("gross_cents", "paid_cents")},
         "discount_cents": [0] * count,
         "has_coupon": [False] * count,
-        "local_day": [epoch + day for _, day in found],
+        "local_day": [epoch + day for _, day in all_days],
     }
     shop.lake.replace(ORDERS, validated(ORDERS, pa.table(rows)))
     view = shop.view(READS, WRITES, run=run)
@@ -56,16 +56,16 @@ def with_orders(folder, found, run):
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    found = order_days(np.random.default_rng(3), 1500, 490)
+def backtest_shop(tmp_path_factory):
+    all_days = order_days(np.random.default_rng(3), 1500, 490)
     run = Run.at(START.replace(hour=0) + timedelta(days=400))
-    known = [one for one in found if one[1] < 400]
+    known = [one for one in all_days if one[1] < 400]
     view = with_orders(tmp_path_factory.mktemp("back") / "w", known, run)
-    return view, found, known
+    return view, all_days, known
 
 
-def test_the_weeks_it_did_not_know_came_as_it_expected(told):
-    view, _, _ = told
+def test_the_held_out_weeks_came_as_forecast(backtest_shop):
+    view, _, _ = backtest_shop
     weeks = view.read("repeat_purchase_weeks").to_pylist()
     held_out = [week for week in weeks if week["is_held_out"]]
     assert len(held_out) == 13
@@ -76,11 +76,11 @@ def test_the_weeks_it_did_not_know_came_as_it_expected(told):
 @pytest.mark.parametrize("age", range(399, 406))
 def test_the_check_knows_no_day_of_the_weeks_held_out(tmp_path, age):
     """Before, up to six days were in both: the cut was 13 weeks ago, and weeks are counted from the first order."""
-    found = order_days(np.random.default_rng(7), 300, age)
-    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=age)))
+    all_days = order_days(np.random.default_rng(7), 300, age)
+    view = with_orders(tmp_path / "w", all_days, Run.at(START.replace(hour=0) + timedelta(days=age)))
     row, weeks = view.read("repeat_purchase_models").to_pylist()[0], view.read("repeat_purchase_weeks").to_pylist()
     firsts = {}
-    for who, day in sorted(found, key=lambda one: one[1]):
+    for who, day in sorted(all_days, key=lambda one: one[1]):
         firsts.setdefault(who, day)
     opened = min(firsts.values())
     ends = opened - 1 + 7 * ((age - opened) // 7)
@@ -89,15 +89,15 @@ def test_the_check_knows_no_day_of_the_weeks_held_out(tmp_path, age):
     first_held_out = min(week["ended_at"] for week in weeks if week["is_held_out"])
     assert first_held_out == row["weeks_known_until"] + timedelta(days=7)
     assert row["checked_customer_count"] == sum(first <= cut for first in firsts.values())
-    repeats = {(who, day) for who, day in found if day > firsts[who] and firsts[who] <= cut < day <= ends}
+    repeats = {(who, day) for who, day in all_days if day > firsts[who] and firsts[who] <= cut < day <= ends}
     assert sum(week["order_count"] for week in weeks if week["is_held_out"]) == len(repeats)
 
 
-def test_what_is_expected_of_all_together_comes(told):
-    view, found, known = told
+def test_the_total_forecast_comes_true(backtest_shop):
+    view, all_days, known = backtest_shop
     row = view.read("repeat_purchase_models").to_pylist()[0]
     customers = {who for who, _ in known}
-    later = {one for one in found if one[1] >= 400 and one[0] in customers}
+    later = {one for one in all_days if one[1] >= 400 and one[0] in customers}
     assert row["customer_count"] == len(customers)
     assert row["expected_orders_90_days"] == pytest.approx(len(later), rel=0.1)
     assert row["dropout_check"] == "confirmed"
@@ -112,21 +112,21 @@ def test_what_is_expected_of_all_together_comes(told):
 
 
 def test_where_nobody_leaves_dropout_is_not_confirmed(tmp_path):
-    found = order_days(np.random.default_rng(5), 800, 300, leave_after=1e9)
-    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=300)))
+    all_days = order_days(np.random.default_rng(5), 800, 300, leave_after=1e9)
+    view = with_orders(tmp_path / "w", all_days, Run.at(START.replace(hour=0) + timedelta(days=300)))
     assert view.read("repeat_purchase_models").to_pylist()[0]["dropout_check"] in {"unseen", "too_few"}
 
 
 def test_where_those_taken_for_gone_come_back_dropout_is_not_confirmed(tmp_path):
     """Customers who order each day of one season and stay away for the next: their pauses are no departures."""
     rng = np.random.default_rng(11)
-    found = [
+    all_days = [
         (f"c{who}", day)
         for who in range(400)
         for day in range(int(rng.integers(0, 30)), 440)
         if (day + 60 * (who % 4)) % 240 < 90 and rng.random() < 0.5
     ]
-    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=440)))
+    view = with_orders(tmp_path / "w", all_days, Run.at(START.replace(hour=0) + timedelta(days=440)))
     row = view.read("repeat_purchase_models").to_pylist()[0]
     assert row["inactive_count"] >= 50
     assert row["inactive_actual_share"] > 2 * row["inactive_expected_share"]
@@ -134,16 +134,16 @@ def test_where_those_taken_for_gone_come_back_dropout_is_not_confirmed(tmp_path)
 
 
 @pytest.mark.parametrize(("customers", "days"), [(5, 300), (300, 10)])
-def test_of_too_little_nothing_is_said(tmp_path, customers, days):
-    found = order_days(np.random.default_rng(1), customers, days)
-    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=days)))
+def test_too_little_data_gives_no_statement(tmp_path, customers, days):
+    all_days = order_days(np.random.default_rng(1), customers, days)
+    view = with_orders(tmp_path / "w", all_days, Run.at(START.replace(hour=0) + timedelta(days=days)))
     assert view.read("repeat_purchase_models").num_rows == view.read("repeat_purchase_weeks").num_rows == 0
     assert view.read("repeat_purchase").num_rows == 0
 
 
 def test_a_young_shop_has_weeks_and_no_check(tmp_path):
-    found = order_days(np.random.default_rng(2), 600, 100)
-    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=100)))
+    all_days = order_days(np.random.default_rng(2), 600, 100)
+    view = with_orders(tmp_path / "w", all_days, Run.at(START.replace(hour=0) + timedelta(days=100)))
     weeks = view.read("repeat_purchase_weeks").to_pylist()
     assert len(weeks) >= 13
     assert not any(week["is_held_out"] for week in weeks)
@@ -154,21 +154,21 @@ def test_a_young_shop_has_weeks_and_no_check(tmp_path):
 
 @pytest.mark.parametrize(("age", "is_checked"), [(181, False), (182, True), (184, True), (188, True)])
 def test_the_check_has_as_many_weeks_before_it_as_in_it(tmp_path, age, is_checked):
-    found = [("c0", 0), *order_days(np.random.default_rng(4), 300, age)]
-    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=age)))
+    all_days = [("c0", 0), *order_days(np.random.default_rng(4), 300, age)]
+    view = with_orders(tmp_path / "w", all_days, Run.at(START.replace(hour=0) + timedelta(days=age)))
     row = view.read("repeat_purchase_models").to_pylist()[0]
     assert (row["checked_customer_count"] > 0) == is_checked
 
 
-def test_a_shop_that_closed_is_told_what_was_expected_and_that_nobody_came(tmp_path):
-    found = order_days(np.random.default_rng(9), 600, 300)
-    view = with_orders(tmp_path / "w", found, Run.at(START.replace(hour=0) + timedelta(days=400)))
+def test_a_closed_shop_sees_the_forecast_and_that_nobody_came(tmp_path):
+    all_days = order_days(np.random.default_rng(9), 600, 300)
+    view = with_orders(tmp_path / "w", all_days, Run.at(START.replace(hour=0) + timedelta(days=400)))
     held_out = [week for week in view.read("repeat_purchase_weeks").to_pylist() if week["is_held_out"]]
     assert sum(week["order_count"] for week in held_out) == 0
     assert sum(week["expected_orders"] for week in held_out) > 100
     row = view.read("repeat_purchase_models").to_pylist()[0]
     assert row["dropout_check"] == "active_lapsed", (
-        "orders that were not imported look the same: nobody is told to be gone"
+        "orders that were not imported look the same: nobody is reported as gone"
     )
     assert row["active_actual_share"] == 0 < row["active_expected_share"]
 
@@ -185,6 +185,6 @@ def test_days_are_those_of_the_shops_calendar(tmp_path):
     assert last_day(view) == (START - timedelta(days=1)).date(), "it is still the evening before there"
 
 
-def test_at_midnight_the_day_before_is_the_last_one_known(told):
-    view, _, _ = told
+def test_at_midnight_the_day_before_is_the_last_one_known(backtest_shop):
+    view, _, _ = backtest_shop
     assert last_day(view) == (START + timedelta(days=399)).date()

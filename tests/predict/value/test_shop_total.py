@@ -63,8 +63,8 @@ def test_the_season_of_a_year_ago_is_the_shops_own():
     a_year = shop(SPRING, months=13, season={360: 1.8})
     total = shop_total(a_year, np.full(CUSTOMERS, 10_000.0))
     assert total.is_season_observed
-    own, assumed = 1.8 / 1.8 ** (1 / 10), shop_total(shop(SPRING), np.full(CUSTOMERS, 10_000.0)).season
-    assert total.season == pytest.approx((own * assumed) ** 0.5, rel=0.01)
+    customer_season, assumed = 1.8 / 1.8 ** (1 / 10), shop_total(shop(SPRING), np.full(CUSTOMERS, 10_000.0)).season
+    assert total.season == pytest.approx((customer_season * assumed) ** 0.5, rel=0.01)
     unseen = shop_total(shop(SPRING, months=6), np.full(CUSTOMERS, 10_000.0))
     assert unseen.season == pytest.approx(1.0, abs=0.1)
 
@@ -75,7 +75,7 @@ def test_months_without_sales_do_not_blow_up_the_total(months):
     assert 1_000_000 < total.low_cents < total.cents < total.high_cents < 4_000_000
 
 
-def test_customers_who_gave_more_back_than_they_bought_leave_the_other_methods():
+def test_customers_who_returned_more_than_they_bought_leave_the_other_methods():
     table = shop(SPRING)
     paid = pa.array(np.where(np.arange(table.num_rows) < CUSTOMERS, -500.0, table["paid_cents_90_days"].to_numpy()))
     table = table.set_column(table.column_names.index("paid_cents_90_days"), "paid_cents_90_days", paid)

@@ -40,7 +40,7 @@ def at_risk(built, order_line, score, value_run):
     )
 
 
-def test_what_is_usual_is_half_of_what_was_paid_in_the_last_180_days_after_returns(at_risk):
+def test_the_usual_value_is_half_of_the_net_spend_of_the_last_180_days(at_risk):
     usual = {who: row["usual_cents"] for who, row in at_risk.items()}
     assert usual == {"regular": 3_000, "returner": 1_000, "certain": 500}
 

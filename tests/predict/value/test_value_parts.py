@@ -30,7 +30,7 @@ def parts(built, order_line, score, value_run):
     values |= {"late": 1_500.0, "returner": 3_000.0, "returns all": 100.0, "written off": -50.0, "prospect": 800.0}
     earlier = Run.at(value_run.as_of - timedelta(days=30))
     at = value_run.as_of - timedelta(days=20)
-    letter = {
+    sent_message = {
         "source": "shop",
         "is_identified": True,
         "occurred_at": at,
@@ -58,7 +58,7 @@ def parts(built, order_line, score, value_run):
             score("value", "only before", 1_000.0, earlier),
         ],
         interactions=[
-            letter | {"event_id": f"m{n}", "customer_id": who, "kind": kind} for n, (who, kind) in enumerate(sent)
+            sent_message | {"event_id": f"m{n}", "customer_id": who, "kind": kind} for n, (who, kind) in enumerate(sent)
         ],
         exposures=[
             offer | {"decision_id": f"d{n}", "customer_id": who, "is_delivered": is_delivered}
@@ -91,7 +91,7 @@ def test_the_first_order_is_all_lines_of_the_earliest(parts):
     assert (parts["plain 0"]["first_order_cents"], parts["plain 0"]["repeat_cents"]) == (1_000, 4_000)
 
 
-def test_what_is_expected_less_what_will_come_back_is_the_forecast(parts):
+def test_expected_value_less_returns_is_the_forecast(parts):
     returned = {"returner": 1_000, "returns all": 5_000}
     forecast = {"plain 0": 2_000, "late": 1_500, "returner": 3_000, "returns all": 100, "prospect": 800}
     for who, value in forecast.items():
@@ -99,14 +99,14 @@ def test_what_is_expected_less_what_will_come_back_is_the_forecast(parts):
         assert row["expected_cents"] + row["returns_cents"] + returned.get(who, 0) == pytest.approx(value, abs=1)
 
 
-def test_who_sends_more_back_is_expected_to_again_next_to_the_share_of_the_shop(parts):
+def test_customers_who_return_more_have_a_higher_expected_return_share_than_the_shop(parts):
     paid = 10 * 5_000 + 2_199 + 4_000 + 5_000 + 2_000
     of_shop = 6_000 / paid
 
-    def share(own, orders):
-        return (PRIOR_ORDERS * of_shop + orders * own) / (PRIOR_ORDERS + orders)
+    def share(customer_share, orders):
+        return (PRIOR_ORDERS * of_shop + orders * customer_share) / (PRIOR_ORDERS + orders)
 
-    for who, own, orders in (
+    for who, customer_share, orders in (
         ("prospect", 0.0, 0),
         ("late", 0.0, 3),
         ("returner", 0.25, 1),
@@ -116,7 +116,7 @@ def test_who_sends_more_back_is_expected_to_again_next_to_the_share_of_the_shop(
         expected_back = (
             1 - {"prospect": 800, "late": 1_500, "returner": 3_000, "returns all": 100}[who] / (row["expected_cents"])
         )
-        assert expected_back == pytest.approx(share(own, orders), abs=1 / row["expected_cents"])
+        assert expected_back == pytest.approx(share(customer_share, orders), abs=1 / row["expected_cents"])
 
 
 def test_a_forecast_below_zero_is_nothing_expected(parts):

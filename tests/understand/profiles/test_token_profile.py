@@ -39,7 +39,7 @@ def event(number, name, minute, user, visitor, product):
     return row | {"occurred_at": at, "known_at": at + timedelta(minutes=number % 5), "received_at": at, "month": ""}
 
 
-EVENTS_TOLD = st.lists(
+EVENT_LISTS = st.lists(
     st.tuples(
         st.sampled_from(NAMES),
         st.integers(0, 30),
@@ -48,7 +48,7 @@ EVENTS_TOLD = st.lists(
         st.sampled_from(["p1", "p2", "p3", "p4", None]),
     ),
     max_size=40,
-).map(lambda told: [event(n, *row) for n, row in enumerate(told)])
+).map(lambda rows: [event(n, *row) for n, row in enumerate(rows)])
 
 
 def profiles(con, rows, slices=1):
@@ -65,7 +65,7 @@ def together(*parts):
 
 
 @settings(max_examples=40, deadline=None)
-@given(EVENTS_TOLD, st.randoms(use_true_random=False), st.integers(1, 6))
+@given(EVENT_LISTS, st.randoms(use_true_random=False), st.integers(1, 6))
 def test_any_interleaving_of_late_and_out_of_order_events_gives_the_same_bytes(con, rows, random, portions):
     small = {"MAX_EVENTS": 5, "MAX_PRODUCTS": 2, "MAX_ORDERS": 3}
     with pytest.MonkeyPatch.context() as patch:
@@ -92,7 +92,7 @@ def test_a_profile_stays_small_whatever_is_sent(con):
     assert made.tallies[""].event_count == 2_000
 
 
-def test_money_is_summed_in_each_currency_as_told(con):
+def test_money_is_summed_in_each_currency_as_sent(con):
     first = event(1, "Order Completed", 5, "u_1", None, None) | {"currency": "EUR"}
     lines = event(2, "Order Completed", 6, "u_1", None, None) | {"revenue_cents": None, "discount_cents": 50}
     lines["products"] = [{"product_id": "p", "price_cents": 300, "quantity": 2}, {"product_id": "q", "price_cents": 10}]

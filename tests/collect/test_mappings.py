@@ -230,14 +230,14 @@ REAL = {
 @pytest.mark.slow
 @pytest.mark.parametrize("mapping", REAL)
 def test_real_data_adds_up_and_identical_real_lines_are_kept(priced, received_at, mapping, tmp_path, real_data):
-    name, rows, rejected_count = REAL[mapping]
+    name, rows, rejected = REAL[mapping]
     shop = priced(mapping)
     path = real_data(name)
     first = import_files(shop, [str(path)], mapping=mapping, received_at=received_at)
     assert (first.read, first.stored, first.rejected, first.duplicate) == (
         rows,
-        rows - rejected_count,
-        rejected_count,
+        rows - rejected,
+        rejected,
         0,
     )
     regrouped = pq.read_table(path)

@@ -244,4 +244,4 @@ def test_real_data_adds_up_and_identical_real_lines_are_kept(priced, received_at
     other = regrouped.take(pa.array(range(regrouped.num_rows - 1, -1, -1)))
     pq.write_table(other, tmp_path / name)
     again = import_files(shop, [str(tmp_path / name)], mapping=mapping, received_at=received_at)
-    assert (again.stored, again.duplicate) == (0, rows - dead)
+    assert (again.stored, again.duplicate) == (0, rows - rejected)

@@ -148,6 +148,20 @@ def latest_answer(
     return bool(max(answers, key=_order)["is_granted"]) if answers else None
 
 
+def latest_answers(
+    store: Store | DeclaredStore, purposes: Collection[str], owner_by_token: Mapping[str, str]
+) -> dict[str, bool]:
+    """The latest answer of each owner of tokens, such as a customer, to one purpose, under all its names."""
+    chosen = sa.select(CONSENT_LEDGER).where(CONSENT_LEDGER.c.purpose.in_(purposes))
+    latest: dict[str, Entry] = {}
+    with store.begin() as connection:
+        for row in connection.execute(chosen).mappings():
+            entry, owner = dict(row), owner_by_token.get(row["token"])
+            if owner is not None and (owner not in latest or _order(entry) > _order(latest[owner])):
+                latest[owner] = entry
+    return {owner: bool(entry["is_granted"]) for owner, entry in latest.items()}
+
+
 def erase_wordings(store: Store, tokens: Collection[str]) -> int:
     """Delete wordings that were shown to these people only, as they may name one; return how many."""
     with store.begin() as connection:
@@ -187,7 +201,7 @@ def iso_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _order(one: Entry) -> tuple[str, bool, int]:
+def _order(one: Mapping[str, Any]) -> tuple[str, bool, int]:
     return one["occurred_at"], not one["is_granted"], one["entry"]
 
 

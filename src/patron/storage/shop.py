@@ -171,10 +171,15 @@ class Shop:
             row = connection.execute(sa.select(RUNS).order_by(RUNS.c.as_of.desc()).limit(1)).mappings().first()
         if row is None:
             return None
-        as_of = row["as_of"].replace(tzinfo=UTC) if row["as_of"].tzinfo is None else row["as_of"]
         # why: collect commits events on its own; everything derived is read as the run left it
         versions = {name: row["table_versions"].get(name) for name in BY_NAME if name != "events"}
-        return Snapshot(self, Run(row["run_id"], as_of, row["seed"]), versions)
+        return Snapshot(self, _run_of(row), versions)
+
+    def snapshot_of(self, as_of: datetime) -> Snapshot | None:
+        """The completed run of a cutoff, every table at its newest version: tables of runs keep all runs."""
+        with self.store.begin() as connection:
+            row = connection.execute(sa.select(RUNS).where(RUNS.c.as_of == as_of.astimezone(UTC))).mappings().first()
+        return None if row is None else Snapshot(self, _run_of(row), {})
 
     def newest_snapshot(self) -> Snapshot:
         """Every table at its newest version, for what is read before any run."""
@@ -206,6 +211,11 @@ class Shop:
         """Return all connections."""
         self.store.close()
         self.engine.close()
+
+
+def _run_of(row: sa.RowMapping) -> Run:
+    as_of = row["as_of"].replace(tzinfo=UTC) if row["as_of"].tzinfo is None else row["as_of"]
+    return Run(row["run_id"], as_of, row["seed"])
 
 
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:

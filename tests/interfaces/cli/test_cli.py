@@ -67,10 +67,8 @@ def test_the_help_groups_commands_by_what_people_do(patron):
 
 
 def test_the_commands_that_programs_rely_on_are_there():
-    named = (
-        "demo init import run backtest prospects report serve simulate sql trace export forget backup restore doctor"
-    )
-    assert set(named.split()) <= set(NAMES)
+    named = "demo init import run backtest prospects report scores serve simulate sql trace export forget backup"
+    assert {*named.split(), "restore", "doctor"} <= set(NAMES)
 
 
 def test_wrong_usage_is_exit_code_2_and_a_version_is_known(patron):
@@ -196,6 +194,23 @@ def test_export_reveals_one_customer_and_the_file_is_private(patron, home):
     assert by_token.json == known
     patron("export", "--workspace", home / "w", "--user-id", user_id, "--out", home / "one.json")
     assert (home / "one.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_scores_have_the_shops_own_ids_and_add_up_to_the_total(patron, home):
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only here
+
+    path = home / "scores.parquet"
+    written = patron("scores", "--workspace", home / "w", "--out", path, "--json").json
+    rows = pq.read_table(path)
+    assert written["customer_count"] == rows.num_rows > 100
+    assert set(rows["user_id"].to_pylist()) <= set(exported_ids(home))
+    total = patron("scores", "--workspace", home / "w", "--total", "--json").json
+    assert total["value"] == pytest.approx(sum(rows["value"].to_pylist()), rel=1e-4)
+    assert f"{total['value']:,.2f} expected" in patron("scores", "--workspace", home / "w", "--total").out
+    assert str(path) in patron("scores", "--workspace", home / "w", "--out", path, "--as-of", AS_OF).out
+    earlier = patron("scores", "--workspace", home / "w", "--out", path, "--as-of", "1999-01-01")
+    assert (earlier.code, earlier.out) == (1, "")
+    assert patron("scores", "--workspace", home / "w").code == 2
 
 
 def exported_ids(home: Path) -> list[str]:

@@ -341,11 +341,13 @@ def test_a_key_that_was_revoked_reads_nothing(server):
 
 def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
     paths = server.client.get("/openapi.json").json()["paths"]
-    expected = {*READ, "/api/customers/lookup", *PEOPLE}
+    expected = {*READ, "/api/customers/lookup", *PEOPLE, *SCORES}
     assert {path.replace("{customer_id}", "x") for path in paths} == expected
 
 
 PEOPLE = ["/api/people/forget", "/api/people/export"]
+SCORES = ["/api/scores", "/api/scores/total"]
+"""Also with a secret key: `tests/interfaces/http/test_score_routes.py`."""
 
 
 @pytest.mark.parametrize("path", PEOPLE)

@@ -81,9 +81,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     if json:
         output.as_json(certificate)
         return
-    output.say(
-        f"Erased. ErasureCertificate {certificate.certificate_id}, entry {certificate.audit_entry} of the audit log:"
-    )
+    output.say(f"Erased. Certificate {certificate.certificate_id}, entry {certificate.audit_entry} of the audit log:")
     output.say(certificate.audit_hash)
     rows = [(place, f"{count:,}") for place, count in certificate.erased.items()]
     output.grid("", ("erased", "count"), rows, numbers=1)

@@ -9,6 +9,7 @@ from patron.answers.overview import overview
 from patron.answers.prospects import Prospects
 from patron.commands.demo import Demo
 from patron.commands.doctor import Finding
+from patron.commands.export_scores import ScoresExport, ShopTotal
 from patron.commands.import_files import ImportSummary
 from patron.commands.trace import Trace
 from patron.interfaces.cli import output
@@ -145,6 +146,29 @@ def show_prospects(ranked: Prospects, currency: str, *, json: bool) -> None:
     ]
     head = ("customer", "acquisition channel", "reasons", "days known", f"expected, {currency}")
     output.grid("", head, rows, numbers=2)
+
+
+def show_scores_export(export: ScoresExport, path: Path, *, json: bool) -> None:
+    """Show where the scores were written, how many there are, and who was left out."""
+    if json:
+        counts = {"customer_count": export.rows.num_rows, "objecting_count": export.objecting_count}
+        run = {"run_id": export.run_id, "as_of": export.as_of, "file": str(path)}
+        output.as_json(run | counts | {"erased_count": export.erased_count})
+        return
+    output.say(f"Wrote {path}: scores of {export.rows.num_rows:,} customers, run {export.run_id}.")
+    output.say(
+        f"Left out: {export.objecting_count:,} who object to profiling. Erased so far: {export.erased_count:,} people."
+    )
+
+
+def show_shop_total(total: ShopTotal, *, json: bool) -> None:
+    """Show the forecast of all customers together."""
+    if json:
+        output.as_json(total)
+        return
+    known = total.low is not None and total.high is not None
+    ends = f", 80% interval {total.low:,.2f} to {total.high:,.2f}" if known else "; this run has no interval of it"
+    output.say(f"{total.currency} {total.value:,.2f} expected in the 90 days from {total.as_of:%Y-%m-%d}{ends}.")
 
 
 def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`patron report`, `patron backtest` and `patron prospects`: results of the last run."""
+"""`patron report`, `patron scores`, `patron backtest` and `patron prospects`: results of a run."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.run_commands import parse_time
 from patron.interfaces.i18n import LOCALES
 
 MAX_PROSPECTS = 20
@@ -39,6 +40,41 @@ def report_(
 
     shop = Shop.open(workspace)
     output.say(str(write_report(shop, out or shop.folder / "report.html", locale).path))
+
+
+def scores(
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", dir_okay=False, help="File to write: .csv or .parquet.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Cutoff of another completed run (default: the last run's).")
+    ] = None,
+    workspace: Workspace = HERE,
+    *,
+    total: Annotated[bool, typer.Option("--total", help="Print the forecast of all customers together.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Write every customer's scores with the shop's own ids, or print their total.
+
+    One row per customer: value of the next 90 days with its 80% interval, churn and purchase probability, lifecycle
+    stage, and whether they may be contacted.
+
+    Example: patron scores --workspace shop --out scores.csv
+    """
+    from patron.commands.export_scores import export_scores, require_format, shop_total, write_scores
+    from patron.interfaces.cli.render import show_scores_export, show_shop_total
+    from patron.storage.shop import Shop
+
+    if (out is None) != total:
+        raise typer.BadParameter("name a file with --out, or print the total with --total")
+    shop = Shop.open(workspace)
+    cutoff = None if as_of is None else parse_time(as_of, shop.settings.shop.time_zone)
+    if out is None:
+        show_shop_total(shop_total(shop, cutoff), json=json)
+    else:
+        require_format(out)
+        exported = export_scores(shop, cutoff)
+        show_scores_export(exported, write_scores(exported, out), json=json)
 
 
 def backtest(
@@ -77,4 +113,4 @@ def prospects(
     show_prospects(ranked_prospects(shop, most=most), shop.settings.shop.currency, json=json)
 
 
-COMMANDS = (report_, backtest, prospects)
+COMMANDS = (report_, scores, backtest, prospects)

@@ -47,7 +47,7 @@ router = APIRouter(prefix="/api/people", tags=["one person"], dependencies=[Depe
 
 @router.post("/forget")
 def forget_person(request: Request, person: Person) -> ErasureCertificate:
-    """Erase a person for ever, and take nothing of them again; the certificate is in the audit log too."""
+    """Erase a person permanently, and accept nothing about them any more; the certificate is in the audit log too."""
     return forget(request.app.state.answers.shop, **person.identifier)
 
 

@@ -1,0 +1,53 @@
+"""Scores in bulk, with the shop's own ids, which a shop's server requests with a secret key."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import AwareDatetime, BaseModel
+
+from patron.commands.export_scores import ShopTotal, export_scores, shop_total
+from patron.interfaces.http.integer_bounds import PageNumber
+from patron.interfaces.http.privacy_routes import require_secret_key
+
+PAGE_SIZE = 1_000
+AsOf = Annotated[AwareDatetime | None, Query(description="Cutoff of another completed run, with its time zone.")]
+
+
+class ScorePage(BaseModel):
+    """One page of scores, in order of customer_id, and who is left out."""
+
+    run_id: str
+    as_of: datetime
+    page: int
+    page_count: int
+    customer_count: int
+    objecting_count: int
+    erased_count: int
+    rows: list[dict[str, Any]]
+
+
+router = APIRouter(prefix="/api/scores", tags=["scores"], dependencies=[Depends(require_secret_key)])
+
+
+@router.get("")
+def scores(request: Request, page: PageNumber = 1, as_of: AsOf = None) -> ScorePage:
+    """Scores of the last completed run, or of that of a cutoff: columns as `patron scores` writes them."""
+    export = export_scores(request.app.state.answers.shop, as_of)
+    count = export.rows.num_rows
+    return ScorePage(
+        run_id=export.run_id,
+        as_of=export.as_of,
+        page=page,
+        page_count=max(1, -(-count // PAGE_SIZE)),
+        customer_count=count,
+        objecting_count=export.objecting_count,
+        erased_count=export.erased_count,
+        rows=export.rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
+    )
+
+
+@router.get("/total")
+def total(request: Request, as_of: AsOf = None) -> ShopTotal:
+    """The forecast of all customers together, in units of the shop's currency."""
+    return shop_total(request.app.state.answers.shop, as_of)

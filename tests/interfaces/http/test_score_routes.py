@@ -1,0 +1,55 @@
+"""Scores over HTTP: with a secret key only, page by page."""
+
+import httpx
+import pytest
+
+from patron.commands.export_scores import COLUMNS, export_scores
+from patron.commands.manage_keys import create_key
+from patron.interfaces.console.screenshots import served
+from patron.interfaces.http import score_routes
+
+
+@pytest.fixture(scope="module")
+def client(made_shop):
+    with served(made_shop) as address, httpx.Client(base_url=address, timeout=30) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def secret(made_shop):
+    return {"authorization": f"Bearer {create_key(made_shop, 'shop', 'secret').key}"}
+
+
+def test_pages_hold_every_customer_once(client, secret, made_shop, monkeypatch):
+    monkeypatch.setattr(score_routes, "PAGE_SIZE", 100)
+    first = client.get("/api/scores", headers=secret).json()
+    pages = [
+        client.get("/api/scores", params={"page": n + 1}, headers=secret).json() for n in range(first["page_count"])
+    ]
+    rows = [row for page in pages for row in page["rows"]]
+    assert first["page_count"] > 1
+    assert [row["customer_id"] for row in rows] == export_scores(made_shop).rows["customer_id"].to_pylist()
+    assert {page["customer_count"] for page in pages} == {len(rows)}
+    assert list(rows[0]) == COLUMNS.names
+    assert client.get("/api/scores", params={"page": 9_999}, headers=secret).json()["rows"] == []
+
+
+def test_the_total_is_the_sum_of_all_pages(client, secret, made_shop):
+    total = client.get("/api/scores/total", headers=secret).json()
+    values = [value for value in export_scores(made_shop).rows["value"].to_pylist() if value is not None]
+    assert total["value"] == pytest.approx(sum(values), abs=0.01 * len(values))
+    assert total["currency"] == made_shop.settings.shop.currency
+
+
+@pytest.mark.parametrize("path", ["/api/scores", "/api/scores/total"])
+def test_without_a_secret_key_nobody_gets_them(client, made_shop, path):
+    read = {"authorization": f"Bearer {create_key(made_shop, 'crm', 'read').key}"}
+    assert client.get(path).status_code == 401
+    assert client.get(path, headers=read).status_code == 403
+
+
+def test_a_cutoff_needs_its_time_zone_and_a_run(client, secret):
+    assert client.get("/api/scores", params={"as_of": "2017-10-01"}, headers=secret).status_code == 422
+    answer = client.get("/api/scores", params={"as_of": "1999-01-01T00:00:00Z"}, headers=secret)
+    assert answer.status_code == 404
+    assert "patron run" in answer.json()["todo"]

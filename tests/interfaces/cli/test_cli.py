@@ -9,12 +9,15 @@ import sys
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+import typer
 
 from patron.answers.prospects import Prospect, Prospects
 from patron.interfaces.cli.app import GROUPS, app
 from patron.interfaces.cli.render import show_prospects
+from patron.interfaces.cli.run_commands import parse_time
 
 pytestmark = pytest.mark.xdist_group("cli")  # one workspace for all of them
 NAMES = sorted(command.name for command in app.registered_commands)
@@ -73,7 +76,6 @@ def test_the_commands_that_programs_rely_on_are_there():
 
 def test_wrong_usage_is_exit_code_2_and_a_version_is_known(patron):
     assert patron("nonsense").code == 2
-    assert patron("run").code == 2
     assert patron("run", "--as-of", "yesterday", "--workspace", ".").code in {1, 2}
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", patron("--version").out)
 
@@ -301,3 +303,21 @@ def test_serve_answers_on_a_free_port_until_it_is_stopped(home, how, code):
 def fetched(address: str):
     with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - our own loopback address
         return json.loads(answer.read())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("now", datetime(2024, 3, 1, 23, 30, 15, tzinfo=UTC)),
+        ("today", datetime(2024, 3, 2, tzinfo=ZoneInfo("Europe/Berlin"))),
+        ("2024-03-01", datetime(2024, 3, 1, tzinfo=ZoneInfo("Europe/Berlin"))),
+    ],
+)
+def test_a_cutoff_may_be_named_by_the_clock_of_the_shop(text, expected):
+    clock = datetime(2024, 3, 1, 23, 30, 15, 999_999, tzinfo=UTC)
+    assert parse_time(text, "Europe/Berlin", now=clock) == expected
+
+
+def test_now_is_no_time_where_no_clock_is_read():
+    with pytest.raises(typer.BadParameter):
+        parse_time("now", "UTC")

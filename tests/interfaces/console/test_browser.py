@@ -1,12 +1,17 @@
+import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from patron.collect.request import SourceRules, validate_batch
+from patron.collect.workspace_inbox import open_inbox
 from patron.interfaces.console.page_routes import PAGES
 from patron.interfaces.console.screenshots import browser, served
 from patron.interfaces.report import write_report
 from patron.schema.errors import MissingExtra
+from patron.service.compaction_worker import CompactionWorker
 
 pytestmark = pytest.mark.browser
 
@@ -103,3 +108,32 @@ def test_the_report_is_accessible_and_asks_for_nothing(page, made_shop, tmp_path
     assert violations(page) == []
     assert page.complaints == []
     assert [url for url in urls if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.fixture
+def shop_with_dead_letter(shop):
+    """A shop that rejected one order of a live client: it has no rate for the order's currency."""
+    rules = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
+    order = {"type": "track", "event": "Order Completed", "userId": "u1", "messageId": "m1"}
+    body = {"batch": [order | {"properties": {"order_id": "o1", "revenue": 5, "currency": "XXX"}}]}
+    with open_inbox(shop) as inbox:
+        inbox.append([validate_batch(json.dumps(body).encode(), "web", datetime.now(UTC), rules)])
+    CompactionWorker(shop).run_once()
+    return shop
+
+
+def test_both_forms_of_the_customer_list_are_answered_by_a_click(page, address):
+    page.goto(f"{address}/customers")
+    page.locator("form[role=search] button").click()
+    page.locator("form[action='/customers/lookup'] input").fill("nobody at all")
+    page.locator("form[action='/customers/lookup'] button").click()
+    page.locator(".lookup [role=alert]").wait_for(timeout=10_000)
+    assert page.url.endswith("/customers/lookup")
+
+
+def test_dead_letters_are_tried_again_by_a_click(page, shop_with_dead_letter):
+    with served(shop_with_dead_letter) as url:
+        page.goto(f"{url}/ingestion")
+        page.locator("form[action='/ingestion/replay'] button").click()
+        page.wait_for_url("**/ingestion?replayed=*", timeout=10_000)
+        assert page.locator("[role=status]").is_visible()

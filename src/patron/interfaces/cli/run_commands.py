@@ -13,8 +13,15 @@ EARLIEST_YEAR, LATEST_YEAR = 1970, 2100
 """Years that Patron accepts; others are mistakes."""
 
 
-def parse_time(text: str, zone: str) -> datetime:
-    """Parse a date or time; without a zone it is the shop's. Raises BadParameter."""
+def parse_time(text: str, zone: str, *, now: datetime | None = None) -> datetime:
+    """Parse a date or time; without a zone it is the shop's. Raises BadParameter.
+
+    With `now` also the word for it, to the second, and `today`, the last midnight by the shop's clock.
+    """
+    if now is not None and text == "now":
+        return now.replace(microsecond=0)
+    if now is not None and text == "today":
+        return now.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
@@ -30,9 +37,10 @@ def run(
     as_of: Annotated[
         str,
         typer.Option(
-            "--as-of", help="Cutoff: day or YYYY-MM-DDTHH:MM in the shop's time zone; uses earlier data only."
+            "--as-of",
+            help="Cutoff: now, today, a day or YYYY-MM-DDTHH:MM in the shop's time zone; uses earlier data only.",
         ),
-    ],
+    ] = "now",
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
@@ -41,16 +49,17 @@ def run(
 
     Computes features, forecasts, decisions, the outbox, and the effects of earlier offers.
 
-    Example: patron run --workspace shop --as-of 2024-03-01
+    Example: patron run --workspace shop --as-of today
     """
     import patron.run as nightly
     from patron.interfaces.cli.render import show_run
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    cutoff = parse_time(as_of, shop.settings.shop.time_zone)
+    now = datetime.now(UTC)
+    cutoff = parse_time(as_of, shop.settings.shop.time_zone, now=now)
     with output.progress("running the loop") as tick:
-        finished = nightly.run_loop(shop, cutoff, now=datetime.now(UTC), progress=tick)
+        finished = nightly.run_loop(shop, cutoff, now=now, progress=tick)
     show_run(finished, shop.settings.shop.currency, json=json)
 
 

@@ -9,9 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from patron.commands.export_scores import COLUMNS, export_scores, shop_total, write_scores
+from patron.commands.forget import forget
 from patron.govern import audit_log
 from patron.govern.consent_ledger import Consent, iso_time, write_consents
-from patron.govern.vault import Vault
+from patron.govern.vault import Vault, initial_customer_id
 from patron.schema.errors import BadFile, NoRunYet, NotFound
 from patron.schema.table_definition import validated
 from patron.schema.tables import BY_NAME
@@ -20,7 +21,7 @@ from patron.storage.store import RUNS
 
 AS_OF = datetime(2024, 3, 1, tzinfo=UTC)
 EARLIER = AS_OF - timedelta(days=30)
-PEOPLE = ("ann", "ben", "cai", "dee")
+FIRST_ID = {"ann": "Ann@Old", "ben": "ben", "cai": "cai", "dee": "dee"}
 VALUES = {"ann": 5_000.0, "ben": 100.0, "cai": 2_000.0, "dee": 0.0}
 
 
@@ -30,22 +31,34 @@ def write(shop, name, rows, run=None):
     shop.lake.replace(BY_NAME[name], validated(BY_NAME[name], pa.table(arrays)), part=run and run.run_id)
 
 
+def customer_of(shop, person):
+    return initial_customer_id(Vault.open(shop).token("user_id", FIRST_ID[person]))
+
+
 def finish_run(shop, as_of, values, *, has_interval=True):
     """A completed run with a score of each customer."""
     run = Run.at(as_of)
     of_run = {"run_id": run.run_id, "as_of": as_of}
     fives = dict.fromkeys(("recency_score", "frequency_score", "monetary_score"), 5) | {"persona_id": -1}
     stages = {"ann": "active", "ben": "new", "cai": "at_risk", "dee": "lapsed"}
-    people = [of_run | fives | {"customer_id": one, "lifecycle_stage": stages[one]} for one in values]
+    people = [
+        of_run | fives | {"customer_id": customer_of(shop, one), "lifecycle_stage": stages[one]} for one in values
+    ]
     write(shop, "segments", people, run)
     scores = [
         of_run
-        | {"customer_id": one, "question": "value", "model_version": "m", "value": cents, "low": cents / 2}
+        | {
+            "customer_id": customer_of(shop, one),
+            "question": "value",
+            "model_version": "m",
+            "value": cents,
+            "low": cents / 2,
+        }
         | {"high": cents * 2, "reasons": ["+order_count_lifetime", "-days_since_last_order"]}
         for one, cents in values.items()
     ]
     scores += [
-        of_run | {"customer_id": "ann", "question": question, "model_version": "m", "value": chance}
+        of_run | {"customer_id": customer_of(shop, "ann"), "question": question, "model_version": "m", "value": chance}
         for question, chance in (("churn", 0.25), ("purchase", 0.5))
     ]
     write(shop, "scores", scores, run)
@@ -67,7 +80,12 @@ def scored_shop(shop):
     tokens = Vault.open(shop).store_tokens("user_id", pa.array(list(ids)), AS_OF).to_pylist()
     known = {"Ann@New": AS_OF - timedelta(days=1)}
     identities = [
-        {"token": token, "customer_id": customer, "is_user": True, "known_at": known.get(one, EARLIER)}
+        {
+            "token": token,
+            "customer_id": customer_of(shop, customer),
+            "is_user": True,
+            "known_at": known.get(one, EARLIER),
+        }
         for token, (one, customer) in zip(tokens, ids.items(), strict=True)
     ]
     write(shop, "identities", identities)
@@ -86,15 +104,16 @@ def answer(shop, person, purpose, *, is_granted, at=AS_OF):
     write_consents(shop.store, [consent])
 
 
-def rows_of(export):
-    return {row["customer_id"]: row for row in export.rows.to_pylist()}
+def rows_of(shop, export):
+    names = {customer_of(shop, one): one for one in FIRST_ID}
+    return {names[row["customer_id"]]: row for row in export.rows.to_pylist()}
 
 
 def test_each_customer_has_one_row_in_units_of_the_currency_under_the_newest_own_id(scored_shop):
     export = export_scores(scored_shop)
     assert export.rows.schema == COLUMNS
-    rows = rows_of(export)
-    assert list(rows) == sorted(PEOPLE)
+    rows = rows_of(scored_shop, export)
+    assert sorted(rows) == sorted(FIRST_ID)
     assert {one: row["user_id"] for one, row in rows.items()} == {
         "ann": "Ann@New", "ben": "ben", "cai": "cai", "dee": None
     }  # fmt: skip
@@ -103,7 +122,7 @@ def test_each_customer_has_one_row_in_units_of_the_currency_under_the_newest_own
     assert (ann["churn_probability"], ann["purchase_probability"]) == (0.25, 0.5)
     assert (ann["lifecycle_stage"], ann["reasons"]) == ("active", "+order_count_lifetime; -days_since_last_order")
     assert (rows["ben"]["churn_probability"], rows["ben"]["purchase_probability"]) == (None, None)
-    assert max(PEOPLE, key=lambda one: rows[one]["value_decile"]) == "ann"
+    assert max(FIRST_ID, key=lambda one: rows[one]["value_decile"]) == "ann"
 
 
 def test_those_who_object_to_profiling_are_left_out_and_counted(scored_shop):
@@ -111,14 +130,22 @@ def test_those_who_object_to_profiling_are_left_out_and_counted(scored_shop):
     answer(scored_shop, "cai", "profiling", is_granted=False, at=AS_OF)
     answer(scored_shop, "cai", "profiling", is_granted=True, at=AS_OF + timedelta(days=1))
     export = export_scores(scored_shop)
-    assert sorted(rows_of(export)) == ["ann", "cai", "dee"]
+    assert sorted(rows_of(scored_shop, export)) == ["ann", "cai", "dee"]
     assert export.objecting_count == 1
+
+
+def test_the_erased_have_no_row_and_are_counted(scored_shop):
+    assert export_scores(scored_shop).erased_count == 0
+    forget(scored_shop, user_id="cai")
+    export = export_scores(scored_shop)
+    assert sorted(rows_of(scored_shop, export)) == ["ann", "ben", "dee"]
+    assert (export.erased_count, export.objecting_count) == (1, 0)
 
 
 def test_consent_to_marketing_is_a_column_and_drops_nobody(scored_shop):
     answer(scored_shop, "Ann@Old", "marketing", is_granted=True)
     answer(scored_shop, "cai", "marketing", is_granted=False)
-    rows = rows_of(export_scores(scored_shop))
+    rows = rows_of(scored_shop, export_scores(scored_shop))
     assert {one: row["may_be_contacted"] for one, row in rows.items()} == {
         "ann": True, "ben": False, "cai": False, "dee": False
     }  # fmt: skip
@@ -128,7 +155,7 @@ def test_a_run_of_an_earlier_date_that_came_later_is_there_for_who_names_it(scor
     finish_run(scored_shop, EARLIER, {"ann": 700.0}, has_interval=False)
     assert export_scores(scored_shop).as_of == AS_OF
     earlier = export_scores(scored_shop, EARLIER)
-    assert [(row["value"], row["as_of"]) for row in rows_of(earlier).values()] == [(7.0, EARLIER)]
+    assert [(row["value"], row["as_of"]) for row in rows_of(scored_shop, earlier).values()] == [(7.0, EARLIER)]
     with pytest.raises(NotFound, match="no run as of 2024-03-02"):
         export_scores(scored_shop, AS_OF + timedelta(days=1))
 
@@ -137,7 +164,9 @@ def test_the_total_is_the_sum_of_the_customers_and_has_its_interval_where_the_ru
     finish_run(scored_shop, EARLIER, {"ann": 700.0}, has_interval=False)
     total = shop_total(scored_shop)
     assert (total.value, total.low, total.high, total.season) == (71.0, 35.5, 142.0, None)
-    assert total.value == pytest.approx(sum(row["value"] for row in rows_of(export_scores(scored_shop)).values()))
+    assert total.value == pytest.approx(
+        sum(row["value"] for row in rows_of(scored_shop, export_scores(scored_shop)).values())
+    )
     earlier = shop_total(scored_shop, EARLIER)
     assert (earlier.value, earlier.low, earlier.high) == (7.0, None, None)
 
@@ -167,7 +196,7 @@ def test_another_format_or_a_missing_folder_is_refused(scored_shop, tmp_path, na
 def test_each_export_is_in_the_audit_log_without_personal_data(scored_shop):
     export_scores(scored_shop)
     entry = audit_log.entries(scored_shop.store)[-1]
-    assert entry.action == "scores_exported"
+    assert entry.action == "scores exported"
     assert entry.details == '{"customer_count": 4, "run_id": "2024-03-01"}'
 
 

@@ -23,7 +23,7 @@ from patron.storage.durable_files import disk_errors
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import records, run_as_of
 from patron.storage.shop import Shop, Snapshot
-from patron.storage.store import ERASURES
+from patron.storage.store import AUDIT
 
 PROFILING = "profiling"
 """Purpose to which a customer may object: their scores are not exported."""
@@ -78,7 +78,7 @@ class ScoresExport:
     objecting_count: int
     """Customers left out because they object to profiling."""
     erased_count: int
-    """Erasures so far: these people are in no table any more."""
+    """Erasures in the audit log: these people are in no table any more."""
 
 
 def export_scores(shop: Shop, as_of: datetime | None = None) -> ScoresExport:
@@ -99,9 +99,9 @@ def export_scores(shop: Shop, as_of: datetime | None = None) -> ScoresExport:
     rows = _with_units(shop, view, customers.append_column("may_be_contacted", pa.array(may_contact, FLAG)))
     rows = rows.filter(pa.array(is_kept, FLAG))
     with shop.store.begin() as connection:
-        erased_count = connection.scalar(sa.select(sa.func.count()).select_from(ERASURES)) or 0
+        erased_count = connection.scalar(sa.select(sa.func.count()).where(AUDIT.c.action == audit_log.FORGOTTEN)) or 0
         details = {"run_id": view.run.run_id, "customer_count": rows.num_rows}
-        audit_log.append(connection, "scores_exported", details, at=datetime.now(UTC))
+        audit_log.append(connection, "scores exported", details, at=datetime.now(UTC))
     return ScoresExport(view.run.run_id, view.run.as_of, rows, len(ids) - rows.num_rows, erased_count)
 
 

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from patron.storage.store import AUDIT, WORKSPACE, Store
 
 BEFORE_THE_FIRST = "0" * 64
+FORGOTTEN = "forgotten"
+"""Action of an erasure."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Everything that is known about one customer, machine-readable."""
 
 import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +18,11 @@ from patron.run import drain_inbox
 from patron.schema.errors import NotFound
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import TABLES
-from patron.storage.durable_files import disk_errors
+from patron.storage.durable_files import private_file
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import BY_CUSTOMER as IN_STORE
 
 BY_CUSTOMER = tuple(table.name for table in TABLES if "customer_id" in table.names)
-PRIVATE_FILE = 0o600
 
 
 def export_customer(shop: Shop, **identifier: str | None) -> dict[str, Any]:
@@ -88,12 +86,7 @@ def _rows(shop: Shop, view: Snapshot, person: Person) -> dict[str, list[dict[str
 
 def write_private(known: dict[str, Any], path: Path) -> Path:
     """Write an export, whole, so that only its owner can read it. Raises NoSpace."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with disk_errors(path):
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-        as_text: Callable[[Any], str] = str
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(known, out, ensure_ascii=False, indent=1, default=as_text)
-        fresh.replace(path)
+    as_text: Callable[[Any], str] = str
+    with private_file(path) as out:
+        out.write(json.dumps(known, ensure_ascii=False, indent=1, default=as_text).encode())
     return path

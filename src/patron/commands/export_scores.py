@@ -1,6 +1,5 @@
 """Scores of every customer under the shop's own ids, in bulk, for the shop's other systems."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from patron.schema.errors import BadFile
 from patron.schema.metrics import decile_of
 from patron.schema.numbers import float_column
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME
-from patron.storage.durable_files import disk_errors
+from patron.storage.durable_files import private_file
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import records, run_as_of
 from patron.storage.shop import Shop, Snapshot
@@ -27,7 +26,6 @@ from patron.storage.store import AUDIT
 
 PROFILING = "profiling"
 """Purpose to which a customer may object: their scores are not exported."""
-PRIVATE_FILE = 0o600
 WRITERS: dict[str, Callable[[pa.Table, pa.NativeFile], None]] = {".csv": pa_csv.write_csv, ".parquet": pq.write_table}
 COLUMNS = pa.schema(
     [
@@ -138,13 +136,8 @@ def require_format(path: Path) -> None:
 def write_scores(export: ScoresExport, path: Path) -> Path:
     """Write an export as CSV or Parquet, whole, so that only its owner can read it. Raises BadFile, NoSpace."""
     require_format(path)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with disk_errors(path):
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-        with os.fdopen(handle, "wb") as out:
-            WRITERS[path.suffix.lower()](export.rows, pa.PythonFile(out, mode="w"))
-        fresh.replace(path)
+    with private_file(path) as out:
+        WRITERS[path.suffix.lower()](export.rows, pa.PythonFile(out, mode="w"))
     return path
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from deltalake.exceptions import DeltaError
 
@@ -12,6 +13,7 @@ from patron.schema.errors import NoSpace
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of the operating system for a full disk."""
+PRIVATE_FILE = 0o600
 
 
 def sync(path: Path) -> None:
@@ -36,3 +38,18 @@ def disk_errors(where: Path) -> Iterator[None]:
                 todo="Free some space and run the same command again.",
             ) from error
         raise
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that only its owner can read; it replaces `path` when it is whole. Raises NoSpace."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    try:
+        with disk_errors(path):
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+            with os.fdopen(handle, "wb") as out:
+                yield out
+            fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -62,7 +62,7 @@ class Consent(_Section):
     marketing: str = Field(default="marketing", min_length=1)
     """Purpose that contacting customers needs."""
     events_need: str = ""
-    """Purpose that collecting views, searches and clicks needs, such as "analytics"; empty is none."""
+    """Purpose that collecting views, searches and clicks needs, such as "analytics"; empty: they need no consent."""
     without: Literal["keep", "refuse"] = "keep"
     """Such an event without consent is kept, flagged and not used, or rejected without its content."""
     names: dict[str, str] = {}

@@ -96,7 +96,7 @@ def _question(shop: "Shop", identifier: dict[str, str]) -> str:
     try:
         person = identify_person(shop, **identifier)
     except NotFound:  # why: what waits in the inbox may be theirs; the erasure looks there too
-        return "Erase this customer, of whom the lake holds nothing yet, permanently?"
+        return "Erase this customer permanently? The lake holds nothing about them yet."
     accounts, devices = person.token_count("user_id"), person.token_count("anonymous_id")
     return f"Erase {accounts} account{'s' * (accounts != 1)} and {devices} device{'s' * (devices != 1)} permanently?"
 

@@ -275,7 +275,7 @@ class ProductShared(ProductEvent, frozen=True, kw_only=True):
     event = "Product Shared"
     share_via: Annotated[Text, described("how it was shared")] = None
     share_message: Annotated[Text, described("what the customer wrote", vault="texts")] = None
-    recipient: Annotated[Text, described("whom it was sent to", vault="personal")] = None
+    recipient: Annotated[Text, described("address or number it was sent to", vault="personal")] = None
 
 
 class CartShared(Event, frozen=True, kw_only=True):
@@ -284,7 +284,7 @@ class CartShared(Event, frozen=True, kw_only=True):
     event = "Cart Shared"
     share_via: Annotated[Text, described("how it was shared")] = None
     share_message: Annotated[Text, described("what the customer wrote", vault="texts")] = None
-    recipient: Annotated[Text, described("whom it was sent to", vault="personal")] = None
+    recipient: Annotated[Text, described("address or number it was sent to", vault="personal")] = None
     cart_id: CartId = None
     products: Products = None
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from patron.collect.file_import import import_files
+from patron.collect.mapping import MAPPINGS, load_mapping
+from patron.schema.errors import BadMapping
 from patron.schema.tables import EVENTS
 from patron.storage.engine import DuckEngine
 from patron.storage.settings import EngineSettings
@@ -32,23 +34,33 @@ def shop(tmp_path, monkeypatch):
 
 @pytest.fixture
 def bring(shop, tmp_path):
-    def bring(mapping: str, content: str, received_at: datetime = RECEIVED_AT):
+    def bring(mapping: str, content: str, received_at: datetime = RECEIVED_AT, **options):
         path = tmp_path / "export.csv"
         path.write_text(content)
-        return import_files(shop, [str(path)], mapping=mapping, received_at=received_at)
+        return import_files(shop, [str(path)], mapping=mapping, received_at=received_at, **options)
 
     return bring
 
 
-def booked(shop: Shop, as_of: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> list[tuple[str, bool, int, int]]:
-    """Order lines known before a time: product, whether it is a refund, units and cents."""
+def facts(shop: Shop, *names: str, as_of: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> list[dict]:
+    """Rows of the last of these facts, known before a time."""
     scope = Scope(as_of)
     engine = DuckEngine(EngineSettings(threads=1))
     tables = {"events": shop.lake.read(EVENTS)}
     tables |= lookups(scope, {}, lambda sql: engine.query(sql, {"events": tables["events"]}), LEDGER.empty_table())
-    for name in ("identities", "traits", "products", "order_lines"):
+    for name in ("identities", "traits", "products", "order_lines", *names):
         tables[name] = engine.query(FACTS[name](scope), tables)
-    lines = tables["order_lines"].to_pylist()
+    return tables[names[-1] if names else "order_lines"].to_pylist()
+
+
+def cleaned(shop: Shop) -> dict[str, int]:
+    """Rows that each check of cleaning counts."""
+    return {row["check_code"]: row["row_count"] for row in facts(shop, "cleaning")}
+
+
+def booked(shop: Shop, as_of: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> list[tuple[str, bool, int, int]]:
+    """Order lines known before a time: product, whether it is a refund, units and cents."""
+    lines = facts(shop, as_of=as_of)
     return sorted((line["product_id"] or "", line["is_refund"], line["quantity"], line["paid_cents"]) for line in lines)
 
 
@@ -74,8 +86,73 @@ def test_an_undated_refund_is_known_when_the_export_is_imported(shop, bring):
     bring("woocommerce", WOO.format("") + "1,Refunded,2023-01-02 10:00,a@x.org,Cup,CUP,10,0,1\n")
     bring("shopify", SHOPIFY + SHOPIFY_ROW.format("refunded", "25.00"))
     refunds = [event for event in shop.lake.read(EVENTS).to_pylist() if "Refunded" in event["name"]]
-    assert [(event["occurred_at"], event["known_at"]) for event in refunds] == [(RECEIVED_AT, RECEIVED_AT)] * 2
-    assert [line for line in booked(shop, as_of=RECEIVED_AT) if line[1]] == []
+    known = datetime(2024, 6, 1, 12, 29, 59, 999999, tzinfo=UTC)
+    assert [(event["occurred_at"], event["known_at"]) for event in refunds] == [(known, known)] * 2
+    assert {event["received_at"] for event in refunds} == {RECEIVED_AT}
+    assert [line for line in booked(shop, as_of=known) if line[1]] == []
+
+
+def test_a_run_in_the_minute_of_the_import_sees_its_undated_refunds(shop, bring):
+    bring("shopify", SHOPIFY + SHOPIFY_ROW.format("refunded", "25.00"))
+    in_the_minute = (RECEIVED_AT.replace(second=0, microsecond=0), RECEIVED_AT.replace(microsecond=0))
+    assert [sum(line[3] for line in booked(shop, as_of=as_of)) for as_of in in_the_minute] == [0, 0]
+
+
+def test_refunds_that_count_from_their_order_are_booked_there_also_after_an_import_that_dated_them_later(shop, bring):
+    woo = WOO.format("") + "1,Refunded,2023-01-02 10:00,a@x.org,Cup,CUP,10,0,1\n"
+    shopify = SHOPIFY + SHOPIFY_ROW.format("partially_refunded", "5.00")
+    for mapping, export in (("woocommerce", woo), ("shopify", shopify)):
+        assert bring(mapping, export).stored == 2
+        again = bring(mapping, export, refunds_known_at="order")
+        assert (again.stored, again.duplicate) == (1, 1)
+        assert bring(mapping, export, refunds_known_at="order").stored == 0
+    soon = booked(shop, as_of=datetime(2023, 1, 3, tzinfo=UTC))
+    assert soon == booked(shop)
+    assert sum(line[3] for line in soon) == 2000
+
+
+def test_a_mapping_may_say_that_refunds_count_from_their_order(shop, bring, tmp_path):
+    text = (MAPPINGS / "shopify.toml").read_text(encoding="utf-8")
+    mapping = tmp_path / "mine.toml"
+    mapping.write_text('refunds_known_at = "order"\n' + text)
+    bring(mapping, SHOPIFY + SHOPIFY_ROW.format("refunded", "25.00"))
+    assert sum(line[3] for line in booked(shop, as_of=datetime(2023, 1, 3, tzinfo=UTC))) == 0
+    mapping.write_text('refunds_known_at = "never"\n' + text)
+    with pytest.raises(BadMapping, match="refunds_known_at is never.*import.*order"):
+        load_mapping(mapping)
+
+
+def test_a_dated_refund_is_the_same_event_wherever_undated_ones_are_known(bring):
+    row = "1,Refunded,2023-01-02 10:00,a@x.org,Cup,CUP,10,0,1,2023-01-09 08:00\n"
+    export = WOO.format(",Modification Date") + row
+    assert bring("woocommerce", export).stored == 2
+    assert bring("woocommerce", export, refunds_known_at="order").stored == 0
+
+
+@pytest.mark.parametrize(
+    ("subtotal", "shipping", "taxes", "total", "refunded", "returned"),
+    [
+        ("25.00", "4.90", "0", "29.90", "29.90", 2500),
+        ("25.00", "4.90", "3.99", "29.90", "10.00", 1000),  # prices with tax
+        ("20.00", "5.00", "1.60", "26.60", "26.60", 2000),
+        ("20.00", "5.00", "1.60", "26.60", "10.80", 1000),  # tax on top
+        ("20.00", "5.00", "1.60", "26.60", "24.00", 2000),
+    ],
+)
+def test_a_shopify_refund_of_shipping_and_taxes_takes_no_revenue_back(  # noqa: PLR0913, PLR0917 - one order
+    shop, bring, subtotal, shipping, taxes, total, refunded, returned
+):
+    row = f"#1,a@x.org,refunded,USD,{subtotal},{shipping},{taxes},{total},,0,2023-01-01 10:00:00 -0500,1,Cup,"
+    bring("shopify", SHOPIFY + row + f"{subtotal},CUP,,{refunded},web\n")
+    assert [line[3] for line in booked(shop) if line[1]] == [-returned]
+    assert cleaned(shop)["refund_above_what_was_paid"] == 0
+
+
+def test_a_shopify_discount_on_shipping_is_none_on_the_goods(shop, bring):
+    row = "#1,a@x.org,refunded,USD,25.00,0,0,25.00,FREESHIP,4.90,2023-01-01 10:00:00 -0500,1,Cup,25.00,CUP,,25.00,web\n"
+    bring("shopify", SHOPIFY + row)
+    assert sorted(line[3] for line in booked(shop)) == [-2500, 2500]
+    assert cleaned(shop)["refund_above_what_was_paid"] == 0
 
 
 def test_a_woocommerce_export_with_modification_dates_dates_its_refunds_by_them(shop, bring):

@@ -13,6 +13,8 @@ from patron.schema.errors import BadMapping
 MAPPINGS = resources.files("patron.collect") / "mappings"
 BUILT_IN = tuple(sorted(Path(file.name).stem for file in MAPPINGS.iterdir() if file.name.endswith(".toml")))
 FORMATS = ("rows", "segment", "raw_events")
+REFUNDS_KNOWN_AT = ("import", "order")
+"""When refunds that a file does not date become known."""
 AMOUNTS = {
     "price": "price_cents",
     "discount": "discount_cents",
@@ -56,6 +58,7 @@ TOP = frozenset(
         "delimiter",
         "encoding",
         "decimal_comma",
+        "refunds_known_at",
         "lookup",
         "part",
     }
@@ -93,6 +96,12 @@ class Part:
     rejected: dict[str, str] = field(default_factory=dict)
     """Reason code and the condition under which a row is rejected."""
 
+    @property
+    def order_date(self) -> str | None:
+        """Column with the time of the order, of a part whose rows may have no date of their own."""
+        occurred_at = self.columns["occurred_at"]
+        return occurred_at.get("undated") if isinstance(occurred_at, dict) else None
+
 
 @dataclass(frozen=True)
 class Mapping:
@@ -109,6 +118,8 @@ class Mapping:
     delimiter: str | None = None
     encoding: str = "utf-8"
     decimal_comma: bool = False
+    refunds_known_at: str = "import"
+    """When refunds without a date become known: at the `import`, or at their `order`, too early for the past."""
     lookups: tuple[Lookup, ...] = ()
     parts: tuple[Part, ...] = ()
 
@@ -155,6 +166,10 @@ def _mapping(content: dict[str, Any], where: str) -> Mapping:
     mapping = Mapping(**content, lookups=lookups, parts=parts)
     if mapping.format not in FORMATS:
         raise BadMapping(f"unknown format {mapping.format}", where=where, todo=f"Known are {', '.join(FORMATS)}.")
+    if mapping.refunds_known_at not in REFUNDS_KNOWN_AT:
+        raise BadMapping(
+            f"refunds_known_at is {mapping.refunds_known_at}", where=where, todo="Write import (the default) or order."
+        )
     if mapping.currency is not None and not re.fullmatch("[A-Z]{3}", str(mapping.currency)):
         raise BadMapping(f"{mapping.currency} is not a valid ISO 4217 code", where=where, todo="Write one such as EUR.")
     if mapping.zone not in available_timezones():

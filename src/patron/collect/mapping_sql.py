@@ -19,6 +19,7 @@ create or replace macro cents(x) as (with v as (select x as y) select case
     when y * 100 - floor(y * 100) = 0.5 then cast(floor(y * 100) + floor(y * 100) % 2 as bigint)
     else cast(round(y * 100) as bigint) end from v)
 """
+IMPORTED_AT = "cast(getvariable('received_at') as timestamptz)"
 OFFSET = r"\d\s*([+-]\d{2}):?(\d{2})?$"
 ZONED = r"(:\d{2}(\.\d+)?\s*[+-]\d{2}(:?\d{2})?|Z|UTC)$"
 
@@ -34,12 +35,15 @@ def expression(spec: Any) -> str:
         return quoted(spec)
     if "value" in spec:
         return literal(spec["value"])
-    return f"({spec['sql']})" if "sql" in spec else quoted(spec["column"])
+    if "sql" in spec:
+        return f"({spec['sql']})"
+    return quoted(spec["column"]) if "column" in spec else "null"
 
 
 def needed_columns(part: Part) -> set[str]:
     """Columns of the file (or of its lookups) that a part names. Raises BadMapping for invalid SQL."""
     specs = [*part.columns.values(), *part.traits.values(), *part.properties.values()]
+    specs += [part.order_date] if part.order_date else []
     expressions = [expression(one) for one in specs if not (isinstance(one, dict) and "cents" in one)]
     expressions += [f"({one['cents']})" for one in specs if isinstance(one, dict) and "cents" in one]
     expressions += [f"({part.where})", *(f"({condition})" for condition in part.rejected.values())]
@@ -68,7 +72,7 @@ def raw_events_sql(mapping: Mapping, part: Part) -> str:
         problems += [problem] if problem else []
     if "currency" not in columns and mapping.currency:
         columns["currency"] = literal(mapping.currency)
-    columns["event_id"] = _event_id(part)
+    columns["event_id"] = _event_id(mapping, part)
     columns |= _json_columns(part)
     types = {f.name: sql_type(f.type) for f in RAW_EVENTS}
     listed = ", ".join(f"cast({columns.get(n, 'null')} as {types[n]}) as {n}" for n in types)
@@ -80,11 +84,16 @@ def raw_events_sql(mapping: Mapping, part: Part) -> str:
     """
 
 
-def _event_id(part: Part) -> str:
+def _event_id(mapping: Mapping, part: Part) -> str:
+    name = literal(part.name)
+    if part.order_date and mapping.refunds_known_at == "order":
+        # why: another event than the one known at an earlier import, so that it is stored and books the money first
+        is_dated = f"{expression(part.columns['occurred_at'])} is not null"
+        name = f"({name} || case when {is_dated} then '' else '/order' end)"
     if part.id:
-        listed = ", ".join(quoted(name) for name in part.id)
-        return f"md5(concat_ws(chr(31), getvariable('row_key'), {literal(part.name)}, {listed}))"
-    return f"_hash || {literal('-' + part.name)} || case when _occurrence > 1 then '-' || _occurrence else '' end"
+        listed = ", ".join(quoted(column) for column in part.id)
+        return f"md5(concat_ws(chr(31), getvariable('row_key'), {name}, {listed}))"
+    return f"_hash || '-' || {name} || case when _occurrence > 1 then '-' || _occurrence else '' end"
 
 
 def _column(mapping: Mapping, name: str, spec: Any) -> tuple[str, str, str]:
@@ -95,8 +104,13 @@ def _column(mapping: Mapping, name: str, spec: Any) -> tuple[str, str, str]:
     source = expression(spec)
     label = spec if isinstance(spec, str) else spec.get("column", name) if isinstance(spec, dict) else name
     if name == "occurred_at":
-        value = _time(mapping, source, spec)
-        return target, value, f"when {source} is not null and {value} is null then {literal(f'bad_time:{label}')}"
+        value, filled = _time(mapping, source, spec), source
+        if isinstance(spec, dict) and "undated" in spec:
+            order_date = quoted(spec["undated"])
+            order_time = _time(mapping, order_date, {key: spec[key] for key in spec if key != "column"})
+            undated = order_time if mapping.refunds_known_at == "order" else IMPORTED_AT
+            value, filled = f"case when {source} is not null then {value} else {undated} end", order_date
+        return target, value, f"when {filled} is not null and {value} is null then {literal(f'bad_time:{label}')}"
     if name == "products":
         return target, source, ""
     if name == "currency":

@@ -28,6 +28,7 @@ from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import NotEnoughData
+from patron.schema.refunds import LaterRefunds
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
@@ -35,6 +36,7 @@ from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
+from patron.understand.facts.later_refunds import build_later_refunds
 from patron.understand.features import build_features
 from patron.understand.profiles.profile_store import profile_state
 from patron.understand.prospects import build_prospect_features, first_known_at
@@ -77,6 +79,8 @@ class FinishedRun:
     customer_count: int
     seconds_by_step: Mapping[str, float]
     forecasts: Forecasts
+    later_refunds: LaterRefunds | None = None
+    """Refunds that became known only after the cutoff, and do not count."""
 
 
 def as_of_text(view: StageView) -> str:
@@ -104,7 +108,7 @@ def build_run_prospects(view: StageView) -> None:
 
 
 STEPS = (
-    Step("facts", understand, (build_facts,)),
+    Step("facts", understand, (build_facts, build_later_refunds)),
     Step("cutoffs", understand, (build_run_cutoffs,)),
     Step("features", understand, (build_features, build_run_prospects)),
     Step("segments", understand, (build_segments,)),
@@ -153,7 +157,8 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
         started = time.monotonic()
         seconds, results = _run_steps(shop, run, pinned, progress)
         elapsed = time.monotonic() - started
-        finished = FinishedRun(run.run_id, run.as_of, elapsed, _customer_count(shop, run), seconds, results["predict"])
+        count, later = _customer_count(shop, run), results["facts"]
+        finished = FinishedRun(run.run_id, run.as_of, elapsed, count, seconds, results["predict"], later)
         _write_run_row(shop, run, finished, pinned)
         tidy_lake(shop)
     return finished

@@ -11,12 +11,13 @@ from patron.answers.customer_profile import customer_card
 from patron.answers.data_quality import data_quality
 from patron.answers.models import models
 from patron.answers.offer_results import decision_summary, effects
-from patron.answers.overview import overview
+from patron.answers.overview import overview, overview_of
 from patron.answers.report import Coverage, coverage, report
 from patron.answers.revenue import cohorts, key_figures, windows
 from patron.answers.segments_overview import lifecycle_stages, personas, value_spread
 from patron.answers.watch_list import watch_list
 from patron.schema.errors import NoRunYet
+from patron.schema.refunds import LaterRefunds
 
 ANSWERS = {
     "overview": overview,
@@ -72,6 +73,17 @@ def test_coverage_counts_what_the_data_holds(last, rows_of_last):
     assert found.message_count == len(rows_of_last("interactions"))
     assert (found.visit_count, found.has_refunds, found.has_delivered_offers) == (0, True, False)
     assert found.missing == ("clickstream", "delivered_offers", "long_history")
+
+
+def test_refunds_that_became_known_after_the_cutoff_are_no_missing_refunds(snapshot_of, this_run):
+    known = this_run.as_of + timedelta(days=3)
+    later = {"refund_count": 7, "refund_cents": 7841, "first_known_at": known, "last_known_at": known}
+    found = snapshot_of(later_refunds=[later | {"run_id": this_run.run_id}])
+    assert coverage(found).has_refunds
+    assert "refunds" not in coverage(found).missing
+    assert overview_of(found).later_refunds == LaterRefunds(**later)
+    other = snapshot_of(later_refunds=[later | {"run_id": "2024-05-01"}])
+    assert (overview_of(other).later_refunds, "refunds" in coverage(other).missing) == (None, True)
 
 
 def test_an_empty_shop_covers_nothing(snapshot_of):

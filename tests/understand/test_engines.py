@@ -8,6 +8,7 @@ from patron.schema.tables import IDENTITY_CHANGES
 from patron.understand.facts import FACTS
 from patron.understand.facts.aliases import aliases
 from patron.understand.facts.identity_changes import identity_changes
+from patron.understand.facts.later_refunds import later_refunds
 from patron.understand.facts.usable_events import Scope
 from patron.understand.features import EVERY_FAMILY, OF_PROSPECTS
 from patron.understand.features.feature_family import CUTOFFS
@@ -83,6 +84,13 @@ def on_spark(spark, tables):
 def test_facts_are_the_same_on_both_engines(name, tables, pipeline, on_spark):
     sql = FACTS[name](Scope(pipeline.day(1000), ZONE))
     assert rows_of(on_spark.query(sql)) == rows_of(pipeline.duck.query(sql, tables))
+
+
+def test_later_refunds_are_the_same_on_both_engines(tables, pipeline, on_spark):
+    sql = later_refunds(Scope(pipeline.day(8), ZONE))
+    expected = rows_of(pipeline.duck.query(sql, tables))
+    assert expected
+    assert rows_of(on_spark.query(sql)) == expected
 
 
 def test_identities_are_the_same_on_both_engines(tables, pipeline, on_spark):

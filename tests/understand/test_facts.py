@@ -4,6 +4,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from patron.understand.facts.later_refunds import later_refunds
+from patron.understand.facts.usable_events import Scope
+
 SECOND = 1 / 86_400
 LINES = ("identities", "products", "order_lines")
 
@@ -241,3 +244,24 @@ def test_a_refund_of_an_unknown_order_is_booked_with_its_own_amount_and_time(pip
         pipeline.event("r", "Order Line Refunded", 3, order_id="?", product_id="p", price_cents=70, quantity=2),
     )
     assert (line["paid_cents"], line["quantity"], line["ordered_at"]) == (-140, -2, pipeline.day(3))
+
+
+def test_refunds_known_only_after_the_cutoff_are_counted_with_their_money_and_dates(pipeline):
+    e = pipeline.event
+    events = [
+        e("o1", "Order Completed", 1, order_id="o1", revenue_cents=5000),
+        e("o2", "Order Completed", 2, order_id="o2", revenue_cents=1000),
+        e("r1", "Order Refunded", 3, order_id="o1", total_cents=500),
+        e("r2", "Order Refunded", 9, order_id="o1", total_cents=700),
+        e("r3", "Order Refunded", 12, order_id="o2", total_cents=2500),
+        e("r4", "Order Refunded", 13, order_id="o2", total_cents=100),
+    ]
+    tables = {"events": pipeline.facts(events, names=())["events"], "rates": pipeline.facts(events, names=())["rates"]}
+    [found] = pipeline.duck.query(later_refunds(Scope(pipeline.day(9))), tables).to_pylist()
+    assert found == {
+        "refund_count": 2,
+        "refund_cents": 700 + 1000,
+        "first_known_at": pipeline.day(9),
+        "last_known_at": pipeline.day(12),
+    }
+    assert pipeline.duck.query(later_refunds(Scope(pipeline.day(14))), tables).num_rows == 0

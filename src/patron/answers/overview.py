@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.answers.later_refunds import later_refunds
 from patron.answers.offer_results import DecisionSummary, Effect, decision_summary, effects
 from patron.answers.revenue import KeyFigure, Window, key_figures, windows
 from patron.answers.segments_overview import (
@@ -14,6 +15,7 @@ from patron.answers.segments_overview import (
     value_spread,
 )
 from patron.answers.watch_list import CustomerAtRisk, watch_list
+from patron.schema.refunds import LaterRefunds
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
@@ -36,6 +38,8 @@ class Overview:
     decisions: DecisionSummary
     effects: tuple[Effect, ...]
     offer_names: dict[str, str]
+    later_refunds: LaterRefunds | None = None
+    """Refunds that became known only after the run's cutoff, and do not count."""
 
 
 def overview(shop: Shop) -> Overview:
@@ -60,5 +64,6 @@ def overview_of(view: Snapshot) -> Overview:
         watch_list=watch_list(view),
         decisions=decision_summary(view),
         effects=effects(view),
+        later_refunds=later_refunds(view),
         offer_names={offer.id: offer.name for offer in view.policy.offers if offer.name},
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from patron.answers.customer_profile import CustomerCard, customer_card
 from patron.answers.data_quality import DataQuality, data_quality_of
+from patron.answers.later_refunds import later_refunds
 from patron.answers.models import Models, models_of
 from patron.answers.overview import Overview, overview_of
 from patron.answers.repeat_purchase import RepeatPurchaseModel, repeat_purchase_model
@@ -27,6 +28,7 @@ class Coverage:
     has_products: bool
     has_prices: bool
     has_refunds: bool
+    """Whether refunds are known, counted or not: also those that became known after the cutoff."""
     has_anonymous: bool
     has_delivered_offers: bool
 
@@ -94,9 +96,9 @@ cross join (
     coalesce(sum(case when kind like 'message%' then 1 else 0 end), 0) as message_count from interactions) i
 cross join (select coalesce(bool_or(is_delivered), false) as has_delivered_offers from exposures) x"""
     counts = records(view.query(sql))[0]
-    return Coverage(
-        **{**counts, "visit_count": int(counts["visit_count"]), "message_count": int(counts["message_count"])}
-    )
+    has_refunds = counts["has_refunds"] or later_refunds(view) is not None
+    whole = {"visit_count": int(counts["visit_count"]), "message_count": int(counts["message_count"])}
+    return Coverage(**{**counts, **whole, "has_refunds": has_refunds})
 
 
 def _example(shop: Shop, view: Snapshot, summary: Overview) -> CustomerCard | None:

@@ -14,6 +14,7 @@ WRITES = (
     "sessions",
     "customers",
     "cleaning",
+    "later_refunds",
     "cutoffs",
     "features",
     "prospect_features",

@@ -1,12 +1,18 @@
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from patron.answers import report
+from patron.answers.overview import overview
 from patron.interfaces.i18n import LOCALES
+from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report import write_report
+from patron.interfaces.report.summary_sentences import later_refunds_sentences, summary_sentences
 from patron.schema.errors import NoRunYet, SettingsError
+from patron.schema.refunds import LaterRefunds
 
 HOSTILE = "<script>alert"
 
@@ -53,6 +59,24 @@ def test_the_report_explains_the_decision_of_its_example(written, made_shop):
     example = report.report(made_shop).example
     assert example is not None
     assert words(locale).code("decision", example.decisions[0].reason) in html.partition('id="example"')[2]
+
+
+@pytest.mark.parametrize(
+    ("days", "count", "said"),
+    [
+        (0, 748, "748 refunds ($78,414) became known on Nov 25, 2024, after this run's as-of, and do not count."),
+        (0, 1, "1 refund ($78,414) became known on Nov 25, 2024, after this run's as-of, and does not count."),
+        (2, 748, "748 refunds ($78,414) became known between Nov 25, 2024 and Nov 27, 2024, after this run's"),
+    ],
+)
+def test_refunds_known_after_the_cutoff_are_said_in_the_summary(made_shop, days, count, said):
+    first = datetime(2024, 11, 25, 12, tzinfo=UTC)
+    later = LaterRefunds(count, 7_841_400, first, first + timedelta(days=days))
+    summary, formats = replace(overview(made_shop), later_refunds=later), Formats("en", "USD", "UTC")
+    assert summary_sentences(summary, None, words("en"), formats)[1].startswith(said)
+    assert "748 笔退款（共 US$78,414）" in " ".join(
+        later_refunds_sentences(replace(later, refund_count=748), words("zh_CN"), replace(formats, locale="zh_CN"))
+    )
 
 
 def test_a_language_without_translations_is_refused_before_anything_is_written(made_shop, tmp_path):

@@ -16,8 +16,9 @@ from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report import write_report
-from patron.interfaces.report.summary_sentences import summary_sentences
+from patron.interfaces.report.summary_sentences import later_refunds_sentences, summary_sentences
 from patron.run import FinishedRun
+from patron.storage.settings import ShopSettings
 
 REPORTS = (("report.html", "en"), ("report.zh_CN.html", "zh_CN"))
 
@@ -67,7 +68,7 @@ def show_trace(trace: Trace, *, json: bool) -> None:
         output.say(f"  {at}{step.place}{source}: {step.what}")
 
 
-def show_run(finished: FinishedRun, currency: str, *, json: bool) -> None:
+def show_run(finished: FinishedRun, shop: ShopSettings, *, json: bool) -> None:
     """Show what one run did."""
     if json:
         output.as_json(finished)
@@ -85,12 +86,16 @@ def show_run(finished: FinishedRun, currency: str, *, json: bool) -> None:
         for forecast in finished.forecasts.answered
     ]
     output.grid(
-        f"Forecasts (amounts in {currency})",
+        f"Forecasts (amounts in {shop.currency})",
         ("question", "champion", "metric", "value", "baseline", "baseline value"),
         rows,
     )
     for reason in finished.forecasts.unanswered:
         output.say(reason, style="yellow")
+    for sentence in later_refunds_sentences(
+        finished.later_refunds, words("en"), Formats("en", shop.currency, shop.time_zone)
+    ):
+        output.say(sentence, style="yellow")
 
 
 def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> None:

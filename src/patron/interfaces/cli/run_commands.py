@@ -60,7 +60,7 @@ def run(
     cutoff = parse_time(as_of, shop.settings.shop.time_zone, now=now)
     with output.progress("running the loop") as tick:
         finished = nightly.run_loop(shop, cutoff, now=now, progress=tick)
-    show_run(finished, shop.settings.shop.currency, json=json)
+    show_run(finished, shop.settings.shop, json=json)
 
 
 COMMANDS = (run,)

@@ -7,6 +7,7 @@ from patron.answers.offer_results import Effect
 from patron.answers.overview import Overview
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
+from patron.schema.refunds import LaterRefunds
 
 SAME_SHARE = 0.005
 """Changes smaller than this count as no change."""
@@ -16,6 +17,7 @@ def summary_sentences(overview: Overview, models: Models | None, words: Words, f
     """Sentences for the top of a page, the most important first."""
     return [
         *_revenue(overview, words, formats),
+        *later_refunds_sentences(overview.later_refunds, words, formats),
         *_expected(overview, words, formats),
         *_risk(overview, words, formats),
         *_offers(overview, words, formats),
@@ -41,6 +43,16 @@ def _revenue(overview: Overview, words: Words, formats: Formats) -> Iterator[str
     change = now / before - 1
     key = "same" if abs(change) < SAME_SHARE else ("more" if change > 0 else "less")
     yield words(f"summary.revenue_{key}", **values, change=formats.share(abs(change)))
+
+
+def later_refunds_sentences(later: LaterRefunds | None, words: Words, formats: Formats) -> Iterator[str]:
+    """That refunds became known only after the run's cutoff, if any did, and do not count."""
+    if later is None:
+        return
+    count, money = formats.count(later.refund_count), formats.whole_money(later.refund_cents)
+    first, last = formats.date(later.first_known_at), formats.date(later.last_known_at)
+    key = "summary.later_refunds" if first == last else "summary.later_refunds_between"
+    yield words(key, n=later.refund_count, count=count, money=money, first=first, last=last)
 
 
 def _expected(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:

@@ -289,3 +289,18 @@ CLEANING = Table(
     partition_by="run_id",
     is_for_people=True,
 )
+LATER_REFUNDS = Table(
+    "later_refunds",
+    "one row per run after whose cutoff refunds became known",
+    ("run_id",),
+    (
+        RUN,
+        of("refund_count", INT, "refunds with money that became known at the cutoff or later, and do not count"),
+        of("refund_cents", INT, "amount of these refunds", "cents"),
+        of("first_known_at", TIME, "when the first of them became known"),
+        of("last_known_at", TIME, "when the last of them became known"),
+    ),
+    partition_by="run_id",
+    checks=("refund_count > 0", "refund_cents > 0"),
+    is_for_people=True,
+)

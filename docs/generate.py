@@ -3,7 +3,6 @@
 import importlib
 import inspect
 from collections.abc import Callable, Iterable
-from itertools import takewhile
 from pathlib import Path
 from typing import get_type_hints
 
@@ -11,7 +10,7 @@ import click
 import typer
 from pydantic import BaseModel
 
-from patron.collect.mapping import BUILT_IN, MAPPINGS
+from patron.collect.mapping import BUILT_IN, description
 from patron.interfaces.cli.app import GROUPS, app
 from patron.run import loop_edges
 from patron.schema import errors
@@ -101,17 +100,10 @@ def features() -> str:
     return "\n".join(parts)
 
 
-def mapping_comment(name: str) -> str:
-    """The comment that a mapping's file begins with."""
-    text = (MAPPINGS / f"{name}.toml").read_text(encoding="utf-8")
-    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
-    return "\n".join(line.removeprefix("#").strip() for line in lines)
-
-
 def mappings() -> str:
     """Every built-in mapping, as its file describes it."""
     text = "Names for `patron import --mapping`. [How to write your own](../how-to/import-your-data.md).\n"
-    return "\n".join(["# Mappings\n", NOTE, text, *(f"## {name}\n\n{mapping_comment(name)}\n" for name in BUILT_IN)])
+    return "\n".join(["# Mappings\n", NOTE, text, *(f"## {name}\n\n{description(name)}\n" for name in BUILT_IN)])
 
 
 def error_tree() -> str:

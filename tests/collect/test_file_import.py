@@ -116,8 +116,6 @@ def test_an_event_in_a_currency_without_a_rate_is_rejected_until_there_is_one(sh
     [letter] = dead_letters(shop)
     assert letter["reason"] == "unknown_currency"
     assert "no rate for EUR" in letter["message"]
-    assert "Does" not in summary.warning
-    assert "1 of 1 rows were rejected" in summary.warning
     settings_file = shop.folder / "patron.toml"
     settings_file.write_text(settings_file.read_text().replace("# EUR = 1.08", "EUR = 1.08"))
     fixed = Shop.open(shop.folder)

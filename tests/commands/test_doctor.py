@@ -132,7 +132,7 @@ def test_no_data_no_run_and_dead_letters(tmp_path, w):
     done = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
     shop.close()
     finding = wrong(tmp_path / "new")["dead letters"]
-    assert "1 rows" in finding.what
+    assert "1 rejected events: bad_time, such as: f.csv line 2: date is not a time" in finding.what
     assert "bad_time" in finding.what
     assert f"patron import --replay {done.import_id}" in finding.todo
     assert "dead letters" not in wrong(w)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from patron.collect.file_import import import_files
+from patron.collect.file_import import FileOptions, import_files
 from patron.collect.mapping import MAPPINGS, load_mapping
 from patron.schema.errors import BadMapping
 from patron.schema.tables import EVENTS
@@ -37,7 +37,7 @@ def bring(shop, tmp_path):
     def bring(mapping: str, content: str, received_at: datetime = RECEIVED_AT, **options):
         path = tmp_path / "export.csv"
         path.write_text(content)
-        return import_files(shop, [str(path)], mapping=mapping, received_at=received_at, **options)
+        return import_files(shop, [str(path)], mapping=mapping, received_at=received_at, options=FileOptions(**options))
 
     return bring
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from patron import understand
-from patron.collect.file_import import raw_events_table
+from patron.collect.import_job import raw_events_table
 from patron.collect.loader import load_events
 from patron.collect.segment_message import raw_event_of
 from patron.commands.unlink_identity import token_of, unlink

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from patron.collect import pending_sources
 from patron.collect.consent_check import ConsentCheck, consents_of
-from patron.collect.file_import import raw_events_table
+from patron.collect.import_job import raw_events_table
 from patron.collect.inbox import Inbox, PendingRequest
 from patron.collect.loader import EventLoader, validate_raw_events
 from patron.collect.request import KNOWN

@@ -2,32 +2,44 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from fnmatch import fnmatch
+from collections.abc import Mapping as Dictionary
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
-import duckdb
-import pyarrow as pa
-
-from patron.collect.file_reader import Chunk, InputFile, find_files, inspect_file, is_parquet, line_chunks
-from patron.collect.loader import EventLoader, open_loader, validate_raw_events
-from patron.collect.mapping import Mapping, Part, load_mapping
-from patron.collect.mapping_sql import MACROS, literal, needed_columns, quoted, raw_events_sql
-from patron.collect.segment_message import read_message
-from patron.collect.validation import validation_sql
+from patron.collect.file_reader import InputFile, find_files, inspect_file
+from patron.collect.import_job import ImportJob, Progress
+from patron.collect.loader import open_loader
+from patron.collect.mapping import Mapping, load_mapping
 from patron.schema.counts import IngestionCounts
-from patron.schema.errors import BadEvent, BadFile, BadMapping, MissingExtra
-from patron.schema.raw_events import RAW_EVENTS
+from patron.schema.errors import BadFile, MissingExtra
 from patron.storage.shop import Shop
 from patron.storage.store import IMPORTS, upsert
 
-Progress = Callable[[int, int], None]
-"""Called after each chunk: rows done, rows in all (a good guess for text files)."""
 
-REJECTED_SHARE_TO_WARN = 0.5
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """How files are read, where it differs from what the mapping says."""
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    refunds_known_at: str | None = None
+    """When refunds without a date become known: `import` or `order`."""
+
+    def rules(self, mapping: str | Path | Mapping) -> Mapping:
+        """The mapping with these options. Raises BadMapping."""
+        rules = mapping if isinstance(mapping, Mapping) else load_mapping(mapping)
+        return replace(
+            rules,
+            encoding=self.encoding or rules.encoding,
+            delimiter=self.delimiter or rules.delimiter,
+            refunds_known_at=self.refunds_known_at or rules.refunds_known_at,
+        )
+
+
+AS_MAPPED = FileOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,47 +51,60 @@ class ImportResult(IngestionCounts):
     """Name of a built-in mapping, or the mapping file."""
     source: str
     files: tuple[str, ...]
-    warning: str = ""
+    line_count: int = 0
+    """Lines of the files, headers included; rows of Parquet files."""
+    by_event: Dictionary[str, IngestionCounts] = field(default_factory=dict)
+    """The same counts by the event's name; lines that could not be read have none."""
+    undated_count: int = 0
+    """Stored refunds that the files do not date."""
+    refunds_known_at: str = "import"
 
     @property
     def read(self) -> int:
-        """Rows of the files."""
+        """Events that the files hold."""
         return self.total
 
 
-def import_files(  # noqa: PLR0913 - the options of one command
+def import_files(
     shop: Shop,
     paths: Sequence[str],
     *,
     mapping: str | Path | Mapping,
     received_at: datetime,
-    encoding: str | None = None,
-    delimiter: str | None = None,
-    refunds_known_at: str | None = None,
+    options: FileOptions = AS_MAPPED,
     progress: Progress | None = None,
 ) -> ImportResult:
     """Import files and globs; without any, a built-in mapping's own data. Nothing is stored twice.
 
     Raises BadFile or BadMapping before anything is stored; NoSpace when the disk fills (what is committed stays).
     """
-    rules = mapping if isinstance(mapping, Mapping) else load_mapping(mapping)
-    rules = replace(rules, refunds_known_at=refunds_known_at or rules.refunds_known_at)
-    files = find_files(list(paths) or default_files(rules.name))
-    sources = [
-        inspect_file(path, delimiter=delimiter or rules.delimiter, encoding=encoding or rules.encoding)
-        for path in files
-    ]
-    names = tuple(str(path) for path in files)
+    rules = options.rules(mapping)
+    sources = inspect_files(paths, rules)
+    names = tuple(str(source.path) for source in sources)
     import_id = hashlib.sha256(json.dumps([rules.name, names, received_at.isoformat()]).encode()).hexdigest()[:16]
     source = rules.source or rules.name
     with open_loader(shop, source=source, known="occurred", received_at=received_at, import_id=import_id) as loader:
-        counts = ImportJob(loader, rules, sources, progress or (lambda _done, _all: None)).run()
-    mapping_name = str(mapping.absolute()) if isinstance(mapping, Path) else rules.name
+        job = ImportJob(loader, rules, sources, progress or (lambda _done, _all: None))
+        counts = job.run()
     result = ImportResult(
-        import_id=import_id, mapping=mapping_name, source=source, files=names, **vars(counts), warning=_warning(counts)
+        import_id=import_id,
+        mapping=str(mapping.absolute()) if isinstance(mapping, Path) else rules.name,
+        source=source,
+        files=names,
+        line_count=sum(one.line_count for one in sources),
+        by_event=loader.by_event,
+        undated_count=sum(job.undated),
+        refunds_known_at=rules.refunds_known_at,
+        **vars(counts),
     )
     _record(shop, result, received_at)
     return result
+
+
+def inspect_files(paths: Sequence[str], rules: Mapping) -> list[InputFile]:
+    """The files to import; without paths those that come with the mapping. Raises BadFile, MissingExtra."""
+    found = find_files(list(paths) or default_files(rules.name))
+    return [inspect_file(path, delimiter=rules.delimiter, encoding=rules.encoding) for path in found]
 
 
 def default_files(mapping: str) -> list[str]:
@@ -94,17 +119,6 @@ def default_files(mapping: str) -> list[str]:
     folder = Path(package.origin).parent / "data"
     wanted = ("products", "transactions", "demographics", "campaigns", "campaign_descriptions", "coupon_redemptions")
     return [str(folder / f"{name}.parquet") for name in wanted]
-
-
-def undated_from(received_at: datetime) -> datetime:
-    """Since when refunds without a date count: just before the import's minute, so that a run in that minute sees them."""
-    return received_at.replace(second=0, microsecond=0) - timedelta(microseconds=1)
-
-
-def _warning(counts: IngestionCounts) -> str:
-    if counts.total and counts.rejected / counts.total > REJECTED_SHARE_TO_WARN:
-        return f"{counts.rejected} of {counts.total} rows were rejected: does this mapping fit the file?"
-    return ""
 
 
 def _record(shop: Shop, result: ImportResult, received_at: datetime) -> None:
@@ -122,214 +136,3 @@ def _record(shop: Shop, result: ImportResult, received_at: datetime) -> None:
     }
     with shop.store.begin() as connection:
         upsert(connection, IMPORTS, [row], update=tuple(row))
-
-
-@dataclass(frozen=True)
-class ImportJob:
-    """One import in progress: source files, mapping and the open loader."""
-
-    loader: EventLoader
-    mapping: Mapping
-    sources: list[InputFile]
-    progress: Progress
-
-    @property
-    def con(self) -> duckdb.DuckDBPyConnection:
-        """The loader's connection."""
-        return self.loader.con
-
-    def prepare(self) -> None:
-        """Give the connection the mapping's functions, variables and lookups."""
-        self.con.execute(MACROS)
-        self.con.execute(f"set variable row_key = {literal(self.loader.vault.row_key)}")
-        self.con.execute(f"set variable received_at = {literal(undated_from(self.loader.received_at).isoformat())}")
-        self._make_lookups()
-
-    def run(self) -> IngestionCounts:
-        """Import every source, in order."""
-        self.prepare()
-        total = sum(source.row_count or 0 for source in self.sources)
-        counts, done = IngestionCounts(), 0
-        plan = [(source, self._parts(source)) for source in self.sources]
-        for source, parts in plan:
-            for counted, size in self._load_source(source, parts):
-                counts, done = counts + counted, done + size
-                self.progress(done, max(total, done))
-        return counts
-
-    def _load_source(self, source: InputFile, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
-        if self.mapping.format == "segment":
-            return self._load_segment(source)
-        return self._load_raw_events(source) if self.mapping.format == "raw_events" else self._load_rows(source, parts)
-
-    def _parts(self, source: InputFile) -> list[Part]:
-        if self.mapping.format == "raw_events":
-            require_raw_events(source)
-        parts = [part for part in self.mapping.parts if fnmatch(source.path.name.lower(), part.files)]
-        is_lookup = any(fnmatch(source.path.name.lower(), lookup.files) for lookup in self.mapping.lookups)
-        if self.mapping.format == "rows" and not parts and not is_lookup:
-            wanted = ", ".join(sorted({part.files for part in self.mapping.parts}))
-            raise BadFile("no part of the mapping takes it", where=str(source.path), todo=f"It takes {wanted}.")
-        joined = self._lookup_columns() if parts else set()
-        for part in parts:
-            named = {*source.columns, *part.optional, *part.derived, *joined}
-            self._require(source, needed_columns(part) - named)
-        return parts
-
-    def _require(self, source: InputFile, missing: set[str]) -> None:
-        if missing:
-            raise BadFile(
-                f"the columns {', '.join(sorted(missing))} are missing; found {', '.join(source.columns)}",
-                where=str(source.path),
-                todo=f"Export the file with them, or change the mapping {self.mapping.name}.",
-            )
-
-    def _lookup_columns(self) -> set[str]:
-        names = set()
-        for lookup in self.mapping.lookups:
-            names |= {row[0] for row in self.con.sql(f"describe {quoted(lookup.name)}").fetchall()}
-        return names
-
-    def _make_lookups(self) -> None:
-        for lookup in self.mapping.lookups:
-            files = [s for s in self.sources if fnmatch(s.path.name.lower(), lookup.files)]
-            if not files:
-                raise BadFile(
-                    f"a file {lookup.files} is missing",
-                    where=self.mapping.name,
-                    todo="Name it together with the others.",
-                )
-            for source in files:
-                self._require(source, set(lookup.columns) - set(source.columns))
-            tables = [chunk.rows for source in files for chunk in source.chunks(lookup.columns)]
-            self.con.register("raw", pa.concat_tables(tables, promote_options="default"))
-            names = list(lookup.columns or files[0].columns)
-            text = ", ".join(f"nullif(cast({quoted(name)} as varchar), '') as {quoted(name)}" for name in names)
-            file = f"select {text}, row_number() over () as _row from raw"
-            self.con.execute(f"create or replace table {quoted(lookup.name)} as with file as ({file}) {lookup.sql}")
-            self.con.unregister("raw")
-
-    def _load_rows(self, source: InputFile, parts: list[Part]) -> Iterator[tuple[IngestionCounts, int]]:
-        if not parts:
-            yield IngestionCounts(), source.row_count or 0
-            return
-        self.con.execute("create or replace temp table occurrences (h uhugeint, n bigint)")
-        for chunk in source.chunks():
-            counted = self._load_unreadable(source, chunk)
-            self._make_chunk(chunk, parts)
-            for part in parts:
-                counted += self.loader.load(self.raw_events(part), file=source.path.name)
-            yield counted, chunk.rows.num_rows + len(chunk.unreadable)
-
-    def raw_events(self, part: Part) -> pa.Table:
-        """Raw events of one part, from the table `chunk`, validated."""
-        inner = validation_sql(raw_events_sql(self.mapping, part), self.loader.currencies)
-        payload = "case when problem is not null then to_json(struct_pack(part := _part, row := payload)) end"
-        query = f"select * exclude (_part) replace ({payload} as payload) from ({inner})"
-        try:
-            return self.con.sql(query).to_arrow_table()
-        except (duckdb.ProgrammingError, duckdb.DataError) as error:
-            raise BadMapping(
-                f"part {part.name} cannot be computed ({error})", where=self.mapping.name, todo="Fix its expressions."
-            ) from error
-
-    def make_chunk_of_dead_letters(self, rows: list[dict[str, str | int | None]], part: Part) -> None:
-        """Make the table `chunk` of rows that were dead letters, with the ids they had."""
-        names = dict.fromkeys([*(name for row in rows for name in row), *part.optional])
-        counts = {"_row", "_occurrence"}
-        columns = {
-            name: pa.array([row.get(name) for row in rows], pa.int64() if name in counts else pa.string())
-            for name in names
-        }
-        self.con.register("raw", pa.table(columns))
-        self.con.execute("create or replace temp table chunk as select * from raw")
-        self.con.unregister("raw")
-
-    def _make_chunk(self, chunk: Chunk, parts: list[Part]) -> None:
-        """Make the table `chunk`: columns as text, the row's number, keyed hash and occurrence in the file."""
-        self.con.register("raw", chunk.rows)
-        names = [name for name in chunk.rows.column_names if name != "_row"]
-        text = ", ".join(f"nullif(cast({quoted(name)} as varchar), '') as {quoted(name)}" for name in names)
-        optional = {name for part in parts for name in part.optional} - set(names)
-        text += "".join(f", cast(null as varchar) as {quoted(name)}" for name in sorted(optional))
-        number = "_row" if "_row" in chunk.rows.column_names else f"row_number() over () + {chunk.first_row - 1}"
-        content = ", ".join(f"{literal(name + '=')} || {quoted(name)}" for name in sorted(names))
-        origin = literal(f"{self.mapping.name}/{self.mapping.version}")
-        key = f"md5(concat_ws(chr(31), getvariable('row_key'), {origin}, {content}))"
-        self.con.execute("set preserve_insertion_order = true")
-        self.con.execute(
-            f"create or replace temp table hashed as select *, {key} as _hash "
-            f"from (select {text}, {number} as _row from raw)"
-        )
-        self.con.execute("set preserve_insertion_order = false")
-        self.con.execute("""
-            create or replace temp table chunk as
-            with hashes as (select md5_number(_hash) as h from hashed),
-            earlier as (select h, sum(n) as n from occurrences semi join hashes using (h) group by h)
-            select t.*, row_number() over (partition by _hash order by _row) + cast(coalesce(e.n, 0) as bigint)
-                as _occurrence
-            from hashed t left join earlier e on e.h = md5_number(t._hash)""")
-        self.con.execute("insert into occurrences select md5_number(_hash), count(*) from hashed group by 1")
-        self.con.unregister("raw")
-
-    def _load_unreadable(self, source: InputFile, chunk: Chunk) -> IngestionCounts:
-        if not chunk.unreadable:
-            return IngestionCounts()
-        rows = [{"row_number": n, "problem": "bad_row", "payload": json.dumps({"raw": t})} for n, t in chunk.unreadable]
-        return self.loader.load(validate_raw_events(self.loader, raw_events_table(rows)), file=source.path.name)
-
-    def _load_raw_events(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
-        for chunk in source.chunks():
-            try:
-                rows = validate_raw_events(self.loader, number_rows(chunk.rows, chunk.first_row))
-            except (pa.ArrowException, ValueError) as error:
-                raise BadFile(
-                    f"a column is not of its type ({error})", where=str(source.path), todo="Write it as raw events."
-                ) from error
-            yield self.loader.load(rows, file=source.path.name), rows.num_rows
-
-    def _load_segment(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
-        for lines in line_chunks(source.path):
-            rows = [segment_raw_event(number, line) for number, line in lines]
-            yield (
-                self.loader.load(validate_raw_events(self.loader, raw_events_table(rows)), file=source.path.name),
-                len(rows),
-            )
-
-
-def require_raw_events(source: InputFile) -> None:
-    """Check that a file holds raw events. Raises BadFile naming the columns that are missing or unknown."""
-    needed = {"event_id", "name", "occurred_at"}
-    missing, unknown = needed - set(source.columns), set(source.columns) - set(RAW_EVENTS.names)
-    if not is_parquet(source.path) or missing or unknown:
-        differences = [f"{what} {', '.join(sorted(of))}" for what, of in (("lacks", missing), ("adds", unknown)) if of]
-        raise BadFile(
-            f"is not a Parquet file of raw events ({'; '.join(differences) or 'it is named as something else'})",
-            where=str(source.path),
-            todo="Name events.parquet of `patron simulate`, or another mapping.",
-        )
-
-
-def number_rows(rows: pa.Table, first: int) -> pa.Table:
-    """Number rows as they stand in their file."""
-    return rows.append_column("row_number", pa.array(range(first, first + rows.num_rows), pa.int64()))
-
-
-def segment_raw_event(number: int, line: bytes) -> dict[str, object]:
-    """Read one line of Segment's protocol into a raw event, or into its problem."""
-    payload = json.dumps({"line": line.decode(errors="replace")})
-    try:
-        return {**read_message(line), "row_number": number, "payload": payload}
-    except BadEvent as error:
-        return {"row_number": number, "problem": f"bad_event:{error}", "payload": payload}
-
-
-def raw_events_table(rows: list[dict[str, object]]) -> pa.Table:
-    """Put raw events, with their numbers, problems and payloads, into one table."""
-    extra = [("row_number", pa.int64()), ("problem", pa.string()), ("payload", pa.string())]
-    schema = pa.schema([*RAW_EVENTS, *(pa.field(n, t) for n, t in extra)])
-    # why: most events fill few of all columns, and an empty column costs nothing
-    names = set().union(*rows)
-    table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in schema if f.name in names]))
-    columns = [table[f.name] if f.name in names else pa.nulls(len(rows), f.type) for f in schema]
-    return pa.Table.from_arrays(columns, schema=schema)

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 import pyarrow.parquet as pq
 
+from patron.collect.file_kinds import refuse_other_kinds
 from patron.schema.errors import BadFile
 from patron.schema.personal_data import text_of
 from patron.storage.durable_files import FULL
@@ -20,11 +23,13 @@ from patron.storage.durable_files import FULL
 CHUNK_ROWS = 250_000
 JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
 DELIMITERS = ",;\t|"
+DELIMITER_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+"""Delimiters as people type them."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive rows of a file: a table, and the number and text of each row that could not be read."""
+    """Consecutive rows of a file: a table, and the line and text of each row that could not be read."""
 
     rows: pa.Table
     first_row: int
@@ -54,11 +59,20 @@ class InputFile:
 
     path: Path
     columns: tuple[str, ...]
-    row_count: int | None
+    line_count: int
+    """Lines of a text file, its header included; rows of a Parquet file."""
+    is_unfinished: bool = False
+    """Whether its last line has no end: it may be cut off."""
     delimiter: str = ","
     encoding: str = "utf-8"
     header: tuple[str, ...] = ()
     """Columns as a CSV file has them, among them those without a name, which are left out."""
+    header_line_count: int = 1
+
+    def is_cut_off(self, line: int, text: str) -> bool:
+        """Whether a row that could not be read is the last one, and ends in the middle of a line or a quotation."""
+        is_open = bool(self.header) and text.count('"') % 2 == 1
+        return line == self.line_count and (self.is_unfinished or is_open)
 
     def chunks(self, columns: tuple[str, ...] = ()) -> Iterator[Chunk]:
         """Read the file from its start, in order. Raises BadFile where it proves to be damaged further on."""
@@ -99,49 +113,69 @@ def inspect_file(path: Path, *, delimiter: str | None, encoding: str) -> InputFi
             if meta.metadata.num_rows == 0:
                 raise BadFile("the file has no rows", where=str(path), todo="Export it again.")
             return InputFile(path, tuple(meta.schema_arrow.names), meta.metadata.num_rows)
-        rows = _check_encoding(path, "utf-8" if is_json(path) else encoding)
+        encoding = "utf-8" if is_json(path) else encoding
+        refuse_other_kinds(path, encoding)
+        lines, is_unfinished = _check_encoding(path, encoding)
         if is_json(path):
-            return InputFile(path, _json_columns(path), rows)
-        return _inspect_csv(path, delimiter, encoding, rows)
+            return InputFile(path, _json_columns(path), lines, is_unfinished)
+        return _inspect_csv(path, delimiter, encoding, lines, is_unfinished=is_unfinished)
     except (OSError, pa.ArrowException) as error:
         raise BadFile(
             f"cannot be read ({error})", where=str(path), todo="Check that it is what its name says, and readable."
         ) from error
 
 
-def _check_encoding(path: Path, encoding: str) -> int:
-    """Read the whole file once, so that a wrong encoding is found before anything is stored; returns its lines."""
+def _check_encoding(path: Path, encoding: str) -> tuple[int, bool]:
+    """Read the whole file once, so that a wrong encoding is found before anything is stored.
+
+    Returns how many lines it has, and whether the last one has no end.
+    """
     try:
         decoder = codecs.getincrementaldecoder(encoding)()
     except LookupError:
         raise BadFile(
             f"unknown encoding {encoding}", where=str(path), todo="Name one such as utf-8 or cp1252."
         ) from None
-    lines, position = 0, 0
+    lines, position, last = 0, 0, ""
     try:
         with path.open("rb") as file:
             while block := file.read(1 << 22):
-                decoder.decode(block)
-                lines += block.count(b"\n")
+                text = decoder.decode(block)
+                lines += text.count("\n")
+                last = text[-1:] or last
                 position += len(block)
             decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise BadFile(
             f"is not written in {encoding} (near byte {position + error.start})",
             where=str(path),
-            todo="State its encoding in the mapping or with --encoding.",
+            todo="State its encoding in the mapping or with --encoding, such as cp1252.",
         ) from None
-    return lines
+    is_unfinished = last not in {"\n", "\r"}
+    return lines + is_unfinished, is_unfinished
 
 
-def _inspect_csv(path: Path, delimiter: str | None, encoding: str, lines: int) -> InputFile:
+def _delimiter(named: str, path: Path) -> str:
+    """The delimiter that is meant. Raises BadFile when it is not one character."""
+    mark = DELIMITER_NAMES.get(named.lower(), named)
+    if len(mark) != 1 or mark in '"\r\n':
+        raise BadFile(
+            f"{named!r} cannot be a delimiter", where=str(path), todo="Name one character, such as --delimiter ';'."
+        )
+    return mark
+
+
+def _inspect_csv(
+    path: Path, delimiter: str | None, encoding: str, lines: int, *, is_unfinished: bool
+) -> InputFile:
     with path.open(
         encoding="utf-8-sig" if encoding.replace("_", "-").lower() == "utf-8" else encoding, newline=""
     ) as file:
         head = file.readline()
-        mark = delimiter or max(DELIMITERS, key=head.count)
+        mark = _delimiter(delimiter, path) if delimiter else max(DELIMITERS, key=head.count)
         file.seek(0)
-        names = tuple(name.strip() for name in next(csv.reader(file, delimiter=mark), []))
+        rows = csv.reader(file, delimiter=mark)
+        names = tuple(name.strip() for name in next(rows, []))
         second = file.readline()
     named = tuple(name for name in names if name)
     if len(set(named)) < len(named) or "\x00" in head:
@@ -150,7 +184,7 @@ def _inspect_csv(path: Path, delimiter: str | None, encoding: str, lines: int) -
         raise BadFile("the file has a header but no rows", where=str(path), todo="Export it again.")
     if not named:
         raise BadFile("its header names no column", where=str(path), todo="Write the names in the first line.")
-    return InputFile(path, named, lines, mark, encoding, names)
+    return InputFile(path, named, lines, is_unfinished, mark, encoding, names, rows.line_num)
 
 
 def _number_chunks(tables: Iterator[pa.Table]) -> Iterator[Chunk]:
@@ -166,20 +200,44 @@ def _parquet(path: Path, columns: list[str] | None) -> Iterator[pa.Table]:
 
 
 def _csv(source: InputFile) -> Iterator[Chunk]:
-    unreadable: list[tuple[int, str]] = []
-    bad_numbers: list[int] = []
+    """Chunks of a CSV file; `_row` is the line on which a row begins, blank lines not counted."""
+    unreadable: dict[int, str] = {}
+    """Text by number of the row, the first after the header is 1; only what no chunk has named yet."""
 
     def keep(row: Any) -> str:
-        unreadable.append(((row.number or 1) - 1, row.text))  # why: it counts the header, too
-        bad_numbers.append(unreadable[-1][0])
+        unreadable[(row.number or 1) - 1] = row.text  # why: it counts the header, too
         return "skip"
 
-    reader = pc_csv.open_csv(
+    first, line = 1, source.header_line_count + 1
+    for batch in _open_csv(source, keep):
+        numbers = np.setdiff1d(np.arange(first, first + batch.num_rows + len(unreadable)), list(unreadable))
+        numbers = numbers[: batch.num_rows]
+        until = int(numbers[-1]) + 1 if len(numbers) else first
+        bad = {number: unreadable.pop(number) for number in sorted(unreadable) if number < until}
+        heights = np.ones(until - first, np.int64)
+        heights[numbers - first] += _line_ends(batch)
+        for number, text in bad.items():
+            heights[number - first] += text.count("\n")
+        begins = line + np.cumsum(heights) - heights
+        lines = tuple(one for number, text in bad.items() for one in _lines(int(begins[number - first]), text))
+        yield Chunk(
+            pa.Table.from_batches([batch]).append_column("_row", pa.array(begins[numbers - first])), first, lines
+        )
+        first, line = until, line + int(heights.sum())
+    lines = []
+    for _, text in sorted(unreadable.items()):
+        lines += _lines(line + len(lines), text)
+    if lines:
+        yield Chunk(pa.table({name: pa.array([], pa.string()) for name in source.columns}), first, tuple(lines))
+
+
+def _open_csv(source: InputFile, keep: Any) -> pc_csv.CSVStreamingReader:
+    return pc_csv.open_csv(
         source.path,
         read_options=pc_csv.ReadOptions(
             encoding=source.encoding,
             column_names=list(source.header),
-            skip_rows=1,
+            skip_rows=source.header_line_count,
             use_threads=False,
             block_size=1 << 24,
         ),
@@ -194,15 +252,21 @@ def _csv(source: InputFile) -> Iterator[Chunk]:
             quoted_strings_can_be_null=True,
         ),
     )
-    first = 1
-    for batch in reader:
-        bad_rows, unreadable[:] = tuple(unreadable), []
-        numbers = np.setdiff1d(np.arange(first, first + batch.num_rows + len(bad_numbers)), bad_numbers)
-        numbers = numbers[: batch.num_rows]
-        yield Chunk(pa.Table.from_batches([batch]).append_column("_row", pa.array(numbers)), first, bad_rows)
-        first = int(numbers[-1]) + 1 if len(numbers) else first
-    if unreadable:
-        yield Chunk(pa.table({name: pa.array([], pa.string()) for name in source.columns}), first, tuple(unreadable))
+
+
+def _lines(first: int, text: str) -> list[tuple[int, str]]:
+    """Numbered lines of a row that could not be read: a stray quotation mark may have swallowed many good ones."""
+    return list(enumerate(text.split("\n"), first))
+
+
+def _line_ends(rows: pa.RecordBatch) -> np.ndarray:
+    """Line ends inside the values of each row."""
+    found = np.zeros(rows.num_rows, np.int64)
+    for column in rows.columns:
+        values = column.buffers()[2]
+        if values is not None and re.search(b"\n", values):  # why: few texts have any, and looking is fast
+            found += pc.fill_null(pc.count_substring(column, "\n"), 0).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, bytes]]:

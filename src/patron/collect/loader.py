@@ -8,9 +8,10 @@ letters again and finds the stored rows to be duplicates.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -55,6 +56,8 @@ class EventLoader:
     known: KnownFrom
     received_at: datetime
     import_id: str
+    by_event: dict[str, IngestionCounts] = field(default_factory=dict)
+    """What was loaded so far, by the event's name; rows that could not be read have none."""
 
     @property
     def currencies(self) -> set[str]:
@@ -72,6 +75,15 @@ class EventLoader:
             self.shop.lake.append(EVENTS, events)
             self._add_stored_ids(fresh)
         self.write_dead_letters(bad, file)
+        return self.count(good, fresh, bad)
+
+    def count(self, good: pa.Table, fresh: pa.Table, bad: pa.Table) -> IngestionCounts:
+        """Count good rows, those of them that are new, and rejected ones, in all and by event."""
+        stored, rejected = _by_name(fresh), _by_name(bad)
+        duplicate = _by_name(good) - stored
+        for name in stored | duplicate | rejected:
+            counts = IngestionCounts(stored=stored[name], duplicate=duplicate[name], rejected=rejected[name])
+            self.by_event[name] = self.by_event.get(name, IngestionCounts()) + counts
         return IngestionCounts(stored=fresh.num_rows, duplicate=good.num_rows - fresh.num_rows, rejected=bad.num_rows)
 
     def write_consents(self, rows: pa.Table) -> pa.Table:
@@ -182,10 +194,10 @@ class EventLoader:
         letters = []
         has_times = "received_at" in rows.column_names
         times = rows["received_at"].to_pylist() if has_times else [self.received_at] * rows.num_rows
-        columns = (rows[name].to_pylist() for name in ("row_number", "problem", "payload"))
-        for number, problem, payload, received_at in zip(*columns, times, strict=True):
+        columns = (rows[name].to_pylist() for name in ("row_number", "problem", "payload", "order_id"))
+        for number, problem, payload, order_id, received_at in zip(*columns, times, strict=True):
             dead_letter_id = self._dead_letter_id(file, number, payload or "")
-            reason, message = problem_message(problem)
+            reason, message = problem_message(problem, order_id)
             content = b"" if reason in WITHOUT_CONTENT else (payload or "").encode()
             letters.append(
                 {
@@ -207,6 +219,11 @@ class EventLoader:
     def _dead_letter_id(self, file: str, number: int, payload: str) -> str:
         content = json.dumps([self.source, file, number, payload]).encode()
         return hashlib.blake2b(content, key=bytes.fromhex(self.vault.row_key), digest_size=16).hexdigest()
+
+
+def _by_name(rows: pa.Table) -> Counter[str]:
+    """Rows by the name of their event."""
+    return Counter({row["values"].as_py() or "": row["counts"].as_py() for row in rows["name"].value_counts()})
 
 
 @contextmanager

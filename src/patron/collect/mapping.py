@@ -2,13 +2,16 @@
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
+from patron.collect.mapping_checks import check_events, check_keys
 from patron.schema.errors import BadMapping
+from patron.schema.spelling import did_you_mean
 
 MAPPINGS = resources.files("patron.collect") / "mappings"
 BUILT_IN = tuple(sorted(Path(file.name).stem for file in MAPPINGS.iterdir() if file.name.endswith(".toml")))
@@ -129,6 +132,13 @@ class Mapping:
         return self.time_zone or "UTC"
 
 
+def description(built_in: str) -> str:
+    """The comment that a built-in mapping's file begins with."""
+    text = (MAPPINGS / f"{built_in}.toml").read_text(encoding="utf-8")
+    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return "\n".join(line.removeprefix("#").strip() for line in lines)
+
+
 def load_mapping(named: str | Path) -> Mapping:
     """Load a built-in mapping by name or a TOML file by path. Raises BadMapping naming the file and what is wrong."""
     if str(named) in BUILT_IN:
@@ -140,7 +150,7 @@ def load_mapping(named: str | Path) -> Mapping:
             raise BadMapping(
                 "there is no built-in mapping and no file of this name",
                 where=str(named),
-                todo=f"Name a TOML file, or one of {', '.join(BUILT_IN)}.",
+                todo=f"{did_you_mean(str(named), BUILT_IN)} Name a TOML file, or one of {', '.join(BUILT_IN)}.".strip(),
             ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise BadMapping(
@@ -157,11 +167,10 @@ def load_mapping(named: str | Path) -> Mapping:
 
 
 def _mapping(content: dict[str, Any], where: str) -> Mapping:
-    unknown = sorted(set(content) - TOP)
-    if unknown or "name" not in content:
-        what = f"unknown keys {', '.join(unknown)}" if unknown else "has no name"
-        raise BadMapping(what, where=where, todo=f"Known keys are {', '.join(sorted(TOP))}; name is needed.")
-    lookups = tuple(Lookup(**{**one, "columns": tuple(one.get("columns", ()))}) for one in content.pop("lookup", ()))
+    check_keys("key", content, TOP, where)
+    if "name" not in content:
+        raise BadMapping("has no name", where=where, todo='Begin it with a name, such as name = "my-shop".')
+    lookups = tuple(_lookup(one, where) for one in content.pop("lookup", ()))
     parts = tuple(_part(one, where) for one in content.pop("part", ()))
     mapping = Mapping(**content, lookups=lookups, parts=parts)
     if mapping.format not in FORMATS:
@@ -181,19 +190,26 @@ def _mapping(content: dict[str, Any], where: str) -> Mapping:
     return mapping
 
 
+def _lookup(content: dict[str, Any], where: str) -> Lookup:
+    check_keys("key of a [[lookup]]", content, {one.name for one in fields(Lookup)}, where)
+    _require_keys(f"lookup {content.get('name')}", content, ("name", "files", "sql"), where)
+    return Lookup(**{**content, "columns": tuple(content.get("columns", ()))})
+
+
+def _require_keys(what: str, content: dict[str, Any], needed: tuple[str, ...], where: str) -> None:
+    missing = [key for key in needed if key not in content]
+    if missing:
+        raise BadMapping(f"{what} has no {missing[0]}", where=where, todo=f"It needs {', '.join(needed)}.")
+
+
 def _part(content: dict[str, Any], where: str) -> Part:
-    columns = content.get("columns", {})
-    unknown = sorted(set(columns) - COLUMNS)
-    if unknown:
-        raise BadMapping(
-            f"part {content.get('name')} fills unknown columns {', '.join(unknown)}",
-            where=where,
-            todo=f"Known are {', '.join(sorted(COLUMNS))}.",
-        )
-    if "occurred_at" not in columns:
-        raise BadMapping(
-            f"part {content.get('name')} has no occurred_at", where=where, todo="Say when its rows happened."
-        )
+    name = str(content.get("name"))
+    check_keys("key of a [[part]]", content, {one.name for one in fields(Part)}, where)
+    _require_keys(f"part {name}", content, ("name", "event", "columns"), where)
+    check_events(name, content["event"], where)
+    check_keys(f"column of part {name}", content["columns"], COLUMNS, where)
+    if "occurred_at" not in content["columns"]:
+        raise BadMapping(f"part {name} has no occurred_at", where=where, todo="Say when its rows happened.")
     return Part(
         **{
             **content,

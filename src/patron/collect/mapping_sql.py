@@ -8,6 +8,7 @@ from sqlglot.errors import SqlglotError
 
 from patron.collect.mapping import AMOUNTS, Mapping, Part
 from patron.schema.errors import BadMapping
+from patron.schema.events import BY_NAME
 from patron.schema.personal_keys import kind_of_property, kind_of_trait
 from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.table_definition import sql_type
@@ -20,7 +21,6 @@ create or replace macro cents(x) as (with v as (select x as y) select case
     else cast(round(y * 100) as bigint) end from v)
 """
 IMPORTED_AT = "cast(getvariable('received_at') as timestamptz)"
-OFFSET = r"\d\s*([+-]\d{2}):?(\d{2})?$"
 ZONED = r"(:\d{2}(\.\d+)?\s*[+-]\d{2}(:?\d{2})?|Z|UTC)$"
 
 
@@ -64,8 +64,14 @@ def needed_columns(part: Part) -> set[str]:
 
 def raw_events_sql(mapping: Mapping, part: Part) -> str:
     """Query of the raw events of one part, over `chunk` (text columns, _row, _hash, _occurrence)."""
-    columns: dict[str, str] = {"name": literal(part.event) if isinstance(part.event, str) else expression(part.event)}
     problems = [f"when {condition} then {literal(code)}" for code, condition in part.rejected.items()]
+    if isinstance(part.event, str):
+        columns: dict[str, str] = {"name": literal(part.event)}
+    else:
+        columns = {"name": expression(part.event)}
+        known = ", ".join(literal(name) for name in BY_NAME)
+        label = literal(f"unknown_event:{part.event.get('column', 'what the mapping gives')}")
+        problems.append(f"when {columns['name']} not in ({known}) then {label}")
     for name, spec in part.columns.items():
         target, value, problem = _column(mapping, name, spec)
         columns[target] = value

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from patron.collect.compaction import LIVE
-from patron.collect.file_import import ImportJob, ImportResult, raw_events_table, segment_raw_event
+from patron.collect.file_import import ImportResult
+from patron.collect.import_job import ImportJob, raw_events_table, segment_raw_event
 from patron.collect.file_reader import inspect_file
 from patron.collect.loader import open_loader, validate_raw_events
 from patron.collect.mapping import Mapping, load_mapping
@@ -69,12 +70,14 @@ def replay(shop: Shop, import_id: str, *, received_at: datetime, mapping: str | 
                 counts += loader.load(rows, file=file)
                 _delete_replayed(shop, ids, rows)
     # why: a row that was not even split into columns stays rejected until its file is fixed
-    counts += IngestionCounts(rejected=len(letters) - counts.total)
+    unread = IngestionCounts(rejected=len(letters) - counts.total)
+    counts += unread
     return ImportResult(
         import_id=import_id,
         mapping=str(mapping or record["mapping"]),
         source=record["source"],
         files=tuple(record["files"]),
+        by_event=loader.by_event | ({"": unread} if unread.total else {}),
         **vars(counts),
     )
 

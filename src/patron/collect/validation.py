@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from patron.collect.mapping import AMOUNTS
 from patron.collect.segment_message import NOBODY
+from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
 
 REASONS = {
     "missing_event_id": "the event has no id; give each event its own",
@@ -19,6 +20,7 @@ REASONS = {
     "negative_amount": "negative amount; send refunds as refund events or map them in the mapping file",
     "unknown_currency": "no rate for {detail}; add one to [rates] in patron.toml and replay",
     "bad_row": "the row has another number of columns than the header, or is not a JSON object; fix it or its quotes",
+    "cut_off": "the last line is cut off: the file was not written or copied to its end; export it again",
     "bad_event": "{detail}",
     "not_a_sale": "a fee, sample or correction of the books, not a purchase of a customer; left out of orders",
     "stock_adjustment": "a change of the stock without a customer or a price; left out of orders",
@@ -39,10 +41,11 @@ def _worth(of: str) -> str:
     return f"cast({of}price_cents as double) * {of}quantity"
 
 
-def problem_message(problem: str) -> tuple[str, str]:
-    """Split a problem into its reason code and its message."""
+def problem_message(problem: str, order_id: str | None = None) -> tuple[str, str]:
+    """Split a problem into its reason code and its message, which names the order if its content may be kept."""
     code, _, detail = problem.partition(":")
-    return code, REASONS.get(code, f"the mapping calls it {code}").format(detail=detail)
+    message = REASONS.get(code, f"the mapping calls it {code}").format(detail=detail)
+    return code, f"order {order_id}: {message}" if order_id and code not in WITHOUT_CONTENT else message
 
 
 def validation_sql(inner: str, currencies: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +14,11 @@ from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DatabaseError
 
 from patron.collect.tracking_plan import load_tracking_plan
+from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, open_inbox
 from patron.govern import audit_log, consent_ledger
 from patron.govern.vault import Vault
-from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
+from patron.schema.dead_letter_reasons import FAULTS, UNREADABLE, WITHOUT_CONTENT
 from patron.schema.errors import PatronError, SettingsError
 from patron.schema.events import BY_NAME as EVENT_NAMES
 from patron.schema.tables import BY_NAME
@@ -24,6 +26,7 @@ from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, ERASURES
 
 LOW_DISK_BYTES = 2_000_000_000
+REPLAYS_NAMED = 3
 RESTORE_HINT = "Restore the newest backup: `patron restore`."
 IMPORT_HINT = (
     "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
@@ -211,19 +214,37 @@ def _plan(shop: Shop) -> Iterator[Finding]:
 
 
 def _dead_letters(shop: Shop) -> Iterator[Finding]:
+    """Rejected events by reason: faults with their imports, and what is left out on purpose."""
     letter = DEAD_LETTERS.c
-    counted = sa.select(letter.import_id, letter.reason, sa.func.count(), sa.func.min(letter.message))
-    by_reason = counted.where(letter.reason.not_in(WITHOUT_CONTENT))  # why: nothing is to be fixed there
+    one_of = sa.func.min(letter.file + " line " + sa.cast(letter.row_number, sa.String) + ": " + letter.message)
+    counted = sa.select(letter.reason, letter.import_id, sa.func.count(), one_of, sa.func.max(letter.file))
     with shop.store.begin() as connection:
-        ordered = by_reason.group_by(letter.import_id, letter.reason).order_by(letter.import_id, letter.reason)
-        rows = connection.execute(ordered).all()
-    for import_id, reason, count, message in rows:
-        what = f"{count:,} rows of import {import_id or '(none)'} set aside: {reason}, such as: {message}"
-        todo = f"Fix the cause, then `patron import --replay {import_id}`." if import_id else "Send them again, fixed."
-        yield Finding("dead letters", "warning", what, todo)
-    if rows:
-        return
-    yield Finding("dead letters", "ok", "none")
+        rows = connection.execute(
+            counted.where(letter.reason.not_in(WITHOUT_CONTENT))  # why: nothing is to be fixed there
+            .group_by(letter.reason, letter.import_id)
+            .order_by(letter.reason, sa.func.count().desc(), letter.import_id)
+        ).all()
+    by_reason = {reason: list(group) for reason, group in groupby(rows, key=lambda row: row[0])}
+    faults = {reason: of for reason, of in by_reason.items() if reason in FAULTS}
+    for reason, of in faults.items():
+        example = of[0][3] if of[0][4] else of[0][3].partition(": ")[2]
+        what = f"{sum(row[2] for row in of):,} rejected events: {reason}, such as: {example}"
+        repaired = "Repair the file and import it again." if reason in UNREADABLE else ""
+        yield Finding("dead letters", "warning", what, repaired or _replay_hint([row[1] for row in of]))
+    for reason in by_reason.keys() - faults:
+        count = sum(row[2] for row in by_reason[reason])
+        yield Finding("dead letters", "ok", f"{count:,} left out on purpose: {reason}, {problem_message(reason)[1]}")
+    if not rows:
+        yield Finding("dead letters", "ok", "none")
+
+
+def _replay_hint(imports: list[str]) -> str:
+    """How to try the events of these imports again, those with most events first."""
+    named = [f"`patron import --replay {import_id}`" for import_id in imports if import_id]
+    if not named:
+        return "Send them again, fixed."
+    more = f" and of {len(named) - REPLAYS_NAMED} more imports" if len(named) > REPLAYS_NAMED else ""
+    return f"Fix the cause, then {', '.join(named[:REPLAYS_NAMED])}{more}."
 
 
 def _audit(shop: Shop) -> Iterator[Finding]:

@@ -2,26 +2,32 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from patron.collect.compaction import LIVE, compact_inbox
-from patron.collect.file_import import ImportResult
+from patron.collect.file_import import AS_MAPPED, FileOptions, ImportResult
 from patron.collect.file_import import import_files as store_files
-from patron.collect.mapping import BUILT_IN, load_mapping
+from patron.collect.mapping import BUILT_IN, Mapping, load_mapping
+from patron.collect.recognise_mapping import AUTO, recognise_mapping
 from patron.collect.replay import replay as store_again
 from patron.collect.replay import replay_live as store_live_again
 from patron.collect.workspace_inbox import count_replayed
-from patron.commands.init_workspace import write_missing_settings
+from patron.commands.init_workspace import missing_settings, write_missing_settings
 from patron.run import Progress, drain_inbox
 from patron.schema.counts import IngestionCounts
+from patron.schema.dead_letter_reasons import FAULTS
 from patron.schema.errors import BadFile
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS
+
+
+MAX_REJECTED_SHARE = 0.05
+"""Share of all rows read that may be faulty before an import counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +35,12 @@ class RejectedRow:
     """One rejected row: where it is, and what is wrong with it."""
 
     file: str
-    row_number: int
+    line: int
+    """Line of a text file, row of a Parquet file."""
     reason: str
     message: str
+    is_fault: bool
+    """Whether something is wrong with it; if not, the mapping or a promise leaves such rows out on purpose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +50,20 @@ class ImportSummary(IngestionCounts):
     import_id: str
     mapping: str
     """Name of a built-in mapping, or the mapping file."""
+    line_count: int
+    """Lines of the files, headers included; rows of Parquet files; 0 for a replay."""
     read: int
+    by_event: dict[str, IngestionCounts]
+    """The same counts by the event's name; lines that could not be read have the empty name."""
     rejected_by_reason: dict[str, int]
     rejected_rows: tuple[RejectedRow, ...]
     """The first rejected row of each reason."""
+    fault_count: int
+    """Rejected rows that were not left out on purpose."""
     rows_per_second: float
     warnings: tuple[str, ...]
+    failure: str = ""
+    """Why the import counts as failed, although good rows are stored; empty if it does not."""
 
 
 def import_files(
@@ -55,36 +72,79 @@ def import_files(
     mapping: str,
     *,
     progress: Progress,
-    encoding: str | None = None,
-    delimiter: str | None = None,
+    options: FileOptions = AS_MAPPED,
+    max_rejected_share: float = MAX_REJECTED_SHARE,
 ) -> ImportSummary:
-    """Import files by a built-in mapping or a mapping file; repeating an import stores nothing twice.
+    """Import files by a built-in mapping, a mapping file or `auto`; repeating an import stores nothing twice.
 
     Raises BadMapping, BadFile, MasterKeyError, WorkspaceBusy, NoSpace; what was stored until then stays stored once.
     """
-    if not mapping:
-        raise BadFile(
-            "no mapping is named", where="--mapping", todo="Name a built-in one or a file: --mapping shopify."
-        )
     since = time.monotonic()
+    source, found = choose_mapping(mapping, files, options)
     with shop.lock():
-        fitted, notes = _shop_for_mapping(shop, mapping)
+        fitted, notes = _shop_for_mapping(shop, source)
         drain_inbox(shop)
         try:
             done = store_files(
                 fitted,
                 files,
-                mapping=_mapping_source(mapping),
+                mapping=source,
                 received_at=datetime.now(UTC),
-                encoding=encoding,
-                delimiter=delimiter,
+                options=options,
                 progress=lambda n, m: progress("importing rows", n, m),
             )
             compact_inbox(shop)
         finally:
             if fitted is not shop:
                 fitted.close()
-    return _summary(shop, done, time.monotonic() - since, notes)
+    notes = (*found, *notes, *_refund_notes(done, options, load_mapping(source)))
+    summary = _summary(shop, done, time.monotonic() - since, notes)
+    return replace(summary, failure=_failure(summary, max_rejected_share))
+
+
+def choose_mapping(mapping: str, files: Sequence[str], options: FileOptions) -> tuple[str | Path, tuple[str, ...]]:
+    """The mapping that is named or, for `auto`, recognised, and notes about that. Raises BadFile, BadMapping."""
+    if not mapping:
+        raise BadFile(
+            "no mapping is named",
+            where="--mapping",
+            todo="Name a built-in one or a file, such as --mapping shopify, or let Patron choose: --mapping auto."
+            " `patron mappings` lists the built-in ones.",
+        )
+    if mapping != AUTO:
+        return _mapping_source(mapping), ()
+    name = recognise_mapping(files, delimiter=options.delimiter, encoding=options.encoding)
+    return name, (f"Recognised by its columns: --mapping {name}.",)
+
+
+def _refund_notes(done: ImportResult, options: FileOptions, mapping: Mapping) -> tuple[str, ...]:
+    """What to know about refunds that the files do not date."""
+    if options.refunds_known_at and not any(part.order_date for part in mapping.parts):
+        return (f"--refunds-known-at changes nothing: the mapping {mapping.name} has no refunds without a date.",)
+    if not done.undated_count:
+        return ()
+    refunds = f"{done.undated_count:,} refunds have no date in these files"
+    if done.refunds_known_at == "order":
+        return (
+            f"{refunds} and count from the time of their order: forecasts of the past know them before they happened"
+            " and look better than they are.",
+        )
+    return (
+        f"{refunds} and count from now on: a run as of an earlier time does not include them."
+        " To count them from the time of their order: --refunds-known-at order.",
+    )
+
+
+def _failure(summary: ImportSummary, max_share: float) -> str:
+    """Why an import counts as failed, if too large a share of its rows is faulty."""
+    if not summary.fault_count or summary.fault_count <= max_share * summary.read:
+        return ""
+    share = summary.fault_count / summary.read
+    fits = " Does the mapping fit the file?" if share > 0.5 else ""
+    return (
+        f"{summary.fault_count:,} of {summary.read:,} rows ({share:.1%}) are faulty, more than --max-rejected"
+        f" {max_share * 100:g}%; the good rows are stored.{fits} Fix the cause and import the file again."
+    )
 
 
 def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progress) -> ImportSummary:
@@ -111,17 +171,25 @@ def _replay(shop: Shop, import_id: str, mapping: str | None) -> ImportResult:
     return ImportResult(import_id=LIVE, mapping=LIVE, source=", ".join(counts_by_source), files=(), **vars(counts))
 
 
-def _shop_for_mapping(shop: Shop, mapping: str) -> tuple[Shop, tuple[str, ...]]:
+def _shop_for_mapping(shop: Shop, mapping: str | Path) -> tuple[Shop, tuple[str, ...]]:
     """Give a workspace without events the mapping's currency and time zone where patron.toml states none."""
-    if shop.lake.exists(EVENTS):
-        return shop, ()
-    loaded = load_mapping(_mapping_source(mapping))
-    stated = {"currency": loaded.currency or "", "time_zone": loaded.time_zone or ""}
-    written = write_missing_settings(shop.folder, {key: value for key, value in stated.items() if value})
+    written = write_missing_settings(shop.folder, settings_of_first_import(shop, load_mapping(mapping)))
     if not written:
         return shop, ()
-    listed = ", ".join(f"shop.{key} = {value}" for key, value in written.items())
-    return Shop.open(shop.folder), (f"First import: {listed} written to patron.toml.",)
+    return Shop.open(shop.folder), (f"First import: {listed(written)} written to patron.toml.",)
+
+
+def settings_of_first_import(shop: Shop, mapping: Mapping) -> dict[str, str]:
+    """Settings that a workspace without events takes from a mapping; none for one with events."""
+    if shop.lake.exists(EVENTS):
+        return {}
+    stated = {"currency": mapping.currency, "time_zone": mapping.time_zone}
+    return missing_settings(shop.folder, {key: value for key, value in stated.items() if value})
+
+
+def listed(settings: dict[str, str]) -> str:
+    """Settings of [shop] as people read them."""
+    return ", ".join(f"shop.{key} = {value}" for key, value in settings.items())
 
 
 def _mapping_source(mapping: str) -> str | Path:
@@ -130,18 +198,20 @@ def _mapping_source(mapping: str) -> str | Path:
 
 def _summary(shop: Shop, done: ImportResult, seconds: float, notes: tuple[str, ...]) -> ImportSummary:
     by_reason, first = _rejected(shop, done.import_id)
-    warnings = (*notes, done.warning) if done.warning else notes
     return ImportSummary(
         import_id=done.import_id,
         mapping=done.mapping,
+        line_count=done.line_count,
         read=done.read,
         stored=done.stored,
         duplicate=done.duplicate,
         rejected=done.rejected,
+        by_event=dict(done.by_event),
         rejected_by_reason=by_reason,
         rejected_rows=first,
+        fault_count=sum(count for reason, count in by_reason.items() if reason in FAULTS),
         rows_per_second=done.read / max(seconds, 1e-9),
-        warnings=warnings,
+        warnings=notes,
     )
 
 
@@ -157,5 +227,5 @@ def _rejected(shop: Shop, import_id: str) -> tuple[dict[str, int], tuple[Rejecte
     )
     with shop.store.begin() as connection:
         rows = connection.execute(sa.select(numbered).where(numbered.c.place == 1).order_by(numbered.c.reason)).all()
-    first = tuple(RejectedRow(row.file, row.row_number, row.reason, row.message) for row in rows)
+    first = tuple(RejectedRow(row.file, row.row_number, row.reason, row.message, row.reason in FAULTS) for row in rows)
     return {row.reason: row.n for row in rows}, first

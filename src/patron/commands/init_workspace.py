@@ -47,8 +47,7 @@ def write_missing_settings(folder: Path, settings: dict[str, str]) -> dict[str, 
     """Write [shop] settings that nobody has set yet into patron.toml; return those that were written."""
     path = folder / SETTINGS_FILE
     text = path.read_text(encoding="utf-8")
-    already = tomllib.loads(text).get("shop", {})
-    new = {key: value for key, value in settings.items() if key not in already}
+    new = missing_settings(folder, settings)
     for key, value in new.items():
         line = f"{key} = {json.dumps(value)}"  # why: JSON's texts are TOML's, too
         pattern = rf'^# {key} = "[^"]*"'
@@ -58,6 +57,12 @@ def write_missing_settings(folder: Path, settings: dict[str, str]) -> dict[str, 
     if new:
         _put(path, text)
     return new
+
+
+def missing_settings(folder: Path, settings: dict[str, str]) -> dict[str, str]:
+    """Those of these [shop] settings that nobody has set yet in patron.toml."""
+    already = tomllib.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")).get("shop", {})
+    return {key: value for key, value in settings.items() if key not in already}
 
 
 def _put(path: Path, text: str) -> None:

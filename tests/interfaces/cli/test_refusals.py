@@ -121,13 +121,14 @@ def test_a_mapping_that_cannot_be_used_is_refused(bring, tmp_path, old, new, wor
 )
 def test_a_bad_row_is_rejected_with_file_row_and_what_to_do(patron, w, bring, row, reason, words):
     ran = bring(HEADER + f"a,2024-01-01,1,1,\n{row}\nc,2024-01-01,1,1,\n")
-    assert (ran.code, ran.err) == (0, "")
-    assert "3 rows read = 2 stored + 0 duplicate + 1 rejected" in ran.out
-    assert f"1 {reason}: f.csv row 2: " in ran.out
+    assert ran.code == 3
+    assert "1 of 3 rows (33.3%) are faulty, more than --max-rejected 5%; the good rows are stored" in ran.err
+    assert "= 2 stored + 0 duplicate + 1 rejected" in ran.out
+    assert f"1 {reason}: f.csv line 3: " in ran.out
     assert words in ran.out
     summary = bring(HEADER + "a,2024-01-01\n" + row + "\n", "f.csv", "", "--json").json
-    rows = {row["reason"]: row["row_number"] for row in summary["rejected_rows"]}
-    assert rows == {"bad_row": 1, reason: 1 if reason == "bad_row" else 2}
+    rows = {row["reason"]: row["line"] for row in summary["rejected_rows"]}
+    assert rows == {"bad_row": 2, reason: 2 if reason == "bad_row" else 3}
     assert reason in patron("doctor", "--workspace", w).out
 
 

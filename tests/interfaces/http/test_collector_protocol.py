@@ -108,8 +108,10 @@ def test_a_batch_is_answered_with_exactly_200_and_its_verdicts(server, key):
     answer = server.post("/v1/batch", {"batch": [message("a"), message("a"), message("b", userId=None)]}, key)
     assert answer.status_code == 200
     verdict = answer.json()
-    assert verdict["success"] is True
+    assert verdict["success"] is False, "a message was rejected"
     assert (verdict["stored"], verdict["duplicate"], verdict["rejected"]) == (1, 1, 1)
+    again = server.post("/v1/batch", {"batch": [message("a")]}, key).json()
+    assert (again["success"], again["stored"], again["duplicate"], again["rejected"]) == (True, 0, 1, 0)
     assert verdict["errors"][0]["index"] == 2
     assert "userId" in verdict["errors"][0]["reason"]
 

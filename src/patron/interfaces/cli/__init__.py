@@ -10,7 +10,8 @@ from patron.schema.errors import PatronError
 
 REFUSED = 1
 BROKEN = 70
-"""Exit codes: 0 done, 1 refused for a reason a person can fix, 2 wrong usage, 70 a fault of Patron itself."""
+"""Exit codes: 0 done, 1 refused for a reason a person can fix, 2 wrong usage, 3 an import that rejected too much,
+70 a fault of Patron itself."""
 
 
 def main() -> None:

@@ -1,17 +1,21 @@
-"""`patron import`, `patron trace` and `patron sql`: data in, and where it went."""
+"""`patron import`, `patron mappings`, `patron trace` and `patron sql`: data in, and where it went."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from patron.interfaces.cli import output
 from patron.interfaces.cli.options import HERE, AsJson, Workspace
 
+TOO_MANY_REJECTED = 3
+"""Exit code of an import that rejected more than it may."""
+
 
 def import_(  # noqa: PLR0913 - one argument for each option
     files: Annotated[list[str] | None, typer.Argument(help="Files or patterns: CSV, JSON lines, Parquet.")] = None,
     mapping: Annotated[
-        str, typer.Option("--mapping", "-m", help="Name of a built-in mapping, or a mapping file.")
+        str,
+        typer.Option("--mapping", "-m", help="Name of a built-in mapping, a mapping file, or auto: by the columns."),
     ] = "",
     encoding: Annotated[
         str | None, typer.Option(help="File encoding, for example cp1252 (default: from the mapping, else utf-8).")
@@ -19,9 +23,17 @@ def import_(  # noqa: PLR0913 - one argument for each option
     delimiter: Annotated[
         str | None, typer.Option(help="CSV delimiter (default: from the mapping, else detected).")
     ] = None,
+    refunds_known_at: Annotated[
+        Literal["import", "order"] | None,
+        typer.Option(help="When refunds that the file does not date count from (default: the mapping's, else import)."),
+    ] = None,
+    max_rejected: Annotated[
+        str, typer.Option(help="Share of faulty rows above which the exit code is 3; good rows are stored anyway.")
+    ] = "5%",
     replay: Annotated[str | None, typer.Option(help="Import id whose rejected rows to try again.")] = None,
     workspace: Workspace = HERE,
     *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first mapped rows and write nothing.")] = False,
     json: AsJson = False,
 ) -> None:
     """Import files of orders or events.
@@ -30,19 +42,54 @@ def import_(  # noqa: PLR0913 - one argument for each option
 
     Example: patron import --workspace shop --mapping shopify orders.csv
     """
-    from patron.commands import import_files
-    from patron.interfaces.cli.render import show_import
+    from patron.collect.file_import import FileOptions
+    from patron.commands import import_files, preview_import
+    from patron.interfaces.cli.render_import import show_import, show_preview
     from patron.storage.shop import Shop
 
+    options = FileOptions(encoding=encoding, delimiter=delimiter, refunds_known_at=refunds_known_at)
+    max_share = parse_share(max_rejected, "--max-rejected")
     shop = Shop.open(workspace)
+    if dry_run:
+        if replay:
+            raise typer.BadParameter("--dry-run shows files, and --replay reads none: leave one of them out")
+        with output.progress("reading") as tick:
+            preview = preview_import.preview_import(shop, files or [], mapping, progress=tick, options=options)
+        show_preview(preview, json=json)
+        return
     with output.progress("importing") as tick:
         if replay:
             summary = import_files.replay(shop, replay, mapping=mapping or None, progress=tick)
         else:
             summary = import_files.import_files(
-                shop, files or [], mapping, progress=tick, encoding=encoding, delimiter=delimiter
+                shop, files or [], mapping, progress=tick, options=options, max_rejected_share=max_share
             )
     show_import(summary, json=json)
+    if summary.failure:
+        output.say_error(summary.failure)
+        raise typer.Exit(TOO_MANY_REJECTED)
+
+
+def parse_share(text: str, option: str) -> float:
+    """Parse a share such as 5% or 0.05. Raises BadParameter."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise typer.BadParameter(f"{option} takes a share such as 5% or 0.05, not {text!r}")
+    return share
+
+
+def mappings(*, json: AsJson = False) -> None:
+    """List the built-in mappings: what each is for, and the columns its files need.
+
+    Example: patron mappings
+    """
+    from patron.commands import preview_import
+    from patron.interfaces.cli.render_import import show_mappings
+
+    show_mappings(preview_import.built_in_mappings(), json=json)
 
 
 def trace(
@@ -82,4 +129,4 @@ def sql(
         output.arrow(rows)
 
 
-COMMANDS = (import_, trace, sql)
+COMMANDS = (import_, mappings, trace, sql)

@@ -10,7 +10,6 @@ from patron.answers.prospects import Prospects
 from patron.commands.demo import Demo
 from patron.commands.doctor import Finding
 from patron.commands.export_scores import ScoresExport, ShopTotal
-from patron.commands.import_files import ImportSummary
 from patron.commands.trace import Trace
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
@@ -35,25 +34,6 @@ BACKTEST_FIELDS = (
     "baseline_value",
 )
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
-
-
-def show_import(summary: ImportSummary, *, json: bool) -> None:
-    """Show how many rows were stored, duplicate and rejected, with an example of each reason."""
-    if json:
-        output.as_json(summary)
-        return
-    output.say(
-        f"{summary.read:,} rows read = {summary.stored:,} stored + {summary.duplicate:,} duplicate + "
-        f"{summary.rejected:,} rejected ({summary.rows_per_second:,.0f} rows a second)"
-    )
-    for warning in summary.warnings:
-        output.say(warning, style="yellow")
-    if summary.rejected:
-        output.say("Rejected, for example:")
-        for row in summary.rejected_rows:
-            count = summary.rejected_by_reason[row.reason]
-            output.say(f"  {count:,} {row.reason}: {row.file} row {row.row_number}: {row.message}")
-        output.say(f"After fixing the cause: patron import --replay {summary.import_id}")
 
 
 def show_trace(trace: Trace, *, json: bool) -> None:

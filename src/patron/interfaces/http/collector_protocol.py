@@ -112,7 +112,7 @@ class CollectorProtocol:
         received = await asyncio.to_thread(receive_body) if len(body) > MAX_INLINE_BYTES else receive_body()
         counts = await asyncio.wrap_future(received.counts)
         message = {"messageId": received.request.messages[0].event_id} if BODY_KIND_BY_PATH[path] in KINDS else {}
-        return 200, {"success": True, **message, **vars(counts), "errors": received.errors}
+        return 200, {"success": not counts.rejected, **message, **vars(counts), "errors": received.errors}
 
 
 @dataclass

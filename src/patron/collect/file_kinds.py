@@ -1,0 +1,70 @@
+"""Files that are no CSV, JSON lines or Parquet, named by their first bytes with what to do about them."""
+
+import codecs
+import zipfile
+from pathlib import Path
+
+from patron.schema.errors import BadFile
+
+HEAD_BYTES = 512
+SAVE_AS_CSV = "Save it as CSV (in Excel: File > Save As > CSV UTF-8) and import that file."
+ARCHIVES = {
+    b"\x1f\x8b": "a gzip file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"(\xb5/\xfd": "a Zstandard file",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"Rar!": "a RAR archive",
+}
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def refuse_other_kinds(path: Path, encoding: str) -> None:
+    """Raise BadFile for a workbook, an archive, a web page, a PDF or a text in UTF-16 that is read as another encoding."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    kind, todo = _kind(path, head)
+    if kind:
+        raise BadFile(f"is {kind}, which Patron does not read", where=str(path), todo=todo)
+    is_utf_16 = encoding.replace("_", "-").lower().startswith(("utf-16", "utf16"))
+    if not is_utf_16 and (head.startswith(UTF_16) or _has_zero_in_each_pair(head)):
+        # why: without a mark at the beginning, utf-16 means the machine's own byte order
+        name = "utf-16" if head.startswith(UTF_16) else "utf-16-le" if head[1:2] == b"\0" else "utf-16-be"
+        raise BadFile(f"is written in UTF-16, not in {encoding}", where=str(path), todo=f"Say so: --encoding {name}.")
+
+
+def _kind(path: Path, head: bytes) -> tuple[str, str]:
+    """What a file is that cannot be read, and what to do; nothing for one that may be read."""
+    if head.startswith(b"PK\x03\x04"):
+        return _zip_kind(path)
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        return "an Excel workbook (.xls)", SAVE_AS_CSV
+    if head.startswith(b"%PDF"):
+        return "a PDF", "Export the data as CSV."
+    if head.startswith(b"PAR1"):
+        return "a Parquet file under another name", "Rename it to end in .parquet."
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page", "It may be the login page of the shop: log in and export the file again."
+    archive = next((name for mark, name in ARCHIVES.items() if head.startswith(mark)), "")
+    return archive, "Unpack it first."
+
+
+def _zip_kind(path: Path) -> tuple[str, str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        return "a damaged ZIP archive", "Download it again, unpack it, and import the files in it."
+    if any(name.startswith("xl/") for name in names):
+        return "an Excel workbook (.xlsx)", SAVE_AS_CSV
+    if "content.xml" in names:
+        return "an OpenDocument spreadsheet (.ods)", SAVE_AS_CSV
+    if any(name.startswith("Index/") for name in names):
+        return "a Numbers spreadsheet", "Export it as CSV (File > Export To > CSV) and import that file."
+    return "a ZIP archive", "Unpack it and import the files in it."
+
+
+def _has_zero_in_each_pair(head: bytes) -> bool:
+    """Whether each pair of bytes has one zero, as Latin letters have in UTF-16."""
+    pairs = head[: len(head) // 2 * 2]
+    return len(pairs) >= 4 and (not any(pairs[::2]) or not any(pairs[1::2])) and any(pairs)

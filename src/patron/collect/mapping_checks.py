@@ -1,0 +1,44 @@
+"""Checks of a mapping file: its keys and the names of its events are known ones."""
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from patron.schema.errors import BadMapping
+from patron.schema.events import BY_NAME
+from patron.schema.spelling import did_you_mean
+
+
+def check_keys(what: str, keys: Collection[str], known: Collection[str], where: str) -> None:
+    """Raise BadMapping for a key that is not known."""
+    for key in sorted(set(keys) - set(known)):
+        listed = f"Known are {', '.join(sorted(known))}."
+        raise BadMapping(f"unknown {what}: {key}", where=where, todo=f"{did_you_mean(key, known)} {listed}".strip())
+
+
+def check_events(part: str, event: Any, where: str) -> None:
+    """Raise BadMapping for an event name outside the catalogue, also one that an expression gives."""
+    for name in event_names(event):
+        if name not in BY_NAME:
+            todo = did_you_mean(name, BY_NAME) or "The names are in docs/reference/events.md."
+            raise BadMapping(f"part {part}: there is no event {name!r}", where=where, todo=todo)
+
+
+def event_names(event: Any) -> list[str]:
+    """Names that a part's `event` states: the text itself, a constant, or the results of a CASE."""
+    if isinstance(event, str):
+        return [event]
+    if not isinstance(event, dict):
+        return []
+    if "value" in event:
+        return [str(event["value"])]
+    try:
+        tree = sqlglot.parse_one(f"select {event.get('sql', 'null')}", read="duckdb")
+    except SqlglotError:
+        return []  # why: the expression itself is refused later, with its fault
+    results = [case.args.get("default") for case in tree.find_all(exp.Case)]
+    results += [branch.args.get("true") for branch in tree.find_all(exp.If)]
+    return [one.name for one in results if isinstance(one, exp.Literal) and one.is_string]

@@ -2,6 +2,8 @@ import pytest
 import sqlalchemy as sa
 
 from patron.collect.file_import import FileOptions, import_files
+from patron.collect.validation import REASONS
+from patron.schema.dead_letter_reasons import FAULTS, UNREADABLE
 from patron.schema.errors import BadFile, BadMapping
 from patron.schema.tables import EVENTS
 from patron.storage.store import DEAD_LETTERS
@@ -27,7 +29,9 @@ def bring(shop, tmp_path, received_at):
         (tmp_path / "mine.toml").write_text(mapping)
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return import_files(shop, [str(path)], mapping=tmp_path / "mine.toml", received_at=received_at, options=FileOptions(**options))
+        return import_files(
+            shop, [str(path)], mapping=tmp_path / "mine.toml", received_at=received_at, options=FileOptions(**options)
+        )
 
     return bring
 
@@ -145,3 +149,81 @@ def test_a_line_above_the_largest_amount_is_rejected_and_one_just_below_is_store
     done = bring(HEADER + "a,2024-01-01,1000000000,10,\na,2024-01-01,1000000000,10.01,\n")
     assert (done.stored, done.rejected) == (1, 1)
     assert [(number, reason) for number, reason, _ in dead_letters(shop)] == [(3, "too_large")]
+
+
+def test_a_row_is_named_by_the_line_on_which_it_begins(shop, bring):
+    several = '"a\nb\n",2024-01-01,1,1,\n'
+    bring(HEADER + several + "b,not a day,1,1,\n" + several + "c,2024-01-01\nd,2024-01-01,-1,1,\n")
+    assert [(line, reason) for line, reason, _ in dead_letters(shop)] == [
+        (5, "bad_time"),
+        (9, "bad_row"),
+        (10, "negative_quantity"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ("c,2024-01", "cut_off"),
+        ('c,2024-01-01,"1,1', "cut_off"),
+        ("c,2024-01\n", "bad_row"),
+        ("c,2024-01-01,1,1,", None),
+    ],
+)
+def test_a_last_line_that_is_cut_off_is_named(shop, bring, end, reason):
+    done = bring(HEADER + "a,2024-01-01,1,1,\nb,2024-01-02,1,1,\n" + end)
+    assert (done.line_count, done.rejected) == (4, 1 if reason else 0)
+    assert [(line, found) for line, found, _ in dead_letters(shop)] == ([(4, reason)] if reason else [])
+
+
+def test_the_last_json_line_that_is_cut_off_is_named(shop, bring):
+    row = '{"who": "a", "at": "2024-01-01", "qty": 1, "price": 1, "cur": null}\n'
+    bring(row + row[:30], "f.jsonl")
+    assert [(line, reason) for line, reason, _ in dead_letters(shop)] == [(2, "cut_off")]
+
+
+def test_each_line_that_a_stray_quotation_mark_swallows_counts_as_rejected(shop, bring):
+    done = bring(HEADER + "a,2024-01-01,1,1,\n" + 'b,"2024-01-01,1,1,\n' + "c,2024-01-01,1,1,\n" * 20)
+    assert (done.read, done.stored, done.rejected) == (22, 1, 21)
+    assert [line for line, _, _ in dead_letters(shop)] == list(range(3, 24))
+
+
+def test_a_message_names_the_order(shop, bring):
+    bring(
+        HEADER + "a,not a day,1,1,\n", mapping=MAPPING.replace('user_id = "who"', 'user_id = "who"\norder_id = "who"')
+    )
+    assert dead_letters(shop)[0].message.startswith("order a: at is not a time")
+
+
+def test_each_reason_is_a_fault_or_leaves_a_row_out_on_purpose():
+    on_purpose = {"not_a_sale", "stock_adjustment", "not_paid", "no_consent", "forgotten"}
+    assert set(REASONS) - FAULTS == on_purpose
+    assert set(UNREADABLE) < set(REASONS) >= FAULTS
+
+
+@pytest.mark.parametrize(
+    ("written", "utc"),
+    [
+        ("2023-01-01 10:00:00 -0500", "2023-01-01T15:00:00+00:00"),
+        ("2023-01-01 10:00:00 +0200", "2023-01-01T08:00:00+00:00"),
+        ("2023-01-01T10:00:00-05:00", "2023-01-01T15:00:00+00:00"),
+        ("2023-01-01 10:00:00 UTC", "2023-01-01T10:00:00+00:00"),
+        ("2023-01-01T10:00:00.123Z", "2023-01-01T10:00:00.123000+00:00"),
+        ("2023-01-01 10:00", "2023-01-01T10:00:00+00:00"),
+        ("2023-01-01", "2023-01-01T00:00:00+00:00"),
+    ],
+)
+def test_times_are_read_as_shopify_and_others_write_them(shop, bring, written, utc):
+    assert bring(HEADER + f"a,{written},1,1,\n").stored == 1
+    [event] = shop.lake.read(EVENTS).to_pylist()
+    assert event["occurred_at"].isoformat() == utc
+
+
+def test_an_event_that_a_column_gives_and_nobody_knows_is_rejected(shop, bring):
+    mapping = MAPPING.replace('event = "Order Line Completed"', 'event = {column = "cur"}').replace(
+        'currency = "cur"', ""
+    )
+    assert mapping != MAPPING
+    done = bring(HEADER + "a,2024-01-01,1,1,Page\nb,2024-01-01,1,1,Pages\n", mapping=mapping)
+    assert (done.stored, done.rejected) == (1, 1)
+    assert "cur is not an event of the mapping" in dead_letters(shop)[0].message

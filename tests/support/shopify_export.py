@@ -1,4 +1,4 @@
-"""A small order export as Shopify writes it: several lines an order, shipping, taxes, discounts, refunds, unpaid orders."""
+"""A small order export as Shopify writes it: orders of several lines, shipping, discounts, refunds, unpaid orders."""
 
 import csv
 import io
@@ -6,13 +6,48 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-HEADER = (
-    "Name,Email,Financial Status,Paid at,Fulfillment Status,Fulfilled at,Accepts Marketing,Currency,Subtotal,Shipping,"
-    "Taxes,Total,Discount Code,Discount Amount,Shipping Method,Created at,Lineitem quantity,Lineitem name,"
-    "Lineitem price,Lineitem compare at price,Lineitem sku,Lineitem requires shipping,Lineitem taxable,"
-    "Lineitem fulfillment status,Billing Name,Billing Street,Billing City,Billing Zip,Billing Country,Shipping Country,"
-    "Notes,Note Attributes,Cancelled at,Payment Method,Refunded Amount,Vendor,Id,Tags,Source,Phone"
-).split(",")
+HEADER = [
+    "Name",
+    "Email",
+    "Financial Status",
+    "Paid at",
+    "Fulfillment Status",
+    "Fulfilled at",
+    "Accepts Marketing",
+    "Currency",
+    "Subtotal",
+    "Shipping",
+    "Taxes",
+    "Total",
+    "Discount Code",
+    "Discount Amount",
+    "Shipping Method",
+    "Created at",
+    "Lineitem quantity",
+    "Lineitem name",
+    "Lineitem price",
+    "Lineitem compare at price",
+    "Lineitem sku",
+    "Lineitem requires shipping",
+    "Lineitem taxable",
+    "Lineitem fulfillment status",
+    "Billing Name",
+    "Billing Street",
+    "Billing City",
+    "Billing Zip",
+    "Billing Country",
+    "Shipping Country",
+    "Notes",
+    "Note Attributes",
+    "Cancelled at",
+    "Payment Method",
+    "Refunded Amount",
+    "Vendor",
+    "Id",
+    "Tags",
+    "Source",
+    "Phone",
+]
 GOODS = [("Mug - Blue / Large", "MUG-BL", 1450), ("Tea pot", "POT", 3990), ("Green tea, 100 g", "TEA-G", 890)]
 
 
@@ -28,7 +63,9 @@ def orders(customers: int, first: datetime, days: int, seed: int = 5) -> list[di
     for customer in range(customers):
         at = first + timedelta(days=float(rng.uniform(0, days / 2)))
         while at < first + timedelta(days=days):
-            goods = [(*GOODS[place], int(rng.integers(1, 4))) for place in rng.choice(3, rng.integers(1, 4), replace=False)]
+            goods = [
+                (*GOODS[place], int(rng.integers(1, 4))) for place in rng.choice(3, rng.integers(1, 4), replace=False)
+            ]
             found.append({"at": at, "customer": customer, "goods": goods, "draw": float(rng.random())})
             at += timedelta(days=float(rng.exponential(35)) + 1)
     return sorted(found, key=lambda order: order["at"])

@@ -20,7 +20,7 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def refuse_other_kinds(path: Path, encoding: str) -> None:
-    """Raise BadFile for a workbook, an archive, a web page, a PDF or a text in UTF-16 that is read as another encoding."""
+    """Raise BadFile for a workbook, an archive, a web page, a PDF, or a text in UTF-16 read as another encoding."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     kind, todo = _kind(path, head)

@@ -165,9 +165,7 @@ def _delimiter(named: str, path: Path) -> str:
     return mark
 
 
-def _inspect_csv(
-    path: Path, delimiter: str | None, encoding: str, lines: int, *, is_unfinished: bool
-) -> InputFile:
+def _inspect_csv(path: Path, delimiter: str | None, encoding: str, lines: int, *, is_unfinished: bool) -> InputFile:
     with path.open(
         encoding="utf-8-sig" if encoding.replace("_", "-").lower() == "utf-8" else encoding, newline=""
     ) as file:

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,7 +29,7 @@ OTHER_DELIMITERS = ",;\t|~^:#/ "
 
 
 def undated_from(received_at: datetime) -> datetime:
-    """Since when refunds without a date count: just before the import's minute, so that a run in that minute sees them."""
+    """Since when undated refunds count: just before the import's minute, so that a run in that minute sees them."""
     return received_at.replace(second=0, microsecond=0) - timedelta(microseconds=1)
 
 
@@ -231,10 +230,15 @@ def require_delimiter(source: InputFile) -> None:
     marks = [mark for mark in OTHER_DELIMITERS if mark in name and mark != source.delimiter]
     likely = max(marks, key=name.count, default="")
     raise BadFile(
-        f"its header is a single column, {textwrap.shorten(name, 60, placeholder='...')!r}, read with the delimiter {source.delimiter!r}",
+        f"its header is a single column, {shortened(name, 60)!r}, read with the delimiter {source.delimiter!r}",
         where=str(source.path),
         todo=f"Is it another delimiter? Name it: --delimiter {shlex.quote(likely or ';')}.",
     )
+
+
+def shortened(text: str, length: int) -> str:
+    """A text, or its beginning when it is longer."""
+    return text if len(text) <= length else text[:length] + "..."
 
 
 def require_raw_events(source: InputFile) -> None:

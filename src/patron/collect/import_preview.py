@@ -18,7 +18,7 @@ from patron.govern.vault import Vault
 from patron.schema.counts import IngestionCounts
 from patron.storage.shop import Shop
 
-SHOWN_OF_EVENT = 3
+SHOWN_OF_KIND = 3
 """Rows shown of each kind of event, and of each reason."""
 SHOWN = (
     *("name", "occurred_at", "user_id", "anonymous_id", "order_id", "product_id", "quantity", "price_cents"),
@@ -35,6 +35,11 @@ class PreviewedRow:
     event: dict[str, Any]
     reason: str = ""
     message: str = ""
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Rows of one kind have one reason or, without any, one event."""
+        return (self.reason, "") if self.reason else ("", self.event["name"])
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,12 @@ class PreviewLoader(EventLoader):
 
     def _show(self, rows: pa.Table, file: str) -> None:
         """Keep the first of these rows, which are of one kind, unless enough of that kind are kept."""
-        for row in rows.slice(0, SHOWN_OF_EVENT).to_pylist():
+        for row in rows.slice(0, SHOWN_OF_KIND).to_pylist():
             reason, message = problem_message(row["problem"], row["order_id"]) if row["problem"] else ("", "")
-            kind = (reason, None if reason else row["name"])
-            if sum((one.reason, None if one.reason else one.event["name"]) == kind for one in self.rows) < SHOWN_OF_EVENT:
-                event = {name: row[name] for name in SHOWN if row[name] is not None}
-                self.rows.append(PreviewedRow(file, row["row_number"], event, reason, message))
+            event = {name: row[name] for name in SHOWN if row[name] is not None}
+            shown = PreviewedRow(file, row["row_number"], event, reason, message)
+            if sum(one.kind == shown.kind for one in self.rows) < SHOWN_OF_KIND:
+                self.rows.append(shown)
 
 
 def _counted(values: pa.ChunkedArray) -> tuple[list[str], list[int]]:

@@ -11,7 +11,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -56,7 +57,7 @@ class EventLoader:
     known: KnownFrom
     received_at: datetime
     import_id: str
-    by_event: dict[str, IngestionCounts] = field(default_factory=dict)
+    by_event: dict[str, IngestionCounts] = dataclass_field(default_factory=dict)
     """What was loaded so far, by the event's name; rows that could not be read have none."""
 
     @property

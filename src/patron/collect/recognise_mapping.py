@@ -1,14 +1,13 @@
 """Which columns each built-in mapping needs, and which of the mappings fits some files."""
 
 import re
-import textwrap
 from collections.abc import Sequence
 from fnmatch import fnmatch
 
 import sqlglot
 
 from patron.collect.file_reader import InputFile, find_files, inspect_file, is_json
-from patron.collect.import_job import RAW_EVENT_KEYS, require_delimiter, require_raw_events
+from patron.collect.import_job import RAW_EVENT_KEYS, require_delimiter, require_raw_events, shortened
 from patron.collect.mapping import BUILT_IN, Mapping, load_mapping
 from patron.collect.mapping_sql import needed_columns
 from patron.schema.errors import BadFile
@@ -27,11 +26,12 @@ def columns_by_file(mapping: Mapping) -> dict[str, frozenset[str]]:
     if mapping.format == "raw_events":
         return {"*.parquet": RAW_EVENT_KEYS}
     found: dict[str, frozenset[str]] = {}
-    made = {name for one in mapping.lookups for name in sqlglot.parse_one(one.sql, read="duckdb").named_selects}
     for lookup in mapping.lookups:
         found[lookup.files] = found.get(lookup.files, frozenset()) | set(lookup.columns)
     for part in mapping.parts:
         keys = {key.strip(' "') for listed in USING.findall(part.join) for key in listed.split(",")}
+        joined = [one for one in mapping.lookups if re.search(rf"\b{one.name}\b", part.join)]
+        made = {name for one in joined for name in sqlglot.parse_one(one.sql, read="duckdb").named_selects}
         needed = needed_columns(part) - {*part.optional, *part.derived, *made} | keys
         found[part.files] = found.get(part.files, frozenset()) | needed
     return found
@@ -60,8 +60,9 @@ def recognise_mapping(paths: Sequence[str], *, delimiter: str | None, encoding: 
     closest = min(missing, key=lambda name: len(missing[name]) / sizes[name])
     hint = f"; the closest is {closest}, which also needs {', '.join(sorted(missing[closest]))}"
     is_close = 0 < len(missing[closest]) <= sizes[closest] / 2
+    found = shortened(", ".join(sources[0].columns), 200)
     raise BadFile(
-        f"no built-in mapping fits its columns ({textwrap.shorten(', '.join(sources[0].columns), 200, placeholder='...')}){hint if is_close else ''}",
+        f"no built-in mapping fits its columns ({found}){hint if is_close else ''}",
         where=str(sources[0].path),
         todo=SEE,
     )

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from patron.collect.compaction import LIVE
 from patron.collect.file_import import ImportResult
-from patron.collect.import_job import ImportJob, raw_events_table, segment_raw_event
 from patron.collect.file_reader import inspect_file
+from patron.collect.import_job import ImportJob, raw_events_table, segment_raw_event
 from patron.collect.loader import open_loader, validate_raw_events
 from patron.collect.mapping import Mapping, load_mapping
 from patron.collect.request import source_rules, validate_message

@@ -25,7 +25,6 @@ from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS
 
-
 MAX_REJECTED_SHARE = 0.05
 """Share of all rows read that may be faulty before an import counts as failed."""
 
@@ -124,15 +123,13 @@ def _refund_notes(done: ImportResult, options: FileOptions, mapping: Mapping) ->
     if not done.undated_count:
         return ()
     refunds = f"{done.undated_count:,} refunds have no date in these files"
-    if done.refunds_known_at == "order":
-        return (
-            f"{refunds} and count from the time of their order: forecasts of the past know them before they happened"
-            " and look better than they are.",
-        )
-    return (
-        f"{refunds} and count from now on: a run as of an earlier time does not include them."
-        " To count them from the time of their order: --refunds-known-at order.",
-    )
+    meaning = {
+        "order": "count from the time of their order: forecasts of the past know them before they happened and look"
+        " better than they are.",
+        "import": "count from now on: a run as of an earlier time does not include them. To count them from the time of"
+        " their order: --refunds-known-at order.",
+    }
+    return (f"{refunds} and {meaning[done.refunds_known_at]}",)
 
 
 def _failure(summary: ImportSummary, max_share: float) -> str:

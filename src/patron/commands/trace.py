@@ -145,7 +145,7 @@ def _in_dead_letters(shop: Shop, event_id: str) -> list[Step]:
         letters = connection.execute(sa.select(DEAD_LETTERS).order_by(DEAD_LETTERS.c.created_at)).mappings().all()
     for letter in letters:
         if _names_event(vault.unseal(letter["payload"], letter["dead_letter_id"]), event_id):
-            where = f" ({letter['file']}, row {letter['row_number']})" if letter["file"] else ""
+            where = f" ({letter['file']}, line {letter['row_number']})" if letter["file"] else ""
             what = f"was rejected: {letter['message']}{where}"
             steps.append(Step("dead_letters", letter["source"], what, letter["created_at"]))
     return steps

@@ -23,6 +23,9 @@ def import_(  # noqa: PLR0913 - one argument for each option
     delimiter: Annotated[
         str | None, typer.Option(help="CSV delimiter (default: from the mapping, else detected).")
     ] = None,
+    replay: Annotated[str | None, typer.Option(help="Import id whose rejected rows to try again.")] = None,
+    workspace: Workspace = HERE,
+    *,
     refunds_known_at: Annotated[
         Literal["import", "order"] | None,
         typer.Option(help="When refunds that the file does not date count from (default: the mapping's, else import)."),
@@ -30,9 +33,6 @@ def import_(  # noqa: PLR0913 - one argument for each option
     max_rejected: Annotated[
         str, typer.Option(help="Share of faulty rows above which the exit code is 3; good rows are stored anyway.")
     ] = "5%",
-    replay: Annotated[str | None, typer.Option(help="Import id whose rejected rows to try again.")] = None,
-    workspace: Workspace = HERE,
-    *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first mapped rows and write nothing.")] = False,
     json: AsJson = False,
 ) -> None:

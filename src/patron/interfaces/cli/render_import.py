@@ -75,7 +75,8 @@ def show_preview(shown: ImportPreview, *, json: bool) -> None:
 
 def _cells(row: PreviewedRow) -> tuple[object, ...]:
     event = row.event
-    time, cents = event.get("occurred_at"), event.get("revenue_cents", event.get("total_cents", event.get("price_cents")))
+    time = event.get("occurred_at")
+    cents = next((event[name] for name in ("revenue_cents", "total_cents", "price_cents") if name in event), None)
     amount = "" if cents is None else f"{cents / 100:,.2f} {event.get('currency', '')}".strip()
     customer = event.get("user_id", event.get("anonymous_id", ""))
     ids = (event.get("order_id", ""), event.get("product_id", ""), event.get("quantity", ""))

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from patron.collect.compaction import LIVE, compact_inbox
 from patron.collect.file_import import AS_MAPPED, FileOptions, ImportResult
 from patron.collect.file_import import import_files as store_files
+from patron.collect.import_preview import Preview, PreviewedRow
+from patron.collect.import_preview import preview_import as read_files
 from patron.collect.mapping import BUILT_IN, Mapping, load_mapping
 from patron.collect.recognise_mapping import AUTO, recognise_mapping
 from patron.collect.replay import replay as store_again
@@ -24,6 +26,8 @@ from patron.schema.errors import BadFile
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS
+
+__all__ = ["FileOptions", "ImportPreview", "ImportSummary", "PreviewedRow", "import_files", "preview_import", "replay"]
 
 MAX_REJECTED_SHARE = 0.05
 """Share of all rows read that may be faulty before an import counts as failed."""
@@ -79,7 +83,7 @@ def import_files(
     Raises BadMapping, BadFile, MasterKeyError, WorkspaceBusy, NoSpace; what was stored until then stays stored once.
     """
     since = time.monotonic()
-    source, found = choose_mapping(mapping, files, options)
+    source, found = _choose_mapping(mapping, files, options)
     with shop.lock():
         fitted, notes = _shop_for_mapping(shop, source)
         drain_inbox(shop)
@@ -101,7 +105,36 @@ def import_files(
     return replace(summary, failure=_failure(summary, max_rejected_share))
 
 
-def choose_mapping(mapping: str, files: Sequence[str], options: FileOptions) -> tuple[str | Path, tuple[str, ...]]:
+@dataclass(frozen=True)
+class ImportPreview:
+    """What an import would do; nothing was written."""
+
+    mapping: str
+    preview: Preview
+    notes: tuple[str, ...]
+
+
+def preview_import(
+    shop: Shop, files: Sequence[str], mapping: str, *, progress: Progress, options: FileOptions = AS_MAPPED
+) -> ImportPreview:
+    """Read files as an import would, and write nothing. Raises BadMapping, BadFile, MasterKeyError."""
+    source, notes = _choose_mapping(mapping, files, options)
+    settings = _settings_of_first_import(shop, load_mapping(source))
+    if settings:
+        notes = (*notes, f"First import: {_listed(settings)} will be written to patron.toml.")
+    preview = read_files(
+        shop,
+        files,
+        mapping=source,
+        received_at=datetime.now(UTC),
+        options=options,
+        currencies=frozenset({settings["currency"]} if "currency" in settings else ()),
+        progress=lambda n, m: progress("reading rows", n, m),
+    )
+    return ImportPreview(str(source), preview, notes)
+
+
+def _choose_mapping(mapping: str, files: Sequence[str], options: FileOptions) -> tuple[str | Path, tuple[str, ...]]:
     """The mapping that is named or, for `auto`, recognised, and notes about that. Raises BadFile, BadMapping."""
     if not mapping:
         raise BadFile(
@@ -170,13 +203,13 @@ def _replay(shop: Shop, import_id: str, mapping: str | None) -> ImportResult:
 
 def _shop_for_mapping(shop: Shop, mapping: str | Path) -> tuple[Shop, tuple[str, ...]]:
     """Give a workspace without events the mapping's currency and time zone where patron.toml states none."""
-    written = write_missing_settings(shop.folder, settings_of_first_import(shop, load_mapping(mapping)))
+    written = write_missing_settings(shop.folder, _settings_of_first_import(shop, load_mapping(mapping)))
     if not written:
         return shop, ()
-    return Shop.open(shop.folder), (f"First import: {listed(written)} written to patron.toml.",)
+    return Shop.open(shop.folder), (f"First import: {_listed(written)} written to patron.toml.",)
 
 
-def settings_of_first_import(shop: Shop, mapping: Mapping) -> dict[str, str]:
+def _settings_of_first_import(shop: Shop, mapping: Mapping) -> dict[str, str]:
     """Settings that a workspace without events takes from a mapping; none for one with events."""
     if shop.lake.exists(EVENTS):
         return {}
@@ -184,7 +217,7 @@ def settings_of_first_import(shop: Shop, mapping: Mapping) -> dict[str, str]:
     return missing_settings(shop.folder, {key: value for key, value in stated.items() if value})
 
 
-def listed(settings: dict[str, str]) -> str:
+def _listed(settings: dict[str, str]) -> str:
     """Settings of [shop] as people read them."""
     return ", ".join(f"shop.{key} = {value}" for key, value in settings.items())
 

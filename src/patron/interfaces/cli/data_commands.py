@@ -42,19 +42,18 @@ def import_(  # noqa: PLR0913 - one argument for each option
 
     Example: patron import --workspace shop --mapping shopify orders.csv
     """
-    from patron.collect.file_import import FileOptions
-    from patron.commands import import_files, preview_import
+    from patron.commands import import_files
     from patron.interfaces.cli.render_import import show_import, show_preview
     from patron.storage.shop import Shop
 
-    options = FileOptions(encoding=encoding, delimiter=delimiter, refunds_known_at=refunds_known_at)
+    options = import_files.FileOptions(encoding=encoding, delimiter=delimiter, refunds_known_at=refunds_known_at)
     max_share = parse_share(max_rejected, "--max-rejected")
     shop = Shop.open(workspace)
     if dry_run:
         if replay:
             raise typer.BadParameter("--dry-run shows files, and --replay reads none: leave one of them out")
         with output.progress("reading") as tick:
-            preview = preview_import.preview_import(shop, files or [], mapping, progress=tick, options=options)
+            preview = import_files.preview_import(shop, files or [], mapping, progress=tick, options=options)
         show_preview(preview, json=json)
         return
     with output.progress("importing") as tick:
@@ -86,10 +85,10 @@ def mappings(*, json: AsJson = False) -> None:
 
     Example: patron mappings
     """
-    from patron.commands import preview_import
+    from patron.commands import built_in_mappings
     from patron.interfaces.cli.render_import import show_mappings
 
-    show_mappings(preview_import.built_in_mappings(), json=json)
+    show_mappings(built_in_mappings.built_in_mappings(), json=json)
 
 
 def trace(

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from patron.collect.import_preview import PreviewedRow
-from patron.commands.import_files import ImportSummary
-from patron.commands.preview_import import ImportPreview, MappingDescription
+from patron.commands.built_in_mappings import MappingDescription
+from patron.commands.import_files import ImportPreview, ImportSummary, PreviewedRow
 from patron.interfaces.cli import output
 from patron.schema.counts import IngestionCounts
 from patron.schema.dead_letter_reasons import UNREADABLE

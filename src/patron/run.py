@@ -29,6 +29,7 @@ from patron.predict.value.value_parts import build_value_parts
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
+from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
@@ -77,6 +78,8 @@ class FinishedRun:
     customer_count: int
     seconds_by_step: Mapping[str, float]
     forecasts: Forecasts
+    missing_forecasts: tuple[MissingForecast, ...] = ()
+    """Questions that there is too little history for, and from when on there is enough."""
 
 
 def as_of_text(view: StageView) -> str:
@@ -153,7 +156,9 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
         started = time.monotonic()
         seconds, results = _run_steps(shop, run, pinned, progress)
         elapsed = time.monotonic() - started
-        finished = FinishedRun(run.run_id, run.as_of, elapsed, _customer_count(shop, run), seconds, results["predict"])
+        missing = find_missing_forecasts(shop.view(["scores", "backtests", "orders"], [], run=run))
+        customers = _customer_count(shop, run)
+        finished = FinishedRun(run.run_id, run.as_of, elapsed, customers, seconds, results["predict"], missing)
         _write_run_row(shop, run, finished, pinned)
         tidy_lake(shop)
     return finished
@@ -193,7 +198,8 @@ def _write_run_row(shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[
         "seed": run.seed,
         "policy_version": shop.policy.version,
         "table_versions": versions,
-        "summary": {"seconds": dict(finished.seconds_by_step), "unanswered": list(finished.forecasts.unanswered)},
+        "summary": {"seconds": dict(finished.seconds_by_step), "unanswered": list(finished.forecasts.unanswered)}
+        | {MISSING: as_summary(finished.missing_forecasts)},
     }
     with shop.store.begin() as connection:
         connection.execute(sa.delete(RUNS).where(RUNS.c.run_id == run.run_id))

@@ -15,6 +15,7 @@ from patron.answers.segments_overview import (
 )
 from patron.answers.watch_list import CustomerAtRisk, watch_list
 from patron.storage.last_run import last_run
+from patron.storage.missing_forecasts import MissingForecast, missing_forecasts
 from patron.storage.shop import Shop, Snapshot
 
 
@@ -36,6 +37,8 @@ class Overview:
     decisions: DecisionSummary
     effects: tuple[Effect, ...]
     offer_names: dict[str, str]
+    missing_forecasts: tuple[MissingForecast, ...] = ()
+    """What this run has too little history for."""
 
 
 def overview(shop: Shop) -> Overview:
@@ -61,4 +64,5 @@ def overview_of(view: Snapshot) -> Overview:
         decisions=decision_summary(view),
         effects=effects(view),
         offer_names={offer.id: offer.name for offer in view.policy.offers if offer.name},
+        missing_forecasts=missing_forecasts(view),
     )

@@ -90,3 +90,12 @@ def _months(start: datetime, end: datetime, most: int) -> list[datetime]:
         datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in range(first, last + 1) if not month % step
     ]
     return [tick for tick in ticks if start <= tick <= end]
+
+
+def names_above(base: alt.Chart, *, dy: int, field: str = "name", color: str | None = None) -> alt.Chart:
+    """Name of each row above its mark, from the left edge, so that long names stay readable at any width."""
+    style = {} if color is None else {"color": color}
+    # why: a name that is longer than the picture ends in dots and is whole in the table
+    return base.mark_text(align="left", dy=dy, limit=alt.ExprRef("width"), **style).encode(
+        text=f"{field}:N", x=alt.value(0)
+    )

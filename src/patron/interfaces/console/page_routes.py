@@ -79,6 +79,7 @@ def warm(console: Console) -> None:
         for chart in vars(charts).values():
             if chart is not None:
                 chart.svg()
+                chart.narrow_svg()
         console.answers.models()
         console.answers.customer_index()
     except PatronError as error:  # why: the reader sees the reason in the page's language

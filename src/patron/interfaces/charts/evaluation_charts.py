@@ -52,8 +52,7 @@ def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: W
     rows = [
         {
             "row": place,
-            "name": words.offer(effect.offer, offer_names),
-            "stratum": "" if effect.stratum == "all" else words.stratum(effect.stratum),
+            **_row_names(effect, offer_names, words),
             "effect": effect.effect_cents / 100,
             "low": effect.low / 100,
             "high": effect.high / 100,
@@ -83,6 +82,14 @@ def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: W
             for effect in largest
         ),
     )
+
+
+def _row_names(effect: Effect, offer_names: dict[str, str], words: Words) -> dict[str, str]:
+    """Offer and stratum in two lines; everybody's offer in one, next to its interval."""
+    offer = words.offer(effect.offer, offer_names)
+    if effect.stratum == "all":
+        return {"upper": "", "lower": offer, "stratum": ""}
+    return {"upper": offer, "lower": "", "stratum": words.stratum(effect.stratum)}
 
 
 def _excludes_zero(effect: Effect) -> bool:
@@ -120,7 +127,11 @@ def _intervals(rows: list[dict[str, Any]], words: Words, formats: Formats) -> al
         x=alt.X("low:Q", axis=axis, scale=scale(ticks)), x2="high:Q", color=colour
     )
     dots = base.mark_point(filled=True, size=90, opacity=1, yOffset=12).encode(x="effect:Q", color=colour)
-    names = (names_above(base, dy=-18), names_above(base, dy=-3, field="stratum", color=FAINT))
+    names = (
+        names_above(base, dy=-18, field="upper"),
+        names_above(base, dy=-3, field="lower"),
+        names_above(base, dy=-3, field="stratum", color=FAINT),
+    )
     return alt.layer(zero, lines, dots, *names)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import altair as alt
 
+from patron.interfaces.charts.chart import INK
 from patron.interfaces.i18n.formats import Formats
 
 LABEL_PIXELS = 110
@@ -92,10 +93,8 @@ def _months(start: datetime, end: datetime, most: int) -> list[datetime]:
     return [tick for tick in ticks if start <= tick <= end]
 
 
-def names_above(base: alt.Chart, *, dy: int, field: str = "name", color: str | None = None) -> alt.Chart:
+def names_above(base: alt.Chart, *, dy: int, field: str = "name", color: str = INK) -> alt.Chart:
     """Name of each row above its mark, from the left edge, so that long names stay readable at any width."""
-    style = {} if color is None else {"color": color}
     # why: a name that is longer than the picture ends in dots and is whole in the table
-    return base.mark_text(align="left", dy=dy, limit=alt.ExprRef("width"), **style).encode(
-        text=f"{field}:N", x=alt.value(0)
-    )
+    named = base.mark_text(align="left", dy=dy, limit=alt.ExprRef("width"), color=color)
+    return named.encode(text=f"{field}:N", x=alt.value(0))

@@ -109,7 +109,7 @@ def _effects_description(shown: Sequence[Effect], words: Words) -> str:
     return words("chart.effects.description")
 
 
-def _intervals(rows: list[dict[str, Any]], words: Words, formats: Formats) -> alt.LayerChart:
+def _intervals(rows: list[dict[str, Any]], words: Words, formats: Formats) -> alt.LayerChart | alt.FacetChart:
     """A dot and its interval for each row, under the row's own name, and the line of zero."""
     ticks = nice_ticks(min([0.0, *(r["low"] for r in rows)]), max([0.01, *(r["high"] for r in rows)]), most=6)
     digits_matter = ticks[-1] - ticks[0] < 10

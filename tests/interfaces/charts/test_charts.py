@@ -83,4 +83,4 @@ def test_a_placebo_that_excludes_zero_is_said_to_be_chance_and_is_not_drawn_as_a
 def test_every_chart_is_drawn_for_a_phone_too(charts):
     for chart in charts:
         if chart is not None:
-            assert float(ET.fromstring(chart.narrow_svg()).get("width")) == NARROW
+            assert f'width="{NARROW}"' in chart.narrow_svg().partition(">")[0]

@@ -30,6 +30,7 @@ from patron.schema.counts import IngestionCounts
 from patron.schema.errors import NotEnoughData
 from patron.schema.refunds import LaterRefunds
 from patron.schema.tables import BY_NAME, EVENTS
+from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
@@ -81,6 +82,8 @@ class FinishedRun:
     forecasts: Forecasts
     later_refunds: LaterRefunds | None = None
     """Refunds that became known only after the cutoff, and do not count."""
+    missing_forecasts: tuple[MissingForecast, ...] = ()
+    """Questions that there is too little history for, and from when on there is enough."""
 
 
 def as_of_text(view: StageView) -> str:
@@ -157,8 +160,9 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
         started = time.monotonic()
         seconds, results = _run_steps(shop, run, pinned, progress)
         elapsed = time.monotonic() - started
-        count, later = _customer_count(shop, run), results["facts"]
-        finished = FinishedRun(run.run_id, run.as_of, elapsed, count, seconds, results["predict"], later)
+        missing = find_missing_forecasts(shop.view(["scores", "backtests", "orders"], [], run=run))
+        customers, later = _customer_count(shop, run), results["facts"]
+        finished = FinishedRun(run.run_id, run.as_of, elapsed, customers, seconds, results["predict"], later, missing)
         _write_run_row(shop, run, finished, pinned)
         tidy_lake(shop)
     return finished
@@ -198,7 +202,8 @@ def _write_run_row(shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[
         "seed": run.seed,
         "policy_version": shop.policy.version,
         "table_versions": versions,
-        "summary": {"seconds": dict(finished.seconds_by_step), "unanswered": list(finished.forecasts.unanswered)},
+        "summary": {"seconds": dict(finished.seconds_by_step), "unanswered": list(finished.forecasts.unanswered)}
+        | {MISSING: as_summary(finished.missing_forecasts)},
     }
     with shop.store.begin() as connection:
         connection.execute(sa.delete(RUNS).where(RUNS.c.run_id == run.run_id))

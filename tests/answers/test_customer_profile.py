@@ -142,3 +142,20 @@ def test_only_the_newest_value_of_a_trait_counts(made_shop, rows_of_last):
 def test_an_id_that_nobody_has_is_not_found(made_shop, nobody):
     with pytest.raises(NotFound, match="no customer has this id"):
         customer_card(made_shop, nobody)
+
+
+def test_an_entry_names_a_category_only_where_all_of_it_has_that_one(snapshot_of, order_of, this_run):
+    at = this_run.as_of - timedelta(days=1)
+    tables = order_of(("a", at, 100), ("a", at - timedelta(days=1), 100))
+    first, second = tables["order_lines"]
+    tables["order_lines"] = [
+        first | {"category": "Tea"},
+        first | {"category": "Cups", "line_id": "other"},
+        second | {"category": "Tea"},
+        second | {"category": "Tea", "line_id": "another"},
+    ]
+    view = snapshot_of(**tables)
+    with view.store.begin() as connection:
+        connection.execute(sa.update(RUNS).values(table_versions=view.pinned))
+    timeline = customer_card(view.shop, "a").timeline
+    assert [(entry.detail, entry.count) for entry in timeline] == [(None, 2), ("Tea", 2)]

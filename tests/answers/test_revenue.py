@@ -113,48 +113,65 @@ def test_key_figures_compare_ninety_days_with_the_ninety_before(last, rows_of_la
         assert 0 < getattr(figures["repeat_share"], value) < 1
 
 
-def test_what_the_run_expects_is_the_sum_of_its_forecasts_next_to_the_run_before(last):
-    figures = {figure.code: figure for figure in key_figures(last)}
-    runs = sorted({row["run_id"] for row in last.read("segments").to_pylist()})
-    assert runs[-1] == last.run.run_id
-    expected = [
-        sum(
-            row["value"]
-            for row in last.read("scores").to_pylist()
-            if row["question"] == "value" and row["run_id"] == run
-        )
-        for run in runs
-    ]
-    at_risk = [
-        sum(row["lifecycle_stage"] == "at_risk" and row["run_id"] == run for row in last.read("segments").to_pylist())
-        for run in runs
-    ]
-    value, risk = figures["expected_value"], figures["at_risk"]
-    assert (value.previous, value.value) == pytest.approx(tuple(expected), abs=0.01)
-    assert (risk.previous, risk.value) == tuple(at_risk)
-    assert value.trend == pytest.approx(tuple(expected), abs=0.01)
-    assert not risk.is_more_better
-    assert all(figure.is_more_better for code, figure in figures.items() if code != "at_risk")
+def test_what_the_run_expects_is_next_to_what_the_same_customers_brought_in_the_last_90_days(last, rows_of_last):
+    figure = next(one for one in key_figures(last) if one.code == "expected_value")
+    scores = [row for row in last.read("scores").to_pylist() if row["question"] == "value"]
+    runs = sorted({row["run_id"] for row in scores})
+    expected = tuple(sum(row["value"] for row in scores if row["run_id"] == run) for run in runs)
+    own = {row["customer_id"] for row in scores if row["run_id"] == last.run.run_id}
+    paid = sum(
+        row["paid_cents"]
+        for row in rows_of_last("order_lines")
+        if row["customer_id"] in own and row["ordered_at"] >= at_days_ago(last.run, 90)
+    )
+    assert (figure.value, figure.previous, figure.compared) == (pytest.approx(expected[-1]), paid, "same_customers")
+    assert figure.trend == pytest.approx(expected, abs=0.01)
+
+
+def test_what_others_brought_is_not_compared_with_the_forecast_of_these(snapshot_of, order_of, this_run):
+    tables = order_of(
+        ("known", at_days_ago(this_run, 95), 9_000),
+        ("known", at_days_ago(this_run, 10), 700),
+        ("nobody", at_days_ago(this_run, 9), 5_000),
+        anonymous=("nobody",),
+    )
+    base = {"run_id": this_run.run_id, "as_of": this_run.as_of, "model_version": "m"}
+    scores = [base | {"customer_id": "known", "question": "value", "value": 650.0}]
+    figures = {one.code: one for one in key_figures(snapshot_of(scores=scores, **tables))}
+    assert (figures["expected_value"].value, figures["expected_value"].previous) == (650.0, 700)
+    assert figures["revenue"].value == 5_700
+
+
+def test_the_overdue_are_compared_with_a_run_90_days_ago_never_with_one_minutes_ago(last, snapshot_of, this_run):
+    found = next(one for one in key_figures(last) if one.code == "at_risk")
+    counts = {}
+    for row in last.read("segments").to_pylist():
+        counts[row["run_id"]] = counts.get(row["run_id"], 0) + (row["lifecycle_stage"] == "at_risk")
+    assert (found.previous, found.value) == tuple(counts[run] for run in sorted(counts))
+    assert (found.is_more_better, found.compared) == (False, "earlier_run")
+
+    def figure(*runs):
+        fields = dict.fromkeys(("recency_score", "frequency_score", "monetary_score", "persona_id"), 1)
+        fields |= {"customer_id": "a", "lifecycle_stage": "at_risk"}
+        rows = [fields | {"run_id": run.run_id, "as_of": run.as_of} for run in (*runs, this_run)]
+        return next(one for one in key_figures(snapshot_of(segments=rows)) if one.code == "at_risk")
+
+    just_before = [Run.at(this_run.as_of - timedelta(minutes=minutes)) for minutes in (9, 5)]
+    assert (figure(*just_before).previous, figure(*just_before).trend) == (None, (1.0, 1.0)), "one point a day"
+    assert figure(Run.at(this_run.as_of - timedelta(days=91)), *just_before).previous == 1
 
 
 def test_a_run_knows_nothing_of_later_runs(snapshot_of, this_run):
     later = Run.at(this_run.as_of + timedelta(days=30))
+    base = {"customer_id": "a", "question": "value", "model_version": "m"}
     rows = [
-        {
-            "run_id": run.run_id,
-            "customer_id": "a",
-            "as_of": run.as_of,
-            "question": "value",
-            "model_version": "m",
-            "value": cents,
-        }
+        base | {"run_id": run.run_id, "as_of": run.as_of, "value": cents}
         for run, cents in ((this_run, 100.0), (later, 900.0))
     ]
     figures = {figure.code: figure for figure in key_figures(snapshot_of(scores=rows))}
-    assert (figures["expected_value"].value, figures["expected_value"].previous) == (100.0, None)
-    assert figures["expected_value"].trend == (100.0,)
+    assert (figures["expected_value"].value, figures["expected_value"].trend) == (100.0, (100.0,))
     after = {figure.code: figure for figure in key_figures(snapshot_of(later, scores=rows))}
-    assert (after["expected_value"].value, after["expected_value"].previous) == (900.0, 100.0)
+    assert (after["expected_value"].value, after["expected_value"].trend) == (900.0, (100.0, 900.0))
 
 
 @pytest.mark.parametrize(

@@ -34,23 +34,29 @@ def test_stages_together_expect_what_is_expected_of_everybody(last, rows_of_last
     assert value_spread(last).total_cents == pytest.approx(total, abs=0.01)
 
 
-def test_stages_are_compared_with_the_previous_run(last):
+def test_stages_are_compared_with_a_run_90_days_before(last):
     before = [row for row in last.read("segments").to_pylist() if row["run_id"] < last.run.run_id]
     counts = {stage: sum(row["lifecycle_stage"] == stage for row in before) for stage in LIFECYCLE_STAGES}
     assert {one.lifecycle_stage: one.previous_count for one in lifecycle_stages(last)} == counts
     assert sum(counts.values()) > 0
 
 
-def test_the_first_run_has_none_before_it_and_only_the_nearest_of_several_counts(snapshot_of, this_run):
-    first = Run.at(this_run.as_of - timedelta(days=60))
-    second = Run.at(this_run.as_of - timedelta(days=30))
-    rows = [*segments(first, "new", "new", "new"), *segments(second, "new", "lapsed"), *segments(this_run, "active")]
-    alone = lifecycle_stages(snapshot_of(first, segments=rows))
-    assert {one.previous_count for one in alone} == {None}
-    later = {one.lifecycle_stage: one for one in lifecycle_stages(snapshot_of(segments=rows))}
-    assert {name: one.previous_count for name, one in later.items() if one.previous_count} == {"new": 1, "lapsed": 1}
-    assert (later["active"].customer_count, later["active"].previous_count) == (1, 0)
-    assert (later["lapsed"].customer_count, later["lapsed"].expected_cents) == (0, None)
+def test_stages_are_compared_with_the_run_90_days_before_and_with_no_other(snapshot_of, this_run):
+    def previous(*days_before):
+        runs = [Run.at(this_run.as_of - timedelta(days=days)) for days in days_before]
+        rows = [row for at, run in enumerate(runs) for row in segments(run, *["new", "lapsed"][: at + 1])]
+        found = lifecycle_stages(snapshot_of(segments=[*rows, *segments(this_run, "active")]))
+        return {one.lifecycle_stage: one.previous_count for one in found if one.previous_count}
+
+    assert previous() == previous(0.005, 1, 30, 89, 98) == {}
+    assert previous(96, 91) == {"new": 1, "lapsed": 1}, "the nearer one"
+    assert previous(1, 90) == {"new": 1, "lapsed": 1}
+    later = {one.lifecycle_stage: one for one in lifecycle_stages(snapshot_of(segments=segments(this_run, "active")))}
+    assert (later["lapsed"].customer_count, later["lapsed"].expected_cents, later["lapsed"].previous_count) == (
+        0,
+        None,
+        None,
+    )
 
 
 def test_a_shop_with_nobody_has_empty_stages(snapshot_of):
@@ -114,7 +120,7 @@ def test_the_most_valuable_tenth_brings_its_share(last, rows_of_last, snapshot_o
 
 def test_a_shop_without_value_has_no_share_of_it(snapshot_of, this_run):
     nothing = value_spread(snapshot_of())
-    assert (nothing.bins, nothing.total_cents, nothing.top_tenth_share) == ((), 0.0, None)
+    assert (nothing.bins, nothing.total_cents, nothing.top_tenth_share) == ((), None, None)
     zero = value_spread(snapshot_of(scores=forecasts(this_run, *[0.0] * 20)))
     assert (zero.total_cents, zero.top_tenth_share, sum(one.customer_count for one in zero.bins)) == (0.0, None, 20)
 
@@ -124,3 +130,11 @@ def test_the_interval_of_the_total_is_that_of_the_run(last, snapshot_of, this_ru
     spread = value_spread(last)
     assert (spread.low_cents, spread.high_cents) == (whole["low"], whole["high"])
     assert value_spread(snapshot_of(scores=forecasts(this_run, 10))).low_cents is None
+
+
+def test_people_without_an_order_are_expected_to_bring_something_apart(snapshot_of, this_run):
+    (of_customer,) = forecasts(this_run, 500)
+    prospects = [of_customer | {"question": "prospects", "customer_id": name, "value": 30.0} for name in ("p", "q")]
+    found = value_spread(snapshot_of(scores=[of_customer, *prospects]))
+    assert (found.total_cents, found.prospect_count, found.prospects_cents) == (500.0, 2, 60.0)
+    assert (value_spread(snapshot_of()).prospect_count, value_spread(snapshot_of()).prospects_cents) == (0, 0.0)

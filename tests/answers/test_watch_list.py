@@ -1,5 +1,7 @@
 """The watch list holds those who are likely to leave, by what the shop stands to lose."""
 
+from datetime import timedelta
+
 import pytest
 
 from patron.answers.watch_list import watch_list
@@ -64,3 +66,31 @@ def test_each_row_says_why_and_what_was_decided(listed, churn, stage, rows_of_la
 
 def test_where_nothing_is_forecast_nobody_is_watched(snapshot_of):
     assert watch_list(snapshot_of()) == ()
+
+
+def test_where_the_champion_knows_the_last_order_only_that_is_the_reason(snapshot_of, order_of, this_run):
+    shop_rows = order_of(("late", at(this_run, 80), 900), ("now", at(this_run, 1), 900))
+    of_run = {"run_id": this_run.run_id, "as_of": this_run.as_of}
+    base = of_run | {"question": "churn", "model_version": "churn/recent"}
+    scores = [base | {"customer_id": who, "value": value} for who, value in (("late", 0.9), ("now", 0.1))]
+    fives = dict.fromkeys(("recency_score", "frequency_score", "monetary_score", "persona_id"), 1)
+    segments = [
+        of_run | fives | {"customer_id": who, "lifecycle_stage": stage}
+        for who, stage in (("late", "lapsed"), ("now", "at_risk"))
+    ]
+    at_risk = [
+        {"run_id": this_run.run_id, "customer_id": who, "churn_probability": chance}
+        | {"usual_cents": 100.0, "value_at_risk_cents": 100.0 * chance}
+        for who, chance in (("late", 0.9), ("now", 0.1))
+    ]
+    view = snapshot_of(scores=scores, segments=segments, value_at_risk=at_risk, **shop_rows)
+    assert {row.reasons for row in watch_list(view)} == {()}, "a model nobody knows"
+    card = view.folder / "models" / "churn" / "recent" / "card.json"
+    card.parent.mkdir(parents=True)
+    card.write_text('{"learner": "recency_only"}', encoding="utf-8")
+    reasons = {row.customer_id: row.reasons for row in watch_list(view)}
+    assert reasons == {"late": ("+days_since_last_order",), "now": ("-days_since_last_order",)}
+
+
+def at(run, days):
+    return run.as_of - timedelta(days=days)

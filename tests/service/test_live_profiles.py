@@ -430,3 +430,27 @@ def test_an_erasure_while_profiles_are_behind_has_them_built_anew(shop, monkeypa
     move(shop)
     assert live(shop, "u2").event_count == 2
     assert kept(shop) == rebuilt(shop)
+
+
+def test_orders_and_visits_that_are_cut_off_say_that_there_may_be_more(shop):
+    lines = [
+        message(f"o{n}", "Order Line Completed", minutes_ago=n, order_id=f"o{n}", price=1, quantity=1)
+        for n in range(210)
+    ]
+    put(shop, *lines[:199])
+    assert (live(shop).order_count, live(shop).has_more_orders) == (199, False)
+    assert live(shop).orders_per_30_days == 199
+    put(shop, *lines[199:])
+    found = live(shop)
+    assert (found.order_count, found.has_more_orders, found.orders_per_30_days) == (200, True, None)
+    assert (found.visit.event_count, found.visit.has_more_events) == (50, True)
+
+
+def test_whole_orders_are_counted_beyond_those_that_are_told_apart(shop):
+    put(
+        shop,
+        *(message(f"o{n}", "Order Completed", minutes_ago=40 * n, order_id=f"o{n}", revenue=1) for n in range(210)),
+    )
+    found = live(shop)
+    assert (found.order_count, found.has_more_orders) == (210, False)
+    assert (found.visit.event_count, found.visit.has_more_events) == (1, False)

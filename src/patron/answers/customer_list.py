@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
+from patron.storage.missing_forecasts import scores_sql
 from patron.storage.shop import Shop, Snapshot
 
 Sort = Literal["value", "churn_probability", "paid", "last_order"]
@@ -68,7 +69,8 @@ class CustomerPage:
     as_of: datetime
     query: CustomerQuery
     total_count: int
-    expected_cents: float
+    expected_cents: float | None
+    """Sum of their values; None where no forecast is known."""
     page_count: int
     rows: tuple[CustomerRow, ...]
     lifecycle_stages: tuple[FilterOption, ...]
@@ -96,8 +98,8 @@ select s.customer_id, s.lifecycle_stage, s.persona_id, p.name_code as persona_co
 from segments s
 left join customers c on c.customer_id = s.customer_id
 left join personas p on p.run_id = s.run_id and p.persona_id = s.persona_id
-left join scores v on v.run_id = s.run_id and v.customer_id = s.customer_id and v.question = 'value'
-left join scores r on r.run_id = s.run_id and r.customer_id = s.customer_id and r.question = 'churn'
+left join {scores_sql(view, "value")} v on v.run_id = s.run_id and v.customer_id = s.customer_id
+left join {scores_sql(view, "churn")} r on r.run_id = s.run_id and r.customer_id = s.customer_id
 left join decisions d on d.run_id = s.run_id and d.customer_id = s.customer_id
 where s.run_id = '{run_id}'""")
     return CustomerIndex(
@@ -119,9 +121,7 @@ def find_customers(shop: Shop, query: CustomerQuery, *, index: CustomerIndex | N
     matches = f"select listed.* from listed cross join filters where {condition}"
     tables = {"listed": index.rows, "filters": pa.table(values)}
     totals = records(
-        view.query(
-            f"select count(*) as n, coalesce({exact_sum('value_cents')}, 0) as expected from ({matches}) m", **tables
-        )
+        view.query(f"select count(*) as n, {exact_sum('value_cents')} as expected from ({matches}) m", **tables)
     )[0]
     page_count = max(1, -(-totals["n"] // PAGE_SIZE))
     page = min(max(query.page, 1), page_count)

@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from patron.answers.models import UNITS
 from patron.answers.repeat_purchase import CustomerRepeatPurchase, customer_repeat_purchase
+from patron.answers.score_reasons import mean_by_recency, score_reasons
 from patron.answers.value_parts import ValueParts, value_parts
 from patron.schema.errors import NotFound
 from patron.schema.live_profile import LiveProfile
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
+from patron.storage.missing_forecasts import MissingForecast, missing_forecasts
 from patron.storage.shop import Shop, Snapshot
 
 TIMELINE_LENGTH = 40
@@ -21,11 +23,12 @@ MONTHS = 12
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One entry of the timeline; several of a kind on one day are one entry."""
+    """An order, the refunds of an order, an offer, or all other events of one kind on one day."""
 
     occurred_at: datetime
     kind: str
     detail: str | None
+    """Category or campaign, where all of the entry's lines or events have the same."""
     count: int
     paid_cents: int | None
 
@@ -139,6 +142,9 @@ class CustomerCard:
     decisions: tuple[Decision, ...]
     recommendations: tuple[Recommendation, ...]
     timeline: tuple[TimelineEntry, ...]
+    """The latest 40 entries."""
+    missing_forecasts: tuple[MissingForecast, ...] = ()
+    """What the run has too little history for."""
     live: LiveProfile | None = None
     """The customer at this second; None when unknown or not included."""
 
@@ -162,6 +168,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         decisions=_decisions(view, customer),
         recommendations=_recommendations(view, customer),
         timeline=_timeline(view, customer, lines),
+        missing_forecasts=missing_forecasts(view),
     )
 
 
@@ -233,15 +240,19 @@ def _scores(view: Snapshot, customer: pa.Table) -> tuple[Score, ...]:
     sql = f"""
 select s.question, s.as_of, s.model_version, s.value, s.low, s.high, s.reasons
 from scores s join customer a on a.customer_id = s.customer_id where s.run_id = '{view.run.run_id}'"""
+    missing = {one.question for one in missing_forecasts(view)}
     order = list(UNITS)
     rows = sorted(
-        records(view.query(sql, customer=customer)),
+        (row for row in records(view.query(sql, customer=customer)) if row["question"] not in missing),
         key=lambda row: (order.index(row["question"]) if row["question"] in order else len(order), row["question"]),
     )
-    return tuple(
-        Score(**{**row, "unit": UNITS.get(row["question"], "number"), "reasons": tuple(row["reasons"] or ())})
-        for row in rows
-    )
+    return tuple(_score(view, row) for row in rows)
+
+
+def _score(view: Snapshot, row: dict[str, Any]) -> Score:
+    mean = None if row["reasons"] else mean_by_recency(view, row["question"])
+    reasons = score_reasons(row["value"], row["reasons"], mean)
+    return Score(**{**row, "unit": UNITS.get(row["question"], "number"), "reasons": reasons})
 
 
 def _decisions(view: Snapshot, customer: pa.Table) -> tuple[Decision, ...]:
@@ -267,11 +278,13 @@ def _timeline(view: Snapshot, customer: pa.Table, lines: pa.Table) -> tuple[Time
     sql = f"""
 select * from (
   select max(occurred_at) as occurred_at, case when is_refund then 'refund' else 'order' end as kind,
-    max(category) as detail,
+    case when count(distinct category) = 1 then max(category) end as detail,
     count(*) as count, cast(sum(paid_cents) as bigint) as paid_cents
   from lines group by order_id, is_refund
   union all
-  select max(i.occurred_at) as occurred_at, i.kind, max(coalesce(i.category, i.campaign_id)) as detail,
+  select max(i.occurred_at) as occurred_at, i.kind,
+    case when count(distinct coalesce(i.category, i.campaign_id, '')) = 1
+      then max(coalesce(i.category, i.campaign_id)) end as detail,
     count(*) as count,
     cast(null as bigint) as paid_cents
   from interactions i join customer a on a.customer_id = i.customer_id group by i.local_day, i.kind

@@ -11,6 +11,7 @@ from patron.schema.numbers import float_column
 from patron.schema.questions import CENTS, PROBABILITY, QUESTION_BY_NAME, QUESTIONS
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
+from patron.storage.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
 from patron.storage.shop import Shop, Snapshot
 
 UNITS = {question.name: {CENTS: "money", PROBABILITY: "share"}.get(question.unit, "number") for question in QUESTIONS}
@@ -124,6 +125,8 @@ class Models:
     drift: tuple[Drift, ...]
     repeat_purchase: RepeatPurchase | None
     """From the days of orders alone; None where too little was known."""
+    missing_forecasts: tuple[MissingForecast, ...] = ()
+    """What this run has too little history for."""
 
 
 def models(shop: Shop) -> Models:
@@ -133,7 +136,9 @@ def models(shop: Shop) -> Models:
 
 def models_of(view: Snapshot) -> Models:
     """Models of one run."""
-    return Models(view.run.run_id, view.run.as_of, questions(view), drift(view), repeat_purchase(view))
+    return Models(
+        view.run.run_id, view.run.as_of, questions(view), drift(view), repeat_purchase(view), missing_forecasts(view)
+    )
 
 
 def backtests(view: Snapshot) -> tuple[Backtest, ...]:
@@ -182,8 +187,8 @@ from affinities where run_id = '{view.run.run_id}' having count(*) > 0"""
 
 
 def _spread(view: Snapshot, code: str) -> Spread | None:
-    of_run = f"run_id = '{view.run.run_id}' and question = '{code}'"
-    sql = f"select value from scores where {of_run} order by value, customer_id"
+    of_run = f"{scores_sql(view, code)} s where run_id = '{view.run.run_id}'"
+    sql = f"select value from {of_run} order by value, customer_id"
     values = float_column(view.query(sql), "value")
     if not values.sum() > 0:
         return None

@@ -17,6 +17,7 @@ from patron.answers.segments_overview import (
 from patron.answers.watch_list import CustomerAtRisk, watch_list
 from patron.schema.refunds import LaterRefunds
 from patron.storage.last_run import last_run
+from patron.storage.missing_forecasts import MissingForecast, missing_forecasts
 from patron.storage.shop import Shop, Snapshot
 
 
@@ -40,6 +41,8 @@ class Overview:
     offer_names: dict[str, str]
     later_refunds: LaterRefunds | None = None
     """Refunds that became known only after the run's cutoff, and do not count."""
+    missing_forecasts: tuple[MissingForecast, ...] = ()
+    """What this run has too little history for."""
 
 
 def overview(shop: Shop) -> Overview:
@@ -66,4 +69,5 @@ def overview_of(view: Snapshot) -> Overview:
         effects=effects(view),
         later_refunds=later_refunds(view),
         offer_names={offer.id: offer.name for offer in view.policy.offers if offer.name},
+        missing_forecasts=missing_forecasts(view),
     )

@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from patron.storage.engine import exact_sum, timestamp
 from patron.storage.last_run import records
+from patron.storage.missing_forecasts import scores_sql
 from patron.storage.shop import Snapshot
 
 DAYS_COMPARED = 90
+"""What a figure is compared with lies so many days before: the same on a whole page, for every figure."""
+DAYS_LATE = 7
+"""An earlier run may lie so many days further back and still stand for it."""
+Compared = Literal["previous_window", "same_customers", "earlier_run"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Window:
 
 @dataclass(frozen=True)
 class KeyFigure:
-    """One key figure now, one window earlier, and its trend."""
+    """One key figure now, what it is compared with, and its trend."""
 
     code: str
     unit: str
@@ -36,6 +42,8 @@ class KeyFigure:
     previous: float | None
     trend: tuple[float, ...]
     is_more_better: bool = True
+    compared: Compared = "previous_window"
+    """What `previous` is: the 90 days before, the last 90 days of the customers of a forecast, or a run 90 days ago."""
 
     def change_share(self) -> float | None:
         """Relative change; for a share the difference itself."""
@@ -124,27 +132,58 @@ def _from_windows(now: Window | None, before: Window | None, course: tuple[Windo
     )
 
 
-def _by_run(view: Snapshot, sql: str) -> tuple[float | None, float | None, tuple[float, ...]]:
+def earlier_run_id(view: Snapshot) -> str | None:
+    """The run 90 days before this one, or up to a week earlier; None where there was none."""
+    at = window_edges(view, DAYS_COMPARED, 1)[1]
+    sql = f"""
+select run_id from segments where as_of <= {timestamp(at)} and as_of > {timestamp(at - timedelta(days=DAYS_LATE))}
+group by run_id order by max(as_of) desc limit 1"""
+    return next((row["run_id"] for row in records(view.query(sql))), None)
+
+
+def _by_run(view: Snapshot, sql: str) -> dict[str, float]:
+    """The figure at each run until this one, oldest first; of the runs of a day the last."""
     rows = records(view.query(f"{sql} group by run_id order by run_id"))
-    values = {row["run_id"]: row["figure"] for row in rows if row["run_id"] <= view.run.run_id}
-    before = [run_id for run_id in values if run_id < view.run.run_id]
-    previous = values[before[-1]] if before else None
-    return values.get(view.run.run_id), previous, tuple(values.values())
+    known = [row for row in rows if row["run_id"] <= view.run.run_id]
+    last_of_day = {row["run_id"][: len("2024-01-31")]: row for row in known}
+    return {row["run_id"]: row["figure"] for row in last_of_day.values()}
+
+
+def _expected_value(view: Snapshot, *, is_compared: bool) -> KeyFigure:
+    """The forecast of all customers with an order, next to what the same customers brought in the last 90 days."""
+    by_run = _by_run(view, f"select run_id, {exact_sum('value')} as figure from {scores_sql(view, 'value')} v")
+    start = timestamp(window_edges(view, DAYS_COMPARED, 1)[1])
+    own = f"""
+select cast(coalesce(sum(l.paid_cents), 0) as double) as paid from order_lines l
+join {scores_sql(view, "value")} v on v.customer_id = l.customer_id and v.run_id = '{view.run.run_id}'
+where l.ordered_at >= {start}"""
+    value = by_run.get(view.run.run_id)
+    paid = records(view.query(own))[0]["paid"] if is_compared and value is not None else None
+    return KeyFigure("expected_value", "money", value, paid, tuple(by_run.values()), compared="same_customers")
+
+
+def _overdue(view: Snapshot) -> KeyFigure:
+    """Customers who are overdue by their own rhythm, next to those of a run 90 days ago."""
+    count = "cast(sum(case when lifecycle_stage = 'at_risk' then 1 else 0 end) as double)"
+    sql = f"select run_id, {count} as figure from segments"
+    by_run, earlier = _by_run(view, sql), earlier_run_id(view)
+    previous = (
+        records(view.query(f"{sql} where run_id = '{earlier}' group by run_id"))[0]["figure"] if earlier else None
+    )
+    value, trend = by_run.get(view.run.run_id), tuple(by_run.values())
+    return KeyFigure("at_risk", "count", value, previous, trend, is_more_better=False, compared="earlier_run")
 
 
 def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
-    """Key figures: the last 90 days compared with the 90 before, and this run's forecast with the previous run's."""
+    """Key figures, each next to the same of 90 days before."""
     compared = windows(view, days=DAYS_COMPARED, count=2)
     now = compared[-1] if compared else None
     before = compared[0] if len(compared) == 2 else None
     course = windows(view, days=30, count=12)
-    expected = _by_run(view, f"select run_id, {exact_sum('value')} as figure from scores where question = 'value'")
-    at_risk = "cast(sum(case when lifecycle_stage = 'at_risk' then 1 else 0 end) as double)"
-    risky = f"select run_id, {at_risk} as figure from segments"
     return (
         *_from_windows(now, before, course),
-        KeyFigure("expected_value", "money", *expected),
-        KeyFigure("at_risk", "count", *_by_run(view, risky), is_more_better=False),
+        _expected_value(view, is_compared=now is not None),
+        _overdue(view),
     )
 
 

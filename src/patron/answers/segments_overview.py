@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+from patron.answers.revenue import earlier_run_id
+from patron.schema.questions import PROSPECTS
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import records
+from patron.storage.missing_forecasts import scores_sql
 from patron.storage.shop import Snapshot
 
 LIFECYCLE_STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")
@@ -13,12 +16,13 @@ EDGES_CENTS = tuple(step * 10**power for power in range(2, 8) for step in (1, 2,
 
 @dataclass(frozen=True)
 class LifecycleStage:
-    """One lifecycle stage: its customers now and at the run before, and their expected value."""
+    """One lifecycle stage: its customers now and about 90 days ago, and their expected value."""
 
     lifecycle_stage: str
     customer_count: int
     share: float
     previous_count: int | None
+    """At the run 90 days before, or up to a week earlier; None where there was none."""
     expected_cents: float | None
 
 
@@ -51,12 +55,17 @@ class ValueSpread:
     """Distribution over customers of the value expected in the next 90 days."""
 
     bins: tuple[ValueBin, ...]
-    total_cents: float
+    total_cents: float | None
+    """None where no forecast is known."""
     top_tenth_share: float | None
     """Share of the total that the most valuable tenth of customers should bring."""
     low_cents: float | None = None
     """Lower end of the 80 % interval of the total; None where no shop's total was forecast."""
     high_cents: float | None = None
+    prospect_count: int = 0
+    """People without an order who are expected to bring something on top: they are in none of the other figures."""
+    prospects_cents: float = 0.0
+    """What they are expected to bring in the next 90 days."""
 
 
 def lifecycle_stages(view: Snapshot) -> tuple[LifecycleStage, ...]:
@@ -64,9 +73,9 @@ def lifecycle_stages(view: Snapshot) -> tuple[LifecycleStage, ...]:
     run_id = view.run.run_id
     sql = f"""
 select s.run_id, s.lifecycle_stage, count(*) as customer_count, {exact_sum("v.value")} as expected_cents
-from segments s left join scores v
-  on v.run_id = s.run_id and v.customer_id = s.customer_id and v.question = 'value'
-where s.run_id in ('{run_id}', (select max(run_id) from segments where run_id < '{run_id}'))
+from segments s left join {scores_sql(view, "value")} v
+  on v.run_id = s.run_id and v.customer_id = s.customer_id
+where s.run_id in ('{run_id}', '{earlier_run_id(view) or run_id}')
 group by s.run_id, s.lifecycle_stage"""
     rows = records(view.query(sql))
     now = {row["lifecycle_stage"]: row for row in rows if row["run_id"] == run_id}
@@ -95,7 +104,7 @@ from personas where run_id = '{view.run.run_id}' order by persona_id"""
 
 def value_spread(view: Snapshot) -> ValueSpread:
     """Customers by expected value, in bins that read well, and the share of the most valuable tenth."""
-    of_run = f"from scores where run_id = '{view.run.run_id}' and question = 'value'"
+    of_run = f"from {scores_sql(view, 'value')} v where run_id = '{view.run.run_id}'"
     sql = f"""
 select coalesce({exact_sum("value")}, 0) as total, max(value) as highest,
   {exact_sum("case when place <= people / 10.0 then value end")} as top
@@ -103,8 +112,12 @@ from (
   select value, row_number() over (order by value desc, customer_id) as place,
     count(*) over () as people {of_run})"""
     totals = records(view.query(sql))[0]
+    prospects = f"""
+select count(*) as prospect_count, cast(coalesce({exact_sum("value")}, 0) as double) as prospects_cents
+from scores where run_id = '{view.run.run_id}' and question = '{PROSPECTS.name}'"""
+    apart = records(view.query(prospects))[0]
     if totals["highest"] is None:
-        return ValueSpread((), 0.0, None)
+        return ValueSpread((), None, None, **apart)
     edges = [0, *(edge for edge in EDGES_CENTS if edge <= max(totals["highest"], EDGES_CENTS[0]))]
     place = " ".join(f"when value < {upper} then {lower}" for lower, upper in pairwise(edges))
     cases = f"case {place} else {edges[-1]} end" if place else "0"
@@ -120,7 +133,7 @@ from (
     sure = f"select low, high from shop_forecasts where run_id = '{view.run.run_id}' and question = 'value'"
     low, high = next(((row["low"], row["high"]) for row in records(view.query(sure))), (None, None))
     top = totals["top"] / total if total and totals["top"] else None
-    return ValueSpread(_joined(bins), total, top, low, high)
+    return ValueSpread(_joined(bins), total, top, low, high, **apart)
 
 
 def _joined(bins: tuple[ValueBin, ...]) -> tuple[ValueBin, ...]:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from patron.schema.questions import VALUE
 from patron.storage.last_run import records
+from patron.storage.missing_forecasts import missing_forecasts
 from patron.storage.shop import Snapshot
 
 
@@ -32,6 +34,8 @@ class ValueParts:
 
 def value_parts(view: Snapshot, customer: pa.Table) -> ValueParts | None:
     """Parts of one customer's value (`customer`: a row with customer_id); None without a forecast of it."""
+    if any(one.question == VALUE.name for one in missing_forecasts(view)):
+        return None
     sql = f"""
 select v.first_order_cents, v.repeat_cents, v.expected_cents, v.referral_cents, v.returns_cents, v.service_cents,
   v.marketing_cents, v.total_cents

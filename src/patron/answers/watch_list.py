@@ -1,16 +1,18 @@
-"""Customers who are likely to leave, why, and what the shop stands to lose."""
+"""Customers who are overdue or likelier than average not to order again, why, and what the shop stands to lose."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.answers.score_reasons import mean_by_recency, score_reasons
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import records
+from patron.storage.missing_forecasts import scores_sql
 from patron.storage.shop import Snapshot
 
 
 @dataclass(frozen=True)
 class CustomerAtRisk:
-    """One customer at risk: value at risk is the usual spend of 90 days times the churn probability."""
+    """One customer to watch: value at risk is the usual spend of 90 days times the churn probability."""
 
     customer_id: str
     lifecycle_stage: str
@@ -25,13 +27,13 @@ class CustomerAtRisk:
 
 
 def watch_list(view: Snapshot, *, limit: int = 12) -> tuple[CustomerAtRisk, ...]:
-    """Customers at risk or likelier than average to leave, the most value at risk first."""
+    """Customers who are overdue or likelier than average not to order in 90 days, the most value at risk first."""
     run_id = view.run.run_id
     sql = f"""
 with churn as (
-  select customer_id, reasons from scores where run_id = '{run_id}' and question = 'churn'
+  select customer_id, reasons, value from {scores_sql(view, "churn")} s where run_id = '{run_id}'
 ), mean as (
-  select {exact_sum("value")} / count(*) as probability from scores where run_id = '{run_id}' and question = 'churn'
+  select {exact_sum("value")} / count(*) as probability from churn
 )
 select v.customer_id, s.lifecycle_stage, c.last_order_at, v.churn_probability, v.usual_cents, v.value_at_risk_cents,
   r.reasons, d.action
@@ -42,4 +44,7 @@ left join customers c on c.customer_id = v.customer_id
 left join decisions d on d.customer_id = v.customer_id and d.run_id = '{run_id}'
 where v.run_id = '{run_id}' and (s.lifecycle_stage = 'at_risk' or v.churn_probability > m.probability)
 order by v.value_at_risk_cents desc, v.customer_id limit {int(limit)}"""
-    return tuple(CustomerAtRisk(**{**row, "reasons": tuple(row["reasons"] or ())}) for row in records(view.query(sql)))
+    mean = mean_by_recency(view, "churn")
+    rows = records(view.query(sql))
+    reasons = (score_reasons(row["churn_probability"], row["reasons"], mean) for row in rows)
+    return tuple(CustomerAtRisk(**{**row, "reasons": why}) for row, why in zip(rows, reasons, strict=True))

@@ -21,6 +21,7 @@ from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME
 from patron.storage.durable_files import private_file
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import records, run_as_of
+from patron.storage.missing_forecasts import MissingForecast, missing_forecasts, require_forecast
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import AUDIT
 
@@ -77,6 +78,8 @@ class ScoresExport:
     """Customers left out because they object to profiling."""
     erased_count: int
     """Erasures in the audit log: these people are in no table any more."""
+    missing_forecasts: tuple[MissingForecast, ...] = ()
+    """What the run has too little history for: these columns are empty."""
 
 
 def export_scores(shop: Shop, as_of: datetime | None = None) -> ScoresExport:
@@ -85,7 +88,8 @@ def export_scores(shop: Shop, as_of: datetime | None = None) -> ScoresExport:
     Raises NoRunYet, NotFound for a cutoff without a run, MasterKeyError.
     """
     view = run_as_of(shop, as_of)
-    customers = view.query(_sql(view.run.run_id))
+    missing = missing_forecasts(view)
+    customers = view.query(_sql(view.run.run_id, {one.question for one in missing}))
     tokens = view.query("select token, customer_id from identities where is_user").to_pydict()
     customer_by_token = dict(zip(tokens["token"], tokens["customer_id"], strict=True))
     consent = shop.policy.consent
@@ -100,12 +104,16 @@ def export_scores(shop: Shop, as_of: datetime | None = None) -> ScoresExport:
         erased_count = connection.scalar(sa.select(sa.func.count()).where(AUDIT.c.action == audit_log.FORGOTTEN)) or 0
         details = {"run_id": view.run.run_id, "customer_count": rows.num_rows}
         audit_log.append(connection, "scores exported", details, at=datetime.now(UTC))
-    return ScoresExport(view.run.run_id, view.run.as_of, rows, len(ids) - rows.num_rows, erased_count)
+    return ScoresExport(view.run.run_id, view.run.as_of, rows, len(ids) - rows.num_rows, erased_count, missing)
 
 
 def shop_total(shop: Shop, as_of: datetime | None = None) -> ShopTotal:
-    """The forecast total of the last completed run, or of that of a cutoff. Raises NoRunYet, NotFound."""
+    """The forecast total of the last completed run, or of that of a cutoff.
+
+    Raises NoRunYet, NotFound, and NotEnoughData where the run had too little history.
+    """
     view = run_as_of(shop, as_of)
+    require_forecast(view, "value")
     condition = f"run_id = '{view.run.run_id}' and question = 'value'"
     total = records(view.query(f"select coalesce({exact_sum('value')}, 0) as cents from scores where {condition}"))[0]
     interval = records(view.query(f"select low, high from shop_forecasts where {condition}"))
@@ -141,7 +149,8 @@ def write_scores(export: ScoresExport, path: Path) -> Path:
     return path
 
 
-def _sql(run_id: str) -> str:
+def _sql(run_id: str, missing: set[str]) -> str:
+    known = f"run_id = '{run_id}' and question not in ({', '.join(map(repr, ['', *sorted(missing)]))})"
     return f"""
 with forecast as (
   select customer_id,
@@ -150,10 +159,10 @@ with forecast as (
     max(case when question = 'value' then high end) as high_cents,
     max(case when question = 'churn' then value end) as churn_probability,
     max(case when question = 'purchase' then value end) as purchase_probability
-  from scores where run_id = '{run_id}' group by customer_id
+  from scores where {known} group by customer_id
 ), why as (
   select customer_id, array_to_string(reasons, '; ') as reasons
-  from scores where run_id = '{run_id}' and question = 'value'
+  from scores where {known} and question = 'value'
 ), latest_user as (
   select customer_id, token, row_number() over (partition by customer_id order by known_at desc, token) as place
   from identities where is_user

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.govern.vault import PREFIXES, Vault, initial_customer_id, normal_form
+from patron.govern.vault import FOLDED, PREFIXES, Vault, initial_customer_id, normal_form
 from patron.schema.errors import NotFound, SettingsError
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import EVENTS
@@ -116,7 +116,8 @@ def _customer_tokens(shop: Shop, tokens: set[str], customer_id: str | None) -> s
 def _unshared_contacts(shop: Shop, tokens: Iterable[str]) -> set[str]:
     """Tokens of e-mail addresses and phone numbers that only these tokens have."""
     listed = sorted(tokens)
-    own_contacts = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.in_(listed))
+    is_folded = CONTACTS.c.contact.startswith(f"{PREFIXES[FOLDED]}_", autoescape=True)
+    own_contacts = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.in_(listed), ~is_folded)
     foreign_contacts = sa.select(CONTACTS.c.contact).where(CONTACTS.c.token.not_in(listed))
     with shop.store.begin() as connection:
         return set(connection.scalars(own_contacts.where(CONTACTS.c.contact.not_in(foreign_contacts))))

@@ -25,7 +25,9 @@ from patron.schema.errors import MasterKeyError
 from patron.storage.shop import Shop
 from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, upsert
 
-PREFIXES = {"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p", "event": "v"}
+FOLDED = "folded_user_id"
+"""Kind of token of a user id in whatever case: kept as a contact of the id, so that people need not know its case."""
+PREFIXES = {"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p", "event": "v", FOLDED: "f"}
 NONCE_BYTES = 12
 TOKEN_BYTES = 16
 MARK_BYTES = 8
@@ -126,6 +128,12 @@ class Vault:
         with self._store.begin() as connection:
             return sorted(connection.scalars(chosen))
 
+    def tokens_with_user_id(self, value: str) -> list[str]:
+        """Tokens of all users whose id is this one but for its case, the very same first."""
+        exact = self.token("user_id", value)
+        others = self.tokens_with_contact(FOLDED, value)
+        return list(dict.fromkeys([exact, self.token("user_id", value.casefold()), *others]))
+
     @cached_property
     def forgotten(self) -> frozenset[str]:
         """Tokens of forgotten people, about whom nothing is accepted any more."""
@@ -182,6 +190,8 @@ class Vault:
                 }
             )
         self._insert(VAULT_TOKENS, rows)
+        mixed = [token for token in new if kind == "user_id" and values[token] != values[token].casefold()]
+        self._insert(CONTACTS, [{"contact": self.token(FOLDED, values[token]), "token": token} for token in mixed])
 
     def _rows(self, tokens: set[str]) -> dict[str, tuple[bytes, bytes]]:
         rows_by_token = {}
@@ -225,6 +235,8 @@ def customer_mark(customer_id: str) -> bytes | None:
 def normal_form(kind: str, value: str) -> str:
     """Write an identifier the one way that its token is made from."""
     value = value.strip()
+    if kind == FOLDED:
+        return value.casefold()
     if kind == "email":
         return value.lower()
     return re.sub(r"[^\d+]", "", value) if kind == "phone" else value

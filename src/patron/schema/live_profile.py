@@ -32,12 +32,14 @@ class CartItem:
 
 @dataclass(frozen=True)
 class Visit:
-    """The last visit: events without a pause of 30 minutes, at most 50 of them."""
+    """The last visit: events without a pause of 30 minutes."""
 
     started_at: datetime
     last_at: datetime
     event_count: int
     is_open: bool
+    has_more_events: bool = False
+    """Whether it may have begun earlier and have more events: only the newest 50 events of a customer are kept."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ class LiveProfile:
     event_count: int
     events: tuple[EventCount, ...]
     order_count: int
-    """Distinct orders; for a customer with more than 200, events of whole orders are counted."""
+    """Distinct orders; of a customer with 200 or more, events of whole orders where these are more."""
+    has_more_orders: bool
+    """Whether there may be more orders than `order_count`: only the newest 200 are told apart."""
     first_order_at: datetime | None
     last_order_at: datetime | None
     days_since_last_order: int | None
@@ -70,7 +74,7 @@ class LiveProfile:
     """Paid minus refunded amounts, in the shop's currency."""
     refunded_cents: int
     orders_per_30_days: float | None
-    """Orders per 30 days since the first event, which counts as at least 30 days ago."""
+    """Since the first event, which counts as at least 30 days ago; None where there may be more orders than counted."""
     lifecycle_stage: str | None
     products: tuple[ViewedProduct, ...]
     cart: tuple[CartItem, ...]

@@ -1,25 +1,33 @@
-"""From the shop's own customer id to Patron's opaque one."""
+"""From what people know of a customer to Patron's opaque id."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from patron.schema.errors import NotFound
 from patron.schema.live_profile import LiveProfile
-from patron.service.live_profiles import find_live_profile
+from patron.service.live_profiles import find_live_profiles
 from patron.storage.shop import Shop
 
 
 @dataclass(frozen=True)
 class CustomerLookup:
-    """The customer that one of the shop's own ids belongs to, and what they are doing."""
+    """The customer that an id, e-mail address or telephone number belongs to, and what they are doing."""
 
     customer_id: str
     live: LiveProfile | None
+    other_customer_ids: tuple[str, ...] = ()
+    """Further customers with it, such as those who share a telephone number; at most nine."""
 
 
-def lookup_customer(shop: Shop, shop_id: str, *, now: datetime) -> CustomerLookup:
-    """Customer with one of the shop's own user or visitor ids; nothing new is stored. Raises NotFound."""
-    found = find_live_profile(shop, shop_id, now=now)
-    if found is None:
-        raise NotFound("no customer has this id of yours", todo="Check the id, or search the list.")
-    return CustomerLookup(*found)
+def lookup_customer(shop: Shop, text: str, *, now: datetime) -> CustomerLookup:
+    """Customer with one of the shop's own user or visitor ids, an e-mail address or a telephone number.
+
+    Upper and lower case are the same, and so are the ways to write a number; nothing new is stored. Raises NotFound.
+    """
+    found = find_live_profiles(shop, text, now=now)
+    if not found:
+        raise NotFound(
+            "no customer has this id, e-mail address or phone number", todo="Check it, or search the customer list."
+        )
+    (customer_id, live), *others = found.items()
+    return CustomerLookup(customer_id, live, tuple(one for one, _ in others))

@@ -5,7 +5,7 @@ from functools import reduce
 
 import pyarrow as pa
 
-from patron.govern.vault import PREFIXES, Vault, initial_customer_id
+from patron.govern.vault import PREFIXES, Vault, initial_customer_id, normal_form
 from patron.schema.errors import NoRunYet
 from patron.schema.live_profile import LiveProfile
 from patron.service.profile_reader import read_profiles
@@ -16,6 +16,12 @@ from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, shop_pace_d
 from patron.understand.profiles.profile_view import ViewContext, live_profile_of
 from patron.understand.profiles.profile_writer import has_profiles
 from patron.understand.profiles.token_profile import TokenProfile, merge
+
+CONTACT_KINDS = ("email", "phone")
+MIN_DIGITS = 5
+"""Digits that a text needs to be looked up as a telephone number."""
+MAX_TOKENS, MAX_FOUND = 50, 10
+"""Ids that are followed, and customers that are named, when many share a contact."""
 
 
 def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile | None:
@@ -42,20 +48,30 @@ def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile 
     )
 
 
-def find_live_profile(shop: Shop, shop_id: str, *, now: datetime) -> tuple[str, LiveProfile | None] | None:
-    """Customer with one of the shop's own ids, as user or as visitor, and their live profile; None when nobody has it.
+def find_live_profiles(shop: Shop, text: str, *, now: datetime) -> dict[str, LiveProfile | None]:
+    """Customers whom one of the shop's own ids, an e-mail address or a telephone number names, with their live profile.
 
-    Stores nothing. Raises InboxDamaged.
+    The best match first: the very id as of a user, then of a visitor, then in another case, then a contact.
+    At most ten. Stores nothing. Raises InboxDamaged.
     """
-    vault = Vault.open(shop)
-    tokens = [vault.token(kind, shop_id.strip()) for kind in ("user_id", "anonymous_id")]
+    vault, written = Vault.open(shop), text.strip()
+    exact, *others = vault.tokens_with_user_id(written)
+    contacts = [token for kind in CONTACT_KINDS for token in _tokens_with_contact(vault, kind, written)]
+    tokens = list(dict.fromkeys([exact, vault.token("anonymous_id", written), *others, *contacts]))[:MAX_TOKENS]
     known = _customer_by_token(_last_run_or_none(shop), tokens)
+    found: dict[str, LiveProfile | None] = {}
     for token in tokens:
         customer_id = known.get(token, initial_customer_id(token))
         live = live_profile(shop, customer_id, now=now)
-        if live or token in known:
-            return live.customer_id if live else customer_id, live
-    return None
+        if (live or token in known) and len(found) < MAX_FOUND:
+            found.setdefault(live.customer_id if live else customer_id, live)
+    return found
+
+
+def _tokens_with_contact(vault: Vault, kind: str, text: str) -> list[str]:
+    """Tokens with a contact; nothing where the text cannot be one: every word without digits would be one number."""
+    is_contact = "@" in text if kind == "email" else len(normal_form(kind, text).strip("+")) >= MIN_DIGITS
+    return vault.tokens_with_contact(kind, text) if is_contact else []
 
 
 def _customer_of(view: Snapshot | None, token: str) -> str:

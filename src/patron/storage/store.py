@@ -99,7 +99,12 @@ API_KEYS = sa.Table(
 CONTACTS = sa.Table(
     "contacts",
     METADATA,
-    sa.Column("contact", sa.Text, primary_key=True, comment="token of an e-mail address or telephone number"),
+    sa.Column(
+        "contact",
+        sa.Text,
+        primary_key=True,
+        comment="token of an e-mail address, telephone number or user id in any case",
+    ),
     sa.Column("token", sa.Text, primary_key=True, index=True, comment="token of the user or visitor who has it"),
 )
 FORGOTTEN = sa.Table(

@@ -1,10 +1,14 @@
 import xml.etree.ElementTree as ET
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from patron.answers import report
+from patron.answers.offer_results import Effect
+from patron.interfaces.charts import evaluation_charts
 from patron.interfaces.charts.axes import nice_ticks
-from patron.interfaces.charts.chart import Chart
+from patron.interfaces.charts.chart import BLUE, NARROW, Chart
 from patron.interfaces.charts.chart_sets import report_charts
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
@@ -55,3 +59,28 @@ def test_ticks_are_few_and_cover_the_values(low, high):
     assert ticks[0] <= low
     assert ticks[-1] >= high
     assert 2 <= len(ticks) <= 8
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_placebo_that_excludes_zero_is_said_to_be_chance_and_is_not_drawn_as_an_effect(locale):
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    same = {"offer": "any", "treated_count": 9, "control_count": 9, "standard_error": 1.0, "decided_from": at}
+    same |= {"decided_until": at, "is_placebo": True}
+    rows = [
+        Effect(stratum="all", effect_cents=5.0, low=1.0, high=9.0, **same),
+        Effect(stratum="lapsed/deals_low/value_low", effect_cents=0.0, low=-4.0, high=4.0, **same),
+    ]
+    drawn = evaluation_charts.effects(rows, {}, words(locale), Formats(locale, "USD", "UTC"))
+    assert drawn.description == words(locale)("chart.effects.placebo", n=2, out=1)
+    real = evaluation_charts.effects(
+        [replace(row, is_placebo=False) for row in rows], {}, words(locale), Formats(locale, "USD", "UTC")
+    )
+    assert real.description == words(locale)("chart.effects.description")
+    assert BLUE in real.svg()
+    assert BLUE not in drawn.svg()
+
+
+def test_every_chart_is_drawn_for_a_phone_too(charts):
+    for chart in charts:
+        if chart is not None:
+            assert f'width="{NARROW}"' in chart.narrow_svg().partition(">")[0]

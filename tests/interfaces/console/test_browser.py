@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from patron.answers.customer_list import CustomerQuery, find_customers
 from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import open_inbox
+from patron.interfaces.charts.chart import NARROW
 from patron.interfaces.console.page_routes import PAGES
 from patron.interfaces.console.screenshots import browser, served
 from patron.interfaces.report import write_report
@@ -74,7 +76,7 @@ def test_filters_swap_the_results_and_the_address_and_back_undoes_it(page, addre
     page.select_option("select[name=lifecycle_stage]", "lapsed")
     page.wait_for_url("**/customers?*lifecycle_stage=lapsed*")
     page.wait_for_function("before => document.querySelector('#results .count').innerText !== before", arg=before)
-    assert set(page.locator("#results tbody .pill").all_inner_texts()) == {"Lapsed"}
+    assert set(page.locator("#results tbody .pill").all_inner_texts()) == {"Long overdue"}
     page.go_back()
     page.wait_for_function("before => document.querySelector('#results .count').innerText === before", arg=before)
     assert page.complaints == []
@@ -87,16 +89,66 @@ def test_the_list_works_without_scripts(chromium, address):
     page.select_option("select[name=lifecycle_stage]", "at_risk")
     page.locator(".filters button").click()
     assert "lifecycle_stage=at_risk" in page.url
-    assert set(page.locator("#results tbody .pill").all_inner_texts()) == {"At risk"}
+    assert set(page.locator("#results tbody .pill").all_inner_texts()) == {"Overdue"}
     context.close()
 
 
-@pytest.mark.parametrize("path", PAGES.values())
-def test_pages_fit_a_phone(chromium, address, path):
+SQUEEZED = """() => { const lines = e => { const all = document.createRange(); all.selectNodeContents(e);
+  return all.getClientRects().length; };
+  return [...document.querySelectorAll('main *')].filter(e => {
+  const own = [...e.childNodes].filter(n => n.nodeType === 3).map(n => n.data.trim()).join('');
+  const style = getComputedStyle(e), box = e.getBoundingClientRect();
+  const room = box.width - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  return own.length > 2 && box.width > 2 && !e.closest('svg') && style.display !== 'inline'
+    && room < 2 * parseFloat(style.fontSize) && lines(e) > 2;
+}).map(e => e.outerHTML.slice(0, 120)); }"""
+"""Elements whose text stands in a column of one character."""
+HIDDEN = """() => [...document.querySelectorAll('main *')].filter(e => e.scrollWidth > e.clientWidth + 1
+  && getComputedStyle(e).overflowX === 'auto' && !getComputedStyle(e).backgroundImage.includes('gradient')
+  && e.tagName !== 'PRE').map(e => e.outerHTML.slice(0, 120))"""
+"""Elements with something to scroll to, and no sign of it."""
+DRAWN = """() => [...document.querySelectorAll('svg.chart')].map(e => e.getBoundingClientRect()).filter(b => b.width)
+  .map(b => Math.round(b.width))"""
+"""Widths of the charts that are seen."""
+
+
+@pytest.mark.parametrize("locale", ["en", "zh_CN"])
+@pytest.mark.parametrize("path", [*PAGES.values(), "customer"])
+def test_pages_fit_a_phone(chromium, address, path, locale, made_shop):
+    if path == "customer":
+        path = f"/customers/{find_customers(made_shop, CustomerQuery()).rows[0].customer_id}"
     page = chromium.new_page(viewport={"width": 390, "height": 800})
-    page.goto(f"{address}{path}")
+    page.goto(f"{address}{path}?lang={locale}")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for link in page.locator(".bar nav a").all():
+        box = link.bounding_box()
+        assert box["x"] >= 0, "every page can be reached"
+        assert box["x"] + box["width"] <= 390, "every page can be reached"
+    assert page.evaluate(SQUEEZED) == []
+    assert page.evaluate(HIDDEN) == []
+    assert all(0.9 * NARROW <= width <= 390 for width in page.evaluate(DRAWN)), "charts are drawn for this width"
     page.close()
+
+
+def test_the_watch_list_and_the_customers_hide_no_column_on_a_phone(chromium, address):
+    page = chromium.new_page(viewport={"width": 390, "height": 800})
+    for path, column in (("/", "Value at risk"), ("/customers", "Paid")):
+        page.goto(f"{address}{path}")
+        cell = page.locator(f"table.cards td[data-label='{column}']").first
+        box = cell.bounding_box()
+        assert cell.is_visible()
+        assert box["x"] + box["width"] <= 390
+    page.close()
+
+
+def test_each_language_takes_its_own_quotation_marks(page, address):
+    def fonts(locale):
+        page.goto(f"{address}/?lang={locale}")
+        return page.evaluate("getComputedStyle(document.body).fontFamily")
+
+    english, chinese = fonts("en"), fonts("zh_CN")
+    assert not {name for name in ("CJK", "PingFang", "YaHei", "Noto Sans SC") if name in english}
+    assert chinese.startswith('"PingFang SC"')
 
 
 @pytest.mark.parametrize("locale", ["en", "zh_CN"])
@@ -122,9 +174,28 @@ def shop_with_dead_letter(shop):
     return shop
 
 
-def test_both_forms_of_the_customer_list_are_answered_by_a_click(page, address):
+def test_every_form_of_every_page_is_answered_by_a_click(page, shop_with_dead_letter, made_shop):
+    clicked = set()
+    for shop in (made_shop, shop_with_dead_letter):
+        with served(shop) as url:
+            for path in PAGES.values():
+                page.goto(f"{url}{path}")
+                for at in range(page.locator("form").count()):
+                    page.goto(f"{url}{path}")
+                    form = page.locator("form").nth(at)
+                    for field in form.locator("input[required]").all():
+                        field.fill("nobody at all")
+                    action = form.get_attribute("action")
+                    with page.expect_response(lambda one, action=action: action in one.url) as answered:
+                        form.locator("button").click()
+                    expected = {200, 303} | ({404} if action == "/customers/lookup" else set())
+                    assert answered.value.status in expected, action
+                    clicked.add(action)
+    assert clicked == {"/customers", "/customers/lookup", "/ingestion/replay"}
+
+
+def test_who_is_not_known_is_said_next_to_the_field(page, address):
     page.goto(f"{address}/customers")
-    page.locator("form[role=search] button").click()
     page.locator("form[action='/customers/lookup'] input").fill("nobody at all")
     page.locator("form[action='/customers/lookup'] button").click()
     page.locator(".lookup [role=alert]").wait_for(timeout=10_000)

@@ -272,13 +272,28 @@ def test_a_shops_own_id_leads_to_its_customer(made_shop, client, somebody):
     rows = pa.concat_tables([made_shop.lake.read(IDENTITIES), pa.Table.from_pylist([identity], IDENTITIES.schema())])
     with pinned_to(made_shop, IDENTITIES, rows):
         assert client.post("/api/customers/lookup", json={"shop_id": " K-1 "}).json()["customer_id"] == somebody
-        answer = client.post("/customers/lookup", data={"shop_id": "K-1"})
-        assert answer.status_code == 303
-        assert answer.headers["location"] == f"/customers/{somebody}"
+        for written in ("K-1", " k-1 "):
+            answer = client.post("/customers/lookup", data={"who": written})
+            assert answer.status_code == 303
+            assert answer.headers["location"] == f"/customers/{somebody}"
+
+
+def test_the_beginning_of_an_opaque_id_leads_to_the_customer_or_to_the_list(client, somebody):
+    answer = client.post("/customers/lookup", data={"who": somebody.upper()})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/customers/{somebody}")
+    answer = client.post("/customers/lookup", data={"who": "000"})
+    assert answer.status_code in {303, 404}
+    assert "Customer id begins with 3fa" in client.get("/customers?search=3fa").text
+
+
+def test_what_people_look_up_is_in_no_address_and_no_page(client):
+    answer = client.post("/customers/lookup", data={"who": "ann@example.com"})
+    assert answer.status_code == 404
+    assert "ann@example.com" not in answer.text
 
 
 def test_looking_an_unknown_id_up_says_so_and_stores_nothing(made_shop, client):
-    answer = client.post("/customers/lookup", data={"shop_id": "never-seen"})
+    answer = client.post("/customers/lookup", data={"who": "never-seen"})
     assert answer.status_code == 404
     assert words("en")("customers.lookup_failed") in answer.text
     assert client.post("/api/customers/lookup", json={"shop_id": "never-seen"}).status_code == 404

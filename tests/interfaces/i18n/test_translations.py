@@ -10,6 +10,7 @@ from patron.clv.beta_geo import FittedBetaGeo
 from patron.clv.gamma_gamma import FittedGammaGamma
 from patron.clv.maximum_likelihood import Estimates
 from patron.collect.validation import REASONS as REJECTED_REASONS
+from patron.collect.validation import problem_message
 from patron.decide.selection import REASONS
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import MISSING, Formats
@@ -19,12 +20,14 @@ from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.btyd_learners import INPUTS
 from patron.schema.questions import QUESTIONS
+from patron.storage.policy import Policy
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
 from patron.understand.facts.usable_events import Scope
 from patron.understand.features import FEATURES
 from patron.understand.personas import TRAITS as PERSONA_TRAITS
 
+POLICY = "storage/defaults/policy.toml"
 SOURCE = Path(patron.__file__).parent / "interfaces"
 HISTORY = OrdersAndSpend(
     FittedBetaGeo(Estimates({"r": 0.5, "alpha": 8.0, "a": 0.8, "b": 2.5})),
@@ -145,3 +148,38 @@ def test_large_amounts_are_short_in_the_readers_own_units():
 def test_what_rounds_to_zero_has_no_minus():
     assert Formats("en", "USD", "UTC").number(-0.0001, 3) == "0.000"
     assert Formats("en", "USD", "UTC").share(-0.0001) == "0.0%"
+
+
+def test_who_is_overdue_by_their_rhythm_is_not_called_lost():
+    assert [words("en").code("stage", code) for code in ("at_risk", "lapsed")] == ["Overdue", "Long overdue"]
+    assert [words("zh_CN").code("stage", code) for code in ("at_risk", "lapsed")] == ["超期未购", "长期未购"]
+    for key in (
+        *(f"summary.risk_{end}" for end in ("same", "more", "fewer", "alone")),
+        "kpi.at_risk",
+        "kpi.at_risk.help",
+    ):
+        for locale, leaving in (("en", ("at risk", "leav", "churn", "lapsed")), ("zh_CN", ("流失",))):
+            text = words(locale).texts[key]
+            forms = (text,) if isinstance(text, str) else text
+            assert [form for form in forms for word in leaving if word in form.lower()] == [], key
+
+
+@pytest.mark.parametrize("reason", [reason for reason in REJECTED_REASONS if reason != "bad_event"])
+def test_the_message_of_a_rejected_row_is_in_the_readers_language(reason):
+    _, message = problem_message(f"{reason}:XXX")
+    assert words("en").rejection(reason, message) == message
+    chinese = words("zh_CN").rejection(reason, message)
+    assert chinese != message
+    assert ("XXX" in chinese) == ("XXX" in message)
+
+
+def test_a_message_in_other_words_stays_as_it_was_written():
+    assert words("zh_CN").rejection("unknown_currency", "older wording") == "older wording"
+    assert words("zh_CN").rejection("bad_event", "anything") == "anything"
+
+
+def test_an_offer_that_the_shop_did_not_name_has_a_name_in_every_language():
+    packaged = {offer.id: offer.name for offer in Policy.load(Path(patron.__file__).parent / POLICY).offers}
+    assert [words("en").offer(one, packaged) for one in packaged] == list(packaged.values())
+    assert [words("zh_CN").offer(one, packaged) for one in packaged] == ["下单享 9 折", "下单享 8 折"]
+    assert words("zh_CN").offer("ten_percent", {"ten_percent": "Zehn Prozent"}) == "Zehn Prozent"

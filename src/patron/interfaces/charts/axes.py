@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import altair as alt
 
+from patron.interfaces.charts.chart import INK
 from patron.interfaces.i18n.formats import Formats
 
 LABEL_PIXELS = 110
@@ -90,3 +91,10 @@ def _months(start: datetime, end: datetime, most: int) -> list[datetime]:
         datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in range(first, last + 1) if not month % step
     ]
     return [tick for tick in ticks if start <= tick <= end]
+
+
+def names_above(base: alt.Chart, *, dy: int, field: str = "name", color: str = INK) -> alt.Chart:
+    """Name of each row above its mark, from the left edge, so that long names stay readable at any width."""
+    # why: a name that is longer than the picture ends in dots and is whole in the table
+    named = base.mark_text(align="left", dy=dy, limit=alt.ExprRef("width"), color=color)
+    return named.encode(text=f"{field}:N", x=alt.value(0))

@@ -12,6 +12,8 @@ import vl_convert
 
 HALF, WIDE = 460, 940
 """Widths charts are drawn at, pixels; pages scale them."""
+NARROW = 336
+"""Width of every chart on a telephone, pixels: drawn once more, for letters do not shrink with a picture."""
 
 INK, FAINT, GRID = "#334155", "#64748b", "#e2e8f0"
 BLUE, ORANGE, GREEN, VERMILION, SKY, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#94a3b8"
@@ -58,10 +60,17 @@ class Chart:
     spec: dict[str, Any]
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    narrow: dict[str, Any] | None = None
+    """Specification for a telephone, where the same one drawn at that width would not do."""
 
     def svg(self) -> str:
         """Draw the chart; its texts stay texts, so that the reader's own fonts show every script."""
         return svg_of(json.dumps(self.spec, sort_keys=True), self._label)
+
+    def narrow_svg(self) -> str:
+        """Draw the chart for a telephone."""
+        spec = self.narrow or {**self.spec, "width": min(NARROW, self.spec["width"])}
+        return svg_of(json.dumps(spec, sort_keys=True), self._label)
 
     def _repr_svg_(self) -> str:
         """Draw the chart for a notebook, where it stands alone: with its title, on white, in a font without serifs."""

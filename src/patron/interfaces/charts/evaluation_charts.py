@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import altair as alt
 import pyarrow as pa
 
 from patron.answers.models import Drift, ForecastCheck
 from patron.answers.offer_results import Effect
-from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
+from patron.interfaces.charts.axes import labelled_axis, names_above, nice_ticks, scale
 from patron.interfaces.charts.chart import (
     BLUE,
     FAINT,
     GREY,
+    INK,
     ORANGE,
     VERMILION,
     WIDE,
@@ -49,36 +51,19 @@ def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: W
     largest = [effect for effect in by_size if effect.treated_count][:MAX_EFFECTS]
     rows = [
         {
-            "name": effect_name(effect, offer_names, words),
+            "row": place,
+            **_row_names(effect, offer_names, words),
             "effect": effect.effect_cents / 100,
             "low": effect.low / 100,
             "high": effect.high / 100,
-            "colour": GREY if effect.low <= 0 <= effect.high else (BLUE if effect.effect_cents > 0 else VERMILION),
+            "colour": _effect_colour(effect),
         }
-        for effect in largest
+        for place, effect in enumerate(largest)
     ]
-    ticks = nice_ticks(min([0.0, *(r["low"] for r in rows)]), max([0.01, *(r["high"] for r in rows)]), most=6)
-    names = [row["name"] for row in rows]
-    digits_matter = ticks[-1] - ticks[0] < 10
-
-    def write(amount: float) -> str:
-        return formats.money(amount * 100) if digits_matter else formats.whole_money(amount * 100)
-
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=430, labelExpr="split(datum.label, ' · ')"))
-    )
-    axis = labelled_axis(ticks, write, title=words("chart.effects.axis"))
-    zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="x:Q")
-    range_ = base.mark_rule(strokeWidth=3).encode(
-        x=alt.X("low:Q", axis=axis, scale=scale(ticks)), x2="high:Q", color=alt.Color("colour:N", scale=None)
-    )
-    dots = base.mark_point(filled=True, size=90, opacity=1).encode(
-        x="effect:Q", color=alt.Color("colour:N", scale=None)
-    )
     return Chart(
         title=words("chart.effects.title"),
-        description=words("chart.effects.description"),
-        spec=specification(zero + range_ + dots, width=WIDE, height=38 * max(len(rows), 1) + 60),
+        description=_effects_description(largest, words),
+        spec=specification(_intervals(rows, words, formats), width=WIDE, height=56 * max(len(rows), 1) + 50),
         head=(
             words("column.offer_segment"),
             words("column.treated"),
@@ -99,9 +84,60 @@ def effects(all_effects: Sequence[Effect], offer_names: dict[str, str], words: W
     )
 
 
+def _row_names(effect: Effect, offer_names: dict[str, str], words: Words) -> dict[str, str]:
+    """Offer and stratum in two lines; everybody's offer in one, next to its interval."""
+    offer = words.offer(effect.offer, offer_names)
+    if effect.stratum == "all":
+        return {"upper": "", "lower": offer, "stratum": ""}
+    return {"upper": offer, "lower": "", "stratum": words.stratum(effect.stratum)}
+
+
+def _excludes_zero(effect: Effect) -> bool:
+    return not effect.low <= 0 <= effect.high
+
+
+def _effect_colour(effect: Effect) -> str:
+    """Grey where an effect is not significant; a placebo has no effect, whatever its interval says."""
+    if not _excludes_zero(effect):
+        return GREY
+    return INK if effect.is_placebo else (BLUE if effect.effect_cents > 0 else VERMILION)
+
+
+def _effects_description(shown: Sequence[Effect], words: Words) -> str:
+    if shown and all(effect.is_placebo for effect in shown):
+        return words("chart.effects.placebo", n=len(shown), out=sum(map(_excludes_zero, shown)))
+    return words("chart.effects.description")
+
+
+def _intervals(rows: list[dict[str, Any]], words: Words, formats: Formats) -> alt.LayerChart | alt.FacetChart:
+    """A dot and its interval for each row, under the row's own name, and the line of zero."""
+    ticks = nice_ticks(min([0.0, *(r["low"] for r in rows)]), max([0.01, *(r["high"] for r in rows)]), most=6)
+    digits_matter = ticks[-1] - ticks[0] < 10
+
+    def write(amount: float) -> str:
+        return formats.money(amount * 100) if digits_matter else formats.whole_money(amount * 100)
+
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("row:O", axis=None, scale=alt.Scale(type="point", padding=0.6))
+    )
+    axis = labelled_axis(ticks, write, title=words("chart.effects.axis"))
+    colour = alt.Color("colour:N", scale=None)
+    zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="x:Q")
+    lines = base.mark_rule(strokeWidth=3, yOffset=12).encode(
+        x=alt.X("low:Q", axis=axis, scale=scale(ticks)), x2="high:Q", color=colour
+    )
+    dots = base.mark_point(filled=True, size=90, opacity=1, yOffset=12).encode(x="effect:Q", color=colour)
+    names = (
+        names_above(base, dy=-18, field="upper"),
+        names_above(base, dy=-3, field="lower"),
+        names_above(base, dy=-3, field="stratum", color=FAINT),
+    )
+    return alt.layer(zero, lines, dots, *names)
+
+
 def effect_name(effect: Effect, offer_names: dict[str, str], words: Words) -> str:
     """Name of an effect's row: the offer, and the stratum unless it is everybody."""
-    offer = offer_names.get(effect.offer) or words.code("offer", effect.offer)
+    offer = words.offer(effect.offer, offer_names)
     return offer if effect.stratum == "all" else f"{offer} · {words.stratum(effect.stratum)}"
 
 
@@ -120,25 +156,21 @@ def drift(moved: Sequence[Drift], words: Words, formats: Formats, *, most: int =
     ticks = nice_ticks(0, max([PSI_DIFFERENT, *(float(row["psi"]) for row in rows)]), most=5)
     names = [row["name"] for row in rows]
     digits = 2 if ticks[-1] < 1 else 1
-    bars = (
-        alt.Chart(alt.Data(values=rows))
-        .mark_bar(height=12)
-        .encode(
-            y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=300)),
-            x=alt.X(
-                "psi:Q",
-                axis=labelled_axis(ticks, lambda v: formats.number(v, digits), title=words("chart.drift.axis")),
-                scale=scale(ticks),
-            ),
-            color=alt.Color("colour:N", scale=None),
-        )
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(paddingInner=0))
+    )
+    axis = labelled_axis(ticks, lambda v: formats.number(v, digits), title=words("chart.drift.axis"))
+    bars = base.mark_bar(height=10, yOffset=8).encode(
+        x=alt.X("psi:Q", axis=axis, scale=scale(ticks)), color=alt.Color("colour:N", scale=None)
     )
     limits = [{"x": PSI_MOVED}, {"x": PSI_DIFFERENT}]
     rules = alt.Chart(alt.Data(values=limits)).mark_rule(color=FAINT, strokeDash=[4, 3]).encode(x="x:Q")
     return Chart(
         title=words("chart.drift.title"),
         description=words("chart.drift.description"),
-        spec=specification(bars + rules, width=WIDE, height=24 * max(len(rows), 1) + 50),
+        spec=specification(
+            alt.layer(bars, rules, names_above(base, dy=-7)), width=WIDE, height=34 * max(len(rows), 1) + 50
+        ),
         head=(
             words("column.feature"),
             words("column.psi"),

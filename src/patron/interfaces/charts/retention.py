@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 import altair as alt
 
 from patron.answers.revenue import Cohort
-from patron.interfaces.charts.chart import WIDE, Chart, specification
+from patron.interfaces.charts.chart import NARROW, WIDE, Chart, specification
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import Words
 
 SHADES = ("#f1f7fb", "#0b4f7d")
+SMALL = 9
+"""Size of the letters in the squares on a telephone, pixels."""
 
 
 def retention(cohorts: Sequence[Cohort], words: Words, formats: Formats) -> Chart:
@@ -33,13 +35,15 @@ def retention(cohorts: Sequence[Cohort], words: Words, formats: Formats) -> Char
         color=alt.Color("share:Q", scale=alt.Scale(range=list(SHADES), domain=[0, 1]), legend=None)
     )
     ink = alt.condition("datum.dark", alt.value("white"), alt.value("#1e293b"))
-    labels = base.mark_text(fontSize=12).encode(text="label:N", color=ink)
+    labels, small = (base.mark_text(fontSize=size).encode(text="label:N", color=ink) for size in (12, SMALL))
+    height = 60 + 28 * len(cohorts)
     second = [cohort.shares[1] for cohort in cohorts if len(cohort.shares) > 1]
     mean = sum(second) / len(second) if second else None
     return Chart(
         title=words("chart.retention.title"),
         description=words("chart.retention.description", share=formats.share(mean, 0)),
-        spec=specification(squares + labels, width=WIDE, height=60 + 28 * len(cohorts)),
+        spec=specification(squares + labels, width=WIDE, height=height),
+        narrow=specification(squares + small, width=NARROW, height=height),
         head=(words("chart.retention.cohort"), words("column.customers"), *(str(age) for age in range(1, ages))),
         rows=tuple(
             (

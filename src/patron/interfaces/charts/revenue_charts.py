@@ -53,7 +53,7 @@ def spent_by_month(months: Sequence[MonthlySpend], words: Words, formats: Format
     shown = [n for n in names if (len(months) - 1 - n) % 3 == 2]
     chart = (
         alt.Chart(alt.Data(values=rows))
-        .mark_bar(color=BLUE, size=22)
+        .mark_bar(color=BLUE, size=16)
         .encode(
             x=alt.X(
                 "at:Q",

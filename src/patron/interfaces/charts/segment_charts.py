@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from patron.answers.segments_overview import LifecycleStage, Persona, ValueBin, ValueSpread
-from patron.interfaces.charts.axes import labelled_axis, nice_ticks, scale
+from patron.interfaces.charts.axes import labelled_axis, names_above, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREEN, GREY, ORANGE, SKY, Chart, specification
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -138,6 +138,6 @@ def _bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
         x=alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, most])),
     )
     bars = base.mark_bar(height=12, yOffset=9).encode(color=alt.Color("colour:N", scale=None))
-    left = base.mark_text(align="left", dy=-9).encode(text="name:N", x=alt.value(0))
+    left = names_above(base, dy=-9)
     right = base.mark_text(align="right", dy=-9).encode(text="label:N", x=alt.value("width"))
     return bars + left + right

@@ -54,6 +54,7 @@ def show_run(finished: FinishedRun, shop: ShopSettings, *, json: bool) -> None:
         output.as_json(finished)
         return
     output.say(f"Run {finished.run_id}: {finished.customer_count:,} customers in {finished.seconds:.1f} s.")
+    missing = {one.question: one for one in finished.missing_forecasts}
     rows = [
         (
             forecast.question,
@@ -64,6 +65,7 @@ def show_run(finished: FinishedRun, shop: ShopSettings, *, json: bool) -> None:
             number(forecast.baseline_value, per=cents_in(forecast.question, forecast.metric)),
         )
         for forecast in finished.forecasts.answered
+        if forecast.question not in missing
     ]
     output.grid(
         f"Forecasts (amounts in {shop.currency})",
@@ -71,7 +73,10 @@ def show_run(finished: FinishedRun, shop: ShopSettings, *, json: bool) -> None:
         rows,
     )
     for reason in finished.forecasts.unanswered:
-        output.say(reason, style="yellow")
+        if reason.partition(":")[0] not in missing:
+            output.say(reason, style="yellow")
+    for one in missing.values():
+        output.say(str(one), style="yellow")
     for sentence in later_refunds_sentences(
         finished.later_refunds, words("en"), Formats("en", shop.currency, shop.time_zone)
     ):
@@ -138,9 +143,12 @@ def show_scores_export(export: ScoresExport, path: Path, *, json: bool) -> None:
     if json:
         counts = {"customer_count": export.rows.num_rows, "objecting_count": export.objecting_count}
         run = {"run_id": export.run_id, "as_of": export.as_of, "file": str(path)}
+        run |= {"missing_forecasts": export.missing_forecasts}
         output.as_json(run | counts | {"erased_count": export.erased_count})
         return
     output.say(f"Wrote {path}: scores of {export.rows.num_rows:,} customers, run {export.run_id}.")
+    for one in export.missing_forecasts:
+        output.say(f"{one}; the column is empty.", style="yellow")
     output.say(
         f"Left out: {export.objecting_count:,} who object to profiling. Erased so far: {export.erased_count:,} people."
     )

@@ -1,6 +1,7 @@
 """The pages: parse, call one action, render."""
 
 import logging
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote, urlencode
@@ -39,6 +40,8 @@ from patron.service.customer_lookup import lookup_customer
 router = APIRouter()
 LOG = logging.getLogger(__name__)
 REPLAYED = ("read", "stored", "duplicate", "rejected")
+OPAQUE_ID = re.compile("[0-9a-f]{3,32}")
+"""Beginning of an opaque customer id that is long enough to search by."""
 MAX_FORM_BYTES = 4_096
 """Longest form that is read."""
 
@@ -79,6 +82,7 @@ def warm(console: Console) -> None:
         for chart in vars(charts).values():
             if chart is not None:
                 chart.svg()
+                chart.narrow_svg()
         console.answers.models()
         console.answers.customer_index()
     except PatronError as error:  # why: the reader sees the reason in the page's language
@@ -93,16 +97,29 @@ def customers(request: Request) -> Response:
 
 @router.post("/customers/lookup")
 async def lookup(request: Request) -> Response:
-    """Open the card of a customer named by the shop's own id."""
+    """Open the card of a customer named by the shop's own id, e-mail address, phone number or opaque id."""
     body = await request.body()
     if len(body) > MAX_FORM_BYTES:
         return console_of(request).error_page(request, 413)
-    shop_id = parse_qs(body.decode(errors="replace")).get("shop_id", [""])[0]
+    text = parse_qs(body.decode(errors="replace")).get("who", [""])[0].strip()
+    return await run_in_threadpool(_found, request, text)
+
+
+def _found(request: Request, text: str) -> Response:
+    """The one customer that a text names, or several to choose from, or the list of ids that begin with it."""
+    console = console_of(request)
     try:
-        shop = console_of(request).answers.shop
-        match = await run_in_threadpool(lookup_customer, shop, shop_id, now=datetime.now(UTC))
+        match = lookup_customer(console.answers.shop, text, now=datetime.now(UTC))
     except NotFound:
-        return await run_in_threadpool(_list, request, CustomerQuery(), is_unknown=True)
+        prefix = text.lower() if OPAQUE_ID.fullmatch(text.lower()) else ""
+        query = CustomerQuery(search=prefix)
+        ids = find_customers(console.answers.shop, query, index=console.answers.customer_index()) if prefix else None
+        if ids is None or not ids.total_count:
+            return _list(request, CustomerQuery(), is_unknown=True)
+        one = ids.rows[0].customer_id
+        return RedirectResponse(f"/customers/{one}" if ids.total_count == 1 else address(query), 303)
+    if match.other_customer_ids:
+        return _list(request, CustomerQuery(), matches=(match.customer_id, *match.other_customer_ids))
     return RedirectResponse(f"/customers/{quote(match.customer_id)}", 303)
 
 
@@ -244,7 +261,9 @@ def address(query: CustomerQuery, path: str = "/customers") -> str:
     return f"{path}?{parameters}" if parameters else path
 
 
-def _list(request: Request, query: CustomerQuery, *, is_unknown: bool = False) -> Response:
+def _list(
+    request: Request, query: CustomerQuery, *, is_unknown: bool = False, matches: tuple[str, ...] = ()
+) -> Response:
     console = console_of(request)
     listing = find_customers(console.answers.shop, query, index=console.answers.customer_index())
     return console.page(
@@ -257,6 +276,7 @@ def _list(request: Request, query: CustomerQuery, *, is_unknown: bool = False) -
         sorts=SORTS,
         links=_links(listing),
         is_unknown=is_unknown,
+        matches=matches,
     )
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from patron.answers.customer_profile import TIMELINE_LENGTH
 from patron.answers.models import BASELINES, MONEY_METRICS, SHARE_METRICS
 from patron.interfaces.charts import revenue_charts
 from patron.interfaces.charts.chart import Chart
+from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
 from patron.interfaces.console.model_cards import card_rows
 
 HERE = Path(__file__).parent
@@ -26,16 +28,24 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     jinja.filters["svg"] = _svg
+    jinja.filters["narrow_svg"] = _narrow_svg
     jinja.globals["sparkline"] = _sparkline
     jinja.globals["money_metrics"] = MONEY_METRICS
     jinja.globals["share_metrics"] = SHARE_METRICS
     jinja.globals["naive"] = BASELINES
     jinja.globals["card_rows"] = card_rows
+    jinja.globals["missing_sentences"] = missing_sentences
+    jinja.globals["missing_short"] = missing_short
+    jinja.globals["timeline_length"] = TIMELINE_LENGTH
     return jinja
 
 
 def _svg(chart: Chart) -> Markup:
     return Markup(chart.svg())  # noqa: S704 - drawn by us; the drawing library escapes every text in it
+
+
+def _narrow_svg(chart: Chart) -> Markup:
+    return Markup(chart.narrow_svg())  # noqa: S704 - as above
 
 
 def _sparkline(values: tuple[float, ...]) -> Markup:

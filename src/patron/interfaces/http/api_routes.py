@@ -44,7 +44,7 @@ router = APIRouter(tags=["last run"], dependencies=[Depends(require_valid_key)])
 
 
 class LookUp(BaseModel):
-    """The shop's own customer id; it is accepted in a body only, never in an address."""
+    """The shop's own customer id, an e-mail address or a telephone number: in a body only, never in an address."""
 
     shop_id: str = Field(min_length=1, max_length=200)
 
@@ -87,7 +87,7 @@ def customers(  # noqa: PLR0913, PLR0917 - one argument for each parameter
 
 @router.post("/api/customers/lookup")
 def lookup(request: Request, body: LookUp) -> CustomerLookup:
-    """Opaque id and live profile of the customer with one of the shop's own user or visitor ids."""
+    """Opaque id and live profile of the customer with one of the shop's own ids, an e-mail address or phone number."""
     return lookup_customer(answers_of(request).shop, body.shop_id, now=datetime.now(UTC))
 
 

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel
 from patron.commands.export_scores import ShopTotal, export_scores, shop_total
 from patron.interfaces.http.integer_bounds import PageNumber
 from patron.interfaces.http.privacy_routes import require_secret_key
+from patron.storage.missing_forecasts import MissingForecast
 
 PAGE_SIZE = 1_000
 AsOf = Annotated[AwareDatetime | None, Query(description="Cutoff of another completed run, with its time zone.")]
@@ -24,6 +25,8 @@ class ScorePage(BaseModel):
     customer_count: int
     objecting_count: int
     erased_count: int
+    missing_forecasts: list[MissingForecast]
+    """What the run has too little history for: these columns are null."""
     rows: list[dict[str, Any]]
 
 
@@ -43,6 +46,7 @@ def scores(request: Request, page: PageNumber = 1, as_of: AsOf = None) -> ScoreP
         customer_count=count,
         objecting_count=export.objecting_count,
         erased_count=export.erased_count,
+        missing_forecasts=list(export.missing_forecasts),
         rows=export.rows.slice((page - 1) * PAGE_SIZE, PAGE_SIZE).to_pylist(),
     )
 

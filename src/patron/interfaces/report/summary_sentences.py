@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from patron.answers.models import Models
 from patron.answers.offer_results import Effect
 from patron.answers.overview import Overview
+from patron.interfaces.console.missing_forecast_texts import missing_sentences
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.refunds import LaterRefunds
@@ -57,6 +58,7 @@ def later_refunds_sentences(later: LaterRefunds | None, words: Words, formats: F
 
 def _expected(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
     value = overview.value
+    yield from missing_sentences(overview.missing_forecasts, words, formats)
     if not value.total_cents:
         return
     values = {"expected": formats.short_money(value.total_cents), "share": formats.share(value.top_tenth_share, 0)}
@@ -65,6 +67,16 @@ def _expected(overview: Overview, words: Words, formats: Formats) -> Iterator[st
     else:
         ends = {"low": formats.short_money(value.low_cents), "high": formats.short_money(value.high_cents)}
         yield words("summary.expected_between", **values, **ends)
+    _, own = _figure(overview, "expected_value")
+    if own is not None:
+        yield words("summary.same_customers", paid=formats.short_money(own))
+    if value.prospect_count:
+        yield words(
+            "summary.prospects",
+            n=value.prospect_count,
+            count=formats.count(value.prospect_count),
+            expected=formats.short_money(value.prospects_cents),
+        )
 
 
 def _risk(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:

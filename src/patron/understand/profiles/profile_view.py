@@ -14,7 +14,14 @@ from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP, KINDS
 from patron.understand.facts.sessions import GAP_SECONDS
 from patron.understand.lifecycle_stages import stages_from_intervals
 from patron.understand.profiles.profile_query import ADDED_TO_CART, SOLD
-from patron.understand.profiles.token_profile import MAX_ORDERS, CurrencyTotals, EventTally, StoredEvent, TokenProfile
+from patron.understand.profiles.token_profile import (
+    MAX_EVENTS,
+    MAX_ORDERS,
+    CurrencyTotals,
+    EventTally,
+    StoredEvent,
+    TokenProfile,
+)
 
 MICROSECONDS = 1_000_000
 MAX_RECENT_EVENTS = 10
@@ -41,6 +48,7 @@ def live_profile_of(
     first_order, last_order = _first_and_last(profile, SOLD)
     first, last = _first_and_last(profile, tuple(profile.tallies))
     acted = profile.recent_events[0].at_us if profile.recent_events else last
+    order_count, has_more_orders = _order_count(profile)
     refunded = _in_shop_currency(profile.totals, context, "refunded_cents")
     return LiveProfile(
         customer_id=customer_id,
@@ -51,13 +59,14 @@ def live_profile_of(
         seconds_since_last_active=None if acted is None else max(0, int(_us(context.now) - acted) // MICROSECONDS),
         event_count=sum(tally.event_count for tally in profile.tallies.values()),
         events=_event_counts(profile.tallies),
-        order_count=_order_count(profile),
+        order_count=order_count,
+        has_more_orders=has_more_orders,
         first_order_at=_datetime_or_none(first_order),
         last_order_at=_datetime_or_none(last_order),
         days_since_last_order=_day(context.now, context) - _day(_datetime(orders[0]), context) if orders else None,
         paid_cents=_in_shop_currency(profile.totals, context, "paid_cents") - refunded,
         refunded_cents=refunded,
-        orders_per_30_days=_per_30_days(_order_count(profile), first, context.now),
+        orders_per_30_days=None if has_more_orders else _per_30_days(order_count, first, context.now),
         lifecycle_stage=_lifecycle_stage(orders, context),
         products=tuple(ViewedProduct(key, _datetime(at)) for at, key in profile.viewed_products),
         cart=cart_items(profile.cart_events),
@@ -93,7 +102,8 @@ def last_visit(events: list[StoredEvent], now: datetime) -> Visit | None:
     gaps = [later - earlier < GAP_SECONDS for later, earlier in pairwise(seconds)]
     count = next((position for position, is_same in enumerate(gaps, 1) if not is_same), len(times))
     is_open = _us(now) // MICROSECONDS - seconds[0] < GAP_SECONDS
-    return Visit(_datetime(times[count - 1]), _datetime(times[0]), count, is_open)
+    has_more_events = count == len(times) and len(events) == MAX_EVENTS
+    return Visit(_datetime(times[count - 1]), _datetime(times[0]), count, is_open, has_more_events)
 
 
 def _is_at_the_shop(name: str) -> bool:
@@ -107,11 +117,13 @@ def _event_counts(names: Mapping[str, EventTally]) -> tuple[EventCount, ...]:
     )
 
 
-def _order_count(profile: TokenProfile) -> int:
+def _order_count(profile: TokenProfile) -> tuple[int, bool]:
+    """Orders, and whether there may be more than these."""
     if len(profile.orders) < MAX_ORDERS:
-        return len(profile.orders)
+        return len(profile.orders), False
     whole = profile.tallies.get(SOLD[0])
-    return max(MAX_ORDERS, whole.event_count if whole else 0)
+    count = whole.event_count if whole else 0
+    return max(MAX_ORDERS, count), count < MAX_ORDERS or SOLD[1] in profile.tallies
 
 
 def _lifecycle_stage(orders: list[int], context: ViewContext) -> str | None:

@@ -289,7 +289,7 @@ def default_learner(question: Question, learners: Sequence[Learner]) -> Learner:
     return named[0] if named else min(learners, key=lambda learner: (learner.is_baseline, learner.complexity))
 
 
-def _better_on_most(  # noqa: PLR0913 - what `_conclude` has
+def _better_on_most(
     question: Question,
     default: Learner,
     learners: Sequence[Learner],
@@ -318,7 +318,7 @@ def _better_on_most(  # noqa: PLR0913 - what `_conclude` has
     return next((one for one in learners if found and one.name == max(found, key=lambda name: found[name])), None)
 
 
-def _reason(  # noqa: PLR0913 - the sentence's parts
+def _reason(
     question: Question,
     champion: Learner,
     default: Learner,
@@ -337,7 +337,9 @@ def _reason(  # noqa: PLR0913 - the sentence's parts
         return f"{champion.name} has the best {number}; {runner_up}."
     if champion is default:
         return f"{champion.name} has {number}; no learner is better by more than noise; {runner_up}."
-    return f"{champion.name} is better than {default.name} by more than noise at most past cutoffs: {number}; {runner_up}."
+    return (
+        f"{champion.name} is better than {default.name} by more than noise at most past cutoffs: {number}; {runner_up}."
+    )
 
 
 def _best(metric: Metric, learners: Sequence[Learner], values: Mapping[str, float]) -> Learner:

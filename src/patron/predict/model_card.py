@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +28,7 @@ def card_of(result: Backtest, learner: Learner, manifest: Manifest, rows: pa.Tab
         "unit": result.question.unit,
         "learner": learner.name,
         "description": description_of(learner),
-        "settings": ", ".join(f"{name} = {value}" for name, value in asdict(learner).items()),
+        "settings": ", ".join(f"{name} = {value}" for name, value in settings_of(learner).items()),
         "why": result.why,
         "best_baseline": result.baseline,
         "cutoffs": ", ".join(result.origins),
@@ -40,9 +41,17 @@ def card_of(result: Backtest, learner: Learner, manifest: Manifest, rows: pa.Tab
 
 
 def description_of(learner: Learner) -> str:
-    """What a learner is, a line: of one that is levelled, the learner's within."""
-    within = getattr(learner, "learner", learner)
-    return (type(within).__doc__ or "").splitlines()[0]
+    """What a learner is, a line."""
+    return (type(_within(learner)).__doc__ or "").splitlines()[0]
+
+
+def settings_of(learner: Learner) -> dict[str, Any]:
+    """Its settings, by name: of one that is levelled, the learner's within."""
+    return asdict(_within(learner))
+
+
+def _within(learner: Learner) -> Any:
+    return getattr(learner, "learner", learner)
 
 
 def card_text(card: Mapping[str, str], rows: pa.Table) -> str:

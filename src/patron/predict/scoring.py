@@ -1,7 +1,7 @@
 """One question about a number: backtest it, fit its champion, keep it, and score every customer."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from patron.predict.backtest import ALL, Backtest, backtest, fit_champion, to_table
 from patron.predict.learner import FORECAST, LABEL, AddsUp, Explains, Fitted, Learner, reasons, rows_where
 from patron.predict.learners import LEARNERS
-from patron.predict.model_card import card_of, card_text
+from patron.predict.model_card import card_of, card_text, settings_of
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.score_origins import score_origins, unlabelled
@@ -174,7 +174,7 @@ def keep(
         question=result.question.name,
         version=view.run.run_id,
         learner=learner.name,
-        settings=asdict(learner),
+        settings=settings_of(learner),
         as_of=view.run.as_of.isoformat(),
         seed=view.run.seed,
         feature_version=str(rows["feature_version"][0].as_py()),

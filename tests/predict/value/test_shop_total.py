@@ -1,4 +1,4 @@
-"""What the shop as a whole will take: along its season, moved by what history missed, with all doubt in the interval."""
+"""What the shop as a whole will take: moved by what history missed, with all doubt in the interval."""
 
 from datetime import timedelta
 

@@ -7,7 +7,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from patron.clv.boosted_trees import Trees
 from patron.predict.baselines import IS_BASELINE

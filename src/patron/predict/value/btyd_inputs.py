@@ -24,6 +24,13 @@ VALUE_DAYS = float(VALUE.horizon_days)
 FEWEST_DAYS = 14
 """With a shorter history nobody has had the time to come back: a forecast of 90 days would be a guess."""
 
+EXPECTED = (
+    "expected_paid_cents_90_days",
+    "expected_order_days_90_days",
+    "expected_paid_cents_per_order_day",
+    "probability_of_order_90_days",
+)
+"""Columns that the models add to the features."""
 INPUTS = (
     "order_day_count_lifetime",
     "days_from_first_to_last_order",
@@ -142,12 +149,8 @@ class OrdersAndSpend:
         summary = self.summary(table)
         orders = self.orders.expected_purchases(summary, VALUE_DAYS)
         spend = self.spend.expected_spend(_spend(summary))
-        return {
-            "expected_paid_cents_90_days": orders * spend,
-            "expected_order_days_90_days": orders,
-            "expected_paid_cents_per_order_day": spend,
-            "probability_of_order_90_days": self.orders.probability_of_purchase(summary, VALUE_DAYS),
-        }
+        buys = self.orders.probability_of_purchase(summary, VALUE_DAYS)
+        return dict(zip(EXPECTED, (orders * spend, orders, spend, buys), strict=True))
 
     def saved(self) -> dict[str, Any]:
         """The models as JSON can hold them."""

@@ -63,7 +63,7 @@ class ParetoSpend:
 
 @dataclass(frozen=True)
 class RecentBlend:
-    """Pareto/NBD along the season with Gamma-Gamma and, where they see no drop-out, a share of the last 90 days, cents."""
+    """Pareto/NBD along the season, Gamma-Gamma and, where they see no drop-out, a share of the last 90 days, cents."""
 
     recent_share: float = 0.3
     """Weight of the last 90 days, 0 to 1."""

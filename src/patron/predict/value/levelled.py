@@ -1,4 +1,4 @@
-"""A learner of value whose forecasts add up to the shop's total: who pays what is the learner's, the level the shop's."""
+"""A learner of value whose forecasts add up to the shop's total: it says who pays how much, the shop how much in all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.learner import FORECAST, Explains, Fitted, FitsFromOthers, Learner, forecasts, newest
+from patron.predict.learner import FORECAST, Explains, FitsFromOthers, Fitted, Learner, forecasts, newest
 from patron.predict.value.boosted_value import Boosted, BoostedBlend
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.btyd_learners import FittedBtyd, ParetoSpend, RecentBlend

@@ -21,7 +21,7 @@ from patron.schema.questions import VALUE
 HORIZON_DAYS = VALUE.horizon_days
 MONTHS = 12
 USUAL = 0.5 * np.log(np.array([0.92, 0.91, 1.0, 0.96, 0.99, 0.97, 0.97, 0.98, 0.95, 0.99, 1.13, 1.23]))
-"""Logarithm of what a month brings: half of it as it roughly is where the year ends in presents; assumed, not measured."""
+"""Logarithm of what a month brings: half of it as it roughly is where the year ends in presents; assumed."""
 APART = np.array([0.2] + [0.15] * 9 + [0.35] * 2)
 """Standard deviation of that logarithm between shops: a Christmas may be anything. Assumed, as the next one."""
 YEAR_TO_YEAR = 0.05

@@ -1,10 +1,10 @@
 """What the customers it is given will pay together in the next 90 days, and how sure that is; forecasts add up to it.
 
 Two forecasts of the total are averaged, as neither is best everywhere. Buying history along the shop's season knows
-Christmas, and those who have lapsed whom an earlier cutoff had not yet; it is moved by what it missed at the
-newest cutoffs whose next 90 days are known. The models of customers know all features, and see a strong season in part. Each
-counts the more, the less it is usually off. The interval holds the doubt about the season, about both, and the chance
-of the coming 90 days.
+Christmas, and the lapsed, of whom an earlier cutoff had few; it is moved by what it missed at the newest cutoffs whose
+next 90 days are known. The models of customers know all features, and see a strong season in part. Each counts the
+more, the less it is usually off. The interval holds the doubt about the season, about both, and the chance of the
+coming 90 days.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from patron.schema.questions import VALUE
 HORIZON = timedelta(days=VALUE.horizon_days)
 HISTORY, MODELS = "history", "models"
 MODELS_MISS = 0.1
-"""Standard deviation of the logarithm of what the models of customers are off by together, as published holdouts are."""
+"""Standard deviation of the logarithm of what models of customers are off by together, as in published holdouts."""
 HISTORY_MISS = 0.15
 """That of buying history alone."""
 LATER_MISS = 0.03
@@ -79,11 +79,13 @@ def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> S
     spread = float(np.sqrt(1 / weights.sum() + apart + season_spread**2 + chance**2))
     low, high = np.exp(mean - SURE * spread), np.exp(mean + SURE * spread)
     expected = np.exp(mean + spread**2 / 2)
-    return ShopTotal(float(expected), float(low), float(high), methods, level, history.season.is_observed, season_spread)
+    return ShopTotal(
+        float(expected), float(low), float(high), methods, level, history.season.is_observed, season_spread
+    )
 
 
 def _missed(table: pa.Table, history: OrdersAndSpend) -> tuple[float, float, float]:
-    """Logarithm of what came against history's forecast at the newest cutoffs with labels, believed as far as it is sure.
+    """Logarithm of what came against history's forecast at the newest cutoffs with labels, as far as it is sure.
 
     With it the standard deviation of what is left of it, and that of the logarithm of a total by chance alone.
     """

@@ -6,7 +6,6 @@ from patron.schema.month_columns import MONTHS, ORDER_DAYS_BY_MONTH
 from patron.understand.features.feature_family import Family, known_before
 
 
-
 def rows(zone: str) -> str:
     """Order days known by the cutoff, with their months."""
     facts = f"""

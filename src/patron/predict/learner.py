@@ -46,9 +46,9 @@ class Learner(Protocol):
     name: ClassVar[str]
     """Shown in backtests and cards; unique within the question."""
     is_baseline: ClassVar[bool]
-    """Whether the others must beat it; it is champion only when none does."""
+    """Whether it is a rule that the others are judged by, and champion only where a question has no default."""
     complexity: ClassVar[int]
-    """0 the simplest; when the backtest cannot run, the simplest learner that is not a baseline is used."""
+    """0 the simplest; where the champion cannot be fitted, the simplest learner that can is used."""
     exemptions: ClassVar[Mapping[str, str]]
     """Conformance checks this learner is excused from, each with its reason."""
     fitted: ClassVar[type]

@@ -1,4 +1,4 @@
-"""A learner of value whose forecasts add up to the shop's total: it says who pays how much, the shop how much in all."""
+"""A learner of value whose forecasts add up to the shop's total: it says who pays what, the shop what in all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

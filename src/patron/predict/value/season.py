@@ -112,7 +112,7 @@ def month_of(days: Numbers) -> np.ndarray:
 
 def _months(at: datetime, days: int) -> np.ndarray:
     first = (at.astimezone(UTC).date() - EPOCH).days
-    return month_of(np.arange(first, first + days))
+    return month_of(np.arange(first, first + days, dtype=np.float64))
 
 
 def _share_of_new(summary: pa.Table, calendar: Calendar) -> Numbers:

@@ -303,7 +303,7 @@ def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> li
 def backtest_rows() -> dict[str, list[dict]]:
     run = {"run_id": LAST.run_id}
     learners = {
-        "value": ("boosted_blend", "rmse_winsorised", ("last_90_days", "beta_geo_spend", "boosted_blend"), 4200.0),
+        "value": ("boosted_blend", "rmse_winsorised", ("last_90_days", "pareto_spend", "boosted_blend"), 4200.0),
         "churn": ("logistic", "log_loss", ("mean", "logistic"), 0.31),
         "purchase": ("boosted_chance", "log_loss", ("mean", "boosted_chance"), 0.42),
         "recommend": ("blend", "ndcg_at_10", ("popularity", "blend"), 0.21),

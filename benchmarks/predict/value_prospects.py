@@ -79,9 +79,9 @@ def forecasts_in(settings: SimulatorSettings, seed: int, folder: Path) -> Found:
 
 def together(parts: list[ForecastsAtOrigin]) -> ForecastsAtOrigin:
     """Several shops' forecasts as one; customers of two shops are never the same."""
-    names = [np.char.add(f"{shop}/", one.customers) for shop, one in enumerate(parts)]
+    keys = [one.customers * len(parts) + shop for shop, one in enumerate(parts)]
     actual, forecast = (np.concatenate([getattr(one, name) for one in parts]) for name in ("actual", "forecast"))
-    return ForecastsAtOrigin(np.concatenate(names), actual, forecast)
+    return ForecastsAtOrigin(np.concatenate(keys), actual, forecast)
 
 
 def simulated_view(settings: SimulatorSettings, seed: int, folder: Path) -> StageView:

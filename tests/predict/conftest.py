@@ -5,6 +5,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from patron.schema.month_columns import ORDER_DAYS_BY_MONTH
+
 START = datetime(2020, 1, 1, tzinfo=UTC)
 AS_OF = START + timedelta(days=300)
 CUTOFFS = [AS_OF - timedelta(days=30 * back) for back in range(9)]
@@ -24,6 +26,7 @@ select m.as_of, l.customer_id,
     cast(sum(case when l.day >= m.day - 30 then 1 else 0 end) as bigint) as order_count_30_days,
     cast(sum(case when l.day >= m.day - 90 then 1 else 0 end) as bigint) as order_count_90_days,
     cast(sum(case when l.day >= m.day - 365 then 1 else 0 end) as bigint) as order_count_365_days,
+    {months},
     case when m.day % 2 = 0 then 'web' else 'store' end as channel,
     case when min(l.day) % 4 = 0 then null when min(l.day) % 2 = 0 then 'ads' else 'search' end
         as declared_acquisition_channel,
@@ -32,11 +35,20 @@ from cutoffs m join (select *, min(day) over (partition by customer_id) as first
 group by m.as_of, m.day, l.customer_id
 order by m.as_of, l.customer_id
 """
+FEATURES = FEATURES.replace(
+    "{months}",
+    ", ".join(
+        f"cast(count(distinct case when month(date '2020-01-01' + cast(l.day as integer)) = {number} then l.day end)"
+        f" as double) as {name}"
+        for number, name in enumerate(ORDER_DAYS_BY_MONTH, start=1)
+    )
+    + ", cast(hash(l.customer_id) % 1000000007 as bigint) as sample_key",
+)
 LABELS = """
 select f.*,
     (select cast(coalesce(sum(l.paid_cents), 0) as double) from lines l
       where l.customer_id = f.customer_id and l.ordered_at >= f.as_of
-      and l.ordered_at < f.as_of + interval 90 day) as label
+      and l.ordered_at < f.as_of + interval {days} day) as label
 from features f order by f.as_of, f.customer_id
 """
 
@@ -74,12 +86,12 @@ def features_of(lines, cutoffs):
     return con.sql(FEATURES).to_arrow_table()
 
 
-def labelled_features(lines, cutoffs):
+def labelled_features(lines, cutoffs, days=90):
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
     con.register("lines", lines)
     con.register("features", features_of(lines, cutoffs))
-    return con.sql(LABELS).to_arrow_table()
+    return con.sql(LABELS.format(days=days)).to_arrow_table()
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +110,14 @@ def chance_rows(spend_rows):
     """The same with a 0/1 label: nothing was bought."""
     label = pa.array((spend_rows["label"].to_numpy() == 0).astype(float))
     return spend_rows.set_column(spend_rows.column_names.index("label"), "label", label)
+
+
+@pytest.fixture(scope="session")
+def purchase_rows(lines):
+    """Past cutoffs with whether the 30 days that followed brought an order."""
+    rows = labelled_features(lines, CUTOFFS[3:], days=30)
+    label = pa.array((rows["label"].to_numpy() > 0).astype(float))
+    return rows.set_column(rows.column_names.index("label"), "label", label)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ def shop(customers=800, cutoffs=3, seed=4):
             "customer_id": [f"c{one:04}" for one in range(customers)] * cutoffs,
             "as_of": pa.array(as_of, pa.timestamp("us", tz="UTC")),
             "feature": np.tile(feature, cutoffs),
+            "sample_key": np.tile(rng.integers(0, 2**52, customers), cutoffs),
             "label": np.tile(label, cutoffs),
         }
     )
@@ -93,5 +94,5 @@ def test_with_too_few_customers_log_odds_are_left_as_they_are(table):
 
 def test_with_one_outcome_only_log_odds_are_left_as_they_are():
     table = shop()
-    same = table.set_column(3, "label", pa.array(np.ones(table.num_rows)))
+    same = table.set_column(table.column_names.index("label"), "label", pa.array(np.ones(table.num_rows)))
     assert fit_calibration(same, remembers) == Calibration()

@@ -100,8 +100,8 @@ class Question:
     scored_count: int
     primary_metric: tuple[Backtest, ...]
     """The champion on all origins together, one row per primary metric."""
-    tie_break: str | None
-    """The metric that decides among learners nearly as good; None where the primary metric decides alone."""
+    default: str | None
+    """The learner that is champion unless another is better by more than noise; None where the best is."""
     board: tuple[Backtest, ...]
     """Every learner on the metric that decides, all origins together, the best first."""
     learners: tuple[Backtest, ...]
@@ -207,7 +207,6 @@ def _question(
     version = str(scored["model_version"]) if scored and scored["model_version"] else None
     whole = tuple(row for row in tested if row.origin == "all")
     shown = primary_metrics(code)
-    tie_break = QUESTION_BY_NAME[code].tie_break if code in QUESTION_BY_NAME else None
     board = sorted((row for row in whole if row.metric in shown[:1]), key=lambda row: -(row.gain or 0.0))
     return Question(
         question=code,
@@ -218,7 +217,7 @@ def _question(
         primary_metric=tuple(
             row for metric in shown for row in whole if row.learner == row.champion and row.metric == metric
         ),
-        tie_break=tie_break.name if tie_break else None,
+        default=(QUESTION_BY_NAME[code].default or None) if code in QUESTION_BY_NAME else None,
         board=tuple(board),
         learners=whole,
         origins=tuple(row for row in tested if row.origin != "all" and row.learner == row.champion),

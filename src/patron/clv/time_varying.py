@@ -54,13 +54,19 @@ class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
     """Covariates of the calendar that multiply the rate of orders."""
     calendar_dropout: tuple[str, ...] = ()
     """Covariates of the calendar that multiply the rate at which customers leave."""
+    known: tuple[str, ...] = ()
+    """Covariates of the calendar that are logarithms of what multiplies the rate of orders: their effect is 1."""
 
     kind: ClassVar[str] = "paretonbd_seasonal"
 
     def settings(self) -> Mapping[str, Any]:
         """What the model is besides its estimates."""
         periods = {"bounds": list(self.calendar.bounds), "values": dict(self.calendar.values)}
-        names = {"transaction": list(self.calendar_transaction), "dropout": list(self.calendar_dropout)}
+        names = {
+            "transaction": list(self.calendar_transaction),
+            "dropout": list(self.calendar_dropout),
+            "known": list(self.known),
+        }
         return {**super().settings(), "calendar": {**periods, **names}}
 
     @classmethod
@@ -75,6 +81,7 @@ class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
             Calendar(tuple(content["bounds"]), values),
             tuple(content["transaction"]),
             tuple(content["dropout"]),
+            tuple(content.get("known", ())),
         )
 
     def rows(self, summary: Any) -> Histories:
@@ -85,9 +92,9 @@ class FittedSeasonalParetoNBD(FittedParetoNBDCovariates):
     def _multipliers(self) -> RateMultipliers:
         on_orders, on_leaving = effect_names(self.calendar_transaction, ()), effect_names((), self.calendar_dropout)
         effects = [np.array([self.params[name] for name in names]) for names in (on_orders, on_leaving)]
-        return rate_multipliers(
-            self.calendar, (self.calendar_transaction, self.calendar_dropout), effects, unit_days(self.unit)
-        )
+        effects[0] = np.append(effects[0], np.ones(len(self.known)))
+        names = ((*self.calendar_transaction, *self.known), self.calendar_dropout)
+        return rate_multipliers(self.calendar, names, effects, unit_days(self.unit))
 
     def _multipliers_and_start(self, rows: Histories, horizon: float = 0.0) -> tuple[RateMultipliers, Numbers]:
         """The calendar, and when each row's first order was. Raises ValueError where the calendar does not reach."""
@@ -215,10 +222,13 @@ class _Likelihood:
     first: Numbers
     at_orders: Numbers
     """Mean over customers of the sums of each covariate of orders at their repeat orders."""
+    known_count: int
+    """How many of the covariates of orders, the last ones, have an effect of 1."""
 
     def __call__(self, at: Numbers) -> tuple[float, Numbers]:
         effects = at[self.customers.width :]
-        on_orders, on_leaving = np.split(effects, [self.z_orders.shape[1]])
+        estimated = self.z_orders.shape[1] - self.known_count
+        on_orders, on_leaving = np.append(effects[:estimated], np.ones(self.known_count)), effects[estimated:]
         multipliers = RateMultipliers.of(self.bounds, (self.z_orders, on_orders), (self.z_leaving, on_leaving))
         (alpha, _), (beta, _) = self.customers.rates(at)
         rows = self.customers.rows
@@ -227,6 +237,7 @@ class _Likelihood:
         terms, slopes = seasonal_likelihoods(rates, history, self.first, multipliers, self.customers.share)
         value, letters = self.customers.combine(at, tuple(terms))
         slopes[: len(on_orders)] += self.at_orders
+        slopes = np.delete(slopes, range(estimated, len(on_orders)))
         return value + float(on_orders @ self.at_orders), np.concatenate([letters, slopes])
 
 
@@ -242,6 +253,8 @@ class SeasonalParetoNBD(CountLearner[FittedSeasonalParetoNBD]):
     """Covariates that multiply the rate of orders."""
     dropout: Sequence[str] = ()
     """Covariates that multiply the rate at which customers leave. Seasons are hard to see in it."""
+    known: Sequence[str] = ()
+    """Covariates of the calendar that are logarithms of what multiplies the rate of orders: nothing is estimated."""
     unit: str = "W"
     """Unit of time of summaries; `fit` takes the summary's own."""
 
@@ -267,7 +280,7 @@ class SeasonalParetoNBD(CountLearner[FittedSeasonalParetoNBD]):
                 rows.inverse, finite_column(table, at_orders_column(name)) * weight, len(rows.T)
             )
             / rows.weight
-            for name in self._of_calendar(self.transaction)
+            for name in (*self._of_calendar(self.transaction), *self.known)
         }
         return replace(self, unit=unit).fit_rows(replace(rows, extras={**rows.extras, **sums}), unit)
 
@@ -316,12 +329,11 @@ class SeasonalParetoNBD(CountLearner[FittedSeasonalParetoNBD]):
         """Mean log-likelihood of a customer."""
         design = Design.of(rows, self._of_customers(self.transaction), self._of_customers(self.dropout))
         customers, days = CovariateLikelihood.of(rows, design), unit_days(self.unit)
-        sums = [
-            float(customers.share @ rows.extras[at_orders_column(name)]) for name in self._of_calendar(self.transaction)
-        ]
-        tables = (self._table(self.transaction), self._table(self.dropout))
+        names = (*self._of_calendar(self.transaction), *self.known)
+        sums = [float(customers.share @ rows.extras[at_orders_column(name)]) for name in names]
+        tables = (self.calendar.table(names), self._table(self.dropout))
         bounds, first = np.array(self.calendar.bounds) / days, rows.extras[FIRST] / days
-        return _Likelihood(customers, bounds, *tables, first, np.array(sums))
+        return _Likelihood(customers, bounds, *tables, first, np.array(sums), len(self.known))
 
     def start(self, rows: Histories) -> Numbers:
         """As without covariates, and no effects."""
@@ -332,4 +344,4 @@ class SeasonalParetoNBD(CountLearner[FittedSeasonalParetoNBD]):
         """The fitted model."""
         both = (self._of_customers, self._of_calendar)
         of_customers, of_calendar = ((tuple(one(self.transaction)), tuple(one(self.dropout))) for one in both)
-        return FittedSeasonalParetoNBD(estimates, *of_customers, self.calendar, *of_calendar)
+        return FittedSeasonalParetoNBD(estimates, *of_customers, self.calendar, *of_calendar, tuple(self.known))

@@ -2,6 +2,10 @@
 
 A question brings its `Origin`s (numbers: `score_origins`; rankings: `recommend.ranking_origins`). What is the same for
 all is here: fitting at each origin, intervals over customers, the best baseline, and the rule for the champion.
+
+The rule: a question's default learner is champion, and is replaced only by one that is better by more than a standard
+error at most of the cutoffs where both could be fitted. Three cutoffs of one shop are too few to choose the best of
+many learners by its mean. A question without a default takes the best on its primary metric.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,17 +31,17 @@ DAYS_BETWEEN_CUTOFFS = 30
 FEWEST_DAYS_OF_HISTORY = 30
 MOST_CUTOFFS = 13
 FEWER_RESAMPLES = 100
-HARDLY = 0.02
-"""Share of the best primary metric that a learner may be behind and still be champion by the tie-break; a choice."""
+MOST = 0.5
+"""Share of the cutoffs on which a learner has to be better than the default by more than a standard error."""
 COVERAGE = "interval_coverage"
-"""Metric that no learner is chosen by: how often the champion's 80 % interval held the actual."""
+"""Metric that no learner is chosen by: how often the champion's 80 % interval held the actual, 0 to 1."""
 
 
 class Evaluation(Protocol):
     """One learner's forecasts of one or more origins, next to the actual."""
 
-    def customer_ids(self, metric: Metric) -> npt.NDArray[np.str_]:
-        """The customers that a metric looks at, one per row."""
+    def customer_ids(self, metric: Metric) -> npt.NDArray[Any]:
+        """Who the customers are that a metric looks at, one per row."""
         ...
 
     def customer_count(self, metric: Metric) -> int:
@@ -56,7 +60,7 @@ class Evaluation(Protocol):
         """These forecasts and those of other origins."""
         ...
 
-    def interval_hits(self, others: Sequence[Self]) -> Numbers | None:
+    def covered(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:
         """Whether each actual was within the 80 % interval learned from other origins; None where there is none."""
         ...
 
@@ -115,8 +119,8 @@ def backtest(
 ) -> Backtest:
     """Evaluate every learner at every origin that has enough customers, and choose the champion.
 
-    With no origin left, the champion is the simplest learner, and `why` says so. `rng` draws the customers by whom
-    learners are compared where the question has a `tie_break`.
+    With no origin left, the champion is the default learner, and `why` says so. `rng` draws the customers by whom a
+    standard error is known.
     """
     evaluations: dict[tuple[str, str], Evaluation] = {}
     left_out: dict[str, str] = {}
@@ -170,7 +174,7 @@ def to_table(result: Backtest, *, run_id: str, rng: np.random.Generator) -> pa.T
             for learner in result.learners:
                 for metric in metrics:
                     rows += _row(result, origin, learner.name, metric, weights, count)
-            hits = covered(result) if origin == ALL else None
+            hits = covered(result, rng) if origin == ALL else None
             if hits is not None:
                 rows.append(_coverage(result.champion, hits, weights, count))
     same = {
@@ -182,12 +186,15 @@ def to_table(result: Backtest, *, run_id: str, rng: np.random.Generator) -> pa.T
     return pa.Table.from_pylist([same | row for row in rows], schema=BACKTESTS.schema())
 
 
-def covered(result: Backtest) -> Numbers | None:
-    """Whether each actual was within the champion's 80 % interval, learned from the other origins; None with one."""
+def covered(result: Backtest, rng: np.random.Generator) -> Numbers | None:
+    """Whether each actual was within the champion's 80 % interval, learned from the other origins; None with one.
+
+    By the randomised probability transform, which `rng` draws.
+    """
     if result.question.is_probability or result.question.is_ranking or len(result.origins) < 2:
         return None
     parts = [result.evaluations[origin, result.champion] for origin in result.origins]
-    hits = [part.interval_hits([*parts[:at], *parts[at + 1 :]]) for at, part in enumerate(parts)]
+    hits = [part.covered([*parts[:at], *parts[at + 1 :]], rng) for at, part in enumerate(parts)]
     return None if any(hit is None for hit in hits) else np.concatenate(hits)
 
 
@@ -250,92 +257,89 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
     *,
     has_origins: bool,
 ) -> Backtest:
-    complete = [
-        learner for learner in learners if origins and all((name, learner.name) in evaluations for name in origins)
-    ]
+    default = default_learner(question, learners)
+    with_default = tuple(name for name in origins if (name, default.name) in evaluations)
+    champion = default
+    if question.default:
+        champion = _better_on_most(question, default, learners, with_default, evaluations, rng) or default
+    # why not all: another learner is shown where the champion could be evaluated, and over all only if it always was
+    shown = tuple(name for name in with_default if (name, champion.name) in evaluations)
+    complete = [one for one in learners if shown and all((name, one.name) in evaluations for name in shown)]
     baselines = [learner for learner in complete if learner.is_baseline]
     if not baselines:
-        simplest = min(learners, key=lambda learner: (learner.is_baseline, learner.complexity))
         lacking = f"fewer than {question.fewest_customers} customers at each" if has_origins else "too little history"
-        why = f"No past cutoff could be evaluated: {lacking}. The simplest learner is used, unproven."
+        why = f"No past cutoff could be evaluated: {lacking}. {default.name} is used, unproven."
         baseline = next(learner.name for learner in learners if learner.is_baseline)
-        return Backtest(question, learners, (), {}, simplest.name, baseline, why, left_out)
-    kept = {}
+        return Backtest(question, learners, (), {}, default.name, baseline, why, left_out)
+    kept = {key: one for key, one in evaluations.items() if key[0] in shown}
     for learner in complete:
-        parts = [evaluations[name, learner.name] for name in origins]
-        kept |= {(name, learner.name): part for name, part in zip(origins, parts, strict=True)}
+        parts = [evaluations[name, learner.name] for name in shown]
         kept[ALL, learner.name] = parts[0].joined(parts[1:])
     primary = {learner.name: float(kept[ALL, learner.name].value(question.primary_metric)) for learner in complete}
-    contest = Contest(question, complete, {learner.name: kept[ALL, learner.name] for learner in complete}, primary)
-    champion = contest.champion(rng)
-    why = contest.reason(champion, origins)
-    return Backtest(question, learners, origins, kept, champion.name, contest.baseline.name, why, left_out, primary)
+    baseline = _best(question.primary_metric, baselines, primary)
+    if not question.default:
+        champion = _best(question.primary_metric, complete, primary)
+    why = _reason(question, champion, default, baseline, primary, shown)
+    return Backtest(question, learners, shown, kept, champion.name, baseline.name, why, left_out, primary)
 
 
-@dataclass(frozen=True)
-class Contest:
-    """The one rule for the champion, over learners that were evaluated at every origin."""
+def default_learner(question: Question, learners: Sequence[Learner]) -> Learner:
+    """The question's default learner, or the simplest that is no baseline."""
+    named = [learner for learner in learners if learner.name == question.default]
+    return named[0] if named else min(learners, key=lambda learner: (learner.is_baseline, learner.complexity))
 
-    question: Question
-    learners: Sequence[Learner]
-    evaluations: Mapping[str, Evaluation]
-    """Of all origins together, by learner."""
-    primary: Mapping[str, float]
-    """The primary metric, by learner."""
 
-    @property
-    def best(self) -> Learner:
-        """The best on the primary metric."""
-        return _best(self.question.primary_metric, self.learners, self.primary)
+def _better_on_most(
+    question: Question,
+    default: Learner,
+    learners: Sequence[Learner],
+    origins: Sequence[str],
+    evaluations: Mapping[tuple[str, str], Evaluation],
+    rng: np.random.Generator,
+) -> Learner | None:
+    """A learner, no baseline, that is better than the default by a standard error at most of the origins they share.
 
-    @property
-    def baseline(self) -> Learner:
-        """The best baseline."""
-        baselines = [learner for learner in self.learners if learner.is_baseline]
-        return _best(self.question.primary_metric, baselines, self.primary)
+    Of several the one with the largest gain. Of several origins, one that is shared proves nothing.
+    """
+    metric, found = question.primary_metric, dict[str, float]()
+    for learner in learners:
+        shared = [name for name in origins if (name, learner.name) in evaluations]
+        if learner.is_baseline or learner is default or len(shared) < max(1, min(2, len(origins))):
+            continue
+        gains, is_better = [], []
+        for name in shared:
+            rival, own = evaluations[name, learner.name], evaluations[name, default.name]
+            weights = bootstrap_weights(own.customer_ids(metric), rng=rng, resamples=FEWER_RESAMPLES)
+            error = float(np.std(rival.gain(metric, own, weights), ddof=1))
+            gains.append(float(rival.gain(metric, own)))
+            is_better.append(gains[-1] > error)
+        if np.mean(is_better) > MOST:
+            found[learner.name] = float(np.mean(gains))
+    return next((one for one in learners if found and one.name == max(found, key=lambda name: found[name])), None)
 
-    def champion(self, rng: np.random.Generator) -> Learner:
-        """The best on the primary metric, or by the tie-break one that is hardly behind and beats the baselines.
 
-        The tie-break decides where its best leads the best on the primary metric by a standard error.
-        """
-        best, metric = self.best, self.question.tie_break
-        near = self._hardly_behind(best)
-        if metric is None or best.is_baseline or len(near) == 1:
-            return best
-        values = {learner.name: float(self.evaluations[learner.name].value(metric)) for learner in near}
-        other = _best(metric, near, values)
-        own, rival = self.evaluations[best.name], self.evaluations[other.name]
-        weights = bootstrap_weights(own.customer_ids(metric), rng=rng)
-        if other is best:
-            return best
-        error = float(np.std(metric.gain(rival.value(metric, weights), own.value(metric, weights)), ddof=1))
-        return other if metric.gain(values[other.name], values[best.name]) > error else best
-
-    def reason(self, champion: Learner, origins: tuple[str, ...]) -> str:
-        """Why this learner is champion, for the model card."""
-        metric, best, baseline = self.question.primary_metric.name, self.best, self.baseline
-        where = f"over {len(origins)} past cutoffs ({', '.join(origins)})"
-        number = f"{metric} {self.primary[champion.name]:.6g}"
-        if champion.is_baseline:
-            return f"{champion.name} has the best {number} {where}: no learner beats the baselines."
-        runner_up = f"the best baseline, {baseline.name}, has {self.primary[baseline.name]:.6g}"
-        if champion is best or self.question.tie_break is None:
-            return f"{champion.name} has the best {number} {where}; {runner_up}."
-        second = self.question.tie_break.name
-        like = f"{best.name} has {self.primary[best.name]:.6g}, which is hardly better, and a worse {second}"
-        return f"{champion.name} has {number} {where}; {like}; {runner_up}."
-
-    def _hardly_behind(self, best: Learner) -> list[Learner]:
-        """The best, and others within HARDLY of it that are no worse than the best baseline."""
-        metric, margin = self.question.primary_metric, HARDLY * abs(self.primary[best.name])
-        return [
-            learner
-            for learner in self.learners
-            if not learner.is_baseline
-            and metric.gain(self.primary[learner.name], self.primary[self.baseline.name]) >= 0
-            and metric.gain(self.primary[best.name], self.primary[learner.name]) <= margin
-        ]
+def _reason(
+    question: Question,
+    champion: Learner,
+    default: Learner,
+    baseline: Learner,
+    primary: Mapping[str, float],
+    origins: tuple[str, ...],
+) -> str:
+    """Why this learner is champion, for the model card."""
+    metric = question.primary_metric.name
+    where = f"over {len(origins)} past cutoffs ({', '.join(origins)})"
+    number = f"{metric} {primary[champion.name]:.6g} {where}"
+    runner_up = f"the best baseline, {baseline.name}, has {primary[baseline.name]:.6g}"
+    if champion.is_baseline:
+        return f"{champion.name} has the best {number}: no learner beats the baselines."
+    if not question.default:
+        return f"{champion.name} has the best {number}; {runner_up}."
+    if champion is default:
+        return f"{champion.name} has {number}; no learner is better by more than noise; {runner_up}."
+    return (
+        f"{champion.name} is better than {default.name} by more than noise at most past cutoffs: {number}; {runner_up}."
+    )
 
 
 def _best(metric: Metric, learners: Sequence[Learner], values: Mapping[str, float]) -> Learner:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from hashlib import md5
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from patron.predict.learner import LABEL, labelled
+from patron.predict.sampling import in_first_half
 from patron.schema.numbers import Numbers, float_column
 
 LARGEST_LOG_ODDS = 30.0
@@ -65,7 +65,7 @@ def fit_calibration(table: pa.Table, fit: Callable[[pa.Table], Callable[[pa.Tabl
     """
     rows = labelled(table)
     is_newest = pc.equal(rows["as_of"], pc.max(rows["as_of"]))
-    in_half = in_first_half(rows["customer_id"])
+    in_half = pa.array(in_first_half(rows))
     halves = [
         (rows.filter(pc.invert(half)), rows.filter(pc.and_(half, is_newest))) for half in (in_half, pc.invert(in_half))
     ]
@@ -74,11 +74,3 @@ def fit_calibration(table: pa.Table, fit: Callable[[pa.Table], Callable[[pa.Tabl
     if any(len(one) < FEWEST_ROWS or one.min() == one.max() for one in (*fitted_to, outcomes)):
         return Calibration()
     return Calibration.fit(np.concatenate([fit(others)(judged) for others, judged in halves]), outcomes)
-
-
-def in_first_half(customers: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whether a customer is in the first half: by the hash of the id, the same at every cutoff."""
-    known = pc.unique(customers)
-    # why its end: the beginning of the hash of the id already says who is in the sample of a large shop
-    first = [one for one in known.to_pylist() if md5(one.encode(), usedforsecurity=False).digest()[-1] % 2]
-    return pc.is_in(customers, pa.array(first, known.type))

@@ -40,15 +40,15 @@ class Fitted(Protocol):
 
 
 class Learner(Protocol):
-    """A frozen dataclass of settings, all with defaults; the learner is its configuration."""
+    """A frozen dataclass of settings, which may be other learners; the learner is its configuration."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
     name: ClassVar[str]
     """Shown in backtests and cards; unique within the question."""
     is_baseline: ClassVar[bool]
-    """Whether the others must beat it; it is champion only when none does."""
+    """Whether it is a rule that the others are judged by, and champion only where a question has no default."""
     complexity: ClassVar[int]
-    """0 the simplest; when the backtest cannot run, the simplest learner that is not a baseline is used."""
+    """0 the simplest; where the champion cannot be fitted, the simplest learner that can is used."""
     exemptions: ClassVar[Mapping[str, str]]
     """Conformance checks this learner is excused from, each with its reason."""
     fitted: ClassVar[type]
@@ -101,12 +101,17 @@ class Total(Protocol):
 
     @property
     def season(self) -> float:
-        """Factor for the season to come against the last one."""
+        """Factor of the time to come against the year's mean."""
         ...
 
     @property
     def is_season_observed(self) -> bool:
-        """Whether the shop has seen this season, a year ago."""
+        """Whether the shop has shown it."""
+        ...
+
+    @property
+    def season_spread(self) -> float:
+        """Standard deviation of the factor's logarithm."""
         ...
 
 
@@ -115,8 +120,8 @@ class AddsUp(Protocol):
     """A fitted learner whose forecasts add up to one of the shop."""
 
     @property
-    def adds_up_to(self) -> Total | None:
-        """The shop's total; None where they do not add up to it."""
+    def adds_up_to(self) -> Total:
+        """The shop's total."""
         ...
 
 

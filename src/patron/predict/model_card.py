@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.backtest import ALL, Backtest, covered
+from patron.predict.backtest import ALL, COVERAGE, Backtest
 from patron.predict.learner import Learner
 from patron.storage.model_registry import Manifest
 
@@ -16,24 +17,41 @@ LIMITS = (
 )
 
 
-def card_of(result: Backtest, learner: Learner, manifest: Manifest) -> dict[str, str]:
-    """Codes, numbers and dates of the card, as text; pages write the sentences in the reader's language."""
-    hits = covered(result)
+def card_of(result: Backtest, learner: Learner, manifest: Manifest, rows: pa.Table) -> dict[str, str]:
+    """Codes, numbers and dates of the card, as text; pages write the sentences in the reader's language.
+
+    `rows` are those of `backtests`.
+    """
+    coverage = rows.filter(pc.equal(rows["metric"], COVERAGE))["value"].to_pylist()
     card = {
         "question": result.question.meaning,
         "unit": result.question.unit,
         "learner": learner.name,
-        "description": (type(learner).__doc__ or "").splitlines()[0],
-        "settings": ", ".join(f"{name} = {value}" for name, value in asdict(learner).items()),
+        "description": description_of(learner),
+        "settings": ", ".join(f"{name} = {value}" for name, value in settings_of(learner).items()),
         "why": result.why,
         "best_baseline": result.baseline,
         "cutoffs": ", ".join(result.origins),
         "training_rows": str(manifest.row_count),
         "training_until": manifest.as_of,
         "left_out": "; ".join(result.left_out),
-        "interval_coverage": "" if hits is None else f"{hits.mean():.4f}",
+        "interval_coverage": f"{coverage[0]:.4f}" if coverage else "",
     }
     return {key: text for key, text in card.items() if text}
+
+
+def description_of(learner: Learner) -> str:
+    """What a learner is, a line."""
+    return (type(_within(learner)).__doc__ or "").splitlines()[0]
+
+
+def settings_of(learner: Learner) -> dict[str, Any]:
+    """Its settings, by name: of one that is levelled, the learner's within."""
+    return asdict(_within(learner))
+
+
+def _within(learner: Learner) -> Any:
+    return getattr(learner, "learner", learner)
 
 
 def card_text(card: Mapping[str, str], rows: pa.Table) -> str:

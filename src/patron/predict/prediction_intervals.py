@@ -3,45 +3,70 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
 
 from patron.schema.metrics import decile_of
 from patron.schema.numbers import Numbers
 
 LEVEL = 0.8
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 FEWEST_ROWS = 200
+LEVELS = ndtri(np.array([0.1, 0.3, 0.5, 0.7, 0.9]))
+"""Five equally likely levels of the whole shop, in standard deviations."""
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Quantiles of actual / forecast in each decile of the forecast; an empty one knows nothing."""
+    """Actual / forecast of past customers in each decile of the forecast, in order of size; none knows nothing."""
 
     edges: tuple[float, ...] = ()
     """Forecasts at which the next decile begins."""
-    low: tuple[float, ...] = ()
-    high: tuple[float, ...] = ()
+    ratios: tuple[Numbers, ...] = ()
 
     @classmethod
-    def of(cls, actual: Numbers, forecast: Numbers) -> "Outcomes":
-        """Learn the middle 80 % of outcomes from evaluated forecasts; nothing with fewer than 200."""
+    def of(cls, actual: Numbers, forecast: Numbers, spread: float = 0.0) -> "Outcomes":
+        """Learn from evaluated forecasts; nothing from fewer than 200.
+
+        `spread` is the standard deviation of the logarithm of what the whole shop may be off by besides.
+        """
         if len(actual) < FEWEST_ROWS:
             return cls()
         decile = decile_of(forecast)
         ratio = actual / np.maximum(forecast, 1.0)
-        groups = [ratio[decile == one] for one in range(1, decile.max() + 1)]
+        off = np.exp(spread * LEVELS) if spread else np.ones(1)
+        groups = [np.sort(np.outer(ratio[decile == one], off).ravel()) for one in range(1, decile.max() + 1)]
         edges = [float(forecast[decile == one].min()) for one in range(2, decile.max() + 1)]
-        low, high = (
-            tuple(float(np.quantile(group, q)) for group in groups) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-        )
-        return cls(tuple(edges), low, high)
+        return cls(tuple(edges), tuple(groups))
 
     def interval(self, forecast: Numbers) -> tuple[Numbers, Numbers] | None:
         """Ends of the 80 % interval of what will happen, widened to hold the forecast itself; None when unknown.
 
         Where nine of ten customers buy nothing the middle 80 % of outcomes is 0 to 0 and the mean lies outside.
         """
-        if not self.low:
+        if not self.ratios:
             return None
-        group = np.searchsorted(np.asarray(self.edges), forecast, side="right")
+        group = self._group(forecast)
         size = np.maximum(forecast, 1.0)
-        low, high = np.asarray(self.low)[group] * size, np.asarray(self.high)[group] * size
+        low, high = (np.array([np.quantile(one, end) for one in self.ratios])[group] * size for end in ENDS)
         return np.minimum(np.maximum(low, 0.0), forecast), np.maximum(high, forecast)
+
+    def holds(self, actual: Numbers, forecast: Numbers, rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
+        """Whether each actual is in the middle 80 % by the randomised probability transform; None when unknown.
+
+        Most customers buy nothing, and an interval that begins with nothing holds all of them. The transform counts
+        each of them in part, so that an honest interval holds four in five (Czado, Gneiting & Held 2009).
+        """
+        if not self.ratios:
+            return None
+        group, ratio = self._group(forecast), actual / np.maximum(forecast, 1.0)
+        below, upto = np.empty(len(ratio)), np.empty(len(ratio))
+        for number, known in enumerate(self.ratios):
+            here = group == number
+            below[here] = np.searchsorted(known, ratio[here], side="left") / len(known)
+            upto[here] = np.searchsorted(known, ratio[here], side="right") / len(known)
+        transform = below + rng.random(len(ratio)) * (upto - below)
+        return (transform > ENDS[0]) & (transform < ENDS[1])
+
+    def _group(self, forecast: Numbers) -> npt.NDArray[np.intp]:
+        return np.searchsorted(np.asarray(self.edges), forecast, side="right")

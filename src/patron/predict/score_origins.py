@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from patron.predict.backtest import ALL, MOST_ORIGINS, Backtest
 from patron.predict.learner import FORECAST, LABEL, Fitted, rows_where
 from patron.predict.prediction_intervals import Outcomes
+from patron.predict.sampling import keys_of
 from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, paired_gain
 from patron.schema.metrics import Metric
 from patron.schema.numbers import Numbers, float_column
@@ -23,11 +24,12 @@ from patron.schema.questions import Question
 class ForecastsAtOrigin:
     """One learner's forecasts of one or more origins, row by row, with the actual."""
 
-    customers: npt.NDArray[np.str_]
+    customers: npt.NDArray[np.int64]
+    """A number for each row's customer, the same at every cutoff."""
     actual: Numbers
     forecast: Numbers
 
-    def customer_ids(self, metric: Metric) -> npt.NDArray[np.str_]:  # noqa: ARG002 - the protocol's signature
+    def customer_ids(self, metric: Metric) -> npt.NDArray[Any]:  # noqa: ARG002 - the protocol's signature
         """The customer of each row, whatever the metric."""
         return self.customers
 
@@ -52,11 +54,11 @@ class ForecastsAtOrigin:
             np.concatenate([part.forecast for part in parts]),
         )
 
-    def interval_hits(self, others: Sequence[Self]) -> Numbers | None:
+    def covered(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:
         """Whether each actual was within the 80 % interval learned from other origins; None where there is none."""
         learned = others[0].joined(others[1:])
-        ends = Outcomes.of(learned.actual, learned.forecast).interval(self.forecast)
-        return None if ends is None else ((self.actual >= ends[0]) & (self.actual <= ends[1])).astype(np.float64)
+        held = Outcomes.of(learned.actual, learned.forecast).holds(self.actual, self.forecast, rng)
+        return None if held is None else held.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class ScoreOrigin:
     cutoff: datetime
     horizon_days: int
     rows: pa.Table
-    """customer_id, as_of, features and `label` of all past cutoffs, the population only."""
+    """customer_id, as_of, sample_key, features and `label` of all past cutoffs, the population only."""
     here: pa.Table
     """The rows of this cutoff."""
 
@@ -86,9 +88,8 @@ class ScoreOrigin:
 
     def evaluate(self, fitted: Fitted) -> ForecastsAtOrigin:
         """Forecast the customers of this cutoff."""
-        customers = np.array(self.here["customer_id"].to_pylist(), dtype=np.str_)
         forecast = float_column(fitted.predict(self.here), FORECAST)
-        return ForecastsAtOrigin(customers, float_column(self.here, LABEL), forecast)
+        return ForecastsAtOrigin(keys_of(self.here), float_column(self.here, LABEL), forecast)
 
 
 def score_origins(question: Question, rows: pa.Table, as_of: datetime) -> list[ScoreOrigin]:

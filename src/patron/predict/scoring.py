@@ -1,7 +1,7 @@
 """One question about a number: backtest it, fit its champion, keep it, and score every customer."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from patron.predict.backtest import ALL, Backtest, backtest, fit_champion, to_table
 from patron.predict.learner import FORECAST, LABEL, AddsUp, Explains, Fitted, Learner, reasons, rows_where
 from patron.predict.learners import LEARNERS
-from patron.predict.model_card import card_of, card_text
+from patron.predict.model_card import card_of, card_text, settings_of
 from patron.predict.prediction_intervals import Outcomes
+from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.score_origins import score_origins, unlabelled
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import Question, label_query, label_windows
@@ -22,10 +23,9 @@ from patron.storage.engine import timestamp
 from patron.storage.stage_view import StageView
 
 MOST_ROWS = 100_000
-"""Customers times cutoffs that are learned from and evaluated; of more, customers are sampled by the hash of their id.
+"""Customers times cutoffs that are learned from and evaluated; of more, customers are sampled.
 
 All customers are scored. It bounds time and memory of a run: the backtest fits every learner several times."""
-BUCKETS = 4096
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,18 @@ class RunFeatures:
 
 
 def read_features(view: StageView, table: str) -> RunFeatures:
-    """Read the run's features, or those of prospects, once, in a fixed order."""
-    rows = f"select * from {table} where run_id = '{view.run.run_id}'"
+    """Read the run's features, or those of prospects, once, in an order that is the same whatever the ids are."""
     now = timestamp(view.run.as_of)
-    current = view.query(f"select * from ({rows}) f where as_of = {now} order by customer_id")
-    row_count = view.query(f"select count(*) as n from ({rows}) f")["n"][0].as_py()
-    share = min(1.0, MOST_ROWS / max(row_count, 1))
-    sampled = "true" if share == 1 else f"substr(md5(customer_id), 1, 3) < '{int(share * BUCKETS):03x}'"
-    known = view.query(f"select * from ({rows}) f where as_of <= {now} and {sampled} order by as_of, customer_id")
-    return RunFeatures(known, current)
+    facts = OF_PROSPECTS if table == "prospect_features" else OF_CUSTOMERS
+    keys = sample_keys(view.query(FACTS.format(facts=facts.format(now=now))))
+    rows = f"""select f.*, coalesce(k.{SAMPLE_KEY}, 0) as {SAMPLE_KEY} from {table} f
+        left join sample_keys k on k.customer_id = f.customer_id where f.run_id = '{view.run.run_id}'"""
+    order = f"order by as_of, {SAMPLE_KEY}, customer_id"
+    current = view.query(f"select * from ({rows}) f where as_of = {now} {order}", sample_keys=keys)
+    row_count = view.query(f"select count(*) as n from {table} where run_id = '{view.run.run_id}'")["n"][0].as_py()
+    largest = int(min(1.0, MOST_ROWS / max(row_count, 1)) * LARGEST_KEY)
+    sampled = f"as_of <= {now} and {SAMPLE_KEY} <= {largest}"
+    return RunFeatures(view.query(f"select * from ({rows}) f where {sampled} {order}", sample_keys=keys), current)
 
 
 def population_of(view: StageView, question: Question, rows: pa.Table) -> pa.Table:
@@ -85,7 +88,7 @@ def population_of(view: StageView, question: Question, rows: pa.Table) -> pa.Tab
 
 
 def with_labels(view: StageView, question: Question, rows: pa.Table) -> pa.Table:
-    """The question's population of rows in order of (as_of, customer_id), with the labels that are known by the run.
+    """The question's population of rows, in their order, with the labels that are known by the run.
 
     A label is NULL where it is not known yet.
     """
@@ -94,8 +97,11 @@ def with_labels(view: StageView, question: Question, rows: pa.Table) -> pa.Table
     kind = population.schema.field("as_of").type
     done = rows_where(population, pc.less_equal(population["as_of"], pa.scalar(last, kind)))
     windows = label_windows(done.select(["customer_id", "as_of"]), question.horizon_days)
-    labels = view.query(f"{label_query(question)} order by m.as_of, m.customer_id", label_windows=windows)
-    # `done` are the first rows of the population, in the same order: the wide features need not be joined
+    places = windows.append_column("place", pa.array(np.arange(done.num_rows)))
+    # why places: `done` are the first rows of the population, and the wide features need not be joined
+    joined = f"""select p.place, l.label from places p join ({label_query(question)}) l
+        on l.customer_id = p.customer_id and l.as_of = p.as_of order by p.place"""
+    labels = view.query(joined, label_windows=windows, places=places)
     unknown = pa.nulls(population.num_rows - done.num_rows, pa.float64())
     return population.append_column(LABEL, pa.chunked_array([*labels[LABEL].cast(pa.float64()).chunks, unknown]))
 
@@ -122,7 +128,7 @@ def score(view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, ver
     if not rows.num_rows:
         return SCORES.empty()
     forecast = float_column(fitted.predict(rows), FORECAST)
-    low, high = _interval(result, forecast)
+    low, high = _interval(result, fitted, forecast)
     return pa.table(
         {
             "run_id": pa.array([view.run.run_id] * rows.num_rows, pa.string()),
@@ -140,7 +146,7 @@ def score(view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, ver
 
 
 def shop_forecast(view: StageView, question: Question, fitted: Fitted, scores: pa.Table) -> pa.Table:
-    """Row of `shop_forecasts` where the forecasts add up to one of the shop; none for other learners.
+    """Row of `shop_forecasts` where the forecasts add up to one of the shop; none for other questions.
 
     The learner may have seen a sample of the customers: the interval is in proportion to what all of them add up to.
     """
@@ -168,7 +174,7 @@ def keep(
         question=result.question.name,
         version=view.run.run_id,
         learner=learner.name,
-        settings=asdict(learner),
+        settings=settings_of(learner),
         as_of=view.run.as_of.isoformat(),
         seed=view.run.seed,
         feature_version=str(rows["feature_version"][0].as_py()),
@@ -176,19 +182,21 @@ def keep(
         row_count=rows.num_rows,
         data_hash=model_registry.data_hash(rows),
     )
-    card = card_of(result, learner, manifest)
+    card = card_of(result, learner, manifest, evaluated)
     champion = evaluated.filter(pc.equal(evaluated["learner"], learner.name)).to_pylist()
     metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
     record = model_registry.ModelRecord(manifest, metrics, card, card_text(card, evaluated))
     return model_registry.save(view.models_folder, fitted, record)
 
 
-def _interval(result: Backtest, forecast: Numbers) -> tuple[pa.Array, pa.Array]:
+def _interval(result: Backtest, fitted: Fitted, forecast: Numbers) -> tuple[pa.Array, pa.Array]:
+    """Ends of each 80 % interval, as wide as past cutoffs had it and as the coming season is uncertain."""
     nothing = pa.nulls(len(forecast), pa.float64())
     evaluation = result.evaluations.get((ALL, result.champion))
     if result.question.is_probability or evaluation is None:
         return nothing, nothing
-    ends = Outcomes.of(evaluation.actual, evaluation.forecast).interval(forecast)
+    spread = fitted.adds_up_to.season_spread if isinstance(fitted, AddsUp) else 0.0
+    ends = Outcomes.of(evaluation.actual, evaluation.forecast, spread).interval(forecast)
     return (nothing, nothing) if ends is None else (pa.array(ends[0]), pa.array(ends[1]))
 
 

@@ -44,6 +44,11 @@ def rmse(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> 
     return np.sqrt(mean((actual - forecast) ** 2, weights))
 
 
+def mse(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
+    """Mean squared error, in the squared unit of the forecast."""
+    return mean((actual - forecast) ** 2, weights)
+
+
 def rmse_winsorised(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
     """RMSE after capping both the actual and the forecast at the 99th percentile of the actual (not resampled)."""
     if not len(actual):
@@ -206,6 +211,7 @@ def _by_bin(actual: Numbers, forecast: Numbers, weight: Numbers) -> tuple[Number
 
 
 RMSE = Metric("rmse", rmse)
+MSE = Metric("mse", mse)
 RMSE_WINSORISED = Metric("rmse_winsorised", rmse_winsorised)
 MAE = Metric("mae", mae)
 BIAS_SHARE = Metric("bias_share", bias_share, target=0.0)

@@ -37,13 +37,13 @@ class Question:
     """SQL expression over the facts `l` of one (customer_id, as_of): order lines ordered in [as_of, as_of + horizon)
     and known by its end, refunds included; `l.customer_id is null` where there are none."""
     primary_metric: Metric
-    """The champion is the best on this over all origins together, or one hardly behind it (see `tie_break`)."""
+    """What learners are compared on."""
     metrics: tuple[Metric, ...]
     """Printed next to it, the most telling first."""
     baselines: tuple[str, ...]
     """Names of the learners that any other has to beat."""
-    tie_break: Metric | None = None
-    """Among learners hardly behind the best on the primary metric, and not behind the baselines, this may decide."""
+    default: str = ""
+    """The learner that is champion unless another is better by more than noise; without one, the best is champion."""
     fewest_customers: int = 50
     """An origin with fewer of them is not evaluated."""
 
@@ -74,6 +74,7 @@ VALUE = Question(
     primary_metric=metrics.RMSE_WINSORISED,
     metrics=(
         metrics.RMSE,
+        metrics.MSE,
         metrics.MAE,
         metrics.BIAS_SHARE,
         metrics.NORMALISED_GINI,
@@ -81,22 +82,21 @@ VALUE = Question(
         metrics.DECILE_MAPE,
     ),
     baselines=("last_90_days", "shrunken_last_90_days"),
-    # The winsorised error does not see the largest customers and rewards forecasts that are too small. Of learners
-    # that are nearly as good there, the plain one takes those that are right about both.
-    tie_break=metrics.RMSE,
+    default="stacked",
 )
 CHURN = Question(
     name="churn",
-    meaning="no order in the next 90 days, of customers with one in the last 180",
+    meaning="no order in the next 90 days",
     unit=PROBABILITY,
     horizon_days=90,
-    population="days_since_last_order < 180",
+    population="true",
     label=f"cast(1 - {ORDERED} as double)",
     # Decisions multiply the probability with money, so it must be right and not only well ordered: log loss is proper
     # and, unlike Brier's score, does not forgive a rare outcome that was called impossible. AUC is printed next to it.
     primary_metric=metrics.LOG_LOSS,
     metrics=(metrics.AUC, metrics.BRIER, metrics.CALIBRATION_ERROR, metrics.BIAS_SHARE),
     baselines=("mean", "recency_only"),
+    default="averaged",
 )
 PURCHASE = Question(
     name="purchase",
@@ -108,6 +108,7 @@ PURCHASE = Question(
     primary_metric=metrics.LOG_LOSS,
     metrics=(metrics.AUC, metrics.BRIER, metrics.CALIBRATION_ERROR, metrics.BIAS_SHARE),
     baselines=("mean", "recency_only"),
+    default="averaged",
 )
 RECOMMEND = Question(
     name="recommend",

@@ -36,6 +36,11 @@ PORTABLE = {
         "(cast(floor(epoch(timezone(zone, ts)) / 86400) as bigint) + 3) % 7",
         "cast(weekday(from_utc_timestamp({0}, {1})) as bigint)",
     ),
+    "local_month": (
+        ("ts", "zone"),
+        "cast(extract(month from timezone(zone, ts)) as bigint)",
+        "cast(month(from_utc_timestamp({0}, {1})) as bigint)",
+    ),
     "part_of": (
         ("amount", "weight", "total"),
         "cast((cast(amount as hugeint) * weight) // nullif(total, 0) as bigint)",

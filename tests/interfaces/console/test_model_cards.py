@@ -35,7 +35,7 @@ def row(learner: str, value: float, gain: float) -> Backtest:
     )
 
 
-def question(*rows: Backtest, champion: str = "boosted", tie_break: str | None = "mae", **card: str) -> Question:
+def question(*rows: Backtest, champion: str = "boosted", default: str | None = "stacked", **card: str) -> Question:
     return Question(
         question="value",
         unit="money",
@@ -43,7 +43,7 @@ def question(*rows: Backtest, champion: str = "boosted", tie_break: str | None =
         model_version="value/1",
         scored_count=9,
         primary_metric=(),
-        tie_break=tie_break,
+        default=default,
         board=rows,
         learners=rows,
         origins=(),
@@ -56,8 +56,9 @@ def question(*rows: Backtest, champion: str = "boosted", tie_break: str | None =
 BOOSTED, BETTER = row("boosted", 50_000.0, 10_000.0), row("stacked", 49_900.0, 10_100.0)
 BASELINE = row("last_90_days", 60_000.0, 0.0)
 CASES = {
-    "best": (question(BOOSTED, BASELINE), ("$500", "$600")),
-    "tie break": (question(BOOSTED, BETTER, BASELINE), ("$500", "$499", "$600")),
+    "best": (question(BOOSTED, BASELINE, default=None), ("$500", "$600")),
+    "default": (question(BOOSTED, BETTER, BASELINE, default="boosted"), ("$500", "$600")),
+    "better than the default": (question(BOOSTED, BASELINE), ("$500", "$600")),
     "baseline": (question(BASELINE, champion="last_90_days"), ("$600",)),
     "unproven": (question(), ()),
 }

@@ -2,13 +2,9 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 import patron
-from patron.clv.beta_geo import FittedBetaGeo
-from patron.clv.gamma_gamma import FittedGammaGamma
-from patron.clv.maximum_likelihood import Estimates
 from patron.collect.validation import REASONS as REJECTED_REASONS
 from patron.collect.validation import problem_message
 from patron.decide.selection import REASONS
@@ -17,8 +13,7 @@ from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import choose_locale, readable, words
 from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
-from patron.predict.value.btyd_inputs import OrdersAndSpend
-from patron.predict.value.btyd_learners import INPUTS
+from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
 from patron.schema.questions import QUESTIONS
 from patron.storage.policy import Policy
 from patron.understand.facts.cleaning import cleaning
@@ -29,25 +24,11 @@ from patron.understand.personas import TRAITS as PERSONA_TRAITS
 
 POLICY = "storage/defaults/policy.toml"
 SOURCE = Path(patron.__file__).parent / "interfaces"
-HISTORY = OrdersAndSpend(
-    FittedBetaGeo(Estimates({"r": 0.5, "alpha": 8.0, "a": 0.8, "b": 2.5})),
-    FittedGammaGamma(Estimates({"p": 2.0, "q": 3.0, "v": 4_000.0}), 5_000.0),
-)
 CODES = {
     "feature": [
         *(feature.__name__ for feature in FEATURES),
         *INPUTS,
-        *HISTORY.columns(
-            pa.table(
-                {
-                    "order_day_count_lifetime": [1.0],
-                    "days_from_first_to_last_order": [0.0],
-                    "days_since_first_order": [9.0],
-                    "paid_cents_lifetime": [900.0],
-                    "paid_cents_90_days": [900.0],
-                }
-            )
-        ),
+        *EXPECTED,
     ],
     "kind": sorted(set(KINDS.values())),
     "rejected": list(REJECTED_REASONS),

@@ -1,84 +1,68 @@
-"""What the shop as a whole will take: from what it took before, with a season it may not have seen."""
+"""What the shop as a whole will take: moved by what history missed, with all doubt in the interval."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from patron.predict.score_origins import at, known_at_origin
+from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.shop_total import shop_total
-
-SPRING = datetime(2024, 4, 1, tzinfo=UTC)
-CUSTOMERS = 200
+from patron.schema.numbers import float_column
 
 
-def shop(now, *, months=6, growth=1.0, days_since_first=400.0, season=None):
-    """A shop whose customers each paid 100.00 in the 90 days before the newest cutoff, `growth` times those before.
-
-    `season` is a factor for 90 days by how many days ago they began.
-    """
-    rows = []
-    for back in range(months):
-        cutoff = now - timedelta(days=30 * back)
-        level = 10_000 * growth ** (-back / 3)
-        label = None if back < 3 else level * growth * (season or {}).get(30 * back, 1.0)
-        rows += [
-            {
-                "customer_id": f"c{n}",
-                "as_of": cutoff,
-                "days_since_first_order": days_since_first,
-                "paid_cents_90_days": level,
-                "label": label,
-            }
-            for n in range(CUSTOMERS)
-        ]
-    return pa.Table.from_pylist(rows)
+@pytest.fixture(scope="module")
+def origin(spend_rows):
+    return max(spend_rows["as_of"].to_pylist())
 
 
-def test_a_steady_shop_goes_on_as_it_was_with_a_share_of_the_usual_season():
-    now = SPRING
-    total = shop_total(shop(now), np.full(CUSTOMERS, 10_000.0))
-    assert total.cents / total.season == pytest.approx(2_000_000, rel=0.05)
+@pytest.fixture(scope="module")
+def known(spend_rows, origin):
+    return known_at_origin(spend_rows, origin, 90)
+
+
+@pytest.fixture(scope="module")
+def history(spend_rows, origin):
+    return OrdersAndSpend.fit(at(spend_rows, origin))
+
+
+def labels_times(table, times):
+    label = pa.array(table["label"].to_numpy(zero_copy_only=False) * times, from_pandas=True)
+    return table.set_column(table.column_names.index("label"), "label", label)
+
+
+def test_the_total_of_a_shop_that_behaves_as_its_models_assume_is_held(spend_rows, origin, known, history):
+    came = float_column(at(spend_rows, origin), "label").sum()
+    total = shop_total(known, history.forecast(at(spend_rows, origin)), history)
+    assert total.low_cents < came < total.high_cents
+    assert total.cents == pytest.approx(came, rel=0.15)
     assert total.low_cents < total.cents < total.high_cents
-    assert not total.is_season_observed
-    assert shop_total(shop(datetime(2024, 10, 1, tzinfo=UTC)), np.full(CUSTOMERS, 10_000.0)).season > 1.05
-    assert shop_total(shop(datetime(2024, 1, 5, tzinfo=UTC)), np.full(CUSTOMERS, 10_000.0)).season < 0.97
 
 
-def test_growth_of_established_customers_is_carried_on():
-    total = shop_total(shop(SPRING, growth=1.3), np.full(CUSTOMERS, 10_000.0))
-    assert total.methods["change"] == pytest.approx(2_000_000 * 1.3, rel=0.05)
-    assert total.methods["models"] == 2_000_000
-    assert total.cents > 2_000_000 * 1.1
+def test_what_history_missed_lately_moves_its_forecast_as_far_as_it_is_sure(known, history, spend_rows, origin):
+    here = history.forecast(at(spend_rows, origin))
+    usual, more = (shop_total(labels_times(known, times), here, history) for times in (1.0, 1.5))
+    moved = more.methods["history"] / usual.methods["history"]
+    assert 1.2 < moved < 1.5
+    assert more.methods["models"] == usual.methods["models"]
+    assert usual.cents < more.cents < 1.5 * usual.cents
+    none = shop_total(labels_times(known, 0.0), here, history)
+    assert none.methods["history"] == pytest.approx(here.sum()), "a closed shop tells nothing"
 
 
-def test_a_shop_without_established_customers_relies_on_its_models_and_is_less_sure():
-    young = shop_total(shop(SPRING, days_since_first=40.0), np.full(CUSTOMERS, 10_000.0))
-    old = shop_total(shop(SPRING), np.full(CUSTOMERS, 10_000.0))
-    assert set(young.methods) == {"models"}
-    assert young.high_cents / young.low_cents > old.high_cents / old.low_cents
+def test_a_shop_without_known_outcomes_has_a_wider_interval(spend_rows, origin, known, history):
+    young = known_at_origin(spend_rows, min(spend_rows["as_of"].to_pylist()), 90)
+    models = OrdersAndSpend.fit(young)
+    wide = shop_total(young, models.forecast(young), models)
+    sure = shop_total(known, history.forecast(at(spend_rows, origin)), history)
+    assert wide.high_cents / wide.low_cents > sure.high_cents / sure.low_cents
+    assert max(young["as_of"].to_pylist()) < origin - timedelta(days=90)
 
 
-def test_the_season_of_a_year_ago_is_the_shops_own():
-    a_year = shop(SPRING, months=13, season={360: 1.8})
-    total = shop_total(a_year, np.full(CUSTOMERS, 10_000.0))
-    assert total.is_season_observed
-    customer_season, assumed = 1.8 / 1.8 ** (1 / 10), shop_total(shop(SPRING), np.full(CUSTOMERS, 10_000.0)).season
-    assert total.season == pytest.approx((customer_season * assumed) ** 0.5, rel=0.01)
-    unseen = shop_total(shop(SPRING, months=6), np.full(CUSTOMERS, 10_000.0))
-    assert unseen.season == pytest.approx(1.0, abs=0.1)
-
-
-@pytest.mark.parametrize("months", [{90: 0.0}, {90: 0.0, 120: 0.0, 150: 0.0}, {360: 0.0}, {360: -1.0}])
-def test_months_without_sales_do_not_blow_up_the_total(months):
-    total = shop_total(shop(SPRING, months=13, season=months), np.full(CUSTOMERS, 10_000.0))
-    assert 1_000_000 < total.low_cents < total.cents < total.high_cents < 4_000_000
-
-
-def test_customers_who_returned_more_than_they_bought_leave_the_other_methods():
-    table = shop(SPRING)
-    paid = pa.array(np.where(np.arange(table.num_rows) < CUSTOMERS, -500.0, table["paid_cents_90_days"].to_numpy()))
-    table = table.set_column(table.column_names.index("paid_cents_90_days"), "paid_cents_90_days", paid)
-    total = shop_total(table, np.full(CUSTOMERS, 10_000.0))
-    assert set(total.methods) == {"models", "each"}
-    assert total.cents == pytest.approx(2_000_000, rel=0.1)
+def test_methods_that_disagree_widen_the_interval(known, history, spend_rows, origin):
+    here = history.forecast(at(spend_rows, origin))
+    agreed, apart = (shop_total(known, here * times, history) for times in (1.0, 2.0))
+    assert apart.high_cents / apart.low_cents > agreed.high_cents / agreed.low_cents
+    assert np.isfinite([apart.cents, apart.low_cents, apart.high_cents]).all()
+    assert shop_total(known, here * 0.0, history).methods.keys() == {"history"}

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from patron.predict.learner import FORECAST
 from patron.predict.score_origins import at, known_at_origin
-from patron.predict.value.shop_total import DAYS
+from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Excess, Stacked
 from patron.predict.value.two_stage import TwoStage
+from patron.schema.month_columns import ORDER_DAYS_BY_MONTH
 from patron.schema.numbers import float_column
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -39,6 +40,8 @@ def wholesale_shop(count=3000, seed=4):
                     "days_since_first_order": age,
                     "paid_cents_lifetime": days * size,
                     "paid_cents_90_days": recent,
+                    "sample_key": np.arange(count),
+                    **dict.fromkeys(ORDER_DAYS_BY_MONTH, np.zeros(count)),
                     "label": later,
                 }
             )
@@ -49,7 +52,7 @@ def wholesale_shop(count=3000, seed=4):
 def test_the_largest_customers_are_worth_what_they_pay():
     """Before, they were forecast at little more than the cap, and the others too high, to make up for them."""
     rows = wholesale_shop()
-    known, here = known_at_origin(rows, NOW, DAYS), at(rows, NOW)
+    known, here = known_at_origin(rows, NOW, 90), at(rows, NOW)
     label, large = float_column(here, "label"), np.arange(here.num_rows) < WHOLESALERS
     forecast = float_column(Stacked().fit(known).predict(here), FORECAST)
     capped = float_column(TwoStage().fit(known).predict(here), FORECAST)
@@ -75,7 +78,17 @@ def test_no_more_is_put_back_than_was_cut_off(paid, history):
 def test_customers_add_up_to_the_shop(spend_rows):
     origin = max(spend_rows["as_of"].to_pylist())
     known, here = known_at_origin(spend_rows, origin, 90), at(spend_rows, origin)
-    fitted = Stacked().fit(known)
+    fitted = Levelled(Stacked()).fit(known)
     forecast = float_column(fitted.predict(here), FORECAST)
-    assert forecast.sum() == pytest.approx(fitted.total.cents, rel=1e-9)
-    assert fitted.total.low_cents < float_column(here, "label").sum() < fitted.total.high_cents
+    assert forecast.sum() == pytest.approx(fitted.adds_up_to.cents, rel=1e-9)
+    assert fitted.adds_up_to.low_cents < float_column(here, "label").sum() < fitted.adds_up_to.high_cents
+
+
+def test_before_any_label_is_known_the_stack_is_its_members_that_need_none(spend_rows):
+    """Before, one past cutoff without labels left the stack out altogether."""
+    known = known_at_origin(spend_rows, min(spend_rows["as_of"].to_pylist()), 90)
+    fitted = Levelled(Stacked()).fit(known)
+    assert list(fitted.learner.members) == ["recent_blend"]
+    assert float_column(fitted.predict(known), FORECAST).sum() == pytest.approx(fitted.adds_up_to.cents, rel=1e-9)
+    names, _ = fitted.contributions(known)
+    assert names

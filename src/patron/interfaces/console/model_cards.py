@@ -9,6 +9,9 @@ from patron.answers.models import MONEY_METRICS, SHARE_METRICS, Backtest, Questi
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
+SQUARED_CENTS = 10_000
+"""Squared cents in a squared unit of the currency."""
+
 
 @dataclass(frozen=True)
 class CardRow:
@@ -64,13 +67,13 @@ def why_champion(question: Question, words: Words, formats: Formats) -> str:
         "baseline": words.code("learner", champion.baseline),
         "baseline_value": metric(champion.baseline_value),
     }
-    best = best_of(question.board)
     if champion.learner == champion.baseline:
         return words("card.why_baseline", metric=named["metric"], value=named["value"])
-    if best.learner == champion.learner or question.tie_break is None:
+    if question.default is None:
         return words("card.why_best", **named)
-    others = {"best": words.code("learner", best.learner), "best_value": metric(best.value)}
-    return words("card.why_tie_break", tie_break=words.code("metric", question.tie_break), **named, **others)
+    if champion.learner == question.default:
+        return words("card.why_default", **named)
+    return words("card.why_better", default=words.code("learner", question.default), **named)
 
 
 def best_of(rows: tuple[Backtest, ...]) -> Backtest:
@@ -99,6 +102,8 @@ def metric_text(metric: str, value: float | None, unit: str, formats: Formats) -
     """Value of a metric in its own unit."""
     if metric in MONEY_METRICS and unit == "money":
         return formats.whole_money(value)
+    if metric == "mse" and unit == "money" and value is not None:
+        return formats.number(value / SQUARED_CENTS, 0)
     return formats.share(value) if metric in SHARE_METRICS else formats.number(value, 3)
 
 

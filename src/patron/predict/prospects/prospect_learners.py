@@ -7,12 +7,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from patron.clv.boosted_trees import Trees
 from patron.predict.baselines import IS_BASELINE
-from patron.predict.calibration import in_first_half
 from patron.predict.learner import FORECAST, LABEL, forecasts, labelled
+from patron.predict.sampling import in_first_half
 from patron.predict.value.training_matrix import TrainingMatrix, cap_of
 from patron.predict.value.two_stage import FittedStages, fit_stages
 from patron.schema.json_files import read_json, write_json
@@ -89,11 +88,10 @@ class Prospects:
     def _weight(self, rows: pa.Table) -> float:
         """Slope of outcomes on forecasts of people that the trees had not seen, kept within 0 and 1."""
         label, forecast = _capped(rows, self.cap_quantile), np.empty(rows.num_rows)
-        first = in_first_half(rows["customer_id"])
-        for half in (first, pc.invert(first)):
-            mask = half.to_numpy()
-            fitted = self._stages(rows.filter(pc.invert(half)))
-            forecast[mask] = float_column(fitted.predict(rows.filter(half)), FORECAST)
+        first = in_first_half(rows)
+        for half in (first, ~first):
+            fitted = self._stages(rows.filter(pa.array(~half)))
+            forecast[half] = float_column(fitted.predict(rows.filter(pa.array(half))), FORECAST)
         spread = float(forecast.var())
         return float(np.clip(np.cov(forecast, label, bias=True)[0, 1] / spread, 0.0, 1.0)) if spread > 0 else 0.0
 

@@ -1,12 +1,23 @@
 """What each customer will pay in the next 90 days."""
 
+from typing import cast
+
 from patron.predict.baselines import Mean, Zero
+from patron.predict.learner import Learner
 from patron.predict.value.boosted_value import Boosted, BoostedBlend
-from patron.predict.value.btyd_learners import BetaGeoSpend, RecentBlend
+from patron.predict.value.btyd_learners import ParetoSpend, RecentBlend
+from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
 from patron.predict.value.value_baselines import LastNinetyDays, ShrunkenLastNinetyDays
 
-LEARNERS = (LastNinetyDays(), ShrunkenLastNinetyDays(), RecentBlend(), Boosted(), Stacked())
-CANDIDATES = (*LEARNERS, Zero(), Mean(), BetaGeoSpend(), BoostedBlend(), TwoStage(), ZeroInflatedLogNormal())
+LEARNERS: tuple[Learner, ...] = (
+    LastNinetyDays(),
+    ShrunkenLastNinetyDays(),
+    *(cast("Learner", Levelled(one)) for one in (RecentBlend(), Boosted(), Stacked())),
+)
+CANDIDATES: tuple[Learner, ...] = (
+    *LEARNERS,
+    *(Zero(), Mean(), ParetoSpend(), BoostedBlend(), TwoStage(), ZeroInflatedLogNormal()),
+)
 """Every learner of value, for benchmarks: a run compares only those that earned their place."""

@@ -1,26 +1,18 @@
-"""Value from buying history alone: BG/NBD with Gamma-Gamma, by itself or blended with the last 90 days."""
+"""Value from buying history alone: Pareto/NBD with Gamma-Gamma, by itself or blended with the last 90 days."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-import numpy as np
 import pyarrow as pa
 
 from patron.predict.learner import forecasts, newest
-from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.predict.value.btyd_inputs import OrdersAndSpend, median_of, moved_from
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers, float_column
+from patron.schema.numbers import Numbers
 
 SAVED = "btyd.json"
-INPUTS = (
-    "order_day_count_lifetime",
-    "days_from_first_to_last_order",
-    "days_since_first_order",
-    "paid_cents_lifetime",
-    "paid_cents_90_days",
-)
 
 
 @dataclass(frozen=True)
@@ -37,12 +29,7 @@ class FittedBtyd:
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """How much each input moved the forecast: the forecast less what it would be with the median input, cents."""
-        base = self._forecast(table)
-        moved = [
-            base - self._forecast(table.set_column(table.column_names.index(name), name, _same(value, table)))
-            for name, value in self.median.items()
-        ]
-        return tuple(self.median), np.column_stack(moved)
+        return moved_from(self.median, table, self._forecast)
 
     def save(self, folder: Path) -> None:
         """Write the parameters."""
@@ -60,10 +47,10 @@ class FittedBtyd:
 
 
 @dataclass(frozen=True)
-class BetaGeoSpend:
-    """BG/NBD for the orders times Gamma-Gamma for what one brings, cents."""
+class ParetoSpend:
+    """Pareto/NBD along the season for the orders times Gamma-Gamma for what one brings, cents."""
 
-    name: ClassVar[str] = "beta_geo_spend"
+    name: ClassVar[str] = "pareto_spend"
     is_baseline: ClassVar[bool] = False
     complexity: ClassVar[int] = 2
     exemptions: ClassVar[Mapping[str, str]] = {}
@@ -76,7 +63,7 @@ class BetaGeoSpend:
 
 @dataclass(frozen=True)
 class RecentBlend:
-    """BG/NBD with Gamma-Gamma and, where they see no drop-out, a share of the last 90 days, cents."""
+    """Pareto/NBD along the season, Gamma-Gamma and, where they see no drop-out, a share of the last 90 days, cents."""
 
     recent_share: float = 0.3
     """Weight of the last 90 days, 0 to 1."""
@@ -94,9 +81,4 @@ class RecentBlend:
 
 def _fit(rows: pa.Table, recent_share: float) -> FittedBtyd:
     models = OrdersAndSpend.fit(rows)
-    median = {name: float(np.median(float_column(rows, name))) for name in INPUTS}
-    return FittedBtyd(models, recent_share, median)
-
-
-def _same(value: float, table: pa.Table) -> pa.Array:
-    return pa.array(np.full(table.num_rows, value))
+    return FittedBtyd(models, recent_share, median_of(rows))

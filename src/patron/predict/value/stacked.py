@@ -1,6 +1,7 @@
-"""The mean of the models of value, what it leaves out of the largest customers, and a total that the shop has."""
+"""The mean of the models of value, and what it leaves out of the largest customers."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Self, cast
@@ -8,10 +9,9 @@ from typing import ClassVar, Self, cast
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.learner import FORECAST, Fitted, Learner, forecasts, newest
+from patron.predict.learner import FORECAST, Explains, Fitted, Learner, forecasts
 from patron.predict.value.boosted_value import Boosted, BoostedBlend, FittedBoosted, history_models
 from patron.predict.value.btyd_learners import RecentBlend
-from patron.predict.value.shop_total import ShopTotal, shop_total
 from patron.predict.value.training_matrix import TrainingMatrix, cap_of, with_history
 from patron.predict.value.two_stage import FittedStages, TwoStage, ZeroInflatedLogNormal
 from patron.schema.errors import NotEnoughData
@@ -20,8 +20,6 @@ from patron.schema.numbers import Numbers, float_column
 
 SAVED = "stacked.json"
 MEMBERS: tuple[Learner, ...] = (RecentBlend(), BoostedBlend(), Boosted(), TwoStage(), ZeroInflatedLogNormal())
-FURTHEST = 2.0
-"""Forecasts are changed by no more than this factor to add up to the shop's total."""
 EXPLAINS = Boosted.name
 """The member whose reasons are shown; it knows all features."""
 LARGE = RecentBlend.name
@@ -60,44 +58,40 @@ class Excess:
 
 @dataclass(frozen=True)
 class FittedStack:
-    """Several fitted models of value; each counts the same, and a factor makes them add up."""
+    """Several fitted models of value; each counts the same."""
 
     members: Mapping[str, Fitted]
-    excess: Excess
-    factor: float
-    total: ShopTotal
-
-    @property
-    def adds_up_to(self) -> ShopTotal | None:
-        """The shop's total that forecasts add up to; None where the factor would have been too large."""
-        return self.total if 1 / FURTHEST < self.factor < FURTHEST else None
+    excess: Excess | None
+    """None where nothing was cut off, as no member has learned from labels."""
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
-        return forecasts(self.excess.put_back(member_forecasts(self.members, table)) * self.factor)
+        each = member_forecasts(self.members, table)
+        return forecasts(each[LARGE] if self.excess is None else self.excess.put_back(each))
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
-        """What moved the logarithm of the forecast of the member with all features."""
-        return cast("FittedBoosted", self.members[EXPLAINS]).contributions(table)
+        """What moved the forecast: its logarithm, of the member with all features, or of buying history in cents."""
+        return cast("Explains", self.members.get(EXPLAINS) or self.members[LARGE]).contributions(table)
 
     def save(self, folder: Path) -> None:
-        """Write every member into a folder of its own, and the factor."""
+        """Write every member into a folder of its own, and the excess."""
         for name, member in self.members.items():
             (folder / name).mkdir()
             member.save(folder / name)
-        write_json(folder / SAVED, {"excess": asdict(self.excess), "factor": self.factor, "total": self.total.saved()})
+        excess = None if self.excess is None else asdict(self.excess)
+        write_json(folder / SAVED, {"members": list(self.members), "excess": excess})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         saved = read_json(folder / SAVED)
-        members = {one.name: one.fitted.load(folder / one.name) for one in MEMBERS}
-        return cls(members, Excess(**saved["excess"]), saved["factor"], ShopTotal(**saved["total"]))
+        members = {one.name: one.fitted.load(folder / one.name) for one in MEMBERS if one.name in saved["members"]}
+        return cls(members, None if saved["excess"] is None else Excess(**saved["excess"]))
 
 
 @dataclass(frozen=True)
 class Stacked:
-    """The mean of five models of value, cents; its sum is the shop's forecast, unless that is twice or half of it."""
+    """The mean of five models of value, or of those that the history is long enough for, cents."""
 
     name: ClassVar[str] = "stacked"
     is_baseline: ClassVar[bool] = False
@@ -106,38 +100,45 @@ class Stacked:
     fitted: ClassVar[type] = FittedStack
 
     def fit(self, table: pa.Table) -> FittedStack:
-        """Fit every member and the shop's total. Raises NotEnoughData."""
+        """Fit every member that can be. Raises NotEnoughData where buying history is too short for any."""
         return self.fit_from(table, {})
 
     def fit_from(self, table: pa.Table, others: Mapping[str, Fitted]) -> FittedStack:
         """As `fit`, with members that are fitted to this table already. Raises NotEnoughData."""
         blend = others.get(RecentBlend.name) or RecentBlend().fit(table)
-        training = TrainingMatrix.of(table, history_models({RecentBlend.name: blend}))
-        two_stage = TwoStage().fit_matrix(training)
-        members = {
-            RecentBlend.name: blend,
-            BoostedBlend.name: BoostedBlend().fit_matrix(training),
-            Boosted.name: others.get(Boosted.name) or Boosted().fit_matrix(training),
-            TwoStage.name: two_stage,
-            ZeroInflatedLogNormal.name: ZeroInflatedLogNormal().fit_matrix(training, two_stage.buys),
-        }
+        try:
+            training = TrainingMatrix.of(table, history_models({RecentBlend.name: blend}))
+        except NotEnoughData:
+            return FittedStack({RecentBlend.name: blend}, None)
+        members = {RecentBlend.name: blend} | _learned(training, others.get(Boosted.name))
+        if len(members) == 1:
+            return FittedStack(members, None)
         history = float_column(blend.predict(training.rows), FORECAST)
-        excess = Excess.of(training.label, history, Boosted().cap_quantile)
-        modelled = excess.put_back(member_forecasts(members, newest(table)))
-        if modelled.sum() <= 0:
-            raise NotEnoughData("nobody is expected to buy", where="stacked", todo="Import what happened since.")
-        total = shop_total(table, modelled)
-        factor = float(np.clip(total.cents / modelled.sum(), 1 / FURTHEST, FURTHEST))
-        return FittedStack(members, excess, factor, total)
+        return FittedStack(members, Excess.of(training.label, history, Boosted().cap_quantile))
+
+
+def _learned(training: TrainingMatrix, boosted: Fitted | None) -> dict[str, Fitted]:
+    """The members that learn from labels; those that cannot be fitted are left out."""
+    members: dict[str, Fitted] = {}
+    with suppress(NotEnoughData):
+        members[BoostedBlend.name] = BoostedBlend().fit_matrix(training)
+        members[Boosted.name] = boosted or Boosted().fit_matrix(training)
+    with suppress(NotEnoughData):
+        two_stage = TwoStage().fit_matrix(training)
+        members[TwoStage.name] = two_stage
+        members[ZeroInflatedLogNormal.name] = ZeroInflatedLogNormal().fit_matrix(training, two_stage.buys)
+    return members
 
 
 def member_forecasts(members: Mapping[str, Fitted], table: pa.Table) -> dict[str, Numbers]:
     """What each member forecasts, cents. Those with all features were fitted to one matrix, and see one here."""
     with_matrix = {name: one for name, one in members.items() if isinstance(one, FittedBoosted | FittedStages)}
-    first = next(iter(with_matrix.values()))
-    rows = table if first.models is None else with_history(table, first.models)
-    matrix = first.design.matrix(rows)
-    found = {name: one.forecast(rows, matrix) for name, one in with_matrix.items()}
+    found: dict[str, Numbers] = {}
+    if with_matrix:
+        first = next(iter(with_matrix.values()))
+        rows = table if first.models is None else with_history(table, first.models)
+        matrix = first.design.matrix(rows)
+        found = {name: one.forecast(rows, matrix) for name, one in with_matrix.items()}
     return {
         name: found[name] if name in found else float_column(member.predict(table), FORECAST)
         for name, member in members.items()

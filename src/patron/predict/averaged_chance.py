@@ -1,0 +1,93 @@
+"""How likely something is: the mean log-odds of several models, of those that the shop's history is long enough for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import expit, logit
+
+from patron.predict.classifiers import BoostedChance, FittedChance, FittedLogistic, Logistic, RfmLogistic
+from patron.predict.learner import FORECAST, Explains, Fitted, Learner, forecasts
+from patron.predict.order_chance import FittedOrderChance, OrderChance
+from patron.schema.errors import NotEnoughData
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers, float_column
+
+SAVED = "averaged.json"
+EXPLAIN = (BoostedChance.name, Logistic.name, RfmLogistic.name, OrderChance.name)
+"""Members whose reasons are shown: the first that there is."""
+FITTED: Mapping[str, type] = {
+    Logistic.name: FittedLogistic,
+    RfmLogistic.name: FittedLogistic,
+    BoostedChance.name: FittedChance,
+    OrderChance.name: FittedOrderChance,
+}
+
+
+@dataclass(frozen=True)
+class FittedAverage:
+    """Several fitted models of a probability; each counts the same."""
+
+    members: Mapping[str, Fitted]
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the probability, 0 to 1."""
+        each = [logit(float_column(member.predict(table), FORECAST)) for member in self.members.values()]
+        return forecasts(expit(np.mean(each, axis=0)))
+
+    def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
+        """What moved the log-odds of the member with the most features."""
+        for name in EXPLAIN:
+            member = self.members.get(name)
+            if isinstance(member, Explains):
+                return member.contributions(table)
+        return (), np.zeros((table.num_rows, 0))
+
+    def save(self, folder: Path) -> None:
+        """Write every member into a folder of its own."""
+        for name, member in self.members.items():
+            (folder / name).mkdir()
+            member.save(folder / name)
+        write_json(folder / SAVED, {"members": list(self.members)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        names = read_json(folder / SAVED)["members"]
+        return cls({name: FITTED[name].load(folder / name) for name in names})
+
+
+@dataclass(frozen=True)
+class AveragedChance:
+    """The mean log-odds of trees, two logistic regressions and Pareto/NBD, or of those that can be fitted."""
+
+    members: tuple[Learner, ...]
+
+    name: ClassVar[str] = "averaged"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 4
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedAverage
+
+    def fit(self, table: pa.Table) -> FittedAverage:
+        """Fit every member that can be. Raises NotEnoughData where none can."""
+        return self.fit_from(table, {})
+
+    def fit_from(self, table: pa.Table, others: Mapping[str, Fitted]) -> FittedAverage:
+        """As `fit`, with members that are fitted to this table already. Raises NotEnoughData."""
+        fitted: dict[str, Fitted] = {}
+        problem = NotEnoughData("no member", where=self.name)
+        for member in self.members:
+            if member.name in others:
+                fitted[member.name] = others[member.name]
+                continue
+            try:
+                fitted[member.name] = member.fit(table)
+            except NotEnoughData as error:
+                problem = error
+        if not fitted:
+            raise problem
+        return FittedAverage(fitted)

@@ -1,0 +1,72 @@
+"""How likely an order is from buying history alone: Pareto/NBD along the shop's season, which needs no labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import logit
+
+from patron.predict.learner import forecasts, newest
+from patron.predict.value.btyd_inputs import OrdersAndSpend, median_of, moved_from
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers
+
+SAVED = "order_chance.json"
+LEAST = 1e-4
+"""Nothing that people do is surer than that."""
+
+
+@dataclass(frozen=True)
+class FittedOrderChance:
+    """Buying history, and what is asked of it."""
+
+    models: OrdersAndSpend
+    days: int
+    is_of_none: bool
+    """Whether the probability of no order is asked for."""
+    median: Mapping[str, float]
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the probability, 0 to 1."""
+        return forecasts(self._probability(table))
+
+    def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
+        """How much each input moved the log-odds, against the median customer's."""
+        return moved_from(self.median, table, lambda rows: logit(self._probability(rows)))
+
+    def _probability(self, table: pa.Table) -> Numbers:
+        orders = self.models.orders.probability_of_purchase(self.models.summary(table), float(self.days))
+        return np.clip(1 - orders if self.is_of_none else orders, LEAST, 1 - LEAST)
+
+    def save(self, folder: Path) -> None:
+        """Write the parameters."""
+        content = {"models": self.models.saved(), "days": self.days, "is_of_none": self.is_of_none}
+        write_json(folder / SAVED, {**content, "median": dict(self.median)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = read_json(folder / SAVED)
+        return cls(OrdersAndSpend.restored(saved["models"]), saved["days"], saved["is_of_none"], saved["median"])
+
+
+@dataclass(frozen=True)
+class OrderChance:
+    """Pareto/NBD's probability of an order, or of none, along the shop's season."""
+
+    days: int = 90
+    is_of_none: bool = False
+
+    name: ClassVar[str] = "pareto_chance"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 2
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedOrderChance
+
+    def fit(self, table: pa.Table) -> FittedOrderChance:
+        """Fit to the customers of the newest cutoff; labels are not needed. Raises NotEnoughData."""
+        rows = newest(table)
+        return FittedOrderChance(OrdersAndSpend.fit(rows), self.days, self.is_of_none, median_of(rows))

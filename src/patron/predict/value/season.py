@@ -1,0 +1,141 @@
+"""The shop's season: what each month brings against the year's mean, from its own past where that is a year.
+
+A month's factor is estimated together with how customers come and go, by a seasonal Pareto/NBD: a January after a busy
+December is no busy January. One year is one draw, so what a year showed is believed as far as months differ more from
+shop to shop than from year to year; what is left of the doubt is in every interval. A shop with less than a year has
+the season that is assumed of any shop, and the doubt about that.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from patron.clv import Calendar, SeasonalParetoNBD
+from patron.clv.covariate_calendar import at_orders_column
+from patron.schema.numbers import Numbers
+from patron.schema.questions import VALUE
+
+HORIZON_DAYS = VALUE.horizon_days
+MONTHS = 12
+USUAL = 0.5 * np.log(np.array([0.92, 0.91, 1.0, 0.96, 0.99, 0.97, 0.97, 0.98, 0.95, 0.99, 1.13, 1.23]))
+"""Logarithm of what a month brings: half of it as it roughly is where the year ends in presents; assumed."""
+APART = np.array([0.2] + [0.15] * 9 + [0.35] * 2)
+"""Standard deviation of that logarithm between shops: a Christmas may be anything. Assumed, as the next one."""
+YEAR_TO_YEAR = 0.05
+"""Standard deviation of the logarithm of a month between the years of one shop."""
+OF_NEW_CUSTOMERS = 0.5
+"""That of a month in which all customers are new, and in others nobody is: how they slow down looks like a season."""
+NEW_DAYS = 90
+"""Days since the first order in which a customer is new."""
+YEAR_DAYS = 365
+MOST_CUSTOMERS = 5_000
+"""Customers that the months are estimated from: of more, the first; the doubt left is that from year to year."""
+SEASON = "season"
+"""The calendar's covariate: the logarithm of the month's factor."""
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Season:
+    """Logarithms of the factors of January to December, how far each may be off, and whether the shop has shown it."""
+
+    logs: tuple[float, ...]
+    spreads: tuple[float, ...]
+    """Standard deviations of the logarithms."""
+    is_observed: bool
+
+    @classmethod
+    def usual(cls) -> Self:
+        """The season that is assumed of any shop."""
+        return cls(tuple((USUAL - USUAL.mean()).tolist()), tuple(APART.tolist()), is_observed=False)
+
+    @classmethod
+    def of(cls, summary: pa.Table, order_days: Numbers) -> Self:
+        """The season of a summary with `first_day`, and of each customer's repeat order days by month, 12 columns."""
+        years = float(np.max(summary["T"].to_numpy(), initial=0.0)) / YEAR_DAYS
+        if years < 1:
+            return cls.usual()
+        summary, order_days = summary.slice(0, MOST_CUSTOMERS), order_days[:MOST_CUSTOMERS]
+        names = [f"month_{month}" for month in range(2, MONTHS + 1)]
+        for name, days in zip(names, order_days.T[1:] - order_days.T[0], strict=True):
+            summary = summary.append_column(at_orders_column(name), pa.array(days))
+        against_january = np.eye(MONTHS)[:, 1:] - np.eye(MONTHS)[:, :1]
+        calendar = _calendar(summary, dict(zip(names, against_january.T, strict=True)))
+        fitted = SeasonalParetoNBD(calendar, transaction=names, unit="D").fit(summary)
+        effects = np.array(list(fitted.params.values())[-len(names) :])
+        seen = against_january @ effects
+        covariance = np.array(fitted.estimates.covariance)[-len(names) :, -len(names) :]
+        doubt = np.diag(against_january @ covariance @ against_january.T) + YEAR_TO_YEAR**2 / np.floor(years)
+        new = _share_of_new(summary, calendar)
+        doubt += (OF_NEW_CUSTOMERS * (new - new.min())) ** 2
+        believed = np.where(np.isfinite(doubt), APART**2 / (APART**2 + doubt), 0.0)
+        usual = USUAL - USUAL.mean()
+        spreads = APART * np.sqrt(1 - believed)
+        return cls(tuple((usual + believed * (seen - usual)).tolist()), tuple(spreads.tolist()), is_observed=True)
+
+    def level(self, at: datetime, days: int = HORIZON_DAYS) -> float:
+        """What the days from a cutoff on bring, against as many of the year's mean."""
+        factors = np.exp(np.array(self.logs))
+        return float(factors[_months(at, days)].mean() / factors.mean())
+
+    def spread(self, at: datetime, days: int = HORIZON_DAYS) -> float:
+        """Standard deviation of the logarithm of `level`.
+
+        Months that the shop has shown are off each by itself; those of the season assumed are off together.
+        """
+        shares = np.bincount(_months(at, days), minlength=MONTHS) / days
+        each = shares * np.array(self.spreads)
+        return float(np.sqrt(np.square(each).sum()) if self.is_observed else each.sum())
+
+    def calendar(self, summary: pa.Table) -> Calendar:
+        """The season along the months of a summary, and some after it, with the mean month at 0."""
+        middle = np.log(np.mean(np.exp(self.logs)))
+        return _calendar(summary, {SEASON: np.array(self.logs) - middle})
+
+    def saved(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def restored(cls, saved: dict[str, Any]) -> Self:
+        """Rebuild from what `saved` gave."""
+        return cls(tuple(saved["logs"]), tuple(saved["spreads"]), saved["is_observed"])
+
+
+def month_of(days: Numbers) -> np.ndarray:
+    """Month of each day since 1970, January is 0."""
+    return np.asarray(days).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % MONTHS
+
+
+def _months(at: datetime, days: int) -> np.ndarray:
+    first = (at.astimezone(UTC).date() - EPOCH).days
+    return month_of(np.arange(first, first + days, dtype=np.float64))
+
+
+def _share_of_new(summary: pa.Table, calendar: Calendar) -> Numbers:
+    """Share of a month's customer days that are of new customers, January first; of the year with the fewest."""
+    first, age = (summary[name].to_numpy() for name in ("first_day", "T"))
+    bounds = np.array(calendar.bounds)
+    all_days, new_days = (
+        np.diff([(np.clip(bound, first, first + length) - first).sum() for bound in bounds])
+        for length in (age, np.minimum(NEW_DAYS, age))
+    )
+    is_whole = (bounds[1:] <= (first + age).max()) & (all_days > 0)
+    share = np.ones(MONTHS)
+    np.minimum.at(share, month_of(bounds[:-1])[is_whole], new_days[is_whole] / all_days[is_whole])
+    return share
+
+
+def _calendar(summary: pa.Table, by_month: dict[str, Numbers]) -> Calendar:
+    """Months, from the first order of a summary until after the horizon, with covariates that depend on the month."""
+    first, age = (summary[name].to_numpy() for name in ("first_day", "T"))
+    until = EPOCH + timedelta(days=float((first + age).max()) + HORIZON_DAYS + 31)
+    begin = np.datetime64(EPOCH + timedelta(days=float(first.min()) - 1), "M")
+    months = np.arange(begin, np.datetime64(until, "M") + 1)
+    bounds = np.append(months, months[-1] + 1).astype("datetime64[D]").astype(np.int64)
+    place = months.astype(np.int64) % MONTHS
+    values = {name: tuple(one[place].tolist()) for name, one in by_month.items()}
+    return Calendar(tuple(bounds.astype(np.float64).tolist()), values)

@@ -67,6 +67,7 @@ def summary_by_hand(rows):
             "recency": days[-1] - first,
             "T": 20 - first,
             "monetary_value": sum(value for _, value in repeats) / len(repeats) if repeats else 0,
+            "monetary_value_with_first": (kept[0][1] + sum(value for _, value in repeats)) / len(days),
             "log_gaps": sum(math.log(after - before) for before, after in pairwise(days)),
             "frequency_holdout": len(later),
             "monetary_value_holdout": sum(value for _, value in later) / len(later) if later else 0,
@@ -102,6 +103,7 @@ def test_whatever_speaks_arrow_is_summarised():
         "recency": [14.0, 0.0],
         "T": [20.0, 17.0],
         "monetary_value": [2.0, 0.0],
+        "monetary_value_with_first": [3.0, 1.0],
         "log_gaps": [2 * math.log(7), 0.0],
         "first_at": [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 4, tzinfo=UTC)],
     }

@@ -2,15 +2,20 @@
 
 Each order's spend is Gamma(p, nu) and nu ~ Gamma(q, v) over customers, independent of how often they order; covariates
 multiply the scale v of a customer. What the independence costs is measured and kept with the fit.
+
+The paper leaves every customer's first order out, because first orders may be unlike later ones. Here the first order
+counts where the summary has it: most customers have no other, and who spends much on the first spends much later
+(normalised Gini of spend on CDNOW .709 with it, .672 without). `GammaGamma(first_order=False)` is the paper's.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pyarrow as pa
 from scipy.special import digamma, gammaln
 from scipy.stats import spearmanr
 
@@ -21,6 +26,8 @@ from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
 LETTERS = ("p", "q", "v")
+WITH_FIRST = "monetary_value_with_first"
+"""Column of a summary: the mean of all orders of a customer."""
 START = np.log([3.0, 3.0, 1.0])
 
 
@@ -48,6 +55,8 @@ class FittedGammaGamma:
     observed_mean: float
     independence: Independence | None = None
     covariates: tuple[str, ...] = ()
+    first_order: bool = False
+    """Whether the first order of each customer counts; it then needs monetary_value_with_first of a summary."""
 
     kind: ClassVar[str] = "gammagamma"
 
@@ -78,10 +87,16 @@ class FittedGammaGamma:
         return self.observed_mean if self.has_infinite_mean else p * v / (q - 1)
 
     def expected_spend(self, summary: Any) -> Numbers:
-        """Expected spend of an order of each customer, from frequency, monetary_value and covariates; never below 0."""
+        """Expected spend of an order of each customer of a summary; never below 0.
+
+        Raises ValueError for a missing column.
+        """
         table = arrow(summary)
-        history = (finite_column(table, "frequency"), finite_column(table, "monetary_value"))
-        return self.posterior_mean_spend(*history, self.covariate_factor(table))
+        return self.posterior_mean_spend(*self.history(table), self.covariate_factor(table))
+
+    def history(self, summary: Any) -> tuple[Numbers, Numbers]:
+        """How many orders of each customer of a summary count here, and their mean. Raises ValueError."""
+        return orders_and_mean(arrow(summary), first_order=self.first_order)
 
     def covariate_factor(self, summary: Any) -> Numbers:
         """Factor by which the covariates of each customer multiply the scale of spend."""
@@ -114,6 +129,7 @@ class FittedGammaGamma:
             "observed_mean": self.observed_mean,
             "independence": independence,
             "covariates": list(self.covariates),
+            "first_order": self.first_order,
         }
         return {"kind": self.kind, "estimates": self.estimates.to_dict(), **settings}
 
@@ -122,8 +138,9 @@ class FittedGammaGamma:
         """Rebuild from what `to_dict` returns."""
         content = saved["independence"]
         independence = None if content is None else Independence(**content)
+        covariates, first_order = tuple(saved["covariates"]), saved.get("first_order", False)
         return cls(
-            Estimates.from_dict(saved["estimates"]), saved["observed_mean"], independence, tuple(saved["covariates"])
+            Estimates.from_dict(saved["estimates"]), saved["observed_mean"], independence, covariates, first_order
         )
 
     def save(self, path: Path) -> None:
@@ -138,24 +155,40 @@ class FittedGammaGamma:
 
 @dataclass(frozen=True)
 class GammaGamma:
-    """Gamma-Gamma, to be fitted to customers with a repeat order and a mean spend above zero."""
+    """Gamma-Gamma, to be fitted to customers with a mean spend above zero.
+
+    A summary that `rfm` made has the first order of each customer too, in monetary_value_with_first; one without this
+    column is fitted to its repeat orders.
+    """
 
     covariates: Sequence[str] = ()
     """Columns of the summary that multiply spend: numbers, best about 0 and of size 1."""
+    first_order: bool = True
+    """Whether the first order counts, where the summary has it: better ranks; False is the paper's way."""
 
     def fit(self, summary: Any) -> FittedGammaGamma:
         """Maximum likelihood. Raises NotEnoughData with fewer than ten such customers."""
         table = arrow(summary)
-        count, mean = finite_column(table, "frequency"), finite_column(table, "monetary_value")
+        first_order = self.first_order and WITH_FIRST in table.column_names
+        count, mean = orders_and_mean(table, first_order=first_order)
         weight = finite_column(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
         columns = [finite_column(table, name) for name in self.covariates]
-        return fit_spend(count, mean, weight, dict(zip(self.covariates, columns, strict=True)))
+        fitted = fit_spend(count, mean, weight, dict(zip(self.covariates, columns, strict=True)))
+        return replace(fitted, first_order=first_order)
+
+
+def orders_and_mean(summary: pa.Table, *, first_order: bool) -> tuple[Numbers, Numbers]:
+    """Orders of each customer and their mean, with the first one or without. Raises ValueError for a missing column."""
+    frequency = finite_column(summary, "frequency")
+    if first_order:
+        return frequency + 1, finite_column(summary, WITH_FIRST)
+    return frequency, finite_column(summary, "monetary_value")
 
 
 def fit_spend(
     count: Numbers, mean: Numbers, weight: Numbers | None = None, covariates: Mapping[str, Numbers] | None = None
 ) -> FittedGammaGamma:
-    """As `GammaGamma.fit`, from the number of orders and their mean. Raises NotEnoughData."""
+    """As `GammaGamma.fit`, from the number of orders that count and their mean. Raises NotEnoughData."""
     weight = np.ones(len(count)) if weight is None else weight
     keep = (count > 0) & (mean > 0) & (weight > 0)
     if weight[keep].sum() < FEWEST_CUSTOMERS:

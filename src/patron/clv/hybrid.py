@@ -20,7 +20,7 @@ from scipy.stats import nbinom
 
 from patron.clv.beta_geo import BetaGeo, FittedBetaGeo
 from patron.clv.boosted_trees import FittedTrees, Trees
-from patron.clv.gamma_gamma import GammaGamma
+from patron.clv.gamma_gamma import WITH_FIRST, GammaGamma
 from patron.clv.nbd import NBD, FittedNBD
 from patron.clv.order_days import OrderDays
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, rfm, timestamp_us
@@ -32,6 +32,12 @@ FEWEST_DAYS = 84
 CUTOFFS = 7
 """Cutoffs in the past, from a third to two thirds of it, that the trees learn from."""
 LEAST = 1e-4
+MOST_GONE = 1 - 1e-6
+"""Nobody is gone for certain: what is expected of them would come from an infinite mean."""
+SIZE_BOUND = 14.0
+"""Logarithm of the size at which a negative binomial is as good as Poisson."""
+TINY = 1e-300
+SPEND = ("frequency", "monetary_value", WITH_FIRST)
 SETTLED = 0.2
 """Share of the past after which customers slow down steadily: the first weeks are another thing."""
 
@@ -57,7 +63,7 @@ class FittedHybrid:
     """Forecasts of the customers whose orders it was fitted to; horizons are in its unit."""
 
     customers: pa.Array
-    """Who they are: all answers are in this order."""
+    """Everybody with an order or a refund: all answers are in this order."""
     unit: str
     weights: tuple[float, float]
     """Of the model in which nobody leaves, and of the one in which some do."""
@@ -69,7 +75,7 @@ class FittedHybrid:
     matrix: Numbers
     trend: "_AgeingTrend"
     paid: pa.Table
-    """Repeat orders and what they brought on the mean, net of refunds until now."""
+    """Orders and what they brought on the mean, net of refunds until now."""
 
     def expected_purchases(self, horizon: float) -> Numbers:
         """Expected orders of each customer in the next `horizon`."""
@@ -132,20 +138,22 @@ class Hybrid:
         if not actual.sum():
             raise NotEnoughData("nobody came back", where="Hybrid", todo="Use a longer history, or an earlier end.")
         weights, _ = nnls(expected, actual)
-        base = np.maximum(expected @ weights, LEAST)
+        forecast_of_models = np.maximum(expected @ weights, LEAST)
         matrix = np.vstack([one.matrix for one in past])
         objective = {"objective": "poisson", "boost_from_average": False}
-        trees = self.trees.fit(matrix, actual, objective, start=np.log(base))
-        forecast = base * np.exp(trees.raw(matrix))
+        trees = self.trees.fit(matrix, actual, objective, start=np.log(forecast_of_models))
+        forecast = forecast_of_models * np.exp(trees.raw(matrix))
         history = tuple(np.concatenate([getattr(one, name) for one in past]) for name in ("frequency", "gone"))
         spread = _fit_spread(actual, forecast, *history)
-        now = _Snapshot.at(days, end, ahead, self.unit)
+        base_now = _BaseModels.fit(days.summary(end, self.unit, holdout_day=end))
+        everybody = OrderDays.of_everybody(orders, end, customer=customer, time=time, value=value)
+        now = _Snapshot.at(everybody, end, ahead, self.unit, base=base_now)
         trend = _AgeingTrend.of(days, end, ahead, self.unit)
         mixed = (float(weights[0]), float(weights[1]))
         customers = days.ids.take(now.summary["customer_id"].combine_chunks())
         net = rfm(orders, until=until, unit=self.unit, customer=customer, time=time, value=value)
         row_of = pc.index_in(customers, net["customer_id"].combine_chunks())
-        paid = net.select(["frequency", "monetary_value"]).take(row_of)
+        paid = pa.table({name: net[name].take(row_of).fill_null(0.0) for name in SPEND})
         of_now = (now.summary, now.base, now.matrix, trend, paid)
         return FittedHybrid(customers, self.unit, mixed, spread, trees, *of_now)
 
@@ -161,9 +169,10 @@ class _Snapshot:
     actual: Numbers
 
     @classmethod
-    def at(cls, days: OrderDays, cutoff: int, ahead: int, unit: str) -> "_Snapshot":
+    def at(cls, days: OrderDays, cutoff: int, ahead: int, unit: str, *, base: _BaseModels | None = None) -> "_Snapshot":
+        """At the end of a day, of models fitted to it unless they are given."""
         summary = days.summary(cutoff, unit, holdout_day=cutoff + ahead)
-        base = _BaseModels.fit(summary)
+        base = base or _BaseModels.fit(summary)
         expected = base.expected(summary, ahead / UNIT_DAYS[unit])
         actual = summary["frequency_holdout"].to_numpy()
         return cls(summary, base, expected, np.column_stack([days.features(summary, cutoff), expected]), actual)
@@ -225,8 +234,9 @@ def _shape(
     spread: tuple[float, float, float], mean: Numbers, frequency: Numbers, gone: Numbers
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Share of each customer who order nothing for certain, and size and mean of the negative binomial of the rest."""
-    nothing = gone * expit(spread[2])
-    return nothing, np.exp(spread[0]) * (frequency + 0.5) ** spread[1], mean / (1 - nothing)
+    nothing = np.minimum(gone * expit(spread[2]), MOST_GONE)
+    log_size = np.clip(spread[0] + spread[1] * np.log(frequency + 0.5), -SIZE_BOUND, SIZE_BOUND)
+    return nothing, np.exp(log_size), mean / (1 - nothing)
 
 
 def _fit_spread(actual: Numbers, mean: Numbers, frequency: Numbers, gone: Numbers) -> tuple[float, float, float]:
@@ -234,17 +244,10 @@ def _fit_spread(actual: Numbers, mean: Numbers, frequency: Numbers, gone: Number
 
     def negative(at: Numbers) -> float:
         nothing, size, rest = _shape((at[0], at[1], at[2]), mean, frequency, gone)
-        log_q = np.log(size / (size + rest))
-        law = (
-            gammaln(size + actual)
-            - gammaln(size)
-            - gammaln(actual + 1)
-            + size * log_q
-            + actual * np.log1p(-np.exp(log_q))
-        )
-        return -float(
-            np.where(actual == 0, np.log(nothing + (1 - nothing) * np.exp(law)), np.log1p(-nothing) + law).mean()
-        )
+        orders = gammaln(size + actual) - gammaln(size) - gammaln(actual + 1)
+        orders += actual * (np.log(rest) - np.log(size + rest)) - size * np.log1p(rest / size)
+        stays = np.log1p(-nothing) + orders
+        return -float(np.where(actual == 0, np.logaddexp(np.log(np.maximum(nothing, TINY)), stays), stays).mean())
 
     fitted = minimize(negative, [0.0, 0.5, 0.0], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7}).x
     return float(fitted[0]), float(fitted[1]), float(fitted[2])

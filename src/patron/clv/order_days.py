@@ -34,6 +34,19 @@ class OrderDays:
 
         Raises ValueError for missing columns or orders of nobody.
         """
+        return cls._read(orders, end, (customer, time, value), of_refunded=False)
+
+    @classmethod
+    def of_everybody(cls, orders: Any, end: int, *, customer: str, time: str, value: str | None) -> Self:
+        """As `of`, with those too who have nothing but refunds: an order worth nothing on the day of their first one.
+
+        They bought before these orders begin, or a day's refunds were taken from its order.
+        """
+        return cls._read(orders, end, (customer, time, value), of_refunded=True)
+
+    @classmethod
+    def _read(cls, orders: Any, end: int, names: tuple[str, str, str | None], *, of_refunded: bool) -> Self:
+        customer, time, value = names
         table = arrow(orders)
         missing = [name for name in (customer, time, value) if name is not None and name not in table.column_names]
         if missing:
@@ -42,6 +55,12 @@ class OrderDays:
         day = timestamps_us(table[time]) // MICROSECONDS_A_DAY
         paid = finite_column(table, value) if value is not None else np.ones(table.num_rows)
         known = (day <= end) & (paid >= 0)
+        if of_refunded:
+            is_refunded = (day <= end) & ~np.bincount(who[known], minlength=len(ids)).astype(bool)[who]
+            opened = np.full(len(ids), np.iinfo(np.int64).max)
+            np.minimum.at(opened, who[is_refunded], day[is_refunded])
+            known |= is_refunded & (day == opened[who])
+            paid = np.maximum(paid, 0.0)
         earliest = int(day.min()) if len(day) else 0
         width = end - earliest + 1
         keys, place = np.unique(who[known] * width + (day[known] - earliest), return_inverse=True)

@@ -15,6 +15,15 @@ UNIT_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 """Days of each unit of time: a month is a twelfth of a year."""
 MICROSECONDS_A_DAY = 86_400_000_000
 UNIT = b"patron.unit"
+SUMMARISED = {
+    "frequency": 0,
+    "recency": 1,
+    "T": 2,
+    "monetary_value": 3,
+    "monetary_value_with_first": 9,
+    "log_gaps": 4,
+}
+"""Where `_summarise` puts each column."""
 Timestamps = npt.NDArray[np.int64]
 
 
@@ -35,12 +44,13 @@ def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders diffe
     W, M (a twelfth of a year) or Y. Orders of one day count as one, unless `whole_days` is false.
 
     Columns: customer_id; frequency, repeat orders; recency, from the first order to the last; T, from the first order
-    to `until`; monetary_value, mean of the repeat orders (0 without one); log_gaps, sum of the logarithms of the times
-    between orders, for regular buyers; first_at. With `holdout_until`: frequency_holdout, monetary_value_holdout (mean
-    of the orders then) and duration_holdout.
+    to `until`; monetary_value, mean of the repeat orders (0 without one); monetary_value_with_first, mean of all;
+    log_gaps, sum of the logarithms of the times between orders, for regular buyers; first_at. With `holdout_until`:
+    frequency_holdout, monetary_value_holdout (mean of the orders then) and duration_holdout.
 
     A row below zero is a refund: it is not an order, and lowers the value of the newest orders until then, none below
-    zero; a refund in the holdout lowers only the value of the holdout's orders.
+    zero; a refund in the holdout lowers only the value of the holdout's orders. Who has nothing but refunds bought
+    before these orders begin, and has no row.
 
     Raises ValueError for a missing column, an unknown unit, or a holdout that ends before it begins.
     """
@@ -68,8 +78,7 @@ def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders diffe
     columns = summarised[is_known]
     first = columns[:, 6].astype(np.int64) * (MICROSECONDS_A_DAY if whole_days else 1)
     result: dict[str, Any] = {"customer_id": ids.filter(pa.array(is_known))}
-    named = ("frequency", "recency", "T", "monetary_value", "log_gaps")
-    result |= {name: columns[:, place] for place, name in enumerate(named)}
+    result |= {name: columns[:, place] for name, place in SUMMARISED.items()}
     result["first_at"] = pa.array(first, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
     if holdout_until is not None:
         result["frequency_holdout"] = columns[:, 5]
@@ -188,7 +197,9 @@ def timestamp_us(at: date | datetime | str) -> int:
 def _summarise(
     orders: tuple[Indices, Timestamps, Numbers], customers: int, span: tuple[int, int], scale: float
 ) -> Numbers:
-    """Of each customer: frequency, recency, T, mean paid, log gaps, later orders, first time, known, later mean.
+    """Of each customer: frequency, recency, T, mean paid, log gaps, later orders, first time, known, two more means.
+
+    The last two are the mean of the orders of the holdout, and of all until its begin.
 
     Orders are put next to those of the same customer by counting, then into the order of time, few at a time.
     """
@@ -204,7 +215,7 @@ def _summarise(
         place = free[codes[n]]
         times[place], amounts[place] = at[n], paid[n]
         free[codes[n]] += 1
-    rows = np.zeros((customers, 9))
+    rows = np.zeros((customers, 10))
     for who in range(customers):
         low, high = starts[who], starts[who + 1]
         _sort(times, amounts, low, high)
@@ -255,6 +266,7 @@ def _fill_row(times: Timestamps, amounts: Numbers, span: tuple[int, int], scale:
     row[0], row[1], row[2] = repeats, (newest - first) / scale, (end - first) / scale
     row[3], row[4] = money / repeats if repeats else 0.0, gaps
     row[5], row[6], row[7], row[8] = later, first, 1.0, money_later / later if later else 0.0
+    row[9] = (money + amounts[0]) / (repeats + 1)
 
 
 @numba.njit(cache=True)

@@ -68,7 +68,7 @@ def test_what_the_models_cannot_know_is_learnt_from_the_recent_past():
     orders = shop(revival=0.15)
     fitted = Hybrid().fit(orders, until=UNTIL)
     actual = came(orders, fitted)
-    plain = np.maximum(fitted.base.expected(fitted.summary, WEEKS) @ np.array(fitted.weights), 1e-4)
+    plain = np.maximum(fitted.base.expected(fitted.histories, WEEKS) @ np.array(fitted.weights), 1e-4)
     assert metrics.RMSE.of(actual, fitted.expected_purchases(WEEKS)) < metrics.RMSE.of(actual, plain)
 
 

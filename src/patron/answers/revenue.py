@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from patron.schema.cohort import Cohort
 from patron.storage.engine import exact_sum, timestamp
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
@@ -146,16 +147,6 @@ def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
         KeyFigure("expected_value", "money", *expected),
         KeyFigure("at_risk", "count", *_by_run(view, risky), is_more_better=False),
     )
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """Customers who ordered first in one month, and the share of them who ordered in each month since."""
-
-    month: str
-    customer_count: int
-    shares: tuple[float, ...]
-    """Share who ordered in month 0, 1, 2 ... after the first; whole months only."""
 
 
 def cohorts(view: Snapshot, *, months: int = 12) -> tuple[Cohort, ...]:

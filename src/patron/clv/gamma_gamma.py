@@ -12,15 +12,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
 import pyarrow as pa
 from scipy.special import digamma, gammaln
 from scipy.stats import spearmanr
 
-from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, arrow, finite_column
+from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, finite_column
+from patron.clv.fit_summary import FitSummary, facts_of, short_repr
+from patron.clv.frames import arrow, with_answers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximise
+from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
@@ -49,7 +52,10 @@ class Independence:
 
 @dataclass(frozen=True)
 class FittedGammaGamma:
-    """A fitted Gamma-Gamma; `observed_mean` is the mean spend of the customers it was fitted to."""
+    """A fitted Gamma-Gamma; `observed_mean` is the mean spend of the customers it was fitted to.
+
+    `predict` and `expected_spend` answer for the customers of a summary, `summary` shows the fit.
+    """
 
     estimates: Estimates
     observed_mean: float
@@ -59,6 +65,30 @@ class FittedGammaGamma:
     """Whether the first order of each customer counts; it then needs monetary_value_with_first of a summary."""
 
     kind: ClassVar[str] = "gammagamma"
+
+    def __repr__(self) -> str:
+        """Parameters, and how many customers they were fitted to."""
+        which = "first orders count" if self.first_order else "repeat orders only"
+        return short_repr(type(self).__name__, self.estimates, which)
+
+    if not TYPE_CHECKING:  # why: a checker would take every misspelt name for one that is there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Name the right method where another library's was called. Raises AttributeError."""
+            refuse_method(self, name)
+
+    def summary(self) -> FitSummary:
+        """Each parameter with its standard error and 95 % interval, and the facts about the fit, to be printed."""
+        facts = facts_of(self.estimates) | {"mean spend of an order": f"{self.population_mean:.4g}"}
+        facts["first orders"] = "count" if self.first_order else "are left out"
+        if self.independence is not None:
+            doubt = "in doubt" if self.independence.is_doubtful else "not in doubt"
+            facts["spend independent of frequency"] = f"{doubt} (Spearman {self.independence.spearman:.2f})"
+        return FitSummary.of(type(self).__name__, self.estimates, facts)
+
+    def predict(self, summary: Any) -> Any:
+        """Expected spend of an order of each customer beside their ids, in the kind of frame that the summary is."""
+        return with_answers(summary, expected_spend=self.expected_spend(summary))
 
     @property
     def params(self) -> dict[str, float]:
@@ -166,9 +196,27 @@ class GammaGamma:
     first_order: bool = True
     """Whether the first order counts, where the summary has it: better ranks; False is the paper's way."""
 
-    def fit(self, summary: Any) -> FittedGammaGamma:
-        """Maximum likelihood. Raises NotEnoughData with fewer than ten such customers."""
-        table = arrow(summary)
+    if not TYPE_CHECKING:  # why: as above
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say that only a fitted model answers. Raises AttributeError."""
+            refuse_unfitted(self, name, FittedGammaGamma)
+
+    def fit(
+        self,
+        summary: Any = None,
+        *positional: Any,
+        frequency: Any = None,
+        monetary_value: Any = None,
+        **others: Any,
+    ) -> FittedGammaGamma:
+        """Maximum likelihood, of a summary as `rfm` makes it, or of arrays: `fit(frequency=, monetary_value=)`.
+
+        Of arrays, frequency is how many orders monetary_value is the mean of; `others` are weight and covariates.
+        Raises NotEnoughData with fewer than ten customers with a spend, TypeError for other arguments.
+        """
+        columns = {"frequency": frequency, "monetary_value": monetary_value, **others}
+        table = arrow(fit_input(summary, positional, columns, "frequency=..., monetary_value=..."))
         first_order = self.first_order and WITH_FIRST in table.column_names
         count, mean = orders_and_mean(table, first_order=first_order)
         weight = finite_column(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)

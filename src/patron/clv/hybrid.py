@@ -20,10 +20,13 @@ from scipy.stats import nbinom
 
 from patron.clv.beta_geo import BetaGeo, FittedBetaGeo
 from patron.clv.boosted_trees import FittedTrees, Trees
+from patron.clv.fit_summary import FitSummary
+from patron.clv.frames import arrow, frame_kind, to_kind
 from patron.clv.gamma_gamma import WITH_FIRST, GammaGamma
 from patron.clv.nbd import NBD, FittedNBD
 from patron.clv.order_days import OrderDays
-from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, rfm, timestamp_us
+from patron.clv.order_times import timestamp_us
+from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, rfm
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers
 
@@ -58,9 +61,12 @@ class _BaseModels:
         return np.column_stack([one.expected_purchases(summary, horizon) for one in (self.stays, self.leaves)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FittedHybrid:
-    """Forecasts of the customers whose orders it was fitted to; horizons are in its unit."""
+    """Forecasts of the customers whose orders it was fitted to; horizons are in its unit.
+
+    `predict` gives orders and value of everybody beside their ids, in the kind of frame that the orders were.
+    """
 
     customers: pa.Array
     """Everybody with an order or a refund: all answers are in this order."""
@@ -70,12 +76,36 @@ class FittedHybrid:
     spread: tuple[float, float, float]
     """How widely counts lie about what is expected; see `_shape`."""
     trees: FittedTrees
-    summary: pa.Table
+    histories: pa.Table
+    """Summary of the customers' orders until now."""
     base: _BaseModels
     matrix: Numbers
     trend: "_AgeingTrend"
     paid: pa.Table
     """Orders and what they brought on the mean, net of refunds until now."""
+    frame: str = "arrow"
+    """Kind of frame of the orders."""
+
+    def __repr__(self) -> str:
+        """How many customers it answers for, and the weights of its two models."""
+        stays, leaves = self.weights
+        mixed = f"NBD x {stays:.3g} + BG/NBD x {leaves:.3g}"
+        return f"FittedHybrid({len(self.customers):,} customers; unit {self.unit}; {mixed})"
+
+    def summary(self) -> FitSummary:
+        """Parameters of the two counting models with their standard errors, and how the hybrid mixes them."""
+        facts = {"customers": f"{len(self.customers):,}", "unit of time": self.unit}
+        facts |= {"weight of NBD": f"{self.weights[0]:.3g}", "weight of BG/NBD": f"{self.weights[1]:.3g}"}
+        facts["trees"] = "correct both by what the recent past shows; they have no standard errors"
+        models = {"NBD": self.base.stays, "BG/NBD": self.base.leaves}
+        tables = [with_prefix(name, model.summary().table) for name, model in models.items()]
+        return FitSummary("FittedHybrid", pa.concat_tables(tables), facts)
+
+    def predict(self, horizon: float) -> Any:
+        """Expected orders and value of each customer in the next `horizon` beside their ids."""
+        orders = self.expected_purchases(horizon)
+        columns = {"customer_id": self.customers, "expected_purchases": orders}
+        return to_kind(pa.table({**columns, "expected_value": orders * self._spend()}), self.frame)
 
     def expected_purchases(self, horizon: float) -> Numbers:
         """Expected orders of each customer in the next `horizon`."""
@@ -92,19 +122,26 @@ class FittedHybrid:
 
     def expected_value(self, horizon: float) -> Numbers:
         """Expected spend of each customer: orders times what one brings by Gamma-Gamma, in the money of the orders."""
-        return self.expected_purchases(horizon) * GammaGamma().fit(self.paid).expected_spend(self.paid)
+        return self.expected_purchases(horizon) * self._spend()
+
+    def _spend(self) -> Numbers:
+        return GammaGamma().fit(self.paid).expected_spend(self.paid)
 
     def _uncorrected(self, horizon: float) -> Numbers:
-        base = np.maximum(self.base.expected(self.summary, horizon) @ np.array(self.weights), LEAST)
+        base = np.maximum(self.base.expected(self.histories, horizon) @ np.array(self.weights), LEAST)
         return base * np.exp(self.trees.raw(self.matrix))
 
     def _frequency_and_dropout(self) -> tuple[Numbers, Numbers]:
-        return self.summary["frequency"].to_numpy(), 1 - self.base.leaves.probability_alive(self.summary)
+        return self.histories["frequency"].to_numpy(), 1 - self.base.leaves.probability_alive(self.histories)
 
 
 @dataclass(frozen=True)
 class Hybrid:
-    """BG/NBD and NBD mixed, corrected by trees, following the shop's ageing trend."""
+    """BG/NBD and NBD mixed, corrected by trees, following the shop's ageing trend.
+
+    It takes orders, not a summary: fitted = Hybrid().fit(orders, until=...), then fitted.predict(horizon),
+    expected_purchases(horizon), expected_value(horizon) and purchase_count_distribution(horizon).
+    """
 
     unit: str = "W"
     trees: Trees = field(
@@ -123,6 +160,9 @@ class Hybrid:
         value: str | None = "value",
     ) -> FittedHybrid:
         """Fit to orders until the end of a day; as `rfm` otherwise. Raises NotEnoughData, ValueError."""
+        if "frequency" in arrow(orders).column_names:
+            raise ValueError("Hybrid is fitted to orders, not to a summary: Hybrid().fit(orders, until=...)")
+        kind, orders = frame_kind(orders), arrow(orders)
         end = timestamp_us(until) // MICROSECONDS_A_DAY
         days = OrderDays.of(orders, end, customer=customer, time=time, value=value)
         span = days.span(end)
@@ -155,7 +195,7 @@ class Hybrid:
         row_of = pc.index_in(customers, net["customer_id"].combine_chunks())
         paid = pa.table({name: net[name].take(row_of).fill_null(0.0) for name in SPEND})
         of_now = (now.summary, now.base, now.matrix, trend, paid)
-        return FittedHybrid(customers, self.unit, mixed, spread, trees, *of_now)
+        return FittedHybrid(customers, self.unit, mixed, spread, trees, *of_now, kind)
 
 
 @dataclass(frozen=True)
@@ -228,6 +268,12 @@ class _AgeingTrend:
         trend = float((np.exp(self.level + self.slope * np.log(whole + 1)) * later).sum())
         totals = [one for one in (modelled, trend, self.recent * horizon) if one > 0]
         return float(np.exp(np.mean(np.log(totals)))) if totals else 0.0
+
+
+def with_prefix(name: str, table: pa.Table) -> pa.Table:
+    """A summary's table with the name of its model before each parameter."""
+    named = [f"{name} {parameter}" for parameter in table["parameter"].to_pylist()]
+    return table.set_column(0, "parameter", pa.array(named))
 
 
 def _shape(

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.special import betainc
 
 from patron.clv.count_model import CountModel, check_horizon
-from patron.clv.distinct_histories import Histories, arrow
+from patron.clv.distinct_histories import Histories
+from patron.clv.frames import arrow
 from patron.clv.gamma_gamma import FittedGammaGamma
 from patron.clv.posterior import Span
 from patron.clv.rfm_summary import UNIT_DAYS, summary_unit

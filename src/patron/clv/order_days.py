@@ -6,8 +6,10 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.clv.distinct_histories import Indices, arrow, finite_column
-from patron.clv.rfm_summary import MICROSECONDS_A_DAY, customer_codes, rfm, timestamps_us
+from patron.clv.distinct_histories import Indices, finite_column
+from patron.clv.frames import arrow
+from patron.clv.order_times import timestamps_us
+from patron.clv.rfm_summary import MICROSECONDS_A_DAY, check_order_columns, customer_codes, rfm
 from patron.schema.numbers import Numbers
 
 WINDOWS = (28, 56, 91, 182)
@@ -48,9 +50,7 @@ class OrderDays:
     def _read(cls, orders: Any, end: int, names: tuple[str, str, str | None], *, of_refunded: bool) -> Self:
         customer, time, value = names
         table = arrow(orders)
-        missing = [name for name in (customer, time, value) if name is not None and name not in table.column_names]
-        if missing:
-            raise ValueError(f"orders have no column {', '.join(missing)}; they have {', '.join(table.column_names)}")
+        check_order_columns(table, customer=customer, time=time, value=value)
         who, ids = customer_codes(table[customer])
         day = timestamps_us(table[time]) // MICROSECONDS_A_DAY
         paid = finite_column(table, value) if value is not None else np.ones(table.num_rows)

@@ -1,7 +1,7 @@
 """Run the notebooks in examples/ from top to bottom and write what they show into them.
 
-Usage: python docs/run_notebooks.py [NAME ...]. No notebook server is needed: the output of a cell is what it prints and what
-its last expression is, as a notebook shows it.
+Usage: python docs/run_notebooks.py [NAME ...]. It needs no notebook server: the output of a cell is what it prints and
+what its last expression is, as a notebook shows it.
 """
 
 import ast

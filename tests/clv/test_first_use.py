@@ -1,5 +1,7 @@
 """What a new user meets: help, what a model prints, and the right name for a wrong call."""
 
+import copy
+import pickle
 import pydoc
 from datetime import datetime
 
@@ -159,3 +161,9 @@ def test_a_text_that_is_no_time_is_named_with_its_row_and_what_to_write(text):
     with pytest.raises(ValueError, match=rf"'{text}' in row 2: write 2024-03-01") as refused:
         rfm(orders, until=datetime(2024, 4, 1), value=None)  # noqa: DTZ001 - no zone is UTC
     assert "Arrow" not in str(refused.value)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])  # noqa: S301 - our own
+def test_models_are_copied_like_any_value(again):
+    for one in (FITTED, BetaGeo(), GammaGamma(), GammaGamma().fit(SUMMARY)):
+        assert repr(again(one)) == repr(one)

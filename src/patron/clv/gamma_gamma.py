@@ -11,6 +11,7 @@ counts where the summary has it: most customers have no other, and who spends mu
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 from scipy.special import digamma, gammaln
 from scipy.stats import spearmanr
 
-from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, finite_column
+from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, distinct_rows, finite_column
 from patron.clv.fit_summary import FitSummary, facts_of, short_repr
 from patron.clv.frames import arrow, with_answers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximise
@@ -246,8 +247,11 @@ def fit_spend(
     x, share = count[keep], weight[keep] / weight[keep].sum()
     scale = float(share @ mean[keep])
     names = tuple(covariates or ())
-    design = np.column_stack([column[keep] for column in (covariates or {}).values()]) if names else None
-    objective = _Likelihood(DistinctValues.of(x), x, mean[keep] / scale, share, design)
+    columns = [column[keep] for column in (covariates or {}).values()]
+    first, place = distinct_rows(x, mean[keep], *columns)
+    design = np.column_stack([column[first] for column in columns]) if names else None
+    shares = np.bincount(place, share, len(first))
+    objective = _Likelihood(DistinctValues.of(x[first]), x[first], mean[keep][first] / scale, shares, design)
     start, free = np.concatenate([START, np.zeros(len(names))]), (False,) * 3 + (True,) * len(names)
     at, second = maximise(objective, start, free=free)
     value, _ = objective(at)
@@ -281,6 +285,16 @@ class _Likelihood:
     share: Numbers
     design: Numbers | None
 
+    @cached_property
+    def log_z(self) -> Numbers:
+        """Logarithm of each mean."""
+        return np.log(self.z)
+
+    @cached_property
+    def log_total(self) -> Numbers:
+        """Logarithm of what each customer spent."""
+        return np.log(self.x) + self.log_z
+
     def __call__(self, at: Numbers) -> tuple[float, Numbers]:
         p, q, v = np.exp(at[:3])
         scale = v * np.exp(self.design @ at[3:]) if self.design is not None else v
@@ -290,12 +304,14 @@ class _Likelihood:
         both = digamma(distinct + q)
         d_gamma_p = (self.counts.values * (both - digamma(distinct)))[self.counts.inverse]
         d_gamma_q = (both - digamma(q))[self.counts.inverse]
-        px, log_z, log_x, log_sum = p * self.x, np.log(self.z), np.log(self.x), np.log(scale + self.x * self.z)
-        value = gammas + q * log_scale + (px - 1) * log_z + px * log_x - (px + q) * log_sum
-        d_p = d_gamma_p + self.x * (log_z + log_x - log_sum)
+        px, log_total, total = p * self.x, self.log_total, scale + self.x * self.z
+        log_sum = np.log(total)
+        value = gammas + q * log_scale + px * (log_total - log_sum) - q * log_sum - self.log_z
+        d_p = d_gamma_p + self.x * (log_total - log_sum)
         d_q = d_gamma_q + log_scale - log_sum
-        d_scale = q - (px + q) * scale / (scale + self.x * self.z)
-        slopes = [np.dot(self.share, d_p) * p, np.dot(self.share, d_q) * q, np.dot(self.share, d_scale)]
+        d_scale = q - (px + q) * scale / total
+        # why not `@`: BLAS wakes its threads for columns of 10,000, which then wait busily
+        slopes = [float((self.share * one).sum()) for one in (d_p * p, d_q * q, d_scale)]
         if self.design is not None:
-            slopes += list((self.share * d_scale) @ self.design)
-        return float(self.share @ value), np.array(slopes)
+            slopes += [float((self.share * d_scale * column).sum()) for column in self.design.T]
+        return float((self.share * value).sum()), np.array(slopes)

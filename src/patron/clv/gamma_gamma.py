@@ -250,7 +250,7 @@ def fit_spend(
     columns = [column[keep] for column in (covariates or {}).values()]
     first, place = distinct_rows(x, mean[keep], *columns)
     design = np.column_stack([column[first] for column in columns]) if names else None
-    shares = np.bincount(place, share, len(first))
+    shares = np.bincount(place, share, len(first)).astype(np.float64)
     objective = _Likelihood(DistinctValues.of(x[first]), x[first], mean[keep][first] / scale, shares, design)
     start, free = np.concatenate([START, np.zeros(len(names))]), (False,) * 3 + (True,) * len(names)
     at, second = maximise(objective, start, free=free)

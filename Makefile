@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKSPACE ?= patron-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-extras check format hooks docs site dist sbom bench screenshots clean
+.PHONY: help setup demo test test-extras check format hooks docs notebooks site dist sbom bench screenshots clean
 
 # Coverage by the interpreter's own events where it has them (Python 3.12): they cost next to nothing.
 export COVERAGE_CORE = $(shell $(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")' 2>/dev/null)
@@ -53,6 +53,9 @@ format: $(VENV)/.dev ## Format the code
 
 docs: $(VENV)/.dev ## Write docs/reference from the code
 	$(BIN)/python docs/generate.py
+
+notebooks: $(VENV)/.dev ## Run the notebooks in examples/ and keep what they show
+	$(BIN)/python docs/run_notebooks.py
 
 hooks: $(VENV)/.dev ## Check every commit before it is made (pre-commit)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pre-commit

@@ -362,7 +362,8 @@ def cdnow(real_data):
 def test_published_fits_are_reproduced(cdnow, name, model):
     """To the digits that are printed, within one of the last."""
     params, log_likelihood = PUBLISHED[name, model]
-    fitted = model().fit(cdnow(name))
+    learner = GammaGamma(first_order=False) if model is GammaGamma else model()
+    fitted = learner.fit(cdnow(name))
     assert list(fitted.params.values()) == pytest.approx(params, rel=5e-5, abs=6e-5)
     assert fitted.log_likelihood == pytest.approx(log_likelihood, abs=5e-3 if model is NBD else 1e-3)
 

@@ -1,7 +1,11 @@
 """The hybrid: counting models corrected by the recent past, on shops whose customers are known."""
 
+from datetime import date, timedelta
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from patron.clv import Hybrid, rfm
@@ -64,7 +68,7 @@ def test_what_the_models_cannot_know_is_learnt_from_the_recent_past():
     orders = shop(revival=0.15)
     fitted = Hybrid().fit(orders, until=UNTIL)
     actual = came(orders, fitted)
-    plain = np.maximum(fitted.base.expected(fitted.summary, WEEKS) @ np.array(fitted.weights), 1e-4)
+    plain = np.maximum(fitted.base.expected(fitted.histories, WEEKS) @ np.array(fitted.weights), 1e-4)
     assert metrics.RMSE.of(actual, fitted.expected_purchases(WEEKS)) < metrics.RMSE.of(actual, plain)
 
 
@@ -96,6 +100,62 @@ def test_refunded_money_lowers_the_expected_value(steady):
     assert np.array_equal(with_refund.expected_purchases(13.0), fitted.expected_purchases(13.0))
     assert with_refund.customers[place].as_py() == often
     assert with_refund.expected_value(13.0)[place] < fitted.expected_value(13.0)[place]
+
+
+def test_who_has_only_refunds_is_answered_too_and_changes_nobody_else(steady):
+    """They bought before the orders begin, or their only day was netted below zero: customers all the same."""
+    orders, fitted = steady
+    days = pa.array(np.array(["2020-02-01", "2020-08-01", "2020-08-01"], dtype="datetime64[D]"))
+    refunds = pa.table({"customer_id": ["early", "late", "late"], "ordered_at": days, "value": [-5.0, -6.0, -1.0]})
+    with_refunds = Hybrid().fit(pa.concat_tables([orders, refunds.cast(orders.schema)]), until=UNTIL)
+    assert set(with_refunds.customers.to_pylist()) - set(fitted.customers.to_pylist()) == {"early", "late"}
+    expected = dict(zip(with_refunds.customers.to_pylist(), with_refunds.expected_purchases(WEEKS), strict=True))
+    value = dict(zip(with_refunds.customers.to_pylist(), with_refunds.expected_value(WEEKS), strict=True))
+    assert 0 < expected["early"] < expected["late"]
+    assert 0 < value["early"] < value["late"]
+    known = [expected[one] for one in fitted.customers.to_pylist()]
+    assert known == pytest.approx(fitted.expected_purchases(WEEKS), rel=2e-3)
+
+
+@pytest.mark.parametrize("shape", ["everybody the same", "one who orders daily", "most once"])
+def test_extreme_shops_are_fitted_without_a_numerical_warning(shape):
+    """Warnings are errors here: counts that are Poisson used to run the spread of the hybrid out of all bounds."""
+    rng = np.random.default_rng(7)
+    gap = {
+        "everybody the same": np.full(600, 14),
+        "one who orders daily": np.full(600, 60),
+        "most once": np.full(600, 400),
+    }
+    every = gap[shape]
+    every[:3] = 1 if shape == "one who orders daily" else every[:3]
+    who = np.repeat(np.arange(600), 300 // every + 1)
+    step = np.concatenate([np.arange(300 // one + 1) for one in every])
+    day = rng.integers(0, 40, 600)[who] + step * every[who] + rng.integers(0, 3, len(who))
+    if shape == "most once":
+        who, day = np.append(who, np.arange(9)), np.append(day, np.arange(150, 240, 10))
+    orders = pa.table({"customer_id": who, "ordered_at": START + day, "value": np.ones(len(who))})
+    fitted = Hybrid().fit(orders, until=UNTIL)
+    chances = fitted.purchase_count_distribution(13.0, most=100)
+    assert np.isfinite(fitted.expected_purchases(13.0)).all()
+    assert chances.sum(axis=1) == pytest.approx(np.ones(len(chances)))
+    assert len(fitted.customers) == 600
+
+
+@pytest.mark.parametrize("until", ["2011-03-31", "2011-12-09"])
+def test_every_customer_of_online_retail_is_answered_without_a_warning(real_data, until):
+    lines = pq.read_table(
+        real_data("online_retail_2010_2011.parquet"), columns=["CustomerID", "InvoiceDate", "Quantity", "UnitPrice"]
+    )
+    lines = lines.filter(pc.is_valid(lines["CustomerID"]))
+    value = pc.multiply(lines["Quantity"].cast("float64"), lines["UnitPrice"])
+    orders = pa.table({"customer_id": lines["CustomerID"], "ordered_at": lines["InvoiceDate"], "value": value})
+    fitted = Hybrid().fit(orders, until=until)
+    known = orders.filter(
+        pc.less(orders["ordered_at"].cast(pa.date32()), pa.scalar(date.fromisoformat(until) + timedelta(1)))
+    )
+    assert set(fitted.customers.to_pylist()) == set(known["customer_id"].to_pylist())
+    for answer in (fitted.expected_purchases(13.0), fitted.expected_value(13.0)):
+        assert np.isfinite(answer).all()
 
 
 def test_a_shop_to_which_nobody_came_back_is_refused():

@@ -67,6 +67,7 @@ def summary_by_hand(rows):
             "recency": days[-1] - first,
             "T": 20 - first,
             "monetary_value": sum(value for _, value in repeats) / len(repeats) if repeats else 0,
+            "monetary_value_with_first": (kept[0][1] + sum(value for _, value in repeats)) / len(days),
             "log_gaps": sum(math.log(after - before) for before, after in pairwise(days)),
             "frequency_holdout": len(later),
             "monetary_value_holdout": sum(value for _, value in later) / len(later) if later else 0,
@@ -81,7 +82,7 @@ ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 35), st.integer
 @settings(deadline=None)
 @given(ROWS)
 def test_any_orders_are_summarised_as_one_would_by_hand(rows):
-    found = rfm(orders(*rows), until=UNTIL, unit="D", holdout_until=LATER).drop_columns(["first_at"])
+    found = rfm(orders(*rows), until=UNTIL, unit="D", holdout_until=LATER).drop_columns(["first_at", "unit"])
     expected = summary_by_hand(rows)
     assert set(found["customer_id"].to_pylist()) == set(expected)
     for row in found.to_pylist():
@@ -94,16 +95,19 @@ def test_whatever_speaks_arrow_is_summarised():
     options = {"until": UNTIL, "unit": "D"}
     first = rfm(table, **options)
     texts = frame.assign(ordered_at=frame["ordered_at"].astype(str))
-    inputs = (frame, duckdb.sql("select * from frame"), texts)
-    assert all(rfm(one, **options).equals(first) for one in inputs)
+    shopify = frame.assign(ordered_at=frame["ordered_at"].astype(str) + " 01:00:00 +0100")
+    inputs = (frame, duckdb.sql("select * from frame"), texts, shopify)
+    assert all(pa.table(rfm(one, **options)).cast(first.schema).equals(first) for one in inputs)
     assert first.to_pydict() == {
         "customer_id": ["a", "b"],
         "frequency": [2.0, 0.0],
         "recency": [14.0, 0.0],
         "T": [20.0, 17.0],
         "monetary_value": [2.0, 0.0],
+        "monetary_value_with_first": [3.0, 1.0],
         "log_gaps": [2 * math.log(7), 0.0],
         "first_at": [datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 4, tzinfo=UTC)],
+        "unit": ["D", "D"],
     }
 
 
@@ -192,5 +196,5 @@ def test_a_customer_with_many_orders_out_of_order_is_summarised():
     rng = np.random.default_rng(1)
     days = rng.permutation(20)[np.arange(4000) % 20]
     frame = pd.DataFrame({"customer_id": 1, "ordered_at": pd.Timestamp(DAY) + pd.to_timedelta(days, "D"), "value": 1.0})
-    row = only(rfm(frame, until=UNTIL, unit="D"))
+    row = only(pa.table(rfm(frame, until=UNTIL, unit="D")))
     assert (row["frequency"], row["recency"], row["monetary_value"], row["log_gaps"]) == (19, 19, 200, 0)

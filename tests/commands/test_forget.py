@@ -494,6 +494,22 @@ def test_files_of_the_shop_that_name_her_are_reported_and_left(shop, filled):
     assert (shop.folder / "orders.jsonl").exists()
 
 
+def test_a_report_that_patron_made_is_not_doubted_for_a_figure_that_happens_to_be_an_id(shop):
+    """Every report says "90 days"; the customer 90 is not in it."""
+    send_live(shop, [event(70, userId="90", event="Cart Viewed")])
+    (shop.folder / "list.html").write_text("<p>call 90 on Monday</p>")
+    done = forget(shop, user_id="90")
+    assert done.files_left == ("list.html",)
+    assert (shop.folder / "report.html").exists()
+
+
+def test_a_parquet_file_that_names_her_is_reported_too(shop):
+    scores = pa.table({"user_id": [ANNA, OTHER], "value": [1.5, 2.5]})
+    pq.write_table(scores, shop.folder / "scores.parquet")
+    pq.write_table(scores.slice(1), shop.folder / "others.parquet")
+    assert forget(shop, user_id=ANNA).files_left == ("scores.parquet",)
+
+
 def test_nobody_known_or_named_twice_is_refused(shop):
     with pytest.raises(NotFound, match="no customer with email"):
         forget(shop, email="nobody@example.org")

@@ -9,7 +9,8 @@ from patron.answers.later_refunds import later_refunds
 from patron.answers.models import Models, models_of
 from patron.answers.overview import Overview, overview_of
 from patron.answers.repeat_purchase import RepeatPurchaseModel, repeat_purchase_model
-from patron.answers.revenue import Cohort, cohorts
+from patron.answers.revenue import cohorts
+from patron.schema.cohort import Cohort
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from patron.schema.cohort import Cohort
 from patron.storage.engine import exact_sum, timestamp
 from patron.storage.last_run import records
 from patron.storage.missing_forecasts import scores_sql
@@ -185,16 +186,6 @@ def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
         _expected_value(view, is_compared=now is not None),
         _overdue(view),
     )
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """Customers who ordered first in one month, and the share of them who ordered in each month since."""
-
-    month: str
-    customer_count: int
-    shares: tuple[float, ...]
-    """Share who ordered in month 0, 1, 2 ... after the first; whole months only."""
 
 
 def cohorts(view: Snapshot, *, months: int = 12) -> tuple[Cohort, ...]:

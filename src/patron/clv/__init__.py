@@ -5,6 +5,7 @@ workspace: orders come in as anything that speaks Arrow, and results are frozen.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from patron.clv import diagnostics
 from patron.clv.beta_geo import (
@@ -19,6 +20,8 @@ from patron.clv.boosted_trees import FittedTrees, Trees
 from patron.clv.correlated_pareto_nbd import CorrelatedParetoNBD, FittedCorrelatedParetoNBD
 from patron.clv.count_model import CountLearner, CountModel
 from patron.clv.covariate_calendar import Calendar, with_calendar
+from patron.clv.fit_summary import FitSummary
+from patron.clv.frames import with_answers
 from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma, Independence
 from patron.clv.hybrid import FittedHybrid, Hybrid
 from patron.clv.lifetime_value import discounted_purchases, horizon_of, lifetime_value, spend_interval
@@ -29,6 +32,7 @@ from patron.clv.pareto_nbd_covariates import FittedParetoNBDCovariates, ParetoNB
 from patron.clv.posterior import Posterior, Span, posterior
 from patron.clv.rfm_summary import deduplicated, rfm
 from patron.clv.time_varying import FittedSeasonalParetoNBD, SeasonalParetoNBD
+from patron.clv.wrong_calls import refuse_name
 from patron.schema.json_files import read_json
 
 FITTED_BY_KIND = {
@@ -54,6 +58,7 @@ __all__ = [
     "CountLearner",
     "CountModel",
     "Estimates",
+    "FitSummary",
     "FittedBetaGeo",
     "FittedBetaGeoBetaBinom",
     "FittedCorrelatedParetoNBD",
@@ -85,6 +90,7 @@ __all__ = [
     "posterior",
     "rfm",
     "spend_interval",
+    "with_answers",
     "with_calendar",
 ]
 
@@ -95,3 +101,10 @@ def load_model(path: Path) -> CountModel | FittedGammaGamma:
     if not isinstance(saved, dict) or saved.get("kind") not in FITTED_BY_KIND:
         raise ValueError(f"{path}: this is not a saved model of customer value")
     return FITTED_BY_KIND[saved["kind"]].from_dict(saved)
+
+
+if not TYPE_CHECKING:  # why: a checker would take every misspelt name for one that is there
+
+    def __getattr__(name: str) -> NoReturn:
+        """Name the right class or function where another library's was asked for."""
+        refuse_name(name)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pyarrow as pa
 from scipy.special import gammaln
 
 from patron.clv.beta_geo_kernels import BetaGeoLikelihood, count_probabilities, expected_orders
 from patron.clv.count_model import CountLearner, CountModel
-from patron.clv.distinct_histories import Histories, Indices, arrow
+from patron.clv.distinct_histories import Histories, Indices
 from patron.clv.maximum_likelihood import Estimates, Objective
 from patron.schema.numbers import Numbers
 
@@ -170,17 +171,13 @@ class _RegularLearner(_BetaGeoLearner):
         """How regular orders are, k."""
         return self.k or 1
 
-    def fit(self, summary: Any) -> FittedBetaGeo:
-        """Maximum likelihood, of k too where it is None; needs the column log_gaps.
-
-        Raises NotEnoughData, ValueError.
-        """
+    def fit_table(self, table: pa.Table) -> FittedBetaGeo:
+        """As `fit`, of k too where it is None; needs the column log_gaps. Raises NotEnoughData, ValueError."""
         if self.k is not None:
-            return super().fit(summary)
-        table = arrow(summary)
-        best = replace(self, k=1).fit(table)
+            return super().fit_table(table)
+        best = replace(self, k=1).fit_table(table)
         for k in range(2, MOST_REGULAR + 1):
-            candidate = replace(self, k=k).fit(table)
+            candidate = replace(self, k=k).fit_table(table)
             if candidate.log_likelihood <= best.log_likelihood:
                 return best
             best = candidate

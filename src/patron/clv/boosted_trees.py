@@ -89,7 +89,7 @@ class Trees:
 class FittedTrees:
     """A boosted model as LightGBM's text; the booster is read from it, so a saved model predicts the same bits."""
 
-    text: str
+    text: str = field(repr=False)
     booster: "lgb.Booster" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

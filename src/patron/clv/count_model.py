@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +14,13 @@ from patron.clv.distinct_histories import (
     FEW_ROWS,
     Histories,
     Indices,
-    arrow,
     check_customer_count,
     mean_age,
     rescale,
     sample_rows,
 )
+from patron.clv.fit_summary import FitSummary, facts_of, short_repr
+from patron.clv.frames import arrow, with_answers
 from patron.clv.maximum_likelihood import (
     Estimates,
     Objective,
@@ -29,9 +30,22 @@ from patron.clv.maximum_likelihood import (
     transformed_objective,
 )
 from patron.clv.rfm_summary import summary_unit
+from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted, with_methods
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
+ANSWERS = (
+    "predict",
+    "expected_purchases",
+    "probability_of_purchase",
+    "probability_alive",
+    "purchase_count_distribution",
+    "expected_purchases_new",
+    "summary",
+    "simulate",
+    "save",
+)
+"""What users ask a fitted model for, in the order in which help names it."""
 NO_DROP_OUT = 0.02
 """With fewer of those who came back gone, there is no drop-out to see."""
 
@@ -78,14 +92,51 @@ def poisson_orders(rate: Numbers, until: Numbers, rng: np.random.Generator) -> I
 class CountModel(ABC):
     """A fitted model of how many orders come when. Times are in the unit of the summary it was fitted to.
 
-    A summary is anything that speaks Arrow with the columns frequency (repeat orders), recency (time from the first to
-    the last one) and T (time from the first one to now). Answers are one number a row, in the summary's order.
+    A summary is anything that speaks Arrow, or columns by name, with frequency (repeat orders), recency (time from the
+    first to the last one) and T (time from the first one to now). Answers are one number a row, in the summary's order;
+    `predict` gives them beside the customers' ids, in the kind of frame that the summary is.
     """
 
     estimates: Estimates
     kind: ClassVar[str]
     is_discrete: ClassVar[bool] = False
     """Whether time is a number of periods."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A model's repr is one line, and its help begins with what it answers."""
+        super().__init_subclass__(**options)
+        cls.__repr__ = CountModel.__repr__
+        cls.__doc__ = with_methods(cls.__doc__, cls, ANSWERS)
+
+    def __repr__(self) -> str:
+        """Parameters and how many customers they were fitted to."""
+        return short_repr(type(self).__name__, self.estimates, *(["no drop-out seen"] if self.is_collapsed else []))
+
+    if not TYPE_CHECKING:  # why: a checker would take every misspelt name for one that is there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Name the right method where another library's was called. Raises AttributeError."""
+            refuse_method(self, name)
+
+    def summary(self) -> FitSummary:
+        """Each parameter with its standard error and 95 % interval, and the facts about the fit, to be printed."""
+        facts = facts_of(self.estimates)
+        if math.isfinite(self.estimates.dropout_share):
+            facts["have left, of those who came back"] = f"{self.estimates.dropout_share:.1%}"
+        return FitSummary.of(type(self).__name__, self.estimates, facts)
+
+    def predict(self, summary: Any, horizon: float) -> Any:
+        """All answers about each customer beside their ids, in the kind of frame that the summary is.
+
+        Columns: customer_id where the summary has it, expected_purchases and probability_of_purchase in the next
+        `horizon`, probability_alive.
+        """
+        return with_answers(
+            summary,
+            expected_purchases=self.expected_purchases(summary, horizon),
+            probability_of_purchase=self.probability_of_purchase(summary, horizon),
+            probability_alive=self.probability_alive(summary),
+        )
 
     @property
     def unit(self) -> str:
@@ -226,9 +277,38 @@ class CountLearner(ABC, Generic[Model]):
     in_time: ClassVar[Sequence[str]]
     """The letters that have the unit of time; parameters are sought with times in units of the mean age."""
 
-    def fit(self, summary: Any) -> Model:
-        """Maximum likelihood. Raises NotEnoughData with fewer than ten customers, ValueError for impossible rows."""
-        table = arrow(summary)
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A learner's help begins with how it is fitted and what it answers then."""
+        super().__init_subclass__(**options)
+        call = f"{cls.__name__}().fit(summary)"
+        fit = f"fitted = {call}, or of arrays fit(frequency=..., recency=..., T=...); then, of fitted:"
+        cls.__doc__ = with_methods(cls.__doc__, CountModel, ANSWERS, fit)
+
+    if not TYPE_CHECKING:  # why: as above
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say that only a fitted model answers. Raises AttributeError."""
+            refuse_unfitted(self, name, CountModel)
+
+    def fit(
+        self,
+        summary: Any = None,
+        *positional: Any,
+        frequency: Any = None,
+        recency: Any = None,
+        T: Any = None,
+        **others: Any,
+    ) -> Model:
+        """Maximum likelihood, of a summary as `rfm` makes it, or of arrays by name: `fit(frequency=, recency=, T=)`.
+
+        `others` are further columns, such as weight, log_gaps or covariates, and `unit`: D, W, M or Y. Raises
+        NotEnoughData with fewer than ten customers, ValueError for impossible rows, TypeError for other arguments.
+        """
+        columns = {"frequency": frequency, "recency": recency, "T": T, **others}
+        return self.fit_table(arrow(fit_input(summary, positional, columns)))
+
+    def fit_table(self, table: pa.Table) -> Model:
+        """As `fit`, of an Arrow table."""
         rows = Histories.of(table, *self.columns())
         check_customer_count(rows, self.name)
         return self.fit_rows(rows, summary_unit(table))

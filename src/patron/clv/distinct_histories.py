@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from patron.clv.frames import arrow
+from patron.clv.wrong_calls import hint_for_missing
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 
@@ -112,15 +114,11 @@ class Histories:
         return float(self.weight.sum())
 
 
-def arrow(table: Any) -> pa.Table:
-    """Whatever speaks the Arrow C stream (pandas, Polars, DuckDB) as an Arrow table."""
-    return table if isinstance(table, pa.Table) else pa.table(table)
-
-
 def finite_column(table: pa.Table, name: str) -> Numbers:
     """A column as float64. Raises ValueError when it is missing or not a number everywhere."""
     if name not in table.column_names:
-        raise ValueError(f"the summary has no column {name}; it has {', '.join(table.column_names)}")
+        known = f"the summary has no column {name}; it has {', '.join(table.column_names)}"
+        raise ValueError(known + hint_for_missing(table.column_names))
     values = float_column(table, name, np.nan)
     if not np.isfinite(values).all():
         raise ValueError(f"{name}: {int((~np.isfinite(values)).sum())} values are missing or infinite")

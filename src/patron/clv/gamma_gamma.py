@@ -2,25 +2,36 @@
 
 Each order's spend is Gamma(p, nu) and nu ~ Gamma(q, v) over customers, independent of how often they order; covariates
 multiply the scale v of a customer. What the independence costs is measured and kept with the fit.
+
+The paper leaves every customer's first order out, because first orders may be unlike later ones. Here the first order
+counts where the summary has it: most customers have no other, and who spends much on the first spends much later
+(normalised Gini of spend on CDNOW .709 with it, .672 without). `GammaGamma(first_order=False)` is the paper's.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 import numpy as np
+import pyarrow as pa
 from scipy.special import digamma, gammaln
 from scipy.stats import spearmanr
 
-from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, arrow, finite_column
+from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, distinct_rows, finite_column
+from patron.clv.fit_summary import FitSummary, facts_of, short_repr
+from patron.clv.frames import arrow, with_answers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximise
+from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted
 from patron.schema.errors import NotEnoughData
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 
 LETTERS = ("p", "q", "v")
+WITH_FIRST = "monetary_value_with_first"
+"""Column of a summary: the mean of all orders of a customer."""
 START = np.log([3.0, 3.0, 1.0])
 
 
@@ -42,14 +53,43 @@ class Independence:
 
 @dataclass(frozen=True)
 class FittedGammaGamma:
-    """A fitted Gamma-Gamma; `observed_mean` is the mean spend of the customers it was fitted to."""
+    """A fitted Gamma-Gamma; `observed_mean` is the mean spend of the customers it was fitted to.
+
+    `predict` and `expected_spend` answer for the customers of a summary, `summary` shows the fit.
+    """
 
     estimates: Estimates
     observed_mean: float
     independence: Independence | None = None
     covariates: tuple[str, ...] = ()
+    first_order: bool = False
+    """Whether the first order of each customer counts; it then needs monetary_value_with_first of a summary."""
 
     kind: ClassVar[str] = "gammagamma"
+
+    def __repr__(self) -> str:
+        """Parameters, and how many customers they were fitted to."""
+        which = "first orders count" if self.first_order else "repeat orders only"
+        return short_repr(type(self).__name__, self.estimates, which)
+
+    if not TYPE_CHECKING:  # why: a checker would take every misspelt name for one that is there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Name the right method where another library's was called. Raises AttributeError."""
+            refuse_method(self, name)
+
+    def summary(self) -> FitSummary:
+        """Each parameter with its standard error and 95 % interval, and the facts about the fit, to be printed."""
+        facts = facts_of(self.estimates) | {"mean spend of an order": f"{self.population_mean:.4g}"}
+        facts["first orders"] = "count" if self.first_order else "are left out"
+        if self.independence is not None:
+            doubt = "in doubt" if self.independence.is_doubtful else "not in doubt"
+            facts["spend independent of frequency"] = f"{doubt} (Spearman {self.independence.spearman:.2f})"
+        return FitSummary.of(type(self).__name__, self.estimates, facts)
+
+    def predict(self, summary: Any) -> Any:
+        """Expected spend of an order of each customer beside their ids, in the kind of frame that the summary is."""
+        return with_answers(summary, expected_spend=self.expected_spend(summary))
 
     @property
     def params(self) -> dict[str, float]:
@@ -78,10 +118,16 @@ class FittedGammaGamma:
         return self.observed_mean if self.has_infinite_mean else p * v / (q - 1)
 
     def expected_spend(self, summary: Any) -> Numbers:
-        """Expected spend of an order of each customer, from frequency, monetary_value and covariates; never below 0."""
+        """Expected spend of an order of each customer of a summary; never below 0.
+
+        Raises ValueError for a missing column.
+        """
         table = arrow(summary)
-        history = (finite_column(table, "frequency"), finite_column(table, "monetary_value"))
-        return self.posterior_mean_spend(*history, self.covariate_factor(table))
+        return self.posterior_mean_spend(*self.history(table), self.covariate_factor(table))
+
+    def history(self, summary: Any) -> tuple[Numbers, Numbers]:
+        """How many orders of each customer of a summary count here, and their mean. Raises ValueError."""
+        return orders_and_mean(arrow(summary), first_order=self.first_order)
 
     def covariate_factor(self, summary: Any) -> Numbers:
         """Factor by which the covariates of each customer multiply the scale of spend."""
@@ -114,6 +160,7 @@ class FittedGammaGamma:
             "observed_mean": self.observed_mean,
             "independence": independence,
             "covariates": list(self.covariates),
+            "first_order": self.first_order,
         }
         return {"kind": self.kind, "estimates": self.estimates.to_dict(), **settings}
 
@@ -122,8 +169,9 @@ class FittedGammaGamma:
         """Rebuild from what `to_dict` returns."""
         content = saved["independence"]
         independence = None if content is None else Independence(**content)
+        covariates, first_order = tuple(saved["covariates"]), saved.get("first_order", False)
         return cls(
-            Estimates.from_dict(saved["estimates"]), saved["observed_mean"], independence, tuple(saved["covariates"])
+            Estimates.from_dict(saved["estimates"]), saved["observed_mean"], independence, covariates, first_order
         )
 
     def save(self, path: Path) -> None:
@@ -138,24 +186,58 @@ class FittedGammaGamma:
 
 @dataclass(frozen=True)
 class GammaGamma:
-    """Gamma-Gamma, to be fitted to customers with a repeat order and a mean spend above zero."""
+    """Gamma-Gamma, to be fitted to customers with a mean spend above zero.
+
+    A summary that `rfm` made has the first order of each customer too, in monetary_value_with_first; one without this
+    column is fitted to its repeat orders.
+    """
 
     covariates: Sequence[str] = ()
     """Columns of the summary that multiply spend: numbers, best about 0 and of size 1."""
+    first_order: bool = True
+    """Whether the first order counts, where the summary has it: better ranks; False is the paper's way."""
 
-    def fit(self, summary: Any) -> FittedGammaGamma:
-        """Maximum likelihood. Raises NotEnoughData with fewer than ten such customers."""
-        table = arrow(summary)
-        count, mean = finite_column(table, "frequency"), finite_column(table, "monetary_value")
+    if not TYPE_CHECKING:  # why: as above
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say that only a fitted model answers. Raises AttributeError."""
+            refuse_unfitted(self, name, FittedGammaGamma)
+
+    def fit(
+        self,
+        summary: Any = None,
+        *positional: Any,
+        frequency: Any = None,
+        monetary_value: Any = None,
+        **others: Any,
+    ) -> FittedGammaGamma:
+        """Maximum likelihood, of a summary as `rfm` makes it, or of arrays: `fit(frequency=, monetary_value=)`.
+
+        Of arrays, frequency is how many orders monetary_value is the mean of; `others` are weight and covariates.
+        Raises NotEnoughData with fewer than ten customers with a spend, TypeError for other arguments.
+        """
+        columns = {"frequency": frequency, "monetary_value": monetary_value, **others}
+        table = arrow(fit_input(summary, positional, columns, "frequency=..., monetary_value=..."))
+        first_order = self.first_order and WITH_FIRST in table.column_names
+        count, mean = orders_and_mean(table, first_order=first_order)
         weight = finite_column(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
         columns = [finite_column(table, name) for name in self.covariates]
-        return fit_spend(count, mean, weight, dict(zip(self.covariates, columns, strict=True)))
+        fitted = fit_spend(count, mean, weight, dict(zip(self.covariates, columns, strict=True)))
+        return replace(fitted, first_order=first_order)
+
+
+def orders_and_mean(summary: pa.Table, *, first_order: bool) -> tuple[Numbers, Numbers]:
+    """Orders of each customer and their mean, with the first one or without. Raises ValueError for a missing column."""
+    frequency = finite_column(summary, "frequency")
+    if first_order:
+        return frequency + 1, finite_column(summary, WITH_FIRST)
+    return frequency, finite_column(summary, "monetary_value")
 
 
 def fit_spend(
     count: Numbers, mean: Numbers, weight: Numbers | None = None, covariates: Mapping[str, Numbers] | None = None
 ) -> FittedGammaGamma:
-    """As `GammaGamma.fit`, from the number of orders and their mean. Raises NotEnoughData."""
+    """As `GammaGamma.fit`, from the number of orders that count and their mean. Raises NotEnoughData."""
     weight = np.ones(len(count)) if weight is None else weight
     keep = (count > 0) & (mean > 0) & (weight > 0)
     if weight[keep].sum() < FEWEST_CUSTOMERS:
@@ -165,8 +247,11 @@ def fit_spend(
     x, share = count[keep], weight[keep] / weight[keep].sum()
     scale = float(share @ mean[keep])
     names = tuple(covariates or ())
-    design = np.column_stack([column[keep] for column in (covariates or {}).values()]) if names else None
-    objective = _Likelihood(DistinctValues.of(x), x, mean[keep] / scale, share, design)
+    columns = [column[keep] for column in (covariates or {}).values()]
+    first, place = distinct_rows(x, mean[keep], *columns)
+    design = np.column_stack([column[first] for column in columns]) if names else None
+    shares = np.bincount(place, share, len(first)).astype(np.float64)
+    objective = _Likelihood(DistinctValues.of(x[first]), x[first], mean[keep][first] / scale, shares, design)
     start, free = np.concatenate([START, np.zeros(len(names))]), (False,) * 3 + (True,) * len(names)
     at, second = maximise(objective, start, free=free)
     value, _ = objective(at)
@@ -200,6 +285,16 @@ class _Likelihood:
     share: Numbers
     design: Numbers | None
 
+    @cached_property
+    def log_z(self) -> Numbers:
+        """Logarithm of each mean."""
+        return np.log(self.z)
+
+    @cached_property
+    def log_total(self) -> Numbers:
+        """Logarithm of what each customer spent."""
+        return np.log(self.x) + self.log_z
+
     def __call__(self, at: Numbers) -> tuple[float, Numbers]:
         p, q, v = np.exp(at[:3])
         scale = v * np.exp(self.design @ at[3:]) if self.design is not None else v
@@ -209,12 +304,14 @@ class _Likelihood:
         both = digamma(distinct + q)
         d_gamma_p = (self.counts.values * (both - digamma(distinct)))[self.counts.inverse]
         d_gamma_q = (both - digamma(q))[self.counts.inverse]
-        px, log_z, log_x, log_sum = p * self.x, np.log(self.z), np.log(self.x), np.log(scale + self.x * self.z)
-        value = gammas + q * log_scale + (px - 1) * log_z + px * log_x - (px + q) * log_sum
-        d_p = d_gamma_p + self.x * (log_z + log_x - log_sum)
+        px, log_total, total = p * self.x, self.log_total, scale + self.x * self.z
+        log_sum = np.log(total)
+        value = gammas + q * log_scale + px * (log_total - log_sum) - q * log_sum - self.log_z
+        d_p = d_gamma_p + self.x * (log_total - log_sum)
         d_q = d_gamma_q + log_scale - log_sum
-        d_scale = q - (px + q) * scale / (scale + self.x * self.z)
-        slopes = [np.dot(self.share, d_p) * p, np.dot(self.share, d_q) * q, np.dot(self.share, d_scale)]
+        d_scale = q - (px + q) * scale / total
+        # why not `@`: BLAS wakes its threads for columns of 10,000, which then wait busily
+        slopes = [float((self.share * one).sum()) for one in (d_p * p, d_q * q, d_scale)]
         if self.design is not None:
-            slopes += list((self.share * d_scale) @ self.design)
-        return float(self.share @ value), np.array(slopes)
+            slopes += [float((self.share * d_scale * column).sum()) for column in self.design.T]
+        return float((self.share * value).sum()), np.array(slopes)

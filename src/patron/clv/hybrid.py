@@ -20,10 +20,13 @@ from scipy.stats import nbinom
 
 from patron.clv.beta_geo import BetaGeo, FittedBetaGeo
 from patron.clv.boosted_trees import FittedTrees, Trees
-from patron.clv.gamma_gamma import GammaGamma
+from patron.clv.fit_summary import FitSummary
+from patron.clv.frames import arrow, frame_kind, to_kind
+from patron.clv.gamma_gamma import WITH_FIRST, GammaGamma
 from patron.clv.nbd import NBD, FittedNBD
 from patron.clv.order_days import OrderDays
-from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, rfm, timestamp_us
+from patron.clv.order_times import timestamp_us
+from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT_DAYS, rfm
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers
 
@@ -32,6 +35,12 @@ FEWEST_DAYS = 84
 CUTOFFS = 7
 """Cutoffs in the past, from a third to two thirds of it, that the trees learn from."""
 LEAST = 1e-4
+MOST_GONE = 1 - 1e-6
+"""Nobody is gone for certain: what is expected of them would come from an infinite mean."""
+SIZE_BOUND = 14.0
+"""Logarithm of the size at which a negative binomial is as good as Poisson."""
+TINY = 1e-300
+SPEND = ("frequency", "monetary_value", WITH_FIRST)
 SETTLED = 0.2
 """Share of the past after which customers slow down steadily: the first weeks are another thing."""
 
@@ -52,24 +61,51 @@ class _BaseModels:
         return np.column_stack([one.expected_purchases(summary, horizon) for one in (self.stays, self.leaves)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FittedHybrid:
-    """Forecasts of the customers whose orders it was fitted to; horizons are in its unit."""
+    """Forecasts of the customers whose orders it was fitted to; horizons are in its unit.
+
+    `predict` gives orders and value of everybody beside their ids, in the kind of frame that the orders were.
+    """
 
     customers: pa.Array
-    """Who they are: all answers are in this order."""
+    """Everybody with an order or a refund: all answers are in this order."""
     unit: str
     weights: tuple[float, float]
     """Of the model in which nobody leaves, and of the one in which some do."""
     spread: tuple[float, float, float]
     """How widely counts lie about what is expected; see `_shape`."""
     trees: FittedTrees
-    summary: pa.Table
+    histories: pa.Table
+    """Summary of the customers' orders until now."""
     base: _BaseModels
     matrix: Numbers
     trend: "_AgeingTrend"
     paid: pa.Table
-    """Repeat orders and what they brought on the mean, net of refunds until now."""
+    """Orders and what they brought on the mean, net of refunds until now."""
+    frame: str = "arrow"
+    """Kind of frame of the orders."""
+
+    def __repr__(self) -> str:
+        """How many customers it answers for, and the weights of its two models."""
+        stays, leaves = self.weights
+        mixed = f"NBD x {stays:.3g} + BG/NBD x {leaves:.3g}"
+        return f"FittedHybrid({len(self.customers):,} customers; unit {self.unit}; {mixed})"
+
+    def summary(self) -> FitSummary:
+        """Parameters of the two counting models with their standard errors, and how the hybrid mixes them."""
+        facts = {"customers": f"{len(self.customers):,}", "unit of time": self.unit}
+        facts |= {"weight of NBD": f"{self.weights[0]:.3g}", "weight of BG/NBD": f"{self.weights[1]:.3g}"}
+        facts["trees"] = "correct both by what the recent past shows; they have no standard errors"
+        models = {"NBD": self.base.stays, "BG/NBD": self.base.leaves}
+        tables = [with_prefix(name, model.summary().table) for name, model in models.items()]
+        return FitSummary("FittedHybrid", pa.concat_tables(tables), facts)
+
+    def predict(self, horizon: float) -> Any:
+        """Expected orders and value of each customer in the next `horizon` beside their ids."""
+        orders = self.expected_purchases(horizon)
+        columns = {"customer_id": self.customers, "expected_purchases": orders}
+        return to_kind(pa.table({**columns, "expected_value": orders * self._spend()}), self.frame)
 
     def expected_purchases(self, horizon: float) -> Numbers:
         """Expected orders of each customer in the next `horizon`."""
@@ -86,19 +122,26 @@ class FittedHybrid:
 
     def expected_value(self, horizon: float) -> Numbers:
         """Expected spend of each customer: orders times what one brings by Gamma-Gamma, in the money of the orders."""
-        return self.expected_purchases(horizon) * GammaGamma().fit(self.paid).expected_spend(self.paid)
+        return self.expected_purchases(horizon) * self._spend()
+
+    def _spend(self) -> Numbers:
+        return GammaGamma().fit(self.paid).expected_spend(self.paid)
 
     def _uncorrected(self, horizon: float) -> Numbers:
-        base = np.maximum(self.base.expected(self.summary, horizon) @ np.array(self.weights), LEAST)
+        base = np.maximum(self.base.expected(self.histories, horizon) @ np.array(self.weights), LEAST)
         return base * np.exp(self.trees.raw(self.matrix))
 
     def _frequency_and_dropout(self) -> tuple[Numbers, Numbers]:
-        return self.summary["frequency"].to_numpy(), 1 - self.base.leaves.probability_alive(self.summary)
+        return self.histories["frequency"].to_numpy(), 1 - self.base.leaves.probability_alive(self.histories)
 
 
 @dataclass(frozen=True)
 class Hybrid:
-    """BG/NBD and NBD mixed, corrected by trees, following the shop's ageing trend."""
+    """BG/NBD and NBD mixed, corrected by trees, following the shop's ageing trend.
+
+    It takes orders, not a summary: fitted = Hybrid().fit(orders, until=...), then fitted.predict(horizon),
+    expected_purchases(horizon), expected_value(horizon) and purchase_count_distribution(horizon).
+    """
 
     unit: str = "W"
     trees: Trees = field(
@@ -117,6 +160,9 @@ class Hybrid:
         value: str | None = "value",
     ) -> FittedHybrid:
         """Fit to orders until the end of a day; as `rfm` otherwise. Raises NotEnoughData, ValueError."""
+        if "frequency" in arrow(orders).column_names:
+            raise ValueError("Hybrid is fitted to orders, not to a summary: Hybrid().fit(orders, until=...)")
+        kind, orders = frame_kind(orders), arrow(orders)
         end = timestamp_us(until) // MICROSECONDS_A_DAY
         days = OrderDays.of(orders, end, customer=customer, time=time, value=value)
         span = days.span(end)
@@ -132,22 +178,24 @@ class Hybrid:
         if not actual.sum():
             raise NotEnoughData("nobody came back", where="Hybrid", todo="Use a longer history, or an earlier end.")
         weights, _ = nnls(expected, actual)
-        base = np.maximum(expected @ weights, LEAST)
+        forecast_of_models = np.maximum(expected @ weights, LEAST)
         matrix = np.vstack([one.matrix for one in past])
         objective = {"objective": "poisson", "boost_from_average": False}
-        trees = self.trees.fit(matrix, actual, objective, start=np.log(base))
-        forecast = base * np.exp(trees.raw(matrix))
+        trees = self.trees.fit(matrix, actual, objective, start=np.log(forecast_of_models))
+        forecast = forecast_of_models * np.exp(trees.raw(matrix))
         history = tuple(np.concatenate([getattr(one, name) for one in past]) for name in ("frequency", "gone"))
         spread = _fit_spread(actual, forecast, *history)
-        now = _Snapshot.at(days, end, ahead, self.unit)
+        base_now = _BaseModels.fit(days.summary(end, self.unit, holdout_day=end))
+        everybody = OrderDays.of_everybody(orders, end, customer=customer, time=time, value=value)
+        now = _Snapshot.at(everybody, end, ahead, self.unit, base=base_now)
         trend = _AgeingTrend.of(days, end, ahead, self.unit)
         mixed = (float(weights[0]), float(weights[1]))
         customers = days.ids.take(now.summary["customer_id"].combine_chunks())
         net = rfm(orders, until=until, unit=self.unit, customer=customer, time=time, value=value)
         row_of = pc.index_in(customers, net["customer_id"].combine_chunks())
-        paid = net.select(["frequency", "monetary_value"]).take(row_of)
+        paid = pa.table({name: net[name].take(row_of).fill_null(0.0) for name in SPEND})
         of_now = (now.summary, now.base, now.matrix, trend, paid)
-        return FittedHybrid(customers, self.unit, mixed, spread, trees, *of_now)
+        return FittedHybrid(customers, self.unit, mixed, spread, trees, *of_now, kind)
 
 
 @dataclass(frozen=True)
@@ -161,9 +209,10 @@ class _Snapshot:
     actual: Numbers
 
     @classmethod
-    def at(cls, days: OrderDays, cutoff: int, ahead: int, unit: str) -> "_Snapshot":
+    def at(cls, days: OrderDays, cutoff: int, ahead: int, unit: str, *, base: _BaseModels | None = None) -> "_Snapshot":
+        """At the end of a day, of models fitted to it unless they are given."""
         summary = days.summary(cutoff, unit, holdout_day=cutoff + ahead)
-        base = _BaseModels.fit(summary)
+        base = base or _BaseModels.fit(summary)
         expected = base.expected(summary, ahead / UNIT_DAYS[unit])
         actual = summary["frequency_holdout"].to_numpy()
         return cls(summary, base, expected, np.column_stack([days.features(summary, cutoff), expected]), actual)
@@ -221,12 +270,19 @@ class _AgeingTrend:
         return float(np.exp(np.mean(np.log(totals)))) if totals else 0.0
 
 
+def with_prefix(name: str, table: pa.Table) -> pa.Table:
+    """A summary's table with the name of its model before each parameter."""
+    named = [f"{name} {parameter}" for parameter in table["parameter"].to_pylist()]
+    return table.set_column(0, "parameter", pa.array(named))
+
+
 def _shape(
     spread: tuple[float, float, float], mean: Numbers, frequency: Numbers, gone: Numbers
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Share of each customer who order nothing for certain, and size and mean of the negative binomial of the rest."""
-    nothing = gone * expit(spread[2])
-    return nothing, np.exp(spread[0]) * (frequency + 0.5) ** spread[1], mean / (1 - nothing)
+    nothing = np.minimum(gone * expit(spread[2]), MOST_GONE)
+    log_size = np.clip(spread[0] + spread[1] * np.log(frequency + 0.5), -SIZE_BOUND, SIZE_BOUND)
+    return nothing, np.exp(log_size), mean / (1 - nothing)
 
 
 def _fit_spread(actual: Numbers, mean: Numbers, frequency: Numbers, gone: Numbers) -> tuple[float, float, float]:
@@ -234,17 +290,10 @@ def _fit_spread(actual: Numbers, mean: Numbers, frequency: Numbers, gone: Number
 
     def negative(at: Numbers) -> float:
         nothing, size, rest = _shape((at[0], at[1], at[2]), mean, frequency, gone)
-        log_q = np.log(size / (size + rest))
-        law = (
-            gammaln(size + actual)
-            - gammaln(size)
-            - gammaln(actual + 1)
-            + size * log_q
-            + actual * np.log1p(-np.exp(log_q))
-        )
-        return -float(
-            np.where(actual == 0, np.log(nothing + (1 - nothing) * np.exp(law)), np.log1p(-nothing) + law).mean()
-        )
+        orders = gammaln(size + actual) - gammaln(size) - gammaln(actual + 1)
+        orders += actual * (np.log(rest) - np.log(size + rest)) - size * np.log1p(rest / size)
+        stays = np.log1p(-nothing) + orders
+        return -float(np.where(actual == 0, np.logaddexp(np.log(np.maximum(nothing, TINY)), stays), stays).mean())
 
     fitted = minimize(negative, [0.0, 0.5, 0.0], method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7}).x
     return float(fitted[0]), float(fitted[1]), float(fitted[2])

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.special import betainc
 
 from patron.clv.count_model import CountModel, check_horizon
-from patron.clv.distinct_histories import Histories, arrow, finite_column
+from patron.clv.distinct_histories import Histories
+from patron.clv.frames import arrow
 from patron.clv.gamma_gamma import FittedGammaGamma
 from patron.clv.posterior import Span
 from patron.clv.rfm_summary import UNIT_DAYS, summary_unit
@@ -109,7 +110,7 @@ def spend_interval(counts: Numbers, spend: FittedGammaGamma, summary: Any, *, le
     last count, which stands for all above it, is likely.
     """
     table = arrow(summary)
-    order_count, mean = finite_column(table, "frequency"), finite_column(table, "monetary_value")
+    order_count, mean = spend.history(table)
     if counts[:, -1].max(initial=0.0) > LIKELY:
         most = counts.shape[1] - 1
         raise ValueError(f"{most} orders or more are likely of some customers: give the chances of larger counts")

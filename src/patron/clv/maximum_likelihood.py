@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numba
@@ -33,7 +33,7 @@ class Estimates:
 
     params: Mapping[str, float]
     log_likelihood: float = math.nan
-    covariance: tuple[tuple[float, ...], ...] = ()
+    covariance: tuple[tuple[float, ...], ...] = field(default=(), repr=False)
     """Covariance of the logarithms of the parameters; NaN where the data do not identify them, () when unknown."""
     customer_count: float = 0.0
     logarithms: tuple[bool, ...] = ()

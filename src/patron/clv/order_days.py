@@ -6,8 +6,10 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.clv.distinct_histories import Indices, arrow, finite_column
-from patron.clv.rfm_summary import MICROSECONDS_A_DAY, customer_codes, rfm, timestamps_us
+from patron.clv.distinct_histories import Indices, finite_column
+from patron.clv.frames import arrow
+from patron.clv.order_times import timestamps_us
+from patron.clv.rfm_summary import MICROSECONDS_A_DAY, check_order_columns, customer_codes, rfm
 from patron.schema.numbers import Numbers
 
 WINDOWS = (28, 56, 91, 182)
@@ -34,14 +36,31 @@ class OrderDays:
 
         Raises ValueError for missing columns or orders of nobody.
         """
+        return cls._read(orders, end, (customer, time, value), of_refunded=False)
+
+    @classmethod
+    def of_everybody(cls, orders: Any, end: int, *, customer: str, time: str, value: str | None) -> Self:
+        """As `of`, with those too who have nothing but refunds: an order worth nothing on the day of their first one.
+
+        They bought before these orders begin, or a day's refunds were taken from its order.
+        """
+        return cls._read(orders, end, (customer, time, value), of_refunded=True)
+
+    @classmethod
+    def _read(cls, orders: Any, end: int, names: tuple[str, str, str | None], *, of_refunded: bool) -> Self:
+        customer, time, value = names
         table = arrow(orders)
-        missing = [name for name in (customer, time, value) if name is not None and name not in table.column_names]
-        if missing:
-            raise ValueError(f"orders have no column {', '.join(missing)}; they have {', '.join(table.column_names)}")
+        check_order_columns(table, customer=customer, time=time, value=value)
         who, ids = customer_codes(table[customer])
         day = timestamps_us(table[time]) // MICROSECONDS_A_DAY
         paid = finite_column(table, value) if value is not None else np.ones(table.num_rows)
         known = (day <= end) & (paid >= 0)
+        if of_refunded:
+            is_refunded = (day <= end) & ~np.bincount(who[known], minlength=len(ids)).astype(bool)[who]
+            opened = np.full(len(ids), np.iinfo(np.int64).max)
+            np.minimum.at(opened, who[is_refunded], day[is_refunded])
+            known |= is_refunded & (day == opened[who])
+            paid = np.maximum(paid, 0.0)
         earliest = int(day.min()) if len(day) else 0
         width = end - earliest + 1
         keys, place = np.unique(who[known] * width + (day[known] - earliest), return_inverse=True)

@@ -16,7 +16,8 @@ import numpy as np
 from scipy.special import erfinv
 
 from patron.clv.count_model import CountLearner, CountModel, check_horizon
-from patron.clv.distinct_histories import Histories, arrow, check_customer_count, mean_age, rescale
+from patron.clv.distinct_histories import Histories, check_customer_count, mean_age, rescale
+from patron.clv.frames import arrow
 from patron.clv.maximum_likelihood import LOG_BOUND, Estimates, Objective, maximise
 from patron.clv.rfm_summary import summary_unit
 from patron.schema.numbers import Numbers
@@ -44,7 +45,7 @@ class Span:
     high: Numbers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Posterior(Generic[Model]):
     """Draws of a model's parameters; answers average over them."""
 
@@ -55,6 +56,13 @@ class Posterior(Generic[Model]):
     """A row a draw, a column a letter, in the summary's unit."""
     kept_share: float
     """Proposals that were kept, 0 to 1."""
+
+    def __repr__(self) -> str:
+        """Means of the parameters, and how many draws there are."""
+        means = ", ".join(
+            f"{name}={mean:.4g}" for name, mean in zip(self.letters, self.draws.mean(axis=0), strict=True)
+        )
+        return f"Posterior({means}; {len(self.draws):,} draws, {self.kept_share:.0%} of proposals kept)"
 
     @property
     def is_doubtful(self) -> bool:

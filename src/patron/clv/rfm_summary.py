@@ -1,6 +1,6 @@
 """From orders to the summary that models are fitted to: how often, how recently, for how long, how much."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 import numba
@@ -8,14 +8,30 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.clv.distinct_histories import HISTORY, WEIGHT, Indices, arrow, distinct_rows, finite_column
+from patron.clv.distinct_histories import HISTORY, WEIGHT, Indices, distinct_rows, finite_column
+from patron.clv.frames import arrow, frame_kind, to_kind
+from patron.clv.order_times import Timestamps, timestamp_us, timestamps_us
 from patron.schema.numbers import Numbers
 
 UNIT_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 """Days of each unit of time: a month is a twelfth of a year."""
+LIKELY = {
+    "customer": ("customer_id", "customerid", "customer", "user_id", "client", "email", "user"),
+    "time": ("created", "ordered", "date", "time", "at"),
+    "value": ("total", "amount", "value", "revenue", "price", "paid"),
+}
+"""Parts of the names that columns of orders have elsewhere, likeliest first."""
 MICROSECONDS_A_DAY = 86_400_000_000
 UNIT = b"patron.unit"
-Timestamps = npt.NDArray[np.int64]
+SUMMARISED = {
+    "frequency": 0,
+    "recency": 1,
+    "T": 2,
+    "monetary_value": 3,
+    "monetary_value_with_first": 9,
+    "log_gaps": 4,
+}
+"""Where `_summarise` puts each column."""
 
 
 def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders differ in
@@ -28,28 +44,29 @@ def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders diffe
     time: str = "ordered_at",
     value: str | None = "value",
     whole_days: bool = True,
-) -> pa.Table:
+) -> Any:
     """Summarise orders by customer: a row for each who ordered by the end of the day `until`, ordered by first sight.
 
-    `orders` is anything that speaks Arrow (pandas, Polars, DuckDB ...) with one row per order. Times are in `unit`: D,
-    W, M (a twelfth of a year) or Y. Orders of one day count as one, unless `whole_days` is false.
+    `orders` is anything that speaks Arrow (pandas, Polars, DuckDB ...) with one row per order; the summary is a frame
+    of the same kind where that is pandas or Polars, else an Arrow table. Times of orders may be texts, with a zone or
+    without (UTC then). Times of the summary are in `unit`: D, W, M (a twelfth of a year) or Y. Orders of one day count
+    as one, unless `whole_days` is false.
 
     Columns: customer_id; frequency, repeat orders; recency, from the first order to the last; T, from the first order
-    to `until`; monetary_value, mean of the repeat orders (0 without one); log_gaps, sum of the logarithms of the times
-    between orders, for regular buyers; first_at. With `holdout_until`: frequency_holdout, monetary_value_holdout (mean
-    of the orders then) and duration_holdout.
+    to `until`; monetary_value, mean of the repeat orders (0 without one); monetary_value_with_first, mean of all;
+    log_gaps, sum of the logarithms of the times between orders, for regular buyers; first_at; unit. With
+    `holdout_until`: frequency_holdout, monetary_value_holdout (mean of the orders then) and duration_holdout.
 
     A row below zero is a refund: it is not an order, and lowers the value of the newest orders until then, none below
-    zero; a refund in the holdout lowers only the value of the holdout's orders.
+    zero; a refund in the holdout lowers only the value of the holdout's orders. Who has nothing but refunds bought
+    before these orders begin, and has no row.
 
     Raises ValueError for a missing column, an unknown unit, or a holdout that ends before it begins.
     """
     if unit not in UNIT_DAYS:
         raise ValueError(f"unit {unit!r} is not one of {', '.join(UNIT_DAYS)}")
     table = arrow(orders)
-    missing = [name for name in (customer, time, value) if name is not None and name not in table.column_names]
-    if missing:
-        raise ValueError(f"orders have no column {', '.join(missing)}; they have {', '.join(table.column_names)}")
+    check_order_columns(table, customer=customer, time=time, value=value)
     end = timestamp_us(until)
     last = end if holdout_until is None else timestamp_us(holdout_until)
     if last < end:
@@ -68,17 +85,36 @@ def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders diffe
     columns = summarised[is_known]
     first = columns[:, 6].astype(np.int64) * (MICROSECONDS_A_DAY if whole_days else 1)
     result: dict[str, Any] = {"customer_id": ids.filter(pa.array(is_known))}
-    named = ("frequency", "recency", "T", "monetary_value", "log_gaps")
-    result |= {name: columns[:, place] for place, name in enumerate(named)}
+    result |= {name: columns[:, place] for name, place in SUMMARISED.items()}
     result["first_at"] = pa.array(first, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
     if holdout_until is not None:
         result["frequency_holdout"] = columns[:, 5]
         result["monetary_value_holdout"] = columns[:, 8]
         result["duration_holdout"] = np.full(len(columns), (last - end) / scale)
-    return pa.table(result).replace_schema_metadata({UNIT: unit.encode()})
+    result["unit"] = _repeated(unit, len(columns))
+    return to_kind(pa.table(result).replace_schema_metadata({UNIT: unit.encode()}), frame_kind(orders))
 
 
-def deduplicated(summary: Any, *others: str) -> pa.Table:
+def check_order_columns(table: pa.Table, **named: str | None) -> None:
+    """Refuse orders without a column, and say how to name another. Raises ValueError."""
+    for argument, name in named.items():
+        if name is not None and name not in table.column_names:
+            known = f"orders have no column {name}; they have {', '.join(table.column_names)}"
+            raise ValueError(f"{known}: name yours, {argument}={_likely(argument, table)!r}")
+
+
+def _likely(argument: str, table: pa.Table) -> str:
+    """Column that an argument may mean, from its name."""
+    found = [name for part in LIKELY[argument] for name in table.column_names if part in name.lower()]
+    return found[0] if found else "..."
+
+
+def _repeated(unit: str, count: int) -> pa.Array:
+    """The unit as a column: pandas and Polars have no place for it beside a frame."""
+    return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([unit]))
+
+
+def deduplicated(summary: Any, *others: str) -> Any:
     """Distinct histories, each with its `weight`, the customers that share it: fits are the same.
 
     `others` are columns that distinguish histories too, such as covariates.
@@ -89,14 +125,18 @@ def deduplicated(summary: Any, *others: str) -> pa.Table:
     first, place = distinct_rows(*columns.values())
     weight = finite_column(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
     kept = {name: column[first] for name, column in columns.items()}
-    return pa.table(kept | {WEIGHT: np.bincount(place, weight, len(first))}).replace_schema_metadata(
-        table.schema.metadata
-    )
+    unit = summary_unit(table)
+    named = {"unit": _repeated(unit, len(first))} if unit else {}
+    distinct = pa.table({**kept, WEIGHT: np.bincount(place, weight, len(first)), **named})
+    return to_kind(distinct.replace_schema_metadata(table.schema.metadata), frame_kind(summary))
 
 
 def summary_unit(summary: Any) -> str:
     """Unit of time of a summary made by `rfm`; '' when it has none."""
-    return (arrow(summary).schema.metadata or {}).get(UNIT, b"").decode()
+    table = arrow(summary)
+    if "unit" in table.column_names and table.num_rows and str(table["unit"][0]) in UNIT_DAYS:
+        return str(table["unit"][0])
+    return (table.schema.metadata or {}).get(UNIT, b"").decode()
 
 
 def customer_codes(ids: pa.ChunkedArray) -> tuple[Indices, pa.Array]:
@@ -159,36 +199,13 @@ def _distinct_texts(bounds: Timestamps, content: npt.NDArray[np.uint8]) -> tuple
     return first[:count_distinct].copy(), place
 
 
-def timestamps_us(times: pa.ChunkedArray, what: str = "orders") -> Timestamps:
-    """Microseconds since 1970. Raises ValueError for what has no time."""
-    if times.null_count:
-        raise ValueError(f"{times.null_count} {what} have no time")
-    kind = times.type
-    if pa.types.is_date(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        times = times.cast(pa.timestamp("us"))
-    elif not pa.types.is_timestamp(kind):
-        raise ValueError(f"the time of {what} is {kind}, no date or time")
-    exact = pa.timestamp("us", tz=getattr(times.type, "tz", None))
-    return times.cast(exact, safe=False).cast(pa.int64()).combine_chunks().to_numpy(zero_copy_only=False)
-
-
-def timestamp_us(at: date | datetime | str) -> int:
-    """Microseconds since 1970 of a point in time, in UTC unless it has a zone. Raises ValueError for other texts."""
-    try:
-        time = datetime.fromisoformat(at) if isinstance(at, str) else at
-    except ValueError as error:
-        raise ValueError(f"{at!r} is not a date such as 2024-06-30, nor a time such as 2024-06-30T12:00") from error
-    if not isinstance(time, datetime):
-        time = datetime(time.year, time.month, time.day, tzinfo=UTC)
-    time = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return int(time.timestamp() * 1_000_000)
-
-
 @numba.njit(cache=True)
 def _summarise(
     orders: tuple[Indices, Timestamps, Numbers], customers: int, span: tuple[int, int], scale: float
 ) -> Numbers:
-    """Of each customer: frequency, recency, T, mean paid, log gaps, later orders, first time, known, later mean.
+    """Of each customer: frequency, recency, T, mean paid, log gaps, later orders, first time, known, two more means.
+
+    The last two are the mean of the orders of the holdout, and of all until its begin.
 
     Orders are put next to those of the same customer by counting, then into the order of time, few at a time.
     """
@@ -204,7 +221,7 @@ def _summarise(
         place = free[codes[n]]
         times[place], amounts[place] = at[n], paid[n]
         free[codes[n]] += 1
-    rows = np.zeros((customers, 9))
+    rows = np.zeros((customers, 10))
     for who in range(customers):
         low, high = starts[who], starts[who + 1]
         _sort(times, amounts, low, high)
@@ -255,6 +272,7 @@ def _fill_row(times: Timestamps, amounts: Numbers, span: tuple[int, int], scale:
     row[0], row[1], row[2] = repeats, (newest - first) / scale, (end - first) / scale
     row[3], row[4] = money / repeats if repeats else 0.0, gaps
     row[5], row[6], row[7], row[8] = later, first, 1.0, money_later / later if later else 0.0
+    row[9] = (money + amounts[0]) / (repeats + 1)
 
 
 @numba.njit(cache=True)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from patron.clv.count_model import CountLearner, check_horizon, poisson_orders, summary_columns
 from patron.clv.covariate_calendar import FIRST, Calendar, at_orders_column, unit_days
-from patron.clv.distinct_histories import Histories, Indices, arrow, check_customer_count, finite_column, mean_age
+from patron.clv.distinct_histories import Histories, Indices, check_customer_count, finite_column, mean_age
 from patron.clv.maximum_likelihood import Estimates, Objective
 from patron.clv.pareto_nbd import LETTERS, START
 from patron.clv.pareto_nbd_covariates import (
@@ -263,12 +263,11 @@ class SeasonalParetoNBD(CountLearner[FittedSeasonalParetoNBD]):
     in_time: ClassVar[Sequence[str]] = ()
     """None: the calendar and the times are in one unit, which is left as it is."""
 
-    def fit(self, summary: Any) -> FittedSeasonalParetoNBD:
-        """Maximum likelihood. Raises NotEnoughData with fewer than ten customers.
+    def fit_table(self, table: pa.Table) -> FittedSeasonalParetoNBD:
+        """As `fit`. Raises NotEnoughData with fewer than ten customers.
 
         Raises ValueError for impossible rows, for a missing column, and where an effect cannot be known.
         """
-        table = arrow(summary)
         unit = summary_unit(table)
         unit_days(unit)
         rows = Histories.of(table, *self.columns(), FIRST)

@@ -6,6 +6,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from patron.commands.resolve_person import Person
 from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
@@ -19,6 +22,7 @@ REPORT_MARK = '<meta name="generator" content="Patron">'
 EXPORT_KEYS = {"customer_id", "identifiers", "tables"}
 SHOWN_ID_LENGTH = 8
 """First characters of a customer id that a report shows."""
+PARQUET = b"PAR1"
 MAX_SEARCHED_BYTES = 50_000_000
 
 
@@ -38,10 +42,13 @@ def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple
 
 
 def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:
-    """Files in the workspace that Patron did not make and that name the person; archives too, which are not opened."""
-    left = [
-        path for path in _foreign_files(shop) if path.name.endswith(".tar.gz") or _names_person(vault, person, path)
-    ]
+    """Files in the workspace that Patron did not make and that name the person; archives too, which are not opened.
+
+    A report of Patron's shows opaque ids only, and those of the person are gone by now: a number in it
+    that happens to be one of the shop's ids is a figure.
+    """
+    foreign = [path for path in _foreign_files(shop) if not _is_report(path)]
+    left = [path for path in foreign if path.name.endswith(".tar.gz") or _names_person(vault, person, path)]
     return tuple(str(path.relative_to(shop.folder)) for path in left)
 
 
@@ -84,12 +91,17 @@ def _foreign_files(shop: Shop) -> list[Path]:
     return sorted(file for file in files if file.is_file())
 
 
+def _is_report(path: Path) -> bool:
+    is_page = path.name.endswith((".html", ".html.part"))
+    return is_page and REPORT_MARK in path.read_text(encoding="utf-8", errors="replace")
+
+
 def _is_report_of(path: Path, person: Person) -> bool:
-    if not path.name.endswith((".html", ".html.part")):
+    if not _is_report(path):
         return False
     text = path.read_text(encoding="utf-8", errors="replace")
     shown = (*person.tokens, *(customer_id[:SHOWN_ID_LENGTH] for customer_id in person.customer_ids))
-    return REPORT_MARK in text and any(one in text for one in shown)
+    return any(one in text for one in shown)
 
 
 def _is_export_of(path: Path, person: Person) -> bool:
@@ -107,5 +119,11 @@ def _is_export_of(path: Path, person: Person) -> bool:
 def _names_person(vault: Vault, person: Person, path: Path) -> bool:
     if path.stat().st_size > MAX_SEARCHED_BYTES:
         return True  # why: too large to look at now, so a person looks
-    content = path.read_bytes()
-    return b"\0" not in content and mentions_any(vault, frozenset(person.tokens), content.decode(errors="replace"))
+    content, tokens = path.read_bytes(), frozenset(person.tokens)
+    if content.startswith(PARQUET):
+        try:
+            rows = pq.read_table(pa.BufferReader(content)).to_pylist()
+        except pa.ArrowException:
+            return True  # why: it cannot be read, so a person looks
+        return mentions_any(vault, tokens, json.dumps(rows, default=str))
+    return b"\0" not in content and mentions_any(vault, tokens, content.decode(errors="replace"))

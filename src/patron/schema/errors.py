@@ -11,7 +11,7 @@ PatronError
 ├── BadFile              a file cannot be read as its mapping says
 │   └── BadMapping       the mapping itself cannot be used
 ├── BadEvent             one event breaks the catalogue (it becomes a dead letter)
-├── BadRequest           a request to the collector that cannot be read at all
+├── BadRequest           a request to the collector or the API that cannot be read as it should
 │   ├── BadKey           the key of a request is missing, unknown or revoked
 │   └── TooMany          one key sends more requests than it may
 ├── Overloaded           requests arrive faster than they can be written
@@ -76,10 +76,10 @@ class BadEvent(PatronError):
 
 
 class BadRequest(PatronError):
-    """A request to the collector that cannot be read at all; `status` is what HTTP calls it."""
+    """A request to the collector or the API that cannot be read as it should; `status` is what HTTP calls it."""
 
-    def __init__(self, status: int, what: str, *, todo: str = "") -> None:
-        super().__init__(what, todo=todo)
+    def __init__(self, status: int, what: str, *, where: str = "", todo: str = "") -> None:
+        super().__init__(what, where=where, todo=todo)
         self.status = status
 
 

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.manage_keys import create_key, list_keys, revoke_key
 from patron.interfaces.http.api_routes import router
-from patron.interfaces.http.collector_protocol import CollectorProtocol
+from patron.interfaces.http.collector_protocol import BODY_KIND_BY_PATH, CollectorProtocol
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
 from patron.storage.shop import Shop
@@ -147,10 +147,10 @@ def test_gzip_is_read_with_any_content_type(server, key):
 
 
 @pytest.mark.parametrize("key", ["", "pk_write_wrong", "\u00e9", "x" * 5_000])
-def test_a_wrong_key_is_refused_with_code_and_message(server, key):
+def test_a_wrong_key_is_refused_with_what_to_do(server, key):
     answer = server.post("/v1/t", {**message(), "writeKey": key})
     assert answer.status_code == 401
-    assert answer.json().keys() == {"code", "message"}
+    assert answer.json().keys() == REFUSAL
 
 
 def test_a_read_key_cannot_write_and_a_revoked_key_nothing(server):
@@ -179,7 +179,7 @@ def test_money_may_be_sent_with_a_secret_key_only(server):
 def test_what_cannot_be_read_is_refused_as_the_protocol_says(server, key, body, status):
     answer = server.post("/v1/batch", body, key)
     assert answer.status_code == status
-    assert status == 200 or answer.json().keys() == {"code", "message"}
+    assert status == 200 or answer.json().keys() == REFUSAL
 
 
 def test_hostile_texts_in_every_field_are_stored_as_texts(server, key):
@@ -192,7 +192,7 @@ def test_a_secret_key_in_the_address_is_refused_except_in_the_form_that_has_no_o
     secret = made_key(server, "address", "secret")
     batch = {"batch": [message("a")]}
     refused = server.post(f"/beacon/v1/batch?writeKey={secret}", batch)
-    assert (refused.status_code, refused.json()["code"]) == (401, "bad_key")
+    assert (refused.status_code, refused.json()["error"]) == (401, "BadKey")
     assert server.post("/beacon/v1/batch", batch, secret).status_code == 200
     form = b"data=" + b64encode(json.dumps({"type": "track", "event": "E", "distinct_id": "u"}).encode())
     assert server.post(f"/sa?token={secret}", form).status_code == 200
@@ -218,7 +218,7 @@ def test_trouble_with_the_store_is_reported_as_ours_and_the_client_keeps_its_mes
     shop.close()
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
-    assert answer.json().keys() == {"code", "message"}
+    assert answer.json().keys() == REFUSAL
     assert "api_keys" not in answer.text
 
 
@@ -255,7 +255,7 @@ def test_what_a_request_inflates_to_counts_as_held(collector, monkeypatch):
     monkeypatch.setattr("patron.interfaces.http.collector_protocol.MAX_IN_FLIGHT_BYTES", 100_000)
     packed = gzip.compress(json.dumps({"batch": [message("a", properties={"product_id": "p" * 200_000})]}).encode())
     answer = through_the_wire(collector, "/v1/batch", packed, key)
-    assert (answer.status_code, answer.json()["code"]) == (503, "Overloaded")
+    assert (answer.status_code, answer.json()["error"]) == (503, "Overloaded")
     assert through_the_wire(collector, "/v1/batch", b'{"batch": []}', key).status_code == 200
 
 
@@ -309,6 +309,7 @@ def test_an_event_is_in_the_live_profile_soon_after_its_answer(server, key):
     assert live_profile(server, "device 1", 4)[0]["customer_id"] == customer_json["customer_id"]
 
 
+REFUSAL = {"error", "what", "where", "todo"}
 READ = [route.path.format(customer_id="x") for route in router.routes if "GET" in route.methods]
 
 
@@ -344,7 +345,66 @@ def test_a_key_that_was_revoked_reads_nothing(server):
 def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
     paths = server.client.get("/openapi.json").json()["paths"]
     expected = {*READ, "/api/customers/lookup", *PEOPLE, *SCORES}
-    assert {path.replace("{customer_id}", "x") for path in paths} == expected
+    collector = {path for path, operations in paths.items() if "collector" in next(iter(operations.values()))["tags"]}
+    assert {path.replace("{customer_id}", "x") for path in paths.keys() - collector} == expected
+    assert collector == {*BODY_KIND_BY_PATH, "/v1/projects/{write_key}/settings"}
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            assert operation["security"], f"{method} {path} says no key"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/api/customers?page=0&sort=colour", None, 422),
+        ("GET", "/api/customers?persona=x", None, 422),
+        ("POST", "/api/customers/lookup", b"{", 422),
+        ("POST", "/api/customers/lookup", b"\xff", 400),
+        ("POST", "/api/customers/lookup", b'{"shop_id": ""}', 422),
+        ("GET", "/api/customers/nobody", None, 404),
+        ("GET", "/api/nothing", None, 404),
+        ("PUT", "/api/overview", None, 405),
+        ("POST", "/api/people/forget", b"{}", 401),
+        ("POST", "/v1/batch", b"hello", 400),
+        ("POST", "/v1/nothing", b"{}", 404),
+        ("PUT", "/v1/track", b"{}", 405),
+    ],
+)
+def test_every_refusal_has_one_shape_in_our_own_words(server, method, path, body, status):
+    headers = {"content-type": "application/json"}
+    answer = server.client.request(method, path, content=body, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert answer.json().keys() == REFUSAL
+    assert answer.json()["what"]
+    assert answer.json()["todo"]
+    assert not any(word in answer.text for word in ("Input should", "pydantic", "detail"))
+
+
+def test_a_refusal_names_every_parameter_that_is_wrong(server):
+    refused = server.client.get("/api/customers", params={"page": 0, "sort": "colour", "search": "x" * 65}).json()
+    assert refused["what"].split("; ") == [
+        "search is longer than 64 characters",
+        "sort is not one of 'value', 'churn_probability', 'paid' or 'last_order'",
+        "page is below 1",
+    ]
+    assert refused["where"] == "/api/customers"
+
+
+def test_a_foreign_host_is_refused_in_the_same_shape_and_a_bad_key_at_the_metrics_too(server):
+    foreign = server.client.get("/api/overview", headers={"host": "shop.example"})
+    assert (foreign.status_code, foreign.json().keys()) == (400, REFUSAL)
+    metrics = server.client.get("/metrics", headers={"authorization": "Bearer wrong"})
+    assert (metrics.status_code, metrics.json().keys()) == (401, REFUSAL)
+
+
+def test_what_the_collector_takes_is_described(server):
+    document = server.client.get("/openapi.json").json()
+    batch = document["paths"]["/v1/batch"]["post"]
+    assert batch["security"] == [{"WriteKey": []}, {"SecretKey": []}]
+    assert {"200", "400", "401", "413", "429", "503"} <= batch["responses"].keys()
+    refusal = batch["responses"]["401"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    assert set(document["components"]["schemas"][refusal]["properties"]) == REFUSAL
+    assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
 PEOPLE = ["/api/people/forget", "/api/people/export"]
@@ -439,10 +499,10 @@ def assert_delivered(server, source):
 
 def test_an_unknown_path_and_a_key_that_cannot_send_are_reported_as_json(server, key):
     lost = server.post("/v1/trck", message(), key)
-    assert (lost.status_code, lost.json()["code"]) == (404, "not_found")
-    assert "/v1/track" in lost.json()["message"]
+    assert (lost.status_code, lost.json()["error"]) == (404, "NotFound")
+    assert "/v1/track" in lost.json()["todo"]
     read = made_key(server, "crm", "read")
     refused = server.post("/v1/track", message("by-read"), read)
     assert refused.status_code == 401
-    assert "this is a read key" in refused.json()["message"]
+    assert "this is a read key" in refused.json()["what"]
     assert server.post("/v1/track", message("bearer"), authorization=f"Bearer {key}").json()["stored"] == 1

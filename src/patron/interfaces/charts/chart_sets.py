@@ -7,13 +7,13 @@ from itertools import accumulate
 from patron.answers.models import Models, Question
 from patron.answers.overview import Overview
 from patron.answers.repeat_purchase import OrderHistory, RepeatPurchase, RepeatPurchaseModel
-from patron.answers.revenue import Cohort
 from patron.clv import FittedParetoNBD
 from patron.clv.diagnostics import alive_over_time, forecast_fan, frequency_recency
 from patron.interfaces.charts import clv_charts, evaluation_charts, retention, revenue_charts, segment_charts
 from patron.interfaces.charts.chart import HALF, Chart
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
+from patron.schema.cohort import Cohort
 from patron.schema.questions import VALUE
 from patron.schema.table_metadata import with_metadata
 

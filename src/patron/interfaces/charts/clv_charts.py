@@ -1,6 +1,6 @@
 """Models of customer value: what they say, and how it came out. Tables are those of `patron.clv.diagnostics`.
 
-In a notebook: `tracking(views.tracking(fitted, summary, orders, until="1998-06-30"))`. Another language is
+In a notebook `patron.plots` computes and draws in one call. Another language is
 `tracking(table, words("zh_CN"), Formats("zh_CN", "CNY", "UTC"))`.
 """
 
@@ -10,7 +10,6 @@ from typing import Any
 import altair as alt
 import pyarrow as pa
 
-from patron.answers.revenue import Cohort
 from patron.interfaces.charts.axes import (
     SAME_DAY,
     date_axis,
@@ -27,6 +26,7 @@ from patron.interfaces.charts.retention import retention
 from patron.interfaces.charts.time_spans import ENGLISH, PLAIN, span
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
+from patron.schema.cohort import Cohort
 from patron.schema.table_metadata import metadata_of
 
 __all__ = [

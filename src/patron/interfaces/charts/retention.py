@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import altair as alt
 
-from patron.answers.revenue import Cohort
 from patron.interfaces.charts.chart import NARROW, WIDE, Chart, specification
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import Words
+from patron.schema.cohort import Cohort
 
 SHADES = ("#f1f7fb", "#0b4f7d")
 SMALL = 9

@@ -14,8 +14,8 @@ def add_console(app: FastAPI) -> None:
     """Add the pages to an application."""
     app.state.console = Console(app.state.answers, PAGES)
     app.include_router(router, include_in_schema=False)
-    app.add_exception_handler(404, answer_unknown)
-    app.add_exception_handler(405, answer_unknown)
+    for status in (400, 404, 405):
+        app.add_exception_handler(status, answer_unknown)
 
 
 @asynccontextmanager

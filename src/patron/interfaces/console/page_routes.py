@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
@@ -31,6 +31,7 @@ from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
+from patron.interfaces.http.refusals import http_refusal, is_for_programs, refusal
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import silent
@@ -300,12 +301,6 @@ PAGES = {
 async def answer_unknown(request: Request, error: Exception) -> Response:
     """Answer for an address that is not there: JSON under /api, a page elsewhere."""
     status = error.status_code if isinstance(error, HTTPException) else 404
-    if request.url.path.startswith("/api"):
-        content = {
-            "error": "NotFound",
-            "what": "nothing is here",
-            "where": request.url.path,
-            "todo": "See /openapi.json.",
-        }
-        return JSONResponse(content, status)
+    if is_for_programs(request.url.path):
+        return refusal(http_refusal(request, error))
     return console_of(request).error_page(request, status)

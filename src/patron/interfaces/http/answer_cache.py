@@ -9,7 +9,8 @@ from patron.answers.customer_list import CustomerIndex, customer_index
 from patron.answers.data_quality import DataQuality, data_quality
 from patron.answers.models import Models, models
 from patron.answers.overview import Overview, overview
-from patron.answers.revenue import Cohort, cohorts
+from patron.answers.revenue import cohorts
+from patron.schema.cohort import Cohort
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop
 

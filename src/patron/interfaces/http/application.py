@@ -1,7 +1,10 @@
 """The HTTP application: JSON under /api, the console's pages beside it, one shop behind both."""
 
+from functools import partial
+
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from patron import __version__
@@ -11,6 +14,8 @@ from patron.interfaces.http import privacy_routes, score_routes
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.error_status import status_of
+from patron.interfaces.http.openapi_document import openapi_document
+from patron.interfaces.http.refusals import is_for_programs, refusal, refuse_fault, refuse_invalid
 from patron.interfaces.http.security_headers import protect
 from patron.schema.errors import PatronError
 from patron.service.collector import Collector, stored_state
@@ -28,6 +33,9 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.include_router(score_routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refused)
+    app.add_exception_handler(RequestValidationError, refuse_invalid)
+    app.add_exception_handler(Exception, refuse_fault)
+    app.openapi = partial(openapi_document, app)
     add_console(app)
     protect(app)
     return app
@@ -36,7 +44,6 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
 async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, PatronError):
         raise error
-    if not request.url.path.startswith(("/api/", "/health", "/version")):
-        return request.app.state.console.refusal_page(request, error, status_of(error))
-    content = {"error": type(error).__name__, "what": error.what, "where": error.where, "todo": error.todo}
-    return JSONResponse(content, status_of(error))
+    if is_for_programs(request.url.path):
+        return refusal(error)
+    return request.app.state.console.refusal_page(request, error, status_of(error))

@@ -12,8 +12,9 @@ from urllib.parse import parse_qs
 import msgspec
 
 from patron import __version__
+from patron.interfaces.http.refusals import refusal_content
 from patron.interfaces.http.request_keys import request_key
-from patron.schema.errors import BadRequest, Overloaded, PatronError
+from patron.schema.errors import BadRequest, NotFound, Overloaded, PatronError
 from patron.service.collector import BATCH, HISTORY, MAX_BODY_BYTES, SENSORS, Collector, request_body
 
 Scope = MutableMapping[str, Any]
@@ -45,7 +46,6 @@ MAX_INLINE_BYTES = 65_536
 """A larger body is validated in another thread, so that other requests need not wait for it."""
 RETRY_AFTER = b"1"
 ALLOWED = b"authorization, content-type, content-encoding, anonymousid, x-retry-count"
-CODES = {401: "bad_key", 413: "too_large", 429: "too_many"}
 LOG = logging.getLogger(__name__)
 JSON = (b"content-type", b"application/json")
 
@@ -69,13 +69,13 @@ class CollectorProtocol:
         if scope["method"] == "OPTIONS":
             await _answer(send, 204, None, origin)
         elif path not in BODY_KIND_BY_PATH and not path.startswith(SETTINGS_PATH[0]):
-            await _answer(
-                send, 404, _error("not_found", f"Events are sent to {', '.join(sorted(BODY_KIND_BY_PATH))}."), origin
-            )
+            todo = f"Events are sent to {', '.join(sorted(BODY_KIND_BY_PATH))}."
+            await _answer(send, 404, refusal_content(NotFound("nothing is here", where=path, todo=todo)), origin)
         elif scope["method"] == "GET" and path.startswith(SETTINGS_PATH[0]) and path.endswith(SETTINGS_PATH[1]):
             await _answer(send, 200, _settings(path, headers.get("host", "")), origin)
         elif scope["method"] != "POST":
-            await _answer(send, 405, _error("bad_method", "Send it with POST."), origin)
+            error = BadRequest(405, f"{scope['method']} is not served here", where=path, todo="Send it with POST.")
+            await _answer(send, 405, refusal_content(error), origin)
         else:
             status, content = await self._post(scope, path, headers, receive)
             await _answer(send, status, content, origin)
@@ -90,12 +90,12 @@ class CollectorProtocol:
             reservation.grow(len(body) - len(raw))
             return await self._accept(scope, path, headers, body)
         except BadRequest as error:
-            return error.status, _error(CODES.get(error.status, "bad_request"), str(error))
+            return error.status, refusal_content(error)
         except PatronError as error:  # why: our own trouble; the client keeps the messages and tries again
-            return 503, _error(type(error).__name__, error.what)
+            return 503, {**refusal_content(error), "where": path}  # why: where it happened is our inside
         except Exception:  # why: the same, and the client learns nothing of our inside
             LOG.exception("a request could not be taken")
-            return 503, _error("trouble", "The request could not be taken; try again in a second.")
+            return 503, refusal_content(PatronError("the request could not be taken", todo="Try again in a second."))
         finally:
             reservation.release()
 
@@ -159,10 +159,6 @@ def _settings(path: str, host: str) -> dict[str, Any]:
     """The settings that Segment's browser client requests before it starts."""
     key = path.removeprefix(SETTINGS_PATH[0]).removesuffix(SETTINGS_PATH[1])
     return {"integrations": {"Segment.io": {"apiKey": key, "apiHost": f"{host}/v1", "version": __version__}}}
-
-
-def _error(code: str, message: str) -> dict[str, Any]:
-    return {"code": code, "message": message}
 
 
 async def _answer(send: Send, status: int, content: dict[str, Any] | None, origin: bytes) -> None:

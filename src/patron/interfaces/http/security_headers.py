@@ -3,8 +3,11 @@
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from patron.interfaces.http.refusals import refusal
+from patron.schema.errors import BadRequest
 
 HOSTS = ["localhost", "127.0.0.1"]
 """Names the console answers to: a page elsewhere whose name points here is refused."""
@@ -42,8 +45,23 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers)
 
 
+class KnownHosts:
+    """ASGI middleware: a request under a name that is not this machine's is refused."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or refuse."""
+        app = self.app
+        if scope["type"] == "http" and (host := Request(scope).headers.get("host", "").split(":")[0]) not in HOSTS:
+            todo = f"Use {' or '.join(HOSTS)}."
+            app = refusal(BadRequest(400, f"the host {host!r} is not this machine's", where="Host", todo=todo))
+        await app(scope, receive, send)
+
+
 def protect(app: Starlette) -> None:
     """Add host check, headers and compression to an application."""
     app.add_middleware(GZipMiddleware, minimum_size=800)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+    app.add_middleware(KnownHosts)
     app.add_middleware(SecurityHeaders)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from patron.collect.loader import load_events
 from patron.collect.workspace_inbox import release_inbox
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import write_recommendations
-from patron.engage.delivery import deliver
+from patron.engage.delivery import OutboxSummary, deliver
 from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
 from patron.measure.effect_measurement import measure_effects
@@ -77,6 +77,7 @@ class FinishedRun:
     customer_count: int
     seconds_by_step: Mapping[str, float]
     forecasts: Forecasts
+    outbox: OutboxSummary
 
 
 def as_of_text(view: StageView) -> str:
@@ -153,8 +154,16 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
         started = time.monotonic()
         seconds, results = _run_steps(shop, run, pinned, progress)
         elapsed = time.monotonic() - started
-        finished = FinishedRun(run.run_id, run.as_of, elapsed, _customer_count(shop, run), seconds, results["predict"])
-        _write_run_row(shop, run, finished, pinned)
+        finished = FinishedRun(
+            run.run_id,
+            run.as_of,
+            elapsed,
+            _customer_count(shop, run),
+            seconds,
+            results["predict"],
+            results["engage"].outbox,
+        )
+        _write_run_row(shop, run, finished, pinned, finished_at=(now or run.as_of) + timedelta(seconds=elapsed))
         tidy_lake(shop)
     return finished
 
@@ -182,13 +191,15 @@ def _customer_count(shop: Shop, run: Run) -> int:
     return rows["n"][0].as_py()
 
 
-def _write_run_row(shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[str, int | None]) -> None:
+def _write_run_row(
+    shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[str, int | None], *, finished_at: datetime
+) -> None:
     """Write the one row that makes the run visible: the versions of all tables that readers will read."""
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()} | dict(pinned)
     row = {
         "run_id": run.run_id,
         "as_of": run.as_of,
-        "finished_at": datetime.now(UTC),
+        "finished_at": finished_at,
         "seconds": finished.seconds,
         "seed": run.seed,
         "policy_version": shop.policy.version,

@@ -17,7 +17,6 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report import write_report
 from patron.interfaces.report.summary_sentences import summary_sentences
-from patron.run import FinishedRun
 
 REPORTS = (("report.html", "en"), ("report.zh_CN.html", "zh_CN"))
 
@@ -65,32 +64,6 @@ def show_trace(trace: Trace, *, json: bool) -> None:
         source = f" ({step.source})" if step.source else ""
         at = f"{step.at:%Y-%m-%d %H:%M:%S} UTC  " if step.at else ""
         output.say(f"  {at}{step.place}{source}: {step.what}")
-
-
-def show_run(finished: FinishedRun, currency: str, *, json: bool) -> None:
-    """Show what one run did."""
-    if json:
-        output.as_json(finished)
-        return
-    output.say(f"Run {finished.run_id}: {finished.customer_count:,} customers in {finished.seconds:.1f} s.")
-    rows = [
-        (
-            forecast.question,
-            forecast.champion,
-            forecast.metric,
-            interval(forecast.value, forecast.low, forecast.high, per=cents_in(forecast.question, forecast.metric)),
-            forecast.baseline,
-            number(forecast.baseline_value, per=cents_in(forecast.question, forecast.metric)),
-        )
-        for forecast in finished.forecasts.answered
-    ]
-    output.grid(
-        f"Forecasts (amounts in {currency})",
-        ("question", "champion", "metric", "value", "baseline", "baseline value"),
-        rows,
-    )
-    for reason in finished.forecasts.unanswered:
-        output.say(reason, style="yellow")
 
 
 def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> None:

@@ -52,7 +52,7 @@ def run(
     Example: patron run --workspace shop --as-of today
     """
     import patron.run as nightly
-    from patron.interfaces.cli.render import show_run
+    from patron.interfaces.cli.run_summary import show_run
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
@@ -60,7 +60,7 @@ def run(
     cutoff = parse_time(as_of, shop.settings.shop.time_zone, now=now)
     with output.progress("running the loop") as tick:
         finished = nightly.run_loop(shop, cutoff, now=now, progress=tick)
-    show_run(finished, shop.settings.shop.currency, json=json)
+    show_run(shop, finished, workspace, json=json)
 
 
 COMMANDS = (run,)

@@ -59,7 +59,7 @@ def _run_check(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop
     """Findings of one check; that it failed is one too."""
     try:
         return list(check(shop))
-    except (PatronError, DatabaseError, DeltaError, OSError) as error:
+    except (PatronError, DatabaseError, OSError) as error:
         what = str(error.orig) if isinstance(error, DatabaseError) else str(error)
         return [Finding(name, "problem", f"cannot be looked at ({what})", RESTORE_HINT)]
 
@@ -75,8 +75,8 @@ def _settings(shop: Shop) -> Iterator[Finding]:
             "policy",
             "warning",
             "customers of unknown consent get no offers, and no consent is known yet",
-            "Send what they agree to (docs/how-to/keep-consent.md); or, with a lawful basis to write to them without,"
-            ' set [consent] unknown = "allow" in policy.toml.',
+            "Send `Consent Given` events, or import a file that holds consent, such as Shopify's Accepts Marketing; or,"
+            ' with a lawful basis to write to them without, set [consent] unknown = "allow" in policy.toml.',
         )
     else:
         yield Finding("policy", "ok", f"{len(shop.policy.offers)} offers, version {shop.policy.version}")
@@ -141,8 +141,8 @@ def _table(shop: Shop, name: str) -> Iterator[Finding]:
         delta = DeltaTable(str(shop.lake.folder / name))
         actions = delta.get_add_actions(flatten=True)
         sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
-    except DeltaError as error:
-        yield Finding(f"lake/{name}", "problem", f"the Delta log cannot be read ({error})", RESTORE_HINT)
+    except DeltaError:
+        yield Finding(f"lake/{name}", "problem", "the table's log cannot be read", RESTORE_HINT)
         return
     bad = [path for path, size in sizes.items() if not _has_size(shop.lake.folder / name / path, size)]
     if bad:

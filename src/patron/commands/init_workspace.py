@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from patron.govern.vault import Vault
 from patron.schema.errors import SettingsError
 from patron.storage.durable_files import disk_errors, sync
-from patron.storage.settings import ShopSettings, explain
+from patron.storage.settings import ShopSettings
+from patron.storage.settings_problems import problems_of
 from patron.storage.shop import SETTINGS_FILE, Shop
 
 
@@ -32,7 +33,7 @@ def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
     try:
         ShopSettings.model_validate(settings or {})
     except ValidationError as error:
-        raise SettingsError(explain(error), where="[shop]", todo="See docs/reference/settings.md.") from error
+        raise SettingsError(problems_of(error, ShopSettings), where="[shop]", todo="Correct the option.") from error
     Shop.create(folder).close()
     changed = write_missing_settings(folder, settings or {})
     shop = Shop.open(folder)

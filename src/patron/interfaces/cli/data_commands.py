@@ -63,19 +63,26 @@ def trace(
 
 
 def sql(
-    select: Annotated[str, typer.Argument(help="One SELECT statement.")],
+    select: Annotated[
+        str, typer.Argument(help="One SELECT, or the name of a table to list its columns (default: list all tables).")
+    ] = "",
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
 ) -> None:
-    """Run one read-only SELECT on the lake's tables.
+    """Run one read-only SELECT on the lake's tables, or list tables and columns.
 
     Example: patron sql --workspace shop "select name, count(*) as n from events group by name"
     """
     from patron.answers import sql_query
+    from patron.interfaces.cli.render import show_tables
     from patron.storage.shop import Shop
 
-    rows = sql_query.sql(Shop.open(workspace), select)
+    shop, name = Shop.open(workspace), select.strip()
+    if not name or name.isidentifier():
+        show_tables(sql_query.tables(shop, name), json=json)
+        return
+    rows = sql_query.sql(shop, select)
     if json:
         output.as_json(rows.to_pylist())
     else:

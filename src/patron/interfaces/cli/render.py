@@ -1,12 +1,13 @@
 """How results look in a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from patron.answers.backtest_results import backtest
 from patron.answers.models import MONEY_METRICS, UNITS, Backtest, models, primary_metrics
 from patron.answers.overview import overview
 from patron.answers.prospects import Prospects
+from patron.answers.sql_query import TableInfo
 from patron.commands.demo import Demo
 from patron.commands.doctor import Finding
 from patron.commands.export_scores import ScoresExport, ShopTotal
@@ -142,6 +143,22 @@ def show_shop_total(total: ShopTotal, *, json: bool) -> None:
     known = total.low is not None and total.high is not None
     ends = f", 80% interval {total.low:,.2f} to {total.high:,.2f}" if known else "; this run has no interval of it"
     output.say(f"{total.currency} {total.value:,.2f} expected in the 90 days from {total.as_of:%Y-%m-%d}{ends}.")
+
+
+def show_tables(tables: Sequence[TableInfo], *, json: bool) -> None:
+    """Show all tables with their columns' names, or one table with what its columns mean."""
+    if json:
+        output.as_json(tables)
+    elif len(tables) == 1:
+        output.say(f"{tables[0].name}: {tables[0].row}")
+        rows = [(column.name, column.type, column.unit, column.meaning) for column in tables[0].columns]
+        output.grid("", ("column", "type", "unit", "meaning"), rows)
+    else:
+        for table in tables:
+            output.say(
+                f"{table.row}\n  {', '.join(column.name for column in table.columns)}", mark=table.name, style="bold"
+            )
+        output.say("What the columns of one table mean: patron sql TABLE")
 
 
 def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:

@@ -1,10 +1,10 @@
-"""How a run ends in a terminal: how well it forecasts, then money, people and decisions in words, and what to do next."""
+"""How a run ends in a terminal: its forecasts, then money, people and decisions in words, and what to do next."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from patron.answers.models import Backtest, Models, models_of
-from patron.answers.overview import Overview, overview_of
+from patron.answers.overview import overview_of
 from patron.interfaces.cli import output
 from patron.interfaces.cli.render import cents_in, interval, number
 from patron.interfaces.i18n.formats import Formats
@@ -41,7 +41,7 @@ def show_run(shop: Shop, finished: FinishedRun, workspace: Path, *, json: bool) 
     formats = Formats("en", summary.currency, summary.time_zone)
     for line in summary_sentences(summary, models, words("en"), formats):
         output.say(line)
-    for line in (*_outbox(shop, finished), *_next(shop, finished, summary, workspace)):
+    for line in (*_outbox(shop, finished), *_next(shop, finished, workspace)):
         output.say(line)
 
 
@@ -86,7 +86,7 @@ def _people(count: int) -> str:
     return f"{count:,} customer{'' if count == 1 else 's'}"
 
 
-def _next(shop: Shop, finished: FinishedRun, summary: Overview, workspace: Path) -> Iterator[str]:
+def _next(shop: Shop, finished: FinishedRun, workspace: Path) -> Iterator[str]:
     """What to do next; what to do where nobody may be contacted is among the sentences of the summary."""
     newest = last_run(shop).run
     if newest.as_of > finished.as_of:

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel
 
 from patron.commands.export_scores import ShopTotal, export_scores, shop_total
 from patron.interfaces.http.integer_bounds import PageNumber
+from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.privacy_routes import require_secret_key
 
 PAGE_SIZE = 1_000
@@ -27,7 +28,9 @@ class ScorePage(BaseModel):
     rows: list[dict[str, Any]]
 
 
-router = APIRouter(prefix="/api/scores", tags=["scores"], dependencies=[Depends(require_secret_key)])
+router = APIRouter(
+    prefix="/api/scores", tags=["scores"], dependencies=[Depends(require_secret_key), Depends(require_known_parameters)]
+)
 
 
 @router.get("")

@@ -30,7 +30,7 @@ from patron.schema.counts import IngestionCounts
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.runs import Run
-from patron.storage.shop import Shop
+from patron.storage.shop import PATIENCE_SECONDS, Shop
 from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
@@ -137,6 +137,8 @@ def drain_inbox(shop: Shop) -> IngestionCounts:
 def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
     """Run the loop as of a cutoff. An interrupted run is simply repeated, with the same result.
 
+    Events are stored meanwhile, for the next run; only another run or an erasure waits.
+
     `now` is the time of the call; a simulated shop, which lives in its own time, is finished without.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at
     work, NoSpace.
@@ -147,10 +149,11 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             where="--as-of",
             todo=f"Name a cutoff no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
-    with shop.lock():
-        drain_inbox(shop)
+    with shop.run_lock():
+        with shop.commit_lock():
+            drain_inbox(shop)
+            pinned = {EVENTS.name: shop.lake.version(EVENTS)}
         run = Run.at(as_of, zone=shop.settings.shop.time_zone)
-        pinned = {EVENTS.name: shop.lake.version(EVENTS)}
         started = time.monotonic()
         seconds, results = _run_steps(shop, run, pinned, progress)
         elapsed = time.monotonic() - started
@@ -164,7 +167,8 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             results["engage"].outbox,
         )
         _write_run_row(shop, run, finished, pinned, finished_at=(now or run.as_of) + timedelta(seconds=elapsed))
-        tidy_lake(shop)
+        with shop.commit_lock(timeout_seconds=PATIENCE_SECONDS):
+            tidy_lake(shop)
     return finished
 
 

@@ -276,9 +276,9 @@ class ImportJob:
             try:
                 rows = validate_raw_events(self.loader, number_rows(chunk.rows, chunk.first_row))
             except (pa.ArrowException, ValueError) as error:
-                wrong = ", ".join(f.name for f in RAW_EVENTS if not _is_castable(chunk.rows, f)) or "a column"
-                todo = "Write the file as `patron simulate` does."
-                raise BadFile(f"{wrong}: not of the type of raw events", where=str(source.path), todo=todo) from error
+                raise BadFile(
+                    f"a column is not of its type ({error})", where=str(source.path), todo="Write it as raw events."
+                ) from error
             yield self.loader.load(rows, file=source.path.name), rows.num_rows
 
     def _load_segment(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
@@ -306,14 +306,6 @@ def require_raw_events(source: InputFile) -> None:
 def number_rows(rows: pa.Table, first: int) -> pa.Table:
     """Number rows as they stand in their file."""
     return rows.append_column("row_number", pa.array(range(first, first + rows.num_rows), pa.int64()))
-
-
-def _is_castable(rows: pa.Table, field: pa.Field) -> bool:
-    """Whether a column, if it is there, can be what raw events need."""
-    try:
-        return field.name not in rows.column_names or rows[field.name].cast(field.type) is not None
-    except pa.ArrowException:
-        return False
 
 
 def segment_raw_event(number: int, line: bytes) -> dict[str, object]:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.workspace_inbox import has_inbox, open_inbox
 from patron.govern import audit_log, consent_ledger
+from patron.govern.master_key import key_place
 from patron.govern.vault import Vault
 from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
 from patron.schema.errors import PatronError, SettingsError
@@ -125,7 +126,7 @@ def _key(shop: Shop) -> Iterator[Finding]:
     except PatronError as refused:
         yield Finding("master key", "problem", f"{refused.where}: {refused.what}", refused.todo)
     else:
-        yield Finding("master key", "ok", "present, and it fits this workspace")
+        yield Finding("master key", "ok", f"{key_place(shop)} fits this workspace")
 
 
 def _lake(shop: Shop) -> Iterator[Finding]:

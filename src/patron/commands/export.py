@@ -36,7 +36,7 @@ def export_customer(shop: Shop, **identifier: str | None) -> dict[str, Any]:
     view = shop.snapshot()
     inbox = collector_state(shop)
     if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is reported, never left out
-        with shop.lock():
+        with shop.commit_lock():
             drain_inbox(shop)
     as_of = view.run.as_of.isoformat() if view else None
     view = view or shop.newest_snapshot()  # why: events are known before any run

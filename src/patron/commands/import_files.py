@@ -1,4 +1,4 @@
-"""Import files, as the only process at work; the first import tells a new workspace its currency and time zone."""
+"""Import files, also while a run is at work; the first import tells a new workspace its currency and time zone."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from patron.run import Progress, drain_inbox
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import BadFile
 from patron.schema.tables import EVENTS
-from patron.storage.shop import Shop
+from patron.storage.shop import PATIENCE_SECONDS, Shop
 from patron.storage.store import DEAD_LETTERS
 
 
@@ -67,30 +67,31 @@ def import_files(
             "no mapping is named", where="--mapping", todo="Name a built-in one or a file: --mapping shopify."
         )
     since = time.monotonic()
-    with shop.lock():
+    with shop.commit_lock():
         fitted, notes = _shop_for_mapping(shop, mapping)
         drain_inbox(shop)
-        try:
-            done = store_files(
-                fitted,
-                files,
-                mapping=_mapping_source(mapping),
-                received_at=datetime.now(UTC),
-                encoding=encoding,
-                delimiter=delimiter,
-                progress=lambda n, m: progress("importing rows", n, m),
-            )
+    try:
+        done = store_files(
+            fitted,
+            files,
+            mapping=_mapping_source(mapping),
+            received_at=datetime.now(UTC),
+            encoding=encoding,
+            delimiter=delimiter,
+            progress=lambda n, m: progress("importing rows", n, m),
+        )
+        with shop.commit_lock(timeout_seconds=PATIENCE_SECONDS):
             compact_inbox(shop)
-        finally:
-            if fitted is not shop:
-                fitted.close()
+    finally:
+        if fitted is not shop:
+            fitted.close()
     return _summary(shop, done, time.monotonic() - since, notes)
 
 
 def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progress) -> ImportSummary:
     """Try the rejected rows of an import again, with another mapping if one is named. Raises NotFound, BadMapping."""
     since = time.monotonic()
-    with shop.lock():
+    with shop.commit_lock():
         progress("replaying rejected rows", 0, None)
         drain_inbox(shop)
         done = _replay(shop, import_id, mapping)

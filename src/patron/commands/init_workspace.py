@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from patron.govern.master_key import key_place
 from patron.govern.vault import Vault
 from patron.schema.errors import SettingsError
 from patron.storage.durable_files import disk_errors, sync
@@ -23,6 +24,8 @@ class Workspace:
     folder: Path
     workspace_id: str
     settings: dict[str, str]
+    master_key: str
+    """Where its master key is: a file outside, or an environment variable."""
 
 
 def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
@@ -39,7 +42,7 @@ def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
     shop = Shop.open(folder)
     try:
         Vault.open(shop)
-        return Workspace(shop.folder, shop.workspace_id, changed)
+        return Workspace(shop.folder, shop.workspace_id, changed, key_place(shop))
     finally:
         shop.close()
 

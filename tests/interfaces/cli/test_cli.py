@@ -90,6 +90,8 @@ def test_an_invalid_date_is_wrong_usage(patron, home):
 def test_init_says_what_to_do_next_and_refuses_a_second_time(patron, home):
     init_result = patron("init", home / "other", "--currency", "EUR", "--time-zone", "Europe/Berlin", "--json")
     assert init_result.json["settings"] == {"currency": "EUR", "time_zone": "Europe/Berlin"}
+    assert Path(init_result.json["master_key"]).is_file()
+    assert f"Its master key is outside the folder: {home}/config/patron/keys/" in patron("init", home / "third").out
     again = patron("init", home / "other")
     assert (again.code, again.out) == (1, "")
     assert "is a workspace already" in again.err

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -209,6 +210,29 @@ def test_a_run_without_orders_is_refused(patron, w, bring):
     )
     bring(HEADER + "a,2024-06-01,1,1,\n")
     refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of an identified customer")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from patron.storage.shop import Shop
+with Shop.open(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_a_command_waits_for_another_process_as_long_as_it_is_told(bring, w):
+    rows = HEADER + "a,2024-01-01,1,1,\n"
+    command = [sys.executable, "-c", HOLD, str(w), "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        since = time.monotonic()
+        refused = bring(rows, "f.csv", "", "--wait", "0")
+        assert (refused.code, time.monotonic() - since < 2) == (1, True)
+        assert f"another process ({holder.pid}) is at work here" in refused.err
+        assert "--wait SECONDS" in refused.err
+        assert bring(rows, "f.csv", "", "--wait", "60").code == 0
 
 
 NOWHERE = [

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Wait, Workspace
 
 
 def import_(  # noqa: PLR0913 - one argument for each option
@@ -22,6 +22,7 @@ def import_(  # noqa: PLR0913 - one argument for each option
     replay: Annotated[str | None, typer.Option(help="Import id whose rejected rows to try again.")] = None,
     workspace: Workspace = HERE,
     *,
+    wait: Wait = None,
     json: AsJson = False,
 ) -> None:
     """Import files of orders or events.
@@ -34,7 +35,7 @@ def import_(  # noqa: PLR0913 - one argument for each option
     from patron.interfaces.cli.render import show_import
     from patron.storage.shop import Shop
 
-    shop = Shop.open(workspace)
+    shop = Shop.open(workspace, wait_seconds=wait)
     with output.progress("importing") as tick:
         if replay:
             summary = import_files.replay(shop, replay, mapping=mapping or None, progress=tick)

@@ -14,6 +14,7 @@ from patron.interfaces.cli.options import (
     Email,
     Phone,
     UserId,
+    Wait,
     Workspace,
     one_identifier,
 )
@@ -58,6 +59,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     anonymous_id: AnonymousId = None,
     customer_id: CustomerId = None,
     *,
+    wait: Wait = None,
     workspace: Workspace = HERE,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase without confirmation.")] = False,
     json: AsJson = False,
@@ -74,7 +76,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     identifier = one_identifier(
         user_id=user_id, email=email, phone=phone, anonymous_id=anonymous_id, customer_id=customer_id
     )
-    shop = Shop.open(workspace)
+    shop = Shop.open(workspace, wait_seconds=wait)
     if not yes:
         typer.confirm(f"{_question(shop, identifier)} This cannot be undone.", abort=True, err=True)
     certificate = erasure.forget(shop, **identifier)

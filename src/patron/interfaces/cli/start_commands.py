@@ -52,7 +52,8 @@ def init(
         output.as_json(created)
     else:
         output.say(f"Created the workspace {created.folder}.")
-        output.say("Its master key is stored outside the folder; back the key up separately.")
+        output.say(f"Its master key is outside the folder: {created.master_key}.")
+        output.say("Back the key up separately: without it, names and texts cannot be read.")
         output.say(f"Next: patron import --workspace {folder} --mapping NAME FILE")
 
 

@@ -48,7 +48,9 @@ def test_an_import_during_a_run_is_stored_and_counts_in_the_next_run(shop, tmp_p
     def during(step, _done, _total):
         if step == "predict":
             other = Shop.open(shop.folder)
-            seen.append(import_files(other, [str(tmp_path / "late.csv")], "cdnow", progress=silent))
+            seen.append(
+                import_files(other, [str(tmp_path / "late.csv")], "cdnow", progress=silent, now=datetime.now(UTC))
+            )
             other.close()
 
     first = run_loop(shop, NOW, progress=during)
@@ -64,7 +66,7 @@ def test_a_second_run_and_an_erasure_wait_for_a_run(shop):
         with pytest.raises(WorkspaceBusy):
             run_loop(other, NOW)
         with pytest.raises(WorkspaceBusy):
-            forget(other, user_id="u1")
+            forget(other, user_id="u1", now=datetime.now(UTC))
     other.close()
 
 
@@ -87,7 +89,7 @@ def test_who_is_forgotten_during_an_import_is_not_stored_again(shop):
     other = Shop.open(shop.folder)
     with open_loader(shop, source="shop", known="occurred", received_at=NOW) as loader:
         loader.load(validate_raw_events(loader, orders(0, 60)))
-        forget(other, user_id="u7")
+        forget(other, user_id="u7", now=datetime.now(UTC))
         counts = loader.load(validate_raw_events(loader, orders(60, 60)))
     other.close()
     assert (counts.stored, counts.rejected) == (59, 1)

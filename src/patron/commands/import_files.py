@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -49,11 +49,12 @@ class ImportSummary(IngestionCounts):
     warnings: tuple[str, ...]
 
 
-def import_files(
+def import_files(  # noqa: PLR0913 - the options of one command
     shop: Shop,
     files: Sequence[str],
     mapping: str,
     *,
+    now: datetime,
     progress: Progress,
     encoding: str | None = None,
     delimiter: str | None = None,
@@ -75,7 +76,7 @@ def import_files(
             fitted,
             files,
             mapping=_mapping_source(mapping),
-            received_at=datetime.now(UTC),
+            received_at=now,
             encoding=encoding,
             delimiter=delimiter,
             progress=lambda n, m: progress("importing rows", n, m),
@@ -88,19 +89,18 @@ def import_files(
     return _summary(shop, done, time.monotonic() - since, notes)
 
 
-def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progress) -> ImportSummary:
+def replay(shop: Shop, import_id: str, *, mapping: str | None, now: datetime, progress: Progress) -> ImportSummary:
     """Try the rejected rows of an import again, with another mapping if one is named. Raises NotFound, BadMapping."""
     since = time.monotonic()
     with shop.commit_lock():
         progress("replaying rejected rows", 0, None)
         drain_inbox(shop)
-        done = _replay(shop, import_id, mapping)
+        done = _replay(shop, import_id, mapping, now)
     return _summary(shop, done, time.monotonic() - since, ())
 
 
-def _replay(shop: Shop, import_id: str, mapping: str | None) -> ImportResult:
+def _replay(shop: Shop, import_id: str, mapping: str | None, at: datetime) -> ImportResult:
     """Replay an import, or with LIVE what the collector rejected."""
-    at = datetime.now(UTC)
     if import_id != LIVE:
         done = store_again(shop, import_id, mapping=_mapping_source(mapping) if mapping else None, received_at=at)
         compact_inbox(shop)

@@ -30,6 +30,7 @@ PRIVATE = 0o700
 RUN_LOCK_FILE, COMMIT_LOCK_FILE = "run.lock", "workspace.lock"
 LOCK_TIMEOUT_SECONDS = 10.0
 """How long a process waits for a lock of the workspace, unless it is told otherwise."""
+END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
 PATIENCE_SECONDS = 600.0
 """How long a run or an import that has begun waits for its turn to store."""
 
@@ -192,7 +193,7 @@ class Shop:
 
     def newest_snapshot(self) -> Snapshot:
         """Every table at its newest version, for what is read before any run."""
-        return Snapshot(self, Run.at(datetime.now(UTC)), {})
+        return Snapshot(self, Run.at(END_OF_TIME), {})
 
     @contextmanager
     def lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:

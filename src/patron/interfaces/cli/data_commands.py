@@ -1,5 +1,6 @@
 """`patron import`, `patron trace` and `patron sql`: data in, and where it went."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -38,10 +39,10 @@ def import_(  # noqa: PLR0913 - one argument for each option
     shop = Shop.open(workspace, wait_seconds=wait)
     with output.progress("importing") as tick:
         if replay:
-            summary = import_files.replay(shop, replay, mapping=mapping or None, progress=tick)
+            summary = import_files.replay(shop, replay, mapping=mapping or None, progress=tick, now=datetime.now(UTC))
         else:
             summary = import_files.import_files(
-                shop, files or [], mapping, progress=tick, encoding=encoding, delimiter=delimiter
+                shop, files or [], mapping, progress=tick, encoding=encoding, delimiter=delimiter, now=datetime.now(UTC)
             )
     show_import(summary, json=json)
 

@@ -1,5 +1,6 @@
 """`patron export` and `patron forget`: what a customer may request of their own data."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +46,7 @@ def export(  # noqa: PLR0913 - one argument for each option
     identifier = one_identifier(
         user_id=user_id, email=email, phone=phone, anonymous_id=anonymous_id, customer_id=customer_id
     )
-    exported = exports.export_customer(Shop.open(workspace), **identifier)
+    exported = exports.export_customer(Shop.open(workspace), **identifier, now=datetime.now(UTC))
     if out is None:
         output.as_json(exported)
     else:
@@ -79,7 +80,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     shop = Shop.open(workspace, wait_seconds=wait)
     if not yes:
         typer.confirm(f"{_question(shop, identifier)} This cannot be undone.", abort=True, err=True)
-    certificate = erasure.forget(shop, **identifier)
+    certificate = erasure.forget(shop, **identifier, now=datetime.now(UTC))
     if json:
         output.as_json(certificate)
         return

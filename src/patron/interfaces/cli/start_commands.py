@@ -1,5 +1,6 @@
 """`patron demo`, `patron init` and `patron simulate`: a workspace to begin with."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,10 @@ def demo(
     from patron.interfaces.cli.render import show_demo
 
     with output.progress("demo") as tick:
-        result = demos.demo_simulated(workspace, progress=tick) if simulated else demos.demo(workspace, progress=tick)
+        if simulated:
+            result = demos.demo_simulated(workspace, progress=tick)
+        else:
+            result = demos.demo(workspace, now=datetime.now(UTC), progress=tick)
     show_demo(result, workspace)
 
 

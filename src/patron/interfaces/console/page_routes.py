@@ -194,7 +194,7 @@ async def replay(request: Request) -> Response:
     try:
         shop = console_of(request).answers.shop
         shop.reload_settings()  # why: the fix is often a setting, and nobody wants to wait for it to be seen
-        done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent)
+        done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent, now=datetime.now(UTC))
     except PatronError as error:
         return await run_in_threadpool(_ingestion, request, busy=str(error), status=status_of(error))
     # why: a page that was reloaded would try again

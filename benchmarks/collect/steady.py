@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -72,7 +73,7 @@ def main() -> None:
         os.environ["XDG_CONFIG_HOME"] = str(Path(place) / "config")
         folder = Path(place) / "shop"
         shop = Shop.create(folder)
-        key = create_key(shop, "bench").key
+        key = create_key(shop, "bench", now=datetime.now(UTC)).key
         shop.close()
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 from uuid import uuid4
@@ -159,7 +160,7 @@ def main() -> None:
         folder = Path(place) / "shop"
         Shop.create(folder).close()
         shop = Shop.open(folder)
-        key = create_key(shop, "bench").key
+        key = create_key(shop, "bench", now=datetime.now(UTC)).key
         shop.close()
         since = time.perf_counter()
         fill(folder)

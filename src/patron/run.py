@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from patron.collect.loader import load_events
 from patron.collect.workspace_inbox import release_inbox
 from patron.decide.offers import decide_offers
 from patron.decide.recommendations import write_recommendations
-from patron.engage.delivery import deliver
+from patron.engage.delivery import OutboxSummary, deliver
 from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
 from patron.measure.effect_measurement import measure_effects
@@ -32,7 +32,7 @@ from patron.schema.refunds import LaterRefunds
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
 from patron.storage.runs import Run
-from patron.storage.shop import Shop
+from patron.storage.shop import PATIENCE_SECONDS, Shop
 from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
@@ -80,6 +80,7 @@ class FinishedRun:
     customer_count: int
     seconds_by_step: Mapping[str, float]
     forecasts: Forecasts
+    outbox: OutboxSummary
     later_refunds: LaterRefunds | None = None
     """Refunds that became known only after the cutoff, and do not count."""
     missing_forecasts: tuple[MissingForecast, ...] = ()
@@ -143,6 +144,8 @@ def drain_inbox(shop: Shop) -> IngestionCounts:
 def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
     """Run the loop as of a cutoff. An interrupted run is simply repeated, with the same result.
 
+    Events are stored meanwhile, for the next run; only another run or an erasure waits.
+
     `now` is the time of the call; a simulated shop, which lives in its own time, is finished without.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at
     work, NoSpace.
@@ -153,18 +156,28 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             where="--as-of",
             todo=f"Name a cutoff no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
-    with shop.lock():
-        drain_inbox(shop)
+    with shop.run_lock():
+        with shop.commit_lock():
+            drain_inbox(shop)
+            pinned = {EVENTS.name: shop.lake.version(EVENTS)}
         run = Run.at(as_of, zone=shop.settings.shop.time_zone)
-        pinned = {EVENTS.name: shop.lake.version(EVENTS)}
         started = time.monotonic()
         seconds, results = _run_steps(shop, run, pinned, progress)
         elapsed = time.monotonic() - started
-        missing = find_missing_forecasts(shop.view(["scores", "backtests", "orders"], [], run=run))
-        customers, later = _customer_count(shop, run), results["facts"]
-        finished = FinishedRun(run.run_id, run.as_of, elapsed, customers, seconds, results["predict"], later, missing)
-        _write_run_row(shop, run, finished, pinned)
-        tidy_lake(shop)
+        finished = FinishedRun(
+            run.run_id,
+            run.as_of,
+            elapsed,
+            _customer_count(shop, run),
+            seconds,
+            results["predict"],
+            results["engage"].outbox,
+            results["facts"],
+            find_missing_forecasts(shop.view(["scores", "backtests", "orders"], [], run=run)),
+        )
+        _write_run_row(shop, run, finished, pinned, finished_at=(now or run.as_of) + timedelta(seconds=elapsed))
+        with shop.commit_lock(timeout_seconds=PATIENCE_SECONDS):
+            tidy_lake(shop)
     return finished
 
 
@@ -191,13 +204,15 @@ def _customer_count(shop: Shop, run: Run) -> int:
     return rows["n"][0].as_py()
 
 
-def _write_run_row(shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[str, int | None]) -> None:
+def _write_run_row(
+    shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[str, int | None], *, finished_at: datetime
+) -> None:
     """Write the one row that makes the run visible: the versions of all tables that readers will read."""
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()} | dict(pinned)
     row = {
         "run_id": run.run_id,
         "as_of": run.as_of,
-        "finished_at": datetime.now(UTC),
+        "finished_at": finished_at,
         "seconds": finished.seconds,
         "seed": run.seed,
         "policy_version": shop.policy.version,

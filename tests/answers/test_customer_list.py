@@ -6,6 +6,7 @@ from math import inf
 import pytest
 
 from patron.answers.customer_list import PAGE_SIZE, SORTS, CustomerQuery, customer_index, find_customers
+from patron.schema.errors import BadQuery
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -92,9 +93,27 @@ def test_a_search_finds_ids_that_begin_with_it_in_any_case(made_shop):
 @pytest.mark.parametrize("text", ["' or '1'='1", "%", "_", "'; drop table segments; --", "\\", "nobody"])
 def test_what_is_typed_is_searched_for_and_never_run(made_shop, text):
     assert find_customers(made_shop, CustomerQuery(search=text)).total_count == 0
-    assert find_customers(made_shop, CustomerQuery(lifecycle_stage=text)).total_count == 0
-    assert find_customers(made_shop, CustomerQuery(action=text)).total_count == 0
+    for query in (CustomerQuery(lifecycle_stage=text), CustomerQuery(action=text), CustomerQuery(sort=text)):
+        with pytest.raises(BadQuery):
+            find_customers(made_shop, query)
     assert find_customers(made_shop, CustomerQuery()).total_count > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        (
+            CustomerQuery(lifecycle_stage="atrisk"),
+            ["lifecycle_stage: ", "Did you mean at_risk?", "new, active, at_risk"],
+        ),
+        (CustomerQuery(action="ten_percnt"), ["action: ", "Did you mean ten_percent?", "none, "]),
+        (CustomerQuery(sort="age"), ["sort: ", "value, churn_probability, paid, last_order"]),
+    ],
+)
+def test_a_value_that_no_filter_has_is_refused_with_those_that_there_are(made_shop, query, words):
+    with pytest.raises(BadQuery) as refused:
+        find_customers(made_shop, query)
+    assert [word for word in words if word not in str(refused.value)] == []
 
 
 @pytest.mark.parametrize("page", [-3, 0, 10_000])

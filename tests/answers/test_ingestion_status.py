@@ -74,7 +74,7 @@ def test_dead_letters_are_counted_by_reason_and_leave_when_they_were_fixed(shop)
     text = settings.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1")
     settings.write_text(text, encoding="utf-8")
     fixed = Shop.open(shop.folder)
-    assert replay(fixed, "live", mapping=None, progress=silent).stored == 1
+    assert replay(fixed, "live", mapping=None, progress=silent, now=datetime.now(UTC)).stored == 1
     assert [one.reason for one in ingestion_status(fixed, collector_state(fixed), now=NOW).dead_letters] == [
         "bad_event"
     ]

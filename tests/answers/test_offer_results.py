@@ -86,6 +86,16 @@ def test_the_budget_is_shown_only_while_the_policy_is_that_of_the_run(snapshot_o
     assert same.policy_version == policy.version
 
 
+def test_the_control_group_is_of_customers_whom_an_offer_could_reach(snapshot_of, this_run):
+    refused = [decision(this_run, who, reason="no_consent", is_holdout=who == "a") for who in "ab"]
+    nobody = decision_summary(snapshot_of(decisions=refused))
+    assert (nobody.holdout_count, nobody.refused_count, nobody.is_nobody_contactable) == (0, 2, True)
+    held = decision(this_run, "c", reason="holdout", is_holdout=True)
+    some = decision_summary(snapshot_of(decisions=[*refused, held]))
+    assert (some.holdout_count, some.refused_count, some.is_nobody_contactable) == (1, 2, False)
+    assert not decision_summary(snapshot_of()).is_nobody_contactable
+
+
 def test_a_run_that_decided_nothing_has_an_empty_summary(snapshot_of):
     summary = decision_summary(snapshot_of())
     assert (summary.customer_count, summary.offered_count, summary.holdout_count) == (0, 0, 0)

@@ -11,6 +11,7 @@ import pytest
 from patron import predict, understand
 from patron.answers.prospects import prospects
 from patron.commands.simulated_loop import ingest_events
+from patron.engage.delivery import OutboxSummary
 from patron.predict.predict_stage import Summary, answer_prospects
 from patron.run import FinishedRun, _write_run_row, build_run_prospects
 from patron.schema.errors import NoRunYet, NotEnoughData
@@ -36,10 +37,9 @@ def known(shop, world):
     answers, missing = answer_prospects(predicted)
     predicted.write("scores", pa.concat_tables([SCORES.empty(), *(one.scores for one in answers)]))
     predicted.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(one.backtests for one in answers)]))
-    done = FinishedRun(
-        run.run_id, run.as_of, 0.0, 0, {}, Summary(tuple(one.summary for one in answers), tuple(missing))
-    )
-    _write_run_row(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)})
+    summary = Summary(tuple(one.summary for one in answers), tuple(missing))
+    done = FinishedRun(run.run_id, run.as_of, 0.0, 0, {}, summary, OutboxSummary(0, 0, 0, 0, ()))
+    _write_run_row(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)}, finished_at=run.as_of)
     return shop.view(BY_NAME, [], run=run)
 
 

@@ -4,10 +4,10 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from patron.answers.sql_query import sql
+from patron.answers.sql_query import sql, tables
 from patron.schema.errors import BadQuery
 from patron.schema.table_definition import TIME
-from patron.schema.tables import CUTOFFS
+from patron.schema.tables import BY_NAME, CUTOFFS
 from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS
 
@@ -86,6 +86,32 @@ def test_a_scalar_function_reaches_no_file_and_no_setting(shop):
             sql(shop, text)
 
 
-def test_an_unknown_column_names_the_page_that_lists_them(shop):
-    with pytest.raises(BadQuery, match=r"docs/reference/tables\.md"):
+def test_an_unknown_name_says_where_names_are_listed_and_what_was_meant(shop):
+    with pytest.raises(BadQuery, match="`patron sql` alone lists all tables"):
         sql(shop, "select nothing_like_that from cutoffs")
+    with pytest.raises(BadQuery, match=r"there is no table cutofs\. Did you mean cutoffs\?"):
+        sql(shop, "select * from cutofs")
+    with pytest.raises(BadQuery, match=r"Did you mean cutoffs\?"):
+        tables(shop, "cutofs")
+
+
+@pytest.mark.parametrize("text", ["select from where (", "select 'abc", "select%1", "select 1 +"])
+def test_what_is_no_sql_is_named_without_words_of_a_library(shop, text):
+    with pytest.raises(BadQuery) as refused:
+        sql(shop, text)
+    said = str(refused.value)
+    assert not [phrase for phrase in ("Token", "sqlglot", "\x1b", "Error") if phrase in said]
+    assert said.startswith("is not SQL")
+
+
+def test_every_table_is_listed_with_its_columns(shop):
+    found = {table.name: table for table in tables(shop)}
+    assert set(found) == {*BY_NAME, ASSIGNMENTS.name}
+    assert all(table.row.startswith("one row per") and table.columns for table in found.values())
+    [cutoffs] = tables(shop, "cutoffs")
+    assert [(column.name, column.type) for column in cutoffs.columns] == [
+        ("run_id", "varchar"),
+        ("customer_id", "varchar"),
+        ("as_of", "timestamptz"),
+    ]
+    assert all(column.meaning for column in cutoffs.columns)

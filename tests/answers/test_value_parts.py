@@ -62,7 +62,7 @@ def shop(tmp_path_factory):
 
 
 def card_of(shop, user_id):
-    return customer_card(shop, export_customer(shop, user_id=user_id)["customer_id"])
+    return customer_card(shop, export_customer(shop, user_id=user_id, now=datetime.now(UTC))["customer_id"])
 
 
 def expected(card):

@@ -1,9 +1,13 @@
 """What an import costs: the libraries load neither the platform nor its dependencies."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import patron
 
 PLATFORM = ("duckdb", "deltalake", "sqlalchemy", "fastapi", "lightgbm")
 
@@ -25,3 +29,21 @@ def test_schema_needs_no_package_of_storage():
     )
     loaded = set(done.stdout.split())
     assert not {name for name in loaded if name.startswith("patron.") and not name.startswith("patron.schema")}
+
+
+CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"), ("time", "time")}
+
+
+def test_nothing_below_the_interfaces_reads_the_clock():
+    """Time is an argument; how long something takes may be measured."""
+    folder = Path(patron.__file__).parent
+    found = [
+        str(path.relative_to(folder))
+        for path in sorted(folder.rglob("*.py"))
+        if "interfaces" not in path.relative_to(folder).parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and (ast.unparse(node.func.value).rpartition(".")[2], node.func.attr) in CLOCKS
+    ]
+    assert found == []

@@ -102,7 +102,9 @@ def used(tmp_path_factory):
         (folder / "w" / "policy.toml").write_text(POLICY, encoding="utf-8")
         (folder / "lines.csv").write_text("\n".join([LINES_HEADER, *invoice_lines()]) + "\n", encoding="utf-8")
         shop = Shop.open(folder / "w")
-        import_files(shop, [str(folder / "lines.csv")], "online-retail", progress=lambda *_: None)
+        import_files(
+            shop, [str(folder / "lines.csv")], "online-retail", progress=lambda *_: None, now=datetime.now(UTC)
+        )
         shop.reload_settings()  # the import has set currency and time zone
         run_loop(shop, datetime(2011, 9, 1, tzinfo=UTC))
         patch.setattr(patron.run, "STEPS", STEPS[: 1 + [step.name for step in STEPS].index("measure")])

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from patron.collect.file_import import import_files
 from patron.collect.mapping import BUILT_IN, MAPPINGS, load_mapping
+from patron.govern.consent_ledger import history, latest_answers
 from patron.govern.vault import Vault
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
@@ -163,6 +164,32 @@ def test_several_shopify_exports_at_once_keep_each_order_its_products(bring):
     row = "#{0},a@x.org,paid,USD,25.00,0,0,25.00,,0,2023-01-01 10:00:00 -0500,1,Cup,25.00,CUP{0},,0,web\n"
     _, events = bring("shopify", a__csv=SHOPIFY + row.format(1), b__csv=SHOPIFY + row.format(2))
     assert [event["products"][0]["product_id"] for event in events] == ["CUP1", "CUP2"]
+
+
+def test_shopifys_accepts_marketing_is_consent_with_the_date_of_its_order(shop, bring):
+    header = SHOPIFY.strip() + ",Accepts Marketing\n"
+    row = "#{},{},paid,USD,25.00,0,0,25.00,,0,2023-01-{} 10:00:00 -0500,1,Cup,25.00,CUP,,0,web,{}\n"
+    later = ("3", "Ann@x.org", "03", "no"), ("4", "c@x.org", "04", ""), ("5", "", "05", "yes")
+    files = [
+        header + "".join(row.format(*order) for order in orders)
+        for orders in (later, [("1", "ann@x.org", "01", "yes"), ("2", "b@x.org", "02", "yes")])
+    ]
+    summary, events = bring("shopify", a__csv=files[0], b__csv=files[1])
+    assert summary.rejected == 0
+    assert sorted(event["name"] for event in events if event["name"].startswith("Consent")) == [
+        *["Consent Given"] * 2,
+        "Consent Withdrawn",
+    ]
+    vault = Vault.open(shop)
+    by_person = {name: vault.token("user_id", f"{name}@x.org") for name in ("ann", "b", "c")}
+    of_ann = history(shop.store, [by_person["ann"]])
+    assert [(one["is_granted"], one["occurred_at"][:13], one["basis"]) for one in of_ann] == [
+        (True, "2023-01-01T15", "consent"),
+        (False, "2023-01-03T15", "consent"),
+    ]
+    names = {token: name for name, token in by_person.items()}
+    assert latest_answers(shop.store, ["marketing"], names) == {"ann": False, "b": True}
+    assert bring("shopify", a__csv=files[0])[0].stored == 0
 
 
 def test_woocommerce_lines_and_refunded_orders(shop, bring):

@@ -75,7 +75,7 @@ def test_a_file_that_does_not_exist_is_named(shop, received_at):
         ("nam = 'x'", "unknown key: nam.*Did you mean name"),
         (MAPPING.replace("price =", "cost ="), "unknown column of part .*: cost"),
         (MAPPING.replace('occurred_at = "at"', ""), "has no occurred_at"),
-        (MAPPING.replace('"price"', '{sql = "price +"}'), "is not valid SQL"),
+        (MAPPING.replace('"price"', '{sql = "price +"}'), "is not SQL"),
         (MAPPING.replace('"price"', '{sql = "(select 1 from secrets)"}'), "reads a table"),
     ],
 )

@@ -141,7 +141,7 @@ def test_what_is_refused_leaves_no_content(needs_analytics):
     with open_inbox(shop) as inbox:
         counted = inbox.counts()["web"]
     assert (counted.stored, counted.rejected) == (4, 3)
-    assert replay(shop, "live", mapping=None, progress=silent).read == 0
+    assert replay(shop, "live", mapping=None, progress=silent, now=datetime.now(UTC)).read == 0
     assert all(one.level == "ok" for one in doctor(shop.folder) if one.check == "dead letters")
     shop.close()
 
@@ -276,14 +276,14 @@ def test_the_proof_of_what_was_agreed_stays_when_a_person_is_forgotten(shop):
     put(shop, says("yes", "Given", purpose="marketing"), at_risk(1, 20), at_risk(2, 30))
     run_once(shop)
     run_loop(shop, NOW + timedelta(minutes=1))
-    tables = export_customer(shop, user_id="u1")["tables"]
+    tables = export_customer(shop, user_id="u1", now=datetime.now(UTC))["tables"]
     assert [one["event"] for one in tables["ledger of consents"]] == [event_hash("web", "yes")]
     assert [one["purpose"] for one in tables["consents"]] == ["marketing"]
     known = token(shop)
-    forget(shop, user_id="u1")
+    forget(shop, user_id="u1", now=datetime.now(UTC))
     assert [one["event"] for one in history(shop.store, [known])] == [event_hash("web", "yes")]
     with pytest.raises(NotFound):
-        export_customer(shop, user_id="u1")
+        export_customer(shop, user_id="u1", now=datetime.now(UTC))
     assert shop.lake.read(CONSENTS).num_rows == 0
     assert all(one.level == "ok" for one in doctor(shop.folder) if "consents" in one.check)
 

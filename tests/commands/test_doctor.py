@@ -129,7 +129,7 @@ def test_no_data_no_run_and_dead_letters(tmp_path, w):
     assert (found["lake"].level, found["runs"].level) == ("warning", "warning")
     (tmp_path / "f.csv").write_text("customer_id,date,units,value\n1,yesterday,1,1\n")
     shop = Shop.open(tmp_path / "new")
-    done = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
+    done = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent, now=datetime.now(UTC))
     shop.close()
     finding = wrong(tmp_path / "new")["dead letters"]
     assert "1 rejected events: bad_time, such as: f.csv line 2: date is not a time" in finding.what

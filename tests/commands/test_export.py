@@ -45,7 +45,7 @@ def shop(tmp_path_factory):
         create(folder / "w")
         shop = Shop.open(folder / "w")
         load_events(shop, raw_events(), source="web", known="occurred", received_at=AS_OF)
-        before_any_run = export_customer(shop, user_id="shop 7")
+        before_any_run = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
         assert before_any_run["as_of"] is None
         assert before_any_run["tables"].keys() == {"events"}
         run_loop(shop, AS_OF)
@@ -54,11 +54,11 @@ def shop(tmp_path_factory):
 
 
 def test_everything_known_of_one_customer_is_exported_revealed(shop):
-    customer_id = export_customer(shop, user_id="shop 7")["customer_id"]
+    customer_id = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))["customer_id"]
     with shop.store.begin() as connection:
         row = {"experiment": "retention", "customer_id": customer_id, "arm": "holdout", "assigned_at": AS_OF}
         connection.execute(sa.insert(ASSIGNMENTS).values(row))
-    known = export_customer(shop, user_id="shop 7")
+    known = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
     assert set(known["identifiers"].values()) == {"shop 7", "visitor 7"}
     assert sorted(text["text"] for text in known["texts"]) == [
         '{"email":"anna@example.org"}',
@@ -70,11 +70,11 @@ def test_everything_known_of_one_customer_is_exported_revealed(shop):
         assert {row["customer_id"] for row in tables[name]} == {known["customer_id"]}, name
     assert [row["arm"] for row in tables["assignments"]] == ["holdout"]
     assert set(tables) - {"events", "assignments"} <= BY_NAME.keys()
-    assert export_customer(shop, customer_id=known["customer_id"]) == known
+    assert export_customer(shop, customer_id=known["customer_id"], now=datetime.now(UTC)) == known
 
 
 def test_nobody_else_is_in_an_export(shop):
-    text = json.dumps(export_customer(shop, user_id="shop 6"), default=str)
+    text = json.dumps(export_customer(shop, user_id="shop 6", now=datetime.now(UTC)), default=str)
     assert "shop 6" in text
     for other in ("shop 7", "anna@example.org", "bert"):
         assert other not in text
@@ -83,14 +83,14 @@ def test_nobody_else_is_in_an_export(shop):
 @pytest.mark.parametrize("named", [{"user_id": "shop 99"}, {"customer_id": "x' or true --"}])
 def test_an_unknown_customer_is_not_found(shop, named):
     with pytest.raises(NotFound):
-        export_customer(shop, **named)
+        export_customer(shop, **named, now=datetime.now(UTC))
 
 
 def test_an_export_file_is_for_its_owner_only_even_where_another_file_was(shop, tmp_path):
     path = tmp_path / "one.json"
     path.write_text("readable by all")
     path.chmod(0o644)
-    known = export_customer(shop, user_id="shop 7")
+    known = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
     assert write_private(known, path) == path
     assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(path.read_text())["customer_id"] == known["customer_id"]

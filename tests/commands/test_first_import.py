@@ -1,5 +1,7 @@
 """The first import of a new workspace: it takes the mapping's currency and time zone, and a run follows."""
 
+from datetime import UTC, datetime
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -39,12 +41,14 @@ def invoices(customers: int) -> str:
 
 def test_online_retail_is_in_pounds_and_london_from_the_first_import_to_a_run(folder, tmp_path):
     (tmp_path / "lines.csv").write_text(invoices(60))
-    done = import_files(Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
+    done = import_files(
+        Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent, now=datetime.now(UTC)
+    )
     warning = "First import: shop.currency = GBP, shop.time_zone = Europe/London written to patron.toml."
     assert (done.rejected, done.warnings) == (0, (warning,))
     shop = Shop.open(folder)
     assert (shop.settings.shop.currency, shop.settings.shop.time_zone) == ("GBP", "Europe/London")
-    again = import_files(shop, [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
+    again = import_files(shop, [str(tmp_path / "lines.csv")], "online-retail", progress=silent, now=datetime.now(UTC))
     assert (again.stored, again.warnings) == (0, ())
     finished = run_loop(shop, shop.lake.read(EVENTS)["occurred_at"][0].as_py().replace(month=9, day=1))
     assert finished.customer_count == 60
@@ -66,7 +70,9 @@ def test_a_mapping_states_what_its_source_states(mapping, currency, time_zone):
 def test_what_a_person_has_set_is_not_overwritten(folder, tmp_path):
     write_missing_settings(folder, {"currency": "EUR"})
     (tmp_path / "lines.csv").write_text(invoices(2))
-    done = import_files(Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent)
+    done = import_files(
+        Shop.open(folder), [str(tmp_path / "lines.csv")], "online-retail", progress=silent, now=datetime.now(UTC)
+    )
     assert done.rejected_by_reason == {"unknown_currency": done.read}
     assert "time_zone" in done.warnings[0]
     assert "currency" not in done.warnings[0]
@@ -77,13 +83,13 @@ def test_what_a_person_has_set_is_not_overwritten(folder, tmp_path):
 def test_a_simulated_shop_is_imported_with_its_own_ids_once(folder, tmp_path):
     simulation = simulate(tmp_path / "simulated", customers=150, days=120, seed=3, progress=silent)
     shop = Shop.open(folder)
-    done = import_files(shop, [str(simulation.events)], "patron", progress=silent)
+    done = import_files(shop, [str(simulation.events)], "patron", progress=silent, now=datetime.now(UTC))
     assert (done.read, done.stored) == (simulation.event_count, simulation.event_count)
     events = shop.lake.read(EVENTS, None)
     simulated = pq.read_table(simulation.events)
     assert sorted(events["event_id"].to_pylist()) == sorted(simulated["event_id"].to_pylist())
     assert events["known_at"].equals(events["occurred_at"])
-    again = import_files(shop, [str(simulation.events)], "patron", progress=silent)
+    again = import_files(shop, [str(simulation.events)], "patron", progress=silent, now=datetime.now(UTC))
     assert (again.stored, again.duplicate) == (0, simulation.event_count)
     assert run_loop(shop, simulated["occurred_at"].to_pylist()[-1]).customer_count > 100
     shop.close()
@@ -91,4 +97,4 @@ def test_a_simulated_shop_is_imported_with_its_own_ids_once(folder, tmp_path):
 
 def test_an_import_nobody_made_cannot_be_replayed(folder):
     with pytest.raises(NotFound, match="No import has rejected rows"):
-        replay(Shop.open(folder), "nothing", mapping=None, progress=silent)
+        replay(Shop.open(folder), "nothing", mapping=None, progress=silent, now=datetime.now(UTC))

@@ -161,13 +161,13 @@ def filled(tmp_path_factory) -> Iterator[Path]:
         with shop.lock():
             drain_inbox(shop)
         (folder / "others.jsonl").write_text("\n".join(map(json.dumps, other_messages())))
-        import_files(shop, [str(folder / "others.jsonl")], "segment", progress=silent)
-        import_files(shop, [str(write_file(folder))], "segment", progress=silent)
+        import_files(shop, [str(folder / "others.jsonl")], "segment", progress=silent, now=datetime.now(UTC))
+        import_files(shop, [str(write_file(folder))], "segment", progress=silent, now=datetime.now(UTC))
         run_loop(shop, AS_OF)
         write_report(shop, shop.folder / "report.html")
-        write_private(export_customer(shop, user_id=ANNA), shop.folder / "anna.json")
-        write_private(export_customer(shop, user_id=ANNA), shop.folder / "outbox" / "anna.json")
-        write_private(export_customer(shop, user_id=OTHER), shop.folder / "other.json")
+        write_private(export_customer(shop, user_id=ANNA, now=datetime.now(UTC)), shop.folder / "anna.json")
+        write_private(export_customer(shop, user_id=ANNA, now=datetime.now(UTC)), shop.folder / "outbox" / "anna.json")
+        write_private(export_customer(shop, user_id=OTHER, now=datetime.now(UTC)), shop.folder / "other.json")
         with shop.store.begin() as connection:
             row = {"experiment": "e", "customer_id": customer_id(shop, ANNA), "arm": "holdout", "assigned_at": AS_OF}
             connection.execute(sa.insert(ASSIGNMENTS).values(row))
@@ -249,7 +249,7 @@ def test_before_she_is_known_by_everything_that_is_looked_for(shop):
 def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
     ids = ids_of(shop, ANNA, DEVICE, HER_PHONE)
     last, before = shop.snapshot(), rows_of_others(shop, set(ids))
-    done = forget(shop, user_id=ANNA)
+    done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
     assert traces(shop.folder, *NAMES) == []
     assert {(path, one) for path, one in traces(shop.folder, *ids) if not path.startswith("store.db")} == set()
     assert rows_of_others(shop, set()) == before
@@ -273,7 +273,7 @@ def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
 
 
 def test_the_log_of_each_table_begins_with_its_newest_version(shop):
-    forget(shop, user_id=ANNA)
+    forget(shop, user_id=ANNA, now=datetime.now(UTC))
     for table in TABLES:
         if table.name in {name for name, one in BY_NAME.items() if {"customer_id", "user_token"} & one.names}:
             log = shop.lake.path(table) / "_delta_log"
@@ -283,9 +283,9 @@ def test_the_log_of_each_table_begins_with_its_newest_version(shop):
 
 
 def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(shop, filled):
-    forget(shop, user_id=ANNA)
+    forget(shop, user_id=ANNA, now=datetime.now(UTC))
     known = events_of(shop)
-    again = import_files(shop, [str(filled / "events.jsonl")], "segment", progress=silent)
+    again = import_files(shop, [str(filled / "events.jsonl")], "segment", progress=silent, now=datetime.now(UTC))
     assert (again.read, again.stored, again.duplicate, again.rejected) == (4, 0, 1, 3)
     assert again.rejected_by_reason == {"forgotten": 3}
     send_live(shop, annas_messages())
@@ -309,8 +309,8 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
     assert counted.duplicate == 5
     assert events_of(shop) == sorted([*known, "m63"])
     assert shop.lake.read(EVENTS).filter(pa.compute.field("event_id") == "m63")["anonymous_token"].to_pylist() == [None]
-    assert replay(shop, LIVE, mapping=None, progress=silent).read == 0
-    assert replay(shop, again.import_id, mapping=None, progress=silent).read == 0
+    assert replay(shop, LIVE, mapping=None, progress=silent, now=datetime.now(UTC)).read == 0
+    assert replay(shop, again.import_id, mapping=None, progress=silent, now=datetime.now(UTC)).read == 0
     with shop.store.begin() as connection:
         dead_letters = connection.execute(sa.select(DEAD_LETTERS)).all()
     vault = Vault.open(shop)
@@ -322,13 +322,13 @@ def test_neither_the_import_nor_the_live_batch_nor_a_new_event_brings_her_back(s
 
 
 def test_a_run_runs_afterwards_without_her(shop):
-    forget(shop, user_id=ANNA)
+    forget(shop, user_id=ANNA, now=datetime.now(UTC))
     run_loop(shop, LATER)
     assert customer_id(shop, ANNA) not in shop.lake.read(BY_NAME["customers"])["customer_id"].to_pylist()
     assert shop.lake.read(BY_NAME["customers"]).num_rows == 25
     assert traces(shop.folder, *NAMES) == []
     with pytest.raises(NotFound):
-        export_customer(shop, user_id=ANNA)
+        export_customer(shop, user_id=ANNA, now=datetime.now(UTC))
 
 
 @pytest.mark.parametrize(
@@ -337,13 +337,13 @@ def test_a_run_runs_afterwards_without_her(shop):
 )
 def test_a_person_is_found_by_each_of_her_ids(shop, named):
     named = {how: value or customer_id(shop, ANNA) for how, value in named.items()}
-    assert export_customer(shop, **named)["customer_id"] == customer_id(shop, ANNA)
-    forget(shop, **named)
+    assert export_customer(shop, **named, now=datetime.now(UTC))["customer_id"] == customer_id(shop, ANNA)
+    forget(shop, **named, now=datetime.now(UTC))
     assert traces(shop.folder, *NAMES) == []
 
 
 def test_a_device_that_two_users_share_names_neither_of_them(shop):
-    forget(shop, anonymous_id=DEVICE)
+    forget(shop, anonymous_id=DEVICE, now=datetime.now(UTC))
     assert {"m2", "m4", "m901"} <= set(events_of(shop))
     assert "m1" not in events_of(shop)
     assert traces(shop.folder, DEVICE) == []
@@ -351,10 +351,10 @@ def test_a_device_that_two_users_share_names_neither_of_them(shop):
 
 def test_what_waits_in_the_inbox_is_erased_and_exported_too(shop):
     send_live(shop, [event(70, userId=ANNA, event="Products Searched", properties={"query": "late wish"})])
-    known = export_customer(shop, user_id=ANNA)
+    known = export_customer(shop, user_id=ANNA, now=datetime.now(UTC))
     assert "late wish" in json.dumps(known, default=str)
     send_live(shop, [event(71, userId=ANNA, event="Products Searched", properties={"query": "later wish"})])
-    forget(shop, user_id=ANNA)
+    forget(shop, user_id=ANNA, now=datetime.now(UTC))
     assert {"m70", "m71"} & set(events_of(shop)) == set()
     assert collector_state(shop).waiting_requests == 0
 
@@ -382,7 +382,7 @@ def forgotten(filled, tmp_path_factory) -> dict[str, list]:
     folder = tmp_path_factory.mktemp("whole") / "w"
     shutil.copytree(filled / "w", folder)
     shop = Shop.open(folder)
-    erased = forget(shop, user_id=ANNA).erased
+    erased = forget(shop, user_id=ANNA, now=datetime.now(UTC)).erased
     found = state(shop) | {"erased": sorted(erased.items())}
     shop.close()
     return found
@@ -393,9 +393,9 @@ def test_killed_between_any_two_steps_it_ends_the_same_when_run_again(shop, forg
     with monkeypatch.context() as patch:
         killed_at(patch, place)
         with pytest.raises(KeyboardInterrupt):
-            forget(shop, user_id=ANNA)
+            forget(shop, user_id=ANNA, now=datetime.now(UTC))
     assert [one.level for one in doctor(shop.folder) if one.check == "erasures"] == ["problem"]
-    done = forget(shop, user_id=ANNA)
+    done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
     assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten
     assert traces(shop.folder, *NAMES) == []
     assert shop.snapshot().query("select count(*) as n from customers")["n"][0].as_py() == 25
@@ -416,8 +416,8 @@ def test_killed_within_the_lake_it_ends_the_same_when_run_again(shop, forgotten,
         with monkeypatch.context() as patch:
             patch.setattr(Eraser, name, some)
             with pytest.raises(KeyboardInterrupt):
-                forget(shop, user_id=ANNA)
-    done = forget(shop, user_id=ANNA)
+                forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
     assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten
     assert traces(shop.folder, *NAMES) == []
 
@@ -425,13 +425,13 @@ def test_killed_within_the_lake_it_ends_the_same_when_run_again(shop, forgotten,
 def test_a_run_that_was_cut_off_is_not_what_people_read_afterwards(shop):
     before = shop.snapshot().query("select count(*) as n from orders")["n"][0].as_py()
     shop.lake.replace(BY_NAME["orders"], BY_NAME["orders"].empty())
-    forget(shop, user_id=ANNA)
+    forget(shop, user_id=ANNA, now=datetime.now(UTC))
     assert shop.snapshot().query("select count(*) as n from orders")["n"][0].as_py() == before - 2
     assert [one for one in doctor(shop.folder) if one.level == "problem"] == []
 
 
 def test_the_list_of_the_forgotten_gives_nobody_away(shop):
-    forget(shop, email=EMAIL)
+    forget(shop, email=EMAIL, now=datetime.now(UTC))
     with shop.store.begin() as connection:
         tokens = list(connection.scalars(sa.select(FORGOTTEN.c.token)))
         assert connection.execute(sa.select(ERASURES)).all() == []
@@ -455,7 +455,7 @@ def test_the_store_keeps_no_deleted_bytes(shop):
         ).scalar_one()
     files = [shop.folder / name for name in ("store.db", "store.db-wal")]
     assert any(wrapped in path.read_bytes() for path in files if path.exists())
-    forget(shop, user_id=ANNA)
+    forget(shop, user_id=ANNA, now=datetime.now(UTC))
     assert not any(wrapped in path.read_bytes() for path in files if path.exists())
     with sqlite3.connect(shop.folder / "store.db") as connection:
         assert connection.execute("pragma freelist_count").fetchone() == (0,)
@@ -463,10 +463,10 @@ def test_the_store_keeps_no_deleted_bytes(shop):
 
 
 def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(shop):
-    api_key = manage_keys.create_key(shop, "web")
-    manage_keys.revoke_key(shop, api_key.key_id)
-    export_customer(shop, user_id=OTHER)
-    done = forget(shop, user_id=ANNA)
+    api_key = manage_keys.create_key(shop, "web", now=datetime.now(UTC))
+    manage_keys.revoke_key(shop, api_key.key_id, now=datetime.now(UTC))
+    export_customer(shop, user_id=OTHER, now=datetime.now(UTC))
+    done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
     log = audit_log.entries(shop.store)
     assert [one.action for one in log] == [
         "exported",
@@ -490,7 +490,7 @@ def test_the_audit_log_shows_what_was_done_and_that_it_was_not_changed(shop):
 
 def test_files_of_the_shop_that_name_her_are_reported_and_left(shop, filled):
     shutil.copy(filled / "events.jsonl", shop.folder / "orders.jsonl")
-    assert forget(shop, user_id=ANNA).files_left == ("orders.jsonl",)
+    assert forget(shop, user_id=ANNA, now=datetime.now(UTC)).files_left == ("orders.jsonl",)
     assert (shop.folder / "orders.jsonl").exists()
 
 
@@ -498,7 +498,7 @@ def test_a_report_that_patron_made_is_not_doubted_for_a_figure_that_happens_to_b
     """Every report says "90 days"; the customer 90 is not in it."""
     send_live(shop, [event(70, userId="90", event="Cart Viewed")])
     (shop.folder / "list.html").write_text("<p>call 90 on Monday</p>")
-    done = forget(shop, user_id="90")
+    done = forget(shop, user_id="90", now=datetime.now(UTC))
     assert done.files_left == ("list.html",)
     assert (shop.folder / "report.html").exists()
 
@@ -507,19 +507,19 @@ def test_a_parquet_file_that_names_her_is_reported_too(shop):
     scores = pa.table({"user_id": [ANNA, OTHER], "value": [1.5, 2.5]})
     pq.write_table(scores, shop.folder / "scores.parquet")
     pq.write_table(scores.slice(1), shop.folder / "others.parquet")
-    assert forget(shop, user_id=ANNA).files_left == ("scores.parquet",)
+    assert forget(shop, user_id=ANNA, now=datetime.now(UTC)).files_left == ("scores.parquet",)
 
 
 def test_nobody_known_or_named_twice_is_refused(shop):
     with pytest.raises(NotFound, match="no customer with email"):
-        forget(shop, email="nobody@example.org")
+        forget(shop, email="nobody@example.org", now=datetime.now(UTC))
     with pytest.raises(SettingsError):
-        forget(shop, user_id=ANNA, email=EMAIL)
-    assert forget(shop, user_id=ANNA).erased
-    assert forget(shop, user_id=ANNA).erased == {}
+        forget(shop, user_id=ANNA, email=EMAIL, now=datetime.now(UTC))
+    assert forget(shop, user_id=ANNA, now=datetime.now(UTC)).erased
+    assert forget(shop, user_id=ANNA, now=datetime.now(UTC)).erased == {}
 
 
 def test_what_somebody_put_into_the_outbox_is_named(shop):
     (shop.folder / "outbox" / "calls.txt").write_text(f"call {EMAIL} on Monday")
-    assert forget(shop, user_id=ANNA).files_left == ("outbox/calls.txt",)
+    assert forget(shop, user_id=ANNA, now=datetime.now(UTC)).files_left == ("outbox/calls.txt",)
     assert not (shop.folder / "outbox" / "anna.json").exists()

@@ -84,18 +84,22 @@ def lines(shop, name):
 
 
 def withdraw(shop, person):
+    answer(shop, person, is_granted=False)
+
+
+def answer(shop, person, *, is_granted):
     token = Vault.open(shop).token("user_id", person)
     at = iso_time(AS_OF)
     words = dict.fromkeys(("wording", "wording_version", "policy_version", "locale", "channel"))
     write_consents(
-        shop.store, [Consent("e", token, "marketing", False, "consent", occurred_at=at, known_at=at, **words)]
+        shop.store, [Consent("e", token, "marketing", is_granted, "consent", occurred_at=at, known_at=at, **words)]
     )
 
 
 def test_an_offer_goes_to_everyone_whose_user_id_is_known(shop):
     done = deliver(stage_view(shop, engage, run=RUN))
-    assert (done.offer_count, done.unreachable_count, done.recommended_customer_count) == (2, 1, 3)
-    offers, recommendations = (lines(shop, name) for name in done.files)
+    assert (done.outbox.offer_count, done.outbox.unreachable_count, done.outbox.recommended_customer_count) == (2, 1, 3)
+    offers, recommendations = (lines(shop, name) for name in done.outbox.files)
     assert [(row["user_id"], row["valid_from"], row["valid_until"]) for row in offers] == [
         ("ann", "2024-03-01", "2024-03-15"),
         ("ben", "2024-03-01", "2024-03-15"),
@@ -108,7 +112,7 @@ def test_an_offer_is_valid_from_the_day_of_the_run_by_the_shops_clock(shop):
     shop.reload_settings()
     midnight = Run(RUN.run_id, datetime(2024, 2, 29, 23, tzinfo=UTC), RUN.seed)
     done = deliver(stage_view(shop, engage, run=midnight))
-    assert {row["valid_from"] for row in lines(shop, done.files[0])} == {"2024-03-01"}
+    assert {row["valid_from"] for row in lines(shop, done.outbox.files[0])} == {"2024-03-01"}
 
 
 def test_exposures_and_events_are_those_of_the_offers_sent(shop):
@@ -125,8 +129,8 @@ def test_exposures_and_events_are_those_of_the_offers_sent(shop):
 def test_a_customer_who_withdrew_consent_since_the_decision_gets_nothing(shop):
     withdraw(shop, "ben")
     done = deliver(stage_view(shop, engage, run=RUN))
-    assert (done.offer_count, done.unreachable_count, done.recommended_customer_count) == (1, 2, 2)
-    assert all(row["user_id"] != "ben" for name in done.files for row in lines(shop, name))
+    assert (done.outbox.offer_count, done.outbox.unreachable_count, done.outbox.recommended_customer_count) == (1, 2, 2)
+    assert all(row["user_id"] != "ben" for name in done.outbox.files for row in lines(shop, name))
     assert done.events["user_id"].to_pylist() == ["ann"]
 
 
@@ -138,8 +142,21 @@ def test_a_forgotten_customer_gets_nothing(shop):
 
 def test_a_second_delivery_of_a_run_replaces_the_first(shop):
     first = deliver(stage_view(shop, engage, run=RUN))
-    files = [(shop.folder / name).read_bytes() for name in first.files]
+    files = [(shop.folder / name).read_bytes() for name in first.outbox.files]
     again = deliver(stage_view(shop, engage, run=RUN))
     assert first.events.equals(again.events)
-    assert [(shop.folder / name).read_bytes() for name in again.files] == files
+    assert [(shop.folder / name).read_bytes() for name in again.outbox.files] == files
     assert shop.lake.read(BY_NAME["exposures"]).num_rows == 2
+
+
+@pytest.mark.parametrize("agreed", ["", "ann"])
+def test_no_file_holds_anybody_who_may_not_be_contacted(shop, agreed):
+    (shop.folder / "policy.toml").write_text(POLICY.replace('"allow"', '"refuse"'), encoding="utf-8")
+    shop.reload_settings()
+    if agreed:
+        answer(shop, agreed, is_granted=True)
+    done = deliver(stage_view(shop, engage, run=RUN))
+    people = {row["user_id"] for name in done.outbox.files for row in lines(shop, name)}
+    assert people == ({agreed} if agreed else set())
+    assert done.outbox.refused_count == 4 - len(people)
+    assert done.outbox.recommended_customer_count == len(people)

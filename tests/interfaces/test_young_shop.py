@@ -75,7 +75,7 @@ def test_no_answer_gives_a_value(young):
 
 
 def test_exports_leave_the_columns_empty_and_there_is_no_total(young):
-    export = export_scores(young.shop)
+    export = export_scores(young.shop, now=datetime.now(UTC))
     assert set(export.rows["value"].to_pylist()) == {None}
     assert export.missing_forecasts == young.finished.missing_forecasts
     with pytest.raises(NotEnoughData, match="not enough history yet: value from 2024-08-30"):

@@ -125,8 +125,8 @@ def test_runs_decide_hand_over_and_measure(shop):
         decided, engaged = run_once(shop, run)
     offered = [row for row in decided.to_pylist() if row["action"] != "none"]
     assert sum(row["cost_cents"] for row in offered) <= 50_000
-    assert engaged.offer_count == len(offered) == engaged.events.num_rows
-    with (shop.folder / engaged.files[0]).open(encoding="utf-8", newline="") as file:
+    assert engaged.outbox.offer_count == len(offered) == engaged.events.num_rows
+    with (shop.folder / engaged.outbox.files[0]).open(encoding="utf-8", newline="") as file:
         listed = list(csv.DictReader(file))
     assert {row["decision_id"] for row in listed} == {row["decision_id"] for row in offered}
     assert all(row["user_id"].startswith("shop-") for row in listed)
@@ -144,11 +144,11 @@ def test_runs_decide_hand_over_and_measure(shop):
 def test_a_rerun_of_a_run_ends_the_same(shop):
     run_once(shop, RUNS[0])
     first, engaged = run_once(shop, RUNS[1])
-    files = [(shop.folder / name).read_bytes() for name in engaged.files]
+    files = [(shop.folder / name).read_bytes() for name in engaged.outbox.files]
     again, engaged_again = run_once(shop, RUNS[1])
     assert first.equals(again)
     assert engaged.events.equals(engaged_again.events)
-    assert files == [(shop.folder / name).read_bytes() for name in engaged_again.files]
+    assert files == [(shop.folder / name).read_bytes() for name in engaged_again.outbox.files]
     assert len(read(shop, "decisions", RUNS[1])) == CUSTOMERS
 
 

@@ -1,7 +1,7 @@
 """The same rows give the same forecasts, whatever the workspace's key: samples are drawn by what customers did."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -32,7 +32,7 @@ def forecasts(tmp_path_factory):
             world = ShopSimulator(SETTINGS, seed=8)
             ingest_events(shop, world.history(240), received_at=world.now)
             run_loop(shop, world.now + timedelta(hours=1))
-            rows = export_scores(shop).rows.to_pylist()
+            rows = export_scores(shop, now=datetime.now(UTC)).rows.to_pylist()
             champions = (
                 shop.snapshot().query("select distinct question, champion from backtests order by 1").to_pylist()
             )

@@ -242,27 +242,27 @@ def test_dead_letters_of_the_collector_are_stored_after_the_fix(shop):
     rates = shop.folder / "patron.toml"
     rates.write_text(rates.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1"), encoding="utf-8")
     fixed = Shop.open(shop.folder)
-    done = replay(fixed, "live", mapping=None, progress=silent)
+    done = replay(fixed, "live", mapping=None, progress=silent, now=datetime.now(UTC))
     assert (done.read, done.stored, done.rejected) == (1, 1, 0)
     assert stored(fixed) == ["a", "b"]
     counted = open_inbox(fixed).counts()["web"]
     assert (counted.stored, counted.rejected) == (2, 0)
-    assert replay(fixed, "live", mapping=None, progress=silent).read == 0
+    assert replay(fixed, "live", mapping=None, progress=silent, now=datetime.now(UTC)).read == 0
     fixed.close()
 
 
 def test_an_event_that_came_by_a_file_is_a_duplicate_when_a_client_sends_it(shop, tmp_path):
-    create_key(shop, "segment")
+    create_key(shop, "segment", now=datetime.now(UTC))
     line = {"type": "track", "event": "Product Viewed", "messageId": "a", "userId": "u1", "properties": {}}
     file = tmp_path / "events.jsonl"
     file.write_text(json.dumps(line | {"timestamp": "2026-02-01T00:00:00Z"}), encoding="utf-8")
-    import_files(shop, [str(file)], "segment", progress=silent)
+    import_files(shop, [str(file)], "segment", progress=silent, now=datetime.now(UTC))
     inbox = open_inbox(shop)
     (verdict,) = inbox.append([replace(messages("a", "b"), source="segment")])
     inbox.close()
     assert (verdict.stored, verdict.duplicate) == (1, 1)
     drain_inbox(shop)
-    assert import_files(shop, [str(file)], "segment", progress=silent).duplicate == 1
+    assert import_files(shop, [str(file)], "segment", progress=silent, now=datetime.now(UTC)).duplicate == 1
     assert stored(shop) == ["a", "b"]
 
 
@@ -320,7 +320,7 @@ def test_a_key_that_sends_too_often_must_wait(shop):
     text = path.read_text(encoding="utf-8").replace("[collect]", "[collect]\nrequests_per_second = 0.5")
     path.write_text(text, encoding="utf-8")
     slow = Shop.open(shop.folder)
-    key, other = create_key(slow, "web").key, create_key(slow, "app").key
+    key, other = create_key(slow, "web", now=datetime.now(UTC)).key, create_key(slow, "app", now=datetime.now(UTC)).key
     collector = Collector(slow)
     collector.start()
     body = json.dumps({"batch": []}).encode()
@@ -336,7 +336,7 @@ def test_a_key_that_sends_too_often_must_wait(shop):
 def test_changed_settings_are_taken_over_while_it_runs_and_unreadable_ones_are_reported(shop, monkeypatch):
     """However it cannot be read: events are taken by what was known before."""
     monkeypatch.setattr("patron.service.collector.CACHE_SECONDS", 0.0)
-    key = create_key(shop, "web", kind="write").key
+    key = create_key(shop, "web", kind="write", now=datetime.now(UTC)).key
     collector = Collector(shop)
     collector.start()
     path = shop.folder / "patron.toml"
@@ -369,7 +369,7 @@ def test_a_key_longer_than_any_is_neither_looked_up_nor_remembered(shop, monkeyp
 
 
 def test_imported_history_is_known_from_when_it_happened_and_the_rest_from_its_arrival(shop):
-    key = create_key(shop, "web").key
+    key = create_key(shop, "web", now=datetime.now(UTC)).key
     collector = Collector(shop)
     collector.start()
     base = {"type": "track", "event": "Product Viewed", "userId": "u1", "timestamp": "2024-05-01T08:00:00Z"}
@@ -396,7 +396,7 @@ def replayed_live(shop, rules, *messages):
     body = json.dumps({"batch": [base | {"messageId": f"m{n}"} | one for n, one in enumerate(messages)]}).encode()
     put(shop, validate_batch(body, "web", NOW, rules))
     drain_inbox(shop)
-    done = replay(shop, "live", mapping=None, progress=silent)
+    done = replay(shop, "live", mapping=None, progress=silent, now=datetime.now(UTC))
     return done, shop.lake.read(EVENTS).to_pylist()
 
 
@@ -442,7 +442,7 @@ def test_replayed_history_is_known_from_when_it_happened(shop, currency):
     text = with_rate.read_text(encoding="utf-8").replace("\n[rates]", "\n[rates]\nCHF = 1.1")
     with_rate.write_text(text, encoding="utf-8")
     fixed = Shop.open(shop.folder)
-    replay(fixed, "live", mapping=None, progress=silent)
+    replay(fixed, "live", mapping=None, progress=silent, now=datetime.now(UTC))
     (row,) = fixed.lake.read(EVENTS).to_pylist()
     fixed.close()
     assert row["known_at"] == row["occurred_at"] == datetime(1997, 1, 1, tzinfo=UTC)

@@ -31,7 +31,7 @@ OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secr
 
 @pytest.fixture(autouse=True)
 def _segment_has_a_key(shop):
-    create_key(shop, "segment")
+    create_key(shop, "segment", now=datetime.now(UTC))
 
 
 def message(event_id):
@@ -148,7 +148,7 @@ def test_what_a_client_sends_while_a_file_with_it_is_imported_is_stored_once(sho
         if not verdicts:
             verdicts.extend(put(shop, messages("f1", "f3")))
 
-    import_files(shop, [file_of(tmp_path, "f0", "f1", "f2")], "segment", progress=client)
+    import_files(shop, [file_of(tmp_path, "f0", "f1", "f2")], "segment", progress=client, now=datetime.now(UTC))
     move(shop)
     assert verdicts == [(2, 0, 0)]
     assert stored(shop) == ["f0", "f1", "f2", "f3", "x"]
@@ -163,7 +163,7 @@ def test_an_import_that_was_killed_before_the_collector_knew_of_it_is_stored_onc
     with monkeypatch.context() as patch:
         patch.setattr("patron.collect.file_import._record", killed)
         with pytest.raises(KeyboardInterrupt):
-            import_files(shop, [file_of(tmp_path, "f0", "f1")], "segment", progress=silent)
+            import_files(shop, [file_of(tmp_path, "f0", "f1")], "segment", progress=silent, now=datetime.now(UTC))
     assert put(shop, messages("f1", "f2")) == [(2, 0, 0)]
     move(shop)
     assert stored(shop) == ["f0", "f1", "f2", "x"]
@@ -177,7 +177,7 @@ def test_a_replay_that_was_killed_before_the_collector_knew_of_it_is_stored_once
     with monkeypatch.context() as patch:
         patch.setattr("patron.commands.import_files.count_replayed", killed)
         with pytest.raises(KeyboardInterrupt):
-            replay(shop, "live", mapping=None, progress=silent)
+            replay(shop, "live", mapping=None, progress=silent, now=datetime.now(UTC))
     assert stored(shop) == ["r1"]
     assert put(shop, messages("r1")) == [(1, 0, 0)]
     move(shop)
@@ -189,7 +189,7 @@ def test_killed_between_the_lake_and_the_inbox_a_marked_source_is_counted_right(
     with monkeypatch.context() as patch:
         patch.setattr("patron.collect.file_import._record", killed)
         with pytest.raises(KeyboardInterrupt):
-            import_files(shop, [file_of(tmp_path, "f0")], "segment", progress=silent)
+            import_files(shop, [file_of(tmp_path, "f0")], "segment", progress=silent, now=datetime.now(UTC))
     put(shop, messages("f0", "f1"))
     with monkeypatch.context() as patch:
         patch.setattr(Inbox, "mark_moved", killed)

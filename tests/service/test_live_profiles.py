@@ -392,7 +392,7 @@ def test_an_event_is_read_as_soon_as_its_request_is_answered(shop):
 
 def test_whoever_is_forgotten_has_no_profile_and_gets_none_again(shop):
     put(shop, message("a", visitor="v1"), message("b", user=None, visitor="v1"), message("c", user="u2"))
-    forget(shop, user_id="u1")
+    forget(shop, user_id="u1", now=datetime.now(UTC))
     assert len(kept(shop)) == 1
     assert are_profiles_current(shop)
     put(shop, message("d"))
@@ -409,7 +409,7 @@ def test_forgetting_one_user_of_a_device_leaves_the_profiles_that_a_rebuild_woul
     move(shop)
     generation = profile_state(shop.store).generation
     for user in ("u0", "u1", "u2"):
-        forget(shop, user_id=user)
+        forget(shop, user_id=user, now=datetime.now(UTC))
         before = kept(shop)
         assert are_profiles_current(shop)
         assert profile_state(shop.store).generation == generation
@@ -425,7 +425,7 @@ def test_an_erasure_while_profiles_are_behind_has_them_built_anew(shop, monkeypa
     load_events(shop, pa.Table.from_pylist([row]), source="file", known="occurred", received_at=NOW)
     with monkeypatch.context() as patch:
         patch.setattr("patron.understand.profiles.profile_writer.MAX_ROWS_MERGED", 0)
-        forget(shop, user_id="u1")
+        forget(shop, user_id="u1", now=datetime.now(UTC))
     assert not are_profiles_current(shop)
     move(shop)
     assert live(shop, "u2").event_count == 2

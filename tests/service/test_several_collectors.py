@@ -134,7 +134,7 @@ def test_who_is_forgotten_leaves_the_shared_inbox_too(places):
     main, edge = places
     with open_inbox(edge) as inbox:
         inbox.append([messages("a"), messages("b", user="u2")])
-    forget(main, user_id="u1")
+    forget(main, user_id="u1", now=datetime.now(UTC))
     with open_inbox(edge) as inbox:
         inbox.append([messages("c")])
         assert len(inbox.pending_requests(after=0)) == 1
@@ -171,7 +171,10 @@ def test_only_the_workspace_whose_lake_it_is_moves_the_inbox(places):
     run_once(main)
     with open_inbox(edge) as inbox:
         inbox.append([messages("b")])
-    for ask in (lambda: export_customer(edge, user_id="u1"), lambda: forget(edge, user_id="u1")):
+    for ask in (
+        lambda: export_customer(edge, user_id="u1", now=datetime.now(UTC)),
+        lambda: forget(edge, user_id="u1", now=datetime.now(UTC)),
+    ):
         with pytest.raises(WorkspaceError, match="lake of another workspace"):
             ask()
     worker = CompactionWorker(edge)
@@ -183,7 +186,7 @@ def test_only_the_workspace_whose_lake_it_is_moves_the_inbox(places):
 
 def test_a_shop_that_comes_to_a_shared_inbox_late_stores_nothing_twice(places):
     main, edge = places
-    create_key(main, "web")
+    create_key(main, "web", now=datetime.now(UTC))
     rows = [{"event_id": "a", "name": "Product Viewed", "occurred_at": NOW, "user_id": "u1", "product_id": "p1"}]
     load_events(main, pa.Table.from_pylist(rows), source="web", known="occurred", received_at=NOW)
     with open_inbox(edge) as inbox:

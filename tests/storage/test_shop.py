@@ -136,11 +136,11 @@ def test_a_workspace_is_not_made_twice(shop):
     ("content", "message"),
     [
         ("[shop\n", r"patron\.toml: is not valid TOML .*line 1"),
-        ('[shop]\ncurrency = "dollars"', r"shop\.currency: .* \(got 'dollars'\)"),
-        ('[shop]\ntime_zone = "Mars/Base"', r"shop\.time_zone: .*not a time zone"),
-        ("[shop]\ncurency = 1", r"shop\.curency: Extra inputs"),
-        ("[shops]\n", r"unknown keys shops"),
-        ("[rates]\nEUR = 0", r"rates: .*above 0 for EUR"),
+        ('[shop]\ncurrency = "dollars"', r"shop\.currency is not .* \(got 'dollars'\)"),
+        ('[shop]\ntime_zone = "Mars/Base"', r"shop\.time_zone is not a time zone"),
+        ("[shop]\ncurency = 1", r"shop\.curency is not a known key. Did you mean currency\? Correct"),
+        ("[shops]\n", r"shops is not a known key"),
+        ("[rates]\nEUR = 0", r"rates .*above 0 for EUR"),
     ],
 )
 def test_a_broken_patron_toml_names_the_key_and_what_is_expected(shop, content, message):

@@ -96,7 +96,7 @@ def test_an_import_and_a_run_use_it_like_the_file(postgres_url, tmp_path, monkey
     (tmp_path / "f.csv").write_text("customer_id,date,units,value\n" + "\n".join([*rows, "c1,never,1,1"]) + "\n")
     shop = Shop.open(tmp_path / "w")
     for stored in (150, 0):
-        done = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
+        done = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent, now=datetime.now(UTC))
         assert (done.stored, done.rejected_by_reason) == (stored, {"bad_time": 1})
     with shop.store.begin() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(DEAD_LETTERS)) == 1
@@ -119,10 +119,10 @@ def test_a_person_is_forgotten_there_and_the_audit_log_is_whole(postgres_url, tm
         "customer_id,date,units,value\nann-1,1997-01-01,1,1\nann-1,never,1,1\nbea,1997-01-01,1,1"
     )
     shop = Shop.open(tmp_path / "w")
-    import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
-    done = forget(shop, user_id="ann-1")
+    import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent, now=datetime.now(UTC))
+    done = forget(shop, user_id="ann-1", now=datetime.now(UTC))
     assert done.erased == {"rows of events": 1, "dead letters emptied": 1, "keys of identifiers": 1}
-    again = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent)
+    again = import_files(shop, [str(tmp_path / "f.csv")], "cdnow", progress=silent, now=datetime.now(UTC))
     assert (again.duplicate, again.rejected_by_reason) == (1, {"forgotten": 2})
     assert audit_log.first_damaged_entry(audit_log.entries(shop.store)) is None
     shop.close()

@@ -11,6 +11,7 @@ import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from patron.commands.import_files import import_files
@@ -34,7 +35,7 @@ def make_current(folder: Path) -> None:
     (folder / "orders.csv").write_text(ORDERS, encoding="utf-8")
     shop = Shop.open(folder / WORKSPACE)
     try:
-        import_files(shop, [str(folder / "orders.csv")], "cdnow", progress=lambda *_: None)
+        import_files(shop, [str(folder / "orders.csv")], "cdnow", progress=lambda *_: None, now=datetime.now(UTC))
     finally:
         shop.close()
 

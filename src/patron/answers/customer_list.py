@@ -1,11 +1,15 @@
 """The customer list: every scored customer in one row, searched, filtered, sorted and paged."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import pyarrow as pa
 
+from patron.schema.errors import BadQuery
+from patron.schema.spelling import did_you_mean
+from patron.schema.tables import SEGMENTS
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
 from patron.storage.missing_forecasts import scores_sql
@@ -13,6 +17,7 @@ from patron.storage.shop import Shop, Snapshot
 
 Sort = Literal["value", "churn_probability", "paid", "last_order"]
 SORTS: tuple[Sort, ...] = ("value", "churn_probability", "paid", "last_order")
+LIFECYCLE_STAGES = next(column.choices for column in SEGMENTS.columns if column.name == "lifecycle_stage")
 PAGE_SIZE = 25
 COLUMNS = {
     "value": "value_cents desc nulls last",
@@ -113,10 +118,14 @@ where s.run_id = '{run_id}'""")
 def find_customers(shop: Shop, query: CustomerQuery, *, index: CustomerIndex | None = None) -> CustomerPage:
     """Search, filter, sort and page the customers of the last run; `index` saves a query where it is cached.
 
-    Raises NoRunYet.
+    Raises NoRunYet, and BadQuery for a lifecycle stage, an action or a sorting that there is not.
     """
     view = last_run(shop)
     index = customer_index(view) if index is None else index
+    _require_one_of("lifecycle_stage", query.lifecycle_stage, LIFECYCLE_STAGES)
+    offers = [offer.id for offer in view.policy.offers]
+    _require_one_of("sort", query.sort, SORTS)
+    _require_one_of("action", query.action, ["none", *offers, *(option.value for option in index.actions)])
     condition, values = _condition(query)
     matches = f"select listed.* from listed cross join filters where {condition}"
     tables = {"listed": index.rows, "filters": pa.table(values)}
@@ -139,6 +148,15 @@ def find_customers(shop: Shop, query: CustomerQuery, *, index: CustomerIndex | N
         personas=index.personas,
         actions=index.actions,
     )
+
+
+def _require_one_of(parameter: str, value: str, known: Iterable[str]) -> None:
+    """Refuse a value that filters by nothing there is; empty is no filter."""
+    allowed = tuple(dict.fromkeys(known))
+    if value and value not in allowed:
+        listed = f"It is one of {', '.join(allowed)}."
+        todo = " ".join(filter(None, [did_you_mean(value, allowed), listed]))
+        raise BadQuery(f"{value!r} is not a value of it", where=parameter, todo=todo)
 
 
 def _condition(query: CustomerQuery) -> tuple[str, dict[str, list[Any]]]:

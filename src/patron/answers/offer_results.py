@@ -35,6 +35,9 @@ class DecisionSummary:
     customer_count: int
     offered_count: int
     holdout_count: int
+    """Customers in the control group whom an offer could have reached."""
+    refused_count: int
+    """Customers who may not be contacted."""
     cost_cents: float
     expected_net_cents: float
     budget_cents: int | None
@@ -43,6 +46,11 @@ class DecisionSummary:
     actions: tuple[ActionCount, ...]
     reasons: tuple[ReasonCount, ...]
     policy_version: str | None
+
+    @property
+    def is_nobody_contactable(self) -> bool:
+        """Whether customers were considered and none of them may be contacted."""
+        return 0 < self.customer_count == self.refused_count
 
     @property
     def explored(self) -> ReasonCount | None:
@@ -77,23 +85,25 @@ group by action order by customer_count desc, action"""
     by_reason = f"""
 select reason, action <> 'none' as is_offer, count(*) as customer_count, {exact_sum("cost_cents")} as cost_cents
 {of_run} group by 1, 2 order by is_offer desc, customer_count desc, reason"""
-    whole = f"""
-select coalesce(sum(case when is_holdout then 1 else 0 end), 0) as holdouts, max(policy_version) as version {of_run}"""
+    version = f"select max(policy_version) as version {of_run}"
     sources = f"select distinct effect_source {of_run} and action <> 'none' order by 1"
     actions = tuple(ActionCount(**row) for row in records(view.query(by_action)))
     offered = [action for action in actions if action.action != "none"]
-    totals = records(view.query(whole))[0]
+    reasons = tuple(ReasonCount(**row) for row in records(view.query(by_reason)))
+    policy_version = records(view.query(version))[0]["version"]
+    counts = {row.reason: row.customer_count for row in reasons if not row.is_offer}
     return DecisionSummary(
         customer_count=sum(action.customer_count for action in actions),
         offered_count=sum(action.customer_count for action in offered),
-        holdout_count=int(totals["holdouts"]),
+        holdout_count=counts.get("holdout", 0),
+        refused_count=counts.get("no_consent", 0),
         cost_cents=sum(action.cost_cents for action in offered),
         expected_net_cents=sum(action.expected_net_cents for action in offered),
-        budget_cents=view.policy.budget.cents_per_run if totals["version"] == view.policy.version else None,
+        budget_cents=view.policy.budget.cents_per_run if policy_version == view.policy.version else None,
         effect_sources=tuple(row["effect_source"] for row in records(view.query(sources))),
         actions=actions,
-        reasons=tuple(ReasonCount(**row) for row in records(view.query(by_reason))),
-        policy_version=totals["version"],
+        reasons=reasons,
+        policy_version=policy_version,
     )
 
 

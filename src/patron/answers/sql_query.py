@@ -1,4 +1,6 @@
-"""`patron sql`: one read-only SELECT over the lake's tables."""
+"""`patron sql`: one read-only SELECT over the lake's tables, and which tables and columns there are."""
+
+from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
@@ -8,8 +10,10 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from patron.schema.errors import BadQuery
-from patron.schema.table_definition import TEXT, TIME
+from patron.schema.spelling import did_you_mean
+from patron.schema.table_definition import TEXT, TIME, sql_type
 from patron.schema.tables import BY_NAME
+from patron.storage.engine import syntax_problem
 from patron.storage.pinned_tables import pinned_relation, with_ctes
 from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS
@@ -28,8 +32,58 @@ FORBIDDEN = (
     exp.Into,
 )
 
-STORE_TABLES = {table.name: table for table in (ASSIGNMENTS,)}
+STORE_TABLES = {ASSIGNMENTS.name: ASSIGNMENTS}
 """Tables of the store that can be queried too: those without personal data."""
+STORE_ROWS = {ASSIGNMENTS.name: "one row per experiment and customer"}
+
+STORE_TYPES = {sa.Text: TEXT, sa.DateTime: TIME}
+
+LISTED = "`patron sql` alone lists all tables, and `patron sql TABLE` its columns."
+"""Where to look for names."""
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """One column of a table."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """One table that can be queried."""
+
+    name: str
+    row: str
+    """What one row is."""
+    columns: tuple[ColumnInfo, ...]
+
+
+def tables(shop: Shop, name: str = "") -> tuple[TableInfo, ...]:
+    """Every table that can be queried, or the one of a name. Raises BadQuery for an unknown name."""
+    known = sorted([*BY_NAME, *STORE_TABLES])
+    if name and name not in known:
+        raise _no_table(name)
+    return tuple(_info(shop, one) for one in known if name in {"", one})
+
+
+def _info(shop: Shop, name: str) -> TableInfo:
+    if name in STORE_TABLES:
+        stored = (
+            ColumnInfo(c.name, sql_type(STORE_TYPES[type(c.type)]), "", c.comment or "") for c in STORE_TABLES[name].c
+        )
+        return TableInfo(name, STORE_ROWS[name], tuple(stored))
+    declared = {column.name: column for column in BY_NAME[name].columns}
+    columns = (
+        ColumnInfo(f.name, sql_type(f.type), declared[f.name].unit, declared[f.name].meaning)
+        if f.name in declared
+        else ColumnInfo(f.name, sql_type(f.type), "", "")
+        for f in shop.lake.fields(BY_NAME[name])
+    )
+    return TableInfo(name, BY_NAME[name].row, tuple(columns))
 
 
 def sql(shop: Shop, text: str) -> pa.Table:
@@ -51,16 +105,17 @@ def sql(shop: Shop, text: str) -> pa.Table:
         try:
             return con.sql(with_ctes(text.strip().rstrip(";"), relations)).to_arrow_table()
         except duckdb.Error as error:
-            raise BadQuery(str(error), todo="See docs/reference/tables.md for tables and columns.") from error
+            raise BadQuery(str(error).strip(), todo=LISTED) from error
 
 
 def _parsed(text: str) -> exp.Expr:
     try:
         statements = [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
     except SqlglotError as error:
-        raise BadQuery(f"is not SQL ({error})", todo="Write one SELECT.") from error
+        raise BadQuery(syntax_problem(error), todo="Write one SELECT.") from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        raise BadQuery("only one SELECT can be run", todo="Write one SELECT; Patron's tables are read-only here.")
+        todo = f"Write one SELECT; Patron's tables are read-only here. {LISTED}"
+        raise BadQuery("only one SELECT can be run", todo=todo)
     forbidden = next(statements[0].find_all(*FORBIDDEN), None)
     if forbidden is not None:
         raise BadQuery(f"{forbidden.key.upper()} can not be run here", todo="Write one SELECT without it.")
@@ -79,17 +134,19 @@ def _tables_of(query: exp.Expr) -> list[str]:
             or table.db
             or not isinstance(table.this, exp.Identifier)
         ):
-            raise BadQuery(
-                f"there is no table {table.sql(dialect='duckdb')}",
-                todo=f"Tables are {', '.join(sorted(BY_NAME.keys() | STORE_TABLES.keys()))}.",
-            )
+            raise _no_table(table.sql(dialect="duckdb"))
         names.add(table.name)
     return sorted(names)
+
+
+def _no_table(name: str) -> BadQuery:
+    known = sorted(BY_NAME.keys() | STORE_TABLES.keys())
+    meant = did_you_mean(name, known) or f"Tables are {', '.join(known)}."
+    return BadQuery(f"there is no table {name}", todo=f"{meant} {LISTED}")
 
 
 def _stored_rows(shop: Shop, table: sa.Table) -> pa.Table:
     with shop.store.begin() as connection:
         rows = [dict(row) for row in connection.execute(sa.select(table)).mappings()]
-    kinds = {sa.Text: TEXT, sa.DateTime: TIME}
-    schema = pa.schema([(column.name, kinds[type(column.type)]) for column in table.c])
+    schema = pa.schema([(column.name, STORE_TYPES[type(column.type)]) for column in table.c])
     return pa.Table.from_pylist(rows, schema=schema)

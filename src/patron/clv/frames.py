@@ -73,13 +73,13 @@ def with_answers(summary: Any, **answers: Any) -> Any:
 
 def _columns_of(name: str, answer: Any, count: int) -> dict[str, Any]:
     if hasattr(answer, "low") and hasattr(answer, "high"):
-        found = {name: answer.mean, f"{name}_low": answer.low, f"{name}_high": answer.high}
+        columns = {name: answer.mean, f"{name}_low": answer.low, f"{name}_high": answer.high}
     elif np.ndim(answer) == 2:
-        found = {f"{name}_{place}": np.asarray(answer)[:, place] for place in range(np.shape(answer)[1])}
+        columns = {f"{name}_{place}": np.asarray(answer)[:, place] for place in range(np.shape(answer)[1])}
     else:
-        found = {name: answer}
-    for column, values in found.items():
+        columns = {name: answer}
+    for column, values in columns.items():
         if not isinstance(values, Sized) or len(values) != count:
             entries = len(values) if isinstance(values, Sized) else 1
             raise ValueError(f"{column} has {entries} entries, and the summary {count} customers")
-    return found
+    return columns

@@ -87,7 +87,7 @@ class InputFile:
             if getattr(error, "errno", None) in FULL:
                 raise
             raise BadFile(
-                f"is damaged ({error})",
+                f"is damaged{_cause(error)}",
                 where=str(self.path),
                 todo="Export it again; the rows before the damage are stored and will not be stored twice.",
             ) from error
@@ -121,8 +121,15 @@ def inspect_file(path: Path, *, delimiter: str | None, encoding: str) -> InputFi
         return _inspect_csv(path, delimiter, encoding, lines, is_unfinished=is_unfinished)
     except (OSError, pa.ArrowException) as error:
         raise BadFile(
-            f"cannot be read ({error})", where=str(path), todo="Check that it is what its name says, and readable."
+            f"cannot be read{_cause(error)}",
+            where=str(path),
+            todo="Check that it is what its name says, and readable.",
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    """What the system says; a library's own words name nothing that a user knows."""
+    return f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
 
 
 def _check_encoding(path: Path, encoding: str) -> tuple[int, bool]:

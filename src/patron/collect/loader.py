@@ -33,7 +33,7 @@ from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
 from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS
-from patron.storage.shop import Shop
+from patron.storage.shop import PATIENCE_SECONDS, Shop
 from patron.storage.store import DEAD_LETTERS, upsert
 
 KnownFrom = Literal["received", "occurred"]
@@ -46,9 +46,16 @@ VALIDATION_FIELDS = (
 )
 
 
+@dataclass
+class LakeVersion:
+    """The version of `events` whose ids a loader knows."""
+
+    number: int | None = None
+
+
 @dataclass(frozen=True)
 class EventLoader:
-    """Writes the events of one source that are not in the lake yet."""
+    """Writes the events of one source that are not in the lake yet; others may write between two loads."""
 
     shop: Shop
     vault: Vault
@@ -59,6 +66,7 @@ class EventLoader:
     import_id: str
     by_event: dict[str, IngestionCounts] = dataclass_field(default_factory=dict)
     """What was loaded so far, by the event's name; rows that could not be read have none."""
+    known_until: LakeVersion = dataclass_field(default_factory=LakeVersion)
 
     @property
     def currencies(self) -> set[str]:
@@ -67,13 +75,18 @@ class EventLoader:
 
     def load(self, rows: pa.Table, *, file: str = "") -> IngestionCounts:
         """Store validated rows (RAW_EVENTS, row_number, problem, payload); return their counts."""
+        with self.shop.commit_lock(timeout_seconds=PATIENCE_SECONDS):
+            self._catch_up()
+            return self._load(rows, file)
+
+    def _load(self, rows: pa.Table, file: str) -> IngestionCounts:
         rows = self.check_consent(self.write_consents(rows))
         is_good = pc.is_null(rows["problem"])
         good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
         fresh = self.without_stored(good)
         events = self.event_rows(fresh)
         if fresh.num_rows:
-            self.shop.lake.append(EVENTS, events)
+            self.known_until.number = self.shop.lake.append(EVENTS, events)
             self._add_stored_ids(fresh)
         self.write_dead_letters(bad, file)
         return self.count(good, fresh, bad)
@@ -130,8 +143,26 @@ class EventLoader:
     def read_stored_ids(self) -> None:
         """Read the ids of the source's events in the lake."""
         self.con.execute("create or replace table stored_ids (h uhugeint)")
-        stored = f"select event_id from ({self.shop.lake.relation(EVENTS)}) where source = ?"
+        self.known_until.number = self.shop.lake.version(EVENTS)
+        self._insert_ids(self.shop.lake.relation(EVENTS, self.known_until.number))
+
+    def _insert_ids(self, relation: str) -> None:
+        stored = f"select event_id from ({relation}) where source = ?"
         self.con.execute(f"insert into stored_ids select md5_number(event_id) from ({stored})", [self.source])
+
+    def _catch_up(self) -> None:
+        """Learn what others have stored and forgotten since the last load; what we store, the inbox has to learn."""
+        self.vault.reload_forgotten()
+        pending_sources.add_pending(self.shop.store, [self.source])
+        lake, known, now = self.shop.lake, self.known_until.number, self.shop.lake.version(EVENTS)
+        if now == known:
+            return
+        added = None if known is None or now is None else lake.files_added(EVENTS, known, now)
+        if added is None:
+            self.read_stored_ids()
+        else:
+            self._insert_ids(lake.relation(EVENTS, now, only=added))
+            self.known_until.number = now
 
     def _add_stored_ids(self, rows: pa.Table) -> None:
         self.con.register("raw_ids", rows.select(["event_id"]))
@@ -156,8 +187,8 @@ class EventLoader:
 
     def _store_texts(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> None:
         subject = pc.coalesce(tokens["user_id"], tokens["anonymous_id"])
-        for field in ("personal", "texts"):
-            has_text = pc.is_valid(rows[field])
+        for name in ("personal", "texts"):
+            has_text = pc.is_valid(rows[name])
             some = rows.filter(has_text)
             if some.num_rows == 0:
                 continue
@@ -168,7 +199,7 @@ class EventLoader:
                     "event", pc.binary_join_element_wise(self.source, ids, "/"), self.received_at
                 )
                 subjects = pc.coalesce(subjects, event_tokens)
-            parts = (ids.to_pylist(), [field] * some.num_rows, subjects.to_pylist(), some[field].to_pylist())
+            parts = (ids.to_pylist(), [name] * some.num_rows, subjects.to_pylist(), some[name].to_pylist())
             self.vault.store_texts(self.source, zip(*parts, strict=True))
 
     def _events(self, rows: pa.Table, tokens: dict[str, pa.Array]) -> pa.Table:
@@ -259,7 +290,10 @@ def validate_raw_events(loader: EventLoader, raw_events: pa.Table) -> pa.Table:
             for f in RAW_EVENTS
         }
     )
-    rows_to_check = full.cast(RAW_EVENTS)
+    try:
+        rows_to_check = full.cast(RAW_EVENTS)
+    except pa.ArrowException as error:
+        raise ValueError(", ".join(_not_of_their_type(full))) from error
     problem = (
         raw_events["problem"] if "problem" in raw_events.column_names else pa.nulls(raw_events.num_rows, pa.string())
     )
@@ -281,3 +315,12 @@ def validate_raw_events(loader: EventLoader, raw_events: pa.Table) -> pa.Table:
     ).to_arrow_table()
     loader.con.unregister("raw_events")
     return rows
+
+
+def _not_of_their_type(rows: pa.Table) -> Iterator[str]:
+    """Columns that cannot be what raw events need."""
+    for of in RAW_EVENTS:
+        try:
+            rows[of.name].cast(of.type)
+        except pa.ArrowException:
+            yield of.name

@@ -12,7 +12,7 @@ from patron.schema.events import BY_NAME
 from patron.schema.personal_keys import kind_of_property, kind_of_trait
 from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.table_definition import sql_type
-from patron.storage.engine import literal
+from patron.storage.engine import literal, syntax_problem
 
 MACROS = """
 create or replace macro cents(x) as (with v as (select x as y) select case
@@ -53,9 +53,7 @@ def needed_columns(part: Part) -> set[str]:
         try:
             tree = sqlglot.parse_one(f"select {one}", read="duckdb")
         except SqlglotError as error:
-            raise BadMapping(
-                f"{one} is not valid SQL ({error})", where=part.name, todo="Fix the expression."
-            ) from error
+            raise BadMapping(f"{one} {syntax_problem(error)}", where=part.name, todo="Fix the expression.") from error
         if any(True for _ in tree.find_all(exp.Table, exp.Subquery)):
             raise BadMapping(f"{one} reads a table", where=part.name, todo="Use [[lookup]] and join.")
         columns |= {column.name for column in tree.find_all(exp.Column)}

@@ -25,16 +25,16 @@ def columns_by_file(mapping: Mapping) -> dict[str, frozenset[str]]:
         return {"*.json*": frozenset({"type"})}
     if mapping.format == "raw_events":
         return {"*.parquet": RAW_EVENT_KEYS}
-    found: dict[str, frozenset[str]] = {}
+    columns: dict[str, frozenset[str]] = {}
     for lookup in mapping.lookups:
-        found[lookup.files] = found.get(lookup.files, frozenset()) | set(lookup.columns)
+        columns[lookup.files] = columns.get(lookup.files, frozenset()) | set(lookup.columns)
     for part in mapping.parts:
         keys = {key.strip(' "') for listed in USING.findall(part.join) for key in listed.split(",")}
         joined = [one for one in mapping.lookups if re.search(rf"\b{one.name}\b", part.join)]
-        made = {name for one in joined for name in sqlglot.parse_one(one.sql, read="duckdb").named_selects}
-        needed = needed_columns(part) - {*part.optional, *part.derived, *made} | keys
-        found[part.files] = found.get(part.files, frozenset()) | needed
-    return found
+        computed = {name for one in joined for name in sqlglot.parse_one(one.sql, read="duckdb").named_selects}
+        needed = needed_columns(part) - {*part.optional, *part.derived, *computed} | keys
+        columns[part.files] = columns.get(part.files, frozenset()) | needed
+    return columns
 
 
 def recognise_mapping(paths: Sequence[str], *, delimiter: str | None, encoding: str | None) -> str:
@@ -60,9 +60,9 @@ def recognise_mapping(paths: Sequence[str], *, delimiter: str | None, encoding: 
     closest = min(missing, key=lambda name: len(missing[name]) / sizes[name])
     hint = f"; the closest is {closest}, which also needs {', '.join(sorted(missing[closest]))}"
     is_close = 0 < len(missing[closest]) <= sizes[closest] / 2
-    found = shortened(", ".join(sources[0].columns), 200)
+    listed = shortened(", ".join(sources[0].columns), 200)
     raise BadFile(
-        f"no built-in mapping fits its columns ({found}){hint if is_close else ''}",
+        f"no built-in mapping fits its columns ({listed}){hint if is_close else ''}",
         where=str(sources[0].path),
         todo=SEE,
     )

@@ -43,7 +43,7 @@ class Demo:
     limits: tuple[str, ...]
 
 
-def demo(folder: Path, *, progress: Progress) -> Demo:
+def demo(folder: Path, *, now: datetime, progress: Progress) -> Demo:
     """Import Complete Journey and run the loop at three cutoffs, each seeing only what was known then.
 
     Raises MissingExtra without the `demo` extra; an interrupted demo is simply run again.
@@ -54,7 +54,7 @@ def demo(folder: Path, *, progress: Progress) -> Demo:
     promised = policy.read_text(encoding="utf-8")
     policy.write_text(promised.replace('unknown = "refuse"', 'unknown = "allow" '), encoding="utf-8")
     shop = _reopen(shop)
-    import_files(shop, [], "completejourney", progress=progress)
+    import_files(shop, [], "completejourney", progress=progress, now=now)
     runs = tuple(run_loop(shop, cutoff, progress=progress) for cutoff in CUTOFFS)
     return Demo(shop, runs, (), REAL_DATA_LIMITS)
 

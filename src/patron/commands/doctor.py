@@ -17,6 +17,7 @@ from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, open_inbox
 from patron.govern import audit_log, consent_ledger
+from patron.govern.master_key import key_place
 from patron.govern.vault import Vault
 from patron.schema.dead_letter_reasons import FAULTS, UNREADABLE, WITHOUT_CONTENT
 from patron.schema.errors import PatronError, SettingsError
@@ -62,7 +63,7 @@ def _run_check(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop
     """Findings of one check; that it failed is one too."""
     try:
         return list(check(shop))
-    except (PatronError, DatabaseError, DeltaError, OSError) as error:
+    except (PatronError, DatabaseError, OSError) as error:
         what = str(error.orig) if isinstance(error, DatabaseError) else str(error)
         return [Finding(name, "problem", f"cannot be looked at ({what})", RESTORE_HINT)]
 
@@ -78,8 +79,8 @@ def _settings(shop: Shop) -> Iterator[Finding]:
             "policy",
             "warning",
             "customers of unknown consent get no offers, and no consent is known yet",
-            "Send what they agree to (docs/how-to/keep-consent.md); or, with a lawful basis to write to them without,"
-            ' set [consent] unknown = "allow" in policy.toml.',
+            "Send `Consent Given` events, or import a file that holds consent, such as Shopify's Accepts Marketing; or,"
+            ' with a lawful basis to write to them without, set [consent] unknown = "allow" in policy.toml.',
         )
     else:
         yield Finding("policy", "ok", f"{len(shop.policy.offers)} offers, version {shop.policy.version}")
@@ -128,7 +129,7 @@ def _key(shop: Shop) -> Iterator[Finding]:
     except PatronError as refused:
         yield Finding("master key", "problem", f"{refused.where}: {refused.what}", refused.todo)
     else:
-        yield Finding("master key", "ok", "present, and it fits this workspace")
+        yield Finding("master key", "ok", f"{key_place(shop)} fits this workspace")
 
 
 def _lake(shop: Shop) -> Iterator[Finding]:
@@ -144,8 +145,8 @@ def _table(shop: Shop, name: str) -> Iterator[Finding]:
         delta = DeltaTable(str(shop.lake.folder / name))
         actions = delta.get_add_actions(flatten=True)
         sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
-    except DeltaError as error:
-        yield Finding(f"lake/{name}", "problem", f"the Delta log cannot be read ({error})", RESTORE_HINT)
+    except DeltaError:
+        yield Finding(f"lake/{name}", "problem", "the table's log cannot be read", RESTORE_HINT)
         return
     bad = [path for path, size in sizes.items() if not _has_size(shop.lake.folder / name / path, size)]
     if bad:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from patron.storage.store import BY_CUSTOMER as IN_STORE
 BY_CUSTOMER = tuple(table.name for table in TABLES if "customer_id" in table.names)
 
 
-def export_customer(shop: Shop, **identifier: str | None) -> dict[str, Any]:
+def export_customer(shop: Shop, *, now: datetime, **identifier: str | None) -> dict[str, Any]:
     """Gather all rows of one customer from every table, with identifiers and texts revealed; what waits included.
 
     The person is identified by exactly one of `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`. The audit
@@ -36,7 +36,7 @@ def export_customer(shop: Shop, **identifier: str | None) -> dict[str, Any]:
     view = shop.snapshot()
     inbox = collector_state(shop)
     if inbox.waiting_requests or inbox.trouble:  # why: a damaged inbox is reported, never left out
-        with shop.lock():
+        with shop.commit_lock():
             drain_inbox(shop)
     as_of = view.run.as_of.isoformat() if view else None
     view = view or shop.newest_snapshot()  # why: events are known before any run
@@ -49,7 +49,7 @@ def export_customer(shop: Shop, **identifier: str | None) -> dict[str, Any]:
         raise NotFound("nothing is known of this customer: they were forgotten")
     customer_id = person.customer_id
     with shop.store.begin() as connection:
-        audit_log.append(connection, "exported", {"customer_id": customer_id}, at=datetime.now(UTC))
+        audit_log.append(connection, "exported", {"customer_id": customer_id}, at=now)
     return {
         "customer_id": customer_id,
         "as_of": as_of,

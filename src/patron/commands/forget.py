@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -78,7 +78,7 @@ def identify_person(shop: Shop, **identifier: str | None) -> Person:
     return find_person(shop, Vault.open(shop), PersonIdentifier(**identifier))
 
 
-def forget(shop: Shop, **identifier: str | None) -> ErasureCertificate:
+def forget(shop: Shop, *, now: datetime, **identifier: str | None) -> ErasureCertificate:
     """Forget the person named by `user_id`, `email`, `phone`, `anonymous_id` or `customer_id`; repeatable.
 
     Raises NotFound, SettingsError unless named in one way, WorkspaceBusy, InboxDamaged, MasterKeyError, NoSpace.
@@ -89,12 +89,12 @@ def forget(shop: Shop, **identifier: str | None) -> ErasureCertificate:
         if has_inbox(shop):
             with suppress(ProfilesBehind):  # why: of profiles that hold all of the lake only theirs have to go
                 update_profiles(shop, inbox_position(shop), may_rebuild=False)
-        erasure = _begin_erasure(shop, name, datetime.now(UTC))
+        erasure = _begin_erasure(shop, name, now)
         erasure.shared_devices = shared_devices(shop, erasure.person)
         erasure.was_current = are_profiles_current(shop)
         for step in STEPS:
             step(erasure)
-        return _certify(erasure, datetime.now(UTC))
+        return _certify(erasure, now)
 
 
 def _begin_erasure(shop: Shop, identifier: PersonIdentifier, at: datetime) -> Erasure:

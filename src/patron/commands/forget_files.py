@@ -13,9 +13,11 @@ from patron.commands.resolve_person import Person
 from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.storage.durable_files import sync
-from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
+from patron.storage.shop import COMMIT_LOCK_FILE, POLICY_FILE, RUN_LOCK_FILE, SETTINGS_FILE, Shop
 
-WORKSPACE_FILES = frozenset({"lake", "models", "outbox", "tmp", SETTINGS_FILE, POLICY_FILE, "workspace.lock"})
+WORKSPACE_FILES = frozenset(
+    {"lake", "models", "outbox", "tmp", SETTINGS_FILE, POLICY_FILE, RUN_LOCK_FILE, COMMIT_LOCK_FILE}
+)
 """Files and folders that are never a report, an export or somebody else's; models hold no ids."""
 STORE_SUFFIXES = (".db", ".db-wal", ".db-shm")
 REPORT_MARK = '<meta name="generator" content="Patron">'

@@ -1,9 +1,9 @@
-"""Import files, as the only process at work; the first import tells a new workspace its currency and time zone."""
+"""Import files, also while a run is at work; the first import tells a new workspace its currency and time zone."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ from patron.schema.counts import IngestionCounts
 from patron.schema.dead_letter_reasons import FAULTS
 from patron.schema.errors import BadFile
 from patron.schema.tables import EVENTS
-from patron.storage.shop import Shop
+from patron.storage.shop import PATIENCE_SECONDS, Shop
 from patron.storage.store import DEAD_LETTERS
 
 __all__ = ["FileOptions", "ImportPreview", "ImportSummary", "PreviewedRow", "import_files", "preview_import", "replay"]
@@ -69,11 +69,12 @@ class ImportSummary(IngestionCounts):
     """Why the import counts as failed, although good rows are stored; empty if it does not."""
 
 
-def import_files(
+def import_files(  # noqa: PLR0913 - the options of one command
     shop: Shop,
     files: Sequence[str],
     mapping: str,
     *,
+    now: datetime,
     progress: Progress,
     options: FileOptions = AS_MAPPED,
     max_rejected_share: float = MAX_REJECTED_SHARE,
@@ -83,24 +84,25 @@ def import_files(
     Raises BadMapping, BadFile, MasterKeyError, WorkspaceBusy, NoSpace; what was stored until then stays stored once.
     """
     since = time.monotonic()
-    source, found = _choose_mapping(mapping, files, options)
-    with shop.lock():
+    source, chosen = _choose_mapping(mapping, files, options)
+    with shop.commit_lock():
         fitted, notes = _shop_for_mapping(shop, source)
         drain_inbox(shop)
-        try:
-            done = store_files(
-                fitted,
-                files,
-                mapping=source,
-                received_at=datetime.now(UTC),
-                options=options,
-                progress=lambda n, m: progress("importing rows", n, m),
-            )
+    try:
+        done = store_files(
+            fitted,
+            files,
+            mapping=source,
+            received_at=now,
+            options=options,
+            progress=lambda n, m: progress("importing rows", n, m),
+        )
+        with shop.commit_lock(timeout_seconds=PATIENCE_SECONDS):
             compact_inbox(shop)
-        finally:
-            if fitted is not shop:
-                fitted.close()
-    notes = (*found, *notes, *_refund_notes(done, options, load_mapping(source)))
+    finally:
+        if fitted is not shop:
+            fitted.close()
+    notes = (*chosen, *notes, *_refund_notes(done, options, load_mapping(source)))
     summary = _summary(shop, done, time.monotonic() - since, notes)
     return replace(summary, failure=_failure(summary, max_rejected_share))
 
@@ -115,7 +117,13 @@ class ImportPreview:
 
 
 def preview_import(
-    shop: Shop, files: Sequence[str], mapping: str, *, progress: Progress, options: FileOptions = AS_MAPPED
+    shop: Shop,
+    files: Sequence[str],
+    mapping: str,
+    *,
+    now: datetime,
+    progress: Progress,
+    options: FileOptions = AS_MAPPED,
 ) -> ImportPreview:
     """Read files as an import would, and write nothing. Raises BadMapping, BadFile, MasterKeyError."""
     source, notes = _choose_mapping(mapping, files, options)
@@ -126,7 +134,7 @@ def preview_import(
         shop,
         files,
         mapping=source,
-        received_at=datetime.now(UTC),
+        received_at=now,
         options=options,
         currencies=frozenset({settings["currency"]} if "currency" in settings else ()),
         progress=lambda n, m: progress("reading rows", n, m),
@@ -177,19 +185,18 @@ def _failure(summary: ImportSummary, max_share: float) -> str:
     )
 
 
-def replay(shop: Shop, import_id: str, *, mapping: str | None, progress: Progress) -> ImportSummary:
+def replay(shop: Shop, import_id: str, *, mapping: str | None, now: datetime, progress: Progress) -> ImportSummary:
     """Try the rejected rows of an import again, with another mapping if one is named. Raises NotFound, BadMapping."""
     since = time.monotonic()
-    with shop.lock():
+    with shop.commit_lock():
         progress("replaying rejected rows", 0, None)
         drain_inbox(shop)
-        done = _replay(shop, import_id, mapping)
+        done = _replay(shop, import_id, mapping, now)
     return _summary(shop, done, time.monotonic() - since, ())
 
 
-def _replay(shop: Shop, import_id: str, mapping: str | None) -> ImportResult:
+def _replay(shop: Shop, import_id: str, mapping: str | None, at: datetime) -> ImportResult:
     """Replay an import, or with LIVE what the collector rejected."""
-    at = datetime.now(UTC)
     if import_id != LIVE:
         done = store_again(shop, import_id, mapping=_mapping_source(mapping) if mapping else None, received_at=at)
         compact_inbox(shop)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from patron.govern.master_key import key_place
 from patron.govern.vault import Vault
 from patron.schema.errors import SettingsError
 from patron.storage.durable_files import disk_errors, sync
-from patron.storage.settings import ShopSettings, explain
+from patron.storage.settings import ShopSettings
+from patron.storage.settings_problems import problems_of
 from patron.storage.shop import SETTINGS_FILE, Shop
 
 
@@ -22,6 +24,8 @@ class Workspace:
     folder: Path
     workspace_id: str
     settings: dict[str, str]
+    master_key: str
+    """Where its master key is: a file outside, or an environment variable."""
 
 
 def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
@@ -32,13 +36,13 @@ def create(folder: Path, settings: dict[str, str] | None = None) -> Workspace:
     try:
         ShopSettings.model_validate(settings or {})
     except ValidationError as error:
-        raise SettingsError(explain(error), where="[shop]", todo="See docs/reference/settings.md.") from error
+        raise SettingsError(problems_of(error, ShopSettings), where="[shop]", todo="Correct the option.") from error
     Shop.create(folder).close()
     changed = write_missing_settings(folder, settings or {})
     shop = Shop.open(folder)
     try:
         Vault.open(shop)
-        return Workspace(shop.folder, shop.workspace_id, changed)
+        return Workspace(shop.folder, shop.workspace_id, changed, key_place(shop))
     finally:
         shop.close()
 

@@ -1,7 +1,7 @@
 """Keys of programs: created, listed and revoked."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from patron.collect.workspace_inbox import remember_source
 from patron.govern import api_keys
@@ -19,9 +19,9 @@ class NewKey:
     kind: str
 
 
-def create_key(shop: Shop, source: str, kind: str = "write") -> NewKey:
+def create_key(shop: Shop, source: str, kind: str = "write", *, now: datetime) -> NewKey:
     """Create a key of a source. Raises SettingsError for an unknown kind or a source without a name."""
-    secret, key = api_keys.create_key(shop, source, kind, at=datetime.now(UTC))
+    secret, key = api_keys.create_key(shop, source, kind, at=now)
     remember_source(shop, key.source)
     return NewKey(secret, key.key_id, key.source, key.kind)
 
@@ -31,9 +31,9 @@ def list_keys(shop: Shop) -> list[api_keys.Key]:
     return api_keys.list_keys(shop)
 
 
-def revoke_key(shop: Shop, key_id: str) -> None:
+def revoke_key(shop: Shop, key_id: str, *, now: datetime) -> None:
     """Refuse a key from now on. Raises NotFound."""
-    api_keys.revoke_key(shop, key_id, at=datetime.now(UTC))
+    api_keys.revoke_key(shop, key_id, at=now)
 
 
 def require_key(shop: Shop, secret: str, kind: api_keys.Kind) -> None:

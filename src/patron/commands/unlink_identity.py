@@ -51,6 +51,6 @@ def unlink(shop: Shop, token: str, *, at: datetime) -> UnlinkedToken:
         kind: [value],
         "occurred_at": pa.array([at], TIME),
     }
-    with shop.lock():
+    with shop.commit_lock():
         load_events(shop, pa.table(row), source=EVENT_SOURCE, known="received", received_at=at)
     return UnlinkedToken(token, event_id, at)

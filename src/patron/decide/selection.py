@@ -110,9 +110,9 @@ def exclusion_reasons(rows: pa.Table, is_held_out: npt.NDArray[np.bool_], policy
     capped = float_column(rows, "offer_count", np.nan) >= policy.caps.offers_per_customer
     tests = [
         (~may_contact(rows, policy), "no_consent"),
+        (np.full(rows.num_rows, not policy.offers), "no_offer"),
         (is_held_out, "holdout"),
         (capped, "cap_reached"),
-        (np.full(rows.num_rows, not policy.offers), "no_offer"),
     ]
     return np.select([test for test, _ in tests], [name for _, name in tests], default="").astype("<U20")
 

@@ -21,14 +21,24 @@ RECOMMENDATIONS_HEADER = ("user_id", "rank", "product_id", "reason")
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """What a run handed to the channel."""
+class OutboxSummary:
+    """What a run handed to the channel, in customers."""
 
     offer_count: int
     unreachable_count: int
     """Customers whose offer was not sent: their user id is no longer known, or they have withdrawn consent since."""
     recommended_customer_count: int
+    refused_count: int
+    """Customers with an offer or recommendations who may not be contacted: no file holds them."""
     files: tuple[str, ...]
+    """Names within the workspace."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a run handed to the channel, and the events that it leaves."""
+
+    outbox: OutboxSummary
     events: pa.Table
     """Raw events for collect: one `Offer Assigned` per offer sent."""
 
@@ -38,20 +48,21 @@ def deliver(view: StageView) -> Delivery:
     vault: Vault = view.capability(VAULT)
     offers = _with_user_ids(vault, view.query(offers_query(view.run.run_id)))
     recommendations = _with_user_ids(vault, view.query(recommendations_query(view.run.run_id)))
-    withdrawn = _customers_without_consent(view, {row["customer_id"] for row in (*offers, *recommendations)})
+    refused = _not_to_contact(view, {row["customer_id"] for row in (*offers, *recommendations)})
 
     def reachable(rows: list[dict]) -> list[dict]:
-        return [row for row in rows if row["user_id"] is not None and row["customer_id"] not in withdrawn]
+        return [row for row in rows if row["user_id"] is not None and row["customer_id"] not in refused]
 
     sent, recommended = reachable(offers), reachable(recommendations)
     view.write("exposures", exposures(view, sent))
-    return Delivery(
+    outbox = OutboxSummary(
         offer_count=len(sent),
         unreachable_count=len(offers) - len(sent),
         recommended_customer_count=len({row["customer_id"] for row in recommended}),
+        refused_count=len(refused),
         files=_write_outbox(view, sent, recommended),
-        events=offer_events(view, sent),
     )
+    return Delivery(outbox, offer_events(view, sent))
 
 
 FIRST_TOKENS = """
@@ -135,8 +146,11 @@ def _with_user_ids(vault: Vault, rows: pa.Table) -> list[dict]:
     return [row | {"user_id": user_ids.get(row["token"])} for row in rows.to_pylist()]
 
 
-def _customers_without_consent(view: StageView, customer_ids: set[str]) -> set[str]:
-    """Customers whose latest decision on marketing, under any of their user ids and also since the run, is a no."""
+def _not_to_contact(view: StageView, customer_ids: set[str]) -> set[str]:
+    """Customers who may not be contacted: by their latest decision on marketing, or as the policy says without one.
+
+    It counts under any of their user ids, and also since the run.
+    """
     consent = view.policy.consent
     recipients = pa.table({"customer_id": pa.array(sorted(customer_ids), pa.string())})
     rows = view.query(
@@ -148,7 +162,7 @@ def _customers_without_consent(view: StageView, customer_ids: set[str]) -> set[s
     entries: dict[str, list[Entry]] = {}
     for entry in history(view.declared_store, customer_of, consent.names_of(consent.marketing)):
         entries.setdefault(customer_of[entry["token"]], []).append(entry)
-    return {customer_id for customer_id, listed in entries.items() if latest_answer(listed) is False}
+    return {one for one in customer_ids if not consent.allows(is_granted=latest_answer(entries.get(one, ())))}
 
 
 def _write_outbox(view: StageView, sent: list[dict], recommended: list[dict]) -> tuple[str, ...]:

@@ -54,13 +54,17 @@ def key_file(shop: Shop) -> Path:
     return path
 
 
+def key_place(shop: Shop) -> str:
+    """Where the master key comes from, for people: its file, or the environment variable that holds it."""
+    return f"environment variable {VARIABLE}" if os.environ.get(VARIABLE) else str(key_file(shop))
+
+
 def master_key(shop: Shop) -> bytes:
     """Read the workspace's master key; the first time, make it. Raises MasterKeyError when it is missing or wrong."""
     with shop.store.begin() as connection:
         check = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == CHECK))
     path = key_file(shop)
-    from_environment = os.environ.get(VARIABLE)
-    where = f"environment variable {VARIABLE}" if from_environment else str(path)
+    from_environment, where = os.environ.get(VARIABLE), key_place(shop)
     if not from_environment and not path.exists():
         if check is not None:
             raise MasterKeyError(

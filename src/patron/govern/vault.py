@@ -140,6 +140,12 @@ class Vault:
         with self._store.begin() as connection:
             return frozenset(connection.scalars(sa.select(FORGOTTEN.c.token)))
 
+    def reload_forgotten(self) -> None:
+        """Learn whom other processes have forgotten since."""
+        before = self.__dict__.pop("forgotten", None)
+        if before is not None and before != self.forgotten:
+            self._known.clear()  # why: their keys are gone, so that their tokens would be stored without one
+
     def texts(self, tokens: Sequence[str]) -> list[dict[str, str]]:
         """Everything kept under these tokens: source, event_id, field, token, text; what is forgotten is left out."""
         keys = {token: AESGCM(self._unwrap(token, row[1])) for token, row in self._rows(set(tokens)).items()}

@@ -32,7 +32,8 @@ class PatronError(Exception):
         self.where = where
         self.todo = todo
         problem = f"{where}: {what}" if where else what
-        super().__init__(f"{problem.rstrip('.')}. {todo}" if todo else problem)
+        stop = "" if problem.endswith("?") else "."
+        super().__init__(f"{problem.rstrip('.')}{stop} {todo}" if todo else problem)
 
 
 class SettingsError(PatronError):

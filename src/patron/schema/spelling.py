@@ -1,11 +1,15 @@
-"""What a person may have meant by a name that nobody knows."""
+"""Names that were probably meant."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHORTEST_PART = 4
+"""Letters from which on a name that is part of another one is probably meant for it."""
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question that names the closest known name; empty when none is close."""
-    by_folded = {one.casefold(): one for one in known}
-    close = get_close_matches(name.casefold(), by_folded, n=1)
-    return f"Did you mean {by_folded[close[0]]}?" if close else ""
+    """A question for a refusal, such as "Did you mean share?", or nothing when no known name is like this one."""
+    typed, by_lower = name.lower(), {one.lower(): one for one in known}
+    longer = [one for one in by_lower if len(typed) >= SHORTEST_PART and typed in one]
+    close = longer if len(longer) == 1 else get_close_matches(typed, by_lower, n=1)
+    return f"Did you mean {by_lower[close[0]]}?" if close else ""

@@ -47,7 +47,7 @@ class CompactionWorker:
         """Move pending requests into the lake and the profiles, unless another process holds the lock."""
         try:
             self.shop.reload_settings()
-            with self.shop.lock(timeout_seconds=0):
+            with self.shop.commit_lock(timeout_seconds=0):
                 moved = compact_inbox(self.shop)
                 update_profiles(self.shop, inbox_position(self.shop))
                 release_inbox(self.shop, profile_state(self.shop.store).last_seq_of)
@@ -55,7 +55,7 @@ class CompactionWorker:
                     self.shop.lake.compact(EVENTS, self.shop.engine, smaller_than=MAX_JOINED_FILE_BYTES)
             self.trouble = None
         except WorkspaceBusy:
-            return  # why: a run or an import is at work; what waits is safe and moves afterwards
+            return  # why: another process stores or erases; what waits is safe and moves afterwards
         except PatronError as error:
             self.trouble = error
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported and tried again

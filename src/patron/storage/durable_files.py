@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from deltalake.exceptions import DeltaError
 
-from patron.schema.errors import NoSpace
+from patron.schema.errors import NoSpace, WorkspaceError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Error numbers of the operating system for a full disk."""
@@ -27,7 +27,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def disk_errors(where: Path) -> Iterator[None]:
-    """Raise NoSpace for a full disk, whichever library met it."""
+    """Raise NoSpace for a full disk, whichever library met it; WorkspaceError for a table that cannot be written."""
     try:
         yield
     except (OSError, DeltaError) as error:
@@ -37,6 +37,8 @@ def disk_errors(where: Path) -> Iterator[None]:
                 where=str(where),
                 todo="Free some space and run the same command again.",
             ) from error
+        if isinstance(error, DeltaError):
+            raise WorkspaceError("cannot be written", where=str(where), todo="Run `patron doctor`.") from error
         raise
 
 

@@ -15,8 +15,9 @@ import duckdb
 import pyarrow as pa
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
-from patron.schema.errors import NoSpace, PatronError
+from patron.schema.errors import NoSpace, PatronError, WorkspaceError
 from patron.storage.settings import EngineSettings
 
 PORTABLE = {
@@ -157,12 +158,21 @@ def _refusals() -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException as error:
         raise PatronError(
-            f"the query needs more memory than engine.memory_gb allows ({error})", todo="Raise it in patron.toml."
+            "the query needs more memory than engine.memory_gb allows", todo="Raise it in patron.toml."
         ) from error
     except duckdb.IOException as error:
         if "No space left" in str(error) or "ENOSPC" in str(error):
             raise NoSpace("the disk is full", todo="Free some space and run the same command again.") from error
-        raise
+        what = f"a file cannot be read ({str(error).splitlines()[0]})"
+        raise WorkspaceError(what, todo="Run `patron doctor`.") from error
+
+
+def syntax_problem(error: SqlglotError) -> str:
+    """Where a text stops being SQL, in our words."""
+    found = next(iter(getattr(error, "errors", ())), {})
+    near = f"near {found['highlight']!r} " if found.get("highlight") else ""
+    at = f"({near}in line {found['line']}, column {found['col']})" if found.get("line") else ""
+    return f"is not SQL {at}".rstrip()
 
 
 def to_spark(sql: str) -> str:

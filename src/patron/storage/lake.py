@@ -131,15 +131,7 @@ class Lake:
         """Parquet files of one snapshot. Raises WorkspaceError when that version is gone."""
         if not self.exists(table):
             return []
-        try:
-            delta = DeltaTable(str(self.path(table)), version=version)
-            return sorted(delta.file_uris())
-        except DeltaError as error:
-            raise WorkspaceError(
-                f"version {version} of {table.name} cannot be read ({error})",
-                where=str(self.path(table)),
-                todo="Run `patron doctor`.",
-            ) from error
+        return sorted(self._delta(table, version).file_uris())
 
     def files_added(self, table: Table, since: int, until: int) -> list[str] | None:
         """Files of the rows added between two versions; None when rows were removed too, or the log is incomplete.
@@ -178,8 +170,7 @@ class Lake:
         """Declared columns, then those that an open table has gained."""
         extra: Sequence[pa.Field] = []
         if table.is_open and self.exists(table):
-            delta = DeltaTable(str(self.path(table)), version=version)
-            extra = list(pa.schema(delta.schema().to_arrow()))
+            extra = list(pa.schema(self._delta(table, version).schema().to_arrow()))
         return list(table.schema(extra))
 
     def read(self, table: Table, version: int | None = None) -> pa.Table:
@@ -200,7 +191,17 @@ class Lake:
             self._sync_log(table)
             sync(path)
             sync(self.folder)
-        return DeltaTable(str(path))
+        return self._delta(table)
+
+    def _delta(self, table: Table, version: int | None = None) -> DeltaTable:
+        """Open one version of a table. Raises WorkspaceError when its log cannot be read or the version is gone."""
+        try:
+            return DeltaTable(str(self.path(table)), version=version)
+        except DeltaError as error:
+            what = f"the log of {table.name}" if version is None else f"version {version} of {table.name}"
+            raise WorkspaceError(
+                f"{what} cannot be read", where=str(self.path(table)), todo="Run `patron doctor`."
+            ) from error
 
     def _evolved(self, table: Table, schema: pa.Schema) -> DeltaTable:
         """Open the table with every column of the schema; a new column is NULL in older files."""
@@ -210,7 +211,7 @@ class Lake:
         if new:
             delta.alter.add_columns(list(deltalake.Schema.from_arrow(pa.schema(new)).fields))
             self._sync_log(table)
-            delta = DeltaTable(str(self.path(table)))
+            delta = self._delta(table)
         return delta
 
     def _commit(
@@ -243,13 +244,13 @@ class Lake:
             commit_properties=_marks(load_id),
         )
         self._sync_log(table)
-        return DeltaTable(str(self.path(table))).version()
+        return self._delta(table).version()
 
     def _is_in_log(self, table: Table, version: int) -> bool:
         """Whether a version can still be read; Delta forgets the oldest ones after 30 days."""
         try:
-            DeltaTable(str(self.path(table)), version=version)
-        except DeltaError:
+            self._delta(table, version)
+        except WorkspaceError:
             return False
         return True
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from patron.schema.errors import SettingsError
-from patron.storage.settings import explain, read_toml
+from patron.storage.settings import TODO, read_toml
+from patron.storage.settings_problems import problems_of
 
 LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
 
@@ -115,7 +117,7 @@ class Measurement(_Section):
 class Offer(_Section):
     """Something a customer may be offered."""
 
-    id: str = Field(pattern="^[A-Za-z0-9][A-Za-z0-9_]{0,39}$")
+    id: str
     """Name in decisions and files, and the coupon code: letters, digits and _."""
     name: str = ""
     """Name shown to people."""
@@ -129,6 +131,13 @@ class Offer(_Section):
     """Days it can be used."""
     assumed_purchase_uplift: float = Field(ge=0, le=1)
     """Assumed until measured: added probability of an order while it is valid."""
+
+    @field_validator("id")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_]{0,39}", value):
+            raise ValueError("must be letters, digits and _, at most 40, and begin with a letter or digit")
+        return value
 
 
 class Policy(_Section):
@@ -165,4 +174,4 @@ class Policy(_Section):
         try:
             return cls.model_validate(read_toml(path))
         except ValidationError as error:
-            raise SettingsError(explain(error), where=str(path), todo="See docs/reference/policy.md.") from error
+            raise SettingsError(problems_of(error, cls), where=str(path), todo=TODO) from error

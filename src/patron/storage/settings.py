@@ -1,5 +1,7 @@
 """Where we run: patron.toml, overridden by environment variables such as PATRON_SHOP__CURRENCY."""
 
+import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -7,8 +9,10 @@ from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as EnvironmentError_
 
 from patron.schema.errors import SettingsError
+from patron.storage.settings_problems import problems_of, unknown_key
 
 
 class _Section(BaseModel):
@@ -20,7 +24,7 @@ class ShopSettings(_Section):
 
     name: str = "My shop"
     """Shown in reports and the console."""
-    currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+    currency: str = "USD"
     """ISO 4217 code all amounts are converted to."""
     time_zone: str = "UTC"
     """Time zone of opening hours and weekdays, as in the IANA database."""
@@ -28,6 +32,13 @@ class ShopSettings(_Section):
     """Contribution margin as a share of the price before discounts, 0 to 1."""
     locale: Literal["en", "zh_CN"] = "en"
     """Language of reports, and of the console before a person chooses."""
+
+    @field_validator("currency")
+    @classmethod
+    def _is_a_code(cls, value: str) -> str:
+        if not re.fullmatch("[A-Z]{3}", value):
+            raise ValueError("is not a currency code of ISO 4217, such as EUR")
+        return value
 
     @field_validator("time_zone")
     @classmethod
@@ -119,7 +130,8 @@ class Settings(BaseSettings):
         return env_settings, init_settings
 
 
-TOP_LEVEL = frozenset(Settings.model_fields)
+TODO = "Correct it, and try again."
+"""What to do about settings that cannot be used."""
 
 
 def read_toml(path: Path) -> dict[str, object]:
@@ -141,19 +153,24 @@ def read_toml(path: Path) -> dict[str, object]:
 def load_settings(path: Path) -> Settings:
     """Load patron.toml. Raises SettingsError naming file, key, value and what is expected."""
     content = read_toml(path)
-    unknown = sorted(set(content) - TOP_LEVEL)
+    unknown = [unknown_key(name, Settings.model_fields) for name in sorted(set(content) - set(Settings.model_fields))]
     if unknown:
-        raise SettingsError(
-            f"unknown keys {', '.join(unknown)}", where=str(path), todo=f"Known are {', '.join(sorted(TOP_LEVEL))}."
-        )
+        raise SettingsError(" ".join(unknown), where=str(path), todo=TODO)
     try:
         return Settings(**content)  # pyright: ignore[reportArgumentType] - pydantic checks the values
     except ValidationError as error:
-        raise SettingsError(explain(error), where=str(path), todo="See docs/reference/settings.md.") from error
+        raise SettingsError(problems_of(error, Settings), where=_where(error, path), todo=TODO) from error
+    except EnvironmentError_ as error:
+        name = re.search(r'"(\w+)"', str(error))
+        variable = f"PATRON_{name[1].upper()}" if name else "PATRON_..."
+        raise SettingsError(
+            "is not written as JSON, which a section or a list needs in one variable",
+            where=variable,
+            todo=f"Name one key, such as {variable}__KEY, or put it into {path.name}.",
+        ) from error
 
 
-def explain(error: ValidationError) -> str:
-    """Say in one line which keys are wrong and why."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']} (got {one['input']!r})" for one in error.errors()
-    )
+def _where(error: ValidationError, path: Path) -> str:
+    """Where the first wrong value stands: an environment variable wins over the file."""
+    variable = f"PATRON_{'__'.join(str(part) for part in error.errors()[0]['loc'])}".upper()
+    return variable if variable in os.environ else str(path)

@@ -1,9 +1,6 @@
 """The shop: settings, policy, lake and store of one workspace, and the snapshots that readers get of it."""
 
-import fcntl
-import os
 import secrets
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.schema.errors import WorkspaceBusy, WorkspaceError
+from patron.schema.errors import WorkspaceError
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
@@ -25,13 +22,17 @@ from patron.storage.runs import Run
 from patron.storage.settings import Settings, load_settings
 from patron.storage.stage_view import StageView, WorkspaceParts
 from patron.storage.store import RUNS, WORKSPACE, Store, sqlite_url, upsert
+from patron.storage.workspace_lock import WorkspaceLock
 
 SETTINGS_FILE = "patron.toml"
 POLICY_FILE = "policy.toml"
 PRIVATE = 0o700
+RUN_LOCK_FILE, COMMIT_LOCK_FILE = "run.lock", "workspace.lock"
 LOCK_TIMEOUT_SECONDS = 10.0
-"""How long a process waits for the workspace's lock, which the collector holds only briefly."""
-RETRY_SECONDS = 0.05
+"""How long a process waits for a lock of the workspace, unless it is told otherwise."""
+END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
+PATIENCE_SECONDS = 600.0
+"""How long a run or an import that has begun waits for its turn to store."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,10 @@ class Shop:
         self.store = store
         self.lake = Lake(folder / "lake")
         self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
+        self.wait_seconds = LOCK_TIMEOUT_SECONDS
+        """How long to wait for another process that is at work here."""
+        self._run_lock = WorkspaceLock(folder / RUN_LOCK_FILE)
+        self._commit_lock = WorkspaceLock(folder / COMMIT_LOCK_FILE)
         self._stamps = _stamps(folder)
 
     @classmethod
@@ -106,8 +111,11 @@ class Shop:
         return cls.open(folder)
 
     @classmethod
-    def open(cls, folder: Path, *, upgrade: bool = True) -> "Shop":
-        """Open a workspace, upgrading an older one (or only to look at it). Raises WorkspaceError, SettingsError."""
+    def open(cls, folder: Path, *, upgrade: bool = True, wait_seconds: float | None = None) -> "Shop":
+        """Open a workspace, upgrading an older one (or only to look at it). Raises WorkspaceError, SettingsError.
+
+        `wait_seconds` is how long to wait for another process that is at work here.
+        """
         folder = Path(folder).resolve()
         if not (folder / SETTINGS_FILE).exists():
             raise WorkspaceError(
@@ -123,6 +131,8 @@ class Shop:
         if upgrade:
             store.upgrade()
         shop = cls(folder, settings, policy, store)
+        if wait_seconds is not None:
+            shop.wait_seconds = wait_seconds
         if upgrade or store.is_current():
             shop._name_workspace()
         return shop
@@ -183,29 +193,27 @@ class Shop:
 
     def newest_snapshot(self) -> Snapshot:
         """Every table at its newest version, for what is read before any run."""
-        return Snapshot(self, Run.at(datetime.now(UTC)), {})
+        return Snapshot(self, Run.at(END_OF_TIME), {})
 
     @contextmanager
-    def lock(self, *, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-        """Be the only process that changes the workspace. Raises WorkspaceBusy when another one keeps the lock."""
-        path = self.folder / "workspace.lock"
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        until = time.monotonic() + timeout_seconds
-        try:
-            while not _is_locked(handle):
-                if time.monotonic() >= until:
-                    pid = os.read(handle, 32).decode(errors="replace").strip()
-                    raise WorkspaceBusy(
-                        f"another process ({pid or 'unknown'}) is at work here",
-                        where=str(self.folder),
-                        todo="Wait until it has finished, or end it, and try again.",
-                    )
-                time.sleep(RETRY_SECONDS)
-            os.truncate(handle, 0)
-            os.pwrite(handle, str(os.getpid()).encode(), 0)
+    def lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:
+        """Be the only process at work: no run, and nothing is stored. Raises WorkspaceBusy."""
+        with self.run_lock(timeout_seconds=timeout_seconds), self.commit_lock(timeout_seconds=timeout_seconds):
             yield
-        finally:
-            os.close(handle)
+
+    @contextmanager
+    def run_lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:
+        """Keep other runs and erasures away; events are still stored meanwhile. Raises WorkspaceBusy."""
+        wait = self.wait_seconds if timeout_seconds is None else timeout_seconds
+        with self._run_lock.hold(timeout_seconds=wait):
+            yield
+
+    @contextmanager
+    def commit_lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:
+        """Be the only process that stores events; held briefly. Raises WorkspaceBusy."""
+        wait = self.wait_seconds if timeout_seconds is None else timeout_seconds
+        with self._commit_lock.hold(timeout_seconds=wait):
+            yield
 
     def close(self) -> None:
         """Return all connections."""
@@ -226,11 +234,3 @@ def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
             stat = (folder / name).stat()
             stamps.append((stat.st_mtime_ns, stat.st_size))
     return tuple(stamps)
-
-
-def _is_locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

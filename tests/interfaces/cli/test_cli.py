@@ -90,6 +90,8 @@ def test_an_invalid_date_is_wrong_usage(patron, home):
 def test_init_says_what_to_do_next_and_refuses_a_second_time(patron, home):
     init_result = patron("init", home / "other", "--currency", "EUR", "--time-zone", "Europe/Berlin", "--json")
     assert init_result.json["settings"] == {"currency": "EUR", "time_zone": "Europe/Berlin"}
+    assert Path(init_result.json["master_key"]).is_file()
+    assert f"Its master key is outside the folder: {home}/config/patron/keys/" in patron("init", home / "third").out
     again = patron("init", home / "other")
     assert (again.code, again.out) == (1, "")
     assert "is a workspace already" in again.err
@@ -112,6 +114,31 @@ def test_run_reports_the_questions_it_answered(patron, home):
     assert summary["run_id"] == AS_OF
     assert summary["customer_count"] > 100
     assert {answer["question"] for answer in summary["forecasts"]["answered"]} >= {"value", "purchase"}
+
+
+def test_run_ends_with_money_people_decisions_where_the_outbox_is_and_what_to_do_next(patron, home):
+    w = home / "w"
+    run = ("run", "--workspace", w, "--as-of", AS_OF)
+    shown = patron(*run).out
+    assert re.search(r"recommend .* ndcg_at_10 ", shown.replace("│", " "))
+    words = ["Net revenue of the last 90 days is", "customers ordered", "may be contacted, so no offer can be made"]
+    todo = [f"Outbox: {w}/outbox/{AS_OF} has offers_file.csv and recommendations_file.csv: offers for 0 customers"]
+    places = [shown.index(one) for one in (*words, *todo, "Read the results: patron report --workspace")]
+    assert places == sorted(places)
+    assert "control group" not in shown
+    allow(w)
+    shown = patron(*run).out
+    assert re.search(r"offers? (was|were) decided, at an expected cost of", shown)
+    assert "Next: send the offers with your mail system" in shown
+    summary = patron(*run, "--json").json
+    assert [row["question"] for row in summary["rankings"]] == ["recommend"]
+    assert summary["outbox"]["offer_count"] > 0
+    assert {"value", "churn", "purchase", "recommend"} >= set(summary["left_out"])
+
+
+def allow(workspace: Path) -> None:
+    policy = workspace / "policy.toml"
+    policy.write_text(policy.read_text("utf-8").replace('unknown = "refuse"', 'unknown = "allow"'), "utf-8")
 
 
 def test_backtest_prints_objects_of_ten_keys(patron, home):

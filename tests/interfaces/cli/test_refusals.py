@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from patron.interfaces.cli.app import app
 from patron.schema.tables import EVENTS
 from patron.storage.shop import Shop
 
@@ -96,7 +98,7 @@ def test_a_file_that_is_not_what_its_mapping_says_is_refused_whole(w, bring, con
     ("old", "new", "words"),
     [
         ('"price"', '{sql = "no_such_function(price)"}', ["cannot be computed", "no_such_function"]),
-        ('"price"', '{sql = "price +"}', ["is not valid SQL"]),
+        ('"price"', '{sql = "price +"}', ["is not SQL"]),
         ('name = "mine"', 'name = "mine"\ntime_zone = "Mars/Base"', ["Mars/Base is not a valid time zone"]),
         ('name = "mine"', 'name = "mine"\ncurrency = "pounds"', ["pounds is not a valid ISO 4217 code"]),
         ('name = "mine"', 'name = "mine"\nformat = "excel"', ["unknown format excel"]),
@@ -153,7 +155,7 @@ def test_rejected_rows_are_replayed_after_a_fix(patron, w, bring, tmp_path):
     fixed = MAPPING.replace('occurred_at = "at"', 'occurred_at = {column = "at", format = ["%Y-%m-%d", "%d %B %Y"]}')
     (tmp_path / "mine.toml").write_text(fixed)
     assert patron(*replay).json["rejected_by_reason"] == {"unknown_currency": 1}
-    refused(patron(*replay[:-2], "nothing", "--json"), f"Imports with rejected rows: {summary['import_id']} (1)")
+    refused(patron(*replay[:-2], "nothing"), f"Imports with rejected rows: {summary['import_id']} (1)")
 
 
 def test_rejected_raw_events_are_replayed_too(patron, w, bring):
@@ -209,6 +211,64 @@ def test_a_run_without_orders_is_refused(patron, w, bring):
     )
     bring(HEADER + "a,2024-06-01,1,1,\n")
     refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "no order of an identified customer")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from patron.storage.shop import Shop
+with Shop.open(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_a_command_waits_for_another_process_as_long_as_it_is_told(bring, w):
+    rows = HEADER + "a,2024-01-01,1,1,\n"
+    command = [sys.executable, "-c", HOLD, str(w), "3"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        since = time.monotonic()
+        refused = bring(rows, "f.csv", "", "--wait", "0")
+        assert (refused.code, time.monotonic() - since < 2) == (1, True)
+        assert f"another process ({holder.pid}) is at work here" in refused.err
+        assert "--wait SECONDS" in refused.err
+        assert bring(rows, "f.csv", "", "--wait", "60").code == 0
+
+
+NOWHERE = [
+    ("run",),
+    ("import", "--mapping", "cdnow", "x.csv"),
+    ("trace", "x"),
+    ("sql", "select 1"),
+    ("backtest",),
+    ("prospects",),
+    ("scores", "--total"),
+    ("forget", "--user-id", "x", "--yes"),
+    ("backup", "x.tar.gz"),
+    ("keys", "list"),
+]
+
+
+@pytest.mark.parametrize("command", NOWHERE, ids=lambda command: command[0])
+def test_a_refusal_under_json_is_an_object_on_stdout_and_a_sentence_on_stderr(patron, tmp_path, command):
+    ran = patron(*command, "--workspace", tmp_path / "nowhere", "--json")
+    assert ran.code == 1, ran
+    assert set(ran.json) == {"error", "what", "where", "todo"}
+    assert (ran.json["error"], ran.json["what"]) == ("WorkspaceError", "is not a workspace")
+    assert "is not a workspace" in ran.err
+
+
+@pytest.mark.parametrize("name", sorted(command.callback.__name__.rstrip("_") for command in app.registered_commands))
+def test_wrong_usage_under_json_is_an_object_for_every_command(patron, name):
+    ran = patron(name, "--json", "--no-such-option")
+    assert (ran.code, ran.json["error"]) == (2, "WrongUsage"), ran
+    assert "--" in ran.json["what"]
+
+
+def test_a_path_that_cannot_be_used_is_an_object_under_json(patron, w):
+    ran = patron("scores", "--workspace", w, "--out", w / "no" / "s.csv", "--json")
+    assert (ran.code, ran.json["where"]) == (1, str(w / "no"))
 
 
 FULL_DISK = """

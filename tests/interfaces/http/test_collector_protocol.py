@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -94,7 +95,7 @@ def key(server, request):
 
 def made_key(server, source, kind="write"):
     shop = Shop.open(server.folder)
-    created = create_key(shop, source[:60], kind)
+    created = create_key(shop, source[:60], kind, now=datetime.now(UTC))
     shop.close()
     return created.key
 
@@ -234,7 +235,7 @@ def collector(tmp_path, monkeypatch):
 
 
 def test_a_large_request_lets_small_ones_pass(collector):
-    key, done = create_key(collector.shop, "web").key, []
+    key, done = create_key(collector.shop, "web", now=datetime.now(UTC)).key, []
 
     async def ask(name, count):
         transport = httpx.ASGITransport(app=CollectorProtocol(collector, application=None))
@@ -251,7 +252,7 @@ def test_a_large_request_lets_small_ones_pass(collector):
 
 
 def test_what_a_request_inflates_to_counts_as_held(collector, monkeypatch):
-    key = create_key(collector.shop, "web").key
+    key = create_key(collector.shop, "web", now=datetime.now(UTC)).key
     monkeypatch.setattr("patron.interfaces.http.collector_protocol.MAX_IN_FLIGHT_BYTES", 100_000)
     packed = gzip.compress(json.dumps({"batch": [message("a", properties={"product_id": "p" * 200_000})]}).encode())
     answer = through_the_wire(collector, "/v1/batch", packed, key)
@@ -337,7 +338,7 @@ def test_a_key_that_was_revoked_reads_nothing(server):
     key = made_key(server, "gone", "read")
     assert status_of(server, "/version", f"Bearer {key}") == 200
     shop = Shop.open(server.folder)
-    revoke_key(shop, next(one.key_id for one in list_keys(shop) if one.source == "gone"))
+    revoke_key(shop, next(one.key_id for one in list_keys(shop) if one.source == "gone"), now=datetime.now(UTC))
     shop.close()
     assert status_of(server, "/version", f"Bearer {key}") == 401
 

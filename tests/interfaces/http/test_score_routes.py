@@ -1,5 +1,7 @@
 """Scores over HTTP: with a secret key only, page by page."""
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 
@@ -17,7 +19,7 @@ def client(made_shop):
 
 @pytest.fixture(scope="module")
 def secret(made_shop):
-    return {"authorization": f"Bearer {create_key(made_shop, 'shop', 'secret').key}"}
+    return {"authorization": f"Bearer {create_key(made_shop, 'shop', 'secret', now=datetime.now(UTC)).key}"}
 
 
 def test_pages_hold_every_customer_once(client, secret, made_shop, monkeypatch):
@@ -28,7 +30,9 @@ def test_pages_hold_every_customer_once(client, secret, made_shop, monkeypatch):
     ]
     rows = [row for page in pages for row in page["rows"]]
     assert first["page_count"] > 1
-    assert [row["customer_id"] for row in rows] == export_scores(made_shop).rows["customer_id"].to_pylist()
+    assert [row["customer_id"] for row in rows] == export_scores(made_shop, now=datetime.now(UTC)).rows[
+        "customer_id"
+    ].to_pylist()
     assert {page["customer_count"] for page in pages} == {len(rows)}
     assert list(rows[0]) == COLUMNS.names
     assert client.get("/api/scores", params={"page": 9_999}, headers=secret).json()["rows"] == []
@@ -36,14 +40,18 @@ def test_pages_hold_every_customer_once(client, secret, made_shop, monkeypatch):
 
 def test_the_total_is_the_sum_of_all_pages(client, secret, made_shop):
     total = client.get("/api/scores/total", headers=secret).json()
-    values = [value for value in export_scores(made_shop).rows["value"].to_pylist() if value is not None]
+    values = [
+        value
+        for value in export_scores(made_shop, now=datetime.now(UTC)).rows["value"].to_pylist()
+        if value is not None
+    ]
     assert total["value"] == pytest.approx(sum(values), abs=0.01 * len(values))
     assert total["currency"] == made_shop.settings.shop.currency
 
 
 @pytest.mark.parametrize("path", ["/api/scores", "/api/scores/total"])
 def test_without_a_secret_key_nobody_gets_them(client, made_shop, path):
-    read = {"authorization": f"Bearer {create_key(made_shop, 'crm', 'read').key}"}
+    read = {"authorization": f"Bearer {create_key(made_shop, 'crm', 'read', now=datetime.now(UTC)).key}"}
     assert client.get(path).status_code == 401
     assert client.get(path, headers=read).status_code == 403
 

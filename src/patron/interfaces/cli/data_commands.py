@@ -1,11 +1,12 @@
 """`patron import`, `patron mappings`, `patron trace` and `patron sql`: data in, and where it went."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Wait, Workspace
 
 TOO_MANY_REJECTED = 3
 """Exit code of an import that rejected more than it may."""
@@ -34,6 +35,7 @@ def import_(  # noqa: PLR0913 - one argument for each option
         str, typer.Option(help="Share of faulty rows above which the exit code is 3; good rows are stored anyway.")
     ] = "5%",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the first mapped rows and write nothing.")] = False,
+    wait: Wait = None,
     json: AsJson = False,
 ) -> None:
     """Import files of orders or events.
@@ -48,20 +50,28 @@ def import_(  # noqa: PLR0913 - one argument for each option
 
     options = import_files.FileOptions(encoding=encoding, delimiter=delimiter, refunds_known_at=refunds_known_at)
     max_share = parse_share(max_rejected, "--max-rejected")
-    shop = Shop.open(workspace)
+    shop = Shop.open(workspace, wait_seconds=wait)
     if dry_run:
         if replay:
             raise typer.BadParameter("--dry-run shows files, and --replay reads none: leave one of them out")
         with output.progress("reading") as tick:
-            preview = import_files.preview_import(shop, files or [], mapping, progress=tick, options=options)
+            preview = import_files.preview_import(
+                shop, files or [], mapping, progress=tick, options=options, now=datetime.now(UTC)
+            )
         show_preview(preview, json=json)
         return
     with output.progress("importing") as tick:
         if replay:
-            summary = import_files.replay(shop, replay, mapping=mapping or None, progress=tick)
+            summary = import_files.replay(shop, replay, mapping=mapping or None, progress=tick, now=datetime.now(UTC))
         else:
             summary = import_files.import_files(
-                shop, files or [], mapping, progress=tick, options=options, max_rejected_share=max_share
+                shop,
+                files or [],
+                mapping,
+                progress=tick,
+                options=options,
+                max_rejected_share=max_share,
+                now=datetime.now(UTC),
             )
     show_import(summary, json=json)
     if summary.failure:
@@ -109,19 +119,26 @@ def trace(
 
 
 def sql(
-    select: Annotated[str, typer.Argument(help="One SELECT statement.")],
+    select: Annotated[
+        str, typer.Argument(help="One SELECT, or the name of a table to list its columns (default: list all tables).")
+    ] = "",
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
 ) -> None:
-    """Run one read-only SELECT on the lake's tables.
+    """Run one read-only SELECT on the lake's tables, or list tables and columns.
 
     Example: patron sql --workspace shop "select name, count(*) as n from events group by name"
     """
     from patron.answers import sql_query
+    from patron.interfaces.cli.render import show_tables
     from patron.storage.shop import Shop
 
-    rows = sql_query.sql(Shop.open(workspace), select)
+    shop, name = Shop.open(workspace), select.strip()
+    if not name or name.isidentifier():
+        show_tables(sql_query.tables(shop, name), json=json)
+        return
+    rows = sql_query.sql(shop, select)
     if json:
         output.as_json(rows.to_pylist())
     else:

@@ -1,5 +1,6 @@
 """`patron keys`: which programs may send events or read scores."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -32,7 +33,7 @@ def create(
     from patron.commands import manage_keys
     from patron.storage.shop import Shop
 
-    created = manage_keys.create_key(Shop.open(workspace), source, kind)
+    created = manage_keys.create_key(Shop.open(workspace), source, kind, now=datetime.now(UTC))
     if json:
         output.as_json(created)
     else:
@@ -72,7 +73,7 @@ def revoke(
     from patron.commands import manage_keys
     from patron.storage.shop import Shop
 
-    manage_keys.revoke_key(Shop.open(workspace), key_id)
+    manage_keys.revoke_key(Shop.open(workspace), key_id, now=datetime.now(UTC))
     output.say(f"Revoked {key_id}.")
 
 

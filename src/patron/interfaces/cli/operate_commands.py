@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Wait, Workspace
 
 
 def serve(
@@ -47,6 +47,7 @@ def doctor(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
 
 def backup(
     out: Annotated[Path, typer.Argument(dir_okay=False, help="Archive to write: NAME.tar.gz.")],
+    wait: Wait = None,
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
@@ -58,7 +59,7 @@ def backup(
     from patron.commands import backup as backups
     from patron.storage.shop import Shop
 
-    archive = backups.backup(Shop.open(workspace), out)
+    archive = backups.backup(Shop.open(workspace, wait_seconds=wait), out)
     if json:
         output.as_json(archive)
     else:

@@ -8,6 +8,9 @@ import typer
 HERE = Path()
 Workspace = Annotated[Path, typer.Option("--workspace", "-w", help="Workspace folder (default: this folder).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON only, for programs.")]
+Wait = Annotated[
+    float | None, typer.Option("--wait", min=0, help="Seconds to wait for another process at work here (default: 10).")
+]
 
 UserId = Annotated[str | None, typer.Option(help="The shop's own customer id.")]
 Email = Annotated[str | None, typer.Option(help="E-mail address of the customer.")]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 NOT_A_TERMINAL = 160
 """Columns when what is printed goes to a file or pipe."""
+CELL_BORDER = 3
+"""Columns that a table needs for a cell besides its text."""
 OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else NOT_A_TERMINAL)
 ERR = Console(stderr=True, soft_wrap=True)
 
@@ -49,9 +51,18 @@ def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, n
 
 
 def arrow(rows: "pa.Table", *, most: int = 50) -> None:
-    """Print the first rows of a result."""
-    listed = rows.slice(0, most).to_pylist()
-    grid("", rows.column_names, [["" if v is None else v for v in row.values()] for row in listed])
+    """Print the first rows of a result: as a table, or a column a line where a table would be too wide."""
+    listed = [["" if v is None else str(v) for v in row.values()] for row in rows.slice(0, most).to_pylist()]
+    names = rows.column_names
+    widths = (max(map(len, cells)) + CELL_BORDER for cells in zip(names, *listed, strict=True))
+    if sum(widths) <= OUT.width:
+        grid("", names, listed)
+    else:
+        longest = max(map(len, names))
+        for number, row in enumerate(listed, 1):
+            say(f"row {number}", style="bold")
+            for name, value in zip(names, row, strict=True):
+                say(f"  {name:{longest}}  {value}")
     if rows.num_rows > most:
         say(f"... {rows.num_rows - most:,} more rows; --json prints all of them")
 

@@ -1,5 +1,6 @@
 """`patron export` and `patron forget`: what a customer may request of their own data."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from patron.interfaces.cli.options import (
     Email,
     Phone,
     UserId,
+    Wait,
     Workspace,
     one_identifier,
 )
@@ -44,7 +46,7 @@ def export(  # noqa: PLR0913 - one argument for each option
     identifier = one_identifier(
         user_id=user_id, email=email, phone=phone, anonymous_id=anonymous_id, customer_id=customer_id
     )
-    exported = exports.export_customer(Shop.open(workspace), **identifier)
+    exported = exports.export_customer(Shop.open(workspace), **identifier, now=datetime.now(UTC))
     if out is None:
         output.as_json(exported)
     else:
@@ -58,6 +60,7 @@ def forget(  # noqa: PLR0913 - one argument for each option
     anonymous_id: AnonymousId = None,
     customer_id: CustomerId = None,
     *,
+    wait: Wait = None,
     workspace: Workspace = HERE,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Erase without confirmation.")] = False,
     json: AsJson = False,
@@ -74,10 +77,10 @@ def forget(  # noqa: PLR0913 - one argument for each option
     identifier = one_identifier(
         user_id=user_id, email=email, phone=phone, anonymous_id=anonymous_id, customer_id=customer_id
     )
-    shop = Shop.open(workspace)
+    shop = Shop.open(workspace, wait_seconds=wait)
     if not yes:
         typer.confirm(f"{_question(shop, identifier)} This cannot be undone.", abort=True, err=True)
-    certificate = erasure.forget(shop, **identifier)
+    certificate = erasure.forget(shop, **identifier, now=datetime.now(UTC))
     if json:
         output.as_json(certificate)
         return

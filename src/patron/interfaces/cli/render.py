@@ -1,12 +1,13 @@
 """How results look in a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from patron.answers.backtest_results import backtest
 from patron.answers.models import MONEY_METRICS, UNITS, Backtest, models, primary_metrics
 from patron.answers.overview import overview
 from patron.answers.prospects import Prospects
+from patron.answers.sql_query import TableInfo
 from patron.commands.demo import Demo
 from patron.commands.doctor import Finding
 from patron.commands.export_scores import ScoresExport, ShopTotal
@@ -15,9 +16,7 @@ from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report import write_report
-from patron.interfaces.report.summary_sentences import later_refunds_sentences, summary_sentences
-from patron.run import FinishedRun
-from patron.storage.settings import ShopSettings
+from patron.interfaces.report.summary_sentences import summary_sentences
 
 REPORTS = (("report.html", "en"), ("report.zh_CN.html", "zh_CN"))
 
@@ -46,41 +45,6 @@ def show_trace(trace: Trace, *, json: bool) -> None:
         source = f" ({step.source})" if step.source else ""
         at = f"{step.at:%Y-%m-%d %H:%M:%S} UTC  " if step.at else ""
         output.say(f"  {at}{step.place}{source}: {step.what}")
-
-
-def show_run(finished: FinishedRun, shop: ShopSettings, *, json: bool) -> None:
-    """Show what one run did."""
-    if json:
-        output.as_json(finished)
-        return
-    output.say(f"Run {finished.run_id}: {finished.customer_count:,} customers in {finished.seconds:.1f} s.")
-    missing = {one.question: one for one in finished.missing_forecasts}
-    rows = [
-        (
-            forecast.question,
-            forecast.champion,
-            forecast.metric,
-            interval(forecast.value, forecast.low, forecast.high, per=cents_in(forecast.question, forecast.metric)),
-            forecast.baseline,
-            number(forecast.baseline_value, per=cents_in(forecast.question, forecast.metric)),
-        )
-        for forecast in finished.forecasts.answered
-        if forecast.question not in missing
-    ]
-    output.grid(
-        f"Forecasts (amounts in {shop.currency})",
-        ("question", "champion", "metric", "value", "baseline", "baseline value"),
-        rows,
-    )
-    for reason in finished.forecasts.unanswered:
-        if reason.partition(":")[0] not in missing:
-            output.say(reason, style="yellow")
-    for one in missing.values():
-        output.say(str(one), style="yellow")
-    for sentence in later_refunds_sentences(
-        finished.later_refunds, words("en"), Formats("en", shop.currency, shop.time_zone)
-    ):
-        output.say(sentence, style="yellow")
 
 
 def show_backtest(rows: Iterable[Backtest], currency: str, *, json: bool) -> None:
@@ -162,6 +126,22 @@ def show_shop_total(total: ShopTotal, *, json: bool) -> None:
     known = total.low is not None and total.high is not None
     ends = f", 80% interval {total.low:,.2f} to {total.high:,.2f}" if known else "; this run has no interval of it"
     output.say(f"{total.currency} {total.value:,.2f} expected in the 90 days from {total.as_of:%Y-%m-%d}{ends}.")
+
+
+def show_tables(tables: Sequence[TableInfo], *, json: bool) -> None:
+    """Show all tables with their columns' names, or one table with what its columns mean."""
+    if json:
+        output.as_json(tables)
+    elif len(tables) == 1:
+        output.say(f"{tables[0].name}: {tables[0].row}")
+        rows = [(column.name, column.type, column.unit, column.meaning) for column in tables[0].columns]
+        output.grid("", ("column", "type", "unit", "meaning"), rows)
+    else:
+        for table in tables:
+            output.say(
+                f"{table.row}\n  {', '.join(column.name for column in table.columns)}", mark=table.name, style="bold"
+            )
+        output.say("What the columns of one table mean: patron sql TABLE")
 
 
 def show_doctor(findings: Iterable[Finding], *, json: bool) -> None:

@@ -1,5 +1,6 @@
 """`patron report`, `patron scores`, `patron backtest` and `patron prospects`: results of a run."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -73,7 +74,7 @@ def scores(
         show_shop_total(shop_total(shop, cutoff), json=json)
     else:
         require_format(out)
-        exported = export_scores(shop, cutoff)
+        exported = export_scores(shop, cutoff, now=datetime.now(UTC))
         show_scores_export(exported, write_scores(exported, out), json=json)
 
 

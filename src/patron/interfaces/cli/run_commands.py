@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from patron.interfaces.cli import output
-from patron.interfaces.cli.options import HERE, AsJson, Workspace
+from patron.interfaces.cli.options import HERE, AsJson, Wait, Workspace
 
 EARLIEST_YEAR, LATEST_YEAR = 1970, 2100
 """Years that Patron accepts; others are mistakes."""
@@ -41,6 +41,7 @@ def run(
             help="Cutoff: now, today, a day or YYYY-MM-DDTHH:MM in the shop's time zone; uses earlier data only.",
         ),
     ] = "now",
+    wait: Wait = None,
     workspace: Workspace = HERE,
     *,
     json: AsJson = False,
@@ -52,15 +53,15 @@ def run(
     Example: patron run --workspace shop --as-of today
     """
     import patron.run as nightly
-    from patron.interfaces.cli.render import show_run
+    from patron.interfaces.cli.run_summary import show_run
     from patron.storage.shop import Shop
 
-    shop = Shop.open(workspace)
+    shop = Shop.open(workspace, wait_seconds=wait)
     now = datetime.now(UTC)
     cutoff = parse_time(as_of, shop.settings.shop.time_zone, now=now)
     with output.progress("running the loop") as tick:
         finished = nightly.run_loop(shop, cutoff, now=now, progress=tick)
-    show_run(finished, shop.settings.shop, json=json)
+    show_run(shop, finished, workspace, json=json)
 
 
 COMMANDS = (run,)

@@ -1,5 +1,6 @@
 """`patron demo`, `patron init` and `patron simulate`: a workspace to begin with."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,10 @@ def demo(
     from patron.interfaces.cli.render import show_demo
 
     with output.progress("demo") as tick:
-        result = demos.demo_simulated(workspace, progress=tick) if simulated else demos.demo(workspace, progress=tick)
+        if simulated:
+            result = demos.demo_simulated(workspace, progress=tick)
+        else:
+            result = demos.demo(workspace, now=datetime.now(UTC), progress=tick)
     show_demo(result, workspace)
 
 
@@ -52,7 +56,8 @@ def init(
         output.as_json(created)
     else:
         output.say(f"Created the workspace {created.folder}.")
-        output.say("Its master key is stored outside the folder; back the key up separately.")
+        output.say(f"Its master key is outside the folder: {created.master_key}.")
+        output.say("Back the key up separately: without it, names and texts cannot be read.")
         output.say(f"Next: patron import --workspace {folder} --mapping NAME FILE")
 
 

@@ -4,6 +4,7 @@ import logging
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import cast
 from urllib.parse import parse_qs, quote, urlencode
 
 from fastapi import APIRouter, Request
@@ -31,6 +32,7 @@ from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.integer_bounds import MAX_COUNT, MAX_PAGE, MAX_PERSONA_ID, bounded_integer
+from patron.interfaces.http.known_parameters import require_known
 from patron.interfaces.http.refusals import http_refusal, is_for_programs, refusal
 from patron.interfaces.i18n.translations import Words, choose_locale, words
 from patron.interfaces.report.summary_sentences import summary_sentences
@@ -210,7 +212,7 @@ async def replay(request: Request) -> Response:
     try:
         shop = console_of(request).answers.shop
         shop.reload_settings()  # why: the fix is often a setting, and nobody wants to wait for it to be seen
-        done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent)
+        done = await run_in_threadpool(try_again, shop, import_id, mapping=None, progress=silent, now=datetime.now(UTC))
     except PatronError as error:
         return await run_in_threadpool(_ingestion, request, busy=str(error), status=status_of(error))
     # why: a page that was reloaded would try again
@@ -234,16 +236,22 @@ def _ingestion(request: Request, *, status: int = 200, **more: object) -> Respon
     return console.page(request, "ingestion.html", here="ingestion", twin="/api/ingestion", status=status, **values)
 
 
+LIST_PARAMETERS = ("search", "lifecycle_stage", "persona", "action", "sort", "page", "lang")
+
+
 def query_of(request: Request) -> CustomerQuery:
-    """Query of the customer list in an address; an invalid value filters nothing."""
+    """Query of the customer list in an address; an invalid number filters nothing.
+
+    Raises BadQuery for a parameter that is not one of the list.
+    """
     parameters = request.query_params
-    sorts: dict[str, Sort] = {known: known for known in SORTS}
+    require_known(parameters, LIST_PARAMETERS)
     return CustomerQuery(
         search=parameters.get("search", "")[:64],
         lifecycle_stage=parameters.get("lifecycle_stage", "")[:40],
         persona_id=bounded_integer(parameters.get("persona", ""), 0, MAX_PERSONA_ID),
         action=parameters.get("action", "")[:60],
-        sort=sorts.get(parameters.get("sort", ""), SORTS[0]),
+        sort=cast("Sort", parameters.get("sort") or SORTS[0]),  # why: find_customers refuses another
         page=bounded_integer(parameters.get("page", ""), 1, MAX_PAGE) or 1,
     )
 

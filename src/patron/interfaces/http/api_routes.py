@@ -19,6 +19,7 @@ from patron.commands.manage_keys import require_key
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.integer_bounds import PageNumber, PersonaId
+from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.prometheus import metrics_text
 from patron.interfaces.http.request_keys import request_key
 from patron.schema.collector_state import CollectorState
@@ -40,7 +41,7 @@ def require_valid_key(request: Request) -> None:
         require_key(answers_of(request).shop, request_key(header), "read")
 
 
-router = APIRouter(tags=["last run"], dependencies=[Depends(require_valid_key)])
+router = APIRouter(tags=["last run"], dependencies=[Depends(require_valid_key), Depends(require_known_parameters)])
 
 
 class LookUp(BaseModel):

@@ -1,5 +1,6 @@
 """Export and erasure of one person, which a shop's server requests with a secret key."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Request
@@ -48,10 +49,10 @@ router = APIRouter(prefix="/api/people", tags=["one person"], dependencies=[Depe
 @router.post("/forget")
 def forget_person(request: Request, person: Person) -> ErasureCertificate:
     """Erase a person permanently, and accept nothing about them any more; the certificate is in the audit log too."""
-    return forget(request.app.state.answers.shop, **person.identifier)
+    return forget(request.app.state.answers.shop, **person.identifier, now=datetime.now(UTC))
 
 
 @router.post("/export")
 def export_person(request: Request, person: Person) -> dict[str, Any]:
     """Everything that is known of a person, with identifiers and texts in clear."""
-    return export_customer(request.app.state.answers.shop, **person.identifier)
+    return export_customer(request.app.state.answers.shop, **person.identifier, now=datetime.now(UTC))

@@ -69,8 +69,8 @@ async def refuse_invalid(request: Request, error: Exception) -> Response:
     """Refuse a request whose parameters or body are not what the endpoint takes."""
     if not isinstance(error, RequestValidationError):
         raise error
-    found = dict.fromkeys(f"{_name(one['loc'])} {_words(one)}" for one in error.errors())
-    return refusal(BadRequest(422, "; ".join(found), where=request.url.path, todo=SEE))
+    problems = dict.fromkeys(f"{_name(one['loc'])} {_words(one)}" for one in error.errors())
+    return refusal(BadRequest(422, "; ".join(problems), where=request.url.path, todo=SEE))
 
 
 async def refuse_fault(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler

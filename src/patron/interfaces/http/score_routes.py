@@ -1,6 +1,6 @@
 """Scores in bulk, with the shop's own ids, which a shop's server requests with a secret key."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel
 
 from patron.commands.export_scores import ShopTotal, export_scores, shop_total
 from patron.interfaces.http.integer_bounds import PageNumber
+from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.privacy_routes import require_secret_key
 from patron.storage.missing_forecasts import MissingForecast
 
@@ -30,13 +31,15 @@ class ScorePage(BaseModel):
     rows: list[dict[str, Any]]
 
 
-router = APIRouter(prefix="/api/scores", tags=["scores"], dependencies=[Depends(require_secret_key)])
+router = APIRouter(
+    prefix="/api/scores", tags=["scores"], dependencies=[Depends(require_secret_key), Depends(require_known_parameters)]
+)
 
 
 @router.get("")
 def scores(request: Request, page: PageNumber = 1, as_of: AsOf = None) -> ScorePage:
     """Scores of the last completed run, or of that of a cutoff: columns as `patron scores` writes them."""
-    export = export_scores(request.app.state.answers.shop, as_of)
+    export = export_scores(request.app.state.answers.shop, as_of, now=datetime.now(UTC))
     count = export.rows.num_rows
     return ScorePage(
         run_id=export.run_id,

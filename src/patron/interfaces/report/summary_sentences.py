@@ -101,6 +101,10 @@ def _offers(overview: Overview, words: Words, formats: Formats) -> Iterator[str]
     decided = overview.decisions
     if not decided.customer_count:
         return
+    if decided.is_nobody_contactable:
+        count = decided.refused_count
+        yield words("summary.nobody_contactable", n=count, count=formats.count(count))
+        return
     values = {
         "offers": formats.count(decided.offered_count),
         "cost": formats.whole_money(decided.cost_cents),

@@ -66,7 +66,7 @@ class Season:
         calendar = _calendar(summary, dict(zip(names, against_january.T, strict=True)))
         fitted = SeasonalParetoNBD(calendar, transaction=names, unit="D").fit(summary)
         effects = np.array(list(fitted.params.values())[-len(names) :])
-        seen = against_january @ effects
+        shown = against_january @ effects
         covariance = np.array(fitted.estimates.covariance)[-len(names) :, -len(names) :]
         doubt = np.diag(against_january @ covariance @ against_january.T) + YEAR_TO_YEAR**2 / np.floor(years)
         new = _share_of_new(summary, calendar)
@@ -74,7 +74,7 @@ class Season:
         believed = np.where(np.isfinite(doubt), APART**2 / (APART**2 + doubt), 0.0)
         usual = USUAL - USUAL.mean()
         spreads = APART * np.sqrt(1 - believed)
-        return cls(tuple((usual + believed * (seen - usual)).tolist()), tuple(spreads.tolist()), is_observed=True)
+        return cls(tuple((usual + believed * (shown - usual)).tolist()), tuple(spreads.tolist()), is_observed=True)
 
     def level(self, at: datetime, days: int = HORIZON_DAYS) -> float:
         """What the days from a cutoff on bring, against as many of the year's mean."""

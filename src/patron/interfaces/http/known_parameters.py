@@ -1,0 +1,25 @@
+"""A parameter that an address does not take is refused: a mistyped filter would filter nothing."""
+
+from collections.abc import Iterable
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from patron.schema.errors import BadQuery
+from patron.schema.spelling import did_you_mean
+
+
+def require_known(given: Iterable[str], known: Iterable[str]) -> None:
+    """Check the names of parameters. Raises BadQuery with the name that was probably meant, or those that are known."""
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            listed = f"Parameters are {', '.join(names)}." if names else "Leave it out."
+            raise BadQuery("is not a parameter here", where=name, todo=did_you_mean(name, names) or listed)
+
+
+def require_known_parameters(request: Request) -> None:
+    """Check the parameters in the address of an API request. Raises BadQuery."""
+    route = request.scope.get("route")
+    if isinstance(route, APIRoute):
+        require_known(request.query_params, [field.alias for field in route.dependant.query_params])

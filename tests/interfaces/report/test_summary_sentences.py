@@ -1,0 +1,28 @@
+"""The sentences at the top of overview and report say what a manager has to know."""
+
+from dataclasses import replace
+
+import pytest
+
+from patron.answers.overview import overview
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
+from patron.interfaces.report.summary_sentences import summary_sentences
+
+
+@pytest.mark.parametrize(
+    ("locale", "says", "never"),
+    [
+        ("en", ["None of the 12 customers considered for an offer may be contacted", "policy.toml"], "control group"),
+        ("zh_CN", ["12 位客户均不可联系", "policy.toml"], "对照组"),
+    ],
+)
+def test_when_nobody_may_be_contacted_it_is_said_with_what_to_do(made_shop, locale, says, never):
+    facts = overview(made_shop)
+    refused = replace(facts.decisions, customer_count=12, refused_count=12, holdout_count=0, offered_count=0)
+    formats = Formats(locale, facts.currency, facts.time_zone)
+    usual = " ".join(summary_sentences(facts, None, words(locale), formats))
+    said = " ".join(summary_sentences(replace(facts, decisions=refused), None, words(locale), formats))
+    assert never in usual
+    assert [word for word in says if word not in said] == []
+    assert never not in said

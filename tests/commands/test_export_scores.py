@@ -64,7 +64,7 @@ def finish_run(shop, as_of, values, *, has_interval=True):
     write(shop, "scores", scores, run)
     total = sum(values.values())
     forecast = {"question": "value", "value": total, "low": total / 2, "high": total * 2, "season": 1.1}
-    rows = [{"run_id": run.run_id, "is_season_observed": False} | forecast] if has_interval else []
+    rows = [{"run_id": run.run_id, "is_season_observed": as_of == AS_OF} | forecast] if has_interval else []
     if rows:
         write(shop, "shop_forecasts", rows, run)
     row = {"run_id": run.run_id, "as_of": as_of, "finished_at": as_of, "seconds": 1.0, "seed": 1, "policy_version": "1"}
@@ -163,12 +163,12 @@ def test_a_run_of_an_earlier_date_that_came_later_is_there_for_who_names_it(scor
 def test_the_total_is_the_sum_of_the_customers_and_has_its_interval_where_the_run_has_one(scored_shop):
     finish_run(scored_shop, EARLIER, {"ann": 700.0}, has_interval=False)
     total = shop_total(scored_shop)
-    assert (total.value, total.low, total.high, total.season) == (71.0, 35.5, 142.0, None)
+    assert (total.value, total.low, total.high, total.season) == (71.0, 35.5, 142.0, 1.1)
     assert total.value == pytest.approx(
         sum(row["value"] for row in rows_of(scored_shop, export_scores(scored_shop, now=datetime.now(UTC))).values())
     )
     earlier = shop_total(scored_shop, EARLIER)
-    assert (earlier.value, earlier.low, earlier.high) == (7.0, None, None)
+    assert (earlier.value, earlier.low, earlier.high, earlier.season) == (7.0, None, None, None)
 
 
 @pytest.mark.parametrize("name", ["scores.csv", "Scores.PARQUET"])

@@ -62,6 +62,8 @@ class ValueSpread:
     low_cents: float | None = None
     """Lower end of the 80 % interval of the total; None where no shop's total was forecast."""
     high_cents: float | None = None
+    season: float | None = None
+    """Factor of these 90 days against the year's mean; None where the shop is too young to have shown it."""
     prospect_count: int = 0
     """People without an order who are expected to bring something on top: they are in none of the other figures."""
     prospects_cents: float = 0.0
@@ -130,10 +132,12 @@ from scores where run_id = '{view.run.run_id}' and question = '{PROSPECTS.name}'
         for start, end in zip(edges, ends, strict=True)
     )
     total = totals["total"]
-    sure = f"select low, high from shop_forecasts where run_id = '{view.run.run_id}' and question = 'value'"
-    low, high = next(((row["low"], row["high"]) for row in records(view.query(sure))), (None, None))
+    sure = f"""
+select low, high, case when is_season_observed then season end as season
+from shop_forecasts where run_id = '{view.run.run_id}' and question = 'value'"""
+    low, high, season = next((tuple(row.values()) for row in records(view.query(sure))), (None, None, None))
     top = totals["top"] / total if total and totals["top"] else None
-    return ValueSpread(_joined(bins), total, top, low, high, **apart)
+    return ValueSpread(_joined(bins), total, top, low, high, season, **apart)
 
 
 def _joined(bins: tuple[ValueBin, ...]) -> tuple[ValueBin, ...]:

@@ -125,7 +125,7 @@ class FittedHybrid:
         return self.expected_purchases(horizon) * self._spend()
 
     def _spend(self) -> Numbers:
-        # why without first orders: with them Gini is .714 -> .718 on CDNOW, and the deciles' error .171 -> .227; of three
+        # why without first orders: with them CDNOW has a Gini of .718 for .714, and deciles .227 off for .171; of three
         # other cuts each wins some
         return GammaGamma(first_order=False).fit(self.paid).expected_spend(self.paid)
 

@@ -64,7 +64,7 @@ class ShopTotal:
     high: float | None
     currency: str
     season: float | None
-    """Factor of these 90 days against the year's mean; None, as no run measures it yet."""
+    """Factor of these 90 days against the year's mean; None where the shop is too young to have shown it."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,9 @@ def shop_total(shop: Shop, as_of: datetime | None = None) -> ShopTotal:
     require_forecast(view, "value")
     condition = f"run_id = '{view.run.run_id}' and question = 'value'"
     total = records(view.query(f"select coalesce({exact_sum('value')}, 0) as cents from scores where {condition}"))[0]
-    interval = records(view.query(f"select low, high from shop_forecasts where {condition}"))
-    low, high = (interval[0]["low"], interval[0]["high"]) if interval else (None, None)
+    columns = "low, high, case when is_season_observed then season end as season"
+    sure = records(view.query(f"select {columns} from shop_forecasts where {condition}"))
+    low, high, season = sure[0].values() if sure else (None, None, None)
     return ShopTotal(
         run_id=view.run.run_id,
         as_of=view.run.as_of,
@@ -125,7 +126,7 @@ def shop_total(shop: Shop, as_of: datetime | None = None) -> ShopTotal:
         low=None if low is None else round(low / 100, 2),
         high=None if high is None else round(high / 100, 2),
         currency=shop.settings.shop.currency,
-        season=None,
+        season=season,
     )
 
 

@@ -26,3 +26,19 @@ def test_when_nobody_may_be_contacted_it_is_said_with_what_to_do(made_shop, loca
     assert never in usual
     assert [word for word in says if word not in said] == []
     assert never not in said
+
+
+@pytest.mark.parametrize(
+    ("season", "english", "chinese"),
+    [
+        (None, "Less than a year of history cannot show your Christmas", "不足一年的历史看不出"),
+        (1.4, "bring 40% more than the year's average", "比全年平均高 40%"),
+        (0.8, "bring 20% less than the year's average", "比全年平均低 20%"),
+    ],
+)
+def test_what_the_season_does_is_said_or_that_the_shop_is_too_young_to_tell(made_shop, season, english, chinese):
+    facts = overview(made_shop)
+    facts = replace(facts, value=replace(facts.value, season=season))
+    for locale, sentence in (("en", english), ("zh_CN", chinese)):
+        formats = Formats(locale, facts.currency, facts.time_zone)
+        assert sentence in " ".join(summary_sentences(facts, None, words(locale), formats))

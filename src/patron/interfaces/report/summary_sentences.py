@@ -67,6 +67,7 @@ def _expected(overview: Overview, words: Words, formats: Formats) -> Iterator[st
     else:
         ends = {"low": formats.short_money(value.low_cents), "high": formats.short_money(value.high_cents)}
         yield words("summary.expected_between", **values, **ends)
+        yield from _season(value.season, words, formats)
     _, own = _figure(overview, "expected_value")
     if own is not None:
         yield words("summary.same_customers", paid=formats.short_money(own))
@@ -77,6 +78,15 @@ def _expected(overview: Overview, words: Words, formats: Formats) -> Iterator[st
             count=formats.count(value.prospect_count),
             expected=formats.short_money(value.prospects_cents),
         )
+
+
+def _season(season: float | None, words: Words, formats: Formats) -> Iterator[str]:
+    """What the season does to the coming 90 days, where it does much, or that the shop is too young to tell."""
+    if season is None:
+        yield words("summary.season_unseen")
+    elif abs(season - 1) >= SAME_SHARE:
+        key = "summary.season_high" if season > 1 else "summary.season_low"
+        yield words(key, share=formats.share(abs(season - 1), 0))
 
 
 def _risk(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:

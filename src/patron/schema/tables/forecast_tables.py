@@ -114,11 +114,11 @@ SHOP_FORECASTS = Table(
         of("value", NUMBER, "total of the forecasts of all customers, in the question's unit"),
         of("low", NUMBER, "lower end of the 80 % interval of the total"),
         of("high", NUMBER, "upper end of the 80 % interval of the total"),
-        of("season", NUMBER, "seasonal factor of the horizon against the period before it"),
+        of("season", NUMBER, "seasonal factor of the horizon against the year's mean"),
         of(
             "is_season_observed",
             FLAG,
-            "whether the seasonal factor was observed a year earlier; otherwise it is assumed",
+            "whether the shop, a year old, has shown the seasonal factor; otherwise it is assumed",
         ),
     ),
     partition_by="run_id",

@@ -14,6 +14,8 @@ KINDS = {
     "Order Refunded": "refunds",
     "Order Line Refunded": "refunded lines",
     "Order Cancelled": "cancelled orders",
+    "Consent Given": "consents",
+    "Consent Withdrawn": "withdrawn consents",
     "": "unreadable lines",
 }
 """Events as people count them; others are called by their names."""

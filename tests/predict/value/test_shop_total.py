@@ -9,6 +9,7 @@ import pytest
 from patron.predict.score_origins import at, known_at_origin
 from patron.predict.value.btyd_inputs import OrdersAndSpend
 from patron.predict.value.shop_total import shop_total
+from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import float_column
 
 
@@ -66,3 +67,17 @@ def test_methods_that_disagree_widen_the_interval(known, history, spend_rows, or
     assert apart.high_cents / apart.low_cents > agreed.high_cents / agreed.low_cents
     assert np.isfinite([apart.cents, apart.low_cents, apart.high_cents]).all()
     assert shop_total(known, here * 0.0, history).methods.keys() == {"history"}
+
+
+class NobodyComes(OrdersAndSpend):
+    """Buying history in which all have left for good."""
+
+    def forecast(self, table):
+        return np.zeros(table.num_rows)
+
+
+def test_a_shop_whose_customers_have_all_left_has_no_total(known, history):
+    """Before, it was a division by zero."""
+    left = NobodyComes(history.season, history.orders, history.spend)
+    with pytest.raises(NotEnoughData, match="nobody is expected to buy"):
+        shop_total(known, np.zeros(known.num_rows), left)

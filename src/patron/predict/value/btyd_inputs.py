@@ -108,7 +108,7 @@ class OrdersAndSpend:
         at_orders = by_month @ (np.array(season.logs) - np.log(np.mean(np.exp(season.logs))))
         along = summary.append_column(at_orders_column(SEASON), pa.array(at_orders))
         orders = SeasonalParetoNBD(calendar, known=(SEASON,), unit="D").fit(along)
-        spend = GammaGamma().fit(_spend(summary))
+        spend = GammaGamma(first_order=False).fit(_spend(summary))
         if orders.is_collapsed:
             log.info("Pareto/NBD sees no drop-out and is NBD here: P(alive) is 1 for everybody, P(order) still ranks.")
         if spend.has_infinite_mean:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from patron.predict.learner import LABEL, newest, rows_where
 from patron.predict.value.btyd_inputs import OrdersAndSpend
+from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import VALUE
 
@@ -63,7 +64,7 @@ class ShopTotal:
 def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> ShopTotal:
     """The total of the customers of the newest cutoff, from the forecast of each and from an earlier cutoff's labels.
 
-    `history` is fitted to the newest cutoff. Somebody must be expected to buy.
+    `history` is fitted to the newest cutoff. Raises NotEnoughData where nobody is expected to buy.
     """
     rows = newest(table)
     now = rows["as_of"][0].as_py()
@@ -72,6 +73,8 @@ def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> S
     totals = {HISTORY: float(history.forecast(rows).sum()) * float(np.exp(missed)), MODELS: float(modelled.sum())}
     spreads = {HISTORY: miss_spread, MODELS: float(np.hypot(MODELS_MISS, UNSEEN_SHARE * np.log(level)))}
     methods = {name: cents for name, cents in totals.items() if cents >= 1}
+    if not methods:
+        raise NotEnoughData("nobody is expected to buy", where="value", todo="Import what happened since.")
     logs = np.log(list(methods.values()))
     weights = np.array([1 / spreads[name] ** 2 for name in methods])
     mean = np.average(logs, weights=weights)

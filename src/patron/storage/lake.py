@@ -92,7 +92,8 @@ class Lake:
             delta = self._evolved(table, conform(table, source_schema.empty_table()).schema)
             try:
                 with self._copied(table, con, _declared(table, source_schema, sql, part), part) as path:
-                    require_valid(table, find_violations(table, con, _with_part(table, path, part)))
+                    rows, full = _with_part(table, path, part), _columns_without_nulls(path)
+                    require_valid(table, find_violations(table, con, rows, without_nulls=full))
             except duckdb.InvalidInputException as error:
                 raise InvalidTable(str(error), where=table.name, todo="Fix the query that wrote it.") from error
             return self._add(table, delta, [self._added(table, path, part)], mode="overwrite", part=part)
@@ -364,6 +365,19 @@ def _with_part(table: Table, path: Path, part: str | None) -> str:
     """SQL of a written file, its partition column put back."""
     partition = f', {literal(str(part))} as "{table.partition_by}"' if table.partition_by else ""
     return f"(select *{partition} from read_parquet({literal(str(path))}, hive_partitioning = false)) f"
+
+
+def _columns_without_nulls(path: Path) -> set[str]:
+    """Columns of a written file in which, by the statistics of every row group, no value is missing."""
+    file = pq.ParquetFile(path)
+    names = [name for name in file.schema_arrow.names if not pa.types.is_nested(file.schema_arrow.field(name).type)]
+    counts: dict[str, int] = {}
+    for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            statistics = column.statistics
+            is_full = statistics is not None and statistics.has_null_count and statistics.null_count == 0
+            counts[column.path_in_schema] = counts.get(column.path_in_schema, 0) + is_full
+    return {name for name in names if counts.get(name, 0) == file.metadata.num_row_groups}
 
 
 def _is_committed(delta: DeltaTable, load_id: LoadId) -> bool:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -29,7 +29,7 @@ from patron.predict.value.value_parts import build_value_parts
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BY_NAME, EVENTS
-from patron.storage.runs import Run
+from patron.storage.runs import FactsOrigin, Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
@@ -77,6 +77,8 @@ class FinishedRun:
     customer_count: int
     seconds_by_step: Mapping[str, float]
     forecasts: Forecasts
+    facts: FactsOrigin
+    """What the facts were made from, for the next run to build on."""
 
 
 def as_of_text(view: StageView) -> str:
@@ -119,7 +121,8 @@ STEPS = (
 def stage_view(shop: Shop, stage: ModuleType, *, run: Run, pinned: Mapping[str, int | None] | None = None) -> StageView:
     """What a stage sees: the tables of its READS and WRITES, and the capabilities among them, opened."""
     capabilities = {name: open_for(shop) for name, open_for in CAPABILITIES.items() if name in stage.READS}
-    return shop.view(stage.READS, stage.WRITES, run=run, pinned=pinned, capabilities=capabilities)
+    last = shop.last_completed()
+    return shop.view(stage.READS, stage.WRITES, run=run, pinned=pinned, capabilities=capabilities, last=last)
 
 
 def drain_inbox(shop: Shop) -> IngestionCounts:
@@ -153,7 +156,8 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
         started = time.monotonic()
         seconds, results = _run_steps(shop, run, pinned, progress)
         elapsed = time.monotonic() - started
-        finished = FinishedRun(run.run_id, run.as_of, elapsed, _customer_count(shop, run), seconds, results["predict"])
+        count, forecasts, facts = _customer_count(shop, run), results["predict"], results["facts"]
+        finished = FinishedRun(run.run_id, run.as_of, elapsed, count, seconds, forecasts, facts)
         _write_run_row(shop, run, finished, pinned)
         tidy_lake(shop)
     return finished
@@ -193,7 +197,11 @@ def _write_run_row(shop: Shop, run: Run, finished: FinishedRun, pinned: Mapping[
         "seed": run.seed,
         "policy_version": shop.policy.version,
         "table_versions": versions,
-        "summary": {"seconds": dict(finished.seconds_by_step), "unanswered": list(finished.forecasts.unanswered)},
+        "summary": {
+            "seconds": dict(finished.seconds_by_step),
+            "unanswered": list(finished.forecasts.unanswered),
+            "facts": asdict(finished.facts),
+        },
     }
     with shop.store.begin() as connection:
         connection.execute(sa.delete(RUNS).where(RUNS.c.run_id == run.run_id))

@@ -223,7 +223,7 @@ INTERACTIONS = Table(
         of("local_hour", INT, "hour in the shop's time zone", "0 to 23"),
         of("local_day", INT, "days since 1970-01-01 in the shop's time zone", "days"),
     ),
-    sorted_by=("customer_id",),
+    sorted_by=("is_identified", "customer_id"),
 )
 REFERRALS = Table(
     "referrals",

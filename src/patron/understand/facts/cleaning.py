@@ -16,8 +16,30 @@ OTHER_NAMES = ("Product Updated", "Order Completed", "Order Line Completed", *LI
 
 def cleaning(scope: Scope) -> str:
     """One row per check."""
-    parts = (_events(scope), _second_orders(scope), _lines(), _identical_lines(), _outliers("quantity"))
-    return " union all ".join((*parts, _outliers("paid_cents"), _refunds(scope), _devices()))
+    return f"{_of_events(scope)} union all {_of_facts()}"
+
+
+def cleaning_since(scope: Scope, since: Scope) -> str:
+    """As `cleaning`, from `last_checks`, and `events` with all new ones and all earlier ones of their orders."""
+    return f"""
+        select n.check_code, l.row_count + n.row_count - o.row_count as row_count,
+            l.checked_count + n.checked_count - o.checked_count as checked_count, n.treatment,
+            least(l.example, n.example) as example
+        from ({_of_events(scope)}) n
+        join ({_of_events(since)}) o on o.check_code = n.check_code
+        join last_checks l on l.check_code = n.check_code
+        union all {_of_facts()}"""
+
+
+def _of_events(scope: Scope) -> str:
+    """Checks that events alone decide, each by what was known when it was."""
+    return " union all ".join((_events(scope), _second_orders(scope), _refunds(scope)))
+
+
+def _of_facts() -> str:
+    return " union all ".join(
+        (_lines(), _identical_lines(), _outliers("quantity"), _outliers("paid_cents"), _devices())
+    )
 
 
 def _checks(relation: str, example: str, checks: dict[str, tuple[str, str, str]], *, weight: str = "1") -> str:

@@ -82,15 +82,8 @@ def find_change(view: StageView, scope: Scope) -> Change | None:
         return None
     since = Scope(last.run.as_of, scope.time_zone, scope.currency)
     moved = view.query(_moved_tokens(since))
-    found = view.query(_customers_to_make_again(), moved=moved)
-    tokens = view.query(
-        """
-        select token from last_identities
-        where customer_id in (select customer_id from found) or md5(token) in (select customer_id from found)
-        union select token from moved""",
-        found=found,
-        moved=moved,
-    )
+    gone, tokens = _closed(view, view.query(_customers_to_make_again(), moved=moved))
+    tokens = view.query("select token from tokens union select token from moved", tokens=tokens, moved=moved)
     all_tokens = view.query("select count(*) as n from identities")["n"][0].as_py()
     if len(tokens) - len(moved) > LARGEST_SHARE * all_tokens:
         return None
@@ -109,7 +102,6 @@ def find_change(view: StageView, scope: Scope) -> Change | None:
         where {known} and ({CATALOGUE} or ({OF_ORDERS} and {ORDER_KEY} in (select order_id from again)))""",
         again=orders_again,
     )
-    gone = view.query("select customer_id from found union select md5(token) from tokens", found=found, tokens=tokens)
     touched = view.query(
         """
         select customer_id from gone union select new_id from moved where new_id is not null
@@ -172,6 +164,29 @@ def _amend_by_customer(view: StageView, scope: Scope, touched: pa.Table) -> None
     }
     view.amend("sessions", sessions(scope), without=is_touched, touched=touched, **small)
     view.amend("customers", customers(scope), without=is_touched, touched=touched, **small)
+
+
+def _closed(view: StageView, gone: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """These and all further customers with rows of their tokens, and the tokens.
+
+    A shared device has rows of its owner and, later, of a customer of its own.
+    """
+    while True:
+        tokens = view.query(
+            """
+            select token, customer_id from last_identities
+            where customer_id in (select customer_id from gone) or md5(token) in (select customer_id from gone)""",
+            gone=gone,
+        )
+        more = view.query(
+            """
+            select customer_id from gone union select customer_id from tokens union select md5(token) from tokens""",
+            gone=gone,
+            tokens=tokens,
+        )
+        if len(more) == len(gone):
+            return gone, tokens.select(["token"])
+        gone = more
 
 
 def _moved_tokens(since: Scope) -> str:

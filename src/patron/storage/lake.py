@@ -34,8 +34,8 @@ SORTED_ROW_GROUP = 32_768
 PRIVATE = 0o700
 RETENTION = timedelta(days=7)
 """How long files stay that the newest version no longer needs: nobody reads a snapshot for longer."""
-SMALL_BYTES = 32_000_000
-GROUPS_PER_FILE = 64
+SMALL_BYTES = 4_000_000
+GROUPS_PER_FILE = 16
 """Row groups of one file; a table with more has several, each a range of its order, so that few are written again."""
 MANY_FILES = 8
 """Small files of one part that may accumulate before they are joined."""

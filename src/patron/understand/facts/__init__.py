@@ -16,9 +16,11 @@ from patron.understand.facts.amendment import (
 from patron.understand.facts.amendment import (
     amend_facts,
     changed_events,
+    described_products,
     find_change,
     is_amendable,
     last_checks,
+    new_events,
 )
 from patron.understand.facts.cleaning import cleaning, cleaning_since
 from patron.understand.facts.customer_consents import consents, ledger_table
@@ -62,8 +64,10 @@ def build_facts(view: StageView) -> FactsOrigin:
     origin = FactsOrigin(view.table_version("events"), _definition(scope, view.settings.rates))
     change = None
     if is_amendable(view, scope, origin.definition, FACTS):
-        _write(view, scope, tables, ("identities", "products"))
-        change = find_change(view, scope)
+        new = new_events(view, scope)
+        _write(view, scope, tables, ("identities",))
+        _write(view, scope, {**tables, "events": described_products(view, scope, new)}, ("products",))
+        change = find_change(view, scope, new)
     if change is None:
         _write(view, scope, tables, FACTS)
     else:

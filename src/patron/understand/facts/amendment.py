@@ -27,6 +27,9 @@ LARGEST_SHARE = 0.2
 ORDER_KEY = "coalesce(e.order_id, e.event_id)"
 OF_ORDERS = f"(e.name in {SALES} or e.name in {REFUNDS})"
 CATALOGUE = "e.name = 'Product Updated'"
+COLUMNS_OF_TOKENS = """source, event_id, name, user_token, anonymous_token, occurred_at, known_at, flags, order_id,
+    decision_id, product_id, category, campaign_id, rating, channel, device, traits"""
+"""Columns that interactions and traits are made of, and the orders that are made again."""
 Small = Mapping[str, pa.Table]
 """Small tables that queries read by name, some in place of the whole ones."""
 
@@ -72,7 +75,27 @@ def is_amendable(view: StageView, scope: Scope, definition: str, facts: Iterable
     return not counted["unlinked_count"] and (counted["read_count"] or 0) <= LARGEST_SHARE * counted["all_count"]
 
 
-def find_change(view: StageView, scope: Scope) -> Change | None:
+def new_events(view: StageView, scope: Scope) -> pa.Table:
+    """Events that became known since the last run."""
+    return view.query(f"select e.* from events e where {_is_new(view)} and e.known_at < {timestamp(scope.as_of)}")
+
+
+def described_products(view: StageView, scope: Scope, new: pa.Table) -> pa.Table:
+    """What `products` is made of, as events: new ones, the catalogue's, and the last run's products as one each."""
+    return view.query(
+        f"""
+        select e.* from new e
+        union all by name
+        select e.* from events e where {CATALOGUE} and not {_is_new(view)}
+        union all by name
+        select '' as source, product_id as event_id, 'Product Viewed' as name, known_at as occurred_at, known_at,
+            product_id, product_name, department, category, brand, price_cents, '{scope.currency}' as currency
+        from last_products""",
+        new=new,
+    )
+
+
+def find_change(view: StageView, scope: Scope, new: pa.Table) -> Change | None:
     """What new events change, given new `identities` and `products`; None when it is too much to amend.
 
     Customers of whom no row stays are closed: every token with a row among them is one whose events are read.
@@ -90,9 +113,11 @@ def find_change(view: StageView, scope: Scope) -> Change | None:
     known = f"e.known_at < {timestamp(scope.as_of)}"
     events = view.query(
         f"""
-        select e.* from events e
-        where {known} and (e.known_at >= {timestamp(since.as_of)}
-            or coalesce(e.user_token, e.anonymous_token) in (select token from tokens))""",
+        select e.* from new e
+        union all by name
+        select {COLUMNS_OF_TOKENS} from events e
+        where not {_is_new(view)} and coalesce(user_token, anonymous_token) in (select token from tokens)""",
+        new=new,
         tokens=tokens,
     )
     orders_again = view.query(_orders_to_make_again(scope, since), new_events=events)
@@ -137,7 +162,7 @@ def amend_facts(view: StageView, scope: Scope, change: Change, tables: Small) ->
 def changed_events(view: StageView, change: Change) -> pa.Table:
     """All events of the change, each once."""
     return view.query(
-        f"select * from order_events union all select e.* from others e where not ({CATALOGUE} or {OF_ORDERS})",
+        f"select * from order_events union all by name select e.* from others e where not ({CATALOGUE} or {OF_ORDERS})",
         order_events=change.order_events,
         others=change.events,
     )
@@ -164,6 +189,11 @@ def _amend_by_customer(view: StageView, scope: Scope, touched: pa.Table) -> None
     }
     view.amend("sessions", sessions(scope), without=is_touched, touched=touched, **small)
     view.amend("customers", customers(scope), without=is_touched, touched=touched, **small)
+
+
+def _is_new(view: StageView) -> str:
+    last = view.last
+    return f"(e.known_at >= {timestamp(last.run.as_of)})" if last else "true"
 
 
 def _closed(view: StageView, gone: pa.Table) -> tuple[pa.Table, pa.Table]:

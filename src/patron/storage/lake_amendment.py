@@ -1,16 +1,16 @@
 """Amendment of the lake: a new version of a table from an earlier one, of which only what changed is written."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.transaction import AddAction, RemoveAction
 
-from patron.schema.table_definition import Table, conform
+from patron.schema.table_definition import Table
 from patron.storage.durable_files import disk_errors
-from patron.storage.engine import DuckEngine, literal
+from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
 from patron.storage.parquet_rows import declared_rows, file_rows
 
@@ -18,33 +18,26 @@ from patron.storage.parquet_rows import declared_rows, file_rows
 class Amender(Lake):
     """A lake whose tables can be amended."""
 
-    def amend(
-        self,
-        table: Table,
-        engine: DuckEngine,
-        sql: str,
-        tables: Mapping[str, pa.Table],
-        *,
-        version: int | None,
-        without: str,
-    ) -> int:
-        """As `replace_by_query`, by the rows of an earlier version but those that meet a condition, and a query's rows.
+    def amend(self, table: Table, engine: DuckEngine, *, version: int | None, gone: pa.Table, added: pa.Table) -> int:
+        """Make a version of an earlier one: without the rows `gone`, with the rows `added`; return its number.
 
-        Only files with such rows are written again. The caller sees to it that no key is in both parts.
+        Only files with rows that go are written again. Keys of added rows are checked among themselves only.
+        Raises InvalidTable when added rows break the table's declaration.
         """
-        with disk_errors(self.path(table)), engine.connect(tables) as con:
-            source_schema = con.sql(f"select * from ({sql}) q limit 0").to_arrow_table().schema
-            delta = self._evolved(table, conform(table, source_schema.empty_table()).schema)
+        with disk_errors(self.path(table)), engine.connect({"gone": gone, "added": added}) as con:
+            delta = self._evolved(table, added.schema)
             old = self.files(table, version)
-            scan = f"read_parquet([{', '.join(map(literal, old))}], union_by_name = true, filename = true)"
-            touched = f"select distinct filename from {scan} where {without}"
-            gone = {file for (file,) in con.execute(touched).fetchall()} if old else set()
+            is_gone = _is_gone(table)
+            gone_files: set[str] = set()
+            if old and gone.num_rows:
+                touched = f"select distinct r.filename from {file_rows(*old, with_names=True)} r where {is_gone}"
+                gone_files = {file for (file,) in con.execute(touched).fetchall()}
+            rests = [f"select * from {file_rows(file)} r where not {is_gone}" for file in sorted(gone_files)]
             actions: list[AddAction | RemoveAction] = []
-            for file in sorted(gone):
-                rest = f"select * from {file_rows(file)} where not coalesce({without}, false)"
-                actions += self._write_query(table, con, declared_rows(table, source_schema, rest, None), None)
-            actions += self._write_query(table, con, declared_rows(table, source_schema, sql, None), None)
-            return self._add(table, delta, [*actions, *self._moves(table, delta, set(old) - gone)], mode="append")
+            for rows in [*rests, *(["select * from added"] if added.num_rows else [])]:
+                actions += self._write_query(table, con, declared_rows(table, table.schema(), rows, None), None)
+            kept = set(old) - gone_files
+            return self._add(table, delta, [*actions, *self._moves(table, delta, kept)], mode="append")
 
     def _moves(self, table: Table, delta: DeltaTable, kept: Iterable[str]) -> list[AddAction | RemoveAction]:
         """What makes the newest version hold the kept files only: others go, and those that had gone come again."""
@@ -60,3 +53,9 @@ class Amender(Lake):
         return removed + [
             self._added(table, self.path(table) / name, None) for name in sorted(kept_names - newest.keys())
         ]
+
+
+def _is_gone(table: Table) -> str:
+    """SQL condition: row r is one of `gone`, by its key; columns that rows are in order of come first, to skip many."""
+    columns = dict.fromkeys((*table.sorted_by, *table.key))
+    return f"exists (select 1 from gone g where {' and '.join(f'g.{name} = r.{name}' for name in columns)})"

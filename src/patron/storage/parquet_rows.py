@@ -31,9 +31,11 @@ def declared_rows(table: Table, source_schema: pa.Schema, sql: str, part: str | 
     return f"{selected} where case when {is_of_part} then true else error('{table.name}: a row of another part') end"
 
 
-def file_rows(*files: object) -> str:
-    """SQL of the rows of some files; a column that a file lacks is NULL."""
-    return f"read_parquet([{', '.join(map(literal, files))}], union_by_name = true, hive_partitioning = false)"
+def file_rows(*files: object, with_names: bool = False) -> str:
+    """SQL of the rows of some files, perhaps with the column `filename`; a column that a file lacks is NULL."""
+    names = ", filename = true" if with_names else ""
+    listed = ", ".join(map(literal, files))
+    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{names})"
 
 
 def with_part(table: Table, paths: Sequence[Path], part: str | None) -> str:

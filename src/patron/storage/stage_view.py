@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 
 from patron.schema.errors import WorkspaceError
-from patron.schema.table_definition import Table, validated
+from patron.schema.table_definition import Table, conform, validated
 from patron.schema.tables import BY_NAME
 from patron.storage.declared_store import DeclaredStore
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
 from patron.storage.lake_amendment import Amender
-from patron.storage.pinned_tables import PinnedTables, select_sql, with_ctes
+from patron.storage.pinned_tables import LAST, PinnedTables, select_sql, with_ctes
 from patron.storage.policy import Policy
 from patron.storage.runs import CompletedRun, Run
 from patron.storage.settings import Settings
@@ -124,12 +124,19 @@ class StageView:
         table, part = self._writable(name)
         self._lake.replace_by_query(table, self._engine, self._tables.with_snapshots(sql, tables), tables, part=part)
 
-    def amend(self, name: str, sql: str, *, without: str, **tables: pa.Table) -> None:
-        """Write the table as the last completed run left it, without some rows (a SQL condition) and with a query's."""
+    def amend(self, name: str, rows: pa.Table, *, where: str, **tables: pa.Table) -> None:
+        """Write the table as the last completed run left it, rows that meet a condition (SQL) replaced by these.
+
+        Rows that stay as they were are not written again.
+        """
         table, _ = self._writable(name)
-        sql = self._tables.with_snapshots(sql, tables)
-        version = self.last.table_versions[name] if self.last else None
-        Amender(self._lake.folder).amend(table, self._engine, sql, tables, version=version, without=without)
+        rows, version = conform(table, rows), self.last.table_versions[name] if self.last else None
+        before = conform(table, self.query(f"select * from {LAST}{name} where {where}", **tables))
+        both = {"rows": rows, "before": before}
+        gone = self._engine.query("select * from before except all select * from rows", both)
+        added = self._engine.query("select * from rows except all select * from before", both)
+        lake = Amender(self._lake.folder)
+        lake.amend(table, self._engine, version=version, gone=gone, added=conform(table, added))
 
     def capability(self, name: str) -> Any:
         """What the run hands in under a name, such as the vault. Raises WorkspaceError for an undeclared one."""

@@ -255,6 +255,7 @@ SESSIONS = Table(
         maybe("device", TEXT, "device of the first event"),
     ),
     checks=("ended_at >= started_at",),
+    sorted_by=("started_at",),
     is_for_people=True,
 )
 CUSTOMERS = Table(

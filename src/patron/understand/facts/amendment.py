@@ -143,12 +143,12 @@ def amend_facts(view: StageView, scope: Scope, change: Change, tables: Small) ->
     events, order_events = {**tables, "events": change.events}, {**tables, "events": change.order_events}
     gone = "customer_id in (select customer_id from gone)"
     again = "order_id in (select order_id from again)"
-    view.amend("traits", traits(scope), without=gone, gone=change.customers, **events)
+    view.amend("traits", view.query(traits(scope), **events), where=gone, gone=change.customers)
     lines = view.query(order_lines(scope), **order_events)
-    view.amend("order_lines", "select * from rows_again", without=again, again=change.orders, rows_again=lines)
-    view.amend("orders", orders(scope), without=again, again=change.orders, order_lines=lines)
+    view.amend("order_lines", lines, where=again, again=change.orders)
+    view.amend("orders", view.query(orders(scope), order_lines=lines), where=again, again=change.orders)
     steps = view.query(interactions(scope), **events)
-    view.amend("interactions", "select * from rows_again", without=gone, gone=change.customers, rows_again=steps)
+    view.amend("interactions", steps, where=gone, gone=change.customers)
     touched = view.query(
         """
         select customer_id from touched union select customer_id from steps union select customer_id from lines""",
@@ -187,8 +187,8 @@ def _amend_by_customer(view: StageView, scope: Scope, touched: pa.Table) -> None
         name: view.query(f"select {selected} from {name} where {is_touched}", touched=touched)
         for name, selected in columns.items()
     }
-    view.amend("sessions", sessions(scope), without=is_touched, touched=touched, **small)
-    view.amend("customers", customers(scope), without=is_touched, touched=touched, **small)
+    for name, query in (("sessions", sessions), ("customers", customers)):
+        view.amend(name, view.query(query(scope), **small), where=is_touched, touched=touched)
 
 
 def _is_new(view: StageView) -> str:

@@ -46,7 +46,7 @@ def booked(shop: Shop, as_of: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> li
     engine = DuckEngine(EngineSettings(threads=1))
     tables = {"events": shop.lake.read(EVENTS)}
     tables |= lookups(scope, {}, lambda sql: engine.query(sql, {"events": tables["events"]}), LEDGER.empty_table())
-    for name in ("identities", "traits", "products", "order_lines"):
+    for name in ("token_pairs", "identities", "traits", "products", "order_lines"):
         tables[name] = engine.query(FACTS[name](scope), tables)
     lines = tables["order_lines"].to_pylist()
     return sorted((line["product_id"] or "", line["is_refund"], line["quantity"], line["paid_cents"]) for line in lines)

@@ -27,10 +27,10 @@ class Amender(Lake):
         with disk_errors(self.path(table)), engine.connect({"gone": gone, "added": added}) as con:
             delta = self._evolved(table, added.schema)
             old = self.files(table, version)
-            is_gone = _is_gone(table)
+            near, is_gone = _is_in("gone", table.sorted_by or table.key), _is_in("gone", table.key)
             gone_files: set[str] = set()
             if old and gone.num_rows:
-                touched = f"select distinct r.filename from {file_rows(*old, with_names=True)} r where {is_gone}"
+                touched = f"select distinct r.filename from {file_rows(*old, with_names=True)} r where {near}"
                 gone_files = {file for (file,) in con.execute(touched).fetchall()}
             rests = [f"select * from {file_rows(file)} r where not {is_gone}" for file in sorted(gone_files)]
             actions: list[AddAction | RemoveAction] = []
@@ -55,7 +55,6 @@ class Amender(Lake):
         ]
 
 
-def _is_gone(table: Table) -> str:
-    """SQL condition: row r is one of `gone`, by its key; columns that rows are in order of come first, to skip many."""
-    columns = dict.fromkeys((*table.sorted_by, *table.key))
-    return f"exists (select 1 from gone g where {' and '.join(f'g.{name} = r.{name}' for name in columns)})"
+def _is_in(rows: str, columns: Iterable[str]) -> str:
+    """SQL condition: row r is equal in these columns to one of the rows."""
+    return f"exists (select 1 from {rows} g where {' and '.join(f'g.{name} = r.{name}' for name in columns)})"

@@ -60,6 +60,18 @@ EVENTS = Table(
     sorted_by=("name", "occurred_at"),
 )
 
+TOKEN_PAIRS = Table(
+    "token_pairs",
+    "one row per user token and device token that were sent together, or one of them alone",
+    ("user_token", "anonymous_token"),
+    (
+        maybe("user_token", TEXT, "token of a user id; NULL for a device alone", personal="token"),
+        maybe("anonymous_token", TEXT, "token of a device or visitor id; NULL for a user alone", personal="token"),
+        of("known_at", TIME, "when the pair was first known"),
+        maybe("linked_at", TIME, "when it was first known after the device was last unlinked; NULL if it was not"),
+    ),
+    is_for_people=True,
+)
 IDENTITIES = Table(
     "identities",
     "one row per token and the customer it belongs to",

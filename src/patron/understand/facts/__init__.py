@@ -34,9 +34,11 @@ from patron.understand.facts.orders import orders
 from patron.understand.facts.products import products
 from patron.understand.facts.referrals import referrals
 from patron.understand.facts.sessions import sessions
+from patron.understand.facts.token_pairs import token_pairs, token_pairs_since
 from patron.understand.facts.usable_events import BEGINNING_OF_TIME, Scope, rates_table
 
 FACTS: Mapping[str, Callable[[Scope], str]] = {
+    "token_pairs": token_pairs,
     "identities": identities,
     "traits": traits,
     "consents": consents,
@@ -65,6 +67,7 @@ def build_facts(view: StageView) -> FactsOrigin:
     change = None
     if is_amendable(view, scope, origin.definition, FACTS):
         new = new_events(view, scope)
+        view.write_query("token_pairs", token_pairs_since(scope), events=new)
         _write(view, scope, tables, ("identities",))
         _write(view, scope, {**tables, "events": described_products(view, scope, new)}, ("products",))
         change = find_change(view, scope, new)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -31,7 +31,7 @@ from patron.schema.errors import NotEnoughData
 from patron.schema.refunds import LaterRefunds
 from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
-from patron.storage.runs import Run
+from patron.storage.runs import FactsOrigin, Run
 from patron.storage.shop import PATIENCE_SECONDS, Shop
 from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
@@ -81,6 +81,8 @@ class FinishedRun:
     seconds_by_step: Mapping[str, float]
     forecasts: Forecasts
     outbox: OutboxSummary
+    facts: FactsOrigin
+    """What the facts were made from, for the next run to build on."""
     later_refunds: LaterRefunds | None = None
     """Refunds that became known only after the cutoff, and do not count."""
     missing_forecasts: tuple[MissingForecast, ...] = ()
@@ -112,7 +114,8 @@ def build_run_prospects(view: StageView) -> None:
 
 
 STEPS = (
-    Step("facts", understand, (build_facts, build_later_refunds)),
+    Step("facts", understand, (build_facts,)),
+    Step("later refunds", understand, (build_later_refunds,)),
     Step("cutoffs", understand, (build_run_cutoffs,)),
     Step("features", understand, (build_features, build_run_prospects)),
     Step("segments", understand, (build_segments,)),
@@ -127,7 +130,8 @@ STEPS = (
 def stage_view(shop: Shop, stage: ModuleType, *, run: Run, pinned: Mapping[str, int | None] | None = None) -> StageView:
     """What a stage sees: the tables of its READS and WRITES, and the capabilities among them, opened."""
     capabilities = {name: open_for(shop) for name, open_for in CAPABILITIES.items() if name in stage.READS}
-    return shop.view(stage.READS, stage.WRITES, run=run, pinned=pinned, capabilities=capabilities)
+    last = shop.last_completed()
+    return shop.view(stage.READS, stage.WRITES, run=run, pinned=pinned, capabilities=capabilities, last=last)
 
 
 def drain_inbox(shop: Shop) -> IngestionCounts:
@@ -173,6 +177,7 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             results["predict"],
             results["engage"].outbox,
             results["facts"],
+            results["later refunds"],
             find_missing_forecasts(shop.view(["scores", "backtests", "orders"], [], run=run)),
         )
         _write_run_row(shop, run, finished, pinned, finished_at=(now or run.as_of) + timedelta(seconds=elapsed))
@@ -217,8 +222,12 @@ def _write_run_row(
         "seed": run.seed,
         "policy_version": shop.policy.version,
         "table_versions": versions,
-        "summary": {"seconds": dict(finished.seconds_by_step), "unanswered": list(finished.forecasts.unanswered)}
-        | {MISSING: as_summary(finished.missing_forecasts)},
+        "summary": {
+            "seconds": dict(finished.seconds_by_step),
+            "unanswered": list(finished.forecasts.unanswered),
+            "facts": asdict(finished.facts),
+            MISSING: as_summary(finished.missing_forecasts),
+        },
     }
     with shop.store.begin() as connection:
         connection.execute(sa.delete(RUNS).where(RUNS.c.run_id == run.run_id))

@@ -31,14 +31,14 @@ def known(shop, world):
     """Facts and forecasts of prospects, as a completed run of understand and predict."""
     run = Run.at(world.now)
     view = shop.view(understand.READS, understand.WRITES, run=run)
-    build_facts(view)
+    facts = build_facts(view)
     build_run_prospects(view)
     predicted = shop.view(predict.READS, predict.WRITES, run=run)
     answers, missing = answer_prospects(predicted)
     predicted.write("scores", pa.concat_tables([SCORES.empty(), *(one.scores for one in answers)]))
     predicted.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(one.backtests for one in answers)]))
     summary = Summary(tuple(one.summary for one in answers), tuple(missing))
-    done = FinishedRun(run.run_id, run.as_of, 0.0, 0, {}, summary, OutboxSummary(0, 0, 0, 0, ()))
+    done = FinishedRun(run.run_id, run.as_of, 0.0, 0, {}, summary, OutboxSummary(0, 0, 0, 0, ()), facts)
     _write_run_row(shop, run, done, {EVENTS.name: shop.lake.version(EVENTS)}, finished_at=run.as_of)
     return shop.view(BY_NAME, [], run=run)
 

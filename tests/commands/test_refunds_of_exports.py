@@ -48,7 +48,7 @@ def facts(shop: Shop, *names: str, as_of: datetime = datetime(2030, 1, 1, tzinfo
     engine = DuckEngine(EngineSettings(threads=1))
     tables = {"events": shop.lake.read(EVENTS)}
     tables |= lookups(scope, {}, lambda sql: engine.query(sql, {"events": tables["events"]}), LEDGER.empty_table())
-    for name in ("identities", "traits", "products", "order_lines", *names):
+    for name in ("token_pairs", "identities", "traits", "products", "order_lines", *names):
         tables[name] = engine.query(FACTS[name](scope), tables)
     return tables[names[-1] if names else "order_lines"].to_pylist()
 

@@ -87,7 +87,7 @@ def facts(
     scope = Scope(day(as_of), zone)
     tables = {"events": events_table(rows)}
     tables |= lookups(scope, RATES, lambda sql: DUCK.query(sql, {"events": tables["events"]}), consent_ledger())
-    for name in names or FACTS:
+    for name in ("token_pairs", *names) if names else FACTS:
         table = DUCK.query(FACTS[name](scope), tables)
         if name == "cleaning":
             table = table.append_column("run_id", pa.array(["t"] * table.num_rows))

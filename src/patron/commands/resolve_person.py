@@ -14,6 +14,7 @@ from patron.storage.shop import Shop
 from patron.storage.store import CONTACTS
 from patron.understand.facts.aliases import aliases, persons
 from patron.understand.facts.identities import identities
+from patron.understand.facts.token_pairs import token_pairs
 from patron.understand.facts.usable_events import END_OF_TIME, Scope
 
 
@@ -109,6 +110,7 @@ def _customer_tokens(shop: Shop, tokens: set[str], customer_id: str | None) -> s
         select distinct k.token from known k join meant m on m.customer_id = k.customer_id""",
         selected=selected,
         persons=persons(view.query(aliases(every))),
+        token_pairs=view.query(token_pairs(every)),
     )
     return set(rows["token"].to_pylist())
 

@@ -26,6 +26,7 @@ from patron.schema.errors import InvalidTable, WorkspaceError
 from patron.schema.table_definition import Table, conform, find_violations, require_valid, sql_type
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine, literal
+from patron.storage.parquet_rows import columns_without_nulls, declared_rows, with_part
 
 ROW_GROUP = 131_072
 SORTED_ROW_GROUP = 32_768
@@ -33,7 +34,9 @@ SORTED_ROW_GROUP = 32_768
 PRIVATE = 0o700
 RETENTION = timedelta(days=7)
 """How long files stay that the newest version no longer needs: nobody reads a snapshot for longer."""
-SMALL_BYTES = 32_000_000
+SMALL_BYTES = 4_000_000
+GROUPS_PER_FILE = 16
+"""Row groups of one file; a table with more has several, each a range of its order, so that few are written again."""
 MANY_FILES = 8
 """Small files of one part that may accumulate before they are joined."""
 
@@ -90,12 +93,20 @@ class Lake:
         with disk_errors(self.path(table)), engine.connect(tables) as con:
             source_schema = con.sql(f"select * from ({sql}) q limit 0").to_arrow_table().schema
             delta = self._evolved(table, conform(table, source_schema.empty_table()).schema)
-            try:
-                with self._copied(table, con, _declared(table, source_schema, sql, part), part) as path:
-                    require_valid(table, find_violations(table, con, _with_part(table, path, part)))
-            except duckdb.InvalidInputException as error:
-                raise InvalidTable(str(error), where=table.name, todo="Fix the query that wrote it.") from error
-            return self._add(table, delta, [self._added(table, path, part)], mode="overwrite", part=part)
+            actions = self._write_query(table, con, declared_rows(table, source_schema, sql, part), part)
+            return self._add(table, delta, actions, mode="overwrite", part=part)
+
+    def _write_query(
+        self, table: Table, con: duckdb.DuckDBPyConnection, sql: str, part: str | None
+    ) -> list[AddAction | RemoveAction]:
+        """Write a query's rows to new files and check them. Raises InvalidTable when they break the declaration."""
+        try:
+            with self._copied(table, con, sql, part) as paths:
+                full = set.intersection(*map(columns_without_nulls, paths))
+                require_valid(table, find_violations(table, con, with_part(table, paths, part), without_nulls=full))
+        except duckdb.InvalidInputException as error:
+            raise InvalidTable(str(error), where=table.name, todo="Fix the query that wrote it.") from error
+        return [self._added(table, path, part) for path in paths]
 
     def compact(self, table: Table, engine: DuckEngine, *, smaller_than: int = SMALL_BYTES) -> int:
         """Join the small files of each partition that has many of them; return how many were joined.
@@ -268,26 +279,30 @@ class Lake:
         paths = ", ".join(literal(str(self.path(table) / name)) for name in files)
         rows = f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
         with disk_errors(self.path(table)), engine.connect() as con:
-            with self._copied(table, con, rows, part) as path:
-                files_added = self._added(table, path, part, data_change=False)
+            with self._copied(table, con, rows, part) as written:
+                files_added = [self._added(table, path, part, data_change=False) for path in written]
             now, values = time.time_ns() // 1_000_000, _values(table, part)
             removed = [
                 RemoveAction(name, data_change=False, deletion_timestamp=now, size=size, partition_values=values)
                 for name, size in files.items()
             ]
-            self._add(table, self._open(table), [files_added, *removed], mode="append")
+            self._add(table, self._open(table), [*files_added, *removed], mode="append")
 
     @contextmanager
-    def _copied(self, table: Table, con: duckdb.DuckDBPyConnection, sql: str, part: str | None) -> Iterator[Path]:
-        """Write a query's rows, in the table's order, to a new file, which goes again when the block fails."""
+    def _copied(self, table: Table, con: duckdb.DuckDBPyConnection, sql: str, part: str | None) -> Iterator[list[Path]]:
+        """Write a query's rows, in the table's order, to new files, which go again when the block fails."""
         path = self._new_path(table, part)
         order = f" order by {', '.join(table.sorted_by)}" if table.sorted_by else ""
-        options = f"format parquet, compression zstd, row_group_size {_row_group(table)}"
+        options = (
+            f"format parquet, compression zstd, row_group_size {_row_group(table)}, overwrite_or_ignore true,"
+            f" row_groups_per_file {GROUPS_PER_FILE}, filename_pattern {literal(path.stem + '-{i}')}"
+        )
         try:
-            con.execute(f"copy (select * from ({sql}) q{order}) to {literal(str(path))} ({options})")
-            yield path
+            con.execute(f"copy (select * from ({sql}) q{order}) to {literal(str(path.parent))} ({options})")
+            yield sorted(path.parent.glob(f"{path.stem}-*.parquet"))
         except BaseException:
-            path.unlink(missing_ok=True)
+            for written in path.parent.glob(f"{path.stem}-*.parquet"):
+                written.unlink(missing_ok=True)
             raise
 
     def _write_files(self, table: Table, rows: pa.Table) -> list[AddAction | RemoveAction]:
@@ -339,32 +354,6 @@ def _values(table: Table, part: str | None) -> dict[str, str | None]:
 
 def _row_group(table: Table) -> int:
     return SORTED_ROW_GROUP if table.sorted_by else ROW_GROUP
-
-
-def _declared(table: Table, source_schema: pa.Schema, sql: str, part: str | None) -> str:
-    """The query's rows as declared, without the partition column; rows of other parts are an error."""
-    schema = table.schema(source_schema)
-    lossy = [
-        f.name for f in source_schema if pa.types.is_floating(f.type) and pa.types.is_integer(schema.field(f.name).type)
-    ]
-    if lossy:
-        raise InvalidTable(f"fractions in the whole numbers {lossy}", where=table.name, todo="Round them in the query.")
-    columns = ", ".join(
-        f'cast({f"q.{f.name}" if f.name in source_schema.names else "null"} as {sql_type(f.type)}) as "{f.name}"'
-        for f in schema
-        if f.name != table.partition_by
-    )
-    selected = f"select {columns} from ({sql}) q"
-    if table.partition_by is None:
-        return selected
-    is_of_part = f"coalesce(q.{table.partition_by} = {literal(str(part))}, false)"
-    return f"{selected} where case when {is_of_part} then true else error('{table.name}: a row of another part') end"
-
-
-def _with_part(table: Table, path: Path, part: str | None) -> str:
-    """SQL of a written file, its partition column put back."""
-    partition = f', {literal(str(part))} as "{table.partition_by}"' if table.partition_by else ""
-    return f"(select *{partition} from read_parquet({literal(str(path))}, hive_partitioning = false)) f"
 
 
 def _is_committed(delta: DeltaTable, load_id: LoadId) -> bool:

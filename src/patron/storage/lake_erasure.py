@@ -55,8 +55,8 @@ class Eraser(Lake):
                     continue
                 count += gone + touched
                 if gone < total:
-                    with self._copied(table, con, _remaining_sql(rows, conditions), part) as path:
-                        actions.append(self._added(table, path, part))
+                    with self._copied(table, con, _remaining_sql(rows, conditions), part) as written:
+                        actions += [self._added(table, path, part) for path in written]
                 values = {table.partition_by: part} if table.partition_by and part is not None else {}
                 actions.append(
                     RemoveAction(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 from sqlglot import exp, parse_one
@@ -13,6 +13,7 @@ from patron.schema.tables import BY_NAME
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
 
+LAST = "last_"
 BLANK = r"(?:\s|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
 WITH_CLAUSE = re.compile(rf"{BLANK}with\b({BLANK}recursive\b)?", re.IGNORECASE)
 """How a query that has CTEs begins: comments, WITH, and maybe RECURSIVE."""
@@ -26,6 +27,8 @@ class PinnedTables:
     engine: DuckEngine
     names: frozenset[str]
     versions: Mapping[str, int | None]
+    last_versions: Mapping[str, int | None] = field(default_factory=dict)
+    """Versions that the last completed run left; queries read them by the table's name after `last_`."""
 
     def query(self, sql: str, arrow_tables: Mapping[str, pa.Table]) -> pa.Table:
         """Run a portable SELECT over the tables and Arrow tables. Raises WorkspaceError for an undeclared table."""
@@ -39,13 +42,15 @@ class PinnedTables:
     def with_snapshots(self, sql: str, arrow_tables: Iterable[str]) -> str:
         """Put the snapshots that the query names in front of it, as one CTE each."""
         names = {table.name for table in parse_one(sql, read="duckdb").find_all(exp.Table)} - set(arrow_tables)
-        return with_ctes(
-            sql,
-            [
-                (name, pinned_relation(self.lake, self._declared(name), self.versions))
-                for name in sorted(names & BY_NAME.keys())
-            ],
-        )
+        relations = [
+            (name, pinned_relation(self.lake, self._declared(name), self.versions))
+            for name in sorted(names & BY_NAME.keys())
+        ]
+        for name in sorted(self.last_versions):
+            if LAST + name in names:
+                earlier = pinned_relation(self.lake, self._declared(name), self.last_versions)
+                relations.append((LAST + name, earlier))
+        return with_ctes(sql, relations)
 
     def _declared(self, name: str) -> Table:
         if name not in self.names:

@@ -1,6 +1,7 @@
 """A run of the loop: its name, its cutoff and its random seed."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -27,3 +28,20 @@ class Run:
     def child_seed(self, purpose: str) -> int:
         """Derive a seed for one purpose, so that stages do not share random numbers."""
         return int.from_bytes(hashlib.sha256(f"{self.seed}/{self.run_id}/{purpose}".encode()).digest()[:4], "big")
+
+
+@dataclass(frozen=True)
+class CompletedRun:
+    """The last completed run: the versions of the tables that it left, and what its facts were made from."""
+
+    run: Run
+    table_versions: Mapping[str, int | None]
+    facts: "FactsOrigin | None"
+
+
+@dataclass(frozen=True)
+class FactsOrigin:
+    """What facts follow from besides the cutoff: a version of the events, and a hash of settings and queries."""
+
+    events_version: int | None
+    definition: str

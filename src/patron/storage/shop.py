@@ -18,7 +18,7 @@ from patron.storage.lake import Lake
 from patron.storage.layout import LAYOUT, LAYOUT_VERSION, WORKSPACE_ID, require_known_layout
 from patron.storage.pinned_tables import PinnedTables, select_sql
 from patron.storage.policy import Policy
-from patron.storage.runs import Run
+from patron.storage.runs import CompletedRun, FactsOrigin, Run
 from patron.storage.settings import Settings, load_settings
 from patron.storage.stage_view import StageView, WorkspaceParts
 from patron.storage.store import RUNS, WORKSPACE, Store, sqlite_url, upsert
@@ -170,20 +170,32 @@ class Shop:
         run: Run,
         pinned: Mapping[str, int | None] | None = None,
         capabilities: Mapping[str, object] | None = None,
+        last: CompletedRun | None = None,
     ) -> StageView:
         """Give a stage the tables it declares; unpinned tables are read at their newest version."""
-        parts = WorkspaceParts(self.folder, self.settings, self.policy, self.lake, self.engine, self.store)
+        parts = WorkspaceParts(self.folder, self.settings, self.policy, self.lake, self.engine, self.store, last)
         return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})
+
+    def last_completed(self) -> CompletedRun | None:
+        """The completed run of the latest cutoff; None before any run."""
+        row = self._last_row()
+        if row is None:
+            return None
+        facts = row["summary"].get("facts")
+        return CompletedRun(_run_of(row), row["table_versions"], FactsOrigin(**facts) if facts else None)
 
     def snapshot(self) -> Snapshot | None:
         """Every table as the last completed run left it; None before any run."""
-        with self.store.begin() as connection:
-            row = connection.execute(sa.select(RUNS).order_by(RUNS.c.as_of.desc()).limit(1)).mappings().first()
+        row = self._last_row()
         if row is None:
             return None
         # why: collect commits events on its own; everything derived is read as the run left it
         versions = {name: row["table_versions"].get(name) for name in BY_NAME if name != "events"}
         return Snapshot(self, _run_of(row), versions)
+
+    def _last_row(self) -> sa.RowMapping | None:
+        with self.store.begin() as connection:
+            return connection.execute(sa.select(RUNS).order_by(RUNS.c.as_of.desc()).limit(1)).mappings().first()
 
     def snapshot_of(self, as_of: datetime) -> Snapshot | None:
         """The completed run of a cutoff, every table at its newest version: tables of runs keep all runs."""

@@ -1,5 +1,6 @@
 """What one stage sees of the workspace: the tables and capabilities it declares, and no way around them."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from patron.schema.errors import WorkspaceError
-from patron.schema.table_definition import Table, validated
+from patron.schema.table_definition import Table, conform, validated
 from patron.schema.tables import BY_NAME
 from patron.storage.declared_store import DeclaredStore
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
-from patron.storage.pinned_tables import PinnedTables, select_sql
+from patron.storage.lake_amendment import Amender
+from patron.storage.pinned_tables import LAST, PinnedTables, select_sql, with_ctes
 from patron.storage.policy import Policy
-from patron.storage.runs import Run
+from patron.storage.runs import CompletedRun, Run
 from patron.storage.settings import Settings
 from patron.storage.store import METADATA, Store
 
@@ -34,6 +36,8 @@ class WorkspaceParts:
     lake: Lake
     engine: DuckEngine
     store: Store
+    last: CompletedRun | None = None
+    """The last completed run, where a stage may build on it."""
 
 
 class StageView:
@@ -58,6 +62,8 @@ class StageView:
                 todo="Correct its READS and WRITES.",
             )
         self.run = run
+        self.last = last = workspace.last
+        """The last completed run, whose tables queries read as `last_<name>`; None where nothing may build on it."""
         self.settings = workspace.settings
         """Where we run."""
         self.policy = workspace.policy
@@ -71,7 +77,13 @@ class StageView:
         )
         """The tables of the store that the stage declared."""
         self._lake, self._engine = workspace.lake, workspace.engine
-        self._tables = PinnedTables(workspace.lake, workspace.engine, declared & BY_NAME.keys(), versions)
+        self._tables = PinnedTables(
+            workspace.lake,
+            workspace.engine,
+            declared & BY_NAME.keys(),
+            versions,
+            {name: last.table_versions.get(name) for name in declared & BY_NAME.keys()} if last else {},
+        )
         self._capabilities = {name: capabilities[name] for name in declared & CAPABILITIES & capabilities.keys()}
 
     def query(self, sql: str, **tables: pa.Table) -> pa.Table:
@@ -86,6 +98,22 @@ class StageView:
         """Version of a lake table that the stage reads; None before its first write."""
         return self._tables.version(name)
 
+    def query_added(self, name: str, since: int, sql: str) -> pa.Table | None:
+        """Run a SELECT over the rows of one table added since a version; None when rows were removed too."""
+        until = self.table_version(name)
+        files = self._lake.files_added(BY_NAME[name], since, until) if until is not None and since <= until else None
+        if files is None:
+            return None
+        return self._engine.query(with_ctes(sql, [(name, self._lake.relation(BY_NAME[name], only=files))]))
+
+    def has_last(self, name: str) -> bool:
+        """Whether a table can be read as the last completed run left it."""
+        version = self.last.table_versions.get(name) if self.last else None
+        try:
+            return version is not None and all(map(os.path.exists, self._lake.files(BY_NAME[name], version)))
+        except WorkspaceError:
+            return False
+
     def write(self, name: str, rows: pa.Table) -> None:
         """Validate rows and replace those of this run (or, in a table without runs, all rows) by them."""
         table, part = self._writable(name)
@@ -95,6 +123,20 @@ class StageView:
         """Write the result of a query as `write` would, without ever holding it in memory whole."""
         table, part = self._writable(name)
         self._lake.replace_by_query(table, self._engine, self._tables.with_snapshots(sql, tables), tables, part=part)
+
+    def amend(self, name: str, rows: pa.Table, *, where: str, **tables: pa.Table) -> None:
+        """Write the table as the last completed run left it, rows that meet a condition (SQL) replaced by these.
+
+        Rows that stay as they were are not written again.
+        """
+        table, _ = self._writable(name)
+        rows, version = conform(table, rows), self.last.table_versions[name] if self.last else None
+        before = conform(table, self.query(f"select * from {LAST}{name} where {where}", **tables))
+        both = {"rows": rows, "before": before}
+        gone = self._engine.query("select * from before except all select * from rows", both)
+        added = self._engine.query("select * from rows except all select * from before", both)
+        lake = Amender(self._lake.folder)
+        lake.amend(table, self._engine, version=version, gone=gone, added=conform(table, added))
 
     def capability(self, name: str) -> Any:
         """What the run hands in under a name, such as the vault. Raises WorkspaceError for an undeclared one."""

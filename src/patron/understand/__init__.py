@@ -2,6 +2,7 @@
 
 READS = ("events", "consent_ledger")
 WRITES = (
+    "token_pairs",
     "identities",
     "identity_changes",
     "traits",

@@ -60,6 +60,18 @@ EVENTS = Table(
     sorted_by=("name", "occurred_at"),
 )
 
+TOKEN_PAIRS = Table(
+    "token_pairs",
+    "one row per user token and device token that were sent together, or one of them alone",
+    ("user_token", "anonymous_token"),
+    (
+        maybe("user_token", TEXT, "token of a user id; NULL for a device alone", personal="token"),
+        maybe("anonymous_token", TEXT, "token of a device or visitor id; NULL for a user alone", personal="token"),
+        of("known_at", TIME, "when the pair was first known"),
+        maybe("linked_at", TIME, "when it was first known after the device was last unlinked; NULL if it was not"),
+    ),
+    is_for_people=True,
+)
 IDENTITIES = Table(
     "identities",
     "one row per token and the customer it belongs to",
@@ -223,7 +235,7 @@ INTERACTIONS = Table(
         of("local_hour", INT, "hour in the shop's time zone", "0 to 23"),
         of("local_day", INT, "days since 1970-01-01 in the shop's time zone", "days"),
     ),
-    sorted_by=("customer_id",),
+    sorted_by=("is_identified", "customer_id"),
 )
 REFERRALS = Table(
     "referrals",
@@ -255,6 +267,7 @@ SESSIONS = Table(
         maybe("device", TEXT, "device of the first event"),
     ),
     checks=("ended_at >= started_at",),
+    sorted_by=("started_at",),
     is_for_people=True,
 )
 CUSTOMERS = Table(

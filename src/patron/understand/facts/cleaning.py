@@ -16,15 +16,37 @@ OTHER_NAMES = ("Product Updated", "Order Completed", "Order Line Completed", *LI
 
 def cleaning(scope: Scope) -> str:
     """One row per check."""
-    parts = (_events(scope), _second_orders(scope), _lines(), _identical_lines(), _outliers("quantity"))
-    return " union all ".join((*parts, _outliers("paid_cents"), _refunds(scope), _devices()))
+    return f"{_of_events(scope)} union all {_of_facts()}"
 
 
-def _checks(relation: str, example: str, checks: dict[str, tuple[str, str, str]]) -> str:
+def cleaning_since(scope: Scope, since: Scope) -> str:
+    """As `cleaning`, from `last_checks`, and `events` with all new ones and all earlier ones of their orders."""
+    return f"""
+        select n.check_code, l.row_count + n.row_count - o.row_count as row_count,
+            l.checked_count + n.checked_count - o.checked_count as checked_count, n.treatment,
+            least(l.example, n.example) as example
+        from ({_of_events(scope)}) n
+        join ({_of_events(since)}) o on o.check_code = n.check_code
+        join last_checks l on l.check_code = n.check_code
+        union all {_of_facts()}"""
+
+
+def _of_events(scope: Scope) -> str:
+    """Checks that events alone decide, each by what was known when it was."""
+    return " union all ".join((_events(scope), _second_orders(scope), _refunds(scope)))
+
+
+def _of_facts() -> str:
+    return " union all ".join(
+        (_lines(), _identical_lines(), _outliers("quantity"), _outliers("paid_cents"), _devices())
+    )
+
+
+def _checks(relation: str, example: str, checks: dict[str, tuple[str, str, str]], *, weight: str = "1") -> str:
     """Count several conditions in one pass: code -> (what counts, what is looked at, what was done)."""
     counts = ", ".join(
-        f"cast(sum(case when ({looked}) and ({condition}) then 1 else 0 end) as bigint) as n_{code},"
-        f" cast(sum(case when {looked} then 1 else 0 end) as bigint) as of_{code},"
+        f"cast(sum(case when ({looked}) and ({condition}) then {weight} else 0 end) as bigint) as n_{code},"
+        f" cast(sum(case when {looked} then {weight} else 0 end) as bigint) as of_{code},"
         f" min(case when ({looked}) and ({condition}) then {example} end) as at_{code}"
         for code, (condition, looked, _) in checks.items()
     )
@@ -38,41 +60,56 @@ def _checks(relation: str, example: str, checks: dict[str, tuple[str, str, str]]
 
 def _events(scope: Scope) -> str:
     used = ", ".join(f"'{name}'" for name in (*KINDS, *OTHER_NAMES))
-    amounts = ", ".join(f"e.{name}" for name in AMOUNTS)
     checks = {
         "event_without_customer": ("not has_customer", "name <> 'Product Updated'", EXCLUDED),
-        "order_without_user": ("user_token is null", f"has_customer and name in {SALES}", KEPT),
-        "time_impossibly_early": (f"occurred_at < {timestamp(EARLIEST)}", "true", EXCLUDED),
-        "time_missing": (has_flag("no_time", "flags"), "true", CORRECTED),
-        "time_impossible": (has_flag("impossible_time", "flags"), "true", CORRECTED),
-        "time_after_it_was_known": ("occurred_at > known_at", "true", CORRECTED),
-        "time_after_it_was_received": ("occurred_at > received_at", "true", KEPT),
-        "known_more_than_a_day_late": ("seconds_of(known_at) - seconds_of(occurred_at) > 86400", "true", KEPT),
-        "test_traffic": (has_flag("test", "flags"), "true", EXCLUDED),
-        "browsing_of_a_bot": (has_flag("bot", "flags"), f"name in {sql_list(KINDS)}", EXCLUDED),
-        "behaviour_without_consent": (
-            has_flag("no_consent", "flags"),
-            f"name in {sql_list(KINDS)}",
-            EXCLUDED,
-        ),
-        "order_of_a_bot": (has_flag("bot", "flags"), f"name in {SALES}", KEPT),
-        "negative_amount": ("lowest_cents < 0", "lowest_cents is not null", CORRECTED),
-        "foreign_currency": (
-            f"rate is not null and currency <> '{scope.currency}'",
-            "lowest_cents is not null",
-            CORRECTED,
-        ),
-        "currency_without_rate": ("currency is not null and rate is null", "lowest_cents is not null", EXCLUDED),
-        "event_not_used": (f"name not in ({used}) and name not in {REFUNDS} and traits is null", "true", EXCLUDED),
+        "order_without_user": ("not has_user", f"has_customer and name in {SALES}", KEPT),
+        "time_impossibly_early": ("is_too_early", "true", EXCLUDED),
+        "time_missing": ("has_no_time", "true", CORRECTED),
+        "time_impossible": ("has_impossible_time", "true", CORRECTED),
+        "time_after_it_was_known": ("is_after_known", "true", CORRECTED),
+        "time_after_it_was_received": ("is_after_received", "true", KEPT),
+        "known_more_than_a_day_late": ("is_late", "true", KEPT),
+        "test_traffic": ("is_test", "true", EXCLUDED),
+        "browsing_of_a_bot": ("is_of_bot", f"name in {sql_list(KINDS)}", EXCLUDED),
+        "behaviour_without_consent": ("has_no_consent", f"name in {sql_list(KINDS)}", EXCLUDED),
+        "order_of_a_bot": ("is_of_bot", f"name in {SALES}", KEPT),
+        "negative_amount": ("is_negative", "has_amount", CORRECTED),
+        "foreign_currency": (f"rate is not null and currency <> '{scope.currency}'", "has_amount", CORRECTED),
+        "currency_without_rate": ("currency is not null and rate is null", "has_amount", EXCLUDED),
+        "event_not_used": (f"name not in ({used}) and name not in {REFUNDS} and not has_traits", "true", EXCLUDED),
     }
-    relation = f"""
-        select e.name, e.user_token, e.occurred_at, e.known_at, e.received_at, e.currency, e.traits, e.flags,
-            r.rate,
-            e.source || '/' || e.event_id as example, least({amounts}) as lowest_cents,
-            coalesce(e.user_token, e.anonymous_token) is not null as has_customer
-        from events e left join rates r on r.currency = e.currency
-        where e.known_at < {timestamp(scope.as_of)}"""
-    return _checks(relation, "example", checks)
+    relation = f"select c.*, r.rate from ({_event_counts(scope)}) c left join rates r on r.currency = c.currency"
+    return _checks(relation, "example", checks, weight="event_count")
+
+
+def _event_counts(scope: Scope) -> str:
+    """Events counted by name, currency and everything that checks look at: a few rows instead of all events."""
+    amounts = ", ".join(f"e.{name}" for name in AMOUNTS)
+    marks = {
+        "has_customer": "coalesce(e.user_token, e.anonymous_token) is not null",
+        "has_user": "e.user_token is not null",
+        "is_too_early": f"e.occurred_at < {timestamp(EARLIEST)}",
+        "has_no_time": has_flag("no_time"),
+        "has_impossible_time": has_flag("impossible_time"),
+        "is_after_known": "e.occurred_at > e.known_at",
+        "is_after_received": "e.occurred_at > e.received_at",
+        "is_late": "seconds_of(e.known_at) - seconds_of(e.occurred_at) > 86400",
+        "is_test": has_flag("test"),
+        "is_of_bot": has_flag("bot"),
+        "has_no_consent": has_flag("no_consent"),
+        "has_amount": f"coalesce({amounts}) is not null",
+        "is_negative": f"coalesce(least({amounts}) < 0, false)",
+        "has_traits": "e.traits is not null",
+    }
+    columns = ", ".join(f"{sql} as {name}" for name, sql in marks.items())
+    return f"""
+        select name, currency, {", ".join(marks)}, count(*) as event_count,
+            min(source || '/' || event_id) as example
+        from (
+            select e.source, e.event_id, e.name, e.currency, {columns}
+            from events e where e.known_at < {timestamp(scope.as_of)}
+        ) m
+        group by name, currency, {", ".join(marks)}"""
 
 
 def _second_orders(scope: Scope) -> str:
@@ -128,7 +165,9 @@ def _refunds(scope: Scope) -> str:
         "refund_of_unknown_order": ("not is_order_known", "true", KEPT),
         "refund_without_amount": ("not has_price", "true", KEPT),
     }
-    lines = f"select * from (with sold as ({sale_lines(scope)}) {_as_ctes(refund_lines(scope))}) r"
+    refunded = f"""coalesce(e.order_id, e.event_id) in (
+        select coalesce(order_id, event_id) from events where name in {REFUNDS})"""
+    lines = f"select * from (with sold as ({sale_lines(scope, refunded)}) {_as_ctes(refund_lines(scope))}) r"
     return _checks(lines, "source || '/' || event_id", checks)
 
 

@@ -6,7 +6,7 @@ Contacts never join two user ids: one that two people gave belongs, from then on
 """
 
 from patron.understand.facts.aliases import unlinked_tokens
-from patron.understand.facts.usable_events import END_OF_TIME, Scope, has_flag, timestamp, usable_events
+from patron.understand.facts.usable_events import END_OF_TIME, Scope, timestamp, usable_events
 
 MAX_CONTACTS = 5
 """E-mail addresses of one user id that link visitors, and as many phone numbers; the first known count."""
@@ -26,7 +26,6 @@ def identities(scope: Scope) -> str:
     """
     return f"""
         with unlinked as ({unlinked_tokens(scope)}),
-        pairs as ({_token_pairs(scope)}),
         sent_contacts as ({_contact_events(scope)}),
         contact_owners as ({_owners(_limited(_contacts_of_users(), "0", MAX_CONTACTS))}),
         device_owners as ({_owners(_limited(_devices_of_users(), _WEEK, MAX_DEVICES_PER_WEEK))}),
@@ -35,7 +34,8 @@ def identities(scope: Scope) -> str:
             coalesce(p.known_at, v.known_at) as known_at, cast(null as timestamptz) as shared_from,
             case when p.root_token <> v.token then 'alias' end as rule
         from (
-            select user_token as token, min(known_at) as known_at from pairs where user_token is not null group by 1
+            select user_token as token, min(known_at) as known_at from token_pairs where user_token is not null
+            group by 1
         ) v
         left join last_persons p on p.user_token = v.token
         union all
@@ -43,24 +43,12 @@ def identities(scope: Scope) -> str:
             greatest(coalesce(o.known_at, v.known_at), coalesce(p.known_at, o.known_at, v.known_at)) as known_at,
             o.shared_from, o.rule
         from (
-            select anonymous_token as token, min(known_at) as known_at from pairs where anonymous_token is not null
-            group by 1
+            select anonymous_token as token, min(known_at) as known_at from token_pairs
+            where anonymous_token is not null group by 1
         ) v
         left join (select * from device_owners where shared_from is null or shared_from > known_at) o
             on o.thing = v.token
         left join last_persons p on p.user_token = o.user_token"""
-
-
-def _token_pairs(scope: Scope) -> str:
-    """Pairs of tokens sent together, since when, and since when it counts; visitors that are only bots are nobody."""
-    is_person = f"e.user_token is not null or not {has_flag('bot')}"
-    people = usable_events(scope, where=f"({is_person}) and e.name <> 'Identity Unlinked'")
-    counts = "x.known_at is null or s.known_at > x.known_at"
-    return f"""
-        select s.user_token, s.anonymous_token, min(s.known_at) as known_at,
-            min(case when {counts} then s.known_at end) as linked_at
-        from ({people}) s left join unlinked x on x.token = s.anonymous_token
-        group by s.user_token, s.anonymous_token"""
 
 
 def _contact_events(scope: Scope) -> str:
@@ -95,7 +83,7 @@ def _devices_of_users() -> str:
     since = "greatest(t.known_at, o.known_at)"
     return f"""
         select anonymous_token as thing, user_token, {SIGN_IN} as priority, linked_at as known_at
-        from pairs where user_token is not null and anonymous_token is not null and linked_at is not null
+        from token_pairs where user_token is not null and anonymous_token is not null and linked_at is not null
         union all
         select t.anonymous_token as thing, o.user_token, t.priority, min({since}) as known_at
         from sent_contacts t join contact_owners o on o.thing = t.contact

@@ -20,32 +20,32 @@ def products(scope: Scope) -> str:
 
 
 def _descriptions(scope: Scope) -> str:
-    """Distinct descriptions of products, when first and last known."""
+    """Distinct descriptions of products, when first and last known, prices in the shop's currency."""
     columns = (*ATTRIBUTES, "price_cents", "currency")
     single = known_events(
         scope, "product_id", *columns, where=f"e.product_id is not null and e.name not in {NOT_A_PRODUCT}"
     )
     listed = known_events(scope, "currency", "products", where="array_length(e.products) > 0")
+    times = "min(known_at) as first_known_at, max(known_at) as last_known_at"
+    # why: not a cross join with unnest, which a condition on the parts of a list makes several times slower
     return f"""
         select t.product_id, {", ".join(f"t.{name}" for name in ATTRIBUTES)}, t.is_catalogue,
             cast(round(t.price_cents * r.rate) as bigint) as price_cents, t.first_known_at, t.last_known_at
         from (
-            select product_id, {", ".join(columns)}, is_catalogue,
-                min(known_at) as first_known_at, max(known_at) as last_known_at
+            select product_id, {", ".join(columns)},
+                case when name = 'Product Updated' then 1 else 0 end as is_catalogue, {times}
+            from ({single}) s
+            group by product_id, {", ".join(columns)}, name
+            union all
+            select product_id, product_name, cast(null as varchar) as department, category, brand, price_cents,
+                currency, 0 as is_catalogue, {times}
             from (
-                select product_id, {", ".join(columns)}, known_at,
-                    case when name = 'Product Updated' then 1 else 0 end as is_catalogue
-                from ({single}) s
-                union all
-                select product_id, product_name, cast(null as varchar) as department, category, brand, price_cents,
-                    currency, known_at, 0 as is_catalogue
-                from (
-                    select p.product_id, p.product_name, p.category, p.brand, p.price_cents, l.currency, l.known_at
-                    from ({listed}) l cross join unnest(l.products) as t(p)
-                ) u
-                where product_id is not null
-            ) d
-            group by product_id, {", ".join(columns)}, is_catalogue
+                select l.p.product_id, l.p.product_name, l.p.category, l.p.brand, l.p.price_cents, l.currency,
+                    l.known_at
+                from (select currency, known_at, unnest(products) as p from ({listed}) e) l
+            ) u
+            where product_id is not null
+            group by product_id, product_name, category, brand, price_cents, currency
         ) t
         left join rates r on r.currency = coalesce(t.currency, '{scope.currency}')"""
 

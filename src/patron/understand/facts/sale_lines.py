@@ -22,11 +22,11 @@ PAID_AS_SENT = """case when revenue_cents_here is not null then revenue_cents_he
 """Paid without shipping and tax; NULL without an amount (greatest alone would ignore the NULL)."""
 
 
-def first_orders(scope: Scope) -> str:
+def first_orders(scope: Scope, where: str = "true") -> str:
     """The `Order Completed` events that make an order: of several with one order number, the first known."""
     columns = ("order_id", "products", "quantity", "coupon", "currency", "channel", "device", "product_id")
     order_events = usable_events(
-        scope, *columns, *AMOUNTS, "category", "brand", "received_at", where="e.name = 'Order Completed'"
+        scope, *columns, *AMOUNTS, "category", "brand", "received_at", where=f"e.name = 'Order Completed' and {where}"
     )
     return f"""
         select * from (
@@ -38,19 +38,22 @@ def first_orders(scope: Scope) -> str:
         where place = 1"""
 
 
-def sale_lines(scope: Scope) -> str:
-    """One row per line sold: lines sent one by one, orders without products, products of whole orders."""
+def sale_lines(scope: Scope, where: str = "true") -> str:
+    """One row per line sold: lines sent one by one, orders without products, products of whole orders.
+
+    `where` limits it to some orders, each with all of its events.
+    """
     return f"""
-        {_single_lines(scope)}
+        {_single_lines(scope, where)}
         union all
-        {_bare_orders(scope)}
+        {_bare_orders(scope, where)}
         union all
-        {_listed_lines(scope)}"""
+        {_listed_lines(scope, where)}"""
 
 
-def _single_lines(scope: Scope) -> str:
+def _single_lines(scope: Scope, where: str) -> str:
     columns = ("order_id", "product_id", "category", "brand", "quantity", "coupon", "currency", "channel", "device")
-    order_events = usable_events(scope, *columns, *AMOUNTS, where="e.name = 'Order Line Completed'")
+    order_events = usable_events(scope, *columns, *AMOUNTS, where=f"e.name = 'Order Line Completed' and {where}")
     return f"""
         select source, event_id, 1 as position, user_token, anonymous_token, coalesce(order_id, event_id) as order_id,
             product_id, category, brand, occurred_at, known_at, quantity,
@@ -74,7 +77,7 @@ def _single_lines(scope: Scope) -> str:
         ) l"""
 
 
-def _bare_orders(scope: Scope) -> str:
+def _bare_orders(scope: Scope, where: str) -> str:
     return f"""
         select source, event_id, 1 as position, user_token, anonymous_token, order_key as order_id, product_id,
             category, brand, occurred_at, known_at, coalesce(quantity, 1) as quantity,
@@ -82,11 +85,11 @@ def _bare_orders(scope: Scope) -> str:
                 else coalesce(discount_cents_here, 0) end as gross_cents,
             coalesce({PAID_AS_SENT}, 0) as paid_cents, coupon is not null as has_coupon,
             coalesce(revenue_cents, total_cents) is not null as has_price, channel, device
-        from ({in_shop_currency(first_orders(scope), scope, *AMOUNTS)}) c
+        from ({in_shop_currency(first_orders(scope, where), scope, *AMOUNTS)}) c
         where coalesce(array_length(products), 0) < 1"""
 
 
-def _listed_lines(scope: Scope) -> str:
+def _listed_lines(scope: Scope, where: str) -> str:
     """Products of whole orders, the order's own discount shared over its lines."""
     return f"""
         select source, event_id, position, user_token, anonymous_token, order_key as order_id, product_id, category,
@@ -98,7 +101,7 @@ def _listed_lines(scope: Scope) -> str:
         from (
             select w.*, case when is_priced then least(coalesce(order_discount, 0), weight_in_all)
                 else coalesce(paid_in_all, 0) end as to_share
-            from ({_weighed(scope)}) w
+            from ({_weighed(scope, where)}) w
         ) s"""
 
 
@@ -113,7 +116,7 @@ def _share(amount: str) -> str:
     return f"(case when position = line_count then {amount} else {until} end - {before})"
 
 
-def _weighed(scope: Scope) -> str:
+def _weighed(scope: Scope, where: str) -> str:
     """Products with their weight in the order: what they cost, or their units when there is no price."""
     order = "partition by source, event_id"
     return f"""
@@ -126,17 +129,17 @@ def _weighed(scope: Scope) -> str:
                     count(*) over ({order}) as line_count, count(price_cents) over ({order}) > 0 as is_priced,
                     row_number() over ({order} order by product_id, gross, quantity, line_discount, category, brand,
                         product_coupon) as position
-                from ({_unnested(scope)}) u
+                from ({_unnested(scope, where)}) u
             ) n
         ) v"""
 
 
-def _unnested(scope: Scope) -> str:
+def _unnested(scope: Scope, where: str) -> str:
     whole = f"""
         select o.source, o.event_id, o.user_token, o.anonymous_token, o.order_key, o.occurred_at, o.known_at,
             o.coupon, o.channel, o.device, o.rate, o.products, o.discount_cents_here as order_discount,
             {PAID_AS_SENT} as paid_in_all
-        from ({in_shop_currency(first_orders(scope), scope, *AMOUNTS)}) o
+        from ({in_shop_currency(first_orders(scope, where), scope, *AMOUNTS)}) o
         where array_length(o.products) > 0"""
     return f"""
         select source, event_id, user_token, anonymous_token, order_key, occurred_at, known_at, channel, device,

@@ -6,38 +6,46 @@ from patron.understand.facts.usable_events import Scope
 
 GAP_SECONDS = 30 * 60
 """A pause this long, counted in whole seconds, ends a visit."""
+KINDS_COUNTED = ("search", "view", "click", "cart_add", "order")
 
 
 def sessions(_scope: Scope) -> str:
-    """One row per visit; channel and device are those of its first event.
+    """One row per visit; channel and device are those of its first event, ties by their names.
 
-    Events alike in time, channel and device are counted together (the frame ends at the last of equals), so that it
-    does not matter in which order they come.
+    Events of one half hour of the clock belong to one visit: they are counted together, which leaves few rows to sort.
     """
     first = "max(case when is_start = 1 then {0} end) as {0}"
-    counts = ", ".join(
-        f"cast(sum(case when kind = '{kind}' then 1 else 0 end) as bigint) as {kind}_count"
-        for kind in ("search", "view", "click", "cart_add", "order")
-    )
-    in_order = "partition by customer_id order by occurred_at, channel, device"
+    counts = ", ".join(f"cast(sum({kind}_count) as bigint) as {kind}_count" for kind in KINDS_COUNTED)
+    in_order = "partition by customer_id order by started_at, channel, device"
     return f"""
-        select customer_id, min(occurred_at) as started_at, max(occurred_at) as ended_at, count(*) as event_count,
-            {counts}, {first.format("channel")}, {first.format("device")}
+        select customer_id, min(started_at) as started_at, max(ended_at) as ended_at,
+            cast(sum(event_count) as bigint) as event_count, {counts}, {first.format("channel")},
+            {first.format("device")}
         from (
-            select customer_id, occurred_at, kind, channel, device, is_start, sum(is_start) over ({in_order}) as visit
+            select g.*, sum(is_start) over (
+                {in_order} rows between unbounded preceding and current row) as visit
             from (
-                select customer_id, occurred_at, kind, channel, device,
-                    case when seconds_of(occurred_at) - seconds_of(lag(occurred_at) over ({in_order})) < {GAP_SECONDS}
-                        then 0 else 1 end as is_start
-                from ({_steps()}) s
+                select h.*, case when seconds_of(started_at) - seconds_of(max(ended_at) over (
+                        {in_order} rows between unbounded preceding and 1 preceding)) < {GAP_SECONDS}
+                    then 0 else 1 end as is_start
+                from ({_half_hours()}) h
             ) g
         ) v
         group by customer_id, visit"""
 
 
-def _steps() -> str:
-    return f"""
-        select customer_id, occurred_at, kind, channel, device
-        from interactions where kind not in {sql_list(AWAY_FROM_THE_SHOP)}
-        union all
-        select customer_id, occurred_at, 'order' as kind, channel, device from orders"""
+def _half_hours() -> str:
+    """Steps counted by customer, half hour, channel and device."""
+    counts = ", ".join(f"sum(case when kind = '{kind}' then 1 else 0 end) as {kind}_count" for kind in KINDS_COUNTED)
+    halves = [
+        f"""
+        select customer_id, channel, device, min(occurred_at) as started_at, max(occurred_at) as ended_at,
+            count(*) as event_count, {counts}
+        from ({steps}) s
+        group by customer_id, channel, device, floor(seconds_of(occurred_at) / {GAP_SECONDS})"""
+        for steps in (
+            f"select i.* from interactions i where kind not in {sql_list(AWAY_FROM_THE_SHOP)}",
+            "select o.*, 'order' as kind from orders o",
+        )
+    ]
+    return " union all ".join(halves)

@@ -1,0 +1,57 @@
+"""Rows of a table as SQL over Parquet files, and what the statistics of a file say of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from patron.schema.errors import InvalidTable
+from patron.schema.table_definition import Table, sql_type
+from patron.storage.engine import literal
+
+
+def declared_rows(table: Table, source_schema: pa.Schema, sql: str, part: str | None) -> str:
+    """The query's rows as declared, without the partition column; rows of other parts are an error."""
+    schema = table.schema(source_schema)
+    lossy = [
+        f.name for f in source_schema if pa.types.is_floating(f.type) and pa.types.is_integer(schema.field(f.name).type)
+    ]
+    if lossy:
+        raise InvalidTable(f"fractions in the whole numbers {lossy}", where=table.name, todo="Round them in the query.")
+    columns = ", ".join(
+        f'cast({f"q.{f.name}" if f.name in source_schema.names else "null"} as {sql_type(f.type)}) as "{f.name}"'
+        for f in schema
+        if f.name != table.partition_by
+    )
+    selected = f"select {columns} from ({sql}) q"
+    if table.partition_by is None:
+        return selected
+    is_of_part = f"coalesce(q.{table.partition_by} = {literal(str(part))}, false)"
+    return f"{selected} where case when {is_of_part} then true else error('{table.name}: a row of another part') end"
+
+
+def file_rows(*files: object, with_names: bool = False) -> str:
+    """SQL of the rows of some files, perhaps with the column `filename`; a column that a file lacks is NULL."""
+    names = ", filename = true" if with_names else ""
+    listed = ", ".join(map(literal, files))
+    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false{names})"
+
+
+def with_part(table: Table, paths: Sequence[Path], part: str | None) -> str:
+    """SQL of written files, their partition column put back."""
+    partition = f', {literal(str(part))} as "{table.partition_by}"' if table.partition_by else ""
+    return f"(select *{partition} from {file_rows(*paths)}) f"
+
+
+def columns_without_nulls(path: Path) -> set[str]:
+    """Columns of a written file in which, by the statistics of every row group, no value is missing."""
+    file = pq.ParquetFile(path)
+    names = [name for name in file.schema_arrow.names if not pa.types.is_nested(file.schema_arrow.field(name).type)]
+    counts: dict[str, int] = {}
+    for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            statistics = column.statistics
+            is_full = statistics is not None and statistics.has_null_count and statistics.null_count == 0
+            counts[column.path_in_schema] = counts.get(column.path_in_schema, 0) + is_full
+    return {name for name in names if counts.get(name, 0) == file.metadata.num_row_groups}

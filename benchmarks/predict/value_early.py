@@ -92,15 +92,15 @@ def peers_of(
     stays_away = 1 - pareto.probability_of_purchase(summary, DAYS)
     hybrid = Hybrid(unit="D").fit(orders, until=until)
     none = hybrid.purchase_count_distribution(DAYS, most=2)[:, 0]
-    found = {
+    peers: dict[str, tuple[Numbers, Numbers | None]] = {
         "Pareto/NBD x Gamma-Gamma": aligned(rows, summary["customer_id"], spend, stays_away),
         "Hybrid": aligned(rows, hybrid.customers, hybrid.expected_value(DAYS), none),
     }
     try:
-        found["LightGBM-Tweedie"] = (float_column(Boosted().fit(known).predict(rows), FORECAST), None)
+        peers["LightGBM-Tweedie"] = (float_column(Boosted().fit(known).predict(rows), FORECAST), None)
     except NotEnoughData as error:
         print(f"  LightGBM-Tweedie: {error.what}")
-    return found
+    return peers
 
 
 def aligned(rows: pa.Table, customers: pa.Array, *answers: Numbers) -> tuple[Numbers, Numbers]:

@@ -216,13 +216,16 @@ def ids_of(shop: Shop, user_id: str, *more: str) -> list[str]:
     return [*tokens, *forgetting.Person(tuple(tokens)).customer_ids]
 
 
+NAMES_OF_PEOPLE = ("customer_id", "referred_customer_id", "user_token", "anonymous_token")
+
+
 def rows_of_others(shop: Shop, gone: set[str]) -> dict[str, list]:
     """All rows of the lake that do not belong to these customers, nor say whom they brought."""
     return {
         table.name: sorted(
             str(row)
             for row in shop.lake.read(table).to_pylist()
-            if not {row.get("customer_id"), row.get("referred_customer_id")} & gone
+            if not {row.get(name) for name in NAMES_OF_PEOPLE} & gone
         )
         for table in TABLES
         if table.name not in {"events", "cleaning"} and shop.lake.exists(table)

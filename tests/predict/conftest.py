@@ -42,6 +42,7 @@ FEATURES = FEATURES.replace(
         f" as double) as {name}"
         for number, name in enumerate(ORDER_DAYS_BY_MONTH, start=1)
     )
+    + ", cast(min(l.day * 16 + month(date '2020-01-01' + cast(l.day as integer))) % 16 as double) as first_order_month"
     + ", cast(hash(l.customer_id) % 1000000007 as bigint) as sample_key",
 )
 LABELS = """

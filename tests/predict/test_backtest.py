@@ -130,6 +130,7 @@ def test_no_baseline_is_champion_while_anything_else_can_be_fitted(as_of):
     result = champion_of(as_of, rule=0.2, usual=1.0)
     assert result.champion == "usual"
     assert result.baseline == "rule"
+    assert "which is better; a baseline is not used" in result.why
 
 
 def test_learners_are_compared_on_the_cutoffs_they_share(as_of):

@@ -47,6 +47,7 @@ def write_facts(shop, lines, features, run):
     }
     known = pc.less(lines["ordered_at"], pa.scalar(run.as_of, lines["ordered_at"].type))
     shop.lake.replace(BY_NAME["order_lines"], fitting("order_lines", pa.table(line_columns).filter(known)))
+    features = features.drop_columns(["sample_key"])  # a run makes its own
     features = features.append_column("run_id", pa.array([run.run_id] * features.num_rows))
     features = features.append_column("feature_version", pa.array(["v1"] * features.num_rows))
     cutoffs = features.select(["run_id", "customer_id", "as_of"])

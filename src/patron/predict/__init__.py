@@ -5,6 +5,7 @@ READS = (
     "cutoffs",
     "exposures",
     "features",
+    "identities",
     "interactions",
     "order_lines",
     "orders",

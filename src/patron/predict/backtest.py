@@ -22,13 +22,12 @@ from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_inte
 from patron.schema.errors import NotEnoughData
 from patron.schema.metrics import Metric
 from patron.schema.numbers import Numbers
-from patron.schema.questions import Question
+from patron.schema.questions import DAYS_BEFORE_FORECAST, Question
 from patron.schema.tables import BACKTESTS
 
 ALL = "all"
 MOST_ORIGINS = 3
 DAYS_BETWEEN_CUTOFFS = 30
-FEWEST_DAYS_OF_HISTORY = 30
 MOST_CUTOFFS = 13
 FEWER_RESAMPLES = 100
 MOST = 0.5
@@ -109,7 +108,7 @@ class Backtest:
 
 def cutoffs_for(as_of: datetime, first_known_at: datetime) -> list[datetime]:
     """Cutoffs whose features a run needs, newest first: now, and every 30 days back while there is some history."""
-    earliest = first_known_at + timedelta(days=FEWEST_DAYS_OF_HISTORY)
+    earliest = first_known_at + timedelta(days=DAYS_BEFORE_FORECAST)
     steps = (as_of - timedelta(days=DAYS_BETWEEN_CUTOFFS * back) for back in range(1, MOST_CUTOFFS))
     return [as_of, *(cutoff for cutoff in steps if cutoff >= earliest)]
 
@@ -137,7 +136,8 @@ def backtest(
                 continue
             evaluations[origin.name, learner.name] = origin.evaluate(fitted[learner.name])
     names = tuple(origin.name for origin in used)
-    return _conclude(question, learners, names, evaluations, tuple(left_out.values()), rng, has_origins=bool(origins))
+    lacking = f"fewer than {question.fewest_customers} customers at each" if origins else "too little history"
+    return _conclude(question, learners, names, evaluations, tuple(left_out.values()), rng, lacking=lacking)
 
 
 def fit(learner: Learner, known: pa.Table, others: Mapping[str, Fitted]) -> Fitted:
@@ -255,7 +255,7 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
     left_out: tuple[str, ...],
     rng: np.random.Generator,
     *,
-    has_origins: bool,
+    lacking: str,
 ) -> Backtest:
     default = default_learner(question, learners)
     with_default = tuple(name for name in origins if (name, default.name) in evaluations)
@@ -267,8 +267,8 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
     complete = [one for one in learners if shown and all((name, one.name) in evaluations for name in shown)]
     baselines = [learner for learner in complete if learner.is_baseline]
     if not baselines:
-        lacking = f"fewer than {question.fewest_customers} customers at each" if has_origins else "too little history"
-        why = f"No past cutoff could be evaluated: {lacking}. {default.name} is used, unproven."
+        cause = f"{default.name} or every baseline could not be fitted" if origins else lacking
+        why = f"No past cutoff could be evaluated: {cause}. {default.name} is used, unproven."
         baseline = next(learner.name for learner in learners if learner.is_baseline)
         return Backtest(question, learners, (), {}, default.name, baseline, why, left_out)
     kept = {key: one for key, one in evaluations.items() if key[0] in shown}
@@ -335,6 +335,10 @@ def _reason(
         return f"{champion.name} has the best {number}: no learner beats the baselines."
     if not question.default:
         return f"{champion.name} has the best {number}; {runner_up}."
+    if float(question.primary_metric.gain(primary[baseline.name], primary[champion.name])) > 0:
+        return (
+            f"{champion.name} has {number}; {runner_up}, which is better; a baseline is not used while a model can be."
+        )
     if champion is default:
         return f"{champion.name} has {number}; no learner is better by more than noise; {runner_up}."
     return (

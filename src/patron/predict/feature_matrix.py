@@ -9,11 +9,14 @@ import pyarrow.compute as pc
 
 from patron.predict.learner import LABEL
 from patron.predict.sampling import SAMPLE_KEY
-from patron.schema.month_columns import ORDER_DAYS_BY_MONTH
+from patron.schema.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
 from patron.schema.numbers import Numbers, float_column
 
 NOT_FEATURES = frozenset(
-    {"run_id", "customer_id", "as_of", "feature_version", "until", LABEL, SAMPLE_KEY, *ORDER_DAYS_BY_MONTH}
+    {
+        *("run_id", "customer_id", "as_of", "feature_version", "until", LABEL, SAMPLE_KEY),
+        *(FIRST_ORDER_MONTH, *ORDER_DAYS_BY_MONTH),
+    }
 )
 """Columns that no matrix has; months of orders are the shop's season, and too thin in a single customer."""
 MOST_LEVELS = 12

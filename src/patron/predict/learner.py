@@ -58,7 +58,7 @@ class Learner(Protocol):
         """Learn from customer_id, as_of, features and `label`. Raises NotEnoughData.
 
         Several cutoffs of one customer may be in the table. A label is NULL where it was not known yet at the origin:
-        the origin's own rows are there, unlabelled, for learners that need no label (BG/NBD).
+        the origin's own rows are there, unlabelled, for learners that need no label (Pareto/NBD).
         """
         ...
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.backtest import ALL, MOST_ORIGINS, Backtest
-from patron.predict.learner import FORECAST, LABEL, Fitted, rows_where
+from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, rows_where
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import keys_of
 from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, paired_gain
@@ -28,6 +28,8 @@ class ForecastsAtOrigin:
     """A number for each row's customer, the same at every cutoff."""
     actual: Numbers
     forecast: Numbers
+    season_spread: float = 0.0
+    """Standard deviation of the logarithm of what the season may be off by, as the forecast had it."""
 
     def customer_ids(self, metric: Metric) -> npt.NDArray[Any]:  # noqa: ARG002 - the protocol's signature
         """The customer of each row, whatever the metric."""
@@ -57,7 +59,8 @@ class ForecastsAtOrigin:
     def covered(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:
         """Whether each actual was within the 80 % interval learned from other origins; None where there is none."""
         learned = others[0].joined(others[1:])
-        held = Outcomes.of(learned.actual, learned.forecast).holds(self.actual, self.forecast, rng)
+        outcomes = Outcomes.of(learned.actual, learned.forecast, self.season_spread)
+        held = outcomes.holds(self.actual, self.forecast, rng)
         return None if held is None else held.astype(np.float64)
 
 
@@ -89,7 +92,8 @@ class ScoreOrigin:
     def evaluate(self, fitted: Fitted) -> ForecastsAtOrigin:
         """Forecast the customers of this cutoff."""
         forecast = float_column(fitted.predict(self.here), FORECAST)
-        return ForecastsAtOrigin(keys_of(self.here), float_column(self.here, LABEL), forecast)
+        spread = fitted.adds_up_to.season_spread if isinstance(fitted, AddsUp) else 0.0
+        return ForecastsAtOrigin(keys_of(self.here), float_column(self.here, LABEL), forecast, spread)
 
 
 def score_origins(question: Question, rows: pa.Table, as_of: datetime) -> list[ScoreOrigin]:

@@ -67,10 +67,12 @@ def read_features(view: StageView, table: str) -> RunFeatures:
     """Read the run's features, or those of prospects, once, in an order that is the same whatever the ids are."""
     now = timestamp(view.run.as_of)
     facts = OF_PROSPECTS if table == "prospect_features" else OF_CUSTOMERS
-    keys = sample_keys(view.query(FACTS.format(facts=facts.format(now=now))))
-    rows = f"""select f.*, coalesce(k.{SAMPLE_KEY}, 0) as {SAMPLE_KEY} from {table} f
-        left join sample_keys k on k.customer_id = f.customer_id where f.run_id = '{view.run.run_id}'"""
-    order = f"order by as_of, {SAMPLE_KEY}, customer_id"
+    of_run = f"select * from {table} where run_id = '{view.run.run_id}'"
+    current = view.query(f"{of_run} and as_of = {now} order by customer_id")
+    keys = sample_keys(view.query(FACTS.format(facts=facts.format(now=now))), current)
+    rows = f"""select f.*, k.{SAMPLE_KEY} from ({of_run}) f
+        join sample_keys k on k.customer_id = f.customer_id"""
+    order = f"order by as_of, {SAMPLE_KEY}"
     current = view.query(f"select * from ({rows}) f where as_of = {now} {order}", sample_keys=keys)
     row_count = view.query(f"select count(*) as n from {table} where run_id = '{view.run.run_id}'")["n"][0].as_py()
     largest = int(min(1.0, MOST_ROWS / max(row_count, 1)) * LARGEST_KEY)

@@ -19,6 +19,8 @@ group by m.customer_id, m.as_of
 """
 ORDERED = "max(case when l.customer_id is not null and not l.is_refund then 1 else 0 end)"
 NET_PAID = "coalesce(cast(sum(l.paid_cents) as double), 0.0)"
+DAYS_BEFORE_FORECAST = 30
+"""Days of history that the first cutoff needs which a forecast is learned from and checked at."""
 CENTS, PROBABILITY, RANKING = "cents", "probability", "ranking"
 
 

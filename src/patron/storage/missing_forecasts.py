@@ -9,14 +9,12 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from patron.schema.errors import NotEnoughData
-from patron.schema.questions import PROSPECTS, QUESTIONS, Question
+from patron.schema.questions import DAYS_BEFORE_FORECAST, PROSPECTS, QUESTIONS, Question
 from patron.storage import model_registry
 from patron.storage.shop import Snapshot
 from patron.storage.stage_view import StageView
 from patron.storage.store import RUNS
 
-DAYS_BEFORE_FORECAST = 30
-"""Days of history that the first cutoff needs which a forecast is learned from and checked at."""
 MISSING = "missing_forecasts"
 """Key in the summary of a run."""
 TODO = {

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from patron.clv import rfm
-from patron.predict.value.season import MONTHS, Season, month_of
+from patron.predict.value.season import MONTH_COUNT, Season, month_of
 
 OPENED = date(2022, 1, 1)
 
@@ -34,7 +34,7 @@ def orders(days, *, peak=1.0, seed=1, customers=1500, all_new=False):
 def season_of(table, until):
     summary = rfm(table, until=until, unit="D", value=None)
     place = {customer: n for n, customer in enumerate(summary["customer_id"].to_pylist())}
-    by_month, first = np.zeros((summary.num_rows, MONTHS)), np.zeros(summary.num_rows)
+    by_month, first = np.zeros((summary.num_rows, MONTH_COUNT)), np.zeros(summary.num_rows)
     for customer, day in zip(table["customer_id"].to_pylist(), table["ordered_at"].to_pylist(), strict=True):
         by_month[place[customer], day.month - 1] += 1
     end = (until - date(1970, 1, 1)).days + 1

@@ -10,7 +10,7 @@ from patron.predict.learner import FORECAST
 from patron.predict.value.boosted_value import Boosted
 from patron.predict.value.training_matrix import cap_of
 from patron.predict.value.two_stage import TwoStage, ZeroInflatedLogNormal
-from patron.schema.month_columns import ORDER_DAYS_BY_MONTH
+from patron.schema.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
 from patron.schema.numbers import float_column
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ def shop(share, count=6000, seed=1):
         "paid_cents_lifetime": days * 3000,
         "paid_cents_90_days": rng.integers(0, 2, count) * 3000,
         "something": rng.normal(size=count),
-        **dict.fromkeys(ORDER_DAYS_BY_MONTH, np.zeros(count)),
+        **dict.fromkeys((*ORDER_DAYS_BY_MONTH, FIRST_ORDER_MONTH), np.ones(count)),
     }
     past = pa.table({**columns, "as_of": [NOW - timedelta(days=90)] * count, "label": label})
     now = pa.table({**columns, "as_of": [NOW] * count, "label": pa.nulls(count, pa.float64())})

@@ -71,6 +71,8 @@ def why_champion(question: Question, words: Words, formats: Formats) -> str:
         return words("card.why_baseline", metric=named["metric"], value=named["value"])
     if question.default is None:
         return words("card.why_best", **named)
+    if champion.gain is not None and champion.gain < 0:
+        return words("card.why_behind", **named)
     if champion.learner == question.default:
         return words("card.why_default", **named)
     return words("card.why_better", default=words.code("learner", question.default), **named)

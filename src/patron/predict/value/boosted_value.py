@@ -28,7 +28,7 @@ START_FLOOR = 0.1
 
 @dataclass(frozen=True)
 class FittedBoosted:
-    """Trees over the features and what BG/NBD expects; with a blend, they correct it by a factor."""
+    """Trees over the features and what Pareto/NBD expects; with a blend, they correct it by a factor."""
 
     design: Design
     models: OrdersAndSpend
@@ -90,7 +90,7 @@ LATER = "Import what happened since, or run at an earlier cutoff."
 
 @dataclass(frozen=True)
 class Boosted:
-    """LightGBM with a Tweedie loss on all features and on what BG/NBD and Gamma-Gamma expect, cents."""
+    """LightGBM with a Tweedie loss on all features and on what Pareto/NBD and Gamma-Gamma expect, cents."""
 
     trees: Trees = field(default_factory=Trees)
     cap_quantile: float = 0.99

@@ -14,9 +14,9 @@ from patron.clv import FittedSeasonalParetoNBD, SeasonalParetoNBD
 from patron.clv.covariate_calendar import FIRST, at_orders_column
 from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma
 from patron.clv.rfm_summary import UNIT
-from patron.predict.value.season import EPOCH, SEASON, Season, month_of
+from patron.predict.value.season import EPOCH, SEASON, Season
 from patron.schema.errors import NotEnoughData
-from patron.schema.month_columns import ORDER_DAYS_BY_MONTH
+from patron.schema.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import VALUE
 
@@ -60,10 +60,10 @@ def summary_of(table: pa.Table) -> pa.Table:
     return summary.replace_schema_metadata({UNIT: b"D"})
 
 
-def repeat_days_by_month(table: pa.Table, summary: pa.Table) -> Numbers:
+def repeat_days_by_month(table: pa.Table) -> Numbers:
     """Each customer's repeat order days in January to December of any year, a column a month."""
     days = np.column_stack([float_column(table, name) for name in ORDER_DAYS_BY_MONTH])
-    first = month_of(summary[FIRST].to_numpy() - 1)
+    first = float_column(table, FIRST_ORDER_MONTH, 1.0).astype(np.int64) - 1
     days[np.arange(len(days)), first] = np.maximum(days[np.arange(len(days)), first] - 1, 0.0)
     return days
 
@@ -93,7 +93,7 @@ class OrdersAndSpend:
         if longest < FEWEST_DAYS:
             what = f"the longest history is {longest:.0f} days, and a forecast needs {FEWEST_DAYS}"
             raise NotEnoughData(what, where="value", todo="Import a longer history, or wait.")
-        by_month = repeat_days_by_month(table, summary)
+        by_month = repeat_days_by_month(table)
         digest = sha256(b"".join(column.to_numpy().tobytes() for column in summary.columns) + by_month.tobytes())
         if digest.digest() not in _FITTED:
             if len(_FITTED) >= MOST_FITTED:

@@ -84,7 +84,7 @@ class FittedDeep:
 
 @dataclass(frozen=True)
 class DeepZeroInflatedLogNormal:
-    """A small network with the loss of ZILN on all features and what BG/NBD says, cents; needs the extra `deep`."""
+    """A small network with the loss of ZILN on all features and what Pareto/NBD says, cents; needs the extra `deep`."""
 
     hidden: tuple[int, ...] = (64, 32)
     """Width of each hidden layer."""

@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from patron.clv import Calendar, SeasonalParetoNBD
 from patron.clv.covariate_calendar import at_orders_column
+from patron.schema.month_columns import MONTHS
 from patron.schema.numbers import Numbers
 from patron.schema.questions import VALUE
 
 HORIZON_DAYS = VALUE.horizon_days
-MONTHS = 12
+MONTH_COUNT = len(MONTHS)
 USUAL = 0.5 * np.log(np.array([0.92, 0.91, 1.0, 0.96, 0.99, 0.97, 0.97, 0.98, 0.95, 0.99, 1.13, 1.23]))
 """Logarithm of what a month brings: half of it as it roughly is where the year ends in presents; assumed."""
 APART = np.array([0.2] + [0.15] * 9 + [0.35] * 2)
@@ -59,10 +60,10 @@ class Season:
         if years < 1:
             return cls.usual()
         summary, order_days = summary.slice(0, MOST_CUSTOMERS), order_days[:MOST_CUSTOMERS]
-        names = [f"month_{month}" for month in range(2, MONTHS + 1)]
+        names = [f"month_{month}" for month in range(2, MONTH_COUNT + 1)]
         for name, days in zip(names, order_days.T[1:] - order_days.T[0], strict=True):
             summary = summary.append_column(at_orders_column(name), pa.array(days))
-        against_january = np.eye(MONTHS)[:, 1:] - np.eye(MONTHS)[:, :1]
+        against_january = np.eye(MONTH_COUNT)[:, 1:] - np.eye(MONTH_COUNT)[:, :1]
         calendar = _calendar(summary, dict(zip(names, against_january.T, strict=True)))
         fitted = SeasonalParetoNBD(calendar, transaction=names, unit="D").fit(summary)
         effects = np.array(list(fitted.params.values())[-len(names) :])
@@ -71,10 +72,13 @@ class Season:
         doubt = np.diag(against_january @ covariance @ against_january.T) + YEAR_TO_YEAR**2 / np.floor(years)
         new = _share_of_new(summary, calendar)
         doubt += (OF_NEW_CUSTOMERS * (new - new.min())) ** 2
-        believed = np.where(np.isfinite(doubt), APART**2 / (APART**2 + doubt), 0.0)
+        is_known = np.isfinite(doubt) & np.isfinite(shown)
+        if not is_known.any():
+            return cls.usual()
+        believed = np.where(is_known, APART**2 / (APART**2 + np.where(is_known, doubt, 1.0)), 0.0)
         usual = USUAL - USUAL.mean()
-        spreads = APART * np.sqrt(1 - believed)
-        return cls(tuple((usual + believed * (shown - usual)).tolist()), tuple(spreads.tolist()), is_observed=True)
+        logs = usual + believed * (np.where(is_known, shown, usual) - usual)
+        return cls(tuple(logs.tolist()), tuple((APART * np.sqrt(1 - believed)).tolist()), is_observed=True)
 
     def level(self, at: datetime, days: int = HORIZON_DAYS) -> float:
         """What the days from a cutoff on bring, against as many of the year's mean."""
@@ -86,7 +90,7 @@ class Season:
 
         Months that the shop has shown are off each by itself; those of the season assumed are off together.
         """
-        shares = np.bincount(_months(at, days), minlength=MONTHS) / days
+        shares = np.bincount(_months(at, days), minlength=MONTH_COUNT) / days
         each = shares * np.array(self.spreads)
         return float(np.sqrt(np.square(each).sum()) if self.is_observed else each.sum())
 
@@ -107,7 +111,7 @@ class Season:
 
 def month_of(days: Numbers) -> np.ndarray:
     """Month of each day since 1970, January is 0."""
-    return np.asarray(days).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % MONTHS
+    return np.asarray(days).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % MONTH_COUNT
 
 
 def _months(at: datetime, days: int) -> np.ndarray:
@@ -124,7 +128,7 @@ def _share_of_new(summary: pa.Table, calendar: Calendar) -> Numbers:
         for length in (age, np.minimum(NEW_DAYS, age))
     )
     is_whole = (bounds[1:] <= (first + age).max()) & (all_days > 0)
-    share = np.ones(MONTHS)
+    share = np.ones(MONTH_COUNT)
     np.minimum.at(share, month_of(bounds[:-1])[is_whole], new_days[is_whole] / all_days[is_whole])
     return share
 
@@ -136,6 +140,6 @@ def _calendar(summary: pa.Table, by_month: dict[str, Numbers]) -> Calendar:
     begin = np.datetime64(EPOCH + timedelta(days=float(first.min()) - 1), "M")
     months = np.arange(begin, np.datetime64(until, "M") + 1)
     bounds = np.append(months, months[-1] + 1).astype("datetime64[D]").astype(np.int64)
-    place = months.astype(np.int64) % MONTHS
+    place = months.astype(np.int64) % MONTH_COUNT
     values = {name: tuple(one[place].tolist()) for name, one in by_month.items()}
     return Calendar(tuple(bounds.astype(np.float64).tolist()), values)

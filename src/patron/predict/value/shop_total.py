@@ -81,7 +81,8 @@ def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> S
     apart = np.average((logs - mean) ** 2, weights=weights)
     spread = float(np.sqrt(1 / weights.sum() + apart + season_spread**2 + chance**2))
     low, high = np.exp(mean - SURE * spread), np.exp(mean + SURE * spread)
-    expected = np.exp(mean + spread**2 / 2)
+    # chance alone does not move what is expected
+    expected = np.exp(mean + (spread**2 - chance**2) / 2)
     return ShopTotal(
         float(expected), float(low), float(high), methods, level, history.season.is_observed, season_spread
     )

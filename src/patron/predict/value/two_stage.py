@@ -90,7 +90,7 @@ class FittedStages:
 
 @dataclass(frozen=True)
 class TwoStage:
-    """P(buy) times spend given buy, both boosted on all features and what BG/NBD says, cents."""
+    """P(buy) times spend given buy, both boosted on all features and what Pareto/NBD says, cents."""
 
     trees: Trees = field(default_factory=Trees)
     cap_quantile: float = 0.99

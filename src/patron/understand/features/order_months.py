@@ -12,7 +12,12 @@ def rows(zone: str) -> str:
         select customer_id, local_day, min(occurred_at) as occurred_at, min(known_at) as known_at,
             min(local_month(occurred_at, {zone})) as local_month
         from orders where is_identified group by customer_id, local_day"""
-    return known_before(facts, columns="local_month")
+    return known_before(facts, columns="local_day, local_month")
+
+
+def first_order_month() -> str:
+    """Month of the first order in the shop's time zone, 1 to 12."""
+    return "min(local_day * 16 + local_month) % 16"
 
 
 def _in_month(number: int) -> Callable[[], str]:
@@ -24,5 +29,5 @@ def _in_month(number: int) -> Callable[[], str]:
     return feature
 
 
-FAMILY = Family("months", rows, tuple(_in_month(number) for number in range(1, 13)))
+FAMILY = Family("months", rows, (first_order_month, *(_in_month(number) for number in range(1, 13))))
 FEATURES = FAMILY.features

@@ -179,7 +179,8 @@ def runs(shop_before_run, tmp_path_factory):
 def test_every_table_of_a_run_is_the_same_to_the_last_bit_whatever_the_order_of_rows(runs):
     plain, shuffled = runs
     last = plain.snapshot()
-    assert not [table.name for table in TABLES if not last.read(table.name).num_rows]
+    empty = {table.name for table in TABLES if not last.read(table.name).num_rows}
+    assert empty <= {"later_refunds"}, "a nightly run has no refund that comes later"
     assert differences(plain, shuffled) == []
     for place in ("outbox", "models"):
         assert files_of(plain.folder / place) == files_of(shuffled.folder / place)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from patron.schema.month_columns import ORDER_DAYS_BY_MONTH
 from patron.understand.features import EVERY_FAMILY
 
 # Day 0 is Monday, 1 January 2024. Orders: Thursday 11 January at 12, Saturday 10 February at 6, Thursday 21 March, 18.
@@ -46,6 +47,7 @@ def story(pipeline):
     ]  # fmt: skip
 
 
+IN_MONTHS = {f"order_day_count_{month}": 1 for month in ("january", "february", "march")}
 EXPECTED = {
     "orders": {
         "days_since_last_order": 20,
@@ -148,6 +150,7 @@ EXPECTED = {
         "favourite_part_of_day": "afternoon",  # three parts once each: the least in the alphabet
     },
     "weekdays": {"favourite_weekday_share": 2 / 3, "favourite_weekday": "thursday"},
+    "months": {"first_order_month": 1, **dict.fromkeys(ORDER_DAYS_BY_MONTH, 0), **IN_MONTHS},
     "channels": {"order_channel_count": 2, "favourite_channel_share": 2 / 3, "favourite_channel": "web"},
     "devices": {"order_device_count": 2, "favourite_device_share": 2 / 3, "favourite_device": "mobile"},
     "traits": {"declared_income": "high", "declared_country": "DE", "declared_region": None},

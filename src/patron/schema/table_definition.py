@@ -161,4 +161,6 @@ def ddl(table: Table) -> str:
         f'  "{c.name}" {sql_type(c.type)}{"" if c.nullable else " not null"}, -- {c.meaning}' for c in table.columns
     ]
     key = ", ".join(f'"{name}"' for name in table.key)
-    return "\n".join([f"-- {table.row}", f'create table "{table.name}" (', *lines, f"  primary key ({key})", ")"])
+    # why: a primary key takes no NULL
+    kind = "unique" if any(column.nullable for column in table.columns if column.name in table.key) else "primary key"
+    return "\n".join([f"-- {table.row}", f'create table "{table.name}" (', *lines, f"  {kind} ({key})", ")"])

@@ -21,5 +21,10 @@ def add_console(app: FastAPI) -> None:
 @asynccontextmanager
 async def warm_up_while_running(app: FastAPI) -> AsyncIterator[None]:
     """While the application runs: compute what its first readers will ask for, without keeping them waiting."""
-    threading.Thread(target=warm, args=(app.state.console,), name="warm", daemon=True).start()
+    stopping = threading.Event()
+    thread = threading.Thread(target=warm, args=(app.state.console, stopping.is_set), name="warm", daemon=True)
+    thread.start()
     yield
+    stopping.set()
+    # why: a thread that draws while the process ends brings it down with a signal of its own
+    thread.join()

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
@@ -78,16 +79,15 @@ def _overview_charts(console: Console, texts: Words) -> OverviewCharts:
     return console.answers.cached(("overview charts", texts.locale), lambda: overview_charts(facts, texts, formats))
 
 
-def warm(console: Console) -> None:
-    """Compute what the overview and the list show, so that their first readers need not wait."""
+def warm(console: Console, is_stopping: Callable[[], bool]) -> None:
+    """Compute what the overview and the list show, so that their first readers need not wait; ends when it stops."""
     try:
         charts = _overview_charts(console, words(choose_locale(console.answers.shop.settings.shop.locale)))
-        for chart in vars(charts).values():
-            if chart is not None:
-                chart.svg()
-                chart.narrow_svg()
-        console.answers.models()
-        console.answers.customer_index()
+        drawn = [draw for chart in vars(charts).values() if chart is not None for draw in (chart.svg, chart.narrow_svg)]
+        for compute in (*drawn, console.answers.models, console.answers.customer_index):
+            if is_stopping():
+                return
+            compute()
     except PatronError as error:  # why: the reader sees the reason in the page's language
         LOG.info("nothing to prepare: %s", error)
 

@@ -61,8 +61,10 @@ class ImportSummary(IngestionCounts):
     rejected_by_reason: dict[str, int]
     rejected_rows: tuple[RejectedRow, ...]
     """The first rejected row of each reason."""
-    fault_count: int
-    """Rejected rows that were not left out on purpose."""
+    row_count: int
+    """Rows of the files that the mapping takes, each once, however many events it becomes; 0 for a replay."""
+    faulty_row_count: int
+    """Those of them in which something is wrong, not left out on purpose."""
     rows_per_second: float
     warnings: tuple[str, ...]
     failure: str = ""
@@ -175,12 +177,12 @@ def _refund_notes(done: ImportResult, options: FileOptions, mapping: Mapping) ->
 
 def _failure(summary: ImportSummary, max_share: float) -> str:
     """Why an import counts as failed, if too large a share of its rows is faulty."""
-    if not summary.fault_count or summary.fault_count <= max_share * summary.read:
+    if not summary.faulty_row_count or summary.faulty_row_count <= max_share * summary.row_count:
         return ""
-    share = summary.fault_count / summary.read
+    share = summary.faulty_row_count / summary.row_count
     fits = " Does the mapping fit the file?" if share > 0.5 else ""
     return (
-        f"{summary.fault_count:,} of {summary.read:,} rows ({share:.1%}) are faulty, more than --max-rejected"
+        f"{summary.faulty_row_count:,} of {summary.row_count:,} rows ({share:.1%}) are faulty, more than --max-rejected"
         f" {max_share * 100:g}%; the good rows are stored.{fits} Fix the cause and import the file again."
     )
 
@@ -246,7 +248,8 @@ def _summary(shop: Shop, done: ImportResult, seconds: float, notes: tuple[str, .
         by_event=dict(done.by_event),
         rejected_by_reason=by_reason,
         rejected_rows=first,
-        fault_count=sum(count for reason, count in by_reason.items() if reason in FAULTS),
+        row_count=done.row_count,
+        faulty_row_count=done.faulty_row_count,
         rows_per_second=done.read / max(seconds, 1e-9),
         warnings=notes,
     )

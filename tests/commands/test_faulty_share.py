@@ -10,7 +10,8 @@ from patron.storage.shop import Shop
 
 HEADER = (
     "Name,Email,Financial Status,Currency,Subtotal,Shipping,Taxes,Total,Discount Code,Discount Amount,Created at,"
-    "Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Cancelled at,Refunded Amount,Source,Accepts Marketing\n"
+    "Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Cancelled at,Refunded Amount,Source,"
+    "Accepts Marketing\n"
 )
 ROW = "#{0},u{0}@x.org,paid,{1},9.00,0,0,9.00,,0,{2} 10:00:00 +0000,1,Cup,9.00,CUP,,0,web,yes\n"
 SECOND_LINE = "#{0},u{0}@x.org,,,,,,,,,2023-01-01 10:00:00 +0000,1,Pot,9.00,POT,,,,\n"

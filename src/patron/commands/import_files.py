@@ -1,7 +1,8 @@
 """Import files, also while a run is at work; the first import tells a new workspace its currency and time zone."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -87,10 +88,9 @@ def import_files(  # noqa: PLR0913 - the options of one command
     """
     since = time.monotonic()
     source, chosen = _choose_mapping(mapping, files, options)
-    with shop.commit_lock():
-        fitted, notes = _shop_for_mapping(shop, source)
-        drain_inbox(shop)
-    try:
+    with _shop_for_mapping(shop, source) as (fitted, notes):
+        with shop.commit_lock():
+            drain_inbox(fitted)
         done = store_files(
             fitted,
             files,
@@ -100,10 +100,7 @@ def import_files(  # noqa: PLR0913 - the options of one command
             progress=lambda n, m: progress("importing rows", n, m),
         )
         with shop.commit_lock(timeout_seconds=PATIENCE_SECONDS):
-            compact_inbox(shop)
-    finally:
-        if fitted is not shop:
-            fitted.close()
+            compact_inbox(fitted)
     notes = (*chosen, *notes, *_refund_notes(done, options, load_mapping(source)))
     summary = _summary(shop, done, time.monotonic() - since, notes)
     return replace(summary, failure=_failure(summary, max_rejected_share))
@@ -210,12 +207,16 @@ def _replay(shop: Shop, import_id: str, mapping: str | None, at: datetime) -> Im
     return ImportResult(import_id=LIVE, mapping=LIVE, source=", ".join(counts_by_source), files=(), **vars(counts))
 
 
-def _shop_for_mapping(shop: Shop, mapping: str | Path) -> tuple[Shop, tuple[str, ...]]:
+@contextmanager
+def _shop_for_mapping(shop: Shop, mapping: str | Path) -> Iterator[tuple[Shop, tuple[str, ...]]]:
     """Give a workspace without events the mapping's currency and time zone where patron.toml states none."""
-    written = write_missing_settings(shop.folder, _settings_of_first_import(shop, load_mapping(mapping)))
+    with shop.commit_lock():
+        written = write_missing_settings(shop.folder, _settings_of_first_import(shop, load_mapping(mapping)))
     if not written:
-        return shop, ()
-    return Shop.open(shop.folder), (f"First import: {_listed(written)} written to patron.toml.",)
+        yield shop, ()
+        return
+    with closing(Shop.open(shop.folder)) as fitted:
+        yield fitted, (f"First import: {_listed(written)} written to patron.toml.",)
 
 
 def _settings_of_first_import(shop: Shop, mapping: Mapping) -> dict[str, str]:

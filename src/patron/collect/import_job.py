@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatch
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
@@ -30,9 +31,14 @@ OTHER_DELIMITERS = ",;\t|~^:#/ "
 """What may stand between columns, the likelier first."""
 
 
-def undated_from(received_at: datetime) -> datetime:
-    """Since when undated refunds count: just before the import's minute, so that a run in that minute sees them."""
-    return received_at.replace(second=0, microsecond=0) - timedelta(microseconds=1)
+def undated_from(received_at: datetime, zone: str) -> datetime:
+    """Since when undated refunds count: just before the import's second, so that a run as of that second sees them.
+
+    It is never before the shop's midnight: the day before ended without them.
+    """
+    midnight = received_at.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    just_before = received_at.replace(microsecond=0) - timedelta(microseconds=1)
+    return max(just_before, midnight.astimezone(received_at.tzinfo))
 
 
 @dataclass
@@ -75,7 +81,8 @@ class ImportJob:
         """Give the connection the mapping's functions, variables and lookups."""
         self.con.execute(MACROS)
         self.con.execute(f"set variable row_key = {literal(self.loader.vault.row_key)}")
-        self.con.execute(f"set variable received_at = {literal(undated_from(self.loader.received_at).isoformat())}")
+        since = undated_from(self.loader.received_at, self.loader.shop.settings.shop.time_zone)
+        self.con.execute(f"set variable received_at = {literal(since.isoformat())}")
         self._make_lookups()
 
     def run(self) -> IngestionCounts:

@@ -150,7 +150,7 @@ def drain_inbox(shop: Shop) -> IngestionCounts:
 def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
     """Run the loop as of a cutoff. An interrupted run is simply repeated, with the same result.
 
-    Events are stored meanwhile, for the next run; only another run or an erasure waits.
+    Events are stored meanwhile, for the next run; only another run, an erasure or a backup waits.
 
     `now` is the time of the call; a simulated shop, which lives in its own time, is finished without.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from types import ModuleType
@@ -27,12 +28,13 @@ from patron.predict.predict_stage import run as run_predict
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
 from patron.schema.counts import IngestionCounts
-from patron.schema.errors import NotEnoughData
+from patron.schema.errors import NotEnoughData, WorkspaceBusy
 from patron.schema.refunds import LaterRefunds
-from patron.schema.tables import BY_NAME, EVENTS
+from patron.schema.table_definition import Table
+from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
 from patron.storage.runs import FactsOrigin, Run
-from patron.storage.shop import PATIENCE_SECONDS, Shop
+from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
 from patron.storage.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
@@ -148,7 +150,7 @@ def drain_inbox(shop: Shop) -> IngestionCounts:
 def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
     """Run the loop as of a cutoff. An interrupted run is simply repeated, with the same result.
 
-    Events are stored meanwhile, for the next run; only another run or an erasure waits.
+    Events are stored meanwhile, for the next run; only another run, an erasure or a backup waits.
 
     `now` is the time of the call; a simulated shop, which lives in its own time, is finished without.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at
@@ -181,8 +183,7 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             find_missing_forecasts(shop.view(["scores", "backtests", "orders"], [], run=run)),
         )
         _write_run_row(shop, run, finished, pinned, finished_at=(now or run.as_of) + timedelta(seconds=elapsed))
-        with shop.commit_lock(timeout_seconds=PATIENCE_SECONDS):
-            tidy_lake(shop)
+        tidy_lake(shop)
     return finished
 
 
@@ -237,12 +238,21 @@ def _write_run_row(
 def tidy_lake(shop: Shop) -> None:
     """Delete files that neither a recent version nor the last run needs, and join small files.
 
-    The caller holds the lock. Nothing that can be read changes, so that it may be cut off anywhere.
+    The caller keeps other runs away. Others may store events: where they are at it for too long, the next run tidies
+    `events`. Nothing that can be read changes, so that it may be cut off anywhere.
     """
     last = shop.snapshot()
-    for name, table in BY_NAME.items():
-        shop.lake.vacuum(table, pinned=last.pinned.get(name) if last else None)
-        shop.lake.compact(table, shop.engine)
+    pinned = last.pinned if last else {}
+    for table in TABLES:
+        if table is not EVENTS:
+            _tidy(shop, table, pinned.get(table.name))
+    with suppress(WorkspaceBusy), shop.commit_lock():
+        _tidy(shop, EVENTS, pinned.get(EVENTS.name))
+
+
+def _tidy(shop: Shop, table: Table, pinned: int | None) -> None:
+    shop.lake.vacuum(table, pinned=pinned)
+    shop.lake.compact(table, shop.engine)
 
 
 def stages_in_order() -> tuple[ModuleType, ...]:

@@ -192,6 +192,16 @@ def test_shopifys_accepts_marketing_is_consent_with_the_date_of_its_order(shop, 
     assert bring("shopify", a__csv=files[0])[0].stored == 0
 
 
+@pytest.mark.parametrize("status", ["pending", "Voided", "expired"])
+def test_consent_of_a_shopify_order_that_is_not_paid_waits_for_its_payment(bring, status):
+    row = "#1,a@x.org,{},USD,25.00,0,0,25.00,,0,2023-01-01 10:00:00 -0500,1,Cup,25.00,CUP,,0,web,yes\n"
+    header = SHOPIFY.strip() + ",Accepts Marketing\n"
+    summary, _ = bring("shopify", f__csv=header + row.format(status))
+    assert (summary.stored, summary.rejected) == (0, 1), "the order is left out, and nothing is stored of it"
+    summary, events = bring("shopify", f__csv=header + row.format("paid"))
+    assert {event["name"] for event in events} == {"Order Completed", "Consent Given"}
+
+
 def test_woocommerce_lines_and_refunded_orders(shop, bring):
     header = (
         'Order Number,Order Status,Order Date,Email (Billing),Item Name,SKU,Item Cost,"Quantity (- Refund)",Item #\n'

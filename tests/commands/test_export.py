@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from patron.collect.loader import load_events
 from patron.commands.export import export_customer, write_private
 from patron.commands.init_workspace import create
+from patron.govern.vault import Vault
 from patron.run import run_loop
 from patron.schema.errors import NotFound
 from patron.schema.tables import BY_NAME
@@ -71,6 +72,36 @@ def test_everything_known_of_one_customer_is_exported_revealed(shop):
     assert [row["arm"] for row in tables["assignments"]] == ["holdout"]
     assert set(tables) - {"events", "assignments"} <= BY_NAME.keys()
     assert export_customer(shop, customer_id=known["customer_id"], now=datetime.now(UTC)) == known
+
+
+def test_tables_of_tokens_are_exported_as_they_are_erased(shop):
+    known = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
+    revealed = known["identifiers"]
+    pairs = {
+        tuple(revealed.get(row[name]) for name in ("user_token", "anonymous_token"))
+        for row in known["tables"]["token_pairs"]
+    }
+    assert pairs == {("shop 7", None), ("shop 7", "visitor 7")}
+    assert {name for name, table in BY_NAME.items() if any(one.personal == "token" for one in table.columns)} == {
+        *("events", "token_pairs", "identities", "identity_changes")
+    }
+
+
+def test_what_another_user_did_on_a_device_of_theirs_is_in_no_table_of_an_export(shop):
+    at = datetime(2024, 5, 21, tzinfo=UTC)
+    view = {"name": "Product Viewed", "product_id": "p", "occurred_at": at, "anonymous_id": "visitor 7"}
+    load_events(
+        shop,
+        pa.Table.from_pylist([{"event_id": "other", "user_id": "shop 9", **view}]),
+        source="web",
+        known="occurred",
+        received_at=AS_OF,
+    )
+    run_loop(shop, AS_OF)
+    token = Vault.open(shop).token("user_id", "shop 9")
+    known = export_customer(shop, user_id="shop 7", now=datetime.now(UTC))
+    assert known["tables"]["token_pairs"]
+    assert token not in json.dumps(known, default=str)
 
 
 def test_nobody_else_is_in_an_export(shop):

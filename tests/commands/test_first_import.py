@@ -1,14 +1,18 @@
 """The first import of a new workspace: it takes the mapping's currency and time zone, and a run follows."""
 
+import json
 from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 import pytest
 
 from patron.collect.mapping import load_mapping
+from patron.collect.request import SourceRules, validate_batch
+from patron.collect.workspace_inbox import open_inbox
 from patron.commands.import_files import import_files, replay
 from patron.commands.init_workspace import create, write_missing_settings
 from patron.commands.simulate import simulate
+from patron.commands.trace import trace
 from patron.run import run_loop, silent
 from patron.schema.errors import NotFound
 from patron.schema.tables import EVENTS
@@ -78,6 +82,19 @@ def test_what_a_person_has_set_is_not_overwritten(folder, tmp_path):
     assert "currency" not in done.warnings[0]
     settings = Shop.open(folder).settings.shop
     assert (settings.currency, settings.time_zone) == ("EUR", "Europe/London")
+
+
+def test_what_waits_in_the_inbox_is_moved_with_the_currency_of_the_first_import(folder, tmp_path):
+    shop = Shop.open(folder)
+    rules = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
+    order = {"order_id": "o1", "revenue": 20, "currency": "GBP", "products": [{"product_id": "p", "price": 20}]}
+    message = {"type": "track", "messageId": "m1", "event": "Order Completed", "userId": "u1", "properties": order}
+    with open_inbox(shop) as inbox:
+        inbox.append([validate_batch(json.dumps({"batch": [message]}).encode(), "web", datetime.now(UTC), rules)])
+    (tmp_path / "lines.csv").write_text(invoices(2))
+    import_files(shop, [str(tmp_path / "lines.csv")], "online-retail", progress=silent, now=datetime.now(UTC))
+    assert [step.place for step in trace(shop, "m1").steps] == ["seen", "events"]
+    shop.close()
 
 
 def test_a_simulated_shop_is_imported_with_its_own_ids_once(folder, tmp_path):

@@ -1,6 +1,7 @@
 """What the order exports of Shopify and WooCommerce say of refunds, from the file to the booked lines."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -10,7 +11,7 @@ from patron.schema.errors import BadMapping
 from patron.schema.tables import EVENTS
 from patron.storage.engine import DuckEngine
 from patron.storage.settings import EngineSettings
-from patron.storage.shop import Shop
+from patron.storage.shop import SETTINGS_FILE, Shop
 from patron.understand.facts import FACTS, lookups
 from patron.understand.facts.customer_consents import LEDGER
 from patron.understand.facts.usable_events import Scope
@@ -86,16 +87,30 @@ def test_an_undated_refund_is_known_when_the_export_is_imported(shop, bring):
     bring("woocommerce", WOO.format("") + "1,Refunded,2023-01-02 10:00,a@x.org,Cup,CUP,10,0,1\n")
     bring("shopify", SHOPIFY + SHOPIFY_ROW.format("refunded", "25.00"))
     refunds = [event for event in shop.lake.read(EVENTS).to_pylist() if "Refunded" in event["name"]]
-    known = datetime(2024, 6, 1, 12, 29, 59, 999999, tzinfo=UTC)
+    known = datetime(2024, 6, 1, 12, 30, 4, 999999, tzinfo=UTC)
     assert [(event["occurred_at"], event["known_at"]) for event in refunds] == [(known, known)] * 2
     assert {event["received_at"] for event in refunds} == {RECEIVED_AT}
     assert [line for line in booked(shop, as_of=known) if line[1]] == []
 
 
-def test_a_run_in_the_minute_of_the_import_sees_its_undated_refunds(shop, bring):
+def test_a_run_as_of_now_right_after_the_import_sees_its_undated_refunds_and_one_before_does_not(shop, bring):
     bring("shopify", SHOPIFY + SHOPIFY_ROW.format("refunded", "25.00"))
-    in_the_minute = (RECEIVED_AT.replace(second=0, microsecond=0), RECEIVED_AT.replace(microsecond=0))
-    assert [sum(line[3] for line in booked(shop, as_of=as_of)) for as_of in in_the_minute] == [0, 0]
+    now = RECEIVED_AT.replace(microsecond=0)  # as --as-of now does
+    as_of_times = (RECEIVED_AT.replace(second=0, microsecond=0), now - timedelta(seconds=1), now)
+    assert [sum(line[3] for line in booked(shop, as_of=as_of)) for as_of in as_of_times] == [2500, 2500, 0]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
+def test_a_run_of_the_day_before_does_not_see_undated_refunds_of_an_import_just_after_midnight(tmp_path, shop, zone):
+    (tmp_path / "w" / SETTINGS_FILE).write_text(f'[shop]\ntime_zone = "{zone}"\n', encoding="utf-8")
+    shop.reload_settings()
+    midnight = datetime(2024, 6, 1, tzinfo=ZoneInfo(zone))
+    export = tmp_path / "midnight.csv"
+    export.write_text(SHOPIFY + SHOPIFY_ROW.format("refunded", "25.00"))
+    received_at = (midnight + timedelta(microseconds=300_000)).astimezone(UTC)
+    import_files(shop, [str(export)], mapping="shopify", received_at=received_at)
+    as_of_times = (midnight, midnight + timedelta(seconds=1))
+    assert [sum(line[3] for line in booked(shop, as_of=as_of)) for as_of in as_of_times] == [2500, 0]
 
 
 def test_refunds_that_count_from_their_order_are_booked_there_also_after_an_import_that_dated_them_later(shop, bring):

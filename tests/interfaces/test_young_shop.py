@@ -1,5 +1,6 @@
 """A shop with too little history is told from when on there is a forecast, and is never shown a forecast of nothing."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -14,7 +15,10 @@ from patron.answers.customer_profile import customer_card
 from patron.answers.overview import overview
 from patron.collect.loader import load_events
 from patron.commands.export_scores import export_scores, shop_total
+from patron.interfaces.console.missing_forecast_texts import missing_sentences
 from patron.interfaces.console.screenshots import served
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
 from patron.interfaces.report import write_report
 from patron.run import run_loop
 from patron.schema.errors import NotEnoughData
@@ -135,6 +139,14 @@ def value_of(view):
 def test_a_forecast_of_nothing_after_months_of_silence_says_so(view_of):
     at = OPENED + timedelta(days=400)
     assert value_of(view_of(at, [0.0, 0.0], is_checked=True)) == MissingForecast("value", "no_recent_order")
+
+
+@pytest.mark.parametrize(("locale", "lately"), [("en", "ordered recently"), ("zh_CN", "近期无人下单")])
+def test_nobody_has_ordered_recently_holds_for_forecasts_of_30_and_of_90_days(locale, lately):
+    silent_for = [MissingForecast(name, "no_recent_order") for name in ("value", "purchase")]
+    (said,) = missing_sentences(silent_for, words(locale), Formats(locale, "EUR", "UTC"))
+    assert lately in said
+    assert not re.search(r"\d", said)
 
 
 def test_a_forecast_that_is_not_nothing_is_shown(view_of):

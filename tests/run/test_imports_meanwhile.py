@@ -1,5 +1,7 @@
 """While a run is at work, events are still stored, for the next one; two importers store nothing twice."""
 
+import os
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -8,9 +10,9 @@ import pytest
 from patron.collect.loader import load_events, open_loader, validate_raw_events
 from patron.commands.forget import forget
 from patron.commands.import_files import import_files
-from patron.run import run_loop, silent
+from patron.run import run_loop, silent, tidy_lake
 from patron.schema.errors import WorkspaceBusy
-from patron.schema.tables import EVENTS
+from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.shop import Shop
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -94,3 +96,35 @@ def test_who_is_forgotten_during_an_import_is_not_stored_again(shop):
     other.close()
     assert (counts.stored, counts.rejected) == (59, 1)
     assert not {"e7", "e67"} & set(ids(shop))
+
+
+def test_a_run_that_is_complete_is_not_reported_as_failed_because_others_store(shop):
+    store(shop, orders(0, 240))
+    shop.wait_seconds = 0.1
+    other = Shop.open(shop.folder)
+    with ExitStack() as storing:
+
+        def during(step, _done, _total):
+            if step == "customer value":
+                storing.enter_context(other.commit_lock())
+
+        finished = run_loop(shop, NOW, progress=during)
+    other.close()
+    assert shop.snapshot().run.run_id == finished.run_id
+
+
+def test_while_others_store_everything_but_events_is_tidied(shop):
+    store(shop, orders(0, 240))
+    run_loop(shop, NOW)
+    other = Shop.open(shop.folder)
+    left = [shop.lake.path(BY_NAME[name]) / "left.parquet" for name in ("customers", "orders", "events")]
+    for path in left:
+        path.write_bytes(b"of a run that was cut off")
+        os.utime(path, (0, 0))
+    shop.wait_seconds = 0.1
+    with other.commit_lock():
+        tidy_lake(shop)
+    assert [path.exists() for path in left] == [False, False, True]
+    tidy_lake(shop)
+    assert not left[-1].exists()
+    other.close()

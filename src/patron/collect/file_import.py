@@ -53,6 +53,10 @@ class ImportResult(IngestionCounts):
     files: tuple[str, ...]
     line_count: int = 0
     """Lines of the files, headers included; rows of Parquet files."""
+    row_count: int = 0
+    """Rows of the files that the mapping takes, each once, however many events it becomes."""
+    faulty_row_count: int = 0
+    """Those of them in which something is wrong."""
     by_event: Dictionary[str, IngestionCounts] = field(default_factory=dict)
     """The same counts by the event's name; lines that could not be read have none."""
     undated_count: int = 0
@@ -92,6 +96,8 @@ def import_files(
         source=source,
         files=names,
         line_count=sum(one.line_count for one in sources),
+        row_count=job.rows.count,
+        faulty_row_count=job.rows.faulty_count,
         by_event=loader.by_event,
         undated_count=sum(job.undated),
         refunds_known_at=rules.refunds_known_at,

@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatch
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.collect.file_reader import Chunk, InputFile, is_parquet, line_chunks
 from patron.collect.loader import EventLoader, validate_raw_events
 from patron.collect.mapping import Mapping, Part
 from patron.collect.mapping_sql import MACROS, literal, needed_columns, quoted, raw_events_sql
 from patron.collect.segment_message import read_message
-from patron.collect.validation import validation_sql
+from patron.collect.validation import problem_message, validation_sql
 from patron.schema.counts import IngestionCounts
+from patron.schema.dead_letter_reasons import FAULTS
 from patron.schema.errors import BadEvent, BadFile, BadMapping
 from patron.schema.raw_events import RAW_EVENTS
 
@@ -28,9 +31,33 @@ OTHER_DELIMITERS = ",;\t|~^:#/ "
 """What may stand between columns, the likelier first."""
 
 
-def undated_from(received_at: datetime) -> datetime:
-    """Since when undated refunds count: just before the import's minute, so that a run in that minute sees them."""
-    return received_at.replace(second=0, microsecond=0) - timedelta(microseconds=1)
+def undated_from(received_at: datetime, zone: str) -> datetime:
+    """Since when undated refunds count: just before the import's second, so that a run as of that second sees them.
+
+    It is never before the shop's midnight: the day before ended without them.
+    """
+    midnight = received_at.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    just_before = received_at.replace(microsecond=0) - timedelta(microseconds=1)
+    return max(just_before, midnight.astimezone(received_at.tzinfo))
+
+
+@dataclass
+class FileRows:
+    """Rows of files that the mapping takes, each counted once, however many events it becomes."""
+
+    count: int = 0
+    faulty_count: int = 0
+    """Those of them in which something is wrong for at least one event."""
+
+    def add(self, *events: pa.Table) -> None:
+        """Count the rows that validated events came from; a row's events come in one call."""
+        numbers = pa.chunked_array([chunk for one in events for chunk in one["row_number"].chunks], pa.int64())
+        self.count += pc.count_distinct(numbers).as_py()
+        faulty: set[int] = set()
+        for one in events:
+            bad = one.select(["row_number", "problem"]).filter(pc.is_valid(one["problem"]))
+            faulty |= {row["row_number"] for row in bad.to_pylist() if problem_message(row["problem"])[0] in FAULTS}
+        self.faulty_count += len(faulty)
 
 
 @dataclass(frozen=True)
@@ -43,6 +70,7 @@ class ImportJob:
     progress: Progress
     undated: list[int] = field(default_factory=list)
     """How many rows without a date of their own were stored, chunk by chunk."""
+    rows: FileRows = field(default_factory=FileRows)
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
@@ -53,7 +81,8 @@ class ImportJob:
         """Give the connection the mapping's functions, variables and lookups."""
         self.con.execute(MACROS)
         self.con.execute(f"set variable row_key = {literal(self.loader.vault.row_key)}")
-        self.con.execute(f"set variable received_at = {literal(undated_from(self.loader.received_at).isoformat())}")
+        since = undated_from(self.loader.received_at, self.loader.shop.settings.shop.time_zone)
+        self.con.execute(f"set variable received_at = {literal(since.isoformat())}")
         self._make_lookups()
 
     def run(self) -> IngestionCounts:
@@ -129,11 +158,15 @@ class ImportJob:
         for chunk in source.chunks():
             counted = self._load_unreadable(source, chunk)
             self._make_chunk(chunk, parts)
+            numbered = []
             for part in parts:
-                loaded = self.loader.load(self.raw_events(part), file=source.path.name)
+                events = self.raw_events(part)
+                loaded = self.loader.load(events, file=source.path.name)
                 counted += loaded
+                numbered.append(events.select(["row_number", "problem"]))
                 if part.order_date and part.columns["occurred_at"].get("column") not in source.columns:
                     self.undated.append(loaded.stored)
+            self.rows.add(*numbered)
             yield counted, chunk.rows.num_rows + len(chunk.unreadable)
 
     def raw_events(self, part: Part) -> pa.Table:
@@ -198,7 +231,12 @@ class ImportJob:
             }
             for line, text in chunk.unreadable
         ]
-        return self.loader.load(validate_raw_events(self.loader, raw_events_table(rows)), file=source.path.name)
+        return self._load_validated(validate_raw_events(self.loader, raw_events_table(rows)), source)
+
+    def _load_validated(self, rows: pa.Table, source: InputFile) -> IngestionCounts:
+        """Load events that are a row of the file each."""
+        self.rows.add(rows)
+        return self.loader.load(rows, file=source.path.name)
 
     def _load_raw_events(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
         for chunk in source.chunks():
@@ -208,7 +246,7 @@ class ImportJob:
                 raise BadFile(
                     f"a column is not of its type ({error})", where=str(source.path), todo="Write it as raw events."
                 ) from error
-            yield self.loader.load(rows, file=source.path.name), rows.num_rows
+            yield self._load_validated(rows, source), rows.num_rows
 
     def _load_segment(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
         for lines in line_chunks(source.path):
@@ -216,10 +254,8 @@ class ImportJob:
             last_line, last = lines[-1]
             if not last.endswith(b"}") and source.is_cut_off(last_line, ""):
                 rows[-1]["problem"] = "cut_off"
-            yield (
-                self.loader.load(validate_raw_events(self.loader, raw_events_table(rows)), file=source.path.name),
-                len(rows),
-            )
+            validated = validate_raw_events(self.loader, raw_events_table(rows))
+            yield self._load_validated(validated, source), len(rows)
 
 
 def require_delimiter(source: InputFile) -> None:

@@ -39,12 +39,6 @@ from patron.storage.store import DEAD_LETTERS, upsert
 KnownFrom = Literal["received", "occurred"]
 """Whether a fact is known when it is received (live), or when it happened (history)."""
 
-VALIDATION_FIELDS = (
-    pa.field("row_number", pa.int64()),
-    pa.field("problem", pa.string()),
-    pa.field("payload", pa.string()),
-)
-
 
 @dataclass
 class LakeVersion:

@@ -17,12 +17,17 @@ from patron.govern.vault import Vault
 from patron.run import drain_inbox
 from patron.schema.errors import NotFound
 from patron.schema.table_definition import TEXT
-from patron.schema.tables import TABLES
+from patron.schema.tables import EVENTS, TABLES
 from patron.storage.durable_files import private_file
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import BY_CUSTOMER as IN_STORE
 
 BY_CUSTOMER = tuple(table.name for table in TABLES if "customer_id" in table.names)
+BY_TOKEN = tuple(
+    table.name
+    for table in TABLES
+    if table is not EVENTS and table.name not in BY_CUSTOMER and any(one.personal == "token" for one in table.columns)
+)
 
 
 def export_customer(shop: Shop, *, now: datetime, **identifier: str | None) -> dict[str, Any]:
@@ -70,9 +75,11 @@ def _rows(shop: Shop, view: Snapshot, person: Person) -> dict[str, list[dict[str
     }
     theirs = "in (select token from selected)"
     # why: what another user did on a device of theirs is not theirs
-    condition = f"user_token {theirs} or referred_token {theirs} or (user_token is null and anonymous_token {theirs})"
+    own = f"(user_token {theirs} or (user_token is null and anonymous_token {theirs}))"
+    for name in BY_TOKEN:
+        rows[name] = view.query(f"select * from {name} where {own} order by all", selected=selected).to_pylist()
     rows["events"] = view.query(
-        f"select * from events where {condition} order by occurred_at, event_id", selected=selected
+        f"select * from events where {own} or referred_token {theirs} order by occurred_at, event_id", selected=selected
     ).to_pylist()
     with shop.store.begin() as connection:
         for table in IN_STORE:

@@ -1,7 +1,8 @@
 """Import files, also while a run is at work; the first import tells a new workspace its currency and time zone."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -61,8 +62,10 @@ class ImportSummary(IngestionCounts):
     rejected_by_reason: dict[str, int]
     rejected_rows: tuple[RejectedRow, ...]
     """The first rejected row of each reason."""
-    fault_count: int
-    """Rejected rows that were not left out on purpose."""
+    row_count: int
+    """Rows of the files that the mapping takes, each once, however many events it becomes; 0 for a replay."""
+    faulty_row_count: int
+    """Those of them in which something is wrong, not left out on purpose."""
     rows_per_second: float
     warnings: tuple[str, ...]
     failure: str = ""
@@ -85,10 +88,9 @@ def import_files(  # noqa: PLR0913 - the options of one command
     """
     since = time.monotonic()
     source, chosen = _choose_mapping(mapping, files, options)
-    with shop.commit_lock():
-        fitted, notes = _shop_for_mapping(shop, source)
-        drain_inbox(shop)
-    try:
+    with _shop_for_mapping(shop, source) as (fitted, notes):
+        with shop.commit_lock():
+            drain_inbox(fitted)
         done = store_files(
             fitted,
             files,
@@ -98,10 +100,7 @@ def import_files(  # noqa: PLR0913 - the options of one command
             progress=lambda n, m: progress("importing rows", n, m),
         )
         with shop.commit_lock(timeout_seconds=PATIENCE_SECONDS):
-            compact_inbox(shop)
-    finally:
-        if fitted is not shop:
-            fitted.close()
+            compact_inbox(fitted)
     notes = (*chosen, *notes, *_refund_notes(done, options, load_mapping(source)))
     summary = _summary(shop, done, time.monotonic() - since, notes)
     return replace(summary, failure=_failure(summary, max_rejected_share))
@@ -175,12 +174,12 @@ def _refund_notes(done: ImportResult, options: FileOptions, mapping: Mapping) ->
 
 def _failure(summary: ImportSummary, max_share: float) -> str:
     """Why an import counts as failed, if too large a share of its rows is faulty."""
-    if not summary.fault_count or summary.fault_count <= max_share * summary.read:
+    if not summary.faulty_row_count or summary.faulty_row_count <= max_share * summary.row_count:
         return ""
-    share = summary.fault_count / summary.read
+    share = summary.faulty_row_count / summary.row_count
     fits = " Does the mapping fit the file?" if share > 0.5 else ""
     return (
-        f"{summary.fault_count:,} of {summary.read:,} rows ({share:.1%}) are faulty, more than --max-rejected"
+        f"{summary.faulty_row_count:,} of {summary.row_count:,} rows ({share:.1%}) are faulty, more than --max-rejected"
         f" {max_share * 100:g}%; the good rows are stored.{fits} Fix the cause and import the file again."
     )
 
@@ -208,12 +207,16 @@ def _replay(shop: Shop, import_id: str, mapping: str | None, at: datetime) -> Im
     return ImportResult(import_id=LIVE, mapping=LIVE, source=", ".join(counts_by_source), files=(), **vars(counts))
 
 
-def _shop_for_mapping(shop: Shop, mapping: str | Path) -> tuple[Shop, tuple[str, ...]]:
+@contextmanager
+def _shop_for_mapping(shop: Shop, mapping: str | Path) -> Iterator[tuple[Shop, tuple[str, ...]]]:
     """Give a workspace without events the mapping's currency and time zone where patron.toml states none."""
-    written = write_missing_settings(shop.folder, _settings_of_first_import(shop, load_mapping(mapping)))
+    with shop.commit_lock():
+        written = write_missing_settings(shop.folder, _settings_of_first_import(shop, load_mapping(mapping)))
     if not written:
-        return shop, ()
-    return Shop.open(shop.folder), (f"First import: {_listed(written)} written to patron.toml.",)
+        yield shop, ()
+        return
+    with closing(Shop.open(shop.folder)) as fitted:
+        yield fitted, (f"First import: {_listed(written)} written to patron.toml.",)
 
 
 def _settings_of_first_import(shop: Shop, mapping: Mapping) -> dict[str, str]:
@@ -246,7 +249,8 @@ def _summary(shop: Shop, done: ImportResult, seconds: float, notes: tuple[str, .
         by_event=dict(done.by_event),
         rejected_by_reason=by_reason,
         rejected_rows=first,
-        fault_count=sum(count for reason, count in by_reason.items() if reason in FAULTS),
+        row_count=done.row_count,
+        faulty_row_count=done.faulty_row_count,
         rows_per_second=done.read / max(seconds, 1e-9),
         warnings=notes,
     )

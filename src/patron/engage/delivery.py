@@ -26,7 +26,7 @@ class OutboxSummary:
 
     offer_count: int
     unreachable_count: int
-    """Customers whose offer was not sent: their user id is no longer known, or they have withdrawn consent since."""
+    """Customers whose offer was not sent because their user id is no longer known."""
     recommended_customer_count: int
     refused_count: int
     """Customers with an offer or recommendations who may not be contacted: no file holds them."""
@@ -57,7 +57,7 @@ def deliver(view: StageView) -> Delivery:
     view.write("exposures", exposures(view, sent))
     outbox = OutboxSummary(
         offer_count=len(sent),
-        unreachable_count=len(offers) - len(sent),
+        unreachable_count=sum(row["user_id"] is None for row in offers),
         recommended_customer_count=len({row["customer_id"] for row in recommended}),
         refused_count=len(refused),
         files=_write_outbox(view, sent, recommended),

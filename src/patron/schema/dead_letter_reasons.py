@@ -1,4 +1,4 @@
-"""Reasons of rejected events whose content is not kept."""
+"""Reasons of rejected events, by what can be done: nothing, repair the file, or fix the data."""
 
 FORGOTTEN = "forgotten"
 """The event is about a customer who was forgotten."""

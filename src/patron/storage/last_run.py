@@ -11,7 +11,6 @@ from patron.storage.shop import Shop, Snapshot
 from patron.storage.snapshot_cache import CachedSnapshot
 from patron.storage.store import RUNS
 
-SECONDS_A_DAY = 86_400
 RUNS_LISTED = 5
 
 

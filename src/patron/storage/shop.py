@@ -215,7 +215,7 @@ class Shop:
 
     @contextmanager
     def run_lock(self, *, timeout_seconds: float | None = None) -> Iterator[None]:
-        """Keep other runs and erasures away; events are still stored meanwhile. Raises WorkspaceBusy."""
+        """Keep other runs, erasures and backups away; events are still stored meanwhile. Raises WorkspaceBusy."""
         wait = self.wait_seconds if timeout_seconds is None else timeout_seconds
         with self._run_lock.hold(timeout_seconds=wait):
             yield

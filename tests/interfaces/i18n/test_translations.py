@@ -55,6 +55,11 @@ def test_every_language_has_the_same_keys():
     assert words("en").texts.keys() == words("zh_CN").texts.keys()
 
 
+@pytest.mark.parametrize(("locale", "name"), [("en", "Average of up to four models"), ("zh_CN", "最多四个模型的平均")])
+def test_an_average_of_what_can_be_fitted_does_not_claim_all_four_models(locale, name):
+    assert words(locale).code("learner", "averaged") == name
+
+
 @pytest.mark.parametrize("locale", LOCALES)
 def test_every_key_that_a_page_uses_has_a_text(locale):
     keys = used_keys()

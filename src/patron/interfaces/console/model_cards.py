@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from patron.answers.models import MONEY_METRICS, SHARE_METRICS, Backtest, Question
+from patron.answers.models import MONEY_METRICS, SHARE_METRICS, Question
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
@@ -76,11 +76,6 @@ def why_champion(question: Question, words: Words, formats: Formats) -> str:
     if champion.learner == question.default:
         return words("card.why_default", **named)
     return words("card.why_better", default=words.code("learner", question.default), **named)
-
-
-def best_of(rows: tuple[Backtest, ...]) -> Backtest:
-    """Row with the largest gain over the best baseline."""
-    return max(rows, key=lambda row: -1.0e300 if row.gain is None else row.gain)
 
 
 def training(card: dict[str, str], words: Words, formats: Formats) -> str:

@@ -11,9 +11,6 @@ from patron.storage.runs import FactsOrigin
 from patron.storage.stage_view import StageView
 from patron.understand.facts.aliases import aliases, persons
 from patron.understand.facts.amendment import (
-    Change as Change,
-)
-from patron.understand.facts.amendment import (
     amend_facts,
     changed_events,
     described_products,

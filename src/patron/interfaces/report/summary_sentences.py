@@ -12,6 +12,8 @@ from patron.schema.refunds import LaterRefunds
 
 SAME_SHARE = 0.005
 """Changes smaller than this count as no change."""
+SLIGHT_SEASON = 0.03
+"""A season that differs less from the mean of the year is not worth a sentence."""
 
 
 def summary_sentences(overview: Overview, models: Models | None, words: Words, formats: Formats) -> list[str]:
@@ -84,7 +86,7 @@ def _season(season: float | None, words: Words, formats: Formats) -> Iterator[st
     """What the season does to the coming 90 days, where it does much, or that the shop is too young to tell."""
     if season is None:
         yield words("summary.season_unseen")
-    elif abs(season - 1) >= SAME_SHARE:
+    elif abs(season - 1) >= SLIGHT_SEASON:
         key = "summary.season_high" if season > 1 else "summary.season_low"
         yield words(key, share=formats.share(abs(season - 1), 0))
 

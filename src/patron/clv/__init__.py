@@ -95,9 +95,9 @@ __all__ = [
 ]
 
 
-def load_model(path: Path) -> CountModel | FittedGammaGamma:
+def load_model(path: Path | str) -> CountModel | FittedGammaGamma:
     """Read a model that `save` wrote, of any kind. Raises ValueError for other files."""
-    saved = read_json(path)
+    saved = read_json(Path(path))
     if not isinstance(saved, dict) or saved.get("kind") not in FITTED_BY_KIND:
         raise ValueError(f"{path}: this is not a saved model of customer value")
     return FITTED_BY_KIND[saved["kind"]].from_dict(saved)

@@ -219,9 +219,9 @@ class CountModel(ABC):
         T = np.asarray(T, dtype=np.float64)
         return pa.table(summary_columns(self.draw_orders(T + horizon, rng), T, horizon))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the model as JSON; `load_model` reads it."""
-        write_json(path, self.to_dict())
+        write_json(Path(path), self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """The model as JSON can hold it."""
@@ -234,9 +234,9 @@ class CountModel(ABC):
         return cls(Estimates.from_dict(saved["estimates"]), **settings)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path | str) -> Self:
         """Read what `save` wrote."""
-        return cls.from_dict(read_json(path))
+        return cls.from_dict(read_json(Path(path)))
 
     @abstractmethod
     def settings(self) -> Mapping[str, Any]:

@@ -174,14 +174,14 @@ class FittedGammaGamma:
             Estimates.from_dict(saved["estimates"]), saved["observed_mean"], independence, covariates, first_order
         )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the model as JSON."""
-        write_json(path, self.to_dict())
+        write_json(Path(path), self.to_dict())
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path | str) -> Self:
         """Read what `save` wrote."""
-        return cls.from_dict(read_json(path))
+        return cls.from_dict(read_json(Path(path)))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ REASONS = {
     "negative_quantity": "negative quantity; send refunds as refund events or map them in the mapping file",
     "too_large": "a quantity or amount is too large to be true; is it another column?",
     "negative_amount": "negative amount; send refunds as refund events or map them in the mapping file",
-    "unknown_currency": "no rate for {detail}; add one to [rates] in patron.toml and replay",
+    "unknown_currency": "no rate for {detail}; add one to [rates] in patron.toml or, if it is the shop's own, set"
+    " currency there, and replay",
     "bad_row": "the row has another number of columns than the header, or is not a JSON object; fix it or its quotes",
     "cut_off": "the last line is cut off: the file was not written or copied to its end; export it again",
     "bad_event": "{detail}",

@@ -128,6 +128,7 @@ def test_every_part_of_a_segment_has_a_name(locale):
 def test_large_amounts_are_short_in_the_readers_own_units():
     english, chinese = Formats("en", "USD", "UTC"), Formats("zh_CN", "USD", "UTC")
     assert [english.short_money(cents) for cents in (123_400, 121_234_500)] == ["$1.2K", "$1.2M"]
+    assert english.short_money(67_392.85078424713) == "$674", "no digits of a float"
     assert [chinese.short_money(cents) for cents in (123_400, 121_234_500)] == ["US$1,234", "US$121.2万"]
 
 

@@ -86,3 +86,14 @@ def test_a_year_without_a_season_has_none():
     assert season.level(AUTUMN) == pytest.approx(1.0, abs=0.08)
     months = [season.level(datetime(2024, month, 1, tzinfo=UTC), days=28) for month in range(1, 13)]
     assert np.mean(months) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_small_shop_of_a_year_is_told_of_its_season_as_far_as_its_few_orders_show_it():
+    """Before, a likelihood too flat for errors made a shop of 15 months read that it has less than a year."""
+    season = season_of(orders(450, customers=60), OPENED + timedelta(days=449))
+    assert season.is_observed
+    assert season.spread(AUTUMN) > season_of(orders(450), OPENED + timedelta(days=449)).spread(AUTUMN)
+
+
+def test_silence_shows_no_season():
+    assert not season_of(orders(300), OPENED + timedelta(days=449)).is_observed

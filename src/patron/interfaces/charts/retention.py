@@ -37,8 +37,9 @@ def retention(cohorts: Sequence[Cohort], words: Words, formats: Formats) -> Char
     ink = alt.condition("datum.dark", alt.value("white"), alt.value("#1e293b"))
     labels, small = (base.mark_text(fontSize=size).encode(text="label:N", color=ink) for size in (12, SMALL))
     height = 60 + 28 * len(cohorts)
-    second = [cohort.shares[1] for cohort in cohorts if len(cohort.shares) > 1]
-    mean = sum(second) / len(second) if second else None
+    second = [(cohort.shares[1], cohort.customer_count) for cohort in cohorts if len(cohort.shares) > 1]
+    customers = sum(count for _, count in second)
+    mean = sum(share * count for share, count in second) / customers if customers else None
     return Chart(
         title=words("chart.retention.title"),
         description=words("chart.retention.description", share=formats.share(mean, 0)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from patron.answers.backtest_results import backtest
 from patron.answers.models import MONEY_METRICS, UNITS, Backtest, models, primary_metrics
@@ -118,14 +119,15 @@ def show_scores_export(export: ScoresExport, path: Path, *, json: bool) -> None:
     )
 
 
-def show_shop_total(total: ShopTotal, *, json: bool) -> None:
+def show_shop_total(total: ShopTotal, time_zone: str, *, json: bool) -> None:
     """Show the forecast of all customers together."""
     if json:
         output.as_json(total)
         return
     known = total.low is not None and total.high is not None
     ends = f", 80% interval {total.low:,.2f} to {total.high:,.2f}" if known else "; this run has no interval of it"
-    output.say(f"{total.currency} {total.value:,.2f} expected in the 90 days from {total.as_of:%Y-%m-%d}{ends}.")
+    day = total.as_of.astimezone(ZoneInfo(time_zone))
+    output.say(f"{total.currency} {total.value:,.2f} expected in the 90 days from {day:%Y-%m-%d}{ends}.")
 
 
 def show_tables(tables: Sequence[TableInfo], *, json: bool) -> None:

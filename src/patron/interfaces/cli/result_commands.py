@@ -71,7 +71,7 @@ def scores(
     shop = Shop.open(workspace)
     cutoff = None if as_of is None else parse_time(as_of, shop.settings.shop.time_zone)
     if out is None:
-        show_shop_total(shop_total(shop, cutoff), json=json)
+        show_shop_total(shop_total(shop, cutoff), shop.settings.shop.time_zone, json=json)
     else:
         require_format(out)
         exported = export_scores(shop, cutoff, now=datetime.now(UTC))

@@ -37,9 +37,11 @@ def demo(
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder of the new workspace.")],
     name: Annotated[str | None, typer.Option(help="Name of the shop.")] = None,
-    currency: Annotated[str | None, typer.Option(help="ISO 4217 code (default: detected at the first import).")] = None,
+    currency: Annotated[
+        str | None, typer.Option(help="ISO 4217 code (default: that of the first import's mapping, else USD).")
+    ] = None,
     time_zone: Annotated[
-        str | None, typer.Option(help="IANA time zone (default: detected at the first import).")
+        str | None, typer.Option(help="IANA time zone (default: that of the first import's mapping, else UTC).")
     ] = None,
     *,
     json: AsJson = False,

@@ -8,6 +8,9 @@ from babel import dates, numbers
 
 MISSING = "\N{EN DASH}"
 
+SHORTENED_FROM_CENTS = 100_000
+"""Amounts below this are written in full."""
+
 
 @dataclass(frozen=True)
 class Formats:
@@ -35,6 +38,8 @@ class Formats:
         """Compact amount: $1.2M."""
         if cents is None:
             return MISSING
+        if abs(cents) < SHORTENED_FROM_CENTS:  # why: Babel leaves these with all the digits of a float
+            return self.whole_money(cents)
         written = numbers.format_compact_currency(cents / 100, self.currency, locale=self.locale, fraction_digits=1)
         # why: Chinese shortens from ten thousand on, and Babel leaves smaller amounts without their separators
         is_whole = str(round(abs(cents / 100))) in written

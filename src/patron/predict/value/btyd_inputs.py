@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from hashlib import sha256
 from typing import Any, Self
 
@@ -13,8 +12,8 @@ import pyarrow as pa
 from patron.clv import FittedSeasonalParetoNBD, SeasonalParetoNBD
 from patron.clv.covariate_calendar import FIRST, at_orders_column
 from patron.clv.gamma_gamma import FittedGammaGamma, GammaGamma
-from patron.clv.rfm_summary import UNIT
-from patron.predict.value.season import EPOCH, SEASON, Season
+from patron.clv.rfm_summary import MICROSECONDS_A_DAY, UNIT
+from patron.predict.value.season import SEASON, Season
 from patron.schema.errors import NotEnoughData
 from patron.schema.month_columns import FIRST_ORDER_MONTH, ORDER_DAYS_BY_MONTH
 from patron.schema.numbers import Numbers, float_column
@@ -70,7 +69,8 @@ def repeat_days_by_month(table: pa.Table) -> Numbers:
 
 def _cutoff_days(table: pa.Table) -> Numbers:
     """Each row's cutoff, whole days since 1970."""
-    return np.array([(one.astimezone(UTC).date() - EPOCH).days for one in table["as_of"].to_pylist()], dtype=np.float64)
+    moments = table["as_of"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy()
+    return np.floor(moments / MICROSECONDS_A_DAY)
 
 
 def _spend(summary: pa.Table) -> pa.Table:

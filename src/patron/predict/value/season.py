@@ -56,7 +56,9 @@ class Season:
     @classmethod
     def of(cls, summary: pa.Table, order_days: Numbers) -> Self:
         """The season of a summary with `first_day`, and of each customer's repeat order days by month, 12 columns."""
-        years = float(np.max(summary["T"].to_numpy(), initial=0.0)) / YEAR_DAYS
+        first, last = summary["first_day"].to_numpy(), summary["first_day"].to_numpy() + summary["recency"].to_numpy()
+        # why until the last order: a shop that has been silent since then has shown nothing
+        years = float(np.max(last, initial=0.0) - np.min(first, initial=np.inf)) / YEAR_DAYS if len(first) else 0.0
         if years < 1:
             return cls.usual()
         summary, order_days = summary.slice(0, MOST_CUSTOMERS), order_days[:MOST_CUSTOMERS]
@@ -69,7 +71,10 @@ class Season:
         effects = np.array(list(fitted.params.values())[-len(names) :])
         shown = against_january @ effects
         covariance = np.array(fitted.estimates.covariance)[-len(names) :, -len(names) :]
-        doubt = np.diag(against_january @ covariance @ against_january.T) + YEAR_TO_YEAR**2 / np.floor(years)
+        doubt = np.diag(against_january @ covariance @ against_january.T)
+        # where the likelihood is too flat to tell, as far as so many orders can
+        by_count = 1 / np.maximum(order_days.sum(axis=0), 1.0)
+        doubt = np.where(np.isfinite(doubt), doubt, by_count) + YEAR_TO_YEAR**2 / np.floor(years)
         new = _share_of_new(summary, calendar)
         doubt += (OF_NEW_CUSTOMERS * (new - new.min())) ** 2
         is_known = np.isfinite(doubt) & np.isfinite(shown)

@@ -212,11 +212,15 @@ def test_a_query_that_forgets_its_order_is_noticed(runs, stage, function, table)
     shop, _ = runs
     expected = bits(table, shop.lake.read(table))
     view = stage_view(shop, stage, run=shop.snapshot().run)
-    with shuffled_rows(seed=3, is_order_forgotten=True):
-        function(view)
-    unordered = bits(table, shop.lake.read(table))
+
+    def is_noticed(seed: int) -> bool:
+        with shuffled_rows(seed=seed, is_order_forgotten=True):
+            function(view)
+        return not bits(table, shop.lake.read(table)).equals(expected)
+
+    # why several: of 200 customers an order may happen to change no digit
+    assert any(is_noticed(seed) for seed in (3, 4, 5, 6))
     function(view)
-    assert not unordered.equals(expected)
     assert bits(table, shop.lake.read(table)).equals(expected)
 
 

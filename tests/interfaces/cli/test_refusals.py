@@ -198,9 +198,12 @@ def test_broken_settings_are_refused_by_every_command(patron, w, command, file, 
 
 def test_a_second_process_at_work_is_named(patron, w, bring):
     with Shop.open(w).lock():
-        refused(bring(HEADER + "a,2024-01-01,1,1,\n"), f"another process ({os.getpid()}) is at work here", "Wait")
-        refused(patron("run", "--workspace", w, "--as-of", "2024-05-01"), "another process")
-        refused(patron("backup", "--workspace", w, w.parent / "b.tar.gz"), "another process")
+        soon = ("--wait", "0.2")
+        refused(
+            bring(HEADER + "a,2024-01-01,1,1,\n", *soon), f"another process ({os.getpid()}) is at work here", "Wait"
+        )
+        refused(patron("run", "--workspace", w, "--as-of", "2024-05-01", *soon), "another process")
+        refused(patron("backup", "--workspace", w, w.parent / "b.tar.gz", *soon), "another process")
     assert not (w.parent / "b.tar.gz").exists()
     assert bring(HEADER + "a,2024-01-01,1,1,\n").code == 0
 

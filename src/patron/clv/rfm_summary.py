@@ -91,7 +91,7 @@ def rfm(  # noqa: PLR0913 - one argument for each thing that shops' orders diffe
         result["frequency_holdout"] = columns[:, 5]
         result["monetary_value_holdout"] = columns[:, 8]
         result["duration_holdout"] = np.full(len(columns), (last - end) / scale)
-    result["unit"] = _repeated(unit, len(columns))
+    result["unit"] = _unit_column(unit, len(columns))
     return to_kind(pa.table(result).replace_schema_metadata({UNIT: unit.encode()}), frame_kind(orders))
 
 
@@ -109,7 +109,7 @@ def _likely(argument: str, table: pa.Table) -> str:
     return found[0] if found else "..."
 
 
-def _repeated(unit: str, count: int) -> pa.Array:
+def _unit_column(unit: str, count: int) -> pa.Array:
     """The unit as a column: pandas and Polars have no place for it beside a frame."""
     return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([unit]))
 
@@ -126,7 +126,7 @@ def deduplicated(summary: Any, *others: str) -> Any:
     weight = finite_column(table, WEIGHT) if WEIGHT in table.column_names else np.ones(table.num_rows)
     kept = {name: column[first] for name, column in columns.items()}
     unit = summary_unit(table)
-    named = {"unit": _repeated(unit, len(first))} if unit else {}
+    named = {"unit": _unit_column(unit, len(first))} if unit else {}
     distinct = pa.table({**kept, WEIGHT: np.bincount(place, weight, len(first)), **named})
     return to_kind(distinct.replace_schema_metadata(table.schema.metadata), frame_kind(summary))
 

@@ -75,7 +75,7 @@ class PreviewLoader(EventLoader):
         self._add_stored_ids(fresh)
         for name in pc.unique(good["name"]).to_pylist():
             self._show(good.filter(pc.equal(good["name"], name)), file)
-        for problem, counted in zip(*_counted(bad["problem"]), strict=True):
+        for problem, counted in zip(*_names_and_counts(bad["problem"]), strict=True):
             reason, _ = problem_message(problem)
             self.rejected_by_reason[reason] = self.rejected_by_reason.get(reason, 0) + counted
             self._show(bad.filter(pc.equal(bad["problem"], problem)), file)
@@ -91,7 +91,7 @@ class PreviewLoader(EventLoader):
                 self.rows.append(shown)
 
 
-def _counted(values: pa.ChunkedArray) -> tuple[list[str], list[int]]:
+def _names_and_counts(values: pa.ChunkedArray) -> tuple[list[str], list[int]]:
     counted = values.value_counts()
     return [one["values"].as_py() for one in counted], [one["counts"].as_py() for one in counted]
 

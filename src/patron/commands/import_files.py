@@ -128,7 +128,7 @@ def preview_import(
     source, notes = _choose_mapping(mapping, files, options)
     settings = _settings_of_first_import(shop, load_mapping(source))
     if settings:
-        notes = (*notes, f"First import: {_listed(settings)} will be written to patron.toml.")
+        notes = (*notes, f"First import: {_settings_text(settings)} will be written to patron.toml.")
     preview = read_files(
         shop,
         files,
@@ -216,7 +216,7 @@ def _shop_for_mapping(shop: Shop, mapping: str | Path) -> Iterator[tuple[Shop, t
         yield shop, ()
         return
     with closing(Shop.open(shop.folder)) as fitted:
-        yield fitted, (f"First import: {_listed(written)} written to patron.toml.",)
+        yield fitted, (f"First import: {_settings_text(written)} written to patron.toml.",)
 
 
 def _settings_of_first_import(shop: Shop, mapping: Mapping) -> dict[str, str]:
@@ -227,7 +227,7 @@ def _settings_of_first_import(shop: Shop, mapping: Mapping) -> dict[str, str]:
     return missing_settings(shop.folder, {key: value for key, value in stated.items() if value})
 
 
-def _listed(settings: dict[str, str]) -> str:
+def _settings_text(settings: dict[str, str]) -> str:
     """Settings of [shop] as people read them."""
     return ", ".join(f"shop.{key} = {value}" for key, value in settings.items())
 

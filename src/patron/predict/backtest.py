@@ -59,7 +59,7 @@ class Evaluation(Protocol):
         """These forecasts and those of other origins."""
         ...
 
-    def covered(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:
+    def interval_coverage(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:
         """Whether each actual was within the 80 % interval learned from other origins; None where there is none."""
         ...
 
@@ -174,7 +174,7 @@ def to_table(result: Backtest, *, run_id: str, rng: np.random.Generator) -> pa.T
             for learner in result.learners:
                 for metric in metrics:
                     rows += _row(result, origin, learner.name, metric, weights, count)
-            hits = covered(result, rng) if origin == ALL else None
+            hits = interval_coverage(result, rng) if origin == ALL else None
             if hits is not None:
                 rows.append(_coverage(result.champion, hits, weights, count))
     same = {
@@ -186,7 +186,7 @@ def to_table(result: Backtest, *, run_id: str, rng: np.random.Generator) -> pa.T
     return pa.Table.from_pylist([same | row for row in rows], schema=BACKTESTS.schema())
 
 
-def covered(result: Backtest, rng: np.random.Generator) -> Numbers | None:
+def interval_coverage(result: Backtest, rng: np.random.Generator) -> Numbers | None:
     """Whether each actual was within the champion's 80 % interval, learned from the other origins; None with one.
 
     By the randomised probability transform, which `rng` draws.
@@ -194,7 +194,7 @@ def covered(result: Backtest, rng: np.random.Generator) -> Numbers | None:
     if result.question.is_probability or result.question.is_ranking or len(result.origins) < 2:
         return None
     parts = [result.evaluations[origin, result.champion] for origin in result.origins]
-    hits = [part.covered([*parts[:at], *parts[at + 1 :]], rng) for at, part in enumerate(parts)]
+    hits = [part.interval_coverage([*parts[:at], *parts[at + 1 :]], rng) for at, part in enumerate(parts)]
     return None if any(hit is None for hit in hits) else np.concatenate(hits)
 
 

@@ -42,15 +42,15 @@ def card_of(result: Backtest, learner: Learner, manifest: Manifest, rows: pa.Tab
 
 def description_of(learner: Learner) -> str:
     """What a learner is, a line."""
-    return (type(_within(learner)).__doc__ or "").splitlines()[0]
+    return (type(_innermost(learner)).__doc__ or "").splitlines()[0]
 
 
 def settings_of(learner: Learner) -> dict[str, Any]:
     """Its settings, by name: of one that is levelled, the learner's within."""
-    return asdict(_within(learner))
+    return asdict(_innermost(learner))
 
 
-def _within(learner: Learner) -> Any:
+def _innermost(learner: Learner) -> Any:
     return getattr(learner, "learner", learner)
 
 

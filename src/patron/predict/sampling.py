@@ -43,9 +43,9 @@ def sample_keys(facts: pa.Table, features: pa.Table) -> pa.Table:
     for rows, names, place in of_each:
         of_rows = np.zeros(rows.num_rows, np.uint64)
         for name in names:
-            of_rows = _mixed(of_rows ^ float_column(rows, name, np.nan).view(np.uint64))
-        mixed[place] = _mixed(mixed[place] ^ of_rows)
-    keys = _mixed(mixed ^ _mixed(_occurrence(mixed))) >> np.uint64(IS_DOUBLE)
+            of_rows = _hash(of_rows ^ float_column(rows, name, np.nan).view(np.uint64))
+        mixed[place] = _hash(mixed[place] ^ of_rows)
+    keys = _hash(mixed ^ _hash(_occurrence(mixed))) >> np.uint64(IS_DOUBLE)
     return pa.table({"customer_id": customers, SAMPLE_KEY: pa.array(keys.astype(np.int64))})
 
 
@@ -76,7 +76,7 @@ def _occurrence(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return before
 
 
-def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _hash(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """The finaliser of SplitMix64 (Steele, Lea & Flood 2014): any bit in changes half of those out."""
     with np.errstate(over="ignore"):
         one = numbers + np.uint64(0x9E3779B97F4A7C15)

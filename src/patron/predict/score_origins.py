@@ -56,7 +56,7 @@ class ForecastsAtOrigin:
             np.concatenate([part.forecast for part in parts]),
         )
 
-    def covered(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:
+    def interval_coverage(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:
         """Whether each actual was within the 80 % interval learned from other origins; None where there is none."""
         learned = others[0].joined(others[1:])
         outcomes = Outcomes.of(learned.actual, learned.forecast, self.season_spread)

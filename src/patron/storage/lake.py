@@ -101,7 +101,7 @@ class Lake:
     ) -> list[AddAction | RemoveAction]:
         """Write a query's rows to new files and check them. Raises InvalidTable when they break the declaration."""
         try:
-            with self._copied(table, con, sql, part) as paths:
+            with self._copy_to_files(table, con, sql, part) as paths:
                 full = set.intersection(*map(columns_without_nulls, paths))
                 require_valid(table, find_violations(table, con, with_part(table, paths, part), without_nulls=full))
         except duckdb.InvalidInputException as error:
@@ -279,7 +279,7 @@ class Lake:
         paths = ", ".join(literal(str(self.path(table) / name)) for name in files)
         rows = f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
         with disk_errors(self.path(table)), engine.connect() as con:
-            with self._copied(table, con, rows, part) as written:
+            with self._copy_to_files(table, con, rows, part) as written:
                 files_added = [self._added(table, path, part, data_change=False) for path in written]
             now, values = time.time_ns() // 1_000_000, _values(table, part)
             removed = [
@@ -289,7 +289,9 @@ class Lake:
             self._add(table, self._open(table), [*files_added, *removed], mode="append")
 
     @contextmanager
-    def _copied(self, table: Table, con: duckdb.DuckDBPyConnection, sql: str, part: str | None) -> Iterator[list[Path]]:
+    def _copy_to_files(
+        self, table: Table, con: duckdb.DuckDBPyConnection, sql: str, part: str | None
+    ) -> Iterator[list[Path]]:
         """Write a query's rows, in the table's order, to new files, which go again when the block fails."""
         path = self._new_path(table, part)
         order = f" order by {', '.join(table.sorted_by)}" if table.sorted_by else ""

@@ -55,7 +55,7 @@ class Eraser(Lake):
                     continue
                 count += gone + touched
                 if gone < total:
-                    with self._copied(table, con, _remaining_sql(rows, conditions), part) as written:
+                    with self._copy_to_files(table, con, _remaining_sql(rows, conditions), part) as written:
                         actions += [self._added(table, path, part) for path in written]
                 values = {table.partition_by: part} if table.partition_by and part is not None else {}
                 actions.append(

@@ -49,29 +49,21 @@ def import_(  # noqa: PLR0913 - one argument for each option
     from patron.storage.shop import Shop
 
     options = import_files.FileOptions(encoding=encoding, delimiter=delimiter, refunds_known_at=refunds_known_at)
-    max_share = parse_share(max_rejected, "--max-rejected")
+    max_share, now = parse_share(max_rejected, "--max-rejected"), datetime.now(UTC)
     shop = Shop.open(workspace, wait_seconds=wait)
+    if dry_run and replay:
+        raise typer.BadParameter("--dry-run shows files, and --replay reads none: leave one of them out")
     if dry_run:
-        if replay:
-            raise typer.BadParameter("--dry-run shows files, and --replay reads none: leave one of them out")
         with output.progress("reading") as tick:
-            preview = import_files.preview_import(
-                shop, files or [], mapping, progress=tick, options=options, now=datetime.now(UTC)
-            )
+            preview = import_files.preview_import(shop, files or [], mapping, now=now, progress=tick, options=options)
         show_preview(preview, json=json)
         return
     with output.progress("importing") as tick:
         if replay:
-            summary = import_files.replay(shop, replay, mapping=mapping or None, progress=tick, now=datetime.now(UTC))
+            summary = import_files.replay(shop, replay, mapping=mapping or None, now=now, progress=tick)
         else:
             summary = import_files.import_files(
-                shop,
-                files or [],
-                mapping,
-                progress=tick,
-                options=options,
-                max_rejected_share=max_share,
-                now=datetime.now(UTC),
+                shop, files or [], mapping, now=now, progress=tick, options=options, max_rejected_share=max_share
             )
     show_import(summary, json=json)
     if summary.failure:

@@ -23,7 +23,7 @@ def show_run(shop: Shop, finished: FinishedRun, workspace: Path, *, json: bool) 
     """Show what one run did, found and left to do."""
     view = run_as_of(shop, finished.as_of)
     models = models_of(view)
-    rankings = [row for row in _primary_rows(models) if row.question not in _answered(finished)]
+    rankings = [row for row in _primary_rows(models) if row.question not in _question_names(finished)]
     left_out = {
         question.question: question.card[LEFT_OUT] for question in models.questions if LEFT_OUT in question.card
     }
@@ -49,7 +49,7 @@ def show_run(shop: Shop, finished: FinishedRun, workspace: Path, *, json: bool) 
         output.say(line)
 
 
-def _answered(finished: FinishedRun) -> set[str]:
+def _question_names(finished: FinishedRun) -> set[str]:
     return {forecast.question for forecast in finished.forecasts.answered}
 
 

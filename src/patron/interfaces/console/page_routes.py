@@ -105,10 +105,10 @@ async def lookup(request: Request) -> Response:
     if len(body) > MAX_FORM_BYTES:
         return console_of(request).error_page(request, 413)
     text = parse_qs(body.decode(errors="replace")).get("who", [""])[0].strip()
-    return await run_in_threadpool(_found, request, text)
+    return await run_in_threadpool(_open_customer, request, text)
 
 
-def _found(request: Request, text: str) -> Response:
+def _open_customer(request: Request, text: str) -> Response:
     """The one customer that a text names, or several to choose from, or the list of ids that begin with it."""
     console = console_of(request)
     try:

@@ -32,7 +32,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_exception_handler(PatronError, _refused)
+    app.add_exception_handler(PatronError, _refusal_response)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
     app.add_exception_handler(Exception, refuse_fault)
     app.openapi = partial(openapi_document, app)
@@ -41,7 +41,7 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     return app
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _refusal_response(request: Request, error: Exception) -> Response:
     if not isinstance(error, PatronError):
         raise error
     if is_for_programs(request.url.path):

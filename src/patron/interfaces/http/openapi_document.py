@@ -141,12 +141,12 @@ def _describe_refusals(operation: dict[str, Any]) -> None:
     operation["security"] = KEYS_OF_TAG[operation["tags"][0]]
     answers = operation["responses"]
     answers |= {
-        "401": _refused("The key is missing, unknown or revoked."),
-        "403": _refused("The key is of another kind."),
+        "401": _refusal_schema("The key is missing, unknown or revoked."),
+        "403": _refusal_schema("The key is of another kind."),
     }
     if "422" in answers:
-        answers["422"] = _refused("A parameter or the body is not what is taken here.")
-    answers["default"] = _refused("Any other refusal.")
+        answers["422"] = _refusal_schema("A parameter or the body is not what is taken here.")
+    answers["default"] = _refusal_schema("Any other refusal.")
 
 
 def _collector_operation(path: str) -> dict[str, Any]:
@@ -167,11 +167,11 @@ def _collector_operation(path: str) -> dict[str, Any]:
                 "description": "Every message is on disk, and counted as stored, duplicate or rejected.",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Accepted"}}},
             },
-            **{status: _refused(what) for status, what in REFUSALS.items()},
+            **{status: _refusal_schema(what) for status, what in REFUSALS.items()},
         },
     }
 
 
-def _refused(description: str) -> dict[str, Any]:
+def _refusal_schema(description: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Refusal"}
     return {"description": description, "content": {"application/json": {"schema": schema}}}

@@ -57,7 +57,7 @@ class RankingsAtOrigin:
             }
         )
 
-    def covered(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:  # noqa: ARG002 - the protocol's signature
+    def interval_coverage(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:  # noqa: ARG002 - the protocol's signature
         """A list has no interval."""
         return None
 

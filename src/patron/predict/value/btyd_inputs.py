@@ -105,8 +105,7 @@ class OrdersAndSpend:
     def _fit(cls, summary: pa.Table, by_month: Numbers) -> "OrdersAndSpend":
         season = Season.of(summary, by_month)
         calendar = season.calendar(summary)
-        at_orders = by_month @ (np.array(season.logs) - np.log(np.mean(np.exp(season.logs))))
-        along = summary.append_column(at_orders_column(SEASON), pa.array(at_orders))
+        along = summary.append_column(at_orders_column(SEASON), pa.array(by_month @ season.around_mean))
         orders = SeasonalParetoNBD(calendar, known=(SEASON,), unit="D").fit(along)
         spend = GammaGamma(first_order=False).fit(_spend(summary))
         if orders.is_collapsed:

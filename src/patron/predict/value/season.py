@@ -21,7 +21,8 @@ from patron.schema.questions import VALUE
 
 HORIZON_DAYS = VALUE.horizon_days
 MONTH_COUNT = len(MONTHS)
-USUAL = 0.5 * np.log(np.array([0.92, 0.91, 1.0, 0.96, 0.99, 0.97, 0.97, 0.98, 0.95, 0.99, 1.13, 1.23]))
+_ROUGHLY = 0.5 * np.log(np.array([0.92, 0.91, 1.0, 0.96, 0.99, 0.97, 0.97, 0.98, 0.95, 0.99, 1.13, 1.23]))
+USUAL = _ROUGHLY - _ROUGHLY.mean()
 """Logarithm of what a month brings: half of it as it roughly is where the year ends in presents; assumed."""
 APART = np.array([0.2] + [0.15] * 9 + [0.35] * 2)
 """Standard deviation of that logarithm between shops: a Christmas may be anything. Assumed, as the next one."""
@@ -51,7 +52,7 @@ class Season:
     @classmethod
     def usual(cls) -> Self:
         """The season that is assumed of any shop."""
-        return cls(tuple((USUAL - USUAL.mean()).tolist()), tuple(APART.tolist()), is_observed=False)
+        return cls(tuple(USUAL.tolist()), tuple(APART.tolist()), is_observed=False)
 
     @classmethod
     def of(cls, summary: pa.Table, order_days: Numbers) -> Self:
@@ -81,14 +82,12 @@ class Season:
         if not is_known.any():
             return cls.usual()
         believed = np.where(is_known, APART**2 / (APART**2 + np.where(is_known, doubt, 1.0)), 0.0)
-        usual = USUAL - USUAL.mean()
-        logs = usual + believed * (np.where(is_known, shown, usual) - usual)
+        logs = USUAL + believed * (np.where(is_known, shown, USUAL) - USUAL)
         return cls(tuple(logs.tolist()), tuple((APART * np.sqrt(1 - believed)).tolist()), is_observed=True)
 
     def level(self, at: datetime, days: int = HORIZON_DAYS) -> float:
         """What the days from a cutoff on bring, against as many of the year's mean."""
-        factors = np.exp(np.array(self.logs))
-        return float(factors[_months(at, days)].mean() / factors.mean())
+        return float(np.exp(self.around_mean[_months(at, days)]).mean())
 
     def spread(self, at: datetime, days: int = HORIZON_DAYS) -> float:
         """Standard deviation of the logarithm of `level`.
@@ -99,10 +98,15 @@ class Season:
         each = shares * np.array(self.spreads)
         return float(np.sqrt(np.square(each).sum()) if self.is_observed else each.sum())
 
+    @property
+    def around_mean(self) -> Numbers:
+        """Logarithm of each month's factor against the mean month's, January first."""
+        logs = np.array(self.logs)
+        return logs - np.log(np.mean(np.exp(logs)))
+
     def calendar(self, summary: pa.Table) -> Calendar:
         """The season along the months of a summary, and some after it, with the mean month at 0."""
-        middle = np.log(np.mean(np.exp(self.logs)))
-        return _calendar(summary, {SEASON: np.array(self.logs) - middle})
+        return _calendar(summary, {SEASON: self.around_mean})
 
     def saved(self) -> dict[str, Any]:
         """As JSON can hold it."""

@@ -69,7 +69,7 @@ def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> S
     rows = newest(table)
     now = rows["as_of"][0].as_py()
     level, season_spread = history.season.level(now), history.season.spread(now)
-    missed, miss_spread, chance = _missed(table, history)
+    missed, miss_spread, chance = _history_miss(table, history)
     totals = {HISTORY: float(history.forecast(rows).sum()) * float(np.exp(missed)), MODELS: float(modelled.sum())}
     spreads = {HISTORY: miss_spread, MODELS: float(np.hypot(MODELS_MISS, UNSEEN_SHARE * np.log(level)))}
     methods = {name: cents for name, cents in totals.items() if cents >= 1}
@@ -88,7 +88,7 @@ def shop_total(table: pa.Table, modelled: Numbers, history: OrdersAndSpend) -> S
     )
 
 
-def _missed(table: pa.Table, history: OrdersAndSpend) -> tuple[float, float, float]:
+def _history_miss(table: pa.Table, history: OrdersAndSpend) -> tuple[float, float, float]:
     """Logarithm of what came against history's forecast at the newest cutoffs with labels, as far as it is sure.
 
     With it the standard deviation of what is left of it, and that of the logarithm of a total by chance alone.

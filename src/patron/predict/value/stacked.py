@@ -110,14 +110,14 @@ class Stacked:
             training = TrainingMatrix.of(table, history_models({RecentBlend.name: blend}))
         except NotEnoughData:
             return FittedStack({RecentBlend.name: blend}, None)
-        members = {RecentBlend.name: blend} | _learned(training, others.get(Boosted.name))
+        members = {RecentBlend.name: blend} | _fit_members(training, others.get(Boosted.name))
         if len(members) == 1:
             return FittedStack(members, None)
         history = float_column(blend.predict(training.rows), FORECAST)
         return FittedStack(members, Excess.of(training.label, history, Boosted().cap_quantile))
 
 
-def _learned(training: TrainingMatrix, boosted: Fitted | None) -> dict[str, Fitted]:
+def _fit_members(training: TrainingMatrix, boosted: Fitted | None) -> dict[str, Fitted]:
     """The members that learn from labels; those that cannot be fitted are left out."""
     members: dict[str, Fitted] = {}
     with suppress(NotEnoughData):

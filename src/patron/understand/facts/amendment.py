@@ -105,7 +105,7 @@ def find_change(view: StageView, scope: Scope, new: pa.Table) -> Change | None:
         return None
     since = Scope(last.run.as_of, scope.time_zone, scope.currency)
     moved = view.query(_moved_tokens(since))
-    gone, tokens = _closed(view, view.query(_customers_to_make_again(), moved=moved))
+    gone, tokens = _closure(view, view.query(_customers_to_make_again(), moved=moved))
     tokens = view.query("select token from tokens union select token from moved", tokens=tokens, moved=moved)
     all_tokens = view.query("select count(*) as n from identities")["n"][0].as_py()
     if len(tokens) - len(moved) > LARGEST_SHARE * all_tokens:
@@ -196,7 +196,7 @@ def _is_new(view: StageView) -> str:
     return f"(e.known_at >= {timestamp(last.run.as_of)})" if last else "true"
 
 
-def _closed(view: StageView, gone: pa.Table) -> tuple[pa.Table, pa.Table]:
+def _closure(view: StageView, gone: pa.Table) -> tuple[pa.Table, pa.Table]:
     """These and all further customers with rows of their tokens, and the tokens.
 
     A shared device has rows of its owner and, later, of a customer of its own.

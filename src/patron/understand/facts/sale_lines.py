@@ -101,7 +101,7 @@ def _listed_lines(scope: Scope, where: str) -> str:
         from (
             select w.*, case when is_priced then least(coalesce(order_discount, 0), weight_in_all)
                 else coalesce(paid_in_all, 0) end as to_share
-            from ({_weighed(scope, where)}) w
+            from ({_line_weights(scope, where)}) w
         ) s"""
 
 
@@ -116,7 +116,7 @@ def _share(amount: str) -> str:
     return f"(case when position = line_count then {amount} else {until} end - {before})"
 
 
-def _weighed(scope: Scope, where: str) -> str:
+def _line_weights(scope: Scope, where: str) -> str:
     """Products with their weight in the order: what they cost, or their units when there is no price."""
     order = "partition by source, event_id"
     return f"""
@@ -129,12 +129,12 @@ def _weighed(scope: Scope, where: str) -> str:
                     count(*) over ({order}) as line_count, count(price_cents) over ({order}) > 0 as is_priced,
                     row_number() over ({order} order by product_id, gross, quantity, line_discount, category, brand,
                         product_coupon) as position
-                from ({_unnested(scope, where)}) u
+                from ({_product_rows(scope, where)}) u
             ) n
         ) v"""
 
 
-def _unnested(scope: Scope, where: str) -> str:
+def _product_rows(scope: Scope, where: str) -> str:
     whole = f"""
         select o.source, o.event_id, o.user_token, o.anonymous_token, o.order_key, o.occurred_at, o.known_at,
             o.coupon, o.channel, o.device, o.rate, o.products, o.discount_cents_here as order_discount,

@@ -1,4 +1,5 @@
 import tarfile
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
@@ -8,6 +9,8 @@ from patron.schema.errors import PatronError, WorkspaceError
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS
 from patron.storage.shop import Shop
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def test_a_restored_workspace_holds_what_the_backup_held_then(shop, tmp_path):
     times = pa.array([0], pa.int64()).cast(TIME)
     shop.lake.append(CUTOFFS, pa.table({"run_id": ["a"], "customer_id": ["later"], "as_of": times}))
     assert archive.table_count == 1
-    restore(tmp_path / "b.tar.gz", tmp_path / "again")
+    restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
     again = Shop.open(tmp_path / "again")
     assert sorted(again.lake.read(CUTOFFS)["customer_id"].to_pylist()) == ["x", "y"]
     assert again.policy.budget.cents_per_run == 7
@@ -39,7 +42,7 @@ def test_a_backup_never_replaces_a_file_and_a_restore_never_a_folder(shop, tmp_p
     with pytest.raises(WorkspaceError, match="exists already"):
         backup(shop, tmp_path / "b.tar.gz")
     with pytest.raises(WorkspaceError, match="not empty"):
-        restore(tmp_path / "b.tar.gz", shop.folder)
+        restore(tmp_path / "b.tar.gz", shop.folder, now=NOW)
 
 
 def test_a_damaged_archive_makes_no_workspace(shop, tmp_path):
@@ -47,7 +50,7 @@ def test_a_damaged_archive_makes_no_workspace(shop, tmp_path):
     backup(shop, whole)
     (tmp_path / "cut.tar.gz").write_bytes(whole.read_bytes()[:2000])
     with pytest.raises(WorkspaceError, match="cannot be read"):
-        restore(tmp_path / "cut.tar.gz", tmp_path / "new")
+        restore(tmp_path / "cut.tar.gz", tmp_path / "new", now=NOW)
     assert not (tmp_path / "new").exists()
 
 
@@ -56,7 +59,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path):
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
         tar.add(tmp_path / "x", "x")
     with pytest.raises(PatronError, match="is not a Patron backup"):
-        restore(tmp_path / "x.tar.gz", tmp_path / "new")
+        restore(tmp_path / "x.tar.gz", tmp_path / "new", now=NOW)
 
 
 def test_a_backup_whose_bytes_changed_is_refused_and_leaves_nothing(shop, tmp_path):
@@ -68,7 +71,7 @@ def test_a_backup_whose_bytes_changed_is_refused_and_leaves_nothing(shop, tmp_pa
     with tarfile.open(tmp_path / "changed.tar.gz", "w:gz") as tar:
         tar.add(unpacked, ".")
     with pytest.raises(WorkspaceError, match=r"1 files are damaged, such as policy\.toml"):
-        restore(tmp_path / "changed.tar.gz", tmp_path / "new")
+        restore(tmp_path / "changed.tar.gz", tmp_path / "new", now=NOW)
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "new.partial").exists()
 

@@ -46,7 +46,7 @@ def doctor(folder: Path) -> tuple[Finding, ...]:
         lake = _tables(Lake(folder / "lake")) if (folder / "lake").is_dir() else ()
         return (*refusal_findings(folder, refused), *lake)
     try:
-        if not shop.store.is_current():
+        if not shop.is_current:
             return tuple(_old_store(shop))
         return tuple(finding for name, check in CHECKS.items() for finding in _run_check(name, check, shop))
     finally:

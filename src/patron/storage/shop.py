@@ -115,6 +115,8 @@ class Shop:
         self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
         self.wait_seconds = LOCK_TIMEOUT_SECONDS
         """How long to wait for another process that is at work here."""
+        self.is_current = True
+        """Whether the store's tables are those of this version; only who looks at an older store sees it otherwise."""
         self._run_lock = WorkspaceLock(folder / RUN_LOCK_FILE)
         self._commit_lock = WorkspaceLock(folder / COMMIT_LOCK_FILE)
         self._stamps = _stamps(folder)
@@ -143,8 +145,7 @@ class Shop:
         folder = Path(folder).resolve()
         wait = LOCK_TIMEOUT_SECONDS if wait_seconds is None else wait_seconds
         identity = read_identity(folder)
-        if identity is None:
-            _require_workspace(folder)
+        _require_workspace(folder, identity)
         settings = load_settings(folder / SETTINGS_FILE)
         if identity is None:
             require_layout_1(folder, settings)
@@ -162,10 +163,9 @@ class Shop:
         place.require_fit(master, identity.key_check)
         (folder / SCRATCH_FOLDER).mkdir(exist_ok=True, mode=PRIVATE)
         store = open_store(folder, settings, identity, master)
-        if upgrade:
-            store.upgrade()
+        is_current = _upgrade(store, is_allowed=upgrade)
         shop = cls(identity, settings, policy, store, AuditHeadFile(place, master, identity.instance))
-        shop.wait_seconds = wait
+        shop.wait_seconds, shop.is_current = wait, is_current
         return shop
 
     @property
@@ -280,8 +280,24 @@ def _has_content(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
-def _require_workspace(folder: Path) -> None:
-    """Raise WorkspaceError for a folder without an identity that is no older workspace either."""
+def _upgrade(store: Store, *, is_allowed: bool) -> bool:
+    """Bring the store's tables to this version where that is allowed; return whether they are."""
+    try:
+        if is_allowed:
+            store.upgrade()
+        return is_allowed or store.is_current()
+    except BaseException:
+        store.close()
+        raise
+
+
+def _require_workspace(folder: Path, identity: WorkspaceIdentity | None) -> None:
+    """Raise WorkspaceError for a folder that is no workspace, and for one without settings or an identity."""
+    if identity is not None:
+        if not (folder / SETTINGS_FILE).exists():
+            todo = "Restore it from the newest backup, or copy that of a new workspace and set it again."
+            raise WorkspaceError("is missing", where=str(folder / SETTINGS_FILE), todo=todo)
+        return
     if (folder / UNFINISHED).exists():
         raise WorkspaceError(
             "is a workspace whose making was cut off", where=str(folder), todo=f"Run `patron init {folder}` again."

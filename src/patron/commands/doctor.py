@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DatabaseError
 from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, open_inbox, require_loaded_events
+from patron.commands.accept_loss import accept_loss
 from patron.commands.findings import RESTORE_HINT, Finding
 from patron.commands.workspace_checks import (
     audit_findings,
@@ -37,9 +39,18 @@ IMPORT_HINT = (
 )
 
 
-def doctor(folder: Path) -> tuple[Finding, ...]:
-    """Look at every part of a workspace without changing it; a check that fails is a finding."""
+def doctor(folder: Path, *, accept_loss_at: datetime | None = None) -> tuple[Finding, ...]:
+    """Look at every part of a workspace without changing it; a check that fails is a finding.
+
+    At a time `accept_loss_at` the workspace first goes on without what is lost. Raises WorkspaceError where it cannot.
+    """
     folder = folder.resolve()
+    losses = accept_loss(folder, now=accept_loss_at) if accept_loss_at else ()
+    accepted = (Finding("accepted loss", "warning", loss, "Make backups: `patron backup`.") for loss in losses)
+    return (*accepted, *_findings(folder))
+
+
+def _findings(folder: Path) -> tuple[Finding, ...]:
     try:
         shop = Shop.open(folder, upgrade=False)
     except PatronError as refused:

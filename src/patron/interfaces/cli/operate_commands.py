@@ -47,14 +47,10 @@ def doctor(
 
     Example: patron doctor --workspace shop
     """
-    from patron.commands import accept_loss as losses
     from patron.commands import doctor as doctors
     from patron.interfaces.cli.render import show_doctor
 
-    if accept_loss:
-        for loss in losses.accept_loss(workspace, now=datetime.now(UTC)):
-            output.say_error(f"accepted: {loss}")
-    findings = doctors.doctor(workspace)
+    findings = doctors.doctor(workspace, accept_loss_at=datetime.now(UTC) if accept_loss else None)
     show_doctor(findings, json=json)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(1)

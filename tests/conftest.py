@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from patron import predict
-from patron.govern.vault import Vault
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
@@ -419,17 +418,25 @@ def fill(shop: Shop) -> Shop:
     return shop
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_configuration_folder(tmp_path_factory):
+    """No test writes a key into the configuration of the person who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def made_shop(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("made")
-    Shop.create(folder / "shop").close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATRON_MASTER_KEY_FILE", str(folder / "master.key"))
+        Shop.create(folder / "shop").close()
     settings = folder / "shop" / SETTINGS_FILE
     # why: the key must be found whatever configuration folder a test sets while it asks this shop
     settings.write_text(f"master_key_file = '{folder / 'master.key'}'\n{settings.read_text('utf-8')}", "utf-8")
     shop = fill(Shop.open(folder / "shop"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PATRON_MASTER_KEY", raising=False)
-        Vault.open(shop)  # creates the key
     yield shop
     shop.close()
 

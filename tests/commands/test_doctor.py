@@ -2,12 +2,13 @@
 
 import os
 import shutil
-import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from patron.collect.loader import load_events
 from patron.collect.request import Message, Request
@@ -15,7 +16,6 @@ from patron.collect.workspace_inbox import open_inbox
 from patron.commands.doctor import Finding, doctor
 from patron.commands.import_files import import_files
 from patron.commands.init_workspace import create
-from patron.govern.master_key import key_file
 from patron.run import run_loop, silent
 from patron.schema.tables import SCORES
 from patron.storage.shop import Shop
@@ -77,7 +77,7 @@ def test_a_sound_workspace_has_only_the_consent_that_nobody_gave(w):
 
 def test_a_missing_key_and_the_key_of_another_workspace(w):
     shop = Shop.open(w)
-    path = key_file(shop)
+    path = shop.master_key_place.file
     shop.close()
     path.rename(path.with_suffix(".away"))
     assert "the master key is missing" in wrong(w)["master key"].what
@@ -139,14 +139,11 @@ def test_no_data_no_run_and_dead_letters(tmp_path, w):
 
 
 def test_an_older_or_missing_store_is_reported_and_left_as_it_is(w):
-    with sqlite3.connect(w / "store.db") as store:
-        store.execute("drop table runs")
-        store.execute("delete from alembic_version")
-    store.close()
+    with closing(Shop.open(w)) as shop, shop.store.begin() as connection:
+        connection.execute(sa.text("delete from alembic_version"))
     assert "older Patron" in wrong(w)["store"].what
-    with sqlite3.connect(w / "store.db") as store:
-        assert store.execute("select count(*) from alembic_version").fetchone() == (0,)
-    store.close()
+    with closing(Shop.open(w, upgrade=False)) as shop:
+        assert not shop.store.is_current()
     for path in w.glob("store.db*"):
         path.unlink()
     assert wrong(w)["store"].what == "store.db is missing"
@@ -161,7 +158,8 @@ def test_looking_changes_nothing(w):
     before = trace()
     doctor(w)
     assert trace() == before
-    assert sqlite3.connect(w / "store.db").execute("select count(*) from runs").fetchone() == (1,)
+    with closing(Shop.open(w)) as shop:
+        assert shop.snapshot() is not None
 
 
 def test_a_damaged_inbox_is_found(w):

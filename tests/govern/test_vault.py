@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patron.govern.master_key import derive_keys, key_file
+from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault
 from patron.schema.errors import MasterKeyError
 from patron.storage.shop import Shop
@@ -49,14 +49,14 @@ def test_an_email_is_the_same_however_it_is_written(shop):
 
 def test_the_key_file_is_private_and_outside_the_workspace(shop):
     Vault.open(shop)
-    path = key_file(shop)
+    path = shop.master_key_place.file
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not path.is_relative_to(shop.folder)
 
 
 def test_a_missing_or_foreign_key_is_refused(shop, monkeypatch):
     Vault.open(shop)
-    path = key_file(shop)
+    path = shop.master_key_place.file
     key = path.read_text()
     path.unlink()
     with pytest.raises(MasterKeyError, match="missing"):
@@ -73,10 +73,8 @@ def test_a_missing_or_foreign_key_is_refused(shop, monkeypatch):
 
 def test_a_key_inside_the_workspace_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("PATRON_MASTER_KEY_FILE", str(tmp_path / "w" / "master.key"))
-    shop = Shop.create(tmp_path / "w")
     with pytest.raises(MasterKeyError, match="inside the workspace"):
-        Vault.open(shop)
-    shop.close()
+        Shop.create(tmp_path / "w")
 
 
 def test_a_damaged_or_swapped_row_is_never_revealed_as_another(shop, received_at):

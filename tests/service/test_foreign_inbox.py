@@ -13,6 +13,7 @@ import pytest
 from patron.collect.inbox import Inbox
 from patron.collect.request import SourceRules, validate_batch
 from patron.collect.workspace_inbox import collector_state, open_inbox
+from patron.commands.accept_loss import accept_loss
 from patron.commands.backup import backup, restore
 from patron.commands.import_files import import_files, replay
 from patron.commands.manage_keys import create_key
@@ -80,11 +81,16 @@ def killed(*_args, **_named):
     raise KeyboardInterrupt
 
 
-def test_a_new_inbox_next_to_old_events_loses_nothing_and_knows_their_ids(shop):
+def test_a_missing_inbox_is_refused_until_the_loss_is_accepted_and_a_new_one_knows_the_ids_of_the_lake(shop):
     for n in range(5):
         put(shop, messages(f"a{n}"))
     move(shop)
     remove_inbox(shop)
+    with pytest.raises(InboxDamaged, match="is missing"):
+        put(shop, messages("a0"))
+    assert not (shop.folder / "inbox.db").exists()
+    [loss] = accept_loss(shop.folder, now=NOW)
+    assert "inbox.db: is missing" in loss
     assert put(shop, messages("a0", "b1")) == [(1, 1, 0)]
     move(shop)
     assert stored(shop) == ["a0", "a1", "a2", "a3", "a4", "b1"]
@@ -98,7 +104,7 @@ def test_an_inbox_whose_making_was_killed_still_stores_nothing_twice(shop, monke
     with monkeypatch.context() as patch:
         patch.setattr(Inbox, "remember", killed)
         with pytest.raises(KeyboardInterrupt):
-            put(shop, messages("a"))
+            accept_loss(shop.folder, now=NOW)
     assert put(shop, messages("a", "b")) == [(1, 1, 0)]
     move(shop)
     assert stored(shop) == ["a", "b"]
@@ -106,14 +112,24 @@ def test_an_inbox_whose_making_was_killed_still_stores_nothing_twice(shop, monke
     assert put(shop, messages("a")) == [(0, 1, 0)]
 
 
-def test_a_collector_that_finds_an_older_inbox_loses_nothing(shop, tmp_path):
+def test_an_older_inbox_is_refused_and_nothing_is_lost_or_doubled_once_that_is_accepted(shop, tmp_path):
     put(shop, messages("a0"))
     move(shop)
-    shutil.copy(shop.folder / "inbox.db", tmp_path / "older.db")
+    for name in ("inbox.db", "inbox.commits"):
+        shutil.copy(shop.folder / name, tmp_path / name)
     put(shop, messages("a1"), messages("a2"), messages("a3"))
     move(shop)
     remove_inbox(shop)
-    shutil.copy(tmp_path / "older.db", shop.folder / "inbox.db")
+    shutil.copy(tmp_path / "inbox.db", shop.folder)
+    with pytest.raises(InboxDamaged, match="what was written last is lost"):
+        put(shop, messages("b0"))
+    shutil.copy(tmp_path / "inbox.commits", shop.folder)
+    collector = Collector(shop)
+    collector.start()
+    with pytest.raises(InboxDamaged, match="older than the lake"):
+        collector.accept(messages("b0"))
+    collector.stop()
+    assert accept_loss(shop.folder, now=NOW)
     collector = Collector(shop)
     collector.start()
     assert collector.accept(messages("a3", "b1")).result(10).stored == 1
@@ -129,7 +145,7 @@ def test_a_restored_workspace_goes_on_where_the_backup_was_made(shop, tmp_path):
     move(shop)
     put(shop, messages("waits"))
     backup(shop, tmp_path / "b.tar.gz")
-    restore(tmp_path / "b.tar.gz", tmp_path / "again")
+    restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
     assert (tmp_path / "again" / "inbox.db").stat().st_mode & 0o077 == 0
     again = Shop.open(tmp_path / "again")
     assert stored(again) == ["a0", "a1", "a2", "waits"]
@@ -321,21 +337,3 @@ def test_a_worker_that_prints_something_odd_or_cannot_be_started_is_started_agai
         " ".join(map(str, reports)).count(one) for one in ("cannot be started", "reported b'hello", "ended (-9)")
     ]
     assert min(report_counts) >= 1
-
-
-def test_an_older_inbox_adds_nothing_to_profiles_that_hold_it(shop, tmp_path):
-    put(shop, messages("a0"), messages("a1"))
-    shutil.copytree(shop.folder, tmp_path / "older")
-    move(shop)
-    remove_inbox(shop)
-    for file in (tmp_path / "older").glob("inbox.db*"):
-        shutil.copy(file, shop.folder / file.name)
-    collector = Collector(shop)
-    collector.start()
-    assert events_in_profile(shop) == 2
-    collector.accept(messages("b0")).result(10)
-    assert events_in_profile(shop) == 3
-    collector.stop()
-    move(shop)
-    assert events_in_profile(shop) == 3
-    assert stored(shop) == ["a0", "a1", "b0"]

@@ -37,7 +37,9 @@ def messages(*ids, user="u1"):
 
 def place(tmp_path, name, postgres_url):
     """A folder whose store and inbox are the server's: a machine next to others."""
-    Shop.create(tmp_path / name).close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATRON_STORE_URL", postgres_url)
+        Shop.create(tmp_path / name).close()
     settings = tmp_path / name / "patron.toml"
     text = f'store_url = "{postgres_url}"\ninbox_url = "{postgres_url}"\n'
     settings.write_text(text + settings.read_text(encoding="utf-8"), encoding="utf-8")

@@ -26,6 +26,7 @@ from patron.collect.workspace_inbox import (
     has_inbox,
     open_inbox,
     remember_lake_events,
+    require_loaded_events,
     require_same_lake,
     sources_with_keys,
 )
@@ -62,6 +63,7 @@ def compact_inbox(shop: Shop) -> IngestionCounts:
     if not has_inbox(shop):
         return IngestionCounts()
     with open_inbox(shop) as inbox:
+        require_loaded_events(shop, inbox)
         marked = pending_sources.list_pending(shop.store)
         for source in sorted({*marked} & {*sources_with_keys(shop)}):
             remember_lake_events(shop, inbox, source)
@@ -94,7 +96,8 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
             events, rejected, duplicate = prepare_events(shop, vault, con, parts, loaded, marked)
             if events.num_rows:
                 shop.lake.append(EVENTS, events, load_id=LoadId(app_id, after))
-            reader.submit(inbox.mark_moved, after, rejected, duplicate).result()
+            is_loaded = events.num_rows > 0
+            reader.submit(inbox.mark_moved, after, rejected, duplicate, is_loaded=is_loaded).result()
             stored, rejected_count = stored + events.num_rows, rejected_count + rejected.total()
     return IngestionCounts(stored=stored, rejected=rejected_count)
 

@@ -203,13 +203,17 @@ class Inbox:
         at = datetime.fromtimestamp(received_us / 1_000_000, UTC)
         return PendingRequest(seq, source, at, msgspec.msgpack.decode(content))
 
-    def mark_moved(self, seq: int, rejected: Counter[str], duplicate: Counter[str] | None = None) -> None:
-        """Note that all requests up to `seq` are durable in the lake.
+    def mark_moved(
+        self, seq: int, rejected: Counter[str], duplicate: Counter[str] | None = None, *, is_loaded: bool = False
+    ) -> None:
+        """Note that all requests up to `seq` are durable in the lake; with `is_loaded` the lake's log names the last.
 
         Of the events counted as stored, so many of a source were `rejected`, or `duplicate`: in the lake already.
         """
         with self._transaction():
             self.backend.execute(self.backend.sql.update_moved_seq, (seq,))
+            if is_loaded:
+                self.backend.execute(self.backend.sql.update_loaded_seq, (seq,))
             corrections = [(one, IngestionCounts(stored=-n, rejected=n)) for one, n in rejected.items()]
             corrections += [(one, IngestionCounts(stored=-n, duplicate=n)) for one, n in (duplicate or {}).items()]
             self._add_counts(corrections)
@@ -217,6 +221,21 @@ class Inbox:
     def moved_seq(self) -> int:
         """Number of the last request that is in the lake."""
         return self._row(self.backend.sql.select_moved_seq)[0]
+
+    def loaded_seq(self) -> int:
+        """Number of the last request that the lake's log must name: without it, the lake has lost events."""
+        return self._row(self.backend.sql.select_loaded_seq)[0]
+
+    def clear_loaded_seq(self) -> None:
+        """Take the lake as it is, although it has lost events."""
+        with self._transaction():
+            self.backend.execute(self.backend.sql.clear_loaded_seq)
+
+    def is_empty(self) -> bool:
+        """Whether nothing ever arrived or was remembered."""
+        with self.backend.translated_errors():
+            ids = self.backend.execute(self.backend.sql.select_event_ids, (b"", 1)).fetchall()
+        return not ids and self.last_seq() == 0 and self._row(self.backend.sql.select_id_log_range)[1] == 0
 
     def release(self, profiles_seq: int) -> None:
         """Delete the requests that are in the lake and, up to `profiles_seq`, in the profiles."""

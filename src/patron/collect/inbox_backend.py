@@ -49,6 +49,10 @@ class Statements:
     update_moved_seq: str
     """The last request that is in the lake; it never goes back."""
     select_moved_seq: str
+    update_loaded_seq: str
+    """The last request with a row in the lake; it never goes back."""
+    select_loaded_seq: str
+    clear_loaded_seq: str
     insert_event_ids: str
     """An id of an event; nothing where it is known."""
     select_event_ids: str

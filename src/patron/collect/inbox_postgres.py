@@ -23,6 +23,7 @@ create table if not exists inbox_counts (
     source text primary key, stored_count bigint not null, duplicate_count bigint not null,
     rejected_count bigint not null);
 create table if not exists inbox_progress (id integer primary key check (id = 1), moved_seq bigint not null);
+create table if not exists inbox_loaded (id integer primary key check (id = 1), loaded_seq bigint not null);
 create table if not exists inbox_identity (
     id integer primary key check (id = 1), inbox_id text not null, lake_id text);
 """,
@@ -54,6 +55,12 @@ insert into inbox_progress as p values (1, %s) on conflict (id) do update set
     moved_seq = greatest(p.moved_seq, excluded.moved_seq)
 """,
     select_moved_seq="select coalesce(max(moved_seq), 0) from inbox_progress",
+    update_loaded_seq="""
+insert into inbox_loaded as p values (1, %s) on conflict (id) do update set
+    loaded_seq = greatest(p.loaded_seq, excluded.loaded_seq)
+""",
+    select_loaded_seq="select coalesce(max(loaded_seq), 0) from inbox_loaded",
+    clear_loaded_seq="delete from inbox_loaded",
     insert_event_ids="insert into inbox_event_ids values (%s) on conflict do nothing",
     select_event_ids="select id from inbox_event_ids where id > %s order by id limit %s",
     insert_id_log="insert into inbox_id_log values (%s, %s)",

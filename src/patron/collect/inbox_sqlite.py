@@ -3,21 +3,27 @@
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from patron.collect.inbox_backend import Statements
 from patron.schema.errors import InboxDamaged, NoSpace, WorkspaceBusy, WorkspaceError
+from patron.storage.commit_bound import CommitBound
 
 CACHE_KIB = 131_072
 CHECKPOINT_PAGES = 8_000
+BOUND_SUFFIX = ".commits"
 IDS_PER_QUERY = 1_000
 MARKS_PER_QUERY = 200
 FIX = (
-    "Stop the collector and restore the workspace from a backup. Without one, move the file away and keep it: the next"
-    " start makes a new inbox, and only what waited in the old one is missing."
+    "Stop the collector and restore the workspace from a backup. Without one, `patron doctor --accept-loss` puts the"
+    " inbox aside and makes a new one: only what waited in the old one is missing."
 )
+COUNT_COMMIT = """
+insert into inbox_commits values (1, 1) on conflict (id) do update set commit_count = commit_count + 1
+returning commit_count
+"""
 SQL = Statements(
     create_tables="""
 create table if not exists inbox_event_ids (id blob primary key) without rowid;
@@ -29,6 +35,8 @@ create table if not exists inbox_counts (
     source text primary key, stored_count integer not null, duplicate_count integer not null,
     rejected_count integer not null) without rowid;
 create table if not exists inbox_progress (id integer primary key check (id = 1), moved_seq integer not null);
+create table if not exists inbox_commits (id integer primary key check (id = 1), commit_count integer not null);
+create table if not exists inbox_loaded (id integer primary key check (id = 1), loaded_seq integer not null);
 create table if not exists inbox_identity (
     id integer primary key check (id = 1), inbox_id text not null, lake_id text);
 """,
@@ -59,6 +67,12 @@ insert into inbox_progress values (1, ?) on conflict (id) do update set
     moved_seq = max(moved_seq, excluded.moved_seq)
 """,
     select_moved_seq="select coalesce(max(moved_seq), 0) from inbox_progress",
+    update_loaded_seq="""
+insert into inbox_loaded values (1, ?) on conflict (id) do update set
+    loaded_seq = max(loaded_seq, excluded.loaded_seq)
+""",
+    select_loaded_seq="select coalesce(max(loaded_seq), 0) from inbox_loaded",
+    clear_loaded_seq="delete from inbox_loaded",
     insert_event_ids="insert into inbox_event_ids values (?) on conflict do nothing",
     select_event_ids="select id from inbox_event_ids where id > ? order by id limit ?",
     insert_id_log="insert into inbox_id_log values (?, ?)",
@@ -76,12 +90,22 @@ class SqliteBackend:
         self.sql = SQL
         if not path.exists():
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._bound = CommitBound(path.with_suffix(BOUND_SUFFIX), InboxDamaged)
+        bound = self._bound.read() if self._bound.exists() else None
         self._con = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
             self._prepare()
+            count = self.commit_count()
+            if bound is None:
+                self._bound.create(count)
+            else:
+                self._bound.require_reached(count, bound, where=self.name)
         except sqlite3.DatabaseError as error:
             self._con.close()
             raise _translated(self.name, error) from error
+        except BaseException:
+            self._con.close()
+            raise
 
     def _prepare(self) -> None:
         for pragma in (
@@ -94,6 +118,10 @@ class SqliteBackend:
         ):
             self._con.execute(f"pragma {pragma}")
         self._con.executescript(SQL.create_tables)
+
+    def commit_count(self) -> int:
+        """How many commits there were."""
+        return self._con.execute("select coalesce(max(commit_count), 0) from inbox_commits").fetchone()[0]
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run one statement and return its rows."""
@@ -137,10 +165,12 @@ class SqliteBackend:
             self._con.execute("begin immediate")
             try:
                 yield
+                (count,) = self._con.execute(COUNT_COMMIT).fetchone()
                 self._con.execute("commit")
             finally:
                 if self._con.in_transaction:
                     self._con.execute("rollback")
+        self._bound.raise_to(count)
 
     def check(self) -> None:
         """Verify every page. Raises InboxDamaged."""
@@ -160,6 +190,27 @@ class SqliteBackend:
     def close(self) -> None:
         """Close the file."""
         self._con.close()
+
+
+def renew_inbox_bound(path: Path) -> None:
+    """Take the commits that an inbox has as all there were; nothing for one that cannot be opened."""
+    path.with_suffix(BOUND_SUFFIX).unlink(missing_ok=True)
+    with suppress(WorkspaceError):
+        SqliteBackend(path).close()
+
+
+def copy_inbox(source: Path, target: Path) -> None:
+    """Copy a live inbox as one transaction sees it, and give the copy a bound of its commits. Raises InboxDamaged."""
+    target.touch(mode=0o600)
+    one, other = sqlite3.connect(source), sqlite3.connect(target)
+    try:
+        one.backup(other)
+    except sqlite3.DatabaseError as error:
+        raise _translated(str(source), error) from error
+    finally:
+        one.close()
+        other.close()
+    SqliteBackend(target).close()
 
 
 def _translated(name: str, error: sqlite3.DatabaseError) -> WorkspaceError:

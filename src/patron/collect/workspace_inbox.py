@@ -1,57 +1,171 @@
-"""The workspace's inbox, opened with its key; a new inbox of a lake with events learns their ids first."""
+"""The workspace's inbox, opened with its key and compared with the id that the store knows it by.
+
+An inbox is made once, when none is known yet: one that is missing, older or another workspace's is refused. A new inbox
+of a lake with events learns their ids first.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import lru_cache
 
+import sqlalchemy as sa
+
 from patron.collect import pending_sources
 from patron.collect.inbox import ORDER, CustomerMark, Inbox
+from patron.collect.inbox_sqlite import renew_inbox_bound
 from patron.govern.api_keys import list_keys
-from patron.govern.master_key import derive_keys, master_key
+from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault, customer_mark, initial_customer_id
 from patron.schema.collector_state import CollectorState, InboxPosition, SourceCounts
-from patron.schema.errors import PatronError, WorkspaceError
+from patron.schema.errors import InboxDamaged, PatronError, WorkspaceError
 from patron.schema.tables import EVENTS
+from patron.storage.layout import INBOX, SERVER_INBOX
 from patron.storage.shop import Shop
+from patron.storage.store import WORKSPACE, upsert
+from patron.storage.workspace_files import INBOX_BOUND_FILE, INBOX_FILE
+from patron.storage.workspace_identity import ACCEPT_LOSS, RESTORE
 
-INBOX_FILE = "inbox.db"
+LOST_SUFFIX = ".lost"
 CACHED_MARKS = 50_000
 """Ids whose marks are cached: visitors of the moment send again soon."""
 
 
 def has_inbox(shop: Shop) -> bool:
     """Whether the workspace has an inbox: on a server, or in a file once anything was sent."""
-    return bool(shop.settings.inbox_url) or (shop.folder / INBOX_FILE).exists()
+    is_there = bool(shop.settings.inbox_url) or (shop.folder / INBOX_FILE).exists()
+    return is_there or recorded_inbox_id(shop) is not None
+
+
+def recorded_inbox_id(shop: Shop) -> str | None:
+    """Id of the workspace's inbox; None before there is one, empty for one of workspace layout 1."""
+    with shop.store.begin() as connection:
+        return connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == _record_key(shop)))
+
+
+def _record_inbox(shop: Shop, inbox: Inbox) -> None:
+    with shop.store.begin() as connection:
+        upsert(connection, WORKSPACE, [{"key": _record_key(shop), "value": inbox.inbox_id}], update=("value",))
+
+
+def _record_key(shop: Shop) -> str:
+    return SERVER_INBOX if shop.settings.inbox_url else INBOX
 
 
 def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
     """Open the workspace's inbox; one that does not know the lake's events yet learns them.
 
-    With `is_checked` all of it is verified first, and whether it belongs to this lake. Raises InboxDamaged,
-    MasterKeyError, WorkspaceError when it cannot be reached.
+    With `is_checked` all of it is verified first, and whether it and the lake have what they had of each other. Raises
+    InboxDamaged also when it is missing, MasterKeyError, WorkspaceError when it cannot be reached.
     """
-    keys = derive_keys(master_key(shop))
+    keys = derive_keys(shop.master_key())
+    record = recorded_inbox_id(shop)
+    if record is not None and not shop.settings.inbox_url:
+        _require_files(shop, is_bounded=record != "")
     at = shop.settings.inbox_url or shop.folder / INBOX_FILE
     inbox = Inbox(at, keys.inbox, customer_marks(Vault(shop.store, keys)))
     try:
+        _require_recorded(shop, inbox, record)
         if is_checked:
             _require_empty_file(shop, keys.inbox)
             inbox.check()
+            require_loaded_events(shop, inbox)
         is_old = is_checked and shop.lake.last_load_sequence(EVENTS, inbox.app_id) > inbox.last_seq()
-        is_foreign = inbox.lake_id is None and _has_events(shop)
-        if is_old or is_foreign:
-            # why: durable before any request can move: until it is removed, the compactor looks in the lake too
-            pending_sources.add_pending(shop.store, sources_with_keys(shop))
-            if is_old:
-                inbox.renew_id()
-            for source in sources_with_keys(shop):
-                remember_lake_events(shop, inbox, source)
-            inbox.set_lake(shop.lake.identity(EVENTS))
+        _require_newer_file(shop, inbox, is_old=is_old)
+        if is_old or (inbox.lake_id is None and _has_events(shop)):
+            learn_lake(shop, inbox, is_old=is_old)
     except BaseException:
         inbox.close()
         raise
     return inbox
+
+
+def _require_newer_file(shop: Shop, inbox: Inbox, *, is_old: bool) -> None:
+    """Raise InboxDamaged for a file that is older than the lake; a server is restored by its own tools."""
+    if is_old and not shop.settings.inbox_url:
+        raise InboxDamaged("is older than the lake", where=inbox.backend.name, todo=ACCEPT_LOSS)
+
+
+def learn_lake(shop: Shop, inbox: Inbox, *, is_old: bool) -> None:
+    """Let an inbox know the ids of the lake's events; one that is older than the lake becomes another inbox."""
+    # why: durable before any request can move: until it is removed, the compactor looks in the lake too
+    pending_sources.add_pending(shop.store, sources_with_keys(shop))
+    if is_old:
+        inbox.renew_id()
+        _record_inbox(shop, inbox)
+    for source in sources_with_keys(shop):
+        remember_lake_events(shop, inbox, source)
+    inbox.set_lake(shop.lake.identity(EVENTS))
+
+
+def accept_inbox_loss(shop: Shop) -> str:
+    """Go on with what is left of the workspace's inbox, or put it aside and make a new one; return what was wrong."""
+    if shop.settings.inbox_url or not has_inbox(shop):
+        return ""
+    refused = _inbox_problem(shop)
+    if refused and (shop.folder / INBOX_FILE).exists():
+        renew_inbox_bound(shop.folder / INBOX_FILE)
+    if refused and _inbox_problem(shop):
+        _put_inbox_aside(shop)
+    with open_inbox(shop) as inbox:
+        if shop.lake.last_load_sequence(EVENTS, inbox.app_id) < inbox.loaded_seq():
+            refused = refused or "the lake lacks events that were moved into it"
+            inbox.clear_loaded_seq()
+    return refused
+
+
+def _inbox_problem(shop: Shop) -> str:
+    """Why the inbox is refused; empty when it is sound."""
+    try:
+        with open_inbox(shop) as inbox:
+            inbox.check()
+            if shop.lake.last_load_sequence(EVENTS, inbox.app_id) > inbox.last_seq():
+                return f"{inbox.backend.name}: is older than the lake"
+    except InboxDamaged as damaged:
+        return f"{damaged.where}: {damaged.what}"
+    return ""
+
+
+def _put_inbox_aside(shop: Shop) -> None:
+    """Keep the files of an inbox under other names; the store knows none afterwards, so that a new one is made."""
+    number = 1 + len(list(shop.folder.glob(f"{INBOX_FILE}.*{LOST_SUFFIX}")))
+    for suffix in ("", "-wal", "-shm"):
+        path = shop.folder / (INBOX_FILE + suffix)
+        if path.exists():
+            path.rename(shop.folder / f"{INBOX_FILE}.{number}{suffix}{LOST_SUFFIX}")
+    (shop.folder / INBOX_BOUND_FILE).unlink(missing_ok=True)
+    with shop.store.begin() as connection:
+        connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == INBOX))
+
+
+def _require_files(shop: Shop, *, is_bounded: bool) -> None:
+    """Raise InboxDamaged when the inbox of the workspace is missing: it may have held requests."""
+    for name in (INBOX_FILE, INBOX_BOUND_FILE) if is_bounded else (INBOX_FILE,):
+        if not (shop.folder / name).exists():
+            raise InboxDamaged("is missing", where=str(shop.folder / name), todo=ACCEPT_LOSS)
+
+
+def _require_recorded(shop: Shop, inbox: Inbox, record: str | None) -> None:
+    """Raise InboxDamaged unless the inbox is the one that the store knows; a new one becomes it."""
+    if record == inbox.inbox_id:
+        return
+    if record or (record is None and not shop.settings.inbox_url and not inbox.is_empty()):
+        raise InboxDamaged("is not the inbox of this workspace", where=inbox.backend.name, todo=ACCEPT_LOSS)
+    _record_inbox(shop, inbox)
+
+
+def require_loaded_events(shop: Shop, inbox: Inbox) -> None:
+    """Raise WorkspaceError when the lake lacks events that the inbox has moved into it."""
+    is_shared = bool(shop.settings.inbox_url)
+    if is_shared and (not _has_events(shop) or shop.lake.identity(EVENTS) != inbox.lake_id):
+        return  # why: the inbox moves into the lake of another machine
+    loaded, expected = shop.lake.last_load_sequence(EVENTS, inbox.app_id), inbox.loaded_seq()
+    if loaded < expected:
+        raise WorkspaceError(
+            f"has lost events: request {expected} was moved into it, and it ends with {loaded}",
+            where=str(shop.lake.path(EVENTS)),
+            todo=RESTORE,
+        )
 
 
 def _require_empty_file(shop: Shop, key: bytes) -> None:

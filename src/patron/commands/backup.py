@@ -3,25 +3,40 @@
 import hashlib
 import json
 import shutil
-import sqlite3
 import tarfile
 import tempfile
 import zlib
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from deltalake import DeltaTable
 
 from patron import __version__
-from patron.collect.workspace_inbox import INBOX_FILE
+from patron.collect.inbox_sqlite import copy_inbox
+from patron.govern import audit_log
 from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceError
-from patron.storage.durable_files import disk_errors, sync
-from patron.storage.shop import POLICY_FILE, PRIVATE, SETTINGS_FILE, Shop
+from patron.storage.commit_bound import CommitBound
+from patron.storage.durable_files import PRIVATE_FILE, disk_errors, make_all_private, sync
+from patron.storage.embedded_store import commit_count, copy_store, store_key
+from patron.storage.shop import PRIVATE, Shop
+from patron.storage.workspace_files import (
+    DATA_FOLDERS,
+    INBOX_BOUND_FILE,
+    INBOX_FILE,
+    POLICY_FILE,
+    SCRATCH_FOLDER,
+    SETTINGS_FILE,
+    STORE_BOUND_FILE,
+    STORE_FILE,
+    TRACKING_FOLDER,
+)
+from patron.storage.workspace_identity import IDENTITY_FILE, new_instance, read_identity, write_identity
 
 MANIFEST = "patron-backup.json"
-PRIVATE_FILE = 0o600
-PLAIN = (SETTINGS_FILE, POLICY_FILE, "models")
+PLAIN = (IDENTITY_FILE, SETTINGS_FILE, POLICY_FILE, "models", TRACKING_FOLDER)
 """The outbox stays out: it holds ids in clear, and running its run again writes it again."""
 
 
@@ -74,12 +89,10 @@ def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup
         files += sorted(p for p in table.rglob("*") if p.is_file())
     for name in PLAIN:
         place = shop.folder / name
-        files += sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+        if place.exists():
+            files += sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
     # why: the store first; profiles in it may be behind the requests of the inbox, never ahead of them
-    copies = [name for name in ("store.db", INBOX_FILE) if (shop.folder / name).exists()]
-    for name in copies:
-        _copy_sqlite(shop.folder / name, scratch / name)
-    named = {name: scratch / name for name in copies}
+    named = {name: scratch / name for name in _copy_databases(shop, scratch)}
     named |= {str(file.relative_to(shop.folder)): file for file in files}
     for name, file in named.items():
         tar.add(file, name)
@@ -95,17 +108,23 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _copy_sqlite(source: Path, target: Path) -> None:
-    """Copy a live SQLite file as one transaction sees it."""
-    target.touch(mode=PRIVATE_FILE)
-    with sqlite3.connect(source) as one, sqlite3.connect(target) as other:
-        one.backup(other)
-    one.close()
-    other.close()
+def _copy_databases(shop: Shop, scratch: Path) -> list[str]:
+    """Copy the store, encrypted as it is, and the inbox, each as one transaction sees it, with their bounds."""
+    key = store_key(shop.master_key(), shop.workspace_id)
+    copy_store(shop.folder / STORE_FILE, scratch / STORE_FILE, key)
+    CommitBound(scratch / STORE_BOUND_FILE).create(commit_count(scratch / STORE_FILE, key))
+    if not (shop.folder / INBOX_FILE).exists():
+        return [STORE_FILE, STORE_BOUND_FILE]
+    copy_inbox(shop.folder / INBOX_FILE, scratch / INBOX_FILE)
+    return [STORE_FILE, STORE_BOUND_FILE, INBOX_FILE, INBOX_BOUND_FILE]
 
 
-def restore(path: Path, folder: Path) -> Backup:
-    """Make a workspace from an archive. Raises WorkspaceError when the folder is in use or the archive is damaged."""
+def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
+    """Make a workspace from an archive; its master key must be in its place, and its audit log records the restore.
+
+    Raises WorkspaceError when the folder is in use or the archive is damaged, MasterKeyError, NoSpace; then nothing of
+    the workspace is left.
+    """
     folder = folder.resolve()
     if folder.exists() and any(folder.iterdir()):
         raise WorkspaceError("the folder is not empty", where=str(folder), todo="Name a new one.")
@@ -121,31 +140,54 @@ def restore(path: Path, folder: Path) -> Backup:
             f"the archive cannot be read ({error})", where=str(path), todo="Use another backup."
         ) from error
     try:
-        return _verify(path, partial, folder)
+        with disk_errors(folder):
+            table_count = _verify(path, partial)
+            _complete(partial, now)
+            files = [p for p in partial.rglob("*") if p.is_file()]
+            if folder.exists():
+                folder.rmdir()
+            partial.rename(folder)
+            sync(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    Shop.open(folder).close()
+    return Backup(path, table_count, len(files), sum((folder / p.relative_to(partial)).stat().st_size for p in files))
 
 
-def _verify(path: Path, partial: Path, folder: Path) -> Backup:
+def _verify(path: Path, partial: Path) -> int:
+    """Compare what was unpacked with the archive's list, file by file; return how many tables it holds."""
     try:
         manifest = json.loads((partial / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        digests, table_count = dict(manifest["sha256"]), len(manifest["tables"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise PatronError(
             "is not a Patron backup", where=str(path), todo="Name a file written by `patron backup`."
         ) from error
-    whole = manifest["sha256"]
+    (partial / MANIFEST).unlink()
+    unpacked = {str(p.relative_to(partial)) for p in partial.rglob("*") if not p.is_dir()}
     damaged = [
-        name for name, digest in whole.items() if not (partial / name).is_file() or _digest(partial / name) != digest
+        name
+        for name in sorted(unpacked | digests.keys())
+        if name not in unpacked or _digest(partial / name) != digests.get(name)
     ]
     if damaged:
         raise WorkspaceError(
             f"{len(damaged)} files are damaged, such as {damaged[0]}", where=str(path), todo="Use another backup."
         )
-    (partial / MANIFEST).unlink()
-    if folder.exists():
-        folder.rmdir()
-    partial.rename(folder)
-    sync(folder.parent)
-    Shop.open(folder).close()
-    files = [p for p in folder.rglob("*") if p.is_file()]
-    return Backup(path, len(manifest["tables"]), len(files), sum(p.stat().st_size for p in files))
+    return table_count
+
+
+def _complete(partial: Path, now: datetime) -> None:
+    """Make what was unpacked a workspace of its own that opens, and durable."""
+    for name in (*DATA_FOLDERS, SCRATCH_FOLDER):  # why: an archive holds no empty folders
+        (partial / name).mkdir(exist_ok=True)
+    make_all_private(partial)
+    identity = read_identity(partial)
+    if identity is not None:  # why: a backup of an older Patron has none, and is upgraded when it is opened
+        write_identity(partial, replace(identity, instance=new_instance()))
+    with closing(Shop.open(partial)) as shop:
+        audit_log.renew_head(shop)
+        with shop.store.begin() as connection:
+            audit_log.append(shop, connection, "restored", {"instance": shop.identity.instance}, at=now)
+    for place in (*partial.rglob("*"), partial):
+        sync(place)

@@ -1,12 +1,10 @@
 """`patron doctor`: what is wrong with a workspace, and how to fix it."""
 
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
 
 import sqlalchemy as sa
 from deltalake import DeltaTable
@@ -15,44 +13,51 @@ from sqlalchemy.exc import DatabaseError
 
 from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.validation import problem_message
-from patron.collect.workspace_inbox import has_inbox, open_inbox
-from patron.govern import audit_log, consent_ledger
-from patron.govern.master_key import key_place
-from patron.govern.vault import Vault
+from patron.collect.workspace_inbox import has_inbox, open_inbox, require_loaded_events
+from patron.commands.accept_loss import accept_loss
+from patron.commands.findings import RESTORE_HINT, Finding
+from patron.commands.workspace_checks import (
+    audit_findings,
+    key_findings,
+    mode_findings,
+    refusal_findings,
+    store_findings,
+)
+from patron.govern import consent_ledger
 from patron.schema.dead_letter_reasons import FAULTS, UNREADABLE, WITHOUT_CONTENT
 from patron.schema.errors import PatronError, SettingsError
 from patron.schema.events import BY_NAME as EVENT_NAMES
 from patron.schema.tables import BY_NAME
+from patron.storage.lake import Lake
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, ERASURES
 
 LOW_DISK_BYTES = 2_000_000_000
 REPLAYS_NAMED = 3
-RESTORE_HINT = "Restore the newest backup: `patron restore`."
 IMPORT_HINT = (
     "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
 )
-Level = Literal["ok", "warning", "problem"]
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Result of one check."""
+def doctor(folder: Path, *, accept_loss_at: datetime | None = None) -> tuple[Finding, ...]:
+    """Look at every part of a workspace without changing it; a check that fails is a finding.
 
-    check: str
-    level: Level
-    what: str
-    todo: str = ""
+    At a time `accept_loss_at` the workspace first goes on without what is lost. Raises WorkspaceError where it cannot.
+    """
+    folder = folder.resolve()
+    losses = accept_loss(folder, now=accept_loss_at) if accept_loss_at else ()
+    accepted = (Finding("accepted loss", "warning", loss, "Make backups: `patron backup`.") for loss in losses)
+    return (*accepted, *_findings(folder))
 
 
-def doctor(folder: Path) -> tuple[Finding, ...]:
-    """Look at every part of a workspace without changing it; a check that fails is a finding."""
+def _findings(folder: Path) -> tuple[Finding, ...]:
     try:
         shop = Shop.open(folder, upgrade=False)
     except PatronError as refused:
-        return (Finding("workspace", "problem", f"{refused.where}: {refused.what}", refused.todo), *_store_file(folder))
+        lake = _tables(Lake(folder / "lake")) if (folder / "lake").is_dir() else ()
+        return (*refusal_findings(folder, refused), *lake)
     try:
-        if not shop.store.is_current():
+        if not shop.is_current:
             return tuple(_old_store(shop))
         return tuple(finding for name, check in CHECKS.items() for finding in _run_check(name, check, shop))
     finally:
@@ -86,28 +91,8 @@ def _settings(shop: Shop) -> Iterator[Finding]:
         yield Finding("policy", "ok", f"{len(shop.policy.offers)} offers, version {shop.policy.version}")
 
 
-def _store_file(folder: Path) -> Iterator[Finding]:
-    path = folder / "store.db"
-    if not path.exists():
-        return
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        answer = connection.execute("pragma quick_check").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        answer = str(error)
-    finally:
-        connection.close()
-    if answer == "ok":
-        yield Finding("store", "ok", "store.db is sound")
-    else:
-        yield Finding("store", "problem", f"store.db is damaged ({answer})", RESTORE_HINT)
-
-
 def _old_store(shop: Shop) -> Iterator[Finding]:
-    if shop.store.file and not shop.store.file.exists():
-        yield Finding("store", "problem", f"{shop.store.file.name} is missing", RESTORE_HINT)
-        return
-    yield from _store(shop)
+    yield from store_findings(shop)
     yield Finding(
         "store",
         "warning",
@@ -116,39 +101,27 @@ def _old_store(shop: Shop) -> Iterator[Finding]:
     )
 
 
-def _store(shop: Shop) -> Iterator[Finding]:
-    if shop.store.file:
-        yield from _store_file(shop.folder)
-    else:
-        yield Finding("store", "ok", shop.store.engine.url.render_as_string(hide_password=True))
-
-
-def _key(shop: Shop) -> Iterator[Finding]:
-    try:
-        Vault.open(shop)
-    except PatronError as refused:
-        yield Finding("master key", "problem", f"{refused.where}: {refused.what}", refused.todo)
-    else:
-        yield Finding("master key", "ok", f"{key_place(shop)} fits this workspace")
-
-
 def _lake(shop: Shop) -> Iterator[Finding]:
     written = sorted(name for name, table in BY_NAME.items() if shop.lake.exists(table))
-    for name in written:
-        yield from _table(shop, name)
+    yield from _tables(shop.lake)
     if not written:
         yield Finding("lake", "warning", "no table has rows yet", IMPORT_HINT)
 
 
-def _table(shop: Shop, name: str) -> Iterator[Finding]:
+def _tables(lake: Lake) -> Iterator[Finding]:
+    for name in sorted(name for name, table in BY_NAME.items() if lake.exists(table)):
+        yield from _table(lake, name)
+
+
+def _table(lake: Lake, name: str) -> Iterator[Finding]:
     try:
-        delta = DeltaTable(str(shop.lake.folder / name))
+        delta = DeltaTable(str(lake.folder / name))
         actions = delta.get_add_actions(flatten=True)
         sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
     except DeltaError:
         yield Finding(f"lake/{name}", "problem", "the table's log cannot be read", RESTORE_HINT)
         return
-    bad = [path for path, size in sizes.items() if not _has_size(shop.lake.folder / name / path, size)]
+    bad = [path for path, size in sizes.items() if not _has_size(lake.folder / name / path, size)]
     if bad:
         yield Finding(f"lake/{name}", "problem", f"{len(bad)} files are missing or cut, such as {bad[0]}", RESTORE_HINT)
     else:
@@ -168,6 +141,7 @@ def _inbox(shop: Shop) -> Iterator[Finding]:
     try:
         with open_inbox(shop) as inbox:
             inbox.check()
+            require_loaded_events(shop, inbox)
             yield Finding("inbox", "ok", f"sound; {inbox.pending_count():,} requests wait to be moved into the lake")
     except PatronError as refused:
         yield Finding("inbox", "problem", f"{refused.where}: {refused.what}", refused.todo)
@@ -249,12 +223,7 @@ def _replay_hint(imports: list[str]) -> str:
 
 
 def _audit(shop: Shop) -> Iterator[Finding]:
-    log = audit_log.entries(shop.store)
-    broken = audit_log.first_damaged_entry(log)
-    if broken is None:
-        yield Finding("audit log", "ok", f"{len(log)} entries, none damaged")
-    else:
-        yield Finding("audit log", "problem", f"entry {broken} was changed, or one before it is missing", RESTORE_HINT)
+    yield from audit_findings(shop)
     broken = consent_ledger.first_damaged_entry(shop.store)
     if broken is None:
         yield Finding("ledger of consents", "ok", f"{consent_ledger.size(shop.store)} entries, none damaged")
@@ -277,14 +246,15 @@ def _disk(shop: Shop) -> Iterator[Finding]:
 
 CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "settings": _settings,
-    "store": _store,
-    "master key": _key,
+    "store": store_findings,
+    "master key": key_findings,
     "lake": _lake,
     "inbox": _inbox,
     "runs": _runs,
     "tracking plan": _plan,
     "dead letters": _dead_letters,
     "audit log": _audit,
+    "file modes": lambda shop: mode_findings(shop.folder),
     "disk": _disk,
 }
 """The checks, in order."""

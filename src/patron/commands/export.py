@@ -54,7 +54,7 @@ def export_customer(shop: Shop, *, now: datetime, **identifier: str | None) -> d
         raise NotFound("nothing is known of this customer: they were forgotten")
     customer_id = person.customer_id
     with shop.store.begin() as connection:
-        audit_log.append(connection, "exported", {"customer_id": customer_id}, at=now)
+        audit_log.append(shop, connection, "exported", {"customer_id": customer_id}, at=now)
     return {
         "customer_id": customer_id,
         "as_of": as_of,

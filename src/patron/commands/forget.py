@@ -206,6 +206,6 @@ def _certify(erasure: Erasure, at: datetime) -> ErasureCertificate:
     left = files_left(erasure.shop, erasure.vault, erasure.person)
     facts = {"certificate_id": erasure.certificate_id, "erased": erasure.counts}
     with erasure.shop.store.begin() as connection:
-        entry = audit_log.append(connection, audit_log.FORGOTTEN, facts, at=at)
+        entry = audit_log.append(erasure.shop, connection, audit_log.FORGOTTEN, facts, at=at)
         connection.execute(sa.delete(ERASURES).where(ERASURES.c.certificate_id == erasure.certificate_id))
     return ErasureCertificate(erasure.certificate_id, at, erasure.counts, left, entry.entry, entry.hash)

@@ -9,16 +9,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from patron.collect.workspace_inbox import LOST_SUFFIX
 from patron.commands.resolve_person import Person
 from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.storage.durable_files import sync
-from patron.storage.shop import COMMIT_LOCK_FILE, POLICY_FILE, RUN_LOCK_FILE, SETTINGS_FILE, Shop
+from patron.storage.shop import Shop
+from patron.storage.workspace_files import DATA_FOLDERS, SCRATCH_FOLDER, WORKSPACE_FILE_NAMES
 
-WORKSPACE_FILES = frozenset(
-    {"lake", "models", "outbox", "tmp", SETTINGS_FILE, POLICY_FILE, RUN_LOCK_FILE, COMMIT_LOCK_FILE}
-)
+WORKSPACE_FILES = WORKSPACE_FILE_NAMES | {*DATA_FOLDERS, SCRATCH_FOLDER}
 """Files and folders that are never a report, an export or somebody else's; models hold no ids."""
+UNOPENED = (".tar.gz", LOST_SUFFIX)
+"""Archives, and inboxes that were put aside: people have to look at them."""
 STORE_SUFFIXES = (".db", ".db-wal", ".db-shm")
 REPORT_MARK = '<meta name="generator" content="Patron">'
 EXPORT_KEYS = {"customer_id", "identifiers", "tables"}
@@ -50,7 +52,7 @@ def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:
     that happens to be one of the shop's ids is a figure.
     """
     foreign = [path for path in _foreign_files(shop) if not _is_report(path)]
-    left = [path for path in foreign if path.name.endswith(".tar.gz") or _names_person(vault, person, path)]
+    left = [path for path in foreign if path.name.endswith(UNOPENED) or _names_person(vault, person, path)]
     return tuple(str(path.relative_to(shop.folder)) for path in left)
 
 
@@ -94,7 +96,7 @@ def _foreign_files(shop: Shop) -> list[Path]:
 
 
 def _is_report(path: Path) -> bool:
-    is_page = path.name.endswith((".html", ".html.part"))
+    is_page = path.name.endswith((".html", ".html.new"))
     return is_page and REPORT_MARK in path.read_text(encoding="utf-8", errors="replace")
 
 

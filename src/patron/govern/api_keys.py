@@ -42,7 +42,9 @@ def create_key(shop: Shop, source: str, kind: str, *, at: datetime) -> tuple[str
     key = Key(_hash(secret)[:12], source.strip(), kind, at)  # pyright: ignore[reportArgumentType] - checked above
     with shop.store.begin() as connection:
         connection.execute(sa.insert(API_KEYS).values(key_hash=_hash(secret), **vars(key)))
-        audit_log.append(connection, "key created", {"key_id": key.key_id, "source": key.source, "kind": kind}, at=at)
+        audit_log.append(
+            shop, connection, "key created", {"key_id": key.key_id, "source": key.source, "kind": kind}, at=at
+        )
     return secret, key
 
 
@@ -66,7 +68,7 @@ def revoke_key(shop: Shop, key_id: str, *, at: datetime) -> None:
     with shop.store.begin() as connection:
         if not connection.execute(chosen.values(revoked_at=at)).rowcount:
             raise NotFound("no such key in use", where=key_id, todo="List them with `patron keys list`.")
-        audit_log.append(connection, "key revoked", {"key_id": key_id}, at=at)
+        audit_log.append(shop, connection, "key revoked", {"key_id": key_id}, at=at)
 
 
 _SHOWN = sa.select(*(API_KEYS.c[name] for name in ("key_id", "source", "kind", "created_at", "revoked_at")))

@@ -20,8 +20,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from patron.govern.contact_values import contacts_in
-from patron.govern.master_key import KEY_BYTES, Keys, derive_keys, master_key
+from patron.govern.master_key import Keys, derive_keys
 from patron.schema.errors import MasterKeyError
+from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop
 from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, upsert
 
@@ -50,7 +51,7 @@ class Vault:
     @classmethod
     def open(cls, shop: Shop) -> Self:
         """Open the vault of a shop. Raises MasterKeyError when the key is missing or wrong."""
-        return cls(shop.store, derive_keys(master_key(shop)))
+        return cls(shop.store, derive_keys(shop.master_key()))
 
     @property
     def row_key(self) -> str:

@@ -3,6 +3,7 @@
 PatronError
 ├── SettingsError        patron.toml, policy.toml or an environment variable cannot be used
 ├── WorkspaceError       the workspace is missing, older than it can be, or damaged
+│   ├── OlderWorkspace   an older Patron made the workspace, and it is only looked at
 │   ├── WorkspaceBusy    another process is at work in this workspace
 │   ├── NoSpace          the disk is full
 │   └── InboxDamaged     the inbox does not hold what was written
@@ -42,6 +43,10 @@ class SettingsError(PatronError):
 
 class WorkspaceError(PatronError):
     """The workspace is missing, older than it can be, or damaged."""
+
+
+class OlderWorkspace(WorkspaceError):
+    """An older Patron made the workspace, and it is only looked at."""
 
 
 class WorkspaceBusy(WorkspaceError):

@@ -24,7 +24,7 @@ from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Tra
 
 from patron.schema.errors import InvalidTable, WorkspaceError
 from patron.schema.table_definition import Table, conform, find_violations, require_valid, sql_type
-from patron.storage.durable_files import disk_errors, sync
+from patron.storage.durable_files import disk_errors, make_private, sync
 from patron.storage.engine import DuckEngine, literal
 from patron.storage.parquet_rows import columns_without_nulls, declared_rows, with_part
 
@@ -346,6 +346,8 @@ class Lake:
     def _sync_log(self, table: Table) -> None:
         log = self.path(table) / "_delta_log"
         newest = max(log.glob("*.json"))
+        for path in (log, *log.glob("*checkpoint*")):  # why: delta-rs writes them by the process's umask
+            make_private(path)
         sync(newest)
         sync(log)
 

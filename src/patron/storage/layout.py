@@ -1,26 +1,25 @@
 """The version of a workspace's layout: what is where, and how tables of the store are made.
 
-It is written when a workspace is created. Migrations bring every published layout up to this one; a newer layout, and
-what was made before layout 1, is refused.
+It is written when a workspace is created. Every published layout is brought up to this one; a newer layout, and what
+was made before layout 1, is refused.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from patron.schema.errors import WorkspaceError
-from patron.storage.store import WORKSPACE, Store
 
-LAYOUT_VERSION = 1
-WORKSPACE_ID, LAYOUT = "workspace_id", "layout_version"
+LAYOUT_VERSION = 2
+WORKSPACE_ID, LAYOUT, KEY_CHECK = "workspace_id", "layout_version", "master_key_check"
+"""Entries of the workspace in its store."""
+INBOX, SERVER_INBOX = "inbox_id", "server_inbox_id"
+"""Entries for the id of the inbox in the workspace's file, and of the one that `inbox_url` names.
+
+Empty for an inbox of workspace layout 1, which becomes the workspace's when it is opened."""
 
 
-def require_known_layout(store: Store, folder: Path) -> None:
-    """Raise WorkspaceError for a workspace of a layout that this Patron cannot open; a new one is fine."""
-    with store.translated_errors():
-        entries = _entries(store)
-    if WORKSPACE_ID not in entries:
-        return  # why: a store that no workspace has named itself in holds nothing yet
+def known_layout(entries: Mapping[str, str], folder: Path) -> int:
+    """Layout that a store's entries name. Raises WorkspaceError for one that this Patron cannot open."""
     version = entries.get(LAYOUT)
     if version is None:
         raise WorkspaceError(
@@ -32,19 +31,15 @@ def require_known_layout(store: Store, folder: Path) -> None:
         raise WorkspaceError(
             f"has layout version {version!r}, which is not a valid one", where=str(folder), todo="Restore a backup."
         )
-    if int(version) > LAYOUT_VERSION:
+    require_known_layout(int(version), folder)
+    return int(version)
+
+
+def require_known_layout(version: int, folder: Path) -> None:
+    """Raise WorkspaceError for a layout of a newer Patron."""
+    if version > LAYOUT_VERSION:
         raise WorkspaceError(
             f"has workspace layout {version}, but this Patron knows layouts up to {LAYOUT_VERSION}",
             where=str(folder),
             todo="Upgrade the patron package.",
         )
-
-
-def _entries(store: Store) -> dict[str, str]:
-    if store.file and not store.file.exists():  # why: to connect would make it
-        return {}
-    if not sa.inspect(store.engine).has_table(WORKSPACE.name):
-        return {}
-    with store.begin() as connection:
-        rows = connection.execute(sa.select(WORKSPACE).where(WORKSPACE.c.key.in_([WORKSPACE_ID, LAYOUT])))
-        return {row.key: row.value for row in rows}

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from patron.schema.errors import NotFound
 from patron.schema.json_files import read_json, write_json
-from patron.storage.durable_files import disk_errors, sync
+from patron.storage.durable_files import disk_errors, make_private, sync
 
 MANIFEST = "manifest.json"
 CARD = "card.json"
@@ -93,7 +93,8 @@ def _save(models: Path, fitted: FittedModel, record: ModelRecord) -> str:
     write_json(fresh / METRICS, record.metrics)
     write_json(fresh / CARD, record.card)
     (fresh / CARD_TEXT).write_text(record.card_text, encoding="utf-8")
-    for path in (*sorted(fresh.rglob("*")), fresh):
+    for path in (*sorted(fresh.rglob("*")), fresh, final.parent):
+        make_private(path)
         sync(path)
     if final.exists():
         final.rename(old)

@@ -1,6 +1,5 @@
 """The shop: settings, policy, lake and store of one workspace, and the snapshots that readers get of it."""
 
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,23 +10,40 @@ from pathlib import Path
 import pyarrow as pa
 import sqlalchemy as sa
 
-from patron.schema.errors import WorkspaceError
+from patron.schema.errors import OlderWorkspace, WorkspaceError
 from patron.schema.tables import BY_NAME
+from patron.storage.audit_head import AuditHeadFile
+from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
-from patron.storage.layout import LAYOUT, LAYOUT_VERSION, WORKSPACE_ID, require_known_layout
+from patron.storage.layout import LAYOUT_VERSION
 from patron.storage.pinned_tables import PinnedTables, select_sql
 from patron.storage.policy import Policy
 from patron.storage.runs import CompletedRun, FactsOrigin, Run
 from patron.storage.settings import Settings, load_settings
 from patron.storage.stage_view import StageView, WorkspaceParts
-from patron.storage.store import RUNS, WORKSPACE, Store, sqlite_url, upsert
+from patron.storage.store import RUNS, Store
+from patron.storage.workspace_files import (
+    COMMIT_LOCK_FILE,
+    DATA_FOLDERS,
+    POLICY_FILE,
+    RUN_LOCK_FILE,
+    SCRATCH_FOLDER,
+    SETTINGS_FILE,
+    STORE_FILE,
+)
+from patron.storage.workspace_identity import (
+    IDENTITY_FILE,
+    RESTORE,
+    UNFINISHED,
+    WorkspaceIdentity,
+    finish_identity,
+    read_identity,
+)
 from patron.storage.workspace_lock import WorkspaceLock
+from patron.storage.workspace_store import key_place, make_store, open_store, require_layout_1, upgrade_layout
 
-SETTINGS_FILE = "patron.toml"
-POLICY_FILE = "policy.toml"
 PRIVATE = 0o700
-RUN_LOCK_FILE, COMMIT_LOCK_FILE = "run.lock", "workspace.lock"
 LOCK_TIMEOUT_SECONDS = 10.0
 """How long a process waits for a lock of the workspace, unless it is told otherwise."""
 END_OF_TIME = datetime(9999, 12, 31, tzinfo=UTC)
@@ -84,8 +100,14 @@ class Snapshot:
 class Shop:
     """One open workspace; passed to every command and answer."""
 
-    def __init__(self, folder: Path, settings: Settings, policy: Policy, store: Store) -> None:
-        self.folder = folder
+    def __init__(
+        self, identity: WorkspaceIdentity, settings: Settings, policy: Policy, store: Store, audit_head: AuditHeadFile
+    ) -> None:
+        self.identity = identity
+        self.audit_head = audit_head
+        """The head of the audit log, next to the master key."""
+        self.master_key_place = audit_head.place
+        self.folder = folder = audit_head.place.folder
         self.settings = settings
         self.policy = policy
         self.store = store
@@ -93,60 +115,69 @@ class Shop:
         self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
         self.wait_seconds = LOCK_TIMEOUT_SECONDS
         """How long to wait for another process that is at work here."""
+        self.is_current = True
+        """Whether the store's tables are those of this version; only who looks at an older store sees it otherwise."""
         self._run_lock = WorkspaceLock(folder / RUN_LOCK_FILE)
         self._commit_lock = WorkspaceLock(folder / COMMIT_LOCK_FILE)
         self._stamps = _stamps(folder)
 
     @classmethod
     def create(cls, folder: Path) -> "Shop":
-        """Make a workspace. Raises WorkspaceError when the folder already holds one."""
+        """Make a workspace and its master key. Raises WorkspaceError when the folder already holds one."""
         folder = folder.resolve()
-        if (folder / SETTINGS_FILE).exists():
-            raise WorkspaceError("is a workspace already", where=str(folder), todo="Use it, or choose another folder.")
-        for path in (folder, folder / "lake", folder / "models", folder / "outbox", folder / "tmp"):
-            path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
-        for name in (POLICY_FILE, SETTINGS_FILE):  # settings last: they make the folder a workspace
-            content = (resources.files("patron.storage") / "defaults" / name).read_text(encoding="utf-8")
-            (folder / name).write_text(content, encoding="utf-8")
+        _require_new(folder)
+        for path in (folder, *(folder / name for name in (*DATA_FOLDERS, SCRATCH_FOLDER))):
+            make_private_folder(path)
+        make_store(folder, Settings())
+        for name in (POLICY_FILE, SETTINGS_FILE):
+            content = (resources.files("patron.storage") / "defaults" / name).read_bytes()
+            write_durably(folder / name, content, is_folder_synced=False)
+        finish_identity(folder)
         return cls.open(folder)
 
     @classmethod
     def open(cls, folder: Path, *, upgrade: bool = True, wait_seconds: float | None = None) -> "Shop":
-        """Open a workspace, upgrading an older one (or only to look at it). Raises WorkspaceError, SettingsError.
+        """Open a workspace, upgrading an older one (or only to look at it). Nothing that is missing is made anew.
 
         `wait_seconds` is how long to wait for another process that is at work here.
+        Raises WorkspaceError, SettingsError, MasterKeyError.
         """
         folder = Path(folder).resolve()
-        if not (folder / SETTINGS_FILE).exists():
-            raise WorkspaceError(
-                "is not a workspace",
-                where=str(folder),
-                todo=f"Run `patron init {folder}`, or name one with --workspace.",
-            )
+        wait = LOCK_TIMEOUT_SECONDS if wait_seconds is None else wait_seconds
+        identity = read_identity(folder)
+        _require_workspace(folder, identity)
         settings = load_settings(folder / SETTINGS_FILE)
+        if identity is None:
+            require_layout_1(folder, settings)
+        if identity is None or identity.layout < LAYOUT_VERSION:
+            if not upgrade:
+                raise OlderWorkspace(
+                    "was left by an older Patron",
+                    where=str(folder),
+                    todo="Any other command upgrades it, such as `patron report`; then look again.",
+                )
+            identity = upgrade_layout(folder, settings, wait_seconds=wait)
         policy = Policy.load(folder / POLICY_FILE)
-        (folder / "tmp").mkdir(exist_ok=True, mode=PRIVATE)
-        store = Store(settings.store_url or sqlite_url(folder / "store.db"))
-        require_known_layout(store, folder)
-        if upgrade:
-            store.upgrade()
-        shop = cls(folder, settings, policy, store)
-        if wait_seconds is not None:
-            shop.wait_seconds = wait_seconds
-        if upgrade or store.is_current():
-            shop._name_workspace()
+        place = key_place(folder, settings, identity.workspace_id)
+        master = place.read()
+        place.require_fit(master, identity.key_check)
+        (folder / SCRATCH_FOLDER).mkdir(exist_ok=True, mode=PRIVATE)
+        store = open_store(folder, settings, identity, master)
+        is_current = _upgrade(store, is_allowed=upgrade)
+        shop = cls(identity, settings, policy, store, AuditHeadFile(place, master, identity.instance))
+        shop.wait_seconds, shop.is_current = wait, is_current
         return shop
 
-    def _name_workspace(self) -> None:
-        """Give a new workspace its id, and every one that was upgraded the layout that it has now."""
-        with self.store.begin() as connection:
-            entries: dict[str, str] = {row.key: row.value for row in connection.execute(sa.select(WORKSPACE))}
-            if WORKSPACE_ID not in entries:
-                entries[WORKSPACE_ID] = secrets.token_hex(8)
-                connection.execute(sa.insert(WORKSPACE).values(key=WORKSPACE_ID, value=entries[WORKSPACE_ID]))
-            if entries.get(LAYOUT) != str(LAYOUT_VERSION):
-                upsert(connection, WORKSPACE, [{"key": LAYOUT, "value": str(LAYOUT_VERSION)}], update=("value",))
-        self.workspace_id: str = entries[WORKSPACE_ID]
+    @property
+    def workspace_id(self) -> str:
+        """Which workspace it is."""
+        return self.identity.workspace_id
+
+    def master_key(self) -> bytes:
+        """Read the master key again. Raises MasterKeyError when it is missing or another workspace's."""
+        key = self.master_key_place.read()
+        self.master_key_place.require_fit(key, self.identity.key_check)
+        return key
 
     def reload_settings(self) -> None:
         """Load settings and policy again if their files have changed; store, inbox and engine stay open.
@@ -231,6 +262,56 @@ class Shop:
         """Return all connections."""
         self.store.close()
         self.engine.close()
+
+
+def _require_new(folder: Path) -> None:
+    """Raise WorkspaceError for a folder that holds a workspace, or what is left of one."""
+    if (folder / UNFINISHED).exists() and not (folder / IDENTITY_FILE).exists():
+        return  # why: its making was cut off before anything could be kept in it
+    if (folder / IDENTITY_FILE).exists() or (folder / SETTINGS_FILE).exists():
+        raise WorkspaceError("is a workspace already", where=str(folder), todo="Use it, or choose another folder.")
+    left = [name for name in (STORE_FILE, "inbox.db", "lake") if _has_content(folder / name)]
+    if left:
+        what = f"holds what is left of a workspace ({', '.join(left)})"
+        raise WorkspaceError(what, where=str(folder), todo=f"{RESTORE} Or choose another folder.")
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+
+def _upgrade(store: Store, *, is_allowed: bool) -> bool:
+    """Bring the store's tables to this version where that is allowed; return whether they are."""
+    try:
+        if is_allowed:
+            store.upgrade()
+        return is_allowed or store.is_current()
+    except BaseException:
+        store.close()
+        raise
+
+
+def _require_workspace(folder: Path, identity: WorkspaceIdentity | None) -> None:
+    """Raise WorkspaceError for a folder that is no workspace, and for one without settings or an identity."""
+    if identity is not None:
+        if not (folder / SETTINGS_FILE).exists():
+            todo = "Restore it from the newest backup, or copy that of a new workspace and set it again."
+            raise WorkspaceError("is missing", where=str(folder / SETTINGS_FILE), todo=todo)
+        return
+    if (folder / UNFINISHED).exists():
+        raise WorkspaceError(
+            "is a workspace whose making was cut off", where=str(folder), todo=f"Run `patron init {folder}` again."
+        )
+    if not (folder / SETTINGS_FILE).exists():
+        left = [name for name in (STORE_FILE, "lake") if _has_content(folder / name)]
+        if left:
+            what = f"holds {' and '.join(left)}, but {IDENTITY_FILE} and {SETTINGS_FILE} are missing"
+            raise WorkspaceError(what, where=str(folder), todo=RESTORE)
+        raise WorkspaceError(
+            "is not a workspace",
+            where=str(folder),
+            todo=f"Run `patron init {folder}`, or name one with --workspace.",
+        )
 
 
 def _run_of(row: sa.RowMapping) -> Run:

@@ -1,7 +1,8 @@
 """The operational store: rows that need transactions. SQLite in the workspace by default, PostgreSQL by URL."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
+from sqlcipher3 import dbapi2 as sqlcipher
 
 from patron.schema.errors import NoSpace, WorkspaceBusy, WorkspaceError
+from patron.storage.commit_bound import CommitBound
+from patron.storage.embedded_store import damaged_store, prepare, unlock
 
 METADATA = sa.MetaData()
 UTC_TIME = sa.DateTime(timezone=True)
@@ -178,6 +182,14 @@ PROFILES = sa.Table(
     sa.Index("ix_profiles_owner", "owner"),
 )
 
+COMMITS = "commit_count"
+"""Entry of the workspace that counts the commits to an embedded store."""
+COUNT_COMMIT = sa.text(
+    f"update workspace set value = cast(value as integer) + 1 where key = '{COMMITS}' returning value"
+)
+AFTERWARDS = "afterwards"
+DAMAGE = ("malformed", "not a database", "disk I/O error")
+"""Signs of a file that does not hold what was written."""
 BY_CUSTOMER = tuple(table for table in METADATA.sorted_tables if "customer_id" in table.c)
 """Tables of the store whose rows belong to customers."""
 
@@ -185,24 +197,58 @@ BY_CUSTOMER = tuple(table for table in METADATA.sorted_tables if "customer_id" i
 class Store:
     """One connection pool to the operational store, upgraded to the newest schema when opened."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, key: bytes = b"", bound: CommitBound | None = None) -> None:
+        """Open the file of a URL with its key, or the server of one; commits to a file are counted in its bound."""
         self.url = url
-        self.engine = sa.create_engine(url)
-        if self.engine.dialect.name == "sqlite":
-            event.listen(self.engine, "connect", _durable_sqlite)
+        self.bound = bound
+        is_embedded = sa.make_url(url).get_backend_name() == "sqlite"
+        self.engine = sa.create_engine(url, module=sqlcipher) if is_embedded else sa.create_engine(url)
+        if is_embedded:
+            event.listen(self.engine, "connect", lambda connection, _: unlock(connection, key))
+            event.listen(self.engine, "connect", lambda connection, _: prepare(connection))
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """Open a transaction that commits at the end of the block. Raises NoSpace on a full disk."""
-        try:
+        """Open a transaction that commits at the end of the block. Raises NoSpace on a full disk, WorkspaceError."""
+        count, afterwards = 0, []
+        with self._write_errors():
             with self.engine.begin() as connection:
+                before = self._change_count(connection)
+                connection.info[AFTERWARDS] = afterwards
                 yield connection
-        except OperationalError as error:
+                if self.bound and self._change_count(connection) > before:
+                    count = int(connection.execute(COUNT_COMMIT).scalar_one())
+            if self.bound and count:
+                self.bound.raise_to(count)
+        for act in afterwards:
+            act()
+
+    @contextmanager
+    def _write_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as error:
             if "disk is full" in str(error):
                 raise NoSpace(
                     "the disk is full; nothing was half-written", where="store", todo="Free some space and repeat."
                 ) from error
+            if self.file and any(sign in str(error.orig) for sign in DAMAGE):
+                raise damaged_store(self.file, error.orig or error) from error
             raise
+
+    @staticmethod
+    def _change_count(connection: sa.Connection) -> int:
+        """Rows that the connection has changed so far; 0 on a server."""
+        return getattr(connection.connection.dbapi_connection, "total_changes", 0)
+
+    def require_all_commits(self) -> None:
+        """Raise WorkspaceError when the file lacks commits that were made: its write-ahead log was lost."""
+        if self.bound:
+            bound = self.bound.read()  # why: first, as others may commit meanwhile
+            with self.begin() as connection:
+                chosen = sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == COMMITS)
+                count = int(connection.scalar(chosen) or 0)
+            self.bound.require_reached(count, bound, where=str(self.file))
 
     @property
     def file(self) -> Path | None:
@@ -211,15 +257,14 @@ class Store:
 
     def is_current(self) -> bool:
         """Whether the schema is that of this version; changes nothing. Raises WorkspaceError when it is newer."""
-        if self.file and not self.file.exists():  # why: to connect would make it
-            return False
-        script = alembic.script.ScriptDirectory.from_config(_alembic(self.url))
         with self.translated_errors():
             with self.engine.connect() as connection:
                 current = alembic.migration.MigrationContext.configure(connection).get_current_revision()
+            if current == _newest_revision():
+                return True
             if current is not None:
-                script.get_revision(current)
-        return current == script.get_current_head()
+                alembic.script.ScriptDirectory.from_config(_alembic(self.url)).get_revision(current)
+        return False
 
     def upgrade(self) -> None:
         """Bring the schema to this version of Patron. Raises WorkspaceError when the store is newer than that."""
@@ -227,6 +272,8 @@ class Store:
             return
         config = _alembic(self.url)
         with self.translated_errors(), self.engine.begin() as connection:
+            if self.file:  # why: otherwise the driver would commit each table by itself; a kill would leave a half
+                connection.exec_driver_sql("begin immediate")
             config.attributes["connection"] = connection
             alembic.command.upgrade(config, "head")
 
@@ -240,6 +287,8 @@ class Store:
                 f"the store was written by a newer Patron ({error})", where="store", todo="Upgrade the patron package."
             ) from error
         except DatabaseError as error:
+            if self.file and any(sign in str(error.orig) for sign in DAMAGE):
+                raise damaged_store(self.file, error.orig or error) from error
             raise WorkspaceError(
                 f"cannot be opened ({error.orig})",
                 where=self.engine.url.render_as_string(),
@@ -279,6 +328,11 @@ def upsert(
     connection.execute(insert, [dict(row) for row in rows])
 
 
+def after_commit(connection: sa.Connection, act: Callable[[], None]) -> None:
+    """Do something once the transaction of a connection is on disk."""
+    connection.info[AFTERWARDS].append(act)
+
+
 def sqlite_url(path: Path) -> str:
     """URL of a SQLite file."""
     return f"sqlite:///{path}"
@@ -291,14 +345,6 @@ def _alembic(url: str) -> alembic.config.Config:
     return config
 
 
-def _durable_sqlite(connection: object, _record: object) -> None:
-    cursor = connection.cursor()  # pyright: ignore[reportAttributeAccessIssue] - SQLAlchemy passes a DB-API connection
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "secure_delete = ON",
-        "busy_timeout = 10000",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+@cache
+def _newest_revision() -> str | None:
+    return alembic.script.ScriptDirectory.from_config(_alembic("sqlite://")).get_current_head()

@@ -11,6 +11,8 @@ from patron.interfaces.cli.app import app
 from patron.interfaces.cli.output import as_json, say_error
 from patron.schema.errors import PatronError
 
+PRIVATE_UMASK = 0o077
+"""Whatever a command writes, only its owner can read."""
 REFUSED = 1
 BROKEN = 70
 """Exit codes: 0 done, 1 refused for a reason a person can fix, 2 wrong usage, 3 an import that rejected too much,
@@ -36,6 +38,7 @@ class Refusal:
 
 def main() -> None:
     """Run one command; a refusal is a sentence, never a traceback, and with --json also an object on stdout."""
+    os.umask(PRIVATE_UMASK)
     is_json = "--json" in sys.argv[1:]
     try:
         # why not standalone: typer would print what is wrong with the usage for people only

@@ -1,5 +1,6 @@
 """`patron serve`, `patron doctor`, `patron backup` and `patron restore`: a workspace in daily use."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,17 @@ def serve(
     server.serve(Shop.open(workspace), host=host, port=port, accept_only=accept_only)
 
 
-def doctor(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
+def doctor(
+    workspace: Workspace = HERE,
+    *,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Go on without what was written last and is lost; the audit log records it."
+        ),
+    ] = False,
+    json: AsJson = False,
+) -> None:
     """Check a workspace and say how to fix its problems.
 
     Exits with 1 if there is a problem.
@@ -39,7 +50,7 @@ def doctor(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     from patron.commands import doctor as doctors
     from patron.interfaces.cli.render import show_doctor
 
-    findings = doctors.doctor(workspace)
+    findings = doctors.doctor(workspace, accept_loss_at=datetime.now(UTC) if accept_loss else None)
     show_doctor(findings, json=json)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(1)
@@ -80,7 +91,7 @@ def restore(
     """
     from patron.commands import backup as backups
 
-    restored = backups.restore(archive, folder)
+    restored = backups.restore(archive, folder, now=datetime.now(UTC))
     if json:
         output.as_json(restored)
     else:

@@ -5,6 +5,7 @@ from patron.schema import errors
 STATUS: dict[type[errors.PatronError], int] = {
     errors.SettingsError: 500,
     errors.WorkspaceError: 500,
+    errors.OlderWorkspace: 500,
     errors.WorkspaceBusy: 409,
     errors.NoSpace: 503,
     errors.InboxDamaged: 500,

@@ -1,0 +1,145 @@
+"""Requests that were acknowledged and are gone with the inbox, its log or the lake: found, and refused by writers."""
+
+import os
+import shutil
+from contextlib import closing
+from datetime import UTC, datetime
+
+import pytest
+
+from patron.collect.compaction import compact_inbox
+from patron.collect.inbox_sqlite import BOUND_SUFFIX
+from patron.collect.request import Message, Request
+from patron.collect.workspace_inbox import open_inbox
+from patron.commands.accept_loss import accept_loss
+from patron.commands.backup import backup
+from patron.commands.doctor import doctor
+from patron.commands.manage_keys import create_key
+from patron.schema.errors import InboxDamaged, WorkspaceError
+from patron.schema.tables import EVENTS
+from patron.service.collector import Collector
+from patron.storage.shop import Shop
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def request(number):
+    row = {"event_id": f"m{number}", "name": "Product Viewed", "occurred_at": NOW, "product_id": "p", "user_id": "u"}
+    return Request("web", NOW, [Message(f"m{number}", row)])
+
+
+def put(shop, *numbers):
+    with open_inbox(shop) as inbox:
+        inbox.append([request(number) for number in numbers])
+
+
+def problems(folder):
+    return {one.check: one.what for one in doctor(folder) if one.level == "problem"}
+
+
+@pytest.fixture
+def waiting(shop):
+    """A workspace with two requests that wait in the inbox, and a source with a key."""
+    create_key(shop, "web", now=NOW)
+    put(shop, 1, 2)
+    return shop
+
+
+@pytest.mark.parametrize("name", ["inbox.db", "inbox.commits"])
+def test_an_inbox_that_is_deleted_is_found_and_refused_by_whoever_writes(waiting, name):
+    (waiting.folder / name).unlink()
+    assert "is missing" in problems(waiting.folder)["inbox"]
+    collector = Collector(waiting)
+    collector.start()
+    with pytest.raises(InboxDamaged, match="is missing"):
+        collector.accept(request(3))
+    collector.stop()
+    for write in (compact_inbox, lambda shop: backup(shop, shop.folder.parent / "b.tar.gz")):
+        with pytest.raises(InboxDamaged, match="is missing"):
+            write(waiting)
+    assert not (waiting.folder / name).exists()
+    assert not (waiting.folder.parent / "b.tar.gz").exists()
+
+
+def leave_log(shop):
+    """What a collector that was killed leaves: the last request is in the write-ahead log only."""
+    with open_inbox(shop) as inbox:
+        inbox.append([request(3)])
+        for name in ("inbox.db", "inbox.db-wal"):
+            shutil.copy(shop.folder / name, shop.folder / f"{name}.copy")
+    for name in ("inbox.db", "inbox.db-wal"):
+        (shop.folder / f"{name}.copy").replace(shop.folder / name)
+    return shop.folder / "inbox.db-wal"
+
+
+@pytest.mark.parametrize("damage", ["kept", "deleted", "emptied", "cut in half", "one bit flipped"])
+def test_a_request_that_was_lost_with_the_write_ahead_log_is_found(waiting, damage):
+    log = leave_log(waiting)
+    content = bytearray(log.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "deleted":
+        log.unlink()
+    elif damage == "one bit flipped":
+        log.write_bytes(bytes(content))
+    elif damage != "kept":
+        os.truncate(log, len(content) // 2 if damage == "cut in half" else 0)
+    if damage == "kept":
+        with open_inbox(waiting) as inbox:
+            assert inbox.pending_count() == 3
+        return
+    assert "inbox" in problems(waiting.folder)
+    with pytest.raises(InboxDamaged):
+        compact_inbox(waiting)
+
+
+def test_after_the_loss_is_accepted_what_is_left_is_moved(waiting):
+    leave_log(waiting).unlink()
+    assert accept_loss(waiting.folder, now=NOW)
+    assert not problems(waiting.folder)
+    put(waiting, 4)
+    compact_inbox(waiting)
+    assert sorted(waiting.lake.read(EVENTS)["event_id"].to_pylist()) == ["m1", "m2", "m4"]
+
+
+@pytest.mark.parametrize("has_same_key", [False, True])
+def test_the_inbox_of_another_workspace_is_refused(waiting, tmp_path, monkeypatch, has_same_key):
+    if has_same_key:
+        monkeypatch.setenv("PATRON_MASTER_KEY", waiting.master_key_place.file.read_text())
+    with closing(Shop.create(tmp_path / "other")) as other:
+        create_key(other, "web", now=NOW)
+        put(other, 7)
+    for path in waiting.folder.glob("inbox.*"):
+        path.unlink()
+    for name in ("inbox.db", "inbox.commits"):
+        shutil.copy(tmp_path / "other" / name, waiting.folder / name)
+    assert "not the inbox of this workspace" in problems(waiting.folder)["inbox"]
+    with pytest.raises(InboxDamaged):
+        compact_inbox(waiting)
+
+
+def test_an_inbox_where_there_was_none_is_refused_unless_it_is_empty(shop, tmp_path):
+    with closing(Shop.create(tmp_path / "other")) as other:
+        put(other, 7)
+    shutil.copy(tmp_path / "other" / "inbox.db", shop.folder)
+    with pytest.raises(InboxDamaged, match="not the inbox of this workspace"):
+        compact_inbox(shop)
+
+
+@pytest.mark.parametrize("lost", ["newest commit", "events folder"])
+def test_a_lake_that_lost_events_which_the_inbox_had_moved_is_refused(waiting, lost):
+    compact_inbox(waiting)
+    put(waiting, 3)
+    compact_inbox(waiting)
+    folder = waiting.lake.path(EVENTS)
+    if lost == "events folder":
+        shutil.rmtree(folder)
+    else:
+        max((folder / "_delta_log").glob("*.json")).unlink()
+    with pytest.raises(WorkspaceError, match="has lost events"):
+        compact_inbox(waiting)
+    assert "has lost events" in problems(waiting.folder)["inbox"]
+
+
+def test_the_bound_of_the_inbox_is_beside_it(waiting):
+    assert (waiting.folder / "inbox.db").with_suffix(BOUND_SUFFIX).name == "inbox.commits"
+    assert (waiting.folder / "inbox.commits").stat().st_mode & 0o077 == 0

@@ -10,12 +10,12 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from deltalake import DeltaTable
-
 from patron import __version__
 from patron.collect.workspace_inbox import INBOX_FILE
 from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceError
+from patron.schema.tables import BY_NAME, TABLES
+from patron.storage import model_registry
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.shop import POLICY_FILE, PRIVATE, SETTINGS_FILE, Shop
 
@@ -64,12 +64,12 @@ def backup(shop: Shop, path: Path) -> Backup:
 
 
 def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup:
-    tables = sorted(p for p in shop.lake.folder.glob("*") if DeltaTable.is_deltatable(str(p)))
+    _require_sound(shop)
+    tables = [shop.lake.path(table) for table in sorted(TABLES, key=lambda one: one.name) if shop.lake.exists(table)]
     manifest = {"patron": __version__, "workspace_id": shop.workspace_id, "tables": {}, "sha256": {}}
     files: list[Path] = []
     for table in tables:
-        delta = DeltaTable(str(table))
-        manifest["tables"][table.name] = delta.version()
+        manifest["tables"][table.name] = shop.lake.version(BY_NAME[table.name])
         # The whole table goes in, older versions too: the last finished run may be pinned to one of them.
         files += sorted(p for p in table.rglob("*") if p.is_file())
     for name in PLAIN:
@@ -88,6 +88,14 @@ def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup
     tar.add(scratch / MANIFEST, MANIFEST)
     total = sum(file.stat().st_size for file in named.values())
     return Backup(path, len(tables), len(named) + 1, total)
+
+
+def _require_sound(shop: Shop) -> None:
+    """Verify the lake and the models: what is damaged must not become the newest backup. Raises LakeDamaged."""
+    for table in TABLES:
+        shop.lake.files(table)
+    for version in model_registry.model_versions(shop.store):
+        model_registry.require_sound(shop.folder / "models", shop.store, version)
 
 
 def _digest(path: Path) -> str:
@@ -146,6 +154,10 @@ def _verify(path: Path, partial: Path, folder: Path) -> Backup:
         folder.rmdir()
     partial.rename(folder)
     sync(folder.parent)
-    Shop.open(folder).close()
+    shop = Shop.open(folder)
+    try:
+        _require_sound(shop)
+    finally:
+        shop.close()
     files = [p for p in folder.rglob("*") if p.is_file()]
     return Backup(path, len(manifest["tables"]), len(files), sum(p.stat().st_size for p in files))

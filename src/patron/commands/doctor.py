@@ -3,46 +3,30 @@
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
 
 import sqlalchemy as sa
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DatabaseError
 
 from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, open_inbox
+from patron.commands.doctor_lake import check_lake, check_models
+from patron.commands.finding import RESTORE_HINT, Finding
 from patron.govern import audit_log, consent_ledger
 from patron.govern.master_key import key_place
 from patron.govern.vault import Vault
 from patron.schema.dead_letter_reasons import FAULTS, UNREADABLE, WITHOUT_CONTENT
-from patron.schema.errors import PatronError, SettingsError
+from patron.schema.errors import LakeDamaged, PatronError, SettingsError
 from patron.schema.events import BY_NAME as EVENT_NAMES
 from patron.schema.tables import BY_NAME
+from patron.storage.lake_verification import RUN_HINT
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, ERASURES
 
 LOW_DISK_BYTES = 2_000_000_000
 REPLAYS_NAMED = 3
-RESTORE_HINT = "Restore the newest backup: `patron restore`."
-IMPORT_HINT = (
-    "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
-)
-Level = Literal["ok", "warning", "problem"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Result of one check."""
-
-    check: str
-    level: Level
-    what: str
-    todo: str = ""
 
 
 def doctor(folder: Path) -> tuple[Finding, ...]:
@@ -132,35 +116,6 @@ def _key(shop: Shop) -> Iterator[Finding]:
         yield Finding("master key", "ok", f"{key_place(shop)} fits this workspace")
 
 
-def _lake(shop: Shop) -> Iterator[Finding]:
-    written = sorted(name for name, table in BY_NAME.items() if shop.lake.exists(table))
-    for name in written:
-        yield from _table(shop, name)
-    if not written:
-        yield Finding("lake", "warning", "no table has rows yet", IMPORT_HINT)
-
-
-def _table(shop: Shop, name: str) -> Iterator[Finding]:
-    try:
-        delta = DeltaTable(str(shop.lake.folder / name))
-        actions = delta.get_add_actions(flatten=True)
-        sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
-    except DeltaError:
-        yield Finding(f"lake/{name}", "problem", "the table's log cannot be read", RESTORE_HINT)
-        return
-    bad = [path for path, size in sizes.items() if not _has_size(shop.lake.folder / name / path, size)]
-    if bad:
-        yield Finding(f"lake/{name}", "problem", f"{len(bad)} files are missing or cut, such as {bad[0]}", RESTORE_HINT)
-    else:
-        yield Finding(
-            f"lake/{name}", "ok", f"version {delta.version()}, {len(sizes)} files, {sum(sizes.values()):,} bytes"
-        )
-
-
-def _has_size(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
-
-
 def _inbox(shop: Shop) -> Iterator[Finding]:
     if not has_inbox(shop):
         yield Finding("inbox", "ok", "no live events received yet")
@@ -180,16 +135,12 @@ def _runs(shop: Shop) -> Iterator[Finding]:
         yield Finding("runs", "warning", "no run has finished yet", todo)
         return
     for name, version in snapshot.pinned.items():
-        if version is None:
-            continue
         try:
-            gone = [uri for uri in shop.lake.files(BY_NAME[name], version) if not Path(uri).is_file()]
+            if version is not None:
+                shop.lake.files(BY_NAME[name], version)
         except PatronError as refused:
-            gone = [refused.what]
-        if gone:
-            yield Finding(
-                "runs", "problem", f"the last run's version of {name} is gone ({gone[0]})", "Run the run again."
-            )
+            what = f"the last run's version of {name} cannot be read ({refused.what})"
+            yield Finding("runs", "problem", what, refused.todo if isinstance(refused, LakeDamaged) else RUN_HINT)
             return
     yield Finding("runs", "ok", f"last finished run: {snapshot.run.run_id}")
 
@@ -279,7 +230,8 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "settings": _settings,
     "store": _store,
     "master key": _key,
-    "lake": _lake,
+    "lake": check_lake,
+    "models": check_models,
     "inbox": _inbox,
     "runs": _runs,
     "tracking plan": _plan,

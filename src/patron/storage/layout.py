@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from patron.schema.errors import WorkspaceError
 from patron.storage.store import WORKSPACE, Store
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 WORKSPACE_ID, LAYOUT = "workspace_id", "layout_version"
 
 
@@ -38,6 +38,11 @@ def require_known_layout(store: Store, folder: Path) -> None:
             where=str(folder),
             todo="Upgrade the patron package.",
         )
+
+
+def stored_layout(store: Store) -> str | None:
+    """Layout that a workspace had when it was last opened to work with; None for a new one."""
+    return _entries(store).get(LAYOUT)
 
 
 def _entries(store: Store) -> dict[str, str]:

@@ -15,7 +15,10 @@ from patron.schema.errors import WorkspaceError
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
-from patron.storage.layout import LAYOUT, LAYOUT_VERSION, WORKSPACE_ID, require_known_layout
+from patron.storage.lake_record import LakeRecord
+from patron.storage.lake_verification import record_lake
+from patron.storage.layout import LAYOUT, LAYOUT_VERSION, WORKSPACE_ID, require_known_layout, stored_layout
+from patron.storage.model_registry import record_models
 from patron.storage.pinned_tables import PinnedTables, select_sql
 from patron.storage.policy import Policy
 from patron.storage.runs import CompletedRun, FactsOrigin, Run
@@ -89,7 +92,7 @@ class Shop:
         self.settings = settings
         self.policy = policy
         self.store = store
-        self.lake = Lake(folder / "lake")
+        self.lake = Lake(folder / "lake", LakeRecord(store))
         self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
         self.wait_seconds = LOCK_TIMEOUT_SECONDS
         """How long to wait for another process that is at work here."""
@@ -133,6 +136,10 @@ class Shop:
         shop = cls(folder, settings, policy, store)
         if wait_seconds is not None:
             shop.wait_seconds = wait_seconds
+        if upgrade and stored_layout(store) == "1":
+            # why: layout 1 kept no hashes; what is there is taken as it is, once, before the workspace is of layout 2
+            record_lake(shop.lake.folder, shop.lake.record)
+            record_models(folder / "models", store)
         if upgrade or store.is_current():
             shop._name_workspace()
         return shop

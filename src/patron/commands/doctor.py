@@ -96,7 +96,8 @@ def _old_store(shop: Shop) -> Iterator[Finding]:
         "store",
         "warning",
         "was left by an older Patron; the rest can be looked at once it is upgraded",
-        "Any other command upgrades it, such as `patron report`; then look again.",
+        "Any other command upgrades it, such as `patron report`, and takes the lake and the models as they are now;"
+        " then look again.",
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pyarrow.parquet as pq
+import sqlalchemy as sa
 
 from patron.commands.finding import Finding
 from patron.schema.errors import LakeDamaged, PatronError
@@ -11,7 +12,9 @@ from patron.schema.tables import TABLES
 from patron.storage import model_registry
 from patron.storage.lake_inspection import Inspector
 from patron.storage.lake_verification import files_remedy
+from patron.storage.layout import HASHED_LATER
 from patron.storage.shop import Shop
+from patron.storage.store import WORKSPACE
 
 IMPORT_HINT = (
     "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
@@ -28,6 +31,10 @@ def check_lake(shop: Shop) -> Iterator[Finding]:
         for finding in _check_table(lake, table, pinned.get(table.name))
     ]
     yield from findings or [Finding("lake", "warning", "no table has rows yet", IMPORT_HINT)]
+    with shop.store.begin() as connection:
+        later = connection.scalar(sa.select(WORKSPACE.c.value).where(WORKSPACE.c.key == HASHED_LATER))
+    if later:
+        yield Finding("lake", "ok", f"hashes of older files and models were taken {later}, of what was there then")
 
 
 def _check_table(lake: Inspector, table: Table, pinned: int | None) -> Iterator[Finding]:

@@ -122,7 +122,7 @@ class LakeVerifier:
         return problems | {one.path: what for one, what in zip(known, checked, strict=True) if what}
 
     def _newest(self, table: Table, recorded: int | None) -> int | None:
-        first = 0 if recorded is None else recorded + 1
+        first, has_log = 0 if recorded is None else recorded + 1, self._has_log(table)
         ahead = [number for number in range(first, first + AHEAD) if self._log(table, number).exists()]
         is_there = recorded is not None and (
             self._log(table, recorded).exists() or self._checkpoint(table, recorded).exists()
@@ -130,7 +130,7 @@ class LakeVerifier:
         if recorded is not None and not is_there:
             what = f"the log of {table.name} ends before version {recorded}, which this workspace has written"
             raise self._damaged(table, what)
-        if len(ahead) == AHEAD or (recorded is None and not ahead and self._has_log(table)):
+        if ahead not in ([], [first]) or (recorded is None and not ahead and has_log):
             raise self._damaged(
                 table, f"{table.name} has commits that the store does not know: one of them is not its own"
             )
@@ -190,8 +190,7 @@ class LakeVerifier:
         return digest
 
     def _has_log(self, table: Table) -> bool:
-        log = self._folder / table.name / LOG
-        return log.is_dir() and any(log.iterdir())
+        return any((self._folder / table.name / LOG).glob("[0-9]*"))
 
     def _log(self, table: Table, version: int) -> Path:
         return log_path(self._folder / table.name, version)

@@ -13,6 +13,8 @@ from patron.storage.store import WORKSPACE, Store
 
 LAYOUT_VERSION = 2
 WORKSPACE_ID, LAYOUT = "workspace_id", "layout_version"
+HASHED_LATER = "hashed_later"
+"""Key of the workspace that says when its older files were hashed, if that was after they were written."""
 
 
 def require_known_layout(store: Store, folder: Path) -> None:

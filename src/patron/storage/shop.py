@@ -17,7 +17,14 @@ from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
 from patron.storage.lake_record import LakeRecord
 from patron.storage.lake_verification import record_lake
-from patron.storage.layout import LAYOUT, LAYOUT_VERSION, WORKSPACE_ID, require_known_layout, stored_layout
+from patron.storage.layout import (
+    HASHED_LATER,
+    LAYOUT,
+    LAYOUT_VERSION,
+    WORKSPACE_ID,
+    require_known_layout,
+    stored_layout,
+)
 from patron.storage.model_registry import record_models
 from patron.storage.pinned_tables import PinnedTables, select_sql
 from patron.storage.policy import Policy
@@ -137,12 +144,17 @@ class Shop:
         if wait_seconds is not None:
             shop.wait_seconds = wait_seconds
         if upgrade and stored_layout(store) == "1":
-            # why: layout 1 kept no hashes; what is there is taken as it is, once, before the workspace is of layout 2
-            record_lake(shop.lake.folder, shop.lake.record)
-            record_models(folder / "models", store)
+            shop._record_hashes()
         if upgrade or store.is_current():
             shop._name_workspace()
         return shop
+
+    def _record_hashes(self) -> None:
+        """Take the lake and the models of layout 1, which kept no hashes, as they are; may be repeated."""
+        record_lake(self.lake.folder, self.lake.record)
+        record_models(self.folder / "models", self.store)
+        with self.store.begin() as connection:
+            upsert(connection, WORKSPACE, [{"key": HASHED_LATER, "value": "at the upgrade to layout 2"}])
 
     def _name_workspace(self) -> None:
         """Give a new workspace its id, and every one that was upgraded the layout that it has now."""

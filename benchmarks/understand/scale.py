@@ -131,7 +131,9 @@ def score_all(shop: Shop) -> None:
     current = read_features(view, "features").current
     found = []
     for question in (VALUE, CHURN, PURCHASE):
-        fitted = model_registry.load(shop.folder / "models", question.name, RUN.run_id, LEARNERS[question.name])
+        fitted = model_registry.load(
+            shop.folder / "models", shop.store, question.name, RUN.run_id, LEARNERS[question.name]
+        )
         rows = view.query(f"select * from given where {question.population} order by customer_id", given=current)
         result = Backtest(question, (), (), {}, "kept", "none", "kept")
         found.append(score(view, result, fitted, unlabelled(rows), f"{question.name}/{RUN.run_id}"))

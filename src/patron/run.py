@@ -180,7 +180,7 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             results["engage"].outbox,
             results["facts"],
             results["later refunds"],
-            find_missing_forecasts(shop.view(["scores", "backtests", "orders"], [], run=run)),
+            find_missing_forecasts(shop.view(["scores", "backtests", "orders", "model_manifests"], [], run=run)),
         )
         _write_run_row(shop, run, finished, pinned, finished_at=(now or run.as_of) + timedelta(seconds=elapsed))
         tidy_lake(shop)

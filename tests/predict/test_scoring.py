@@ -106,12 +106,12 @@ def test_a_kept_model_forecasts_what_was_scored_and_has_a_card(finished):
     view, summary = finished
     kept = next(one for one in summary.answered if one.question == "value")
     scores, features = view.read("scores"), view.read("features")
-    fitted = model_registry.load(view.models_folder, "value", view.run.run_id, LEARNERS["value"])
+    fitted = model_registry.load(view.models_folder, view.declared_store, "value", view.run.run_id, LEARNERS["value"])
     now = features.filter(pc.equal(features["as_of"], pa.scalar(view.run.as_of, features["as_of"].type)))
     now = now.sort_by("customer_id")
     value_scores = scores.filter(pc.equal(scores["question"], "value")).sort_by("customer_id")
     assert np.array_equal(fitted.predict(now)["forecast"].to_numpy(), value_scores["value"].to_numpy())
-    card = model_registry.card(view.models_folder, kept.model_version)
+    card = model_registry.card(view.models_folder, view.declared_store, kept.model_version)
     assert kept.champion == card["learner"]
     assert kept.why == card["why"]
     text = (view.models_folder / kept.model_version / "card.md").read_text(encoding="utf-8")
@@ -170,8 +170,8 @@ def test_no_half_written_model_is_left(finished):
 def test_an_unknown_model_is_not_found(finished):
     view, _ = finished
     with pytest.raises(NotFound, match="no model 1999-01-01 of value"):
-        model_registry.load(view.models_folder, "value", "1999-01-01", LEARNERS["value"])
-    assert model_registry.card(view.models_folder, "value/1999-01-01") == {}
+        model_registry.load(view.models_folder, view.declared_store, "value", "1999-01-01", LEARNERS["value"])
+    assert model_registry.card(view.models_folder, view.declared_store, "value/1999-01-01") == {}
 
 
 def test_a_first_run_scores_with_the_simplest_learner_and_says_so(tmp_path, lines, features_maker, run_cutoff):

@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lake_records import record_next_to
 from patron.schema.errors import InvalidTable, NoSpace, WorkspaceError
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS, EVENTS, FEATURES, PRODUCTS, SEGMENTS, TABLES
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import MANY_FILES, Lake, LoadId
+from patron.storage.store import sqlite_url
 from sample_rows import sample
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
@@ -22,7 +24,7 @@ NOW = datetime(2024, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def lake(tmp_path):
-    return Lake(tmp_path / "lake")
+    return Lake(tmp_path / "lake", record_next_to(tmp_path / "lake"))
 
 
 def cutoffs(run: str, *customers: str) -> pa.Table:
@@ -83,7 +85,7 @@ def test_an_older_version_stays_readable_until_vacuum(lake):
     assert customers(lake, before) == [("a", "x")]
     lake.vacuum(CUTOFFS, retention=timedelta(0))
     assert customers(lake) == [("a", "y")]
-    with pytest.raises(WorkspaceError, match="a file cannot be read"):
+    with pytest.raises(WorkspaceError, match="version 1 of cutoffs cannot be read any more"):
         lake.read(CUTOFFS, before)
     assert lake.vacuum(CUTOFFS, pinned=999) == []
 
@@ -157,8 +159,10 @@ import sys
 from pathlib import Path
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
+from patron.storage.lake_record import LakeRecord
+from patron.storage.store import Store
 from patron.schema.tables import CUTOFFS
-lake = Lake(Path(sys.argv[1]))
+lake = Lake(Path(sys.argv[1]), LakeRecord(Store(sys.argv[2])))
 print("ready", flush=True)
 sys.stdin.readline()
 lake.compact(CUTOFFS, DuckEngine())
@@ -171,7 +175,7 @@ def test_tidying_killed_anywhere_loses_nothing_and_is_done_again(lake):
         lake.append(CUTOFFS, pa.concat_tables([cutoffs("a", name), cutoffs("b", name)]))
     expected = customers(lake)
     for milliseconds in (5, 15, 25, 40):
-        command = [sys.executable, "-c", KILLED, str(lake.folder)]
+        command = [sys.executable, "-c", KILLED, str(lake.folder), sqlite_url(lake.folder.parent / "store.db")]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             process.stdout.readline()
             process.stdin.write(b"\n")
@@ -211,12 +215,13 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     script = f"""
 import errno, numpy as np, resource, signal, pyarrow as pa
 from pathlib import Path
+from lake_records import record_next_to
 import patron.storage.durable_files as durable_files
 from patron.storage.lake import Lake
 from patron.schema.errors import NoSpace
 from patron.schema.table_definition import TIME
 from patron.schema.tables import PRODUCTS
-lake = Lake(Path({str(tmp_path / "lake")!r}))
+lake = Lake(Path({str(tmp_path / "lake")!r}), record_next_to(Path({str(tmp_path / "lake")!r})))
 times = lambda n: pa.array([0] * n, pa.int64()).cast(TIME)
 rows = lambda n: pa.table({{"product_id": [str(i) * 40 for i in range(n)], "known_at": times(n)}})
 lake.append(PRODUCTS, rows(10))
@@ -230,8 +235,13 @@ except NoSpace as refused:
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 print(lake.read(PRODUCTS).num_rows, len(list(lake.path(PRODUCTS).glob("*.parquet"))))
 """
+    paths = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env={**os.environ}
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
     )
     assert done.stdout.splitlines()[-1] == "10 1", done.stderr
     assert "disk is full" in done.stdout

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
+from lake_records import record_next_to
 from patron.schema.errors import InvalidTable
 from patron.schema.tables import REFERRALS
 from patron.storage.engine import DuckEngine
@@ -15,7 +16,7 @@ NOW = datetime(2024, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def lake(tmp_path):
-    return Amender(tmp_path / "lake")
+    return Amender(tmp_path / "lake", record_next_to(tmp_path / "lake"))
 
 
 def referrals(*referred: str, by: str | None = "a") -> pa.Table:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from lake_records import record_next_to
 from patron.schema.errors import WorkspaceError
 from patron.schema.table_definition import TIME
 from patron.schema.tables import CUTOFFS, EVENTS, FEATURES
@@ -22,7 +23,7 @@ IS_X = ErasureConditions("customer_id in (select id from gone)")
 
 @pytest.fixture
 def lake(tmp_path):
-    return Eraser(tmp_path / "lake")
+    return Eraser(tmp_path / "lake", record_next_to(tmp_path / "lake"))
 
 
 def cutoff_rows(run: str, *customers: str) -> pa.Table:

@@ -146,7 +146,7 @@ def can_amend(view: StageView) -> bool:
 
 
 def erase(shop: Shop, token: str) -> None:
-    eraser = Eraser(shop.lake.folder)
+    eraser = Eraser(shop.lake.folder, shop.lake.record)
     eraser.erase(EVENTS, shop.engine, ErasureConditions(f"coalesce(user_token, anonymous_token) = '{token}'"), {})
     eraser.delete_history(EVENTS)
 

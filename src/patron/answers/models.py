@@ -223,5 +223,5 @@ def _question(
         origins=tuple(row for row in tested if row.origin != "all" and row.learner == row.champion),
         checks=tuple(check for check in checked if check.question == code),
         spread=_spread(view, code) if UNITS.get(code) == "money" else None,
-        card=model_registry.card(view.folder / "models", version) if version else {},
+        card=model_registry.card(view.folder / "models", view.store, version) if version else {},
     )

@@ -60,7 +60,7 @@ def prospects(shop: Shop, *, most: int = MAX_SHOWN) -> Prospects:
     )[0]
     if not total["people_count"]:
         raise _missing(shop, view)
-    card = model_registry.card(shop.folder / "models", total["model_version"])
+    card = model_registry.card(shop.folder / "models", shop.store, total["model_version"])
     evaluated = _evaluation(view, card.get("learner", ""))
     return Prospects(
         run_id=view.run.run_id,

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from deltalake import DeltaTable
-
 from patron import __version__
 from patron.collect.inbox_sqlite import copy_inbox
 from patron.govern import audit_log
 from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceError
+from patron.schema.tables import BY_NAME, TABLES
+from patron.storage import model_registry
 from patron.storage.commit_bound import CommitBound
 from patron.storage.durable_files import PRIVATE_FILE, disk_errors, make_all_private, sync
 from patron.storage.embedded_store import commit_count, copy_store, store_key
@@ -79,12 +79,12 @@ def backup(shop: Shop, path: Path) -> Backup:
 
 
 def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup:
-    tables = sorted(p for p in shop.lake.folder.glob("*") if DeltaTable.is_deltatable(str(p)))
+    _require_sound(shop)
+    tables = [shop.lake.path(table) for table in sorted(TABLES, key=lambda one: one.name) if shop.lake.exists(table)]
     manifest = {"patron": __version__, "workspace_id": shop.workspace_id, "tables": {}, "sha256": {}}
     files: list[Path] = []
     for table in tables:
-        delta = DeltaTable(str(table))
-        manifest["tables"][table.name] = delta.version()
+        manifest["tables"][table.name] = shop.lake.version(BY_NAME[table.name])
         # The whole table goes in, older versions too: the last finished run may be pinned to one of them.
         files += sorted(p for p in table.rglob("*") if p.is_file())
     for name in PLAIN:
@@ -101,6 +101,14 @@ def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup
     tar.add(scratch / MANIFEST, MANIFEST)
     total = sum(file.stat().st_size for file in named.values())
     return Backup(path, len(tables), len(named) + 1, total)
+
+
+def _require_sound(shop: Shop) -> None:
+    """Verify the lake and the models: what is damaged must not become the newest backup. Raises LakeDamaged."""
+    for table in TABLES:
+        shop.lake.files(table)
+    for version in model_registry.model_versions(shop.store):
+        model_registry.require_sound(shop.folder / "models", shop.store, version)
 
 
 def _digest(path: Path) -> str:
@@ -186,6 +194,7 @@ def _complete(partial: Path, now: datetime) -> None:
     if identity is not None:  # why: a backup of an older Patron has none, and is upgraded when it is opened
         write_identity(partial, replace(identity, instance=new_instance()))
     with closing(Shop.open(partial)) as shop:
+        _require_sound(shop)
         audit_log.renew_head(shop)
         with shop.store.begin() as connection:
             audit_log.append(shop, connection, "restored", {"instance": shop.identity.instance}, at=now)

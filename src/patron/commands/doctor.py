@@ -7,14 +7,13 @@ from itertools import groupby
 from pathlib import Path
 
 import sqlalchemy as sa
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 from sqlalchemy.exc import DatabaseError
 
 from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, open_inbox, require_loaded_events
 from patron.commands.accept_loss import accept_loss
+from patron.commands.doctor_lake import check_lake, check_models
 from patron.commands.findings import RESTORE_HINT, Finding
 from patron.commands.workspace_checks import (
     audit_findings,
@@ -25,18 +24,15 @@ from patron.commands.workspace_checks import (
 )
 from patron.govern import consent_ledger
 from patron.schema.dead_letter_reasons import FAULTS, UNREADABLE, WITHOUT_CONTENT
-from patron.schema.errors import PatronError, SettingsError
+from patron.schema.errors import LakeDamaged, PatronError, SettingsError
 from patron.schema.events import BY_NAME as EVENT_NAMES
 from patron.schema.tables import BY_NAME
-from patron.storage.lake import Lake
+from patron.storage.lake_verification import RUN_HINT
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, ERASURES
 
 LOW_DISK_BYTES = 2_000_000_000
 REPLAYS_NAMED = 3
-IMPORT_HINT = (
-    "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
-)
 
 
 def doctor(folder: Path, *, accept_loss_at: datetime | None = None) -> tuple[Finding, ...]:
@@ -54,8 +50,7 @@ def _findings(folder: Path) -> tuple[Finding, ...]:
     try:
         shop = Shop.open(folder, upgrade=False)
     except PatronError as refused:
-        lake = _tables(Lake(folder / "lake")) if (folder / "lake").is_dir() else ()
-        return (*refusal_findings(folder, refused), *lake)
+        return tuple(refusal_findings(folder, refused))
     try:
         if not shop.is_current:
             return tuple(_old_store(shop))
@@ -97,41 +92,9 @@ def _old_store(shop: Shop) -> Iterator[Finding]:
         "store",
         "warning",
         "was left by an older Patron; the rest can be looked at once it is upgraded",
-        "Any other command upgrades it, such as `patron report`; then look again.",
+        "Any other command upgrades it, such as `patron report`, and takes the lake and the models as they are now;"
+        " then look again.",
     )
-
-
-def _lake(shop: Shop) -> Iterator[Finding]:
-    written = sorted(name for name, table in BY_NAME.items() if shop.lake.exists(table))
-    yield from _tables(shop.lake)
-    if not written:
-        yield Finding("lake", "warning", "no table has rows yet", IMPORT_HINT)
-
-
-def _tables(lake: Lake) -> Iterator[Finding]:
-    for name in sorted(name for name, table in BY_NAME.items() if lake.exists(table)):
-        yield from _table(lake, name)
-
-
-def _table(lake: Lake, name: str) -> Iterator[Finding]:
-    try:
-        delta = DeltaTable(str(lake.folder / name))
-        actions = delta.get_add_actions(flatten=True)
-        sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
-    except DeltaError:
-        yield Finding(f"lake/{name}", "problem", "the table's log cannot be read", RESTORE_HINT)
-        return
-    bad = [path for path, size in sizes.items() if not _has_size(lake.folder / name / path, size)]
-    if bad:
-        yield Finding(f"lake/{name}", "problem", f"{len(bad)} files are missing or cut, such as {bad[0]}", RESTORE_HINT)
-    else:
-        yield Finding(
-            f"lake/{name}", "ok", f"version {delta.version()}, {len(sizes)} files, {sum(sizes.values()):,} bytes"
-        )
-
-
-def _has_size(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
 
 
 def _inbox(shop: Shop) -> Iterator[Finding]:
@@ -154,16 +117,12 @@ def _runs(shop: Shop) -> Iterator[Finding]:
         yield Finding("runs", "warning", "no run has finished yet", todo)
         return
     for name, version in snapshot.pinned.items():
-        if version is None:
-            continue
         try:
-            gone = [uri for uri in shop.lake.files(BY_NAME[name], version) if not Path(uri).is_file()]
+            if version is not None:
+                shop.lake.files(BY_NAME[name], version)
         except PatronError as refused:
-            gone = [refused.what]
-        if gone:
-            yield Finding(
-                "runs", "problem", f"the last run's version of {name} is gone ({gone[0]})", "Run the run again."
-            )
+            what = f"the last run's version of {name} cannot be read ({refused.what})"
+            yield Finding("runs", "problem", what, refused.todo if isinstance(refused, LakeDamaged) else RUN_HINT)
             return
     yield Finding("runs", "ok", f"last finished run: {snapshot.run.run_id}")
 
@@ -248,7 +207,8 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "settings": _settings,
     "store": store_findings,
     "master key": key_findings,
-    "lake": _lake,
+    "lake": check_lake,
+    "models": check_models,
     "inbox": _inbox,
     "runs": _runs,
     "tracking plan": _plan,

@@ -57,7 +57,7 @@ def erase_rows(shop: Shop, person: Person) -> Iterator[tuple[str, int]]:
     A table that is replaced whole is erased as the last finished run left it: that is what people read, and a run
     that was cut off is run again anyway.
     """
-    lake, last = Eraser(shop.lake.folder), shop.snapshot()
+    lake, last = Eraser(shop.lake.folder, shop.lake.record), shop.snapshot()
     tokens, customer_ids = pa.array(person.tokens, TEXT), pa.array(person.customer_ids, TEXT)
     tables = {"forgotten": pa.table({"token": tokens, "customer_id": customer_ids})}
     is_erased = SPECIAL_CONDITIONS[EVENTS.name].rows
@@ -99,7 +99,7 @@ def repin_last_run(shop: Shop) -> None:
 
 def delete_old_versions(shop: Shop) -> None:
     """Delete all versions but the newest of each table that names people, with their files and logs."""
-    lake = Eraser(shop.lake.folder)
+    lake = Eraser(shop.lake.folder, shop.lake.record)
     for table in TABLES_WITH_PEOPLE:
         if lake.exists(table):
             lake.delete_history(table)

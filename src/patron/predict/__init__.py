@@ -22,5 +22,6 @@ WRITES = (
     "value_parts",
     "value_at_risk",
     "affinities",
+    "model_manifests",
 )
 RETURNS: tuple[str, ...] = ()

@@ -188,7 +188,7 @@ def keep(
     champion = evaluated.filter(pc.equal(evaluated["learner"], learner.name)).to_pylist()
     metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
     record = model_registry.ModelRecord(manifest, metrics, card, card_text(card, evaluated))
-    return model_registry.save(view.models_folder, fitted, record)
+    return model_registry.save(view.models_folder, view.declared_store, fitted, record)
 
 
 def _interval(result: Backtest, fitted: Fitted, forecast: Numbers) -> tuple[pa.Array, pa.Array]:

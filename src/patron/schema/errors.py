@@ -6,7 +6,8 @@ PatronError
 │   ├── OlderWorkspace   an older Patron made the workspace, and it is only looked at
 │   ├── WorkspaceBusy    another process is at work in this workspace
 │   ├── NoSpace          the disk is full
-│   └── InboxDamaged     the inbox does not hold what was written
+│   ├── InboxDamaged     the inbox does not hold what was written
+│   └── LakeDamaged      the lake or a model is not as it was written
 ├── MasterKeyError       the master key is missing or does not fit this workspace
 ├── InvalidTable         rows break what their table declares
 ├── BadFile              a file cannot be read as its mapping says
@@ -59,6 +60,10 @@ class NoSpace(WorkspaceError):
 
 class InboxDamaged(WorkspaceError):
     """The inbox does not hold what was written."""
+
+
+class LakeDamaged(WorkspaceError):
+    """The lake or a model is not as it was written."""
 
 
 class MasterKeyError(PatronError):

@@ -1,6 +1,7 @@
 """The lake: Delta tables that are durable once written, read as snapshots, and opened by any engine.
 
-delta-rs does not fsync, so a write is: Parquet by pyarrow, fsync of file and folder, commit, fsync of the log.
+delta-rs does not fsync, so a write is: Parquet by pyarrow, fsync of file and folder, hashes of the files into the
+store, commit, fsync of the log, hash of the commit into the store. Whatever is read is compared with these hashes.
 """
 
 import json
@@ -11,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import unquote
 
 import deltalake
 import duckdb
@@ -22,10 +22,13 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
 
-from patron.schema.errors import InvalidTable, WorkspaceError
+from patron.schema.errors import InvalidTable, LakeDamaged, WorkspaceError
 from patron.schema.table_definition import Table, conform, find_violations, require_valid, sql_type
 from patron.storage.durable_files import disk_errors, make_private, sync
 from patron.storage.engine import DuckEngine, literal
+from patron.storage.lake_log import LOG, paths_added
+from patron.storage.lake_record import LakeRecord
+from patron.storage.lake_verification import LakeVerifier
 from patron.storage.parquet_rows import columns_without_nulls, declared_rows, with_part
 
 ROW_GROUP = 131_072
@@ -52,20 +55,22 @@ class LoadId:
 class Lake:
     """All Delta tables of one workspace. One writer at a time a table; any number of readers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, record: LakeRecord) -> None:
         self.folder = folder
+        self.record = record
+        self.verifier = LakeVerifier(folder, record)
 
     def path(self, table: Table) -> Path:
         """Folder of a table."""
         return self.folder / table.name
 
     def exists(self, table: Table) -> bool:
-        """Whether anything was ever written to the table."""
-        return DeltaTable.is_deltatable(str(self.path(table)))
+        """Whether anything was ever written to the table. Raises LakeDamaged when what was written is gone."""
+        return self.version(table) is not None
 
     def version(self, table: Table) -> int | None:
-        """Newest version, or None before the first write."""
-        return self._open(table).version() if self.exists(table) else None
+        """Newest version, or None before the first write. Raises LakeDamaged."""
+        return self.verifier.newest_version(table)
 
     def identity(self, table: Table) -> str:
         """Id that a table keeps for ever, also in a backup; the table is made if there is none."""
@@ -121,7 +126,7 @@ class Lake:
     def vacuum(self, table: Table, *, retention: timedelta = RETENTION, pinned: int | None = None) -> list[str]:
         """Delete files that neither a version within `retention` nor the pinned one needs; return their names.
 
-        An interrupted call is simply repeated; with nothing to delete it writes nothing.
+        An interrupted call is simply repeated; it writes nothing to the log.
         """
         if not self.exists(table):
             return []
@@ -133,33 +138,30 @@ class Lake:
             "full": True,
         }
         gone = delta.vacuum(dry_run=True, **needed)
-        if gone:
-            delta.vacuum(dry_run=False, **needed)
-            self._sync_log(table)
+        self.record.delete_files(table.name, gone)
+        for name in gone:
+            (self.path(table) / name).unlink(missing_ok=True)
         return gone
 
     def files(self, table: Table, version: int | None = None) -> list[str]:
-        """Parquet files of one snapshot. Raises WorkspaceError when that version is gone."""
+        """Parquet files of one snapshot, verified. Raises LakeDamaged, WorkspaceError when that version is gone."""
         if not self.exists(table):
             return []
-        return sorted(self._delta(table, version).file_uris())
+        files = sorted(self._delta(table, version).file_uris())
+        self.verifier.verify_files(table, files, version)
+        return files
 
     def files_added(self, table: Table, since: int, until: int) -> list[str] | None:
         """Files of the rows added between two versions; None when rows were removed too, or the log is incomplete.
 
         Files that were only joined hold no new rows. A file may have been joined since; it stays for some days.
         """
-        paths: list[Path] = []
-        for version in range(since + 1, until + 1):
-            log = self.path(table) / "_delta_log" / f"{version:020}.json"
-            if not log.exists():
-                return None
-            for action in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
-                if action.get("remove", {}).get("dataChange"):
-                    return None
-                if action.get("add", {}).get("dataChange"):
-                    paths.append(self.path(table) / unquote(action["add"]["path"]))
-        return [str(path) for path in paths] if all(path.exists() for path in paths) else None
+        self.verifier.verified_version(table, until)
+        paths = paths_added(self.path(table), since, until)
+        if paths is None or not all(path.exists() for path in paths):
+            return None
+        self.verifier.verify_files(table, paths)
+        return [str(path) for path in paths]
 
     def relation(self, table: Table, version: int | None = None, *, only: Sequence[str] | None = None) -> str:
         """SQL of one snapshot, or of `only` some files, cast to the declared schema.
@@ -190,8 +192,9 @@ class Lake:
 
     def _open(self, table: Table) -> DeltaTable:
         path = self.path(table)
-        if not DeltaTable.is_deltatable(str(path)):
+        if not self.exists(table):
             path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+            self.verifier.adopt_newest(table)
             DeltaTable.create(
                 str(path),
                 schema=deltalake.Schema.from_arrow(table.schema()),
@@ -199,19 +202,21 @@ class Lake:
                 name=table.name,
                 description=table.row,
             )
-            self._sync_log(table)
             sync(path)
             sync(self.folder)
+            self._record_commit(table)
         return self._delta(table)
 
     def _delta(self, table: Table, version: int | None = None) -> DeltaTable:
-        """Open one version of a table. Raises WorkspaceError when its log cannot be read or the version is gone."""
+        """Open a version of a table, its log verified. Raises LakeDamaged, WorkspaceError when it is gone."""
+        number = self.verifier.verified_version(table, version)
         try:
-            return DeltaTable(str(self.path(table)), version=version)
+            return DeltaTable(str(self.path(table)), version=number)
         except DeltaError as error:
-            what = f"the log of {table.name}" if version is None else f"version {version} of {table.name}"
             raise WorkspaceError(
-                f"{what} cannot be read", where=str(self.path(table)), todo="Run `patron doctor`."
+                f"version {number} of {table.name} cannot be read",
+                where=str(self.path(table)),
+                todo="Run `patron doctor`.",
             ) from error
 
     def _evolved(self, table: Table, schema: pa.Schema) -> DeltaTable:
@@ -220,8 +225,9 @@ class Lake:
         known = {f.name for f in delta.schema().fields}
         new = [f for f in schema if f.name not in known]
         if new:
+            self.verifier.adopt_newest(table)
             delta.alter.add_columns(list(deltalake.Schema.from_arrow(pa.schema(new)).fields))
-            self._sync_log(table)
+            self._record_commit(table)
             delta = self._delta(table)
         return delta
 
@@ -246,6 +252,9 @@ class Lake:
         part: str | None = None,
     ) -> int:
         """Commit written files. When that fails they stay, for vacuum: it may be durable although not acknowledged."""
+        added = (action for action in actions if isinstance(action, AddAction))
+        self.verifier.record_files(table, {one.path: json.loads(one.stats)["numRecords"] for one in added})
+        self.verifier.adopt_newest(table)
         delta.create_write_transaction(
             actions,
             mode,
@@ -254,13 +263,14 @@ class Lake:
             partition_filters=[(table.partition_by, "=", part)] if part is not None and table.partition_by else None,
             commit_properties=_marks(load_id),
         )
-        self._sync_log(table)
-        return self._delta(table).version()
+        return self._record_commit(table)
 
     def _is_in_log(self, table: Table, version: int) -> bool:
         """Whether a version can still be read; Delta forgets the oldest ones after 30 days."""
         try:
             self._delta(table, version)
+        except LakeDamaged:
+            raise
         except WorkspaceError:
             return False
         return True
@@ -276,6 +286,7 @@ class Lake:
         return small
 
     def _join(self, table: Table, engine: DuckEngine, part: str | None, files: Mapping[str, int]) -> None:
+        self.verifier.verify_files(table, files)
         paths = ", ".join(literal(str(self.path(table) / name)) for name in files)
         rows = f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
         with disk_errors(self.path(table)), engine.connect() as con:
@@ -343,13 +354,18 @@ class Lake:
             relative, path.stat().st_size, _values(table, value), modified, data_change=data_change, stats=stats
         )
 
-    def _sync_log(self, table: Table) -> None:
-        log = self.path(table) / "_delta_log"
+    def _record_commit(self, table: Table) -> int:
+        """Make the newest commit durable, write its entry to the store and return its version."""
+        log = self.path(table) / LOG
         newest = max(log.glob("*.json"))
         for path in (log, *log.glob("*checkpoint*")):  # why: delta-rs writes them by the process's umask
             make_private(path)
-        sync(newest)
+        for path in log.glob(f"{newest.stem}*"):
+            sync(path)
         sync(log)
+        version = int(newest.stem)
+        self.verifier.record_commit(table, version)
+        return version
 
 
 def _values(table: Table, part: str | None) -> dict[str, str | None]:

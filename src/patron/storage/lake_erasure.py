@@ -14,6 +14,7 @@ from patron.schema.table_definition import Table, sql_type
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
+from patron.storage.lake_log import LOG
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,10 @@ class Eraser(Lake):
         if version is None or version == self.version(table) or not self._is_in_log(table, version):
             return
         with disk_errors(self.path(table)):
-            self._open(table).restore(version)
-            self._sync_log(table)
+            delta = self._open(table)
+            self.verifier.adopt_newest(table)
+            delta.restore(version)
+            self._record_commit(table)
 
     def erase(
         self, table: Table, engine: DuckEngine, conditions: ErasureConditions, tables: Mapping[str, pa.Table]
@@ -45,6 +48,7 @@ class Eraser(Lake):
         File statistics stay counts of rows only.
         """
         delta, count, actions = self._open(table), 0, []
+        self.files(table)
         now = time.time_ns() // 1_000_000
         with disk_errors(self.path(table)), engine.connect(tables) as con:
             for file in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
@@ -73,15 +77,16 @@ class Eraser(Lake):
 
     def delete_history(self, table: Table) -> None:
         """Delete all versions but the newest, with their files and logs; an interrupted call is simply repeated."""
-        folder, log = self.path(table), self.path(table) / "_delta_log"
+        folder, log = self.path(table), self.path(table) / LOG
         delta = self._open(table)
+        self.verifier.adopt_newest(table)
         with disk_errors(folder):
             delta.create_checkpoint()
-            newest = f"{delta.version():020d}"
-            for path in log.glob(f"{newest}*"):
-                sync(path)
-            sync(log)
+            newest = f"{self._record_commit(table):020d}"
             needed = {Path(uri) for uri in delta.file_uris()}
+            known = (entry.path for entry in self.record.all_files(table.name))
+            self.record.delete_files(table.name, [path for path in known if folder / path not in needed])
+            self.record.delete_commits(table.name, before=delta.version())
             for path in folder.rglob("*"):
                 is_log = log in path.parents
                 is_past = path.name < newest and path.name[:1].isdigit() if is_log else path not in needed

@@ -16,6 +16,8 @@ INBOX, SERVER_INBOX = "inbox_id", "server_inbox_id"
 """Entries for the id of the inbox in the workspace's file, and of the one that `inbox_url` names.
 
 Empty for an inbox of workspace layout 1, which becomes the workspace's when it is opened."""
+HASHED_LATER = "hashed_later"
+"""Entry that says when older files were hashed, if that was after they were written."""
 
 
 def known_layout(entries: Mapping[str, str], folder: Path) -> int:

@@ -70,7 +70,7 @@ where s.{run} group by s.question"""
 def _is_answered(view: StageView, question: Question, scored: Mapping[str, Any] | None) -> bool:
     if scored is None or (question.name == "value" and not scored["total"] > 0):
         return False
-    learner = model_registry.card(view.models_folder, scored["model_version"]).get("learner", "")
+    learner = model_registry.card(view.models_folder, view.declared_store, scored["model_version"]).get("learner", "")
     return bool(scored["is_checked"]) or learner not in question.baselines
 
 

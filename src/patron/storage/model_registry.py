@@ -1,23 +1,34 @@
-"""Where fitted models live: models/<question>/<version>/, whole or not at all, in formats that are safe to load."""
+"""Where fitted models live: models/<question>/<version>/, whole or not at all, in formats that are safe to load.
+
+A manifest holds the SHA-256 of every other file of its folder, the store that of the manifest, written before the
+folder is: what is loaded or shown is compared with them.
+"""
 
 import hashlib
+import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import pyarrow as pa
+import sqlalchemy as sa
 
-from patron.schema.errors import NotFound
+from patron.schema.errors import LakeDamaged, NotFound
 from patron.schema.json_files import read_json, write_json
-from patron.storage.durable_files import disk_errors, make_private, sync
+from patron.storage.declared_store import DeclaredStore
+from patron.storage.durable_files import disk_errors, make_private, private_file, sync
+from patron.storage.store import MODEL_MANIFESTS, Store
 
 MANIFEST = "manifest.json"
 CARD = "card.json"
 CARD_TEXT = "card.md"
 METRICS = "metrics.json"
 MODEL = "model"
+FILES = "files"
+"""Key of a manifest: the other files of its folder and their SHA-256."""
+RUN_HINT = "Run its run again, which fits and saves the model anew; or restore the newest backup: `patron restore`."
 
 
 class FittedModel(Protocol):
@@ -73,42 +84,52 @@ class ModelRecord:
     card_text: str
 
 
-def save(models: Path, fitted: FittedModel, record: ModelRecord) -> str:
+def save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, record: ModelRecord) -> str:
     """Write a model under its version, replacing an earlier one of the same run; returns its folder under models/.
 
     A half-written folder has another name: a kill leaves no version or a whole one. Raises NoSpace on a full disk.
     """
     with disk_errors(models):
-        return _save(models, fitted, record)
+        return _save(models, store, fitted, record)
 
 
-def _save(models: Path, fitted: FittedModel, record: ModelRecord) -> str:
+def _save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, record: ModelRecord) -> str:
     final = models / record.manifest.question / record.manifest.version
     fresh, old = final.with_name(f".{final.name}.new"), final.with_name(f".{final.name}.old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     (fresh / MODEL).mkdir(parents=True)
     fitted.save(fresh / MODEL)
-    write_json(fresh / MANIFEST, asdict(record.manifest))
     write_json(fresh / METRICS, record.metrics)
     write_json(fresh / CARD, record.card)
     (fresh / CARD_TEXT).write_text(record.card_text, encoding="utf-8")
+    write_json(fresh / MANIFEST, {**asdict(record.manifest), FILES: _hashes(fresh)})
     for path in (*sorted(fresh.rglob("*")), fresh, final.parent):
         make_private(path)
         sync(path)
+    version, sha256 = record.manifest.model_version, _digest(fresh / MANIFEST)
+    # why: known before it is there, and the earlier one until it is gone: killed in between, either may be loaded
+    _write_manifest_hash(store, version, sha256)
     if final.exists():
         final.rename(old)
     fresh.rename(final)
     sync(final.parent)
     shutil.rmtree(old, ignore_errors=True)
-    return record.manifest.model_version
+    with store.begin() as connection:
+        this = (MODEL_MANIFESTS.c.model_version == version) & (MODEL_MANIFESTS.c.sha256 != sha256)
+        connection.execute(sa.delete(MODEL_MANIFESTS).where(this))
+    return version
 
 
-def load(models: Path, question: str, version: str, learners: Iterable[ModelKind]) -> Any:
-    """Read the model of a version. Raises NotFound for an unknown version or a learner that is not among `learners`."""
-    folder = models / question / version
-    if not (folder / MANIFEST).exists():
+def load(models: Path, store: Store, question: str, version: str, learners: Iterable[ModelKind]) -> Any:
+    """Read the model of a version, verified.
+
+    Raises NotFound for an unknown version or a learner that is not among `learners`, LakeDamaged.
+    """
+    folder, model_version = models / question / version, f"{question}/{version}"
+    if not _manifest_hashes(store, model_version) and not folder.exists():
         raise NotFound(f"no model {version} of {question}", where=str(folder), todo="Run `patron run` first.")
+    require_sound(models, store, model_version)
     name = read_json(folder / MANIFEST)["learner"]
     for learner in learners:
         if learner.name == name:
@@ -116,10 +137,77 @@ def load(models: Path, question: str, version: str, learners: Iterable[ModelKind
     raise NotFound(f"no learner {name}", where=str(folder), todo="Run `patron run` with this version of Patron.")
 
 
-def card(models: Path, model_version: str) -> dict[str, str]:
-    """The model card as key and text; empty when there is none. `model_version` is as in `scores`."""
-    path = models / model_version / CARD
-    return {key: str(text) for key, text in read_json(path).items()} if path.exists() else {}
+def card(models: Path, store: Store | DeclaredStore, model_version: str) -> dict[str, str]:
+    """The model card as key and text, verified; empty when there is none. `model_version` is as in `scores`.
+
+    Raises LakeDamaged.
+    """
+    folder = models / model_version
+    if not _manifest_hashes(store, model_version) and not folder.exists():
+        return {}
+    require_sound(models, store, model_version, only=(CARD,))
+    return {key: str(text) for key, text in read_json(folder / CARD).items()}
+
+
+def require_sound(
+    models: Path, store: Store | DeclaredStore, model_version: str, *, only: Iterable[str] | None = None
+) -> None:
+    """Verify the files of a model, or some of them. Raises LakeDamaged that names the first damaged one."""
+    manifest, known = models / model_version / MANIFEST, _manifest_hashes(store, model_version)
+    _require_hash(manifest, known)
+    hashes = read_json(manifest)[FILES]
+    for name in sorted(hashes) if only is None else only:
+        _require_hash(manifest.parent / name, {hashes[name]})
+
+
+def _require_hash(path: Path, known: Collection[str]) -> None:
+    if not path.is_file():
+        raise LakeDamaged("is missing", where=str(path), todo=RUN_HINT)
+    if _digest(path) not in known:
+        raise LakeDamaged("is not as it was written", where=str(path), todo=RUN_HINT)
+
+
+def model_versions(store: Store) -> list[str]:
+    """Every model that was saved."""
+    with store.begin() as connection:
+        versions = sa.select(MODEL_MANIFESTS.c.model_version).distinct().order_by(MODEL_MANIFESTS.c.model_version)
+        return list(connection.scalars(versions))
+
+
+def record_models(models: Path, store: Store) -> None:
+    """Take the models of a workspace that has no hashes yet as they are; may be repeated."""
+    for manifest in sorted(models.glob(f"*/*/{MANIFEST}")):
+        try:
+            content = read_json(manifest)
+        except ValueError:
+            continue  # why: it is damaged already, and without an entry nobody loads it
+        with private_file(manifest) as fresh:
+            fresh.write(json.dumps({**content, FILES: _hashes(manifest.parent)}, sort_keys=True).encode())
+        sync(manifest.parent)
+        _write_manifest_hash(store, str(manifest.parent.relative_to(models)), _digest(manifest))
+
+
+def _manifest_hashes(store: Store | DeclaredStore, model_version: str) -> frozenset[str]:
+    chosen = sa.select(MODEL_MANIFESTS.c.sha256).where(MODEL_MANIFESTS.c.model_version == model_version)
+    with store.begin() as connection:
+        return frozenset(connection.scalars(chosen))
+
+
+def _write_manifest_hash(store: Store | DeclaredStore, model_version: str, sha256: str) -> None:
+    if sha256 not in _manifest_hashes(store, model_version):
+        with store.begin() as connection:
+            row = {"model_version": model_version, "sha256": sha256}
+            connection.execute(sa.insert(MODEL_MANIFESTS).values(row))
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a model but its manifest."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MANIFEST]
+    return {str(path.relative_to(folder)): _digest(path) for path in files}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def data_hash(rows: pa.Table) -> str:

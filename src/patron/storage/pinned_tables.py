@@ -1,7 +1,7 @@
 """Lake tables at pinned versions, read by SQL: what a stage and a reader of the last run have in common."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -62,8 +62,13 @@ class PinnedTables:
 
 def pinned_relation(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> str:
     """SQL of a table at its pinned version, or at its newest where none is pinned; None pins it to no rows at all."""
+    return lake.relation(table, versions.get(table.name), only=pinned_files(lake, table, versions))
+
+
+def pinned_files(lake: Lake, table: Table, versions: Mapping[str, int | None]) -> Sequence[str]:
+    """Files of a table at its pinned version, verified."""
     is_unwritten = table.name in versions and versions[table.name] is None
-    return lake.relation(table, only=()) if is_unwritten else lake.relation(table, versions.get(table.name))
+    return () if is_unwritten else lake.files(table, versions.get(table.name))
 
 
 def select_sql(name: str, columns: Iterable[str] | None = None) -> str:

@@ -16,6 +16,7 @@ from patron.storage.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
+from patron.storage.lake_record import LakeRecord
 from patron.storage.layout import LAYOUT_VERSION
 from patron.storage.pinned_tables import PinnedTables, select_sql
 from patron.storage.policy import Policy
@@ -111,7 +112,7 @@ class Shop:
         self.settings = settings
         self.policy = policy
         self.store = store
-        self.lake = Lake(folder / "lake")
+        self.lake = Lake(folder / "lake", LakeRecord(store))
         self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
         self.wait_seconds = LOCK_TIMEOUT_SECONDS
         """How long to wait for another process that is at work here."""

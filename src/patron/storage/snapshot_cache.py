@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -10,8 +10,9 @@ from weakref import WeakKeyDictionary
 import duckdb
 import pyarrow as pa
 
+from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME
-from patron.storage.pinned_tables import pinned_relation
+from patron.storage.pinned_tables import pinned_files
 from patron.storage.shop import Shop, Snapshot
 
 NEWEST = frozenset({"events"})
@@ -29,22 +30,30 @@ class SnapshotReader:
         # why: the files of a version never change, so what is known about them need not be read again
         self._con.execute("set parquet_metadata_cache = true")
         self._lock = threading.Lock()
-        self._views: set[str] = set()
+        self._files: dict[str, Sequence[str]] = {}
+        """Files of each table that is known as a view."""
 
     def query(self, sql: str, tables: Mapping[str, pa.Table]) -> pa.Table:
-        """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error."""
+        """Run one SELECT over the run's tables and the Arrow tables given by name. Raises duckdb.Error, LakeDamaged."""
+        names = sorted(set(re.findall(r"\w+", sql)) & BY_NAME.keys() - NEWEST)
         with self._lock:
-            self._create_views(set(re.findall(r"\w+", sql)) & BY_NAME.keys())
+            for name in names:
+                self._open_table(BY_NAME[name])
             cursor = self._con.cursor()
         with cursor:
             for name, rows in tables.items():
                 cursor.register(name, rows)
             return cursor.sql(sql).to_arrow_table()
 
-    def _create_views(self, names: set[str]) -> None:
-        for name in sorted(names - self._views - NEWEST):
-            self._con.execute(f"create view {name} as {pinned_relation(self._lake, BY_NAME[name], self._pinned)}")
-            self._views.add(name)
+    def _open_table(self, table: Table) -> None:
+        """Make a table known as a view; one that is known already is verified again if a file of it has changed."""
+        if table.name in self._files:
+            self._lake.verifier.verify_files(table, self._files[table.name])
+            return
+        files = pinned_files(self._lake, table, self._pinned)
+        relation = self._lake.relation(table, self._pinned.get(table.name), only=files)
+        self._con.execute(f"create view {table.name} as {relation}")
+        self._files[table.name] = files
 
 
 @dataclass(frozen=True)

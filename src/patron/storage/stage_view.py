@@ -135,7 +135,7 @@ class StageView:
         both = {"rows": rows, "before": before}
         gone = self._engine.query("select * from before except all select * from rows", both)
         added = self._engine.query("select * from rows except all select * from before", both)
-        lake = Amender(self._lake.folder)
+        lake = Amender(self._lake.folder, self._lake.record)
         lake.amend(table, self._engine, version=version, gone=gone, added=conform(table, added))
 
     def capability(self, name: str) -> Any:

@@ -190,6 +190,30 @@ COUNT_COMMIT = sa.text(
 AFTERWARDS = "afterwards"
 DAMAGE = ("malformed", "not a database", "disk I/O error")
 """Signs of a file that does not hold what was written."""
+LAKE_FILES = sa.Table(
+    "lake_files",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("path", sa.Text, primary_key=True, comment="within the table's folder"),
+    sa.Column("sha256", sa.Text, nullable=False, comment="written before a commit names the file"),
+    sa.Column("byte_count", sa.BigInteger, nullable=False),
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+)
+LAKE_COMMITS = sa.Table(
+    "lake_commits",
+    METADATA,
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("log_sha256", sa.Text, nullable=False, comment="of the log file, written after the commit"),
+    sa.Column("checkpoint_sha256", sa.Text, comment="of the checkpoint of this version, where there is one"),
+)
+MODEL_MANIFESTS = sa.Table(
+    "model_manifests",
+    METADATA,
+    sa.Column("model_version", sa.Text, primary_key=True, comment="folder under models/"),
+    sa.Column("sha256", sa.Text, primary_key=True, comment="of the manifest, which holds those of the other files"),
+)
+
 BY_CUSTOMER = tuple(table for table in METADATA.sorted_tables if "customer_id" in table.c)
 """Tables of the store whose rows belong to customers."""
 

@@ -13,7 +13,10 @@ from patron.storage.audit_head import BEFORE_THE_FIRST, AuditHead, AuditHeadFile
 from patron.storage.commit_bound import CommitBound
 from patron.storage.durable_files import make_all_private, sync
 from patron.storage.embedded_store import commit_count, encrypt_store, is_plain, plain_entries, store_key
+from patron.storage.lake_record import LakeRecord
+from patron.storage.lake_verification import record_lake
 from patron.storage.layout import (
+    HASHED_LATER,
     INBOX,
     KEY_CHECK,
     LAYOUT,
@@ -22,6 +25,7 @@ from patron.storage.layout import (
     known_layout,
 )
 from patron.storage.master_key import MasterKeyPlace, key_check
+from patron.storage.model_registry import record_models
 from patron.storage.settings import Settings, load_settings
 from patron.storage.store import AUDIT, COMMITS, WORKSPACE, Store, sqlite_url, upsert
 from patron.storage.workspace_files import (
@@ -168,7 +172,7 @@ def require_layout_1(folder: Path, settings: Settings) -> Mapping[str, str]:
     entries = _server_entries(settings) if settings.store_url else plain_entries(folder / STORE_FILE)
     if WORKSPACE_ID not in entries:
         raise WorkspaceError("the store holds no workspace", where=str(folder), todo=RESTORE)
-    if known_layout(entries, folder) >= LAYOUT_VERSION:
+    if known_layout(entries, folder) >= LAYOUT_VERSION and read_identity(folder) is None:
         raise WorkspaceError("workspace.json is missing", where=str(folder), todo=RESTORE)
     return entries
 
@@ -189,6 +193,7 @@ def _upgrade_store(folder: Path, settings: Settings) -> WorkspaceIdentity:
         encrypt_store(folder / STORE_FILE, fresh, key)
     with closing(Store(settings.store_url or sqlite_url(fresh), key=key)) as store:
         store.upgrade()
+        _record_hashes(folder, store)
         _write_entries(store, identity)
         AuditHeadFile(place, master, instance).write(_head_of_layout_1(store))
         if (folder / INBOX_FILE).exists():
@@ -200,6 +205,14 @@ def _upgrade_store(folder: Path, settings: Settings) -> WorkspaceIdentity:
         fresh.replace(folder / STORE_FILE)
         sync(folder)
     return identity
+
+
+def _record_hashes(folder: Path, store: Store) -> None:
+    """Take the lake and the models of layout 1, which kept no hashes, as they are; may be repeated."""
+    record_lake(folder / "lake", LakeRecord(store))
+    record_models(folder / "models", store)
+    with store.begin() as connection:
+        upsert(connection, WORKSPACE, [{"key": HASHED_LATER, "value": "at the upgrade to layout 2"}])
 
 
 def _write_entries(store: Store, identity: WorkspaceIdentity) -> None:

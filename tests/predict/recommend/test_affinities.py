@@ -50,7 +50,7 @@ def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
     assert lists.groupby("customer_id").size().eq(30).all()
     assert lists["customer_id"].nunique() == 60
     version = lists["model_version"].iloc[0]
-    assert "NDCG@10" in model_registry.card(shop.folder / "models", version)["why"]
+    assert "NDCG@10" in model_registry.card(shop.folder / "models", shop.store, version)["why"]
 
 
 def test_nothing_after_the_cutoff_changes_the_lists(shop):

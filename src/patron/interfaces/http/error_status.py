@@ -9,6 +9,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.WorkspaceBusy: 409,
     errors.NoSpace: 503,
     errors.InboxDamaged: 500,
+    errors.LakeDamaged: 500,
     errors.MasterKeyError: 500,
     errors.InvalidTable: 500,
     errors.BadFile: 422,

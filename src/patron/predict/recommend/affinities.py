@@ -125,7 +125,9 @@ def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, 
     metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
     card = _card(learner, champion, history.num_rows)
     text = "\n".join(f"{key}: {value}" for key, value in card.items()) + "\n"
-    return model_registry.save(view.models_folder, fitted, model_registry.ModelRecord(manifest, metrics, card, text))
+    return model_registry.save(
+        view.models_folder, view.declared_store, fitted, model_registry.ModelRecord(manifest, metrics, card, text)
+    )
 
 
 def _card(learner: Learner, rows: list[dict], line_count: int) -> dict[str, str]:

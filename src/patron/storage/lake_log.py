@@ -1,0 +1,38 @@
+"""The log of a Delta table: where its commits and checkpoints are, and what a commit says."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+LOG = "_delta_log"
+
+
+def log_path(folder: Path, version: int) -> Path:
+    """Log file of a commit."""
+    return folder / LOG / f"{version:020}.json"
+
+
+def checkpoint_path(folder: Path, version: int) -> Path:
+    """Checkpoint of a version; few have one."""
+    return folder / LOG / f"{version:020}.checkpoint.parquet"
+
+
+def read_actions(log: Path) -> list[dict[str, Any]]:
+    """Actions of a commit. Raises ValueError, TypeError for a torn one."""
+    return [dict(json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def paths_added(folder: Path, since: int, until: int) -> list[Path] | None:
+    """Files of the rows that commits added; None when one removed rows, or its log is gone."""
+    paths: list[Path] = []
+    for version in range(since + 1, until + 1):
+        log = log_path(folder, version)
+        if not log.exists():
+            return None
+        for action in read_actions(log):
+            if action.get("remove", {}).get("dataChange"):
+                return None
+            if action.get("add", {}).get("dataChange"):
+                paths.append(folder / unquote(action["add"]["path"]))
+    return paths

@@ -1,0 +1,49 @@
+"""A workspace in which one run has finished, made once, and copies of it to break."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from patron.collect.loader import load_events
+from patron.commands.init_workspace import create
+from patron.run import run_loop
+from patron.storage.shop import Shop
+
+AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A home with a configuration folder and a workspace in which one run has finished."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        create(home / "w")
+        shop = Shop.open(home / "w")
+        days = [datetime(2024, month, day, tzinfo=UTC) for month in range(1, 6) for day in range(1, 25)]
+        columns = {
+            "event_id": [f"o{n}" for n in range(len(days))],
+            "name": ["Order Completed"] * len(days),
+            "occurred_at": days,
+            "user_id": [f"u{n % 20}" for n in range(len(days))],
+            "revenue_cents": [1000 + n for n in range(len(days))],
+        }
+        orders = pa.table(columns)
+        for part in (orders[:60], orders[60:]):
+            load_events(shop, part, source="web", known="occurred", received_at=AS_OF)
+        run_loop(shop, AS_OF)
+        shop.close()
+    return home
+
+
+@pytest.fixture
+def w(finished, tmp_path, monkeypatch) -> Path:
+    """A copy of that workspace to break, with its key."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("PATRON_MASTER_KEY", raising=False)
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "w"

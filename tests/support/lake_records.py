@@ -1,0 +1,14 @@
+"""A record for a lake of its own: a store next to the folder, without a workspace around it."""
+
+from pathlib import Path
+
+from patron.storage.lake_record import LakeRecord
+from patron.storage.store import LAKE_COMMITS, LAKE_FILES, METADATA, Store, sqlite_url
+
+
+def record_next_to(folder: Path) -> LakeRecord:
+    """The record of the lake in a folder, in a store next to it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    store = Store(sqlite_url(folder.parent / "store.db"))
+    METADATA.create_all(store.engine, tables=[LAKE_FILES, LAKE_COMMITS])
+    return LakeRecord(store)

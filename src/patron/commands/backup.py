@@ -16,8 +16,8 @@ from patron import __version__
 from patron.collect.workspace_inbox import INBOX_FILE
 from patron.run import drain_inbox
 from patron.schema.errors import PatronError, WorkspaceError
-from patron.storage.durable_files import disk_errors, sync
-from patron.storage.shop import POLICY_FILE, PRIVATE, SETTINGS_FILE, Shop
+from patron.storage.durable_files import disk_errors, make_durable, make_private_folder, replace_durably, sync
+from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 MANIFEST = "patron-backup.json"
 PRIVATE_FILE = 0o600
@@ -55,9 +55,7 @@ def backup(shop: Shop, path: Path) -> Backup:
             partial.touch(mode=PRIVATE_FILE)
             with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as scratch, tarfile.open(partial, "w:gz") as tar:
                 written = _fill(shop, tar, Path(scratch), path)
-            sync(partial)
-            partial.rename(path)
-            sync(path.parent)
+            replace_durably(partial, path)
         finally:
             partial.unlink(missing_ok=True)
     return written
@@ -113,7 +111,7 @@ def restore(path: Path, folder: Path) -> Backup:
     shutil.rmtree(partial, ignore_errors=True)  # what an earlier restore that was cut off left
     try:
         with disk_errors(folder), tarfile.open(path, "r:gz") as tar:
-            partial.mkdir(parents=True, mode=PRIVATE)
+            make_private_folder(partial)
             tar.extractall(partial, filter="data")
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -144,6 +142,7 @@ def _verify(path: Path, partial: Path, folder: Path) -> Backup:
     (partial / MANIFEST).unlink()
     if folder.exists():
         folder.rmdir()
+    make_durable(partial)
     partial.rename(folder)
     sync(folder.parent)
     Shop.open(folder).close()

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from patron.govern.master_key import key_place
 from patron.govern.vault import Vault
 from patron.schema.errors import SettingsError
-from patron.storage.durable_files import disk_errors, sync
+from patron.storage.durable_files import write_durably
 from patron.storage.settings import ShopSettings
 from patron.storage.settings_problems import problems_of
 from patron.storage.shop import SETTINGS_FILE, Shop
@@ -59,7 +59,7 @@ def write_missing_settings(folder: Path, settings: dict[str, str]) -> dict[str, 
         if not count:
             text = text.replace("[shop]\n", f"[shop]\n{line}\n", 1)
     if new:
-        _put(path, text)
+        write_durably(path, text.encode())
     return new
 
 
@@ -67,13 +67,3 @@ def missing_settings(folder: Path, settings: dict[str, str]) -> dict[str, str]:
     """Those of these [shop] settings that nobody has set yet in patron.toml."""
     already = tomllib.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8")).get("shop", {})
     return {key: value for key, value in settings.items() if key not in already}
-
-
-def _put(path: Path, text: str) -> None:
-    """Replace a file whole or not at all. Raises NoSpace."""
-    fresh = path.with_name(f".{path.name}.new")
-    with disk_errors(path):
-        fresh.write_text(text, encoding="utf-8")
-        sync(fresh)
-        fresh.replace(path)
-        sync(path.parent)

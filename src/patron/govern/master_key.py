@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from patron.schema.errors import MasterKeyError
-from patron.storage.durable_files import sync
+from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.shop import Shop
 from patron.storage.store import WORKSPACE
 
@@ -92,13 +92,9 @@ def _check_value(key: bytes, workspace_id: str) -> str:
 
 
 def _create(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(KEY_BYTES) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    sync(path.parent)
+    if not path.parent.is_dir():
+        make_private_folder(path.parent)
+    write_durably(path, f"{secrets.token_hex(KEY_BYTES)}\n".encode())
 
 
 def _read(path: Path) -> str:

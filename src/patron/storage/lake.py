@@ -75,6 +75,11 @@ class Lake:
         """Sequence number of an application's last load into the table; 0 before the first."""
         return (self._open(table).transaction_version(application) or 0) if self.exists(table) else 0
 
+    def sync_commits(self, table: Table) -> None:
+        """Make durable what others have committed: one that was killed may have left its last commit unsynced."""
+        if self.exists(table):
+            self._sync_log(table)
+
     def append(self, table: Table, rows: pa.Table, *, load_id: LoadId | None = None) -> int:
         """Append rows durably and return the new version; with a `load_id`, a repeated load changes nothing."""
         return self._commit(table, rows, mode="append", load_id=load_id)
@@ -200,8 +205,6 @@ class Lake:
                 description=table.row,
             )
             self._sync_log(table)
-            sync(path)
-            sync(self.folder)
         return self._delta(table)
 
     def _delta(self, table: Table, version: int | None = None) -> DeltaTable:
@@ -220,6 +223,7 @@ class Lake:
         known = {f.name for f in delta.schema().fields}
         new = [f for f in schema if f.name not in known]
         if new:
+            self._sync_log(table)
             delta.alter.add_columns(list(deltalake.Schema.from_arrow(pa.schema(new)).fields))
             self._sync_log(table)
             delta = self._delta(table)
@@ -232,6 +236,7 @@ class Lake:
         with disk_errors(self.path(table)):
             delta = self._evolved(table, rows.schema)
             if load_id and _is_committed(delta, load_id):
+                self._sync_log(table)
                 return delta.version()
             return self._add(table, delta, self._write_files(table, rows), mode=mode, load_id=load_id, part=part)
 
@@ -246,6 +251,7 @@ class Lake:
         part: str | None = None,
     ) -> int:
         """Commit written files. When that fails they stay, for vacuum: it may be durable although not acknowledged."""
+        self._sync_log(table)  # why: a power cut must not take an earlier commit from under this one
         delta.create_write_transaction(
             actions,
             mode,
@@ -345,9 +351,8 @@ class Lake:
 
     def _sync_log(self, table: Table) -> None:
         log = self.path(table) / "_delta_log"
-        newest = max(log.glob("*.json"))
-        sync(newest)
-        sync(log)
+        for path in (max(log.glob("*.json")), log, self.path(table), self.folder):
+            sync(path)
 
 
 def _values(table: Table, part: str | None) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from patron.schema.errors import NotFound
 from patron.schema.json_files import read_json, write_json
-from patron.storage.durable_files import disk_errors, sync
+from patron.storage.durable_files import disk_errors, make_durable, make_private_folder, sync
 
 MANIFEST = "manifest.json"
 CARD = "card.json"
@@ -87,14 +87,14 @@ def _save(models: Path, fitted: FittedModel, record: ModelRecord) -> str:
     fresh, old = final.with_name(f".{final.name}.new"), final.with_name(f".{final.name}.old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
+    make_private_folder(final.parent)
     (fresh / MODEL).mkdir(parents=True)
     fitted.save(fresh / MODEL)
     write_json(fresh / MANIFEST, asdict(record.manifest))
     write_json(fresh / METRICS, record.metrics)
     write_json(fresh / CARD, record.card)
     (fresh / CARD_TEXT).write_text(record.card_text, encoding="utf-8")
-    for path in (*sorted(fresh.rglob("*")), fresh):
-        sync(path)
+    make_durable(fresh)
     if final.exists():
         final.rename(old)
     fresh.rename(final)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from patron.schema.errors import WorkspaceError
 from patron.schema.tables import BY_NAME
+from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
 from patron.storage.layout import LAYOUT, LAYOUT_VERSION, WORKSPACE_ID, require_known_layout
@@ -104,10 +105,9 @@ class Shop:
         if (folder / SETTINGS_FILE).exists():
             raise WorkspaceError("is a workspace already", where=str(folder), todo="Use it, or choose another folder.")
         for path in (folder, folder / "lake", folder / "models", folder / "outbox", folder / "tmp"):
-            path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+            make_private_folder(path)
         for name in (POLICY_FILE, SETTINGS_FILE):  # settings last: they make the folder a workspace
-            content = (resources.files("patron.storage") / "defaults" / name).read_text(encoding="utf-8")
-            (folder / name).write_text(content, encoding="utf-8")
+            write_durably(folder / name, (resources.files("patron.storage") / "defaults" / name).read_bytes())
         return cls.open(folder)
 
     @classmethod

@@ -228,6 +228,8 @@ class Store:
         config = _alembic(self.url)
         with self.translated_errors(), self.engine.begin() as connection:
             config.attributes["connection"] = connection
+            if self.file:  # why: else each statement is a transaction, and a kill leaves half of the tables
+                connection.exec_driver_sql("begin immediate")
             alembic.command.upgrade(config, "head")
 
     @contextmanager

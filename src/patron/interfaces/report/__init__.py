@@ -13,6 +13,7 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.schema.errors import SettingsError
+from patron.storage.durable_files import replace_durably
 from patron.storage.shop import Shop
 
 
@@ -61,5 +62,5 @@ def write_report(shop: Shop, path: Path, locale: str | None = None) -> WrittenRe
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
     unfinished.write_bytes(content)
-    unfinished.replace(path)
+    replace_durably(unfinished, path)
     return WrittenReport(path, chosen, answer.overview.run_id, len(content))

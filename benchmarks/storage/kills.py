@@ -111,11 +111,22 @@ class Study:
             self.require(bool(other[name]), f"{when}: no {name}")
 
     def kill(
-        self, count: int, seconds: float, *args: str, check: Callable[[], None], is_over: Callable[[], bool] = bool
+        self,
+        count: int,
+        seconds: float,
+        *args: str,
+        check: Callable[[], None],
+        is_over: Callable[[], bool] = bool,
+        undo: Callable[[], object] = bool,
     ) -> None:
-        """Kill a command so many times, spread over its seconds, then run it to its end."""
+        """Kill a command so many times, spread over its seconds, then run it to its end.
+
+        When it was over before the kill came, `undo` what cannot be done twice.
+        """
         name = args[0]
         for part in range(count * KILLS):
+            if is_over():
+                undo()
             when = seconds * (part + self.rng.random()) / (count * KILLS)
             code = self.commands.kill(after(when), *args)
             self.kills[name] += code == -signal.SIGKILL
@@ -156,7 +167,7 @@ def live_through(study: Study, place: Path, twin: Home, killed: Home) -> None:
             seconds = study.timed(kind, "--workspace", str(twin.shop), *args)
             study.enter(killed)
             line = (kind, "--workspace", str(killed.shop), *args)
-            study.kill(3, seconds, *line, check=lambda kind=kind: study.require_healthy(killed.shop, f"after {kind}"))
+            study.kill(4, seconds, *line, check=lambda kind=kind: study.require_healthy(killed.shop, f"after {kind}"))
         study.require_equal(contents_of(twin), contents_of(killed), f"after run {number + 1}")
 
 
@@ -249,11 +260,12 @@ def save_and_kill(study: Study, place: Path, home: Home) -> None:
     line = ("backup", "--workspace", str(home.shop))
     seconds = study.timed(*line, str(first))
     check: Callable[[], None] = lambda: study.require_healthy(home.shop, "after backup")  # noqa: E731 - one line
-    study.kill(6, seconds, *line, str(archive), check=check, is_over=archive.exists)
+    study.kill(6, seconds, *line, str(archive), check=check, is_over=archive.exists, undo=archive.unlink)
     seconds = study.timed("restore", str(first), str(place / "first"))
     shutil.rmtree(place / "first")
+    clear: Callable[[], None] = lambda: shutil.rmtree(again)  # noqa: E731 - one line
     check = lambda: study.require_healthy(again, "after restore") if again.exists() else None  # noqa: E731 - one line
-    study.kill(6, seconds, "restore", str(archive), str(again), check=check, is_over=again.exists)
+    study.kill(6, seconds, "restore", str(archive), str(again), check=check, is_over=again.exists, undo=clear)
     whole = {name: one for name, one in contents_of(home).items() if name != "outbox"}
     restored = contents_of(home, again)
     study.require_equal(whole, restored | {"outbox": "is not in a backup"}, "restored")

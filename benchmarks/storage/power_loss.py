@@ -77,7 +77,7 @@ def study(scenario: Scenario, limit: int, place: Path) -> int:
     disk.replay()
     shutil.rmtree(root)
     since, seen, faults, examples = time.monotonic(), set(), Counter(), {}
-    for cut in disk_states.cuts(calls, limit):
+    for cut in disk_states.cuts(calls, round(limit * scenario.cut_share)):
         for choice in disk_states.CHOICES:
             state = disk.state(cut, choice)
             digest = disk_states.digest(state)

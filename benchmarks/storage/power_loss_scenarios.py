@@ -45,6 +45,8 @@ class Scenario:
     """What is recorded, in a process of its own; it says by `say` what it acknowledged."""
     check: Callable[[Path, list[str]], None]
     """Whether the promises hold on a disk, by what was acknowledged before the cut. Raises whatever is wrong."""
+    cut_share: float = 1.0
+    """Share of the cuts of a scenario whose checks are quick."""
 
 
 def say(root: Path, word: str) -> None:
@@ -349,13 +351,14 @@ def check_files(root: Path, said: list[str]) -> None:
     assert not said or text[:5] in said[-1] or said == ["first"], "the older file is back"
 
 
+SLOW = 0.35
 SCENARIOS = (
     Scenario("init", lambda _: None, make_workspace, check_new_workspace),
     Scenario("collect", new_workspace, collect, check_collected),
     Scenario("import", write_orders, import_orders, check_imported),
     Scenario("files", lambda _: None, write_files, check_files),
-    Scenario("run", shop_with_a_run, run_again, CheckRun()),
-    Scenario("forget", shop_with_somebody, forget_person, check_forgotten),
-    Scenario("backup", shop_with_a_run, write_archive, check_archive),
-    Scenario("restore", workspace_in_archive, restore_archive, check_restored),
+    Scenario("run", shop_with_a_run, run_again, CheckRun(), SLOW),
+    Scenario("forget", shop_with_somebody, forget_person, check_forgotten, SLOW),
+    Scenario("backup", shop_with_a_run, write_archive, check_archive, SLOW),
+    Scenario("restore", workspace_in_archive, restore_archive, check_restored, SLOW),
 )

@@ -269,6 +269,14 @@ class Inbox:
         """Leave nothing of deleted rows. Raises WorkspaceBusy while others read."""
         self.backend.scrub()
 
+    def settle(self) -> None:
+        """Write everything that was committed to disk once more. Raises WorkspaceBusy while others read."""
+        self.backend.settle()
+
+    def abandon(self) -> None:
+        """Close the backend after a failure, and write nothing on the way."""
+        self.backend.abandon()
+
     def close(self) -> None:
         """Close the backend."""
         self.backend.close()

@@ -71,7 +71,7 @@ class Inbox:
             if is_new:
                 self._update(self.backend.sql.insert_identity, secrets.token_hex(8))
         except BaseException:
-            self.backend.close()
+            self.backend.abandon()
             raise
 
     @property

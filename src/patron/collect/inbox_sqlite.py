@@ -80,7 +80,7 @@ class SqliteBackend:
         try:
             self._prepare()
         except sqlite3.DatabaseError as error:
-            self._con.close()
+            self.abandon()
             raise _translated(self.name, error) from error
 
     def _prepare(self) -> None:
@@ -174,7 +174,7 @@ class SqliteBackend:
         reader = sqlite3.connect(f"{Path(self.name).as_uri()}?mode=ro", uri=True, timeout=0)
         try:
             with suppress(sqlite3.Error):
-                reader.execute("select 1 from inbox_identity").fetchone()
+                reader.execute("select 1 from sqlite_master").fetchone()
             self._con.close()
         finally:
             reader.close()

@@ -85,6 +85,7 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
     vault = Vault.open(shop)
     stored = rejected_count = 0
     app_id = inbox.app_id
+    shop.lake.sync_commits(EVENTS)  # why: what a process that was killed has moved is about to leave the inbox
     loaded = shop.lake.last_load_sequence(EVENTS, app_id)
     # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
     until, after = inbox.last_seq(), inbox.moved_seq()

@@ -71,7 +71,7 @@ class Inbox:
             if is_new:
                 self._update(self.backend.sql.insert_identity, secrets.token_hex(8))
         except BaseException:
-            self.backend.close()
+            self.backend.abandon()
             raise
 
     @property
@@ -287,6 +287,14 @@ class Inbox:
     def scrub(self) -> None:
         """Leave nothing of deleted rows. Raises WorkspaceBusy while others read."""
         self.backend.scrub()
+
+    def settle(self) -> None:
+        """Write everything that was committed to disk once more. Raises WorkspaceBusy while others read."""
+        self.backend.settle()
+
+    def abandon(self) -> None:
+        """Close the backend after a failure, and write nothing on the way."""
+        self.backend.abandon()
 
     def close(self) -> None:
         """Close the backend."""

@@ -106,6 +106,14 @@ class InboxBackend(Protocol):
         """Leave nothing of deleted rows. Raises WorkspaceBusy while others read."""
         ...
 
+    def settle(self) -> None:
+        """Write everything that was committed to disk once more, whatever an earlier sync said."""
+        ...
+
+    def abandon(self) -> None:
+        """Close the connection after a failure, and write nothing on the way."""
+        ...
+
     def close(self) -> None:
         """Close the connection."""
         ...

@@ -150,6 +150,13 @@ class PostgresBackend:
             for table in SCRUBBED:
                 self._con.execute(f"vacuum full {table}".encode())
 
+    def settle(self) -> None:
+        """Nothing: a server stops by itself when its log cannot be synced."""
+
+    def abandon(self) -> None:
+        """Close the connection."""
+        self.close()
+
     def close(self) -> None:
         """Close the connection."""
         self._con.close()

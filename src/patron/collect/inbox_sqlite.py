@@ -101,7 +101,7 @@ class SqliteBackend:
             else:
                 self._bound.require_reached(count, bound, where=self.name)
         except sqlite3.DatabaseError as error:
-            self._con.close()
+            self.abandon()
             raise _translated(self.name, error) from error
         except BaseException:
             self._con.close()
@@ -186,6 +186,28 @@ class SqliteBackend:
             is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
         if is_read:
             raise WorkspaceBusy("others read the inbox", where=self.name, todo="Try again in a moment.")
+
+    def settle(self) -> None:
+        """Move all of the write-ahead log into the file, synced, and empty it.
+
+        After a sync that failed the log may lack pages on disk that the system has in memory, and a later sync would
+        not write them: whatever was committed after them would be lost with them.
+        """
+        with self.translated_errors():
+            is_read = self._con.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+        if is_read:
+            raise WorkspaceBusy("others read the inbox", where=self.name, todo="It is tried again by itself.")
+
+    def abandon(self) -> None:
+        """Close the file as it is: the descriptor of a sync that failed is never synced again."""
+        # why: the last to close a file syncs its log and moves it into the file; one who only reads does not
+        reader = sqlite3.connect(f"{Path(self.name).as_uri()}?mode=ro", uri=True, timeout=0)
+        try:
+            with suppress(sqlite3.Error):
+                reader.execute("select 1 from sqlite_master").fetchone()
+            self._con.close()
+        finally:
+            reader.close()
 
     def close(self) -> None:
         """Close the file."""

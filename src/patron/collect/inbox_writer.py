@@ -113,12 +113,14 @@ class InboxWriter:
         self.trouble = error if isinstance(error, PatronError) else PatronError(f"cannot be written ({error})")
         if self._inbox is not None:
             with suppress(Exception):
-                self._inbox.close()
+                self._inbox.abandon()
         self._inbox = None
 
     def _reopen(self) -> None:
         try:
             self._inbox = self.open_inbox()
+            if self.trouble:
+                self._inbox.settle()
             self.trouble = None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
             self._close_with(error)

@@ -137,6 +137,7 @@ class EventLoader:
     def read_stored_ids(self) -> None:
         """Read the ids of the source's events in the lake."""
         self.con.execute("create or replace table stored_ids (h uhugeint)")
+        self.shop.lake.sync_commits(EVENTS)  # why: an event that is called a duplicate must be on disk
         self.known_until.number = self.shop.lake.version(EVENTS)
         self._insert_ids(self.shop.lake.relation(EVENTS, self.known_until.number))
 

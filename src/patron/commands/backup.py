@@ -19,9 +19,17 @@ from patron.schema.errors import PatronError, WorkspaceError
 from patron.schema.tables import BY_NAME, TABLES
 from patron.storage import model_registry
 from patron.storage.commit_bound import CommitBound
-from patron.storage.durable_files import PRIVATE_FILE, disk_errors, make_all_private, sync
+from patron.storage.durable_files import (
+    PRIVATE_FILE,
+    disk_errors,
+    make_all_private,
+    make_durable,
+    make_private_folder,
+    replace_durably,
+    sync,
+)
 from patron.storage.embedded_store import commit_count, copy_store, store_key
-from patron.storage.shop import PRIVATE, Shop
+from patron.storage.shop import Shop
 from patron.storage.workspace_files import (
     DATA_FOLDERS,
     INBOX_BOUND_FILE,
@@ -70,9 +78,7 @@ def backup(shop: Shop, path: Path) -> Backup:
             partial.touch(mode=PRIVATE_FILE)
             with tempfile.TemporaryDirectory(dir=shop.folder / "tmp") as scratch, tarfile.open(partial, "w:gz") as tar:
                 written = _fill(shop, tar, Path(scratch), path)
-            sync(partial)
-            partial.rename(path)
-            sync(path.parent)
+            replace_durably(partial, path)
         finally:
             partial.unlink(missing_ok=True)
     return written
@@ -140,7 +146,7 @@ def restore(path: Path, folder: Path, *, now: datetime) -> Backup:
     shutil.rmtree(partial, ignore_errors=True)  # what an earlier restore that was cut off left
     try:
         with disk_errors(folder), tarfile.open(path, "r:gz") as tar:
-            partial.mkdir(parents=True, mode=PRIVATE)
+            make_private_folder(partial)
             tar.extractall(partial, filter="data")
     except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -198,5 +204,4 @@ def _complete(partial: Path, now: datetime) -> None:
         audit_log.renew_head(shop)
         with shop.store.begin() as connection:
             audit_log.append(shop, connection, "restored", {"instance": shop.identity.instance}, at=now)
-    for place in (*partial.rglob("*"), partial):
-        sync(place)
+    make_durable(partial)

@@ -17,6 +17,7 @@ from patron.schema.tables import EXPOSURES
 from patron.simulate.profit import profit_cents
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
+from patron.storage.durable_files import write_durably
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 ZONE = "America/New_York"
@@ -52,7 +53,7 @@ def demo(folder: Path, *, now: datetime, progress: Progress) -> Demo:
     policy = folder / POLICY_FILE
     # Visible in the workspace: the demo assumes that customers may be written to. Nothing is ever sent.
     promised = policy.read_text(encoding="utf-8")
-    policy.write_text(promised.replace('unknown = "refuse"', 'unknown = "allow" '), encoding="utf-8")
+    write_durably(policy, promised.replace('unknown = "refuse"', 'unknown = "allow" ').encode())
     shop = _reopen(shop)
     import_files(shop, [], "completejourney", progress=progress, now=now)
     runs = tuple(run_loop(shop, cutoff, progress=progress) for cutoff in CUTOFFS)

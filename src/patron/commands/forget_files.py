@@ -1,6 +1,7 @@
 """Erase a person from the files of the workspace: outbox, reports and exports; list other files that name them."""
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from patron.collect.workspace_inbox import LOST_SUFFIX
 from patron.commands.resolve_person import Person
 from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
-from patron.storage.durable_files import sync
+from patron.storage.durable_files import sync, write_durably
 from patron.storage.shop import Shop
 from patron.storage.workspace_files import DATA_FOLDERS, SCRATCH_FOLDER, WORKSPACE_FILE_NAMES
 
@@ -43,6 +44,7 @@ def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple
         yield place, len(theirs)
     for path in (shop.folder / "tmp").iterdir():  # why: what a process that was killed could not clear away
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    sync(shop.folder / "tmp")
 
 
 def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:
@@ -69,13 +71,9 @@ def _remove_from_outbox(vault: Vault, person: Person, path: Path) -> int:
         if not {vault.token("user_id", one) for one in _with_and_without_apostrophe(row[column])} & tokens
     ]
     if len(kept) < len(rows):
-        fresh = path.with_name(f".{path.name}.new")
-        with fresh.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\r\n").writerows([header, *kept])
-        fresh.chmod(0o600)
-        sync(fresh)
-        fresh.replace(path)
-        sync(path.parent)
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\r\n").writerows([header, *kept])
+        write_durably(path, text.getvalue().encode())
     return len(rows) - len(kept)
 
 

@@ -11,7 +11,7 @@ from patron.schema.errors import WorkspaceError
 from patron.simulate.ground_truth import truth
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
-from patron.storage.durable_files import disk_errors
+from patron.storage.durable_files import disk_errors, replace_durably
 
 DAYS_PER_BATCH = 30
 Progress = Callable[[str, int, int | None], None]
@@ -58,5 +58,5 @@ def simulate(folder: Path, *, customers: int, days: int, seed: int, progress: Pr
             writer.close()
         known = truth(world)
         pq.write_table(known, true, compression="zstd")
-        partial.rename(events)
+        replace_durably(partial, events)
     return SimulatedFiles(events, true, count, known.num_rows)

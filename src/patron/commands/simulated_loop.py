@@ -12,6 +12,7 @@ from patron.schema.counts import IngestionCounts
 from patron.schema.table_definition import TEXT, TIME
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import SimulatorSettings
+from patron.storage.durable_files import write_durably
 from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
 
 SOURCE = "simulated"
@@ -56,7 +57,7 @@ def write_rules(folder: Path, settings: SimulatorSettings, *, budget_cents: int,
     """Give a workspace the simulated shop's margin and offers."""
     text = (folder / SETTINGS_FILE).read_text(encoding="utf-8")
     text = text.replace("margin_share = 0.3 ", f"margin_share = {settings.margin_share} ")
-    (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
+    write_durably(folder / SETTINGS_FILE, text.encode())
     policy = POLICY.format(budget_cents=budget_cents)
     for offer in settings.offers:
         policy += OFFER.format(
@@ -66,7 +67,7 @@ def write_rules(folder: Path, settings: SimulatorSettings, *, budget_cents: int,
             order_cost_cents=settings.shipping_cents if offer.is_free_shipping else 0,
             days=settings.offer_days,
         )
-    (folder / POLICY_FILE).write_text(policy, encoding="utf-8")
+    write_durably(folder / POLICY_FILE, policy.encode())
 
 
 def ingest_events(shop: Shop, events: pa.Table, *, received_at: datetime) -> IngestionCounts:

@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from patron.storage.durable_files import disk_errors, sync
+from patron.storage.durable_files import make_private_folder, write_durably
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """First characters that make a spreadsheet compute a cell instead of showing it."""
 TELEPHONE = re.compile(r"\+\d{6,15}")
 """A telephone number as an id: a spreadsheet computes nothing from it, and a mail system needs it as it is."""
-PRIVATE = 0o700
 
 
 def safe_cell(value: str) -> str:
@@ -26,11 +25,5 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) 
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(header)
     writer.writerows([safe_cell(cell) for cell in row] for row in rows)
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_text(text.getvalue(), encoding="utf-8", newline="")
-        fresh.chmod(0o600)
-        sync(fresh)
-        fresh.replace(path)
-        sync(path.parent)
+    make_private_folder(path.parent)
+    write_durably(path, text.getvalue().encode())

@@ -1,4 +1,8 @@
-"""Files that are on disk once written, and what a full disk is called, whichever library met it."""
+"""Files that are on disk once written, and what a full disk is called, whichever library met it.
+
+A file's bytes are safe once the file was synced, its name once its folder was, and the folder's once the one above was.
+Whatever is replaced is written next to it and synced first: a power cut leaves the old file or the new one, whole.
+"""
 
 import errno
 import os
@@ -41,22 +45,26 @@ def make_all_private(folder: Path) -> None:
 
 
 def make_private_folder(path: Path) -> None:
-    """Make a folder that only its owner can open; one that exists becomes so."""
+    """Make a folder, with those above it, durably; only its owner can open it, also if it was there already."""
+    missing = [path, *(above for above in path.parents if not above.exists())]
     path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
     make_private(path)
+    for made in missing:  # why: also if it exists, as the process that made it may have been killed before it synced
+        sync(made.parent)
 
 
-def write_durably(path: Path, content: bytes, *, is_folder_synced: bool = True) -> None:
-    """Write a private file whole or not at all; it is on disk when this returns. Raises NoSpace.
+def make_durable(folder: Path) -> None:
+    """Sync a folder and all that is in it; the name of the folder itself is not."""
+    for path in (*sorted(folder.rglob("*")), folder):
+        if not path.is_symlink():
+            sync(path)
 
-    Without `is_folder_synced` its name is not yet: a caller who writes several files syncs their folder once.
-    """
-    with private_file(path) as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    if is_folder_synced:
-        sync(path.parent)
+
+def replace_durably(fresh: Path, path: Path) -> None:
+    """Put a finished file or folder in the place of a path."""
+    sync(fresh)
+    fresh.replace(path)
+    sync(path.parent)
 
 
 @contextmanager
@@ -78,7 +86,7 @@ def disk_errors(where: Path) -> Iterator[None]:
 
 @contextmanager
 def private_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that only its owner can read; it replaces `path` when it is whole. Raises NoSpace."""
+    """Write a file that only its owner can read; it replaces `path`, durably, when it is whole. Raises NoSpace."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     try:
@@ -86,6 +94,12 @@ def private_file(path: Path) -> Iterator[BinaryIO]:
             handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
             with os.fdopen(handle, "wb") as out:
                 yield out
-            fresh.replace(path)
+            replace_durably(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read, whole or not at all, and durably. Raises NoSpace."""
+    with private_file(path) as out:
+        out.write(content)

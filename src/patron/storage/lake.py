@@ -24,9 +24,9 @@ from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Tra
 
 from patron.schema.errors import InvalidTable, LakeDamaged, WorkspaceError
 from patron.schema.table_definition import Table, conform, find_violations, require_valid, sql_type
-from patron.storage.durable_files import disk_errors, make_private, sync
+from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine, literal
-from patron.storage.lake_log import LOG, paths_added
+from patron.storage.lake_log import LOG, paths_added, sync_commit
 from patron.storage.lake_record import LakeRecord
 from patron.storage.lake_verification import LakeVerifier
 from patron.storage.parquet_rows import columns_without_nulls, declared_rows, with_part
@@ -79,6 +79,11 @@ class Lake:
     def last_load_sequence(self, table: Table, application: str) -> int:
         """Sequence number of an application's last load into the table; 0 before the first."""
         return (self._open(table).transaction_version(application) or 0) if self.exists(table) else 0
+
+    def sync_commits(self, table: Table) -> None:
+        """Make durable what others have committed: one that was killed may have left its last commit unsynced."""
+        if (self.path(table) / LOG).is_dir():
+            sync_commit(self.path(table))
 
     def append(self, table: Table, rows: pa.Table, *, load_id: LoadId | None = None) -> int:
         """Append rows durably and return the new version; with a `load_id`, a repeated load changes nothing."""
@@ -202,8 +207,6 @@ class Lake:
                 name=table.name,
                 description=table.row,
             )
-            sync(path)
-            sync(self.folder)
             self._record_commit(table)
         return self._delta(table)
 
@@ -238,6 +241,7 @@ class Lake:
         with disk_errors(self.path(table)):
             delta = self._evolved(table, rows.schema)
             if load_id and _is_committed(delta, load_id):
+                self.verifier.adopt_newest(table)
                 return delta.version()
             return self._add(table, delta, self._write_files(table, rows), mode=mode, load_id=load_id, part=part)
 
@@ -356,14 +360,7 @@ class Lake:
 
     def _record_commit(self, table: Table) -> int:
         """Make the newest commit durable, write its entry to the store and return its version."""
-        log = self.path(table) / LOG
-        newest = max(log.glob("*.json"))
-        for path in (log, *log.glob("*checkpoint*")):  # why: delta-rs writes them by the process's umask
-            make_private(path)
-        for path in log.glob(f"{newest.stem}*"):
-            sync(path)
-        sync(log)
-        version = int(newest.stem)
+        version = sync_commit(self.path(table))
         self.verifier.record_commit(table, version)
         return version
 

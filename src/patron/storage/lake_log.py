@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from patron.storage.durable_files import make_private, sync
+
 LOG = "_delta_log"
 
 
@@ -21,6 +23,17 @@ def checkpoint_path(folder: Path, version: int) -> Path:
 def read_actions(log: Path) -> list[dict[str, Any]]:
     """Actions of a commit. Raises ValueError, TypeError for a torn one."""
     return [dict(json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def sync_commit(folder: Path) -> int:
+    """Make the newest commit of a table durable, its checkpoint too, and return its version."""
+    log = folder / LOG
+    newest = max(log.glob("*.json"))
+    for path in (log, *log.glob("*checkpoint*")):  # why: delta-rs writes them by the process's umask
+        make_private(path)
+    for path in (*log.glob(f"{newest.stem}*"), log, folder, folder.parent):
+        sync(path)
+    return int(newest.stem)
 
 
 def paths_added(folder: Path, since: int, until: int) -> list[Path] | None:

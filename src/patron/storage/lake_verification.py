@@ -18,7 +18,7 @@ from patron.schema.errors import LakeDamaged, WorkspaceError
 from patron.schema.table_definition import Table
 from patron.schema.tables import EVENTS, TABLES
 from patron.storage.durable_files import sync
-from patron.storage.lake_log import LOG, checkpoint_path, log_path, read_actions
+from patron.storage.lake_log import LOG, checkpoint_path, log_path, read_actions, sync_commit
 from patron.storage.lake_record import CommitEntry, FileEntry, LakeRecord, Stamp
 
 RESTORE_HINT = "Restore the newest backup: `patron restore`."
@@ -70,6 +70,7 @@ class LakeVerifier:
         recorded, newest = self._record.newest_version(table.name), self.newest_version(table)
         torn = self._log(table, 0 if newest is None else newest + 1)
         if newest != recorded:
+            sync_commit(self._folder / table.name)
             self.record_commit(table, -1 if newest is None else newest)
         elif torn.exists():
             torn.unlink()

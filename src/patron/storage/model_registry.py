@@ -18,7 +18,14 @@ import sqlalchemy as sa
 from patron.schema.errors import LakeDamaged, NotFound
 from patron.schema.json_files import read_json, write_json
 from patron.storage.declared_store import DeclaredStore
-from patron.storage.durable_files import disk_errors, make_private, private_file, sync
+from patron.storage.durable_files import (
+    disk_errors,
+    make_all_private,
+    make_durable,
+    make_private_folder,
+    private_file,
+    sync,
+)
 from patron.storage.store import MODEL_MANIFESTS, Store
 
 MANIFEST = "manifest.json"
@@ -98,15 +105,15 @@ def _save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, recor
     fresh, old = final.with_name(f".{final.name}.new"), final.with_name(f".{final.name}.old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
+    make_private_folder(final.parent)
     (fresh / MODEL).mkdir(parents=True)
     fitted.save(fresh / MODEL)
     write_json(fresh / METRICS, record.metrics)
     write_json(fresh / CARD, record.card)
     (fresh / CARD_TEXT).write_text(record.card_text, encoding="utf-8")
     write_json(fresh / MANIFEST, {**asdict(record.manifest), FILES: _hashes(fresh)})
-    for path in (*sorted(fresh.rglob("*")), fresh, final.parent):
-        make_private(path)
-        sync(path)
+    make_all_private(fresh)
+    make_durable(fresh)
     version, sha256 = record.manifest.model_version, _digest(fresh / MANIFEST)
     # why: known before it is there, and the earlier one until it is gone: killed in between, either may be loaded
     _write_manifest_hash(store, version, sha256)

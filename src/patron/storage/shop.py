@@ -132,7 +132,7 @@ class Shop:
         make_store(folder, Settings())
         for name in (POLICY_FILE, SETTINGS_FILE):
             content = (resources.files("patron.storage") / "defaults" / name).read_bytes()
-            write_durably(folder / name, content, is_folder_synced=False)
+            write_durably(folder / name, content)
         finish_identity(folder)
         return cls.open(folder)
 

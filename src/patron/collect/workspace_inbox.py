@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from patron.collect import pending_sources
 from patron.collect.inbox import ORDER, CustomerMark, Inbox
+from patron.collect.personal_columns import identifier_tokens
 from patron.govern.api_keys import list_keys
 from patron.govern.master_key import derive_keys, master_key
 from patron.govern.vault import Vault, customer_mark, initial_customer_id
@@ -33,7 +34,8 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
     """
     keys = derive_keys(master_key(shop))
     at = shop.settings.inbox_url or shop.folder / INBOX_FILE
-    inbox = Inbox(at, keys.inbox, customer_marks(Vault(shop.store, keys)))
+    vault = Vault(shop.store, keys)
+    inbox = Inbox(at, keys.inbox, customer_marks(vault), partial(identifier_tokens, vault))
     try:
         if is_checked:
             _require_empty_file(shop, keys.inbox)

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import os
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -27,7 +28,13 @@ from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS,
 
 FOLDED = "folded_user_id"
 """Kind of token of a user id in whatever case: kept as a contact of the id, so that people need not know its case."""
-PREFIXES = {"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p", "event": "v", FOLDED: "f"}
+PREFIXES = {
+    **{"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p"},
+    **{"event": "v", "identifier": "i", FOLDED: "f"},
+}
+"""How tokens of a kind begin. An `identifier` is a thing of the shop's whose id is personal: an order, a product ..."""
+SEALED = "sealed:"
+"""How a sealed text begins."""
 NONCE_BYTES = 12
 TOKEN_BYTES = 16
 MARK_BYTES = 8
@@ -179,6 +186,16 @@ class Vault:
     def unseal(self, sealed: bytes, place: str) -> bytes:
         """Decrypt a dead letter. Raises MasterKeyError when it was changed or moved."""
         return self._decrypt(self._letters, sealed, place)
+
+    def seal_text(self, text: str, place: str) -> str:
+        """Encrypt a text for a column of texts, bound to its place."""
+        return SEALED + b64encode(self.seal(text.encode(errors="replace"), place)).decode()
+
+    def unseal_text(self, sealed: str, place: str) -> str:
+        """Decrypt a text; one that was never sealed is returned as it is. Raises MasterKeyError when it was changed."""
+        if not sealed.startswith(SEALED):
+            return sealed
+        return self.unseal(b64decode(sealed.removeprefix(SEALED)), place).decode()
 
     def _store_new(self, kind: str, values: dict[str, str], created_at: datetime) -> None:
         already = self._rows(set(values)) if values else {}

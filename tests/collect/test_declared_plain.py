@@ -34,7 +34,14 @@ PLAN = {
 
 def message(number, event="Product Viewed", **properties):
     at = "2026-03-01T11:59:00Z"
-    return {"type": "track", "event": event, "messageId": f"m{number}", "userId": "u1", "timestamp": at, "properties": properties}
+    return {
+        "type": "track",
+        "event": event,
+        "messageId": f"m{number}",
+        "userId": "u1",
+        "timestamp": at,
+        "properties": properties,
+    }
 
 
 def send(shop, *messages, is_secret=True):
@@ -94,7 +101,9 @@ def test_an_order_named_by_an_address_still_joins_its_refund_and_its_product(sho
     )
     of = events(shop)
     assert of["m1"]["order_id"] == of["m2"]["order_id"] == Vault.open(shop).token("identifier", f"order {ADDRESS}")
-    assert of["m1"]["products"][0]["product_id"] == of["m3"]["product_id"] == Vault.open(shop).token("identifier", ADDRESS)
+    assert (
+        of["m1"]["products"][0]["product_id"] == of["m3"]["product_id"] == Vault.open(shop).token("identifier", ADDRESS)
+    )
     assert of["m1"]["order_id"].startswith("i_")
     exported = json.dumps(export_customer(shop, user_id="u1", now=NOW), default=str)
     assert f"order {ADDRESS}" in exported

@@ -4,6 +4,9 @@ import random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.personal_values import KEYS, sample
+from tests.support.ways_in import WAYS, bring_in
+from tests.support.workspace_bytes import mentions
 
 from patron.collect.import_job import raw_events_table
 from patron.collect.personal_columns import replace_personal_values
@@ -11,14 +14,11 @@ from patron.collect.segment_message import raw_event_of
 from patron.collect.workspace_inbox import inbox_position
 from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault
-from patron.schema.errors import BadEvent
 from patron.run import drain_inbox
+from patron.schema.errors import BadEvent
 from patron.schema.raw_events import IDENTIFIERS, JSON_FOR_THE_VAULT
 from patron.schema.tables import EVENTS
 from patron.understand.profiles.profile_writer import rebuild_profiles
-from tests.support.personal_values import KEYS, sample
-from tests.support.ways_in import WAYS, bring_in
-from tests.support.workspace_bytes import mentions
 
 SEALED = {*IDENTIFIERS, *JSON_FOR_THE_VAULT, "payload"}
 """Columns that the vault takes, and the sealed content of a rejected event."""
@@ -28,7 +28,7 @@ VAULT = Vault(None, derive_keys(bytes(32)))  # pyright: ignore[reportArgumentTyp
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32))
 def test_what_becomes_of_an_event_holds_no_personal_data_in_clear(seed):
-    cases, rows = sample(random.Random(seed), 60), []
+    cases, rows = sample(random.Random(seed), 60), []  # noqa: S311 - no secret
     for number, case in enumerate(cases):
         try:
             rows.append(raw_event_of(case.message(number)))
@@ -40,7 +40,7 @@ def test_what_becomes_of_an_event_holds_no_personal_data_in_clear(seed):
 
 
 def test_no_way_in_leaves_a_personal_value_in_clear_anywhere(shop, tmp_path, capfd, caplog):
-    rng, values = random.Random(12), set()
+    rng, values = random.Random(12), set()  # noqa: S311 - no secret
     for way in WAYS:
         values |= set(bring_in(shop, way, sample(rng, 120), tmp_path / "files" / way, rng, rng.sample(KEYS, 10)))
     assert len(values) > 2_000

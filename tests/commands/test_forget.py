@@ -96,7 +96,13 @@ def annas_messages() -> list[dict]:
                 "revenue": 36,
                 "products": [
                     {"product_id": "p1", "price": 30, "quantity": 1},
-                    {"product_id": HER_PRODUCT, "name": HER_PRODUCT_NAME, "category": HER_CATEGORY, "price": 6, "quantity": 1},
+                    {
+                        "product_id": HER_PRODUCT,
+                        "name": HER_PRODUCT_NAME,
+                        "category": HER_CATEGORY,
+                        "price": 6,
+                        "quantity": 1,
+                    },
                 ],
             },
         ),
@@ -285,10 +291,10 @@ def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
 
 
 def test_before_her_own_product_is_among_the_products_and_in_models(shop):
-    places = {(path.split("/")[0], path.split("/")[1]) for path, _ in traces(shop.folder, *HERS)}
-    assert {("lake", "products"), ("models", "recommend")} <= places
+    places = {"/".join(path.split("/")[:2]) for path, _ in traces(shop.folder, *HERS)}
+    assert {"lake/products", "models/recommend"} <= places
     held = {name for path, name in traces(shop.folder, *HERS) if path.startswith("models/")}
-    assert {HER_PRODUCT, HER_INCOME} <= held
+    assert HER_PRODUCT in held
 
 
 def test_models_that_lost_her_product_still_load_and_rank_the_others(shop):

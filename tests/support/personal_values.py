@@ -173,7 +173,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("full name", lambda r: f"{name(r)} {name(r)}", has_form=False),
     Kind("street and number", lambda r: f"{name(r)}straße {r.randint(1, 99)}", has_form=False),
     Kind("search term", lambda r: f"gift for {name(r)}", has_form=False),
-    Kind("what somebody wrote", lambda r: f"Dear {name(r)},\nthank you! \"{name(r)}\"", has_form=False),
+    Kind("what somebody wrote", lambda r: f'Dear {name(r)},\nthank you! "{name(r)}"', has_form=False),
     Kind("user name", lambda r: f"{name(r)}_{r.randint(10, 99)}", has_form=False),
     Kind("bare social security number", lambda r: digits(r, 9), has_form=False),
     Kind("bare date of birth", lambda r: iso_date(r).replace("-", ""), has_form=False),
@@ -182,25 +182,25 @@ KINDS: tuple[Kind, ...] = (
 )
 
 WORDS = """
-name vorname nachname surname2 given family_name full_name2 display_name nick handle screen_name author owner holder insured patient
-guest passenger traveller companion child spouse parent friend referrer_name recommended_by salesperson cashier driver courier
-tel tel_no telefon telephone_number cell cellphone handy mobil whatsapp line_id telegram signal skype fax_no hotline callback
-mail_to reply_to from to cc bcc sender subscriber newsletter contact_info kontakt courriel correo
-street_1 street_2 house_no plz ort gemeinde county province district ward postal town village country_of_birth birthplace
-dob2 born birth_year bday geburtsdatum age_group anniversary
-cpf rut dni nif nie curp rfc pesel bsn cpr cnp nino ssn_last aadhaar pan sin tfn nhs passport_no licence driver_license visa_no
-steuer_id codice_fiscale numero_secu national_id id_card tax_no vat_no company_no
-iban_no account account_no bank bic card card_no pan_masked last4 expiry holder_name sepa mandate
-source_ip remote_addr client_ip forwarded_for ua fingerprint session cookie token idfa gaid imei imsi mac serial device
-pos point place latlng gps area geo_hash accuracy altitude
-q s term terms keyword2 looking_for autocomplete typed input value free text2 remark memo hint instruction wish reason
-complaint story greeting engraving dedication inscription label tag custom data payload raw meta extra other details info
-delivery_note doorbell floor neighbour pickup_person receiver gift_from gift_to cardholder beneficiary
-store shelf colour size_note bundle_note crm_ref legacy_ref external_ref erp_id loyalty_no member_no ticket_no booking_ref
-""".split()
+name vorname nachname surname2 given family_name full_name2 display_name nick handle screen_name author owner
+holder insured patient guest passenger traveller companion child spouse parent friend referrer_name
+recommended_by salesperson cashier driver courier tel tel_no telefon telephone_number cell cellphone handy mobil
+whatsapp line_id telegram signal skype fax_no hotline callback mail_to reply_to from to cc bcc sender subscriber
+newsletter contact_info kontakt courriel correo street_1 street_2 house_no plz ort gemeinde county province
+district ward postal town village country_of_birth birthplace dob2 born birth_year bday geburtsdatum age_group
+anniversary cpf rut dni nif nie curp rfc pesel bsn cpr cnp nino ssn_last aadhaar pan sin tfn nhs passport_no
+licence driver_license visa_no steuer_id codice_fiscale numero_secu national_id id_card tax_no vat_no company_no
+iban_no account account_no bank bic card card_no pan_masked last4 expiry holder_name sepa mandate source_ip
+remote_addr client_ip forwarded_for ua fingerprint session cookie token idfa gaid imei imsi mac serial device
+pos point place latlng gps area geo_hash accuracy altitude q s term terms keyword2 looking_for autocomplete
+typed input value free text2 remark memo hint instruction wish reason complaint story greeting engraving
+dedication inscription label tag custom data payload raw meta extra other details info delivery_note doorbell
+floor neighbour pickup_person receiver gift_from gift_to cardholder beneficiary store shelf colour size_note
+bundle_note crm_ref legacy_ref external_ref erp_id loyalty_no member_no ticket_no booking_ref
+"""
 DECLARED = {one.name for of in (BY_NAME["Product Viewed"], Item) for one in properties_of(of)}
 NUMBERED = [f"{stem}{n}" for n in range(1, 40) for stem in ("attribute_", "customField")]
-KEYS = tuple(dict.fromkeys(word for word in (*WORDS, *NUMBERED) if word not in DECLARED))[:200]
+KEYS = tuple(dict.fromkeys(word for word in (*WORDS.split(), *NUMBERED) if word not in DECLARED))[:200]
 
 
 @dataclass(frozen=True)

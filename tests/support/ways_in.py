@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.support.personal_values import KEYS, KINDS, Case, needle_of
 
 from patron.collect.file_import import import_files
 from patron.collect.import_job import raw_events_table
@@ -21,7 +22,6 @@ from patron.commands.manage_keys import create_key
 from patron.schema.raw_events import RAW_EVENTS
 from patron.service.collector import BATCH, HISTORY, SENSORS, Collector
 from patron.storage.shop import Shop
-from tests.support.personal_values import KEYS, KINDS, Case, needle_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Messages = list[dict[str, Any]]
@@ -30,12 +30,18 @@ BATCH_MESSAGES = 500
 
 def segment_python(messages: Messages) -> Messages:
     """As Segment's library for Python sends them."""
-    return [one | {"integrations": one.get("integrations", {}), "context": one["context"] | library("analytics-python")} for one in messages]
+    return [
+        one | {"integrations": one.get("integrations", {}), "context": one["context"] | library("analytics-python")}
+        for one in messages
+    ]
 
 
 def segment_node(messages: Messages) -> Messages:
     """As Segment's library for Node sends them."""
-    return [one | {"_metadata": {"nodeVersion": "22"}, "context": one["context"] | library("@segment/analytics-node")} for one in messages]
+    return [
+        one | {"_metadata": {"nodeVersion": "22"}, "context": one["context"] | library("@segment/analytics-node")}
+        for one in messages
+    ]
 
 
 def rudder_python(messages: Messages) -> Messages:
@@ -45,7 +51,15 @@ def rudder_python(messages: Messages) -> Messages:
 
 def rudder_node(messages: Messages) -> Messages:
     """As RudderStack's library for Node sends them."""
-    return [one | {"originalTimestamp": one["timestamp"], "channel": "server", "context": one["context"] | library("analytics-node")} for one in messages]
+    return [
+        one
+        | {
+            "originalTimestamp": one["timestamp"],
+            "channel": "server",
+            "context": one["context"] | library("analytics-node"),
+        }
+        for one in messages
+    ]
 
 
 def library(name: str) -> dict[str, Any]:
@@ -105,8 +119,13 @@ def write_rows(folder: Path, rng: random.Random, keys: Sequence[str]) -> tuple[l
     columns = {"order_id": "order_no", "product_id": "article", "product_name": "title", "category": "group"}
     columns |= {"brand": "maker", "coupon": "voucher", "user_id": "customer", "occurred_at": "day", "price": "price"}
     lines = ['name = "shop"', "[[part]]", 'name = "sales"', 'event = "Order Line Completed"', "[part.columns]"]
-    lines += [f'{name} = "{column}"' for name, column in columns.items()] + ["quantity = {value = \"1\"}", "[part.properties]"]
-    lines += [f'{key} = "{key}"' for key in keys] + [f'{name} = {{column = "{name}", plain = true}}' for name in ("plain_shelf", "plain_till")]
+    lines += [f'{name} = "{column}"' for name, column in columns.items()] + [
+        'quantity = {value = "1"}',
+        "[part.properties]",
+    ]
+    lines += [f'{key} = "{key}"' for key in keys] + [
+        f'{name} = {{column = "{name}", plain = true}}' for name in ("plain_shelf", "plain_till")
+    ]
     lines += ["[part.traits]", *(f'{key} = "{key}"' for key in keys[:20]), 'country = "plain_shelf"']
     mapping.write_text("\n".join(lines), encoding="utf-8")
     return rows, mapping, values
@@ -143,7 +162,11 @@ def import_raw_events(shop: Shop, folder: Path, messages: Messages) -> None:
     for sent in messages:
         row = {"event_id": sent["messageId"], "name": sent["event"], "occurred_at": NOW, "user_id": sent.get("userId")}
         properties = sent["properties"]
-        row |= {name: properties[name] for name in ("order_id", "product_id", "category") if isinstance(properties.get(name), str)}
+        row |= {
+            name: properties[name]
+            for name in ("order_id", "product_id", "category")
+            if isinstance(properties.get(name), str)
+        }
         row |= {"properties": json.dumps(properties), "traits": json.dumps(sent["context"].get("traits", {}))}
         rows.append(row)
     table = raw_events_table(rows).select(RAW_EVENTS.names)
@@ -160,7 +183,7 @@ CLIENTS: dict[str, Callable[[Messages], Messages]] = {
 WAYS = (*CLIENTS, "sensors", "http import", "segment file", "raw events", "csv", "jsonl", "parquet")
 
 
-def bring_in(  # noqa: PLR0913 - what a way needs
+def bring_in(
     shop: Shop, way: str, cases: Sequence[Case], folder: Path, rng: random.Random, keys: Sequence[str] = KEYS
 ) -> list[str]:
     """Bring cases in one way, rows of files under these keys; return the values to look for."""

@@ -6,7 +6,6 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -28,8 +27,10 @@ def workspace_bytes(shop: Shop) -> Iterator[tuple[str, bytes]]:
             yield f"{place} (decoded)", part
     with shop.store.begin() as connection:
         for table in sa.inspect(connection).get_table_names():
-            rows = connection.execute(sa.text(f'select * from "{table}"'))  # noqa: S608 - a name the store gave
-            cells = (one if isinstance(one, bytes) else str(one).encode(errors="replace") for row in rows for one in row)
+            rows = connection.execute(sa.text(f'select * from "{table}"'))
+            cells = (
+                one if isinstance(one, bytes) else str(one).encode(errors="replace") for row in rows for one in row
+            )
             yield f"store, {table}", b"\n".join(cells)
 
 
@@ -54,7 +55,7 @@ def decoded(content: bytes) -> Iterator[bytes]:
 
 
 def mentions(shop: Shop, values: Iterable[str]) -> dict[str, list[str]]:
-    """The values, of eight bytes or more, that are anywhere in clear, each with the places; also as JSON writes them."""
+    """The values, of eight bytes or more, that are in clear, each with the places; also as JSON writes them."""
     forms = {form: value for value in values for form in (value.encode(), json.dumps(value)[1:-1].encode())}
     by_end: dict[int, list[bytes]] = {}
     for form in forms:

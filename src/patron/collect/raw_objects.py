@@ -1,4 +1,4 @@
-"""Objects of raw events that were not made of messages: a file of raw events, or rows of Patron's own, may hold anything.
+"""Objects of raw events that were not made of messages: a file of raw events, or rows of our own, may hold anything.
 
 They are split as messages are: what no event class or tracking plan declares plain goes to the vault.
 """

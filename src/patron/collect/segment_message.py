@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
@@ -130,7 +130,7 @@ def _traits(message: RawEvent) -> dict[str, Any]:
 
 def _scalar(value: object) -> str | None:
     """The text of a value that is one; an object or a list names nothing."""
-    return None if isinstance(value, dict | list) else text_of(value)
+    return text_of(value) if value.__class__ is str or not isinstance(value, dict | list) else None
 
 
 def _fill(row: RawEvent, name: str, properties: RawEvent, kept: RawEvent, split: ExtrasSplit) -> None:
@@ -161,19 +161,23 @@ def _place(row: RawEvent, declared: Property, content: object, kept: RawEvent, s
     value = _value(declared, content, f"properties.{declared.name}")
     if value is None:
         return
-    # why: what is in an object, and a number too long to be a place in a list or a rating, nobody has declared
-    is_undeclared = isinstance(content, dict | list) or (isinstance(value, float) and not is_short_number(value))
-    is_undeclared |= not declared.column and isinstance(value, int) and value > MAX_CENTS
-    if declared.vault or is_undeclared:
-        split.vault[declared.vault or "texts"][declared.name] = content if is_undeclared else value
+    if declared.vault or (value.__class__ is not str and _is_undeclared(declared, value)):
+        split.vault[declared.vault or "texts"][declared.name] = value
     elif declared.column:
         row[declared.column] = value
     else:
         kept[declared.name] = value
 
 
+def _is_undeclared(declared: Property, value: object) -> bool:
+    """Whether a value is not what its class declares: an object, or a number too long for a rating or an amount."""
+    if isinstance(value, float):
+        return not is_short_number(value)
+    return isinstance(value, dict | list) or (not declared.column and isinstance(value, int) and value > MAX_CENTS)
+
+
 def _value(declared: Property, content: object, where: str) -> Any:
-    if declared.kind == "any":
+    if declared.kind == "any" or (declared.kind == "text" and isinstance(content, dict | list)):
         return content
     content = text_of(content)
     if content is None or declared.kind == "text":
@@ -243,10 +247,10 @@ def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[
     campaign = parts.get("campaign", {})
     if row.get("campaign_id") is None:
         row["campaign_id"] = _scalar(campaign.get("name"))
-    forms = {"locale": LOCALE, "timezone": TIME_ZONE}
-    plain = {key: context[key] for key, form in forms.items() if form.fullmatch(str(context.get(key) or ""))}
-    texts = {f"campaign_{key}": _scalar(campaign.get(key)) for key in ("source", "medium", "content")}
-    plain |= {key: text for key, text in texts.items() if text is not None}
+    plain = {key: context[key] for key in ("locale", "timezone") if key in context and _is_setting(context[key])}
+    if campaign:
+        texts = {f"campaign_{key}": _scalar(campaign.get(key)) for key in ("source", "medium", "content")}
+        plain |= {key: text for key, text in texts.items() if text is not None}
     if plain:
         kept["context"] = plain
     rest: RawEvent = {
@@ -254,6 +258,16 @@ def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[
     }
     if rest:
         vault["personal"]["context"] = rest
+
+
+def _is_setting(value: object) -> bool:
+    """Whether a value is written like a locale or a time zone."""
+    return isinstance(value, str) and _is_setting_text(value)
+
+
+@lru_cache(maxsize=5_000)
+def _is_setting_text(text: str) -> bool:
+    return bool(LOCALE.fullmatch(text) or TIME_ZONE.fullmatch(text))
 
 
 def _device(kind: str, agent: str) -> str | None:

@@ -74,7 +74,9 @@ def _plain_paths(schema: Any, where: str, within: str = "") -> Iterator[str]:
     if mark not in (None, PLAIN):
         raise SettingsError(f"{MARK} of {within or 'the event'} is not {PLAIN}", where=where, todo=f'Write "{PLAIN}".')
     if mark and not within:
-        raise SettingsError(f"{MARK} is on the event", where=where, todo="Put it on each property that may be in clear.")
+        raise SettingsError(
+            f"{MARK} is on the event", where=where, todo="Put it on each property that may be in clear."
+        )
     if mark:
         yield within
     for name, part in (schema.get("properties") or {}).items():

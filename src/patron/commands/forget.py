@@ -15,7 +15,13 @@ import sqlalchemy as sa
 from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, inbox_position, open_inbox
 from patron.commands.forget_files import erase_from_files, files_left
-from patron.commands.forget_lake import delete_old_versions, erase_rows, repin_last_run, shared_devices, values_only_theirs
+from patron.commands.forget_lake import (
+    delete_old_versions,
+    erase_rows,
+    repin_last_run,
+    shared_devices,
+    values_only_theirs,
+)
 from patron.commands.forget_models import erase_from_models
 from patron.commands.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern import audit_log

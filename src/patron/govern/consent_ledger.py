@@ -1,7 +1,7 @@
 """The ledger of consents: what each customer granted or withdrew, when, and in which words; only ever added to.
 
 Each entry holds the hash of the one before, and the store the last one's: a changed or missing entry is found. It names
-tokens, and events by their hash; the words that were shown are kept next to it, sealed, once for all who were shown them.
+tokens, and events by their hash; the words that were shown are kept next to it, sealed, once for all who saw them.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Numbers that states, banks and card issuers give to people: their forms, and what makes one valid.
 
-A form is looked for where no letter or digit touches it. Forms of bare digits are here only if their checks let few other
-numbers pass: nine digits could be a social security number and anybody's order.
+A form is looked for where no letter or digit touches it. Forms of bare digits are here only if their checks let few
+other numbers pass: nine digits could be a social security number and anybody's order.
 """
 
 import re
@@ -32,7 +32,9 @@ from stdnum.za import idnr as id_number_za
 
 IsValid = Callable[[str], bool]
 
-CARD_PREFIXES = re.compile(r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|35(?:2[89]|[3-8])|6(?:011|2|4[4-9]|5)|30[0-5]|3[68]")
+CARD_PREFIXES = re.compile(
+    r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|35(?:2[89]|[3-8])|6(?:011|2|4[4-9]|5)|30[0-5]|3[68]"
+)
 """What the numbers of Visa, Mastercard, American Express, JCB, Discover, UnionPay and Diners Club begin with."""
 CARD_LENGTHS = {"34": {15}, "37": {15}, "30": {14}, "36": {14}, "38": {14}}
 """Lengths by the first two digits; all others have 16 to 19."""
@@ -51,7 +53,9 @@ def is_card_number(text: str) -> bool:
 def is_iban(text: str) -> bool:
     """Whether a text begins with an IBAN, in groups or not."""
     compact = re.sub(r"[^0-9A-Z]", "", text)
-    return any(iban.is_valid(compact[:length], check_country=False) for length in IBAN_LENGTHS if length <= len(compact))
+    return any(
+        iban.is_valid(compact[:length], check_country=False) for length in IBAN_LENGTHS if length <= len(compact)
+    )
 
 
 def is_chinese_id(text: str) -> bool:
@@ -80,7 +84,11 @@ FORMS: tuple[tuple[str, str, IsValid], ...] = (
     ("national id IT", r"[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z]", codicefiscale.is_valid),
     ("national id FR", r"[12][ ]?\d{2}[ ]?\d{2}[ ]?(?:\d{2}|2[AB])[ ]?\d{3}[ ]?\d{3}[ ]?\d{2}", nir.is_valid),
     ("national id DE", r"\d{2} \d{3} \d{3} \d{3}", idnr.is_valid),
-    ("national id GB", r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]", bool),
+    (
+        "national id GB",
+        r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]",
+        bool,
+    ),
     ("health number GB", r"\d{3} \d{3} \d{4}", nhs.is_valid),
     ("national id IN", r"[2-9]\d{3}[ -]\d{4}[ -]\d{4}", aadhaar.is_valid),
     ("tax number IN", r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", pan.is_valid),

@@ -20,6 +20,8 @@ MAX_DECIMALS = 3
 
 def text_of(value: object) -> str | None:
     """Write a scalar as trimmed text; empty is missing, objects become JSON."""
+    if value.__class__ is str:  # why: nearly all values are, and the collector reads ten of each event
+        return value.strip() or None  # pyright: ignore[reportAttributeAccessIssue]
     if value is None:
         return None
     if isinstance(value, bool):
@@ -64,14 +66,14 @@ def split_traits(traits: dict[str, Any], personal: dict[str, Any]) -> dict[str, 
     return plain
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class ExtrasSplit:
     """Splits properties that no event class declares: words go to the vault, flags and short numbers stay in clear."""
 
     vault: dict[str, dict[str, Any]]
     """The vault's parts, `personal` and `texts`, by the path of each value."""
     plain: Collection[str] = ()
-    """Paths that the tracking plan declares plain, without the numbers of lists; they stay, with all that is in them."""
+    """Paths that the tracking plan declares plain, without the numbers of lists; they stay, with all in them."""
 
     def split(self, extras: dict[str, Any], kept: dict[str, Any], within: str = "") -> None:
         """Keep what may stay in clear, at any depth; put the rest into the vault's parts."""

@@ -1,7 +1,7 @@
 """Personal data recognised by its form: what a value may not look like to stay in clear, whatever its key.
 
-Addresses, phone numbers, numbers of cards, accounts and states, dates of birth, networks, places. What has no form, above
-all names and words, cannot be recognised: that is why values stay in clear only under keys that are declared plain.
+Addresses, phone numbers, numbers of cards, accounts and states, dates of birth, networks, places. What has no form,
+above all names and words, cannot be recognised: that is why values stay in clear only under keys declared plain.
 """
 
 import re
@@ -11,12 +11,14 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import unquote
 
-DIGIT = "[0-9０-９٠-٩۰-۹०-९]"
+DIGIT = "[0-9\uff10-\uff19\u0660-\u0669\u06f0-\u06f9\u0966-\u096f]"
+"""Digits of Latin, full-width, Arabic, Persian and Indian numbers."""
+_DASHES = "\u2010-\u2015"
 _MONTHS = "jan|feb|mar|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dec|dez"
 SUSPECT = "|".join(
     (
-        "[@＠]|%40|°|<<|::|geo:",
-        rf"(?:{DIGIT}[-‐-― ./()\x{{a0}}]{{0,2}}){{6}}{DIGIT}",
+        "[@\uff20]|%40|°|<<|::|geo:",
+        rf"(?:{DIGIT}[-{_DASHES} ./()\x{{a0}}]{{0,2}}){{6}}{DIGIT}",
         rf"{DIGIT}{{1,4}}[-./年 ]{DIGIT}{{1,2}}[-./月 ]{DIGIT}{{2,4}}",
         rf"[0-9]\.? ?(?i:{_MONTHS})|(?i:{_MONTHS})[a-z]*\.? [0-9]",
         r"(?:[0-9]{1,3}\.){3}[0-9]|[0-9]\.[0-9]{3}",
@@ -36,7 +38,9 @@ LAST_BIRTH_YEAR = 2012
 """A date after it is a campaign's or a delivery's rather than a customer's birthday."""
 _HARMLESS = re.compile(r"[A-Za-z &>',#_|-]*[0-9]{0,3}[A-Za-z &>',_|-]*|[0-9]{1,6}")
 """What most values are: words, with at most one short number."""
-_RANDOM = re.compile(r"(?:[a-z]{1,12}[-_])?(?:[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}|[0-9a-fA-F]{32,128})")
+_RANDOM = re.compile(
+    r"(?:[a-z]{1,12}[-_])?(?:[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}|[0-9a-fA-F]{32,128})"
+)
 """Ids that nobody chose: UUIDs, hashes, tokens of the vault."""
 _EMAIL = re.compile(r"[^\s@]@[^\s@]*[^\s@.]\.(?!(?:png|jpe?g|gif|webp|avif|svg)\b)[^\W\d_]{2}")
 _INTERNATIONAL = re.compile(r"(?<![\w.])\+ ?\(?[1-9](?:[ ().\-/]{0,2}\d){7,14}(?!\d)")
@@ -51,9 +55,12 @@ _NATIONAL = re.compile(
     r"|[679]\d{2} \d{2} \d{2} \d{2}"  # Spain
     r")(?!\w|[.-]\d)"
 )
-_DATE = re.compile(r"(?<!\d)(\d{1,2})[-./ ](\d{1,2})[-./ ](\d{4})(?!\d)|(?<!\d)(\d{4})[-./年 ](\d{1,2})[-./月 ](\d{1,2})日?(?!\d)")
+_DATE = re.compile(
+    r"(?<!\d)(\d{1,2})[-./ ](\d{1,2})[-./ ](\d{4})(?!\d)|(?<!\d)(\d{4})[-./年 ](\d{1,2})[-./月 ](\d{1,2})日?(?!\d)"
+)
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _WORDED_DATE = re.compile(
-    rf"(?i)\d{{1,2}}(?:st|nd|rd|th)?\.? (?:{_MONTHS})[a-z]*\.?,? (\d{{4}})|(?:{_MONTHS})[a-z]*\.? \d{{1,2}}(?:st|nd|rd|th)?,? (\d{{4}})"
+    rf"(?i){_DAY}\.? (?:{_MONTHS})[a-z]*\.?,? (\d{{4}})|(?:{_MONTHS})[a-z]*\.? {_DAY},? (\d{{4}})"
 )
 _TIME_OF_DAY = re.compile(r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?$")
 _BIRTH = re.compile(r"(?i)\b(?:born|birth\w*|b-?day|dob|geb\w*|n[ée]e?|nacid\w*|nasc\w*|nato|nata)\b|生日|出生|生年")
@@ -61,11 +68,13 @@ _IPV4 = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2
 _IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]{2,39}(?![\w:])")
 _MAC = re.compile(r"(?i)(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])")
 _COORDINATES = re.compile(
-    r"(?<![\w.])-?\d{1,2}\.\d{3,}[\s,;/NSns°]{1,6}-?1?\d{1,2}\.\d{3,}(?![\w.]*\d)|\d{1,3}°\s?\d{1,2}['′’]|geo:-?\d"
+    r"(?<![\w.])-?\d{1,2}\.\d{3,}[\s,;/NSns°]{1,6}-?1?\d{1,2}\.\d{3,}(?![\w.]*\d)|\d{1,3}°\s?\d{1,2}['\u2032\u2019]|geo:-?\d"
     r"|^-?1?\d{1,2}\.\d{5,}$"
 )
 _ADDRESS_QUERY = re.compile(r"(?:^|[?&])[^=\s&]{1,40}=(?![\d.,x]*(?:&|#|$))")
-_PASSPORT = re.compile(r"(?i)(?:pass(?:port|eport|aporte)?|reisepass|护照|護照)[^0-9a-z]{0,3}(?:n[or°]\w*|nummer|number|号码?)?\W{0,3}[a-z]{0,2}\d{6,9}\b")
+_PASSPORT = re.compile(
+    r"(?i)(?:pass(?:port|eport|aporte)?|reisepass|护照|護照)[^0-9a-z]{0,3}(?:n[or°]\w*|nummer|number|号码?)?\W{0,3}[a-z]{0,2}\d{6,9}\b"
+)
 _MACHINE_READABLE = re.compile(r"[PIAC][<A-Z0-9][A-Z<]{3}[A-Z<]{5,39}<<|<[A-Z]{1,30}<<")
 _TEN_DIGITS = 10
 
@@ -103,7 +112,9 @@ def _plain_form(text: str) -> str:
         text = unquote(text)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-        text = "".join(str(unicodedata.digit(c)) if c.isdecimal() else "-" if "‐" <= c <= "―" else c for c in text)
+        text = "".join(
+            str(unicodedata.digit(c)) if c.isdecimal() else "-" if "\u2010" <= c <= "\u2015" else c for c in text
+        )
     return text.strip()
 
 

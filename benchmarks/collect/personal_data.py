@@ -1,7 +1,7 @@
-"""Whether any personal value reaches the disk in clear: every kind, under every key, in every place, through every way in.
+"""Whether a personal value reaches the disk in clear: of any kind, under any key, in any place, through any way in.
 
-Cases are made by tests/support/personal_values.py. Each goes through every way in; then a run, a report and every byte of the
-workspace, decoded, is searched for each value. Without --full each way takes an equal share of the cases.
+Cases are made by tests/support/personal_values.py. With --full each goes through every way in, else messages take equal
+shares of them; then come a run and a report, and every byte of the workspace, decoded, is searched for each value.
 
     python benchmarks/collect/personal_data.py [--full]
 """
@@ -11,7 +11,7 @@ import random
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from tests.support.personal_values import KEYS, KINDS, PLACES, whole_product

@@ -270,7 +270,7 @@ def test_a_sensors_form_loses_its_null_characters_as_batches_do():
     sensor_message = {"type": "track", "event": "View\0Product", "distinct_id": "u1", "properties": {"a\0b": "c\0d"}}
     (one,) = validate_sensors(sensors_json(sensors(sensor_message)), "cn", NOW, OPEN).messages
     assert one.row["name"] == "ViewProduct"
-    assert one.row["properties"] == '{"ab":"cd"}'
+    assert one.row["texts"] == '{"ab":"cd"}'
 
 
 @pytest.mark.parametrize(

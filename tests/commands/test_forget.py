@@ -25,6 +25,7 @@ from patron.govern import audit_log
 from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault
 from patron.interfaces.report import write_report
+from patron.predict.recommend.popularity import Shelf
 from patron.run import drain_inbox, run_loop, silent
 from patron.schema.errors import NotFound, SettingsError
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
@@ -38,7 +39,12 @@ LATER = datetime(2024, 6, 20, tzinfo=UTC)
 OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False, is_history=True)
 ANNA, DEVICE, HER_PHONE = "anna-user-4711", "anna-device-0815", "anna-device-0816"
 EMAIL, PHONE = "Anna.Example@example.org", "+49 170 1234567"
+HER_PRODUCT, HER_PRODUCT_NAME = "card-quixotic", "Birthday card for Anna Q."
+HER_CATEGORY, HER_INCOME = "Family Quixotic", "as rich as Quixotic"
+HERS = (HER_PRODUCT, HER_PRODUCT_NAME, HER_CATEGORY, HER_INCOME)
+"""What nobody else's events hold: it is in tables without people, and in models."""
 NAMES = (
+    *HERS,
     ANNA,
     DEVICE,
     HER_PHONE,
@@ -66,7 +72,7 @@ def annas_messages() -> list[dict]:
         "phone": PHONE,
         "name": "Anna Quixotic",
         "address": {"street": "Sesame Lane 12"},
-        "income": "high",
+        "income": HER_INCOME,
     }
     return [
         event(
@@ -86,8 +92,17 @@ def annas_messages() -> list[dict]:
             event="Order Completed",
             properties={
                 "order_id": "anna-o",
-                "revenue": 30,
-                "products": [{"product_id": "p1", "price": 30, "quantity": 1}],
+                "revenue": 36,
+                "products": [
+                    {"product_id": "p1", "price": 30, "quantity": 1},
+                    {
+                        "product_id": HER_PRODUCT,
+                        "name": HER_PRODUCT_NAME,
+                        "category": HER_CATEGORY,
+                        "price": 6,
+                        "quantity": 1,
+                    },
+                ],
             },
         ),
         event(5, **who, event="Order Completed", properties={"order_id": "anna-bad", "revenue": 30, "currency": "CHF"}),
@@ -224,7 +239,7 @@ def rows_of_others(shop: Shop, gone: set[str]) -> dict[str, list]:
         table.name: sorted(
             str(row)
             for row in shop.lake.read(table).to_pylist()
-            if not {row.get(name) for name in NAMES_OF_PEOPLE} & gone
+            if not {row.get(name) for name in NAMES_OF_PEOPLE} & gone and row.get("product_id") != HER_PRODUCT
         )
         for table in TABLES
         if table.name not in {"events", "cleaning"} and shop.lake.exists(table)
@@ -272,6 +287,21 @@ def test_afterwards_no_byte_mentions_her_and_the_others_stay(shop):
     assert done.erased["rows of assignments"] == 1
     assert shop.snapshot().run == last.run
     assert shop.snapshot().query("select count(*) as n from customers")["n"][0].as_py() == 25
+
+
+def test_before_her_own_product_is_among_the_products_and_in_models(shop):
+    places = {"/".join(path.split("/")[:2]) for path, _ in traces(shop.folder, *HERS)}
+    assert {"lake/products", "models/recommend"} <= places
+    held = {name for path, name in traces(shop.folder, *HERS) if path.startswith("models/")}
+    assert HER_PRODUCT in held
+
+
+def test_models_that_lost_her_product_still_load_and_rank_the_others(shop):
+    forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    for path in (shop.folder / "models" / "recommend").rglob("model.json"):
+        shelf, _ = Shelf.load(path)
+        assert len(shelf.products) == len(shelf.popularity) > 0
+    assert HER_PRODUCT not in shop.snapshot().query("select product_id from products")["product_id"].to_pylist()
 
 
 def test_the_log_of_each_table_begins_with_its_newest_version(shop):

@@ -16,6 +16,7 @@ from patron.govern.consent_ledger import (
     history,
     iso_time,
     latest_answer,
+    wording_hash,
     write_consents,
 )
 from patron.storage.store import CONSENT_LEDGER
@@ -65,8 +66,12 @@ def test_what_is_known_later_changes_nothing_of_what_held_before(shop):
 
 def test_wordings_are_kept_once_and_erased_with_the_last_person_who_saw_them(shop):
     both, personal = "Yes, write to me.", "I, Ann, agree."
-    write_consents(shop.store, [replace(consent("a"), wording=both), replace(consent("b", user="u_2"), wording=both)])
-    write_consents(shop.store, [replace(consent("c"), wording=personal)])
+
+    def with_words(one, words):
+        return replace(one, wording=wording_hash(words), sealed_words=words)
+
+    write_consents(shop.store, [with_words(consent("a"), both), with_words(consent("b", user="u_2"), both)])
+    write_consents(shop.store, [with_words(consent("c"), personal)])
     assert [one["words"] for one in history(shop.store, ["u_1"])] == [both, personal]
     assert erase_wordings(shop.store, ["u_1"]) == 1
     assert [one["words"] for one in history(shop.store, ["u_1"])] == [both, None]

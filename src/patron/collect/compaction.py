@@ -20,6 +20,7 @@ from patron.collect.consent_check import ConsentCheck, consents_of
 from patron.collect.import_job import raw_events_table
 from patron.collect.inbox import Inbox, PendingRequest
 from patron.collect.loader import EventLoader, validate_raw_events
+from patron.collect.personal_columns import replace_personal_values
 from patron.collect.request import KNOWN
 from patron.collect.suppression import reject_forgotten
 from patron.collect.workspace_inbox import (
@@ -172,7 +173,10 @@ def pending_event_rows(
 
 
 def validated_rows(loader: EventLoader, requests: Sequence[PendingRequest], raw_events: pa.Table) -> pa.Table:
-    """All messages of requests, validated as imports are, with `_seq`, `_was_rejected`, received and known times."""
+    """All messages of requests, validated as imports are, with `_seq`, `_was_rejected`, received and known times.
+
+    No column in clear holds a value that a detector recognises.
+    """
     was_rejected = pc.is_valid(raw_events["problem"])
     number = raw_events.column_names.index("row_number")
     rows = validate_raw_events(
@@ -197,4 +201,5 @@ def validated_rows(loader: EventLoader, requests: Sequence[PendingRequest], raw_
     payload = pc.if_else(
         is_rejected_now, marked_payload, rows["payload"]
     )  # why: a replay has to know it; valid rows have no payload
-    return rows.set_column(rows.column_names.index("payload"), "payload", payload)
+    rows = rows.set_column(rows.column_names.index("payload"), "payload", payload)
+    return replace_personal_values(loader.vault, rows)

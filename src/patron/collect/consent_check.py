@@ -24,12 +24,14 @@ from patron.govern.consent_ledger import (
     history,
     iso_time,
     latest_answer,
+    wording_hash,
+    words_place,
 )
 from patron.govern.vault import Vault
 from patron.schema.dead_letter_reasons import NO_CONSENT
 from patron.schema.errors import BadEvent
 from patron.schema.events import NEEDS_NO_CONSENT
-from patron.schema.personal_data import json_text
+from patron.schema.personal_data import json_object, json_text
 from patron.storage.policy import Consent as ConsentPolicy
 from patron.storage.store import Store
 
@@ -92,13 +94,14 @@ def consent_flags(
 def consents_of(vault: Vault, source: str, rows: pa.Table, known_at: pa.Array | pa.ChunkedArray) -> list[Consent]:
     """Consents for the ledger, from the consent events among accepted rows; `known_at` is one time a row."""
     is_chosen = pc.is_in(rows["name"], value_set=pa.array(CONSENT_EVENTS))
-    columns = ["name", "event_id", "user_id", "anonymous_id", "occurred_at", "channel", "properties"]
+    columns = ["name", "event_id", "user_id", "anonymous_id", "occurred_at", "channel", "properties", "texts"]
     chosen = rows.append_column("_known", known_at).filter(is_chosen).select([*columns, "_known"])
     return [one for row in chosen.to_pylist() for one in _consents_of(vault, source, row)]
 
 
 def _consents_of(vault: Vault, source: str, row: dict[str, Any]) -> Iterable[Consent]:
-    properties = msgspec.json.decode(row["properties"] or "{}")
+    properties, texts = (json_object(row[part]) for part in ("properties", "texts"))
+    words = None if texts.get("wording") is None else str(texts["wording"])
     is_user = row["user_id"] is not None
     token = vault.token("user_id" if is_user else "anonymous_id", row["user_id"] if is_user else row["anonymous_id"])
     if row["name"] == PREFERENCES:
@@ -113,18 +116,15 @@ def _consents_of(vault: Vault, source: str, row: dict[str, Any]) -> Iterable[Con
             _short(purpose) or "",
             is_granted,
             _short(properties.get("basis")) or CONSENT,
-            _text(properties.get("wording")),
+            None if words is None else wording_hash(words),
             _short(properties.get("wording_version")),
             _short(properties.get("policy_version")),
             _short(properties.get("locale")),
             _short(row["channel"]),
             occurred_at=iso_time(row["occurred_at"]),
             known_at=iso_time(row["_known"]),
+            sealed_words=None if words is None else vault.seal_text(words, words_place(wording_hash(words))),
         )
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _short(value: object) -> str | None:

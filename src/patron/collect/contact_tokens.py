@@ -3,14 +3,13 @@
 import re
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.collect.segment_message import is_placeholder_id
 from patron.govern.contact_values import KEYS
 from patron.govern.vault import Vault
-from patron.schema.personal_data import text_of
+from patron.schema.personal_data import json_object, text_of
 from patron.schema.personal_keys import snake_case
 
 CUSTOMER_EVENTS = ("Identify", "Customer Registered", "Order Completed", "Order Line Completed")
@@ -39,13 +38,7 @@ def scatter(chosen: pa.ChunkedArray, texts: list[str | None]) -> pa.Array:
 
 def contacts_of(personal: str) -> dict[str, str]:
     """E-mail address and phone number in JSON of personal values; placeholders such as 000-0000 are left out."""
-    try:
-        decoded = msgspec.json.decode(personal)
-    except msgspec.DecodeError:
-        return {}  # why: a file of raw events may hold anything here, and the vault keeps it as it is
-    values: dict[str, Any] = (
-        {snake_case(key): value for key, value in decoded.items()} if isinstance(decoded, dict) else {}
-    )
+    values: dict[str, Any] = {snake_case(key): value for key, value in json_object(personal).items()}
     texts = {
         kind: next((text for key in keys if (text := text_of(values.get(key)))), "") for kind, keys in KEYS.items()
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatch
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -16,7 +17,9 @@ from patron.collect.file_reader import Chunk, InputFile, is_parquet, line_chunks
 from patron.collect.loader import EventLoader, validate_raw_events
 from patron.collect.mapping import Mapping, Part
 from patron.collect.mapping_sql import MACROS, literal, needed_columns, quoted, raw_events_sql
-from patron.collect.segment_message import read_message
+from patron.collect.raw_objects import split_objects
+from patron.collect.segment_message import PlainProperties, read_message
+from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.validation import problem_message, validation_sql
 from patron.schema.counts import IngestionCounts
 from patron.schema.dead_letter_reasons import FAULTS
@@ -76,6 +79,11 @@ class ImportJob:
     def con(self) -> duckdb.DuckDBPyConnection:
         """The loader's connection."""
         return self.loader.con
+
+    @cached_property
+    def plain(self) -> PlainProperties:
+        """Properties that the tracking plan declares plain. Raises SettingsError for an invalid plan."""
+        return load_tracking_plan(self.loader.shop.folder, is_strict=False).plain
 
     def prepare(self) -> None:
         """Give the connection the mapping's functions, variables and lookups."""
@@ -171,7 +179,7 @@ class ImportJob:
 
     def raw_events(self, part: Part) -> pa.Table:
         """Raw events of one part, from the table `chunk`, validated."""
-        inner = validation_sql(raw_events_sql(self.mapping, part), self.loader.currencies)
+        inner = validation_sql(raw_events_sql(self.mapping, part, self.plain), self.loader.currencies)
         payload = "case when problem is not null then to_json(struct_pack(part := _part, row := payload)) end"
         query = f"select * exclude (_part) replace ({payload} as payload) from ({inner})"
         try:
@@ -242,6 +250,7 @@ class ImportJob:
         for chunk in source.chunks():
             try:
                 rows = validate_raw_events(self.loader, number_rows(chunk.rows, chunk.first_row))
+                rows = split_objects(rows, self.plain)
             except (pa.ArrowException, ValueError) as error:
                 raise BadFile(
                     f"a column is not of its type ({error})", where=str(source.path), todo="Write it as raw events."
@@ -250,7 +259,7 @@ class ImportJob:
 
     def _load_segment(self, source: InputFile) -> Iterator[tuple[IngestionCounts, int]]:
         for lines in line_chunks(source.path):
-            rows = [segment_raw_event(number, line) for number, line in lines]
+            rows = [segment_raw_event(number, line, self.plain) for number, line in lines]
             last_line, last = lines[-1]
             if not last.endswith(b"}") and source.is_cut_off(last_line, ""):
                 rows[-1]["problem"] = "cut_off"
@@ -294,11 +303,11 @@ def number_rows(rows: pa.Table, first: int) -> pa.Table:
     return rows.append_column("row_number", pa.array(range(first, first + rows.num_rows), pa.int64()))
 
 
-def segment_raw_event(number: int, line: bytes) -> dict[str, object]:
+def segment_raw_event(number: int, line: bytes, plain: PlainProperties) -> dict[str, object]:
     """Read one line of Segment's protocol into a raw event, or into its problem."""
     payload = json.dumps({"line": line.decode(errors="replace")})
     try:
-        return {**read_message(line), "row_number": number, "payload": payload}
+        return {**read_message(line, plain), "row_number": number, "payload": payload}
     except BadEvent as error:
         return {"row_number": number, "problem": f"bad_event:{error}", "payload": payload}
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from patron.collect.file_import import FileOptions, inspect_files
 from patron.collect.import_job import ImportJob, Progress
 from patron.collect.loader import EventLoader
+from patron.collect.personal_columns import replace_personal_values
 from patron.collect.suppression import reject_forgotten
 from patron.collect.validation import problem_message
 from patron.govern.vault import Vault
@@ -68,7 +69,8 @@ class PreviewLoader(EventLoader):
 
     def load(self, rows: pa.Table, *, file: str = "") -> IngestionCounts:
         """Count what would become of rows, and keep the first of each kind."""
-        rows = self.check_consent(reject_forgotten(self.vault, rows)).sort_by("row_number")
+        rows = reject_forgotten(self.vault, replace_personal_values(self.vault, rows))
+        rows = self.check_consent(rows).sort_by("row_number")
         is_good = pc.is_null(rows["problem"])
         good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
         fresh = self.without_stored(good)

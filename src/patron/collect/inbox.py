@@ -8,7 +8,7 @@ one customer can be selected from many.
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -40,6 +40,8 @@ REPEATED = "repeated_order"
 """Flag of an event that completes an order which another event of the source completed before."""
 CustomerMark = Callable[[str, str], bytes]
 """From the kind and value of an id to the mark of its customer, a few opaque bytes."""
+IdentifierTokens = Callable[[Sequence[str]], Mapping[str, str]]
+"""From identifiers to the tokens of those that the lake keeps as one, so that an id is the same here and there."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,20 @@ class PendingRequest:
 class Inbox:
     """An open inbox. One thread at a time may use it; several processes may have it open."""
 
-    def __init__(self, at: Path | str, key: bytes, customer_mark: CustomerMark | None = None) -> None:
+    def __init__(
+        self,
+        at: Path | str,
+        key: bytes,
+        customer_mark: CustomerMark | None = None,
+        identifier_tokens: IdentifierTokens | None = None,
+    ) -> None:
         """Open the file of a path or the database of a URL, or create it.
 
         Raises InboxDamaged, NoSpace, WorkspaceError, and MissingExtra for a URL without the driver.
         """
         self._key = key
         self._customer_mark = customer_mark
+        self._identifier_tokens = identifier_tokens or (lambda _values: {})
         self._seal = AESGCM(key)
         self.backend: InboxBackend = SqliteBackend(at) if isinstance(at, Path) else PostgresBackend(at)
         self._ids = EventIds(self.backend)
@@ -117,7 +126,10 @@ class Inbox:
 
         Raises NoSpace or InboxDamaged; then nothing of them is stored.
         """
-        ids = [[self._message_ids(request.source, one) for one in request.messages] for request in requests]
+        messages = [one for request in requests for one in request.messages]
+        names = [name for one in messages for name in (one.event_id, one.row.get("order_id")) if name]
+        tokens = self._identifier_tokens(names)
+        ids = [[self._message_ids(request.source, one, tokens) for one in request.messages] for request in requests]
         with self._transaction():
             unknown = self._ids.unknown([one for of_request in ids for of_message in of_request for one in of_message])
             remaining, stored, counts = set(unknown), [], []
@@ -132,14 +144,14 @@ class Inbox:
                 self._ids.append(stored[-1][0], unknown - remaining)
         return counts
 
-    def _message_ids(self, source: str, message: Message) -> tuple[bytes, ...]:
+    def _message_ids(self, source: str, message: Message, tokens: Mapping[str, str]) -> tuple[bytes, ...]:
         """Id of a message, and of the order it completes; nothing for a rejected one, no order for test traffic."""
         if message.is_rejected or message.event_id is None:
             return ()
         is_order = message.row.get("name") == ORDER and TEST not in (message.row.get("flags") or ())
         order = message.row.get("order_id") if is_order else None
-        event = self.id_of(source, message.event_id)
-        return (event, self.id_of(source, f"\0{order}")) if order else (event,)
+        event = self.id_of(source, tokens.get(message.event_id, message.event_id))
+        return (event, self.id_of(source, f"\0{tokens.get(order, order)}")) if order else (event,)
 
     def _insert_requests(self, requests: list[tuple[int, Request, list[RawEvent]]]) -> None:
         sealed, marked = [], []
@@ -259,7 +271,8 @@ class Inbox:
     def is_known(self, source: str, event_id: str) -> bool:
         """Whether the event ever arrived."""
         with self.backend.translated_errors():
-            return self._ids.is_known(self.id_of(source, event_id))
+            stored_id = self._identifier_tokens([event_id]).get(event_id, event_id)
+            return self._ids.is_known(self.id_of(source, stored_id))
 
     def counts(self) -> dict[str, IngestionCounts]:
         """What became of all messages, by source."""

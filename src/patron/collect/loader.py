@@ -24,9 +24,11 @@ from patron.collect import pending_sources
 from patron.collect.consent_check import ConsentCheck, consents_of
 from patron.collect.contact_tokens import contact_tokens, scatter
 from patron.collect.event_flags import TEST, add_flag
+from patron.collect.personal_columns import replace_personal_values
+from patron.collect.raw_objects import split_objects
 from patron.collect.suppression import reject_forgotten
 from patron.collect.validation import problem_message, validation_sql
-from patron.govern.consent_ledger import write_consents
+from patron.govern.consent_ledger import seal_clear_words, write_consents
 from patron.govern.vault import Vault
 from patron.schema.counts import IngestionCounts
 from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
@@ -74,6 +76,7 @@ class EventLoader:
             return self._load(rows, file)
 
     def _load(self, rows: pa.Table, file: str) -> IngestionCounts:
+        rows = replace_personal_values(self.vault, rows)
         rows = self.check_consent(self.write_consents(rows))
         is_good = pc.is_null(rows["problem"])
         good, bad = rows.filter(is_good), rows.filter(pc.invert(is_good))
@@ -100,10 +103,9 @@ class EventLoader:
         if self.source in self.shop.settings.collect.test_sources:
             rows = add_flag(rows, TEST)
         is_good = pc.is_null(rows["problem"])
-        write_consents(
-            self.shop.store,
-            consents_of(self.vault, self.source, rows.filter(is_good), self._known_at(rows).filter(is_good)),
-        )
+        consents = consents_of(self.vault, self.source, rows.filter(is_good), self._known_at(rows).filter(is_good))
+        if write_consents(self.shop.store, consents):
+            seal_clear_words(self.shop.store, self.vault.seal_text)
         return rows
 
     def check_consent(self, rows: pa.Table) -> pa.Table:
@@ -274,7 +276,7 @@ def load_events(
     Raises MasterKeyError, and NoSpace when the disk is full: then nothing of a commit is half-written.
     """
     with open_loader(shop, source=source, known=known, received_at=received_at) as loader:
-        return loader.load(validate_raw_events(loader, raw_events))
+        return loader.load(split_objects(validate_raw_events(loader, raw_events)))
 
 
 def validate_raw_events(loader: EventLoader, raw_events: pa.Table) -> pa.Table:

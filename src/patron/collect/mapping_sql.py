@@ -7,8 +7,10 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from patron.collect.mapping import AMOUNTS, Mapping, Part
+from patron.collect.mapping_checks import event_names
+from patron.collect.segment_message import NOTHING_PLAIN, PlainProperties
 from patron.schema.errors import BadMapping
-from patron.schema.events import BY_NAME
+from patron.schema.events import BY_NAME, properties_of
 from patron.schema.personal_keys import kind_of_property, kind_of_trait
 from patron.schema.raw_events import RAW_EVENTS
 from patron.schema.table_definition import sql_type
@@ -60,7 +62,7 @@ def needed_columns(part: Part) -> set[str]:
     return columns
 
 
-def raw_events_sql(mapping: Mapping, part: Part) -> str:
+def raw_events_sql(mapping: Mapping, part: Part, plain: PlainProperties = NOTHING_PLAIN) -> str:
     """Query of the raw events of one part, over `chunk` (text columns, _row, _hash, _occurrence)."""
     problems = [f"when {condition} then {literal(code)}" for code, condition in part.rejected.items()]
     if isinstance(part.event, str):
@@ -77,7 +79,7 @@ def raw_events_sql(mapping: Mapping, part: Part) -> str:
     if "currency" not in columns and mapping.currency:
         columns["currency"] = literal(mapping.currency)
     columns["event_id"] = _event_id(mapping, part)
-    columns |= _json_columns(part)
+    columns |= _json_columns(part, plain)
     types = {f.name: sql_type(f.type) for f in RAW_EVENTS}
     listed = ", ".join(f"cast({columns.get(n, 'null')} as {types[n]}) as {n}" for n in types)
     problem_sql = f"case {' '.join(problems)} end" if problems else "cast(null as varchar)"
@@ -153,15 +155,27 @@ def _time(mapping: Mapping, source: str, spec: Any) -> str:
     return f"case when regexp_matches({text}, {literal(ZONED)}) then {absolute} else {local} end"
 
 
-def _json_columns(part: Part) -> dict[str, str]:
+def _json_columns(part: Part, plain: PlainProperties) -> dict[str, str]:
     places: dict[str, dict[str, str]] = {"traits": {}, "properties": {}, "personal": {}, "texts": {}}
     for name, spec in part.traits.items():
         places["traits" if kind_of_trait(name) == "plain" else "personal"][name] = expression(spec)
     for name, spec in part.properties.items():
-        kind = kind_of_property(name)
-        place = {"plain": "properties", "free_text": "texts"}.get(kind, "personal")
-        places[place][name] = expression(spec)
+        places[_place_of(part, name, spec, plain)][name] = expression(spec)
     return {place: _object(values) for place, values in places.items() if values}
+
+
+def _place_of(part: Part, name: str, spec: Any, plain: PlainProperties) -> str:
+    """Where a property goes: in clear if the mapping, the tracking plan or each of its events declares it plain."""
+    if isinstance(spec, dict) and ("value" in spec or spec.get("plain")):
+        return "properties"
+    events = event_names(part.event)
+    declared = [{one.name: one for one in properties_of(BY_NAME[event])}.get(name) for event in events]
+    vaults = {one.vault for one in declared if one}
+    if any(vaults):
+        return max(vaults)
+    if events and all(one or name in plain.get(event, ()) for one, event in zip(declared, events, strict=True)):
+        return "properties"
+    return "personal" if kind_of_property(name) in {"identifying", "sensitive"} else "texts"
 
 
 def _object(values: dict[str, str]) -> str:

@@ -17,6 +17,7 @@ from patron.collect.file_reader import inspect_file
 from patron.collect.import_job import ImportJob, raw_events_table, segment_raw_event
 from patron.collect.loader import open_loader, validate_raw_events
 from patron.collect.mapping import Mapping, load_mapping
+from patron.collect.raw_objects import split_objects
 from patron.collect.request import source_rules, validate_message
 from patron.collect.tracking_plan import TrackingPlan, load_tracking_plan
 from patron.schema.counts import IngestionCounts
@@ -101,7 +102,7 @@ def replay_live(shop: Shop, *, received_at: datetime) -> dict[str, IngestionCoun
                 _validate_live(shop, source, plan, n, s, one["created_at"]) if "line" in s else _raw_event_of(n, s)
                 for n, (one, s) in enumerate(zip(of_source, payloads, strict=True))
             ]
-            rows = validate_raw_events(loader, raw_events_table(raw_events))
+            rows = split_objects(validate_raw_events(loader, raw_events_table(raw_events)), plan.plain)
             is_history = pa.array([s.get("is_history", False) for s in payloads], pa.bool_())
             known_at = pc.if_else(is_history, rows["occurred_at"], pa.scalar(received_at, TIME))
             rows = rows.append_column("known_at", known_at)
@@ -139,12 +140,13 @@ def _rows_to_replay(
         (dead_letter_id, number, payload["line"]) for dead_letter_id, number, payload in letters if "line" in payload
     ]
     if lines:
-        rows = raw_events_table([segment_raw_event(number, line.encode()) for _, number, line in lines])
+        rows = raw_events_table([segment_raw_event(number, line.encode(), job.plain) for _, number, line in lines])
         yield {number: dead_letter_id for dead_letter_id, number, _ in lines}, validate_raw_events(job.loader, rows)
     events = [letter for letter in letters if "occurred_at" in letter.payload]
     if events:
         rows = raw_events_table([_raw_event_of(number, payload) for _, number, payload in events])
-        yield {number: dead_letter_id for dead_letter_id, number, _ in events}, validate_raw_events(job.loader, rows)
+        rows = split_objects(validate_raw_events(job.loader, rows), job.plain)
+        yield {number: dead_letter_id for dead_letter_id, number, _ in events}, rows
     for part in rules.parts:
         chosen = [letter for letter in letters if letter.payload.get("part") == part.name]
         if chosen:

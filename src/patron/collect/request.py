@@ -185,7 +185,7 @@ def validate_message(raw: bytes, received_at: datetime, rules: SourceRules, shar
             text_of(message["messageId"]),
             msgspec.json.encode(message | {"timestamp": original.get("timestamp")}),
         )
-        row: RawEvent = raw_event_of(message)
+        row: RawEvent = raw_event_of(message, rules.plan.plain)
         _check_secret(row["name"], rules)
         flags += _plan_flags(row["name"], message, rules.plan) + _doubt_flags(row)
         flags += consent_flags(row, message, rules.consent, is_secret=rules.is_secret)

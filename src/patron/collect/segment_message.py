@@ -1,16 +1,18 @@
 """One message of Segment's protocol, validated against the catalogue and converted into a raw event."""
 
+import re
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 
-from patron.schema.amounts import cents_of, count_of, decimal_of
+from patron.schema.amounts import MAX_CENTS, cents_of, count_of, decimal_of
 from patron.schema.errors import BadEvent
 from patron.schema.events import ALIASES, BY_NAME, Property, properties_of
 from patron.schema.events.event_fields import Item
-from patron.schema.personal_data import json_text, split_extras, split_traits, text_of
+from patron.schema.personal_data import ExtrasSplit, is_short_number, json_text, split_traits, text_of
 
 TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen", "group": "Group", "alias": "Alias"}
 NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan", "test"})
@@ -19,10 +21,16 @@ MAX_ID_LENGTH = 100
 ITEM = properties_of(Item)
 APP_SYSTEMS = ("ios", "android", "harmony")
 
+LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
+TIME_ZONE = re.compile(r"[A-Za-z_]{1,20}(?:[/+-][A-Za-z0-9_+-]{1,30}){0,3}")
+
 RawEvent = dict[str, Any]
+PlainProperties = Mapping[str, Collection[str]]
+"""Paths of properties that the tracking plan declares plain, by event."""
+NOTHING_PLAIN: PlainProperties = {}
 
 
-def raw_event_of(message: object) -> RawEvent:
+def raw_event_of(message: object, plain: PlainProperties = NOTHING_PLAIN) -> RawEvent:
     """Convert one message into a raw event. Raises BadEvent that says what is wrong, where, and what to do."""
     if not isinstance(message, dict):
         raise _bad("is not a JSON object", "message", "Send one object a message.")
@@ -37,8 +45,9 @@ def raw_event_of(message: object) -> RawEvent:
         raise _bad("is not a JSON object", "properties", "Send the properties as one object.")
     properties = _typed_properties(message) | properties
     kept: dict[str, Any] = {}
-    vault: dict[str, dict[str, Any]] = {"personal": {}, "texts": {}}
-    _fill(row, name, properties, kept, vault)
+    split = ExtrasSplit({"personal": {}, "texts": {}}, plain.get(name, ()))
+    vault = split.vault
+    _fill(row, name, properties, kept, split)
     _fill_context(row, message, kept, vault)
     row["traits"] = json_text(split_traits(_traits(message), vault["personal"]))
     row["properties"], row["personal"] = json_text(kept), json_text(vault["personal"])
@@ -63,9 +72,9 @@ def _name(message: RawEvent) -> str:
         return TYPES[kind]
     if kind != "track":
         raise _bad("is not a known type", "type", "Send track, identify, page, screen, group or alias.")
-    name = text_of(message.get("event"))
+    name = _scalar(message.get("event"))
     if not name:
-        raise _bad("is missing", "event", "Name the event.")
+        raise _bad("is missing or not a text", "event", "Name the event.")
     return ALIASES.get(name, name)
 
 
@@ -80,9 +89,9 @@ def _typed_properties(message: RawEvent) -> RawEvent:
 
 
 def _event_id(message: RawEvent) -> str:
-    event_id = text_of(message.get("messageId"))
+    event_id = _scalar(message.get("messageId"))
     if not event_id:
-        raise _bad("is missing", "messageId", "Give every message its own id.")
+        raise _bad("is missing or not a text", "messageId", "Give every message its own id.")
     if len(event_id) > MAX_ID_LENGTH:
         raise _bad(f"is longer than {MAX_ID_LENGTH} characters", "messageId", "Send a shorter id.")
     return event_id
@@ -119,40 +128,56 @@ def _traits(message: RawEvent) -> dict[str, Any]:
     return traits or {}
 
 
-def _fill(row: RawEvent, name: str, properties: RawEvent, kept: RawEvent, vault: dict[str, RawEvent]) -> None:
+def _scalar(value: object) -> str | None:
+    """The text of a value that is one; an object or a list names nothing."""
+    return text_of(value) if value.__class__ is str or not isinstance(value, dict | list) else None
+
+
+def _fill(row: RawEvent, name: str, properties: RawEvent, kept: RawEvent, split: ExtrasSplit) -> None:
     event = BY_NAME.get(name)
     known = _properties(name)
     for key in event.required if event else ():
-        if text_of(properties.get(key)) is None:
+        if _scalar(properties.get(key)) is None:
             raise _bad("is missing", f"properties.{key}", f"{name} needs it.")
     extras = {key: value for key, value in properties.items() if key not in known}
     for key, one in known.items():
         if properties.get(key) is not None:
-            _place(row, one, properties[key], kept, vault)
-    row["product_id"] = row.get("product_id") or (text_of(properties.get("sku")) if "product_id" in known else None)
-    split_extras(extras, kept, vault)
+            _place(row, one, properties[key], kept, split)
+    row["product_id"] = row.get("product_id") or (_scalar(properties.get("sku")) if "product_id" in known else None)
+    split.split(extras, kept)
     if event and event.is_refund:
         _make_positive(row)
     _check_currency(row)
 
 
-def _place(row: RawEvent, declared: Property, content: object, kept: RawEvent, vault: dict[str, RawEvent]) -> None:
+def _place(row: RawEvent, declared: Property, content: object, kept: RawEvent, split: ExtrasSplit) -> None:
     if declared.kind == "items":
-        row["products"] = _items(content, kept, vault)
+        row["products"] = _items(content, kept, split)
+        return
+    if declared.kind == "any" and not declared.vault:
+        parts = {f"{declared.name}.{key}" for key in ("type", "value")}
+        ExtrasSplit(split.vault, parts).split({declared.name: content}, kept)
         return
     value = _value(declared, content, f"properties.{declared.name}")
     if value is None:
         return
-    if declared.vault:
-        vault[declared.vault][declared.name] = value
+    if declared.vault or (value.__class__ is not str and _is_undeclared(declared, value)):
+        split.vault[declared.vault or "texts"][declared.name] = value
     elif declared.column:
         row[declared.column] = value
     else:
         kept[declared.name] = value
 
 
+def _is_undeclared(declared: Property, value: object) -> bool:
+    """Whether a value is not what its class declares: an object, or a number too long for a rating or an amount."""
+    if isinstance(value, float):
+        return not is_short_number(value)
+    return isinstance(value, dict | list) or (not declared.column and isinstance(value, int) and value > MAX_CENTS)
+
+
 def _value(declared: Property, content: object, where: str) -> Any:
-    if declared.kind == "any":
+    if declared.kind == "any" or (declared.kind == "text" and isinstance(content, dict | list)):
         return content
     content = text_of(content)
     if content is None or declared.kind == "text":
@@ -167,7 +192,7 @@ def _value(declared: Property, content: object, where: str) -> Any:
         raise _bad(str(error), where, "Send a plain number, such as 19.90.") from None
 
 
-def _items(products: object, kept: RawEvent, vault: dict[str, RawEvent]) -> list[RawEvent]:
+def _items(products: object, kept: RawEvent, split: ExtrasSplit) -> list[RawEvent]:
     if not isinstance(products, list) or not all(isinstance(item, dict) for item in products):
         raise _bad("is not a list of objects", "properties.products", "Send a list of products.")
     items = []
@@ -175,7 +200,7 @@ def _items(products: object, kept: RawEvent, vault: dict[str, RawEvent]) -> list
         row: RawEvent = {}
         rest: RawEvent = {key: value for key, value in product.items() if key not in Item.__struct_fields__}
         others: RawEvent = {}
-        inner: dict[str, RawEvent] = {"personal": {}, "texts": {}}
+        inner = ExtrasSplit({"personal": {}, "texts": {}}, split.plain)
         for one in ITEM:
             if product.get(one.name) is not None:
                 try:
@@ -183,12 +208,12 @@ def _items(products: object, kept: RawEvent, vault: dict[str, RawEvent]) -> list
                 except BadEvent as error:
                     where = error.where.replace("properties.", f"properties.products[{number}].")
                     raise _bad(error.what, where, error.todo) from None
-        row["product_id"] = row.get("product_id") or text_of(product.get("sku"))
-        split_extras(rest, others, inner)
+        row["product_id"] = row.get("product_id") or _scalar(product.get("sku"))
+        inner.split(rest, others, within="products.")
         if others:
             kept.setdefault("products", {})[str(number)] = others
-        for place, values in inner.items():
-            vault[place].update({f"products.{number}.{key}": value for key, value in values.items()})
+        for place, values in inner.vault.items():
+            split.vault[place].update({f"products.{number}.{key}": value for key, value in values.items()})
         items.append(row)
     return items
 
@@ -221,9 +246,11 @@ def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[
         row["channel"] = "app" if kind.startswith(APP_SYSTEMS) else "web" if agent else None
     campaign = parts.get("campaign", {})
     if row.get("campaign_id") is None:
-        row["campaign_id"] = text_of(campaign.get("name"))
-    plain = {key: context[key] for key in ("locale", "timezone") if isinstance(context.get(key), str)}
-    plain |= {f"campaign_{key}": campaign[key] for key in ("source", "medium", "content") if campaign.get(key)}
+        row["campaign_id"] = _scalar(campaign.get("name"))
+    plain = {key: context[key] for key in ("locale", "timezone") if key in context and _is_setting(context[key])}
+    if campaign:
+        texts = {f"campaign_{key}": _scalar(campaign.get(key)) for key in ("source", "medium", "content")}
+        plain |= {key: text for key, text in texts.items() if text is not None}
     if plain:
         kept["context"] = plain
     rest: RawEvent = {
@@ -231,6 +258,16 @@ def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[
     }
     if rest:
         vault["personal"]["context"] = rest
+
+
+def _is_setting(value: object) -> bool:
+    """Whether a value is written like a locale or a time zone."""
+    return isinstance(value, str) and _is_setting_text(value)
+
+
+@lru_cache(maxsize=5_000)
+def _is_setting_text(text: str) -> bool:
+    return bool(LOCALE.fullmatch(text) or TIME_ZONE.fullmatch(text))
 
 
 def _device(kind: str, agent: str) -> str | None:
@@ -252,10 +289,10 @@ def _bad(what: str, where: str, todo: str) -> BadEvent:
     return BadEvent(what, where=where, todo=todo)
 
 
-def read_message(line: bytes) -> RawEvent:
+def read_message(line: bytes, plain: PlainProperties = NOTHING_PLAIN) -> RawEvent:
     """Decode one line of JSON and convert it into a raw event. Raises BadEvent."""
     try:
         message = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _bad("is not JSON", "message", "Write one JSON object a line.") from None
-    return raw_event_of(message)
+    return raw_event_of(message, plain)

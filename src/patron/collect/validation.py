@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from patron.collect.mapping import AMOUNTS
 from patron.collect.segment_message import NOBODY
+from patron.schema.amounts import MAX_CENTS
 from patron.schema.dead_letter_reasons import WITHOUT_CONTENT
 
 REASONS = {
@@ -33,8 +34,7 @@ REASONS = {
 """Reason codes and their messages; the detail names a column or a currency, never a personal value."""
 
 MAX_UNITS = 1_000_000_000
-MAX_CENTS = 1_000_000_000_000
-"""Larger numbers are a mistake (a barcode in the wrong column), and sums of them would not fit 64 bits."""
+"""More units than these, or cents than MAX_CENTS, are a mistake: a barcode in the wrong column."""
 
 
 def _worth(of: str) -> str:

@@ -7,13 +7,14 @@ of a lake with events learns their ids first.
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import sqlalchemy as sa
 
 from patron.collect import pending_sources
 from patron.collect.inbox import ORDER, CustomerMark, Inbox
 from patron.collect.inbox_sqlite import renew_inbox_bound
+from patron.collect.personal_columns import identifier_tokens
 from patron.govern.api_keys import list_keys
 from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault, customer_mark, initial_customer_id
@@ -63,7 +64,8 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
     if record is not None and not shop.settings.inbox_url:
         _require_files(shop, is_bounded=record != "")
     at = shop.settings.inbox_url or shop.folder / INBOX_FILE
-    inbox = Inbox(at, keys.inbox, customer_marks(Vault(shop.store, keys)))
+    vault = Vault(shop.store, keys)
+    inbox = Inbox(at, keys.inbox, customer_marks(vault), partial(identifier_tokens, vault))
     try:
         _require_recorded(shop, inbox, record)
         if is_checked:

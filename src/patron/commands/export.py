@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from patron.collect.workspace_inbox import collector_state
 from patron.commands.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern import audit_log
-from patron.govern.consent_ledger import history
+from patron.govern.consent_ledger import history, words_place
 from patron.govern.vault import Vault
 from patron.run import drain_inbox
 from patron.schema.errors import NotFound
@@ -86,8 +86,11 @@ def _rows(shop: Shop, view: Snapshot, person: Person) -> dict[str, list[dict[str
             chosen = sa.select(table).where(table.c.customer_id.in_(person.customer_ids))
             ordered = chosen.order_by(*table.primary_key.columns)
             rows[table.name] = [dict(row) for row in connection.execute(ordered).mappings()]
-    known = set(person.tokens) - Vault.open(shop).forgotten
-    rows["ledger of consents"] = [dict(row) for row in history(shop.store, known)]
+    vault = Vault.open(shop)
+    rows["ledger of consents"] = [
+        {**row, "words": row["words"] and vault.unseal_text(row["words"], words_place(row["wording"]))}
+        for row in history(shop.store, set(person.tokens) - vault.forgotten)
+    ]
     return rows
 
 

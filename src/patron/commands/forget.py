@@ -15,7 +15,14 @@ import sqlalchemy as sa
 from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, inbox_position, open_inbox
 from patron.commands.forget_files import erase_from_files, files_left
-from patron.commands.forget_lake import delete_old_versions, erase_rows, repin_last_run, shared_devices
+from patron.commands.forget_lake import (
+    delete_old_versions,
+    erase_rows,
+    repin_last_run,
+    shared_devices,
+    values_only_theirs,
+)
+from patron.commands.forget_models import erase_from_models
 from patron.commands.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import erase_wordings
@@ -149,6 +156,11 @@ def _empty_dead_letters(erasure: Erasure) -> None:
     erasure.count([("dead letters emptied", len(matching))])
 
 
+def _erase_from_models(erasure: Erasure) -> None:
+    """Erase from models what only this person's events held; it must be known before the events go."""
+    erasure.count(erase_from_models(erasure.shop, values_only_theirs(erasure.shop, erasure.person)))
+
+
 def _erase_lake_rows(erasure: Erasure) -> None:
     erasure.count((f"rows of {table}", count) for table, count in erase_rows(erasure.shop, erasure.person))
 
@@ -192,6 +204,7 @@ def _scrub_storage(erasure: Erasure) -> None:
 STEPS: tuple[Callable[[Erasure], None], ...] = (
     _erase_files,
     _empty_dead_letters,
+    _erase_from_models,
     _erase_lake_rows,
     lambda erasure: repin_last_run(erasure.shop),
     lambda erasure: delete_old_versions(erasure.shop),

@@ -7,13 +7,17 @@ import sqlalchemy as sa
 
 from patron.commands.resolve_person import Person
 from patron.schema.table_definition import TEXT, Table
-from patron.schema.tables import CLEANING, EVENTS, TABLES
+from patron.schema.tables import AFFINITIES, CLEANING, EVENTS, PRODUCTS, RECOMMENDATIONS, TABLES
 from patron.storage.lake_erasure import Eraser, ErasureConditions
 from patron.storage.shop import Shop
 from patron.storage.store import RUNS
 
 OF_PERSON = "in (select token from forgotten)"
 OF_CUSTOMER = "in (select customer_id from forgotten)"
+OF_NOBODY_ELSE = "not in (select value from of_others)"
+TEXTS_OF_PRODUCTS = ("product_id", "product_name", "category", "brand", "coupon")
+TEXTS = (*TEXTS_OF_PRODUCTS, "department", "channel", "device", "campaign_id", "decision_id", "order_id")
+"""Columns of events whose values may have come from one person alone."""
 SPECIAL_CONDITIONS = {
     EVENTS.name: ErasureConditions(
         # why: what another user did stays theirs, although it was on this person's device or about this person
@@ -30,6 +34,15 @@ SPECIAL_CONDITIONS = {
             f" or example {OF_PERSON}"
         }
     ),
+    # why: a product that nobody else's event names came from this person, and so may its name
+    PRODUCTS.name: ErasureConditions(
+        f"product_id {OF_NOBODY_ELSE}",
+        {name: f"{name} {OF_NOBODY_ELSE}" for name in ("product_name", "department", "category", "brand")},
+    ),
+    **{
+        table.name: ErasureConditions(f"customer_id {OF_CUSTOMER} or product_id {OF_NOBODY_ELSE}")
+        for table in (AFFINITIES, RECOMMENDATIONS)
+    },
 }
 
 
@@ -63,12 +76,37 @@ def erase_rows(shop: Shop, person: Person) -> Iterator[tuple[str, int]]:
     is_erased = SPECIAL_CONDITIONS[EVENTS.name].rows
     events = f"select source || '/' || event_id as event from ({lake.relation(EVENTS)}) where {is_erased}"
     tables["named"] = shop.query(events, tables)
+    # why: what others' events hold is the same when an erasure is repeated, unlike what only theirs held
+    others = f"select distinct value from ({_texts(shop)}) where not is_theirs and value is not null"
+    tables["of_others"] = shop.query(others, tables)
     for table in TABLES_WITH_PEOPLE:
         conditions = erasure_conditions(table)
         if conditions and lake.exists(table):
             if last and table.partition_by is None:
                 lake.restore_version(table, last.pinned.get(table.name))
             yield table.name, lake.erase(table, shop.engine, conditions, tables)
+
+
+def values_only_theirs(shop: Shop, person: Person) -> frozenset[str]:
+    """Texts and plain traits that only this person's events hold, such as a product nobody else looked at."""
+    if not shop.lake.exists(EVENTS):
+        return frozenset()
+    sql = f"""
+with texts as ({_texts(shop)}),
+theirs as (select distinct value from texts where is_theirs and value is not null)
+select value from theirs where value not in (
+    select t.value from texts t semi join theirs using (value) where not t.is_theirs)"""
+    rows = shop.query(sql, {"forgotten": pa.table({"token": pa.array(person.tokens, TEXT)})})
+    return frozenset(rows["value"].to_pylist())
+
+
+def _texts(shop: Shop) -> str:
+    """Every text that events hold, and whether it is this person's event."""
+    of_products = ", ".join(f"[p.{name} for p in products]" for name in TEXTS_OF_PRODUCTS)
+    listed = f"[{', '.join(TEXTS)}], {of_products}, json_extract_string(traits, '$.*')"
+    return f"""
+select coalesce({SPECIAL_CONDITIONS[EVENTS.name].rows}, false) as is_theirs, unnest(flatten([{listed}])) as value
+from ({shop.lake.relation(EVENTS)})"""
 
 
 def shared_devices(shop: Shop, person: Person) -> frozenset[str]:

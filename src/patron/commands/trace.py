@@ -9,6 +9,7 @@ from datetime import datetime
 import pyarrow as pa
 import sqlalchemy as sa
 
+from patron.collect.personal_columns import identifier_tokens
 from patron.collect.workspace_inbox import has_inbox, open_inbox
 from patron.govern.vault import Vault
 from patron.schema.errors import NotFound
@@ -47,11 +48,13 @@ def trace(shop: Shop, event_id: str) -> Trace:
     """
     sources = _sources(shop)
     for candidate in _candidate_ids(shop, event_id):
+        # why: the lake keeps an id that is personal as a token, by which it can be asked for, too
+        stored_id = identifier_tokens(Vault.open(shop), [candidate]).get(candidate, candidate)
         steps = [
             *_in_inbox(shop, candidate, sources),
-            *_in_lake(shop, candidate),
+            *_in_lake(shop, stored_id),
             *_in_dead_letters(shop, candidate),
-            *_in_facts(shop, candidate),
+            *_in_facts(shop, stored_id),
         ]
         if steps:
             event_id = candidate

@@ -1,18 +1,19 @@
 """The ledger of consents: what each customer granted or withdrew, when, and in which words; only ever added to.
 
 Each entry holds the hash of the one before, and the store the last one's: a changed or missing entry is found. It names
-tokens, and events by their hash; the words that were shown are kept next to it, once for all who were shown them.
+tokens, and events by their hash; the words that were shown are kept next to it, sealed, once for all who saw them.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from patron.govern.vault import SEALED
 from patron.storage.declared_store import DeclaredStore
 from patron.storage.store import CONSENT_LEDGER, WORDINGS, WORKSPACE, Store, upsert
 
@@ -34,13 +35,24 @@ class Consent:
     is_granted: bool
     basis: str
     wording: str | None
-    """The exact words; the ledger keeps their hash."""
+    """Hash of the exact words."""
     wording_version: str | None
     policy_version: str | None
     locale: str | None
     channel: str | None
     occurred_at: str
     known_at: str
+    sealed_words: str | None = None
+    """The exact words, sealed; not part of the entry, so that they can be erased."""
+
+
+CONTENT = tuple(one.name for one in fields(Consent) if one.name != "sealed_words")
+"""What an entry consists of, and its hash is made from."""
+
+
+def wording_hash(words: str) -> str:
+    """Name of a wording in the ledger."""
+    return hashlib.sha256(words.encode(errors="replace")).hexdigest()
 
 
 def event_hash(source: str, event_id: str) -> str:
@@ -64,10 +76,9 @@ def write_consents(store: Store, consents: Sequence[Consent]) -> int:
                 continue
             known.add((one.event, one.purpose))
             number += 1
-            content = asdict(one)
-            if one.wording is not None:
-                content["wording"] = hashlib.sha256(one.wording.encode()).hexdigest()
-                words[content["wording"]] = one.wording
+            content = {name: getattr(one, name) for name in CONTENT}
+            if one.wording is not None and one.sealed_words is not None:
+                words[one.wording] = one.sealed_words
             rows.append({"entry": number, **content, "previous": previous, "hash": _hash(number, content, previous)})
             previous = rows[-1]["hash"]
         if rows:
@@ -109,7 +120,7 @@ def _write_wordings(connection: sa.Connection, words: Mapping[str, str]) -> None
 def history(
     store: Store | DeclaredStore, tokens: Iterable[str], purposes: Collection[str] | None = None
 ) -> list[Entry]:
-    """All entries of these tokens (of some purposes, as stated), in the order of the answers, with the words."""
+    """All entries of these tokens (of some purposes, as stated), in the order of the answers, with the sealed words."""
     entries: list[Entry] = []
     with store.begin() as connection:
         for some in _parts(sorted(set(tokens))):
@@ -162,6 +173,20 @@ def latest_answers(
     return {owner: bool(entry["is_granted"]) for owner, entry in latest.items()}
 
 
+def seal_clear_words(store: Store, seal: Callable[[str, str], str]) -> None:
+    """Seal the words that an earlier version kept in clear; `seal` takes the words and their place."""
+    with store.begin() as connection:
+        chosen = sa.select(WORDINGS).where(WORDINGS.c.words.not_like(f"{SEALED}%"))
+        for wording, words in connection.execute(chosen).all():
+            fresh = {"words": seal(words, words_place(wording))}
+            connection.execute(sa.update(WORDINGS).where(WORDINGS.c.wording == wording).values(fresh))
+
+
+def words_place(wording: str) -> str:
+    """What the seal of words is bound to."""
+    return f"wording {wording}"
+
+
 def erase_wordings(store: Store, tokens: Collection[str]) -> int:
     """Delete wordings that were shown to these people only, as they may name one; return how many."""
     with store.begin() as connection:
@@ -189,7 +214,7 @@ def first_damaged_entry(store: Store) -> int | None:
         head = _head(connection)
     previous, number = BEFORE_THE_FIRST, 0
     for number, one in enumerate(ledger(store), 1):
-        content = {name: one[name] for name in Consent.__dataclass_fields__}
+        content = {name: one[name] for name in CONTENT}
         if (one["entry"], one["previous"], one["hash"]) != (number, previous, _hash(number, content, previous)):
             return number
         previous = one["hash"]

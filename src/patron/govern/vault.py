@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import os
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -24,11 +25,22 @@ from patron.govern.master_key import Keys, derive_keys
 from patron.schema.errors import MasterKeyError
 from patron.storage.master_key import KEY_BYTES
 from patron.storage.shop import Shop
-from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, upsert
+from patron.storage.store import CONTACTS, FORGOTTEN, VAULT_TEXTS, VAULT_TOKENS, Store, insert_many, upsert
 
 FOLDED = "folded_user_id"
 """Kind of token of a user id in whatever case: kept as a contact of the id, so that people need not know its case."""
-PREFIXES = {"user_id": "u", "anonymous_id": "a", "email": "e", "phone": "p", "event": "v", FOLDED: "f"}
+PREFIXES = {
+    "user_id": "u",
+    "anonymous_id": "a",
+    "email": "e",
+    "phone": "p",
+    "event": "v",
+    "identifier": "i",
+    FOLDED: "f",
+}
+"""How tokens of a kind begin. An `identifier` is a thing of the shop's whose id is personal: an order, a product ..."""
+SEALED = "sealed:"
+"""How a sealed text begins."""
 NONCE_BYTES = 12
 TOKEN_BYTES = 16
 MARK_BYTES = 8
@@ -47,6 +59,7 @@ class Vault:
         self._master = AESGCM(keys.wrapping)
         self._letters = AESGCM(keys.letters)
         self._known: dict[str, dict[str, str]] = {}
+        self._ciphers: dict[str, AESGCM] = {}
 
     @classmethod
     def open(cls, shop: Shop) -> Self:
@@ -94,20 +107,14 @@ class Vault:
     def store_texts(self, source: str, texts: Iterable[tuple[str, str, str, str]]) -> int:
         """Store (event_id, field, token, text), encrypted under the token's key, unless stored; return how many."""
         rows_to_keep = list(texts)
-        ciphers = {
-            t: AESGCM(self._unwrap(t, row[1])) for t, row in self._rows({text[2] for text in rows_to_keep}).items()
-        }
+        ciphers = self._ciphers_of({token for _, _, token, _ in rows_to_keep})
         rows = [
-            {
-                "source": source,
-                "event_id": event_id,
-                "field": field,
-                "token": token,
-                "ciphertext": _encrypt(ciphers[token], text.encode(), _place(source, event_id, field)),
-            }
+            (source, event_id, field, token, _encrypt(ciphers[token], text.encode(), _place(source, event_id, field)))
             for event_id, field, token, text in rows_to_keep
         ]
-        self._insert(VAULT_TEXTS, rows)
+        if rows:
+            with self._store.begin() as connection:
+                insert_many(connection, VAULT_TEXTS, rows)
         self._insert(
             CONTACTS,
             [
@@ -118,6 +125,15 @@ class Vault:
             ],
         )
         return len(rows)
+
+    def _ciphers_of(self, tokens: set[str]) -> dict[str, AESGCM]:
+        """Ciphers of stored tokens; those of people who come back often are remembered."""
+        unknown = self._rows(tokens - self._ciphers.keys())
+        fresh = {token: AESGCM(self._unwrap(token, row[1])) for token, row in unknown.items()}
+        ciphers = {token: self._ciphers[token] for token in tokens if token in self._ciphers} | fresh
+        if len(self._ciphers) < REMEMBERED:
+            self._ciphers.update(fresh)
+        return ciphers
 
     def _contacts(self, token: str, personal: str) -> Iterator[dict[str, str]]:
         for kind, value in contacts_in(personal):
@@ -145,6 +161,7 @@ class Vault:
         """Learn whom other processes have forgotten since."""
         before = self.__dict__.pop("forgotten", None)
         if before is not None and before != self.forgotten:
+            self._ciphers.clear()
             self._known.clear()  # why: their keys are gone, so that their tokens would be stored without one
 
     def texts(self, tokens: Sequence[str]) -> list[dict[str, str]]:
@@ -166,6 +183,7 @@ class Vault:
         """Destroy the keys of tokens, which makes their values and texts unreadable; return how many there were."""
         count = 0
         self._known.clear()
+        self._ciphers.clear()
         for batch in _batches(sorted(set(tokens))):
             with self._store.begin() as connection:
                 connection.execute(sa.delete(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(batch)))
@@ -181,17 +199,30 @@ class Vault:
         """Decrypt a dead letter. Raises MasterKeyError when it was changed or moved."""
         return self._decrypt(self._letters, sealed, place)
 
+    def seal_text(self, text: str, place: str) -> str:
+        """Encrypt a text for a column of texts, bound to its place."""
+        return SEALED + b64encode(self.seal(text.encode(errors="replace"), place)).decode()
+
+    def unseal_text(self, sealed: str, place: str) -> str:
+        """Decrypt a text; one that was never sealed is returned as it is. Raises MasterKeyError when it was changed."""
+        if not sealed.startswith(SEALED):
+            return sealed
+        return self.unseal(b64decode(sealed.removeprefix(SEALED)), place).decode()
+
     def _store_new(self, kind: str, values: dict[str, str], created_at: datetime) -> None:
         already = self._rows(set(values)) if values else {}
         new = [token for token in values if token not in already]
         rows = []
         for token in new:
             key = os.urandom(KEY_BYTES)
+            cipher = AESGCM(key)
+            if len(self._ciphers) < REMEMBERED:
+                self._ciphers[token] = cipher
             rows.append(
                 {
                     "token": token,
                     "kind": kind,
-                    "ciphertext": _encrypt(AESGCM(key), values[token].encode(), token),
+                    "ciphertext": _encrypt(cipher, values[token].encode(), token),
                     "wrapped_key": _encrypt(self._master, key, f"key {token}"),
                     "created_at": created_at,
                 }

@@ -4,6 +4,8 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
 MAX_AMOUNT_UNITS = Decimal(10) ** 13
 """Above this an amount is a mistake, and would not survive as an exact integer everywhere."""
+MAX_CENTS = 1_000_000_000_000
+"""Larger amounts are a mistake (a barcode in the wrong column), and sums of them would not fit 64 bits."""
 
 
 def decimal_of(value: object) -> Decimal:

@@ -1,7 +1,10 @@
 """What a declared trait or property key says about a person, and so where its value may be kept."""
 
 import re
+from functools import lru_cache
 from typing import Literal
+
+from patron.schema.value_detectors import personal_kind
 
 Kind = Literal["plain", "sensitive", "identifying", "free_text", "unknown"]
 
@@ -16,8 +19,7 @@ PLAIN = (
     "registration_channel",
     "acquisition_channel",
 )
-"""Traits that features may use; all others stay in the vault."""
-"""Kept in clear; features may use them."""
+"""Traits that stay in clear, so that features may use them; all others stay in the vault."""
 
 SENSITIVE = frozenset(
     {
@@ -81,6 +83,11 @@ IDENTIFYING = frozenset(
         "ip_address",
         "latitude",
         "longitude",
+        "lat",
+        "lng",
+        "lon",
+        "geo",
+        "coordinates",
         "location",
         "avatar",
         "photo",
@@ -137,12 +144,13 @@ FREE_TEXT = frozenset(
 )
 """People write what they like here; kept in the vault only."""
 
+IDENTIFIERS = frozenset({"sku", "coupon", "purpose", "basis", "wording_version", "policy_version"})
+"""Declared properties that name a thing, besides those that end in `_id`."""
+
+_KEY = re.compile(r"[^\W\d][\w.$-]{0,99}|\$[\w.$-]{1,99}")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SEPARATORS = re.compile(r"[\s\-./]+")
 _PREFIXES = ("customer_", "billing_", "shipping_", "delivery_", "contact_", "buyer_", "user_", "recipient_", "sender_")
-_EMAIL = re.compile(r"[^\s@]@[^\s@]+\.[^\s@]")
-# why: begun one character before the @, so that no long text without one is tried again from each of its characters
-_PHONE = re.compile(r"\+\d[\d\s().-]{7,}\d")
 
 
 def snake_case(name: str) -> str:
@@ -170,6 +178,12 @@ def kind_of_property(name: str) -> Kind:
     return "identifying" if key.endswith(("_email", "_phone", "_address")) else "plain"
 
 
-def names_a_person(value: str) -> bool:
-    """Whether a value looks like an e-mail address or an international phone number, whatever its key."""
-    return bool(_EMAIL.search(value) or _PHONE.search(value))
+@lru_cache(maxsize=10_000)
+def is_plain_key(key: str) -> bool:
+    """Whether a key is the shop's word for something, and neither an address nor a sentence that a person wrote."""
+    return bool(_KEY.fullmatch(key)) and personal_kind(key) is None
+
+
+def is_identifier(name: str) -> bool:
+    """Whether a declared property names a thing of the shop's, so that the same thing is found by it elsewhere."""
+    return name in IDENTIFIERS or name.endswith("_id")

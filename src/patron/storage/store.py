@@ -357,6 +357,19 @@ def after_commit(connection: sa.Connection, act: Callable[[], None]) -> None:
     connection.info[AFTERWARDS].append(act)
 
 
+def insert_many(connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[str | bytes | int, ...]]) -> None:
+    """Insert many rows of plain values, in the order of the columns, keeping stored ones; faster than `upsert`."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+    compiled = insert.compile(dialect=connection.dialect)
+    names = [column.name for column in table.columns]
+    if compiled.positiontup is None:
+        connection.exec_driver_sql(str(compiled), [dict(zip(names, row, strict=True)) for row in rows])
+        return
+    place = [names.index(name) for name in compiled.positiontup]
+    connection.exec_driver_sql(str(compiled), [tuple(row[n] for n in place) for row in rows])
+
+
 def sqlite_url(path: Path) -> str:
     """URL of a SQLite file."""
     return f"sqlite:///{path}"

@@ -1,7 +1,7 @@
 """What sells now, the same list for everybody: the baseline every recommender is compared with."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -46,6 +46,11 @@ class Shelf:
         """Number of each product of the shelf, best first."""
         at = pa.compute.index_in(pa.array(self.products, pa.string()), known.products)
         return np.asarray(at.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+    def without(self, products: Collection[str]) -> Self:
+        """The shelf without some products."""
+        kept = [place for place, product in enumerate(self.products) if product not in products]
+        return replace(self, products=tuple(self.products[n] for n in kept), popularity=self.popularity[kept])
 
     def save(self, path: Path, settings: Mapping[str, float]) -> None:
         """Write as JSON; products only, nothing about any customer."""

@@ -17,6 +17,7 @@ from patron.schema.events.event_fields import (
     Discount,
     Event,
     ImageUrl,
+    IsSoFar,
     ListId,
     Number,
     OrderId,
@@ -204,6 +205,7 @@ class OrderRefunded(OrderEvent, frozen=True, kw_only=True):
     event = "Order Refunded"
     required = ("order_id",)
     is_refund = True
+    is_so_far: IsSoFar = None
 
 
 class OrderCancelled(OrderEvent, frozen=True, kw_only=True):

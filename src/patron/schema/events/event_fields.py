@@ -48,6 +48,7 @@ Shipping = Annotated[Amount, described("shipping, in units of the currency", col
 Tax = Annotated[Amount, described("tax, in units of the currency", column="tax_cents")]
 Discount = Annotated[Amount, described("taken off, in units of the currency", column="discount_cents")]
 Affiliation = Annotated[Text, described("store or marketplace the order came through")]
+IsSoFar = Annotated[Text, described("true when the amount is all that its order was refunded so far")]
 Step = Annotated[Number, described("step of the checkout, from 1")]
 ShippingMethod = Annotated[Text, described("shipping method")]
 PaymentMethod = Annotated[Text, described("payment method, never a card number")]

@@ -15,6 +15,7 @@ from patron.schema.events.event_fields import (
     Discount,
     Event,
     ImageUrl,
+    IsSoFar,
     Number,
     OrderId,
     Position,
@@ -56,6 +57,7 @@ class OrderLineRefunded(OrderLineCompleted, frozen=True, kw_only=True):
 
     event = "Order Line Refunded"
     is_refund = True
+    is_so_far: IsSoFar = None
 
 
 class ProductUpdated(Event, frozen=True, kw_only=True):
@@ -110,7 +112,7 @@ class ConsentGiven(Event, frozen=True, kw_only=True):
     basis: Annotated[Text, described("on what ground: consent (when missing), contract, legitimate_interest ...")] = (
         None
     )
-    wording: Annotated[Text, described("the exact words that were agreed to")] = None
+    wording: Annotated[Text, described("the exact words that were agreed to", vault="texts")] = None
     wording_version: Annotated[Text, described("version of these words")] = None
     policy_version: Annotated[Text, described("version of the privacy policy that was shown")] = None
     locale: Annotated[Text, described("language of the request for consent")] = None
@@ -158,6 +160,8 @@ class OfferAssigned(Event, frozen=True, kw_only=True):
     coupon: Coupon = None
     discount: Discount = None
     currency: Currency = None
+    discount_share: Annotated[Number, described("share of the price taken off, 0 to 1")] = None
+    valid_days: Annotated[Number, described("days for which the offer is valid")] = None
 
 
 class RecommendationShown(Event, frozen=True, kw_only=True):

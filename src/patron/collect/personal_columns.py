@@ -1,0 +1,180 @@
+"""Personal data in columns that stay in clear: what a detector recognises there is replaced before anything is stored.
+
+An identifier (an order, a product, a coupon, an event) becomes a token of the vault, the same wherever it occurs, so
+that joins hold; any other value becomes NULL. The value itself goes to the personal values of its event, which the
+vault keeps and an erasure shreds. Columns are searched as a whole by one pattern: few values are looked at one by one.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.govern.vault import Vault
+from patron.schema.events import BY_NAME
+from patron.schema.personal_data import json_text
+from patron.schema.personal_keys import is_identifier
+from patron.schema.value_detectors import SUSPECT, personal_kind
+
+IDENTIFIERS = ("event_id", "order_id", "product_id", "coupon", "campaign_id", "decision_id")
+WORDS = ("product_name", "department", "category", "brand", "channel", "device")
+OBJECTS = ("properties", "traits")
+HARMLESS_ADDRESS = r'"https?://[^"@%?<]*(?:\?(?:[\w-]{1,20}=[0-9.x]*&?)*)?"'
+"""A web address in JSON, such as a picture's, with numbers only in its query; most events of products have one."""
+KNOWN_NAMES = pa.array(sorted(BY_NAME))
+VaultValues = dict[int, dict[str, Any]]
+"""Values for the vault, by row and then by where they were."""
+Columns = dict[str, pa.Array]
+
+
+def identifier_tokens(vault: Vault, values: Sequence[str]) -> dict[str, str]:
+    """Tokens of the identifiers that a detector recognises; the others stay as they are."""
+    try:
+        personal = _personal_values(pa.array(values, pa.string())).to_pylist()
+    except UnicodeEncodeError:  # why: a text may hold half a character
+        personal = [one for one in values if personal_kind(one)]
+    return {one: vault.token("identifier", one) for one in personal}
+
+
+def replace_personal_values(vault: Vault, rows: pa.Table) -> pa.Table:
+    """Raw events without values in clear that a detector recognises; the vault's part of a row has them instead."""
+    for_vault: VaultValues = defaultdict(dict)
+    changed: Columns = {}
+    _replace_texts(vault, rows, for_vault, changed)
+    _replace_products(vault, rows, for_vault, changed)
+    for name in OBJECTS:
+        _replace_in_objects(vault, name, rows[name].combine_chunks(), for_vault, changed)
+    _replace_flags(rows["flags"].combine_chunks(), for_vault, changed)
+    if for_vault:
+        changed["personal"] = _with_values(rows["personal"].combine_chunks(), for_vault)
+    for name, column in changed.items():
+        rows = rows.set_column(rows.column_names.index(name), name, column)
+    return rows
+
+
+def _personal_values(values: pa.Array) -> pa.Array:
+    """The distinct values that a detector recognises."""
+    # why: values of one event each are searched as fast as they would be made distinct
+    likely = pc.unique(values.filter(pc.fill_null(pc.match_substring_regex(values, SUSPECT), False))).to_pylist()
+    return pa.array([one for one in likely if personal_kind(one)], pa.string())
+
+
+def _identifiers(vault: Vault, values: pa.Array) -> pa.Array:
+    personal = _personal_values(values)
+    if not len(personal):
+        return values
+    tokens = pa.array([vault.token("identifier", one) for one in personal.to_pylist()], pa.string())
+    return pc.coalesce(tokens.take(pc.index_in(values, personal)), values)
+
+
+def _replace_texts(vault: Vault, rows: pa.Table, for_vault: VaultValues, changed: Columns) -> None:
+    for name in (*IDENTIFIERS, *WORDS, "name"):
+        values = rows[name].combine_chunks()
+        checked = pc.if_else(pc.is_in(values, KNOWN_NAMES), None, values) if name == "name" else values
+        personal = _personal_values(checked)
+        if len(personal):
+            is_personal = pc.is_in(checked, personal)
+            _note(for_vault, name, np.flatnonzero(is_personal), values.filter(is_personal))
+            tokens = _identifiers(vault, checked)
+            changed[name] = pc.if_else(is_personal, None if name in WORDS else tokens, values)
+
+
+def _note(for_vault: VaultValues, where: str, numbers: np.ndarray, values: pa.Array) -> None:
+    for number, value in zip(numbers.tolist(), values.to_pylist(), strict=True):
+        for_vault[number][where] = value
+
+
+def _replace_products(vault: Vault, rows: pa.Table, for_vault: VaultValues, changed: Columns) -> None:
+    """Check the lists of products; only those with a personal value are made anew."""
+    lists = rows["products"].combine_chunks()
+    parents, items = pc.list_parent_indices(lists).to_numpy(), lists.flatten()
+    concerned: set[int] = set()
+    for field in items.type:
+        if field.type == pa.string():
+            values = items.field(field.name)
+            personal = _personal_values(values)
+            if len(personal):
+                concerned.update(parents[np.flatnonzero(pc.is_in(values, personal))].tolist())
+    if not concerned:
+        return
+    numbers = sorted(concerned)
+    fresh = []
+    for number, products in zip(numbers, lists.take(pa.array(numbers)).to_pylist(), strict=True):
+        checks = ((f"products.{n}.", product) for n, product in enumerate(products))
+        fresh.append([product and _checked(vault, product, where, for_vault[number]) for where, product in checks])
+    changed["products"] = _with_rows(lists, numbers, pa.array(fresh, lists.type))
+
+
+def _checked(vault: Vault, value: Any, where: str, for_vault: dict[str, Any]) -> Any:
+    """An object without what a detector recognises in it, keys included."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    kept: dict[Any, Any] = {}
+    for key, one in inside:
+        path = f"{where}{key}"
+        if isinstance(key, str) and personal_kind(key):
+            for_vault[path] = one
+        elif isinstance(one, dict | list):
+            kept[key] = _checked(vault, one, f"{path}.", for_vault)
+        elif isinstance(one, str) and personal_kind(one):
+            for_vault[path] = one
+            if isinstance(key, str) and is_identifier(key):
+                kept[key] = vault.token("identifier", one)
+        else:
+            kept[key] = one
+    return kept if isinstance(value, dict) else list(kept.values())
+
+
+def _replace_in_objects(vault: Vault, name: str, texts: pa.Array, for_vault: VaultValues, changed: Columns) -> None:
+    """Check columns of JSON: texts in which nothing looks like personal data are not even decoded."""
+    searched = pc.replace_substring_regex(texts, HARMLESS_ADDRESS, '""')
+    is_likely = pc.fill_null(pc.match_substring_regex(searched, SUSPECT), False)
+    numbers, fresh = [], []
+    for number, text in zip(np.flatnonzero(is_likely).tolist(), texts.filter(is_likely).to_pylist(), strict=True):
+        values: dict[str, Any] = {}
+        kept = _checked(vault, msgspec.json.decode(text), f"{name}.", values)
+        if values:
+            for_vault[number].update(values)
+            numbers.append(number)
+            fresh.append(json_text(kept))
+    if numbers:
+        changed[name] = _with_rows(texts, numbers, pa.array(fresh, pa.string()))
+
+
+def _replace_flags(flags: pa.Array, for_vault: VaultValues, changed: Columns) -> None:
+    """Drop flags that a file states and a detector recognises."""
+    if not len(_personal_values(flags.flatten())):
+        return
+    fresh = []
+    for number, listed in enumerate(flags.to_pylist()):
+        kept = [one for one in listed or () if not personal_kind(one)]
+        if len(kept) < len(listed or ()):
+            for_vault[number]["flags"] = listed
+        fresh.append(kept or None)
+    changed["flags"] = pa.array(fresh, flags.type)
+
+
+def _with_values(personal: pa.Array, for_vault: VaultValues) -> pa.Array:
+    """The vault's parts with what was taken from the other columns."""
+    numbers = sorted(for_vault)
+    texts = personal.take(pa.array(numbers)).to_pylist()
+    fresh = [json_text({**_object_of(text), **for_vault[n]}) for n, text in zip(numbers, texts, strict=True)]
+    return _with_rows(personal, numbers, pa.array(fresh, pa.string()))
+
+
+def _object_of(text: str | None) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(text) if text else {}
+    except msgspec.DecodeError:
+        decoded = text  # why: a file of raw events may hold anything here, and the vault keeps it as it is
+    return decoded if isinstance(decoded, dict) else {"personal": decoded}
+
+
+def _with_rows(column: pa.Array, numbers: Sequence[int], fresh: pa.Array) -> pa.Array:
+    """A column with some rows replaced."""
+    index = np.arange(len(column))
+    index[list(numbers)] = len(column) + np.arange(len(fresh))
+    return pa.concat_arrays([column, fresh]).take(pa.array(index))

@@ -1,0 +1,195 @@
+"""Personal data recognised by its form: what a value may not look like to stay in clear, whatever its key.
+
+Addresses, phone numbers, numbers of cards, accounts and states, dates of birth, networks, places. What has no form,
+above all names and words, cannot be recognised: that is why values stay in clear only under keys declared plain.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address
+from urllib.parse import unquote
+
+DIGIT = "[0-9\uff10-\uff19\u0660-\u0669\u06f0-\u06f9\u0966-\u096f]"
+"""Digits of Latin, full-width, Arabic, Persian and Indian numbers."""
+_DASHES = "\u2010-\u2015"
+_MONTHS = "jan|feb|mar|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dec|dez"
+SUSPECT = "|".join(
+    (
+        "[@\uff20]|%40|°|<<|::|geo:",
+        rf"(?:{DIGIT}[-{_DASHES} ./()\x{{a0}}]{{0,2}}){{6}}{DIGIT}",
+        rf"{DIGIT}{{1,4}}[-./年 ]{DIGIT}{{1,2}}[-./月 ]{DIGIT}{{2,4}}",
+        rf"[0-9]\.? ?(?i:{_MONTHS})|(?i:{_MONTHS})[a-z]*\.? [0-9]",
+        r"(?:[0-9]{1,3}\.){3}[0-9]|[0-9]\.[0-9]{3}",
+        "(?i:[0-9a-f]{1,4}[:-][0-9a-f]{1,4}[:-][0-9a-f]{1,4}[:-])",
+        r"[?&][^=\s]{1,40}=",
+        r"(?i:[a-z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[a-d])",
+        r"(?i:[a-z]{4,6}[0-9]{2,6}[a-z]|[0-9]{6}[-+a][0-9]{3}|[a-z][0-9]{6}\()",
+        "(?i:pass|护照|護照)",
+    )
+)
+"""Pattern of every value that the detectors have to look at; few ordinary ones match. As RE2 and DuckDB write it."""
+_SUSPECT = re.compile(SUSPECT.replace(r"\x{a0}", r"\xa0"))
+
+MAX_LENGTH = 10_000
+"""Longer values are texts that somebody wrote, and count as personal."""
+LAST_BIRTH_YEAR = 2012
+"""A date after it is a campaign's or a delivery's rather than a customer's birthday."""
+_HARMLESS = re.compile(r"[A-Za-z &>',#_|-]*[0-9]{0,3}[A-Za-z &>',_|-]*|[0-9]{1,6}")
+"""What most values are: words, with at most one short number."""
+_RANDOM = re.compile(
+    r"(?:[a-z]{1,12}[-_])?(?:[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}|[0-9a-fA-F]{32,128})"
+)
+"""Ids that nobody chose: UUIDs, hashes, tokens of the vault."""
+_EMAIL = re.compile(r"[^\s@]@[^\s@]*[^\s@.]\.(?!(?:png|jpe?g|gif|webp|avif|svg)\b)[^\W\d_]{2}")
+_INTERNATIONAL = re.compile(r"(?<![\w.])\+ ?\(?[1-9](?:[ ().\-/]{0,2}\d){7,14}(?!\d)")
+_EXIT_CODE = re.compile(r"(?<![\w.,])00[1-9]\d(?:\d{9,12}|(?=[\d().\-/]*[ ])(?:[ ().\-/]{0,2}\d){6,12})(?!\w)")
+_TRUNK = re.compile(r"(?<![\w.,/-])\(?0[1-9](?:[ ().\-/]{0,2}\d){7,10}(?![\w/]|[.-]\d)")
+_NATIONAL = re.compile(
+    r"(?<![\w.])(?:"
+    r"(?:1[ .-]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}([ .-]))\d{3}(?(1)\1|[ .-])\d{4}"  # North America
+    r"|1[3-9]\d(?:\d{8}|([ -])\d{4}\2\d{4})"  # China
+    r"|[6-9]\d{4}[ -]\d{5}"  # India
+    r"|\(\d{2,4}\) ?9?\d{3,4}[- ]\d{4}"  # Brazil, Japan
+    r"|[679]\d{2} \d{2} \d{2} \d{2}"  # Spain
+    r")(?!\w|[.-]\d)"
+)
+_DATE = re.compile(
+    r"(?<!\d)(\d{1,2})[-./ ](\d{1,2})[-./ ](\d{4})(?!\d)|(?<!\d)(\d{4})[-./年 ](\d{1,2})[-./月 ](\d{1,2})日?(?!\d)"
+)
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_WORDED_DATE = re.compile(
+    rf"(?i){_DAY}\.? (?:{_MONTHS})[a-z]*\.?,? (\d{{4}})|(?:{_MONTHS})[a-z]*\.? {_DAY},? (\d{{4}})"
+)
+_TIME_OF_DAY = re.compile(r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?$")
+_BIRTH = re.compile(r"(?i)\b(?:born|birth\w*|b-?day|dob|geb\w*|n[ée]e?|nacid\w*|nasc\w*|nato|nata)\b|生日|出生|生年")
+_IPV4 = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.]*\d)")
+_IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]{2,39}(?![\w:])")
+_MAC = re.compile(r"(?i)(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])")
+_COORDINATES = re.compile(
+    r"(?<![\w.])-?\d{1,2}\.\d{3,}[\s,;/NSns°]{1,6}-?1?\d{1,2}\.\d{3,}(?![\w.]*\d)|\d{1,3}°\s?\d{1,2}['\u2032\u2019]|geo:-?\d"
+    r"|^-?1?\d{1,2}\.\d{5,}$"
+)
+_ADDRESS_QUERY = re.compile(r"(?:^|[?&])[^=\s&]{1,40}=(?![\d.,x]*(?:&|#|$))")
+_PASSPORT = re.compile(
+    r"(?i)(?:pass(?:port|eport|aporte)?|reisepass|护照|護照)[^0-9a-z]{0,3}(?:n[or°]\w*|nummer|number|号码?)?\W{0,3}[a-z]{0,2}\d{6,9}\b"
+)
+_MACHINE_READABLE = re.compile(r"[PIAC][<A-Z0-9][A-Z<]{3}[A-Z<]{5,39}<<|<[A-Z]{1,30}<<")
+_TEN_DIGITS = 10
+
+
+def personal_kind(text: str) -> str | None:
+    """Name what personal data a value in clear would give away; None for one that may stay."""
+    if len(text) > MAX_LENGTH:
+        return "long text"
+    if _RANDOM.fullmatch(text) or _HARMLESS.fullmatch(text):
+        return None
+    return _kind(text) if _SUSPECT.search(text) else None
+
+
+@lru_cache(maxsize=50_000)
+def _kind(text: str) -> str | None:
+    if text.isdecimal() and text.isascii() and not _can_be_personal(text):
+        return None
+    text = _plain_form(text)
+    if "://" in text:
+        return _kind_of_address(text)
+    return next((kind for kind, is_in in _DETECTORS if is_in(text)), None) or _kind_of_number(text)
+
+
+def _can_be_personal(digits: str) -> bool:
+    """Whether bare digits have a form that is known: too many ids have 7 to 12, and 14, with any beginning."""
+    if digits.startswith("0"):
+        return len(digits) >= _TEN_DIGITS
+    is_mobile_of_china = len(digits) == _TEN_DIGITS + 1 and "13" <= digits[:2] <= "19"
+    return is_mobile_of_china or len(digits) in {13, 15, 16, 17, 18, 19}
+
+
+def _plain_form(text: str) -> str:
+    """Write digits, signs and spaces of any script, or of an address, the plain way."""
+    if "%" in text:
+        text = unquote(text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        text = "".join(
+            str(unicodedata.digit(c)) if c.isdecimal() else "-" if "\u2010" <= c <= "\u2015" else c for c in text
+        )
+    return text.strip()
+
+
+def _kind_of_address(text: str) -> str | None:
+    """Kind of a web address: who is in it, or what somebody looked for; numbers in its path are the shop's own."""
+    if _EMAIL.search(text):
+        return "e-mail address"
+    host = text.partition("://")[2].partition("/")[0]
+    if "@" in host:
+        return "user of an address"
+    query = text.partition("?")[2]
+    return "query of an address" if query and _ADDRESS_QUERY.search(query) else None
+
+
+def _kind_of_number(text: str) -> str | None:
+    if not any(character.isdigit() for character in text):
+        return None
+    from patron.schema.national_numbers import kind_of_number  # noqa: PLC0415 - its tables load when they are needed
+
+    return kind_of_number(text)
+
+
+def _is_trunk_number(text: str) -> bool:
+    """Whether a national number with its leading zero is in a text; neither dates nor ISBNs are."""
+    for match in _TRUNK.finditer(text):
+        number = match.group()
+        digits = "".join(filter(str.isdigit, number))
+        if digits == number and (len(digits) > _TEN_DIGITS + 1 or (len(digits) == _TEN_DIGITS and _is_isbn(digits))):
+            continue
+        if not _DATE.search(number):
+            return True
+    return False
+
+
+def _is_isbn(digits: str) -> bool:
+    return sum(int(digit) * place for place, digit in enumerate(reversed(digits), 1)) % 11 == 0
+
+
+def _is_birth_date(text: str) -> bool:
+    """Whether a text is the date of a possible birth and nothing else, or has a date next to a word for birth."""
+    for pattern in (_DATE, _WORDED_DATE):
+        for match in pattern.finditer(text):
+            year = next(int(part) for part in match.groups() if part and len(part) == len("1985"))
+            is_whole = match.group() == _TIME_OF_DAY.sub("", text)
+            if 1900 <= year <= LAST_BIRTH_YEAR and (is_whole or _BIRTH.search(text)):
+                return True
+    return False
+
+
+def _is_ipv6(text: str) -> bool:
+    return any(_is_ipv6_address(match.group()) for match in _IPV6.finditer(text))
+
+
+def _is_ipv6_address(text: str) -> bool:
+    groups = [group for group in text.split(":") if group]
+    if text.count(":") < 2 or len(groups) < 3 or not any(character.isdigit() for character in text):
+        return False
+    try:
+        return bool(IPv6Address(text))
+    except ValueError:
+        return False
+
+
+_DETECTORS: tuple[tuple[str, Callable[[str], object]], ...] = (
+    ("e-mail address", _EMAIL.search),
+    ("phone number", _INTERNATIONAL.search),
+    ("phone number", _EXIT_CODE.search),
+    ("phone number", _is_trunk_number),
+    ("phone number", _NATIONAL.search),
+    ("birth date", _is_birth_date),
+    ("IP address", _IPV4.search),
+    ("IP address", _is_ipv6),
+    ("device address", _MAC.search),
+    ("coordinates", _COORDINATES.search),
+    ("passport", _PASSPORT.search),
+    ("passport", _MACHINE_READABLE.search),
+    ("query of an address", re.compile(r"[?&][^=\s]{1,40}=\D").search),
+)

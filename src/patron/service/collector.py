@@ -11,6 +11,7 @@ from patron.collect.inbox_writer import InboxWriter
 from patron.collect.request import (
     MAX_BODY_BYTES,
     Request,
+    SourceRules,
     check_encoding,
     inflate_body,
     key_in_body,
@@ -79,6 +80,7 @@ class Collector:
     _plan: TrackingPlan = NO_PLAN
     _keys: dict[str, Key] = field(default_factory=dict)
     _keys_loaded_at: float = float("-inf")
+    _rules: dict[tuple[str, bool], SourceRules] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _buckets_lock: threading.Lock = field(default_factory=threading.Lock)
     _uncompacted_count: int = 0
@@ -131,6 +133,7 @@ class Collector:
         try:
             self.shop.reload_settings()
             self._plan = self._load_plan()
+            self._rules = {}
             self._settings_error = None
         except PatronError as error:
             self._settings_error = error
@@ -180,9 +183,7 @@ class Collector:
             if sender is None:
                 raise BadKey(401, "the write key is missing, unknown or revoked", todo=CREATE_KEY)
             self._check_sender(sender)
-        rules = source_rules(
-            self.shop, sender.source, self._plan, is_secret=sender.kind == "secret", is_history=body_kind == HISTORY
-        )
+        rules = self._rules_of(sender, is_history=body_kind == HISTORY)
         if body_kind == SENSORS:
             request = validate_sensors(body, sender.source, received_at, rules)
         elif body_kind in {BATCH, HISTORY}:
@@ -190,6 +191,15 @@ class Collector:
         else:
             request = validate_single(body, body_kind, sender.source, received_at, rules)
         return ReceivedRequest(request, self.accept(request))
+
+    def _rules_of(self, sender: Key, *, is_history: bool) -> SourceRules:
+        """Rules of a key, kept until the settings are read again."""
+        rules = self._rules.get((sender.key_id, is_history))
+        if rules is None:
+            is_secret = sender.kind == "secret"
+            rules = source_rules(self.shop, sender.source, self._plan, is_secret=is_secret, is_history=is_history)
+            self._rules[sender.key_id, is_history] = rules
+        return rules
 
     def _check_sender(self, sender: Key) -> None:
         """Let a key pass that may send. Raises BadKey, TooMany."""

@@ -11,7 +11,7 @@ from patron.interfaces.http.connection_limits import OpenConnections
 from patron.interfaces.http.refusals import refusal_content
 from patron.schema.errors import BadRequest, Overloaded, PatronError
 
-PIECE_BYTES = 16_384
+PIECE_BYTES = 65_536
 """What arrives is parsed in pieces of this size, between which the bounds are checked."""
 FRAMES_PER_BYTE = 8
 """Bytes that may frame one byte of a chunked body."""
@@ -69,7 +69,6 @@ class BoundedConnection(HttpToolsProtocol):
         """Parse what arrived, as far as it keeps to the bounds."""
         if self.is_lingering:
             return
-        self._unset_keepalive_if_required()
         try:
             for start in range(0, len(data), PIECE_BYTES):
                 piece = data if len(data) <= PIECE_BYTES else data[start : start + PIECE_BYTES]
@@ -123,15 +122,17 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; not for the rest of one that is answered."""
+        """Go on with the next request, not with the rest of one that is answered; no timer a request as uvicorn's."""
+        self.server_state.total_requests += 1
         self.since = self.loop.time()
         self.open.renew(self, self.peer)
-        if not self.pipeline and self._is_body_due():
+        if self.pipeline and not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.cycle.more_body:
             self.transport.close()
-        super().on_response_complete()
-
-    def _is_body_due(self) -> bool:
-        return self.cycle is not None and self.cycle.more_body
+        elif self.flow.read_paused:
+            self.flow.resume_reading()
 
     def is_waiting(self) -> bool:
         """Whether the next move is the client's."""
@@ -153,7 +154,7 @@ class BoundedConnection(HttpToolsProtocol):
             if late > limits.answer_seconds:
                 self.raw_transport.abort()
         elif self.cycle is None or self.cycle.response_complete:
-            if late > limits.head_seconds:
+            if late > (limits.head_seconds if self.cycle is None or self.is_in_head else limits.idle_seconds):
                 self.refuse(LATE)
         elif self.cycle.more_body:
             if self.flow.read_paused:

@@ -33,6 +33,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = dict[bytes, bytes]
+"""By their names in lower case."""
 T = TypeVar("T")
 Answer = tuple[int, dict[str, Any] | None]
 """Status and content."""
@@ -92,12 +94,14 @@ class CollectorProtocol:
         if scope["type"] != "http" or not is_collector_path(path):
             await self.application(scope, receive, send)
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers: Headers = dict(scope["headers"])
         reading = BodyReading(headers)
         if scope["method"] == "OPTIONS":
             status, content = 204, None
         elif scope["method"] == "GET" and path.startswith(SETTINGS_PATH[0]) and path.endswith(SETTINGS_PATH[1]):
-            status, content = await self._refusing(path, self._settings(path, headers.get("host", "")))
+            status, content = await self._refusing(
+                path, self._settings(path, headers.get(b"host", b"").decode("latin-1"))
+            )
         elif path not in BODY_KIND_BY_PATH:
             todo = f"Events are sent to {', '.join(sorted(BODY_KIND_BY_PATH))}."
             status, content = 404, refusal_content(NotFound("nothing is here", where=path, todo=todo))
@@ -106,7 +110,7 @@ class CollectorProtocol:
             status, content = 405, refusal_content(error)
         else:
             status, content = await self._refusing(path, self._post(scope, path, reading, receive))
-        await _answer(send, status, content, headers.get("origin", "*"), is_last=reading.is_due)
+        await _answer(send, status, content, headers.get(b"origin", b"*"), is_last=reading.is_due)
 
     async def _refusing(self, path: str, answer: Awaitable[Answer]) -> Answer:
         """An answer, or the refusal that is raised in its place."""
@@ -123,7 +127,7 @@ class CollectorProtocol:
     async def _post(self, scope: Scope, path: str, reading: "BodyReading", receive: Receive) -> Answer:
         """Check encoding and key, then read the body and hand it to the collector."""
         kind, headers = BODY_KIND_BY_PATH[path], reading.headers
-        encoding = check_encoding(headers.get("content-encoding", ""))
+        encoding = check_encoding(headers.get(b"content-encoding", b"").decode("latin-1"))
         key, is_in_address = _key(scope, path, headers)
         sender = self.collector.admit(key, kind, is_in_address=is_in_address)
         client = scope.get("client")
@@ -169,17 +173,17 @@ class CollectorProtocol:
 class BodyReading:
     """The body of one request: whether it is due, and its bytes."""
 
-    headers: dict[str, str]
+    headers: Headers
     is_due: bool = field(init=False)
     """Whether the client may still be sending it."""
 
     def __post_init__(self) -> None:
         """See what the headers promise."""
-        self.is_due = self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
+        self.is_due = self.headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in self.headers
 
     async def read(self, receive: Receive, reservation: BodyReservation) -> bytes:
         """Read it. Raises BadRequest 413 for one that is, or promises to be, too large, and Overloaded."""
-        promised = self.headers.get("content-length", "0")
+        promised = self.headers.get(b"content-length", b"0")
         if len(promised) > MAX_LENGTH_DIGITS or int(promised) > MAX_BODY_BYTES:
             raise _too_large()
         chunks: list[bytes] = []
@@ -202,9 +206,9 @@ def _too_large() -> BadRequest:
     return BadRequest(413, f"the body is larger than {MAX_BODY_BYTES} bytes", todo="Send smaller batches.")
 
 
-def _key(scope: Scope, path: str, headers: dict[str, str]) -> tuple[str, bool]:
+def _key(scope: Scope, path: str, headers: Headers) -> tuple[str, bool]:
     """Key in the header or the address, and whether it is in the address; '' where only the body can contain it."""
-    header = headers.get("authorization", "")
+    header = headers.get(b"authorization", b"").decode("latin-1")
     key = request_key(header)
     if header[:7].lower() == "bearer " and not key.startswith(PREFIX):
         key = ""  # why: the token of a proxy of theirs; the key is elsewhere
@@ -214,13 +218,13 @@ def _key(scope: Scope, path: str, headers: dict[str, str]) -> tuple[str, bool]:
     return query.get(KEY_IN_ADDRESS[path], [""])[0], True
 
 
-async def _answer(send: Send, status: int, content: dict[str, Any] | None, origin: str, *, is_last: bool) -> None:
+async def _answer(send: Send, status: int, content: dict[str, Any] | None, origin: bytes, *, is_last: bool) -> None:
     body = b"" if content is None else msgspec.json.encode(content)
     headers = [
         JSON,
         NOSNIFF,
         (b"content-length", str(len(body)).encode()),
-        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-origin", origin),
         (b"vary", b"origin"),
     ]
     if content is None:

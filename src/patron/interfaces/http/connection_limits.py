@@ -28,7 +28,7 @@ class ConnectionLimits:
     """Time in which a client must go on reading its answer."""
     linger_seconds: float = 5.0
     """Time in which a client whose request was refused early can read why; what it still sends is dropped."""
-    idle_seconds: int = 5
+    idle_seconds: float = 5.0
     """Time between two requests of a connection."""
     check_seconds: float = 0.5
     """How often times are checked."""

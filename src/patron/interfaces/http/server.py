@@ -73,7 +73,6 @@ def server_config(
         ws="none",
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=list(settings.proxies),
-        timeout_keep_alive=limits.idle_seconds,
         log_level="warning",
         access_log=False,  # why: the collector's requests would make a log of who was where
         **options,

@@ -29,6 +29,7 @@ import uvicorn
 from patron.collect.workspace_inbox import INBOX_FILE, open_inbox
 from patron.commands.manage_keys import create_key
 from patron.interfaces.http.collector_protocol import CollectorProtocol, Receive, Scope, Send
+from patron.interfaces.http.server import server_config
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
@@ -66,8 +67,8 @@ def serve(folder: Path, listener: socket.socket) -> None:
     shop = Shop.open(folder)
     collector = Collector(shop, CompactionProcess(folder))
     collector.start()
-    config = uvicorn.Config(CollectorProtocol(collector, echo), log_level="warning", access_log=False, lifespan="off")
-    uvicorn.Server(config).run(sockets=[listener])
+    application = CollectorProtocol(collector, echo)
+    uvicorn.Server(server_config(application, shop.settings.collect, lifespan="off")).run(sockets=[listener])
     collector.stop()
 
 

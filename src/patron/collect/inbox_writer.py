@@ -39,11 +39,18 @@ class InboxWriter:
         self._thread = threading.Thread(target=self._run, name="inbox writer", daemon=True)
         self._thread.start()
 
+    def check_open(self) -> None:
+        """Refuse before anything is read. Raises Overloaded, or why the inbox is closed."""
+        if self.trouble:
+            raise self.trouble.with_traceback(None)  # why: one that is raised again keeps every traceback
+        if self._is_ending or self._size >= MAX_WAITING_MESSAGES:
+            raise Overloaded("too much arrives at once", where="collector", todo="Try again in a second.")
+
     def submit(self, request: Request) -> "Future[IngestionCounts]":
         """Queue a request; the counts come once it is on disk. Raises Overloaded, or why the inbox is closed."""
         with self._condition:
             if self.trouble:
-                raise self.trouble
+                raise self.trouble.with_traceback(None)
             if self._is_ending or self._size + len(request.messages) > max(MAX_WAITING_MESSAGES, len(request.messages)):
                 raise Overloaded("too much arrives at once", where="collector", todo="Try again in a second.")
             future: Future[IngestionCounts] = Future()

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
+from patron.collect.batch_splitter import split_items, split_members
 from patron.collect.consent_check import consent_flags
 from patron.collect.event_flags import TEST
 from patron.collect.segment_message import raw_event_of
@@ -30,6 +31,8 @@ MAX_MESSAGES = 20_000
 EARLIEST_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_AHEAD = timedelta(hours=24)
 GZIP = b"\x1f\x8b"
+WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+"""zlib's name of each Content-Encoding that is inflated."""
 NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 KNOWN = "_known"
 """Next to the columns of a raw event: "occurred" for history, which is known from when it happened."""
@@ -73,27 +76,44 @@ class Batch(msgspec.Struct):
 
 
 BATCH = msgspec.json.Decoder(Batch)
+WRITE_KEY = re.compile(rb'"writeKey"\s*:\s*"([A-Za-z0-9_-]{1,100})"')
 WRITE_KEY_DECODER = msgspec.json.Decoder(msgspec.defstruct("Keyed", [("writeKey", Any, None)]))
 
 
+def check_encoding(encoding: str) -> str:
+    """Name of a Content-Encoding that is read, '' for none. Raises BadRequest 415 for any other."""
+    name = encoding.strip().lower()
+    if name in {"", "identity"}:
+        return ""
+    if name not in WINDOW_BITS:
+        todo = f"Send it as it is, or with {', '.join(WINDOW_BITS)}."
+        raise BadRequest(415, f"the Content-Encoding {encoding[:40]!r} is not read here", todo=todo)
+    return name
+
+
 def inflate_body(raw: bytes, *, encoding: str = "") -> bytes:
-    """Inflate a body, whatever its Content-Type says. Raises BadRequest 413 above MAX_BODY_BYTES, 400 for bad gzip."""
-    if raw.startswith(GZIP) or "gzip" in encoding:
-        raw = _inflate(raw)
+    """Inflate a body, whatever its Content-Type says.
+
+    Raises BadRequest 413 above MAX_BODY_BYTES, 400 for bytes that are not what their encoding says, 415 for an encoding
+    that is not read.
+    """
+    name = check_encoding(encoding) or ("gzip" if raw.startswith(GZIP) else "")
+    if name:
+        raw = _inflate(raw, name)
     if len(raw) > MAX_BODY_BYTES:
         raise BadRequest(413, f"the body is larger than {MAX_BODY_BYTES} bytes", todo="Send smaller batches.")
     return NULL_CHARACTER.sub(rb"\1", raw) if b"\\u0000" in raw else raw
 
 
-def _inflate(raw: bytes) -> bytes:
-    """Inflate gzip up to the cap. Raises BadRequest."""
-    inflate = zlib.decompressobj(wbits=31)
+def _inflate(raw: bytes, name: str) -> bytes:
+    """Inflate up to the cap. Raises BadRequest."""
+    inflate = zlib.decompressobj(wbits=WINDOW_BITS[name])
     try:
         content = inflate.decompress(raw, MAX_BODY_BYTES + 1)
     except zlib.error as error:
-        raise BadRequest(400, f"the body is not valid gzip ({error})") from None
+        raise BadRequest(400, f"the body is not valid {name} ({error})") from None
     if not inflate.eof and len(content) <= MAX_BODY_BYTES:
-        raise BadRequest(400, "the gzip body is cut off")
+        raise BadRequest(400, f"the {name} body is cut off")
     return content
 
 
@@ -108,7 +128,13 @@ def decode_json(decoder: msgspec.json.Decoder, body: bytes) -> Any:
 
 def key_in_body(body: bytes) -> str:
     """Write key inside a JSON body, or ''. Raises BadRequest 400."""
-    return str(decode_json(WRITE_KEY_DECODER, body).writeKey or "")
+    try:
+        return str(decode_json(WRITE_KEY_DECODER, body).writeKey or "")
+    except BadRequest:
+        match = WRITE_KEY.search(body)  # why: one broken message does not hide the key of all
+        if match is None:
+            raise
+        return match[1].decode()
 
 
 NO_CONSENT_NEEDED = Consent()
@@ -148,13 +174,27 @@ def source_rules(shop: Shop, source: str, plan: TrackingPlan, *, is_secret: bool
 
 def validate_batch(body: bytes, source: str, received_at: datetime, rules: SourceRules) -> Request:
     """Validate a batch. Raises BadRequest 400 when it is not one, 413 for too many messages."""
-    batch: Batch = decode_json(BATCH, body)
+    batch = _decode_batch(body)
     check_message_count(batch.batch)
     shared = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
     shared = {name: value for name, value in shared.items() if value is not None}
     return Request(
         source, received_at, [validate_message(bytes(one), received_at, rules, shared) for one in batch.batch]
     )
+
+
+def _decode_batch(body: bytes) -> Batch:
+    """Decode a batch whose messages may be broken, not the batch itself. Raises BadRequest 400."""
+    try:
+        return decode_json(BATCH, body)
+    except BadRequest:
+        members = split_members(body) or {}
+        items = split_items(members.pop("batch", b""))
+        if items is None:
+            raise
+        fields = [name for name in Batch.__struct_fields__ if name in members]
+        shared = {name: decode_json(JSON_DECODER, members[name]) for name in fields}
+        return Batch([msgspec.Raw(item) for item in items], **shared)
 
 
 def check_message_count(messages: Sequence[object]) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from patron.collect.batch_splitter import split_items
 from patron.collect.request import (
     JSON_DECODER,
     Message,
@@ -52,18 +53,33 @@ def sensors_json(body: bytes) -> bytes:
 
 def validate_sensors(content: bytes, source: str, received_at: datetime, rules: SourceRules) -> Request:
     """Validate what a Sensors client sent. Raises BadRequest 400, 413."""
-    listed = decode_json(JSON_DECODER, content)
-    messages = listed if isinstance(listed, list) else [listed]
-    check_message_count(messages)
-    return Request(
-        source, received_at, [_validate_one(msgspec.json.encode(one), received_at, rules) for one in messages]
-    )
+    items = _decode_items(content)
+    check_message_count(items)
+    return Request(source, received_at, [_validate_one(raw, received_at, rules) for raw in items])
+
+
+def _decode_items(content: bytes) -> list[bytes]:
+    """The messages of an array, or the one that was sent alone, each as JSON. Raises BadRequest 400."""
+    try:
+        decoded = decode_json(JSON_DECODER, content)
+    except BadRequest:
+        # why: one broken message costs no other one
+        items = [content] if content.strip().startswith(b"{") else split_items(content)
+        if items is None:
+            raise
+        return items
+    if not isinstance(decoded, dict | list):
+        raise BadRequest(400, "the data is neither an event nor a list of events", todo="Send it as the clients do.")
+    return [msgspec.json.encode(one) for one in (decoded if isinstance(decoded, list) else [decoded])]
 
 
 def _validate_one(raw: bytes, received_at: datetime, rules: SourceRules) -> Message:
-    original = JSON_DECODER.decode(raw)
-    message = to_segment_message(original, raw) if isinstance(original, dict) else original
-    return validate_message(msgspec.json.encode(message), received_at, rules, {})
+    try:
+        original = JSON_DECODER.decode(raw)
+        content = msgspec.json.encode(to_segment_message(original, raw)) if isinstance(original, dict) else raw
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        content = raw  # why: its rejection says what is wrong
+    return validate_message(content, received_at, rules, {})
 
 
 def to_segment_message(original: dict[str, Any], raw: bytes) -> dict[str, Any]:

@@ -32,6 +32,11 @@ class Key:
     revoked_at: datetime | None = None
 
 
+def key_hash(secret: str) -> str:
+    """The hash under which a key is stored."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
 def create_key(shop: Shop, source: str, kind: str, *, at: datetime) -> tuple[str, Key]:
     """Make a key of a source; return it and its description. Raises SettingsError for an unknown kind or no source."""
     if kind not in get_args(Kind):
@@ -39,9 +44,9 @@ def create_key(shop: Shop, source: str, kind: str, *, at: datetime) -> tuple[str
     if not source.strip() or not source.isprintable() or len(source) > 60:
         raise SettingsError("needs 1 to 60 printable characters", where="--source", todo="Name it, such as web.")
     secret = f"{PREFIX}_{kind}_{secrets.token_urlsafe(KEY_BYTES)}"
-    key = Key(_hash(secret)[:12], source.strip(), kind, at)  # pyright: ignore[reportArgumentType] - checked above
+    key = Key(key_hash(secret)[:12], source.strip(), kind, at)  # pyright: ignore[reportArgumentType] - checked above
     with shop.store.begin() as connection:
-        connection.execute(sa.insert(API_KEYS).values(key_hash=_hash(secret), **vars(key)))
+        connection.execute(sa.insert(API_KEYS).values(key_hash=key_hash(secret), **vars(key)))
         audit_log.append(
             shop, connection, "key created", {"key_id": key.key_id, "source": key.source, "kind": kind}, at=at
         )
@@ -51,8 +56,16 @@ def create_key(shop: Shop, source: str, kind: str, *, at: datetime) -> tuple[str
 def find_key(shop: Shop, secret: str) -> Key | None:
     """The key of a secret, unless it is unknown or revoked."""
     with shop.store.begin() as connection:
-        row = connection.execute(_SHOWN.where(API_KEYS.c.key_hash == _hash(secret))).mappings().first()
+        row = connection.execute(_SHOWN.where(API_KEYS.c.key_hash == key_hash(secret))).mappings().first()
     return Key(**row) if row and row["revoked_at"] is None else None
+
+
+def keys_by_hash(shop: Shop) -> dict[str, Key]:
+    """Every key that is not revoked, by `key_hash` of its secret."""
+    chosen = _SHOWN.add_columns(API_KEYS.c.key_hash).where(API_KEYS.c.revoked_at.is_(None))
+    with shop.store.begin() as connection:
+        rows = [dict(row) for row in connection.execute(chosen).mappings()]
+    return {row.pop("key_hash"): Key(**row) for row in rows}
 
 
 def list_keys(shop: Shop) -> list[Key]:
@@ -72,7 +85,3 @@ def revoke_key(shop: Shop, key_id: str, *, at: datetime) -> None:
 
 
 _SHOWN = sa.select(*(API_KEYS.c[name] for name in ("key_id", "source", "kind", "created_at", "revoked_at")))
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -22,6 +22,8 @@ class CollectorState:
     """Requests on disk that are not in the lake yet."""
     trouble: str
     """Why nothing is accepted, or nothing moves into the lake; empty when all is well."""
+    is_accepting: bool = False
+    """Whether a collector of this process accepts events."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from patron.collect.inbox_writer import InboxWriter
 from patron.collect.request import (
     MAX_BODY_BYTES,
     Request,
+    SourceRules,
+    check_encoding,
     inflate_body,
     key_in_body,
     source_rules,
@@ -20,14 +22,14 @@ from patron.collect.request import (
 from patron.collect.sensors_data import sensors_json, validate_sensors
 from patron.collect.tracking_plan import NO_PLAN, TrackingPlan, load_tracking_plan
 from patron.collect.workspace_inbox import collector_state, open_inbox
-from patron.govern.api_keys import Key, find_key
+from patron.govern.api_keys import Key, key_hash, keys_by_hash
 from patron.schema.collector_state import CollectorState
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
 
-__all__ = ["MAX_BODY_BYTES", "Collector", "request_body"]
+__all__ = ["MAX_BODY_BYTES", "Collector", "check_encoding", "request_body"]
 
 BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
 """Kinds of bodies; any other kind is the type of the one message in it."""
@@ -38,12 +40,15 @@ COMPACT_AFTER_MESSAGES = 5_000
 CACHE_SECONDS = 1.0
 """How long keys, settings and the tracking plan are cached."""
 CREATE_KEY = "Make one: patron keys create --source SOURCE."
+RELOAD_SECONDS = 0.01
+"""How long an unknown key is unknown before the store is read again: a new key works at once, and a flood of unknown
+keys does not read it each time."""
 MAX_KEY_LENGTH = 100
-"""Longer keys are unknown, and are not cached either."""
+"""Longer keys are unknown."""
 
 
 def request_body(raw: bytes, body_kind: str, *, encoding: str) -> bytes:
-    """JSON body of a request, inflated. Raises BadRequest 400, 413."""
+    """JSON body of a request, inflated. Raises BadRequest 400, 413, 415."""
     body = inflate_body(raw, encoding=encoding)
     return sensors_json(body) if body_kind == SENSORS else body
 
@@ -73,7 +78,9 @@ class Collector:
     compaction: CompactionProcess | None = None
     writer: InboxWriter = field(init=False)
     _plan: TrackingPlan = NO_PLAN
-    _keys: dict[str, tuple[float, Key | None]] = field(default_factory=dict)
+    _keys: dict[str, Key] = field(default_factory=dict)
+    _keys_loaded_at: float = float("-inf")
+    _rules: dict[tuple[str, bool], SourceRules] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _buckets_lock: threading.Lock = field(default_factory=threading.Lock)
     _uncompacted_count: int = 0
@@ -126,6 +133,7 @@ class Collector:
         try:
             self.shop.reload_settings()
             self._plan = self._load_plan()
+            self._rules = {}
             self._settings_error = None
         except PatronError as error:
             self._settings_error = error
@@ -140,42 +148,42 @@ class Collector:
             self.compaction.stop()
 
     def find_key(self, secret: str) -> Key | None:
-        """The key of a secret, cached for CACHE_SECONDS."""
+        """The key of a secret. Valid keys are kept for CACHE_SECONDS."""
         if not 0 < len(secret) <= MAX_KEY_LENGTH:
             return None
-        now = time.monotonic()
-        known = self._keys.get(secret)
-        if known is None or known[0] < now:
-            key = find_key(self.shop, secret)
-            if len(self._keys) > 10_000:
-                self._keys.clear()
-            known = self._keys[secret] = (now + CACHE_SECONDS, key)
-        return known[1]
+        hashed, age = key_hash(secret), time.monotonic() - self._keys_loaded_at
+        if age > CACHE_SECONDS or (age > RELOAD_SECONDS and hashed not in self._keys):
+            self._keys, self._keys_loaded_at = keys_by_hash(self.shop), time.monotonic()
+        return self._keys.get(hashed)
 
-    def receive(
-        self, body: bytes, body_kind: str, *, key: str, received_at: datetime, is_in_address: bool = False
-    ) -> "ReceivedRequest":
+    def admit(self, key: str, body_kind: str, *, is_in_address: bool = False) -> Key | None:
+        """The sender of a request before its body is read; None when only its body can contain the key.
+
+        Addresses are kept in logs and histories, so a secret key in one is refused where the client can send it in
+        another way. Raises BadKey, TooMany, Overloaded, NoSpace, InboxDamaged.
+        """
+        sender = self.find_key(key)
+        if sender is None and (key or body_kind == SENSORS):
+            raise BadKey(401, "the write key is missing, unknown or revoked", todo=CREATE_KEY)
+        if sender is not None:
+            if sender.kind == "secret" and is_in_address and body_kind != SENSORS:
+                raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
+            self._check_sender(sender)
+        self.writer.check_open()
+        return sender
+
+    def receive(self, body: bytes, body_kind: str, *, sender: Key | None, received_at: datetime) -> "ReceivedRequest":
         """Validate an inflated body and hand its messages to the writer; several threads may do so at once.
 
-        When `key` is not a valid key, the body may contain one. Addresses are kept in logs and histories, so a secret
-        key in one is refused where the client can send it in another way.
-
-        Raises BadRequest, BadKey, Overloaded, NoSpace, InboxDamaged.
+        Without a sender the body contains the key. Raises BadRequest, BadKey, Overloaded, NoSpace, InboxDamaged.
         """
         self._reload_settings()
-        sender = self.find_key(key) if key else None
-        if sender is None and body_kind != SENSORS:  # why: some send a key of a proxy of theirs in the header
-            sender = self.find_key(key_in_body(body))
         if sender is None:
-            raise BadKey(401, "the write key is missing, unknown or revoked", todo=CREATE_KEY)
-        if sender.kind == "read":
-            raise BadKey(401, "this is a read key; events are sent with a write or secret key", todo=CREATE_KEY)
-        if sender.kind == "secret" and is_in_address and body_kind != SENSORS:
-            raise BadKey(401, "a secret key stands in the address", todo="Send it in a header, and make a new one.")
-        self._limit(sender)
-        rules = source_rules(
-            self.shop, sender.source, self._plan, is_secret=sender.kind == "secret", is_history=body_kind == HISTORY
-        )
+            sender = self.find_key(key_in_body(body))
+            if sender is None:
+                raise BadKey(401, "the write key is missing, unknown or revoked", todo=CREATE_KEY)
+            self._check_sender(sender)
+        rules = self._rules_of(sender, is_history=body_kind == HISTORY)
         if body_kind == SENSORS:
             request = validate_sensors(body, sender.source, received_at, rules)
         elif body_kind in {BATCH, HISTORY}:
@@ -183,6 +191,21 @@ class Collector:
         else:
             request = validate_single(body, body_kind, sender.source, received_at, rules)
         return ReceivedRequest(request, self.accept(request))
+
+    def _rules_of(self, sender: Key, *, is_history: bool) -> SourceRules:
+        """Rules of a key, kept until the settings are read again."""
+        rules = self._rules.get((sender.key_id, is_history))
+        if rules is None:
+            is_secret = sender.kind == "secret"
+            rules = source_rules(self.shop, sender.source, self._plan, is_secret=is_secret, is_history=is_history)
+            self._rules[sender.key_id, is_history] = rules
+        return rules
+
+    def _check_sender(self, sender: Key) -> None:
+        """Let a key pass that may send. Raises BadKey, TooMany."""
+        if sender.kind == "read":
+            raise BadKey(401, "this is a read key; events are sent with a write or secret key", todo=CREATE_KEY)
+        self._limit(sender)
 
     def _limit(self, key: Key) -> None:
         """Take one request out of a key's token bucket, which holds those of BURST_SECONDS. Raises TooMany."""
@@ -203,7 +226,7 @@ class Collector:
 
     def state(self) -> CollectorState:
         """State of the collector."""
-        state = collector_state(self.shop)
+        state = replace(collector_state(self.shop), is_accepting=self.writer.trouble is None)
         trouble = self.writer.trouble or self._settings_error or (self.compaction and self.compaction.trouble)
         return replace(state, trouble=str(trouble)) if trouble else state
 

@@ -72,6 +72,10 @@ class CollectSettings(_Section):
     """Hosts of pages whose events are test traffic."""
     requests_per_second: float = Field(default=0, ge=0)
     """Limit of requests per key and second, on average; more are answered with 429. 0 is no limit."""
+    peer_share: float = Field(default=0.5, gt=0, le=1)
+    """Share of connections and of memory for requests that one address may hold, 0 to 1; from the next start."""
+    proxies: tuple[str, ...] = ()
+    """Addresses of proxies in front of the server, whose X-Forwarded-For names the sender; from the next start."""
 
 
 class ValueSettings(_Section):

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from base64 import b64encode
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,6 +92,11 @@ def server(tmp_path_factory):
 @pytest.fixture
 def key(server, request):
     return made_key(server, request.node.name)
+
+
+@pytest.fixture(scope="module")
+def shared_key(server):
+    return made_key(server, "shared")
 
 
 def made_key(server, source, kind="write"):
@@ -183,6 +189,123 @@ def test_what_cannot_be_read_is_refused_as_the_protocol_says(server, key, body, 
     assert status == 200 or answer.json().keys() == REFUSAL
 
 
+BROKEN = {
+    "a lone surrogate": rb'{"type": "track", "event": "E", "userId": "u", "properties": {"a": "\ud800"}}',
+    "a lone surrogate in a key": rb'{"type": "track", "event": "E", "userId": "u", "properties": {"\udc00": 1}}',
+    "a lone surrogate in a trait": rb'{"type": "identify", "userId": "u", "traits": {"name": "\ud83d!"}}',
+    "no number": b'{"type": "track", "event": "E", "userId": "u", "properties": {"price": NaN}}',
+    "an endless number": b'{"type": "track", "event": "E", "userId": "u", "properties": {"a": ' + b"9" * 5_000 + b"}}",
+    "infinity": b'{"type": "track", "event": "E", "userId": "u", "properties": {"a": 1e999}}',
+    "deep nesting": b"[" * 5_000 + b"]" * 5_000,
+    "a surrogate in bytes": b'{"type": "track", "event": "E\xed\xa0\x80", "userId": "u"}',
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_message_costs_no_other_one_of_its_batch(server, what):
+    source = f"broken {what}"[:60]
+    key = made_key(server, source)
+    good = [json.dumps(message(f"g{n}")).encode() for n in range(99)]
+    batch = b'{"sentAt": null, "batch": [' + b", ".join([*good[:50], BROKEN[what], *good[50:]]) + b"]}"
+    answer = server.post("/v1/batch", batch, key)
+    assert (answer.status_code, answer.json()["stored"], answer.json()["rejected"]) == (200, 99, 1)
+    assert answer.json()["errors"][0]["index"] == 50
+    keyed = batch.replace(b'"sentAt": null', b'"writeKey": "%s"' % key.encode())
+    assert server.post("/v1/b", keyed).json()["duplicate"] == 99
+    (counted,) = [one for one in server.client.get("/api/collector").json()["counters"] if one["source"] == source]
+    assert (counted["stored"], counted["rejected"]) == (99, 2)
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_message_costs_no_other_one_of_a_sensors_list(server, shared_key, what):
+    good = json.dumps({"type": "track", "event": "E", "distinct_id": "u"}).encode()
+    form = b"data_list=" + b64encode(b"[" + b", ".join([good, BROKEN[what], good]) + b"]").replace(b"+", b"%2B")
+    answer = server.post(f"/sa?token={shared_key}", form)
+    assert (answer.status_code, answer.json()["rejected"]) == (200, 1)
+
+
+@pytest.mark.parametrize("body", [b"null", b"bnVsbA==", b"Nw==", b"IngI", b"dHJ1ZQ=="])
+@pytest.mark.parametrize("name", [b"data", b"data_list"])
+def test_sensors_data_that_is_no_event_is_refused(server, shared_key, name, body):
+    answer = server.post(f"/sa?token={shared_key}", name + b"=" + body)
+    assert answer.status_code == 400
+    assert answer.json()["what"]
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress", "x"])
+def test_an_encoding_that_is_not_read_is_refused(server, shared_key, encoding):
+    for path in ("/v1/batch", f"/sa?token={shared_key}"):
+        answer = server.post(path, {"batch": [message(encoding)]}, shared_key, **{"content-encoding": encoding})
+        assert (answer.status_code, answer.json()["error"]) == (415, "BadRequest")
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "gzip", "GZIP", "x-gzip", "deflate"])
+def test_an_encoding_that_is_read_is_inflated(server, shared_key, encoding):
+    body = json.dumps({"batch": [message(f"e{encoding}")]}).encode()
+    packed = {"gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress}.get(encoding.lower(), bytes)
+    answer = server.post("/v1/batch", packed(body), shared_key, **{"content-encoding": encoding})
+    assert (answer.status_code, answer.json()["stored"]) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//v1//batch",
+        "//v1/batch",
+        "/v1//batch",
+        "/V1/batch",
+        "/v1",
+        "/v1/",
+        "/v1/batch/",
+        "/sa/",
+        "/beacon",
+        "/v1/projects/..%2F..%2Fstore.db/settings",
+        "/v1/projects//settings",
+        "/v1/projects/pk_write_unknown/settings",
+        "/v1/projects/settings",
+        "//api//overview",
+        "/api//overview",
+        "/API/overview",
+        "//health",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_address_that_a_program_misspells_is_answered_in_json(server, key, method, path):
+    with httpx.Client(timeout=30) as client:
+        answer = client.request(
+            method, server.address + path, content=b"{}", headers={"authorization": f"Bearer {key}"}
+        )
+    assert answer.status_code == 404
+    assert answer.json().keys() == REFUSAL
+
+
+@pytest.mark.parametrize("kind", ["secret", "read"])
+def test_settings_name_no_other_key_than_a_write_key(server, kind):
+    assert server.client.get(f"/v1/projects/{made_key(server, 'kinds', kind)}/settings").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("OPTIONS", "/v1/t"),
+        ("POST", "/v1/batch"),
+        ("HEAD", "/v1/batch"),
+        ("GET", "/v1/nothing"),
+        ("GET", "/v1/projects/{key}/settings"),
+        ("POST", "/sa"),
+        ("GET", "/health"),
+        ("GET", "/api/nothing"),
+    ],
+)
+def test_no_answer_lets_a_browser_guess_its_type(server, shared_key, method, path):
+    answer = server.client.request(method, path.format(key=shared_key), content=b"{}" if method == "POST" else None)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_health_says_whether_events_are_accepted(server):
+    assert server.client.get("/health").json() == {"status": "ok", "run_id": None, "trouble": "", "is_accepting": True}
+
+
 def test_hostile_texts_in_every_field_are_stored_as_texts(server, key):
     hostile = "'; drop table events; -- <script>alert(1)</script> \u0000 \u202e"
     hostile_message = message("h", userId=hostile, event=hostile[:50], properties={hostile: hostile, "query": hostile})
@@ -253,7 +376,7 @@ def test_a_large_request_lets_small_ones_pass(collector):
 
 def test_what_a_request_inflates_to_counts_as_held(collector, monkeypatch):
     key = create_key(collector.shop, "web", now=datetime.now(UTC)).key
-    monkeypatch.setattr("patron.interfaces.http.collector_protocol.MAX_IN_FLIGHT_BYTES", 100_000)
+    monkeypatch.setattr("patron.interfaces.http.collector_protocol.SENDER_BYTES", 100_000)
     packed = gzip.compress(json.dumps({"batch": [message("a", properties={"product_id": "p" * 200_000})]}).encode())
     answer = through_the_wire(collector, "/v1/batch", packed, key)
     assert (answer.status_code, answer.json()["error"]) == (503, "Overloaded")

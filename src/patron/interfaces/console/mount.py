@@ -14,7 +14,7 @@ def add_console(app: FastAPI) -> None:
     """Add the pages to an application."""
     app.state.console = Console(app.state.answers, PAGES)
     app.include_router(router, include_in_schema=False)
-    for status in (400, 404, 405):
+    for status in (400, 404, 405, 413):
         app.add_exception_handler(status, answer_unknown)
 
 

@@ -15,13 +15,13 @@ from patron.answers.ingestion_status import IngestionStatus
 from patron.answers.ingestion_status import ingestion_status as status_of_ingestion
 from patron.answers.models import Models
 from patron.answers.overview import Overview
-from patron.commands.manage_keys import require_key
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
+from patron.interfaces.http.health import Health
 from patron.interfaces.http.integer_bounds import PageNumber, PersonaId
+from patron.interfaces.http.keyed_routes import ReadKeyRoute
 from patron.interfaces.http.known_parameters import require_known_parameters
 from patron.interfaces.http.prometheus import metrics_text
-from patron.interfaces.http.request_keys import request_key
 from patron.schema.collector_state import CollectorState
 from patron.service.customer_lookup import CustomerLookup, lookup_customer
 
@@ -31,31 +31,13 @@ def answers_of(request: Request) -> Answers:
     return request.app.state.answers
 
 
-def require_valid_key(request: Request) -> None:
-    """Check the key of a request that brings one, as `Basic` or `Bearer`. Raises BadKey.
-
-    Without one only this machine asks: nobody else reaches the server.
-    """
-    header = request.headers.get("authorization")
-    if header is not None:
-        require_key(answers_of(request).shop, request_key(header), "read")
-
-
-router = APIRouter(tags=["last run"], dependencies=[Depends(require_valid_key), Depends(require_known_parameters)])
+router = APIRouter(tags=["last run"], route_class=ReadKeyRoute, dependencies=[Depends(require_known_parameters)])
 
 
 class LookUp(BaseModel):
     """The shop's own customer id, an e-mail address or a telephone number: in a body only, never in an address."""
 
     shop_id: str = Field(min_length=1, max_length=200)
-
-
-class Health(BaseModel):
-    """Whether the workspace can be read, the run that is shown, and what troubles the collector."""
-
-    status: str
-    run_id: str | None
-    trouble: str = ""
 
 
 class Version(BaseModel):
@@ -111,11 +93,9 @@ def data_quality(request: Request) -> DataQuality:
 
 
 @router.get("/health")
-def health(request: Request) -> Health:
-    """Whether the workspace can be read and the collector accepts."""
-    view = answers_of(request).shop.snapshot()
-    trouble = request.app.state.collector_state().trouble
-    return Health(status="trouble" if trouble else "ok", run_id=view.run.run_id if view else None, trouble=trouble)
+async def health(request: Request) -> Health:
+    """Whether the workspace can be read and the collector accepts; answered however busy the server is."""
+    return await request.app.state.health.report()
 
 
 @router.get("/api/collector")

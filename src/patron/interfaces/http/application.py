@@ -5,6 +5,7 @@ from functools import partial
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from patron import __version__
@@ -14,8 +15,15 @@ from patron.interfaces.http import privacy_routes, score_routes
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.error_status import status_of
+from patron.interfaces.http.health import HealthCheck
 from patron.interfaces.http.openapi_document import openapi_document
-from patron.interfaces.http.refusals import is_for_programs, refusal, refuse_fault, refuse_invalid
+from patron.interfaces.http.refusals import (
+    is_for_programs,
+    refusal,
+    refuse_fault,
+    refuse_invalid,
+    refuse_unfinished,
+)
 from patron.interfaces.http.security_headers import protect
 from patron.schema.errors import PatronError
 from patron.service.collector import Collector, stored_state
@@ -28,12 +36,14 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warm_up_while_running)
     app.state.answers = Answers(shop)
     app.state.collector_state = collector.state if collector else lambda: stored_state(shop)
+    app.state.health = HealthCheck(shop, app.state.collector_state)
     app.include_router(router)
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)
     app.add_exception_handler(RequestValidationError, refuse_invalid)
+    app.add_exception_handler(ClientDisconnect, refuse_unfinished)
     app.add_exception_handler(Exception, refuse_fault)
     app.openapi = partial(openapi_document, app)
     add_console(app)

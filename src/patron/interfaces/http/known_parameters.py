@@ -18,8 +18,11 @@ def require_known(given: Iterable[str], known: Iterable[str]) -> None:
             raise BadQuery("is not a parameter here", where=name, todo=did_you_mean(name, names) or listed)
 
 
-def require_known_parameters(request: Request) -> None:
-    """Check the parameters in the address of an API request. Raises BadQuery."""
+async def require_known_parameters(request: Request) -> None:
+    """Check the parameters in the address of an API request. Raises BadQuery.
+
+    It waits for nothing; as a coroutine it needs no thread, of which other requests may hold all.
+    """
     route = request.scope.get("route")
     if isinstance(route, APIRoute):
         require_known(request.query_params, [field.alias for field in route.dependant.query_params])

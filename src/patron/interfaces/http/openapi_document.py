@@ -50,7 +50,9 @@ SUMMARIES = {
 REFUSALS = {
     "400": "The body cannot be read.",
     "401": "The key is missing, unknown or revoked.",
+    "408": "The request did not arrive in time; try again.",
     "413": "The body is larger than 4 MB, or has more than 20,000 messages.",
+    "415": "The Content-Encoding is not read here.",
     "429": "The key sends more requests than it may; try again later.",
     "503": "Events cannot be accepted now; keep them and try again.",
 }
@@ -111,7 +113,8 @@ BROWSER_SETTINGS = {
     "security": [{}],
     "parameters": [{"name": "write_key", "in": "path", "required": True, "schema": {"type": "string"}}],
     "responses": {
-        "200": {"description": "Where to send.", "content": {"application/json": {"schema": {"type": "object"}}}}
+        "200": {"description": "Where to send.", "content": {"application/json": {"schema": {"type": "object"}}}},
+        "404": {"description": "This is not a write key."},
     },
 }
 

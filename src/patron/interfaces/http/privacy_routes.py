@@ -3,13 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from patron.commands.export import export_customer
 from patron.commands.forget import ErasureCertificate, forget
-from patron.commands.manage_keys import require_key
-from patron.interfaces.http.request_keys import request_key
+from patron.interfaces.http.keyed_routes import SecretKeyRoute
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] | None
 
@@ -37,13 +36,7 @@ class Person(BaseModel):
         return {key: value for key, value in vars(self).items() if value is not None}
 
 
-def require_secret_key(request: Request) -> None:
-    """Let a secret key pass, and nobody without one, on this machine either. Raises BadKey."""
-    shop = request.app.state.answers.shop
-    require_key(shop, request_key(request.headers.get("authorization", "")), "secret")
-
-
-router = APIRouter(prefix="/api/people", tags=["one person"], dependencies=[Depends(require_secret_key)])
+router = APIRouter(prefix="/api/people", tags=["one person"], route_class=SecretKeyRoute)
 
 
 @router.post("/forget")

@@ -1,5 +1,6 @@
 """How every refusal reads as JSON: one shape for the API and the collector, whoever refuses."""
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,9 @@ from patron.schema.errors import BadRequest, NotFound, PatronError
 
 API = ("/api/", "/health", "/version", "/metrics", "/openapi.json")
 """How the addresses of programs begin; others are pages."""
+COLLECTOR = ("/v1/", "/beacon/", "/sa/")
+"""How the addresses of the collector begin."""
+SLASHES = re.compile("//+")
 WORDS = {
     "missing": "is missing",
     "extra_forbidden": "is not known here",
@@ -52,7 +56,17 @@ class Refusal(BaseModel):
 
 def is_for_programs(path: str) -> bool:
     """Whether an address is answered in JSON, not by a page."""
-    return path == "/api" or path.startswith(API)
+    return f"{_plain(path)}/".startswith(API)
+
+
+def is_collector_path(path: str) -> bool:
+    """Whether an address belongs to the wire protocol, misspelt or not."""
+    return path.startswith(COLLECTOR) or f"{_plain(path)}/".startswith(COLLECTOR)
+
+
+def _plain(path: str) -> str:
+    """An address without what programs get wrong: doubled slashes and capitals."""
+    return SLASHES.sub("/", path).lower()
 
 
 def refusal_content(error: PatronError) -> dict[str, str]:
@@ -71,6 +85,11 @@ async def refuse_invalid(request: Request, error: Exception) -> Response:
         raise error
     problems = dict.fromkeys(f"{_name(one['loc'])} {_words(one)}" for one in error.errors())
     return refusal(BadRequest(422, "; ".join(problems), where=request.url.path, todo=SEE))
+
+
+async def refuse_unfinished(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler
+    """Give up a request that ended before its body did: nobody reads the answer, and nothing failed."""
+    return refusal(BadRequest(400, "the request ended early", where=request.url.path))
 
 
 async def refuse_fault(request: Request, error: Exception) -> Response:  # noqa: ARG001 - a handler

@@ -8,8 +8,8 @@ from pydantic import AwareDatetime, BaseModel
 
 from patron.commands.export_scores import ShopTotal, export_scores, shop_total
 from patron.interfaces.http.integer_bounds import PageNumber
+from patron.interfaces.http.keyed_routes import SecretKeyRoute
 from patron.interfaces.http.known_parameters import require_known_parameters
-from patron.interfaces.http.privacy_routes import require_secret_key
 from patron.storage.missing_forecasts import MissingForecast
 
 PAGE_SIZE = 1_000
@@ -32,7 +32,7 @@ class ScorePage(BaseModel):
 
 
 router = APIRouter(
-    prefix="/api/scores", tags=["scores"], dependencies=[Depends(require_secret_key), Depends(require_known_parameters)]
+    prefix="/api/scores", tags=["scores"], route_class=SecretKeyRoute, dependencies=[Depends(require_known_parameters)]
 )
 
 

@@ -6,6 +6,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from patron.interfaces.http.application_bodies import BoundedBodies
 from patron.interfaces.http.refusals import refusal
 from patron.schema.errors import BadRequest
 
@@ -61,7 +62,8 @@ class KnownHosts:
 
 
 def protect(app: Starlette) -> None:
-    """Add host check, headers and compression to an application."""
+    """Add bounds of bodies, host check, headers and compression to an application."""
+    app.add_middleware(BoundedBodies)
     app.add_middleware(GZipMiddleware, minimum_size=800)
     app.add_middleware(KnownHosts)
     app.add_middleware(SecurityHeaders)

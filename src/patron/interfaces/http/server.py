@@ -1,19 +1,29 @@
 """`patron serve`: collector, API and console on this machine only."""
 
+import resource
 import signal
 import socket
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
 from patron.interfaces.cli import output
 from patron.interfaces.http.application import create_app
-from patron.interfaces.http.collector_protocol import CollectorProtocol
+from patron.interfaces.http.bounded_connection import BoundedConnection
+from patron.interfaces.http.collector_protocol import App, CollectorProtocol
+from patron.interfaces.http.connection_limits import ConnectionLimits, OpenConnections
 from patron.schema.errors import SettingsError
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
+from patron.storage.settings import CollectSettings
 from patron.storage.shop import Shop
 
 LOOPBACK = "127.0.0.1"
+LIMITS = ConnectionLimits()
+FILES = 256
+"""Files that the server opens besides connections: the lake, the inbox, the store."""
 
 
 def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> None:
@@ -44,13 +54,39 @@ def serve(shop: Shop, *, host: str, port: int, accept_only: bool = False) -> Non
     collector.start()
     try:
         output.say(f"Console: {at}/   API: {at}/openapi.json   Collector: {at}/v1/batch   Stop with Ctrl-C.")
-        # why: the collector's requests would make a log of who was where
-        config = uvicorn.Config(
-            CollectorProtocol(collector, create_app(shop, collector)), log_level="warning", access_log=False
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        application = CollectorProtocol(collector, create_app(shop, collector))
+        uvicorn.Server(server_config(application, shop.settings.collect)).run(sockets=[listener])
     finally:
         collector.stop()
+
+
+def server_config(
+    application: App, settings: CollectSettings, limits: ConnectionLimits = LIMITS, **options: Any
+) -> uvicorn.Config:
+    """Configuration of the server: what a client may take, and whose word is taken for where a request is from."""
+    limits = replace(limits, connections=min(limits.connections, _allowed_connections(limits)))
+    limits = replace(limits, connections_per_peer=max(1, int(limits.connections * settings.peer_share)))
+    connections = OpenConnections(limits, settings.proxies)
+    return uvicorn.Config(
+        application,
+        http=cast("Any", partial(BoundedConnection, connections=connections)),
+        ws="none",
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+        log_level="warning",
+        access_log=False,  # why: the collector's requests would make a log of who was where
+        **options,
+    )
+
+
+def _allowed_connections(limits: ConnectionLimits) -> int:
+    """How many connections the system lets us open, next to files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.connections + limits.reserved_connections + FILES
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, soft - limits.reserved_connections - FILES)
 
 
 def _ended(*_signal: object) -> None:

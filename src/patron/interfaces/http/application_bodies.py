@@ -1,0 +1,41 @@
+"""Bodies of requests to the API and the console: small, and refused where they are not."""
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 65_536
+"""The longest request of the API names one person."""
+
+
+class BoundedBodies:
+    """ASGI middleware: a body that is too large is not read on, and a connection with the rest of one is closed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; raises HTTPException 413 where the application reads a body that is too large."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        promised = headers.get(b"content-length", b"0")
+        is_unread = promised != b"0" or b"transfer-encoding" in headers
+        is_large = len(promised) > len(str(MAX_BODY_BYTES)) or int(promised) > MAX_BODY_BYTES
+        size = 0
+
+        async def bounded_receive() -> Message:
+            nonlocal is_unread, size
+            message = await receive() if not is_large else {}
+            size += len(message.get("body", b""))
+            if is_large or size > MAX_BODY_BYTES:
+                raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+            is_unread = is_unread and message.get("more_body", False)
+            return message
+
+        async def closing_send(message: Message) -> None:
+            if message["type"] == "http.response.start" and is_unread:
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        await self.app(scope, bounded_receive, closing_send)

@@ -55,6 +55,12 @@ class EngineSettings(_Section):
     """Memory of the embedded engine before it spills to the workspace's tmp folder, GB."""
     threads: int = Field(default=2, ge=1)
     """Threads of the embedded engine."""
+    sql_seconds: float = Field(default=60.0, gt=0)
+    """Time limit of one query of `patron sql`, seconds; `--timeout` replaces it."""
+    sql_memory_gb: float = Field(default=2.0, gt=0)
+    """Memory limit of one query of `patron sql`, GB."""
+    sql_spill_gb: float = Field(default=4.0, ge=0)
+    """Space that one query of `patron sql` may take in the workspace's tmp folder, GB."""
 
 
 class CollectSettings(_Section):

@@ -94,6 +94,7 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
             events, rejected, duplicate = prepare_events(shop, vault, con, parts, loaded, marked)
             if events.num_rows:
                 shop.lake.append(EVENTS, events, load_id=LoadId(app_id, after))
+                shop.fix_currency()
             reader.submit(inbox.mark_moved, after, rejected, duplicate).result()
             stored, rejected_count = stored + events.num_rows, rejected_count + rejected.total()
     return IngestionCounts(stored=stored, rejected=rejected_count)

@@ -3,10 +3,8 @@
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
 
 import sqlalchemy as sa
 from deltalake import DeltaTable
@@ -16,6 +14,8 @@ from sqlalchemy.exc import DatabaseError
 from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, open_inbox
+from patron.commands import doctor_files
+from patron.commands.findings import RESTORE_HINT, Finding
 from patron.govern import audit_log, consent_ledger
 from patron.govern.master_key import key_place
 from patron.govern.vault import Vault
@@ -28,21 +28,9 @@ from patron.storage.store import DEAD_LETTERS, ERASURES
 
 LOW_DISK_BYTES = 2_000_000_000
 REPLAYS_NAMED = 3
-RESTORE_HINT = "Restore the newest backup: `patron restore`."
 IMPORT_HINT = (
     "Import a file: `patron import --mapping ... FILE`; or send events: `patron keys create`, then `patron serve`."
 )
-Level = Literal["ok", "warning", "problem"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Result of one check."""
-
-    check: str
-    level: Level
-    what: str
-    todo: str = ""
 
 
 def doctor(folder: Path) -> tuple[Finding, ...]:
@@ -283,6 +271,8 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "inbox": _inbox,
     "runs": _runs,
     "tracking plan": _plan,
+    "changes": doctor_files.changed_since_run,
+    "outbox": doctor_files.outbox,
     "dead letters": _dead_letters,
     "audit log": _audit,
     "disk": _disk,

@@ -13,6 +13,7 @@ from patron.commands.resolve_person import Person
 from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.storage.durable_files import sync
+from patron.storage.run_files import record_outbox_file
 from patron.storage.shop import COMMIT_LOCK_FILE, POLICY_FILE, RUN_LOCK_FILE, SETTINGS_FILE, Shop
 
 WORKSPACE_FILES = frozenset(
@@ -30,7 +31,9 @@ MAX_SEARCHED_BYTES = 50_000_000
 
 def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple[str, int]]:
     """Erase a person from the files of the workspace; yield each place and how much was erased there."""
-    rows = sum(_remove_from_outbox(vault, person, path) for path in sorted((shop.folder / "outbox").rglob("*.csv")))
+    rows = sum(
+        _remove_from_outbox(shop, vault, person, path) for path in sorted((shop.folder / "outbox").rglob("*.csv"))
+    )
     yield "outbox rows, the files rewritten", rows
     gone = {"reports deleted": _is_report_of, "exports deleted": _is_export_of}
     for place, is_theirs in gone.items():
@@ -54,7 +57,7 @@ def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:
     return tuple(str(path.relative_to(shop.folder)) for path in left)
 
 
-def _remove_from_outbox(vault: Vault, person: Person, path: Path) -> int:
+def _remove_from_outbox(shop: Shop, vault: Vault, person: Person, path: Path) -> int:
     """Rewrite an outbox file, which names people by the shop's ids, without the person; return how many rows went."""
     tokens = frozenset(person.tokens)
     with path.open(encoding="utf-8", newline="") as file:
@@ -71,6 +74,8 @@ def _remove_from_outbox(vault: Vault, person: Person, path: Path) -> int:
         with fresh.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\r\n").writerows([header, *kept])
         fresh.chmod(0o600)
+        # why: before the file: an erasure that is cut off is run again, and writes the same
+        record_outbox_file(shop.store, path.parent.name, path.name, fresh.read_bytes())
         sync(fresh)
         fresh.replace(path)
         sync(path.parent)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import pyarrow as pa
 
-from patron.schema.errors import NotFound
+from patron.schema.errors import NotFound, WorkspaceError
 from patron.schema.json_files import read_json, write_json
 from patron.storage.durable_files import disk_errors, sync
 
@@ -118,7 +118,12 @@ def load(models: Path, question: str, version: str, learners: Iterable[ModelKind
 def card(models: Path, model_version: str) -> dict[str, str]:
     """The model card as key and text; empty when there is none. `model_version` is as in `scores`."""
     path = models / model_version / CARD
-    return {key: str(text) for key, text in read_json(path).items()} if path.exists() else {}
+    try:
+        return {key: str(text) for key, text in read_json(path).items()} if path.exists() else {}
+    except (OSError, ValueError, TypeError) as error:
+        raise WorkspaceError(
+            "the model card cannot be read", where=str(path), todo="Run `patron run` again: it writes the card anew."
+        ) from error
 
 
 def data_hash(rows: pa.Table) -> str:

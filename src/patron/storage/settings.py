@@ -146,7 +146,9 @@ def read_toml(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(
-            f"cannot be read ({error.strerror})", where=str(path), todo="Run `patron doctor`."
+            f"cannot be read ({error.strerror})",
+            where=str(path),
+            todo="Restore it from a backup, or copy the default from a new workspace.",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(

@@ -22,6 +22,7 @@ from patron.storage.runs import CompletedRun, FactsOrigin, Run
 from patron.storage.settings import Settings, load_settings
 from patron.storage.stage_view import StageView, WorkspaceParts
 from patron.storage.store import RUNS, WORKSPACE, Store, sqlite_url, upsert
+from patron.storage.workspace_currency import fix_currency, require_same_currency
 from patron.storage.workspace_lock import WorkspaceLock
 
 SETTINGS_FILE = "patron.toml"
@@ -96,6 +97,7 @@ class Shop:
         self._run_lock = WorkspaceLock(folder / RUN_LOCK_FILE)
         self._commit_lock = WorkspaceLock(folder / COMMIT_LOCK_FILE)
         self._stamps = _stamps(folder)
+        self._has_currency = False
 
     @classmethod
     def create(cls, folder: Path) -> "Shop":
@@ -103,6 +105,8 @@ class Shop:
         folder = folder.resolve()
         if (folder / SETTINGS_FILE).exists():
             raise WorkspaceError("is a workspace already", where=str(folder), todo="Use it, or choose another folder.")
+        if _has_parts(folder):
+            raise _settings_missing(folder)
         for path in (folder, folder / "lake", folder / "models", folder / "outbox", folder / "tmp"):
             path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
         for name in (POLICY_FILE, SETTINGS_FILE):  # settings last: they make the folder a workspace
@@ -118,6 +122,8 @@ class Shop:
         """
         folder = Path(folder).resolve()
         if not (folder / SETTINGS_FILE).exists():
+            if _has_parts(folder):
+                raise _settings_missing(folder)
             raise WorkspaceError(
                 "is not a workspace",
                 where=str(folder),
@@ -135,7 +141,16 @@ class Shop:
             shop.wait_seconds = wait_seconds
         if upgrade or store.is_current():
             shop._name_workspace()
+            shop._has_currency = require_same_currency(store, settings.shop.currency)
+        if upgrade and shop.lake.exists(BY_NAME["events"]):
+            shop.fix_currency()
         return shop
+
+    def fix_currency(self) -> None:
+        """Fix the currency once events are stored: amounts would otherwise change their meaning."""
+        if not self._has_currency:
+            fix_currency(self.store, self.settings.shop.currency)
+            self._has_currency = True
 
     def _name_workspace(self) -> None:
         """Give a new workspace its id, and every one that was upgraded the layout that it has now."""
@@ -156,6 +171,7 @@ class Shop:
         stamps = _stamps(self.folder)
         if stamps != self._stamps:
             settings, policy = load_settings(self.folder / SETTINGS_FILE), Policy.load(self.folder / POLICY_FILE)
+            require_same_currency(self.store, settings.shop.currency)
             self.settings, self.policy, self._stamps = settings, policy, stamps
 
     def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
@@ -236,6 +252,20 @@ class Shop:
 def _run_of(row: sa.RowMapping) -> Run:
     as_of = row["as_of"].replace(tzinfo=UTC) if row["as_of"].tzinfo is None else row["as_of"]
     return Run(row["run_id"], as_of, row["seed"])
+
+
+def _has_parts(folder: Path) -> bool:
+    """Whether a folder holds a workspace's data."""
+    lake = folder / "lake"
+    return (folder / "store.db").exists() or (lake.is_dir() and any(lake.iterdir()))
+
+
+def _settings_missing(folder: Path) -> WorkspaceError:
+    return WorkspaceError(
+        f"holds the data of a workspace, but its {SETTINGS_FILE} is missing",
+        where=str(folder),
+        todo=f"Copy {SETTINGS_FILE} from a backup, with the currency and time zone that the data has.",
+    )
 
 
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:

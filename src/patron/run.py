@@ -33,6 +33,7 @@ from patron.schema.refunds import LaterRefunds
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
+from patron.storage.run_files import FILES, files_of_run
 from patron.storage.runs import FactsOrigin, Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import VAULT, StageView
@@ -228,6 +229,7 @@ def _write_run_row(
             "unanswered": list(finished.forecasts.unanswered),
             "facts": asdict(finished.facts),
             MISSING: as_summary(finished.missing_forecasts),
+            FILES: files_of_run(shop.folder, shop.settings, shop.policy, run.run_id),
         },
     }
     with shop.store.begin() as connection:

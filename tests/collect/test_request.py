@@ -145,6 +145,50 @@ def test_a_tracking_plan_that_is_not_a_valid_schema_is_refused_with_its_file(tmp
         load_tracking_plan(tmp_path, is_strict=False)
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "http://127.0.0.1:9/schema.json"},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"a": {"$ref": "https://x.invalid/"}}},
+        {"properties": {"price": {"anyOf": [{"$ref": "file:///etc/passwd"}]}}},
+        {"$id": "https://shop.invalid/plan/", "properties": {"price": {"$ref": "price.json"}}},
+        {"properties": {"price": {"$ref": "#/words/a"}}, "words": {"a": {"$dynamicRef": "http://127.0.0.1:9/b"}}},
+        {"$ref": "#/$defs/absent"},
+    ],
+)
+def test_a_tracking_plan_that_refers_to_another_place_is_refused_and_nothing_is_fetched(tmp_path, monkeypatch, schema):
+    def fetch(*_):
+        raise AssertionError("a schema was fetched")
+
+    monkeypatch.setattr("urllib.request.urlopen", fetch)
+    (tmp_path / "tracking").mkdir()
+    (tmp_path / "tracking" / "Page.json").write_text(json.dumps(schema), encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"Page\.json: refers to .* Patron fetches no schema\. Copy that schema"):
+        load_tracking_plan(tmp_path, is_strict=False)
+
+
+def test_a_tracking_plan_may_refer_to_itself_but_not_without_end(tmp_path):
+    (tmp_path / "tracking").mkdir()
+    path = tmp_path / "tracking" / "Product Viewed.json"
+    price = {"$anchor": "price", "type": "number", "minimum": 0}
+    tree = {"$ref": "#/$defs/tree"}
+    local = {
+        "$defs": {"price": price, "tree": {"properties": {"child": tree}}},
+        "properties": {"price": {"$ref": "#/$defs/price"}, "old": {"$ref": "#price"}, "child": tree},
+    }
+    path.write_text(json.dumps(local), encoding="utf-8")
+    plan = load_tracking_plan(tmp_path, is_strict=False)
+    assert plan.violation("Product Viewed", {"price": 1, "old": 2}) == ""
+    assert "breaks the rule minimum" in plan.violation("Product Viewed", {"old": -1})
+    deep: dict = {}
+    for _ in range(900):
+        deep = {"child": deep}
+    assert "nested deeper" in plan.violation("Product Viewed", deep)
+    path.write_text('{"$ref": "#"}', encoding="utf-8")
+    with pytest.raises(SettingsError, match="refers to itself without end"):
+        load_tracking_plan(tmp_path, is_strict=False)
+
+
 def test_types_other_than_track_become_rows_too():
     alias, group, page = only(
         message(type="alias", previousId="visitor"),

@@ -1,19 +1,24 @@
 """Each thing that `patron doctor` can find wrong, provoked."""
 
 import os
+import shutil
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from patron.collect.request import Message, Request
 from patron.collect.workspace_inbox import open_inbox
-from patron.commands.doctor import Finding, doctor
+from patron.commands.doctor import doctor
+from patron.commands.findings import Finding
 from patron.commands.import_files import import_files
 from patron.commands.init_workspace import create
 from patron.run import silent
+from patron.schema.errors import SettingsError, WorkspaceError
 from patron.schema.tables import SCORES
+from patron.storage.run_files import record_outbox_file
 from patron.storage.shop import Shop
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
@@ -33,7 +38,7 @@ def test_a_sound_workspace_has_only_the_consent_that_nobody_gave(w):
     assert "unknown consent get no offers" in policy.what
     path = w / "policy.toml"
     path.write_text(path.read_text().replace('unknown = "refuse"', 'unknown = "allow"'))
-    assert {finding.level for finding in doctor(w)} == {"ok"}
+    assert [finding.check for finding in doctor(w) if finding.level != "ok"] == ["policy.toml"]  # the edit itself
     path.write_text("")
     [policy] = [finding for finding in doctor(w) if finding.check == "policy"]
     assert policy.what == "no offers are declared"
@@ -136,6 +141,73 @@ def test_a_damaged_inbox_is_found(w):
     assert "inbox" not in wrong(w)
     os.truncate(w / "inbox.db", (w / "inbox.db").stat().st_size // 2)
     assert wrong(w)["inbox"].level == "problem"
+
+
+def test_what_people_changed_since_the_run_is_named_with_both_values(w):
+    def change(name: str, before: str, after: str) -> None:
+        path = w / name
+        path.write_text(path.read_text().replace(before, after, 1))
+
+    assert {"patron.toml", "policy.toml", "tracking/"}.isdisjoint(wrong(w))
+    change("patron.toml", "margin_share = 0.3", "margin_share = 0.8")
+    change("policy.toml", "cents_per_run = ", "cents_per_run = 1")
+    (w / "tracking").mkdir()
+    (w / "tracking" / "Page.json").write_text("{}")
+    found = wrong(w)
+    assert "since the run 2024-06-01: shop.margin_share was 0.3, is 0.8" in found["patron.toml"].what
+    assert "budget.cents_per_run was" in found["policy.toml"].what
+    assert found["tracking/"].what.endswith("Page.json is new")
+    assert {found[name].level for name in ("patron.toml", "policy.toml", "tracking/")} == {"warning"}
+    change("patron.toml", "margin_share = 0.8    #", "margin_share = 0.3    # as before,")
+    assert "patron.toml" not in wrong(w)
+
+
+def test_an_outbox_file_that_is_missing_or_changed_is_found_unless_patron_changed_it(w):
+    [offers, recommendations] = sorted((w / "outbox").rglob("*.csv"))
+    assert "outbox" not in wrong(w)
+    content = offers.read_bytes()
+    offers.write_bytes(content + b"x\r\n")
+    finding = wrong(w)["outbox"]
+    assert (finding.level, finding.what) == ("problem", f"2024-06-01/{offers.name} was changed since the run wrote it")
+    assert "patron run --as-of 2024-06-01" in finding.todo
+    offers.write_bytes(content)
+    shutil.move(recommendations, w / "away.csv")
+    assert f"{recommendations.name} is missing" in wrong(w)["outbox"].what
+    shutil.move(w / "away.csv", recommendations)
+    shop = Shop.open(w)
+    record_outbox_file(shop.store, "2024-06-01", offers.name, content + b"y\r\n")  # as an erasure does
+    shop.close()
+    assert "was changed" in wrong(w)["outbox"].what
+    offers.write_bytes(content + b"y\r\n")
+    assert "outbox" not in wrong(w)
+
+
+def test_another_currency_for_data_that_has_one_is_refused_also_while_serving(w):
+    shop = Shop.open(w)
+    settings = w / "patron.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace("[shop]", '[shop]\ncurrency = "EUR"', 1))
+    with pytest.raises(SettingsError, match=r"currency is EUR, but the amounts of this workspace are in USD\. Write"):
+        shop.reload_settings()
+    assert shop.settings.shop.currency == "USD"
+    shop.close()
+    assert "amounts of this workspace are in USD" in wrong(w)["workspace"].what
+    settings.write_text(text)
+    assert "workspace" not in wrong(w)
+
+
+def test_a_workspace_without_its_settings_is_not_taken_for_a_new_one(w):
+    (w / "patron.toml").rename(w / "away.toml")
+    policy = (w / "policy.toml").read_text()
+    assert "patron.toml: is missing" in wrong(w)["workspace"].what
+    with pytest.raises(WorkspaceError, match="is a workspace already"):
+        create(w)
+    with pytest.raises(WorkspaceError, match=r"is missing.* Restore it from the newest backup"):
+        Shop.open(w)
+    assert (w / "policy.toml").read_text() == policy
+    (w / "away.toml").rename(w / "patron.toml")
+    (w / "policy.toml").unlink()
+    assert "Restore it from a backup" in wrong(w)["workspace"].todo
 
 
 def test_a_tracking_plan_that_cannot_be_used_or_is_misspelt(w):

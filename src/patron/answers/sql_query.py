@@ -1,5 +1,8 @@
 """`patron sql`: one read-only SELECT over the lake's tables, and which tables and columns there are."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
@@ -9,6 +12,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from patron.answers.query_limits import GiveUp, QueryLimits, Watch, memory_cap, spill_folder
 from patron.schema.errors import BadQuery
 from patron.schema.spelling import did_you_mean
 from patron.schema.table_definition import TEXT, TIME, sql_type
@@ -38,6 +42,10 @@ STORE_ROWS = {ASSIGNMENTS.name: "one row per experiment and customer"}
 
 STORE_TYPES = {sa.Text: TEXT, sa.DateTime: TIME}
 
+LONGEST_QUERY = 100_000
+ROWS_PER_BATCH = 10_000
+MEMORY_BESIDES_GB = 1.0
+"""What the process may take besides the engine: rows on their way out."""
 LISTED = "`patron sql` alone lists all tables, and `patron sql TABLE` its columns."
 """Where to look for names."""
 
@@ -86,29 +94,96 @@ def _info(shop: Shop, name: str) -> TableInfo:
     return TableInfo(name, BY_NAME[name].row, tuple(columns))
 
 
-def sql(shop: Shop, text: str) -> pa.Table:
+@dataclass(frozen=True)
+class QueryResult:
+    """Rows of a query as the engine makes them, some at a time; they can be read once."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+
+
+def sql(shop: Shop, text: str, *, seconds: float | None = None) -> pa.Table:
+    """Run one SELECT over the tables and return the whole result; see `open_query`."""
+    with open_query(shop, text, seconds=seconds) as result:
+        return pa.Table.from_batches(result.batches, result.schema)
+
+
+@contextmanager
+def open_query(
+    shop: Shop, text: str, *, seconds: float | None = None, give_up: GiveUp | None = None
+) -> Iterator[QueryResult]:
     """Run one SELECT over the tables as the last finished run left them; events are as of now.
 
-    Raises BadQuery for anything but one SELECT over declared tables.
+    The rows come in no particular order unless the query has an ORDER BY. `seconds` replaces the time limit of the
+    settings; `give_up` is called with the refusal when the engine does not notice that it is interrupted.
+    Raises BadQuery for anything but one SELECT over declared tables, and for one that takes too much.
     """
+    try:
+        names = _tables_of(_parsed(text))
+    except RecursionError as error:
+        raise BadQuery("is nested too deeply", todo="Write it with fewer parentheses and subqueries.") from error
     snapshot = shop.snapshot()
     pinned = snapshot.pinned if snapshot else {}
-    names = _tables_of(_parsed(text))
     relations = [(name, pinned_relation(shop.lake, BY_NAME[name], pinned)) for name in names if name in BY_NAME]
     stored = {name: _stored_rows(shop, STORE_TABLES[name]) for name in names if name in STORE_TABLES}
-    with shop.engine.connect(stored) as con:
+    limits = QueryLimits.of(shop.settings.engine, seconds)
+    with (
+        spill_folder(shop.folder / "tmp", f"sql-{os.getpid()}") as spill,
+        shop.engine.connect(stored, limits.engine_config(spill)) as con,
+        memory_cap(limits.memory_gb + MEMORY_BESIDES_GB),
+    ):
         # Only the files of these snapshots may be opened, and no setting may be changed any more.
         folder = str(shop.lake.folder).replace("'", "''")
         con.execute(f"set allowed_directories = ['{folder}/']")
         con.execute("set enable_external_access = false")
         con.execute("set lock_configuration = true")
+        watch = Watch(con, limits, spill, give_up)
         try:
-            return con.sql(with_ctes(text.strip().rstrip(";"), relations)).to_arrow_table()
-        except duckdb.Error as error:
-            raise BadQuery(str(error).strip(), todo=LISTED) from error
+            with _refusals(watch, limits), watch.work():
+                reader = con.sql(with_ctes(text.strip().rstrip(";"), relations)).to_arrow_reader(ROWS_PER_BATCH)
+            yield QueryResult(reader.schema, _batches(reader, watch, limits))
+        except MemoryError as error:
+            raise limits.out_of_memory(error) from error
+        finally:
+            watch.end()
+
+
+def _batches(reader: pa.RecordBatchReader, watch: Watch, limits: QueryLimits) -> Iterator[pa.RecordBatch]:
+    while True:
+        with _refusals(watch, limits), watch.work():
+            batch = next(reader, None)
+        if batch is None:
+            return
+        yield batch
+
+
+@contextmanager
+def _refusals(watch: Watch, limits: QueryLimits) -> Iterator[None]:
+    """Say in our words why the engine did not answer; Arrow passes the engine's errors on as those of a file."""
+    try:
+        yield
+    except (MemoryError, duckdb.OutOfMemoryException) as error:
+        raise limits.out_of_memory(error) from error
+    except duckdb.IOException:
+        raise  # why: what is wrong with a file is said for every query alike
+    except (duckdb.Error, OSError, RuntimeError) as error:
+        if watch.is_out_of_time:
+            raise limits.out_of_time() from error
+        if "Out of Memory" in str(error):
+            raise limits.out_of_memory(error) from error
+        if isinstance(error, (duckdb.InterruptException, RuntimeError)):  # why: so the engine reports Ctrl-C
+            raise KeyboardInterrupt from error
+        raise BadQuery(_words_of(error), todo=LISTED) from error
+
+
+def _words_of(error: Exception) -> str:
+    """What the engine says is wrong, without its advice about settings, which nobody may change here."""
+    return str(error).strip().partition("\n\nPossible solutions")[0]
 
 
 def _parsed(text: str) -> exp.Expr:
+    if len(text) > LONGEST_QUERY:
+        raise BadQuery(f"is longer than {LONGEST_QUERY:,} characters", todo="Write a shorter SELECT.")
     try:
         statements = [one for one in sqlglot.parse(text, read="duckdb") if one is not None]
     except SqlglotError as error:

@@ -98,6 +98,7 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
             events, rejected, duplicate = prepare_events(shop, vault, con, parts, loaded, marked)
             if events.num_rows:
                 shop.lake.append(EVENTS, events, load_id=LoadId(app_id, after))
+                shop.fix_currency()
             is_loaded = events.num_rows > 0
             reader.submit(inbox.mark_moved, after, rejected, duplicate, is_loaded=is_loaded).result()
             stored, rejected_count = stored + events.num_rows, rejected_count + rejected.total()

@@ -84,6 +84,7 @@ class EventLoader:
         events = self.event_rows(fresh)
         if fresh.num_rows:
             self.known_until.number = self.shop.lake.append(EVENTS, events)
+            self.shop.fix_currency()
             self._add_stored_ids(fresh)
         self.write_dead_letters(bad, file)
         return self.count(good, fresh, bad)

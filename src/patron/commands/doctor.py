@@ -12,6 +12,7 @@ from sqlalchemy.exc import DatabaseError
 from patron.collect.tracking_plan import load_tracking_plan
 from patron.collect.validation import problem_message
 from patron.collect.workspace_inbox import has_inbox, open_inbox, require_loaded_events
+from patron.commands import doctor_files
 from patron.commands.accept_loss import accept_loss
 from patron.commands.doctor_lake import check_lake, check_models
 from patron.commands.findings import RESTORE_HINT, Finding
@@ -212,6 +213,8 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "inbox": _inbox,
     "runs": _runs,
     "tracking plan": _plan,
+    "changes": doctor_files.changed_since_run,
+    "outbox": doctor_files.outbox,
     "dead letters": _dead_letters,
     "audit log": _audit,
     "file modes": lambda shop: mode_findings(shop.folder),

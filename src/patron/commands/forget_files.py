@@ -15,6 +15,7 @@ from patron.commands.resolve_person import Person
 from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
 from patron.storage.durable_files import sync, write_durably
+from patron.storage.run_files import record_outbox_file
 from patron.storage.shop import Shop
 from patron.storage.workspace_files import DATA_FOLDERS, SCRATCH_FOLDER, WORKSPACE_FILE_NAMES
 
@@ -33,7 +34,9 @@ MAX_SEARCHED_BYTES = 50_000_000
 
 def erase_from_files(shop: Shop, vault: Vault, person: Person) -> Iterator[tuple[str, int]]:
     """Erase a person from the files of the workspace; yield each place and how much was erased there."""
-    rows = sum(_remove_from_outbox(vault, person, path) for path in sorted((shop.folder / "outbox").rglob("*.csv")))
+    rows = sum(
+        _remove_from_outbox(shop, vault, person, path) for path in sorted((shop.folder / "outbox").rglob("*.csv"))
+    )
     yield "outbox rows, the files rewritten", rows
     gone = {"reports deleted": _is_report_of, "exports deleted": _is_export_of}
     for place, is_theirs in gone.items():
@@ -58,7 +61,7 @@ def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:
     return tuple(str(path.relative_to(shop.folder)) for path in left)
 
 
-def _remove_from_outbox(vault: Vault, person: Person, path: Path) -> int:
+def _remove_from_outbox(shop: Shop, vault: Vault, person: Person, path: Path) -> int:
     """Rewrite an outbox file, which names people by the shop's ids, without the person; return how many rows went."""
     tokens = frozenset(person.tokens)
     with path.open(encoding="utf-8", newline="") as file:
@@ -73,7 +76,10 @@ def _remove_from_outbox(vault: Vault, person: Person, path: Path) -> int:
     if len(kept) < len(rows):
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\r\n").writerows([header, *kept])
-        write_durably(path, text.getvalue().encode())
+        content = text.getvalue().encode()
+        # why: before the file: an erasure that is cut off is run again, and writes the same
+        record_outbox_file(shop.store, path.parent.name, path.name, content)
+        write_durably(path, content)
     return len(rows) - len(kept)
 
 

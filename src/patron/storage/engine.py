@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import duckdb
@@ -105,9 +106,14 @@ class DuckEngine:
         self._database: duckdb.DuckDBPyConnection | None = None
 
     @contextmanager
-    def connect(self, tables: Mapping[str, pa.Table] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a separate database that knows Patron's functions and these tables. Raises NoSpace."""
-        with _refusals(), self._open_database() as con:
+    def connect(
+        self, tables: Mapping[str, pa.Table] | None = None, config: Mapping[str, str | int] | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a separate database that knows Patron's functions and these tables; `config` overrides its settings.
+
+        Raises NoSpace.
+        """
+        with _refusals(), self._open_database(config or {}) as con:
             _register(con, tables)
             yield con
 
@@ -138,8 +144,8 @@ class DuckEngine:
                 self._database.close()
             self._database = None
 
-    def _open_database(self) -> duckdb.DuckDBPyConnection:
-        con = duckdb.connect(config=dict(self._config))
+    def _open_database(self, config: Mapping[str, str | int] = MappingProxyType({})) -> duckdb.DuckDBPyConnection:
+        con = duckdb.connect(config={**self._config, **config})
         con.execute("set global TimeZone = 'UTC'")
         for name, (args, body, _) in PORTABLE.items():
             con.execute(f"create macro {name}({', '.join(args)}) as {body}")

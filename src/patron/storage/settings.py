@@ -55,6 +55,12 @@ class EngineSettings(_Section):
     """Memory of the embedded engine before it spills to the workspace's tmp folder, GB."""
     threads: int = Field(default=2, ge=1)
     """Threads of the embedded engine."""
+    sql_seconds: float = Field(default=60.0, gt=0)
+    """Time limit of one query of `patron sql`, seconds; `--timeout` replaces it."""
+    sql_memory_gb: float = Field(default=2.0, gt=0)
+    """Memory limit of one query of `patron sql`, GB."""
+    sql_spill_gb: float = Field(default=4.0, ge=0)
+    """Space that one query of `patron sql` may take in the workspace's tmp folder, GB."""
 
 
 class CollectSettings(_Section):
@@ -144,7 +150,9 @@ def read_toml(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(
-            f"cannot be read ({error.strerror})", where=str(path), todo="Run `patron doctor`."
+            f"cannot be read ({error.strerror})",
+            where=str(path),
+            todo="Restore it from a backup, or copy the default from a new workspace.",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from patron.schema.errors import OlderWorkspace, WorkspaceError
-from patron.schema.tables import BY_NAME
+from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.audit_head import AuditHeadFile
 from patron.storage.durable_files import make_private_folder, write_durably
 from patron.storage.engine import DuckEngine
@@ -24,6 +24,7 @@ from patron.storage.runs import CompletedRun, FactsOrigin, Run
 from patron.storage.settings import Settings, load_settings
 from patron.storage.stage_view import StageView, WorkspaceParts
 from patron.storage.store import RUNS, Store
+from patron.storage.workspace_currency import fix_currency, require_same_currency
 from patron.storage.workspace_files import (
     COMMIT_LOCK_FILE,
     DATA_FOLDERS,
@@ -121,6 +122,7 @@ class Shop:
         self._run_lock = WorkspaceLock(folder / RUN_LOCK_FILE)
         self._commit_lock = WorkspaceLock(folder / COMMIT_LOCK_FILE)
         self._stamps = _stamps(folder)
+        self._has_currency = False
 
     @classmethod
     def create(cls, folder: Path) -> "Shop":
@@ -167,12 +169,21 @@ class Shop:
         is_current = _upgrade(store, is_allowed=upgrade)
         shop = cls(identity, settings, policy, store, AuditHeadFile(place, master, identity.instance))
         shop.wait_seconds, shop.is_current = wait, is_current
+        shop._has_currency = require_same_currency(store, settings.shop.currency)
+        if upgrade and not shop._has_currency and shop.lake.exists(EVENTS):
+            shop.fix_currency()
         return shop
 
     @property
     def workspace_id(self) -> str:
         """Which workspace it is."""
         return self.identity.workspace_id
+
+    def fix_currency(self) -> None:
+        """Fix the currency once events are stored: amounts would otherwise change their meaning."""
+        if not self._has_currency:
+            fix_currency(self.store, self.settings.shop.currency)
+            self._has_currency = True
 
     def master_key(self) -> bytes:
         """Read the master key again. Raises MasterKeyError when it is missing or another workspace's."""
@@ -188,6 +199,7 @@ class Shop:
         stamps = _stamps(self.folder)
         if stamps != self._stamps:
             settings, policy = load_settings(self.folder / SETTINGS_FILE), Policy.load(self.folder / POLICY_FILE)
+            require_same_currency(self.store, settings.shop.currency)
             self.settings, self.policy, self._stamps = settings, policy, stamps
 
     def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
@@ -318,6 +330,20 @@ def _require_workspace(folder: Path, identity: WorkspaceIdentity | None) -> None
 def _run_of(row: sa.RowMapping) -> Run:
     as_of = row["as_of"].replace(tzinfo=UTC) if row["as_of"].tzinfo is None else row["as_of"]
     return Run(row["run_id"], as_of, row["seed"])
+
+
+def _has_parts(folder: Path) -> bool:
+    """Whether a folder holds a workspace's data."""
+    lake = folder / "lake"
+    return (folder / "store.db").exists() or (lake.is_dir() and any(lake.iterdir()))
+
+
+def _settings_missing(folder: Path) -> WorkspaceError:
+    return WorkspaceError(
+        f"holds the data of a workspace, but its {SETTINGS_FILE} is missing",
+        where=str(folder),
+        todo=f"Copy {SETTINGS_FILE} from a backup, with the currency and time zone that the data has.",
+    )
 
 
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:

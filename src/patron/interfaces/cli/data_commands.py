@@ -116,9 +116,15 @@ def sql(
     ] = "",
     workspace: Workspace = HERE,
     *,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Seconds that the query may take (default: engine.sql_seconds, else 60)."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Run one read-only SELECT on the lake's tables, or list tables and columns.
+
+    Rows come in no particular order unless the query has an ORDER BY.
 
     Example: patron sql --workspace shop "select name, count(*) as n from events group by name"
     """
@@ -130,11 +136,11 @@ def sql(
     if not name or name.isidentifier():
         show_tables(sql_query.tables(shop, name), json=json)
         return
-    rows = sql_query.sql(shop, select)
-    if json:
-        output.as_json(rows.to_pylist())
-    else:
-        output.arrow(rows)
+    with sql_query.open_query(shop, select, seconds=timeout, give_up=output.end_refused) as result:
+        if json:
+            output.as_json_rows(row for batch in result.batches for row in batch.to_pylist())
+        else:
+            output.arrow(result.schema.names, result.batches)
 
 
 COMMANDS = (import_, mappings, trace, sql)

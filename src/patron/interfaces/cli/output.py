@@ -1,23 +1,39 @@
 """What a command prints: tables for people, JSON for programs, progress on stderr."""
 
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from textwrap import indent
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
+
+from patron.schema.errors import PatronError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 NOT_A_TERMINAL = 160
 """Columns when what is printed goes to a file or pipe."""
+MOST_COUNTED = 1_000_000
+"""Rows of a result that are counted where only the first are printed."""
 CELL_BORDER = 3
 """Columns that a table needs for a cell besides its text."""
-OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else NOT_A_TERMINAL)
-ERR = Console(stderr=True, soft_wrap=True)
+
+
+class Terminal(Console):
+    """A console for which it is the command's business that nobody reads on."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave the error to `main`, which ends with 0."""
+        raise BrokenPipeError
+
+
+OUT = Terminal(soft_wrap=True, width=None if sys.stdout.isatty() else NOT_A_TERMINAL)
+ERR = Terminal(stderr=True, soft_wrap=True)
 
 
 def say(text: str = "", *, mark: str = "", style: str = "") -> None:
@@ -30,12 +46,30 @@ def say_error(text: str) -> None:
     ERR.print(f"[bold red]patron:[/] {escape(text)}", highlight=False)
 
 
+def end_refused(refusal: PatronError) -> None:
+    """Print a refusal and end the process at once, whatever its other threads do."""
+    say_error(str(refusal))
+    os._exit(1)
+
+
 def as_json(value: object) -> None:
     """Print only JSON, dataclasses as objects."""
+    print(_json_text(value))  # noqa: T201 - stdout is the interface here
+
+
+def as_json_rows(rows: Iterable[dict[str, Any]]) -> None:
+    """Print a list of rows as `as_json` does, without holding them in memory."""
+    before = "[\n"
+    for row in rows:
+        print(before + indent(_json_text(row), "  "), end="")  # noqa: T201 - stdout is the interface here
+        before = ",\n"
+    print("[]" if before.startswith("[") else "\n]")  # noqa: T201 - stdout is the interface here
+
+
+def _json_text(value: object) -> str:
     import msgspec
 
-    encoded = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2)
-    print(encoded.decode())  # noqa: T201 - stdout is the interface here
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
 
 
 def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: int = 0) -> None:
@@ -50,10 +84,16 @@ def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, n
     OUT.print(table)
 
 
-def arrow(rows: "pa.Table", *, most: int = 50) -> None:
+def arrow(names: Sequence[str], batches: "Iterable[pa.RecordBatch]", *, most: int = 50) -> None:
     """Print the first rows of a result: as a table, or a column a line where a table would be too wide."""
-    listed = [["" if v is None else str(v) for v in row.values()] for row in rows.slice(0, most).to_pylist()]
-    names = rows.column_names
+    listed: list[list[str]] = []
+    count = 0
+    for batch in batches:
+        count += batch.num_rows
+        columns = [column.to_pylist() for column in batch.slice(0, most - len(listed)).columns]
+        listed += [["" if value is None else str(value) for value in row] for row in zip(*columns, strict=True)]
+        if count > MOST_COUNTED:
+            break
     widths = (max(map(len, cells)) + CELL_BORDER for cells in zip(names, *listed, strict=True))
     if sum(widths) <= OUT.width:
         grid("", names, listed)
@@ -63,8 +103,9 @@ def arrow(rows: "pa.Table", *, most: int = 50) -> None:
             say(f"row {number}", style="bold")
             for name, value in zip(names, row, strict=True):
                 say(f"  {name:{longest}}  {value}")
-    if rows.num_rows > most:
-        say(f"... {rows.num_rows - most:,} more rows; --json prints all of them")
+    if count > most:
+        more = f"more than {MOST_COUNTED:,}" if count > MOST_COUNTED else f"{count - most:,}"
+        say(f"... {more} more rows; --json prints all of them")
 
 
 @contextmanager

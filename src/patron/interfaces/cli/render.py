@@ -10,8 +10,8 @@ from patron.answers.overview import overview
 from patron.answers.prospects import Prospects
 from patron.answers.sql_query import TableInfo
 from patron.commands.demo import Demo
-from patron.commands.doctor import Finding
 from patron.commands.export_scores import ScoresExport, ShopTotal
+from patron.commands.findings import Finding
 from patron.commands.trace import Trace
 from patron.interfaces.cli import output
 from patron.interfaces.i18n.formats import Formats

@@ -1,0 +1,139 @@
+"""What one query of `patron sql` may take: seconds, memory and space on disk; past that it is refused."""
+
+import resource
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from patron.schema.errors import BadQuery
+from patron.storage.settings import EngineSettings
+
+BYTES_PER_GB = 1_000_000_000
+CHECK_SECONDS = 0.05
+GRACE_SECONDS = 2.0
+"""How long an interrupted query may take to end: the engine looks between two chunks of rows only."""
+GiveUp = Callable[[BadQuery], None]
+"""Called with the refusal when the engine does not notice that it is interrupted; it ends the process."""
+NARROWER = "Read fewer rows or columns, or aggregate earlier; or raise it in patron.toml."
+
+
+@dataclass(frozen=True)
+class QueryLimits:
+    """What one query may take."""
+
+    seconds: float
+    memory_gb: float
+    spill_gb: float
+
+    @classmethod
+    def of(cls, settings: EngineSettings, seconds: float | None = None) -> "QueryLimits":
+        """The limits of a workspace; `seconds` replaces its time limit."""
+        return cls(seconds or settings.sql_seconds, settings.sql_memory_gb, settings.sql_spill_gb)
+
+    def engine_config(self, spill: Path) -> dict[str, str | int]:
+        """The limits in the engine's words."""
+        return {
+            "memory_limit": f"{self.memory_gb}GB",
+            "max_temp_directory_size": f"{self.spill_gb}GB",
+            "temp_directory": str(spill),
+        }
+
+    def out_of_time(self) -> BadQuery:
+        """Refusal of a query that takes too long."""
+        todo = "Read fewer rows or aggregate earlier; or allow more: --timeout SECONDS, or engine.sql_seconds."
+        return BadQuery(f"the query was stopped after {self.seconds:g} seconds", todo=todo)
+
+    def out_of_memory(self, error: BaseException) -> BadQuery:
+        """Refusal of a query that needs more memory or space on disk."""
+        if "max_temp_directory_size" in str(error):
+            return BadQuery(
+                f"the query needs more space on disk than engine.sql_spill_gb = {self.spill_gb:g}", todo=NARROWER
+            )
+        return BadQuery(f"the query needs more memory than engine.sql_memory_gb = {self.memory_gb:g}", todo=NARROWER)
+
+
+class Watch:
+    """Interrupts the engine when its own work takes too long; the time in which others read rows does not count."""
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, limits: QueryLimits, spill: Path, give_up: GiveUp | None
+    ) -> None:
+        self._con = con
+        self._limits = limits
+        self._spill = spill
+        self._give_up = give_up
+        self._ended = threading.Event()
+        self._is_working = False
+        self.is_out_of_time = False
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """Count the time of this block."""
+        self._is_working = True
+        try:
+            yield
+        finally:
+            self._is_working = False
+
+    def end(self) -> None:
+        """Stop watching."""
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        spent, before = 0.0, time.monotonic()
+        while not self._ended.wait(CHECK_SECONDS):
+            now = time.monotonic()
+            spent += now - before if self._is_working else 0.0
+            before = now
+            if spent > self._limits.seconds:
+                self.is_out_of_time = True
+                self._con.interrupt()
+            if spent > self._limits.seconds + GRACE_SECONDS and self._give_up:
+                shutil.rmtree(self._spill, ignore_errors=True)
+                self._give_up(self._limits.out_of_time())
+
+
+@contextmanager
+def memory_cap(gb: float) -> Iterator[None]:
+    """Let the process take so much more memory than now: what the engine does not count, such as lists, included.
+
+    Linux alone says how much the process has; elsewhere only the engine's own limit holds.
+    """
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    taken = _data_bytes()
+    most = taken + round(gb * BYTES_PER_GB)
+    if not taken or (before[1] != resource.RLIM_INFINITY and most > before[1]):
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _data_bytes() -> int:
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+@contextmanager
+def spill_folder(tmp: Path, name: str) -> Iterator[Path]:
+    """Make a folder for what one query spills, gone afterwards."""
+    folder = tmp / name
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

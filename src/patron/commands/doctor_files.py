@@ -1,0 +1,58 @@
+"""Checks of `patron doctor` about files that people touch: what has changed since the last run, and the outbox."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from patron.commands.findings import Finding
+from patron.storage.run_files import FILES, OUTBOX, POLICY, SETTINGS, TRACKING, changes, digests_of, files_of_run
+from patron.storage.shop import POLICY_FILE, SETTINGS_FILE, Shop
+from patron.storage.store import RUNS
+
+CHANGES_NAMED = 3
+CHANGED_TODO = "If nobody meant to, restore the file from a backup; otherwise it counts from the next run on."
+TITLES = {SETTINGS: SETTINGS_FILE, POLICY: POLICY_FILE, TRACKING: "tracking/"}
+
+
+def changed_since_run(shop: Shop) -> Iterator[Finding]:
+    """What differs from the settings, the policy and the tracking plan that the last run read."""
+    run_id, before = next(_runs(shop), ("", {}))
+    if not before:
+        return
+    now = files_of_run(shop.folder, shop.settings, shop.policy, run_id)
+    for part, title in TITLES.items():
+        texts = changes(before[part], now[part])
+        if part == TRACKING:  # why: a digest tells a reader nothing
+            texts = [text if text.endswith((" gone", " new")) else f"{text.partition(' was ')[0]}" for text in texts]
+        if texts:
+            more = f" and {len(texts) - CHANGES_NAMED} more" if len(texts) > CHANGES_NAMED else ""
+            what = f"has changed since the run {run_id}: {'; '.join(texts[:CHANGES_NAMED])}{more}"
+            yield Finding(title, "warning", what, CHANGED_TODO)
+
+
+def outbox(shop: Shop) -> Iterator[Finding]:
+    """Whether the outbox holds what the runs wrote; files of earlier runs may have been cleared away."""
+    count, is_last = 0, True
+    for run_id, files in _runs(shop):
+        written, now = files.get(OUTBOX, {}), digests_of(shop.folder / "outbox" / run_id)
+        count += len(written)
+        for name in (name for name in written if now.get(name) != written[name]):
+            file = f"{run_id}/{name}"
+            if is_last:
+                state = "was changed" if name in now else "is missing"
+                todo = f"Write it again: `patron run --as-of {run_id}`; send nothing of it before."
+                yield Finding("outbox", "problem", f"{file} {state} since the run wrote it", todo)
+            elif name in now:
+                yield Finding("outbox", "problem", f"{file} was changed since the run wrote it", "Delete the file.")
+        is_last = False
+    if count:
+        yield Finding("outbox", "ok", f"{count} files of runs")
+
+
+def _runs(shop: Shop) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    """Completed runs, the last one first, and the files that each kept."""
+    with shop.store.begin() as connection:
+        rows = connection.execute(sa.select(RUNS.c.run_id, RUNS.c.summary).order_by(RUNS.c.as_of.desc())).all()
+    for run_id, summary in rows:
+        yield run_id, summary.get(FILES, {})

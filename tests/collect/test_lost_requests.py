@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -143,3 +144,24 @@ def test_a_lake_that_lost_events_which_the_inbox_had_moved_is_refused(waiting, l
 def test_the_bound_of_the_inbox_is_beside_it(waiting):
     assert (waiting.folder / "inbox.db").with_suffix(BOUND_SUFFIX).name == "inbox.commits"
     assert (waiting.folder / "inbox.commits").stat().st_mode & 0o077 == 0
+
+
+CHANGES = (
+    "update inbox_progress set moved_seq = moved_seq + 256",
+    "update inbox_loaded set loaded_seq = 0",
+    "update inbox_counts set stored_count = stored_count + 1",
+    "update inbox_identity set lake_id = 'x' || lake_id",
+    "update inbox_customer_marks set marks = x'00' || substr(marks, 2)",
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_count_position_or_mark_is_found(waiting, change):
+    compact_inbox(waiting)
+    put(waiting, 3)
+    with closing(sqlite3.connect(waiting.folder / "inbox.db")) as connection, connection:
+        connection.execute(change)
+    assert "changed" in problems(waiting.folder)["inbox"]
+    if "marks" not in change:
+        with pytest.raises(InboxDamaged, match="changed"):
+            compact_inbox(waiting)

@@ -87,7 +87,7 @@ def test_a_move_ends_although_more_arrives_all_the_while(shop, monkeypatch):
 def test_killed_between_the_lake_and_the_inbox_nothing_is_there_twice(shop, monkeypatch):
     put(shop, messages("a", "b"))
     with monkeypatch.context() as patch:
-        patch.setattr(Inbox, "mark_moved", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Inbox, "mark_moved", lambda *_args, **_named: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             drain_inbox(shop)
     assert stored(shop) == ["a", "b"]

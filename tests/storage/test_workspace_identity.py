@@ -18,7 +18,7 @@ from patron.storage.store import AUDIT, WORKSPACE
 from patron.storage.workspace_files import missing_parts
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
-PARTS = ("workspace.json", "patron.toml", "store.db", "store.commits", "lake", "models", "outbox")
+PARTS = ("workspace.json", "patron.toml", "policy.toml", "store.db", "store.commits", "lake", "models", "outbox")
 
 
 def problems(folder):

@@ -29,7 +29,7 @@ from patron.collect.request import Message, RawEvent, Request
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import InboxDamaged
 
-NONCE_BYTES = 12
+NONCE_BYTES, SEAL_BYTES = 12, 16
 IDS_PER_COMMIT = 20_000
 REQUESTS_PER_QUERY = 2_000
 RELEASED_PER_COMMIT = 500
@@ -79,6 +79,7 @@ class Inbox:
                 is_new = self.backend.execute(self.backend.sql.select_identity).fetchone() is None
             if is_new:
                 self._update(self.backend.sql.insert_identity, secrets.token_hex(8))
+            self._require_sealed_state()
         except BaseException:
             self.backend.abandon()
             raise
@@ -114,7 +115,22 @@ class Inbox:
                 raise InboxDamaged("holds a changed id", where=self.backend.name, todo=FIX)
         after = 0
         while requests := self.pending_requests(after=after):
+            self._check_marks(requests)
             after = requests[-1].seq
+
+    def _check_marks(self, requests: Sequence[PendingRequest]) -> None:
+        """Raise InboxDamaged when requests would no longer be found by the customers that they are about."""
+        if not self._customer_mark:
+            return
+        seqs = (requests[0].seq, requests[-1].seq)
+        with self.backend.translated_errors():
+            marks = dict(self.backend.execute(self.backend.sql.select_customer_marks, seqs).fetchall())
+        for one in requests:
+            expected = {mark for row in one.rows for mark in self._marks(row)}
+            written = bytes(marks.get(one.seq, b""))
+            if len(written) != sum(map(len, expected)) or not all(mark in written for mark in expected):
+                what = f"request {one.seq} has changed marks of its customers"
+                raise InboxDamaged(what, where=self.backend.name, todo=FIX)
 
     def id_of(self, source: str, event_id: str) -> bytes:
         """Id under which an event is remembered for ever."""
@@ -335,9 +351,27 @@ class Inbox:
         try:
             with self.backend.transaction():
                 yield
+                self._seal_state()
         except BaseException:
             self._ids.reset()
             raise
+
+    def _seal_state(self) -> None:
+        """Seal counts, positions and identity: a changed bit in them would lose or repeat requests."""
+        if self.backend.sql.select_state:
+            *state, _, _ = self.backend.execute(self.backend.sql.select_state).fetchone()
+            self.backend.execute(self.backend.sql.update_seal, (self._state_seal(state),))
+
+    def _require_sealed_state(self) -> None:
+        """Raise InboxDamaged when counts, positions or identity are not what was written."""
+        if self.backend.sql.select_state:
+            *state, has_commits, seal = self._row(self.backend.sql.select_state)
+            if has_commits and seal != self._state_seal(state):
+                what = "holds a changed count or position, or is not the inbox of this workspace"
+                raise InboxDamaged(what, where=self.backend.name, todo=FIX)
+
+    def _state_seal(self, state: Sequence[object]) -> bytes:
+        return blake2b(repr(state).encode(errors="replace"), key=self._key, digest_size=SEAL_BYTES).digest()
 
     def _sealed(self, content: bytes, seq: int, source: str, received_us: int) -> bytes:
         nonce = os.urandom(NONCE_BYTES)

@@ -25,6 +25,8 @@ class Statements:
     """seq, source, received_us, sealed_messages."""
     insert_customer_marks: str
     """seq, marks."""
+    select_customer_marks: str
+    """Marks of the requests from one seq to another."""
     select_requests: str
     """Requests after a seq, at most so many, oldest first."""
     select_request: str
@@ -53,6 +55,9 @@ class Statements:
     """The last request with a row in the lake; it never goes back."""
     select_loaded_seq: str
     clear_loaded_seq: str
+    select_state: str
+    """Counts, positions and identity in one row, and last their seal; empty where the database guards its own pages."""
+    update_seal: str
     insert_event_ids: str
     """An id of an event; nothing where it is known."""
     select_event_ids: str

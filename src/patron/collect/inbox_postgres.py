@@ -33,6 +33,7 @@ create table if not exists inbox_identity (
     update_lake_id="update inbox_identity set lake_id = %s",
     insert_request="insert into inbox_requests values (%s, %s, %s, %s)",
     insert_customer_marks="insert into inbox_customer_marks values (%s, %s)",
+    select_customer_marks="select seq, marks from inbox_customer_marks where seq between %s and %s",
     select_requests="select seq, source, received_us, sealed_messages from inbox_requests where seq > %s order by seq"
     " limit %s",
     select_request="select seq, source, received_us, sealed_messages from inbox_requests where seq = %s",
@@ -61,6 +62,8 @@ insert into inbox_loaded as p values (1, %s) on conflict (id) do update set
 """,
     select_loaded_seq="select coalesce(max(loaded_seq), 0) from inbox_loaded",
     clear_loaded_seq="delete from inbox_loaded",
+    select_state="",
+    update_seal="",
     insert_event_ids="insert into inbox_event_ids values (%s) on conflict do nothing",
     select_event_ids="select id from inbox_event_ids where id > %s order by id limit %s",
     insert_id_log="insert into inbox_id_log values (%s, %s)",

@@ -36,6 +36,7 @@ create table if not exists inbox_counts (
     rejected_count integer not null) without rowid;
 create table if not exists inbox_progress (id integer primary key check (id = 1), moved_seq integer not null);
 create table if not exists inbox_commits (id integer primary key check (id = 1), commit_count integer not null);
+create table if not exists inbox_seal (id integer primary key check (id = 1), seal blob not null);
 create table if not exists inbox_loaded (id integer primary key check (id = 1), loaded_seq integer not null);
 create table if not exists inbox_identity (
     id integer primary key check (id = 1), inbox_id text not null, lake_id text);
@@ -46,6 +47,7 @@ create table if not exists inbox_identity (
     update_lake_id="update inbox_identity set lake_id = ?",
     insert_request="insert into inbox_requests values (?, ?, ?, ?)",
     insert_customer_marks="insert into inbox_customer_marks values (?, ?)",
+    select_customer_marks="select seq, marks from inbox_customer_marks where seq between ? and ?",
     select_requests="select seq, source, received_us, sealed_messages from inbox_requests where seq > ? order by seq"
     " limit ?",
     select_request="select seq, source, received_us, sealed_messages from inbox_requests where seq = ?",
@@ -73,6 +75,15 @@ insert into inbox_loaded values (1, ?) on conflict (id) do update set
 """,
     select_loaded_seq="select coalesce(max(loaded_seq), 0) from inbox_loaded",
     clear_loaded_seq="delete from inbox_loaded",
+    select_state="""
+select
+    (select group_concat(source || char(0) || stored_count || ',' || duplicate_count || ',' || rejected_count, char(0))
+        from (select * from inbox_counts order by source)),
+    (select moved_seq from inbox_progress), (select loaded_seq from inbox_loaded), inbox_id, lake_id,
+    (select commit_count > 0 from inbox_commits), (select seal from inbox_seal)
+from inbox_identity
+""",
+    update_seal="insert into inbox_seal values (1, ?) on conflict (id) do update set seal = excluded.seal",
     insert_event_ids="insert into inbox_event_ids values (?) on conflict do nothing",
     select_event_ids="select id from inbox_event_ids where id > ? order by id limit ?",
     insert_id_log="insert into inbox_id_log values (?, ?)",

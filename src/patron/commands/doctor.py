@@ -217,7 +217,7 @@ CHECKS: dict[str, Callable[[Shop], Iterator[Finding]]] = {
     "outbox": doctor_files.outbox,
     "dead letters": _dead_letters,
     "audit log": _audit,
-    "file modes": lambda shop: mode_findings(shop.folder),
+    "file modes": lambda shop: mode_findings(shop.folder, shop.master_key_place.file, shop.audit_head.path),
     "disk": _disk,
 }
 """The checks, in order."""

@@ -90,13 +90,13 @@ def audit_findings(shop: Shop) -> Iterator[Finding]:
         yield Finding("audit log", "ok", f"{audit_log.size(shop.store)} entries, none damaged")
 
 
-def mode_findings(folder: Path) -> Iterator[Finding]:
-    """Whether others than the owner can read a file or open a folder."""
-    places = [folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
+def mode_findings(folder: Path, *outside: Path) -> Iterator[Finding]:
+    """Whether others than the owner can read a file or open a folder, of the workspace or of those outside."""
+    places = [*outside, folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
     loose = [path for path in places if path.exists() and path.stat().st_mode & OTHERS]
     if loose:
-        example = loose[0].relative_to(folder) if loose[0] != folder else folder
-        what = f"{len(loose):,} files or folders can be read by others, such as {example}"
-        yield Finding("file modes", "warning", what, f"Run `chmod -R go= {folder}`.")
+        what = f"{len(loose):,} files or folders can be read by others, such as {loose[0]}"
+        targets = " ".join(str(path) for path in (folder, *outside) if path == folder or path in loose)
+        yield Finding("file modes", "warning", what, f"Run `chmod -R go= {targets}`.")
     else:
         yield Finding("file modes", "ok", "only the owner can read the workspace")

@@ -28,11 +28,13 @@ from patron.storage.workspace_currency import fix_currency, require_same_currenc
 from patron.storage.workspace_files import (
     COMMIT_LOCK_FILE,
     DATA_FOLDERS,
+    INBOX_FILE,
     POLICY_FILE,
     RUN_LOCK_FILE,
     SCRATCH_FOLDER,
     SETTINGS_FILE,
     STORE_FILE,
+    require_parts,
 )
 from patron.storage.workspace_identity import (
     IDENTITY_FILE,
@@ -160,6 +162,7 @@ class Shop:
                     todo="Any other command upgrades it, such as `patron report`; then look again.",
                 )
             identity = upgrade_layout(folder, settings, wait_seconds=wait)
+        require_parts(folder, settings)
         policy = Policy.load(folder / POLICY_FILE)
         place = key_place(folder, settings, identity.workspace_id)
         master = place.read()
@@ -283,7 +286,7 @@ def _require_new(folder: Path) -> None:
         return  # why: its making was cut off before anything could be kept in it
     if (folder / IDENTITY_FILE).exists() or (folder / SETTINGS_FILE).exists():
         raise WorkspaceError("is a workspace already", where=str(folder), todo="Use it, or choose another folder.")
-    left = [name for name in (STORE_FILE, "inbox.db", "lake") if _has_content(folder / name)]
+    left = [name for name in (STORE_FILE, INBOX_FILE, "lake") if _has_content(folder / name)]
     if left:
         what = f"holds what is left of a workspace ({', '.join(left)})"
         raise WorkspaceError(what, where=str(folder), todo=f"{RESTORE} Or choose another folder.")

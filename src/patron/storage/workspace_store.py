@@ -35,7 +35,6 @@ from patron.storage.workspace_files import (
     SETTINGS_FILE,
     STORE_BOUND_FILE,
     STORE_FILE,
-    require_parts,
 )
 from patron.storage.workspace_identity import (
     RESTORE,
@@ -91,8 +90,7 @@ def make_store(folder: Path, settings: Settings) -> None:
 
 
 def open_store(folder: Path, settings: Settings, identity: WorkspaceIdentity, master: bytes) -> Store:
-    """Open the store of a workspace as it is. Raises WorkspaceError when it is missing, damaged or another's."""
-    require_parts(folder, settings)
+    """Open the store of a workspace as it is. Raises WorkspaceError when it is damaged or another's."""
     if not settings.store_url and is_plain(folder / STORE_FILE):
         what = "is not encrypted: it is not the store that this workspace was made with"
         raise WorkspaceError(what, where=str(folder / STORE_FILE), todo=RESTORE)

@@ -26,6 +26,7 @@ from patron.schema.errors import InvalidTable, WorkspaceError
 from patron.schema.table_definition import Table, conform, find_violations, require_valid, sql_type
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine, literal
+from patron.storage.lake_checkpoint import NO_CHECKPOINT, write_checkpoint_if_due
 from patron.storage.parquet_rows import columns_without_nulls, declared_rows, with_part
 
 ROW_GROUP = 131_072
@@ -139,7 +140,7 @@ class Lake:
         }
         gone = delta.vacuum(dry_run=True, **needed)
         if gone:
-            delta.vacuum(dry_run=False, **needed)
+            delta.vacuum(dry_run=False, **needed, post_commithook_properties=NO_CHECKPOINT)
             self._sync_log(table)
         return gone
 
@@ -224,7 +225,8 @@ class Lake:
         new = [f for f in schema if f.name not in known]
         if new:
             self._sync_log(table)
-            delta.alter.add_columns(list(deltalake.Schema.from_arrow(pa.schema(new)).fields))
+            fields = list(deltalake.Schema.from_arrow(pa.schema(new)).fields)
+            delta.alter.add_columns(fields, post_commithook_properties=NO_CHECKPOINT)
             self._sync_log(table)
             delta = self._delta(table)
         return delta
@@ -259,9 +261,12 @@ class Lake:
             partition_by=[table.partition_by] if table.partition_by else None,
             partition_filters=[(table.partition_by, "=", part)] if part is not None and table.partition_by else None,
             commit_properties=_marks(load_id),
+            post_commithook_properties=NO_CHECKPOINT,
         )
         self._sync_log(table)
-        return self._delta(table).version()
+        version = self._delta(table).version()
+        write_checkpoint_if_due(self.path(table), version)
+        return version
 
     def _is_in_log(self, table: Table, version: int) -> bool:
         """Whether a version can still be read; Delta forgets the oldest ones after 30 days."""

@@ -14,6 +14,7 @@ from patron.schema.table_definition import Table, sql_type
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
+from patron.storage.lake_checkpoint import NO_CHECKPOINT, write_checkpoint
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Eraser(Lake):
         if version is None or version == self.version(table) or not self._is_in_log(table, version):
             return
         with disk_errors(self.path(table)):
-            self._open(table).restore(version)
+            self._open(table).restore(version, post_commithook_properties=NO_CHECKPOINT)
             self._sync_log(table)
 
     def erase(
@@ -76,11 +77,7 @@ class Eraser(Lake):
         folder, log = self.path(table), self.path(table) / "_delta_log"
         delta = self._open(table)
         with disk_errors(folder):
-            delta.create_checkpoint()
-            newest = f"{delta.version():020d}"
-            for path in log.glob(f"{newest}*"):
-                sync(path)
-            sync(log)
+            newest = f"{write_checkpoint(folder):020d}"
             needed = {Path(uri) for uri in delta.file_uris()}
             for path in folder.rglob("*"):
                 is_log = log in path.parents

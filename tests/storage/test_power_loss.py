@@ -8,6 +8,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import event
 
@@ -19,17 +20,19 @@ from patron.commands.simulate import simulate
 from patron.engage.outbox import write_csv
 from patron.run import drain_inbox, silent
 from patron.schema.tables import EVENTS
-from patron.storage import lake
+from patron.storage import lake, lake_checkpoint
 from patron.storage.durable_files import private_file
+from patron.storage.lake_erasure import Eraser
 from patron.storage.model_registry import Manifest, ModelRecord, save
 from patron.storage.store import WORKSPACE, Store, sqlite_url
+from sample_rows import sample
 
 
 class SyncLog:
     """What was synced, what was put in place before its bytes were, and which names are not safe yet."""
 
     def __init__(self, monkeypatch, root):
-        self.root, self.synced, self.too_early, self.unsafe = root, set(), [], set()
+        self.root, self.synced, self.too_early, self.unsafe, self.moved = root, set(), [], set(), []
         fsync, mkdir, rename, replace = os.fsync, os.mkdir, os.rename, os.replace
 
         def record_sync(handle):
@@ -48,6 +51,7 @@ class SyncLog:
                 path = Path(new).absolute()
                 files = [one for one in (path, *path.rglob("*")) if one.is_file()]
                 self.too_early += [one for one in files if one.stat().st_ino not in self.synced]
+                self.moved.append(path.name)
                 self.unsafe = {one for one in self.unsafe if one != Path(old).absolute()} | {path}
 
             return move
@@ -167,3 +171,17 @@ def test_a_store_whose_making_was_cut_off_between_two_tables_is_made_by_the_next
     with again.begin() as connection:
         assert connection.execute(WORKSPACE.select()).all() == []
     again.close()
+
+
+def test_a_checkpoint_of_a_log_comes_into_it_whole_and_synced(shop, sync_log, monkeypatch):
+    monkeypatch.setattr(lake_checkpoint, "COMMITS_PER_CHECKPOINT", 3)
+    rows = sample(EVENTS, 4, np.random.default_rng(1))
+    for start in range(4):
+        shop.lake.append(EVENTS, rows.slice(start, 1))
+    checkpoints = [f"{3:020}.checkpoint.parquet", "_last_checkpoint"]
+    assert [name for name in sync_log.moved if "checkpoint" in name] == checkpoints
+    assert sync_log.too_early == []
+    Eraser(shop.lake.folder).delete_history(EVENTS)
+    assert f"{4:020}.checkpoint.parquet" in sync_log.moved
+    assert shop.lake.read(EVENTS).num_rows == 4
+    assert not (shop.lake.path(EVENTS) / ".checkpoint").exists()

@@ -26,6 +26,7 @@ from patron.schema.errors import InvalidTable, LakeDamaged, WorkspaceError
 from patron.schema.table_definition import Table, conform, find_violations, require_valid, sql_type
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine, literal
+from patron.storage.lake_checkpoint import NO_CHECKPOINT, write_checkpoint_if_due
 from patron.storage.lake_log import LOG, paths_added, sync_commit
 from patron.storage.lake_record import LakeRecord
 from patron.storage.lake_verification import LakeVerifier
@@ -229,7 +230,8 @@ class Lake:
         new = [f for f in schema if f.name not in known]
         if new:
             self.verifier.adopt_newest(table)
-            delta.alter.add_columns(list(deltalake.Schema.from_arrow(pa.schema(new)).fields))
+            fields = list(deltalake.Schema.from_arrow(pa.schema(new)).fields)
+            delta.alter.add_columns(fields, post_commithook_properties=NO_CHECKPOINT)
             self._record_commit(table)
             delta = self._delta(table)
         return delta
@@ -266,8 +268,12 @@ class Lake:
             partition_by=[table.partition_by] if table.partition_by else None,
             partition_filters=[(table.partition_by, "=", part)] if part is not None and table.partition_by else None,
             commit_properties=_marks(load_id),
+            post_commithook_properties=NO_CHECKPOINT,
         )
-        return self._record_commit(table)
+        version = self._record_commit(table)
+        if write_checkpoint_if_due(self.path(table), version):
+            self._record_commit(table)
+        return version
 
     def _is_in_log(self, table: Table, version: int) -> bool:
         """Whether a version can still be read; Delta forgets the oldest ones after 30 days."""

@@ -14,6 +14,7 @@ from patron.schema.table_definition import Table, sql_type
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
+from patron.storage.lake_checkpoint import NO_CHECKPOINT, write_checkpoint
 from patron.storage.lake_log import LOG
 
 
@@ -37,7 +38,7 @@ class Eraser(Lake):
         with disk_errors(self.path(table)):
             delta = self._open(table)
             self.verifier.adopt_newest(table)
-            delta.restore(version)
+            delta.restore(version, post_commithook_properties=NO_CHECKPOINT)
             self._record_commit(table)
 
     def erase(
@@ -81,7 +82,7 @@ class Eraser(Lake):
         delta = self._open(table)
         self.verifier.adopt_newest(table)
         with disk_errors(folder):
-            delta.create_checkpoint()
+            write_checkpoint(folder)
             newest = f"{self._record_commit(table):020d}"
             needed = {Path(uri) for uri in delta.file_uris()}
             known = (entry.path for entry in self.record.all_files(table.name))

@@ -1,0 +1,44 @@
+"""Checkpoints of a table's log: made aside, synced, and only then put into it.
+
+delta-rs syncs nothing and writes a checkpoint where it will be read: after a power cut a torn one makes the whole table
+unreadable, although every commit is there. So its own checkpoints are switched off.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from deltalake import DeltaTable
+from deltalake.transaction import PostCommitHookProperties
+
+from patron.storage.durable_files import make_private_folder, replace_durably
+from patron.storage.lake_log import LOG
+
+HINT = "_last_checkpoint"
+COMMITS_PER_CHECKPOINT = 100
+NO_CHECKPOINT = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+"""What every commit is made with."""
+
+
+def write_checkpoint(table: Path) -> int:
+    """Write a checkpoint of the newest version of a table durably, whole or not at all; return the version."""
+    log, aside = table / LOG, table / ".checkpoint"
+    shutil.rmtree(aside, ignore_errors=True)  # why: what a process that was killed has left
+    make_private_folder(aside)
+    shutil.copytree(log, aside / LOG)
+    DeltaTable(str(aside)).create_checkpoint()
+    version = json.loads((aside / LOG / HINT).read_text(encoding="utf-8"))["version"]
+    for path in sorted((aside / LOG).glob(f"{version:020}.checkpoint*")):
+        replace_durably(path, log / path.name)
+    replace_durably(aside / LOG / HINT, log / HINT)
+    shutil.rmtree(aside)
+    return version
+
+
+def write_checkpoint_if_due(table: Path, version: int) -> bool:
+    """Write a checkpoint once in a while, and delete logs that are older than Delta keeps them; return whether."""
+    is_due = version > 0 and version % COMMITS_PER_CHECKPOINT == 0
+    if is_due:
+        write_checkpoint(table)
+        DeltaTable(str(table)).cleanup_metadata()
+    return is_due

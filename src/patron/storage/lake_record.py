@@ -1,13 +1,17 @@
 """What the store keeps of the lake: the hash of every data file, and of every commit."""
 
+import secrets
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from patron.schema.errors import LakeDamaged
+from patron.storage.durable_files import private_file, sync
 from patron.storage.store import LAKE_COMMITS, LAKE_FILES, Store, upsert
 
+ID_FILE = "lake_id"
 Stamp = tuple[int, int, int]
 """Size, modification time and inode of a file: while they stay, it need not be read again."""
 
@@ -34,8 +38,9 @@ class CommitEntry:
 class LakeRecord:
     """Entries of one lake's files, written before a commit names them, and of its commits, written after."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, lake_id: str = "") -> None:
         self._store = store
+        self._lake_id = lake_id
         self._files: dict[tuple[str, str], FileEntry] = {}
         self.verified: dict[Path, Stamp] = {}
         """Files that this process wrote or has verified."""
@@ -43,13 +48,13 @@ class LakeRecord:
     def newest_version(self, table: str) -> int | None:
         """Version of a table's newest commit; None before its first."""
         with self._store.begin() as connection:
-            chosen = sa.select(sa.func.max(LAKE_COMMITS.c.version)).where(LAKE_COMMITS.c.table_name == table)
+            chosen = sa.select(sa.func.max(LAKE_COMMITS.c.version)).where(self._commits_of(table))
             return connection.scalar(chosen)
 
     def commits(self, table: str, until: int) -> list[CommitEntry]:
         """Commits up to a version, oldest first, from the last checkpoint on."""
         commit = LAKE_COMMITS.c
-        is_before = (commit.table_name == table) & (commit.version <= until)
+        is_before = self._commits_of(table) & (commit.version <= until)
         has_checkpoint = is_before & commit.checkpoint_sha256.is_not(None)
         checkpoint = sa.select(sa.func.max(commit.version)).where(has_checkpoint).scalar_subquery()
         chosen = sa.select(commit.version, commit.log_sha256, commit.checkpoint_sha256).where(
@@ -60,16 +65,14 @@ class LakeRecord:
 
     def add_commit(self, table: str, commit: CommitEntry) -> None:
         """Write the entry of a commit, or what its checkpoint is."""
-        row = {"table_name": table, **asdict(commit)}
+        row = {"lake_id": self._lake_id, "table_name": table, **asdict(commit)}
         with self._store.begin() as connection:
             upsert(connection, LAKE_COMMITS, [row], update=("log_sha256", "checkpoint_sha256"))
 
     def delete_commits(self, table: str, before: int) -> None:
         """Delete the entries of commits before a version."""
         with self._store.begin() as connection:
-            connection.execute(
-                sa.delete(LAKE_COMMITS).where(LAKE_COMMITS.c.table_name == table, LAKE_COMMITS.c.version < before)
-            )
+            connection.execute(sa.delete(LAKE_COMMITS).where(self._commits_of(table), LAKE_COMMITS.c.version < before))
 
     def files(self, table: str, paths: Collection[str]) -> dict[str, FileEntry]:
         """Entries of some files; a file without one was not written by this workspace."""
@@ -80,7 +83,7 @@ class LakeRecord:
     def all_files(self, table: str) -> list[FileEntry]:
         """Entries of all files of a table."""
         file = LAKE_FILES.c
-        chosen = sa.select(file.path, file.sha256, file.byte_count, file.row_count).where(file.table_name == table)
+        chosen = sa.select(file.path, file.sha256, file.byte_count, file.row_count).where(self._files_of(table))
         with self._store.begin() as connection:
             return [FileEntry(*row) for row in connection.execute(chosen.order_by(file.path))]
 
@@ -89,15 +92,50 @@ class LakeRecord:
         known = list(entries)
         if known:
             with self._store.begin() as connection:
-                upsert(connection, LAKE_FILES, [{"table_name": table, **asdict(entry)} for entry in known])
+                upsert(
+                    connection,
+                    LAKE_FILES,
+                    [{"lake_id": self._lake_id, "table_name": table, **asdict(entry)} for entry in known],
+                )
         self._files |= {(table, entry.path): entry for entry in known}
 
     def delete_files(self, table: str, paths: Iterable[str]) -> None:
         """Delete the entries of files that are about to be deleted."""
-        rows = [{"t": table, "p": path} for path in paths]
+        rows = [{"p": path} for path in paths]
         if rows:
-            this = (LAKE_FILES.c.table_name == sa.bindparam("t")) & (LAKE_FILES.c.path == sa.bindparam("p"))
+            this = self._files_of(table) & (LAKE_FILES.c.path == sa.bindparam("p"))
             with self._store.begin() as connection:
                 connection.execute(sa.delete(LAKE_FILES).where(this), rows)
         for row in rows:
             self._files.pop((table, row["p"]), None)
+
+    def _commits_of(self, table: str) -> sa.ColumnElement[bool]:
+        return (LAKE_COMMITS.c.lake_id == self._lake_id) & (LAKE_COMMITS.c.table_name == table)
+
+    def _files_of(self, table: str) -> sa.ColumnElement[bool]:
+        return (LAKE_FILES.c.lake_id == self._lake_id) & (LAKE_FILES.c.table_name == table)
+
+
+def lake_id(folder: Path, store: Store, *, may_write: bool) -> str:
+    """Which of the lakes that share a server's store this one is: the content of a file in it; empty for a file's store.
+
+    A lake without one gets one while it is empty or no lake has entries. Raises LakeDamaged otherwise.
+    """
+    if store.file:
+        return ""
+    path = folder / ID_FILE
+    if path.exists():
+        return path.read_text(encoding="utf-8").strip()
+    if not may_write:
+        return "none"
+    with store.begin() as connection:
+        is_new = connection.scalar(sa.select(sa.func.count()).select_from(LAKE_COMMITS)) == 0
+    if not is_new and (not folder.is_dir() or any(folder.iterdir())):
+        todo = "Restore the newest backup of the folder `lake`."
+        raise LakeDamaged(
+            f"{ID_FILE} is missing, which says that this is the lake of the store", where=str(folder), todo=todo
+        )
+    with private_file(path) as out:
+        out.write(secrets.token_hex(8).encode())
+    sync(folder)
+    return path.read_text(encoding="utf-8")

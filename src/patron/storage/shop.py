@@ -15,7 +15,7 @@ from patron.schema.errors import WorkspaceError
 from patron.schema.tables import BY_NAME
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
-from patron.storage.lake_record import LakeRecord
+from patron.storage.lake_record import LakeRecord, lake_id
 from patron.storage.lake_verification import record_lake
 from patron.storage.layout import (
     HASHED_LATER,
@@ -94,12 +94,12 @@ class Snapshot:
 class Shop:
     """One open workspace; passed to every command and answer."""
 
-    def __init__(self, folder: Path, settings: Settings, policy: Policy, store: Store) -> None:
+    def __init__(self, folder: Path, settings: Settings, policy: Policy, store: Store, lake_id: str) -> None:
         self.folder = folder
         self.settings = settings
         self.policy = policy
         self.store = store
-        self.lake = Lake(folder / "lake", LakeRecord(store))
+        self.lake = Lake(folder / "lake", LakeRecord(store, lake_id))
         self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
         self.wait_seconds = LOCK_TIMEOUT_SECONDS
         """How long to wait for another process that is at work here."""
@@ -140,7 +140,7 @@ class Shop:
         require_known_layout(store, folder)
         if upgrade:
             store.upgrade()
-        shop = cls(folder, settings, policy, store)
+        shop = cls(folder, settings, policy, store, lake_id(folder / "lake", store, may_write=upgrade))
         if wait_seconds is not None:
             shop.wait_seconds = wait_seconds
         if upgrade and stored_layout(store) == "1":

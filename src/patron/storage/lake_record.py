@@ -117,7 +117,7 @@ class LakeRecord:
 
 
 def lake_id(folder: Path, store: Store, *, may_write: bool) -> str:
-    """Which of the lakes that share a server's store this one is: the content of a file in it; empty for a file's store.
+    """Which of the lakes that share a store on a server this is: the content of a file in it; else empty.
 
     A lake without one gets one while it is empty or no lake has entries. Raises LakeDamaged otherwise.
     """

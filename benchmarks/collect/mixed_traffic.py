@@ -86,6 +86,7 @@ async def send_events(traffic: Traffic, peer: str, *, is_keyed: bool) -> None:
         post = traffic.head(f"POST /v1/{'batch' if is_keyed else 'track'}", len(body), traffic.key if is_keyed else "")
         since = time.monotonic()
         try:
+            status = 0
             for attempt in range(5):
                 if writer is None or writer.is_closing() or reader is None or reader.at_eof():
                     reader, writer = await traffic.connect(peer)

@@ -34,8 +34,9 @@ class CommitEntry:
 class LakeRecord:
     """Entries of one lake's files, written before a commit names them, and of its commits, written after."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, lake_id: str = "") -> None:
         self._store = store
+        self._lake_id = lake_id
         self._files: dict[tuple[str, str], FileEntry] = {}
         self.verified: dict[Path, Stamp] = {}
         """Files that this process wrote or has verified."""
@@ -43,13 +44,13 @@ class LakeRecord:
     def newest_version(self, table: str) -> int | None:
         """Version of a table's newest commit; None before its first."""
         with self._store.begin() as connection:
-            chosen = sa.select(sa.func.max(LAKE_COMMITS.c.version)).where(LAKE_COMMITS.c.table_name == table)
+            chosen = sa.select(sa.func.max(LAKE_COMMITS.c.version)).where(self._commits_of(table))
             return connection.scalar(chosen)
 
     def commits(self, table: str, until: int) -> list[CommitEntry]:
         """Commits up to a version, oldest first, from the last checkpoint on."""
         commit = LAKE_COMMITS.c
-        is_before = (commit.table_name == table) & (commit.version <= until)
+        is_before = self._commits_of(table) & (commit.version <= until)
         has_checkpoint = is_before & commit.checkpoint_sha256.is_not(None)
         checkpoint = sa.select(sa.func.max(commit.version)).where(has_checkpoint).scalar_subquery()
         chosen = sa.select(commit.version, commit.log_sha256, commit.checkpoint_sha256).where(
@@ -60,16 +61,14 @@ class LakeRecord:
 
     def add_commit(self, table: str, commit: CommitEntry) -> None:
         """Write the entry of a commit, or what its checkpoint is."""
-        row = {"table_name": table, **asdict(commit)}
+        row = {"lake_id": self._lake_id, "table_name": table, **asdict(commit)}
         with self._store.begin() as connection:
             upsert(connection, LAKE_COMMITS, [row], update=("log_sha256", "checkpoint_sha256"))
 
     def delete_commits(self, table: str, before: int) -> None:
         """Delete the entries of commits before a version."""
         with self._store.begin() as connection:
-            connection.execute(
-                sa.delete(LAKE_COMMITS).where(LAKE_COMMITS.c.table_name == table, LAKE_COMMITS.c.version < before)
-            )
+            connection.execute(sa.delete(LAKE_COMMITS).where(self._commits_of(table), LAKE_COMMITS.c.version < before))
 
     def files(self, table: str, paths: Collection[str]) -> dict[str, FileEntry]:
         """Entries of some files; a file without one was not written by this workspace."""
@@ -80,7 +79,7 @@ class LakeRecord:
     def all_files(self, table: str) -> list[FileEntry]:
         """Entries of all files of a table."""
         file = LAKE_FILES.c
-        chosen = sa.select(file.path, file.sha256, file.byte_count, file.row_count).where(file.table_name == table)
+        chosen = sa.select(file.path, file.sha256, file.byte_count, file.row_count).where(self._files_of(table))
         with self._store.begin() as connection:
             return [FileEntry(*row) for row in connection.execute(chosen.order_by(file.path))]
 
@@ -89,15 +88,25 @@ class LakeRecord:
         known = list(entries)
         if known:
             with self._store.begin() as connection:
-                upsert(connection, LAKE_FILES, [{"table_name": table, **asdict(entry)} for entry in known])
+                upsert(
+                    connection,
+                    LAKE_FILES,
+                    [{"lake_id": self._lake_id, "table_name": table, **asdict(entry)} for entry in known],
+                )
         self._files |= {(table, entry.path): entry for entry in known}
 
     def delete_files(self, table: str, paths: Iterable[str]) -> None:
         """Delete the entries of files that are about to be deleted."""
-        rows = [{"t": table, "p": path} for path in paths]
+        rows = [{"p": path} for path in paths]
         if rows:
-            this = (LAKE_FILES.c.table_name == sa.bindparam("t")) & (LAKE_FILES.c.path == sa.bindparam("p"))
+            this = self._files_of(table) & (LAKE_FILES.c.path == sa.bindparam("p"))
             with self._store.begin() as connection:
                 connection.execute(sa.delete(LAKE_FILES).where(this), rows)
         for row in rows:
             self._files.pop((table, row["p"]), None)
+
+    def _commits_of(self, table: str) -> sa.ColumnElement[bool]:
+        return (LAKE_COMMITS.c.lake_id == self._lake_id) & (LAKE_COMMITS.c.table_name == table)
+
+    def _files_of(self, table: str) -> sa.ColumnElement[bool]:
+        return (LAKE_FILES.c.lake_id == self._lake_id) & (LAKE_FILES.c.table_name == table)

@@ -45,7 +45,7 @@ from patron.storage.workspace_identity import (
     read_identity,
 )
 from patron.storage.workspace_lock import WorkspaceLock
-from patron.storage.workspace_store import key_place, make_store, open_store, require_layout_1, upgrade_layout
+from patron.storage.workspace_store import key_place, lake_id, make_store, open_store, require_layout_1, upgrade_layout
 
 PRIVATE = 0o700
 LOCK_TIMEOUT_SECONDS = 10.0
@@ -115,7 +115,7 @@ class Shop:
         self.settings = settings
         self.policy = policy
         self.store = store
-        self.lake = Lake(folder / "lake", LakeRecord(store))
+        self.lake = Lake(folder / "lake", LakeRecord(store, lake_id(identity, settings)))
         self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
         self.wait_seconds = LOCK_TIMEOUT_SECONDS
         """How long to wait for another process that is at work here."""

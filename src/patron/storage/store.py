@@ -193,6 +193,7 @@ DAMAGE = ("malformed", "not a database", "disk I/O error")
 LAKE_FILES = sa.Table(
     "lake_files",
     METADATA,
+    sa.Column("lake_id", sa.Text, primary_key=True, comment="empty, or which of several that share a store"),
     sa.Column("table_name", sa.Text, primary_key=True),
     sa.Column("path", sa.Text, primary_key=True, comment="within the table's folder"),
     sa.Column("sha256", sa.Text, nullable=False, comment="written before a commit names the file"),
@@ -202,6 +203,7 @@ LAKE_FILES = sa.Table(
 LAKE_COMMITS = sa.Table(
     "lake_commits",
     METADATA,
+    sa.Column("lake_id", sa.Text, primary_key=True, comment="empty, or which of several that share a store"),
     sa.Column("table_name", sa.Text, primary_key=True),
     sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("log_sha256", sa.Text, nullable=False, comment="of the log file, written after the commit"),

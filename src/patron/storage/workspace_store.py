@@ -59,6 +59,11 @@ def key_place(folder: Path, settings: Settings, workspace_id: str) -> MasterKeyP
     return MasterKeyPlace(folder, workspace_id, settings.master_key_file)
 
 
+def lake_id(identity: WorkspaceIdentity, settings: Settings) -> str:
+    """Which of the lakes that share a store on a server is this folder's; empty where the store has one lake only."""
+    return identity.instance if settings.store_url else ""
+
+
 def make_store(folder: Path, settings: Settings) -> None:
     """Make the store and the key of a new workspace; what an earlier call that was cut off left is made again.
 
@@ -191,7 +196,7 @@ def _upgrade_store(folder: Path, settings: Settings) -> WorkspaceIdentity:
         encrypt_store(folder / STORE_FILE, fresh, key)
     with closing(Store(settings.store_url or sqlite_url(fresh), key=key)) as store:
         store.upgrade()
-        _record_hashes(folder, store)
+        _record_hashes(folder, settings, identity, store)
         _write_entries(store, identity)
         AuditHeadFile(place, master, instance).write(_head_of_layout_1(store))
         if (folder / INBOX_FILE).exists():
@@ -205,9 +210,9 @@ def _upgrade_store(folder: Path, settings: Settings) -> WorkspaceIdentity:
     return identity
 
 
-def _record_hashes(folder: Path, store: Store) -> None:
+def _record_hashes(folder: Path, settings: Settings, identity: WorkspaceIdentity, store: Store) -> None:
     """Take the lake and the models of layout 1, which kept no hashes, as they are; may be repeated."""
-    record_lake(folder / "lake", LakeRecord(store))
+    record_lake(folder / "lake", LakeRecord(store, lake_id(identity, settings)))
     record_models(folder / "models", store)
     with store.begin() as connection:
         upsert(connection, WORKSPACE, [{"key": HASHED_LATER, "value": "at the upgrade to layout 2"}])

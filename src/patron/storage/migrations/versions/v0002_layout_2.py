@@ -16,20 +16,22 @@ def add_hashes_of_lake_and_models() -> None:
     """Create the tables that hold the hashes of the lake's files and commits, and of models."""
     op.create_table(
         "lake_files",
+        sa.Column("lake_id", sa.Text(), nullable=False, comment="empty, or which of several that share a store"),
         sa.Column("table_name", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False, comment="within the table's folder"),
         sa.Column("sha256", sa.Text(), nullable=False, comment="written before a commit names the file"),
         sa.Column("byte_count", sa.BigInteger(), nullable=False),
         sa.Column("row_count", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("table_name", "path"),
+        sa.PrimaryKeyConstraint("lake_id", "table_name", "path"),
     )
     op.create_table(
         "lake_commits",
+        sa.Column("lake_id", sa.Text(), nullable=False, comment="empty, or which of several that share a store"),
         sa.Column("table_name", sa.Text(), nullable=False),
         sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("log_sha256", sa.Text(), nullable=False, comment="of the log file, written after the commit"),
         sa.Column("checkpoint_sha256", sa.Text(), comment="of the checkpoint of this version, where there is one"),
-        sa.PrimaryKeyConstraint("table_name", "version"),
+        sa.PrimaryKeyConstraint("lake_id", "table_name", "version"),
     )
     op.create_table(
         "model_manifests",

@@ -49,9 +49,7 @@ def main() -> None:
         write_report(shop, shop.folder / "report.html")
         size = sum(len(content) for _, content in workspace_bytes(shop))
         clear = mentions(shop, values)
-        print(
-            f"{len(values):,} different values looked for in {size:,} bytes at {datetime.now(UTC):%H:%M}: {len(clear)} in clear"
-        )
+        print(f"{len(values):,} different values looked for in {size:,} bytes: {len(clear)} in clear")
         for value, places in list(clear.items())[:20]:
             print(f"   {value!r}: {places[:3]}")
         shop.close()

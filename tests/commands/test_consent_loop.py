@@ -16,7 +16,7 @@ from patron.commands.export import export_customer
 from patron.commands.forget import forget
 from patron.commands.import_files import replay
 from patron.commands.trace import trace
-from patron.govern.consent_ledger import event_hash, history
+from patron.govern.consent_ledger import event_hash, history, words_place
 from patron.govern.vault import Vault, initial_customer_id
 from patron.run import run_loop, silent
 from patron.schema.errors import NotFound
@@ -100,7 +100,8 @@ def test_behaviour_is_judged_by_the_last_consent_at_its_time(needs_analytics, in
         (event_hash("web", "yes"), True, "analytics"),
         (event_hash("web", "no"), False, "analytics"),
     ]
-    assert (entries[0]["words"], entries[0]["wording_version"]) == ("We look at what you look at.", "3")
+    words = Vault.open(shop).unseal_text(entries[0]["words"], words_place(entries[0]["wording"]))
+    assert (words, entries[0]["wording_version"]) == ("We look at what you look at.", "3")
     shop.close()
 
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -64,9 +65,14 @@ def mentions(shop: Shop, values: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for place, content in workspace_bytes(shop):
         for form in (form for end in grams_among(content, ends) for form in by_end[end]):
-            if form in content:
+            if form in content and (not form.isdigit() or alone(form).search(content)):
                 found.setdefault(forms[form], []).append(place)
     return found
+
+
+def alone(digits: bytes) -> re.Pattern[bytes]:
+    """Digits that are no part of a longer number or of a hash."""
+    return re.compile(rb"(?<![0-9A-Za-z])" + digits + rb"(?![0-9A-Za-z])")
 
 
 def grams_among(content: bytes, ends: np.ndarray) -> list[int]:

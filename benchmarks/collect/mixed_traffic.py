@@ -84,7 +84,7 @@ async def send_events(traffic: Traffic, peer: str, *, is_keyed: bool) -> None:
         event = wire.event() | {"messageId": str(uuid4())}
         body = json.dumps({"batch": [event] * 10} if is_keyed else event | {"writeKey": traffic.key}).encode()
         post = traffic.head(f"POST /v1/{'batch' if is_keyed else 'track'}", len(body), traffic.key if is_keyed else "")
-        since = time.monotonic()
+        since, status = time.monotonic(), 0
         try:
             status = 0
             for attempt in range(5):

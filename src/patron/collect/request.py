@@ -235,7 +235,7 @@ def validate_message(raw: bytes, received_at: datetime, rules: SourceRules, shar
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
         reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
         letter = {
-            "line": content.decode(errors="replace"),
+            "line": content.decode(errors="backslashreplace"),  # why: a replay must not make up somebody's id
             "is_secret": rules.is_secret,
             "is_history": rules.is_history,
         }

@@ -160,7 +160,7 @@ def _names_event(payload: bytes, event_id: str) -> bool:
     try:
         content = json.loads(payload)
         event = json.loads(content["line"]) if "line" in content else content
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return False
     return isinstance(event, dict) and event_id in {event.get("messageId"), event.get("event_id")}
 

@@ -17,7 +17,7 @@ from patron.storage.shop import Shop
 from patron.storage.store import API_KEYS
 
 Kind = Literal["write", "secret", "read"]
-PREFIX = "pk"
+KEY_PREFIX = "pk"
 KEY_BYTES = 24
 
 
@@ -43,7 +43,7 @@ def create_key(shop: Shop, source: str, kind: str, *, at: datetime) -> tuple[str
         raise SettingsError(f"{kind!r} is not a kind of key", where="--kind", todo=f"Use {', '.join(get_args(Kind))}.")
     if not source.strip() or not source.isprintable() or len(source) > 60:
         raise SettingsError("needs 1 to 60 printable characters", where="--source", todo="Name it, such as web.")
-    secret = f"{PREFIX}_{kind}_{secrets.token_urlsafe(KEY_BYTES)}"
+    secret = f"{KEY_PREFIX}_{kind}_{secrets.token_urlsafe(KEY_BYTES)}"
     key = Key(key_hash(secret)[:12], source.strip(), kind, at)  # pyright: ignore[reportArgumentType] - checked above
     with shop.store.begin() as connection:
         connection.execute(sa.insert(API_KEYS).values(key_hash=key_hash(secret), **vars(key)))

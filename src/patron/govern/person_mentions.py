@@ -16,7 +16,8 @@ WORD = re.compile(r"[^\s,;|\"'<>(){}\[\]]+")
 
 def mentions_any(vault: Vault, tokens: frozenset[str], text: str) -> bool:
     """Whether a text (JSON or a line of a file) has an identifier, e-mail address or phone number of these tokens."""
-    values = {value.strip() for value in values_in(text)}
+    # why: a rejected message may hold half of a character, which no token is made of
+    values = {value.encode(errors="replace").decode().strip() for value in values_in(text)}
     return any(vault.token(kind, value) in tokens for value in values if value for kind in KINDS)
 
 

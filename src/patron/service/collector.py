@@ -22,14 +22,14 @@ from patron.collect.request import (
 from patron.collect.sensors_data import sensors_json, validate_sensors
 from patron.collect.tracking_plan import NO_PLAN, TrackingPlan, load_tracking_plan
 from patron.collect.workspace_inbox import collector_state, open_inbox
-from patron.govern.api_keys import Key, key_hash, keys_by_hash
+from patron.govern.api_keys import KEY_PREFIX, Key, key_hash, keys_by_hash
 from patron.schema.collector_state import CollectorState
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import BadKey, InboxDamaged, PatronError, TooMany
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
 
-__all__ = ["MAX_BODY_BYTES", "Collector", "check_encoding", "request_body"]
+__all__ = ["KEY_PREFIX", "MAX_BODY_BYTES", "Collector", "Key", "check_encoding", "request_body"]
 
 BATCH, HISTORY, SENSORS = "batch", "import", "sensors"
 """Kinds of bodies; any other kind is the type of the one message in it."""

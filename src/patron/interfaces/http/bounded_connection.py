@@ -44,6 +44,8 @@ class BoundedConnection(HttpToolsProtocol):
         self.is_lingering = False
         self.frame_bytes = 0
         """Bytes of the request that are not its body."""
+        self.piece_bytes = 0
+        """Bytes of the piece that is parsed, before the first request that begins in it."""
         self.body_bytes = 0
         self.violation: BadRequest | None = None
         self.raw_transport = cast("asyncio.Transport", None)
@@ -72,6 +74,7 @@ class BoundedConnection(HttpToolsProtocol):
         try:
             for start in range(0, len(data), PIECE_BYTES):
                 piece = data if len(data) <= PIECE_BYTES else data[start : start + PIECE_BYTES]
+                self.piece_bytes = len(piece)
                 self.frame_bytes += len(piece)
                 self.parser.feed_data(piece)  # pyright: ignore[reportOptionalMemberAccess] - None once it is closed
                 self._check_frames()
@@ -101,7 +104,8 @@ class BoundedConnection(HttpToolsProtocol):
         if len(self.pipeline) >= self.limits.pipelined_requests:
             self._violate(400, f"more than {self.limits.pipelined_requests} requests wait", "Wait for answers.")
         super().on_message_begin()
-        self.is_in_head, self.frame_bytes, self.body_bytes = True, 0, 0
+        self.is_in_head, self.body_bytes = True, 0
+        self.frame_bytes, self.piece_bytes = self.piece_bytes, 0
         self.since = self.loop.time()
 
     def on_headers_complete(self) -> None:
@@ -118,6 +122,7 @@ class BoundedConnection(HttpToolsProtocol):
         """Count what arrived; it moves on the time by which more must come."""
         self.body_bytes += len(body)
         self.frame_bytes -= len(body)
+        self.piece_bytes -= len(body)
         self.since = min(self.loop.time(), self.since + len(body) / self.limits.bytes_per_second)
         super().on_body(body)
 

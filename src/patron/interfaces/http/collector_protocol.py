@@ -13,7 +13,6 @@ from urllib.parse import parse_qs
 import msgspec
 
 from patron import __version__
-from patron.govern.api_keys import PREFIX, Key
 from patron.interfaces.http.body_budget import BodyBudget, BodyReservation
 from patron.interfaces.http.error_status import status_of
 from patron.interfaces.http.refusals import is_collector_path, refusal_content
@@ -22,9 +21,11 @@ from patron.schema.errors import BadRequest, NotFound, Overloaded, PatronError
 from patron.service.collector import (
     BATCH,
     HISTORY,
+    KEY_PREFIX,
     MAX_BODY_BYTES,
     SENSORS,
     Collector,
+    Key,
     check_encoding,
     request_body,
 )
@@ -210,7 +211,7 @@ def _key(scope: Scope, path: str, headers: Headers) -> tuple[str, bool]:
     """Key in the header or the address, and whether it is in the address; '' where only the body can contain it."""
     header = headers.get(b"authorization", b"").decode("latin-1")
     key = request_key(header)
-    if header[:7].lower() == "bearer " and not key.startswith(PREFIX):
+    if header[:7].lower() == "bearer " and not key.startswith(KEY_PREFIX):
         key = ""  # why: the token of a proxy of theirs; the key is elsewhere
     if key or path not in KEY_IN_ADDRESS:
         return key, False

@@ -355,7 +355,15 @@ class Matrix:
         self._count = 0
         self._other_kinds = kinds(self.other / "w")
         self.kinds = kinds(self.home / "w")
-        self.sound = {name: self.ask(name, "", None, "") for name in COMMANDS}
+        self._sound: dict[str, Answer] = {}
+
+    def sound(self, command: str) -> Answer:
+        """What a command answers in the sound workspace."""
+        if command not in self._sound:
+            answer = self.ask(command, "", None, "")
+            assert answer
+            self._sound[command] = answer
+        return self._sound[command]
 
     def ask(self, command: str, kind: str, path: Path | None, how: str) -> Answer | None:
         """Damage a copy and ask one command there; None where the damage cannot be done."""
@@ -375,8 +383,7 @@ class Matrix:
 
     def verdict(self, command: str, answer: Answer, *, is_found: bool, is_editable: bool) -> str:
         """One word for a cell: fault, found, refused, same or differs (which only what people edit may)."""
-        sound = self.sound[command]
-        assert sound
+        sound = self.sound(command)
         if answer.is_fault:
             return "FAULT"
         if answer.content == sound.content and answer.code == sound.code:

@@ -388,15 +388,14 @@ class Matrix:
             return "FAULT"
         if answer.content == sound.content and answer.code == sound.code:
             return "same"
-        if command == "doctor":
-            return "found"
-        if answer.is_refusal:
-            return "refused"
+        if command == "doctor" or answer.is_refusal:
+            return "found" if command == "doctor" else "refused"
         if answer.code:
             return "FAULT"
-        if is_editable and (is_found or not isinstance(answer.content, dict)):
-            return "found" if is_found else "DIFFERS"
-        return "same" if is_editable and _differs_in_itself_only(answer.content, sound.content) else "DIFFERS"
+        if not is_editable:
+            return "DIFFERS"
+        is_harmless = _differs_in_itself_only(answer.content, sound.content)
+        return "found" if is_found else "same" if is_harmless else "DIFFERS"
 
     def row(self, kind: str, how: str, commands: tuple[str, ...] = tuple(COMMANDS)) -> dict[str, tuple[str, str]]:
         """Verdict and text of each command for one damage to one kind of path; nothing where it cannot be done."""

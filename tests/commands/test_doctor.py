@@ -6,9 +6,11 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from damage import COMMANDS, DAMAGES, FAULTS, OWN_MAPPING, Matrix, finish, in_home
 from patron.collect.request import Message, Request
 from patron.collect.workspace_inbox import open_inbox
 from patron.commands.doctor import doctor
@@ -217,3 +219,39 @@ def test_a_tracking_plan_that_cannot_be_used_or_is_misspelt(w):
     assert "Product Viewed.json" in wrong(w)["tracking plan"].todo
     (plan / "Cart Viewed.json").write_text('{"type": "shoe"}', encoding="utf-8")
     assert "is not a valid JSON Schema" in wrong(w)["tracking plan"].what
+
+
+@pytest.fixture
+def matrix(w, tmp_path, tmp_path_factory) -> Matrix:
+    """The workspace with one of everything in it, and another one to take files from."""
+    (w / "own-mapping.toml").write_text(OWN_MAPPING)
+    shop = Shop.open(w)
+    finish(shop, 1, now=AS_OF, cutoff=AS_OF)
+    shop.close()
+    other = tmp_path_factory.mktemp("other")
+    with in_home(other):
+        create(other / "w", {"currency": "EUR", "name": "Another shop"})
+        (other / "w" / "policy.toml").write_text("[budget]\ncents_per_run = 7\n")
+    return Matrix(tmp_path, other, tmp_path_factory.mktemp("scratch"))
+
+
+def test_a_sample_of_the_damage_matrix_has_no_fault(matrix):
+    """Every cell, the run's too, is in benchmarks/storage/damage_matrix.py; lake, models and stores have own tests."""
+    own = ("lake/", "models/", "store.db", "inbox.db")
+    kinds = [kind for kind in matrix.kinds if not kind.startswith(own)]
+    assert {"patron.toml", "policy.toml", "outbox/*/offers_file.csv", "run.lock", "tmp/", "backup.tar.gz"} <= set(kinds)
+    rng = np.random.default_rng(12)
+    pairs = [(kind, how) for kind in kinds for how in DAMAGES]
+    for number in rng.permutation(len(pairs))[:7]:
+        kind, how = pairs[number]
+        command = str(rng.choice([name for name in COMMANDS if name not in {"doctor", "run"}]))
+        cells = matrix.row(kind, how, ("doctor", command))
+        assert not [(kind, how, name, cell) for name, cell in cells.items() if cell[0] in FAULTS]
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [("outbox/*/offers_file.csv", "one bit flipped"), ("outbox/", "deleted"), ("policy.toml", "replaced")],
+)
+def test_damage_that_only_doctor_can_see_is_found(matrix, kind, how):
+    assert matrix.row(kind, how, ("doctor",))["doctor"][0] == "found"

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from patron.collect.loader import load_events
 from patron.commands.export import export_customer, write_private
+from patron.commands.export_scores import export_scores, write_scores
 from patron.commands.init_workspace import create
 from patron.govern.vault import Vault
 from patron.run import run_loop
@@ -126,3 +127,19 @@ def test_an_export_file_is_for_its_owner_only_even_where_another_file_was(shop, 
     assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(path.read_text())["customer_id"] == known["customer_id"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_exports_are_the_same_byte_for_byte_whatever_the_number_of_threads(shop, tmp_path, monkeypatch):
+    def exported(threads: int, name: str) -> tuple[bytes, bytes]:
+        monkeypatch.setenv("PATRON_ENGINE__THREADS", str(threads))
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(shop.folder.parent / "config"))
+        again = Shop.open(shop.folder)
+        person = write_private(export_customer(again, user_id="shop 7", now=AS_OF), tmp_path / f"{name}.json")
+        scores = write_scores(export_scores(again, now=AS_OF), tmp_path / f"{name}.csv")
+        again.close()
+        return person.read_bytes(), scores.read_bytes()
+
+    first = exported(1, "one")
+    assert all(exported(threads, f"{threads}-{number}") == first for threads in (1, 4) for number in range(2))
+    rows = json.loads(first[0])["tables"]["scores"]
+    assert rows == sorted(rows, key=lambda row: [str(value) for value in row.values()])

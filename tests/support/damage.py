@@ -355,7 +355,15 @@ class Matrix:
         self._count = 0
         self._other_kinds = kinds(self.other / "w")
         self.kinds = kinds(self.home / "w")
-        self.sound = {name: self.ask(name, "", None, "") for name in COMMANDS}
+        self._sound: dict[str, Answer] = {}
+
+    def sound(self, command: str) -> Answer:
+        """What a command answers in the sound workspace."""
+        if command not in self._sound:
+            answer = self.ask(command, "", None, "")
+            assert answer
+            self._sound[command] = answer
+        return self._sound[command]
 
     def ask(self, command: str, kind: str, path: Path | None, how: str) -> Answer | None:
         """Damage a copy and ask one command there; None where the damage cannot be done."""
@@ -375,19 +383,19 @@ class Matrix:
 
     def verdict(self, command: str, answer: Answer, *, is_found: bool, is_editable: bool) -> str:
         """One word for a cell: fault, found, refused, same or differs (which only what people edit may)."""
-        sound = self.sound[command]
-        assert sound
+        sound = self.sound(command)
         if answer.is_fault:
             return "FAULT"
         if answer.content == sound.content and answer.code == sound.code:
             return "same"
-        if command == "doctor":
-            return "found"
-        if answer.is_refusal:
-            return "refused"
+        if command == "doctor" or answer.is_refusal:
+            return "found" if command == "doctor" else "refused"
         if answer.code:
             return "FAULT"
-        return "found" if is_found and is_editable else "DIFFERS"
+        if not is_editable:
+            return "DIFFERS"
+        is_harmless = _differs_in_itself_only(answer.content, sound.content)
+        return "found" if is_found else "same" if is_harmless else "DIFFERS"
 
     def row(self, kind: str, how: str, commands: tuple[str, ...] = tuple(COMMANDS)) -> dict[str, tuple[str, str]]:
         """Verdict and text of each command for one damage to one kind of path; nothing where it cannot be done."""
@@ -401,6 +409,13 @@ class Matrix:
             is_found = is_found or (command == "doctor" and verdict == "found")
             cells[command] = (verdict, answer.text)
         return cells
+
+
+def _differs_in_itself_only(one: object, other: object) -> bool:
+    """Whether two archives differ in a file that people edit only: a comment of it that is lost changes nothing."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return False
+    return all(one.get(name) == other.get(name) or is_editable(name) for name in one.keys() | other.keys())
 
 
 EDITABLE = ("patron.toml", "policy.toml", "tracking", MAPPING)

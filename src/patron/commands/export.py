@@ -69,7 +69,8 @@ def _rows(shop: Shop, view: Snapshot, person: Person) -> dict[str, list[dict[str
     selected = pa.table({"token": pa.array(person.tokens, TEXT), "customer_id": pa.array(person.customer_ids, TEXT)})
     rows = {
         name: view.query(
-            f"select * from {name} where customer_id in (select customer_id from selected)", selected=selected
+            f"select * from {name} where customer_id in (select customer_id from selected) order by all",
+            selected=selected,
         ).to_pylist()
         for name in BY_CUSTOMER
     }

@@ -14,6 +14,7 @@ from patron.collect.workspace_inbox import LOST_SUFFIX
 from patron.commands.resolve_person import Person
 from patron.govern.person_mentions import mentions_any
 from patron.govern.vault import Vault
+from patron.schema.errors import BadFile
 from patron.storage.durable_files import sync, write_durably
 from patron.storage.run_files import record_outbox_file
 from patron.storage.shop import Shop
@@ -64,14 +65,22 @@ def files_left(shop: Shop, vault: Vault, person: Person) -> tuple[str, ...]:
 def _remove_from_outbox(shop: Shop, vault: Vault, person: Person, path: Path) -> int:
     """Rewrite an outbox file, which names people by the shop's ids, without the person; return how many rows went."""
     tokens = frozenset(person.tokens)
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadFile(
+            "is damaged, so that nobody can say whom it names",
+            where=str(path),
+            todo="Delete it, then run the same `patron forget` again; `patron run` writes the file of its cutoff anew.",
+        ) from error
     column = header.index("user_id") if "user_id" in header else 0
     # why: a cell that a spreadsheet would compute has an apostrophe before it
     kept = [
         row
         for row in rows
-        if not {vault.token("user_id", one) for one in _with_and_without_apostrophe(row[column])} & tokens
+        if len(row) <= column  # why: a damaged line that ends before it names anybody
+        or not {vault.token("user_id", one) for one in _with_and_without_apostrophe(row[column])} & tokens
     ]
     if len(kept) < len(rows):
         text = io.StringIO(newline="")

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from patron.predict.recommend.popularity import MODEL_FILE, Shelf
+from patron.schema.errors import LakeDamaged
 from patron.schema.questions import RECOMMEND
-from patron.storage.durable_files import disk_errors, sync
+from patron.storage import model_registry
+from patron.storage.durable_files import disk_errors
+from patron.storage.model_registry import RUN_HINT
 from patron.storage.shop import Shop
 
 ERASED = "(erased)"
@@ -15,30 +18,41 @@ ERASED = "(erased)"
 
 
 def erase_from_models(shop: Shop, values: Collection[str]) -> Iterator[tuple[str, int]]:
-    """Erase these values from every model; yield how many files were rewritten. Raises NoSpace on a full disk."""
+    """Erase these values from every model; yield how many files were rewritten.
+
+    Raises NoSpace on a full disk, LakeDamaged for a model that cannot be read.
+    """
     if not values:
         return
-    count = 0
-    for path in sorted((shop.folder / "models").rglob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not _holds_any(content, values):
-            continue
-        fresh = path.with_name(f".{path.name}.new")
-        with disk_errors(path):
-            if path.name == MODEL_FILE and RECOMMEND.name in path.relative_to(shop.folder).parts:
-                shelf, settings = Shelf.load(path)
-                shelf.without(values).save(fresh, settings)
-            else:
-                fresh.write_text(json.dumps(_without(content, values), sort_keys=True), encoding="utf-8")
-            _replace_durably(fresh, path)
-        count += 1
+    models, count = shop.folder / "models", 0
+    for version in model_registry.model_versions(shop.store):
+        folder, is_shelf = models / version, version.startswith(f"{RECOMMEND.name}/")
+        contents = {}
+        for path in sorted(folder.rglob("*.json")):
+            content = _read(path)
+            if _holds_any(content, values):
+                contents[str(path.relative_to(folder))] = _erased(
+                    path, content, values, is_shelf=is_shelf and path.name == MODEL_FILE
+                )
+        if contents:
+            with disk_errors(folder):
+                model_registry.rewrite_files(models, shop.store, version, contents)
+            count += len(contents)
     yield "model files rewritten", count
 
 
-def _replace_durably(fresh: Path, path: Path) -> None:
-    sync(fresh)
-    fresh.replace(path)
-    sync(path.parent)
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LakeDamaged("is not as it was written", where=str(path), todo=RUN_HINT) from error
+
+
+def _erased(path: Path, content: Any, values: Collection[str], *, is_shelf: bool) -> bytes:
+    if not is_shelf:
+        return json.dumps(_without(content, values), sort_keys=True).encode()
+    shelf, settings = Shelf.load(path)
+    return shelf.without(values).to_json(settings)
 
 
 def _holds_any(content: Any, values: Collection[str]) -> bool:

@@ -25,6 +25,7 @@ from patron.storage.durable_files import (
     make_private_folder,
     private_file,
     sync,
+    write_durably,
 )
 from patron.storage.store import MODEL_MANIFESTS, Store
 
@@ -122,10 +123,23 @@ def _save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, recor
     fresh.rename(final)
     sync(final.parent)
     shutil.rmtree(old, ignore_errors=True)
-    with store.begin() as connection:
-        this = (MODEL_MANIFESTS.c.model_version == version) & (MODEL_MANIFESTS.c.sha256 != sha256)
-        connection.execute(sa.delete(MODEL_MANIFESTS).where(this))
+    _forget_other_manifests(store, version, sha256)
     return version
+
+
+def rewrite_files(models: Path, store: Store, model_version: str, contents: Mapping[str, bytes]) -> None:
+    """Put other content into some files of a model; a call that is cut off is repeated with the same content."""
+    folder = models / model_version
+    manifest = {**read_json(folder / MANIFEST), **json.loads(contents.get(MANIFEST, b"{}"))}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items() if name != MANIFEST}
+    manifest = {**manifest, FILES: {**manifest[FILES], **hashes}}
+    written = json.dumps(manifest, sort_keys=True).encode()
+    sha256 = hashlib.sha256(written).hexdigest()
+    _write_manifest_hash(store, model_version, sha256)
+    # why: the manifest first; until the files follow the model is refused, and the call is repeated
+    for name, content in {MANIFEST: written, **contents}.items():
+        write_durably(folder / name, written if name == MANIFEST else content)
+    _forget_other_manifests(store, model_version, sha256)
 
 
 def load(models: Path, store: Store, question: str, version: str, learners: Iterable[ModelKind]) -> Any:
@@ -205,6 +219,12 @@ def _write_manifest_hash(store: Store | DeclaredStore, model_version: str, sha25
         with store.begin() as connection:
             row = {"model_version": model_version, "sha256": sha256}
             connection.execute(sa.insert(MODEL_MANIFESTS).values(row))
+
+
+def _forget_other_manifests(store: Store | DeclaredStore, model_version: str, sha256: str) -> None:
+    with store.begin() as connection:
+        others = (MODEL_MANIFESTS.c.model_version == model_version) & (MODEL_MANIFESTS.c.sha256 != sha256)
+        connection.execute(sa.delete(MODEL_MANIFESTS).where(others))
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What sells now, the same list for everybody: the baseline every recommender is compared with."""
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pyarrow as pa
 
 from patron.predict.recommend.ranking import Coded, Codes, coded, ranked
 from patron.schema.errors import NotEnoughData
-from patron.schema.json_files import read_json, write_json
+from patron.schema.json_files import read_json
 from patron.schema.numbers import Numbers
 
 OLDER_WEIGHT = 1e-6
@@ -54,9 +55,12 @@ class Shelf:
 
     def save(self, path: Path, settings: Mapping[str, float]) -> None:
         """Write as JSON; products only, nothing about any customer."""
-        write_json(
-            path, {"products": self.products, "popularity": self.popularity.tolist(), "settings": dict(settings)}
-        )
+        path.write_bytes(self.to_json(settings))
+
+    def to_json(self, settings: Mapping[str, float]) -> bytes:
+        """The shelf and the learner's settings as JSON."""
+        content = {"products": self.products, "popularity": self.popularity.tolist(), "settings": dict(settings)}
+        return json.dumps(content, sort_keys=True).encode()
 
     @classmethod
     def load(cls, path: Path) -> tuple[Self, dict[str, float]]:

@@ -32,6 +32,7 @@ from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.lake_erasure import Eraser
 from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS, AUDIT, DEAD_LETTERS, ERASURES, FORGOTTEN
+from workspace_copies import copy_workspace
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 RECEIVED = datetime(2024, 5, 21, tzinfo=UTC)
@@ -192,8 +193,7 @@ def filled(tmp_path_factory) -> Iterator[Path]:
 @pytest.fixture
 def folder(filled, tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("PATRON_MASTER_KEY", "ab" * 32)
-    shutil.copytree(filled / "w", tmp_path / "w")
-    return tmp_path / "w"
+    return copy_workspace(filled / "w", tmp_path / "w")
 
 
 @pytest.fixture
@@ -412,7 +412,7 @@ def state(shop: Shop) -> dict[str, list]:
 def forgotten(filled, tmp_path_factory) -> dict[str, list]:
     """What a workspace holds after an erasure that nobody cut off."""
     folder = tmp_path_factory.mktemp("whole") / "w"
-    shutil.copytree(filled / "w", folder)
+    copy_workspace(filled / "w", folder)
     shop = Shop.open(folder)
     erased = forget(shop, user_id=ANNA, now=datetime.now(UTC)).erased
     found = state(shop) | {"erased": sorted(erased.items())}

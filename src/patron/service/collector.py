@@ -79,6 +79,8 @@ class Collector:
     writer: InboxWriter = field(init=False)
     _plan: TrackingPlan = NO_PLAN
     _keys: dict[str, Key] = field(default_factory=dict)
+    _keys_in_use: dict[str, Key] = field(default_factory=dict)
+    """Valid keys by their secrets, which need not be hashed again."""
     _keys_loaded_at: float = float("-inf")
     _rules: dict[tuple[str, bool], SourceRules] = field(default_factory=dict)
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -151,10 +153,17 @@ class Collector:
         """The key of a secret. Valid keys are kept for CACHE_SECONDS."""
         if not 0 < len(secret) <= MAX_KEY_LENGTH:
             return None
-        hashed, age = key_hash(secret), time.monotonic() - self._keys_loaded_at
+        age = time.monotonic() - self._keys_loaded_at
+        known = self._keys_in_use.get(secret)
+        if known is not None and age <= CACHE_SECONDS:
+            return known
+        hashed = key_hash(secret)
         if age > CACHE_SECONDS or (age > RELOAD_SECONDS and hashed not in self._keys):
-            self._keys, self._keys_loaded_at = keys_by_hash(self.shop), time.monotonic()
-        return self._keys.get(hashed)
+            self._keys, self._keys_in_use, self._keys_loaded_at = keys_by_hash(self.shop), {}, time.monotonic()
+        key = self._keys.get(hashed)
+        if key is not None:
+            self._keys_in_use[secret] = key
+        return key
 
     def admit(self, key: str, body_kind: str, *, is_in_address: bool = False) -> Key | None:
         """The sender of a request before its body is read; None when only its body can contain the key.

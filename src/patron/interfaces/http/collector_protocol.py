@@ -135,7 +135,8 @@ class CollectorProtocol:
         reservation = (self.senders if sender else self.strangers).reserve(client[0] if client else "")
         try:
             raw = await reading.read(receive, reservation)
-            body = await self._run(partial(request_body, raw, kind, encoding=encoding), len(raw))
+            inflate = partial(request_body, raw, kind, encoding=encoding)
+            body = inflate() if len(raw) <= MAX_INLINE_BYTES else await self._in_thread(inflate)
             reservation.grow(max(0, len(body) - len(raw)))
             return await self._accept(body, kind, sender)
         except asyncio.CancelledError:
@@ -147,15 +148,13 @@ class CollectorProtocol:
         finally:
             reservation.release()
 
-    async def _run(self, work: Callable[[], T], size: int) -> T:
-        """Work on a body; on a large one in a thread, so that other requests need not wait for it."""
-        if size <= MAX_INLINE_BYTES:
-            return work()
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Work on a large body, so that other requests need not wait for it."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _accept(self, body: bytes, kind: str, sender: Key | None) -> Answer:
         validate = partial(self.collector.receive, body, kind, sender=sender, received_at=datetime.now(UTC))
-        received = await self._run(validate, len(body))
+        received = validate() if len(body) <= MAX_INLINE_BYTES else await self._in_thread(validate)
         counts = await asyncio.wrap_future(received.counts)
         message = {"messageId": received.request.messages[0].event_id} if kind in KINDS else {}
         return 200, {"success": not counts.rejected, **message, **vars(counts), "errors": received.errors}

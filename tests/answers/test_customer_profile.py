@@ -144,6 +144,7 @@ def test_an_id_that_nobody_has_is_not_found(made_shop, nobody):
         customer_card(made_shop, nobody)
 
 
+@pytest.mark.usefixtures("small_shop")  # its run is the one that is read
 def test_an_entry_names_a_category_only_where_all_of_it_has_that_one(snapshot_of, order_of, this_run):
     at = this_run.as_of - timedelta(days=1)
     tables = order_of(("a", at, 100), ("a", at - timedelta(days=1), 100))

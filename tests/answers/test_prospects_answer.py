@@ -23,6 +23,8 @@ from patron.storage.shop import Shop
 from patron.understand.facts import build_facts
 from patron.understand.prospects import prospects_at, prospects_by_age
 
+pytestmark = pytest.mark.xdist_group("prospects")  # its workspace takes long to make
+
 GROWING = replace(DEFAULT_SHOP, customers=500, arrivals_per_month_share=0.3, signup_without_order_share=0.6)
 DAYS = 330
 

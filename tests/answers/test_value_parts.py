@@ -14,6 +14,8 @@ from patron.run import run_loop
 from patron.schema.tables import BY_NAME
 from patron.storage.shop import Shop
 
+pytestmark = pytest.mark.xdist_group("value parts")  # its workspace takes long to make
+
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 
 

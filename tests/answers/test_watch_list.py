@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from patron.answers.watch_list import watch_list
+from patron.storage.model_registry import record_models
 
 EVERYBODY = 10_000
 
@@ -88,6 +89,8 @@ def test_where_the_champion_knows_the_last_order_only_that_is_the_reason(snapsho
     card = view.folder / "models" / "churn" / "recent" / "card.json"
     card.parent.mkdir(parents=True)
     card.write_text('{"learner": "recency_only"}', encoding="utf-8")
+    card.with_name("manifest.json").write_text("{}", encoding="utf-8")
+    record_models(view.folder / "models", view.store)
     reasons = {row.customer_id: row.reasons for row in watch_list(view)}
     assert reasons == {"late": ("+days_since_last_order",), "now": ("-days_since_last_order",)}
 

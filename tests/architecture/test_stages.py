@@ -21,6 +21,8 @@ from patron.storage.shop import Shop
 from patron.storage.stage_view import CAPABILITIES, StageView
 from patron.storage.store import METADATA
 
+pytestmark = pytest.mark.xdist_group("stages")  # its workspace takes long to make
+
 STAGES = ("collect", "understand", "predict", "decide", "engage", "measure", "simulate")
 LOOP = tuple(name for name in STAGES if name != "simulate")
 LINES_HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"

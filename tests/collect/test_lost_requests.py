@@ -16,7 +16,7 @@ from patron.commands.accept_loss import accept_loss
 from patron.commands.backup import backup
 from patron.commands.doctor import doctor
 from patron.commands.manage_keys import create_key
-from patron.schema.errors import InboxDamaged, WorkspaceError
+from patron.schema.errors import InboxDamaged, LakeDamaged
 from patron.schema.tables import EVENTS
 from patron.service.collector import Collector
 from patron.storage.shop import Shop
@@ -136,9 +136,9 @@ def test_a_lake_that_lost_events_which_the_inbox_had_moved_is_refused(waiting, l
         shutil.rmtree(folder)
     else:
         max((folder / "_delta_log").glob("*.json")).unlink()
-    with pytest.raises(WorkspaceError, match="has lost events"):
+    with pytest.raises(LakeDamaged, match="ends before version"):
         compact_inbox(waiting)
-    assert "has lost events" in problems(waiting.folder)["inbox"]
+    assert "ends before version" in problems(waiting.folder)["lake/events"]
 
 
 def test_the_bound_of_the_inbox_is_beside_it(waiting):

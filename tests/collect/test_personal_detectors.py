@@ -17,6 +17,7 @@ ORDINARY = (
         "Nike Air Max 90",
         "iPhone 15 Pro 128GB",
         "SKU-123-ABC-45",
+        "s3-2305843009213693958",
         "85123A",
         "C536379",
     ),

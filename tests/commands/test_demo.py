@@ -10,6 +10,8 @@ from patron.schema.tables import EVENTS, EXPOSURES
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.shop import Shop
 
+pytestmark = pytest.mark.xdist_group("demo")  # its workspace takes long to make
+
 SIZE = SimulatedDemo(replace(DEFAULT_SHOP, customers=250), history_days=220, months=1, budget_cents=50_000)
 
 

@@ -209,7 +209,7 @@ def test_a_workspace_without_its_settings_is_not_taken_for_a_new_one(w):
     assert (w / "policy.toml").read_text() == policy
     (w / "away.toml").rename(w / "patron.toml")
     (w / "policy.toml").unlink()
-    assert "Restore it from a backup" in wrong(w)["workspace"].todo
+    assert "Restore the newest backup" in wrong(w)["workspace"].todo
 
 
 def test_a_tracking_plan_that_cannot_be_used_or_is_misspelt(w):

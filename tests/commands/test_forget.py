@@ -34,6 +34,8 @@ from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS, AUDIT, DEAD_LETTERS, ERASURES, FORGOTTEN
 from workspace_copies import copy_workspace
 
+pytestmark = pytest.mark.xdist_group("forget")  # its workspace takes long to make
+
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 RECEIVED = datetime(2024, 5, 21, tzinfo=UTC)
 LATER = datetime(2024, 6, 20, tzinfo=UTC)

@@ -97,7 +97,8 @@ def finish(shop: Shop, seed: int, *, now: datetime, cutoff: datetime) -> None:
     collector.start()
     for n in range(5):
         body = {"batch": [{"type": "track", "event": "Product Viewed", "userId": f"u{n}", "messageId": f"s{seed}m{n}"}]}
-        collector.receive(json.dumps(body).encode(), "batch", key=key, received_at=now).counts.result(30)
+        sender = collector.admit(key, "batch")
+        collector.receive(json.dumps(body).encode(), "batch", sender=sender, received_at=now).counts.result(30)
         if n == 2:
             CompactionWorker(shop).run_once()
     collector.stop()

@@ -5,7 +5,6 @@ changed bit. Next to it stand the marks of the customers it is about, 8 opaque b
 one customer can be selected from many.
 """
 
-import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,19 +16,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from patron.collect.event_flags import TEST
 from patron.collect.event_ids import HASH_BYTES, EventIds, with_checksum
 from patron.collect.inbox_backend import InboxBackend
 from patron.collect.inbox_postgres import PostgresBackend
+from patron.collect.inbox_seal import InboxSeal
 from patron.collect.inbox_sqlite import FIX, SqliteBackend
 from patron.collect.request import Message, RawEvent, Request
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import InboxDamaged
 
-NONCE_BYTES, SEAL_BYTES = 12, 16
 IDS_PER_COMMIT = 20_000
 REQUESTS_PER_QUERY = 2_000
 RELEASED_PER_COMMIT = 500
@@ -71,8 +68,8 @@ class Inbox:
         self._key = key
         self._customer_mark = customer_mark
         self._identifier_tokens = identifier_tokens or (lambda _values: {})
-        self._seal = AESGCM(key)
         self.backend: InboxBackend = SqliteBackend(at) if isinstance(at, Path) else PostgresBackend(at)
+        self._seal = InboxSeal(key, self.backend.name)
         self._ids = EventIds(self.backend)
         try:
             with self.backend.translated_errors():
@@ -173,7 +170,7 @@ class Inbox:
         sealed, marked = [], []
         for seq, request, rows in requests:
             received_us = int(request.received_at.timestamp() * 1_000_000)
-            content = self._sealed(msgspec.msgpack.encode(rows), seq, request.source, received_us)
+            content = self._seal.close(msgspec.msgpack.encode(rows), seq, request.source, received_us)
             sealed.append((seq, request.source, received_us, content))
             marks = b"".join({mark for row in rows for mark in self._marks(row)})
             if marks:
@@ -227,7 +224,7 @@ class Inbox:
                     yield replace(request, rows=rows)
 
     def _unsealed_request(self, seq: int, source: str, received_us: int, sealed: bytes) -> PendingRequest:
-        content = self._unsealed(sealed, seq, source, received_us)
+        content = self._seal.open(sealed, seq, source, received_us)
         at = datetime.fromtimestamp(received_us / 1_000_000, UTC)
         return PendingRequest(seq, source, at, msgspec.msgpack.decode(content))
 
@@ -360,35 +357,15 @@ class Inbox:
         """Seal counts, positions and identity: a changed bit in them would lose or repeat requests."""
         if self.backend.sql.select_state:
             *state, _, _ = self.backend.execute(self.backend.sql.select_state).fetchone()
-            self.backend.execute(self.backend.sql.update_seal, (self._state_seal(state),))
+            self.backend.execute(self.backend.sql.update_seal, (self._seal.of_state(state),))
 
     def _require_sealed_state(self) -> None:
         """Raise InboxDamaged when counts, positions or identity are not what was written."""
         if self.backend.sql.select_state:
             *state, has_commits, seal = self._row(self.backend.sql.select_state)
-            if has_commits and seal != self._state_seal(state):
+            if has_commits and seal != self._seal.of_state(state):
                 what = "holds a changed count or position, or is not the inbox of this workspace"
                 raise InboxDamaged(what, where=self.backend.name, todo=FIX)
-
-    def _state_seal(self, state: Sequence[object]) -> bytes:
-        return blake2b(repr(state).encode(errors="replace"), key=self._key, digest_size=SEAL_BYTES).digest()
-
-    def _sealed(self, content: bytes, seq: int, source: str, received_us: int) -> bytes:
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._seal.encrypt(nonce, content, _bound(seq, source, received_us))
-
-    def _unsealed(self, sealed: bytes, seq: int, source: str, received_us: int) -> bytes:
-        try:
-            return self._seal.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _bound(seq, source, received_us))
-        except (InvalidTag, ValueError, TypeError):
-            raise InboxDamaged(
-                f"request {seq} was changed after it was written", where=self.backend.name, todo=FIX
-            ) from None
-
-
-def _bound(seq: int, source: str, received_us: int) -> bytes:
-    """What a seal protects besides its content."""
-    return f"{seq}\0{source}\0{received_us}".encode()
 
 
 def _deduplicated(

@@ -36,15 +36,15 @@ CARD_PREFIXES = re.compile(
     r"4|5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)|3[47]|35(?:2[89]|[3-8])|6(?:011|2|4[4-9]|5)|30[0-5]|3[68]"
 )
 """What the numbers of Visa, Mastercard, American Express, JCB, Discover, UnionPay and Diners Club begin with."""
-CARD_LENGTHS = {"34": {15}, "37": {15}, "30": {14}, "36": {14}, "38": {14}}
-"""Lengths by the first two digits; all others have 16 to 19."""
+CARD_LENGTHS = {"34": {15}, "37": {15}, "30": {14}, "36": {14}, "38": {14}, "4": {16, 19}, "5": {16}, "2": {16}}
+"""Lengths by the first digits; all others have 16 to 19."""
 IBAN_LENGTHS = range(15, 35)
 
 
 def is_card_number(text: str) -> bool:
     """Whether digits, in groups or not, are a payment card's: an issuer's prefix, its length, and the check digit."""
     digits = re.sub(r"\D", "", text)
-    lengths = CARD_LENGTHS.get(digits[:2], {16, 17, 18, 19})
+    lengths = CARD_LENGTHS.get(digits[:2]) or CARD_LENGTHS.get(digits[:1], {16, 17, 18, 19})
     if len(digits) == 14 and digits == text:
         return False  # why: bare numbers of 14 digits are product variants of large shop systems
     return bool(CARD_PREFIXES.match(digits)) and len(digits) in lengths and luhn.is_valid(digits)

@@ -16,7 +16,6 @@ from pathlib import Path
 import deltalake
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
@@ -30,7 +29,7 @@ from patron.storage.lake_checkpoint import NO_CHECKPOINT, write_checkpoint_if_du
 from patron.storage.lake_log import LOG, paths_added, sync_commit
 from patron.storage.lake_record import LakeRecord
 from patron.storage.lake_verification import LakeVerifier
-from patron.storage.parquet_rows import columns_without_nulls, declared_rows, with_part
+from patron.storage.parquet_rows import columns_without_nulls, declared_rows, split_by_partition, with_part
 
 ROW_GROUP = 131_072
 SORTED_ROW_GROUP = 32_768
@@ -333,7 +332,7 @@ class Lake:
     def _write_files(self, table: Table, rows: pa.Table) -> list[AddAction | RemoveAction]:
         written: list[Path] = []
         try:
-            return [self._write_part(table, value, part, written) for value, part in _parts(table, rows)]
+            return [self._write_part(table, value, part, written) for value, part in split_by_partition(table, rows)]
         except BaseException:
             for path in written:
                 path.unlink(missing_ok=True)
@@ -388,17 +387,3 @@ def _is_committed(delta: DeltaTable, load_id: LoadId) -> bool:
 
 def _marks(load_id: LoadId | None) -> CommitProperties | None:
     return CommitProperties(app_transactions=[Transaction(load_id.application, load_id.sequence)]) if load_id else None
-
-
-def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
-    """Split rows by their partition value; the value itself lives in the folder's name only."""
-    if not table.partition_by:
-        yield None, rows
-        return
-    by = rows[table.partition_by]
-    values = sorted(pc.unique(by).to_pylist(), key=str)
-    if None in values:
-        raise InvalidTable(f"{table.partition_by} is NULL", where=table.name, todo="Every row needs its partition.")
-    rest = rows.drop_columns([table.partition_by])
-    for value in values:
-        yield value, rest.filter(pc.equal(by, value))

@@ -1,9 +1,10 @@
 """Rows of a table as SQL over Parquet files, and what the statistics of a file say of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from patron.schema.errors import InvalidTable
@@ -55,3 +56,17 @@ def columns_without_nulls(path: Path) -> set[str]:
             is_full = statistics is not None and statistics.has_null_count and statistics.null_count == 0
             counts[column.path_in_schema] = counts.get(column.path_in_schema, 0) + is_full
     return {name for name in names if counts.get(name, 0) == file.metadata.num_row_groups}
+
+
+def split_by_partition(table: Table, rows: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
+    """Split rows by their partition value; the value itself lives in the folder's name only."""
+    if not table.partition_by:
+        yield None, rows
+        return
+    by = rows[table.partition_by]
+    values = sorted(pc.unique(by).to_pylist(), key=str)
+    if None in values:
+        raise InvalidTable(f"{table.partition_by} is NULL", where=table.name, todo="Every row needs its partition.")
+    rest = rows.drop_columns([table.partition_by])
+    for value in values:
+        yield value, rest.filter(pc.equal(by, value))

@@ -103,7 +103,9 @@ def open_store(folder: Path, settings: Settings, identity: WorkspaceIdentity, ma
     store = Store(_url(folder, settings), key=store_key(master, identity.workspace_id), bound=bound)
     try:
         entries = read_entries(store)
-        require_own(entries, identity, where=store.engine.url.render_as_string() if bound is None else str(store.file))
+        require_same_workspace(
+            entries, identity, where=store.engine.url.render_as_string() if bound is None else str(store.file)
+        )
         known_layout(entries, folder)
         store.require_all_commits()
     except BaseException:
@@ -133,7 +135,7 @@ def read_entries(store: Store) -> dict[str, str]:
             return {row.key: row.value for row in connection.execute(sa.select(WORKSPACE))}
 
 
-def require_own(entries: Mapping[str, str], identity: WorkspaceIdentity, *, where: str) -> None:
+def require_same_workspace(entries: Mapping[str, str], identity: WorkspaceIdentity, *, where: str) -> None:
     """Raise WorkspaceError unless a store's entries are this workspace's."""
     found = entries.get(WORKSPACE_ID)
     if found is None:

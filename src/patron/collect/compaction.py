@@ -33,10 +33,12 @@ from patron.collect.workspace_inbox import (
 )
 from patron.govern.vault import Vault
 from patron.schema.counts import IngestionCounts
+from patron.schema.errors import InboxDamaged
 from patron.schema.table_definition import TIME
 from patron.schema.tables import EVENTS
 from patron.storage.lake import LoadId
 from patron.storage.shop import Shop
+from patron.storage.workspace_identity import ACCEPT_LOSS
 
 LIVE = "live"
 """Import id of the dead letters of the collector."""
@@ -90,6 +92,8 @@ def compact(shop: Shop, inbox: Inbox, marked: Collection[str] = ()) -> Ingestion
     loaded = shop.lake.last_load_sequence(EVENTS, app_id)
     # why: what arrives meanwhile is for the next time; in a busy shop the lock would be held for ever
     until, after = inbox.last_seq(), inbox.moved_seq()
+    if loaded > until:
+        raise InboxDamaged("is older than the lake", where=inbox.backend.name, todo=ACCEPT_LOSS)
     with shop.engine.connect() as con, ThreadPoolExecutor(1, "inbox reader") as reader:
         ahead = reader.submit(_read, inbox, after)
         while after < until and (parts := ahead.result()):

@@ -19,13 +19,13 @@ from patron.govern.api_keys import list_keys
 from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault, customer_mark, initial_customer_id
 from patron.schema.collector_state import CollectorState, InboxPosition, SourceCounts
-from patron.schema.errors import InboxDamaged, PatronError, WorkspaceError
+from patron.schema.errors import EventsLost, InboxDamaged, LakeDamaged, PatronError, WorkspaceError
 from patron.schema.tables import EVENTS
 from patron.storage.layout import INBOX, SERVER_INBOX
 from patron.storage.shop import Shop
 from patron.storage.store import WORKSPACE, upsert
 from patron.storage.workspace_files import INBOX_BOUND_FILE, INBOX_FILE
-from patron.storage.workspace_identity import ACCEPT_LOSS, RESTORE
+from patron.storage.workspace_identity import ACCEPT_LOSS
 
 LOST_SUFFIX = ".lost"
 CACHED_MARKS = 50_000
@@ -71,8 +71,7 @@ def open_inbox(shop: Shop, *, is_checked: bool = False) -> Inbox:
         if is_checked:
             _require_empty_file(shop, keys.inbox)
             inbox.check()
-            require_loaded_events(shop, inbox)
-        is_old = is_checked and shop.lake.last_load_sequence(EVENTS, inbox.app_id) > inbox.last_seq()
+        is_old = is_checked and _is_older_than_lake(shop, inbox)
         _require_newer_file(shop, inbox, is_old=is_old)
         if is_old or (inbox.lake_id is None and _has_events(shop)):
             learn_lake(shop, inbox, is_old=is_old)
@@ -102,17 +101,24 @@ def learn_lake(shop: Shop, inbox: Inbox, *, is_old: bool) -> None:
 
 def accept_inbox_loss(shop: Shop) -> str:
     """Go on with what is left of the workspace's inbox, or put it aside and make a new one; return what was wrong."""
-    if shop.settings.inbox_url or not has_inbox(shop):
+    if not has_inbox(shop):
         return ""
+    refused = "" if shop.settings.inbox_url else _accept_loss_of_file(shop)
+    with open_inbox(shop) as inbox:
+        try:
+            require_loaded_events(shop, inbox)
+        except EventsLost as lost:
+            refused = refused or f"{lost.where}: {lost.what}"
+            inbox.clear_loaded_seq()
+    return refused
+
+
+def _accept_loss_of_file(shop: Shop) -> str:
     refused = _inbox_problem(shop)
     if refused and (shop.folder / INBOX_FILE).exists():
         renew_inbox_bound(shop.folder / INBOX_FILE)
     if refused and _inbox_problem(shop):
         _put_inbox_aside(shop)
-    with open_inbox(shop) as inbox:
-        if shop.lake.last_load_sequence(EVENTS, inbox.app_id) < inbox.loaded_seq():
-            refused = refused or "the lake lacks events that were moved into it"
-            inbox.clear_loaded_seq()
     return refused
 
 
@@ -130,14 +136,23 @@ def _inbox_problem(shop: Shop) -> str:
 
 def _put_inbox_aside(shop: Shop) -> None:
     """Keep the files of an inbox under other names; the store knows none afterwards, so that a new one is made."""
-    number = 1 + len(list(shop.folder.glob(f"{INBOX_FILE}.*{LOST_SUFFIX}")))
+    number = 1 + len(list(shop.folder.glob(f"{INBOX_FILE}.*{LOST_SUFFIX}")))  # why: SQLite looks for NAME-wal
     for suffix in ("", "-wal", "-shm"):
         path = shop.folder / (INBOX_FILE + suffix)
         if path.exists():
-            path.rename(shop.folder / f"{INBOX_FILE}.{number}{suffix}{LOST_SUFFIX}")
+            path.rename(shop.folder / f"{INBOX_FILE}.{number}{LOST_SUFFIX}{suffix}")
     (shop.folder / INBOX_BOUND_FILE).unlink(missing_ok=True)
     with shop.store.begin() as connection:
         connection.execute(sa.delete(WORKSPACE).where(WORKSPACE.c.key == INBOX))
+
+
+def _is_older_than_lake(shop: Shop, inbox: Inbox) -> bool:
+    """Whether the lake holds requests that the inbox never had. Raises EventsLost when it lacks some."""
+    try:
+        require_loaded_events(shop, inbox)
+        return shop.lake.last_load_sequence(EVENTS, inbox.app_id) > inbox.last_seq()
+    except LakeDamaged:
+        return False  # why: events are still accepted; whoever moves them into the lake refuses
 
 
 def _require_files(shop: Shop, *, is_bounded: bool) -> None:
@@ -157,16 +172,17 @@ def _require_recorded(shop: Shop, inbox: Inbox, record: str | None) -> None:
 
 
 def require_loaded_events(shop: Shop, inbox: Inbox) -> None:
-    """Raise WorkspaceError when the lake lacks events that the inbox has moved into it."""
+    """Raise EventsLost when the lake lacks events that the inbox has moved into it; LakeDamaged when it is."""
     is_shared = bool(shop.settings.inbox_url)
     if is_shared and (not _has_events(shop) or shop.lake.identity(EVENTS) != inbox.lake_id):
         return  # why: the inbox moves into the lake of another machine
-    loaded, expected = shop.lake.last_load_sequence(EVENTS, inbox.app_id), inbox.loaded_seq()
+    expected = inbox.loaded_seq()  # why: first, as another process may move some meanwhile
+    loaded = shop.lake.last_load_sequence(EVENTS, inbox.app_id)
     if loaded < expected:
-        raise WorkspaceError(
+        raise EventsLost(
             f"has lost events: request {expected} was moved into it, and it ends with {loaded}",
             where=str(shop.lake.path(EVENTS)),
-            todo=RESTORE,
+            todo=ACCEPT_LOSS,
         )
 
 
@@ -188,7 +204,7 @@ def _has_events(shop: Shop) -> bool:
     """Whether the lake holds events; False when it cannot be read, so that the collector can still accept."""
     try:
         return shop.lake.exists(EVENTS)
-    except OSError:
+    except (OSError, LakeDamaged):
         return False
 
 

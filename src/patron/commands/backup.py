@@ -111,8 +111,11 @@ def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup
 
 def _require_sound(shop: Shop) -> None:
     """Verify the lake and the models: what is damaged must not become the newest backup. Raises LakeDamaged."""
+    last = shop.snapshot()
+    pinned = last.pinned if last else {}
     for table in TABLES:
-        shop.lake.files(table)
+        for version in {None, pinned.get(table.name)}:
+            shop.lake.files(table, version)
     for version in model_registry.model_versions(shop.store):
         model_registry.require_sound(shop.folder / "models", shop.store, version)
 

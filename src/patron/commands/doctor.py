@@ -15,7 +15,7 @@ from patron.collect.workspace_inbox import has_inbox, open_inbox, require_loaded
 from patron.commands import doctor_files
 from patron.commands.accept_loss import accept_loss
 from patron.commands.doctor_lake import check_lake, check_models
-from patron.commands.findings import RESTORE_HINT, Finding
+from patron.commands.findings import Finding
 from patron.commands.workspace_checks import (
     audit_findings,
     key_findings,
@@ -31,6 +31,7 @@ from patron.schema.tables import BY_NAME
 from patron.storage.lake_verification import RUN_HINT
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, ERASURES
+from patron.storage.workspace_identity import RESTORE
 
 LOW_DISK_BYTES = 2_000_000_000
 REPLAYS_NAMED = 3
@@ -66,7 +67,7 @@ def _run_check(name: str, check: Callable[[Shop], Iterator[Finding]], shop: Shop
         return list(check(shop))
     except (PatronError, DatabaseError, OSError) as error:
         what = str(error.orig) if isinstance(error, DatabaseError) else str(error)
-        return [Finding(name, "problem", f"cannot be looked at ({what})", RESTORE_HINT)]
+        return [Finding(name, "problem", f"cannot be looked at ({what})", RESTORE)]
 
 
 def _settings(shop: Shop) -> Iterator[Finding]:
@@ -189,7 +190,7 @@ def _audit(shop: Shop) -> Iterator[Finding]:
         yield Finding("ledger of consents", "ok", f"{consent_ledger.size(shop.store)} entries, none damaged")
     else:
         what = f"entry {broken} was changed, or one before it is missing"
-        yield Finding("ledger of consents", "problem", what, RESTORE_HINT)
+        yield Finding("ledger of consents", "problem", what, RESTORE)
     with shop.store.begin() as connection:
         unfinished = connection.scalar(sa.select(sa.func.count()).select_from(ERASURES))
     if unfinished:

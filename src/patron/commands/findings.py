@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from patron.storage.workspace_identity import RESTORE
-
-RESTORE_HINT = RESTORE
 Level = Literal["ok", "warning", "problem"]
 
 

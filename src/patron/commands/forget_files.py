@@ -22,7 +22,7 @@ from patron.storage.workspace_files import DATA_FOLDERS, SCRATCH_FOLDER, WORKSPA
 
 WORKSPACE_FILES = WORKSPACE_FILE_NAMES | {*DATA_FOLDERS, SCRATCH_FOLDER}
 """Files and folders that are never a report, an export or somebody else's; models hold no ids."""
-UNOPENED = (".tar.gz", LOST_SUFFIX)
+UNOPENED = (".tar.gz", LOST_SUFFIX, f"{LOST_SUFFIX}-wal")
 """Archives, and inboxes that were put aside: people have to look at them."""
 STORE_SUFFIXES = (".db", ".db-wal", ".db-shm")
 REPORT_MARK = '<meta name="generator" content="Patron">'

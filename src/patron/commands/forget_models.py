@@ -1,6 +1,7 @@
 """Erase from model files what only a forgotten person's events held: products on a shelf, levels of a trait."""
 
 import json
+import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ def erase_from_models(shop: Shop, values: Collection[str]) -> Iterator[tuple[str
 
     Raises NoSpace on a full disk, LakeDamaged for a model that cannot be read.
     """
+    models, count = shop.folder / "models", 0
+    for left in models.glob("*/.*"):  # why: what a run that was killed has left
+        shutil.rmtree(left)
     if not values:
         return
-    models, count = shop.folder / "models", 0
     for version in model_registry.model_versions(shop.store):
         folder, is_shelf = models / version, version.startswith(f"{RECOMMEND.name}/")
         contents = {}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from patron.commands.findings import RESTORE_HINT, Finding
+from patron.commands.findings import Finding
 from patron.govern import audit_log
 from patron.govern.vault import Vault
 from patron.schema.errors import MasterKeyError, OlderWorkspace, PatronError
@@ -11,7 +11,7 @@ from patron.storage.embedded_store import damage_of, is_plain, store_key
 from patron.storage.settings import Settings, load_settings
 from patron.storage.shop import Shop
 from patron.storage.workspace_files import SETTINGS_FILE, STORE_FILE, missing_parts
-from patron.storage.workspace_identity import ACCEPT_LOSS, IDENTITY_FILE, WorkspaceIdentity, read_identity
+from patron.storage.workspace_identity import ACCEPT_LOSS, IDENTITY_FILE, RESTORE, WorkspaceIdentity, read_identity
 from patron.storage.workspace_store import key_place
 
 OTHERS = 0o077
@@ -32,10 +32,10 @@ def refusal_findings(folder: Path, refused: PatronError) -> Iterator[Finding]:
         return
     if identity is None:
         if (folder / STORE_FILE).exists():
-            yield Finding("identity", "problem", f"{IDENTITY_FILE} is missing", RESTORE_HINT)
+            yield Finding("identity", "problem", f"{IDENTITY_FILE} is missing", RESTORE)
         return
     for name in missing_parts(folder, settings):
-        yield Finding(Path(name).stem, "problem", f"{name} is missing", RESTORE_HINT)
+        yield Finding(Path(name).stem, "problem", f"{name} is missing", RESTORE)
     if not settings.store_url and (folder / STORE_FILE).exists():
         yield from _pages(folder, settings, identity)
     yield from mode_findings(folder)
@@ -53,7 +53,7 @@ def _pages(folder: Path, settings: Settings, identity: WorkspaceIdentity) -> Ite
     """Whether every page of the embedded store is as it was written; its key shows it."""
     path = folder / STORE_FILE
     if is_plain(path):
-        yield Finding("store", "problem", f"{STORE_FILE} is not encrypted: it is not this workspace's", RESTORE_HINT)
+        yield Finding("store", "problem", f"{STORE_FILE} is not encrypted: it is not this workspace's", RESTORE)
         return
     try:
         master = key_place(folder, settings, identity.workspace_id).read()
@@ -64,7 +64,7 @@ def _pages(folder: Path, settings: Settings, identity: WorkspaceIdentity) -> Ite
         return
     damage = damage_of(path, store_key(master, identity.workspace_id))
     if damage:
-        yield Finding("store", "problem", f"{STORE_FILE}: {damage}", RESTORE_HINT)
+        yield Finding("store", "problem", f"{STORE_FILE}: {damage}", RESTORE)
     else:
         yield Finding("store", "ok", f"{STORE_FILE} is sound")
 

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -45,8 +46,14 @@ def append(shop: Shop, connection: sa.Connection, action: str, details: Mapping[
     entry = Entry(*content, previous, _code(shop.audit_head.key, (*content, previous)))
     connection.execute(sa.insert(AUDIT).values(vars(entry)))
     if is_head_in:
-        after_commit(connection, lambda: shop.audit_head.move_to(entry.entry, entry.hash))
+        after_commit(connection, lambda: _move_head(shop, entry))
     return entry
+
+
+def _move_head(shop: Shop, entry: Entry) -> None:
+    """Move the head to an entry; where that fails the entry is written all the same, and the head is only older."""
+    with suppress(OSError, PatronError):
+        shop.audit_head.move_to(entry.entry, entry.hash)
 
 
 def entries(store: Store) -> list[Entry]:
@@ -79,11 +86,11 @@ def first_damaged_entry(log: list[Entry], key: bytes, keyed_from: int = 1) -> in
 
 def log_problem(shop: Shop) -> str:
     """What is wrong with the log; empty when every entry is as it was written, up to the last."""
-    log = entries(shop.store)
     try:
-        head = shop.audit_head.read()
+        head = shop.audit_head.read()  # why: before the log, which may grow meanwhile
     except PatronError as damaged:
         return f"{damaged.where}: {damaged.what}"
+    log = entries(shop.store)
     broken = first_damaged_entry(log, shop.audit_head.key, head.keyed_from if head else _keyed_from(shop, log))
     if broken is not None:
         return f"entry {broken} was changed, or one before it is missing"

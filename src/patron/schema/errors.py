@@ -7,7 +7,8 @@ PatronError
 │   ├── WorkspaceBusy    another process is at work in this workspace
 │   ├── NoSpace          the disk is full
 │   ├── InboxDamaged     the inbox does not hold what was written
-│   └── LakeDamaged      the lake or a model is not as it was written
+│   ├── LakeDamaged      the lake or a model is not as it was written
+│   └── EventsLost       the lake lacks events that it had
 ├── MasterKeyError       the master key is missing or does not fit this workspace
 ├── InvalidTable         rows break what their table declares
 ├── BadFile              a file cannot be read as its mapping says
@@ -60,6 +61,10 @@ class NoSpace(WorkspaceError):
 
 class InboxDamaged(WorkspaceError):
     """The inbox does not hold what was written."""
+
+
+class EventsLost(WorkspaceError):
+    """The lake lacks events that it had."""
 
 
 class LakeDamaged(WorkspaceError):

@@ -60,7 +60,7 @@ class AuditHeadFile:
         if not self.path.parent.is_dir():
             make_private_folder(self.path.parent)
         content = {**asdict(head), "mac": self._mac(head)}
-        write_durably(self.path, (json.dumps(content) + "\n").encode())
+        write_durably(self.path, (json.dumps(content) + "\n").encode(), is_shared=True)
 
     def move_to(self, entry: int, entry_hash: str) -> None:
         """Note that the log has this entry now; the head never goes back."""

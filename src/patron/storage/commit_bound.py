@@ -31,7 +31,7 @@ class CommitBound:
 
     def create(self, count: int) -> None:
         """Write the bound of a database; the caller syncs the folder. Raises NoSpace."""
-        write_durably(self.path, _text(count))
+        write_durably(self.path, _text(count), is_shared=True)
 
     def raise_to(self, count: int) -> None:
         """Note that so many commits are on disk. A lost note is no harm: the bound is only lower then."""

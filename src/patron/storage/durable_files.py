@@ -6,6 +6,7 @@ Whatever is replaced is written next to it and synced first: a power cut leaves 
 
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,9 +86,12 @@ def disk_errors(where: Path) -> Iterator[None]:
 
 
 @contextmanager
-def private_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that only its owner can read; it replaces `path`, durably, when it is whole. Raises NoSpace."""
-    fresh = path.with_name(f".{path.name}.new")
+def private_file(path: Path, *, is_shared: bool = False) -> Iterator[BinaryIO]:
+    """Write a file that only its owner can read; it replaces `path`, durably, when it is whole. Raises NoSpace.
+
+    Where it `is_shared`, several processes may write it at once: one of them wins.
+    """
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new" if is_shared else f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     try:
         with disk_errors(path):
@@ -99,7 +103,7 @@ def private_file(path: Path) -> Iterator[BinaryIO]:
         fresh.unlink(missing_ok=True)
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes, *, is_shared: bool = False) -> None:
     """Write a file that only its owner can read, whole or not at all, and durably. Raises NoSpace."""
-    with private_file(path) as out:
+    with private_file(path, is_shared=is_shared) as out:
         out.write(content)

@@ -25,7 +25,7 @@ from patron.schema.errors import InvalidTable, LakeDamaged, WorkspaceError
 from patron.schema.table_definition import Table, conform, find_violations, require_valid, sql_type
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine, literal
-from patron.storage.lake_checkpoint import NO_CHECKPOINT, write_checkpoint_if_due
+from patron.storage.lake_checkpoint import NO_CHECKPOINT, is_checkpoint_due, write_checkpoint
 from patron.storage.lake_log import LOG, paths_added, sync_commit
 from patron.storage.lake_record import LakeRecord
 from patron.storage.lake_verification import LakeVerifier
@@ -272,8 +272,10 @@ class Lake:
             post_commithook_properties=NO_CHECKPOINT,
         )
         version = self._record_commit(table)
-        if write_checkpoint_if_due(self.path(table), version):
+        if is_checkpoint_due(version):
+            write_checkpoint(self.path(table))
             self._record_commit(table)
+            DeltaTable(str(self.path(table))).cleanup_metadata()  # why: only once the checkpoint is known
         return version
 
     def _is_in_log(self, table: Table, version: int) -> bool:

@@ -15,7 +15,7 @@ from patron.storage.durable_files import make_private_folder, replace_durably
 from patron.storage.lake_log import LOG
 
 HINT = "_last_checkpoint"
-COMMITS_PER_CHECKPOINT = 100
+COMMITS_PER_CHECKPOINT, DIGITS = 100, 20
 NO_CHECKPOINT = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 """What every commit is made with."""
 
@@ -25,7 +25,10 @@ def write_checkpoint(table: Path) -> int:
     log, aside = table / LOG, table / ".checkpoint"
     shutil.rmtree(aside, ignore_errors=True)  # why: what a process that was killed has left
     make_private_folder(aside)
-    shutil.copytree(log, aside / LOG)
+    since = max((path.name[:DIGITS] for path in log.glob("*.checkpoint.parquet")), default="")
+    shutil.copytree(
+        log, aside / LOG, ignore=lambda _, names: [name for name in names if name[:1].isdigit() and name < since]
+    )
     DeltaTable(str(aside)).create_checkpoint()
     version = json.loads((aside / LOG / HINT).read_text(encoding="utf-8"))["version"]
     for path in sorted((aside / LOG).glob(f"{version:020}.checkpoint*")):
@@ -35,10 +38,6 @@ def write_checkpoint(table: Path) -> int:
     return version
 
 
-def write_checkpoint_if_due(table: Path, version: int) -> bool:
-    """Write a checkpoint once in a while, and delete logs that are older than Delta keeps them; return whether."""
-    is_due = version > 0 and version % COMMITS_PER_CHECKPOINT == 0
-    if is_due:
-        write_checkpoint(table)
-        DeltaTable(str(table)).cleanup_metadata()
-    return is_due
+def is_checkpoint_due(version: int) -> bool:
+    """Whether a checkpoint belongs after this version."""
+    return version > 0 and version % COMMITS_PER_CHECKPOINT == 0

@@ -76,6 +76,10 @@ class LakeRecord:
             self._files |= {(table, entry.path): entry for entry in self.all_files(table)}
         return {path: self._files[table, path] for path in paths if (table, path) in self._files}
 
+    def reload(self, table: str) -> None:
+        """Take the entries of a table's files from the store again."""
+        self._files = {key: entry for key, entry in self._files.items() if key[0] != table}
+
     def all_files(self, table: str) -> list[FileEntry]:
         """Entries of all files of a table."""
         file = LAKE_FILES.c

@@ -20,8 +20,8 @@ from patron.schema.tables import EVENTS, TABLES
 from patron.storage.durable_files import sync
 from patron.storage.lake_log import LOG, checkpoint_path, log_path, read_actions, sync_commit
 from patron.storage.lake_record import CommitEntry, FileEntry, LakeRecord, Stamp
+from patron.storage.workspace_identity import RESTORE
 
-RESTORE_HINT = "Restore the newest backup: `patron restore`."
 RUN_HINT = "Run the last run again, which writes this table anew; or restore the newest backup: `patron restore`."
 FOREIGN, GONE = "was not written by this workspace", "was deleted"
 AHEAD = 2
@@ -115,6 +115,14 @@ class LakeVerifier:
         """Files of a table that are missing or not as they were written, each with what is wrong with it."""
         folder = self._folder / table.name
         names = [os.path.relpath(path, folder) if Path(path).is_absolute() else str(path) for path in paths]
+        damaged = self._compared(table, names)
+        if damaged:  # why: another process may have erased or vacuumed files whose entries are cached here
+            self._record.reload(table.name)
+            damaged = self._compared(table, names)
+        return damaged
+
+    def _compared(self, table: Table, names: Sequence[str]) -> dict[str, str]:
+        folder = self._folder / table.name
         entries = self._record.files(table.name, names)
         foreign = {name for name in names if name not in entries}
         problems = {name: FOREIGN if (folder / name).exists() else GONE for name in foreign}
@@ -154,13 +162,13 @@ class LakeVerifier:
             if problem and version != newest and not path.exists():
                 raise _gone(table, version, self._folder)
             if problem:
-                raise LakeDamaged(f"{problem}; nothing is read from {table.name}", where=str(path), todo=RESTORE_HINT)
+                raise LakeDamaged(f"{problem}; nothing is read from {table.name}", where=str(path), todo=RESTORE)
 
     def _is_whole(self, table: Table, version: int) -> bool:
         """Whether a commit without an entry can be read; False for a torn one. Raises LakeDamaged for a foreign one."""
         try:
             actions = read_actions(self._log(table, version))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, FileNotFoundError):
             return False
         added = {unquote(action["add"]["path"]) for action in actions if "add" in action}
         if not added <= self._record.files(table.name, added).keys():
@@ -191,7 +199,8 @@ class LakeVerifier:
         return digest
 
     def _has_log(self, table: Table) -> bool:
-        return any((self._folder / table.name / LOG).glob("[0-9]*"))
+        log = self._folder / table.name / LOG  # why: a process that was killed may have left NUMBER.json#1 there
+        return any(log.glob("[0-9]*.json")) or any(log.glob("[0-9]*.parquet"))
 
     def _log(self, table: Table, version: int) -> Path:
         return log_path(self._folder / table.name, version)
@@ -200,12 +209,12 @@ class LakeVerifier:
         return checkpoint_path(self._folder / table.name, version)
 
     def _damaged(self, table: Table, what: str) -> LakeDamaged:
-        return LakeDamaged(what, where=str(self._folder / table.name), todo=RESTORE_HINT)
+        return LakeDamaged(what, where=str(self._folder / table.name), todo=RESTORE)
 
 
 def files_remedy(table: Table) -> str:
     """What to do about damaged files of a table: one that runs replace whole can be written again."""
-    return RUN_HINT if table.partition_by is None and table is not EVENTS else RESTORE_HINT
+    return RUN_HINT if table.partition_by is None and table is not EVENTS else RESTORE
 
 
 def record_lake(folder: Path, record: LakeRecord) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -130,7 +131,10 @@ def _save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, recor
 def rewrite_files(models: Path, store: Store, model_version: str, contents: Mapping[str, bytes]) -> None:
     """Put other content into some files of a model; a call that is cut off is repeated with the same content."""
     folder = models / model_version
+    _require_hash(folder / MANIFEST, _manifest_hashes(store, model_version))
     manifest = {**read_json(folder / MANIFEST), **json.loads(contents.get(MANIFEST, b"{}"))}
+    for name in manifest[FILES].keys() - contents.keys():
+        _require_hash(folder / name, {manifest[FILES][name]})
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items() if name != MANIFEST}
     manifest = {**manifest, FILES: {**manifest[FILES], **hashes}}
     written = json.dumps(manifest, sort_keys=True).encode()
@@ -174,11 +178,33 @@ def require_sound(
     models: Path, store: Store | DeclaredStore, model_version: str, *, only: Iterable[str] | None = None
 ) -> None:
     """Verify the files of a model, or some of them. Raises LakeDamaged that names the first damaged one."""
-    manifest, known = models / model_version / MANIFEST, _manifest_hashes(store, model_version)
-    _require_hash(manifest, known)
-    hashes = read_json(manifest)[FILES]
+    known = None
+    while True:
+        before, known = known, _manifest_hashes(store, model_version)
+        _finish_swap(models / model_version, known)
+        try:
+            _require_files(models / model_version, known, only)
+        except LakeDamaged:
+            if known == before:  # why: else another process may just have put another fit in its place
+                raise
+        else:
+            return
+
+
+def _require_files(folder: Path, known: Collection[str], only: Iterable[str] | None) -> None:
+    _require_hash(folder / MANIFEST, known)
+    hashes = read_json(folder / MANIFEST)[FILES]
     for name in sorted(hashes) if only is None else only:
-        _require_hash(manifest.parent / name, {hashes[name]})
+        _require_hash(folder / name, {hashes[name]})
+
+
+def _finish_swap(folder: Path, known: Collection[str]) -> None:
+    """Give a whole model its name, if the process that wrote it was killed after it had moved the earlier one away."""
+    fresh = folder.with_name(f".{folder.name}.new")
+    if not folder.exists() and (fresh / MANIFEST).is_file() and _digest(fresh / MANIFEST) in known:
+        with suppress(OSError):  # why: that process may be alive, and do it itself
+            fresh.rename(folder)
+            sync(folder.parent)
 
 
 def _require_hash(path: Path, known: Collection[str]) -> None:

@@ -335,20 +335,6 @@ def _run_of(row: sa.RowMapping) -> Run:
     return Run(row["run_id"], as_of, row["seed"])
 
 
-def _has_parts(folder: Path) -> bool:
-    """Whether a folder holds a workspace's data."""
-    lake = folder / "lake"
-    return (folder / "store.db").exists() or (lake.is_dir() and any(lake.iterdir()))
-
-
-def _settings_missing(folder: Path) -> WorkspaceError:
-    return WorkspaceError(
-        f"holds the data of a workspace, but its {SETTINGS_FILE} is missing",
-        where=str(folder),
-        todo=f"Copy {SETTINGS_FILE} from a backup, with the currency and time zone that the data has.",
-    )
-
-
 def _stamps(folder: Path) -> tuple[tuple[int, int], ...]:
     """When settings and policy were written, and how long they are; nothing for a file that is not there."""
     stamps = []

@@ -78,7 +78,9 @@ def make_store(folder: Path, settings: Settings) -> None:
     instance = identity.instance if identity else new_instance()
     identity = WorkspaceIdentity(workspace_id, LAYOUT_VERSION, key_check(master, workspace_id), instance)
     if entries:
-        known_layout(entries, folder)
+        if known_layout(entries, folder) < LAYOUT_VERSION:
+            what = "the store holds a workspace of an older Patron, whose lake is in another folder"
+            raise WorkspaceError(what, where="store_url", todo="Open that folder with this Patron first.")
         place.require_fit(master, entries.get(KEY_CHECK, identity.key_check))
     write_identity(folder, identity, UNFINISHED)
     if not settings.store_url:

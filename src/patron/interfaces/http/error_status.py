@@ -10,6 +10,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.NoSpace: 503,
     errors.InboxDamaged: 500,
     errors.LakeDamaged: 500,
+    errors.EventsLost: 500,
     errors.MasterKeyError: 500,
     errors.InvalidTable: 500,
     errors.BadFile: 422,

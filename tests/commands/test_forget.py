@@ -487,6 +487,9 @@ def test_the_store_keeps_no_deleted_bytes(shop):
     log = shop.folder / "store.db-wal"
     files = [path for path in shop.folder.glob("store.*") if path.is_file()]
     assert not any(token.encode() in path.read_bytes() for path in files)
+    with shop.store.begin() as connection:  # something that the log holds
+        rows = [{"token": f"t{number}" * 50, "forgotten_at": AS_OF} for number in range(1000)]
+        connection.execute(sa.insert(FORGOTTEN), rows)
     size_before = log.stat().st_size
     forget(shop, user_id=ANNA, now=datetime.now(UTC))
     with shop.store.begin() as connection:

@@ -69,7 +69,9 @@ def backup(shop: Shop, path: Path) -> Backup:
         raise WorkspaceError("the archive exists already", where=str(path), todo="Name another file.")
     if shop.store.engine.dialect.name != "sqlite":
         raise WorkspaceError(
-            "the store is a server", where="store_url", todo="Back it up with pg_dump at the time of this backup."
+            "the store is a server",
+            where="store_url",
+            todo="Stop every process, copy this folder, and back the store up with pg_dump.",
         )
     partial = path.with_name(path.name + ".partial")
     with shop.lock(), disk_errors(path):

@@ -195,12 +195,12 @@ def test_killed_at_any_time_what_was_acknowledged_is_in_the_lake_once(shop):
     acknowledged = []
     context = multiprocessing.get_context("forkserver")  # why: delta-rs has threads, which no fork takes along
     context.set_forkserver_preload([__name__])
-    for run in range(20):
+    for run in range(10):
         here, there = context.Pipe(duplex=False)
         child = context.Process(target=_accept_until_killed, args=(shop.folder, run, dict(os.environ), there))
         child.start()
         there.close()
-        until = time.monotonic() + 0.1 + 0.1 * run
+        until = time.monotonic() + 0.1 + 0.2 * run
         while time.monotonic() < until or not here.poll():
             if here.poll(0.01):
                 acknowledged += here.recv()

@@ -20,11 +20,11 @@ from patron.commands.simulate import simulate
 from patron.engage.outbox import write_csv
 from patron.run import drain_inbox, silent
 from patron.schema.tables import EVENTS
-from patron.storage import lake, lake_checkpoint
+from patron.storage import lake_checkpoint, lake_log
 from patron.storage.durable_files import private_file
 from patron.storage.lake_erasure import Eraser
 from patron.storage.model_registry import Manifest, ModelRecord, save
-from patron.storage.store import WORKSPACE, Store, sqlite_url
+from patron.storage.store import METADATA, MODEL_MANIFESTS, WORKSPACE, Store, sqlite_url
 from sample_rows import sample
 
 
@@ -93,7 +93,10 @@ class FittedNumber:
 
 def save_model(folder):
     manifest = Manifest("value", "2026-01-01", "mean", {}, "2026-01-01", 1, "1", {}, 1, "")
-    save(folder / "models", FittedNumber(), ModelRecord(manifest, {}, {}, ""))
+    store = Store(sqlite_url(folder / "tmp.db"))
+    METADATA.create_all(store.engine, tables=[MODEL_MANIFESTS])
+    save(folder / "models", store, FittedNumber(), ModelRecord(manifest, {}, {}, ""))
+    store.close()
 
 
 def simulate_shop(folder):
@@ -124,7 +127,7 @@ def test_settings_policy_and_key_are_on_disk_once_the_workspace_is_made(sync_log
 
 def test_a_restored_workspace_is_on_disk_before_it_has_its_name(shop, sync_log, tmp_path):
     backup(shop, tmp_path / "a.tar.gz")
-    restore(tmp_path / "a.tar.gz", tmp_path / "deep" / "again")
+    restore(tmp_path / "a.tar.gz", tmp_path / "deep" / "again", now=datetime(2026, 3, 1, tzinfo=UTC))
     assert sync_log.too_early == []
     assert [name for name in sync_log.unsafe_names() if name.startswith("deep")] == []
 
@@ -141,7 +144,7 @@ def test_what_a_killed_process_left_unsynced_is_on_disk_before_it_leaves_the_inb
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(lake, "sync", killed_at_commit)
+        patch.setattr(lake_log, "sync", killed_at_commit)
         with pytest.raises(KeyboardInterrupt):
             drain_inbox(shop)
     assert shop.lake.version(EVENTS) == 1
@@ -181,7 +184,7 @@ def test_a_checkpoint_of_a_log_comes_into_it_whole_and_synced(shop, sync_log, mo
     checkpoints = [f"{3:020}.checkpoint.parquet", "_last_checkpoint"]
     assert [name for name in sync_log.moved if "checkpoint" in name] == checkpoints
     assert sync_log.too_early == []
-    Eraser(shop.lake.folder).delete_history(EVENTS)
+    Eraser(shop.lake.folder, shop.lake.record).delete_history(EVENTS)
     assert f"{4:020}.checkpoint.parquet" in sync_log.moved
     assert shop.lake.read(EVENTS).num_rows == 4
     assert not (shop.lake.path(EVENTS) / ".checkpoint").exists()

@@ -21,7 +21,7 @@ from patron.understand.facts.usable_events import Scope
 from .conftest import START, events_table
 
 DAYS_BEFORE, DAYS = 12, 3
-SEEDS = range(2)
+SEEDS = range(1)
 KINDS = (
     ("Product Viewed", 12),
     ("Products Searched", 4),

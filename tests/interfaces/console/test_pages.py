@@ -312,7 +312,7 @@ def test_an_empty_workspace_says_what_to_do_next(empty_shop):
         answer_json = client.get("/api/overview")
         assert answer_json.status_code == 404
         assert "patron run" in answer_json.json()["todo"]
-        assert client.get("/health").json() == {"status": "ok", "run_id": None, "trouble": ""}
+        assert client.get("/health").json() == {"status": "ok", "run_id": None, "trouble": "", "is_accepting": False}
 
 
 def test_another_name_for_this_machine_is_refused(client):

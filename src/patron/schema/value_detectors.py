@@ -54,6 +54,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z+.-]{0,19}[0-9]?://[!#-+\--:=?-{}~]+")
 """A web address, up to a space, a sign that ends one, or a letter that no address has."""
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[_\u00b7\u30fb\u2022\u2219\u22c5](?=\d)")
 _SPACES = re.compile(r"\s+")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _INTERNATIONAL = re.compile(r"(?<![\d.])\+ ?\(?[1-9](?:[ ().\-/]{0,2}\d){7,14}(?!\d)")
 _EXIT_CODE = re.compile(
     r"(?<![A-Za-z0-9.,])00[1-9]\d(?:\d{9,12}|(?=[\d().\-/]*[ ])(?:[ ().\-/]{0,2}\d){6,12})(?![A-Za-z0-9])"
@@ -140,13 +141,12 @@ def _plain_form(text: str) -> str:
     if "%" in text:
         text = unquote(text)
     if not text.isascii():
-        text = "".join(map(_plain_character, unicodedata.normalize("NFKC", text)))
+        text = _NOT_ASCII.sub(lambda match: _plain_character(match.group()), unicodedata.normalize("NFKC", text))
     return _BETWEEN_DIGITS.sub(" ", _SPACES.sub(" ", text)).strip()
 
 
+@lru_cache(maxsize=5_000)
 def _plain_character(character: str) -> str:
-    if character.isascii():
-        return character
     if character.isdecimal():
         return str(unicodedata.digit(character))
     if "\u2010" <= character <= "\u2015" or character == "\u2212":

@@ -204,8 +204,13 @@ def test_locales_and_time_zones_stay_nothing_else_does(locale, zone):
 def test_a_number_that_is_declared_plain_is_searched_and_the_event_flagged(shop):
     write_plan(shop)
     send(shop, message(1, shelf=13912345678), message(2, shelf=1234567), message(3, shelf=4111111111111111))
+    beside = (f"https://x.de{mark}+4917012345678" for mark in (",", " ", "\t", "\u3000", "/a "))
+    send(shop, *(message(f"b{n}", shelf=one) for n, one in enumerate(beside)))
+    send(shop, message("e", "Anna +49 170 1234567 https://shop.de"))
     of = events(shop)
     assert [of[one]["properties"] for one in ("m1", "m2", "m3")] == [None, '{"shelf":1234567}', None]
+    assert {of[f"mb{n}"]["properties"] for n in range(5)} == {None}
+    assert of["me"]["name"].startswith("i_")
     assert [("personal_value" in (of[one]["flags"] or ())) for one in ("m1", "m2", "m3")] == [True, False, True]
 
 

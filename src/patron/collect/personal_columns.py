@@ -26,7 +26,7 @@ THINGS = ("order_id", "product_id", "coupon", "campaign_id", "decision_id")
 IDENTIFIERS = ("event_id", *THINGS)
 WORDS = ("product_name", "department", "category", "brand", "channel", "device")
 OBJECTS = ("properties", "traits")
-HARMLESS_ADDRESS = r'"https?://[!#$&-;=A-Z_a-z~]*(?:\?(?:[\w-]{1,20}=[0-9.x]*&?)*)?"'
+HARMLESS_ADDRESS = r'"https?://[!#$&-+\--:=A-Z_a-z~]*(?:\?(?:[\w-]{1,20}=[0-9.x]*&?)*)?"'
 """A web address in JSON, such as a picture's, with numbers only in its query; most events of products have one."""
 KNOWN_NAMES = pa.array(sorted(BY_NAME))
 VaultValues = dict[int, dict[str, Any]]

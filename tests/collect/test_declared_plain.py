@@ -7,6 +7,8 @@ import pytest
 
 from patron.answers.sql_query import sql
 from patron.collect.file_import import import_files
+from patron.collect.import_job import raw_events_table
+from patron.collect.raw_objects import split_objects
 from patron.collect.request import source_rules, validate_batch
 from patron.collect.segment_message import raw_event_of
 from patron.collect.tracking_plan import FOLDER, load_tracking_plan
@@ -63,10 +65,10 @@ def events(shop):
 
 
 def test_words_under_undeclared_keys_go_to_the_vault_flags_and_short_numbers_stay(shop):
-    send(shop, message(1, product_id="p1", shelf="A 7", is_gift=True, level=3, share=0.125, phone_digits=4915112345678))
+    send(shop, message(1, product_id="p1", shelf="A 7", is_gift=True, level=3, share=0.125, digits=4915112345678))
     assert json.loads(events(shop)["m1"]["properties"]) == {"is_gift": True, "level": 3, "share": 0.125}
     [text] = Vault.open(shop).texts([Vault.open(shop).token("user_id", "u1")])
-    assert json.loads(text["text"]) == {"shelf": "A 7", "phone_digits": 4915112345678}
+    assert json.loads(text["text"]) == {"shelf": "A 7", "digits": 4915112345678}
 
 
 def test_what_the_tracking_plan_declares_plain_is_queryable_except_for_personal_data(shop):
@@ -105,8 +107,14 @@ def test_an_order_named_by_an_address_still_joins_its_refund_and_its_product(sho
         of["m1"]["products"][0]["product_id"] == of["m3"]["product_id"] == Vault.open(shop).token("identifier", ADDRESS)
     )
     assert of["m1"]["order_id"].startswith("i_")
+    assert Vault.open(shop).reveal_identifiers([of["m3"]["product_id"], "p1"]) == [ADDRESS, "p1"]
+    assert of["m1"]["flags"] == ["personal_value"]
     exported = json.dumps(export_customer(shop, user_id="u1", now=NOW), default=str)
     assert f"order {ADDRESS}" in exported
+    send(shop, message(4, "Product Viewed", product_id=ADDRESS) | {"userId": "u2"})
+    assert forget(shop, user_id="u1", now=NOW).erased["keys of orders and products"] == 1
+    order, product = of["m1"]["order_id"], of["m3"]["product_id"]
+    assert Vault.open(shop).reveal_identifiers([order, product]) == [order, ADDRESS]
 
 
 def test_a_message_id_with_an_address_is_stored_once_traced_and_forgotten(shop):
@@ -148,6 +156,62 @@ def test_the_message_of_a_dead_letter_names_no_order_that_is_personal(shop):
         [[said]] = connection.exec_driver_sql("select message from dead_letters").all()
     assert ADDRESS not in said
     assert said.startswith("order i_")
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ({"filters": [{"type": "size", "value": {"note": "Zyann"}}]}, {"filters": [{"type": "size"}]}),
+        ({"filters": [{"type": "price", "value": [10, 20]}]}, {"filters": [{"type": "price", "value": [10, 20]}]}),
+        ({"sorts": [{"type": "price", "value": 13912345678}]}, {"sorts": [{"type": "price"}]}),
+        ({"here": [52.520008, 13.404954], "at": [52.52, 13.4], "sizes": [41, 42]}, {"sizes": [41, 42]}),
+        (dict.fromkeys(("birthYear", "dob_1", "gps", "zip4", "plz", "pin", "cvv", "otp", "isPregnant"), 7), None),
+        (
+            dict.fromkeys(("hiv_status", "home_phone_1", "tel", "mobile2", "pincode", "cvc"), 7) | {"archive": 1},
+            {"archive": 1},
+        ),
+    ],
+    ids=str,
+)
+def test_under_undeclared_keys_only_what_says_nothing_stays(sent, kept):
+    for row in (raw_event_of(message(1, "Product List Filtered", **sent)), as_file(sent, "Product List Filtered")):
+        assert json.loads(row["properties"] or "null") == kept
+
+
+def as_file(properties, event):
+    rows = raw_events_table([{"event_id": "1", "name": event, "properties": json.dumps(properties)}])
+    return split_objects(rows).to_pylist()[0]
+
+
+def test_a_large_declared_amount_stays():
+    for amount, kept in ((2_500_000, {"subtotal": 2_500_000.0}), (2_500_000.5, {"subtotal": 2_500_000.5})):
+        row = raw_event_of(message(1, "Order Completed", order_id="o", revenue=1, subtotal=amount))
+        assert json.loads(row["properties"]) == kept
+        assert json.loads(as_file({"subtotal": amount}, "Order Completed")["properties"]) == kept
+
+
+@pytest.mark.parametrize(("locale", "zone"), [("zh-Hans-CN", "America/Argentina/Buenos_Aires"), ("es-419", "UTC")])
+def test_locales_and_time_zones_stay_nothing_else_does(locale, zone):
+    clear = {"locale": locale, "timezone": zone}
+    row = raw_event_of(message(1) | {"context": clear})
+    assert json.loads(row["properties"]) == {"context": clear}
+    personal = {"locale": "de-Zyann", "timezone": "Zyann/Zylberg"}
+    row = raw_event_of(message(1) | {"context": personal})
+    assert (row["properties"], json.loads(row["personal"])) == (None, {"context": personal})
+    assert as_file({"context": personal}, "Page")["properties"] is None
+
+
+def test_a_number_that_is_declared_plain_is_searched_and_the_event_flagged(shop):
+    write_plan(shop)
+    send(shop, message(1, shelf=13912345678), message(2, shelf=1234567), message(3, shelf=4111111111111111))
+    beside = (f"https://x.de{mark}+4917012345678" for mark in (",", " ", "\t", "\u3000", "/a "))
+    send(shop, *(message(f"b{n}", shelf=one) for n, one in enumerate(beside)))
+    send(shop, message("e", "Anna +49 170 1234567 https://shop.de"))
+    of = events(shop)
+    assert [of[one]["properties"] for one in ("m1", "m2", "m3")] == [None, '{"shelf":1234567}', None]
+    assert {of[f"mb{n}"]["properties"] for n in range(5)} == {None}
+    assert of["me"]["name"].startswith("i_")
+    assert [("personal_value" in (of[one]["flags"] or ())) for one in ("m1", "m2", "m3")] == [True, False, True]
 
 
 def test_an_object_where_a_text_belongs_goes_to_the_vault():

@@ -3,6 +3,7 @@
 import random
 import time
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -54,8 +55,57 @@ ORDINARY = (
         "Foo::Bar",
         "X1234567",
     ),
+    *(
+        "0049000028911",
+        "EAN 0049000028911",
+        "ABC13912345678XYZ",
+        "Set 2 1999",
+        "52.520008",
+        "A+B 100",
+        "v1.0.0+20130313144700",
+    ),
+    *(
+        "https://x.de/u/13912345678",
+        "see https://x.de/p/4111111111111111 for 2024-11-29",
+        "Größe 42",
+        "连衣裙 2024 新款",
+    ),
     *("en-US", "Europe/Berlin", "WHITE HANGING HEART T-LIGHT HOLDER", "Set 3-teilig 30x40 cm 1200 W", "i_" + "0f" * 16),
 )
+
+
+def wide(text):
+    """A text in full-width digits and signs."""
+    return "".join(chr(ord(one) + 0xFEE0) if "!" <= one <= "~" else one for one in text)
+
+
+PERSONAL = (
+    *("Case, call +49 170 1234567, https://x.de", "4111 1111 1111 1111 https://x.de", "DE89370400440532013000://"),
+    *("Anna +49 170 1234567 https://shop.de", "https://x.de 微信13912345678", "https://x.de,电话13912345678"),
+    *("see https://x.de/a?v=1 and https://x.de/find?q=anna", "https://x.de/a anna@example.org"),
+    *("电话13912345678", "红色连衣裙 微信13912345678", "tel_13912345678", "wx13912345678", "13912345678号"),
+    *("ord_13912345678", "地址192.168.1.10", "ip_192.168.1.10", "card4111111111111111", "电话+4917012345678"),
+    *("信用卡4111 1111 1111 1111", "ord_378282246310005", "x\u200b13912345678"),
+    *(wide("1985年4月12日"), wide("192.168.1.10"), wide("13912345678"), "1985年04月12日"),
+    *("0171\u20092345678", "0171\t2345678", "0171   2345678", "0171\u200b 2345\u200b678", "12\u200b.04.1985"),
+    *("anna﹫example.com", "192%2E168%2E1%2E10", "4111·1111·1111·1111", "4111_1111_1111_1111", "1985_04_12"),
+    *(
+        "12 avril 1985",
+        "1er août 1985",
+        "12 de abril de 1985",
+        "12 aprile 1985",
+        "12 de dezembro de 1985",
+        "3 ottobre 1970",
+    ),
+    *("né le 3 févr. 1970", "1985\u300004\u300012"),
+)
+
+
+@pytest.mark.parametrize("value", PERSONAL)
+def test_however_it_is_written_and_whatever_touches_it(value):
+    assert personal_kind(value)
+    in_json = msgspec.json.encode({"a": value}).decode()
+    assert pc.all(pc.match_substring_regex(pa.array([value, in_json]), SUSPECT)).as_py()
 
 
 @pytest.mark.parametrize("kind", [one for one in KINDS if one.has_form], ids=lambda one: one.name)

@@ -107,6 +107,16 @@ def test_an_offer_goes_to_everyone_whose_user_id_is_known(shop):
     assert {row["user_id"] for row in recommendations} == set(PEOPLE)
 
 
+def test_a_recommended_product_has_the_shops_own_id_where_the_lake_has_its_token(shop):
+    vault = Vault.open(shop)
+    [token] = vault.store_tokens("identifier", pa.array(["13912345678"]), AS_OF).to_pylist()
+    unknown = vault.token("identifier", "13812345678")
+    one = {"run_id": RUN.run_id, "as_of": AS_OF, "reason": "popular_now", "customer_id": "ann"}
+    put(shop, "recommendations", [one | {"rank": n, "product_id": p} for n, p in enumerate((token, unknown, "p"), 1)])
+    done = deliver(stage_view(shop, engage, run=RUN))
+    assert [row["product_id"] for row in lines(shop, done.outbox.files[1])] == ["13912345678", unknown, "p"]
+
+
 def test_an_offer_is_valid_from_the_day_of_the_run_by_the_shops_clock(shop):
     (shop.folder / SETTINGS_FILE).write_text('[shop]\ntime_zone = "Europe/Berlin"\n', encoding="utf-8")
     shop.reload_settings()

@@ -23,6 +23,7 @@ WARNINGS = (
     "impossible_time",
     "repeated_order",
     "no_consent",
+    "personal_value",
     "bot",
     "test",
 )

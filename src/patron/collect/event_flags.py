@@ -9,6 +9,9 @@ from patron.schema.table_definition import TEXTS
 TEST = "test"
 """Flag of test traffic, which is used for nothing: its orders do not count as the first of their number."""
 
+PERSONAL_VALUE = "personal_value"
+"""Flag of an event of which a value in clear was recognised as personal, and is in the vault instead."""
+
 
 def add_flag(rows: pa.Table, flag: str, is_flagged: Sequence[bool] | None = None) -> pa.Table:
     """Add a flag once to some rows, or to all of them."""

@@ -24,7 +24,7 @@ from patron.collect import pending_sources
 from patron.collect.consent_check import ConsentCheck, consents_of
 from patron.collect.contact_tokens import contact_tokens, scatter
 from patron.collect.event_flags import TEST, add_flag
-from patron.collect.personal_columns import replace_personal_values
+from patron.collect.personal_columns import replace_personal_values, replaced_identifiers
 from patron.collect.raw_objects import split_objects
 from patron.collect.suppression import reject_forgotten
 from patron.collect.validation import problem_message, validation_sql
@@ -175,6 +175,8 @@ class EventLoader:
             else pa.nulls(rows.num_rows, pa.string())
             for column, kind in kinds.items()
         }
+        identifiers = replaced_identifiers(self.vault, rows)
+        self.vault.store_tokens("identifier", pa.array(identifiers, pa.string()), self.received_at)
         return stored | {"previous_token": self._previous(rows)} | contact_tokens(self.vault, rows)
 
     def _previous(self, rows: pa.Table) -> pa.Array:

@@ -14,16 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.collect.event_flags import PERSONAL_VALUE, add_flag
 from patron.govern.vault import Vault
 from patron.schema.events import BY_NAME
-from patron.schema.personal_data import json_text
+from patron.schema.personal_data import MAX_NUMBER, json_text, text_of
 from patron.schema.personal_keys import is_identifier
 from patron.schema.value_detectors import SUSPECT, personal_kind
 
-IDENTIFIERS = ("event_id", "order_id", "product_id", "coupon", "campaign_id", "decision_id")
+THINGS = ("order_id", "product_id", "coupon", "campaign_id", "decision_id")
+"""Identifiers of the shop's things; an erasure finds which of them only one person's events held."""
+IDENTIFIERS = ("event_id", *THINGS)
 WORDS = ("product_name", "department", "category", "brand", "channel", "device")
 OBJECTS = ("properties", "traits")
-HARMLESS_ADDRESS = r'"https?://[^"@%?<]*(?:\?(?:[\w-]{1,20}=[0-9.x]*&?)*)?"'
+HARMLESS_ADDRESS = r'"https?://[!#$&-+\--:=A-Z_a-z~]*(?:\?(?:[\w-]{1,20}=[0-9.x]*&?)*)?"'
 """A web address in JSON, such as a picture's, with numbers only in its query; most events of products have one."""
 KNOWN_NAMES = pa.array(sorted(BY_NAME))
 VaultValues = dict[int, dict[str, Any]]
@@ -53,7 +56,21 @@ def replace_personal_values(vault: Vault, rows: pa.Table) -> pa.Table:
         changed["personal"] = _with_values(rows["personal"].combine_chunks(), for_vault)
     for name, column in changed.items():
         rows = rows.set_column(rows.column_names.index(name), name, column)
-    return rows
+    return add_flag(rows, PERSONAL_VALUE, [n in for_vault for n in range(rows.num_rows)]) if for_vault else rows
+
+
+def replaced_identifiers(vault: Vault, rows: pa.Table) -> list[str]:
+    """Identifiers of the shop's things whose tokens stand in columns now, so that the shop can be told them again."""
+    is_replaced = [PERSONAL_VALUE in (flags or ()) for flags in rows["flags"].to_pylist()]
+    replaced: set[str] = set()
+    for row in rows.filter(pa.array(is_replaced, pa.bool_())).select([*THINGS, "products", "personal"]).to_pylist():
+        values = _object_of(row["personal"])
+        places = [(name, row[name]) for name in THINGS]
+        for number, product in enumerate(row["products"] or ()):
+            places += [(f"products.{number}.{name}", (product or {}).get(name)) for name in THINGS]
+        known = ((values.get(place), token) for place, token in places if token is not None)
+        replaced |= {one for one, token in known if isinstance(one, str) and vault.token("identifier", one) == token}
+    return sorted(replaced)
 
 
 def _personal_values(values: pa.Array) -> pa.Array:
@@ -105,12 +122,14 @@ def _replace_products(vault: Vault, rows: pa.Table, for_vault: VaultValues, chan
     fresh = []
     for number, products in zip(numbers, lists.take(pa.array(numbers)).to_pylist(), strict=True):
         checks = ((f"products.{n}.", product) for n, product in enumerate(products))
-        fresh.append([product and _checked(vault, product, where, for_vault[number]) for where, product in checks])
+        fresh.append(
+            [product and _checked(vault, product, where, for_vault[number], is_typed=True) for where, product in checks]
+        )
     changed["products"] = _with_rows(lists, numbers, pa.array(fresh, lists.type))
 
 
-def _checked(vault: Vault, value: Any, where: str, for_vault: dict[str, Any]) -> Any:
-    """An object without what a detector recognises in it, keys included."""
+def _checked(vault: Vault, value: Any, where: str, for_vault: dict[str, Any], *, is_typed: bool = False) -> Any:
+    """An object without what a detector recognises in it, keys included; a typed one's numbers are declared."""
     inside = value.items() if isinstance(value, dict) else enumerate(value)
     kept: dict[Any, Any] = {}
     for key, one in inside:
@@ -118,14 +137,22 @@ def _checked(vault: Vault, value: Any, where: str, for_vault: dict[str, Any]) ->
         if isinstance(key, str) and personal_kind(key):
             for_vault[path] = one
         elif isinstance(one, dict | list):
-            kept[key] = _checked(vault, one, f"{path}.", for_vault)
-        elif isinstance(one, str) and personal_kind(one):
+            kept[key] = _checked(vault, one, f"{path}.", for_vault, is_typed=is_typed)
+        elif (text := _text_to_search(one, is_typed=is_typed)) and personal_kind(text):
             for_vault[path] = one
             if isinstance(key, str) and is_identifier(key):
-                kept[key] = vault.token("identifier", one)
+                kept[key] = vault.token("identifier", text)
         else:
             kept[key] = one
     return kept if isinstance(value, dict) else list(kept.values())
+
+
+def _text_to_search(value: Any, *, is_typed: bool) -> str | None:
+    """The text of a text, and of a number that is long enough to be somebody's."""
+    if isinstance(value, str):
+        return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and not is_typed
+    return text_of(value) if is_number and abs(value) >= MAX_NUMBER else None
 
 
 def _replace_in_objects(vault: Vault, name: str, texts: pa.Array, for_vault: VaultValues, changed: Columns) -> None:

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.collect.consent_check import PREFERENCES
-from patron.collect.segment_message import NOTHING_PLAIN, PlainProperties
+from patron.collect.segment_message import NOTHING_PLAIN, SETTINGS, PlainProperties, is_setting
 from patron.schema.events import BY_NAME, properties_of
 from patron.schema.events.event_fields import Item
-from patron.schema.personal_data import ExtrasSplit, is_short_number, json_text, split_traits
+from patron.schema.personal_data import ExtrasSplit, is_plain_amount, is_plain_scalar, json_text, split_traits
+from patron.schema.personal_keys import is_plain_key
 
-CONTEXT = frozenset({"locale", "timezone", "campaign_source", "campaign_medium", "campaign_content"})
+CONTEXT = frozenset({*SETTINGS, "campaign_source", "campaign_medium", "campaign_content"})
 """What of a message's context stays in clear."""
 PARTS = ("personal", "texts")
 
@@ -50,18 +51,21 @@ def _split_properties(name: str, properties: dict[str, Any], kept: dict[str, Any
         value = extras.get(key)
         if one.vault and value is not None:
             split.vault[one.vault][key] = extras.pop(key)
-        elif _is_plain_scalar(value) or (one.kind == "amount" and isinstance(value, int)):
+        elif is_plain_scalar(value) or (
+            one.kind == "amount" and isinstance(value, int | float) and is_plain_amount(value)
+        ):
             kept[key] = extras.pop(key)
     _split_nested(extras, "context", CONTEXT, kept, split)
     if name == PREFERENCES and isinstance(extras.get("preferences"), dict):
-        kept["preferences"] = {key: one for key, one in extras.pop("preferences").items() if isinstance(one, bool)}
+        answers = extras.pop("preferences").items()
+        kept["preferences"] = {key: one for key, one in answers if isinstance(one, bool) and is_plain_key(key)}
     if "products" in declared and isinstance(extras.get("products"), dict):
         of_items: dict[str, Any] = {}
         for number, item in extras.pop("products").items():
             _split_item(number, item, of_items, split)
         kept |= {"products": of_items} if of_items else {}
     parts = {f"{key}.{part}" for key, one in declared.items() if one.kind == "any" for part in ("type", "value")}
-    ExtrasSplit(split.vault, {*split.plain, *parts}).split(extras, kept)
+    ExtrasSplit(split.vault, split.plain, parts).split(extras, kept)
 
 
 def _split_nested(
@@ -69,7 +73,8 @@ def _split_nested(
 ) -> None:
     """Keep the plain scalars of an object that are declared; the rest stays for the vault."""
     if isinstance(extras.get(key), dict):
-        plain = {name: one for name, one in extras[key].items() if name in names and _is_plain_scalar(one)}
+        inside = extras[key].items()
+        plain = {name: one for name, one in inside if name in names and _is_plain_of_context(name, one)}
         rest = {name: one for name, one in extras.pop(key).items() if name not in plain}
         if rest:
             split.vault["personal"][key] = rest
@@ -81,7 +86,7 @@ def _split_item(number: str, item: Any, kept: dict[str, Any], split: ExtrasSplit
     """Split what a list's column does not hold of one product."""
     inner = ExtrasSplit({part: {} for part in PARTS}, split.plain)
     others = item if isinstance(item, dict) else {"item": item}
-    clear = {key: one for key, one in others.items() if key in PLAIN_OF_ITEM and _is_plain_scalar(one)}
+    clear = {key: one for key, one in others.items() if key in PLAIN_OF_ITEM and is_plain_scalar(one)}
     inner.split({key: one for key, one in others.items() if key not in clear}, clear, within="products.")
     for part, values in inner.vault.items():
         split.vault[part].update({f"products.{number}.{key}": one for key, one in values.items()})
@@ -92,8 +97,8 @@ def _split_item(number: str, item: Any, kept: dict[str, Any], split: ExtrasSplit
 PLAIN_OF_ITEM = frozenset(one.name for one in properties_of(Item) if not one.vault)
 
 
-def _is_plain_scalar(value: Any) -> bool:
-    return isinstance(value, str | bool) or (isinstance(value, int | float) and is_short_number(value))
+def _is_plain_of_context(name: str, value: Any) -> bool:
+    return is_setting(name, value) if name in SETTINGS else is_plain_scalar(value)
 
 
 def _object_of(text: str | None, name: str) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
 import msgspec
 
@@ -12,7 +13,7 @@ from patron.schema.amounts import MAX_CENTS, cents_of, count_of, decimal_of
 from patron.schema.errors import BadEvent
 from patron.schema.events import ALIASES, BY_NAME, Property, properties_of
 from patron.schema.events.event_fields import Item
-from patron.schema.personal_data import ExtrasSplit, is_short_number, json_text, split_traits, text_of
+from patron.schema.personal_data import ExtrasSplit, is_plain_amount, is_short_number, json_text, split_traits, text_of
 
 TYPES = {"identify": "Identify", "page": "Page", "screen": "Screen", "group": "Group", "alias": "Alias"}
 NOBODY = frozenset({"", "-1", "null", "none", "undefined", "anonymous", "guest", "nan", "test"})
@@ -21,8 +22,10 @@ MAX_ID_LENGTH = 100
 ITEM = properties_of(Item)
 APP_SYSTEMS = ("ios", "android", "harmony")
 
-LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
-TIME_ZONE = re.compile(r"[A-Za-z_]{1,20}(?:[/+-][A-Za-z0-9_+-]{1,30}){0,3}")
+SETTINGS = ("locale", "timezone")
+"""What of a message's context says how a device is set up."""
+LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_](?:[A-Za-z]{2}|[A-Za-z]{4}|[0-9]{3})){0,3}")
+"""A language, and a script, a country or a region of the world."""
 
 RawEvent = dict[str, Any]
 PlainProperties = Mapping[str, Collection[str]]
@@ -156,7 +159,7 @@ def _place(row: RawEvent, declared: Property, content: object, kept: RawEvent, s
         return
     if declared.kind == "any" and not declared.vault:
         parts = {f"{declared.name}.{key}" for key in ("type", "value")}
-        ExtrasSplit(split.vault, parts).split({declared.name: content}, kept)
+        ExtrasSplit(split.vault, plain_scalars=parts).split({declared.name: content}, kept)
         return
     value = _value(declared, content, f"properties.{declared.name}")
     if value is None:
@@ -172,7 +175,7 @@ def _place(row: RawEvent, declared: Property, content: object, kept: RawEvent, s
 def _is_undeclared(declared: Property, value: object) -> bool:
     """Whether a value is not what its class declares: an object, or a number too long for a rating or an amount."""
     if isinstance(value, float):
-        return not is_short_number(value)
+        return not (is_plain_amount(value) if declared.kind == "amount" else is_short_number(value))
     return isinstance(value, dict | list) or (not declared.column and isinstance(value, int) and value > MAX_CENTS)
 
 
@@ -247,7 +250,8 @@ def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[
     campaign = parts.get("campaign", {})
     if row.get("campaign_id") is None:
         row["campaign_id"] = _scalar(campaign.get("name"))
-    plain = {key: context[key] for key in ("locale", "timezone") if key in context and _is_setting(context[key])}
+    settings = {key: context[key] for key in SETTINGS if context.get(key)}
+    plain = {key: value for key, value in settings.items() if is_setting(key, value)}
     if campaign:
         texts = {f"campaign_{key}": _scalar(campaign.get(key)) for key in ("source", "medium", "content")}
         plain |= {key: text for key, text in texts.items() if text is not None}
@@ -255,19 +259,21 @@ def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[
         kept["context"] = plain
     rest: RawEvent = {
         key: context[key] for key in ("ip", "userAgent", "page", "referrer", "location") if context.get(key)
-    }
+    } | {key: value for key, value in settings.items() if key not in plain}
     if rest:
         vault["personal"]["context"] = rest
 
 
-def _is_setting(value: object) -> bool:
-    """Whether a value is written like a locale or a time zone."""
-    return isinstance(value, str) and _is_setting_text(value)
+def is_setting(key: str, value: object) -> bool:
+    """Whether a value is a locale, or a time zone that exists."""
+    if not isinstance(value, str):
+        return False
+    return value in _time_zones() if key == "timezone" else bool(LOCALE.fullmatch(value))
 
 
-@lru_cache(maxsize=5_000)
-def _is_setting_text(text: str) -> bool:
-    return bool(LOCALE.fullmatch(text) or TIME_ZONE.fullmatch(text))
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def _device(kind: str, agent: str) -> str | None:

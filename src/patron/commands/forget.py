@@ -27,7 +27,7 @@ from patron.commands.resolve_person import Person, PersonIdentifier, find_person
 from patron.govern import audit_log
 from patron.govern.consent_ledger import erase_wordings
 from patron.govern.person_mentions import mentions_any
-from patron.govern.vault import Vault
+from patron.govern.vault import IDENTIFIER, Vault
 from patron.run import drain_inbox
 from patron.schema.dead_letter_reasons import FORGOTTEN as REASON
 from patron.schema.errors import ProfilesBehind
@@ -156,9 +156,12 @@ def _empty_dead_letters(erasure: Erasure) -> None:
     erasure.count([("dead letters emptied", len(matching))])
 
 
-def _erase_from_models(erasure: Erasure) -> None:
-    """Erase from models what only this person's events held; it must be known before the events go."""
-    erasure.count(erase_from_models(erasure.shop, values_only_theirs(erasure.shop, erasure.person)))
+def _erase_what_only_they_had(erasure: Erasure) -> None:
+    """Erase from models and the vault what only this person's events held; it must be known before the events go."""
+    values = values_only_theirs(erasure.shop, erasure.person)
+    erasure.count(erase_from_models(erasure.shop, values))
+    shredded = erasure.vault.shred([value for value in values if IDENTIFIER.fullmatch(value)])
+    erasure.count([("keys of orders and products", shredded)])
 
 
 def _erase_lake_rows(erasure: Erasure) -> None:
@@ -204,7 +207,7 @@ def _scrub_storage(erasure: Erasure) -> None:
 STEPS: tuple[Callable[[Erasure], None], ...] = (
     _erase_files,
     _empty_dead_letters,
-    _erase_from_models,
+    _erase_what_only_they_had,
     _erase_lake_rows,
     lambda erasure: repin_last_run(erasure.shop),
     lambda erasure: delete_old_versions(erasure.shop),

@@ -60,7 +60,7 @@ def deliver(view: StageView) -> Delivery:
         unreachable_count=sum(row["user_id"] is None for row in offers),
         recommended_customer_count=len({row["customer_id"] for row in recommended}),
         refused_count=len(refused),
-        files=_write_outbox(view, sent, recommended),
+        files=_write_outbox(view, sent, _with_product_ids(vault, recommended)),
     )
     return Delivery(outbox, offer_events(view, sent))
 
@@ -144,6 +144,12 @@ def _with_user_ids(vault: Vault, rows: pa.Table) -> list[dict]:
     tokens = rows["token"].drop_null().unique().to_pylist()
     user_ids = dict(zip(tokens, vault.reveal(tokens), strict=True))
     return [row | {"user_id": user_ids.get(row["token"])} for row in rows.to_pylist()]
+
+
+def _with_product_ids(vault: Vault, rows: list[dict]) -> list[dict]:
+    """Recommendations with the shop's own product ids, also where the lake holds tokens of them."""
+    product_ids = vault.reveal_identifiers([row["product_id"] for row in rows])
+    return [row | {"product_id": product_id} for row, product_id in zip(rows, product_ids, strict=True)]
 
 
 def _not_to_contact(view: StageView, customer_ids: set[str]) -> set[str]:

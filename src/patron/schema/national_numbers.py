@@ -1,7 +1,8 @@
 """Numbers that states, banks and card issuers give to people: their forms, and what makes one valid.
 
-A form is looked for where no letter or digit touches it. Forms of bare digits are here only if their checks let few
-other numbers pass: nine digits could be a social security number and anybody's order.
+A form is looked for where no letter or digit touches it, cards also where letters touch one side. Forms of bare digits
+are here only if their checks let few other numbers pass: nine digits could be a social security number and anybody's
+order.
 """
 
 import re
@@ -69,7 +70,7 @@ def is_chinese_id(text: str) -> bool:
 
 def is_product_number(digits: str) -> bool:
     """Whether bare digits are a GTIN (8, 12, 13 or 14 digits with its check digit), which many shops use as ids."""
-    return len(digits) in {8, 12, 13, 14} and ean.calc_check_digit(digits[:-1]) == digits[-1]
+    return digits.isdecimal() and len(digits) in {8, 12, 13, 14} and ean.calc_check_digit(digits[:-1]) == digits[-1]
 
 
 WHOLE = r"(?<![0-9A-Z])"
@@ -121,6 +122,9 @@ COMPILED = tuple(
     for forms, is_whole in ((FORMS, False), (WHOLE_FORMS, True))
     for kind, form, check in forms
 )
+_CARD = r"\d(?:[ -]?\d){14,15}"
+TOUCHED_CARD = re.compile(rf"(?<![\d.])(?:(?<![A-Z])|(?={_CARD}(?![\dA-Z]))){_CARD}(?!\d|\.\d)")
+"""A card next to letters on one side at most; an id has them on both."""
 BARE = frozenset({"card number", *(f"national id {country}" for country in ("CN", "FR", "CH", "ZA"))})
 """Kinds that bare digits can be."""
 BARE_FORMS = tuple(one for one in COMPILED if one[0] in BARE)
@@ -132,4 +136,4 @@ def kind_of_number(text: str) -> str | None:
     for kind, form, is_valid in forms:
         if any(is_valid(match.group()) for match in form.finditer(capitals)):
             return kind
-    return None
+    return "card number" if any(is_card_number(match.group()) for match in TOUCHED_CARD.finditer(capitals)) else None

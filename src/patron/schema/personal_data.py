@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from patron.schema.amounts import MAX_CENTS
 from patron.schema.personal_keys import is_plain_key, kind_of_property, kind_of_trait, snake_case
 from patron.schema.value_detectors import personal_kind
 
@@ -52,6 +53,25 @@ def is_short_number(value: float) -> bool:
     return abs(value) < MAX_NUMBER and round(value, MAX_DECIMALS) == value
 
 
+def is_plain_scalar(value: object) -> bool:
+    """Whether a value is a text, a flag, or a number that is too short to be anybody's."""
+    return isinstance(value, str | bool) or (isinstance(value, int | float) and is_short_number(value))
+
+
+def is_plain_amount(value: float) -> bool:
+    """Whether a declared amount can be one: it is bounded as the columns of amounts are, in whole and in cents."""
+    return abs(value) <= MAX_CENTS // 100
+
+
+def _is_place(value: object) -> bool:
+    """Whether a value is two numbers with decimals, as a place on a map is."""
+    return (
+        isinstance(value, list)
+        and len(value) == len(("latitude", "longitude"))
+        and all(isinstance(one, float) and not one.is_integer() for one in value)
+    )
+
+
 def split_traits(traits: dict[str, Any], personal: dict[str, Any]) -> dict[str, str]:
     """Return plain traits under their catalogue names; all others go to the vault's part."""
     plain: dict[str, str] = {}
@@ -74,6 +94,8 @@ class ExtrasSplit:
     """The vault's parts, `personal` and `texts`, by the path of each value."""
     plain: Collection[str] = ()
     """Paths that the tracking plan declares plain, without the numbers of lists; they stay, with all in them."""
+    plain_scalars: Collection[str] = ()
+    """Paths that an event class declares plain: a text, a flag or a short number stays there, and a list of them."""
 
     def split(self, extras: dict[str, Any], kept: dict[str, Any], within: str = "") -> None:
         """Keep what may stay in clear, at any depth; put the rest into the vault's parts."""
@@ -84,11 +106,11 @@ class ExtrasSplit:
 
     def _clear(self, value: Any, key: str, path: str, name: str, depth: int) -> Any:
         """Return what of a value may stay in clear; the rest is filed under its path."""
-        if value is None or name in self.plain:
+        if value is None or name in self.plain or (name in self.plain_scalars and is_plain_scalar(value)):
             return value
         kind = kind_of_property(key)
         place = "personal" if kind in {"identifying", "sensitive"} else "texts"
-        if kind == "plain" and is_plain_key(key):
+        if kind == "plain" and is_plain_key(key) and not _is_place(value):
             if isinstance(value, dict | list) and depth < MAX_DEPTH and len(path) <= MAX_PATH_LENGTH:
                 return self._clear_within(value, key, path, name, depth)
             if isinstance(value, bool) or (isinstance(value, int | float) and is_short_number(value)):

@@ -57,8 +57,6 @@ IDENTIFYING = frozenset(
         "mail",
         "phone",
         "phone_number",
-        "mobile",
-        "mobile_number",
         "telephone",
         "fax",
         "first_name",
@@ -77,8 +75,14 @@ IDENTIFYING = frozenset(
         "state",
         "postal_code",
         "postcode",
-        "zip",
-        "zip_code",
+        "plz",
+        "pin",
+        "pincode",
+        "pin_code",
+        "cvv",
+        "cvc",
+        "otp",
+        "tel",
         "ip",
         "ip_address",
         "latitude",
@@ -111,6 +115,10 @@ IDENTIFYING = frozenset(
     }
 )
 """Names a person, or a device of one; kept in the vault only."""
+
+IDENTIFYING_STEMS = re.compile(r"phone|(?:^|_)(?:gps|zip|mobile)")
+SENSITIVE_STEMS = re.compile(r"pregnan|(?:^|_)(?:birth|dob|hiv)")
+"""Parts of keys that say the same wherever they are: `home_phone_1`, `birth_year`, `is_pregnant`."""
 
 FREE_TEXT = frozenset(
     {
@@ -175,7 +183,9 @@ def kind_of_property(name: str) -> Kind:
             return "sensitive"
         if candidate in FREE_TEXT:
             return "free_text"
-    return "identifying" if key.endswith(("_email", "_phone", "_address")) else "plain"
+    if SENSITIVE_STEMS.search(key):
+        return "sensitive"
+    return "identifying" if key.endswith(("_email", "_address")) or IDENTIFYING_STEMS.search(key) else "plain"
 
 
 @lru_cache(maxsize=10_000)

@@ -14,13 +14,16 @@ from urllib.parse import unquote
 DIGIT = "[0-9\uff10-\uff19\u0660-\u0669\u06f0-\u06f9\u0966-\u096f]"
 """Digits of Latin, full-width, Arabic, Persian and Indian numbers."""
 _DASHES = "\u2010-\u2015"
-_MONTHS = "jan|feb|mar|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dec|dez"
+_FIRST_MONTHS = "jan|feb|mar|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dec|dez"
+"""Months that are written before a day, too."""
+_MONTHS = f"{_FIRST_MONTHS}|f[eé]v|avr|abr|mag|mär|jui|giu|lug|ago|aou|aoû|set|ott|out|déc|dic|ene|gen"
+_DAY_MARK = "(?:st|nd|rd|th|er|o)?"
 SUSPECT = "|".join(
     (
-        "[@\uff20]|%40|°|<<|::|geo:",
-        rf"(?:{DIGIT}[-{_DASHES} ./()\x{{a0}}]{{0,2}}){{6}}{DIGIT}",
-        rf"{DIGIT}{{1,4}}[-./年 ]{DIGIT}{{1,2}}[-./月 ]{DIGIT}{{2,4}}",
-        rf"[0-9]\.? ?(?i:{_MONTHS})|(?i:{_MONTHS})[a-z]*\.? [0-9]",
+        "[@\uff20\ufe6b]|%[0-9A-Fa-f]{2}|°|<<|::|geo:",
+        rf"(?:{DIGIT}(?:[-{_DASHES} ./()_\t\r\n]|\\[trn]){{0,3}}){{6}}{DIGIT}",
+        rf"{DIGIT}{{1,4}}(?:[-./_\t\r\n ]|\\[trn]){{1,3}}{DIGIT}{{1,2}}(?:[-./_\t\r\n ]|\\[trn]){{1,3}}{DIGIT}{{2,4}}",
+        rf"[0-9]{_DAY_MARK}\.?(?:\s|\\[trn])*(?:de\s+)?(?i:{_MONTHS})|(?i:{_FIRST_MONTHS})[a-z]*\.?(?:\s|\\[trn])*[0-9]",
         r"(?:[0-9]{1,3}\.){3}[0-9]|[0-9]\.[0-9]{3}",
         "(?i:[0-9a-f]{1,4}[:-][0-9a-f]{1,4}[:-][0-9a-f]{1,4}[:-])",
         r"[?&][^=\s]{1,40}=",
@@ -29,8 +32,12 @@ SUSPECT = "|".join(
         "(?i:pass|护照|護照)",
     )
 )
-"""Pattern of every value that the detectors have to look at; few ordinary ones match. As RE2 and DuckDB write it."""
-_SUSPECT = re.compile(SUSPECT.replace(r"\x{a0}", r"\xa0"))
+_SUSPECT = re.compile(SUSPECT)
+SUSPECT += r"|[^\x00-\x7f](?s:.*)\pN|\pN(?s:.*)[^\x00-\x7f]"
+"""Pattern of every value that the detectors have to look at; few ordinary ones match. As RE2 and DuckDB write it.
+
+Whatever is not ASCII and has a number of any script is among them: that part Python's `re` cannot write.
+"""
 
 MAX_LENGTH = 10_000
 """Longer values are texts that somebody wrote, and count as personal."""
@@ -43,33 +50,45 @@ _RANDOM = re.compile(
 )
 """Ids that nobody chose: UUIDs, hashes, tokens of the vault."""
 _EMAIL = re.compile(r"[^\s@]@[^\s@]*[^\s@.]\.(?!(?:png|jpe?g|gif|webp|avif|svg)\b)[^\W\d_]{2}")
-_INTERNATIONAL = re.compile(r"(?<![\w.])\+ ?\(?[1-9](?:[ ().\-/]{0,2}\d){7,14}(?!\d)")
-_EXIT_CODE = re.compile(r"(?<![\w.,])00[1-9]\d(?:\d{9,12}|(?=[\d().\-/]*[ ])(?:[ ().\-/]{0,2}\d){6,12})(?!\w)")
-_TRUNK = re.compile(r"(?<![\w.,/-])\(?0[1-9](?:[ ().\-/]{0,2}\d){7,10}(?![\w/]|[.-]\d)")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z+.-]{0,19}[0-9]?://[!#-+\--:=?-{}~]+")
+"""A web address, up to a space, a sign that ends one, or a letter that no address has."""
+_BETWEEN_DIGITS = re.compile(r"(?<=\d)[_\u00b7\u30fb\u2022\u2219\u22c5](?=\d)")
+_SPACES = re.compile(r"\s+")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_INTERNATIONAL = re.compile(r"(?<![\d.])\+ ?\(?[1-9](?:[ ().\-/]{0,2}\d){7,14}(?!\d)")
+_EXIT_CODE = re.compile(
+    r"(?<![A-Za-z0-9.,])00[1-9]\d(?:\d{9,12}|(?=[\d().\-/]*[ ])(?:[ ().\-/]{0,2}\d){6,12})(?![A-Za-z0-9])"
+)
+_TRUNK = re.compile(r"(?<![A-Za-z0-9.,/-])\(?0[1-9](?:[ ().\-/]{0,2}\d){7,10}(?![A-Za-z0-9/]|[.-]\d)")
 _NATIONAL = re.compile(
-    r"(?<![\w.])(?:"
+    r"(?<![A-Za-z0-9.])(?:"
     r"(?:1[ .-]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}([ .-]))\d{3}(?(1)\1|[ .-])\d{4}"  # North America
-    r"|1[3-9]\d(?:\d{8}|([ -])\d{4}\2\d{4})"  # China
     r"|[6-9]\d{4}[ -]\d{5}"  # India
     r"|\(\d{2,4}\) ?9?\d{3,4}[- ]\d{4}"  # Brazil, Japan
     r"|[679]\d{2} \d{2} \d{2} \d{2}"  # Spain
-    r")(?!\w|[.-]\d)"
+    r")(?![A-Za-z0-9]|[.-]\d)"
+)
+_MOBILE_OF_CHINA = re.compile(
+    # why: what touches it is a word in Chinese; an id has letters on both sides
+    r"(?<![\d.])(?:(?<![A-Za-z])|(?=\d{11}(?![A-Za-z])))1[3-9]\d(?:\d{8}|([ -])\d{4}\1\d{4})(?!\d|\.\d)"
 )
 _DATE = re.compile(
     r"(?<!\d)(\d{1,2})[-./ ](\d{1,2})[-./ ](\d{4})(?!\d)|(?<!\d)(\d{4})[-./年 ](\d{1,2})[-./月 ](\d{1,2})日?(?!\d)"
 )
-_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_DAY = rf"\d{{1,2}}{_DAY_MARK}"
 _WORDED_DATE = re.compile(
-    rf"(?i){_DAY}\.? (?:{_MONTHS})[a-z]*\.?,? (\d{{4}})|(?:{_MONTHS})[a-z]*\.? {_DAY},? (\d{{4}})"
+    rf"(?i){_DAY}\.? ?(?:de )?(?:{_MONTHS})[^\W\d_]*\.?,? (?:de )?(\d{{4}})"
+    rf"|(?:{_FIRST_MONTHS})[a-z]*\.? {_DAY},? (\d{{4}})"
 )
 _TIME_OF_DAY = re.compile(r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?$")
 _BIRTH = re.compile(r"(?i)\b(?:born|birth\w*|b-?day|dob|geb\w*|n[ée]e?|nacid\w*|nasc\w*|nato|nata)\b|生日|出生|生年")
-_IPV4 = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w.]*\d)")
-_IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]{2,39}(?![\w:])")
-_MAC = re.compile(r"(?i)(?<![\w:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![\w:-])")
+_IPV4 = re.compile(
+    r"(?<![A-Za-z0-9.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![A-Za-z0-9.]*\d)"
+)
+_IPV6 = re.compile(r"(?<![A-Za-z0-9:.])[0-9a-fA-F:]{2,39}(?![A-Za-z0-9:])")
+_MAC = re.compile(r"(?i)(?<![a-z0-9:-])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![a-z0-9:-])")
 _COORDINATES = re.compile(
-    r"(?<![\w.])-?\d{1,2}\.\d{3,}[\s,;/NSns°]{1,6}-?1?\d{1,2}\.\d{3,}(?![\w.]*\d)|\d{1,3}°\s?\d{1,2}['\u2032\u2019]|geo:-?\d"
-    r"|^-?1?\d{1,2}\.\d{5,}$"
+    r"(?<![A-Za-z0-9.])-?\d{1,2}\.\d{3,}[\s,;/NSns°]{1,6}-?1?\d{1,2}\.\d{3,}(?![A-Za-z0-9.]*\d)|\d{1,3}°\s?\d{1,2}['\u2032\u2019]|geo:-?\d"
 )
 _ADDRESS_QUERY = re.compile(r"(?:^|[?&])[^=\s&]{1,40}=(?![\d.,x]*(?:&|#|$))")
 _PASSPORT = re.compile(
@@ -85,16 +104,27 @@ def personal_kind(text: str) -> str | None:
         return "long text"
     if _RANDOM.fullmatch(text) or _HARMLESS.fullmatch(text):
         return None
-    return _kind(text) if _SUSPECT.search(text) else None
+    return _kind(text) if _is_suspect(text) else None
+
+
+def _is_suspect(text: str) -> bool:
+    if _SUSPECT.search(text):
+        return True
+    return not text.isascii() and any(unicodedata.category(character).startswith("N") for character in text)
 
 
 @lru_cache(maxsize=50_000)
 def _kind(text: str) -> str | None:
-    if text.isdecimal() and text.isascii() and not _can_be_personal(text):
-        return None
+    """Look at the addresses in a text one by one, and at the rest as one text."""
     text = _plain_form(text)
     if "://" in text:
-        return _kind_of_address(text)
+        if _EMAIL.search(text):
+            return "e-mail address"
+        if kind := next(filter(None, map(_kind_of_address, _ADDRESS.findall(text))), None):
+            return kind
+        text = _ADDRESS.sub(" ", text).strip()
+    if text.isdecimal() and not _can_be_personal(text):
+        return None
     return next((kind for kind, is_in in _DETECTORS if is_in(text)), None) or _kind_of_number(text)
 
 
@@ -111,21 +141,26 @@ def _plain_form(text: str) -> str:
     if "%" in text:
         text = unquote(text)
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-        text = "".join(
-            str(unicodedata.digit(c)) if c.isdecimal() else "-" if "\u2010" <= c <= "\u2015" else c for c in text
-        )
-    return text.strip()
+        text = _NOT_ASCII.sub(lambda match: _plain_character(match.group()), unicodedata.normalize("NFKC", text))
+    return _BETWEEN_DIGITS.sub(" ", _SPACES.sub(" ", text)).strip()
 
 
-def _kind_of_address(text: str) -> str | None:
+@lru_cache(maxsize=5_000)
+def _plain_character(character: str) -> str:
+    if character.isdecimal():
+        return str(unicodedata.digit(character))
+    if "\u2010" <= character <= "\u2015" or character == "\u2212":
+        return "-"
+    # why: nobody sees marks of format, such as a space of no width
+    return "" if unicodedata.category(character) == "Cf" else character
+
+
+def _kind_of_address(address: str) -> str | None:
     """Kind of a web address: who is in it, or what somebody looked for; numbers in its path are the shop's own."""
-    if _EMAIL.search(text):
-        return "e-mail address"
-    host = text.partition("://")[2].partition("/")[0]
+    host = address.partition("://")[2].partition("/")[0]
     if "@" in host:
         return "user of an address"
-    query = text.partition("?")[2]
+    query = address.partition("?")[2]
     return "query of an address" if query and _ADDRESS_QUERY.search(query) else None
 
 
@@ -135,6 +170,13 @@ def _kind_of_number(text: str) -> str | None:
     from patron.schema.national_numbers import kind_of_number  # noqa: PLC0415 - its tables load when they are needed
 
     return kind_of_number(text)
+
+
+def _has_exit_code(text: str) -> bool:
+    """Whether a number with an exit code is in a text; the codes of American products begin alike."""
+    from patron.schema.national_numbers import is_product_number  # noqa: PLC0415 - its tables load when they are needed
+
+    return any(not is_product_number(match.group()) for match in _EXIT_CODE.finditer(text))
 
 
 def _is_trunk_number(text: str) -> bool:
@@ -181,9 +223,10 @@ def _is_ipv6_address(text: str) -> bool:
 _DETECTORS: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("e-mail address", _EMAIL.search),
     ("phone number", _INTERNATIONAL.search),
-    ("phone number", _EXIT_CODE.search),
+    ("phone number", _has_exit_code),
     ("phone number", _is_trunk_number),
     ("phone number", _NATIONAL.search),
+    ("phone number", _MOBILE_OF_CHINA.search),
     ("birth date", _is_birth_date),
     ("IP address", _IPV4.search),
     ("IP address", _is_ipv6),

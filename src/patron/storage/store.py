@@ -228,7 +228,9 @@ class Store:
         self.url = url
         self.bound = bound
         is_embedded = sa.make_url(url).get_backend_name() == "sqlite"
-        self.engine = sa.create_engine(url, module=sqlcipher) if is_embedded else sa.create_engine(url)
+        options = {"module": sqlcipher} if is_embedded else {}
+        # why: a message or a traceback of a failed statement must not show the values of its rows
+        self.engine = sa.create_engine(url, hide_parameters=True, **options)
         if is_embedded:
             event.listen(self.engine, "connect", lambda connection, _: unlock(connection, key))
             event.listen(self.engine, "connect", lambda connection, _: prepare(connection))

@@ -9,7 +9,8 @@ LINK_RULES = ("alias", "sign_in", "email", "phone")
 """Rules that link a token to a customer, by priority within a kind: links sent by clients, then shared contacts."""
 
 FLAGS = (
-    "marks set by collect: bot, test, no_time, impossible_time, off_plan, repeated_order, no_consent, consent_stated"
+    "marks set by collect: bot, test, no_time, impossible_time, off_plan, repeated_order, no_consent, consent_stated,"
+    " personal_value"
 )
 EVENTS = Table(
     "events",

@@ -34,6 +34,8 @@ from patron.storage.shop import SETTINGS_FILE, Shop
 from patron.storage.snapshot_cache import SnapshotReader
 from patron.understand.segments import build_segments
 
+pytestmark = pytest.mark.xdist_group("row order")  # its workspaces take long to make
+
 
 def is_ordered(sql: str) -> bool:
     """Whether a statement says in which order its rows come, or has one row because it aggregates all of them."""

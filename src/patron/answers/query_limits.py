@@ -2,6 +2,8 @@
 
 import resource
 import shutil
+import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -69,6 +71,7 @@ class Watch:
         self._spill = spill
         self._give_up = give_up
         self._ended = threading.Event()
+        self._signals = _signals_of_this_process()
         self._is_working = False
         self.is_out_of_time = False
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -87,6 +90,10 @@ class Watch:
         """Stop watching."""
         self._ended.set()
         self._thread.join()
+        if self._signals:
+            signal.set_wakeup_fd(-1)
+            for end in self._signals:
+                end.close()
 
     def _watch(self) -> None:
         spent, before = 0.0, time.monotonic()
@@ -94,12 +101,36 @@ class Watch:
             now = time.monotonic()
             spent += now - before if self._is_working else 0.0
             before = now
+            if self._is_interrupted():
+                self._con.interrupt()
             if spent > self._limits.seconds:
                 self.is_out_of_time = True
                 self._con.interrupt()
             if spent > self._limits.seconds + GRACE_SECONDS and self._give_up:
                 shutil.rmtree(self._spill, ignore_errors=True)
                 self._give_up(self._limits.out_of_time())
+
+    def _is_interrupted(self) -> bool:
+        """Whether Ctrl-C came; the engine does not look for it while rows are read."""
+        with suppress(BlockingIOError):
+            return bool(self._signals) and signal.SIGINT in self._signals[0].recv(100)
+        return False
+
+
+def _signals_of_this_process() -> tuple[socket.socket, socket.socket] | None:
+    """Where the numbers of signals arrive at once, and where they are written; only a command has them."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+    others = signal.set_wakeup_fd(ends[1].fileno(), warn_on_full_buffer=False)
+    if others == -1:
+        return ends
+    signal.set_wakeup_fd(others)  # why: an event loop listens already, as in a notebook
+    for end in ends:
+        end.close()
+    return None
 
 
 @contextmanager

@@ -39,7 +39,31 @@ CARD_PREFIXES = re.compile(
 """What the numbers of Visa, Mastercard, American Express, JCB, Discover, UnionPay and Diners Club begin with."""
 CARD_LENGTHS = {"34": {15}, "37": {15}, "30": {14}, "36": {14}, "38": {14}, "4": {16, 19}, "5": {16}, "2": {16}}
 """Lengths by the first digits; all others have 16 to 19."""
-IBAN_LENGTHS = range(15, 35)
+IBAN_LENGTHS = {
+    country: length
+    for length, countries in {
+        15: "NO",
+        16: "BE",
+        18: "DK FI FK FO GL NL SD",
+        19: "MK SI",
+        20: "AT BA EE KZ LT LU MN XK",
+        21: "CH HR LI LV",
+        22: "BG BH CR DE GB GE IE ME RS VA",
+        23: "AE GI IL IQ OM SO TL",
+        24: "AD CZ ES MD PK RO SA SE SK TN VG",
+        25: "LY PT ST",
+        26: "IS TR",
+        27: "BI DJ FR GR IT MC MR SM",
+        28: "AL AZ BY CY DO GT HU LB NI PL SV",
+        29: "BR EG PS QA UA",
+        30: "JO KW MU YE",
+        31: "MT SC",
+        32: "LC",
+        33: "RU",
+    }.items()
+    for country in countries.split()
+}
+"""Characters of an IBAN by its country (the registry of SWIFT)."""
 
 
 def is_card_number(text: str) -> bool:
@@ -54,9 +78,8 @@ def is_card_number(text: str) -> bool:
 def is_iban(text: str) -> bool:
     """Whether a text begins with an IBAN, in groups or not."""
     compact = re.sub(r"[^0-9A-Z]", "", text)
-    return any(
-        iban.is_valid(compact[:length], check_country=False) for length in IBAN_LENGTHS if length <= len(compact)
-    )
+    length = IBAN_LENGTHS.get(compact[:2], 0)
+    return 0 < length <= len(compact) and iban.is_valid(compact[:length], check_country=False)
 
 
 def is_chinese_id(text: str) -> bool:

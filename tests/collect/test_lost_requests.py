@@ -1,6 +1,5 @@
 """Requests that were acknowledged and are gone with the inbox, its log or the lake: found, and refused by writers."""
 
-import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -8,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from damaged_files import FILE_DAMAGES, damage_file
 from patron.collect.compaction import compact_inbox
 from patron.collect.inbox_sqlite import BOUND_SUFFIX
 from patron.collect.request import Message, Request
@@ -73,18 +73,12 @@ def leave_log(shop):
     return shop.folder / "inbox.db-wal"
 
 
-@pytest.mark.parametrize("damage", ["kept", "deleted", "emptied", "cut in half", "one bit flipped"])
+@pytest.mark.parametrize("damage", ["kept", *FILE_DAMAGES])
 def test_a_request_that_was_lost_with_the_write_ahead_log_is_found(waiting, damage):
     log = leave_log(waiting)
-    content = bytearray(log.read_bytes())
-    content[len(content) // 2] ^= 1
-    if damage == "deleted":
-        log.unlink()
-    elif damage == "one bit flipped":
-        log.write_bytes(bytes(content))
-    elif damage != "kept":
-        os.truncate(log, len(content) // 2 if damage == "cut in half" else 0)
-    if damage == "kept":
+    if damage != "kept":
+        damage_file(log, damage)
+    else:
         with open_inbox(waiting) as inbox:
             assert inbox.pending_count() == 3
         return
@@ -165,3 +159,30 @@ def test_a_changed_count_position_or_mark_is_found(waiting, change):
     if "marks" not in change:
         with pytest.raises(InboxDamaged, match="changed"):
             compact_inbox(waiting)
+
+
+def test_a_check_finds_no_fault_with_what_another_process_released_meanwhile(waiting, monkeypatch):
+    with open_inbox(waiting) as inbox:
+        read = inbox.pending_requests
+
+        def released_after_reading(**limits):
+            requests = read(**limits)
+            if requests:
+                compact_inbox(waiting)
+                with open_inbox(waiting) as other:
+                    other.release(requests[-1].seq)
+            return requests
+
+        monkeypatch.setattr(inbox, "pending_requests", released_after_reading)
+        inbox.check()
+        assert inbox.pending_count() == 0
+
+
+def test_a_damaged_lake_takes_no_event_from_the_collector(waiting):
+    compact_inbox(waiting)
+    put(waiting, 3)
+    max((waiting.lake.path(EVENTS) / "_delta_log").glob("*.json")).unlink()
+    with open_inbox(waiting, is_checked=True) as inbox:
+        assert inbox.pending_count() == 1
+    with pytest.raises(LakeDamaged):
+        compact_inbox(waiting)

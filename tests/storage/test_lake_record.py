@@ -10,7 +10,7 @@ import pytest
 import published_layouts
 from lake_records import record_next_to
 from patron.commands.doctor import doctor
-from patron.schema.errors import LakeDamaged
+from patron.schema.errors import LakeDamaged, WorkspaceError
 from patron.schema.tables import EVENTS, REFERRALS
 from patron.storage.engine import DuckEngine
 from patron.storage.lake_amendment import Amender
@@ -187,3 +187,24 @@ def test_an_upgrade_takes_the_lake_as_it_is(tmp_path, monkeypatch):
     with pytest.raises(LakeDamaged, match="has changed"):
         shop.lake.read(EVENTS)
     shop.close()
+
+
+def test_what_a_process_killed_in_its_first_commit_staged_locks_nobody_out(folder, store):
+    lake = Everything(folder, LakeRecord(store))
+    log = lake.path(REFERRALS) / "_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020}.json#1").write_text("staged")
+    lake.append(REFERRALS, referrals("x"))
+    assert rows_of(Everything(folder, LakeRecord(store))) == ["x"]
+
+
+def test_files_that_another_process_erased_are_gone_and_not_damaged(folder, store):
+    here, there = (Everything(folder, LakeRecord(store)) for _ in range(2))
+    here.append(REFERRALS, referrals("x"))
+    old = here.version(REFERRALS)
+    assert here.files(REFERRALS, old)
+    there.replace(REFERRALS, referrals("y"))
+    there.delete_history(REFERRALS)
+    with pytest.raises(WorkspaceError, match="cannot be read any more") as refusal:
+        here.files(REFERRALS, old)
+    assert not isinstance(refusal.value, LakeDamaged)

@@ -2,17 +2,20 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 
+from damaged_files import FILE_DAMAGES, damage_file
 from patron.commands.accept_loss import accept_loss
 from patron.commands.doctor import doctor
 from patron.commands.manage_keys import create_key, list_keys
 from patron.govern import audit_log
 from patron.schema.errors import MasterKeyError, PatronError, WorkspaceError
+from patron.storage.durable_files import write_durably
 from patron.storage.shop import Shop
 from patron.storage.store import AUDIT, WORKSPACE
 from patron.storage.workspace_files import missing_parts
@@ -129,19 +132,13 @@ def leave_log(shop):
     return shop.folder
 
 
-@pytest.mark.parametrize("damage", ["kept", "deleted", "emptied", "cut in half", "one bit flipped"])
+@pytest.mark.parametrize("damage", ["kept", *FILE_DAMAGES])
 def test_commits_that_were_lost_with_the_write_ahead_log_are_found(shop, damage):
     folder = leave_log(shop)
     log = folder / "store.db-wal"
-    content = bytearray(log.read_bytes())
-    content[len(content) // 2] ^= 1
-    if damage == "deleted":
-        log.unlink()
-    elif damage == "one bit flipped":
-        log.write_bytes(bytes(content))
-    elif damage != "kept":
-        os.truncate(log, len(content) // 2 if damage == "cut in half" else 0)
-    if damage == "kept":
+    if damage != "kept":
+        damage_file(log, damage)
+    else:
         with closing(Shop.open(folder)) as again:
             assert [key.source for key in list_keys(again)] == ["app"]
         return
@@ -239,3 +236,26 @@ def test_every_file_is_its_owners_also_where_the_folder_existed(tmp_path):
 
 def test_the_parts_of_a_workspace_are_all_there_after_it_is_made(shop):
     assert missing_parts(shop.folder, shop.settings) == []
+
+
+def test_two_processes_that_write_one_private_file_at_once_leave_a_whole_one(tmp_path):
+    path, contents = tmp_path / "head", [bytes([letter]) * 5_000 for letter in b"ab"]
+
+    def write(content):
+        for _ in range(40):
+            write_durably(path, content, is_shared=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, contents))
+    assert path.read_bytes() in contents
+    assert [one.name for one in tmp_path.iterdir()] == ["head"]
+
+
+def test_an_entry_is_written_also_where_its_head_cannot_be(shop, monkeypatch):
+    def fail(*_):
+        raise OSError("no such folder")
+
+    monkeypatch.setattr(shop.audit_head, "move_to", fail)
+    create_key(shop, "app", now=NOW)
+    assert [one.action for one in audit_log.entries(shop.store)][-1] == "key created"
+    assert audit_log.log_problem(shop) == ""

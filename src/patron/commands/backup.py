@@ -1,6 +1,5 @@
 """Back up and restore a workspace: one archive, consistent across its stores, without the master key."""
 
-import hashlib
 import json
 import shutil
 import tarfile
@@ -26,6 +25,7 @@ from patron.storage.durable_files import (
     make_durable,
     make_private_folder,
     replace_durably,
+    sha256_of,
     sync,
 )
 from patron.storage.embedded_store import commit_count, copy_store, store_key
@@ -104,7 +104,7 @@ def _fill(shop: Shop, tar: tarfile.TarFile, scratch: Path, path: Path) -> Backup
     named |= {str(file.relative_to(shop.folder)): file for file in files}
     for name, file in named.items():
         tar.add(file, name)
-        manifest["sha256"][name] = _digest(file)
+        manifest["sha256"][name] = sha256_of(file)
     (scratch / MANIFEST).write_text(json.dumps(manifest, indent=1))
     tar.add(scratch / MANIFEST, MANIFEST)
     total = sum(file.stat().st_size for file in named.values())
@@ -120,11 +120,6 @@ def _require_sound(shop: Shop) -> None:
             shop.lake.files(table, version)
     for version in model_registry.model_versions(shop.store):
         model_registry.require_sound(shop.folder / "models", shop.store, version)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _copy_databases(shop: Shop, scratch: Path) -> list[str]:
@@ -187,7 +182,7 @@ def _verify(path: Path, partial: Path) -> int:
     damaged = [
         name
         for name in sorted(unpacked | digests.keys())
-        if name not in unpacked or _digest(partial / name) != digests.get(name)
+        if name not in unpacked or sha256_of(partial / name) != digests.get(name)
     ]
     if damaged:
         raise WorkspaceError(

@@ -5,6 +5,7 @@ Whatever is replaced is written next to it and synced first: a power cut leaves 
 """
 
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -31,6 +32,12 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def make_private(path: Path) -> None:

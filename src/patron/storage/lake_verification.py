@@ -4,7 +4,6 @@ A commit is recorded after it is durable, so that a process that was killed in b
 of the store. That commit counts when it is whole and names known files only; a torn one does not, and goes.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 from patron.schema.errors import LakeDamaged, WorkspaceError
 from patron.schema.table_definition import Table
 from patron.schema.tables import EVENTS, TABLES
-from patron.storage.durable_files import sync
+from patron.storage.durable_files import sha256_of, sync
 from patron.storage.lake_log import LOG, checkpoint_path, log_path, read_actions, sync_commit
 from patron.storage.lake_record import CommitEntry, FileEntry, LakeRecord, Stamp
 from patron.storage.workspace_identity import RESTORE
@@ -184,7 +183,7 @@ class LakeVerifier:
             if byte_count is not None and stamp[0] != byte_count:
                 return f"has {stamp[0]:,} bytes instead of {byte_count:,}"
             if self._record.verified.get(path) != stamp:
-                if _digest(path) != sha256:
+                if sha256_of(path) != sha256:
                     return "has changed since it was written"
                 self._record.verified[path] = stamp
         except FileNotFoundError:
@@ -194,7 +193,7 @@ class LakeVerifier:
     def _trusted_digest(self, path: Path) -> str:
         """SHA-256 of a file that this process has just written."""
         stamp = _stamp(path)
-        digest = _digest(path)
+        digest = sha256_of(path)
         self._record.verified[path] = stamp
         return digest
 
@@ -248,11 +247,6 @@ def _gone(table: Table, version: int | None, folder: Path) -> WorkspaceError:
 def _stamp(path: Path) -> Stamp:
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _map(function: Callable[[Any], str], items: Sequence[Any]) -> list[str]:

@@ -25,6 +25,7 @@ from patron.storage.durable_files import (
     make_durable,
     make_private_folder,
     private_file,
+    sha256_of,
     sync,
     write_durably,
 )
@@ -116,7 +117,7 @@ def _save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, recor
     write_json(fresh / MANIFEST, {**asdict(record.manifest), FILES: _hashes(fresh)})
     make_all_private(fresh)
     make_durable(fresh)
-    version, sha256 = record.manifest.model_version, _digest(fresh / MANIFEST)
+    version, sha256 = record.manifest.model_version, sha256_of(fresh / MANIFEST)
     # why: known before it is there, and the earlier one until it is gone: killed in between, either may be loaded
     _write_manifest_hash(store, version, sha256)
     if final.exists():
@@ -201,7 +202,7 @@ def _require_files(folder: Path, known: Collection[str], only: Iterable[str] | N
 def _finish_swap(folder: Path, known: Collection[str]) -> None:
     """Give a whole model its name, if the process that wrote it was killed after it had moved the earlier one away."""
     fresh = folder.with_name(f".{folder.name}.new")
-    if not folder.exists() and (fresh / MANIFEST).is_file() and _digest(fresh / MANIFEST) in known:
+    if not folder.exists() and (fresh / MANIFEST).is_file() and sha256_of(fresh / MANIFEST) in known:
         with suppress(OSError):  # why: that process may be alive, and do it itself
             fresh.rename(folder)
             sync(folder.parent)
@@ -210,7 +211,7 @@ def _finish_swap(folder: Path, known: Collection[str]) -> None:
 def _require_hash(path: Path, known: Collection[str]) -> None:
     if not path.is_file():
         raise LakeDamaged("is missing", where=str(path), todo=RUN_HINT)
-    if _digest(path) not in known:
+    if sha256_of(path) not in known:
         raise LakeDamaged("is not as it was written", where=str(path), todo=RUN_HINT)
 
 
@@ -231,7 +232,7 @@ def record_models(models: Path, store: Store) -> None:
         with private_file(manifest) as fresh:
             fresh.write(json.dumps({**content, FILES: _hashes(manifest.parent)}, sort_keys=True).encode())
         sync(manifest.parent)
-        _write_manifest_hash(store, str(manifest.parent.relative_to(models)), _digest(manifest))
+        _write_manifest_hash(store, str(manifest.parent.relative_to(models)), sha256_of(manifest))
 
 
 def _manifest_hashes(store: Store | DeclaredStore, model_version: str) -> frozenset[str]:
@@ -256,11 +257,7 @@ def _forget_other_manifests(store: Store | DeclaredStore, model_version: str, sh
 def _hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a model but its manifest."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MANIFEST]
-    return {str(path.relative_to(folder)): _digest(path) for path in files}
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return {str(path.relative_to(folder)): sha256_of(path) for path in files}
 
 
 def data_hash(rows: pa.Table) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from patron.storage.durable_files import sha256_of
 from patron.storage.policy import Policy
 from patron.storage.settings import Settings
 from patron.storage.store import RUNS, Store
@@ -46,13 +47,7 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def digests_of(folder: Path, pattern: str = "*") -> dict[str, str]:
     """SHA-256 of the files in a folder, by name; nothing for a folder that is not there."""
-    return {path.name: digest_of(path) for path in sorted(folder.glob(pattern)) if path.is_file()}
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return {path.name: sha256_of(path) for path in sorted(folder.glob(pattern)) if path.is_file()}
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -202,9 +202,9 @@ def test_files_that_another_process_erased_are_gone_and_not_damaged(folder, stor
     here, there = (Everything(folder, LakeRecord(store)) for _ in range(2))
     here.append(REFERRALS, referrals("x"))
     old = here.version(REFERRALS)
-    assert here.files(REFERRALS, old)
+    paths = here.files(REFERRALS, old)
     there.replace(REFERRALS, referrals("y"))
     there.delete_history(REFERRALS)
     with pytest.raises(WorkspaceError, match="cannot be read any more") as refusal:
-        here.files(REFERRALS, old)
+        here.verifier.verify_files(REFERRALS, paths, old)
     assert not isinstance(refusal.value, LakeDamaged)

@@ -59,7 +59,7 @@ def init(
     else:
         output.say(f"Created the workspace {created.folder}.")
         output.say(f"Its master key is outside the folder: {created.master_key}.")
-        output.say("Back the key up separately: without it, names and texts cannot be read.")
+        output.say("Back the key up separately: without it, nobody can open the workspace or a backup of it.")
         output.say(f"Next: patron import --workspace {folder} --mapping NAME FILE")
 
 

@@ -76,7 +76,7 @@ def backup(
     else:
         size = f"{archive.byte_count / 1e6:,.1f} MB"
         output.say(f"{archive.path}: {archive.table_count} tables, {archive.file_count:,} files, {size}.")
-        output.say("It does not contain the master key; without the key, names and texts cannot be read.")
+        output.say("It does not contain the master key; without the key nobody can restore it.")
 
 
 def restore(

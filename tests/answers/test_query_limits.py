@@ -1,10 +1,14 @@
 """Hostile queries end in time, within memory and disk, with what to do; a result as large as one likes streams."""
 
+import os
+import signal
 import time
 from itertools import islice
 
+import duckdb
 import pytest
 
+from patron.answers.query_limits import CHECK_SECONDS, QueryLimits, Watch
 from patron.answers.sql_query import open_query, sql
 from patron.schema.errors import BadQuery
 from patron.storage.shop import Shop
@@ -54,6 +58,21 @@ def test_the_time_in_which_nobody_reads_does_not_count(shop):
         next(result.batches)
         time.sleep(1.2)
         assert next(result.batches).num_rows
+
+
+def test_ctrl_c_ends_a_query_that_the_engine_begins_afterwards(tmp_path):
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # why: Python's own exception would end it as well
+    con = duckdb.connect()
+    watch = Watch(con, QueryLimits(seconds=2, memory_gb=1, spill_gb=1), tmp_path, None)
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(4 * CHECK_SECONDS)
+        with pytest.raises(duckdb.InterruptException), watch.work():
+            con.execute(f"{ENDLESS} count(*) from n")
+        assert not watch.is_out_of_time
+    finally:
+        watch.end()
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("text", [f"select {'(' * 3000}1{')' * 3000}", "select 1 -- " + "x" * 100_000])

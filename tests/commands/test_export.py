@@ -16,6 +16,8 @@ from patron.schema.tables import BY_NAME
 from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS
 
+pytestmark = pytest.mark.xdist_group("export")  # its workspace takes long to make
+
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 
 

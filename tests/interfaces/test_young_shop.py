@@ -28,6 +28,8 @@ from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.store import RUNS
 
+pytestmark = pytest.mark.xdist_group("young shop")  # its workspace takes long to make
+
 OPENED = datetime(2024, 5, 1, 12, tzinfo=UTC)
 AS_OF = datetime(2024, 5, 8, tzinfo=UTC)
 FROM = datetime(2024, 8, 30, tzinfo=UTC)

@@ -17,7 +17,7 @@ from patron.understand.prospects import KNOWN_SINCE_SQL, with_age_sql
 # ruff: noqa: S106 - tokens of made-up people are no passwords
 
 ZONE = "America/New_York"
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]  # it takes long to start
 BIG = [{"product_id": f"big{n}", "price_cents": 10**12 // n, "quantity": 1} for n in (1, 2, 3)]
 
 

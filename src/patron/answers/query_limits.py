@@ -73,6 +73,7 @@ class Watch:
         self._ended = threading.Event()
         self._signals = _signals_of_this_process()
         self._is_working = False
+        self._is_interrupted = False
         self.is_out_of_time = False
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -101,8 +102,9 @@ class Watch:
             now = time.monotonic()
             spent += now - before if self._is_working else 0.0
             before = now
-            if self._is_interrupted():
-                self._con.interrupt()
+            self._is_interrupted = self._is_interrupted or self._has_ctrl_c()
+            if self._is_interrupted:
+                self._con.interrupt()  # why again and again: the engine forgets one that comes before it starts
             if spent > self._limits.seconds:
                 self.is_out_of_time = True
                 self._con.interrupt()
@@ -110,7 +112,7 @@ class Watch:
                 shutil.rmtree(self._spill, ignore_errors=True)
                 self._give_up(self._limits.out_of_time())
 
-    def _is_interrupted(self) -> bool:
+    def _has_ctrl_c(self) -> bool:
         """Whether Ctrl-C came; the engine does not look for it while rows are read."""
         with suppress(BlockingIOError):
             return bool(self._signals) and signal.SIGINT in self._signals[0].recv(100)

@@ -145,6 +145,8 @@ COMPILED = tuple(
     for forms, is_whole in ((FORMS, False), (WHOLE_FORMS, True))
     for kind, form, check in forms
 )
+ANY_FORM = re.compile(f"{WHOLE}(?:{'|'.join(form for _, form, _ in (*FORMS, *WHOLE_FORMS))}){END}")
+"""All forms at once: most texts have none."""
 _CARD = r"\d(?:[ -]?\d){14,15}"
 TOUCHED_CARD = re.compile(rf"(?<![\d.])(?:(?<![A-Z])|(?={_CARD}(?![\dA-Z]))){_CARD}(?!\d|\.\d)")
 """A card next to letters on one side at most; an id has them on both."""
@@ -156,7 +158,7 @@ BARE_FORMS = tuple(one for one in COMPILED if one[0] in BARE)
 def kind_of_number(text: str) -> str | None:
     """Name the first personal number in a text; None without one."""
     capitals, forms = text.upper(), BARE_FORMS if text.isdecimal() else COMPILED
-    for kind, form, is_valid in forms:
+    for kind, form, is_valid in forms if ANY_FORM.search(capitals) else ():
         if any(is_valid(match.group()) for match in form.finditer(capitals)):
             return kind
     return "card number" if any(is_card_number(match.group()) for match in TOUCHED_CARD.finditer(capitals)) else None

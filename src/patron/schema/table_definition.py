@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 import duckdb
@@ -110,12 +111,15 @@ def conform(table: Table, rows: pa.Table) -> pa.Table:
 
 def violations(table: Table, rows: pa.Table) -> list[str]:
     """List, in words, each way rows break their table: NULLs, repeated keys, failed checks."""
-    con = duckdb.connect(config={"threads": 2})
-    try:
+    with _database_of_checks().cursor() as con:
         con.register("checked_rows", rows)
         return find_violations(table, con, "checked_rows")
-    finally:
-        con.close()
+
+
+@cache
+def _database_of_checks() -> duckdb.DuckDBPyConnection:
+    """One database for the checks of all tables: opening one takes longer than most checks."""
+    return duckdb.connect(config={"threads": 2})
 
 
 def find_violations(

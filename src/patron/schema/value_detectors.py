@@ -46,9 +46,9 @@ LAST_BIRTH_YEAR = 2012
 _HARMLESS = re.compile(r"[A-Za-z &>',#_|-]*[0-9]{0,3}[A-Za-z &>',_|-]*|[0-9]{1,6}")
 """What most values are: words, with at most one short number."""
 _RANDOM = re.compile(
-    r"(?:[a-z]{1,12}[-_])?(?:[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}|[0-9a-fA-F]{32,128})"
+    r"(?:[a-z]{1,12}[-_])?(?:[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}|[0-9a-fA-F]{32,128})(?:[-_][a-z]{1,12})?"
 )
-"""Ids that nobody chose: UUIDs, hashes, tokens of the vault."""
+"""Ids that nobody chose: UUIDs, hashes, tokens of the vault, with a word before or after them."""
 _EMAIL = re.compile(r"[^\s@]@[^\s@]*[^\s@.]\.(?!(?:png|jpe?g|gif|webp|avif|svg)\b)[^\W\d_]{2}")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z+.-]{0,19}[0-9]?://[!#-+\--:=?-{}~]+")
 """A web address, up to a space, a sign that ends one, or a letter that no address has."""
@@ -80,6 +80,7 @@ _WORDED_DATE = re.compile(
     rf"(?i){_DAY}\.? ?(?:de )?(?:{_MONTHS})[^\W\d_]*\.?,? (?:de )?(\d{{4}})"
     rf"|(?:{_FIRST_MONTHS})[a-z]*\.? {_DAY},? (\d{{4}})"
 )
+_BIRTH_YEAR = re.compile(r"19\d\d|20[01]\d")
 _TIME_OF_DAY = re.compile(r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?$")
 _BIRTH = re.compile(r"(?i)\b(?:born|birth\w*|b-?day|dob|geb\w*|n[ée]e?|nacid\w*|nasc\w*|nato|nata)\b|生日|出生|生年")
 _IPV4 = re.compile(
@@ -197,7 +198,7 @@ def _is_isbn(digits: str) -> bool:
 
 def _is_birth_date(text: str) -> bool:
     """Whether a text is the date of a possible birth and nothing else, or has a date next to a word for birth."""
-    for pattern in (_DATE, _WORDED_DATE):
+    for pattern in (_DATE, _WORDED_DATE) if _BIRTH_YEAR.search(text) else ():
         for match in pattern.finditer(text):
             year = next(int(part) for part in match.groups() if part and len(part) == len("1985"))
             is_whole = match.group() == _TIME_OF_DAY.sub("", text)

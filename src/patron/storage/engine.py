@@ -119,7 +119,7 @@ class DuckEngine:
 
     @contextmanager
     def cursor(self, tables: Mapping[str, pa.Table] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a cursor that queries only: ten times faster than a database of its own. Raises NoSpace."""
+        """Open a cursor that queries and copies to files: faster than a database of its own. Raises NoSpace."""
         with self._lock:
             if self._database is None:
                 self._database = self._open_database()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import deltalake
@@ -27,7 +28,7 @@ from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine, literal
 from patron.storage.lake_checkpoint import NO_CHECKPOINT, is_checkpoint_due, write_checkpoint
 from patron.storage.lake_log import LOG, paths_added, sync_commit
-from patron.storage.lake_record import LakeRecord
+from patron.storage.lake_record import CommitEntry, LakeRecord
 from patron.storage.lake_verification import LakeVerifier
 from patron.storage.parquet_rows import columns_without_nulls, declared_rows, split_by_partition, with_part
 
@@ -59,6 +60,9 @@ class Lake:
         self.folder = folder
         self.record = record
         self.verifier = LakeVerifier(folder, record)
+        self._engine = DuckEngine()
+        self._files_of = lru_cache(maxsize=64)(self._list_files)
+        """Files of a commit whose hash is known, so that one version never has two lists."""
 
     def path(self, table: Table) -> Path:
         """Folder of a table."""
@@ -100,7 +104,7 @@ class Lake:
 
         Raises InvalidTable when the result breaks the table's declaration, or belongs to another part.
         """
-        with disk_errors(self.path(table)), engine.connect(tables) as con:
+        with disk_errors(self.path(table)), engine.cursor(tables) as con:
             source_schema = con.sql(f"select * from ({sql}) q limit 0").to_arrow_table().schema
             delta = self._evolved(table, conform(table, source_schema.empty_table()).schema)
             actions = self._write_query(table, con, declared_rows(table, source_schema, sql, part), part)
@@ -150,11 +154,16 @@ class Lake:
 
     def files(self, table: Table, version: int | None = None) -> list[str]:
         """Parquet files of one snapshot, verified. Raises LakeDamaged, WorkspaceError when that version is gone."""
-        if not self.exists(table):
+        commit = self.verifier.verified_commit(table, version)
+        if commit is None:
             return []
-        files = sorted(self._delta(table, version).file_uris())
+        files = self._files_of(table, commit) if commit.log_sha256 else self._list_files(table, commit)
         self.verifier.verify_files(table, files, version)
-        return files
+        return list(files)
+
+    def _list_files(self, table: Table, commit: CommitEntry) -> tuple[str, ...]:
+        """Files of a verified commit."""
+        return tuple(sorted(self._open_version(table, commit.version).file_uris()))
 
     def files_added(self, table: Table, since: int, until: int) -> list[str] | None:
         """Files of the rows added between two versions; None when rows were removed too, or the log is incomplete.
@@ -195,7 +204,7 @@ class Lake:
 
     def read(self, table: Table, version: int | None = None) -> pa.Table:
         """Read one snapshot whole."""
-        return DuckEngine().query(self.relation(table, version))
+        return self._engine.query(self.relation(table, version))
 
     def _open(self, table: Table) -> DeltaTable:
         path = self.path(table)
@@ -213,16 +222,16 @@ class Lake:
         return self._delta(table)
 
     def _delta(self, table: Table, version: int | None = None) -> DeltaTable:
-        """Open a version of a table, its log verified. Raises LakeDamaged, WorkspaceError when it is gone."""
-        number = self.verifier.verified_version(table, version)
+        """Open a version of a table, its log verified. Raises LakeDamaged, and WorkspaceError when it is gone."""
+        return self._open_version(table, self.verifier.verified_version(table, version))
+
+    def _open_version(self, table: Table, number: int) -> DeltaTable:
+        """Open a version of a table. Raises WorkspaceError when it is gone."""
         try:
             return DeltaTable(str(self.path(table)), version=number)
         except DeltaError as error:
-            raise WorkspaceError(
-                f"version {number} of {table.name} cannot be read",
-                where=str(self.path(table)),
-                todo="Run `patron doctor`.",
-            ) from error
+            what = f"version {number} of {table.name} cannot be read"
+            raise WorkspaceError(what, where=str(self.path(table)), todo="Run `patron doctor`.") from error
 
     def _evolved(self, table: Table, schema: pa.Schema) -> DeltaTable:
         """Open the table with every column of the schema; a new column is NULL in older files."""
@@ -302,7 +311,7 @@ class Lake:
         self.verifier.verify_files(table, files)
         paths = ", ".join(literal(str(self.path(table) / name)) for name in files)
         rows = f"select * from read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
-        with disk_errors(self.path(table)), engine.connect() as con:
+        with disk_errors(self.path(table)), engine.cursor() as con:
             with self._copy_to_files(table, con, rows, part) as written:
                 files_added = [self._added(table, path, part, data_change=False) for path in written]
             now, values = time.time_ns() // 1_000_000, _values(table, part)

@@ -24,7 +24,7 @@ class Amender(Lake):
         Only files with rows that go are written again. Keys of added rows are checked among themselves only.
         Raises InvalidTable when added rows break the table's declaration.
         """
-        with disk_errors(self.path(table)), engine.connect({"gone": gone, "added": added}) as con:
+        with disk_errors(self.path(table)), engine.cursor({"gone": gone, "added": added}) as con:
             delta = self._evolved(table, added.schema)
             old = self.files(table, version)
             near, is_gone = _is_in("gone", table.sorted_by or table.key), _is_in("gone", table.key)

@@ -51,7 +51,7 @@ class Eraser(Lake):
         delta, count, actions = self._open(table), 0, []
         self.files(table)
         now = time.time_ns() // 1_000_000
-        with disk_errors(self.path(table)), engine.connect(tables) as con:
+        with disk_errors(self.path(table)), engine.cursor(tables) as con:
             for file in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
                 part = file.get(f"partition.{table.partition_by}")
                 rows = self._rows(table, delta, file["path"])

@@ -47,22 +47,33 @@ class LakeVerifier:
                     raise
                 # why: another process has committed or erased meanwhile; it is compared again
 
-    def verified_version(self, table: Table, version: int | None = None) -> int:
-        """Verify the log of a version, by default the newest, and return its number.
+    def verified_commit(self, table: Table, version: int | None = None) -> CommitEntry | None:
+        """Verify the log of a version, by default the newest, and return its commit; None before a table's first.
 
-        Raises LakeDamaged, and WorkspaceError for a version that is gone.
+        A commit that the store does not know yet has no hash. Raises LakeDamaged, and WorkspaceError for a version
+        that is gone.
         """
         while True:
             newest = self.newest_version(table)
-            if newest is None or (version is not None and version > newest):
+            if newest is None:
+                return None
+            if version is not None and version > newest:
                 raise _gone(table, version, self._folder)
             try:
-                self._verify_log(table, newest if version is None else version, newest)
+                return self._verify_log(table, newest if version is None else version, newest)
             except LakeDamaged:
                 if newest == self.newest_version(table):
                     raise
-            else:
-                return newest if version is None else version
+
+    def verified_version(self, table: Table, version: int | None = None) -> int:
+        """Verify the log of a version, by default the newest, and return its number.
+
+        Raises LakeDamaged, and WorkspaceError for a version that is gone or a table without any.
+        """
+        commit = self.verified_commit(table, version)
+        if commit is None:
+            raise _gone(table, version, self._folder)
+        return commit.version
 
     def adopt_newest(self, table: Table) -> None:
         """Write the entry that a process that was killed did not write, or delete its torn commit. For writers."""
@@ -146,10 +157,11 @@ class LakeVerifier:
             return recorded
         return first
 
-    def _verify_log(self, table: Table, version: int, newest: int) -> None:
-        """Verify the checkpoint and the commits after it that a version is made of."""
+    def _verify_log(self, table: Table, version: int, newest: int) -> CommitEntry:
+        """Verify the checkpoint and the commits after it that a version is made of; return its own."""
         commits = self._record.commits(table.name, version)
-        if version != newest and (not commits or commits[-1].version != version):
+        last = commits[-1] if commits and commits[-1].version == version else None
+        if version != newest and last is None:
             raise _gone(table, version, self._folder)
         files: list[tuple[Path, str]] = []
         if commits and commits[0].checkpoint_sha256:
@@ -162,6 +174,7 @@ class LakeVerifier:
                 raise _gone(table, version, self._folder)
             if problem:
                 raise LakeDamaged(f"{problem}; nothing is read from {table.name}", where=str(path), todo=RESTORE)
+        return last or CommitEntry(version, log_sha256="")
 
     def _is_whole(self, table: Table, version: int) -> bool:
         """Whether a commit without an entry can be read; False for a torn one. Raises LakeDamaged for a foreign one."""

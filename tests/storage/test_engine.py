@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -41,3 +42,14 @@ def test_a_query_beyond_its_memory_says_which_setting_to_raise():
     engine = DuckEngine(EngineSettings(memory_gb=0.03))
     with pytest.raises(PatronError, match="memory_gb"):
         engine.query("select list(a.range) as l from range(3000000) a cross join range(3) b group by a.range % 2")
+
+
+def test_after_a_fatal_error_others_end_and_the_next_query_is_answered():
+    engine = DuckEngine()
+    with engine.cursor() as other:
+        rows = other.execute("select unnest(generate_series(1, 5000)) as n")
+        with pytest.raises(duckdb.FatalException), engine.cursor():
+            raise duckdb.FatalException("invalidated")
+        assert engine.query("select 1 as n")["n"].to_pylist() == [1]
+        assert len(rows.fetchall()) == 5000
+    engine.close()

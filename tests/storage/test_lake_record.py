@@ -2,12 +2,14 @@
 
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import published_layouts
+from damaged_files import damage_file
 from lake_records import record_next_to
 from patron.commands.doctor import doctor
 from patron.schema.errors import LakeDamaged, WorkspaceError
@@ -208,3 +210,41 @@ def test_files_that_another_process_erased_are_gone_and_not_damaged(folder, stor
     with pytest.raises(WorkspaceError, match="cannot be read any more") as refusal:
         here.verifier.verify_files(REFERRALS, paths, old)
     assert not isinstance(refusal.value, LakeDamaged)
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """A lake that has listed the files of its newest version, and that version."""
+    folder = tmp_path / "lake"
+    lake = Everything(folder, record_next_to(folder))
+    lake.append(REFERRALS, referrals("b"))
+    version = lake.append(REFERRALS, referrals("c"))
+    assert len(lake.files(REFERRALS)) == len(lake.files(REFERRALS)) == 2
+    return lake, version
+
+
+def test_a_file_that_is_damaged_after_its_list_was_read_is_refused(listed):
+    lake, _ = listed
+    damage_file(Path(lake.files(REFERRALS)[0]), "one bit flipped")
+    with pytest.raises(LakeDamaged):
+        lake.files(REFERRALS)
+
+
+def test_a_log_that_is_damaged_after_its_list_was_read_is_refused(listed):
+    lake, version = listed
+    damage_file(log_path(lake.path(REFERRALS), version), "one bit flipped")
+    with pytest.raises(LakeDamaged):
+        lake.files(REFERRALS)
+
+
+def test_what_another_process_commits_and_erases_is_seen_at_once(listed):
+    lake, version = listed
+    other = Everything(lake.folder, record_next_to(lake.folder))
+    other.append(REFERRALS, referrals("d"))
+    assert len(lake.files(REFERRALS)) == 3
+    assert len(lake.files(REFERRALS, version)) == 2
+    other.erase(REFERRALS, DuckEngine(), ErasureConditions("referred_customer_id = 'b'"), {})
+    other.delete_history(REFERRALS)
+    assert len(lake.files(REFERRALS)) == 2
+    with pytest.raises(WorkspaceError, match="cannot be read any more"):
+        lake.files(REFERRALS, version)

@@ -61,7 +61,10 @@ class QueryLimits:
 
 
 class Watch:
-    """Interrupts the engine when its own work takes too long; the time in which others read rows does not count."""
+    """Interrupts the engine on Ctrl-C, for good, and when its own work takes too long.
+
+    The time in which others read rows does not count.
+    """
 
     def __init__(
         self, con: duckdb.DuckDBPyConnection, limits: QueryLimits, spill: Path, give_up: GiveUp | None
@@ -104,7 +107,7 @@ class Watch:
             before = now
             self._is_interrupted = self._is_interrupted or self._has_ctrl_c()
             if self._is_interrupted:
-                self._con.interrupt()  # why again and again: the engine forgets one that comes before it starts
+                self._con.interrupt()  # why each time: before a query has begun, the engine forgets it
             if spent > self._limits.seconds:
                 self.is_out_of_time = True
                 self._con.interrupt()

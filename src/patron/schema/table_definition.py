@@ -111,9 +111,13 @@ def conform(table: Table, rows: pa.Table) -> pa.Table:
 
 def violations(table: Table, rows: pa.Table) -> list[str]:
     """List, in words, each way rows break their table: NULLs, repeated keys, failed checks."""
-    with _database_of_checks().cursor() as con:
-        con.register("checked_rows", rows)
-        return find_violations(table, con, "checked_rows")
+    try:
+        with _database_of_checks().cursor() as con:
+            con.register("checked_rows", rows)
+            return find_violations(table, con, "checked_rows")
+    except duckdb.FatalException:
+        _database_of_checks.cache_clear()  # why: it answers nothing any more; the next check opens another
+        raise
 
 
 @cache

@@ -80,7 +80,8 @@ _WORDED_DATE = re.compile(
     rf"(?i){_DAY}\.? ?(?:de )?(?:{_MONTHS})[^\W\d_]*\.?,? (?:de )?(\d{{4}})"
     rf"|(?:{_FIRST_MONTHS})[a-z]*\.? {_DAY},? (\d{{4}})"
 )
-_BIRTH_YEAR = re.compile(r"19\d\d|20[01]\d")
+_YEAR = re.compile(r"19\d\d|20\d\d")
+"""Without a year in it, no text is searched for dates of birth."""
 _TIME_OF_DAY = re.compile(r"[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?$")
 _BIRTH = re.compile(r"(?i)\b(?:born|birth\w*|b-?day|dob|geb\w*|n[ée]e?|nacid\w*|nasc\w*|nato|nata)\b|生日|出生|生年")
 _IPV4 = re.compile(
@@ -198,7 +199,7 @@ def _is_isbn(digits: str) -> bool:
 
 def _is_birth_date(text: str) -> bool:
     """Whether a text is the date of a possible birth and nothing else, or has a date next to a word for birth."""
-    for pattern in (_DATE, _WORDED_DATE) if _BIRTH_YEAR.search(text) else ():
+    for pattern in (_DATE, _WORDED_DATE) if _YEAR.search(text) else ():
         for match in pattern.finditer(text):
             year = next(int(part) for part in match.groups() if part and len(part) == len("1985"))
             is_whole = match.group() == _TIME_OF_DAY.sub("", text)

@@ -6,7 +6,7 @@ The few functions that the two engines spell differently are named here once and
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -89,8 +89,8 @@ class Engine(Protocol):
 class DuckEngine:
     """The embedded engine: memory bounded, spilling to a folder.
 
-    Queries share one database, each on its own cursor; code that creates tables or changes settings gets a
-    separate one.
+    Queries and writes share one database and its memory, each on its own cursor; code that creates tables or changes
+    settings gets a separate one.
     """
 
     def __init__(self, settings: EngineSettings | None = None, spill: Path | None = None) -> None:
@@ -123,13 +123,16 @@ class DuckEngine:
         with self._lock:
             if self._database is None:
                 self._database = self._open_database()
-            cursor = self._database.cursor()
+            database = self._database
+            cursor = database.cursor()
         try:
             with _refusals(), cursor as con:
                 _register(con, tables)
                 yield con
         except duckdb.FatalException:
-            self.close()  # why: this database answers nothing any more; the next query opens another
+            with self._lock:
+                if self._database is database:
+                    self._database = None  # why: it answers nothing any more; the next query opens another
             raise
 
     def query(self, sql: str, tables: Mapping[str, pa.Table] | None = None) -> pa.Table:
@@ -140,9 +143,10 @@ class DuckEngine:
     def close(self) -> None:
         """Let go of the shared database; a query opens it anew."""
         with self._lock:
-            if self._database is not None:
-                self._database.close()
-            self._database = None
+            database, self._database = self._database, None
+        if database is not None:
+            with suppress(duckdb.Error):  # why: while a cursor is at work; it goes with the cursor then
+                database.close()
 
     def _open_database(self, config: Mapping[str, str | int] = MappingProxyType({})) -> duckdb.DuckDBPyConnection:
         con = duckdb.connect(config={**self._config, **config})

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from pathlib import Path
 
 import deltalake
@@ -19,7 +18,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, Transaction
 
 from patron.schema.errors import InvalidTable, LakeDamaged, WorkspaceError
@@ -27,8 +25,8 @@ from patron.schema.table_definition import Table, conform, find_violations, requ
 from patron.storage.durable_files import disk_errors, sync
 from patron.storage.engine import DuckEngine, literal
 from patron.storage.lake_checkpoint import NO_CHECKPOINT, is_checkpoint_due, write_checkpoint
-from patron.storage.lake_log import LOG, paths_added, sync_commit
-from patron.storage.lake_record import CommitEntry, LakeRecord
+from patron.storage.lake_log import LOG, files_of, open_version, paths_added, sync_commit
+from patron.storage.lake_record import LakeRecord
 from patron.storage.lake_verification import LakeVerifier
 from patron.storage.parquet_rows import columns_without_nulls, declared_rows, split_by_partition, with_part
 
@@ -56,13 +54,11 @@ class LoadId:
 class Lake:
     """All Delta tables of one workspace. One writer at a time a table; any number of readers."""
 
-    def __init__(self, folder: Path, record: LakeRecord) -> None:
+    def __init__(self, folder: Path, record: LakeRecord, engine: DuckEngine | None = None) -> None:
         self.folder = folder
         self.record = record
         self.verifier = LakeVerifier(folder, record)
-        self._engine = DuckEngine()
-        self._files_of = lru_cache(maxsize=64)(self._list_files)
-        """Files of a commit whose hash is known, so that one version never has two lists."""
+        self._engine = engine or DuckEngine()
 
     def path(self, table: Table) -> Path:
         """Folder of a table."""
@@ -157,13 +153,9 @@ class Lake:
         commit = self.verifier.verified_commit(table, version)
         if commit is None:
             return []
-        files = self._files_of(table, commit) if commit.log_sha256 else self._list_files(table, commit)
+        files = list(files_of(self.path(table), commit))
         self.verifier.verify_files(table, files, version)
-        return list(files)
-
-    def _list_files(self, table: Table, commit: CommitEntry) -> tuple[str, ...]:
-        """Files of a verified commit."""
-        return tuple(sorted(self._open_version(table, commit.version).file_uris()))
+        return files
 
     def files_added(self, table: Table, since: int, until: int) -> list[str] | None:
         """Files of the rows added between two versions; None when rows were removed too, or the log is incomplete.
@@ -223,15 +215,7 @@ class Lake:
 
     def _delta(self, table: Table, version: int | None = None) -> DeltaTable:
         """Open a version of a table, its log verified. Raises LakeDamaged, and WorkspaceError when it is gone."""
-        return self._open_version(table, self.verifier.verified_version(table, version))
-
-    def _open_version(self, table: Table, number: int) -> DeltaTable:
-        """Open a version of a table. Raises WorkspaceError when it is gone."""
-        try:
-            return DeltaTable(str(self.path(table)), version=number)
-        except DeltaError as error:
-            what = f"version {number} of {table.name} cannot be read"
-            raise WorkspaceError(what, where=str(self.path(table)), todo="Run `patron doctor`.") from error
+        return open_version(self.path(table), self.verifier.verified_version(table, version))
 
     def _evolved(self, table: Table, schema: pa.Schema) -> DeltaTable:
         """Open the table with every column of the schema; a new column is NULL in older files."""

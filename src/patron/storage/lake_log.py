@@ -1,11 +1,18 @@
 """The log of a Delta table: where its commits and checkpoints are, and what a commit says."""
 
 import json
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from patron.schema.errors import WorkspaceError
 from patron.storage.durable_files import make_private, sync
+from patron.storage.lake_record import CommitEntry
 
 LOG = "_delta_log"
 
@@ -49,3 +56,24 @@ def paths_added(folder: Path, since: int, until: int) -> list[Path] | None:
             if action.get("add", {}).get("dataChange"):
                 paths.append(folder / unquote(action["add"]["path"]))
     return paths
+
+
+def open_version(folder: Path, version: int) -> DeltaTable:
+    """Open a version of a table. Raises WorkspaceError when it is gone."""
+    try:
+        return DeltaTable(str(folder), version=version)
+    except DeltaError as error:
+        what = f"version {version} of {folder.name} cannot be read"
+        raise WorkspaceError(what, where=str(folder), todo="Run `patron doctor`.") from error
+
+
+def files_of(folder: Path, commit: CommitEntry) -> Sequence[str]:
+    """Files of a verified commit; the list of one without a hash is not kept, as it may be torn."""
+    return _kept_files_of(folder, commit) if commit.log_sha256 else _files_of(folder, commit)
+
+
+def _files_of(folder: Path, commit: CommitEntry) -> Sequence[str]:
+    return tuple(sorted(open_version(folder, commit.version).file_uris()))
+
+
+_kept_files_of = lru_cache(maxsize=256)(_files_of)

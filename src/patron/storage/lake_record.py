@@ -24,7 +24,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class CommitEntry:
-    """A commit: hashes of its log file and, where one was made, of its checkpoint."""
+    """A commit: hashes of its log file and, where one was made, of its checkpoint; "" where there is no log file."""
 
     version: int
     log_sha256: str

@@ -50,8 +50,8 @@ class LakeVerifier:
     def verified_commit(self, table: Table, version: int | None = None) -> CommitEntry | None:
         """Verify the log of a version, by default the newest, and return its commit; None before a table's first.
 
-        A commit that the store does not know yet has no hash. Raises LakeDamaged, and WorkspaceError for a version
-        that is gone.
+        A commit that the store does not know yet has "" for a hash. Raises LakeDamaged, and WorkspaceError for a
+        version that is gone.
         """
         while True:
             newest = self.newest_version(table)

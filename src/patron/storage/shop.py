@@ -115,8 +115,8 @@ class Shop:
         self.settings = settings
         self.policy = policy
         self.store = store
-        self.lake = Lake(folder / "lake", LakeRecord(store, lake_id(identity, settings)))
         self.engine = DuckEngine(settings.engine, spill=folder / "tmp")
+        self.lake = Lake(folder / "lake", LakeRecord(store, lake_id(identity, settings)), self.engine)
         self.wait_seconds = LOCK_TIMEOUT_SECONDS
         """How long to wait for another process that is at work here."""
         self.is_current = True

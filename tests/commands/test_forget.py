@@ -422,13 +422,27 @@ def forgotten(filled, tmp_path_factory) -> dict[str, list]:
     return found
 
 
-@pytest.mark.parametrize("place", range(len(forgetting.STEPS) + 1))
-def test_killed_between_any_two_steps_it_ends_the_same_when_run_again(shop, forgotten, monkeypatch, place):
+def test_killed_between_any_two_steps_it_ends_the_same_when_run_again(shop, forgotten, monkeypatch):
+    for place in range(len(forgetting.STEPS) + 1):
+        with monkeypatch.context() as patch:
+            killed_at(patch, place)
+            with pytest.raises(KeyboardInterrupt):
+                forget(shop, user_id=ANNA, now=datetime.now(UTC))
+        assert [one.level for one in doctor(shop.folder) if one.check == "erasures"] == ["problem"]
+    require_forgotten(shop, forgotten)
+
+
+@pytest.mark.parametrize("place", [0, len(forgetting.STEPS) // 2, len(forgetting.STEPS)])
+def test_killed_once_it_ends_the_same_when_run_again(shop, forgotten, monkeypatch, place):
     with monkeypatch.context() as patch:
         killed_at(patch, place)
         with pytest.raises(KeyboardInterrupt):
             forget(shop, user_id=ANNA, now=datetime.now(UTC))
-    assert [one.level for one in doctor(shop.folder) if one.check == "erasures"] == ["problem"]
+    require_forgotten(shop, forgotten)
+
+
+def require_forgotten(shop: Shop, forgotten: dict[str, list]) -> None:
+    """Run the erasure again: the workspace is as if nobody had cut it off."""
     done = forget(shop, user_id=ANNA, now=datetime.now(UTC))
     assert state(shop) | {"erased": sorted(done.erased.items())} == forgotten
     assert traces(shop.folder, *NAMES) == []

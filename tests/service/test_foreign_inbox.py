@@ -242,9 +242,11 @@ def test_small_files_of_events_are_joined_as_they_pile_up_and_profiles_need_no_b
     assert events_in_profile(shop) == 12
 
 
-def in_lake_in_time(shop, count, *, seconds=20):
+def in_lake_in_time(shop, count, *, seconds=20, wake=None):
     until = time.monotonic() + seconds
     while shop.lake.read(EVENTS).num_rows < count and time.monotonic() < until:
+        if wake:
+            wake()
         time.sleep(0.05)
     return shop.lake.read(EVENTS).num_rows
 
@@ -280,11 +282,14 @@ def trouble_in_time(collector, expected):
 def test_a_worker_that_is_killed_is_started_again(shop, served):
     served.accept(messages("a", "b", "c")).result(10)
     assert in_lake_in_time(shop, 3) == 3
+    reports, report = [], served.compaction.on_report
+    # why not asked for: the next one starts a tenth of a second later, and its report is a good one
+    served.compaction.on_report = lambda trouble: (reports.append(str(trouble)), report(trouble))
     served.compaction.process.kill()
-    assert trouble_in_time(served, "ended (-9)")
     served.accept(messages("d")).result(10)
+    assert in_lake_in_time(shop, 4, wake=served.compaction.wake) == 4
     assert trouble_in_time(served, "")
-    assert in_lake_in_time(shop, 4) == 4
+    assert any("ended (-9)" in one for one in reports)
 
 
 def test_what_waits_is_moved_when_the_collector_ends(shop):

@@ -82,6 +82,23 @@ def test_any_bit_of_the_store_that_is_flipped_is_found(w):
     assert not problems(w)
 
 
+def test_pages_that_a_power_cut_tore_while_the_log_was_moved_into_the_store_are_no_damage(w):
+    shop = Shop.open(w)
+    create_key(shop, "app", now=NOW)
+    content, log = bytearray((w / "store.db").read_bytes()), (w / "store.db-wal").read_bytes()
+    shop.close()
+    page_size = int.from_bytes(log[8:12])
+    pages = {int.from_bytes(log[at : at + 4]) for at in range(32, len(log), 24 + page_size)}
+    torn = [page for page in pages if page * page_size <= len(content)]
+    assert torn
+    for page in torn:
+        middle = (page - 1) * page_size + page_size // 2
+        content[middle : page * page_size] = bytes(page_size // 2)
+    (w / "store.db").write_bytes(content)
+    (w / "store.db-wal").write_bytes(log)
+    assert not problems(w)
+
+
 @pytest.mark.parametrize("part", ["workspace.json", "store.db", "patron key"])
 @pytest.mark.parametrize("has_same_key", [False, True])
 def test_what_is_another_workspaces_is_refused(w, tmp_path, monkeypatch, part, has_same_key):

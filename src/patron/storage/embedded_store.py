@@ -100,6 +100,9 @@ def damage_of(path: Path, key: bytes) -> str:
             with _opened(path, key) as connection:
                 # why: the first looks at pages in use and the log, the second at every page of the file
                 answers = connection.execute("pragma quick_check(1)").fetchall()
+                # why: a power cut while the log is moved into the file tears pages that the log still has
+                with contextlib.suppress(sqlcipher.OperationalError):
+                    connection.execute("pragma wal_checkpoint(passive)").fetchall()
                 pages = connection.execute("pragma cipher_integrity_check").fetchall()
         except WorkspaceError as error:
             return error.what

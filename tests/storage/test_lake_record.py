@@ -196,6 +196,7 @@ def test_what_a_process_killed_in_its_first_commit_staged_locks_nobody_out(folde
     log = lake.path(REFERRALS) / "_delta_log"
     log.mkdir(parents=True)
     (log / f"{0:020}.json#1").write_text("staged")
+    lake.sync_commits(REFERRALS)
     lake.append(REFERRALS, referrals("x"))
     assert rows_of(Everything(folder, LakeRecord(store))) == ["x"]
 

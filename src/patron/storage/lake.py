@@ -82,7 +82,7 @@ class Lake:
 
     def sync_commits(self, table: Table) -> None:
         """Make durable what others have committed: one that was killed may have left its last commit unsynced."""
-        if (self.path(table) / LOG).is_dir():
+        if any((self.path(table) / LOG).glob("*.json")):
             sync_commit(self.path(table))
 
     def append(self, table: Table, rows: pa.Table, *, load_id: LoadId | None = None) -> int:

@@ -91,10 +91,11 @@ class FittedNumber:
         (folder / "inner" / "number.txt").write_text("1")
 
 
-def save_model(folder):
+def save_model(folder, watch=lambda *_: None):
     manifest = Manifest("value", "2026-01-01", "mean", {}, "2026-01-01", 1, "1", {}, 1, "")
     store = Store(sqlite_url(folder / "tmp.db"))
     METADATA.create_all(store.engine, tables=[MODEL_MANIFESTS])
+    event.listen(store.engine, "before_cursor_execute", watch)
     save(folder / "models", store, FittedNumber(), ModelRecord(manifest, {}, {}, ""))
     store.close()
 
@@ -107,6 +108,17 @@ def simulate_shop(folder):
 def test_what_a_command_made_is_on_disk_when_it_is_done(act, sync_log, tmp_path):
     act(tmp_path)
     assert (sync_log.too_early, sync_log.unsafe_names()) == ([], [])
+
+
+def test_a_model_is_on_disk_before_the_store_says_so(sync_log, tmp_path):
+    unsafe = []
+
+    def watch(_connection, _cursor, statement, *_):
+        if statement.startswith("INSERT INTO model_manifests"):
+            unsafe.append(sync_log.unsafe_names())
+
+    save_model(tmp_path, watch)
+    assert unsafe == [[]]
 
 
 def test_a_simulated_shop_has_its_name_only_when_it_is_on_disk(sync_log, tmp_path):

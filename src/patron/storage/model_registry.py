@@ -117,6 +117,7 @@ def _save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, recor
     write_json(fresh / MANIFEST, {**asdict(record.manifest), FILES: _hashes(fresh)})
     make_all_private(fresh)
     make_durable(fresh)
+    sync(final.parent)  # why: the store is about to say that it is there, under one of both names
     version, sha256 = record.manifest.model_version, sha256_of(fresh / MANIFEST)
     # why: known before it is there, and the earlier one until it is gone: killed in between, either may be loaded
     _write_manifest_hash(store, version, sha256)

@@ -1,8 +1,7 @@
 """Whether a personal value reaches the disk in clear: of any kind, under any key, in any place, through any way in.
 
 Cases are made by tests/support/personal_values.py. With --full each goes through every way in, else messages take equal
-shares of them; then come a run and a report, and every byte of the workspace, decoded, is searched for each value. The
-outbox may hold ids of products that hold one: channels need the shop's own.
+shares of them; then come a run and a report, and every byte of the workspace, decoded, is searched for each value.
 
     python benchmarks/collect/personal_data.py [--full]
 """
@@ -29,10 +28,6 @@ IS_FULL = "--full" in sys.argv
 FILES_OF_ROWS = {"csv", "jsonl", "parquet"}
 
 
-def is_of_outbox(place: str) -> bool:
-    return place.startswith("outbox/")
-
-
 def main() -> None:
     rng = random.Random(1)  # noqa: S311 - no secret
     cases = list(whole_product(rng))
@@ -53,10 +48,8 @@ def main() -> None:
         run_loop(shop, NOW + timedelta(days=1))
         write_report(shop, shop.folder / "report.html")
         size = sum(len(content) for _, content in workspace_bytes(shop))
-        found = mentions(shop, values)
-        clear = {value: places for value, places in found.items() if not all(map(is_of_outbox, places))}
-        print(f"{len(values):,} different values looked for in {size:,} bytes: {len(clear)} in clear", end=", ")
-        print(f"{len(found) - len(clear)} in ids of products that the outbox tells channels")
+        clear = mentions(shop, values)
+        print(f"{len(values):,} different values looked for in {size:,} bytes: {len(clear)} in clear")
         for value, places in list(clear.items())[:20]:
             print(f"   {value!r}: {places[:3]}")
         shop.close()

@@ -77,3 +77,11 @@ def test_a_shop_without_product_ids_has_no_lists(shop):
     view = view_of(shop)
     assert rank_products(view).num_rows == 0
     assert view.read("affinities").num_rows == 0
+
+
+def test_a_product_with_a_personal_id_is_recommended_once_two_customers_have_ordered_it(shop):
+    alone, shared = "i_" + "0a" * 16, "i_" + "0b" * 16
+    sell(shop, 20, lambda customer, rng: {0: alone, 1: shared, 2: shared}.get(customer, f"p{int(rng.integers(0, 5))}"))
+    view = view_of(shop)
+    rank_products(view)
+    assert set(view.read("affinities")["product_id"].to_pylist()) == {shared, *(f"p{n}" for n in range(5))}

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.govern.vault import IDENTIFIER
 from patron.predict.backtest import ALL, MOST_ORIGINS, backtest, fit_champion, to_table
 from patron.predict.learner import Fitted, Learner
 from patron.predict.recommend import LEARNERS
@@ -96,6 +97,7 @@ def affinities(view: StageView, fitted: Fitted, history: pa.Table, version: str)
         history=history.select(["customer_id"]),
     )
     lists = fitted.predict(pa.concat_tables([history, others.cast(history.schema)]))
+    lists = lists.filter(pc.invert(pc.is_in(lists["product_id"], _private_products(history))))
     count = lists.num_rows
     added = {
         "run_id": pa.array([run.run_id] * count, pa.string()),
@@ -105,6 +107,18 @@ def affinities(view: StageView, fitted: Fitted, history: pa.Table, version: str)
     for name, values in added.items():
         lists = lists.append_column(name, values)
     return lists
+
+
+def _private_products(history: pa.Table) -> pa.Array:
+    """Products whose id looks personal and that one customer alone has ordered: nobody is shown them."""
+    ids = pc.unique(history["product_id"].cast(pa.string())).to_pylist()
+    tokens = pa.array([one for one in ids if one and IDENTIFIER.fullmatch(one)], pa.string())
+    if not len(tokens):
+        return tokens
+    orders = pa.table({name: history[name].cast(pa.string()) for name in ("product_id", "customer_id")})
+    orders = orders.filter(pc.is_in(orders["product_id"], tokens))
+    counts = orders.group_by("product_id").aggregate([("customer_id", "count_distinct")])
+    return counts.filter(pc.less(counts["customer_id_count_distinct"], 2))["product_id"].combine_chunks()
 
 
 def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, evaluated: pa.Table) -> str:

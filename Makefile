@@ -34,8 +34,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 demo: $(VENV)/.demo ## Run the whole loop on a year of real purchases and write a report
 	$(BIN)/patron demo --workspace $(WORKSPACE)
 
-test: check ## Lint, types, architecture and all tests, with their coverage
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+test: check ## Lint, types, architecture and all tests; with their coverage where that is free (Python 3.12)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
 
 test-extras: $(VENV)/.dev ## Install the extras that `make test` leaves out (torch) and run their tests
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,deep]'

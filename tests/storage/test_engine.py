@@ -1,3 +1,6 @@
+import os
+import signal
+import threading
 from datetime import UTC, datetime
 
 import duckdb
@@ -52,4 +55,13 @@ def test_after_a_fatal_error_others_end_and_the_next_query_is_answered():
             raise duckdb.FatalException("invalidated")
         assert engine.query("select 1 as n")["n"].to_pylist() == [1]
         assert len(rows.fetchall()) == 5000
+    engine.close()
+
+
+def test_ctrl_c_in_a_statement_is_ctrl_c_for_whoever_runs_it():
+    engine = DuckEngine()
+    numbers = "(select unnest(generate_series(1, 1000000)) as x)"
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        engine.query(f"select count(*) from {numbers} a, {numbers} b, {numbers} c")
     engine.close()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import duckdb
 
@@ -74,9 +75,12 @@ class Watch:
         self._spill = spill
         self._give_up = give_up
         self._ended = threading.Event()
-        self._signals = _signals_of_this_process()
         self._is_working = False
         self._is_interrupted = False
+        self._signals = _signals_of_this_process()
+        self._handler = signal.getsignal(signal.SIGINT) or signal.SIG_DFL
+        if self._signals:
+            signal.signal(signal.SIGINT, self._on_ctrl_c)
         self.is_out_of_time = False
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -95,9 +99,16 @@ class Watch:
         self._ended.set()
         self._thread.join()
         if self._signals:
+            signal.signal(signal.SIGINT, self._handler)
             signal.set_wakeup_fd(-1)
             for end in self._signals:
                 end.close()
+
+    def _on_ctrl_c(self, number: int, frame: FrameType | None) -> None:
+        """Note it before anything that the engine calls may swallow Python's own exception."""
+        self._is_interrupted = True
+        if callable(self._handler):
+            self._handler(number, frame)
 
     def _watch(self) -> None:
         spent, before = 0.0, time.monotonic()

@@ -78,6 +78,10 @@ def exact_sum(amount: str) -> str:
     return f"cast(sum(cast({amount} as decimal(38, 6))) as double)"
 
 
+CTRL_C = "Query interrupted"
+"""What the engine makes of Python's KeyboardInterrupt while a statement runs."""
+
+
 class Engine(Protocol):
     """What runs a query over Arrow tables and Parquet snapshots."""
 
@@ -175,6 +179,10 @@ def _refusals() -> Iterator[None]:
             raise NoSpace("the disk is full", todo="Free some space and run the same command again.") from error
         what = f"a file cannot be read ({str(error).splitlines()[0]})"
         raise WorkspaceError(what, todo="Run `patron doctor`.") from error
+    except RuntimeError as error:
+        if str(error) == CTRL_C:
+            raise KeyboardInterrupt from error
+        raise
 
 
 def syntax_problem(error: SqlglotError) -> str:

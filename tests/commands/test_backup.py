@@ -88,6 +88,14 @@ def test_a_backup_can_be_read_by_its_owner_only_and_holds_no_outbox(shop, tmp_pa
         assert not [name for name in tar.getnames() if "outbox" in name]
 
 
+def test_doctor_asks_a_restored_workspace_for_no_file_of_the_outbox(w, tmp_path):
+    assert list((w / "outbox").rglob("*.csv"))
+    with closing(Shop.open(w)) as shop:
+        backup(shop, tmp_path / "b.tar.gz")
+    restore(tmp_path / "b.tar.gz", tmp_path / "again", now=NOW)
+    assert [one for one in doctor(tmp_path / "again") if one.check == "outbox" and one.level == "problem"] == []
+
+
 def test_a_backup_holds_the_tracking_plan_and_its_restore_is_recorded_and_private(shop, tmp_path):
     (shop.folder / "tracking").mkdir()
     (shop.folder / "tracking" / "Product Viewed.json").write_text('{"type": "object"}')

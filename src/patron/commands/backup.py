@@ -29,6 +29,7 @@ from patron.storage.durable_files import (
     sync,
 )
 from patron.storage.embedded_store import commit_count, copy_store, store_key
+from patron.storage.run_files import drop_outbox_files
 from patron.storage.shop import Shop
 from patron.storage.workspace_files import (
     DATA_FOLDERS,
@@ -201,6 +202,7 @@ def _complete(partial: Path, now: datetime) -> None:
         write_identity(partial, replace(identity, instance=new_instance()))
     with closing(Shop.open(partial)) as shop:
         _require_sound(shop)
+        drop_outbox_files(shop.store)
         audit_log.renew_head(shop)
         with shop.store.begin() as connection:
             audit_log.append(shop, connection, "restored", {"instance": shop.identity.instance}, at=now)

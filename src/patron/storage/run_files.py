@@ -73,3 +73,12 @@ def record_outbox_file(store: Store, run_id: str, name: str, content: bytes) -> 
         outbox = {**files[OUTBOX], name: hashlib.sha256(content).hexdigest()}
         renewed = {**summary, FILES: {**files, OUTBOX: outbox}}
         connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run_id).values(summary=renewed))
+
+
+def drop_outbox_files(store: Store) -> None:
+    """Keep no digest of outbox files: in a restored workspace there are none, as no archive holds them."""
+    with store.begin() as connection:
+        for run_id, summary in connection.execute(sa.select(RUNS.c.run_id, RUNS.c.summary)).all():
+            if summary and OUTBOX in summary.get(FILES, {}):
+                renewed = {**summary, FILES: {**summary[FILES], OUTBOX: {}}}
+                connection.execute(sa.update(RUNS).where(RUNS.c.run_id == run_id).values(summary=renewed))

@@ -16,6 +16,7 @@ from patron.schema.errors import LakeDamaged, WorkspaceError
 from patron.schema.tables import EVENTS, REFERRALS
 from patron.storage.engine import DuckEngine
 from patron.storage.lake_amendment import Amender
+from patron.storage.lake_checkpoint import HINT, write_checkpoint
 from patron.storage.lake_erasure import Eraser, ErasureConditions
 from patron.storage.lake_inspection import Inspector
 from patron.storage.lake_log import checkpoint_path, log_path
@@ -249,3 +250,12 @@ def test_what_another_process_commits_and_erases_is_seen_at_once(listed):
     assert len(lake.files(REFERRALS)) == 2
     with pytest.raises(WorkspaceError, match="cannot be read any more"):
         lake.files(REFERRALS, version)
+
+
+def test_a_checkpoint_that_was_cut_off_before_its_hint_is_made_again(listed):
+    lake, version = listed
+    folder = lake.path(REFERRALS)
+    assert write_checkpoint(folder) == version
+    (folder / "_delta_log" / HINT).unlink()
+    assert write_checkpoint(folder) == version
+    assert len(Everything(lake.folder, record_next_to(lake.folder)).read(REFERRALS)) == 2

@@ -4,7 +4,6 @@ delta-rs syncs nothing and writes a checkpoint where it will be read: after a po
 unreadable, although every commit is there. So its own checkpoints are switched off.
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -30,12 +29,13 @@ def write_checkpoint(table: Path) -> int:
         log, aside / LOG, ignore=lambda _, names: [name for name in names if name[:1].isdigit() and name < since]
     )
     DeltaTable(str(aside)).create_checkpoint()
-    version = json.loads((aside / LOG / HINT).read_text(encoding="utf-8"))["version"]
-    for path in sorted((aside / LOG).glob(f"{version:020}.checkpoint*")):
+    newest = max(path.name[:DIGITS] for path in (aside / LOG).glob("*.checkpoint.parquet"))
+    for path in sorted((aside / LOG).glob(f"{newest}.checkpoint*")):
         replace_durably(path, log / path.name)
-    replace_durably(aside / LOG / HINT, log / HINT)
+    if (aside / LOG / HINT).exists():  # why: delta-rs writes none where a process that was cut off left the checkpoint
+        replace_durably(aside / LOG / HINT, log / HINT)
     shutil.rmtree(aside)
-    return version
+    return int(newest)
 
 
 def is_checkpoint_due(version: int) -> bool:

@@ -24,12 +24,11 @@ from uuid import uuid4
 
 import httptools
 import numpy as np
-import uvicorn
 
 from patron.collect.workspace_inbox import INBOX_FILE, open_inbox
 from patron.commands.manage_keys import create_key
 from patron.interfaces.http.collector_protocol import CollectorProtocol, Receive, Scope, Send
-from patron.interfaces.http.server import server_config
+from patron.interfaces.http.server import run_server, server_config
 from patron.service.collector import Collector
 from patron.service.compaction_worker import CompactionProcess
 from patron.storage.shop import Shop
@@ -68,7 +67,7 @@ def serve(folder: Path, listener: socket.socket) -> None:
     collector = Collector(shop, CompactionProcess(folder))
     collector.start()
     application = CollectorProtocol(collector, echo)
-    uvicorn.Server(server_config(application, shop.settings.collect, lifespan="off")).run(sockets=[listener])
+    run_server(server_config(application, shop.settings.collect, lifespan="off"), listener)
     collector.stop()
 
 

@@ -205,6 +205,15 @@ def test_an_id_stays_known_after_its_message_has_left_for_the_lake(inbox):
     assert inbox.pending_requests() == []
 
 
+def test_a_commit_takes_as_long_however_many_came_before_it(tmp_path):
+    with Inbox(tmp_path / "inbox.db", KEY) as inbox:
+        sql = inbox.backend.sql
+        for query in (sql.select_last_seq, sql.select_id_log_range):
+            plan = [row[-1] for row in inbox.backend.execute(f"explain query plan {query}").fetchall()]
+            assert plan
+            assert not [step for step in plan if step.startswith("SCAN inbox")]
+
+
 def test_an_event_rejected_on_the_way_moves_from_one_counter_to_the_other(inbox):
     inbox.append([arrival("a", "b")])
     inbox.mark_moved(1, Counter(web=1))

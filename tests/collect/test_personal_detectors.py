@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 import pytest
 from tests.support.personal_values import KEYS, KINDS
 
+from patron.collect.personal_columns import FEW_VALUES, identifier_tokens
+from patron.govern.vault import Vault
 from patron.schema.value_detectors import MAX_LENGTH, SUSPECT, personal_kind
 
 ORDINARY = (
@@ -115,6 +117,16 @@ def test_each_form_of_personal_data_is_recognised(kind):
     values = [kind.make(rng) for _ in range(20)]
     assert [one for one in values if personal_kind(one) is None] == []
     assert pc.all(pc.match_substring_regex(pa.array(values), SUSPECT)).as_py()
+
+
+def test_an_identifier_has_one_token_whether_it_arrives_with_few_others_or_with_many(shop):
+    vault = Vault.open(shop)
+    expected = {value: vault.token("identifier", value) for value in PERSONAL}
+    one_by_one = {
+        value: token for value in (*PERSONAL, *ORDINARY) for token in identifier_tokens(vault, [value]).values()
+    }
+    assert one_by_one == identifier_tokens(vault, [*PERSONAL, *ORDINARY] * FEW_VALUES) == expected
+    assert identifier_tokens(vault, ["half a character \ud800", *PERSONAL] * FEW_VALUES) == expected
 
 
 @pytest.mark.parametrize("value", ORDINARY)

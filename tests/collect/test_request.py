@@ -109,6 +109,28 @@ def test_one_bad_message_is_a_dead_letter_and_the_rest_is_good(bad, reason):
     assert not third.is_rejected
 
 
+def test_a_dead_letter_has_the_id_that_its_message_was_given_and_the_time_it_was_sent_with():
+    (dead,) = only(
+        message(messageId=None, properties={"currency": "EURO"}, timestamp="2026-03-01T11:00:00Z"),
+        sentAt="2026-03-01T11:59:00Z",
+    )
+    line = json.loads(json.loads(dead.row["payload"])["line"])
+    assert line["messageId"] == dead.event_id
+    assert dead.event_id.startswith("derived-")
+    assert line["timestamp"] == "2026-03-01T11:00:00Z"
+    assert line["sentAt"] == "2026-03-01T11:59:00Z"
+
+
+def test_a_message_nested_without_end_is_a_dead_letter_and_the_rest_is_good():
+    deep = b'{"a":' * 9_000 + b"1" + b"}" * 9_000
+    head = json.dumps(message(messageId="m2"))[:-1].encode()
+    body = b'{"batch":[' + head + b',"other":' + deep + b"}," + json.dumps(message()).encode() + b"]}"
+    rules = replace(OPEN, longest_event_bytes=len(body))
+    dead, good = validate_batch(body, "web", NOW, rules).messages
+    assert dead.is_rejected
+    assert not good.is_rejected
+
+
 def test_a_message_without_an_id_gets_the_same_id_on_a_retry():
     body = json.dumps(message(messageId=None)).encode()
     first, retry = (validate_single(body, "track", "web", NOW, OPEN).messages[0].event_id for _ in range(2))

@@ -19,7 +19,7 @@ from patron.govern.vault import Vault
 from patron.schema.events import BY_NAME
 from patron.schema.personal_data import MAX_NUMBER, json_text, text_of
 from patron.schema.personal_keys import is_identifier
-from patron.schema.value_detectors import SUSPECT, personal_kind
+from patron.schema.value_detectors import SUSPECT, is_harmless, personal_kind
 
 THINGS = ("order_id", "product_id", "coupon", "campaign_id", "decision_id")
 """Identifiers of the shop's things; an erasure finds which of them only one person's events held."""
@@ -28,6 +28,8 @@ WORDS = ("product_name", "department", "category", "brand", "channel", "device")
 OBJECTS = ("properties", "traits")
 HARMLESS_ADDRESS = r'"https?://[!#$&-+\--:=A-Z_a-z~]*(?:\?(?:[\w-]{1,20}=[0-9.x]*&?)*)?"'
 """A web address in JSON, such as a picture's, with numbers only in its query; most events of products have one."""
+FEW_VALUES = 100
+"""Up to so many values, looking at each takes less time than compiling one pattern for all."""
 KNOWN_NAMES = pa.array(sorted(BY_NAME))
 VaultValues = dict[int, dict[str, Any]]
 """Values for the vault, by row and then by where they were."""
@@ -36,10 +38,13 @@ Columns = dict[str, pa.Array]
 
 def identifier_tokens(vault: Vault, values: Sequence[str]) -> dict[str, str]:
     """Tokens of the identifiers that a detector recognises; the others stay as they are."""
+    likely = [one for one in values if not is_harmless(one)]
     try:
-        personal = _personal_values(pa.array(values, pa.string())).to_pylist()
-    except UnicodeEncodeError:  # why: a text may hold half a character
-        personal = [one for one in values if personal_kind(one)]
+        if len(likely) > FEW_VALUES:
+            likely = _personal_values(pa.array(likely, pa.string())).to_pylist()
+    except UnicodeEncodeError:
+        pass  # why: a text may hold half a character, and is looked at with the others one by one
+    personal = [one for one in likely if personal_kind(one)]
     return {one: vault.token("identifier", one) for one in personal}
 
 

@@ -215,16 +215,12 @@ JSON_DECODER = msgspec.json.Decoder()
 
 def validate_message(raw: bytes, received_at: datetime, rules: SourceRules, shared: dict[str, Any]) -> Message:
     """Convert one message into a raw event, or into a rejected one with its reason."""
-    event_id, content = None, raw
+    event_id = original = message = None
     try:
         _check_length(raw, rules)
         original = JSON_DECODER.decode(raw)
         message, flags = complete_message(original, raw, received_at, rules, shared)
-        # why: a replay corrects the clock again, so the time stays as it was sent
-        event_id, content = (
-            text_of(message["messageId"]),
-            msgspec.json.encode(message | {"timestamp": original.get("timestamp")}),
-        )
+        event_id = text_of(message["messageId"])
         row: RawEvent = raw_event_of(message, rules.plan.plain)
         _check_secret(row["name"], rules)
         flags += _plan_flags(row["name"], message, rules.plan) + _doubt_flags(row)
@@ -235,13 +231,24 @@ def validate_message(raw: bytes, received_at: datetime, rules: SourceRules, shar
     except (BadEvent, msgspec.DecodeError, RecursionError, UnicodeDecodeError, OverflowError) as error:
         reason = error if isinstance(error, BadEvent) else f"cannot be read ({type(error).__name__})"
         letter = {
-            "line": content.decode(errors="backslashreplace"),  # why: a replay must not make up somebody's id
+            "line": _line_to_replay(message, original, raw).decode(errors="backslashreplace"),
             "is_secret": rules.is_secret,
             "is_history": rules.is_history,
         }
         payload = msgspec.json.encode(letter).decode()
         return Message(event_id, {"problem": f"bad_event:{reason}", "payload": payload})
     return Message(event_id, row)
+
+
+def _line_to_replay(message: dict[str, Any] | None, original: Any, raw: bytes) -> bytes:
+    """A rejected message as far as it was completed, so that a replay need not make up somebody's id."""
+    if message is None:
+        return raw
+    try:
+        # why: a replay corrects the clock again, so the time stays as it was sent
+        return msgspec.json.encode(message | {"timestamp": original.get("timestamp")})
+    except RecursionError:
+        return raw
 
 
 def _check_length(raw: bytes, rules: SourceRules) -> None:
@@ -285,15 +292,14 @@ def complete_message(
     message = {**shared, **original}
     if isinstance(shared.get("context"), dict) and isinstance(original.get("context"), dict):
         message["context"] = {**shared["context"], **original["context"]}
-    times = {name: parse_time(message.get(name)) for name in ("timestamp", "originalTimestamp", "sentAt")}
-    client_time = times["originalTimestamp"] or times["timestamp"]
+    client_time = parse_time(message.get("originalTimestamp")) or parse_time(message.get("timestamp"))
     is_unreadable = client_time is None and (message.get("originalTimestamp") or message.get("timestamp")) is not None
     if not message.get("messageId"):
         # why: a retry has the same content and time; without a time a retry looks like a second event
         message["messageId"] = (
             f"derived-{blake2b(raw, digest_size=16).hexdigest()}" if client_time else f"random-{uuid4()}"
         )
-    occurred_at, flags = correct_clock(client_time, times["sentAt"], received_at, rules)
+    occurred_at, flags = correct_clock(client_time, parse_time(message.get("sentAt")), received_at, rules)
     flags = ["impossible_time"] if is_unreadable else flags
     message["timestamp"] = occurred_at
     context = message.get("context")
@@ -317,8 +323,10 @@ def _host(context: object) -> str:
 
 def parse_time(value: object) -> datetime | None:
     """Time as the protocol's clients write it: ISO 8601, or milliseconds since 1970; None for what is neither."""
+    if value is None:
+        return None
     try:
-        if isinstance(value, bool) or value is None:
+        if isinstance(value, bool):
             return None
         if isinstance(value, int | float):
             return datetime.fromtimestamp(value / 1000, UTC)

@@ -24,6 +24,8 @@ APP_SYSTEMS = ("ios", "android", "harmony")
 
 SETTINGS = ("locale", "timezone")
 """What of a message's context says how a device is set up."""
+PERSONAL_CONTEXT = ("ip", "userAgent", "page", "referrer", "location")
+"""What of it only the vault may hold."""
 LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_](?:[A-Za-z]{2}|[A-Za-z]{4}|[0-9]{3})){0,3}")
 """A language, and a script, a country or a region of the world."""
 
@@ -101,6 +103,9 @@ def _event_id(message: RawEvent) -> str:
 
 
 def _occurred_at(message: RawEvent) -> datetime:
+    timestamp = message.get("timestamp")
+    if isinstance(timestamp, datetime) and timestamp.tzinfo is UTC:
+        return timestamp  # why: the collector has read and corrected it
     field, value = next(
         ((f, message[f]) for f in ("timestamp", "originalTimestamp", "receivedAt", "sentAt") if message.get(f)),
         ("", None),
@@ -240,26 +245,26 @@ def _fill_context(row: RawEvent, message: RawEvent, kept: RawEvent, vault: dict[
     context = message.get("context")
     if not isinstance(context, dict):
         return
-    parts = {key: value for key, value in context.items() if isinstance(value, dict)}
-    device, system = parts.get("device", {}), parts.get("os", {})
+    device, system, campaign = (
+        part if isinstance(part := context.get(key), dict) else {} for key in ("device", "os", "campaign")
+    )
     kind = str(device.get("type") or system.get("name") or "").lower()
     agent = str(context.get("userAgent") or "").lower()
     row["device"] = _device(kind, agent)
     if row.get("channel") is None and (kind or agent):
         row["channel"] = "app" if kind.startswith(APP_SYSTEMS) else "web" if agent else None
-    campaign = parts.get("campaign", {})
     if row.get("campaign_id") is None:
         row["campaign_id"] = _scalar(campaign.get("name"))
-    settings = {key: context[key] for key in SETTINGS if context.get(key)}
-    plain = {key: value for key, value in settings.items() if is_setting(key, value)}
+    plain: RawEvent = {}
+    rest: RawEvent = {key: context[key] for key in PERSONAL_CONTEXT if context.get(key)}
+    for key in SETTINGS:
+        if value := context.get(key):
+            (plain if is_setting(key, value) else rest)[key] = value
     if campaign:
         texts = {f"campaign_{key}": _scalar(campaign.get(key)) for key in ("source", "medium", "content")}
         plain |= {key: text for key, text in texts.items() if text is not None}
     if plain:
         kept["context"] = plain
-    rest: RawEvent = {
-        key: context[key] for key in ("ip", "userAgent", "page", "referrer", "location") if context.get(key)
-    } | {key: value for key, value in settings.items() if key not in plain}
     if rest:
         vault["personal"]["context"] = rest
 

@@ -102,11 +102,16 @@ _TEN_DIGITS = 10
 
 def personal_kind(text: str) -> str | None:
     """Name what personal data a value in clear would give away; None for one that may stay."""
+    if is_harmless(text):
+        return None
     if len(text) > MAX_LENGTH:
         return "long text"
-    if _RANDOM.fullmatch(text) or _HARMLESS.fullmatch(text):
-        return None
     return _kind(text) if _is_suspect(text) else None
+
+
+def is_harmless(text: str) -> bool:
+    """Whether a value is an id that nobody chose, or words with at most one short number, as most values are."""
+    return len(text) <= MAX_LENGTH and bool(_RANDOM.fullmatch(text) or _HARMLESS.fullmatch(text))
 
 
 def _is_suspect(text: str) -> bool:

@@ -123,7 +123,7 @@ class Inbox:
         with self.backend.translated_errors():
             marks = dict(self.backend.execute(self.backend.sql.select_customer_marks, seqs).fetchall())
         for one in requests:
-            expected = {mark for row in one.rows for mark in self._marks(row)}
+            expected = self._marks(one.rows)
             written = bytes(marks.get(one.seq, b""))
             is_changed = len(written) != sum(map(len, expected)) or not all(mark in written for mark in expected)
             # why: another process may have released the request, with its marks
@@ -142,7 +142,8 @@ class Inbox:
         Raises NoSpace or InboxDamaged; then nothing of them is stored.
         """
         messages = [one for request in requests for one in request.messages]
-        names = [name for one in messages for name in (one.event_id, one.row.get("order_id")) if name]
+        names = [one.event_id for one in messages if one.event_id]
+        names += [one.row["order_id"] for one in messages if one.row.get("order_id")]
         tokens = self._identifier_tokens(names)
         ids = [[self._message_ids(request.source, one, tokens) for one in request.messages] for request in requests]
         with self._transaction():
@@ -174,7 +175,7 @@ class Inbox:
             received_us = int(request.received_at.timestamp() * 1_000_000)
             content = self._seal.close(msgspec.msgpack.encode(rows), seq, request.source, received_us)
             sealed.append((seq, request.source, received_us, content))
-            marks = b"".join({mark for row in rows for mark in self._marks(row)})
+            marks = b"".join(self._marks(rows))
             if marks:
                 marked.append((seq, marks))
         self.backend.executemany(self.backend.sql.insert_request, sealed)
@@ -187,12 +188,10 @@ class Inbox:
         rows = [(source, one.stored, one.duplicate, one.rejected) for source, one in sorted(by_source.items())]
         self.backend.executemany(self.backend.sql.add_counts, rows)
 
-    def _marks(self, row: RawEvent) -> Iterator[bytes]:
-        """Marks of the customers that a raw event is about."""
-        if self._customer_mark:
-            for kind in SUBJECTS:
-                if row.get(kind):
-                    yield self._customer_mark(kind, row[kind])
+    def _marks(self, rows: Sequence[RawEvent]) -> set[bytes]:
+        """Marks of the customers that raw events are about."""
+        mark = self._customer_mark
+        return {mark(kind, row[kind]) for row in rows for kind in SUBJECTS if row.get(kind)} if mark else set()
 
     def pending_requests(self, *, after: int | None = None, max_bytes: int = 16_000_000) -> list[PendingRequest]:
         """The oldest requests after a number, at least one if there is any; without it, those not in the lake yet.
@@ -222,7 +221,7 @@ class Inbox:
                 row = self.backend.execute(self.backend.sql.select_request, (seq,)).fetchone()
                 if row:  # why: it may have been released meanwhile
                     request = self._unsealed_request(*row)
-                    rows = [one for one in request.rows if not {*marks}.isdisjoint(self._marks(one))]
+                    rows = [one for one in request.rows if not self._marks([one]).isdisjoint(marks)]
                     yield replace(request, rows=rows)
 
     def _unsealed_request(self, seq: int, source: str, received_us: int, sealed: bytes) -> PendingRequest:

@@ -205,7 +205,7 @@ def test_an_id_stays_known_after_its_message_has_left_for_the_lake(inbox):
     assert inbox.pending_requests() == []
 
 
-def test_a_commit_takes_as_long_however_many_came_before_it(tmp_path):
+def test_a_commit_reads_only_the_ends_of_what_came_before_it(tmp_path):
     with Inbox(tmp_path / "inbox.db", KEY) as inbox:
         sql = inbox.backend.sql
         for query in (sql.select_last_seq, sql.select_id_log_range):

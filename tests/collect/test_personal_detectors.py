@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pytest
 from tests.support.personal_values import KEYS, KINDS
 
-from patron.collect.personal_columns import FEW_VALUES, identifier_tokens
+from patron.collect.personal_columns import FEW_CHARACTERS, identifier_tokens
 from patron.govern.vault import Vault
 from patron.schema.value_detectors import MAX_LENGTH, SUSPECT, personal_kind
 
@@ -119,14 +119,19 @@ def test_each_form_of_personal_data_is_recognised(kind):
     assert pc.all(pc.match_substring_regex(pa.array(values), SUSPECT)).as_py()
 
 
+SPACES = [chr(one) for one in range(0x3100) if chr(one).isspace()]
+
+
 def test_an_identifier_has_one_token_whether_it_arrives_with_few_others_or_with_many(shop):
     vault = Vault.open(shop)
-    expected = {value: vault.token("identifier", value) for value in PERSONAL}
-    one_by_one = {
-        value: token for value in (*PERSONAL, *ORDINARY) for token in identifier_tokens(vault, [value]).values()
-    }
-    assert one_by_one == identifier_tokens(vault, [*PERSONAL, *ORDINARY] * FEW_VALUES) == expected
-    assert identifier_tokens(vault, ["half a character \ud800", *PERSONAL] * FEW_VALUES) == expected
+    personal = [*PERSONAL, *(f"12{space}avril{space}1985" for space in SPACES), "word! " * MAX_LENGTH]
+    expected = {value: vault.token("identifier", value) for value in personal}
+    assert max(map(len, PERSONAL)) < FEW_CHARACTERS < 100 * len(personal)
+    assert {
+        one: token for value in (*personal, *ORDINARY) for one, token in identifier_tokens(vault, [value]).items()
+    } == expected
+    assert identifier_tokens(vault, [*personal, *ORDINARY] * 100) == expected
+    assert identifier_tokens(vault, ["half a character \ud800", *personal] * 100) == expected
 
 
 @pytest.mark.parametrize("value", ORDINARY)
@@ -138,9 +143,12 @@ def test_two_hundred_keys_that_shops_use():
     assert len(KEYS) == 200
 
 
-@pytest.mark.parametrize("part", ["a", "1", " ", "1 ", "a.", "@", "<", "%", "1:", "1.", "0-", "a@", "P<", "(", "?a="])
+@pytest.mark.parametrize(
+    "part", ["a", "1", " ", "1 ", "a.", "@", "<", "%", "1:", "1.", "0-", "a@", "P<", "(", "?a=", "jan"]
+)
 def test_no_text_takes_long(part):
     since = time.perf_counter()
     personal_kind((part * MAX_LENGTH)[: MAX_LENGTH - 1])
     personal_kind("x@" + (part * MAX_LENGTH)[: MAX_LENGTH - 9])
+    personal_kind((part * MAX_LENGTH)[: MAX_LENGTH - 2] + ".")
     assert time.perf_counter() - since < 2

@@ -19,7 +19,7 @@ from patron.govern.vault import Vault
 from patron.schema.events import BY_NAME
 from patron.schema.personal_data import MAX_NUMBER, json_text, text_of
 from patron.schema.personal_keys import is_identifier
-from patron.schema.value_detectors import SUSPECT, is_harmless, personal_kind
+from patron.schema.value_detectors import MAX_LENGTH, SUSPECT, is_harmless, personal_kind
 
 THINGS = ("order_id", "product_id", "coupon", "campaign_id", "decision_id")
 """Identifiers of the shop's things; an erasure finds which of them only one person's events held."""
@@ -28,8 +28,8 @@ WORDS = ("product_name", "department", "category", "brand", "channel", "device")
 OBJECTS = ("properties", "traits")
 HARMLESS_ADDRESS = r'"https?://[!#$&-+\--:=A-Z_a-z~]*(?:\?(?:[\w-]{1,20}=[0-9.x]*&?)*)?"'
 """A web address in JSON, such as a picture's, with numbers only in its query; most events of products have one."""
-FEW_VALUES = 100
-"""Up to so many values, looking at each takes less time than compiling one pattern for all."""
+FEW_CHARACTERS = 4_000
+"""Up to so many in all, looking at each identifier takes less time than compiling one pattern for all."""
 KNOWN_NAMES = pa.array(sorted(BY_NAME))
 VaultValues = dict[int, dict[str, Any]]
 """Values for the vault, by row and then by where they were."""
@@ -40,7 +40,7 @@ def identifier_tokens(vault: Vault, values: Sequence[str]) -> dict[str, str]:
     """Tokens of the identifiers that a detector recognises; the others stay as they are."""
     likely = [one for one in values if not is_harmless(one)]
     try:
-        if len(likely) > FEW_VALUES:
+        if sum(map(len, likely)) > FEW_CHARACTERS:
             likely = _personal_values(pa.array(likely, pa.string())).to_pylist()
     except UnicodeEncodeError:
         pass  # why: a text may hold half a character, and is looked at with the others one by one
@@ -81,8 +81,14 @@ def replaced_identifiers(vault: Vault, rows: pa.Table) -> list[str]:
 def _personal_values(values: pa.Array) -> pa.Array:
     """The distinct values that a detector recognises."""
     # why: values of one event each are searched as fast as they would be made distinct
-    likely = pc.unique(values.filter(pc.fill_null(pc.match_substring_regex(values, SUSPECT), False))).to_pylist()
+    likely = pc.unique(values.filter(_is_likely(values))).to_pylist()
     return pa.array([one for one in likely if personal_kind(one)], pa.string())
+
+
+def _is_likely(texts: pa.Array) -> pa.Array:
+    """Whether a text has to be looked at: it has a form of personal data somewhere, or is long."""
+    is_long = pc.greater(pc.binary_length(texts), MAX_LENGTH)
+    return pc.fill_null(pc.or_(is_long, pc.match_substring_regex(texts, SUSPECT)), False)
 
 
 def _identifiers(vault: Vault, values: pa.Array) -> pa.Array:
@@ -163,7 +169,7 @@ def _text_to_search(value: Any, *, is_typed: bool) -> str | None:
 def _replace_in_objects(vault: Vault, name: str, texts: pa.Array, for_vault: VaultValues, changed: Columns) -> None:
     """Check columns of JSON: texts in which nothing looks like personal data are not even decoded."""
     searched = pc.replace_substring_regex(texts, HARMLESS_ADDRESS, '""')
-    is_likely = pc.fill_null(pc.match_substring_regex(searched, SUSPECT), False)
+    is_likely = _is_likely(searched)
     numbers, fresh = [], []
     for number, text in zip(np.flatnonzero(is_likely).tolist(), texts.filter(is_likely).to_pylist(), strict=True):
         values: dict[str, Any] = {}

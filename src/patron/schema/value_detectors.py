@@ -18,15 +18,18 @@ _FIRST_MONTHS = "jan|feb|mar|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dec|dez"
 """Months that are written before a day, too."""
 _MONTHS = f"{_FIRST_MONTHS}|f[eé]v|avr|abr|mag|mär|jui|giu|lug|ago|aou|aoû|set|ott|out|déc|dic|ene|gen"
 _DAY_MARK = "(?:st|nd|rd|th|er|o)?"
+_SPACE = r"\s\x0b\x1c-\x1f"
+"""Spaces within brackets: what `\\s` is for Python's `re` and not for RE2 is named; beyond ASCII see below."""
 SUSPECT = "|".join(
     (
         "[@\uff20\ufe6b]|%[0-9A-Fa-f]{2}|°|<<|::|geo:",
         rf"(?:{DIGIT}(?:[-{_DASHES} ./()_\t\r\n]|\\[trn]){{0,3}}){{6}}{DIGIT}",
         rf"{DIGIT}{{1,4}}(?:[-./_\t\r\n ]|\\[trn]){{1,3}}{DIGIT}{{1,2}}(?:[-./_\t\r\n ]|\\[trn]){{1,3}}{DIGIT}{{2,4}}",
-        rf"[0-9]{_DAY_MARK}\.?(?:\s|\\[trn])*(?:de\s+)?(?i:{_MONTHS})|(?i:{_FIRST_MONTHS})[a-z]*\.?(?:\s|\\[trn])*[0-9]",
+        rf"[0-9]{_DAY_MARK}\.?(?:[{_SPACE}]|\\[trn])*(?:de[{_SPACE}]+)?(?i:{_MONTHS})",
+        rf"(?i:{_FIRST_MONTHS})[a-z]{{0,12}}\.?(?:[{_SPACE}]|\\[trn])*[0-9]",
         r"(?:[0-9]{1,3}\.){3}[0-9]|[0-9]\.[0-9]{3}",
         "(?i:[0-9a-f]{1,4}[:-][0-9a-f]{1,4}[:-][0-9a-f]{1,4}[:-])",
-        r"[?&][^=\s]{1,40}=",
+        rf"[?&][^={_SPACE}]{{1,40}}=",
         r"(?i:[a-z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[a-d])",
         r"(?i:[a-z]{4,6}[0-9]{2,6}[a-z]|[0-9]{6}[-+a][0-9]{3}|[a-z][0-9]{6}\()",
         "(?i:pass|护照|護照)",
@@ -43,7 +46,7 @@ MAX_LENGTH = 10_000
 """Longer values are texts that somebody wrote, and count as personal."""
 LAST_BIRTH_YEAR = 2012
 """A date after it is a campaign's or a delivery's rather than a customer's birthday."""
-_HARMLESS = re.compile(r"[A-Za-z &>',#_|-]*[0-9]{0,3}[A-Za-z &>',_|-]*|[0-9]{1,6}")
+_HARMLESS = re.compile(r"[A-Za-z &>',#_|-]*(?:[0-9]{1,3}[A-Za-z &>',_|-]*)?|[0-9]{1,6}")
 """What most values are: words, with at most one short number."""
 _RANDOM = re.compile(
     r"(?:[a-z]{1,12}[-_])?(?:[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}|[0-9a-fA-F]{32,128})(?:[-_][a-z]{1,12})?"

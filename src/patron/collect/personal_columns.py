@@ -7,6 +7,7 @@ vault keeps and an erasure shreds. Columns are searched as a whole by one patter
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -39,13 +40,11 @@ Columns = dict[str, pa.Array]
 def identifier_tokens(vault: Vault, values: Sequence[str]) -> dict[str, str]:
     """Tokens of the identifiers that a detector recognises; the others stay as they are."""
     likely = [one for one in values if not is_harmless(one)]
-    try:
-        if sum(map(len, likely)) > FEW_CHARACTERS:
-            likely = _personal_values(pa.array(likely, pa.string())).to_pylist()
-    except UnicodeEncodeError:
-        pass  # why: a text may hold half a character, and is looked at with the others one by one
-    personal = [one for one in likely if personal_kind(one)]
-    return {one: vault.token("identifier", one) for one in personal}
+    if sum(map(len, likely)) > FEW_CHARACTERS:
+        with suppress(UnicodeEncodeError):  # why: a text may hold half a character; then all are looked at
+            texts = pa.array(likely, pa.string())
+            likely = texts.filter(_is_likely(texts)).to_pylist()
+    return {one: vault.token("identifier", one) for one in likely if personal_kind(one)}
 
 
 def replace_personal_values(vault: Vault, rows: pa.Table) -> pa.Table:

@@ -78,7 +78,7 @@ def exact_sum(amount: str) -> str:
     return f"cast(sum(cast({amount} as decimal(38, 6))) as double)"
 
 
-CTRL_C = "Query interrupted"
+INTERRUPTED = "Query interrupted"
 """What the engine makes of Python's KeyboardInterrupt while a statement runs."""
 
 
@@ -180,7 +180,7 @@ def _refusals() -> Iterator[None]:
         what = f"a file cannot be read ({str(error).splitlines()[0]})"
         raise WorkspaceError(what, todo="Run `patron doctor`.") from error
     except RuntimeError as error:
-        if str(error) == CTRL_C:
+        if str(error) == INTERRUPTED:
             raise KeyboardInterrupt from error
         raise
 

@@ -25,6 +25,12 @@ orders = pa.table({
 })
 assert patron.clv.BetaGeo().fit(patron.clv.rfm(orders, until="2024-10-27", value=None)).log_likelihood < 0
 """
+COMPARE = """
+import sys
+for name in sys.argv[1:]:
+    sys.modules[name] = None
+import patron.tabular
+"""
 COMMAND = """
 import sys
 for name in sys.argv[1:]:
@@ -75,6 +81,19 @@ def test_the_extras_of_the_two_commands_hold_the_platform():
     extras = PROJECT["optional-dependencies"]
     assert any(one.startswith("patron[") and "platform" in one for one in extras["demo"])
     assert any(one.startswith("patron[") and "demo" in one for one in extras["dev"])
+
+
+def test_comparing_models_in_a_light_install_says_in_one_sentence_what_to_install():
+    done = run(
+        "import sys\nfor name in sys.argv[1:]:\n    sys.modules[name] = None\nimport patron.tabular", ["sklearn"]
+    )
+    assert done.returncode == 1
+    assert "comparing models needs sklearn. Install it: pip install 'patron[tabular]'" in done.stderr.splitlines()[-1]
+
+
+def test_the_platform_holds_what_comparing_models_needs():
+    extras = PROJECT["optional-dependencies"]
+    assert {distribution(one) for one in extras["tabular"]} <= {distribution(one) for one in extras["platform"]}
 
 
 def test_the_version_is_written_once():

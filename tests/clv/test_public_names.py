@@ -15,7 +15,7 @@ import patron.clv
 from patron.clv import CountLearner, CountModel
 
 HEAVY = ("duckdb", "deltalake", "sqlalchemy", "fastapi", "lightgbm", "sklearn", "altair", "typer")
-PLAIN = {"errors", "json_files", "metrics", "numbers", "table_metadata"}
+PLAIN = {"errors", "frames", "json_files", "metrics", "numbers", "table_metadata"}
 """Modules of the schema that the library may use: plain types and nothing heavy."""
 SOURCES = sorted(Path(patron.clv.__path__[0]).glob("*.py"))
 

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.predict.calibration import Calibration, fit_calibration
+from patron.predict.calibration import fit_calibration
+from patron.tabular import Calibration
 
 NEWEST = datetime(2021, 6, 1, tzinfo=UTC)
 SURE = 2.0

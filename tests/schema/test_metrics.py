@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from sklearn.metrics import brier_score_loss, log_loss, ndcg_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    ndcg_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from patron.schema import metrics
 from patron.schema.bootstrap_intervals import bootstrap_weights, interval, paired_gain
@@ -11,6 +22,9 @@ AMOUNT = np.round(RNG.gamma(1, 50, 400) * (RNG.random(400) < 0.5))
 FORECAST = np.round(AMOUNT * 0.5 + RNG.gamma(2, 10, 400))
 HAPPENED = (RNG.random(400) < 0.3).astype(float)
 CHANCE = np.clip(np.round(0.2 + 0.3 * HAPPENED + RNG.normal(0, 0.2, 400), 2), 0.01, 0.99)
+DECIDED = (CHANCE >= 0.4).astype(float)
+OF_DECISIONS = (metrics.ACCURACY, metrics.BALANCED_ACCURACY, metrics.PRECISION, metrics.RECALL, metrics.F1)
+OF_CHANCES = (metrics.AUC, metrics.LOG_LOSS, metrics.BRIER, metrics.AVERAGE_PRECISION, metrics.LIFT)
 RANKING_METRICS = (metrics.NDCG_AT_10, metrics.RECALL_AT_10, metrics.NOVEL_NDCG_AT_10)
 """Measured customer by customer; the metric is the mean."""
 ALL_METRICS = [
@@ -22,8 +36,37 @@ def test_measures_agree_with_their_references():
     assert metrics.auc(HAPPENED, CHANCE) == pytest.approx(roc_auc_score(HAPPENED, CHANCE))
     assert metrics.log_loss(HAPPENED, CHANCE) == pytest.approx(log_loss(HAPPENED, CHANCE))
     assert metrics.brier(HAPPENED, CHANCE) == pytest.approx(brier_score_loss(HAPPENED, CHANCE))
+    assert metrics.average_precision(HAPPENED, CHANCE) == pytest.approx(average_precision_score(HAPPENED, CHANCE))
     assert metrics.spearman(AMOUNT, FORECAST) == pytest.approx(spearmanr(AMOUNT, FORECAST).statistic)
     assert metrics.normalised_gini(HAPPENED, CHANCE) == pytest.approx(2 * roc_auc_score(HAPPENED, CHANCE) - 1)
+
+
+@pytest.mark.parametrize(
+    ("metric", "reference"),
+    [
+        (metrics.ACCURACY, accuracy_score),
+        (metrics.BALANCED_ACCURACY, balanced_accuracy_score),
+        (metrics.PRECISION, precision_score),
+        (metrics.RECALL, recall_score),
+        (metrics.F1, f1_score),
+    ],
+    ids=lambda one: getattr(one, "name", ""),
+)
+def test_measures_of_decisions_agree_with_their_references(metric, reference):
+    assert metric.of(HAPPENED, DECIDED) == pytest.approx(reference(HAPPENED, DECIDED))
+
+
+def test_lift_is_the_share_of_positives_in_the_highest_tenth_over_that_of_all():
+    happened = np.array([0.0] * 15 + [1.0] * 5)
+    assert metrics.lift(happened, np.arange(20.0)) == pytest.approx(4)
+    assert metrics.lift(happened, np.ones(20)) == pytest.approx(1)
+    half = np.concatenate([np.zeros(16), np.full(4, 0.5)])  # the highest four are alike: two of them are in the tenth
+    assert metrics.lift(happened, half) == pytest.approx(4)
+
+
+def test_decisions_that_choose_nobody_have_no_precision_and_an_f1_of_0():
+    assert np.isnan(metrics.precision(HAPPENED, np.zeros(400)))
+    assert metrics.f1(HAPPENED, np.zeros(400)) == 0
 
 
 def test_measures_of_a_case_small_enough_to_do_by_hand():
@@ -44,13 +87,16 @@ def test_perfect_forecasts_are_perfect_and_constant_ones_rank_nothing():
 
 @pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)
 def test_whole_weights_are_the_same_as_repeated_rows(metric):
-    actual, forecast = (HAPPENED, CHANCE) if metric.name in {"auc", "log_loss", "brier"} else (AMOUNT, FORECAST)
+    actual, forecast = (HAPPENED, CHANCE) if metric in OF_CHANCES else (AMOUNT, FORECAST)
+    if metric in OF_DECISIONS:
+        actual, forecast = HAPPENED, DECIDED
     ones = np.ones((2, 400))
     assert metric.of(actual, forecast, ones) == pytest.approx(np.repeat(metric.of(actual, forecast), 2))
     weights = bootstrap_weights(np.arange(400), rng=np.random.default_rng(1), resamples=3)
     together = metric.of(actual, forecast, weights)
     assert together == pytest.approx([float(metric.of(actual, forecast, row)) for row in weights])
-    if metric.name in {"auc", "log_loss", "brier", "rmse", "mae", "spearman", "bias_share"}:
+    exact = (metrics.RMSE, metrics.MAE, metrics.SPEARMAN, metrics.BIAS_SHARE)
+    if metric in (*OF_CHANCES, *OF_DECISIONS, *exact):
         repeated = np.repeat(np.arange(400), weights[0].astype(int))
         assert together[0] == pytest.approx(metric.of(actual[repeated], forecast[repeated]))
 

@@ -20,7 +20,7 @@ from patron.clv.distinct_histories import (
     sample_rows,
 )
 from patron.clv.fit_summary import FitSummary, facts_of, short_repr
-from patron.clv.frames import arrow, with_answers
+from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import (
     Estimates,
     Objective,
@@ -31,6 +31,7 @@ from patron.clv.maximum_likelihood import (
 )
 from patron.clv.rfm_summary import summary_unit
 from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted, with_methods
+from patron.schema.frames import arrow
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.clv.frames import arrow
 from patron.clv.wrong_calls import hint_for_missing
 from patron.schema.errors import NotEnoughData
+from patron.schema.frames import arrow
 from patron.schema.numbers import Numbers, float_column
 
 Indices = npt.NDArray[np.int64]

@@ -22,10 +22,11 @@ from scipy.stats import spearmanr
 
 from patron.clv.distinct_histories import FEWEST_CUSTOMERS, WEIGHT, DistinctValues, distinct_rows, finite_column
 from patron.clv.fit_summary import FitSummary, facts_of, short_repr
-from patron.clv.frames import arrow, with_answers
+from patron.clv.frames import with_answers
 from patron.clv.maximum_likelihood import Estimates, covariance, maximise
 from patron.clv.wrong_calls import fit_input, refuse_method, refuse_unfitted
 from patron.schema.errors import NotEnoughData
+from patron.schema.frames import arrow
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers
 

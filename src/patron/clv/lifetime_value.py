@@ -13,10 +13,10 @@ from scipy.special import betainc
 
 from patron.clv.count_model import CountModel, check_horizon
 from patron.clv.distinct_histories import Histories
-from patron.clv.frames import arrow
 from patron.clv.gamma_gamma import FittedGammaGamma
 from patron.clv.posterior import Span
 from patron.clv.rfm_summary import UNIT_DAYS, summary_unit
+from patron.schema.frames import arrow
 from patron.schema.numbers import Numbers
 
 NODES = np.polynomial.legendre.leggauss(48)

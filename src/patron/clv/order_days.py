@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from patron.clv.distinct_histories import Indices, finite_column
-from patron.clv.frames import arrow
 from patron.clv.order_times import timestamps_us
 from patron.clv.rfm_summary import MICROSECONDS_A_DAY, check_order_columns, customer_codes, rfm
+from patron.schema.frames import arrow
 from patron.schema.numbers import Numbers
 
 WINDOWS = (28, 56, 91, 182)

@@ -17,9 +17,9 @@ from scipy.special import erfinv
 
 from patron.clv.count_model import CountLearner, CountModel, check_horizon
 from patron.clv.distinct_histories import Histories, check_customer_count, mean_age, rescale
-from patron.clv.frames import arrow
 from patron.clv.maximum_likelihood import LOG_BOUND, Estimates, Objective, maximise
 from patron.clv.rfm_summary import summary_unit
+from patron.schema.frames import arrow
 from patron.schema.numbers import Numbers
 
 Model = TypeVar("Model", bound=CountModel)

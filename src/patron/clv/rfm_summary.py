@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.clv.distinct_histories import HISTORY, WEIGHT, Indices, distinct_rows, finite_column
-from patron.clv.frames import arrow, frame_kind, to_kind
 from patron.clv.order_times import Timestamps, timestamp_us, timestamps_us
+from patron.schema.frames import arrow, frame_kind, to_kind
 from patron.schema.numbers import Numbers
 
 UNIT_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}

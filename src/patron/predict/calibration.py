@@ -1,54 +1,17 @@
-"""Probabilities that mean what they say: Platt's two numbers, learned from customers the model was not fitted to."""
+"""A calibration learned from customers that the model was not fitted to."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from patron.predict.learner import LABEL, labelled
 from patron.predict.sampling import in_first_half
 from patron.schema.numbers import Numbers, float_column
+from patron.tabular.calibration import Calibration
 
-LARGEST_LOG_ODDS = 30.0
 FEWEST_ROWS = 200
-STEEPEST = 2.0
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Log-odds become `slope * log-odds + shift`; (1, 0) changes nothing."""
-
-    slope: float = 1.0
-    shift: float = 0.0
-
-    def probability(self, log_odds: Numbers) -> Numbers:
-        """Probability, 0 to 1."""
-        return expit(np.clip(self.slope * log_odds + self.shift, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
-
-    def saved(self) -> dict[str, Any]:
-        """The two numbers as JSON can hold them."""
-        return asdict(self)
-
-    @classmethod
-    def fit(cls, log_odds: Numbers, label: Numbers) -> Self:
-        """Least log loss, with the slope kept within 0 and 2: calibration never runs a ranking round."""
-        happened = label.sum()
-        # Platt's targets: not quite 0 and 1, so that a small sample does not ask for infinite log-odds.
-        target = np.where(label > 0, (happened + 1) / (happened + 2), 1 / (len(label) - happened + 2))
-
-        def loss(numbers: Numbers) -> tuple[float, Numbers]:
-            z = numbers[0] * log_odds + numbers[1]
-            wrong = expit(z) - target
-            return float(np.mean(np.logaddexp(0, z) - target * z)), np.array([np.mean(wrong * log_odds), wrong.mean()])
-
-        bounds = [(0.0, STEEPEST), (-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)]
-        found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
-        return cls(float(found.x[0]), float(found.x[1]))
 
 
 def fit_calibration(table: pa.Table, fit: Callable[[pa.Table], Callable[[pa.Table], Numbers]]) -> Calibration:

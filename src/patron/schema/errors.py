@@ -20,6 +20,7 @@ PatronError
 ├── Overloaded           requests arrive faster than they can be written
 ├── ProfilesBehind       live profiles cannot be written now
 ├── BadQuery             a query that `patron sql` does not run
+├── BadComparison        learners cannot be compared on a table as asked
 ├── NotEnoughData        too little history for the question
 ├── NotFound             no such customer, model, run or question
 │   └── NoRunYet        no run has finished, so there is nothing to read yet
@@ -117,6 +118,10 @@ class ProfilesBehind(PatronError):
 
 class BadQuery(PatronError):
     """A query that `patron sql` does not run."""
+
+
+class BadComparison(PatronError, ValueError):
+    """Learners cannot be compared on a table as asked."""
 
 
 class NotEnoughData(PatronError):

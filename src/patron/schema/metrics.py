@@ -89,6 +89,55 @@ def auc(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> A
     return _shape(_ratio((positive * below).sum(axis=1), pairs), weights)
 
 
+def average_precision(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
+    """Mean precision at each positive, ranked by the forecast, ties together, 0 to 1; NaN without a positive."""
+    order, starts = _groups(-forecast)
+    weight = _rows(weights, len(actual))[:, order]
+    positive = np.add.reduceat(weight * actual[order], starts, axis=1)
+    rows = np.cumsum(np.add.reduceat(weight, starts, axis=1), axis=1)
+    precision = np.divide(np.cumsum(positive, axis=1), rows, out=np.zeros_like(rows), where=rows > 0)
+    return _shape(_ratio((positive * precision).sum(axis=1), positive.sum(axis=1)), weights)
+
+
+def lift(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
+    """Share of positives in the tenth with the highest forecasts, over that of all; ties count in proportion."""
+    order, starts = _groups(-forecast)
+    weight = _rows(weights, len(actual))[:, order]
+    rows = np.add.reduceat(weight, starts, axis=1)
+    positive = np.add.reduceat(weight * actual[order], starts, axis=1)
+    before = np.cumsum(rows, axis=1) - rows
+    tenth = weight.sum(axis=1, keepdims=True) / 10
+    share_inside = np.clip(np.divide(tenth - before, rows, out=np.zeros_like(rows), where=rows > 0), 0.0, 1.0)
+    return _shape(_ratio((share_inside * positive).sum(axis=1) * 10, positive.sum(axis=1)), weights)
+
+
+def accuracy(actual: Numbers, decided: Numbers, weights: Numbers | None = None) -> Any:
+    """Share of decisions, 0 or 1, that are right."""
+    return mean((actual == decided).astype(np.float64), weights)
+
+
+def precision(actual: Numbers, decided: Numbers, weights: Numbers | None = None) -> Any:
+    """Share of positives among those decided to be; NaN where none is."""
+    return _among(actual, decided, weights)
+
+
+def recall(actual: Numbers, decided: Numbers, weights: Numbers | None = None) -> Any:
+    """Share of the positives that are decided to be; NaN where there is none."""
+    return _among(decided, actual, weights)
+
+
+def balanced_accuracy(actual: Numbers, decided: Numbers, weights: Numbers | None = None) -> Any:
+    """Mean of the recall of both classes; NaN with one class only."""
+    return (recall(actual, decided, weights) + recall(1 - actual, 1 - decided, weights)) / 2
+
+
+def f1(actual: Numbers, decided: Numbers, weights: Numbers | None = None) -> Any:
+    """Harmonic mean of precision and recall; 0 where no positive is decided to be one."""
+    weight = _rows(weights, len(actual))
+    hits, both = weight @ (actual * decided), weight @ (actual + decided)
+    return _shape(_ratio(2 * hits, both), weights)
+
+
 def spearman(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
     """Pearson correlation of mid-ranks, -1 to 1; NaN when either side is constant."""
     weight = _rows(weights, len(actual))
@@ -160,6 +209,11 @@ def population_stability_index(reference: Numbers, current: Numbers, bins: int =
     return float(np.sum((p - q) * np.log(p / q)))
 
 
+def _among(values: Numbers, of: Numbers, weights: Numbers | None) -> Any:
+    weight = _rows(weights, len(of))
+    return _shape(_ratio(weight @ (values * of), weight @ of), weights)
+
+
 def _ratio(top: Any, bottom: Any) -> Any:
     bottom = np.asarray(bottom, dtype=np.float64)
     return np.divide(top, bottom, out=np.full(np.broadcast(top, bottom).shape, np.nan), where=bottom != 0)
@@ -222,6 +276,13 @@ SPEARMAN = Metric("spearman", spearman, higher_is_better=True)
 NORMALISED_GINI = Metric("normalised_gini", normalised_gini, higher_is_better=True)
 DECILE_MAPE = Metric("decile_mape", decile_mape)
 CALIBRATION_ERROR = Metric("calibration_error", calibration_error)
+ACCURACY = Metric("accuracy", accuracy, higher_is_better=True)
+BALANCED_ACCURACY = Metric("balanced_accuracy", balanced_accuracy, higher_is_better=True)
+PRECISION = Metric("precision", precision, higher_is_better=True)
+RECALL = Metric("recall", recall, higher_is_better=True)
+F1 = Metric("f1", f1, higher_is_better=True)
+AVERAGE_PRECISION = Metric("average_precision", average_precision, higher_is_better=True)
+LIFT = Metric("lift", lift, higher_is_better=True)
 NDCG_AT_10 = Metric("ndcg_at_10", mean, higher_is_better=True)
 RECALL_AT_10 = Metric("recall_at_10", mean, higher_is_better=True)
 NOVEL_NDCG_AT_10 = Metric("novel_ndcg_at_10", mean, higher_is_better=True)

@@ -7,6 +7,7 @@ import typer
 
 from patron import __version__
 from patron.interfaces.cli import (
+    compare_commands,
     data_commands,
     identity_commands,
     key_commands,
@@ -23,6 +24,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Data": data_commands.COMMANDS,
     "Run": run_commands.COMMANDS,
     "Look": result_commands.COMMANDS,
+    "Models": compare_commands.COMMANDS,
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),
     "Operate": (*operate_commands.COMMANDS, *key_commands.COMMANDS),
 }

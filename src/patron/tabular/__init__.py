@@ -1,0 +1,45 @@
+"""Model selection on anybody's table: learners compared on an honest cut, audited, and one of them preferred.
+
+It needs scikit-learn and Optuna: `pip install 'patron[tabular]'`. It knows no workspace: any table that speaks Arrow
+comes in.
+"""
+
+from patron.schema.errors import MissingExtra
+
+try:
+    import sklearn as _sklearn  # noqa: F401 - said here once, in words, where it is missing
+except ModuleNotFoundError as error:
+    what = f"comparing models needs {error.name}"
+    raise MissingExtra(what, where="patron.tabular", todo="Install it: pip install 'patron[tabular]'") from error
+
+from patron.tabular.calibration import Calibration
+from patron.tabular.compare_learners import compare
+from patron.tabular.comparison import Comparison
+from patron.tabular.evaluation import ScoreRow
+from patron.tabular.learners import (
+    LEARNERS,
+    DecisionTree,
+    ExtraTrees,
+    Fitted,
+    Learner,
+    LightGBM,
+    Logistic,
+    Nearest,
+    RandomForest,
+)
+
+__all__ = [
+    "LEARNERS",
+    "Calibration",
+    "Comparison",
+    "DecisionTree",
+    "ExtraTrees",
+    "Fitted",
+    "Learner",
+    "LightGBM",
+    "Logistic",
+    "Nearest",
+    "RandomForest",
+    "ScoreRow",
+    "compare",
+]

@@ -1,0 +1,145 @@
+"""Columns that carry the outcome: alone nearly as good as all, or filled only once the outcome is known."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.tree import DecisionTreeClassifier
+
+from patron.schema import metrics
+from patron.schema.numbers import Numbers
+from patron.tabular.audit.audited import Audited, Report, auc_text, listed, percent
+from patron.tabular.columns import Columns
+from patron.tabular.encoding import MISSING, LevelMeans
+
+NEARLY_ALL = 0.85
+"""Share of the skill (AUC above .5) of all columns that one must have alone."""
+SKILL_LEFT = 0.7
+"""Where less of the skill than this is left without the column, it is what the model knows."""
+SURE_AUC, SURE_LOSS = 0.97, 0.02
+"""A column alone this good is reported already where the AUC falls this much without it."""
+LONELY, LONELY_AUC = 0.6, 0.95
+"""Where the other columns say next to nothing, one good column is a signal among noise, unless it is this good."""
+LEAST_AUC = 0.75
+"""Below this no column can be said to carry the outcome, however weak the others are."""
+FEWEST_ROWS, PURE, MOST_BASE_RATE = 30, 0.98, 0.5
+LEAVES = 10
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Rows that a column marks: by a level, or by being filled at all."""
+
+    column: str
+    text: str
+    is_marked: npt.NDArray[np.bool_]
+
+
+def find_outcome_columns(audited: Audited) -> Report:
+    """Name the columns that carry the outcome, and print the test AUC without them."""
+    alone = auc_alone(audited)
+    everything = float(metrics.auc(audited.judged.label, audited.forecast))
+    skill = everything - 0.5
+    pure = {pattern.column: pattern for pattern in _pure_patterns(audited)}
+    suspects = [name for name, auc in alone.items() if auc >= LEAST_AUC and auc - 0.5 >= NEARLY_ALL * skill]
+    suspects = list(dict.fromkeys([*suspects, *pure]))
+    if not suspects or len(suspects) == len(audited.columns.names):
+        return Report()
+    without = audited.forecast_without(suspects)
+    honest = float(metrics.auc(audited.judged.label, without))
+    loss = audited.judged.gain(metrics.AUC, audited.forecast, without)
+    is_lost = honest - 0.5 <= SKILL_LEFT * skill
+    if honest < LONELY and not pure and max(alone[name] for name in suspects) < LONELY_AUC:
+        return Report()
+    is_sure = any(alone[name] >= SURE_AUC for name in suspects) and loss.value >= SURE_LOSS
+    if not (pure or ((is_lost or is_sure) and loss.low > 0)):
+        return Report()
+    finding = _sentence(audited, alone, suspects, pure, (everything, honest))
+    rows = ()
+    if audited.has_test:
+        decided = (without >= audited.threshold).astype(np.float64)
+        rows = tuple(audited.judged.score(f"without {', '.join(suspects)}", without, decided))
+    return Report((finding,), rows)
+
+
+def _sentence(
+    audited: Audited,
+    alone: dict[str, float],
+    suspects: list[str],
+    pure: dict[str, Pattern],
+    aucs: tuple[float, float],
+) -> str:
+    where, is_one = audited.judged_name, len(suspects) == 1
+    everything, honest = (auc_text(auc) for auc in aucs)
+    best = max(suspects, key=lambda name: alone[name])
+    first = f"{listed(suspects)} {'carries' if is_one else 'carry'} the outcome:"
+    facts = f"with all columns the {where} AUC is {everything}, without {'it' if is_one else 'them'} {honest}"
+    if alone[best] >= LEAST_AUC:
+        facts += f", with {'it' if is_one else f'`{best}`'} alone {auc_text(alone[best])}"
+    hints = "".join(f" {_pattern_in_words(audited, pattern)}" for pattern in pure.values())
+    check = "it is known when you predict; if not, leave it out"
+    if not is_one:
+        check = "they are known when you predict; if not, leave them out"
+    return f"{first} {facts}.{hints} Check that {check}."
+
+
+def auc_alone(audited: Audited) -> dict[str, float]:
+    """AUC on the judged rows of a small tree on each column alone."""
+    training, judged = audited.columns.take(audited.cut.training), audited.columns.take(audited.cut.judged)
+    label = audited.label[audited.cut.training]
+    smallest = max(5, len(label) // 100)
+    aucs = {}
+    for name in audited.columns.names:
+        tree = DecisionTreeClassifier(max_leaf_nodes=LEAVES, min_samples_leaf=smallest, random_state=0)
+        inner, outer = _as_numbers(training, name, label, judged)
+        forecast = np.asarray(tree.fit(inner[:, None], label).predict_proba(outer[:, None]))[:, 1]
+        aucs[name] = float(metrics.auc(audited.judged.label, forecast))
+    return aucs
+
+
+def _as_numbers(training: Columns, name: str, label: Numbers, judged: Columns) -> tuple[Numbers, Numbers]:
+    if name in training.numbers:
+        return training.numbers[name], judged.numbers[name]
+    means = LevelMeans.of(training.texts[name], label)
+    return means.of_rows(training.texts[name]), means.of_rows(judged.texts[name])
+
+
+def _pure_patterns(audited: Audited) -> Iterator[Pattern]:
+    """Marks that nearly every bearer of is positive, on both sides of the cut, where most rows are not."""
+    inner, outer = audited.cut.training, audited.cut.judged
+    if audited.label[inner].mean() > MOST_BASE_RATE:
+        return
+    for pattern in _patterns(audited.columns):
+        first, second = pattern.is_marked[inner], pattern.is_marked[outer]
+        if first.sum() < FEWEST_ROWS or second.sum() < FEWEST_ROWS // 5:
+            continue
+        shares = [float(audited.label[rows[marked]].mean()) for rows, marked in ((inner, first), (outer, second))]
+        if min(shares) >= PURE:
+            yield pattern
+
+
+def _patterns(columns: Columns) -> Iterator[Pattern]:
+    for name, values in columns.numbers.items():
+        is_missing = np.isnan(values)
+        if is_missing.any():
+            yield Pattern(name, "filled", ~is_missing)
+        known = np.unique(values[~is_missing])
+        if len(known) == 2:
+            yield Pattern(name, f"{known[1]:g}", values == known[1])
+            yield Pattern(name, f"{known[0]:g}", values == known[0])
+        elif len(known) > 2 and known[0] == 0:
+            yield Pattern(name, "above 0", values > 0)
+    for name, text in columns.texts.items():
+        names = (*text.levels, MISSING)
+        counts = np.bincount(text.codes % len(names), minlength=len(names))
+        for at in np.argsort(-counts)[:50]:
+            yield Pattern(name, names[at], text.codes % len(names) == at)
+        if counts[-1]:
+            yield Pattern(name, "filled", text.codes >= 0)
+
+
+def _pattern_in_words(audited: Audited, pattern: Pattern) -> str:
+    share = float(audited.label[pattern.is_marked].mean())
+    count = int(pattern.is_marked.sum())
+    return f"Of the {count:,} rows where `{pattern.column}` is {pattern.text}, {percent(share)} are positive."

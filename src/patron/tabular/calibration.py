@@ -1,0 +1,45 @@
+"""Probabilities that mean what they say: Platt's two numbers, learned from rows the model was not fitted to."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from patron.schema.numbers import Numbers
+
+LARGEST_LOG_ODDS = 30.0
+STEEPEST = 2.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Log-odds become `slope * log-odds + shift`; (1, 0) changes nothing."""
+
+    slope: float = 1.0
+    shift: float = 0.0
+
+    def probability(self, log_odds: Numbers) -> Numbers:
+        """Probability, 0 to 1."""
+        return expit(np.clip(self.slope * log_odds + self.shift, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
+
+    def saved(self) -> dict[str, Any]:
+        """The two numbers as JSON can hold them."""
+        return asdict(self)
+
+    @classmethod
+    def fit(cls, log_odds: Numbers, label: Numbers) -> Self:
+        """Least log loss, with the slope kept within 0 and 2: calibration never runs a ranking round."""
+        happened = label.sum()
+        # Platt's targets: not quite 0 and 1, so that a small sample does not ask for infinite log-odds.
+        target = np.where(label > 0, (happened + 1) / (happened + 2), 1 / (len(label) - happened + 2))
+
+        def loss(numbers: Numbers) -> tuple[float, Numbers]:
+            z = numbers[0] * log_odds + numbers[1]
+            wrong = expit(z) - target
+            return float(np.mean(np.logaddexp(0, z) - target * z)), np.array([np.mean(wrong * log_odds), wrong.mean()])
+
+        bounds = [(0.0, STEEPEST), (-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)]
+        fit = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+        return cls(float(fit.x[0]), float(fit.x[1]))

@@ -1,0 +1,185 @@
+"""Compare learners on a table as a careful practitioner does: an honest cut, baselines, intervals, one preferred."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from patron.schema import metrics
+from patron.schema.errors import BadComparison
+from patron.schema.frames import arrow, frame_kind
+from patron.schema.numbers import Numbers
+from patron.tabular.audit import Audited, audit
+from patron.tabular.candidates import AVERAGE, Candidate, first_recent, fit_candidates
+from patron.tabular.columns import Index
+from patron.tabular.compared_table import ComparedTable, Roles
+from patron.tabular.comparison import Comparison
+from patron.tabular.encoded_parts import encode
+from patron.tabular.evaluation import JudgedPart, Part, ScoreRow
+from patron.tabular.learners import BASELINES, LEARNERS, Learner, Majority
+from patron.tabular.preference import FoldedAUC, prefer
+from patron.tabular.splits import Split
+from patron.tabular.threshold import Payoff, choose_threshold
+from patron.tabular.workers import map_in_threads
+
+
+def compare(  # noqa: PLR0913 - one argument for each choice
+    table: Any,
+    *,
+    label: str,
+    time: str | None = None,
+    group: str | None = None,
+    learners: Sequence[str | Learner] | None = None,
+    folds: int = 5,
+    test_share: float = 0.2,
+    seed: int = 0,
+    positive: Any = None,
+    gain_cents: int | None = None,
+    cost_cents: int | None = None,
+) -> Comparison:
+    """Compare learners of a yes-or-no label on any table, and say what is wrong with it.
+
+    Args:
+        table: pandas, Polars, DuckDB or Arrow; one row per case. Numbers, booleans, texts and times are learned from.
+        label: Column with 0 and 1, true and false, or two texts; rows without a label are left out.
+        time: Column of dates, numbers or ordered labels; the test rows are the latest whole values of it that hold
+            about `test_share` of the rows, and folds are judged by what came before them. Not learned from.
+        group: Column of which no value may be on both sides of a cut, such as the customer. Not learned from.
+        learners: Names of `LEARNERS`, or learners with settings of one's choice; all by default. The majority class,
+            the best single column and the average are added.
+        folds: Parts of the training rows that are judged in turn.
+        test_share: Share of the rows that are tested on, 0 to .5; 0 compares on the folds alone.
+        seed: Of all that is random; the same seed gives the same result.
+        positive: The label's text that counts as positive (default: yes, true or 1).
+        gain_cents: What acting on a positive row brings; with `cost_cents` the threshold is that of the most profit,
+            otherwise that of the highest F1.
+        cost_cents: What acting on any row costs.
+
+    Raises:
+        BadComparison: A column or an argument cannot be used; it is a ValueError.
+        NotEnoughData: There are too few rows, or too few of one class.
+    """
+    payoff, chosen = _payoff(gain_cents, cost_cents), _learners(learners)
+    with threadpool_limits(1):  # why: candidates are fitted side by side, and sums must not depend on the machine
+        compared = ComparedTable.of(arrow(table), Roles(label, time, group), positive=positive, seed=seed)
+        split = compared.cut(test_share)
+        parts = compared.folds(split, folds)
+        *encoded, whole = map_in_threads(
+            lambda part: encode(compared.columns, compared.label, part, seed=seed), (*parts, split)
+        )
+        every = [*(baseline() for baseline in BASELINES), *chosen]
+        candidates = fit_candidates(every, encoded, whole, is_ordered=time is not None, seed=seed)
+        return _conclude(compared, split, parts, candidates, payoff, frame_kind(table))
+
+
+def _learners(chosen: Sequence[str | Learner] | None) -> list[Learner]:
+    if chosen is None:
+        return [learner() for learner in LEARNERS.values()]
+    unknown = [one for one in chosen if isinstance(one, str) and one not in LEARNERS]
+    if unknown:
+        what = f"there is no learner {', '.join(unknown)}"
+        raise BadComparison(what, todo=f"There are {', '.join(LEARNERS)}.")
+    learners = [LEARNERS[one]() if isinstance(one, str) else one for one in chosen]
+    names = [one.name for one in learners]
+    if len(set(names)) < len(names) or {AVERAGE, *(one.name for one in BASELINES)} & set(names):
+        what = f"each learner needs a name of its own, not {', '.join(names)}"
+        raise BadComparison(what, todo="Baselines and the average are added anyway: leave them out.")
+    return learners
+
+
+def _payoff(gain_cents: int | None, cost_cents: int | None) -> Payoff | None:
+    if gain_cents is None and cost_cents is None:
+        return None
+    if gain_cents is None or cost_cents is None or gain_cents <= 0 or cost_cents < 0:
+        what = "a threshold by money needs both what acting on a positive row brings and what acting costs"
+        raise BadComparison(what, todo="Give gain_cents, above 0, and cost_cents, 0 or more.")
+    return Payoff(gain_cents, cost_cents)
+
+
+def _conclude(
+    compared: ComparedTable,
+    split: Split,
+    parts: Sequence[Split],
+    candidates: Sequence[Candidate],
+    payoff: Payoff | None,
+    kind: str,
+) -> Comparison:
+    """Score the candidates on every part, prefer one, and audit the table with it."""
+    judged = _judged_parts(compared, split, parts)
+    forecasts: dict[Part, dict[str, Numbers]] = {
+        "train": {one.name: one.train for one in candidates},
+        "validation": {one.name: one.validation for one in candidates},
+        "test": {one.name: one.test for one in candidates},
+    }
+    labels = [compared.label[part.judged] for part in parts]
+    preference = prefer(
+        {one.name: FoldedAUC.of(labels, one.by_fold) for one in candidates},
+        {one.name: one.complexity for one in candidates},
+        judged["validation"].units,
+    )
+    first = first_recent(len(parts), is_ordered=compared.layout.time is not None)
+    thresholds = {one.name: _threshold(one, labels, first, payoff) for one in candidates}
+    preferred = next(one for one in candidates if one.name == preference.preferred)
+    report = audit(Audited(compared, split, parts, candidates, preferred, judged, thresholds[preferred.name]))
+    test_gap = None
+    if "test" in judged:
+        best = forecasts["test"][preference.best]
+        test_gap = judged["test"].gain(metrics.AUC, best, forecasts["test"][preferred.name])
+    return Comparison(
+        rows=(*_rows(judged, forecasts, thresholds), *report.rows),
+        preferred=preferred.name,
+        best=preference.best,
+        threshold=thresholds[preferred.name],
+        findings=report.findings,
+        gaps=preference.gaps,
+        test_gap=test_gap,
+        ceiling=report.ceiling,
+        left_out=compared.kinds.left_out,
+        row_counts={part: len(one.label) for part, one in judged.items()},
+        cut=compared.cut_in_words(split),
+        positive=compared.positive,
+        label=compared.roles.label,
+        payoff=payoff,
+        kinds=compared.kinds,
+        model=preferred.model,
+        judged={part: (one, forecasts[part]) for part, one in judged.items()},
+        frame_kind=kind,
+    )
+
+
+def _judged_parts(compared: ComparedTable, split: Split, parts: Sequence[Split]) -> dict[Part, JudgedPart]:
+    sizes = tuple(len(part.judged) for part in parts)
+    validated = np.concatenate([part.judged for part in parts])
+    sides: list[tuple[Part, Index]] = [("train", split.training), ("validation", validated), ("test", split.judged)]
+    return {
+        part: JudgedPart(
+            part,
+            compared.label[rows],
+            compared.units(rows),
+            compared.layout.seed,
+            fold_sizes=sizes if part == "validation" else (),
+        )
+        for part, rows in sides
+        if len(rows)
+    }
+
+
+def _threshold(candidate: Candidate, labels: Sequence[Numbers], first: int, payoff: Payoff | None) -> float:
+    """The learner's threshold, from the folds that later rows are likened to."""
+    if candidate.name == Majority.name:
+        return 0.5
+    return choose_threshold(np.concatenate(labels[first:]), np.concatenate(candidate.by_fold[first:]), payoff)
+
+
+def _rows(
+    judged: Mapping[Part, JudgedPart], forecasts: Mapping[Part, Mapping[str, Numbers]], thresholds: Mapping[str, float]
+) -> list[ScoreRow]:
+    """Scores of every learner on every part."""
+    tasks = [(judged[part], name, forecast) for part in judged for name, forecast in forecasts[part].items()]
+
+    def score(task: tuple[JudgedPart, str, Numbers]) -> list[ScoreRow]:
+        part, name, forecast = task
+        return part.score(name, forecast, (forecast >= thresholds[name]).astype(np.float64))
+
+    return [row for rows in map_in_threads(score, tasks) for row in rows]

@@ -1,0 +1,66 @@
+"""What every learner is: settings that are fitted to a matrix, and a fitted model that gives probabilities."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+
+from patron.schema.numbers import Numbers
+
+LARGEST_LOG_ODDS = 12.0
+
+
+class Fitted(Protocol):
+    """A fitted model."""
+
+    def predict(self, matrix: Numbers) -> Numbers:
+        """Probability of a positive, 0 to 1, for each row."""
+        ...
+
+
+class Learner(Protocol):
+    """Settings of a model; frozen."""
+
+    name: ClassVar[str]
+    complexity: ClassVar[int]
+    """The simplest has the lowest; of learners within noise of the best, the simplest is preferred."""
+    trials: ClassVar[int]
+    """Settings that a search tries; 0 where nothing is searched."""
+    most_rows: ClassVar[int]
+    """More rows than these are sampled before the fit."""
+
+    def fit(self, matrix: Numbers, label: Numbers, *, sources: Sequence[str], seed: int) -> Fitted:
+        """Fit to rows (NaN is missing) and their labels, 0 or 1; `sources` is the table's column of each column."""
+        ...
+
+    def suggest(self, trial: Any) -> Self:
+        """Settings that an Optuna trial proposes."""
+        ...
+
+    def for_trial(self) -> Self:
+        """A cheaper version, to tell settings apart."""
+        ...
+
+
+def log_odds(probability: Numbers) -> Numbers:
+    """Log-odds, kept finite."""
+    kept = np.clip(probability, 1e-9, 1 - 1e-9)
+    return np.clip(np.log(kept) - np.log1p(-kept), -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
+
+
+class TriedAsItIs:
+    """A learner that is as cheap as it can be."""
+
+    def for_trial(self) -> Self:
+        """The learner itself."""
+        return self
+
+
+class WithoutSearch(TriedAsItIs):
+    """A learner whose settings stay as they are."""
+
+    trials: ClassVar[int] = 0
+
+    def suggest(self, trial: Any) -> Self:  # noqa: ARG002 - the protocol's signature
+        """Keep the settings."""
+        return self

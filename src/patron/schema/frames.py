@@ -20,6 +20,16 @@ def arrow(table: Any) -> pa.Table:
         raise TypeError(f"{what}: {error}" if isinstance(error, ValueError) else what) from error
 
 
+def table_without_index(table: Any) -> pa.Table:
+    """As `arrow`, but without the index of a pandas frame: it says where a row was, and nothing about it."""
+    if frame_kind(table) != "pandas":
+        return _without_views(arrow(table))
+    try:
+        return pa.Table.from_pandas(table, preserve_index=False)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"a column holds values of several kinds: {error}") from error
+
+
 def _without_views(table: pa.Table) -> pa.Table:
     """Texts as Arrow's functions take them: Polars hands out views of texts, which few of them know."""
     for place, field in enumerate(table.schema):

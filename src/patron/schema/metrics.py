@@ -168,7 +168,7 @@ def decile_mape(actual: Numbers, forecast: Numbers, weights: Numbers | None = No
 
 
 def calibration_error(actual: Numbers, forecast: Numbers, weights: Numbers | None = None) -> Any:
-    """Mean over ten equal-count bins of |mean probability - share that happened| (ECE), 0 to 1."""
+    """Mean over ten bins of |mean probability - share that happened| (ECE), 0 to 1; of equal count, but for ties."""
     forecasts, actuals, counts = _by_bin(actual, forecast, _rows(weights, len(actual)))
     gaps = np.where(counts > 0, counts * np.abs(forecasts - actuals), 0.0)
     return _shape(gaps.sum(axis=1) / counts.sum(axis=1), weights)
@@ -257,7 +257,9 @@ def _gini(actual: Numbers, by: Numbers, weights: Numbers | None) -> Numbers:
 def _by_bin(actual: Numbers, forecast: Numbers, weight: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """Mean forecast, mean actual and weight of each decile of the forecast, one row per resample."""
     order = np.argsort(forecast, kind="stable")
-    starts = np.unique(np.linspace(0, len(order), BINS, endpoint=False).astype(np.int64))
+    starts = np.linspace(0, len(order), BINS, endpoint=False).astype(np.int64)
+    # why: equal forecasts are one group; which of them would be first in the table says nothing
+    starts = np.unique(np.searchsorted(forecast[order], forecast[order][starts])) if len(order) else starts
     counts = np.add.reduceat(weight[:, order], starts, axis=1)
     forecasts = np.add.reduceat(weight[:, order] * forecast[order], starts, axis=1)
     actuals = np.add.reduceat(weight[:, order] * actual[order], starts, axis=1)

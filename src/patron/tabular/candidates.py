@@ -12,6 +12,7 @@ from patron.tabular.columns import Columns
 from patron.tabular.encoded_parts import EncodedSplit
 from patron.tabular.learners import AVERAGED, BASELINES, Fitted, Learner
 from patron.tabular.learners.learner import log_odds
+from patron.tabular.sampling import sample_rows
 from patron.tabular.search import search_settings
 from patron.tabular.workers import map_in_threads
 
@@ -143,7 +144,7 @@ def _fit_and_forecast(
 ) -> tuple[Fitted, Numbers, Numbers]:
     matrix, label = part.training, part.training_label
     if len(label) > learner.most_rows:
-        rows = np.sort(np.random.default_rng(seed).choice(len(label), learner.most_rows, replace=False))
+        rows = sample_rows(label, learner.most_rows, np.random.default_rng(seed))
         matrix, label = matrix[rows], label[rows]
     fitted = learner.fit(matrix, label, sources=part.encoding.sources, seed=seed)
     judged = fitted.predict(part.judged) if len(part.judged) else np.zeros(0)

@@ -22,6 +22,14 @@ ID_NAME = re.compile(
     re.IGNORECASE,
 )
 CAMEL_ID = re.compile(r"[a-z]I[Dd]$")
+PLACE_NAME = re.compile(
+    r"post|zip|plz|city|town|region|county|state|country|store|branch|shop|warehouse|sku|product|item|article|"
+    r"brand|categor|campaign|plan|channel|device|browser|sector|industr",
+    re.IGNORECASE,
+)
+"""Names of places and things: many people share one, and what is learned of it holds for the next."""
+FEWEST_IDS, ID_SHARE = 50, 0.02
+"""An identifier has more different values than this, and than this share of its rows."""
 FREE_TEXT_SHARE = 0.5
 """A text column with more different values than this share of its rows names rows, it does not describe them."""
 NUMBERS_SHARE = 0.95
@@ -32,14 +40,9 @@ NUMBER_KINDS = (
     pa.types.is_floating,
     pa.types.is_decimal,
 )
-NUMBER_KINDS = (
-    pa.types.is_null,
-    pa.types.is_boolean,
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_decimal,
-)
 SECONDS_A_DAY = 86_400
+LARGEST = 1e30
+"""Numbers are cut off here: trees hold them with single precision."""
 SAME_KIND = "Give the column as it was."
 
 
@@ -101,14 +104,22 @@ class ColumnKinds:
 
     def read(self, table: pa.Table) -> Columns:
         """The columns as numbers and levels. Raises BadComparison for one that is missing or of another kind."""
+        refuse_repeated_names(table)
         missing = [name for name in self.kinds if name not in table.column_names]
         if missing:
             raise BadComparison(
                 f"the table has no column {', '.join(missing)}", todo="The model learned from it: add it."
             )
         numbers = {name: _numbers(name, table[name], kind) for name, kind in self.kinds.items() if kind != "text"}
-        texts = {name: _texts(table[name]) for name, kind in self.kinds.items() if kind == "text"}
+        texts = {name: _texts(name, table[name]) for name, kind in self.kinds.items() if kind == "text"}
         return Columns(numbers, texts, table.num_rows)
+
+
+def refuse_repeated_names(table: pa.Table) -> None:
+    """Raise BadComparison where several columns have one name."""
+    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if repeated:
+        raise BadComparison(f"several columns are called {', '.join(repeated)}", todo="Rename all but one.")
 
 
 def looks_like_id(name: str) -> bool:
@@ -133,6 +144,16 @@ def value_codes(values: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[An
     return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
 
 
+def missing_count(values: pa.ChunkedArray) -> int:
+    """Values that are missing: null, not a number, or blank."""
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    is_missing = pc.is_null(values, nan_is_null=True)
+    if is_text(values.type):
+        is_missing = pc.or_(is_missing, pc.invert(pc.fill_null(pc.match_substring_regex(values, r"\S"), False)))
+    return pc.sum(is_missing).as_py() or 0
+
+
 def text_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Texts without a dictionary."""
     return values.cast(pa.large_string())
@@ -149,10 +170,11 @@ def _kind(values: pa.ChunkedArray) -> Kind | None:
     kind = values.type
     if any(is_kind(kind) for is_kind in NUMBER_KINDS):
         return "number"
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+    if _is_time(kind):
         return "time"
     if pa.types.is_dictionary(kind) and not is_text(kind):
-        return _kind(values.cast(kind.value_type))
+        is_readable = _is_time(kind.value_type) or any(is_kind(kind.value_type) for is_kind in NUMBER_KINDS)
+        return _kind(values.cast(kind.value_type)) if is_readable else None
     if not is_text(kind):
         return None
     written = _written(values)
@@ -161,12 +183,27 @@ def _kind(values: pa.ChunkedArray) -> Kind | None:
     return "text of numbers" if pc.mean(pc.match_substring_regex(written, NUMBER)).as_py() >= NUMBERS_SHARE else "text"
 
 
+def _is_time(kind: pa.DataType) -> bool:
+    return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+
+
+def _days(values: pa.ChunkedArray, kind: pa.DataType) -> Numbers:
+    """Days since 1970, with fractions."""
+    if pa.types.is_date32(kind):
+        return _floats(values.cast(pa.int32()).cast(pa.float64()))
+    per_second = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[getattr(kind, "unit", "ms")]
+    counts = values.cast(pa.int64()).cast(pa.float64(), safe=False)
+    return _floats(pc.divide(counts, per_second * SECONDS_A_DAY))
+
+
 def _reason(name: str, values: pa.ChunkedArray, kind: Kind) -> str:
     """Why a model must not see a column, or ''."""
     distinct, known = distinct_count(values), len(values) - values.null_count
-    if distinct < 2 and (distinct == 0 or not values.null_count):
+    if not distinct:
+        return "it has no value"
+    if distinct < 2 and not values.null_count:
         return "it has one value only"
-    if looks_like_id(name) and distinct > max(50, 0.02 * known):
+    if looks_like_id(name) and not PLACE_NAME.search(name) and distinct > max(FEWEST_IDS, ID_SHARE * known):
         return "it identifies rows or people"
     if kind == "text" and distinct > FREE_TEXT_SHARE * known and known > 20:
         return "nearly every row has a text of its own"
@@ -183,9 +220,10 @@ def _numbers(name: str, values: pa.ChunkedArray, kind: Kind) -> Numbers:
     read = values.type
     if pa.types.is_dictionary(read):
         values, read = values.cast(read.value_type), read.value_type
-    if pa.types.is_timestamp(read) or pa.types.is_date(read):
-        seconds = values.cast(pa.timestamp("us", getattr(read, "tz", None))).cast(pa.int64())
-        return _floats(pc.divide(seconds.cast(pa.float64()), 1e6 * SECONDS_A_DAY))
+    if _is_time(read):
+        if kind != "time":
+            raise BadComparison("has times, and had numbers when the model learned", where=name, todo=SAME_KIND)
+        return _days(values, read)
     if is_text(read):
         if kind == "time":
             raise BadComparison("has texts, and had times when the model learned", where=name, todo=SAME_KIND)
@@ -194,6 +232,8 @@ def _numbers(name: str, values: pa.ChunkedArray, kind: Kind) -> Numbers:
         if kind == "number":
             _refuse_words(name, texts, is_number)
         values = pc.if_else(is_number, pc.utf8_trim_whitespace(texts), pa.scalar(None, pa.large_string()))
+    if kind == "time" and not pa.types.is_null(read):
+        raise BadComparison("has numbers, and had times when the model learned", where=name, todo=SAME_KIND)
     try:
         return _floats(values.cast(pa.float64(), safe=False))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -212,11 +252,15 @@ def _refuse_words(name: str, texts: pa.ChunkedArray, is_number: pa.ChunkedArray)
 def _floats(values: Any) -> Numbers:
     filled = values.combine_chunks().fill_null(np.nan)
     numbers = np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.float64)
-    return np.where(np.isfinite(numbers), numbers, np.nan)
+    return np.where(np.isfinite(numbers), np.clip(numbers, -LARGEST, LARGEST), np.nan)
 
 
-def _texts(values: pa.ChunkedArray) -> TextColumn:
+def _texts(name: str, values: pa.ChunkedArray) -> TextColumn:
     if not is_text(values.type):
-        values = values.cast(pa.string())
+        try:
+            values = values.cast(pa.string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            what = f"has {values.type}, and had texts when the model learned"
+            raise BadComparison(what, where=name, todo=SAME_KIND) from error
     codes, levels = value_codes(text_values(values))
     return TextColumn(codes.astype(np.int32), tuple(levels))

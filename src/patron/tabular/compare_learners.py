@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from patron.schema import metrics
 from patron.schema.errors import BadComparison
-from patron.schema.frames import arrow, frame_kind
+from patron.schema.frames import frame_kind, table_without_index
 from patron.schema.numbers import Numbers
 from patron.tabular.audit import Audited, audit
 from patron.tabular.candidates import AVERAGE, Candidate, first_recent, fit_candidates
@@ -17,7 +17,7 @@ from patron.tabular.compared_table import ComparedTable, Roles
 from patron.tabular.comparison import Comparison
 from patron.tabular.encoded_parts import encode
 from patron.tabular.evaluation import JudgedPart, Part, ScoreRow
-from patron.tabular.learners import BASELINES, LEARNERS, Learner, Majority
+from patron.tabular.learners import BASELINES, LEARNERS, BestColumn, Learner, Majority
 from patron.tabular.preference import FoldedAUC, prefer
 from patron.tabular.splits import Split
 from patron.tabular.threshold import Payoff, choose_threshold
@@ -46,10 +46,11 @@ def compare(  # noqa: PLR0913 - one argument for each choice
         time: Column of dates, numbers or ordered labels; the test rows are the latest whole values of it that hold
             about `test_share` of the rows, and folds are judged by what came before them. Not learned from.
         group: Column of which no value may be on both sides of a cut, such as the customer. Not learned from.
-        learners: Names of `LEARNERS`, or learners with settings of one's choice; all by default. The majority class,
-            the best single column and the average are added.
+        learners: Names of `LEARNERS`, or learners whose settings the search starts from; all by default. The majority
+            class and the best single column are added, and the average of two or more.
         folds: Parts of the training rows that are judged in turn.
-        test_share: Share of the rows that are tested on, 0 to .5; 0 compares on the folds alone.
+        test_share: Share of the rows that are tested on, 0 to .5; 0 compares on the folds alone. With a group, or
+            a time whose values are large, it can only be met roughly.
         seed: Of all that is random; the same seed gives the same result.
         positive: The label's text that counts as positive (default: yes, true or 1).
         gain_cents: What acting on a positive row brings; with `cost_cents` the threshold is that of the most profit,
@@ -60,22 +61,43 @@ def compare(  # noqa: PLR0913 - one argument for each choice
         BadComparison: A column or an argument cannot be used; it is a ValueError.
         NotEnoughData: There are too few rows, or too few of one class.
     """
+    _check_numbers(folds=folds, seed=seed, test_share=test_share, gain_cents=gain_cents, cost_cents=cost_cents)
     payoff, chosen = _payoff(gain_cents, cost_cents), _learners(learners)
     with threadpool_limits(1):  # why: candidates are fitted side by side, and sums must not depend on the machine
-        compared = ComparedTable.of(arrow(table), Roles(label, time, group), positive=positive, seed=seed)
+        compared = ComparedTable.of(table_without_index(table), Roles(label, time, group), positive=positive, seed=seed)
         split = compared.cut(test_share)
         parts = compared.folds(split, folds)
         *encoded, whole = map_in_threads(
-            lambda part: encode(compared.columns, compared.label, part, seed=seed), (*parts, split)
+            lambda part: encode(compared.columns, compared.label, part, seed=seed, groups=compared.layout.groups),
+            (*parts, split),
         )
         every = [*(baseline() for baseline in BASELINES), *chosen]
         candidates = fit_candidates(every, encoded, whole, is_ordered=time is not None, seed=seed)
         return _conclude(compared, split, parts, candidates, payoff, frame_kind(table))
 
 
-def _learners(chosen: Sequence[str | Learner] | None) -> list[Learner]:
+def _check_numbers(*, test_share: Any, **whole: Any) -> None:
+    """Raise BadComparison for an argument that is no number, or no whole one."""
+    for name, value in whole.items():
+        is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not is_whole and not (value is None and name.endswith("_cents")):
+            raise BadComparison(f"{value!r} is not a whole number", where=name, todo="Give a whole number.")
+    if not isinstance(test_share, int | float | np.number):
+        raise BadComparison(f"{test_share!r} is not a share", where="test_share", todo="Give a number such as 0.2.")
+    if not 0 <= whole["seed"] < 2**32:
+        raise BadComparison(f"{whole['seed']} is not a seed", where="seed", todo="Give a number from 0 to 2**32 - 1.")
+
+
+def _learners(chosen: Sequence[str | Learner] | str | None) -> list[Learner]:
     if chosen is None:
         return [learner() for learner in LEARNERS.values()]
+    if isinstance(chosen, str):
+        chosen = [chosen]
+    for one in chosen:
+        if not isinstance(one, str) and (isinstance(one, type) or not hasattr(one, "fit")):
+            raise BadComparison(
+                f"{one!r} is not a learner", todo=f"Give a name of {', '.join(LEARNERS)}, or Logistic()."
+            )
     unknown = [one for one in chosen if isinstance(one, str) and one not in LEARNERS]
     if unknown:
         what = f"there is no learner {', '.join(unknown)}"
@@ -117,17 +139,20 @@ def _conclude(
         {one.name: FoldedAUC.of(labels, one.by_fold) for one in candidates},
         {one.name: one.complexity for one in candidates},
         judged["validation"].units,
+        within_one_error=[BestColumn.name],
     )
-    first = first_recent(len(parts), is_ordered=compared.layout.time is not None)
-    thresholds = {one.name: _threshold(one, labels, first, payoff) for one in candidates}
+    is_ordered = compared.layout.time is not None
+    recent = range(first_recent(len(parts), is_ordered=is_ordered), len(parts))
+    thresholds = {one.name: _threshold(one, labels, recent, payoff) for one in candidates}
+    on_folds = {one.name: _decide_folds(one, labels, payoff, is_ordered=is_ordered) for one in candidates}
     preferred = next(one for one in candidates if one.name == preference.preferred)
-    report = audit(Audited(compared, split, parts, candidates, preferred, judged, thresholds[preferred.name]))
+    report = audit(Audited(compared, split, parts, candidates, preferred, judged, payoff))
     test_gap = None
     if "test" in judged:
         best = forecasts["test"][preference.best]
         test_gap = judged["test"].gain(metrics.AUC, best, forecasts["test"][preferred.name])
     return Comparison(
-        rows=(*_rows(judged, forecasts, thresholds), *report.rows),
+        rows=(*_rows(judged, forecasts, thresholds, on_folds), *report.rows),
         preferred=preferred.name,
         best=preference.best,
         threshold=thresholds[preferred.name],
@@ -165,21 +190,37 @@ def _judged_parts(compared: ComparedTable, split: Split, parts: Sequence[Split])
     }
 
 
-def _threshold(candidate: Candidate, labels: Sequence[Numbers], first: int, payoff: Payoff | None) -> float:
-    """The learner's threshold, from the folds that later rows are likened to."""
-    if candidate.name == Majority.name:
+def _threshold(candidate: Candidate, labels: Sequence[Numbers], folds: Sequence[int], payoff: Payoff | None) -> float:
+    """The learner's threshold, from the forecasts of some folds."""
+    if payoff is None and candidate.name == Majority.name:
         return 0.5
-    return choose_threshold(np.concatenate(labels[first:]), np.concatenate(candidate.by_fold[first:]), payoff)
+    label = np.concatenate([labels[at] for at in folds])
+    return choose_threshold(label, np.concatenate([candidate.by_fold[at] for at in folds]), payoff)
+
+
+def _decide_folds(
+    candidate: Candidate, labels: Sequence[Numbers], payoff: Payoff | None, *, is_ordered: bool
+) -> Numbers:
+    """Decisions on the validation rows, each fold by the threshold of the others (in time: of earlier ones)."""
+    decided = []
+    for at, forecast in enumerate(candidate.by_fold):
+        others = [k for k in range(len(labels)) if (k < at if is_ordered else k != at)] or [at]
+        decided.append(forecast >= _threshold(candidate, labels, others, payoff))
+    return np.concatenate(decided).astype(np.float64)
 
 
 def _rows(
-    judged: Mapping[Part, JudgedPart], forecasts: Mapping[Part, Mapping[str, Numbers]], thresholds: Mapping[str, float]
+    judged: Mapping[Part, JudgedPart],
+    forecasts: Mapping[Part, Mapping[str, Numbers]],
+    thresholds: Mapping[str, float],
+    on_folds: Mapping[str, Numbers],
 ) -> list[ScoreRow]:
     """Scores of every learner on every part."""
     tasks = [(judged[part], name, forecast) for part in judged for name, forecast in forecasts[part].items()]
 
     def score(task: tuple[JudgedPart, str, Numbers]) -> list[ScoreRow]:
         part, name, forecast = task
-        return part.score(name, forecast, (forecast >= thresholds[name]).astype(np.float64))
+        decided = on_folds[name] if part.part == "validation" else (forecast >= thresholds[name]).astype(np.float64)
+        return part.score(name, forecast, decided)
 
     return [row for rows in map_in_threads(score, tasks) for row in rows]

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from patron.schema.errors import BadComparison, NotEnoughData
 from patron.schema.numbers import Numbers
-from patron.tabular.columns import ColumnKinds, Columns, Index, value_codes
+from patron.tabular.columns import ColumnKinds, Columns, Index, missing_count, refuse_repeated_names, value_codes
 from patron.tabular.labels import read_label
 from patron.tabular.splits import FEWEST_OF_A_CLASS, FILL, Layout, Split, TimeOrder
 
@@ -48,9 +48,7 @@ class ComparedTable:
     @classmethod
     def of(cls, table: pa.Table, roles: Roles, *, positive: Any, seed: int) -> "ComparedTable":
         """Read label, time, group and columns. Raises BadComparison, NotEnoughData."""
-        repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-        if repeated:
-            raise BadComparison(f"several columns are called {', '.join(repeated)}", todo="Rename all but one.")
+        refuse_repeated_names(table)
         for name in roles.names:
             if name not in table.column_names:
                 shown = ", ".join(table.column_names[:20])
@@ -78,6 +76,9 @@ class ComparedTable:
             what = f"{len(rows)} rows, {fewest} of the rarer class: too few to compare models on"
             todo = f"Give at least {FEWEST_ROWS} rows with {2 * FEWEST_OF_A_CLASS} of each class."
             raise NotEnoughData(what, where=self.roles.label, todo=todo)
+        if test_share and test_share * fewest < 1:
+            what = f"a share of {test_share} leaves nobody of the rarer class to test on"
+            raise NotEnoughData(what, where="test_share", todo="Give a larger share, or more rows.")
         split = self.layout.cut(rows, test_share) if test_share else Split(rows, rows[:0])
         for part, side in (("training", split.training), ("test", split.judged)):
             if (test_share or part == "training") and not self._rarer(side):
@@ -109,7 +110,7 @@ class ComparedTable:
             return f"{counts}{left}"
         if time is None:
             return f"{counts}, cut at random{group}{left}"
-        first = time.values[int(time.places[split.judged].min())]
+        first = time.text_of(int(time.places[split.judged].min()))
         return f"{counts}, cut in time: tested on {self.roles.time} from {first} on{group}{left}"
 
     def _rarer(self, rows: Index) -> int:
@@ -119,7 +120,7 @@ class ComparedTable:
 
 
 def _group_codes(column: pa.ChunkedArray, name: str) -> npt.NDArray[np.int64]:
-    codes, _ = value_codes(column)
-    if (codes < 0).any():
-        raise BadComparison(f"{int((codes < 0).sum())} rows have no group", where=name, todo=FILL)
-    return codes
+    empty = missing_count(column)
+    if empty:
+        raise BadComparison(f"{empty} rows have no group", where=name, todo=FILL)
+    return value_codes(column)[0]

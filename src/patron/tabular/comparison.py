@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from patron.schema.bootstrap_intervals import Interval
 from patron.schema.errors import BadComparison
-from patron.schema.frames import arrow, to_kind
+from patron.schema.frames import table_without_index, to_kind
 from patron.schema.numbers import Numbers
 from patron.tabular.candidates import Model
 from patron.tabular.columns import ColumnKinds
@@ -61,12 +62,19 @@ class Comparison:
 
     def predict(self, table: Any) -> Numbers:
         """P(positive) of each row by the preferred learner, fitted to train and validation. Raises BadComparison."""
-        return self.model.predict(self.kinds.read(arrow(table)))
+        columns = self.kinds.read(table_without_index(table))
+        with threadpool_limits(1):  # why: sums must not depend on the machine
+            return self.model.predict(columns) if columns.row_count else np.zeros(0)
 
     def to_frame(self) -> Any:
         """The rows as the kind of frame that was compared: pandas, Polars or Arrow."""
         names = list(ScoreRow.__dataclass_fields__)
         return to_kind(pa.table({name: [getattr(row, name) for row in self.rows] for name in names}), self.frame_kind)
+
+    @property
+    def last_part(self) -> Part:
+        """Test, or validation where nothing was tested."""
+        return "test" if "test" in self.judged else "validation"
 
     def score(self, learner: str, metric: str, part: Part = "test") -> ScoreRow:
         """One row. Raises KeyError where there is none."""
@@ -75,19 +83,22 @@ class Comparison:
                 return row
         raise KeyError(f"no {metric} of {learner} on {part}")
 
-    def profit(self, part: Part = "test") -> Interval:
-        """Cents that acting on the rows from the threshold on brings. Raises BadComparison without a payoff."""
-        judged, probabilities = self.judged[part]
+    def profit(self, part: Part | None = None) -> Interval:
+        """Cents that acting on the rows from the threshold on brings, on a part (default: test, if there is one).
+
+        Raises BadComparison without a payoff.
+        """
+        judged, probabilities = self.judged[part or self.last_part]
         decided = (probabilities[self.preferred] >= self.threshold).astype(np.float64)
         each = self._payoff().profit(judged.label, decided)
         return judged.total(each)
 
-    def profit_curve(self, part: Part = "test") -> pa.Table:
+    def profit_curve(self, part: Part | None = None) -> pa.Table:
         """Cents that acting on the most likely rows brings, for each twentieth of them, with 95 % intervals.
 
         Columns share_chosen, threshold, profit_cents, low, high. Raises BadComparison without a payoff.
         """
-        judged, probabilities = self.judged[part]
+        judged, probabilities = self.judged[part or self.last_part]
         order = np.argsort(-probabilities[self.preferred], kind="stable")
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from patron.schema.errors import BadComparison
 from patron.schema.numbers import Numbers
-from patron.tabular.columns import Columns
+from patron.tabular.columns import Columns, Index
 from patron.tabular.encoding import Encoding
 from patron.tabular.feature_selection import telling_columns
 from patron.tabular.splits import Split
@@ -22,19 +23,28 @@ class EncodedSplit:
     training_label: Numbers
     judged: Numbers
     judged_label: Numbers
+    judged_units: Index
+    """What varies together: the group of each judged row, or its place in the table."""
 
     def matrix(self, columns: Columns) -> Numbers:
         """Other rows, encoded the same way."""
         return self.encoding.matrix(columns.select(self.kept))
 
 
-def encode(columns: Columns, label: Numbers, split: Split, *, seed: int) -> EncodedSplit:
-    """Choose columns and levels from the training rows, and encode both sides."""
+def encode(columns: Columns, label: Numbers, split: Split, *, seed: int, groups: Index | None = None) -> EncodedSplit:
+    """Choose columns and levels from the training rows, and encode both sides.
+
+    Raises BadComparison where no column varies in the training rows.
+    """
     rng = np.random.default_rng(seed)
     rows, outcome = columns.take(split.training), label[split.training]
+    units = split.training if groups is None else groups[split.training]
     every = Encoding.of(rows, outcome)
-    kept = telling_columns(every.training_matrix(rows, outcome, rng=rng), outcome, every.sources, rng=rng)
+    if not every.sources:
+        raise BadComparison("no column varies in the training rows", todo="Cut the table elsewhere, or add columns.")
+    kept = telling_columns(every.training_matrix(rows, outcome, units, rng=rng), outcome, every.sources, rng=rng)
     rows, judged = rows.select(kept), columns.take(split.judged).select(kept)
     encoding = Encoding.of(rows, outcome)
-    training = encoding.training_matrix(rows, outcome, rng=rng)
-    return EncodedSplit(encoding, kept, training, outcome, encoding.matrix(judged), label[split.judged])
+    training = encoding.training_matrix(rows, outcome, units, rng=rng)
+    judged_units = split.judged if groups is None else groups[split.judged]
+    return EncodedSplit(encoding, kept, training, outcome, encoding.matrix(judged), label[split.judged], judged_units)

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from patron.schema.numbers import Numbers
-from patron.tabular.columns import Columns, TextColumn
+from patron.tabular.columns import Columns, Index, TextColumn
 
 MOST_LEVELS = 12
 RAREST_LEVEL_SHARE = 0.01
@@ -64,22 +64,13 @@ class Encoding:
         return cls(numeric, tuple(levels), means)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the matrix's columns."""
-        return (
-            *self.numeric,
-            *(f"{name}={level}" for name, level in self.levels),
-            *(f"{name}: mean outcome" for name in self.level_means),
-        )
-
-    @property
     def sources(self) -> tuple[str, ...]:
         """The table's column that each of the matrix's columns comes from."""
         return (*self.numeric, *(name for name, _ in self.levels), *self.level_means)
 
     def matrix(self, columns: Columns) -> Numbers:
         """One row per row; missing numbers are NaN, an unknown level is 0 everywhere."""
-        filled = np.empty((columns.row_count, len(self.names)), dtype=np.float64, order="F")
+        filled = np.empty((columns.row_count, len(self.sources)), dtype=np.float64, order="F")
         for at, name in enumerate(self.numeric):
             filled[:, at] = columns.numbers[name]
         for at, (name, level) in enumerate(self.levels, start=len(self.numeric)):
@@ -90,10 +81,11 @@ class Encoding:
             filled[:, at] = means.of_rows(columns.texts[name])
         return filled
 
-    def training_matrix(self, columns: Columns, label: Numbers, *, rng: np.random.Generator) -> Numbers:
-        """As `matrix`, for the rows that were learned from: the mean outcome of a level comes from other rows."""
+    def training_matrix(self, columns: Columns, label: Numbers, units: Index, *, rng: np.random.Generator) -> Numbers:
+        """As `matrix`, for the rows that were learned from: the mean outcome of a level comes from other units."""
         filled = self.matrix(columns)
-        part = rng.permutation(columns.row_count) % PARTS
+        _, places = np.unique(units, return_inverse=True)
+        part = (rng.permutation(int(places.max()) + 1) % PARTS)[places]
         for at, name in enumerate(self.level_means, start=len(self.numeric) + len(self.levels)):
             text = columns.texts[name]
             for one in range(PARTS):

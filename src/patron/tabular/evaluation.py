@@ -70,8 +70,15 @@ class JudgedPart:
         return ScoreRow(learner, self.part, metric.name, one.value, one.low, one.high)
 
     def interval(self, metric: Metric, forecast: Numbers) -> Interval:
-        """One metric of probabilities, or of decisions."""
-        return percentile_interval(float(self._measure(metric, forecast)), self._draws(metric, forecast))
+        """One metric of probabilities, or of decisions.
+
+        Noise alone makes a calibration error, and a resample has more of it: its interval is mirrored at the value.
+        """
+        value = float(self._measure(metric, forecast))
+        one = percentile_interval(value, self._draws(metric, forecast))
+        if metric is not metrics.CALIBRATION_ERROR:
+            return one
+        return Interval(value, max(2 * value - one.high, 0.0), max(2 * value - one.low, value))
 
     def total(self, amounts: Numbers) -> Interval:
         """The sum of an amount that is known row by row."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from patron.schema.numbers import Numbers
 from patron.tabular.learners.boosting import LightGBM
+from patron.tabular.sampling import sample_rows
 
 MOST_ROWS = 20_000
 SCREEN = LightGBM(rounds=100, leaves=8, learning_rate=0.1, share_of_features=0.5)
@@ -21,7 +22,7 @@ def telling_columns(
     they still gain on copies is what chance alone brings. Every column is kept where none passes.
     """
     if len(label) > MOST_ROWS:
-        rows = rng.choice(len(label), MOST_ROWS, replace=False)
+        rows = sample_rows(label, MOST_ROWS, rng)
         matrix, label = matrix[rows], label[rows]
     shuffled = rng.permuted(matrix, axis=0)
     fitted = SCREEN.fit(np.hstack([matrix, shuffled]), label, sources=(), seed=int(rng.integers(2**31)))

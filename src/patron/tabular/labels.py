@@ -21,6 +21,10 @@ def read_label(column: pa.ChunkedArray, name: str, positive: Any = None) -> tupl
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        raise BadComparison(f"has {column.type}", where=name, todo="A label is numbers, booleans or texts.")
+    if pa.types.is_float16(column.type):
+        column = column.cast(pa.float64())
     if is_text(column.type):
         blank = pc.equal(pc.utf8_trim_whitespace(text_values(column)), "")
         column = pc.if_else(blank, pa.scalar(None, pa.large_string()), text_values(column))
@@ -30,6 +34,9 @@ def read_label(column: pa.ChunkedArray, name: str, positive: Any = None) -> tupl
     if len(values) < 2:
         what = f"every row has the same label, {values[0]}" if values else "no row has a label"
         raise NotEnoughData(what, where=name, todo="A model learns from rows of both kinds.")
+    if len({str(value).strip().lower() for value in values}) < len(values):
+        what = f"has {values[0]!r} and {values[1]!r}, which mean the same"
+        raise BadComparison(what, where=name, todo="Write each value in one way.")
     if len(values) > 2:
         shown = ", ".join(str(value) for value in values[:4])
         what = f"has {len(values)} different values ({shown} ...)"
@@ -44,9 +51,11 @@ def _positive(values: list[Any], name: str, positive: Any) -> Any:
     texts = {str(value).strip().lower(): value for value in values}
     if positive is not None:
         wanted = str(positive).strip().lower()
-        same = [value for value in values if value == positive or str(value).strip().lower() == wanted]
-        if not same and wanted.replace(".", "").isdigit():
-            same = [value for value in values if not isinstance(value, str) and float(value) == float(wanted)]
+        same = [value for value in values if value == positive] or [
+            value for value in values if str(value).strip().lower() == wanted
+        ]
+        if not same:
+            same = [value for value in values if isinstance(value, int | float) and f"{value:g}" == wanted]
         if not same:
             what = f"has no value {positive!r}"
             raise BadComparison(what, where=name, todo=f"It has {values[0]!r} and {values[1]!r}.")

@@ -1,6 +1,6 @@
 """Which learner to use: the simplest that is within noise of the best."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,16 +51,26 @@ class Preference:
     gaps: Mapping[str, Interval]
 
 
-def prefer(aucs: Mapping[str, FoldedAUC], complexity: Mapping[str, int], units: npt.NDArray[np.int64]) -> Preference:
+def prefer(
+    aucs: Mapping[str, FoldedAUC],
+    complexity: Mapping[str, int],
+    units: npt.NDArray[np.int64],
+    *,
+    within_one_error: Collection[str] = (),
+) -> Preference:
     """Prefer the simplest learner whose AUC is within noise of the best one's.
 
-    This is the rule of one standard error (Breiman and others, 1984) with the 95 % interval of the paired difference
-    in the place of the error of a single mean: rows that are hard are hard for all, and their noise cancels.
+    This is the rule of one standard error (Breiman and others, 1984) with the interval of the paired difference in the
+    place of the error of a single mean: rows that are hard are hard for all, and their noise cancels. The intervals
+    hold for all learners at once, as the best of many is the best by chance, too. Learners of `within_one_error` must
+    be that near, so that they do not win only because there are few rows.
     """
     best = max(aucs, key=lambda name: (aucs[name].value, -complexity[name]))
     gaps = {name: one.below(aucs[best], units, among=len(aucs) - 1) for name, one in aucs.items()}
-    within_noise = [name for name in aucs if gaps[name].low <= 0]
-    return Preference(min(within_noise, key=lambda name: complexity[name]), best, gaps)
+    near = [name for name, gap in gaps.items() if gap.low <= 0]
+    errors = {name: aucs[name].below(aucs[best], units).high - gaps[name].value for name in within_one_error}
+    near = [name for name in near if name not in errors or gaps[name].value <= errors[name] / norm.isf((1 - LEVEL) / 2)]
+    return Preference(min(near, key=lambda name: complexity[name]), best, gaps)
 
 
 def _auc_with_influences(label: Numbers, forecast: Numbers) -> tuple[float, Numbers]:

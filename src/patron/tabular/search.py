@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from patron.schema.numbers import Numbers
+from patron.tabular.columns import Index
 from patron.tabular.encoded_parts import EncodedSplit
 from patron.tabular.learners.learner import Learner
 from patron.tabular.preference import FoldedAUC
+from patron.tabular.sampling import sample_rows
 
 MOST_FOLDS = 3
 MOST_ROWS = 3_000
@@ -28,12 +30,14 @@ def search_settings(learner: Learner, folds: Sequence[EncodedSplit], *, seed: in
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     rng = np.random.default_rng(seed)
     samples = [_sample(fold, rng) for fold in folds[-MOST_FOLDS:]]
-    labels = [judged_label for _, _, _, judged_label in samples]
+    labels = [judged_label for _, _, _, judged_label, _ in samples]
     scores: list[FoldedAUC] = []
 
     def measure(tried: Learner) -> FoldedAUC:
-        fits = [tried.fit(matrix, label, sources=(), seed=seed) for matrix, label, _, _ in samples]
-        return FoldedAUC.of(labels, [fit.predict(judged) for fit, (_, _, judged, _) in zip(fits, samples, strict=True)])
+        fits = [tried.fit(matrix, label, sources=(), seed=seed) for matrix, label, _, _, _ in samples]
+        return FoldedAUC.of(
+            labels, [fit.predict(judged) for fit, (_, _, judged, _, _) in zip(fits, samples, strict=True)]
+        )
 
     def objective(trial: Any) -> float:
         scores.append(measure(learner.suggest(trial).for_trial()))
@@ -43,16 +47,18 @@ def search_settings(learner: Learner, folds: Sequence[EncodedSplit], *, seed: in
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.optimize(objective, n_trials=learner.trials)
     best = study.best_trial
-    rows = np.arange(sum(len(label) for label in labels))
-    gap = measure(learner.for_trial()).below(scores[best.number], rows, among=learner.trials)
+    units = np.unique(np.concatenate([units for _, _, _, _, units in samples]), return_inverse=True)[1]
+    gap = measure(learner.for_trial()).below(scores[best.number], units, among=learner.trials)
     return learner.suggest(best) if gap.low > 0 else learner
 
 
-def _sample(fold: EncodedSplit, rng: np.random.Generator) -> tuple[Numbers, ...]:
-    training = _some(len(fold.training), rng)
-    judged = _some(len(fold.judged), rng)
-    return fold.training[training], fold.training_label[training], fold.judged[judged], fold.judged_label[judged]
-
-
-def _some(count: int, rng: np.random.Generator) -> Any:
-    return slice(None) if count <= MOST_ROWS else np.sort(rng.choice(count, MOST_ROWS, replace=False))
+def _sample(fold: EncodedSplit, rng: np.random.Generator) -> tuple[Numbers, Numbers, Numbers, Numbers, Index]:
+    training = sample_rows(fold.training_label, MOST_ROWS, rng)
+    judged = sample_rows(fold.judged_label, MOST_ROWS, rng)
+    return (
+        fold.training[training],
+        fold.training_label[training],
+        fold.judged[judged],
+        fold.judged_label[judged],
+        fold.judged_units[judged],
+    )

@@ -10,20 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, StratifiedShuffleSplit
 
 from patron.schema.errors import BadComparison, NotEnoughData
 from patron.schema.numbers import Numbers
-from patron.tabular.columns import Index, is_text, text_values, value_codes
+from patron.tabular.columns import Index, is_text, missing_count, text_values, value_codes
 
 Integers = npt.NDArray[np.int64]
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-DATE = r"^\d{4}-\d{1,2}(-\d{1,2})?([T ].*)?$"
 ENOUGH = 0.9
 """The last values are cut off where they hold at least this share of the rows that were asked for."""
 MOST_CUT_OFF = 0.5
 FILL = "Fill it, or leave these rows out."
 FEWEST_OF_A_CLASS = 5
+FEWEST_OF_A_FOLD = 2
 """Rows of each class that a part needs to be learned from or judged on."""
 
 
@@ -46,10 +46,15 @@ class TimeOrder:
     @classmethod
     def of(cls, column: pa.ChunkedArray, name: str) -> "TimeOrder":
         """Order a column of dates, numbers or labels. Raises BadComparison where no order is known."""
-        if column.null_count:
-            raise BadComparison(f"{column.null_count} rows have no time", where=name, todo=FILL)
+        empty = missing_count(column)
+        if empty:
+            raise BadComparison(f"{empty} rows have no time", where=name, todo=FILL)
         values, places = _ordered(column, name)
         return cls(places.astype(np.int64), tuple(values))
+
+    def text_of(self, place: int) -> str:
+        """A value as people write it: a day without its midnight."""
+        return str(self.values[place]).removesuffix(" 00:00:00")
 
 
 @dataclass(frozen=True)
@@ -67,30 +72,35 @@ class Layout:
         Of groups with rows on both sides of a cut in time, half keep the earlier rows and half the later ones.
         """
         if self.time is not None:
-            is_judged = _is_late(self.time.places[rows], share)
-            return self._without_both_sides(rows, is_judged)
-        parts = max(2, round(1 / share)) if share else 2
-        folds = self._random_folds(rows, parts)
-        return folds[0]
+            return self._without_both_sides(rows, _is_late(self.time.places[rows], share))
+        if self.groups is None:
+            splitter = StratifiedShuffleSplit(1, test_size=share, random_state=self.seed)
+            training, judged = next(splitter.split(rows, self.label[rows]))
+            return Split(np.sort(rows[training]), np.sort(rows[judged]))
+        folds = self._random_folds(rows, max(2, round(1 / share)))
+        return next((one for one in folds if self._has_both(one.training) and self._has_both(one.judged)), folds[0])
 
     def folds(self, rows: Index, count: int) -> list[Split]:
         """Parts of the training rows that are judged in turn; with time, always by what came before them."""
         if self.time is None:
-            return self._random_folds(rows, count)
-        places = self.time.places[rows]
-        splits = []
-        for first, end in _blocks(places, count):
-            within = rows[places < end]
-            splits.append(self._without_both_sides(within, self.time.places[within] >= first))
+            splits = self._random_folds(rows, count)
+        else:
+            places, splits = self.time.places[rows], []
+            for first, end in _blocks(places, count):
+                within = rows[places < end]
+                splits.append(self._without_both_sides(within, self.time.places[within] >= first))
         kept = [one for one in splits if self._has_both(one.training) and self._has_both(one.judged)]
-        if not kept:
-            what = "before the test rows there are too few rows of one class to compare models on"
-            raise NotEnoughData(what, todo="Give more rows, or compare without a time.")
-        return kept
+        if len(kept) >= min(2, len(splits)) > 0:
+            return kept
+        if self.time is not None and len(np.unique(self.time.places[rows])) < 2:
+            what = "before the test rows there is one time value only, and folds are judged by what came before them"
+            raise BadComparison(what, todo="Give a finer time, or compare without one.")
+        what = "the training rows have too few of one class in each part to compare models on"
+        raise NotEnoughData(what, todo="Give more rows, or fewer folds.")
 
     def _has_both(self, rows: Index) -> bool:
         positives = self.label[rows].sum()
-        return min(positives, len(rows) - positives) >= FEWEST_OF_A_CLASS
+        return min(positives, len(rows) - positives) >= FEWEST_OF_A_FOLD
 
     def _random_folds(self, rows: Index, count: int) -> list[Split]:
         label = self.label[rows]
@@ -158,19 +168,50 @@ def _present(levels: Sequence[Any], codes: Integers) -> tuple[Sequence[Any], Int
 
 
 def _text_order(levels: Sequence[str], column: pa.ChunkedArray, name: str) -> list[int]:
-    """Places of labels in time: dates, months of one year, numbers after equal words, or the order of the rows."""
-    short = [str(level).strip().lower()[:3] for level in levels]
-    if set(short) <= set(MONTHS) and len(set(short)) == len(levels):
-        return sorted(range(len(levels)), key=lambda at: MONTHS.index(short[at]))
-    if all(re.match(DATE, str(level).strip()) for level in levels):
-        padded = [re.sub(r"-(\d)(?!\d)", r"-0\1", str(level).strip()) for level in levels]
-        return sorted(range(len(levels)), key=lambda at: padded[at])
-    numbers = [tuple(int(part) for part in re.findall(r"\d+", str(level))) for level in levels]
-    words = {re.sub(r"\d+", "#", str(level).strip()) for level in levels}
-    if len(words) == 1 and all(numbers) and not re.match(r"^#[./]#[./]#", words.copy().pop()):
-        return sorted(range(len(levels)), key=lambda at: numbers[at])
-    codes, _ = value_codes(text_values(column))
-    if (np.diff(codes) >= 0).all():
+    """Places of labels in time: dates, months of one year, one number after equal words, or the order of the rows."""
+    texts = [str(level).strip() for level in levels]
+    in_row_order = bool((np.diff(value_codes(text_values(column))[0]) >= 0).all())
+    for read in (_day, _period, _single_number, _month_name):
+        keys = [read(text) for text in texts]
+        if all(key is not None for key in keys) and len(set(keys)) == len(keys):
+            if read is _month_name and in_row_order and _is_over_new_year([int(key[0]) for key in keys if key]):
+                break
+            return sorted(range(len(levels)), key=lambda at: keys[at] or ())
+    if in_row_order:
         return list(range(len(levels)))
     todo = "Give dates such as 2026-11-30, sort the rows by time, or give labels as an ordered category."
-    raise BadComparison(f"the order of {', '.join(map(str, levels[:4]))} is not known", where=name, todo=todo)
+    raise BadComparison(f"the order of {', '.join(texts[:4])} is not known", where=name, todo=todo)
+
+
+def _is_over_new_year(months: Sequence[int]) -> bool:
+    """Whether months follow each other from one year into the next."""
+    steps = [(later - earlier) % 12 for earlier, later in pairwise(months)]
+    return sum(steps) < 12 and months[-1] < months[0]
+
+
+def _day(text: str) -> tuple[float, ...] | None:
+    """A date or time that begins with the year."""
+    parts = [float(part) for part in re.findall(r"\d+(?:\.\d+)?", text)]
+    is_day = re.match(r"^\d{4}[-/.]?\d{1,2}([-/.]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?Z?)?)?$", text)
+    return tuple(parts) if is_day and "." not in text[:8] else None
+
+
+def _period(text: str) -> tuple[float, ...] | None:
+    """A quarter, week or month of a year, whichever of the two is first."""
+    first = re.match(r"^(\d{4})[- ]?[QqWwKkMm]+\.? ?(\d{1,2})$", text)
+    last = re.match(r"^(?:[A-Za-z]+\.? ?)?(\d{1,2})[-/ .](\d{4})$", text)
+    if first:
+        return float(first[1]), float(first[2])
+    return (float(last[2]), float(last[1])) if last else None
+
+
+def _single_number(text: str) -> tuple[float, ...] | None:
+    """A number, alone or after a word: 12, week 9."""
+    match = re.match(r"^(?:[^\d\W]+[ _]?)?(-?\d+(?:\.\d+)?)$", text)
+    return (float(match[1]),) if match else None
+
+
+def _month_name(text: str) -> tuple[float, ...] | None:
+    """A month of one year by its English name."""
+    short = text.lower()[:3]
+    return (float(MONTHS.index(short)),) if short in MONTHS and text.isalpha() else None

@@ -27,7 +27,7 @@ def show_comparison(comparison: "Comparison", *, json: bool) -> None:
     for name, reason in comparison.left_out.items():
         output.say(f"Left out: {name}, because {reason}.")
     output.say()
-    part = "test" if "test" in comparison.row_counts else "validation"
+    part = comparison.last_part
     head = ["learner", "validation AUC", *([f"{part} AUC"] if part == "test" else []), "95% interval"]
     rows = [_cells(comparison, learner, part) for learner in dict.fromkeys(row.learner for row in comparison.rows)]
     title = f"On the {part} rows" if part == "test" else "On the folds"
@@ -66,7 +66,7 @@ def _say_preferred(comparison: "Comparison") -> None:
         f"{comparison.threshold:.3f} on."
     )
     if comparison.payoff is not None:
-        profit = comparison.profit("test" if "test" in comparison.row_counts else "validation")
+        profit = comparison.profit()
         amounts = [f"{amount / 100:,.2f}" for amount in (profit.value, profit.low, profit.high)]
         output.say(f"Acting on these rows brings {amounts[0]} ({amounts[1]} to {amounts[2]}), costs deducted.")
     if comparison.ceiling is not None:

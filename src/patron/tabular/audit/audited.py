@@ -6,7 +6,7 @@ from functools import cached_property
 
 from patron.schema.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers
-from patron.tabular.candidates import AVERAGE, Candidate, fit_once
+from patron.tabular.candidates import Candidate, fit_candidates, fit_once
 from patron.tabular.columns import Columns, Index
 from patron.tabular.compared_table import ComparedTable
 from patron.tabular.encoded_parts import encode
@@ -14,6 +14,8 @@ from patron.tabular.evaluation import JudgedPart, Part, ScoreRow
 from patron.tabular.learners import Learner
 from patron.tabular.preference import FoldedAUC
 from patron.tabular.splits import Split, TimeOrder
+from patron.tabular.threshold import Payoff
+from patron.tabular.workers import map_in_threads
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Audited:
     candidates: Sequence[Candidate]
     preferred: Candidate
     parts: Mapping[Part, JudgedPart]
-    threshold: float
-    """The preferred learner's."""
+    payoff: Payoff | None
+    """What acting brings and costs, if it was given."""
 
     @property
     def columns(self) -> Columns:
@@ -89,32 +91,45 @@ class Audited:
     @cached_property
     def forecast(self) -> Numbers:
         """What the preferred learner forecasts for these rows."""
-        return self.preferred.test if self.has_test else self.preferred.by_fold[-1]
+        return self.forecast_of(self.preferred)
 
     @cached_property
-    def judge(self) -> Learner:
+    def judge(self) -> Candidate:
         """The single learner that honest variants are fitted with: the best of them on the validation rows."""
         real = [one for one in self.candidates if one.learner is not None and not one.is_baseline]
         labels = [self.label[fold.judged] for fold in self.folds]
         aucs = {one.name: FoldedAUC.of(labels, one.by_fold).value for one in real}
-        best = max(real, key=lambda one: aucs[one.name]) if real else self.preferred
-        if best.learner is None:
-            raise AssertionError(f"{AVERAGE} has no settings of its own")
-        return best.learner
+        single = [one for one in self.candidates if one.learner is not None]
+        return max(real, key=lambda one: aucs[one.name]) if real else single[-1]
+
+    def forecast_of(self, candidate: Candidate) -> Numbers:
+        """What a candidate forecasts for the judged rows."""
+        return candidate.test if self.has_test else candidate.by_fold[-1]
 
     def without(self, names: Collection[str]) -> "Audited":
         """The same table without some columns, with the forecasts as they were."""
         columns = self.columns.select(set(self.columns.names).difference(names))
         return replace(self, compared=replace(self.compared, columns=columns))
 
-    def forecast_without(self, names: Collection[str]) -> Numbers:
-        """Forecasts of the judged rows by the judge, fitted without some columns; calibrated as it comes."""
-        return self.without(names).with_training(self.cut.training, self.cut.judged)
+    def refit_without(self, names: Collection[str]) -> Candidate:
+        """The judge as it would have competed without some columns."""
+        columns, groups = self.without(names).columns, self.compared.layout.groups
+        *folds, whole = map_in_threads(
+            lambda part: encode(columns, self.label, part, seed=self.seed, groups=groups), (*self.folds, self.split)
+        )
+        return fit_candidates([self._learner], folds, whole, is_ordered=self.time is not None, seed=self.seed)[0]
+
+    @property
+    def _learner(self) -> Learner:
+        if self.judge.learner is None:
+            raise AssertionError("the average is no judge")
+        return self.judge.learner
 
     def with_training(self, training: Index, judged: Index) -> Numbers:
         """Forecasts of some rows by the judge, fitted to others."""
-        part = encode(self.columns, self.label, Split(training, judged), seed=self.seed)
-        return fit_once(self.judge, part, seed=self.seed)
+        groups = self.compared.layout.groups
+        part = encode(self.columns, self.label, Split(training, judged), seed=self.seed, groups=groups)
+        return fit_once(self._learner, part, seed=self.seed)
 
     def judged_rows(self, chosen: Index) -> JudgedPart:
         """Some of the judged rows; `chosen` are places among them."""

@@ -12,59 +12,82 @@ from patron.tabular.columns import Columns, Index
 
 TWIN = 0.8
 """Twins have at least this share of what a row says in common."""
-MOST_SCREENED, MOST_TRAINING = 600, 20_000
-FEWEST_TWINS, FEWEST_SHARE = 5, 0.01
+MOST_SCREENED, MOST_JUDGED, MOST_TRAINING = 600, 3_000, 20_000
+FEWEST_TWINS, FEWEST_SHARE, FEWEST_EXACT_SHARE = 5, 0.025, 0.01
 NEIGHBOURS = 10
 APART = 0.3
 """How much less a twin has in common with the tenth most similar row; rows alike by nature have many like them."""
+SAME_LABEL = 0.6
+"""Cohen's kappa of the labels of twins: a copy keeps its label, a similar row need not."""
 MOST_CELLS = 4_000_000
 
 
 def find_duplicates(audited: Audited) -> Report:
     """Count the test rows with a twin among the training rows, and print the AUC on the others.
 
-    Rows are alike by nature where columns are few or coarse, but then a row is like many others. Only a row that is
-    like one or a few rows and unlike the tenth is a copy.
+    Rows are alike by nature where columns are few or coarse, but then a row is like many others, or like one with
+    another label. Only a row that is like one or a few rows, unlike the tenth, and of the same label is a copy; or one
+    that is identical where columns say too much for that to happen by chance.
     """
     rng = np.random.default_rng(audited.seed)
     training = _some(audited.cut.training, MOST_TRAINING, rng)
-    screened = _some(np.arange(len(audited.cut.judged)), MOST_SCREENED, rng)
-    worth = information(audited.columns, audited.cut.training, rng)
-    if len(training) < 2 * NEIGHBOURS or sum(worth.values()) < 2 * np.log(len(training)):
+    if len(training) < 2 * NEIGHBOURS:
         return Report()
-    is_twin = _have_twins(audited.columns, audited.cut.judged[screened], training, worth)
-    if is_twin.sum() < max(FEWEST_TWINS, FEWEST_SHARE * len(screened)):
+    is_copy = _are_copies(audited.columns, audited.cut.judged, audited.cut.training)
+    exact_worth = sum(information(audited.columns, training, rng, blur=0.0).values())
+    has_copies = is_copy.mean() >= FEWEST_EXACT_SHARE and exact_worth >= 2 * np.log(len(training))
+    worth = information(audited.columns, training, rng)
+    screened = _some(np.arange(len(is_copy)), MOST_SCREENED, rng)
+    twins = _nearest(audited.columns, audited.cut.judged[screened], training, worth)
+    if not has_copies and not _have_one_label(audited, screened, twins):
         return Report()
-    is_twin = _have_twins(audited.columns, audited.cut.judged, training, worth)
-    return Report((_sentence(audited, is_twin),))
+    looked_at = _some(np.arange(len(is_copy)), MOST_JUDGED, rng)
+    is_twin = _nearest(audited.columns, audited.cut.judged[looked_at], training, worth) >= 0
+    is_twin |= is_copy[looked_at]
+    if is_twin.sum() < FEWEST_TWINS:
+        return Report()
+    return Report((_sentence(audited, looked_at, is_twin, is_copy[looked_at]),))
 
 
-def _sentence(audited: Audited, is_twin: npt.NDArray[np.bool_]) -> str:
-    where, label = audited.judged_name, audited.judged.label
+def _have_one_label(audited: Audited, screened: Index, twins: Index) -> bool:
+    """Whether there are enough twins, and nearly all have the label of their twin."""
+    places = np.flatnonzero(twins >= 0)
+    if len(places) < max(FEWEST_TWINS, FEWEST_SHARE * len(screened)):
+        return False
+    label, other = audited.judged.label[screened[places]], audited.label[twins[places]]
+    by_chance = label.mean() * other.mean() + (1 - label.mean()) * (1 - other.mean())
+    return float((label == other).mean() - by_chance) >= SAME_LABEL * (1 - by_chance)
+
+
+def _sentence(audited: Audited, rows: Index, is_twin: npt.NDArray[np.bool_], is_copy: npt.NDArray[np.bool_]) -> str:
+    where, label, forecast = audited.judged_name, audited.judged.label[rows], audited.forecast[rows]
     others = np.flatnonzero(~is_twin)
-    count, share = int(is_twin.sum()), float(is_twin.mean())
-    exact = int((is_twin & _are_copies(audited.columns, audited.cut.judged, audited.cut.training)).sum())
+    count, share, exact = int(is_twin.sum()), float(is_twin.mean()), int(is_copy.sum())
     how = f"{exact:,} of them identical" if exact else "none of them identical, but nearly so"
     score = ""
     if len(others) and 0 < label[others].sum() < len(others):
-        everything = auc_text(float(metrics.auc(label, audited.forecast)))
-        honest = auc_text(float(metrics.auc(label[others], audited.forecast[others])))
+        everything = auc_text(float(metrics.auc(label, forecast)))
+        honest = auc_text(float(metrics.auc(label[others], forecast[others])))
         score = f" The {where} AUC is {everything} with them and {honest} on the other rows."
-    facts = f"{count:,} of {len(is_twin):,} {where} rows ({percent(share)}) have a twin among the training rows, {how}."
+    least = "At least " if len(audited.cut.training) > MOST_TRAINING else ""
+    facts = (
+        f"{least}{count:,} of {len(rows):,} {where} rows ({percent(share)}) have a twin among the training rows, {how}."
+    )
     return f"{facts}{score} Remove duplicates before the table is cut."
 
 
-def _have_twins(columns: Columns, judged: Index, training: Index, worth: Mapping[str, float]) -> npt.NDArray[np.bool_]:
-    """Whether each judged row has a twin among the training rows."""
-    is_twin = np.zeros(len(judged), dtype=bool)
+def _nearest(columns: Columns, judged: Index, training: Index, worth: Mapping[str, float]) -> Index:
+    """The training row that each judged row is a twin of; -1 for one without."""
+    twins = np.full(len(judged), -1, dtype=np.intp)
     at_once = max(1, MOST_CELLS // len(training))
     for start in range(0, len(judged), at_once):
         some = judged[start : start + at_once]
         shared = shared_information(columns, some[:, None], training[None, :], worth, training)
-        nearest = np.partition(shared, len(training) - NEIGHBOURS, axis=1)[:, -NEIGHBOURS:]
-        best, tenth = nearest.max(axis=1), nearest.min(axis=1)
-        is_twin[start : start + at_once] = (best >= TWIN) & (best - tenth >= APART)
-    return is_twin
+        tenth = np.partition(shared, len(training) - NEIGHBOURS, axis=1)[:, len(training) - NEIGHBOURS]
+        place = shared.argmax(axis=1)
+        best = shared[np.arange(len(some)), place]
+        twins[start : start + at_once] = np.where((best >= TWIN) & (best - tenth >= APART), training[place], -1)
+    return twins
 
 
 def _are_copies(columns: Columns, judged: Index, training: Index) -> npt.NDArray[np.bool_]:

@@ -10,8 +10,11 @@ from sklearn.tree import DecisionTreeClassifier
 from patron.schema import metrics
 from patron.schema.numbers import Numbers
 from patron.tabular.audit.audited import Audited, Report, auc_text, listed, percent
+from patron.tabular.candidates import Candidate, first_recent
 from patron.tabular.columns import Columns
 from patron.tabular.encoding import MISSING, LevelMeans
+from patron.tabular.evaluation import Part, ScoreRow
+from patron.tabular.threshold import choose_threshold
 
 NEARLY_ALL = 0.85
 """Share of the skill (AUC above .5) of all columns that one must have alone."""
@@ -21,9 +24,11 @@ SURE_AUC, SURE_LOSS = 0.97, 0.02
 """A column alone this good is reported already where the AUC falls this much without it."""
 LONELY, LONELY_AUC = 0.6, 0.95
 """Where the other columns say next to nothing, one good column is a signal among noise, unless it is this good."""
-LEAST_AUC = 0.75
-"""Below this no column can be said to carry the outcome, however weak the others are."""
-FEWEST_ROWS, PURE, MOST_BASE_RATE = 30, 0.98, 0.5
+LEAST_AUC, MARKS_AUC, MARKS_SHARE = 0.88, 0.75, 0.85
+"""Below this AUC a strong column is as likely an honest one. Less is needed of a column that marks rows more than it
+measures them: that has this share of its skill by being filled or above 0 at all, or by few values."""
+FEW_VALUES = 5
+FEWEST_ROWS, PURE = 30, 0.98
 LEAVES = 10
 
 
@@ -38,29 +43,44 @@ class Pattern:
 
 def find_outcome_columns(audited: Audited) -> Report:
     """Name the columns that carry the outcome, and print the test AUC without them."""
-    alone = auc_alone(audited)
-    everything = float(metrics.auc(audited.judged.label, audited.forecast))
-    skill = everything - 0.5
+    alone = _auc_alone(audited)
+    forecast = audited.forecast_of(audited.judge)
+    everything = float(metrics.auc(audited.judged.label, forecast))
     pure = {pattern.column: pattern for pattern in _pure_patterns(audited)}
-    suspects = [name for name, auc in alone.items() if auc >= LEAST_AUC and auc - 0.5 >= NEARLY_ALL * skill]
+    suspects = [name for name, auc in alone.items() if _is_suspect(audited, name, auc, everything)]
     suspects = list(dict.fromkeys([*suspects, *pure]))
     if not suspects or len(suspects) == len(audited.columns.names):
         return Report()
-    without = audited.forecast_without(suspects)
-    honest = float(metrics.auc(audited.judged.label, without))
-    loss = audited.judged.gain(metrics.AUC, audited.forecast, without)
-    is_lost = honest - 0.5 <= SKILL_LEFT * skill
-    if honest < LONELY and not pure and max(alone[name] for name in suspects) < LONELY_AUC:
+    without = audited.refit_without(suspects)
+    honest = float(metrics.auc(audited.judged.label, audited.forecast_of(without)))
+    best = max(alone[name] for name in suspects)
+    if honest < LONELY and not pure and best < LONELY_AUC:
         return Report()
-    is_sure = any(alone[name] >= SURE_AUC for name in suspects) and loss.value >= SURE_LOSS
+    loss = audited.judged.gain(metrics.AUC, forecast, audited.forecast_of(without))
+    is_lost = honest - 0.5 <= SKILL_LEFT * (everything - 0.5)
+    is_sure = best >= SURE_AUC and loss.value >= SURE_LOSS
     if not (pure or ((is_lost or is_sure) and loss.low > 0)):
         return Report()
     finding = _sentence(audited, alone, suspects, pure, (everything, honest))
-    rows = ()
-    if audited.has_test:
-        decided = (without >= audited.threshold).astype(np.float64)
-        rows = tuple(audited.judged.score(f"without {', '.join(suspects)}", without, decided))
-    return Report((finding,), rows)
+    return Report((finding,), tuple(_rows(audited, f"without {', '.join(suspects)}", without)))
+
+
+def _is_suspect(audited: Audited, name: str, alone: float, everything: float) -> bool:
+    return alone >= _least_auc(audited, name, alone) and alone - 0.5 >= NEARLY_ALL * (everything - 0.5)
+
+
+def _rows(audited: Audited, name: str, candidate: Candidate) -> Iterator[ScoreRow]:
+    """Scores of a refitted learner at its threshold."""
+    first = first_recent(len(audited.folds), is_ordered=audited.time is not None)
+    label = np.concatenate([audited.label[fold.judged] for fold in audited.folds[first:]])
+    threshold = choose_threshold(label, np.concatenate(candidate.by_fold[first:]), audited.payoff)
+    forecasts: dict[Part, Numbers] = {
+        "train": candidate.train,
+        "validation": candidate.validation,
+        "test": candidate.test,
+    }
+    for part, judged in audited.parts.items():
+        yield from judged.score(name, forecasts[part], (forecasts[part] >= threshold).astype(np.float64))
 
 
 def _sentence(
@@ -75,7 +95,7 @@ def _sentence(
     best = max(suspects, key=lambda name: alone[name])
     first = f"{listed(suspects)} {'carries' if is_one else 'carry'} the outcome:"
     facts = f"with all columns the {where} AUC is {everything}, without {'it' if is_one else 'them'} {honest}"
-    if alone[best] >= LEAST_AUC:
+    if alone[best] >= MARKS_AUC:
         facts += f", with {'it' if is_one else f'`{best}`'} alone {auc_text(alone[best])}"
     hints = "".join(f" {_pattern_in_words(audited, pattern)}" for pattern in pure.values())
     check = "it is known when you predict; if not, leave it out"
@@ -84,7 +104,21 @@ def _sentence(
     return f"{first} {facts}.{hints} Check that {check}."
 
 
-def auc_alone(audited: Audited) -> dict[str, float]:
+def _least_auc(audited: Audited, name: str, alone: float) -> float:
+    """AUC from which a column is suspect: less where it marks rows than where it measures them."""
+    text = audited.columns.texts.get(name)
+    if text is not None:
+        return MARKS_AUC if len(text.levels) <= FEW_VALUES else LEAST_AUC
+    values = audited.columns.numbers[name][audited.cut.judged]
+    known = values[~np.isnan(values)]
+    if len(np.unique(known)) <= FEW_VALUES:
+        return MARKS_AUC
+    marks = [(~np.isnan(values)).astype(np.float64), (np.nan_to_num(values) > 0).astype(np.float64)]
+    by_mark = max(abs(float(metrics.auc(audited.judged.label, mark)) - 0.5) for mark in marks)
+    return MARKS_AUC if by_mark >= MARKS_SHARE * (alone - 0.5) else LEAST_AUC
+
+
+def _auc_alone(audited: Audited) -> dict[str, float]:
     """AUC on the judged rows of a small tree on each column alone."""
     training, judged = audited.columns.take(audited.cut.training), audited.columns.take(audited.cut.judged)
     label = audited.label[audited.cut.training]
@@ -106,15 +140,16 @@ def _as_numbers(training: Columns, name: str, label: Numbers, judged: Columns) -
 
 
 def _pure_patterns(audited: Audited) -> Iterator[Pattern]:
-    """Marks that nearly every bearer of is positive, on both sides of the cut, where most rows are not."""
+    """Marks that nearly every bearer of is of the rarer class, on both sides of the cut."""
     inner, outer = audited.cut.training, audited.cut.judged
-    if audited.label[inner].mean() > MOST_BASE_RATE:
-        return
+    rarer = 1.0 if audited.label[inner].mean() <= 0.5 else 0.0
     for pattern in _patterns(audited.columns):
         first, second = pattern.is_marked[inner], pattern.is_marked[outer]
         if first.sum() < FEWEST_ROWS or second.sum() < FEWEST_ROWS // 5:
             continue
-        shares = [float(audited.label[rows[marked]].mean()) for rows, marked in ((inner, first), (outer, second))]
+        shares = [
+            float((audited.label[rows[mark]] == rarer).mean()) for rows, mark in ((inner, first), (outer, second))
+        ]
         if min(shares) >= PURE:
             yield pattern
 
@@ -140,6 +175,6 @@ def _patterns(columns: Columns) -> Iterator[Pattern]:
 
 
 def _pattern_in_words(audited: Audited, pattern: Pattern) -> str:
-    share = float(audited.label[pattern.is_marked].mean())
-    count = int(pattern.is_marked.sum())
-    return f"Of the {count:,} rows where `{pattern.column}` is {pattern.text}, {percent(share)} are positive."
+    share, count = float(audited.label[pattern.is_marked].mean()), int(pattern.is_marked.sum())
+    which = f"{percent(share)} are positive" if share >= 0.5 else f"{percent(1 - share)} are negative"
+    return f"Of the {count:,} rows where `{pattern.column}` is {pattern.text}, {which}."

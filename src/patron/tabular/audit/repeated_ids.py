@@ -3,11 +3,20 @@
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.schema import metrics
 from patron.tabular.audit.audited import Audited, Report, auc_text, percent
 from patron.tabular.audit.similarity import information, shared_information
-from patron.tabular.columns import distinct_count, is_text, looks_like_id, value_codes
+from patron.tabular.columns import (
+    FEWEST_IDS,
+    ID_SHARE,
+    PLACE_NAME,
+    distinct_count,
+    is_text,
+    looks_like_id,
+    value_codes,
+)
 
 FEWEST_VALUES = 20
 UNNAMED_SHARE, UNNAMED_MOST = 0.05, 0.02
@@ -47,7 +56,7 @@ def find_repeated_ids(audited: Audited) -> Report:
 
 def _sentence(audited: Audited, name: str, share: float, known: float, unknown: float) -> str:
     where = audited.judged_name
-    todo = f"Compare with group={name!r}, so that each value is on one side only."
+    todo = f"If the model will meet new ones, compare with group={name!r}."
     return (
         f"`{name}` is on both sides of the cut: {percent(share)} of the {where} rows share its value with a training "
         f"row. The {where} AUC is {auc_text(known)} for values that the model has met, and {auc_text(unknown)} when "
@@ -64,19 +73,28 @@ def _candidates(audited: Audited) -> dict[str, npt.NDArray[np.int64]]:
         kind = column.type
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
-        is_key = is_text(kind) or pa.types.is_integer(kind)
-        if not is_key or name in {audited.compared.roles.time, audited.compared.roles.group}:
+        if not _is_key(column, kind) or name in {audited.compared.roles.time, audited.compared.roles.group}:
             continue
         distinct = distinct_count(column.cast(kind))
         if distinct < FEWEST_VALUES or rows < FEWEST_REPEATS * distinct:
             continue
         codes, _ = value_codes(column)
         codes = np.where(codes < 0, distinct + np.arange(rows), codes)
+        is_id = looks_like_id(name) and not PLACE_NAME.search(name) and distinct > max(FEWEST_IDS, ID_SHARE * rows)
+        is_unnamed = not PLACE_NAME.search(name) and distinct >= UNNAMED_SHARE * rows
         is_even = np.bincount(codes).max() <= max(UNNAMED_MOST * rows, 2)
-        if looks_like_id(name) or (distinct >= UNNAMED_SHARE * rows and is_even):
+        if is_id or (is_unnamed and is_even):
             repeated[name] = codes
     order = sorted(repeated, key=lambda name: (not looks_like_id(name), -len(np.unique(repeated[name]))))
     return {name: repeated[name] for name in order}
+
+
+def _is_key(column: pa.ChunkedArray, kind: pa.DataType) -> bool:
+    """Whether values can be keys: texts or whole numbers, which pandas keeps as floats where some are missing."""
+    if pa.types.is_floating(kind):
+        whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
+        return bool(whole) and distinct_count(column) > FEWEST_IDS
+    return is_text(kind) or pa.types.is_integer(kind)
 
 
 def _harm(audited: Audited, codes: npt.NDArray[np.int64]) -> tuple[float, float, float] | None:

@@ -1,6 +1,6 @@
 """Rows that were made up or copied to balance the classes before the table was cut."""
 
-from itertools import combinations
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -9,16 +9,23 @@ from sklearn.neighbors import NearestNeighbors
 from patron.schema import metrics
 from patron.schema.numbers import Numbers
 from patron.tabular.audit.audited import Audited, Report, auc_text, percent
+from patron.tabular.audit.similarity import information
 from patron.tabular.columns import Index
 from patron.tabular.encoding import Encoding
 
+Mark = Callable[[Numbers, np.random.Generator], npt.NDArray[np.bool_]]
 MOST_ROWS = 3_000
-NEIGHBOURS = 12
+NEIGHBOURS = 60
+"""So many that the two rows a row was made of are among them, though others were made near them."""
 ON_A_LINE = 1e-4
 """How much longer than the line the way over a row may be, to lie on it."""
-LEAST_SHARE, OTHER_SHARE = 0.1, 0.25
-"""Share of a class's rows that must be made up, and of that share what the other class may have."""
+LEAST_SHARE = {"between": 0.1, "copied": 0.2}
+OTHER_SHARE = 0.25
+"""Share of a class's rows that must be marked, and of that share what as many rows of the other class may have."""
+LARGEST_CLASS = 0.7
+"""A class with more of the rows was not enlarged."""
 FEWEST_COLUMNS = 3
+ROWS_AT_ONCE = 200
 
 
 def find_resampling(audited: Audited) -> Report:
@@ -32,14 +39,27 @@ def find_resampling(audited: Audited) -> Report:
         return Report()
     rng = np.random.default_rng(audited.seed)
     for kind, mark in (("between", _interpolated), ("copied", _copied)):
-        marks = {value: mark(matrix[label == value], rng) for value in (0.0, 1.0)}
-        shares = {value: float(one.mean()) for value, one in marks.items()}
+        shares = _shares(matrix, label, mark, rng)
         rarer, other = sorted(shares, key=lambda value: -shares[value])
-        if shares[rarer] >= LEAST_SHARE and shares[other] <= OTHER_SHARE * shares[rarer]:
+        is_marked_more = shares[rarer] >= LEAST_SHARE[kind] and shares[other] <= OTHER_SHARE * shares[rarer]
+        if not is_marked_more or (label == rarer).mean() > LARGEST_CLASS:
+            continue
+        worth = sum(information(audited.columns, rows, rng, blur=0.0).values())
+        if kind == "between" or worth >= 2 * np.log(len(rows)):
             is_marked = np.zeros(len(rows), dtype=bool)
-            is_marked[np.flatnonzero(label == rarer)[marks[rarer]]] = True
+            is_marked[np.flatnonzero(label == rarer)[mark(matrix[label == rarer], rng)]] = True
             return Report((_sentence(audited, kind, rarer, shares, rows[is_marked]),))
     return Report()
+
+
+def _shares(matrix: Numbers, label: Numbers, mark: Mark, rng: np.random.Generator) -> dict[float, float]:
+    """Share of marked rows in each class, among as many rows of both: the more there are, the more are alike."""
+    count = int(min(label.sum(), len(label) - label.sum(), MOST_ROWS))
+    shares = {}
+    for value in (0.0, 1.0):
+        rows = np.flatnonzero(label == value)
+        shares[value] = float(mark(matrix[rng.choice(rows, count, replace=False)], rng).mean())
+    return shares
 
 
 def _sentence(audited: Audited, kind: str, value: float, shares: dict[float, float], marked: Index) -> str:
@@ -74,16 +94,28 @@ def _interpolated(rows: Numbers, rng: np.random.Generator) -> npt.NDArray[np.boo
     distinct, first_places = np.unique(rows[looked_at], axis=0, return_index=True)
     if len(distinct) < 3 * NEIGHBOURS:
         return is_between
-    index = NearestNeighbors(n_neighbors=NEIGHBOURS + 1, algorithm="brute").fit(distinct)
-    around = distinct[index.kneighbors(distinct, return_distance=False)[:, 1:]]
-    reach = np.linalg.norm(around - distinct[:, None, :], axis=2)
-    is_on_a_line: npt.NDArray[np.bool_] = np.zeros(len(distinct), dtype=bool)
-    for one, other in combinations(range(NEIGHBOURS), 2):
-        gap = np.abs(around[:, one] - around[:, other])
-        line, way = np.linalg.norm(gap, axis=1), reach[:, one] + reach[:, other]
-        is_on_a_line |= (way <= (1 + ON_A_LINE) * line) & (line > 0) & ((gap > 1e-9).sum(axis=1) >= FEWEST_COLUMNS)
+    neighbours = min(NEIGHBOURS, len(distinct) - 1)
+    index = NearestNeighbors(n_neighbors=neighbours + 1, algorithm="brute").fit(distinct)
+    places = index.kneighbors(distinct, return_distance=False)[:, 1:]
+    marks = [_on_a_line(distinct, places, start) for start in range(0, len(distinct), ROWS_AT_ONCE)]
+    is_on_a_line = np.concatenate(marks)
     is_between[looked_at[first_places]] = is_on_a_line
     return is_between
+
+
+def _on_a_line(rows: Numbers, places: Index, start: int) -> npt.NDArray[np.bool_]:
+    """Whether each of some rows lies between two of its neighbours that differ in several columns."""
+    some = slice(start, start + ROWS_AT_ONCE)
+    steps = rows[places[some]] - rows[some][:, None, :]
+    products = steps @ steps.transpose(0, 2, 1)
+    squares = np.diagonal(products, axis1=1, axis2=2)
+    reach = np.sqrt(squares)
+    line = np.sqrt(np.maximum(squares[:, :, None] + squares[:, None, :] - 2 * products, 0.0))
+    is_near = (reach[:, :, None] + reach[:, None, :] <= (1 + ON_A_LINE) * line) & (line > 0)
+    marks = np.zeros(len(steps), dtype=bool)
+    for row, one, other in zip(*np.nonzero(np.triu(is_near)), strict=True):
+        marks[row] |= int((np.abs(steps[row, one] - steps[row, other]) > 1e-9).sum()) >= FEWEST_COLUMNS
+    return marks
 
 
 def _copied(rows: Numbers, rng: np.random.Generator) -> npt.NDArray[np.bool_]:  # noqa: ARG001 - as `_interpolated`

@@ -12,7 +12,7 @@ BLUR = 0.05
 PAIRS, FEWEST_PAIRS = 20_000, 100
 
 
-def information(columns: Columns, rows: Index, rng: np.random.Generator) -> dict[str, float]:
+def information(columns: Columns, rows: Index, rng: np.random.Generator, *, blur: float = BLUR) -> dict[str, float]:
     """Nats that agreement in a column is worth, given agreement in the column before it that says most of it.
 
     Minus the log of the share of random pairs that agree: of a column that repeats another nothing is left.
@@ -21,7 +21,7 @@ def information(columns: Columns, rows: Index, rng: np.random.Generator) -> dict
     worth: dict[str, float] = {}
     before: list[npt.NDArray[np.bool_]] = []
     for name in columns.names:
-        agrees = _agreements(columns, name, first, second, rows)
+        agrees = _agreements(columns, name, first, second, rows, blur)
         conditions = [one for one in before if one.sum() >= FEWEST_PAIRS]
         share = max([float(agrees.mean()), *(float(agrees[one].mean()) for one in conditions)])
         worth[name] = -np.log(max(share, 1 / PAIRS))
@@ -40,12 +40,14 @@ def shared_information(
     return shared
 
 
-def _agreements(columns: Columns, name: str, first: Index, second: Index, rows: Index) -> npt.NDArray[np.bool_]:
+def _agreements(
+    columns: Columns, name: str, first: Index, second: Index, rows: Index, blur: float = BLUR
+) -> npt.NDArray[np.bool_]:
     if name in columns.texts:
         codes = columns.texts[name].codes
         return codes[first] == codes[second]
     values = columns.numbers[name]
     known = values[rows][~np.isnan(values[rows])]
-    tolerance = BLUR * float(known.std()) if len(known) else 0.0
+    tolerance = blur * float(known.std()) if len(known) else 0.0
     one, other = values[first], values[second]
     return (np.abs(one - other) <= tolerance) | (np.isnan(one) & np.isnan(other))

@@ -30,7 +30,7 @@ class Calibration:
 
     @classmethod
     def fit(cls, log_odds: Numbers, label: Numbers) -> Self:
-        """Least log loss, with the slope kept within 0 and 2: calibration never runs a ranking round."""
+        """Least log loss, with the slope kept within 0 and 2: calibration never reverses a ranking."""
         happened = label.sum()
         # Platt's targets: not quite 0 and 1, so that a small sample does not ask for infinite log-odds.
         target = np.where(label > 0, (happened + 1) / (happened + 2), 1 / (len(label) - happened + 2))

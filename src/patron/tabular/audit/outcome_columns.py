@@ -16,8 +16,8 @@ from patron.tabular.encoding import MISSING, LevelMeans
 from patron.tabular.evaluation import Part, ScoreRow
 from patron.tabular.threshold import choose_threshold
 
-NEARLY_ALL = 0.85
-"""Share of the skill (AUC above .5) of all columns that one must have alone."""
+NEARLY_ALL, MARKS_NEARLY_ALL = 0.85, 0.7
+"""Share of the skill (AUC above .5) of all columns that one must have alone; less for a column that marks rows."""
 SKILL_LEFT = 0.7
 """Where less of the skill than this is left without the column, it is what the model knows."""
 SURE_AUC, SURE_LOSS = 0.97, 0.02
@@ -66,7 +66,10 @@ def find_outcome_columns(audited: Audited) -> Report:
 
 
 def _is_suspect(audited: Audited, name: str, alone: float, everything: float) -> bool:
-    return alone >= _least_auc(audited, name, alone) and alone - 0.5 >= NEARLY_ALL * (everything - 0.5)
+    if alone < MARKS_AUC:
+        return False
+    least, share = (MARKS_AUC, MARKS_NEARLY_ALL) if _is_mark(audited, name, alone) else (LEAST_AUC, NEARLY_ALL)
+    return alone >= least and alone - 0.5 >= share * (everything - 0.5)
 
 
 def _rows(audited: Audited, name: str, candidate: Candidate) -> Iterator[ScoreRow]:
@@ -104,18 +107,17 @@ def _sentence(
     return f"{first} {facts}.{hints} Check that {check}."
 
 
-def _least_auc(audited: Audited, name: str, alone: float) -> float:
-    """AUC from which a column is suspect: less where it marks rows than where it measures them."""
+def _is_mark(audited: Audited, name: str, alone: float) -> bool:
+    """Whether a column marks rows rather than measures them: by few values, or by being filled or above 0 at all."""
     text = audited.columns.texts.get(name)
     if text is not None:
-        return MARKS_AUC if len(text.levels) <= FEW_VALUES else LEAST_AUC
+        return len(text.levels) <= FEW_VALUES
     values = audited.columns.numbers[name][audited.cut.judged]
-    known = values[~np.isnan(values)]
-    if len(np.unique(known)) <= FEW_VALUES:
-        return MARKS_AUC
+    if len(np.unique(values[~np.isnan(values)])) <= FEW_VALUES:
+        return True
     marks = [(~np.isnan(values)).astype(np.float64), (np.nan_to_num(values) > 0).astype(np.float64)]
     by_mark = max(abs(float(metrics.auc(audited.judged.label, mark)) - 0.5) for mark in marks)
-    return MARKS_AUC if by_mark >= MARKS_SHARE * (alone - 0.5) else LEAST_AUC
+    return by_mark >= MARKS_SHARE * (alone - 0.5)
 
 
 def _auc_alone(audited: Audited) -> dict[str, float]:

@@ -73,7 +73,7 @@ def _candidates(audited: Audited) -> dict[str, npt.NDArray[np.int64]]:
         kind = column.type
         if pa.types.is_dictionary(kind):
             kind = kind.value_type
-        if not _is_key(column, kind) or name in {audited.compared.roles.time, audited.compared.roles.group}:
+        if not _is_key(name, column, kind) or name in {audited.compared.roles.time, audited.compared.roles.group}:
             continue
         distinct = distinct_count(column.cast(kind))
         if distinct < FEWEST_VALUES or rows < FEWEST_REPEATS * distinct:
@@ -89,11 +89,10 @@ def _candidates(audited: Audited) -> dict[str, npt.NDArray[np.int64]]:
     return {name: repeated[name] for name in order}
 
 
-def _is_key(column: pa.ChunkedArray, kind: pa.DataType) -> bool:
+def _is_key(name: str, column: pa.ChunkedArray, kind: pa.DataType) -> bool:
     """Whether values can be keys: texts or whole numbers, which pandas keeps as floats where some are missing."""
     if pa.types.is_floating(kind):
-        whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
-        return bool(whole) and distinct_count(column) > FEWEST_IDS
+        return looks_like_id(name) and bool(pc.all(pc.equal(pc.floor(column), column)).as_py())
     return is_text(kind) or pa.types.is_integer(kind)
 
 

@@ -22,6 +22,8 @@ ON_A_LINE = 1e-4
 LEAST_SHARE = {"between": 0.1, "copied": 0.2}
 OTHER_SHARE = 0.25
 """Share of a class's rows that must be marked, and of that share what as many rows of the other class may have."""
+LEAST_WORTH = 1.5
+"""Nats for each of the log of the rows that columns must say, for copies to be no accident."""
 LARGEST_CLASS = 0.7
 """A class with more of the rows was not enlarged."""
 FEWEST_COLUMNS = 3
@@ -45,7 +47,7 @@ def find_resampling(audited: Audited) -> Report:
         if not is_marked_more or (label == rarer).mean() > LARGEST_CLASS:
             continue
         worth = sum(information(audited.columns, rows, rng, blur=0.0).values())
-        if kind == "between" or worth >= 2 * np.log(len(rows)):
+        if kind == "between" or worth >= LEAST_WORTH * np.log(len(rows)):
             is_marked = np.zeros(len(rows), dtype=bool)
             is_marked[np.flatnonzero(label == rarer)[mark(matrix[label == rarer], rng)]] = True
             return Report((_sentence(audited, kind, rarer, shares, rows[is_marked]),))

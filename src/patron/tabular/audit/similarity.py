@@ -9,7 +9,7 @@ from patron.tabular.columns import Columns, Index
 
 BLUR = 0.05
 """Numbers agree within this share of the column's standard deviation."""
-PAIRS, FEWEST_PAIRS = 20_000, 100
+PAIRS, FEWEST_PAIRS = 60_000, 30
 
 
 def information(columns: Columns, rows: Index, rng: np.random.Generator, *, blur: float = BLUR) -> dict[str, float]:

@@ -56,6 +56,15 @@ def test_measures_of_decisions_agree_with_their_references(metric, reference):
     assert metric.of(HAPPENED, DECIDED) == pytest.approx(reference(HAPPENED, DECIDED))
 
 
+def test_the_order_of_rows_says_nothing_about_the_calibration_of_equal_forecasts():
+    happened = np.array([0.0] * 70 + [1.0] * 30)
+    assert metrics.calibration_error(happened, np.full(100, 0.3)) == pytest.approx(0)
+    steps = np.array([0.1] * 50 + [0.5] * 50)
+    assert metrics.calibration_error(happened, steps) == pytest.approx(
+        metrics.calibration_error(happened[::-1], steps[::-1])
+    )
+
+
 def test_lift_is_the_share_of_positives_in_the_highest_tenth_over_that_of_all():
     happened = np.array([0.0] * 15 + [1.0] * 5)
     assert metrics.lift(happened, np.arange(20.0)) == pytest.approx(4)

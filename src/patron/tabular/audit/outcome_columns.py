@@ -27,7 +27,7 @@ LONELY, LONELY_AUC = 0.6, 0.95
 LEAST_AUC, MARKS_AUC, MARKS_SHARE = 0.88, 0.75, 0.85
 """Below this AUC a strong column is as likely an honest one. Less is needed of a column that marks rows more than it
 measures them: that has this share of its skill by being filled or above 0 at all, or by few values."""
-FEW_VALUES = 5
+FEW_VALUES, EMPTY_SHARE = 5, 0.3
 FEWEST_ROWS, PURE = 30, 0.98
 LEAVES = 10
 
@@ -112,12 +112,13 @@ def _is_mark(audited: Audited, name: str, alone: float) -> bool:
     text = audited.columns.texts.get(name)
     if text is not None:
         return len(text.levels) <= FEW_VALUES
-    values = audited.columns.numbers[name][audited.cut.judged]
-    if len(np.unique(values[~np.isnan(values)])) <= FEW_VALUES:
+    values = np.nan_to_num(audited.columns.numbers[name][audited.cut.judged])
+    if len(np.unique(values)) <= FEW_VALUES:
         return True
-    marks = [(~np.isnan(values)).astype(np.float64), (np.nan_to_num(values) > 0).astype(np.float64)]
-    by_mark = max(abs(float(metrics.auc(audited.judged.label, mark)) - 0.5) for mark in marks)
-    return by_mark >= MARKS_SHARE * (alone - 0.5)
+    if values.min() < 0 or (values == 0).mean() < EMPTY_SHARE:
+        return False
+    by_mark = float(metrics.auc(audited.judged.label, (values > 0).astype(np.float64))) - 0.5
+    return abs(by_mark) >= MARKS_SHARE * (alone - 0.5)
 
 
 def _auc_alone(audited: Audited) -> dict[str, float]:

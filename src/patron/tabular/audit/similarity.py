@@ -9,7 +9,7 @@ from patron.tabular.columns import Columns, Index
 
 BLUR = 0.05
 """Numbers agree within this share of the column's standard deviation."""
-PAIRS, FEWEST_PAIRS = 60_000, 30
+PAIRS, FEWEST_PAIRS = 60_000, 50
 
 
 def information(columns: Columns, rows: Index, rng: np.random.Generator, *, blur: float = BLUR) -> dict[str, float]:
@@ -18,6 +18,7 @@ def information(columns: Columns, rows: Index, rng: np.random.Generator, *, blur
     Minus the log of the share of random pairs that agree: of a column that repeats another nothing is left.
     """
     first, second = rng.choice(rows, PAIRS), rng.choice(rows, PAIRS)
+    first, second = first[first != second], second[first != second]
     worth: dict[str, float] = {}
     before: list[npt.NDArray[np.bool_]] = []
     for name in columns.names:

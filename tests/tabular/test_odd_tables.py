@@ -8,7 +8,7 @@ import pytest
 from made_tables import clean_table, label_of
 from patron.schema.errors import BadComparison, NotEnoughData
 from patron.tabular import compare
-from patron.tabular.columns import ColumnKinds
+from patron.tabular.columns import ColumnKinds, is_place_or_thing, looks_like_id
 from patron.tabular.encoding import Encoding
 from patron.tabular.splits import TimeOrder
 
@@ -167,3 +167,16 @@ def test_half_the_positives_of_a_sorted_table_are_tested_on_as_asked():
     assert comparison.row_counts["test"] == 200
     part, _ = comparison.judged["test"]
     assert part.label.mean() == pytest.approx(label_of(table).mean(), abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_id", "is_place"),
+    [
+        *((one, True, False) for one in ("id", "customerID", "user_id", "device_id", "store_user_id", "id_customer")),
+        *((one, True, True) for one in ("store_id", "product_id", "campaign_id")),
+        *((one, False, False) for one in ("paid", "valid", "bid", "days_since_email", "covid", "age")),
+        *((one, False, True) for one in ("postcode", "city", "region")),
+    ],
+)
+def test_a_name_says_whether_a_column_identifies_people_or_is_a_place_or_a_thing(name, is_id, is_place):
+    assert (looks_like_id(name), is_place_or_thing(name)) == (is_id, is_place)

@@ -24,10 +24,12 @@ ID_NAME = re.compile(
 CAMEL_ID = re.compile(r"[a-z]I[Dd]$")
 PLACE_NAME = re.compile(
     r"post|zip|plz|city|town|region|county|state|country|store|branch|shop|warehouse|sku|product|item|article|"
-    r"brand|categor|campaign|plan|channel|device|browser|sector|industr",
+    r"brand|categor|campaign|plan|channel|browser|sector|industr",
     re.IGNORECASE,
 )
-"""Names of places and things: many people share one, and what is learned of it holds for the next."""
+PERSON_NAME = re.compile(
+    r"customer|user|client|visitor|member|person|patient|account|household|mail|subscriber", re.IGNORECASE
+)
 FEWEST_IDS, ID_SHARE = 50, 0.02
 """An identifier has more different values than this, and than this share of its rows."""
 FREE_TEXT_SHARE = 0.5
@@ -127,6 +129,11 @@ def looks_like_id(name: str) -> bool:
     return bool(ID_NAME.search(name) or CAMEL_ID.search(name))
 
 
+def is_place_or_thing(name: str) -> bool:
+    """Whether a column's name is of a place or thing: many people share one, and what is learned of it holds on."""
+    return bool(PLACE_NAME.search(name)) and not PERSON_NAME.search(name)
+
+
 def distinct_count(values: pa.ChunkedArray) -> int:
     """Different values, missing ones not counted."""
     if pa.types.is_dictionary(values.type):
@@ -203,7 +210,7 @@ def _reason(name: str, values: pa.ChunkedArray, kind: Kind) -> str:
         return "it has no value"
     if distinct < 2 and not values.null_count:
         return "it has one value only"
-    if looks_like_id(name) and not PLACE_NAME.search(name) and distinct > max(FEWEST_IDS, ID_SHARE * known):
+    if looks_like_id(name) and not is_place_or_thing(name) and distinct > max(FEWEST_IDS, ID_SHARE * known):
         return "it identifies rows or people"
     if kind == "text" and distinct > FREE_TEXT_SHARE * known and known > 20:
         return "nearly every row has a text of its own"

@@ -11,8 +11,8 @@ from patron.tabular.audit.similarity import information, shared_information
 from patron.tabular.columns import (
     FEWEST_IDS,
     ID_SHARE,
-    PLACE_NAME,
     distinct_count,
+    is_place_or_thing,
     is_text,
     looks_like_id,
     value_codes,
@@ -80,8 +80,8 @@ def _candidates(audited: Audited) -> dict[str, npt.NDArray[np.int64]]:
             continue
         codes, _ = value_codes(column)
         codes = np.where(codes < 0, distinct + np.arange(rows), codes)
-        is_id = looks_like_id(name) and not PLACE_NAME.search(name) and distinct > max(FEWEST_IDS, ID_SHARE * rows)
-        is_unnamed = not PLACE_NAME.search(name) and distinct >= UNNAMED_SHARE * rows
+        is_id = looks_like_id(name) and not is_place_or_thing(name) and distinct > max(FEWEST_IDS, ID_SHARE * rows)
+        is_unnamed = not is_place_or_thing(name) and distinct >= UNNAMED_SHARE * rows
         is_even = np.bincount(codes).max() <= max(UNNAMED_MOST * rows, 2)
         if is_id or (is_unnamed and is_even):
             repeated[name] = codes

@@ -74,3 +74,8 @@ def test_missing_numbers_are_filled_and_marked():
     assert np.isfinite(applied).all()
     assert applied[0, 2] == applied[3, 2] > applied[1, 2]
     assert np.isfinite(one.apply(np.full((2, 2), np.nan))).all()
+
+
+def test_a_column_without_any_number_is_filled_with_zero():
+    matrix = np.column_stack([np.arange(4.0), np.full(4, np.nan)])
+    assert np.isfinite(Standardising.of(matrix, is_curved=True).apply(matrix)).all()

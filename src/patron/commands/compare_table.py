@@ -39,20 +39,7 @@ def compare_table(
     if not path.is_file():
         raise BadFile("there is no such file", where=str(path), todo="Check the path.")
     delimiter = DELIMITER_NAMES.get(delimiter, delimiter) if delimiter else None
-    table = _read(inspect_file(path, delimiter=delimiter, encoding=encoding))
-    return compare(
-        table,
-        label=options.label,
-        positive=options.positive,
-        time=options.time,
-        group=options.group,
-        learners=options.learners,
-        folds=options.folds,
-        test_share=options.test_share,
-        seed=options.seed,
-        gain_cents=options.gain_cents,
-        cost_cents=options.cost_cents,
-    )
+    return compare(_read(inspect_file(path, delimiter=delimiter, encoding=encoding)), **vars(options))
 
 
 def _read(file: InputFile) -> pa.Table:

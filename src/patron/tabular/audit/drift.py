@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from patron.schema import metrics
 from patron.schema.bootstrap_intervals import Interval
 from patron.schema.numbers import Numbers
-from patron.tabular.audit.audited import Audited, Report, auc_text, listed, percent
+from patron.tabular.audit.audited import Audited, Report, auc_text, names_in_words, percent
 from patron.tabular.columns import Index, TextColumn
 
 LEAST_SHIFT, LEAST_RATIO = 0.02, 1.25
@@ -93,7 +93,7 @@ def _moved_columns(audited: Audited) -> Iterator[str]:
         indices = ", ".join(f"{moved[name]:.2f}" for name in shown)
         more = f" and {len(large) - 4} more" if len(large) > 4 else ""
         yield (
-            f"{listed(shown)}{more} moved between the training and the test rows (stability index {indices}; "
+            f"{names_in_words(shown)}{more} moved between the training and the test rows (stability index {indices}; "
             f"{LARGE_PSI} is a major shift). Check how they are collected, and compare the scores of later rows."
         )
 

@@ -39,7 +39,7 @@ def find_duplicates(audited: Audited) -> Report:
     worth = information(audited.columns, training, rng)
     screened = _some(np.arange(len(is_copy)), MOST_SCREENED, rng)
     twins = _nearest(audited.columns, audited.cut.judged[screened], training, worth)
-    if not has_copies and not _have_one_label(audited, screened, twins):
+    if not has_copies and not _keep_their_label(audited, screened, twins):
         return Report()
     looked_at = _some(np.arange(len(is_copy)), MOST_JUDGED, rng)
     is_twin = _nearest(audited.columns, audited.cut.judged[looked_at], training, worth) >= 0
@@ -49,7 +49,7 @@ def find_duplicates(audited: Audited) -> Report:
     return Report((_sentence(audited, looked_at, is_twin, is_copy[looked_at]),))
 
 
-def _have_one_label(audited: Audited, screened: Index, twins: Index) -> bool:
+def _keep_their_label(audited: Audited, screened: Index, twins: Index) -> bool:
     """Whether there are enough twins, and nearly all have the label of their twin."""
     places = np.flatnonzero(twins >= 0)
     if len(places) < max(FEWEST_TWINS, FEWEST_SHARE * len(screened)):

@@ -9,7 +9,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from patron.schema import metrics
 from patron.schema.numbers import Numbers
-from patron.tabular.audit.audited import Audited, Report, auc_text, listed, percent
+from patron.tabular.audit.audited import Audited, Report, auc_text, names_in_words, percent
 from patron.tabular.candidates import Candidate, first_recent
 from patron.tabular.columns import Columns
 from patron.tabular.encoding import MISSING, LevelMeans
@@ -96,7 +96,7 @@ def _sentence(
     where, is_one = audited.judged_name, len(suspects) == 1
     everything, honest = (auc_text(auc) for auc in aucs)
     best = max(suspects, key=lambda name: alone[name])
-    first = f"{listed(suspects)} {'carries' if is_one else 'carry'} the outcome:"
+    first = f"{names_in_words(suspects)} {'carries' if is_one else 'carry'} the outcome:"
     facts = f"with all columns the {where} AUC is {everything}, without {'it' if is_one else 'them'} {honest}"
     if alone[best] >= MARKS_AUC:
         facts += f", with {'it' if is_one else f'`{best}`'} alone {auc_text(alone[best])}"

@@ -40,7 +40,7 @@ def find_resampling(audited: Audited) -> Report:
     if matrix.shape[1] < FEWEST_COLUMNS:
         return Report()
     rng = np.random.default_rng(audited.seed)
-    for kind, mark in (("between", _interpolated), ("copied", _copied)):
+    for kind, mark in (("between", _mark_interpolations), ("copied", _mark_copies)):
         shares = _shares(matrix, label, mark, rng)
         rarer, other = sorted(shares, key=lambda value: -shares[value])
         is_marked_more = shares[rarer] >= LEAST_SHARE[kind] and shares[other] <= OTHER_SHARE * shares[rarer]
@@ -87,7 +87,7 @@ def _sentence(audited: Audited, kind: str, value: float, shares: dict[float, flo
     )
 
 
-def _interpolated(rows: Numbers, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _mark_interpolations(rows: Numbers, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Whether each row lies on the line between two of its neighbours; of many rows some are looked at."""
     is_between: npt.NDArray[np.bool_] = np.zeros(len(rows), dtype=bool)
     looked_at = np.arange(len(rows))
@@ -120,7 +120,7 @@ def _on_a_line(rows: Numbers, places: Index, start: int) -> npt.NDArray[np.bool_
     return marks
 
 
-def _copied(rows: Numbers, rng: np.random.Generator) -> npt.NDArray[np.bool_]:  # noqa: ARG001 - as `_interpolated`
+def _mark_copies(rows: Numbers, rng: np.random.Generator) -> npt.NDArray[np.bool_]:  # noqa: ARG001 - as `_mark_interpolations`
     """Whether each row repeats an earlier one."""
     is_copy = np.ones(len(rows), dtype=bool)
     is_copy[np.unique(rows, axis=0, return_index=True)[1]] = False

@@ -33,7 +33,7 @@ class Standardising:
     def of(cls, matrix: Numbers, *, is_curved: bool) -> Self:
         """Measure training rows; `is_curved` adds logarithms and bends."""
         is_missing = np.isnan(matrix)
-        counts = np.maximum((~is_missing).sum(axis=0), 1)
+        counts = (~is_missing).sum(axis=0)
         fill = np.array([np.median(column[~np.isnan(column)]) if n else 0.0 for column, n in zip(matrix.T, counts)])  # noqa: B905 - both have a column each
         has_missing = tuple(np.flatnonzero(is_missing.any(axis=0)).tolist())
         known = np.where(is_missing, fill, matrix)

@@ -53,22 +53,23 @@ class DecisionTree(TriedAsItIs):
 
 
 @dataclass(frozen=True)
-class RandomForest:
-    """Trees on resampled rows, averaged."""
+class Forest:
+    """What forests have in common: trees on shares of rows and columns, averaged."""
 
     trees: int = 80
     fewest_in_leaf: int = 4
     share_of_features: float = 0.2
     share_of_rows: float = 0.4
 
-    name: ClassVar[str] = "random_forest"
-    complexity: ClassVar[int] = 6
     trials: ClassVar[int] = 3
     most_rows: ClassVar[int] = 30_000
+    model: ClassVar[type[RandomForestClassifier] | type[ExtraTreesClassifier]]
+    feature_shares: ClassVar[tuple[float, float]]
+    """Ends of the shares of features that a search tries."""
 
     def fit(self, matrix: Numbers, label: Numbers, *, sources: Sequence[str], seed: int) -> FittedTreeModel:  # noqa: ARG002 - the protocol's signature
         """Grow the trees."""
-        forest = RandomForestClassifier(
+        forest = self.model(
             self.trees,
             min_samples_leaf=self.fewest_in_leaf,
             max_features=self.share_of_features,  # pyright: ignore[reportArgumentType] - a share is allowed
@@ -87,44 +88,28 @@ class RandomForest:
         return replace(
             self,
             fewest_in_leaf=trial.suggest_int("fewest_in_leaf", 2, 20, log=True),
-            share_of_features=trial.suggest_float("share_of_features", 0.1, 0.6),
+            share_of_features=trial.suggest_float("share_of_features", *self.feature_shares),
         )
 
 
 @dataclass(frozen=True)
-class ExtraTrees:
+class RandomForest(Forest):
+    """Trees on resampled rows, averaged."""
+
+    name: ClassVar[str] = "random_forest"
+    complexity: ClassVar[int] = 6
+    model = RandomForestClassifier
+    feature_shares = (0.1, 0.6)
+
+
+@dataclass(frozen=True)
+class ExtraTrees(Forest):
     """Trees with random thresholds, averaged."""
 
-    trees: int = 80
-    fewest_in_leaf: int = 4
     share_of_features: float = 0.4
     share_of_rows: float = 0.5
 
     name: ClassVar[str] = "extra_trees"
     complexity: ClassVar[int] = 5
-    trials: ClassVar[int] = 3
-    most_rows: ClassVar[int] = 30_000
-
-    def fit(self, matrix: Numbers, label: Numbers, *, sources: Sequence[str], seed: int) -> FittedTreeModel:  # noqa: ARG002 - the protocol's signature
-        """Grow the trees."""
-        forest = ExtraTreesClassifier(
-            self.trees,
-            min_samples_leaf=self.fewest_in_leaf,
-            max_features=self.share_of_features,  # pyright: ignore[reportArgumentType] - a share is allowed
-            bootstrap=True,
-            max_samples=self.share_of_rows,
-            random_state=seed,
-        )
-        return FittedTreeModel(forest.fit(matrix, label))
-
-    def for_trial(self) -> Self:
-        """Fewer trees."""
-        return replace(self, trees=TREES_OF_A_TRIAL)
-
-    def suggest(self, trial: Any) -> Self:
-        """Vary the size of leaves and the share of features of a split."""
-        return replace(
-            self,
-            fewest_in_leaf=trial.suggest_int("fewest_in_leaf", 2, 20, log=True),
-            share_of_features=trial.suggest_float("share_of_features", 0.2, 1.0),
-        )
+    model = ExtraTreesClassifier
+    feature_shares = (0.2, 1.0)

@@ -31,6 +31,11 @@ DEPARTMENTS = ("Produce", "Bakery", "Dairy", "Household", HOSTILE)
 BEFORE = Run.at(datetime(2017, 7, 1, tzinfo=UTC))
 LAST = Run.at(datetime(2017, 10, 1, tzinfo=UTC))
 STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")
+CHURN_OF = dict.fromkeys(STAGES, lambda share: 0.5 * share) | {
+    "at_risk": lambda share: 0.5 + 0.3 * share,
+    "lapsed": lambda share: 0.8 + 0.2 * share,
+}
+"""Churn probability from a share of what a stage allows, as the default policy has it."""
 
 
 def customer_id(number: int) -> str:
@@ -218,6 +223,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
             **{f"{name}_score": int(rng.integers(1, 6)) for name in ("recency", "frequency", "monetary")},
             "persona_id": int(rng.integers(0, 3)),
             "lifecycle_stage": stage,
+            "stage_basis": "forecast",
         }
         for row, stage in zip(customers_before_run, stages, strict=True)
     ]
@@ -236,7 +242,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
     ]
     scores = []
     for segment in segments:
-        value, churn = float(rng.lognormal(8.5, 1.2)), float(rng.beta(1.2, 4.0))
+        value, churn = float(rng.lognormal(8.5, 1.2)), CHURN_OF[segment["lifecycle_stage"]](float(rng.beta(1.2, 4.0)))
         of = {**mark, "customer_id": segment["customer_id"]}
         reasons = ["+days_since_last_order", "-order_count_90_days", "-paid_cents_365_days"]
         scores += [

@@ -161,6 +161,22 @@ def test_the_overdue_are_compared_with_a_run_90_days_ago_never_with_one_minutes_
     assert figure(Run.at(this_run.as_of - timedelta(days=91)), *just_before).previous == 1
 
 
+def test_a_run_whose_stages_have_another_basis_is_not_compared_with(snapshot_of, this_run):
+    """A stage by rhythm alone is another thing than one by the churn forecast."""
+
+    def figure(basis, earlier_basis):
+        fields = dict.fromkeys(("recency_score", "frequency_score", "monetary_score", "persona_id"), 1)
+        fields |= {"customer_id": "a", "lifecycle_stage": "at_risk"}
+        earlier = Run.at(this_run.as_of - timedelta(days=91))
+        runs = ((this_run, basis), (earlier, earlier_basis))
+        rows = [fields | {"run_id": run.run_id, "as_of": run.as_of, "stage_basis": one} for run, one in runs]
+        return next(one for one in key_figures(snapshot_of(segments=rows)) if one.code == "at_risk")
+
+    assert (figure("forecast", "forecast").previous, figure("forecast", "forecast").trend) == (1, (1.0, 1.0))
+    for earlier_basis in (None, "rhythm"):
+        assert (figure("forecast", earlier_basis).previous, figure("forecast", earlier_basis).trend) == (None, (1.0,))
+
+
 def test_a_run_knows_nothing_of_later_runs(snapshot_of, this_run):
     later = Run.at(this_run.as_of + timedelta(days=30))
     base = {"customer_id": "a", "question": "value", "model_version": "m"}

@@ -44,6 +44,10 @@ def test_a_sound_workspace_has_only_the_consent_that_nobody_gave(w):
     path.write_text("")
     [policy] = [finding for finding in doctor(w) if finding.check == "policy"]
     assert policy.what == "no offers are declared"
+    path.write_text("[at_risk]\nchurn_probability = 0.4\n")
+    [translated, _] = [finding for finding in doctor(w) if finding.check == "policy"]
+    assert "[at_risk] churn_probability = 0.4 is read as" in translated.what
+    assert "at_risk_from = 0.4" in translated.what
 
 
 def test_a_missing_key_and_the_key_of_another_workspace(w):

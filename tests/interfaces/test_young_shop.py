@@ -20,9 +20,11 @@ from patron.interfaces.console.screenshots import served
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report import write_report
+from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import run_loop
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BACKTESTS, SCORES
+from patron.storage.last_run import last_run
 from patron.storage.missing_forecasts import MISSING, MissingForecast, find_missing_forecasts, missing_forecasts
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
@@ -64,6 +66,15 @@ def test_the_run_says_from_when_on_each_forecast_is_known(young):
     ready = {one.question: one.ready_at for one in young.finished.missing_forecasts}
     assert ready == {"value": FROM, "churn": FROM, "purchase": FROM - timedelta(days=60)}
     assert str(young.finished.missing_forecasts[0]) == "not enough history yet: value from 2024-08-30"
+
+
+def test_stages_go_by_rhythm_and_say_overdue_not_at_risk(young):
+    found = overview(young.shop)
+    assert set(last_run(young.shop).read("segments")["stage_basis"].to_pylist()) == {"rhythm"}
+    sentences = summary_sentences(found, None, words("en"), Formats("en", "EUR", "UTC"))
+    assert [one for one in sentences if "overdue: silent" in one]
+    assert [one for one in sentences if "at risk" in one] == []
+    assert found.watch_list == ()
 
 
 def test_no_answer_gives_a_value(young):

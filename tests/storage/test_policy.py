@@ -3,7 +3,7 @@ from importlib import resources
 import pytest
 
 from patron.schema.errors import SettingsError
-from patron.storage.policy import Policy
+from patron.storage.policy import AtRisk, Policy, policy_notice
 
 
 def load(tmp_path, text):
@@ -43,6 +43,9 @@ OFFER = '[[offers]]\nid = "x"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0
         ("[spending]\n", "spending"),
         ('[consent]\nunknown = "maybe"\n', "consent.unknown"),
         ('[at_risk]\nlifecycle_stages = ["gone"]\n', "at_risk.lifecycle_stages"),
+        ("[at_risk]\nat_risk_from = 0\n", "at_risk.at_risk_from"),
+        ("[at_risk]\nat_risk_from = 0.95\n", "lapsed_from to be at least at_risk_from, 0.95"),
+        ('[at_risk]\nchurn_probability = "high"\n', "at_risk.at_risk_from must be a number (got 'high')"),
         (OFFER + OFFER, "each id once"),
         (OFFER.replace('"x"', '"none"'), "neither 'none' nor 'any'"),
         (OFFER.replace("0.1\nassumed", "1.5\nassumed"), "offers.0.discount_share"),
@@ -60,3 +63,32 @@ def test_a_broken_policy_says_file_key_and_what_to_do(tmp_path, text, reason):
 def test_a_missing_policy_is_an_error_with_its_path(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         Policy.load(tmp_path / "policy.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "today", "notice"),
+    [
+        ("", AtRisk(), ""),
+        ("at_risk_from = 0.3", AtRisk(at_risk_from=0.3), ""),
+        ("churn_probability = 0.5", AtRisk(),
+         'churn_probability = 0.5 is read as lifecycle_stages = ["at_risk", "lapsed"], at_risk_from = 0.5'),
+        ('lifecycle_stages = ["lapsed"]\nchurn_probability = 0.95',
+         AtRisk(at_risk_from=0.95, lapsed_from=0.95, lifecycle_stages=("lapsed", "at_risk")),
+         'is read as lifecycle_stages = ["lapsed", "at_risk"], at_risk_from = 0.95, lapsed_from = 0.95'),
+        ('lifecycle_stages = ["new"]\nchurn_probability = 1.0', AtRisk(lifecycle_stages=("new",)),
+         "churn_probability = 1.0 means nothing any more"),
+    ],
+)  # fmt: skip
+def test_the_key_of_an_older_policy_is_translated_with_a_notice(tmp_path, text, today, notice):
+    assert load(tmp_path, f"[at_risk]\n{text}\n").at_risk == today
+    written = policy_notice(tmp_path / "policy.toml")
+    assert notice in written
+    assert bool(written) == bool(notice)
+    assert policy_notice(tmp_path / "policy.toml") == written
+    if written and "is read as" in written:
+        todays = (
+            written.partition("is read as ")[2]
+            .replace(", lapsed_from", "\nlapsed_from")
+            .replace(", at_risk_from", "\nat_risk_from")
+        )
+        assert load(tmp_path, f"[at_risk]\n{todays}\n").at_risk == today, "what the notice says can be written"

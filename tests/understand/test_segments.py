@@ -13,7 +13,7 @@ from patron.storage.shop import Shop
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
-from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, lifecycle_stages, median_pace_days
+from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, ChurnRisk, OrderRhythm, lifecycle_stages
 from patron.understand.personas import TRAITS, find_personas
 from patron.understand.rfm_scores import fifths
 from patron.understand.segments import build_segments
@@ -103,13 +103,44 @@ PACE_OF_TEN = [(5, 40, 5, 10)] * 9
         ((186, 360, 4, 120), "at_risk"),
     ],
 )  # fmt: skip
-def test_a_lifecycle_stage_is_relative_to_the_customers_own_pace_and_the_shops(customer, stage):
-    assert lifecycle_stages(customers(customer, *PACE_OF_TEN))[0] == stage
+def test_without_a_forecast_a_stage_is_relative_to_the_customers_own_pace_and_the_shops(customer, stage):
+    assert stages_of(customer)[0] == stage
+    assert stages_of(customer, churn=np.nan)[0] == stage
+
+
+@pytest.mark.parametrize(
+    ("customer", "churn", "stage"),
+    [
+        ((10, 0, 1, None), 0.95, "new"),  # the next order is not due yet
+        ((11, 0, 1, None), 0.95, "lapsed"),
+        ((11, 0, 1, None), 0.5, "at_risk"),
+        ((41, 0, 1, None), 0.02, "active"),  # silent for long, and all the same sure to come
+        ((10, 40, 5, 10), 0.95, "active"),
+        ((11, 40, 5, 10), 0.9, "lapsed"),
+        ((11, 40, 5, 10), 0.899, "at_risk"),
+        ((11, 40, 5, 10), 0.499, "active"),
+        ((300, 40, 5, 10), 0.02, "active"),
+        ((5, 92, 5, 52), 0.95, "reactivated"),
+        ((60, 92, 5, 52), 0.6, "at_risk"),
+        ((60, 92, 5, 52), 0.4, "reactivated"),
+        ((92, 360, 4, 120), 0.8, "active"),  # orders every four months: nothing in 90 days is usual
+        ((93, 360, 4, 120), 0.8, "at_risk"),
+    ],
+)  # fmt: skip
+def test_a_stage_follows_from_the_churn_probability_once_an_order_is_due(customer, churn, stage):
+    assert stages_of(customer, churn=churn)[0] == stage
+
+
+def stages_of(customer, churn=None):
+    rhythm = OrderRhythm.of(customers(customer, *PACE_OF_TEN))
+    risk = None if churn is None else ChurnRisk(np.array([churn] + [np.nan] * len(PACE_OF_TEN)), 0.5, 0.9)
+    return lifecycle_stages(rhythm, rhythm.shop_pace_days(), risk)
 
 
 def test_a_shop_in_which_nobody_came_back_has_a_pace_all_the_same():
-    assert median_pace_days(np.zeros(3), np.zeros(3)) == DAYS_WITHOUT_HISTORY
-    assert lifecycle_stages(customers((10, 0, 1, None))) == ["new"]
+    rhythm = OrderRhythm.of(customers((10, 0, 1, None)))
+    assert rhythm.shop_pace_days() == DAYS_WITHOUT_HISTORY
+    assert lifecycle_stages(rhythm, rhythm.shop_pace_days()) == ["new"]
 
 
 @pytest.fixture(scope="module")

@@ -133,12 +133,21 @@ def _from_windows(now: Window | None, before: Window | None, course: tuple[Windo
     )
 
 
+def comparable_runs_sql(view: Snapshot) -> str:
+    """SQL for the runs whose lifecycle stages have the same basis as this one's: others cannot be compared."""
+    basis = "select run_id, max(as_of) as as_of, coalesce(min(stage_basis), '') as basis from segments group by run_id"
+    return f"""(
+select r.run_id, r.as_of from ({basis}) r
+join ({basis}) own on own.basis = r.basis and own.run_id = '{view.run.run_id}')"""
+
+
 def earlier_run_id(view: Snapshot) -> str | None:
-    """The run 90 days before this one, or up to a week earlier; None where there was none."""
+    """The comparable run 90 days before this one, or up to a week earlier; None where there was none."""
     at = window_edges(view, DAYS_COMPARED, 1)[1]
     sql = f"""
-select run_id from segments where as_of <= {timestamp(at)} and as_of > {timestamp(at - timedelta(days=DAYS_LATE))}
-group by run_id order by max(as_of) desc limit 1"""
+select run_id from {comparable_runs_sql(view)} r
+where as_of <= {timestamp(at)} and as_of > {timestamp(at - timedelta(days=DAYS_LATE))}
+order by as_of desc limit 1"""
     return next((row["run_id"] for row in records(view.query(sql))), None)
 
 
@@ -163,14 +172,14 @@ where l.ordered_at >= {start}"""
     return KeyFigure("expected_value", "money", value, paid, tuple(by_run.values()), compared="same_customers")
 
 
-def _overdue(view: Snapshot) -> KeyFigure:
-    """Customers who are overdue by their own rhythm, next to those of a run 90 days ago."""
+def _at_risk(view: Snapshot) -> KeyFigure:
+    """Customers in the stage at_risk, next to those of a run 90 days ago."""
     count = "cast(sum(case when lifecycle_stage = 'at_risk' then 1 else 0 end) as double)"
-    sql = f"select run_id, {count} as figure from segments"
+    sql = f"""
+select run_id, {count} as figure from segments
+where run_id in (select run_id from {comparable_runs_sql(view)} c)"""
     by_run, earlier = _by_run(view, sql), earlier_run_id(view)
-    previous = (
-        records(view.query(f"{sql} where run_id = '{earlier}' group by run_id"))[0]["figure"] if earlier else None
-    )
+    previous = records(view.query(f"{sql} and run_id = '{earlier}' group by run_id"))[0]["figure"] if earlier else None
     value, trend = by_run.get(view.run.run_id), tuple(by_run.values())
     return KeyFigure("at_risk", "count", value, previous, trend, is_more_better=False, compared="earlier_run")
 
@@ -184,7 +193,7 @@ def key_figures(view: Snapshot) -> tuple[KeyFigure, ...]:
     return (
         *_from_windows(now, before, course),
         _expected_value(view, is_compared=now is not None),
-        _overdue(view),
+        _at_risk(view),
     )
 
 

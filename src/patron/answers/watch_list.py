@@ -1,10 +1,9 @@
-"""Customers who are overdue or likelier than average not to order again, why, and what the shop stands to lose."""
+"""Customers at risk of leaving, why, and what the shop stands to lose."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from patron.answers.score_reasons import mean_by_recency, score_reasons
-from patron.storage.engine import exact_sum
 from patron.storage.last_run import records
 from patron.storage.missing_forecasts import scores_sql
 from patron.storage.shop import Snapshot
@@ -27,22 +26,20 @@ class CustomerAtRisk:
 
 
 def watch_list(view: Snapshot, *, limit: int = 12) -> tuple[CustomerAtRisk, ...]:
-    """Customers who are overdue or likelier than average not to order in 90 days, the most value at risk first."""
+    """Customers in the stage at_risk who paid in the last 180 days, the most value at risk first."""
     run_id = view.run.run_id
     sql = f"""
 with churn as (
-  select customer_id, reasons, value from {scores_sql(view, "churn")} s where run_id = '{run_id}'
-), mean as (
-  select {exact_sum("value")} / count(*) as probability from churn
+  select customer_id, reasons from {scores_sql(view, "churn")} s where run_id = '{run_id}'
 )
 select v.customer_id, s.lifecycle_stage, c.last_order_at, v.churn_probability, v.usual_cents, v.value_at_risk_cents,
   r.reasons, d.action
 from value_at_risk v
-join churn r on r.customer_id = v.customer_id cross join mean m
+join churn r on r.customer_id = v.customer_id
 join segments s on s.customer_id = v.customer_id and s.run_id = '{run_id}'
 left join customers c on c.customer_id = v.customer_id
 left join decisions d on d.customer_id = v.customer_id and d.run_id = '{run_id}'
-where v.run_id = '{run_id}' and (s.lifecycle_stage = 'at_risk' or v.churn_probability > m.probability)
+where v.run_id = '{run_id}' and s.lifecycle_stage = 'at_risk'
 order by v.value_at_risk_cents desc, v.customer_id limit {int(limit)}"""
     mean = mean_by_recency(view, "churn")
     rows = records(view.query(sql))

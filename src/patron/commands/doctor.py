@@ -29,8 +29,10 @@ from patron.schema.errors import LakeDamaged, PatronError, SettingsError
 from patron.schema.events import BY_NAME as EVENT_NAMES
 from patron.schema.tables import BY_NAME
 from patron.storage.lake_verification import RUN_HINT
+from patron.storage.policy import policy_notice
 from patron.storage.shop import Shop
 from patron.storage.store import DEAD_LETTERS, ERASURES
+from patron.storage.workspace_files import POLICY_FILE
 from patron.storage.workspace_identity import RESTORE
 
 LOW_DISK_BYTES = 2_000_000_000
@@ -74,6 +76,9 @@ def _settings(shop: Shop) -> Iterator[Finding]:
     yield Finding(
         "settings", "ok", f"{shop.settings.shop.name}, {shop.settings.shop.currency}, {shop.settings.shop.time_zone}"
     )
+    notice = policy_notice(shop.folder / POLICY_FILE)
+    if notice:
+        yield Finding("policy", "warning", notice, "Write it so in policy.toml, and remove the old key.")
     if not shop.policy.offers:
         yield Finding("policy", "warning", "no offers are declared", "Add an [[offers]] entry to policy.toml.")
     elif shop.policy.consent.unknown == "refuse" and not consent_ledger.size(shop.store):

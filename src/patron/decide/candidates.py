@@ -9,7 +9,7 @@ DAYS_OF_HISTORY = 365
 
 
 def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
-    """SQL for customers of the policy's lifecycle stages, or likely to leave, who were active lately, as known by then.
+    """SQL for customers of the policy's lifecycle stages who were active lately, as known by then.
 
     Columns: customer_id, lifecycle_stage, expected spend and purchase (NULL without a score), the last year's orders,
     how many offers they had within the cap's days, and their latest consent to marketing as users. Exposures of the
@@ -17,9 +17,6 @@ def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
     """
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
     active_condition = _active_condition(run_id, as_of, policy.at_risk.active_within_days)
-    churn_condition = (
-        f"or s.churn_probability >= {policy.at_risk.churn_probability}" if policy.at_risk.churn_probability < 1 else ""
-    )
     return f"""
 with forecast as (
   select customer_id,
@@ -52,7 +49,7 @@ left join forecast s on s.customer_id = g.customer_id
 left join bought b on b.customer_id = g.customer_id
 left join offered o on o.customer_id = g.customer_id
 left join consent t on t.customer_id = g.customer_id
-where g.run_id = '{run_id}' and (g.lifecycle_stage in ({stages}) {churn_condition}){active_condition}
+where g.run_id = '{run_id}' and g.lifecycle_stage in ({stages}){active_condition}
 order by g.customer_id
 """
 

@@ -8,12 +8,13 @@ import pyarrow as pa
 from patron.govern.vault import PREFIXES, Vault, initial_customer_id, normal_form
 from patron.schema.errors import NoRunYet
 from patron.schema.live_profile import LiveProfile
+from patron.schema.numbers import float_column
 from patron.service.profile_reader import read_profiles
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
-from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, shop_pace_days
-from patron.understand.profiles.profile_view import ViewContext, live_profile_of
+from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, median_pace_days
+from patron.understand.profiles.profile_view import StageAtRun, ViewContext, live_profile_of
 from patron.understand.profiles.profile_writer import has_profiles
 from patron.understand.profiles.token_profile import TokenProfile, merge
 
@@ -43,9 +44,8 @@ def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile 
     if not own_profiles:
         return None
     profile = reduce(merge, own_profiles.values())
-    return live_profile_of(
-        customer_id, profile, _view_context(shop, view, now), is_identified=any(map(_is_user, own_profiles))
-    )
+    context = _view_context(shop, view, customer_id, now)
+    return live_profile_of(customer_id, profile, context, is_identified=any(map(_is_user, own_profiles)))
 
 
 def find_live_profiles(shop: Shop, text: str, *, now: datetime) -> dict[str, LiveProfile | None]:
@@ -116,10 +116,12 @@ select i.token, i.customer_id from identities i join selected a on a.token = i.t
     return {row["token"]: row["customer_id"] for row in rows}
 
 
-def _view_context(shop: Shop, view: Snapshot | None, now: datetime) -> ViewContext:
+def _view_context(shop: Shop, view: Snapshot | None, customer_id: str, now: datetime) -> ViewContext:
     settings = shop.settings.shop
     rates = {**shop.settings.rates, settings.currency: 1.0, "": 1.0}
-    return ViewContext(now, settings.time_zone, rates, _shop_pace(view) if view else DAYS_WITHOUT_HISTORY)
+    if view is None:
+        return ViewContext(now, settings.time_zone, rates, DAYS_WITHOUT_HISTORY)
+    return ViewContext(now, settings.time_zone, rates, _shop_pace(view), _stage_at_run(view, customer_id))
 
 
 def _shop_pace(view: Snapshot) -> float:
@@ -128,7 +130,17 @@ def _shop_pace(view: Snapshot) -> float:
     sql = f"""
 select days_from_first_to_last_order, order_day_count_lifetime from features
 where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} and order_day_count_lifetime > 1"""
-    return shop_pace_days(view.query(sql))
+    rows = view.query(sql)
+    gaps = float_column(rows, "order_day_count_lifetime") - 1
+    return median_pace_days(float_column(rows, "days_from_first_to_last_order"), gaps)
+
+
+def _stage_at_run(view: Snapshot, customer_id: str) -> StageAtRun | None:
+    sql = f"""
+select s.lifecycle_stage, s.as_of from segments s join selected a on a.customer_id = s.customer_id
+where s.run_id = '{view.run.run_id}'"""
+    rows = records(view.query(sql, selected=pa.table({"customer_id": [customer_id]})))
+    return StageAtRun(**rows[0]) if rows else None
 
 
 def _is_user(token: str) -> bool:

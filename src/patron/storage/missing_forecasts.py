@@ -49,13 +49,7 @@ def find_missing_forecasts(view: StageView) -> tuple[MissingForecast, ...]:
     That is one without scores; one whose scores are a baseline's that no past cutoff could check; and value that is 0
     for everybody.
     """
-    run = f"run_id = '{view.run.run_id}'"
-    sql = f"""
-select s.question, count(*) as row_count, sum(s.value) as total, max(s.model_version) as model_version,
-  max(case when b.question is null then 0 else 1 end) as is_checked
-from scores s left join (select distinct question from backtests where {run}) b on b.question = s.question
-where s.{run} group by s.question"""
-    scored = {row["question"]: row for row in view.query(sql).to_pylist()}
+    scored = _read_scored(view)
     span = view.query("select min(known_at) as first_at, max(occurred_at) as last_at from orders where is_identified")
     first_at, last_at = (span[name][0].as_py() for name in ("first_at", "last_at"))
     zone = view.settings.shop.time_zone
@@ -65,6 +59,22 @@ where s.{run} group by s.question"""
         for question in questions
         if not _is_answered(view, question, scored.get(question.name))
     )
+
+
+def is_answered(view: StageView, question: Question) -> bool:
+    """Whether the run's forecasts of a question are shown to people."""
+    return _is_answered(view, question, _read_scored(view).get(question.name))
+
+
+def _read_scored(view: StageView) -> dict[str, dict[str, Any]]:
+    """By question: the sum of its scores, its model, and whether a past cutoff could check it."""
+    run = f"run_id = '{view.run.run_id}'"
+    sql = f"""
+select s.question, count(*) as row_count, sum(s.value) as total, max(s.model_version) as model_version,
+  max(case when b.question is null then 0 else 1 end) as is_checked
+from scores s left join (select distinct question from backtests where {run}) b on b.question = s.question
+where s.{run} group by s.question"""
+    return {row["question"]: row for row in view.query(sql).to_pylist()}
 
 
 def _is_answered(view: StageView, question: Question, scored: Mapping[str, Any] | None) -> bool:

@@ -5,15 +5,16 @@ import json
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from patron.schema.errors import SettingsError
 from patron.storage.settings import TODO, read_toml
 from patron.storage.settings_problems import problems_of
 
 LifecycleStage = Literal["new", "active", "at_risk", "lapsed", "reactivated"]
+OLD_CHURN_KEY = "churn_probability"
 
 
 class _Section(BaseModel):
@@ -86,14 +87,22 @@ class Consent(_Section):
 
 
 class AtRisk(_Section):
-    """Who is considered for an offer."""
+    """Who is at risk of leaving, and who is considered for an offer."""
 
+    at_risk_from: float = Field(default=0.5, gt=0, le=1)
+    """Customers whose next order is due are at risk from this churn probability on, 0 to 1 ..."""
+    lapsed_from: float = Field(default=0.8, gt=0, le=1)
+    """... and lapsed from this one on."""
     lifecycle_stages: tuple[LifecycleStage, ...] = ("at_risk", "lapsed")
-    """Lifecycle stages that are considered."""
-    churn_probability: float = Field(default=0.5, ge=0, le=1)
-    """Customers of any stage with at least this churn probability are considered too; 1.0 turns this off."""
+    """Lifecycle stages that are considered for an offer."""
     active_within_days: int = Field(default=0, ge=0)
     """Only customers who visited, ordered or opened a message within so many days are considered; 0 turns this off."""
+
+    @model_validator(mode="after")
+    def _lapsed_is_more(self) -> Self:
+        if self.lapsed_from < self.at_risk_from:
+            raise ValueError(f"needs lapsed_from to be at least at_risk_from, {self.at_risk_from}")
+        return self
 
 
 class Channel(_Section):
@@ -171,7 +180,37 @@ class Policy(_Section):
     @classmethod
     def load(cls, path: Path) -> "Policy":
         """Read policy.toml. Raises SettingsError naming file, key, value and what is expected."""
+        content, _ = translate(read_toml(path))
         try:
-            return cls.model_validate(read_toml(path))
+            return cls.model_validate(content)
         except ValidationError as error:
             raise SettingsError(problems_of(error, cls), where=str(path), todo=TODO) from error
+
+
+def policy_notice(path: Path) -> str:
+    """How an older policy.toml is read, in a sentence; empty for a current one. Raises SettingsError."""
+    return translate(read_toml(path))[1]
+
+
+def translate(content: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The content of an older policy.toml in today's keys, and a sentence that says so; empty for a current one.
+
+    `[at_risk] churn_probability` considered customers of any stage for an offer from it on, and stages did not look at
+    it. Today a churn probability says who is at risk. 1.0 turned the key off.
+    """
+    section = content.get("at_risk")
+    if not isinstance(section, dict) or OLD_CHURN_KEY not in section:
+        return content, ""
+    today = {key: value for key, value in section.items() if key != OLD_CHURN_KEY}
+    probability = section[OLD_CHURN_KEY]
+    if isinstance(probability, bool) or not isinstance(probability, int | float):
+        return content | {"at_risk": today | {"at_risk_from": probability}}, ""
+    if probability < 1:
+        stages = today.get("lifecycle_stages", list(AtRisk().lifecycle_stages))
+        if isinstance(stages, list):
+            today["lifecycle_stages"] = [*stages, *(one for one in AtRisk().lifecycle_stages if one not in stages)]
+        today |= {"at_risk_from": probability}
+        today.setdefault("lapsed_from", max(AtRisk().lapsed_from, probability))
+    written = ", ".join(f"{key} = {json.dumps(value)}" for key, value in today.items() if section.get(key) != value)
+    replaced = f"is read as {written}" if written else "means nothing any more"
+    return content | {"at_risk": today}, f"[at_risk] {OLD_CHURN_KEY} = {probability} {replaced}"

@@ -1,6 +1,6 @@
 """Understand: run events into orders, products, customers and sessions, and into features as of a cutoff."""
 
-READS = ("events", "consent_ledger")
+READS = ("events", "consent_ledger", "scores", "backtests", "model_manifests")
 WRITES = (
     "token_pairs",
     "identities",

@@ -1,17 +1,26 @@
-"""Lifecycle stage, by rules relative to the customer's own pace and the shop's.
+"""Lifecycle stage: from the calibrated churn probability, and the customer's rhythm.
 
 The pace is the mean days between orders, own intervals and the shop's median mixed: the shop counts as one interval,
-so that somebody with one order is judged by the shop and somebody with many by themselves. In this order:
+so that somebody with one order is judged by the shop and somebody with many by themselves. An order is due once no
+order came for a pace. In this order:
 
-- new: one day with an order, not longer ago than one pace of the shop;
-- lapsed: no order for more than four paces;
-- at_risk: no order for more than two paces;
+- new: one day with an order, and the next is not due yet;
+- lapsed: an order is due, and the churn probability is at least the policy's `lapsed_from`;
+- at_risk: an order is due, and the churn probability is at least the policy's `at_risk_from`;
 - reactivated: the pause before the last order was longer than four paces of all other intervals;
 - active: everybody else.
+
+Where churn could not be forecast, rhythm stands in for it: lapsed is then no order for more than four paces, at_risk
+for more than two.
 """
+
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
+
+from patron.schema.numbers import Numbers, float_column
 
 AT_RISK_PACES = 2.0
 LAPSED_PACES = 4.0
@@ -19,43 +28,60 @@ DAYS_WITHOUT_HISTORY = 30.0
 """Pace of a shop in which nobody has ordered twice, days."""
 
 
-def lifecycle_stages(features: pa.Table) -> list[str]:
-    """Lifecycle stage of each customer, in the order of the rows."""
-    since = _numbers(features, "days_since_last_order")
-    spread = _numbers(features, "days_from_first_to_last_order")
-    gaps = _numbers(features, "order_day_count_lifetime") - 1
-    last_gap = np.nan_to_num(_numbers(features, "days_between_last_two_orders"))
-    return stages_from_intervals(since, spread, gaps, last_gap, median_pace_days(spread, gaps))
+@dataclass(frozen=True, eq=False)
+class OrderRhythm:
+    """When customers order, one row each, in calendar days."""
+
+    days_since_last: Numbers
+    days_from_first_to_last: Numbers
+    gaps: Numbers
+    """Intervals between days with an order: one fewer than these days."""
+    last_gap_days: Numbers
+    """The newest of the intervals; 0 without one."""
+
+    @classmethod
+    def of(cls, features: pa.Table) -> Self:
+        """From features of customers."""
+        return cls(
+            float_column(features, "days_since_last_order"),
+            float_column(features, "days_from_first_to_last_order"),
+            float_column(features, "order_day_count_lifetime") - 1,
+            float_column(features, "days_between_last_two_orders"),
+        )
+
+    def shop_pace_days(self) -> float:
+        """The shop's pace, days."""
+        return median_pace_days(self.days_from_first_to_last, self.gaps)
 
 
-def stages_from_intervals(
-    since: np.ndarray, spread: np.ndarray, gaps: np.ndarray, last_gap: np.ndarray, shop: float
-) -> list[str]:
-    """Stage by days since the last order, days from the first to it, intervals, the last one, and the shop's pace."""
-    pace = (spread + shop) / (gaps + 1)
-    pace_before = (spread - last_gap + shop) / np.maximum(gaps, 1)
-    rules = [
-        (gaps <= 0) & (since <= shop),
-        since > LAPSED_PACES * pace,
-        since > AT_RISK_PACES * pace,
-        (gaps >= 1) & (last_gap > LAPSED_PACES * pace_before),
-    ]
-    return np.select(rules, ["new", "lapsed", "at_risk", "reactivated"], default="active").tolist()
-
-
-def shop_pace_days(features: pa.Table) -> float:
-    """The shop's pace, days, from the features of its customers."""
-    gaps = _numbers(features, "order_day_count_lifetime") - 1
-    return median_pace_days(_numbers(features, "days_from_first_to_last_order"), gaps)
-
-
-def median_pace_days(spread: np.ndarray, gaps: np.ndarray) -> float:
-    """Median over customers of their mean days between orders, at least one day."""
+def median_pace_days(days_from_first_to_last: Numbers, gaps: Numbers) -> float:
+    """The shop's pace: median over customers of their mean days between orders, at least one day."""
     repeated = gaps > 0
     if not repeated.any():
         return DAYS_WITHOUT_HISTORY
-    return max(float(np.median(spread[repeated] / gaps[repeated])), 1.0)
+    return max(float(np.median(days_from_first_to_last[repeated] / gaps[repeated])), 1.0)
 
 
-def _numbers(features: pa.Table, name: str) -> np.ndarray:
-    return features[name].to_numpy().astype(float)
+@dataclass(frozen=True, eq=False)
+class ChurnRisk:
+    """Churn probability of each customer, and from where on it counts."""
+
+    probability: Numbers
+    """NaN where it could not be forecast."""
+    at_risk_from: float
+    lapsed_from: float
+
+
+def lifecycle_stages(rhythm: OrderRhythm, shop_pace_days: float, risk: ChurnRisk | None = None) -> list[str]:
+    """Lifecycle stage of each customer, in the order of the rows; without `risk` by rhythm alone."""
+    since, gaps, last_gap = rhythm.days_since_last, rhythm.gaps, rhythm.last_gap_days
+    pace = (rhythm.days_from_first_to_last + shop_pace_days) / (gaps + 1)
+    pace_before = (rhythm.days_from_first_to_last - last_gap + shop_pace_days) / np.maximum(gaps, 1)
+    is_due, is_lapsed, is_at_risk = since > pace, since > LAPSED_PACES * pace, since > AT_RISK_PACES * pace
+    if risk is not None:
+        is_forecast = np.isfinite(risk.probability)
+        is_lapsed = np.where(is_forecast, is_due & (risk.probability >= risk.lapsed_from), is_lapsed)
+        is_at_risk = np.where(is_forecast, is_due & (risk.probability >= risk.at_risk_from), is_at_risk)
+    is_back = (gaps >= 1) & (last_gap > LAPSED_PACES * pace_before)
+    rules = [(gaps <= 0) & ~is_due, is_lapsed, is_at_risk, is_back]
+    return np.select(rules, ["new", "lapsed", "at_risk", "reactivated"], default="active").tolist()

@@ -1,12 +1,18 @@
-"""Segments of a run: RFM scores, persona and lifecycle stage of every customer at the run's cutoff."""
+"""Segments of a run: RFM scores, persona and lifecycle stage of every customer at the run's cutoff.
+
+The stage follows from the run's churn forecast, so that segments are written after it.
+"""
 
 import numpy as np
 import pyarrow as pa
 
+from patron.schema.numbers import float_column
+from patron.schema.questions import CHURN
 from patron.schema.table_definition import INT
 from patron.storage.engine import timestamp
+from patron.storage.missing_forecasts import is_answered
 from patron.storage.stage_view import StageView
-from patron.understand.lifecycle_stages import lifecycle_stages
+from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
 from patron.understand.personas import TRAITS, Personas, find_personas
 from patron.understand.rfm_scores import rfm_scores
 
@@ -24,19 +30,37 @@ MEANS = ("paid_cents_365_days", "order_count_365_days", "days_since_last_order")
 
 
 def build_segments(view: StageView) -> None:
-    """Write segments and personas from the features at the run's own cutoff."""
+    """Write segments and personas from the features at the run's own cutoff, and its churn forecast."""
     run = view.run
     features = view.query(
         f"select customer_id, as_of, {', '.join(NEEDED)} from features"
         f" where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} order by customer_id"
     )
     personas = find_personas(features, run.child_seed("personas"))
-    view.write("segments", segment_rows(run.run_id, features, personas))
+    view.write("segments", segment_rows(run.run_id, features, personas, read_churn_risk(view, features)))
     view.write("personas", persona_rows(run.run_id, features, personas))
 
 
-def segment_rows(run_id: str, features: pa.Table, personas: Personas) -> pa.Table:
+def read_churn_risk(view: StageView, features: pa.Table) -> ChurnRisk | None:
+    """Churn probability of each row's customer in this run; None where the run could not forecast churn."""
+    if not is_answered(view, CHURN):
+        return None
+    sql = f"""
+select c.place, s.value from customers_in_order c left join (
+  select customer_id, value from scores where run_id = '{view.run.run_id}' and question = '{CHURN.name}'
+) s on s.customer_id = c.customer_id order by c.place"""
+    places = pa.array(np.arange(features.num_rows))
+    customers = pa.table({"customer_id": features["customer_id"], "place": places})
+    probability = float_column(view.query(sql, customers_in_order=customers), "value", np.nan)
+    at_risk = view.policy.at_risk
+    return ChurnRisk(probability, at_risk.at_risk_from, at_risk.lapsed_from)
+
+
+def segment_rows(run_id: str, features: pa.Table, personas: Personas, risk: ChurnRisk | None) -> pa.Table:
     """One row per customer."""
+    rhythm = OrderRhythm.of(features)
+    stages = lifecycle_stages(rhythm, rhythm.shop_pace_days(), risk)
+    is_forecast = np.zeros(features.num_rows, dtype=bool) if risk is None else np.isfinite(risk.probability)
     scores = {name: pa.array(values, INT) for name, values in rfm_scores(features).items()}
     return pa.table(
         {
@@ -45,7 +69,8 @@ def segment_rows(run_id: str, features: pa.Table, personas: Personas) -> pa.Tabl
             "as_of": features["as_of"],
             **scores,
             "persona_id": pa.array(personas.ids, INT),
-            "lifecycle_stage": pa.array(lifecycle_stages(features), pa.string()),
+            "lifecycle_stage": pa.array(stages, pa.string()),
+            "stage_basis": pa.array(np.where(is_forecast, "forecast", "rhythm").tolist(), pa.string()),
         }
     )
 

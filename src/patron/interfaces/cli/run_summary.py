@@ -12,7 +12,9 @@ from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import FinishedRun
 from patron.storage.last_run import last_run, run_as_of
+from patron.storage.policy import policy_notice
 from patron.storage.shop import Shop
+from patron.storage.workspace_files import POLICY_FILE
 
 LEFT_OUT = "left_out"
 """Key of a model card: learners that could not be fitted, with the reason."""
@@ -41,6 +43,9 @@ def show_run(shop: Shop, finished: FinishedRun, workspace: Path, *, json: bool) 
             output.say(reason, style="yellow")
     for one in missing.values():
         output.say(str(one), style="yellow")
+    notice = policy_notice(shop.folder / POLICY_FILE)
+    if notice:
+        output.say(f"policy.toml is of an older Patron: {notice}. Write it so, and remove the old key.", style="yellow")
     output.say()
     formats = Formats("en", summary.currency, summary.time_zone)
     for line in summary_sentences(summary, models, words("en"), formats):

@@ -8,6 +8,7 @@ from patron.answers.overview import Overview
 from patron.interfaces.console.missing_forecast_texts import missing_sentences
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
+from patron.schema.questions import CHURN
 from patron.schema.refunds import LaterRefunds
 
 SAME_SHARE = 0.005
@@ -94,6 +95,9 @@ def _season(season: float | None, words: Words, formats: Formats) -> Iterator[st
 def _risk(overview: Overview, words: Words, formats: Formats) -> Iterator[str]:
     now, before = _figure(overview, "at_risk")
     if now is None:
+        return
+    if any(one.question == CHURN.name for one in overview.missing_forecasts):
+        yield words("summary.overdue", n=int(now), count=formats.count(now))
         return
     change = int(now - before) if before is not None else 0
     key = (

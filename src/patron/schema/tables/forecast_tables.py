@@ -41,6 +41,12 @@ SEGMENTS = Table(
         Column(
             "lifecycle_stage", TEXT, "lifecycle stage", choices=("new", "active", "at_risk", "lapsed", "reactivated")
         ),
+        maybe(
+            "stage_basis",
+            TEXT,
+            "what the stage follows from: forecast (churn probability and rhythm) or rhythm (no forecast); "
+            "NULL in a run before stages followed from forecasts",
+        ),
     ),
     partition_by="run_id",
     sorted_by=("customer_id",),
@@ -102,7 +108,6 @@ BACKTESTS = Table(
         of("customer_count", INT, "customers in the evaluation"),
     ),
     partition_by="run_id",
-    is_for_people=True,
 )
 SHOP_FORECASTS = Table(
     "shop_forecasts",

@@ -12,7 +12,7 @@ import numpy as np
 from patron.schema.live_profile import CartItem, EventCount, LiveProfile, RecentEvent, ViewedProduct, Visit
 from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP, KINDS
 from patron.understand.facts.sessions import GAP_SECONDS
-from patron.understand.lifecycle_stages import stages_from_intervals
+from patron.understand.lifecycle_stages import OrderRhythm, lifecycle_stages
 from patron.understand.profiles.profile_query import ADDED_TO_CART, SOLD
 from patron.understand.profiles.token_profile import (
     MAX_EVENTS,
@@ -29,6 +29,14 @@ DAYS_OF_RATE = 30.0
 
 
 @dataclass(frozen=True)
+class StageAtRun:
+    """The lifecycle stage that a run found for the customer: it holds until they order again."""
+
+    lifecycle_stage: str
+    as_of: datetime
+
+
+@dataclass(frozen=True)
 class ViewContext:
     """What a live profile depends on besides the stored one."""
 
@@ -38,6 +46,8 @@ class ViewContext:
     """Units of the shop's currency that one of each is worth; '' is the shop's."""
     pace_days: float
     """The shop's days between orders."""
+    stage_at_run: StageAtRun | None = None
+    """The customer's stage in the last run; None for whom it did not know."""
 
 
 def live_profile_of(
@@ -127,14 +137,16 @@ def _order_count(profile: TokenProfile) -> tuple[int, bool]:
 
 
 def _lifecycle_stage(orders: list[int], context: ViewContext) -> str | None:
-    """Lifecycle stage by the run's rules, from the days of the newest orders."""
+    """The stage of the last run; by the rhythm of the newest orders for whom it did not know or who ordered since."""
     days = sorted({_day(_datetime(at), context) for at in orders})
     if not days:
         return None
+    if context.stage_at_run is not None and orders[0] < _us(context.stage_at_run.as_of):
+        return context.stage_at_run.lifecycle_stage
     last_gap = days[-1] - days[-2] if len(days) > 1 else 0
     intervals = (_day(context.now, context) - days[-1], days[-1] - days[0], len(days) - 1, last_gap)
-    since, spread, gaps, last = (np.array([float(value)]) for value in intervals)
-    return stages_from_intervals(since, spread, gaps, last, context.pace_days)[0]
+    rhythm = OrderRhythm(*(np.array([float(value)]) for value in intervals))
+    return lifecycle_stages(rhythm, context.pace_days)[0]
 
 
 def _in_shop_currency(money: Mapping[str, CurrencyTotals], context: ViewContext, part: str) -> int:

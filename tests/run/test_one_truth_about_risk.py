@@ -1,0 +1,125 @@
+"""Stage, watch list, key figure, sentence and forecast of one run never contradict each other."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from patron.answers.customer_list import CustomerQuery, find_customers
+from patron.answers.overview import overview_of
+from patron.answers.watch_list import watch_list
+from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
+from patron.interfaces.report.summary_sentences import summary_sentences
+from patron.run import run_loop
+from patron.service.live_profiles import live_profile
+from patron.simulate.simulator import ShopSimulator
+from patron.simulate.simulator_settings import DEFAULT_SHOP
+from patron.storage.last_run import last_run
+from patron.storage.shop import POLICY_FILE, Shop
+from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
+
+COUNT = 12
+DAYS = arrays(float, COUNT, elements=st.integers(0, 700).map(float))
+PROBABILITY = st.floats(0, 1)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(DAYS, DAYS, arrays(float, COUNT, elements=st.integers(0, 30).map(float)), DAYS, st.data())
+def test_a_stage_never_contradicts_the_churn_probability(since, spread, gaps, last_gap, data):
+    spread = np.where(gaps > 0, spread, 0.0)
+    last_gap = np.where(gaps > 0, np.minimum(last_gap, spread), 0.0)
+    probability = data.draw(arrays(float, COUNT, elements=PROBABILITY))
+    at_risk_from, lapsed_from = sorted(data.draw(st.tuples(PROBABILITY, PROBABILITY)))
+    rhythm = OrderRhythm(since, spread, gaps, last_gap)
+    stages = lifecycle_stages(rhythm, rhythm.shop_pace_days(), ChurnRisk(probability, at_risk_from, lapsed_from))
+    pace = (spread + rhythm.shop_pace_days()) / (gaps + 1)
+    for stage, churn, is_due in zip(stages, probability, since > pace, strict=True):
+        expected = "lapsed" if churn >= lapsed_from else "at_risk" if churn >= at_risk_from else None
+        assert (stage if stage in {"at_risk", "lapsed"} else None) == (expected if is_due else None)
+        assert stage != "new" or not is_due
+
+
+@pytest.fixture(scope="module", params=[(0.5, 0.8), (0.25, 0.6)])
+def shop(request, tmp_path_factory):
+    """A simulated shop after a run, with another idea of who is at risk."""
+    folder = tmp_path_factory.mktemp("risk")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        small = replace(DEFAULT_SHOP, customers=250, visits_per_day=0.03)
+        Shop.create(folder / "w").close()
+        write_rules(folder / "w", small, budget_cents=50_000)
+        policy = folder / "w" / POLICY_FILE
+        text = policy.read_text(encoding="utf-8")
+        thresholds = "[at_risk]\nat_risk_from = {}\nlapsed_from = {}\n".format(*request.param)
+        policy.write_text(text.replace("[at_risk]\n", thresholds), encoding="utf-8")
+        world = ShopSimulator(small, seed=3)
+        shop = Shop.open(folder / "w")
+        ingest_events(shop, world.history(300), received_at=world.now)
+        run_loop(shop, world.now)
+        yield shop
+        shop.close()
+
+
+@pytest.fixture(scope="module")
+def stages(shop):
+    view = last_run(shop)
+    return {row["customer_id"]: row for row in view.read("segments").to_pylist() if row["run_id"] == view.run.run_id}
+
+
+@pytest.fixture(scope="module")
+def churn(shop):
+    rows = last_run(shop).read("scores").to_pylist()
+    return {row["customer_id"]: row["value"] for row in rows if row["question"] == "churn"}
+
+
+def of(stages, *names):
+    return {who for who, row in stages.items() if row["lifecycle_stage"] in names}
+
+
+def test_nobody_who_is_likely_to_order_is_at_risk_or_lapsed(shop, stages, churn):
+    at_risk = shop.policy.at_risk
+    assert {row["stage_basis"] for row in stages.values()} == {"forecast"}
+    assert min(len(of(stages, name)) for name in ("at_risk", "lapsed", "active")) > 0
+    for who, row in stages.items():
+        if row["lifecycle_stage"] == "at_risk":
+            assert at_risk.at_risk_from <= churn[who] < at_risk.lapsed_from
+        if row["lifecycle_stage"] == "lapsed":
+            assert churn[who] >= at_risk.lapsed_from
+
+
+def test_every_page_counts_the_same_customers(shop, stages):
+    everybody = of(stages, "at_risk")
+    view = last_run(shop)
+    overview = overview_of(view)
+    assert next(one.value for one in overview.key_figures if one.code == "at_risk") == len(everybody)
+    counts = {one.lifecycle_stage: one.customer_count for one in overview.lifecycle_stages}
+    assert counts == {name: len(of(stages, name)) for name in counts}
+    assert find_customers(shop, CustomerQuery(lifecycle_stage="at_risk")).total_count == len(everybody)
+    sentences = summary_sentences(overview, None, words("en"), Formats("en", "EUR", "UTC"))
+    assert [one for one in sentences if one.startswith(f"{len(everybody)} customers are at risk of leaving")]
+
+
+def test_the_watch_list_holds_those_at_risk_by_their_own_forecast(shop, stages, churn):
+    listed = watch_list(last_run(shop), limit=10_000)
+    assert listed
+    assert {one.customer_id for one in listed} <= of(stages, "at_risk")
+    assert all(one.churn_probability == churn[one.customer_id] for one in listed)
+
+
+def test_offers_consider_the_stages_of_the_policy_only(shop, stages):
+    decided = {row["customer_id"] for row in last_run(shop).read("decisions").to_pylist()}
+    assert decided
+    assert decided <= of(stages, *shop.policy.at_risk.lifecycle_stages)
+
+
+def test_a_live_profile_has_the_stage_of_the_run(shop, stages):
+    for name in ("at_risk", "lapsed", "active"):
+        for who in sorted(of(stages, name))[:5]:
+            live = live_profile(shop, who, now=last_run(shop).run.as_of)
+            assert live is None or live.lifecycle_stage == name

@@ -25,6 +25,7 @@ from patron.measure.forecast_checks import check_forecasts
 from patron.predict.backtest import cutoffs_for
 from patron.predict.predict_stage import Summary as Forecasts
 from patron.predict.predict_stage import run as run_predict
+from patron.predict.purchase.next_order import build_next_orders
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
 from patron.schema.counts import IngestionCounts
@@ -126,7 +127,7 @@ STEPS = (
     Step("segments", understand, (build_segments,)),
     Step("decide", decide, (decide_offers, write_recommendations)),
     Step("engage", engage, (deliver,)),
-    Step("customer value", predict, (build_value_parts, build_value_at_risk)),
+    Step("customer value", predict, (build_value_parts, build_value_at_risk, build_next_orders)),
 )
 
 

@@ -59,7 +59,7 @@ def finish_run(shop, as_of, values, *, has_interval=True):
     ]
     scores += [
         of_run | {"customer_id": customer_of(shop, "ann"), "question": question, "model_version": "m", "value": chance}
-        for question, chance in (("churn", 0.25), ("purchase", 0.5))
+        for question, chance in (("churn", 0.25), ("purchase", 0.5), ("purchase_7_days", 0.125))
     ]
     write(shop, "scores", scores, run)
     total = sum(values.values())
@@ -120,6 +120,7 @@ def test_each_customer_has_one_row_in_units_of_the_currency_under_the_newest_own
     ann = rows["ann"]
     assert (ann["value"], ann["value_low"], ann["value_high"], ann["currency"]) == (50.0, 25.0, 100.0, "USD")
     assert (ann["churn_probability"], ann["purchase_probability"]) == (0.25, 0.5)
+    assert ann["purchase_probability_7_days"] == 0.125
     assert (ann["lifecycle_stage"], ann["reasons"]) == ("active", "+order_count_lifetime; -days_since_last_order")
     assert (rows["ben"]["churn_probability"], rows["ben"]["purchase_probability"]) == (None, None)
     assert max(FIRST_ID, key=lambda one: rows[one]["value_decile"]) == "ann"

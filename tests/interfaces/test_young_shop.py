@@ -64,7 +64,12 @@ def young(tmp_path_factory):
 
 def test_the_run_says_from_when_on_each_forecast_is_known(young):
     ready = {one.question: one.ready_at for one in young.finished.missing_forecasts}
-    assert ready == {"value": FROM, "churn": FROM, "purchase": FROM - timedelta(days=60)}
+    assert ready == {
+        "value": FROM,
+        "churn": FROM,
+        "purchase": FROM - timedelta(days=60),
+        "purchase_7_days": FROM - timedelta(days=83),
+    }
     assert str(young.finished.missing_forecasts[0]) == "not enough history yet: value from 2024-08-30"
 
 
@@ -169,7 +174,7 @@ def test_a_forecast_that_is_not_nothing_is_shown(view_of):
 def test_what_a_run_lacked_an_earlier_or_later_run_need_not_lack(young):
     with young.shop.store.begin() as connection:
         summary = connection.scalar(sa.select(RUNS.c.summary))
-    assert [one["question"] for one in summary[MISSING]] == ["value", "churn", "purchase"]
+    assert [one["question"] for one in summary[MISSING]] == ["value", "churn", "purchase", "purchase_7_days"]
     other = replace(young.shop.snapshot(), run=Run.at(AS_OF + timedelta(days=200)))
     assert overview(young.shop).missing_forecasts
     assert missing_forecasts(other) == ()

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from patron.schema.month_columns import ORDER_DAYS_BY_MONTH
+from patron.schema.questions import PURCHASE, PURCHASE_7_DAYS
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 AS_OF = START + timedelta(days=300)
@@ -115,10 +116,13 @@ def chance_rows(spend_rows):
 
 @pytest.fixture(scope="session")
 def purchase_rows(lines):
-    """Past cutoffs with whether the 30 days that followed brought an order."""
-    rows = labelled_features(lines, CUTOFFS[3:], days=30)
-    label = pa.array((rows["label"].to_numpy() > 0).astype(float))
-    return rows.set_column(rows.column_names.index("label"), "label", label)
+    """Past cutoffs with whether the days that followed brought an order, by the question's name."""
+    found = {}
+    for question in (PURCHASE, PURCHASE_7_DAYS):
+        rows = labelled_features(lines, CUTOFFS[3:], days=question.horizon_days)
+        label = pa.array((rows["label"].to_numpy() > 0).astype(float))
+        found[question.name] = rows.set_column(rows.column_names.index("label"), "label", label)
+    return found
 
 
 @pytest.fixture(scope="session")

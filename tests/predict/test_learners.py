@@ -25,7 +25,7 @@ every_learner = pytest.mark.parametrize(
 def world(spend_rows, chance_rows, purchase_rows):
     """For each question: the newest origin, what was known there, and its rows with what happened."""
     origin = max(spend_rows["as_of"].to_pylist())
-    rows = {question.name: spend_rows for question in SCORED} | {"churn": chance_rows, "purchase": purchase_rows}
+    rows = {question.name: spend_rows for question in SCORED} | {"churn": chance_rows} | purchase_rows
     return {name: (known_at_origin(table, origin, 90), at(table, origin)) for name, table in rows.items()}
 
 

@@ -93,6 +93,21 @@ def test_nobody_who_is_likely_to_order_is_at_risk_or_lapsed(shop, stages, churn)
             assert churn[who] >= at_risk.lapsed_from
 
 
+def test_no_chance_of_an_order_is_above_that_of_a_longer_horizon(shop, churn):
+    view = last_run(shop)
+    chances = {"purchase": {}, "purchase_7_days": {}}
+    for row in view.read("scores").to_pylist():
+        chances.get(row["question"], {})[row["customer_id"]] = row["value"]
+    assert churn.keys() == chances["purchase"].keys() == chances["purchase_7_days"].keys()
+    for who, value in churn.items():
+        assert chances["purchase_7_days"][who] <= chances["purchase"][who] <= 1 - value
+    next_orders = view.read("next_orders").to_pylist()
+    assert {row["customer_id"] for row in next_orders} == churn.keys()
+    for row in next_orders:
+        assert (row["median_days"] is None) == (churn[row["customer_id"]] > 0.5)
+        assert (row["median_days"] or 90) <= 7 or chances["purchase_7_days"][row["customer_id"]] < 0.5
+
+
 def test_every_page_counts_the_same_customers(shop, stages):
     everybody = of(stages, "at_risk")
     view = last_run(shop)

@@ -12,6 +12,7 @@ from patron.answers.score_reasons import mean_by_recency, score_reasons
 from patron.answers.value_parts import ValueParts, value_parts
 from patron.schema.errors import NotFound
 from patron.schema.live_profile import LiveProfile
+from patron.schema.questions import CHURN
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.missing_forecasts import MissingForecast, missing_forecasts
@@ -45,6 +46,17 @@ class Score:
     low: float | None
     high: float | None
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NextOrder:
+    """When the next order is likely, with an 80 % interval; None is later than `until`."""
+
+    likely_by: datetime | None
+    low_at: datetime | None
+    high_at: datetime | None
+    until: datetime
+    """The end of the 90 days that the forecast covers."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +149,8 @@ class CustomerCard:
     scores: tuple[Score, ...]
     value_parts: ValueParts | None
     """What makes up their value; None without a forecast of it."""
+    next_order: NextOrder | None
+    """When their next order is likely; None without a forecast."""
     repeat_purchase: CustomerRepeatPurchase | None
     """From the days of their orders; None without any, or where the run's model of them is not confirmed."""
     decisions: tuple[Decision, ...]
@@ -164,6 +178,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         months=_months(view, lines),
         scores=_scores(view, customer),
         value_parts=value_parts(view, customer),
+        next_order=_next_order(view, customer),
         repeat_purchase=customer_repeat_purchase(view, customer),
         decisions=_decisions(view, customer),
         recommendations=_recommendations(view, customer),
@@ -253,6 +268,18 @@ def _score(view: Snapshot, row: dict[str, Any]) -> Score:
     mean = None if row["reasons"] else mean_by_recency(view, row["question"])
     reasons = score_reasons(row["value"], row["reasons"], mean)
     return Score(**{**row, "unit": UNITS.get(row["question"], "number"), "reasons": reasons})
+
+
+def _next_order(view: Snapshot, customer: pa.Table) -> NextOrder | None:
+    sql = f"""
+select n.median_days, n.low_days, n.high_days
+from next_orders n join customer a on a.customer_id = n.customer_id where n.run_id = '{view.run.run_id}'"""
+    rows = records(view.query(sql, customer=customer))
+    if not rows:
+        return None
+    start = view.run.as_of
+    times = (None if days is None else start + timedelta(days=days) for days in rows[0].values())
+    return NextOrder(*times, until=start + timedelta(days=CHURN.horizon_days))
 
 
 def _decisions(view: Snapshot, customer: pa.Table) -> tuple[Decision, ...]:

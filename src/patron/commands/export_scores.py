@@ -40,6 +40,7 @@ COLUMNS = pa.schema(
         ("value_decile", INT),
         ("churn_probability", NUMBER),
         ("purchase_probability", NUMBER),
+        ("purchase_probability_7_days", NUMBER),
         ("lifecycle_stage", TEXT),
         ("reasons", TEXT),
         ("may_be_contacted", FLAG),
@@ -159,7 +160,8 @@ with forecast as (
     max(case when question = 'value' then low end) as low_cents,
     max(case when question = 'value' then high end) as high_cents,
     max(case when question = 'churn' then value end) as churn_probability,
-    max(case when question = 'purchase' then value end) as purchase_probability
+    max(case when question = 'purchase' then value end) as purchase_probability,
+    max(case when question = 'purchase_7_days' then value end) as purchase_probability_7_days
   from scores where {known} group by customer_id
 ), why as (
   select customer_id, array_to_string(reasons, '; ') as reasons
@@ -169,7 +171,7 @@ with forecast as (
   from identities where is_user
 )
 select s.customer_id, s.lifecycle_stage, u.token, w.reasons, f.value_cents, f.low_cents, f.high_cents,
-  f.churn_probability, f.purchase_probability
+  f.churn_probability, f.purchase_probability, f.purchase_probability_7_days
 from segments s
 left join forecast f on f.customer_id = s.customer_id
 left join why w on w.customer_id = s.customer_id

@@ -21,6 +21,7 @@ WRITES = (
     "repeat_purchase",
     "value_parts",
     "value_at_risk",
+    "next_orders",
     "affinities",
     "model_manifests",
 )

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from patron.predict import churn, prospects, purchase, recommend, value
 from patron.predict.learner import Learner
-from patron.schema.questions import CHURN, PROSPECTS, PURCHASE, RECOMMEND, VALUE
+from patron.schema.questions import CHURN, PROSPECTS, RECOMMEND, VALUE
 
 LEARNERS: Mapping[str, tuple[Learner, ...]] = {
     VALUE.name: value.LEARNERS,
     CHURN.name: churn.LEARNERS,
-    PURCHASE.name: purchase.LEARNERS,
+    **purchase.LEARNERS,
     RECOMMEND.name: recommend.LEARNERS,
     PROSPECTS.name: prospects.LEARNERS,
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from patron.predict.purchase.coherent_chances import coherent_scores
 from patron.predict.recommend.affinities import rank_products
 from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_features
 from patron.predict.value.repeat_purchase import build_repeat_purchase
@@ -43,7 +44,7 @@ def run(view: StageView) -> Summary:
         prospects, missing = answer_prospects(view)
         answers += prospects
         rankings = rank_products(view)
-    view.write("scores", pa.concat_tables([SCORES.empty(), *(one.scores for one in answers)]))
+    view.write("scores", pa.concat_tables([SCORES.empty(), *coherent_scores([one.scores for one in answers])]))
     view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(one.backtests for one in answers), rankings]))
     view.write("shop_forecasts", pa.concat_tables([SHOP_FORECASTS.empty(), *(one.shop_forecast for one in answers)]))
     return Summary(tuple(one.summary for one in answers), (*unanswered, *missing))

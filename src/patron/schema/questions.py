@@ -1,7 +1,7 @@
 """What is predicted, each question declared once: stages, answers, pages and documents read it here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pyarrow as pa
@@ -112,6 +112,8 @@ PURCHASE = Question(
     baselines=("mean", "recency_only"),
     default="averaged",
 )
+PURCHASE_7_DAYS = replace(PURCHASE, name="purchase_7_days", meaning="an order in the next 7 days", horizon_days=7)
+"""An order in the next 90 days is the opposite of CHURN, and no question of its own."""
 RECOMMEND = Question(
     name="recommend",
     meaning="products bought in the next 28 days",
@@ -138,7 +140,7 @@ PROSPECTS = Question(
 )
 """Of people without an order, who have no row in `features`; the primary metric is the ranking: whom to win first."""
 
-QUESTIONS = (VALUE, CHURN, PURCHASE, RECOMMEND, PROSPECTS)
+QUESTIONS = (VALUE, CHURN, PURCHASE, PURCHASE_7_DAYS, RECOMMEND, PROSPECTS)
 QUESTION_BY_NAME: Mapping[str, Question] = {question.name: question for question in QUESTIONS}
 
 

@@ -1,10 +1,17 @@
-"""Whether a customer orders in the next 30 days."""
+"""Whether a customer orders in the next 7 or 30 days, and when."""
 
 from patron.predict.averaged_chance import AveragedChance
 from patron.predict.baselines import Mean, RecencyOnly
 from patron.predict.classifiers import BoostedChance, Logistic, RfmLogistic
+from patron.predict.learner import Learner
 from patron.predict.order_chance import OrderChance
-from patron.schema.questions import PURCHASE
+from patron.schema.questions import PURCHASE, PURCHASE_7_DAYS, Question
 
-MEMBERS = (Logistic(), BoostedChance(), RfmLogistic(), OrderChance(PURCHASE.horizon_days))
-LEARNERS = (Mean(), RecencyOnly(), *MEMBERS, AveragedChance(MEMBERS))
+
+def learners_of(question: Question) -> tuple[Learner, ...]:
+    """The learners of an order within the question's horizon, baselines too."""
+    members = (Logistic(), BoostedChance(), RfmLogistic(), OrderChance(question.horizon_days))
+    return (Mean(), RecencyOnly(), *members, AveragedChance(members))
+
+
+LEARNERS = {question.name: learners_of(question) for question in (PURCHASE, PURCHASE_7_DAYS)}

@@ -230,6 +230,21 @@ VALUE_AT_RISK = Table(
     sorted_by=("customer_id",),
     is_for_people=True,
 )
+NEXT_ORDERS = Table(
+    "next_orders",
+    "one row per customer and run: when the next order is likely",
+    ("run_id", "customer_id"),
+    (
+        RUN,
+        CUSTOMER,
+        maybe("low_days", NUMBER, "days by which a tenth of such customers have ordered; NULL beyond 90", "days"),
+        maybe("median_days", NUMBER, "days by which half of them have; NULL beyond 90", "days"),
+        maybe("high_days", NUMBER, "days by which nine tenths of them have; NULL beyond 90", "days"),
+    ),
+    partition_by="run_id",
+    sorted_by=("customer_id",),
+    is_for_people=True,
+)
 AFFINITIES = Table(
     "affinities",
     "one row per customer and candidate product",

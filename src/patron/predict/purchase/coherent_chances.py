@@ -1,0 +1,48 @@
+"""Chances that cannot all be true are made coherent: who orders within 7 days does so within 30, and within 90.
+
+Each horizon has a model of its own. Where they contradict each other, the longer horizon stands: it has seen the most
+orders, and the shorter is lowered to it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from patron.schema.numbers import Numbers, float_column
+from patron.schema.questions import CHURN, PURCHASE, PURCHASE_7_DAYS
+
+SHORTER_FIRST = (PURCHASE_7_DAYS.name, PURCHASE.name, CHURN.name)
+
+
+def coherent_scores(scores: Sequence[pa.Table]) -> list[pa.Table]:
+    """Rows of `scores`, a table per question: no chance of an order is above that of a longer horizon."""
+    by_question = {table["question"][0].as_py(): table for table in scores if table.num_rows}
+    limit = None
+    for name in reversed(SHORTER_FIRST):
+        table = by_question.get(name)
+        if table is None:
+            continue
+        chance = order_chance(table)
+        if limit is not None:
+            chance = np.minimum(chance, _aligned(limit, table))
+            at = table.column_names.index("value")
+            by_question[name] = table.set_column(at, table.schema.field(at), pa.array(chance))
+        limit = (table["customer_id"].to_pylist(), chance)
+    return [by_question[table["question"][0].as_py()] if table.num_rows else table for table in scores]
+
+
+def order_chance(table: pa.Table) -> Numbers:
+    """Probability of an order, from scores of one question; churn is that of none."""
+    value = float_column(table, "value")
+    return 1 - value if table["question"][0].as_py() == CHURN.name else value
+
+
+def _aligned(limit: tuple[list[str], Numbers], table: pa.Table) -> Numbers:
+    """The chances of a longer horizon in the order of a table; 1 for whom it does not know."""
+    customers, chance = limit
+    wanted = table["customer_id"].to_pylist()
+    if wanted == customers:
+        return chance
+    by_customer = dict(zip(customers, chance.tolist(), strict=True))
+    return np.array([by_customer.get(customer, 1.0) for customer in wanted])

@@ -46,6 +46,7 @@ from patron.understand.features import build_features
 from patron.understand.profiles.profile_store import profile_state
 from patron.understand.prospects import build_prospect_features, first_known_at
 from patron.understand.segments import build_segments
+from patron.understand.stage_transitions import build_stage_transitions
 
 EVENT_SOURCE = "patron"
 """Source of the events that the loop itself makes."""
@@ -124,7 +125,7 @@ STEPS = (
     Step("features", understand, (build_features, build_run_prospects)),
     Step("measure", measure, (measure_effects, check_forecasts, measure_drift)),
     Step("predict", predict, (run_predict,)),
-    Step("segments", understand, (build_segments,)),
+    Step("segments", understand, (build_segments, build_stage_transitions)),
     Step("decide", decide, (decide_offers, write_recommendations)),
     Step("engage", engage, (deliver,)),
     Step("customer value", predict, (build_value_parts, build_value_at_risk, build_next_orders)),

@@ -1,6 +1,7 @@
 """Stage, watch list, key figure, sentence and forecast of one run never contradict each other."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -106,6 +107,18 @@ def test_no_chance_of_an_order_is_above_that_of_a_longer_horizon(shop, churn):
     for row in next_orders:
         assert (row["median_days"] is None) == (churn[row["customer_id"]] > 0.5)
         assert (row["median_days"] or 90) <= 7 or chances["purchase_7_days"][row["customer_id"]] < 0.5
+
+
+def test_past_forecasts_are_those_of_the_backtest_and_give_stages_a_worth(shop):
+    view = last_run(shop)
+    past = view.read("past_forecasts").to_pylist()
+    assert {row["question"] for row in past} == {"churn"}
+    assert max(row["as_of"] for row in past) + timedelta(days=90) <= view.run.as_of
+    values = {one.lifecycle_stage: one for one in overview_of(view).stage_values}
+    assert values["active"].low <= values["active"].worth_cents <= values["active"].high
+    assert values["active"].worth_cents > values["at_risk"].worth_cents > 0
+    for one in values.values():
+        assert one.staying_share + sum(move.share for move in one.moves) == pytest.approx(1)
 
 
 def test_every_page_counts_the_same_customers(shop, stages):

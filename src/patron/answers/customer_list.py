@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from patron.schema.errors import BadQuery
 from patron.schema.spelling import did_you_mean
-from patron.schema.tables import SEGMENTS
+from patron.schema.tables import LIFECYCLE_STAGES
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import last_run, records
 from patron.storage.missing_forecasts import scores_sql
@@ -17,7 +17,6 @@ from patron.storage.shop import Shop, Snapshot
 
 Sort = Literal["value", "churn_probability", "paid", "last_order"]
 SORTS: tuple[Sort, ...] = ("value", "churn_probability", "paid", "last_order")
-LIFECYCLE_STAGES = next(column.choices for column in SEGMENTS.columns if column.name == "lifecycle_stage")
 PAGE_SIZE = 25
 COLUMNS = {
     "value": "value_cents desc nulls last",

@@ -14,6 +14,7 @@ from patron.answers.segments_overview import (
     personas,
     value_spread,
 )
+from patron.answers.stage_values import StageValue, stage_values
 from patron.answers.watch_list import CustomerAtRisk, watch_list
 from patron.schema.refunds import LaterRefunds
 from patron.storage.last_run import last_run
@@ -33,6 +34,7 @@ class Overview:
     key_figures: tuple[KeyFigure, ...]
     weeks: tuple[Window, ...]
     lifecycle_stages: tuple[LifecycleStage, ...]
+    stage_values: tuple[StageValue, ...]
     personas: tuple[Persona, ...]
     value: ValueSpread
     watch_list: tuple[CustomerAtRisk, ...]
@@ -62,6 +64,7 @@ def overview_of(view: Snapshot) -> Overview:
         key_figures=key_figures(view),
         weeks=windows(view, days=7, count=52),
         lifecycle_stages=lifecycle_stages(view),
+        stage_values=stage_values(view),
         personas=personas(view),
         value=value_spread(view),
         watch_list=watch_list(view),

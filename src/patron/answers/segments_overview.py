@@ -5,12 +5,12 @@ from itertools import pairwise
 
 from patron.answers.revenue import earlier_run_id
 from patron.schema.questions import PROSPECTS
+from patron.schema.tables import LIFECYCLE_STAGES
 from patron.storage.engine import exact_sum
 from patron.storage.last_run import records
 from patron.storage.missing_forecasts import scores_sql
 from patron.storage.shop import Snapshot
 
-LIFECYCLE_STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")
 EDGES_CENTS = tuple(step * 10**power for power in range(2, 8) for step in (1, 2, 5))
 
 

@@ -22,6 +22,7 @@ WRITES = (
     "value_parts",
     "value_at_risk",
     "next_orders",
+    "past_forecasts",
     "affinities",
     "model_manifests",
 )

@@ -14,10 +14,10 @@ from patron.predict.learners import LEARNERS
 from patron.predict.model_card import card_of, card_text, settings_of
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
-from patron.predict.score_origins import score_origins, unlabelled
+from patron.predict.score_origins import ScoreOrigin, score_origins, unlabelled
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import Question, label_query, label_windows
-from patron.schema.tables import SCORES, SHOP_FORECASTS
+from patron.schema.questions import CHURN, Question, label_query, label_windows
+from patron.schema.tables import PAST_FORECASTS, SCORES, SHOP_FORECASTS
 from patron.storage import model_registry
 from patron.storage.engine import timestamp
 from patron.storage.stage_view import StageView
@@ -47,9 +47,10 @@ class AnsweredQuestion:
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows of `scores`, `backtests` and `shop_forecasts` of one question, and a summary."""
+    """Rows of `scores`, `past_forecasts`, `backtests` and `shop_forecasts` of one question, and a summary."""
 
     scores: pa.Table
+    past_forecasts: pa.Table
     backtests: pa.Table
     shop_forecast: pa.Table
     summary: AnsweredQuestion
@@ -122,7 +123,23 @@ def answer(
     current = population_of(view, question, features.current)
     scores = score(view, result, fitted, unlabelled(current), version)
     total = shop_forecast(view, question, fitted, scores)
-    return Answer(scores, evaluated, total, _summary(result, learner, version, evaluated, scores.num_rows))
+    summary = _summary(result, learner, version, evaluated, scores.num_rows)
+    return Answer(scores, past_forecasts(view, result, origins), evaluated, total, summary)
+
+
+def past_forecasts(view: StageView, result: Backtest, origins: Sequence[ScoreOrigin]) -> pa.Table:
+    """Rows of `past_forecasts`: what the champion forecast at each evaluated origin; of churn only."""
+    if result.question is not CHURN:
+        return PAST_FORECASTS.empty()
+    parts = [PAST_FORECASTS.empty()]
+    for origin in origins:
+        if origin.name in result.origins:
+            forecast = result.evaluations[origin.name, result.champion].forecast
+            same = {"run_id": view.run.run_id, "question": result.question.name}
+            columns = {name: pa.repeat(text, len(forecast)) for name, text in same.items()}
+            keys = {name: origin.here[name] for name in ("customer_id", "as_of")}
+            parts.append(pa.table(columns | keys | {"value": pa.array(forecast)}).select(PAST_FORECASTS.schema().names))
+    return pa.concat_tables([part.cast(PAST_FORECASTS.schema()) for part in parts])
 
 
 def score(view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, version: str) -> pa.Table:

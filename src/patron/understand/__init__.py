@@ -1,6 +1,6 @@
 """Understand: run events into orders, products, customers and sessions, and into features as of a cutoff."""
 
-READS = ("events", "consent_ledger", "scores", "backtests", "model_manifests")
+READS = ("events", "consent_ledger", "scores", "past_forecasts", "backtests", "model_manifests")
 WRITES = (
     "token_pairs",
     "identities",
@@ -20,6 +20,8 @@ WRITES = (
     "features",
     "prospect_features",
     "segments",
+    "stage_transitions",
+    "stage_values",
     "personas",
 )
 RETURNS: tuple[str, ...] = ()

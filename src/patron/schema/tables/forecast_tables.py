@@ -3,6 +3,7 @@
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TEXTS, TIME, Column, Table
 from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
+LIFECYCLE_STAGES = ("new", "active", "at_risk", "lapsed", "reactivated")
 CUTOFFS = Table(
     "cutoffs",
     "one row per customer and cutoff",
@@ -38,9 +39,7 @@ SEGMENTS = Table(
         of("frequency_score", INT, "number of orders, 1 (fewest) to 5 (most)"),
         of("monetary_score", INT, "amount paid, 1 (least) to 5 (most)"),
         of("persona_id", INT, "persona, or -1 without one"),
-        Column(
-            "lifecycle_stage", TEXT, "lifecycle stage", choices=("new", "active", "at_risk", "lapsed", "reactivated")
-        ),
+        Column("lifecycle_stage", TEXT, "lifecycle stage", choices=LIFECYCLE_STAGES),
         maybe(
             "stage_basis",
             TEXT,

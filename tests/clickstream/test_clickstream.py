@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from made_visits import clicks
 from patron.clickstream import (
     EVENT_KINDS,
     FEATURES,
@@ -45,23 +46,6 @@ NOBODY = VisitorHistory()
 
 def named(events, history=NOBODY):
     return dict(zip(FEATURES, features_after(events, history), strict=True))
-
-
-def clicks(count, seed=3):
-    """Visits in which carts lead to orders, more often of known people and less after a long pause."""
-    rng, sessions = np.random.default_rng(seed), []
-    for number in range(count):
-        at, events, has_cart, is_known = 1_000.0 * number, [], False, bool(rng.random() < 0.5)
-        while rng.random() < 0.8 or not events:
-            at += float(rng.exponential(60))
-            kind = str(rng.choice(["view", "view", "cart_add", "page"]))
-            has_cart |= kind == "cart_add"
-            events.append(SessionEvent(at, kind, f"p{rng.integers(4)}"))
-        if has_cart and rng.random() < (0.7 if is_known else 0.3):
-            events.append(SessionEvent(at + 5, ORDER))
-        history = VisitorHistory(is_known, int(is_known), at - 1e6 if is_known else None)
-        sessions.append(Session(f"c{number % 400}", events, history, float(rng.random())))
-    return sessions
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,8 @@ class Question:
     """How the forecasts of this run are spread; of amounts only."""
     card: dict[str, str]
     """The model card as the registry keeps it: key and text."""
+    is_live: bool = False
+    """Whether the service forecasts it after each event, and a run scores nobody."""
 
 
 @dataclass(frozen=True)
@@ -226,4 +228,5 @@ def _question(
         checks=tuple(check for check in checked if check.question == code),
         spread=_spread(view, code) if UNITS.get(code) == "money" else None,
         card=model_registry.card(view.folder / "models", view.store, version) if version else {},
+        is_live=code == SESSION_CONVERSION.name,
     )

@@ -16,6 +16,8 @@ EVENT_KINDS = (
 """What people do in a shop, as `interactions` and `orders` name it; other kinds are no part of a visit."""
 PAUSE_SECONDS = 30 * 60
 """A pause this long ends a visit."""
+SECONDS_UNTIL_KNOWN = 60
+"""What a shop knows of a visitor this long after the first event counts as known when the visit began."""
 MOST_EVENTS = 40
 """Newest events of a visit that its features look at, and distinct counts stop at; the live profile keeps 50."""
 MOST_ORDERS = 50

@@ -8,6 +8,7 @@ import pyarrow as pa
 from patron.govern.vault import PREFIXES, Vault, initial_customer_id, normal_form
 from patron.schema.errors import NoRunYet
 from patron.schema.live_profile import LiveProfile
+from patron.service.order_probability import with_order_probability
 from patron.service.profile_reader import read_profiles
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
@@ -43,9 +44,10 @@ def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile 
     if not own_profiles:
         return None
     profile = reduce(merge, own_profiles.values())
-    return live_profile_of(
+    live = live_profile_of(
         customer_id, profile, _view_context(shop, view, now), is_identified=any(map(_is_user, own_profiles))
     )
+    return with_order_probability(live, view, own_profiles, profile)
 
 
 def find_live_profiles(shop: Shop, text: str, *, now: datetime) -> dict[str, LiveProfile | None]:

@@ -7,7 +7,15 @@ from operator import itemgetter
 import numpy as np
 import pyarrow as pa
 
-from patron.clickstream import EVENT_KINDS, ORDER, PAUSE_SECONDS, Session, SessionEvent, VisitorHistory
+from patron.clickstream import (
+    EVENT_KINDS,
+    ORDER,
+    PAUSE_SECONDS,
+    SECONDS_UNTIL_KNOWN,
+    Session,
+    SessionEvent,
+    VisitorHistory,
+)
 from patron.predict.sampling import keys_of_facts
 from patron.schema.numbers import float_column
 from patron.storage.engine import sql_list, timestamp
@@ -17,8 +25,6 @@ DAYS = 180
 """How long ago a visit may be that is learned from."""
 MOST_SESSIONS = 8_000
 """Visits that are learned from and evaluated; of more, a sample. It bounds time and memory of a run."""
-SECONDS_UNTIL_KNOWN = 60
-"""A visitor whom the shop could name this long after the first event was known when the visit began."""
 MICROSECONDS = 1_000_000
 NUMBERS = ("started", "ended", "event_count", "view_count", "cart_add_count", "order_count")
 FINISHED = """
@@ -39,7 +45,8 @@ order by s.place, e.occurred_at, e.is_order, e.source, e.event_id"""
 HISTORY = """
 select s.place, count(distinct o.order_id) as order_count, max(o.occurred_at) as last_order_at
 from chosen_sessions s join orders o
-    on o.customer_id = s.customer_id and o.occurred_at < s.started_at and o.known_at < s.started_at
+    on o.customer_id = s.customer_id and o.occurred_at < s.started_at
+    and seconds_of(o.known_at) - seconds_of(s.started_at) <= {seconds}
 group by s.place order by s.place"""
 
 
@@ -69,7 +76,7 @@ def past_sessions(view: StageView) -> list[Session]:
 
 def _histories(view: StageView, chosen: pa.Table) -> dict[int, VisitorHistory]:
     """Earlier orders of the customer of each visit that has any."""
-    columns = map(_plain, view.query(HISTORY, chosen_sessions=chosen).columns)
+    columns = map(_plain, view.query(HISTORY.format(seconds=SECONDS_UNTIL_KNOWN), chosen_sessions=chosen).columns)
     rows = zip(*columns, strict=True)
     return {place: VisitorHistory(True, count, last_us / MICROSECONDS) for place, count, last_us in rows}
 

@@ -69,7 +69,7 @@ def test_the_live_number_is_that_of_the_runs_tables_after_every_event(shop, seed
     with shop.lock():
         compact_inbox(shop)
     run = Run.at(START + timedelta(days=30))
-    build_facts(shop.view(understand.READS, understand.WRITES, run=run, capabilities={"vault": None}))
+    build_facts(shop.view(understand.READS, understand.WRITES, run=run))
     rows = training_rows(past_sessions(shop.view(predict.READS, [], run=run)), most_prefixes=1_000)
     batch = dict(zip(rows["as_of"].to_pylist(), fitted.predict(rows)["forecast"].to_pylist(), strict=True))
     assert {at for at, value in live.items() if value is not None} == batch.keys()
@@ -137,7 +137,7 @@ def test_who_signs_in_on_the_way_was_nobody_when_the_visit_began(shop):
     with shop.lock():
         compact_inbox(shop)
     run = Run.at(START + timedelta(days=2))
-    build_facts(shop.view(understand.READS, understand.WRITES, run=run, capabilities={"vault": None}))
+    build_facts(shop.view(understand.READS, understand.WRITES, run=run))
     first, second = past_sessions(shop.view(predict.READS, [], run=run))
     assert first.customer_id == second.customer_id
     assert (first.history.is_known, second.history.is_known) == (False, True)

@@ -50,13 +50,13 @@ from chosen_sessions s join orders o
 group by s.place order by s.place"""
 
 
-def past_sessions(view: StageView) -> list[Session]:
-    """Finished visits of the last 180 days with something else than orders in them, by their start.
+def past_sessions(view: StageView, *, most: int = MOST_SESSIONS) -> list[Session]:
+    """Finished visits of the last 180 days with something else than orders in them, by their start; a sample of more.
 
     Who somebody is counts only if the shop knew it when the visit began: a device that signs in at the checkout is
     joined to its user by a run, for the whole visit, and would say that an order came.
     """
-    chosen = _chosen(view)
+    chosen = _chosen(view, most)
     if not chosen.num_rows:
         return []
     kinds = sql_list(sorted(set(EVENT_KINDS) - {ORDER}))
@@ -86,14 +86,14 @@ def _plain(column: pa.ChunkedArray) -> list:
     return (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
 
 
-def _chosen(view: StageView) -> pa.Table:
+def _chosen(view: StageView, most: int) -> pa.Table:
     """Finished visits, a sample by what happened in them: place, customer_id, started_at, ended_at, share (0 to 1)."""
     since, until = view.run.as_of - timedelta(days=DAYS), view.run.as_of - timedelta(seconds=PAUSE_SECONDS)
     rows = view.query(FINISHED.format(since=timestamp(since), until=timestamp(until)))
     keys = keys_of_facts(float_column(rows, name) for name in NUMBERS) >> np.uint64(12)
     order = np.lexsort([keys, float_column(rows, "started")])
-    if rows.num_rows > MOST_SESSIONS:
-        largest = np.partition(keys, MOST_SESSIONS - 1)[MOST_SESSIONS - 1]
+    if rows.num_rows > most:
+        largest = np.partition(keys, most - 1)[most - 1]
         order = order[keys[order] <= largest]
     chosen = rows.take(pa.array(order)).select(["customer_id", "started_at", "ended_at"])
     share = (keys[order] % np.uint64(1_000)).astype(np.float64) / 1_000

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from patron.clickstream import ORDER, LogisticOrder, Session, SessionEvent, VisitorHistory, training_rows
 from patron.schema.questions import SESSION_CONVERSION
-from patron.schema.tables import BACKTESTS, FEATURES
+from patron.schema.tables import BACKTESTS, FEATURES, TABLES
 from patron.storage import model_registry
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
@@ -56,7 +56,7 @@ def finish_run_with_model(shop: Shop, as_of: datetime, learner=None):
     features = {"run_id": run.run_id, "customer_id": "c", "as_of": as_of, "feature_version": "1"}
     features |= {"order_day_count_lifetime": 3, "days_from_first_to_last_order": 60}
     shop.lake.replace(FEATURES, pa.Table.from_pylist([features]))
-    versions = {table.name: shop.lake.version(table) for table in (BACKTESTS, FEATURES)}
+    versions = {table.name: shop.lake.version(table) for table in TABLES}
     row = {"run_id": run.run_id, "as_of": as_of, "finished_at": as_of, "seconds": 1.0, "seed": 1}
     with shop.store.begin() as connection:
         values = row | {"policy_version": "1", "table_versions": versions, "summary": {}}

@@ -93,9 +93,10 @@ def test_two_workspaces_with_the_same_events_have_the_same_model(two_shops, mode
     assert contents[0] == contents[1]
 
 
-def test_a_sample_is_bounded_and_the_same_in_both_workspaces(two_shops):
-    samples = [past_sessions(view, most=200) for _, view in two_shops]
-    assert [len(sample) for sample in samples] == [200, 200]
+@pytest.mark.parametrize("most", [200, 10])
+def test_a_sample_is_bounded_and_the_same_in_both_workspaces(two_shops, most):
+    samples = [past_sessions(view, most=most) for _, view in two_shops]
+    assert [len(sample) for sample in samples] == [most, most]
     assert [one.events for one in samples[0]] == [one.events for one in samples[1]]
     assert {one.customer_id for one in samples[0]} != {one.customer_id for one in samples[1]}
 

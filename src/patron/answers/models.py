@@ -8,13 +8,13 @@ import numpy as np
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
 from patron.schema.metrics import gini
 from patron.schema.numbers import float_column
-from patron.schema.questions import CENTS, PROBABILITY, QUESTION_BY_NAME, QUESTIONS
+from patron.schema.questions import CENTS, PROBABILITY, QUESTION_BY_NAME, SESSION_CONVERSION, TARGETS
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
 from patron.storage.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
 from patron.storage.shop import Shop, Snapshot
 
-UNITS = {question.name: {CENTS: "money", PROBABILITY: "share"}.get(question.unit, "number") for question in QUESTIONS}
+UNITS = {target.name: {CENTS: "money", PROBABILITY: "share"}.get(target.unit, "number") for target in TARGETS}
 """How each question's forecast is shown."""
 MONEY_METRICS = frozenset({"rmse", "rmse_winsorised", "mae"})
 """Metrics in the unit of what is forecast."""
@@ -22,7 +22,7 @@ SHARE_METRICS = frozenset({"bias_share", "decile_mape", "calibration_error", "in
 """Metrics that are shares of 1."""
 SHARES = 100
 """Points of a Lorenz curve."""
-BASELINES = frozenset(name for question in QUESTIONS for name in question.baselines)
+BASELINES = frozenset(name for target in TARGETS for name in target.baselines)
 """Learners that are baselines, which any other has to beat."""
 
 
@@ -113,6 +113,8 @@ class Question:
     """How the forecasts of this run are spread; of amounts only."""
     card: dict[str, str]
     """The model card as the registry keeps it: key and text."""
+    is_live: bool = False
+    """Whether the service forecasts it after each event, and a run scores nobody."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,8 @@ def _question(
     checked: tuple[ForecastCheck, ...],
 ) -> Question:
     version = str(scored["model_version"]) if scored and scored["model_version"] else None
+    if code == SESSION_CONVERSION.name:  # why: it is forecast live, so that a run has no scores of it
+        version = f"{code}/{view.run.run_id}"
     whole = tuple(row for row in tested if row.origin == "all")
     shown = primary_metrics(code)
     board = sorted((row for row in whole if row.metric in shown[:1]), key=lambda row: -(row.gain or 0.0))
@@ -224,4 +228,5 @@ def _question(
         checks=tuple(check for check in checked if check.question == code),
         spread=_spread(view, code) if UNITS.get(code) == "money" else None,
         card=model_registry.card(view.folder / "models", view.store, version) if version else {},
+        is_live=code == SESSION_CONVERSION.name,
     )

@@ -11,6 +11,7 @@ READS = (
     "orders",
     "prospect_features",
     "referrals",
+    "sessions",
 )
 WRITES = (
     "scores",

@@ -22,7 +22,7 @@ from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_inte
 from patron.schema.errors import NotEnoughData
 from patron.schema.metrics import Metric
 from patron.schema.numbers import Numbers
-from patron.schema.questions import DAYS_BEFORE_FORECAST, Question
+from patron.schema.questions import DAYS_BEFORE_FORECAST, Target
 from patron.schema.tables import BACKTESTS
 
 ALL = "all"
@@ -90,7 +90,7 @@ class Origin(Protocol):
 class Backtest:
     """What every learner forecast at every origin, and which of them is used."""
 
-    question: Question
+    question: Target
     learners: tuple[Learner, ...]
     origins: tuple[str, ...]
     """Dates evaluated."""
@@ -114,7 +114,7 @@ def cutoffs_for(as_of: datetime, first_known_at: datetime) -> list[datetime]:
 
 
 def backtest(
-    question: Question, learners: tuple[Learner, ...], origins: Sequence[Origin], *, rng: np.random.Generator
+    question: Target, learners: tuple[Learner, ...], origins: Sequence[Origin], *, rng: np.random.Generator
 ) -> Backtest:
     """Evaluate every learner at every origin that has enough customers, and choose the champion.
 
@@ -198,7 +198,7 @@ def interval_coverage(result: Backtest, rng: np.random.Generator) -> Numbers | N
     return None if any(hit is None for hit in hits) else np.concatenate(hits)
 
 
-def _drawn_together(question: Question) -> tuple[tuple[Metric, ...], ...]:
+def _drawn_together(question: Target) -> tuple[tuple[Metric, ...], ...]:
     """Metrics that share their resamples: those of a ranking look at different customers each."""
     return tuple((metric,) for metric in question.all_metrics) if question.is_ranking else (question.all_metrics,)
 
@@ -248,7 +248,7 @@ def _coverage(champion: str, hits: Numbers, weights: Numbers, count: int) -> dic
 
 
 def _conclude(  # noqa: PLR0913 - what the loop above has gathered
-    question: Question,
+    question: Target,
     learners: tuple[Learner, ...],
     origins: tuple[str, ...],
     evaluations: Mapping[tuple[str, str], Evaluation],
@@ -283,14 +283,14 @@ def _conclude(  # noqa: PLR0913 - what the loop above has gathered
     return Backtest(question, learners, shown, kept, champion.name, baseline.name, why, left_out, primary)
 
 
-def default_learner(question: Question, learners: Sequence[Learner]) -> Learner:
+def default_learner(question: Target, learners: Sequence[Learner]) -> Learner:
     """The question's default learner, or the simplest that is no baseline."""
     named = [learner for learner in learners if learner.name == question.default]
     return named[0] if named else min(learners, key=lambda learner: (learner.is_baseline, learner.complexity))
 
 
 def _better_on_most(
-    question: Question,
+    question: Target,
     default: Learner,
     learners: Sequence[Learner],
     origins: Sequence[str],
@@ -319,7 +319,7 @@ def _better_on_most(
 
 
 def _reason(
-    question: Question,
+    question: Target,
     champion: Learner,
     default: Learner,
     baseline: Learner,

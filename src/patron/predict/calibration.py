@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from patron.predict.learner import LABEL, labelled
 from patron.predict.sampling import in_first_half
+from patron.schema.calibration import Calibration
 from patron.schema.numbers import Numbers, float_column
-from patron.tabular.calibration import Calibration
 
 FEWEST_ROWS = 200
 

@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 from patron.predict.purchase.coherent_chances import coherent_scores
 from patron.predict.recommend.affinities import rank_products
 from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_features
+from patron.predict.session_conversion import build_session_conversion
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.schema.errors import NotEnoughData
 from patron.schema.questions import PROSPECTS, QUESTIONS
@@ -44,11 +45,13 @@ def run(view: StageView) -> Summary:
         prospects, missing = answer_prospects(view)
         answers += prospects
         rankings = rank_products(view)
+        visits = build_session_conversion(view)
     view.write("scores", pa.concat_tables([SCORES.empty(), *coherent_scores([one.scores for one in answers])]))
     view.write("past_forecasts", pa.concat_tables([PAST_FORECASTS.empty(), *(one.past_forecasts for one in answers)]))
-    view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(one.backtests for one in answers), rankings]))
+    evaluated = [*(one.backtests for one in answers), rankings, visits.backtests]
+    view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *evaluated]))
     view.write("shop_forecasts", pa.concat_tables([SHOP_FORECASTS.empty(), *(one.shop_forecast for one in answers)]))
-    return Summary(tuple(one.summary for one in answers), (*unanswered, *missing))
+    return Summary(tuple(one.summary for one in answers), (*unanswered, *missing, *visits.unanswered))
 
 
 def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:

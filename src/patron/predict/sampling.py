@@ -5,11 +5,13 @@ learn from other customers, and forecast something else. Customers whose facts a
 by their ids, which of them has which changes nothing.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.schema.numbers import float_column
+from patron.schema.numbers import Numbers, float_column
 
 SAMPLE_KEY = "sample_key"
 OF_CUSTOMERS = """
@@ -47,6 +49,14 @@ def sample_keys(facts: pa.Table, features: pa.Table) -> pa.Table:
         mixed[place] = _hash(mixed[place] ^ of_rows)
     keys = _hash(mixed ^ _hash(_occurrence(mixed))) >> np.uint64(IS_DOUBLE)
     return pa.table({"customer_id": customers, SAMPLE_KEY: pa.array(keys.astype(np.int64))})
+
+
+def keys_of_facts(columns: Iterable[Numbers]) -> npt.NDArray[np.uint64]:
+    """Numbers of 64 bits, as good as drawn, that follow from the rows of these columns; of equal rows the same."""
+    keys = np.uint64(0)
+    for column in columns:
+        keys = _hash(keys ^ np.asarray(column, dtype=np.float64).view(np.uint64))
+    return np.atleast_1d(keys)
 
 
 def _numeric(table: pa.Table) -> list[str]:

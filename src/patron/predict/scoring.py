@@ -185,10 +185,17 @@ def shop_forecast(view: StageView, question: Question, fitted: Fitted, scores: p
     return pa.Table.from_pylist([row], schema=SHOP_FORECASTS.schema())
 
 
-def keep(
-    view: StageView, result: Backtest, learner: Learner, fitted: Fitted, rows: pa.Table, evaluated: pa.Table
+def keep(  # noqa: PLR0913 - what a manifest names
+    view: StageView,
+    result: Backtest,
+    learner: Learner,
+    fitted: Fitted,
+    rows: pa.Table,
+    evaluated: pa.Table,
+    *,
+    tables: Sequence[str] = ("features", "order_lines"),
 ) -> str:
-    """Save the fitted champion with its manifest, metrics and card; returns its model_version."""
+    """Save the champion, fitted to rows made of `tables`, with its manifest, metrics and card; its model_version."""
     manifest = model_registry.Manifest(
         question=result.question.name,
         version=view.run.run_id,
@@ -197,7 +204,7 @@ def keep(
         as_of=view.run.as_of.isoformat(),
         seed=view.run.seed,
         feature_version=str(rows["feature_version"][0].as_py()),
-        table_versions={name: view.table_version(name) for name in ("features", "order_lines")},
+        table_versions={name: view.table_version(name) for name in tables},
         row_count=rows.num_rows,
         data_hash=model_registry.data_hash(rows),
     )

@@ -40,6 +40,9 @@ class Visit:
     is_open: bool
     has_more_events: bool = False
     """Whether it may have begun earlier and have more events: only the newest 50 events of a customer are kept."""
+    order_probability: float | None = None
+    """Probability, after its last event, that an order comes before it ends; None of a closed visit, without a model,
+    and after orders alone."""
 
 
 @dataclass(frozen=True)

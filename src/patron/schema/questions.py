@@ -24,20 +24,14 @@ DAYS_BEFORE_FORECAST = 30
 CENTS, PROBABILITY, RANKING = "cents", "probability", "ranking"
 
 
-@dataclass(frozen=True)
-class Question:
-    """One thing to predict of each customer at a cutoff."""
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One thing to predict, and how forecasts of it are compared."""
 
     name: str
     meaning: str
     unit: str
     """CENTS, PROBABILITY, or RANKING: a list of products, best first."""
-    horizon_days: int
-    population: str
-    """SQL condition over the columns of the features: which customers are scored."""
-    label: str
-    """SQL expression over the facts `l` of one (customer_id, as_of): order lines ordered in [as_of, as_of + horizon)
-    and known by its end, refunds included; `l.customer_id is null` where there are none."""
     primary_metric: Metric
     """What learners are compared on."""
     metrics: tuple[Metric, ...]
@@ -63,6 +57,26 @@ class Question:
     def all_metrics(self) -> tuple[Metric, ...]:
         """The primary metric, then the others."""
         return (self.primary_metric, *self.metrics)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question(Target):
+    """One thing to predict of each customer at a cutoff."""
+
+    horizon_days: int
+    population: str
+    """SQL condition over the columns of the features: which customers are scored."""
+    label: str
+    """SQL expression over the facts `l` of one (customer_id, as_of): order lines ordered in [as_of, as_of + horizon)
+    and known by its end, refunds included; `l.customer_id is null` where there are none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionQuestion(Target):
+    """One thing to predict of each visit after each of its events, until it ends by a pause of 30 minutes."""
+
+    event: str
+    """What of the rest of the visit is predicted: the kind of an event that is still to come."""
 
 
 VALUE = Question(
@@ -140,8 +154,23 @@ PROSPECTS = Question(
 )
 """Of people without an order, who have no row in `features`; the primary metric is the ranking: whom to win first."""
 
+SESSION_CONVERSION = SessionQuestion(
+    name="session_conversion",
+    meaning="an order later in the same visit",
+    unit=PROBABILITY,
+    event="order",
+    primary_metric=metrics.LOG_LOSS,
+    metrics=(metrics.AUC, metrics.AVERAGE_PRECISION, metrics.CALIBRATION_ERROR),
+    baselines=("base_rate", "rate_by_event_count", "rate_by_cart_and_views", "rate_by_last_event"),
+    default="logistic",
+)
+"""Forecast live, after each event; a run fits the model and keeps no score."""
+
 QUESTIONS = (VALUE, CHURN, PURCHASE, PURCHASE_7_DAYS, RECOMMEND, PROSPECTS)
-QUESTION_BY_NAME: Mapping[str, Question] = {question.name: question for question in QUESTIONS}
+"""Those about customers, which a run scores."""
+TARGETS: tuple[Target, ...] = (*QUESTIONS, SESSION_CONVERSION)
+"""Everything that is predicted and evaluated."""
+QUESTION_BY_NAME: Mapping[str, Target] = {target.name: target for target in TARGETS}
 
 
 def label_query(question: Question, facts: str = "order_lines") -> str:

@@ -9,6 +9,7 @@ from patron.govern.vault import PREFIXES, Vault, initial_customer_id, normal_for
 from patron.schema.errors import NoRunYet
 from patron.schema.live_profile import LiveProfile
 from patron.schema.numbers import float_column
+from patron.service.order_probability import with_order_probability
 from patron.service.profile_reader import read_profiles
 from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run, records
@@ -45,7 +46,8 @@ def live_profile(shop: Shop, customer_id: str, *, now: datetime) -> LiveProfile 
         return None
     profile = reduce(merge, own_profiles.values())
     context = _view_context(shop, view, customer_id, now)
-    return live_profile_of(customer_id, profile, context, is_identified=any(map(_is_user, own_profiles)))
+    live = live_profile_of(customer_id, profile, context, is_identified=any(map(_is_user, own_profiles)))
+    return with_order_probability(live, view, own_profiles, profile)
 
 
 def find_live_profiles(shop: Shop, text: str, *, now: datetime) -> dict[str, LiveProfile | None]:

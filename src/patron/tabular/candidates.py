@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from patron.schema.calibration import Calibration
 from patron.schema.numbers import Numbers
-from patron.tabular.calibration import Calibration
 from patron.tabular.columns import Columns
 from patron.tabular.encoded_parts import EncodedSplit
 from patron.tabular.learners import AVERAGED, BASELINES, Fitted, Learner

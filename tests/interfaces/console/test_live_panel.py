@@ -4,12 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pyarrow as pa
+import pytest
 
+from made_visits import finish_run_with_model
 from patron.answers.customer_list import CustomerQuery, find_customers
 from patron.collect.loader import load_events
 from patron.interfaces.console.screenshots import served
 from patron.run import run_loop
 from patron.service.compaction_worker import CompactionWorker
+from patron.service.customer_lookup import lookup_customer
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -42,3 +45,27 @@ def test_the_panel_of_an_old_workspace_says_how_old_it_is_and_a_cut_off_count_th
         assert "<dd>200+</dd>" in page, "what the panel can tell apart"
     assert "Days from last order to Jun 30, 2024" in pages["en"]
     assert "Days from last order to today" in pages["en"]
+
+
+LABELS = (("en", "Probability of an order in this visit"), ("zh_CN", "本次访问下单概率"))
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_the_panel_of_an_open_visit_has_the_probability_of_an_order(shop, is_open):
+    now = datetime.now(UTC)
+    finish_run_with_model(shop, now - timedelta(days=1))
+    at = now - timedelta(minutes=1 if is_open else 40)
+    views = {"event_id": ["a"], "name": ["Product Added"], "occurred_at": [at], "user_id": ["u1"], "product_id": ["p"]}
+    load_events(shop, pa.table(views), source="shop", known="occurred", received_at=now)
+    CompactionWorker(shop).run_once()
+    live = lookup_customer(shop, "u1", now=now).live
+    with served(shop) as address:
+        at_page = f"{address}/customers/{live.customer_id}"
+        pages = {locale: httpx.get(f"{at_page}?lang={locale}", timeout=60).text for locale, _ in LABELS}
+        twin = httpx.get(f"{address}/api/customers/{live.customer_id}", timeout=60).json()
+    for locale, label in LABELS:
+        assert (label in pages[locale]) == is_open
+    probability = twin["live"]["visit"]["order_probability"]
+    assert (probability is not None) == is_open
+    if is_open:
+        assert f"<dd>{probability:.1%}</dd>" in pages["en"]

@@ -104,3 +104,11 @@ def test_settings_of_a_model_card_are_read_one_by_one():
     assert settings_of("trees = {'leaf_penalty': 10.0}, cap = 0.99") == (("leaf penalty", "10.0"), ("cap", "0.99"))
     assert settings_of("none") == ()
     assert settings_of("open(1)") == ()
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"), [("en", "5,800 events of past visits"), ("zh_CN", "历史访问中的 5,800 个事件")]
+)
+def test_a_model_of_visits_was_fitted_to_events_and_not_to_customers(locale, text):
+    rows = card_rows(replace(question(BOOSTED), is_live=True), words(locale), Formats(locale, "USD", "UTC"))
+    assert any(text in one.text for one in rows)

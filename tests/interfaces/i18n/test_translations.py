@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import patron
+from patron import clickstream
 from patron.collect.validation import REASONS as REJECTED_REASONS
 from patron.collect.validation import problem_message
 from patron.decide.selection import REASONS
@@ -14,7 +15,7 @@ from patron.interfaces.i18n.translations import choose_locale, readable, words
 from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
-from patron.schema.questions import QUESTIONS
+from patron.schema.questions import TARGETS
 from patron.storage.policy import Policy
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
@@ -33,10 +34,11 @@ CODES = {
     "kind": sorted(set(KINDS.values())),
     "rejected": list(REJECTED_REASONS),
     "decision": list(REASONS),
-    "question": [question.name for question in QUESTIONS],
-    "learner": [learner.name for learners in LEARNERS.values() for learner in learners],
-    "learner_help": [learner.name for learners in LEARNERS.values() for learner in learners],
-    "metric": [COVERAGE, *(metric.name for question in QUESTIONS for metric in question.all_metrics)],
+    "question": [target.name for target in TARGETS],
+    "question_help": [target.name for target in TARGETS],
+    "learner": [learner.name for learners in (*LEARNERS.values(), clickstream.LEARNERS) for learner in learners],
+    "learner_help": [learner.name for learners in (*LEARNERS.values(), clickstream.LEARNERS) for learner in learners],
+    "metric": [COVERAGE, *(metric.name for target in TARGETS for metric in target.all_metrics)],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
     "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),
     "persona": ["average", *(code for pair in PERSONA_TRAITS.values() for code in pair if code)],

@@ -33,7 +33,7 @@ def card_rows(question: Question, words: Words, formats: Formats) -> tuple[CardR
         "why": why_champion(question, words, formats),
         "best_baseline": words.code("learner", card["best_baseline"]) if "best_baseline" in card else "",
         "cutoffs": words("list.joint").join(card["cutoffs"].split(", ")) if "cutoffs" in card else "",
-        "training": training(card, words, formats),
+        "training": training(question, words, formats),
         "limits": words("list.space").join(limits(question, words, formats)),
         "reproducible": words("card.reproducible_text"),
     }
@@ -78,14 +78,16 @@ def why_champion(question: Question, words: Words, formats: Formats) -> str:
     return words("card.why_better", default=words.code("learner", question.default), **named)
 
 
-def training(card: dict[str, str], words: Words, formats: Formats) -> str:
+def training(question: Question, words: Words, formats: Formats) -> str:
     """How much data the model was fitted to, and until when."""
+    card = question.card
     if "training_order_lines" in card:
         return words("card.training_order_lines", lines=formats.count(float(card["training_order_lines"])))
     if "training_rows" not in card:
         return ""
     until = datetime.fromisoformat(card["training_until"])
-    return words("card.training_rows", rows=formats.count(float(card["training_rows"])), date=formats.date(until))
+    key = "card.training_events" if question.is_live else "card.training_rows"
+    return words(key, rows=formats.count(float(card["training_rows"])), date=formats.date(until))
 
 
 def limits(question: Question, words: Words, formats: Formats) -> Iterator[str]:

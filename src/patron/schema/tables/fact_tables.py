@@ -269,7 +269,6 @@ SESSIONS = Table(
     ),
     checks=("ended_at >= started_at",),
     sorted_by=("started_at",),
-    is_for_people=True,
 )
 CUSTOMERS = Table(
     "customers",

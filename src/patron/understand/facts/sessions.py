@@ -1,10 +1,11 @@
 """Visits: a customer's events on the shop's own pages and tills with no gap of 30 minutes."""
 
+from patron.clickstream import PAUSE_SECONDS
 from patron.storage.engine import sql_list
 from patron.understand.facts.interactions import AWAY_FROM_THE_SHOP
 from patron.understand.facts.usable_events import Scope
 
-GAP_SECONDS = 30 * 60
+GAP_SECONDS = PAUSE_SECONDS
 """A pause this long, counted in whole seconds, ends a visit."""
 KINDS_COUNTED = ("search", "view", "click", "cart_add", "order")
 

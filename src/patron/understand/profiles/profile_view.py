@@ -103,20 +103,28 @@ def cart_items(events: list[StoredEvent]) -> tuple[CartItem, ...]:
     return tuple(CartItem(product_id, count) for product_id, count in sorted(units.items()) if count)
 
 
+def visit_events(events: list[StoredEvent]) -> list[StoredEvent]:
+    """Events of the last visit, from new to old as they come; those away from the shop belong to none."""
+    at_shop = [event for event in events if is_at_the_shop(event.name)]
+    seconds = [event.at_us // MICROSECONDS for event in at_shop]
+    gaps = (later - earlier < GAP_SECONDS for later, earlier in pairwise(seconds))
+    count = next((position for position, is_same in enumerate(gaps, 1) if not is_same), len(at_shop))
+    return at_shop[:count]
+
+
 def last_visit(events: list[StoredEvent], now: datetime) -> Visit | None:
     """The last visit; events away from the shop, such as an opened message, belong to none."""
-    times = [event.at_us for event in events if _is_at_the_shop(event.name)]
-    if not times:
+    of_visit = visit_events(events)
+    if not of_visit:
         return None
-    seconds = [at // MICROSECONDS for at in times]
-    gaps = [later - earlier < GAP_SECONDS for later, earlier in pairwise(seconds)]
-    count = next((position for position, is_same in enumerate(gaps, 1) if not is_same), len(times))
-    is_open = _us(now) // MICROSECONDS - seconds[0] < GAP_SECONDS
-    has_more_events = count == len(times) and len(events) == MAX_EVENTS
-    return Visit(_datetime(times[count - 1]), _datetime(times[0]), count, is_open, has_more_events)
+    last_us, count = of_visit[0].at_us, len(of_visit)
+    is_open = _us(now) // MICROSECONDS - last_us // MICROSECONDS < GAP_SECONDS
+    has_more_events = len(events) == MAX_EVENTS and count == sum(is_at_the_shop(event.name) for event in events)
+    return Visit(_datetime(of_visit[-1].at_us), _datetime(last_us), count, is_open, has_more_events)
 
 
-def _is_at_the_shop(name: str) -> bool:
+def is_at_the_shop(name: str) -> bool:
+    """Whether an event of this name is part of a visit."""
     return name in SOLD or (name in KINDS and KINDS[name] not in AWAY_FROM_THE_SHOP)
 
 

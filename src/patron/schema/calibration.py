@@ -29,17 +29,22 @@ class Calibration:
         return asdict(self)
 
     @classmethod
-    def fit(cls, log_odds: Numbers, label: Numbers) -> Self:
-        """Least log loss, with the slope kept within 0 and 2: calibration never reverses a ranking."""
+    def fit(cls, log_odds: Numbers, label: Numbers, weights: Numbers | None = None) -> Self:
+        """Least log loss, with the slope kept within 0 and 2: calibration never reverses a ranking.
+
+        `weights` count rows as more or fewer than one; what matters is their proportion.
+        """
         happened = label.sum()
         # Platt's targets: not quite 0 and 1, so that a small sample does not ask for infinite log-odds.
         target = np.where(label > 0, (happened + 1) / (happened + 2), 1 / (len(label) - happened + 2))
 
-        def loss(numbers: Numbers) -> tuple[float, Numbers]:
+        def mean_loss(numbers: Numbers) -> tuple[float, Numbers]:
             z = numbers[0] * log_odds + numbers[1]
             wrong = expit(z) - target
-            return float(np.mean(np.logaddexp(0, z) - target * z)), np.array([np.mean(wrong * log_odds), wrong.mean()])
+            loss = np.logaddexp(0, z) - target * z
+            slopes = (np.average(wrong * log_odds, weights=weights), np.average(wrong, weights=weights))
+            return float(np.average(loss, weights=weights)), np.array(slopes)
 
         bounds = [(0.0, STEEPEST), (-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)]
-        fit = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+        fit = minimize(mean_loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
         return cls(float(fit.x[0]), float(fit.x[1]))

@@ -21,5 +21,6 @@ WRITES = (
     "prospect_features",
     "segments",
     "personas",
+    "persona_traits",
 )
 RETURNS: tuple[str, ...] = ()

@@ -36,6 +36,8 @@ class Trait:
     """How many observations a share or mean is of."""
     spread: str = ""
     """Standard deviation of the observations of a mean; 1 without one."""
+    fewest: int = 1
+    """Observations from which it is known: with one order all is new, and of few categories."""
     is_clustered: bool = True
     """Whether groups are formed by it; otherwise it only describes them, as it follows from the others."""
 
@@ -50,8 +52,8 @@ TRAITS = (
     Trait("variation_of_days_between_orders", "number", "irregular", "regular", "mean"),
     Trait("discount_share_lifetime", "share", "discount_seeker", "full_price"),
     Trait("coupon_order_share", "share", "coupon_lover", "", "share"),
-    Trait("repeat_line_share", "share", "same_again", "tries_new"),
-    Trait("favourite_category_share", "share", "one_taste", "wide_taste"),
+    Trait("repeat_line_share", "share", "same_again", "", fewest=3),
+    Trait("favourite_category_share", "share", "one_taste", "wide_taste", fewest=3, is_clustered=False),
     Trait("refunded_order_share", "share", "returns", "", "share"),
     Trait("weekend_order_share", "share", "weekend", "weekday", "share"),
     Trait("mean_order_hour", "hour", "late_hours", "early_hours", "mean", spread="order_hour_spread"),
@@ -116,7 +118,8 @@ def clustered_matrix(columns: list[TraitColumn]) -> Numbers:
 
 
 def _column(features: pa.Table, trait: Trait) -> TraitColumn:
-    values = float_column(features, trait.feature, np.nan)
+    counts = float_column(features, trait.evidence)
+    values = np.where(counts >= trait.fewest, float_column(features, trait.feature, np.nan), np.nan)
     if trait.unit == "share":
         values = np.clip(values, 0.0, 1.0)
     if trait.scale == "logarithm":
@@ -124,7 +127,6 @@ def _column(features: pa.Table, trait: Trait) -> TraitColumn:
     elif trait.scale == "plain":
         scaled = standardised(values)
     else:
-        counts = float_column(features, trait.evidence)
         spread = float_column(features, trait.spread) if trait.spread else None
         scaled = shrunk_share(values, counts) if trait.scale == "share" else shrunk_mean(values, counts, spread)
     return TraitColumn(trait, values, scaled)

@@ -231,4 +231,4 @@ def test_the_audit_log_records_the_list_without_names(segmented_shop):
     people = find_lookalikes(shop, Segment(persona_id=0), most=3, now=NOW).people
     entry = str(audit_log.entries(shop.store)[-1])
     assert "lookalikes listed" in entry
-    assert not any(one.user_id in entry or one.customer_id in entry for one in people)
+    assert not any(str(one.user_id) in entry or one.customer_id in entry for one in people)

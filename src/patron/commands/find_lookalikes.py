@@ -200,13 +200,13 @@ def read_user_ids(path: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in ids if one and one not in HEADINGS))
 
 
-def write_lookalikes(found: Lookalikes, path: Path) -> Path:
+def write_lookalikes(lookalikes: Lookalikes, path: Path) -> Path:
     """Write the list as CSV, whole, readable by its owner only; no cell runs as a formula. Raises BadFile, NoSpace."""
     if not path.parent.is_dir():
         raise BadFile("there is no such folder", where=str(path.parent), todo="Create it, or choose another one.")
     rows = (
         (str(one.rank), one.customer_id, one.user_id or "", f"{one.likeness:.4f}", str(one.may_be_contacted).lower())
-        for one in found.people
+        for one in lookalikes.people
     )
     write_csv(path, COLUMNS, rows)
     return path
@@ -223,8 +223,8 @@ def _members(
     """Customers of the segment, and how many given ids are nobody's."""
     if segment.user_ids is not None:
         vault = Vault.open(shop)
-        given = [customer_by_token.get(vault.token("user_id", one), "") for one in segment.user_ids]
-        return frozenset(given) & frozenset(customers), sum(one not in customers for one in given)
+        customer_ids = [customer_by_token.get(vault.token("user_id", one), "") for one in segment.user_ids]
+        return frozenset(customer_ids) & frozenset(customers), sum(one not in customers for one in customer_ids)
     column, value = ("persona_id", segment.persona_id) if segment.stage is None else ("lifecycle_stage", segment.stage)
     rows = view.query(f"select customer_id, {column} as part from segments where run_id = '{view.run.run_id}'")
     parts = sorted(set(rows["part"].to_pylist()) - {-1})

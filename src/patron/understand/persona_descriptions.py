@@ -117,8 +117,8 @@ def _facts(personas: Personas, place: int, effects: Numbers, correlation: Number
         if any(correlation[at, other] > SAME_THING for other in chosen) or (column.level and effects[at] < 0):
             continue
         value, shop_value = (usual(column, column.values[which]) for which in (is_member, slice(None)))
-        is_told_apart = abs(effects[at]) >= NOTICEABLE and _differs(column, value, shop_value, effects[at])
-        if is_told_apart or not facts:
+        is_apart = abs(effects[at]) >= NOTICEABLE and _differs(column, value, shop_value, effects[at])
+        if is_apart or not facts:
             chosen.append(at)
             facts.append(_fact(column, value, shop_value, float(effects[at])))
     return tuple(facts)

@@ -13,31 +13,35 @@ VERDICTS = {
 }
 
 
-def show_lookalikes(found: Lookalikes, path: Path | None, *, json: bool) -> None:
+def show_lookalikes(lookalikes: Lookalikes, path: Path | None, *, json: bool) -> None:
     """Show how well the segment can be told apart, and the likest customers or where they were written."""
     if json:
-        output.as_json(found)
+        output.as_json(lookalikes)
         return
     output.say(
-        f"{found.member_count:,} members and {found.candidate_count:,} other customers, run {found.run_id}."
-        + (f" {found.unknown_count:,} ids of the file are of no customer of this run." if found.unknown_count else "")
+        f"{lookalikes.member_count:,} members and {lookalikes.candidate_count:,} other customers, run {lookalikes.run_id}."
+        + (
+            f" {lookalikes.unknown_count:,} ids of the file are of no customer of this run."
+            if lookalikes.unknown_count
+            else ""
+        )
     )
     output.say(
-        f"Members are told from others with an AUC of {found.auc:.2f} "
-        f"(95% interval {found.auc_low:.2f} to {found.auc_high:.2f}; chance is 0.50)."
+        f"Members are told from others with an AUC of {lookalikes.auc:.2f} "
+        f"(95% interval {lookalikes.auc_low:.2f} to {lookalikes.auc_high:.2f}; chance is 0.50)."
     )
-    output.say(VERDICTS[found.verdict], style="" if found.verdict == "apart" else "yellow")
-    if found.objecting_count:
-        output.say(f"Left out: {found.objecting_count:,} who object to profiling.")
-    contactable = sum(one.may_be_contacted for one in found.people)
-    output.say(f"Of the {len(found.people):,} listed, {contactable:,} may be contacted.")
+    output.say(VERDICTS[lookalikes.verdict], style="" if lookalikes.verdict == "apart" else "yellow")
+    if lookalikes.objecting_count:
+        output.say(f"Left out: {lookalikes.objecting_count:,} who object to profiling.")
+    contactable = sum(one.may_be_contacted for one in lookalikes.people)
+    output.say(f"Of the {len(lookalikes.people):,} listed, {contactable:,} may be contacted.")
     if path is not None:
         output.say(f"Wrote {path}.")
         return
     rows = [
         (one.rank, one.user_id or "", one.customer_id, f"{one.likeness:.2f}", "yes" if one.may_be_contacted else "no")
-        for one in found.people[:MOST_SHOWN]
+        for one in lookalikes.people[:MOST_SHOWN]
     ]
     output.grid("", ("rank", "user id", "customer", "likeness", "may be contacted"), rows)
-    if len(found.people) > MOST_SHOWN:
-        output.say(f"... {len(found.people) - MOST_SHOWN:,} more; --out writes all of them, --json prints them.")
+    if len(lookalikes.people) > MOST_SHOWN:
+        output.say(f"... {len(lookalikes.people) - MOST_SHOWN:,} more; --out writes all of them, --json prints them.")

@@ -139,8 +139,8 @@ def lookalikes(  # noqa: PLR0913 - one argument for each option
 
     segment = command.Segment(persona, stage, None if ids is None else command.read_user_ids(ids))
     with output.progress("finding lookalikes"):
-        found = command.find_lookalikes(Shop.open(workspace), segment, most=count, now=datetime.now(UTC))
-    show_lookalikes(found, out and command.write_lookalikes(found, out), json=json)
+        listed = command.find_lookalikes(Shop.open(workspace), segment, most=count, now=datetime.now(UTC))
+    show_lookalikes(listed, out and command.write_lookalikes(listed, out), json=json)
 
 
 COMMANDS = (report_, scores, backtest, prospects, lookalikes)

@@ -18,14 +18,10 @@ def show_lookalikes(lookalikes: Lookalikes, path: Path | None, *, json: bool) ->
     if json:
         output.as_json(lookalikes)
         return
-    output.say(
-        f"{lookalikes.member_count:,} members and {lookalikes.candidate_count:,} other customers, run {lookalikes.run_id}."
-        + (
-            f" {lookalikes.unknown_count:,} ids of the file are of no customer of this run."
-            if lookalikes.unknown_count
-            else ""
-        )
-    )
+    members, others = f"{lookalikes.member_count:,} members", f"{lookalikes.candidate_count:,} other customers"
+    output.say(f"{members} and {others}, run {lookalikes.run_id}.")
+    if lookalikes.unknown_count:
+        output.say(f"{lookalikes.unknown_count:,} ids of the file are of no customer of this run.", style="yellow")
     output.say(
         f"Members are told from others with an AUC of {lookalikes.auc:.2f} "
         f"(95% interval {lookalikes.auc_low:.2f} to {lookalikes.auc_high:.2f}; chance is 0.50)."

@@ -236,10 +236,23 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
             "paid_cents_365_days": 90_000.0 / (n + 1),
             "order_count_365_days": 22.0 / (n + 1),
             "days_since_last_order": 9.0 * (n + 1),
-            "silhouette": 0.31,
+            "stability": (0.93, 0.71, 0.5)[n],
+            "overall_stability": 0.66,
         }
         for n, code in enumerate(("high_value+frequent", "coupon_lover", "low_value+rare"))
     ]
+    facts = [
+        ("order_count_365_days", None, "count", 22.0, 8.0, 0.8),
+        ("mean_order_hour", None, "hour", 19.2, 14.0, 0.5),
+        ("coupon_order_share", None, "share", 0.7, 0.12, 0.6),
+        ("favourite_category", "SOFT DRINKS", "share", 0.6, 0.1, 0.5),
+    ]
+    persona_traits = [
+        {"run_id": run.run_id, "persona_id": n, "rank": rank, "trait": trait, "level": level, "unit": unit,
+         "persona_value": value, "shop_value": usual, "effect": effect}
+        for n in range(3)
+        for rank, (trait, level, unit, value, usual, effect) in enumerate(facts[n : n + 2], start=1)
+    ]  # fmt: skip
     scores = []
     for segment in segments:
         value, churn = float(rng.lognormal(8.5, 1.2)), CHURN_OF[segment["lifecycle_stage"]](float(rng.beta(1.2, 4.0)))
@@ -264,6 +277,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
     return {
         "segments": segments,
         "personas": personas,
+        "persona_traits": persona_traits,
         "scores": scores,
         "recommendations": recommended,
         "affinities": affinities,

@@ -14,7 +14,6 @@ from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
 from patron.understand.lifecycle_stages import DAYS_WITHOUT_HISTORY, ChurnRisk, OrderRhythm, lifecycle_stages
-from patron.understand.personas import TRAITS, find_personas
 from patron.understand.rfm_scores import fifths
 from patron.understand.segments import build_segments
 
@@ -32,46 +31,6 @@ def test_customers_who_tie_share_their_score_whatever_their_order(values, random
     assert fifths(np.array(shuffled, float)).tolist() == [scores[value] for value in shuffled]
     assert [scores[value] for value in sorted(scores)] == sorted(scores.values())
     assert set(scores.values()) <= {1, 2, 3, 4, 5}
-
-
-def groups(count, size=60, seed=3):
-    """Customers of some kinds that are far apart; the first kind pays least."""
-    rng = np.random.default_rng(seed)
-    kinds = rng.permutation(np.repeat(np.arange(count), size))
-    centres = np.random.default_rng(8).permuted(np.tile(np.arange(count), (len(TRAITS), 1)), axis=1).T
-    centres[:, 0] = np.arange(count)
-    values = centres[kinds] + rng.normal(0, 0.04, (len(kinds), len(TRAITS)))
-    columns = {name: np.exp(values[:, at]) * 1000 for at, name in enumerate(TRAITS)}
-    columns |= {name: values[:, at] for at, name in enumerate(TRAITS) if "share" in name or "diversity" in name}
-    return kinds, pa.table({name: pa.array(values) for name, values in columns.items()})
-
-
-@pytest.mark.parametrize("count", [3, 4, 6])
-def test_the_number_of_personas_is_the_number_of_kinds_that_are_apart(count):
-    kinds, features = groups(count)
-    found = find_personas(features, seed=1)
-    assert len(found.name_codes) == count
-    assert found.silhouette > 0.7
-    assert found.ids.tolist() == (count - 1 - kinds).tolist()  # the most valuable is 0
-
-
-def test_personas_are_the_same_each_time_and_the_most_valuable_is_named_so():
-    _, features = groups(4)
-    one, other = find_personas(features, seed=7), find_personas(features, seed=7)
-    assert (one.ids.tolist(), one.name_codes, one.silhouette) == (
-        other.ids.tolist(),
-        other.name_codes,
-        other.silhouette,
-    )
-    paid = features["paid_cents_365_days"].to_numpy()
-    means = [paid[one.ids == place].mean() for place in range(4)]
-    assert means == sorted(means, reverse=True)
-
-
-def test_too_few_different_customers_have_no_persona():
-    _, features = groups(3, size=10)
-    found = find_personas(features, seed=1)
-    assert (set(found.ids.tolist()), found.name_codes) == ({-1}, ())
 
 
 def customers(*rows):

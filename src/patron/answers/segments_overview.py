@@ -1,6 +1,7 @@
 """Customers by lifecycle stage and persona, and the distribution of their expected value."""
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 from patron.answers.revenue import earlier_run_id
@@ -11,6 +12,7 @@ from patron.storage.last_run import records
 from patron.storage.missing_forecasts import scores_sql
 from patron.storage.shop import Snapshot
 
+STABILITY_LEVELS = ((0.85, "stable"), (0.75, "fair"), (0.0, "loose"))
 EDGES_CENTS = tuple(step * 10**power for power in range(2, 8) for step in (1, 2, 5))
 
 
@@ -27,8 +29,22 @@ class LifecycleStage:
 
 
 @dataclass(frozen=True)
+class PersonaTrait:
+    """One trait that sets a persona apart: what is usual in it and in the shop, in the unit (money in cents)."""
+
+    trait: str
+    level: str | None
+    """The favourite that the trait is about; the values are shares of customers."""
+    unit: str
+    persona_value: float
+    shop_value: float
+    effect: float
+    """Cliff's delta against the other customers, -1 to 1."""
+
+
+@dataclass(frozen=True)
 class Persona:
-    """One persona: its size, and its average member over the last year."""
+    """One persona: its size, what sets it apart, how well it comes out again, and its average member."""
 
     persona_id: int
     name_code: str
@@ -37,7 +53,14 @@ class Persona:
     paid_cents_365_days: float
     order_count_365_days: float
     days_since_last_order: float
-    silhouette: float
+    stability: float
+    """Mean Jaccard index with the group most like it, formed on another half of the customers, 0 to 1."""
+    stability_level: str
+    """The same as a code: stable, fair or loose."""
+    overall_stability: float
+    """Mean adjusted Rand index of all personas; 0 is chance, 1 the same groups."""
+    traits: tuple[PersonaTrait, ...]
+    """The most telling first."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +120,25 @@ group by s.run_id, s.lifecycle_stage"""
 
 def personas(view: Snapshot) -> tuple[Persona, ...]:
     """Personas of the run, the most valuable first."""
+    of_run = f"run_id = '{view.run.run_id}'"
+    traits: dict[int, list[PersonaTrait]] = defaultdict(list)
+    names = ", ".join(field.name for field in fields(PersonaTrait))
+    sql = f"select persona_id, {names} from persona_traits where {of_run} order by persona_id, rank"
+    for row in records(view.query(sql)):
+        traits[row.pop("persona_id")].append(PersonaTrait(**row))
     sql = f"""
 select persona_id, name_code, customer_count, paid_cents_365_days, order_count_365_days, days_since_last_order,
-  silhouette, customer_count / nullif(sum(customer_count) over (), 0) as share
-from personas where run_id = '{view.run.run_id}' order by persona_id"""
-    return tuple(Persona(**row) for row in records(view.query(sql)))
+  stability, overall_stability, customer_count / nullif(sum(customer_count) over (), 0) as share
+from personas where {of_run} order by persona_id"""
+    return tuple(
+        Persona(**row, stability_level=stability_level(row["stability"]), traits=tuple(traits[row["persona_id"]]))
+        for row in records(view.query(sql))
+    )
+
+
+def stability_level(stability: float) -> str:
+    """Stability of a persona in a word, by the thresholds of Hennig (2007)."""
+    return next(code for least, code in STABILITY_LEVELS if stability >= least)
 
 
 def value_spread(view: Snapshot) -> ValueSpread:

@@ -23,5 +23,6 @@ WRITES = (
     "stage_transitions",
     "stage_values",
     "personas",
+    "persona_traits",
 )
 RETURNS: tuple[str, ...] = ()

@@ -1,93 +1,122 @@
-"""Personas: groups of customers who shop alike, by k-means, each named by what stands out."""
+"""Personas: groups of customers who shop alike, as many as come out again from other halves of the customers."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import adjusted_rand_score
+from threadpoolctl import threadpool_limits
 
-COUNTS = range(3, 9)
-"""Numbers of personas that are tried; the one with the best silhouette on a sample is chosen, the least of equals."""
-SAMPLE = 2_000
-FIT_SAMPLE = 50_000
-STANDS_OUT = 0.5
-"""Standard deviations from the shop's mean that make a trait part of the name."""
-TRAITS = {
-    "paid_cents_365_days": ("high_value", "low_value"),
-    "order_count_365_days": ("frequent", "rare"),
-    "mean_gross_cents_per_order": ("big_baskets", "small_baskets"),
-    "days_since_last_order": ("long_absent", "recent"),
-    "discount_share_lifetime": ("discount_seeker", "full_price"),
-    "coupon_order_share": ("coupon_lover", ""),
-    "category_diversity": ("wide_taste", "one_taste"),
-}
-"""Features that are clustered, and the codes of high and low values; an empty code is never named."""
-SKEWED = frozenset(
-    {"paid_cents_365_days", "order_count_365_days", "mean_gross_cents_per_order", "days_since_last_order"}
-)
+from patron.schema.numbers import Numbers, float_column
+from patron.understand.persona_traits import TraitColumn, clustered_matrix, trait_columns
+
+MOST_PERSONAS = 8
+MIN_DISTINCT = 80
+"""With fewer customers who differ, there are no personas."""
+MIN_SHARE = 0.03
+MIN_CUSTOMERS = 10
+"""No persona has fewer customers, nor a smaller share of them."""
+SAMPLE = 4_000
+"""Customers that groups are formed on."""
+HALVINGS = 20
+STARTS, STARTS_AGAIN = 8, 4
+MIN_PERSONA_STABILITY = 0.75
+"""Mean Jaccard index from which Hennig (2007) calls a group stable: the least of any persona."""
+MIN_STABILITY = 0.6
+"""Least mean adjusted Rand index, less one standard error."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Personas:
-    """Persona of each row (0 is the most valuable, -1 none), their name codes and how well they are apart."""
+    """Persona of each row (0 is the most valuable, -1 none), and how well they come out again."""
 
     ids: np.ndarray
-    name_codes: tuple[str, ...]
-    silhouette: float
+    columns: list[TraitColumn]
+    stabilities: tuple[float, ...]
+    """Of each persona: mean Jaccard index with the group most like it, formed on another half of the customers."""
+    overall_stability: float
+    """Mean adjusted Rand index of the groups formed on two halves of the customers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """A number of groups, tried."""
+
+    model: KMeans
+    stabilities: Numbers
+    agreement: Numbers
+    """Adjusted Rand index of each pair of halves."""
+    sizes: Numbers
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether every group comes out again and none is tiny."""
+        error = self.agreement.std(ddof=1) / np.sqrt(len(self.agreement))
+        return bool(
+            self.stabilities.min() >= MIN_PERSONA_STABILITY
+            and self.agreement.mean() - error >= MIN_STABILITY
+            and self.sizes.min() >= max(MIN_SHARE * self.sizes.sum(), MIN_CUSTOMERS)
+        )
 
 
 def find_personas(features: pa.Table, seed: int) -> Personas:
-    """Group customers. With fewer than 10 distinct customers a persona there are none."""
-    scaled = scaled_traits(features)
-    rng = np.random.default_rng(seed)
-    different = len(set(map(bytes, scaled)))
-    if different < COUNTS[-1] * 10:
-        return Personas(np.full(len(scaled), -1), (), 0.0)
-    sample = scaled[np.sort(rng.permutation(len(scaled))[:SAMPLE])]
-    fit_on = scaled[np.sort(rng.permutation(len(scaled))[:FIT_SAMPLE])]
-    tried = [(_silhouette(sample, count, seed), -count) for count in COUNTS]
-    best, negative = max(tried)
-    labels = np.asarray(_kmeans(-negative, seed).fit(fit_on).predict(scaled))
-    return _by_value(labels, scaled, features["paid_cents_365_days"].to_numpy(), best)
+    """Group customers into the largest number of groups that are stable; none where no number is.
+
+    The larger of two stable numbers is chosen although fewer groups always agree better: two halves of a continuum are
+    the stablest groups, and the least useful ones.
+    """
+    columns = trait_columns(features)
+    nobody = Personas(np.full(features.num_rows, -1), columns, (), 0.0)
+    if sum(column.trait.is_clustered for column in columns) < 2:
+        return nobody
+    matrix = clustered_matrix(columns)
+    by_behaviour = matrix[np.lexsort(matrix.T)]  # why: ids are made with a secret, and personas follow from none
+    sample = by_behaviour[np.sort(np.random.default_rng(seed).permutation(len(matrix))[:SAMPLE])]
+    if len(np.unique(sample, axis=0)) < MIN_DISTINCT:
+        return nobody
+    with threadpool_limits(1):  # why: sums in one order, and no threads that wait for each other over small samples
+        for count in range(MOST_PERSONAS, 1, -1):
+            grouping = form_groups(sample, count, seed)
+            if grouping.is_stable:
+                labels = np.asarray(grouping.model.predict(matrix))
+                return _by_value(labels, grouping, columns, float_column(features, "paid_cents_365_days"))
+    return nobody
 
 
-def scaled_traits(features: pa.Table) -> np.ndarray:
-    """One standardised column per trait; skewed ones as signed logarithms, NULL as the mean, beyond 3 as 3."""
-    columns = []
-    for name in TRAITS:
-        values = features[name].to_numpy().astype(float)
-        values = np.sign(values) * np.log1p(np.abs(values)) if name in SKEWED else values
-        middle = np.nanmean(values) if np.isfinite(values).any() else 0.0
-        values = np.where(np.isfinite(values), values, middle)
-        deviation = values.std()
-        columns.append(np.clip((values - middle) / deviation, -3, 3) if deviation > 0 else np.zeros(len(values)))
-    return np.column_stack(columns)
+def form_groups(sample: Numbers, count: int, seed: int) -> Grouping:
+    """Form groups, and form them again on halves of the sample that share no customer (Hennig 2007; Lange 2004)."""
+    model = _kmeans(count, seed, STARTS).fit(sample)
+    labels = np.asarray(model.labels_)
+    rng = np.random.default_rng([seed, count])
+    agreement, overlaps = [], []
+    for _ in range(HALVINGS):
+        order = rng.permutation(len(sample))
+        halves = np.array_split(order, 2)
+        again = [np.asarray(_kmeans(count, seed, STARTS_AGAIN).fit(sample[half]).predict(sample)) for half in halves]
+        agreement.append(adjusted_rand_score(*again))
+        overlaps += [_best_overlap(labels, other, count) for other in again]
+    sizes = np.bincount(labels, minlength=count).astype(np.float64)
+    return Grouping(model, np.mean(overlaps, axis=0), np.array(agreement), sizes)
 
 
-def _kmeans(count: int, seed: int) -> KMeans:
-    return KMeans(count, n_init=4, random_state=seed % 2**31)  # pyright: ignore[reportArgumentType] - stubs know 'auto' only
+def _kmeans(count: int, seed: int, starts: int) -> KMeans:
+    return KMeans(count, n_init=starts, random_state=seed % 2**31)  # pyright: ignore[reportArgumentType] - stubs know 'auto' only
 
 
-def _silhouette(sample: np.ndarray, count: int, seed: int) -> float:
-    return round(float(silhouette_score(sample, _kmeans(count, seed).fit_predict(sample))), 6)
+def _best_overlap(labels: np.ndarray, other: np.ndarray, count: int) -> Numbers:
+    """Jaccard index of each group with the other group that is most like it."""
+    both = np.zeros((count, count))
+    np.add.at(both, (labels, other), 1)
+    either = both.sum(axis=1)[:, None] + both.sum(axis=0) - both
+    return (both / np.maximum(either, 1)).max(axis=1)
 
 
-def _by_value(labels: np.ndarray, scaled: np.ndarray, paid: np.ndarray, silhouette: float) -> Personas:
-    """Number personas by mean spend, the highest first, and name them."""
+def _by_value(labels: np.ndarray, grouping: Grouping, columns: list[TraitColumn], paid: Numbers) -> Personas:
+    """Number personas by mean spend, the highest first."""
     groups = np.unique(labels)
     order = sorted(groups, key=lambda group: (-paid[labels == group].mean(), group))
-    ids = np.zeros(len(labels), dtype=np.int64)
-    for place, group in enumerate(order):
-        ids[labels == group] = place
-    names = [name_code(scaled[labels == group].mean(axis=0)) for group in order]
-    return Personas(ids, tuple(names), silhouette)
-
-
-def name_code(centre: np.ndarray) -> str:
-    """Codes of at most two traits that stand out most, joined by +; 'average' when none does."""
-    codes = [
-        (abs(value), high if value > 0 else low) for value, (high, low) in zip(centre, TRAITS.values(), strict=True)
-    ]
-    telling = sorted((one for one in codes if one[0] >= STANDS_OUT and one[1]), key=lambda one: -one[0])
-    return "+".join(code for _, code in telling[:2]) or "average"
+    places = np.zeros(len(grouping.sizes), dtype=np.int64)
+    places[order] = np.arange(len(order))
+    stabilities = tuple(round(float(grouping.stabilities[group]), 6) for group in order)
+    return Personas(places[labels], columns, stabilities, round(float(grouping.agreement.mean()), 6))

@@ -3,22 +3,27 @@
 The stage follows from the run's churn forecast, so that segments are written after it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
 from patron.schema.numbers import float_column
 from patron.schema.questions import CHURN
 from patron.schema.table_definition import INT
+from patron.schema.tables import PERSONA_TRAITS
 from patron.storage.engine import timestamp
 from patron.storage.missing_forecasts import is_answered
 from patron.storage.stage_view import StageView
 from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
-from patron.understand.personas import TRAITS, Personas, find_personas
+from patron.understand.persona_descriptions import Description, describe
+from patron.understand.persona_traits import NEEDED as PERSONA_FEATURES
+from patron.understand.personas import Personas, find_personas
 from patron.understand.rfm_scores import rfm_scores
 
 NEEDED = sorted(
     {
-        *TRAITS,
+        *PERSONA_FEATURES,
         "order_count_lifetime",
         "paid_cents_lifetime",
         "days_from_first_to_last_order",
@@ -38,7 +43,9 @@ def build_segments(view: StageView) -> None:
     )
     personas = find_personas(features, run.child_seed("personas"))
     view.write("segments", segment_rows(run.run_id, features, personas, read_churn_risk(view, features)))
-    view.write("personas", persona_rows(run.run_id, features, personas))
+    descriptions = describe(personas)
+    view.write("personas", persona_rows(run.run_id, features, personas, descriptions))
+    view.write("persona_traits", trait_rows(run.run_id, descriptions))
 
 
 def read_churn_risk(view: StageView, features: pa.Table) -> ChurnRisk | None:
@@ -75,17 +82,38 @@ def segment_rows(run_id: str, features: pa.Table, personas: Personas, risk: Chur
     )
 
 
-def persona_rows(run_id: str, features: pa.Table, personas: Personas) -> pa.Table:
+def persona_rows(run_id: str, features: pa.Table, personas: Personas, descriptions: Sequence[Description]) -> pa.Table:
     """One row per persona with what its customers do on average."""
-    members = [personas.ids == place for place in range(len(personas.name_codes))]
+    members = [personas.ids == place for place in range(len(descriptions))]
     means = {name: [float(features[name].to_numpy()[group].mean()) for group in members] for name in MEANS}
     return pa.table(
         {
             "run_id": pa.array([run_id] * len(members), pa.string()),
             "persona_id": pa.array(range(len(members)), INT),
-            "name_code": pa.array(personas.name_codes, pa.string()),
+            "name_code": pa.array([one.name_code for one in descriptions], pa.string()),
             "customer_count": pa.array([int(np.sum(group)) for group in members], INT),
             **{name: pa.array(values, pa.float64()) for name, values in means.items()},
-            "silhouette": pa.array([personas.silhouette] * len(members), pa.float64()),
+            "stability": pa.array(personas.stabilities, pa.float64()),
+            "overall_stability": pa.array([personas.overall_stability] * len(members), pa.float64()),
         }
     )
+
+
+def trait_rows(run_id: str, descriptions: Sequence[Description]) -> pa.Table:
+    """One row per fact about a persona, the most telling first."""
+    rows = [
+        {
+            "run_id": run_id,
+            "persona_id": place,
+            "rank": rank,
+            "trait": fact.trait,
+            "level": fact.level,
+            "unit": fact.unit,
+            "persona_value": fact.value,
+            "shop_value": fact.shop_value,
+            "effect": fact.effect,
+        }
+        for place, description in enumerate(descriptions)
+        for rank, fact in enumerate(description.facts, start=1)
+    ]
+    return pa.Table.from_pylist(rows, PERSONA_TRAITS.schema())

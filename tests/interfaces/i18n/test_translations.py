@@ -6,6 +6,7 @@ import pytest
 
 import patron
 from patron import clickstream
+from patron.answers.segments_overview import STABILITY_LEVELS
 from patron.collect.validation import REASONS as REJECTED_REASONS
 from patron.collect.validation import problem_message
 from patron.decide.selection import REASONS
@@ -21,7 +22,8 @@ from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
 from patron.understand.facts.usable_events import Scope
 from patron.understand.features import FEATURES
-from patron.understand.personas import TRAITS as PERSONA_TRAITS
+from patron.understand.persona_traits import TASTES
+from patron.understand.persona_traits import TRAITS as PERSONA_TRAITS
 
 POLICY = "storage/defaults/policy.toml"
 SOURCE = Path(patron.__file__).parent / "interfaces"
@@ -41,7 +43,9 @@ CODES = {
     "metric": [COVERAGE, *(metric.name for target in TARGETS for metric in target.all_metrics)],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
     "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),
-    "persona": ["average", *(code for pair in PERSONA_TRAITS.values() for code in pair if code)],
+    "persona": [*TASTES, *(code for trait in PERSONA_TRAITS for code in (trait.high, trait.low) if code)],
+    "persona_fact": [*TASTES, *(trait.feature for trait in PERSONA_TRAITS)],
+    "stability": [code for _, code in STABILITY_LEVELS],
     "effect_source": ["assumed", "measured"],
 }
 

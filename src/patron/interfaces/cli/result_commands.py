@@ -1,4 +1,4 @@
-"""`patron report`, `patron scores`, `patron backtest` and `patron prospects`: results of a run."""
+"""`patron report`, `scores`, `backtest`, `prospects` and `lookalikes`: results of a run."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from patron.interfaces.cli.run_commands import parse_time
 from patron.interfaces.i18n import LOCALES
 
 MAX_PROSPECTS = 20
+MAX_LOOKALIKES = 500
 
 
 def language(text: str | None) -> str | None:
@@ -114,4 +115,32 @@ def prospects(
     show_prospects(ranked_prospects(shop, most=most), shop.settings.shop.currency, json=json)
 
 
-COMMANDS = (report_, scores, backtest, prospects)
+def lookalikes(  # noqa: PLR0913 - one argument for each option
+    persona: Annotated[int | None, typer.Option(help="Persona of the last run, by its number.", min=0)] = None,
+    stage: Annotated[str | None, typer.Option(help="Lifecycle stage, for example active.")] = None,
+    ids: Annotated[
+        Path | None, typer.Option("--ids", dir_okay=False, help="File with the shop's own customer ids, one a line.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Number of lookalikes to list.", min=1)] = MAX_LOOKALIKES,
+    out: Annotated[Path | None, typer.Option("--out", "-o", dir_okay=False, help="CSV file to write.")] = None,
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """List the customers outside a segment who are most like its members.
+
+    It also says how well members can be told from other customers at all, and who may be contacted.
+
+    Example: patron lookalikes --workspace shop --persona 0 --count 500 --out lookalikes.csv
+    """
+    from patron.commands import find_lookalikes as command
+    from patron.interfaces.cli.render_lookalikes import show_lookalikes
+    from patron.storage.shop import Shop
+
+    segment = command.Segment(persona, stage, None if ids is None else command.read_user_ids(ids))
+    with output.progress("finding lookalikes"):
+        listed = command.find_lookalikes(Shop.open(workspace), segment, most=count, now=datetime.now(UTC))
+    show_lookalikes(listed, out and command.write_lookalikes(listed, out), json=json)
+
+
+COMMANDS = (report_, scores, backtest, prospects, lookalikes)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
 
 from babel import Locale
 from babel.messages.pofile import read_po
@@ -35,9 +36,15 @@ class Words:
         return text if isinstance(text, str) else readable(str(code))
 
     def persona(self, name_code: str) -> str:
-        """Name of a persona: what stands out about it, joined."""
-        name = self("persona.joint").join(self.code("persona", part) for part in name_code.split("+"))
+        """Name of a persona: the traits that set it apart, joined; numbers stay."""
+        name = self("persona.joint").join(self._persona_part(part) for part in name_code.split("+"))
         return name[:1].upper() + name[1:]
+
+    def _persona_part(self, part: str) -> str:
+        """One trait of a name; a favourite is written `code=level`, percent-encoded."""
+        code, is_favourite, level = part.partition("=")
+        text = self.code("persona", code)
+        return text.format(level=self.level(code, unquote(level))) if is_favourite else text
 
     def stratum(self, code: str) -> str:
         """Name of a stratum, whose parts are joined by a slash."""

@@ -57,12 +57,57 @@ PERSONAS = Table(
     (
         RUN,
         of("persona_id", INT, "persona, 0 is the most valuable"),
-        of("name_code", TEXT, "codes of the distinguishing features, joined by +"),
+        of(
+            "name_code",
+            TEXT,
+            "codes of the traits that name it, joined by +; a favourite is code=level, percent-encoded",
+        ),
         of("customer_count", INT, "customers"),
         of("paid_cents_365_days", NUMBER, "mean amount paid in the last 365 days", "cents"),
         of("order_count_365_days", NUMBER, "mean orders in the last 365 days"),
         of("days_since_last_order", NUMBER, "mean days since the last order", "days"),
-        of("silhouette", NUMBER, "silhouette of the clustering, by which the number of personas is chosen", "-1 to 1"),
+        of(
+            "stability",
+            NUMBER,
+            "mean Jaccard index with the group most like it, formed on another half of the customers",
+            "0 to 1",
+        ),
+        of(
+            "overall_stability",
+            NUMBER,
+            "mean adjusted Rand index of the groups formed on two halves of the customers, the same for all personas",
+            "0 is chance, 1 the same groups",
+        ),
+    ),
+    partition_by="run_id",
+    is_for_people=True,
+)
+PERSONA_TRAITS = Table(
+    "persona_traits",
+    "one row per trait that sets a persona apart from the other customers, and run",
+    ("run_id", "persona_id", "rank"),
+    (
+        RUN,
+        of("persona_id", INT, "persona"),
+        of(
+            "rank", INT, "position by effect, from 1; of traits that say the same of a customer, only the first is here"
+        ),
+        of("trait", TEXT, "feature"),
+        maybe("level", TEXT, "favourite that the trait is about, such as a category; values are shares of customers"),
+        Column(
+            "unit",
+            TEXT,
+            "unit of the values",
+            choices=("money", "share", "days", "count", "number", "hour"),
+        ),
+        of("persona_value", NUMBER, "what is usual in the persona: the median, of shares the mean; money in cents"),
+        of("shop_value", NUMBER, "what is usual among all customers"),
+        of(
+            "effect",
+            NUMBER,
+            "Cliff's delta: chance that a member has more of it than another customer, less that of the reverse",
+            "-1 to 1",
+        ),
     ),
     partition_by="run_id",
     is_for_people=True,

@@ -20,25 +20,29 @@ class Calibration:
     slope: float = 1.0
     shift: float = 0.0
 
-    def probability(self, log_odds: Numbers) -> Numbers:
-        """Probability, 0 to 1."""
-        return expit(np.clip(self.slope * log_odds + self.shift, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
+    def probability(self, log_odds: Numbers, offset: Numbers | float = 0.0) -> Numbers:
+        """Probability, 0 to 1; an offset is added as it is."""
+        z = self.slope * log_odds + self.shift + offset
+        return expit(np.clip(z, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
 
     def saved(self) -> dict[str, Any]:
         """The two numbers as JSON can hold them."""
         return asdict(self)
 
     @classmethod
-    def fit(cls, log_odds: Numbers, label: Numbers) -> Self:
+    def fit(
+        cls, log_odds: Numbers, label: Numbers, weight: Numbers | None = None, *, offset: Numbers | float = 0.0
+    ) -> Self:
         """Least log loss, with the slope kept within 0 and 2: calibration never reverses a ranking."""
         happened = label.sum()
         # Platt's targets: not quite 0 and 1, so that a small sample does not ask for infinite log-odds.
         target = np.where(label > 0, (happened + 1) / (happened + 2), 1 / (len(label) - happened + 2))
+        share = 1 / len(label) if weight is None else weight / weight.sum()
 
         def loss(numbers: Numbers) -> tuple[float, Numbers]:
-            z = numbers[0] * log_odds + numbers[1]
-            wrong = expit(z) - target
-            return float(np.mean(np.logaddexp(0, z) - target * z)), np.array([np.mean(wrong * log_odds), wrong.mean()])
+            z = numbers[0] * log_odds + numbers[1] + offset
+            wrong = (expit(z) - target) * share
+            return float(np.sum((np.logaddexp(0, z) - target * z) * share)), np.array([wrong @ log_odds, wrong.sum()])
 
         bounds = [(0.0, STEEPEST), (-LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)]
         fit = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)

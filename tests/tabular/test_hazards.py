@@ -329,6 +329,15 @@ def test_small_and_odd_tables_give_hazards_that_are_not_sure(learner, case):
     str(fitted.summary())
 
 
+def test_no_two_of_many_customers_are_taken_for_one():
+    rows = 150_000
+    table = pa.table(
+        {"who": [f"customer {at}" for at in range(rows)], "period": [1] * rows, "left": np.arange(rows) % 2}
+    )
+    fitted = fit_person_periods(table, id="who", period="period", event="left", learner="baseline")
+    assert fitted.counts["customers"] == rows
+
+
 def test_features_are_named_or_refused(table):
     fitted = fit_hazards(table, **COLUMNS, features=["x0"], learner="logistic")
     assert fitted.contributions(table.select(["x0"])).columns == ("x0", "time active")

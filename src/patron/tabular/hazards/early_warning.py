@@ -12,12 +12,11 @@ from patron.schema.errors import BadComparison
 from patron.schema.frames import table_without_index
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import Index
-from patron.tabular.hazards.evaluation import Follow, observe
+from patron.tabular.hazards.evaluation import Follow, observe, resample_count
 from patron.tabular.hazards.fitted_hazards import FittedHazards
 from patron.tabular.hazards.observed_lifetimes import read_numbers
 from patron.tabular.hazards.person_periods import PersonPeriods
 
-RESAMPLES = 200
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.3)
 LIFE_TABLE = "life table"
 
@@ -168,7 +167,8 @@ def _decisions(model: FittedHazards, table: pa.Table, within: int, seed: int) ->
     last, is_event = np.maximum.reduceat(last, starts), np.logical_or.reduceat(is_event, starts)
     entered = rows.periods[starts] - 1
     rng = np.random.default_rng(seed)
-    draws = np.vstack([np.ones(len(starts)), bootstrap_weights(np.arange(len(starts)), rng=rng, resamples=RESAMPLES)])
+    resamples = bootstrap_weights(np.arange(len(starts)), rng=rng, resamples=resample_count(len(starts)))
+    draws = np.vstack([np.ones(len(starts)), resamples])
     follow = Follow(last - entered, is_event)
     return rows, _Warnings(owner, rows.periods, entered, last, is_event, follow, within, draws)
 

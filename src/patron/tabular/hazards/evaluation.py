@@ -26,7 +26,9 @@ from patron.tabular.hazards.person_periods import (
     read_person_periods,
 )
 
-RESAMPLES = 200
+RESAMPLES, FEWEST_RESAMPLES = 200, 40
+MOST_CELLS = 20_000_000
+"""Customers times resamples that are held; of many customers, whose intervals are narrow, there are fewer."""
 FEWEST_AT_RISK = 20
 LEAST_UNCENSORED = 0.1
 """Nothing is measured beyond the period until which less than this share of customers is observed."""
@@ -90,7 +92,9 @@ def evaluate_hazards(
     """
     read = table_without_index(table)
     judged = JudgedLifetimes.of(model, read, periods)
-    draws = bootstrap_weights(judged.units, rng=np.random.default_rng(seed), resamples=RESAMPLES)
+    draws = bootstrap_weights(
+        judged.units, rng=np.random.default_rng(seed), resamples=resample_count(len(judged.units))
+    )
     baseline = FittedHazards(
         model.roles, LifeTableHazards(model.life_table), model.life_table, model.counts, (), model.kinds, model.encoding
     )
@@ -266,6 +270,11 @@ class JudgedLifetimes:
         ratios = np.divide(sums[[0, 2]], sums[[1, 3]], out=np.full((2, len(both)), np.nan), where=sums[[1, 3]] > 0)
         for name, values in zip(("concordance", "concordance_uncensored"), ratios, strict=True):
             yield (name, None), (float(values[0]), values[1:])
+
+
+def resample_count(customers: int) -> int:
+    """How many bootstrap resamples are drawn of so many customers."""
+    return max(FEWEST_RESAMPLES, min(RESAMPLES, MOST_CELLS // max(customers, 1)))
 
 
 def observe(model: FittedHazards, table: pa.Table) -> tuple[Lifetimes, PersonPeriods]:

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     import lightgbm as lgb
 
 Matrix = npt.NDArray[np.float32]
-SAME_EVERY_TIME = {"deterministic": True, "force_row_wise": True, "verbose": -1}
+SAME_EVERY_TIME = {"deterministic": True, "force_col_wise": True, "verbose": -1, "num_threads": 1}
+"""One thread: where others are at work, two that wait for each other at every split take several times as long."""
 CELLS_FOR_TWO_THREADS = 4_000_000
-"""Below this many cells threads cost more than they bring; the result does not depend on them."""
+"""Below this many cells a forecast has one thread; it does not depend on them."""
+ROWS_TO_BIN = 50_000
 FOLDS = 3
 ROWS_FOR_ONE_FOLD = 200_000
 """From this many person-periods on a third of the customers is left out once, and not each third in turn."""
+ROWS_TO_CALIBRATE = 400_000
+"""Of more person-periods, the rounds and the calibration come from customers who have about so many."""
 FEWEST_EVENTS = 10
 """Of fewer events no calibration is learned."""
 FEW_ROUNDS = 30
@@ -121,8 +125,7 @@ class HazardTrees:
         ahead = rows.ahead if has_landmarks else None
         values = _with_time(matrix[rows.rows], rows.periods, ahead, life_table)
         start = life_table.smooth_log_odds(rows.periods)
-        threads = _threads(values)
-        parameters = self._parameters(len(rows.rows), threads, seed)
+        parameters = self._parameters(len(rows.rows), seed)
         data = lgb.Dataset(values, rows.label, weight=rows.weight, init_score=start, params=parameters)
         data.construct()
         calibration, rounds = Calibration(), min(self.rounds, FEW_ROUNDS)
@@ -146,10 +149,12 @@ class HazardTrees:
         import lightgbm as lgb  # noqa: PLC0415 - heavy, and not everybody fits trees
 
         fold = (uniforms(rows.units, seed) * FOLDS).astype(np.intp)
+        if len(fold) > ROWS_TO_CALIBRATE:
+            fold[uniforms(rows.units, seed + 1) >= ROWS_TO_CALIBRATE / len(fold)] = -1
         folds = range(FOLDS if len(fold) < ROWS_FOR_ONE_FOLD else 1)
         boosters, losses, judged = [], np.zeros(self.rounds), []
         for one in folds:
-            inside, outside = np.flatnonzero(fold != one), np.flatnonzero(fold == one)
+            inside, outside = np.flatnonzero((fold != one) & (fold >= 0)), np.flatnonzero(fold == one)
             if not len(outside) or not rows.label[inside].any():
                 continue
             curve: dict[str, Any] = {}
@@ -168,9 +173,7 @@ class HazardTrees:
             return Calibration(), min(self.rounds, FEW_ROUNDS)
         rounds = int(np.argmin(losses)) + 1
         raw = [
-            np.asarray(
-                booster.predict(values[at], raw_score=True, num_iteration=rounds, num_threads=parameters["num_threads"])
-            )
+            np.asarray(booster.predict(values[at], raw_score=True, num_iteration=rounds))
             for booster, at in zip(boosters, judged, strict=True)
         ]
         places = np.concatenate(judged)
@@ -180,7 +183,7 @@ class HazardTrees:
             fit = Calibration.fit(np.concatenate(raw), rows.label[places], rows.weight[places], offset=start[places])
         return fit, rounds
 
-    def _parameters(self, row_count: int, threads: int, seed: int) -> dict[str, Any]:
+    def _parameters(self, row_count: int, seed: int) -> dict[str, Any]:
         return {
             "objective": "binary",
             "num_leaves": self.leaves,
@@ -190,7 +193,7 @@ class HazardTrees:
             "feature_fraction": self.share_of_features,
             "max_bin": self.bins,
             "seed": seed,
-            "num_threads": threads,
+            "bin_construct_sample_cnt": ROWS_TO_BIN,
             **SAME_EVERY_TIME,
         }
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import pairwise
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -59,8 +59,10 @@ def customer_hashes(table: pa.Table, name: str | None) -> Hashes:
     codes = table[name].combine_chunks().dictionary_encode()
     if isinstance(codes, pa.ChunkedArray):
         codes = codes.combine_chunks()
-    values = [crc32(str(value).encode()) for value in codes.dictionary.to_pylist()]
-    return _mix(np.array([*values, 0], dtype=np.uint64)[codes.indices.fill_null(len(values)).to_numpy()])
+    # 64 bits: with 32, two of a hundred thousand customers would be one.
+    digests = [blake2b(str(value).encode(), digest_size=8).digest() for value in codes.dictionary.to_pylist()]
+    hashes = np.frombuffer(b"".join([*digests, bytes(8)]), dtype="<u8").astype(np.uint64)
+    return hashes[codes.indices.fill_null(len(digests)).to_numpy()]
 
 
 def uniforms(hashes: Hashes, seed: int) -> Numbers:

@@ -115,6 +115,27 @@ def test_landmarks_forecast_several_periods_of_features_that_change_and_person_p
     assert held.score("lightgbm", "mean_forecast", 6).value < 0.75 * held.score("lightgbm", "share_left", 6).low
 
 
+def test_periods_are_counted_from_a_landmark_at_any_age():
+    """A third leaves in the 30 days after a landmark, wherever in its own month the customer is."""
+    rng = np.random.default_rng(13)
+    age, follow = rng.integers(0, 400, 12_000), rng.integers(1, 5, 12_000)
+    left = rng.geometric(1 / 3, len(age))
+    table = pa.table(
+        {
+            "x": rng.normal(size=len(age)),
+            "age": age,
+            "until": age + 30 * np.minimum(left, follow),
+            "gone": left <= follow,
+        }
+    )
+    roles = {"duration": "until", "event": "gone", "start": "age", "period": 30}
+    fitted = fit_hazards(table, **roles, learner="logistic")
+    assert fitted.hazard(table, 3, active_for="age").mean(axis=0) == pytest.approx([1 / 3] * 3, abs=0.03)
+    evaluation = evaluate_hazards(fitted, table, periods=[1, 2])
+    assert evaluation.score("logistic", "share_left", 1).value == pytest.approx(1 / 3, abs=0.02)
+    assert evaluation.score("logistic", "mean_forecast", 2).value == pytest.approx(5 / 9, abs=0.02)
+
+
 @pytest.mark.parametrize("kind", ["rows", "landmarks"])
 def test_warnings_come_before_customers_leave_and_beat_simple_rules(fading, kind):
     rows, other_rows = fading

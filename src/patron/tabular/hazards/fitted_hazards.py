@@ -276,6 +276,8 @@ class FittedHazards:
             what = "a time is missing, negative or too long"
             raise BadComparison(what, where="active_for", todo="Give how long each customer has been active.")
         whole = np.floor(periods + 1e-9)
+        if self.roles.has_landmarks:
+            periods = whole  # periods are counted from now on, as they were from the start
         return whole.astype(np.intp), np.where(periods - whole > 1e-9, periods - whole, 0.0)
 
     def _ids(self, table: pa.Table) -> dict[str, Any]:

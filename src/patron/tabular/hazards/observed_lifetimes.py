@@ -61,7 +61,8 @@ class Lifetimes:
     """Each customer's periods under observation: those after `entered`, up to `last`.
 
     Period k is the time from (k - 1) lengths, excluded, to k lengths after the beginning. `last` is the period in which
-    the customer left, or the last one observed, in part or whole.
+    the customer left, or the last one observed, in part or whole. With a start, periods are counted from it, and the
+    time before is rounded down to whole periods: what happens in the first period ahead is in one row.
     """
 
     rows: Index
@@ -69,8 +70,6 @@ class Lifetimes:
     entered: Index
     last: Index
     is_event: Flags
-    first_share: Numbers
-    """Share of the first period that is under observation, 0 to 1."""
     last_share: Numbers
     """Share of the last period that is under observation; 1 where the customer left in it."""
     notes: tuple[str, ...] = ()
@@ -99,18 +98,18 @@ class Lifetimes:
             what = f"{too_early.sum():,} customers left before they came under observation"
             raise BadComparison(what, where=roles.start or "", todo="Leave them out, or correct their start.")
         is_at_once = is_event & (duration == 0)
-        last = np.maximum(np.ceil(duration - ROUNDING), is_at_once)
+        entered, observed = np.floor(started + ROUNDING), duration - started
+        count = np.maximum(np.ceil(observed - ROUNDING), is_at_once)
+        last = entered + count
         if len(last) and last.max() > MOST_PERIODS:
             what = f"durations reach {last.max():,.0f} periods"
             raise BadComparison(what, where=str(roles.duration), todo="Give `period`, the length of a period.")
-        entered = np.floor(started + ROUNDING)
-        is_observed = (last > entered) & ((duration > started) | is_at_once)
+        is_observed = count > 0
         notes = _notes(int(is_at_once.sum()), int((~is_observed).sum()))
-        first_share = np.minimum(1 - (started - entered), 1.0)
-        last_share = np.where(is_event, 1.0, np.minimum(duration - (last - 1), 1.0))
+        last_share = np.where(is_event, 1.0, np.minimum(observed - (count - 1), 1.0))
         rows = np.flatnonzero(is_observed)
         whole = entered.astype(np.intp)[rows], last.astype(np.intp)[rows]
-        return cls(rows, *whole, is_event[rows], first_share[rows], last_share[rows], notes)
+        return cls(rows, *whole, is_event[rows], last_share[rows], notes)
 
     def refuse_without_events(self, name: str) -> None:
         """Raise NotEnoughData where nobody left."""

@@ -138,9 +138,10 @@ def lifetimes_of(rows: PersonPeriods) -> tuple[Lifetimes, Index]:
     starts = np.flatnonzero(np.concatenate([[True], units[1:] != units[:-1]])) if len(units) else order
     ends = np.append(starts[1:], len(units)) - 1
     first, last = order[starts], order[ends]
-    ones = np.ones(len(first))
     is_event = rows.label[last] > 0
-    return Lifetimes(rows.rows[first], rows.periods[first] - 1, rows.periods[last], is_event, ones, ones), first
+    return Lifetimes(
+        rows.rows[first], rows.periods[first] - 1, rows.periods[last], is_event, np.ones(len(first))
+    ), first
 
 
 def _blocks(lifetimes: Lifetimes, units: Hashes) -> Iterator[PersonPeriods]:
@@ -156,9 +157,7 @@ def _blocks(lifetimes: Lifetimes, units: Hashes) -> Iterator[PersonPeriods]:
         periods = lifetimes.entered[place] + 1 + offset
         is_last = periods == lifetimes.last[place]
         label = (is_last & lifetimes.is_event[place]).astype(np.float64)
-        missed = np.where(offset == 0, 1 - lifetimes.first_share[place], 0.0)
-        missed += np.where(is_last, 1 - lifetimes.last_share[place], 0.0)
-        weight = np.where(label > 0, 1.0, 1 - missed)
+        weight = np.where(is_last, lifetimes.last_share[place], 1.0)
         rows = lifetimes.rows[place]
         yield PersonPeriods(rows, periods, offset + 1, label, weight, units[rows])
 

@@ -20,26 +20,30 @@ class Calibration:
     slope: float = 1.0
     shift: float = 0.0
 
-    def probability(self, log_odds: Numbers) -> Numbers:
-        """Probability, 0 to 1."""
-        return expit(np.clip(self.slope * log_odds + self.shift, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
+    def probability(self, log_odds: Numbers, offset: Numbers | float = 0.0) -> Numbers:
+        """Probability, 0 to 1; an offset is added as it is."""
+        z = self.slope * log_odds + self.shift + offset
+        return expit(np.clip(z, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS))
 
     def saved(self) -> dict[str, Any]:
         """The two numbers as JSON can hold them."""
         return asdict(self)
 
     @classmethod
-    def fit(cls, log_odds: Numbers, label: Numbers, weights: Numbers | None = None) -> Self:
+    def fit(
+        cls, log_odds: Numbers, label: Numbers, weights: Numbers | None = None, *, offset: Numbers | float = 0.0
+    ) -> Self:
         """Least log loss, with the slope kept within 0 and 2: calibration never reverses a ranking.
 
-        `weights` count rows as more or fewer than one; what matters is their proportion.
+        `weights` count rows as more or fewer than one; what matters is their proportion. `offset` is added to the
+        log-odds of each row and is not stretched.
         """
         happened = label.sum()
         # Platt's targets: not quite 0 and 1, so that a small sample does not ask for infinite log-odds.
         target = np.where(label > 0, (happened + 1) / (happened + 2), 1 / (len(label) - happened + 2))
 
         def mean_loss(numbers: Numbers) -> tuple[float, Numbers]:
-            z = numbers[0] * log_odds + numbers[1]
+            z = numbers[0] * log_odds + numbers[1] + offset
             wrong = expit(z) - target
             loss = np.logaddexp(0, z) - target * z
             slopes = (np.average(wrong * log_odds, weights=weights), np.average(wrong, weights=weights))

@@ -14,6 +14,7 @@ READS = (
 )
 WRITES = (
     "scores",
+    "reasons",
     "backtests",
     "shop_forecasts",
     "repeat_purchase_models",

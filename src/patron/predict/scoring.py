@@ -9,14 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.backtest import ALL, Backtest, backtest, fit_champion, to_table
-from patron.predict.learner import FORECAST, LABEL, AddsUp, Explains, Fitted, Learner, reasons, rows_where
+from patron.predict.churn_reasons import reason_rows
+from patron.predict.explanation import Explanation, explain
+from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, Learner, rows_where
 from patron.predict.learners import LEARNERS
 from patron.predict.model_card import card_of, card_text, settings_of
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.score_origins import score_origins, unlabelled
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import Question, label_query, label_windows
+from patron.schema.questions import CHURN, Question, label_query, label_windows
+from patron.schema.reason_codes import REASON_CODES
 from patron.schema.tables import SCORES, SHOP_FORECASTS
 from patron.storage import model_registry
 from patron.storage.engine import timestamp
@@ -47,9 +50,10 @@ class AnsweredQuestion:
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows of `scores`, `backtests` and `shop_forecasts` of one question, and a summary."""
+    """Rows of `scores`, `reasons`, `backtests` and `shop_forecasts` of one question, and a summary."""
 
     scores: pa.Table
+    reasons: pa.Table
     backtests: pa.Table
     shop_forecast: pa.Table
     summary: AnsweredQuestion
@@ -119,13 +123,17 @@ def answer(
     learner, fitted = fit_champion(result, rows)
     evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
     version = keep(view, result, learner, fitted, rows, evaluated)
-    current = population_of(view, question, features.current)
-    scores = score(view, result, fitted, unlabelled(current), version)
+    current = unlabelled(population_of(view, question, features.current))
+    explanation = explain(fitted, current, REASON_CODES if question is CHURN else ())
+    scores = score(view, result, fitted, current, version, explanation)
+    why = reason_rows(view, question, current, scores, explanation)
     total = shop_forecast(view, question, fitted, scores)
-    return Answer(scores, evaluated, total, _summary(result, learner, version, evaluated, scores.num_rows))
+    return Answer(scores, why, evaluated, total, _summary(result, learner, version, evaluated, scores.num_rows))
 
 
-def score(view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, version: str) -> pa.Table:
+def score(
+    view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, version: str, explanation: Explanation
+) -> pa.Table:
     """Rows of `scores` for these customers, with an interval for amounts and reasons where the model gives them."""
     if not rows.num_rows:
         return SCORES.empty()
@@ -141,7 +149,7 @@ def score(view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, ver
             "value": pa.array(forecast),
             "low": low,
             "high": high,
-            "reasons": _reasons(fitted, rows),
+            "reasons": explanation.moved_most,
         },
         schema=SCORES.schema(),
     )
@@ -200,14 +208,6 @@ def _interval(result: Backtest, fitted: Fitted, forecast: Numbers) -> tuple[pa.A
     spread = fitted.adds_up_to.season_spread if isinstance(fitted, AddsUp) else 0.0
     ends = Outcomes.of(evaluation.actual, evaluation.forecast, spread).interval(forecast)
     return (nothing, nothing) if ends is None else (pa.array(ends[0]), pa.array(ends[1]))
-
-
-def _reasons(fitted: Fitted, rows: pa.Table) -> pa.Array:
-    kind = SCORES.schema().field("reasons").type
-    if not isinstance(fitted, Explains):
-        return pa.nulls(rows.num_rows, kind)
-    names, values = fitted.contributions(rows)
-    return pa.array(reasons(names, values), kind)
 
 
 def _summary(

@@ -15,6 +15,7 @@ from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
 from patron.schema.questions import QUESTIONS
+from patron.schema.reason_codes import REASON_CODES
 from patron.storage.policy import Policy
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
@@ -41,6 +42,8 @@ CODES = {
     "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),
     "persona": ["average", *(code for pair in PERSONA_TRAITS.values() for code in pair if code)],
     "effect_source": ["assumed", "measured"],
+    "churn_reason": [one.code for one in REASON_CODES],
+    "churn_help": sorted({one.help for one in REASON_CODES}),
 }
 
 

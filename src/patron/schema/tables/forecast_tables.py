@@ -1,5 +1,6 @@
 """Features and segments of customers as of a cutoff, and the forecasts from them."""
 
+from patron.schema.reason_codes import REASON_CODES
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TEXTS, TIME, Column, Table
 from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
@@ -79,6 +80,28 @@ SCORES = Table(
     ),
     partition_by="run_id",
     sorted_by=("customer_id",),
+)
+REASONS = Table(
+    "reasons",
+    "one row per customer, question, rank and run: only reasons that set the customer apart, the strongest first",
+    ("run_id", "customer_id", "question", "rank"),
+    (
+        RUN,
+        CUSTOMER,
+        of("question", TEXT, "question of the forecast; only churn has reasons so far"),
+        of("rank", INT, "position in the customer's list, from 1 to 3"),
+        Column("code", TEXT, "reason code", choices=tuple(one.code for one in REASON_CODES)),
+        of("contribution", NUMBER, "what the code's features added to the forecast", "log-odds"),
+        of("fact", NUMBER, "the fact, in the unit of the code's meaning"),
+        of("usual", NUMBER, "what is usual, in the same unit"),
+        Column("basis", TEXT, "for whom: this customer, or the shop's median", choices=("customer", "shop")),
+        maybe("of_count", INT, "of how many the fact and the usual are a share"),
+        maybe("window_days", INT, "days before the cutoff in which the fact was counted", "days"),
+        maybe("days_ago", INT, "days from what the fact is about to the cutoff", "days"),
+    ),
+    partition_by="run_id",
+    sorted_by=("customer_id",),
+    is_for_people=True,
 )
 BACKTESTS = Table(
     "backtests",

@@ -10,7 +10,7 @@ from patron.predict import READS, WRITES
 from patron.predict.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain, sums_by_code
 from patron.schema.questions import CHURN
-from patron.schema.reason_codes import CODE_OF_FEATURE, REASON_CODES
+from patron.schema.reason_codes import REASON_CODES
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 
@@ -64,14 +64,14 @@ def reasons_of(view):
         }
         for name in {name for one in differing for name in one} - REGULAR.keys():
             columns[name] = pa.array([one.get(name) for one in differing], pa.float64())
-        by_code = np.zeros((len(customers), len(REASON_CODES)))
+        by_code = np.zeros((len(customers), len(REASON_CODES) + 1))
+        by_code[:, -1] = others
         for row, size in enumerate(sizes):
             for code, value in size.items():
                 by_code[row, PLACE[code]] = value
-        raised = np.maximum(by_code, 0).sum(axis=1) + others
         scores = pa.table({"value": np.broadcast_to(np.asarray(probability, float), len(ids))})
         features = pa.table({"customer_id": ids, **columns})
-        explanation = Explanation(pa.nulls(len(ids)), REASON_CODES, by_code, raised)
+        explanation = Explanation(pa.nulls(len(ids)), REASON_CODES, by_code)
         found = reason_rows(view, CHURN, features, scores, explanation).to_pylist()
         return [[one for one in found if one["customer_id"] == who] for who in ids]
 
@@ -108,10 +108,10 @@ def test_a_fact_alone_is_no_reason_where_the_model_makes_little_of_it(reasons_of
 
 
 def test_who_is_not_likely_to_leave_has_no_reason(reasons_of):
-    late = (LATE, {"overdue": 1.2})
-    assert [codes(rows) for rows in reasons_of(late, late, probability=[0.9, 0.4])] == [["overdue"], []]
-    both = [["overdue"], []]
-    assert [codes(rows) for rows in reasons_of(late, late, probability=[0.2, 0.01])] == both, "above the shop's mean"
+    customers = [(LATE, {"overdue": 2.0}), (LATE, {"overdue": 1.0}), ({}, {})]
+    assert [codes(rows) for rows in reasons_of(*customers, probability=[0.9, 0.4, 0.8])] == [["overdue"], [], []]
+    above_the_mean = [0.2, 0.01, 0.01]
+    assert [codes(rows) for rows in reasons_of(*customers, probability=above_the_mean)] == [["overdue"], [], []]
 
 
 def test_what_says_the_same_again_counts_for_the_reason_that_it_follows(reasons_of):
@@ -163,7 +163,7 @@ def test_a_single_order_is_a_reason_only_where_customers_usually_have_several(re
 
 def test_a_model_that_explains_nothing_gives_no_reasons(reasons_of, view):
     assert reasons_of((LATE, {})) == [[]]
-    nothing = Explanation(pa.nulls(0), (), np.zeros((0, 0)), np.zeros(0))
+    nothing = Explanation(pa.nulls(0), (), np.zeros((0, 1)))
     assert (
         reason_rows(view, CHURN, pa.table({"customer_id": pa.array([], pa.string())}), pa.table({}), nothing).num_rows
         == 0
@@ -183,10 +183,15 @@ def test_contributions_are_added_up_within_a_code_whatever_the_blocks_are():
     whole, blocks = (explain(Additive(), rows, REASON_CODES, block_rows=size) for size in (100, 2))
     assert whole.moved_most.equals(blocks.moved_most)
     assert np.array_equal(whole.by_code, blocks.by_code)
-    assert np.array_equal(whole.raised, blocks.raised)
-    sums, raised = sums_by_code(("overdue_ratio", "refund_count_30_days"), np.array([[0.5, -0.2]]), REASON_CODES)
-    assert (sums[0, PLACE["overdue"]], sums[0, PLACE["returns"]], raised[0]) == (0.5, -0.2, 0.5)
-    assert CODE_OF_FEATURE["overdue_ratio"] == "overdue"
-    sums, raised = sums_by_code(("favourite_category=tea", "overdue_ratio"), np.array([[0.3, 0.1]]), REASON_CODES)
-    assert raised[0] == pytest.approx(0.4)
-    assert sums.sum() == pytest.approx(0.1), "a favourite category is never a reason"
+    names = ("overdue_ratio", "refund_count_30_days", "days_since_last_order", "favourite_category=tea")
+    [sums] = sums_by_code(names, np.array([[0.5, -0.2, 0.25, 0.3]]), REASON_CODES)
+    assert (sums[PLACE["overdue"]], sums[PLACE["returns"]]) == (0.75, -0.2)
+    assert sums[-1] == 0.3, "a favourite category is never a reason"
+    assert sums.sum() == pytest.approx(0.85)
+
+
+def test_contributions_are_against_those_who_are_likely_to_stay(reasons_of):
+    """Among customers long gone 50 days of silence speak for staying; against those who stay they do not."""
+    silent = (LATE, {"overdue": -0.5})
+    first, _, _ = reasons_of(silent, ({}, {"overdue": -2.0}), ({}, {"overdue": -3.0}), probability=[0.9, 0.1, 0.1])
+    assert [(row["code"], row["contribution"]) for row in first] == [("overdue", 2.0)]

@@ -1,4 +1,9 @@
-"""Why a customer is likely to leave: reasons that set this customer apart, with the fact and the usual."""
+"""Why a customer is likely to leave: reasons that set this customer apart, with the fact and the usual.
+
+Shapley values say how a forecast differs from the mean one, which in an older shop is that of customers long gone: 50
+days of silence speak for staying there. So contributions are taken against the mean of those who are likely to stay;
+they still add up, to the difference from their mean forecast.
+"""
 
 import re
 from collections.abc import Sequence
@@ -24,6 +29,7 @@ LEAST_SHARE = 0.1
 """Share of all that raised the forecast which a reason makes up at least."""
 BLOCK_ROWS = 100_000
 """Customers whose facts are in memory at once."""
+OF_CUSTOMER = tuple(name for name in REASONS.schema().names if name not in ("run_id", "question"))
 PARTS = ("fact", "usual", "of_count", "window_days", "days_ago")
 FEATURE_NAMES = frozenset({*CODE_OF_FEATURE, *NEVER_A_REASON})
 Flags = npt.NDArray[np.bool_]
@@ -34,16 +40,18 @@ def reason_rows(
 ) -> pa.Table:
     """Rows of `reasons` for customers (rows of `features`) who are likely to leave, in the order of the scores."""
     codes = explanation.codes
-    probability = float_column(scores, "value") if scores.num_rows else np.zeros(0)
-    is_likely = np.flatnonzero(probability >= min(LIKELY, probability.mean())) if codes and len(probability) else []
-    if not len(is_likely) or not explanation.raised.any():
+    if not codes or not explanation.by_code.any():
         return REASONS.empty()
+    probability = float_column(scores, "value")
+    is_likely = probability >= min(LIKELY, probability.mean())
+    against = explanation.by_code[~is_likely].mean(axis=0) if not is_likely.all() else 0.0
     of_shop = shop_medians(view, codes, rows)
-    tables = []
-    for start in range(0, len(is_likely), BLOCK_ROWS):
-        chosen = is_likely[start : start + BLOCK_ROWS]
+    tables = [REASONS.empty().select(list(OF_CUSTOMER))]
+    likely = np.flatnonzero(is_likely)
+    for start in range(0, len(likely), BLOCK_ROWS):
+        chosen = likely[start : start + BLOCK_ROWS]
         facts = Facts(view, codes, rows.take(pa.array(chosen)), of_shop)
-        tables.append(_strongest(facts, explanation.by_code[chosen], explanation.raised[chosen]))
+        tables.append(_strongest(facts, explanation.by_code[chosen] - against))
     strongest = pa.concat_tables(tables)
     for name, value in (("run_id", view.run.run_id), ("question", question.name)):
         strongest = strongest.append_column(name, pa.array([value] * strongest.num_rows, pa.string()))
@@ -94,9 +102,10 @@ class Facts:
         return beyond & (sign * (self.fact - self.usual) >= difference)  # a comparison with NaN is false
 
 
-def _strongest(facts: Facts, by_code: Numbers, raised: Numbers) -> pa.Table:
+def _strongest(facts: Facts, by_code: Numbers) -> pa.Table:
     """Up to three reasons of each customer, the strongest first."""
-    size = by_code.copy()
+    raised = np.maximum(by_code, 0.0).sum(axis=1)
+    size = by_code[:, :-1].copy()
     is_said = facts.is_apart.copy()
     for place, other, is_same in facts.follows:
         joins = is_same & is_said[:, other]
@@ -123,7 +132,7 @@ def _strongest(facts: Facts, by_code: Numbers, raised: Numbers) -> pa.Table:
             "basis": pa.array(("shop", "customer")).take(pa.array(chosen(facts.is_of_customer).astype(np.int64))),
             **{name: _whole(chosen(getattr(facts, name))) for name in PARTS[2:]},
         }
-    )
+    ).select(list(OF_CUSTOMER))
 
 
 def _flag(condition: str) -> str:

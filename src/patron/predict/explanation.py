@@ -23,37 +23,32 @@ class Explanation:
     """Names of the features that moved the forecast most, signed; NULL without an explanation."""
     codes: tuple[ReasonCode, ...]
     by_code: Numbers
-    """Contributions added up within each code, shape (customers, codes)."""
-    raised: Numbers
-    """Sum of what each code, and each feature of none, added to the forecast where it raised it."""
+    """Contributions added up within each code, and last those of features of no code, shape (customers, codes + 1)."""
 
 
 def explain(
     fitted: Fitted, rows: pa.Table, codes: Sequence[ReasonCode] = (), *, block_rows: int = BLOCK_ROWS
 ) -> Explanation:
     """Explain the forecast of each row; the same whatever the blocks are."""
-    by_code = np.zeros((rows.num_rows, len(codes)))
-    raised = np.zeros(rows.num_rows)
+    by_code = np.zeros((rows.num_rows, len(codes) + 1))
     kind = SCORES.schema().field("reasons").type
     if not isinstance(fitted, Explains):
-        return Explanation(pa.nulls(rows.num_rows, kind), tuple(codes), by_code, raised)
+        return Explanation(pa.nulls(rows.num_rows, kind), tuple(codes), by_code)
     moved: list[pa.Array] = [pa.array([], kind)]
     for start in range(0, rows.num_rows, block_rows):
         names, values = fitted.contributions(rows.slice(start, block_rows))
         moved.append(pa.array(reasons(names, values), kind))
         if codes:
-            block = slice(start, start + len(values))
-            by_code[block], raised[block] = sums_by_code(names, values, codes)
-    return Explanation(pa.concat_arrays(moved), tuple(codes), by_code, raised)
+            by_code[start : start + len(values)] = sums_by_code(names, values, codes)
+    return Explanation(pa.concat_arrays(moved), tuple(codes), by_code)
 
 
-def sums_by_code(names: Sequence[str], values: Numbers, codes: Sequence[ReasonCode]) -> tuple[Numbers, Numbers]:
-    """Contributions added up within codes; and what raised each forecast, each feature of no code by itself."""
+def sums_by_code(names: Sequence[str], values: Numbers, codes: Sequence[ReasonCode]) -> Numbers:
+    """Contributions added up within each code, and last those of features of no code."""
     place_of = {name: place for place, one in enumerate(codes) for name in one.features}
     # why: a level of a text feature is named feature=level
-    places = np.array([place_of.get(name.partition("=")[0], -1) for name in names], dtype=np.int64)
-    sums = np.zeros((len(values), len(codes)))
-    for place in range(len(codes)):
+    places = np.array([place_of.get(name.partition("=")[0], len(codes)) for name in names], dtype=np.int64)
+    sums = np.zeros((len(values), len(codes) + 1))
+    for place in range(len(codes) + 1):
         sums[:, place] = np.ascontiguousarray(values[:, places == place]).sum(axis=1)
-    others = np.ascontiguousarray(values[:, places < 0])
-    return sums, np.maximum(sums, 0.0).sum(axis=1) + np.maximum(others, 0.0).sum(axis=1)
+    return sums

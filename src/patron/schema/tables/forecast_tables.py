@@ -91,7 +91,12 @@ REASONS = Table(
         of("question", TEXT, "question of the forecast; only churn has reasons so far"),
         of("rank", INT, "position in the customer's list, from 1 to 3"),
         Column("code", TEXT, "reason code", choices=tuple(one.code for one in REASON_CODES)),
-        of("contribution", NUMBER, "what the code's features added to the forecast", "log-odds"),
+        of(
+            "contribution",
+            NUMBER,
+            "what the code's features added to the forecast, against the mean of customers likely to stay",
+            "log-odds",
+        ),
         of("fact", NUMBER, "the fact, in the unit of the code's meaning"),
         of("usual", NUMBER, "what is usual, in the same unit"),
         Column("basis", TEXT, "for whom: this customer, or the shop's median", choices=("customer", "shop")),

@@ -24,7 +24,7 @@ from patron import predict, understand
 from patron.commands.simulated_loop import ingest_events, write_rules
 from patron.govern.vault import Vault
 from patron.predict import scoring
-from patron.predict.churn_reasons import LIKELY, reason_rows
+from patron.predict.churn_reasons import is_likely_to_leave, reason_rows
 from patron.predict.classifiers import BoostedChance
 from patron.predict.explanation import explain
 from patron.predict.learner import FORECAST
@@ -113,8 +113,7 @@ def first_reasons(shop: Shop, as_of: datetime) -> tuple[dict[str, str], set[str]
     scores = pa.table({"value": fitted.predict(features.current)[FORECAST]})
     reasons = reason_rows(predicting, CHURN, features.current, scores, explain(fitted, features.current, REASON_CODES))
     probability = float_column(scores, "value")
-    is_likely = probability >= min(LIKELY, probability.mean())
-    likely = set(features.current["customer_id"].filter(pa.array(is_likely)).to_pylist())
+    likely = set(features.current["customer_id"].filter(pa.array(is_likely_to_leave(probability))).to_pylist())
     return {row["customer_id"]: row["code"] for row in reasons.to_pylist() if row["rank"] == 1}, likely
 
 

@@ -43,7 +43,7 @@ def reason_rows(
     if not codes or not explanation.by_code.any():
         return REASONS.empty()
     probability = float_column(scores, "value")
-    is_likely = probability >= min(LIKELY, probability.mean())
+    is_likely = is_likely_to_leave(probability)
     against = explanation.by_code[~is_likely].mean(axis=0) if not is_likely.all() else 0.0
     of_shop = shop_medians(view, codes, rows)
     tables = [REASONS.empty().select(list(OF_CUSTOMER))]
@@ -56,6 +56,11 @@ def reason_rows(
     for name, value in (("run_id", view.run.run_id), ("question", question.name)):
         strongest = strongest.append_column(name, pa.array([value] * strongest.num_rows, pa.string()))
     return strongest.select(REASONS.schema().names).cast(REASONS.schema())
+
+
+def is_likely_to_leave(probability: Numbers) -> Flags:
+    """Who is likely enough to leave that the reasons are worth saying."""
+    return probability >= min(LIKELY, float(probability.mean()))
 
 
 def shop_medians(view: StageView, codes: Sequence[ReasonCode], rows: pa.Table) -> Numbers:

@@ -11,7 +11,7 @@ from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_featur
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.schema.errors import NotEnoughData
 from patron.schema.questions import PROSPECTS, QUESTIONS
-from patron.schema.tables import BACKTESTS, REASONS, SCORES, SHOP_FORECASTS
+from patron.schema.tables import BACKTESTS, CHURN_DRIVERS, PARTIAL_DEPENDENCE, REASONS, SCORES, SHOP_FORECASTS
 from patron.storage.stage_view import StageView
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,9 @@ def run(view: StageView) -> Summary:
         rankings = rank_products(view)
     view.write("scores", pa.concat_tables([SCORES.empty(), *(one.scores for one in answers)]))
     view.write("reasons", pa.concat_tables([REASONS.empty(), *(one.reasons for one in answers)]))
+    view.write("churn_drivers", pa.concat_tables([CHURN_DRIVERS.empty(), *(one.drivers for one in answers)]))
+    dependence = (one.partial_dependence for one in answers)
+    view.write("partial_dependence", pa.concat_tables([PARTIAL_DEPENDENCE.empty(), *dependence]))
     view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *(one.backtests for one in answers), rankings]))
     view.write("shop_forecasts", pa.concat_tables([SHOP_FORECASTS.empty(), *(one.shop_forecast for one in answers)]))
     return Summary(tuple(one.summary for one in answers), (*unanswered, *missing))

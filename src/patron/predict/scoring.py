@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.backtest import ALL, Backtest, backtest, fit_champion, to_table
+from patron.predict.churn_drivers import churn_drivers, partial_dependence
 from patron.predict.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain
 from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, Learner, rows_where
@@ -20,7 +21,7 @@ from patron.predict.score_origins import score_origins, unlabelled
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import CHURN, Question, label_query, label_windows
 from patron.schema.reason_codes import REASON_CODES
-from patron.schema.tables import SCORES, SHOP_FORECASTS
+from patron.schema.tables import PARTIAL_DEPENDENCE, SCORES, SHOP_FORECASTS
 from patron.storage import model_registry
 from patron.storage.engine import timestamp
 from patron.storage.stage_view import StageView
@@ -50,10 +51,12 @@ class AnsweredQuestion:
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows of `scores`, `reasons`, `backtests` and `shop_forecasts` of one question, and a summary."""
+    """Rows of one question for the tables of these names, and a summary."""
 
     scores: pa.Table
     reasons: pa.Table
+    drivers: pa.Table
+    partial_dependence: pa.Table
     backtests: pa.Table
     shop_forecast: pa.Table
     summary: AnsweredQuestion
@@ -124,11 +127,20 @@ def answer(
     evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
     version = keep(view, result, learner, fitted, rows, evaluated)
     current = unlabelled(population_of(view, question, features.current))
-    explanation = explain(fitted, current, REASON_CODES if question is CHURN else ())
+    has_reasons = question is CHURN
+    explanation = explain(fitted, current, REASON_CODES if has_reasons else ())
     scores = score(view, result, fitted, current, version, explanation)
-    why = reason_rows(view, question, current, scores, explanation)
-    total = shop_forecast(view, question, fitted, scores)
-    return Answer(scores, why, evaluated, total, _summary(result, learner, version, evaluated, scores.num_rows))
+    reasons = reason_rows(view, question, current, scores, explanation)
+    dependence = partial_dependence(view, question, fitted, current) if has_reasons else PARTIAL_DEPENDENCE.empty()
+    return Answer(
+        scores=scores,
+        reasons=reasons,
+        drivers=churn_drivers(view, scores, reasons),
+        partial_dependence=dependence,
+        backtests=evaluated,
+        shop_forecast=shop_forecast(view, question, fitted, scores),
+        summary=_summary(result, learner, version, evaluated, scores.num_rows),
+    )
 
 
 def score(

@@ -43,6 +43,7 @@ CODES = {
     "persona": ["average", *(code for pair in PERSONA_TRAITS.values() for code in pair if code)],
     "effect_source": ["assumed", "measured"],
     "churn_reason": [one.code for one in REASON_CODES],
+    "churn_driver": [*(one.code for one in REASON_CODES), "none"],
     "churn_help": sorted({one.help for one in REASON_CODES}),
 }
 

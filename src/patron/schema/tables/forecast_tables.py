@@ -108,6 +108,40 @@ REASONS = Table(
     sorted_by=("customer_id",),
     is_for_people=True,
 )
+CHURN_DRIVERS = Table(
+    "churn_drivers",
+    "one row per run and reason code, of customers likely to leave: the code is their first reason",
+    ("run_id", "code"),
+    (
+        RUN,
+        Column(
+            "code",
+            TEXT,
+            "reason code, or none where nothing sets the customers apart",
+            choices=(*(one.code for one in REASON_CODES), "none"),
+        ),
+        of("customer_count", INT, "customers for whom it is the first reason"),
+        of("share", NUMBER, "their share of the customers likely to leave", "0 to 1"),
+        maybe("mean_contribution", NUMBER, "mean of what the code added to their forecasts", "log-odds"),
+        of("mean_churn_probability", NUMBER, "their mean probability of no order in the next 90 days", "0 to 1"),
+    ),
+    partition_by="run_id",
+    is_for_people=True,
+)
+PARTIAL_DEPENDENCE = Table(
+    "partial_dependence",
+    "one row per run, question, feature and value, of the strongest features; only of churn so far",
+    ("run_id", "question", "feature", "value"),
+    (
+        RUN,
+        of("question", TEXT, "question of the forecast"),
+        of("feature", TEXT, "feature"),
+        of("value", NUMBER, "value of the feature, a quantile of its values, in the feature's unit"),
+        of("mean_forecast", NUMBER, "mean forecast of a sample of customers if all of them had this value"),
+    ),
+    partition_by="run_id",
+    is_for_people=True,
+)
 BACKTESTS = Table(
     "backtests",
     "one row per question, origin, learner and metric",

@@ -6,7 +6,7 @@ leave by chance, as in the default shop. Fixed before any was measured: a custom
 can be seen already and who leaves in the next 14 days or has left in the last 14; who has no reason is missed. Of
 slowing down, a later order, fewer orders and fewer visits all speak. Printed too: of those whom the forecast finds
 likely to leave, as nobody else is given a reason. The baseline names the most common code of
-everybody for everybody. Intervals draw whole customers.
+everybody for everybody.
 """
 
 import sys
@@ -29,7 +29,7 @@ from patron.predict.classifiers import BoostedChance
 from patron.predict.explanation import explain
 from patron.predict.learner import FORECAST
 from patron.run import build_run_cutoffs, stage_view
-from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
+from patron.schema.bootstrap_intervals import Interval
 from patron.schema.numbers import float_column
 from patron.schema.questions import CHURN
 from patron.schema.reason_codes import REASON_CODES
@@ -148,14 +148,19 @@ def show(name: str, rows: list[Driven], common: Counter[str]) -> None:
         return
     everywhere = common.most_common(1)[0][0]
     baseline = np.array([everywhere in CODES[one.cause] for one in rows], dtype=np.float64)
-    share, of_baseline = (interval(rows, hits) for hits in (np.array([one.is_hit for one in rows], float), baseline))
+    share, of_baseline = (wilson(hits) for hits in (np.array([one.is_hit for one in rows], float), baseline))
     print(f"  {name}: {len(rows)} customers, planted cause first {text(share)}; '{everywhere}' {text(of_baseline)}")
 
 
-def interval(rows: list[Driven], hits: np.ndarray) -> Interval:
-    """A share with its 95 % interval."""
-    weights = bootstrap_weights(np.array([one.customer_id for one in rows]), rng=np.random.default_rng(1))
-    return percentile_interval(float(hits.mean()), weights @ hits / weights.sum(axis=1))
+def wilson(hits: np.ndarray) -> Interval:
+    """A share with its 95 % interval (Wilson 1927), which is one also where all or none are hits.
+
+    A customer is about to leave at one cutoff only, so that the rows are independent.
+    """
+    count, share, z = len(hits), float(hits.mean()), 1.96
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * float(np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)))
+    return Interval(share, middle - half, middle + half)
 
 
 def text(share: Interval) -> str:

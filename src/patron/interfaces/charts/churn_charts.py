@@ -6,7 +6,7 @@ import altair as alt
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence
 from patron.interfaces.charts.axes import labelled_axis, named_bars, nice_ticks, scale
-from patron.interfaces.charts.chart import BLUE, GREY, Chart, specification
+from patron.interfaces.charts.chart import BLUE, GREY, WIDE, Chart, specification
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
@@ -18,7 +18,7 @@ def drivers(all_drivers: Sequence[ChurnDriver], words: Words, formats: Formats) 
             "name": words.code("churn_driver", one.code),
             "n": one.customer_count,
             "colour": GREY if one.code == "none" else BLUE,
-            "label": f"{formats.count(one.customer_count)} · {formats.share(one.share, 0)}",
+            "label": f"{formats.count(one.customer_count)} · {formats.share(one.share)}",
         }
         for one in all_drivers
     ]
@@ -26,7 +26,7 @@ def drivers(all_drivers: Sequence[ChurnDriver], words: Words, formats: Formats) 
     return Chart(
         title=words("chart.drivers.title"),
         description=words("chart.drivers.description", n=likely, count=formats.count(likely)),
-        spec=specification(named_bars(rows), height=40 * len(rows) + 16),
+        spec=specification(named_bars(rows), width=WIDE, height=40 * len(rows) + 16),
         head=(
             words("column.reasons"),
             words("column.customers"),

@@ -47,7 +47,7 @@ SENTENCES = [
         "Bought from 1 category in the last 90 days, from 4 in the 90 days before",
         "近 90 天只买了 1 个品类，此前 90 天为 4 个",
     ),
-    (reason("no_visit", 12, 0.8), "No visit for 12 days, usually every day", "已 12 天未到访，平时每 1 天一次"),
+    (reason("no_visit", 12, 0.8), "No visit for 12 days, usually every day", "已 12 天未到访，平时每天一次"),
     (
         reason("no_opens", 0, 0.5, of_count=4, window_days=90, days_ago=110),
         "Opened no message since May 2024, 4 sent in the last 90 days",

@@ -50,6 +50,6 @@ def _usual(reason: ChurnReason, words: Words, formats: Formats) -> str:
         return formats.count(_count(reason.usual, reason))
     if reason.code in ("overdue", "no_visit"):
         days = max(round(reason.usual), 1)
-        return words("churn_reason.every", n=days, usual=formats.count(days))
+        return words("churn_reason.every_day") if days == 1 else words("churn_reason.every", usual=formats.count(days))
     is_whole = reason.usual >= FEW or reason.usual == round(reason.usual)
     return formats.count(reason.usual) if is_whole else formats.number(reason.usual, 1)

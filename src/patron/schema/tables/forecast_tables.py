@@ -110,7 +110,7 @@ REASONS = Table(
 )
 CHURN_DRIVERS = Table(
     "churn_drivers",
-    "one row per run and reason code, of customers likely to leave: the code is their first reason",
+    "one row per run and reason code: customers with a churn probability of 0.5 or above the mean, by their first reason",
     ("run_id", "code"),
     (
         RUN,
@@ -121,7 +121,7 @@ CHURN_DRIVERS = Table(
             choices=(*(one.code for one in REASON_CODES), "none"),
         ),
         of("customer_count", INT, "customers for whom it is the first reason"),
-        of("share", NUMBER, "their share of the customers likely to leave", "0 to 1"),
+        of("share", NUMBER, "their share of the customers with such a churn probability", "0 to 1"),
         maybe("mean_contribution", NUMBER, "mean of what the code added to their forecasts", "log-odds"),
         of("mean_churn_probability", NUMBER, "their mean probability of no order in the next 90 days", "0 to 1"),
     ),

@@ -110,7 +110,7 @@ REASONS = Table(
 )
 CHURN_DRIVERS = Table(
     "churn_drivers",
-    "one row per run and reason code: customers with a churn probability of 0.5 or above the mean, by their first reason",
+    "one row per run and reason code: customers at 0.5 churn probability or above the mean, by first reason",
     ("run_id", "code"),
     (
         RUN,

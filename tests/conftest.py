@@ -279,6 +279,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         "personas": personas,
         "persona_traits": persona_traits,
         "scores": scores,
+        **churn_reason_rows(run, segments),
         "recommendations": recommended,
         "affinities": affinities,
         "decisions": decisions_of(run, segments, rng),
@@ -286,6 +287,31 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
             {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
              "example": "made/e1"}
             for code, count, done in (("second_event_of_an_order", 3, "excluded"), ("line_without_price", 12, "kept"))
+        ],
+    }  # fmt: skip
+
+
+def churn_reason_rows(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
+    """Two reasons of every other customer, and what they add up to."""
+    base = {"run_id": run.run_id, "question": "churn"}
+    facts = (
+        {"rank": 1, "code": "overdue", "contribution": 0.9, "fact": 93.0, "usual": 11.0, "basis": "customer",
+         "days_ago": 93},
+        {"rank": 2, "code": "returns", "contribution": 0.4, "fact": 2.0, "usual": 0.0, "basis": "shop",
+         "window_days": 30, "days_ago": 4},
+    )  # fmt: skip
+    chosen = segments[::2]
+    drivers = (("overdue", len(chosen), 0.9), ("none", len(segments) - len(chosen), None))
+    return {
+        "reasons": [base | {"customer_id": one["customer_id"]} | fact for one in chosen for fact in facts],
+        "churn_drivers": [
+            {"run_id": run.run_id, "code": code, "customer_count": count, "share": count / len(segments),
+             "mean_contribution": contribution, "mean_churn_probability": 0.8}
+            for code, count, contribution in drivers
+        ],
+        "partial_dependence": [
+            base | {"feature": "days_since_last_order", "value": float(days), "mean_forecast": days / 400}
+            for days in (10, 90, 250)
         ],
     }  # fmt: skip
 

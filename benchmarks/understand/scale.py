@@ -25,11 +25,14 @@ import sqlalchemy as sa
 
 from patron import predict, understand
 from patron.predict.backtest import Backtest, fit_champion
+from patron.predict.churn_reasons import reason_rows
+from patron.predict.explanation import explain
 from patron.predict.learners import LEARNERS
 from patron.predict.score_origins import unlabelled
 from patron.predict.scoring import keep, read_features, score, with_labels
 from patron.schema.questions import CHURN, PURCHASE, VALUE
-from patron.schema.tables import BACKTESTS, BY_NAME, EVENTS, SCORES
+from patron.schema.reason_codes import REASON_CODES
+from patron.schema.tables import BACKTESTS, BY_NAME, EVENTS, REASONS, SCORES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage import model_registry
@@ -129,15 +132,19 @@ def score_all(shop: Shop) -> None:
     """Score every customer with the kept champions and write `scores`."""
     view = view_of(shop, "predict")
     current = read_features(view, "features").current
-    found = []
+    found, reasons = [], []
     for question in (VALUE, CHURN, PURCHASE):
         fitted = model_registry.load(
             shop.folder / "models", shop.store, question.name, RUN.run_id, LEARNERS[question.name]
         )
         rows = view.query(f"select * from given where {question.population} order by customer_id", given=current)
         result = Backtest(question, (), (), {}, "kept", "none", "kept")
-        found.append(score(view, result, fitted, unlabelled(rows), f"{question.name}/{RUN.run_id}"))
+        current_rows = unlabelled(rows)
+        explanation = explain(fitted, current_rows, REASON_CODES if question is CHURN else ())
+        found.append(score(view, result, fitted, current_rows, f"{question.name}/{RUN.run_id}", explanation))
+        reasons.append(reason_rows(view, question, current_rows, found[-1], explanation))
     view.write("scores", pa.concat_tables([SCORES.empty(), *found]))
+    view.write("reasons", pa.concat_tables([REASONS.empty(), *reasons]))
 
 
 def timed(steps: Mapping[str, Callable[[], object]]) -> None:

@@ -62,6 +62,16 @@ def finish_run(shop, as_of, values, *, has_interval=True):
         for question, chance in (("churn", 0.25), ("purchase", 0.5), ("purchase_7_days", 0.125))
     ]
     write(shop, "scores", scores, run)
+    reason = {
+        "run_id": run.run_id,
+        "question": "churn",
+        "contribution": 0.5,
+        "fact": 9.0,
+        "usual": 2.0,
+        "basis": "shop",
+    }
+    ranked = [{"rank": rank, "code": code} for rank, code in ((2, "bad_review"), (1, "overdue"))]
+    write(shop, "reasons", [reason | one | {"customer_id": customer_of(shop, "ann")} for one in ranked], run)
     total = sum(values.values())
     forecast = {"question": "value", "value": total, "low": total / 2, "high": total * 2, "season": 1.1}
     rows = [{"run_id": run.run_id, "is_season_observed": as_of == AS_OF} | forecast] if has_interval else []
@@ -122,6 +132,7 @@ def test_each_customer_has_one_row_in_units_of_the_currency_under_the_newest_own
     assert (ann["churn_probability"], ann["purchase_probability"]) == (0.25, 0.5)
     assert ann["purchase_probability_7_days"] == 0.125
     assert (ann["lifecycle_stage"], ann["reasons"]) == ("active", "+order_count_lifetime; -days_since_last_order")
+    assert (ann["churn_reasons"], rows["ben"]["churn_reasons"]) == ("overdue; bad_review", None)
     assert (rows["ben"]["churn_probability"], rows["ben"]["purchase_probability"]) == (None, None)
     assert max(FIRST_ID, key=lambda one: rows[one]["value_decile"]) == "ann"
 

@@ -93,6 +93,19 @@ def test_scores_have_intervals_for_amounts_and_reasons(finished):
     assert any(reasons for reasons in amounts["reasons"].to_pylist())
 
 
+def test_reasons_are_of_those_with_a_raised_churn_probability_and_drivers_count_all_of_them(finished):
+    view, _ = finished
+    churn = {row["customer_id"]: row["value"] for row in view.read("scores").to_pylist() if row["question"] == "churn"}
+    raised = {who for who, value in churn.items() if value >= min(0.5, np.mean(list(churn.values())))}
+    reasons, drivers = view.read("reasons").to_pylist(), view.read("churn_drivers").to_pylist()
+    assert reasons
+    assert {row["customer_id"] for row in reasons} <= raised
+    assert {row["question"] for row in reasons} == {"churn"}
+    assert sum(row["customer_count"] for row in drivers) == len(raised)
+    assert sum(row["share"] for row in drivers) == pytest.approx(1)
+    assert {row["question"] for row in view.read("partial_dependence").to_pylist()} == {"churn"}
+
+
 def test_a_run_run_again_ends_the_same(finished):
     view, summary = finished
     order = [("question", "ascending"), ("customer_id", "ascending")]

@@ -77,6 +77,8 @@ EXPECTED = {
         "paid_cents_change_30_days": 3000 - 500,
         "paid_share_of_last_90_in_180_days": 1,
         "refund_count_lifetime": 1,
+        "refund_count_30_days": 1,
+        "refund_count_90_days": 1,
         "refunded_order_share": 1 / 3,
         "refunded_cents_365_days": 900,
         "refunded_share_lifetime": 900 / 5300,
@@ -105,6 +107,7 @@ EXPECTED = {
         "first_category": "a",
     },
     "brands": {"brand_count": 1, "brand_diversity": 0, "favourite_brand_share": 1, "favourite_brand": "x"},
+    "category_changes": {"category_count_90_days": 2, "category_count_previous_90_days": 0},
     "activity": {
         "search_count_7_days": 1,
         "search_count_90_days": 2,
@@ -134,11 +137,18 @@ EXPECTED = {
         "message_sent_count_90_days": 2,
         "messages_opened_per_sent_90_days": 1 / 2,
         "messages_clicked_per_sent_90_days": 0,
+        "message_sent_count_lifetime": 2,
+        "message_opened_count_90_days": 1,
+        "message_opened_count_lifetime": 1,
         "days_since_last_message": 10,
+        "days_since_last_message_opened": 10,
         "coupon_count_90_days": 1,
         "review_count_lifetime": 2,
         "mean_rating": 3,
         "min_rating": 2,
+        "min_rating_90_days": 2,
+        "days_since_min_rating_90_days": 17,
+        "days_since_last_review": 17,
         "referral_count_lifetime": 1,
         "days_since_registration": 95,
     },
@@ -198,5 +208,47 @@ def test_days_and_hours_are_those_of_the_shop(pipeline):
 def test_who_never_did_something_has_zero_of_it_and_no_ratio(pipeline):
     [row] = pipeline.features(pipeline.facts([pipeline.event("o", "Order Line Completed", 1, order_id="o")]), [2])
     assert (row["view_count_90_days"], row["refund_count_lifetime"], row["message_sent_count_90_days"]) == (0, 0, 0)
-    unknown = ("views_per_search_90_days", "mean_rating", "mean_days_between_orders", "favourite_brand")
+    unknown = (
+        "days_since_min_rating_90_days",
+        "days_since_last_message_opened",
+        "views_per_search_90_days",
+        "mean_rating",
+        "mean_days_between_orders",
+        "favourite_brand",
+    )
     assert [row[name] for name in unknown] == [None] * len(unknown)
+
+
+def test_returns_reviews_and_openings_count_in_the_window_of_their_own_day(pipeline):
+    """A refund counts by its day and not by its order's; of reviews with as few stars the last one's day counts."""
+    e = pipeline.event
+    events = [
+        e("o1", "Order Line Completed", 5, order_id="o1", product_id="p1", price_cents=500, category="a"),
+        e("o2", "Order Line Completed", 6, order_id="o2", product_id="p2", price_cents=500, category="b"),
+        e("o3", "Order Line Completed", 150, order_id="o3", product_id="p1", price_cents=500, category="a"),
+        e("r1", "Order Refunded", 100, order_id="o1"),
+        e("r2", "Order Refunded", 165, order_id="o2"),
+        e("q0", "Product Reviewed", 20, rating=1.0),
+        e("q1", "Product Reviewed", 110, rating=2.0),
+        e("q2", "Product Reviewed", 120, rating=2.0),
+        e("q3", "Product Reviewed", 160, rating=4.5),
+        e("m1", "Message Sent", 30),
+        e("m2", "Message Opened", 31),
+        e("m3", "Message Sent", 130),
+    ]
+    [row] = pipeline.features(pipeline.facts(events), [170])
+    expected = {
+        "refund_count_30_days": 1,
+        "refund_count_90_days": 2,
+        "min_rating": 1,
+        "min_rating_90_days": 2,
+        "days_since_min_rating_90_days": 50,
+        "days_since_last_review": 10,
+        "message_sent_count_lifetime": 2,
+        "message_opened_count_90_days": 0,
+        "message_opened_count_lifetime": 1,
+        "days_since_last_message_opened": 139,
+        "category_count_90_days": 1,
+        "category_count_previous_90_days": 2,
+    }
+    assert {name: row[name] for name in expected} == expected

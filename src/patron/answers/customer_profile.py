@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from patron.answers.churn_reasons import ChurnReason, churn_reasons
 from patron.answers.models import UNITS
 from patron.answers.repeat_purchase import CustomerRepeatPurchase, customer_repeat_purchase
 from patron.answers.score_reasons import mean_by_recency, score_reasons
@@ -46,6 +47,9 @@ class Score:
     low: float | None
     high: float | None
     reasons: tuple[str, ...]
+    """Features that moved the forecast most, signed."""
+    churn_reasons: tuple[ChurnReason, ...] | None = None
+    """Of churn: what sets the customer apart, the strongest first; None where the run has none of anybody."""
 
 
 @dataclass(frozen=True)
@@ -261,13 +265,16 @@ from scores s join customer a on a.customer_id = s.customer_id where s.run_id = 
         (row for row in records(view.query(sql, customer=customer)) if row["question"] not in missing),
         key=lambda row: (order.index(row["question"]) if row["question"] in order else len(order), row["question"]),
     )
-    return tuple(_score(view, row) for row in rows)
+    why = churn_reasons(view, customer)
+    of_customer = None if why is None else next(iter(why.values()), ())
+    return tuple(_score(view, row, of_customer if row["question"] == CHURN.name else None) for row in rows)
 
 
-def _score(view: Snapshot, row: dict[str, Any]) -> Score:
+def _score(view: Snapshot, row: dict[str, Any], why: tuple[ChurnReason, ...] | None) -> Score:
     mean = None if row["reasons"] else mean_by_recency(view, row["question"])
     reasons = score_reasons(row["value"], row["reasons"], mean)
-    return Score(**{**row, "unit": UNITS.get(row["question"], "number"), "reasons": reasons})
+    unit = UNITS.get(row["question"], "number")
+    return Score(**{**row, "unit": unit, "reasons": reasons, "churn_reasons": why})
 
 
 def _next_order(view: Snapshot, customer: pa.Table) -> NextOrder | None:

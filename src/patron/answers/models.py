@@ -5,10 +5,11 @@ from datetime import datetime
 
 import numpy as np
 
+from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
 from patron.schema.metrics import gini
 from patron.schema.numbers import float_column
-from patron.schema.questions import CENTS, PROBABILITY, QUESTION_BY_NAME, SESSION_CONVERSION, TARGETS
+from patron.schema.questions import CENTS, CHURN, PROBABILITY, QUESTION_BY_NAME, SESSION_CONVERSION, TARGETS
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
 from patron.storage.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
@@ -129,6 +130,10 @@ class Models:
     """From the days of orders alone; None where too little was known."""
     missing_forecasts: tuple[MissingForecast, ...] = ()
     """What this run has too little history for."""
+    churn_drivers: tuple[ChurnDriver, ...] = ()
+    """First reasons of customers likely to leave; empty where the run has no reasons."""
+    partial_dependence: tuple[PartialDependence, ...] = ()
+    """What the strongest features do to the churn probability."""
 
 
 def models(shop: Shop) -> Models:
@@ -138,8 +143,17 @@ def models(shop: Shop) -> Models:
 
 def models_of(view: Snapshot) -> Models:
     """Models of one run."""
+    missing = missing_forecasts(view)
+    has_churn = all(one.question != CHURN.name for one in missing)
     return Models(
-        view.run.run_id, view.run.as_of, questions(view), drift(view), repeat_purchase(view), missing_forecasts(view)
+        run_id=view.run.run_id,
+        as_of=view.run.as_of,
+        questions=questions(view),
+        drift=drift(view),
+        repeat_purchase=repeat_purchase(view),
+        missing_forecasts=missing,
+        churn_drivers=churn_drivers(view) if has_churn else (),
+        partial_dependence=partial_dependence(view) if has_churn else (),
     )
 
 

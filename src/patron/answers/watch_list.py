@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import pyarrow as pa
+
+from patron.answers.churn_reasons import ChurnReason, churn_reasons
 from patron.answers.score_reasons import mean_by_recency, score_reasons
 from patron.storage.last_run import records
 from patron.storage.missing_forecasts import scores_sql
@@ -21,6 +24,9 @@ class CustomerAtRisk:
     """Paid in the last 180 days, per 90 days."""
     value_at_risk_cents: float
     reasons: tuple[str, ...]
+    """Features that moved the forecast most, signed."""
+    churn_reasons: tuple[ChurnReason, ...] | None
+    """What sets the customer apart, the strongest first; None where the run has no such reasons of anybody."""
     action: str | None
     """Offer decided on at this run, 'none', or None when nothing was decided."""
 
@@ -43,5 +49,8 @@ where v.run_id = '{run_id}' and s.lifecycle_stage = 'at_risk'
 order by v.value_at_risk_cents desc, v.customer_id limit {int(limit)}"""
     mean = mean_by_recency(view, "churn")
     rows = records(view.query(sql))
-    reasons = (score_reasons(row["churn_probability"], row["reasons"], mean) for row in rows)
-    return tuple(CustomerAtRisk(**{**row, "reasons": why}) for row, why in zip(rows, reasons, strict=True))
+    why = churn_reasons(view, pa.table({"customer_id": pa.array([row["customer_id"] for row in rows], pa.string())}))
+    for row in rows:
+        row["reasons"] = score_reasons(row["churn_probability"], row["reasons"], mean)
+        row["churn_reasons"] = None if why is None else why.get(row["customer_id"], ())
+    return tuple(CustomerAtRisk(**row) for row in rows)

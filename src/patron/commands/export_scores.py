@@ -43,12 +43,14 @@ COLUMNS = pa.schema(
         ("purchase_probability_7_days", NUMBER),
         ("lifecycle_stage", TEXT),
         ("reasons", TEXT),
+        ("churn_reasons", TEXT),
         ("may_be_contacted", FLAG),
     ]
 )
 """`value` and its 80 % interval are net revenue of the next 90 days in units of the currency, not cents; deciles go
 from 1 (least) to 10; `churn_probability` is that of no order in 90 days, `purchase_probability` of one in 30 days;
-`reasons` are those of the value; `user_id` is the one known last, as the shop wrote it."""
+`reasons` are those of the value, `churn_reasons` are codes of why somebody is likely to leave, the strongest first;
+`user_id` is the one known last, as the shop wrote it."""
 
 
 @dataclass(frozen=True)
@@ -166,15 +168,19 @@ with forecast as (
 ), why as (
   select customer_id, array_to_string(reasons, '; ') as reasons
   from scores where {known} and question = 'value'
+), leaving as (
+  select customer_id, string_agg(code, '; ' order by rank) as churn_reasons
+  from reasons where {known} and question = 'churn' group by customer_id
 ), latest_user as (
   select customer_id, token, row_number() over (partition by customer_id order by known_at desc, token) as place
   from identities where is_user
 )
-select s.customer_id, s.lifecycle_stage, u.token, w.reasons, f.value_cents, f.low_cents, f.high_cents,
+select s.customer_id, s.lifecycle_stage, u.token, w.reasons, l.churn_reasons, f.value_cents, f.low_cents, f.high_cents,
   f.churn_probability, f.purchase_probability, f.purchase_probability_7_days
 from segments s
 left join forecast f on f.customer_id = s.customer_id
 left join why w on w.customer_id = s.customer_id
+left join leaving l on l.customer_id = s.customer_id
 left join latest_user u on u.customer_id = s.customer_id and u.place = 1
 where s.run_id = '{run_id}' order by s.customer_id"""
 

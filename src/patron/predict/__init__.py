@@ -15,6 +15,9 @@ READS = (
 )
 WRITES = (
     "scores",
+    "reasons",
+    "churn_drivers",
+    "partial_dependence",
     "backtests",
     "shop_forecasts",
     "repeat_purchase_models",

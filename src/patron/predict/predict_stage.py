@@ -13,7 +13,15 @@ from patron.predict.session_conversion import build_session_conversion
 from patron.predict.value.repeat_purchase import build_repeat_purchase
 from patron.schema.errors import NotEnoughData
 from patron.schema.questions import PROSPECTS, QUESTIONS
-from patron.schema.tables import BACKTESTS, PAST_FORECASTS, SCORES, SHOP_FORECASTS
+from patron.schema.tables import (
+    BACKTESTS,
+    CHURN_DRIVERS,
+    PARTIAL_DEPENDENCE,
+    PAST_FORECASTS,
+    REASONS,
+    SCORES,
+    SHOP_FORECASTS,
+)
 from patron.storage.stage_view import StageView
 
 log = logging.getLogger(__name__)
@@ -46,11 +54,17 @@ def run(view: StageView) -> Summary:
         answers += prospects
         rankings = rank_products(view)
         visits = build_session_conversion(view)
-    view.write("scores", pa.concat_tables([SCORES.empty(), *coherent_scores([one.scores for one in answers])]))
-    view.write("past_forecasts", pa.concat_tables([PAST_FORECASTS.empty(), *(one.past_forecasts for one in answers)]))
-    evaluated = [*(one.backtests for one in answers), rankings, visits.backtests]
-    view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *evaluated]))
-    view.write("shop_forecasts", pa.concat_tables([SHOP_FORECASTS.empty(), *(one.shop_forecast for one in answers)]))
+    tables = {
+        "scores": [SCORES.empty(), *coherent_scores([one.scores for one in answers])],
+        "past_forecasts": [PAST_FORECASTS.empty(), *(one.past_forecasts for one in answers)],
+        "reasons": [REASONS.empty(), *(one.reasons for one in answers)],
+        "churn_drivers": [CHURN_DRIVERS.empty(), *(one.drivers for one in answers)],
+        "partial_dependence": [PARTIAL_DEPENDENCE.empty(), *(one.partial_dependence for one in answers)],
+        "backtests": [BACKTESTS.empty(), *(one.backtests for one in answers), rankings, visits.backtests],
+        "shop_forecasts": [SHOP_FORECASTS.empty(), *(one.shop_forecast for one in answers)],
+    }
+    for name, parts in tables.items():
+        view.write(name, pa.concat_tables(parts))
     return Summary(tuple(one.summary for one in answers), (*unanswered, *missing, *visits.unanswered))
 
 

@@ -9,7 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.predict.backtest import ALL, Backtest, backtest, fit_champion, to_table
-from patron.predict.learner import FORECAST, LABEL, AddsUp, Explains, Fitted, Learner, reasons, rows_where
+from patron.predict.churn_drivers import churn_drivers, partial_dependence
+from patron.predict.churn_reasons import reason_rows
+from patron.predict.explanation import Explanation, explain
+from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, Learner, rows_where
 from patron.predict.learners import LEARNERS
 from patron.predict.model_card import card_of, card_text, settings_of
 from patron.predict.prediction_intervals import Outcomes
@@ -17,7 +20,8 @@ from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPEC
 from patron.predict.score_origins import ScoreOrigin, score_origins, unlabelled
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import CHURN, Question, label_query, label_windows
-from patron.schema.tables import PAST_FORECASTS, SCORES, SHOP_FORECASTS
+from patron.schema.reason_codes import REASON_CODES
+from patron.schema.tables import PARTIAL_DEPENDENCE, PAST_FORECASTS, SCORES, SHOP_FORECASTS
 from patron.storage import model_registry
 from patron.storage.engine import timestamp
 from patron.storage.stage_view import StageView
@@ -47,10 +51,13 @@ class AnsweredQuestion:
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows of `scores`, `past_forecasts`, `backtests` and `shop_forecasts` of one question, and a summary."""
+    """Rows of one question for the tables of these names, and a summary."""
 
     scores: pa.Table
     past_forecasts: pa.Table
+    reasons: pa.Table
+    drivers: pa.Table
+    partial_dependence: pa.Table
     backtests: pa.Table
     shop_forecast: pa.Table
     summary: AnsweredQuestion
@@ -120,11 +127,22 @@ def answer(
     learner, fitted = fit_champion(result, rows)
     evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
     version = keep(view, result, learner, fitted, rows, evaluated)
-    current = population_of(view, question, features.current)
-    scores = score(view, result, fitted, unlabelled(current), version)
-    total = shop_forecast(view, question, fitted, scores)
-    summary = _summary(result, learner, version, evaluated, scores.num_rows)
-    return Answer(scores, past_forecasts(view, result, origins), evaluated, total, summary)
+    current = unlabelled(population_of(view, question, features.current))
+    has_reasons = question is CHURN
+    explanation = explain(fitted, current, REASON_CODES if has_reasons else ())
+    scores = score(view, result, fitted, current, version, explanation)
+    reasons = reason_rows(view, question, current, scores, explanation)
+    dependence = partial_dependence(view, question, fitted, current) if has_reasons else PARTIAL_DEPENDENCE.empty()
+    return Answer(
+        scores=scores,
+        past_forecasts=past_forecasts(view, result, origins),
+        reasons=reasons,
+        drivers=churn_drivers(view, scores, reasons),
+        partial_dependence=dependence,
+        backtests=evaluated,
+        shop_forecast=shop_forecast(view, question, fitted, scores),
+        summary=_summary(result, learner, version, evaluated, scores.num_rows),
+    )
 
 
 def past_forecasts(view: StageView, result: Backtest, origins: Sequence[ScoreOrigin]) -> pa.Table:
@@ -142,7 +160,9 @@ def past_forecasts(view: StageView, result: Backtest, origins: Sequence[ScoreOri
     return pa.concat_tables([part.cast(PAST_FORECASTS.schema()) for part in parts])
 
 
-def score(view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, version: str) -> pa.Table:
+def score(
+    view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, version: str, explanation: Explanation
+) -> pa.Table:
     """Rows of `scores` for these customers, with an interval for amounts and reasons where the model gives them."""
     if not rows.num_rows:
         return SCORES.empty()
@@ -158,7 +178,7 @@ def score(view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, ver
             "value": pa.array(forecast),
             "low": low,
             "high": high,
-            "reasons": _reasons(fitted, rows),
+            "reasons": explanation.moved_most,
         },
         schema=SCORES.schema(),
     )
@@ -224,14 +244,6 @@ def _interval(result: Backtest, fitted: Fitted, forecast: Numbers) -> tuple[pa.A
     spread = fitted.adds_up_to.season_spread if isinstance(fitted, AddsUp) else 0.0
     ends = Outcomes.of(evaluation.actual, evaluation.forecast, spread).interval(forecast)
     return (nothing, nothing) if ends is None else (pa.array(ends[0]), pa.array(ends[1]))
-
-
-def _reasons(fitted: Fitted, rows: pa.Table) -> pa.Array:
-    kind = SCORES.schema().field("reasons").type
-    if not isinstance(fitted, Explains):
-        return pa.nulls(rows.num_rows, kind)
-    names, values = fitted.contributions(rows)
-    return pa.array(reasons(names, values), kind)
 
 
 def _summary(

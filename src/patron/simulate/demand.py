@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from patron.simulate.leaving_causes import BAD_DELIVERY, BAD_REVIEW, REPLACEMENT_DAYS
 from patron.simulate.population import People
 from patron.simulate.simulator_settings import Offer, SimulatorSettings
 
@@ -80,7 +81,8 @@ def season(settings: SimulatorSettings, days: np.ndarray) -> np.ndarray:
 def interest(people: People, days: np.ndarray) -> np.ndarray:
     """Share of the first interest that is left, shape (days, people)."""
     age = np.maximum(days[:, None] - people.signup_day[None, :], 0)
-    return np.exp(-age / people.slowing_days[None, :])
+    faded = np.maximum(days[:, None] - people.cause_day[None, :], 0)
+    return np.exp(-age / people.slowing_days[None, :] - faded / people.fading_days[None, :])
 
 
 def order_chance(
@@ -93,6 +95,13 @@ def order_chance(
         rate = rate * (1 + people.lift_share * np.minimum(offers.strength, 1 / 0.9))
         rate += people.nudge_orders * offers.strength * offers.nudge_weight
     return -np.expm1(-rate)
+
+
+def is_planted_order(people: People, days: np.ndarray) -> np.ndarray:
+    """Whether a planted cause begins with an order on a day, or has a bad delivery replaced, shape (days, people)."""
+    since = days[:, None] - people.cause_day
+    is_bad = (people.cause == BAD_DELIVERY) | (people.cause == BAD_REVIEW)
+    return (is_bad & (since == 0)) | ((people.cause == BAD_DELIVERY) & (since == REPLACEMENT_DAYS))
 
 
 def visit_chance(people: People, days: np.ndarray, settings: SimulatorSettings) -> np.ndarray:

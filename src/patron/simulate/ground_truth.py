@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from patron.simulate import demand
+from patron.simulate.leaving_causes import CAUSES, NO_CAUSE
 from patron.simulate.order_terms import WHOLE_SHARE
 from patron.simulate.population import People
 from patron.simulate.simulator import FATIGUE_DAYS, ShopSimulator
@@ -37,6 +38,8 @@ def truth(world: ShopSimulator, horizon_days: int = 90) -> pa.Table:
     no offer is in force; refunds count with their order. `uplift_<offer>_cents` is the expected extra margin of making
     that offer now, discount included and contact cost not, over the days it is valid, against no offer. Both are exact
     in order rates, seasons and drop-out; what an order is worth is the mean of BASKETS drawn baskets.
+    `leaving_cause` is the planted cause that drives the customer away by `dropped_out_on`, and `caused_on` the day it
+    strikes; expected values do not know of planted causes yet to come.
     """
     everyone = world.people
     customers = everyone.rows(~everyone.is_visitor & (everyone.signup_day < world.day))
@@ -55,7 +58,8 @@ def dropout_days(people: People, exposure: demand.Exposure) -> np.ndarray:
         hit = at[(day == one) & (out[at] > day)]
         added[hit] += people.annoyance[hit]
         left = np.ceil((people.patience[hit] - added[hit]) / people.hazard_per_day[hit])
-        out[hit] = np.maximum(people.signup_day[hit] + np.minimum(left, 2**39).astype(np.int64), one)
+        sooner = np.maximum(people.signup_day[hit] + np.minimum(left, 2**39).astype(np.int64), one)
+        out[hit] = np.minimum(out[hit], sooner)
     return out
 
 
@@ -63,6 +67,7 @@ def _truth_of(people: People, world: ShopSimulator, horizon_days: int) -> pa.Tab
     shop = world.settings
     gone = dropout_days(people, world.exposure)
     is_alive = gone >= world.day
+    is_driven = (people.cause != NO_CAUSE) & (gone == people.left_day) & (people.natural_dropout_day > gone)
     basket = mean_baskets(people, world, horizon_days)
     days = np.arange(world.day, world.day + horizon_days)
     orders = expected_orders(people, days, shop, None) * is_alive
@@ -76,6 +81,14 @@ def _truth_of(people: People, world: ShopSimulator, horizon_days: int) -> pa.Tab
         "signed_up_on": pa.array([shop.start + timedelta(days=int(day)) for day in people.signup_day], pa.date32()),
         "dropped_out_on": pa.array(midnight, pa.date32()),
         "is_alive": is_alive,
+        "leaving_cause": pa.array(CAUSES).take(pa.array(people.cause, mask=~is_driven)),
+        "caused_on": pa.array(
+            [
+                shop.start + timedelta(days=int(day)) if driven else None
+                for day, driven in zip(people.cause_day, is_driven, strict=True)
+            ],
+            pa.date32(),
+        ),
         "is_slowing": np.isfinite(people.slowing_days),
         "price_sensitivity": people.price_sensitivity,
         "expected_orders": orders.sum(axis=0),

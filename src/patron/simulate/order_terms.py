@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from patron.simulate.event_batches import DAY_US, STEPS, Batch, Lines, make_batch
+from patron.simulate.leaving_causes import BAD_DELIVERY, BAD_REVIEW, REPLACEMENT_DAYS, RETURN_DAYS, REVIEW_DAYS
 from patron.simulate.population import People
 from patron.simulate.product_catalogue import REVIEWS, Catalogue
 from patron.simulate.random_streams import Draws
@@ -76,11 +77,14 @@ def place_orders(
 def refunds(orders: Orders, visits: Visits, people: People, draws: Draws) -> Batch:
     """What is sent back some days later: one line, or everything."""
     number = visits.number[orders.visit]
-    back = np.flatnonzero(draws.below("refund", people.refunded_share[visits.row[orders.visit]], number))
-    number, count = number[back], orders.line_count[back]
-    is_whole = draws.below("whole", WHOLE_SHARE, number)
+    row, day = visits.row[orders.visit], visits.day[orders.visit]
+    bad = (people.cause[row] == BAD_DELIVERY) & np.isin(day - people.cause_day[row], (0, REPLACEMENT_DAYS))
+    back = np.flatnonzero(draws.below("refund", people.refunded_share[row], number) | bad)
+    number, count, bad = number[back], orders.line_count[back], bad[back]
+    is_whole = draws.below("whole", WHOLE_SHARE, number) | bad
     line = np.floor(draws.uniform("line back", number) * count).astype(np.int64)
     days = 3 + np.minimum(np.floor(9 * draws.exponential("days back", number)), 45).astype(np.int64)
+    days = np.where(bad, RETURN_DAYS, days)
     seconds = 32_000 + np.floor(30_000 * draws.uniform("hour back", number)).astype(np.int64)
     visit = orders.visit[back]
     return make_batch(
@@ -100,13 +104,16 @@ def reviews(orders: Orders, visits: Visits, people: People, catalogue: Catalogue
     of_line = np.repeat(np.arange(len(orders.visit)), orders.line_count)
     place = np.arange(len(of_line)) - orders.first_line[of_line]
     visit = orders.visit[of_line]
-    is_reviewed = np.flatnonzero(
-        draws.below("review", people.reviewed_share[visits.row[visit]], visits.number[visit], place)
-    )
+    row = visits.row[visit]
+    bad = (people.cause[row] == BAD_REVIEW) & (visits.day[visit] == people.cause_day[row]) & (place == 0)
+    is_reviewed = np.flatnonzero(draws.below("review", people.reviewed_share[row], visits.number[visit], place) | bad)
     visit, place, product = visit[is_reviewed], place[is_reviewed], orders.lines.product[is_reviewed]
+    bad = bad[is_reviewed]
     number = visits.number[visit]
     stars = np.rint(catalogue.quality[product] + 0.9 * draws.normal("stars", number, place)).clip(1, 5).astype(np.int64)
+    stars = np.where(bad, 1, stars)
     days = 5 + np.floor(20 * draws.uniform("days review", number, place)).astype(np.int64)
+    days = np.where(bad, REVIEW_DAYS, days)
     seconds = 28_000 + np.floor(50_000 * draws.uniform("hour review", number, place)).astype(np.int64)
     wording = draws.below("wording", 0.5, number, place).astype(np.int64)
     return make_batch(

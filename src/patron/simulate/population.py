@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 from scipy import special
 
+from patron.simulate.leaving_causes import NEVER, leaving_causes
 from patron.simulate.random_streams import Draws, choose, gamma_quantile
 from patron.simulate.simulator_settings import CLASSES, PERSUADABLE, PUT_OFF, WOULD_BUY_ANYWAY, SimulatorSettings
 
@@ -19,8 +20,6 @@ DEVICES = ("desktop", "mobile", "tablet")
 INCOMES = ("under 25K", "25-50K", "50-75K", "75-100K", "over 100K")
 REGIONS = ("north", "east", "south", "west")
 CITY_WEIGHTS = (0.2, 0.25, 0.35, 0.2)
-NEVER = 2**40
-"""A day that does not come."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,14 @@ class People:
     """Cumulative hazard at which the customer leaves for good."""
     slowing_days: np.ndarray
     """Time in which interest falls to 37 %, days; infinite for those whose interest stays."""
+    cause: np.ndarray
+    """Planted cause of leaving: index into CAUSES, or -1."""
+    cause_day: np.ndarray
+    """Day on which the cause strikes."""
+    left_day: np.ndarray
+    """Day by which the cause has driven them away."""
+    fading_days: np.ndarray
+    """Time from the cause's day in which interest falls to 37 %, days; infinite but for those it slows down."""
     price_sensitivity: np.ndarray
     """0 to 1."""
     klass: np.ndarray
@@ -83,6 +90,12 @@ class People:
     @property
     def dropout_day(self) -> np.ndarray:
         """First day on which the person is gone for good when no offer adds to the hazard."""
+        natural = self.natural_dropout_day
+        return np.where(natural > self.cause_day, np.minimum(natural, self.left_day), natural)
+
+    @property
+    def natural_dropout_day(self) -> np.ndarray:
+        """The same, without planted causes."""
         lived = np.minimum(np.ceil(self.patience / self.hazard_per_day), NEVER / 2).astype(np.int64)
         return np.where(self.is_visitor, self.first_visit_day, self.signup_day) + np.maximum(lived, 1)
 
@@ -144,6 +157,7 @@ def make_people(
         household_size=household,
         region=choose(CITY_WEIGHTS, draws.uniform("region", index)),
         **answers,
+        **leaving_causes(index, signup, is_visitor, shop, draws),
     )
     return _with_referrers(people, before, draws)
 

@@ -212,6 +212,7 @@ class ShopSimulator:
         day, person = days[:, None], people.person[None, :]
         is_order = alive & (day > people.signup_day)
         is_order &= self.draws.uniform("order", person, day) < demand.order_chance(people, days, self.settings, offers)
+        is_order |= alive & demand.is_planted_order(people, days)
         signs_up = day == people.signup_day
         is_order |= signs_up & (self.draws.uniform("first", person) >= self.settings.signup_without_order_share)
         looks = self.draws.uniform("visit", person, day) < demand.visit_chance(people, days, self.settings)

@@ -65,6 +65,14 @@ class SimulatorSettings:
     """Share of customers whose interest wanes, 0 to 1."""
     slowing_days: float = 220.0
     """Mean time in which a waning interest falls to 37 %, days."""
+    leaving_cause_shares: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Shares of customers whom a bad delivery with returns, a one-star review, or slowing down drives away, 0 to 1."""
+    until_cause_days: float = 150.0
+    """Mean time from 30 days after sign-up to such a cause, days."""
+    cause_to_leaving_days: float = 10.0
+    """Mean time from when a cause can be seen to leaving for good, days."""
+    fading_days: float = 30.0
+    """Time in which the interest of those whom the cause slows down falls to 37 %, days."""
     visits_per_day: float = 0.085
     """Mean rate of visits without a purchase, visits a day."""
     signup_without_order_share: float = 0.1

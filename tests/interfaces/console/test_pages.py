@@ -432,3 +432,13 @@ def test_the_models_page_shows_how_the_value_expected_is_spread(client, locale):
     assert (spread["value"]["shares_held"][0], round(spread["value"]["shares_held"][-1], 9)) == (0, 1)
     page = client.get("/models", params={"lang": locale}).text
     assert page.count(f'<h3 class="figure-title">{words(locale)("chart.lorenz.expected_title")}</h3>') == 1
+
+
+def test_reasons_for_churn_are_sentences_with_what_might_help_in_both_languages(client):
+    english, chinese = (client.get(f"/?lang={locale}").text for locale in ("en", "zh_CN"))
+    assert "No order for 93 days, usually every 11" in english
+    assert "2 returns in the last 30 days" in english
+    assert "Write now: remind them of what they usually buy." in english
+    assert "已 93 天未下单，平时每 11 天一单" in chinese  # noqa: RUF001 - a Chinese comma
+    assert "Why customers leave" in client.get("/models?lang=en").text
+    assert "客户为何流失" in client.get("/models?lang=zh_CN").text

@@ -17,6 +17,7 @@ from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
 from patron.schema.questions import TARGETS
+from patron.schema.reason_codes import REASON_CODES
 from patron.storage.policy import Policy
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
@@ -47,6 +48,9 @@ CODES = {
     "persona_fact": [*TASTES, *(trait.feature for trait in PERSONA_TRAITS)],
     "stability": [code for _, code in STABILITY_LEVELS],
     "effect_source": ["assumed", "measured"],
+    "churn_reason": [one.code for one in REASON_CODES],
+    "churn_driver": [*(one.code for one in REASON_CODES), "none"],
+    "churn_help": sorted({one.help for one in REASON_CODES}),
 }
 
 

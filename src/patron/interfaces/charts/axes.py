@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import altair as alt
 
@@ -98,3 +99,17 @@ def names_above(base: alt.Chart, *, dy: int, field: str = "name", color: str = I
     # why: a name that is longer than the picture ends in dots and is whole in the table
     named = base.mark_text(align="left", dy=dy, limit=alt.ExprRef("width"), color=color)
     return named.encode(text=f"{field}:N", x=alt.value(0))
+
+
+def named_bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
+    """Horizontal bars, each under its own name, so that long names stay readable on a narrow screen."""
+    names = [row["name"] for row in rows]
+    most = max([1.0, *(float(str(row["n"])) for row in rows)])
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        y=alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(paddingInner=0)),
+        x=alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, most])),
+    )
+    bars = base.mark_bar(height=12, yOffset=9).encode(color=alt.Color("colour:N", scale=None))
+    left = names_above(base, dy=-9)
+    right = base.mark_text(align="right", dy=-9).encode(text="label:N", x=alt.value("width"))
+    return bars + left + right

@@ -9,7 +9,14 @@ from patron.answers.overview import Overview
 from patron.answers.repeat_purchase import OrderHistory, RepeatPurchase, RepeatPurchaseModel
 from patron.clv import FittedParetoNBD
 from patron.clv.diagnostics import alive_over_time, forecast_fan, frequency_recency
-from patron.interfaces.charts import clv_charts, evaluation_charts, retention, revenue_charts, segment_charts
+from patron.interfaces.charts import (
+    churn_charts,
+    clv_charts,
+    evaluation_charts,
+    retention,
+    revenue_charts,
+    segment_charts,
+)
 from patron.interfaces.charts.chart import HALF, Chart
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -37,6 +44,7 @@ class ReportCharts(OverviewCharts):
     """Charts of the report."""
 
     cohorts: Chart | None
+    drivers: Chart | None
     deciles: tuple[Chart, ...]
     spread: Chart | None
     drift: Chart | None
@@ -70,6 +78,7 @@ def report_charts(
     return ReportCharts(
         **vars(overview_charts(overview, words, formats)),
         cohorts=retention_chart(cohorts, words, formats),
+        drivers=drivers_chart(models, words, formats),
         deciles=tuple(chart for chart in drawn if chart),
         spread=next((chart for chart in spreads if chart), None),
         drift=drift_chart(models, words, formats),
@@ -149,6 +158,16 @@ def spread(question: Question, words: Words, formats: Formats) -> Chart | None:
         clv_charts.lorenz(with_metadata(columns, gini=values.gini), words, formats),
         title=words("chart.lorenz.expected_title"),
     )
+
+
+def drivers_chart(models: Models, words: Words, formats: Formats) -> Chart | None:
+    """First reasons of customers likely to leave; None in a run without reasons."""
+    return churn_charts.drivers(models.churn_drivers, words, formats) if models.churn_drivers else None
+
+
+def dependence_charts(models: Models, words: Words, formats: Formats) -> tuple[Chart, ...]:
+    """What the strongest features do to the churn probability."""
+    return tuple(churn_charts.dependence(one, words, formats) for one in models.partial_dependence)
 
 
 def drift_chart(models: Models, words: Words, formats: Formats) -> Chart | None:

@@ -1,12 +1,11 @@
 """Customers by lifecycle stage, by persona, and by the value expected of them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 
 from patron.answers.segments_overview import LifecycleStage, Persona, ValueBin, ValueSpread
-from patron.interfaces.charts.axes import labelled_axis, names_above, nice_ticks, scale
+from patron.interfaces.charts.axes import labelled_axis, named_bars, nice_ticks, scale
 from patron.interfaces.charts.chart import BLUE, GREEN, GREY, ORANGE, SKY, Chart, specification
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -31,7 +30,7 @@ def lifecycle_stages(stages_now: Sequence[LifecycleStage], words: Words, formats
             "chart.stages.description",
             list=words("list.joint").join(f"{row['name']} {row['label']}" for row in rows),
         ),
-        spec=specification(_bars(rows), height=40 * len(rows) + 16),
+        spec=specification(named_bars(rows), height=40 * len(rows) + 16),
         head=(
             words("column.stage"),
             words("column.customers"),
@@ -66,7 +65,7 @@ def personas(persona_list: Sequence[Persona], words: Words, formats: Formats) ->
     return Chart(
         title=words("chart.personas.title"),
         description=words("chart.personas.description", n=len(persona_list)),
-        spec=specification(_bars(rows), height=40 * len(rows) + 16),
+        spec=specification(named_bars(rows), height=40 * len(rows) + 16),
         head=(
             words("column.persona"),
             words("column.customers"),
@@ -127,17 +126,3 @@ def _range(piece: ValueBin, words: Words, formats: Formats) -> str:
     if piece.from_cents <= 0:
         return words("range.under", end=formats.whole_money(piece.until_cents))
     return words("range.between", start=start, end=formats.count(piece.until_cents / 100))
-
-
-def _bars(rows: list[dict[str, Any]]) -> alt.LayerChart | alt.FacetChart:
-    """Horizontal bars, each under its own name, so that long names stay readable on a narrow screen."""
-    names = [row["name"] for row in rows]
-    most = max([1.0, *(float(str(row["n"])) for row in rows)])
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        y=alt.Y("name:N", sort=names, axis=None, scale=alt.Scale(paddingInner=0)),
-        x=alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, most])),
-    )
-    bars = base.mark_bar(height=12, yOffset=9).encode(color=alt.Color("colour:N", scale=None))
-    left = names_above(base, dy=-9)
-    right = base.mark_text(align="right", dy=-9).encode(text="label:N", x=alt.value("width"))
-    return bars + left + right

@@ -22,7 +22,9 @@ from patron.interfaces.charts import evaluation_charts, revenue_charts
 from patron.interfaces.charts.chart_sets import (
     OverviewCharts,
     deciles,
+    dependence_charts,
     drift_chart,
+    drivers_chart,
     order_history_charts,
     overview_charts,
     repeat_purchase_charts,
@@ -166,6 +168,10 @@ def models(request: Request) -> Response:
         spreads=answers.cached(
             ("spread charts", texts.locale),
             lambda: {question.question: spread(question, texts, formats) for question in facts.questions},
+        ),
+        drivers=answers.cached(("churn driver chart", texts.locale), lambda: drivers_chart(facts, texts, formats)),
+        dependence=answers.cached(
+            ("partial dependence charts", texts.locale), lambda: dependence_charts(facts, texts, formats)
         ),
         drift_chart=answers.cached(("drift chart", texts.locale), lambda: drift_chart(facts, texts, formats)),
         repeat_charts=answers.cached(

@@ -12,6 +12,7 @@ from patron.interfaces.charts import revenue_charts
 from patron.interfaces.charts.chart import Chart
 from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
 from patron.interfaces.console.model_cards import card_rows
+from patron.interfaces.console.reason_texts import help_sentence, reason_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
 
 HERE = Path(__file__).parent
@@ -38,6 +39,8 @@ def environment() -> Environment:
     jinja.globals["missing_sentences"] = missing_sentences
     jinja.globals["persona_fact"] = persona_fact
     jinja.globals["missing_short"] = missing_short
+    jinja.globals["reason_sentence"] = reason_sentence
+    jinja.globals["help_sentence"] = help_sentence
     jinja.globals["timeline_length"] = TIMELINE_LENGTH
     return jinja
 

@@ -94,8 +94,11 @@ def _chosen(view: StageView, most: int) -> pa.Table:
     """Finished visits, a sample by what happened in them: place, customer_id, started_at, ended_at, share (0 to 1)."""
     since, until = view.run.as_of - timedelta(days=DAYS), view.run.as_of - timedelta(seconds=PAUSE_SECONDS)
     finished = FINISHED.format(since=timestamp(since), until=timestamp(until))
-    count = view.query(f"select count(*) as n from ({finished}) f")["n"][0].as_py()
-    parts = max(1, count // (READ_FOR_ONE * most))
+    counts = view.query(f"select count(*) as n, sum(view_count + cart_add_count) as browsed from ({finished}) f")
+    # why none: in a shop whose visitors are not seen to browse, a visit is a coupon or an opened message
+    parts = max(1, counts["n"][0].as_py() // (READ_FOR_ONE * most)) if counts["browsed"][0].as_py() else 0
+    if not parts:
+        return pa.table({"customer_id": pa.array([], pa.string())})
     rows = view.query(f"select * from ({finished}) f where ({MIXED}) % {parts} = 0")
     keys = keys_of_facts(float_column(rows, name) for name in NUMBERS) >> np.uint64(12)
     order = np.lexsort([keys, float_column(rows, "started")])

@@ -1,5 +1,6 @@
 """Features and segments of customers as of a cutoff, and the forecasts from them."""
 
+from patron.schema.reason_codes import REASON_CODES
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TEXTS, TIME, Column, Table
 from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
@@ -129,6 +130,67 @@ SCORES = Table(
     ),
     partition_by="run_id",
     sorted_by=("customer_id",),
+)
+REASONS = Table(
+    "reasons",
+    "one row per customer, question, rank and run: only reasons that set the customer apart, the strongest first",
+    ("run_id", "customer_id", "question", "rank"),
+    (
+        RUN,
+        CUSTOMER,
+        of("question", TEXT, "question of the forecast; only churn has reasons so far"),
+        of("rank", INT, "position in the customer's list, from 1 to 3"),
+        Column("code", TEXT, "reason code", choices=tuple(one.code for one in REASON_CODES)),
+        of(
+            "contribution",
+            NUMBER,
+            "what the code's features added to the forecast, against the mean of customers likely to stay",
+            "log-odds",
+        ),
+        of("fact", NUMBER, "the fact, in the unit of the code's meaning"),
+        of("usual", NUMBER, "what is usual, in the same unit"),
+        Column("basis", TEXT, "for whom: this customer, or the shop's median", choices=("customer", "shop")),
+        maybe("of_count", INT, "of how many the fact and the usual are a share"),
+        maybe("window_days", INT, "days before the cutoff in which the fact was counted", "days"),
+        maybe("days_ago", INT, "days from what the fact is about to the cutoff", "days"),
+    ),
+    partition_by="run_id",
+    sorted_by=("customer_id",),
+    is_for_people=True,
+)
+CHURN_DRIVERS = Table(
+    "churn_drivers",
+    "one row per run and reason code: customers at 0.5 churn probability or above the mean, by first reason",
+    ("run_id", "code"),
+    (
+        RUN,
+        Column(
+            "code",
+            TEXT,
+            "reason code, or none where nothing sets the customers apart",
+            choices=(*(one.code for one in REASON_CODES), "none"),
+        ),
+        of("customer_count", INT, "customers for whom it is the first reason"),
+        of("share", NUMBER, "their share of the customers with such a churn probability", "0 to 1"),
+        maybe("mean_contribution", NUMBER, "mean of what the code added to their forecasts", "log-odds"),
+        of("mean_churn_probability", NUMBER, "their mean probability of no order in the next 90 days", "0 to 1"),
+    ),
+    partition_by="run_id",
+    is_for_people=True,
+)
+PARTIAL_DEPENDENCE = Table(
+    "partial_dependence",
+    "one row per run, question, feature and value, of the strongest features; only of churn so far",
+    ("run_id", "question", "feature", "value"),
+    (
+        RUN,
+        of("question", TEXT, "question of the forecast"),
+        of("feature", TEXT, "feature"),
+        of("value", NUMBER, "value of the feature, a quantile of its values, in the feature's unit"),
+        of("mean_forecast", NUMBER, "mean forecast of a sample of customers if all of them had this value"),
+    ),
+    partition_by="run_id",
+    is_for_people=True,
 )
 BACKTESTS = Table(
     "backtests",

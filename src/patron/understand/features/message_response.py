@@ -4,6 +4,9 @@ from patron.understand.features.feature_family import Family, how_many, known_be
 
 KINDS = """('message_sent', 'message_opened', 'message_clicked', 'coupon', 'review', 'referral', 'registration',
     'recommendation_clicked', 'ad_clicked')"""
+# why decimals: a sum of floats depends on the order of the rows; a number too large for stars does not count
+STARS = "try_cast(rating as decimal(18, 6))"
+RECENT_STARS = f"case when kind = 'review' and occurred_at >= from_90_days then {STARS} end"
 
 
 def rows(_zone: str) -> str:
@@ -28,6 +31,21 @@ def message_sent_count_90_days() -> str:
     return how_many("kind = 'message_sent'", 90)
 
 
+def message_sent_count_lifetime() -> str:
+    """Messages sent ever."""
+    return how_many("kind = 'message_sent'")
+
+
+def message_opened_count_90_days() -> str:
+    """Messages opened in the last 90 days."""
+    return how_many("kind = 'message_opened'", 90)
+
+
+def message_opened_count_lifetime() -> str:
+    """Messages opened ever."""
+    return how_many("kind = 'message_opened'")
+
+
 def messages_opened_per_sent_90_days() -> str:
     """Openings per message sent in the last 90 days."""
     return f"{how_many('''kind = 'message_opened' ''', 90)} / nullif({message_sent_count_90_days()}, 0)"
@@ -41,6 +59,11 @@ def messages_clicked_per_sent_90_days() -> str:
 def days_since_last_message() -> str:
     """Calendar days from the last message sent to the cutoff; NULL without one."""
     return _last("message_sent")
+
+
+def days_since_last_message_opened() -> str:
+    """Calendar days from the last message opened to the cutoff; NULL without one."""
+    return _last("message_opened")
 
 
 def coupon_count_90_days() -> str:
@@ -65,15 +88,29 @@ def review_count_lifetime() -> str:
 
 def mean_rating() -> str:
     """Stars given in reviews, mean; NULL without one."""
-    # why decimals: a sum of floats depends on the order of the rows; a number too large for stars does not count
-    stars = "try_cast(rating as decimal(18, 6))"
-    rated = f"kind = 'review' and {stars} is not null"
-    return f"cast(sum(case when {rated} then {stars} end) as double) / nullif({how_many(rated)}, 0)"
+    rated = f"kind = 'review' and {STARS} is not null"
+    return f"cast(sum(case when {rated} then {STARS} end) as double) / nullif({how_many(rated)}, 0)"
 
 
 def min_rating() -> str:
     """Fewest stars given in a review."""
     return "min(case when kind = 'review' then rating end)"
+
+
+def min_rating_90_days() -> str:
+    """Fewest stars given in a review of the last 90 days; NULL without one."""
+    return f"min({RECENT_STARS})"
+
+
+def days_since_min_rating_90_days() -> str:
+    """Calendar days from the last review with the fewest stars of the last 90 days to the cutoff; NULL without one."""
+    # why: one number orders by stars, then by age, and the stars are taken off again; no window has 1,000 days
+    return f"min({RECENT_STARS} * 1000 + moment_day - local_day) - 1000 * min({RECENT_STARS})"
+
+
+def days_since_last_review() -> str:
+    """Calendar days from the last review to the cutoff; NULL without one."""
+    return _last("review")
 
 
 def referral_count_lifetime() -> str:
@@ -102,15 +139,22 @@ FAMILY = Family(
     (
         message_sent_count_30_days,
         message_sent_count_90_days,
+        message_sent_count_lifetime,
+        message_opened_count_90_days,
+        message_opened_count_lifetime,
         messages_opened_per_sent_90_days,
         messages_clicked_per_sent_90_days,
         days_since_last_message,
+        days_since_last_message_opened,
         coupon_count_90_days,
         coupon_count_lifetime,
         review_count_365_days,
         review_count_lifetime,
         mean_rating,
         min_rating,
+        min_rating_90_days,
+        days_since_min_rating_90_days,
+        days_since_last_review,
         referral_count_lifetime,
         recommendation_clicked_count_90_days,
         ad_clicked_count_90_days,

@@ -87,6 +87,21 @@ def refund_count_lifetime() -> str:
     return "count(distinct case when is_refund then order_id || '/' || cast(refund_day as varchar) end)"
 
 
+def _refunds(days: int) -> str:
+    refund = "order_id || '/' || cast(refund_day as varchar)"
+    return f"count(distinct case when is_refund and occurred_at >= from_{days}_days then {refund} end)"
+
+
+def refund_count_30_days() -> str:
+    """Refunds in the last 30 days: different orders and days with money given back."""
+    return _refunds(30)
+
+
+def refund_count_90_days() -> str:
+    """Refunds in the last 90 days: different orders and days with money given back."""
+    return _refunds(90)
+
+
 def refunded_order_share() -> str:
     """Orders with a refund over all orders; above 1 where refunds name no order of theirs."""
     refunded = "count(distinct case when is_refund then order_id end)"
@@ -125,6 +140,8 @@ FAMILY = Family(
         paid_cents_change_90_days,
         paid_share_of_last_90_in_180_days,
         refund_count_lifetime,
+        refund_count_30_days,
+        refund_count_90_days,
         refunded_order_share,
         refunded_cents_365_days,
         refunded_share_lifetime,

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -32,13 +33,15 @@ def rows_of(rows_of_last, who):
     return lambda name: [row for row in rows_of_last(name) if row["customer_id"] == who]
 
 
-def test_the_facts_are_those_of_the_customer(card, rows_of):
+def test_the_facts_are_those_of_the_customer(card, rows_of, made_shop):
     (facts,), (segment,) = rows_of("customers"), rows_of("segments")
     for name in ("first_event_at", "first_order_at", "last_order_at", "order_count", "paid_cents", "refunded_cents"):
         assert getattr(card, name) == facts[name]
     for name in ("lifecycle_stage", "recency_score", "frequency_score", "monetary_score"):
         assert getattr(card, name) == segment[name]
-    assert card.days_since_last_order == (card.as_of - facts["last_order_at"]) // timedelta(days=1)
+    zone = ZoneInfo(made_shop.settings.shop.time_zone)
+    days = (moment.astimezone(zone).toordinal() for moment in (card.as_of, facts["last_order_at"]))
+    assert card.days_since_last_order == next(days) - next(days), "calendar days, as a reason counts them"
     assert (card.user_id_count, card.device_count) == (1, 0)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from patron.answers.customer_list import CustomerQuery, find_customers
+from patron.answers.customer_profile import customer_card
 from patron.answers.overview import overview_of
 from patron.answers.watch_list import watch_list
 from patron.commands.simulated_loop import ingest_events, write_rules
@@ -107,6 +108,17 @@ def test_no_chance_of_an_order_is_above_that_of_a_longer_horizon(shop, churn):
     for row in next_orders:
         assert (row["median_days"] is None) == (churn[row["customer_id"]] > 0.5)
         assert (row["median_days"] or 90) <= 7 or chances["purchase_7_days"][row["customer_id"]] < 0.5
+
+
+def test_a_customers_card_says_when_the_next_order_is_likely(shop, churn):
+    view = last_run(shop)
+    by_customer = {row["customer_id"]: row for row in view.read("next_orders").to_pylist()}
+    for who in (min(churn, key=churn.get), max(churn, key=churn.get)):
+        order, row = customer_card(shop, who).next_order, by_customer[who]
+        assert order.until == view.run.as_of + timedelta(days=90)
+        for at, days in zip((order.low_at, order.likely_by, order.high_at), list(row.values())[-3:], strict=True):
+            assert at == (None if days is None else view.run.as_of + timedelta(days=days))
+    assert customer_card(shop, max(churn, key=churn.get)).next_order.likely_by is None
 
 
 def test_past_forecasts_are_those_of_the_backtest_and_give_stages_a_worth(shop):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -135,6 +136,7 @@ class CustomerCard:
     first_order_at: datetime | None
     last_order_at: datetime | None
     days_since_last_order: int | None
+    """Calendar days in the shop's time zone, as the feature and the reasons count them."""
     order_count: int
     paid_cents: int
     refunded_cents: int
@@ -212,8 +214,9 @@ left join personas p on p.run_id = '{run_id}' and p.persona_id = s.persona_id"""
             where=str(customer["customer_id"][0])[:64],
             todo="Search the list, or look up the shop's customer id.",
         )
-    last = rows[0]["last_order_at"]
-    return {**rows[0], "days_since_last_order": (view.run.as_of - last).days if last else None}
+    last, zone = rows[0]["last_order_at"], ZoneInfo(view.settings.shop.time_zone)
+    days = (view.run.as_of.astimezone(zone).date() - last.astimezone(zone).date()).days if last else None
+    return {**rows[0], "days_since_last_order": days}
 
 
 def _traits(view: Snapshot, customer: pa.Table) -> tuple[Trait, ...]:

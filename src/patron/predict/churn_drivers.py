@@ -12,7 +12,7 @@ from patron.schema.tables import CHURN_DRIVERS, PARTIAL_DEPENDENCE
 from patron.storage.engine import exact_sum
 from patron.storage.stage_view import StageView
 
-SAMPLED_CUSTOMERS = 2_000
+SAMPLED_CUSTOMERS = 1_000
 STRONGEST_FEATURES = 4
 QUANTILES = (0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.95)
 

@@ -20,7 +20,11 @@ MIN_CUSTOMERS = 10
 SAMPLE = 4_000
 """Customers that groups are formed on."""
 HALVINGS = 20
-STARTS, STARTS_AGAIN = 8, 4
+FIRST_HALVINGS = 4
+"""After so many, a number of groups that is far from stable is given up."""
+FAR = 0.1
+"""How far below both limits, in their units, is far."""
+STARTS, STARTS_AGAIN = 8, 2
 MIN_PERSONA_STABILITY = 0.75
 """Mean Jaccard index from which Hennig (2007) calls a group stable: the least of any persona."""
 MIN_STABILITY = 0.6
@@ -90,7 +94,9 @@ def form_groups(sample: Numbers, count: int, seed: int) -> Grouping:
     labels = np.asarray(model.labels_)
     rng = np.random.default_rng([seed, count])
     agreement, overlaps = [], []
-    for _ in range(HALVINGS):
+    for number in range(HALVINGS):
+        if number == FIRST_HALVINGS and _is_far_from_stable(np.mean(overlaps, axis=0), np.mean(agreement)):
+            break
         order = rng.permutation(len(sample))
         halves = np.array_split(order, 2)
         again = [np.asarray(_kmeans(count, seed, STARTS_AGAIN).fit(sample[half]).predict(sample)) for half in halves]
@@ -98,6 +104,10 @@ def form_groups(sample: Numbers, count: int, seed: int) -> Grouping:
         overlaps += [_best_overlap(labels, other, count) for other in again]
     sizes = np.bincount(labels, minlength=count).astype(np.float64)
     return Grouping(model, np.mean(overlaps, axis=0), np.array(agreement), sizes)
+
+
+def _is_far_from_stable(stabilities: Numbers, agreement: np.floating) -> bool:
+    return bool(stabilities.min() < MIN_PERSONA_STABILITY - FAR or agreement < MIN_STABILITY - FAR)
 
 
 def _kmeans(count: int, seed: int, starts: int) -> KMeans:

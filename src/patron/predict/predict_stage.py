@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from patron.predict.category_needs.needs import build_category_needs
 from patron.predict.purchase.coherent_chances import coherent_scores
 from patron.predict.recommend.affinities import rank_products
 from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_features
@@ -46,12 +47,14 @@ def run(view: StageView) -> Summary:
         answers += prospects
         rankings = rank_products(view)
         visits = build_session_conversion(view)
-    view.write("scores", pa.concat_tables([SCORES.empty(), *coherent_scores([one.scores for one in answers])]))
+        scores = coherent_scores([one.scores for one in answers])
+        needs = build_category_needs(view, scores)
+    view.write("scores", pa.concat_tables([SCORES.empty(), *scores]))
     view.write("past_forecasts", pa.concat_tables([PAST_FORECASTS.empty(), *(one.past_forecasts for one in answers)]))
-    evaluated = [*(one.backtests for one in answers), rankings, visits.backtests]
+    evaluated = [*(one.backtests for one in answers), rankings, needs.backtests, visits.backtests]
     view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *evaluated]))
     view.write("shop_forecasts", pa.concat_tables([SHOP_FORECASTS.empty(), *(one.shop_forecast for one in answers)]))
-    return Summary(tuple(one.summary for one in answers), (*unanswered, *missing, *visits.unanswered))
+    return Summary(tuple(one.summary for one in answers), (*unanswered, *missing, *needs.unanswered, *visits.unanswered))
 
 
 def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:

@@ -74,8 +74,9 @@ def study(name: str, view: StageView) -> None:
     worked = processor_seconds()
     rows = learning_rows(purchases, view.run.as_of)
     print(
-        f"\n## Complete Journey by {name}: {len(purchases.customers)} customers, {len(purchases.categories)} categories,"
-        f" {rows.num_rows} rows; {processor_seconds() - worked:.1f} s of processor time"
+        f"\n## Complete Journey by {name}: {len(purchases.customers)} customers, "
+        f"{len(purchases.categories)} categories, "
+        f"{rows.num_rows} rows; {processor_seconds() - worked:.1f} s of processor time"
     )
     for question in (CATEGORY_PURCHASE, CATEGORY_SPEND):
         table = labelled_by(rows, question)
@@ -125,7 +126,9 @@ def when_due(purchases: Purchases) -> None:
         actual = came(purchases, here, days)
         weights = bootstrap_weights(here["sample_key"].to_numpy(), rng=np.random.default_rng(SEED), resamples=RESAMPLES)
         best = np.abs(by_hazard - actual)
-        print(f"\nwhen due, {days} days before the end: {len(actual)} pairs, {(actual >= MOST_DAYS).mean():.2f} not in 90")
+        print(
+            f"\nwhen due, {days} days before the end: {len(actual)} pairs, {(actual >= MOST_DAYS).mean():.2f} not in 90"
+        )
         for name, forecast in ways.items():
             wrong = np.abs(forecast - actual)
             drawn = (weights @ (wrong - best)) / weights.sum(axis=1)

@@ -54,7 +54,8 @@ def run(view: StageView) -> Summary:
     evaluated = [*(one.backtests for one in answers), rankings, needs.backtests, visits.backtests]
     view.write("backtests", pa.concat_tables([BACKTESTS.empty(), *evaluated]))
     view.write("shop_forecasts", pa.concat_tables([SHOP_FORECASTS.empty(), *(one.shop_forecast for one in answers)]))
-    return Summary(tuple(one.summary for one in answers), (*unanswered, *missing, *needs.unanswered, *visits.unanswered))
+    reasons = (*unanswered, *missing, *needs.unanswered, *visits.unanswered)
+    return Summary(tuple(one.summary for one in answers), reasons)
 
 
 def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:

@@ -22,16 +22,23 @@ from patron.predict.learner import FORECAST, Fitted
 from patron.predict.score_origins import score_origins
 from patron.predict.scoring import keep
 from patron.schema.errors import NotEnoughData
-from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CATEGORY_PURCHASE, CATEGORY_SPEND, DAYS_BEFORE_FORECAST, PURCHASE, VALUE, CategoryQuestion
+from patron.schema.numbers import float_column
+from patron.schema.questions import (
+    CATEGORY_PURCHASE,
+    CATEGORY_SPEND,
+    DAYS_BEFORE_FORECAST,
+    PURCHASE,
+    VALUE,
+    CategoryQuestion,
+)
 from patron.schema.tables import BACKTESTS, CATEGORY_FORECASTS, CATEGORY_NEEDS
 from patron.storage.stage_view import StageView
 
 log = logging.getLogger(__name__)
 MOST_PAST_CUTOFFS = 9
 """Past cutoffs that are learned from and evaluated, 30 days apart."""
-MOST_ROWS = 40_000
-"""Pairs of customer and category, times cutoffs, that are learned from; of more, a sample. It bounds time and memory."""
+MOST_ROWS = 24_000
+"""Pairs of customer and category, times cutoffs, that are learned from; of more, a sample. It bounds time."""
 CUSTOMERS_AT_ONCE = 20_000
 """Customers who are scored together, which bounds memory."""
 
@@ -164,13 +171,8 @@ def past_cutoffs(purchases: Purchases) -> list[int]:
 
 
 def _forecasts(models: Models, rows: pa.Table) -> Forecasts:
-    def forecast(question: CategoryQuestion) -> Numbers | None:
-        model = models.by_question.get(question.name)
-        return float_column(model.fitted.predict(rows), FORECAST) if model else None
-
-    probability = forecast(CATEGORY_PURCHASE)
-    assert probability is not None
-    return Forecasts(probability, forecast(CATEGORY_SPEND))
+    forecast = {name: float_column(model.fitted.predict(rows), FORECAST) for name, model in models.by_question.items()}
+    return Forecasts(forecast[CATEGORY_PURCHASE.name], forecast.get(CATEGORY_SPEND.name))
 
 
 def _by_customer(scores: pa.Table) -> pa.Table:

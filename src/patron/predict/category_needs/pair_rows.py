@@ -59,7 +59,7 @@ class Market:
         category = pairs.key % count
 
         def summed(values: Numbers) -> Numbers:
-            return np.bincount(category, weights=values, minlength=count)
+            return np.bincount(category, weights=values, minlength=count).astype(np.float64)
 
         active = max(float((customer.days_90 > 0).sum()), 1.0)
         gaps, gap_days = summed(pairs.gap_count), summed(pairs.gap_days)
@@ -78,7 +78,9 @@ class Market:
         return cls(days, purchases, lines, pairs, customer, orders, order, columns)
 
 
-def pair_table(market: Market, as_of: datetime, *, share: float = 1.0, first: int = 0, end: int | None = None) -> pa.Table:
+def pair_table(
+    market: Market, as_of: datetime, *, share: float = 1.0, first: int = 0, end: int | None = None
+) -> pa.Table:
     """Rows of all candidate pairs, or a share of them as good as drawn, of customers from `first` up to `end`.
 
     Candidates are the categories a customer has bought, and the five most popular others. In the order of customers'
@@ -131,8 +133,9 @@ def _outcomes(market: Market, question: CategoryQuestion, keys: Integers) -> pa.
 def _columns(market: Market, pairs: Rhythm, lines: DatedAmounts, keys: Integers) -> Columns:
     """The features of these pairs."""
     count = max(len(market.purchases.categories), 1)
-    of_category = {name: values[keys % count] for name, values in market.category.items()}
-    return of_category | _customer_columns(market, keys // count) | _pair_columns(market, pairs, lines, keys, of_category)
+    shared = {name: values[keys % count] for name, values in market.category.items()}
+    shared |= _customer_columns(market, keys // count)
+    return shared | _rhythm_columns(pairs, keys, shared) | _amount_columns(pairs, lines, keys, shared)
 
 
 def _customer_columns(market: Market, customer: Integers) -> Columns:
@@ -149,41 +152,45 @@ def _customer_columns(market: Market, customer: Integers) -> Columns:
     }
 
 
-def _pair_columns(
-    market: Market, pairs: Rhythm, lines: DatedAmounts, keys: Integers, of_category: Columns
-) -> Columns:
-    customer = _customer_columns(market, keys // max(len(market.purchases.categories), 1))
-    days, gaps = pairs.at(keys, "day_count", 0.0), np.maximum(pairs.at(keys, "day_count", 1.0) - 1, 0.0)
-    elapsed = pairs.at(keys, "last_ago", np.nan)
-    gap = (pairs.at(keys, "gap_days", 0.0) + PRIOR_GAPS * of_category["category_gap_days"]) / (gaps + PRIOR_GAPS)
-    spread = of_category["category_gap_spread_days"]
-    squared = pairs.at(keys, "squared_gaps", 0.0) + PRIOR_GAPS * (spread**2 + of_category["category_gap_days"] ** 2)
-    windows = np.clip(customer["days_since_first_order"] // WINDOW_DAYS, 0, MOST_WINDOWS)
+def _rhythm_columns(pairs: Rhythm, keys: Integers, shared: Columns) -> Columns:
+    """How often and how regularly, shrunk to the category; `shared` are the columns of its customer and category."""
+    days = pairs.at(keys, "day_count", 0.0)
+    gaps, elapsed = np.maximum(days - 1, 0.0), pairs.at(keys, "last_ago", np.nan)
+    usual, spread = shared["category_gap_days"], shared["category_gap_spread_days"]
+    gap_days = pairs.at(keys, "gap_days", 0.0)
+    gap = (gap_days + PRIOR_GAPS * usual) / (gaps + PRIOR_GAPS)
+    squared = (pairs.at(keys, "squared_gaps", 0.0) + PRIOR_GAPS * (spread**2 + usual**2)) / (gaps + PRIOR_GAPS)
+    windows = np.clip(np.nan_to_num(shared["days_since_first_order"]) // WINDOW_DAYS, 0, MOST_WINDOWS)
     with_purchase = np.minimum(pairs.at(keys, "window_count", 0.0), windows)
-    own = (with_purchase + PRIOR_WINDOWS * of_category["category_rate_30_days"]) / (windows + PRIOR_WINDOWS)
-    days_90 = pairs.at(keys, "days_90", 0.0)
-    paid = totals(lines, keys)
-    per_purchase = of_category["category_paid_per_purchase"]
+    own = (with_purchase + PRIOR_WINDOWS * shared["category_rate_30_days"]) / (windows + PRIOR_WINDOWS)
     return {
         "days_since_purchase": elapsed,
-        "own_gap_days": np.where(gaps > 1, pairs.at(keys, "gap_days", 0.0) / np.maximum(gaps, 1.0), np.nan),
+        "own_gap_days": np.where(gaps > 1, gap_days / np.maximum(gaps, 1.0), np.nan),
         "purchase_gap_days": np.where(days > 0, gap, np.nan),
-        "purchase_gap_spread_days": np.where(days > 0, np.sqrt(np.maximum(squared / (gaps + PRIOR_GAPS) - gap**2, 1)), np.nan),
+        "purchase_gap_spread_days": np.where(days > 0, np.sqrt(np.maximum(squared - gap**2, 1.0)), np.nan),
         "elapsed_over_gap": elapsed / np.maximum(gap, 1.0),
         "days_until_usual": gap - elapsed,
         "rhythm_log_odds": np.where(days > 0, np.log(np.expm1(WINDOW_DAYS / np.maximum(gap, 1.0))), np.nan),
+        "window_count": windows,
+        "windows_with_purchase": with_purchase,
+        "own_share_log_odds": _log_odds(own),
+    }
+
+
+def _amount_columns(pairs: Rhythm, lines: DatedAmounts, keys: Integers, shared: Columns) -> Columns:
+    """How many days with a purchase, and what was paid on them."""
+    days, days_90 = pairs.at(keys, "day_count", 0.0), pairs.at(keys, "days_90", 0.0)
+    prior = PRIOR_PURCHASES * shared["category_paid_per_purchase"]
+    return {
         "purchase_days": days,
         "purchase_days_30_days": pairs.at(keys, "days_30", 0.0),
         "purchase_days_90_days": days_90,
         "purchase_days_365_days": pairs.at(keys, "days_365", 0.0),
-        "window_count": windows,
-        "windows_with_purchase": with_purchase,
-        "own_share_log_odds": _log_odds(own),
-        "share_of_order_days": days / np.maximum(customer["order_days"], 1.0),
-        "share_of_order_days_90_days": days_90 / np.maximum(customer["order_days_90_days"], 1.0),
+        "share_of_order_days": days / np.maximum(shared["order_days"], 1.0),
+        "share_of_order_days_90_days": days_90 / np.maximum(shared["order_days_90_days"], 1.0),
         "paid_in_category_90_days": totals(lines, keys, 90),
         "paid_in_category_365_days": totals(lines, keys, 365),
-        "paid_per_purchase": (paid + PRIOR_PURCHASES * per_purchase) / (days + PRIOR_PURCHASES),
+        "paid_per_purchase": (totals(lines, keys) + prior) / (days + PRIOR_PURCHASES),
     }
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.predict.sampling import FACTS, OF_CUSTOMERS, SAMPLE_KEY, sample_keys
 from patron.storage.engine import timestamp
@@ -49,8 +50,8 @@ class DatedAmounts:
 
     def where(self, mask: npt.NDArray[np.bool_] | slice) -> "DatedAmounts":
         """Some of the rows."""
-        parts = (self.key, self.ordered_ago, self.known_ago, self.is_refund, self.paid_cents)
-        return DatedAmounts(*(part[mask] for part in parts))
+        days = self.ordered_ago[mask], self.known_ago[mask]
+        return DatedAmounts(self.key[mask], *days, self.is_refund[mask], self.paid_cents[mask])
 
     def known_before(self, days: int) -> "DatedAmounts":
         """What was known some days before the run, days counted from there."""
@@ -100,9 +101,10 @@ def read_purchases(view: StageView) -> Purchases:
     keys = sample_keys(facts, facts.select(["customer_id"]).slice(0, 0))
     keys = keys.take(pa.array(np.argsort(keys[SAMPLE_KEY].to_numpy(), kind="stable")))
     customers = keys["customer_id"].combine_chunks()
-    categories = lines["category"].unique()
-    categories = categories.take(pa.compute.array_sort_indices(categories))
-    buyer, category = (_numbers(lines[name], names) for name, names in _columns(customers, categories))
+    lines = lines.filter(pc.is_in(lines["customer_id"], customers))
+    categories = pc.unique(lines["category"])
+    categories = categories.take(pc.array_sort_indices(categories))
+    buyer, category = _numbers(lines["customer_id"], customers), _numbers(lines["category"], categories)
     return Purchases(
         customers,
         keys[SAMPLE_KEY].to_numpy().astype(np.int64),
@@ -112,19 +114,17 @@ def read_purchases(view: StageView) -> Purchases:
     )
 
 
-def _columns(customers: pa.Array, categories: pa.Array) -> tuple[tuple[str, pa.Array], ...]:
-    return ("customer_id", customers), ("category", categories)
-
-
 def _numbers(column: pa.ChunkedArray, names: pa.Array) -> Integers:
     """The position of each value among the names, all of which are there."""
     encoded = column.combine_chunks().dictionary_encode()
-    places = pa.compute.index_in(encoded.dictionary, names).to_numpy(zero_copy_only=False).astype(np.int64)
+    places = pc.index_in(encoded.dictionary, names).to_numpy(zero_copy_only=False).astype(np.int64)
     return places[encoded.indices.to_numpy(zero_copy_only=False)] if len(places) else np.zeros(0, np.int64)
 
 
 def _sorted(key: Integers, rows: pa.Table) -> DatedAmounts:
-    names = ("ordered_ago", "known_ago", "is_refund", "paid_cents")
-    ordered, known, is_refund, paid = (rows[name].combine_chunks().to_numpy(zero_copy_only=False) for name in names)
+    ordered, known, paid = (
+        rows[name].combine_chunks().to_numpy().astype(np.int64) for name in ("ordered_ago", "known_ago", "paid_cents")
+    )
+    is_refund = rows["is_refund"].combine_chunks().to_numpy(zero_copy_only=False).astype(np.bool_)
     order = np.lexsort([paid, is_refund, -known, -ordered, key])
-    return DatedAmounts(key, ordered, known, is_refund.astype(bool), paid).where(order)  # type: ignore[arg-type]
+    return DatedAmounts(key[order], ordered[order], known[order], is_refund[order], paid[order])

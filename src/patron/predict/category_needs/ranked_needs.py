@@ -123,4 +123,3 @@ def _of_customers(limit: pa.Table, rows: pa.Table) -> Numbers:
     place = pc.index_in(rows["customer_id"], limit["customer_id"].combine_chunks())
     values = limit["value"].take(place)
     return np.asarray(values.fill_null(0.0).to_numpy(zero_copy_only=False), dtype=np.float64)
-

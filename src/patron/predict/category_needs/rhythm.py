@@ -49,7 +49,8 @@ class Rhythm:
         opens[starts] = True
         counted = (gap**2, ago < 30, ago < 90, ago < 365, opens & (window < MOST_WINDOWS))
         sums = (np.add.reduceat(one.astype(np.float64), starts) for one in counted)
-        return cls(key[starts], ends - starts + 1.0, ago[ends], ago[starts], *sums)
+        counts = (ends - starts + 1).astype(np.float64)
+        return cls(key[starts], counts, ago[ends], ago[starts], *sums)
 
     @property
     def gap_count(self) -> Numbers:

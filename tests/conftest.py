@@ -281,6 +281,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         "scores": scores,
         "recommendations": recommended,
         "affinities": affinities,
+        **needs_of(run, segments),
         "decisions": decisions_of(run, segments, rng),
         "cleaning": [
             {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
@@ -288,6 +289,27 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
             for code, count, done in (("second_event_of_an_order", 3, "excluded"), ("line_without_price", 12, "kept"))
         ],
     }  # fmt: skip
+
+
+def needs_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
+    """Two likely categories of each customer, and sums of them."""
+    needs = [
+        {"run_id": run.run_id, "customer_id": segment["customer_id"], "rank": rank,
+         "category": DEPARTMENTS[(n + rank) % len(DEPARTMENTS)], "probability": 0.6 / rank,
+         "expected_cents": 1_000 * rank, "days_until_due": 22.5 if rank == 1 else None,
+         "usual_gap_days": 17.4 if rank == 1 else None, "reason": "overdue" if rank == 1 else "popular_now",
+         "model_version": f"category_purchase/{run.run_id}"}
+        for n, segment in enumerate(segments)
+        for rank in (1, 2)
+    ]  # fmt: skip
+    forecasts = [
+        {"run_id": run.run_id, "category": name,
+         "expected_customer_count": sum(one["probability"] for one in needs if one["category"] == name),
+         "due_customer_count": sum(one["probability"] > 0.5 for one in needs if one["category"] == name),
+         "expected_cents": sum(one["expected_cents"] for one in needs if one["category"] == name)}
+        for name in DEPARTMENTS
+    ]  # fmt: skip
+    return {"category_needs": needs, "category_forecasts": forecasts}
 
 
 def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> list[dict]:

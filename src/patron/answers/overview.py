@@ -14,6 +14,7 @@ from patron.answers.segments_overview import (
     personas,
     value_spread,
 )
+from patron.answers.category_needs import CategoryForecast, category_forecasts
 from patron.answers.stage_values import StageValue, stage_values
 from patron.answers.watch_list import CustomerAtRisk, watch_list
 from patron.schema.refunds import LaterRefunds
@@ -35,6 +36,8 @@ class Overview:
     weeks: tuple[Window, ...]
     lifecycle_stages: tuple[LifecycleStage, ...]
     stage_values: tuple[StageValue, ...]
+    category_forecasts: tuple[CategoryForecast, ...]
+    """The categories with the most expected spend of the next 90 days."""
     personas: tuple[Persona, ...]
     value: ValueSpread
     watch_list: tuple[CustomerAtRisk, ...]
@@ -65,6 +68,7 @@ def overview_of(view: Snapshot) -> Overview:
         weeks=windows(view, days=7, count=52),
         lifecycle_stages=lifecycle_stages(view),
         stage_values=stage_values(view),
+        category_forecasts=category_forecasts(view),
         personas=personas(view),
         value=value_spread(view),
         watch_list=watch_list(view),

@@ -13,10 +13,12 @@ from patron.decide.selection import REASONS
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import choose_locale, readable, words
+from patron.predict import category_needs
 from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
 from patron.schema.questions import TARGETS
+from patron.schema.tables import NEED_REASONS
 from patron.storage.policy import Policy
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
@@ -27,6 +29,7 @@ from patron.understand.persona_traits import TRAITS as PERSONA_TRAITS
 
 POLICY = "storage/defaults/policy.toml"
 SOURCE = Path(patron.__file__).parent / "interfaces"
+ALL_LEARNERS = (*LEARNERS.values(), clickstream.LEARNERS, *category_needs.LEARNERS.values())
 CODES = {
     "feature": [
         *(feature.__name__ for feature in FEATURES),
@@ -38,8 +41,9 @@ CODES = {
     "decision": list(REASONS),
     "question": [target.name for target in TARGETS],
     "question_help": [target.name for target in TARGETS],
-    "learner": [learner.name for learners in (*LEARNERS.values(), clickstream.LEARNERS) for learner in learners],
-    "learner_help": [learner.name for learners in (*LEARNERS.values(), clickstream.LEARNERS) for learner in learners],
+    "learner": [learner.name for learners in ALL_LEARNERS for learner in learners],
+    "learner_help": [learner.name for learners in ALL_LEARNERS for learner in learners],
+    "need": list(NEED_REASONS),
     "metric": [COVERAGE, *(metric.name for target in TARGETS for metric in target.all_metrics)],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
     "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),

@@ -348,6 +348,8 @@ def backtest_rows() -> dict[str, list[dict]]:
         "churn": ("logistic", "log_loss", ("mean", "logistic"), 0.31),
         "purchase": ("boosted_chance", "log_loss", ("mean", "boosted_chance"), 0.42),
         "recommend": ("blend", "ndcg_at_10", ("popularity", "blend"), 0.21),
+        "category_purchase": ("logistic", "log_loss", ("rate_by_category", "logistic"), 0.4),
+        "category_spend": ("weighted_rates", "rmse_winsorised", ("own_rate", "weighted_rates"), 700.0),
     }
     backtests = [
         {**run, "question": question, "origin": origin, "learner": learner, "champion": champion, "metric": metric,

@@ -53,11 +53,11 @@ left join order_lines l on l.customer_id = n.customer_id and l.category = n.cate
 where n.run_id = '{view.run.run_id}'
 group by n.rank, n.category, n.probability, n.expected_cents, n.days_until_due, n.usual_gap_days, n.reason
 order by n.rank"""
-    found = []
+    needs = []
     for row in records(view.query(sql, customer=customer)):
         days = row.pop("days_until_due")
-        found.append(CategoryNeed(**row, due_at=None if days is None else view.run.as_of + timedelta(days=days)))
-    return tuple(found)
+        needs.append(CategoryNeed(**row, due_at=None if days is None else view.run.as_of + timedelta(days=days)))
+    return tuple(needs)
 
 
 def category_forecasts(view: Snapshot) -> tuple[CategoryForecast, ...]:

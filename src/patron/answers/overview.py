@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.answers.category_needs import CategoryForecast, category_forecasts
 from patron.answers.later_refunds import later_refunds
 from patron.answers.offer_results import DecisionSummary, Effect, decision_summary, effects
 from patron.answers.revenue import KeyFigure, Window, key_figures, windows
@@ -14,7 +15,6 @@ from patron.answers.segments_overview import (
     personas,
     value_spread,
 )
-from patron.answers.category_needs import CategoryForecast, category_forecasts
 from patron.answers.stage_values import StageValue, stage_values
 from patron.answers.watch_list import CustomerAtRisk, watch_list
 from patron.schema.refunds import LaterRefunds

@@ -7,9 +7,9 @@ from patron.predict.category_needs.category_rules import (
     BoughtLast30Days,
     Last90Days,
     MeanByCategory,
-    OwnRate,
-    OwnRhythm,
-    OwnShare,
+    PersonalRate,
+    PersonalRhythm,
+    PersonalShare,
     RateByCategory,
 )
 from patron.predict.category_needs.category_spend import BoostedSpend, WeightedRates
@@ -21,11 +21,11 @@ LEARNERS: Mapping[str, tuple[Learner, ...]] = {
     CATEGORY_PURCHASE.name: (
         RateByCategory(),
         BoughtLast30Days(),
-        OwnShare(),
-        OwnRhythm(),
+        PersonalShare(),
+        PersonalRhythm(),
         Logistic(),
         BoostedChance(Trees(rounds=60, learning_rate=0.08)),
     ),
-    CATEGORY_SPEND.name: (MeanByCategory(), Last90Days(), OwnRate(), WeightedRates(), BoostedSpend()),
+    CATEGORY_SPEND.name: (MeanByCategory(), Last90Days(), PersonalRate(), WeightedRates(), BoostedSpend()),
 }
 """The learners of both questions, baselines too."""

@@ -119,7 +119,7 @@ class BoughtLast30Days:
 
 
 @dataclass(frozen=True)
-class OwnRhythm(BoughtLast30Days):
+class PersonalRhythm(BoughtLast30Days):
     """Customers buy again when their usual time between two purchases of the category has passed."""
 
     name: ClassVar[str] = "own_rhythm"
@@ -127,7 +127,7 @@ class OwnRhythm(BoughtLast30Days):
 
 
 @dataclass(frozen=True)
-class FittedOwnShare:
+class FittedPersonalShare:
     """The customer's own share of months with a purchase, and the category's as a prior."""
 
     categories: FittedByCategory
@@ -150,7 +150,7 @@ class FittedOwnShare:
 
 
 @dataclass(frozen=True)
-class OwnShare:
+class PersonalShare:
     """The share of the customer's last 12 months of 30 days with a purchase in the category."""
 
     prior_windows: float = 2.0
@@ -160,11 +160,11 @@ class OwnShare:
     is_baseline: ClassVar[bool] = True
     complexity: ClassVar[int] = 1
     exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
-    fitted: ClassVar[type] = FittedOwnShare
+    fitted: ClassVar[type] = FittedPersonalShare
 
-    def fit(self, table: pa.Table) -> FittedOwnShare:
+    def fit(self, table: pa.Table) -> FittedPersonalShare:
         """Learn the rates of categories. Raises NotEnoughData."""
-        return FittedOwnShare(MeanByCategory().fit(table), self.prior_windows)
+        return FittedPersonalShare(MeanByCategory().fit(table), self.prior_windows)
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class Last90Days:
 
 
 @dataclass(frozen=True)
-class FittedOwnRate:
+class FittedPersonalRate:
     """What the customer paid in the category a day, shrunk to the category's mean."""
 
     categories: FittedByCategory
@@ -231,7 +231,7 @@ class FittedOwnRate:
 
 
 @dataclass(frozen=True)
-class OwnRate:
+class PersonalRate:
     """The customer pays in the category at the rate of the last year."""
 
     prior_days: float = 60.0
@@ -241,11 +241,11 @@ class OwnRate:
     is_baseline: ClassVar[bool] = True
     complexity: ClassVar[int] = 1
     exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
-    fitted: ClassVar[type] = FittedOwnRate
+    fitted: ClassVar[type] = FittedPersonalRate
 
-    def fit(self, table: pa.Table) -> FittedOwnRate:
+    def fit(self, table: pa.Table) -> FittedPersonalRate:
         """Learn the means of categories. Raises NotEnoughData."""
-        return FittedOwnRate(MeanByCategory().fit(table), self.prior_days)
+        return FittedPersonalRate(MeanByCategory().fit(table), self.prior_days)
 
 
 def _categories(table: pa.Table) -> tuple[list[str], np.ndarray]:

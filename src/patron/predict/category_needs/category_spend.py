@@ -10,7 +10,7 @@ import pyarrow as pa
 from scipy.optimize import nnls
 
 from patron.clv.boosted_trees import FittedTrees, Trees
-from patron.predict.category_needs.category_rules import HORIZON_DAYS, FittedOwnRate, OwnRate
+from patron.predict.category_needs.category_rules import HORIZON_DAYS, FittedPersonalRate, PersonalRate
 from patron.predict.feature_matrix import Design
 from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.errors import NotEnoughData
@@ -27,22 +27,22 @@ LARGEST_LOG = 30.0
 class FittedRates:
     """Weights of four rates of spend in the category, cents in 90 days each."""
 
-    own_rate: FittedOwnRate
+    personal_rate: FittedPersonalRate
     weights: tuple[float, ...]
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast net paid in the category in the next 90 days, cents."""
-        return forecasts((_rates(table, self.own_rate) * np.asarray(self.weights)).sum(axis=1))
+        return forecasts((_rates(table, self.personal_rate) * np.asarray(self.weights)).sum(axis=1))
 
     def save(self, folder: Path) -> None:
         """Write the weights and the own rate."""
-        self.own_rate.save(folder)
+        self.personal_rate.save(folder)
         write_json(folder / SAVED, {"weights": self.weights})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        return cls(FittedOwnRate.load(folder), tuple(read_json(folder / SAVED)["weights"]))
+        return cls(FittedPersonalRate.load(folder), tuple(read_json(folder / SAVED)["weights"]))
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ class WeightedRates:
         """Least squares with weights of at least 0, then as much as was paid in all. Raises NotEnoughData."""
         rows = labelled(table)
         label = _paid(rows)
-        own_rate = OwnRate().fit(rows)
-        rates = _rates(rows, own_rate)
+        personal_rate = PersonalRate().fit(rows)
+        rates = _rates(rows, personal_rate)
         cap = max(float(np.quantile(label, WINSOR_SHARE)), 1.0)
         weights, _ = nnls(np.minimum(rates, cap), np.minimum(label, cap))
         total = float((rates * weights).sum())
-        return FittedRates(own_rate, tuple((weights * (label.sum() / total if total > 0 else 0.0)).tolist()))
+        return FittedRates(personal_rate, tuple((weights * (label.sum() / total if total > 0 else 0.0)).tolist()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +129,13 @@ def _paid(rows: pa.Table) -> Numbers:
     return label
 
 
-def _rates(table: pa.Table, own_rate: FittedOwnRate) -> Numbers:
+def _rates(table: pa.Table, personal_rate: FittedPersonalRate) -> Numbers:
     """Four forecasts of the spend of 90 days, cents, each by one rate."""
     last, per_purchase = (
         np.maximum(float_column(table, name), 0.0) for name in ("paid_in_category_90_days", "paid_per_purchase")
     )
     gap = np.nan_to_num(float_column(table, "purchase_gap_days", np.inf), nan=np.inf)
     expected = per_purchase * HORIZON_DAYS / np.maximum(gap, 1.0)
-    return np.column_stack([np.maximum(own_rate.categories.of(table), 0.0), own_rate.of(table), last, expected])
+    return np.column_stack(
+        [np.maximum(personal_rate.categories.of(table), 0.0), personal_rate.of(table), last, expected]
+    )

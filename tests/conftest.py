@@ -304,7 +304,7 @@ def needs_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
     ]  # fmt: skip
     forecasts = [
         {"run_id": run.run_id, "category": name,
-         "expected_customer_count": sum(one["probability"] for one in needs if one["category"] == name),
+         "expected_customers": sum(one["probability"] for one in needs if one["category"] == name),
          "due_customer_count": sum(one["probability"] > 0.5 for one in needs if one["category"] == name),
          "expected_cents": sum(one["expected_cents"] for one in needs if one["category"] == name)}
         for name in DEPARTMENTS

@@ -37,7 +37,7 @@ def test_ten_categories_at_most_are_listed(snapshot_of, this_run, cents):
         {
             "run_id": this_run.run_id,
             "category": f"c{n:02d}",
-            "expected_customer_count": float(n),
+            "expected_customers": float(n),
             "due_customer_count": n,
             "expected_cents": cents,
         }

@@ -37,7 +37,7 @@ class CategoryForecast:
     category: str
     expected_cents: int | None
     """Net paid in it in the next 90 days; None without a forecast."""
-    expected_customer_count: float
+    expected_customers: float
     """Customers expected to buy it in the next 30 days."""
     due_customer_count: int
     """Customers who do so more likely than not."""
@@ -63,7 +63,7 @@ order by n.rank"""
 def category_forecasts(view: Snapshot) -> tuple[CategoryForecast, ...]:
     """The categories with the most expected spend, ten at most; without such a forecast, with the most customers."""
     sql = f"""
-select category, expected_cents, expected_customer_count, due_customer_count from category_forecasts
+select category, expected_cents, expected_customers, due_customer_count from category_forecasts
 where run_id = '{view.run.run_id}'
-order by coalesce(expected_cents, 0) desc, expected_customer_count desc, category limit {MOST_CATEGORIES}"""
+order by coalesce(expected_cents, 0) desc, expected_customers desc, category limit {MOST_CATEGORIES}"""
     return tuple(CategoryForecast(**row) for row in records(view.query(sql)))

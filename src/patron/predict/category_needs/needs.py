@@ -145,7 +145,7 @@ def score_categories(
     for name, text in same.items():
         needs = needs.append_column(name, pa.repeat(text, needs.num_rows))
     sums = pa.concat_tables([part.totals for part in parts]).group_by("category", use_threads=False)
-    columns = ("expected_customer_count", "due_customer_count", "expected_cents")
+    columns = ("expected_customers", "due_customer_count", "expected_cents")
     totals = sums.aggregate([(name, "sum") for name in columns])
     totals = totals.rename_columns(["category", *columns]).sort_by("category")
     totals = totals.append_column("run_id", pa.repeat(view.run.run_id, totals.num_rows))

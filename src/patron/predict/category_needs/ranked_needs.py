@@ -70,7 +70,7 @@ def ranked_needs(rows: pa.Table, forecasts: Forecasts, limits: CustomerLimits) -
     order, rank = best_first(keys_of(rows), chance, cents)
     is_shown = rank <= MOST_NEEDS
     needs = all_rows.take(pa.array(order[is_shown])).append_column("rank", pa.array(rank[is_shown]))
-    sums = {"category": category, "expected_customer_count": pa.array(chance)}
+    sums = {"category": category, "expected_customers": pa.array(chance)}
     sums |= {"due_customer_count": pa.array((due <= WINDOW_DAYS).astype(np.int64))}
     return RankedNeeds(needs, pa.table(sums | {"expected_cents": all_rows["expected_cents"]}))
 

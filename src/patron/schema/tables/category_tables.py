@@ -53,7 +53,7 @@ CATEGORY_FORECASTS = Table(
     (
         RUN,
         of("category", TEXT, "product category"),
-        of("expected_customer_count", NUMBER, "customers expected to buy it in the next 30 days", "customers"),
+        of("expected_customers", NUMBER, "customers expected to buy it in the next 30 days", "customers"),
         of("due_customer_count", INT, "customers who buy it in the next 30 days more likely than not"),
         maybe("expected_cents", INT, "expected net paid in it in the next 90 days", "cents"),
     ),

@@ -282,6 +282,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         **churn_reason_rows(run, segments),
         "recommendations": recommended,
         "affinities": affinities,
+        **needs_of(run, segments),
         "decisions": decisions_of(run, segments, rng),
         "cleaning": [
             {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
@@ -314,6 +315,27 @@ def churn_reason_rows(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
             for days in (10, 90, 250)
         ],
     }  # fmt: skip
+
+
+def needs_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
+    """Two likely categories of each customer, and sums of them."""
+    needs = [
+        {"run_id": run.run_id, "customer_id": segment["customer_id"], "rank": rank,
+         "category": DEPARTMENTS[(n + rank) % len(DEPARTMENTS)], "probability": 0.6 / rank,
+         "expected_cents": 1_000 * rank, "days_until_due": 22.5 if rank == 1 else None,
+         "usual_gap_days": 17.4 if rank == 1 else None, "reason": "overdue" if rank == 1 else "popular_now",
+         "model_version": f"category_purchase/{run.run_id}"}
+        for n, segment in enumerate(segments)
+        for rank in (1, 2)
+    ]  # fmt: skip
+    forecasts = [
+        {"run_id": run.run_id, "category": name,
+         "expected_customers": sum(one["probability"] for one in needs if one["category"] == name),
+         "due_customer_count": sum(one["probability"] > 0.5 for one in needs if one["category"] == name),
+         "expected_cents": sum(one["expected_cents"] for one in needs if one["category"] == name)}
+        for name in DEPARTMENTS
+    ]  # fmt: skip
+    return {"category_needs": needs, "category_forecasts": forecasts}
 
 
 def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> list[dict]:
@@ -352,6 +374,8 @@ def backtest_rows() -> dict[str, list[dict]]:
         "churn": ("logistic", "log_loss", ("mean", "logistic"), 0.31),
         "purchase": ("boosted_chance", "log_loss", ("mean", "boosted_chance"), 0.42),
         "recommend": ("blend", "ndcg_at_10", ("popularity", "blend"), 0.21),
+        "category_purchase": ("logistic", "log_loss", ("rate_by_category", "logistic"), 0.4),
+        "category_spend": ("weighted_rates", "rmse_winsorised", ("own_rate", "weighted_rates"), 700.0),
     }
     backtests = [
         {**run, "question": question, "origin": origin, "learner": learner, "champion": champion, "metric": metric,

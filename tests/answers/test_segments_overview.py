@@ -138,3 +138,10 @@ def test_people_without_an_order_are_expected_to_bring_something_apart(snapshot_
     found = value_spread(snapshot_of(scores=[of_customer, *prospects]))
     assert (found.total_cents, found.prospect_count, found.prospects_cents) == (500.0, 2, 60.0)
     assert (value_spread(snapshot_of()).prospect_count, value_spread(snapshot_of()).prospects_cents) == (0, 0.0)
+
+
+def test_personas_of_a_run_that_did_not_measure_stability_are_shown_without(snapshot_of, this_run):
+    fields = dict.fromkeys(("customer_count", "persona_id"), 0) | {"name_code": "frequent", "run_id": this_run.run_id}
+    fields |= dict.fromkeys(("paid_cents_365_days", "order_count_365_days", "days_since_last_order"), 1.0)
+    (persona,) = personas(snapshot_of(personas=[fields]))
+    assert (persona.stability, persona.stability_level, persona.overall_stability) == (None, None, None)

@@ -197,7 +197,7 @@ def test_a_first_run_scores_with_the_simplest_learner_and_says_so(tmp_path, line
     assert "too little history" in answered["value"].why
     unanswered = [reason.partition(":")[0] for reason in summary.unanswered]
     assert {answered[name].champion for name in ("churn", "purchase")} == {"averaged"}
-    assert sorted([*answered, *unanswered]) == sorted(question.name for question in OF_CUSTOMERS)
+    assert sorted([*answered, *unanswered]) == sorted([*(one.name for one in OF_CUSTOMERS), "category_purchase"])
 
 
 def test_a_run_without_customers_is_refused(tmp_path, run_cutoff):

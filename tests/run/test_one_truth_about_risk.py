@@ -39,7 +39,9 @@ def test_a_stage_never_contradicts_the_churn_probability(since, spread, gaps, la
     at_risk_from, lapsed_from = sorted(data.draw(st.tuples(PROBABILITY, PROBABILITY)))
     rhythm = OrderRhythm(since, spread, gaps, last_gap)
     stages = lifecycle_stages(rhythm, rhythm.shop_pace_days(), ChurnRisk(probability, at_risk_from, lapsed_from))
-    pace = (spread + rhythm.shop_pace_days()) / (gaps + 1)
+    pace_before = (spread - last_gap + rhythm.shop_pace_days()) / np.maximum(gaps, 1)
+    is_back = (gaps > 0) & (last_gap > 4 * pace_before)
+    pace = np.where(is_back, pace_before, (spread + rhythm.shop_pace_days()) / (gaps + 1))
     for stage, churn, is_due in zip(stages, probability, since > pace, strict=True):
         expected = "lapsed" if churn >= lapsed_from else "at_risk" if churn >= at_risk_from else None
         assert (stage if stage in {"at_risk", "lapsed"} else None) == (expected if is_due else None)
@@ -121,14 +123,33 @@ def test_a_customers_card_says_when_the_next_order_is_likely(shop, churn):
     assert customer_card(shop, max(churn, key=churn.get)).next_order.likely_by is None
 
 
+def test_no_category_is_likelier_than_an_order_nor_are_all_worth_more_than_the_customer(shop):
+    view = last_run(shop)
+    scores = view.read("scores").to_pylist()
+    chance, value = (
+        {row["customer_id"]: row["value"] for row in scores if row["question"] == name}
+        for name in ("purchase", "value")
+    )
+    needs = [row for row in view.read("category_needs").to_pylist() if row["run_id"] == view.run.run_id]
+    assert {row["customer_id"] for row in needs} == chance.keys()
+    assert all(row["probability"] <= chance[row["customer_id"]] for row in needs)
+    spent = dict.fromkeys(chance, 0)
+    for row in needs:
+        spent[row["customer_id"]] += row["expected_cents"]
+    assert all(cents <= max(value[who], 0) for who, cents in spent.items())
+    assert sum(spent.values()) > 0
+    shown = overview_of(view).category_forecasts
+    assert shown[0].expected_cents > 0
+
+
 def test_past_forecasts_are_those_of_the_backtest_and_give_stages_a_worth(shop):
     view = last_run(shop)
     past = view.read("past_forecasts").to_pylist()
     assert {row["question"] for row in past} == {"churn"}
     assert max(row["as_of"] for row in past) + timedelta(days=90) <= view.run.as_of
     values = {one.lifecycle_stage: one for one in overview_of(view).stage_values}
-    assert values["active"].low <= values["active"].worth_cents <= values["active"].high
-    assert values["active"].worth_cents > values["at_risk"].worth_cents > 0
+    assert values["active"].low <= values["active"].paid_cents_90_days <= values["active"].high
+    assert values["active"].paid_cents_90_days > values["at_risk"].paid_cents_90_days
     for one in values.values():
         assert one.staying_share + sum(move.share for move in one.moves) == pytest.approx(1)
 

@@ -80,6 +80,8 @@ def test_without_a_forecast_a_stage_is_relative_to_the_customers_own_pace_and_th
         ((11, 40, 5, 10), 0.499, "active"),
         ((300, 40, 5, 10), 0.02, "active"),
         ((5, 92, 5, 52), 0.95, "reactivated"),
+        ((40, 334, 2, 334), 0.97, "lapsed"),  # back once, then silent: the pause before is no pace to wait for
+        ((40, 334, 2, 334), 0.3, "reactivated"),
         ((60, 92, 5, 52), 0.6, "at_risk"),
         ((60, 92, 5, 52), 0.4, "reactivated"),
         ((92, 360, 4, 120), 0.8, "active"),  # orders every four months: nothing in 90 days is usual

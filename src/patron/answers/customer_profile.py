@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from patron.answers.category_needs import CategoryNeed, customer_needs
 from patron.answers.churn_reasons import ChurnReason, churn_reasons
 from patron.answers.models import UNITS
 from patron.answers.repeat_purchase import CustomerRepeatPurchase, customer_repeat_purchase
@@ -157,6 +158,8 @@ class CustomerCard:
     """What makes up their value; None without a forecast of it."""
     next_order: NextOrder | None
     """When their next order is likely; None without a forecast."""
+    needs: tuple[CategoryNeed, ...]
+    """The categories that they are likely to buy next, five at most."""
     repeat_purchase: CustomerRepeatPurchase | None
     """From the days of their orders; None without any, or where the run's model of them is not confirmed."""
     decisions: tuple[Decision, ...]
@@ -185,6 +188,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         scores=_scores(view, customer),
         value_parts=value_parts(view, customer),
         next_order=_next_order(view, customer),
+        needs=customer_needs(view, customer),
         repeat_purchase=customer_repeat_purchase(view, customer),
         decisions=_decisions(view, customer),
         recommendations=_recommendations(view, customer),

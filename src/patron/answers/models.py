@@ -192,7 +192,15 @@ select question, max(model_version) as model_version, count(*) as scored_count f
 where run_id = '{view.run.run_id}' group by question
 union all
 select 'recommend' as question, max(model_version) as model_version, count(distinct customer_id) as scored_count
-from affinities where run_id = '{view.run.run_id}' having count(*) > 0"""
+from affinities where run_id = '{view.run.run_id}' having count(*) > 0
+union all
+select 'category_purchase' as question, max(model_version) as model_version,
+  count(distinct customer_id) as scored_count
+from category_needs where run_id = '{view.run.run_id}' having count(*) > 0
+union all
+select 'category_spend' as question, 'category_spend/{view.run.run_id}' as model_version,
+  count(distinct customer_id) as scored_count
+from category_needs where run_id = '{view.run.run_id}' and expected_cents is not null having count(*) > 0"""
     scored = {row["question"]: row for row in records(view.query(sql))}
     known = [*UNITS, *sorted((scored.keys() | {row.question for row in tested}) - UNITS.keys())]
     return tuple(

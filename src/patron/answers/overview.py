@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from patron.answers.category_needs import CategoryForecast, category_forecasts
 from patron.answers.later_refunds import later_refunds
 from patron.answers.offer_results import DecisionSummary, Effect, decision_summary, effects
 from patron.answers.revenue import KeyFigure, Window, key_figures, windows
@@ -35,6 +36,8 @@ class Overview:
     weeks: tuple[Window, ...]
     lifecycle_stages: tuple[LifecycleStage, ...]
     stage_values: tuple[StageValue, ...]
+    category_forecasts: tuple[CategoryForecast, ...]
+    """The categories with the most expected spend of the next 90 days."""
     personas: tuple[Persona, ...]
     value: ValueSpread
     watch_list: tuple[CustomerAtRisk, ...]
@@ -65,6 +68,7 @@ def overview_of(view: Snapshot) -> Overview:
         weeks=windows(view, days=7, count=52),
         lifecycle_stages=lifecycle_stages(view),
         stage_values=stage_values(view),
+        category_forecasts=category_forecasts(view),
         personas=personas(view),
         value=value_spread(view),
         watch_list=watch_list(view),

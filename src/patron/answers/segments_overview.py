@@ -53,11 +53,13 @@ class Persona:
     paid_cents_365_days: float
     order_count_365_days: float
     days_since_last_order: float
-    stability: float
-    """Mean Jaccard index with the group most like it, formed on another half of the customers, 0 to 1."""
-    stability_level: str
+    stability: float | None
+    """Mean Jaccard index with the group most like it, formed on another half of the customers, 0 to 1.
+
+    None, as the two that follow, in a run of an older version, which did not measure it."""
+    stability_level: str | None
     """The same as a code: stable, fair or loose."""
-    overall_stability: float
+    overall_stability: float | None
     """Mean adjusted Rand index of all personas; 0 is chance, 1 the same groups."""
     traits: tuple[PersonaTrait, ...]
     """The most telling first."""
@@ -136,9 +138,9 @@ from personas where {of_run} order by persona_id"""
     )
 
 
-def stability_level(stability: float) -> str:
-    """Stability of a persona in a word, by the thresholds of Hennig (2007)."""
-    return next(code for least, code in STABILITY_LEVELS if stability >= least)
+def stability_level(stability: float | None) -> str | None:
+    """Stability of a persona in a word, by the thresholds of Hennig (2007); None in a run that did not measure it."""
+    return None if stability is None else next(code for least, code in STABILITY_LEVELS if stability >= least)
 
 
 def value_spread(view: Snapshot) -> ValueSpread:

@@ -1,4 +1,4 @@
-"""What a lifecycle stage is worth, and where its customers are 30 days later."""
+"""What the customers of a lifecycle stage paid, and where they were 30 days later."""
 
 from dataclasses import dataclass
 
@@ -17,14 +17,13 @@ class StageMove:
 
 @dataclass(frozen=True)
 class StageValue:
-    """One stage: what its customers pay, and where they go; as observed at past cutoffs."""
+    """One stage: what its customers paid, and where they went; as observed at past cutoffs."""
 
     lifecycle_stage: str
     customer_count: int
-    """Observed steps of 30 days that began in the stage."""
-    paid_cents_30_days: float
-    worth_cents: float
-    """Expected to be paid by one customer in 360 days, with a 95 % interval."""
+    """Customers who were seen in the stage at past cutoffs."""
+    paid_cents_90_days: float
+    """What one of them paid in the next 90 days, on average, with a 95 % interval."""
     low: float
     high: float
     staying_share: float
@@ -37,7 +36,7 @@ def stage_values(view: Snapshot) -> tuple[StageValue, ...]:
     of_run = f"where run_id = '{view.run.run_id}'"
     moves = records(view.query(f"select from_stage, to_stage, share from stage_transitions {of_run}"))
     share_of = {(row["from_stage"], row["to_stage"]): row["share"] for row in moves}
-    columns = "lifecycle_stage, customer_count, paid_cents_30_days, worth_cents, low, high"
+    columns = "lifecycle_stage, customer_count, paid_cents_90_days, low, high"
     values = {
         row["lifecycle_stage"]: row for row in records(view.query(f"select {columns} from stage_values {of_run}"))
     }

@@ -40,11 +40,11 @@ COLUMNS = pa.schema(
         ("value_decile", INT),
         ("churn_probability", NUMBER),
         ("purchase_probability", NUMBER),
-        ("purchase_probability_7_days", NUMBER),
         ("lifecycle_stage", TEXT),
         ("reasons", TEXT),
-        ("churn_reasons", TEXT),
         ("may_be_contacted", FLAG),
+        ("purchase_probability_7_days", NUMBER),
+        ("churn_reasons", TEXT),
     ]
 )
 """`value` and its 80 % interval are net revenue of the next 90 days in units of the currency, not cents; deciles go

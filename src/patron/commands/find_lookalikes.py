@@ -21,6 +21,7 @@ from patron.schema import metrics
 from patron.schema.bootstrap_intervals import LEVEL, bootstrap_weights, percentile_interval
 from patron.schema.errors import BadFile, NotEnoughData, NotFound, SettingsError
 from patron.schema.numbers import Numbers
+from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
@@ -213,8 +214,8 @@ def write_lookalikes(lookalikes: Lookalikes, path: Path) -> Path:
 
 
 def _features(view: Snapshot) -> pa.Table:
-    rows = view.query(f"select * from features where run_id = '{view.run.run_id}' order by customer_id")
-    return rows.filter(pc.equal(rows["as_of"], pa.scalar(view.run.as_of, rows.schema.field("as_of").type)))
+    of_run = f"run_id = '{view.run.run_id}' and as_of = {timestamp(view.run.as_of)}"
+    return view.query(f"select * from features where {of_run} order by customer_id")
 
 
 def _members(

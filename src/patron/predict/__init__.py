@@ -28,6 +28,8 @@ WRITES = (
     "next_orders",
     "past_forecasts",
     "affinities",
+    "category_needs",
+    "category_forecasts",
     "model_manifests",
 )
 RETURNS: tuple[str, ...] = ()

@@ -63,7 +63,11 @@ def _strongest_features(fitted: Fitted, sample: pa.Table) -> list[str]:
     names, values = fitted.contributions(sample)
     sizes: Numbers = np.abs(values).mean(axis=0)
     order = [names[place] for place in np.argsort(-sizes, kind="stable") if sizes[place] > 0]
-    return [name for name in order if name in CODE_OF_FEATURE and name in sample.column_names][:STRONGEST_FEATURES]
+    return [name for name in order if name in CODE_OF_FEATURE and _is_known(sample, name)][:STRONGEST_FEATURES]
+
+
+def _is_known(rows: pa.Table, feature: str) -> bool:
+    return feature in rows.column_names and rows[feature].null_count < rows.num_rows
 
 
 def _with_value(rows: pa.Table, feature: str, value: float) -> pa.Table:

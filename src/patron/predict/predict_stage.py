@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from patron.predict.category_needs.needs import build_category_needs
 from patron.predict.purchase.coherent_chances import coherent_scores
 from patron.predict.recommend.affinities import rank_products
 from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_features
@@ -54,18 +55,22 @@ def run(view: StageView) -> Summary:
         answers += prospects
         rankings = rank_products(view)
         visits = build_session_conversion(view)
+        scores = coherent_scores([one.scores for one in answers])
+        needs = build_category_needs(view, scores)
+    evaluated = [*(one.backtests for one in answers), rankings, needs.backtests, visits.backtests]
     tables = {
-        "scores": [SCORES.empty(), *coherent_scores([one.scores for one in answers])],
+        "scores": [SCORES.empty(), *scores],
         "past_forecasts": [PAST_FORECASTS.empty(), *(one.past_forecasts for one in answers)],
         "reasons": [REASONS.empty(), *(one.reasons for one in answers)],
         "churn_drivers": [CHURN_DRIVERS.empty(), *(one.drivers for one in answers)],
         "partial_dependence": [PARTIAL_DEPENDENCE.empty(), *(one.partial_dependence for one in answers)],
-        "backtests": [BACKTESTS.empty(), *(one.backtests for one in answers), rankings, visits.backtests],
+        "backtests": [BACKTESTS.empty(), *evaluated],
         "shop_forecasts": [SHOP_FORECASTS.empty(), *(one.shop_forecast for one in answers)],
     }
     for name, parts in tables.items():
         view.write(name, pa.concat_tables(parts))
-    return Summary(tuple(one.summary for one in answers), (*unanswered, *missing, *visits.unanswered))
+    reasons = (*unanswered, *missing, *needs.unanswered, *visits.unanswered)
+    return Summary(tuple(one.summary for one in answers), reasons)
 
 
 def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:

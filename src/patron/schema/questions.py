@@ -79,6 +79,17 @@ class SessionQuestion(Target):
     """What of the rest of the visit is predicted: the kind of an event that is still to come."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CategoryQuestion(Target):
+    """One thing to predict of each customer and category at a cutoff.
+
+    Candidates are the categories that a customer has bought, and the five most popular others. The label is of the
+    category's order lines that are ordered in [as_of, as_of + horizon) and known by its end.
+    """
+
+    horizon_days: int
+
+
 VALUE = Question(
     name="value",
     meaning="net paid in the next 90 days",
@@ -166,9 +177,31 @@ SESSION_CONVERSION = SessionQuestion(
 )
 """Forecast live, after each event; a run fits the model and keeps no score."""
 
+CATEGORY_PURCHASE = CategoryQuestion(
+    name="category_purchase",
+    meaning="an order line in the category in the next 30 days",
+    unit=PROBABILITY,
+    horizon_days=30,
+    primary_metric=metrics.LOG_LOSS,
+    metrics=(metrics.AUC, metrics.AVERAGE_PRECISION, metrics.CALIBRATION_ERROR),
+    baselines=("rate_by_category", "bought_last_30_days", "own_share", "own_rhythm"),
+    default="logistic",
+)
+CATEGORY_SPEND = CategoryQuestion(
+    name="category_spend",
+    meaning="net paid in the category in the next 90 days",
+    unit=CENTS,
+    horizon_days=90,
+    primary_metric=metrics.RMSE_WINSORISED,
+    metrics=(metrics.NORMALISED_GINI, metrics.RMSE, metrics.BIAS_SHARE),
+    baselines=("mean_by_category", "last_90_days", "own_rate"),
+    default="weighted_rates",
+)
+"""Of these two a run keeps the best of each customer in `category_needs`."""
+
 QUESTIONS = (VALUE, CHURN, PURCHASE, PURCHASE_7_DAYS, RECOMMEND, PROSPECTS)
 """Those about customers, which a run scores."""
-TARGETS: tuple[Target, ...] = (*QUESTIONS, SESSION_CONVERSION)
+TARGETS: tuple[Target, ...] = (*QUESTIONS, CATEGORY_PURCHASE, CATEGORY_SPEND, SESSION_CONVERSION)
 """Everything that is predicted and evaluated."""
 QUESTION_BY_NAME: Mapping[str, Target] = {target.name: target for target in TARGETS}
 

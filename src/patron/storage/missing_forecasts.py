@@ -22,6 +22,10 @@ TODO = {
     "too_few": "Import more orders, then run again.",
     "no_recent_order": "Name an earlier cutoff: patron run --as-of YYYY-MM-DD.",
 }
+LEAST_TOTAL_CENTS = 100
+"""A value of all customers together below one unit of the currency is a forecast of nothing."""
+DAYS_OF_SILENCE = 30
+"""Without an order of anybody for so long, or for the horizon, nobody has ordered recently."""
 Reason = Literal["too_young", "too_few", "no_recent_order"]
 
 
@@ -78,7 +82,7 @@ where s.{run} group by s.question"""
 
 
 def _is_answered(view: StageView, question: Question, scored: Mapping[str, Any] | None) -> bool:
-    if scored is None or (question.name == "value" and not scored["total"] > 0):
+    if scored is None or (question.name == "value" and not scored["total"] >= LEAST_TOTAL_CENTS):
         return False
     learner = model_registry.card(view.models_folder, view.declared_store, scored["model_version"]).get("learner", "")
     return bool(scored["is_checked"]) or learner not in question.baselines
@@ -92,7 +96,8 @@ def _reason(
     ready_at = first_at + timedelta(days=DAYS_BEFORE_FORECAST + question.horizon_days)
     if as_of < ready_at:
         return "too_young", _next_midnight(ready_at, zone)
-    return ("no_recent_order" if as_of - last_at > timedelta(days=question.horizon_days) else "too_few"), None
+    is_silent = as_of - last_at > timedelta(days=max(question.horizon_days, DAYS_OF_SILENCE))
+    return ("no_recent_order" if is_silent else "too_few"), None
 
 
 def _next_midnight(at: datetime, zone: str) -> datetime:

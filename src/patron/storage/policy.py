@@ -89,9 +89,9 @@ class Consent(_Section):
 class AtRisk(_Section):
     """Who is at risk of leaving, and who is considered for an offer."""
 
-    at_risk_from: float = Field(default=0.5, gt=0, le=1)
+    at_risk_from: float = Field(default=0.5, ge=0, le=1)
     """Customers whose next order is due are at risk from this churn probability on, 0 to 1 ..."""
-    lapsed_from: float = Field(default=0.8, gt=0, le=1)
+    lapsed_from: float = Field(default=0.8, ge=0, le=1)
     """... and lapsed from this one on."""
     lifecycle_stages: tuple[LifecycleStage, ...] = ("at_risk", "lapsed")
     """Lifecycle stages that are considered for an offer."""
@@ -101,7 +101,9 @@ class AtRisk(_Section):
     @model_validator(mode="after")
     def _lapsed_is_more(self) -> Self:
         if self.lapsed_from < self.at_risk_from:
-            raise ValueError(f"needs lapsed_from to be at least at_risk_from, {self.at_risk_from}")
+            raise ValueError(
+                f"needs lapsed_from ({self.lapsed_from}) to be at least at_risk_from ({self.at_risk_from})"
+            )
         return self
 
 
@@ -180,7 +182,7 @@ class Policy(_Section):
     @classmethod
     def load(cls, path: Path) -> "Policy":
         """Read policy.toml. Raises SettingsError naming file, key, value and what is expected."""
-        content, _ = translate(read_toml(path))
+        content, _ = translate(read_toml(path), path)
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -189,23 +191,26 @@ class Policy(_Section):
 
 def policy_notice(path: Path) -> str:
     """How an older policy.toml is read, in a sentence; empty for a current one. Raises SettingsError."""
-    return translate(read_toml(path))[1]
+    return translate(read_toml(path), path)[1]
 
 
-def translate(content: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def translate(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]:
     """The content of an older policy.toml in today's keys, and a sentence that says so; empty for a current one.
 
     `[at_risk] churn_probability` considered customers of any stage for an offer from it on, and stages did not look at
-    it. Today a churn probability says who is at risk. 1.0 turned the key off.
+    it. Today a churn probability says who is at risk. 1.0 turned the key off. Raises SettingsError for a number that
+    was never allowed.
     """
     section = content.get("at_risk")
     if not isinstance(section, dict) or OLD_CHURN_KEY not in section:
         return content, ""
     today = {key: value for key, value in section.items() if key != OLD_CHURN_KEY}
     probability = section[OLD_CHURN_KEY]
-    if isinstance(probability, bool) or not isinstance(probability, int | float):
-        return content | {"at_risk": today | {"at_risk_from": probability}}, ""
-    if probability < 1:
+    is_number = isinstance(probability, int | float) and not isinstance(probability, bool)
+    if not is_number or not 0 <= probability <= 1:
+        what = f"at_risk.{OLD_CHURN_KEY} must be a number from 0 to 1 (got {probability!r})"
+        raise SettingsError(what, where=str(path), todo="Write at_risk_from instead, such as at_risk_from = 0.5.")
+    if probability < 1 and "at_risk_from" not in today:
         stages = today.get("lifecycle_stages", list(AtRisk().lifecycle_stages))
         if isinstance(stages, list):
             today["lifecycle_stages"] = [*stages, *(one for one in AtRisk().lifecycle_stages if one not in stages)]

@@ -1,8 +1,8 @@
 """Lifecycle stage: from the calibrated churn probability, and the customer's rhythm.
 
 The pace is the mean days between orders, own intervals and the shop's median mixed: the shop counts as one interval,
-so that somebody with one order is judged by the shop and somebody with many by themselves. An order is due once no
-order came for a pace. In this order:
+so that somebody with one order is judged by the shop and somebody with many by themselves. A pause of more than four
+paces before the last order is not part of it. An order is due once no order came for a pace. In this order:
 
 - new: one day with an order, and the next is not due yet;
 - lapsed: an order is due, and the churn probability is at least the policy's `lapsed_from`;
@@ -75,13 +75,13 @@ class ChurnRisk:
 def lifecycle_stages(rhythm: OrderRhythm, shop_pace_days: float, risk: ChurnRisk | None = None) -> list[str]:
     """Lifecycle stage of each customer, in the order of the rows; without `risk` by rhythm alone."""
     since, gaps, last_gap = rhythm.days_since_last, rhythm.gaps, rhythm.last_gap_days
-    pace = (rhythm.days_from_first_to_last + shop_pace_days) / (gaps + 1)
     pace_before = (rhythm.days_from_first_to_last - last_gap + shop_pace_days) / np.maximum(gaps, 1)
+    is_back = (gaps >= 1) & (last_gap > LAPSED_PACES * pace_before)
+    pace = np.where(is_back, pace_before, (rhythm.days_from_first_to_last + shop_pace_days) / (gaps + 1))
     is_due, is_lapsed, is_at_risk = since > pace, since > LAPSED_PACES * pace, since > AT_RISK_PACES * pace
     if risk is not None:
         is_forecast = np.isfinite(risk.probability)
         is_lapsed = np.where(is_forecast, is_due & (risk.probability >= risk.lapsed_from), is_lapsed)
         is_at_risk = np.where(is_forecast, is_due & (risk.probability >= risk.at_risk_from), is_at_risk)
-    is_back = (gaps >= 1) & (last_gap > LAPSED_PACES * pace_before)
     rules = [(gaps <= 0) & ~is_due, is_lapsed, is_at_risk, is_back]
     return np.select(rules, ["new", "lapsed", "at_risk", "reactivated"], default="active").tolist()

@@ -139,6 +139,27 @@ def test_a_card_and_its_twin_say_the_same(client, somebody):
     assert parts["first_order_cents"] + parts["repeat_cents"] == card["paid_cents"] + card["refunded_cents"]
 
 
+@pytest.mark.parametrize(
+    ("locale", "texts"),
+    [
+        ("en", ("Likely needs", "every 17 days", "later than 90 days", "60%")),
+        ("zh_CN", ("近期可能购买的品类", "每 17 天")),
+    ],
+)
+def test_the_customer_page_shows_likely_needs_and_the_overview_where_revenue_is_expected(
+    client, somebody, locale, texts
+):
+    card = client.get(f"/api/customers/{somebody}").json()
+    assert [need["rank"] for need in card["needs"]] == [1, 2]
+    page = client.get(f"/customers/{somebody}?lang={locale}").text
+    for text in texts:
+        assert text in page
+    assert escape(card["needs"][0]["category"]) in page
+    title = {"en": "Categories: the next 90 days", "zh_CN": "各品类未来 90 天预测"}[locale]
+    assert title in client.get(f"/?lang={locale}").text
+    assert len(client.get("/api/overview").json()["category_forecasts"]) == 5
+
+
 def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
     rhythm = client.get(f"/api/customers/{somebody}").json()["repeat_purchase"]
     page = client.get(f"/customers/{somebody}").text

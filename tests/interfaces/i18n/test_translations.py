@@ -13,11 +13,13 @@ from patron.decide.selection import REASONS
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import choose_locale, readable, words
+from patron.predict import category_needs
 from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
 from patron.schema.questions import TARGETS
 from patron.schema.reason_codes import REASON_CODES
+from patron.schema.tables import NEED_REASONS
 from patron.storage.policy import Policy
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
@@ -28,6 +30,7 @@ from patron.understand.persona_traits import TRAITS as PERSONA_TRAITS
 
 POLICY = "storage/defaults/policy.toml"
 SOURCE = Path(patron.__file__).parent / "interfaces"
+ALL_LEARNERS = (*LEARNERS.values(), clickstream.LEARNERS, *category_needs.LEARNERS.values())
 CODES = {
     "feature": [
         *(feature.__name__ for feature in FEATURES),
@@ -39,8 +42,9 @@ CODES = {
     "decision": list(REASONS),
     "question": [target.name for target in TARGETS],
     "question_help": [target.name for target in TARGETS],
-    "learner": [learner.name for learners in (*LEARNERS.values(), clickstream.LEARNERS) for learner in learners],
-    "learner_help": [learner.name for learners in (*LEARNERS.values(), clickstream.LEARNERS) for learner in learners],
+    "learner": [learner.name for learners in ALL_LEARNERS for learner in learners],
+    "learner_help": [learner.name for learners in ALL_LEARNERS for learner in learners],
+    "need": list(NEED_REASONS),
     "metric": [COVERAGE, *(metric.name for target in TARGETS for metric in target.all_metrics)],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
     "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),
@@ -140,6 +144,13 @@ def test_large_amounts_are_short_in_the_readers_own_units():
     assert [english.short_money(cents) for cents in (123_400, 121_234_500)] == ["$1.2K", "$1.2M"]
     assert english.short_money(67_392.85078424713) == "$674", "no digits of a float"
     assert [chinese.short_money(cents) for cents in (123_400, 121_234_500)] == ["US$1,234", "US$121.2万"]
+
+
+@pytest.mark.parametrize(
+    ("cents", "text"), [(311_096.644, "US$3,111"), (999_999.4, "US$10,000"), (481_867.65, "US$4,819")]
+)
+def test_an_amount_that_chinese_does_not_shorten_has_no_digits_of_a_float(cents, text):
+    assert Formats("zh_CN", "USD", "UTC").short_money(cents) == text
 
 
 def test_what_rounds_to_zero_has_no_minus():

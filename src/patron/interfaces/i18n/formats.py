@@ -1,5 +1,6 @@
 """Numbers, money and times as the reader's language writes them, in the shop's currency and time zone."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -42,8 +43,8 @@ class Formats:
             return self.whole_money(cents)
         written = numbers.format_compact_currency(cents / 100, self.currency, locale=self.locale, fraction_digits=1)
         # why: Chinese shortens from ten thousand on, and Babel leaves smaller amounts without their separators
-        is_whole = str(round(abs(cents / 100))) in written
-        return self.whole_money(cents) if is_whole else written
+        is_long = re.search(r"\d{4}|\.\d\d", written)
+        return self.whole_money(cents) if is_long else written
 
     def count(self, value: float | None) -> str:
         """Whole number with its thousands marked."""

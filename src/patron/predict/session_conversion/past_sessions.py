@@ -99,7 +99,8 @@ def _chosen(view: StageView, most: int) -> pa.Table:
     parts = max(1, counts["n"][0].as_py() // (READ_FOR_ONE * most)) if counts["browsed"][0].as_py() else 0
     if not parts:
         return pa.table({"customer_id": pa.array([], pa.string())})
-    rows = view.query(f"select * from ({finished}) f where ({MIXED}) % {parts} = 0")
+    ordered = "order by started_at, ended_at, customer_id"
+    rows = view.query(f"select * from ({finished}) f where ({MIXED}) % {parts} = 0 {ordered}")
     keys = keys_of_facts(float_column(rows, name) for name in NUMBERS) >> np.uint64(12)
     order = np.lexsort([keys, float_column(rows, "started")])
     if rows.num_rows > most:

@@ -67,16 +67,18 @@ PERSONAS = Table(
         of("paid_cents_365_days", NUMBER, "mean amount paid in the last 365 days", "cents"),
         of("order_count_365_days", NUMBER, "mean orders in the last 365 days"),
         of("days_since_last_order", NUMBER, "mean days since the last order", "days"),
-        of(
+        maybe(
             "stability",
             NUMBER,
-            "mean Jaccard index with the group most like it, formed on another half of the customers",
+            "mean Jaccard index with the group most like it, formed on another half of the customers; "
+            "NULL in a run that did not measure it",
             "0 to 1",
         ),
-        of(
+        maybe(
             "overall_stability",
             NUMBER,
-            "mean adjusted Rand index of the groups formed on two halves of the customers, the same for all personas",
+            "mean adjusted Rand index of the groups formed on two halves of the customers, the same for all personas; "
+            "NULL in a run that did not measure it",
             "0 is chance, 1 the same groups",
         ),
     ),

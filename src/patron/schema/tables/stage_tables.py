@@ -1,4 +1,4 @@
-"""How customers move between lifecycle stages, and what a stage is worth."""
+"""How customers move between lifecycle stages, and what the customers of a stage pay."""
 
 from patron.schema.table_definition import INT, NUMBER, TEXT, Column, Table
 from patron.schema.tables.forecast_tables import LIFECYCLE_STAGES
@@ -34,18 +34,15 @@ STAGE_TRANSITIONS = Table(
 )
 STAGE_VALUES = Table(
     "stage_values",
-    "one row per run and lifecycle stage that at least 20 observed steps of 30 days began in",
+    "one row per run and lifecycle stage that at least 20 customers were seen in at past cutoffs",
     ("run_id", "lifecycle_stage"),
     (
         RUN,
         Column("lifecycle_stage", TEXT, "lifecycle stage", choices=LIFECYCLE_STAGES),
-        of("customer_count", INT, "observed steps of 30 days that began in the stage"),
-        of("paid_cents_30_days", NUMBER, "mean paid in these 30 days, net of refunds", "cents"),
-        of(
-            "worth_cents", NUMBER, "expected to be paid in 360 days by a customer in the stage, if moves go on", "cents"
-        ),
-        of("low", NUMBER, "lower end of the 95 % interval of the worth, over customers", "cents"),
-        of("high", NUMBER, "upper end of the 95 % interval of the worth, over customers", "cents"),
+        of("customer_count", INT, "customers who were seen in the stage"),
+        of("paid_cents_90_days", NUMBER, "mean paid in the 90 days after being seen, net of refunds", "cents"),
+        of("low", NUMBER, "lower end of the 95 % interval of the mean, over customers", "cents"),
+        of("high", NUMBER, "upper end of the 95 % interval of the mean, over customers", "cents"),
     ),
     partition_by="run_id",
     is_for_people=True,

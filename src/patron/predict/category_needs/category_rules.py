@@ -1,0 +1,259 @@
+"""Counting rules: whether a category is bought again, and for how much, as anybody could work it out."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+
+from patron.predict.baselines import IS_BASELINE, SAVED
+from patron.predict.learner import LABEL, forecasts, labelled
+from patron.schema.json_files import read_json, write_json
+from patron.schema.numbers import Numbers, float_column
+
+RECENT_DAYS, HORIZON_DAYS = 365, 90
+SHARES = {"bought_last_30_days": ("purchase_days_30_days", (1.0,)),
+          "own_rhythm": ("days_until_usual", (-90.0, -30.0, 0.0, 15.0, 30.0, 60.0, float("inf")))}  # fmt: skip
+"""By rule: the column, and its values from which the next group begins; what is missing is the last group."""
+
+
+@dataclass(frozen=True)
+class FittedByCategory:
+    """The mean outcome of each category; one that was never there has the mean of all."""
+
+    mean: float
+    means: Mapping[str, float]
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the category's mean."""
+        return forecasts(self.of(table))
+
+    def of(self, table: pa.Table) -> Numbers:
+        """The mean of each row's category."""
+        names, place = _categories(table)
+        return np.array([self.means.get(name, self.mean) for name in names])[place]
+
+    def save(self, folder: Path) -> None:
+        """Write the means."""
+        write_json(folder / SAVED, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(**read_json(folder / SAVED))
+
+
+@dataclass(frozen=True)
+class MeanByCategory:
+    """What customers who could buy a category spend in it, on average."""
+
+    prior_rows: float = 20.0
+    """How many customers the mean of all is worth in each category; larger shrinks more."""
+
+    name: ClassVar[str] = "mean_by_category"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
+    fitted: ClassVar[type] = FittedByCategory
+
+    def fit(self, table: pa.Table) -> FittedByCategory:
+        """Average the known labels. Raises NotEnoughData."""
+        rows = labelled(table)
+        label = float_column(rows, LABEL)
+        names, place = _categories(rows)
+        counts = np.bincount(place, minlength=len(names))
+        sums = np.bincount(place, weights=label, minlength=len(names))
+        means = (sums + self.prior_rows * label.mean()) / (counts + self.prior_rows)
+        return FittedByCategory(float(label.mean()), dict(zip(names, means.tolist(), strict=True)))
+
+
+@dataclass(frozen=True)
+class RateByCategory(MeanByCategory):
+    """The share of customers who buy the category, the same for everybody."""
+
+    name: ClassVar[str] = "rate_by_category"
+
+
+@dataclass(frozen=True)
+class FittedShares:
+    """The share of outcomes in each group."""
+
+    rule: str
+    shares: tuple[float, ...]
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the share of the row's group, 0 to 1."""
+        return forecasts(np.asarray(self.shares)[_group(self.rule, table)])
+
+    def save(self, folder: Path) -> None:
+        """Write the groups."""
+        write_json(folder / SAVED, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = read_json(folder / SAVED)
+        return cls(saved["rule"], tuple(saved["shares"]))
+
+
+@dataclass(frozen=True)
+class BoughtLast30Days:
+    """Who bought the category in the last 30 days buys it again as often as others who had."""
+
+    name: ClassVar[str] = "bought_last_30_days"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
+    fitted: ClassVar[type] = FittedShares
+
+    def fit(self, table: pa.Table) -> FittedShares:
+        """Share of outcomes in each group, one observation added at the overall share. Raises NotEnoughData."""
+        rows = labelled(table)
+        label, group = float_column(rows, LABEL), _group(self.name, rows)
+        count = len(SHARES[self.name][1]) + 1
+        happened = np.bincount(group, weights=label, minlength=count)
+        shares = (happened + label.mean()) / (np.bincount(group, minlength=count) + 1)
+        return FittedShares(self.name, tuple(shares.tolist()))
+
+
+@dataclass(frozen=True)
+class PersonalRhythm(BoughtLast30Days):
+    """Customers buy again when their usual time between two purchases of the category has passed."""
+
+    name: ClassVar[str] = "own_rhythm"
+    complexity: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class FittedPersonalShare:
+    """The customer's own share of months with a purchase, and the category's as a prior."""
+
+    categories: FittedByCategory
+    prior_windows: float
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the shrunk share, 0 to 1."""
+        windows, bought = (float_column(table, name) for name in ("window_count", "windows_with_purchase"))
+        return forecasts((bought + self.prior_windows * self.categories.of(table)) / (windows + self.prior_windows))
+
+    def save(self, folder: Path) -> None:
+        """Write the rule."""
+        write_json(folder / SAVED, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = read_json(folder / SAVED)
+        return cls(FittedByCategory(**saved["categories"]), saved["prior_windows"])
+
+
+@dataclass(frozen=True)
+class PersonalShare:
+    """The share of the customer's last 12 months of 30 days with a purchase in the category."""
+
+    prior_windows: float = 2.0
+    """How many months the category's rate is worth; larger shrinks more."""
+
+    name: ClassVar[str] = "own_share"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 1
+    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
+    fitted: ClassVar[type] = FittedPersonalShare
+
+    def fit(self, table: pa.Table) -> FittedPersonalShare:
+        """Learn the rates of categories. Raises NotEnoughData."""
+        return FittedPersonalShare(MeanByCategory().fit(table), self.prior_windows)
+
+
+@dataclass(frozen=True)
+class FittedLast90Days:
+    """Nothing but the rule."""
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast what was paid in the category in the last 90 days, at least 0 cents."""
+        return forecasts(np.maximum(float_column(table, "paid_in_category_90_days"), 0.0))
+
+    def save(self, folder: Path) -> None:
+        """Write nothing but a mark."""
+        write_json(folder / SAVED, {})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:  # noqa: ARG003 - the protocol's signature
+        """A rule without parameters."""
+        return cls()
+
+
+@dataclass(frozen=True)
+class Last90Days:
+    """The customer pays as much in the category as in the last 90 days."""
+
+    name: ClassVar[str] = "last_90_days"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
+    fitted: ClassVar[type] = FittedLast90Days
+
+    def fit(self, table: pa.Table) -> FittedLast90Days:  # noqa: ARG002 - the protocol's signature
+        """Learn nothing."""
+        return FittedLast90Days()
+
+
+@dataclass(frozen=True)
+class FittedPersonalRate:
+    """What the customer paid in the category a day, shrunk to the category's mean."""
+
+    categories: FittedByCategory
+    prior_days: float
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the shrunk rate for 90 days, at least 0 cents."""
+        return forecasts(self.of(table))
+
+    def of(self, table: pa.Table) -> Numbers:
+        """The shrunk rate for 90 days, at least 0 cents."""
+        known = np.nan_to_num(float_column(table, "days_since_first_order", 1.0), nan=1.0)
+        observed = np.clip(known, 1.0, RECENT_DAYS)
+        paid = np.maximum(float_column(table, "paid_in_category_365_days"), 0.0)
+        prior = np.maximum(self.categories.of(table), 0.0) * self.prior_days
+        return (paid * HORIZON_DAYS + prior) / (observed + self.prior_days)
+
+    def save(self, folder: Path) -> None:
+        """Write the rule."""
+        write_json(folder / SAVED, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        saved = read_json(folder / SAVED)
+        return cls(FittedByCategory(**saved["categories"]), saved["prior_days"])
+
+
+@dataclass(frozen=True)
+class PersonalRate:
+    """The customer pays in the category at the rate of the last year."""
+
+    prior_days: float = 60.0
+    """How many days the category's mean is worth; larger shrinks more."""
+
+    name: ClassVar[str] = "own_rate"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 1
+    exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
+    fitted: ClassVar[type] = FittedPersonalRate
+
+    def fit(self, table: pa.Table) -> FittedPersonalRate:
+        """Learn the means of categories. Raises NotEnoughData."""
+        return FittedPersonalRate(MeanByCategory().fit(table), self.prior_days)
+
+
+def _categories(table: pa.Table) -> tuple[list[str], np.ndarray]:
+    """The names of the categories in a table, and each row's place among them."""
+    encoded = table["category"].cast(pa.string()).combine_chunks().dictionary_encode()
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _group(rule: str, table: pa.Table) -> np.ndarray:
+    column, edges = SHARES[rule]
+    return np.searchsorted(np.asarray(edges), float_column(table, column, np.nan), side="right")

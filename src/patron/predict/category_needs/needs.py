@@ -1,0 +1,179 @@
+"""What each customer needs next: both questions of categories backtested, answered, and the best of each kept.
+
+No forecast here contradicts those of the customer: a category is bought with at most the chance of an order, and all
+categories together cost at most what the customer is expected to pay.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.predict.backtest import DAYS_BETWEEN_CUTOFFS, backtest, fit_champion, to_table
+from patron.predict.category_needs import LEARNERS
+from patron.predict.category_needs.pair_rows import Market, labelled_by, pair_table
+from patron.predict.category_needs.purchases import Purchases, read_purchases
+from patron.predict.category_needs.ranked_needs import CustomerLimits, Forecasts, ranked_needs
+from patron.predict.learner import FORECAST, Fitted
+from patron.predict.score_origins import score_origins
+from patron.predict.scoring import keep
+from patron.schema.errors import NotEnoughData
+from patron.schema.numbers import float_column
+from patron.schema.questions import (
+    CATEGORY_PURCHASE,
+    CATEGORY_SPEND,
+    DAYS_BEFORE_FORECAST,
+    PURCHASE,
+    VALUE,
+    CategoryQuestion,
+)
+from patron.schema.tables import BACKTESTS, CATEGORY_FORECASTS, CATEGORY_NEEDS
+from patron.storage.stage_view import StageView
+
+log = logging.getLogger(__name__)
+MOST_PAST_CUTOFFS = 9
+"""Past cutoffs that are learned from and evaluated, 30 days apart."""
+MOST_ROWS = 24_000
+"""Pairs of customer and category, times cutoffs, that are learned from; of more, a sample. It bounds time."""
+CUSTOMERS_AT_ONCE = 20_000
+"""Customers who are scored together, which bounds memory."""
+
+
+@dataclass(frozen=True)
+class CategoryNeeds:
+    """Rows of `backtests`, and the questions that could not be answered, with the reason."""
+
+    backtests: pa.Table
+    unanswered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """The champion of a question, fitted and kept."""
+
+    fitted: Fitted
+    version: str
+    backtests: pa.Table
+
+
+@dataclass
+class Models:
+    """The models of a run by question, and why others are missing."""
+
+    by_question: dict[str, Model] = field(default_factory=dict)
+    unanswered: list[str] = field(default_factory=list)
+
+
+def build_category_needs(view: StageView, scores: Sequence[pa.Table]) -> CategoryNeeds:
+    """Write `category_needs` and `category_forecasts`; no rows where the probability of a purchase has no model.
+
+    `scores` are the run's rows of `scores`, a table per question.
+    """
+    needs, totals = CATEGORY_NEEDS.empty(), CATEGORY_FORECASTS.empty()
+    models = Models()
+    try:
+        limits = customer_limits(scores)
+        purchases = read_purchases(view)
+        models = fit_models(view, purchases)
+        if CATEGORY_PURCHASE.name in models.by_question:
+            needs, totals = score_categories(view, purchases, models, limits)
+    except NotEnoughData as error:
+        models.unanswered.append(f"{CATEGORY_PURCHASE.name}: {error.what}")
+        log.warning("%s is not answered: %s", CATEGORY_PURCHASE.name, error)
+    view.write("category_needs", needs)
+    view.write("category_forecasts", totals)
+    backtests = [BACKTESTS.empty(), *(one.backtests for one in models.by_question.values())]
+    return CategoryNeeds(pa.concat_tables(backtests), tuple(models.unanswered))
+
+
+def customer_limits(scores: Sequence[pa.Table]) -> CustomerLimits:
+    """What the run forecasts of each customer. Raises NotEnoughData where it does not."""
+    by_question = {table["question"][0].as_py(): table for table in scores if table.num_rows}
+    missing = [question.name for question in (PURCHASE, VALUE) if question.name not in by_question]
+    if missing:
+        raise NotEnoughData(f"there is no forecast of {' and '.join(missing)}", where="scores")
+    chance, value = by_question[PURCHASE.name], by_question[VALUE.name]
+    return CustomerLimits(_by_customer(chance), _by_customer(value))
+
+
+def fit_models(view: StageView, purchases: Purchases) -> Models:
+    """Backtest both questions, fit their champions and keep them. Raises NotEnoughData in a shop without categories."""
+    if not len(purchases.categories):
+        raise NotEnoughData(
+            "no order line names a category", where="order_lines", todo="Import categories of order lines or products."
+        )
+    rows, models = learning_rows(purchases, view.run.as_of), Models()
+    for question in (CATEGORY_PURCHASE, CATEGORY_SPEND):
+        try:
+            models.by_question[question.name] = fit_model(view, question, labelled_by(rows, question))
+        except NotEnoughData as error:
+            models.unanswered.append(f"{question.name}: {error.what}")
+            log.warning("%s is not answered: %s", question.name, error)
+    return models
+
+
+def fit_model(view: StageView, question: CategoryQuestion, rows: pa.Table) -> Model:
+    """Backtest, fit and keep. Raises NotEnoughData, also where no past cutoff could be evaluated."""
+    rng = np.random.default_rng(view.run.child_seed(f"backtest {question.name}"))
+    result = backtest(question, LEARNERS[question.name], score_origins(question, rows, view.run.as_of), rng=rng)
+    if not result.origins:
+        raise NotEnoughData(result.why, where="order_lines", todo="Import a longer history of order lines.")
+    learner, fitted = fit_champion(result, rows)
+    evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
+    version = keep(view, result, learner, fitted, rows, evaluated, tables=("order_lines", "orders"))
+    return Model(fitted, version, evaluated)
+
+
+def score_categories(
+    view: StageView, purchases: Purchases, models: Models, limits: CustomerLimits
+) -> tuple[pa.Table, pa.Table]:
+    """Rows of `category_needs` and `category_forecasts`."""
+    market = Market.at(purchases, 0)
+    parts = [
+        ranked_needs(rows, _forecasts(models, rows), limits)
+        for rows in (
+            pair_table(market, view.run.as_of, first=first, end=first + CUSTOMERS_AT_ONCE)
+            for first in range(0, len(purchases.customers), CUSTOMERS_AT_ONCE)
+        )
+    ]
+    same = {"run_id": view.run.run_id, "model_version": models.by_question[CATEGORY_PURCHASE.name].version}
+    needs = pa.concat_tables([part.needs for part in parts])
+    for name, text in same.items():
+        needs = needs.append_column(name, pa.repeat(text, needs.num_rows))
+    sums = pa.concat_tables([part.totals for part in parts]).group_by("category", use_threads=False)
+    columns = ("expected_customers", "due_customer_count", "expected_cents")
+    totals = sums.aggregate([(name, "sum") for name in columns])
+    totals = totals.rename_columns(["category", *columns]).sort_by("category")
+    totals = totals.append_column("run_id", pa.repeat(view.run.run_id, totals.num_rows))
+    return needs, totals
+
+
+def learning_rows(purchases: Purchases, as_of: datetime) -> pa.Table:
+    """Pairs at past cutoffs, the earliest first, a sample of bounded size, with what came."""
+    cutoffs = past_cutoffs(purchases)
+    now = Market.at(purchases, 0)
+    if not cutoffs:
+        return pair_table(now, as_of, end=0)
+    share = min(1.0, MOST_ROWS / max(now.candidate_count * len(cutoffs), 1))
+    return pa.concat_tables([pair_table(Market.at(purchases, days), as_of, share=share) for days in cutoffs])
+
+
+def past_cutoffs(purchases: Purchases) -> list[int]:
+    """Days from past cutoffs to the run, the earliest first, while there is some history before them."""
+    known = purchases.orders.known_ago
+    oldest = int(known.max()) if len(known) else 0
+    steps = (DAYS_BETWEEN_CUTOFFS * back for back in range(MOST_PAST_CUTOFFS, 0, -1))
+    return [days for days in steps if days + DAYS_BEFORE_FORECAST <= oldest]
+
+
+def _forecasts(models: Models, rows: pa.Table) -> Forecasts:
+    forecast = {name: float_column(model.fitted.predict(rows), FORECAST) for name, model in models.by_question.items()}
+    return Forecasts(forecast[CATEGORY_PURCHASE.name], forecast.get(CATEGORY_SPEND.name))
+
+
+def _by_customer(scores: pa.Table) -> pa.Table:
+    return scores.select(["customer_id", "value"]).take(pc.sort_indices(scores["customer_id"]))

@@ -168,7 +168,12 @@ def test_nobody_has_ordered_recently_holds_for_forecasts_of_30_and_of_90_days(lo
 
 
 def test_a_forecast_that_is_not_nothing_is_shown(view_of):
-    assert value_of(view_of(AS_OF + timedelta(days=1), [0.0, 5.0])) is None
+    assert value_of(view_of(AS_OF + timedelta(days=1), [0.0, 500.0])) is None
+
+
+def test_less_than_one_unit_of_all_customers_is_a_forecast_of_nothing(view_of):
+    at = OPENED + timedelta(days=400)
+    assert value_of(view_of(at, [4.0, 30.0], is_checked=True)) == MissingForecast("value", "no_recent_order")
 
 
 def test_what_a_run_lacked_an_earlier_or_later_run_need_not_lack(young):

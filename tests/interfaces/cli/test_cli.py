@@ -131,7 +131,7 @@ def test_run_ends_with_money_people_decisions_where_the_outbox_is_and_what_to_do
     assert re.search(r"offers? (was|were) decided, at an expected cost of", shown)
     assert "Next: send the offers with your mail system" in shown
     summary = patron(*run, "--json").json
-    assert [row["question"] for row in summary["rankings"]] == ["recommend"]
+    assert {row["question"] for row in summary["rankings"]} == {"recommend", "category_purchase", "session_conversion"}
     assert summary["outbox"]["offer_count"] > 0
     assert {"value", "churn", "purchase", "recommend"} >= set(summary["left_out"])
 

@@ -94,7 +94,10 @@ class Logistic:
         label = _both_outcomes(rows)
         design = Design.of(rows.select([*self.columns, LABEL]) if self.columns else rows)
         matrix = _log_scaled(design.matrix(rows))
-        known = np.where(np.isnan(matrix), np.nanmean(matrix, axis=0), matrix)
+        is_missing = np.isnan(matrix)
+        # why not nanmean: it warns of a column that nobody has a value of
+        means = np.nansum(matrix, axis=0) / np.maximum((~is_missing).sum(axis=0), 1)
+        known = np.where(is_missing, means, matrix)
         fill, middle, spread = np.median(known, axis=0), known.mean(axis=0), known.std(axis=0)
         spread = np.where(spread > 0, spread, 1.0)
         model = LogisticRegression(C=self.inverse_penalty, max_iter=self.iterations, tol=1e-3)

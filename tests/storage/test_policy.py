@@ -81,9 +81,9 @@ def test_a_missing_policy_is_an_error_with_its_path(tmp_path):
          AtRisk(at_risk_from=0.95, lapsed_from=0.95, lifecycle_stages=("lapsed", "at_risk")),
          'is read as lifecycle_stages = ["lapsed", "at_risk"], at_risk_from = 0.95, lapsed_from = 0.95'),
         ("churn_probability = 0", AtRisk(at_risk_from=0), "churn_probability = 0 is read as"),
-        ("churn_probability = 0.9\nat_risk_from = 0.3", AtRisk(at_risk_from=0.3), "means nothing any more"),
+        ("churn_probability = 0.9\nat_risk_from = 0.3", AtRisk(at_risk_from=0.3), "no longer has any effect"),
         ('lifecycle_stages = ["new"]\nchurn_probability = 1.0', AtRisk(lifecycle_stages=("new",)),
-         "churn_probability = 1.0 means nothing any more"),
+         "churn_probability = 1.0 no longer has any effect"),
     ],
 )  # fmt: skip
 def test_the_key_of_an_older_policy_is_translated_with_a_notice(tmp_path, text, today, notice):

@@ -78,7 +78,7 @@ def _settings(shop: Shop) -> Iterator[Finding]:
     )
     notice = policy_notice(shop.folder / POLICY_FILE)
     if notice:
-        yield Finding("policy", "warning", notice, "Write it so in policy.toml, and remove the old key.")
+        yield Finding("policy", "warning", notice, "Replace the old key in policy.toml by what it is read as.")
     if not shop.policy.offers:
         yield Finding("policy", "warning", "no offers are declared", "Add an [[offers]] entry to policy.toml.")
     elif shop.policy.consent.unknown == "refuse" and not consent_ledger.size(shop.store):

@@ -217,5 +217,5 @@ def translate(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], str]
         today |= {"at_risk_from": probability}
         today.setdefault("lapsed_from", max(AtRisk().lapsed_from, probability))
     written = ", ".join(f"{key} = {json.dumps(value)}" for key, value in today.items() if section.get(key) != value)
-    replaced = f"is read as {written}" if written else "means nothing any more"
+    replaced = f"is read as {written}" if written else "no longer has any effect"
     return content | {"at_risk": today}, f"[at_risk] {OLD_CHURN_KEY} = {probability} {replaced}"

@@ -129,7 +129,7 @@ def lookalikes(  # noqa: PLR0913 - one argument for each option
 ) -> None:
     """List the customers outside a segment who are most like its members.
 
-    It also says how well members can be told from other customers at all, and who may be contacted.
+    It also says how well members can be separated from other customers at all, and who may be contacted.
 
     Example: patron lookalikes --workspace shop --persona 0 --count 500 --out lookalikes.csv
     """

@@ -45,7 +45,10 @@ def show_run(shop: Shop, finished: FinishedRun, workspace: Path, *, json: bool) 
         output.say(str(one), style="yellow")
     notice = policy_notice(shop.folder / POLICY_FILE)
     if notice:
-        output.say(f"policy.toml is of an older Patron: {notice}. Write it so, and remove the old key.", style="yellow")
+        output.say(
+            f"policy.toml was written for an older Patron: {notice}. Replace the old key in policy.toml.",
+            style="yellow",
+        )
     output.say()
     formats = Formats("en", summary.currency, summary.time_zone)
     for line in summary_sentences(summary, models, words("en"), formats):

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from patron.predict.baselines import IS_BASELINE, SAVED
 from patron.predict.learner import LABEL, forecasts, labelled
+from patron.predict.value.value_baselines import FittedShrinkage
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import Numbers, float_column
 
@@ -168,24 +169,6 @@ class PersonalShare:
 
 
 @dataclass(frozen=True)
-class FittedLast90Days:
-    """Nothing but the rule."""
-
-    def predict(self, table: pa.Table) -> pa.Table:
-        """Forecast what was paid in the category in the last 90 days, at least 0 cents."""
-        return forecasts(np.maximum(float_column(table, "paid_in_category_90_days"), 0.0))
-
-    def save(self, folder: Path) -> None:
-        """Write nothing but a mark."""
-        write_json(folder / SAVED, {})
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:  # noqa: ARG003 - the protocol's signature
-        """A rule without parameters."""
-        return cls()
-
-
-@dataclass(frozen=True)
 class Last90Days:
     """The customer pays as much in the category as in the last 90 days."""
 
@@ -193,11 +176,11 @@ class Last90Days:
     is_baseline: ClassVar[bool] = True
     complexity: ClassVar[int] = 0
     exemptions: ClassVar[Mapping[str, str]] = IS_BASELINE
-    fitted: ClassVar[type] = FittedLast90Days
+    fitted: ClassVar[type] = FittedShrinkage
 
-    def fit(self, table: pa.Table) -> FittedLast90Days:  # noqa: ARG002 - the protocol's signature
+    def fit(self, table: pa.Table) -> FittedShrinkage:  # noqa: ARG002 - the protocol's signature
         """Learn nothing."""
-        return FittedLast90Days()
+        return FittedShrinkage(1.0, 0.0, "paid_in_category_90_days")
 
 
 @dataclass(frozen=True)

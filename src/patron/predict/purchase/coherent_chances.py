@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import CHURN, PURCHASE, PURCHASE_7_DAYS
@@ -25,10 +26,10 @@ def coherent_scores(scores: Sequence[pa.Table]) -> list[pa.Table]:
             continue
         chance = order_chance(table)
         if limit is not None:
-            chance = np.minimum(chance, _aligned(limit, table))
+            chance = np.minimum(chance, _limit_of_customers(table["customer_id"], *limit))
             at = table.column_names.index("value")
             by_question[name] = table.set_column(at, table.schema.field(at), pa.array(chance))
-        limit = (table["customer_id"].to_pylist(), chance)
+        limit = (table["customer_id"], chance)
     return [by_question[table["question"][0].as_py()] if table.num_rows else table for table in scores]
 
 
@@ -38,11 +39,7 @@ def order_chance(table: pa.Table) -> Numbers:
     return 1 - value if table["question"][0].as_py() == CHURN.name else value
 
 
-def _aligned(limit: tuple[list[str], Numbers], table: pa.Table) -> Numbers:
-    """The chances of a longer horizon in the order of a table; 1 for whom it does not know."""
-    customers, chance = limit
-    wanted = table["customer_id"].to_pylist()
-    if wanted == customers:
-        return chance
-    by_customer = dict(zip(customers, chance.tolist(), strict=True))
-    return np.array([by_customer.get(customer, 1.0) for customer in wanted])
+def _limit_of_customers(customers: pa.ChunkedArray, known: pa.ChunkedArray, chance: Numbers) -> Numbers:
+    """The chances of a longer horizon for these customers; 1 for those it does not know."""
+    place = pc.index_in(customers, known.combine_chunks())
+    return float_column(pa.table({"chance": pa.array(chance).take(place.combine_chunks())}), "chance", 1.0)

@@ -24,10 +24,12 @@ class FittedShrinkage:
 
     weight: float
     mean: float
+    column: str = "paid_cents_90_days"
+    """What was paid in the last 90 days."""
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast spend in the next 90 days, cents."""
-        paid = float_column(table, "paid_cents_90_days")
+        paid = float_column(table, self.column)
         return forecasts(np.maximum(self.mean + self.weight * (paid - self.mean), 0.0))
 
     def save(self, folder: Path) -> None:

@@ -145,7 +145,7 @@ CHANGES = (
     "update inbox_loaded set loaded_seq = 0",
     "update inbox_counts set stored_count = stored_count + 1",
     "update inbox_identity set lake_id = 'x' || lake_id",
-    "update inbox_customer_marks set marks = x'00' || substr(marks, 2)",
+    "update inbox_customer_marks set marks = iif(substr(marks, 1, 1) = x'00', x'01', x'00') || substr(marks, 2)",
 )
 
 

@@ -1,6 +1,7 @@
 """Requests that are acknowledged reach the lake once, whichever inbox took them and whatever files came meanwhile."""
 
 import json
+import os
 import shutil
 import sqlite3
 import sys
@@ -290,6 +291,28 @@ def test_a_worker_that_is_killed_is_started_again(shop, served):
     assert in_lake_in_time(shop, 4, wake=served.compaction.wake) == 4
     assert trouble_in_time(served, "")
     assert any("ended (-9)" in one for one in reports)
+
+
+def test_a_worker_that_dies_with_unread_input_is_reported_as_ended(shop, monkeypatch):
+    monkeypatch.setattr("patron.service.compaction_worker.RESTART_SECONDS", 0.1)
+    reports = []
+
+    def kill_and_wake(trouble):
+        reports.append(str(trouble))
+        if len(reports) == 1:
+            compaction.process.kill()
+            os.waitid(os.P_PID, compaction.process.pid, os.WEXITED | os.WNOWAIT)
+            compaction.wake()
+
+    compaction = CompactionProcess(shop.folder, kill_and_wake)
+    compaction.start()
+    until = time.monotonic() + 30
+    while len(reports) < 2 and time.monotonic() < until:
+        if not reports:
+            compaction.wake()
+        time.sleep(0.05)
+    compaction.stop()
+    assert "ended (-9)" in reports[1]
 
 
 def test_what_waits_is_moved_when_the_collector_ends(shop):

@@ -121,6 +121,7 @@ class CompactionProcess:
                 self._write_input(None)
             for line in process.stdout or ():
                 self._report(_trouble_of(line))
+            self._write_input(None)  # why: what it did not read before it died would raise when its input is closed
         return process.returncode
 
     def _report(self, trouble: PatronError | None) -> None:

@@ -175,8 +175,8 @@ def show(question: CategoryQuestion, result: Backtest) -> None:
             best = parts[rule]
             for metric in question.all_metrics[:2]:
                 one = parts[result.champion]
-                drawn = one.gain(metric, best, weights)
-                gain = percentile_interval(float(one.gain(metric, best)), drawn)
+                drawn = metric.gain(one.value(metric, weights), best.value(metric, weights))
+                gain = percentile_interval(float(metric.gain(one.value(metric), best.value(metric))), drawn)
                 print(f"  {result.champion} over {rule:20} {metric.name:18} {text(gain)}")
 
 

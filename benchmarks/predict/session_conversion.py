@@ -154,7 +154,8 @@ def interval(one: Any, metric: Metric, weights: np.ndarray) -> str:
 
 
 def gain(one: Any, best: Any, metric: Metric, weights: np.ndarray) -> str:
-    return text(percentile_interval(float(one.gain(metric, best)), one.gain(metric, best, weights)))
+    gain = float(metric.gain(one.value(metric), best.value(metric)))
+    return text(percentile_interval(gain, metric.gain(one.value(metric, weights), best.value(metric, weights))))
 
 
 def text(between: Interval) -> str:

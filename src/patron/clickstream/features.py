@@ -1,6 +1,5 @@
 """Features of a visit after each of its events: one pure function, for training rows and for the live service alike."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +13,7 @@ EVENT_KINDS = (
     *("cart_add", "cart_remove", "cart_view", "coupon", "coupon_try", "checkout", ORDER),
 )
 """What people do in a shop, as `interactions` and `orders` name it; other kinds are no part of a visit."""
+PLACE_OF_KIND = {kind: place for place, kind in enumerate(EVENT_KINDS)}
 PAUSE_SECONDS = 30 * 60
 """A pause this long ends a visit."""
 SECONDS_UNTIL_KNOWN = 60
@@ -78,12 +78,17 @@ def features_after(events: Sequence[SessionEvent], history: VisitorHistory) -> R
     """
     newest = events[-MOST_EVENTS:]
     first, last = newest[0], newest[-1]
-    kinds = Counter(event.kind for event in newest)
-    views = Counter(event.product_id for event in newest if event.kind == "view" and event.product_id is not None)
+    counts = [0.0] * len(EVENT_KINDS)
+    views: dict[str, int] = {}
+    for _, kind, product_id in newest:
+        if kind in PLACE_OF_KIND:
+            counts[PLACE_OF_KIND[kind]] += 1.0
+        if kind == "view" and product_id is not None:
+            views[product_id] = views.get(product_id, 0) + 1
     cart, added_at = _cart(newest)
     since_order = history.last_order_at_seconds
     return (
-        *(float(kinds[kind]) for kind in EVENT_KINDS),
+        *counts,
         float(len(newest)),
         last.at_seconds - first.at_seconds,
         last.at_seconds - newest[-2].at_seconds if len(newest) > 1 else None,
@@ -91,8 +96,8 @@ def features_after(events: Sequence[SessionEvent], history: VisitorHistory) -> R
         float(len(cart)),
         float(bool(cart)),
         float(len({event.product_id for event in newest if event.product_id is not None})),
-        float(views.total() - len(views)),
-        float(views[last.product_id or ""]),
+        float(sum(views.values()) - len(views)),
+        float(views.get(last.product_id or "", 0)),
         float(last.product_id in cart),
         float(history.is_known),
         float(min(history.order_count, MOST_ORDERS)),

@@ -11,6 +11,7 @@ many learners by its mean. A question without a default takes the best on its pr
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -49,10 +50,6 @@ class Evaluation(Protocol):
 
     def value(self, metric: Metric, weights: Numbers | None = None) -> Any:
         """The metric, or one value per resample."""
-        ...
-
-    def gain(self, metric: Metric, baseline: Self, weights: Numbers | None = None) -> Any:
-        """How much better than a baseline on the same rows; above zero is better."""
         ...
 
     def joined(self, others: Sequence[Self]) -> Self:
@@ -171,9 +168,7 @@ def to_table(result: Backtest, *, run_id: str, rng: np.random.Generator) -> pa.T
             baseline: Evaluation = result.evaluations[origin, result.baseline]
             weights = bootstrap_weights(baseline.customer_ids(metrics[0]), rng=rng)
             count = baseline.customer_count(metrics[0])
-            for learner in result.learners:
-                for metric in metrics:
-                    rows += _row(result, origin, learner.name, metric, weights, count)
+            rows += [row | {"customer_count": count} for row in _measured_rows(result, origin, metrics, weights)]
             hits = interval_coverage(result, rng) if origin == ALL else None
             if hits is not None:
                 rows.append(_coverage(result.champion, hits, weights, count))
@@ -203,31 +198,45 @@ def _drawn_together(question: Target) -> tuple[tuple[Metric, ...], ...]:
     return tuple((metric,) for metric in question.all_metrics) if question.is_ranking else (question.all_metrics,)
 
 
-def _row(
-    result: Backtest, origin: str, learner: str, metric: Metric, weights: Numbers, count: int
+def _measured_rows(
+    result: Backtest, origin: str, metrics: Sequence[Metric], weights: Numbers
 ) -> list[dict[str, str | float | None]]:
-    """The row of one learner and metric at an origin; none where it could not be fitted."""
-    evaluation: Evaluation | None = result.evaluations.get((origin, learner))
-    if evaluation is None:
-        return []
-    baseline: Evaluation = result.evaluations[origin, result.baseline]
-    value, gain = float(evaluation.value(metric)), float(evaluation.gain(metric, baseline))
+    """A row for each learner and metric at an origin; none of a learner that could not be fitted there."""
+
+    @cache
+    def measured(learner: str, metric: Metric) -> tuple[float, Numbers | None]:
+        """The metric, and one value per resample."""
+        evaluation: Evaluation = result.evaluations[origin, learner]
+        drawn = _resamples(result, origin, learner, metric, weights)
+        return float(evaluation.value(metric)), None if drawn is None else evaluation.value(metric, drawn)
+
+    names = [one.name for one in result.learners if (origin, one.name) in result.evaluations]
+    return [
+        {"origin": origin, "learner": name, "metric": metric.name}
+        | _compared(metric, *measured(name, metric), *measured(result.baseline, metric))
+        for name in names
+        for metric in metrics
+    ]
+
+
+def _compared(
+    metric: Metric, value: float, draws: Numbers | None, baseline: float, baseline_draws: Numbers | None
+) -> dict[str, str | float | None]:
+    """A value, the baseline's, and the gain, with their intervals where they were drawn."""
+    gain = float(metric.gain(value, baseline))
     row: dict[str, str | float | None] = {
-        "origin": origin,
-        "learner": learner,
-        "metric": metric.name,
-        "customer_count": count,
         "value": _known(value),
-        "baseline_value": _known(baseline.value(metric)),
+        "baseline_value": _known(baseline),
         "gain": _known(gain),
     } | dict.fromkeys(("low", "high", "gain_low", "gain_high"))
-    drawn = _resamples(result, origin, learner, metric, weights)
-    if drawn is not None:
-        around = percentile_interval(value, evaluation.value(metric, drawn))
-        paired = percentile_interval(gain, evaluation.gain(metric, baseline, drawn))
+    if draws is not None and baseline_draws is not None:
+        around, paired = (
+            percentile_interval(value, draws),
+            percentile_interval(gain, metric.gain(draws, baseline_draws)),
+        )
         row |= {"low": _known(around.low), "high": _known(around.high)}
         row |= {"gain_low": _known(paired.low), "gain_high": _known(paired.high)}
-    return [row]
+    return row
 
 
 def _resamples(result: Backtest, origin: str, learner: str, metric: Metric, weights: Numbers) -> Numbers | None:
@@ -235,7 +244,7 @@ def _resamples(result: Backtest, origin: str, learner: str, metric: Metric, weig
     question = result.question
     if question.is_ranking or metric == question.primary_metric:
         return weights
-    has_interval = origin == ALL and learner in {result.champion, *question.baselines}
+    has_interval = origin == ALL and learner in {result.champion, result.baseline, *question.baselines}
     return weights[:FEWER_RESAMPLES] if has_interval else None
 
 
@@ -310,9 +319,9 @@ def _better_on_most(
         for name in shared:
             rival, own = evaluations[name, learner.name], evaluations[name, default.name]
             weights = bootstrap_weights(own.customer_ids(metric), rng=rng, resamples=FEWER_RESAMPLES)
-            error = float(np.std(rival.gain(metric, own, weights), ddof=1))
-            gains.append(float(rival.gain(metric, own)))
-            is_better.append(gains[-1] > error)
+            drawn = metric.gain(rival.value(metric, weights), own.value(metric, weights))
+            gains.append(float(metric.gain(rival.value(metric), own.value(metric))))
+            is_better.append(gains[-1] > float(np.std(drawn, ddof=1)))
         if np.mean(is_better) > MOST:
             found[learner.name] = float(np.mean(gains))
     return next((one for one in learners if found and one.name == max(found, key=lambda name: found[name])), None)

@@ -43,10 +43,6 @@ class ForecastsAtOrigin:
         """The metric, or one value per resample."""
         return metric.of(self.actual, self.forecast, weights)
 
-    def gain(self, metric: Metric, baseline: Self, weights: Numbers | None = None) -> Any:
-        """How much better than a baseline on the same rows; above zero is better."""
-        return metric.gain(self.value(metric, weights), baseline.value(metric, weights))
-
     def joined(self, others: Sequence[Self]) -> Self:
         """These forecasts and those of other origins."""
         parts = (self, *others)

@@ -38,12 +38,6 @@ class RankingsAtOrigin:
         """The mean over customers, or one per resample."""
         return metric.of(self.measured[metric.name][1], weights)
 
-    def gain(self, metric: Metric, baseline: Self, weights: Numbers | None = None) -> Any:
-        """Mean difference to a baseline, customer by customer."""
-        if weights is None:
-            return metric.of(self.measured[metric.name][1] - baseline.measured[metric.name][1])
-        return metric.gain(self.value(metric, weights), baseline.value(metric, weights))
-
     def joined(self, others: Sequence[Self]) -> Self:
         """These lists and those of other origins."""
         parts = [self.measured, *(other.measured for other in others)]

@@ -40,10 +40,6 @@ class SessionForecasts:
         """The metric, or one value per resample."""
         return metric.of(self.actual, self.forecast, self.weight if weights is None else weights * self.weight)
 
-    def gain(self, metric: Metric, baseline: Self, weights: Numbers | None = None) -> Any:
-        """How much better than a baseline on the same rows; above zero is better."""
-        return metric.gain(self.value(metric, weights), baseline.value(metric, weights))
-
     def joined(self, others: Sequence[Self]) -> Self:
         """These forecasts and those of other origins."""
         parts = (self, *others)

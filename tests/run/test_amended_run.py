@@ -16,7 +16,7 @@ def test_a_run_after_one_more_day_keeps_files_and_equals_one_from_scratch(tmp_pa
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     create(tmp_path / "w")
     shop = Shop.open(tmp_path / "w")
-    world = ShopSimulator(replace(DEFAULT_SHOP, customers=60), seed=5)
+    world = ShopSimulator(replace(DEFAULT_SHOP, customers=60, visits_per_day=0.0), seed=5)
     ingest_events(shop, world.history(120), received_at=world.now)
     run_loop(shop, world.now)
     before = facts_files(shop)

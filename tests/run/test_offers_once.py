@@ -22,7 +22,7 @@ def run_again(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
-        settings = replace(DEFAULT_SHOP, customers=120)
+        settings = replace(DEFAULT_SHOP, customers=120, visits_per_day=0.0)
         Shop.create(folder / "w").close()
         write_rules(folder / "w", settings, budget_cents=100_000)
         world = ShopSimulator(settings, seed=5)

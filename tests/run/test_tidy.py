@@ -24,7 +24,7 @@ def test_after_a_run_few_files_are_left_of_many_imports_and_readers_keep_theirs(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     create(tmp_path / "w")
     shop = Shop.open(tmp_path / "w")
-    world = ShopSimulator(replace(DEFAULT_SHOP, customers=60), seed=5)
+    world = ShopSimulator(replace(DEFAULT_SHOP, customers=60, visits_per_day=0.0), seed=5)
     raw_events = world.history(120)
     for part in range(IMPORTS):
         ingest_events(shop, raw_events.take(list(range(part, raw_events.num_rows, IMPORTS))), received_at=world.now)

@@ -123,6 +123,8 @@ class Lake:
 
         One durable commit a partition; older versions stay readable, as their files stay until `vacuum`.
         """
+        if len(self._files_on_disk(table)) <= MANY_FILES:
+            return 0
         many = [one for one in self._small_files(table, smaller_than).items() if len(one[1]) > MANY_FILES]
         for part, files in many:
             self._join(table, engine, part, files)
@@ -133,7 +135,9 @@ class Lake:
 
         An interrupted call is simply repeated; it writes nothing to the log.
         """
-        if not self.exists(table):
+        is_due = time.time() - retention.total_seconds()
+        # why first: after most runs no file is old enough, and to open every table takes longer than to look
+        if not self.exists(table) or all(path.stat().st_mtime > is_due for path in self._files_on_disk(table)):
             return []
         delta = self._open(table)
         needed = {
@@ -280,6 +284,11 @@ class Lake:
         except WorkspaceError:
             return False
         return True
+
+    def _files_on_disk(self, table: Table) -> list[Path]:
+        """Data files in the table's folder, whether a version names them or not."""
+        logs = self.path(table) / LOG
+        return [path for path in self.path(table).rglob("*") if logs not in path.parents and path.is_file()]
 
     def _small_files(self, table: Table, smaller_than: int) -> dict[str | None, dict[str, int]]:
         """The newest version's small files and their bytes, by their part."""

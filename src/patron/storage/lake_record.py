@@ -11,6 +11,15 @@ from patron.storage.store import LAKE_COMMITS, LAKE_FILES, Store, upsert
 Stamp = tuple[int, int, int]
 """Size, modification time and inode of a file: while they stay, it need not be read again."""
 
+# why as text: they are run hundreds of times in a run, and to build them takes longer than to run them
+NEWEST = sa.text("select max(version) from lake_commits where lake_id = :lake_id and table_name = :table_name")
+FROM_CHECKPOINT = sa.text("""
+select version, log_sha256, checkpoint_sha256 from lake_commits
+where lake_id = :lake_id and table_name = :table_name and version <= :until and version >= coalesce((
+    select max(version) from lake_commits
+    where lake_id = :lake_id and table_name = :table_name and version <= :until and checkpoint_sha256 is not null
+), 0) order by version""")
+
 
 @dataclass(frozen=True)
 class FileEntry:
@@ -44,20 +53,13 @@ class LakeRecord:
     def newest_version(self, table: str) -> int | None:
         """Version of a table's newest commit; None before its first."""
         with self._store.begin() as connection:
-            chosen = sa.select(sa.func.max(LAKE_COMMITS.c.version)).where(self._commits_of(table))
-            return connection.scalar(chosen)
+            return connection.scalar(NEWEST, {"lake_id": self._lake_id, "table_name": table})
 
     def commits(self, table: str, until: int) -> list[CommitEntry]:
         """Commits up to a version, oldest first, from the last checkpoint on."""
-        commit = LAKE_COMMITS.c
-        is_before = self._commits_of(table) & (commit.version <= until)
-        has_checkpoint = is_before & commit.checkpoint_sha256.is_not(None)
-        checkpoint = sa.select(sa.func.max(commit.version)).where(has_checkpoint).scalar_subquery()
-        chosen = sa.select(commit.version, commit.log_sha256, commit.checkpoint_sha256).where(
-            is_before, commit.version >= sa.func.coalesce(checkpoint, 0)
-        )
+        values = {"lake_id": self._lake_id, "table_name": table, "until": until}
         with self._store.begin() as connection:
-            return [CommitEntry(*row) for row in connection.execute(chosen.order_by(commit.version))]
+            return [CommitEntry(*row) for row in connection.execute(FROM_CHECKPOINT, values)]
 
     def add_commit(self, table: str, commit: CommitEntry) -> None:
         """Write the entry of a commit, or what its checkpoint is."""

@@ -51,17 +51,12 @@ class Grouping:
     stabilities: Numbers
     agreement: Numbers
     """Adjusted Rand index of each pair of halves."""
-    sizes: Numbers
 
     @property
     def is_stable(self) -> bool:
-        """Whether every group comes out again and none is tiny."""
+        """Whether every group comes out again."""
         error = self.agreement.std(ddof=1) / np.sqrt(len(self.agreement))
-        return bool(
-            self.stabilities.min() >= MIN_PERSONA_STABILITY
-            and self.agreement.mean() - error >= MIN_STABILITY
-            and self.sizes.min() >= max(MIN_SHARE * self.sizes.sum(), MIN_CUSTOMERS)
-        )
+        return bool(self.stabilities.min() >= MIN_PERSONA_STABILITY and self.agreement.mean() - error >= MIN_STABILITY)
 
 
 def find_personas(features: pa.Table, seed: int) -> Personas:
@@ -82,16 +77,22 @@ def find_personas(features: pa.Table, seed: int) -> Personas:
     with threadpool_limits(1):  # why: sums in one order, and no threads that wait for each other over small samples
         for count in range(MOST_PERSONAS, 1, -1):
             grouping = form_groups(sample, count, seed)
-            if grouping.is_stable:
+            if grouping is not None and grouping.is_stable:
                 labels = np.asarray(grouping.model.predict(matrix))
                 return _by_value(labels, grouping, columns, float_column(features, "paid_cents_365_days"))
     return nobody
 
 
-def form_groups(sample: Numbers, count: int, seed: int) -> Grouping:
-    """Form groups, and form them again on halves of the sample that share no customer (Hennig 2007; Lange 2004)."""
+def form_groups(sample: Numbers, count: int, seed: int) -> Grouping | None:
+    """Form groups, and form them again on halves of the sample that share no customer (Hennig 2007; Lange 2004).
+
+    None where one of them is tiny.
+    """
     model = _kmeans(count, seed, STARTS).fit(sample)
     labels = np.asarray(model.labels_)
+    sizes = np.bincount(labels, minlength=count).astype(np.float64)
+    if sizes.min() < max(MIN_SHARE * len(sample), MIN_CUSTOMERS):
+        return None
     rng = np.random.default_rng([seed, count])
     agreement, overlaps = [], []
     for number in range(HALVINGS):
@@ -102,8 +103,7 @@ def form_groups(sample: Numbers, count: int, seed: int) -> Grouping:
         again = [np.asarray(_kmeans(count, seed, STARTS_AGAIN).fit(sample[half]).predict(sample)) for half in halves]
         agreement.append(adjusted_rand_score(*again))
         overlaps += [_best_overlap(labels, other, count) for other in again]
-    sizes = np.bincount(labels, minlength=count).astype(np.float64)
-    return Grouping(model, np.mean(overlaps, axis=0), np.array(agreement), sizes)
+    return Grouping(model, np.mean(overlaps, axis=0), np.array(agreement))
 
 
 def _is_far_from_stable(stabilities: Numbers, agreement: np.floating) -> bool:
@@ -126,7 +126,7 @@ def _by_value(labels: np.ndarray, grouping: Grouping, columns: list[TraitColumn]
     """Number personas by mean spend, the highest first."""
     groups = np.unique(labels)
     order = sorted(groups, key=lambda group: (-paid[labels == group].mean(), group))
-    places = np.zeros(len(grouping.sizes), dtype=np.int64)
+    places = np.zeros(len(grouping.stabilities), dtype=np.int64)
     places[order] = np.arange(len(order))
     stabilities = tuple(round(float(grouping.stabilities[group]), 6) for group in order)
     return Personas(places[labels], columns, stabilities, round(float(grouping.agreement.mean()), 6))

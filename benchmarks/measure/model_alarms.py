@@ -56,9 +56,10 @@ EXPECTED: Mapping[str, set[tuple[str, str]]] = {
     "leaving": {("calibration", question.name) for question in LEARNER},
 }
 """Any of these alarms is right: kind, and source of the data or question."""
+CASES = (NONE, *DRIFTS)
 
 
-def main(first: int = 1, seeds: int = 24, cases: Sequence[str] = (NONE, *DRIFTS)) -> None:
+def main(first: int = 1, seeds: int = 20, cases: Sequence[str] = CASES) -> None:
     for case in cases:
         hits, others = [], []
         for seed in range(first, first + seeds, 1 if case == NONE else 3):
@@ -151,5 +152,5 @@ def share(hits: list[bool]) -> str:
 
 
 if __name__ == "__main__":
-    numbers, names = [int(one) for one in sys.argv[1:3]], sys.argv[3:]
-    main(*numbers, *([names] if names else []))
+    first_seed, seed_count = (int(one) for one in (*sys.argv[1:3], *("1", "20")[len(sys.argv[1:3]) :]))
+    main(first_seed, seed_count, sys.argv[3:] or CASES)

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from patron import measure
+from patron.measure.feature_changes import FeatureChange
 from patron.measure.forecast_checks import check_forecasts
-from patron.measure.model_alarms import write_model_alarms
+from patron.measure.model_alarms import group_changes, write_model_alarms
 from patron.run import stage_view
 from patron.schema.tables import BY_NAME
 from patron.storage.runs import Run
@@ -107,3 +108,18 @@ def test_a_forecast_that_was_not_met_is_an_alarm_with_forecast_and_actual(alarms
     assert row["now"] == pytest.approx(0.1, abs=0.01)
     assert row["since"] == CUTOFFS[-2]
     assert row["value"] > row["allowed"]
+
+
+def test_a_feature_of_one_source_leads_and_takes_those_of_several_with_it():
+    changes = [
+        FeatureChange("active_day_count_30_days", "share", 5.0, 0.25),
+        FeatureChange("cart_adds_per_view_90_days", "size", 4.0, 0.25),
+        FeatureChange("view_count_30_days", "share", 3.0, 0.25),
+    ]
+    [(source, group)] = group_changes(changes)
+    assert (source, group[0].feature, len(group)) == ("views", "view_count_30_days", 3)
+
+
+def test_amounts_that_changed_and_orders_that_stay_away_are_two_alarms():
+    changes = [FeatureChange("paid_cents_30_days", part, 1.0, 0.25) for part in ("share", "size")]
+    assert [source for source, _ in group_changes(changes)] == ["orders", "amounts"]

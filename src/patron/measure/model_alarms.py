@@ -1,6 +1,7 @@
 """Write `model_alarms`: data, scores and calibration that changed more than they usually do, related ones as one."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -41,15 +42,16 @@ def data_alarms(view: StageView) -> list[Row]:
     """Features that changed more than usual since the cutoff before, one alarm for each source of them."""
     of_run = f"from features where run_id = '{view.run.run_id}'"
     cutoffs = view.query(f"select as_of, count(*) as n {of_run} group by as_of order by as_of").to_pylist()
-    if len(cutoffs) < 2:
+    columns = view.query(f"select * {of_run} limit 0").column_names
+    names = [name for name in columns if name not in FEATURES.names and is_watched(name)]
+    if len(cutoffs) < 2 or not names:
         return []
     # why the cutoff before: its bins divide what is usual
     before, now = cutoffs[-2:]
-    reference, current = (_features_at(view, cutoff["as_of"]) for cutoff in (before, now))
-    names = [name for name in reference.column_names if is_watched(name)]
+    reference, current = (_features_at(view, cutoff["as_of"], names) for cutoff in (before, now))
     cells = {name: cells_of(reference[name]) for name in names}
     counts: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    older = (_features_at(view, cutoff["as_of"]) for cutoff in cutoffs[:-2])
+    older = (_features_at(view, cutoff["as_of"], names) for cutoff in cutoffs[:-2])
     for rows in chain(older, (reference, current)):
         for name in names:
             counts[name].append(count_cells(rows[name], cells[name]))
@@ -122,9 +124,10 @@ def _calibration_alarm(view: StageView, question: Question, checks: list[Forecas
     return same | means | measured | {"since": newest.scored_at, "customer_count": len(forecast)}
 
 
-def _features_at(view: StageView, as_of: Any) -> pa.Table:
-    rows = view.query(f"select * from features where run_id = '{view.run.run_id}' and as_of = {timestamp(as_of)}")
-    return rows.select([name for name in rows.column_names if name not in FEATURES.names])
+def _features_at(view: StageView, as_of: datetime, names: Sequence[str]) -> pa.Table:
+    columns = ", ".join(f'"{name}"' for name in names)
+    of_run = f"from features where run_id = '{view.run.run_id}'"
+    return view.query(f"select {columns} {of_run} and as_of = {timestamp(as_of)}")
 
 
 def _data_alarm(group: list[FeatureChange], source: str, before: pa.Table, now: pa.Table) -> Row:
@@ -137,7 +140,7 @@ def _data_alarm(group: list[FeatureChange], source: str, before: pa.Table, now: 
     return row | {"related": sorted({other.feature for other in group} - {change.feature})}
 
 
-def _scores_by_run(view: StageView, question: Question) -> list[tuple[Any, pa.ChunkedArray]]:
+def _scores_by_run(view: StageView, question: Question) -> list[tuple[datetime, pa.ChunkedArray]]:
     """Cutoff and scores of the newest runs up to this one, the oldest first; none where this run has no scores."""
     runs = view.query(
         f"""select run_id, max(as_of) as as_of from scores

@@ -136,7 +136,7 @@ DRIFT = Table(
 MODEL_ALARMS = Table(
     "model_alarms",
     "one row per alarm: what changed more than it usually does",
-    ("run_id", "kind", "subject"),
+    ("run_id", "kind", "subject", "part"),
     (
         RUN,
         Column("kind", TEXT, "what changed: features, scores, or how forecasts came true", choices=ALARM_KINDS),

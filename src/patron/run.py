@@ -22,6 +22,7 @@ from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
 from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
+from patron.measure.model_alarms import write_model_alarms
 from patron.predict.backtest import cutoffs_for
 from patron.predict.predict_stage import Summary as Forecasts
 from patron.predict.predict_stage import run as run_predict
@@ -129,6 +130,7 @@ STEPS = (
     Step("decide", decide, (decide_offers, write_recommendations)),
     Step("engage", engage, (deliver,)),
     Step("customer value", predict, (build_value_parts, build_value_at_risk, build_next_orders)),
+    Step("alarms", measure, (write_model_alarms,)),
 )
 
 

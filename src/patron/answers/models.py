@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
+from patron.answers.model_alarms import ModelAlarm, data_alarms_from, model_alarms
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
 from patron.schema.metrics import gini
 from patron.schema.numbers import float_column
@@ -134,6 +135,10 @@ class Models:
     """First reasons of customers likely to leave; empty where the run has no reasons."""
     partial_dependence: tuple[PartialDependence, ...] = ()
     """What the strongest features do to the churn probability."""
+    alarms: tuple[ModelAlarm, ...] = ()
+    """What changed more than it usually does."""
+    data_alarms_from: datetime | None = None
+    """From when on there are alarms about data; None where there are already."""
 
 
 def models(shop: Shop) -> Models:
@@ -154,6 +159,8 @@ def models_of(view: Snapshot) -> Models:
         missing_forecasts=missing,
         churn_drivers=churn_drivers(view) if has_churn else (),
         partial_dependence=partial_dependence(view) if has_churn else (),
+        alarms=model_alarms(view),
+        data_alarms_from=data_alarms_from(view),
     )
 
 

@@ -74,8 +74,8 @@ def season(settings: SimulatorSettings, days: np.ndarray) -> np.ndarray:
     dates = [settings.start + timedelta(days=int(day)) for day in days]
     weekday = WEEKDAY_WEIGHT[[d.weekday() for d in dates]]
     of_year = np.array([d.timetuple().tm_yday for d in dates])
-    yearly = 1 + 0.18 * np.cos(2 * np.pi * (of_year - 345) / 365.25) + 0.25 * np.exp(-(((of_year - 346) / 9.0) ** 2))
-    return weekday * yearly
+    yearly = 0.18 * np.cos(2 * np.pi * (of_year - 345) / 365.25) + 0.25 * np.exp(-(((of_year - 346) / 9.0) ** 2))
+    return weekday * (1 + settings.season_strength * yearly)
 
 
 def interest(people: People, days: np.ndarray) -> np.ndarray:

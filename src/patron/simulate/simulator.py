@@ -18,8 +18,9 @@ from patron.simulate.event_batches import (
     make_batch,
 )
 from patron.simulate.exposures import Exposures, read_exposures
+from patron.simulate.planted_drift import split_by_drift, with_hazard_drift
 from patron.simulate.population import People, make_people, people_until
-from patron.simulate.product_catalogue import make_catalogue
+from patron.simulate.product_catalogue import Catalogue, make_catalogue
 from patron.simulate.random_streams import Draws
 from patron.simulate.sign_in_traits import traits_and_identifiers
 from patron.simulate.simulator_settings import DEFAULT_SHOP, SimulatorSettings
@@ -110,7 +111,8 @@ class ShopSimulator:
 
     def _arrivals(self, before: People | None, first: int, end: int) -> People:
         departments = min(self.settings.departments, 5)
-        return make_people(np.arange(first, end), before, departments * 5, self.settings, self.draws)
+        people = make_people(np.arange(first, end), before, departments * 5, self.settings, self.draws)
+        return with_hazard_drift(people, self.settings.drift)
 
     def _add_arrivals(self, day: int) -> None:
         """Make the people who arrive before a day."""
@@ -169,10 +171,15 @@ class ShopSimulator:
         self._pending = events.rows(np.flatnonzero(~due))
         now = np.flatnonzero(due)
         emitted = events.rows(now[np.lexsort((events.number[now], events.time_us[now]))])
+        return pa.concat_tables(
+            self._as_raw_events(*sent) for sent in split_by_drift(emitted, self.catalogue, self.settings.drift)
+        )
+
+    def _as_raw_events(self, emitted: Batch, catalogue: Catalogue) -> pa.Table:
         traits, personal = traits_and_identifiers(emitted, self.people, self.draws)
         event_texts = EventTexts(
             shop=f"s{self.seed}-",
-            catalogue=self.catalogue,
+            catalogue=catalogue,
             coupons=order_terms.coupon_codes(self.settings),
             campaigns=messages.campaign_names(self.settings, MAX_MONTHS),
             decisions=self._decisions,

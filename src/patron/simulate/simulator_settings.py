@@ -37,6 +37,20 @@ class Response:
 
 
 @dataclass(frozen=True)
+class PlantedDrift:
+    """A change of the shop, or of what it sends, that is planted from a day on."""
+
+    from_day: int
+    """First day of the change, days since the shop's first."""
+    are_views_lost: bool = False
+    """Whether Product Viewed is no longer sent."""
+    amount_factor: int = 1
+    """What all amounts are multiplied by in what is sent, as by an error of the unit."""
+    hazard_factor: float = 1.0
+    """What the hazard of leaving is multiplied by."""
+
+
+@dataclass(frozen=True)
 class SimulatorSettings:
     """A simulated shop."""
 
@@ -77,6 +91,11 @@ class SimulatorSettings:
     """Mean rate of visits without a purchase, visits a day."""
     signup_without_order_share: float = 0.1
     """Share of customers who sign up without ordering that day, 0 to 1."""
+
+    season_strength: float = 1.0
+    """How much demand follows the time of the year: 0 not at all, 1 as in most shops, 3 as in a shop of gifts."""
+    drift: PlantedDrift | None = None
+    """A planted change, so that what alarms should notice is known; none in the default shop."""
 
     departments: int = 5
     """Departments, count (at most 5)."""

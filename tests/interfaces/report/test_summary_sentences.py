@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from patron.answers.model_alarms import ModelAlarm
+from patron.answers.models import models
 from patron.answers.overview import overview
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
@@ -42,3 +44,20 @@ def test_what_the_season_does_is_said_or_that_the_shop_is_too_young_to_tell(made
     for locale, sentence in (("en", english), ("zh_CN", chinese)):
         formats = Formats(locale, facts.currency, facts.time_zone)
         assert sentence in " ".join(summary_sentences(facts, None, words(locale), formats))
+
+
+@pytest.mark.parametrize(
+    ("locale", "first", "more"), [("en", "Alarm: “", "1 more alarm"), ("zh_CN", "预警", "1 条预警")]
+)
+def test_an_alarm_is_read_first_with_what_to_do_and_how_many_more_there_are(made_shop, locale, first, more):
+    facts, since = overview(made_shop), overview(made_shop).as_of
+    views = ModelAlarm("data", "view_count_30_days", "share", "views", None, 0.6, 0.0, 3.0, 0.25, since, 400, ())
+    churn = replace(views, kind="calibration", subject="churn", part="mean", source=None)
+    quiet = replace(models(made_shop), alarms=())
+    formats = Formats(locale, facts.currency, facts.time_zone)
+    without = summary_sentences(facts, quiet, words(locale), formats)
+    said = summary_sentences(facts, replace(quiet, alarms=(views, churn)), words(locale), formats)
+    assert said[0].startswith(first)
+    assert said[0].endswith(words(locale)("alarm_help.views"))
+    assert more in said[1]
+    assert said[2:] == without

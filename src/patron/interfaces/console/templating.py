@@ -10,6 +10,7 @@ from patron.answers.customer_profile import TIMELINE_LENGTH
 from patron.answers.models import BASELINES, MONEY_METRICS, SHARE_METRICS
 from patron.interfaces.charts import revenue_charts
 from patron.interfaces.charts.chart import Chart
+from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
 from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
 from patron.interfaces.console.model_cards import card_rows
 from patron.interfaces.console.reason_texts import help_sentence, reason_sentence
@@ -36,6 +37,8 @@ def environment() -> Environment:
     jinja.globals["share_metrics"] = SHARE_METRICS
     jinja.globals["naive"] = BASELINES
     jinja.globals["card_rows"] = card_rows
+    jinja.globals["alarm_sentence"] = alarm_sentence
+    jinja.globals["alarm_help"] = alarm_help
     jinja.globals["missing_sentences"] = missing_sentences
     jinja.globals["persona_fact"] = persona_fact
     jinja.globals["missing_short"] = missing_short

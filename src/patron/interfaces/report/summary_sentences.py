@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from patron.answers.models import Models
 from patron.answers.offer_results import Effect
 from patron.answers.overview import Overview
+from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
 from patron.interfaces.console.missing_forecast_texts import missing_sentences
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
@@ -20,6 +21,7 @@ SLIGHT_SEASON = 0.03
 def summary_sentences(overview: Overview, models: Models | None, words: Words, formats: Formats) -> list[str]:
     """Sentences for the top of a page, the most important first."""
     return [
+        *(_alarms(models, words, formats) if models else ()),
         *_revenue(overview, words, formats),
         *later_refunds_sentences(overview.later_refunds, words, formats),
         *_expected(overview, words, formats),
@@ -28,6 +30,15 @@ def summary_sentences(overview: Overview, models: Models | None, words: Words, f
         *(_effect(effect, words, formats) for effect in overview.effects[:1]),
         *(_forecasts(models, words, formats) if models else ()),
     ]
+
+
+def _alarms(models: Models, words: Words, formats: Formats) -> Iterator[str]:
+    """The first alarm with what to do, and how many more there are."""
+    if models.alarms:
+        first, more = models.alarms[0], len(models.alarms) - 1
+        yield words("summary.alarm", sentence=alarm_sentence(first, words, formats), help=alarm_help(first, words))
+        if more:
+            yield words("summary.more_alarms", n=more, count=formats.count(more))
 
 
 def _figure(overview: Overview, code: str) -> tuple[float | None, float | None]:

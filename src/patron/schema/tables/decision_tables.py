@@ -1,6 +1,7 @@
 """Decisions, what reached customers, and what it caused."""
 
-from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Table
+from patron.schema.data_sources import ALARM_KINDS, DATA_SOURCES
+from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TEXTS, TIME, Column, Table
 from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
 DECISIONS = Table(
@@ -128,6 +129,38 @@ DRIFT = Table(
         of("population_stability_index", NUMBER, "0 is the same; above .25 is a different population"),
         maybe("mean_before", NUMBER, "mean in the previous run"),
         maybe("mean_now", NUMBER, "mean in this run"),
+    ),
+    partition_by="run_id",
+    is_for_people=True,
+)
+MODEL_ALARMS = Table(
+    "model_alarms",
+    "one row per alarm: what changed more than it usually does",
+    ("run_id", "kind", "subject", "part"),
+    (
+        RUN,
+        Column("kind", TEXT, "what changed: features, scores, or how forecasts came true", choices=ALARM_KINDS),
+        of("subject", TEXT, "feature that shows it most clearly, or question"),
+        Column(
+            "part",
+            TEXT,
+            "share: how many customers have a value other than 0; size: how large it is; level: the most changed level;"
+            " mean: mean score, or mean forecast and mean actual",
+            choices=("share", "size", "level", "mean"),
+        ),
+        Column("source", TEXT, "of data: what the features come from", nullable=True, choices=DATA_SOURCES),
+        maybe("level", TEXT, "the level whose share changed most"),
+        maybe("before", NUMBER, "share or mean before, or mean forecast; shares are 0 to 1"),
+        maybe("now", NUMBER, "share or mean now, or mean actual; shares are 0 to 1"),
+        of(
+            "value",
+            NUMBER,
+            "population stability index; of calibration the larger of forecast and actual over the smaller",
+        ),
+        of("allowed", NUMBER, "what the value may be in this shop without an alarm"),
+        of("since", TIME, "cutoff that is compared with: the one before, of the run before, or of the forecast"),
+        of("customer_count", INT, "customers"),
+        of("related", TEXTS, "other features of the same source that changed"),
     ),
     partition_by="run_id",
     is_for_people=True,

@@ -1,6 +1,6 @@
 """Models: what is predicted, by which learner, its backtest, and its forecasts against the actual."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -13,7 +13,9 @@ from patron.schema.questions import CENTS, CHURN, PROBABILITY, QUESTION_BY_NAME,
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
 from patron.storage.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
+from patron.storage.model_decisions import APPROVED, ModelDecision, active_pins, model_decisions
 from patron.storage.shop import Shop, Snapshot
+from patron.storage.store import Store
 
 UNITS = {target.name: {CENTS: "money", PROBABILITY: "share"}.get(target.unit, "number") for target in TARGETS}
 """How each question's forecast is shown."""
@@ -134,6 +136,10 @@ class Models:
     """First reasons of customers likely to leave; empty where the run has no reasons."""
     partial_dependence: tuple[PartialDependence, ...] = ()
     """What the strongest features do to the churn probability."""
+    pins: tuple[ModelDecision, ...] = ()
+    """Earlier models that score a question from the next run on, as people decided."""
+    approvals: tuple[ModelDecision, ...] = ()
+    """Approvals of the models that the run scored with."""
 
 
 def models(shop: Shop) -> Models:
@@ -145,7 +151,7 @@ def models_of(view: Snapshot) -> Models:
     """Models of one run."""
     missing = missing_forecasts(view)
     has_churn = all(one.question != CHURN.name for one in missing)
-    return Models(
+    of_run = Models(
         run_id=view.run.run_id,
         as_of=view.run.as_of,
         questions=questions(view),
@@ -155,6 +161,14 @@ def models_of(view: Snapshot) -> Models:
         churn_drivers=churn_drivers(view) if has_churn else (),
         partial_dependence=partial_dependence(view) if has_churn else (),
     )
+    return with_decisions(of_run, view.store)
+
+
+def with_decisions(of_run: Models, store: Store) -> Models:
+    """The models of a run with the pins and approvals as they are now."""
+    used = {question.model_version for question in of_run.questions}
+    approvals = (one for one in model_decisions(store) if one.decision == APPROVED and one.model_version in used)
+    return replace(of_run, pins=tuple(active_pins(store).values()), approvals=tuple(approvals))
 
 
 def backtests(view: Snapshot) -> tuple[Backtest, ...]:

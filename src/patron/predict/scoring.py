@@ -15,11 +15,12 @@ from patron.predict.explanation import Explanation, explain
 from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, Learner, rows_where
 from patron.predict.learners import LEARNERS
 from patron.predict.model_card import card_of, card_text, settings_of
+from patron.predict.pinned_models import load_model
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.score_origins import ScoreOrigin, score_origins, unlabelled
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN, Question, label_query, label_windows
+from patron.schema.questions import CHURN, PROSPECTS, Question, label_query, label_windows
 from patron.schema.reason_codes import REASON_CODES
 from patron.schema.tables import PARTIAL_DEPENDENCE, PAST_FORECASTS, SCORES, SHOP_FORECASTS
 from patron.storage import model_registry
@@ -30,6 +31,10 @@ MOST_ROWS = 100_000
 """Customers times cutoffs that are learned from and evaluated; of more, customers are sampled.
 
 All customers are scored. It bounds time and memory of a run: the backtest fits every learner several times."""
+
+FEATURE_TABLES = ("features", "order_lines", "orders")
+"""Tables that the rows of a question about customers follow from; a manifest names their versions."""
+PROSPECT_TABLES = ("prospect_features", "order_lines", "identities", "interactions")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class AnsweredQuestion:
     baseline_value: float | None
     scored_count: int
     why: str
+    is_pinned: bool = False
+    """Whether people pinned `model_version`, which scores instead of the champion."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,20 @@ def answer(
     result = backtest(question, tuple(learners or LEARNERS[question.name]), origins, rng=rng)
     learner, fitted = fit_champion(result, rows)
     evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
-    version = keep(view, result, learner, fitted, rows, evaluated)
+    version = f"{question.name}/{view.run.run_id}"
+    pin = view.pinned_models.get(question.name)
+    if pin is None or pin.model_version != version:  # why: a run that is run again must not replace a pinned model
+        keep(
+            view,
+            result,
+            learner,
+            fitted,
+            rows,
+            evaluated,
+            tables=PROSPECT_TABLES if question is PROSPECTS else FEATURE_TABLES,
+        )
+    if pin is not None:
+        version, fitted = pin.model_version, load_model(view.models_folder, view.declared_store, pin.model_version)
     current = unlabelled(population_of(view, question, features.current))
     has_reasons = question is CHURN
     explanation = explain(fitted, current, REASON_CODES if has_reasons else ())
@@ -141,7 +161,7 @@ def answer(
         partial_dependence=dependence,
         backtests=evaluated,
         shop_forecast=shop_forecast(view, question, fitted, scores),
-        summary=_summary(result, learner, version, evaluated, scores.num_rows),
+        summary=_summary(result, learner, version, evaluated, scores.num_rows, is_pinned=pin is not None),
     )
 
 
@@ -213,7 +233,7 @@ def keep(  # noqa: PLR0913 - what a manifest names
     rows: pa.Table,
     evaluated: pa.Table,
     *,
-    tables: Sequence[str] = ("features", "order_lines"),
+    tables: Sequence[str],
 ) -> str:
     """Save the champion, fitted to rows made of `tables`, with its manifest, metrics and card; its model_version."""
     manifest = model_registry.Manifest(
@@ -247,7 +267,7 @@ def _interval(result: Backtest, fitted: Fitted, forecast: Numbers) -> tuple[pa.A
 
 
 def _summary(
-    result: Backtest, learner: Learner, version: str, evaluated: pa.Table, scored_count: int
+    result: Backtest, learner: Learner, version: str, evaluated: pa.Table, scored_count: int, *, is_pinned: bool
 ) -> AnsweredQuestion:
     primary = result.question.primary_metric.name
     decisive = [
@@ -264,5 +284,6 @@ def _summary(
         baseline=result.baseline,
         scored_count=scored_count,
         why=result.why,
+        is_pinned=is_pinned,
         **{name: row.get(name) for name in ("value", "low", "high", "baseline_value")},
     )

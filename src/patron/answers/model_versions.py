@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from patron.answers.group_metrics import GroupMetric, group_metrics
 from patron.schema.errors import LakeDamaged
 from patron.schema.questions import QUESTION_BY_NAME, TARGETS
 from patron.storage import model_registry
@@ -52,6 +53,8 @@ class ModelDetail:
     manifest: Mapping[str, Any]
     decisions: tuple[ModelDecision, ...]
     """What people decided about this model, the oldest first."""
+    groups: tuple[GroupMetric, ...]
+    """The champion of its run in groups of customers."""
 
 
 def model_versions(shop: Shop) -> tuple[ModelVersion, ...]:
@@ -89,6 +92,7 @@ def model_detail(shop: Shop, name: str) -> ModelDetail:
         model_registry.card(models, shop.store, model.model_version),
         vars(model_registry.manifest(models, shop.store, model.model_version)),
         tuple(one for one in model_decisions(shop.store) if one.model_version == model.model_version),
+        tuple(one for one in group_metrics(last_run(shop), model.version) if one.question == model.question),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
+from patron.answers.group_metrics import GroupMetric, group_metrics
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
 from patron.schema.metrics import gini
 from patron.schema.numbers import float_column
@@ -140,6 +141,8 @@ class Models:
     """Earlier models that score a question from the next run on, as people decided."""
     approvals: tuple[ModelDecision, ...] = ()
     """Approvals of the models that the run scored with."""
+    groups: tuple[GroupMetric, ...] = ()
+    """The champions in groups of customers."""
 
 
 def models(shop: Shop) -> Models:
@@ -160,6 +163,7 @@ def models_of(view: Snapshot) -> Models:
         missing_forecasts=missing,
         churn_drivers=churn_drivers(view) if has_churn else (),
         partial_dependence=partial_dependence(view) if has_churn else (),
+        groups=group_metrics(view),
     )
     return with_decisions(of_run, view.store)
 

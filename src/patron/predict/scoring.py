@@ -14,6 +14,7 @@ from patron.predict.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain
 from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, Learner, rows_where
 from patron.predict.learners import LEARNERS
+from patron.predict.metrics_by_group import metrics_by_group
 from patron.predict.model_card import card_of, card_text, settings_of
 from patron.predict.pinned_models import load_model
 from patron.predict.prediction_intervals import Outcomes
@@ -62,6 +63,7 @@ class Answer:
 
     scores: pa.Table
     past_forecasts: pa.Table
+    metrics_by_group: pa.Table
     reasons: pa.Table
     drivers: pa.Table
     partial_dependence: pa.Table
@@ -133,18 +135,12 @@ def answer(
     result = backtest(question, tuple(learners or LEARNERS[question.name]), origins, rng=rng)
     learner, fitted = fit_champion(result, rows)
     evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
+    groups = metrics_by_group(view, result, origins)
     version = f"{question.name}/{view.run.run_id}"
     pin = view.pinned_models.get(question.name)
     if pin is None or pin.model_version != version:  # why: a run that is run again must not replace a pinned model
-        keep(
-            view,
-            result,
-            learner,
-            fitted,
-            rows,
-            evaluated,
-            tables=PROSPECT_TABLES if question is PROSPECTS else FEATURE_TABLES,
-        )
+        tables = PROSPECT_TABLES if question is PROSPECTS else FEATURE_TABLES
+        keep(view, result, learner, fitted, rows, evaluated, tables=tables, groups=groups)
     if pin is not None:
         version, fitted = pin.model_version, load_model(view.models_folder, view.declared_store, pin.model_version)
     current = unlabelled(population_of(view, question, features.current))
@@ -156,6 +152,7 @@ def answer(
     return Answer(
         scores=scores,
         past_forecasts=past_forecasts(view, result, origins),
+        metrics_by_group=groups,
         reasons=reasons,
         drivers=churn_drivers(view, scores, reasons),
         partial_dependence=dependence,
@@ -234,6 +231,7 @@ def keep(  # noqa: PLR0913 - what a manifest names
     evaluated: pa.Table,
     *,
     tables: Sequence[str],
+    groups: pa.Table | None = None,
 ) -> str:
     """Save the champion, fitted to rows made of `tables`, with its manifest, metrics and card; its model_version."""
     manifest = model_registry.Manifest(
@@ -251,7 +249,7 @@ def keep(  # noqa: PLR0913 - what a manifest names
     card = card_of(result, learner, manifest, evaluated)
     champion = evaluated.filter(pc.equal(evaluated["learner"], learner.name)).to_pylist()
     metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
-    record = model_registry.ModelRecord(manifest, metrics, card, card_text(card, evaluated))
+    record = model_registry.ModelRecord(manifest, metrics, card, card_text(card, evaluated, groups))
     return model_registry.save(view.models_folder, view.declared_store, fitted, record)
 
 

@@ -222,7 +222,7 @@ def _require_hash(path: Path, known: Collection[str]) -> None:
         raise LakeDamaged("is not as it was written", where=str(path), todo=RUN_HINT)
 
 
-def model_versions(store: Store) -> list[str]:
+def model_versions(store: Store | DeclaredStore) -> list[str]:
     """Every model that was saved."""
     with store.begin() as connection:
         versions = sa.select(MODEL_MANIFESTS.c.model_version).distinct().order_by(MODEL_MANIFESTS.c.model_version)

@@ -1,5 +1,6 @@
 """The life of models: two runs of a small shop, of which the second is scored with a pinned model of the first."""
 
+import importlib
 import json
 import shutil
 from dataclasses import replace
@@ -7,17 +8,24 @@ from datetime import timedelta
 
 import pytest
 
+from patron import __version__
+from patron.answers.group_metrics import group_metrics
 from patron.answers.model_versions import model_detail, model_versions
 from patron.answers.models import models
+from patron.commands.forget_models import erase_from_models
 from patron.commands.manage_models import approve, release, roll_back
 from patron.commands.simulated_loop import ingest_events, write_rules
 from patron.commands.verify_model import verify_model
 from patron.govern import audit_log
-from patron.run import run_loop
+from patron.interfaces.console.templating import environment
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
+from patron.run import require_usable_models, run_loop
 from patron.schema.errors import LakeDamaged, NotFound, SettingsError, WorkspaceError
 from patron.schema.tables import BACKTESTS, ORDER_LINES, SCORES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
+from patron.storage.last_run import last_run
 from patron.storage.model_decisions import active_pins, model_decisions
 from patron.storage.model_registry import rewrite_files
 from patron.storage.shop import Shop
@@ -156,6 +164,63 @@ def test_a_model_of_features_that_are_computed_otherwise_now_is_not_used(shop):
         shop.settings = settings
 
 
+def test_old_cohorts_are_judged_next_to_the_model_that_was_used_then(shop, patron):
+    old, new = runs(shop)
+    groups = group_metrics(last_run(shop))
+    of_purchase = [row for row in groups if row.question == "purchase"]
+    origin = shop.snapshot().run.as_of - timedelta(days=30)
+    assert {row.earlier_version for row in of_purchase} == {f"purchase/{old}"}
+    assert {row.origin for row in of_purchase} == {origin.strftime("%Y-%m-%d")}
+    assert {row.grouping for row in of_purchase} == {"first_order", "order_count", "order_channel"}
+    for row in groups:
+        assert row.low <= row.value <= row.high, row
+        assert row.gain == pytest.approx(row.baseline_value - row.value), row
+        assert row.earlier_gain == pytest.approx(row.earlier_value - row.value), row
+        assert row.customer_count >= 20
+    shown = patron("models", "show", f"purchase/{new}", "--workspace", shop.folder).out
+    assert f"gain over purchase/{old}" in shown.replace("\n", " ")
+    assert "By group at" in (shop.folder / "models" / "purchase" / new / "card.md").read_text()
+
+
+def test_the_earlier_model_is_no_later_than_the_cutoff_that_both_forecast_from(shop):
+    _, new = runs(shop)
+    for row in group_metrics(last_run(shop)):
+        assert row.earlier_version.partition("/")[2] <= row.origin < new
+
+
+@pytest.mark.parametrize(
+    ("locale", "pinned", "group"), [("en", "pinned", "First order"), ("zh_CN", "已锁定", "首单时间")]
+)
+def test_the_models_page_shows_pins_and_groups_in_both_languages(shop, locale, pinned, group):
+    page, of_run = environment().get_template("_model_life.html").module, models(shop)
+    texts, formats = words(locale), Formats(locale, "USD", "UTC")
+    by_name = {question.question: question for question in of_run.questions}
+    notes = page.decision_notes(of_run, by_name["value"], texts, formats)
+    assert REASON in notes
+    assert pinned in notes
+    assert group in page.group_table(of_run, by_name["purchase"], texts, formats)
+    assert not page.decision_notes(of_run, by_name["purchase"], texts, formats).strip()
+
+
+def test_an_exported_model_forecasts_the_same_from_a_table_of_features(shop, patron, tmp_path):
+    old, new = runs(shop)
+    exported = patron("models", "export", "value", "--mlflow", tmp_path / "model", "--workspace", shop.folder)
+    assert f"has value/{old}" in exported.out
+    described = (tmp_path / "model" / "MLmodel").read_text()
+    named = dict(line.strip().split(": ", 1) for line in described.splitlines() if not line.endswith(":"))
+    loader = importlib.import_module(named["loader_module"])
+    model = loader._load_pyfunc(str(tmp_path / "model" / named["data"]))
+    of_run = f"where run_id = '{new}'"
+    features = shop.snapshot().query(
+        f"select * from features {of_run} and as_of = (select max(as_of) from features {of_run}) order by customer_id"
+    )
+    scores = shop.snapshot().query(f"select value from scores {of_run} and question = 'value' order by customer_id")
+    assert model.predict(features).tolist() == scores["value"].to_pylist()
+    assert (tmp_path / "model" / "requirements.txt").read_text().endswith(f"patron[platform]=={__version__}\n")
+    refused = patron("models", "export", "value", "--mlflow", tmp_path / "model", "--workspace", shop.folder)
+    assert (refused.code, "holds something already" in refused.message) == (1, True)
+
+
 def test_a_model_is_fitted_again_to_the_same_bytes(shop, patron):
     old, new = runs(shop)
     for name in (f"value/{old}", f"churn/{new}", f"purchase_7_days/{new}"):
@@ -177,6 +242,16 @@ def test_a_model_that_an_erasure_changed_is_not_the_same(shop, patron):
     shown = patron("models", "verify", model, "--workspace", shop.folder)
     assert shown.code == 1
     assert f"files differ: {path.relative_to(folder / 'model')}" in shown.out
+
+
+def test_an_erasure_leaves_a_pinned_model_that_scores(shop):
+    pin = active_pins(shop.store)["value"]
+    channel = shop.snapshot().query("select max(channel) as channel from orders")["channel"][0].as_py()
+    erased = dict(erase_from_models(shop, {channel}))
+    assert erased["model files rewritten"] > 0
+    files = (shop.folder / "models" / pin.model_version / "model").rglob("*.json")
+    assert "(erased)" in "".join(path.read_text() for path in files)
+    require_usable_models(shop, [pin.model_version])
 
 
 def test_a_model_whose_rows_the_lake_no_longer_has_cannot_be_verified(shop):

@@ -1,6 +1,7 @@
 """`patron models`: the models that were kept, and what people decide about them."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -131,6 +132,28 @@ def verify(model: Model, workspace: Workspace = HERE, *, json: AsJson = False) -
     show_verification(verification, json=json)
     if not verification.is_same:
         raise typer.Exit(1)
+
+
+@models.command()
+def export(
+    model: Model,
+    mlflow: Annotated[Path, typer.Option(help="New folder to write in MLflow's model format.", file_okay=False)],
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """Export a model for `mlflow.pyfunc.load_model`.
+
+    Example: patron models export value --mlflow value-model --workspace shop
+    """
+    from patron.commands import export_model
+    from patron.storage.shop import Shop
+
+    exported = export_model.export_to_mlflow(Shop.open(workspace), model, mlflow, now=datetime.now(UTC))
+    if json:
+        output.as_json(exported)
+    else:
+        output.say(f"{exported.folder} has {exported.model_version}: load it with mlflow.pyfunc.load_model.")
 
 
 COMMANDS = (models,)

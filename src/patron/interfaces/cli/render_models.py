@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
 
+from patron.answers.group_metrics import GroupMetric
 from patron.answers.model_versions import ModelDetail, ModelVersion
 from patron.commands.manage_models import Rollback
 from patron.commands.verify_model import Verification
@@ -65,6 +66,27 @@ def show_model(detail: ModelDetail, *, json: bool) -> None:
         who = f" by {decision.name}" if decision.name else ""
         note = f": {decision.note}" if decision.note else ""
         output.say(f"{decision.decision}{who}, {decision.decided_at:%Y-%m-%d %H:%M} UTC{note}")
+    if detail.groups:
+        _show_groups(detail.groups)
+
+
+def _show_groups(groups: tuple[GroupMetric, ...]) -> None:
+    """Show the groups of one question, next to the baseline and the earlier model."""
+    first = groups[0]
+    per = cents_in(first.question, first.metric)
+    rows = [
+        (
+            f"{one.grouping.replace('_', ' ')} {one.group_name}",
+            f"{one.customer_count:,}",
+            interval(one.value, one.low, one.high, per=per),
+            interval(one.gain, one.gain_low, one.gain_high, per=per),
+            interval(one.earlier_gain, one.earlier_gain_low, one.earlier_gain_high, per=per),
+        )
+        for one in groups
+    ]
+    against = first.earlier_version or "an earlier model (none is old enough)"
+    head = ("group", "customers", first.metric, f"gain over {first.baseline}", f"gain over {against}")
+    output.grid(f"Customers as of {first.origin} (95 % intervals; a gain above 0 is better)", head, rows)
 
 
 def show_rollback(rollback: Rollback, time_zone: str, *, json: bool) -> None:

@@ -1,6 +1,7 @@
 """Models that were kept: every version of every question, which of them scores customers, and what people decided."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,11 +12,13 @@ from patron.schema.questions import QUESTION_BY_NAME, TARGETS
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
 from patron.storage.model_decisions import APPROVED, ModelDecision, active_pins, model_decisions
-from patron.storage.model_history import find_model, kept_models
+from patron.storage.model_history import KeptModel, find_model, kept_models
 from patron.storage.shop import Shop, Snapshot
 
 MEASURED = ("metric", "value", "low", "high", "baseline", "baseline_value")
 """Columns of a model that come from its run's backtest."""
+MOST_LISTED = 10
+"""Models of each question that a list has, unless somebody wants more."""
 
 
 @dataclass(frozen=True)
@@ -57,35 +60,44 @@ class ModelDetail:
     """The champion of its run in groups of customers."""
 
 
-def model_versions(shop: Shop) -> tuple[ModelVersion, ...]:
-    """Models of completed runs by question, the newest first. Raises NoRunYet."""
-    view = last_run(shop)
-    in_use, measured, pins = _in_use(view), _primary_rows(view), active_pins(shop.store)
-    approved = {one.model_version for one in model_decisions(shop.store) if one.decision == APPROVED}
-    listed = []
-    for kept in kept_models(shop.store):
-        row, pin = measured.get((kept.question, kept.version), {}), pins.get(kept.question)
-        listed.append(
-            ModelVersion(
-                model_version=kept.model_version,
-                question=kept.question,
-                version=kept.version,
-                as_of=kept.as_of,
-                learner=_learner(shop, kept.model_version),
-                is_in_use=kept.version in in_use.get(kept.question, {view.run.run_id}),
-                is_pinned=pin is not None and pin.model_version == kept.model_version,
-                is_approved=kept.model_version in approved,
-                **{name: row.get(name) for name in MEASURED},
-            )
-        )
+def model_versions(shop: Shop, *, most: int = MOST_LISTED) -> tuple[ModelVersion, ...]:
+    """The newest `most` models of each question, older ones in use or decided about. Raises NoRunYet."""
+    models = kept_models(shop.store)
+    places = Counter[str]()
+    in_use, decided = _in_use(last_run(shop)), {one.model_version for one in model_decisions(shop.store)}
+    chosen = []
+    for kept in models:
+        places[kept.question] += 1
+        if places[kept.question] <= most or kept.model_version in in_use | decided:
+            chosen.append(kept)
     order = {target.name: place for place, target in enumerate(TARGETS)}
-    return tuple(sorted(listed, key=lambda one: order.get(one.question, len(order))))
+    return tuple(sorted(_described(shop, chosen), key=lambda one: order.get(one.question, len(order))))
+
+
+def _described(shop: Shop, models: Iterable[KeptModel]) -> list[ModelVersion]:
+    view = last_run(shop)
+    in_use, measured = _in_use(view), _primary_rows(view)
+    pinned = {pin.model_version for pin in active_pins(shop.store).values()}
+    approved = {one.model_version for one in model_decisions(shop.store) if one.decision == APPROVED}
+    return [
+        ModelVersion(
+            model_version=kept.model_version,
+            question=kept.question,
+            version=kept.version,
+            as_of=kept.as_of,
+            learner=_learner(shop, kept.model_version),
+            is_in_use=kept.model_version in in_use,
+            is_pinned=kept.model_version in pinned,
+            is_approved=kept.model_version in approved,
+            **{name: measured.get(kept.model_version, {}).get(name) for name in MEASURED},
+        )
+        for kept in models
+    ]
 
 
 def model_detail(shop: Shop, name: str) -> ModelDetail:
     """The model of QUESTION/VERSION; of QUESTION the pinned or newest. Raises NoRunYet, NotFound, LakeDamaged."""
-    kept = find_model(shop.store, name)
-    model = next(one for one in model_versions(shop) if one.model_version == kept.model_version)
+    (model,) = _described(shop, [find_model(shop.store, name)])
     models = shop.folder / "models"
     return ModelDetail(
         model,
@@ -96,25 +108,20 @@ def model_detail(shop: Shop, name: str) -> ModelDetail:
     )
 
 
-def _in_use(view: Snapshot) -> dict[str, set[str]]:
-    """Versions that the last run scored with, of questions that are in `scores`; of others it is the last run's."""
-    sql = f"select distinct model_version from scores where run_id = '{view.run.run_id}' order by model_version"
-    versions: dict[str, set[str]] = {}
-    for row in records(view.query(sql)):
-        question, _, version = row["model_version"].partition("/")
-        versions.setdefault(question, set()).add(version)
-    return versions
+def _in_use(view: Snapshot) -> set[str]:
+    """Models that the last run scored with; of questions that are not in `scores`, those that it fitted."""
+    sql = f"select distinct question, model_version from scores where run_id = '{view.run.run_id}' order by 1, 2"
+    scored = records(view.query(sql))
+    others = QUESTION_BY_NAME.keys() - {row["question"] for row in scored}
+    return {row["model_version"] for row in scored} | {f"{question}/{view.run.run_id}" for question in others}
 
 
-def _primary_rows(view: Snapshot) -> dict[tuple[str, str], dict[str, Any]]:
-    """The champion on the primary metric over all origins, by question and run."""
+def _primary_rows(view: Snapshot) -> dict[str, dict[str, Any]]:
+    """The champion on the primary metric over all origins, by model."""
     sql = f"select question, run_id, {', '.join(MEASURED)} from backtests where origin = 'all' and learner = champion"
     primary = {name: target.primary_metric.name for name, target in QUESTION_BY_NAME.items()}
-    return {
-        (row["question"], row["run_id"]): row
-        for row in records(view.query(sql))
-        if row["metric"] == primary.get(row["question"])
-    }
+    rows = records(view.query(sql))
+    return {f"{row['question']}/{row['run_id']}": row for row in rows if row["metric"] == primary.get(row["question"])}
 
 
 def _learner(shop: Shop, model_version: str) -> str | None:

@@ -89,6 +89,9 @@ def test_a_list_has_each_model_with_its_backtest_next_to_the_best_baseline(shop)
     old, new = runs(shop)
     listed = [one for one in model_versions(shop) if one.question in {"purchase", "purchase_7_days"}]
     assert [one.version for one in listed] == [new, old] * 2
+    newest = {one.model_version for one in model_versions(shop, most=1)}
+    assert {f"value/{old}", f"value/{new}", f"purchase/{new}"} <= newest  # the first is pinned
+    assert f"purchase/{old}" not in newest
     for one in listed:
         if one.version == new:
             assert one.low <= one.value <= one.high, one

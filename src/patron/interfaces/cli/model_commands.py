@@ -19,8 +19,15 @@ Model = Annotated[str, typer.Argument(help="Question, or QUESTION/VERSION, from 
 
 
 @models.command("list")
-def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
-    """List the models of all runs, each with its backtest next to the best baseline.
+def list_(
+    most: Annotated[int, typer.Option(help="Newest models of each question to list.", min=1)] = 10,
+    workspace: Workspace = HERE,
+    *,
+    json: AsJson = False,
+) -> None:
+    """List the models of completed runs, each with its backtest next to the best baseline.
+
+    Older models are listed if they are in use, or if somebody pinned, released or approved them.
 
     Example: patron models list --workspace shop
     """
@@ -29,7 +36,7 @@ def list_(workspace: Workspace = HERE, *, json: AsJson = False) -> None:
     from patron.storage.shop import Shop
 
     shop = Shop.open(workspace)
-    show_versions(model_versions(shop), shop.settings.shop.currency, json=json)
+    show_versions(model_versions(shop, most=most), shop.settings.shop.currency, json=json)
 
 
 @models.command()

@@ -1,7 +1,7 @@
 """The nightly run: every stage once, in order, as of one cutoff; readers see it when its row is written."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
 from patron.measure.model_alarms import write_model_alarms
 from patron.predict.backtest import cutoffs_for
+from patron.predict.pinned_models import PINNABLE, require_usable
 from patron.predict.predict_stage import Summary as Forecasts
 from patron.predict.predict_stage import run as run_predict
 from patron.predict.purchase.next_order import build_next_orders
@@ -31,10 +32,12 @@ from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
 from patron.schema.counts import IngestionCounts
 from patron.schema.errors import NotEnoughData, WorkspaceBusy
+from patron.schema.questions import PROSPECTS
 from patron.schema.refunds import LaterRefunds
 from patron.schema.table_definition import Table
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
 from patron.storage.missing_forecasts import MISSING, MissingForecast, as_summary, find_missing_forecasts
+from patron.storage.model_decisions import active_pins
 from patron.storage.run_files import FILES, files_of_run
 from patron.storage.runs import FactsOrigin, Run
 from patron.storage.shop import Shop
@@ -43,7 +46,7 @@ from patron.storage.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.facts.later_refunds import build_later_refunds
-from patron.understand.features import build_features
+from patron.understand.features import OF_PROSPECTS, build_features, feature_version
 from patron.understand.profiles.profile_store import profile_state
 from patron.understand.prospects import build_prospect_features, first_known_at
 from patron.understand.segments import build_segments
@@ -152,6 +155,14 @@ def drain_inbox(shop: Shop) -> IngestionCounts:
     return compacted
 
 
+def require_usable_models(shop: Shop, model_versions: Iterable[str]) -> None:
+    """Raise LakeDamaged, NotFound or WorkspaceError for a kept model that cannot score the customers of a run now."""
+    zone = f"'{shop.settings.shop.time_zone}'"
+    of_question = {PROSPECTS.name: feature_version(zone, OF_PROSPECTS)}
+    versions = dict.fromkeys(PINNABLE, feature_version(zone)) | of_question
+    require_usable(shop.folder / "models", shop.store, model_versions, versions)
+
+
 def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
     """Run the loop as of a cutoff. An interrupted run is simply repeated, with the same result.
 
@@ -159,7 +170,7 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
 
     `now` is the time of the call; a simulated shop, which lives in its own time, is finished without.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at
-    work, NoSpace.
+    work, NoSpace; LakeDamaged or WorkspaceError, before anything is written, for a pinned model that cannot score.
     """
     if now is not None and as_of > now:
         raise NotEnoughData(
@@ -168,6 +179,7 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             todo=f"Name a cutoff no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
     with shop.run_lock():
+        require_usable_models(shop, [pin.model_version for pin in active_pins(shop.store).values()])
         with shop.commit_lock():
             drain_inbox(shop)
             pinned = {EVENTS.name: shop.lake.version(EVENTS)}

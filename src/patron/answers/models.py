@@ -1,12 +1,13 @@
 """Models: what is predicted, by which learner, its backtest, and its forecasts against the actual."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
 from patron.answers.model_alarms import ModelAlarm, data_alarms_from, model_alarms
+from patron.answers.group_metrics import GroupMetric, group_metrics
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
 from patron.schema.metrics import gini
 from patron.schema.numbers import float_column
@@ -14,7 +15,9 @@ from patron.schema.questions import CENTS, CHURN, PROBABILITY, QUESTION_BY_NAME,
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
 from patron.storage.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
+from patron.storage.model_decisions import APPROVED, ModelDecision, active_pins, model_decisions
 from patron.storage.shop import Shop, Snapshot
+from patron.storage.store import Store
 
 UNITS = {target.name: {CENTS: "money", PROBABILITY: "share"}.get(target.unit, "number") for target in TARGETS}
 """How each question's forecast is shown."""
@@ -139,6 +142,12 @@ class Models:
     """What changed more than it usually does."""
     data_alarms_from: datetime | None = None
     """From when on there are alarms about data; None where there are already."""
+    pins: tuple[ModelDecision, ...] = ()
+    """Earlier models that score a question from the next run on, as people decided."""
+    approvals: tuple[ModelDecision, ...] = ()
+    """Approvals of the models that the run scored with."""
+    groups: tuple[GroupMetric, ...] = ()
+    """The champions in groups of customers."""
 
 
 def models(shop: Shop) -> Models:
@@ -150,7 +159,7 @@ def models_of(view: Snapshot) -> Models:
     """Models of one run."""
     missing = missing_forecasts(view)
     has_churn = all(one.question != CHURN.name for one in missing)
-    return Models(
+    of_run = Models(
         run_id=view.run.run_id,
         as_of=view.run.as_of,
         questions=questions(view),
@@ -161,7 +170,16 @@ def models_of(view: Snapshot) -> Models:
         partial_dependence=partial_dependence(view) if has_churn else (),
         alarms=model_alarms(view),
         data_alarms_from=data_alarms_from(view),
+        groups=group_metrics(view),
     )
+    return with_decisions(of_run, view.store)
+
+
+def with_decisions(of_run: Models, store: Store) -> Models:
+    """The models of a run with the pins and approvals as they are now."""
+    used = {question.model_version for question in of_run.questions}
+    approvals = (one for one in model_decisions(store) if one.decision == APPROVED and one.model_version in used)
+    return replace(of_run, pins=tuple(active_pins(store).values()), approvals=tuple(approvals))
 
 
 def backtests(view: Snapshot) -> tuple[Backtest, ...]:

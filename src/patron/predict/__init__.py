@@ -27,6 +27,7 @@ WRITES = (
     "value_at_risk",
     "next_orders",
     "past_forecasts",
+    "metrics_by_group",
     "affinities",
     "category_needs",
     "category_forecasts",

@@ -54,8 +54,8 @@ def _innermost(learner: Learner) -> Any:
     return getattr(learner, "learner", learner)
 
 
-def card_text(card: Mapping[str, str], rows: pa.Table) -> str:
-    """The card as Markdown, in English, with the backtest over all origins together."""
+def card_text(card: Mapping[str, str], rows: pa.Table, groups: pa.Table | None = None) -> str:
+    """The card as Markdown, in English, with the backtest over all origins together and rows of `metrics_by_group`."""
     lines = [f"# {card['learner']}: {card['question']}", ""]
     lines += [f"- **{key.replace('_', ' ')}**: {text}" for key, text in card.items()]
     lines += [f"- {limit}" for limit in LIMITS]
@@ -68,7 +68,29 @@ def card_text(card: Mapping[str, str], rows: pa.Table) -> str:
         inside = _between(row["low"], row["high"])
         gain = f"{_number(row['gain'])} {_between(row['gain_low'], row['gain_high'])}"
         lines.append(f"| {row['learner']} | {row['metric']} | {_number(row['value'])} | {inside} | {gain} |")
+    if groups is not None and groups.num_rows:
+        lines += _group_lines(groups)
     return "\n".join([*lines, ""])
+
+
+def _group_lines(groups: pa.Table) -> list[str]:
+    """A table of the groups, each next to the baseline and the earlier model."""
+    first = groups.slice(0, 1).to_pylist()[0]
+    others = f"{first['baseline']} and to {first['earlier_version'] or 'no earlier model'}"
+    lines = [
+        "",
+        f"By group at {first['origin']}: {first['metric']}, next to {others}",
+        "",
+        "| group | customers | value | 95 % interval | gain over the baseline | gain over the earlier model |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in groups.to_pylist():
+        inside = _between(row["low"], row["high"])
+        gain = f"{_number(row['gain'])} {_between(row['gain_low'], row['gain_high'])}"
+        against = f"{_number(row['earlier_gain'])} {_between(row['earlier_gain_low'], row['earlier_gain_high'])}"
+        name = f"{row['grouping'].replace('_', ' ')} {row['group_name']}"
+        lines.append(f"| {name} | {row['customer_count']} | {_number(row['value'])} | {inside} | {gain} | {against} |")
+    return lines
 
 
 def _number(value: float | None) -> str:

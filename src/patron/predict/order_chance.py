@@ -38,7 +38,8 @@ class FittedOrderChance:
         return moved_from(self.median, table, lambda rows: logit(self._probability(rows)))
 
     def _probability(self, table: pa.Table) -> Numbers:
-        orders = self.models.orders.probability_of_purchase(self.models.summary(table), float(self.days))
+        summary = self.models.summary(table)
+        orders = self.models.orders_until(summary).probability_of_purchase(summary, float(self.days))
         return np.clip(1 - orders if self.is_of_none else orders, LEAST, 1 - LEAST)
 
     def save(self, folder: Path) -> None:

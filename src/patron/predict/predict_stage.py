@@ -17,6 +17,7 @@ from patron.schema.questions import PROSPECTS, QUESTIONS
 from patron.schema.tables import (
     BACKTESTS,
     CHURN_DRIVERS,
+    METRICS_BY_GROUP,
     PARTIAL_DEPENDENCE,
     PAST_FORECASTS,
     REASONS,
@@ -61,6 +62,7 @@ def run(view: StageView) -> Summary:
     tables = {
         "scores": [SCORES.empty(), *scores],
         "past_forecasts": [PAST_FORECASTS.empty(), *(one.past_forecasts for one in answers)],
+        "metrics_by_group": [METRICS_BY_GROUP.empty(), *(one.metrics_by_group for one in answers)],
         "reasons": [REASONS.empty(), *(one.reasons for one in answers)],
         "churn_drivers": [CHURN_DRIVERS.empty(), *(one.drivers for one in answers)],
         "partial_dependence": [PARTIAL_DEPENDENCE.empty(), *(one.partial_dependence for one in answers)],

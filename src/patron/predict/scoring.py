@@ -14,12 +14,14 @@ from patron.predict.churn_reasons import reason_rows
 from patron.predict.explanation import Explanation, explain
 from patron.predict.learner import FORECAST, LABEL, AddsUp, Fitted, Learner, rows_where
 from patron.predict.learners import LEARNERS
+from patron.predict.metrics_by_group import metrics_by_group
 from patron.predict.model_card import card_of, card_text, settings_of
+from patron.predict.pinned_models import load_model
 from patron.predict.prediction_intervals import Outcomes
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.score_origins import ScoreOrigin, score_origins, unlabelled
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CHURN, Question, label_query, label_windows
+from patron.schema.questions import CHURN, PROSPECTS, Question, label_query, label_windows
 from patron.schema.reason_codes import REASON_CODES
 from patron.schema.tables import PARTIAL_DEPENDENCE, PAST_FORECASTS, SCORES, SHOP_FORECASTS
 from patron.storage import model_registry
@@ -30,6 +32,10 @@ MOST_ROWS = 100_000
 """Customers times cutoffs that are learned from and evaluated; of more, customers are sampled.
 
 All customers are scored. It bounds time and memory of a run: the backtest fits every learner several times."""
+
+FEATURE_TABLES = ("features", "order_lines", "orders")
+"""Tables that the rows of a question about customers follow from; a manifest names their versions."""
+PROSPECT_TABLES = ("prospect_features", "order_lines", "identities", "interactions")
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class AnsweredQuestion:
     baseline_value: float | None
     scored_count: int
     why: str
+    is_pinned: bool = False
+    """Whether people pinned `model_version`, which scores instead of the champion."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,7 @@ class Answer:
 
     scores: pa.Table
     past_forecasts: pa.Table
+    metrics_by_group: pa.Table
     reasons: pa.Table
     drivers: pa.Table
     partial_dependence: pa.Table
@@ -126,7 +135,14 @@ def answer(
     result = backtest(question, tuple(learners or LEARNERS[question.name]), origins, rng=rng)
     learner, fitted = fit_champion(result, rows)
     evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
-    version = keep(view, result, learner, fitted, rows, evaluated)
+    groups = metrics_by_group(view, result, origins)
+    version = f"{question.name}/{view.run.run_id}"
+    pin = view.pinned_models.get(question.name)
+    if pin is None or pin.model_version != version:  # why: a run that is run again must not replace a pinned model
+        tables = PROSPECT_TABLES if question is PROSPECTS else FEATURE_TABLES
+        keep(view, result, learner, fitted, rows, evaluated, tables=tables, groups=groups)
+    if pin is not None:
+        version, fitted = pin.model_version, load_model(view.models_folder, view.declared_store, pin.model_version)
     current = unlabelled(population_of(view, question, features.current))
     has_reasons = question is CHURN
     explanation = explain(fitted, current, REASON_CODES if has_reasons else ())
@@ -136,12 +152,13 @@ def answer(
     return Answer(
         scores=scores,
         past_forecasts=past_forecasts(view, result, origins),
+        metrics_by_group=groups,
         reasons=reasons,
         drivers=churn_drivers(view, scores, reasons),
         partial_dependence=dependence,
         backtests=evaluated,
         shop_forecast=shop_forecast(view, question, fitted, scores),
-        summary=_summary(result, learner, version, evaluated, scores.num_rows),
+        summary=_summary(result, learner, version, evaluated, scores.num_rows, is_pinned=pin is not None),
     )
 
 
@@ -213,7 +230,8 @@ def keep(  # noqa: PLR0913 - what a manifest names
     rows: pa.Table,
     evaluated: pa.Table,
     *,
-    tables: Sequence[str] = ("features", "order_lines"),
+    tables: Sequence[str],
+    groups: pa.Table | None = None,
 ) -> str:
     """Save the champion, fitted to rows made of `tables`, with its manifest, metrics and card; its model_version."""
     manifest = model_registry.Manifest(
@@ -231,7 +249,7 @@ def keep(  # noqa: PLR0913 - what a manifest names
     card = card_of(result, learner, manifest, evaluated)
     champion = evaluated.filter(pc.equal(evaluated["learner"], learner.name)).to_pylist()
     metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
-    record = model_registry.ModelRecord(manifest, metrics, card, card_text(card, evaluated))
+    record = model_registry.ModelRecord(manifest, metrics, card, card_text(card, evaluated, groups))
     return model_registry.save(view.models_folder, view.declared_store, fitted, record)
 
 
@@ -247,7 +265,7 @@ def _interval(result: Backtest, fitted: Fitted, forecast: Numbers) -> tuple[pa.A
 
 
 def _summary(
-    result: Backtest, learner: Learner, version: str, evaluated: pa.Table, scored_count: int
+    result: Backtest, learner: Learner, version: str, evaluated: pa.Table, scored_count: int, *, is_pinned: bool
 ) -> AnsweredQuestion:
     primary = result.question.primary_metric.name
     decisive = [
@@ -264,5 +282,6 @@ def _summary(
         baseline=result.baseline,
         scored_count=scored_count,
         why=result.why,
+        is_pinned=is_pinned,
         **{name: row.get(name) for name in ("value", "low", "high", "baseline_value")},
     )

@@ -148,20 +148,26 @@ def rewrite_files(models: Path, store: Store, model_version: str, contents: Mapp
     _forget_other_manifests(store, model_version, sha256)
 
 
-def load(models: Path, store: Store, question: str, version: str, learners: Iterable[ModelKind]) -> Any:
+def load(models: Path, store: Store | DeclaredStore, question: str, version: str, learners: Iterable[ModelKind]) -> Any:
     """Read the model of a version, verified.
 
     Raises NotFound for an unknown version or a learner that is not among `learners`, LakeDamaged.
     """
     folder, model_version = models / question / version, f"{question}/{version}"
-    if not _manifest_hashes(store, model_version) and not folder.exists():
-        raise NotFound(f"no model {version} of {question}", where=str(folder), todo="Run `patron run` first.")
+    _require_known(models, store, model_version)
     require_sound(models, store, model_version)
     name = read_json(folder / MANIFEST)["learner"]
     for learner in learners:
         if learner.name == name:
             return learner.fitted.load(folder / MODEL)
     raise NotFound(f"no learner {name}", where=str(folder), todo="Run `patron run` with this version of Patron.")
+
+
+def _require_known(models: Path, store: Store | DeclaredStore, model_version: str) -> None:
+    if not _manifest_hashes(store, model_version) and not (models / model_version).exists():
+        question, _, version = model_version.partition("/")
+        where = str(models / model_version)
+        raise NotFound(f"no model {version} of {question}", where=where, todo="Run `patron run` first.")
 
 
 def card(models: Path, store: Store | DeclaredStore, model_version: str) -> dict[str, str]:
@@ -216,7 +222,7 @@ def _require_hash(path: Path, known: Collection[str]) -> None:
         raise LakeDamaged("is not as it was written", where=str(path), todo=RUN_HINT)
 
 
-def model_versions(store: Store) -> list[str]:
+def model_versions(store: Store | DeclaredStore) -> list[str]:
     """Every model that was saved."""
     with store.begin() as connection:
         versions = sa.select(MODEL_MANIFESTS.c.model_version).distinct().order_by(MODEL_MANIFESTS.c.model_version)
@@ -268,3 +274,19 @@ def data_hash(rows: pa.Table) -> str:
     with pa.ipc.new_stream(sink, chosen.schema) as stream:
         stream.write_table(chosen.combine_chunks())
     return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+def manifest(models: Path, store: Store | DeclaredStore, model_version: str) -> Manifest:
+    """The manifest of a model, verified. Raises NotFound, LakeDamaged."""
+    _require_known(models, store, model_version)
+    require_sound(models, store, model_version, only=())
+    content = read_json(models / model_version / MANIFEST)
+    return Manifest(**{name: content[name] for name in Manifest.__dataclass_fields__})
+
+
+def compare_files(models: Path, model_version: str, fitted: FittedModel, scratch: Path) -> tuple[tuple[str, ...], int]:
+    """Files of a kept model that another fit of it writes otherwise or not at all, and how many there are."""
+    fitted.save(scratch)
+    kept, fresh = _hashes(models / model_version / MODEL), _hashes(scratch)
+    names = sorted(kept.keys() | fresh.keys())
+    return tuple(name for name in names if kept.get(name) != fresh.get(name)), len(names)

@@ -18,6 +18,7 @@ from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
 from patron.storage.lake_record import LakeRecord
 from patron.storage.layout import LAYOUT_VERSION
+from patron.storage.model_decisions import active_pins
 from patron.storage.pinned_tables import PinnedTables, select_sql
 from patron.storage.policy import Policy
 from patron.storage.runs import CompletedRun, FactsOrigin, Run
@@ -220,7 +221,9 @@ class Shop:
         last: CompletedRun | None = None,
     ) -> StageView:
         """Give a stage the tables it declares; unpinned tables are read at their newest version."""
-        parts = WorkspaceParts(self.folder, self.settings, self.policy, self.lake, self.engine, self.store, last)
+        parts = WorkspaceParts(
+            self.folder, self.settings, self.policy, self.lake, self.engine, self.store, last, active_pins(self.store)
+        )
         return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})
 
     def last_completed(self) -> CompletedRun | None:

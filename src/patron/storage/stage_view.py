@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from patron.storage.declared_store import DeclaredStore
 from patron.storage.engine import DuckEngine
 from patron.storage.lake import Lake
 from patron.storage.lake_amendment import Amender
+from patron.storage.model_decisions import ModelDecision
 from patron.storage.pinned_tables import LAST, PinnedTables, select_sql, with_ctes
 from patron.storage.policy import Policy
 from patron.storage.runs import CompletedRun, Run
@@ -38,6 +39,8 @@ class WorkspaceParts:
     store: Store
     last: CompletedRun | None = None
     """The last completed run, where a stage may build on it."""
+    pinned_models: Mapping[str, ModelDecision] = field(default_factory=dict)
+    """Earlier models that people want to score with, by question."""
 
 
 class StageView:
@@ -72,6 +75,8 @@ class StageView:
         """Fitted models."""
         self.outbox_folder = workspace.folder / "outbox"
         """Files for channels."""
+        self.pinned_models = workspace.pinned_models
+        """Earlier models that people want to score with, by question."""
         self.declared_store = DeclaredStore(
             workspace.store, declared & METADATA.tables.keys(), self._writes & METADATA.tables.keys()
         )

@@ -60,9 +60,7 @@ IMPORTS = sa.Table(
 DEAD_LETTERS = sa.Table(
     "dead_letters",
     METADATA,
-    sa.Column(
-        "dead_letter_id", sa.Text, primary_key=True, comment="hash of source, file and row: a repeat changes nothing"
-    ),
+    sa.Column("dead_letter_id", sa.Text, primary_key=True, comment="hash of source, file and row, so repeats are one"),
     sa.Column("import_id", sa.Text, nullable=False, index=True),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("file", sa.Text, nullable=False),
@@ -214,6 +212,15 @@ MODEL_MANIFESTS = sa.Table(
     METADATA,
     sa.Column("model_version", sa.Text, primary_key=True, comment="folder under models/"),
     sa.Column("sha256", sa.Text, primary_key=True, comment="of the manifest, which holds those of the other files"),
+)
+MODEL_DECISIONS = sa.Table(
+    "model_decisions",
+    METADATA,
+    sa.Column("model_version", sa.Text, primary_key=True, comment="folder under models/"),
+    sa.Column("decided_at", UTC_TIME, primary_key=True),
+    sa.Column("decision", sa.Text, primary_key=True, comment="pinned, released or approved"),
+    sa.Column("name", sa.Text, nullable=False, comment="who approved it, as written; empty otherwise"),
+    sa.Column("note", sa.Text, nullable=False, comment="reason or note, as written"),
 )
 
 BY_CUSTOMER = tuple(table for table in METADATA.sorted_tables if "customer_id" in table.c)

@@ -11,6 +11,7 @@ from patron.interfaces.cli import (
     data_commands,
     identity_commands,
     key_commands,
+    model_commands,
     operate_commands,
     output,
     privacy_commands,
@@ -24,7 +25,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Data": data_commands.COMMANDS,
     "Run": run_commands.COMMANDS,
     "Look": result_commands.COMMANDS,
-    "Models": compare_commands.COMMANDS,
+    "Models": (*compare_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),
     "Operate": (*operate_commands.COMMANDS, *key_commands.COMMANDS),
 }

@@ -7,6 +7,7 @@ from patron.answers.models import Backtest, Models, models_of
 from patron.answers.overview import overview_of
 from patron.interfaces.cli import output
 from patron.interfaces.cli.render import cents_in, interval, number
+from patron.interfaces.cli.render_models import pin_sentences
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report.summary_sentences import summary_sentences
@@ -35,6 +36,9 @@ def show_run(shop: Shop, finished: FinishedRun, workspace: Path, *, json: bool) 
     summary = overview_of(view)
     output.say(f"Run {finished.run_id}: {finished.customer_count:,} customers in {finished.seconds:.1f} s.")
     _show_forecasts(finished, rankings, summary.currency)
+    used = {forecast.model_version for forecast in finished.forecasts.answered}
+    for sentence in pin_sentences(pin for pin in models.pins if pin.model_version in used):
+        output.say(sentence, style="yellow")
     for question, learners in left_out.items():
         output.say(f"Left out of {question}: {learners}.", style="dim")
     missing = {one.question: one for one in finished.missing_forecasts}

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from patron.answers.customer_list import CustomerIndex, customer_index
 from patron.answers.data_quality import DataQuality, data_quality
-from patron.answers.models import Models, models
+from patron.answers.models import Models, models, with_decisions
 from patron.answers.overview import Overview, overview
 from patron.answers.revenue import cohorts
 from patron.schema.cohort import Cohort
@@ -72,8 +72,8 @@ class Answers:
         return self.cached("overview", lambda: overview(self.shop))
 
     def models(self) -> Models:
-        """Models of the last run."""
-        return self.cached("models", lambda: models(self.shop))
+        """Models of the last run; people may decide about them between runs, which is read afresh."""
+        return with_decisions(self.cached("models", lambda: models(self.shop)), self.shop.store)
 
     def cohorts(self) -> tuple[Cohort, ...]:
         """Retention by month of the first order, at the last run."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Self
 
@@ -128,7 +128,18 @@ class OrdersAndSpend:
     def forecast(self, table: pa.Table) -> Numbers:
         """Expected spend in the next 90 days, cents."""
         summary = self.summary(table)
-        return self.orders.expected_purchases(summary, VALUE_DAYS) * self.spend.expected_spend(_spend(summary))
+        orders = self.orders_until(summary).expected_purchases(summary, VALUE_DAYS)
+        return orders * self.spend.expected_spend(_spend(summary))
+
+    def orders_until(self, summary: pa.Table) -> FittedSeasonalParetoNBD:
+        """The model of orders along a calendar that reaches a horizon after a summary: it may be a later one."""
+        calendar = self.orders.calendar
+        last = float(np.max(summary[FIRST].to_numpy() + summary["T"].to_numpy(), initial=calendar.bounds[0]))
+        if last + VALUE_DAYS <= calendar.bounds[-1]:
+            return self.orders
+        first = calendar.bounds[0] + 1
+        longer = self.season.calendar(pa.table({FIRST: [first], "T": [last - first]}))
+        return replace(self.orders, calendar=longer)
 
     def blend(self, table: pa.Table, recent_share: float) -> Numbers:
         """The forecast, with `recent_share` of it from the last 90 days where the models see no drop-out, cents.
@@ -146,9 +157,10 @@ class OrdersAndSpend:
     def columns(self, table: pa.Table) -> dict[str, Numbers]:
         """What the two models say of each customer, as features for other learners."""
         summary = self.summary(table)
-        orders = self.orders.expected_purchases(summary, VALUE_DAYS)
+        along = self.orders_until(summary)
+        orders = along.expected_purchases(summary, VALUE_DAYS)
         spend = self.spend.expected_spend(_spend(summary))
-        buys = self.orders.probability_of_purchase(summary, VALUE_DAYS)
+        buys = along.probability_of_purchase(summary, VALUE_DAYS)
         return dict(zip(EXPECTED, (orders * spend, orders, spend, buys), strict=True))
 
     def saved(self) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""How models do in groups of customers, next to the best baseline and to an earlier model."""
+
+from dataclasses import dataclass
+
+from patron.storage.last_run import records
+from patron.storage.shop import Snapshot
+
+SQL = """
+select question, origin, grouping, group_name, customer_count, metric, learner, value, low, high, baseline,
+  baseline_value, gain, gain_low, gain_high, earlier_version, earlier_value, earlier_gain, earlier_gain_low,
+  earlier_gain_high
+from metrics_by_group where run_id = '{run_id}' order by question, grouping, group_name"""
+
+
+@dataclass(frozen=True)
+class GroupMetric:
+    """The champion of a run in one group of customers, at the newest past cutoff whose outcome is known."""
+
+    question: str
+    origin: str
+    grouping: str
+    group_name: str
+    customer_count: int
+    metric: str
+    learner: str
+    value: float | None
+    low: float | None
+    high: float | None
+    baseline: str
+    baseline_value: float | None
+    gain: float | None
+    """Paired improvement over the baseline; above zero is better."""
+    gain_low: float | None
+    gain_high: float | None
+    earlier_version: str | None
+    """Newest kept model of a run no later than the cutoff, which forecasts the same customers."""
+    earlier_value: float | None
+    earlier_gain: float | None
+    """Paired improvement over the earlier model; below zero, these customers were forecast better before."""
+    earlier_gain_low: float | None
+    earlier_gain_high: float | None
+
+
+def group_metrics(view: Snapshot, run_id: str | None = None) -> tuple[GroupMetric, ...]:
+    """Every group of the questions of a run, the view's own by default."""
+    return tuple(GroupMetric(**row) for row in records(view.query(SQL.format(run_id=run_id or view.run.run_id))))

@@ -1,0 +1,42 @@
+"""Models that people pinned: an earlier model that scores a question, while the run's own champion is kept aside."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from patron.predict.learner import Fitted
+from patron.predict.learners import LEARNERS
+from patron.schema.errors import LakeDamaged, NotFound, WorkspaceError
+from patron.schema.questions import QUESTIONS
+from patron.storage import model_registry
+from patron.storage.declared_store import DeclaredStore
+from patron.storage.store import Store
+
+PINNABLE = tuple(question.name for question in QUESTIONS if not question.is_ranking)
+"""Questions whose champion can be an earlier model."""
+
+
+def require_usable(
+    models: Path, store: Store, model_versions: Iterable[str], feature_versions: Mapping[str, str]
+) -> None:
+    """Verify and load models, and compare their features with today's, which are given by question.
+
+    Raises LakeDamaged, NotFound, WorkspaceError for a model of features that are no longer computed so.
+    """
+    for model_version in model_versions:
+        question, _, version = model_version.partition("/")
+        todo = f"Choose another model, or end its pin: patron models release {question}."
+        try:
+            manifest = model_registry.manifest(models, store, model_version)
+            if manifest.feature_version != feature_versions[question]:
+                what = f"model {version} of {question} needs features as they were; this Patron computes others"
+                raise WorkspaceError(what, where=model_version, todo=todo)
+            load_model(models, store, model_version)
+        except (LakeDamaged, NotFound) as error:
+            todo = f"Restore the newest backup, or end its pin: patron models release {question}."
+            raise type(error)(error.what, where=error.where, todo=todo) from error
+
+
+def load_model(models: Path, store: Store | DeclaredStore, model_version: str) -> Fitted:
+    """Read a kept model. Raises NotFound, LakeDamaged."""
+    question, _, version = model_version.partition("/")
+    return model_registry.load(models, store, question, version, LEARNERS[question])

@@ -90,6 +90,16 @@ def test_a_rate_of_too_few_customers_is_left_out():
     assert {"false_positive_rate", "selection_rate", "calibration_gap"} <= shown
 
 
+def test_none_of_fifty_is_not_taken_for_sure():
+    selected = np.arange(550) % 25 == 0
+    selected[:50] = False
+    groups = np.array(["a"] * 50 + ["b"] * 500)
+    compared = compare_groups(SelectedRows(np.arange(550), selected), groups, fewest=50, rng=np.random.default_rng(0))
+    ratio = metric(compared, "a", "selection_ratio").value
+    assert ratio.value == 0.0
+    assert ratio.high > 1.0
+
+
 def test_neither_ids_nor_the_order_of_rows_change_anything():
     rows, groups = some_rows(5, shift=0.1)
     order = np.random.default_rng(9).permutation(len(rows))

@@ -11,8 +11,10 @@ forecast and whether it happened. Definitions, of the rows of a group:
 - selection_ratio: selection rate of the group over that of all others.
 
 Each group is compared with all other rows of a known group: the two have no customer in common, so that they are
-resampled independently, whole customers with all their rows. Intervals hold for all tested comparisons together
-(Bonferroni), so that among many groups the unluckiest one is no finding.
+resampled independently, whole customers with all their rows. A resample of a rate gets half a selected and half an
+unselected row more on average (Jeffreys' prior), so that a rate of 0 of 50 is not taken for sure. Intervals of gaps
+and ratios are normal, by the standard error of the resamples (of a ratio in logarithms), and hold for all tested
+comparisons together (Bonferroni): among many groups the unluckiest one is no finding.
 """
 
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import norm
 
 from patron.schema import metrics
 from patron.schema.bootstrap_intervals import LEVEL, Interval, bootstrap_weights, percentile_interval
@@ -39,6 +42,8 @@ GROUP_METRICS = (
     AUC,
 )
 RESAMPLES = 400
+HALF = 0.5
+"""Rows that Jeffreys' prior adds to each side of a rate."""
 CELLS = 2_000_000
 """Rows times resamples that are in memory at once."""
 
@@ -96,17 +101,17 @@ class GroupComparison:
 
 
 def compare_groups(
-    rows: SelectedRows, groups: npt.NDArray[np.str_], *, fewest: int, rng: np.random.Generator, comparisons: int = 0
+    rows: SelectedRows, groups: npt.NDArray[np.str_], *, fewest: int, rng: np.random.Generator, tests: int = 1
 ) -> GroupComparison:
     """Compare each group (one entry per row, '' unknown) of at least `fewest` customers with all others.
 
-    A rate of fewer than `fewest` customers is left out too. `comparisons` is how many tests the intervals of gaps hold
-    for together (default: the groups). Equal rows give equal results in whatever order, whatever the ids are.
+    A rate of fewer than `fewest` customers is left out too. `tests` is how many tests are made of each group, for all
+    of which together the intervals of gaps hold. Equal rows give equal results in whatever order, whatever the ids are.
     """
     known, sizes = groups != "", _sizes(rows, groups)
     large = [name for name, count in sizes.items() if count >= fewest]
     rest = _customer_count(rows.where(~known))
-    level = 1 - (1 - LEVEL) / max(comparisons or len(large), 1)
+    level = 1 - (1 - LEVEL) / max(tests * len(large), 1)
     compared: list[GroupMetric] = []
     for name in large:
         others = rows.where(known & (groups != name))
@@ -115,16 +120,22 @@ def compare_groups(
     return GroupComparison(tuple(compared), tuple(name for name in sizes if name not in large), rest)
 
 
-def group_values(rows: SelectedRows, weights: Numbers | None = None) -> dict[str, Numbers]:
-    """Every metric that the rows allow (all but the ratio): one value, or one per row of weights (resamples)."""
+def group_values(
+    rows: SelectedRows, weights: Numbers | None = None, prior: tuple[Numbers, Numbers] | None = None
+) -> dict[str, Numbers]:
+    """Every metric that the rows allow (all but the ratio): one value, or one per row of weights (resamples).
+
+    `prior` are selected and unselected rows, one number of each per resample, that are added to every rate.
+    """
     weight = np.ones((1, len(rows))) if weights is None else weights
     chosen = rows.is_selected.astype(np.float64)
-    values = {SELECTION_RATE: _share(weight, chosen, np.ones(len(rows)))}
+    more = (np.zeros(len(weight)), np.zeros(len(weight))) if prior is None else prior
+    values = {SELECTION_RATE: _share(weight, chosen, np.ones(len(rows)), more)}
     if rows.happened is not None:
-        values[TRUE_POSITIVE_RATE] = _share(weight, chosen * rows.happened, rows.happened)
-        values[FALSE_POSITIVE_RATE] = _share(weight, chosen * (1 - rows.happened), 1 - rows.happened)
+        values[TRUE_POSITIVE_RATE] = _share(weight, chosen * rows.happened, rows.happened, more)
+        values[FALSE_POSITIVE_RATE] = _share(weight, chosen * (1 - rows.happened), 1 - rows.happened, more)
     if rows.happened is not None and rows.forecast is not None:
-        values[CALIBRATION_GAP] = _share(weight, rows.forecast - rows.happened, np.ones(len(rows)))
+        values[CALIBRATION_GAP] = (weight @ (rows.forecast - rows.happened)) / weight.sum(axis=1)
         for name, metric in ((CALIBRATION_ERROR, metrics.calibration_error), (AUC, metrics.auc)):
             values[name] = np.atleast_1d(metric(rows.happened, rows.forecast, weight))
     return values
@@ -143,19 +154,32 @@ def _compare(
             continue
         one, other = float(value[0]), float(of_others[metric][0])
         between = draws[metric] - draws_of_others[metric]
-        interval = percentile_interval(one, draws[metric])
-        yield GroupMetric(name, metric, count, interval, other, percentile_interval(one - other, between, level))
-        if metric == SELECTION_RATE and one > 0 and other > 0:
-            ratios = draws[metric] / np.where(draws_of_others[metric] > 0, draws_of_others[metric], np.nan)
-            yield GroupMetric(name, SELECTION_RATIO, count, percentile_interval(one / other, ratios, level), 1.0, None)
+        half = float(norm.ppf((1 + level) / 2))
+        width = half * float(np.nanstd(between))
+        gap = Interval(one - other, one - other - width, one - other + width)
+        yield GroupMetric(name, metric, count, _interval(one, draws[metric]), other, gap)
+        if metric == SELECTION_RATE and other > 0:
+            ratios = np.log(draws[metric]) - np.log(draws_of_others[metric])
+            low, high = np.exp(ratios.mean() + half * ratios.std() * np.array([-1, 1])).tolist()
+            ratio = Interval(one / other, min(low, one / other), max(high, one / other))
+            yield GroupMetric(name, SELECTION_RATIO, count, ratio, 1.0, None)
 
 
 def _draws(rows: SelectedRows, rng: np.random.Generator) -> dict[str, Numbers]:
     """Bootstrap draws of every metric."""
     step = max(1, min(RESAMPLES, CELLS // max(len(rows), 1)))
-    sizes = (min(step, RESAMPLES - start) for start in range(0, RESAMPLES, step))
-    parts = [group_values(rows, bootstrap_weights(rows.customers, rng=rng, resamples=size)) for size in sizes]
+    parts: list[dict[str, Numbers]] = []
+    for start in range(0, RESAMPLES, step):
+        size = min(step, RESAMPLES - start)
+        weights = bootstrap_weights(rows.customers, rng=rng, resamples=size)
+        parts.append(group_values(rows, weights, (rng.gamma(HALF, size=size), rng.gamma(HALF, size=size))))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _interval(value: float, draws: Numbers) -> Interval:
+    """The middle of the draws, and never without the value itself."""
+    middle = percentile_interval(value, draws)
+    return Interval(value, min(middle.low, value), max(middle.high, value))
 
 
 def _in_order(rows: SelectedRows) -> SelectedRows:
@@ -174,10 +198,10 @@ def _numbers(rows: SelectedRows) -> list[Numbers]:
     return [one.astype(np.float64) for one in (rows.is_selected, rows.forecast, rows.happened) if one is not None]
 
 
-def _share(weight: Numbers, part: Numbers, whole: Numbers) -> Numbers:
+def _share(weight: Numbers, part: Numbers, whole: Numbers, more: tuple[Numbers, Numbers]) -> Numbers:
     """Weighted part over weighted whole, one per row of weights; NaN where there is no whole."""
-    below = weight @ whole
-    return np.divide(weight @ part, below, out=np.full(len(below), np.nan), where=below > 0)
+    above, below = weight @ part + more[0], weight @ whole + more[0] + more[1]
+    return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
 
 
 def _counted(rows: SelectedRows, metric: str) -> int:

@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
+from patron.answers.fairness import Fairness, fairness
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
 from patron.schema.metrics import gini
 from patron.schema.numbers import float_column
@@ -134,6 +135,8 @@ class Models:
     """First reasons of customers likely to leave; empty where the run has no reasons."""
     partial_dependence: tuple[PartialDependence, ...] = ()
     """What the strongest features do to the churn probability."""
+    fairness: Fairness | None = None
+    """Groups of customers compared; None where no sensitive trait was declared."""
 
 
 def models(shop: Shop) -> Models:
@@ -154,6 +157,7 @@ def models_of(view: Snapshot) -> Models:
         missing_forecasts=missing,
         churn_drivers=churn_drivers(view) if has_churn else (),
         partial_dependence=partial_dependence(view) if has_churn else (),
+        fairness=fairness(view),
     )
 
 

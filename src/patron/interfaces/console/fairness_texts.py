@@ -1,4 +1,4 @@
-"""What a run found about groups of customers, in the reader's language."""
+"""What a run shows about groups of customers, in the reader's language."""
 
 from collections.abc import Iterator
 
@@ -8,35 +8,35 @@ from patron.interfaces.i18n.translations import Words
 from patron.schema.group_metrics import CALIBRATION_GAP, SELECTION_RATE, TRUE_POSITIVE_RATE
 
 
-def fairness_sentences(found: Fairness | None, words: Words, formats: Formats) -> Iterator[str]:
+def fairness_sentences(compared: Fairness | None, words: Words, formats: Formats) -> Iterator[str]:
     """Findings, what they led to, and what mitigation costs; nothing where all groups are treated alike."""
-    if found is None:
+    if compared is None:
         return
-    for row in found.findings:
-        yield finding_sentence(found, row, words, formats)
-    if found.is_refused:
+    for row in compared.findings:
+        yield finding_sentence(compared, row, words, formats)
+    if compared.is_refused:
         yield words("fairness.refused")
-    elif found.findings:
+    elif compared.findings:
         yield words("fairness.check")
-    yield from mitigation_sentences(found, words, formats)
+    yield from mitigation_sentences(compared, words, formats)
 
 
-def finding_sentence(found: Fairness, row: GroupResult, words: Words, formats: Formats) -> str:
+def finding_sentence(compared: Fairness, row: GroupResult, words: Words, formats: Formats) -> str:
     """One finding: the group's number next to the others'."""
     values = {"group": group_name(row.trait, row.group_name, words)}
     if row.metric == CALIBRATION_GAP:
         shares = {"value": signed_share(row.value, formats), "others": signed_share(row.others_value, formats)}
         return words("fairness.calibration", **values, **shares)
-    rates = found.table(row.decision, row.mitigation, row.trait)[row.group_name]
+    rates = compared.table(row.decision, row.mitigation, row.trait)[row.group_name]
     rate = rates[TRUE_POSITIVE_RATE if row.metric == TRUE_POSITIVE_RATE else SELECTION_RATE]
     shares = {"value": formats.share(rate.value, 0), "others": formats.share(rate.others_value, 0)}
     key = "fairness.recognised" if row.metric == TRUE_POSITIVE_RATE else "fairness.offered"
     return words(key, **values, **shares)
 
 
-def mitigation_sentences(found: Fairness, words: Words, formats: Formats) -> Iterator[str]:
+def mitigation_sentences(compared: Fairness, words: Words, formats: Formats) -> Iterator[str]:
     """Thresholds by group, and their price in people and in money."""
-    done = found.mitigation
+    done = compared.mitigation
     if done is None:
         return
     thresholds = (
@@ -56,12 +56,12 @@ def mitigation_sentences(found: Fairness, words: Words, formats: Formats) -> Ite
         yield words(key, **counts, money=formats.money(abs(done.gain_change_cents)))
 
 
-def notes(found: Fairness, words: Words) -> Iterator[str]:
+def notes(compared: Fairness, words: Words) -> Iterator[str]:
     """Groups that are too small, and traits that nobody has declared yet."""
-    if found.left_out:
-        names = (group_name(trait, group, words) for trait, group in found.left_out)
+    if compared.left_out:
+        names = (group_name(trait, group, words) for trait, group in compared.left_out)
         yield words("fairness.left_out", list=words("list.joint").join(names))
-    for trait in found.unknown_traits:
+    for trait in compared.unknown_traits:
         yield words("fairness.unknown", trait=words.code("trait", trait))
 
 

@@ -6,8 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from patron.answers.customer_explanation import customer_explanation
-from patron.commands.resolve_person import PersonIdentifier, find_person
-from patron.govern.vault import Vault
+from patron.commands.resolve_person import find_customer_ids
 from patron.interfaces.console.explanation_texts import explanation_sentences
 from patron.interfaces.http.keyed_routes import SecretKeyRoute
 from patron.interfaces.http.privacy_routes import Person
@@ -32,8 +31,7 @@ router = APIRouter(prefix="/api/people", tags=["one person"], route_class=Secret
 def explain_to_person(request: Request, person: Person) -> Explanation:
     """Why one customer got an offer or none, and what the shop expects of them, in words for the customer."""
     shop = request.app.state.answers.shop
-    resolved = find_person(shop, Vault.open(shop), PersonIdentifier(**person.identifier))
-    explained = customer_explanation(shop, resolved.customer_ids)
+    explained = customer_explanation(shop, find_customer_ids(shop, **person.identifier))
     names = {offer.id: offer.name for offer in shop.policy.offers}
     sentences = {}
     for locale in LOCALES:

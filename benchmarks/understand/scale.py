@@ -29,7 +29,7 @@ from patron.predict.churn_reasons import reason_rows
 from patron.predict.explanation import explain
 from patron.predict.learners import LEARNERS
 from patron.predict.score_origins import unlabelled
-from patron.predict.scoring import keep, read_features, score, with_labels
+from patron.predict.scoring import FEATURE_TABLES, keep, read_features, score, with_labels
 from patron.schema.questions import CHURN, PURCHASE, VALUE
 from patron.schema.reason_codes import REASON_CODES
 from patron.schema.tables import BACKTESTS, BY_NAME, EVENTS, REASONS, SCORES
@@ -125,7 +125,7 @@ def fit(shop: Shop, _size: int) -> None:
         best = max(learners, key=lambda one: one.complexity)
         result = Backtest(question, learners, (), {}, best.name, question.baselines[0], "chosen for the benchmark")
         learner, fitted = fit_champion(result, rows)
-        keep(view, result, learner, fitted, rows, BACKTESTS.empty())
+        keep(view, result, learner, fitted, rows, BACKTESTS.empty(), tables=FEATURE_TABLES)
 
 
 def score_all(shop: Shop) -> None:

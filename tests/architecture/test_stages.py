@@ -32,6 +32,8 @@ unknown = "allow"
 [at_risk]
 lifecycle_stages = ["new", "active", "at_risk", "lapsed"]
 active_within_days = 400
+[fairness]
+sensitive_traits = ["country", "gender"]
 [[offers]]
 id = "TEN"
 discount_share = 0.1

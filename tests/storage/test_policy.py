@@ -54,6 +54,11 @@ OFFER = '[[offers]]\nid = "x"\ndiscount_share = 0.1\nassumed_purchase_uplift = 0
         (OFFER + OFFER, "each id once"),
         (OFFER.replace('"x"', '"none"'), "neither 'none' nor 'any'"),
         (OFFER.replace("0.1\nassumed", "1.5\nassumed"), "offers.0.discount_share"),
+        ('[fairness]\nsensitive_traits = ["gender", "E-Mail"]\n', "e_mail tells one person from another"),
+        ("[fairness]\nwarn_ratio = 0.4\n", "needs refuse_ratio to be at most warn_ratio"),
+        ("[fairness]\nwarn_true_positive_gap = 0.3\n", "needs refuse_true_positive_gap to be at least"),
+        ("[fairness]\nfewest_customers = 3\n", "fairness.fewest_customers must be at least 20"),
+        ('[fairness]\nmitigation = "reweight"\n', "fairness.mitigation must be one of"),
         ("[budget\n", "is not valid TOML"),
     ],
 )
@@ -63,6 +68,11 @@ def test_a_broken_policy_says_file_key_and_what_to_do(tmp_path, text, reason):
     assert reason in str(error.value)
     assert "policy.toml" in error.value.where
     assert error.value.todo
+
+
+def test_sensitive_traits_are_written_the_catalogues_way_and_each_counts_once(tmp_path):
+    policy = load(tmp_path, '[fairness]\nsensitive_traits = ["Home Ownership", "homeOwnership", "gender"]\n')
+    assert policy.fairness.sensitive_traits == ("home_ownership", "gender")
 
 
 def test_a_missing_policy_is_an_error_with_its_path(tmp_path):

@@ -6,8 +6,9 @@ from datetime import datetime
 import numpy as np
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
-from patron.answers.model_alarms import ModelAlarm, data_alarms_from, model_alarms
+from patron.answers.fairness import Fairness, fairness
 from patron.answers.group_metrics import GroupMetric, group_metrics
+from patron.answers.model_alarms import ModelAlarm, data_alarms_from, model_alarms
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
 from patron.schema.metrics import gini
 from patron.schema.numbers import float_column
@@ -148,6 +149,8 @@ class Models:
     """Approvals of the models that the run scored with."""
     groups: tuple[GroupMetric, ...] = ()
     """The champions in groups of customers."""
+    fairness: Fairness | None = None
+    """Groups of customers compared; None where no sensitive trait was declared."""
 
 
 def models(shop: Shop) -> Models:
@@ -171,6 +174,7 @@ def models_of(view: Snapshot) -> Models:
         alarms=model_alarms(view),
         data_alarms_from=data_alarms_from(view),
         groups=group_metrics(view),
+        fairness=fairness(view),
     )
     return with_decisions(of_run, view.store)
 

@@ -59,6 +59,11 @@ class Person:
         return tuple(initial_customer_id(token) for token in self.tokens)
 
 
+def find_customer_ids(shop: Shop, **identifier: str | None) -> tuple[str, ...]:
+    """Every opaque id that the person with exactly one of these identifiers has or ever had. Raises NotFound."""
+    return find_person(shop, Vault.open(shop), PersonIdentifier(**identifier)).customer_ids
+
+
 def find_person(shop: Shop, vault: Vault, identifier: PersonIdentifier) -> Person:
     """Find the person of an identifier in all events until now. Raises NotFound."""
     starts = _named_tokens(vault, identifier)

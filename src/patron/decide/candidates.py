@@ -13,7 +13,8 @@ def candidates_query(run_id: str, as_of: datetime, policy: Policy) -> str:
 
     Columns: customer_id, lifecycle_stage, expected spend and purchase (NULL without a score), the last year's orders,
     how many offers they had within the cap's days, and their latest consent to marketing as users. Exposures of the
-    run itself are not counted: a rerun decides the same.
+    run itself are not counted: a rerun decides the same. The Arrow table `moved_stages` has the lifecycle stage of
+    customers whose group has a threshold of its own.
     """
     stages = ", ".join(f"'{stage}'" for stage in policy.at_risk.lifecycle_stages) or "''"
     active_condition = _active_condition(run_id, as_of, policy.at_risk.active_within_days)
@@ -39,17 +40,19 @@ offered as (
 consent as (
   select customer_id, is_granted, basis from consents
   where purpose = {literal(policy.consent.purpose(policy.consent.marketing))} and is_latest)
-select g.customer_id, g.lifecycle_stage, s.value_cents_90_days, s.purchase, s.churn_probability,
+select g.customer_id, coalesce(m.lifecycle_stage, g.lifecycle_stage) as lifecycle_stage,
+  s.value_cents_90_days, s.purchase, s.churn_probability,
   coalesce(b.order_count, 0) as order_count, coalesce(b.paid_cents, 0) as paid_cents,
   coalesce(b.gross_cents, 0) as gross_cents, coalesce(b.discount_cents, 0) as discount_cents,
   coalesce(b.coupon_order_count, 0) as coupon_order_count, coalesce(o.offer_count, 0) as offer_count,
   t.is_granted as is_consent_granted, t.basis as consent_basis
 from segments g
+left join moved_stages m on m.customer_id = g.customer_id
 left join forecast s on s.customer_id = g.customer_id
 left join bought b on b.customer_id = g.customer_id
 left join offered o on o.customer_id = g.customer_id
 left join consent t on t.customer_id = g.customer_id
-where g.run_id = '{run_id}' and g.lifecycle_stage in ({stages}){active_condition}
+where g.run_id = '{run_id}' and coalesce(m.lifecycle_stage, g.lifecycle_stage) in ({stages}){active_condition}
 order by g.customer_id
 """
 

@@ -7,8 +7,18 @@ import pyarrow as pa
 
 from patron.decide.candidates import candidates_query, effects_query, first_offer_query
 from patron.decide.expected_value import MeasuredEffect
+from patron.decide.fair_churn import audit_churn, moved_stages
+from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
 from patron.decide.holdout import assign_holdout
-from patron.decide.selection import NONE, Evidence, OfferSelection, effect_source, is_first_month, select_offers
+from patron.decide.selection import (
+    NONE,
+    Evidence,
+    OfferSelection,
+    effect_source,
+    is_first_month,
+    select_offers,
+    withhold_offers,
+)
 from patron.schema.tables import DECISIONS, PROPENSITIES
 from patron.storage.policy import Policy
 from patron.storage.stage_view import StageView
@@ -18,11 +28,32 @@ WITHDRAWN = "withdrawn"
 
 
 def decide_offers(view: StageView) -> pa.Table:
-    """Decide for every customer at risk, write `decisions` and `propensities`, and return the decisions."""
-    run, policy = view.run, view.policy
-    rows = view.query(candidates_query(run.run_id, run.as_of, policy))
+    """Decide for every customer at risk, write `decisions`, `propensities` and `fairness`, and return the decisions.
+
+    Where groups of customers would be treated more differently than the policy takes, nobody gets an offer.
+    """
+    policy = view.policy
+    churn = audit_churn(view)
+    moved = moved_stages(view, churn)
+    rows, is_held_out, choice = _select(view, moved)
+    fairness = [*churn.rows, *audit_offers(view, churn.groups, rows, choice)]
+    if moved.num_rows:
+        fairness += price_rows(churn.trait, _select(view, moved.slice(0, 0)), (rows, is_held_out, choice))
+    if churn.is_refused or is_refused(fairness):
+        choice = withhold_offers(choice)
     customers = rows["customer_id"].to_pylist()
-    is_held_out = assign_holdout(view.declared_store, policy.holdout, customers, at=run.as_of)
+    decisions = decision_rows(view, customers, is_held_out, choice, consent_bases(rows, policy))
+    view.write("decisions", decisions)
+    view.write("propensities", propensity_rows(decisions, choice.propensities_by_action, [o.id for o in policy.offers]))
+    view.write("fairness", fairness_table(view.run.run_id, fairness))
+    return decisions
+
+
+def _select(view: StageView, moved: pa.Table) -> Selected:
+    """Candidates, who of them is held out, and the selected actions, with these lifecycle stages by group."""
+    run, policy = view.run, view.policy
+    rows = view.query(candidates_query(run.run_id, run.as_of, policy), moved_stages=moved)
+    is_held_out = assign_holdout(view.declared_store, policy.holdout, rows["customer_id"].to_pylist(), at=run.as_of)
     effects = {
         (r["offer"], r["stratum"]): MeasuredEffect(r["effect_cents"], r["standard_error"], r["window_share"])
         for r in view.query(effects_query(run.run_id)).to_pylist()
@@ -40,10 +71,7 @@ def decide_offers(view: StageView) -> pa.Table:
         ),
         rng=np.random.default_rng(run.child_seed("decide offers")),
     )
-    decisions = decision_rows(view, customers, is_held_out, choice, consent_bases(rows, policy))
-    view.write("decisions", decisions)
-    view.write("propensities", propensity_rows(decisions, choice.propensities_by_action, [o.id for o in policy.offers]))
-    return decisions
+    return rows, is_held_out, choice
 
 
 def consent_bases(rows: pa.Table, policy: Policy) -> list[str]:

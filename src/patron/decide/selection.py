@@ -1,6 +1,6 @@
 """Select an action for each candidate: consent, holdout and caps first, then randomisation, then the best in budget."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -39,7 +39,10 @@ REASONS = {
     "best_net_value": "the offer with the best expected net value",
     "over_budget": "worth an offer, but others are worth more and the budget ends",
     "net_value_below_zero": "every offer is expected to cost more than it earns",
+    "unfair": "the run decides no offers, because groups of customers would be treated too differently",
 }
+EXCLUSIONS = ("no_consent", "no_offer", "holdout", "cap_reached")
+"""Reasons why a customer could get no offer at all."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,27 @@ def select_offers(
     return OfferSelection(
         action, probability[np.arange(rows.num_rows), action], reason, stratum, expectation, probability
     )
+
+
+def withhold_offers(choice: OfferSelection) -> OfferSelection:
+    """The same customers without any offer: who could have had one has none because it would be unfair."""
+    nothing = np.full(len(choice.action), NOTHING, dtype=np.int64)
+    probability = np.zeros_like(choice.propensities_by_action)
+    probability[:, -1] = 1.0
+    reason = np.where(could_have_offer(choice), "unfair", choice.reason)
+    return replace(
+        choice, action=nothing, propensity=np.ones(len(nothing)), reason=reason, propensities_by_action=probability
+    )
+
+
+def could_have_offer(choice: OfferSelection) -> npt.NDArray[np.bool_]:
+    """Whether nothing kept each customer from an offer but the choice itself."""
+    return ~np.isin(choice.reason, EXCLUSIONS)
+
+
+def expected_gain_cents(choice: OfferSelection) -> float:
+    """Expected net value of all actions, over the random numbers they are drawn by, cents."""
+    return float((choice.propensities_by_action[:, :-1] * choice.expected.net).sum())
 
 
 def may_contact(rows: pa.Table, policy: Policy) -> npt.NDArray[np.bool_]:

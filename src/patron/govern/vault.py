@@ -171,13 +171,17 @@ class Vault:
             self._ciphers.clear()
             self._known.clear()  # why: their keys are gone, so that their tokens would be stored without one
 
-    def texts(self, tokens: Sequence[str]) -> list[dict[str, str]]:
-        """Everything kept under these tokens: source, event_id, field, token, text; what is forgotten is left out."""
+    def texts(self, tokens: Sequence[str], fields: Sequence[str] = ()) -> list[dict[str, str]]:
+        """Everything kept under these tokens: source, event_id, field, token, text; what is forgotten is left out.
+
+        `fields` opens some fields only, such as personal.
+        """
         keys = {token: AESGCM(self._unwrap(token, row[1])) for token, row in self._rows(set(tokens)).items()}
         texts = []
         for batch in _batches(sorted(keys)):
             with self._store.begin() as connection:
                 chosen = sa.select(VAULT_TEXTS).where(VAULT_TEXTS.c.token.in_(batch))
+                chosen = chosen.where(VAULT_TEXTS.c.field.in_(fields)) if fields else chosen
                 rows = connection.execute(chosen.order_by(*VAULT_TEXTS.primary_key.columns)).all()
             for row in rows:
                 place = _place(row.source, row.event_id, row.field)

@@ -90,6 +90,7 @@ def _truth_of(people: People, world: ShopSimulator, horizon_days: int) -> pa.Tab
             pa.date32(),
         ),
         "is_slowing": np.isfinite(people.slowing_days),
+        "is_in_group_b": people.is_in_group_b,
         "price_sensitivity": people.price_sensitivity,
         "expected_orders": orders.sum(axis=0),
         "expected_net_paid_cents": net,

@@ -73,6 +73,10 @@ class People:
     income: np.ndarray
     household_size: np.ndarray
     region: np.ndarray
+    is_in_group_b: np.ndarray
+    """Whether the person is in group b of the sensitive trait."""
+    lingers: np.ndarray
+    """Whether the person goes on visiting and opening messages after leaving for good."""
 
     def __len__(self) -> int:
         return len(self.person)
@@ -126,6 +130,7 @@ def make_people(
     orders, hazard = _rates(index, channel, household, shop, draws)
     slows = draws.below("slows", shop.slowing_share, index)
     slowing = np.where(slows, shop.slowing_days * (0.4 + 0.6 * draws.exponential("slowing", index)), np.inf)
+    is_in_group_b = draws.below("sensitive group", shop.sensitive_group_share, index)
     klass = _classes(index, sensitivity, slows, orders / shop.orders_per_day, draws)
     answers = _answers(index, klass, shop, draws)
     hazard = np.where(is_visitor, 0.12, hazard)
@@ -156,6 +161,8 @@ def make_people(
         income=income,
         household_size=household,
         region=choose(CITY_WEIGHTS, draws.uniform("region", index)),
+        is_in_group_b=is_in_group_b,
+        lingers=is_in_group_b & ~is_visitor & draws.below("lingers on", shop.lingering_share, index),
         **answers,
         **leaving_causes(index, signup, is_visitor, shop, draws),
     )

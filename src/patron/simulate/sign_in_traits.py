@@ -13,12 +13,18 @@ FIRST = ("Ada", "Ben", "Chen", "Dora", "Emil", "Fatima", "Goran", "Hana", "Ivo",
 LAST = ("Abara", "Berg", "Costa", "Dahl", "Eze", "Falk", "Garcia", "Huang", "Ito", "Jansen", "Khan", "Lind", "Moreau")
 
 
-def traits_and_identifiers(events: Batch, people: People, draws: Draws) -> tuple[pa.Array, pa.Array]:
+GROUPS = ("a", "b")
+"""Values of the sensitive trait, gender, which only the vault holds."""
+
+
+def traits_and_identifiers(
+    events: Batch, people: People, draws: Draws, *, has_group: bool = False
+) -> tuple[pa.Array, pa.Array]:
     """JSON texts of traits and of identifiers, on Identify and Customer Registered events only."""
     speaking = np.isin(events.name, (CODE["Identify"], CODE["Customer Registered"]))
     who = events.person[speaking]
     traits = [_traits(people, int(i), int(d)) for i, d in zip(who, events.device[speaking], strict=True)]
-    personal = _identifiers(who, draws)
+    personal = _identifiers(who, people.is_in_group_b[who] if has_group else None, draws)
     index = pa.array(np.cumsum(speaking) - 1, mask=~speaking)
     return pa.array(traits, pa.string()).take(index), pa.array(personal, pa.string()).take(index)
 
@@ -37,11 +43,12 @@ def _traits(people: People, person: int, device: int) -> str:
     )
 
 
-def _identifiers(who: np.ndarray, draws: Draws) -> list[str]:
+def _identifiers(who: np.ndarray, is_in_group_b: np.ndarray | None, draws: Draws) -> list[str]:
     first = choose(np.ones(len(FIRST)), draws.uniform("first name", who))
     last = choose(np.ones(len(LAST)), draws.uniform("last name", who))
     names = [(FIRST[f], LAST[s]) for f, s in zip(first, last, strict=True)]
+    groups = [{}] * len(who) if is_in_group_b is None else [{"gender": GROUPS[int(one)]} for one in is_in_group_b]
     return [
-        json.dumps({"name": f"{f} {s}", "email": f"{f}.{s}.{i}@example.com".lower()})
-        for (f, s), i in zip(names, who, strict=True)
+        json.dumps({"name": f"{f} {s}", "email": f"{f}.{s}.{i}@example.com".lower()} | group)
+        for (f, s), i, group in zip(names, who, groups, strict=True)
     ]

@@ -176,7 +176,9 @@ class ShopSimulator:
         )
 
     def _as_raw_events(self, emitted: Batch, catalogue: Catalogue) -> pa.Table:
-        traits, personal = traits_and_identifiers(emitted, self.people, self.draws)
+        traits, personal = traits_and_identifiers(
+            emitted, self.people, self.draws, has_group=self.settings.sensitive_group_share > 0
+        )
         event_texts = EventTexts(
             shop=f"s{self.seed}-",
             catalogue=catalogue,
@@ -205,12 +207,13 @@ class ShopSimulator:
         ]
         for day in messages.newsletter_days(shop, days):
             alive = demand.is_alive(self.people, np.array([day]), self._exposure)[0]
+            alive |= self.people.lingers & (day >= self.people.signup_day)
             happened += messages.newsletter(int(day), self.people, alive, shop, draws)
         return happened
 
     def _visits(self, days: np.ndarray) -> tuple[Visits, People]:
         """Who comes on which of these days, and who of them orders."""
-        there = (self.people.first_visit_day <= days[-1]) & (self.people.dropout_day > days[0])
+        there = (self.people.first_visit_day <= days[-1]) & ((self.people.dropout_day > days[0]) | self.people.lingers)
         people = self.people.rows(there)
         alive = demand.is_alive(people, days, self._exposure)
         offers = (
@@ -223,7 +226,8 @@ class ShopSimulator:
         signs_up = day == people.signup_day
         is_order |= signs_up & (self.draws.uniform("first", person) >= self.settings.signup_without_order_share)
         looks = self.draws.uniform("visit", person, day) < demand.visit_chance(people, days, self.settings)
-        at, row = np.nonzero(is_order | signs_up | (alive & looks))
+        is_there = alive | (people.lingers & (day > people.signup_day))
+        at, row = np.nonzero(is_order | signs_up | (is_there & looks))
         dates = [self.settings.start + timedelta(days=int(d)) for d in days]
         visits = Visits(
             row=row,

@@ -87,6 +87,10 @@ class SimulatorSettings:
     """Mean time from when a cause can be seen to leaving for good, days."""
     fading_days: float = 30.0
     """Time in which the interest of those whom the cause slows down falls to 37 %, days."""
+    sensitive_group_share: float = 0.0
+    """Share of people in group b of a sensitive trait, gender, which all declare at sign-in; 0: nobody declares it."""
+    lingering_share: float = 0.0
+    """Share of group b who go on visiting and opening messages after they have left for good, 0 to 1."""
     visits_per_day: float = 0.085
     """Mean rate of visits without a purchase, visits a day."""
     signup_without_order_share: float = 0.1

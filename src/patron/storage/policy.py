@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from patron.schema.errors import SettingsError
+from patron.schema.personal_keys import kind_of_trait, snake_case
 from patron.storage.settings import TODO, read_toml
 from patron.storage.settings_problems import problems_of
 
@@ -125,6 +126,54 @@ class Measurement(_Section):
     """Decisions older than this are left out when effects are estimated."""
 
 
+class Fairness(_Section):
+    """Traits that must not make a difference, and from when on a difference is reported or stops the offers."""
+
+    sensitive_traits: tuple[str, ...] = ()
+    """Traits that are never features, and by whose groups selections are compared; the most important first."""
+    fewest_customers: int = Field(default=50, ge=20)
+    """Smaller groups are neither compared nor shown."""
+    warn_ratio: float = Field(default=0.8, gt=0, le=1)
+    """Offers: report a group whose share of customers with an offer is this part of the others', or less ..."""
+    refuse_ratio: float = Field(default=0.5, ge=0, le=1)
+    """... and decide no offers from this ratio on."""
+    warn_true_positive_gap: float = Field(default=0.1, gt=0, le=1)
+    """Churn: report a group of whose leaving customers so much more or less are recognised as at risk, 0 to 1 ..."""
+    refuse_true_positive_gap: float = Field(default=0.2, gt=0, le=1)
+    """... and decide no offers from this gap on."""
+    warn_calibration_gap: float = Field(default=0.05, gt=0, le=1)
+    """Churn: report a group whose forecast is so much further above or below the actual than the others', 0 to 1 ..."""
+    refuse_calibration_gap: float = Field(default=0.15, gt=0, le=1)
+    """... and decide no offers from this gap on."""
+    mitigation: Literal["none", "group_thresholds"] = "none"
+    """What is done about a gap in the customers recognised as at risk: nothing, or thresholds of each group's own."""
+
+    @field_validator("sensitive_traits")
+    @classmethod
+    def _are_groups(cls, traits: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(snake_case(trait) for trait in traits))
+        wrong = sorted(name for name in names if not name or kind_of_trait(name) in {"identifying", "free_text"})
+        if wrong:
+            raise ValueError(
+                f"names traits that put customers into groups; {', '.join(wrong) or 'an empty text'} tells one person"
+                " from another; fix or delete it"
+            )
+        return names
+
+    @model_validator(mode="after")
+    def _refuses_more_than_it_warns(self) -> Self:
+        pairs = (
+            ("ratio", self.warn_ratio, self.refuse_ratio),
+            ("true_positive_gap", self.refuse_true_positive_gap, self.warn_true_positive_gap),
+            ("calibration_gap", self.refuse_calibration_gap, self.warn_calibration_gap),
+        )
+        for name, larger, smaller in pairs:
+            if larger < smaller:
+                side = "at most" if name == "ratio" else "at least"
+                raise ValueError(f"needs refuse_{name} to be {side} warn_{name}, so that a warning comes first")
+        return self
+
+
 class Offer(_Section):
     """Something a customer may be offered."""
 
@@ -162,6 +211,7 @@ class Policy(_Section):
     at_risk: AtRisk = AtRisk()
     channel: Channel = Channel()
     measure: Measurement = Measurement()
+    fairness: Fairness = Fairness()
     offers: tuple[Offer, ...] = ()
 
     @field_validator("offers")

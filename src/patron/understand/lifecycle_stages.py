@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from patron.schema.numbers import Numbers, float_column
@@ -74,10 +75,8 @@ class ChurnRisk:
 
 def lifecycle_stages(rhythm: OrderRhythm, shop_pace_days: float, risk: ChurnRisk | None = None) -> list[str]:
     """Lifecycle stage of each customer, in the order of the rows; without `risk` by rhythm alone."""
-    since, gaps, last_gap = rhythm.days_since_last, rhythm.gaps, rhythm.last_gap_days
-    pace_before = (rhythm.days_from_first_to_last - last_gap + shop_pace_days) / np.maximum(gaps, 1)
-    is_back = (gaps >= 1) & (last_gap > LAPSED_PACES * pace_before)
-    pace = np.where(is_back, pace_before, (rhythm.days_from_first_to_last + shop_pace_days) / (gaps + 1))
+    since, gaps = rhythm.days_since_last, rhythm.gaps
+    pace, is_back = _pace_days(rhythm, shop_pace_days)
     is_due, is_lapsed, is_at_risk = since > pace, since > LAPSED_PACES * pace, since > AT_RISK_PACES * pace
     if risk is not None:
         is_forecast = np.isfinite(risk.probability)
@@ -85,3 +84,16 @@ def lifecycle_stages(rhythm: OrderRhythm, shop_pace_days: float, risk: ChurnRisk
         is_at_risk = np.where(is_forecast, is_due & (risk.probability >= risk.at_risk_from), is_at_risk)
     rules = [(gaps <= 0) & ~is_due, is_lapsed, is_at_risk, is_back]
     return np.select(rules, ["new", "lapsed", "at_risk", "reactivated"], default="active").tolist()
+
+
+def is_order_due(rhythm: OrderRhythm, shop_pace_days: float) -> npt.NDArray[np.bool_]:
+    """Whether each customer's next order is due: none came for a pace."""
+    return rhythm.days_since_last > _pace_days(rhythm, shop_pace_days)[0]
+
+
+def _pace_days(rhythm: OrderRhythm, shop_pace_days: float) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+    """Each customer's pace, days, and whether the last order came after a pause that is no part of it."""
+    gaps, last_gap = rhythm.gaps, rhythm.last_gap_days
+    pace_before = (rhythm.days_from_first_to_last - last_gap + shop_pace_days) / np.maximum(gaps, 1)
+    is_back = (gaps >= 1) & (last_gap > LAPSED_PACES * pace_before)
+    return np.where(is_back, pace_before, (rhythm.days_from_first_to_last + shop_pace_days) / (gaps + 1)), is_back

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from patron.schema.tables import PROSPECT_FEATURES
 from patron.storage.stage_view import StageView
 from patron.understand.cutoffs import cutoff_rows
-from patron.understand.features import OF_PROSPECTS, feature_version, wide_sql
+from patron.understand.features import OF_PROSPECTS, feature_version, wide_sql, without_traits
 from patron.understand.features.feature_family import CUTOFFS, windows
 
 PROSPECT_DAYS = 90
@@ -44,7 +44,8 @@ def build_prospect_features(view: StageView, as_ofs: Iterable[datetime]) -> None
     if not rows.num_rows:
         view.write("prospect_features", PROSPECT_FEATURES.empty())
         return
-    version = feature_version(f"'{view.settings.shop.time_zone}'", OF_PROSPECTS)
+    families = without_traits(OF_PROSPECTS, view.policy.fairness.sensitive_traits)
+    version = feature_version(f"'{view.settings.shop.time_zone}'", families)
     for name, text in (("run_id", view.run.run_id), ("feature_version", version)):
         rows = rows.append_column(name, pa.array([text] * rows.num_rows, pa.string()))
     view.write("prospect_features", rows)
@@ -84,8 +85,9 @@ def prospect_features(view: StageView, people: pa.Table) -> pa.Table:
     sql = """select p.customer_id, w.* from prospects p join windows w on w.as_of = p.as_of
         order by p.as_of, p.customer_id"""
     cutoffs = view.query(sql, prospects=prospects, windows=within)
+    families = without_traits(OF_PROSPECTS, view.policy.fairness.sensitive_traits)
     results = {
-        f"family_{family.name}": view.query(family.sql(f"'{zone}'"), **{CUTOFFS: cutoffs}) for family in OF_PROSPECTS
+        f"family_{family.name}": view.query(family.sql(f"'{zone}'"), **{CUTOFFS: cutoffs}) for family in families
     }
     return view.query(with_age_sql(), prospects=prospects, **{CUTOFFS: cutoffs}, **results)
 

@@ -15,7 +15,7 @@ from patron.schema.tables import PERSONA_TRAITS
 from patron.storage.engine import timestamp
 from patron.storage.missing_forecasts import is_answered
 from patron.storage.stage_view import StageView
-from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
+from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, is_order_due, lifecycle_stages
 from patron.understand.persona_descriptions import Description, describe
 from patron.understand.persona_traits import NEEDED as PERSONA_FEATURES
 from patron.understand.personas import Personas, find_personas
@@ -66,7 +66,8 @@ select c.place, s.value from customers_in_order c left join (
 def segment_rows(run_id: str, features: pa.Table, personas: Personas, risk: ChurnRisk | None) -> pa.Table:
     """One row per customer."""
     rhythm = OrderRhythm.of(features)
-    stages = lifecycle_stages(rhythm, rhythm.shop_pace_days(), risk)
+    shop_pace = rhythm.shop_pace_days()
+    stages, is_due = lifecycle_stages(rhythm, shop_pace, risk), is_order_due(rhythm, shop_pace)
     is_forecast = np.zeros(features.num_rows, dtype=bool) if risk is None else np.isfinite(risk.probability)
     scores = {name: pa.array(values, INT) for name, values in rfm_scores(features).items()}
     return pa.table(
@@ -78,6 +79,7 @@ def segment_rows(run_id: str, features: pa.Table, personas: Personas, risk: Chur
             "persona_id": pa.array(personas.ids, INT),
             "lifecycle_stage": pa.array(stages, pa.string()),
             "stage_basis": pa.array(np.where(is_forecast, "forecast", "rhythm").tolist(), pa.string()),
+            "is_order_due": pa.array(is_due),
         }
     )
 

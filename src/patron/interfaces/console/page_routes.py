@@ -31,6 +31,8 @@ from patron.interfaces.charts.chart_sets import (
     retention_chart,
     spread,
 )
+from patron.interfaces.console.fairness_texts import fairness_sentences
+from patron.interfaces.console.fairness_texts import notes as fairness_notes
 from patron.interfaces.console.page_frame import Console
 from patron.interfaces.http.customer_view import NewCustomer, customer_now
 from patron.interfaces.http.error_status import status_of
@@ -164,6 +166,8 @@ def models(request: Request) -> Response:
         here="models",
         twin="/api/models",
         models=facts,
+        fairness_sentences=list(fairness_sentences(facts.fairness, texts, formats)),
+        fairness_notes=list(fairness_notes(facts.fairness, texts)) if facts.fairness else [],
         charts=charts,
         spreads=answers.cached(
             ("spread charts", texts.locale),

@@ -9,6 +9,7 @@ from patron.schema.tables import (
     category_tables,
     decision_tables,
     fact_tables,
+    fairness_tables,
     forecast_tables,
     model_tables,
     stage_tables,
@@ -16,13 +17,22 @@ from patron.schema.tables import (
 from patron.schema.tables.category_tables import *  # noqa: F403 - every table is importable from here
 from patron.schema.tables.decision_tables import *  # noqa: F403
 from patron.schema.tables.fact_tables import *  # noqa: F403
+from patron.schema.tables.fairness_tables import *  # noqa: F403
 from patron.schema.tables.forecast_tables import *  # noqa: F403
 from patron.schema.tables.model_tables import *  # noqa: F403
 from patron.schema.tables.stage_tables import *  # noqa: F403
 
 TABLES: tuple[Table, ...] = tuple(
     declared
-    for module in (fact_tables, forecast_tables, category_tables, model_tables, stage_tables, decision_tables)
+    for module in (
+        fact_tables,
+        forecast_tables,
+        category_tables,
+        model_tables,
+        stage_tables,
+        decision_tables,
+        fairness_tables,
+    )
     for declared in vars(module).values()
     if isinstance(declared, Table)
 )

@@ -121,7 +121,6 @@ TRAITS = Table(
         KNOWN,
     ),
     sorted_by=("customer_id",),
-    is_for_people=True,
 )
 CONSENTS = Table(
     "consents",

@@ -1,7 +1,8 @@
 """Features: what was known of a customer at a cutoff, one column each; `meaning` is the data dictionary."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -61,6 +62,14 @@ def meaning(feature: Feature) -> str:
     return (feature.__doc__ or "").splitlines()[0]
 
 
+def without_traits(families: Sequence[Family], sensitive: Collection[str]) -> tuple[Family, ...]:
+    """The families with nothing but NULL for features that say what a sensitive trait says, `declared_<trait>`."""
+    names = {f"declared_{trait}" for trait in sensitive}
+    return tuple(
+        replace(family, withheld=frozenset(one.__name__ for one in family.features) & names) for family in families
+    )
+
+
 def feature_version(zone: str, families: Sequence[Family] = FAMILIES) -> str:
     """Hash of all feature definitions: another version is another set of columns or meanings."""
     return hashlib.sha256("\n".join(family.sql(zone) for family in families).encode()).hexdigest()[:16]
@@ -90,7 +99,9 @@ def build_features(view: StageView) -> None:
     )
     quoted = f"'{zone}'"
     results: dict[str, pa.Table] = {CUTOFFS: cutoffs}
-    for family in FAMILIES:
+    families = without_traits(FAMILIES, view.policy.fairness.sensitive_traits)
+    for family in families:
         results[f"family_{family.name}"] = view.query(family.sql(quoted), **{CUTOFFS: cutoffs})
-    sql = f"select '{run_id}' as run_id, '{feature_version(quoted)}' as feature_version, w.* from ({wide_sql()}) w"
+    version = feature_version(quoted, families)
+    sql = f"select '{run_id}' as run_id, '{version}' as feature_version, w.* from ({wide_sql()}) w"
     view.write_query("features", sql, **results)

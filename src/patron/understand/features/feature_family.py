@@ -26,6 +26,8 @@ class Family:
     """SQL of the rows, given the shop's time zone as a SQL literal."""
     numbers: tuple[Feature, ...]
     texts: tuple[Feature, ...] = ()
+    withheld: frozenset[str] = frozenset()
+    """Names of features whose columns are NULL, because the shop declared what they say sensitive."""
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -34,9 +36,12 @@ class Family:
 
     def sql(self, zone: str) -> str:
         """One row per cutoff, one column per feature; numbers are doubles, categories are text."""
-        columns = [f"cast({feature()} as double) as {feature.__name__}" for feature in self.numbers]
-        columns += [f"cast({feature()} as varchar) as {feature.__name__}" for feature in self.texts]
+        columns = [f"cast({self._value(feature)} as double) as {feature.__name__}" for feature in self.numbers]
+        columns += [f"cast({self._value(feature)} as varchar) as {feature.__name__}" for feature in self.texts]
         return f"select customer_id, as_of, {', '.join(columns)} from ({self.rows(zone)}) f group by customer_id, as_of"
+
+    def _value(self, feature: Feature) -> str:
+        return "null" if feature.__name__ in self.withheld else feature()
 
 
 def known_before(facts: str, cutoffs: str = CUTOFFS, *, columns: str, since: str = "") -> str:

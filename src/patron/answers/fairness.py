@@ -1,0 +1,145 @@
+"""Whether customers are treated alike whatever their sensitive traits: groups only, never a customer."""
+
+from dataclasses import dataclass
+
+from patron.schema.tables import (
+    CUSTOMERS_ADDED,
+    CUSTOMERS_REMOVED,
+    EXPECTED_GAIN_CHANGE,
+    GROUP_THRESHOLDS,
+    LEFT_OUT,
+    NO_MITIGATION,
+    REFUSE,
+    THRESHOLD,
+    WARN,
+    WITHOUT_GROUP,
+)
+from patron.storage.last_run import records
+from patron.storage.shop import Snapshot
+
+OF_GROUP = frozenset({THRESHOLD, LEFT_OUT, WITHOUT_GROUP, CUSTOMERS_ADDED, CUSTOMERS_REMOVED, EXPECTED_GAIN_CHANGE})
+"""Metrics of `fairness` that compare no groups."""
+PAIR = 2
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """One metric of one group, next to that of all other customers of a known group."""
+
+    decision: str
+    """churn: recognised as at risk, at past cutoffs; offers: has an offer, of those who could get one."""
+    mitigation: str
+    """none: one threshold for all; group_thresholds: each group's own."""
+    trait: str
+    group_name: str
+    metric: str
+    customer_count: int
+    value: float
+    low: float
+    high: float
+    others_value: float
+    gap: float | None
+    gap_low: float | None
+    gap_high: float | None
+    verdict: str
+    """untested, fair, warn or refuse."""
+
+
+@dataclass(frozen=True)
+class GroupThreshold:
+    """Churn probability from which customers of a group are at risk."""
+
+    group_name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Mitigation:
+    """What thresholds of each group's own change."""
+
+    trait: str
+    thresholds: tuple[GroupThreshold, ...]
+    added_count: int
+    """Customers who are considered for an offer because of them."""
+    removed_count: int
+    """Customers who are not any more."""
+    gain_change_cents: float | None
+    """Change of the expected gain of all offers; None where nobody changed places."""
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """Groups of customers compared by each declared sensitive trait."""
+
+    traits: tuple[str, ...]
+    results: tuple[GroupResult, ...]
+    left_out: tuple[tuple[str, str], ...]
+    """Trait and group of groups that are too small to be shown anywhere."""
+    unknown_traits: tuple[str, ...]
+    """Traits that nobody has declared yet."""
+    mitigation: Mitigation | None
+    is_refused: bool
+    """Whether the run decided no offers because of it."""
+
+    @property
+    def findings(self) -> tuple[GroupResult, ...]:
+        """What warns or refuses, of two groups the one that is worse off; with group thresholds, what is left then."""
+        chosen = GROUP_THRESHOLDS if self.has_results(GROUP_THRESHOLDS) else NO_MITIGATION
+        groups = {trait: {row.group_name for row in self.results if row.trait == trait} for trait in self.traits}
+        return tuple(
+            row
+            for row in self.results
+            if row.verdict in {WARN, REFUSE}
+            and (row.mitigation == chosen or row.decision == "offers")
+            and (len(groups[row.trait]) != PAIR or row.gap is None or row.gap < 0)
+        )
+
+    def has_results(self, mitigation: str) -> bool:
+        """Whether groups were compared with these thresholds."""
+        return any(row.mitigation == mitigation for row in self.results)
+
+    def table(self, decision: str, mitigation: str, trait: str) -> dict[str, dict[str, GroupResult]]:
+        """Results of one comparison: by group, then by metric."""
+        rows: dict[str, dict[str, GroupResult]] = {}
+        for row in self.results:
+            if (row.decision, row.mitigation, row.trait) == (decision, mitigation, trait):
+                rows.setdefault(row.group_name, {})[row.metric] = row
+        return rows
+
+
+def fairness(view: Snapshot) -> Fairness | None:
+    """What the run found; None where no sensitive trait was declared."""
+    run = f"run_id = '{view.run.run_id}'"
+    rows = records(
+        view.query(f"""
+select decision, mitigation, trait, group_name, metric, customer_count, value, low, high, others_value, gap, gap_low,
+  gap_high, verdict
+from fairness where {run} order by decision, mitigation desc, trait, group_name, metric""")
+    )
+    if not rows:
+        return None
+    traits = tuple(sorted({row["trait"] for row in rows}))
+    named = {row["trait"] for row in rows if row["group_name"]}
+    results = tuple(GroupResult(**row) for row in rows if row["metric"] not in OF_GROUP)
+    compared = {(row.trait, row.group_name) for row in results}
+    small = {(row["trait"], row["group_name"]) for row in rows if row["metric"] == LEFT_OUT} - compared
+    refused = view.query(f"select 1 as one from decisions where {run} and reason = 'unfair' limit 1")
+    return Fairness(
+        traits,
+        results,
+        tuple(sorted(small)),
+        tuple(trait for trait in traits if trait not in named),
+        _mitigation(rows),
+        refused.num_rows > 0,
+    )
+
+
+def _mitigation(rows: list[dict]) -> Mitigation | None:
+    fitted = [row for row in rows if row["metric"] == THRESHOLD]
+    if not fitted:
+        return None
+    thresholds = tuple(GroupThreshold(row["group_name"], row["value"]) for row in fitted)
+    counts = {row["metric"]: row["customer_count"] for row in rows}
+    change = next((row["value"] for row in rows if row["metric"] == EXPECTED_GAIN_CHANGE), None)
+    added, removed = (counts.get(name, 0) for name in (CUSTOMERS_ADDED, CUSTOMERS_REMOVED))
+    return Mitigation(fitted[0]["trait"], thresholds, added, removed, change)

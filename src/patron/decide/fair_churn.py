@@ -1,0 +1,168 @@
+"""Whether customers who leave are recognised as at risk alike in every group, at past cutoffs with known outcomes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from patron.decide.fair_verdicts import TESTED, FairnessRow, comparison_rows, worst
+from patron.decide.group_thresholds import fit_thresholds, is_recognised
+from patron.decide.trait_groups import Groups, read_groups
+from patron.schema.group_metrics import SelectedRows, compare_groups
+from patron.schema.numbers import Numbers, float_column
+from patron.schema.questions import CHURN, label_query, label_windows
+from patron.schema.table_definition import TEXT
+from patron.schema.tables import (
+    CHURN_DECISION,
+    GROUP_THRESHOLDS,
+    NO_MITIGATION,
+    REFUSE,
+    THRESHOLD,
+    WARN,
+)
+from patron.storage.policy import Policy
+from patron.storage.stage_view import StageView
+
+
+@dataclass(frozen=True, eq=False)
+class PastChurn:
+    """What the champion forecast at past cutoffs, and what happened; one entry per customer and cutoff."""
+
+    customers: npt.NDArray[np.str_]
+    cutoffs: npt.NDArray[np.datetime64]
+    forecast: Numbers
+    happened: Numbers
+
+    def groups(self, of_customer: Mapping[str, str]) -> npt.NDArray[np.str_]:
+        """Group of each entry, '' where it is not known."""
+        return np.array([of_customer.get(customer, "") for customer in self.customers.tolist()], dtype=np.str_)
+
+
+@dataclass(frozen=True)
+class ChurnFairness:
+    """What the comparison of groups found, and what is done about it."""
+
+    rows: tuple[FairnessRow, ...] = ()
+    groups: Groups = field(default_factory=dict)
+    trait: str = ""
+    """The trait that thresholds follow; empty without any."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Churn probability from which a customer of a group is at risk; groups that are not there have the policy's."""
+    is_refused: bool = False
+
+
+def audit_churn(view: StageView) -> ChurnFairness:
+    """Compare groups by each declared trait, and fit thresholds where the policy asks for them."""
+    traits = view.policy.fairness.sensitive_traits
+    if not traits:
+        return ChurnFairness()
+    groups = read_groups(view, traits)
+    rng = np.random.default_rng(view.run.child_seed("fairness of churn"))
+    return judge_churn(read_past_churn(view), groups, view.policy, rng=rng)
+
+
+def read_past_churn(view: StageView) -> PastChurn:
+    """Forecasts of the run's backtest with the outcomes, in order of cutoff."""
+    forecasts = view.query(f"""
+select customer_id, as_of, value from past_forecasts
+where run_id = '{view.run.run_id}' and question = '{CHURN.name}' order by as_of, customer_id""")
+    windows = label_windows(forecasts.select(["customer_id", "as_of"]), CHURN.horizon_days)
+    places = pa.array(np.arange(forecasts.num_rows), pa.int64())
+    sql = f"""
+select p.place, l.label from places p join ({label_query(CHURN)}) l
+  on l.customer_id = p.customer_id and l.as_of = p.as_of order by p.place"""
+    labels = view.query(sql, label_windows=windows, places=windows.append_column("place", places))
+    return PastChurn(
+        np.array(forecasts["customer_id"].to_pylist(), dtype=np.str_),
+        forecasts["as_of"].to_numpy(),
+        float_column(forecasts, "value"),
+        float_column(labels, "label"),
+    )
+
+
+def judge_churn(past: PastChurn, groups: Groups, policy: Policy, *, rng: np.random.Generator) -> ChurnFairness:
+    """Compare groups with one threshold for all and, where the policy asks for it, with each group's own.
+
+    Thresholds follow the first trait whose groups differ beyond the policy and noise. They are evaluated at
+    cutoffs after those that they are learned from; with one cutoff they are not, and the first comparison decides.
+    """
+    fairness, threshold = policy.fairness, policy.at_risk.at_risk_from
+    rows = tuple(_compared(past, groups, past.forecast >= threshold, NO_MITIGATION, policy, rng=rng))
+    unfair = {row.trait for row in rows if row.verdict in (WARN, REFUSE)}
+    trait = next((one for one in fairness.sensitive_traits if one in unfair), "")
+    if fairness.mitigation != GROUP_THRESHOLDS or not trait:
+        return ChurnFairness(rows, groups, is_refused=worst(rows) == REFUSE)
+    names = past.groups(groups[trait])
+    fewest = fairness.fewest_customers
+    thresholds = fit_thresholds(past.forecast, past.happened, names, threshold=threshold, fewest=fewest)
+    after = tuple(_after(past, groups, names, policy, rng=rng))
+    counts = {group: int(np.sum(names == group)) for group in thresholds}
+    fitted = (
+        FairnessRow(
+            CHURN_DECISION, GROUP_THRESHOLDS, trait, group, THRESHOLD, counts[group], value, others_value=threshold
+        )
+        for group, value in thresholds.items()
+    )
+    return ChurnFairness((*rows, *after, *fitted), groups, trait, thresholds, is_refused=worst(after or rows) == REFUSE)
+
+
+def _after(
+    past: PastChurn, groups: Groups, names: npt.NDArray[np.str_], policy: Policy, *, rng: np.random.Generator
+) -> Iterator[FairnessRow]:
+    """Groups compared at each cutoff but the first, by thresholds learned from earlier ones."""
+    is_selected = np.zeros(len(past.forecast), dtype=np.bool_)
+    default, fewest = policy.at_risk.at_risk_from, policy.fairness.fewest_customers
+    cutoffs = np.unique(past.cutoffs)
+    for cutoff in cutoffs[1:]:
+        earlier, here = past.cutoffs < cutoff, past.cutoffs == cutoff
+        learned = fit_thresholds(
+            past.forecast[earlier], past.happened[earlier], names[earlier], threshold=default, fewest=fewest
+        )
+        is_selected[here] = is_recognised(past.forecast[here], names[here].tolist(), learned, default)
+    if len(cutoffs) > 1:
+        later = past.cutoffs > cutoffs[0]
+        evaluated = PastChurn(past.customers[later], past.cutoffs[later], past.forecast[later], past.happened[later])
+        yield from _compared(evaluated, groups, is_selected[later], GROUP_THRESHOLDS, policy, rng=rng)
+
+
+def _compared(
+    past: PastChurn,
+    groups: Groups,
+    is_selected: npt.NDArray[np.bool_],
+    mitigation: str,
+    policy: Policy,
+    *,
+    rng: np.random.Generator,
+) -> Iterator[FairnessRow]:
+    rows = SelectedRows(past.customers, is_selected, past.forecast, past.happened)
+    for trait, of_customer in groups.items():
+        comparison = compare_groups(
+            rows,
+            past.groups(of_customer),
+            fewest=policy.fairness.fewest_customers,
+            rng=rng,
+            tests=len(groups) * len(TESTED[CHURN_DECISION]),
+        )
+        yield from comparison_rows(
+            comparison, decision=CHURN_DECISION, mitigation=mitigation, trait=trait, fairness=policy.fairness
+        )
+
+
+def moved_stages(view: StageView, churn: ChurnFairness) -> pa.Table:
+    """Customers whose lifecycle stage differs by their group's threshold: customer_id and the stage by it."""
+    of_group = churn.groups.get(churn.trait, {})
+    sql = f"""
+select g.customer_id, g.lifecycle_stage, s.value from segments g
+join scores s on s.run_id = g.run_id and s.customer_id = g.customer_id and s.question = '{CHURN.name}'
+where g.run_id = '{view.run.run_id}' and g.is_order_due and g.stage_basis = 'forecast' order by g.customer_id"""
+    moved: dict[str, str] = {}
+    at_risk = view.policy.at_risk
+    for row in view.query(sql).to_pylist() if churn.thresholds else ():
+        threshold = churn.thresholds.get(of_group.get(row["customer_id"], ""), at_risk.at_risk_from)
+        is_now, was = row["value"] >= threshold, row["value"] >= at_risk.at_risk_from
+        if is_now != was:
+            moved[row["customer_id"]] = "at_risk" if is_now else "active"
+    columns = {"customer_id": pa.array(list(moved), TEXT), "lifecycle_stage": pa.array(list(moved.values()), TEXT)}
+    return pa.table(columns)

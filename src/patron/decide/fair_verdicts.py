@@ -1,0 +1,106 @@
+"""From a comparison of groups to rows of `fairness`, each with a verdict by the thresholds of policy.toml."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+from patron.schema.group_metrics import (
+    CALIBRATION_GAP,
+    SELECTION_RATIO,
+    TRUE_POSITIVE_RATE,
+    GroupComparison,
+    GroupMetric,
+)
+from patron.schema.tables import (
+    CHURN_DECISION,
+    FAIR,
+    GROUP_THRESHOLDS,
+    LEFT_OUT,
+    NO_MITIGATION,
+    OFFERS_DECISION,
+    REFUSE,
+    UNTESTED,
+    WARN,
+    WITHOUT_GROUP,
+)
+from patron.storage.policy import Fairness
+
+TESTED = {CHURN_DECISION: (TRUE_POSITIVE_RATE, CALIBRATION_GAP), OFFERS_DECISION: (SELECTION_RATIO,)}
+"""Metrics that have a threshold, by decision."""
+SEVERITY = (UNTESTED, FAIR, WARN, REFUSE)
+
+
+@dataclass(frozen=True)
+class FairnessRow:
+    """One row of `fairness`, but for the run."""
+
+    decision: str
+    mitigation: str
+    trait: str
+    group_name: str
+    metric: str
+    customer_count: int | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    others_value: float | None = None
+    gap: float | None = None
+    gap_low: float | None = None
+    gap_high: float | None = None
+    verdict: str = UNTESTED
+
+    def written(self, run_id: str) -> Mapping[str, object]:
+        """The row as the table has it."""
+        return {"run_id": run_id} | asdict(self)
+
+
+def comparison_rows(
+    comparison: GroupComparison, *, decision: str, mitigation: str, trait: str, fairness: Fairness
+) -> Iterator[FairnessRow]:
+    """Rows of one trait: every metric of every group, the groups left out, and who is in none."""
+    for one in comparison.metrics:
+        gap = one.gap
+        yield FairnessRow(
+            decision,
+            mitigation,
+            trait,
+            one.group,
+            one.metric,
+            one.customer_count,
+            one.value.value,
+            one.value.low,
+            one.value.high,
+            one.others_value,
+            *((None, None, None) if gap is None else (gap.value, gap.low, gap.high)),
+            verdict=verdict_of(one, decision, fairness, is_mitigated=mitigation == GROUP_THRESHOLDS),
+        )
+    for name in comparison.left_out:
+        yield FairnessRow(decision, mitigation, trait, name, LEFT_OUT)
+    if mitigation == NO_MITIGATION:
+        yield FairnessRow(decision, mitigation, trait, "", WITHOUT_GROUP, comparison.without_group_count)
+
+
+def verdict_of(one: GroupMetric, decision: str, fairness: Fairness, *, is_mitigated: bool = False) -> str:
+    """Warn: beyond the policy's threshold and noise. Refuse: beyond its second threshold, and surely beyond the first.
+
+    With group thresholds nobody is selected by the bare forecast, so that its calibration only warns.
+    """
+    if one.metric not in TESTED[decision]:
+        return UNTESTED
+    if one.metric == SELECTION_RATIO:
+        if one.value.value <= fairness.refuse_ratio and one.value.high <= fairness.warn_ratio:
+            return REFUSE
+        return WARN if one.value.value <= fairness.warn_ratio and one.value.high < 1 else FAIR
+    if one.gap is None:
+        return UNTESTED
+    is_calibration = one.metric == CALIBRATION_GAP
+    warn = fairness.warn_calibration_gap if is_calibration else fairness.warn_true_positive_gap
+    refuse = fairness.refuse_calibration_gap if is_calibration else fairness.refuse_true_positive_gap
+    size, nearest = abs(one.gap.value), max(one.gap.low, -one.gap.high, 0.0)
+    if size >= refuse and nearest >= warn and not (is_calibration and is_mitigated):
+        return REFUSE
+    return WARN if size >= warn and nearest > 0 else FAIR
+
+
+def worst(rows: Iterable[FairnessRow]) -> str:
+    """The most severe verdict; untested of no rows."""
+    return max((row.verdict for row in rows), key=SEVERITY.index, default=UNTESTED)

@@ -1,0 +1,53 @@
+"""What the shop estimated of a customer and decided for them, in words for the customer."""
+
+from collections.abc import Iterator, Mapping
+
+from patron.answers.customer_explanation import CustomerExplanation
+from patron.interfaces.console.reason_texts import reason_sentence
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import Words
+
+NO_OFFER = "none"
+
+
+def explanation_sentences(
+    explained: CustomerExplanation, offer_names: Mapping[str, str], words: Words, formats: Formats
+) -> Iterator[str]:
+    """The offer and why, the forecast and why, what it does not use, and what the customer can do."""
+    yield from _offer(explained, offer_names, words)
+    yield from _forecast(explained, words, formats)
+    if explained.sensitive_traits:
+        traits = words("list.joint").join(words.code("trait", trait) for trait in explained.sensitive_traits)
+        yield words("explanation.traits", list=traits)
+    if explained.has_group_thresholds:
+        yield words("explanation.thresholds")
+    yield words("explanation.object")
+
+
+def _offer(explained: CustomerExplanation, offer_names: Mapping[str, str], words: Words) -> Iterator[str]:
+    if explained.action is None:
+        yield words("explanation.not_considered")
+        return
+    is_none = explained.action == NO_OFFER
+    yield (
+        words("explanation.no_offer")
+        if is_none
+        else words("explanation.offer", offer=words.offer(explained.action, offer_names))
+    )
+    if is_none and explained.reason == "exploring":
+        yield words("explanation.decision.not_drawn")
+    else:
+        yield words(f"explanation.decision.{explained.reason}")
+
+
+def _forecast(explained: CustomerExplanation, words: Words, formats: Formats) -> Iterator[str]:
+    if explained.is_likely_to_leave is None:
+        yield words("explanation.unforecast")
+    elif not explained.is_likely_to_leave:
+        yield words("explanation.unlikely")
+    else:
+        yield words("explanation.likely")
+        for reason in explained.reasons:
+            yield words("explanation.because", reason=reason_sentence(reason, words, formats))
+        if not explained.reasons:
+            yield words("explanation.no_reason")

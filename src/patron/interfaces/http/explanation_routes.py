@@ -1,0 +1,41 @@
+"""What the shop estimated of one customer and decided for them, in plain words that the shop can hand on to them."""
+
+from datetime import datetime
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from patron.answers.customer_explanation import customer_explanation
+from patron.commands.resolve_person import find_customer_ids
+from patron.interfaces.console.explanation_texts import explanation_sentences
+from patron.interfaces.http.keyed_routes import SecretKeyRoute
+from patron.interfaces.http.privacy_routes import Person
+from patron.interfaces.i18n import LOCALES
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
+
+
+class Explanation(BaseModel):
+    """Sentences for the customer, by language."""
+
+    as_of: datetime
+    """Cutoff of the run that they are about."""
+    sentences: dict[str, list[str]]
+    """By language: en, zh-CN."""
+
+
+router = APIRouter(prefix="/api/people", tags=["one person"], route_class=SecretKeyRoute)
+
+
+@router.post("/explanation")
+def explain_to_person(request: Request, person: Person) -> Explanation:
+    """Why one customer got an offer or none, and what the shop expects of them, in words for the customer."""
+    shop = request.app.state.answers.shop
+    explained = customer_explanation(shop, find_customer_ids(shop, **person.identifier))
+    names = {offer.id: offer.name for offer in shop.policy.offers}
+    sentences = {}
+    for locale in LOCALES:
+        texts = words(locale)
+        formats = Formats(locale, shop.settings.shop.currency, shop.settings.shop.time_zone)
+        sentences[texts.html_language] = list(explanation_sentences(explained, names, texts, formats))
+    return Explanation(as_of=explained.as_of, sentences=sentences)

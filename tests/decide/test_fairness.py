@@ -1,0 +1,134 @@
+"""Customers who leave are recognised alike: unfair forecasts are found and mitigated, fair ones raise nothing."""
+
+import numpy as np
+import pytest
+
+from patron.decide.fair_churn import PastChurn, judge_churn
+from patron.decide.fair_offers import price_rows
+from patron.decide.group_thresholds import fit_thresholds, is_recognised
+from patron.decide.selection import EXCLUSIONS, Evidence, could_have_offer, select_offers, withhold_offers
+from patron.schema.group_metrics import TRUE_POSITIVE_RATE
+
+CUTOFFS = np.array(["2025-03-01", "2025-03-31", "2025-04-30"], dtype="datetime64[D]")
+
+
+def past_churn(seed, *, too_low=0.0, customers=600):
+    """Forecasts of customers at three cutoffs; those of group b are `too_low` below the calibrated ones."""
+    rng = np.random.default_rng(seed)
+    is_b = rng.random(customers) < 0.35
+    chance = np.clip(rng.beta(2, 2, customers) + rng.normal(0, 0.05, (3, customers)), 0.01, 0.99)
+    happened = (rng.random(chance.shape) < chance).astype(np.float64)
+    names = np.array([f"c{seed}-{n}" for n in range(customers)])
+    past = PastChurn(
+        np.tile(names, 3),
+        np.repeat(CUTOFFS, customers),
+        np.clip(chance - too_low * is_b, 0, 1).ravel(),
+        happened.ravel(),
+    )
+    return past, {"gender": dict(zip(names.tolist(), np.where(is_b, "b", "a").tolist(), strict=True))}
+
+
+def judged(past, groups, policy, **fairness):
+    made = policy(fairness={"sensitive_traits": ["gender"], **fairness})
+    return judge_churn(past, groups, made, rng=np.random.default_rng(0))
+
+
+def gap_of(churn, mitigation):
+    [row] = [
+        row
+        for row in churn.rows
+        if (row.group_name, row.metric, row.mitigation) == ("b", TRUE_POSITIVE_RATE, mitigation)
+    ]
+    return row
+
+
+def test_fair_forecasts_raise_nothing_in_twenty_shops(policy):
+    alarms = [
+        [row for row in judged(*past_churn(seed, customers=400), policy).rows if row.verdict in {"warn", "refuse"}]
+        for seed in range(20)
+    ]
+    assert sum(map(bool, alarms)) <= 1
+
+
+def test_forecasts_that_are_too_low_for_a_group_refuse_offers_and_its_own_threshold_mends_that(policy):
+    past, groups = past_churn(1, too_low=0.25)
+    bare = judged(past, groups, policy)
+    assert bare.is_refused
+    assert not bare.thresholds
+    assert (gap_of(bare, "none").gap_high or 0.0) < -0.2
+    mitigated = judged(past, groups, policy, mitigation="group_thresholds")
+    after = gap_of(mitigated, "group_thresholds")
+    assert not mitigated.is_refused
+    assert mitigated.thresholds["b"] < 0.5
+    assert after.verdict == "fair"
+    assert after.gap == pytest.approx(0.0, abs=0.1)
+
+
+def test_fair_forecasts_keep_one_threshold_for_all(policy):
+    churn = judged(*past_churn(2), policy, mitigation="group_thresholds")
+    assert churn.thresholds == {}
+    assert {row.mitigation for row in churn.rows} == {"none"}
+
+
+def test_with_one_past_cutoff_thresholds_are_not_evaluated_and_offers_stay_refused(policy):
+    past, groups = past_churn(1, too_low=0.25, customers=1_500)
+    first = past.cutoffs == CUTOFFS[0]
+    one = PastChurn(past.customers[first], past.cutoffs[first], past.forecast[first], past.happened[first])
+    churn = judged(one, groups, policy, mitigation="group_thresholds")
+    assert churn.is_refused
+    assert not [row for row in churn.rows if row.mitigation == "group_thresholds" and row.metric != "threshold"]
+
+
+def test_a_trait_that_nobody_has_is_no_finding(policy):
+    past, _ = past_churn(3)
+    churn = judged(past, {"gender": {}}, policy)
+    [row] = churn.rows
+    assert (row.metric, row.customer_count) == ("without_group", 600)
+    assert not churn.is_refused
+
+
+def test_thresholds_recognise_the_same_share_of_those_who_leave_in_every_group():
+    past, groups = past_churn(4, too_low=0.3, customers=3_000)
+    names = past.groups(groups["gender"])
+    thresholds = fit_thresholds(past.forecast, past.happened, names, threshold=0.5, fewest=50)
+    chosen = is_recognised(past.forecast, names.tolist(), thresholds, 0.5)
+    shares = [chosen[(names == group) & (past.happened > 0)].mean() for group in "ab"]
+    assert shares[0] == pytest.approx(shares[1], abs=0.01)
+    assert shares[0] == pytest.approx((past.forecast >= 0.5)[past.happened > 0].mean(), abs=0.01)
+
+
+def test_nobody_is_recognised_by_a_threshold_of_a_group_with_few_who_leave():
+    forecast, happened = np.linspace(0, 1, 100), np.zeros(100)
+    happened[90:95] = 1
+    names = np.array(["a"] * 50 + ["b"] * 50)
+    assert fit_thresholds(forecast, happened, names, threshold=0.93, fewest=20) == {}
+
+
+def test_withheld_offers_leave_nothing_to_chance_and_keep_other_reasons(candidates, policy):
+    rows, held = candidates(300), np.arange(300) % 10 == 0
+    choice = select_offers(rows, held, policy(), Evidence({}, True, 0.45), rng=np.random.default_rng(1))
+    assert (choice.action >= 0).any()
+    withheld = withhold_offers(choice)
+    assert (withheld.action == -1).all()
+    assert (withheld.propensity == 1).all()
+    assert (withheld.propensities_by_action[:, -1] == 1).all()
+    assert (withheld.reason[could_have_offer(choice)] == "unfair").all()
+    kept = np.isin(choice.reason, EXCLUSIONS)
+    assert kept.any()
+    assert (withheld.reason[kept] == choice.reason[kept]).all()
+
+
+def test_the_price_of_thresholds_is_counted_in_people_and_in_expected_gain(candidates, policy):
+    def selected(rows):
+        held = np.zeros(rows.num_rows, dtype=bool)
+        made = policy(budget={"cents_per_run": 20_000})
+        return rows, held, select_offers(rows, held, made, Evidence({}, False, 0.45), rng=np.random.default_rng(1))
+
+    everybody = candidates(300)
+    before, after = selected(everybody.slice(0, 250)), selected(everybody.slice(40))
+    added, removed, change = price_rows("gender", before, after)
+    assert (added.metric, added.customer_count) == ("customers_added", 50)
+    assert (removed.metric, removed.customer_count) == ("customers_removed", 40)
+    gains = [(one[2].propensities_by_action[:, :-1] * one[2].expected.net).sum() for one in (before, after)]
+    assert change.value == pytest.approx(gains[1] - gains[0], abs=0.01)
+    assert change.value != 0

@@ -1,0 +1,126 @@
+"""A run whose policy declares sensitive traits: in no forecast, compared by groups, explained to the customer."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from patron import decide
+from patron.answers.models import models
+from patron.commands.manage_keys import create_key
+from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.decide.candidates import candidates_query
+from patron.decide.fair_churn import ChurnFairness, moved_stages
+from patron.decide.trait_groups import read_groups
+from patron.interfaces.console.screenshots import served
+from patron.run import run_loop, stage_view
+from patron.schema.tables import BY_NAME
+from patron.simulate.simulator import ShopSimulator
+from patron.simulate.simulator_settings import DEFAULT_SHOP
+from patron.storage.shop import POLICY_FILE, Shop
+
+pytestmark = pytest.mark.xdist_group("sensitive_traits")  # its run takes long
+TRAITS = '\n[fairness]\nsensitive_traits = ["gender", "income", "religion"]\nfewest_customers = 20\n'
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        settings = replace(DEFAULT_SHOP, customers=130, sensitive_group_share=0.4)
+        Shop.create(folder / "w").close()
+        write_rules(folder / "w", settings, budget_cents=100_000)
+        with (folder / "w" / POLICY_FILE).open("a", encoding="utf-8") as policy:
+            policy.write(TRAITS)
+        world = ShopSimulator(settings, seed=5)
+        shop = Shop.open(folder / "w")
+        ingest_events(shop, world.history(300), received_at=world.now)
+        run_loop(shop, world.now)
+        yield shop
+        shop.close()
+
+
+def test_a_sensitive_trait_is_no_feature_of_any_model_and_no_reason(finished):
+    features = finished.lake.read(BY_NAME["features"])
+    assert set(features["declared_income"].to_pylist()) == {None}
+    assert len(set(features["declared_region"].to_pylist())) > 1, "others stay"
+    assert not [name for name in features.column_names if "gender" in name]
+    view = finished.snapshot()
+    reasons = view.query("select reasons from scores where reasons is not null")["reasons"].to_pylist()
+    moved = {reason[1:].partition("=")[0] for listed in reasons for reason in listed}
+    assert moved
+    assert not moved & {"declared_income", "declared_gender"}
+    saved = [path.read_text("utf-8") for path in (finished.folder / "models").rglob("*.json")]
+    assert any("declared_region" in text for text in saved)
+    assert not [text for text in saved if "declared_income" in text]
+    apart = view.query("select distinct trait from persona_traits")["trait"].to_pylist()
+    assert not [trait for trait in apart if "income" in trait or "gender" in trait]
+
+
+def test_groups_from_the_vault_are_compared_and_no_table_says_who_is_in_them(finished):
+    compared = models(finished).fairness
+    assert compared is not None
+    groups = {row.group_name for row in compared.results if row.trait == "gender"}
+    assert groups == {"a", "b"}
+    assert compared.unknown_traits == ("religion",)
+    assert {trait for trait, _ in compared.left_out} <= {"income"}
+    rates = compared.table("churn", "none", "gender")
+    assert set(rates["a"]) >= {"selection_rate", "true_positive_rate", "calibration_gap"}
+    assert "customer_id" not in BY_NAME["fairness"].names
+
+
+def test_the_threshold_of_a_group_changes_who_is_considered_for_an_offer(finished):
+    view = stage_view(finished, decide, run=finished.snapshot().run)
+    groups = read_groups(view, ["gender"])
+    churn = ChurnFairness(groups=groups, trait="gender", thresholds={"b": 0.2})
+    moved = moved_stages(view, churn).to_pylist()
+    assert moved
+    assert {row["lifecycle_stage"] for row in moved} == {"at_risk"}
+    assert {groups["gender"][row["customer_id"]] for row in moved} == {"b"}
+    ids = {row["customer_id"] for row in moved}
+    query = candidates_query(view.run.run_id, view.run.as_of, finished.policy)
+    before, after = (
+        set(view.query(query, moved_stages=rows)["customer_id"].to_pylist())
+        for rows in (moved_stages(view, ChurnFairness()), moved_stages(view, churn))
+    )
+    assert before < after
+    assert after - before <= ids
+
+
+def test_the_models_page_shows_the_groups_in_both_languages(finished):
+    with served(finished) as address:
+        pages = {
+            lang: httpx.get(f"{address}/models", params={"lang": lang}, timeout=60).text for lang in ("en", "zh_CN")
+        }
+    assert "Fairness" in pages["en"]
+    assert "Gender" in pages["en"]
+    assert "公平性" in pages["zh_CN"]
+    assert "性别" in pages["zh_CN"]
+    assert "fairness." not in pages["en"].replace("fairness.html", "")
+
+
+def test_a_customer_is_told_why_in_plain_words_by_the_shops_own_id(finished):
+    key = create_key(finished, "shop", "secret", now=datetime.now(UTC)).key
+    with served(finished) as address, httpx.Client(base_url=address, timeout=30) as client:
+        assert client.post("/api/people/explanation", json={"user_id": "C1"}).status_code == 401
+        headers = {"authorization": f"Bearer {key}"}
+        unknown = client.post("/api/people/explanation", json={"user_id": "nobody"}, headers=headers)
+        answers = [
+            client.post("/api/people/explanation", json={"user_id": f"C{n}"}, headers=headers)
+            for n in (1, 2, 3, 4, 6, 7)
+        ]
+        document = client.get("/openapi.json").json()
+    assert unknown.status_code == 404
+    assert "/api/people/explanation" in document["paths"]
+    texts = [answer.json()["sentences"] for answer in answers if answer.status_code == 200]
+    assert len(texts) >= 4
+    for sentences in texts:
+        assert set(sentences) == {"en", "zh-CN"}
+        assert len(sentences["en"]) == len(sentences["zh-CN"])
+        assert any("Gender, Income, Religion" in sentence for sentence in sentences["en"])
+        assert any("offer" in sentence for sentence in sentences["en"])
+        assert not [one for listed in sentences.values() for one in listed if re.search(r"[{}_]|0\.\d", one)]

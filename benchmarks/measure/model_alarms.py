@@ -3,10 +3,10 @@
 Usage: python benchmarks/measure/model_alarms.py [FIRST_SEED] [SEEDS] [CASE ...]. Undisturbed (`none`): a shop of about
 400 customers after 420 days for each seed, every fourth of them of gifts, with twice the usual season. With a planted
 drift, for every third seed: views are no longer sent for the last 30 days (`views`), amounts are doubled for the last
-30 days (`amounts`), or customers leave thirty times as fast, within two weeks, for the last 90 days (`leaving`). Facts,
-features, forecast checks and alarms are those of a run; its scores are by a quick learner of each of three questions at
-the last eight cutoffs, fitted to what was known by then, as backtests and averages of a whole run take ten times as
-long. Limits were set on seeds from 100 on.
+30 days (`amounts`, and of 800 customers `amounts_larger`), or customers leave thirty times as fast, within two weeks,
+for the last 90 days (`leaving`). Facts, features, forecast checks and alarms are those of a run; its scores are by a
+quick learner of each of three questions at the last eight cutoffs, fitted to what was known by then, as backtests and
+averages of a whole run take ten times as long. Limits were set on seeds from 100 on.
 """
 
 import sys
@@ -48,11 +48,13 @@ DRIFTS = {
     "amounts": PlantedDrift(DAYS - 30, amount_factor=2),
     "leaving": PlantedDrift(DAYS - 90, hazard_factor=30.0),
 }
+DRIFTS["amounts_larger"] = DRIFTS["amounts"]
 NONE = "none"
 EXPECTED: Mapping[str, set[tuple[str, str]]] = {
     NONE: set(),
     "views": {("data", "views")},
     "amounts": {("data", "amounts")},
+    "amounts_larger": {("data", "amounts")},
     "leaving": {("calibration", question.name) for question in LEARNER},
 }
 """Any of these alarms is right: kind, and source of the data or question."""
@@ -76,7 +78,7 @@ def shop_of(case: str, seed: int) -> SimulatorSettings:
     """The shop of a case; every fourth undisturbed one is of gifts."""
     if case == NONE:
         return OF_GIFTS if seed % 4 == 0 else PLAIN
-    return replace(PLAIN, drift=DRIFTS[case])
+    return replace(PLAIN, drift=DRIFTS[case], customers=CUSTOMERS * (2 if case == "amounts_larger" else 1))
 
 
 def alarms_of(settings: SimulatorSettings, seed: int) -> list[dict[str, Any]]:

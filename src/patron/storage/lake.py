@@ -136,7 +136,7 @@ class Lake:
         An interrupted call is simply repeated; it writes nothing to the log.
         """
         due_ns = time.time_ns() - int(retention.total_seconds() * 1e9)
-        # why first, by the age of files as Delta does: after most runs none is old enough, and to open a table takes long
+        # why first: mostly no file is old enough, and to open a table takes longer than to look at its files
         if not self.exists(table) or all(path.stat().st_mtime_ns > due_ns for path in self._files_on_disk(table)):
             return []
         delta = self._open(table)

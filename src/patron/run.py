@@ -46,7 +46,7 @@ from patron.storage.store import RUNS
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.facts.later_refunds import build_later_refunds
-from patron.understand.features import OF_PROSPECTS, build_features, feature_version
+from patron.understand.features import FAMILIES, OF_PROSPECTS, build_features, feature_version, without_traits
 from patron.understand.profiles.profile_store import profile_state
 from patron.understand.prospects import build_prospect_features, first_known_at
 from patron.understand.segments import build_segments
@@ -155,12 +155,14 @@ def drain_inbox(shop: Shop) -> IngestionCounts:
     return compacted
 
 
-def require_usable_models(shop: Shop, model_versions: Iterable[str]) -> None:
-    """Raise LakeDamaged, NotFound or WorkspaceError for a kept model that cannot score the customers of a run now."""
-    zone = f"'{shop.settings.shop.time_zone}'"
-    of_question = {PROSPECTS.name: feature_version(zone, OF_PROSPECTS)}
-    versions = dict.fromkeys(PINNABLE, feature_version(zone)) | of_question
-    require_usable(shop.folder / "models", shop.store, model_versions, versions)
+def require_usable_models(shop: Shop, model_versions: Iterable[str], as_of: datetime) -> None:
+    """Raise LakeDamaged, NotFound or WorkspaceError for a kept model that cannot score the customers of a run."""
+    zone, sensitive = f"'{shop.settings.shop.time_zone}'", shop.policy.fairness.sensitive_traits
+    of_customers, of_prospects = (
+        feature_version(zone, without_traits(families, sensitive)) for families in (FAMILIES, OF_PROSPECTS)
+    )
+    versions = dict.fromkeys(PINNABLE, of_customers) | {PROSPECTS.name: of_prospects}
+    require_usable(shop.folder / "models", shop.store, model_versions, versions, as_of)
 
 
 def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
@@ -179,7 +181,7 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             todo=f"Name a cutoff no later than now, {now.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M %Z}.",
         )
     with shop.run_lock():
-        require_usable_models(shop, [pin.model_version for pin in active_pins(shop.store).values()])
+        require_usable_models(shop, [pin.model_version for pin in active_pins(shop.store).values()], as_of)
         with shop.commit_lock():
             drain_inbox(shop)
             pinned = {EVENTS.name: shop.lake.version(EVENTS)}

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from patron.answers.group_metrics import GroupMetric, group_metrics
+from patron.answers.metrics_by_group import GroupRow, metrics_by_group
 from patron.schema.errors import LakeDamaged
 from patron.schema.questions import QUESTION_BY_NAME, TARGETS
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
-from patron.storage.model_decisions import APPROVED, ModelDecision, active_pins, model_decisions
-from patron.storage.model_history import KeptModel, find_model, kept_models
+from patron.storage.model_decisions import ModelDecision, active_pins, model_decisions
+from patron.storage.model_history import KeptModel, approvals, find_model, kept_models
 from patron.storage.shop import Shop, Snapshot
 
 MEASURED = ("metric", "value", "low", "high", "baseline", "baseline_value")
@@ -56,7 +56,7 @@ class ModelDetail:
     manifest: Mapping[str, Any]
     decisions: tuple[ModelDecision, ...]
     """What people decided about this model, the oldest first."""
-    groups: tuple[GroupMetric, ...]
+    groups: tuple[GroupRow, ...]
     """The champion of its run in groups of customers."""
 
 
@@ -78,7 +78,7 @@ def _described(shop: Shop, models: Iterable[KeptModel]) -> list[ModelVersion]:
     view = last_run(shop)
     in_use, measured = _in_use(view), _primary_rows(view)
     pinned = {pin.model_version for pin in active_pins(shop.store).values()}
-    approved = {one.model_version for one in model_decisions(shop.store) if one.decision == APPROVED}
+    approved = {one.model_version for one in approvals(shop.store)}
     return [
         ModelVersion(
             model_version=kept.model_version,
@@ -104,7 +104,7 @@ def model_detail(shop: Shop, name: str) -> ModelDetail:
         model_registry.card(models, shop.store, model.model_version),
         vars(model_registry.manifest(models, shop.store, model.model_version)),
         tuple(one for one in model_decisions(shop.store) if one.model_version == model.model_version),
-        tuple(one for one in group_metrics(last_run(shop), model.version) if one.question == model.question),
+        tuple(one for one in metrics_by_group(last_run(shop), model.version) if one.question == model.question),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
 from patron.answers.fairness import Fairness, fairness
-from patron.answers.group_metrics import GroupMetric, group_metrics
+from patron.answers.metrics_by_group import GroupRow, metrics_by_group
 from patron.answers.model_alarms import ModelAlarm, data_alarms_from, model_alarms
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
 from patron.schema.metrics import gini
@@ -16,7 +16,8 @@ from patron.schema.questions import CENTS, CHURN, PROBABILITY, QUESTION_BY_NAME,
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
 from patron.storage.missing_forecasts import MissingForecast, missing_forecasts, scores_sql
-from patron.storage.model_decisions import APPROVED, ModelDecision, active_pins, model_decisions
+from patron.storage.model_decisions import ModelDecision, active_pins
+from patron.storage.model_history import approvals
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import Store
 
@@ -147,7 +148,7 @@ class Models:
     """Earlier models that score a question from the next run on, as people decided."""
     approvals: tuple[ModelDecision, ...] = ()
     """Approvals of the models that the run scored with."""
-    groups: tuple[GroupMetric, ...] = ()
+    groups: tuple[GroupRow, ...] = ()
     """The champions in groups of customers."""
     fairness: Fairness | None = None
     """Groups of customers compared; None where no sensitive trait was declared."""
@@ -173,7 +174,7 @@ def models_of(view: Snapshot) -> Models:
         partial_dependence=partial_dependence(view) if has_churn else (),
         alarms=model_alarms(view),
         data_alarms_from=data_alarms_from(view),
-        groups=group_metrics(view),
+        groups=metrics_by_group(view),
         fairness=fairness(view),
     )
     return with_decisions(of_run, view.store)
@@ -182,8 +183,8 @@ def models_of(view: Snapshot) -> Models:
 def with_decisions(of_run: Models, store: Store) -> Models:
     """The models of a run with the pins and approvals as they are now."""
     used = {question.model_version for question in of_run.questions}
-    approvals = (one for one in model_decisions(store) if one.decision == APPROVED and one.model_version in used)
-    return replace(of_run, pins=tuple(active_pins(store).values()), approvals=tuple(approvals))
+    approved = tuple(one for one in approvals(store) if one.model_version in used)
+    return replace(of_run, pins=tuple(active_pins(store).values()), approvals=approved)
 
 
 def backtests(view: Snapshot) -> tuple[Backtest, ...]:

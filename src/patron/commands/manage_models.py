@@ -16,6 +16,7 @@ from patron.storage.model_decisions import (
     append_decision,
 )
 from patron.storage.model_history import find_model, kept_models
+from patron.storage.model_registry import manifest_hashes
 from patron.storage.shop import Shop
 
 MOST_CHARACTERS = 300
@@ -47,9 +48,9 @@ def roll_back(shop: Shop, question: str, *, version: str | None, reason: str, no
         current = find_model(shop.store, question)
         target = f"{question}/{version}" if version else _before(shop, current.model_version)
         pinned = find_model(shop.store, target).model_version
-        require_usable_models(shop, [pinned])
-        _record(shop, ModelDecision(pinned, PINNED, now, note))
         newest = max(one.as_of for one in kept_models(shop.store))
+        require_usable_models(shop, [pinned], newest)
+        _record(shop, ModelDecision(pinned, PINNED, now, note))
     return Rollback(question, pinned, current.model_version, note, newest)
 
 
@@ -66,12 +67,10 @@ def release(shop: Shop, question: str, *, now: datetime) -> ModelDecision:
 
 def approve(shop: Shop, model: str, *, name: str, note: str = "", now: datetime) -> ModelDecision:
     """Record that a person approves a model. Raises NotFound, SettingsError without a name."""
+    version = find_model(shop.store, model).model_version
+    manifest_sha256 = min(manifest_hashes(shop.store, version))
     approval = ModelDecision(
-        find_model(shop.store, model).model_version,
-        APPROVED,
-        now,
-        _text(note, "--note") if note else "",
-        _text(name, "--as"),
+        version, APPROVED, now, _text(note, "--note") if note else "", _text(name, "--as"), manifest_sha256
     )
     _record(shop, approval)
     return approval

@@ -16,11 +16,17 @@ from patron.measure.feature_changes import (
     find_changes,
     is_watched,
 )
-from patron.measure.forecast_alarms import LEAST_RATIO, ForecastCheck, calibration_error, earlier_checks
+from patron.measure.forecast_alarms import (
+    LEAST_RATIO,
+    ForecastCheck,
+    calibration_error,
+    earlier_checks,
+    error_ratio,
+)
 from patron.measure.forecast_checks import EVERYBODY, forecast_and_actual
 from patron.schema.data_sources import sources_of
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import QUESTIONS, Question
+from patron.schema.questions import QUESTION_BY_NAME, QUESTIONS, Question
 from patron.schema.tables import FEATURES, MODEL_ALARMS
 from patron.storage.engine import timestamp
 from patron.storage.stage_view import StageView
@@ -86,7 +92,7 @@ def score_alarms(view: StageView) -> list[Row]:
     for change in find_changes(features):
         (since, old), (_, new) = scored[change.feature][-2:]
         before, now = _mean(old), _mean(new)
-        if max(before, now) >= LEAST_RATIO * min(before, now):
+        if error_ratio(before, now, is_probability=QUESTION_BY_NAME[change.feature].is_probability) >= LEAST_RATIO:
             same = {"kind": "scores", "part": "mean", "subject": change.feature, "related": []}
             measured = {"value": change.index, "allowed": change.limit, "before": before, "now": now}
             rows[change.feature] = same | measured | {"since": since, "customer_count": len(new)}

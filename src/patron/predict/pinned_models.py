@@ -1,6 +1,7 @@
 """Models that people pinned: an earlier model that scores a question, while the run's own champion is kept aside."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from patron.predict.learner import Fitted
@@ -16,11 +17,11 @@ PINNABLE = tuple(question.name for question in QUESTIONS if not question.is_rank
 
 
 def require_usable(
-    models: Path, store: Store, model_versions: Iterable[str], feature_versions: Mapping[str, str]
+    models: Path, store: Store, model_versions: Iterable[str], feature_versions: Mapping[str, str], as_of: datetime
 ) -> None:
-    """Verify and load models, and compare their features with today's, which are given by question.
+    """Verify and load models for a run as of a cutoff whose features have these versions, by question.
 
-    Raises LakeDamaged, NotFound, WorkspaceError for a model of features that are no longer computed so.
+    Raises LakeDamaged, NotFound; WorkspaceError for a model of other features, and for one that knows what came later.
     """
     for model_version in model_versions:
         question, _, version = model_version.partition("/")
@@ -28,7 +29,11 @@ def require_usable(
         try:
             manifest = model_registry.manifest(models, store, model_version)
             if manifest.feature_version != feature_versions[question]:
-                what = f"model {version} of {question} needs features as they were; this Patron computes others"
+                what = f"model {version} of {question} was fitted to other features than Patron computes now"
+                cause = "Another version of Patron, time zone or list of sensitive traits changes them. "
+                raise WorkspaceError(what, where=model_version, todo=cause + todo)
+            if datetime.fromisoformat(manifest.as_of) > as_of:
+                what = f"model {version} of {question} knows what happened after this run's cutoff"
                 raise WorkspaceError(what, where=model_version, todo=todo)
             load_model(models, store, model_version)
         except (LakeDamaged, NotFound) as error:

@@ -89,7 +89,9 @@ def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:
         try:
             answers.append(answer(view, question, features))
         except NotEnoughData as error:
-            unanswered.append(f"{question.name}: {error.what}")
+            pin = view.pinned_models.get(question.name)
+            also = f"; {pin.model_version}, to which it is pinned, does not score either" if pin else ""
+            unanswered.append(f"{question.name}: {error.what}{also}")
             log.warning("%s is not answered: %s", question.name, error)
     return answers, unanswered
 

@@ -27,6 +27,8 @@ class ModelDecision:
     """Reason or note, as written."""
     name: str = ""
     """Who approved it, as written."""
+    manifest_sha256: str = ""
+    """SHA-256 of the manifest that was approved: an approval ends when another model takes its version."""
 
     @property
     def question(self) -> str:
@@ -39,7 +41,7 @@ def model_decisions(store: Store) -> tuple[ModelDecision, ...]:
     chosen = sa.select(MODEL_DECISIONS).order_by(*(MODEL_DECISIONS.c[n] for n in ("decided_at", "model_version")))
     with store.begin() as connection:
         rows = connection.execute(chosen).mappings().all()
-    return tuple(ModelDecision(**{**row, "decided_at": _utc(row["decided_at"])}) for row in rows)
+    return tuple(ModelDecision(**{**row, "decided_at": utc(row["decided_at"])}) for row in rows)
 
 
 def active_pins(store: Store) -> Mapping[str, ModelDecision]:
@@ -53,6 +55,6 @@ def append_decision(connection: sa.Connection, decision: ModelDecision) -> None:
     connection.execute(sa.insert(MODEL_DECISIONS).values(vars(decision)))
 
 
-def _utc(time: datetime) -> datetime:
+def utc(time: datetime) -> datetime:
     """Times of SQLite have no zone."""
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -1,13 +1,13 @@
 """The models that completed runs have kept, by question, and the one that a name means."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from patron.schema.errors import NotFound
-from patron.storage.model_decisions import active_pins
-from patron.storage.model_registry import model_versions
+from patron.storage.model_decisions import APPROVED, ModelDecision, active_pins, model_decisions, utc
+from patron.storage.model_registry import manifest_hashes, model_versions
 from patron.storage.store import RUNS, Store
 
 MOST_LISTED = 5
@@ -36,7 +36,7 @@ class KeptModel:
 def kept_models(store: Store) -> tuple[KeptModel, ...]:
     """Models of completed runs by question, the newest first."""
     with store.begin() as connection:
-        cutoffs = {row.run_id: _utc(row.as_of) for row in connection.execute(sa.select(RUNS.c.run_id, RUNS.c.as_of))}
+        cutoffs = {row.run_id: utc(row.as_of) for row in connection.execute(sa.select(RUNS.c.run_id, RUNS.c.as_of))}
     models = [
         KeptModel(name, cutoffs[version])
         for name in model_versions(store)
@@ -44,6 +44,15 @@ def kept_models(store: Store) -> tuple[KeptModel, ...]:
     ]
     newest_first = sorted(models, key=lambda one: one.as_of, reverse=True)
     return tuple(sorted(newest_first, key=lambda one: one.question))
+
+
+def approvals(store: Store) -> tuple[ModelDecision, ...]:
+    """Approvals of models that are as they were when they were approved, the oldest first."""
+    return tuple(
+        one
+        for one in model_decisions(store)
+        if one.decision == APPROVED and one.manifest_sha256 in manifest_hashes(store, one.model_version)
+    )
 
 
 def find_model(store: Store, name: str) -> KeptModel:
@@ -64,8 +73,3 @@ def find_model(store: Store, name: str) -> KeptModel:
             return one
     newest = ", ".join(one.version for one in of_question[:MOST_LISTED])
     raise NotFound(f"there is no model {wanted!r}", where=name, todo=f"Newest versions of {question}: {newest}.")
-
-
-def _utc(time: datetime) -> datetime:
-    """Times of SQLite have no zone."""
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -133,7 +133,7 @@ def _save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, recor
 def rewrite_files(models: Path, store: Store, model_version: str, contents: Mapping[str, bytes]) -> None:
     """Put other content into some files of a model; a call that is cut off is repeated with the same content."""
     folder = models / model_version
-    _require_hash(folder / MANIFEST, _manifest_hashes(store, model_version))
+    _require_hash(folder / MANIFEST, manifest_hashes(store, model_version))
     manifest = {**read_json(folder / MANIFEST), **json.loads(contents.get(MANIFEST, b"{}"))}
     for name in manifest[FILES].keys() - contents.keys():
         _require_hash(folder / name, {manifest[FILES][name]})
@@ -164,7 +164,7 @@ def load(models: Path, store: Store | DeclaredStore, question: str, version: str
 
 
 def _require_known(models: Path, store: Store | DeclaredStore, model_version: str) -> None:
-    if not _manifest_hashes(store, model_version) and not (models / model_version).exists():
+    if not manifest_hashes(store, model_version) and not (models / model_version).exists():
         question, _, version = model_version.partition("/")
         where = str(models / model_version)
         raise NotFound(f"no model {version} of {question}", where=where, todo="Run `patron run` first.")
@@ -176,7 +176,7 @@ def card(models: Path, store: Store | DeclaredStore, model_version: str) -> dict
     Raises LakeDamaged.
     """
     folder = models / model_version
-    if not _manifest_hashes(store, model_version) and not folder.exists():
+    if not manifest_hashes(store, model_version) and not folder.exists():
         return {}
     require_sound(models, store, model_version, only=(CARD,))
     return {key: str(text) for key, text in read_json(folder / CARD).items()}
@@ -188,7 +188,7 @@ def require_sound(
     """Verify the files of a model, or some of them. Raises LakeDamaged that names the first damaged one."""
     known = None
     while True:
-        before, known = known, _manifest_hashes(store, model_version)
+        before, known = known, manifest_hashes(store, model_version)
         _finish_swap(models / model_version, known)
         try:
             _require_files(models / model_version, known, only)
@@ -242,14 +242,15 @@ def record_models(models: Path, store: Store) -> None:
         _write_manifest_hash(store, str(manifest.parent.relative_to(models)), sha256_of(manifest))
 
 
-def _manifest_hashes(store: Store | DeclaredStore, model_version: str) -> frozenset[str]:
+def manifest_hashes(store: Store | DeclaredStore, model_version: str) -> frozenset[str]:
+    """SHA-256 of the manifest of a model; two while it is being replaced, none of an unknown one."""
     chosen = sa.select(MODEL_MANIFESTS.c.sha256).where(MODEL_MANIFESTS.c.model_version == model_version)
     with store.begin() as connection:
         return frozenset(connection.scalars(chosen))
 
 
 def _write_manifest_hash(store: Store | DeclaredStore, model_version: str, sha256: str) -> None:
-    if sha256 not in _manifest_hashes(store, model_version):
+    if sha256 not in manifest_hashes(store, model_version):
         with store.begin() as connection:
             row = {"model_version": model_version, "sha256": sha256}
             connection.execute(sa.insert(MODEL_MANIFESTS).values(row))

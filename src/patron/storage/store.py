@@ -221,6 +221,7 @@ MODEL_DECISIONS = sa.Table(
     sa.Column("decision", sa.Text, primary_key=True, comment="pinned, released or approved"),
     sa.Column("name", sa.Text, nullable=False, comment="who approved it, as written; empty otherwise"),
     sa.Column("note", sa.Text, nullable=False, comment="reason or note, as written"),
+    sa.Column("manifest_sha256", sa.Text, nullable=False, comment="of the manifest that was approved; empty otherwise"),
 )
 
 BY_CUSTOMER = tuple(table for table in METADATA.sorted_tables if "customer_id" in table.c)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from patron import __version__
-from patron.answers.group_metrics import group_metrics
+from patron.answers.metrics_by_group import metrics_by_group
 from patron.answers.model_versions import model_detail, model_versions
 from patron.answers.models import models
 from patron.commands.forget_models import erase_from_models
@@ -161,15 +161,47 @@ def test_a_model_of_features_that_are_computed_otherwise_now_is_not_used(shop):
         shop.settings = settings.model_copy(
             update={"shop": settings.shop.model_copy(update={"time_zone": "Asia/Shanghai"})}
         )
-        with pytest.raises(WorkspaceError, match="needs features as they were"):
+        with pytest.raises(WorkspaceError, match="was fitted to other features"):
             run_loop(shop, shop.snapshot().run.as_of)
     finally:
         shop.settings = settings
 
 
+def test_a_model_that_knows_a_trait_which_is_declared_sensitive_since_is_not_used(shop):
+    policy = shop.policy
+    try:
+        shop.policy = policy.model_copy(
+            update={"fairness": policy.fairness.model_copy(update={"sensitive_traits": ("country",)})}
+        )
+        with pytest.raises(WorkspaceError, match="list of sensitive traits"):
+            run_loop(shop, shop.snapshot().run.as_of)
+    finally:
+        shop.policy = policy
+
+
+def test_a_run_of_an_earlier_day_is_not_scored_with_a_model_that_knows_what_came_later(shop):
+    old, _ = runs(shop)
+    (pinned,) = [one for one in model_versions(shop) if one.model_version == f"value/{old}"]
+    with pytest.raises(WorkspaceError, match="knows what happened after"):
+        run_loop(shop, pinned.as_of - timedelta(days=1))
+
+
+def test_an_approval_ends_when_the_model_is_another(shop):
+    old, _ = runs(shop)
+    at = model_decisions(shop.store)[-1].decided_at
+    approve(shop, f"purchase/{old}", name="B. Wu", now=at)
+    assert approved_versions(shop) >= {f"purchase/{old}"}
+    rewrite_files(shop.folder / "models", shop.store, f"purchase/{old}", {"card.md": b"another card"})
+    assert f"purchase/{old}" not in approved_versions(shop)
+
+
+def approved_versions(shop):
+    return {one.model_version for one in model_versions(shop) if one.is_approved}
+
+
 def test_old_cohorts_are_judged_next_to_the_model_that_was_used_then(shop, patron):
     old, new = runs(shop)
-    groups = group_metrics(last_run(shop))
+    groups = metrics_by_group(last_run(shop))
     of_purchase = [row for row in groups if row.question == "purchase"]
     origin = shop.snapshot().run.as_of - timedelta(days=30)
     assert {row.earlier_version for row in of_purchase} == {f"purchase/{old}"}
@@ -187,7 +219,7 @@ def test_old_cohorts_are_judged_next_to_the_model_that_was_used_then(shop, patro
 
 def test_the_earlier_model_is_no_later_than_the_cutoff_that_both_forecast_from(shop):
     _, new = runs(shop)
-    for row in group_metrics(last_run(shop)):
+    for row in metrics_by_group(last_run(shop)):
         assert row.earlier_version.partition("/")[2] <= row.origin < new
 
 
@@ -254,7 +286,7 @@ def test_an_erasure_leaves_a_pinned_model_that_scores(shop):
     assert erased["model files rewritten"] > 0
     files = (shop.folder / "models" / pin.model_version / "model").rglob("*.json")
     assert "(erased)" in "".join(path.read_text() for path in files)
-    require_usable_models(shop, [pin.model_version])
+    require_usable_models(shop, [pin.model_version], shop.snapshot().run.as_of)
 
 
 def test_a_model_whose_rows_the_lake_no_longer_has_cannot_be_verified(shop):

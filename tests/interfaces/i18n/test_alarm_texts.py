@@ -34,6 +34,12 @@ SENTENCES = [
         "“近 30 天支付金额”：自2024年5月2日以来，有此记录客户的平均值由 €40 升至 €80。",
     ),
     (
+        alarm("data", "paid_cents_30_days", "size", 4_001, 4_000, source="amounts"),
+        "“Paid, last 30 days”: its values are spread otherwise since May 2, 2024; "
+        "the average of customers with any is still €40.",
+        "“近 30 天支付金额”：自2024年5月2日以来取值分布有变化；有此记录客户的平均值仍为 €40。",
+    ),
+    (
         alarm("data", "declared_country", "level", 0.6, 0.0, source="traits", level="US"),
         "“Declared country”: the share of “US” fell from 60.0% to 0.0% since May 2, 2024.",
         "“自填的国家”：自2024年5月2日以来，“US”的占比由 60.0% 降至 0.0%。",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
 
-from patron.answers.group_metrics import GroupMetric
+from patron.answers.metrics_by_group import GroupRow
 from patron.answers.model_versions import ModelDetail, ModelVersion
 from patron.commands.manage_models import Rollback
 from patron.commands.verify_model import Verification
@@ -70,7 +70,7 @@ def show_model(detail: ModelDetail, *, json: bool) -> None:
         _show_groups(detail.groups)
 
 
-def _show_groups(groups: tuple[GroupMetric, ...]) -> None:
+def _show_groups(groups: tuple[GroupRow, ...]) -> None:
     """Show the groups of one question, next to the baseline and the earlier model."""
     first = groups[0]
     per = cents_in(first.question, first.metric)
@@ -121,4 +121,4 @@ def pin_sentences(pins: Iterable[ModelDecision]) -> Iterator[str]:
     """A sentence for each question that is scored with a pinned model."""
     for pin in pins:
         since = f"{pin.decided_at:%Y-%m-%d}"
-        yield f"{pin.model_version} is pinned since {since} ({pin.note}): the new model of this run is only kept."
+        yield f"{pin.model_version} has been pinned since {since} ({pin.note}): the new model of this run is only kept."

@@ -17,6 +17,8 @@ def alarm_sentence(alarm: ModelAlarm, words: Words, formats: Formats) -> str:
         return words("alarm.calibration", **values)
     if alarm.part == "level":
         values["level"] = words.level(alarm.subject, alarm.level) if alarm.level else words("alarm.other_levels")
+    if alarm.part == "size" and before == now:
+        return words("alarm.size_other", **values)
     change = "rose" if (alarm.now or 0.0) > (alarm.before or 0.0) else "fell"
     return words(f"alarm.{alarm.part if is_data else 'scores'}_{change}", **values)
 

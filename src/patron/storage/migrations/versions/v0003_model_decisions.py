@@ -16,5 +16,8 @@ def upgrade() -> None:
         sa.Column("decision", sa.Text(), nullable=False, comment="pinned, released or approved"),
         sa.Column("name", sa.Text(), nullable=False, comment="who approved it, as written; empty otherwise"),
         sa.Column("note", sa.Text(), nullable=False, comment="reason or note, as written"),
+        sa.Column(
+            "manifest_sha256", sa.Text(), nullable=False, comment="of the manifest that was approved; empty otherwise"
+        ),
         sa.PrimaryKeyConstraint("model_version", "decided_at", "decision"),
     )

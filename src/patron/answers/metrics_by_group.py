@@ -13,7 +13,7 @@ from metrics_by_group where run_id = '{run_id}' order by question, grouping, gro
 
 
 @dataclass(frozen=True)
-class GroupMetric:
+class GroupRow:
     """The champion of a run in one group of customers, at the newest past cutoff whose outcome is known."""
 
     question: str
@@ -41,6 +41,6 @@ class GroupMetric:
     earlier_gain_high: float | None
 
 
-def group_metrics(view: Snapshot, run_id: str | None = None) -> tuple[GroupMetric, ...]:
+def metrics_by_group(view: Snapshot, run_id: str | None = None) -> tuple[GroupRow, ...]:
     """Every group of the questions of a run, the view's own by default."""
-    return tuple(GroupMetric(**row) for row in records(view.query(SQL.format(run_id=run_id or view.run.run_id))))
+    return tuple(GroupRow(**row) for row in records(view.query(SQL.format(run_id=run_id or view.run.run_id))))

@@ -535,13 +535,13 @@ def test_what_the_collector_takes_is_described(server):
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-PEOPLE = ["/api/people/forget", "/api/people/export"]
+PEOPLE = ["/api/people/forget", "/api/people/export", "/api/people/explanation"]
 SCORES = ["/api/scores", "/api/scores/total"]
 """Also with a secret key: `tests/interfaces/http/test_score_routes.py`."""
 
 
 @pytest.mark.parametrize("path", PEOPLE)
-def test_export_and_forget_need_a_secret_key(server, path):
+def test_what_concerns_one_person_needs_a_secret_key(server, path):
     def status_of(credentials):
         headers = {"authorization": f"Bearer {credentials}"} if credentials else {}
         return server.client.post(path, json={"user_id": "nobody"}, headers=headers).status_code

@@ -80,7 +80,7 @@ where g.run_id = '{view.run.run_id}' order by g.customer_id"""
     customers: list[str] = view.query(sql, chosen=chosen)["customer_id"].to_pylist()
     if not customers:
         raise NotFound("the last run knows no order of this customer", todo="Check the id, or run again.")
-    if customer_id in customers:
+    if customer_id is not None and customer_id in customers:
         return customer_id
     if len(customers) > 1:
         raise BadRequest(409, "several customers have this address", todo="Identify one by user_id or customer_id.")

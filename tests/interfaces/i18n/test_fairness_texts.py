@@ -93,6 +93,7 @@ def test_thresholds_whose_effect_is_not_known_are_said_to_be_not_measurable_and_
     [unmeasured] = [one for one in listed if "not yet measurable" in one]
     assert "at least 90 days apart" in unmeasured
     assert not [one for one in listed if "mitigation" in one]
+    assert not [one for one in listed if "expected gain" in one], "nobody gets an offer"
     assert "forecast as likely to leave" in listed[0]
 
 

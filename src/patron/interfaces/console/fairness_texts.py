@@ -38,7 +38,7 @@ def finding_sentence(compared: FairnessResults, row: GroupResult, words: Words, 
 
 
 def mitigation_sentences(compared: FairnessResults, words: Words, formats: Formats) -> Iterator[str]:
-    """Thresholds by group, whether their effect is known, and their price in people and in money."""
+    """Thresholds by group, whether their effect is known, and, unless offers are refused, their price."""
     mitigation = compared.mitigation
     if mitigation is None:
         return
@@ -53,6 +53,8 @@ def mitigation_sentences(compared: FairnessResults, words: Words, formats: Forma
     yield words("fairness.thresholds", list=words("list.joint").join(thresholds))
     if not compared.is_mitigation_measured:
         yield words("fairness.unmeasured", days=formats.count(CHURN.horizon_days))
+    if compared.is_refused:
+        return
     if mitigation.gain_change_cents is None:
         yield words("fairness.free")
         return

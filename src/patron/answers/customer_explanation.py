@@ -71,10 +71,11 @@ def _customer(view: Snapshot, tokens: Sequence[str], customer_id: str | None) ->
     """The one customer of the run; a device that several people share names nobody."""
     names = [*tokens, None]
     sql = f"""
-select distinct g.customer_id from segments g
-join identities i on i.customer_id = g.customer_id
-join chosen c on (c.token = i.token and i.shared_from is null)
-  or c.customer_id = i.customer_id or c.customer_id = md5(i.token)
+with named as (
+  select distinct i.customer_id from identities i
+  join chosen c on (c.token = i.token and i.shared_from is null)
+    or c.customer_id = i.customer_id or c.customer_id = md5(i.token))
+select g.customer_id from segments g join named n on n.customer_id = g.customer_id
 where g.run_id = '{view.run.run_id}' order by g.customer_id"""
     chosen = _table(token=names, customer_id=[customer_id] * len(names))
     customers: list[str] = view.query(sql, chosen=chosen)["customer_id"].to_pylist()

@@ -6,8 +6,9 @@ drawn at random, which are as fair. In the unfair one those of group b who have 
 messages, so that they look as if they were there and are not recognised. The shop's numbers (orders rare, visits
 frequent) were chosen on seed 0 so that visits matter; SHOPS are the seeds after it. Forecasts are the trees', fitted
 as in a run, thresholds as `policy.toml` comes. Printed: alarms of the fair shops; the gap between the shares of the
-leaving customers who are recognised, by one threshold (the baseline) and by each group's own, at past cutoffs and in
-the 90 days that follow, which nobody has seen; and how many customers change places.
+leaving customers who are recognised, by one threshold (the baseline) at past cutoffs, and by it and each group's own in
+the 90 days that follow, which nobody has seen; and how many customers change places. At past cutoffs, which are 30 days
+apart, thresholds of each group's own cannot be measured: they would have to be learned from outcomes not known there.
 """
 
 import sys

@@ -8,11 +8,15 @@ from patron.decide.fair_offers import price_rows
 from patron.decide.group_thresholds import fit_thresholds, is_recognised
 from patron.decide.selection import EXCLUSIONS, Evidence, could_have_offer, select_offers, withhold_offers
 from patron.schema.group_metrics import TRUE_POSITIVE_RATE
+from patron.schema.tables import LEFT_OUT
 
-CUTOFFS = np.array(["2025-03-01", "2025-03-31", "2025-04-30"], dtype="datetime64[D]")
+CUTOFFS = np.array(["2024-11-01", "2025-01-30", "2025-04-30"], dtype="datetime64[D]")
+"""The outcomes of each are known at the next."""
+NEIGHBOURS = np.array(["2025-03-01", "2025-03-31", "2025-04-30"], dtype="datetime64[D]")
+"""Those of a usual run: 30 days apart, so that outcomes of 90 days overlap."""
 
 
-def past_churn(seed, *, too_low=0.0, customers=600):
+def past_churn(seed, *, too_low=0.0, customers=600, cutoffs=CUTOFFS):
     """Forecasts of customers at three cutoffs; those of group b are `too_low` below the calibrated ones."""
     rng = np.random.default_rng(seed)
     is_b = rng.random(customers) < 0.35
@@ -21,16 +25,20 @@ def past_churn(seed, *, too_low=0.0, customers=600):
     names = np.array([f"c{seed}-{n}" for n in range(customers)])
     past = PastChurn(
         np.tile(names, 3),
-        np.repeat(CUTOFFS, customers),
+        np.repeat(cutoffs, customers),
         np.clip(chance - too_low * is_b, 0, 1).ravel(),
         happened.ravel(),
     )
     return past, {"gender": dict(zip(names.tolist(), np.where(is_b, "b", "a").tolist(), strict=True))}
 
 
-def judged(past, groups, policy, **fairness):
-    made = policy(fairness={"sensitive_traits": ["gender"], **fairness})
-    return judge_churn(past, groups, made, rng=np.random.default_rng(0))
+def judged(past, groups, policy, *, is_pinned=False, **fairness):
+    changed = policy(fairness={"sensitive_traits": ["gender"], **fairness})
+    return judge_churn(past, groups, changed, rng=np.random.default_rng(0), is_pinned=is_pinned)
+
+
+def evaluated_groups(churn):
+    return {row.group_name for row in churn.rows if row.mitigation == "group_thresholds" and row.verdict != "untested"}
 
 
 def gap_of(churn, mitigation):
@@ -50,7 +58,7 @@ def test_fair_forecasts_raise_nothing_in_twenty_shops(policy):
     assert sum(map(bool, alarms)) <= 1
 
 
-def test_forecasts_that_are_too_low_for_a_group_refuse_offers_and_its_own_threshold_mends_that(policy):
+def test_forecasts_that_are_too_low_for_a_group_refuse_offers_and_its_own_threshold_fixes_that(policy):
     past, groups = past_churn(1, too_low=0.25)
     bare = judged(past, groups, policy)
     assert bare.is_refused
@@ -72,11 +80,37 @@ def test_fair_forecasts_keep_one_threshold_for_all(policy):
 
 def test_with_one_past_cutoff_thresholds_are_not_evaluated_and_offers_stay_refused(policy):
     past, groups = past_churn(1, too_low=0.25, customers=1_500)
-    first = past.cutoffs == CUTOFFS[0]
-    one = PastChurn(past.customers[first], past.cutoffs[first], past.forecast[first], past.happened[first])
-    churn = judged(one, groups, policy, mitigation="group_thresholds")
+    churn = judged(past.where(past.cutoffs == CUTOFFS[0]), groups, policy, mitigation="group_thresholds")
     assert churn.is_refused
-    assert not [row for row in churn.rows if row.mitigation == "group_thresholds" and row.metric != "threshold"]
+    assert churn.thresholds
+    assert not evaluated_groups(churn)
+
+
+def test_thresholds_learn_from_no_outcome_that_was_unknown_at_the_cutoff(policy):
+    past, groups = past_churn(1, too_low=0.25, cutoffs=NEIGHBOURS)
+    churn = judged(past, groups, policy, mitigation="group_thresholds")
+    assert churn.is_refused
+    assert not evaluated_groups(churn)
+
+
+@pytest.mark.parametrize("remaining", [180, 60])
+def test_a_group_too_small_to_be_evaluated_at_the_later_cutoff_stays_refused(policy, remaining):
+    past, groups = past_churn(1, too_low=0.3, customers=700)
+    is_b = past.groups(groups["gender"]) == "b"
+    is_first, is_early = past.cutoffs == CUTOFFS[0], np.arange(len(is_b)) % 700 < remaining
+    few = past.where(is_first | ((past.cutoffs == CUTOFFS[1]) & (~is_b | is_early)))
+    churn = judged(few, groups, policy, mitigation="group_thresholds")
+    after = {row.metric for row in churn.rows if (row.mitigation, row.group_name) == ("group_thresholds", "b")}
+    assert "threshold" in after
+    assert TRUE_POSITIVE_RATE not in after
+    assert churn.is_refused
+
+
+def test_a_pinned_model_gets_no_thresholds_of_another_one(policy):
+    past, groups = past_churn(1, too_low=0.25)
+    churn = judged(past, groups, policy, mitigation="group_thresholds", is_pinned=True)
+    assert churn.thresholds == {}
+    assert churn.is_refused
 
 
 def test_a_trait_that_nobody_has_is_no_finding(policy):
@@ -85,6 +119,16 @@ def test_a_trait_that_nobody_has_is_no_finding(policy):
     [row] = churn.rows
     assert (row.metric, row.customer_count) == ("without_group", 600)
     assert not churn.is_refused
+
+
+def test_no_row_names_a_group_that_is_too_small(policy):
+    past, _ = past_churn(5)
+    names = np.unique(past.customers).tolist()
+    groups = {name: "a" if n < 300 else "b" if n < 580 else f"1987-03-{n}" for n, name in enumerate(names)}
+    churn = judged(past, {"gender": groups}, policy)
+    assert {row.group_name for row in churn.rows} == {"a", "b", ""}
+    [small] = [row for row in churn.rows if row.metric == LEFT_OUT]
+    assert (small.group_name, small.customer_count) == ("", 20)
 
 
 def test_thresholds_recognise_the_same_share_of_those_who_leave_in_every_group():
@@ -122,13 +166,13 @@ def test_the_price_of_thresholds_is_counted_in_people_and_in_expected_gain(candi
     def selected(rows):
         held = np.zeros(rows.num_rows, dtype=bool)
         made = policy(budget={"cents_per_run": 20_000})
-        return rows, held, select_offers(rows, held, made, Evidence({}, False, 0.45), rng=np.random.default_rng(1))
+        return rows, select_offers(rows, held, made, Evidence({}, False, 0.45), rng=np.random.default_rng(1))
 
     everybody = candidates(300)
     before, after = selected(everybody.slice(0, 250)), selected(everybody.slice(40))
     added, removed, change = price_rows("gender", before, after)
     assert (added.metric, added.customer_count) == ("customers_added", 50)
     assert (removed.metric, removed.customer_count) == ("customers_removed", 40)
-    gains = [(one[2].propensities_by_action[:, :-1] * one[2].expected.net).sum() for one in (before, after)]
+    gains = [(one[1].propensities_by_action[:, :-1] * one[1].expected.net).sum() for one in (before, after)]
     assert change.value == pytest.approx(gains[1] - gains[0], abs=0.01)
     assert change.value != 0

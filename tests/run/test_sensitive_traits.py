@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
+import pyarrow as pa
 import pytest
 
 from patron import decide
@@ -14,9 +15,11 @@ from patron.commands.simulated_loop import ingest_events, write_rules
 from patron.decide.candidates import candidates_query
 from patron.decide.fair_churn import ChurnFairness, moved_stages
 from patron.decide.trait_groups import read_groups
+from patron.govern.vault import Vault
 from patron.interfaces.console.screenshots import served
 from patron.run import run_loop, stage_view
-from patron.schema.tables import BY_NAME
+from patron.schema.table_definition import TEXT
+from patron.schema.tables import BY_NAME, TABLES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.shop import POLICY_FILE, Shop
@@ -61,16 +64,29 @@ def test_a_sensitive_trait_is_no_feature_of_any_model_and_no_reason(finished):
     assert not [trait for trait in apart if "income" in trait or "gender" in trait]
 
 
-def test_groups_from_the_vault_are_compared_and_no_table_says_who_is_in_them(finished):
+def test_groups_from_the_vault_are_compared(finished):
     compared = models(finished).fairness
     assert compared is not None
     groups = {row.group_name for row in compared.results if row.trait == "gender"}
     assert groups == {"a", "b"}
     assert compared.unknown_traits == ("religion",)
     assert {trait for trait, _ in compared.left_out} <= {"income"}
+    assert not compared.is_pinned
     rates = compared.table("churn", "none", "gender")
     assert set(rates["a"]) >= {"selection_rate", "true_positive_rate", "calibration_gap"}
-    assert "customer_id" not in BY_NAME["fairness"].names
+
+
+def test_no_table_says_who_is_in_a_group_of_the_vault(finished):
+    view = finished.snapshot()
+    groups = {row["group_name"] for row in view.read("fairness").to_pylist() if row["trait"] == "gender"} - {""}
+    assert groups == {"a", "b"}
+    about_customers = [table for table in TABLES if {"customer_id", "token"} & table.names]
+    assert len(about_customers) > 10
+    for table in about_customers:
+        rows = view.read(table.name)
+        for column in table.columns:
+            if column.type == TEXT:
+                assert not groups & set(rows[column.name].to_pylist()), f"{table.name}.{column.name}"
 
 
 def test_the_threshold_of_a_group_changes_who_is_considered_for_an_offer(finished):
@@ -103,24 +119,48 @@ def test_the_models_page_shows_the_groups_in_both_languages(finished):
     assert "fairness." not in pages["en"].replace("fairness.html", "")
 
 
-def test_a_customer_is_told_why_in_plain_words_by_the_shops_own_id(finished):
+def test_a_customer_reads_what_the_tables_say_by_the_shops_own_id(finished):
     key = create_key(finished, "shop", "secret", now=datetime.now(UTC)).key
+    users = [f"C{n}" for n in range(1, 25)]
     with served(finished) as address, httpx.Client(base_url=address, timeout=30) as client:
         assert client.post("/api/people/explanation", json={"user_id": "C1"}).status_code == 401
         headers = {"authorization": f"Bearer {key}"}
         unknown = client.post("/api/people/explanation", json={"user_id": "nobody"}, headers=headers)
-        answers = [
-            client.post("/api/people/explanation", json={"user_id": f"C{n}"}, headers=headers)
-            for n in (1, 2, 3, 4, 6, 7)
-        ]
+        answers = [client.post("/api/people/explanation", json={"user_id": user}, headers=headers) for user in users]
         document = client.get("/openapi.json").json()
     assert unknown.status_code == 404
     assert "/api/people/explanation" in document["paths"]
-    texts = [answer.json()["sentences"] for answer in answers if answer.status_code == 200]
+    facts = facts_of(finished, users)
+    texts = {user: answer.json()["sentences"] for user, answer in zip(users, answers, strict=True) if user in facts}
+    assert [answer.status_code for answer in answers] == [200 if user in facts else 404 for user in users]
     assert len(texts) >= 4
-    for sentences in texts:
+    assert len({fact["action"] is None for fact in facts.values()}) == 2, "considered, and not"
+    for user, sentences in texts.items():
         assert set(sentences) == {"en", "zh-CN"}
         assert len(sentences["en"]) == len(sentences["zh-CN"])
+        assert sentences["en"][0].startswith(OF_ACTION.get(facts[user]["action"], "The shop chose the offer"))
+        assert any(sentence.startswith(forecast_of(facts[user]["churn"])) for sentence in sentences["en"])
         assert any("Gender, Income, Religion" in sentence for sentence in sentences["en"])
-        assert any("offer" in sentence for sentence in sentences["en"])
         assert not [one for listed in sentences.values() for one in listed if re.search(r"[{}_]|0\.\d", one)]
+
+
+OF_ACTION = {None: "You were not among the customers considered", "none": "The shop chose no offer"}
+
+
+def forecast_of(churn):
+    if churn is None:
+        return "The shop has not forecast"
+    return f"The shop's forecast is that you {'may not' if churn >= 0.5 else 'will probably'} buy"
+
+
+def facts_of(shop, users):
+    """Action and churn probability of each user whom the run knows."""
+    view, vault = shop.snapshot(), Vault.open(shop)
+    chosen = pa.table({"user": users, "token": [vault.token("user_id", user) for user in users]})
+    run = f"'{view.run.run_id}'"
+    sql = f"""
+select c."user", d.action, s.value as churn from chosen c join identities i on i.token = c.token
+join segments g on g.run_id = {run} and g.customer_id = i.customer_id
+left join decisions d on d.run_id = {run} and d.customer_id = i.customer_id
+left join scores s on s.run_id = {run} and s.customer_id = i.customer_id and s.question = 'churn'"""
+    return {row["user"]: row for row in view.query(sql, chosen=chosen).to_pylist()}

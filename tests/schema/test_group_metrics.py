@@ -71,13 +71,19 @@ def test_the_interval_of_a_gap_holds_the_true_gap_in_nearly_all_of_many_samples(
     assert held >= 36
 
 
-def test_a_small_group_is_named_and_left_out_and_so_are_customers_without_a_group():
+def test_a_small_group_is_counted_and_not_named_and_so_are_customers_without_a_group():
     rows = SelectedRows(np.arange(300), np.arange(300) % 2 == 0)
-    groups = np.array(["a"] * 140 + ["b"] * 130 + ["rare"] * 20 + [""] * 10)
+    groups = np.array(["a"] * 140 + ["b"] * 130 + ["rare"] * 12 + ["rarer"] * 8 + [""] * 10)
     compared = compare_groups(rows, groups, fewest=50, rng=np.random.default_rng(0))
-    assert compared.left_out == ("rare",)
+    assert compared.left_out_count == 20
     assert compared.without_group_count == 10
     assert {one.group for one in compared.metrics} == {"a", "b"}
+    assert "rare" not in repr(compared)
+
+
+def test_a_group_without_others_to_compare_it_with_is_left_out():
+    rows, groups = SelectedRows(np.arange(300), np.arange(300) % 2 == 0), np.array(["a"] * 300)
+    assert compare_groups(rows, groups, fewest=50, rng=np.random.default_rng(0)).left_out_count == 300
 
 
 def test_a_rate_of_too_few_customers_is_left_out():

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+from patron.schema.group_metrics import TRUE_POSITIVE_RATE
+from patron.schema.questions import CHURN
+from patron.schema.standing_verdicts import standing_verdicts
 from patron.schema.tables import (
+    CHURN_DECISION,
     CUSTOMERS_ADDED,
     CUSTOMERS_REMOVED,
     EXPECTED_GAIN_CHANGE,
     GROUP_THRESHOLDS,
     LEFT_OUT,
-    NO_MITIGATION,
+    OFFERS_DECISION,
     REFUSE,
     THRESHOLD,
     WARN,
@@ -27,7 +31,7 @@ class GroupResult:
     """One metric of one group, next to that of all other customers of a known group."""
 
     decision: str
-    """churn: recognised as at risk, at past cutoffs; offers: has an offer, of those who could get one."""
+    """churn: forecast as likely to leave, at past cutoffs; offers: has an offer, of those who could get one."""
     mitigation: str
     """none: one threshold for all; group_thresholds: each group's own."""
     trait: str
@@ -68,35 +72,42 @@ class Mitigation:
 
 
 @dataclass(frozen=True)
-class Fairness:
+class FairnessResults:
     """Groups of customers compared by each declared sensitive trait."""
 
     traits: tuple[str, ...]
     results: tuple[GroupResult, ...]
-    left_out: tuple[tuple[str, str], ...]
-    """Trait and group of groups that are too small to be shown anywhere."""
+    left_out: tuple[tuple[str, int], ...]
+    """Traits of which some groups cannot be compared, and how many customers these have."""
     unknown_traits: tuple[str, ...]
     """Traits that nobody has declared yet."""
     mitigation: Mitigation | None
     is_refused: bool
     """Whether the run decided no offers because of it."""
+    is_pinned: bool
+    """Whether a pinned model forecasts churn: past forecasts, and so these results, are the run's own model's."""
 
     @property
     def findings(self) -> tuple[GroupResult, ...]:
         """What warns or refuses, of two groups the one that is worse off; with group thresholds, what is left then."""
-        chosen = GROUP_THRESHOLDS if self.has_results(GROUP_THRESHOLDS) else NO_MITIGATION
         groups = {trait: {row.group_name for row in self.results if row.trait == trait} for trait in self.traits}
         return tuple(
             row
-            for row in self.results
-            if row.verdict in {WARN, REFUSE}
-            and (row.mitigation == chosen or row.decision == "offers")
-            and (len(groups[row.trait]) != PAIR or row.gap is None or row.gap < 0)
+            for row in standing_verdicts(self.results)
+            if row.verdict in {WARN, REFUSE} and (len(groups[row.trait]) != PAIR or row.gap is None or row.gap < 0)
         )
 
-    def has_results(self, mitigation: str) -> bool:
-        """Whether groups were compared with these thresholds."""
-        return any(row.mitigation == mitigation for row in self.results)
+    @property
+    def refused_decisions(self) -> tuple[str, ...]:
+        """Which of churn and offers keeps the run from deciding offers."""
+        refused = {row.decision for row in standing_verdicts(self.results) if row.verdict == REFUSE}
+        return tuple(one for one in (CHURN_DECISION, OFFERS_DECISION) if self.is_refused and one in refused)
+
+    @property
+    def is_mitigation_measured(self) -> bool:
+        """Whether it is known what share of those who left thresholds by group would have forecast."""
+        rates = (row for row in self.results if row.metric == TRUE_POSITIVE_RATE)
+        return any(row.mitigation == GROUP_THRESHOLDS for row in rates)
 
     def table(self, decision: str, mitigation: str, trait: str) -> dict[str, dict[str, GroupResult]]:
         """Results of one comparison: by group, then by metric."""
@@ -107,7 +118,7 @@ class Fairness:
         return rows
 
 
-def fairness(view: Snapshot) -> Fairness | None:
+def fairness(view: Snapshot) -> FairnessResults | None:
     """What the run found; None where no sensitive trait was declared."""
     run = f"run_id = '{view.run.run_id}'"
     rows = records(
@@ -119,18 +130,22 @@ from fairness where {run} order by decision, mitigation desc, trait, group_name,
     if not rows:
         return None
     traits = tuple(sorted({row["trait"] for row in rows}))
-    named = {row["trait"] for row in rows if row["group_name"]}
     results = tuple(GroupResult(**row) for row in rows if row["metric"] not in OF_GROUP)
-    compared = {(row.trait, row.group_name) for row in results}
-    small = {(row["trait"], row["group_name"]) for row in rows if row["metric"] == LEFT_OUT} - compared
+    # why reversed: of both decisions the customers of churn count, who are more
+    small = {row["trait"]: row["customer_count"] for row in rows[::-1] if row["metric"] == LEFT_OUT}
+    named = {row["trait"] for row in rows if row["group_name"]} | set(small)
     refused = view.query(f"select 1 as one from decisions where {run} and reason = 'unfair' limit 1")
-    return Fairness(
+    champion = f"{CHURN.name}/{view.run.run_id}"
+    pinned = view.query(f"""
+select 1 as one from scores where {run} and question = '{CHURN.name}' and model_version <> '{champion}' limit 1""")
+    return FairnessResults(
         traits,
         results,
-        tuple(sorted(small)),
+        tuple(sorted(small.items())),
         tuple(trait for trait in traits if trait not in named),
         _mitigation(rows),
         refused.num_rows > 0,
+        pinned.num_rows > 0,
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
-from patron.answers.fairness import Fairness, fairness
+from patron.answers.fairness import FairnessResults, fairness
 from patron.answers.metrics_by_group import GroupRow, metrics_by_group
 from patron.answers.model_alarms import ModelAlarm, data_alarms_from, model_alarms
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
@@ -150,7 +150,7 @@ class Models:
     """Approvals of the models that the run scored with."""
     groups: tuple[GroupRow, ...] = ()
     """The champions in groups of customers."""
-    fairness: Fairness | None = None
+    fairness: FairnessResults | None = None
     """Groups of customers compared; None where no sensitive trait was declared."""
 
 

@@ -59,9 +59,9 @@ class Person:
         return tuple(initial_customer_id(token) for token in self.tokens)
 
 
-def find_customer_ids(shop: Shop, **identifier: str | None) -> tuple[str, ...]:
-    """Every opaque id that the person with exactly one of these identifiers has or ever had. Raises NotFound."""
-    return find_person(shop, Vault.open(shop), PersonIdentifier(**identifier)).customer_ids
+def find_identifier_tokens(shop: Shop, identifier: PersonIdentifier) -> tuple[str, ...]:
+    """Tokens of an identifier itself, of an address those of everybody who has it; none of a customer_id."""
+    return tuple(sorted(_named_tokens(Vault.open(shop), identifier)))
 
 
 def find_person(shop: Shop, vault: Vault, identifier: PersonIdentifier) -> Person:

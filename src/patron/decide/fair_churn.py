@@ -1,7 +1,8 @@
-"""Whether customers who leave are recognised as at risk alike in every group, at past cutoffs with known outcomes."""
+"""Whether customers who leave are forecast as likely to leave alike in every group, at past cutoffs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from patron.decide.trait_groups import Groups, read_groups
 from patron.schema.group_metrics import SelectedRows, compare_groups
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import CHURN, label_query, label_windows
+from patron.schema.standing_verdicts import standing_verdicts
 from patron.schema.table_definition import TEXT
 from patron.schema.tables import (
     CHURN_DECISION,
@@ -25,6 +27,9 @@ from patron.schema.tables import (
 from patron.storage.policy import Policy
 from patron.storage.stage_view import StageView
 
+OUTCOME = np.timedelta64(CHURN.horizon_days, "D")
+"""Time from a cutoff until it is known who left."""
+
 
 @dataclass(frozen=True, eq=False)
 class PastChurn:
@@ -34,6 +39,10 @@ class PastChurn:
     cutoffs: npt.NDArray[np.datetime64]
     forecast: Numbers
     happened: Numbers
+
+    def where(self, which: npt.NDArray[np.bool_]) -> Self:
+        """Some of the entries."""
+        return type(self)(self.customers[which], self.cutoffs[which], self.forecast[which], self.happened[which])
 
     def groups(self, of_customer: Mapping[str, str]) -> npt.NDArray[np.str_]:
         """Group of each entry, '' where it is not known."""
@@ -60,7 +69,16 @@ def audit_churn(view: StageView) -> ChurnFairness:
         return ChurnFairness()
     groups = read_groups(view, traits)
     rng = np.random.default_rng(view.run.child_seed("fairness of churn"))
-    return judge_churn(read_past_churn(view), groups, view.policy, rng=rng)
+    return judge_churn(read_past_churn(view), groups, view.policy, rng=rng, is_pinned=_is_pinned(view))
+
+
+def _is_pinned(view: StageView) -> bool:
+    """Whether a pinned model forecasts churn, which past forecasts, the run's champion's, say nothing about."""
+    champion = f"{CHURN.name}/{view.run.run_id}"
+    sql = f"""
+select 1 as one from scores
+where run_id = '{view.run.run_id}' and question = '{CHURN.name}' and model_version <> '{champion}' limit 1"""
+    return view.query(sql).num_rows > 0
 
 
 def read_past_churn(view: StageView) -> PastChurn:
@@ -82,49 +100,54 @@ select p.place, l.label from places p join ({label_query(CHURN)}) l
     )
 
 
-def judge_churn(past: PastChurn, groups: Groups, policy: Policy, *, rng: np.random.Generator) -> ChurnFairness:
+def judge_churn(
+    past: PastChurn, groups: Groups, policy: Policy, *, rng: np.random.Generator, is_pinned: bool = False
+) -> ChurnFairness:
     """Compare groups with one threshold for all and, where the policy asks for it, with each group's own.
 
-    Thresholds follow the first trait whose groups differ beyond the policy and noise. They are evaluated at
-    cutoffs after those that they are learned from; with one cutoff they are not, and the first comparison decides.
+    Thresholds follow the first trait whose groups differ beyond the policy and noise; a pinned model gets none. They
+    are evaluated at cutoffs at which the outcomes that they are learned from were known. A verdict that could not be
+    tested again stands.
     """
     fairness, threshold = policy.fairness, policy.at_risk.at_risk_from
     rows = tuple(_compared(past, groups, past.forecast >= threshold, NO_MITIGATION, policy, rng=rng))
     unfair = {row.trait for row in rows if row.verdict in (WARN, REFUSE)}
     trait = next((one for one in fairness.sensitive_traits if one in unfair), "")
-    if fairness.mitigation != GROUP_THRESHOLDS or not trait:
+    if fairness.mitigation != GROUP_THRESHOLDS or not trait or is_pinned:
         return ChurnFairness(rows, groups, is_refused=worst(rows) == REFUSE)
     names = past.groups(groups[trait])
     fewest = fairness.fewest_customers
     thresholds = fit_thresholds(past.forecast, past.happened, names, threshold=threshold, fewest=fewest)
     after = tuple(_after(past, groups, names, policy, rng=rng))
-    counts = {group: int(np.sum(names == group)) for group in thresholds}
+    counts = {group: len(np.unique(past.customers[names == group])) for group in thresholds}
     fitted = (
         FairnessRow(
             CHURN_DECISION, GROUP_THRESHOLDS, trait, group, THRESHOLD, counts[group], value, others_value=threshold
         )
         for group, value in thresholds.items()
     )
-    return ChurnFairness((*rows, *after, *fitted), groups, trait, thresholds, is_refused=worst(after or rows) == REFUSE)
+    is_refused = worst(standing_verdicts((*rows, *after))) == REFUSE
+    return ChurnFairness((*rows, *after, *fitted), groups, trait, thresholds, is_refused=is_refused)
 
 
 def _after(
     past: PastChurn, groups: Groups, names: npt.NDArray[np.str_], policy: Policy, *, rng: np.random.Generator
 ) -> Iterator[FairnessRow]:
-    """Groups compared at each cutoff but the first, by thresholds learned from earlier ones."""
-    is_selected = np.zeros(len(past.forecast), dtype=np.bool_)
+    """Groups compared at each cutoff, by thresholds learned from outcomes that were known there."""
+    is_selected, is_evaluated = np.zeros((2, len(past.forecast)), dtype=np.bool_)
     default, fewest = policy.at_risk.at_risk_from, policy.fairness.fewest_customers
-    cutoffs = np.unique(past.cutoffs)
-    for cutoff in cutoffs[1:]:
-        earlier, here = past.cutoffs < cutoff, past.cutoffs == cutoff
-        learned = fit_thresholds(
-            past.forecast[earlier], past.happened[earlier], names[earlier], threshold=default, fewest=fewest
+    for cutoff in np.unique(past.cutoffs):
+        known, here = past.cutoffs <= cutoff - OUTCOME, past.cutoffs == cutoff
+        if known.any():
+            learned = fit_thresholds(
+                past.forecast[known], past.happened[known], names[known], threshold=default, fewest=fewest
+            )
+            is_selected[here] = is_recognised(past.forecast[here], names[here].tolist(), learned, default)
+            is_evaluated |= here
+    if is_evaluated.any():
+        yield from _compared(
+            past.where(is_evaluated), groups, is_selected[is_evaluated], GROUP_THRESHOLDS, policy, rng=rng
         )
-        is_selected[here] = is_recognised(past.forecast[here], names[here].tolist(), learned, default)
-    if len(cutoffs) > 1:
-        later = past.cutoffs > cutoffs[0]
-        evaluated = PastChurn(past.customers[later], past.cutoffs[later], past.forecast[later], past.happened[later])
-        yield from _compared(evaluated, groups, is_selected[later], GROUP_THRESHOLDS, policy, rng=rng)
 
 
 def _compared(

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from patron.decide.fair_verdicts import FairnessRow, comparison_rows, worst
@@ -22,8 +21,8 @@ from patron.schema.tables import (
 )
 from patron.storage.stage_view import StageView
 
-Selected = tuple[pa.Table, npt.NDArray[np.bool_], OfferSelection]
-"""Candidates, who of them is held out, and the selected actions."""
+Selected = tuple[pa.Table, OfferSelection]
+"""Candidates and the selected actions."""
 
 
 def audit_offers(view: StageView, groups: Groups, rows: pa.Table, choice: OfferSelection) -> Iterator[FairnessRow]:
@@ -43,8 +42,8 @@ def audit_offers(view: StageView, groups: Groups, rows: pa.Table, choice: OfferS
 
 def price_rows(trait: str, without: Selected, with_thresholds: Selected) -> Iterator[FairnessRow]:
     """What group thresholds change: who is considered for an offer, and the expected gain of all offers, cents."""
-    before, after = (set(rows["customer_id"].to_pylist()) for rows, _, _ in (without, with_thresholds))
-    change = expected_gain_cents(with_thresholds[2]) - expected_gain_cents(without[2])
+    before, after = (set(rows["customer_id"].to_pylist()) for rows, _ in (without, with_thresholds))
+    change = expected_gain_cents(with_thresholds[1]) - expected_gain_cents(without[1])
     for metric, count in ((CUSTOMERS_ADDED, len(after - before)), (CUSTOMERS_REMOVED, len(before - after))):
         yield FairnessRow(OFFERS_DECISION, GROUP_THRESHOLDS, trait, "", metric, count)
     yield FairnessRow(OFFERS_DECISION, GROUP_THRESHOLDS, trait, "", EXPECTED_GAIN_CHANGE, len(after), round(change, 2))

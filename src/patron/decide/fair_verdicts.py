@@ -56,7 +56,7 @@ class FairnessRow:
 def comparison_rows(
     comparison: GroupComparison, *, decision: str, mitigation: str, trait: str, fairness: Fairness
 ) -> Iterator[FairnessRow]:
-    """Rows of one trait: every metric of every group, the groups left out, and who is in none."""
+    """Rows of one trait: every metric of every group, and how many customers are in none or in one that is left out."""
     for one in comparison.metrics:
         gap = one.gap
         yield FairnessRow(
@@ -73,9 +73,9 @@ def comparison_rows(
             *((None, None, None) if gap is None else (gap.value, gap.low, gap.high)),
             verdict=verdict_of(one, decision, fairness, is_mitigated=mitigation == GROUP_THRESHOLDS),
         )
-    for name in comparison.left_out:
-        yield FairnessRow(decision, mitigation, trait, name, LEFT_OUT)
     if mitigation == NO_MITIGATION:
+        if comparison.left_out_count:
+            yield FairnessRow(decision, mitigation, trait, "", LEFT_OUT, comparison.left_out_count)
         yield FairnessRow(decision, mitigation, trait, "", WITHOUT_GROUP, comparison.without_group_count)
 
 

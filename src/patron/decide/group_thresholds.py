@@ -24,15 +24,15 @@ def fit_thresholds(
 
     Empty where nobody is recognised by `threshold`, or nothing happened.
     """
-    of_those = forecast[happened > 0]
-    recognised = float(np.mean(of_those >= threshold)) if len(of_those) else 0.0
-    if not 0 < recognised < 1:
+    positives = forecast[happened > 0]
+    true_positive_rate = float(np.mean(positives >= threshold)) if len(positives) else 0.0
+    if not 0 < true_positive_rate < 1:
         return {}
     thresholds = {}
     for group in np.unique(groups[groups != ""]).tolist():
         scores = np.sort(forecast[(groups == group) & (happened > 0)])[::-1]
         if len(scores) >= fewest:
-            thresholds[group] = float(scores[max(round(recognised * len(scores)), 1) - 1])
+            thresholds[group] = float(scores[max(round(true_positive_rate * len(scores)), 1) - 1])
     return thresholds
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from patron.storage.declared_store import DeclaredStore
+from patron.storage.declared_store import DeclaredConnection, DeclaredStore
 from patron.storage.policy import Holdout
 from patron.storage.store import ASSIGNMENTS
 
@@ -22,14 +22,21 @@ def arm_of(experiment: str, customer_id: str, share: float) -> str:
     return HOLDOUT if int.from_bytes(digest[:8], "big") < share * 2**64 else REACHABLE
 
 
+def is_in_holdout(store: DeclaredStore, holdout: Holdout, customers: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Whether each customer is in the holdout, or would be once they are assigned; stores nothing."""
+    with store.begin() as connection:
+        arms = _stored_arms(connection, holdout)
+    each = (arms.get(one) or arm_of(holdout.experiment, one, holdout.share) for one in customers)
+    return np.array([arm == HOLDOUT for arm in each], dtype=np.bool_)
+
+
 def assign_holdout(
     store: DeclaredStore, holdout: Holdout, customers: Sequence[str], *, at: datetime
 ) -> npt.NDArray[np.bool_]:
     """Assign customers who have no arm yet, at the cutoff of the run; returns whether each is in the holdout."""
     table = ASSIGNMENTS
     with store.begin() as connection:
-        stored = sa.select(table.c.customer_id, table.c.arm).where(table.c.experiment == holdout.experiment)
-        arms: dict[str, str] = {row.customer_id: row.arm for row in connection.execute(stored)}
+        arms = _stored_arms(connection, holdout)
         new = {one: arm_of(holdout.experiment, one, holdout.share) for one in customers if one not in arms}
         if new:
             rows = [
@@ -39,3 +46,9 @@ def assign_holdout(
             connection.execute(sa.insert(table), rows)
     arms |= new
     return np.array([arms[one] == HOLDOUT for one in customers], dtype=np.bool_)
+
+
+def _stored_arms(connection: DeclaredConnection, holdout: Holdout) -> dict[str, str]:
+    table = ASSIGNMENTS
+    stored = sa.select(table.c.customer_id, table.c.arm).where(table.c.experiment == holdout.experiment)
+    return {row.customer_id: row.arm for row in connection.execute(stored)}

@@ -9,7 +9,7 @@ from patron.decide.candidates import candidates_query, effects_query, first_offe
 from patron.decide.expected_value import MeasuredEffect
 from patron.decide.fair_churn import audit_churn, moved_stages
 from patron.decide.fair_offers import Selected, audit_offers, fairness_table, is_refused, price_rows
-from patron.decide.holdout import assign_holdout
+from patron.decide.holdout import assign_holdout, is_in_holdout
 from patron.decide.selection import (
     NONE,
     Evidence,
@@ -35,13 +35,15 @@ def decide_offers(view: StageView) -> pa.Table:
     policy = view.policy
     churn = audit_churn(view)
     moved = moved_stages(view, churn)
-    rows, is_held_out, choice = _select(view, moved)
+    rows = _candidates(view, moved)
+    customers = rows["customer_id"].to_pylist()
+    is_held_out = assign_holdout(view.declared_store, policy.holdout, customers, at=view.run.as_of)
+    choice = _select(view, rows, is_held_out)
     fairness = [*churn.rows, *audit_offers(view, churn.groups, rows, choice)]
     if moved.num_rows:
-        fairness += price_rows(churn.trait, _select(view, moved.slice(0, 0)), (rows, is_held_out, choice))
+        fairness += price_rows(churn.trait, _without_thresholds(view, moved), (rows, choice))
     if churn.is_refused or is_refused(fairness):
         choice = withhold_offers(choice)
-    customers = rows["customer_id"].to_pylist()
     decisions = decision_rows(view, customers, is_held_out, choice, consent_bases(rows, policy))
     view.write("decisions", decisions)
     view.write("propensities", propensity_rows(decisions, choice.propensities_by_action, [o.id for o in policy.offers]))
@@ -49,18 +51,28 @@ def decide_offers(view: StageView) -> pa.Table:
     return decisions
 
 
-def _select(view: StageView, moved: pa.Table) -> Selected:
-    """Candidates, who of them is held out, and the selected actions, with these lifecycle stages by group."""
+def _candidates(view: StageView, moved: pa.Table) -> pa.Table:
+    """Customers considered for an offer, with these lifecycle stages by group."""
+    return view.query(candidates_query(view.run.run_id, view.run.as_of, view.policy), moved_stages=moved)
+
+
+def _without_thresholds(view: StageView, moved: pa.Table) -> Selected:
+    """What the run would decide with one threshold for all; assigns nobody to the holdout."""
+    rows = _candidates(view, moved.slice(0, 0))
+    is_held_out = is_in_holdout(view.declared_store, view.policy.holdout, rows["customer_id"].to_pylist())
+    return rows, _select(view, rows, is_held_out)
+
+
+def _select(view: StageView, rows: pa.Table, is_held_out: np.ndarray) -> OfferSelection:
+    """The selected actions of these candidates."""
     run, policy = view.run, view.policy
-    rows = view.query(candidates_query(run.run_id, run.as_of, policy), moved_stages=moved)
-    is_held_out = assign_holdout(view.declared_store, policy.holdout, rows["customer_id"].to_pylist(), at=run.as_of)
     effects = {
         (r["offer"], r["stratum"]): MeasuredEffect(r["effect_cents"], r["standard_error"], r["window_share"])
         for r in view.query(effects_query(run.run_id)).to_pylist()
     }
     first = first_offer_query(run.run_id, run.as_of, is_delivered=policy.channel.is_delivered)
     first_at = view.query(first)["first_at"][0].as_py()
-    choice = select_offers(
+    return select_offers(
         rows,
         is_held_out,
         policy,
@@ -71,7 +83,6 @@ def _select(view: StageView, moved: pa.Table) -> Selected:
         ),
         rng=np.random.default_rng(run.child_seed("decide offers")),
     )
-    return rows, is_held_out, choice
 
 
 def consent_bases(rows: pa.Table, policy: Policy) -> list[str]:

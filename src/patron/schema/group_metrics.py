@@ -91,11 +91,11 @@ class GroupMetric:
 
 @dataclass(frozen=True)
 class GroupComparison:
-    """Metrics of all groups that are large enough, and the groups that are not."""
+    """Metrics of all groups that are large enough, and how many customers are in none of them."""
 
     metrics: tuple[GroupMetric, ...]
-    left_out: tuple[str, ...]
-    """Groups of fewer customers than the least count: neither shown nor tested, so that nobody is recognised."""
+    left_out_count: int
+    """Customers of groups that, or all others than which, are too few: not named, so that nobody is recognised."""
     without_group_count: int
     """Customers of whom no group is known."""
 
@@ -117,7 +117,9 @@ def compare_groups(
         others = rows.where(known & (groups != name))
         if _customer_count(others) >= fewest:
             compared += _compare(name, rows.where(groups == name), others, fewest=fewest, level=level, rng=rng)
-    return GroupComparison(tuple(compared), tuple(name for name in sizes if name not in large), rest)
+    named = {one.group for one in compared}
+    left_out = sum(count for name, count in sizes.items() if name not in named)
+    return GroupComparison(tuple(compared), left_out, rest)
 
 
 def group_values(

@@ -138,7 +138,7 @@ class Fairness(_Section):
     refuse_ratio: float = Field(default=0.5, ge=0, le=1)
     """... and decide no offers from this ratio on."""
     warn_true_positive_gap: float = Field(default=0.1, gt=0, le=1)
-    """Churn: report a group of whose leaving customers so much more or less are recognised as at risk, 0 to 1 ..."""
+    """Churn: report a group of whose leaving customers so much more or less are forecast as leaving, 0 to 1 ..."""
     refuse_true_positive_gap: float = Field(default=0.2, gt=0, le=1)
     """... and decide no offers from this gap on."""
     warn_calibration_gap: float = Field(default=0.05, gt=0, le=1)
@@ -146,7 +146,7 @@ class Fairness(_Section):
     refuse_calibration_gap: float = Field(default=0.15, gt=0, le=1)
     """... and decide no offers from this gap on."""
     mitigation: Literal["none", "group_thresholds"] = "none"
-    """What is done about a gap in the customers recognised as at risk: nothing, or thresholds of each group's own."""
+    """What is done about a gap in the customers forecast as leaving: nothing, or thresholds of each group's own."""
 
     @field_validator("sensitive_traits")
     @classmethod

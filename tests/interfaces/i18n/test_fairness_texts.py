@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from patron.answers.fairness import Fairness, GroupResult, GroupThreshold, Mitigation
+from patron.answers.fairness import FairnessResults, GroupResult, GroupThreshold, Mitigation
 from patron.interfaces.console.fairness_texts import fairness_sentences, notes
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
@@ -36,7 +36,10 @@ RESULTS = (
     result("offers", "none", "b", "selection_rate", 0.04, 0.11, "untested"),
     result("offers", "none", "b", "selection_ratio", 0.36, 1.0, "refuse"),
 )
-REFUSED = Fairness(("gender", "religion"), RESULTS, (("gender", "c"),), ("religion",), None, is_refused=True)
+REFUSED = FairnessResults(
+    ("gender", "religion"), RESULTS, (("gender", 1_234),), ("religion",), None, is_refused=True, is_pinned=False
+)
+CHURN_ONLY = replace(REFUSED, traits=("gender",), results=RESULTS[:4], left_out=(), unknown_traits=())
 MITIGATION = Mitigation("gender", (GroupThreshold("a", 0.53), GroupThreshold("b", 0.45)), 12, 3, -4_000.0)
 
 
@@ -45,14 +48,13 @@ def sentences(compared, locale="en"):
 
 
 def test_findings_are_said_once_for_two_groups_with_both_numbers_and_what_to_do():
-    recognised, calibration, offered, todo = sentences(REFUSED)
-    assert "Gender: b" in recognised
-    assert "52%" in recognised
-    assert "81%" in recognised
+    forecast, calibration, offered, churn, offers = sentences(REFUSED)
+    assert "52% of the group Gender: b had been forecast as likely to leave, and 81% of the others" in forecast
     assert "-10.0%" in calibration
     assert "+2.0%" in calibration
     assert "4% got one, and 11% of the others" in offered
-    assert "no offers" in todo
+    assert "data about this group" in churn
+    assert "Change the offers" in offers
 
 
 def test_mitigation_is_said_with_its_price_and_what_is_left():
@@ -60,7 +62,10 @@ def test_mitigation_is_said_with_its_price_and_what_is_left():
         result("churn", "group_thresholds", "a", "true_positive_rate", 0.71, 0.69, "fair"),
         result("churn", "group_thresholds", "b", "true_positive_rate", 0.69, 0.71, "fair"),
     )
-    mitigated = Fairness(("gender",), (*RESULTS[:4], *after), (), (), MITIGATION, is_refused=False)
+    calibration = result("churn", "group_thresholds", "b", "calibration_gap", -0.01, 0.01, "fair")
+    other = result("churn", "group_thresholds", "a", "calibration_gap", 0.01, -0.01, "fair")
+    results = (*RESULTS[:4], *after, calibration, other)
+    mitigated = replace(CHURN_ONLY, results=results, mitigation=MITIGATION, is_refused=False)
     thresholds, price = sentences(mitigated)
     assert "Gender: a from 53%" in thresholds
     assert "12 more customers" in price
@@ -72,9 +77,40 @@ def test_mitigation_is_said_with_its_price_and_what_is_left():
     assert "costs nothing" in sentences(replace(mitigated, mitigation=free))[-1]
 
 
-def test_small_groups_and_traits_that_nobody_has_are_named():
-    assert list(notes(REFUSED, words("en"))) == [
-        "Too few customers to be compared: Gender: c.",
+def test_a_finding_that_was_not_tested_again_is_not_hidden_by_thresholds_of_each_groups_own():
+    after = (
+        result("churn", "group_thresholds", "b", "selection_rate", 0.5, 0.5, "untested"),
+        result("churn", "group_thresholds", "b", "calibration_gap", -0.01, 0.01, "fair"),
+        result("churn", "group_thresholds", "a", "calibration_gap", 0.01, -0.01, "fair"),
+    )
+    mitigated = replace(CHURN_ONLY, results=(*RESULTS[:4], *after), mitigation=MITIGATION)
+    assert [(row.group_name, row.metric) for row in mitigated.findings] == [("b", "true_positive_rate")]
+    assert mitigated.refused_decisions == ("churn",)
+
+
+def test_thresholds_whose_effect_is_not_known_are_said_to_be_not_measurable_and_are_not_advised():
+    listed = sentences(replace(CHURN_ONLY, mitigation=MITIGATION))
+    [unmeasured] = [one for one in listed if "not yet measurable" in one]
+    assert "at least 90 days apart" in unmeasured
+    assert not [one for one in listed if "mitigation" in one]
+    assert not [one for one in listed if "expected gain" in one], "nobody gets an offer"
+    assert "forecast as likely to leave" in listed[0]
+
+
+def test_only_what_refused_is_advised_on():
+    assert not [one for one in sentences(CHURN_ONLY) if "refuse_ratio" in one]
+    offers = replace(REFUSED, results=RESULTS[4:])
+    assert sentences(offers)[-1].startswith("The difference in offers")
+    assert len(sentences(offers)) == 2
+
+
+def test_a_pinned_model_is_said_not_to_be_compared():
+    assert "pinned" in sentences(replace(CHURN_ONLY, is_pinned=True))[-1]
+
+
+def test_customers_of_small_groups_are_counted_and_traits_that_nobody_has_are_named():
+    assert list(notes(REFUSED, words("en"), Formats("en", "USD", "UTC"))) == [
+        "Gender: customers whose group cannot be compared, because it or all others are too few: 1,234.",
         "Religion: no customer's value is known yet.",
     ]
 
@@ -84,7 +120,8 @@ def test_no_sentence_has_an_unfilled_place_or_a_bare_key(locale):
     listed = [
         *sentences(REFUSED, locale),
         *sentences(replace(REFUSED, mitigation=MITIGATION, is_refused=False), locale),
-        *notes(REFUSED, words(locale)),
+        *sentences(replace(CHURN_ONLY, is_pinned=True), locale),
+        *notes(REFUSED, words(locale), Formats(locale, "USD", "UTC")),
     ]
     assert len(listed) > 8
     assert not [one for one in listed if "{" in one or "fairness." in one]

@@ -29,15 +29,13 @@ def _offer(explained: CustomerExplanation, offer_names: Mapping[str, str], words
         yield words("explanation.not_considered")
         return
     is_none = explained.action == NO_OFFER
-    yield (
-        words("explanation.no_offer")
-        if is_none
-        else words("explanation.offer", offer=words.offer(explained.action, offer_names))
-    )
-    if is_none and explained.reason == "exploring":
-        yield words("explanation.decision.not_drawn")
+    if is_none:
+        yield words("explanation.no_offer")
     else:
-        yield words(f"explanation.decision.{explained.reason}")
+        key = "explanation.offer_sent" if explained.is_sent else "explanation.offer"
+        yield words(key, offer=words.offer(explained.action, offer_names))
+    not_drawn = is_none and explained.reason == "exploring"
+    yield words(f"explanation.decision.{'not_drawn' if not_drawn else explained.reason}")
 
 
 def _forecast(explained: CustomerExplanation, words: Words, formats: Formats) -> Iterator[str]:

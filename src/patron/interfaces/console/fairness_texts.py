@@ -2,26 +2,29 @@
 
 from collections.abc import Iterator
 
-from patron.answers.fairness import Fairness, GroupResult
+from patron.answers.fairness import FairnessResults, GroupResult
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.group_metrics import CALIBRATION_GAP, SELECTION_RATE, TRUE_POSITIVE_RATE
+from patron.schema.questions import CHURN
 
 
-def fairness_sentences(compared: Fairness | None, words: Words, formats: Formats) -> Iterator[str]:
+def fairness_sentences(compared: FairnessResults | None, words: Words, formats: Formats) -> Iterator[str]:
     """Findings, what they led to, and what mitigation costs; nothing where all groups are treated alike."""
     if compared is None:
         return
     for row in compared.findings:
         yield finding_sentence(compared, row, words, formats)
-    if compared.is_refused:
-        yield words("fairness.refused")
-    elif compared.findings:
+    for decision in compared.refused_decisions:
+        yield words(f"fairness.refused_{decision}")
+    if compared.findings and not compared.is_refused:
         yield words("fairness.check")
+    if compared.is_pinned:
+        yield words("fairness.pinned")
     yield from mitigation_sentences(compared, words, formats)
 
 
-def finding_sentence(compared: Fairness, row: GroupResult, words: Words, formats: Formats) -> str:
+def finding_sentence(compared: FairnessResults, row: GroupResult, words: Words, formats: Formats) -> str:
     """One finding: the group's number next to the others'."""
     values = {"group": group_name(row.trait, row.group_name, words)}
     if row.metric == CALIBRATION_GAP:
@@ -30,37 +33,40 @@ def finding_sentence(compared: Fairness, row: GroupResult, words: Words, formats
     rates = compared.table(row.decision, row.mitigation, row.trait)[row.group_name]
     rate = rates[TRUE_POSITIVE_RATE if row.metric == TRUE_POSITIVE_RATE else SELECTION_RATE]
     shares = {"value": formats.share(rate.value, 0), "others": formats.share(rate.others_value, 0)}
-    key = "fairness.recognised" if row.metric == TRUE_POSITIVE_RATE else "fairness.offered"
+    key = "fairness.forecast_leaving" if row.metric == TRUE_POSITIVE_RATE else "fairness.offered"
     return words(key, **values, **shares)
 
 
-def mitigation_sentences(compared: Fairness, words: Words, formats: Formats) -> Iterator[str]:
-    """Thresholds by group, and their price in people and in money."""
-    done = compared.mitigation
-    if done is None:
+def mitigation_sentences(compared: FairnessResults, words: Words, formats: Formats) -> Iterator[str]:
+    """Thresholds by group, whether their effect is known, and, unless offers are refused, their price."""
+    mitigation = compared.mitigation
+    if mitigation is None:
         return
     thresholds = (
         words(
             "fairness.threshold",
-            group=group_name(done.trait, one.group_name, words),
+            group=group_name(mitigation.trait, one.group_name, words),
             value=formats.share(one.probability, 0),
         )
-        for one in done.thresholds
+        for one in mitigation.thresholds
     )
     yield words("fairness.thresholds", list=words("list.joint").join(thresholds))
-    counts = {"added": formats.count(done.added_count), "removed": formats.count(done.removed_count)}
-    if done.gain_change_cents is None:
+    if not compared.is_mitigation_measured:
+        yield words("fairness.unmeasured", days=formats.count(CHURN.horizon_days))
+    if compared.is_refused:
+        return
+    if mitigation.gain_change_cents is None:
         yield words("fairness.free")
-    else:
-        key = "fairness.price" if done.gain_change_cents < 0 else "fairness.gain"
-        yield words(key, **counts, money=formats.money(abs(done.gain_change_cents)))
+        return
+    counts = {"added": formats.count(mitigation.added_count), "removed": formats.count(mitigation.removed_count)}
+    key = "fairness.price" if mitigation.gain_change_cents < 0 else "fairness.gain"
+    yield words(key, **counts, money=formats.money(abs(mitigation.gain_change_cents)))
 
 
-def notes(compared: Fairness, words: Words) -> Iterator[str]:
-    """Groups that are too small, and traits that nobody has declared yet."""
-    if compared.left_out:
-        names = (group_name(trait, group, words) for trait, group in compared.left_out)
-        yield words("fairness.left_out", list=words("list.joint").join(names))
+def notes(compared: FairnessResults, words: Words, formats: Formats) -> Iterator[str]:
+    """Customers of groups that cannot be compared, and traits that nobody has declared yet."""
+    for trait, count in compared.left_out:
+        yield words("fairness.left_out", trait=words.code("trait", trait), count=formats.count(count))
     for trait in compared.unknown_traits:
         yield words("fairness.unknown", trait=words.code("trait", trait))
 

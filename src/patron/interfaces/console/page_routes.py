@@ -167,7 +167,7 @@ def models(request: Request) -> Response:
         twin="/api/models",
         models=facts,
         fairness_sentences=list(fairness_sentences(facts.fairness, texts, formats)),
-        fairness_notes=list(fairness_notes(facts.fairness, texts)) if facts.fairness else [],
+        fairness_notes=list(fairness_notes(facts.fairness, texts, formats)) if facts.fairness else [],
         charts=charts,
         spreads=answers.cached(
             ("spread charts", texts.locale),

@@ -6,13 +6,14 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from patron.answers.customer_explanation import customer_explanation
-from patron.commands.resolve_person import find_customer_ids
+from patron.commands.resolve_person import PersonIdentifier, find_identifier_tokens
 from patron.interfaces.console.explanation_texts import explanation_sentences
 from patron.interfaces.http.keyed_routes import SecretKeyRoute
 from patron.interfaces.http.privacy_routes import Person
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
+from patron.storage.last_run import last_run
 
 
 class Explanation(BaseModel):
@@ -31,7 +32,8 @@ router = APIRouter(prefix="/api/people", tags=["one person"], route_class=Secret
 def explain_to_person(request: Request, person: Person) -> Explanation:
     """Why one customer got an offer or none, and what the shop expects of them, in words for the customer."""
     shop = request.app.state.answers.shop
-    explained = customer_explanation(shop, find_customer_ids(shop, **person.identifier))
+    tokens = find_identifier_tokens(shop, PersonIdentifier(**person.identifier))
+    explained = customer_explanation(last_run(shop), tokens, person.customer_id)
     names = {offer.id: offer.name for offer in shop.policy.offers}
     sentences = {}
     for locale in LOCALES:

@@ -31,7 +31,8 @@ FAIRNESS = Table(
         Column(
             "decision",
             TEXT,
-            "what selects customers: churn (recognised as at risk, at past cutoffs) or offers (an offer, in this run)",
+            "what selects customers: churn (forecast as likely to leave, at past cutoffs) or offers (an offer, in this "
+            "run)",
             choices=(CHURN_DECISION, OFFERS_DECISION),
         ),
         Column(
@@ -41,16 +42,16 @@ FAIRNESS = Table(
             choices=(NO_MITIGATION, GROUP_THRESHOLDS),
         ),
         of("trait", TEXT, "sensitive trait that policy.toml declares"),
-        of("group_name", TEXT, "value of the trait, or a range of ten; empty for what is about no one group"),
+        of("group_name", TEXT, "value of the trait, a range of ten, or other; empty for what is about no one group"),
         Column(
             "metric",
             TEXT,
-            "metric of a group; threshold; left_out (a group too small to be shown); without_group (customers whose "
-            "trait is not known); customers_added and customers_removed by group thresholds, among those considered for"
-            " an offer; expected_gain_change by them, cents",
+            "metric of a group; threshold; left_out (customers of groups that cannot be compared); without_group (those"
+            " whose trait is not known); customers_added and customers_removed by group thresholds, among those"
+            " considered for an offer; expected_gain_change by them, cents",
             choices=FAIRNESS_METRICS,
         ),
-        maybe("customer_count", INT, "customers that the metric looks at; NULL for a group that is too small"),
+        maybe("customer_count", INT, "customers that the metric looks at"),
         maybe("value", NUMBER, "value of the metric, of the group: shares 0 to 1"),
         maybe("low", NUMBER, "lower end of its 95 % interval; of the ratio, of one that holds for all comparisons"),
         maybe("high", NUMBER, "upper end of it"),

@@ -138,7 +138,7 @@ def test_a_customer_reads_what_the_tables_say_by_the_shops_own_id(finished):
     for user, sentences in texts.items():
         assert set(sentences) == {"en", "zh-CN"}
         assert len(sentences["en"]) == len(sentences["zh-CN"])
-        assert sentences["en"][0].startswith(OF_ACTION.get(facts[user]["action"], "The shop chose the offer"))
+        assert sentences["en"][0].startswith(OF_ACTION.get(facts[user]["action"], "The shop sent you the offer"))
         assert any(sentence.startswith(forecast_of(facts[user]["churn"])) for sentence in sentences["en"])
         assert any("Gender, Income, Religion" in sentence for sentence in sentences["en"])
         assert not [one for listed in sentences.values() for one in listed if re.search(r"[{}_]|0\.\d", one)]

@@ -1,5 +1,6 @@
 """How models do in groups of customers, next to the best baseline and to an earlier model."""
 
+import re
 from dataclasses import dataclass
 
 from patron.storage.last_run import records
@@ -9,7 +10,7 @@ SQL = """
 select question, origin, grouping, group_name, customer_count, metric, learner, value, low, high, baseline,
   baseline_value, gain, gain_low, gain_high, earlier_version, earlier_value, earlier_gain, earlier_gain_low,
   earlier_gain_high
-from metrics_by_group where run_id = '{run_id}' order by question, grouping, group_name"""
+from metrics_by_group where run_id = '{run_id}'"""
 
 
 @dataclass(frozen=True)
@@ -42,5 +43,15 @@ class GroupRow:
 
 
 def metrics_by_group(view: Snapshot, run_id: str | None = None) -> tuple[GroupRow, ...]:
-    """Every group of the questions of a run, the view's own by default."""
-    return tuple(GroupRow(**row) for row in records(view.query(SQL.format(run_id=run_id or view.run.run_id))))
+    """Every group of the questions of a run, the view's own by default, in the order of what groups mean."""
+    rows = records(view.query(SQL.format(run_id=run_id or view.run.run_id)))
+    return tuple(
+        sorted((GroupRow(**row) for row in rows), key=lambda row: (row.question, row.grouping, _place(row.group_name)))
+    )
+
+
+def _place(group_name: str) -> tuple[bool, bool, int, str]:
+    """Where a group stands among its own: "before 2016-H1", "2016-H1", "1", "2-3", "10+", "web", "other"."""
+    number = re.match(r"\d+", group_name)
+    is_rest = group_name in {"other", "unknown"}
+    return is_rest, not group_name.startswith("before "), int(number[0]) if number else 0, group_name

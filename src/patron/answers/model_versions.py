@@ -71,10 +71,10 @@ def model_versions(shop: Shop, *, most: int = MOST_LISTED) -> tuple[ModelVersion
         if places[kept.question] <= most or kept.model_version in in_use | decided:
             chosen.append(kept)
     order = {target.name: place for place, target in enumerate(TARGETS)}
-    return tuple(sorted(_described(shop, chosen), key=lambda one: order.get(one.question, len(order))))
+    return tuple(sorted(_describe(shop, chosen), key=lambda one: order.get(one.question, len(order))))
 
 
-def _described(shop: Shop, models: Iterable[KeptModel]) -> list[ModelVersion]:
+def _describe(shop: Shop, models: Iterable[KeptModel]) -> list[ModelVersion]:
     view = last_run(shop)
     in_use, measured = _in_use(view), _primary_rows(view)
     pinned = {pin.model_version for pin in active_pins(shop.store).values()}
@@ -97,7 +97,7 @@ def _described(shop: Shop, models: Iterable[KeptModel]) -> list[ModelVersion]:
 
 def model_detail(shop: Shop, name: str) -> ModelDetail:
     """The model of QUESTION/VERSION; of QUESTION the pinned or newest. Raises NoRunYet, NotFound, LakeDamaged."""
-    (model,) = _described(shop, [find_model(shop.store, name)])
+    (model,) = _describe(shop, [find_model(shop.store, name)])
     models = shop.folder / "models"
     return ModelDetail(
         model,

@@ -110,7 +110,7 @@ def judge_churn(
     tested again stands.
     """
     fairness, threshold = policy.fairness, policy.at_risk.at_risk_from
-    rows = tuple(_compared(past, groups, past.forecast >= threshold, NO_MITIGATION, policy, rng=rng))
+    rows = tuple(_compare(past, groups, past.forecast >= threshold, NO_MITIGATION, policy, rng=rng))
     unfair = {row.trait for row in rows if row.verdict in (WARN, REFUSE)}
     trait = next((one for one in fairness.sensitive_traits if one in unfair), "")
     if fairness.mitigation != GROUP_THRESHOLDS or not trait or is_pinned:
@@ -145,12 +145,12 @@ def _after(
             is_selected[here] = is_recognised(past.forecast[here], names[here].tolist(), learned, default)
             is_evaluated |= here
     if is_evaluated.any():
-        yield from _compared(
+        yield from _compare(
             past.where(is_evaluated), groups, is_selected[is_evaluated], GROUP_THRESHOLDS, policy, rng=rng
         )
 
 
-def _compared(
+def _compare(
     past: PastChurn,
     groups: Groups,
     is_selected: npt.NDArray[np.bool_],

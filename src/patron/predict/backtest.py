@@ -168,7 +168,7 @@ def to_table(result: Backtest, *, run_id: str, rng: np.random.Generator) -> pa.T
             baseline: Evaluation = result.evaluations[origin, result.baseline]
             weights = bootstrap_weights(baseline.customer_ids(metrics[0]), rng=rng)
             count = baseline.customer_count(metrics[0])
-            rows += [row | {"customer_count": count} for row in _measured_rows(result, origin, metrics, weights)]
+            rows += [row | {"customer_count": count} for row in _metric_rows(result, origin, metrics, weights)]
             hits = interval_coverage(result, rng) if origin == ALL else None
             if hits is not None:
                 rows.append(_coverage(result.champion, hits, weights, count))
@@ -198,13 +198,13 @@ def _drawn_together(question: Target) -> tuple[tuple[Metric, ...], ...]:
     return tuple((metric,) for metric in question.all_metrics) if question.is_ranking else (question.all_metrics,)
 
 
-def _measured_rows(
+def _metric_rows(
     result: Backtest, origin: str, metrics: Sequence[Metric], weights: Numbers
 ) -> list[dict[str, str | float | None]]:
     """A row for each learner and metric at an origin; none of a learner that could not be fitted there."""
 
     @cache
-    def measured(learner: str, metric: Metric) -> tuple[float, Numbers | None]:
+    def measure(learner: str, metric: Metric) -> tuple[float, Numbers | None]:
         """The metric, and one value per resample."""
         evaluation: Evaluation = result.evaluations[origin, learner]
         drawn = _resamples(result, origin, learner, metric, weights)
@@ -213,13 +213,13 @@ def _measured_rows(
     names = [one.name for one in result.learners if (origin, one.name) in result.evaluations]
     return [
         {"origin": origin, "learner": name, "metric": metric.name}
-        | _compared(metric, *measured(name, metric), *measured(result.baseline, metric))
+        | _comparison(metric, *measure(name, metric), *measure(result.baseline, metric))
         for name in names
         for metric in metrics
     ]
 
 
-def _compared(
+def _comparison(
     metric: Metric, value: float, draws: Numbers | None, baseline: float, baseline_draws: Numbers | None
 ) -> dict[str, str | float | None]:
     """A value, the baseline's, and the gain, with their intervals where they were drawn."""

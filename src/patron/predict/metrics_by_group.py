@@ -56,7 +56,7 @@ def metrics_by_group(view: StageView, result: Backtest, origins: Sequence[ScoreO
             where = np.flatnonzero(names == name)
             if len(where) >= FEWEST_CUSTOMERS:
                 group = {"grouping": grouping, "group_name": name, "customer_count": len(where)}
-                rows.append(same | group | _measured(result, champion, baseline, earlier, where, rng))
+                rows.append(same | group | _measure(result, champion, baseline, earlier, where, rng))
     return pa.Table.from_pylist(rows, schema=METRICS_BY_GROUP.schema())
 
 
@@ -111,7 +111,7 @@ def _largest(values: pa.ChunkedArray) -> np.ndarray:
     return np.array([text if text in kept else OTHER for text in texts.to_pylist()])
 
 
-def _measured(
+def _measure(
     result: Backtest,
     champion: ForecastsAtOrigin,
     baseline: ForecastsAtOrigin,

@@ -151,8 +151,8 @@ def _compare(
     values, of_others = group_values(rows), group_values(others)
     draws, draws_of_others = _draws(rows, rng), _draws(others, rng)
     for metric, value in values.items():
-        count = _counted(rows, metric)
-        if min(count, _counted(others, metric)) < fewest:
+        count = _count_for(rows, metric)
+        if min(count, _count_for(others, metric)) < fewest:
             continue
         one, other = float(value[0]), float(of_others[metric][0])
         between = draws[metric] - draws_of_others[metric]
@@ -206,7 +206,7 @@ def _share(weight: Numbers, part: Numbers, whole: Numbers, more: tuple[Numbers, 
     return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
 
 
-def _counted(rows: SelectedRows, metric: str) -> int:
+def _count_for(rows: SelectedRows, metric: str) -> int:
     """Customers that a metric looks at; of one that needs both outcomes, the fewer."""
     if rows.happened is None or metric in (SELECTION_RATE, CALIBRATION_GAP, CALIBRATION_ERROR):
         return _customer_count(rows)

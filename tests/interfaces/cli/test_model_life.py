@@ -217,6 +217,13 @@ def test_old_cohorts_are_judged_next_to_the_model_that_was_used_then(shop, patro
     assert "By group at" in (shop.folder / "models" / "purchase" / new / "card.md").read_text()
 
 
+def test_groups_stand_in_the_order_of_what_they_mean(shop):
+    orders = [row.group_name for row in metrics_by_group(last_run(shop)) if row.grouping == "order_count"]
+    known = ["1", "2-3", "4-9", "10+"]
+    assert len(set(orders)) > 2
+    assert [known.index(name) for name in orders[: len(set(orders))]] == sorted(map(known.index, set(orders)))
+
+
 def test_the_earlier_model_is_no_later_than_the_cutoff_that_both_forecast_from(shop):
     _, new = runs(shop)
     for row in metrics_by_group(last_run(shop)):

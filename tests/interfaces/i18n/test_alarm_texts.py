@@ -36,7 +36,7 @@ SENTENCES = [
     (
         alarm("data", "paid_cents_30_days", "size", 4_001, 4_000, source="amounts"),
         (
-            "“Paid, last 30 days”: its values are spread otherwise since May 2, 2024; "
+            "“Paid, last 30 days”: its values have been distributed differently since May 2, 2024; "
             "the average of customers with any is still €40."
         ),
         "“近 30 天支付金额”：自2024年5月2日以来取值分布有变化；有此记录客户的平均值仍为 €40。",

@@ -77,8 +77,8 @@ class FairnessResults:
 
     traits: tuple[str, ...]
     results: tuple[GroupResult, ...]
-    left_out: tuple[tuple[str, int], ...]
-    """Traits of which some groups cannot be compared, and how many customers these have."""
+    left_out: tuple[tuple[str, str, int], ...]
+    """(decision, trait, customers) where some groups cannot be compared, and how many customers these have."""
     unknown_traits: tuple[str, ...]
     """Traits that nobody has declared yet."""
     mitigation: Mitigation | None
@@ -131,9 +131,8 @@ from fairness where {run} order by decision, mitigation desc, trait, group_name,
         return None
     traits = tuple(sorted({row["trait"] for row in rows}))
     results = tuple(GroupResult(**row) for row in rows if row["metric"] not in OF_GROUP)
-    # why reversed: of both decisions the customers of churn count, who are more
-    small = {row["trait"]: row["customer_count"] for row in rows[::-1] if row["metric"] == LEFT_OUT}
-    named = {row["trait"] for row in rows if row["group_name"]} | set(small)
+    small = [row for row in rows if row["metric"] == LEFT_OUT]
+    named = {row["trait"] for row in rows if row["group_name"]} | {row["trait"] for row in small}
     refused = view.query(f"select 1 as one from decisions where {run} and reason = 'unfair' limit 1")
     champion = f"{CHURN.name}/{view.run.run_id}"
     pinned = view.query(f"""
@@ -141,7 +140,7 @@ select 1 as one from scores where {run} and question = '{CHURN.name}' and model_
     return FairnessResults(
         traits,
         results,
-        tuple(sorted(small.items())),
+        tuple((row["decision"], row["trait"], row["customer_count"]) for row in small),
         tuple(trait for trait in traits if trait not in named),
         _mitigation(rows),
         refused.num_rows > 0,

@@ -7,6 +7,7 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.group_metrics import CALIBRATION_GAP, SELECTION_RATE, TRUE_POSITIVE_RATE
 from patron.schema.questions import CHURN
+from patron.schema.tables import NO_MITIGATION
 
 
 def fairness_sentences(compared: FairnessResults | None, words: Words, formats: Formats) -> Iterator[str]:
@@ -65,8 +66,9 @@ def mitigation_sentences(compared: FairnessResults, words: Words, formats: Forma
 
 def notes(compared: FairnessResults, words: Words, formats: Formats) -> Iterator[str]:
     """Customers of groups that cannot be compared, and traits that nobody has declared yet."""
-    for trait, count in compared.left_out:
-        yield words("fairness.left_out", trait=words.code("trait", trait), count=formats.count(count))
+    for decision, trait, count in compared.left_out:
+        what = words.code("fairness", f"{decision}_{NO_MITIGATION}")
+        yield words("fairness.left_out", trait=words.code("trait", trait), what=what, count=formats.count(count))
     for trait in compared.unknown_traits:
         yield words("fairness.unknown", trait=words.code("trait", trait))
 

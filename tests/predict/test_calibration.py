@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from patron.predict.calibration import fit_calibration
+from patron.predict.learner import labelled
 from patron.tabular import Calibration
 
 NEWEST = datetime(2021, 6, 1, tzinfo=UTC)
@@ -39,6 +40,12 @@ def remembers(rows):
     return log_odds
 
 
+def calibrate(table, model):
+    """The calibration of a model that is fitted to rows and asked for the log-odds of others."""
+    rows = labelled(table)
+    return fit_calibration(rows, lambda fitted, others: model(rows.take(fitted))(rows.take(others)))
+
+
 class Watched:
     """`remembers`, keeping what it was fitted to and asked for."""
 
@@ -57,12 +64,12 @@ class Watched:
 
 
 def test_the_same_orders_in_labels_of_near_cutoffs_make_no_model_sure():
-    assert fit_calibration(shop(), remembers).slope == pytest.approx(0.0, abs=0.1)
+    assert calibrate(shop(), remembers).slope == pytest.approx(0.0, abs=0.1)
 
 
 def test_no_customer_is_calibrated_on_by_a_model_that_knows_one_of_their_cutoffs():
     watched = Watched()
-    fit_calibration(shop(), watched)
+    calibrate(shop(), watched)
     assert len(watched.fitted) == len(watched.scored) == 2
     for fitted, scored in zip(watched.fitted, watched.scored, strict=True):
         assert not set(fitted["customer_id"].to_pylist()) & set(scored["customer_id"].to_pylist())
@@ -75,7 +82,7 @@ def test_every_customer_of_the_newest_labelled_cutoff_is_calibrated_on_once():
     later = table.slice(0, 800).drop_columns(["as_of", "label"])
     as_of = pa.array([NEWEST + timedelta(days=30)] * 800, table.schema.field("as_of").type)
     later = later.append_column("as_of", as_of).append_column("label", pa.nulls(800, pa.float64()))
-    fit_calibration(pa.concat_tables([table, later.select(table.column_names)]), watched)
+    calibrate(pa.concat_tables([table, later.select(table.column_names)]), watched)
     scored = pa.concat_tables(watched.scored)
     assert sorted(scored["customer_id"].to_pylist()) == sorted(table["customer_id"].to_pylist()[:800])
     assert set(scored["as_of"].to_pylist()) == {NEWEST}
@@ -84,16 +91,16 @@ def test_every_customer_of_the_newest_labelled_cutoff_is_calibrated_on_once():
 def test_the_order_of_rows_does_not_matter():
     table = shop()
     shuffled = table.take(pa.array(np.random.default_rng(2).permutation(table.num_rows)))
-    one, other = fit_calibration(table, remembers), fit_calibration(shuffled, remembers)
+    one, other = calibrate(table, remembers), calibrate(shuffled, remembers)
     assert (one.slope, one.shift) == pytest.approx((other.slope, other.shift), abs=1e-6)
 
 
 @pytest.mark.parametrize("table", [shop(customers=300, cutoffs=1), shop(customers=150)], ids=["fit", "newest"])
 def test_with_too_few_customers_log_odds_are_left_as_they_are(table):
-    assert fit_calibration(table, remembers) == Calibration()
+    assert calibrate(table, remembers) == Calibration()
 
 
 def test_with_one_outcome_only_log_odds_are_left_as_they_are():
     table = shop()
     same = table.set_column(table.column_names.index("label"), "label", pa.array(np.ones(table.num_rows)))
-    assert fit_calibration(same, remembers) == Calibration()
+    assert calibrate(same, remembers) == Calibration()

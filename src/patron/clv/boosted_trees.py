@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from patron.schema.numbers import Numbers
 
 if TYPE_CHECKING:
     import lightgbm as lgb
 
+Rows = npt.NDArray[np.intp]
+"""Places of rows, in order."""
 SAVED = "trees.txt"
 SAME_EVERY_TIME = {
     "deterministic": True,
@@ -24,20 +27,25 @@ CELLS_FOR_TWO_THREADS = 4_000_000
 
 
 class BinnedMatrix:
-    """A matrix that several boosted models are fitted to: where its bins lie is found once."""
+    """A matrix that several boosted models are fitted to: its values are put into bins once."""
 
     def __init__(self, values: Numbers) -> None:
         self.values = values
-        self._bins: dict[int, lgb.Dataset] = {}
+        self._binned: dict[tuple[int, int], lgb.Dataset] = {}
 
-    def dataset(self, label: Numbers, start: Numbers | None, parameters: dict[str, Any]) -> "lgb.Dataset":
-        """The matrix with a label, as LightGBM takes it."""
+    def dataset(
+        self, label: Numbers, start: Numbers | None, rows: Rows | None, parameters: dict[str, Any]
+    ) -> "lgb.Dataset":
+        """The matrix, or some of its rows, with one label per row, as LightGBM takes it."""
         import lightgbm as lgb  # noqa: PLC0415 - as in `Trees.fit`
 
-        bins = parameters["max_bin"]
-        data = lgb.Dataset(self.values, label, reference=self._bins.get(bins), init_score=start, params=parameters)
-        self._bins.setdefault(bins, data)
-        return data
+        kind = parameters["max_bin"], parameters["min_data_in_leaf"]
+        if kind not in self._binned:
+            self._binned[kind] = lgb.Dataset(self.values, params=parameters).construct()
+        # why a subset of all rows too: a start that a dataset once had stays
+        places = range(len(self.values)) if rows is None else rows.tolist()
+        data = self._binned[kind].subset(list(places), parameters).construct().set_label(label)
+        return data if start is None else data.set_init_score(start)
 
 
 @dataclass(frozen=True)
@@ -61,14 +69,15 @@ class Trees:
         objective: dict[str, Any],
         *,
         start: Numbers | None = None,
+        rows: Rows | None = None,
     ) -> "FittedTrees":
-        """Fit to one row per label; `start` is a raw score each row begins with."""
+        """Fit to one row per label, of the matrix or of its `rows`; `start` is a raw score each row begins with."""
         import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever fits no trees must not wait for it
 
         binned = matrix if isinstance(matrix, BinnedMatrix) else BinnedMatrix(matrix)
-        threads = {"num_threads": _threads(binned.values)}
-        data = binned.dataset(label, start, {"max_bin": self.bins, **SAME_EVERY_TIME, **threads})
-        booster = lgb.train({**self._parameters(), **threads, **objective}, data, num_boost_round=self.rounds)
+        parameters = {**self._parameters(), "num_threads": _threads(binned.values)}
+        data = binned.dataset(label, start, rows, parameters)
+        booster = lgb.train({**parameters, **objective}, data, num_boost_round=self.rounds)
         return FittedTrees(booster.model_to_string())
 
     def _parameters(self) -> dict[str, Any]:

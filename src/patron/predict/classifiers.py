@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from sklearn.linear_model import LogisticRegression
 
-from patron.clv.boosted_trees import FittedTrees, Trees
+from patron.clv.boosted_trees import BinnedMatrix, FittedTrees, Rows, Trees
 from patron.predict.calibration import fit_calibration
 from patron.predict.feature_matrix import Design
 from patron.predict.learner import LABEL, forecasts, labelled
@@ -39,8 +39,13 @@ class FittedLogistic:
 
     def log_odds(self, table: pa.Table) -> Numbers:
         """Log-odds before calibration."""
+        return self.log_odds_of(_log_scaled(self.design.matrix(table)))
+
+    def log_odds_of(self, matrix: Numbers) -> Numbers:
+        """Log-odds before calibration, of rows of the design's matrix, log-scaled."""
+        known = _standardise(matrix, self.fill, self.middle, self.spread)
         # why not `@`: BLAS sums in an order that depends on how many rows there are, and one must equal many.
-        return np.ascontiguousarray(self._standardised(table) * self.weights).sum(axis=1) + self.intercept
+        return np.ascontiguousarray(known * self.weights).sum(axis=1) + self.intercept
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the probability, 0 to 1."""
@@ -48,7 +53,9 @@ class FittedLogistic:
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
         """What each feature adds to the log-odds, against the mean customer; exact, as the model is linear."""
-        return self.design.names, self._standardised(table) * self.weights * self.calibration.slope
+        matrix = _log_scaled(self.design.matrix(table))
+        known = _standardise(matrix, self.fill, self.middle, self.spread)
+        return self.design.names, known * self.weights * self.calibration.slope
 
     def save(self, folder: Path) -> None:
         """Write weights as npz and the rest as JSON."""
@@ -64,9 +71,6 @@ class FittedLogistic:
             parts = {name: arrays[name] for name in ("middle", "spread", "fill", "weights")}
         calibration = Calibration(**saved["calibration"])
         return cls(Design.restored(saved["design"]), **parts, intercept=saved["intercept"], calibration=calibration)
-
-    def _standardised(self, table: pa.Table) -> Numbers:
-        return _standardise(_log_scaled(self.design.matrix(table)), self.fill, self.middle, self.spread)
 
 
 @dataclass(frozen=True)
@@ -87,13 +91,17 @@ class Logistic:
 
     def fit(self, table: pa.Table) -> FittedLogistic:
         """Fit to the rows whose label is known. Raises NotEnoughData."""
-        calibration = fit_calibration(table, lambda rows: self._fit(rows, Calibration()).log_odds)
-        return self._fit(labelled(table), calibration)
-
-    def _fit(self, rows: pa.Table, calibration: Calibration) -> FittedLogistic:
+        rows = labelled(table)
         label = _both_outcomes(rows)
         design = Design.of(rows.select([*self.columns, LABEL]) if self.columns else rows)
         matrix = _log_scaled(design.matrix(rows))
+
+        def log_odds(fitted: Rows, others: Rows) -> Numbers:
+            return self._fit(design, matrix[fitted], label[fitted], Calibration()).log_odds_of(matrix[others])
+
+        return self._fit(design, matrix, label, fit_calibration(rows, log_odds))
+
+    def _fit(self, design: Design, matrix: Numbers, label: Numbers, calibration: Calibration) -> FittedLogistic:
         is_missing = np.isnan(matrix)
         # why not nanmean: it warns of a column that nobody has a value of
         means = np.nansum(matrix, axis=0) / np.maximum((~is_missing).sum(axis=0), 1)
@@ -176,16 +184,24 @@ class BoostedChance:
 
     def fit(self, table: pa.Table) -> FittedChance:
         """Fit to the rows whose label is known. Raises NotEnoughData."""
-        calibration = fit_calibration(table, lambda rows: self._fit(rows, Calibration()).log_odds)
-        return self._fit(labelled(table), calibration)
-
-    def _fit(self, rows: pa.Table, calibration: Calibration) -> FittedChance:
+        rows = labelled(table)
         label = _both_outcomes(rows)
         design = Design.of(rows)
+        binned = BinnedMatrix(design.matrix(rows))
+
+        def log_odds(fitted: Rows, others: Rows) -> Numbers:
+            trees, base = self._fit(binned, label, fitted)
+            return base + trees.raw(binned.values[others])
+
+        calibration = fit_calibration(rows, log_odds)
+        return FittedChance(design, *self._fit(binned, label, None), calibration)
+
+    def _fit(self, binned: BinnedMatrix, label: Numbers, rows: Rows | None) -> tuple[FittedTrees, float]:
+        """Trees, and the log-odds of the base rate where they start."""
+        label = label if rows is None else label[rows]
         base = float(np.log(label.mean()) - np.log1p(-label.mean()))
         objective = {"objective": "binary", "boost_from_average": False}
-        trees = self.trees.fit(design.matrix(rows), label, objective, start=np.full(len(label), base))
-        return FittedChance(design, trees, base, calibration)
+        return self.trees.fit(binned, label, objective, start=np.full(len(label), base), rows=rows), base
 
 
 def _both_outcomes(rows: pa.Table) -> Numbers:

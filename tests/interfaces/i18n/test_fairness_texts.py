@@ -37,7 +37,13 @@ RESULTS = (
     result("offers", "none", "b", "selection_ratio", 0.36, 1.0, "refuse"),
 )
 REFUSED = FairnessResults(
-    ("gender", "religion"), RESULTS, (("offers", "gender", 1_234),), ("religion",), None, is_refused=True, is_pinned=False
+    ("gender", "religion"),
+    RESULTS,
+    (("offers", "gender", 1_234),),
+    ("religion",),
+    None,
+    is_refused=True,
+    is_pinned=False,
 )
 CHURN_ONLY = replace(REFUSED, traits=("gender",), results=RESULTS[:4], left_out=(), unknown_traits=())
 MITIGATION = Mitigation("gender", (GroupThreshold("a", 0.53), GroupThreshold("b", 0.45)), 12, 3, -4_000.0)
@@ -109,8 +115,9 @@ def test_a_pinned_model_is_said_not_to_be_compared():
 
 
 def test_customers_of_small_groups_are_counted_and_traits_that_nobody_has_are_named():
+    few = "customers whose group cannot be compared, because it or all others are too few"
     assert list(notes(REFUSED, words("en"), Formats("en", "USD", "UTC"))) == [
-        "Gender (who gets an offer): customers whose group cannot be compared, because it or all others are too few: 1,234.",
+        f"Gender (who gets an offer): {few}: 1,234.",
         "Religion: no customer's value is known yet.",
     ]
 

@@ -32,11 +32,6 @@ class TrainingMatrix:
         """The matrix as trees take it."""
         return BinnedMatrix(self.matrix)
 
-    @cached_property
-    def buyers_binned(self) -> BinnedMatrix:
-        """The rows of those who bought, likewise."""
-        return BinnedMatrix(self.matrix[self.label > 0])
-
     @classmethod
     def of(cls, table: pa.Table, models: OrdersAndSpend | None = None) -> Self:
         """Of the rows of `table` whose label is known; `models` are fitted to its newest cutoff, here if not given.

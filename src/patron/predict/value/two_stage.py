@@ -142,26 +142,26 @@ def fit_stages(
 ) -> FittedStages:
     """Fit both stages, or only the second where `buys` is fitted already. Raises NotEnoughData."""
     label = training.label
-    buyers = label > 0
-    if buyers.sum() < FEWEST_BUYERS:
+    buyers = np.flatnonzero(label > 0)
+    if len(buyers) < FEWEST_BUYERS:
         raise NotEnoughData(
-            f"{int(buyers.sum())} bought after the cutoffs to learn from, and {FEWEST_BUYERS} are needed",
+            f"{len(buyers)} bought after the cutoffs to learn from, and {FEWEST_BUYERS} are needed",
             where="training",
             todo=LATER,
         )
     cap = cap_of(label, cap_quantile)
     spent = np.minimum(label[buyers], cap)
-    log_odds = NEARLY_SURE if buyers.all() else 0.0
+    log_odds = NEARLY_SURE if len(buyers) == len(label) else 0.0
     start = np.full(len(label), log_odds) if log_odds else None
     if buys is None:
-        buys = trees.fit(training.binned, buyers.astype(float), {"objective": "binary"}, start=start)
+        buys = trees.fit(training.binned, (label > 0).astype(float), {"objective": "binary"}, start=start)
     if is_lognormal:
-        spends = trees.fit(training.buyers_binned, np.log(spent), {"objective": "l2"})
-        residual = np.log(spent) - spends.raw(training.buyers_binned.values)
+        spends = trees.fit(training.binned, np.log(spent), {"objective": "l2"}, rows=buyers)
+        residual = np.log(spent) - spends.raw(training.matrix[buyers])
         log_factor = min(float(residual.var()), LARGEST_VARIANCE) / 2
     else:
         log_factor = float(np.log(spent.mean()))
-        spends = trees.fit(training.buyers_binned, spent / np.exp(log_factor), {"objective": "gamma"})
+        spends = trees.fit(training.binned, spent / np.exp(log_factor), {"objective": "gamma"}, rows=buyers)
     return FittedStages(training.design, training.models, buys, spends, cap, log_factor, log_odds)
 
 

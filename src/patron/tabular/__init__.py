@@ -15,7 +15,9 @@ except ModuleNotFoundError as error:
 from patron.schema.calibration import Calibration
 from patron.tabular.compare_learners import compare
 from patron.tabular.comparison import Comparison
+from patron.tabular.embeddings import Embeddings, fit_embeddings
 from patron.tabular.evaluation import ScoreRow
+from patron.tabular.few_labels import CurveRow, LearningCurve, learning_curve
 from patron.tabular.learners import (
     LEARNERS,
     DecisionTree,
@@ -32,14 +34,19 @@ __all__ = [
     "LEARNERS",
     "Calibration",
     "Comparison",
+    "CurveRow",
     "DecisionTree",
+    "Embeddings",
     "ExtraTrees",
     "Fitted",
     "Learner",
+    "LearningCurve",
     "LightGBM",
     "Logistic",
     "Nearest",
     "RandomForest",
     "ScoreRow",
     "compare",
+    "fit_embeddings",
+    "learning_curve",
 ]

@@ -60,7 +60,7 @@ class ComparedTable:
         if not kinds.kinds:
             raise BadComparison("no column can be learned from", todo="Give a table with more columns.")
         time = None if roles.time is None else TimeOrder.of(table[roles.time], roles.time)
-        groups = None if roles.group is None else _group_codes(table[roles.group], roles.group)
+        groups = None if roles.group is None else group_codes(table[roles.group], roles.group)
         layout = Layout(label, time, groups, seed)
         unlabelled = int((~is_known).sum())
         return cls(table, roles, kinds, kinds.read(table), label, layout, positive_text, unlabelled)
@@ -119,7 +119,8 @@ class ComparedTable:
         return min(positives, len(rows) - positives)
 
 
-def _group_codes(column: pa.ChunkedArray, name: str) -> npt.NDArray[np.int64]:
+def group_codes(column: pa.ChunkedArray, name: str) -> npt.NDArray[np.int64]:
+    """A number for each group. Raises BadComparison where a row has none."""
     empty = missing_count(column)
     if empty:
         raise BadComparison(f"{empty} rows have no group", where=name, todo=FILL)

@@ -283,6 +283,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         "recommendations": recommended,
         "affinities": affinities,
         **needs_of(run, segments),
+        **responses_of(run, segments),
         "decisions": decisions_of(run, segments, rng),
         "cleaning": [
             {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
@@ -336,6 +337,20 @@ def needs_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
         for name in DEPARTMENTS
     ]  # fmt: skip
     return {"category_needs": needs, "category_forecasts": forecasts}
+
+
+def responses_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
+    """Two types of message of each customer."""
+    return {
+        "response_forecasts": [
+            {"run_id": run.run_id, "customer_id": segment["customer_id"], "channel": channel, "message_type": of,
+             "probability": chance, "response": response, "message_count": 3, "response_count": 1,
+             "shop_response_share": 0.123, "model_version": f"message_response/{run.run_id}"}
+            for segment in segments
+            for channel, of, chance, response in (
+                ("mail", "Type A", 0.271, "order"), ("e-mail", "any", 0.052, "click"))
+        ]
+    }  # fmt: skip
 
 
 def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> list[dict]:

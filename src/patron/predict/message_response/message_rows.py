@@ -14,7 +14,7 @@ from patron.schema.table_definition import TIME
 from patron.storage.engine import timestamp
 from patron.storage.stage_view import StageView
 
-MOST_ROWS = 15_000
+MOST_ROWS = 12_000
 """Messages that are learned from and evaluated; of more, those of a sample of customers. It bounds time."""
 PRIOR_MESSAGES = 2.0
 """How many messages without a response are added to a customer's share; larger shrinks more."""

@@ -391,6 +391,7 @@ def backtest_rows() -> dict[str, list[dict]]:
         "recommend": ("blend", "ndcg_at_10", ("popularity", "blend"), 0.21),
         "category_purchase": ("logistic", "log_loss", ("rate_by_category", "logistic"), 0.4),
         "category_spend": ("weighted_rates", "rmse_winsorised", ("own_rate", "weighted_rates"), 700.0),
+        "message_response": ("averaged", "log_loss", ("personal_response_rate", "averaged"), 0.29),
     }
     backtests = [
         {**run, "question": question, "origin": origin, "learner": learner, "champion": champion, "metric": metric,

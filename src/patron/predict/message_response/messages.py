@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from patron.schema.questions import MESSAGE_RESPONSE
 from patron.schema.tables import RESPONSE_KINDS
-from patron.storage.engine import timestamp
+from patron.storage.engine import literal, timestamp
 from patron.storage.stage_view import StageView
 
 HISTORY_DAYS = 730
@@ -32,7 +32,7 @@ where is_identified and kind in ('message_sent', 'offer') and coalesce(decision_
     and occurred_at >= {{since}} and known_at < {{now}}
 union all
 select customer_id, decision_id, {NOTHING} as campaign_id, action as coupon, channel, action as message_type,
-    seconds_of(exposed_at) as sent, seconds_of(exposed_at) as known, cast(null as bigint) as lasts
+    seconds_of(exposed_at) as sent, seconds_of(exposed_at) as known, {{validity}} as lasts
 from exposures where is_delivered and exposed_at >= {{since}} and exposed_at < {{now}}"""
 ANSWERED = f"""
 select customer_id, campaign_id, decision_id, case when kind = 'coupon' then coupon end as coupon,
@@ -81,8 +81,11 @@ def messages_query(view: StageView) -> str:
     """
     now = view.run.as_of
     times = {"since": timestamp(now - timedelta(days=HISTORY_DAYS)), "now": timestamp(now)}
+    days = {one.id: min(one.valid_days, MOST_DAYS) for one in view.policy.offers}
+    offers = " ".join(f"when {literal(offer)} then {valid * SECONDS_A_DAY}" for offer, valid in days.items())
+    validity = f"case action {offers} end" if offers else "cast(null as bigint)"
     seconds = {"window": MESSAGE_RESPONSE.horizon_days * SECONDS_A_DAY, "day": SECONDS_A_DAY}
-    return MESSAGES.format(sent=SENT.format(**times), answered=ANSWERED.format(**times), **seconds)
+    return MESSAGES.format(sent=SENT.format(**times, validity=validity), answered=ANSWERED.format(**times), **seconds)
 
 
 def read_message_types(view: StageView) -> pa.Table:

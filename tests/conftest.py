@@ -283,6 +283,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         "recommendations": recommended,
         "affinities": affinities,
         **needs_of(run, segments),
+        **responses_of(run, segments),
         "decisions": decisions_of(run, segments, rng),
         "cleaning": [
             {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
@@ -338,6 +339,20 @@ def needs_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
     return {"category_needs": needs, "category_forecasts": forecasts}
 
 
+def responses_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
+    """Two types of message of each customer."""
+    return {
+        "response_forecasts": [
+            {"run_id": run.run_id, "customer_id": segment["customer_id"], "channel": channel, "message_type": of,
+             "probability": chance, "response": response, "message_count": 3, "response_count": 1,
+             "shop_response_share": 0.123, "model_version": f"message_response/{run.run_id}"}
+            for segment in segments
+            for channel, of, chance, response in (
+                ("mail", "Type A", 0.271, "order"), ("e-mail", "any", 0.052, "click"))
+        ]
+    }  # fmt: skip
+
+
 def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> list[dict]:
     rows = []
     for segment in segments:
@@ -376,6 +391,7 @@ def backtest_rows() -> dict[str, list[dict]]:
         "recommend": ("blend", "ndcg_at_10", ("popularity", "blend"), 0.21),
         "category_purchase": ("logistic", "log_loss", ("rate_by_category", "logistic"), 0.4),
         "category_spend": ("weighted_rates", "rmse_winsorised", ("own_rate", "weighted_rates"), 700.0),
+        "message_response": ("averaged", "log_loss", ("personal_response_rate", "averaged"), 0.29),
     }
     backtests = [
         {**run, "question": question, "origin": origin, "learner": learner, "champion": champion, "metric": metric,

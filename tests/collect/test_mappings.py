@@ -241,7 +241,7 @@ def test_complete_journey_pays_what_the_shop_received_and_keeps_sensitive_traits
         demographics__csv="household_id,age,income,home_ownership,marital_status,household_size,household_comp,"
         "kids_count\n1,65+,35-49K,,Married,2,2 Adults,0\n",
         campaigns__csv="campaign_id,household_id\n1,1\n",
-        campaign_descriptions__csv="campaign_id,campaign_type,start_date\n1,Type B,2017-03-03\n",
+        campaign_descriptions__csv="campaign_id,campaign_type,start_date,end_date\n1,Type B,2017-03-03,2017-04-09\n",
         coupon_redemptions__csv="household_id,coupon_upc,campaign_id,redemption_date\n1,55,1,2017-03-05\n",
     )
     by_id = {event["order_id"] or event["name"]: event for event in events}

@@ -82,6 +82,14 @@ def test_stages_go_by_rhythm_and_say_overdue_not_at_risk(young):
     assert found.watch_list == ()
 
 
+@pytest.mark.parametrize("locale", ["en", "zh_CN"])
+def test_pages_say_what_a_forecast_of_responses_needs(young, locale):
+    somebody = find_customers(young.shop, CustomerQuery()).rows[0].customer_id
+    text = words(locale)("responses.missing", messages="300", responses="50")
+    for path in (f"/customers/{somebody}", "/models"):
+        assert text in young.client.get(f"{path}?lang={locale}").text
+
+
 def test_no_answer_gives_a_value(young):
     found, shop = overview(young.shop), young.shop
     assert found.missing_forecasts == young.finished.missing_forecasts

@@ -84,6 +84,42 @@ def test_an_offer_of_ours_is_an_exposure_and_one_of_somebody_else_an_interaction
     assert "event_not_used" not in cleaning_checks(pipeline, *ours)
 
 
+def test_a_message_names_its_type_and_how_long_its_offer_is_valid(pipeline):
+    sent = '{"campaign_type": "voucher", "valid_days": 14}'
+    events = [
+        pipeline.event("m", "Message Sent", 1, campaign_id="x", coupon="TEN", properties=sent),
+        pipeline.event("o", "Offer Assigned", 2, coupon="TEN", properties='{"offer_id": "ten", "valid_days": "soon"}'),
+        pipeline.event("c", "Message Clicked", 3, campaign_id="x", decision_id="d", properties=sent),
+    ]
+    rows = pipeline.facts(events, names=("identities", "products", "interactions"))["interactions"].to_pylist()
+    columns = ("kind", "campaign_id", "decision_id", "coupon", "message_type", "valid_days")
+    assert sorted(tuple(row[name] for name in columns) for row in rows) == [
+        ("message_clicked", "x", "d", None, None, None),
+        ("message_sent", "x", None, "TEN", "voucher", 14.0),
+        ("offer", None, None, "TEN", "ten", None),
+    ]
+
+
+def test_lines_have_the_coupon_and_the_campaign_of_their_order(pipeline):
+    products = [{"product_id": "p", "price_cents": 500}, {"product_id": "q", "price_cents": 700, "coupon": "OTHER"}]
+    events = [
+        pipeline.event("a", "Order Completed", 1, order_id="1", products=products, campaign_id="x"),
+        pipeline.event("b", "Order Completed", 1, order_id="2", revenue_cents=900, coupon="TEN"),
+        pipeline.event("c", "Order Line Completed", 1, order_id="3", price_cents=900, coupon="TEN", campaign_id="y"),
+        pipeline.event("d", "Order Refunded", 2, order_id="3"),
+    ]
+    rows = pipeline.facts(events)["order_lines"].to_pylist()
+    columns = ("order_id", "is_refund", "has_coupon")
+    found = {tuple(row[name] for name in columns): (row["coupon"], row["campaign_id"]) for row in rows}
+    assert found == {
+        ("1", False, False): (None, "x"),
+        ("1", False, True): ("OTHER", "x"),
+        ("2", False, True): ("TEN", None),
+        ("3", False, True): ("TEN", "y"),
+        ("3", True, False): (None, None),
+    }
+
+
 def test_shipping_of_an_order_update_is_not_revenue(pipeline):
     """Online Retail's lines POST, DOT and C2 come so."""
     sold = pipeline.event("a", "Order Line Completed", 1, order_id="o", product_id="p", price_cents=255, quantity=6)

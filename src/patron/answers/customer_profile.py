@@ -11,6 +11,7 @@ from patron.answers.category_needs import CategoryNeed, customer_needs
 from patron.answers.churn_reasons import ChurnReason, churn_reasons
 from patron.answers.models import UNITS
 from patron.answers.repeat_purchase import CustomerRepeatPurchase, customer_repeat_purchase
+from patron.answers.response_forecasts import ResponseForecast, customer_responses
 from patron.answers.score_reasons import mean_by_recency, score_reasons
 from patron.answers.value_parts import ValueParts, value_parts
 from patron.schema.errors import NotFound
@@ -160,6 +161,8 @@ class CustomerCard:
     """When their next order is likely; None without a forecast."""
     needs: tuple[CategoryNeed, ...]
     """The categories that they are likely to buy next, five at most."""
+    responses: tuple[ResponseForecast, ...]
+    """How likely they respond to the next message, by channel and type; none in a shop with too few messages."""
     repeat_purchase: CustomerRepeatPurchase | None
     """From the days of their orders; None without any, or where the run's model of them is not confirmed."""
     decisions: tuple[Decision, ...]
@@ -189,6 +192,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         value_parts=value_parts(view, customer),
         next_order=_next_order(view, customer),
         needs=customer_needs(view, customer),
+        responses=customer_responses(view, customer),
         repeat_purchase=customer_repeat_purchase(view, customer),
         decisions=_decisions(view, customer),
         recommendations=_recommendations(view, customer),

@@ -228,6 +228,10 @@ select 'category_purchase' as question, max(model_version) as model_version,
   count(distinct customer_id) as scored_count
 from category_needs where run_id = '{view.run.run_id}' having count(*) > 0
 union all
+select 'message_response' as question, max(model_version) as model_version,
+  count(distinct customer_id) as scored_count
+from response_forecasts where run_id = '{view.run.run_id}' having count(*) > 0
+union all
 select 'category_spend' as question, 'category_spend/{view.run.run_id}' as model_version,
   count(distinct customer_id) as scored_count
 from category_needs where run_id = '{view.run.run_id}' and expected_cents is not null having count(*) > 0"""

@@ -31,6 +31,7 @@ WRITES = (
     "affinities",
     "category_needs",
     "category_forecasts",
+    "response_forecasts",
     "model_manifests",
 )
 RETURNS: tuple[str, ...] = ()

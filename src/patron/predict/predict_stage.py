@@ -7,6 +7,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from patron.predict.category_needs.needs import build_category_needs
+from patron.predict.message_response.response_forecasts import build_response_forecasts
 from patron.predict.purchase.coherent_chances import coherent_scores
 from patron.predict.recommend.affinities import rank_products
 from patron.predict.scoring import Answer, AnsweredQuestion, answer, read_features
@@ -58,7 +59,9 @@ def run(view: StageView) -> Summary:
         visits = build_session_conversion(view)
         scores = coherent_scores([one.scores for one in answers])
         needs = build_category_needs(view, scores)
-    evaluated = [*(one.backtests for one in answers), rankings, needs.backtests, visits.backtests]
+        responses = build_response_forecasts(view)
+    of_parts = (needs, responses, visits)
+    evaluated = [*(one.backtests for one in answers), rankings, *(one.backtests for one in of_parts)]
     tables = {
         "scores": [SCORES.empty(), *scores],
         "past_forecasts": [PAST_FORECASTS.empty(), *(one.past_forecasts for one in answers)],
@@ -71,7 +74,7 @@ def run(view: StageView) -> Summary:
     }
     for name, parts in tables.items():
         view.write(name, pa.concat_tables(parts))
-    reasons = (*unanswered, *missing, *needs.unanswered, *visits.unanswered)
+    reasons = (*unanswered, *missing, *(reason for one in of_parts for reason in one.unanswered))
     return Summary(tuple(one.summary for one in answers), reasons)
 
 

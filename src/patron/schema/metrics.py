@@ -283,6 +283,8 @@ BALANCED_ACCURACY = Metric("balanced_accuracy", balanced_accuracy, higher_is_bet
 PRECISION = Metric("precision", precision, higher_is_better=True)
 RECALL = Metric("recall", recall, higher_is_better=True)
 F1 = Metric("f1", f1, higher_is_better=True)
+WITHIN_CAMPAIGN_AUC = Metric("within_campaign_auc", auc, higher_is_better=True)
+"""AUC of each campaign, then their mean: whom to choose for a message, whatever its campaign's rate is."""
 AVERAGE_PRECISION = Metric("average_precision", average_precision, higher_is_better=True)
 LIFT = Metric("lift", lift, higher_is_better=True)
 NDCG_AT_10 = Metric("ndcg_at_10", mean, higher_is_better=True)

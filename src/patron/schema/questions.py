@@ -90,6 +90,17 @@ class CategoryQuestion(Target):
     horizon_days: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class MessageQuestion(Target):
+    """One thing to predict of each customer and message, as of just before it is sent.
+
+    The label is of what came of the message while its offer was valid, and was known by then.
+    """
+
+    horizon_days: int
+    """How long a response is waited for where the message does not say how long its offer is valid."""
+
+
 VALUE = Question(
     name="value",
     meaning="net paid in the next 90 days",
@@ -199,9 +210,29 @@ CATEGORY_SPEND = CategoryQuestion(
 )
 """Of these two a run keeps the best of each customer in `category_needs`."""
 
+MESSAGE_RESPONSE = MessageQuestion(
+    name="message_response",
+    meaning="a response to the next message: an order with its coupon or from its campaign, else a click",
+    unit=PROBABILITY,
+    horizon_days=30,
+    primary_metric=metrics.LOG_LOSS,
+    metrics=(metrics.AUC, metrics.WITHIN_CAMPAIGN_AUC, metrics.CALIBRATION_ERROR),
+    baselines=("mean", "rate_by_message_type", "personal_response_rate", "recency_frequency"),
+    default="averaged",
+)
+"""Who responds need not be whom a message persuades; a run keeps it in `response_forecasts`."""
+FEWEST_MESSAGES, FEWEST_RESPONSES = 300, 50
+"""Messages whose time for a response is over, and responses to them, without which there is no forecast."""
+
 QUESTIONS = (VALUE, CHURN, PURCHASE, PURCHASE_7_DAYS, RECOMMEND, PROSPECTS)
 """Those about customers, which a run scores."""
-TARGETS: tuple[Target, ...] = (*QUESTIONS, CATEGORY_PURCHASE, CATEGORY_SPEND, SESSION_CONVERSION)
+TARGETS: tuple[Target, ...] = (
+    *QUESTIONS,
+    CATEGORY_PURCHASE,
+    CATEGORY_SPEND,
+    MESSAGE_RESPONSE,
+    SESSION_CONVERSION,
+)
 """Everything that is predicted and evaluated."""
 QUESTION_BY_NAME: Mapping[str, Target] = {target.name: target for target in TARGETS}
 

@@ -160,6 +160,20 @@ def test_the_customer_page_shows_likely_needs_and_the_overview_where_revenue_is_
     assert len(client.get("/api/overview").json()["category_forecasts"]) == 5
 
 
+@pytest.mark.parametrize(
+    ("locale", "texts"),
+    [
+        ("en", ("Response to the next message", "Type A", "27.1%", "12.3%", "1 of 3", "Any message", "no uplift")),
+        ("zh_CN", ("对下一条消息的响应", "3 条中响应 1 条", "不区分类型", "不等于增量效果")),
+    ],
+)
+def test_the_customer_page_shows_how_likely_a_response_is_and_that_this_is_no_uplift(client, somebody, locale, texts):
+    card = client.get(f"/api/customers/{somebody}").json()
+    assert [one["probability"] for one in card["responses"]] == [0.271, 0.052]
+    page = client.get(f"/customers/{somebody}?lang={locale}").text
+    assert [text for text in texts if text not in page] == []
+
+
 def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
     rhythm = client.get(f"/api/customers/{somebody}").json()["repeat_purchase"]
     page = client.get(f"/customers/{somebody}").text

@@ -13,13 +13,13 @@ from patron.decide.selection import REASONS
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import choose_locale, readable, words
-from patron.predict import category_needs
+from patron.predict import category_needs, message_response
 from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
 from patron.schema.questions import TARGETS
 from patron.schema.reason_codes import REASON_CODES
-from patron.schema.tables import NEED_REASONS
+from patron.schema.tables import NEED_REASONS, RESPONSE_KINDS
 from patron.storage.policy import Policy
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
@@ -30,7 +30,7 @@ from patron.understand.persona_traits import TRAITS as PERSONA_TRAITS
 
 POLICY = "storage/defaults/policy.toml"
 SOURCE = Path(patron.__file__).parent / "interfaces"
-ALL_LEARNERS = (*LEARNERS.values(), clickstream.LEARNERS, *category_needs.LEARNERS.values())
+ALL_LEARNERS = (*LEARNERS.values(), clickstream.LEARNERS, message_response.LEARNERS, *category_needs.LEARNERS.values())
 CODES = {
     "feature": [
         *(feature.__name__ for feature in FEATURES),
@@ -45,6 +45,7 @@ CODES = {
     "learner": [learner.name for learners in ALL_LEARNERS for learner in learners],
     "learner_help": [learner.name for learners in ALL_LEARNERS for learner in learners],
     "need": list(NEED_REASONS),
+    "response": list(RESPONSE_KINDS),
     "metric": [COVERAGE, *(metric.name for target in TARGETS for metric in target.all_metrics)],
     "stage": ["new", "active", "at_risk", "lapsed", "reactivated"],
     "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),

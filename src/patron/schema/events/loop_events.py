@@ -132,6 +132,8 @@ class MessageSent(Event, frozen=True, kw_only=True):
     message_id: Annotated[Text, described("the message")] = None
     campaign_id: CampaignId = None
     decision_id: DecisionId = None
+    campaign_type: Annotated[Text, described("type of the campaign, such as newsletter or voucher")] = None
+    valid_days: Annotated[Number, described("days for which its coupon or offer is valid")] = None
     channel: Channel = None
     coupon: Coupon = None
 

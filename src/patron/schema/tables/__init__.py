@@ -12,6 +12,7 @@ from patron.schema.tables import (
     fairness_tables,
     forecast_tables,
     model_tables,
+    response_tables,
     stage_tables,
 )
 from patron.schema.tables.category_tables import *  # noqa: F403 - every table is importable from here
@@ -20,6 +21,7 @@ from patron.schema.tables.fact_tables import *  # noqa: F403
 from patron.schema.tables.fairness_tables import *  # noqa: F403
 from patron.schema.tables.forecast_tables import *  # noqa: F403
 from patron.schema.tables.model_tables import *  # noqa: F403
+from patron.schema.tables.response_tables import *  # noqa: F403
 from patron.schema.tables.stage_tables import *  # noqa: F403
 
 TABLES: tuple[Table, ...] = tuple(
@@ -28,6 +30,7 @@ TABLES: tuple[Table, ...] = tuple(
         fact_tables,
         forecast_tables,
         category_tables,
+        response_tables,
         model_tables,
         stage_tables,
         decision_tables,

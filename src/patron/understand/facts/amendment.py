@@ -28,7 +28,7 @@ ORDER_KEY = "coalesce(e.order_id, e.event_id)"
 OF_ORDERS = f"(e.name in {SALES} or e.name in {REFUNDS})"
 CATALOGUE = "e.name = 'Product Updated'"
 COLUMNS_OF_TOKENS = """source, event_id, name, user_token, anonymous_token, occurred_at, known_at, flags, order_id,
-    decision_id, product_id, category, campaign_id, rating, channel, device, traits"""
+    decision_id, coupon, product_id, category, campaign_id, rating, channel, device, properties, traits"""
 """Columns that interactions and traits are made of, and the orders that are made again."""
 Small = Mapping[str, pa.Table]
 """Small tables that queries read by name, some in place of the whole ones."""

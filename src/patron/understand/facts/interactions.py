@@ -43,12 +43,16 @@ KINDS = {
 }
 """Event name to kind; events that are neither here nor orders, traits or catalogue are counted as not used."""
 
+MESSAGES = ("Message Sent", "Offer Assigned")
+"""Events of what the shop sends; they may name the type of the campaign, or the offer."""
 DONE_TO_CUSTOMERS = ("message_sent", "offer", "recommendation_shown", "ad_shown")
 """Kinds that the shop does; they are no sign of life of a customer."""
 AWAY_FROM_THE_SHOP = (*DONE_TO_CUSTOMERS, "message_opened", "message_clicked", "ad_clicked", "referral")
 """Kinds that make no visit by themselves."""
 
 
+MESSAGE_TYPE = "json_extract_string(o.properties, '$.campaign_type'), json_extract_string(o.properties, '$.offer_id')"
+VALID_DAYS = "try_cast(json_extract_string(o.properties, '$.valid_days') as double)"
 OURS = "(e.name = 'Offer Assigned' and e.decision_id is not null)"
 """An offer that a decision of ours assigned."""
 
@@ -60,17 +64,21 @@ def interactions(scope: Scope) -> str:
     `exposures` holds those that stand. What bots do says nothing about customers and is left out too.
     """
     kinds = " ".join(f"when '{name}' then '{kind}'" for name, kind in KINDS.items())
-    columns = ("product_id", "category", "campaign_id", "rating", "channel", "device")
+    columns = ("product_id", "category", "campaign_id", "decision_id", "coupon", "rating", "channel", "device")
+    message = f"o.name in {sql_list(MESSAGES)}"
     interaction_events = usable_events(
         scope,
         *columns,
+        "properties",
         "known_at as link_at",
         where=f"e.name in {sql_list(KINDS)} and not {OURS} and not {has_flag('bot')}",
     )
-    kept = ("source", "event_id", "name", "occurred_at", *columns)
+    kept = ("source", "event_id", "name", "occurred_at", "properties", *columns)
     return f"""
         select o.source, o.event_id, o.customer_id, o.is_identified, case o.name {kinds} end as kind, o.product_id,
-            coalesce(o.category, p.category) as category, o.campaign_id, o.rating, o.channel, o.device, o.occurred_at,
+            coalesce(o.category, p.category) as category, o.campaign_id, o.decision_id, o.coupon,
+            case when {message} then coalesce({MESSAGE_TYPE}) end as message_type,
+            case when {message} then {VALID_DAYS} end as valid_days, o.rating, o.channel, o.device, o.occurred_at,
             o.known_at, local_hour(o.occurred_at, {scope.zone}) as local_hour,
             local_day(o.occurred_at, {scope.zone}) as local_day
         from ({with_customer(interaction_events, *kept)}) o

@@ -2,9 +2,13 @@
 
 from patron.understand.facts.usable_events import Scope, usable_events
 
+ORDER_COLUMNS = (
+    *("order_id", "product_id", "category", "brand", "quantity"),
+    *("coupon", "campaign_id", "currency", "channel", "device"),
+)
 AMOUNTS = ("revenue_cents", "total_cents", "shipping_cents", "tax_cents", "discount_cents", "price_cents")
 LINE_COLUMNS = """source, event_id, position, user_token, anonymous_token, order_id, product_id, category, brand,
-    occurred_at, known_at, quantity, gross_cents, paid_cents, has_coupon, has_price, channel, device"""
+    occurred_at, known_at, quantity, gross_cents, paid_cents, coupon, campaign_id, has_price, channel, device"""
 
 
 def in_shop_currency(relation: str, scope: Scope, *amounts: str) -> str:
@@ -24,10 +28,8 @@ PAID_AS_SENT = """case when revenue_cents_here is not null then revenue_cents_he
 
 def first_orders(scope: Scope, where: str = "true") -> str:
     """The `Order Completed` events that make an order: of several with one order number, the first known."""
-    columns = ("order_id", "products", "quantity", "coupon", "currency", "channel", "device", "product_id")
-    order_events = usable_events(
-        scope, *columns, *AMOUNTS, "category", "brand", "received_at", where=f"e.name = 'Order Completed' and {where}"
-    )
+    columns = (*ORDER_COLUMNS, "products", "received_at")
+    order_events = usable_events(scope, *columns, *AMOUNTS, where=f"e.name = 'Order Completed' and {where}")
     return f"""
         select * from (
             select w.*, coalesce(w.order_id, w.event_id) as order_key, row_number() over (
@@ -52,20 +54,20 @@ def sale_lines(scope: Scope, where: str = "true") -> str:
 
 
 def _single_lines(scope: Scope, where: str) -> str:
-    columns = ("order_id", "product_id", "category", "brand", "quantity", "coupon", "currency", "channel", "device")
-    order_events = usable_events(scope, *columns, *AMOUNTS, where=f"e.name = 'Order Line Completed' and {where}")
+    order_events = usable_events(scope, *ORDER_COLUMNS, *AMOUNTS, where=f"e.name = 'Order Line Completed' and {where}")
     return f"""
         select source, event_id, 1 as position, user_token, anonymous_token, coalesce(order_id, event_id) as order_id,
             product_id, category, brand, occurred_at, known_at, quantity,
             greatest(coalesce(gross, 0), paid) as gross_cents, paid as paid_cents,
-            coupon is not null as has_coupon, has_price, channel, device
+            coupon, campaign_id, has_price, channel, device
         from (
             select s.*, coalesce({PAID_AS_SENT}, greatest(gross - coalesce(discount_cents_here, 0), 0), 0) as paid,
                 coalesce(price_cents, revenue_cents, total_cents) is not null as has_price
             from (
                 select source, event_id, user_token, anonymous_token, order_id, product_id, category, brand,
-                    occurred_at, known_at, coupon, channel, device, price_cents, revenue_cents, total_cents,
-                    revenue_cents_here, total_cents_here, shipping_cents_here, tax_cents_here, discount_cents_here,
+                    occurred_at, known_at, coupon, campaign_id, channel, device, price_cents, revenue_cents,
+                    total_cents, revenue_cents_here, total_cents_here, shipping_cents_here, tax_cents_here,
+                    discount_cents_here,
                     coalesce(quantity, 1) as quantity,
                     case when price_cents is null and revenue_cents_here is not null
                         then revenue_cents_here + coalesce(discount_cents_here, 0)
@@ -83,7 +85,7 @@ def _bare_orders(scope: Scope, where: str) -> str:
             category, brand, occurred_at, known_at, coalesce(quantity, 1) as quantity,
             coalesce({PAID_AS_SENT}, 0) + case when {PAID_AS_SENT} is null then 0
                 else coalesce(discount_cents_here, 0) end as gross_cents,
-            coalesce({PAID_AS_SENT}, 0) as paid_cents, coupon is not null as has_coupon,
+            coalesce({PAID_AS_SENT}, 0) as paid_cents, coupon, campaign_id,
             coalesce(revenue_cents, total_cents) is not null as has_price, channel, device
         from ({in_shop_currency(first_orders(scope, where), scope, *AMOUNTS)}) c
         where coalesce(array_length(products), 0) < 1"""
@@ -96,8 +98,9 @@ def _listed_lines(scope: Scope, where: str) -> str:
             brand, occurred_at, known_at, quantity,
             case when is_priced then gross else {_share("to_share")} end as gross_cents,
             case when is_priced then worth - {_share("to_share")} else {_share("to_share")} end as paid_cents,
-            has_coupon, case when is_priced then price_cents is not null else paid_in_all is not null end as has_price,
-            channel, device
+            coupon, campaign_id,
+            case when is_priced then price_cents is not null else paid_in_all is not null end as has_price, channel,
+            device
         from (
             select w.*, case when is_priced then least(coalesce(order_discount, 0), weight_in_all)
                 else coalesce(paid_in_all, 0) end as to_share
@@ -137,21 +140,21 @@ def _line_weights(scope: Scope, where: str) -> str:
 def _product_rows(scope: Scope, where: str) -> str:
     whole = f"""
         select o.source, o.event_id, o.user_token, o.anonymous_token, o.order_key, o.occurred_at, o.known_at,
-            o.coupon, o.channel, o.device, o.rate, o.products, o.discount_cents_here as order_discount,
+            o.coupon, o.campaign_id, o.channel, o.device, o.rate, o.products, o.discount_cents_here as order_discount,
             {PAID_AS_SENT} as paid_in_all
         from ({in_shop_currency(first_orders(scope, where), scope, *AMOUNTS)}) o
         where array_length(o.products) > 0"""
     return f"""
-        select source, event_id, user_token, anonymous_token, order_key, occurred_at, known_at, channel, device,
-            order_discount, paid_in_all, product_id, category, brand, price_cents, product_coupon,
+        select source, event_id, user_token, anonymous_token, order_key, occurred_at, known_at, campaign_id, channel,
+            device, order_discount, paid_in_all, product_id, category, brand, price_cents, product_coupon,
             coalesce(units, 1) as quantity,
             coalesce(greatest(
                 cast(round(cast(price_cents as double) * coalesce(units, 1) * rate) as bigint), 0), 0) as gross,
             coalesce(greatest(cast(round(line_discount_stated * rate) as bigint), 0), 0) as line_discount,
-            coalesce(order_coupon, product_coupon) is not null as has_coupon
+            coalesce(order_coupon, product_coupon) as coupon
         from (
             select x.source, x.event_id, x.user_token, x.anonymous_token, x.order_key, x.occurred_at, x.known_at,
-                x.channel, x.device, x.rate, x.order_discount, x.paid_in_all, x.coupon as order_coupon,
+                x.campaign_id, x.channel, x.device, x.rate, x.order_discount, x.paid_in_all, x.coupon as order_coupon,
                 p.product_id, p.category, p.brand, p.price_cents, p.quantity as units,
                 p.discount_cents as line_discount_stated, p.coupon as product_coupon
             from ({whole}) x cross join unnest(x.products) as t(p)

@@ -1,0 +1,24 @@
+"""Who responds to the next message, by channel and type of campaign or offer."""
+
+from patron.clv.boosted_trees import Trees
+from patron.predict.averaged_chance import AveragedChance
+from patron.predict.baselines import Mean
+from patron.predict.classifiers import BoostedChance, Logistic
+from patron.predict.learner import Learner
+from patron.predict.message_response.response_baselines import (
+    PersonalResponseRate,
+    RateByMessageType,
+    RecencyFrequency,
+)
+
+TREES = BoostedChance(Trees(rounds=60, leaves=4, learning_rate=0.08, fewest_in_leaf=40, share_of_features=0.3))
+LEARNERS: tuple[Learner, ...] = (
+    Mean(),
+    RateByMessageType(),
+    PersonalResponseRate(),
+    RecencyFrequency(),
+    Logistic(),
+    TREES,
+    AveragedChance((Logistic(), TREES)),
+)
+"""The learners of the question, baselines too."""

@@ -1,0 +1,120 @@
+"""Who responds to the next message: backtested on later messages, fitted, and forecast for each customer and type.
+
+A response is no effect: who is likely to respond might have ordered without the message. What a message causes is
+measured against the holdout.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.predict.backtest import ALL, Backtest, backtest, fit_champion, to_table
+from patron.predict.learner import FORECAST, Fitted
+from patron.predict.message_response import LEARNERS
+from patron.predict.message_response.message_origins import message_origins
+from patron.predict.message_response.message_rows import (
+    Recipients,
+    customer_columns,
+    learning_rows,
+    read_recipients,
+    scoring_rows,
+)
+from patron.predict.message_response.messages import read_message_types
+from patron.predict.scoring import keep
+from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
+from patron.schema.errors import NotEnoughData
+from patron.schema.numbers import float_column
+from patron.schema.questions import FEWEST_MESSAGES, FEWEST_RESPONSES, MESSAGE_RESPONSE
+from patron.schema.tables import BACKTESTS, RESPONSE_FORECASTS
+from patron.storage.stage_view import StageView
+
+log = logging.getLogger(__name__)
+MOST_TYPES = 5
+"""Channels and types that customers are scored for: those with the most messages."""
+TABLES = ("interactions", "exposures", "orders", "order_lines")
+
+
+@dataclass(frozen=True)
+class ResponseForecasts:
+    """Rows of `backtests`, or why there is no forecast."""
+
+    backtests: pa.Table
+    unanswered: tuple[str, ...] = ()
+
+
+def build_response_forecasts(view: StageView) -> ResponseForecasts:
+    """Write `response_forecasts`; a shop that sends no messages has none, and needs no reason."""
+    forecasts, result = RESPONSE_FORECASTS.empty(), ResponseForecasts(BACKTESTS.empty())
+    types = read_message_types(view)
+    if types.num_rows:
+        try:
+            forecasts, evaluated = _answer(view, types)
+            result = ResponseForecasts(evaluated)
+        except NotEnoughData as error:
+            log.warning("%s is not answered: %s", MESSAGE_RESPONSE.name, error)
+            result = ResponseForecasts(BACKTESTS.empty(), (f"{MESSAGE_RESPONSE.name}: {error.what}",))
+    view.write("response_forecasts", forecasts)
+    return result
+
+
+def _answer(view: StageView, types: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Rows of `response_forecasts` and `backtests`. Raises NotEnoughData, also where no past cutoff is evaluated."""
+    messages, responses = (sum(types[name].to_pylist()) for name in ("message_count", "response_count"))
+    if messages < FEWEST_MESSAGES or responses < FEWEST_RESPONSES:
+        raise NotEnoughData(
+            f"{messages} messages with {responses} responses; {FEWEST_MESSAGES} and {FEWEST_RESPONSES} are needed",
+            where="interactions",
+            todo="Send `Message Sent` and `Message Clicked` with a campaign_id, or coupons with orders.",
+        )
+    recipients = read_recipients(view)
+    rows = learning_rows(view, types, recipients)
+    rng = np.random.default_rng(view.run.child_seed(f"backtest {MESSAGE_RESPONSE.name}"))
+    result = backtest(MESSAGE_RESPONSE, LEARNERS, message_origins(rows), rng=rng)
+    if not result.origins:
+        raise NotEnoughData(result.why, where="interactions", todo="Import a longer history of messages.")
+    result = with_proven_champion(result, rng=rng)
+    learner, fitted = fit_champion(result, rows)
+    evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
+    version = keep(view, result, learner, fitted, rows, evaluated, tables=TABLES)
+    return forecast_responses(view, fitted, types, recipients, version), evaluated
+
+
+def with_proven_champion(result: Backtest, *, rng: np.random.Generator) -> Backtest:
+    """The result with the best baseline as champion, unless the champion is better than it by more than noise."""
+    metric = result.question.primary_metric
+    champion, baseline = (result.evaluations[ALL, name] for name in (result.champion, result.baseline))
+    weights = bootstrap_weights(champion.customer_ids(metric), rng=rng)
+    drawn = metric.gain(champion.value(metric, weights), baseline.value(metric, weights))
+    gain = percentile_interval(float(metric.gain(champion.value(metric), baseline.value(metric))), drawn)
+    if gain.low > 0:
+        return result
+    why = f"{result.champion} is not better than {result.baseline} by more than noise: the baseline is used."
+    return replace(result, champion=result.baseline, why=why)
+
+
+def forecast_responses(
+    view: StageView, fitted: Fitted, types: pa.Table, recipients: Recipients, version: str
+) -> pa.Table:
+    """Rows of `response_forecasts`: every recipient, for the next message of each frequent channel and type."""
+    now = int(view.run.as_of.timestamp())
+    shown = types.filter(pc.greater(types["response_count"], 0)).slice(0, MOST_TYPES)
+    parts, of_customer = [RESPONSE_FORECASTS.empty()], {}
+    for one in shown.to_pylist():
+        rows = recipients.at(now, one["channel"], one["message_type"])
+        of_customer = of_customer or customer_columns(view, rows)
+        features = scoring_rows(view, rows, types, of_customer)
+        texts = {"run_id": view.run.run_id, "model_version": version}
+        texts |= {name: one[name] for name in ("channel", "message_type", "response")}
+        texts["shop_response_share"] = one["response_count"] / one["message_count"]
+        columns = {name: pa.repeat(value, rows.num_rows) for name, value in texts.items()}
+        columns |= {
+            "customer_id": rows["customer_id"],
+            "probability": pa.array(float_column(fitted.predict(features), FORECAST)),
+            "message_count": features["same_type_message_count"].cast(pa.int64()),
+            "response_count": features["same_type_response_count"].cast(pa.int64()),
+        }
+        parts.append(pa.table(columns).select(RESPONSE_FORECASTS.schema().names).cast(RESPONSE_FORECASTS.schema()))
+    return pa.concat_tables(parts)

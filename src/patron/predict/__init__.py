@@ -7,6 +7,7 @@ READS = (
     "features",
     "identities",
     "interactions",
+    "model_alarms",
     "order_lines",
     "orders",
     "prospect_features",
@@ -32,5 +33,6 @@ WRITES = (
     "category_needs",
     "category_forecasts",
     "model_manifests",
+    "trainings",
 )
 RETURNS: tuple[str, ...] = ()

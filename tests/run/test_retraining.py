@@ -194,4 +194,3 @@ def test_a_model_that_no_past_cutoff_could_check_is_trained_in_every_run(shop, f
     finally:
         mine = rows.filter(pc.equal(rows["run_id"], first.run.run_id))
         shop.lake.replace(BACKTESTS, mine.cast(BACKTESTS.schema()), part=first.run.run_id)
-

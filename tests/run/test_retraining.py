@@ -4,15 +4,17 @@ import shutil
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from patron import predict
+from patron import decide, predict
 from patron.answers.metrics_by_group import metrics_by_group
 from patron.answers.models import models_of
 from patron.commands.manage_models import release, roll_back
 from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.decide.fair_churn import read_past_churn
 from patron.predict.prediction_intervals import IntervalEnds
 from patron.predict.retraining import plan_training
 from patron.predict.scoring import reuse
@@ -88,13 +90,16 @@ def test_a_run_that_does_not_train_measures_nothing_and_shows_what_its_models_we
     assert groups == [row for row in metrics_by_group(first) if row.question in OF_CUSTOMERS]
 
 
-def test_what_follows_from_forecasts_and_past_forecasts_is_there_without_a_training(first, second):
+def test_what_follows_from_forecasts_and_past_forecasts_is_there_without_a_training(shop, first, second):
     for table in ("reasons", "churn_drivers", "partial_dependence", "next_orders", "shop_forecasts", "value_at_risk"):
         assert of_run(second, table).num_rows, table
     for table in ("stage_values", "stage_transitions"):  # from the same past forecasts, and the same outcomes
         rows = [{**row, "run_id": ""} for row in of_run(second, table).to_pylist()]
         assert rows == [{**row, "run_id": ""} for row in of_run(first, table).to_pylist()] != []
     assert set(of_run(second, "segments")["stage_basis"].to_pylist()) == {"forecast"}
+    fairness = [read_past_churn(stage_view(shop, decide, run=view.run)) for view in (first, second)]
+    assert len(fairness[0].forecast)
+    assert np.array_equal(fairness[0].forecast, fairness[1].forecast)
 
 
 def test_kept_intervals_are_those_of_the_training(shop, first, second):

@@ -58,7 +58,7 @@ def test_a_model_that_is_used_again_says_when_it_was_trained_and_will_be():
     )
     assert training_sentence(models, "recommend", *ENGLISH) == "Trained in every run."
     assert list(training_summary(models, *ENGLISH)) == [
-        "The forecasts are from all models as trained on Mar 2, 2024; the next training is due on Mar 9, 2024."
+        "The forecasts come from the models as trained on Mar 2, 2024; the next training is due on Mar 9, 2024."
     ]
     assert measured_sentence(models, *ENGLISH).endswith("are as of Mar 2, 2024.")
 

@@ -28,11 +28,12 @@ from patron.predict.backtest import Backtest, fit_champion
 from patron.predict.churn_reasons import reason_rows
 from patron.predict.explanation import explain
 from patron.predict.learners import LEARNERS
+from patron.predict.prediction_intervals import IntervalEnds
 from patron.predict.score_origins import unlabelled
-from patron.predict.scoring import FEATURE_TABLES, keep, read_features, score, with_labels
+from patron.predict.scoring import FEATURE_TABLES, Champion, keep, read_features, score, with_labels
 from patron.schema.questions import CHURN, PURCHASE, VALUE
 from patron.schema.reason_codes import REASON_CODES
-from patron.schema.tables import BACKTESTS, BY_NAME, EVENTS, REASONS, SCORES
+from patron.schema.tables import BACKTESTS, BY_NAME, EVENTS, FIRST, REASONS, SCORES
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage import model_registry
@@ -40,6 +41,7 @@ from patron.storage.runs import FactsOrigin, Run
 from patron.storage.shop import Shop
 from patron.storage.stage_view import StageView
 from patron.storage.store import RUNS
+from patron.storage.trainings import Training
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
@@ -138,10 +140,11 @@ def score_all(shop: Shop) -> None:
             shop.folder / "models", shop.store, question.name, RUN.run_id, LEARNERS[question.name]
         )
         rows = view.query(f"select * from given where {question.population} order by customer_id", given=current)
-        result = Backtest(question, (), (), {}, "kept", "none", "kept")
+        training = Training(question.name, RUN.run_id, RUN.as_of, FIRST)
+        champion = Champion("kept", "none", "kept", training.model_version, fitted, IntervalEnds(), {}, training)
         current_rows = unlabelled(rows)
         explanation = explain(fitted, current_rows, REASON_CODES if question is CHURN else ())
-        found.append(score(view, result, fitted, current_rows, f"{question.name}/{RUN.run_id}", explanation))
+        found.append(score(view, question, champion, current_rows, explanation))
         reasons.append(reason_rows(view, question, current_rows, found[-1], explanation))
     view.write("scores", pa.concat_tables([SCORES.empty(), *found]))
     view.write("reasons", pa.concat_tables([REASONS.empty(), *reasons]))

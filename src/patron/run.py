@@ -56,6 +56,8 @@ EVENT_SOURCE = "patron"
 """Source of the events that the loop itself makes."""
 CAPABILITIES: Mapping[str, Callable[[Shop], object]] = {VAULT: Vault.open}
 """What a stage may declare besides tables, and how the run opens it."""
+NEEDED_OF_FORECASTS = ("scores", "backtests", "trainings", "orders", "model_manifests")
+"""Tables that say which forecasts are missing."""
 MAX_WAIT_FOR_PROFILES = timedelta(days=7)
 """How long requests wait in the inbox for live profiles that nobody updates."""
 Progress = Callable[[str, int, int | None], None]
@@ -137,11 +139,26 @@ STEPS = (
 )
 
 
-def stage_view(shop: Shop, stage: ModuleType, *, run: Run, pinned: Mapping[str, int | None] | None = None) -> StageView:
+def stage_view(
+    shop: Shop,
+    stage: ModuleType,
+    *,
+    run: Run,
+    pinned: Mapping[str, int | None] | None = None,
+    is_retraining: bool = False,
+) -> StageView:
     """What a stage sees: the tables of its READS and WRITES, and the capabilities among them, opened."""
     capabilities = {name: open_for(shop) for name, open_for in CAPABILITIES.items() if name in stage.READS}
     last = shop.last_completed()
-    return shop.view(stage.READS, stage.WRITES, run=run, pinned=pinned, capabilities=capabilities, last=last)
+    return shop.view(
+        stage.READS,
+        stage.WRITES,
+        run=run,
+        pinned=pinned,
+        capabilities=capabilities,
+        last=last,
+        is_retraining=is_retraining,
+    )
 
 
 def drain_inbox(shop: Shop) -> IngestionCounts:
@@ -165,12 +182,20 @@ def require_usable_models(shop: Shop, model_versions: Iterable[str], as_of: date
     require_usable(shop.folder / "models", shop.store, model_versions, versions, as_of)
 
 
-def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progress: Progress = silent) -> FinishedRun:
+def run_loop(
+    shop: Shop,
+    as_of: datetime,
+    *,
+    now: datetime | None = None,
+    retrain: bool = False,
+    progress: Progress = silent,
+) -> FinishedRun:
     """Run the loop as of a cutoff. An interrupted run is simply repeated, with the same result.
 
     Events are stored meanwhile, for the next run; only another run, an erasure or a backup waits.
 
-    `now` is the time of the call; a simulated shop, which lives in its own time, is finished without.
+    `now` is the time of the call; a simulated shop, which lives in its own time, is finished without. `retrain` trains
+    every model, also one that could score for some days yet.
     Raises NotEnoughData before the first order and for a cutoff after `now`, WorkspaceBusy when another process is at
     work, NoSpace; LakeDamaged or WorkspaceError, before anything is written, for a pinned model that cannot score.
     """
@@ -187,7 +212,7 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             pinned = {EVENTS.name: shop.lake.version(EVENTS)}
         run = Run.at(as_of, zone=shop.settings.shop.time_zone)
         started = time.monotonic()
-        seconds, results = _run_steps(shop, run, pinned, progress)
+        seconds, results = _run_steps(shop, run, pinned, progress, is_retraining=retrain)
         elapsed = time.monotonic() - started
         finished = FinishedRun(
             run.run_id,
@@ -199,7 +224,7 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
             results["engage"].outbox,
             results["facts"],
             results["later refunds"],
-            find_missing_forecasts(shop.view(["scores", "backtests", "orders", "model_manifests"], [], run=run)),
+            find_missing_forecasts(shop.view(list(NEEDED_OF_FORECASTS), [], run=run)),
         )
         _write_run_row(shop, run, finished, pinned, finished_at=(now or run.as_of) + timedelta(seconds=elapsed))
         tidy_lake(shop)
@@ -207,7 +232,7 @@ def run_loop(shop: Shop, as_of: datetime, *, now: datetime | None = None, progre
 
 
 def _run_steps(
-    shop: Shop, run: Run, pinned: Mapping[str, int | None], progress: Progress
+    shop: Shop, run: Run, pinned: Mapping[str, int | None], progress: Progress, *, is_retraining: bool = False
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Run every step and store the events that it returns; return the seconds and the result of each step."""
     seconds: dict[str, float] = {}
@@ -215,7 +240,8 @@ def _run_steps(
     for index, step in enumerate(STEPS):
         progress(step.name, index, len(STEPS))
         since = time.monotonic()
-        result = results[step.name] = step.run(stage_view(shop, step.stage, run=run, pinned=pinned))
+        view = stage_view(shop, step.stage, run=run, pinned=pinned, is_retraining=is_retraining)
+        result = results[step.name] = step.run(view)
         if EVENTS.name in step.stage.RETURNS:
             # why: a repeated run stores nothing twice, because the ids of the events come from the decisions
             load_events(shop, result.events, source=EVENT_SOURCE, known="occurred", received_at=run.as_of)

@@ -6,6 +6,7 @@ import pytest
 from patron.answers.backtest_results import backtest
 from patron.answers.models import UNITS, backtests, drift, forecast_checks, models, primary_metrics
 from patron.schema.errors import NotFound
+from patron.schema.tables import RECENT
 
 
 @pytest.fixture(scope="module")
@@ -64,11 +65,13 @@ def test_features_that_moved_most_come_first(last, rows_of_last):
     assert moved == sorted((row["population_stability_index"] for row in rows_of_last("drift")), reverse=True)
 
 
-def test_a_run_without_a_backtest_shows_the_last_one_there_is(last, snapshot_of):
+def test_a_run_that_did_not_train_shows_the_backtest_of_the_run_that_did(last, snapshot_of):
     (row, *_) = [one for one in last.read("backtests").to_pylist() if one["origin"] == "all"]
-    before = [row | {"run_id": "2020-01-01"}, row | {"run_id": "2021-01-01", "value": 7.0}]
-    view = snapshot_of(backtests=[*before, row | {"run_id": "9999-01-01", "value": 9.0}])
-    assert view.run.run_id < "9999"
+    rows = [row | {"run_id": "2020-01-01"}, row | {"run_id": "2021-01-01", "value": 7.0}]
+    same = {"question": row["question"], "trained_run_id": "2021-01-01", "trained_at": last.run.as_of, "reason": RECENT}
+    view = snapshot_of(backtests=rows)
+    assert backtests(view) == ()
+    view = snapshot_of(backtests=rows, trainings=[same | {"run_id": view.run.run_id}])
     assert [one.value for one in backtests(view)] == [7.0]
 
 

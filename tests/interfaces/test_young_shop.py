@@ -153,7 +153,7 @@ def view_of(shop):
             texts = dict.fromkeys(("origin", "learner", "champion", "metric", "baseline"), "x")
             row = {"run_id": run.run_id, "question": "value", "customer_count": 1} | texts
             shop.lake.replace(BACKTESTS, pa.Table.from_pylist([row], BACKTESTS.schema()), part=run.run_id)
-        return shop.view(["scores", "backtests", "orders", "model_manifests"], [], run=run)
+        return shop.view(["scores", "backtests", "trainings", "orders", "model_manifests"], [], run=run)
 
     return view
 

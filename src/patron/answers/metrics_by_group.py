@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
+from patron.storage.trainings import measured_rows
 
 SQL = """
 select question, origin, grouping, group_name, customer_count, metric, learner, value, low, high, baseline,
   baseline_value, gain, gain_low, gain_high, earlier_version, earlier_value, earlier_gain, earlier_gain_low,
   earlier_gain_high
-from metrics_by_group where run_id = '{run_id}'"""
+from {rows}"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class GroupRow:
 
 def metrics_by_group(view: Snapshot, run_id: str | None = None) -> tuple[GroupRow, ...]:
     """Every group of the questions of a run, the view's own by default, in the order of what groups mean."""
-    rows = records(view.query(SQL.format(run_id=run_id or view.run.run_id)))
+    rows = records(view.query(SQL.format(rows=measured_rows("metrics_by_group", run_id or view.run.run_id) + " m")))
     return tuple(
         sorted((GroupRow(**row) for row in rows), key=lambda row: (row.question, row.grouping, _place(row.group_name)))
     )

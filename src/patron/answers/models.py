@@ -20,6 +20,7 @@ from patron.storage.model_decisions import ModelDecision, active_pins
 from patron.storage.model_history import approvals
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import Store
+from patron.storage.trainings import Training, measured_rows, read_trainings
 
 UNITS = {target.name: {CENTS: "money", PROBABILITY: "share"}.get(target.unit, "number") for target in TARGETS}
 """How each question's forecast is shown."""
@@ -148,6 +149,10 @@ class Models:
     """Earlier models that score a question from the next run on, as people decided."""
     approvals: tuple[ModelDecision, ...] = ()
     """Approvals of the models that the run scored with."""
+    trainings: tuple[Training, ...] = ()
+    """The run that trained and measured each champion, and why this run trained it or did not."""
+    retrain_days: int = 0
+    """Days that a model scores before it is trained again, as the policy says now."""
     groups: tuple[GroupRow, ...] = ()
     """The champions in groups of customers."""
     fairness: FairnessResults | None = None
@@ -174,6 +179,8 @@ def models_of(view: Snapshot) -> Models:
         partial_dependence=partial_dependence(view) if has_churn else (),
         alarms=model_alarms(view),
         data_alarms_from=data_alarms_from(view),
+        trainings=tuple(read_trainings(view, view.run.run_id).values()),
+        retrain_days=view.policy.models.retrain_days,
         groups=metrics_by_group(view),
         fairness=fairness(view),
     )
@@ -188,14 +195,14 @@ def with_decisions(of_run: Models, store: Store) -> Models:
 
 
 def backtests(view: Snapshot) -> tuple[Backtest, ...]:
-    """Backtests of the run, or of the last run that has any."""
-    sql = """
+    """Backtests that hold for the run: of each question those of the run that trained its champion."""
+    sql = f"""
 select question, origin, learner, champion, metric, value, low, high, baseline, baseline_value, gain, gain_low,
   gain_high, customer_count
-from backtests where run_id = (select max(run_id) from backtests where run_id <= '{run_id}')
+from {measured_rows("backtests", view.run.run_id)} b
 order by question, case when origin = 'all' then 0 else 1 end, origin, case when learner = champion then 0 else 1 end,
   learner, metric"""
-    return tuple(Backtest(**row) for row in records(view.query(sql.format(run_id=view.run.run_id))))
+    return tuple(Backtest(**row) for row in records(view.query(sql)))
 
 
 def forecast_checks(view: Snapshot) -> tuple[ForecastCheck, ...]:

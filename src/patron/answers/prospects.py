@@ -12,6 +12,7 @@ from patron.storage.engine import exact_sum, timestamp
 from patron.storage.last_run import last_run, records
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import RUNS
+from patron.storage.trainings import measured_rows
 
 MAX_SHOWN = 20
 
@@ -80,8 +81,8 @@ def prospects(shop: Shop, *, most: int = MAX_SHOWN) -> Prospects:
 def _evaluation(view: Snapshot, learner: str) -> dict:
     rows = records(
         view.query(
-            f"""select value, low, high, customer_count from backtests
-            where run_id = '{view.run.run_id}' and question = '{PROSPECTS.name}' and origin = 'all'
+            f"""select value, low, high, customer_count from {measured_rows("backtests", view.run.run_id)} b
+            where question = '{PROSPECTS.name}' and origin = 'all'
               and metric = '{PROSPECTS.primary_metric.name}' and learner = '{learner}'"""
         )
     )

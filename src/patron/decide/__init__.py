@@ -10,6 +10,7 @@ READS = (
     "features",
     "consents",
     "past_forecasts",
+    "trainings",
     "order_lines",
     "traits",
     "identities",

@@ -26,6 +26,7 @@ from patron.schema.tables import (
 )
 from patron.storage.policy import Policy
 from patron.storage.stage_view import StageView
+from patron.storage.trainings import measured_rows, read_trainings
 
 OUTCOME = np.timedelta64(CHURN.horizon_days, "D")
 """Time from a cutoff until it is known who left."""
@@ -73,8 +74,9 @@ def audit_churn(view: StageView) -> ChurnFairness:
 
 
 def _is_pinned(view: StageView) -> bool:
-    """Whether a pinned model forecasts churn, which past forecasts, the run's champion's, say nothing about."""
-    champion = f"{CHURN.name}/{view.run.run_id}"
+    """Whether a pinned model forecasts churn, which past forecasts, the champion's, say nothing about."""
+    training = read_trainings(view, view.run.run_id).get(CHURN.name)
+    champion = training.model_version if training else f"{CHURN.name}/{view.run.run_id}"
     sql = f"""
 select 1 as one from scores
 where run_id = '{view.run.run_id}' and question = '{CHURN.name}' and model_version <> '{champion}' limit 1"""
@@ -82,10 +84,10 @@ where run_id = '{view.run.run_id}' and question = '{CHURN.name}' and model_versi
 
 
 def read_past_churn(view: StageView) -> PastChurn:
-    """Forecasts of the run's backtest with the outcomes, in order of cutoff."""
+    """Forecasts of the champion's backtest with the outcomes, in order of cutoff."""
     forecasts = view.query(f"""
-select customer_id, as_of, value from past_forecasts
-where run_id = '{view.run.run_id}' and question = '{CHURN.name}' order by as_of, customer_id""")
+select customer_id, as_of, value from {measured_rows("past_forecasts", view.run.run_id)} p
+where question = '{CHURN.name}' order by as_of, customer_id""")
     windows = label_windows(forecasts.select(["customer_id", "as_of"]), CHURN.horizon_days)
     places = pa.array(np.arange(forecasts.num_rows), pa.int64())
     sql = f"""

@@ -7,6 +7,7 @@ READS = (
     "features",
     "identities",
     "interactions",
+    "model_alarms",
     "order_lines",
     "orders",
     "prospect_features",
@@ -33,5 +34,6 @@ WRITES = (
     "category_forecasts",
     "response_forecasts",
     "model_manifests",
+    "trainings",
 )
 RETURNS: tuple[str, ...] = ()

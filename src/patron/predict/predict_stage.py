@@ -1,6 +1,7 @@
-"""The predict stage of a run: every question backtested, its champion fitted, kept, and used for every customer."""
+"""The predict stage of a run: every question's champion trained and kept, or an earlier run's, used for everybody."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -24,8 +25,10 @@ from patron.schema.tables import (
     REASONS,
     SCORES,
     SHOP_FORECASTS,
+    TRAININGS,
 )
 from patron.storage.stage_view import StageView
+from patron.storage.trainings import Training
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +77,14 @@ def run(view: StageView) -> Summary:
     }
     for name, parts in tables.items():
         view.write(name, pa.concat_tables(parts))
+    view.write("trainings", training_rows(view.run.run_id, [one.summary.training for one in answers]))
     reasons = (*unanswered, *missing, *(reason for one in of_parts for reason in one.unanswered))
     return Summary(tuple(one.summary for one in answers), reasons)
+
+
+def training_rows(run_id: str, trainings: Sequence[Training]) -> pa.Table:
+    """Rows of `trainings`."""
+    return pa.Table.from_pylist([{"run_id": run_id} | vars(one) for one in trainings], schema=TRAININGS.schema())
 
 
 def answer_questions(view: StageView) -> tuple[list[Answer], list[str]]:

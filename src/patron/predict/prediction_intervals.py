@@ -17,6 +17,28 @@ LEVELS = ndtri(np.array([0.1, 0.3, 0.5, 0.7, 0.9]))
 
 
 @dataclass(frozen=True)
+class IntervalEnds:
+    """Ends of the 80 % interval as multiples of the forecast, by its size; none where too little is known."""
+
+    edges: tuple[float, ...] = ()
+    """Forecasts at which the next group begins."""
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    def interval(self, forecast: Numbers) -> tuple[Numbers, Numbers] | None:
+        """Ends of the interval of what will happen, widened to hold the forecast itself; None when unknown.
+
+        Where nine of ten customers buy nothing the middle 80 % of outcomes is 0 to 0 and the mean lies outside.
+        """
+        if not self.low:
+            return None
+        group = np.searchsorted(np.asarray(self.edges), forecast, side="right")
+        size = np.maximum(forecast, 1.0)
+        low, high = (np.asarray(ends)[group] * size for ends in (self.low, self.high))
+        return np.minimum(np.maximum(low, 0.0), forecast), np.maximum(high, forecast)
+
+
+@dataclass(frozen=True)
 class Outcomes:
     """Actual / forecast of past customers in each decile of the forecast, in order of size; none knows nothing."""
 
@@ -39,17 +61,14 @@ class Outcomes:
         edges = [float(forecast[decile == one].min()) for one in range(2, decile.max() + 1)]
         return cls(tuple(edges), tuple(groups))
 
-    def interval(self, forecast: Numbers) -> tuple[Numbers, Numbers] | None:
-        """Ends of the 80 % interval of what will happen, widened to hold the forecast itself; None when unknown.
+    def interval_ends(self) -> IntervalEnds:
+        """The middle 80 % of what happened in each decile."""
+        low, high = (tuple(float(np.quantile(one, end)) for one in self.ratios) for end in ENDS)
+        return IntervalEnds(self.edges, low, high)
 
-        Where nine of ten customers buy nothing the middle 80 % of outcomes is 0 to 0 and the mean lies outside.
-        """
-        if not self.ratios:
-            return None
-        group = self._group(forecast)
-        size = np.maximum(forecast, 1.0)
-        low, high = (np.array([np.quantile(one, end) for one in self.ratios])[group] * size for end in ENDS)
-        return np.minimum(np.maximum(low, 0.0), forecast), np.maximum(high, forecast)
+    def interval(self, forecast: Numbers) -> tuple[Numbers, Numbers] | None:
+        """Ends of the 80 % interval of what will happen; None when unknown."""
+        return self.interval_ends().interval(forecast)
 
     def holds(self, actual: Numbers, forecast: Numbers, rng: np.random.Generator) -> npt.NDArray[np.bool_] | None:
         """Whether each actual is in the middle 80 % by the randomised probability transform; None when unknown.

@@ -1,8 +1,10 @@
-"""One question about a number: backtest it, fit its champion, keep it, and score every customer."""
+"""One question about a number: train and keep its champion, or take an earlier run's, and score every customer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,16 +19,25 @@ from patron.predict.learners import LEARNERS
 from patron.predict.metrics_by_group import metrics_by_group
 from patron.predict.model_card import card_of, card_text, settings_of
 from patron.predict.pinned_models import load_model
-from patron.predict.prediction_intervals import Outcomes
+from patron.predict.prediction_intervals import IntervalEnds, Outcomes
+from patron.predict.retraining import KeptChampion, plan_training
 from patron.predict.sampling import FACTS, LARGEST_KEY, OF_CUSTOMERS, OF_PROSPECTS, SAMPLE_KEY, sample_keys
 from patron.predict.score_origins import ScoreOrigin, score_origins, unlabelled
-from patron.schema.numbers import Numbers, float_column
+from patron.schema.numbers import float_column
 from patron.schema.questions import CHURN, PROSPECTS, Question, label_query, label_windows
 from patron.schema.reason_codes import REASON_CODES
-from patron.schema.tables import PARTIAL_DEPENDENCE, PAST_FORECASTS, SCORES, SHOP_FORECASTS
+from patron.schema.tables import (
+    BACKTESTS,
+    METRICS_BY_GROUP,
+    PARTIAL_DEPENDENCE,
+    PAST_FORECASTS,
+    SCORES,
+    SHOP_FORECASTS,
+)
 from patron.storage import model_registry
 from patron.storage.engine import timestamp
 from patron.storage.stage_view import StageView
+from patron.storage.trainings import Training
 
 MOST_ROWS = 100_000
 """Customers times cutoffs that are learned from and evaluated; of more, customers are sampled.
@@ -35,6 +46,11 @@ All customers are scored. It bounds time and memory of a run: the backtest fits 
 
 FEATURE_TABLES = ("features", "order_lines", "orders")
 """Tables that the rows of a question about customers follow from; a manifest names their versions."""
+KEYED_ROWS = f"""select * from (
+    select f.*, k.{SAMPLE_KEY} from (select * from {{}} where run_id = '{{}}') f
+    join sample_keys k on k.customer_id = f.customer_id) f
+where {{}} order by as_of, {SAMPLE_KEY}"""
+"""Rows of a table of features, of a run, that meet a condition, with the numbers of their customers."""
 PROSPECT_TABLES = ("prospect_features", "order_lines", "identities", "interactions")
 
 
@@ -53,6 +69,8 @@ class AnsweredQuestion:
     baseline_value: float | None
     scored_count: int
     why: str
+    training: Training
+    """The run that trained and measured the champion."""
     is_pinned: bool = False
     """Whether people pinned `model_version`, which scores instead of the champion."""
 
@@ -73,11 +91,43 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Champion:
+    """The model that scores a question, and what this run measured of it: nothing where an earlier run trained it."""
+
+    learner: str
+    baseline: str
+    why: str
+    model_version: str
+    fitted: Fitted
+    intervals: IntervalEnds
+    primary: Mapping[str, float | None]
+    """The primary metric over all past cutoffs with its ends, and that of the baseline; empty without a backtest."""
+    training: Training
+    is_pinned: bool = False
+    backtests: pa.Table = field(default_factory=BACKTESTS.empty)
+    past_forecasts: pa.Table = field(default_factory=PAST_FORECASTS.empty)
+    metrics_by_group: pa.Table = field(default_factory=METRICS_BY_GROUP.empty)
+
+
+@dataclass(frozen=True)
 class RunFeatures:
     """The run's features: those to learn from (past cutoffs and now, a sample), and those to score (now, all)."""
 
-    known: pa.Table
+    view: StageView
+    table: str
+    keys: pa.Table
+    """Numbers of customers by which a sample is drawn."""
     current: pa.Table
+
+    @cached_property
+    def known(self) -> pa.Table:
+        """Those to learn from, read when a question is trained."""
+        view, now = self.view, timestamp(self.view.run.as_of)
+        count = f"select count(*) as n from {self.table} where run_id = '{view.run.run_id}'"
+        row_count = view.query(count)["n"][0].as_py()
+        largest = int(min(1.0, MOST_ROWS / max(row_count, 1)) * LARGEST_KEY)
+        sampled = f"as_of <= {now} and {SAMPLE_KEY} <= {largest}"
+        return view.query(KEYED_ROWS.format(self.table, view.run.run_id, sampled), sample_keys=self.keys)
 
 
 def read_features(view: StageView, table: str) -> RunFeatures:
@@ -87,14 +137,8 @@ def read_features(view: StageView, table: str) -> RunFeatures:
     of_run = f"select * from {table} where run_id = '{view.run.run_id}'"
     current = view.query(f"{of_run} and as_of = {now} order by customer_id")
     keys = sample_keys(view.query(FACTS.format(facts=facts.format(now=now))), current)
-    rows = f"""select f.*, k.{SAMPLE_KEY} from ({of_run}) f
-        join sample_keys k on k.customer_id = f.customer_id"""
-    order = f"order by as_of, {SAMPLE_KEY}"
-    current = view.query(f"select * from ({rows}) f where as_of = {now} {order}", sample_keys=keys)
-    row_count = view.query(f"select count(*) as n from {table} where run_id = '{view.run.run_id}'")["n"][0].as_py()
-    largest = int(min(1.0, MOST_ROWS / max(row_count, 1)) * LARGEST_KEY)
-    sampled = f"as_of <= {now} and {SAMPLE_KEY} <= {largest}"
-    return RunFeatures(view.query(f"select * from ({rows}) f where {sampled} {order}", sample_keys=keys), current)
+    current = view.query(KEYED_ROWS.format(table, view.run.run_id, f"as_of = {now}"), sample_keys=keys)
+    return RunFeatures(view, table, keys, current)
 
 
 def population_of(view: StageView, question: Question, rows: pa.Table) -> pa.Table:
@@ -128,7 +172,41 @@ def with_labels(view: StageView, question: Question, rows: pa.Table) -> pa.Table
 def answer(
     view: StageView, question: Question, features: RunFeatures, learners: Sequence[Learner] | None = None
 ) -> Answer:
-    """Backtest, fit, keep and score one question. Raises NotEnoughData when no learner can be fitted."""
+    """Train a question, or take an earlier run's champion, and score. Raises NotEnoughData when none can be fitted.
+
+    `learners` are those of a benchmark or a test.
+    """
+    current = unlabelled(population_of(view, question, features.current))
+    training, kept = plan_training(view, question, str(features.current["feature_version"][0].as_py()))
+    champion = reuse(view, question, training, kept) if kept else train(view, question, features, training, learners)
+    has_reasons = question is CHURN
+    explanation = explain(champion.fitted, current, REASON_CODES if has_reasons else ())
+    scores = score(view, question, champion, current, explanation)
+    reasons = reason_rows(view, question, current, scores, explanation)
+    dependence = (
+        partial_dependence(view, question, champion.fitted, current) if has_reasons else PARTIAL_DEPENDENCE.empty()
+    )
+    return Answer(
+        scores=scores,
+        past_forecasts=champion.past_forecasts,
+        metrics_by_group=champion.metrics_by_group,
+        reasons=reasons,
+        drivers=churn_drivers(view, scores, reasons),
+        partial_dependence=dependence,
+        backtests=champion.backtests,
+        shop_forecast=shop_forecast(view, question, champion.fitted, scores),
+        summary=_summary(question, champion, scores.num_rows),
+    )
+
+
+def train(
+    view: StageView,
+    question: Question,
+    features: RunFeatures,
+    training: Training,
+    learners: Sequence[Learner] | None = None,
+) -> Champion:
+    """Backtest, fit and keep one question's champion. Raises NotEnoughData when no learner can be fitted."""
     rows = with_labels(view, question, features.known)
     rng = np.random.default_rng(view.run.child_seed(f"backtest {question.name}"))
     origins = score_origins(question, rows, view.run.as_of)
@@ -136,29 +214,45 @@ def answer(
     learner, fitted = fit_champion(result, rows)
     evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
     groups = metrics_by_group(view, result, origins)
-    version = f"{question.name}/{view.run.run_id}"
     pin = view.pinned_models.get(question.name)
-    if pin is None or pin.model_version != version:  # why: a run that is run again must not replace a pinned model
+    # why: a run that is run again must not replace a pinned model
+    if pin is None or pin.model_version != training.model_version:
         tables = PROSPECT_TABLES if question is PROSPECTS else FEATURE_TABLES
-        keep(view, result, learner, fitted, rows, evaluated, tables=tables, groups=groups)
-    if pin is not None:
-        version, fitted = pin.model_version, load_model(view.models_folder, view.declared_store, pin.model_version)
-    current = unlabelled(population_of(view, question, features.current))
-    has_reasons = question is CHURN
-    explanation = explain(fitted, current, REASON_CODES if has_reasons else ())
-    scores = score(view, result, fitted, current, version, explanation)
-    reasons = reason_rows(view, question, current, scores, explanation)
-    dependence = partial_dependence(view, question, fitted, current) if has_reasons else PARTIAL_DEPENDENCE.empty()
-    return Answer(
-        scores=scores,
+        ends = _interval_ends(result, fitted)
+        keep(view, result, learner, fitted, rows, evaluated, tables=tables, groups=groups, intervals=ends)
+    fitted = load_model(view.models_folder, view.declared_store, pin.model_version) if pin else fitted
+    return Champion(
+        learner=learner.name,
+        baseline=result.baseline,
+        why=result.why,
+        model_version=pin.model_version if pin else training.model_version,
+        fitted=fitted,
+        intervals=_interval_ends(result, fitted),
+        primary=_primary(question, learner.name, evaluated.to_pylist()),
+        training=training,
+        is_pinned=pin is not None,
+        backtests=evaluated,
         past_forecasts=past_forecasts(view, result, origins),
         metrics_by_group=groups,
-        reasons=reasons,
-        drivers=churn_drivers(view, scores, reasons),
-        partial_dependence=dependence,
-        backtests=evaluated,
-        shop_forecast=shop_forecast(view, question, fitted, scores),
-        summary=_summary(result, learner, version, evaluated, scores.num_rows, is_pinned=pin is not None),
+    )
+
+
+def reuse(view: StageView, question: Question, training: Training, kept: KeptChampion) -> Champion:
+    """The champion of an earlier run, with what that run measured; a pinned model scores instead of it."""
+    pin = view.pinned_models.get(question.name)
+    card = model_registry.card(view.models_folder, view.declared_store, training.model_version)
+    rows = view.query(f"""
+select * from backtests where run_id = '{training.trained_run_id}' and question = '{question.name}'""")
+    return Champion(
+        learner=kept.learner,
+        baseline=card.get("best_baseline", ""),
+        why=card.get("why", ""),
+        model_version=pin.model_version if pin else training.model_version,
+        fitted=load_model(view.models_folder, view.declared_store, pin.model_version) if pin else kept.fitted,
+        intervals=kept.intervals,
+        primary=_primary(question, kept.learner, rows.to_pylist()),
+        training=training,
+        is_pinned=pin is not None,
     )
 
 
@@ -178,20 +272,21 @@ def past_forecasts(view: StageView, result: Backtest, origins: Sequence[ScoreOri
 
 
 def score(
-    view: StageView, result: Backtest, fitted: Fitted, rows: pa.Table, version: str, explanation: Explanation
+    view: StageView, question: Question, champion: Champion, rows: pa.Table, explanation: Explanation
 ) -> pa.Table:
     """Rows of `scores` for these customers, with an interval for amounts and reasons where the model gives them."""
     if not rows.num_rows:
         return SCORES.empty()
-    forecast = float_column(fitted.predict(rows), FORECAST)
-    low, high = _interval(result, fitted, forecast)
+    forecast = float_column(champion.fitted.predict(rows), FORECAST)
+    ends = champion.intervals.interval(forecast)
+    low, high = (pa.nulls(len(forecast), pa.float64()) if ends is None else pa.array(ends[at]) for at in (0, 1))
     return pa.table(
         {
             "run_id": pa.array([view.run.run_id] * rows.num_rows, pa.string()),
             "customer_id": rows["customer_id"],
             "as_of": rows["as_of"],
-            "question": pa.array([result.question.name] * rows.num_rows, pa.string()),
-            "model_version": pa.array([version] * rows.num_rows, pa.string()),
+            "question": pa.array([question.name] * rows.num_rows, pa.string()),
+            "model_version": pa.array([champion.model_version] * rows.num_rows, pa.string()),
             "value": pa.array(forecast),
             "low": low,
             "high": high,
@@ -232,6 +327,7 @@ def keep(  # noqa: PLR0913 - what a manifest names
     *,
     tables: Sequence[str],
     groups: pa.Table | None = None,
+    intervals: IntervalEnds | None = None,
 ) -> str:
     """Save the champion, fitted to rows made of `tables`, with its manifest, metrics and card; its model_version."""
     manifest = model_registry.Manifest(
@@ -249,39 +345,37 @@ def keep(  # noqa: PLR0913 - what a manifest names
     card = card_of(result, learner, manifest, evaluated)
     champion = evaluated.filter(pc.equal(evaluated["learner"], learner.name)).to_pylist()
     metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
-    record = model_registry.ModelRecord(manifest, metrics, card, card_text(card, evaluated, groups))
+    text = card_text(card, evaluated, groups)
+    record = model_registry.ModelRecord(manifest, metrics, card, text, asdict(intervals or IntervalEnds()))
     return model_registry.save(view.models_folder, view.declared_store, fitted, record)
 
 
-def _interval(result: Backtest, fitted: Fitted, forecast: Numbers) -> tuple[pa.Array, pa.Array]:
-    """Ends of each 80 % interval, as wide as past cutoffs had it and as the coming season is uncertain."""
-    nothing = pa.nulls(len(forecast), pa.float64())
+def _interval_ends(result: Backtest, fitted: Fitted) -> IntervalEnds:
+    """Ends of 80 % intervals, as wide as past cutoffs had them and as the coming season is uncertain."""
     evaluation = result.evaluations.get((ALL, result.champion))
     if result.question.is_probability or evaluation is None:
-        return nothing, nothing
+        return IntervalEnds()
     spread = fitted.adds_up_to.season_spread if isinstance(fitted, AddsUp) else 0.0
-    ends = Outcomes.of(evaluation.actual, evaluation.forecast, spread).interval(forecast)
-    return (nothing, nothing) if ends is None else (pa.array(ends[0]), pa.array(ends[1]))
+    return Outcomes.of(evaluation.actual, evaluation.forecast, spread).interval_ends()
 
 
-def _summary(
-    result: Backtest, learner: Learner, version: str, evaluated: pa.Table, scored_count: int, *, is_pinned: bool
-) -> AnsweredQuestion:
-    primary = result.question.primary_metric.name
-    decisive = [
-        row
-        for row in evaluated.to_pylist()
-        if (row["origin"], row["learner"], row["metric"]) == (ALL, learner.name, primary)
-    ]
-    row = decisive[0] if decisive else {}
+def _primary(question: Question, learner: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """The learner on the primary metric over all past cutoffs, of rows of `backtests`; empty without any."""
+    wanted = (ALL, learner, question.primary_metric.name)
+    row = next((row for row in rows if (row["origin"], row["learner"], row["metric"]) == wanted), None)
+    return {name: row[name] for name in ("value", "low", "high", "baseline_value")} if row else {}
+
+
+def _summary(question: Question, champion: Champion, scored_count: int) -> AnsweredQuestion:
     return AnsweredQuestion(
-        question=result.question.name,
-        champion=learner.name,
-        model_version=version,
-        metric=primary,
-        baseline=result.baseline,
+        question=question.name,
+        champion=champion.learner,
+        model_version=champion.model_version,
+        metric=question.primary_metric.name,
+        baseline=champion.baseline,
         scored_count=scored_count,
-        why=result.why,
-        is_pinned=is_pinned,
-        **{name: row.get(name) for name in ("value", "low", "high", "baseline_value")},
+        why=champion.why,
+        training=champion.training,
+        is_pinned=champion.is_pinned,
+        **{name: champion.primary.get(name) for name in ("value", "low", "high", "baseline_value")},
     )

@@ -14,6 +14,7 @@ from patron.storage import model_registry
 from patron.storage.shop import Snapshot
 from patron.storage.stage_view import StageView
 from patron.storage.store import RUNS
+from patron.storage.trainings import measured_rows
 
 MISSING = "missing_forecasts"
 """Key in the summary of a run."""
@@ -72,11 +73,11 @@ def is_answered(view: StageView, question: Question) -> bool:
 
 def _read_scored(view: StageView) -> dict[str, dict[str, Any]]:
     """By question: the sum of its scores, its model, and whether a past cutoff could check it."""
-    run = f"run_id = '{view.run.run_id}'"
+    run, measured = f"run_id = '{view.run.run_id}'", measured_rows("backtests", view.run.run_id)
     sql = f"""
 select s.question, count(*) as row_count, sum(s.value) as total, max(s.model_version) as model_version,
   max(case when b.question is null then 0 else 1 end) as is_checked
-from scores s left join (select distinct question from backtests where {run}) b on b.question = s.question
+from scores s left join (select distinct question from {measured} m) b on b.question = s.question
 where s.{run} group by s.question"""
     return {row["question"]: row for row in view.query(sql).to_pylist()}
 

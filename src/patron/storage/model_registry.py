@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -35,6 +35,7 @@ MANIFEST = "manifest.json"
 CARD = "card.json"
 CARD_TEXT = "card.md"
 METRICS = "metrics.json"
+INTERVALS = "intervals.json"
 MODEL = "model"
 FILES = "files"
 """Key of a manifest: the other files of its folder and their SHA-256."""
@@ -92,6 +93,8 @@ class ModelRecord:
     metrics: Mapping[str, Any]
     card: Mapping[str, str]
     card_text: str
+    intervals: Mapping[str, Any] = field(default_factory=dict)
+    """Ends of the intervals of its forecasts, as past cutoffs had them; empty where it gives none."""
 
 
 def save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, record: ModelRecord) -> str:
@@ -112,6 +115,7 @@ def _save(models: Path, store: Store | DeclaredStore, fitted: FittedModel, recor
     (fresh / MODEL).mkdir(parents=True)
     fitted.save(fresh / MODEL)
     write_json(fresh / METRICS, record.metrics)
+    write_json(fresh / INTERVALS, record.intervals)
     write_json(fresh / CARD, record.card)
     (fresh / CARD_TEXT).write_text(record.card_text, encoding="utf-8")
     write_json(fresh / MANIFEST, {**asdict(record.manifest), FILES: _hashes(fresh)})
@@ -180,6 +184,12 @@ def card(models: Path, store: Store | DeclaredStore, model_version: str) -> dict
         return {}
     require_sound(models, store, model_version, only=(CARD,))
     return {key: str(text) for key, text in read_json(folder / CARD).items()}
+
+
+def intervals(models: Path, store: Store | DeclaredStore, model_version: str) -> dict[str, Any]:
+    """Ends of the intervals of a model's forecasts, verified. Raises LakeDamaged."""
+    require_sound(models, store, model_version, only=(INTERVALS,))
+    return read_json(models / model_version / INTERVALS)
 
 
 def require_sound(

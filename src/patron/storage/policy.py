@@ -174,6 +174,13 @@ class Fairness(_Section):
         return self
 
 
+class Models(_Section):
+    """When models are trained again."""
+
+    retrain_days: int = Field(default=7, ge=0, le=365)
+    """Days that a model scores before a run trains it again; 0 or 1: every nightly run trains."""
+
+
 class Offer(_Section):
     """Something a customer may be offered."""
 
@@ -212,6 +219,7 @@ class Policy(_Section):
     channel: Channel = Channel()
     measure: Measurement = Measurement()
     fairness: Fairness = Fairness()
+    models: Models = Models()
     offers: tuple[Offer, ...] = ()
 
     @field_validator("offers")

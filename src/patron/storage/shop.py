@@ -210,7 +210,7 @@ class Shop:
         """Run SQL on the embedded engine."""
         return self.engine.query(sql, tables)
 
-    def view(
+    def view(  # noqa: PLR0913 - what the kinds of views differ in
         self,
         reads: Iterable[str],
         writes: Iterable[str],
@@ -219,10 +219,20 @@ class Shop:
         pinned: Mapping[str, int | None] | None = None,
         capabilities: Mapping[str, object] | None = None,
         last: CompletedRun | None = None,
+        is_retraining: bool = False,
     ) -> StageView:
         """Give a stage the tables it declares; unpinned tables are read at their newest version."""
         parts = WorkspaceParts(
-            self.folder, self.settings, self.policy, self.lake, self.engine, self.store, last, active_pins(self.store)
+            self.folder,
+            self.settings,
+            self.policy,
+            self.lake,
+            self.engine,
+            self.store,
+            last,
+            active_pins(self.store),
+            self._run_before(run.as_of),
+            is_retraining,
         )
         return StageView(parts, reads, writes, run=run, versions=pinned or {}, capabilities=capabilities or {})
 
@@ -246,6 +256,12 @@ class Shop:
     def _last_row(self) -> sa.RowMapping | None:
         with self.store.begin() as connection:
             return connection.execute(sa.select(RUNS).order_by(RUNS.c.as_of.desc()).limit(1)).mappings().first()
+
+    def _run_before(self, as_of: datetime) -> Run | None:
+        earlier = sa.select(RUNS).where(RUNS.c.as_of < as_of).order_by(RUNS.c.as_of.desc()).limit(1)
+        with self.store.begin() as connection:
+            row = connection.execute(earlier).mappings().first()
+        return _run_of(row) if row else None
 
     def snapshot_of(self, as_of: datetime) -> Snapshot | None:
         """The completed run of a cutoff, every table at its newest version: tables of runs keep all runs."""

@@ -41,6 +41,10 @@ class WorkspaceParts:
     """The last completed run, where a stage may build on it."""
     pinned_models: Mapping[str, ModelDecision] = field(default_factory=dict)
     """Earlier models that people want to score with, by question."""
+    run_before: Run | None = None
+    """The completed run of the latest cutoff before that of the view's run."""
+    is_retraining: bool = False
+    """Whether somebody wants every model to be trained again."""
 
 
 class StageView:
@@ -77,6 +81,10 @@ class StageView:
         """Files for channels."""
         self.pinned_models = workspace.pinned_models
         """Earlier models that people want to score with, by question."""
+        self.run_before = workspace.run_before
+        """The completed run of the latest cutoff before this one's; None where there is none."""
+        self.is_retraining = workspace.is_retraining
+        """Whether somebody wants every model to be trained again."""
         self.declared_store = DeclaredStore(
             workspace.store, declared & METADATA.tables.keys(), self._writes & METADATA.tables.keys()
         )

@@ -20,6 +20,7 @@ from patron.schema.questions import CHURN, label_windows
 from patron.schema.table_definition import INT
 from patron.schema.tables import LIFECYCLE_STAGES, STAGE_TRANSITIONS, STAGE_VALUES
 from patron.storage.stage_view import StageView
+from patron.storage.trainings import measured_rows
 from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
 
 STEP = timedelta(days=30)
@@ -57,9 +58,9 @@ def read_past_stages(view: StageView) -> PastStages:
     forecasts = view.query(f"""
 select p.customer_id, p.as_of, p.value, f.days_since_last_order, f.days_from_first_to_last_order,
   f.order_day_count_lifetime, f.days_between_last_two_orders
-from past_forecasts p
+from {measured_rows("past_forecasts", view.run.run_id)} p
 join features f on f.run_id = p.run_id and f.customer_id = p.customer_id and f.as_of = p.as_of
-where p.run_id = '{view.run.run_id}' and p.question = '{CHURN.name}' order by p.as_of, p.customer_id""")
+where p.question = '{CHURN.name}' order by p.as_of, p.customer_id""")
     cutoffs = forecasts["as_of"].to_numpy()
     stages = np.zeros(forecasts.num_rows, dtype=np.int64)
     at_risk = view.policy.at_risk

@@ -47,9 +47,12 @@ def show(model: Model, workspace: Workspace = HERE, *, json: AsJson = False) -> 
     """
     from patron.answers.model_versions import model_detail
     from patron.interfaces.cli.render_models import show_model
+    from patron.interfaces.i18n.formats import Formats
     from patron.storage.shop import Shop
 
-    show_model(model_detail(Shop.open(workspace), model), json=json)
+    shop = Shop.open(workspace)
+    formats = Formats("en", shop.settings.shop.currency, shop.settings.shop.time_zone)
+    show_model(model_detail(shop, model), formats, json=json)
 
 
 @models.command()
@@ -65,7 +68,7 @@ def rollback(
 ) -> None:
     """Score a question with an earlier model, until it is released.
 
-    Later runs still fit, judge and keep their champion.
+    Later trainings still fit, judge and keep their champion.
 
     Example: patron models rollback value --reason "forecasts jumped" --workspace shop
     """

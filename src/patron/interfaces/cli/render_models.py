@@ -9,6 +9,9 @@ from patron.commands.manage_models import Rollback
 from patron.commands.verify_model import Verification
 from patron.interfaces.cli import output
 from patron.interfaces.cli.render import cents_in, interval, number
+from patron.interfaces.console.training_texts import cohort_sentences
+from patron.interfaces.i18n.formats import Formats
+from patron.interfaces.i18n.translations import words
 from patron.storage.model_decisions import ModelDecision
 
 HEAD = ("model", "learner", "state", "metric", "value", "baseline", "baseline value")
@@ -44,7 +47,7 @@ def states_of(model: ModelVersion) -> Iterator[str]:
         yield "approved"
 
 
-def show_model(detail: ModelDetail, *, json: bool) -> None:
+def show_model(detail: ModelDetail, formats: Formats, *, json: bool) -> None:
     """Show the card, the manifest and the decisions of one model."""
     if json:
         output.as_json(detail)
@@ -67,10 +70,10 @@ def show_model(detail: ModelDetail, *, json: bool) -> None:
         note = f": {decision.note}" if decision.note else ""
         output.say(f"{decision.decision}{who}, {decision.decided_at:%Y-%m-%d %H:%M} UTC{note}")
     if detail.groups:
-        _show_groups(detail.groups)
+        _show_groups(detail.groups, formats)
 
 
-def _show_groups(groups: tuple[GroupRow, ...]) -> None:
+def _show_groups(groups: tuple[GroupRow, ...], formats: Formats) -> None:
     """Show the groups of one question, next to the baseline and the earlier model."""
     first = groups[0]
     per = cents_in(first.question, first.metric)
@@ -87,6 +90,8 @@ def _show_groups(groups: tuple[GroupRow, ...]) -> None:
     against = first.earlier_version or "an earlier model (none is old enough)"
     head = ("group", "customers", first.metric, f"gain over {first.baseline}", f"gain over {against}")
     output.grid(f"Customers as of {first.origin} (95 % intervals; a gain above 0 is better)", head, rows)
+    for sentence in cohort_sentences(groups, words("en"), formats):
+        output.say(sentence)
 
 
 def show_rollback(rollback: Rollback, time_zone: str, *, json: bool) -> None:
@@ -121,4 +126,4 @@ def pin_sentences(pins: Iterable[ModelDecision]) -> Iterator[str]:
     """A sentence for each question that is scored with a pinned model."""
     for pin in pins:
         since = f"{pin.decided_at:%Y-%m-%d}"
-        yield f"{pin.model_version} has been pinned since {since} ({pin.note}): the new model of this run is only kept."
+        yield f"{pin.model_version} has been pinned since {since} ({pin.note}): newly trained models are only kept."

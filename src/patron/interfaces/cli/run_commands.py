@@ -44,6 +44,9 @@ def run(
     wait: Wait = None,
     workspace: Workspace = HERE,
     *,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train every model now, not only those that are due ([models] in policy).")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Run the loop once, as of a cutoff.
@@ -60,7 +63,7 @@ def run(
     now = datetime.now(UTC)
     cutoff = parse_time(as_of, shop.settings.shop.time_zone, now=now)
     with output.progress("running the loop") as tick:
-        finished = nightly.run_loop(shop, cutoff, now=now, progress=tick)
+        finished = nightly.run_loop(shop, cutoff, now=now, retrain=retrain, progress=tick)
     show_run(shop, finished, workspace, json=json)
 
 

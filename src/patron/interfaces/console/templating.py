@@ -14,6 +14,7 @@ from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
 from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
 from patron.interfaces.console.model_cards import card_rows
 from patron.interfaces.console.reason_texts import help_sentence, reason_sentence
+from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
 from patron.schema.questions import FEWEST_MESSAGES, FEWEST_RESPONSES
 
@@ -40,6 +41,9 @@ def environment() -> Environment:
     jinja.globals["card_rows"] = card_rows
     jinja.globals["alarm_sentence"] = alarm_sentence
     jinja.globals["alarm_help"] = alarm_help
+    jinja.globals["training_sentence"] = training_sentence
+    jinja.globals["measured_sentence"] = measured_sentence
+    jinja.globals["cohort_sentences"] = cohort_sentences
     jinja.globals["missing_sentences"] = missing_sentences
     jinja.globals["persona_fact"] = persona_fact
     jinja.globals["missing_short"] = missing_short

@@ -8,6 +8,7 @@ from patron.answers.overview import Overview
 from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
 from patron.interfaces.console.fairness_texts import fairness_sentences
 from patron.interfaces.console.missing_forecast_texts import missing_sentences
+from patron.interfaces.console.training_texts import training_summary
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.questions import CHURN
@@ -31,6 +32,7 @@ def summary_sentences(overview: Overview, models: Models | None, words: Words, f
         *fairness_sentences(models.fairness if models else None, words, formats),
         *(_effect(effect, words, formats) for effect in overview.effects[:1]),
         *(_forecasts(models, words, formats) if models else ()),
+        *(training_summary(models, words, formats) if models else ()),
     ]
 
 

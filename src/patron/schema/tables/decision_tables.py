@@ -163,5 +163,4 @@ MODEL_ALARMS = Table(
         of("related", TEXTS, "other features of the same source that changed"),
     ),
     partition_by="run_id",
-    is_for_people=True,
 )

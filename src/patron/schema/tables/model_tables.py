@@ -1,8 +1,32 @@
-"""How models do in groups of customers, next to a baseline and to an earlier model."""
+"""When models were trained and why, and how they do in groups of customers."""
 
-from patron.schema.table_definition import INT, NUMBER, TEXT, Column, Table
+from patron.schema.table_definition import INT, NUMBER, TEXT, TIME, Column, Table
 from patron.schema.tables.shared_columns import RUN, maybe, of
 
+FIRST, REQUESTED, ALARM, DUE = "first", "requested", "alarm", "due"
+UNPROVEN, OTHER_FEATURES, UNUSABLE = "unproven", "other_features", "unusable"
+RECENT = "recent"
+"""Not trained: the model is recent enough."""
+TRAINING_REASONS = (FIRST, REQUESTED, ALARM, DUE, UNPROVEN, OTHER_FEATURES, UNUSABLE, RECENT)
+TRAININGS = Table(
+    "trainings",
+    "one row per run and question about people: the run that trained its champion; other questions train in every run",
+    ("run_id", "question"),
+    (
+        RUN,
+        of("question", TEXT, "question of the forecast"),
+        of("trained_run_id", TEXT, "run that trained the champion, and that measured it: this one, or an earlier one"),
+        of("trained_at", TIME, "cutoff of that run"),
+        Column(
+            "reason",
+            TEXT,
+            "why this run trained it: there was no model yet, somebody requested it, the run before had an alarm, or "
+            "the model was due, had no backtest, knows other features or cannot be used; recent: this run did not",
+            choices=TRAINING_REASONS,
+        ),
+    ),
+    partition_by="run_id",
+)
 GROUPINGS = ("first_order", "order_count", "order_channel", "first_channel")
 METRICS_BY_GROUP = Table(
     "metrics_by_group",

@@ -1,0 +1,201 @@
+"""When models are trained again: a run trains, and one a day later scores with what it trained."""
+
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from patron import decide, predict
+from patron.answers.metrics_by_group import metrics_by_group
+from patron.answers.models import models_of
+from patron.commands.manage_models import release, roll_back
+from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.decide.fair_churn import read_past_churn
+from patron.predict.prediction_intervals import IntervalEnds
+from patron.predict.retraining import plan_training
+from patron.predict.scoring import reuse
+from patron.run import run_loop, stage_view
+from patron.schema.numbers import float_column
+from patron.schema.questions import CHURN, PROSPECTS, QUESTIONS, VALUE
+from patron.schema.tables import ALARM, BACKTESTS, DUE, FIRST, MODEL_ALARMS, OTHER_FEATURES, RECENT, REQUESTED, UNUSABLE
+from patron.simulate.simulator import ShopSimulator
+from patron.simulate.simulator_settings import DEFAULT_SHOP
+from patron.storage import model_registry
+from patron.storage.last_run import last_run, run_as_of
+from patron.storage.runs import Run
+from patron.storage.shop import Shop
+
+pytestmark = pytest.mark.xdist_group("retraining")
+DAY = timedelta(days=1)
+OF_CUSTOMERS = {one.name for one in QUESTIONS if not one.is_ranking and one is not PROSPECTS}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A shop with a run that trained, and one of the next day that did not."""
+    folder = tmp_path_factory.mktemp("shop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        patch.delenv("PATRON_MASTER_KEY", raising=False)
+        settings = replace(DEFAULT_SHOP, customers=90, visits_per_day=0.0)
+        Shop.create(folder / "w").close()
+        write_rules(folder / "w", settings, budget_cents=100_000)
+        world = ShopSimulator(settings, seed=5)
+        shop = Shop.open(folder / "w")
+        ingest_events(shop, world.history(330), received_at=world.now)
+        run_loop(shop, world.now - DAY)
+        run_loop(shop, world.now)
+        yield shop
+        shop.close()
+
+
+@pytest.fixture(scope="module")
+def first(shop):
+    """The run that trained."""
+    return run_as_of(shop, last_run(shop).run.as_of - DAY)
+
+
+@pytest.fixture(scope="module")
+def second(shop):
+    """The run of the next day."""
+    return last_run(shop)
+
+
+def of_run(view, table, condition="true"):
+    return view.query(f"select * from {table} where run_id = '{view.run.run_id}' and {condition}")
+
+
+def test_the_first_run_trains_and_the_next_scores_everybody_with_its_models(first, second):
+    for view, reason in ((first, FIRST), (second, RECENT)):
+        trainings = of_run(view, "trainings").to_pylist()
+        assert {row["question"] for row in trainings} >= OF_CUSTOMERS
+        assert {(row["trained_run_id"], row["reason"]) for row in trainings} == {(first.run.run_id, reason)}
+        models = {row["model_version"] for row in of_run(view, "scores").to_pylist()}
+        assert models == {f"{row['question']}/{first.run.run_id}" for row in trainings}
+    assert of_run(second, "scores", f"question = '{CHURN.name}'")["as_of"][0].as_py() == second.run.as_of
+
+
+def test_a_run_that_does_not_train_measures_nothing_and_shows_what_its_models_were_measured_by(first, second):
+    assert not OF_CUSTOMERS & set(of_run(second, "backtests")["question"].to_pylist())
+    shown, before = ({one.question: one for one in models_of(view).questions} for view in (second, first))
+    for question in OF_CUSTOMERS:
+        assert shown[question].board == before[question].board != ()
+        assert shown[question].card == before[question].card
+    groups = [row for row in metrics_by_group(second) if row.question in OF_CUSTOMERS]
+    assert groups
+    assert groups == [row for row in metrics_by_group(first) if row.question in OF_CUSTOMERS]
+
+
+def test_what_follows_from_forecasts_and_past_forecasts_is_there_without_a_training(shop, first, second):
+    for table in ("reasons", "churn_drivers", "partial_dependence", "next_orders", "shop_forecasts", "value_at_risk"):
+        assert of_run(second, table).num_rows, table
+    for table in ("stage_values", "stage_transitions"):  # from the same past forecasts, and the same outcomes
+        rows = [{**row, "run_id": ""} for row in of_run(second, table).to_pylist()]
+        assert rows == [{**row, "run_id": ""} for row in of_run(first, table).to_pylist()] != []
+    assert set(of_run(second, "segments")["stage_basis"].to_pylist()) == {"forecast"}
+    fairness = [read_past_churn(stage_view(shop, decide, run=view.run)) for view in (first, second)]
+    assert len(fairness[0].forecast)
+    assert np.array_equal(fairness[0].forecast, fairness[1].forecast)
+
+
+def test_kept_intervals_are_those_of_the_training(shop, first, second):
+    scores = of_run(first, "scores", f"question = '{VALUE.name}' order by customer_id")
+    kept = model_registry.intervals(shop.folder / "models", shop.store, f"{VALUE.name}/{first.run.run_id}")
+    low, high = IntervalEnds(**kept).interval(float_column(scores, "value"))
+    assert low.tolist() == scores["low"].to_pylist()
+    assert high.tolist() == scores["high"].to_pylist()
+    later = of_run(second, "scores", f"question = '{VALUE.name}'")
+    assert later["low"].null_count == later["high"].null_count == 0
+
+
+def view_at(shop, days, **options):
+    """What predict sees in a run some days after the second."""
+    return stage_view(shop, predict, run=Run.at(last_run(shop).run.as_of + timedelta(days=days)), **options)
+
+
+def version(view):
+    """Feature version of the last run."""
+    return view.query("select max(feature_version) as v from features")["v"][0].as_py()
+
+
+def reason(view, question=CHURN):
+    return plan_training(view, question, version(view))[0].reason
+
+
+def test_a_model_is_due_after_the_days_of_the_policy(shop):
+    assert [reason(view_at(shop, days)) for days in (5, 6)] == [RECENT, DUE]
+    before = shop.policy
+    try:
+        shop.policy = before.model_copy(update={"models": before.models.model_copy(update={"retrain_days": 1})})
+        assert reason(view_at(shop, 1)) == DUE
+    finally:
+        shop.policy = before
+
+
+def test_a_run_that_is_run_again_decides_as_it_did(shop):
+    assert [reason(view_at(shop, days)) for days in (-1, 0)] == [FIRST, RECENT]
+
+
+def test_somebody_who_wants_a_training_gets_one(shop):
+    training, kept = plan_training(view_at(shop, 1, is_retraining=True), CHURN, "v")
+    assert (training.reason, training.trained_at, kept) == (REQUESTED, last_run(shop).run.as_of + DAY, None)
+
+
+def test_only_a_new_alarm_about_calibration_asks_for_a_training(shop, first, second):
+    same = {"part": "mean", "before": 0.1, "now": 0.4, "value": 3.0, "allowed": 1.0, "since": second.run.as_of}
+    same |= {"customer_count": 9, "related": []}
+
+    def write_alarm(run, kind, subject):
+        row = {"run_id": run.run_id, "kind": kind, "subject": subject} | same
+        shop.lake.replace(MODEL_ALARMS, pa.Table.from_pylist([row], schema=MODEL_ALARMS.schema()), part=run.run_id)
+
+    version_before = shop.lake.version(MODEL_ALARMS)
+    assert version_before is not None
+    for kind, subject in (("data", "order_count_30_days"), ("scores", CHURN.name)):
+        write_alarm(second.run, kind, subject)
+        assert reason(view_at(shop, 1)) == RECENT
+    write_alarm(second.run, "calibration", CHURN.name)
+    assert [reason(view_at(shop, 1), question) for question in (CHURN, VALUE)] == [ALARM, RECENT]
+    write_alarm(first.run, "calibration", CHURN.name)  # it was there when the model was trained
+    assert reason(view_at(shop, 1)) == RECENT
+
+
+def test_a_model_that_cannot_score_is_trained_again(shop, first):
+    view = view_at(shop, 1)
+    assert plan_training(view, CHURN, "other")[0].reason == OTHER_FEATURES
+    folder = shop.folder / "models" / CHURN.name / first.run.run_id
+    shutil.copytree(folder, shop.folder / "copy")
+    try:
+        (folder / model_registry.INTERVALS).write_bytes(b"{}")
+        assert reason(view) == UNUSABLE
+    finally:
+        shutil.rmtree(folder)
+        (shop.folder / "copy").rename(folder)
+    assert reason(view) == RECENT
+
+
+def test_a_pinned_model_scores_instead_of_the_champion_that_is_used_again(shop, first, second):
+    roll_back(shop, CHURN.name, version=first.run.run_id, reason="as a test", now=second.run.as_of)
+    try:
+        view = view_at(shop, 1)
+        training, kept = plan_training(view, CHURN, version(view))
+        champion = reuse(view, CHURN, training, kept)
+        assert champion.is_pinned
+        assert (champion.model_version, training.reason) == (f"{CHURN.name}/{first.run.run_id}", RECENT)
+    finally:
+        release(shop, CHURN.name, now=second.run.as_of)
+
+
+def test_a_model_that_no_past_cutoff_could_check_is_trained_in_every_run(shop, first):
+    rows = shop.lake.read(BACKTESTS)
+    others = of_run(first, "backtests", f"question <> '{CHURN.name}'")
+    shop.lake.replace(BACKTESTS, others.cast(BACKTESTS.schema()), part=first.run.run_id)
+    try:
+        assert reason(view_at(shop, 1)) == "unproven"
+    finally:
+        mine = rows.filter(pc.equal(rows["run_id"], first.run.run_id))
+        shop.lake.replace(BACKTESTS, mine.cast(BACKTESTS.schema()), part=first.run.run_id)

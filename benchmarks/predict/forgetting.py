@@ -28,7 +28,7 @@ from scipy.special import logit
 from value_on_real_data import CUTOFFS, SOURCES, understood_at
 
 from patron import predict, understand
-from patron.clv.boosted_trees import FittedTrees, Trees
+from patron.clv.boosted_trees import FittedTrees, Rows, Trees
 from patron.commands.simulated_loop import ingest_events, write_rules
 from patron.predict import scoring
 from patron.predict.calibration import fit_calibration
@@ -115,8 +115,11 @@ def go_on(question: Question, before: Fitted, rows: pa.Table) -> Continued:
         return replace(found, adding_up=float(label.sum() / np.maximum(found.forecast(part).sum(), 1.0)))
 
     known = labelled(rows)
-    calibration = fit_calibration(known, lambda part: fit(part, Calibration()).raw) if is_probability else Calibration()
-    return fit(known, calibration)
+
+    def log_odds(fitted: Rows, others: Rows) -> Numbers:
+        return fit(known.take(fitted), Calibration()).raw(known.take(others))
+
+    return fit(known, fit_calibration(known, log_odds) if is_probability else Calibration())
 
 
 @dataclass(frozen=True)

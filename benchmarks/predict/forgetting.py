@@ -28,7 +28,8 @@ from scipy.special import logit
 from value_on_real_data import CUTOFFS, SOURCES, understood_at
 
 from patron import predict, understand
-from patron.clv.boosted_trees import FittedTrees, Rows, Trees
+from patron.clv.boosted_trees import FittedTrees, Trees
+from patron.clv.boosted_trees import Rows as Places
 from patron.commands.simulated_loop import ingest_events, write_rules
 from patron.predict import scoring
 from patron.predict.calibration import fit_calibration
@@ -116,7 +117,7 @@ def go_on(question: Question, before: Fitted, rows: pa.Table) -> Continued:
 
     known = labelled(rows)
 
-    def log_odds(fitted: Rows, others: Rows) -> Numbers:
+    def log_odds(fitted: Places, others: Places) -> Numbers:
         return fit(known.take(fitted), Calibration()).raw(known.take(others))
 
     return fit(known, fit_calibration(known, log_odds) if is_probability else Calibration())

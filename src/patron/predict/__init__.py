@@ -32,5 +32,8 @@ WRITES = (
     "category_needs",
     "category_forecasts",
     "model_manifests",
+    "survival_curves",
+    "survival_backtests",
+    "early_warnings",
 )
 RETURNS: tuple[str, ...] = ()

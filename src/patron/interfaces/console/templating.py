@@ -14,6 +14,7 @@ from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
 from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
 from patron.interfaces.console.model_cards import card_rows
 from patron.interfaces.console.reason_texts import help_sentence, reason_sentence
+from patron.interfaces.console.survival_texts import later_sentences, verdict_sentence, warning_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
 
 HERE = Path(__file__).parent
@@ -44,6 +45,9 @@ def environment() -> Environment:
     jinja.globals["missing_short"] = missing_short
     jinja.globals["reason_sentence"] = reason_sentence
     jinja.globals["help_sentence"] = help_sentence
+    jinja.globals["later_sentences"] = later_sentences
+    jinja.globals["verdict_sentence"] = verdict_sentence
+    jinja.globals["warning_sentence"] = warning_sentence
     jinja.globals["timeline_length"] = TIMELINE_LENGTH
     return jinja
 

@@ -13,6 +13,7 @@ from patron.schema.tables import (
     forecast_tables,
     model_tables,
     stage_tables,
+    survival_tables,
 )
 from patron.schema.tables.category_tables import *  # noqa: F403 - every table is importable from here
 from patron.schema.tables.decision_tables import *  # noqa: F403
@@ -21,6 +22,7 @@ from patron.schema.tables.fairness_tables import *  # noqa: F403
 from patron.schema.tables.forecast_tables import *  # noqa: F403
 from patron.schema.tables.model_tables import *  # noqa: F403
 from patron.schema.tables.stage_tables import *  # noqa: F403
+from patron.schema.tables.survival_tables import *  # noqa: F403
 
 TABLES: tuple[Table, ...] = tuple(
     declared
@@ -30,6 +32,7 @@ TABLES: tuple[Table, ...] = tuple(
         category_tables,
         model_tables,
         stage_tables,
+        survival_tables,
         decision_tables,
         fairness_tables,
     )

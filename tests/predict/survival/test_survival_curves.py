@@ -93,11 +93,11 @@ def test_where_nothing_tells_customers_apart_the_life_table_is_used(tmp_path):
         assert np.ptp(chances) < 1e-12
 
 
-def test_the_ids_of_customers_change_nothing(view, curves, churn, tmp_path):
+def test_the_ids_of_customers_and_the_order_of_rows_change_nothing(view, curves, churn, tmp_path):
     def renamed(customer):
         return f"d{(customer * 77 + 13) % CUSTOMERS:03d}"
 
-    other = write_shop(tmp_path / "w", order_times(), churn=churn, name_of=renamed)
+    other = write_shop(tmp_path / "w", order_times()[::-1], churn=churn, name_of=renamed)
     build_survival_curves(other)
     names = [one for one in other.read("survival_backtests").column_names if one != "run_id"]
     assert other.read("survival_backtests").select(names).equals(view.read("survival_backtests").select(names))

@@ -64,7 +64,7 @@ def test_a_curve_has_its_dates_and_says_from_when_on_later_horizons_are_known(vi
     ]
 
 
-def test_a_customer_without_an_order_in_90_days_has_left_and_one_without_any_is_not_spoken_of(view, this_run):
+def test_a_customer_without_an_order_in_90_days_has_no_curve_and_one_without_any_is_not_spoken_of(view, this_run):
     found = customer_survival(view, one("c"), this_run.as_of - timedelta(days=91))
     assert (found.is_active, found.points, found.expected_days) == (False, (), None)
     assert customer_survival(view, one("c"), None) is None

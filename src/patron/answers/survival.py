@@ -39,9 +39,9 @@ class CustomerSurvival:
     """How long one customer is likely to stay."""
 
     is_active: bool
-    """Whether an order came in the last 90 days; without, the customer has left."""
+    """Whether an order came in the last 90 days; without, there is no curve, whatever the lifecycle stage is."""
     points: tuple[CurvePoint, ...]
-    """By horizon; none of a customer who has left, or in a shop too young."""
+    """By horizon; none of a customer without an order in the last 90 days, or in a shop too young."""
     expected_days: float | None
     """Expected days until a pause of 90 days begins, of the next `of_days`."""
     of_days: int | None

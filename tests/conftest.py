@@ -284,6 +284,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         "affinities": affinities,
         **needs_of(run, segments),
         **responses_of(run, segments),
+        **survival_of(run, segments),
         "decisions": decisions_of(run, segments, rng),
         "cleaning": [
             {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
@@ -351,6 +352,36 @@ def responses_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
                 ("mail", "Type A", 0.271, "order"), ("e-mail", "any", 0.052, "click"))
         ]
     }  # fmt: skip
+
+
+def survival_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
+    """Curves of every other customer, hazards that beat the life table, and warnings that beat a simple rule."""
+    base = {"run_id": run.run_id}
+    curves = [
+        base | {"customer_id": one["customer_id"], "horizon_days": days, "probability_active": share,
+                "mean_probability_active": share - 0.1, "expected_days": 77.4 if days == 180 else None}
+        for one in segments[::2]
+        for days, share in ((90, 0.9), (180, 0.7))
+    ]  # fmt: skip
+    backtests = [
+        base | {"origin": "2017-04-04", "learner": learner, "champion": "hazard_trees", "metric": metric,
+                "horizon_days": 180, "value": 0.2 + 0.01 * place, "low": 0.18, "high": 0.22,
+                "gain": None if place == 2 else 0.02, "gain_low": None if place == 2 else 0.01,
+                "gain_high": None if place == 2 else 0.03, "forecast_share": 0.71 if metric == "brier" else None,
+                "actual_share": 0.69 if metric == "brier" else None, "customer_count": 280, "leaver_count": 61}
+        for place, learner in enumerate(("hazard_trees", "hazard_logistic", "life_table"))
+        for metric in ("log_loss", "concordance", "brier")
+    ]  # fmt: skip
+    warnings = [
+        base | {"rule": rule, "share": share, "warned_count": 40, "precision": precision, "low": precision - 0.1,
+                "high": precision + 0.1, "base_rate": 0.05, "leavers_warned_share": 0.6, "lead_days": 31.0,
+                "lead_low_days": 12.0, "lead_high_days": 55.0, "gain": 0.2 if rule == "churn" else None,
+                "gain_low": 0.1 if rule == "churn" else None, "gain_high": 0.3 if rule == "churn" else None,
+                "customer_count": 290, "leaver_count": 33}
+        for share in (0.02, 0.1)
+        for rule, precision in (("churn", 0.5), ("days_since_last_order", 0.3))
+    ]  # fmt: skip
+    return {"survival_curves": curves, "survival_backtests": backtests, "early_warnings": warnings}
 
 
 def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> list[dict]:

@@ -28,6 +28,7 @@ from patron.predict.pinned_models import PINNABLE, require_usable
 from patron.predict.predict_stage import Summary as Forecasts
 from patron.predict.predict_stage import run as run_predict
 from patron.predict.purchase.next_order import build_next_orders
+from patron.predict.survival import build_early_warnings, build_survival_curves
 from patron.predict.value.value_at_risk import build_value_at_risk
 from patron.predict.value.value_parts import build_value_parts
 from patron.schema.counts import IngestionCounts
@@ -135,6 +136,7 @@ STEPS = (
     Step("decide", decide, (decide_offers, write_recommendations)),
     Step("engage", engage, (deliver,)),
     Step("customer value", predict, (build_value_parts, build_value_at_risk, build_next_orders)),
+    Step("survival", predict, (build_survival_curves, build_early_warnings)),
     Step("alarms", measure, (write_model_alarms,)),
 )
 

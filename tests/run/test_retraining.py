@@ -18,6 +18,7 @@ from patron.decide.fair_churn import read_past_churn
 from patron.predict.prediction_intervals import IntervalEnds
 from patron.predict.retraining import plan_training
 from patron.predict.scoring import reuse
+from patron.predict.survival.early_warnings import read_forecasts
 from patron.run import run_loop, stage_view
 from patron.schema.numbers import float_column
 from patron.schema.questions import CHURN, PROSPECTS, QUESTIONS, VALUE
@@ -67,6 +68,13 @@ def second(shop):
 
 def of_run(view, table, condition="true"):
     return view.query(f"select * from {table} where run_id = '{view.run.run_id}' and {condition}")
+
+
+def test_early_warnings_are_of_the_forecasts_of_the_training(shop, first, second):
+    of_first, of_second = (read_forecasts(stage_view(shop, predict, run=view.run)) for view in (first, second))
+    assert len(of_first.customers) > 0
+    assert of_second.days_since_last_order.tolist() == of_first.days_since_last_order.tolist()
+    assert all(of_second.by_rule[rule].tolist() == of_first.by_rule[rule].tolist() for rule in of_first.by_rule)
 
 
 def test_the_first_run_trains_and_the_next_scores_everybody_with_its_models(first, second):

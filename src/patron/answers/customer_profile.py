@@ -13,6 +13,7 @@ from patron.answers.models import UNITS
 from patron.answers.repeat_purchase import CustomerRepeatPurchase, customer_repeat_purchase
 from patron.answers.response_forecasts import ResponseForecast, customer_responses
 from patron.answers.score_reasons import mean_by_recency, score_reasons
+from patron.answers.survival import CustomerSurvival, customer_survival
 from patron.answers.value_parts import ValueParts, value_parts
 from patron.schema.errors import NotFound
 from patron.schema.live_profile import LiveProfile
@@ -171,6 +172,8 @@ class CustomerCard:
     """The latest 40 entries."""
     missing_forecasts: tuple[MissingForecast, ...] = ()
     """What the run has too little history for."""
+    survival: CustomerSurvival | None = None
+    """How long they are likely to stay; None where churn has no forecast, and without an order."""
     live: LiveProfile | None = None
     """The customer at this second; None when unknown or not included."""
 
@@ -179,12 +182,12 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
     """Card of one customer at the last run. Raises NoRunYet, and NotFound for an id nobody has."""
     view = last_run(shop)
     customer = pa.table({"customer_id": [customer_id]})
-    lines = _lines(view, customer)
+    lines, facts = _lines(view, customer), _facts(view, customer)
     return CustomerCard(
         customer_id=customer_id,
         run_id=view.run.run_id,
         as_of=view.run.as_of,
-        **_facts(view, customer),
+        **facts,
         traits=_traits(view, customer),
         consents=_consents(view, customer),
         months=_months(view, lines),
@@ -198,6 +201,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         recommendations=_recommendations(view, customer),
         timeline=_timeline(view, customer, lines),
         missing_forecasts=missing_forecasts(view),
+        survival=customer_survival(view, customer, facts["last_order_at"]),
     )
 
 

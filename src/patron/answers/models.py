@@ -10,6 +10,7 @@ from patron.answers.fairness import FairnessResults, fairness
 from patron.answers.metrics_by_group import GroupRow, metrics_by_group
 from patron.answers.model_alarms import ModelAlarm, data_alarms_from, model_alarms
 from patron.answers.repeat_purchase import RepeatPurchase, repeat_purchase
+from patron.answers.survival import Survival, survival
 from patron.schema.metrics import gini
 from patron.schema.numbers import float_column
 from patron.schema.questions import CENTS, CHURN, PROBABILITY, QUESTION_BY_NAME, SESSION_CONVERSION, TARGETS
@@ -157,6 +158,8 @@ class Models:
     """The champions in groups of customers."""
     fairness: FairnessResults | None = None
     """Groups of customers compared; None where no sensitive trait was declared."""
+    survival: Survival | None = None
+    """How forecasts of who stays did, and how early the churn forecast warned; None where churn has no forecast."""
 
 
 def models(shop: Shop) -> Models:
@@ -183,6 +186,7 @@ def models_of(view: Snapshot) -> Models:
         retrain_days=view.policy.models.retrain_days,
         groups=metrics_by_group(view),
         fairness=fairness(view),
+        survival=survival(view),
     )
     return with_decisions(of_run, view.store)
 

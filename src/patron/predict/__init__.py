@@ -35,5 +35,8 @@ WRITES = (
     "response_forecasts",
     "model_manifests",
     "trainings",
+    "survival_curves",
+    "survival_backtests",
+    "early_warnings",
 )
 RETURNS: tuple[str, ...] = ()

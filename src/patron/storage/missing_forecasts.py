@@ -96,12 +96,12 @@ def _reason(
         return "too_few", None
     ready_at = first_at + timedelta(days=DAYS_BEFORE_FORECAST + question.horizon_days)
     if as_of < ready_at:
-        return "too_young", _next_midnight(ready_at, zone)
+        return "too_young", next_midnight(ready_at, zone)
     is_silent = as_of - last_at > timedelta(days=max(question.horizon_days, DAYS_OF_SILENCE))
     return ("no_recent_order" if is_silent else "too_few"), None
 
 
-def _next_midnight(at: datetime, zone: str) -> datetime:
+def next_midnight(at: datetime, zone: str) -> datetime:
     """The first midnight at or after a time: runs are mostly made at the start of a day."""
     local = at.astimezone(ZoneInfo(zone))
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)

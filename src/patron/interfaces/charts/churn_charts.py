@@ -1,14 +1,18 @@
-"""Why customers leave: the first reasons of all together, and what the strongest features do to the forecast."""
+"""Why customers leave, and how long one is likely to stay."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import altair as alt
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence
-from patron.interfaces.charts.axes import labelled_axis, named_bars, nice_ticks, scale
-from patron.interfaces.charts.chart import BLUE, GREY, WIDE, Chart, specification
+from patron.answers.survival import CustomerSurvival
+from patron.interfaces.charts.axes import date_axis, day_of, labelled_axis, named_bars, nice_ticks, scale
+from patron.interfaces.charts.chart import BLUE, GREY, HALF, WIDE, Chart, specification
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
+
+HALF_WAY = 0.5
 
 
 def drivers(all_drivers: Sequence[ChurnDriver], words: Words, formats: Formats) -> Chart:
@@ -73,4 +77,57 @@ def dependence(one: PartialDependence, words: Words, formats: Formats) -> Chart:
         spec=specification(chart, height=220),
         head=(name, words("column.churn_probability")),
         rows=tuple((write(value), formats.share(mean)) for value, mean in one.points),
+    )
+
+
+def survival_curve(curve: CustomerSurvival, as_of: datetime, words: Words, formats: Formats) -> Chart:
+    """Probability that a customer is still one at each horizon, as a line, and that of all active ones, dashed."""
+    one, everybody = words("survival.this_customer"), words("survival.all_customers")
+    start = [(as_of, 1.0, 1.0)]
+    points = [*start, *((point.at, point.probability_active, point.mean_probability_active) for point in curve.points)]
+    rows = [
+        {"at": day_of(at), "share": share, "of": name, "label": formats.share(share, 0)}
+        for at, *shares in points
+        for name, share in zip((one, everybody), shares, strict=True)
+    ]
+    ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
+    x_axis = date_axis(as_of.astimezone(UTC), curve.points[-1].at.astimezone(UTC), formats, width=HALF)
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("at:Q", axis=x_axis, scale=alt.Scale(nice=False, zero=False)),
+        y=alt.Y("share:Q", axis=labelled_axis(ticks, lambda v: formats.share(v, 0)), scale=scale(ticks)),
+        color=alt.Color("of:N", scale=alt.Scale(domain=[one, everybody], range=[BLUE, GREY])),
+    )
+    dashes = alt.condition(alt.datum.of == everybody, alt.value([6, 3]), alt.value([1, 0]))
+    of_customer = base.transform_filter(alt.datum.of == one)
+    dots = of_customer.mark_point(filled=True, size=50, opacity=1)
+    high = of_customer.transform_filter((alt.datum.share >= HALF_WAY) & (alt.datum.at > day_of(as_of)))
+    low = of_customer.transform_filter(alt.datum.share < HALF_WAY)
+    is_last = alt.datum.at == day_of(curve.points[-1].at)
+    # why: below a line that is high, and to the right of one that is low, so that the falling line crosses no number
+    labels = (
+        high.mark_text(dy=16, dx=-2, align="right"),
+        low.transform_filter(~is_last).mark_text(dy=-8, dx=5, align="left"),
+        low.transform_filter(is_last).mark_text(dy=-10, align="right"),
+    )
+    line = base.mark_line(strokeWidth=2).encode(strokeDash=dashes)
+    chart = alt.layer(line, dots, *(label.encode(text="label:N") for label in labels))
+    last = curve.points[-1]
+    return Chart(
+        title=words("chart.survival.title"),
+        description=words(
+            "chart.survival.description",
+            share=formats.share(last.probability_active, 0),
+            date=formats.date(last.at),
+            mean=formats.share(last.mean_probability_active, 0),
+        ),
+        spec=specification(chart, width=HALF, height=220),
+        head=(words("survival.until"), one, everybody),
+        rows=tuple(
+            (
+                words("survival.in_days", n=point.horizon_days, date=formats.date(point.at)),
+                formats.share(point.probability_active, 0),
+                formats.share(point.mean_probability_active, 0),
+            )
+            for point in curve.points
+        ),
     )

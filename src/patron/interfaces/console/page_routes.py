@@ -18,7 +18,7 @@ from patron.answers.customer_list import SORTS, CustomerPage, CustomerQuery, Sor
 from patron.answers.ingestion_status import ingestion_status
 from patron.answers.repeat_purchase import order_history, repeat_purchase_model
 from patron.commands.import_files import replay as try_again
-from patron.interfaces.charts import evaluation_charts, revenue_charts
+from patron.interfaces.charts import churn_charts, evaluation_charts, revenue_charts
 from patron.interfaces.charts.chart_sets import (
     OverviewCharts,
     deciles,
@@ -145,8 +145,18 @@ def customer(request: Request, customer_id: str) -> Response:
         ("order history", customer_id, texts.locale),
         lambda: order_history_charts(order_history(console.answers.shop, customer_id), texts, formats),
     )
+    stays = card.survival
     return console.page(
-        request, "customer.html", here="customers", twin=twin, card=card, chart=chart, order_charts=order_charts
+        request,
+        "customer.html",
+        here="customers",
+        twin=twin,
+        card=card,
+        chart=chart,
+        order_charts=order_charts,
+        survival_chart=churn_charts.survival_curve(stays, card.as_of, texts, formats)
+        if stays and stays.points
+        else None,
     )
 
 

@@ -14,6 +14,7 @@ from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
 from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
 from patron.interfaces.console.model_cards import card_rows
 from patron.interfaces.console.reason_texts import help_sentence, reason_sentence
+from patron.interfaces.console.survival_texts import later_sentences, verdict_sentence, warning_sentence
 from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
 from patron.schema.questions import FEWEST_MESSAGES, FEWEST_RESPONSES
@@ -50,6 +51,9 @@ def environment() -> Environment:
     jinja.globals["reason_sentence"] = reason_sentence
     jinja.globals["help_sentence"] = help_sentence
     jinja.globals["fewest_messages"], jinja.globals["fewest_responses"] = FEWEST_MESSAGES, FEWEST_RESPONSES
+    jinja.globals["later_sentences"] = later_sentences
+    jinja.globals["verdict_sentence"] = verdict_sentence
+    jinja.globals["warning_sentence"] = warning_sentence
     jinja.globals["timeline_length"] = TIMELINE_LENGTH
     return jinja
 

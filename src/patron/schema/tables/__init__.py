@@ -14,6 +14,7 @@ from patron.schema.tables import (
     model_tables,
     response_tables,
     stage_tables,
+    survival_tables,
 )
 from patron.schema.tables.category_tables import *  # noqa: F403 - every table is importable from here
 from patron.schema.tables.decision_tables import *  # noqa: F403
@@ -23,6 +24,7 @@ from patron.schema.tables.forecast_tables import *  # noqa: F403
 from patron.schema.tables.model_tables import *  # noqa: F403
 from patron.schema.tables.response_tables import *  # noqa: F403
 from patron.schema.tables.stage_tables import *  # noqa: F403
+from patron.schema.tables.survival_tables import *  # noqa: F403
 
 TABLES: tuple[Table, ...] = tuple(
     declared
@@ -33,6 +35,7 @@ TABLES: tuple[Table, ...] = tuple(
         response_tables,
         model_tables,
         stage_tables,
+        survival_tables,
         decision_tables,
         fairness_tables,
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
+from patron.answers.contract_forecasts import has_contracts
 from patron.answers.fairness import FairnessResults, fairness
 from patron.answers.metrics_by_group import GroupRow, metrics_by_group
 from patron.answers.model_alarms import ModelAlarm, data_alarms_from, model_alarms
@@ -150,6 +151,8 @@ class Models:
     """Approvals of the models that the run scored with."""
     groups: tuple[GroupRow, ...] = ()
     """The champions in groups of customers."""
+    has_contracts: bool = False
+    """Whether any customer has or had a contract with a declared end."""
     fairness: FairnessResults | None = None
     """Groups of customers compared; None where no sensitive trait was declared."""
 
@@ -175,6 +178,7 @@ def models_of(view: Snapshot) -> Models:
         alarms=model_alarms(view),
         data_alarms_from=data_alarms_from(view),
         groups=metrics_by_group(view),
+        has_contracts=has_contracts(view),
         fairness=fairness(view),
     )
     return with_decisions(of_run, view.store)
@@ -231,6 +235,9 @@ union all
 select 'message_response' as question, max(model_version) as model_version,
   count(distinct customer_id) as scored_count
 from response_forecasts where run_id = '{view.run.run_id}' having count(*) > 0
+union all
+select 'contract_churn' as question, max(model_version) as model_version, count(distinct customer_id) as scored_count
+from contract_forecasts where run_id = '{view.run.run_id}' having count(*) > 0
 union all
 select 'category_spend' as question, 'category_spend/{view.run.run_id}' as model_version,
   count(distinct customer_id) as scored_count

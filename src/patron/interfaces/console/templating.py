@@ -15,7 +15,12 @@ from patron.interfaces.console.missing_forecast_texts import missing_sentences, 
 from patron.interfaces.console.model_cards import card_rows
 from patron.interfaces.console.reason_texts import help_sentence, reason_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
-from patron.schema.questions import FEWEST_MESSAGES, FEWEST_RESPONSES
+from patron.schema.questions import (
+    FEWEST_ENDED_CONTRACTS,
+    FEWEST_LOST_CONTRACTS,
+    FEWEST_MESSAGES,
+    FEWEST_RESPONSES,
+)
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -46,6 +51,7 @@ def environment() -> Environment:
     jinja.globals["reason_sentence"] = reason_sentence
     jinja.globals["help_sentence"] = help_sentence
     jinja.globals["fewest_messages"], jinja.globals["fewest_responses"] = FEWEST_MESSAGES, FEWEST_RESPONSES
+    jinja.globals["fewest_contracts"] = {"ended": str(FEWEST_ENDED_CONTRACTS), "lost": str(FEWEST_LOST_CONTRACTS)}
     jinja.globals["timeline_length"] = TIMELINE_LENGTH
     return jinja
 

@@ -173,6 +173,7 @@ def facts(rng: np.random.Generator) -> dict[str, list[dict]]:
             }
             for n in range(40)
         ],
+        "contracts": contracts_of(customers),
         "interactions": [
             {
                 "source": "made",
@@ -285,6 +286,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         **needs_of(run, segments),
         **responses_of(run, segments),
         **survival_of(run, segments),
+        **contract_forecasts_of(run, segments),
         "decisions": decisions_of(run, segments, rng),
         "cleaning": [
             {"run_id": run.run_id, "check_code": code, "row_count": count, "checked_count": 1000, "treatment": done,
@@ -384,6 +386,29 @@ def survival_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
     return {"survival_curves": curves, "survival_backtests": backtests, "early_warnings": warnings}
 
 
+def contracts_of(customers: list[dict]) -> list[dict]:
+    """A contract in its third term that ends soon, half of them cancelled, and one that runs for another year."""
+    same = {"started_at": BEFORE.as_of, "known_at": BEFORE.as_of}
+    return [
+        {**same, "customer_id": row["customer_id"], "contract_id": of, "term": term, "price_cents": 1_500,
+         "ends_at": LAST.as_of + timedelta(days=days), "cancelled_at": BEFORE.as_of if n % 2 and term == 3 else None}
+        for n, row in enumerate(customers)
+        for of, term, days in (("COFFEE", 3, 12), ("CLUB", 1, 300))
+    ]  # fmt: skip
+
+
+def contract_forecasts_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
+    """The chance that the contract which ends soon is not renewed."""
+    return {
+        "contract_forecasts": [
+            {"run_id": run.run_id, "customer_id": segment["customer_id"], "contract_id": "COFFEE",
+             "ends_at": LAST.as_of + timedelta(days=12), "is_cancelled": False, "probability": 0.23,
+             "model_version": f"contract_churn/{run.run_id}"}
+            for segment in segments
+        ]
+    }  # fmt: skip
+
+
 def decisions_of(run: Run, segments: list[dict], rng: np.random.Generator) -> list[dict]:
     rows = []
     for segment in segments:
@@ -422,6 +447,7 @@ def backtest_rows() -> dict[str, list[dict]]:
         "recommend": ("blend", "ndcg_at_10", ("popularity", "blend"), 0.21),
         "category_purchase": ("logistic", "log_loss", ("rate_by_category", "logistic"), 0.4),
         "category_spend": ("weighted_rates", "rmse_winsorised", ("own_rate", "weighted_rates"), 700.0),
+        "contract_churn": ("averaged", "log_loss", ("rate_by_cancellation", "averaged"), 0.25),
         "message_response": ("averaged", "log_loss", ("personal_response_rate", "averaged"), 0.29),
     }
     backtests = [

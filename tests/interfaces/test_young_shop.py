@@ -50,12 +50,25 @@ def load(shop, *orders):
     load_events(shop, pa.table(columns), source="web", known="occurred", received_at=AS_OF)
 
 
+def load_contract(shop, who):
+    """A contract that ends 20 days after the opening."""
+    columns = {
+        "event_id": ["c"],
+        "name": ["Contract Started"],
+        "occurred_at": [OPENED],
+        "user_id": [who],
+        "properties": ['{"contract_id": "CLUB", "ends_at": "2024-05-21"}'],
+    }
+    load_events(shop, pa.table(columns), source="web", known="occurred", received_at=AS_OF)
+
+
 @pytest.fixture(scope="module")
 def young(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATRON_MASTER_KEY", "ab" * 32)
         shop = Shop.create(tmp_path_factory.mktemp("young") / "w")
         load(shop, *((f"u{n}", n % 6) for n in range(20)))
+        load_contract(shop, "u3")
         finished = run_loop(shop, AS_OF)
         with served(shop) as address, httpx.Client(base_url=address, timeout=60) as client:
             yield SimpleNamespace(shop=shop, finished=finished, client=client)
@@ -87,6 +100,16 @@ def test_pages_say_what_a_forecast_of_responses_needs(young, locale):
     somebody = find_customers(young.shop, CustomerQuery()).rows[0].customer_id
     text = words(locale)("responses.missing", messages="300", responses="50")
     for path in (f"/customers/{somebody}", "/models"):
+        assert text in young.client.get(f"{path}?lang={locale}").text
+
+
+@pytest.mark.parametrize("locale", ["en", "zh_CN"])
+def test_pages_say_what_a_forecast_of_renewals_needs(young, locale):
+    cards = [customer_card(young.shop, row.customer_id) for row in find_customers(young.shop, CustomerQuery()).rows]
+    [card] = [one for one in cards if one.contracts]
+    assert [(one.contract_id, one.ends_soon, one.probability) for one in card.contracts] == [("CLUB", True, None)]
+    text = words(locale)("contracts.missing", ended="100", lost="20")
+    for path in (f"/customers/{card.customer_id}", "/models"):
         assert text in young.client.get(f"{path}?lang={locale}").text
 
 

@@ -37,14 +37,16 @@ def test_a_stage_never_contradicts_the_churn_probability(since, spread, gaps, la
     last_gap = np.where(gaps > 0, np.minimum(last_gap, spread), 0.0)
     probability = data.draw(arrays(float, COUNT, elements=PROBABILITY))
     at_risk_from, lapsed_from = sorted(data.draw(st.tuples(PROBABILITY, PROBABILITY)))
+    has_contract = data.draw(arrays(bool, COUNT))
     rhythm = OrderRhythm(since, spread, gaps, last_gap)
-    stages = lifecycle_stages(rhythm, rhythm.shop_pace_days(), ChurnRisk(probability, at_risk_from, lapsed_from))
+    risk = ChurnRisk(probability, at_risk_from, lapsed_from)
+    stages = lifecycle_stages(rhythm, rhythm.shop_pace_days(), risk, has_contract)
     pace_before = (spread - last_gap + rhythm.shop_pace_days()) / np.maximum(gaps, 1)
     is_back = (gaps > 0) & (last_gap > 4 * pace_before)
     pace = np.where(is_back, pace_before, (spread + rhythm.shop_pace_days()) / (gaps + 1))
-    for stage, churn, is_due in zip(stages, probability, since > pace, strict=True):
+    for stage, churn, is_due, is_bound in zip(stages, probability, since > pace, has_contract, strict=True):
         expected = "lapsed" if churn >= lapsed_from else "at_risk" if churn >= at_risk_from else None
-        assert (stage if stage in {"at_risk", "lapsed"} else None) == (expected if is_due else None)
+        assert (stage if stage in {"at_risk", "lapsed"} else None) == (expected if is_due and not is_bound else None)
         assert stage != "new" or not is_due
 
 

@@ -34,6 +34,8 @@ KINDS = (
     ("Identify", 3),
     ("Alias", 1),
     ("Customer Referred", 1),
+    ("Contract Started", 1),
+    ("Contract Cancelled", 1),
     ("Message Sent", 1),
     ("Product Updated", 1),
     ("Page", 2),
@@ -106,6 +108,9 @@ class RandomShop:
                 return found | {"product_id": product, "quantity": pick.randint(1, 3), "price_cents": 700}
             lines = [{"product_id": f"p{pick.randrange(PRODUCTS)}", "price_cents": 400, "quantity": 2} for _ in "ab"]
             return found | {"products": lines[: pick.randint(0, 2)]}
+        if name.startswith("Contract"):
+            ends = START + timedelta(days=pick.randrange(40))
+            return {"properties": json.dumps({"contract_id": pick.choice("cd"), "ends_at": ends.isoformat()})}
         if name == "Product Updated" or name.startswith("Product "):
             return {"product_id": product, "category": category, "brand": category, "currency": currency}
         return {}

@@ -18,6 +18,7 @@ from patron.understand.prospects import KNOWN_SINCE_SQL, with_age_sql
 
 ZONE = "America/New_York"
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]  # it takes long to start
+TERMS = [f'{{"contract_id":"c","ends_at":"{end}"}}' for end in ("2024-01-21T00:00:00+01:00", "2024-03-01")]
 BIG = [{"product_id": f"big{n}", "price_cents": 10**12 // n, "quantity": 1} for n in (1, 2, 3)]
 
 
@@ -50,6 +51,10 @@ def small_shop(pipeline):
         e("i1", "Alias", 14, user_token="w", previous_token="u"),
         e("i2", "Identify", 15, user_token="x", email_token="m", phone_token="n"),
         e("i3", "Identify", 16, anonymous_token="b", email_token="m"),
+        e("k1", "Contract Started", 3, price_cents=999, currency="EUR", properties=TERMS[0]),
+        e("k2", "Contract Started", 20, properties=TERMS[1]),
+        e("k3", "Contract Started", 20, properties='{"contract_id":"c","ends_at":"soon"}'),
+        e("k4", "Contract Cancelled", 21, known=25, properties='{"contract_id":"c"}'),
         e("i4", "Identity Unlinked", 22, anonymous_token="a"),
     ]
 

@@ -1,3 +1,5 @@
+import json
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -118,6 +120,52 @@ def test_lines_have_the_coupon_and_the_campaign_of_their_order(pipeline):
         ("3", False, True): ("TEN", "y"),
         ("3", True, False): (None, None),
     }
+
+
+def contract(pipeline, event_id, at, *, ends=None, name="Contract Started", contract_id="c", **more):
+    stated = {"contract_id": contract_id, "ends_at": None if ends is None else pipeline.day(ends).isoformat()}
+    return pipeline.event(event_id, name, at, properties=json.dumps(stated | more.pop("stated", {})), **more)
+
+
+def test_a_contract_has_a_row_for_each_term_and_a_cancellation_is_known_from_when_it_was(pipeline):
+    cancelled, other = {"name": "Contract Cancelled"}, {"user_token": "w"}
+    events = [
+        contract(pipeline, "a", 1, ends=31, price_cents=1_000, currency="EUR"),
+        contract(pipeline, "again", 2, ends=31, price_cents=9),
+        contract(pipeline, "renewal", 30, ends=61, known=40, price_cents=-5),
+        contract(pipeline, "no", 50, known=55, **cancelled),
+        contract(pipeline, "no-again", 52, known=53, **cancelled),
+        contract(pipeline, "after", 70, **cancelled),
+        contract(pipeline, "other", 5, ends=365, contract_id="d", price_cents=50, currency="XXX", **other),
+        contract(pipeline, "not-theirs", 6, contract_id="d", **cancelled),
+    ]
+    rows = pipeline.facts(events, names=("identities", "contracts"))["contracts"]
+    columns = ("contract_id", "term", "started_at", "ends_at", "price_cents", "cancelled_at", "cancellation_known_at")
+    day = pipeline.day
+    assert sorted(tuple(row[name] for name in (*columns, "known_at")) for row in rows.to_pylist()) == [
+        ("c", 1, day(1), day(31), 1_100, None, None, day(1)),
+        ("c", 2, day(30), day(61), None, day(50), day(53), day(40)),
+        ("d", 1, day(5), day(365), None, None, None, day(5)),
+    ]
+
+
+def test_contract_events_without_a_valid_end_or_an_id_are_left_out_and_counted(pipeline):
+    events = [
+        contract(pipeline, "good", 1, ends=31),
+        contract(pipeline, "date", 1, contract_id="e", stated={"ends_at": "2024-03-01"}),
+        contract(pipeline, "no-time", 1, stated={"ends_at": "in May"}),
+        contract(pipeline, "before", 5, ends=4),
+        contract(pipeline, "for-ever", 5, stated={"ends_at": "infinity"}),
+        contract(pipeline, "no-id", 5, ends=31, contract_id=None),
+        contract(pipeline, "cancels", 6, name="Contract Cancelled"),
+        contract(pipeline, "cancels-what", 6, name="Contract Cancelled", contract_id=None),
+    ]
+    ends = pipeline.facts(events)["contracts"].to_pylist()
+    assert sorted((row["contract_id"], row["ends_at"]) for row in ends) == [
+        ("c", pipeline.day(31)),
+        ("e", pipeline.day(60)),
+    ]
+    assert cleaning_checks(pipeline, *events) == {"contract_without_end": (5, 8, "s/before")}
 
 
 def test_shipping_of_an_order_update_is_not_revenue(pipeline):

@@ -1,4 +1,7 @@
+import json
+from contextlib import closing
 from datetime import timedelta
+from hashlib import md5
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +13,7 @@ from patron import understand
 from patron.schema.tables import EVENTS
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
+from patron.understand.contract_holders import contract_holders
 from patron.understand.cutoffs import build_cutoffs
 from patron.understand.facts import build_facts
 from patron.understand.features import build_features
@@ -152,3 +156,49 @@ def test_only_those_with_an_order_by_then_have_a_cutoff(view):
 def test_a_cutoff_after_the_run_is_refused(view):
     with pytest.raises(ValueError, match="after the run's own"):
         build_cutoffs(view, [view.run.as_of + timedelta(days=1)])
+
+
+def test_who_has_a_contract_that_is_not_cancelled_is_neither_lapsed_nor_at_risk(pipeline, tmp_path):
+    """All have ordered three times long ago; what they have of a contract is known by day 60 or not."""
+
+    def contract(who, name, at, ends=90, **more):
+        properties = json.dumps({"contract_id": "c", "ends_at": pipeline.day(ends).isoformat()})
+        more |= {"user_token": who, "properties": properties}
+        return pipeline.event(f"{who}-{name}-{at}", f"Contract {name}", at, **more)
+
+    contracts = {
+        "none": [],
+        "running": [contract("running", "Started", 5)],
+        "over": [contract("over", "Started", 5, ends=59)],
+        "renewed": [contract("renewed", "Started", 5, ends=59), contract("renewed", "Started", 59)],
+        "cancelled": [contract("cancelled", "Started", 5), contract("cancelled", "Cancelled", 50)],
+        "known later": [contract("known later", "Started", 5), contract("known later", "Cancelled", 50, known=61)],
+        "back": [
+            contract("back", "Started", 5),
+            contract("back", "Cancelled", 50),
+            contract("back", "Started", 55, ends=95),
+        ],
+    }
+    orders = [
+        pipeline.event(f"{who}{day}", "Order Completed", day, order_id=f"{who}{day}", revenue_cents=900, user_token=who)
+        for who in contracts
+        for day in (1, 4, 7)
+    ]
+    with closing(Shop.create(tmp_path / "w")) as shop:
+        events = [*orders, *(one for rows in contracts.values() for one in rows)]
+        shop.lake.append(EVENTS, pipeline.events_table(events))
+        view = shop.view(understand.READS, understand.WRITES, run=Run.at(pipeline.day(60)))
+        build_facts(view)
+        build_cutoffs(view, [view.run.as_of])
+        build_features(view)
+        build_segments(view)
+        rows = {row["customer_id"]: row for row in view.read("segments").to_pylist()}
+        of = {who: rows[md5(who.encode(), usedforsecurity=False).hexdigest()] for who in contracts}
+        held = {"running", "renewed", "known later", "back"}
+        assert {who for who, row in of.items() if row["lifecycle_stage"] == "active"} == held
+        assert {who for who, row in of.items() if row["lifecycle_stage"] == "lapsed"} == contracts.keys() - held
+        assert {who for who, row in of.items() if not row["is_order_due"]} == held
+        past = pa.table({"customer_id": [of[who]["customer_id"] for who in contracts] * 2})
+        cutoffs = [pipeline.day(4)] * len(contracts) + [pipeline.day(20)] * len(contracts)
+        at_past = contract_holders(view, past.append_column("as_of", pa.array(cutoffs, pa.timestamp("us", "UTC"))))
+        assert at_past.tolist() == [False] * len(contracts) + [who != "none" for who in contracts]

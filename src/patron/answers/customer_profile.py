@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from patron.answers.category_needs import CategoryNeed, customer_needs
 from patron.answers.churn_reasons import ChurnReason, churn_reasons
+from patron.answers.contract_forecasts import CustomerContract, customer_contracts
 from patron.answers.models import UNITS
 from patron.answers.repeat_purchase import CustomerRepeatPurchase, customer_repeat_purchase
 from patron.answers.response_forecasts import ResponseForecast, customer_responses
@@ -164,6 +165,8 @@ class CustomerCard:
     """The categories that they are likely to buy next, five at most."""
     responses: tuple[ResponseForecast, ...]
     """How likely they respond to the next message, by channel and type; none in a shop with too few messages."""
+    contracts: tuple[CustomerContract, ...]
+    """Running contracts with a declared end, the next to end first."""
     repeat_purchase: CustomerRepeatPurchase | None
     """From the days of their orders; None without any, or where the run's model of them is not confirmed."""
     decisions: tuple[Decision, ...]
@@ -196,6 +199,7 @@ def customer_card(shop: Shop, customer_id: str) -> CustomerCard:
         next_order=_next_order(view, customer),
         needs=customer_needs(view, customer),
         responses=customer_responses(view, customer),
+        contracts=customer_contracts(view, customer),
         repeat_purchase=customer_repeat_purchase(view, customer),
         decisions=_decisions(view, customer),
         recommendations=_recommendations(view, customer),

@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 
 from patron.answers.churn_drivers import ChurnDriver, PartialDependence, churn_drivers, partial_dependence
+from patron.answers.contract_forecasts import has_contracts
 from patron.answers.fairness import FairnessResults, fairness
 from patron.answers.metrics_by_group import GroupRow, metrics_by_group
 from patron.answers.model_alarms import ModelAlarm, data_alarms_from, model_alarms
@@ -156,6 +157,8 @@ class Models:
     """Days that a model scores before it is trained again, as the policy says now."""
     groups: tuple[GroupRow, ...] = ()
     """The champions in groups of customers."""
+    has_contracts: bool = False
+    """Whether any customer has or had a contract with a declared end."""
     fairness: FairnessResults | None = None
     """Groups of customers compared; None where no sensitive trait was declared."""
     survival: Survival | None = None
@@ -185,6 +188,7 @@ def models_of(view: Snapshot) -> Models:
         trainings=tuple(read_trainings(view, view.run.run_id).values()),
         retrain_days=view.policy.models.retrain_days,
         groups=metrics_by_group(view),
+        has_contracts=has_contracts(view),
         fairness=fairness(view),
         survival=survival(view),
     )
@@ -242,6 +246,9 @@ union all
 select 'message_response' as question, max(model_version) as model_version,
   count(distinct customer_id) as scored_count
 from response_forecasts where run_id = '{view.run.run_id}' having count(*) > 0
+union all
+select 'contract_churn' as question, max(model_version) as model_version, count(distinct customer_id) as scored_count
+from contract_forecasts where run_id = '{view.run.run_id}' having count(*) > 0
 union all
 select 'category_spend' as question, 'category_spend/{view.run.run_id}' as model_version,
   count(distinct customer_id) as scored_count

@@ -1,6 +1,7 @@
 """What each customer will do and is worth, and how sure we are."""
 
 READS = (
+    "contracts",
     "customers",
     "cutoffs",
     "exposures",
@@ -33,6 +34,7 @@ WRITES = (
     "category_needs",
     "category_forecasts",
     "response_forecasts",
+    "contract_forecasts",
     "model_manifests",
     "trainings",
     "survival_curves",

@@ -8,6 +8,7 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from patron.predict.category_needs.needs import build_category_needs
+from patron.predict.contract_churn.contract_forecasts import build_contract_forecasts
 from patron.predict.message_response.response_forecasts import build_response_forecasts
 from patron.predict.purchase.coherent_chances import coherent_scores
 from patron.predict.recommend.affinities import rank_products
@@ -63,7 +64,8 @@ def run(view: StageView) -> Summary:
         scores = coherent_scores([one.scores for one in answers])
         needs = build_category_needs(view, scores)
         responses = build_response_forecasts(view)
-    of_parts = (needs, responses, visits)
+        contracts = build_contract_forecasts(view)
+    of_parts = (needs, responses, contracts, visits)
     evaluated = [*(one.backtests for one in answers), rankings, *(one.backtests for one in of_parts)]
     tables = {
         "scores": [SCORES.empty(), *scores],

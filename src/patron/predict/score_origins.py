@@ -17,7 +17,7 @@ from patron.predict.sampling import keys_of
 from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, paired_gain
 from patron.schema.metrics import Metric
 from patron.schema.numbers import Numbers, float_column
-from patron.schema.questions import CategoryQuestion, Question
+from patron.schema.questions import CategoryQuestion, ContractQuestion, Question
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ class ScoreOrigin:
         return ForecastsAtOrigin(keys_of(self.here), float_column(self.here, LABEL), forecast, spread)
 
 
-def score_origins(question: Question | CategoryQuestion, rows: pa.Table, as_of: datetime) -> list[ScoreOrigin]:
+def score_origins(
+    question: Question | CategoryQuestion | ContractQuestion, rows: pa.Table, as_of: datetime
+) -> list[ScoreOrigin]:
     """The newest three cutoffs whose labels are known by `as_of`, newest first."""
     cutoffs = training_cutoffs(pc.unique(rows["as_of"]).to_pylist(), as_of, question.horizon_days)
     return [

@@ -101,6 +101,24 @@ class MessageQuestion(Target):
     """How long a response is waited for where the message does not say how long its offer is valid."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ContractQuestion(Target):
+    """One thing to predict of each contract that ends soon after a cutoff.
+
+    The label is 1 where no later term was known by the end and some days of grace.
+    """
+
+    ends_within_days: int
+    """Which contracts: those that end so soon after the cutoff, as was known then."""
+    grace_days: int
+    """How long after its end a renewal is waited for."""
+
+    @property
+    def horizon_days(self) -> int:
+        """When the label of every contract of a cutoff is known."""
+        return self.ends_within_days + self.grace_days
+
+
 VALUE = Question(
     name="value",
     meaning="net paid in the next 90 days",
@@ -224,6 +242,22 @@ MESSAGE_RESPONSE = MessageQuestion(
 FEWEST_MESSAGES, FEWEST_RESPONSES = 300, 50
 """Messages whose time for a response is over, and responses to them, without which there is no forecast."""
 
+CONTRACT_CHURN = ContractQuestion(
+    name="contract_churn",
+    meaning="a contract that ends in the next 30 days is not renewed within 14 days of its end",
+    unit=PROBABILITY,
+    ends_within_days=30,
+    grace_days=14,
+    primary_metric=metrics.LOG_LOSS,
+    metrics=(metrics.AUC, metrics.BRIER, metrics.CALIBRATION_ERROR),
+    baselines=("mean", "rate_by_term", "rate_by_cancellation"),
+    default="averaged",
+    fewest_customers=30,
+)
+"""Churn with contracts; CHURN is that without. A run keeps it in `contract_forecasts`."""
+FEWEST_ENDED_CONTRACTS, FEWEST_LOST_CONTRACTS = 100, 20
+"""Terms whose grace is over, and those of them without a renewal, without which there is no forecast."""
+
 QUESTIONS = (VALUE, CHURN, PURCHASE, PURCHASE_7_DAYS, RECOMMEND, PROSPECTS)
 """Those about customers, which a run scores."""
 TARGETS: tuple[Target, ...] = (
@@ -231,6 +265,7 @@ TARGETS: tuple[Target, ...] = (
     CATEGORY_PURCHASE,
     CATEGORY_SPEND,
     MESSAGE_RESPONSE,
+    CONTRACT_CHURN,
     SESSION_CONVERSION,
 )
 """Everything that is predicted and evaluated."""

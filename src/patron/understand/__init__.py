@@ -12,6 +12,7 @@ WRITES = (
     "orders",
     "interactions",
     "referrals",
+    "contracts",
     "sessions",
     "customers",
     "cleaning",

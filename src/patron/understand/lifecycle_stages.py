@@ -10,6 +10,9 @@ paces before the last order is not part of it. An order is due once no order cam
 - reactivated: the pause before the last order was longer than four paces of all other intervals;
 - active: everybody else.
 
+A customer with a running contract that is not cancelled is neither lapsed nor at risk, whatever they order: they stay
+until it ends, and whether they renew it is another question (`contract_churn`).
+
 Where churn could not be forecast, rhythm stands in for it: lapsed is then no order for more than four paces, at_risk
 for more than two.
 """
@@ -73,8 +76,16 @@ class ChurnRisk:
     lapsed_from: float
 
 
-def lifecycle_stages(rhythm: OrderRhythm, shop_pace_days: float, risk: ChurnRisk | None = None) -> list[str]:
-    """Lifecycle stage of each customer, in the order of the rows; without `risk` by rhythm alone."""
+def lifecycle_stages(
+    rhythm: OrderRhythm,
+    shop_pace_days: float,
+    risk: ChurnRisk | None = None,
+    has_contract: npt.NDArray[np.bool_] | None = None,
+) -> list[str]:
+    """Lifecycle stage of each customer, in the order of the rows; without `risk` by rhythm alone.
+
+    `has_contract` says who has a running contract that is not cancelled; without it nobody has.
+    """
     since, gaps = rhythm.days_since_last, rhythm.gaps
     pace, is_back = _pace_days(rhythm, shop_pace_days)
     is_due, is_lapsed, is_at_risk = since > pace, since > LAPSED_PACES * pace, since > AT_RISK_PACES * pace
@@ -82,7 +93,8 @@ def lifecycle_stages(rhythm: OrderRhythm, shop_pace_days: float, risk: ChurnRisk
         is_forecast = np.isfinite(risk.probability)
         is_lapsed = np.where(is_forecast, is_due & (risk.probability >= risk.lapsed_from), is_lapsed)
         is_at_risk = np.where(is_forecast, is_due & (risk.probability >= risk.at_risk_from), is_at_risk)
-    rules = [(gaps <= 0) & ~is_due, is_lapsed, is_at_risk, is_back]
+    is_free = np.ones(len(since), dtype=bool) if has_contract is None else ~has_contract
+    rules = [(gaps <= 0) & ~is_due, is_lapsed & is_free, is_at_risk & is_free, is_back]
     return np.select(rules, ["new", "lapsed", "at_risk", "reactivated"], default="active").tolist()
 
 

@@ -6,6 +6,7 @@ The stage follows from the run's churn forecast, so that segments are written af
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from patron.schema.numbers import float_column
@@ -15,6 +16,7 @@ from patron.schema.tables import PERSONA_TRAITS
 from patron.storage.engine import timestamp
 from patron.storage.missing_forecasts import is_answered
 from patron.storage.stage_view import StageView
+from patron.understand.contract_holders import contract_holders
 from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, is_order_due, lifecycle_stages
 from patron.understand.persona_descriptions import Description, describe
 from patron.understand.persona_traits import NEEDED as PERSONA_FEATURES
@@ -42,7 +44,8 @@ def build_segments(view: StageView) -> None:
         f" where run_id = '{run.run_id}' and as_of = {timestamp(run.as_of)} order by customer_id"
     )
     personas = find_personas(features, run.child_seed("personas"))
-    view.write("segments", segment_rows(run.run_id, features, personas, read_churn_risk(view, features)))
+    risk, has_contract = read_churn_risk(view, features), contract_holders(view, features)
+    view.write("segments", segment_rows(run.run_id, features, personas, risk, has_contract))
     descriptions = describe(personas)
     view.write("personas", persona_rows(run.run_id, features, personas, descriptions))
     view.write("persona_traits", trait_rows(run.run_id, descriptions))
@@ -63,11 +66,18 @@ select c.place, s.value from customers_in_order c left join (
     return ChurnRisk(probability, at_risk.at_risk_from, at_risk.lapsed_from)
 
 
-def segment_rows(run_id: str, features: pa.Table, personas: Personas, risk: ChurnRisk | None) -> pa.Table:
+def segment_rows(
+    run_id: str,
+    features: pa.Table,
+    personas: Personas,
+    risk: ChurnRisk | None,
+    has_contract: npt.NDArray[np.bool_],
+) -> pa.Table:
     """One row per customer."""
     rhythm = OrderRhythm.of(features)
     shop_pace = rhythm.shop_pace_days()
-    stages, is_due = lifecycle_stages(rhythm, shop_pace, risk), is_order_due(rhythm, shop_pace)
+    stages = lifecycle_stages(rhythm, shop_pace, risk, has_contract)
+    is_due = is_order_due(rhythm, shop_pace) & ~has_contract
     is_forecast = np.zeros(features.num_rows, dtype=bool) if risk is None else np.isfinite(risk.probability)
     scores = {name: pa.array(values, INT) for name, values in rfm_scores(features).items()}
     return pa.table(

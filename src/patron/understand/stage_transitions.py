@@ -21,6 +21,7 @@ from patron.schema.table_definition import INT
 from patron.schema.tables import LIFECYCLE_STAGES, STAGE_TRANSITIONS, STAGE_VALUES
 from patron.storage.stage_view import StageView
 from patron.storage.trainings import measured_rows
+from patron.understand.contract_holders import contract_holders
 from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
 
 STEP = timedelta(days=30)
@@ -63,13 +64,15 @@ join features f on f.run_id = p.run_id and f.customer_id = p.customer_id and f.a
 where p.question = '{CHURN.name}' order by p.as_of, p.customer_id""")
     cutoffs = forecasts["as_of"].to_numpy()
     stages = np.zeros(forecasts.num_rows, dtype=np.int64)
+    has_contract = contract_holders(view, forecasts)
     at_risk = view.policy.at_risk
     for cutoff in np.unique(cutoffs):
-        rows = forecasts.filter(pa.array(cutoffs == cutoff))
+        here = cutoffs == cutoff
+        rows = forecasts.filter(pa.array(here))
         rhythm = OrderRhythm.of(rows)
         risk = ChurnRisk(float_column(rows, "value", np.nan), at_risk.at_risk_from, at_risk.lapsed_from)
-        names = lifecycle_stages(rhythm, rhythm.shop_pace_days(), risk)
-        stages[cutoffs == cutoff] = [LIFECYCLE_STAGES.index(name) for name in names]
+        names = lifecycle_stages(rhythm, rhythm.shop_pace_days(), risk, has_contract[here])
+        stages[here] = [LIFECYCLE_STAGES.index(name) for name in names]
     windows = label_windows(forecasts.select(["customer_id", "as_of"]), CHURN.horizon_days)
     windows = windows.append_column("place", pa.array(np.arange(forecasts.num_rows), INT))
     paid = float_column(view.query(PAID, windows=windows), "paid_cents")

@@ -174,6 +174,20 @@ def test_the_customer_page_shows_how_likely_a_response_is_and_that_this_is_no_up
     assert [text for text in texts if text not in page] == []
 
 
+@pytest.mark.parametrize(
+    ("locale", "texts"),
+    [
+        ("en", ("Contract COFFEE ends on", "23% likely not to be renewed", "Contract CLUB ends on")),
+        ("zh_CN", ("合约 COFFEE 将于", "不续约概率 23%", "合约 CLUB 将于")),
+    ],
+)
+def test_the_customer_page_says_when_contracts_end_and_how_likely_they_are_not_renewed(client, somebody, locale, texts):
+    card = client.get(f"/api/customers/{somebody}").json()
+    assert [(one["contract_id"], one["probability"]) for one in card["contracts"]] == [("COFFEE", 0.23), ("CLUB", None)]
+    page = client.get(f"/customers/{somebody}?lang={locale}").text
+    assert [text for text in texts if text not in page] == []
+
+
 def test_a_customers_rhythm_is_drawn_as_its_twin_has_it(client, somebody):
     rhythm = client.get(f"/api/customers/{somebody}").json()["repeat_purchase"]
     page = client.get(f"/customers/{somebody}").text

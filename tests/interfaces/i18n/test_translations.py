@@ -13,7 +13,7 @@ from patron.decide.selection import REASONS
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.formats import MISSING, Formats
 from patron.interfaces.i18n.translations import choose_locale, readable, words
-from patron.predict import category_needs, message_response
+from patron.predict import category_needs, contract_churn, message_response
 from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
@@ -30,7 +30,8 @@ from patron.understand.persona_traits import TRAITS as PERSONA_TRAITS
 
 POLICY = "storage/defaults/policy.toml"
 SOURCE = Path(patron.__file__).parent / "interfaces"
-ALL_LEARNERS = (*LEARNERS.values(), clickstream.LEARNERS, message_response.LEARNERS, *category_needs.LEARNERS.values())
+OF_PARTS = (clickstream.LEARNERS, message_response.LEARNERS, contract_churn.LEARNERS)
+ALL_LEARNERS = (*LEARNERS.values(), *OF_PARTS, *category_needs.LEARNERS.values())
 CODES = {
     "feature": [
         *(feature.__name__ for feature in FEATURES),

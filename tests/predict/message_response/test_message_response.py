@@ -15,7 +15,8 @@ from patron.predict.message_response import LEARNERS
 from patron.predict.message_response.message_origins import MessageForecasts, message_origins
 from patron.predict.message_response.message_rows import learning_rows, read_recipients
 from patron.predict.message_response.messages import messages_query, read_message_types
-from patron.predict.message_response.response_forecasts import build_response_forecasts, with_proven_champion
+from patron.predict.message_response.response_forecasts import build_response_forecasts
+from patron.predict.proven_champion import with_proven_champion
 from patron.schema import metrics
 from patron.schema.numbers import float_column
 from patron.schema.questions import MESSAGE_RESPONSE

@@ -17,7 +17,12 @@ from patron.interfaces.console.reason_texts import help_sentence, reason_sentenc
 from patron.interfaces.console.survival_texts import later_sentences, verdict_sentence, warning_sentence
 from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
-from patron.schema.questions import FEWEST_MESSAGES, FEWEST_RESPONSES
+from patron.schema.questions import (
+    FEWEST_ENDED_CONTRACTS,
+    FEWEST_LOST_CONTRACTS,
+    FEWEST_MESSAGES,
+    FEWEST_RESPONSES,
+)
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -54,6 +59,7 @@ def environment() -> Environment:
     jinja.globals["later_sentences"] = later_sentences
     jinja.globals["verdict_sentence"] = verdict_sentence
     jinja.globals["warning_sentence"] = warning_sentence
+    jinja.globals["fewest_contracts"] = {"ended": str(FEWEST_ENDED_CONTRACTS), "lost": str(FEWEST_LOST_CONTRACTS)}
     jinja.globals["timeline_length"] = TIMELINE_LENGTH
     return jinja
 

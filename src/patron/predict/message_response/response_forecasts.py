@@ -5,13 +5,13 @@ measured against the holdout.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from patron.predict.backtest import ALL, Backtest, backtest, fit_champion, to_table
+from patron.predict.backtest import backtest, fit_champion, to_table
 from patron.predict.learner import FORECAST, Fitted
 from patron.predict.message_response import LEARNERS
 from patron.predict.message_response.message_origins import message_origins
@@ -23,8 +23,8 @@ from patron.predict.message_response.message_rows import (
     scoring_rows,
 )
 from patron.predict.message_response.messages import read_message_types
+from patron.predict.proven_champion import with_proven_champion
 from patron.predict.scoring import keep
-from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import float_column
 from patron.schema.questions import FEWEST_MESSAGES, FEWEST_RESPONSES, MESSAGE_RESPONSE
@@ -80,19 +80,6 @@ def _answer(view: StageView, types: pa.Table) -> tuple[pa.Table, pa.Table]:
     evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
     version = keep(view, result, learner, fitted, rows, evaluated, tables=TABLES)
     return forecast_responses(view, fitted, types, recipients, version), evaluated
-
-
-def with_proven_champion(result: Backtest, *, rng: np.random.Generator) -> Backtest:
-    """The result with the best baseline as champion, unless the champion is better than it by more than noise."""
-    metric = result.question.primary_metric
-    champion, baseline = (result.evaluations[ALL, name] for name in (result.champion, result.baseline))
-    weights = bootstrap_weights(champion.customer_ids(metric), rng=rng)
-    drawn = metric.gain(champion.value(metric, weights), baseline.value(metric, weights))
-    gain = percentile_interval(float(metric.gain(champion.value(metric), baseline.value(metric))), drawn)
-    if gain.low > 0:
-        return result
-    why = f"{result.champion} is not better than {result.baseline} by more than noise: the baseline is used."
-    return replace(result, champion=result.baseline, why=why)
 
 
 def forecast_responses(

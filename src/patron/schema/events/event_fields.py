@@ -59,6 +59,7 @@ WishlistName = Annotated[Text, described("name the customer gave the wishlist", 
 CampaignId = Annotated[Text, described("campaign", column="campaign_id")]
 DecisionId = Annotated[Text, described("the decision of ours that caused it", column="decision_id")]
 Channel = Annotated[Text, described("web, app, store, email, mail, ad ...", column="channel")]
+ContractId = Annotated[Text, described("the shop's contract or subscription, the same in each renewal")]
 Creative = Annotated[Text, described("creative shown")]
 
 

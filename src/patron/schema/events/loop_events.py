@@ -3,10 +3,12 @@
 from typing import Annotated
 
 from patron.schema.events.event_fields import (
+    Amount,
     Brand,
     CampaignId,
     Category,
     Channel,
+    ContractId,
     Coupon,
     Creative,
     Currency,
@@ -95,6 +97,29 @@ class CustomerReferred(Event, frozen=True, kw_only=True):
         Text, described("the shop's id of the new customer; kept as a token only", column="referred_user_id")
     ] = None
     channel: Channel = None
+
+
+class ContractStarted(Event, frozen=True, kw_only=True):
+    """A contract with a declared end began, or was renewed: a renewal has the same contract_id and a later end."""
+
+    event = "Contract Started"
+    required = ("contract_id", "ends_at")
+    contract_id: ContractId = None
+    ends_at: Annotated[
+        Text, described("when the term ends, ISO 8601; a date alone is its midnight, a time without a zone UTC")
+    ] = None
+    price: Annotated[
+        Amount, described("price of the term, in units of the currency; no revenue", column="price_cents")
+    ] = None
+    currency: Currency = None
+
+
+class ContractCancelled(Event, frozen=True, kw_only=True):
+    """The customer said that the contract will not be renewed; it runs until its end."""
+
+    event = "Contract Cancelled"
+    required = ("contract_id",)
+    contract_id: ContractId = None
 
 
 class IdentityUnlinked(Event, frozen=True, kw_only=True):

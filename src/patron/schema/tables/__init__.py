@@ -7,6 +7,7 @@ Times are UTC. Shares are 0 to 1.
 from patron.schema.table_definition import Table
 from patron.schema.tables import (
     category_tables,
+    contract_tables,
     decision_tables,
     fact_tables,
     fairness_tables,
@@ -17,6 +18,7 @@ from patron.schema.tables import (
     survival_tables,
 )
 from patron.schema.tables.category_tables import *  # noqa: F403 - every table is importable from here
+from patron.schema.tables.contract_tables import *  # noqa: F403
 from patron.schema.tables.decision_tables import *  # noqa: F403
 from patron.schema.tables.fact_tables import *  # noqa: F403
 from patron.schema.tables.fairness_tables import *  # noqa: F403
@@ -33,6 +35,7 @@ TABLES: tuple[Table, ...] = tuple(
         forecast_tables,
         category_tables,
         response_tables,
+        contract_tables,
         model_tables,
         stage_tables,
         survival_tables,

@@ -255,6 +255,24 @@ REFERRALS = Table(
     ),
     sorted_by=("customer_id",),
 )
+CONTRACTS = Table(
+    "contracts",
+    "one row per contract with a declared end, and term: the first one and each renewal",
+    ("customer_id", "contract_id", "term"),
+    (
+        CUSTOMER,
+        of("contract_id", TEXT, "the shop's contract or subscription"),
+        of("term", INT, "number of the term by its end, from 1"),
+        of("started_at", TIME, "when the customer started or renewed the contract"),
+        of("ends_at", TIME, "when the term ends"),
+        maybe("price_cents", INT, "price of the term; no revenue", "cents"),
+        maybe("cancelled_at", TIME, "when the customer first cancelled between its start and its end"),
+        maybe("cancellation_known_at", TIME, "when Patron could know of a cancellation"),
+        KNOWN,
+    ),
+    checks=("price_cents is null or price_cents >= 0",),
+    sorted_by=("customer_id",),
+)
 SESSIONS = Table(
     "sessions",
     "one row per visit: a customer's events without a gap of 30 minutes",

@@ -47,7 +47,11 @@ SEGMENTS = Table(
             "what the stage follows from: forecast (churn probability and rhythm) or rhythm (no forecast); "
             "NULL in a run before stages followed from forecasts",
         ),
-        maybe("is_order_due", FLAG, "whether no order came for as long as usual; NULL in an older run"),
+        maybe(
+            "is_order_due",
+            FLAG,
+            "whether no order came for as long as usual, and no uncancelled contract runs; NULL in an older run",
+        ),
     ),
     partition_by="run_id",
     sorted_by=("customer_id",),

@@ -20,6 +20,7 @@ from patron.understand.facts.amendment import (
     new_events,
 )
 from patron.understand.facts.cleaning import cleaning, cleaning_since
+from patron.understand.facts.contracts import contracts
 from patron.understand.facts.customer_consents import consents, ledger_table
 from patron.understand.facts.customer_traits import trait_names, traits
 from patron.understand.facts.customers import customers
@@ -44,6 +45,7 @@ FACTS: Mapping[str, Callable[[Scope], str]] = {
     "orders": orders,
     "interactions": interactions,
     "referrals": referrals,
+    "contracts": contracts,
     "sessions": sessions,
     "customers": customers,
     "cleaning": cleaning,
@@ -72,7 +74,7 @@ def build_facts(view: StageView) -> FactsOrigin:
         _write(view, scope, tables, FACTS)
     else:
         amend_facts(view, scope, change, tables)
-        _write(view, scope, tables, ("consents", "referrals"))
+        _write(view, scope, tables, ("consents", "referrals", "contracts"))
         checks = cleaning_since(scope, change.since)
         small = {"events": changed_events(view, change), "last_checks": last_checks(view)}
         _write_checks(view, checks, {**tables, **small})

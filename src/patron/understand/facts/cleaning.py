@@ -1,6 +1,7 @@
 """What was wrong with the data: how many of how many, what was done about it, and one event to look at."""
 
 from patron.storage.engine import sql_list, timestamp
+from patron.understand.facts.contracts import CANCELLED, CONTRACTS, STARTED, is_usable
 from patron.understand.facts.interactions import KINDS
 from patron.understand.facts.refund_lines import REFUNDS, refund_lines
 from patron.understand.facts.sale_lines import AMOUNTS, sale_lines
@@ -11,7 +12,7 @@ OUTLIER_TIMES = 10
 KEPT, EXCLUDED, CORRECTED = "kept", "excluded", "corrected"
 SALES = "('Order Completed', 'Order Line Completed')"
 LINKS = ("Identify", "Alias", "Identity Unlinked")
-OTHER_NAMES = ("Product Updated", "Order Completed", "Order Line Completed", *LINKS)
+OTHER_NAMES = ("Product Updated", "Order Completed", "Order Line Completed", STARTED, CANCELLED, *LINKS)
 
 
 def cleaning(scope: Scope) -> str:
@@ -76,6 +77,7 @@ def _events(scope: Scope) -> str:
         "negative_amount": ("is_negative", "has_amount", CORRECTED),
         "foreign_currency": (f"rate is not null and currency <> '{scope.currency}'", "has_amount", CORRECTED),
         "currency_without_rate": ("currency is not null and rate is null", "has_amount", EXCLUDED),
+        "contract_without_end": ("not is_usable_contract", f"name in {CONTRACTS}", EXCLUDED),
         "event_not_used": (f"name not in ({used}) and name not in {REFUNDS} and not has_traits", "true", EXCLUDED),
     }
     relation = f"select c.*, r.rate from ({_event_counts(scope)}) c left join rates r on r.currency = c.currency"
@@ -100,6 +102,7 @@ def _event_counts(scope: Scope) -> str:
         "has_amount": f"coalesce({amounts}) is not null",
         "is_negative": f"coalesce(least({amounts}) < 0, false)",
         "has_traits": "e.traits is not null",
+        "is_usable_contract": f"e.name not in {CONTRACTS} or {is_usable('e')}",
     }
     columns = ", ".join(f"{sql} as {name}" for name, sql in marks.items())
     return f"""

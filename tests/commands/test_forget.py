@@ -28,7 +28,8 @@ from patron.interfaces.report import write_report
 from patron.predict.recommend.popularity import Shelf
 from patron.run import drain_inbox, run_loop, silent
 from patron.schema.errors import NotFound, SettingsError
-from patron.schema.tables import BY_NAME, EVENTS, TABLES
+from patron.schema.tables import BY_NAME, EVENTS, RESPONSE_FORECASTS, TABLES
+from patron.storage import model_registry
 from patron.storage.lake_erasure import Eraser
 from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS, AUDIT, DEAD_LETTERS, ERASURES, FORGOTTEN
@@ -304,6 +305,36 @@ def test_models_that_lost_her_product_still_load_and_rank_the_others(shop):
         shelf, _ = Shelf.load(path)
         assert len(shelf.products) == len(shelf.popularity) > 0
     assert HER_PRODUCT not in shop.snapshot().query("select product_id from products")["product_id"].to_pylist()
+
+
+def test_a_type_of_message_that_only_she_got_is_in_no_forecast_and_no_model_afterwards(shop):
+    hers, of_all = "Letter Quixotic", "newsletter"
+    sent = {"userId": ANNA, "event": "Message Sent", "properties": {"campaign_id": "c9", "campaign_type": hers}}
+    send_live(shop, [event(77, **sent)])
+    with shop.lock():
+        drain_inbox(shop)
+    run_id = shop.snapshot().run.run_id
+    row = {"run_id": run_id, "customer_id": customer_id(shop, OTHER), "channel": "mail", "response": "click"}
+    row |= {
+        "probability": 0.1,
+        "message_count": 1,
+        "response_count": 0,
+        "shop_response_share": 0.1,
+        "model_version": "m",
+    }
+    rows = [row | {"model_version": "m", "message_type": one} for one in (hers, of_all)]
+    shop.lake.replace(RESPONSE_FORECASTS, pa.Table.from_pylist(rows, RESPONSE_FORECASTS.schema()), part=run_id)
+    version = next(iter(model_registry.model_versions(shop.store)))
+    rates = {"rates": {f"mail/{one}": 0.1 for one in (hers, of_all)}, "levels": [["message_kind", f"mail/{hers}"]]}
+    model_registry.rewrite_files(
+        shop.folder / "models", shop.store, version, {"rates.json": json.dumps(rates).encode()}
+    )
+    forget(shop, user_id=ANNA, now=datetime.now(UTC))
+    assert shop.lake.read(RESPONSE_FORECASTS)["message_type"].to_pylist() == [of_all]
+    assert json.loads((shop.folder / "models" / version / "rates.json").read_text()) == {
+        "rates": {"(erased)": 0.1, f"mail/{of_all}": 0.1},
+        "levels": [["message_kind", "(erased)"]],
+    }
 
 
 def test_the_log_of_each_table_begins_with_its_newest_version(shop):

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from patron import decide, predict
+from patron.answers.fairness import fairness
 from patron.answers.metrics_by_group import metrics_by_group
 from patron.answers.models import models_of
 from patron.commands.manage_models import release, roll_back
@@ -22,13 +23,24 @@ from patron.predict.survival.early_warnings import read_forecasts
 from patron.run import run_loop, stage_view
 from patron.schema.numbers import float_column
 from patron.schema.questions import CHURN, PROSPECTS, QUESTIONS, VALUE
-from patron.schema.tables import ALARM, BACKTESTS, DUE, FIRST, MODEL_ALARMS, OTHER_FEATURES, RECENT, REQUESTED, UNUSABLE
+from patron.schema.tables import (
+    ALARM,
+    BACKTESTS,
+    DUE,
+    FIRST,
+    MODEL_ALARMS,
+    OTHER_FEATURES,
+    RECENT,
+    REQUESTED,
+    TRAININGS,
+    UNUSABLE,
+)
 from patron.simulate.simulator import ShopSimulator
 from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, run_as_of
 from patron.storage.runs import Run
-from patron.storage.shop import Shop
+from patron.storage.shop import POLICY_FILE, Shop
 
 pytestmark = pytest.mark.xdist_group("retraining")
 DAY = timedelta(days=1)
@@ -42,9 +54,11 @@ def shop(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
-        settings = replace(DEFAULT_SHOP, customers=90, visits_per_day=0.0)
+        settings = replace(DEFAULT_SHOP, customers=90, visits_per_day=0.0, sensitive_group_share=0.4)
         Shop.create(folder / "w").close()
         write_rules(folder / "w", settings, budget_cents=100_000)
+        with (folder / "w" / POLICY_FILE).open("a", encoding="utf-8") as policy:
+            policy.write('\n[fairness]\nsensitive_traits = ["gender"]\nfewest_customers = 20\n')
         world = ShopSimulator(settings, seed=5)
         shop = Shop.open(folder / "w")
         ingest_events(shop, world.history(330), received_at=world.now)
@@ -135,7 +149,8 @@ def reason(view, question=CHURN):
 
 
 def test_a_model_is_due_after_the_days_of_the_policy(shop):
-    assert [reason(view_at(shop, days)) for days in (5, 6)] == [RECENT, DUE]
+    almost = 6 - 1 / 24  # nightly runs begin some seconds, in spring an hour, earlier than the night before
+    assert [reason(view_at(shop, days)) for days in (5, almost, 6)] == [RECENT, DUE, DUE]
     before = shop.policy
     try:
         shop.policy = before.model_copy(update={"models": before.models.model_copy(update={"retrain_days": 1})})
@@ -146,6 +161,28 @@ def test_a_model_is_due_after_the_days_of_the_policy(shop):
 
 def test_a_run_that_is_run_again_decides_as_it_did(shop):
     assert [reason(view_at(shop, days)) for days in (-1, 0)] == [FIRST, RECENT]
+
+
+def test_a_training_that_somebody_wanted_is_not_lost_when_the_run_is_run_again(shop, second):
+    trainings = of_run(second, "trainings")
+    wanted = [
+        {**row, "trained_run_id": second.run.run_id, "trained_at": second.run.as_of, "reason": REQUESTED}
+        for row in trainings.to_pylist()
+    ]
+    shop.lake.replace(TRAININGS, pa.Table.from_pylist(wanted, schema=TRAININGS.schema()), part=second.run.run_id)
+    try:
+        training, kept = plan_training(view_at(shop, 0), CHURN, version(view_at(shop, 0)))
+        assert (training.reason, training.trained_run_id, kept) == (REQUESTED, second.run.run_id, None)
+    finally:
+        shop.lake.replace(TRAININGS, trainings.cast(TRAININGS.schema()), part=second.run.run_id)
+
+
+def test_groups_of_a_run_without_a_training_are_those_of_the_champion_and_not_of_a_pin(first, second):
+    for view in (first, second):
+        compared = fairness(view)
+        assert compared is not None
+        assert compared.results
+        assert not compared.is_pinned
 
 
 def test_somebody_who_wants_a_training_gets_one(shop):

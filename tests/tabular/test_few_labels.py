@@ -98,6 +98,18 @@ def test_where_nothing_helps_the_labelled_rows_alone_are_used():
     assert len(curve.predict(pa.table(table))) == 600
 
 
+def test_intervals_are_over_customers_and_not_over_their_rows():
+    rng = np.random.default_rng(4)
+    customers, label = np.repeat(np.arange(60), 10), np.repeat(rng.random(60) < 0.5, 10).astype(int)
+    x = np.repeat(rng.normal(size=60), 10) + label
+    table = pa.table({"customer": customers.astype(str), "x": x, "label": label})
+    of_rows, of_customers = (
+        learning_curve(rows, label="label", customer=customer, sizes=(), repeats=2).rows[0]
+        for rows, customer in ((table.drop_columns(["customer"]), None), (table, "customer"))
+    )
+    assert of_customers.high - of_customers.low > 1.5 * (of_rows.high - of_rows.low)
+
+
 def test_rows_without_a_label_change_what_is_learned_from_them_and_the_same_seed_gives_the_same():
     rng = np.random.default_rng(2)
     side = rng.integers(0, 2, 1_500)

@@ -168,6 +168,14 @@ def test_contract_events_without_a_valid_end_or_an_id_are_left_out_and_counted(p
     assert cleaning_checks(pipeline, *events) == {"contract_without_end": (5, 8, "s/before")}
 
 
+def test_a_contract_that_ends_on_a_date_ends_at_midnight_in_the_shop(pipeline):
+    texts = ("2024-03-01", "2024-03-01T00:00:00", "2024-03-01T00:00:00+01:00")
+    events = [contract(pipeline, text, 1, contract_id=text, stated={"ends_at": text}) for text in texts]
+    rows = pipeline.facts(events, names=("identities", "contracts"), zone="America/New_York")["contracts"].to_pylist()
+    hours = {row["contract_id"]: (row["ends_at"] - pipeline.day(60)).total_seconds() / 3600 for row in rows}
+    assert [hours[text] for text in texts] == [5, 0, -1]
+
+
 def test_shipping_of_an_order_update_is_not_revenue(pipeline):
     """Online Retail's lines POST, DOT and C2 come so."""
     sold = pipeline.event("a", "Order Line Completed", 1, order_id="o", product_id="p", price_cents=255, quantity=6)

@@ -20,6 +20,7 @@ from patron.schema.tables import (
 )
 from patron.storage.last_run import records
 from patron.storage.shop import Snapshot
+from patron.storage.trainings import read_trainings
 
 OF_GROUP = frozenset({THRESHOLD, LEFT_OUT, WITHOUT_GROUP, CUSTOMERS_ADDED, CUSTOMERS_REMOVED, EXPECTED_GAIN_CHANGE})
 """Metrics of `fairness` that compare no groups."""
@@ -134,7 +135,8 @@ from fairness where {run} order by decision, mitigation desc, trait, group_name,
     small = [row for row in rows if row["metric"] == LEFT_OUT]
     named = {row["trait"] for row in rows if row["group_name"]} | {row["trait"] for row in small}
     refused = view.query(f"select 1 as one from decisions where {run} and reason = 'unfair' limit 1")
-    champion = f"{CHURN.name}/{view.run.run_id}"
+    training = read_trainings(view, view.run.run_id).get(CHURN.name)
+    champion = training.model_version if training else f"{CHURN.name}/{view.run.run_id}"
     pinned = view.query(f"""
 select 1 as one from scores where {run} and question = '{CHURN.name}' and model_version <> '{champion}' limit 1""")
     return FairnessResults(

@@ -7,15 +7,18 @@ import sqlalchemy as sa
 
 from patron.commands.resolve_person import Person
 from patron.schema.table_definition import TEXT, Table
-from patron.schema.tables import AFFINITIES, CLEANING, EVENTS, PRODUCTS, RECOMMENDATIONS, TABLES
+from patron.schema.tables import AFFINITIES, CLEANING, EVENTS, PRODUCTS, RECOMMENDATIONS, RESPONSE_FORECASTS, TABLES
 from patron.storage.lake_erasure import Eraser, ErasureConditions
 from patron.storage.shop import Shop
 from patron.storage.store import RUNS
 
 OF_PERSON = "in (select token from forgotten)"
 OF_CUSTOMER = "in (select customer_id from forgotten)"
+ONLY_THEIRS = "in (select value from only_theirs)"
 OF_NOBODY_ELSE = "not in (select value from of_others)"
 TEXTS_OF_PRODUCTS = ("product_id", "product_name", "category", "brand", "coupon")
+MESSAGE_TYPES = ("campaign_type", "offer_id")
+"""Properties that a type of message may be named by."""
 TEXTS = (*TEXTS_OF_PRODUCTS, "department", "channel", "device", "campaign_id", "decision_id", "order_id")
 """Columns of events whose values may have come from one person alone."""
 SPECIAL_CONDITIONS = {
@@ -43,6 +46,10 @@ SPECIAL_CONDITIONS = {
         table.name: ErasureConditions(f"customer_id {OF_CUSTOMER} or product_id {OF_NOBODY_ELSE}")
         for table in (AFFINITIES, RECOMMENDATIONS)
     },
+    # why: what a type of message is called may have come from one person's messages
+    RESPONSE_FORECASTS.name: ErasureConditions(
+        f"customer_id {OF_CUSTOMER} or channel {ONLY_THEIRS} or message_type {ONLY_THEIRS}"
+    ),
 }
 
 
@@ -79,6 +86,7 @@ def erase_rows(shop: Shop, person: Person) -> Iterator[tuple[str, int]]:
     # why: what others' events hold is the same when an erasure is repeated, unlike what only theirs held
     others = f"select distinct value from ({_texts(shop)}) where not is_theirs and value is not null"
     tables["of_others"] = shop.query(others, tables)
+    tables["only_theirs"] = pa.table({"value": pa.array(sorted(values_only_theirs(shop, person)), TEXT)})
     for table in TABLES_WITH_PEOPLE:
         conditions = erasure_conditions(table)
         if conditions and lake.exists(table):
@@ -104,6 +112,7 @@ def _texts(shop: Shop) -> str:
     """Every text that events hold, and whether it is this person's event."""
     of_products = ", ".join(f"[p.{name} for p in products]" for name in TEXTS_OF_PRODUCTS)
     listed = f"[{', '.join(TEXTS)}], {of_products}, json_extract_string(traits, '$.*')"
+    listed += "".join(f", [json_extract_string(properties, '$.{name}')]" for name in MESSAGE_TYPES)
     return f"""
 select coalesce({SPECIAL_CONDITIONS[EVENTS.name].rows}, false) as is_theirs, unnest(flatten([{listed}])) as value
 from ({shop.lake.relation(EVENTS)})"""

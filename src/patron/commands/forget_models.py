@@ -60,15 +60,21 @@ def _erased(path: Path, content: Any, values: Collection[str], *, is_shelf: bool
 
 def _holds_any(content: Any, values: Collection[str]) -> bool:
     if isinstance(content, dict):
-        return any(key in values or _holds_any(one, values) for key, one in content.items())
+        return any(_is_any(key, values) or _holds_any(one, values) for key, one in content.items())
     if isinstance(content, list):
         return any(_holds_any(one, values) for one in content)
-    return isinstance(content, str) and content in values
+    return isinstance(content, str) and _is_any(content, values)
+
+
+def _is_any(text: str, values: Collection[str]) -> bool:
+    """Whether a text is one of the values, or a kind of message, `channel/type`, with one of them."""
+    channel, _, message_type = text.partition("/")
+    return text in values or (message_type != "" and (channel in values or message_type in values))
 
 
 def _without(content: Any, values: Collection[str]) -> Any:
     if isinstance(content, dict):
-        return {ERASED if key in values else key: _without(one, values) for key, one in content.items()}
+        return {ERASED if _is_any(key, values) else key: _without(one, values) for key, one in content.items()}
     if isinstance(content, list):
         return [_without(one, values) for one in content]
-    return ERASED if isinstance(content, str) and content in values else content
+    return ERASED if isinstance(content, str) and _is_any(content, values) else content

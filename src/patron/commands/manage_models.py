@@ -48,7 +48,8 @@ def roll_back(shop: Shop, question: str, *, version: str | None, reason: str, no
         current = find_model(shop.store, question)
         target = f"{question}/{version}" if version else _before(shop, current.model_version)
         pinned = find_model(shop.store, target).model_version
-        newest = max(one.as_of for one in kept_models(shop.store))
+        last = shop.last_completed()
+        newest = last.run.as_of if last else max(one.as_of for one in kept_models(shop.store))
         require_usable_models(shop, [pinned], newest)
         _record(shop, ModelDecision(pinned, PINNED, now, note))
     return Rollback(question, pinned, current.model_version, note, newest)

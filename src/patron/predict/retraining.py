@@ -21,6 +21,9 @@ from patron.storage import model_registry
 from patron.storage.stage_view import StageView
 from patron.storage.trainings import Training, read_trainings
 
+EARLY = timedelta(hours=12)
+"""So much before the time is up a training is due: nightly runs are not a day apart to the second."""
+
 
 @dataclass(frozen=True)
 class KeptChampion:
@@ -34,7 +37,9 @@ class KeptChampion:
 def plan_training(view: StageView, question: Question, feature_version: str) -> tuple[Training, KeptChampion | None]:
     """Decide whether this run trains a question, for features of a version; with the champion to use if it does not."""
     before = read_trainings(view, view.run_before.run_id).get(question.name) if view.run_before else None
-    reason = _reason(view, question, before)
+    again = read_trainings(view, view.run.run_id).get(question.name)
+    # why: a run that is run again must not lose what it trained, which later runs may rest on
+    reason = again.reason if again and again.is_of_this_run else _reason(view, question, before)
     if before is None or reason != RECENT:
         return _of_this_run(view, question, reason), None
     try:
@@ -68,7 +73,7 @@ select distinct run_id from model_alarms where kind = 'calibration' and subject 
         return REQUESTED
     if view.run_before.run_id in alarmed and before.trained_run_id not in alarmed:
         return ALARM
-    if view.run.as_of - before.trained_at >= timedelta(days=view.policy.models.retrain_days):
+    if view.run.as_of - before.trained_at >= timedelta(days=view.policy.models.retrain_days) - EARLY:
         return DUE
     sql = f"""
 select 1 as one from backtests where run_id = '{before.trained_run_id}' and question = '{question.name}' limit 1"""

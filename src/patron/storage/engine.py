@@ -48,11 +48,17 @@ PORTABLE = {
         "cast((cast(amount as hugeint) * weight) // nullif(total, 0) as bigint)",
         "cast((cast({0} as decimal(38, 0)) * ({1})) div nullif({2}, 0) as bigint)",
     ),
+    "midnight": (
+        ("day", "zone"),
+        "timezone(zone, try_cast(day as timestamp))",
+        "to_utc_timestamp(try_cast({0} as timestamp), {1})",
+    ),
     "day_text": (("ts",), "strftime(timezone('UTC', ts), '%Y-%m-%d')", "date_format({0}, 'yyyy-MM-dd')"),
 }
 """Our own SQL functions: arguments, DuckDB's expression, Spark's expression. Weekdays count from Monday = 0.
 
-`part_of` is amount times weight over total, rounded down; the product may be larger than 64 bits.
+`midnight` is when a day, as text, begins in a zone; NULL where it is no day. `part_of` is amount times weight over
+total, rounded down; the product may be larger than 64 bits.
 """
 
 

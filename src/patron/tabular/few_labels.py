@@ -206,7 +206,9 @@ class _FewLabels:
             what = f"fewer than {FEWEST_TO_JUDGE} test rows are of the rarer class"
             raise NotEnoughData(what, where="test_share", todo="Give more labelled rows.")
         rng = np.random.default_rng(self.seed)
-        weights = bootstrap_weights(np.arange(len(judged)), rng=rng, resamples=RESAMPLES)
+        groups = self.layout.groups
+        units = np.arange(len(judged)) if groups is None else groups[split.judged]
+        weights = bootstrap_weights(units, rng=rng, resamples=RESAMPLES)
         picks = rng.integers(0, repeats, size=(RESAMPLES, repeats))
         most = len(split.training)
         rows: list[CurveRow] = []
@@ -249,7 +251,7 @@ class _FewLabels:
 
     def _encoded(self, way: str, drawn: Index, rest: Index, judged: Index) -> tuple[EncodedSplit, int]:
         """The drawn rows, then unlabelled and judged ones as columns chosen from the drawn rows, and how many."""
-        rest = rest[:: max(1, len(rest) // MOST_UNLABELLED)] if way == SELF_TRAINED else rest[:0]
+        rest = rest[:: max(1, -(-len(rest) // MOST_UNLABELLED))] if way == SELF_TRAINED else rest[:0]
         split = Split(drawn, np.concatenate([rest, judged]))
         return encode(self.columns[way], self.label, split, seed=self.seed), len(rest)
 

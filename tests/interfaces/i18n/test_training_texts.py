@@ -82,12 +82,12 @@ def test_the_error_on_earlier_customers_is_shown_before_and_after_the_training()
     worse = cohort("2022-H2", 0.4, 0.48, -0.12, -0.03)
     error, verdict = cohort_sentences([kept], *ENGLISH)
     assert error == (
-        "Log loss before the training (model of 2023-12-01) and after it, by half-year of the first order:"
-        " before 2022-H2: 0.510 → 0.500. Smaller is better."
+        "Log loss by half-year of the first order, at 2024-03-05: the model of 2023-12-01, then this training's with"
+        " what was known at 2024-03-05: before 2022-H2: 0.510 → 0.500. Smaller is better."
     )
     assert verdict.endswith("earlier customers were forgotten.")
     _, verdict = cohort_sentences([kept, worse], *ENGLISH)
-    assert verdict == ("Worse beyond noise: 2022-H2. If the next training does not help, roll back.")
+    assert verdict == ("Worse beyond noise: 2022-H2. If they still are after the next training, roll back.")
     chinese = list(cohort_sentences([kept, worse], words("zh_CN"), Formats("zh_CN", "CNY", "Asia/Shanghai")))
-    assert chinese[0].startswith("各首单半年度的")
+    assert chinese[0].startswith("以 2024-03-05 为截止日")
     assert "0.510 → 0.500" in chinese[0]

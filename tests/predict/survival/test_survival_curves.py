@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -121,6 +122,17 @@ def test_too_few_leavers_are_said_to_be_too_few(view):
     few = replace(landmarks, rows=landmarks.rows.slice(0, 40), place=landmarks.place[:40])
     with pytest.raises(NotEnoughData, match="too few customers"):
         backtest_hazards(few, HORIZONS_DAYS[1:], seed=1)
+
+
+def test_a_horizon_that_hardly_anybody_is_observed_for_is_not_checked(view):
+    """A shop that grew tenfold after its oldest cutoff: nearly all lifetimes are cut off before the end."""
+    landmarks, longest = read_landmarks(view, START), HORIZONS_DAYS[-1] // 30
+    oldest, later = (np.flatnonzero(landmarks.back == back) for back in (longest, longest - 1))
+    before = np.flatnonzero(landmarks.back > longest)
+    at = np.concatenate([*[later] * 10, oldest[:60], before, np.flatnonzero(landmarks.back < longest - 1)])
+    grown = replace(landmarks, rows=landmarks.rows.take(pa.array(at)), place=landmarks.place[at])
+    assert backtest_hazards(landmarks, HORIZONS_DAYS[1:], seed=1).horizons_days[-1] == HORIZONS_DAYS[-1]
+    assert backtest_hazards(grown, HORIZONS_DAYS[1:], seed=1).horizons_days[-1] < HORIZONS_DAYS[-1]
 
 
 def test_expected_days_are_the_area_under_the_curve():

@@ -49,7 +49,7 @@ def measured_sentence(models: Models, words: Words, formats: Formats) -> str:
 
 
 def cohort_sentences(groups: Iterable[GroupRow], words: Words, formats: Formats) -> Iterator[str]:
-    """The error on earlier and later customers before and after a question's training, and who is forecast worse."""
+    """The error on earlier and later customers at a past cutoff: of the model there was, and of this training."""
     rows = [row for row in groups if row.grouping == "first_order" and row.earlier_value is not None]
     if not rows:
         return
@@ -63,6 +63,7 @@ def cohort_sentences(groups: Iterable[GroupRow], words: Words, formats: Formats)
         "cohorts.before_after",
         metric=words.code("metric", first.metric),
         version=(first.earlier_version or "").partition("/")[2],
+        origin=first.origin,
         list=words("list.joint").join(pairs),
     )
     worse = [row for row in rows if row.earlier_gain_high is not None and row.earlier_gain_high < 0]

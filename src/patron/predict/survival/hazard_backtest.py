@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 
 from patron.predict.survival.landmarks import FEATURES, Landmarks
@@ -19,6 +20,7 @@ from patron.tabular.hazards import (
     evaluate_hazards,
     fit_hazards,
 )
+from patron.tabular.hazards.evaluation import Follow
 
 LIFE_TABLE, LIFE_TABLE_SCORE = "life_table", "life table"
 LEARNERS: dict[str, HazardTrees | HazardLogistic] = {
@@ -29,8 +31,6 @@ MOST_PERSON_PERIODS = 200_000
 """Of more, a sample is learned from."""
 FEWEST_CUSTOMERS, FEWEST_LEAVERS = 50, 20
 """Customers at the past cutoff, and those who left: before it to learn from, and after it to check by."""
-FEWEST_UNTIL_THE_END = 20
-"""Customers who are still there in the last period, without whom it cannot be checked."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ def fit_learner(name: str, lifetimes: pa.Table, *, seed: int) -> FittedHazards:
 
 
 def _are_enough(known: pa.Table, later: pa.Table, periods: int) -> bool:
-    until_the_end = int((float_column(later, "periods") >= periods).sum())
+    followed, left = (float_column(later, name).astype(np.intp) for name in ("periods", "left"))
     leavers = min(int(float_column(rows, "left").sum()) for rows in (known, later))
     is_enough = later.num_rows >= FEWEST_CUSTOMERS and leavers >= FEWEST_LEAVERS
-    return is_enough and until_the_end >= FEWEST_UNTIL_THE_END
+    return is_enough and Follow(followed, left > 0).horizon >= periods
 
 
 def _metric_rows(one: HazardEvaluation, learner: str, horizons_days: Sequence[int]) -> list[dict[str, Any]]:

@@ -106,7 +106,8 @@ class ContractStarted(Event, frozen=True, kw_only=True):
     required = ("contract_id", "ends_at")
     contract_id: ContractId = None
     ends_at: Annotated[
-        Text, described("when the term ends, ISO 8601; a date alone is its midnight, a time without a zone UTC")
+        Text,
+        described("when the term ends, ISO 8601; a date alone is midnight in the shop, a time without a zone UTC"),
     ] = None
     price: Annotated[
         Amount, described("price of the term, in units of the currency; no revenue", column="price_cents")

@@ -102,7 +102,7 @@ def _event_counts(scope: Scope) -> str:
         "has_amount": f"coalesce({amounts}) is not null",
         "is_negative": f"coalesce(least({amounts}) < 0, false)",
         "has_traits": "e.traits is not null",
-        "is_usable_contract": f"e.name not in {CONTRACTS} or {is_usable('e')}",
+        "is_usable_contract": f"e.name not in {CONTRACTS} or {is_usable('e', scope.zone)}",
     }
     columns = ", ".join(f"{sql} as {name}" for name, sql in marks.items())
     return f"""

@@ -13,14 +13,16 @@ def contract_id(of: str) -> str:
     return PROPERTY.format(of=of, name="contract_id")
 
 
-def ends_at(of: str) -> str:
-    """SQL of the end that an event declares; NULL where it is no time."""
-    return f"try_cast({PROPERTY.format(of=of, name='ends_at')} as timestamptz)"
+def ends_at(of: str, zone: str) -> str:
+    """SQL of the end that an event declares, a date alone its midnight in the zone; NULL where it is no time."""
+    text = PROPERTY.format(of=of, name="ends_at")
+    return f"case when length({text}) = 10 then midnight({text}, {zone}) else try_cast({text} as timestamptz) end"
 
 
-def is_usable(of: str) -> str:
+def is_usable(of: str, zone: str) -> str:
     """SQL condition of an event of a contract: it names the contract and, when it starts, an end after its start."""
-    has_end = f"{ends_at(of)} > least({of}.occurred_at, {of}.known_at) and {ends_at(of)} < {timestamp(END_OF_TIME)}"
+    end = f"({ends_at(of, zone)})"
+    has_end = f"{end} > least({of}.occurred_at, {of}.known_at) and {end} < {timestamp(END_OF_TIME)}"
     return f"({contract_id(of)} is not null and ({of}.name = '{CANCELLED}' or coalesce({has_end}, false)))"
 
 
@@ -33,9 +35,10 @@ def contracts(scope: Scope) -> str:
     contract_events = usable_events(
         scope,
         *("price_cents", "currency", "properties", "known_at as link_at"),
-        where=f"e.name in {CONTRACTS} and {is_usable('e')}",
+        where=f"e.name in {CONTRACTS} and {is_usable('e', scope.zone)}",
     )
-    read = f"select u.*, {contract_id('u')} as contract_id, {ends_at('u')} as ends_at from ({contract_events}) u"
+    named = f"{contract_id('u')} as contract_id, {ends_at('u', scope.zone)} as ends_at"
+    read = f"select u.*, {named} from ({contract_events}) u"
     rows = with_customer(read, *kept)
     of_contract = "partition by o.customer_id, o.contract_id"
     return f"""

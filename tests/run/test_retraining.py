@@ -30,6 +30,7 @@ from patron.schema.tables import (
     FIRST,
     MODEL_ALARMS,
     OTHER_FEATURES,
+    PAST_FORECASTS,
     RECENT,
     REQUESTED,
     TRAININGS,
@@ -122,6 +123,18 @@ def test_what_follows_from_forecasts_and_past_forecasts_is_there_without_a_train
     fairness = [read_past_churn(stage_view(shop, decide, run=view.run)) for view in (first, second)]
     assert len(fairness[0].forecast)
     assert np.array_equal(fairness[0].forecast, fairness[1].forecast)
+
+
+def test_a_customer_who_turned_out_to_be_somebody_else_is_in_no_past_forecast(shop, first, second):
+    rows = of_run(first, "past_forecasts").cast(PAST_FORECASTS.schema())
+    nobody = pa.Table.from_pylist([rows.to_pylist()[0] | {"customer_id": "nobody"}], schema=rows.schema)
+    shop.lake.replace(PAST_FORECASTS, pa.concat_tables([rows, nobody]), part=first.run.run_id)
+    try:
+        past = read_past_churn(stage_view(shop, decide, run=second.run))
+        assert len(past.forecast) == rows.num_rows
+        assert "nobody" not in past.customers
+    finally:
+        shop.lake.replace(PAST_FORECASTS, rows, part=first.run.run_id)
 
 
 def test_kept_intervals_are_those_of_the_training(shop, first, second):

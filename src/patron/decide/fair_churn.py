@@ -26,7 +26,7 @@ from patron.schema.tables import (
 )
 from patron.storage.policy import Policy
 from patron.storage.stage_view import StageView
-from patron.storage.trainings import measured_rows, read_trainings
+from patron.storage.trainings import measured_rows, of_known_customers, read_trainings
 
 OUTCOME = np.timedelta64(CHURN.horizon_days, "D")
 """Time from a cutoff until it is known who left."""
@@ -87,7 +87,7 @@ def read_past_churn(view: StageView) -> PastChurn:
     """Forecasts of the champion's backtest with the outcomes, in order of cutoff."""
     forecasts = view.query(f"""
 select customer_id, as_of, value from {measured_rows("past_forecasts", view.run.run_id)} p
-where question = '{CHURN.name}' order by as_of, customer_id""")
+where question = '{CHURN.name}' and {of_known_customers(view.run.run_id)} order by as_of, customer_id""")
     windows = label_windows(forecasts.select(["customer_id", "as_of"]), CHURN.horizon_days)
     places = pa.array(np.arange(forecasts.num_rows), pa.int64())
     sql = f"""

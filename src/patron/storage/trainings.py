@@ -41,6 +41,11 @@ select question, trained_run_id, trained_at, reason from trainings where run_id 
     return {row["question"]: Training(**row) for row in view.query(sql).to_pylist()}
 
 
+def of_known_customers(run_id: str) -> str:
+    """SQL condition: a run knows the customer; since the training two may have turned out to be one person."""
+    return f"customer_id in (select customer_id from features where run_id = '{run_id}')"
+
+
 def measured_rows(name: str, run_id: str) -> str:
     """SQL of the rows of a table that hold for a run: of each question those of the run that trained its champion."""
     return f"""(

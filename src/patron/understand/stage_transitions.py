@@ -20,7 +20,7 @@ from patron.schema.questions import CHURN, label_windows
 from patron.schema.table_definition import INT
 from patron.schema.tables import LIFECYCLE_STAGES, STAGE_TRANSITIONS, STAGE_VALUES
 from patron.storage.stage_view import StageView
-from patron.storage.trainings import measured_rows
+from patron.storage.trainings import measured_rows, of_known_customers
 from patron.understand.contract_holders import contract_holders
 from patron.understand.lifecycle_stages import ChurnRisk, OrderRhythm, lifecycle_stages
 
@@ -61,7 +61,7 @@ select p.customer_id, p.as_of, p.value, f.days_since_last_order, f.days_from_fir
   f.order_day_count_lifetime, f.days_between_last_two_orders
 from {measured_rows("past_forecasts", view.run.run_id)} p
 join features f on f.run_id = p.run_id and f.customer_id = p.customer_id and f.as_of = p.as_of
-where p.question = '{CHURN.name}' order by p.as_of, p.customer_id""")
+where p.question = '{CHURN.name}' and p.{of_known_customers(view.run.run_id)} order by p.as_of, p.customer_id""")
     cutoffs = forecasts["as_of"].to_numpy()
     stages = np.zeros(forecasts.num_rows, dtype=np.int64)
     has_contract = contract_holders(view, forecasts)

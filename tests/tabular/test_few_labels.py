@@ -126,7 +126,7 @@ def test_rows_without_a_label_change_what_is_learned_from_them_and_the_same_seed
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"label": "nothing"}, BadComparison, "no column nothing"),
+        ({"label": "nothing"}, BadComparison, "no column 'nothing'"),
         ({"events": rhythm_events(customers=60)}, BadComparison, "the customer of each row"),
         ({"customer": "customer", "events": rhythm_events(customers=10)}, NotEnoughData, "50 are needed"),
         ({"learner": "oracle"}, BadComparison, "no learner oracle"),

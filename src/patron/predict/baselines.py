@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import float_column
+from patron.schema.numbers import Numbers, float_column
 
 SAVED = "rule.json"
 SEES_NO_CUSTOMER = {"beats its baseline": "it is a baseline", "depends on the row": "everybody gets the same forecast"}
@@ -109,7 +110,13 @@ class RecencyOnly:
         days, label = float_column(rows, "days_since_last_order"), float_column(rows, LABEL)
         edges = np.unique(np.quantile(days, np.linspace(0, 1, self.groups + 1)[1:-1]))
         group = np.searchsorted(edges, days, side="right")
-        counts = np.bincount(group, minlength=len(edges) + 1)
-        happened = np.bincount(group, weights=label, minlength=len(edges) + 1)
-        shares = (happened + label.mean()) / (counts + 1)
+        shares = shrunk_means(group, label, np.full(len(edges) + 1, label.mean()), 1.0)
         return FittedRecency(tuple(edges.tolist()), tuple(shares.tolist()))
+
+
+def shrunk_means(group: npt.NDArray[np.integer], label: Numbers, priors: npt.ArrayLike, prior_rows: float) -> Numbers:
+    """Mean label of each group, 0 to the number of priors; its prior counts as so many rows more."""
+    prior = np.asarray(priors, dtype=np.float64)
+    counts = np.bincount(group, minlength=len(prior))
+    sums = np.bincount(group, weights=label, minlength=len(prior))
+    return (sums + prior_rows * prior) / (counts + prior_rows)

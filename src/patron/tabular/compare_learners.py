@@ -62,7 +62,7 @@ def compare(  # noqa: PLR0913 - one argument for each choice
         NotEnoughData: There are too few rows, or too few of one class.
     """
     _check_numbers(folds=folds, seed=seed, test_share=test_share, gain_cents=gain_cents, cost_cents=cost_cents)
-    payoff, chosen = _payoff(gain_cents, cost_cents), _learners(learners)
+    payoff, chosen = _payoff(gain_cents, cost_cents), read_learners(learners)
     with threadpool_limits(1):  # why: candidates are fitted side by side, and sums must not depend on the machine
         compared = ComparedTable.of(table_without_index(table), Roles(label, time, group), positive=positive, seed=seed)
         split = compared.cut(test_share)
@@ -88,7 +88,8 @@ def _check_numbers(*, test_share: Any, **whole: Any) -> None:
         raise BadComparison(f"{whole['seed']} is not a seed", where="seed", todo="Give a number from 0 to 2**32 - 1.")
 
 
-def _learners(chosen: Sequence[str | Learner] | str | None) -> list[Learner]:
+def read_learners(chosen: Sequence[str | Learner] | str | None) -> list[Learner]:
+    """Learners by name or as they are; all where none is chosen. Raises BadComparison."""
     if chosen is None:
         return [learner() for learner in LEARNERS.values()]
     if isinstance(chosen, str):

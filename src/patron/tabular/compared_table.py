@@ -30,6 +30,13 @@ class Roles:
         """Those that there are."""
         return tuple(name for name in (self.label, self.time, self.group) if name is not None)
 
+    def refuse_missing(self, table: pa.Table) -> None:
+        """Raise BadComparison for one that the table does not have."""
+        for name in self.names:
+            if name not in table.column_names:
+                shown = ", ".join(table.column_names[:20])
+                raise BadComparison(f"there is no column {name!r}", todo=f"The table has {shown}.")
+
 
 @dataclass(frozen=True, eq=False)
 class ComparedTable:
@@ -49,10 +56,7 @@ class ComparedTable:
     def of(cls, table: pa.Table, roles: Roles, *, positive: Any, seed: int) -> "ComparedTable":
         """Read label, time, group and columns. Raises BadComparison, NotEnoughData."""
         refuse_repeated_names(table)
-        for name in roles.names:
-            if name not in table.column_names:
-                shown = ", ".join(table.column_names[:20])
-                raise BadComparison(f"there is no column {name!r}", todo=f"The table has {shown}.")
+        roles.refuse_missing(table)
         label, is_known, positive_text = read_label(table[roles.label], roles.label, positive)
         if not is_known.all():
             table, label = table.filter(pa.array(is_known)), label[is_known]

@@ -55,7 +55,7 @@ class Embeddings:
         counts = sequences.counts(self.kinds, self.pairs)
         whole = _sums(counts, sequences.starts, sequences.ends)
         with threadpool_limits(1):  # why: sums must not depend on the machine
-            points = _on_sphere(_scaled(whole, self.spread) @ self.weights)[0]
+            points = _on_sphere(_scale(whole, self.spread) @ self.weights)[0]
         columns = {f"e{at}": points[:, at] for at in range(points.shape[1])}
         return pa.table({self.customer: sequences.customers, **columns})
 
@@ -83,7 +83,7 @@ def fit_embeddings(
         for step in range(1, STEPS + 1):
             chosen = rng.choice(long, min(BATCH, len(long)), replace=False)
             one, other = (
-                _scaled(_sums(counts, *_stretches(sequences.starts[chosen], lengths[chosen], rng)), spread)
+                _scale(_sums(counts, *_stretches(sequences.starts[chosen], lengths[chosen], rng)), spread)
                 for _ in range(2)
             )
             slope = _slope(one, other, weights)
@@ -172,7 +172,7 @@ def _sums(counts: sparse.csr_matrix, starts: Integers, ends: Integers) -> Number
     return (rows @ counts).toarray()
 
 
-def _scaled(sums: Numbers, spread: Numbers) -> Numbers:
+def _scale(sums: Numbers, spread: Numbers) -> Numbers:
     return np.log1p(sums) / spread
 
 

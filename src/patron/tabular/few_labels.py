@@ -22,11 +22,12 @@ from patron.schema.errors import BadComparison, NotEnoughData
 from patron.schema.frames import frame_kind, table_without_index, to_kind
 from patron.schema.numbers import Numbers
 from patron.tabular.columns import ColumnKinds, Columns, Index
+from patron.tabular.compare_learners import read_learners
 from patron.tabular.compared_table import Roles, group_codes
 from patron.tabular.embeddings import Embeddings, fit_embeddings
 from patron.tabular.encoded_parts import EncodedSplit, encode
 from patron.tabular.labels import read_label
-from patron.tabular.learners import LEARNERS, Learner, Logistic
+from patron.tabular.learners import Learner, Logistic
 from patron.tabular.splits import Layout, Split, TimeOrder
 
 LABELLED_ONLY, SELF_TRAINED, WITH_EMBEDDINGS = "labelled_only", "self_trained", "with_embeddings"
@@ -124,15 +125,11 @@ def learning_curve(  # noqa: PLR0913 - one argument for each choice
     arrow, roles = table_without_index(table), Roles(label, time, customer)
     if events is not None and customer is None:
         raise BadComparison("events need the customer of each row", where="customer", todo="Name the column.")
-    missing = [name for name in roles.names if name not in arrow.column_names]
-    if missing:
-        raise BadComparison(f"there is no column {', '.join(missing)}", todo=f"There are {arrow.column_names}.")
+    roles.refuse_missing(arrow)
     outcome, is_known, _ = read_label(arrow[label], label, positive)
-    if isinstance(learner, str) and learner not in LEARNERS:
-        raise BadComparison(f"there is no learner {learner}", todo=f"There are {', '.join(LEARNERS)}.")
     if repeats < 2:
         raise BadComparison(f"{repeats} samples have no spread", where="repeats", todo="Give 2 or more.")
-    chosen = LEARNERS[learner]() if isinstance(learner, str) else learner
+    (chosen,) = read_learners([learner])
     with threadpool_limits(1):  # why: sums must not depend on the machine
         tables, points = {LABELLED_ONLY: arrow, SELF_TRAINED: arrow}, None
         if events is not None and customer is not None:
@@ -226,7 +223,7 @@ class _FewLabels:
 
     def model(self, way: str) -> FewLabelModel:
         """The way, fitted to every labelled row."""
-        encoded, rest_count = self._encoded(way, self.known, self.unknown, self.known[:0])
+        encoded, rest_count = self._encode(way, self.known, self.unknown, self.known[:0])
         return FewLabelModel(self._fit(way, encoded, rest_count), encoded, self.kinds[way])
 
     def _draw(self, rows: Index, size: int, rng: np.random.Generator) -> Index:
@@ -245,11 +242,11 @@ class _FewLabels:
         return np.sort(np.concatenate(list(chosen)))
 
     def _forecast(self, way: str, drawn: Index, rest: Index, judged: Index) -> Numbers:
-        encoded, rest_count = self._encoded(way, drawn, rest, judged)
+        encoded, rest_count = self._encode(way, drawn, rest, judged)
         fitted = self._fit(way, encoded, rest_count)
         return _probability(fitted, encoded.judged[rest_count:])
 
-    def _encoded(self, way: str, drawn: Index, rest: Index, judged: Index) -> tuple[EncodedSplit, int]:
+    def _encode(self, way: str, drawn: Index, rest: Index, judged: Index) -> tuple[EncodedSplit, int]:
         """The drawn rows, then unlabelled and judged ones as columns chosen from the drawn rows, and how many."""
         rest = rest[:: max(1, -(-len(rest) // MOST_UNLABELLED))] if way == SELF_TRAINED else rest[:0]
         split = Split(drawn, np.concatenate([rest, judged]))

@@ -13,7 +13,7 @@ from patron import predict, understand
 from patron.predict.backtest import backtest, cutoffs_for
 from patron.predict.contract_churn import LEARNERS
 from patron.predict.contract_churn.contract_forecasts import build_contract_forecasts
-from patron.predict.contract_churn.contract_rows import contract_rows, ended
+from patron.predict.contract_churn.contract_rows import contract_rows, learning_rows
 from patron.predict.learner import FORECAST, LABEL
 from patron.predict.proven_champion import with_proven_champion
 from patron.predict.score_origins import at as at_cutoff
@@ -140,7 +140,7 @@ def test_the_champion_is_better_than_every_rule_or_is_one_and_is_kept(view, buil
 
 
 def test_where_nothing_tells_who_renews_a_rule_is_used(table):
-    known, rng = ended(table), np.random.default_rng(2)
+    known, rng = learning_rows(table), np.random.default_rng(2)
     by_chance = pa.array(rng.permutation(known[LABEL].to_numpy()))
     shuffled = known.set_column(known.column_names.index(LABEL), LABEL, by_chance)
     result = backtest(CONTRACT_CHURN, LEARNERS, score_origins(CONTRACT_CHURN, shuffled, AS_OF), rng=rng)
@@ -151,7 +151,7 @@ def test_where_nothing_tells_who_renews_a_rule_is_used(table):
 
 
 def test_an_origin_learns_from_contracts_whose_grace_was_over_and_judges_each_end_once(table):
-    known = ended(table)
+    known = learning_rows(table)
     for origin in score_origins(CONTRACT_CHURN, known, AS_OF):
         learned = origin.known().filter(pc.is_valid(origin.known()[LABEL]))
         assert pc.max(learned["ends_at"]).as_py() + timedelta(days=14) <= origin.cutoff
@@ -164,7 +164,7 @@ def test_an_origin_learns_from_contracts_whose_grace_was_over_and_judges_each_en
 
 
 def test_learners_save_what_they_forecast_and_forecast_a_row_alone_as_among_many(table, tmp_path):
-    origin = score_origins(CONTRACT_CHURN, ended(table), AS_OF)[0]
+    origin = score_origins(CONTRACT_CHURN, learning_rows(table), AS_OF)[0]
     for learner in LEARNERS:
         fitted = learner.fit(origin.known())
         many = float_column(fitted.predict(origin.here), FORECAST)

@@ -20,8 +20,8 @@ def forecasts(customers, has_left, days, churn):
 
 def test_a_customer_is_warned_of_once_at_the_first_cutoff_that_picks_them():
     found = forecasts([0, 1, 0, 1], [0, 0, 1, 0], [10, 5, 40, 5], [0.9, 0.1, 0.8, 0.2])
-    assert found.warned("churn", 0.5).tolist() == [0]
-    assert found.warned("churn", 0.75).tolist() == [0, 3]
+    assert found.first_warnings("churn", 0.5).tolist() == [0]
+    assert found.first_warnings("churn", 0.75).tolist() == [0, 3]
 
 
 def test_a_rule_that_knows_who_leaves_is_right_and_early():

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.baselines import IS_BASELINE, SAVED
+from patron.predict.baselines import IS_BASELINE, SAVED, shrunk_means
 from patron.predict.learner import LABEL, forecasts, labelled
 from patron.predict.value.value_baselines import FittedShrinkage
 from patron.schema.json_files import read_json, write_json
@@ -64,9 +64,7 @@ class MeanByCategory:
         rows = labelled(table)
         label = float_column(rows, LABEL)
         names, place = _categories(rows)
-        counts = np.bincount(place, minlength=len(names))
-        sums = np.bincount(place, weights=label, minlength=len(names))
-        means = (sums + self.prior_rows * label.mean()) / (counts + self.prior_rows)
+        means = shrunk_means(place, label, np.full(len(names), label.mean()), self.prior_rows)
         return FittedByCategory(float(label.mean()), dict(zip(names, means.tolist(), strict=True)))
 
 
@@ -113,9 +111,8 @@ class BoughtLast30Days:
         """Share of outcomes in each group, one observation added at the overall share. Raises NotEnoughData."""
         rows = labelled(table)
         label, group = float_column(rows, LABEL), _group(self.name, rows)
-        count = len(SHARES[self.name][1]) + 1
-        happened = np.bincount(group, weights=label, minlength=count)
-        shares = (happened + label.mean()) / (np.bincount(group, minlength=count) + 1)
+        priors = np.full(len(SHARES[self.name][1]) + 1, label.mean())
+        shares = shrunk_means(group, label, priors, 1.0)
         return FittedShares(self.name, tuple(shares.tolist()))
 
 

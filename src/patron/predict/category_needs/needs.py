@@ -19,6 +19,7 @@ from patron.predict.category_needs.pair_rows import Market, labelled_by, pair_ta
 from patron.predict.category_needs.purchases import Purchases, read_purchases
 from patron.predict.category_needs.ranked_needs import CustomerLimits, Forecasts, ranked_needs
 from patron.predict.learner import FORECAST, Fitted
+from patron.predict.part_result import PartResult
 from patron.predict.score_origins import score_origins
 from patron.predict.scoring import keep
 from patron.schema.errors import NotEnoughData
@@ -44,14 +45,6 @@ CUSTOMERS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
-class CategoryNeeds:
-    """Rows of `backtests`, and the questions that could not be answered, with the reason."""
-
-    backtests: pa.Table
-    unanswered: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Model:
     """The champion of a question, fitted and kept."""
 
@@ -68,7 +61,7 @@ class Models:
     unanswered: list[str] = field(default_factory=list)
 
 
-def build_category_needs(view: StageView, scores: Sequence[pa.Table]) -> CategoryNeeds:
+def build_category_needs(view: StageView, scores: Sequence[pa.Table]) -> PartResult:
     """Write `category_needs` and `category_forecasts`; no rows where the probability of a purchase has no model.
 
     `scores` are the run's rows of `scores`, a table per question.
@@ -87,7 +80,7 @@ def build_category_needs(view: StageView, scores: Sequence[pa.Table]) -> Categor
     view.write("category_needs", needs)
     view.write("category_forecasts", totals)
     backtests = [BACKTESTS.empty(), *(one.backtests for one in models.by_question.values())]
-    return CategoryNeeds(pa.concat_tables(backtests), tuple(models.unanswered))
+    return PartResult(pa.concat_tables(backtests), tuple(models.unanswered))
 
 
 def customer_limits(scores: Sequence[pa.Table]) -> CustomerLimits:

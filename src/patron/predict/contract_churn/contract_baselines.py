@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.baselines import IS_BASELINE, SAVED
+from patron.predict.baselines import IS_BASELINE, SAVED, shrunk_means
 from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.json_files import read_json, write_json
 from patron.schema.numbers import float_column
@@ -86,7 +86,5 @@ def _fit_shares(table: pa.Table, column: str, priors: tuple[float, ...], prior_r
     """Share of the labels in each group of a count, shrunk to its prior."""
     rows = labelled(table)
     groups = np.minimum(float_column(rows, column), len(priors) - 1).astype(np.int64)
-    counts = np.bincount(groups, minlength=len(priors))
-    lost = np.bincount(groups, weights=float_column(rows, LABEL), minlength=len(priors))
-    shares = (lost + prior_rows * np.asarray(priors)) / (counts + prior_rows)
+    shares = shrunk_means(groups, float_column(rows, LABEL), priors, prior_rows)
     return FittedShares(column, tuple(shares.tolist()))

@@ -1,7 +1,6 @@
 """Which contracts are not renewed: backtested at past cutoffs, fitted, and forecast for those that end in 30 days."""
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +8,9 @@ import pyarrow.compute as pc
 
 from patron.predict.backtest import backtest, fit_champion, to_table
 from patron.predict.contract_churn import LEARNERS
-from patron.predict.contract_churn.contract_rows import contract_rows, ended
+from patron.predict.contract_churn.contract_rows import contract_rows, learning_rows
 from patron.predict.learner import FORECAST, LABEL
+from patron.predict.part_result import PartResult
 from patron.predict.proven_champion import with_proven_champion
 from patron.predict.score_origins import at, score_origins
 from patron.predict.scoring import keep
@@ -24,24 +24,16 @@ log = logging.getLogger(__name__)
 TABLES = ("contracts", "features", "orders")
 
 
-@dataclass(frozen=True)
-class ContractForecasts:
-    """Rows of `backtests`, or why there is no forecast."""
-
-    backtests: pa.Table
-    unanswered: tuple[str, ...] = ()
-
-
-def build_contract_forecasts(view: StageView) -> ContractForecasts:
+def build_contract_forecasts(view: StageView) -> PartResult:
     """Write `contract_forecasts`; a shop without contracts has none, and needs no reason."""
-    forecasts, result = CONTRACT_FORECASTS.empty(), ContractForecasts(BACKTESTS.empty())
+    forecasts, result = CONTRACT_FORECASTS.empty(), PartResult(BACKTESTS.empty())
     if view.query("select count(*) as n from contracts")["n"][0].as_py():
         try:
             forecasts, evaluated = _answer(view)
-            result = ContractForecasts(evaluated)
+            result = PartResult(evaluated)
         except NotEnoughData as error:
             log.warning("%s is not answered: %s", CONTRACT_CHURN.name, error)
-            result = ContractForecasts(BACKTESTS.empty(), (f"{CONTRACT_CHURN.name}: {error.what}",))
+            result = PartResult(BACKTESTS.empty(), (f"{CONTRACT_CHURN.name}: {error.what}",))
     view.write("contract_forecasts", forecasts)
     return result
 
@@ -49,7 +41,7 @@ def build_contract_forecasts(view: StageView) -> ContractForecasts:
 def _answer(view: StageView) -> tuple[pa.Table, pa.Table]:
     """Rows of `contract_forecasts` and `backtests`. Raises NotEnoughData, also where no past cutoff is evaluated."""
     rows = contract_rows(view)
-    known = ended(rows)
+    known = learning_rows(rows)
     lost = int(float_column(known, LABEL).sum())
     if known.num_rows < FEWEST_ENDED_CONTRACTS or lost < FEWEST_LOST_CONTRACTS:
         raise NotEnoughData(

@@ -83,7 +83,7 @@ def contract_rows(view: StageView) -> pa.Table:
     return pa.table({name: rows[name] for name in rows.column_names if name != "is_lost"} | more)
 
 
-def ended(rows: pa.Table) -> pa.Table:
+def learning_rows(rows: pa.Table) -> pa.Table:
     """Rows whose label is known, the earliest cutoff first; of a large shop those of a sample of customers."""
     known = rows.filter(pc.is_valid(rows[LABEL]))
     largest = int(min(1.0, MOST_ROWS / max(known.num_rows, 1)) * LARGEST_KEY)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from patron.clv.rfm_summary import MICROSECONDS_A_DAY
 from patron.predict.learner import FORECAST, LABEL, Fitted
 from patron.predict.sampling import keys_of
 from patron.schema import metrics
@@ -17,7 +18,6 @@ from patron.schema.metrics import Metric
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.table_definition import TIME
 
-MICROSECONDS_A_DAY = 86_400_000_000
 CUTS = (1 / 2, 2 / 3, 5 / 6)
 """Shares of the messages before each cutoff; each is judged until the next one."""
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 
-from patron.predict.baselines import IS_BASELINE, SAVED
+from patron.predict.baselines import IS_BASELINE, SAVED, shrunk_means
 from patron.predict.classifiers import Logistic
 from patron.predict.learner import LABEL, forecasts, labelled
 from patron.schema.json_files import read_json, write_json
@@ -63,8 +63,7 @@ class RateByMessageType:
         rows = labelled(table)
         label, kinds = float_column(rows, LABEL), rows["message_kind"].combine_chunks().dictionary_encode()
         place = kinds.indices.to_numpy(zero_copy_only=False)
-        sums, counts = np.bincount(place, weights=label), np.bincount(place)
-        rates = (sums + self.prior_rows * label.mean()) / (counts + self.prior_rows)
+        rates = shrunk_means(place, label, np.full(len(kinds.dictionary), label.mean()), self.prior_rows)
         by_kind = dict(zip(kinds.dictionary.to_pylist(), rates.tolist(), strict=True))
         return FittedResponseRates(float(label.mean()), by_kind, None)
 

@@ -5,7 +5,6 @@ measured against the holdout.
 """
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ from patron.predict.message_response.message_rows import (
     scoring_rows,
 )
 from patron.predict.message_response.messages import read_message_types
+from patron.predict.part_result import PartResult
 from patron.predict.proven_champion import with_proven_champion
 from patron.predict.scoring import keep
 from patron.schema.errors import NotEnoughData
@@ -37,25 +37,17 @@ MOST_TYPES = 5
 TABLES = ("interactions", "exposures", "orders", "order_lines")
 
 
-@dataclass(frozen=True)
-class ResponseForecasts:
-    """Rows of `backtests`, or why there is no forecast."""
-
-    backtests: pa.Table
-    unanswered: tuple[str, ...] = ()
-
-
-def build_response_forecasts(view: StageView) -> ResponseForecasts:
+def build_response_forecasts(view: StageView) -> PartResult:
     """Write `response_forecasts`; a shop that sends no messages has none, and needs no reason."""
-    forecasts, result = RESPONSE_FORECASTS.empty(), ResponseForecasts(BACKTESTS.empty())
+    forecasts, result = RESPONSE_FORECASTS.empty(), PartResult(BACKTESTS.empty())
     types = read_message_types(view)
     if types.num_rows:
         try:
             forecasts, evaluated = _answer(view, types)
-            result = ResponseForecasts(evaluated)
+            result = PartResult(evaluated)
         except NotEnoughData as error:
             log.warning("%s is not answered: %s", MESSAGE_RESPONSE.name, error)
-            result = ResponseForecasts(BACKTESTS.empty(), (f"{MESSAGE_RESPONSE.name}: {error.what}",))
+            result = PartResult(BACKTESTS.empty(), (f"{MESSAGE_RESPONSE.name}: {error.what}",))
     view.write("response_forecasts", forecasts)
     return result
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +9,7 @@ import pyarrow.compute as pc
 
 from patron.clickstream import FEATURES, LEARNERS, training_rows
 from patron.predict.backtest import backtest, fit_champion, to_table
+from patron.predict.part_result import PartResult
 from patron.predict.scoring import keep
 from patron.predict.session_conversion.past_sessions import past_sessions
 from patron.predict.session_conversion.session_origins import session_origins, with_customer_numbers
@@ -25,24 +25,16 @@ FEWEST_SESSIONS, FEWEST_ORDERS = 300, 50
 TABLES = ("sessions", "interactions", "orders")
 
 
-@dataclass(frozen=True)
-class SessionConversion:
-    """Rows of `backtests`, or why there is no model."""
-
-    backtests: pa.Table
-    unanswered: tuple[str, ...] = ()
-
-
-def build_session_conversion(view: StageView) -> SessionConversion:
+def build_session_conversion(view: StageView) -> PartResult:
     """Fit and keep the model of a run; a shop without events of visits has none, and needs no reason."""
     sessions = past_sessions(view)
     if not sessions:
-        return SessionConversion(BACKTESTS.empty())
+        return PartResult(BACKTESTS.empty())
     try:
-        return SessionConversion(_answer(view, with_customer_numbers(training_rows(sessions))))
+        return PartResult(_answer(view, with_customer_numbers(training_rows(sessions))))
     except NotEnoughData as error:
         log.warning("%s is not answered: %s", SESSION_CONVERSION.name, error)
-        return SessionConversion(BACKTESTS.empty(), (f"{SESSION_CONVERSION.name}: {error.what}",))
+        return PartResult(BACKTESTS.empty(), (f"{SESSION_CONVERSION.name}: {error.what}",))
 
 
 def _answer(view: StageView, rows: pa.Table) -> pa.Table:

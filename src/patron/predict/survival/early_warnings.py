@@ -51,7 +51,7 @@ class Forecasts:
     weights: Numbers
     """How often each row counts, a line a resample of customers; the first line counts each once."""
 
-    def warned(self, rule: str, share: float) -> npt.NDArray[np.intp]:
+    def first_warnings(self, rule: str, share: float) -> npt.NDArray[np.intp]:
         """The row of each customer's first warning."""
         count = max(1, round(share * len(self.customers)))
         # why stable: of equal ones the first, in an order as good as drawn
@@ -106,7 +106,7 @@ def warning_rows(forecasts: Forecasts) -> list[dict[str, Any]]:
     }
     rows = []
     for share in SHARES:
-        warned = {rule: forecasts.warned(rule, share) for rule in WARNING_RULES}
+        warned = {rule: forecasts.first_warnings(rule, share) for rule in WARNING_RULES}
         precisions = {rule: forecasts.precision(places) for rule, places in warned.items()}
         baseline = WARNING_RULES[-1]
         for rule, places in warned.items():

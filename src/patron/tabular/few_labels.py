@@ -112,7 +112,7 @@ def learning_curve(  # noqa: PLR0913 - one argument for each choice
         event_time: Column of `events` with its time.
         event_kind: Column of `events` with what happened.
         learner: Name of `LEARNERS`, or a learner.
-        sizes: Numbers of labels; those above what there is are left out, and what there is is added.
+        sizes: Numbers of labels; larger ones than there are labels are left out, and all labels are added.
         repeats: Samples of each number of labels.
         test_share: Share of the labelled rows that is judged on.
         seed: Of all that is random.

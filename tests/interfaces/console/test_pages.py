@@ -163,7 +163,7 @@ def test_the_customer_page_shows_likely_needs_and_the_overview_where_revenue_is_
 @pytest.mark.parametrize(
     ("locale", "texts"),
     [
-        ("en", ("Response to the next message", "Type A", "27.1%", "12.3%", "1 of 3", "Any message", "no uplift")),
+        ("en", ("Response to the next message", "Type A", "27.1%", "12.3%", "1 of 3", "Any message", "not uplift")),
         ("zh_CN", ("对下一条消息的响应", "3 条中响应 1 条", "不区分类型", "不等于增量效果")),
     ],
 )
@@ -177,7 +177,7 @@ def test_the_customer_page_shows_how_likely_a_response_is_and_that_this_is_no_up
 @pytest.mark.parametrize(
     ("locale", "texts"),
     [
-        ("en", ("Contract COFFEE ends on", "23% likely not to be renewed", "Contract CLUB ends on")),
+        ("en", ("Contract COFFEE ends on", "the chance that it is not renewed is 23%", "Contract CLUB ends on")),
         ("zh_CN", ("合约 COFFEE 将于", "不续约概率 23%", "合约 CLUB 将于")),
     ],
 )

@@ -82,8 +82,8 @@ def test_the_error_on_earlier_customers_is_shown_before_and_after_the_training()
     worse = cohort("2022-H2", 0.4, 0.48, -0.12, -0.03)
     error, verdict = cohort_sentences([kept], *ENGLISH)
     assert error == (
-        "Log loss by half-year of the first order, at 2024-03-05: the model of 2023-12-01, then this training's with"
-        " what was known at 2024-03-05: before 2022-H2: 0.510 → 0.500. Smaller is better."
+        "Log loss by half-year of the first order, as of 2024-03-05: model of 2023-12-01 → model of this training,"
+        " from what was known by then: before 2022-H2: 0.510 → 0.500. Lower is better."
     )
     assert verdict.endswith("earlier customers were forgotten.")
     _, verdict = cohort_sentences([kept, worse], *ENGLISH)

@@ -42,7 +42,7 @@ SURVIVAL_BACKTESTS = Table(
         Column("champion", TEXT, "the learner that today's curves come from", choices=SURVIVAL_LEARNERS),
         Column("metric", TEXT, "metric", choices=("log_loss", "concordance", "brier")),
         of("horizon_days", INT, "until when; of log loss and concordance the longest horizon", "days"),
-        maybe("value", NUMBER, "the learner's value; concordance is NULL where nobody is told apart"),
+        maybe("value", NUMBER, "the learner's value; concordance is NULL where all customers have the same forecast"),
         maybe("low", NUMBER, "lower end of the 95 % bootstrap interval over customers"),
         maybe("high", NUMBER, "upper end of the 95 % bootstrap interval over customers"),
         maybe("gain", NUMBER, "paired improvement over the life table; above zero is better; NULL of the life table"),

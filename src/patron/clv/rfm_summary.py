@@ -105,8 +105,8 @@ def check_order_columns(table: pa.Table, **named: str | None) -> None:
 
 def _likely(argument: str, table: pa.Table) -> str:
     """Column that an argument may mean, from its name."""
-    found = [name for part in LIKELY[argument] for name in table.column_names if part in name.lower()]
-    return found[0] if found else "..."
+    names = [name for part in LIKELY[argument] for name in table.column_names if part in name.lower()]
+    return names[0] if names else "..."
 
 
 def _unit_column(unit: str, count: int) -> pa.Array:

@@ -21,6 +21,7 @@ PatronError
 ├── ProfilesBehind       live profiles cannot be written now
 ├── BadQuery             a query that `patron sql` does not run
 ├── BadComparison        learners cannot be compared on a table as asked
+├── BadInteractions      interactions of users with items that cannot be learned from as they are
 ├── NotEnoughData        too little history for the question
 ├── NotFound             no such customer, model, run or question
 │   └── NoRunYet        no run has finished, so there is nothing to read yet
@@ -122,6 +123,10 @@ class BadQuery(PatronError):
 
 class BadComparison(PatronError, ValueError):
     """Learners cannot be compared on a table as asked."""
+
+
+class BadInteractions(PatronError, ValueError):
+    """Interactions of users with items that cannot be learned from as they are."""
 
 
 class NotEnoughData(PatronError):

@@ -24,10 +24,10 @@ def lookup_customer(shop: Shop, text: str, *, now: datetime) -> CustomerLookup:
 
     Upper and lower case are the same, and so are the ways to write a number; nothing new is stored. Raises NotFound.
     """
-    found = find_live_profiles(shop, text, now=now)
-    if not found:
+    profiles = find_live_profiles(shop, text, now=now)
+    if not profiles:
         raise NotFound(
             "no customer has this id, e-mail address or phone number", todo="Check it, or search the customer list."
         )
-    (customer_id, live), *others = found.items()
+    (customer_id, live), *others = profiles.items()
     return CustomerLookup(customer_id, live, tuple(one for one, _ in others))

@@ -193,9 +193,9 @@ def _refusals() -> Iterator[None]:
 
 def syntax_problem(error: SqlglotError) -> str:
     """Where a text stops being SQL, in our words."""
-    found = next(iter(getattr(error, "errors", ())), {})
-    near = f"near {found['highlight']!r} " if found.get("highlight") else ""
-    at = f"({near}in line {found['line']}, column {found['col']})" if found.get("line") else ""
+    place = next(iter(getattr(error, "errors", ())), {})
+    near = f"near {place['highlight']!r} " if place.get("highlight") else ""
+    at = f"({near}in line {place['line']}, column {place['col']})" if place.get("line") else ""
     return f"is not SQL {at}".rstrip()
 
 

@@ -1,0 +1,168 @@
+"""What a recommender is: settings that fit to interactions, and a fitted model that recommends."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+
+from patron.recommenders.best_items import Flags, Scores, best_items
+from patron.recommenders.catalogue import Catalogue
+from patron.recommenders.interactions import Codes, Interactions, codes_of_ids, id_array
+from patron.schema.errors import BadInteractions, NotEnoughData
+from patron.schema.numbers import Numbers
+
+MOST_CELLS = 8_000_000
+"""Scores that are held at a time: users are scored in batches."""
+REASON = b"reason"
+"""Key of the sentence in a table's metadata that says why lists are shorter than asked."""
+
+
+class Learner(ABC):
+    """Settings of a recommender; they are written once, as fields."""
+
+    name: ClassVar[str]
+    fitted: ClassVar[type["Fitted"]]
+
+    def fit(self, interactions: Any) -> "Fitted":
+        """Fit to a frame with user_id and item_id, and where it has them `at`, `weight` and `event`.
+
+        Raises BadInteractions, and NotEnoughData for a frame without a row.
+        """
+        known = interactions if isinstance(interactions, Interactions) else Interactions.of(interactions)
+        if not len(known):
+            raise NotEnoughData("no row to learn from", where="interactions", todo="Pass some interactions.")
+        return self.fit_interactions(known)
+
+    @abstractmethod
+    def fit_interactions(self, known: Interactions) -> "Fitted":
+        """Fit to one row or more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted(ABC):
+    """A fitted recommender. Ids go out as they came in."""
+
+    learner: Learner
+    catalogue: Catalogue
+
+    @abstractmethod
+    def scores(self, users: Codes) -> Scores:
+        """One row per user, one column per item: higher is better. Only candidates are in a sparse matrix."""
+
+    def similarities(self, items: Codes) -> Scores:
+        """One row per item, one column per item; by default the cosine of their users."""
+        history = self.catalogue.history.sign()
+        lengths = np.sqrt(np.bincount(history.indices, minlength=history.shape[1]))
+        unit = history @ sp.diags_array(1 / np.maximum(lengths, 1))
+        return sp.csr_array(unit.T.tocsr()[items] @ unit)
+
+    def ratings(self, users: Codes, items: Codes) -> Numbers | None:  # noqa: ARG002 - for learners that predict them
+        """Expected rating of each pair, in the unit of `weight`; -1 is a user or item that is not known.
+
+        None of a recommender that predicts none.
+        """
+        return None
+
+    def recommend(self, users: Any, k: int = 10, exclude_seen: bool = True, filter: Any = None) -> pa.Table:  # noqa: A002, FBT001, FBT002 - the interface
+        """The best items of each user: columns user_id, item_id, rank from 1, score.
+
+        Users come in the order in which they are passed, each once; those who are not known get the popular list.
+        With `exclude_seen`, what a user had before is left out. `filter` is a list of allowed item ids. Where
+        candidates are fewer than `k`, popular items follow, with a score of 0 or less. A list can be shorter than `k`;
+        the table's metadata says why under "reason". Raises BadInteractions for a `k` below 1.
+        """
+        wanted = pc.unique(id_array(users))
+        codes = codes_of_ids(wanted, self.catalogue.users)
+        allowed = self._allowed(filter)
+        parts = [self._best(batch, _checked(k), allowed, repeats=not exclude_seen) for batch in self._batches(codes)]
+        table = self._table(wanted, parts, k, ("user_id", "item_id"))
+        short = sum(int((items[:, -1] < 0).sum()) for items, _ in parts)
+        if not short:
+            return table
+        without = ", less what each user had before" if exclude_seen else ""
+        reason = (
+            f"{short} of {len(wanted)} users get fewer than {k} items: {int(allowed.sum())} of {len(allowed)} items are"
+            f" allowed{without}"
+        )
+        return table.replace_schema_metadata({REASON: reason.encode()})
+
+    def similar(self, items: Any, k: int = 10) -> pa.Table:
+        """The items most like each item: columns item_id, similar_id, rank from 1, score.
+
+        Items come in the order in which they are passed, each once; those that are not known are left out.
+        """
+        wanted = pc.unique(id_array(items))
+        codes = codes_of_ids(wanted, self.catalogue.items)
+        wanted, codes = wanted.filter(pa.array(codes >= 0)), codes[codes >= 0]
+        allowed = np.ones(len(self.catalogue.items), dtype=np.bool_)
+        nothing, parts = np.empty(0, dtype=np.int64), []
+        for batch in self._batches(codes):
+            itself = _one_each(batch, len(self.catalogue.items))
+            best = best_items(self.similarities(batch), itself, allowed, nothing, np.empty(0), _checked(k))
+            parts.append((best.items, best.scores))
+        return self._table(wanted, parts, k, ("item_id", "similar_id"))
+
+    def save(self, folder: Path | str) -> None:
+        """Write the model into a folder, which is made where it is missing; nothing in it is a pickle."""
+        from patron.recommenders.saving import save  # noqa: PLC0415 - it knows the learners, which know this module
+
+        save(self, Path(folder))
+
+    def _allowed(self, items: Any) -> Flags:
+        allowed = np.full(len(self.catalogue.items), items is None)
+        if items is not None:
+            codes = codes_of_ids(items, self.catalogue.items)
+            allowed[codes[codes >= 0]] = True
+        return allowed
+
+    def _batches(self, codes: Codes) -> Iterator[Codes]:
+        size = max(MOST_CELLS // max(len(self.catalogue.items), 1), 1)
+        return (codes[at : at + size] for at in range(0, len(codes), size))
+
+    def _best(self, codes: Codes, k: int, allowed: Flags, *, repeats: bool) -> tuple[Codes, Numbers]:
+        """Items and scores of a batch of users; -1 is a user who is not known."""
+        is_known = codes >= 0
+        items = np.full((len(codes), k), -1, dtype=np.int64)
+        scores = np.full((len(codes), k), -np.inf)
+        popular = self.catalogue.popular
+        fill = self.catalogue.popularity[popular] - 1
+        for flags, rows in ((is_known, codes[is_known]), (~is_known, codes[:0])):
+            count = int(flags.sum())
+            if not count:
+                continue
+            shape = count, len(allowed)
+            of_rows = self.scores(rows) if len(rows) else sp.csr_array(shape)
+            banned = sp.csr_array(shape) if repeats or not len(rows) else self.catalogue.history[rows]
+            best = best_items(of_rows, banned, allowed, popular, fill, k)
+            items[flags], scores[flags] = best.items, best.scores
+        return items, scores
+
+    def _table(self, wanted: pa.Array, parts: list[tuple[Codes, Numbers]], k: int, names: tuple[str, str]) -> pa.Table:
+        items = np.concatenate([np.empty((0, k), dtype=np.int64), *(one for one, _ in parts)])
+        scores = np.concatenate([np.empty((0, k)), *(one for _, one in parts)])
+        row, place = np.nonzero(items >= 0)
+        return pa.table(
+            {
+                names[0]: wanted.take(pa.array(row)),
+                names[1]: self.catalogue.items.take(pa.array(items[row, place])),
+                "rank": pa.array(place + 1, pa.int64()),
+                "score": pa.array(scores[row, place]),
+            }
+        )
+
+
+def _checked(k: int) -> int:
+    if k < 1:
+        raise BadInteractions(f"k is {k}", where="recommend", todo="Ask for 1 item or more.")
+    return k
+
+
+def _one_each(items: Codes, count: int) -> sp.csr_array:
+    """One row per item, with a 1 in its own column."""
+    return sp.csr_array((np.ones(len(items)), (np.arange(len(items)), items)), shape=(len(items), count))

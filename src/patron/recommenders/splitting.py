@@ -1,0 +1,52 @@
+"""Train and test parts of interactions, always by time."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from patron.recommenders.best_items import Flags
+from patron.recommenders.interactions import Codes, days_of, interaction_table
+from patron.schema.errors import BadInteractions
+from patron.schema.numbers import Numbers
+
+WAYS = "leave-last, next-basket, or days:N, such as days:28"
+
+
+def split(interactions: Any, how: str) -> tuple[pa.Table, pa.Table]:
+    """Cut a frame into (train, test), rows in their order.
+
+    `leave-last`: the last row of each user who has two or more; on equal times the later row is last. `next-basket`:
+    all rows of the last time of each user who has rows at two times or more. `days:28`: all rows less than 28 days
+    older than the newest one. Raises BadInteractions.
+    """
+    table = interaction_table(interactions)
+    day = days_of(table)
+    user = np.asarray(table["user_id"].combine_chunks().dictionary_encode().indices, dtype=np.int64)
+    if not len(day):
+        return table, table
+    match how.partition(":"):
+        case ["leave-last", "", ""]:
+            is_test = _last_rows(user, day)
+        case ["next-basket", "", ""]:
+            is_test = _last_baskets(user, day)
+        case ["days", ":", days] if days.isdecimal() and int(days):
+            is_test = day > day.max() - int(days)
+        case _:
+            raise BadInteractions(f"{how!r} is no way to split", where="split", todo=f"Use {WAYS}.")
+    return table.filter(pa.array(~is_test)), table.filter(pa.array(is_test))
+
+
+def _last_rows(user: Codes, day: Numbers) -> Flags:
+    order = np.lexsort((day, user))  # stable: on equal times the later row stays last
+    is_last = np.append(np.diff(user[order]) != 0, True)
+    is_test = np.zeros(len(user), dtype=np.bool_)
+    is_test[order[is_last]] = True
+    return is_test & (np.bincount(user)[user] > 1)
+
+
+def _last_baskets(user: Codes, day: Numbers) -> Flags:
+    first, last = np.full(user.max() + 1, np.inf), np.full(user.max() + 1, -np.inf)
+    np.minimum.at(first, user, day)
+    np.maximum.at(last, user, day)
+    return (day == last[user]) & (first < last)[user]

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from patron.recommenders import saving
+from patron.recommenders.blend import Blend
 from patron.recommenders.evaluation import evaluate
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import split
 
-LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (RecentPopularity,)}
-"""Every recommender by its name."""
+LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (RecentPopularity, Blend)}
+"""Every recommender by its name, the baseline first."""
+DEFAULT: Learner = Blend()
+"""The recommender for data that nobody has looked at before."""
 
 
 def load(folder: Path | str) -> Fitted:
@@ -22,4 +25,4 @@ def load(folder: Path | str) -> Fitted:
     return saving.load(folder, LEARNERS)
 
 
-__all__ = ["LEARNERS", "Fitted", "Learner", "RecentPopularity", "evaluate", "load", "split"]
+__all__ = ["DEFAULT", "LEARNERS", "Blend", "Fitted", "Learner", "RecentPopularity", "evaluate", "load", "split"]

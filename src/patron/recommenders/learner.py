@@ -80,7 +80,9 @@ class Fitted(ABC):
         wanted = pc.unique(id_array(users))
         codes = codes_of_ids(wanted, self.catalogue.users)
         allowed = self._allowed(filter)
-        parts = [self._best(batch, _checked(k), allowed, repeats=not exclude_seen) for batch in self._batches(codes)]
+        parts = [
+            self._best(batch, _checked(k), allowed, repeats=not exclude_seen) for batch in batches(codes, len(allowed))
+        ]
         table = self._table(wanted, parts, k, ("user_id", "item_id"))
         short = sum(int((items[:, -1] < 0).sum()) for items, _ in parts)
         if not short:
@@ -102,7 +104,7 @@ class Fitted(ABC):
         wanted, codes = wanted.filter(pa.array(codes >= 0)), codes[codes >= 0]
         allowed = np.ones(len(self.catalogue.items), dtype=np.bool_)
         nothing, parts = np.empty(0, dtype=np.int64), []
-        for batch in self._batches(codes):
+        for batch in batches(codes, len(allowed)):
             itself = _one_each(batch, len(self.catalogue.items))
             best = best_items(self.similarities(batch), itself, allowed, nothing, np.empty(0), _checked(k))
             parts.append((best.items, best.scores))
@@ -120,10 +122,6 @@ class Fitted(ABC):
             codes = codes_of_ids(items, self.catalogue.items)
             allowed[codes[codes >= 0]] = True
         return allowed
-
-    def _batches(self, codes: Codes) -> Iterator[Codes]:
-        size = max(MOST_CELLS // max(len(self.catalogue.items), 1), 1)
-        return (codes[at : at + size] for at in range(0, len(codes), size))
 
     def _best(self, codes: Codes, k: int, allowed: Flags, *, repeats: bool) -> tuple[Codes, Numbers]:
         """Items and scores of a batch of users; -1 is a user who is not known."""
@@ -155,6 +153,12 @@ class Fitted(ABC):
                 "score": pa.array(scores[row, place]),
             }
         )
+
+
+def batches(codes: Codes, columns: int) -> Iterator[Codes]:
+    """Codes in parts so small that their rows of scores fit into memory."""
+    size = max(MOST_CELLS // max(columns, 1), 1)
+    return (codes[at : at + size] for at in range(0, len(codes), size))
 
 
 def _checked(k: int) -> int:

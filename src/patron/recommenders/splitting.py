@@ -27,9 +27,9 @@ def split(interactions: Any, how: str) -> tuple[pa.Table, pa.Table]:
         return table, table
     match how.partition(":"):
         case ["leave-last", "", ""]:
-            is_test = _last_rows(user, day)
+            is_test = last_rows(user, day)
         case ["next-basket", "", ""]:
-            is_test = _last_baskets(user, day)
+            is_test = last_baskets(user, day)
         case ["days", ":", days] if days.isdecimal() and int(days):
             is_test = day > day.max() - int(days)
         case _:
@@ -37,7 +37,8 @@ def split(interactions: Any, how: str) -> tuple[pa.Table, pa.Table]:
     return table.filter(pa.array(~is_test)), table.filter(pa.array(is_test))
 
 
-def _last_rows(user: Codes, day: Numbers) -> Flags:
+def last_rows(user: Codes, day: Numbers) -> Flags:
+    """Which rows are the last of a user who has two or more; on equal times the later row is last."""
     order = np.lexsort((day, user))  # stable: on equal times the later row stays last
     is_last = np.append(np.diff(user[order]) != 0, True)
     is_test = np.zeros(len(user), dtype=np.bool_)
@@ -45,7 +46,8 @@ def _last_rows(user: Codes, day: Numbers) -> Flags:
     return is_test & (np.bincount(user)[user] > 1)
 
 
-def _last_baskets(user: Codes, day: Numbers) -> Flags:
+def last_baskets(user: Codes, day: Numbers) -> Flags:
+    """Which rows are of the last time of a user who has rows at two times or more."""
     first, last = np.full(user.max() + 1, np.inf), np.full(user.max() + 1, -np.inf)
     np.minimum.at(first, user, day)
     np.maximum.at(last, user, day)

@@ -15,6 +15,7 @@ from patron.interfaces.cli import (
     operate_commands,
     output,
     privacy_commands,
+    recommend_commands,
     result_commands,
     run_commands,
     start_commands,
@@ -25,7 +26,7 @@ GROUPS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
     "Data": data_commands.COMMANDS,
     "Run": run_commands.COMMANDS,
     "Look": result_commands.COMMANDS,
-    "Models": (*compare_commands.COMMANDS, *model_commands.COMMANDS),
+    "Models": (*compare_commands.COMMANDS, *recommend_commands.COMMANDS, *model_commands.COMMANDS),
     "People": (*privacy_commands.COMMANDS, *identity_commands.COMMANDS),
     "Operate": (*operate_commands.COMMANDS, *key_commands.COMMANDS),
 }

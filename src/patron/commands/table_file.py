@@ -1,0 +1,36 @@
+"""A whole file as a table: any columns, with the types that their values have."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pc_csv
+import pyarrow.json as pa_json
+import pyarrow.parquet as pq
+
+from patron.collect.file_reader import DELIMITER_NAMES, InputFile, inspect_file, is_json, is_parquet
+from patron.schema.errors import BadFile
+
+EMPTY = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
+
+
+def read_table_file(path: Path, *, delimiter: str | None = None, encoding: str = "utf-8") -> pa.Table:
+    """Read CSV, JSON lines or Parquet. Raises BadFile."""
+    if not path.is_file():
+        raise BadFile("there is no such file", where=str(path), todo="Check the path.")
+    delimiter = DELIMITER_NAMES.get(delimiter, delimiter) if delimiter else None
+    return _read(inspect_file(path, delimiter=delimiter, encoding=encoding))
+
+
+def _read(file: InputFile) -> pa.Table:
+    try:
+        if is_parquet(file.path):
+            return pq.read_table(file.path)
+        if is_json(file.path):
+            return pa_json.read_json(file.path)
+        read = pc_csv.ReadOptions(encoding=file.encoding)
+        convert = pc_csv.ConvertOptions(null_values=EMPTY, strings_can_be_null=True)
+        parse = pc_csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True)
+        return pc_csv.read_csv(file.path, read_options=read, parse_options=parse, convert_options=convert)
+    except (OSError, pa.ArrowException) as error:
+        todo = "Check that every row has as many values as the first line has names."
+        raise BadFile(f"cannot be read: {str(error).splitlines()[0]}", where=str(file.path), todo=todo) from error

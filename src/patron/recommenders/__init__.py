@@ -11,10 +11,11 @@ from patron.recommenders import saving
 from patron.recommenders.blend import Blend
 from patron.recommenders.evaluation import evaluate
 from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import split
 
-LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (RecentPopularity, Blend)}
+LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (RecentPopularity, Blend, PersonalFrequency)}
 """Every recommender by its name, the baseline first."""
 DEFAULT: Learner = Blend()
 """The recommender for data that nobody has looked at before."""
@@ -25,4 +26,15 @@ def load(folder: Path | str) -> Fitted:
     return saving.load(folder, LEARNERS)
 
 
-__all__ = ["DEFAULT", "LEARNERS", "Blend", "Fitted", "Learner", "RecentPopularity", "evaluate", "load", "split"]
+__all__ = [
+    "DEFAULT",
+    "LEARNERS",
+    "Blend",
+    "Fitted",
+    "Learner",
+    "PersonalFrequency",
+    "RecentPopularity",
+    "evaluate",
+    "load",
+    "split",
+]

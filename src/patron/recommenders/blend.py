@@ -19,11 +19,12 @@ from patron.recommenders.candidates import Candidates, candidates_of
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner, batches
+from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import last_baskets, last_rows
 from patron.schema.numbers import Numbers
 
-MEMBERS: tuple[type[Learner], ...] = (RecentPopularity,)
+MEMBERS: tuple[type[Learner], ...] = (RecentPopularity, PersonalFrequency)
 """What is blended, each with its default settings."""
 NEWEST_SHARE = 0.1
 LEAST_SCALE = 1e-3

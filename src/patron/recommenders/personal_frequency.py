@@ -1,0 +1,69 @@
+"""What a user had often and lately, and what is popular: the rule that is hard to beat where people buy again.
+
+score(u, i) = sum over the rows of u with i of 0.5^(age / half-life) + popularity weight x popularity(i), where the
+popularity is the share of the most popular item's users in the last days (0 to 1). Ages are counted from the user's
+newest row: counted from everybody's, the history of a user who has been away for long would fade below what is popular,
+though it still says most about the next basket. Fitting costs O(rows).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from patron.recommenders.best_items import Scores
+from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
+from patron.recommenders.interactions import Codes, Interactions
+from patron.recommenders.learner import Fitted, Learner
+from patron.schema.numbers import Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPersonalFrequency(Fitted):
+    """Each user's history on top of what is popular."""
+
+    frequency: sp.csr_array
+    """Users x items: the faded number of rows."""
+    base: Numbers
+    """What each item counts for everybody."""
+
+    def scores(self, users: Codes) -> Scores:
+        """Faded number of a user's rows with each item, with its weighted popularity."""
+        return add_rows(self.base, self.frequency, users)
+
+
+@dataclass(frozen=True)
+class PersonalFrequency(Learner):
+    """A user's rows with an item, faded by their age, plus recent popularity. Weights of rows are not used."""
+
+    half_life_days: float = 120.0
+    """After so many days a row counts half."""
+    popularity_weight: float = 1.0
+    """How many fresh rows the most popular item is worth to everybody."""
+    recent_days: float = RECENT_DAYS
+    """Popularity is that of so many days before the newest row."""
+
+    name: ClassVar[str] = "personal_frequency"
+    fitted: ClassVar[type[Fitted]] = FittedPersonalFrequency
+
+    def fit_interactions(self, known: Interactions) -> FittedPersonalFrequency:
+        """Fade and count."""
+        catalogue = Catalogue.of(known, self.recent_days)
+        frequency = known.matrix(0.5 ** (days_before_last(known) / self.half_life_days))
+        return FittedPersonalFrequency(self, catalogue, frequency, self.popularity_weight * catalogue.popularity)
+
+
+def days_before_last(known: Interactions) -> Numbers:
+    """How old each row is when its user's newest one comes, days."""
+    last = np.full(len(known.users), -np.inf)
+    np.maximum.at(last, known.user, known.day)
+    return last[known.user] - known.day
+
+
+def add_rows(base: Numbers, values: sp.csr_array, users: Codes) -> Numbers:
+    """One row per user: the base of each item, plus the user's values, which are few."""
+    rows = values[users].tocoo()
+    scores = np.tile(base, (len(users), 1))
+    scores[rows.row, rows.col] += rows.data
+    return scores

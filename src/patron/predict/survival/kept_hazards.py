@@ -1,6 +1,5 @@
 """The hazards of a run as a kept model, with its manifest, metrics and card."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -67,10 +66,10 @@ def settings_of(learner: str) -> dict[str, Any]:
     return asdict(LEARNERS[learner]) if learner in LEARNERS else {}
 
 
-def _card(manifest: Manifest, backtests: pa.Table, fitted: FittedHazards) -> Mapping[str, str]:
+def _card(manifest: Manifest, backtests: pa.Table, fitted: FittedHazards) -> dict[str, str]:
     """Card of the hazards; `card_of` writes those of questions."""
     is_baseline = manifest.learner == LIFE_TABLE
-    return {
+    card = {
         "question": (
             f"probability that a customer who orders in the next {PAUSE_DAYS} days leaves in each later period of "
             f"{PERIOD_DAYS} days"
@@ -91,3 +90,4 @@ def _card(manifest: Manifest, backtests: pa.Table, fitted: FittedHazards) -> Map
         "person_periods": str(fitted.counts["person_periods"]),
         "training_until": manifest.as_of,
     }
+    return {key: text for key, text in card.items() if text}

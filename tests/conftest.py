@@ -361,7 +361,8 @@ def survival_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
     base = {"run_id": run.run_id}
     curves = [
         base | {"customer_id": one["customer_id"], "horizon_days": days, "probability_active": share,
-                "mean_probability_active": share - 0.1, "expected_days": 77.4 if days == 180 else None}
+                "mean_probability_active": share - 0.1, "expected_days": 77.4 if days == 180 else None,
+                "model_version": f"survival/{run.run_id}"}
         for one in segments[::2]
         for days, share in ((90, 0.9), (180, 0.7))
     ]  # fmt: skip

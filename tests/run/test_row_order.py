@@ -144,7 +144,7 @@ def write_some_consents(shop: Shop) -> None:
 
 
 def contract_events(events: pa.Table, until: datetime) -> pa.Table:
-    """Monthly contracts of every second user, as the simulated shop sells none; of every sixth each term comes twice.
+    """Monthly contracts of every second user; of every sixth each term comes twice, with another price.
 
     Three of ten do not renew after one to eight terms, and half of these say so, twice.
     """

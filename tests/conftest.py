@@ -448,7 +448,7 @@ def backtest_rows() -> dict[str, list[dict]]:
         "recommend": ("blend", "ndcg_at_10", ("popularity", "blend"), 0.21),
         "category_purchase": ("logistic", "log_loss", ("rate_by_category", "logistic"), 0.4),
         "category_spend": ("weighted_rates", "rmse_winsorised", ("own_rate", "weighted_rates"), 700.0),
-        "contract_churn": ("averaged", "log_loss", ("rate_by_cancellation", "averaged"), 0.25),
+        "contract_churn": ("after_cancellation", "log_loss", ("rate_by_cancellation", "after_cancellation"), 0.25),
         "message_response": ("averaged", "log_loss", ("personal_response_rate", "averaged"), 0.29),
     }
     backtests = [

@@ -34,6 +34,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 demo: $(VENV)/.demo ## Run the whole loop on a year of real purchases and write a report
 	$(BIN)/patron demo --workspace $(WORKSPACE)
 
+# Tests keep their workspaces in memory where it has room: every commit of theirs waits for a disk otherwise.
+test: export TMPDIR := $(shell [ "$$(df --output=avail --block-size=1G /dev/shm 2>/dev/null | tail -n 1)" -ge 10 ] 2>/dev/null && echo /dev/shm || echo $${TMPDIR:-/tmp})
 test: check ## Lint, types, architecture and all tests; with their coverage where that is free (Python 3.12)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
 

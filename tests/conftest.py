@@ -361,7 +361,8 @@ def survival_of(run: Run, segments: list[dict]) -> dict[str, list[dict]]:
     base = {"run_id": run.run_id}
     curves = [
         base | {"customer_id": one["customer_id"], "horizon_days": days, "probability_active": share,
-                "mean_probability_active": share - 0.1, "expected_days": 77.4 if days == 180 else None}
+                "mean_probability_active": share - 0.1, "expected_days": 77.4 if days == 180 else None,
+                "model_version": f"survival/{run.run_id}"}
         for one in segments[::2]
         for days, share in ((90, 0.9), (180, 0.7))
     ]  # fmt: skip
@@ -447,7 +448,7 @@ def backtest_rows() -> dict[str, list[dict]]:
         "recommend": ("blend", "ndcg_at_10", ("popularity", "blend"), 0.21),
         "category_purchase": ("logistic", "log_loss", ("rate_by_category", "logistic"), 0.4),
         "category_spend": ("weighted_rates", "rmse_winsorised", ("own_rate", "weighted_rates"), 700.0),
-        "contract_churn": ("averaged", "log_loss", ("rate_by_cancellation", "averaged"), 0.25),
+        "contract_churn": ("after_cancellation", "log_loss", ("rate_by_cancellation", "after_cancellation"), 0.25),
         "message_response": ("averaged", "log_loss", ("personal_response_rate", "averaged"), 0.29),
     }
     backtests = [

@@ -14,6 +14,7 @@ def curve(run, customer="a", days=(90, 180), shares=(0.8, 0.5)):
     return [
         {"run_id": run.run_id, "customer_id": customer, "horizon_days": horizon, "probability_active": share}
         | {"mean_probability_active": 0.6, "expected_days": None if horizon == 90 else 72.0}
+        | {"model_version": f"survival/{run.run_id}"}
         for horizon, share in zip(days, shares, strict=True)
     ]
 

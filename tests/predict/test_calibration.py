@@ -40,10 +40,10 @@ def remembers(rows):
     return log_odds
 
 
-def calibrate(table, model):
+def calibrate(table, model, **options):
     """The calibration of a model that is fitted to rows and asked for the log-odds of others."""
     rows = labelled(table)
-    return fit_calibration(rows, lambda fitted, others: model(rows.take(fitted))(rows.take(others)))
+    return fit_calibration(rows, lambda fitted, others: model(rows.take(fitted))(rows.take(others)), **options)
 
 
 class Watched:
@@ -86,6 +86,14 @@ def test_every_customer_of_the_newest_labelled_cutoff_is_calibrated_on_once():
     scored = pa.concat_tables(watched.scored)
     assert sorted(scored["customer_id"].to_pylist()) == sorted(table["customer_id"].to_pylist()[:800])
     assert set(scored["as_of"].to_pylist()) == {NEWEST}
+
+
+def test_where_cutoffs_share_no_outcome_all_of_them_calibrate():
+    watched = Watched()
+    table = shop()
+    calibrate(table, watched, is_on_newest=False)
+    keys = [f"{row['customer_id']} {row['as_of']}" for row in pa.concat_tables(watched.scored).to_pylist()]
+    assert sorted(keys) == sorted(f"{row['customer_id']} {row['as_of']}" for row in table.to_pylist())
 
 
 def test_the_order_of_rows_does_not_matter():

@@ -154,6 +154,18 @@ def test_contributions_of_the_trees_add_up_to_their_log_odds(fit):
     assert np.ptp(gap) < 1e-6
 
 
+def test_contributions_of_buying_history_add_up_and_silence_speaks_for_leaving(fit):
+    fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "pareto_chance"))
+    names, moved = fitted.contributions(rows)
+    probability = float_column(fitted.predict(rows), FORECAST)
+    assert np.ptp(np.log(probability / (1 - probability)) - moved.sum(axis=1)) < 1e-6
+    silence, orders = (float_column(rows, name) for name in ("days_since_last_order", "order_day_count_lifetime"))
+    moved_by = moved[:, names.index("days_since_last_order")]
+    median = np.median(silence)
+    repeated = orders > 3
+    assert moved_by[repeated & (silence > 2 * median)].mean() > moved_by[repeated & (silence < median)].mean() + 0.1
+
+
 def test_probabilities_are_calibrated_on_a_later_cutoff(fit):
     fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "logistic"))
     forecast = float_column(fitted.predict(rows), FORECAST)

@@ -1,6 +1,7 @@
 """When models are trained again: a run trains, and one a day later scores with what it trained."""
 
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from patron.answers.models import models_of
 from patron.commands.manage_models import release, roll_back
 from patron.commands.simulated_loop import ingest_events, write_rules
 from patron.decide.fair_churn import read_past_churn
+from patron.interfaces.i18n.formats import Formats
 from patron.predict.prediction_intervals import IntervalEnds
 from patron.predict.retraining import plan_training
 from patron.predict.scoring import reuse
@@ -42,6 +44,8 @@ from patron.storage import model_registry
 from patron.storage.last_run import last_run, run_as_of
 from patron.storage.runs import Run
 from patron.storage.shop import POLICY_FILE, Shop
+from patron_command import run_patron
+from workspace_copies import copy_workspace
 
 pytestmark = pytest.mark.xdist_group("retraining")
 DAY = timedelta(days=1)
@@ -49,8 +53,8 @@ OF_CUSTOMERS = {one.name for one in QUESTIONS if not one.is_ranking and one is n
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    """A shop with a run that trained, and one of the next day that did not."""
+def shop_and_output(tmp_path_factory):
+    """A shop with a run that trained and one of the next day that did not, and what `patron run` printed of that."""
     folder = tmp_path_factory.mktemp("shop")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
@@ -64,9 +68,13 @@ def shop(tmp_path_factory):
         shop = Shop.open(folder / "w")
         ingest_events(shop, world.history(330), received_at=world.now)
         run_loop(shop, world.now - DAY)
-        run_loop(shop, world.now)
-        yield shop
+        yield shop, run_patron("run", "--as-of", world.now.isoformat(), "--workspace", shop.folder).out
         shop.close()
+
+
+@pytest.fixture(scope="module")
+def shop(shop_and_output):
+    return shop_and_output[0]
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +143,24 @@ def test_a_customer_who_turned_out_to_be_somebody_else_is_in_no_past_forecast(sh
         assert "nobody" not in past.customers
     finally:
         shop.lake.replace(PAST_FORECASTS, rows, part=first.run.run_id)
+
+
+def test_the_command_line_trains_again_when_it_is_wanted_and_says_so(shop_and_output, second, tmp_path):
+    shop, output = shop_and_output
+    trained_on = Formats("en", "USD", "UTC").date(second.run.as_of - DAY)
+    assert f"The forecasts come from the models as trained on {trained_on}" in " ".join(output.split())
+    assert "This run trained" not in output
+    copy = copy_workspace(shop.folder, tmp_path / "w")
+    next_day = second.run.as_of + DAY
+    result = run_patron("run", "--as-of", next_day.isoformat(), "--retrain", "--workspace", copy)
+    assert result.code == 0
+    assert "This run trained the models again, as requested." in result.out
+    with closing(Shop.open(copy)) as wanted:
+        trainings = of_run(last_run(wanted), "trainings").to_pylist()
+        rows = of_run(last_run(wanted), "backtests")
+    assert {row["question"] for row in trainings} >= OF_CUSTOMERS
+    assert {(row["reason"], row["trained_at"]) for row in trainings} == {(REQUESTED, next_day)}
+    assert set(rows["question"].to_pylist()) >= OF_CUSTOMERS
 
 
 def test_kept_intervals_are_those_of_the_training(shop, first, second):

@@ -157,8 +157,12 @@ def test_times_count_from_the_first_midnight_and_ids_from_the_shop(as_table, vie
 
 
 def test_every_kind_of_event_happens_within_a_year(year):
-    """But recommendations, which nobody was given."""
-    assert set(NAMES) - set(pc.unique(year["name"]).to_pylist()) == {"Recommendation Shown", "Recommendation Clicked"}
+    """But recommendations, which nobody got, and contracts, which nobody signs."""
+    missing = set(NAMES) - set(pc.unique(year["name"]).to_pylist())
+    assert missing == {f"Recommendation {what}" for what in ("Shown", "Clicked")} | {
+        "Contract Started",
+        "Contract Cancelled",
+    }
 
 
 def test_messages_come_by_mail_and_other_events_by_web_or_app(year):

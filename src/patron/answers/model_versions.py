@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from patron.answers.metrics_by_group import GroupRow, metrics_by_group
+from patron.answers.survival import LIFE_TABLE
 from patron.schema.errors import LakeDamaged
 from patron.schema.questions import QUESTION_BY_NAME, TARGETS
+from patron.schema.survival import SURVIVAL
 from patron.storage import model_registry
 from patron.storage.last_run import last_run, records
 from patron.storage.model_decisions import ModelDecision, active_pins, model_decisions
@@ -109,10 +111,10 @@ def model_detail(shop: Shop, name: str) -> ModelDetail:
 
 
 def _in_use(view: Snapshot) -> set[str]:
-    """Models that the last run scored with; of questions that are not in `scores`, those that it fitted."""
+    """Models that the last run scored with; of questions that are not in `scores`, and of hazards, those it fitted."""
     sql = f"select distinct question, model_version from scores where run_id = '{view.run.run_id}' order by 1, 2"
     scored = records(view.query(sql))
-    others = QUESTION_BY_NAME.keys() - {row["question"] for row in scored}
+    others = {*QUESTION_BY_NAME, SURVIVAL} - {row["question"] for row in scored}
     return {row["model_version"] for row in scored} | {f"{question}/{view.run.run_id}" for question in others}
 
 
@@ -121,7 +123,14 @@ def _primary_rows(view: Snapshot) -> dict[str, dict[str, Any]]:
     sql = f"select question, run_id, {', '.join(MEASURED)} from backtests where origin = 'all' and learner = champion"
     primary = {name: target.primary_metric.name for name, target in QUESTION_BY_NAME.items()}
     rows = records(view.query(sql))
-    return {f"{row['question']}/{row['run_id']}": row for row in rows if row["metric"] == primary.get(row["question"])}
+    of_questions = (row for row in rows if row["metric"] == primary.get(row["question"]))
+    sql = f"""
+select '{SURVIVAL}' as question, b.run_id, b.metric, b.value, b.low, b.high, '{LIFE_TABLE}' as baseline,
+  t.value as baseline_value
+from survival_backtests b
+join survival_backtests t on t.run_id = b.run_id and t.metric = b.metric and t.learner = '{LIFE_TABLE}'
+where b.learner = b.champion and b.metric = 'log_loss'"""
+    return {f"{row['question']}/{row['run_id']}": row for row in (*of_questions, *records(view.query(sql)))}
 
 
 def _learner(shop: Shop, model_version: str) -> str | None:

@@ -105,6 +105,8 @@ class Survival:
     warnings: tuple[EarlyWarning, ...]
     """By share, the churn forecast before the rule it is compared with."""
     later: tuple[LaterHorizon, ...]
+    model_version: str | None
+    """The hazards that curves are carried on by: their folder under models/; None without any."""
 
     @property
     def champion(self) -> str | None:
@@ -146,6 +148,7 @@ from early_warnings {of_run} order by share, rule""")
         tuple(SurvivalBacktest(**row) for row in backtests),
         tuple(EarlyWarning(**row) for row in warnings),
         _later(view, max((row["horizon_days"] for row in backtests), default=PAUSE_DAYS)),
+        view.query(f"select max(model_version) as version from survival_curves {of_run}")["version"][0].as_py(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Self
 
 import numpy as np
@@ -11,11 +12,11 @@ import pyarrow as pa
 from patron.decide.fair_verdicts import TESTED, FairnessRow, comparison_rows, worst
 from patron.decide.group_thresholds import fit_thresholds, is_recognised
 from patron.decide.trait_groups import Groups, read_groups
-from patron.schema.group_metrics import SelectedRows, compare_groups
+from patron.schema.group_metrics import TRUE_POSITIVE_RATE, SelectedRows, compare_groups
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import CHURN, label_query, label_windows
 from patron.schema.standing_verdicts import standing_verdicts
-from patron.schema.table_definition import TEXT
+from patron.schema.table_definition import TEXT, TIME
 from patron.schema.tables import (
     CHURN_DECISION,
     GROUP_THRESHOLDS,
@@ -26,24 +27,36 @@ from patron.schema.tables import (
 )
 from patron.storage.policy import Policy
 from patron.storage.stage_view import StageView
-from patron.storage.trainings import measured_rows, of_known_customers, read_trainings
+from patron.storage.trainings import of_known_customers, read_trainings, training_run_ids
 
 OUTCOME = np.timedelta64(CHURN.horizon_days, "D")
 """Time from a cutoff until it is known who left."""
+EARLIER = timedelta(days=365)
+"""How long ago an earlier training may be for thresholds to be measured by its forecasts."""
+APART = timedelta(days=30)
+"""Between the cutoffs of earlier trainings, which bounds how many there are: a run may train every night."""
 
 
 @dataclass(frozen=True, eq=False)
 class PastChurn:
-    """What the champion forecast at past cutoffs, and what happened; one entry per customer and cutoff."""
+    """What champions forecast at past cutoffs, and what happened; one entry per customer and cutoff."""
 
     customers: npt.NDArray[np.str_]
     cutoffs: npt.NDArray[np.datetime64]
     forecast: Numbers
     happened: Numbers
+    is_latest: npt.NDArray[np.bool_]
+    """Whether the champion that scores now forecast it, and not that of an earlier training."""
 
     def where(self, which: npt.NDArray[np.bool_]) -> Self:
         """Some of the entries."""
-        return type(self)(self.customers[which], self.cutoffs[which], self.forecast[which], self.happened[which])
+        return type(self)(
+            self.customers[which],
+            self.cutoffs[which],
+            self.forecast[which],
+            self.happened[which],
+            self.is_latest[which],
+        )
 
     def groups(self, of_customer: Mapping[str, str]) -> npt.NDArray[np.str_]:
         """Group of each entry, '' where it is not known."""
@@ -84,10 +97,15 @@ where run_id = '{view.run.run_id}' and question = '{CHURN.name}' and model_versi
 
 
 def read_past_churn(view: StageView) -> PastChurn:
-    """Forecasts of the champion's backtest with the outcomes, in order of cutoff."""
-    forecasts = view.query(f"""
-select customer_id, as_of, value from {measured_rows("past_forecasts", view.run.run_id)} p
-where question = '{CHURN.name}' and {of_known_customers(view.run.run_id)} order by as_of, customer_id""")
+    """Forecasts of the champion's backtest, and of earlier trainings', with the outcomes, in order of cutoff."""
+    cutoffs = _past_cutoffs(view)
+    forecasts = view.query(
+        f"""
+select p.customer_id, p.as_of, p.value, c.is_latest from past_forecasts p
+join past_cutoffs c on c.run_id = p.run_id and c.as_of = p.as_of
+where p.question = '{CHURN.name}' and p.{of_known_customers(view.run.run_id)} order by p.as_of, p.customer_id""",
+        past_cutoffs=cutoffs,
+    )
     windows = label_windows(forecasts.select(["customer_id", "as_of"]), CHURN.horizon_days)
     places = pa.array(np.arange(forecasts.num_rows), pa.int64())
     sql = f"""
@@ -99,7 +117,29 @@ select p.place, l.label from places p join ({label_query(CHURN)}) l
         forecasts["as_of"].to_numpy(),
         float_column(forecasts, "value"),
         float_column(labels, "label"),
+        np.array(forecasts["is_latest"].to_pylist(), dtype=np.bool_),
     )
+
+
+def _past_cutoffs(view: StageView) -> pa.Table:
+    """Columns run_id, as_of and is_latest: the champion's cutoffs, and before them some of earlier trainings.
+
+    A cutoff that several trainings have is the newest's.
+    """
+    training = read_trainings(view, view.run.run_id).get(CHURN.name)
+    latest = training.trained_run_id if training else view.run.run_id
+    runs = [latest, *training_run_ids(view, CHURN.name, since=view.run.as_of - EARLIER)]
+    trained = pa.table({"run_id": pa.array(runs, TEXT), "place": pa.array(range(len(runs)), pa.int64())})
+    sql = f"""
+select p.as_of, p.run_id, min(t.place) as place from past_forecasts p join training_runs t on t.run_id = p.run_id
+where p.question = '{CHURN.name}' group by p.as_of, p.run_id order by p.as_of desc, place"""
+    rows = view.query(sql, training_runs=trained).to_pylist()
+    chosen = [row | {"is_latest": True} for row in rows if row["run_id"] == latest]
+    for row in rows:
+        if chosen and row["as_of"] <= chosen[-1]["as_of"] - APART:
+            chosen.append(row | {"is_latest": False})
+    schema = pa.schema([("run_id", TEXT), ("as_of", TIME), ("is_latest", pa.bool_())])
+    return pa.Table.from_pylist(chosen, schema=schema)
 
 
 def judge_churn(
@@ -107,21 +147,21 @@ def judge_churn(
 ) -> ChurnFairness:
     """Compare groups with one threshold for all and, where the policy asks for it, with each group's own.
 
-    Thresholds follow the first trait whose groups differ beyond the policy and noise; a pinned model gets none. They
-    are evaluated at cutoffs at which the outcomes that they are learned from were known. A verdict that could not be
-    tested again stands.
+    Thresholds follow the first trait whose groups differ beyond the policy and noise; a pinned model gets none. Both
+    comparisons are of the latest training's forecasts: the second by thresholds learned from earlier ones, whose
+    outcomes were known there. A verdict that could not be tested again stands.
     """
     fairness, threshold = policy.fairness, policy.at_risk.at_risk_from
-    rows = tuple(_compare(past, groups, past.forecast >= threshold, NO_MITIGATION, policy, rng=rng))
+    latest = past.where(past.is_latest)
+    rows = tuple(_compare(latest, groups, latest.forecast >= threshold, NO_MITIGATION, policy, rng=rng))
     unfair = {row.trait for row in rows if row.verdict in (WARN, REFUSE)}
     trait = next((one for one in fairness.sensitive_traits if one in unfair), "")
     if fairness.mitigation != GROUP_THRESHOLDS or not trait or is_pinned:
         return ChurnFairness(rows, groups, is_refused=worst(rows) == REFUSE)
-    names = past.groups(groups[trait])
-    fewest = fairness.fewest_customers
-    thresholds = fit_thresholds(past.forecast, past.happened, names, threshold=threshold, fewest=fewest)
-    after = tuple(_after(past, groups, names, policy, rng=rng))
-    counts = {group: len(np.unique(past.customers[names == group])) for group in thresholds}
+    thresholds = _learn(latest, groups[trait], policy)
+    after = tuple(_after(past, groups, trait, policy, rng=rng))
+    names = latest.groups(groups[trait])
+    counts = {group: len(np.unique(latest.customers[names == group])) for group in thresholds}
     fitted = (
         FairnessRow(
             CHURN_DECISION, GROUP_THRESHOLDS, trait, group, THRESHOLD, counts[group], value, others_value=threshold
@@ -132,24 +172,36 @@ def judge_churn(
     return ChurnFairness((*rows, *after, *fitted), groups, trait, thresholds, is_refused=is_refused)
 
 
+def _learn(past: PastChurn, of_customer: Mapping[str, str], policy: Policy) -> dict[str, float]:
+    names, fewest = past.groups(of_customer), policy.fairness.fewest_customers
+    threshold = policy.at_risk.at_risk_from
+    return fit_thresholds(past.forecast, past.happened, names, threshold=threshold, fewest=fewest)
+
+
 def _after(
-    past: PastChurn, groups: Groups, names: npt.NDArray[np.str_], policy: Policy, *, rng: np.random.Generator
+    past: PastChurn, groups: Groups, trait: str, policy: Policy, *, rng: np.random.Generator
 ) -> Iterator[FairnessRow]:
-    """Groups compared at each cutoff, by thresholds learned from outcomes that were known there."""
-    is_selected, is_evaluated = np.zeros((2, len(past.forecast)), dtype=np.bool_)
-    default, fewest = policy.at_risk.at_risk_from, policy.fairness.fewest_customers
-    for cutoff in np.unique(past.cutoffs):
-        known, here = past.cutoffs <= cutoff - OUTCOME, past.cutoffs == cutoff
-        if known.any():
-            learned = fit_thresholds(
-                past.forecast[known], past.happened[known], names[known], threshold=default, fewest=fewest
-            )
-            is_selected[here] = is_recognised(past.forecast[here], names[here].tolist(), learned, default)
-            is_evaluated |= here
-    if is_evaluated.any():
-        yield from _compare(
-            past.where(is_evaluated), groups, is_selected[is_evaluated], GROUP_THRESHOLDS, policy, rng=rng
+    """Groups compared at each of the latest cutoffs, by thresholds learned from outcomes that were known there.
+
+    They are learned from as many cutoffs as those that are used now. Nothing where one of the latest cutoffs has none:
+    fewer rows than without thresholds could lift a refusal by noise alone. Nothing of a group of whom too few left, as
+    nobody knows what thresholds do for it.
+    """
+    latest = past.where(past.is_latest)
+    names, is_selected = latest.groups(groups[trait]), np.zeros(len(latest.forecast), dtype=np.bool_)
+    cutoffs, latest_cutoffs = np.unique(past.cutoffs), np.unique(latest.cutoffs)
+    for cutoff in latest_cutoffs:
+        known = cutoffs[cutoffs <= cutoff - OUTCOME][-len(latest_cutoffs) :]
+        if not len(known):
+            return
+        learned = _learn(past.where(np.isin(past.cutoffs, known)), groups[trait], policy)
+        here = latest.cutoffs == cutoff
+        is_selected[here] = is_recognised(
+            latest.forecast[here], names[here].tolist(), learned, policy.at_risk.at_risk_from
         )
+    rows = tuple(_compare(latest, groups, is_selected, GROUP_THRESHOLDS, policy, rng=rng))
+    rated = {(row.trait, row.group_name) for row in rows if row.metric == TRUE_POSITIVE_RATE}
+    yield from (row for row in rows if (row.trait, row.group_name) in rated)
 
 
 def _compare(

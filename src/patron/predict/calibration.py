@@ -15,8 +15,12 @@ from patron.schema.numbers import Numbers, float_column
 FEWEST_ROWS = 200
 
 
-def fit_calibration(rows: pa.Table, log_odds: Callable[[Rows, Rows], Numbers]) -> Calibration:
+def fit_calibration(
+    rows: pa.Table, log_odds: Callable[[Rows, Rows], Numbers], *, is_on_newest: bool = True
+) -> Calibration:
     """Calibrate on the newest cutoff of labelled rows, each half of the customers by a model fitted to the other half.
+
+    Without `is_on_newest` all cutoffs calibrate, where each outcome is in the labels of one.
 
     Why not all customers of earlier cutoffs: cutoffs are nearer than a horizon, so the same orders are in both their
     labels, and a model that knows them by heart looks sure and right. Other customers' orders are never in both.
@@ -28,8 +32,8 @@ def fit_calibration(rows: pa.Table, log_odds: Callable[[Rows, Rows], Numbers]) -
     and of others, and gives log-odds of these. The model that is kept is then fitted to everybody.
     """
     label, in_half = float_column(rows, LABEL), in_first_half(rows)
-    is_newest = np.asarray(pc.equal(rows["as_of"], pc.max(rows["as_of"])))
-    halves = [(np.flatnonzero(~half), np.flatnonzero(half & is_newest)) for half in (in_half, ~in_half)]
+    judges = np.asarray(pc.equal(rows["as_of"], pc.max(rows["as_of"]))) | (not is_on_newest)
+    halves = [(np.flatnonzero(~half), np.flatnonzero(half & judges)) for half in (in_half, ~in_half)]
     judged = np.concatenate([others for _, others in halves])
     if any(len(one) < FEWEST_ROWS or np.ptp(label[one]) == 0 for one in (judged, *(fitted for fitted, _ in halves))):
         return Calibration()

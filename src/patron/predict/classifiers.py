@@ -82,6 +82,8 @@ class Logistic:
     iterations: int = 200
     columns: tuple[str, ...] = ()
     """The features that it knows; all of them where this is empty."""
+    is_calibrated_on_newest: bool = True
+    """Whether only the newest cutoff calibrates, as where the labels of cutoffs share outcomes; otherwise all do."""
 
     name: ClassVar[str] = "logistic"
     is_baseline: ClassVar[bool] = False
@@ -99,7 +101,8 @@ class Logistic:
         def log_odds(fitted: Rows, others: Rows) -> Numbers:
             return self._fit(design, matrix[fitted], label[fitted], Calibration()).log_odds_of(matrix[others])
 
-        return self._fit(design, matrix, label, fit_calibration(rows, log_odds))
+        calibration = fit_calibration(rows, log_odds, is_on_newest=self.is_calibrated_on_newest)
+        return self._fit(design, matrix, label, calibration)
 
     def _fit(self, design: Design, matrix: Numbers, label: Numbers, calibration: Calibration) -> FittedLogistic:
         is_missing = np.isnan(matrix)
@@ -175,6 +178,8 @@ class BoostedChance:
     """LightGBM with log loss, a probability."""
 
     trees: Trees = field(default_factory=lambda: Trees(rounds=80))
+    is_calibrated_on_newest: bool = True
+    """Whether only the newest cutoff calibrates, as where the labels of cutoffs share outcomes; otherwise all do."""
 
     name: ClassVar[str] = "boosted_chance"
     is_baseline: ClassVar[bool] = False
@@ -193,7 +198,7 @@ class BoostedChance:
             trees, base = self._fit(binned, label, fitted)
             return base + trees.raw(binned.values[others])
 
-        calibration = fit_calibration(rows, log_odds)
+        calibration = fit_calibration(rows, log_odds, is_on_newest=self.is_calibrated_on_newest)
         return FittedChance(design, *self._fit(binned, label, None), calibration)
 
     def _fit(self, binned: BinnedMatrix, label: Numbers, rows: Rows | None) -> tuple[FittedTrees, float]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
+from math import factorial
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -10,13 +12,16 @@ import pyarrow as pa
 from scipy.special import logit
 
 from patron.predict.learner import forecasts, newest
-from patron.predict.value.btyd_inputs import OrdersAndSpend, median_of, moved_from
+from patron.predict.value.btyd_inputs import OrdersAndSpend, median_of
 from patron.schema.json_files import read_json, write_json
-from patron.schema.numbers import Numbers
+from patron.schema.numbers import Numbers, float_column
 
 SAVED = "order_chance.json"
 LEAST = 1e-4
 """Nothing that people do is surer than that."""
+DAYS, LAST, FIRST = EXPLAINED = ("order_day_count_lifetime", "days_since_last_order", "days_since_first_order")
+"""What a forecast follows from. The days between the first and the last order, which the model takes, follow."""
+BETWEEN = "days_from_first_to_last_order"
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,27 @@ class FittedOrderChance:
         return forecasts(self._probability(table))
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
-        """How much each input moved the log-odds, against the median customer's."""
-        return moved_from(self.median, table, lambda rows: logit(self._probability(rows)))
+        """Exact Shapley values of the log-odds, against the median customer's, of columns of `features`."""
+        forecast = {of: self._log_odds(table, of) for of in product((False, True), repeat=len(EXPLAINED))}
+        moved = np.zeros((table.num_rows, len(EXPLAINED)))
+        for of, log_odds in forecast.items():
+            for place in range(len(EXPLAINED)):
+                others = sum(of) - of[place]
+                weight = factorial(others) * factorial(len(EXPLAINED) - others - 1) / factorial(len(EXPLAINED))
+                moved[:, place] += (weight if of[place] else -weight) * log_odds
+        return EXPLAINED, moved
+
+    def _log_odds(self, table: pa.Table, is_of_customer: tuple[bool, ...]) -> Numbers:
+        """Log-odds with these of EXPLAINED as customers have them, and the others as the median customer does."""
+        values = {
+            name: float_column(table, name) if is_kept else np.full(table.num_rows, self.median[name])
+            for name, is_kept in zip(EXPLAINED, is_of_customer, strict=True)
+        }
+        if not all(is_of_customer):
+            values[BETWEEN] = np.clip(values[FIRST] - values[LAST], 0, values[FIRST])
+            for name in (DAYS, FIRST, BETWEEN):
+                table = table.set_column(table.column_names.index(name), name, pa.array(values[name]))
+        return logit(self._probability(table))
 
     def _probability(self, table: pa.Table) -> Numbers:
         summary = self.models.summary(table)
@@ -51,7 +75,8 @@ class FittedOrderChance:
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         saved = read_json(folder / SAVED)
-        return cls(OrdersAndSpend.restored(saved["models"]), saved["days"], saved["is_of_none"], saved["median"])
+        median = {name: saved["median"][name] for name in EXPLAINED}
+        return cls(OrdersAndSpend.restored(saved["models"]), saved["days"], saved["is_of_none"], median)
 
 
 @dataclass(frozen=True)
@@ -70,4 +95,4 @@ class OrderChance:
     def fit(self, table: pa.Table) -> FittedOrderChance:
         """Fit to the customers of the newest cutoff; labels are not needed. Raises NotEnoughData."""
         rows = newest(table)
-        return FittedOrderChance(OrdersAndSpend.fit(rows), self.days, self.is_of_none, median_of(rows))
+        return FittedOrderChance(OrdersAndSpend.fit(rows), self.days, self.is_of_none, median_of(rows, EXPLAINED))

@@ -251,7 +251,7 @@ CONTRACT_CHURN = ContractQuestion(
     primary_metric=metrics.LOG_LOSS,
     metrics=(metrics.AUC, metrics.BRIER, metrics.CALIBRATION_ERROR),
     baselines=("mean", "rate_by_term", "rate_by_cancellation"),
-    default="averaged",
+    default="after_cancellation",
     fewest_customers=30,
 )
 """Churn with contracts; CHURN is that without. A run keeps it in `contract_forecasts`."""

@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 
 from patron.schema.questions import CHURN, DAYS_BEFORE_FORECAST
 
+SURVIVAL = "survival"
+"""Folder under models/ of the hazards that carry curves on: no question of its own."""
 PERIOD_DAYS = 30
 PAUSE_DAYS = CHURN.horizon_days
 """A customer has left once so many days have gone by without an order; the pause began after the last one."""

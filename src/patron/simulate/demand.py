@@ -157,3 +157,18 @@ def is_alive(people: People, days: np.ndarray, exposure: Exposure) -> np.ndarray
         gone = people.hazard_per_day * age + added_hazard(exposure, people, days) >= people.patience
         alive &= ~gone | (day <= people.signup_day)
     return alive
+
+
+def dropout_days(people: People, exposure: Exposure) -> np.ndarray:
+    """First day on which each person is gone for good, with the hazard that offers made so far have added."""
+    out, added = people.dropout_day, np.zeros(len(people))
+    at = np.searchsorted(people.person, exposure.person)
+    known = (at < len(people)) & (people.person[np.minimum(at, len(people) - 1)] == exposure.person)
+    at, day = at[known], exposure.day[known]
+    for one in np.unique(day):
+        hit = at[(day == one) & (out[at] > day)]
+        added[hit] += people.annoyance[hit]
+        left = np.ceil((people.patience[hit] - added[hit]) / people.hazard_per_day[hit])
+        sooner = np.maximum(people.signup_day[hit] + np.minimum(left, 2**39).astype(np.int64), one)
+        out[hit] = np.minimum(out[hit], sooner)
+    return out

@@ -1,5 +1,6 @@
 """From arrays of numbers to the table of raw events; texts are built only where they are needed."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.schema.raw_events import RAW_EVENTS
+from patron.schema.table_definition import TIME
 from patron.schema.tables.shared_columns import PRODUCT
 from patron.simulate.product_catalogue import Catalogue
 
@@ -31,6 +33,8 @@ NAMES = (
     "Message Clicked",
     "Recommendation Shown",
     "Recommendation Clicked",
+    "Contract Started",
+    "Contract Cancelled",
 )
 CODE = {name: code for code, name in enumerate(NAMES)}
 STEPS = 2**8
@@ -77,6 +81,8 @@ class Batch:
     decision: np.ndarray
     other: np.ndarray
     """Person who was referred."""
+    contract_end_us: np.ndarray
+    contract_price_cents: np.ndarray
     first_line: np.ndarray
     line_count: np.ndarray
     lines: Lines
@@ -149,6 +155,7 @@ def batch_as_raw_events(
     has_price = (events.product >= 0) & ~_is(
         events, "Recommendation Shown", "Recommendation Clicked", "Product Reviewed"
     )
+    price_cents = np.where(has_price, goods.price_cents[np.maximum(events.product, 0)], events.contract_price_cents)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
         "event_id": pc.binary_join_element_wise(texts.shop, pc.cast(pa.array(events.number), pa.string()), ""),
         "name": pa.array(NAMES).take(pa.array(events.name)),
@@ -159,7 +166,7 @@ def batch_as_raw_events(
         "department": goods.department.take(index),
         "category": goods.category_names.take(_index(category)),
         "brand": goods.brand.take(index),
-        "price_cents": pa.array(goods.price_cents[np.maximum(events.product, 0)], mask=~has_price),
+        "price_cents": pa.array(price_cents, mask=~has_price & (events.contract_price_cents < 0)),
         "quantity": pa.array(events.quantity, mask=events.quantity < 0),
         "coupon": pa.array(texts.coupons).take(_index(events.coupon)),
         "rating": pa.array(events.rating.astype(np.float64), mask=events.rating < 0),
@@ -168,6 +175,7 @@ def batch_as_raw_events(
         "channel": pa.array(("web", "app", "email")).take(_index(_channel(events))),
         "device": pa.array(("desktop", "mobile", "tablet")).take(_index(events.device)),
         "products": _products(events, texts),
+        "properties": _contracts(events, start_us),
         "traits": traits,
         "user_id": _texts_of(np.where(events.is_signed_in, events.person, NONE), "C"),
         "anonymous_id": _texts_of(events.visitor, "V"),
@@ -249,6 +257,20 @@ def _products(events: Batch, texts: EventTexts) -> pa.Array:
     return pa.ListArray.from_arrays(
         pa.array(offsets), values, type=RAW_EVENTS.field("products").type, mask=pa.array(events.line_count == 0)
     )
+
+
+def _contracts(events: Batch, start_us: int) -> pa.Array:
+    """JSON of a contract's id, and of the end of a term that begins."""
+    is_contract = _is(events, "Contract Started", "Contract Cancelled")
+    if not is_contract.any():
+        return pa.nulls(len(events), pa.string())
+    end_us = events.contract_end_us[is_contract]
+    ends = pa.array(end_us + start_us, mask=end_us < 0).cast(TIME).to_pylist()
+    texts = [
+        json.dumps({"contract_id": f"S{person}"} | ({"ends_at": end.isoformat()} if end else {}))
+        for person, end in zip(events.person[is_contract], ends, strict=True)
+    ]
+    return pa.array(texts).take(pa.array(np.cumsum(is_contract) - 1, mask=~is_contract))
 
 
 def _texts(events: Batch, goods: Catalogue) -> pa.Array:

@@ -1,12 +1,14 @@
 """What is really behind the events: class, drop-out date, expected value and uplift of each customer."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
-from patron.simulate import demand
+from patron.schema.table_definition import TIME
+from patron.simulate import contract_renewals, demand
+from patron.simulate.contract_renewals import contract_terms
 from patron.simulate.leaving_causes import CAUSES, NO_CAUSE
 from patron.simulate.order_terms import WHOLE_SHARE
 from patron.simulate.population import People
@@ -48,24 +50,31 @@ def truth(world: ShopSimulator, horizon_days: int = 90) -> pa.Table:
     return pa.concat_tables([_truth_of(rows, world, horizon_days) for rows in slices or [customers]])
 
 
-def dropout_days(people: People, exposure: demand.Exposure) -> np.ndarray:
-    """First day on which each person is gone for good, with the hazard that offers made so far have added."""
-    out, added = people.dropout_day, np.zeros(len(people))
-    at = np.searchsorted(people.person, exposure.person)
-    known = (at < len(people)) & (people.person[np.minimum(at, len(people) - 1)] == exposure.person)
-    at, day = at[known], exposure.day[known]
-    for one in np.unique(day):
-        hit = at[(day == one) & (out[at] > day)]
-        added[hit] += people.annoyance[hit]
-        left = np.ceil((people.patience[hit] - added[hit]) / people.hazard_per_day[hit])
-        sooner = np.maximum(people.signup_day[hit] + np.minimum(left, 2**39).astype(np.int64), one)
-        out[hit] = np.minimum(out[hit], sooner)
-    return out
+def contract_truth(world: ShopSimulator) -> pa.Table:
+    """One row per contract and term that the customer has decided about by the world's present.
+
+    `cause` is what the decision depended on, `not_renewed_share` the probability that follows from it, 0 to 1.
+    """
+    gone = demand.dropout_days(world.people, world.exposure)
+    every = contract_terms(world.people, gone, world.day, world.settings, world.draws)
+    terms = every.rows(every.notice_day < world.day)
+    start = datetime.combine(world.settings.start, datetime.min.time(), UTC)
+    columns = {
+        "user_id": [f"C{i}" for i in terms.person],
+        "contract_id": [f"S{i}" for i in terms.person],
+        "term": terms.term,
+        "ends_at": pa.array([start + timedelta(microseconds=int(us)) for us in terms.end_us], TIME),
+        "cause": pa.array(contract_renewals.CAUSES).take(pa.array(terms.cause)),
+        "not_renewed_share": terms.lost_share,
+        "is_renewed": terms.is_renewed,
+        "is_cancelled": terms.is_cancelled,
+    }
+    return pa.table(columns)
 
 
 def _truth_of(people: People, world: ShopSimulator, horizon_days: int) -> pa.Table:
     shop = world.settings
-    gone = dropout_days(people, world.exposure)
+    gone = demand.dropout_days(people, world.exposure)
     is_alive = gone >= world.day
     is_driven = (people.cause != NO_CAUSE) & (gone == people.left_day) & (people.natural_dropout_day > gone)
     basket = mean_baskets(people, world, horizon_days)

@@ -39,4 +39,6 @@ def split_by_drift(events: Batch, goods: Catalogue, drift: PlantedDrift | None) 
     factor = drift.amount_factor
     lines = replace(sent.lines, discount_cents=sent.lines.discount_cents * factor)
     shipping = np.where(sent.shipping_cents > 0, sent.shipping_cents * factor, sent.shipping_cents)
-    yield replace(sent, lines=lines, shipping_cents=shipping), replace(goods, price_cents=goods.price_cents * factor)
+    price = np.where(sent.contract_price_cents > 0, sent.contract_price_cents * factor, sent.contract_price_cents)
+    sent = replace(sent, lines=lines, shipping_cents=shipping, contract_price_cents=price)
+    yield sent, replace(goods, price_cents=goods.price_cents * factor)

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from patron.schema.errors import InvalidTable
 from patron.schema.raw_events import RAW_EVENTS
-from patron.simulate import demand, messages, order_terms, recommendation_response, session_events
+from patron.simulate import contract_renewals, demand, messages, order_terms, recommendation_response, session_events
 from patron.simulate.event_batches import (
     DAY_US,
     NONE,
@@ -205,6 +205,9 @@ class ShopSimulator:
             order_terms.refunds(placed, visits, people, draws),
             order_terms.reviews(placed, visits, people, goods, draws),
         ]
+        if shop.contract_share:
+            gone = demand.dropout_days(self.people, self._exposure)
+            happened += contract_renewals.contract_events(self.people, gone, days, shop, draws)
         for day in messages.newsletter_days(shop, days):
             alive = demand.is_alive(self.people, np.array([day]), self._exposure)[0]
             alive |= self.people.lingers & (day >= self.people.signup_day)

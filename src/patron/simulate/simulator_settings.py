@@ -96,6 +96,17 @@ class SimulatorSettings:
     signup_without_order_share: float = 0.1
     """Share of customers who sign up without ordering that day, 0 to 1."""
 
+    contract_share: float = 0.0
+    """Share of customers who sign a contract of 30-day terms, 0 to 1."""
+    until_contract_days: float = 30.0
+    """Mean time from sign-up to the contract, days; who leaves for good before signs none."""
+    contract_price_cents: int = 1_500
+    """Price of a term, cents."""
+    not_renewed_shares: tuple[float, float, float] = (0.7, 0.2, 0.05)
+    """Shares not renewed: of who has left the shop for good, of other first terms, of all others, 0 to 1."""
+    contract_cancelled_share: float = 0.3
+    """Share of those not renewed that are cancelled ten days before the end, 0 to 1."""
+
     season_strength: float = 1.0
     """How much demand follows the time of the year: 0 not at all, 1 as in most shops, 3 as in a shop of gifts."""
     drift: PlantedDrift | None = None

@@ -278,10 +278,10 @@ def _hashes(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): sha256_of(path) for path in files}
 
 
-def data_hash(rows: pa.Table) -> str:
-    """SHA-256 of customer, cutoff and label, in the order given."""
+def data_hash(rows: pa.Table, columns: Iterable[str] = ("customer_id", "as_of", "label")) -> str:
+    """SHA-256 of customer, cutoff and label, or of other columns that identify rows, in the order given."""
     sink = pa.BufferOutputStream()
-    chosen = rows.select([name for name in ("customer_id", "as_of", "label") if name in rows.column_names])
+    chosen = rows.select([name for name in columns if name in rows.column_names])
     with pa.ipc.new_stream(sink, chosen.schema) as stream:
         stream.write_table(chosen.combine_chunks())
     return hashlib.sha256(sink.getvalue()).hexdigest()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from patron.schema.tables import RECENT
+from patron.storage.engine import timestamp
 from patron.storage.shop import Snapshot
 from patron.storage.stage_view import StageView
 
@@ -39,6 +40,15 @@ def read_trainings(view: StageView | Snapshot, run_id: str) -> dict[str, Trainin
     sql = f"""
 select question, trained_run_id, trained_at, reason from trainings where run_id = '{run_id}' order by question"""
     return {row["question"]: Training(**row) for row in view.query(sql).to_pylist()}
+
+
+def training_run_ids(view: StageView, question: str, *, since: datetime) -> list[str]:
+    """Runs up to this one that trained a question since a cutoff, the newest first."""
+    sql = f"""
+select trained_run_id from trainings where question = '{question}'
+  and trained_at >= {timestamp(since)} and trained_at <= {timestamp(view.run.as_of)}
+group by trained_run_id order by max(trained_at) desc, trained_run_id"""
+    return view.query(sql)["trained_run_id"].to_pylist()
 
 
 def of_known_customers(run_id: str) -> str:

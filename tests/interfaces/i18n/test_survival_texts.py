@@ -24,7 +24,7 @@ WARNING = EarlyWarning(
     gain_high=0.07, customer_count=2_393, leaver_count=190,
 )  # fmt: skip
 LATER = (LaterHorizon(180, None), LaterHorizon(270, datetime(2018, 2, 26, 5, tzinfo=UTC)))
-FOUND = Survival((ROW,), (WARNING,), LATER)
+FOUND = Survival((ROW,), (WARNING,), LATER, "survival/2024-06-01")
 
 
 def written(write, locale, found):

@@ -11,7 +11,9 @@ import pytest
 
 from patron import predict, understand
 from patron.predict.backtest import backtest, cutoffs_for
-from patron.predict.contract_churn import LEARNERS
+from patron.predict.contract_churn import AVERAGED, LEARNERS
+from patron.predict.contract_churn.after_cancellation import AfterCancellation
+from patron.predict.contract_churn.contract_baselines import RateByCancellation
 from patron.predict.contract_churn.contract_forecasts import build_contract_forecasts
 from patron.predict.contract_churn.contract_rows import contract_rows, learning_rows
 from patron.predict.learner import FORECAST, LABEL
@@ -174,6 +176,16 @@ def test_learners_save_what_they_forecast_and_forecast_a_row_alone_as_among_many
         (tmp_path / learner.name).mkdir()
         fitted.save(tmp_path / learner.name)
         assert learner.fitted.load(tmp_path / learner.name).predict(origin.here).equals(fitted.predict(origin.here))
+
+
+def test_a_cancelled_contract_is_forecast_by_the_rule_and_any_other_as_if_none_had_been_cancelled(table):
+    origin = score_origins(CONTRACT_CHURN, learning_rows(table), AS_OF)[0]
+    known, others = (rows.filter(pc.equal(rows["is_cancelled"], 0)) for rows in (origin.known(), origin.here))
+    fitted = AfterCancellation(AVERAGED).fit(origin.known())
+    assert fitted.predict(others).equals(AVERAGED.fit(known).predict(others))
+    cancelled = table.filter(pc.equal(table["is_cancelled"], 1))
+    assert cancelled.num_rows > 0
+    assert fitted.predict(cancelled).equals(RateByCancellation().fit(origin.known()).predict(cancelled))
 
 
 def test_what_counts_as_a_renewal_and_what_is_known_of_a_contract(tmp_path):

@@ -15,8 +15,10 @@ from patron.predict.survival.hazard_backtest import backtest_hazards, fit_learne
 from patron.predict.survival.landmarks import FEATURES, read_landmarks
 from patron.predict.survival.survival_curves import expected_days
 from patron.schema.errors import NotEnoughData
+from patron.schema.json_files import read_json
 from patron.schema.survival import HORIZONS_DAYS
 from patron.storage.runs import Run
+from patron.tabular.hazards import FittedHazards
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,10 @@ def test_where_nothing_tells_customers_apart_the_life_table_is_used(tmp_path):
     for days in HORIZONS_DAYS:
         chances = rows.filter(pc.equal(rows["horizon_days"], days))["probability_active"].to_numpy()
         assert np.ptp(chances) < 1e-12
+    [version] = set(rows["model_version"].to_pylist())
+    kept = view.models_folder / version
+    assert read_json(kept / "card.json")["learner"] == "life_table"
+    assert FittedHazards.load(kept / "model").model.kind == "baseline"
 
 
 def test_the_ids_of_customers_and_the_order_of_rows_change_nothing(view, curves, churn, tmp_path):

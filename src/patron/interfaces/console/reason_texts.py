@@ -1,11 +1,29 @@
 """Why a customer is likely to leave, in the reader's language, with the fact and what is usual."""
 
 from patron.answers.churn_reasons import ChurnReason
+from patron.answers.models import BASELINES, Models
 from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
+from patron.schema.questions import CHURN
 
+BY_ORDERS = "pareto_chance"
+"""Learner that knows the days of orders only."""
 FEW = 3
 """What is usual is written with a digit after the point below this."""
+
+
+def driver_sentence(models: Models, words: Words) -> str:
+    """Why a run has no reasons for churn, or reasons about orders only; empty where they may be about anything."""
+    churn = next((one for one in models.questions if one.question == CHURN.name and one.card), None)
+    if churn is None or any(one.question == CHURN.name for one in models.missing_forecasts):
+        return ""
+    learner = churn.card["learner"]
+    name = words.code("learner", learner)
+    if learner in BASELINES:
+        return words("drivers.unexplained", learner=name)
+    if not models.churn_drivers:
+        return words("drivers.nobody")
+    return words("drivers.orders_only", learner=name) if learner == BY_ORDERS else ""
 
 
 def reason_sentence(reason: ChurnReason, words: Words, formats: Formats) -> str:

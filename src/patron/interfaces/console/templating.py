@@ -13,7 +13,7 @@ from patron.interfaces.charts.chart import Chart
 from patron.interfaces.console.alarm_texts import alarm_help, alarm_sentence
 from patron.interfaces.console.missing_forecast_texts import missing_sentences, missing_short
 from patron.interfaces.console.model_cards import card_rows
-from patron.interfaces.console.reason_texts import help_sentence, reason_sentence
+from patron.interfaces.console.reason_texts import driver_sentence, help_sentence, reason_sentence
 from patron.interfaces.console.survival_texts import later_sentences, verdict_sentence, warning_sentence
 from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
@@ -48,6 +48,7 @@ def environment() -> Environment:
     jinja.globals["alarm_sentence"] = alarm_sentence
     jinja.globals["alarm_help"] = alarm_help
     jinja.globals["training_sentence"] = training_sentence
+    jinja.globals["driver_sentence"] = driver_sentence
     jinja.globals["measured_sentence"] = measured_sentence
     jinja.globals["cohort_sentences"] = cohort_sentences
     jinja.globals["missing_sentences"] = missing_sentences

@@ -121,6 +121,11 @@ def read_landmarks(view: StageView, first_at: datetime) -> Landmarks:
     return Landmarks(table, known_ago, place)
 
 
+def first_order_at(view: StageView) -> datetime | None:
+    """When the shop's first order of a known customer was known; None without any."""
+    return view.query("select min(known_at) as first_at from orders where is_identified")["first_at"][0].as_py()
+
+
 def customer_keys(view: StageView) -> pa.Table:
     """Columns customer_id and key: a number that follows from a customer's orders, the same whatever the ids are."""
     facts = view.query(FACTS.format(facts=OF_CUSTOMERS.format(now=timestamp(view.run.as_of))))

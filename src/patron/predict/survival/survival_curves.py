@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from patron.predict.survival.hazard_backtest import HazardBacktest, backtest_hazards, fit_learner
-from patron.predict.survival.landmarks import active_customers, read_landmarks
+from patron.predict.survival.hazard_backtest import HazardBacktest, backtest_hazards
+from patron.predict.survival.kept_hazards import fit_to_run, keep_hazards, seed_of
+from patron.predict.survival.landmarks import active_customers, first_order_at, read_landmarks
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers, float_column
 from patron.schema.questions import CHURN
@@ -30,17 +31,17 @@ select customer_id, value from scores where run_id = '{run_id}' and question = '
 def build_survival_curves(view: StageView) -> None:
     """Write `survival_curves` and `survival_backtests`; empty where churn has no forecast or the shop is too young."""
     curves, backtests = SURVIVAL_CURVES.empty(), SURVIVAL_BACKTESTS.empty()
-    first_at = view.query("select min(known_at) as first_at from orders where is_identified")["first_at"][0].as_py()
-    horizons = [days for days in HORIZONS_DAYS[1:] if forecast_from(first_at, days) <= view.run.as_of]
-    if horizons and is_answered(view, CHURN):
+    first_at = first_order_at(view)
+    horizons = [days for days in HORIZONS_DAYS[1:] if first_at and forecast_from(first_at, days) <= view.run.as_of]
+    if first_at and horizons and is_answered(view, CHURN):
         # why: sums do not depend on how many cores there are
         with threadpool_limits(limits=1, user_api="blas"):
             try:
-                seed = view.run.child_seed("survival")
                 landmarks = read_landmarks(view, first_at)
-                result = backtest_hazards(landmarks, horizons, seed=seed)
-                fitted = fit_learner(result.champion, landmarks.known_at(0), seed=seed)
-                curves, backtests = curve_rows(view, result, fitted), backtest_rows(view, result)
+                result = backtest_hazards(landmarks, horizons, seed=seed_of(view))
+                fitted = fit_to_run(view, landmarks, result.champion)
+                backtests = backtest_rows(view, result)
+                curves = curve_rows(view, result, fitted, keep_hazards(view, landmarks, fitted, backtests))
             except NotEnoughData as error:
                 log.warning("there are no survival curves: %s", error)
     view.write("survival_curves", curves)
@@ -54,8 +55,8 @@ def backtest_rows(view: StageView, result: HazardBacktest) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=SURVIVAL_BACKTESTS.schema())
 
 
-def curve_rows(view: StageView, result: HazardBacktest, fitted: FittedHazards) -> pa.Table:
-    """Rows of `survival_curves`: everybody who is active, at every horizon that was checked."""
+def curve_rows(view: StageView, result: HazardBacktest, fitted: FittedHazards, version: str) -> pa.Table:
+    """Rows of `survival_curves`, by hazards of this version: everybody who is active, at every checked horizon."""
     horizons = np.array(result.horizons_days)
     scores = view.query(CHURN_SCORES.format(run_id=view.run.run_id, question=CHURN.name))
     customers = active_customers(view).join(scores, "customer_id", join_type="inner").sort_by("customer_id")
@@ -68,6 +69,7 @@ def curve_rows(view: StageView, result: HazardBacktest, fitted: FittedHazards) -
         {
             "run_id": pa.repeat(view.run.run_id, count * len(horizons)),
             "customer_id": customers["customer_id"].take(pa.array(np.repeat(np.arange(count), len(horizons)))),
+            "model_version": pa.repeat(version, count * len(horizons)),
             "horizon_days": pa.array(np.tile(horizons, count)),
             "probability_active": pa.array(stays[:, at].ravel()),
             "mean_probability_active": pa.array(np.tile(means, count)),

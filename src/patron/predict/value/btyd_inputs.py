@@ -1,7 +1,7 @@
 """What the counting models need of a customer, from the columns of `features`; Pareto/NBD and Gamma-Gamma on them."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Self
@@ -174,9 +174,9 @@ class OrdersAndSpend:
         return cls(season, orders, FittedGammaGamma.from_dict(saved["spend"]))
 
 
-def median_of(rows: pa.Table) -> dict[str, float]:
+def median_of(rows: pa.Table, names: Sequence[str] = INPUTS) -> dict[str, float]:
     """The median customer's inputs of the models, to explain forecasts against."""
-    return {name: float(np.median(float_column(rows, name))) for name in INPUTS}
+    return {name: float(np.median(float_column(rows, name))) for name in names}
 
 
 def moved_from(

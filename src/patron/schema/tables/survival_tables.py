@@ -12,6 +12,7 @@ SURVIVAL_CURVES = Table(
     (
         RUN,
         CUSTOMER,
+        of("model_version", TEXT, "hazards beyond the first horizon: their folder under models/"),
         of("horizon_days", INT, "horizon: 90, 180, 270 or 360", "days"),
         of(
             "probability_active",

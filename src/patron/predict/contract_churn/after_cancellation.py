@@ -1,0 +1,67 @@
+"""A cancelled contract by the rule, any other by a model of contracts that were not cancelled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.predict.averaged_chance import AveragedChance, FittedAverage
+from patron.predict.contract_churn.contract_baselines import FittedShares, RateByCancellation
+from patron.predict.learner import FORECAST, forecasts, labelled
+from patron.schema.numbers import float_column
+
+RULE, MODEL = "cancelled", "not_cancelled"
+
+
+@dataclass(frozen=True)
+class FittedAfterCancellation:
+    """The rule and the model, each with the contracts that it forecasts."""
+
+    rule: FittedShares
+    model: FittedAverage
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Forecast the probability that it is not renewed, 0 to 1."""
+        is_cancelled = float_column(table, "is_cancelled") > 0
+        by_rule, by_model = (float_column(part.predict(table), FORECAST) for part in (self.rule, self.model))
+        return forecasts(np.where(is_cancelled, by_rule, by_model))
+
+    def save(self, folder: Path) -> None:
+        """Write each into a folder of its own."""
+        for name, part in ((RULE, self.rule), (MODEL, self.model)):
+            (folder / name).mkdir()
+            part.save(folder / name)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        return cls(FittedShares.load(folder / RULE), FittedAverage.load(folder / MODEL))
+
+
+@dataclass(frozen=True)
+class AfterCancellation:
+    """A cancelled contract by the rule, any other by a model of contracts that were not cancelled.
+
+    Few contracts are cancelled at a cutoff and nearly all of these end: a shrunk model is too cautious about them, and
+    what it learns of them bends what it says of all others.
+    """
+
+    model: AveragedChance
+    rule: RateByCancellation = field(default_factory=RateByCancellation)
+
+    name: ClassVar[str] = "after_cancellation"
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int] = 4
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedAfterCancellation
+
+    def fit(self, table: pa.Table) -> FittedAfterCancellation:
+        """Fit both to the rows whose label is known. Raises NotEnoughData."""
+        rows = labelled(table)
+        return FittedAfterCancellation(
+            self.rule.fit(rows), self.model.fit(rows.filter(pc.equal(rows["is_cancelled"], 0)))
+        )

@@ -1,0 +1,49 @@
+"""What the models page says of a run without reasons for churn, or with reasons of one kind, in both languages."""
+
+from dataclasses import replace
+
+import pytest
+
+from patron.answers.models import models_of
+from patron.interfaces.console.reason_texts import driver_sentence
+from patron.interfaces.i18n import LOCALES
+from patron.interfaces.i18n.translations import words
+from patron.schema.questions import CHURN
+from patron.storage.last_run import last_run
+
+
+@pytest.fixture(scope="module")
+def models(made_shop):
+    return replace(models_of(last_run(made_shop)), missing_forecasts=())
+
+
+def with_learner(models, name):
+    questions = tuple(
+        replace(one, card={**one.card, "learner": name}) if one.question == CHURN.name else one
+        for one in models.questions
+    )
+    return replace(models, questions=questions)
+
+
+def test_reasons_that_may_be_about_anything_need_no_word(models):
+    assert models.churn_drivers
+    assert driver_sentence(with_learner(models, "averaged"), words("en")) == ""
+
+
+def test_a_baseline_has_no_reasons_and_the_page_says_why(models):
+    said = driver_sentence(replace(with_learner(models, "recency_only"), churn_drivers=()), words("en"))
+    assert said.startswith("This run has no reasons. Churn is forecast by a baseline (")
+
+
+def test_pareto_nbd_has_reasons_about_orders_only(models):
+    assert "Pareto/NBD forecasts churn from the days of orders alone" in driver_sentence(
+        with_learner(models, "pareto_chance"), words("en")
+    )
+
+
+def test_where_nobody_stands_out_the_page_says_so_in_both_languages(models):
+    nobody = replace(with_learner(models, "averaged"), churn_drivers=())
+    said = {locale: driver_sentence(nobody, words(locale)) for locale in LOCALES}
+    assert len(set(said.values())) == len(LOCALES)
+    assert "no customer who is likely to leave" in said["en"]
+    assert driver_sentence(replace(nobody, questions=()), words("en")) == "", "churn has no forecast"

@@ -1,0 +1,98 @@
+"""The hazards of a run are a kept model: listed, shown, verified, and never pinned."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from leaving_shop import RUN, order_rows, order_times, table_of, write_shop
+from patron.answers.model_versions import model_detail, model_versions
+from patron.answers.survival import survival
+from patron.commands.manage_models import roll_back
+from patron.commands.verify_model import verify_model
+from patron.interfaces.cli.render_models import show_model
+from patron.interfaces.i18n.formats import Formats
+from patron.predict.refit import refit
+from patron.predict.survival import build_survival_curves
+from patron.schema.errors import LakeDamaged, NotFound, WorkspaceError
+from patron.schema.tables import BY_NAME
+from patron.storage.last_run import last_run
+from patron.storage.model_registry import manifest
+from patron.storage.shop import Shop
+from patron.storage.store import RUNS
+
+VERSION = f"survival/{RUN.run_id}"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, churn):
+    """A shop with a completed run that made curves."""
+    folder = tmp_path_factory.mktemp("hazards") / "w"
+    build_survival_curves(write_shop(folder, order_times(), churn=churn))
+    shop = Shop.open(folder)
+    versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}
+    row = {"run_id": RUN.run_id, "as_of": RUN.as_of, "finished_at": RUN.as_of, "seconds": 1.0, "seed": RUN.seed}
+    row |= {"policy_version": "1", "table_versions": versions, "summary": {}}
+    with shop.store.begin() as connection:
+        connection.execute(sa.insert(RUNS).values(row))
+    yield shop
+    shop.close()
+
+
+def test_the_hazards_are_listed_with_their_backtest_next_to_the_life_table(shop):
+    [model] = model_versions(shop)
+    assert (model.model_version, model.is_in_use, model.is_pinned) == (VERSION, True, False)
+    assert model.learner in {"hazard_trees", "hazard_logistic"}
+    assert (model.metric, model.baseline) == ("log_loss", "life_table")
+    assert model.low < model.value < min(model.high, model.baseline_value)
+
+
+def test_every_curve_names_the_hazards_that_carry_it_on(shop):
+    view = last_run(shop)
+    assert set(view.read("survival_curves")["model_version"].to_pylist()) == {VERSION}
+    assert survival(view).model_version == VERSION
+
+
+def test_the_card_says_what_they_were_fitted_to_and_how_they_did(shop, capsys):
+    detail = model_detail(shop, "survival")
+    assert detail.card["learner"] == detail.manifest["learner"] == detail.model.learner
+    assert "days_since_last_order" in detail.card["features"]
+    assert int(detail.card["training_rows"]) == detail.manifest["row_count"] > 100
+    assert detail.manifest["table_versions"] == {"orders": shop.lake.version(BY_NAME["orders"])}
+    text = (shop.folder / "models" / VERSION / "card.md").read_text("utf-8")
+    assert "| life_table | log_loss to 360 days |" in text
+    show_model(detail, Formats("en", "USD", "UTC"), json=False)
+    shown = capsys.readouterr().out
+    assert f"{VERSION} (in use)" in shown
+    assert "the best baseline, life_table" in shown
+
+
+def test_another_fit_has_the_same_bytes_and_other_orders_are_refused(shop):
+    assert verify_model(shop, "survival").is_same
+    orders = BY_NAME["orders"]
+    rows = order_rows(order_times()[:-1], "c{:03d}".format)
+    before = shop.lake.read(orders)
+    shop.lake.replace(orders, table_of("orders", rows))
+    try:
+        assert verify_model(shop, "survival").is_same, "the lake keeps the version that it was fitted to"
+    finally:
+        shop.lake.replace(orders, before)
+
+
+def test_hazards_of_a_shop_that_forgot_a_customer_cannot_be_verified(tmp_path, shop, churn):
+    other = write_shop(tmp_path / "w", [one for one in order_times() if one[0] != 3], churn=churn)
+    with pytest.raises(WorkspaceError, match="erased since"):
+        refit(other, manifest(shop.folder / "models", shop.store, VERSION))
+
+
+def test_hazards_cannot_be_pinned_and_damage_is_found(shop):
+    with pytest.raises(NotFound, match="cannot be rolled back"):
+        roll_back(shop, "survival", version=None, reason="a test", now=RUN.as_of + timedelta(days=1))
+    [file] = (shop.folder / "models" / VERSION / "model").glob("*.json")
+    content = file.read_bytes()
+    file.write_bytes(b"{}")
+    try:
+        with pytest.raises(LakeDamaged):
+            verify_model(shop, "survival")
+    finally:
+        file.write_bytes(content)

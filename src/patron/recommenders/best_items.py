@@ -62,7 +62,7 @@ def _best(values, places, starts, dense, banned, banned_starts, allowed, popular
                 continue
             item = place - starts[row] if dense else places[place]
             if allowed[item] and stamp[item] != row:
-                count = _insert(best[row], of_best[row], count, item, score)
+                count = insert(best[row], of_best[row], count, item, score)
         for at in range(count):
             stamp[best[row, at]] = row
         for at in range(len(popular)):
@@ -76,7 +76,7 @@ def _best(values, places, starts, dense, banned, banned_starts, allowed, popular
 
 
 @numba.njit(cache=True)
-def _insert(best, of_best, count, item, score):  # noqa: ANN001, ANN202
+def insert(best, of_best, count, item, score):  # noqa: ANN001, ANN201
     """Put an item in its place; return how many there are."""
     k = len(best)
     if count == k and (score < of_best[k - 1] or (score == of_best[k - 1] and item > best[k - 1])):

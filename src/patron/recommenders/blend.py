@@ -18,13 +18,14 @@ from patron.recommenders.blend_weights import Ranking, choose_weights
 from patron.recommenders.candidates import Candidates, candidates_of
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
+from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner, batches
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import last_baskets, last_rows
 from patron.schema.numbers import Numbers
 
-MEMBERS: tuple[type[Learner], ...] = (RecentPopularity, PersonalFrequency)
+MEMBERS: tuple[type[Learner], ...] = (RecentPopularity, PersonalFrequency, ItemKNN)
 """What is blended, each with its default settings."""
 NEWEST_SHARE = 0.1
 LEAST_SCALE = 1e-3

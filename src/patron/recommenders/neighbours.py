@@ -1,0 +1,104 @@
+"""Items next to each item: sparse item-item matrices with the best of each row, and scores from users' histories."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from patron.recommenders.best_items import Scores, insert
+from patron.recommenders.interactions import Codes, Interactions
+from patron.recommenders.learner import Fitted
+from patron.schema.numbers import Numbers
+
+MOST_HALVINGS = 100.0
+"""Older rows count no less than after so many half-lives, so that nothing vanishes."""
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNeighbours(Fitted):
+    """Scores are sums over what a user had, each times its neighbours' similarity."""
+
+    profiles: sp.csr_array
+    """Users x items: how much what a user had counts."""
+    neighbours: sp.csr_array
+    """Items x items: what an item says for others, the best of each row."""
+
+    def scores(self, users: Codes) -> Scores:
+        """Sum of the similarities to what each user had, weighted as the profiles are."""
+        return sp.csr_array(self.profiles[users] @ self.neighbours)
+
+    def similarities(self, items: Codes) -> Scores:
+        """The kept neighbours of each item."""
+        return sp.csr_array(self.neighbours[items])
+
+
+def recent_profiles(known: Interactions, half_life_days: float) -> sp.csr_array:
+    """Users x items: weights of a user's rows, halved with each half-life before that user's last row."""
+    last = np.full(len(known.users), -np.inf)
+    np.maximum.at(last, known.user, known.day)
+    halvings = np.minimum((last[known.user] - known.day) / half_life_days, MOST_HALVINGS)
+    return positive_matrix(known, 0.5**halvings)
+
+
+def positive_matrix(known: Interactions, factor: Numbers | float = 1.0) -> sp.csr_array:
+    """Users x items: weights of the rows times a factor; rows of weight 0 or less do not count."""
+    matrix = known.matrix(np.maximum(known.weight, 0) * factor)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def largest_products(left: sp.csr_array, right: sp.csr_array, count: int) -> sp.csr_array:
+    """The `count` largest positive values of each row of `left @ right`; ties by the column's number.
+
+    One row of the product is held at a time (Gustavson, 1978), so that memory grows with rows x count.
+    """
+    columns = right.shape[1]  # type: ignore[index] - of every sparse array
+    arrays = *_arrays(left), *_arrays(right)
+    return as_sparse(*_largest_products(arrays, columns, min(count, columns)), columns)
+
+
+def _arrays(matrix: sp.csr_array) -> tuple[Codes, Codes, Numbers]:
+    """Starts, columns and values."""
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data.astype(np.float64)
+
+
+def as_sparse(best: npt.NDArray[Any], of_best: npt.NDArray[Any], columns: int) -> sp.csr_array:
+    """Rows of best items, -1 after the last, as a sparse matrix."""
+    is_item = best >= 0
+    starts = np.concatenate([[0], np.cumsum(is_item.sum(axis=1))])
+    return sp.csr_array((of_best[is_item], best[is_item], starts), shape=(len(best), columns))
+
+
+@numba.njit(cache=True)
+def _largest_products(arrays, columns, count):  # noqa: ANN001, ANN202
+    starts, places, values, of_starts, of_places, of_values = arrays
+    rows = len(starts) - 1
+    best, of_best = np.full((rows, count), -1, dtype=np.int32), np.zeros((rows, count), dtype=np.float32)
+    sums, is_touched, touched = np.zeros(columns), np.zeros(columns, dtype=np.bool_), np.empty(columns, dtype=np.int64)
+    for row in range(rows):
+        size = 0
+        for place in range(starts[row], starts[row + 1]):
+            value, middle = values[place], places[place]
+            for at in range(of_starts[middle], of_starts[middle + 1]):
+                column = of_places[at]
+                if not is_touched[column]:
+                    is_touched[column] = True
+                    touched[size] = column
+                    size += 1
+                sums[column] += value * of_values[at]
+        take_best(best[row], of_best[row], sums, is_touched, touched[:size])
+    return best, of_best
+
+
+@numba.njit(cache=True)
+def take_best(best, of_best, sums, is_touched, touched):  # noqa: ANN001, ANN201
+    """Move the largest positive sums into a row of best items, and clear the sums."""
+    length = 0
+    for column in touched:
+        score = sums[column]
+        if score > 0 and (length < len(best) or score >= of_best[-1]):
+            length = insert(best, of_best, length, column, score)
+        sums[column], is_touched[column] = 0.0, False

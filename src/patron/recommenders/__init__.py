@@ -9,12 +9,13 @@ from pathlib import Path
 
 from patron.recommenders import saving
 from patron.recommenders.evaluation import evaluate
+from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import split
 
-LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (PersonalFrequency, RecentPopularity)}
+LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (ItemHazard, PersonalFrequency, RecentPopularity)}
 """Every recommender by its name."""
 
 
@@ -23,4 +24,14 @@ def load(folder: Path | str) -> Fitted:
     return saving.load(folder, LEARNERS)
 
 
-__all__ = ["LEARNERS", "Fitted", "Learner", "PersonalFrequency", "RecentPopularity", "evaluate", "load", "split"]
+__all__ = [
+    "LEARNERS",
+    "Fitted",
+    "ItemHazard",
+    "Learner",
+    "PersonalFrequency",
+    "RecentPopularity",
+    "evaluate",
+    "load",
+    "split",
+]

@@ -10,13 +10,23 @@ from pathlib import Path
 from patron.recommenders import saving
 from patron.recommenders.blend import Blend
 from patron.recommenders.evaluation import evaluate
+from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import split
 
-LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (RecentPopularity, Blend, ItemKNN, PersonalFrequency)}
+LEARNERS: Mapping[str, type[Learner]] = {
+    one.name: one
+    for one in (
+        RecentPopularity,
+        Blend,
+        ItemHazard,
+        ItemKNN,
+        PersonalFrequency,
+    )
+}
 """Every recommender by its name, the baseline first."""
 DEFAULT: Learner = Blend()
 """The recommender for data that nobody has looked at before."""
@@ -28,15 +38,16 @@ def load(folder: Path | str) -> Fitted:
 
 
 __all__ = [
-    "DEFAULT",
-    "LEARNERS",
-    "Blend",
-    "Fitted",
-    "ItemKNN",
-    "Learner",
-    "PersonalFrequency",
-    "RecentPopularity",
-    "evaluate",
-    "load",
-    "split",
+    'DEFAULT',
+    'LEARNERS',
+    'Blend',
+    'Fitted',
+    'ItemHazard',
+    'ItemKNN',
+    'Learner',
+    'PersonalFrequency',
+    'RecentPopularity',
+    'evaluate',
+    'load',
+    'split',
 ]

@@ -20,17 +20,20 @@ from patron.schema.numbers import Numbers
 
 
 @dataclass(frozen=True, eq=False)
-class FittedPersonalFrequency(Fitted):
-    """Each user's history on top of what is popular."""
+class FittedPersonal(Fitted):
+    """Each user's history on top of what everybody gets."""
 
-    frequency: sp.csr_array
-    """Users x items: the faded number of rows."""
-    base: Numbers
+    of_user: sp.csr_array
+    """Users x items: what an item counts for a user who had it."""
+    of_everybody: Numbers
     """What each item counts for everybody."""
 
     def scores(self, users: Codes) -> Scores:
-        """Faded number of a user's rows with each item, with its weighted popularity."""
-        return add_rows(self.base, self.frequency, users)
+        """The user's part and everybody's, in fresh rows."""
+        rows = self.of_user[users].tocoo()
+        scores = np.tile(self.of_everybody, (len(users), 1))
+        scores[rows.row, rows.col] += rows.data
+        return scores
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,13 @@ class PersonalFrequency(Learner):
     """Popularity is that of so many days before the newest row."""
 
     name: ClassVar[str] = "personal_frequency"
-    fitted: ClassVar[type[Fitted]] = FittedPersonalFrequency
+    fitted: ClassVar[type[Fitted]] = FittedPersonal
 
-    def fit_interactions(self, known: Interactions) -> FittedPersonalFrequency:
+    def fit_interactions(self, known: Interactions) -> FittedPersonal:
         """Fade and count."""
         catalogue = Catalogue.of(known, self.recent_days)
-        frequency = known.matrix(0.5 ** (days_before_last(known) / self.half_life_days))
-        return FittedPersonalFrequency(self, catalogue, frequency, self.popularity_weight * catalogue.popularity)
+        faded = known.matrix(0.5 ** (days_before_last(known) / self.half_life_days))
+        return FittedPersonal(self, catalogue, faded, self.popularity_weight * catalogue.popularity)
 
 
 def days_before_last(known: Interactions) -> Numbers:
@@ -59,11 +62,3 @@ def days_before_last(known: Interactions) -> Numbers:
     last = np.full(len(known.users), -np.inf)
     np.maximum.at(last, known.user, known.day)
     return last[known.user] - known.day
-
-
-def add_rows(base: Numbers, values: sp.csr_array, users: Codes) -> Numbers:
-    """One row per user: the base of each item, plus the user's values, which are few."""
-    rows = values[users].tocoo()
-    scores = np.tile(base, (len(users), 1))
-    scores[rows.row, rows.col] += rows.data
-    return scores

@@ -1,0 +1,80 @@
+"""What is known of a user, an item and the two together, for a model that ranks candidates."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from patron.recommenders.catalogue import users_of_items
+from patron.recommenders.interactions import Codes, Interactions
+from patron.schema.numbers import Numbers
+
+RECENT_DAYS = 28.0
+LITTLE = 1e-3
+"""Added to days, so that a sparse matrix keeps those that are 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairFacts:
+    """Facts of the past that features are computed from, as of the newest row."""
+
+    item_facts: Numbers
+    """Items x (users, rows per user, recent rows, recent users, share of the users who are recent)."""
+    user_facts: Numbers
+    """Users x (rows, recent rows, days since the last row, different items)."""
+    row_count: sp.csr_array
+    """Users x items: rows of the pair; the next two have the same places."""
+    age_days: sp.csr_array
+    """Days since the pair's first row, and a little, so that 0 is kept."""
+    idle_days: sp.csr_array
+    """Days since its last row, and a little."""
+
+    @classmethod
+    def of(cls, known: Interactions) -> Self:
+        """Count and date what there is."""
+        recent = known.where(known.days_before_end <= RECENT_DAYS)
+        users, recent_users = users_of_items(known), users_of_items(recent)
+        rows, recent_rows = (np.bincount(one.item, minlength=len(known.items)) for one in (known, recent))
+        item_facts = (users, rows / np.maximum(users, 1), recent_rows, recent_users, recent_users / np.maximum(users, 1))
+        last = np.full(len(known.users), -np.inf)
+        np.maximum.at(last, known.user, known.day)
+        pairs = _of_pairs(known)
+        of_user = [np.bincount(one.user, minlength=len(known.users)) for one in (known, recent)]
+        user_facts = (*of_user, known.end_day - last, np.diff(pairs[0].indptr))
+        return cls(
+            np.column_stack(item_facts).astype(np.float64),
+            np.column_stack(user_facts).astype(np.float64),
+            *pairs,
+        )
+
+    def features(self, users: Codes, items: Codes) -> Numbers:
+        """One row per pair of a user and an item; NaN where the user never had the item."""
+        count = _at(self.row_count, users, items)
+        is_repeat = count > 0
+        age, idle = (
+            np.where(is_repeat, _at(one, users, items) - LITTLE, np.nan) for one in (self.age_days, self.idle_days)
+        )
+        gap = np.where(count > 1, (age - idle) / np.maximum(count - 1, 1), np.nan)
+        overdue = idle / np.where(gap > 0, gap, np.nan)
+        share = count / np.maximum(self.user_facts[users, 0], 1)
+        return np.column_stack(
+            [count, age, idle, gap, overdue, share, self.item_facts[items], self.user_facts[users]]
+        )
+
+
+def _of_pairs(known: Interactions) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
+    """Users x items: rows of each pair, and the days since its first and its last one."""
+    shape = len(known.users), len(known.items)
+    pair, first, count = np.unique(known.user * shape[1] + known.item, return_index=True, return_counts=True)
+    last = np.zeros(len(pair))
+    np.maximum.at(last, np.searchsorted(pair, known.user * shape[1] + known.item), known.day - known.day[0])
+    starts = np.searchsorted(pair, np.arange(shape[0] + 1) * shape[1])
+    newest = known.end_day - known.day[0]
+    ages = newest - (known.day[first] - known.day[0])  # why the first place: rows are in order of time
+    values = count.astype(np.float64), ages + LITTLE, newest - last + LITTLE
+    return tuple(sp.csr_array((one, pair % shape[1], starts), shape=shape) for one in values)  # type: ignore[return-value]
+
+
+def _at(matrix: sp.csr_array, users: Codes, items: Codes) -> Numbers:
+    return np.asarray(matrix[users, items], dtype=np.float64).ravel()

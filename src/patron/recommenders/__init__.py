@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from patron.recommenders import saving
+from patron.recommenders.co_visitation import CoVisitation
 from patron.recommenders.evaluation import evaluate
 from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import split
 
-LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (ItemKNN, RecentPopularity)}
+LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (CoVisitation, ItemKNN, RecentPopularity)}
 """Every recommender by its name."""
 
 
@@ -23,4 +24,4 @@ def load(folder: Path | str) -> Fitted:
     return saving.load(folder, LEARNERS)
 
 
-__all__ = ["LEARNERS", "Fitted", "ItemKNN", "Learner", "RecentPopularity", "evaluate", "load", "split"]
+__all__ = ["LEARNERS", "CoVisitation", "Fitted", "ItemKNN", "Learner", "RecentPopularity", "evaluate", "load", "split"]

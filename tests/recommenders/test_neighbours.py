@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from made_interactions import DAY, habits, steps, table_of, tastes
-from patron.recommenders import CoVisitation, ItemKNN, RecentPopularity, evaluate, split
+from patron.recommenders import CoVisitation, ItemKNN, RecentPopularity, RP3beta, evaluate, split
 from patron.recommenders.neighbours import largest_products
 from patron.schema.errors import BadInteractions
 
@@ -23,6 +23,8 @@ def test_largest_products_are_those_of_the_whole_product():
         largest = largest[of_row[largest] > 0]
         assert sorted(np.flatnonzero(of_kept)) == sorted(largest)
         assert of_kept[largest] == pytest.approx(of_row[largest], rel=1e-6)
+    ties = largest_products(sp.csr_array(np.full((1, 1), 0.1)), sp.csr_array(np.ones((1, 9))), 4)
+    assert ties.indices.tolist() == [0, 1, 2, 3]
     assert (largest_products(left, right, 99).toarray() > 0).sum() == (whole > 0).sum()
 
 
@@ -79,3 +81,18 @@ def test_events_count_as_they_are_weighted():
     weights = {"purchase": 3.0, "return": 0.0}
     fitted = CoVisitation(popularity_discount=0.0, event_weights=weights).fit(events)
     assert fitted.similar(["i000"])["similar_id"].to_pylist() == ["i003", "i001"]
+
+
+def test_rp3beta_finds_tastes_and_its_beta_shows_what_is_less_popular():
+    train, test = split(tastes(), "leave-last")
+    learners = {"popular": RecentPopularity(), "walks": RP3beta(), "discounted": RP3beta(beta=0.8)}
+    _, walks, discounted = evaluate(train, test, learners).to_pylist()
+    assert walks["ndcg_cut_gain_low"] > 0.02
+    assert discounted["novelty"] > walks["novelty"]
+
+
+def test_rp3beta_is_the_product_of_its_steps():
+    fitted = RP3beta(neighbours=80, alpha=0.6, beta=0.4).fit(habits(users=20))
+    counts = fitted.catalogue.history.toarray()
+    to_user, to_item = (counts / counts.sum(axis=0)) ** 0.6, (counts / counts.sum(axis=1, keepdims=True)) ** 0.6
+    assert fitted.neighbours.toarray() == pytest.approx(to_user.T @ to_item / counts.sum(axis=0) ** 0.4, rel=1e-5)

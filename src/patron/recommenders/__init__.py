@@ -13,9 +13,10 @@ from patron.recommenders.evaluation import evaluate
 from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.recent_popularity import RecentPopularity
+from patron.recommenders.rp3beta import RP3beta
 from patron.recommenders.splitting import split
 
-LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (CoVisitation, ItemKNN, RecentPopularity)}
+LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (CoVisitation, ItemKNN, RP3beta, RecentPopularity)}
 """Every recommender by its name."""
 
 
@@ -24,4 +25,15 @@ def load(folder: Path | str) -> Fitted:
     return saving.load(folder, LEARNERS)
 
 
-__all__ = ["LEARNERS", "CoVisitation", "Fitted", "ItemKNN", "Learner", "RecentPopularity", "evaluate", "load", "split"]
+__all__ = [
+    "LEARNERS",
+    "CoVisitation",
+    "Fitted",
+    "ItemKNN",
+    "Learner",
+    "RP3beta",
+    "RecentPopularity",
+    "evaluate",
+    "load",
+    "split",
+]

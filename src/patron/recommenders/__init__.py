@@ -9,12 +9,14 @@ from pathlib import Path
 
 from patron.recommenders import saving
 from patron.recommenders.blend import Blend
+from patron.recommenders.co_visitation import CoVisitation
 from patron.recommenders.evaluation import evaluate
 from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
+from patron.recommenders.rp3beta import RP3beta
 from patron.recommenders.splitting import split
 
 LEARNERS: Mapping[str, type[Learner]] = {
@@ -22,9 +24,11 @@ LEARNERS: Mapping[str, type[Learner]] = {
     for one in (
         RecentPopularity,
         Blend,
+        CoVisitation,
         ItemHazard,
         ItemKNN,
         PersonalFrequency,
+        RP3beta,
     )
 }
 """Every recommender by its name, the baseline first."""
@@ -41,11 +45,13 @@ __all__ = [
     'DEFAULT',
     'LEARNERS',
     'Blend',
+    'CoVisitation',
     'Fitted',
     'ItemHazard',
     'ItemKNN',
     'Learner',
     'PersonalFrequency',
+    'RP3beta',
     'RecentPopularity',
     'evaluate',
     'load',

@@ -41,7 +41,7 @@ class ItemKNN(Learner):
     """Time before a user's last row after which a row counts half, days."""
     k1: float = 1.2
     """How slowly further rows of the same item add less, of bm25."""
-    b: float = 0.75
+    b: float = 0.5
     """How much items with many rows are discounted, of bm25; 0 to 1."""
 
     name: ClassVar[str] = "item_knn"
@@ -59,7 +59,7 @@ class ItemKNN(Learner):
         item, user = np.repeat(np.arange(items), np.diff(counts.indptr)), counts.indices
         of_user = np.bincount(user, minlength=users)
         idf = np.log1p((items - of_user + 0.5) / (of_user + 0.5))[user]
-        count: Numbers = counts.data
+        count = np.asarray(counts.data, dtype=np.float64)
         match self.weighting:
             case "bm25":
                 length = np.bincount(item, count, items)

@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from patron.recommenders import saving
+from patron.recommenders.als import ALS
 from patron.recommenders.blend import Blend
 from patron.recommenders.evaluation import evaluate
 from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.matrix_factorisation import MatrixFactorisation
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import split
 
-LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (RecentPopularity, Blend, PersonalFrequency)}
+LEARNERS: Mapping[str, type[Learner]] = {
+    one.name: one for one in (RecentPopularity, ALS, Blend, MatrixFactorisation, PersonalFrequency)
+}
 """Every recommender by its name, the baseline first."""
 DEFAULT: Learner = Blend()
 """The recommender for data that nobody has looked at before."""
@@ -27,11 +31,13 @@ def load(folder: Path | str) -> Fitted:
 
 
 __all__ = [
+    "ALS",
     "DEFAULT",
     "LEARNERS",
     "Blend",
     "Fitted",
     "Learner",
+    "MatrixFactorisation",
     "PersonalFrequency",
     "RecentPopularity",
     "evaluate",

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from patron.recommenders import saving
+from patron.recommenders.als import ALS
 from patron.recommenders.blend import Blend
 from patron.recommenders.co_visitation import CoVisitation
 from patron.recommenders.evaluation import evaluate
 from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.matrix_factorisation import MatrixFactorisation
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.rp3beta import RP3beta
@@ -23,10 +25,12 @@ LEARNERS: Mapping[str, type[Learner]] = {
     one.name: one
     for one in (
         RecentPopularity,
+        ALS,
         Blend,
         CoVisitation,
         ItemHazard,
         ItemKNN,
+        MatrixFactorisation,
         PersonalFrequency,
         RP3beta,
     )
@@ -42,18 +46,20 @@ def load(folder: Path | str) -> Fitted:
 
 
 __all__ = [
-    'DEFAULT',
-    'LEARNERS',
-    'Blend',
-    'CoVisitation',
-    'Fitted',
-    'ItemHazard',
-    'ItemKNN',
-    'Learner',
-    'PersonalFrequency',
-    'RP3beta',
-    'RecentPopularity',
-    'evaluate',
-    'load',
-    'split',
+    "ALS",
+    "DEFAULT",
+    "LEARNERS",
+    "Blend",
+    "CoVisitation",
+    "Fitted",
+    "ItemHazard",
+    "ItemKNN",
+    "Learner",
+    "MatrixFactorisation",
+    "PersonalFrequency",
+    "RP3beta",
+    "RecentPopularity",
+    "evaluate",
+    "load",
+    "split",
 ]

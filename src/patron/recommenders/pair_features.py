@@ -36,7 +36,13 @@ class PairFacts:
         recent = known.where(known.days_before_end <= RECENT_DAYS)
         users, recent_users = users_of_items(known), users_of_items(recent)
         rows, recent_rows = (np.bincount(one.item, minlength=len(known.items)) for one in (known, recent))
-        item_facts = (users, rows / np.maximum(users, 1), recent_rows, recent_users, recent_users / np.maximum(users, 1))
+        item_facts = (
+            users,
+            rows / np.maximum(users, 1),
+            recent_rows,
+            recent_users,
+            recent_users / np.maximum(users, 1),
+        )
         last = np.full(len(known.users), -np.inf)
         np.maximum.at(last, known.user, known.day)
         pairs = _of_pairs(known)
@@ -58,9 +64,7 @@ class PairFacts:
         gap = np.where(count > 1, (age - idle) / np.maximum(count - 1, 1), np.nan)
         overdue = idle / np.where(gap > 0, gap, np.nan)
         share = count / np.maximum(self.user_facts[users, 0], 1)
-        return np.column_stack(
-            [count, age, idle, gap, overdue, share, self.item_facts[items], self.user_facts[users]]
-        )
+        return np.column_stack([count, age, idle, gap, overdue, share, self.item_facts[items], self.user_facts[users]])
 
 
 def _of_pairs(known: Interactions) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:

@@ -14,6 +14,7 @@ from patron.recommenders.co_visitation import CoVisitation
 from patron.recommenders.evaluation import evaluate
 from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.item_knn import ItemKNN
+from patron.recommenders.learned_ranking import LearnedRanking
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.matrix_factorisation import MatrixFactorisation
 from patron.recommenders.personal_frequency import PersonalFrequency
@@ -30,6 +31,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
         CoVisitation,
         ItemHazard,
         ItemKNN,
+        LearnedRanking,
         MatrixFactorisation,
         PersonalFrequency,
         RP3beta,
@@ -54,6 +56,7 @@ __all__ = [
     "Fitted",
     "ItemHazard",
     "ItemKNN",
+    "LearnedRanking",
     "Learner",
     "MatrixFactorisation",
     "PersonalFrequency",

@@ -1,9 +1,9 @@
-"""The default recommender: several others, weighted by what users did last.
+"""Several recommenders in one order, weighted by what users did last.
 
-The newest tenth of the time is held out where enough users were there before, else the last basket of each user.
-Members are fitted to the rest, and the weights are chosen that rank the held-out items best (forward selection, after
-the ensembles of Caruana et al. 2004). What a user had before and what is new to them are two problems: each has weights
-of its own. Then the members that count are fitted to everything, so that a fit costs twice the sum of its members'.
+What users did last is held out, members are fitted to the rest, and the weights are chosen that rank the held-out items
+best (forward selection, after the ensembles of Caruana et al. 2004). What a user had before and what is new to them are
+two problems: each has weights of its own. Then the members that count are fitted to everything, so that a fit costs
+twice the sum of its members'.
 """
 
 from collections.abc import Sequence
@@ -13,25 +13,36 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
+from patron.recommenders.als import ALS
 from patron.recommenders.best_items import Scores
 from patron.recommenders.blend_weights import Ranking, choose_weights
 from patron.recommenders.candidates import Candidates, candidates_of
 from patron.recommenders.catalogue import Catalogue
+from patron.recommenders.co_visitation import CoVisitation
+from patron.recommenders.holdouts import hold_out
 from patron.recommenders.interactions import Codes, Interactions
+from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner, batches
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
-from patron.recommenders.splitting import last_baskets, last_rows
+from patron.recommenders.rp3beta import RP3beta
 from patron.schema.numbers import Numbers
 
-MEMBERS: tuple[type[Learner], ...] = (RecentPopularity, PersonalFrequency, ItemKNN)
+MEMBERS: tuple[type[Learner], ...] = (
+    RecentPopularity,
+    PersonalFrequency,
+    ItemHazard,
+    ItemKNN,
+    CoVisitation,
+    RP3beta,
+    ALS,
+)
 """What is blended, each with its default settings."""
-NEWEST_SHARE = 0.1
 LEAST_SCALE = 1e-3
 """New items keep so small a scale at least that they still follow repeats in their own order."""
-FEWEST_JUDGED, MOST_JUDGED = 50, 3_000
-"""Users whose held-out items choose the weights; with fewer, members count alike."""
+MOST_JUDGED = 3_000
+"""Users whose held-out items choose the weights, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,27 +85,24 @@ class Blend(Learner):
 
     def _choose(self, known: Interactions) -> tuple[Numbers, Numbers]:
         """Weights of repeats, and of new items."""
-        before, after = hold_out(known)
-        judged = np.unique(after.user)
-        if len(judged) < FEWEST_JUDGED:
+        holdouts = hold_out(known, most=1)
+        if not holdouts:
             return np.ones(len(MEMBERS)), np.ones(len(MEMBERS))
-        if len(judged) > MOST_JUDGED:
-            judged = np.sort(np.random.default_rng(self.seed).choice(judged, MOST_JUDGED, replace=False))
-        members = [kind().fit_interactions(before) for kind in MEMBERS]
+        before, after = holdouts[0].before, holdouts[0].after
+        judged = some_users(after, MOST_JUDGED, np.random.default_rng(self.seed))
+        members = fit_members(before)
         return weights_of_heads(pairs_of(members, judged, before), taken(after, judged), before.matrix()[judged])
 
 
-def hold_out(known: Interactions) -> tuple[Interactions, Interactions]:
-    """Rows to learn from, and those to choose the weights by."""
-    is_newest = known.day > np.quantile(known.day, 1 - NEWEST_SHARE)
-    is_judged = is_newest & np.isin(known.user, known.user[~is_newest])
-    first = np.full(len(known.users), np.inf)
-    np.minimum.at(first, known.user[is_judged], known.day[is_judged])
-    if np.isfinite(first).sum() >= FEWEST_JUDGED:
-        return known.where(~is_newest), known.where(is_judged & (known.day == first[known.user]))
-    is_last = last_baskets(known.user, known.day)
-    is_last = is_last if is_last.any() else last_rows(known.user, known.day)
-    return known.where(~is_last), known.where(is_last)
+def fit_members(known: Interactions) -> tuple[Fitted, ...]:
+    """Every member with its default settings."""
+    return tuple(kind().fit_interactions(known) for kind in MEMBERS)
+
+
+def some_users(after: Interactions, most: int, rng: np.random.Generator) -> Codes:
+    """Users with a row, so many of them at random at most, in order."""
+    users = np.unique(after.user)
+    return users if len(users) <= most else np.sort(rng.choice(users, most, replace=False))
 
 
 def pairs_of(members: Sequence[Fitted], users: Codes, before: Interactions) -> Candidates:

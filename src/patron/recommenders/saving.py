@@ -12,10 +12,15 @@ from pyarrow import feather
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.pair_features import PairFacts
 from patron.schema.errors import NotFound
 from patron.schema.json_files import read_json, write_json
 
 CONTENT = "recommender.json"
+
+
+PARTS: Mapping[str, type[Any]] = {"catalogue": Catalogue, "pair_facts": PairFacts}
+"""Fields that have a folder of their own, by the name of their kind."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +88,10 @@ def _save_value(value: Any, folder: Path, name: str) -> dict[str, Any]:
     if isinstance(value, Fitted):
         save(value, folder / name)
         return {"kind": "fitted"}
-    if isinstance(value, Catalogue):
-        (folder / name).mkdir(exist_ok=True)
-        return {"kind": "catalogue", "fields": _save_fields(value, folder / name)}
+    for kind, of_kind in PARTS.items():
+        if isinstance(value, of_kind):
+            (folder / name).mkdir(exist_ok=True)
+            return {"kind": kind, "fields": _save_fields(value, folder / name)}
     return {"kind": "value", "value": value}
 
 
@@ -101,6 +107,6 @@ def _load_value(saved: Mapping[str, Any], folder: Path, name: str, learners: Map
         value = tuple(_load_value(one, folder, f"{name}_{at}", learners) for at, one in enumerate(saved["of"]))
     elif kind == "fitted":
         value = load(folder / name, learners)
-    elif kind == "catalogue":
-        value = Catalogue(**_load_fields(saved["fields"], folder / name, learners))
+    elif kind in PARTS:
+        value = PARTS[kind](**_load_fields(saved["fields"], folder / name, learners))
     return value

@@ -14,8 +14,17 @@ from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import split
+from patron.recommenders.tifu_knn import TifuKnn
 
-LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (ItemHazard, PersonalFrequency, RecentPopularity)}
+LEARNERS: Mapping[str, type[Learner]] = {
+    one.name: one
+    for one in (
+        ItemHazard,
+        PersonalFrequency,
+        RecentPopularity,
+        TifuKnn,
+    )
+}
 """Every recommender by its name."""
 
 
@@ -31,6 +40,7 @@ __all__ = [
     "Learner",
     "PersonalFrequency",
     "RecentPopularity",
+    "TifuKnn",
     "evaluate",
     "load",
     "split",

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from made_interactions import DAY, habits, tastes
-from patron.recommenders import PersonalFrequency, RecentPopularity, TifuKnn, evaluate, split
+from patron.recommenders import ItemHazard, PersonalFrequency, RecentPopularity, TifuKnn, evaluate, split
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +52,20 @@ def test_tifu_knn_beats_popularity_on_items_that_users_have_not_had():
     learners = {"popular": RecentPopularity(), "tifu": TifuKnn(neighbours=30)}
     _, row = evaluate(*split(tastes(), "leave-last"), learners).to_pylist()
     assert row["ndcg_cut_gain_low"] > 0
+
+
+def test_item_hazard_beats_personal_frequency_where_items_have_a_rhythm():
+    (row,) = gains(split(habits(users=150), "next-basket"), PersonalFrequency(), ItemHazard())
+    assert row["ndcg_cut_gain_low"] > 0.03
+
+
+def test_what_is_due_comes_before_what_was_just_bought():
+    """A user who comes every day buys x and y every 14 days: x was bought yesterday, y two weeks ago."""
+    shop = [(f"u{user}", item, day + user) for user in range(20) for item in "xy" for day in range(0, 150, 14)]
+    of_a = [("a", "x", day) for day in range(13, 140, 14)] + [("a", "y", day) for day in range(0, 127, 14)]
+    rows = table(*shop, *of_a, *(("a", "z", day) for day in range(141)))
+    lists = {
+        learner.name: learner.fit(rows).recommend("a", 1, exclude_seen=False, filter=["x", "y"])["item_id"].to_pylist()
+        for learner in (PersonalFrequency(), ItemHazard())
+    }
+    assert lists == {"personal_frequency": ["x"], "item_hazard": ["y"]}

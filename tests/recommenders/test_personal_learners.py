@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from made_interactions import DAY, habits, tastes
-from patron.recommenders import ItemHazard, PersonalFrequency, RecentPopularity, TifuKnn, evaluate, split
+from patron.recommenders import ItemHazard, PersonalFrequency, RecentPopularity, TifuKnn, UserWindowCf, evaluate, split
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +69,18 @@ def test_what_is_due_comes_before_what_was_just_bought():
         for learner in (PersonalFrequency(), ItemHazard())
     }
     assert lists == {"personal_frequency": ["x"], "item_hazard": ["y"]}
+
+
+def test_only_the_newest_baskets_count_and_like_users_weigh_by_their_likeness():
+    """In windows of one basket a has y, b has y and w: the likeness is 1 / (1^a x 2^(1 - a)), c has nothing of a."""
+    rows = table(("a", "x", 0), ("a", "y", 7), ("b", "y", 9), ("b", "w", 9), ("c", "x", 9))
+    lists = UserWindowCf(window=1, asymmetry=0.25, locality=2.0).fit(rows).recommend("a", 2, exclude_seen=False)
+    likeness = (1 / 2**0.75) ** 2
+    assert lists["item_id"].to_pylist() == ["y", "w"]
+    assert lists["score"].to_pylist() == pytest.approx([1 + likeness, likeness])
+
+
+def test_like_users_beat_popularity_on_items_that_users_have_not_had():
+    learners = {"popular": RecentPopularity(), "like users": UserWindowCf(locality=2.0)}
+    _, row = evaluate(*split(tastes(), "leave-last"), learners).to_pylist()
+    assert row["ndcg_cut_gain_low"] > 0

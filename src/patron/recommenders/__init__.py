@@ -15,6 +15,7 @@ from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.splitting import split
 from patron.recommenders.tifu_knn import TifuKnn
+from patron.recommenders.user_window_cf import UserWindowCf
 
 LEARNERS: Mapping[str, type[Learner]] = {
     one.name: one
@@ -23,6 +24,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
         PersonalFrequency,
         RecentPopularity,
         TifuKnn,
+        UserWindowCf,
     )
 }
 """Every recommender by its name."""
@@ -41,6 +43,7 @@ __all__ = [
     "PersonalFrequency",
     "RecentPopularity",
     "TifuKnn",
+    "UserWindowCf",
     "evaluate",
     "load",
     "split",

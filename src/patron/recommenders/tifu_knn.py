@@ -19,8 +19,14 @@ from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
-from patron.recommenders.user_neighbours import Baskets, nearest, newest_users, products, weights_of_neighbours
-from patron.schema.numbers import Numbers
+from patron.recommenders.user_neighbours import (
+    Baskets,
+    nearest,
+    newest_users,
+    products,
+    squared_lengths,
+    weights_of_neighbours,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +47,7 @@ class FittedTifuKnn(Fitted):
         return sp.csr_array(share * rows + (1 - share) * (neighbours @ others))
 
     def _neighbours(self, users: Codes, rows: sp.csr_array, others: sp.csr_array) -> sp.csr_array:
-        lengths = _squares(others)
+        lengths = squared_lengths(others)
         parts = []
         for block, product in products(rows, others):
             closeness = 2 * product - lengths  # the user's length is the same for all others
@@ -85,8 +91,3 @@ class TifuKnn(Learner):
         vectors = sp.csr_array((weight / (groups * sizes), (baskets.user, baskets.item)), shape=shape)
         vectors.eliminate_zeros()
         return FittedTifuKnn(self, Catalogue.of(known), vectors, newest_users(known, self.most_others))
-
-
-def _squares(rows: sp.csr_array) -> Numbers:
-    """Squared length of each row."""
-    return np.asarray(rows.multiply(rows).sum(axis=1), dtype=np.float64).ravel()

@@ -52,6 +52,11 @@ def products(rows: sp.csr_array, others: sp.csr_array) -> Iterator[tuple[slice, 
         yield slice(start, start + size), (rows[start : start + size] @ columns).toarray()
 
 
+def squared_lengths(rows: sp.csr_array) -> Numbers:
+    """Squared Euclidean length of each row."""
+    return np.asarray(rows.multiply(rows).sum(axis=1), dtype=np.float64).ravel()
+
+
 def nearest(closeness: Numbers, count: int) -> Codes:
     """Columns of the so many closest of each row; all of them where there are no more."""
     if count >= closeness.shape[1]:

@@ -21,6 +21,8 @@ from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.rp3beta import RP3beta
 from patron.recommenders.splitting import split
+from patron.recommenders.tifu_knn import TifuKnn
+from patron.recommenders.user_window_cf import UserWindowCf
 
 LEARNERS: Mapping[str, type[Learner]] = {
     one.name: one
@@ -35,6 +37,8 @@ LEARNERS: Mapping[str, type[Learner]] = {
         MatrixFactorisation,
         PersonalFrequency,
         RP3beta,
+        TifuKnn,
+        UserWindowCf,
     )
 }
 """Every recommender by its name, the baseline first."""
@@ -48,21 +52,23 @@ def load(folder: Path | str) -> Fitted:
 
 
 __all__ = [
-    "ALS",
-    "DEFAULT",
-    "LEARNERS",
-    "Blend",
-    "CoVisitation",
-    "Fitted",
-    "ItemHazard",
-    "ItemKNN",
-    "LearnedRanking",
-    "Learner",
-    "MatrixFactorisation",
-    "PersonalFrequency",
-    "RP3beta",
-    "RecentPopularity",
-    "evaluate",
-    "load",
-    "split",
+    'DEFAULT',
+    'LEARNERS',
+    'ALS',
+    'Blend',
+    'CoVisitation',
+    'Fitted',
+    'ItemHazard',
+    'ItemKNN',
+    'LearnedRanking',
+    'Learner',
+    'MatrixFactorisation',
+    'PersonalFrequency',
+    'RP3beta',
+    'RecentPopularity',
+    'TifuKnn',
+    'UserWindowCf',
+    'evaluate',
+    'load',
+    'split',
 ]

@@ -1,76 +1,95 @@
 """When a person is likely to need an item again: how often it was bought, and the elapsed time against its rhythm.
 
-The purchases of a (user, item) pair are a renewal process whose rate is not known but has a gamma posterior, so that
-the hazard falls while nothing happens (gaps are Lomax distributed):
-
-    hazard(u, i) = (faded rows(u, i) + k x usual rows(i)) / (1 + elapsed / (patience x gap(u, i)))
+    hazard(u, i) = (faded rows(u, i) + k x usual rows(i)) x lift(elapsed / gap(u, i))^s
 
 The usual rows of an item are the mean of its buyers, shrunk to the shop's; the gap of a pair is the mean of its gaps,
-shrunk to the item's, and that to the shop's. Elapsed time ends at the user's newest row. Recent popularity is added; it
-is all that new items have. Elapsed time against an item's and a person's rhythm: Romanov et al., TAIW (RecSys 2023),
-and Wang et al., SLRC (WWW 2019), which fit kernels instead. Fitting costs O(n log n) in rows.
+shrunk to the item's, and that to the shop's. The lift is the shop's hazard by elapsed gaps, relative to the rate: a
+life table of all spells between purchases, shrunk to 1 / (1 + z / patience), the falling hazard of a pair whose rate is
+not known (Lomax gaps). It is the mean over the user's next visits, and s < 1 allows for gaps that are estimated.
+Elapsed time ends at the user's newest row. Recent popularity is added; it is all that new items have.
+
+Elapsed time against an item's and a person's rhythm: Romanov et al., TAIW (RecSys 2023), and Wang et al., SLRC (WWW
+2019), which fit kernels instead. Fitting costs O(n log n) in rows.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numba
 import numpy as np
 import scipy.sparse as sp
 
+from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.personal_frequency import FittedPersonal, days_before_last
 from patron.schema.numbers import Numbers
 
+EDGES = np.append(0.0, 2.0 ** np.arange(-4, 5))
+"""Where the classes of the life table begin, in gaps; the last one has no end."""
+SHORTEST = 1e-6
+"""Time ahead is not less than this, in gaps."""
+
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
-    """What each pair of a user and an item has behind it."""
+class Spells:
+    """Times from a purchase of an item to the user's next one of it, or to the user's newest row; in order of pairs."""
 
     user: Codes
     item: Codes
-    faded: Numbers
-    """Rows, faded by their age."""
     gap_count: Codes
-    """How often the item came again at a later time."""
+    """Gaps of the pair before the spell."""
     gap_days: Numbers
-    """Sum of the times between, days."""
-    elapsed_days: Numbers
-    """From the pair's last row to the user's."""
+    """Their sum, days."""
+    faded: Numbers
+    """Rows of the pair when the spell begins, faded by their age."""
+    days: Numbers
+    """Length, days."""
+    is_last: Flags
+    """The newest spell of the pair: it has not ended."""
 
     @classmethod
-    def of(cls, known: Interactions, half_life_days: float) -> "Pairs":
-        """Count each pair's rows and gaps."""
+    def of(cls, known: Interactions, half_life_days: float) -> "Spells":
+        """Cut each pair's history at its purchases; rows at one time are one purchase."""
         key = known.user * len(known.items) + known.item
         order = np.argsort(key, kind="stable")  # rows are in order of time, and stay so within a pair
         key, day, age = key[order], known.day[order], days_before_last(known)[order]
+        starts = np.flatnonzero(np.append(True, (np.diff(key) != 0) | (np.diff(day) > 0)))
+        rows = np.diff(np.append(starts, len(key)))
+        key, day, age = key[starts], day[starts], age[starts]
         is_first = np.append(True, np.diff(key) != 0)
-        starts = np.flatnonzero(is_first)
-        ends = np.append(starts[1:], len(key)) - 1
-        is_again = np.append(False, np.diff(day) > 0) & ~is_first
+        is_last = np.append(is_first[1:], True)
+        first = np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
         return cls(
-            key[starts] // len(known.items),
-            key[starts] % len(known.items),
-            np.add.reduceat(0.5 ** (age / half_life_days), starts),
-            np.add.reduceat(is_again.astype(np.int64), starts),
-            day[ends] - day[starts],
-            age[ends],
+            key // len(known.items),
+            key % len(known.items),
+            np.arange(len(key)) - first,
+            day - day[first],
+            _fade(is_first, day, rows.astype(np.float64), half_life_days),
+            np.where(is_last, age, np.append(np.diff(day), 0.0)),
+            is_last,
         )
 
 
 @dataclass(frozen=True)
 class ItemHazard(Learner):
-    """A pair's purchase rate, shrunk to its item's, and falling while the elapsed time outgrows the pair's rhythm."""
+    """A pair's purchase rate, shrunk to its item's, times what the elapsed time says. Weights of rows are not used."""
 
     half_life_days: float = 120.0
     """After so many days a row counts half."""
     item_weight: float = 0.5
     """How much of the usual rows of an item's buyers each of them is credited with."""
-    patience: float = 10.0
-    """After so many gaps without a purchase the hazard is half."""
     prior_buyers: float = 5.0
     """How many buyers of an item the shop's mean is worth."""
+    patience: float = 10.0
+    """Where the life table says nothing, the hazard is half after so many gaps without a purchase."""
+    prior_purchases: float = 50.0
+    """How many purchases in each class of the life table that is worth."""
+    shape_weight: float = 0.5
+    """Exponent of the lift: 0 leaves elapsed time out, 1 believes it as if each pair's gap were known."""
+    visits_ahead: float = 3.0
+    """Over how many of the user's mean times between visits the lift is averaged."""
     popularity_weight: float = 1.0
     """How many fresh rows the most popular item is worth to everybody."""
     recent_days: float = RECENT_DAYS
@@ -80,25 +99,73 @@ class ItemHazard(Learner):
     fitted: ClassVar[type[Fitted]] = FittedPersonal
 
     def fit_interactions(self, known: Interactions) -> FittedPersonal:
-        """Estimate each pair's rate and rhythm."""
+        """Estimate each pair's rate and rhythm, and the shop's life table."""
         catalogue = Catalogue.of(known, self.recent_days)
-        pairs = Pairs.of(known, self.half_life_days)
-        rate = pairs.faded + self.item_weight * self._usual_rows(pairs, len(known.items))
-        hazard = rate / (1 + pairs.elapsed_days / (self.patience * self._gap_days(pairs, len(known.items))))
-        shape = len(known.users), len(known.items)
-        of_user = sp.csr_array((hazard, (pairs.user, pairs.item)), shape=shape)
+        spells = Spells.of(known, self.half_life_days)
+        usual, gap = self._usual_rows(spells)[spells.item], self._gap_days(spells)
+        lifts = self._life_table(spells, usual, gap)
+        last = spells.is_last
+        user, item, days = spells.user[last], spells.item[last], spells.days[last]
+        ahead = np.maximum(self.visits_ahead * visit_gaps(known)[user] / gap[last], SHORTEST)
+        lift = _mean_lift(lifts, days / gap[last], ahead) ** self.shape_weight
+        hazard = (spells.faded[last] * 0.5 ** (days / self.half_life_days) + usual[last]) * lift
+        of_user = sp.csr_array((hazard, (user, item)), shape=(len(known.users), len(known.items)))
         return FittedPersonal(self, catalogue, of_user, self.popularity_weight * catalogue.popularity)
 
-    def _usual_rows(self, pairs: Pairs, item_count: int) -> Numbers:
-        """Faded rows of an item's usual buyer, for each pair."""
-        rows = np.bincount(pairs.item, pairs.faded, item_count)
-        buyers = np.bincount(pairs.item, minlength=item_count)
-        usual = (rows + self.prior_buyers * pairs.faded.mean()) / (buyers + self.prior_buyers)
-        return usual[pairs.item]
+    def _usual_rows(self, spells: Spells) -> Numbers:
+        """What each item's buyers are credited with, faded rows."""
+        last = spells.is_last
+        faded = spells.faded[last] * 0.5 ** (spells.days[last] / self.half_life_days)
+        rows, buyers = np.bincount(spells.item[last], faded), np.bincount(spells.item[last])
+        return self.item_weight * (rows + self.prior_buyers * faded.mean()) / (buyers + self.prior_buyers)
 
-    def _gap_days(self, pairs: Pairs, item_count: int) -> Numbers:
-        """Expected days between purchases of each pair; the half-life where a shop has no gap at all."""
-        of_shop = (pairs.gap_days.sum() + self.half_life_days) / (pairs.gap_count.sum() + 1)
-        days, count = (np.bincount(pairs.item, one, item_count) for one in (pairs.gap_days, pairs.gap_count))
+    def _gap_days(self, spells: Spells) -> Numbers:
+        """Days from one purchase to the next that are expected when each spell begins."""
+        ends = ~spells.is_last
+        count, days = np.bincount(spells.item, ends), np.bincount(spells.item, spells.days * ends)
+        of_shop = (days.sum() + self.half_life_days) / (count.sum() + 1)
         of_item = (days + of_shop) / (count + 1)
-        return (pairs.gap_days + of_item[pairs.item]) / (pairs.gap_count + 1)
+        return (spells.gap_days + of_item[spells.item]) / (spells.gap_count + 1)
+
+    def _life_table(self, spells: Spells, usual: Numbers, gap: Numbers) -> Numbers:
+        """Purchases in each class of elapsed gaps, relative to those that the rate alone expects."""
+        rate = np.log(2) / self.half_life_days  # rows that fade by it are this share of a purchase a day
+        expected = np.zeros(len(EDGES))
+        for at, (start, end) in enumerate(zip(EDGES, np.append(EDGES[1:], np.inf), strict=True)):
+            since, until = np.minimum(spells.days, start * gap), np.minimum(spells.days, end * gap)
+            fading = 0.5 ** (since / self.half_life_days) - 0.5 ** (until / self.half_life_days)
+            expected[at] = (spells.faded * fading + usual * rate * (until - since)).sum()
+        ends = ~spells.is_last
+        classes = np.searchsorted(EDGES, spells.days[ends] / gap[ends], side="right") - 1
+        purchases = np.bincount(classes, minlength=len(EDGES))
+        prior = 1 / (1 + np.append((EDGES[1:] + EDGES[:-1]) / 2, 1.5 * EDGES[-1]) / self.patience)
+        scale = (purchases.sum() + self.prior_purchases) / ((expected * prior).sum() + self.prior_purchases)
+        return (purchases / scale + self.prior_purchases * prior) / (expected + self.prior_purchases)
+
+
+def visit_gaps(known: Interactions) -> Numbers:
+    """Mean days between the times of each user, shrunk to the mean of all users."""
+    order = np.argsort(known.user, kind="stable")
+    user, day = known.user[order], known.day[order]
+    is_gap = (np.diff(user) == 0) & (np.diff(day) > 0)
+    count = np.bincount(user[1:][is_gap], minlength=len(known.users))
+    days = np.bincount(user[1:][is_gap], np.diff(day)[is_gap], len(known.users))
+    return (days + days.sum() / max(count.sum(), 1)) / (count + 1)
+
+
+def _mean_lift(lifts: Numbers, start: Numbers, length: Numbers) -> Numbers:
+    """Mean of the lift over a stretch of time, all in gaps."""
+    far = max(2 * EDGES[-1], float((start + length).max()))
+    edges = np.append(EDGES, far)
+    total = np.append(0.0, np.cumsum(lifts * np.diff(edges)))
+    return (np.interp(start + length, edges, total) - np.interp(start, edges, total)) / length
+
+
+@numba.njit(cache=True)
+def _fade(is_first, day, rows, half_life_days):  # noqa: ANN001, ANN202
+    """Rows of a pair up to each of its purchases, faded by their age."""
+    faded = rows.copy()
+    for at in range(len(rows)):
+        if not is_first[at]:
+            faded[at] += faded[at - 1] * 0.5 ** ((day[at] - day[at - 1]) / half_life_days)
+    return faded

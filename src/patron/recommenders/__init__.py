@@ -9,6 +9,7 @@ from pathlib import Path
 
 from patron.recommenders import saving
 from patron.recommenders.co_visitation import CoVisitation
+from patron.recommenders.ease import EASE
 from patron.recommenders.evaluation import evaluate
 from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner
@@ -16,7 +17,9 @@ from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.rp3beta import RP3beta
 from patron.recommenders.splitting import split
 
-LEARNERS: Mapping[str, type[Learner]] = {one.name: one for one in (CoVisitation, ItemKNN, RP3beta, RecentPopularity)}
+LEARNERS: Mapping[str, type[Learner]] = {
+    one.name: one for one in (CoVisitation, EASE, ItemKNN, RP3beta, RecentPopularity)
+}
 """Every recommender by its name."""
 
 
@@ -26,6 +29,7 @@ def load(folder: Path | str) -> Fitted:
 
 
 __all__ = [
+    "EASE",
     "LEARNERS",
     "CoVisitation",
     "Fitted",

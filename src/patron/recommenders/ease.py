@@ -7,7 +7,7 @@ shops, and an item counts half with each half-life between its newest row and th
 
 The inverse is dense: so only the `head` items with the most users have it; pairs with an item of the tail have the
 cosine of item-KNN instead, scaled to fit B by least squares where both exist. Cost: head^3, or users x head^2 where
-users are fewer; memory: about 28 bytes x head^2 (4,000 items: 0.45 GB) to fit, 4 bytes x head^2 to keep. Set the number
+users are fewer; memory: 20 to 36 bytes x head^2 to fit (4,000 items: 4 s, at most 0.6 GB), 4 to keep. Set the number
 of BLAS threads outside. Rows of weight 0 or less do not count.
 """
 

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from made_interactions import DAY, habits, steps, table_of, tastes
-from patron.recommenders import CoVisitation, ItemKNN, RecentPopularity, RP3beta, evaluate, split
+from patron.recommenders import EASE, CoVisitation, ItemKNN, RecentPopularity, RP3beta, evaluate, split
 from patron.recommenders.neighbours import largest_products
 from patron.schema.errors import BadInteractions
 
@@ -96,3 +96,29 @@ def test_rp3beta_is_the_product_of_its_steps():
     counts = fitted.catalogue.history.toarray()
     to_user, to_item = (counts / counts.sum(axis=0)) ** 0.6, (counts / counts.sum(axis=1, keepdims=True)) ** 0.6
     assert fitted.neighbours.toarray() == pytest.approx(to_user.T @ to_item / counts.sum(axis=0) ** 0.4, rel=1e-5)
+
+
+@pytest.mark.parametrize("users", [20, 200])
+def test_ease_is_its_closed_form(users):
+    """Where users are fewer than items too, when the smaller side is inverted."""
+    fitted = EASE(regularisation=2.0).fit(tastes(users=users))
+    owned = np.sign(fitted.catalogue.history.toarray())
+    inverse = np.linalg.inv(owned.T @ owned + 2 * owned.sum(axis=0).mean() * np.eye(owned.shape[1]))
+    weights = -inverse / np.diagonal(inverse)
+    np.fill_diagonal(weights, 0)
+    assert fitted.weights == pytest.approx(weights, abs=1e-6)
+
+
+def test_ease_finds_tastes_also_where_items_are_beyond_its_head():
+    rows = tastes(users=300)
+    train, test = split(rows, "leave-last")
+    learners = {"popular": RecentPopularity(), "whole": EASE(), "head": EASE(head=30)}
+    _, whole, head = evaluate(train, test, learners).to_pylist()
+    assert whole["ndcg_cut_gain_low"] > 0.02
+    assert head["ndcg_cut_gain_low"] > 0.02
+    fitted = EASE(head=30).fit(rows)
+    in_head = np.isin(np.arange(len(fitted.catalogue.items)), fitted.head)
+    kept = fitted.neighbours.toarray()
+    assert not kept[np.ix_(in_head, in_head)].any()
+    assert kept[np.ix_(in_head, ~in_head)].any()
+    assert kept[np.ix_(~in_head, ~in_head)].any()

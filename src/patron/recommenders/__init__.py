@@ -11,6 +11,7 @@ from patron.recommenders import saving
 from patron.recommenders.als import ALS
 from patron.recommenders.blend import Blend
 from patron.recommenders.co_visitation import CoVisitation
+from patron.recommenders.ease import EASE
 from patron.recommenders.evaluation import evaluate
 from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.item_knn import ItemKNN
@@ -31,6 +32,7 @@ LEARNERS: Mapping[str, type[Learner]] = {
         ALS,
         Blend,
         CoVisitation,
+        EASE,
         ItemHazard,
         ItemKNN,
         LearnedRanking,
@@ -57,6 +59,7 @@ __all__ = [
     'ALS',
     'Blend',
     'CoVisitation',
+    'EASE',
     'Fitted',
     'ItemHazard',
     'ItemKNN',

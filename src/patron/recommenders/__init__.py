@@ -15,24 +15,28 @@ from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.matrix_factorisation import MatrixFactorisation
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
+from patron.recommenders.self_attention import SelfAttention
 from patron.recommenders.splitting import split
 
 LEARNERS: Mapping[str, type[Learner]] = {
     one.name: one for one in (RecentPopularity, ALS, Blend, MatrixFactorisation, PersonalFrequency)
 }
 """Every recommender by its name, the baseline first."""
+EXTRA_LEARNERS: Mapping[str, type[Learner]] = {SelfAttention.name: SelfAttention}
+"""Recommenders that need an extra to be fitted: `deep`."""
 DEFAULT: Learner = Blend()
 """The recommender for data that nobody has looked at before."""
 
 
 def load(folder: Path | str) -> Fitted:
     """Read a fitted recommender that was saved into a folder. Raises NotFound."""
-    return saving.load(folder, LEARNERS)
+    return saving.load(folder, {**LEARNERS, **EXTRA_LEARNERS})
 
 
 __all__ = [
     "ALS",
     "DEFAULT",
+    "EXTRA_LEARNERS",
     "LEARNERS",
     "Blend",
     "Fitted",
@@ -40,6 +44,7 @@ __all__ = [
     "MatrixFactorisation",
     "PersonalFrequency",
     "RecentPopularity",
+    "SelfAttention",
     "evaluate",
     "load",
     "split",

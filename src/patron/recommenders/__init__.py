@@ -21,6 +21,7 @@ from patron.recommenders.matrix_factorisation import MatrixFactorisation
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.recommenders.rp3beta import RP3beta
+from patron.recommenders.self_attention import SelfAttention
 from patron.recommenders.splitting import split
 from patron.recommenders.tifu_knn import TifuKnn
 from patron.recommenders.user_window_cf import UserWindowCf
@@ -69,6 +70,7 @@ __all__ = [
     'PersonalFrequency',
     'RP3beta',
     'RecentPopularity',
+    'SelfAttention',
     'TifuKnn',
     'UserWindowCf',
     'evaluate',

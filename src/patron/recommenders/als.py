@@ -14,28 +14,17 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import Catalogue
-from patron.recommenders.factor_solver import Entries, Factors, cosines, random_factors, solve
-from patron.recommenders.interactions import Codes, Interactions
+from patron.recommenders.factor_solver import Entries, random_factors, solve
+from patron.recommenders.fitted_factors import FittedFactors
+from patron.recommenders.interactions import Interactions
 from patron.recommenders.learner import Fitted, Learner
 from patron.schema.numbers import Numbers
 
 
 @dataclass(frozen=True, eq=False)
-class FittedALS(Fitted):
-    """Factors of each user and item."""
-
-    user_factors: Factors
-    item_factors: Factors
-
-    def scores(self, users: Codes) -> Scores:
-        """How well each item goes with a user's history: near 1 for what they have, near 0 for what is far from it."""
-        return (self.user_factors[users] @ self.item_factors.T).astype(np.float64)
-
-    def similarities(self, items: Codes) -> Scores:
-        """Cosine of the items' factors."""
-        return cosines(self.item_factors, items)
+class FittedALS(FittedFactors):
+    """Scores are near 1 for what a user has or would have, near 0 for what is far from it."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from patron.recommenders.interactions import Codes
 from patron.schema.numbers import Numbers
 
 Factors = npt.NDArray[np.float32]
@@ -44,12 +43,6 @@ class Entries:
 def random_factors(rng: np.random.Generator, rows: int, count: int) -> Factors:
     """Small factors to begin with."""
     return rng.normal(0, 0.1 / np.sqrt(max(count, 1)), (rows, count)).astype(np.float32)
-
-
-def cosines(factors: Factors, items: Codes) -> Numbers:
-    """Cosine of the vectors of some items with those of all."""
-    unit = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), 1e-12)
-    return (unit[items] @ unit.T).astype(np.float64)
 
 
 def solve(x: Factors, entries: Entries, y: Factors, gram: Factors, ridge: Numbers) -> None:

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from patron.recommenders.als import ALS, FittedALS
+from patron.recommenders.als import ALS
+from patron.recommenders.fitted_factors import FittedFactors
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.rating_factors import Ratings
@@ -21,7 +22,7 @@ from patron.schema.numbers import Numbers
 
 
 @dataclass(frozen=True, eq=False)
-class FittedMatrixFactorisation(FittedALS):
+class FittedMatrixFactorisation(FittedFactors):
     """Factors for the order of items, and vectors for ratings."""
 
     user_ratings: Numbers

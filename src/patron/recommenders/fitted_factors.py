@@ -1,0 +1,27 @@
+"""A fitted recommender of vectors: users and items near each other go together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from patron.recommenders.best_items import Scores
+from patron.recommenders.factor_solver import Factors
+from patron.recommenders.interactions import Codes
+from patron.recommenders.learner import Fitted
+
+
+@dataclass(frozen=True, eq=False)
+class FittedFactors(Fitted):
+    """Vectors of each user and item."""
+
+    user_factors: Factors
+    item_factors: Factors
+
+    def scores(self, users: Codes) -> Scores:
+        """Product of the vectors."""
+        return (self.user_factors[users] @ self.item_factors.T).astype(np.float64)
+
+    def similarities(self, items: Codes) -> Scores:
+        """Cosine of the items' vectors."""
+        unit = self.item_factors / np.maximum(np.linalg.norm(self.item_factors, axis=1, keepdims=True), 1e-12)
+        return (unit[items] @ unit.T).astype(np.float64)

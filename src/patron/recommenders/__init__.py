@@ -45,35 +45,38 @@ LEARNERS: Mapping[str, type[Learner]] = {
     )
 }
 """Every recommender by its name, the baseline first."""
+EXTRA_LEARNERS: Mapping[str, type[Learner]] = {SelfAttention.name: SelfAttention}
+"""Recommenders that need an extra to be fitted: `deep`."""
 DEFAULT: Learner = Blend()
 """The recommender for data that nobody has looked at before."""
 
 
 def load(folder: Path | str) -> Fitted:
     """Read a fitted recommender that was saved into a folder. Raises NotFound."""
-    return saving.load(folder, LEARNERS)
+    return saving.load(folder, {**LEARNERS, **EXTRA_LEARNERS})
 
 
 __all__ = [
-    'DEFAULT',
-    'LEARNERS',
-    'ALS',
-    'Blend',
-    'CoVisitation',
-    'EASE',
-    'Fitted',
-    'ItemHazard',
-    'ItemKNN',
-    'LearnedRanking',
-    'Learner',
-    'MatrixFactorisation',
-    'PersonalFrequency',
-    'RP3beta',
-    'RecentPopularity',
-    'SelfAttention',
-    'TifuKnn',
-    'UserWindowCf',
-    'evaluate',
-    'load',
-    'split',
+    "ALS",
+    "DEFAULT",
+    "EASE",
+    "EXTRA_LEARNERS",
+    "LEARNERS",
+    "Blend",
+    "CoVisitation",
+    "Fitted",
+    "ItemHazard",
+    "ItemKNN",
+    "LearnedRanking",
+    "Learner",
+    "MatrixFactorisation",
+    "PersonalFrequency",
+    "RP3beta",
+    "RecentPopularity",
+    "SelfAttention",
+    "TifuKnn",
+    "UserWindowCf",
+    "evaluate",
+    "load",
+    "split",
 ]

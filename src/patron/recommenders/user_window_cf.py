@@ -1,7 +1,7 @@
 """What users who are like a user bought in their newest baskets.
 
-p(v, i) is the share of the newest r baskets of v that have the item, and score(u, i) = sum over the k most like users v,
-and u, of s(u, v)^q p(v, i), where s is the asymmetric cosine of the rows of p:
+p(v, i) is the share of the newest r baskets of v that have the item, and score(u, i) = sum over u and the k users v
+most like it of s(u, v)^q p(v, i), where s is the asymmetric cosine of the rows of p:
 
     s(u, v) = p(u) . p(v) / (|p(u)|^2a |p(v)|^2(1 - a))
 

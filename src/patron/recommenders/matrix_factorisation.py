@@ -4,7 +4,7 @@ Where weights differ they are ratings, fitted by alternating least squares with 
 Bell and Volinsky 2009), whose strength is chosen on held-out ratings. A high forecast says that a user would like an
 item, not that they will have it next, so that items are ranked by other factors: those of `ALS`, in which every item
 that a user does not have counts as a zero. Pairs with sampled zeros (BPR, Rendle et al. 2009) were tried in their
-place: on groceries they ranked below what is popular. Fitting costs O(rounds x rows x factors), up to 60 rounds for
+place: on groceries they ranked no better than popularity. Fitting costs O(rounds x rows x factors), up to 60 rounds for
 ratings and 10 for the order.
 """
 

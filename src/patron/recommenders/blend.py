@@ -13,12 +13,12 @@ from typing import ClassVar
 import numpy as np
 import scipy.sparse as sp
 
-from patron.recommenders.als import ALS
 from patron.recommenders.best_items import Scores
 from patron.recommenders.blend_weights import Ranking, choose_weights
 from patron.recommenders.candidates import Candidates, candidates_of
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.co_visitation import CoVisitation
+from patron.recommenders.ease import EASE
 from patron.recommenders.holdouts import hold_out
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.item_hazard import ItemHazard
@@ -26,7 +26,6 @@ from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner, batches
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
-from patron.recommenders.rp3beta import RP3beta
 from patron.schema.numbers import Numbers
 
 MEMBERS: tuple[type[Learner], ...] = (
@@ -35,8 +34,7 @@ MEMBERS: tuple[type[Learner], ...] = (
     ItemHazard,
     ItemKNN,
     CoVisitation,
-    RP3beta,
-    ALS,
+    EASE,
 )
 """What is blended, each with its default settings."""
 LEAST_SCALE = 1e-3

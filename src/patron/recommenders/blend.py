@@ -6,24 +6,24 @@ two problems: each has weights of its own. Then the members that count are fitte
 twice the sum of its members'.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-from patron.recommenders.best_items import Scores
+from patron.recommenders.best_items import Flags, Scores
 from patron.recommenders.blend_weights import Ranking, choose_weights
-from patron.recommenders.candidates import Candidates, candidates_of
+from patron.recommenders.candidates import MOST_CANDIDATES, Candidates, candidates_in_batches, candidates_of
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.co_visitation import CoVisitation
 from patron.recommenders.ease import EASE
-from patron.recommenders.holdouts import hold_out
+from patron.recommenders.holdouts import Holdout, hold_out
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.item_knn import ItemKNN
-from patron.recommenders.learner import Fitted, Learner, batches
+from patron.recommenders.learner import Fitted, Learner
+from patron.recommenders.matrix_factorisation import MatrixFactorisation
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.schema.numbers import Numbers
@@ -43,6 +43,15 @@ MOST_JUDGED = 3_000
 """Users whose held-out items choose the weights, at most."""
 
 
+class Weights(NamedTuple):
+    """What each member counts."""
+
+    repeat: Numbers
+    """For items that a user had before."""
+    new: Numbers
+    """For items that are new to the user."""
+
+
 @dataclass(frozen=True, eq=False)
 class FittedBlend(Fitted):
     """Members and what each counts, for items that a user had before and for new ones."""
@@ -50,17 +59,32 @@ class FittedBlend(Fitted):
     members: tuple[Fitted, ...]
     repeat_weights: Numbers
     new_weights: Numbers
+    rater: Fitted | None
+    """Forecasts ratings, where weights differ."""
 
     def scores(self, users: Codes) -> Scores:
-        """Weighted sum of the members' scores, each as a share of its best candidate's."""
-        pairs = candidates_of(self.members, users, self.catalogue.history)
-        weights = np.where(pairs.is_repeat[:, None], self.repeat_weights, self.new_weights)
+        """Weighted sum of the members' scores, each as a share of the user's best one."""
+        return self.scores_of_allowed(users, np.ones(len(self.catalogue.items), dtype=np.bool_), MOST_CANDIDATES)
+
+    def scores_of_allowed(self, users: Codes, allowed: Flags, k: int) -> Scores:
+        """As `scores`, of the members' best allowed items."""
+        pairs = candidates_of(self.members, users, self.catalogue.history, allowed, k)
         shape = len(users), len(self.catalogue.items)
-        return sp.csr_array(((pairs.shares * weights).sum(axis=1), (pairs.row, pairs.item)), shape=shape)
+        return sp.csr_array((self.values(pairs, users), (pairs.row, pairs.item)), shape=shape)
+
+    def values(self, pairs: Candidates, users: Codes) -> Numbers:  # noqa: ARG002 - for orders that know users
+        """Score of each pair."""
+        weights = np.where(pairs.is_repeat[:, None], self.repeat_weights, self.new_weights)
+        return (pairs.shares * weights).sum(axis=1)
 
     def similarities(self, items: Codes) -> Scores:
-        """Those of the member that counts most for what is new to a user."""
-        return self.members[int(np.argmax(self.new_weights))].similarities(items)
+        """Those of item-KNN, where it is a member; else the cosine of their users."""
+        of_items = next((one for one in self.members if isinstance(one.learner, ItemKNN)), None)
+        return of_items.similarities(items) if of_items else super().similarities(items)
+
+    def ratings(self, users: Codes, items: Codes) -> Numbers | None:
+        """Those of matrix factorisation, where weights differ."""
+        return self.rater.ratings(users, items) if self.rater else None
 
 
 @dataclass(frozen=True)
@@ -75,59 +99,68 @@ class Blend(Learner):
 
     def fit_interactions(self, known: Interactions) -> FittedBlend:
         """Choose weights on what users did last, then fit the members that count to all rows."""
-        repeat_weights, new_weights = self._choose(known)
-        counts = np.maximum(repeat_weights, new_weights) > 0
-        members = (kind() for kind, does_count in zip(MEMBERS, counts, strict=True) if does_count)
-        fitted = tuple(member.fit_interactions(known) for member in members)
-        return FittedBlend(self, Catalogue.of(known), fitted, repeat_weights[counts], new_weights[counts])
-
-    def _choose(self, known: Interactions) -> tuple[Numbers, Numbers]:
-        """Weights of repeats, and of new items."""
         holdouts = hold_out(known, most=1)
-        if not holdouts:
-            return np.ones(len(MEMBERS)), np.ones(len(MEMBERS))
-        before, after = holdouts[0].before, holdouts[0].after
-        judged = some_users(after, MOST_JUDGED, np.random.default_rng(self.seed))
-        members = fit_members(before)
-        return weights_of_heads(pairs_of(members, judged, before), taken(after, judged), before.matrix()[judged])
+        rng = np.random.default_rng(self.seed)
+        weights = weights_on(HeldOutPairs.of(holdouts[0], MOST_JUDGED, rng)) if holdouts else equal_weights()
+        counts = np.maximum(weights.repeat, weights.new) > 0
+        members = fit_members(known, counts)
+        return FittedBlend(
+            self, Catalogue.of(known), members, weights.repeat[counts], weights.new[counts], fit_rater(known)
+        )
 
 
-def fit_members(known: Interactions) -> tuple[Fitted, ...]:
-    """Every member with its default settings."""
-    return tuple(kind().fit_interactions(known) for kind in MEMBERS)
+@dataclass(frozen=True, eq=False)
+class HeldOutPairs:
+    """Candidates of users whose last items are held out, by members that do not know these."""
+
+    users: Codes
+    pairs: Candidates
+    is_hit: Flags
+    """Whether the user took the item of each pair."""
+    hit_count: Codes
+    """Items that each user took, candidates or not."""
+    new_hit_count: Codes
+    """Those of them that were new to the user."""
+
+    @classmethod
+    def of(cls, held_out: Holdout, most_users: int, rng: np.random.Generator) -> "HeldOutPairs":
+        """Fit the members to what came before, for so many users at random at most."""
+        users = np.unique(held_out.after.user)
+        if len(users) > most_users:
+            users = np.sort(rng.choice(users, most_users, replace=False))
+        history = held_out.before.matrix()
+        hits = sp.csr_array(held_out.after.matrix()[users].sign())
+        pairs = candidates_in_batches(fit_members(held_out.before), users, history)
+        is_hit = np.asarray(hits[pairs.row, pairs.item]).ravel() > 0
+        new_hits = hits - hits.multiply(history[users].sign())
+        counts = (np.asarray(one.sum(axis=1), dtype=np.int64) for one in (hits, new_hits))
+        return cls(users, pairs, is_hit, *counts)
 
 
-def some_users(after: Interactions, most: int, rng: np.random.Generator) -> Codes:
-    """Users with a row, so many of them at random at most, in order."""
-    users = np.unique(after.user)
-    return users if len(users) <= most else np.sort(rng.choice(users, most, replace=False))
+def fit_members(known: Interactions, chosen: Flags | None = None) -> tuple[Fitted, ...]:
+    """Members with their default settings: all of them, or those that are chosen."""
+    flags = np.ones(len(MEMBERS), dtype=np.bool_) if chosen is None else chosen
+    return tuple(kind().fit_interactions(known) for kind, flag in zip(MEMBERS, flags, strict=True) if flag)
 
 
-def pairs_of(members: Sequence[Fitted], users: Codes, before: Interactions) -> Candidates:
-    """Candidates of all members for these users, some users at a time."""
-    history, parts, rows = before.matrix(), [], 0
-    for batch in batches(users, len(before.items) * len(members)):
-        part = candidates_of(members, batch, history)
-        parts.append((part.row + rows, part.item, part.is_repeat, part.shares))
-        rows += len(batch)
-    return Candidates(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+def fit_rater(known: Interactions) -> Fitted | None:
+    """A model that forecasts ratings; None where all weights are the same."""
+    return MatrixFactorisation().fit_interactions(known) if np.ptp(known.weight) > 0 else None
 
 
-def taken(after: Interactions, users: Codes) -> sp.csr_array:
-    """Users x items, 1 where a user took the item."""
-    return sp.csr_array(after.matrix()[users].sign())
+def equal_weights() -> Weights:
+    """All members count alike."""
+    return Weights(np.ones(len(MEMBERS)), np.ones(len(MEMBERS)))
 
 
-def weights_of_heads(pairs: Candidates, truth: sp.csr_array, history: sp.csr_array) -> tuple[Numbers, Numbers]:
-    """Weights of repeats, and of new items: these first, on new items alone; then those together with their scale."""
-    is_hit = np.asarray(truth[pairs.row, pairs.item]).ravel() > 0
+def weights_on(held_out: HeldOutPairs) -> Weights:
+    """Weights of new items, on new items alone; then those of repeats, together with the scale of the new ones."""
+    pairs, is_hit = held_out.pairs, held_out.is_hit
     new = ~pairs.is_repeat
-    new_count = np.asarray((truth - truth.multiply(history.sign())).sum(axis=1), dtype=np.int64)
-    count = np.asarray(truth.sum(axis=1), dtype=np.int64)
-    new_weights = choose_weights(Ranking(pairs.row[new], pairs.shares[new], is_hit[new], new_count))
+    new_weights = choose_weights(Ranking(pairs.row[new], pairs.shares[new], is_hit[new], held_out.new_hit_count))
     if not (is_hit & pairs.is_repeat).any():
-        return new_weights, new_weights
+        return Weights(new_weights, new_weights)
     of_new = np.where(new, pairs.shares @ new_weights, 0.0)
     features = np.column_stack([pairs.shares * pairs.is_repeat[:, None], of_new])
-    *repeat_weights, scale = choose_weights(Ranking(pairs.row, features, is_hit, count))
-    return np.array(repeat_weights), new_weights * max(scale, LEAST_SCALE)
+    *repeat_weights, scale = choose_weights(Ranking(pairs.row, features, is_hit, held_out.hit_count))
+    return Weights(np.array(repeat_weights), new_weights * max(scale, LEAST_SCALE))

@@ -1,23 +1,29 @@
-"""Candidates of several recommenders, ranked by trees that learned from what users did next.
+"""Candidates of several recommenders, ranked by trees that learned from what users did next: the default.
 
 What users did last is held out, up to three windows; members are fitted to what came before; trees (LightGBM,
 LambdaRank: Burges 2010) learn to order the union of their best items by each member's score and by what is known of the
 user, the item and the two together. The members' scores are among the features: without them a ranker falls below the
-rule that it is meant to improve. Then members are fitted to everything. A fit costs up to four times the sum of its
-members', and the trees.
+rule that it is meant to improve. Where users took too few candidates to learn from, the order is the blend's. Then the
+members are fitted to everything. A fit costs up to four times the sum of its members', and the trees.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 
-from patron.recommenders.best_items import Scores
-from patron.recommenders.blend import fit_members, pairs_of, some_users, taken
-from patron.recommenders.candidates import Candidates, candidates_of
+from patron.recommenders.blend import (
+    FittedBlend,
+    HeldOutPairs,
+    equal_weights,
+    fit_members,
+    fit_rater,
+    weights_on,
+)
+from patron.recommenders.candidates import Candidates
 from patron.recommenders.catalogue import Catalogue
-from patron.recommenders.holdouts import Holdout, hold_out
+from patron.recommenders.holdouts import hold_out
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.pair_features import PairFacts
@@ -28,8 +34,8 @@ if TYPE_CHECKING:
 
 MOST_USERS, MOST_PAIRS = 2_000, 400_000
 """Of each window; pairs that users did not take are thinned out beyond this number."""
-FEWEST_HITS = 200
-"""With fewer the members count alike."""
+FEWEST_HITS = 2_000
+"""Pairs that users took; with fewer, trees know less than weights do."""
 PARAMETERS = {
     "objective": "lambdarank",
     "lambdarank_truncation_level": 15,
@@ -45,32 +51,24 @@ PARAMETERS = {
     "verbose": -1,
 }
 FARTHEST = 30.0
+"""Scores of trees beyond it are as good as it: their exponential stays finite."""
 
 
 @dataclass(frozen=True, eq=False)
-class FittedRanking(Fitted):
-    """Members, facts of the past, and trees as LightGBM's text; no text where there was too little to learn from."""
+class FittedRanking(FittedBlend):
+    """A blend whose order is that of trees, as LightGBM's text; without text it is the blend's."""
 
-    members: tuple[Fitted, ...]
     facts: PairFacts
     trees: str
 
-    def scores(self, users: Codes) -> Scores:
-        """Exponential of the trees' score of each candidate; the mean share of the members without trees."""
-        pairs = candidates_of(self.members, users, self.catalogue.history)
-        shape = len(users), len(self.catalogue.items)
-        return sp.csr_array((self._values(pairs, users), (pairs.row, pairs.item)), shape=shape)
-
-    def similarities(self, items: Codes) -> Scores:
-        """Those of the last member but one."""
-        return self.members[-2].similarities(items)
-
-    def _values(self, pairs: Candidates, users: Codes) -> Numbers:
+    def values(self, pairs: Candidates, users: Codes) -> Numbers:
+        """Exponential of the trees' score of each pair."""
         if not self.trees:
-            return pairs.shares.mean(axis=1)
-        raw = np.asarray(self._booster().predict(features(pairs, users, self.facts), raw_score=True))
-        return np.exp(np.clip(raw, -FARTHEST, FARTHEST))
+            return super().values(pairs, users)
+        raw = self._booster.predict(features(pairs, users, self.facts), raw_score=True, num_threads=1)
+        return np.exp(np.clip(np.asarray(raw), -FARTHEST, FARTHEST))
 
+    @cached_property
     def _booster(self) -> "lgb.Booster":
         import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever ranks by other recommenders must not wait for it
 
@@ -95,17 +93,23 @@ class LearnedRanking(Learner):
     def fit_interactions(self, known: Interactions) -> FittedRanking:
         """Learn an order from holdouts, then fit the members to all rows."""
         rng = np.random.default_rng(self.seed)
-        parts = [_training_rows(one, rng) for one in hold_out(known, self.windows)]
-        trees = self._fit_trees(parts) if sum(int(hits.sum()) for _, hits, _ in parts) >= FEWEST_HITS else ""
-        return FittedRanking(self, Catalogue.of(known), fit_members(known), PairFacts.of(known), trees)
+        parts, weights, hits = [], equal_weights(), 0
+        for number, held_out in enumerate(hold_out(known, self.windows)):
+            pairs = HeldOutPairs.of(held_out, MOST_USERS, rng)
+            weights = weights if number else weights_on(pairs)
+            parts.append(_training_rows(pairs, PairFacts.of(held_out.before), rng))
+            hits += int(pairs.is_hit.sum())
+        trees = self._fit_trees(parts) if hits >= FEWEST_HITS else ""
+        members, facts = fit_members(known), PairFacts.of(known)
+        return FittedRanking(self, Catalogue.of(known), members, *weights, fit_rater(known), facts, trees)
 
     def _fit_trees(self, parts: list[tuple[Numbers, Numbers, Codes]]) -> str:
         import lightgbm as lgb  # noqa: PLC0415 - as above
 
         matrix, label, sizes = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         data = lgb.Dataset(matrix, label, group=sizes)
-        own = {"num_leaves": self.leaves, "learning_rate": self.learning_rate, "seed": self.seed}
-        return lgb.train(PARAMETERS | own, data, num_boost_round=self.rounds).model_to_string()
+        settings = {"num_leaves": self.leaves, "learning_rate": self.learning_rate, "seed": self.seed}
+        return lgb.train(PARAMETERS | settings, data, num_boost_round=self.rounds).model_to_string()
 
 
 def features(pairs: Candidates, users: Codes, facts: PairFacts) -> Numbers:
@@ -113,13 +117,12 @@ def features(pairs: Candidates, users: Codes, facts: PairFacts) -> Numbers:
     return np.column_stack([pairs.shares, facts.features(users[pairs.row], pairs.item)])
 
 
-def _training_rows(held_out: Holdout, rng: np.random.Generator) -> tuple[Numbers, Numbers, Codes]:
+def _training_rows(
+    held_out: HeldOutPairs, facts: PairFacts, rng: np.random.Generator
+) -> tuple[Numbers, Numbers, Codes]:
     """Features, whether the user took the item, and how many rows each user has."""
-    users = some_users(held_out.after, MOST_USERS, rng)
-    pairs = pairs_of(fit_members(held_out.before), users, held_out.before)
-    label = np.asarray(taken(held_out.after, users)[pairs.row, pairs.item], dtype=np.float64).ravel()
-    kept = (label > 0) | (rng.random(len(label)) < MOST_PAIRS / max(len(label), 1))
-    chosen = Candidates(pairs.row[kept], pairs.item[kept], pairs.is_repeat[kept], pairs.shares[kept])
-    sizes = np.bincount(chosen.row, minlength=len(users))
-    matrix = features(chosen, users, PairFacts.of(held_out.before))
-    return matrix, label[kept], sizes[sizes > 0]
+    count = len(held_out.is_hit)
+    kept = held_out.is_hit | (rng.random(count) < MOST_PAIRS / max(count, 1))
+    pairs = held_out.pairs.where(kept)
+    sizes = np.bincount(pairs.row, minlength=len(held_out.users))
+    return features(pairs, held_out.users, facts), held_out.is_hit[kept].astype(np.float64), sizes[sizes > 0]

@@ -55,6 +55,10 @@ class Fitted(ABC):
     def scores(self, users: Codes) -> Scores:
         """One row per user, one column per item: higher is better. Only candidates are in a sparse matrix."""
 
+    def scores_of_allowed(self, users: Codes, allowed: Flags, k: int) -> Scores:  # noqa: ARG002 - for those that choose candidates
+        """As `scores`; a recommender that scores only some candidates chooses them among the allowed items."""
+        return self.scores(users)
+
     def similarities(self, items: Codes) -> Scores:
         """One row per item, one column per item; by default the cosine of their users."""
         history = self.catalogue.history.sign()
@@ -135,7 +139,7 @@ class Fitted(ABC):
             if not count:
                 continue
             shape = count, len(allowed)
-            of_rows = self.scores(rows) if len(rows) else sp.csr_array(shape)
+            of_rows = self.scores_of_allowed(rows, allowed, k) if len(rows) else sp.csr_array(shape)
             banned = sp.csr_array(shape) if repeats or not len(rows) else self.catalogue.history[rows]
             best = best_items(of_rows, banned, allowed, popular, fill, k)
             items[flags], scores[flags] = best.items, best.scores

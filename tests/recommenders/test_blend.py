@@ -38,8 +38,8 @@ def test_a_blend_is_as_good_as_the_recommender_that_fits_the_shop(rows, how, rep
 
 
 def test_trees_rank_better_than_what_is_popular_where_there_is_enough_to_learn_from():
-    train, test = split(habits(users=200), "days:14")
-    learners = {"popular": RecentPopularity(), "learned": LearnedRanking(rounds=40, windows=2)}
+    train, test = split(habits(users=300), "days:14")
+    learners = {"popular": RecentPopularity(), "learned": LearnedRanking(rounds=40)}
     assert learners["learned"].fit(train).trees
     _, learned = evaluate(train, test, learners, exclude_seen=False).to_pylist()
     assert learned["ndcg_cut_gain_low"] > 0.1

@@ -21,10 +21,10 @@ from patron.schema.numbers import Numbers
 
 MOST_CELLS = 8_000_000
 """Scores that are held at a time: users are scored in batches."""
-FROM_0 = frozenset({"seed", "rating_factors", "fewest_updates"})
-"""Whole numbers among the settings that can be 0; all others are 1 or more."""
-ABOVE_0 = frozenset({"half_life_days", "regularisation", "patience", "learning_rate"})
-"""Other numbers that are above 0; the rest are 0 or more."""
+LEAST = {"seed": 0, "rating_factors": 0, "fewest_updates": 0, "leaves": 2}
+"""Lowest values of settings that are whole numbers; 1 of all others."""
+ABOVE_0 = frozenset({"half_life_days", "learning_rate", "patience", "prior_purchases", "regularisation"})
+"""Settings with a fraction that are above 0; the rest are 0 or more."""
 UP_TO_1 = frozenset(
     {"asymmetry", "b", "backward", "basket_decay", "dropout", "group_decay", "personal_share", "step_decay"}
 )
@@ -179,8 +179,8 @@ def _check_settings(learner: Any) -> None:
             continue
         name, value, is_whole = field.name, getattr(learner, field.name), type(field.default) is int
         kind, words = (Integral, "a whole number") if is_whole else (Real, "a number")
-        least = int(is_whole and name not in FROM_0)
-        most = 1 if name in UP_TO_1 else np.inf if name.endswith("_days") else np.finfo(float).max
+        least = LEAST.get(name, 1) if is_whole else 0
+        most = 1 if name in UP_TO_1 else np.finfo(float).max
         is_number = isinstance(value, kind) and not isinstance(value, bool)
         if is_number and least <= value <= most and (value > 0 or name not in ABOVE_0):
             continue

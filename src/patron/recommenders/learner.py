@@ -181,7 +181,7 @@ def _check_settings(learner: Any) -> None:
         kind, words = (Integral, "a whole number") if is_whole else (Real, "a number")
         least = LEAST.get(name, 1) if is_whole else 0
         most = 1 if name in UP_TO_1 else np.finfo(float).max
-        is_number = isinstance(value, kind) and not isinstance(value, bool)
+        is_number = issubclass(type(value), kind) and type(value) is not bool
         if is_number and least <= value <= most and (value > 0 or name not in ABOVE_0):
             continue
         span = "above 0" if name in ABOVE_0 else f"from {least} to 1" if name in UP_TO_1 else f"of {least} or more"

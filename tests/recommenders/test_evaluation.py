@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from made_interactions import habits, tastes
-from patron.recommenders import RecentPopularity, evaluate, split
+from patron.recommenders import MatrixFactorisation, PersonalFrequency, RecentPopularity, evaluate, split
 from patron.schema.errors import BadInteractions
 
 
@@ -75,6 +76,34 @@ def test_intervals_hold_the_metric_and_gains_are_over_the_first_learner_on_the_s
     assert day["ndcg_cut_gain"] == pytest.approx(day["ndcg_cut"] - month["ndcg_cut"])
     width = day["ndcg_cut_gain_high"] - day["ndcg_cut_gain_low"]
     assert width < day["ndcg_cut_high"] - day["ndcg_cut_low"], "the pairs of a user go together"
+
+
+def test_rows_of_weight_0_or_less_are_no_hits_but_have_rating_errors():
+    weights = pa.array([1.0, 5.0, 3.0, 2.0])
+    train = rows(("a", "x", 1), ("b", "x", 1), ("b", "y", 1), ("c", "z", 1)).append_column("weight", weights)
+    ahead = rows(("a", "y", 2), ("a", "z", 2), ("b", "z", 2), ("c", "x", 2))
+    test = ahead.append_column("weight", pa.array([1.0, 0.0, -2.0, 1.0]))
+    learners = {"popular": RecentPopularity(), "ratings": MatrixFactorisation(factors=2, rating_factors=0)}
+    popular, ratings = evaluate(train, test, learners, k=1).to_pylist()
+    assert popular["hit_rate"] == popular["recall"] == 1.0, "a is shown y, c is shown x; b liked nothing"
+    assert popular["coverage"] == pytest.approx(2 / 3)
+    alone = evaluate(train, test.slice(1, 3), learners, k=1).to_pylist()[1]
+    first = evaluate(train, test.slice(0, 1), learners, k=1).to_pylist()[1]
+    assert ratings["mae"] == pytest.approx((3 * alone["mae"] + first["mae"]) / 4)
+    with pytest.raises(BadInteractions, match="no row of the test part has a weight above 0"):
+        evaluate(train, test.slice(1, 2), learners)
+
+
+def test_coverage_is_within_its_interval_and_the_interval_holds_that_of_other_users():
+    """Shops of the same kind, in which lists differ from user to user: their mean is within most intervals."""
+    found = []
+    for seed in range(25):
+        train, test = split(habits(seed, users=30, days=40), "next-basket")
+        row = evaluate(train, test, {"personal": PersonalFrequency()}, k=2, exclude_seen=False).to_pylist()[0]
+        found.append([row["coverage_low"], row["coverage"], row["coverage_high"]])
+    low, value, high = np.array(found).T
+    assert ((low < value) & (value < high)).all()
+    assert ((low < value.mean()) & (value.mean() < high)).mean() > 0.8
 
 
 def test_a_test_part_without_a_row_is_refused():

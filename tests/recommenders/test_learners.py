@@ -1,13 +1,26 @@
 """Every recommender of the list keeps the same promises."""
 
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from made_interactions import DAY, habits, steps, table_of, tastes
-from patron.recommenders import LEARNERS, RecentPopularity, load
+from patron.recommenders import (
+    ALS,
+    LEARNERS,
+    CoVisitation,
+    ItemHazard,
+    ItemKNN,
+    RecentPopularity,
+    TifuKnn,
+    UserWindowCf,
+    load,
+)
+from patron.recommenders.catalogue import popularity
+from patron.recommenders.interactions import Interactions
 from patron.schema.errors import BadInteractions, NotEnoughData
 
 SHOPS = {"tastes": tastes, "habits": habits, "steps": steps}
@@ -129,6 +142,54 @@ def test_ids_go_out_as_they_came_in(name):
     lists = LEARNERS[name]().fit(rows).recommend([9, 8], 1)
     assert lists["user_id"].to_pylist() == [9, 8]
     assert lists.schema.field("item_id").type == pa.int64()
+
+
+BAD_SETTINGS = [
+    (ItemKNN(neighbours=0), "item_knn: neighbours is 0. It is a whole number of 1 or more."),
+    (ItemKNN(neighbours=2.5), "item_knn: neighbours is 2.5. It is a whole number of 1 or more."),  # type: ignore[arg-type]
+    (CoVisitation(step_decay=1.5), "co_visitation: step_decay is 1.5. It is a number from 0 to 1."),
+    (ItemHazard(half_life_days=0.0), "item_hazard: half_life_days is 0.0. It is a number above 0."),
+    (RecentPopularity(float("nan")), "recent_popularity: recent_days is nan. It is a number of 0 or more."),
+    (ALS(factors=True), "als: factors is True. It is a whole number of 1 or more."),
+]
+
+
+@pytest.mark.parametrize(("learner", "problem"), BAD_SETTINGS, ids=[one.name for one, _ in BAD_SETTINGS])
+def test_a_setting_out_of_its_range_is_refused_in_words(learner, problem):
+    with pytest.raises(BadInteractions) as refused:
+        learner.fit(tastes(users=3))
+    assert str(refused.value) == problem
+
+
+@pytest.mark.parametrize("learner", [ALS(factors=8), ItemKNN(), TifuKnn(), UserWindowCf()], ids=lambda one: one.name)
+def test_what_was_not_liked_is_no_success_but_is_left_out_as_it_was_seen(learner):
+    """Everybody had i000 and disliked it; u0 and u1 like the same otherwise, and u1 likes i003 too."""
+    user, item = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2]), np.array([0, 1, 2, 0, 1, 2, 3, 0, 4])
+    rows = table_of(user, item, np.arange(len(user)) * DAY)
+    fitted = learner.fit(rows.append_column("weight", pa.array(np.where(item == 0, -1.0, 1.0))))
+    assert fitted.recommend("nobody", 5)["item_id"].to_pylist()[-1] == "i000"
+    assert set(fitted.recommend("u0", 5)["item_id"].to_pylist()) == {"i003", "i004"}
+    assert fitted.recommend("u0", 9, exclude_seen=False)["item_id"].to_pylist()[-1] == "i000"
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_rows_that_nobody_liked_are_learned_from_without_a_warning(name):
+    rows = tastes(users=6)
+    fitted = LEARNERS[name]().fit(rows.append_column("weight", pa.array(np.zeros(len(rows)))))
+    assert np.isfinite(fitted.recommend(["u1", "nobody"], 3)["score"].to_numpy()).all()
+
+
+def test_popularity_of_no_row_is_refused():
+    known = Interactions.of(tastes(users=3))
+    with pytest.raises(NotEnoughData, match="no row to learn from"):
+        popularity(known.where(np.zeros(len(known), dtype=np.bool_)), 28.0)
+
+
+def test_settings_of_numpy_and_of_mappings_are_saved(tmp_path):
+    learner = CoVisitation(neighbours=np.int64(7), event_weights=MappingProxyType({"click": np.float32(2)}))  # type: ignore[arg-type]
+    assert len({learner, learner}) == 1
+    learner.fit(tastes(users=5)).save(tmp_path / "model")
+    assert load(tmp_path / "model").learner == CoVisitation(neighbours=7, event_weights={"click": 2.0})
 
 
 def test_interactions_that_cannot_be_read_are_refused_in_words():

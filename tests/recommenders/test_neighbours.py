@@ -25,6 +25,7 @@ def test_largest_products_are_those_of_the_whole_product():
         assert of_kept[largest] == pytest.approx(of_row[largest], rel=1e-6)
     ties = largest_products(sp.csr_array(np.full((1, 1), 0.1)), sp.csr_array(np.ones((1, 9))), 4)
     assert ties.indices.tolist() == [0, 1, 2, 3]
+    assert largest_products(left, right, 0).nnz == 0
     assert (largest_products(left, right, 99).toarray() > 0).sum() == (whole > 0).sum()
 
 
@@ -43,8 +44,17 @@ def test_item_knn_of_cosine_is_that_of_numpy():
     assert fitted.neighbours.toarray() == pytest.approx(unit.T @ unit, abs=1e-6)
 
 
+@pytest.mark.parametrize("weighting", ["bm25", "tfidf", "cosine"])
+@pytest.mark.parametrize("weight", [0.0, -1.0, 1e-300, 1e200])
+def test_item_knn_has_finite_neighbours_whatever_the_weights(weighting, weight):
+    rows = tastes(users=6)
+    fitted = ItemKNN(weighting=weighting).fit(rows.append_column("weight", pa.array([weight] * len(rows))))
+    assert np.isfinite(fitted.neighbours.data).all()
+    assert fitted.neighbours.nnz == 0 or weight > 0
+
+
 def test_a_weighting_that_does_not_exist_is_refused():
-    with pytest.raises(BadInteractions, match="'tf' is no weighting"):
+    with pytest.raises(BadInteractions, match="'tf' is not a valid weighting"):
         ItemKNN(weighting="tf").fit(tastes(users=5))  # type: ignore[arg-type]
 
 

@@ -1,6 +1,6 @@
 """Compare recommenders on a file: anybody's interactions of users with items."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.commands.table_file import read_table_file
-from patron.recommenders import LEARNERS, RecentPopularity, evaluate, split
+from patron.recommenders import EXTRA_LEARNERS, LEARNERS, Learner, RecentPopularity, evaluate, split
 from patron.schema.errors import BadInteractions, NotFound
 
 MANY_REPEATS = 0.05
@@ -68,19 +68,18 @@ def compare_recommenders(  # noqa: PLR0913 - one argument for each option of the
         raise BadInteractions(what, where=str(path), todo="Check --user and --time, or choose another --split.")
     repeat_share = pc.mean(pc.is_in(_pairs(test), _pairs(train))).as_py()
     is_repeating = repeat_share >= MANY_REPEATS if repeats is None else repeats
-    rows = evaluate(
-        train, test, {name: LEARNERS[name]() for name in chosen}, k=k, exclude_seen=not is_repeating, seed=seed
-    )
+    rows = evaluate(train, test, chosen, k=k, exclude_seen=not is_repeating, seed=seed)
     users = len(pc.unique(test["user_id"]))
     return RecommenderComparison(rows, how, k, train.num_rows, test.num_rows, users, repeat_share, is_repeating)
 
 
-def _named(names: Sequence[str] | None) -> list[str]:
-    """Learners to compare, the baseline first. Raises NotFound."""
-    unknown = [name for name in names or () if name not in LEARNERS]
+def _named(names: Sequence[str] | None) -> Mapping[str, Learner]:
+    """Learners to compare, the baseline first; those that need an extra only by name. Raises NotFound."""
+    kinds = {**LEARNERS, **EXTRA_LEARNERS}
+    unknown = [name for name in names or () if name not in kinds]
     if unknown:
-        raise NotFound(f"no recommender is called {unknown[0]!r}", todo=f"Choose from {', '.join(LEARNERS)}.")
-    return list(dict.fromkeys((RecentPopularity.name, *(names or LEARNERS))))
+        raise NotFound(f"no recommender is called {unknown[0]!r}", todo=f"Choose from {', '.join(kinds)}.")
+    return {name: kinds[name]() for name in (RecentPopularity.name, *(names or LEARNERS))}
 
 
 def _interactions(table: pa.Table, columns: InteractionColumns, *, where: str) -> pa.Table:

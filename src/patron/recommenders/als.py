@@ -1,7 +1,7 @@
 """Factors of users and items whose product says who has what: alternating least squares on implicit feedback.
 
 Minimises the sum over all pairs of c_ui (p_ui - x_u'y_i)^2, plus l sqrt(n_u) |x_u|^2 and l sqrt(n_i) |y_i|^2. Here p is
-1 for what a user had and 0 for everything else; c is 1, plus the confidence of a row for each row of the pair (Hu,
+1 for what a user had and 0 for all other items; c is 1, plus the confidence of a row for each row of the pair (Hu,
 Koren and Volinsky 2008). The penalty grows with the root of n, the number of items that a user has or of users that an
 item has: between that paper's, which does not grow, and one in proportion (Rendle et al. 2021). All rows count alike
 however old they are: fading them by half in 180 days gained nothing. Fitting costs O(rounds x (pairs x factors + (users
@@ -47,8 +47,8 @@ class ALS(Learner):
 
     def fit_interactions(self, known: Interactions) -> FittedALS:
         """Fit users and items in turn."""
-        rows = self.confidence * relative_weights(known)
-        by_user = known.matrix(rows)
+        liked = known.where(known.weight > 0)
+        by_user = liked.matrix(self.confidence * relative_weights(liked))
         by_user.sum_duplicates()
         by_item = sp.csr_array(by_user.T)
         rng = np.random.default_rng(self.seed)
@@ -66,7 +66,5 @@ class ALS(Learner):
 
 
 def relative_weights(known: Interactions) -> Numbers:
-    """What each row counts next to the average row; below 0 nothing."""
-    weights = np.maximum(known.weight, 0.0)
-    mean = float(weights.mean())
-    return weights / mean if mean > 0 else np.ones(len(known))
+    """What each row counts next to the average row, of rows whose weight is above 0."""
+    return known.weight / known.weight.mean() if len(known) else np.empty(0)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from patron.recommenders.interactions import Codes, Interactions
+from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import Numbers
 
 RECENT_DAYS = 28.0
@@ -41,10 +42,13 @@ class Catalogue:
 def popularity(known: Interactions, recent_days: float) -> Numbers:
     """Users of each item within so many days of the end, as a share of the most popular item's.
 
-    Raises NotEnoughData without any row.
+    Rows of weight 0 or less do not count. Raises NotEnoughData without any row.
     """
-    recent = users_of_items(known.where(known.days_before_end <= recent_days))
-    counts = recent + OLDER_WEIGHT * users_of_items(known)
+    if not len(known):
+        raise NotEnoughData("no row to learn from", where="interactions", todo="Pass some interactions.")
+    is_liked = known.weight > 0
+    recent = users_of_items(known.where(is_liked & (known.days_before_end <= recent_days)))
+    counts = recent + OLDER_WEIGHT * users_of_items(known.where(is_liked))
     return counts / max(float(counts.max(initial=0.0)), OLDER_WEIGHT)
 
 

@@ -77,7 +77,7 @@ class CoVisitation(Learner):
     """How much the earlier of two rows, or the other of the same time, counts, of the later one; 0 to 1."""
     popularity_discount: float = 0.25
     """How much items with many rows are discounted: 0 not at all, 1 in proportion to their weight."""
-    event_weights: Mapping[str, float] = field(default_factory=dict)
+    event_weights: Mapping[str, float] = field(default_factory=dict, hash=False)
     """How much events of a kind count as what comes next, such as {"purchase": 3}; 1 for others, 0 leaves them out."""
 
     name: ClassVar[str] = "co_visitation"

@@ -5,21 +5,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import users_of_items
 from patron.recommenders.interactions import Codes, Interactions, codes_of_ids, interaction_table, weights_of
 from patron.recommenders.learner import Fitted, Learner
-from patron.schema.bootstrap_intervals import percentile_interval
+from patron.schema.bootstrap_intervals import Interval, percentile_interval
 from patron.schema.errors import BadInteractions
 from patron.schema.numbers import Numbers
 
 RESAMPLES, RESAMPLES_AT_A_TIME = 400, 20
 MEANS = ("ndcg", "ndcg_cut", "recall", "mrr", "hit_rate", "novelty")
 """Metrics that are means over users."""
-GAIN = "ndcg_cut_gain"
 RATING_ERRORS = ("rmse", "mae")
+NORMAL = 1.96
+"""Standard errors on both sides of a value that hold the middle 95 %."""
+
+
+@dataclass(frozen=True, eq=False)
+class UserMetrics:
+    """What one learner's lists are worth, user by user."""
+
+    sums: Numbers
+    """Users x (MEANS, squared errors, absolute errors, ratings): summed over users, and then divided."""
+    coverage: Interval
+    has_ratings: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,21 +44,12 @@ class Truth:
     """Place in `users` of each row of the test."""
     item: Codes
     """Number of each row's item."""
+    is_liked: Flags
+    """Whether each row has a weight above 0; others are no hits, but have ratings."""
     item_count: Codes
-    """Different items of each user, unknown ones included."""
+    """Different items that each user liked, unknown ones included; who has none is in the rating errors alone."""
     rating: Numbers | None
     """Weight of each row, where both parts have weights."""
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """One learner's lists, measured user by user."""
-
-    means: Mapping[str, Numbers]
-    shown: Codes
-    """Users x k items, -1 after the last."""
-    errors: Numbers | None
-    """Users x (squared errors, absolute errors, ratings), summed; None for a learner that predicts none."""
 
 
 def evaluate(
@@ -64,19 +66,16 @@ def evaluate(
     Columns are learner, ndcg (the ideal list has the whole basket), ndcg_cut (it has k items), recall, mrr, hit_rate,
     novelty (bits), coverage (share of the items that somebody is shown), ndcg_cut_gain (over the first learner, on the
     same users), and rmse and mae of learners that predict ratings, where both parts have a weight; each with `_low` and
-    `_high`, the middle 95 % of resamples of users, which are the same for all learners. A user or an item that `train`
-    does not have is a miss. Raises BadInteractions, NotEnoughData.
+    `_high`, the middle 95 % of resamples of users, which are the same for all learners; of coverage, 1.96 standard
+    errors of a jackknife over users. A user or an item that `train` does not have is a miss. Rows of `test` whose
+    weight is 0 or less are no hits. Raises BadInteractions, NotEnoughData.
     """
     known = Interactions.of(train)
     truth = _truth(interaction_table(test), known, is_rated=_has_weight(train) and _has_weight(test))
-    measured = {
-        name: _measure(learner.fit(known), truth, known, k, repeats=not exclude_seen)
-        for name, learner in learners.items()
-    }
-    first = next(iter(measured.values())).means["ndcg_cut"] if measured else np.empty(0)
-    return pa.Table.from_pylist(
-        [{"learner": name} | _row(one, first, len(known.items), seed) for name, one in measured.items()]
-    )
+    metrics = [_measure(learner.fit(known), truth, known, k, repeats=not exclude_seen) for learner in learners.values()]
+    totals = _totals(metrics, truth.item_count > 0, seed) if metrics else []
+    rows = [_row(one, of_one, totals[0]) for one, of_one in zip(metrics, totals, strict=True)]
+    return pa.Table.from_pylist([{"learner": name} | row for name, row in zip(learners, rows, strict=True)])
 
 
 def _has_weight(frame: Any) -> bool:
@@ -88,45 +87,54 @@ def _truth(test: pa.Table, known: Interactions, *, is_rated: bool) -> Truth:
         raise BadInteractions("the test part has no row", where="evaluate", todo="Split at another time.")
     encoded = test["user_id"].combine_chunks().dictionary_encode()
     items = test["item_id"].combine_chunks().dictionary_encode()
-    row = np.asarray(encoded.indices, dtype=np.int64)
-    pairs = np.unique(row * len(items.dictionary) + np.asarray(items.indices, dtype=np.int64))
+    row, weight = np.asarray(encoded.indices, dtype=np.int64), weights_of(test)
+    is_liked = weight > 0
+    if not is_liked.any():
+        what = "no row of the test part has a weight above 0"
+        raise BadInteractions(what, where="evaluate", todo="Weights say how much a row counts, or are ratings.")
+    pairs = np.unique((row * len(items.dictionary) + np.asarray(items.indices, dtype=np.int64))[is_liked])
     return Truth(
         encoded.dictionary,
         codes_of_ids(encoded.dictionary, known.users),
         row,
         codes_of_ids(test["item_id"], known.items),
+        is_liked,
         np.bincount(pairs // len(items.dictionary), minlength=len(encoded.dictionary)),
-        weights_of(test) if is_rated else None,
+        weight if is_rated else None,
     )
 
 
-def _measure(fitted: Fitted, truth: Truth, known: Interactions, k: int, *, repeats: bool) -> Measured:
+def _measure(fitted: Fitted, truth: Truth, known: Interactions, k: int, *, repeats: bool) -> UserMetrics:
     shown = _shown(fitted, truth, k, repeats=repeats)
     item_count = len(known.items)
-    is_known = truth.item >= 0
-    pairs = np.unique(truth.row[is_known] * item_count + truth.item[is_known])
+    is_hittable = truth.is_liked & (truth.item >= 0)
+    pairs = np.unique(truth.row[is_hittable] * item_count + truth.item[is_hittable])
     rows = np.arange(len(truth.users))[:, None]
     is_hit = (shown >= 0) & np.isin(rows * item_count + shown, pairs)
     discount = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, int(truth.item_count.max()) + 2)))])
+    counts = np.maximum(truth.item_count, 1)  # who liked nothing has no hit
+    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, int(counts.max()) + 2)))])
     gained, rank = is_hit @ discount, np.arange(1, k + 1)
     means = {
-        "ndcg": gained / ideal[truth.item_count],
-        "ndcg_cut": gained / ideal[np.minimum(truth.item_count, k)],
-        "recall": is_hit.sum(axis=1) / truth.item_count,
+        "ndcg": gained / ideal[counts],
+        "ndcg_cut": gained / ideal[np.minimum(counts, k)],
+        "recall": is_hit.sum(axis=1) / counts,
         "mrr": (is_hit / rank).max(axis=1),
         "hit_rate": is_hit.any(axis=1).astype(np.float64),
         "novelty": _novelty(shown, known),
     }
-    return Measured(means, shown, _errors(fitted, truth))
+    errors = _errors(fitted, truth)
+    sums = [means[name] for name in MEANS] + list(np.zeros((3, len(shown))) if errors is None else errors)
+    return UserMetrics(np.column_stack(sums), _coverage(shown[truth.item_count > 0], item_count), errors is not None)
 
 
 def _shown(fitted: Fitted, truth: Truth, k: int, *, repeats: bool) -> Codes:
-    """Users x k items by number; -1 for users that the training part does not have, whose lists are a miss."""
+    """Users x k items by number; -1 for users that the training part does not have, and for those who liked nothing."""
     shown = np.full((len(truth.users), k), -1, dtype=np.int64)
     of_code = np.full(int(truth.code.max(initial=0)) + 1, -1, dtype=np.int64)
-    of_code[truth.code[truth.code >= 0]] = np.flatnonzero(truth.code >= 0)
-    lists = fitted.recommend(truth.users.filter(pa.array(truth.code >= 0)), k, not repeats)
+    has_list = (truth.code >= 0) & (truth.item_count > 0)
+    of_code[truth.code[has_list]] = np.flatnonzero(has_list)
+    lists = fitted.recommend(truth.users.filter(pa.array(has_list)), k, not repeats)
     users = of_code[codes_of_ids(lists["user_id"], fitted.catalogue.users)]
     shown[users, lists["rank"].to_numpy() - 1] = codes_of_ids(lists["item_id"], fitted.catalogue.items)
     return shown
@@ -139,37 +147,59 @@ def _novelty(shown: Codes, known: Interactions) -> Numbers:
     return bits.sum(axis=1) / np.maximum((shown >= 0).sum(axis=1), 1)
 
 
-def _errors(fitted: Fitted, truth: Truth) -> Numbers | None:
+def _coverage(shown: Codes, item_count: int) -> Interval:
+    """Share of the items that somebody is shown, with the jackknife's standard error.
+
+    A resample of users has 63 % of them, and so fewer items; leaving out one user takes away what nobody else is shown.
+    The jackknife's variance is too large rather than too small (Efron and Stein, 1981).
+    """
+    user, place = np.nonzero(shown >= 0)
+    item = shown[user, place]
+    users = np.bincount(item, minlength=item_count)
+    alone = np.bincount(user, users[item] == 1, len(shown))
+    value, error = float((users > 0).mean()), float(np.sqrt(len(shown) - 1) * alone.std() / item_count)
+    return Interval(value, max(value - NORMAL * error, 0.0), min(value + NORMAL * error, 1.0))
+
+
+def _errors(fitted: Fitted, truth: Truth) -> tuple[Numbers, Numbers, Numbers] | None:
+    """Squared errors, absolute errors and ratings of each user, summed; None of a learner that predicts none."""
     if truth.rating is None:
         return None
     forecast = fitted.ratings(truth.code[truth.row], truth.item)
     if forecast is None:
         return None
     error = forecast - truth.rating
-    sums = (
+    squared, absolute, ratings = (
         np.bincount(truth.row, values, len(truth.users)).astype(np.float64)
         for values in (error**2, abs(error), np.ones(len(error)))
     )
-    return np.column_stack(list(sums))
+    return squared, absolute, ratings
 
 
-def _row(one: Measured, first: Numbers, item_count: int, seed: int) -> dict[str, float | None]:
-    """Metrics of a learner with their intervals."""
-    names, count = (*MEANS, GAIN, "coverage", *RATING_ERRORS), len(first)
-    values = np.column_stack([*one.means.values(), one.means["ndcg_cut"] - first])
-    errors = np.zeros((count, 3)) if one.errors is None else one.errors
-    everybody, *draws = (
-        _metrics(weights, values, errors, one.shown, item_count)
-        for weights in (np.ones((1, count)), *_resamples(count, seed))
-    )
-    resampled = np.concatenate(draws)
+def _totals(metrics: list[UserMetrics], is_judged: Flags, seed: int) -> list[Numbers]:
+    """For each learner (all users, then each resample) x (MEANS, squared and absolute errors a rating)."""
+    columns = np.column_stack([is_judged, *(one.sums for one in metrics)]).astype(np.float64)
+    totals = np.concatenate([columns.sum(axis=0)[None], *(drawn @ columns for drawn in _resamples(len(columns), seed))])
+    judged, width = np.maximum(totals[:, :1], 1), metrics[0].sums.shape[1]
+    parts = (totals[:, at : at + width] for at in range(1, totals.shape[1], width))
+    return [
+        np.column_stack([one[:, : len(MEANS)] / judged, one[:, -3:-1] / np.maximum(one[:, -1:], 1)]) for one in parts
+    ]
+
+
+def _row(one: UserMetrics, totals: Numbers, first: Numbers) -> dict[str, float | None]:
+    """Metrics of a learner with their intervals; the gain is over the first learner."""
+    means = dict(zip(MEANS, totals.T, strict=False))
+    squared, absolute = totals[:, len(MEANS) :].T
+    place = MEANS.index("ndcg_cut")
+    columns = means | {"ndcg_cut_gain": totals[:, place] - first[:, place], "rmse": np.sqrt(squared), "mae": absolute}
+    ends = {name: percentile_interval(float(values[0]), values[1:]) for name, values in columns.items()}
     row: dict[str, float | None] = {}
-    for name, value, of_resamples in zip(names, everybody[0], resampled.T, strict=True):
-        if name in RATING_ERRORS and one.errors is None:
-            row |= dict.fromkeys((name, f"{name}_low", f"{name}_high"))
-            continue
-        ends = percentile_interval(float(value), of_resamples)
-        row |= {name: ends.value, f"{name}_low": ends.low, f"{name}_high": ends.high}
+    ends["coverage"] = one.coverage
+    for name in (*MEANS, "coverage", "ndcg_cut_gain", *RATING_ERRORS):
+        numbers = (ends[name].value, ends[name].low, ends[name].high)
+        is_missing = name in RATING_ERRORS and not one.has_ratings
+        row |= zip((name, f"{name}_low", f"{name}_high"), (None,) * 3 if is_missing else numbers, strict=True)
     return row
 
 
@@ -180,13 +210,3 @@ def _resamples(count: int, seed: int) -> Iterator[Numbers]:
         places = rng.integers(0, count, (RESAMPLES_AT_A_TIME, count)) + count * np.arange(RESAMPLES_AT_A_TIME)[:, None]
         counts = np.bincount(places.ravel(), minlength=RESAMPLES_AT_A_TIME * count)
         yield counts.reshape(RESAMPLES_AT_A_TIME, count).astype(np.float64)
-
-
-def _metrics(
-    weights: Numbers, values: Numbers, errors: Numbers, shown: npt.NDArray[np.int64], item_count: int
-) -> Numbers:
-    """Resamples x (means, coverage, RMSE, MAE)."""
-    means = weights @ values / weights.sum(axis=1, keepdims=True)
-    covered = [len(np.unique(shown[drawn > 0][shown[drawn > 0] >= 0])) / max(item_count, 1) for drawn in weights]
-    squared, absolute, ratings = np.maximum(weights @ errors, [0.0, 0.0, 1e-12]).T
-    return np.column_stack([means, covered, np.sqrt(squared / ratings), absolute / ratings])

@@ -1,6 +1,7 @@
 """A fitted recommender of vectors: users and items near each other go together."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -23,5 +24,8 @@ class FittedFactors(Fitted):
 
     def similarities(self, items: Codes) -> Scores:
         """Cosine of the items' vectors."""
-        unit = self.item_factors / np.maximum(np.linalg.norm(self.item_factors, axis=1, keepdims=True), 1e-12)
-        return (unit[items] @ unit.T).astype(np.float64)
+        return (self._unit_items[items] @ self._unit_items.T).astype(np.float64)
+
+    @cached_property
+    def _unit_items(self) -> Factors:
+        return self.item_factors / np.maximum(np.linalg.norm(self.item_factors, axis=1, keepdims=True), 1e-12)

@@ -63,19 +63,22 @@ class ItemKNN(Learner):
         match self.weighting:
             case "bm25":
                 length = np.bincount(item, count, items)
-                discount = self.k1 * (1 - self.b + self.b * length / length.mean())
+                relative = length / max(float(length.mean()), np.finfo(float).tiny)
+                discount = self.k1 * (1 - self.b + self.b * relative)
                 values = idf * count * (self.k1 + 1) / (count + discount[item])
             case "tfidf":
                 values = _unit(idf * np.sqrt(count), item)
             case "cosine":
                 values = _unit(count, item)
             case _:
-                what = f"{self.weighting!r} is no weighting"
+                what = f"{self.weighting!r} is not a valid weighting"
                 raise BadInteractions(what, where="item_knn", todo="Use bm25, tfidf or cosine.")
         return sp.csr_array((values, user, counts.indptr), shape=(items, users))
 
 
 def _unit(values: Numbers, item: Codes) -> Numbers:
-    """Values of each item, divided by their norm."""
-    norm = np.sqrt(np.bincount(item, values**2))
-    return values / norm[item]
+    """Values of each item, divided by their norm; by the largest one first, so that no square is 0 or infinite."""
+    largest = np.zeros(int(item.max(initial=-1)) + 1)
+    np.maximum.at(largest, item, values)
+    shares = values / largest[item]
+    return shares / np.sqrt(np.bincount(item, shares**2))[item]

@@ -2,7 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +21,14 @@ from patron.schema.numbers import Numbers
 
 MOST_CELLS = 8_000_000
 """Scores that are held at a time: users are scored in batches."""
+LEAST = {"seed": 0, "rating_factors": 0, "fewest_updates": 0, "leaves": 2}
+"""Lowest values of settings that are whole numbers; 1 of all others."""
+ABOVE_0 = frozenset({"half_life_days", "learning_rate", "patience", "prior_purchases", "regularisation"})
+"""Settings with a fraction that are above 0; the rest are 0 or more."""
+UP_TO_1 = frozenset(
+    {"asymmetry", "b", "backward", "basket_decay", "dropout", "group_decay", "personal_share", "step_decay"}
+)
+"""Shares, 1 at most."""
 REASON = b"reason"
 """Key of the sentence in a table's metadata that says why lists are shorter than asked."""
 
@@ -32,8 +42,9 @@ class Learner(ABC):
     def fit(self, interactions: Any) -> "Fitted":
         """Fit to a frame with user_id and item_id, and where it has them `at`, `weight` and `event`.
 
-        Raises BadInteractions, and NotEnoughData for a frame without a row.
+        Raises BadInteractions, also for a setting out of its range, and NotEnoughData for a frame without a row.
         """
+        _check_settings(self)
         known = interactions if isinstance(interactions, Interactions) else Interactions.of(interactions)
         if not len(known):
             raise NotEnoughData("no row to learn from", where="interactions", todo="Pass some interactions.")
@@ -61,10 +72,16 @@ class Fitted(ABC):
 
     def similarities(self, items: Codes) -> Scores:
         """One row per item, one column per item; by default the cosine of their users."""
+        of_items, of_users = self._unit_history
+        return sp.csr_array(of_items[items] @ of_users)
+
+    @cached_property
+    def _unit_history(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """Items x users, and users x items: 1 where a user had an item, divided by the item's length."""
         history = self.catalogue.history.sign()
         lengths = np.sqrt(np.bincount(history.indices, minlength=history.shape[1]))
-        unit = history @ sp.diags_array(1 / np.maximum(lengths, 1))
-        return sp.csr_array(unit.T.tocsr()[items] @ unit)
+        unit = sp.csr_array(history @ sp.diags_array(1 / np.maximum(lengths, 1)))
+        return sp.csr_array(unit.T), unit
 
     def ratings(self, users: Codes, items: Codes) -> Numbers | None:  # noqa: ARG002 - for learners that predict them
         """Expected rating of each pair, in the unit of `weight`; -1 is a user or item that is not known.
@@ -157,6 +174,22 @@ class Fitted(ABC):
                 "score": pa.array(scores[row, place]),
             }
         )
+
+
+def _check_settings(learner: Any) -> None:
+    """Raise BadInteractions for a number that is out of its range; which numbers are whole their defaults say."""
+    for field in fields(learner):
+        if type(field.default) not in {int, float}:
+            continue
+        name, value, is_whole = field.name, getattr(learner, field.name), type(field.default) is int
+        kind, words = (Integral, "a whole number") if is_whole else (Real, "a number")
+        least = LEAST.get(name, 1) if is_whole else 0
+        most = 1 if name in UP_TO_1 else np.finfo(float).max
+        is_number = issubclass(type(value), kind) and type(value) is not bool
+        if is_number and least <= value <= most and (value > 0 or name not in ABOVE_0):
+            continue
+        span = "above 0" if name in ABOVE_0 else f"from {least} to 1" if name in UP_TO_1 else f"of {least} or more"
+        raise BadInteractions(f"{name} is {value!r}", where=learner.name, todo=f"It is {words} {span}.")
 
 
 def batches(codes: Codes, columns: int) -> Iterator[Codes]:

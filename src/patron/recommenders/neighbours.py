@@ -99,6 +99,6 @@ def take_best(best, of_best, sums, is_touched, touched):  # noqa: ANN001, ANN201
     length = 0
     for column in touched:
         score = np.float32(sums[column])  # as it is kept, so that ties are ties
-        if score > 0 and (length < len(best) or score >= of_best[-1]):
+        if score > 0 and len(best) and (length < len(best) or score >= of_best[-1]):
             length = insert(best, of_best, length, column, score)
         sums[column], is_touched[column] = 0.0, False

@@ -1,7 +1,7 @@
 """Fitted recommenders in folders: arrays as npz, ids as Arrow, settings as JSON; never a pickle."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,10 @@ FILES: Mapping[str, FileKind] = {
 
 def save(fitted: Fitted, folder: Path) -> None:
     """Write a fitted recommender, field by field."""
+    learner: Any = fitted.learner
+    settings = {field.name: _plain(getattr(learner, field.name)) for field in fields(learner)}
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"learner": fitted.learner.name, "settings": asdict(fitted.learner)}  # type: ignore[call-overload]
+    content = {"learner": learner.name, "settings": settings}
     write_json(folder / CONTENT, content | {"fields": _save_fields(fitted, folder, without=("learner",))})
 
 
@@ -92,7 +94,14 @@ def _save_value(value: Any, folder: Path, name: str) -> dict[str, Any]:
         if isinstance(value, of_kind):
             (folder / name).mkdir(exist_ok=True)
             return {"kind": kind, "fields": _save_fields(value, folder / name)}
-    return {"kind": "value", "value": value}
+    return {"kind": "value", "value": _plain(value)}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON holds it: NumPy's numbers as Python's, any mapping as a dictionary."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _load_fields(saved: Mapping[str, Any], folder: Path, learners: Mapping[str, type[Learner]]) -> dict[str, Any]:

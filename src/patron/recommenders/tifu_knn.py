@@ -10,6 +10,7 @@ looked for among so many who came last, so that scoring n users costs O(n x that
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -21,10 +22,9 @@ from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.user_neighbours import (
     Baskets,
+    Others,
     nearest,
     newest_users,
-    products,
-    squared_lengths,
     weights_of_neighbours,
 )
 
@@ -41,16 +41,17 @@ class FittedTifuKnn(Fitted):
 
     def scores(self, users: Codes) -> Scores:
         """The user's vector blended with the neighbours' mean; faded share of baskets."""
-        rows, others = self.vectors[users], self.vectors[self.others]
-        neighbours = self._neighbours(users, rows, others)
-        share = self.learner.personal_share
-        return sp.csr_array(share * rows + (1 - share) * (neighbours @ others))
+        rows, share = self.vectors[users], self.learner.personal_share
+        return sp.csr_array(share * rows + (1 - share) * (self._neighbours(users, rows) @ self._of_others.rows))
 
-    def _neighbours(self, users: Codes, rows: sp.csr_array, others: sp.csr_array) -> sp.csr_array:
-        lengths = squared_lengths(others)
-        parts = []
-        for block, product in products(rows, others):
-            closeness = 2 * product - lengths  # the user's length is the same for all others
+    @cached_property
+    def _of_others(self) -> Others:
+        return Others.of(self.vectors[self.others])
+
+    def _neighbours(self, users: Codes, rows: sp.csr_array) -> sp.csr_array:
+        parts, others = [], self._of_others
+        for block, product in others.products(rows):
+            closeness = 2 * product - others.squared_lengths  # the user's length is the same for all others
             closeness[users[block, None] == self.others] = -np.inf
             columns = nearest(closeness, self.learner.neighbours)
             is_other = np.take_along_axis(closeness, columns, axis=1) > -np.inf
@@ -61,7 +62,7 @@ class FittedTifuKnn(Fitted):
 
 @dataclass(frozen=True)
 class TifuKnn(Learner):
-    """A user's baskets, faded in groups, blended with those of the nearest users. Weights of rows are not used."""
+    """A user's baskets, faded in groups, and those of the nearest users. Rows of weight 0 or less do not count."""
 
     neighbours: int = 300
     """How many nearest users are averaged."""

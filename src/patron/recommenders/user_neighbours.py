@@ -13,7 +13,10 @@ from patron.schema.numbers import Numbers
 
 @dataclass(frozen=True, eq=False)
 class Baskets:
-    """The rows of a user at one time are a basket: its different items, one row each."""
+    """The rows of a user at one time are a basket: its different items, one row each.
+
+    Rows of weight 0 or less do not count.
+    """
 
     user: Codes
     item: Codes
@@ -25,9 +28,10 @@ class Baskets:
     @classmethod
     def of(cls, known: Interactions) -> "Baskets":
         """Number each user's baskets."""
+        known = known.where(known.weight > 0)
         order = np.argsort(known.user, kind="stable")  # rows are in order of time, and stay so within a user
         user, day = known.user[order], known.day[order]
-        is_new = np.append(True, (np.diff(user) != 0) | (np.diff(day) > 0))
+        is_new = np.append(True, (np.diff(user) != 0) | (np.diff(day) > 0))[: len(user)]
         number = np.cumsum(is_new) - 1
         pairs = np.unique(number * len(known.items) + known.item[order])
         basket, item = pairs // len(known.items), pairs % len(known.items)
@@ -37,19 +41,35 @@ class Baskets:
         return cls(owner[basket], item, last[owner[basket]] - basket, basket_count)
 
 
+@dataclass(frozen=True, eq=False)
+class Others:
+    """Vectors of the users who can be neighbours."""
+
+    rows: sp.csr_array
+    """Others x items."""
+    columns: sp.csr_array
+    """Items x others: the same."""
+    squared_lengths: Numbers
+
+    @classmethod
+    def of(cls, rows: sp.csr_array) -> "Others":
+        """What every batch of users is compared with."""
+        return cls(rows, sp.csr_array(rows.T), squared_lengths(rows))
+
+    def products(self, rows: sp.csr_array) -> Iterator[tuple[slice, Numbers]]:
+        """Some rows at a time: which, and their products with each other user, so that few cells are held."""
+        size = max(MOST_CELLS // max(len(self.squared_lengths), 1), 1)
+        for start in range(0, len(rows.indptr) - 1, size):
+            yield slice(start, start + size), (rows[start : start + size] @ self.columns).toarray()
+
+
 def newest_users(known: Interactions, most: int) -> Codes:
-    """So many users at most: those whose newest row is the youngest; in order of their numbers."""
+    """So many users at most: those whose newest row that counts is the youngest; in order of their numbers."""
+    known = known.where(known.weight > 0)
     last = np.full(len(known.users), -np.inf)
     np.maximum.at(last, known.user, known.day)
-    return np.sort(np.argsort(-last, kind="stable")[:most]).astype(np.int64)
-
-
-def products(rows: sp.csr_array, others: sp.csr_array) -> Iterator[tuple[slice, Numbers]]:
-    """Some rows at a time: which, and their products with each other row, so that few cells are held."""
-    row_count, other_count = len(rows.indptr) - 1, len(others.indptr) - 1
-    size, columns = max(MOST_CELLS // max(other_count, 1), 1), sp.csr_array(others.T)
-    for start in range(0, row_count, size):
-        yield slice(start, start + size), (rows[start : start + size] @ columns).toarray()
+    newest = np.argsort(-last, kind="stable")[:most]
+    return np.sort(newest[last[newest] > -np.inf]).astype(np.int64)
 
 
 def squared_lengths(rows: sp.csr_array) -> Numbers:
@@ -65,8 +85,8 @@ def nearest(closeness: Numbers, count: int) -> Codes:
 
 
 def weights_of_neighbours(columns: Codes, weights: Numbers, shape: tuple[int, int]) -> sp.csr_array:
-    """Rows x others: the weight of each neighbour, without those that weigh nothing."""
-    starts = np.arange(0, columns.size + 1, columns.shape[1] or 1)
-    matrix = sp.csr_array((weights.ravel(), columns.ravel(), starts[: len(columns) + 1]), shape=shape)
+    """Rows x others: the weight of each neighbour, without those of weight 0."""
+    starts = np.arange(len(columns) + 1) * columns.shape[1]
+    matrix = sp.csr_array((weights.ravel(), columns.ravel(), starts), shape=shape)
     matrix.eliminate_zeros()
     return matrix

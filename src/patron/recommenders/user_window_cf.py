@@ -10,6 +10,7 @@ n users costs O(n x that many), and fitting O(rows).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -21,9 +22,9 @@ from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.user_neighbours import (
     Baskets,
+    Others,
     nearest,
     newest_users,
-    products,
     squared_lengths,
     weights_of_neighbours,
 )
@@ -41,22 +42,25 @@ class FittedUserWindowCf(Fitted):
 
     def scores(self, users: Codes) -> Scores:
         """Shares of the user's and of like users' newest baskets, weighted by how like they are."""
-        rows, others = self.shares[users], self.shares[self.others]
-        lengths = squared_lengths(rows), squared_lengths(others)
-        parts, learner = [], self.learner
-        for block, product in products(rows, others):
-            scale = lengths[0][block, None] ** learner.asymmetry * lengths[1] ** (1 - learner.asymmetry)
-            likeness = (product / scale) ** learner.locality
+        rows, others, learner = self.shares[users], self._of_others, self.learner
+        lengths, parts = squared_lengths(rows), []
+        for block, product in others.products(rows):
+            scale = lengths[block, None] ** learner.asymmetry * others.squared_lengths ** (1 - learner.asymmetry)
+            likeness = (product / np.maximum(scale, np.finfo(float).tiny)) ** learner.locality
             likeness[users[block, None] == self.others] = 0.0
             columns = nearest(likeness, learner.neighbours)
             weights = np.take_along_axis(likeness, columns, axis=1)
             parts.append(weights_of_neighbours(columns, weights, product.shape))
-        return sp.csr_array(rows + sp.csr_array(sp.vstack(parts)) @ others)
+        return sp.csr_array(rows + sp.csr_array(sp.vstack(parts)) @ others.rows)
+
+    @cached_property
+    def _of_others(self) -> Others:
+        return Others.of(self.shares[self.others])
 
 
 @dataclass(frozen=True)
 class UserWindowCf(Learner):
-    """Newest baskets of a user and of like users. Weights of rows are not used."""
+    """Newest baskets of a user and of like users. Rows of weight 0 or less do not count."""
 
     window: int = 25
     """How many of a user's newest baskets count."""

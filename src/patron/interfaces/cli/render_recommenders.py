@@ -31,12 +31,18 @@ def show_recommenders(comparison: "RecommenderComparison", *, json: bool) -> Non
     ranked = sorted(rows, key=lambda row: -row["ndcg_cut"])
     cells = [[*_heads(row), *(_number(row[name]) for name in metrics)] for row in ranked]
     output.grid("On the test part", [*heads, *metrics.values()], cells, numbers=len(heads) - 1 + len(metrics))
-    best = ranked[0]
-    baseline = rows[0]["learner"]
-    if best["ndcg_cut_gain_low"] > 0:
-        output.say(f"{best['learner']} ranks best, beyond noise better than {baseline}.")
-    else:
-        output.say(f"Nothing is better than {baseline} beyond noise.")
+    output.say(_conclusion(ranked, rows[0]["learner"], comparison.k))
+
+
+def _conclusion(ranked: list[dict[str, Any]], baseline: str, k: int) -> str:
+    """Who has the highest NDCG, and who is better than the baseline: that need not be the same."""
+    best = ranked[0]["learner"]
+    better = [row["learner"] for row in ranked if row["ndcg_cut_gain_low"] > 0]
+    if not better:
+        return f"{best} has the highest NDCG@{k}, but no recommender is better than {baseline} beyond noise."
+    if best in better:
+        return f"{best} has the highest NDCG@{k}, better than {baseline} beyond noise."
+    return f"{best} has the highest NDCG@{k}, but only {', '.join(better)} is better than {baseline} beyond noise."
 
 
 def _heads(row: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.recommenders.catalogue import users_of_items
+from patron.recommenders.ids import check_same_kind
 from patron.recommenders.interactions import Codes, Interactions, codes_of_ids, interaction_table, weights_of
 from patron.recommenders.learner import Fitted, Learner
 from patron.schema.bootstrap_intervals import percentile_interval
@@ -86,6 +87,8 @@ def _has_weight(frame: Any) -> bool:
 def _truth(test: pa.Table, known: Interactions, *, is_rated: bool) -> Truth:
     if not test.num_rows:
         raise BadInteractions("the test part has no row", where="evaluate", todo="Split at another time.")
+    check_same_kind("user_id", test["user_id"], known.users)
+    check_same_kind("item_id", test["item_id"], known.items)
     encoded = test["user_id"].combine_chunks().dictionary_encode()
     items = test["item_id"].combine_chunks().dictionary_encode()
     row = np.asarray(encoded.indices, dtype=np.int64)

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
+from patron.recommenders.ids import Codes, codes_of_ids, plain_ids, without_dictionary
+from patron.recommenders.times import days_of
 from patron.schema.errors import BadInteractions
 from patron.schema.frames import table_without_index
 from patron.schema.numbers import Numbers, float_column
 
-Codes = npt.NDArray[np.int64]
-SECONDS_A_DAY = 86_400.0
+COLUMNS = ("user_id", "item_id", "at", "weight", "event")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,17 +47,17 @@ class Interactions:
         days = days_of(table)
         order = np.argsort(days, kind="stable")
         users, items = (_ids(table, name) for name in ("user_id", "item_id"))
-        names = table["event"].cast(pa.string()).fill_null("") if "event" in table.column_names else None
+        names = _event_names(table)
         events = names.unique().sort() if names is not None else pa.array([""])
         weight = weights_of(table)
         return cls(
             users,
             items,
-            codes_of(table["user_id"], users)[order],
-            codes_of(table["item_id"], items)[order],
+            codes_of_ids(table["user_id"], users)[order],
+            codes_of_ids(table["item_id"], items)[order],
             days[order],
             weight[order],
-            codes_of(names, events)[order] if names is not None else np.zeros(len(order), dtype=np.int64),
+            codes_of_ids(names, events)[order] if names is not None else np.zeros(len(order), dtype=np.int64),
             tuple(events.to_pylist()),
         )
 
@@ -92,71 +93,46 @@ def interaction_table(frame: Any) -> pa.Table:
         table = table_without_index(frame)
     except TypeError as error:
         raise _bad(str(error), "Pass a frame of pandas, Polars, DuckDB or Arrow.") from error
+    for name in COLUMNS:
+        if table.column_names.count(name) > 1:
+            raise _bad(f"{table.column_names.count(name)} columns are called {name}", "Keep one of them.")
     for name in ("user_id", "item_id"):
         if name not in table.column_names:
             raise _bad(f"there is no column {name}", f"Rename one of {', '.join(table.column_names)} to {name}.")
-        table = table.set_column(table.column_names.index(name), name, _plain(table[name]))
+        table = table.set_column(table.column_names.index(name), name, _plain(table, name))
     for name in ("user_id", "item_id", "at"):
-        count = table[name].null_count if name in table.column_names else 0
+        count = _count_missing(table[name]) if name in table.column_names else 0
         if count:
             raise _bad(f"{count} of {table.num_rows} rows have no {name}", "Leave these rows out, or fill them in.")
     return table
 
 
-def codes_of(values: pa.Array | pa.ChunkedArray, known: pa.Array) -> Codes:
-    """Place of each value among the known ones; -1 where it is not there."""
-    places = pc.index_in(values.cast(known.type), known).fill_null(-1)
-    return np.asarray(places, dtype=np.int64)
-
-
-def codes_of_ids(ids: Any, known: pa.Array) -> Codes:
-    """As `codes_of`, for ids in a list, an array or a column; those of another type are not known."""
-    values = id_array(ids)
+def _plain(table: pa.Table, name: str) -> pa.ChunkedArray:
     try:
-        return codes_of(values, known)
-    except pa.ArrowException:
-        return np.full(len(values), -1, dtype=np.int64)
+        return plain_ids(table[name])
+    except (BadInteractions, pa.ArrowException) as error:
+        raise _bad(f"{name} holds no ids: {table[name].type}", "Pass texts or whole numbers.") from error
 
 
-def id_array(ids: Any) -> pa.Array:
-    """One id, or several in a list, an array or a column, as an Arrow array. Raises BadInteractions."""
-    if isinstance(ids, str | bytes | int):
-        ids = [ids]
+def _count_missing(column: pa.ChunkedArray) -> int:
+    """How many values are NULL, NaN or infinite."""
+    values = without_dictionary(column)
+    is_float = pa.types.is_floating(values.type)
+    return values.null_count + (pc.sum(pc.invert(pc.is_finite(values))).as_py() or 0 if is_float else 0)
+
+
+def _event_names(table: pa.Table) -> pa.ChunkedArray | None:
+    """Kind of event of each row, "" where there is none; None for a table without kinds. Raises BadInteractions."""
+    if "event" not in table.column_names:
+        return None
     try:
-        column = ids if isinstance(ids, pa.ChunkedArray) else pa.chunked_array([pa.array(ids)])
-        return _plain(column).combine_chunks()
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise _bad(f"ids are needed, not {type(ids).__name__}: {error}", "Pass a list of ids.") from error
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of ids without dictionaries and 64-bit offsets."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    return column.cast(pa.string() if pa.types.is_large_string(kind) else kind)
+        return without_dictionary(table["event"]).cast(pa.string()).fill_null("")
+    except pa.ArrowException as error:
+        raise _bad(f"event is no text: {table['event'].type}", "Pass the name of each row's kind of event.") from error
 
 
 def _ids(table: pa.Table, name: str) -> pa.Array:
     return pc.unique(table[name]).sort() if table.num_rows else pa.array([], table[name].type)
-
-
-def days_of(table: pa.Table) -> Numbers:
-    """When each row was, in days; 0 for all rows of a table without times. Raises BadInteractions."""
-    if "at" not in table.column_names:
-        return np.zeros(table.num_rows)
-    column = table["at"]
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        try:
-            column = column.cast(pa.timestamp("us"))
-        except pa.ArrowInvalid as error:
-            raise _bad(f"at is no time: {error}", "Write times as 2024-03-01 or 2024-03-01T09:30:00.") from error
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("s"))
-    if pa.types.is_timestamp(column.type):
-        return column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_numpy() / (SECONDS_A_DAY * 1e6)
-    try:
-        return float_column(table, "at") / SECONDS_A_DAY
-    except pa.ArrowException as error:
-        raise _bad(f"at is no time: {column.type}", "Pass times, dates, or seconds as numbers.") from error
 
 
 def weights_of(table: pa.Table) -> Numbers:

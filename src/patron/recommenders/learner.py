@@ -13,7 +13,8 @@ import scipy.sparse as sp
 
 from patron.recommenders.best_items import Flags, Scores, best_items
 from patron.recommenders.catalogue import Catalogue
-from patron.recommenders.interactions import Codes, Interactions, codes_of_ids, id_array
+from patron.recommenders.ids import Codes, codes_of_ids, id_array
+from patron.recommenders.interactions import Interactions
 from patron.schema.errors import BadInteractions, NotEnoughData
 from patron.schema.numbers import Numbers
 
@@ -75,16 +76,16 @@ class Fitted(ABC):
         Users come in the order in which they are passed, each once; those who are not known get the popular list.
         With `exclude_seen`, what a user had before is left out. `filter` is a list of allowed item ids. Where
         candidates are fewer than `k`, popular items follow, with a score of 0 or less. A list can be shorter than `k`;
-        the table's metadata says why under "reason". Raises BadInteractions for a `k` below 1.
+        the table's metadata says why under "reason". Raises BadInteractions for a `k` that is not a whole number of 1
+        or more.
         """
+        places = min(_checked(k), len(self.catalogue.items))
         wanted = pc.unique(id_array(users))
         codes = codes_of_ids(wanted, self.catalogue.users)
         allowed = self._allowed(filter)
-        parts = [
-            self._best(batch, _checked(k), allowed, repeats=not exclude_seen) for batch in batches(codes, len(allowed))
-        ]
-        table = self._table(wanted, parts, k, ("user_id", "item_id"))
-        short = sum(int((items[:, -1] < 0).sum()) for items, _ in parts)
+        parts = [self._best(batch, places, allowed, repeats=not exclude_seen) for batch in batches(codes, len(allowed))]
+        table = self._table(wanted, parts, places, ("user_id", "item_id"))
+        short = len(wanted) if k > places else sum(int((items[:, -1] < 0).sum()) for items, _ in parts)
         if not short:
             return table
         without = ", less what each user had before" if exclude_seen else ""
@@ -98,7 +99,9 @@ class Fitted(ABC):
         """The items most like each item: columns item_id, similar_id, rank from 1, score.
 
         Items come in the order in which they are passed, each once; those that are not known are left out.
+        Raises BadInteractions for a `k` that is not a whole number of 1 or more.
         """
+        places = min(_checked(k), len(self.catalogue.items))
         wanted = pc.unique(id_array(items))
         codes = codes_of_ids(wanted, self.catalogue.items)
         wanted, codes = wanted.filter(pa.array(codes >= 0)), codes[codes >= 0]
@@ -106,9 +109,9 @@ class Fitted(ABC):
         nothing, parts = np.empty(0, dtype=np.int64), []
         for batch in batches(codes, len(allowed)):
             itself = _one_each(batch, len(self.catalogue.items))
-            best = best_items(self.similarities(batch), itself, allowed, nothing, np.empty(0), _checked(k))
+            best = best_items(self.similarities(batch), itself, allowed, nothing, np.empty(0), places)
             parts.append((best.items, best.scores))
-        return self._table(wanted, parts, k, ("item_id", "similar_id"))
+        return self._table(wanted, parts, places, ("item_id", "similar_id"))
 
     def save(self, folder: Path | str) -> None:
         """Write the model into a folder, which is made where it is missing; nothing in it is a pickle."""
@@ -161,10 +164,10 @@ def batches(codes: Codes, columns: int) -> Iterator[Codes]:
     return (codes[at : at + size] for at in range(0, len(codes), size))
 
 
-def _checked(k: int) -> int:
-    if k < 1:
-        raise BadInteractions(f"k is {k}", where="recommend", todo="Ask for 1 item or more.")
-    return k
+def _checked(k: Any) -> int:
+    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+        raise BadInteractions(f"k is {k!r}", where="recommend", todo="Ask for 1 item or more.")
+    return int(k)
 
 
 def _one_each(items: Codes, count: int) -> sp.csr_array:

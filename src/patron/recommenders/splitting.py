@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from patron.recommenders.best_items import Flags
-from patron.recommenders.interactions import Codes, days_of, interaction_table
+from patron.recommenders.ids import Codes
+from patron.recommenders.interactions import interaction_table
+from patron.recommenders.times import days_of
 from patron.schema.errors import BadInteractions
 from patron.schema.numbers import Numbers
 
@@ -18,7 +20,7 @@ def split(interactions: Any, how: str) -> tuple[pa.Table, pa.Table]:
 
     `leave-last`: the last row of each user who has two or more; on equal times the later row is last. `next-basket`:
     all rows of the last time of each user who has rows at two times or more. `days:28`: all rows less than 28 days
-    older than the newest one. Raises BadInteractions.
+    older than the newest one, where there are older ones. Raises BadInteractions.
     """
     table = interaction_table(interactions)
     day = days_of(table)
@@ -31,7 +33,12 @@ def split(interactions: Any, how: str) -> tuple[pa.Table, pa.Table]:
         case ["next-basket", "", ""]:
             is_test = last_baskets(user, day)
         case ["days", ":", days] if days.isdecimal() and int(days):
+            if "at" not in table.column_names:
+                raise BadInteractions(f"{how} needs times", where="split", todo="Add a column at, or use leave-last.")
             is_test = day > day.max() - int(days)
+            if is_test.all():
+                what = f"the data span only {np.floor(np.ptp(day) * 10) / 10:g} days, {how} leaves none to train"
+                raise BadInteractions(what, where="split", todo="Choose fewer days.")
         case _:
             raise BadInteractions(f"{how!r} is no way to split", where="split", todo=f"Use {WAYS}.")
     return table.filter(pa.array(~is_test)), table.filter(pa.array(is_test))

@@ -42,7 +42,7 @@ def test_days_takes_what_is_younger_than_so_many_days():
     train, test = split(EVERY, "days:28")
     assert pairs(train) == [("b", "x"), ("a", "z"), ("c", "x")]
     assert len(pairs(test)) == 4
-    with pytest.raises(BadInteractions, match=r"'random' is no way to split. Use leave-last, next-basket, or days:N"):
+    with pytest.raises(BadInteractions, match=r"'random' is not a valid split. Use leave-last, next-basket, or days:N"):
         split(EVERY, "random")
 
 

@@ -202,9 +202,9 @@ def test_interactions_that_cannot_be_read_are_refused_in_words():
     holes = pa.array([None, *rows["at"].to_pylist()[1:]], rows["at"].type)
     with pytest.raises(BadInteractions, match=f"1 of {rows.num_rows} rows have no at. Leave these rows out"):
         learner.fit(rows.set_column(2, "at", holes))
-    with pytest.raises(BadInteractions, match="at is no time"):
+    with pytest.raises(BadInteractions, match="at is not a valid time"):
         learner.fit(rows.set_column(2, "at", pa.array(["yesterday"] * rows.num_rows)))
-    with pytest.raises(BadInteractions, match="weight is no number: string"):
+    with pytest.raises(BadInteractions, match="weight is not a number: string"):
         learner.fit(rows.append_column("weight", pa.array(["good"] * rows.num_rows)))
     with pytest.raises(BadInteractions, match="a table is needed"):
         learner.fit(3)

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from patron.commands.compare_recommenders import InteractionColumns, compare_recommenders
 from patron.recommenders import RecentPopularity, evaluate, split
 from patron.recommenders.ids import codes_of_ids, id_array
 from patron.recommenders.interactions import Interactions
@@ -86,13 +87,13 @@ def test_what_holds_no_ids_is_refused(ids):
     ("table", "problem"),
     [
         (frame(user_id=[["a"], ["b"]]), "user_id holds no ids: list"),
-        (frame(event=[["a"], ["b"]]), "event is no text: list"),
+        (frame(event=[["a"], ["b"]]), "event is not text: list"),
         (frame().append_column("user_id", pa.array(["c", "d"])), "2 columns are called user_id. Keep one of them"),
         (frame(user_id=[1.0, np.nan]), "1 of 2 rows have no user_id"),
         (frame(at=[np.nan, np.inf]), "2 of 2 rows have no at"),
         (frame(at=[1_709_251_200_000, 0]), "at is in seconds, .* Divide milliseconds by 1,000"),
         (frame(at=[20_240_301, 20_231_130]), "at is in seconds, .* Turn numbers such as 20240301 into dates"),
-        (frame(at=["2024-03-01T00:00:00Z", "2024-03-01"]), "at is no time: .* Write all times as"),
+        (frame(at=["2024-03-01T00:00:00Z", "2024-03-01"]), "at is not a valid time: .* Write all times as"),
     ],
 )
 def test_a_frame_that_cannot_be_read_is_refused_in_words(table, problem):
@@ -143,3 +144,21 @@ def test_a_split_by_days_leaves_rows_to_train(columns, problem):
     with pytest.raises(BadInteractions, match=problem):
         split(frame(**columns), "days:28")
     assert [part.num_rows for part in split(frame(at=[0, 28 * DAY]), "days:28")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("007", "7"), ("12E4", "1200E2"), ("12345678901234567890", "12345678901234567891"), ("None", "NaN")],
+)
+def test_ids_of_a_file_stay_as_they_are_written(tmp_path, one, other):
+    """Were both one item, or none, then the test row would be a repeat, or be refused."""
+    path = tmp_path / "rows.csv"
+    path.write_text(f"user,item,day,stars\n1,{one},2024-03-01,NA\n1,{other},2024-03-02,3\n01,{one},2024-03-01,4\n")
+    columns = InteractionColumns("user", "item", "day")
+    result = compare_recommenders(path, columns, learners=["recent_popularity"])
+    assert (result.train_count, result.test_count, result.repeat_share) == (2, 1, 0)
+    with pytest.raises(BadInteractions, match="1 rows have no finite weight"):
+        compare_recommenders(path, InteractionColumns("user", "item", "day", "stars"))
+    path.write_text(f"user,item\n1,{one}\n1,\n")
+    with pytest.raises(BadInteractions, match="1 of 2 rows have no item_id"):
+        compare_recommenders(path, InteractionColumns("user", "item"))

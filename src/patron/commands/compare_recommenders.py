@@ -61,7 +61,8 @@ def compare_recommenders(  # noqa: PLR0913 - one argument for each option of the
     Raises BadFile, BadInteractions, NotEnoughData, and NotFound for a recommender that does not exist.
     """
     chosen = _named(learners)
-    table = _interactions(read_table_file(path, delimiter=delimiter, encoding=encoding), columns, where=str(path))
+    file = read_table_file(path, delimiter=delimiter, encoding=encoding, ids=(columns.user, columns.item))
+    table = _interactions(file, columns, where=str(path))
     train, test = split(table, how)
     if not test.num_rows:
         what = "nobody has a row to test on"
@@ -95,6 +96,9 @@ def _interactions(table: pa.Table, columns: InteractionColumns, *, where: str) -
     if missing:
         what = f"there is no column {missing[0]!r}"
         raise BadInteractions(what, where=where, todo=f"It has {', '.join(table.column_names)}.")
+    repeated = [name for name in names.values() if name and table.column_names.count(name) > 1]
+    if repeated:
+        raise BadInteractions(f"several columns are called {repeated[0]!r}", where=where, todo="Rename them.")
     return pa.table({name: table[column] for name, column in names.items() if column})
 
 

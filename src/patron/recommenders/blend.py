@@ -124,12 +124,13 @@ class HeldOutPairs:
 
     @classmethod
     def of(cls, held_out: Holdout, most_users: int, rng: np.random.Generator) -> "HeldOutPairs":
-        """Fit the members to what came before, for so many users at random at most."""
-        users = np.unique(held_out.after.user)
+        """Fit the members to what came before, for so many users at random at most; disliked items are no hits."""
+        after = held_out.after.where(held_out.after.weight > 0)
+        users = np.unique(after.user)
         if len(users) > most_users:
             users = np.sort(rng.choice(users, most_users, replace=False))
         history = held_out.before.matrix()
-        hits = sp.csr_array(held_out.after.matrix()[users].sign())
+        hits = sp.csr_array(after.matrix()[users].sign())
         pairs = candidates_in_batches(fit_members(held_out.before), users, history)
         is_hit = np.asarray(hits[pairs.row, pairs.item]).ravel() > 0
         new_hits = hits - hits.multiply(history[users].sign())

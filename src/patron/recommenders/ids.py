@@ -1,6 +1,6 @@
 """Ids of users and items as they come in: plain columns of them, and their places among the known ones."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from patron.schema.errors import BadInteractions
 
 Codes = npt.NDArray[np.int64]
-Ids = pa.Array | pa.ChunkedArray
+Ids: TypeAlias = pa.Array | pa.ChunkedArray
 NUMBERS, TEXTS, BYTES = "numbers", "texts", "bytes"
 DIGITS = 38
 """Of the widest whole numbers, such as DuckDB's HUGEINT."""

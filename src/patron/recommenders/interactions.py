@@ -128,7 +128,7 @@ def _event_names(table: pa.Table) -> pa.ChunkedArray | None:
     try:
         return without_dictionary(table["event"]).cast(pa.string()).fill_null("")
     except pa.ArrowException as error:
-        raise _bad(f"event is no text: {table['event'].type}", "Pass the name of each row's kind of event.") from error
+        raise _bad(f"event is not text: {table['event'].type}", "Pass the name of each row's kind of event.") from error
 
 
 def _ids(table: pa.Table, name: str) -> pa.Array:
@@ -142,7 +142,7 @@ def weights_of(table: pa.Table) -> Numbers:
     try:
         weight = float_column(table, "weight", missing=np.nan)
     except pa.ArrowException as error:
-        raise _bad(f"weight is no number: {table['weight'].type}", "Pass numbers.") from error
+        raise _bad(f"weight is not a number: {table['weight'].type}", "Pass numbers.") from error
     if not np.isfinite(weight).all():
         raise _bad(f"{int((~np.isfinite(weight)).sum())} rows have no finite weight", "Leave these rows out.")
     return weight

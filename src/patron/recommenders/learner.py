@@ -127,10 +127,10 @@ class Fitted(ABC):
         codes = codes_of_ids(wanted, self.catalogue.items)
         wanted, codes = wanted.filter(pa.array(codes >= 0)), codes[codes >= 0]
         allowed = np.ones(len(self.catalogue.items), dtype=np.bool_)
-        nothing, parts = np.empty(0, dtype=np.int64), []
+        no_items, parts = np.empty(0, dtype=np.int64), []
         for batch in batches(codes, len(allowed)):
-            itself = _one_each(batch, len(self.catalogue.items))
-            best = best_items(self.similarities(batch), itself, allowed, nothing, np.empty(0), places)
+            identity = _identity_rows(batch, len(self.catalogue.items))
+            best = best_items(self.similarities(batch), identity, allowed, no_items, np.empty(0), places)
             parts.append((best.items, best.scores))
         return self._table(wanted, parts, places, ("item_id", "similar_id"))
 
@@ -207,6 +207,6 @@ def _checked(k: Any) -> int:
     return int(k)
 
 
-def _one_each(items: Codes, count: int) -> sp.csr_array:
+def _identity_rows(items: Codes, count: int) -> sp.csr_array:
     """One row per item, with a 1 in its own column."""
     return sp.csr_array((np.ones(len(items)), (np.arange(len(items)), items)), shape=(len(items), count))

@@ -40,7 +40,7 @@ def split(interactions: Any, how: str) -> tuple[pa.Table, pa.Table]:
                 what = f"the data span only {np.floor(np.ptp(day) * 10) / 10:g} days, {how} leaves none to train"
                 raise BadInteractions(what, where="split", todo="Choose fewer days.")
         case _:
-            raise BadInteractions(f"{how!r} is no way to split", where="split", todo=f"Use {WAYS}.")
+            raise BadInteractions(f"{how!r} is not a valid split", where="split", todo=f"Use {WAYS}.")
     return table.filter(pa.array(~is_test)), table.filter(pa.array(is_test))
 
 

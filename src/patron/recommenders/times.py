@@ -30,7 +30,7 @@ def days_of(table: pa.Table) -> Numbers:
     try:
         seconds = float_column(pa.table({"at": column}), "at")
     except pa.ArrowException as error:
-        raise _bad(f"at is no time: {column.type}", "Pass times, dates, or seconds as numbers.") from error
+        raise _bad(f"at is not a valid time: {column.type}", "Pass times, dates, or seconds as numbers.") from error
     _check_seconds(seconds)
     return seconds / SECONDS_A_DAY
 
@@ -44,7 +44,7 @@ def _parse(texts: pa.ChunkedArray) -> pa.ChunkedArray:
         except pa.ArrowInvalid as error:
             problems.append(error)
     todo = "Write all times as 2024-03-01, 2024-03-01T09:30:00, or 2024-03-01T09:30:00Z."
-    raise _bad(f"at is no time: {problems[0]}", todo) from problems[0]
+    raise _bad(f"at is not a valid time: {problems[0]}", todo) from problems[0]
 
 
 def _check_seconds(seconds: Numbers) -> None:

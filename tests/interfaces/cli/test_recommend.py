@@ -76,7 +76,7 @@ def test_recommenders_that_need_an_extra_are_compared_by_name(patron, csv):
     ("arguments", "problem"),
     [
         (("--user", "buyer", "--item", "product"), "there is no column 'buyer'. It has user_id, product, at."),
-        ((*COLUMNS, "--split", "random"), "'random' is no way to split. Use leave-last"),
+        ((*COLUMNS, "--split", "random"), "'random' is not a valid split. Use leave-last"),
         ((*COLUMNS, "--learner", "magic"), "no recommender is called 'magic'. Choose from recent_popularity"),
     ],
 )

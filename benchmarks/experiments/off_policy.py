@@ -33,6 +33,8 @@ PUBLISHED = {
 """Relative errors of obp: BTS judged from the random log of "all", the full sample, logistic regression."""
 DRAWS = 1_000
 ACTIONS, COLUMNS = 10, 5
+SCENARIOS = ((300, 1.0, 0.05), (1_000, 1.0, 0.05), (1_000, 3.0, 0.05), (1_000, 3.0, 0.3), (1_000, 2.0, 0.3, -0.5))
+"""Rows, how sharply the judged policy follows the best action, clicks, and how sharply the log does: below 0, away."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def softmax(scores: Numbers) -> Numbers:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def simulate(rows: int, sharpness: float, click_rate: float) -> None:
+def simulate(rows: int, sharpness: float, click_rate: float, logged_sharpness: float = 0.3) -> None:
     """Coverage and errors where the truth is known: a policy that follows the best action more or less sharply."""
     effects = np.random.default_rng(12345).standard_normal((COLUMNS, ACTIONS))
 
@@ -124,24 +126,33 @@ def simulate(rows: int, sharpness: float, click_rate: float) -> None:
         context = rng.standard_normal((count, COLUMNS))
         scores = context @ effects / np.sqrt(COLUMNS)
         odds = click_rate / (1 - click_rate) * np.exp(scores)
-        return context, softmax(0.3 * scores), softmax(sharpness * scores), odds / (1 + odds)
+        return context, softmax(logged_sharpness * scores), softmax(sharpness * scores), odds / (1 + odds)
 
     _, _, target, mean = world(np.random.default_rng(1), 400_000)
     truth = float((target * mean).sum(axis=1).mean())
     covered: dict[str, list[bool]] = {}
     errors: dict[str, list[float]] = {}
     widths: dict[str, list[float]] = {}
+    has_finding: list[bool] = []
     for seed in range(DRAWS):
         rng = np.random.default_rng([seed, rows])
         context, logged, target, mean = world(rng, rows)
         action = (logged.cumsum(axis=1) < rng.random((rows, 1))).sum(axis=1).clip(max=ACTIONS - 1)
         place = np.arange(rows)
         reward = (rng.random(rows) < mean[place, action]).astype(np.float64)
-        for row in off_policy(reward, action, logged[place, action], target, context=context, seed=seed).rows:
+        judged = off_policy(reward, action, logged[place, action], target, context=context, seed=seed)
+        has_finding.append(bool(judged.findings))
+        for row in judged.rows:
             covered.setdefault(row.estimator, []).append(row.low <= truth <= row.high)
             errors.setdefault(row.estimator, []).append(row.value - truth)
             widths.setdefault(row.estimator, []).append(row.high - row.low)
-    print(f"\n{rows:,} rows, clicks of about {click_rate:.1%}, sharpness {sharpness:g}: true value {truth:.5f}")
+    policies = f"sharpness {logged_sharpness:g} to {sharpness:g}"
+    print(f"\n{rows:,} rows, clicks of about {click_rate:.1%}, {policies}: true value {truth:.5f}")
+    is_covered, with_finding = np.array(covered["self_normalised_doubly_robust"]), np.array(has_finding)
+    print(
+        f"  findings in {with_finding.mean():.1%}; default covered {is_covered[with_finding].mean():.3f} with one, "
+        f"{is_covered[~with_finding].mean():.3f} without"
+    )
     for name, differences in errors.items():
         print(
             f"  {name:30} covered {np.mean(covered[name]):.3f}  relative RMSE "
@@ -152,9 +163,9 @@ def simulate(rows: int, sharpness: float, click_rate: float) -> None:
 
 def main(folder: str) -> None:
     print(f"Simulated logs, {DRAWS:,} each, {ACTIONS} actions, {COLUMNS} columns of context")
-    for rows, sharpness, click_rate in ((300, 1.0, 0.05), (1_000, 1.0, 0.05), (1_000, 3.0, 0.05), (1_000, 3.0, 0.3)):
+    for scenario in SCENARIOS:
         since = time.perf_counter()
-        simulate(rows, sharpness, click_rate)
+        simulate(*scenario)
         print(f"  {time.perf_counter() - since:.0f} s", flush=True)
     print(f"\nOpen Bandit, 10,000 rows a log, {RESAMPLES} resamples of the judged log")
     table = pq.read_table(Path(folder) / "obd_small.parquet")

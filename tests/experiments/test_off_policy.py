@@ -205,6 +205,12 @@ def test_few_outcomes_are_a_finding_and_none_is_refused():
     assert "Only 3 rows have another reward than 0 and an action of the policy: too few to judge it." in findings
 
 
+def test_a_short_log_is_a_finding_that_does_not_blame_the_policy():
+    (reward, action, propensity), shop = log_of(60)
+    (finding,) = off_policy(reward, action, propensity, shop.logged).findings
+    assert finding == "The log has 60 rows, worth 60 for this policy: too few to be sure."
+
+
 def test_a_policy_that_takes_none_of_the_logged_actions_is_refused():
     (reward, action, propensity), _ = log_of()
     target = np.tile([0, 0, 0, 0, 1.0], (len(reward), 1))

@@ -82,7 +82,7 @@ def _shrunk(of_policy: Numbers, weight: Numbers, residual: Numbers) -> Estimate:
     """
     largest = float(weight.max())
     middle = max(float(np.median(weight[weight > 0])), largest / 1e3)
-    tried = (*np.geomspace(middle**2, LEAST_SHRINKAGE * largest**2, SHRINKAGES), np.inf)
+    tried = (*np.geomspace(middle**2, LEAST_SHRINKAGE * largest**2, SHRINKAGES).tolist(), np.inf)
     candidates = [_shrunk_by(shrinkage, of_policy, weight, residual) for shrinkage in tried]
     return min(candidates, key=lambda one: one[0])[1]
 

@@ -65,9 +65,13 @@ def _propensities(log: DecisionLog) -> list[str]:
 def _weights(log: DecisionLog) -> list[str]:
     findings, weight = [], log.weight
     effective = float(weight.sum() ** 2 / (weight**2).sum())
-    if effective < FEWEST_EFFECTIVE:
+    if effective < min(FEWEST_EFFECTIVE, len(weight) / 2):
         findings.append(
             f"For this policy the {len(weight):,} rows are worth {effective:,.0f}: it differs too much from the log."
+        )
+    elif effective < FEWEST_EFFECTIVE:
+        findings.append(
+            f"The log has {len(weight):,} rows, worth {effective:,.0f} for this policy: too few to be sure."
         )
     largest = float(weight.max() / weight.sum())
     if largest > LARGEST_SHARE:

@@ -13,7 +13,7 @@ def skewed_interval(value: float, parts: Numbers, level: float = LEVEL, bias: fl
     """A value whose error is that of the mean of `parts`, with its interval; `bias` widens it at both ends.
 
     Student's t after the cubic transformation that takes the first-order skewness away (Hall 1992, On the removal of
-    skewness by transformation, JRSS B 54). With 5 clicks it is 1.6 to 13.2 clicks; the exact one of Poisson counts is
+    skewness by transformation, JRSS B 54). With 5 clicks it is 1.6 to 13.3 clicks; the exact one of Poisson counts is
     1.6 to 11.7, the symmetric one .6 to 9.4.
     """
     count = len(parts)
@@ -23,7 +23,7 @@ def skewed_interval(value: float, parts: Numbers, level: float = LEVEL, bias: fl
         return Interval(value, value - bias, value + bias)
     skewness = float((deviation**3).mean() / spread**3 / np.sqrt(count))
     error, quantile = spread / np.sqrt(count), float(stats.t.ppf((1 + level) / 2, count - 1))
-    low, high = (value - error * _untransformed(end, skewness) for end in (quantile, -quantile))
+    low, high = (float(value - error * _untransformed(end, skewness)) for end in (quantile, -quantile))
     return Interval(value, low - bias, high + bias)
 
 

@@ -71,8 +71,8 @@ def read(table: pa.Table, policy: str, campaign: str, users: Mapping[str, pa.Arr
 def probabilities(log: Log, items: int) -> Numbers:
     """Positions x items of the policy that wrote a log: what it states, or the shares of its rows where that changes.
 
-    BTS learned while it ran: what its log states for one item ranges over 8.6 times the mean. The mean of what is stated
-    for the rows of an item is no estimate of the mean over all rows, because the item is chosen when it is high.
+    BTS learned while it ran: what its log states for one item ranges over 8.6 times the mean. The mean of what is
+    stated for the rows of an item is no estimate of the mean over all rows, because the item is chosen when it is high.
     """
     if np.ptp(log.propensity) == 0:
         return np.full((int(log.position.max()) + 1, items), log.propensity[0])

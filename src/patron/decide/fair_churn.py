@@ -149,7 +149,8 @@ def judge_churn(
 
     Thresholds follow the first trait whose groups differ beyond the policy and noise; a pinned model gets none. Both
     comparisons are of the latest training's forecasts: the second by thresholds learned from earlier ones, whose
-    outcomes were known there. A verdict that could not be tested again stands.
+    outcomes were known there. A verdict that could not be tested again stands. Where no group has a threshold now and
+    at each of the latest cutoffs, nothing is: fewer rows than without thresholds could lift a refusal by noise alone.
     """
     fairness, threshold = policy.fairness, policy.at_risk.at_risk_from
     latest = past.where(past.is_latest)
@@ -159,7 +160,10 @@ def judge_churn(
     if fairness.mitigation != GROUP_THRESHOLDS or not trait or is_pinned:
         return ChurnFairness(rows, groups, is_refused=worst(rows) == REFUSE)
     thresholds = _learn(latest, groups[trait], policy)
-    after = tuple(_after(past, groups, trait, thresholds, rows, policy, rng=rng))
+    is_selected, learned = _select_by_earlier(past, groups[trait], policy)
+    with_threshold = learned.intersection(thresholds)
+    compared = _compare(latest, groups, is_selected, GROUP_THRESHOLDS, policy, rng=rng) if with_threshold else ()
+    after = tuple(_judge_again(rows, compared, trait, with_threshold))
     names = latest.groups(groups[trait])
     counts = {group: len(np.unique(latest.customers[names == group])) for group in thresholds}
     fitted = (
@@ -178,29 +182,15 @@ def _learn(past: PastChurn, of_customer: Mapping[str, str], policy: Policy) -> d
     return fit_thresholds(past.forecast, past.happened, names, threshold=threshold, fewest=fewest)
 
 
-def _after(
-    past: PastChurn,
-    groups: Groups,
-    trait: str,
-    thresholds: Mapping[str, float],
-    before: Iterable[FairnessRow],
-    policy: Policy,
-    *,
-    rng: np.random.Generator,
+def _judge_again(
+    before: Iterable[FairnessRow], after: Iterable[FairnessRow], trait: str, with_threshold: frozenset[str]
 ) -> Iterator[FairnessRow]:
-    """Groups compared at the latest cutoffs by thresholds that were learned before, next to their rows without any.
+    """Rows with thresholds by group, with verdicts that consider those without.
 
-    Nothing where no group has a threshold now and at each of these cutoffs: fewer rows than without thresholds could
-    lift a refusal by noise alone. Nothing of a group of whom too few left, as nobody knows what thresholds do for it.
+    Nothing of a group of whom too few left, as nobody knows what thresholds do for it.
     """
-    is_selected, learned = _select_by_earlier(past, groups[trait], policy)
-    with_threshold = learned.intersection(thresholds)
-    if not with_threshold:
-        return
-    latest = past.where(past.is_latest)
-    rows = tuple(_compare(latest, groups, is_selected, GROUP_THRESHOLDS, policy, rng=rng))
+    rows, rows_before = tuple(after), {(row.trait, row.group_name, row.metric): row for row in before}
     rated = {(row.trait, row.group_name) for row in rows if row.metric == TRUE_POSITIVE_RATE}
-    rows_before = {(row.trait, row.group_name, row.metric): row for row in before}
     for row in rows:
         if (row.trait, row.group_name) in rated:
             has_threshold = row.trait == trait and row.group_name in with_threshold

@@ -79,7 +79,7 @@ def comparison_rows(
 
 
 def verdict_of(one: GroupMetric, decision: str, fairness: Fairness) -> str:
-    """Warn: beyond the policy's threshold and noise. Refuse: beyond its second threshold, and surely beyond the first."""
+    """Warn: beyond the policy's threshold and noise. Refuse: beyond its second one, and surely beyond the first."""
     if one.metric not in TESTED[decision]:
         return UNTESTED
     if one.metric == SELECTION_RATIO:

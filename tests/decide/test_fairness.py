@@ -106,6 +106,22 @@ def test_a_group_too_small_to_learn_from_before_stays_refused(policy):
     assert churn.is_refused
 
 
+@pytest.mark.parametrize("too_low_before", [0.15, 0.2])
+def test_a_refusal_stays_where_a_gap_is_left_that_noise_could_explain(policy, too_low_before):
+    past, groups = past_churn(3, too_low=0.35, customers=300)
+    is_before = past.cutoffs == CUTOFFS[0]
+    less = (past.groups(groups["gender"]) == "b") & is_before
+    past = replace(past, forecast=np.where(less, past.forecast + 0.35 - too_low_before, past.forecast))
+    churn = judged(
+        past.where(past.cutoffs != CUTOFFS[2]), groups, policy, mitigation="group_thresholds", fewest_customers=20
+    )
+    after = gap_of(churn, "group_thresholds")
+    assert -0.25 < after.gap < -0.1, "half of the gap is closed"
+    assert after.gap_high > -0.1, "what is left is no refusal of its own"
+    assert after.verdict == "refuse"
+    assert churn.is_refused
+
+
 def off_by_calibration(past, groups):
     """The same customers beyond a threshold of 0.5, but far too low forecasts for group b."""
     is_b = past.groups(groups) == "b"

@@ -25,7 +25,7 @@ from patron.schema.tables import (
     THRESHOLD,
     WARN,
 )
-from patron.storage.policy import Policy
+from patron.storage.policy import Fairness, Policy
 from patron.storage.stage_view import StageView
 from patron.storage.trainings import of_known_customers, read_trainings, training_run_ids
 
@@ -163,7 +163,7 @@ def judge_churn(
     is_selected, learned = _select_by_earlier(past, groups[trait], policy)
     with_threshold = learned.intersection(thresholds)
     compared = _compare(latest, groups, is_selected, GROUP_THRESHOLDS, policy, rng=rng) if with_threshold else ()
-    after = tuple(_judge_again(rows, compared, trait, with_threshold))
+    after = tuple(_judge_again(rows, compared, trait, with_threshold, fairness))
     names = latest.groups(groups[trait])
     counts = {group: len(np.unique(latest.customers[names == group])) for group in thresholds}
     fitted = (
@@ -183,7 +183,11 @@ def _learn(past: PastChurn, of_customer: Mapping[str, str], policy: Policy) -> d
 
 
 def _judge_again(
-    before: Iterable[FairnessRow], after: Iterable[FairnessRow], trait: str, with_threshold: frozenset[str]
+    before: Iterable[FairnessRow],
+    after: Iterable[FairnessRow],
+    trait: str,
+    with_threshold: frozenset[str],
+    fairness: Fairness,
 ) -> Iterator[FairnessRow]:
     """Rows with thresholds by group, with verdicts that consider those without.
 
@@ -195,7 +199,7 @@ def _judge_again(
         if (row.trait, row.group_name) in rated:
             has_threshold = row.trait == trait and row.group_name in with_threshold
             previous = rows_before[row.trait, row.group_name, row.metric]
-            yield replace(row, verdict=mitigated_verdict(previous, row, has_threshold=has_threshold))
+            yield replace(row, verdict=mitigated_verdict(previous, row, fairness, has_threshold=has_threshold))
 
 
 def _select_by_earlier(

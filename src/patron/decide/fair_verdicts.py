@@ -97,15 +97,18 @@ def verdict_of(one: GroupMetric, decision: str, fairness: Fairness) -> str:
     return WARN if size >= warn and nearest > 0 else FAIR
 
 
-def mitigated_verdict(before: FairnessRow, after: FairnessRow, *, has_threshold: bool) -> str:
+def mitigated_verdict(before: FairnessRow, after: FairnessRow, fairness: Fairness, *, has_threshold: bool) -> str:
     """Verdict with thresholds by group, of a row before and after them.
 
-    Only a group that has a threshold is judged anew: nobody in it is selected by the bare forecast, so that its
-    calibration, which no threshold changes, only warns. Any other group keeps its verdict, or gets a worse one.
+    A refusal is lifted where the gap is below the threshold to warn; that noise could explain what is left is not
+    enough. Calibration, which no threshold changes, then only warns, as nobody is selected by the bare forecast. A
+    group without a threshold keeps its verdict, or gets a worse one.
     """
     if after.metric == CALIBRATION_GAP:
         return WARN if has_threshold and before.verdict == REFUSE else before.verdict
-    return after.verdict if has_threshold else worst((before, after))
+    is_closed = after.gap is not None and abs(after.gap) < fairness.warn_true_positive_gap
+    is_lifted = before.verdict != REFUSE or is_closed
+    return after.verdict if has_threshold and is_lifted else worst((before, after))
 
 
 def worst(rows: Iterable[FairnessRow]) -> str:

@@ -106,6 +106,68 @@ def test_a_group_too_small_to_learn_from_before_stays_refused(policy):
     assert churn.is_refused
 
 
+@pytest.mark.parametrize("too_low_before", [0.15, 0.2])
+def test_a_refusal_stays_where_a_gap_is_left_that_noise_could_explain(policy, too_low_before):
+    past, groups = past_churn(3, too_low=0.35, customers=300)
+    is_before = past.cutoffs == CUTOFFS[0]
+    less = (past.groups(groups["gender"]) == "b") & is_before
+    past = replace(past, forecast=np.where(less, past.forecast + 0.35 - too_low_before, past.forecast))
+    churn = judged(
+        past.where(past.cutoffs != CUTOFFS[2]), groups, policy, mitigation="group_thresholds", fewest_customers=20
+    )
+    after = gap_of(churn, "group_thresholds")
+    assert -0.25 < (after.gap or 0.0) < -0.1, "half of the gap is closed"
+    assert (after.gap_high or 0.0) > -0.1, "what is left is no refusal of its own"
+    assert after.verdict == "refuse"
+    assert churn.is_refused
+
+
+def off_by_calibration(past, groups):
+    """The same customers beyond a threshold of 0.5, but far too low forecasts for group b."""
+    is_b = past.groups(groups) == "b"
+    low = np.where(past.forecast >= 0.5, past.forecast * 0.1 + 0.45, past.forecast * 0.1)
+    return replace(past, forecast=np.where(is_b, low, past.forecast))
+
+
+def test_calibration_only_warns_in_groups_that_have_a_threshold_now_and_before(policy):
+    fair, groups = past_churn(1, customers=700)
+    past = off_by_calibration(fair, groups["gender"])
+    assert judged(past, groups, policy).is_refused
+    both = judged(past, groups, policy, mitigation="group_thresholds")
+    assert both.thresholds.keys() == {"a", "b"}
+    assert not both.is_refused
+    is_b = past.groups(groups["gender"]) == "b"
+    few = past.where((past.cutoffs != CUTOFFS[0]) | ~is_b | (np.arange(len(is_b)) % 700 < 60))
+    few = few.where(few.cutoffs != CUTOFFS[2])
+    churn = judged(few, groups, policy, mitigation="group_thresholds")
+    assert evaluated_groups(churn) == {"a", "b"}
+    assert churn.is_refused, "nothing could be learned of b before"
+
+
+def test_a_refusal_stays_where_no_group_gets_a_threshold(policy):
+    past, groups = past_churn(1)
+    is_b = past.groups(groups["gender"]) == "b"
+    everybody = replace(past, forecast=np.where(is_b, 0.5, 0.9))
+    churn = judged(everybody, groups, policy, mitigation="group_thresholds")
+    assert churn.thresholds == {}
+    assert not evaluated_groups(churn)
+    assert churn.is_refused
+
+
+def test_thresholds_that_follow_one_trait_lift_no_refusal_about_another(policy):
+    past, groups = past_churn(1, too_low=0.15, customers=900)
+    age = {name: "ab"[n % 2] for n, name in enumerate(groups["gender"])}
+    past = off_by_calibration(past, age)
+    both = {"gender": groups["gender"], "age": age}
+    traits = {"sensitive_traits": ["gender", "age"], "mitigation": "group_thresholds"}
+    churn = judged(past, both, policy, **traits)
+    assert churn.trait == "gender"
+    refused = {(row.trait, row.mitigation, row.metric) for row in churn.rows if row.verdict == "refuse"}
+    assert ("age", "group_thresholds", "calibration_gap") in refused
+    assert ("gender", "group_thresholds", "calibration_gap") not in refused
+    assert churn.is_refused
+
+
 def test_a_pinned_model_gets_no_thresholds_of_another_one(policy):
     past, groups = past_churn(1, too_low=0.25)
     churn = judged(past, groups, policy, mitigation="group_thresholds", is_pinned=True)

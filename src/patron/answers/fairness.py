@@ -12,6 +12,7 @@ from patron.schema.tables import (
     EXPECTED_GAIN_CHANGE,
     GROUP_THRESHOLDS,
     LEFT_OUT,
+    NO_MITIGATION,
     OFFERS_DECISION,
     REFUSE,
     THRESHOLD,
@@ -106,9 +107,26 @@ class FairnessResults:
 
     @property
     def is_mitigation_measured(self) -> bool:
-        """Whether it is known what share of those who left thresholds by group would have forecast."""
-        rates = (row for row in self.results if row.metric == TRUE_POSITIVE_RATE)
-        return any(row.mitigation == GROUP_THRESHOLDS for row in rates)
+        """Whether it is known what share of those who left thresholds by group would have forecast.
+
+        True too where too few left in every group of their trait, as no earlier training could help.
+        """
+        return self._rated_groups(NO_MITIGATION) <= self._rated_groups(GROUP_THRESHOLDS)
+
+    @property
+    def too_few_left(self) -> tuple[str, ...]:
+        """Groups of the trait that thresholds follow, of whom or of whose others too few left to measure these."""
+        if self.mitigation is None:
+            return ()
+        compared = self.table(CHURN_DECISION, NO_MITIGATION, self.mitigation.trait)
+        return tuple(sorted(compared.keys() - self._rated_groups(NO_MITIGATION)))
+
+    def _rated_groups(self, mitigation: str) -> frozenset[str]:
+        """Groups of the trait that thresholds follow, with a share of those who left."""
+        if self.mitigation is None:
+            return frozenset()
+        compared = self.table(CHURN_DECISION, mitigation, self.mitigation.trait)
+        return frozenset(group for group, metrics in compared.items() if TRUE_POSITIVE_RATE in metrics)
 
     def table(self, decision: str, mitigation: str, trait: str) -> dict[str, dict[str, GroupResult]]:
         """Results of one comparison: by group, then by metric."""

@@ -1,7 +1,7 @@
 """Whether customers who leave are forecast as likely to leave alike in every group, at past cutoffs."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Self
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from patron.decide.fair_verdicts import TESTED, FairnessRow, comparison_rows, worst
+from patron.decide.fair_verdicts import TESTED, FairnessRow, comparison_rows, mitigated_verdict, worst
 from patron.decide.group_thresholds import fit_thresholds, is_recognised
 from patron.decide.trait_groups import Groups, read_groups
 from patron.schema.group_metrics import TRUE_POSITIVE_RATE, SelectedRows, compare_groups
@@ -25,7 +25,7 @@ from patron.schema.tables import (
     THRESHOLD,
     WARN,
 )
-from patron.storage.policy import Policy
+from patron.storage.policy import Fairness, Policy
 from patron.storage.stage_view import StageView
 from patron.storage.trainings import of_known_customers, read_trainings, training_run_ids
 
@@ -149,7 +149,8 @@ def judge_churn(
 
     Thresholds follow the first trait whose groups differ beyond the policy and noise; a pinned model gets none. Both
     comparisons are of the latest training's forecasts: the second by thresholds learned from earlier ones, whose
-    outcomes were known there. A verdict that could not be tested again stands.
+    outcomes were known there. A verdict that could not be tested again stands. Where no group has a threshold now and
+    at each of the latest cutoffs, nothing is: fewer rows than without thresholds could lift a refusal by noise alone.
     """
     fairness, threshold = policy.fairness, policy.at_risk.at_risk_from
     latest = past.where(past.is_latest)
@@ -159,7 +160,10 @@ def judge_churn(
     if fairness.mitigation != GROUP_THRESHOLDS or not trait or is_pinned:
         return ChurnFairness(rows, groups, is_refused=worst(rows) == REFUSE)
     thresholds = _learn(latest, groups[trait], policy)
-    after = tuple(_after(past, groups, trait, policy, rng=rng))
+    is_selected, learned = _select_by_earlier(past, groups[trait], policy)
+    with_threshold = learned.intersection(thresholds)
+    compared = _compare(latest, groups, is_selected, GROUP_THRESHOLDS, policy, rng=rng) if with_threshold else ()
+    after = tuple(_judge_again(rows, compared, trait, with_threshold, fairness))
     names = latest.groups(groups[trait])
     counts = {group: len(np.unique(latest.customers[names == group])) for group in thresholds}
     fitted = (
@@ -178,30 +182,46 @@ def _learn(past: PastChurn, of_customer: Mapping[str, str], policy: Policy) -> d
     return fit_thresholds(past.forecast, past.happened, names, threshold=threshold, fewest=fewest)
 
 
-def _after(
-    past: PastChurn, groups: Groups, trait: str, policy: Policy, *, rng: np.random.Generator
+def _judge_again(
+    before: Iterable[FairnessRow],
+    after: Iterable[FairnessRow],
+    trait: str,
+    with_threshold: frozenset[str],
+    fairness: Fairness,
 ) -> Iterator[FairnessRow]:
-    """Groups compared at each of the latest cutoffs, by thresholds learned from outcomes that were known there.
+    """Rows with thresholds by group, with verdicts that consider those without.
 
-    They are learned from as many cutoffs as those that are used now. Nothing where one of the latest cutoffs has none:
-    fewer rows than without thresholds could lift a refusal by noise alone. Nothing of a group of whom too few left, as
-    nobody knows what thresholds do for it.
+    Nothing of a group of whom too few left, as nobody knows what thresholds do for it.
+    """
+    rows, rows_before = tuple(after), {(row.trait, row.group_name, row.metric): row for row in before}
+    rated = {(row.trait, row.group_name) for row in rows if row.metric == TRUE_POSITIVE_RATE}
+    for row in rows:
+        if (row.trait, row.group_name) in rated:
+            has_threshold = row.trait == trait and row.group_name in with_threshold
+            previous = rows_before[row.trait, row.group_name, row.metric]
+            yield replace(row, verdict=mitigated_verdict(previous, row, fairness, has_threshold=has_threshold))
+
+
+def _select_by_earlier(
+    past: PastChurn, of_customer: Mapping[str, str], policy: Policy
+) -> tuple[npt.NDArray[np.bool_], frozenset[str]]:
+    """Who of the latest forecasts is selected by thresholds learned from outcomes known at each cutoff.
+
+    With the groups that have a threshold at all of them; they learn from up to as many cutoffs as are used now.
     """
     latest = past.where(past.is_latest)
-    names, is_selected = latest.groups(groups[trait]), np.zeros(len(latest.forecast), dtype=np.bool_)
+    names, is_selected = latest.groups(of_customer), np.zeros(len(latest.forecast), dtype=np.bool_)
     cutoffs, latest_cutoffs = np.unique(past.cutoffs), np.unique(latest.cutoffs)
+    with_threshold = frozenset(names.tolist())
     for cutoff in latest_cutoffs:
         known = cutoffs[cutoffs <= cutoff - OUTCOME][-len(latest_cutoffs) :]
-        if not len(known):
-            return
-        learned = _learn(past.where(np.isin(past.cutoffs, known)), groups[trait], policy)
+        learned = _learn(past.where(np.isin(past.cutoffs, known)), of_customer, policy)
+        with_threshold = with_threshold.intersection(learned)
         here = latest.cutoffs == cutoff
         is_selected[here] = is_recognised(
             latest.forecast[here], names[here].tolist(), learned, policy.at_risk.at_risk_from
         )
-    rows = tuple(_compare(latest, groups, is_selected, GROUP_THRESHOLDS, policy, rng=rng))
-    rated = {(row.trait, row.group_name) for row in rows if row.metric == TRUE_POSITIVE_RATE}
-    yield from (row for row in rows if (row.trait, row.group_name) in rated)
+    return is_selected, with_threshold
 
 
 def _compare(

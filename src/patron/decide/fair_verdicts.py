@@ -13,7 +13,6 @@ from patron.schema.group_metrics import (
 from patron.schema.tables import (
     CHURN_DECISION,
     FAIR,
-    GROUP_THRESHOLDS,
     LEFT_OUT,
     NO_MITIGATION,
     OFFERS_DECISION,
@@ -71,7 +70,7 @@ def comparison_rows(
             one.value.high,
             one.others_value,
             *((None, None, None) if gap is None else (gap.value, gap.low, gap.high)),
-            verdict=verdict_of(one, decision, fairness, is_mitigated=mitigation == GROUP_THRESHOLDS),
+            verdict=verdict_of(one, decision, fairness),
         )
     if mitigation == NO_MITIGATION:
         if comparison.left_out_count:
@@ -79,11 +78,8 @@ def comparison_rows(
         yield FairnessRow(decision, mitigation, trait, "", WITHOUT_GROUP, comparison.without_group_count)
 
 
-def verdict_of(one: GroupMetric, decision: str, fairness: Fairness, *, is_mitigated: bool = False) -> str:
-    """Warn: beyond the policy's threshold and noise. Refuse: beyond its second threshold, and surely beyond the first.
-
-    With group thresholds nobody is selected by the bare forecast, so that its calibration only warns.
-    """
+def verdict_of(one: GroupMetric, decision: str, fairness: Fairness) -> str:
+    """Warn: beyond the policy's threshold and noise. Refuse: beyond its second one, and surely beyond the first."""
     if one.metric not in TESTED[decision]:
         return UNTESTED
     if one.metric == SELECTION_RATIO:
@@ -96,9 +92,23 @@ def verdict_of(one: GroupMetric, decision: str, fairness: Fairness, *, is_mitiga
     warn = fairness.warn_calibration_gap if is_calibration else fairness.warn_true_positive_gap
     refuse = fairness.refuse_calibration_gap if is_calibration else fairness.refuse_true_positive_gap
     size, nearest = abs(one.gap.value), max(one.gap.low, -one.gap.high, 0.0)
-    if size >= refuse and nearest >= warn and not (is_calibration and is_mitigated):
+    if size >= refuse and nearest >= warn:
         return REFUSE
     return WARN if size >= warn and nearest > 0 else FAIR
+
+
+def mitigated_verdict(before: FairnessRow, after: FairnessRow, fairness: Fairness, *, has_threshold: bool) -> str:
+    """Verdict with thresholds by group, of a row before and after them.
+
+    A refusal is lifted where the gap is below the threshold to warn; that noise could explain what is left is not
+    enough. Calibration, which no threshold changes, then only warns, as nobody is selected by the bare forecast. A
+    group without a threshold keeps its verdict, or gets a worse one.
+    """
+    if after.metric == CALIBRATION_GAP:
+        return WARN if has_threshold and before.verdict == REFUSE else before.verdict
+    is_closed = after.gap is not None and abs(after.gap) < fairness.warn_true_positive_gap
+    is_lifted = before.verdict != REFUSE or is_closed
+    return after.verdict if has_threshold and is_lifted else worst((before, after))
 
 
 def worst(rows: Iterable[FairnessRow]) -> str:

@@ -103,6 +103,24 @@ def test_thresholds_whose_effect_is_not_known_are_said_to_be_not_measurable_and_
     assert "forecast as likely to leave" in listed[0]
 
 
+def test_thresholds_of_one_trait_are_not_measured_by_groups_of_another():
+    age = replace(result("churn", "group_thresholds", "a", "true_positive_rate", 0.7, 0.7, "fair"), trait="age")
+    listed = sentences(replace(CHURN_ONLY, results=(*RESULTS[:4], age), mitigation=MITIGATION))
+    assert [one for one in listed if "at least 90 days apart" in one]
+
+
+def test_groups_of_whom_too_few_left_are_named_and_no_training_is_waited_for():
+    calibration = replace(CHURN_ONLY, results=RESULTS[2:4], mitigation=MITIGATION)
+    listed = sentences(calibration)
+    assert not [one for one in listed if "90 days apart" in one]
+    assert len([one for one in listed if "too few" in one]) == 2, "of a, or of all others"
+    after = result("churn", "group_thresholds", "a", "true_positive_rate", 0.7, 0.7, "fair")
+    mixed = sentences(replace(CHURN_ONLY, results=(RESULTS[0], *RESULTS[2:4], after), mitigation=MITIGATION))
+    [too_few] = [one for one in mixed if "too few" in one]
+    assert "Gender: b" in too_few
+    assert not [one for one in mixed if "90 days apart" in one]
+
+
 def test_only_what_refused_is_advised_on():
     assert not [one for one in sentences(CHURN_ONLY) if "refuse_ratio" in one]
     offers = replace(REFUSED, results=RESULTS[4:])
@@ -128,6 +146,7 @@ def test_no_sentence_has_an_unfilled_place_or_a_bare_key(locale):
         *sentences(REFUSED, locale),
         *sentences(replace(REFUSED, mitigation=MITIGATION, is_refused=False), locale),
         *sentences(replace(CHURN_ONLY, is_pinned=True), locale),
+        *sentences(replace(CHURN_ONLY, results=RESULTS[1:4], mitigation=MITIGATION), locale),
         *notes(REFUSED, words(locale), Formats(locale, "USD", "UTC")),
     ]
     assert len(listed) > 8

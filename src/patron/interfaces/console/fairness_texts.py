@@ -54,6 +54,8 @@ def mitigation_sentences(compared: FairnessResults, words: Words, formats: Forma
     yield words("fairness.thresholds", list=words("list.joint").join(thresholds))
     if not compared.is_mitigation_measured:
         yield words("fairness.unmeasured", days=formats.count(CHURN.horizon_days))
+    for group in compared.too_few_left:
+        yield words("fairness.too_few_left", group=group_name(mitigation.trait, group, words))
     if compared.is_refused:
         return
     if mitigation.gain_change_cents is None:

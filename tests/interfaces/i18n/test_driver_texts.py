@@ -32,7 +32,7 @@ def test_reasons_that_may_be_about_anything_need_no_word(models):
 
 def test_a_baseline_has_no_reasons_and_the_page_says_why(models):
     said = driver_sentence(replace(with_learner(models, "recency_only"), churn_drivers=()), words("en"))
-    assert said.startswith("This run has no reasons. Churn is forecast by a baseline (")
+    assert said.startswith("This run gives no reasons: churn is forecast by a baseline, “")
 
 
 @pytest.mark.parametrize(

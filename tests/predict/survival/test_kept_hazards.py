@@ -29,11 +29,11 @@ from patron.storage.store import RUNS
 VERSION = f"survival/{RUN.run_id}"
 FORGOTTEN = 3
 """The customer that a test forgets, who alone has an event."""
-TOKEN = "u_{:03d}"
+USER = "u_{:03d}"
 
 
 def customer_id(number):
-    return initial_customer_id(TOKEN.format(number))
+    return initial_customer_id(USER.format(number))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def shop(tmp_path_factory, churn):
     folder = tmp_path_factory.mktemp("hazards") / "w"
     build_survival_curves(write_shop(folder, order_times(), churn=churn, name_of=customer_id))
     shop = Shop.open(folder)
-    event = {"source": "s", "event_id": "e1", "name": "Page Viewed", "user_token": TOKEN.format(FORGOTTEN)}
+    event = {"source": "s", "event_id": "e1", "name": "Page Viewed", "user_token": USER.format(FORGOTTEN)}
     event |= {"month": f"{RUN.as_of:%Y-%m}"} | dict.fromkeys(("occurred_at", "received_at", "known_at"), RUN.as_of)
     shop.lake.append(EVENTS, pa.Table.from_pylist([event], schema=EVENTS.schema()))
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}

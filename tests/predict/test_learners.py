@@ -1,3 +1,4 @@
+import json
 from dataclasses import asdict, fields, replace
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from patron.predict import churn, value
 from patron.predict.learner import FORECAST, Explains, reasons
 from patron.predict.learners import LEARNERS
+from patron.predict.order_chance import FittedOrderChance
 from patron.predict.score_origins import at, known_at_origin
+from patron.predict.value.btyd_inputs import median_of
 from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import float_column
 from patron.schema.questions import CHURN, QUESTIONS, VALUE
@@ -164,6 +167,21 @@ def test_contributions_of_buying_history_add_up_and_silence_speaks_for_leaving(f
     median = np.median(silence)
     repeated = orders > 3
     assert moved_by[repeated & (silence > 2 * median)].mean() > moved_by[repeated & (silence < median)].mean() + 0.1
+
+
+def test_buying_history_kept_before_it_gave_reasons_goes_on_forecasting_without_any(fit, tmp_path):
+    """Models of earlier nights have the medians of other columns."""
+    fitted, rows = fit(CHURN, next(one for one in churn.LEARNERS if one.name == "pareto_chance"))
+    fitted.save(tmp_path)
+    [file] = tmp_path.iterdir()
+    content = json.loads(file.read_text("utf-8")) | {"median": median_of(rows)}
+    file.write_text(json.dumps(content), "utf-8")
+    loaded = FittedOrderChance.load(tmp_path)
+    assert loaded.predict(rows).equals(fitted.predict(rows))
+    names, moved = loaded.contributions(rows)
+    assert (names, moved.shape) == ((), (rows.num_rows, 0))
+    loaded.save(tmp_path)
+    assert json.loads(file.read_text("utf-8")) == content
 
 
 def test_probabilities_are_calibrated_on_a_later_cutoff(fit):

@@ -33,13 +33,16 @@ class FittedOrderChance:
     is_of_none: bool
     """Whether the probability of no order is asked for."""
     median: Mapping[str, float]
+    """The median customer's EXPLAINED; in a model that an earlier Patron kept, other columns."""
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the probability, 0 to 1."""
         return forecasts(self._probability(table))
 
     def contributions(self, table: pa.Table) -> tuple[tuple[str, ...], Numbers]:
-        """Exact Shapley values of the log-odds, against the median customer's, of columns of `features`."""
+        """Exact Shapley values of the log-odds, against the median customer's; none where that is not known."""
+        if not self.median.keys() >= set(EXPLAINED):
+            return (), np.zeros((table.num_rows, 0))
         forecast = {of: self._log_odds(table, of) for of in product((False, True), repeat=len(EXPLAINED))}
         moved = np.zeros((table.num_rows, len(EXPLAINED)))
         for of, log_odds in forecast.items():
@@ -75,8 +78,7 @@ class FittedOrderChance:
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
         saved = read_json(folder / SAVED)
-        median = {name: saved["median"][name] for name in EXPLAINED}
-        return cls(OrdersAndSpend.restored(saved["models"]), saved["days"], saved["is_of_none"], median)
+        return cls(OrdersAndSpend.restored(saved["models"]), saved["days"], saved["is_of_none"], saved["median"])
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,16 @@ def test_reasons_that_may_be_about_anything_need_no_word(models):
 
 def test_a_baseline_has_no_reasons_and_the_page_says_why(models):
     said = driver_sentence(replace(with_learner(models, "recency_only"), churn_drivers=()), words("en"))
-    assert said.startswith("This run has no reasons. Churn is forecast by a baseline (")
+    assert said.startswith("This run gives no reasons: churn is forecast by a baseline, “")
 
 
-def test_pareto_nbd_has_reasons_about_orders_only(models):
-    assert "Pareto/NBD forecasts churn from the days of orders alone" in driver_sentence(
-        with_learner(models, "pareto_chance"), words("en")
-    )
+@pytest.mark.parametrize(
+    ("learner", "name"), [("pareto_chance", "Pareto/NBD"), ("logistic_rfm", "Logistic regression on RFM")]
+)
+def test_models_of_orders_have_reasons_about_orders_only(models, learner, name):
+    said = {locale: driver_sentence(with_learner(models, learner), words(locale)) for locale in LOCALES}
+    assert f"{name} forecasts churn from orders alone" in said["en"]
+    assert len(set(said.values())) == len(LOCALES)
 
 
 def test_where_nobody_stands_out_the_page_says_so_in_both_languages(models):

@@ -188,6 +188,22 @@ def test_a_cancelled_contract_is_forecast_by_the_rule_and_any_other_as_if_none_h
     assert fitted.predict(cancelled).equals(RateByCancellation().fit(origin.known()).predict(cancelled))
 
 
+def test_where_only_cancelled_contracts_are_lost_every_contract_is_forecast_by_the_rule(table, tmp_path):
+    known = learning_rows(table)
+    is_lost = pc.if_else(pc.equal(known["is_cancelled"], 1), known[LABEL], 0.0)
+    known = known.set_column(known.column_names.index(LABEL), LABEL, is_lost)
+    origins = score_origins(CONTRACT_CHURN, known, AS_OF)
+    fitted = AfterCancellation(AVERAGED).fit(known)
+    forecast = fitted.predict(origins[0].here)
+    assert forecast.equals(RateByCancellation().fit(known).predict(origins[0].here))
+    fitted.save(tmp_path)
+    assert AfterCancellation.fitted.load(tmp_path).predict(origins[0].here).equals(forecast)
+    rng = np.random.default_rng(2)
+    result = with_proven_champion(backtest(CONTRACT_CHURN, LEARNERS, origins, rng=rng), rng=rng)
+    assert len(result.origins) == 3
+    assert result.champion == RateByCancellation.name
+
+
 def test_what_counts_as_a_renewal_and_what_is_known_of_a_contract(tmp_path):
     """All contracts end on day 270; the cutoff is day 240, of a run on day 360."""
     cases = {

@@ -1,35 +1,50 @@
 """The hazards of a run are a kept model: listed, shown, verified, and never pinned."""
 
+import shutil
+from contextlib import closing
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
 from leaving_shop import RUN, order_rows, order_times, table_of, write_shop
 from patron.answers.model_versions import model_detail, model_versions
 from patron.answers.survival import survival
+from patron.commands.forget import forget
 from patron.commands.manage_models import roll_back
 from patron.commands.verify_model import verify_model
+from patron.govern.vault import initial_customer_id
 from patron.interfaces.cli.render_models import show_model
 from patron.interfaces.i18n.formats import Formats
 from patron.predict.refit import refit
 from patron.predict.survival import build_survival_curves
 from patron.schema.errors import LakeDamaged, NotFound, WorkspaceError
-from patron.schema.tables import BY_NAME
+from patron.schema.tables import BY_NAME, EVENTS
 from patron.storage.last_run import last_run
 from patron.storage.model_registry import manifest
 from patron.storage.shop import Shop
 from patron.storage.store import RUNS
 
 VERSION = f"survival/{RUN.run_id}"
+FORGOTTEN = 3
+"""The customer that a test forgets, who alone has an event."""
+USER = "u_{:03d}"
+
+
+def customer_id(number):
+    return initial_customer_id(USER.format(number))
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory, churn):
     """A shop with a completed run that made curves."""
     folder = tmp_path_factory.mktemp("hazards") / "w"
-    build_survival_curves(write_shop(folder, order_times(), churn=churn))
+    build_survival_curves(write_shop(folder, order_times(), churn=churn, name_of=customer_id))
     shop = Shop.open(folder)
+    event = {"source": "s", "event_id": "e1", "name": "Page Viewed", "user_token": USER.format(FORGOTTEN)}
+    event |= {"month": f"{RUN.as_of:%Y-%m}"} | dict.fromkeys(("occurred_at", "received_at", "known_at"), RUN.as_of)
+    shop.lake.append(EVENTS, pa.Table.from_pylist([event], schema=EVENTS.schema()))
     versions = {name: shop.lake.version(table) for name, table in BY_NAME.items()}
     row = {"run_id": RUN.run_id, "as_of": RUN.as_of, "finished_at": RUN.as_of, "seconds": 1.0, "seed": RUN.seed}
     row |= {"policy_version": "1", "table_versions": versions, "summary": {}}
@@ -70,7 +85,7 @@ def test_the_card_says_what_they_were_fitted_to_and_how_they_did(shop, capsys):
 def test_another_fit_has_the_same_bytes_and_other_orders_are_refused(shop):
     assert verify_model(shop, "survival").is_same
     orders = BY_NAME["orders"]
-    rows = order_rows(order_times()[:-1], "c{:03d}".format)
+    rows = order_rows(order_times()[:-1], customer_id)
     before = shop.lake.read(orders)
     shop.lake.replace(orders, table_of("orders", rows))
     try:
@@ -79,8 +94,27 @@ def test_another_fit_has_the_same_bytes_and_other_orders_are_refused(shop):
         shop.lake.replace(orders, before)
 
 
-def test_hazards_of_a_shop_that_forgot_a_customer_cannot_be_verified(tmp_path, shop, churn):
-    other = write_shop(tmp_path / "w", [one for one in order_times() if one[0] != 3], churn=churn)
+def test_hazards_of_a_shop_that_forgot_a_customer_name_nobody_and_cannot_be_verified(tmp_path, shop):
+    shutil.copytree(shop.folder, tmp_path / "w")
+    gone = customer_id(FORGOTTEN)
+    with closing(Shop.open(tmp_path / "w")) as copy:
+        curves, orders = BY_NAME["survival_curves"], BY_NAME["orders"]
+        everybody = set(copy.lake.read(curves)["customer_id"].to_pylist())
+        assert gone in copy.lake.read(orders)["customer_id"].to_pylist()
+        forget(copy, customer_id=gone, now=RUN.as_of + timedelta(days=1))
+        assert gone not in copy.lake.read(orders)["customer_id"].to_pylist()
+        assert set(copy.lake.read(curves)["customer_id"].to_pylist()) == everybody - {gone}
+        kept = [path for path in (copy.folder / "models").rglob("*") if path.is_file()]
+        assert len(kept) > 1
+        assert not any(gone.encode() in path.read_bytes() for path in kept)
+        assert model_detail(copy, "survival").model.model_version == VERSION
+        with pytest.raises(NotFound, match="no longer has version"):
+            verify_model(copy, "survival")
+
+
+def test_hazards_are_not_fitted_again_to_orders_of_which_some_are_gone(tmp_path, shop, churn):
+    orders = [one for one in order_times() if one[0] != FORGOTTEN]
+    other = write_shop(tmp_path / "w", orders, churn=churn)
     with pytest.raises(WorkspaceError, match="erased since"):
         refit(other, manifest(shop.folder / "models", shop.store, VERSION))
 

@@ -6,8 +6,8 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 from patron.schema.questions import CHURN
 
-BY_ORDERS = "pareto_chance"
-"""Learner that knows the days of orders only."""
+BY_ORDERS = frozenset({"pareto_chance", "logistic_rfm"})
+"""Learners that know orders only: their days, and what was paid."""
 FEW = 3
 """What is usual is written with a digit after the point below this."""
 
@@ -23,7 +23,7 @@ def driver_sentence(models: Models, words: Words) -> str:
         return words("drivers.unexplained", learner=name)
     if not models.churn_drivers:
         return words("drivers.nobody")
-    return words("drivers.orders_only", learner=name) if learner == BY_ORDERS else ""
+    return words("drivers.orders_only", learner=name) if learner in BY_ORDERS else ""
 
 
 def reason_sentence(reason: ChurnReason, words: Words, formats: Formats) -> str:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from patron.predict.averaged_chance import AveragedChance, FittedAverage
 from patron.predict.contract_churn.contract_baselines import FittedShares, RateByCancellation
 from patron.predict.learner import FORECAST, forecasts, labelled
+from patron.schema.errors import NotEnoughData
 from patron.schema.numbers import float_column
 
 RULE, MODEL = "cancelled", "not_cancelled"
@@ -22,24 +23,29 @@ class FittedAfterCancellation:
     """The rule and the model, each with the contracts that it forecasts."""
 
     rule: FittedShares
-    model: FittedAverage
+    model: FittedAverage | None
+    """None where the outcomes of contracts that were not cancelled cannot be learned: the rule forecasts all."""
 
     def predict(self, table: pa.Table) -> pa.Table:
         """Forecast the probability that it is not renewed, 0 to 1."""
+        if self.model is None:
+            return self.rule.predict(table)
         is_cancelled = float_column(table, "is_cancelled") > 0
         by_rule, by_model = (float_column(part.predict(table), FORECAST) for part in (self.rule, self.model))
         return forecasts(np.where(is_cancelled, by_rule, by_model))
 
     def save(self, folder: Path) -> None:
-        """Write each into a folder of its own."""
+        """Write each that there is into a folder of its own."""
         for name, part in ((RULE, self.rule), (MODEL, self.model)):
-            (folder / name).mkdir()
-            part.save(folder / name)
+            if part is not None:
+                (folder / name).mkdir()
+                part.save(folder / name)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        return cls(FittedShares.load(folder / RULE), FittedAverage.load(folder / MODEL))
+        model = FittedAverage.load(folder / MODEL) if (folder / MODEL).exists() else None
+        return cls(FittedShares.load(folder / RULE), model)
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,11 @@ class AfterCancellation:
     fitted: ClassVar[type] = FittedAfterCancellation
 
     def fit(self, table: pa.Table) -> FittedAfterCancellation:
-        """Fit both to the rows whose label is known. Raises NotEnoughData."""
+        """Fit both to the rows whose label is known, or the rule alone. Raises NotEnoughData."""
         rows = labelled(table)
-        return FittedAfterCancellation(
-            self.rule.fit(rows), self.model.fit(rows.filter(pc.equal(rows["is_cancelled"], 0)))
-        )
+        rule = self.rule.fit(rows)
+        try:
+            model = self.model.fit(rows.filter(pc.equal(rows["is_cancelled"], 0)))
+        except NotEnoughData:  # also where all of them were renewed, or none
+            return FittedAfterCancellation(rule, None)
+        return FittedAfterCancellation(rule, model)

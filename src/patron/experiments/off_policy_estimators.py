@@ -1,0 +1,97 @@
+"""Estimators of what a policy would earn, from a log of another one: weighting, a model of rewards, or both.
+
+Notation: w is the policy's probability of the logged action over the log's, r the reward, q(a) the expected reward of
+action a, V(q) the policy's mean of q in a row.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from patron.experiments.decision_log import DecisionLog
+from patron.schema.numbers import Numbers
+
+DIRECT_METHOD, IPS, SELF_NORMALISED_IPS = "direct_method", "ips", "self_normalised_ips"
+DOUBLY_ROBUST, SELF_NORMALISED_DOUBLY_ROBUST = "doubly_robust", "self_normalised_doubly_robust"
+SHRUNK_DOUBLY_ROBUST = "shrunk_doubly_robust"
+SHRINKAGES = 25
+"""How many values of lambda are tried, besides no shrinkage."""
+NORMAL = 1.96
+LEAST_SHRINKAGE = 1e4
+"""The largest lambda that is tried, in squares of the largest weight: shrinks no weight by more than 1 / 10,000."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A value, and what each row adds to its error."""
+
+    estimator: str
+    value: float
+    parts: Numbers
+    """Per row; the error of the value is that of their mean."""
+    weight: Numbers | None
+    """What rewards are weighted with; None where they are not."""
+    shrinkage: float | None = None
+    """Lambda of Su et al.; None where weights are not shrunk."""
+    bias: float = 0.0
+    """The most that shrinking the weights moves the value by, as far as the log shows, at 95 %."""
+
+
+def estimates(log: DecisionLog, expected: Numbers | None) -> list[Estimate]:
+    """All estimators, or those that need no expected rewards."""
+    weight, nothing = log.weight, np.zeros(len(log.reward))
+    weighted = [
+        _mean(IPS, nothing, weight, log.reward),
+        _self_normalised(SELF_NORMALISED_IPS, nothing, weight, log.reward),
+    ]
+    if expected is None:
+        return weighted
+    of_policy, residual = (log.target * expected).sum(axis=1), log.reward - log.of_action(expected)
+    return [
+        Estimate(DIRECT_METHOD, float(of_policy.mean()), of_policy, None),
+        *weighted,
+        _mean(DOUBLY_ROBUST, of_policy, weight, residual),
+        _self_normalised(SELF_NORMALISED_DOUBLY_ROBUST, of_policy, weight, residual),
+        _shrunk(of_policy, weight, residual),
+    ]
+
+
+def _mean(name: str, of_policy: Numbers, weight: Numbers, residual: Numbers) -> Estimate:
+    """Mean of V(q) + w (r - q): IPS where q is 0 (Horvitz, Thompson 1952), else doubly robust (Dudik et al. 2011)."""
+    parts = of_policy + weight * residual
+    return Estimate(name, float(parts.mean()), parts, weight)
+
+
+def _self_normalised(name: str, of_policy: Numbers, weight: Numbers, residual: Numbers) -> Estimate:
+    """Mean of V(q), plus the mean of r - q weighted with w (Hajek; Swaminathan and Joachims 2015).
+
+    The parts are the influences of a ratio, each over 1 - its share of the weight: the change when its row is left out.
+    """
+    share = weight / weight.sum()
+    correction = float((share * residual).sum())
+    leverage = np.maximum(1 - share, 1 / len(weight))
+    parts = of_policy + weight / weight.mean() * (residual - correction) / leverage
+    return Estimate(name, float(of_policy.mean()) + correction, parts, weight)
+
+
+def _shrunk(of_policy: Numbers, weight: Numbers, residual: Numbers) -> Estimate:
+    """Doubly robust with w replaced by lambda w / (w^2 + lambda) (Su et al. 2020).
+
+    Lambda is the one whose squared bias and variance add up to the least. The bias is what shrinking changes on this
+    log plus one standard error: without that, the lambda whose bias happens to look like 0 would win.
+    """
+    largest = float(weight.max())
+    middle = max(float(np.median(weight[weight > 0])), largest / 1e3)
+    tried = (*np.geomspace(middle**2, LEAST_SHRINKAGE * largest**2, SHRINKAGES).tolist(), np.inf)
+    candidates = [_shrunk_by(shrinkage, of_policy, weight, residual) for shrinkage in tried]
+    return min(candidates, key=lambda one: one[0])[1]
+
+
+def _shrunk_by(shrinkage: float, of_policy: Numbers, weight: Numbers, residual: Numbers) -> tuple[float, Estimate]:
+    """Squared bias plus variance, and the estimate."""
+    shrunk = weight / (1 + weight**2 / shrinkage)
+    parts, change = of_policy + shrunk * residual, (shrunk - weight) * residual
+    bias, error = abs(float(change.mean())), float(change.std(ddof=1) / np.sqrt(len(change)))
+    loss = (bias + error) ** 2 + float(parts.var(ddof=1)) / len(parts)
+    estimate = Estimate(SHRUNK_DOUBLY_ROBUST, float(parts.mean()), parts, shrunk, shrinkage, bias + NORMAL * error)
+    return loss, estimate

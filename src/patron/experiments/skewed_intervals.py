@@ -1,0 +1,34 @@
+"""Intervals of means of skewed numbers: few clicks and large weights pull a mean up, and seldom down."""
+
+import numpy as np
+from scipy import stats
+
+from patron.schema.bootstrap_intervals import LEVEL, Interval
+from patron.schema.numbers import Numbers
+
+SYMMETRIC = 1e-6
+
+
+def skewed_interval(value: float, parts: Numbers, level: float = LEVEL, bias: float = 0.0) -> Interval:
+    """A value whose error is that of the mean of `parts`, with its interval; `bias` widens it at both ends.
+
+    Student's t after the cubic transformation that takes the first-order skewness away (Hall 1992, On the removal of
+    skewness by transformation, JRSS B 54). With 5 clicks it is 1.6 to 13.3 clicks; the exact one of Poisson counts is
+    1.6 to 11.7, the symmetric one .6 to 9.4.
+    """
+    count = len(parts)
+    deviation = parts - parts.mean()
+    spread = float(deviation.std(ddof=1))
+    if spread == 0.0:
+        return Interval(value, value - bias, value + bias)
+    skewness = float((deviation**3).mean() / spread**3 / np.sqrt(count))
+    error, quantile = spread / np.sqrt(count), float(stats.t.ppf((1 + level) / 2, count - 1))
+    low, high = (float(value - error * _untransformed(end, skewness)) for end in (quantile, -quantile))
+    return Interval(value, low - bias, high + bias)
+
+
+def _untransformed(quantile: float, skewness: float) -> float:
+    """Studentised error whose transformed value is `quantile`; `skewness` is that of the mean."""
+    if abs(skewness) < SYMMETRIC:
+        return quantile
+    return float(3 * (np.cbrt(1 + skewness * (quantile - skewness / 6)) - 1) / skewness)

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from made_interactions import habits, ratings, steps, tastes
+from made_interactions import DAY, habits, ratings, steps, table_of, tastes
 from patron.recommenders import (
     Blend,
     CoVisitation,
@@ -43,6 +43,19 @@ def test_trees_rank_better_than_what_is_popular_where_there_is_enough_to_learn_f
     assert learners["learned"].fit(train).trees
     _, learned = evaluate(train, test, learners, exclude_seen=False).to_pylist()
     assert learned["ndcg_cut_gain_low"] > 0.1
+    assert learners["learned"].fit(train).recommend("u1", filter=[]).num_rows == 0
+
+
+def test_where_trees_know_no_more_than_weights_the_order_is_the_blends():
+    """Whatever 400 users take next is drawn by one popularity for all: there is nothing for trees to learn."""
+    rng = np.random.default_rng(0)
+    popularity = 1 / np.arange(1, 61)
+    item = rng.choice(60, 12_000, p=popularity / popularity.sum())
+    rows = table_of(np.repeat(np.arange(400), 30), item, rng.integers(0, 100 * DAY, 12_000))
+    learned, blend = LearnedRanking(rounds=40).fit(rows), Blend().fit(rows)
+    assert not learned.trees
+    lists = [one.recommend(["u3", "u9"], 5, exclude_seen=False) for one in (learned, blend)]
+    assert lists[0]["item_id"].to_pylist() == lists[1]["item_id"].to_pylist()
 
 
 def test_candidates_are_chosen_among_what_is_allowed():

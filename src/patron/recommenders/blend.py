@@ -6,18 +6,18 @@ two problems: each has weights of its own. Then the members that count are fitte
 twice the sum of its members'.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from patron.recommenders.als import ALS
 from patron.recommenders.best_items import Flags, Scores
 from patron.recommenders.blend_weights import Ranking, choose_weights
 from patron.recommenders.candidates import MOST_CANDIDATES, Candidates, candidates_in_batches, candidates_of
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.co_visitation import CoVisitation
-from patron.recommenders.ease import EASE
 from patron.recommenders.holdouts import Holdout, hold_out
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.item_hazard import ItemHazard
@@ -34,7 +34,7 @@ MEMBERS: tuple[type[Learner], ...] = (
     ItemHazard,
     ItemKNN,
     CoVisitation,
-    EASE,
+    ALS,
 )
 """What is blended, each with its default settings."""
 LEAST_SCALE = 1e-3
@@ -74,8 +74,7 @@ class FittedBlend(Fitted):
 
     def values(self, pairs: Candidates, users: Codes) -> Numbers:  # noqa: ARG002 - for orders that know users
         """Score of each pair."""
-        weights = np.where(pairs.is_repeat[:, None], self.repeat_weights, self.new_weights)
-        return (pairs.shares * weights).sum(axis=1)
+        return weighted(pairs, Weights(self.repeat_weights, self.new_weights))
 
     def similarities(self, items: Codes) -> Scores:
         """Those of item-KNN, where it is a member; else the cosine of their users."""
@@ -136,6 +135,23 @@ class HeldOutPairs:
         new_hits = hits - hits.multiply(history[users].sign())
         counts = (np.asarray(one.sum(axis=1), dtype=np.int64) for one in (hits, new_hits))
         return cls(users, pairs, is_hit, *counts)
+
+    def of_users(self, chosen: Flags) -> "HeldOutPairs":
+        """Those of some of the users."""
+        kept = chosen[self.pairs.row]
+        pairs = self.pairs.where(kept)
+        pairs = replace(pairs, row=(np.cumsum(chosen) - 1)[pairs.row])
+        counts = self.hit_count[chosen], self.new_hit_count[chosen]
+        return HeldOutPairs(self.users[chosen], pairs, self.is_hit[kept], *counts)
+
+    def ndcg_by_user(self, scores: Numbers) -> Numbers:
+        """NDCG@10 of the order by these scores, of each user who took something."""
+        return Ranking(self.pairs.row, scores[:, None], self.is_hit, self.hit_count).ndcg_by_user(np.ones(1))
+
+
+def weighted(pairs: Candidates, weights: Weights) -> Numbers:
+    """Weighted sum of the shares of each pair."""
+    return (pairs.shares * np.where(pairs.is_repeat[:, None], weights.repeat, weights.new)).sum(axis=1)
 
 
 def fit_members(known: Interactions, chosen: Flags | None = None) -> tuple[Fitted, ...]:

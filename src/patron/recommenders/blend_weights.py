@@ -28,11 +28,16 @@ class Ranking:
 
     def ndcg(self, weights: Numbers) -> float:
         """Mean NDCG@10 of the order by the weighted sum of the features, over users who took something."""
+        of_users = self.ndcg_by_user(weights)
+        return float(of_users.mean()) if len(of_users) else 0.0
+
+    def ndcg_by_user(self, weights: Numbers) -> Numbers:
+        """NDCG@10 of each user who took something."""
         starts = np.searchsorted(self.row, np.arange(len(self.truth_count) + 1))
         gained = _discounted_hits(self.features @ weights, self.is_hit, starts)
         ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, DEPTH + 2)))])
         best = ideal[np.minimum(self.truth_count, DEPTH)]
-        return float((gained[best > 0] / best[best > 0]).mean()) if (best > 0).any() else 0.0
+        return gained[best > 0] / best[best > 0]
 
 
 def choose_weights(ranking: Ranking) -> Numbers:

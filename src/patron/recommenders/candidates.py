@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from patron.recommenders.best_items import Flags, Scores, best_items
 from patron.recommenders.interactions import Codes
 from patron.recommenders.learner import Fitted, batches
+from patron.recommenders.pair_features import value_of_pairs
 from patron.schema.numbers import Numbers
 
 MOST_CANDIDATES = 100
@@ -71,9 +72,7 @@ def _values(scores: Scores, row: Codes, item: Codes) -> Numbers:
     if isinstance(scores, np.ndarray):
         values = scores[row, item].astype(np.float64)
         return np.where(np.isfinite(values), values, 0.0)
-    if not len(row):  # why: SciPy hands out a sparse matrix then
-        return np.empty(0)
-    return np.asarray(scores[row, item], dtype=np.float64).ravel()
+    return value_of_pairs(scores, row, item)
 
 
 def _best_scores(scores: Scores) -> Numbers:

@@ -3,8 +3,10 @@
 What users did last is held out, up to three windows; members are fitted to what came before; trees (LightGBM,
 LambdaRank: Burges 2010) learn to order the union of their best items by each member's score and by what is known of the
 user, the item and the two together. The members' scores are among the features: without them a ranker falls below the
-rule that it is meant to improve. Where users took too few candidates to learn from, the order is the blend's. Then the
-members are fitted to everything. A fit costs up to four times the sum of its members', and the trees.
+rule that it is meant to improve. Trees that know half of the users are judged on the other half, next to the blend's
+weights. Unless they are better by a standard error, and where users took too few candidates, the order is the blend's.
+Then the members are fitted to everything. A fit costs up to four times the sum of its members', and one and a half
+times the trees.
 """
 
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from patron.recommenders.blend import (
     equal_weights,
     fit_members,
     fit_rater,
+    weighted,
     weights_on,
 )
 from patron.recommenders.candidates import Candidates
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
 
 MOST_USERS, MOST_PAIRS = 2_000, 400_000
 """Of each window; pairs that users did not take are thinned out beyond this number."""
-FEWEST_HITS = 2_000
-"""Pairs that users took; with fewer, trees know less than weights do."""
+FEWEST_HITS = 200
+"""Pairs that users took; with fewer there are no trees."""
 PARAMETERS = {
     "objective": "lambdarank",
     "lambdarank_truncation_level": 15,
@@ -70,9 +73,7 @@ class FittedRanking(FittedBlend):
 
     @cached_property
     def _booster(self) -> "lgb.Booster":
-        import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever ranks by other recommenders must not wait for it
-
-        return lgb.Booster(model_str=self.trees)
+        return booster(self.trees)
 
 
 @dataclass(frozen=True)
@@ -93,23 +94,40 @@ class LearnedRanking(Learner):
     def fit_interactions(self, known: Interactions) -> FittedRanking:
         """Learn an order from holdouts, then fit the members to all rows."""
         rng = np.random.default_rng(self.seed)
-        parts, weights, hits = [], equal_weights(), 0
-        for number, held_out in enumerate(hold_out(known, self.windows)):
-            pairs = HeldOutPairs.of(held_out, MOST_USERS, rng)
-            weights = weights if number else weights_on(pairs)
-            parts.append(_training_rows(pairs, PairFacts.of(held_out.before), rng))
-            hits += int(pairs.is_hit.sum())
-        trees = self._fit_trees(parts) if hits >= FEWEST_HITS else ""
-        members, facts = fit_members(known), PairFacts.of(known)
-        return FittedRanking(self, Catalogue.of(known), members, *weights, fit_rater(known), facts, trees)
+        holdouts = hold_out(known, self.windows)
+        pairs = [HeldOutPairs.of(one, MOST_USERS, rng) for one in holdouts]
+        facts = [PairFacts.of(one.before) for one in holdouts]
+        weights = weights_on(pairs[0]) if pairs else equal_weights()
+        are_better = sum(int(one.is_hit.sum()) for one in pairs) >= FEWEST_HITS and self._are_better(pairs, facts, rng)
+        trees = self._fit_trees(pairs, facts, rng) if are_better else ""
+        members, rater = fit_members(known), fit_rater(known)
+        return FittedRanking(self, Catalogue.of(known), members, *weights, rater, PairFacts.of(known), trees)
 
-    def _fit_trees(self, parts: list[tuple[Numbers, Numbers, Codes]]) -> str:
-        import lightgbm as lgb  # noqa: PLC0415 - as above
+    def _are_better(self, pairs: list[HeldOutPairs], facts: list[PairFacts], rng: np.random.Generator) -> bool:
+        """Whether trees that know half of the users order the others' candidates better than weights, beyond noise."""
+        is_first = [rng.random(len(one.users)) < 1 / 2 for one in pairs]
+        known = [one.of_users(first) for one, first in zip(pairs, is_first, strict=True)]
+        judged = pairs[0].of_users(~is_first[0])
+        trees = booster(self._fit_trees(known, facts, rng))
+        raw = np.asarray(trees.predict(features(judged.pairs, judged.users, facts[0]), raw_score=True, num_threads=2))
+        gain = judged.ndcg_by_user(raw) - judged.ndcg_by_user(weighted(judged.pairs, weights_on(known[0])))
+        return len(gain) > 1 and float(gain.mean()) > float(gain.std(ddof=1) / np.sqrt(len(gain)))
 
+    def _fit_trees(self, pairs: list[HeldOutPairs], facts: list[PairFacts], rng: np.random.Generator) -> str:
+        import lightgbm as lgb  # noqa: PLC0415 - heavy: whoever ranks by other recommenders must not wait for it
+
+        parts = [_training_rows(one, of_past, rng) for one, of_past in zip(pairs, facts, strict=True)]
         matrix, label, sizes = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         data = lgb.Dataset(matrix, label, group=sizes)
         settings = {"num_leaves": self.leaves, "learning_rate": self.learning_rate, "seed": self.seed}
         return lgb.train(PARAMETERS | settings, data, num_boost_round=self.rounds).model_to_string()
+
+
+def booster(trees: str) -> "lgb.Booster":
+    """Trees from LightGBM's text."""
+    import lightgbm as lgb  # noqa: PLC0415 - as above
+
+    return lgb.Booster(model_str=trees)
 
 
 def features(pairs: Candidates, users: Codes, facts: PairFacts) -> Numbers:

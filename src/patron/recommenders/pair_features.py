@@ -56,10 +56,11 @@ class PairFacts:
 
     def features(self, users: Codes, items: Codes) -> Numbers:
         """One row per pair of a user and an item; NaN where the user never had the item."""
-        count = _at(self.row_count, users, items)
+        count = value_of_pairs(self.row_count, users, items)
         is_repeat = count > 0
         age, idle = (
-            np.where(is_repeat, _at(one, users, items) - LITTLE, np.nan) for one in (self.age_days, self.idle_days)
+            np.where(is_repeat, value_of_pairs(one, users, items) - LITTLE, np.nan)
+            for one in (self.age_days, self.idle_days)
         )
         gap = np.where(count > 1, (age - idle) / np.maximum(count - 1, 1), np.nan)
         overdue = idle / np.where(gap > 0, gap, np.nan)
@@ -80,5 +81,8 @@ def _of_pairs(known: Interactions) -> tuple[sp.csr_array, sp.csr_array, sp.csr_a
     return tuple(sp.csr_array((one, pair % shape[1], starts), shape=shape) for one in values)  # type: ignore[return-value]
 
 
-def _at(matrix: sp.csr_array, users: Codes, items: Codes) -> Numbers:
+def value_of_pairs(matrix: sp.csr_array, users: Codes, items: Codes) -> Numbers:
+    """Value of each pair; 0 where there is none."""
+    if not len(users):  # why: SciPy hands out a sparse matrix then
+        return np.empty(0)
     return np.asarray(matrix[users, items], dtype=np.float64).ravel()

@@ -114,7 +114,7 @@ def show(shops: Evaluated) -> None:
         cells = [f"{m.name} {text(interval(m, actual, forecast, weights=weights))}" for m in (LOG_LOSS, AUC)]
         error = interval(CALIBRATION_ERROR, actual, forecast, weights=weights)
         slope = Calibration.fit(np.log(forecast) - np.log1p(-forecast), actual).slope
-        print(f"  {name:22}{'  '.join(cells)}\n    {CALIBRATION_ERROR.name} {text(error)}, if right "
+        print(f"  {name:22}{'  '.join(cells)}\n    {CALIBRATION_ERROR.name} {text(error)}, of a calibrated forecast "
               f"{text(error_if_right(forecast))}, slope {slope:.2f}")  # fmt: skip
     default = shops.forecasts[CONTRACT_CHURN.default]
     for other in (*CONTRACT_CHURN.baselines, AVERAGED.name):

@@ -1,6 +1,6 @@
 """How customers move between lifecycle stages in 30 days, and what they pay in the 90 days after being in one.
 
-Stages at past cutoffs follow from churn forecasts made there, by models that knew nothing later (`past_forecasts`). Two
+Stages at past cutoffs follow from churn forecasts made there, by models fitted to nothing later (`past_forecasts`). Two
 cutoffs 30 days apart make a step: where a customer was, and where they were then.
 
 What a stage is worth is what its customers paid, net, in the next 90 days, as it happened. A Markov chain that carries

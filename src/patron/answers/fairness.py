@@ -114,8 +114,8 @@ class FairnessResults:
         return self._rated_groups(NO_MITIGATION) <= self._rated_groups(GROUP_THRESHOLDS)
 
     @property
-    def too_few_left(self) -> tuple[str, ...]:
-        """Groups of the trait that thresholds follow, of whom or of whose others too few left to measure these."""
+    def unmeasurable_groups(self) -> tuple[str, ...]:
+        """Groups of the trait that thresholds follow for which too few customers left to measure them."""
         if self.mitigation is None:
             return ()
         compared = self.table(CHURN_DECISION, NO_MITIGATION, self.mitigation.trait)

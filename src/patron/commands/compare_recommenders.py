@@ -60,7 +60,7 @@ def compare_recommenders(  # noqa: PLR0913 - one argument for each option of the
 
     Raises BadFile, BadInteractions, NotEnoughData, and NotFound for a recommender that does not exist.
     """
-    chosen = _named(learners)
+    chosen = _learners_by_name(learners)
     file = read_table_file(path, delimiter=delimiter, encoding=encoding, ids=(columns.user, columns.item))
     table = _interactions(file, columns, where=str(path))
     train, test = split(table, how)
@@ -74,7 +74,7 @@ def compare_recommenders(  # noqa: PLR0913 - one argument for each option of the
     return RecommenderComparison(rows, how, k, train.num_rows, test.num_rows, users, repeat_share, is_repeating)
 
 
-def _named(names: Sequence[str] | None) -> Mapping[str, Learner]:
+def _learners_by_name(names: Sequence[str] | None) -> Mapping[str, Learner]:
     """Learners to compare, the baseline first; those that need an extra only by name. Raises NotFound."""
     kinds = {**LEARNERS, **EXTRA_LEARNERS}
     unknown = [name for name in names or () if name not in kinds]

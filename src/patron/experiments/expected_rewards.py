@@ -19,7 +19,7 @@ PENALTIES = (1.0, 10.0, 100.0, 1_000.0, 10_000.0)
 
 def expected_rewards(log: DecisionLog, context: Numbers, seed: int) -> Numbers:
     """Rows x actions, each row from the other parts, within the range of all rewards."""
-    rows = np.column_stack([np.ones(len(context)), _standardised(context)])
+    rows = np.column_stack([np.ones(len(context)), _z_scores(context)])
     fold = np.random.default_rng(seed).permutation(len(rows)) % FOLDS
     count = log.target.shape[1]
     squares, products = _sums(rows, log, fold, count)
@@ -35,7 +35,7 @@ def expected_rewards(log: DecisionLog, context: Numbers, seed: int) -> Numbers:
     return np.clip(expected, log.reward.min(), log.reward.max())
 
 
-def _standardised(context: Numbers) -> Numbers:
+def _z_scores(context: Numbers) -> Numbers:
     """Columns of mean 0 and standard deviation 1; one that never changes is 0."""
     deviation = context - context.mean(axis=0)
     spread = deviation.std(axis=0)

@@ -42,7 +42,7 @@ def estimates(log: DecisionLog, expected: Numbers | None) -> list[Estimate]:
     weight, nothing = log.weight, np.zeros(len(log.reward))
     weighted = [
         _mean(IPS, nothing, weight, log.reward),
-        _self_normalised(SELF_NORMALISED_IPS, nothing, weight, log.reward),
+        _self_normalised_estimate(SELF_NORMALISED_IPS, nothing, weight, log.reward),
     ]
     if expected is None:
         return weighted
@@ -51,7 +51,7 @@ def estimates(log: DecisionLog, expected: Numbers | None) -> list[Estimate]:
         Estimate(DIRECT_METHOD, float(of_policy.mean()), of_policy, None),
         *weighted,
         _mean(DOUBLY_ROBUST, of_policy, weight, residual),
-        _self_normalised(SELF_NORMALISED_DOUBLY_ROBUST, of_policy, weight, residual),
+        _self_normalised_estimate(SELF_NORMALISED_DOUBLY_ROBUST, of_policy, weight, residual),
         _shrunk(of_policy, weight, residual),
     ]
 
@@ -62,7 +62,7 @@ def _mean(name: str, of_policy: Numbers, weight: Numbers, residual: Numbers) -> 
     return Estimate(name, float(parts.mean()), parts, weight)
 
 
-def _self_normalised(name: str, of_policy: Numbers, weight: Numbers, residual: Numbers) -> Estimate:
+def _self_normalised_estimate(name: str, of_policy: Numbers, weight: Numbers, residual: Numbers) -> Estimate:
     """Mean of V(q), plus the mean of r - q weighted with w (Hajek; Swaminathan and Joachims 2015).
 
     The parts are the influences of a ratio, each over 1 - its share of the weight: the change when its row is left out.

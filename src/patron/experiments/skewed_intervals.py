@@ -23,11 +23,11 @@ def skewed_interval(value: float, parts: Numbers, level: float = LEVEL, bias: fl
         return Interval(value, value - bias, value + bias)
     skewness = float((deviation**3).mean() / spread**3 / np.sqrt(count))
     error, quantile = spread / np.sqrt(count), float(stats.t.ppf((1 + level) / 2, count - 1))
-    low, high = (float(value - error * _untransformed(end, skewness)) for end in (quantile, -quantile))
+    low, high = (float(value - error * _invert_transform(end, skewness)) for end in (quantile, -quantile))
     return Interval(value, low - bias, high + bias)
 
 
-def _untransformed(quantile: float, skewness: float) -> float:
+def _invert_transform(quantile: float, skewness: float) -> float:
     """Studentised error whose transformed value is `quantile`; `skewness` is that of the mean."""
     if abs(skewness) < SYMMETRIC:
         return quantile

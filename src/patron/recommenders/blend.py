@@ -64,9 +64,9 @@ class FittedBlend(Fitted):
 
     def scores(self, users: Codes) -> Scores:
         """Weighted sum of the members' scores, each as a share of the user's best one."""
-        return self.scores_of_allowed(users, np.ones(len(self.catalogue.items), dtype=np.bool_), MOST_CANDIDATES)
+        return self.candidate_scores(users, np.ones(len(self.catalogue.items), dtype=np.bool_), MOST_CANDIDATES)
 
-    def scores_of_allowed(self, users: Codes, allowed: Flags, k: int) -> Scores:
+    def candidate_scores(self, users: Codes, allowed: Flags, k: int) -> Scores:
         """As `scores`, of the members' best allowed items."""
         pairs = candidates_of(self.members, users, self.catalogue.history, allowed, k)
         shape = len(users), len(self.catalogue.items)
@@ -74,7 +74,7 @@ class FittedBlend(Fitted):
 
     def values(self, pairs: Candidates, users: Codes) -> Numbers:  # noqa: ARG002 - for orders that know users
         """Score of each pair."""
-        return weighted(pairs, Weights(self.repeat_weights, self.new_weights))
+        return blend_scores(pairs, Weights(self.repeat_weights, self.new_weights))
 
     def similarities(self, items: Codes) -> Scores:
         """Those of item-KNN, where it is a member; else the cosine of their users."""
@@ -149,7 +149,7 @@ class HeldOutPairs:
         return Ranking(self.pairs.row, scores[:, None], self.is_hit, self.hit_count).ndcg_by_user(np.ones(1))
 
 
-def weighted(pairs: Candidates, weights: Weights) -> Numbers:
+def blend_scores(pairs: Candidates, weights: Weights) -> Numbers:
     """Weighted sum of the shares of each pair."""
     return (pairs.shares * np.where(pairs.is_repeat[:, None], weights.repeat, weights.new)).sum(axis=1)
 

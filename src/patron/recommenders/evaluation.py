@@ -108,7 +108,7 @@ def _truth(test: pa.Table, known: Interactions, *, is_rated: bool) -> Truth:
 
 
 def _measure(fitted: Fitted, truth: Truth, known: Interactions, k: int, *, repeats: bool) -> UserMetrics:
-    shown = _shown(fitted, truth, k, repeats=repeats)
+    shown = _recommended_items(fitted, truth, k, repeats=repeats)
     item_count = len(known.items)
     is_hittable = truth.is_liked & (truth.item >= 0)
     pairs = np.unique(truth.row[is_hittable] * item_count + truth.item[is_hittable])
@@ -131,7 +131,7 @@ def _measure(fitted: Fitted, truth: Truth, known: Interactions, k: int, *, repea
     return UserMetrics(np.column_stack(sums), _coverage(shown[truth.item_count > 0], item_count), errors is not None)
 
 
-def _shown(fitted: Fitted, truth: Truth, k: int, *, repeats: bool) -> Codes:
+def _recommended_items(fitted: Fitted, truth: Truth, k: int, *, repeats: bool) -> Codes:
     """Users x k items by number; -1 for users that the training part does not have, and for those who liked nothing."""
     shown = np.full((len(truth.users), k), -1, dtype=np.int64)
     of_code = np.full(int(truth.code.max(initial=0)) + 1, -1, dtype=np.int64)

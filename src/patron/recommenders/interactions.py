@@ -80,6 +80,18 @@ class Interactions:
         """How old each row is at the end, days."""
         return self.end_day - self.day
 
+    @cached_property
+    def last_day(self) -> Numbers:
+        """Day of each user's newest row, by number; minus infinity of a user without rows."""
+        last = np.full(len(self.users), -np.inf)
+        np.maximum.at(last, self.user, self.day)
+        return last
+
+    @cached_property
+    def days_before_last(self) -> Numbers:
+        """How old each row is when its user's newest one comes, days."""
+        return self.last_day[self.user] - self.day
+
     def matrix(self, values: Numbers | None = None) -> sp.csr_array:
         """Users x items, the sum of a value of each row; by default how many rows there are."""
         shape = len(self.users), len(self.items)

@@ -23,7 +23,7 @@ from patron.recommenders.best_items import Flags
 from patron.recommenders.catalogue import RECENT_DAYS, Catalogue
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
-from patron.recommenders.personal_frequency import FittedPersonal, days_before_last
+from patron.recommenders.personal_frequency import FittedPersonal
 from patron.schema.numbers import Numbers
 
 EDGES = np.append(0.0, 2.0 ** np.arange(-4, 5))
@@ -54,7 +54,7 @@ class Spells:
         """Cut each pair's history at its purchases; rows at one time are one purchase."""
         key = known.user * len(known.items) + known.item
         order = np.argsort(key, kind="stable")  # rows are in order of time, and stay so within a pair
-        key, day, age = key[order], known.day[order], days_before_last(known)[order]
+        key, day, age = key[order], known.day[order], known.days_before_last[order]
         starts = np.flatnonzero(np.append(True, (np.diff(key) != 0) | (np.diff(day) > 0)))
         rows = np.diff(np.append(starts, len(key)))
         key, day, age = key[starts], day[starts], age[starts]

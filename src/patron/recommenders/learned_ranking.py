@@ -18,10 +18,10 @@ import numpy as np
 from patron.recommenders.blend import (
     FittedBlend,
     HeldOutPairs,
+    blend_scores,
     equal_weights,
     fit_members,
     fit_rater,
-    weighted,
     weights_on,
 )
 from patron.recommenders.candidates import Candidates
@@ -110,7 +110,7 @@ class LearnedRanking(Learner):
         judged = pairs[0].of_users(~is_first[0])
         trees = booster(self._fit_trees(known, facts, rng))
         raw = np.asarray(trees.predict(features(judged.pairs, judged.users, facts[0]), raw_score=True, num_threads=2))
-        gain = judged.ndcg_by_user(raw) - judged.ndcg_by_user(weighted(judged.pairs, weights_on(known[0])))
+        gain = judged.ndcg_by_user(raw) - judged.ndcg_by_user(blend_scores(judged.pairs, weights_on(known[0])))
         return len(gain) > 1 and float(gain.mean()) > float(gain.std(ddof=1) / np.sqrt(len(gain)))
 
     def _fit_trees(self, pairs: list[HeldOutPairs], facts: list[PairFacts], rng: np.random.Generator) -> str:

@@ -67,7 +67,7 @@ class Fitted(ABC):
     def scores(self, users: Codes) -> Scores:
         """One row per user, one column per item: higher is better. Only candidates are in a sparse matrix."""
 
-    def scores_of_allowed(self, users: Codes, allowed: Flags, k: int) -> Scores:  # noqa: ARG002 - for those that choose candidates
+    def candidate_scores(self, users: Codes, allowed: Flags, k: int) -> Scores:  # noqa: ARG002 - for those that choose candidates
         """As `scores`; a recommender that scores only some candidates chooses them among the allowed items."""
         return self.scores(users)
 
@@ -100,10 +100,10 @@ class Fitted(ABC):
         the table's metadata says why under "reason". Raises BadInteractions for a `k` that is not a whole number of 1
         or more.
         """
-        places = min(_checked(k), len(self.catalogue.items))
+        places = min(_require_count(k), len(self.catalogue.items))
         wanted = pc.unique(id_array(users))
         codes = codes_of_ids(wanted, self.catalogue.users)
-        allowed = self._allowed(filter)
+        allowed = self._allowed_items(filter)
         parts = [self._best(batch, places, allowed, repeats=not exclude_seen) for batch in batches(codes, len(allowed))]
         table = self._table(wanted, parts, places, ("user_id", "item_id"))
         short = len(wanted) if k > places else sum(int((items[:, -1] < 0).sum()) for items, _ in parts)
@@ -122,7 +122,7 @@ class Fitted(ABC):
         Items come in the order in which they are passed, each once; those that are not known are left out.
         Raises BadInteractions for a `k` that is not a whole number of 1 or more.
         """
-        places = min(_checked(k), len(self.catalogue.items))
+        places = min(_require_count(k), len(self.catalogue.items))
         wanted = pc.unique(id_array(items))
         codes = codes_of_ids(wanted, self.catalogue.items)
         wanted, codes = wanted.filter(pa.array(codes >= 0)), codes[codes >= 0]
@@ -140,7 +140,7 @@ class Fitted(ABC):
 
         save(self, Path(folder))
 
-    def _allowed(self, items: Any) -> Flags:
+    def _allowed_items(self, items: Any) -> Flags:
         allowed = np.full(len(self.catalogue.items), items is None)
         if items is not None:
             codes = codes_of_ids(items, self.catalogue.items)
@@ -159,7 +159,7 @@ class Fitted(ABC):
             if not count:
                 continue
             shape = count, len(allowed)
-            of_rows = self.scores_of_allowed(rows, allowed, k) if len(rows) else sp.csr_array(shape)
+            of_rows = self.candidate_scores(rows, allowed, k) if len(rows) else sp.csr_array(shape)
             banned = sp.csr_array(shape) if repeats or not len(rows) else self.catalogue.history[rows]
             best = best_items(of_rows, banned, allowed, popular, fill, k)
             items[flags], scores[flags] = best.items, best.scores
@@ -201,7 +201,7 @@ def batches(codes: Codes, columns: int) -> Iterator[Codes]:
     return (codes[at : at + size] for at in range(0, len(codes), size))
 
 
-def _checked(k: Any) -> int:
+def _require_count(k: Any) -> int:
     if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
         raise BadInteractions(f"k is {k!r}", where="recommend", todo="Ask for 1 item or more.")
     return int(k)

@@ -37,9 +37,7 @@ class FittedNeighbours(Fitted):
 
 def recent_profiles(known: Interactions, half_life_days: float) -> sp.csr_array:
     """Users x items: weights of a user's rows, halved with each half-life before that user's last row."""
-    last = np.full(len(known.users), -np.inf)
-    np.maximum.at(last, known.user, known.day)
-    halvings = np.minimum((last[known.user] - known.day) / half_life_days, MOST_HALVINGS)
+    halvings = np.minimum(known.days_before_last / half_life_days, MOST_HALVINGS)
     return positive_matrix(known, 0.5**halvings)
 
 

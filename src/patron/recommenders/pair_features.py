@@ -43,11 +43,9 @@ class PairFacts:
             recent_users,
             recent_users / np.maximum(users, 1),
         )
-        last = np.full(len(known.users), -np.inf)
-        np.maximum.at(last, known.user, known.day)
         pairs = _of_pairs(known)
         of_user = [np.bincount(one.user, minlength=len(known.users)) for one in (known, recent)]
-        user_facts = (*of_user, known.end_day - last, np.diff(pairs[0].indptr))
+        user_facts = (*of_user, known.end_day - known.last_day, np.diff(pairs[0].indptr))
         return cls(
             np.column_stack(item_facts).astype(np.float64),
             np.column_stack(user_facts).astype(np.float64),

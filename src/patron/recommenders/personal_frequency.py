@@ -53,12 +53,5 @@ class PersonalFrequency(Learner):
     def fit_interactions(self, known: Interactions) -> FittedPersonal:
         """Fade and count."""
         catalogue = Catalogue.of(known, self.recent_days)
-        faded = known.matrix(0.5 ** (days_before_last(known) / self.half_life_days))
+        faded = known.matrix(0.5 ** (known.days_before_last / self.half_life_days))
         return FittedPersonal(self, catalogue, faded, self.popularity_weight * catalogue.popularity)
-
-
-def days_before_last(known: Interactions) -> Numbers:
-    """How old each row is when its user's newest one comes, days."""
-    last = np.full(len(known.users), -np.inf)
-    np.maximum.at(last, known.user, known.day)
-    return last[known.user] - known.day

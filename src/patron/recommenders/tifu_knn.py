@@ -31,7 +31,7 @@ from patron.recommenders.user_neighbours import (
 
 @dataclass(frozen=True, eq=False)
 class FittedTifuKnn(Fitted):
-    """Users' vectors, and among whom neighbours are looked for."""
+    """Vectors of all users, and the users who can be neighbours."""
 
     learner: "TifuKnn"
     vectors: sp.csr_array

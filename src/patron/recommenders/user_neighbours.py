@@ -66,10 +66,8 @@ class Others:
 def newest_users(known: Interactions, most: int) -> Codes:
     """So many users at most: those whose newest row that counts is the youngest; in order of their numbers."""
     known = known.where(known.weight > 0)
-    last = np.full(len(known.users), -np.inf)
-    np.maximum.at(last, known.user, known.day)
-    newest = np.argsort(-last, kind="stable")[:most]
-    return np.sort(newest[last[newest] > -np.inf]).astype(np.int64)
+    newest = np.argsort(-known.last_day, kind="stable")[:most]
+    return np.sort(newest[known.last_day[newest] > -np.inf]).astype(np.int64)
 
 
 def squared_lengths(rows: sp.csr_array) -> Numbers:

@@ -32,7 +32,7 @@ from patron.recommenders.user_neighbours import (
 
 @dataclass(frozen=True, eq=False)
 class FittedUserWindowCf(Fitted):
-    """Users' windows, and among whom like users are looked for."""
+    """Windows of all users, and the users who can be neighbours."""
 
     learner: "UserWindowCf"
     shares: sp.csr_array

@@ -54,7 +54,7 @@ def mitigation_sentences(compared: FairnessResults, words: Words, formats: Forma
     yield words("fairness.thresholds", list=words("list.joint").join(thresholds))
     if not compared.is_mitigation_measured:
         yield words("fairness.unmeasured", days=formats.count(CHURN.horizon_days))
-    for group in compared.too_few_left:
+    for group in compared.unmeasurable_groups:
         yield words("fairness.too_few_left", group=group_name(mitigation.trait, group, words))
     if compared.is_refused:
         return

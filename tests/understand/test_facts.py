@@ -75,6 +75,22 @@ def test_cleaning_counts_what_it_found_of_what_it_looked_at(pipeline):
     }
 
 
+def test_the_catalogue_says_what_may_be_recommended_and_a_later_row_changes_only_what_it_names(pipeline):
+    first = {"description": "soft blue wool", "style_id": "scarf", "cost": "4.20", "stock": 3, "is_consumable": "true"}
+    later = {"stock": 0, "is_blocked": "TRUE", "cost": "free"}
+    events = [
+        pipeline.event("a", "Product Updated", 1, product_id="p", properties=json.dumps(first), currency="EUR"),
+        pipeline.event("b", "Product Updated", 2, product_id="p", properties=json.dumps(later), currency="EUR"),
+        pipeline.event("c", "Product Viewed", 3, product_id="p", properties=json.dumps({"stock": 9})),
+        pipeline.event("d", "Product Viewed", 3, product_id="q"),
+    ]
+    p, q = pipeline.facts(events, names=("identities", "products"))["products"].sort_by("product_id").to_pylist()
+    assert (p["description"], p["style_id"], p["stock"]) == ("soft blue wool", "scarf", 0)
+    assert (p["is_consumable"], p["is_blocked"]) == (True, True)
+    assert p["cost_cents"] == round(420 * 1.1)
+    assert {q[name] for name in ("description", "style_id", "cost_cents", "stock", "is_consumable")} == {None}
+
+
 def test_an_offer_of_ours_is_an_exposure_and_one_of_somebody_else_an_interaction(pipeline):
     """A run that is run again and decides otherwise sends another offer; only `exposures` knows which one stands."""
     ours = [

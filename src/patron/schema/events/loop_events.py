@@ -78,6 +78,12 @@ class ProductUpdated(Event, frozen=True, kw_only=True):
     currency: Currency = None
     url: Url = None
     image_url: ImageUrl = None
+    description: Annotated[Text, described("what the product is, in words")] = None
+    style_id: Annotated[Text, described("what its variants have in common, such as a model in several sizes")] = None
+    cost: Annotated[Amount, described("what one unit costs the shop, in units of the currency")] = None
+    stock: Annotated[Number, described("units in stock; below 1 it is not recommended")] = None
+    is_consumable: Annotated[Text, described("true when it is used up and bought again")] = None
+    is_blocked: Annotated[Text, described("true when it is never recommended")] = None
 
 
 class CustomerRegistered(Event, frozen=True, kw_only=True):

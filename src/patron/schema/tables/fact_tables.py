@@ -153,6 +153,12 @@ PRODUCTS = Table(
         maybe("brand", TEXT, "last known brand"),
         maybe("price_cents", INT, "last known price of one unit", "hundredths of the shop's currency"),
         of("known_at", TIME, "when the product was first known"),
+        maybe("description", TEXT, "last known description, from the catalogue; so are all columns below"),
+        maybe("style_id", TEXT, "what its variants have in common"),
+        maybe("cost_cents", INT, "what one unit costs the shop", "hundredths of the shop's currency"),
+        maybe("stock", NUMBER, "units in stock"),
+        maybe("is_consumable", FLAG, "whether it is used up and bought again"),
+        maybe("is_blocked", FLAG, "whether it is never recommended"),
     ),
     is_for_people=True,
 )

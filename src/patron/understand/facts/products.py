@@ -4,6 +4,8 @@ from patron.storage.engine import timestamp
 from patron.understand.facts.usable_events import BEGINNING_OF_TIME, END_OF_TIME, Scope, known_events
 
 ATTRIBUTES = ("product_name", "department", "category", "brand")
+CATALOGUE_ONLY = ("description", "style_id", "cost_cents", "stock", "is_consumable", "is_blocked")
+"""Attributes that are read from the catalogue alone."""
 NOT_A_PRODUCT = "('Order Completed', 'Order Refunded', 'Order Cancelled')"
 """Whole orders name their products in a list."""
 
@@ -11,12 +13,46 @@ NOT_A_PRODUCT = "('Order Completed', 'Order Refunded', 'Order Cancelled')"
 def products(scope: Scope) -> str:
     """One row per product, attributes at their last value: from the catalogue where it has one, else any event."""
     last = "".join(f" left join ({_last(name)}) a_{name} on a_{name}.product_id = p.product_id" for name in ATTRIBUTES)
+    from_catalogue = "".join(
+        f" left join ({_last_in_catalogue(name)}) c_{name} on c_{name}.product_id = p.product_id"
+        for name in CATALOGUE_ONLY
+    )
     return f"""
-        with descriptions as ({_descriptions(scope)})
+        with descriptions as ({_descriptions(scope)}), catalogue as ({_catalogue(scope)})
         select p.product_id, {", ".join(f"a_{name}.{name}" for name in ATTRIBUTES)}, a_price_cents.price_cents,
-            p.known_at
+            p.known_at, {", ".join(f"c_{name}.{name}" for name in CATALOGUE_ONLY)}
         from (select product_id, min(first_known_at) as known_at from descriptions group by product_id) p {last}
-        left join ({_last("price_cents")}) a_price_cents on a_price_cents.product_id = p.product_id"""
+        left join ({_last("price_cents")}) a_price_cents on a_price_cents.product_id = p.product_id {from_catalogue}"""
+
+
+def _catalogue(scope: Scope) -> str:
+    """What only rows of the catalogue say, as they come; costs in the shop's currency."""
+    columns = ("product_id", "currency", "properties")
+    is_of_catalogue = "e.name = 'Product Updated' and e.product_id is not null and e.properties is not null"
+    rows = known_events(scope, *columns, where=is_of_catalogue)
+    text = {name: f"json_extract_string(c.properties, '$.{name}')" for name in (*CATALOGUE_ONLY, "cost")}
+    return f"""
+        select c.product_id, c.known_at, c.event_id, {text["description"]} as description,
+            {text["style_id"]} as style_id,
+            cast(round(try_cast({text["cost"]} as double) * 100 * r.rate) as bigint) as cost_cents,
+            try_cast({text["stock"]} as double) as stock, {_flag(text["is_consumable"])} as is_consumable,
+            {_flag(text["is_blocked"])} as is_blocked
+        from ({rows}) c left join rates r on r.currency = coalesce(c.currency, '{scope.currency}')"""
+
+
+def _flag(text: str) -> str:
+    return f"case lower({text}) when 'true' then true when 'false' then false end"
+
+
+def _last_in_catalogue(attribute: str) -> str:
+    return f"""
+        select product_id, {attribute}
+        from (
+            select product_id, {attribute},
+                row_number() over (partition by product_id order by known_at desc, event_id desc, {attribute}) as place
+            from catalogue where {attribute} is not null
+        ) ranked
+        where place = 1"""
 
 
 def _descriptions(scope: Scope) -> str:

@@ -1,0 +1,122 @@
+"""Candidates of one list and what speaks for each: the customer, this visit, the page or cart, and what sells."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from patron.recommenders.ids import Codes
+from patron.recommenders.live.click_model import SOURCES
+from patron.recommenders.live.product_rows import ProductRows
+from patron.recommenders.live.recommendation_index import PROBABILITY, STRENGTH, UNKNOWN, RecommendationIndex
+from patron.recommenders.live.session_memory import EVIDENCE, SessionEvent
+from patron.schema.numbers import Numbers
+
+LATEST_EVENTS = 20
+"""Events of a visit that speak for products."""
+HALF_LIFE_DAYS = 0.5
+"""Age at which an event speaks half as much."""
+RELATED = 30
+"""Products of each event's and each context product's rows."""
+POPULAR, NEWEST = 100, 20
+"""Candidates that the best sellers and the newest products give to every list."""
+AGAIN = 0.4
+"""How much a viewed product speaks for itself."""
+FOR_CART = {"cart_add", "order"}
+"""Events after which something that goes together is wanted; after others something like it."""
+PERSONAL, SESSION, CONTEXT, POPULARITY, ANY = range(len(SOURCES))
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Products, each once, in order of their places."""
+
+    product: Codes
+    interests: Numbers
+    """Products x SOURCES, 0 to 1."""
+    wanted_at: Codes
+    """Place in the customer's row of wanted products; -1 of a product that is not in it."""
+    because: Codes
+    """Products x (visit, context): the product of each that speaks loudest for it; -1 without one."""
+
+    @classmethod
+    def of(  # noqa: PLR0913 - what there is to know of one list
+        cls,
+        index: RecommendationIndex,
+        *,
+        customer: int,
+        session: Sequence[SessionEvent],
+        context: Sequence[int],
+        day: float,
+        popular: int = POPULAR,
+        allowed: Codes | None = None,
+    ) -> Self:
+        """Collect candidates; with `allowed` only these products, all of which are candidates."""
+        wanted = index.customers.wanted.row(customer)
+        of_session = _evidence(index, session, day)
+        of_context = _related(index, [(one, 1.0, True) for one in context])
+        best = index.by_popularity[:popular] if allowed is None else allowed
+        parts = [wanted, of_session[0], of_context[0], best, index.newest[:NEWEST] if allowed is None else allowed[:0]]
+        product, place = np.unique(np.concatenate(parts).astype(np.int64), return_inverse=True)
+        ends = np.cumsum([len(part) for part in parts])
+        interests = np.zeros((len(product), len(SOURCES)))
+        wanted_at, because = np.full(len(product), -1), np.full((len(product), 2), UNKNOWN)
+        wanted_at[place[: ends[0]]] = np.arange(ends[0])
+        interests[place[: ends[0]], PERSONAL] = index.customers.wanted.value(PROBABILITY, customer)
+        for column, (_, strength, source), span in (
+            (SESSION, of_session, slice(ends[0], ends[1])),
+            (CONTEXT, of_context, slice(ends[1], ends[2])),
+        ):
+            interests[:, column] = _noisy_or(place[span], strength, len(product))
+            order = np.argsort(strength, kind="stable")
+            because[place[span][order], column - SESSION] = source[order]
+        interests[:, POPULARITY], interests[:, ANY] = index.popularity[product], 1.0
+        candidates = cls(product, interests, wanted_at, because)
+        return candidates if allowed is None else candidates.where(np.isin(product, allowed))
+
+    def where(self, flags: np.ndarray) -> Self:
+        """Some of the candidates."""
+        wanted_at, because = self.wanted_at[flags], self.because[flags]
+        return type(self)(self.product[flags], self.interests[flags], wanted_at, because)
+
+
+def _evidence(index: RecommendationIndex, session: Sequence[SessionEvent], day: float) -> tuple[Codes, Numbers, Codes]:
+    """Products that the latest events of a visit speak for, how strongly, and by which product."""
+    latest: dict[int, tuple[int, float, bool]] = {}
+    for event in [event for event in session if event.kind in EVIDENCE][-LATEST_EVENTS:]:
+        code = index.code(event.product)
+        if code != UNKNOWN:
+            strength = EVIDENCE[event.kind] * 0.5 ** (max(day - event.day, 0.0) / HALF_LIFE_DAYS)
+            latest[code] = (code, strength, event.kind in FOR_CART)
+    related = _related(index, latest.values())
+    viewed = [(code, AGAIN * strength) for code, strength, is_for_cart in latest.values() if not is_for_cart]
+    again = np.array([code for code, _ in viewed], dtype=np.int64)
+    strengths = np.array([strength for _, strength in viewed])
+    return (
+        np.concatenate([related[0], again]),
+        np.concatenate([related[1], strengths]),
+        np.concatenate([related[2], again]),
+    )
+
+
+def _related(index: RecommendationIndex, starts: Iterable[tuple[int, float, bool]]) -> tuple[Codes, Numbers, Codes]:
+    """Products related to some (product, weight, whether for the cart), how strongly, and to which of them."""
+    products, strengths, sources = [np.empty(0, np.int64)], [np.empty(0)], [np.empty(0, np.int64)]
+    for code, weight, is_for_cart in starts:
+        for rows in _rows_of(index, is_for_cart=is_for_cart):
+            part = rows.row(code)[:RELATED]
+            products.append(part.astype(np.int64))
+            strengths.append(weight * rows.value(STRENGTH, code)[:RELATED].astype(np.float64))
+            sources.append(np.full(len(part), code))
+    return np.concatenate(products), np.concatenate(strengths), np.concatenate(sources)
+
+
+def _rows_of(index: RecommendationIndex, *, is_for_cart: bool) -> tuple[ProductRows, ...]:
+    return (index.together,) if is_for_cart else (index.follows, index.together)
+
+
+def _noisy_or(place: Codes, strength: Numbers, count: int) -> Numbers:
+    """1 less the product of what each strength leaves."""
+    left = np.log1p(-np.minimum(strength, 0.999))
+    return 1 - np.exp(np.bincount(place, weights=left, minlength=count))

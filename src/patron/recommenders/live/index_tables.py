@@ -1,0 +1,119 @@
+"""Build the index from tables: products, recent purchases and returns, related products, and what customers want."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron.recommenders.ids import codes_of_ids
+from patron.recommenders.lists.product_facts import ProductFacts
+from patron.recommenders.live.product_rows import ProductRows
+from patron.recommenders.live.recommendation_index import DAYS, PROBABILITY, STRENGTH, Customers, RecommendationIndex
+from patron.schema.numbers import Numbers, float_column
+
+HEAD_SHARE = 0.8
+"""The products with this share of the recent purchases are the head; the others are the long tail."""
+POPULAR_DAYS = 28.0
+"""Purchases within so many days make a product popular."""
+TOGETHER, FOLLOWS = "together", "follows"
+"""Kinds of related products."""
+
+
+@dataclass(frozen=True)
+class IndexTables:
+    """What an index is built from. Columns that are not known can be null."""
+
+    products: pa.Table
+    """product_id, known_day (since 1970), category, brand, style_id, price_cents, cost_cents, stock, is_consumable,
+    is_blocked; other columns are ignored."""
+    purchases: pa.Table
+    """customer_id, product_id, days (before the index's time), is_return: of as long as rules look back."""
+    related: pa.Table
+    """product_id, related_id, kind ("together" or "follows"), strength, 0 to 1."""
+    wanted: pa.Table
+    """customer_id, product_id, probability, days_since, usual_days, because_product_id."""
+
+
+def build_index(tables: IndexTables, *, at_day: float, margin_share: float, version: str = "") -> RecommendationIndex:
+    """Index of the tables as of a day; `margin_share` of the price is the margin of a product of unknown cost.
+
+    Purchases of products that are not among `products` are left out. Raises BadListInput.
+    """
+    products = _known_products(tables.products)
+    ids = products["product_id"].combine_chunks().cast(pa.string())
+    bought = tables.purchases.filter(pc.invert(tables.purchases["is_return"]))
+    popularity = _popularity(bought, ids)
+    price, cost = (
+        float_column(products, "price_cents", missing=np.nan),
+        float_column(products, "cost_cents", missing=np.nan),
+    )
+    margin = np.where(np.isfinite(cost), price - cost, price * margin_share)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(price > 0, margin / price, np.nan)
+    facts = products.select([one for one in FACTS if one in products.column_names])
+    facts = facts.append_column("is_tail", pa.array(_is_tail(popularity)))
+    facts = facts.append_column("margin_share", pa.array(np.clip(share, -np.inf, 1.0), from_pandas=True))
+    together, follows = (_related(tables.related, ids, kind) for kind in (TOGETHER, FOLLOWS))
+    return RecommendationIndex(
+        at_day,
+        ProductFacts.of(facts),
+        popularity.astype(np.float32),
+        together,
+        follows,
+        float_column(products, "known_day", missing=np.nan).astype(np.float32),
+        margin.astype(np.float32),
+        _customers(tables, ids),
+        version,
+    )
+
+
+FACTS = ("product_id", "category", "brand", "style_id", "price_cents", "stock", "is_consumable", "is_blocked")
+
+
+def _known_products(products: pa.Table) -> pa.Table:
+    """Products with an id, in its order."""
+    return products.filter(pc.is_valid(products["product_id"])).sort_by("product_id")
+
+
+def _popularity(bought: pa.Table, ids: pa.Array) -> Numbers:
+    """Recent purchases of each product as a share of the most popular one's."""
+    recent = bought.filter(pc.less_equal(bought["days"], POPULAR_DAYS))
+    codes = codes_of_ids(recent["product_id"], ids)
+    counts = np.bincount(codes[codes >= 0], minlength=len(ids)).astype(np.float64)
+    return counts / max(counts.max(initial=0.0), 1.0)
+
+
+def _is_tail(popularity: Numbers) -> np.ndarray:
+    order = np.argsort(-popularity, kind="stable")
+    before = np.cumsum(popularity[order]) - popularity[order]
+    is_tail = np.zeros(len(popularity), dtype=np.bool_)
+    is_tail[order] = before >= HEAD_SHARE * popularity.sum()
+    return is_tail
+
+
+def _related(related: pa.Table, ids: pa.Array, kind: str) -> ProductRows:
+    of_kind = related.filter(pc.equal(related["kind"], kind))
+    start, end = (codes_of_ids(of_kind[name], ids) for name in ("product_id", "related_id"))
+    return ProductRows.of(start, end, len(ids), **{STRENGTH: float_column(of_kind, "strength")})
+
+
+def _customers(tables: IndexTables, ids: pa.Array) -> Customers:
+    columns = [one["customer_id"].combine_chunks().cast(pa.string()) for one in (tables.wanted, tables.purchases)]
+    customers = pa.concat_arrays(columns).unique().drop_null().sort()
+    wanted = tables.wanted
+    values = {name: float_column(wanted, name, missing=np.nan) for name in (PROBABILITY, "days_since", "usual_days")}
+    values["because"] = codes_of_ids(wanted["because_product_id"], ids).astype(np.float64)
+    return Customers(
+        customers,
+        ProductRows.of(
+            codes_of_ids(columns[0], customers), codes_of_ids(wanted["product_id"], ids), len(customers), **values
+        ),
+        *(_past(tables.purchases, customers, ids, is_return=is_return) for is_return in (False, True)),
+    )
+
+
+def _past(purchases: pa.Table, customers: pa.Array, ids: pa.Array, *, is_return: bool) -> ProductRows:
+    rows = purchases.filter(pc.equal(purchases["is_return"], is_return))
+    row, product = codes_of_ids(rows["customer_id"], customers), codes_of_ids(rows["product_id"], ids)
+    return ProductRows.of(row, product, len(customers), **{DAYS: np.maximum(float_column(rows, "days"), 0.0)})

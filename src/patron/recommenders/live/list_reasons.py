@@ -1,0 +1,54 @@
+"""Why a product is in a list: the source that adds most to its rate, with the fact behind it."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from patron.recommenders.live.candidate_interests import CONTEXT, PERSONAL, SESSION, Candidates
+from patron.recommenders.live.recommendation_index import UNKNOWN, RecommendationIndex
+from patron.schema.numbers import Numbers
+
+NEW_DAYS = 30.0
+"""Age up to which a product is new."""
+
+ReasonCode = Literal["buy_again", "goes_with_history", "goes_with_page", "goes_with_visit", "viewed", "popular", "new"]
+"""buy_again: the customer buys it at intervals; goes_with_history: with something they bought; goes_with_page: with the
+product of the page or in the cart; goes_with_visit: with something they looked at; viewed: they looked at it."""
+REASON_CODES: tuple[ReasonCode, ...] = get_args(ReasonCode)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a product is in a list, and its facts; None is not known, or not what the reason is about."""
+
+    code: ReasonCode
+    product: int = UNKNOWN
+    """The other product that it is about; -1 where it is about none."""
+    days_since: float | None = None
+    """Days since the customer last bought the product."""
+    usual_days: float | None = None
+    """Days between the customer's purchases of it."""
+
+
+def reason_of(
+    index: RecommendationIndex, candidates: Candidates, place: int, shares: Numbers, customer: int, day: float
+) -> Reason:
+    """The reason of one candidate; `shares` is what each source adds to its rate."""
+    product, source = int(candidates.product[place]), int(np.argmax(shares))
+    of_visit, of_page = candidates.because[place].tolist()
+    if source == PERSONAL:
+        wanted = index.customers.wanted
+        at = candidates.wanted_at[place]
+        facts = {name: float(wanted.value(name, customer)[at]) for name in ("days_since", "usual_days", "because")}
+        if np.isfinite(facts["days_since"]):
+            usual = facts["usual_days"] if np.isfinite(facts["usual_days"]) else None
+            return Reason("buy_again", UNKNOWN, facts["days_since"] + max(day - index.at_day, 0.0), usual)
+        if facts["because"] >= 0:
+            return Reason("goes_with_history", int(facts["because"]))
+    if source == CONTEXT and of_page != UNKNOWN:
+        return Reason("goes_with_page", of_page)
+    if source == SESSION and of_visit != UNKNOWN:
+        return Reason("viewed") if of_visit == product else Reason("goes_with_visit", of_visit)
+    is_new = 0 <= day - index.known_since[product] <= NEW_DAYS
+    return Reason("new" if is_new and index.popularity[product] <= 0 else "popular")

@@ -22,6 +22,7 @@ PatronError
 ├── BadQuery             a query that `patron sql` does not run
 ├── BadComparison        learners cannot be compared on a table as asked
 ├── BadInteractions      interactions of users with items that cannot be learned from as they are
+├── BadListInput         products, rules or candidates that no list can be chosen from as they are
 ├── BadLog               a log of decisions that no policy can be judged on as it is
 ├── NotEnoughData        too little history for the question
 ├── NotFound             no such customer, model, run or question
@@ -128,6 +129,10 @@ class BadComparison(PatronError, ValueError):
 
 class BadInteractions(PatronError, ValueError):
     """Interactions of users with items that cannot be learned from as they are."""
+
+
+class BadListInput(PatronError, ValueError):
+    """Products, rules or candidates that no list can be chosen from as they are."""
 
 
 class BadLog(PatronError, ValueError):

@@ -24,6 +24,7 @@ STATUS: dict[type[errors.PatronError], int] = {
     errors.BadQuery: 422,
     errors.BadComparison: 422,
     errors.BadInteractions: 422,
+    errors.BadListInput: 422,
     errors.BadLog: 422,
     errors.NotEnoughData: 409,
     errors.NotFound: 404,

@@ -43,6 +43,9 @@ def test_order_is_learned_the_same_each_time_and_kept_without_torch(import_extra
     again = load(tmp_path)
     assert again.learner == SMALL
     assert again.recommend(users, 5).equals(fitted.recommend(users, 5))
+    items_alone = again.fold_in(train.slice(0, 0))
+    assert items_alone.user_factors.shape[0] == 0
+    assert items_alone.fold_in(train).recommend(users, 5)["item_id"].equals(fitted.recommend(users, 5)["item_id"])
     alone = again.recommend("u77", 5)
     assert alone["item_id"].to_pylist() == again.recommend(users, 5)["item_id"].to_pylist()[5:10]
     assert again.similar(["i004"], 5).num_rows == 5

@@ -7,7 +7,7 @@ twice the sum of its members'.
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -84,6 +84,12 @@ class FittedBlend(Fitted):
     def ratings(self, users: Codes, items: Codes) -> Numbers | None:
         """Those of matrix factorisation, where weights differ."""
         return self.rater.ratings(users, items) if self.rater else None
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """The same members and weights, with other users."""
+        members = tuple(one.fold_rows(known) for one in self.members)
+        rater = self.rater.fold_rows(known) if self.rater else None
+        return replace(self, catalogue=self.catalogue.fold_rows(known), members=members, rater=rater)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What every fitted recommender knows: users, items, who has seen what, and what is popular."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -27,11 +27,20 @@ class Catalogue:
     """Users x items: how many rows there are."""
     popularity: Numbers
     """Share of the most popular item's recent users, 0 to 1, for each item."""
+    end_day: float
+    """Day of the newest row."""
+    has_times: bool
+    """Whether rows are of different times."""
 
     @classmethod
     def of(cls, known: Interactions, recent_days: float = RECENT_DAYS) -> Self:
         """Count who has seen what, and the users of each item lately."""
-        return cls(known.users, known.items, known.matrix(), popularity(known, recent_days))
+        popular = popularity(known, recent_days)
+        return cls(known.users, known.items, known.matrix(), popular, known.end_day, known.has_times)
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """The same items, with the users of other rows."""
+        return replace(self, users=known.users, history=known.matrix())
 
     @cached_property
     def popular(self) -> Codes:

@@ -24,8 +24,8 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
-from patron.recommenders.neighbours import MOST_HALVINGS, FittedNeighbours, as_sparse, take_best
+from patron.recommenders.learner import Fitted
+from patron.recommenders.neighbours import MOST_HALVINGS, FittedNeighbours, ProfileLearner, as_sparse, take_best
 from patron.schema.numbers import Numbers
 
 MOST_ROWS = 100
@@ -54,15 +54,14 @@ class Sequences:
         order = np.argsort(known.user, kind="stable")
         order = order[weight[order] > 0]
         user, day = known.user[order], known.day[order]
-        has_times = bool(known.day.min() < known.day.max())
-        is_new = np.append(True, (np.diff(user) != 0) | (np.diff(day) != 0) | (not has_times))[: len(user)]
+        is_new = np.append(True, (np.diff(user) != 0) | (np.diff(day) != 0) | (not known.has_times))[: len(user)]
         ends = np.cumsum(np.bincount(user, minlength=len(known.users)))
         first = np.append(0, ends)[user]
         return cls(user, known.item[order], day, weight[order], np.cumsum(is_new), first, ends[user])
 
 
 @dataclass(frozen=True)
-class CoVisitation(Learner):
+class CoVisitation(ProfileLearner):
     """What comes next after what a user had last."""
 
     neighbours: int = 200
@@ -95,9 +94,13 @@ class CoVisitation(Learner):
         factors = self.step_decay ** np.arange(self.steps), self.half_life_days, self.backward, discount
         sequences = rows.item, rows.day, rows.weight, rows.step, rows.first, rows.end
         best = _best_next(sequences, places, np.append(0, ends), factors, min(self.neighbours, count))
-        return FittedNeighbours(self, Catalogue.of(known), self._profiles(rows, known), as_sparse(*best, count))
+        return FittedNeighbours(self, Catalogue.of(known), self._profiles_of(rows, known), as_sparse(*best, count))
 
-    def _profiles(self, rows: Sequences, known: Interactions) -> sp.csr_array:
+    def profiles(self, known: Interactions) -> sp.csr_array:
+        """Users x items: rows that fade by steps and by days."""
+        return self._profiles_of(Sequences.of(known, self.event_weights), known)
+
+    def _profiles_of(self, rows: Sequences, known: Interactions) -> sp.csr_array:
         last = rows.end - 1
         steps = np.minimum(rows.step[last] - rows.step, MOST_HALVINGS)
         halvings = np.minimum((rows.day[last] - rows.day) / self.half_life_days, MOST_HALVINGS)

@@ -12,7 +12,7 @@ of BLAS threads outside. Rows of weight 0 or less do not count.
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from patron.schema.numbers import Numbers
 class FittedEASE(Fitted):
     """Dense weights between items of the head, sparse ones where an item of the tail is in the pair."""
 
+    learner: "EASE"
     profiles: sp.csr_array
     """Users x items: how much what a user had counts."""
     head: Codes
@@ -54,6 +55,10 @@ class FittedEASE(Fitted):
         sums = (profiles @ self.neighbours).toarray()
         sums[:, self.head] += profiles[:, self.head] @ self.weights
         return np.where(sums > 0, sums, -np.inf)
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """The same weights, of what other users had."""
+        return replace(self, catalogue=self.catalogue.fold_rows(known), profiles=self.learner.profiles(known))
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,11 @@ class EASE(Learner):
         head = np.sort(np.argsort(-users, kind="stable")[: self.head])
         weights = _weights(sp.csr_array(owned[:, head]), self.regularisation * max(float(users[head].mean()), 1.0))
         tail = self._tail(known, head, weights)
-        profiles = recent_profiles(_newest_rows(known), self.half_life_days)
-        return FittedEASE(self, Catalogue.of(known), profiles, head, weights, tail)
+        return FittedEASE(self, Catalogue.of(known), self.profiles(known), head, weights, tail)
+
+    def profiles(self, known: Interactions) -> sp.csr_array:
+        """Users x items: 1 for what a user had last, less for what is older."""
+        return recent_profiles(_newest_rows(known), self.half_life_days)
 
     def _tail(self, known: Interactions, head: Codes, weights: npt.NDArray[np.float32]) -> sp.csr_array:
         """Items x items: scaled cosines of pairs that are not both in the head."""

@@ -45,20 +45,20 @@ def random_factors(rng: np.random.Generator, rows: int, count: int) -> Factors:
     return rng.normal(0, 0.1 / np.sqrt(max(count, 1)), (rows, count)).astype(np.float32)
 
 
-def solve(x: Factors, entries: Entries, y: Factors, gram: Factors, ridge: Numbers) -> None:
-    """Improve the rows of x in place, those without an entry becoming 0."""
+def solve(x: Factors, entries: Entries, y: Factors, gram: Factors, ridge: Numbers, steps: int = STEPS) -> None:
+    """Improve the rows of x in place by so many steps, those without an entry becoming 0."""
     columns = entries.starts, entries.places, entries.weights, entries.targets
     of_rows = ridge.astype(np.float32)
 
     def improve(first: int) -> None:
-        _solve_rows(x, *columns, y, gram, of_rows, first, min(first + CHUNK, len(x)))
+        _solve_rows(x, *columns, y, gram, of_rows, first, min(first + CHUNK, len(x)), steps)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         list(threads.map(improve, range(0, len(x), CHUNK)))
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def _solve_rows(x, starts, places, weights, targets, y, gram, ridge, first, last):  # noqa: ANN001, ANN202, PLR0913, PLR0917
+def _solve_rows(x, starts, places, weights, targets, y, gram, ridge, first, last, steps):  # noqa: ANN001, ANN202, PLR0913, PLR0917
     count = x.shape[1]
     product, rest, way = np.empty(count, x.dtype), np.empty(count, x.dtype), np.empty(count, x.dtype)
     for row in range(first, last):
@@ -74,7 +74,7 @@ def _solve_rows(x, starts, places, weights, targets, y, gram, ridge, first, last
                 rest[f] += target * other[f]
         way[:] = rest
         length = _dot(rest, rest)
-        for _ in range(STEPS):
+        for _ in range(steps):
             if length < 1e-12:
                 break
             _multiply(way, places[begin:end], weights[begin:end], y, gram, ridge[row], product)

@@ -36,6 +36,10 @@ class Interactions:
     event: Codes
     """Kind of event of each row, a place in `events`."""
     events: tuple[str, ...]
+    has_times: bool
+    """Whether rows are of different times; else they only have an order."""
+    as_of: float | None = None
+    """Day that ages are counted to; None is that of the newest row."""
 
     @classmethod
     def of(cls, frame: Any) -> Self:
@@ -59,6 +63,7 @@ class Interactions:
             weight[order],
             codes_of_ids(names, events)[order] if names is not None else np.zeros(len(order), dtype=np.int64),
             tuple(events.to_pylist()),
+            bool(np.ptp(days) > 0) if len(days) else False,
         )
 
     def __len__(self) -> int:
@@ -70,10 +75,18 @@ class Interactions:
         columns = ("user", "item", "day", "weight", "event")
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
+    def of_items(self, items: pa.Array) -> Self:
+        """Rows of these items, which keep their numbers there; users without such a row are left out."""
+        item = codes_of_ids(self.items, items)[self.item]
+        rows = self.where(item >= 0)
+        users, user = np.unique(rows.user, return_inverse=True)
+        ids = self.users.take(pa.array(users))
+        return replace(rows, users=ids, items=items, user=user.astype(np.int64), item=item[item >= 0])
+
     @cached_property
     def end_day(self) -> float:
-        """When the last row was."""
-        return float(self.day.max())
+        """Day that ages are counted to."""
+        return float(self.day.max()) if self.as_of is None else self.as_of
 
     @cached_property
     def days_before_end(self) -> Numbers:

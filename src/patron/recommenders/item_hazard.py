@@ -12,8 +12,8 @@ Elapsed time against an item's and a person's rhythm: Romanov et al., TAIW (RecS
 2019), which fit kernels instead. Fitting costs O(n log n) in rows.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numba
 import numpy as np
@@ -55,11 +55,11 @@ class Spells:
         key = known.user * len(known.items) + known.item
         order = np.argsort(key, kind="stable")  # rows are in order of time, and stay so within a pair
         key, day, age = key[order], known.day[order], known.days_before_last[order]
-        starts = np.flatnonzero(np.append(True, (np.diff(key) != 0) | (np.diff(day) > 0)))
+        starts = np.flatnonzero(np.append(True, (np.diff(key) != 0) | (np.diff(day) > 0))[: len(key)])
         rows = np.diff(np.append(starts, len(key)))
         key, day, age = key[starts], day[starts], age[starts]
-        is_first = np.append(True, np.diff(key) != 0)
-        is_last = np.append(is_first[1:], True)
+        is_first = np.append(True, np.diff(key) != 0)[: len(key)]
+        is_last = np.append(is_first[1:], True)[: len(key)]
         first = np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
         return cls(
             key // len(known.items),
@@ -67,9 +67,30 @@ class Spells:
             np.arange(len(key)) - first,
             day - day[first],
             _fade(is_first, day, rows.astype(np.float64), half_life_days),
-            np.where(is_last, age, np.append(np.diff(day), 0.0)),
+            np.where(is_last, age, np.append(np.diff(day), 0.0)[: len(key)]),
             is_last,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHazard(FittedPersonal):
+    """Hazard of each user's items, and what it is computed from."""
+
+    learner: "ItemHazard"
+    usual_rows: Numbers
+    """What the buyers of each item are credited with, faded rows."""
+    gap_days: Numbers
+    """Mean days between a user's purchases of each item, shrunk to the shop's."""
+    lifts: Numbers
+    """The shop's life table: purchases in each class of elapsed gaps, relative to what the rate expects."""
+    visit_days: float
+    """Mean days between the times of a user."""
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """The hazard of other users' items."""
+        item_side = self.usual_rows, self.gap_days, self.lifts, self.visit_days
+        hazard = self.learner.hazard(known, Spells.of(known, self.learner.half_life_days), *item_side)
+        return replace(self, catalogue=self.catalogue.fold_rows(known), of_user=hazard)
 
 
 @dataclass(frozen=True)
@@ -96,36 +117,43 @@ class ItemHazard(Learner):
     """Popularity is that of so many days before the newest row."""
 
     name: ClassVar[str] = "item_hazard"
-    fitted: ClassVar[type[Fitted]] = FittedPersonal
+    fitted: ClassVar[type[Fitted]] = FittedHazard
 
-    def fit_interactions(self, known: Interactions) -> FittedPersonal:
+    def fit_interactions(self, known: Interactions) -> FittedHazard:
         """Estimate each pair's rate and rhythm, and the shop's life table."""
         catalogue = Catalogue.of(known, self.recent_days)
         spells = Spells.of(known, self.half_life_days)
-        usual, gap = self._usual_rows(spells)[spells.item], self._gap_days(spells)
-        lifts = self._life_table(spells, usual, gap)
+        usual, gaps = self._usual_rows(spells, len(known.items)), self._gap_days(spells, len(known.items))
+        lifts = self._life_table(spells, usual[spells.item], gaps_of_spells(spells, gaps))
+        item_side = usual, gaps, lifts, mean_visit_gap(known)
+        popular = self.popularity_weight * catalogue.popularity
+        return FittedHazard(self, catalogue, self.hazard(known, spells, *item_side), popular, *item_side)
+
+    def hazard(
+        self, known: Interactions, spells: Spells, usual: Numbers, gaps: Numbers, lifts: Numbers, visit_days: float
+    ) -> sp.csr_array:
+        """Users x items: rate of each pair, faded rows, times the lift of its elapsed time."""
         last = spells.is_last
         user, item, days = spells.user[last], spells.item[last], spells.days[last]
-        ahead = np.maximum(self.visits_ahead * visit_gaps(known)[user] / gap[last], SHORTEST)
-        lift = _mean_lift(lifts, days / gap[last], ahead) ** self.shape_weight
-        hazard = (spells.faded[last] * 0.5 ** (days / self.half_life_days) + usual[last]) * lift
-        of_user = sp.csr_array((hazard, (user, item)), shape=(len(known.users), len(known.items)))
-        return FittedPersonal(self, catalogue, of_user, self.popularity_weight * catalogue.popularity)
+        gap = gaps_of_spells(spells, gaps)[last]
+        ahead = np.maximum(self.visits_ahead * visit_gaps(known, visit_days)[user] / gap, SHORTEST)
+        lift = _mean_lift(lifts, days / gap, ahead) ** self.shape_weight
+        hazard = (spells.faded[last] * 0.5 ** (days / self.half_life_days) + usual[item]) * lift
+        return sp.csr_array((hazard, (user, item)), shape=(len(known.users), len(known.items)))
 
-    def _usual_rows(self, spells: Spells) -> Numbers:
+    def _usual_rows(self, spells: Spells, items: int) -> Numbers:
         """What each item's buyers are credited with, faded rows."""
         last = spells.is_last
         faded = spells.faded[last] * 0.5 ** (spells.days[last] / self.half_life_days)
-        rows, buyers = np.bincount(spells.item[last], faded), np.bincount(spells.item[last])
+        rows, buyers = (np.bincount(spells.item[last], one, items) for one in (faded, None))
         return self.item_weight * (rows + self.prior_buyers * faded.mean()) / (buyers + self.prior_buyers)
 
-    def _gap_days(self, spells: Spells) -> Numbers:
-        """Days from one purchase to the next that are expected when each spell begins."""
+    def _gap_days(self, spells: Spells, items: int) -> Numbers:
+        """Mean days from one purchase of each item to the user's next one, shrunk to the shop's."""
         ends = ~spells.is_last
-        count, days = np.bincount(spells.item, ends), np.bincount(spells.item, spells.days * ends)
+        count, days = (np.bincount(spells.item, one, items) for one in (ends, spells.days * ends))
         of_shop = (days.sum() + self.half_life_days) / (count.sum() + 1)
-        of_item = (days + of_shop) / (count + 1)
-        return (spells.gap_days + of_item[spells.item]) / (spells.gap_count + 1)
+        return (days + of_shop) / (count + 1)
 
     def _life_table(self, spells: Spells, usual: Numbers, gap: Numbers) -> Numbers:
         """Purchases in each class of elapsed gaps, relative to those that the rate alone expects."""
@@ -143,19 +171,35 @@ class ItemHazard(Learner):
         return (purchases / scale + self.prior_purchases * prior) / (expected + self.prior_purchases)
 
 
-def visit_gaps(known: Interactions) -> Numbers:
+def gaps_of_spells(spells: Spells, gap_days: Numbers) -> Numbers:
+    """Days from one purchase to the next that are expected when each spell begins: shrunk to those of the item."""
+    return (spells.gap_days + gap_days[spells.item]) / (spells.gap_count + 1)
+
+
+def visit_gaps(known: Interactions, mean_days: float) -> Numbers:
     """Mean days between the times of each user, shrunk to the mean of all users."""
+    user, days = _visits(known)
+    count, total = (np.bincount(user, one, len(known.users)) for one in (None, days))
+    return (total + mean_days) / (count + 1)
+
+
+def mean_visit_gap(known: Interactions) -> float:
+    """Mean days between the times of a user; 0 where nobody came twice."""
+    _, days = _visits(known)
+    return float(days.sum() / max(len(days), 1))
+
+
+def _visits(known: Interactions) -> tuple[Codes, Numbers]:
+    """User of each time after the user's first, and the days since the time before it."""
     order = np.argsort(known.user, kind="stable")
     user, day = known.user[order], known.day[order]
     is_gap = (np.diff(user) == 0) & (np.diff(day) > 0)
-    count = np.bincount(user[1:][is_gap], minlength=len(known.users))
-    days = np.bincount(user[1:][is_gap], np.diff(day)[is_gap], len(known.users))
-    return (days + days.sum() / max(count.sum(), 1)) / (count + 1)
+    return user[1:][is_gap], np.diff(day)[is_gap]
 
 
 def _mean_lift(lifts: Numbers, start: Numbers, length: Numbers) -> Numbers:
     """Mean of the lift over a stretch of time, all in gaps."""
-    far = max(2 * EDGES[-1], float((start + length).max()))
+    far = max(2 * EDGES[-1], float((start + length).max(initial=0.0)))
     edges = np.append(EDGES, far)
     total = np.append(0.0, np.cumsum(lifts * np.diff(edges)))
     return (np.interp(start + length, edges, total) - np.interp(start, edges, total)) / length

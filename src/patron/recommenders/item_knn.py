@@ -21,8 +21,14 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted, Learner
-from patron.recommenders.neighbours import FittedNeighbours, largest_products, positive_matrix, recent_profiles
+from patron.recommenders.learner import Fitted
+from patron.recommenders.neighbours import (
+    FittedNeighbours,
+    ProfileLearner,
+    largest_products,
+    positive_matrix,
+    recent_profiles,
+)
 from patron.schema.errors import BadInteractions
 from patron.schema.numbers import Numbers
 
@@ -30,7 +36,7 @@ Weighting = Literal["bm25", "tfidf", "cosine"]
 
 
 @dataclass(frozen=True)
-class ItemKNN(Learner):
+class ItemKNN(ProfileLearner):
     """Items of the same users; itself among them, so that what was had counts where it is not left out."""
 
     neighbours: int = 200
@@ -51,7 +57,11 @@ class ItemKNN(Learner):
         """Find the neighbours of each item. Raises BadInteractions for a weighting that does not exist."""
         weights = self._weights(sp.csr_array(positive_matrix(known).T))
         neighbours = largest_products(weights, sp.csr_array(weights.T), self.neighbours)
-        return FittedNeighbours(self, Catalogue.of(known), recent_profiles(known, self.half_life_days), neighbours)
+        return FittedNeighbours(self, Catalogue.of(known), self.profiles(known), neighbours)
+
+    def profiles(self, known: Interactions) -> sp.csr_array:
+        """Users x items: rows that halve with their age."""
+        return recent_profiles(known, self.half_life_days)
 
     def _weights(self, counts: sp.csr_array) -> sp.csr_array:
         """Items x users."""

@@ -9,9 +9,9 @@ Then the members are fitted to everything. A fit costs up to four times the sum 
 times the trees.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -68,12 +68,12 @@ class FittedRanking(FittedBlend):
         """Exponential of the trees' score of each pair."""
         if not self.trees:
             return super().values(pairs, users)
-        raw = self._booster.predict(features(pairs, users, self.facts), raw_score=True, num_threads=1)
+        raw = booster(self.trees).predict(features(pairs, users, self.facts), raw_score=True, num_threads=1)
         return np.exp(np.clip(np.asarray(raw), -FARTHEST, FARTHEST))
 
-    @cached_property
-    def _booster(self) -> "lgb.Booster":
-        return booster(self.trees)
+    def fold_rows(self, known: Interactions) -> Self:
+        """The same members, weights and trees, with other users."""
+        return replace(super().fold_rows(known), facts=self.facts.fold_rows(known))
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,9 @@ class LearnedRanking(Learner):
         return lgb.train(PARAMETERS | settings, data, num_boost_round=self.rounds).model_to_string()
 
 
+@lru_cache(maxsize=4)
 def booster(trees: str) -> "lgb.Booster":
-    """Trees from LightGBM's text."""
+    """Trees from LightGBM's text; the last ones are kept, since the same model answers for many histories."""
     import lightgbm as lgb  # noqa: PLC0415 - as above
 
     return lgb.Booster(model_str=trees)

@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from patron.recommenders.best_items import Flags, Scores, best_items
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.ids import Codes, codes_of_ids, id_array
 from patron.recommenders.interactions import Interactions
+from patron.recommenders.times import day_of
 from patron.schema.errors import BadInteractions, NotEnoughData
 from patron.schema.numbers import Numbers
 
@@ -39,6 +40,8 @@ class Learner(ABC):
 
     name: ClassVar[str]
     fitted: ClassVar[type["Fitted"]]
+    has_item_side: ClassVar[bool] = True
+    """Whether what is fitted can recommend from histories alone, without those of the users it was fitted to."""
 
     def fit(self, interactions: Any) -> "Fitted":
         """Fit to a frame with user_id and item_id, and where it has them `at`, `weight` and `event`.
@@ -67,12 +70,33 @@ class Fitted(ABC):
     def scores(self, users: Codes) -> Scores:
         """One row per user, one column per item: higher is better. Only candidates are in a sparse matrix."""
 
+    def fold_in(self, interactions: Any, at: Any = None) -> Self:
+        """The same items, with the users of a frame in place of those it was fitted to; the frame may be empty.
+
+        Rows count as of `at`, a time or a day since 1970, and later ones do not; by default it is the time of the
+        newest row of this frame or of the fitted one. Rows of a frame without times are of that time. Items that are
+        not known are ignored, and users without another item are not known. What an item is worth, also by time, stays
+        as it was fitted. Raises BadInteractions, also where the learner has no item side.
+        """
+        catalogue = self.catalogue
+        known = interactions if isinstance(interactions, Interactions) else Interactions.of(interactions)
+        end = max(catalogue.end_day, float(known.day.max(initial=-np.inf))) if at is None else day_of(at)
+        if not known.day.any():
+            known = replace(known, day=np.full(len(known), end))
+        known = replace(known.where(known.day <= end), as_of=end, has_times=catalogue.has_times)
+        return self.fold_rows(known.of_items(catalogue.items))
+
+    def fold_rows(self, known: Interactions) -> Self:  # noqa: ARG002 - for those that have an item side
+        """As `fold_in`, of rows of known items. Raises BadInteractions where the learner has no item side."""
+        todo = "Choose a learner whose has_item_side is True, or fit again to all users."
+        raise BadInteractions("it recommends from other users' histories", where=self.learner.name, todo=todo)
+
     def candidate_scores(self, users: Codes, allowed: Flags, k: int) -> Scores:  # noqa: ARG002 - for those that choose candidates
         """As `scores`; a recommender that scores only some candidates chooses them among the allowed items."""
         return self.scores(users)
 
     def similarities(self, items: Codes) -> Scores:
-        """One row per item, one column per item; by default the cosine of their users."""
+        """One row per item, one column per item; by default the cosine of the users whose histories it holds."""
         of_items, of_users = self._unit_history
         return sp.csr_array(of_items[items] @ of_users)
 

@@ -8,8 +8,8 @@ place: on groceries they ranked no better than popularity. Fitting costs O(round
 ratings and 10 for the order.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from patron.recommenders.als import ALS
 from patron.recommenders.fitted_factors import FittedFactors
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
-from patron.recommenders.rating_factors import Ratings
+from patron.recommenders.rating_factors import RatingFactors, Ratings
 from patron.schema.numbers import Numbers
 
 
@@ -25,22 +25,34 @@ from patron.schema.numbers import Numbers
 class FittedMatrixFactorisation(FittedFactors):
     """Factors for the order of items, and vectors for ratings."""
 
+    learner: "MatrixFactorisation"
     user_ratings: Numbers
     """Users x (factors, mean + bias, 1); the last row is that of a user who is not known, and has the number -1."""
     item_ratings: Numbers
     """Items x (factors, 1, bias); the last row is that of an item that is not known."""
-    rating_range: Numbers
-    """Lowest and highest rating; empty where weights are no ratings, all being the same."""
+    rating_scale: Numbers
+    """Lowest and highest rating, standard deviation, and penalty on factors; empty where all weights are the same."""
+    mean_weight: float
+    """Of the rows whose weight is above 0."""
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """Fit the factors and ratings of other users to those of the items."""
+        x = self.learner.order().user_factors(known, self.item_factors, self.mean_weight)
+        other = replace(self, catalogue=self.catalogue.fold_rows(known), user_factors=x)
+        if not len(self.rating_scale):
+            return other
+        of_items = RatingFactors.of_vectors(self.user_ratings, self.item_ratings, *self.rating_scale[2:])
+        return replace(other, user_ratings=ratings_of(known).fit_users(of_items).vectors()[0])
 
     def ratings(self, users: Codes, items: Codes) -> Numbers | None:
         """Expected rating of each pair, within the range of ratings; of what is not known (-1) without its share.
 
         None where all weights were the same.
         """
-        if not len(self.rating_range):
+        if not len(self.rating_scale):
             return None
         forecast = np.einsum("ij,ij->i", self.user_ratings[users], self.item_ratings[items])
-        return np.clip(forecast, *self.rating_range)
+        return np.clip(forecast, *self.rating_scale[:2])
 
 
 @dataclass(frozen=True)
@@ -59,15 +71,24 @@ class MatrixFactorisation(Learner):
 
     def fit_interactions(self, known: Interactions) -> FittedMatrixFactorisation:
         """Fit the order of items, and ratings where weights differ."""
-        order = ALS(self.factors, seed=self.seed).fit_interactions(known)
+        order = self.order().fit_interactions(known)
         factors = order.user_factors, order.item_factors
-        return FittedMatrixFactorisation(self, order.catalogue, *factors, *self._fit_ratings(known))
+        ratings = self._fit_ratings(known)
+        return FittedMatrixFactorisation(self, order.catalogue, *factors, *ratings, order.mean_weight)
+
+    def order(self) -> ALS:
+        """What items are ranked by."""
+        return ALS(self.factors, seed=self.seed)
 
     def _fit_ratings(self, known: Interactions) -> tuple[Numbers, Numbers, Numbers]:
-        """Vectors of users and of items whose products are ratings, and their range."""
-        bounds = np.array([known.weight.min(), known.weight.max()])
-        if bounds[0] == bounds[1]:
+        """Vectors of users and of items whose products are ratings, and their scale."""
+        lowest, highest = known.weight.min(), known.weight.max()
+        if lowest == highest:
             return np.empty((0, 0)), np.empty((0, 0)), np.empty(0)
-        ratings = Ratings(known.user, known.item, known.weight, (len(known.users), len(known.items)))
-        fitted = ratings.fit(self.rating_factors, np.random.default_rng(self.seed))
-        return *fitted.vectors(), bounds
+        fitted = ratings_of(known).fit(self.rating_factors, np.random.default_rng(self.seed))
+        return *fitted.vectors(), np.array([lowest, highest, fitted.spread, fitted.penalty])
+
+
+def ratings_of(known: Interactions) -> Ratings:
+    """Weights as ratings."""
+    return Ratings(known.user, known.item, known.weight, (len(known.users), len(known.items)))

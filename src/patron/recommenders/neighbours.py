@@ -1,7 +1,8 @@
 """Items next to each item: sparse item-item matrices with the best of each row, and scores from users' histories."""
 
-from dataclasses import dataclass
-from typing import Any
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numba
 import numpy as np
@@ -10,17 +11,26 @@ import scipy.sparse as sp
 
 from patron.recommenders.best_items import Scores, insert
 from patron.recommenders.interactions import Codes, Interactions
-from patron.recommenders.learner import Fitted
+from patron.recommenders.learner import Fitted, Learner
 from patron.schema.numbers import Numbers
 
 MOST_HALVINGS = 100.0
 """Older rows count no less than after so many half-lives, so that nothing vanishes."""
 
 
+class ProfileLearner(Learner):
+    """Learns what items say for others, and sums it over what a user had."""
+
+    @abstractmethod
+    def profiles(self, known: Interactions) -> sp.csr_array:
+        """Users x items: how much what a user had counts."""
+
+
 @dataclass(frozen=True, eq=False)
 class FittedNeighbours(Fitted):
     """Scores are sums over what a user had, each times its neighbours' similarity."""
 
+    learner: "ProfileLearner"
     profiles: sp.csr_array
     """Users x items: how much what a user had counts."""
     neighbours: sp.csr_array
@@ -33,6 +43,10 @@ class FittedNeighbours(Fitted):
     def similarities(self, items: Codes) -> Scores:
         """The kept neighbours of each item."""
         return sp.csr_array(self.neighbours[items])
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """The same neighbours of what other users had."""
+        return replace(self, catalogue=self.catalogue.fold_rows(known), profiles=self.learner.profiles(known))
 
 
 def recent_profiles(known: Interactions, half_life_days: float) -> sp.csr_array:

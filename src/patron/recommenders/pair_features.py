@@ -33,7 +33,7 @@ class PairFacts:
     @classmethod
     def of(cls, known: Interactions) -> Self:
         """Count and date what there is."""
-        recent = known.where(known.days_before_end <= RECENT_DAYS)
+        recent = _recent(known)
         users, recent_users = users_of_items(known), users_of_items(recent)
         rows, recent_rows = (np.bincount(one.item, minlength=len(known.items)) for one in (known, recent))
         item_facts = (
@@ -43,14 +43,11 @@ class PairFacts:
             recent_users,
             recent_users / np.maximum(users, 1),
         )
-        pairs = _of_pairs(known)
-        of_user = [np.bincount(one.user, minlength=len(known.users)) for one in (known, recent)]
-        user_facts = (*of_user, known.end_day - known.last_day, np.diff(pairs[0].indptr))
-        return cls(
-            np.column_stack(item_facts).astype(np.float64),
-            np.column_stack(user_facts).astype(np.float64),
-            *pairs,
-        )
+        return cls(np.column_stack(item_facts).astype(np.float64), *_of_users(known))
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """The same facts of items, with those of other users."""
+        return type(self)(self.item_facts, *_of_users(known))
 
     def features(self, users: Codes, items: Codes) -> Numbers:
         """One row per pair of a user and an item; NaN where the user never had the item."""
@@ -66,16 +63,27 @@ class PairFacts:
         return np.column_stack([count, age, idle, gap, overdue, share, self.item_facts[items], self.user_facts[users]])
 
 
+def _recent(known: Interactions) -> Interactions:
+    return known.where(known.days_before_end <= RECENT_DAYS)
+
+
+def _of_users(known: Interactions) -> tuple[Numbers, sp.csr_array, sp.csr_array, sp.csr_array]:
+    """Facts of users, and of users and items together."""
+    pairs = _of_pairs(known)
+    counts = [np.bincount(one.user, minlength=len(known.users)) for one in (known, _recent(known))]
+    facts = (*counts, known.end_day - known.last_day, np.diff(pairs[0].indptr))
+    return np.column_stack(facts).astype(np.float64), *pairs
+
+
 def _of_pairs(known: Interactions) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
     """Users x items: rows of each pair, and the days since its first and its last one."""
     shape = len(known.users), len(known.items)
     pair, first, count = np.unique(known.user * shape[1] + known.item, return_index=True, return_counts=True)
-    last = np.zeros(len(pair))
-    np.maximum.at(last, np.searchsorted(pair, known.user * shape[1] + known.item), known.day - known.day[0])
+    last = np.full(len(pair), -np.inf)
+    np.maximum.at(last, np.searchsorted(pair, known.user * shape[1] + known.item), known.day)
     starts = np.searchsorted(pair, np.arange(shape[0] + 1) * shape[1])
-    newest = known.end_day - known.day[0]
-    ages = newest - (known.day[first] - known.day[0])  # why the first place: rows are in order of time
-    values = count.astype(np.float64), ages + LITTLE, newest - last + LITTLE
+    ages = known.end_day - known.day[first]  # why the first place: rows are in order of time
+    values = count.astype(np.float64), ages + LITTLE, known.end_day - last + LITTLE
     return tuple(sp.csr_array((one, pair % shape[1], starts), shape=shape) for one in values)  # type: ignore[return-value]
 
 

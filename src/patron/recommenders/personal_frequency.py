@@ -6,8 +6,9 @@ newest row: counted from everybody's, the history of a user who has been away fo
 though it still says most about the next basket. Fitting costs O(rows).
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from abc import ABC
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,7 +21,7 @@ from patron.schema.numbers import Numbers
 
 
 @dataclass(frozen=True, eq=False)
-class FittedPersonal(Fitted):
+class FittedPersonal(Fitted, ABC):
     """Each user's history on top of what everybody gets."""
 
     of_user: sp.csr_array
@@ -36,6 +37,17 @@ class FittedPersonal(Fitted):
         return scores
 
 
+@dataclass(frozen=True, eq=False)
+class FittedFrequency(FittedPersonal):
+    """Faded rows of each user."""
+
+    learner: "PersonalFrequency"
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """Fade and count the rows of other users."""
+        return replace(self, catalogue=self.catalogue.fold_rows(known), of_user=self.learner.faded_rows(known))
+
+
 @dataclass(frozen=True)
 class PersonalFrequency(Learner):
     """A user's rows with an item, faded by their age, plus recent popularity. Weights of rows are not used."""
@@ -48,10 +60,13 @@ class PersonalFrequency(Learner):
     """Popularity is that of so many days before the newest row."""
 
     name: ClassVar[str] = "personal_frequency"
-    fitted: ClassVar[type[Fitted]] = FittedPersonal
+    fitted: ClassVar[type[Fitted]] = FittedFrequency
 
-    def fit_interactions(self, known: Interactions) -> FittedPersonal:
+    def fit_interactions(self, known: Interactions) -> FittedFrequency:
         """Fade and count."""
         catalogue = Catalogue.of(known, self.recent_days)
-        faded = known.matrix(0.5 ** (known.days_before_last / self.half_life_days))
-        return FittedPersonal(self, catalogue, faded, self.popularity_weight * catalogue.popularity)
+        return FittedFrequency(self, catalogue, self.faded_rows(known), self.popularity_weight * catalogue.popularity)
+
+    def faded_rows(self, known: Interactions) -> sp.csr_array:
+        """Users x items: rows, faded by their age."""
+        return known.matrix(0.5 ** (known.days_before_last / self.half_life_days))

@@ -7,7 +7,7 @@ from where they were, and the strongest penalty is kept whose squared error is w
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -59,6 +59,8 @@ class RatingFactors:
     item_bias: Numbers
     x: Factors
     y: Factors
+    penalty: float
+    """That the factors were fitted under."""
 
     def forecast(self, user: Codes, item: Codes) -> Numbers:
         """Expected rating of pairs of known users and items."""
@@ -67,6 +69,13 @@ class RatingFactors:
     def product(self, user: Codes, item: Codes) -> Numbers:
         """Of the factors, in the unit of ratings."""
         return self.spread * np.einsum("ij,ij->i", self.x[user], self.y[item]).astype(np.float64)
+
+    @classmethod
+    def of_vectors(cls, user: Numbers, item: Numbers, spread: float, penalty: float) -> Self:
+        """What `vectors` were made of."""
+        count, mean = item.shape[1] - 2, float(user[-1, -2])
+        x, y = (user[:-1, :count] / spread).astype(np.float32), item[:-1, :count].astype(np.float32)
+        return cls(mean, spread, user[:-1, count] - mean, item[:-1, -1], x, y, penalty)
 
     def vectors(self) -> tuple[Numbers, Numbers]:
         """Of users and of items: their products are ratings. The last of each is that of one who is not known."""
@@ -97,7 +106,7 @@ class Ratings:
         of_user, of_item = Side.of(self.user, self.shape[0]), Side.of(self.item, self.shape[1])
         x, y = (random_factors(rng, count, factors) for count in self.shape)
         mean, spread = float(self.rating.mean()), max(float(self.rating.std()), 1e-9)
-        at = RatingFactors(mean, spread, np.zeros(len(x)), np.zeros(len(y)), x, y)
+        at = RatingFactors(mean, spread, np.zeros(len(x)), np.zeros(len(y)), x, y, 0.0)
         for penalty in penalties:
             for _ in range(ROUNDS):
                 at = self._improve(at, of_user, of_item, penalty)
@@ -113,7 +122,22 @@ class Ratings:
             nothing = np.empty((0, x.shape[1]), np.float32)
             solve(x, of_user.entries(self.item, rest), y, nothing, penalty * np.sqrt(of_user.counts))
             solve(y, of_item.entries(self.user, rest), x, nothing, penalty * np.sqrt(of_item.counts))
-        return RatingFactors(at.mean, at.spread, user_bias, item_bias, x, y)
+        return RatingFactors(at.mean, at.spread, user_bias, item_bias, x, y, penalty)
+
+    def fit_users(self, of_items: RatingFactors) -> RatingFactors:
+        """Biases and factors of these users, with those of the items as they are."""
+        of_user, count = Side.of(self.user, self.shape[0]), of_items.x.shape[1]
+        bias, x = np.zeros(self.shape[0]), np.zeros((self.shape[0], count), np.float32)
+        at = replace(of_items, user_bias=bias, x=x)
+        rest = self.rating - at.mean - at.item_bias[self.item]
+        for _ in range(ROUNDS):
+            bias, x = of_user.bias(rest - at.product(self.user, self.item)), at.x.copy()
+            if x.size:
+                entries = of_user.entries(self.item, (rest - bias[self.user]) / at.spread)
+                nothing = np.empty((0, count), np.float32)
+                solve(x, entries, at.y, nothing, at.penalty * np.sqrt(of_user.counts))
+            at = replace(at, user_bias=bias, x=x)
+        return at
 
     def fit(self, factors: int, rng: np.random.Generator) -> RatingFactors:
         """Under the penalty that forecasts held-out ratings best."""

@@ -1,7 +1,7 @@
 """What most users had lately, the same list for everybody: the baseline."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -18,6 +18,10 @@ class FittedPopularity(Fitted):
     def scores(self, users: Codes) -> Scores:
         """Share of the most popular item's recent users, 0 to 1, for everybody."""
         return np.tile(self.catalogue.popularity, (len(users), 1))
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """The same list; other histories are left out of it."""
+        return replace(self, catalogue=self.catalogue.fold_rows(known))
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,18 @@ import scipy.sparse as sp
 
 from patron.recommenders.catalogue import Catalogue
 from patron.recommenders.interactions import Interactions
-from patron.recommenders.learner import Fitted, Learner
-from patron.recommenders.neighbours import FittedNeighbours, largest_products, positive_matrix, recent_profiles
+from patron.recommenders.learner import Fitted
+from patron.recommenders.neighbours import (
+    FittedNeighbours,
+    ProfileLearner,
+    largest_products,
+    positive_matrix,
+    recent_profiles,
+)
 
 
 @dataclass(frozen=True)
-class RP3beta(Learner):
+class RP3beta(ProfileLearner):
     """Ends of random walks from what a user had."""
 
     neighbours: int = 200
@@ -49,4 +55,8 @@ class RP3beta(Learner):
         first = sp.csr_array((to_user, (item, user)), shape=(len(known.items), len(known.users)))
         second = sp.csr_array((to_item / of_item[item] ** self.beta, item, counts.indptr), shape=counts.shape)
         neighbours = largest_products(first, second, self.neighbours)
-        return FittedNeighbours(self, Catalogue.of(known), recent_profiles(known, self.half_life_days), neighbours)
+        return FittedNeighbours(self, Catalogue.of(known), self.profiles(known), neighbours)
+
+    def profiles(self, known: Interactions) -> sp.csr_array:
+        """Users x items: rows that halve with their age."""
+        return recent_profiles(known, self.half_life_days)

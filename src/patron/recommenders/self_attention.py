@@ -3,30 +3,40 @@
 Blocks of causal attention (Kang and McAuley 2018) turn the last items of a user, each with its place counted from the
 end, into a vector; P(next = i) is the softmax of its product with the items' vectors. The loss is cross-entropy over
 the item that came next and items drawn at random, with which it is far better than with its first loss (Klenitskiy and
-Vasilev 2023). The order of rows counts, not the time between them. torch fits it; what is kept are vectors of users
-and items, so that recommending needs NumPy only. An epoch costs O(rows x (length x width + width^2 + negatives x
+Vasilev 2023). The order of rows counts, not the time between them. torch fits it; recommending, also for other users,
+needs NumPy only. An epoch costs O(rows x (length x width + width^2 + negatives x
 width)): minutes per million rows.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from patron.recommenders.attention_states import sequence_ends, weight_shapes
 from patron.recommenders.best_items import Scores
 from patron.recommenders.catalogue import Catalogue
+from patron.recommenders.factor_solver import Factors
 from patron.recommenders.fitted_factors import FittedFactors
 from patron.recommenders.interactions import Codes, Interactions
 from patron.recommenders.learner import Fitted, Learner
 from patron.schema.errors import MissingExtra
 
-USERS_AT_ONCE = 512
-
 
 @dataclass(frozen=True, eq=False)
 class FittedSelfAttention(FittedFactors):
     """Vectors of where each user's sequence ends, and of items."""
+
+    learner: "SelfAttention"
+    weights: tuple[Factors, ...]
+    """Of the network, in the order of `weight_shapes`."""
+
+    def fold_rows(self, known: Interactions) -> Self:
+        """Where other users' sequences end."""
+        ends = self.learner.sequence_ends(known, self.item_factors, self.weights)
+        return replace(self, catalogue=self.catalogue.fold_rows(known), user_factors=ends)
 
     def scores(self, users: Codes) -> Scores:
         """Probability that an item is next, of all items."""
@@ -64,7 +74,7 @@ class SelfAttention(Learner):
     def fit_interactions(self, known: Interactions) -> FittedSelfAttention:
         """Fit to the order of each user's rows. Raises MissingExtra without torch."""
         torch = _torch()
-        sequences, last = sequences_of(known, self.length), last_items(known, self.length)
+        sequences = sequences_of(known, self.length)
         thread_count = torch.get_num_threads()
         torch.set_num_threads(1)  # why: sums must not depend on the machine; and small steps are slower on several
         try:
@@ -72,10 +82,21 @@ class SelfAttention(Learner):
                 torch.manual_seed(self.seed)
                 network = Network(torch, self, len(known.items))
                 network.fit(torch.as_tensor(sequences))
-                vectors = network.vectors(torch.as_tensor(last))
         finally:
             torch.set_num_threads(thread_count)
-        return FittedSelfAttention(self, Catalogue.of(known), *vectors)
+        weights = {name: one.detach().numpy().copy() for name, one in network.weights.items()}
+        items, rest = weights.pop("items")[1:], tuple(weights.values())
+        ends = self.sequence_ends(known, items, rest)
+        return FittedSelfAttention(self, Catalogue.of(known), ends, items, rest)
+
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Of the network's weights but the items', by name."""
+        return weight_shapes(self.width, self.blocks, self.length)
+
+    def sequence_ends(self, known: Interactions, items: Factors, weights: tuple[Factors, ...]) -> Factors:
+        """Vector of what comes after the last items of each user."""
+        by_name = dict(zip(self.shapes(), weights, strict=True))
+        return sequence_ends(last_items(known, self.length), items, by_name, self.heads)
 
 
 class Network:
@@ -83,14 +104,10 @@ class Network:
 
     def __init__(self, torch: Any, settings: SelfAttention, item_count: int) -> None:
         self.torch, self.settings, self.item_count = torch, settings, item_count
-        width = settings.width
-        shapes = {"items": (item_count + 1, width), "places": (settings.length, width)}
-        for block in range(settings.blocks):
-            shapes |= {f"{block}.{name}": (width, width) for name in ("query", "key", "value", "out")}
-            shapes |= {f"{block}.wide": (width, 4 * width), f"{block}.narrow": (4 * width, width)}
-        norms = [f"{block}.{name}" for block in range(settings.blocks) for name in ("norm_a", "norm_b")]
-        self.weights = {name: 0.02 * torch.randn(shape) for name, shape in shapes.items()}
-        self.weights |= {name: torch.ones(width) for name in (*norms, "norm")}
+        shapes = {"items": (item_count + 1, settings.width), **settings.shapes()}
+        self.weights = {
+            name: torch.ones(shape) if len(shape) == 1 else 0.02 * torch.randn(shape) for name, shape in shapes.items()
+        }
         for one in self.weights.values():
             one.requires_grad_()
 
@@ -146,13 +163,6 @@ class Network:
         of_drawn = (states @ items[drawn].T).masked_fill(drawn == right[:, None], -torch.inf)
         both = torch.cat([of_right, of_drawn], dim=1)
         return torch.nn.functional.cross_entropy(both, torch.zeros(len(right), dtype=torch.long))
-
-    def vectors(self, sequences: Any) -> tuple[Any, Any]:
-        """Where sequences end, and the items."""
-        with self.torch.no_grad():
-            parts = sequences.split(USERS_AT_ONCE)
-            ends = [self.states(_without_empty_places(some), 0.0)[:, -1] for some in parts]
-            return self.torch.cat(ends).numpy(), self.weights["items"][1:].numpy().copy()
 
 
 def _without_empty_places(sequences: Any) -> Any:

@@ -79,6 +79,7 @@ class TifuKnn(Learner):
 
     name: ClassVar[str] = "tifu_knn"
     fitted: ClassVar[type[Fitted]] = FittedTifuKnn
+    has_item_side: ClassVar[bool] = False
 
     def fit_interactions(self, known: Interactions) -> FittedTifuKnn:
         """Fade each user's baskets."""

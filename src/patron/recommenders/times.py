@@ -1,5 +1,7 @@
 """When rows of interactions were, in days: times, dates, texts of them, or seconds."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,6 +35,18 @@ def days_of(table: pa.Table) -> Numbers:
         raise _bad(f"at is not a valid time: {column.type}", "Pass times, dates, or seconds as numbers.") from error
     _check_seconds(seconds)
     return seconds / SECONDS_A_DAY
+
+
+def day_of(at: Any) -> float:
+    """A time as a day since 1970; a number is one already. Raises BadInteractions."""
+    if isinstance(at, int | float | np.integer | np.floating) and not isinstance(at, bool):
+        if not np.isfinite(at):
+            raise _bad(f"at is {at}", "Pass a time, or a day since 1970.")
+        return float(at)
+    try:
+        return float(days_of(pa.table({"at": pa.array([at])}))[0])
+    except (pa.ArrowException, TypeError) as error:
+        raise _bad(f"at is not a valid time: {at!r}", "Pass a time, or a day since 1970.") from error
 
 
 def _parse(texts: pa.ChunkedArray) -> pa.ChunkedArray:

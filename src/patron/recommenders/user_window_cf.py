@@ -75,6 +75,7 @@ class UserWindowCf(Learner):
 
     name: ClassVar[str] = "user_window_cf"
     fitted: ClassVar[type[Fitted]] = FittedUserWindowCf
+    has_item_side: ClassVar[bool] = False
 
     def fit_interactions(self, known: Interactions) -> FittedUserWindowCf:
         """Count the items of each user's newest baskets."""

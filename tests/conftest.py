@@ -270,7 +270,7 @@ def understood(run: Run, customers: list[dict], rng: np.random.Generator) -> dic
         ]  # fmt: skip
     recommended = [
         {**mark, "customer_id": segment["customer_id"], "rank": rank, "product_id": f"p{(n + rank - 1) % 40}",
-         "reason": "bought_before" if rank % 2 else "popular_now"}
+         "reason": "buy_again" if rank % 2 else "popular"}
         for n, segment in enumerate(segments)
         for rank in range(1, 11)
     ]  # fmt: skip

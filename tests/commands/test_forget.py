@@ -25,12 +25,13 @@ from patron.govern import audit_log
 from patron.govern.master_key import derive_keys
 from patron.govern.vault import Vault
 from patron.interfaces.report import write_report
-from patron.predict.recommend.popularity import Shelf
+from patron.predict.recommend.library_lists import FittedLists
 from patron.run import drain_inbox, run_loop, silent
 from patron.schema.errors import NotFound, SettingsError
 from patron.schema.tables import BY_NAME, EVENTS, RESPONSE_FORECASTS, TABLES
 from patron.storage import model_registry
 from patron.storage.lake_erasure import Eraser
+from patron.storage.model_registry import ERASED
 from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS, AUDIT, DEAD_LETTERS, ERASURES, FORGOTTEN
 from workspace_copies import copy_workspace
@@ -242,7 +243,8 @@ def rows_of_others(shop: Shop, gone: set[str]) -> dict[str, list]:
         table.name: sorted(
             str(row)
             for row in shop.lake.read(table).to_pylist()
-            if not {row.get(name) for name in NAMES_OF_PEOPLE} & gone and row.get("product_id") != HER_PRODUCT
+            if not {row.get(name) for name in NAMES_OF_PEOPLE} & gone
+            and HER_PRODUCT not in {row.get("product_id"), row.get("related_id")}
         )
         for table in TABLES
         if table.name not in {"events", "cleaning"} and shop.lake.exists(table)
@@ -301,9 +303,11 @@ def test_before_her_own_product_is_among_the_products_and_in_models(shop):
 
 def test_models_that_lost_her_product_still_load_and_rank_the_others(shop):
     forget(shop, user_id=ANNA, now=datetime.now(UTC))
-    for path in (shop.folder / "models" / "recommend").rglob("model.json"):
-        shelf, _ = Shelf.load(path)
-        assert len(shelf.products) == len(shelf.popularity) > 0
+    anybody = pa.table({"customer_id": ["x"], "product_id": pa.array([None], pa.string()), "days_before": [0.0]})
+    for path in (shop.folder / "models" / "recommend").rglob("products.json"):
+        listed = FittedLists.load(path.parent).predict(anybody)["product_id"].to_pylist()
+        assert listed
+        assert not {HER_PRODUCT, ERASED} & set(listed)
     assert HER_PRODUCT not in shop.snapshot().query("select product_id from products")["product_id"].to_pylist()
 
 

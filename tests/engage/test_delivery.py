@@ -72,7 +72,7 @@ def shop(tmp_path, monkeypatch):
     )
     actions = {"ann": "TEN", "ben": "TEN", "cai": "none", "dee": "TEN"}
     put(shop, "decisions", [decision(person, action) for person, action in actions.items()])
-    listed = {"run_id": RUN.run_id, "as_of": AS_OF, "product_id": "p", "reason": "popular_now", "rank": 1}
+    listed = {"run_id": RUN.run_id, "as_of": AS_OF, "product_id": "p", "reason": "popular", "rank": 1}
     put(shop, "recommendations", [{**listed, "customer_id": person} for person in (*PEOPLE, "dee")])
     yield shop
     shop.close()
@@ -111,7 +111,7 @@ def test_a_recommended_product_has_the_shops_own_id_where_the_lake_has_its_token
     vault = Vault.open(shop)
     [token] = vault.store_tokens("identifier", pa.array(["13912345678"]), AS_OF).to_pylist()
     unknown = vault.token("identifier", "13812345678")
-    one = {"run_id": RUN.run_id, "as_of": AS_OF, "reason": "popular_now", "customer_id": "ann"}
+    one = {"run_id": RUN.run_id, "as_of": AS_OF, "reason": "popular", "customer_id": "ann"}
     put(shop, "recommendations", [one | {"rank": n, "product_id": p} for n, p in enumerate((token, unknown, "p"), 1)])
     done = deliver(stage_view(shop, engage, run=RUN))
     assert [row["product_id"] for row in lines(shop, done.outbox.files[1])] == ["13912345678", unknown, "p"]

@@ -7,7 +7,17 @@ import sqlalchemy as sa
 
 from patron.commands.resolve_person import Person
 from patron.schema.table_definition import TEXT, Table
-from patron.schema.tables import AFFINITIES, CLEANING, EVENTS, PRODUCTS, RECOMMENDATIONS, RESPONSE_FORECASTS, TABLES
+from patron.schema.tables import (
+    AFFINITIES,
+    CLEANING,
+    EVENTS,
+    PRODUCTS,
+    RECOMMENDABLE_PRODUCTS,
+    RECOMMENDATIONS,
+    RELATED_PRODUCTS,
+    RESPONSE_FORECASTS,
+    TABLES,
+)
 from patron.storage.lake_erasure import Eraser, ErasureConditions
 from patron.storage.shop import Shop
 from patron.storage.store import RUNS
@@ -42,8 +52,15 @@ SPECIAL_CONDITIONS = {
         f"product_id {OF_NOBODY_ELSE}",
         {name: f"{name} {OF_NOBODY_ELSE}" for name in ("product_name", "department", "category", "brand")},
     ),
+    RECOMMENDABLE_PRODUCTS.name: ErasureConditions(
+        f"product_id {OF_NOBODY_ELSE}", {name: f"{name} {OF_NOBODY_ELSE}" for name in ("category", "brand")}
+    ),
+    RELATED_PRODUCTS.name: ErasureConditions(f"product_id {OF_NOBODY_ELSE} or related_id {OF_NOBODY_ELSE}"),
     **{
-        table.name: ErasureConditions(f"customer_id {OF_CUSTOMER} or product_id {OF_NOBODY_ELSE}")
+        table.name: ErasureConditions(
+            f"customer_id {OF_CUSTOMER} or product_id {OF_NOBODY_ELSE}",
+            {"because_product_id": f"because_product_id {OF_NOBODY_ELSE}"},
+        )
         for table in (AFFINITIES, RECOMMENDATIONS)
     },
     # why: what a type of message is called may have come from one person's messages

@@ -1,4 +1,4 @@
-"""Erase from model files what only a forgotten person's events held: products on a shelf, levels of a trait."""
+"""Erase from model files what only a forgotten person's events held: products, levels of a trait."""
 
 import json
 import shutil
@@ -6,16 +6,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from patron.predict.recommend.popularity import MODEL_FILE, Shelf
 from patron.schema.errors import LakeDamaged
-from patron.schema.questions import RECOMMEND
 from patron.storage import model_registry
 from patron.storage.durable_files import disk_errors
-from patron.storage.model_registry import RUN_HINT
+from patron.storage.model_registry import ERASED, RUN_HINT
 from patron.storage.shop import Shop
-
-ERASED = "(erased)"
-"""A level that no customer has: the model predicts for all others as before."""
 
 
 def erase_from_models(shop: Shop, values: Collection[str]) -> Iterator[tuple[str, int]]:
@@ -29,14 +24,12 @@ def erase_from_models(shop: Shop, values: Collection[str]) -> Iterator[tuple[str
     if not values:
         return
     for version in model_registry.model_versions(shop.store):
-        folder, is_shelf = models / version, version.startswith(f"{RECOMMEND.name}/")
-        contents = {}
+        folder, contents = models / version, {}
         for path in sorted(folder.rglob("*.json")):
             content = _read(path)
             if _holds_any(content, values):
-                contents[str(path.relative_to(folder))] = _erased(
-                    path, content, values, is_shelf=is_shelf and path.name == MODEL_FILE
-                )
+                erased = json.dumps(_without(content, values), sort_keys=True)
+                contents[str(path.relative_to(folder))] = erased.encode()
         if contents:
             with disk_errors(folder):
                 model_registry.rewrite_files(models, shop.store, version, contents)
@@ -49,13 +42,6 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise LakeDamaged("is not as it was written", where=str(path), todo=RUN_HINT) from error
-
-
-def _erased(path: Path, content: Any, values: Collection[str], *, is_shelf: bool) -> bytes:
-    if not is_shelf:
-        return json.dumps(_without(content, values), sort_keys=True).encode()
-    shelf, settings = Shelf.load(path)
-    return shelf.without(values).to_json(settings)
 
 
 def _holds_any(content: Any, values: Collection[str]) -> bool:

@@ -5,6 +5,9 @@ READS = (
     "segments",
     "orders",
     "affinities",
+    "related_products",
+    "products",
+    "recommendable_products",
     "effects",
     "exposures",
     "features",
@@ -17,5 +20,5 @@ READS = (
     "events",
     "vault",
 )
-WRITES = ("decisions", "propensities", "recommendations", "assignments", "fairness")
+WRITES = ("decisions", "propensities", "recommendable_products", "recommendations", "assignments", "fairness")
 RETURNS: tuple[str, ...] = ()

@@ -31,6 +31,7 @@ WRITES = (
     "past_forecasts",
     "metrics_by_group",
     "affinities",
+    "related_products",
     "category_needs",
     "category_forecasts",
     "response_forecasts",

@@ -66,7 +66,7 @@ def run(view: StageView) -> Summary:
         responses = build_response_forecasts(view)
         contracts = build_contract_forecasts(view)
     of_parts = (needs, responses, contracts, visits)
-    evaluated = [*(one.backtests for one in answers), rankings, *(one.backtests for one in of_parts)]
+    evaluated = [*(one.backtests for one in answers), rankings.backtests, *(one.backtests for one in of_parts)]
     tables = {
         "scores": [SCORES.empty(), *scores],
         "past_forecasts": [PAST_FORECASTS.empty(), *(one.past_forecasts for one in answers)],
@@ -79,7 +79,8 @@ def run(view: StageView) -> Summary:
     }
     for name, parts in tables.items():
         view.write(name, pa.concat_tables(parts))
-    view.write("trainings", training_rows(view.run.run_id, [one.summary.training for one in answers]))
+    trainings = [one.summary.training for one in answers] + ([rankings.training] if rankings.training else [])
+    view.write("trainings", training_rows(view.run.run_id, trainings))
     reasons = (*unanswered, *missing, *(reason for one in of_parts for reason in one.unanswered))
     return Summary(tuple(one.summary for one in answers), reasons)
 

@@ -6,10 +6,11 @@ was there already when the model was trained asks for nothing, as that training 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from patron.predict.learner import Fitted
+from patron.predict.learner import Fitted, Learner
 from patron.predict.learners import LEARNERS
 from patron.predict.model_card import settings_of
 from patron.predict.pinned_models import load_model
@@ -34,8 +35,13 @@ class KeptChampion:
     intervals: IntervalEnds
 
 
-def plan_training(view: StageView, question: Question, feature_version: str) -> tuple[Training, KeptChampion | None]:
-    """Decide whether this run trains a question, for features of a version; with the champion to use if it does not."""
+def plan_training(
+    view: StageView, question: Question, feature_version: str, learners: Sequence[Learner] | None = None
+) -> tuple[Training, KeptChampion | None]:
+    """Decide whether this run trains a question, for features of a version; with the champion to use if it does not.
+
+    `learners` are those that can be its champion now, by default all of the question's.
+    """
     before = read_trainings(view, view.run_before.run_id).get(question.name) if view.run_before else None
     again = read_trainings(view, view.run.run_id).get(question.name)
     # why: a run that is run again must not lose what it trained, which later runs may rest on
@@ -46,7 +52,8 @@ def plan_training(view: StageView, question: Question, feature_version: str) -> 
         manifest = model_registry.manifest(view.models_folder, view.declared_store, before.model_version)
         if manifest.feature_version != feature_version:
             return _of_this_run(view, question, OTHER_FEATURES), None
-        learner = next((one for one in LEARNERS[question.name] if one.name == manifest.learner), None)
+        candidates = LEARNERS[question.name] if learners is None else learners
+        learner = next((one for one in candidates if one.name == manifest.learner), None)
         if learner is None or json.loads(json.dumps(settings_of(learner))) != dict(manifest.settings):
             return _of_this_run(view, question, UNUSABLE), None
         fitted = load_model(view.models_folder, view.declared_store, before.model_version)

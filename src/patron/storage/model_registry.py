@@ -39,6 +39,8 @@ INTERVALS = "intervals.json"
 MODEL = "model"
 FILES = "files"
 """Key of a manifest: the other files of its folder and their SHA-256."""
+ERASED = "(erased)"
+"""What an erased person's value is replaced with in a model: nobody has it, and the model predicts as before."""
 RUN_HINT = "Run its run again, which fits and saves the model anew; or restore the newest backup: `patron restore`."
 
 

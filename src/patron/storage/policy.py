@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from patron.schema.errors import SettingsError
 from patron.schema.personal_keys import kind_of_trait, snake_case
+from patron.storage.recommendation_policy import RecommendationPolicy
 from patron.storage.settings import TODO, read_toml
 from patron.storage.settings_problems import problems_of
 
@@ -47,6 +48,8 @@ class Exploration(_Section):
     """Share of the randomised customers who get an offer."""
     later_share: float = Field(default=0.2, ge=0, le=1)
     """Share of the customers who are randomised after that."""
+    recommendation_share: float = Field(default=0.1, ge=0, le=1)
+    """Share of the lists that hand one place to a product that is tried, and of the clicks that this may cost."""
 
 
 class Caps(_Section):
@@ -220,6 +223,7 @@ class Policy(_Section):
     measure: Measurement = Measurement()
     fairness: Fairness = Fairness()
     models: Models = Models()
+    recommendations: RecommendationPolicy = RecommendationPolicy()
     offers: tuple[Offer, ...] = ()
 
     @field_validator("offers")

@@ -44,8 +44,8 @@ def test_a_run_ranks_every_customer_and_keeps_the_champion(shop):
     sell(shop, 200, lambda customer, rng: f"p{(customer + int(rng.integers(0, 4))) % 50}")
     view = view_of(shop)
     rankings = rank_products(view)
-    assert set(rankings["origin"].to_pylist()) == {"2024-03-09", "2024-04-06", "2024-05-04", "all"}
-    assert set(rankings["champion"].to_pylist()) == {"personal_frequency_blend"}
+    assert set(rankings.backtests["origin"].to_pylist()) == {"2024-03-09", "2024-04-06", "2024-05-04", "all"}
+    assert set(rankings.backtests["champion"].to_pylist()) == {"item_hazard"}
     lists = view.read("affinities").to_pandas()
     assert lists.groupby("customer_id").size().eq(30).all()
     assert lists["customer_id"].nunique() == 60
@@ -68,14 +68,14 @@ def test_nothing_after_the_cutoff_changes_the_lists(shop):
 def test_a_short_history_is_not_backtested_but_served(shop):
     sell(shop, 20, lambda _customer, rng: f"p{int(rng.integers(0, 5))}")
     view = view_of(shop)
-    assert rank_products(view).num_rows == 0
+    assert rank_products(view).backtests.num_rows == 0
     assert view.read("affinities").num_rows == 60 * 5
 
 
 def test_a_shop_without_product_ids_has_no_lists(shop):
     sell(shop, 200, lambda _customer, _rng: None)
     view = view_of(shop)
-    assert rank_products(view).num_rows == 0
+    assert rank_products(view).backtests.num_rows == 0
     assert view.read("affinities").num_rows == 0
 
 

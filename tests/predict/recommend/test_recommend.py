@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from patron.predict.backtest import backtest, to_table
-from patron.predict.recommend import LEARNERS, PersonalFrequencyBlend, Popularity
+from patron.predict.recommend import LEARNERS
+from patron.predict.recommend.library_lists import ItemHazardLists, PopularityLists
 from patron.predict.recommend.ranking_origins import RankingOrigin
 from patron.schema.errors import NotEnoughData
 from patron.schema.questions import RECOMMEND
@@ -39,24 +40,28 @@ def lists_of(table, customer):
     return [row["product_id"] for row in table.to_pylist() if row["customer_id"] == customer]
 
 
-def test_popularity_counts_recent_lines_and_orders_the_rest_behind_them():
-    history = purchases([("a", "old", 90)] * 5 + [("b", "new", 3)] * 2 + [("c", "fresh", 1)])
-    lists = Popularity().fit(history).predict(purchases([("d", None, None)]))
+def test_popularity_counts_recent_buyers_and_orders_the_rest_behind_them():
+    history = purchases(
+        [(f"a{n}", "old", 90) for n in range(5)] + [("b", "new", 3), ("e", "new", 3), ("c", "fresh", 1)]
+    )
+    lists = PopularityLists().fit(history).predict(purchases([("d", None, None)]))
     assert lists_of(lists, "d") == ["new", "fresh", "old"]
-    assert set(lists["reason"].to_pylist()) == {"popular_now"}
+    assert set(lists["reason"].to_pylist()) == {"popular"}
 
 
-def test_own_purchases_fade_with_their_half_life():
-    fading = PersonalFrequencyBlend(half_life_days=10, popularity_weight=0.0)
-    history = purchases([("a", "x", 20), ("a", "x", 20), ("a", "y", 1), ("b", "z", 1)])
-    lists = fading.fit(history).predict(history)
-    rows = [row for row in lists.to_pylist() if row["customer_id"] == "a"]
-    assert [row["product_id"] for row in rows] == ["y", "x", "z"]
-    assert [row["reason"] for row in rows] == ["bought_before", "bought_before", "popular_now"]
-    assert rows[1]["score"] == pytest.approx(0.5)
+def test_what_is_due_comes_first_with_its_rhythm():
+    every_week = [("a", "bread", 8 + 7 * n) for n in range(8)]
+    history = purchases([*every_week, ("a", "lamp", 1), ("b", "sold", 1), ("c", "sold", 2)])
+    rows = ItemHazardLists().fit(history).predict(history).to_pylist()
+    first, *others = [row for row in rows if row["customer_id"] == "a"]
+    assert (first["product_id"], first["reason"], first["days_since"], first["usual_days"]) == (
+        "bread", "buy_again", 8.0, 7.0
+    )  # fmt: skip
+    facts = {row["product_id"]: (row["reason"], row["days_since"], row["usual_days"]) for row in others}
+    assert facts == {"lamp": ("buy_again", 1.0, None), "sold": ("popular", None, None)}
 
 
-@pytest.mark.parametrize("learner", LEARNERS, ids=lambda learner: learner.name)
+@pytest.mark.parametrize("learner", LEARNERS[:2], ids=lambda learner: learner.name)
 class TestEveryRecommender:
     def test_lists_no_product_twice_and_ranks_from_one(self, learner):
         history = drawn(50, 80, 2_000)
@@ -101,7 +106,7 @@ class TestEveryRecommender:
 
 def backtested(origin, **changes):
     rng = np.random.default_rng(1)
-    result = backtest(replace(RECOMMEND, **changes), LEARNERS, [origin], rng=rng)
+    result = backtest(replace(RECOMMEND, **changes), LEARNERS[:2], [origin], rng=rng)
     return to_table(result, run_id="t", rng=rng)
 
 
@@ -109,17 +114,17 @@ def test_the_backtest_writes_declared_rows_and_prefers_what_customers_buy_again(
     history, later = drawn(200, 80, 6_000), drawn(200, 80, 1_500, seed=4)
     rows = backtested(RankingOrigin("2017-12-05", history, later))
     assert violations(BACKTESTS, rows) == []
-    best = next(r for r in rows.to_pylist() if r["learner"] == "personal_frequency_blend" and r["origin"] == "all")
-    assert best["champion"] == "personal_frequency_blend"
+    best = next(r for r in rows.to_pylist() if r["learner"] == "item_hazard" and r["origin"] == "all")
+    assert best["champion"] == "item_hazard"
     assert best["baseline"] == "popularity"
     assert best["gain_low"] > 0
     assert best["low"] < best["value"] < best["high"]
 
 
 def test_ndcg_is_one_when_the_first_products_are_the_bought_ones():
-    history = purchases([("a", "x", 1), ("a", "x", 2), ("a", "y", 3)] + [("b", "z", 1)] * 3)
+    history = purchases([("a", "x", 1), ("a", "x", 2), ("a", "y", 3)] + [(who, "z", 1) for who in "bcd"])
     later = purchases([("a", "x", 0), ("a", "y", 0)])
     rows = backtested(RankingOrigin("o", history, later), fewest_customers=1)
     found = {row["learner"]: row["value"] for row in rows.to_pylist() if row["metric"] == "ndcg_at_10"}
-    assert found["personal_frequency_blend"] == 1.0
+    assert found["item_hazard"] == 1.0
     assert found["popularity"] < 1.0

@@ -1,6 +1,6 @@
 """Which products each customer buys in the next 28 days."""
 
-from patron.predict.recommend.frequency_blend import PersonalFrequencyBlend
-from patron.predict.recommend.popularity import Popularity
+from patron.predict.recommend.library_lists import ItemHazardLists, LearnedLists, PopularityLists
 
-LEARNERS = (Popularity(), PersonalFrequencyBlend())
+LEARNERS = (PopularityLists(), ItemHazardLists(), LearnedLists())
+"""The last one is a candidate where policy.toml has [recommendations] ranking = "learned"."""

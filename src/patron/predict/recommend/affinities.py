@@ -1,26 +1,34 @@
 """Recommendations of a run: backtest, fit the champion, keep it, and rank products for every customer."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from patron.govern.vault import IDENTIFIER
-from patron.predict.backtest import ALL, MOST_ORIGINS, backtest, fit_champion, to_table
+from patron.predict.backtest import ALL, MOST_ORIGINS, Backtest, backtest, fit_champion, to_table
 from patron.predict.learner import Fitted, Learner
 from patron.predict.recommend import LEARNERS
-from patron.predict.recommend.ranking import encoded
+from patron.predict.recommend.codes import encoded, numbers_of
+from patron.predict.recommend.library_lists import FittedLists, LearnedLists
+from patron.predict.recommend.list_probabilities import ListProbabilities
 from patron.predict.recommend.ranking_origins import RankingOrigin
+from patron.predict.recommend.related_products import related_products, strongest_causes
+from patron.predict.retraining import plan_training
 from patron.schema.questions import RECOMMEND
 from patron.schema.table_definition import TIME
-from patron.schema.tables import AFFINITIES, BACKTESTS
+from patron.schema.tables import AFFINITIES, BACKTESTS, RELATED_PRODUCTS
 from patron.storage import model_registry
 from patron.storage.engine import timestamp
 from patron.storage.stage_view import StageView
+from patron.storage.trainings import Training
 
 LEAST_HISTORY_DAYS = 56
+FEATURE_VERSION = "none"
+"""Lists are made from purchases, not from features."""
 
 LINES = """
 select customer_id, product_id, ordered_at, known_at, seconds_of(ordered_at) as ordered_second
@@ -31,20 +39,54 @@ order by customer_id, product_id, ordered_second desc, known_at
 # why ordered: fading weights are summed as floats, so the order of rows must not depend on the engine's threads
 
 
-def rank_products(view: StageView) -> pa.Table:
-    """Write `affinities` and return rows of `backtests`; neither when no purchase names a product."""
+@dataclass(frozen=True)
+class AnsweredRanking:
+    """What ranking products did in a run."""
+
+    backtests: pa.Table
+    training: Training | None
+    """The training that the lists rest on; None of a shop without product ids."""
+
+
+def rank_products(view: StageView) -> AnsweredRanking:
+    """Write `affinities` and `related_products`; nothing when no purchase names a product.
+
+    The champion of an earlier run ranks until it is due to be trained again (`retraining.py`).
+    """
     lines = lines_of(view)
     history = history_at(lines, view.run.as_of)
     if not history.num_rows:
         view.write("affinities", AFFINITIES.empty())
-        return BACKTESTS.empty()
-    rng = np.random.default_rng(view.run.child_seed(f"backtest {RECOMMEND.name}"))
-    result = backtest(RECOMMEND, LEARNERS, ranking_origins(view, lines), rng=rng)
-    evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
-    learner, fitted = fit_champion(result, history)
-    version = _keep(view, learner, fitted, history, evaluated)
-    view.write("affinities", affinities(view, fitted, history, version))
-    return evaluated
+        view.write("related_products", RELATED_PRODUCTS.empty())
+        return AnsweredRanking(BACKTESTS.empty(), None)
+    learners = tuple(one for one in LEARNERS if not isinstance(one, LearnedLists) or _is_learned(view))
+    training, kept = plan_training(view, RECOMMEND, FEATURE_VERSION, learners)
+    evaluated = BACKTESTS.empty()
+    if kept:
+        fitted = cast("FittedLists", kept.fitted)
+    else:
+        rng = np.random.default_rng(view.run.child_seed(f"backtest {RECOMMEND.name}"))
+        result = backtest(RECOMMEND, learners, ranking_origins(view, lines), rng=rng)
+        evaluated = to_table(result, run_id=view.run.run_id, rng=rng)
+        learner, champion = fit_champion(result, history)
+        fitted = replace(cast("FittedLists", champion), probabilities=_probabilities(result, learner))
+        _keep(view, learner, fitted, history, evaluated)
+    related = related_products(view)
+    view.write("related_products", related)
+    view.write("affinities", affinities(view, fitted, history, related, training.model_version))
+    return AnsweredRanking(evaluated, training)
+
+
+def _is_learned(view: StageView) -> bool:
+    return view.policy.recommendations.ranking == "learned"
+
+
+def _probabilities(result: Backtest, learner: Learner) -> ListProbabilities | None:
+    """What the champion's scores meant at the newest past cutoff; None without one."""
+    if not result.origins:
+        return None
+    evaluation = result.evaluations[result.origins[-1], learner.name]
+    return ListProbabilities.fit(evaluation.listed) if evaluation.listed else None
 
 
 def ranking_origins(view: StageView, lines: pa.Table) -> list[RankingOrigin]:
@@ -87,7 +129,7 @@ def _days_before(lines: pa.Table, at: datetime) -> pa.Table:
     return lines.select(["customer_id", "product_id"]).append_column("days_before", pa.array(seconds / 86_400))
 
 
-def affinities(view: StageView, fitted: Fitted, history: pa.Table, version: str) -> pa.Table:
+def affinities(view: StageView, fitted: FittedLists, history: pa.Table, related: pa.Table, version: str) -> pa.Table:
     """Rows of `affinities` for every customer of the history and every other one with a cutoff."""
     run = view.run
     others = view.query(
@@ -98,6 +140,7 @@ def affinities(view: StageView, fitted: Fitted, history: pa.Table, version: str)
     )
     lists = fitted.predict(pa.concat_tables([history, others.cast(history.schema)]))
     lists = lists.filter(pc.invert(pc.is_in(lists["product_id"], _private_products(history))))
+    lists = _with_causes(lists, history, related)
     count = lists.num_rows
     added = {
         "run_id": pa.array([run.run_id] * count, pa.string()),
@@ -107,6 +150,30 @@ def affinities(view: StageView, fitted: Fitted, history: pa.Table, version: str)
     for name, values in added.items():
         lists = lists.append_column(name, values)
     return lists
+
+
+def _with_causes(lists: pa.Table, history: pa.Table, related: pa.Table) -> pa.Table:
+    """The lists with the product of a customer's history that speaks for each product that is new to them."""
+    together = related.filter(pc.equal(related["kind"], "together"))
+    customers, bought = encoded(history["customer_id"]), encoded(history["product_id"])
+    listed = lists["product_id"].combine_chunks().cast(pa.string())
+    products = pa.concat_arrays([bought.dictionary, listed.unique(), together["related_id"].combine_chunks().unique()])
+    products = products.unique()
+    bought_codes = np.append(numbers_of(bought.dictionary, products), -1)
+    cause = strongest_causes(
+        customers.indices.to_numpy(zero_copy_only=False).astype(np.int64),
+        bought_codes[bought.indices.fill_null(len(bought_codes) - 1).to_numpy(zero_copy_only=False)],
+        numbers_of(lists["customer_id"].combine_chunks().cast(pa.string()), customers.dictionary),
+        numbers_of(listed, products),
+        together,
+        products,
+    )
+    is_new = np.asarray(pc.not_equal(lists["reason"], "buy_again"))
+    has_cause = is_new & (cause >= 0)
+    because = products.take(pa.array(np.where(has_cause, cause, 0), mask=~has_cause))
+    reason = pc.if_else(pa.array(has_cause), "goes_with_history", lists["reason"])
+    lists = lists.set_column(lists.column_names.index("reason"), "reason", reason)
+    return lists.append_column("because_product_id", because)
 
 
 def _private_products(history: pa.Table) -> pa.Array:
@@ -121,7 +188,7 @@ def _private_products(history: pa.Table) -> pa.Array:
     return counts.filter(pc.less(counts["customer_id_count_distinct"], 2))["product_id"].combine_chunks()
 
 
-def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, evaluated: pa.Table) -> str:
+def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, evaluated: pa.Table) -> None:
     run = view.run
     manifest = model_registry.Manifest(
         question=RECOMMEND.name,
@@ -130,7 +197,7 @@ def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, 
         settings=asdict(learner),
         as_of=run.as_of.isoformat(),
         seed=run.seed,
-        feature_version="none",
+        feature_version=FEATURE_VERSION,
         table_versions={"order_lines": view.table_version("order_lines")},
         row_count=history.num_rows,
         data_hash=model_registry.data_hash(history.select(["customer_id"])),
@@ -139,7 +206,7 @@ def _keep(view: StageView, learner: Learner, fitted: Fitted, history: pa.Table, 
     metrics = {f"{row['origin']}/{row['metric']}": row["value"] for row in champion}
     card = _card(learner, champion, history.num_rows)
     text = "\n".join(f"{key}: {value}" for key, value in card.items()) + "\n"
-    return model_registry.save(
+    model_registry.save(
         view.models_folder, view.declared_store, fitted, model_registry.ModelRecord(manifest, metrics, card, text)
     )
 

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from patron.predict.learner import Fitted
-from patron.predict.recommend.ranking import Codes, distinct, encoded, numbers_of, places
+from patron.predict.recommend.codes import Codes, distinct, encoded, numbers_of, places
+from patron.predict.recommend.list_probabilities import ListedPairs
 from patron.schema.metrics import NDCG_AT_10, NOVEL_NDCG_AT_10, RECALL_AT_10, Metric, ndcg
-from patron.schema.numbers import Numbers
+from patron.schema.numbers import Numbers, float_column
 
 TOP = 10
 
@@ -25,6 +26,8 @@ class RankingsAtOrigin:
     """For each metric: the customers it looks at, and the value of each. Ranking of all that was bought, share of it
     in the first ten, and ranking of what was never bought before: of customers who bought such a product, the first
     ten products new to them among those recommended."""
+    listed: ListedPairs | None = None
+    """Every listed product, and whether it was bought."""
 
     def customer_ids(self, metric: Metric) -> npt.NDArray[np.str_]:
         """The customers that a metric looks at."""
@@ -49,7 +52,7 @@ class RankingsAtOrigin:
                 )
                 for name in self.measured
             }
-        )
+        )  # why without `listed`: what scores mean is learned at the newest cutoff alone
 
     def interval_coverage(self, others: Sequence[Self], rng: np.random.Generator) -> Numbers | None:  # noqa: ARG002 - the protocol's signature
         """A list has no interval."""
@@ -87,7 +90,12 @@ class RankingOrigin:
                 NDCG_AT_10.name: (customers, ranking),
                 RECALL_AT_10.name: (customers, recall),
                 NOVEL_NDCG_AT_10.name: (new_customers, new_ranking),
-            }
+            },
+            ListedPairs(
+                float_column(lists, "score"),
+                np.isin(shown, buyers.owned, assume_unique=True),
+                np.isin(shown, buyers.truth, assume_unique=True),
+            ),
         )
 
     @cached_property

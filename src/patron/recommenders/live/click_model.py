@@ -24,8 +24,8 @@ DEFAULT_WEIGHTS: Mapping[str, float] = {
     "personal": 0.15,
     "session": 0.08,
     "context": 0.08,
-    "popular": 0.02,
-    "any": 0.002,
+    "popular": 0.004,
+    "any": 0.001,
 }
 PRIOR_CLICKS = 20.0
 """Clicks that the default weights count as."""

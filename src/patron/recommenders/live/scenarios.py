@@ -1,6 +1,8 @@
 """Where a list stands in the shop, and how it is made there."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 from patron.recommenders.lists.list_rules import ListRules
 
@@ -14,10 +16,21 @@ class Scenario:
     count: int = 10
     """Products of a list."""
     value_weight: float = 0.0
-    """How much the expected margin counts next to the click: 0 clicks alone, 1 margin alone."""
+    """How much the expected margin counts next to the click: 0 clicks alone, 1 both alike."""
     rotation: float = 0.0
     """How much of a product's rate is taken off just after it was shown and not clicked, 0 to 1 ..."""
     rotation_half_life_days: float = 1.0
     """... which is half of that after so many days."""
-    context_weight: float = 1.0
-    """How much the products of the page or cart count, of what they usually do."""
+
+    @classmethod
+    def of(cls, name: str, blocked: Collection[str], settings: Mapping[str, Any]) -> Self:
+        """From settings in one level: those of the rules and of the scenario, and the least click probability.
+
+        No limit of products of a category is 0. Raises BadListInput for a value out of its range.
+        """
+        values = dict(settings)
+        values["min_relevance"] = values.pop("least_click_probability", 0.0)
+        values["most_per_category"] = values.get("most_per_category") or None
+        of_rules = {one.name for one in fields(ListRules)}
+        rules = ListRules(blocked=tuple(blocked), **{key: value for key, value in values.items() if key in of_rules})
+        return cls(name, rules, **{key: value for key, value in values.items() if key not in of_rules})

@@ -59,6 +59,7 @@ from patron.schema.events.loop_events import (
     OrderLineRefunded,
     ProductUpdated,
     RecommendationClicked,
+    RecommendationHidden,
     RecommendationShown,
 )
 
@@ -112,6 +113,7 @@ EVENTS: tuple[type[Event], ...] = (
     OfferAssigned,
     RecommendationShown,
     RecommendationClicked,
+    RecommendationHidden,
     AdShown,
     AdClicked,
 )

@@ -18,6 +18,7 @@ from patron.schema.events.event_fields import (
     Event,
     ImageUrl,
     IsSoFar,
+    ListId,
     Number,
     OrderId,
     Position,
@@ -206,6 +207,13 @@ class RecommendationShown(Event, frozen=True, kw_only=True):
     decision_id: DecisionId = None
     position: Position = None
     propensity: Annotated[Number, described("probability with which the product was chosen, 0 to 1")] = None
+    list_id: ListId = None
+    scenario: Annotated[Text, described("where the list stood: home, product, cart ...")] = None
+    expected_clicks: Annotated[Number, described("clicks that its sources of interest alone would bring")] = None
+    interest_personal: Annotated[Number, described("how much the customer's history spoke for it, 0 to 1")] = None
+    interest_session: Annotated[Number, described("how much the visit spoke for it, 0 to 1")] = None
+    interest_context: Annotated[Number, described("how much the page or cart spoke for it, 0 to 1")] = None
+    interest_popular: Annotated[Number, described("its share of the best seller's purchases, 0 to 1")] = None
     channel: Channel = None
 
 
@@ -213,6 +221,13 @@ class RecommendationClicked(RecommendationShown, frozen=True, kw_only=True):
     """The customer clicked a product we recommended."""
 
     event = "Recommendation Clicked"
+
+
+class RecommendationHidden(RecommendationShown, frozen=True, kw_only=True):
+    """The customer does not want to see a product again."""
+
+    event = "Recommendation Hidden"
+    required = ("product_id",)
 
 
 class AdShown(Event, frozen=True, kw_only=True):

@@ -4,6 +4,17 @@ from patron.schema.data_sources import ALARM_KINDS, DATA_SOURCES
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TEXTS, TIME, Column, Table
 from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
+RECOMMENDATION_REASONS = (
+    "buy_again",
+    "goes_with_history",
+    "goes_with_page",
+    "goes_with_visit",
+    "viewed",
+    "popular",
+    "new",
+)
+"""Why a product is in a list: the customer buys it again and again; it goes with something they bought, with the page
+or cart, or with what they looked at; they looked at it; it sells now; it is new."""
 DECISIONS = Table(
     "decisions",
     "one row per customer who was considered for an offer",
@@ -57,10 +68,36 @@ RECOMMENDATIONS = Table(
         AS_OF,
         of("rank", INT, "position in the list, from 1"),
         of("product_id", TEXT, "product"),
-        of("reason", TEXT, "reason code: bought_before, popular_now ..."),
+        Column("reason", TEXT, "reason code", choices=RECOMMENDATION_REASONS),
+        maybe("because_product_id", TEXT, "the other product that the reason is about"),
+        maybe("days_since", NUMBER, "days since the customer last bought the product", "days"),
+        maybe("usual_days", NUMBER, "mean days between the customer's purchases of it", "days"),
+        maybe("click_probability", NUMBER, "probability of a click at the first place", "0 to 1"),
+        maybe("buy_probability", NUMBER, "probability of a click and an order", "0 to 1"),
     ),
     partition_by="run_id",
     sorted_by=("customer_id",),
+)
+RECOMMENDABLE_PRODUCTS = Table(
+    "recommendable_products",
+    "one row per product: what lists of recommendations know of it",
+    ("run_id", "product_id"),
+    (
+        RUN,
+        of("product_id", TEXT, "product"),
+        maybe("category", TEXT, "category"),
+        maybe("brand", TEXT, "brand"),
+        maybe("style_id", TEXT, "what its variants have in common"),
+        maybe("price_cents", INT, "price of one unit", "cents"),
+        maybe("cost_cents", INT, "what one unit costs the shop", "cents"),
+        maybe("stock", NUMBER, "units in stock"),
+        of("is_blocked", FLAG, "whether the catalogue or policy.toml says that it is never recommended"),
+        of("is_consumable", FLAG, "whether it is used up: from the catalogue, else from how often it is bought again"),
+        of("repeat_share", NUMBER, "share of its purchases by customers who had it before, shrunk to its category"),
+        of("order_line_count", INT, "purchases within 28 days"),
+        of("known_at", TIME, "when the product was first known"),
+    ),
+    partition_by="run_id",
 )
 EXPOSURES = Table(
     "exposures",

@@ -369,8 +369,36 @@ AFFINITIES = Table(
         of("rank", INT, "position in the list, from 1"),
         of("product_id", TEXT, "product"),
         of("score", NUMBER, "affinity; only its order is meaningful"),
-        of("reason", TEXT, "reason code: bought_before, popular_now ..."),
+        maybe(
+            "probability",
+            NUMBER,
+            "probability that the customer buys it within 28 days, if they buy anything; at past cutoffs",
+            "0 to 1",
+        ),
+        of("reason", TEXT, "reason code: buy_again, goes_with_history, popular"),
+        maybe("days_since", NUMBER, "days since the customer last bought it", "days"),
+        maybe("usual_days", NUMBER, "mean days between the customer's purchases of it", "days"),
+        maybe("because_product_id", TEXT, "product of the customer's history that speaks for it"),
         of("model_version", TEXT, "version of the champion: its folder under models/"),
+    ),
+    partition_by="run_id",
+)
+RELATED_PRODUCTS = Table(
+    "related_products",
+    "one row per product, kind and related product",
+    ("run_id", "product_id", "kind", "rank"),
+    (
+        RUN,
+        of("product_id", TEXT, "product"),
+        Column(
+            "kind",
+            TEXT,
+            "together: bought in the same orders; follows: wanted by those who looked at it or bought it",
+            choices=("together", "follows"),
+        ),
+        of("rank", INT, "position, from 1"),
+        of("related_id", TEXT, "the related product"),
+        of("strength", NUMBER, "how strongly, as a share of what two identical products would have", "0 to 1"),
     ),
     partition_by="run_id",
 )

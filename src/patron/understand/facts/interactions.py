@@ -34,6 +34,7 @@ KINDS = {
     "Offer Assigned": "offer",
     "Recommendation Shown": "recommendation_shown",
     "Recommendation Clicked": "recommendation_clicked",
+    "Recommendation Hidden": "recommendation_hidden",
     "Ad Shown": "ad_shown",
     "Ad Clicked": "ad_clicked",
     "Customer Referred": "referral",

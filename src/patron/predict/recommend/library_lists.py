@@ -1,0 +1,197 @@
+"""Lists from recommenders of the library: fitted to all purchases, kept without customers, who are folded in."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from patron import recommenders
+from patron.predict.recommend.codes import encoded, numbers_of
+from patron.predict.recommend.list_facts import list_facts
+from patron.predict.recommend.list_probabilities import ListProbabilities
+from patron.schema.errors import NotEnoughData
+from patron.schema.json_files import read_json
+from patron.schema.numbers import float_column
+from patron.storage.model_registry import ERASED
+
+PRODUCTS_FILE, SETTINGS_FILE, RECOMMENDER = "products.json", "settings.json", "recommender"
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class FittedLists:
+    """A recommender of numbered products; what the numbers stand for is a list of ids, from which ids can be erased."""
+
+    learner: "LibraryLists"
+    products: tuple[str, ...]
+    recommender: recommenders.Fitted
+    probabilities: ListProbabilities | None = None
+    """What scores mean, from past cutoffs; None before it is known."""
+
+    def predict(self, table: pa.Table) -> pa.Table:
+        """Rank products for each customer of `table`, their purchases (customer_id, product_id, days_before).
+
+        Columns customer_id, rank, product_id, score, probability, reason, days_since and usual_days. A row without a
+        product names a customer and no purchase.
+        """
+        customers = encoded(table["customer_id"])
+        product = self._numbers(table["product_id"])
+        days = float_column(table, "days_before")
+        rows = _interactions(customers, product, days)
+        everybody = np.arange(len(customers.dictionary))
+        lists = self.recommender.fold_in(rows, at=0.0).recommend(everybody, self.learner.count, exclude_seen=False)
+        number, listed = (lists[name].to_numpy().astype(np.int64) for name in ("user_id", "item_id"))
+        user = customers.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        facts = list_facts(user, product, days, number, listed, len(self.products))
+        score, is_repeat = lists["score"].to_numpy(), np.isfinite(facts.days_since)
+        probability = self.probabilities.of(score, is_repeat) if self.probabilities else np.full(len(score), np.nan)
+        ranked = pa.table(
+            {
+                "customer_id": customers.dictionary.take(pa.array(number)),
+                "rank": lists["rank"].cast(pa.int64()),
+                "product_id": pa.array(self.products, pa.string()).take(pa.array(listed)),
+                "score": lists["score"],
+                "probability": pa.array(probability, pa.float64(), from_pandas=True),
+                "reason": pc.if_else(pa.array(is_repeat), "buy_again", "popular"),
+                "days_since": pa.array(facts.days_since, pa.float64(), from_pandas=True),
+                "usual_days": pa.array(facts.usual_days, pa.float64(), from_pandas=True),
+            }
+        )
+        return ranked.filter(pc.not_equal(ranked["product_id"], ERASED)) if ERASED in self.products else ranked
+
+    def _numbers(self, ids: pa.ChunkedArray) -> np.ndarray:
+        column = encoded(ids)
+        known = numbers_of(column.dictionary, pa.array(self.products, pa.string()))
+        places = column.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
+        return np.append(known, -1)[places]
+
+    def save(self, folder: Path) -> None:
+        """Write into an existing folder; nothing about any customer."""
+        (folder / PRODUCTS_FILE).write_text(json.dumps({"products": self.products}), encoding="utf-8")
+        content = {"learner": self.learner.settings(), "probabilities": None}
+        if self.probabilities:
+            content["probabilities"] = self.probabilities.to_json()
+        (folder / SETTINGS_FILE).write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+        (folder / RECOMMENDER).mkdir()
+        self.recommender.save(folder / RECOMMENDER)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        content = read_json(folder / SETTINGS_FILE)
+        learner = KINDS[content["learner"].pop("name")](**content["learner"])
+        probabilities = content["probabilities"]
+        return cls(
+            learner,
+            tuple(read_json(folder / PRODUCTS_FILE)["products"]),
+            recommenders.load(folder / RECOMMENDER),
+            ListProbabilities.from_json(probabilities) if probabilities else None,
+        )
+
+
+@dataclass(frozen=True)
+class LibraryLists:
+    """Settings that all lists share; each kind names its recommender."""
+
+    count: int = 30
+    """Products per customer."""
+
+    name: ClassVar[str]
+    is_baseline: ClassVar[bool] = False
+    complexity: ClassVar[int]
+    exemptions: ClassVar[Mapping[str, str]] = {}
+    fitted: ClassVar[type] = FittedLists
+
+    @property
+    def recommender(self) -> recommenders.Learner:
+        """The library's recommender."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """The settings, and which kind they are of."""
+        return {"name": self.name, **vars(self)}
+
+    def fit(self, table: pa.Table) -> FittedLists:
+        """Learn from purchases: customer_id, product_id, days_before the origin. Raises NotEnoughData."""
+        customers, bought = encoded(table["customer_id"]), encoded(table["product_id"])
+        if not len(bought.dictionary):
+            raise NotEnoughData(
+                "no purchase names a product", where="recommend", todo="Import order lines with product ids."
+            )
+        products = bought.dictionary.sort()
+        known = np.append(numbers_of(bought.dictionary, products), -1)
+        product = known[bought.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)]
+        rows = _interactions(customers, product, float_column(table, "days_before"))
+        fitted = self.recommender.fit(rows).fold_in(rows.slice(0, 0), at=0.0)
+        return FittedLists(self, tuple(products.to_pylist()), fitted)
+
+
+@dataclass(frozen=True)
+class PopularityLists(LibraryLists):
+    """The products sold most in the last days, for everybody."""
+
+    recent_days: float = 28.0
+    """Length of the window that counts, days."""
+
+    name: ClassVar[str] = "popularity"
+    is_baseline: ClassVar[bool] = True
+    complexity: ClassVar[int] = 0
+
+    @property
+    def recommender(self) -> recommenders.Learner:
+        """Recent popularity."""
+        return recommenders.RecentPopularity(recent_days=self.recent_days)
+
+
+@dataclass(frozen=True)
+class ItemHazardLists(LibraryLists):
+    """What a customer buys again, when it is due, filled up with what sells now."""
+
+    name: ClassVar[str] = "item_hazard"
+    complexity: ClassVar[int] = 1
+
+    @property
+    def recommender(self) -> recommenders.Learner:
+        """Item hazard."""
+        return recommenders.ItemHazard()
+
+
+@dataclass(frozen=True)
+class LearnedLists(LibraryLists):
+    """The union of several recommenders' candidates in an order that trees learned from the last days."""
+
+    fewest_lines: int = 20_000
+    """Purchases below which there is too little to learn an order from."""
+
+    name: ClassVar[str] = "learned_ranking"
+    complexity: ClassVar[int] = 2
+
+    @property
+    def recommender(self) -> recommenders.Learner:
+        """The library's default."""
+        return recommenders.DEFAULT
+
+    def fit(self, table: pa.Table) -> FittedLists:
+        """As all lists. Raises NotEnoughData also below `fewest_lines`."""
+        if table.num_rows < self.fewest_lines:
+            what = f"{table.num_rows} purchases are too few to learn an order of products from"
+            todo = f"It is tried from {self.fewest_lines} purchases on."
+            raise NotEnoughData(what, where="recommend", todo=todo)
+        return super().fit(table)
+
+
+KINDS: Mapping[str, type[LibraryLists]] = {one.name: one for one in (PopularityLists, ItemHazardLists, LearnedLists)}
+
+
+def _interactions(customers: pa.DictionaryArray, product: np.ndarray, days: np.ndarray) -> pa.Table:
+    """Purchases of known products by number; times are seconds before the origin, in its order of rows."""
+    is_known = product >= 0
+    user = customers.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return pa.table(
+        {"user_id": user[is_known], "item_id": product[is_known], "at": -DAY_SECONDS * np.maximum(days[is_known], 0.0)}
+    )

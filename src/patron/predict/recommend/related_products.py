@@ -1,0 +1,123 @@
+"""Products that go together: bought in the same orders, and wanted next by those who looked at one."""
+
+from datetime import timedelta
+
+import numba
+import numpy as np
+import pyarrow as pa
+
+from patron import recommenders
+from patron.predict.recommend.codes import Codes, encoded
+from patron.schema.tables import RELATED_PRODUCTS
+from patron.storage.engine import sql_list, timestamp
+from patron.storage.stage_view import StageView
+
+ORDERS_DAYS, VISITS_DAYS = 180, 90
+"""How far back orders and visits count, days."""
+RELATED = 30
+"""Products that are kept next to each product."""
+FIRM = 5.0
+"""Purchases or looks at which half of a product's evidence counts."""
+STRONGEST = 0.5
+"""Strength of the first product next to one with much evidence."""
+LOOKS = ("view", "click", "cart_add", "wishlist")
+BASKETS = recommenders.ItemKNN(neighbours=RELATED + 1, weighting="cosine")
+SEQUENCES = recommenders.CoVisitation(neighbours=RELATED + 1, half_life_days=7.0)
+
+
+def related_products(view: StageView) -> pa.Table:
+    """Rows of `related_products`, from orders and visits known by the run."""
+    as_of = view.run.as_of
+    orders = view.query(f"""
+select order_id as user_id, product_id as item_id from order_lines
+where not is_refund and product_id is not null and order_id is not null and known_at < {timestamp(as_of)}
+  and ordered_at >= {timestamp(as_of - timedelta(days=ORDERS_DAYS))} and ordered_at < {timestamp(as_of)}
+order by 1, 2""")
+    visits = view.query(f"""
+select customer_id as user_id, product_id as item_id, occurred_at as at from interactions
+where product_id is not null and kind in {sql_list(LOOKS)} and known_at < {timestamp(as_of)}
+  and occurred_at >= {timestamp(as_of - timedelta(days=VISITS_DAYS))} and occurred_at < {timestamp(as_of)}
+order by 3, 1, 2""")
+    tables = [
+        _related(learner, rows, kind, view.run.run_id)
+        for learner, rows, kind in ((BASKETS, orders, "together"), (SEQUENCES, visits, "follows"))
+        if rows.num_rows
+    ]
+    return pa.concat_tables([RELATED_PRODUCTS.empty(), *tables])
+
+
+def _related(learner: recommenders.Learner, rows: pa.Table, kind: str, run_id: str) -> pa.Table:
+    products = encoded(rows["item_id"])
+    numbered = rows.set_column(1, "item_id", products.indices)
+    counts = np.bincount(products.indices.to_numpy(), minlength=len(products.dictionary))
+    similar = learner.fit(numbered).similar(np.arange(len(counts)), RELATED + 1)
+    start, end, score = (similar[name].to_numpy() for name in ("item_id", "similar_id", "score"))
+    keep = (start != end) & (score > 0)
+    start, end, score = start[keep].astype(np.int64), end[keep].astype(np.int64), score[keep]
+    best = np.zeros(len(counts))
+    np.maximum.at(best, start, score)
+    strength = STRONGEST * score / best[start] * (counts[start] / (counts[start] + FIRM))
+    first = np.searchsorted(start, np.arange(len(counts)))  # why: `similar` lists one product after the other
+    rank = np.arange(len(start)) - first[start] + 1
+    names = products.dictionary
+    return pa.table(
+        {
+            "run_id": pa.array([run_id] * len(start), pa.string()),
+            "product_id": names.take(pa.array(start)),
+            "kind": pa.array([kind] * len(start), pa.string()),
+            "rank": pa.array(rank, pa.int64()),
+            "related_id": names.take(pa.array(end)),
+            "strength": pa.array(strength, pa.float64()),
+        },
+        schema=RELATED_PRODUCTS.schema(),
+    )
+
+
+def strongest_causes(
+    user: Codes, product: Codes, list_user: Codes, list_product: Codes, links: pa.Table, products: pa.Array
+) -> Codes:
+    """Of each listed product, the product of its customer's history most strongly related to it; -1 without one.
+
+    Both lists of pairs are of whole numbers; `links` has product_id, related_id and strength.
+    """
+    start, end = (
+        np.asarray(pa.compute.index_in(links[name].combine_chunks(), products).fill_null(-1)).astype(np.int64)
+        for name in ("product_id", "related_id")
+    )
+    order = np.argsort(start, kind="stable")
+    start, end, strength = start[order], end[order], links["strength"].to_numpy()[order]
+    starts = np.searchsorted(start, np.arange(len(products) + 1))
+    by_user = np.argsort(user, kind="stable")
+    by_list = np.argsort(list_user, kind="stable")
+    cause = np.full(len(list_user), -1, dtype=np.int64)
+    cause[by_list] = _strongest(
+        user[by_user], product[by_user], list_user[by_list], list_product[by_list], starts, end, strength
+    )
+    return cause
+
+
+@numba.njit(cache=True)
+def _strongest(user, product, list_user, list_product, starts, end, strength):  # noqa: ANN001, ANN202, PLR0913, PLR0917
+    """As `strongest_causes`, of pairs by user."""
+    cause, best = np.full(len(list_user), -1, dtype=np.int64), np.zeros(len(list_user))
+    place = np.full(len(starts) - 1, -1, dtype=np.int64)
+    at = 0
+    first = 0
+    while first < len(list_user):
+        last = first
+        while last < len(list_user) and list_user[last] == list_user[first]:
+            place[list_product[last]] = last
+            last += 1
+        while at < len(user) and user[at] < list_user[first]:
+            at += 1
+        while at < len(user) and user[at] == list_user[first]:
+            if product[at] >= 0:
+                for link in range(starts[product[at]], starts[product[at] + 1]):
+                    listed = place[end[link]] if end[link] >= 0 else -1
+                    if listed >= 0 and strength[link] > best[listed]:
+                        best[listed], cause[listed] = strength[link], product[at]
+            at += 1
+        for row in range(first, last):
+            place[list_product[row]] = -1
+        first = last
+    return cause

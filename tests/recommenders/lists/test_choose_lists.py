@@ -32,6 +32,7 @@ FACTS = {
     "is_consumable": (False, True),
     "is_tail": (False, True),
 }
+PASTS = ("bought", "returned", "hidden", "on_page")
 VECTORS = ((0, 0), (1, 0), (0, 2), (-1, 0))
 RULES = st.builds(
     ListRules,
@@ -91,6 +92,7 @@ class Case:
         filters = {
             "blocked": facts["is_blocked"] or facts["product_id"] in rules.blocked,
             "hidden": self.is_known("hidden", row, item, math.inf),
+            "on_page": self.is_known("on_page", row, item, math.inf),
             "returned": self.is_known("returned", row, item, rules.returned_within_days),
             "bought_recently": is_bought and not facts["is_consumable"],
             "out_of_stock": rules.in_stock and stock is not None and stock < 1,
@@ -106,7 +108,7 @@ def candidates_of(pairs, rows: int) -> ListCandidates:
 
 
 def shopper_of(past, rows: int) -> ShopperFacts:
-    parts = ([[pair[at] for pair in past[name]] for at in range(3)] for name in ("bought", "returned", "hidden"))
+    parts = ([[pair[at] for pair in past[name]] for at in range(3)] for name in PASTS)
     return ShopperFacts(*(ItemsByRow.of(rows, *part) for part in parts))
 
 
@@ -136,7 +138,7 @@ def cases(draw) -> Case:
     pair = st.tuples(st.integers(0, rows - 1), st.integers(0, count - 1), relevance)
     pairs = sorted(draw(st.lists(pair, max_size=30)), key=lambda one: one[0])
     event = st.tuples(st.integers(0, rows - 1), st.integers(-1, count - 1), st.sampled_from(DAYS))
-    past = {name: draw(st.lists(event, max_size=3)) for name in ("bought", "returned", "hidden")}
+    past = {name: draw(st.lists(event, max_size=3)) for name in PASTS}
     return Case(products, facts, pairs, rows, past, draw(RULES), draw(st.integers(1, 8)))
 
 
@@ -165,6 +167,15 @@ def test_no_list_breaks_a_rule_or_is_short_without_saying_why(case):
         assert most is None or all(count <= most for count in categories.values())
         check_reasons(case, lists, row)
         check_summary(lists, row, items, best)
+        check_tail(case, lists, row)
+
+
+def check_tail(case, lists, row):
+    """Fewer places than the long tail should have are because every other of its products clashes with the list."""
+    tail = [item for item in case.best(row) if case.products[item]["is_tail"]]
+    reasons = [lists.why_not(row, item) for item in tail]
+    places = math.floor(round(case.k * case.rules.tail_share, 6))
+    assert reasons.count(None) >= places or "lower_rank" not in reasons
 
 
 def check_reasons(case, lists, row):

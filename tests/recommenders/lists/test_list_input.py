@@ -1,6 +1,7 @@
 """Facts, rules and candidates as shops have them: what is plain is read, what is not is refused in words."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -167,11 +168,10 @@ def test_bad_pasts_are_refused_in_words(arguments, words):
 
 
 def test_a_past_of_other_rows_or_of_another_catalogue_is_refused():
-    none = ItemsByRow.none(1)
     with pytest.raises(BadListInput, match="bought has 2 rows"):
-        choose_lists(candidates([0]), FACTS, ListRules(), 1, ShopperFacts(ItemsByRow.none(2), none, none))
+        choose_lists(candidates([0]), FACTS, ListRules(), 1, ShopperFacts(ItemsByRow.none(2)))
     with pytest.raises(BadListInput, match="hidden: an item is not from -1 to 2"):
-        choose_lists(candidates([0]), FACTS, ListRules(), 1, ShopperFacts(none, none, ItemsByRow.of(1, [0], [3])))
+        choose_lists(candidates([0]), FACTS, ListRules(), 1, ShopperFacts(hidden=ItemsByRow.of(1, [0], [3])))
 
 
 def test_nothing_to_choose_from_is_an_empty_list_that_says_so():
@@ -197,6 +197,21 @@ def test_read_only_columns_of_arrow_are_candidates_too():
     item = pa.array([2, 0]).to_numpy()
     lists = choose_lists(candidates(item, pa.array([0.5, 1.0]).to_numpy()), FACTS, ListRules(), 5)
     assert lists.items[0, :2].tolist() == [0, 2]
+
+
+def test_new_stock_holds_in_the_next_list():
+    sold_out = replace(FACTS, stock=[0, 1, math.nan])
+    assert choose_lists(candidates([0, 1, 2]), FACTS, ListRules(), 3).items.tolist() == [[0, 1, 2]]
+    lists = choose_lists(candidates([0, 1, 2]), sold_out, ListRules(), 3)
+    assert lists.items.tolist() == [[1, 2, -1]]
+    assert lists.why_short(0) == {"out_of_stock": 1}
+
+
+def test_arrays_that_are_not_one_value_per_product_are_refused():
+    with pytest.raises(BadListInput, match="stock has 1 values for 3 products"):
+        replace(FACTS, stock=[0])
+    with pytest.raises(BadListInput, match="a style is below 0"):
+        replace(FACTS, style=[0, -1, 2])
 
 
 def test_similarity_is_the_cosine_of_vectors():

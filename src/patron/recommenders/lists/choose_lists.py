@@ -9,14 +9,12 @@ import numpy.typing as npt
 from patron.recommenders.ids import Codes
 from patron.recommenders.lists.exclusions import EXCLUSIONS, LISTED, Exclusion
 from patron.recommenders.lists.list_candidates import ItemsByRow, ListCandidates, ShopperFacts
-from patron.recommenders.lists.list_kernel import Limits, Past, Products, greedy_lists
+from patron.recommenders.lists.list_kernel import Limits, Past, Pasts, Products, greedy_lists
 from patron.recommenders.lists.list_rules import ListRules, product_exclusions
 from patron.recommenders.lists.product_facts import ProductFacts
 from patron.schema.errors import BadListInput
 from patron.schema.numbers import Numbers
 
-PASTS = ("bought", "returned", "hidden")
-"""In the order in which the kernel takes them."""
 ROUNDING = 1e-9
 """So that 0.29 of 100 places are 29."""
 
@@ -64,11 +62,8 @@ def choose_lists(
     """
     if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
         raise BadListInput(f"k is {k!r}", where="lists", todo="Ask for 1 product or more.")
-    shopper = ShopperFacts.none(candidates.rows) if shopper is None else shopper
     _check_range("candidates", candidates.item, 0, len(facts))
-    pasts = tuple(
-        _past(name, getattr(shopper, name), candidates.rows, facts) for name in ("bought", "returned", "hidden")
-    )
+    pasts = Pasts(*(_past(name, getattr(shopper, name, None), candidates.rows, facts) for name in Pasts._fields))
     starts = np.searchsorted(candidates.row, np.arange(candidates.rows + 1))
     limits = Limits(
         float(rules.bought_within_days),
@@ -97,11 +92,11 @@ def _products(facts: ProductFacts, rules: ListRules) -> Products:
     )
 
 
-def _past(name: str, past: ItemsByRow, rows: int, facts: ProductFacts) -> Past:
+def _past(name: str, past: ItemsByRow | None, rows: int, facts: ProductFacts) -> Past:
+    past = ItemsByRow.none(rows) if past is None else past
     if past.rows != rows:
-        raise BadListInput(
-            f"{name} has {past.rows} rows, candidates {rows}", where="shopper", todo="Pass one per list."
-        )
+        what = f"{name} has {past.rows} rows, candidates have {rows}"
+        raise BadListInput(what, where="shopper", todo="Pass one row per list.")
     _check_range(name, past.items, -1, len(facts))
     return Past(past.starts, past.items, past.days)
 

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 Exclusion = Literal[
     "blocked",
     "hidden",
+    "on_page",
     "returned",
     "bought_recently",
     "out_of_stock",
@@ -17,15 +18,16 @@ Exclusion = Literal[
 ]
 """Of several filters, which are those up to low_relevance, the first in this order is the reason.
 
-blocked: by the shop; hidden: by the customer; same_style: another variant is in the list; category_full: its category
-has all its places there; lower_rank: others are ahead, or have a place of the long tail; no_candidate: no recommender
-proposed it.
+blocked: by the shop; hidden: by the customer; on_page: the page shows it, or the cart holds it; same_style: another
+variant is in the list; category_full: its category has all its places there; lower_rank: others are ahead, or have a
+place of the long tail; no_candidate: no recommender proposed it.
 """
 EXCLUSIONS: tuple[Exclusion, ...] = get_args(Exclusion)
 """Names of the exclusions, by number."""
 (
     BLOCKED,
     HIDDEN,
+    ON_PAGE,
     RETURNED,
     BOUGHT_RECENTLY,
     OUT_OF_STOCK,

@@ -91,17 +91,14 @@ class ItemsByRow:
 
 @dataclass(frozen=True, eq=False)
 class ShopperFacts:
-    """What the customer of each row did with products. A product that lies in the cart is best passed as hidden."""
+    """What the customer of each row did with products; None is nothing. It holds for all variants of a product."""
 
-    bought: ItemsByRow
-    returned: ItemsByRow
-    hidden: ItemsByRow
-    """Products, and with them their variants, that the customer does not want to see."""
-
-    @classmethod
-    def none(cls, rows: int) -> Self:
-        """Customers of whom nothing is known."""
-        return cls(*(ItemsByRow.none(rows) for _ in range(3)))
+    bought: ItemsByRow | None = None
+    returned: ItemsByRow | None = None
+    hidden: ItemsByRow | None = None
+    """What the customer does not want to see."""
+    on_page: ItemsByRow | None = None
+    """What the page shows, or the cart holds."""
 
 
 def _plain(values: Any, kind: type, name: str, where: str) -> npt.NDArray[Any]:

@@ -30,6 +30,7 @@ from patron.recommenders.lists.exclusions import (
     LOWER_RANK,
     NO_CANDIDATE,
     NO_RULE,
+    ON_PAGE,
     RETURNED,
     SAME_STYLE,
 )
@@ -64,6 +65,15 @@ class Past(NamedTuple):
     starts: Codes
     items: Codes
     days: Numbers
+
+
+class Pasts(NamedTuple):
+    """What customers did, by kind."""
+
+    bought: Past
+    returned: Past
+    hidden: Past
+    on_page: Past
 
 
 class Limits(NamedTuple):
@@ -103,7 +113,7 @@ def greedy_lists(starts, item, relevance, products, pasts, limits, k):  # noqa: 
     rows = len(starts) - 1
     items, of_items = np.full((rows, k), -1, dtype=np.int64), np.full((rows, k), np.nan)
     exclusion, counts = np.empty(len(item), dtype=np.int8), np.zeros((rows, REASONS), dtype=np.int32)
-    widest = 0
+    widest = starts[0]
     for row in range(rows):
         widest = max(widest, starts[row + 1] - starts[row])
     pool = _new_pool(widest)
@@ -165,10 +175,10 @@ def _fill_pool(pool, item, relevance, products):  # noqa: ANN001, ANN202
 @numba.njit(cache=True, nogil=True)
 def _filter(pool, size, row, products, pasts, limits):  # noqa: ANN001, ANN202
     """Exclude what no list of this row may have; the first rule in the order of EXCLUSIONS is the reason."""
-    bought, returned, hidden = pasts
-    bought_styles = _recent_styles(bought, row, limits.bought_days, products.style)
-    returned_styles = _recent_styles(returned, row, limits.returned_days, products.style)
-    hidden_styles = _recent_styles(hidden, row, np.inf, products.style)
+    bought_styles = _recent_styles(pasts.bought, row, limits.bought_days, products.style)
+    returned_styles = _recent_styles(pasts.returned, row, limits.returned_days, products.style)
+    hidden_styles = _recent_styles(pasts.hidden, row, np.inf, products.style)
+    page_styles = _recent_styles(pasts.on_page, row, np.inf, products.style)
     for at in range(size):
         state = ELIGIBLE
         if pool.relevance[at] < limits.min_relevance:
@@ -181,6 +191,8 @@ def _filter(pool, size, row, products, pasts, limits):  # noqa: ANN001, ANN202
                 state = BOUGHT_RECENTLY
             if _contains(returned_styles, pool.style[at]):
                 state = RETURNED
+            if _contains(page_styles, pool.style[at]):
+                state = ON_PAGE
             if _contains(hidden_styles, pool.style[at]):
                 state = HIDDEN
         pool.state[at] = state
@@ -197,7 +209,7 @@ def _recent_styles(past, row, within_days, style):  # noqa: ANN001, ANN202
         if past.items[at] >= 0 and past.days[at] < within_days:
             styles[count] = style[past.items[at]]
             count += 1
-    return np.sort(styles) if count > 1 else styles
+    return styles[np.argsort(styles)]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -27,8 +27,8 @@ from patron.simulate.storefront_result import SCENARIOS, Impressions, Purchases,
 from patron.simulate.storefront_settings import DEFAULT_STOREFRONT, StorefrontSettings
 from patron.simulate.storefront_world import make_world
 
-PAGE_DAYS = 1 / 1440
-"""Time between two pages of a visit: a minute."""
+PAGE_DAYS = 5 / 86_400
+"""Time between two pages of a visit: five seconds, because a visit starts only after the one before it."""
 VISITS_BEFORE_SIGN_UP = 2
 
 
@@ -85,7 +85,11 @@ class Storefront:
             policy.refresh(day)
             self._today = self._begin(day)
             order = np.argsort(self._today.visits.at, kind="stable")
-            visits = [self._visit(int(row), policy) for row in order]
+            visits: list[_Visit] = []
+            for row in order.tolist():
+                free_at = visits[-1].at + PAGE_DAYS if visits else 0.0
+                start = max(float(self._today.visits.at[row]), free_at)
+                visits.append(self._visit(_Visit(row, int(self._today.visits.shopper[row]), start), policy))
             self._end(visits)
         return self._result()
 
@@ -121,10 +125,9 @@ class Storefront:
             add_draws=draws.uniform("add", *keys),
         )
 
-    def _visit(self, row: int, policy: Policy) -> _Visit:
+    def _visit(self, visit: _Visit, policy: Policy) -> _Visit:
         """Go through one visit: the home list, what is looked at unaided, and a list on the first page."""
-        today = self._today
-        visit = _Visit(row, int(today.visits.shopper[row]), float(today.visits.at[row]))
+        today, row = self._today, visit.row
         views = [int(item) for item in today.views[row] if item >= 0]
         self._show_list(visit, "home", None, policy)
         if views:

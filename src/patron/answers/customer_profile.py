@@ -69,6 +69,19 @@ class NextOrder:
 
 
 @dataclass(frozen=True)
+class RecommendationReason:
+    """Why a product is recommended, with its facts."""
+
+    code: str
+    product_name: str | None
+    """The other product that it is about; its id where it has no name."""
+    days_since: float | None
+    """Days since the customer last bought the product."""
+    usual_days: float | None
+    """Days between the customer's purchases of it."""
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """One product to show."""
 
@@ -77,7 +90,7 @@ class Recommendation:
     product_name: str | None
     category: str | None
     price_cents: int | None
-    reason: str
+    reason: RecommendationReason
 
 
 @dataclass(frozen=True)
@@ -319,11 +332,16 @@ where d.run_id <= '{view.run.run_id}' order by d.run_id desc limit 6"""
 
 def _recommendations(view: Snapshot, customer: pa.Table) -> tuple[Recommendation, ...]:
     sql = f"""
-select r.rank, r.product_id, p.product_name, p.category, p.price_cents, r.reason
+select r.rank, r.product_id, p.product_name, p.category, p.price_cents, r.reason as code,
+  coalesce(b.product_name, r.because_product_id) as because, r.days_since, r.usual_days
 from recommendations r join customer a on a.customer_id = r.customer_id
 left join products p on p.product_id = r.product_id
+left join products b on b.product_id = r.because_product_id
 where r.run_id = '{view.run.run_id}' order by r.rank"""
-    return tuple(Recommendation(**row) for row in records(view.query(sql, customer=customer)))
+    rows = records(view.query(sql, customer=customer))
+    facts = ("code", "because", "days_since", "usual_days")
+    reasons = [RecommendationReason(*(row.pop(name) for name in facts)) for row in rows]
+    return tuple(Recommendation(**row, reason=reason) for row, reason in zip(rows, reasons, strict=True))
 
 
 def _timeline(view: Snapshot, customer: pa.Table, lines: pa.Table) -> tuple[TimelineEntry, ...]:

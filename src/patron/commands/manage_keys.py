@@ -36,11 +36,15 @@ def revoke_key(shop: Shop, key_id: str, *, now: datetime) -> None:
     api_keys.revoke_key(shop, key_id, at=now)
 
 
-def require_key(shop: Shop, secret: str, kind: api_keys.Kind) -> None:
-    """Let keys of one kind pass. Raises BadKey: 401 for one that is unknown or revoked, 403 for one of another kind."""
+def require_key(shop: Shop, secret: str, *kinds: api_keys.Kind) -> api_keys.Kind:
+    """Let keys of some kinds pass; return which of them it is.
+
+    Raises BadKey: 401 for one that is unknown or revoked, 403 for one of another kind.
+    """
     key = api_keys.find_key(shop, secret) if secret else None
-    todo = f"Create one: patron keys create --source SOURCE --kind {kind}."
+    todo = f"Create one: patron keys create --source SOURCE --kind {kinds[0]}."
     if key is None:
         raise BadKey(401, "the key is missing, unknown or revoked", todo=todo)
-    if key.kind != kind:
-        raise BadKey(403, f"this needs a {kind} key, and a {key.kind} key was sent", todo=todo)
+    if key.kind not in kinds:
+        raise BadKey(403, f"this needs a {' or '.join(kinds)} key, and a {key.kind} key was sent", todo=todo)
+    return key.kind

@@ -36,9 +36,11 @@ PREFIXES = {
     "phone": "p",
     "event": "v",
     "identifier": "i",
+    "recommendation": "r",
     FOLDED: "f",
 }
-"""How tokens of a kind begin. An `identifier` is a thing of the shop's whose id is personal: an order, a product ..."""
+"""How tokens of a kind begin. An `identifier` is a thing of the shop's whose id is personal: an order, a product ...; a
+`recommendation` is a place of a list, whose token proves that we made it."""
 SEALED = "sealed:"
 """How a sealed text begins."""
 NONCE_BYTES = 12

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -76,6 +77,8 @@ class Collector:
 
     shop: Shop
     compaction: CompactionProcess | None = None
+    on_accepted: Callable[[list[Request]], None] = lambda _: None
+    """Called with requests after they are on disk."""
     writer: InboxWriter = field(init=False)
     _plan: TrackingPlan = NO_PLAN
     _keys: dict[str, Key] = field(default_factory=dict)
@@ -109,6 +112,7 @@ class Collector:
         if self.compaction and self._uncompacted_count >= COMPACT_AFTER_MESSAGES:
             self._uncompacted_count = 0
             self.compaction.wake()
+        self.on_accepted([request for request, _ in committed])
 
     def _on_compaction_report(self, trouble: PatronError | None) -> None:
         """Reload the settings; accept nothing more when compaction has found damage."""

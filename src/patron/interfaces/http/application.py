@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 from patron import __version__
 from patron.interfaces.console.mount import add_console, warm_up_while_running
 from patron.interfaces.console.templating import STATIC
-from patron.interfaces.http import explanation_routes, privacy_routes, score_routes
+from patron.interfaces.http import explanation_routes, privacy_routes, recommendation_routes, score_routes
 from patron.interfaces.http.answer_cache import Answers
 from patron.interfaces.http.api_routes import router
 from patron.interfaces.http.error_status import status_of
@@ -27,6 +27,7 @@ from patron.interfaces.http.refusals import (
 from patron.interfaces.http.security_headers import protect
 from patron.schema.errors import PatronError
 from patron.service.collector import Collector, stored_state
+from patron.service.live_recommendations import LiveRecommendations
 from patron.storage.shop import Shop
 
 
@@ -35,12 +36,18 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     # why: the usual documentation pages load scripts from elsewhere; the schema itself needs nobody
     app = FastAPI(title="Patron", version=__version__, docs_url=None, redoc_url=None, lifespan=warm_up_while_running)
     app.state.answers = Answers(shop)
+    app.state.recommendations = LiveRecommendations(shop)
+    if collector:
+        collector.on_accepted = app.state.recommendations.observe
     app.state.collector_state = collector.state if collector else lambda: stored_state(shop)
     app.state.health = HealthCheck(shop, app.state.collector_state)
     app.include_router(router)
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)
+    for routes in (recommendation_routes.of_this_machine, recommendation_routes.of_shoppers):
+        app.include_router(routes)
+    app.include_router(recommendation_routes.of_servers)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)
     app.add_exception_handler(RequestValidationError, refuse_invalid)

@@ -11,7 +11,7 @@ from patron.recommenders.lists.exclusions import EXCLUSIONS, LOWER_RANK, Exclusi
 from patron.recommenders.lists.list_candidates import ItemsByRow, ListCandidates, ShopperFacts
 from patron.recommenders.live.candidate_interests import POPULAR, Candidates
 from patron.recommenders.live.click_model import ClickWeights, ProductResponse
-from patron.recommenders.live.exploration import DRAWS, RegretBudget, draw_product
+from patron.recommenders.live.exploration import RegretBudget, draw_count, draw_product
 from patron.recommenders.live.list_reasons import Reason, reason_of
 from patron.recommenders.live.recommendation_index import DAYS, UNKNOWN, RecommendationIndex
 from patron.recommenders.live.scenarios import Scenario
@@ -62,6 +62,8 @@ class ListedProduct:
     """Click and order, 0 to 1."""
     propensity: float
     """Probability with which this product was chosen for its place."""
+    interests: tuple[float, ...]
+    """How much each source but `any` speaks for it, 0 to 1."""
     reason: Reason
 
 
@@ -196,8 +198,9 @@ class ListMaker:
             free = np.sort(free[np.argsort(-hope, kind="stable")[:MOST_EXPLORED]])
         pool = np.append(places[at], free)
         products = candidates.product[pool]
-        draws = self.response.draws(products, DRAWS, rng) / self.response.multipliers(products)
-        drawn = draw_product(rates[pool], draws, self.budget.share, rng)
+        count = draw_count(self.budget.share)
+        draws = self.response.draws(products, count, rng) / self.response.multipliers(products)
+        drawn = draw_product(rates[pool], draws, rng)
         places[at], propensities[at] = pool[drawn.place], drawn.propensities[drawn.place]
         return drawn.cost * float(self.weights.examined(np.array([at + 1]))[0])
 
@@ -214,6 +217,7 @@ class ListMaker:
                 float(expected[at]),
                 float(buys[at]),
                 float(propensities[at]),
+                tuple(candidates.interests[place, :-1].tolist()),
                 reason_of(self.index, candidates, int(place), shares[at], request.customer, request.day),
             )
             for at, place in enumerate(places)

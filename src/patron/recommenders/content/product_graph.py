@@ -5,21 +5,25 @@ meets what is related to them, the closer the more often; the strongest path to 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
+from pyarrow import feather
 
 from patron.recommenders.content.graph_edges import KIND_WEIGHTS, KINDS, both_ways, label_edges, relation_table
 from patron.recommenders.content.product_table import product_table
 from patron.recommenders.content.random_walk import EdgeLists, Visits, walk
-from patron.recommenders.ids import codes_of_ids, id_array
+from patron.recommenders.ids import Codes, codes_of_ids, id_array
+from patron.schema.errors import NotFound
 from patron.schema.numbers import float_column
 
 EPSILON = 1e-5
 """How much of a walk may wait at a node, times its edges: less is more exact, and slower."""
+EDGES, IDS, IGNORED = "product_graph.npz", "products.feather", "ignored.feather"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +63,10 @@ class ProductGraph:
         is_mutual = forward[2] == KINDS.index("substitute")
         parts += [forward, tuple(one[is_mutual] for one in backward)]
         columns = [np.concatenate(one) for one in zip(*parts, strict=True)]
-        is_never = is_pair & (weight < 0)
-        one_way = sp.csr_array((np.ones(is_never.sum()), (node[is_never], target[is_never])), shape=(len(items),) * 2)
+        never = np.column_stack([node, target])[is_pair & (weight < 0)]
+        never = np.concatenate([never, never[:, ::-1]])
         ignored = relations.filter(pa.array((node < 0) | (target < 0)))
-        return cls(items, EdgeLists.of(*columns, nodes=nodes), sp.csr_array(one_way + one_way.T), ignored)
+        return cls(items, EdgeLists.of(*columns, nodes=nodes), _pair_matrix(never, len(items)), ignored)
 
     def walk(
         self, item_ids: Any, k: int = 10, *, among: Any = None, kind_weights: Mapping[str, float] = KIND_WEIGHTS
@@ -85,6 +89,27 @@ class ProductGraph:
         weights = np.array([max(kind_weights.get(kind, 0.0), 0.0) for kind in KINDS])
         return self._table(walk(self.edges, start, weights, is_allowed, min(k, len(self.items)), EPSILON))
 
+    def save(self, folder: Path | str) -> None:
+        """Write the graph into a folder, which is made where it is missing."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        feather.write_feather(pa.table({"product_id": self.items}), str(folder / IDS))
+        feather.write_feather(self.ignored, str(folder / IGNORED))
+        pairs = np.column_stack(self.never_together.nonzero())
+        np.savez(folder / EDGES, never_together=pairs, **vars(self.edges))
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read what `save` wrote. Raises NotFound."""
+        folder = Path(folder)
+        if not (folder / EDGES).exists():
+            raise NotFound("no product graph was saved here", where=str(folder), todo="Check the path.")
+        items = feather.read_table(str(folder / IDS))["product_id"].combine_chunks()
+        with np.load(folder / EDGES, allow_pickle=False) as arrays:
+            edges = EdgeLists(**{field.name: arrays[field.name] for field in fields(EdgeLists)})
+            never = _pair_matrix(arrays["never_together"], len(items))
+        return cls(items, edges, never, feather.read_table(str(folder / IGNORED)))
+
     def _table(self, visits: Visits) -> pa.Table:
         return pa.table(
             {
@@ -96,6 +121,10 @@ class ProductGraph:
                 "start_id": self.items.take(pa.array(visits.start)),
             }
         )
+
+
+def _pair_matrix(pairs: Codes, count: int) -> sp.csr_array:
+    return sp.csr_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
 
 
 _NO_EDGES = pa.table({name: pa.array([], pa.string()) for name in ("product_id", "related_id", "kind")})

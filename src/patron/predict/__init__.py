@@ -11,6 +11,7 @@ READS = (
     "model_alarms",
     "order_lines",
     "orders",
+    "products",
     "prospect_features",
     "referrals",
     "sessions",

@@ -1,13 +1,16 @@
-"""Products that go together: bought in the same orders, and wanted next by those who looked at one."""
+"""Products that go together: bought in the same orders, wanted next by those who looked at one, or of like content."""
 
 from datetime import timedelta
 
 import numba
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from patron import recommenders
 from patron.predict.recommend.codes import Codes, encoded
+from patron.recommenders.content import ProductVectors
+from patron.schema.numbers import Numbers
 from patron.schema.tables import RELATED_PRODUCTS
 from patron.storage.engine import sql_list, timestamp
 from patron.storage.stage_view import StageView
@@ -20,13 +23,17 @@ FIRM = 5.0
 """Purchases or looks at which half of a product's evidence counts."""
 STRONGEST = 0.5
 """Strength of the first product next to one with much evidence."""
+ALIKE_STRENGTH = 0.4
+"""Strength of a product with the same content."""
+MOST_ALIKE = 5_000
+"""Products, those most looked at and bought, that have products of like content next to them."""
 LOOKS = ("view", "click", "cart_add", "wishlist")
 BASKETS = recommenders.ItemKNN(neighbours=RELATED + 1, weighting="cosine")
 SEQUENCES = recommenders.CoVisitation(neighbours=RELATED + 1, half_life_days=7.0)
 
 
 def related_products(view: StageView) -> pa.Table:
-    """Rows of `related_products`, from orders and visits known by the run."""
+    """Rows of `related_products`, from orders, visits and the catalogue as the run knows them."""
     as_of = view.run.as_of
     orders = view.query(f"""
 select order_id as user_id, product_id as item_id from order_lines
@@ -38,38 +45,61 @@ select customer_id as user_id, product_id as item_id, occurred_at as at from int
 where product_id is not null and kind in {sql_list(LOOKS)} and known_at < {timestamp(as_of)}
   and occurred_at >= {timestamp(as_of - timedelta(days=VISITS_DAYS))} and occurred_at < {timestamp(as_of)}
 order by 3, 1, 2""")
-    tables = [
-        _related(learner, rows, kind, view.run.run_id)
-        for learner, rows, kind in ((BASKETS, orders, "together"), (SEQUENCES, visits, "follows"))
-        if rows.num_rows
-    ]
-    return pa.concat_tables([RELATED_PRODUCTS.empty(), *tables])
+    links = [linked_products(BASKETS, orders, "together"), linked_products(SEQUENCES, visits, "follows")]
+    if visits.num_rows:  # why: where nobody is seen looking at products no list can follow from it
+        products = view.query(f"""
+select product_id, product_name as name, description, category, department, brand, price_cents from products
+where product_id is not null and known_at < {timestamp(as_of)} order by product_id""")
+        links.append(alike_products(products, pa.concat_arrays([_ids(orders), _ids(visits)])))
+    rows = pa.concat_tables(links)
+    run_id = pa.array([view.run.run_id] * rows.num_rows, pa.string())
+    return rows.append_column("run_id", run_id).select(RELATED_PRODUCTS.schema().names).cast(RELATED_PRODUCTS.schema())
 
 
-def _related(learner: recommenders.Learner, rows: pa.Table, kind: str, run_id: str) -> pa.Table:
+def linked_products(learner: recommenders.Learner, rows: pa.Table, kind: str) -> pa.Table:
+    """Links of a kind from (user_id, item_id): product_id, kind, rank, related_id and strength."""
     products = encoded(rows["item_id"])
-    numbered = rows.set_column(1, "item_id", products.indices)
-    counts = np.bincount(products.indices.to_numpy(), minlength=len(products.dictionary))
-    similar = learner.fit(numbered).similar(np.arange(len(counts)), RELATED + 1)
+    names, counts = products.dictionary, np.bincount(products.indices.to_numpy(), minlength=len(products.dictionary))
+    if not rows.num_rows:
+        return _links(names, *(np.empty(0, np.int64),) * 2, np.empty(0), kind)
+    fitted = learner.fit(rows.set_column(1, "item_id", products.indices))
+    similar = fitted.similar(np.arange(len(counts)), RELATED + 1)
     start, end, score = (similar[name].to_numpy() for name in ("item_id", "similar_id", "score"))
-    keep = (start != end) & (score > 0)
-    start, end, score = start[keep].astype(np.int64), end[keep].astype(np.int64), score[keep]
+    is_link = (start != end) & (score > 0)
+    start, end, score = start[is_link].astype(np.int64), end[is_link].astype(np.int64), score[is_link]
     best = np.zeros(len(counts))
     np.maximum.at(best, start, score)
     strength = STRONGEST * score / best[start] * (counts[start] / (counts[start] + FIRM))
-    first = np.searchsorted(start, np.arange(len(counts)))  # why: `similar` lists one product after the other
-    rank = np.arange(len(start)) - first[start] + 1
-    names = products.dictionary
+    return _links(names, start, end, strength, kind)
+
+
+def alike_products(products: pa.Table, looked_at: pa.Array) -> pa.Table:
+    """Links between products of like content; of those that customers look at most."""
+    vectors = ProductVectors.of(products)
+    counts = looked_at.value_counts()
+    most = np.argsort(-counts.field("counts").to_numpy(), kind="stable")[:MOST_ALIKE]
+    similar = vectors.similar(counts.field("values").take(pa.array(most)), RELATED)
+    known = vectors.items
+    start, end = (np.asarray(pc.index_in(similar[name].combine_chunks(), known)) for name in ("item_id", "similar_id"))
+    return _links(known, start, end, ALIKE_STRENGTH * similar["score"].to_numpy(), "alike")
+
+
+def _ids(rows: pa.Table) -> pa.Array:
+    return rows["item_id"].combine_chunks()
+
+
+def _links(names: pa.Array, start: Codes, end: Codes, strength: Numbers, kind: str) -> pa.Table:
+    """Links of products by their places in `names`; those of each product stand together, the strongest first."""
+    first = np.flatnonzero(np.diff(start, prepend=-1) != 0)
+    rank = np.arange(len(start)) - np.repeat(first, np.diff(np.append(first, len(start)))) + 1
     return pa.table(
         {
-            "run_id": pa.array([run_id] * len(start), pa.string()),
             "product_id": names.take(pa.array(start)),
             "kind": pa.array([kind] * len(start), pa.string()),
             "rank": pa.array(rank, pa.int64()),
             "related_id": names.take(pa.array(end)),
             "strength": pa.array(strength, pa.float64()),
-        },
-        schema=RELATED_PRODUCTS.schema(),
+        }
     )
 
 
@@ -81,7 +111,7 @@ def strongest_causes(
     Both lists of pairs are of whole numbers; `links` has product_id, related_id and strength.
     """
     start, end = (
-        np.asarray(pa.compute.index_in(links[name].combine_chunks(), products).fill_null(-1)).astype(np.int64)
+        np.asarray(pc.index_in(links[name].combine_chunks(), products).fill_null(-1)).astype(np.int64)
         for name in ("product_id", "related_id")
     )
     order = np.argsort(start, kind="stable")

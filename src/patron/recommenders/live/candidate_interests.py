@@ -113,7 +113,7 @@ def _related(index: RecommendationIndex, starts: Iterable[tuple[int, float, bool
 
 
 def _rows_of(index: RecommendationIndex, *, is_for_cart: bool) -> tuple[ProductRows, ...]:
-    return (index.together,) if is_for_cart else (index.follows, index.together)
+    return (index.together,) if is_for_cart else (index.follows, index.alike, index.together)
 
 
 def _noisy_or(place: Codes, strength: Numbers, count: int) -> Numbers:

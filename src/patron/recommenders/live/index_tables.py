@@ -16,7 +16,7 @@ HEAD_SHARE = 0.8
 """The products with this share of the recent purchases are the head; the others are the long tail."""
 POPULAR_DAYS = 28.0
 """Purchases within so many days make a product popular."""
-TOGETHER, FOLLOWS = "together", "follows"
+TOGETHER, FOLLOWS, ALIKE = "together", "follows", "alike"
 """Kinds of related products."""
 
 
@@ -30,7 +30,7 @@ class IndexTables:
     purchases: pa.Table
     """customer_id, product_id, days (before the index's time), is_return: of as long as rules look back."""
     related: pa.Table
-    """product_id, related_id, kind ("together" or "follows"), strength, 0 to 1."""
+    """product_id, related_id, kind ("together", "follows" or "alike"), strength, 0 to 1."""
     wanted: pa.Table
     """customer_id, product_id, probability, days_since, usual_days, because_product_id."""
 
@@ -54,13 +54,14 @@ def build_index(tables: IndexTables, *, at_day: float, margin_share: float, vers
     facts = products.select([one for one in FACTS if one in products.column_names])
     facts = facts.append_column("is_tail", pa.array(_is_tail(popularity)))
     facts = facts.append_column("margin_share", pa.array(np.clip(share, -np.inf, 1.0), from_pandas=True))
-    together, follows = (_related(tables.related, ids, kind) for kind in (TOGETHER, FOLLOWS))
+    together, follows, alike = (_related(tables.related, ids, kind) for kind in (TOGETHER, FOLLOWS, ALIKE))
     return RecommendationIndex(
         at_day,
         ProductFacts.of(facts),
         popularity.astype(np.float32),
         together,
         follows,
+        alike,
         float_column(products, "known_day", missing=np.nan).astype(np.float32),
         margin.astype(np.float32),
         _customers(tables, ids),

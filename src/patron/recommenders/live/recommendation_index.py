@@ -59,6 +59,8 @@ class RecommendationIndex:
     """Products bought together with each product, by `strength`, 0 to 1."""
     follows: ProductRows
     """Products wanted next by those who look at a product, by `strength`, 0 to 1: substitutes, and what comes next."""
+    alike: ProductRows
+    """Products of like content, by `strength`, 0 to 1."""
     known_since: Floats
     """Day on which each product was first known."""
     margin_cents: Floats

@@ -393,12 +393,12 @@ RELATED_PRODUCTS = Table(
         Column(
             "kind",
             TEXT,
-            "together: bought in the same orders; follows: wanted by those who looked at it or bought it",
-            choices=("together", "follows"),
+            "together: bought in the same orders; follows: wanted by those who looked at it; alike: of like content",
+            choices=("together", "follows", "alike"),
         ),
         of("rank", INT, "position, from 1"),
         of("related_id", TEXT, "the related product"),
-        of("strength", NUMBER, "how strongly, as a share of what two identical products would have", "0 to 1"),
+        of("strength", NUMBER, "how strongly the one speaks for the other", "0 to 1"),
     ),
     partition_by="run_id",
 )

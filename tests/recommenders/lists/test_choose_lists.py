@@ -292,3 +292,13 @@ def test_a_list_is_the_same_alone_among_others_and_in_any_order_of_candidates(ca
         alone = replace(case, pairs=pairs, past=past, rows=1).lists()
         np.testing.assert_array_equal(alone.items[0], together.items[row])
         np.testing.assert_array_equal(alone.counts[0], together.counts[row])
+
+
+def test_what_is_reserved_makes_nothing_alike_before_it_is_in_the_list():
+    tea, cups = {"category": "tea"}, {"category": "cups"}
+    products = [{"product_id": "a", "is_tail": True} | tea, {"product_id": "b"} | tea, {"product_id": "c"} | cups]
+    facts = facts_of([dict.fromkeys(FACTS) | product for product in products])
+    pairs = [(0, 0, 0.5), (0, 1, 0.9), (0, 2, 0.6)]
+    lists = choose_lists(candidates_of(pairs, 1), facts, ListRules(tail_share=0.5, diversity=0.5), 2)
+    assert lists.items.tolist() == [[1, 0]]
+    assert lists.why_not(0, 2) == "lower_rank"

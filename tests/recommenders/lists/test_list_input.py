@@ -207,6 +207,12 @@ def test_new_stock_holds_in_the_next_list():
     assert lists.why_short(0) == {"out_of_stock": 1}
 
 
+def test_other_rules_hold_in_the_next_list_of_the_same_facts():
+    rules = [ListRules(blocked=("a",)), ListRules(blocked=("b",)), ListRules()]
+    lists = [choose_lists(candidates([0, 1]), FACTS, one, 2).items[0].tolist() for one in rules]
+    assert lists == [[1, -1], [0, -1], [0, 1]]
+
+
 def test_arrays_that_are_not_one_value_per_product_are_refused():
     with pytest.raises(BadListInput, match="stock has 1 values for 3 products"):
         replace(FACTS, stock=[0])
@@ -220,3 +226,13 @@ def test_similarity_is_the_cosine_of_vectors():
     assert lists.items.tolist() == [[0, 2, 1]]  # next to 0: .45 - .4 of 1, .15 - 0 of 2
     lists = choose_lists(candidates([0, 1, 2], [1.0, 0.9, 0.3]), facts, ListRules(diversity=0.4), 3)
     assert lists.items.tolist() == [[0, 1, 2]]  # .54 - .32 of 1, .18 of 2
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_where_one_product_has_no_vector_its_category_says_how_alike_it_is(first):
+    facts = ProductFacts.of(pa.table({"product_id": ["a", "b", "c"], "category": ["tea", "tea", "cups"]}))
+    facts = facts.with_vectors([[1, 0], [0, 0], [0, 1]])
+    relevance = [0.9, 0.9, 0.5]
+    relevance[first] = 1.0
+    lists = choose_lists(candidates([0, 1, 2], relevance), facts, ListRules(diversity=0.5), 2)
+    assert lists.items.tolist() == [[first, 2]]  # next to it: .45 - .25 of the same category, .25 - 0 of the other

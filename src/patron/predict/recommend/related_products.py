@@ -61,7 +61,8 @@ def linked_products(learner: recommenders.Learner, rows: pa.Table, kind: str) ->
     products = encoded(rows["item_id"])
     names, counts = products.dictionary, np.bincount(products.indices.to_numpy(), minlength=len(products.dictionary))
     if not rows.num_rows:
-        return _links(names, *(np.empty(0, np.int64),) * 2, np.empty(0), kind)
+        nothing = np.empty(0, np.int64)
+        return _links(names, nothing, nothing, np.empty(0), kind)
     fitted = learner.fit(rows.set_column(1, "item_id", products.indices))
     similar = fitted.similar(np.arange(len(counts)), RELATED + 1)
     start, end, score = (similar[name].to_numpy() for name in ("item_id", "similar_id", "score"))

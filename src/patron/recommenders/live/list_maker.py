@@ -167,7 +167,7 @@ class ListMaker:
         for kind, rows in ((ORDER, customers.bought), (RETURN, customers.returned)):
             days = rows.value(DAYS, request.customer) + since
             past[kind] = (rows.row(request.customer).tolist(), days.tolist())
-        hidden = [*request.context, *request.hidden]
+        hidden = list(request.hidden)
         for event in request.session:
             if event.kind in past:
                 past[event.kind][0].append(self.index.code(event.product))
@@ -175,7 +175,8 @@ class ListMaker:
             elif event.kind in HIDE:
                 hidden.append(self.index.code(event.product))
         bought, returned = (_one_row(*past[kind]) for kind in (ORDER, RETURN))
-        return ShopperFacts(bought, returned, _one_row(hidden, [0.0] * len(hidden)))
+        of_page = list(request.context)
+        return ShopperFacts(bought, returned, _one_row(hidden), _one_row(of_page))
 
     def _explore(  # noqa: PLR0913, PLR0917 - all that one draw needs
         self,
@@ -224,8 +225,9 @@ class ListMaker:
         )
 
 
-def _one_row(items: list[int], days: list[float]) -> ItemsByRow:
-    return ItemsByRow(np.array([0, len(items)]), np.array(items, dtype=np.int64), np.array(days, dtype=np.float64))
+def _one_row(items: list[int], days: list[float] | None = None) -> ItemsByRow:
+    since = np.zeros(len(items)) if days is None else np.array(days, dtype=np.float64)
+    return ItemsByRow(np.array([0, len(items)]), np.array(items, dtype=np.int64), since)
 
 
 def _relative_values(margin_cents: Numbers) -> Numbers:

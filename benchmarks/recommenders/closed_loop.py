@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from service_policy import ServicePolicy
 from storefront_baselines import PersonalFrequency, RandomLists, RecentPopularity, TrueChances, TrueOrders
 from storefront_launches import good_launches
 
@@ -28,8 +29,7 @@ POLICIES: dict[str, Callable[[Storefront, int], Policy]] = {
     "personal": PersonalFrequency,
     "true_chances": TrueChances,
     "true_orders": TrueOrders,
-    # PLUG IN HERE: "service": a function of (shop, seed) that returns a Policy around the live recommender. It may read
-    # `shop.products` and `shop.days`; anything else of the shop is the truth.
+    "service": ServicePolicy,
 }
 BASELINES = ("popularity", "personal")
 MEASURES = (

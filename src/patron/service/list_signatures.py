@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from patron.govern.vault import Vault
+from patron.recommenders.live.click_model import SOURCES
 from patron.recommenders.live.list_maker import ListedProduct
 
 DECIMALS = 3
 """Of each number: longer ones could be somebody's and are not kept in clear."""
 EXPECTED_CLICKS = "expected_clicks_per_1000"
-INTERESTS = ("interest_personal", "interest_session", "interest_context", "interest_popular")
+INTERESTS = tuple(f"interest_{source}" for source in SOURCES[:-1])
 NUMBERS = ("position", "propensity", EXPECTED_CLICKS, *INTERESTS)
 
 
@@ -43,3 +44,8 @@ def _token(vault: Vault, product_id: str, properties: Mapping[str, Any]) -> str:
 
 def _rounded(value: float) -> float:
     return round(value, DECIMALS)
+
+
+def interests_of(properties: Mapping[str, Any]) -> list[float]:
+    """How much each source spoke for a product, the last of which always does."""
+    return [*(float(properties[name]) for name in INTERESTS), 1.0]

@@ -23,9 +23,10 @@ from patron.recommenders.live.list_maker import ListedProduct, ListMaker, ListRe
 from patron.recommenders.live.list_reasons import ReasonCode
 from patron.recommenders.live.recommendation_index import UNKNOWN
 from patron.recommenders.live.scenarios import Scenario
-from patron.recommenders.live.session_memory import CLICK, ORDER, SessionEvent, SessionMemory
+from patron.recommenders.live.session_memory import ORDER, SessionEvent, SessionMemory
 from patron.schema.errors import BadRequest, NoRunYet, NotFound
-from patron.service.list_signatures import EXPECTED_CLICKS, event_properties, is_ours
+from patron.schema.numbers import Numbers
+from patron.service.list_signatures import EXPECTED_CLICKS, event_properties, interests_of, is_ours
 from patron.service.profile_reader import read_profiles
 from patron.service.recommendation_source import RecommendationSource, load_source, source_key
 from patron.service.session_events import Feedback, ShopperEvents, day_of, events_of_profile, events_of_request
@@ -139,6 +140,8 @@ class LiveRecommendations:
     _maker: ListMaker | None = None
     _checked_at: datetime | None = None
     _started_at: datetime | None = None
+    _clicks: OrderedDict[tuple[str, str], tuple[float, Numbers]] = field(default_factory=OrderedDict)
+    """When a shopper clicked a product of a list, and what each source had added to its rate."""
     _lists: OrderedDict[str, _ShownList] = field(default_factory=OrderedDict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _is_loading: bool = False
@@ -201,8 +204,9 @@ class LiveRecommendations:
         if self._source is not None and view is not None and self._source.key == key:
             return
         source = load_source(self.shop, view, key, now=now)
-        if self._source is not None and view is not None:
-            self.memory.clear()  # why: the run has read it all, and an erased person's must go
+        if self._source is not None and self._source.key.newest_erasure != key.newest_erasure:
+            self.memory.clear()
+            self._clicks.clear()
         share = self.shop.policy.exploration.recommendation_share
         with self._lock:
             self._source, self._maker = source, ListMaker(source.index, budget=RegretBudget(share))
@@ -331,19 +335,24 @@ class LiveRecommendations:
         """Let clicks, looks and orders change what is expected of their products."""
         feedback = one.feedback
         if feedback is not None:
-            self._learn_feedback(feedback, maker, source)
+            self._learn_feedback(one, feedback, maker, source)
         elif one.events and one.events[0].kind == ORDER:
-            clicked = {
-                event.product
-                for event in self.memory.events(self._tokens(one))
-                if event.kind == CLICK and 0 <= one.events[0].day - event.day <= CLICK_TO_ORDER_DAYS
-            }
+            tokens = self._tokens(one)
             for event in one.events:
-                code = source.index.code(event.product)
-                if event.product in clicked and code != UNKNOWN:
-                    maker.response.orders[code] += 1
+                self._learn_order(event, tokens, maker, source)
 
-    def _learn_feedback(self, feedback: Feedback, maker: ListMaker, source: RecommendationSource) -> None:
+    def _learn_order(
+        self, order: SessionEvent, tokens: Sequence[str], maker: ListMaker, source: RecommendationSource
+    ) -> None:
+        code = source.index.code(order.product)
+        clicked = [self._clicks.get((token, order.product)) for token in tokens]
+        for day, shares in filter(None, clicked[:1]):
+            if code != UNKNOWN and 0 <= order.day - day <= CLICK_TO_ORDER_DAYS:
+                maker.response.add_order(code, shares)
+
+    def _learn_feedback(
+        self, one: ShopperEvents, feedback: Feedback, maker: ListMaker, source: RecommendationSource
+    ) -> None:
         if not is_ours(self.vault, feedback.decision_id, feedback.product_id, feedback.properties):
             self.rejected_feedback += 1
             return
@@ -351,7 +360,12 @@ class LiveRecommendations:
         if code == UNKNOWN:
             return
         if feedback.is_click:
-            maker.response.clicks[code] += 1
+            shares = maker.weights.shares(np.array([interests_of(feedback.properties)]))[0]
+            maker.response.add_click(code, shares)
+            for token in self._tokens(one):
+                self._clicks[token, feedback.product_id] = one.events[0].day, shares
+            while len(self._clicks) > MOST_LISTS:
+                self._clicks.popitem(last=False)
         else:
             maker.response.expected_clicks[code] += float(feedback.properties[EXPECTED_CLICKS]) / 1_000
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -37,12 +38,21 @@ NO_RUN = ""
 """Version of lists before any run."""
 
 
+class SourceKey(NamedTuple):
+    """What a source is made of; where it differs, the source is out of date."""
+
+    run: object
+    """The run and the versions of its tables; None before any."""
+    newest_erasure: int
+    """Its number in the audit log."""
+    policy_version: str
+
+
 @dataclass(frozen=True, eq=False)
 class RecommendationSource:
     """The index, and what it does not know: whose token is whose, and what products are called."""
 
-    key: object
-    """What it was made of; another key is another source."""
+    key: SourceKey
     index: RecommendationIndex
     people: pa.Table
     """token and customer_id, in order of tokens; no device of several people."""
@@ -74,15 +84,15 @@ class RecommendationSource:
         return order, customers[order]
 
 
-def source_key(shop: Shop, view: Snapshot | None) -> object:
+def source_key(shop: Shop, view: Snapshot | None) -> SourceKey:
     """What a source would be made of now: the run, its tables, the erasures since, and the policy."""
     run = (view.run.run_id, tuple(sorted(view.pinned.items()))) if view else None
+    newest = sa.select(sa.func.max(AUDIT.c.entry)).where(AUDIT.c.action == audit_log.FORGOTTEN)
     with shop.store.begin() as connection:
-        newest = connection.scalar(sa.select(sa.func.max(AUDIT.c.entry)).where(AUDIT.c.action == audit_log.FORGOTTEN))
-    return run, newest, shop.policy.version
+        return SourceKey(run, connection.scalar(newest) or 0, shop.policy.version)
 
 
-def load_source(shop: Shop, view: Snapshot | None, key: object, *, now: datetime) -> RecommendationSource:
+def load_source(shop: Shop, view: Snapshot | None, key: SourceKey, *, now: datetime) -> RecommendationSource:
     """Read the tables of the last run; before any run count what events in the lake name."""
     if view is None or view.table_version("recommendable_products") is None:
         return _without_run(shop, key, now=now)
@@ -99,14 +109,14 @@ def load_source(shop: Shop, view: Snapshot | None, key: object, *, now: datetime
 
 
 def _source(
-    key: object, index: RecommendationIndex, people: pa.Table, names: pa.Table, as_of: datetime | None
+    key: SourceKey, index: RecommendationIndex, people: pa.Table, names: pa.Table, as_of: datetime | None
 ) -> RecommendationSource:
     place = pc.index_in(index.facts.products, names["product_id"].combine_chunks())
     name, price = (names[column].combine_chunks().take(place) for column in ("product_name", "price_cents"))
     return RecommendationSource(key, index, people, name, price, as_of)
 
 
-def _without_run(shop: Shop, key: object, *, now: datetime) -> RecommendationSource:
+def _without_run(shop: Shop, key: SourceKey, *, now: datetime) -> RecommendationSource:
     """What sells and is looked at, from the events in the lake; nobody is known."""
     events = shop.lake.relation(EVENTS)
     named = shop.query(f"""

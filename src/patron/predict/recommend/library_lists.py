@@ -21,6 +21,8 @@ from patron.storage.model_registry import ERASED
 
 PRODUCTS_FILE, SETTINGS_FILE, RECOMMENDER = "products.json", "settings.json", "recommender"
 DAY_SECONDS = 86_400.0
+ASSUMED_REPEAT, ASSUMED_NEW = 0.2, 0.02
+"""Probability of a customer's first product, bought before or new to them, while no past cutoff has shown it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class FittedLists:
         user = customers.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         facts = list_facts(user, product, days, number, listed, len(self.products))
         score, is_repeat = lists["score"].to_numpy(), np.isfinite(facts.days_since)
-        probability = self.probabilities.of(score, is_repeat) if self.probabilities else np.full(len(score), np.nan)
+        probability = (
+            self.probabilities.of(score, is_repeat) if self.probabilities else _assumed(number, score, is_repeat)
+        )
         ranked = pa.table(
             {
                 "customer_id": customers.dictionary.take(pa.array(number)),
@@ -183,6 +187,14 @@ class LearnedLists(LibraryLists):
             todo = f"It is tried from {self.fewest_lines} purchases on."
             raise NotEnoughData(what, where="recommend", todo=todo)
         return super().fit(table)
+
+
+def _assumed(customer: np.ndarray, score: np.ndarray, is_repeat: np.ndarray) -> np.ndarray:
+    """Probabilities before any past cutoff has shown what scores mean: shares of the customer's best score."""
+    best = np.zeros(int(customer.max(initial=-1)) + 1)
+    np.maximum.at(best, customer, score)
+    share = np.clip(score, 0.0, None) / np.where(best > 0, best, 1.0)[customer]
+    return share * np.where(is_repeat, ASSUMED_REPEAT, ASSUMED_NEW)
 
 
 KINDS: Mapping[str, type[LibraryLists]] = {one.name: one for one in (PopularityLists, ItemHazardLists, LearnedLists)}

@@ -17,6 +17,14 @@ LATEST_EVENTS = 20
 """Events of a visit that speak for products."""
 HALF_LIFE_DAYS = 0.5
 """Age at which an event speaks half as much."""
+TASTE_HALF_LIFE_DAYS = 30.0
+"""Age at which an event says half as much about a customer's categories."""
+NO_TASTE = 2.0
+"""Events without a category that everybody has: of one view little follows."""
+CATEGORIES, OF_CATEGORY = 3, 20
+"""Categories that a customer likes most, and best sellers of each, that are candidates."""
+LEAST_OF_CATEGORY = 0.2
+"""What a product of a category counts that does not sell, next to its best seller."""
 RELATED = 30
 """Products of each event's and each context product's rows."""
 POPULAR, NEWEST = 100, 20
@@ -25,7 +33,7 @@ AGAIN = 0.4
 """How much a viewed product speaks for itself."""
 FOR_CART = {"cart_add", "order"}
 """Events after which something that goes together is wanted; after others something like it."""
-PERSONAL, SESSION, CONTEXT, POPULARITY, ANY = range(len(SOURCES))
+PERSONAL, SESSION, CONTEXT, TASTE, POPULARITY, ANY = range(len(SOURCES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +64,13 @@ class Candidates:
         wanted = index.customers.wanted.row(customer)
         of_session = _evidence(index, session, day)
         of_context = _related(index, [(one, 1.0, True) for one in context])
-        best = index.by_popularity[:popular] if allowed is None else allowed
-        parts = [wanted, of_session[0], of_context[0], best, index.newest[:NEWEST] if allowed is None else allowed[:0]]
+        taste = _taste(index, session, day)
+        if allowed is None:
+            liked = [index.best_of_category(one)[:OF_CATEGORY] for one in np.argsort(-taste[:-1])[:CATEGORIES]]
+            others = [index.by_popularity[:popular], index.newest[:NEWEST], *liked]
+        else:
+            others = [allowed]
+        parts = [wanted, of_session[0], of_context[0], *others]
         product, place = np.unique(np.concatenate(parts).astype(np.int64), return_inverse=True)
         ends = np.cumsum([len(part) for part in parts])
         interests = np.zeros((len(product), len(SOURCES)))
@@ -71,6 +84,8 @@ class Candidates:
             interests[:, column] = _noisy_or(place[span], strength, len(product))
             order = np.argsort(strength, kind="stable")
             because[place[span][order], column - SESSION] = source[order]
+        among = LEAST_OF_CATEGORY + (1 - LEAST_OF_CATEGORY) * index.popularity_in_category[product]
+        interests[:, TASTE] = taste[index.facts.category[product]] * among
         interests[:, POPULARITY], interests[:, ANY] = index.popularity[product], 1.0
         candidates = cls(product, interests, wanted_at, because)
         return candidates if allowed is None else candidates.where(np.isin(product, allowed))
@@ -79,6 +94,17 @@ class Candidates:
         """Some of the candidates."""
         wanted_at, because = self.wanted_at[flags], self.because[flags]
         return type(self)(self.product[flags], self.interests[flags], wanted_at, because)
+
+
+def _taste(index: RecommendationIndex, session: Sequence[SessionEvent], day: float) -> Numbers:
+    """Share of a shopper's interest that each category has; the last place is that of products without one: 0."""
+    taste = np.zeros(len(index.facts.categories) + 1)
+    for event in session:
+        if event.kind in EVIDENCE and (code := index.code(event.product)) != UNKNOWN:
+            age = max(day - event.day, 0.0)
+            taste[index.facts.category[code]] += EVIDENCE[event.kind] * 0.5 ** (age / TASTE_HALF_LIFE_DAYS)
+    taste[-1] = 0.0
+    return taste / (taste.sum() + NO_TASTE)
 
 
 def _evidence(index: RecommendationIndex, session: Sequence[SessionEvent], day: float) -> tuple[Codes, Numbers, Codes]:

@@ -3,11 +3,13 @@
     P(click on product i at place p) = multiplier_i x sum over sources of weight_s x interest_is x p^-place_decay
 
 Interests are 0 to 1: `personal` (the probability that the customer buys it soon), `session` (what this visit says for
-it), `context` (what the page or cart says for it), `popular` (its share of the best seller's purchases) and `any`
-(1: it is a product). Weights are rates that a gamma prior keeps near their defaults until there are clicks; a product's
-multiplier has a gamma prior with mean 1. Both are conjugate to clicks that are counted as Poisson, so that an update is
-a sum (multiplicative updates of Lee and Seung, 2001, with prior counts). Places are looked at as in position-based
-click models (Craswell et al., 2008; Chuklin, Markov and de Rijke, 2015).
+it), `context` (what the page or cart says for it), `taste` (the customer's share of interest in its category, times its
+share of the category's best seller), `popular` (its share of the best seller's purchases) and `any` (1: it is a
+product). Weights are rates that a gamma prior keeps near their defaults until there are clicks; a product's multiplier
+has a gamma prior with mean 1. Both are conjugate to clicks that are counted as Poisson, so that an update is a sum
+(multiplicative updates of Lee and Seung, 2001, with prior counts). Places are looked at as in position-based click
+models (Craswell et al., 2008; Chuklin, Markov and de Rijke, 2015). An order after a click is likely as the sources that
+brought the click make it, times a multiplier of the product.
 """
 
 from collections.abc import Mapping
@@ -19,16 +21,27 @@ import numpy as np
 from patron.recommenders.ids import Codes
 from patron.schema.numbers import Numbers
 
-SOURCES = ("personal", "session", "context", "popular", "any")
+SOURCES = ("personal", "session", "context", "taste", "popular", "any")
 DEFAULT_WEIGHTS: Mapping[str, float] = {
     "personal": 0.15,
     "session": 0.08,
     "context": 0.08,
+    "taste": 0.02,
     "popular": 0.004,
     "any": 0.001,
 }
+ASSUMED_ORDERS: Mapping[str, float] = {
+    "personal": 0.2,
+    "session": 0.1,
+    "context": 0.1,
+    "taste": 0.06,
+    "popular": 0.06,
+    "any": 0.06,
+}
+"""Orders per click that each source brings, until it is known."""
 PRIOR_CLICKS = 20.0
-"""Clicks that the default weights count as."""
+"""Clicks that the defaults count as."""
+TINY = 1e-12
 ROUNDS = 50
 """Updates of the weights; each raises the likelihood."""
 
@@ -70,22 +83,28 @@ class ClickWeights:
 
 @dataclass(eq=False)
 class ProductResponse:
-    """Clicks and orders of each product against the clicks that its sources alone would bring; they grow by events."""
+    """Clicks and orders of each product against those that its sources alone would bring; they grow by events."""
 
     clicks: Numbers
     expected_clicks: Numbers
     orders: Numbers
+    expected_orders: Numbers
+    """Of the clicks."""
+    source_clicks: Numbers
+    """Of each source: clicks that it is credited with ..."""
+    source_orders: Numbers
+    """... and orders that followed."""
     prior: float = 2.0
     """Expected clicks that a multiplier of 1 counts as."""
-    order_share: float = 0.1
-    """Orders per click of all products, to which each product's are shrunk."""
-    prior_clicks: float = 20.0
-    """Clicks that this share counts as."""
+    order_prior: float = 5.0
+    """Expected orders that a multiplier of orders of 1 counts as."""
 
     @classmethod
     def unknown(cls, product_count: int) -> Self:
         """Nothing was shown yet."""
-        return cls(np.zeros(product_count), np.zeros(product_count), np.zeros(product_count))
+        of_products = [np.zeros(product_count) for _ in range(4)]
+        assumed = np.array([ASSUMED_ORDERS[source] for source in SOURCES])
+        return cls(*of_products, np.full(len(SOURCES), PRIOR_CLICKS), PRIOR_CLICKS * assumed)  # type: ignore[misc]
 
     def multipliers(self, products: Codes) -> Numbers:
         """Posterior mean of each product's multiplier."""
@@ -96,8 +115,24 @@ class ProductResponse:
         shape, rate = self.prior + self.clicks[products], self.prior + self.expected_clicks[products]
         return rng.standard_gamma(shape, size=(count, len(products))) / rate
 
-    def order_shares(self, products: Codes) -> Numbers:
-        """Orders per click of each product."""
-        return (self.order_share * self.prior_clicks + self.orders[products]) / (
-            self.prior_clicks + self.clicks[products]
-        )
+    def order_shares(self, products: Codes, shares: Numbers) -> Numbers:
+        """Orders per click of each product; `shares` is what each source adds to its rate (products x SOURCES)."""
+        multiplier = (self.order_prior + self.orders[products]) / (self.order_prior + self.expected_orders[products])
+        return np.minimum(self.expected_order_shares(shares) * multiplier, 1.0)
+
+    def expected_order_shares(self, shares: Numbers) -> Numbers:
+        """Orders per click by the sources alone."""
+        of_sources = self.source_orders / self.source_clicks
+        return shares @ of_sources / np.maximum(shares.sum(axis=1), TINY)
+
+    def add_click(self, product: int, shares: Numbers) -> None:
+        """Count a click; `shares` is what each source added to the product's rate."""
+        credit = shares / max(float(shares.sum()), TINY)
+        self.clicks[product] += 1
+        self.expected_orders[product] += float(self.expected_order_shares(shares[None, :])[0])
+        self.source_clicks += credit
+
+    def add_order(self, product: int, shares: Numbers) -> None:
+        """Count an order after a click."""
+        self.orders[product] += 1
+        self.source_orders += shares / max(float(shares.sum()), TINY)

@@ -10,7 +10,7 @@ from patron.recommenders.lists.choose_lists import ProductLists, choose_lists
 from patron.recommenders.lists.exclusions import EXCLUSIONS, LOWER_RANK, Exclusion
 from patron.recommenders.lists.list_candidates import ItemsByRow, ListCandidates, ShopperFacts
 from patron.recommenders.live.candidate_interests import POPULAR, Candidates
-from patron.recommenders.live.click_model import ClickWeights, ProductResponse
+from patron.recommenders.live.click_model import TINY, ClickWeights, ProductResponse
 from patron.recommenders.live.exploration import RegretBudget, draw_count, draw_product
 from patron.recommenders.live.list_reasons import Reason, reason_of
 from patron.recommenders.live.recommendation_index import DAYS, UNKNOWN, RecommendationIndex
@@ -49,7 +49,7 @@ class ListRequest:
     """Only these products."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ListedProduct:
     """One product of a list."""
 
@@ -64,6 +64,8 @@ class ListedProduct:
     """Probability with which this product was chosen for its place."""
     interests: tuple[float, ...]
     """How much each source but `any` speaks for it, 0 to 1."""
+    shares: Numbers
+    """What each source adds to its rate."""
     reason: Reason
 
 
@@ -99,7 +101,7 @@ class ListMaker:
     def __post_init__(self) -> None:
         """Start without feedback where none is passed."""
         self.response = self.response or ProductResponse.unknown(len(self.index.facts.products))
-        self._values = _relative_values(self.index.margin_cents.astype(np.float64))
+        self._margins = _relative_margins(self.index.margin_cents.astype(np.float64))
 
     def make(self, request: ListRequest, rng: np.random.Generator) -> ProductList:
         """One list; its cost does not grow with the number of products.
@@ -111,7 +113,8 @@ class ListMaker:
         for popular in (POPULAR, MORE_POPULAR):
             candidates = self._candidates(request, popular)
             rates = self._rates(candidates, request)
-            worth = np.clip(rates * self._values[candidates.product] ** request.scenario.value_weight, 0.0, 1.0)
+            worth = rates * self._value(candidates) ** request.scenario.value_weight
+            worth = np.clip(worth, 0.0, 1.0)
             pairs = ListCandidates(np.zeros(len(worth), np.int64), candidates.product, worth, 1)
             choice = choose_lists(pairs, self.index.facts, request.scenario.rules, count, shopper)
             if choice.items[0, -1] >= 0 or request.allowed is not None:
@@ -136,6 +139,12 @@ class ListMaker:
             popular=popular,
             allowed=request.allowed,
         )
+
+    def _value(self, candidates: Candidates) -> Numbers:
+        """Margin that a click on each candidate is expected to bring, of that of the median product."""
+        orders = self.response.order_shares(candidates.product, self.weights.shares(candidates.interests))
+        median = float(np.median(orders)) if len(orders) else 1.0
+        return self._margins[candidates.product] * orders / max(median, TINY)
 
     def _rates(self, candidates: Candidates, request: ListRequest) -> Numbers:
         """Clicks per look of each candidate, less what rotation takes off."""
@@ -210,7 +219,7 @@ class ListMaker:
     ) -> tuple[ListedProduct, ...]:
         shares = self.weights.shares(candidates.interests[places])
         expected = shares.sum(axis=1) * self.weights.examined(np.arange(1, len(places) + 1))
-        buys = rates[places] * self.response.order_shares(candidates.product[places])
+        buys = rates[places] * self.response.order_shares(candidates.product[places], shares)
         return tuple(
             ListedProduct(
                 int(candidates.product[place]),
@@ -219,6 +228,7 @@ class ListMaker:
                 float(buys[at]),
                 float(propensities[at]),
                 tuple(candidates.interests[place, :-1].tolist()),
+                shares[at],
                 reason_of(self.index, candidates, int(place), shares[at], request.customer, request.day),
             )
             for at, place in enumerate(places)
@@ -230,7 +240,7 @@ def _one_row(items: list[int], days: list[float] | None = None) -> ItemsByRow:
     return ItemsByRow(np.array([0, len(items)]), np.array(items, dtype=np.int64), since)
 
 
-def _relative_values(margin_cents: Numbers) -> Numbers:
+def _relative_margins(margin_cents: Numbers) -> Numbers:
     """Margin of each product as a share of the median; 1 where it is not known."""
     known = margin_cents[np.isfinite(margin_cents)]
     median = np.median(known) if len(known) else 1.0

@@ -5,16 +5,26 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from patron.recommenders.live.candidate_interests import CONTEXT, PERSONAL, SESSION, Candidates
+from patron.recommenders.live.candidate_interests import CONTEXT, PERSONAL, SESSION, TASTE, Candidates
 from patron.recommenders.live.recommendation_index import UNKNOWN, RecommendationIndex
 from patron.schema.numbers import Numbers
 
 NEW_DAYS = 30.0
 """Age up to which a product is new."""
 
-ReasonCode = Literal["buy_again", "goes_with_history", "goes_with_page", "goes_with_visit", "viewed", "popular", "new"]
+ReasonCode = Literal[
+    "buy_again",
+    "goes_with_history",
+    "goes_with_page",
+    "goes_with_visit",
+    "viewed",
+    "popular_in_category",
+    "popular",
+    "new",
+]
 """buy_again: the customer buys it at intervals; goes_with_history: with something they bought; goes_with_page: with the
-product of the page or in the cart; goes_with_visit: with something they looked at; viewed: they looked at it."""
+product of the page or in the cart; goes_with_visit: with something they looked at; viewed: they looked at it;
+popular_in_category: a best seller of a category that they are interested in."""
 REASON_CODES: tuple[ReasonCode, ...] = get_args(ReasonCode)
 
 
@@ -50,5 +60,7 @@ def reason_of(
         return Reason("goes_with_page", of_page)
     if source == SESSION and of_visit != UNKNOWN:
         return Reason("viewed") if of_visit == product else Reason("goes_with_visit", of_visit)
+    if source == TASTE:
+        return Reason("popular_in_category")
     is_new = 0 <= day - index.known_since[product] <= NEW_DAYS
     return Reason("new" if is_new and index.popularity[product] <= 0 else "popular")

@@ -83,6 +83,29 @@ class RecommendationIndex:
         return np.argsort(-self.popularity, kind="stable").astype(np.int32)
 
     @cached_property
+    def popularity_in_category(self) -> Floats:
+        """Popularity of each product as a share of that of its category's best seller; 0 without a category."""
+        category = self.facts.category
+        best = np.zeros(len(self.facts.categories) + 1)
+        np.maximum.at(best, category, self.popularity)
+        best[-1] = 0.0
+        shares = self.popularity / np.where(best > 0, best, 1.0)[category]
+        return np.where(category >= 0, shares, 0.0).astype(np.float32)
+
+    def best_of_category(self, category: int) -> Places:
+        """Products of a category, the most popular first."""
+        order, starts = self._by_category
+        return order[starts[category] : starts[category + 1]]
+
+    @cached_property
+    def _by_category(self) -> tuple[Places, Places]:
+        """Products by category, then popularity, and where each category begins."""
+        category = self.facts.category
+        order = np.lexsort((-self.popularity, category)).astype(np.int32)
+        starts = np.searchsorted(category[order], np.arange(len(self.facts.categories) + 1))
+        return order, starts.astype(np.int32)
+
+    @cached_property
     def newest(self) -> Places:
         """All products, the newest first."""
         return np.argsort(-self.known_since, kind="stable").astype(np.int32)

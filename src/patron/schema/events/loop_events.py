@@ -215,6 +215,7 @@ class RecommendationShown(Event, frozen=True, kw_only=True):
     interest_personal: Annotated[Number, described("how much the customer's history spoke for it, 0 to 1")] = None
     interest_session: Annotated[Number, described("how much the visit spoke for it, 0 to 1")] = None
     interest_context: Annotated[Number, described("how much the page or cart spoke for it, 0 to 1")] = None
+    interest_taste: Annotated[Number, described("how much the visitor's interest in its category spoke for it")] = None
     interest_popular: Annotated[Number, described("its share of the best seller's purchases, 0 to 1")] = None
     channel: Channel = None
 

@@ -10,11 +10,13 @@ RECOMMENDATION_REASONS = (
     "goes_with_page",
     "goes_with_visit",
     "viewed",
+    "popular_in_category",
     "popular",
     "new",
 )
 """Why a product is in a list: the customer buys it again and again; it goes with something they bought, with the page
-or cart, or with what they looked at; they looked at it; it sells now; it is new."""
+or cart, or with what they looked at; they looked at it; it sells now,
+in a category they are interested in or in the shop; it is new."""
 DECISIONS = Table(
     "decisions",
     "one row per customer who was considered for an offer",

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from storefront_baselines import PersonalFrequency, RandomLists, RecentPopularity, TrueChances, TrueOrders
+from storefront_baselines import PersonalFrequency, RandomLists, RecentPopularity, TrueChances, TrueOrders, TrueTastes
 from storefront_launches import good_launches
 
 from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
@@ -26,6 +26,7 @@ POLICIES: dict[str, Callable[[Storefront, int], Policy]] = {
     "random": RandomLists,
     "popularity": RecentPopularity,
     "personal": PersonalFrequency,
+    "true_tastes": TrueTastes,
     "true_chances": TrueChances,
     "true_orders": TrueOrders,
     # PLUG IN HERE: "service": a function of (shop, seed) that returns a Policy around the live recommender. It may read

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from service_policy import ServicePolicy
-from storefront_baselines import PersonalFrequency, RandomLists, RecentPopularity, TrueChances, TrueOrders
+from storefront_baselines import PersonalFrequency, RandomLists, RecentPopularity, TrueChances, TrueOrders, TrueTastes
 from storefront_launches import good_launches
 
 from patron.schema.bootstrap_intervals import Interval, bootstrap_weights, percentile_interval
@@ -27,6 +27,7 @@ POLICIES: dict[str, Callable[[Storefront, int], Policy]] = {
     "random": RandomLists,
     "popularity": RecentPopularity,
     "personal": PersonalFrequency,
+    "true_tastes": TrueTastes,
     "true_chances": TrueChances,
     "true_orders": TrueOrders,
     "service": ServicePolicy,

@@ -51,7 +51,7 @@ class ServicePolicy:
         self.weights = ClickWeights()
         self.response = ProductResponse.unknown(len(self.ids))
         self.budget = RegretBudget(explore)
-        policy = RecommendationPolicy(value_weight=0.5)
+        policy = RecommendationPolicy(value_weight=float(__import__("os").environ.get("VW","0")))
         self.scenarios = {
             name: Scenario.of(name, (), policy.of_scenario(name).model_dump()) for name in ("home", "product")
         }

@@ -82,6 +82,13 @@ class TrueChances(RandomLists):
         return _best(self._shop.true_chances(request)[0], request)
 
 
+class TrueTastes(TrueChances):
+    """Highest probability of a click by true tastes and needs, without knowing what the visit is about."""
+
+    def recommend(self, request: ListRequest) -> ShownList:
+        return _best(self._shop.expected_click(request), request)
+
+
 class TrueOrders(TrueChances):
     """Highest true probability of a click and a purchase now."""
 

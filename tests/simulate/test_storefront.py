@@ -55,10 +55,10 @@ class TrueOrder:
     """Best true chances of a click first: what nobody can know."""
 
     def __init__(self, shop):
-        self.shop = shop
+        self.click = lambda request: shop.true_chances(request)[0]
 
     def recommend(self, request):
-        click, _ = self.shop.true_chances(request)
+        click = self.click(request)
         items = np.argsort(np.where(request.is_available, -click, 1.0))[: request.k]
         return ShownList(items, np.ones(len(items)))
 
@@ -80,6 +80,13 @@ def expected_gain(taste, seed=3):
 
 def test_halving_taste_shrinks_what_knowing_it_is_worth():
     assert expected_gain(0.5) < expected_gain(1.0)
+
+
+def test_what_the_visit_is_about_is_worth_something_on_top_of_tastes():
+    shop, other = (Storefront(SMALL, days=40, seed=3) for _ in range(2))
+    by_taste = TrueOrder(shop)
+    by_taste.click = shop.expected_click
+    assert shop.run(by_taste).expected_click_rate() < other.run(TrueOrder(other)).expected_click_rate()
 
 
 def test_clicks_fall_with_the_position():

@@ -17,6 +17,7 @@ from patron.simulate.storefront_choice import (
     draw_views,
     draw_visitors,
     examination,
+    expected_click,
     meet_needs,
     meet_needs_elsewhere,
     true_chances,
@@ -101,6 +102,12 @@ class Storefront:
         click[list(request.session_items)] = 0
         return click, self._today.chances.buy[row]
 
+    def expected_click(self, request: ListRequest) -> np.ndarray:
+        """P(click | looked at) by all that is true but what the visit is about, which only the shopper knows."""
+        click = expected_click(self._world, request.visitor, self._today.day, request.context_item)
+        click[list(request.session_items)] = 0
+        return click
+
     def _begin(self, day: int) -> _Today:
         """Draw who visits on a day, what for, and what follows from it."""
         world, date = self._world, np.array([day])
@@ -156,7 +163,8 @@ class Storefront:
         )
         items, propensities = self._check(policy.recommend(request), k)
         chance = self._look[: len(items)] * today.chances.click[row, items]
-        chance[np.isin(items, visit.pages)] = 0
+        if visit.pages:
+            chance[np.isin(items, visit.pages)] = 0
         is_clicked = today.click_draws[scenario][row, items] < chance
         self._list_log.append(
             (today.day, number, visit.shopper, SCENARIOS.index(scenario), items, propensities, chance, is_clicked)
@@ -169,7 +177,7 @@ class Storefront:
             self._open_page(visit, int(items[place]), number, place + 1)
 
     def _check(self, shown: ShownList, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """A list as arrays. Raises BadRequest for a list that no page could show."""
+        """A list as arrays. Raises InvalidTable for a list that no page could show."""
         items = np.asarray(shown.items, dtype=np.int64)
         propensities = np.asarray(shown.propensities, dtype=float)
         launched = self.products.launch_day <= self._today.day

@@ -18,6 +18,8 @@ from patron.simulate.storefront_world import StorefrontWorld
 MOST_VIEWS = 6
 MOST_SHOWINGS = 5.0
 UNAVAILABLE = -1e9
+LEAST_LIKELY = 0.01
+"""Categories that a visit is less likely about are left out of its expected click."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,44 @@ def _pick_category(cumulative: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 
 def true_chances(world: StorefrontWorld, visits: Intentions, day: int) -> Chances:
     """Compute the true probabilities of all products in the visits of a day."""
-    settings, needs, truth, row = world.settings, world.needs, world.truth, visits.shopper
+    settings, row = world.settings, visits.shopper
+    utility = _lasting_utility(world, row, day)
+    utility += settings.intention_logit * world.truth.complements[visits.category][:, world.products.category_of]
+    buy = special.expit(settings.buy_logit + settings.buy_slope * utility + world.truth.quality)
+    click = special.expit(settings.click_logit + utility - _fatigue(world, row))
+    return Chances(click, buy * world.is_available[day], utility)
+
+
+def expected_click(world: StorefrontWorld, shopper: int, day: int, context_item: int | None) -> np.ndarray:
+    """Probability of a click, if looked at, by all that is true but what the visit is about.
+
+    That is weighed by its probability, or on a product's page taken to be the product's category.
+    """
+    settings, row, category_of = world.settings, np.array([shopper]), world.products.category_of
+    due_at = world.needs.due_at[shopper]
+    about = np.diff(world.shoppers.category_shares[shopper], prepend=0.0)
+    if context_item is not None:
+        about = np.eye(len(about))[category_of[context_item]]
+    elif due_at.min() <= day:
+        about = (1 - settings.due_visits_share) * about
+        about[category_of[due_at.argmin()]] += settings.due_visits_share
+    base = settings.click_logit + _lasting_utility(world, row, day) - _fatigue(world, row)
+    gain = settings.intention_logit * world.truth.complements[:, category_of]
+    likely = np.flatnonzero(about > LEAST_LIKELY)
+    return about[likely] @ special.expit(base + gain[likely])
+
+
+def _lasting_utility(world: StorefrontWorld, row: np.ndarray, day: int) -> np.ndarray:
+    """Utility without the visit's category: taste, needs, what is at home or owned. Shape (rows, products)."""
+    settings, needs = world.settings, world.needs
     utility = world.shoppers.taste[row]
-    utility += settings.intention_logit * truth.complements[visits.category][:, world.products.category_of]
     utility += settings.need_logit * (needs.due_at[row] <= day)
     utility -= settings.at_home_logit * np.clip(1 - (day - needs.bought_at[row]) / world.cycle_days[row], 0, 1)
-    utility -= settings.owned_logit * needs.is_owned[row]
-    fatigue = settings.fatigue_logit * np.minimum(needs.showings[row], MOST_SHOWINGS)
-    buy = special.expit(settings.buy_logit + settings.buy_slope * utility + truth.quality)
-    return Chances(special.expit(settings.click_logit + utility - fatigue), buy * world.is_available[day], utility)
+    return utility - settings.owned_logit * needs.is_owned[row]
+
+
+def _fatigue(world: StorefrontWorld, row: np.ndarray) -> np.ndarray:
+    return world.settings.fatigue_logit * np.minimum(world.needs.showings[row], MOST_SHOWINGS)
 
 
 def draw_views(world: StorefrontWorld, visits: Intentions, utility: np.ndarray, day: int) -> np.ndarray:

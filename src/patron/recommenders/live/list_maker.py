@@ -144,7 +144,7 @@ class ListMaker:
         """Margin that a click on each candidate is expected to bring, of that of the median product."""
         orders = self.response.order_shares(candidates.product, self.weights.shares(candidates.interests))
         median = float(np.median(orders)) if len(orders) else 1.0
-        return self._margins[candidates.product] * orders / max(median, TINY)
+        return orders / max(median, TINY)
 
     def _rates(self, candidates: Candidates, request: ListRequest) -> Numbers:
         """Clicks per look of each candidate, less what rotation takes off."""

@@ -80,7 +80,7 @@ def walk(edges: EdgeLists, start: Codes, kind_weights: Numbers, is_allowed: Flag
 
 @numba.njit(cache=True)
 def _push(arrays, start, kind_weights, epsilon):  # noqa: ANN001, ANN202
-    """What is kept of a node is in its slot, in the order in which nodes are met: memory that is not used costs no time.
+    """Each node that is met gets the next slot: memory that is not used costs no time.
 
     Returns the slot of each node, and of each slot the node, its score, the slot before it and the kind of the edge.
     """
@@ -92,7 +92,8 @@ def _push(arrays, start, kind_weights, epsilon):  # noqa: ANN001, ANN202
     is_queued = np.empty(count, dtype=np.bool_)
     queue = list(range(0))
     for node in np.unique(start):
-        at = slot[node] = len(queue)
+        at = len(queue)
+        slot[node] = at
         nodes[at], score[at], waiting[at], strength[at] = node, 0.0, (start == node).sum() / len(start), 1.0
         parent[at], parent_kind[at], is_queued[at] = -1, -1, True
         queue.append(at)
@@ -111,7 +112,8 @@ def _push(arrays, start, kind_weights, epsilon):  # noqa: ANN001, ANN202
             step *= (1 - RESTART) / total
             to = np.int64(slot[target])
             if to < 0:
-                to = slot[target] = size
+                to = np.int64(size)
+                slot[target] = to
                 nodes[to], score[to], waiting[to], strength[to], is_queued[to] = target, 0.0, 0.0, 0.0, False
                 size += 1
             if strength[at] * step > strength[to]:

@@ -90,13 +90,13 @@ def _push(arrays, start, kind_weights, epsilon):  # noqa: ANN001, ANN202
     score, waiting, strength = np.empty(count), np.empty(count), np.empty(count, dtype=np.float32)
     parent, parent_kind = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int8)
     is_queued = np.empty(count, dtype=np.bool_)
-    queue = list(range(0))
+    queue = list(np.arange(0))
     for node in np.unique(start):
         at = len(queue)
         slot[node] = at
         nodes[at], score[at], waiting[at], strength[at] = node, 0.0, (start == node).sum() / len(start), 1.0
         parent[at], parent_kind[at], is_queued[at] = -1, -1, True
-        queue.append(at)
+        queue.append(np.int64(at))
     size, first = len(queue), 0
     while first < len(queue):
         at = queue[first]

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from patron.recommenders.content import KIND_WEIGHTS, ProductGraph, read_edges
+from patron.recommenders.content import KIND_WEIGHTS, ProductGraph, ProductVectors, read_edges
 from patron.schema.errors import BadFile, InvalidTable, NotFound
 
 PRODUCTS = pa.table(
@@ -53,6 +53,13 @@ def test_a_walk_says_by_which_edge_it_came(graph):
     assert of_maker["maker2"] == ("substitute", "maker", "maker")
     assert reasons(graph.walk(["maker2"]))["maker"] == ("substitute", "maker2", "maker2")
     assert reasons(graph.walk(["new_shirt"]))["shirt"] == ("category", "new_shirt", "new_shirt")
+
+
+@pytest.mark.parametrize("items", [[7], ["7"], [7.0], np.array([7, 99]), [b"7", None]])
+def test_ids_are_compared_as_they_are_written(items):
+    products = pa.table({"product_id": [7, 9], "category": ["a", "a"]})
+    assert ProductGraph.of(products).walk(items)["item_id"].to_pylist() == [9]
+    assert ProductVectors.of(products).nearest(items)["similar_id"].to_pylist() == [9]
 
 
 def test_a_longer_path_names_its_start_and_its_last_step():

@@ -127,6 +127,12 @@ def test_a_text_is_encoded_once_and_again_when_it_changes(tmp_path):
     assert [len(texts) for texts in calls] == [8, 1]
     assert calls[1] == ["Blue dress"]
     assert (again.vectors == ProductVectors.of(catalogue(changed), encoder=encode).vectors).all()
+    same = ProductVectors.of(catalogue(), encoder=None, earlier=first)
+    assert same.encoded is None
+    assert (ProductVectors.of(catalogue(), encoder=encode, earlier=first).vectors == first.vectors).all()
+    assert len(calls) == 3
+    with pytest.raises(InvalidTable, match="8 texts got vectors of shape"):
+        ProductVectors.of(catalogue(), encoder=lambda texts: np.ones(len(texts)))
     with pytest.raises(InvalidTable, match="another length"):
         ProductVectors.of(
             catalogue(changed | {"x": ("x", "", "", 1)}), encoder=lambda texts: np.ones((len(texts), 9)), earlier=first

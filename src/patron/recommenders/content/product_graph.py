@@ -6,6 +6,7 @@ meets what is related to them, the closer the more often; the strongest path to 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ import scipy.sparse as sp
 from pyarrow import feather
 
 from patron.recommenders.content.graph_edges import KIND_WEIGHTS, KINDS, both_ways, label_edges, relation_table
+from patron.recommenders.content.id_index import IdIndex
 from patron.recommenders.content.product_table import product_table
 from patron.recommenders.content.random_walk import EdgeLists, Visits, walk
 from patron.recommenders.ids import Codes, codes_of_ids, id_array
@@ -78,16 +80,22 @@ class ProductGraph:
         that `kind_weights` lacks is not followed: a cart has no use for substitutes, for example. `among` is a list of
         allowed product ids. Products that are not known are left out; an id that comes twice counts twice.
         """
-        start = codes_of_ids(item_ids, self.items)
+        start = self._index.codes(item_ids)
         start = start[start >= 0]
         is_allowed = np.full(len(self.items), among is None)
         if among is not None:
-            codes = codes_of_ids(among, self.items)
+            codes = self._index.codes(among)
             is_allowed[codes[codes >= 0]] = True
         is_allowed[start] = False
-        is_allowed[self.never_together[start].indices] = False
+        never, first = self.never_together, self.never_together.indptr
+        for product in start:
+            is_allowed[never.indices[first[product] : first[product + 1]]] = False
         weights = np.array([max(kind_weights.get(kind, 0.0), 0.0) for kind in KINDS])
         return self._table(walk(self.edges, start, weights, is_allowed, min(k, len(self.items)), EPSILON))
+
+    @cached_property
+    def _index(self) -> IdIndex:
+        return IdIndex.of(self.items)
 
     def save(self, folder: Path | str) -> None:
         """Write the graph into a folder, which is made where it is missing."""

@@ -7,6 +7,7 @@ product of two vectors is how alike two products are, -1 to 1. Cost: products x 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +28,7 @@ from patron.recommenders.content.content_blocks import (
     texts_of,
 )
 from patron.recommenders.content.encoded_texts import EncodedTexts, Encoder
+from patron.recommenders.content.id_index import IdIndex
 from patron.recommenders.content.product_table import product_table
 from patron.recommenders.content.randomised_svd import right_factors, unit_rows
 from patron.recommenders.ids import Codes, codes_of_ids, id_array
@@ -114,11 +116,11 @@ class ProductVectors:
 
         `among` is a list of allowed product ids. Without any product that is known and has content the table is empty.
         """
-        codes = codes_of_ids(item_ids, self.items)
+        codes = self._index.codes(item_ids)
         codes = codes[codes >= 0]
         allowed = self.has_content
         if among is not None:
-            places = codes_of_ids(among, self.items)
+            places = self._index.codes(among)
             allowed = np.zeros(len(self.items), dtype=np.bool_)
             allowed[places[places >= 0]] = self.has_content[places[places >= 0]]
         profile = self.vectors[codes].sum(axis=0, keepdims=True) / max(len(codes), 1)
@@ -134,6 +136,10 @@ class ProductVectors:
             items.append(best.items)
             scores.append(best.scores)
         return BestItems(np.concatenate(items), np.concatenate(scores))
+
+    @cached_property
+    def _index(self) -> IdIndex:
+        return IdIndex.of(self.items)
 
     def save(self, folder: Path | str) -> None:
         """Write the vectors into a folder, which is made where it is missing."""

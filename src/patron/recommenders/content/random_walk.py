@@ -73,46 +73,56 @@ def walk(edges: EdgeLists, start: Codes, kind_weights: Numbers, is_allowed: Flag
     counts twice.
     """
     arrays = edges.starts, edges.target, edges.kind, edges.share, edges.kinds
-    score, touched, parent, kind = _push(arrays, start, kind_weights, epsilon)
-    node, of_node = _best_nodes(score, touched, is_allowed, k)
-    return Visits(node, of_node, *_paths(node, parent, kind, len(is_allowed)))
+    slot, nodes, score, parent, kind = _push(arrays, start, kind_weights, epsilon)
+    node, of_node = _best_nodes(nodes, score, is_allowed, k)
+    return Visits(node, of_node, *_paths(slot[node], nodes, parent, kind, len(is_allowed)))
 
 
 @numba.njit(cache=True)
 def _push(arrays, start, kind_weights, epsilon):  # noqa: ANN001, ANN202
+    """Each node that is met gets the next slot: memory that is not used costs no time.
+
+    Returns the slot of each node, and of each slot the node, its score, the slot before it and the kind of the edge.
+    """
     starts, targets, kinds, shares, kinds_of = arrays
     count = len(kinds_of)
-    score, waiting, strength = np.zeros(count), np.zeros(count), np.zeros(count, dtype=np.float32)
-    parent, parent_kind = np.full(count, -1, dtype=np.int32), np.full(count, -1, dtype=np.int8)
-    is_queued, touched = np.zeros(count, dtype=np.bool_), np.empty(count, dtype=np.int32)
-    queue = list(np.unique(start))
-    size = len(queue)
-    for at, node in enumerate(queue):
-        touched[at], is_queued[node], strength[node] = node, True, 1.0
-    for node in start:
-        waiting[node] += 1 / len(start)
-    at = 0
-    while at < len(queue):
-        node = queue[at]
-        at += 1
-        is_queued[node] = False
-        amount, waiting[node] = waiting[node], 0.0
+    slot, nodes = np.full(count, -1, dtype=np.int32), np.empty(count, dtype=np.int32)
+    score, waiting, strength = np.empty(count), np.empty(count), np.empty(count, dtype=np.float32)
+    parent, parent_kind = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int8)
+    is_queued = np.empty(count, dtype=np.bool_)
+    queue = list(np.arange(0))
+    for node in np.unique(start):
+        at = len(queue)
+        slot[node] = at
+        nodes[at], score[at], waiting[at], strength[at] = node, 0.0, (start == node).sum() / len(start), 1.0
+        parent[at], parent_kind[at], is_queued[at] = -1, -1, True
+        queue.append(np.int64(at))
+    size, first = len(queue), 0
+    while first < len(queue):
+        at = queue[first]
+        first += 1
+        node, amount = nodes[at], waiting[at]
+        waiting[at], is_queued[at] = 0.0, False
         total = _total_weight(kinds_of[node], kind_weights)
-        score[node] += RESTART * amount if total > 0 else amount
+        score[at] += RESTART * amount if total > 0 else amount
         for place in range(starts[node], starts[node + 1] if total > 0 else starts[node]):
-            step = (1 - RESTART) * kind_weights[kinds[place]] / total * shares[place]
-            target = np.int64(targets[place])
-            if strength[target] == 0 and step > 0:
-                touched[size] = target
+            step, target = kind_weights[kinds[place]] * shares[place], targets[place]
+            if step <= 0:
+                continue
+            step *= (1 - RESTART) / total
+            to = np.int64(slot[target])
+            if to < 0:
+                to = np.int64(size)
+                slot[target] = to
+                nodes[to], score[to], waiting[to], strength[to], is_queued[to] = target, 0.0, 0.0, 0.0, False
                 size += 1
-            if strength[node] * step > strength[target]:
-                strength[target], parent[target], parent_kind[target] = strength[node] * step, node, kinds[place]
-            waiting[target] += amount * step
-            if not is_queued[target] and waiting[target] > epsilon * (starts[target + 1] - starts[target]):
-                queue.append(target)
-                is_queued[target] = True
-    score += RESTART * waiting
-    return score, touched[:size], parent, parent_kind
+            if strength[at] * step > strength[to]:
+                strength[to], parent[to], parent_kind[to] = strength[at] * step, at, kinds[place]
+            waiting[to] += amount * step
+            if not is_queued[to] and waiting[to] > epsilon * (starts[target + 1] - starts[target]):
+                queue.append(to)
+                is_queued[to] = True
+    return slot, nodes[:size], score[:size] + RESTART * waiting[:size], parent[:size], parent_kind[:size]
 
 
 @numba.njit(cache=True)
@@ -126,28 +136,28 @@ def _total_weight(bits, kind_weights):  # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True)
-def _best_nodes(score, touched, is_allowed, k):  # noqa: ANN001, ANN202
+def _best_nodes(nodes, score, is_allowed, k):  # noqa: ANN001, ANN202
     best, of_best, count = np.full(k, -1, dtype=np.int64), np.full(k, -np.inf), 0
-    for node in touched:
-        if node < len(is_allowed) and is_allowed[node]:
-            count = insert(best, of_best, count, node, score[node])
+    for at in range(len(nodes)):
+        if nodes[at] < len(is_allowed) and is_allowed[nodes[at]]:
+            count = insert(best, of_best, count, nodes[at], score[at])
     return best[:count], of_best[:count]
 
 
 @numba.njit(cache=True)
-def _paths(nodes, parent, parent_kind, products):  # noqa: ANN001, ANN202
-    """Kind of the last edge, last product before, and first node of the strongest path to each node.
+def _paths(slots, nodes, parent, parent_kind, products):  # noqa: ANN001, ANN202
+    """Kind of the last edge, last product before, and first node of the strongest path to each slot's node.
 
     A node's strength is less than its parent's, so that no path is a circle.
     """
-    kind, neighbour, start = np.empty((3, len(nodes)), dtype=np.int64)
-    for at in range(len(nodes)):
-        node = parent[nodes[at]]
-        kind[at] = parent_kind[nodes[at]]
-        while node >= products:
-            node = parent[node]
-        neighbour[at] = node
-        while parent[node] >= 0:
-            node = parent[node]
-        start[at] = node
+    kind, neighbour, start = np.empty((3, len(slots)), dtype=np.int64)
+    for row in range(len(slots)):
+        at = parent[slots[row]]
+        kind[row] = parent_kind[slots[row]]
+        while nodes[at] >= products:
+            at = parent[at]
+        neighbour[row] = nodes[at]
+        while parent[at] >= 0:
+            at = parent[at]
+        start[row] = nodes[at]
     return kind, neighbour, start

@@ -22,6 +22,7 @@ from patron.govern.vault import Vault
 from patron.measure.drift import measure_drift
 from patron.measure.effect_measurement import measure_effects
 from patron.measure.forecast_checks import check_forecasts
+from patron.measure.list_responses import measure_lists
 from patron.measure.model_alarms import write_model_alarms
 from patron.predict.backtest import cutoffs_for
 from patron.predict.pinned_models import PINNABLE, require_usable
@@ -130,7 +131,7 @@ STEPS = (
     Step("later refunds", understand, (build_later_refunds,)),
     Step("cutoffs", understand, (build_run_cutoffs,)),
     Step("features", understand, (build_features, build_run_prospects)),
-    Step("measure", measure, (measure_effects, check_forecasts, measure_drift)),
+    Step("measure", measure, (measure_effects, measure_lists, check_forecasts, measure_drift)),
     Step("predict", predict, (run_predict,)),
     Step("segments", understand, (build_segments, build_stage_transitions)),
     Step("decide", decide, (decide_offers, write_recommendations)),

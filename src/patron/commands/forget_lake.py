@@ -11,6 +11,7 @@ from patron.schema.tables import (
     AFFINITIES,
     CLEANING,
     EVENTS,
+    PRODUCT_RESPONSES,
     PRODUCTS,
     RECOMMENDABLE_PRODUCTS,
     RECOMMENDATIONS,
@@ -55,6 +56,7 @@ SPECIAL_CONDITIONS = {
     RECOMMENDABLE_PRODUCTS.name: ErasureConditions(
         f"product_id {OF_NOBODY_ELSE}", {name: f"{name} {OF_NOBODY_ELSE}" for name in ("category", "brand")}
     ),
+    PRODUCT_RESPONSES.name: ErasureConditions(f"product_id {OF_NOBODY_ELSE}"),
     RELATED_PRODUCTS.name: ErasureConditions(f"product_id {OF_NOBODY_ELSE} or related_id {OF_NOBODY_ELSE}"),
     **{
         table.name: ErasureConditions(

@@ -8,6 +8,8 @@ READS = (
     "related_products",
     "products",
     "recommendable_products",
+    "list_sources",
+    "product_responses",
     "effects",
     "exposures",
     "features",

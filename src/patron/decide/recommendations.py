@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 
-from patron.recommenders.live.index_tables import IndexTables, build_index
+from patron.recommenders.live.index_tables import IndexTables, build_index, learned_model
 from patron.recommenders.live.list_maker import ListMaker, ListRequest, ProductList
 from patron.recommenders.live.recommendation_index import RecommendationIndex
 from patron.recommenders.live.scenarios import Scenario
@@ -26,13 +26,12 @@ def write_recommendations(view: StageView) -> None:
     """Write `recommendable_products`, then `recommendations`: none to customers whom rules leave nothing."""
     view.write_query("recommendable_products", recommendable_products(view))
     run, policy = view.run, view.policy.recommendations
-    tables = list_tables(view.query, run, view.policy)
-    index = build_index(
-        IndexTables(**tables), at_day=run.as_of.timestamp() / 86_400, margin_share=view.settings.shop.margin_share
-    )
+    tables = IndexTables(**list_tables(view.query, run, view.policy))
+    margin_share = view.settings.shop.margin_share
+    index = build_index(tables, at_day=run.as_of.timestamp() / 86_400, margin_share=margin_share)
     settings = policy.of_scenario(MESSAGE).model_dump()
     scenario = Scenario.of(MESSAGE, policy.blocked, settings)
-    maker = ListMaker(index)
+    maker = ListMaker(index, *learned_model(tables, index.facts.products))
     rng = np.random.default_rng(run.child_seed("recommendations"))
     made = [
         maker.make(ListRequest(scenario, index.at_day, customer), rng) for customer in range(len(index.customers.ids))

@@ -1,5 +1,15 @@
 """What our decisions caused, and whether our forecasts came true."""
 
-READS = ("decisions", "propensities", "exposures", "order_lines", "scores", "features")
-WRITES = ("effects", "forecast_checks", "drift", "model_alarms")
+READS = (
+    "decisions",
+    "propensities",
+    "exposures",
+    "order_lines",
+    "scores",
+    "features",
+    "events",
+    "identities",
+    "vault",
+)
+WRITES = ("effects", "forecast_checks", "drift", "model_alarms", "list_sources", "product_responses")
 RETURNS: tuple[str, ...] = ()

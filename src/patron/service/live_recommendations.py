@@ -17,6 +17,7 @@ import numpy as np
 
 from patron.collect.request import Request
 from patron.govern.consent_ledger import history, latest_answer
+from patron.govern.list_signatures import EXPECTED_CLICKS, INTERESTS, interests_of, is_ours, signed_properties
 from patron.govern.vault import Vault
 from patron.recommenders.live.exploration import RegretBudget
 from patron.recommenders.live.list_maker import ListedProduct, ListMaker, ListRequest, ProductList
@@ -26,7 +27,6 @@ from patron.recommenders.live.scenarios import Scenario
 from patron.recommenders.live.session_memory import ORDER, SessionEvent, SessionMemory
 from patron.schema.errors import BadRequest, NoRunYet, NotFound
 from patron.schema.numbers import Numbers
-from patron.service.list_signatures import EXPECTED_CLICKS, event_properties, interests_of, is_ours
 from patron.service.profile_reader import read_profiles
 from patron.service.recommendation_source import RecommendationSource, load_source, source_key
 from patron.service.session_events import Feedback, ShopperEvents, day_of, events_of_profile, events_of_request
@@ -209,7 +209,8 @@ class LiveRecommendations:
             self._clicks.clear()
         share = self.shop.policy.exploration.recommendation_share
         with self._lock:
-            self._source, self._maker = source, ListMaker(source.index, budget=RegretBudget(share))
+            maker = ListMaker(source.index, source.weights, source.response, RegretBudget(share))
+            self._source, self._maker = source, maker
 
     def _ready(self, now: datetime) -> tuple[ListMaker, RecommendationSource]:
         with self._lock:
@@ -328,8 +329,17 @@ class LiveRecommendations:
                 reason.days_since,
                 reason.usual_days,
             ),
-            event_properties(self.vault, list_id, shown.scenario, position, listed, product_id),
+            self._event(list_id, shown.scenario, product_id, position, listed),
         )
+
+    def _event(
+        self, list_id: str, scenario: str, product_id: str, position: int, listed: ListedProduct
+    ) -> dict[str, Any]:
+        """Properties that the page sends back about a place."""
+        place = {"list_id": list_id, "scenario": scenario, "product_id": product_id, "position": position}
+        numbers = {"propensity": listed.propensity, EXPECTED_CLICKS: 1_000 * listed.expected_clicks}
+        interests = dict(zip(INTERESTS, listed.interests, strict=True))
+        return signed_properties(self.vault, place | numbers | interests)
 
     def _learn(self, one: ShopperEvents, maker: ListMaker, source: RecommendationSource) -> None:
         """Let clicks, looks and orders change what is expected of their products."""

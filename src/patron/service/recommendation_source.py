@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from patron.govern import audit_log
 from patron.govern.vault import initial_customer_id
-from patron.recommenders.live.index_tables import IndexTables, build_index
+from patron.recommenders.live.click_model import ClickWeights, ProductResponse
+from patron.recommenders.live.index_tables import IndexTables, build_index, learned_model
 from patron.recommenders.live.recommendation_index import RecommendationIndex, place_of
 from patron.schema.table_definition import NUMBER, TEXT
 from patron.schema.tables import EVENTS
@@ -60,6 +61,9 @@ class RecommendationSource:
     """In the order of the index's products."""
     price_cents: pa.Array
     as_of: datetime | None
+    weights: ClickWeights
+    response: ProductResponse
+    """By the last night."""
 
     def customer_of(self, token: str) -> str:
         """Customer of a token: from the last run's identities, else a customer of this token alone."""
@@ -96,24 +100,29 @@ def load_source(shop: Shop, view: Snapshot | None, key: SourceKey, *, now: datet
     """Read the tables of the last run; before any run count what events in the lake name."""
     if view is None or view.table_version("recommendable_products") is None:
         return _without_run(shop, key, now=now)
-    tables = list_tables(view.query, view.run, view.policy)
+    tables = IndexTables(**list_tables(view.query, view.run, view.policy))
     index = build_index(
-        IndexTables(**tables),
+        tables,
         at_day=day_of(view.run.as_of),
         margin_share=view.settings.shop.margin_share,
         version=view.run.run_id,
     )
     people = view.query("select token, customer_id from identities where shared_from is null order by token")
     names = view.query("select product_id, product_name, price_cents from products order by product_id")
-    return _source(key, index, people, names, view.run.as_of)
+    return _source(key, index, people, names, view.run.as_of, learned_model(tables, index.facts.products))
 
 
 def _source(
-    key: SourceKey, index: RecommendationIndex, people: pa.Table, names: pa.Table, as_of: datetime | None
+    key: SourceKey,
+    index: RecommendationIndex,
+    people: pa.Table,
+    names: pa.Table,
+    as_of: datetime | None,
+    learned: tuple[ClickWeights, ProductResponse],
 ) -> RecommendationSource:
     place = pc.index_in(index.facts.products, names["product_id"].combine_chunks())
     name, price = (names[column].combine_chunks().take(place) for column in ("product_name", "price_cents"))
-    return RecommendationSource(key, index, people, name, price, as_of)
+    return RecommendationSource(key, index, people, name, price, as_of, *learned)
 
 
 def _without_run(shop: Shop, key: SourceKey, *, now: datetime) -> RecommendationSource:
@@ -132,4 +141,4 @@ from ({events}) e where product_id is not null and name <> 'Product Updated'""")
     tables = IndexTables(named, purchases, NOTHING_RELATED, NOBODY_WANTS)
     margin_share = shop.settings.shop.margin_share
     index = build_index(tables, at_day=day_of(now), margin_share=margin_share, version=NO_RUN)
-    return _source(key, index, NO_PEOPLE, named, None)
+    return _source(key, index, NO_PEOPLE, named, None, learned_model(tables, index.facts.products))

@@ -34,7 +34,7 @@ class ListPolicy(BaseModel):
     diversity: float = Field(default=0.1, ge=0, le=1)
     """Weight of being unlike the rest of the list, next to being clicked."""
     value_weight: float = Field(default=0, ge=0, le=1)
-    """How much the expected margin counts next to the click: 0 clicks alone."""
+    """How much the margin counts next to the probability of an order: 0 not at all, 1 as much."""
     rotation: float = Field(default=0.3, ge=0, le=1)
     """Share of its click probability that a product loses when it was shown and not clicked ..."""
     rotation_half_life_days: float = Field(default=1, gt=0)

@@ -15,7 +15,7 @@ Query = Callable[[str], pa.Table]
 
 
 def list_tables(query: Query, run: Run, policy: Policy) -> dict[str, pa.Table]:
-    """Tables `products`, `purchases`, `related` and `wanted`, as of the run."""
+    """Tables `products`, `purchases`, `related`, `wanted`, `sources` and `responses`, as of the run."""
     return {
         "products": query(_products(run)),
         "purchases": query(_purchases(run, policy)),
@@ -24,6 +24,10 @@ select product_id, related_id, kind, strength from related_products where run_id
         "wanted": query(f"""
 select customer_id, product_id, probability, days_since, usual_days, because_product_id from affinities
 where run_id = '{run.run_id}' order by customer_id, "rank" """),
+        "sources": query(f"select source, weight, clicks, orders from list_sources where run_id = '{run.run_id}'"),
+        "responses": query(f"""
+select product_id, clicks, expected_clicks, orders, expected_orders from product_responses
+where run_id = '{run.run_id}'"""),
     }
 
 

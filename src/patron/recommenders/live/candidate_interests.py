@@ -16,7 +16,9 @@ from patron.schema.numbers import Numbers
 LATEST_EVENTS = 20
 """Events of a visit that speak for products."""
 HALF_LIFE_DAYS = 0.5
-"""Age at which an event speaks half as much."""
+"""Age at which what an event says about the visit counts half ..."""
+LASTING_SHARE = 0.3
+"""... and share of an event that is about the person, and fades with TASTE_HALF_LIFE_DAYS."""
 TASTE_HALF_LIFE_DAYS = 30.0
 """Age at which an event says half as much about a customer's categories."""
 NO_TASTE = 2.0
@@ -113,8 +115,7 @@ def _evidence(index: RecommendationIndex, session: Sequence[SessionEvent], day: 
     for event in [event for event in session if event.kind in EVIDENCE][-LATEST_EVENTS:]:
         code = index.code(event.product)
         if code != UNKNOWN:
-            strength = EVIDENCE[event.kind] * 0.5 ** (max(day - event.day, 0.0) / HALF_LIFE_DAYS)
-            latest[code] = (code, strength, event.kind in FOR_CART)
+            latest[code] = (code, EVIDENCE[event.kind] * _fade(day - event.day), event.kind in FOR_CART)
     related = _related(index, latest.values())
     viewed = [(code, AGAIN * strength) for code, strength, is_for_cart in latest.values() if not is_for_cart]
     again = np.array([code for code, _ in viewed], dtype=np.int64)
@@ -124,6 +125,13 @@ def _evidence(index: RecommendationIndex, session: Sequence[SessionEvent], day: 
         np.concatenate([related[1], strengths]),
         np.concatenate([related[2], again]),
     )
+
+
+def _fade(days: float) -> float:
+    """How much an event of that age speaks, of a new one: most of it is about the visit, some about the person."""
+    age = max(days, 0.0)
+    lasting = LASTING_SHARE * 0.5 ** (age / TASTE_HALF_LIFE_DAYS)
+    return lasting + (1 - LASTING_SHARE) * 0.5 ** (age / HALF_LIFE_DAYS)
 
 
 def _related(index: RecommendationIndex, starts: Iterable[tuple[int, float, bool]]) -> tuple[Codes, Numbers, Codes]:

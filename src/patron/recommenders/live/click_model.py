@@ -125,14 +125,18 @@ class ProductResponse:
         of_sources = self.source_orders / self.source_clicks
         return shares @ of_sources / np.maximum(shares.sum(axis=1), TINY)
 
+    @staticmethod
+    def credit(shares: Numbers) -> Numbers:
+        """What each source is credited with of some clicks or orders (rows of shares)."""
+        return (shares / np.maximum(shares.sum(axis=1, keepdims=True), TINY)).sum(axis=0)
+
     def add_click(self, product: int, shares: Numbers) -> None:
         """Count a click; `shares` is what each source added to the product's rate."""
-        credit = shares / max(float(shares.sum()), TINY)
         self.clicks[product] += 1
         self.expected_orders[product] += float(self.expected_order_shares(shares[None, :])[0])
-        self.source_clicks += credit
+        self.source_clicks += self.credit(shares[None, :])
 
     def add_order(self, product: int, shares: Numbers) -> None:
         """Count an order after a click."""
         self.orders[product] += 1
-        self.source_orders += shares / max(float(shares.sum()), TINY)
+        self.source_orders += self.credit(shares[None, :])

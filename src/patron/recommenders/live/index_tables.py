@@ -1,6 +1,6 @@
 """Build the index from tables: products, recent purchases and returns, related products, and what customers want."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from patron.recommenders.ids import codes_of_ids
 from patron.recommenders.lists.product_facts import ProductFacts
+from patron.recommenders.live.click_model import SOURCES, ClickWeights, ProductResponse
 from patron.recommenders.live.product_rows import ProductRows
 from patron.recommenders.live.recommendation_index import DAYS, PROBABILITY, STRENGTH, Customers, RecommendationIndex
 from patron.schema.numbers import Numbers, float_column
@@ -18,6 +19,13 @@ POPULAR_DAYS = 28.0
 """Purchases within so many days make a product popular."""
 TOGETHER, FOLLOWS, ALIKE = "together", "follows", "alike"
 """Kinds of related products."""
+
+
+NO_SOURCES = pa.schema(
+    [("source", pa.string()), ("weight", pa.float64()), ("clicks", pa.float64()), ("orders", pa.float64())]
+).empty_table()
+RESPONSES = ("clicks", "expected_clicks", "orders", "expected_orders")
+NO_RESPONSES = pa.schema([("product_id", pa.string()), *((name, pa.float64()) for name in RESPONSES)]).empty_table()
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,10 @@ class IndexTables:
     """product_id, related_id, kind ("together", "follows" or "alike"), strength, 0 to 1."""
     wanted: pa.Table
     """customer_id, product_id, probability, days_since, usual_days, because_product_id."""
+    sources: pa.Table = field(default_factory=lambda: NO_SOURCES)
+    """source, weight, clicks, orders: what shown lists taught; empty before there were any."""
+    responses: pa.Table = field(default_factory=lambda: NO_RESPONSES)
+    """product_id, clicks, expected_clicks, orders, expected_orders, likewise."""
 
 
 def build_index(tables: IndexTables, *, at_day: float, margin_share: float, version: str = "") -> RecommendationIndex:
@@ -70,6 +82,20 @@ def build_index(tables: IndexTables, *, at_day: float, margin_share: float, vers
 
 
 FACTS = ("product_id", "category", "brand", "style_id", "price_cents", "stock", "is_consumable", "is_blocked")
+
+
+def learned_model(tables: IndexTables, products: pa.Array) -> tuple[ClickWeights, ProductResponse]:
+    """What shown lists taught by the last night; the defaults before there were any."""
+    weights, response = ClickWeights(), ProductResponse.unknown(len(products))
+    sources = {row["source"]: row for row in tables.sources.to_pylist()}
+    if sources.keys() == set(SOURCES):
+        columns = {name: np.array([sources[one][name] for one in SOURCES]) for name in ("weight", "clicks", "orders")}
+        weights = replace(weights, weights=columns["weight"])
+        response.source_clicks, response.source_orders = columns["clicks"], columns["orders"]
+    codes = codes_of_ids(tables.responses["product_id"], products)
+    for name in RESPONSES:
+        getattr(response, name)[codes[codes >= 0]] = float_column(tables.responses, name)[codes >= 0]
+    return weights, response
 
 
 def _known_products(products: pa.Table) -> pa.Table:

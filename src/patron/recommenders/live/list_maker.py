@@ -113,8 +113,7 @@ class ListMaker:
         for popular in (POPULAR, MORE_POPULAR):
             candidates = self._candidates(request, popular)
             rates = self._rates(candidates, request)
-            worth = rates * self._value(candidates) ** request.scenario.value_weight
-            worth = np.clip(worth, 0.0, 1.0)
+            worth = self._worth(candidates, rates, request)
             pairs = ListCandidates(np.zeros(len(worth), np.int64), candidates.product, worth, 1)
             choice = choose_lists(pairs, self.index.facts, request.scenario.rules, count, shopper)
             if choice.items[0, -1] >= 0 or request.allowed is not None:
@@ -140,11 +139,18 @@ class ListMaker:
             allowed=request.allowed,
         )
 
-    def _value(self, candidates: Candidates) -> Numbers:
-        """Margin that a click on each candidate is expected to bring, of that of the median product."""
+    def _worth(self, candidates: Candidates, rates: Numbers, request: ListRequest) -> Numbers:
+        """What candidates are ranked by, 0 to 1: click and order, and the margin as far as the scenario says.
+
+        In clicks of a product whose orders and margin are the median's.
+        """
+        scenario = request.scenario
         orders = self.response.order_shares(candidates.product, self.weights.shares(candidates.interests))
-        median = float(np.median(orders)) if len(orders) else 1.0
-        return orders / max(median, TINY)
+        value = orders / max(float(np.median(orders)) if len(orders) else 1.0, TINY)
+        if scenario.value_weight:
+            value *= self._margins[candidates.product] ** scenario.value_weight
+        worth = np.clip(rates * value, TINY, 1.0)
+        return np.where(rates < scenario.least_click_probability, 0.0, worth)
 
     def _rates(self, candidates: Candidates, request: ListRequest) -> Numbers:
         """Clicks per look of each candidate, less what rotation takes off."""

@@ -6,6 +6,9 @@ from typing import Any, Self
 
 from patron.recommenders.lists.list_rules import ListRules
 
+LEAST_RELEVANCE = 1e-15
+"""What is left out for an unlikely click has the relevance 0."""
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -15,8 +18,10 @@ class Scenario:
     rules: ListRules = field(default_factory=ListRules)
     count: int = 10
     """Products of a list."""
+    least_click_probability: float = 0.0
+    """Less likely clicks are left out, 0 to 1."""
     value_weight: float = 0.0
-    """How much the expected margin counts next to the click: 0 clicks alone, 1 both alike."""
+    """How much the margin counts next to the order: 0 not at all, 1 as much."""
     rotation: float = 0.0
     """How much of a product's rate is taken off just after it was shown and not clicked, 0 to 1 ..."""
     rotation_half_life_days: float = 1.0
@@ -24,12 +29,12 @@ class Scenario:
 
     @classmethod
     def of(cls, name: str, blocked: Collection[str], settings: Mapping[str, Any]) -> Self:
-        """From settings in one level: those of the rules and of the scenario, and the least click probability.
+        """From settings in one level: those of the rules and of the scenario.
 
         No limit of products of a category is 0. Raises BadListInput for a value out of its range.
         """
         values = dict(settings)
-        values["min_relevance"] = values.pop("least_click_probability", 0.0)
+        values["min_relevance"] = LEAST_RELEVANCE if values.get("least_click_probability") else 0.0
         values["most_per_category"] = values.get("most_per_category") or None
         of_rules = {one.name for one in fields(ListRules)}
         rules = ListRules(blocked=tuple(blocked), **{key: value for key, value in values.items() if key in of_rules})

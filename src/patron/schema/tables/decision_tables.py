@@ -101,6 +101,36 @@ RECOMMENDABLE_PRODUCTS = Table(
     ),
     partition_by="run_id",
 )
+LIST_SOURCES = Table(
+    "list_sources",
+    "one row per source of interest in recommended products: what it brought",
+    ("run_id", "source"),
+    (
+        RUN,
+        of("source", TEXT, "source: personal, session, context, taste, popular, any"),
+        of("weight", NUMBER, "clicks per look at a product for which the source speaks fully"),
+        of("clicks", NUMBER, "clicks that the source is credited with, and its prior's"),
+        of("orders", NUMBER, "orders after these clicks, and its prior's"),
+    ),
+    partition_by="run_id",
+    is_for_people=True,
+)
+PRODUCT_RESPONSES = Table(
+    "product_responses",
+    "one row per recommended product: its clicks and orders next to those that its sources alone would bring",
+    ("run_id", "product_id"),
+    (
+        RUN,
+        of("product_id", TEXT, "product"),
+        of("shown_count", INT, "times that it was shown in a list of ours"),
+        of("clicks", NUMBER, "clicks"),
+        of("expected_clicks", NUMBER, "clicks that its sources alone would bring"),
+        of("orders", NUMBER, "orders within a day after a click"),
+        of("expected_orders", NUMBER, "orders that the sources of its clicks would bring"),
+    ),
+    partition_by="run_id",
+    is_for_people=True,
+)
 EXPOSURES = Table(
     "exposures",
     "one row per decision handed to a channel",

@@ -24,6 +24,7 @@ from patron.recommenders.item_hazard import ItemHazard
 from patron.recommenders.item_knn import ItemKNN
 from patron.recommenders.learner import Fitted, Learner
 from patron.recommenders.matrix_factorisation import MatrixFactorisation
+from patron.recommenders.pair_features import value_of_pairs
 from patron.recommenders.personal_frequency import PersonalFrequency
 from patron.recommenders.recent_popularity import RecentPopularity
 from patron.schema.numbers import Numbers
@@ -137,7 +138,7 @@ class HeldOutPairs:
         history = held_out.before.matrix()
         hits = sp.csr_array(after.matrix()[users].sign())
         pairs = candidates_in_batches(fit_members(held_out.before), users, history)
-        is_hit = np.asarray(hits[pairs.row, pairs.item]).ravel() > 0
+        is_hit = value_of_pairs(hits, pairs.row, pairs.item) > 0
         new_hits = hits - hits.multiply(history[users].sign())
         counts = (np.asarray(one.sum(axis=1), dtype=np.int64) for one in (hits, new_hits))
         return cls(users, pairs, is_hit, *counts)

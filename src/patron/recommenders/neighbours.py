@@ -39,8 +39,8 @@ class FittedNeighbours(Fitted):
     def scores(self, users: Codes) -> Scores:
         """Sum of the similarities to what each user had, weighted as the profiles are; what is near to none is none."""
         rows = sp.csr_array(self.profiles[users])
-        arrays = (one for matrix in (rows, self.neighbours) for one in (matrix.indptr, matrix.indices, matrix.data))
-        return _sums(*arrays, np.full((len(users), len(self.catalogue.items)), -np.inf))
+        of_rows, of_items = ((one.indptr, one.indices, one.data) for one in (rows, self.neighbours))
+        return _sums(*of_rows, *of_items, np.full((len(users), len(self.catalogue.items)), -np.inf))
 
     def similarities(self, items: Codes) -> Scores:
         """The kept neighbours of each item."""

@@ -94,7 +94,7 @@ def value_of_pairs(matrix: sp.csr_array, users: Codes, items: Codes) -> Numbers:
 
 
 @numba.njit(cache=True)
-def _values(data, places, starts, columns, users, items):  # noqa: ANN001, ANN202, PLR0913, PLR0917
+def _values(data, places, starts, columns, users, items):  # noqa: ANN001, ANN202
     """One row of the matrix is written out at a time: SciPy looks through it once for each pair."""
     values, of_row, row = np.zeros(len(users)), np.zeros(columns), -1
     for at in range(len(users)):

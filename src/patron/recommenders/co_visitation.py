@@ -132,17 +132,20 @@ def _add_next(place, sequences, factors, sums, is_touched, touched, size):  # no
     """Add what the rows around a row count for its item; return how many items are touched by now."""
     item, day, weight, step, first, end = sequences
     decay, half_life, backward, _ = factors
+    factor, of_step = 0.0, -1
     for at in range(max(place - MOST_ROWS, first[place]), min(place + MOST_ROWS + 1, end[place])):
-        distance = step[at] - step[place]
-        if at == place or abs(distance) > len(decay):
-            continue
-        direction = 1.0 if distance > 0 else backward
-        if direction > 0:
-            other = item[at]
-            if not is_touched[other]:
-                is_touched[other] = True
-                touched[size] = other
-                size += 1
+        if step[at] != of_step:  # why: all rows of a step are of one time, and powers are slow
+            of_step, distance = step[at], step[at] - step[place]
             halvings = min(abs(day[at] - day[place]) / half_life, MOST_HALVINGS)
-            sums[other] += direction * weight[at] * decay[max(abs(distance) - 1, 0)] * 0.5**halvings
+            direction = 1.0 if distance > 0 else backward
+            is_near = abs(distance) <= len(decay)
+            factor = direction * decay[max(abs(distance) - 1, 0)] * 0.5**halvings if is_near else 0.0
+        if at == place or factor <= 0:
+            continue
+        other = item[at]
+        if not is_touched[other]:
+            is_touched[other] = True
+            touched[size] = other
+            size += 1
+        sums[other] += factor * weight[at]
     return size

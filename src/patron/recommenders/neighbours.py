@@ -37,8 +37,10 @@ class FittedNeighbours(Fitted):
     """Items x items: what an item says for others, the best of each row."""
 
     def scores(self, users: Codes) -> Scores:
-        """Sum of the similarities to what each user had, weighted as the profiles are."""
-        return sp.csr_array(self.profiles[users] @ self.neighbours)
+        """Sum of the similarities to what each user had, weighted as the profiles are; what is near to none is none."""
+        rows = sp.csr_array(self.profiles[users])
+        of_rows, of_items = ((one.indptr, one.indices, one.data) for one in (rows, self.neighbours))
+        return _sums(*of_rows, *of_items, np.full((len(users), len(self.catalogue.items)), -np.inf))
 
     def similarities(self, items: Codes) -> Scores:
         """The kept neighbours of each item."""
@@ -82,6 +84,19 @@ def as_sparse(best: npt.NDArray[Any], of_best: npt.NDArray[Any], columns: int) -
     is_item = best >= 0
     starts = np.concatenate([[0], np.cumsum(is_item.sum(axis=1))])
     return sp.csr_array((of_best[is_item], best[is_item], starts), shape=(len(best), columns))
+
+
+@numba.njit(cache=True)
+def _sums(starts, places, values, of_starts, of_places, of_values, sums):  # noqa: ANN001, ANN202, PLR0913, PLR0917
+    """Products of rows with a matrix, dense, where they have a term; SciPy copies the whole matrix to mix its types."""
+    for row in range(len(starts) - 1):
+        for place in range(starts[row], starts[row + 1]):
+            value, middle = np.float64(values[place]), places[place]
+            for at in range(of_starts[middle], of_starts[middle + 1]):
+                column, product = of_places[at], value * of_values[at]
+                before = sums[row, column]
+                sums[row, column] = product if before == -np.inf else before + product
+    return sums
 
 
 @numba.njit(cache=True)

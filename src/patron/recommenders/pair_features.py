@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
+import numba
 import numpy as np
 import scipy.sparse as sp
 
@@ -88,7 +89,20 @@ def _of_pairs(known: Interactions) -> tuple[sp.csr_array, sp.csr_array, sp.csr_a
 
 
 def value_of_pairs(matrix: sp.csr_array, users: Codes, items: Codes) -> Numbers:
-    """Value of each pair; 0 where there is none."""
-    if not len(users):  # why: SciPy hands out a sparse matrix then
-        return np.empty(0)
-    return np.asarray(matrix[users, items], dtype=np.float64).ravel()
+    """Value of each pair; 0 where there is none. Fast where pairs of a user follow each other."""
+    return _values(matrix.data, matrix.indices, matrix.indptr, matrix.shape[1], users, items)  # type: ignore[index] - of every sparse array
+
+
+@numba.njit(cache=True)
+def _values(data, places, starts, columns, users, items):  # noqa: ANN001, ANN202
+    """One row of the matrix is written out at a time: SciPy looks through it once for each pair."""
+    values, of_row, row = np.zeros(len(users)), np.zeros(columns), -1
+    for at in range(len(users)):
+        if users[at] != row:
+            if row >= 0:
+                of_row[places[starts[row] : starts[row + 1]]] = 0.0
+            row = users[at]
+            for place in range(starts[row], starts[row + 1]):
+                of_row[places[place]] += data[place]
+        values[at] = of_row[items[at]]
+    return values

@@ -173,9 +173,7 @@ class LiveRecommendations:
         shown, rng = self._request(replace(query, is_preview=True), now), np.random.default_rng(0)
         code = shown.source.index.code(product_id)
         if code == UNKNOWN:
-            raise NotFound(
-                "lists do not know this product", where=product_id, todo="Run `patron run` after its import."
-            )
+            raise NotFound("lists do not know this product", where=product_id, todo="Import it, then run `patron run`.")
         exclusion = shown.maker.make(shown.request, rng).why_not(code)
         if exclusion != "no_candidate":
             return exclusion

@@ -164,6 +164,31 @@ def test_places_that_are_tried_have_the_probability_of_their_product(live):
     assert np.mean(chosen[usual]) == pytest.approx(len(chosen[usual]) / 300, abs=0.05)
 
 
+def test_a_preview_tries_nothing_and_is_not_kept(live):
+    usual = [ids(ask(live, user_id="u8", is_preview=True, seed=seed)) for seed in range(40)]
+    assert all(made == usual[0] for made in usual)
+    made = ask(live, user_id="u8", is_preview=True)
+    assert {one.propensity for one in made.products} == {1.0}
+    assert made.next is None
+    assert not live._lists
+    assert live._maker.budget.expected == 0
+
+
+def test_a_preview_says_why_a_product_is_not_in_the_list(live):
+    def why_not(product_id, **query):
+        return live.why_not(RecommendationQuery(**query), product_id, now=NOW)
+
+    made = ask(live, user_id="u8", is_preview=True)
+    assert {why_not(one, user_id="u8") for one in ids(made)} == {None}
+    assert why_not("p7", user_id="u8") == "out_of_stock"
+    assert why_not("p8", user_id="u8", only=["p9"]) == "no_candidate"
+    assert why_not("p7", user_id="u8", only=["p9"]) == "out_of_stock", "a rule is the better answer than no candidate"
+    assert why_not(made.products[-1].product_id, user_id="u8", k=3) == "lower_rank"
+    assert why_not("p8", user_id="u8", min_relevance=1.0) == "low_relevance"
+    with pytest.raises(NotFound, match="do not know"):
+        why_not("nobody sells this")
+
+
 def test_an_objection_to_profiling_leaves_the_page_alone(live, monkeypatch):
     monkeypatch.setattr(live_recommendations, "latest_answer", lambda _: False)
     made = ask(live, user_id="u8")

@@ -19,6 +19,7 @@ from patron.collect.request import Request
 from patron.govern.consent_ledger import history, latest_answer
 from patron.govern.list_signatures import EXPECTED_CLICKS, INTERESTS, interests_of, is_ours, signed_properties
 from patron.govern.vault import Vault
+from patron.recommenders.lists.exclusions import Exclusion
 from patron.recommenders.live.exploration import RegretBudget
 from patron.recommenders.live.list_maker import ListedProduct, ListMaker, ListRequest, ProductList
 from patron.recommenders.live.list_reasons import ReasonCode
@@ -66,6 +67,8 @@ class RecommendationQuery:
     """Least click probability, 0 to 1; by default that of policy.toml."""
     next: str | None = None
     """Continue a list: its products after those that were answered."""
+    is_preview: bool = False
+    """For staff: no place is explored, the list is not kept and has no next page."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +160,34 @@ class LiveRecommendations:
 
         Raises NotFound for a list that is not kept any more, BadRequest for a scenario that does not exist.
         """
-        maker, source = self._ready(now)
         rng = rng or np.random.default_rng(secrets.randbits(64))
         if query.next:
             return self._next_page(query, rng)
+        shown = self._request(query, now)
+        made = shown.maker.make(shown.request, rng)
+        return self._answer(secrets.token_urlsafe(12), shown, made, is_kept=not query.is_preview)
+
+    def why_not(self, query: RecommendationQuery, product_id: str, *, now: datetime) -> Exclusion | None:
+        """Why a product is not in the preview of a list; None where it is.
+
+        Of a product that no recommender proposed, the rule that excludes it all the same is the reason. Raises NotFound
+        for an unknown product, BadRequest for a scenario that does not exist.
+        """
+        shown, rng = self._request(replace(query, is_preview=True), now), np.random.default_rng(0)
+        code = shown.source.index.code(product_id)
+        if code == UNKNOWN:
+            raise NotFound("lists do not know this product", where=product_id, todo="Import it, then run `patron run`.")
+        exclusion = shown.maker.make(shown.request, rng).why_not(code)
+        if exclusion != "no_candidate":
+            return exclusion
+        alone = replace(shown.request, allowed=np.array([code]), count=1)
+        return shown.maker.make(alone, rng).why_not(code) or exclusion
+
+    def _request(self, query: RecommendationQuery, now: datetime) -> _ShownList:
+        """What a first page is made from."""
+        maker, source = self._ready(now)
+        if query.is_preview:
+            maker = ListMaker(maker.index, maker.weights, maker.response)
         scenario = self._scenario(query)
         tokens, customer_id = self._people(query, source)
         is_profiled = self._may_profile(tokens)
@@ -174,8 +201,7 @@ class LiveRecommendations:
             count=query.k,
             allowed=_allowed(query.only, source),
         )
-        shown = _ShownList(request, query.scenario, customer != UNKNOWN, maker, source, ())
-        return self._answer(secrets.token_urlsafe(12), shown, maker.make(request, rng))
+        return _ShownList(request, query.scenario, customer != UNKNOWN, maker, source, ())
 
     def recommend_many(
         self, queries: Sequence[RecommendationQuery], *, now: datetime
@@ -288,8 +314,8 @@ class LiveRecommendations:
         maker = ListMaker(shown.maker.index, shown.maker.weights, shown.maker.response)
         return self._answer(query.next or "", shown, maker.make(request, rng))
 
-    def _answer(self, list_id: str, shown: _ShownList, made: ProductList) -> Recommendation:
-        """The list with ids and names, kept for its next page."""
+    def _answer(self, list_id: str, shown: _ShownList, made: ProductList, *, is_kept: bool = True) -> Recommendation:
+        """The list with ids and names; where it is kept it has a next page."""
         index, source = shown.source.index, shown.source
         products = tuple(one.product for one in made.products)
         names = self.vault.reveal_identifiers([index.product_id(one) for one in products])
@@ -299,12 +325,13 @@ class LiveRecommendations:
             for position, (one, name) in enumerate(zip(made.products, names, strict=True), start=first)
         )
         with self._lock:
-            self._lists[list_id] = replace(shown, products=shown.products + products)
-            self._lists.move_to_end(list_id)
+            if is_kept:
+                self._lists[list_id] = replace(shown, products=shown.products + products)
+                self._lists.move_to_end(list_id)
             while len(self._lists) > MOST_LISTS:
                 self._lists.popitem(last=False)
         why_short = {str(name): count for name, count in made.why_short.items()}
-        follows = None if why_short else list_id
+        follows = None if why_short or not is_kept else list_id
         return Recommendation(
             list_id, shown.scenario, source.index.version, shown.is_personal, answered, why_short, follows
         )

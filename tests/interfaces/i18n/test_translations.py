@@ -1,6 +1,7 @@
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -17,10 +18,14 @@ from patron.predict import category_needs, contract_churn, message_response
 from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
+from patron.recommenders.lists.exclusions import EXCLUSIONS
+from patron.recommenders.live.list_reasons import ReasonCode
 from patron.schema.questions import TARGETS
 from patron.schema.reason_codes import REASON_CODES
 from patron.schema.tables import NEED_REASONS, RESPONSE_KINDS
+from patron.service.recommendation_preview import NOT_IN_RUN
 from patron.storage.policy import Policy
+from patron.storage.recommendation_policy import SCENARIOS
 from patron.understand.facts.cleaning import cleaning
 from patron.understand.facts.interactions import KINDS
 from patron.understand.facts.usable_events import Scope
@@ -52,6 +57,10 @@ CODES = {
     "check": re.findall(r"'(\w+)' as check_code", cleaning(Scope(datetime(2017, 10, 1, tzinfo=UTC)))),
     "persona": [*TASTES, *(code for trait in PERSONA_TRAITS for code in (trait.high, trait.low) if code)],
     "persona_fact": [*TASTES, *(trait.feature for trait in PERSONA_TRAITS)],
+    "exclusion": [*EXCLUSIONS, NOT_IN_RUN],
+    "scenario": list(SCENARIOS),
+    "recommendation": list(get_args(ReasonCode)),
+    "recommendation_shopper": list(get_args(ReasonCode)),
     "stability": [code for _, code in STABILITY_LEVELS],
     "effect_source": ["assumed", "measured"],
     "churn_reason": [one.code for one in REASON_CODES],

@@ -44,6 +44,7 @@ from patron.interfaces.report.summary_sentences import summary_sentences
 from patron.run import silent
 from patron.schema.errors import NotFound, PatronError
 from patron.service.customer_lookup import lookup_customer
+from patron.service.recommendation_preview import PreviewQuery, preview_recommendations
 
 router = APIRouter()
 LOG = logging.getLogger(__name__)
@@ -160,6 +161,20 @@ def customer(request: Request, customer_id: str) -> Response:
     )
 
 
+@router.get("/recommendations")
+def recommendations(request: Request) -> Response:
+    """A list for a customer or a visitor as it would be now, and why a product is not in it."""
+    console, parameters = console_of(request), request.query_params
+    require_known(parameters, (*PREVIEW_PARAMETERS, "lang"))
+    values = {name: text for name in PREVIEW_PARAMETERS if (text := parameters.get(name, "").strip()[:200])}
+    lists, now = request.app.state.recommendations, datetime.now(UTC)
+    facts = preview_recommendations(lists, PreviewQuery(**values), now=now)
+    twin = f"/api/recommendations/preview?{urlencode(values)}".rstrip("?")
+    return console.page(
+        request, "recommendations.html", here="recommendations", twin=twin, preview=facts, values=values, now=now
+    )
+
+
 @router.get("/models")
 def models(request: Request) -> Response:
     """Questions, champions and how well they do."""
@@ -256,6 +271,7 @@ def _ingestion(request: Request, *, status: int = 200, **more: object) -> Respon
     return console.page(request, "ingestion.html", here="ingestion", twin="/api/ingestion", status=status, **values)
 
 
+PREVIEW_PARAMETERS = ("scenario", "customer", "product", "why_not")
 LIST_PARAMETERS = ("search", "lifecycle_stage", "persona", "action", "sort", "page", "lang")
 
 

@@ -17,7 +17,7 @@ from patron.interfaces.console.reason_texts import driver_sentence, help_sentenc
 from patron.interfaces.console.survival_texts import later_sentences, verdict_sentence, warning_sentence
 from patron.interfaces.console.training_texts import cohort_sentences, measured_sentence, training_sentence
 from patron.interfaces.i18n.persona_texts import persona_fact
-from patron.interfaces.i18n.recommendation_texts import recommendation_sentence
+from patron.interfaces.i18n.recommendation_texts import recommendation_sentence, short_sentence
 from patron.schema.questions import (
     FEWEST_ENDED_CONTRACTS,
     FEWEST_LOST_CONTRACTS,
@@ -58,6 +58,7 @@ def environment() -> Environment:
     jinja.globals["reason_sentence"] = reason_sentence
     jinja.globals["help_sentence"] = help_sentence
     jinja.globals["recommendation_sentence"] = recommendation_sentence
+    jinja.globals["short_sentence"] = short_sentence
     jinja.globals["fewest_messages"], jinja.globals["fewest_responses"] = FEWEST_MESSAGES, FEWEST_RESPONSES
     jinja.globals["later_sentences"] = later_sentences
     jinja.globals["verdict_sentence"] = verdict_sentence

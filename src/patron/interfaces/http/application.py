@@ -45,9 +45,8 @@ def create_app(shop: Shop, collector: Collector | None = None) -> FastAPI:
     app.include_router(privacy_routes.router)
     app.include_router(score_routes.router)
     app.include_router(explanation_routes.router)
-    for routes in (recommendation_routes.of_this_machine, recommendation_routes.of_shoppers):
+    for routes in recommendation_routes.ROUTERS:
         app.include_router(routes)
-    app.include_router(recommendation_routes.of_servers)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(PatronError, _refusal_response)
     app.add_exception_handler(RequestValidationError, refuse_invalid)

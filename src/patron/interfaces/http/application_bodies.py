@@ -4,7 +4,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 65_536
-"""The longest request of the API names one person."""
+"""The longest request of most of the API names one person."""
+MORE_BYTES = {"/api/recommendations": 1_048_576, "/api/recommendations/batch": 1_048_576}
+"""Bodies that list ids of products or people."""
 
 
 class BoundedBodies:
@@ -21,15 +23,16 @@ class BoundedBodies:
         headers = dict(scope["headers"])
         promised = headers.get(b"content-length", b"0")
         is_unread = promised != b"0" or b"transfer-encoding" in headers
-        is_large = len(promised) > len(str(MAX_BODY_BYTES)) or int(promised) > MAX_BODY_BYTES
+        most = MORE_BYTES.get(scope["path"], MAX_BODY_BYTES)
+        is_large = len(promised) > len(str(most)) or int(promised) > most
         size = 0
 
         async def bounded_receive() -> Message:
             nonlocal is_unread, size
             message = await receive() if not is_large else {}
             size += len(message.get("body", b""))
-            if is_large or size > MAX_BODY_BYTES:
-                raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+            if is_large or size > most:
+                raise HTTPException(413, f"the body is larger than {most} bytes")
             is_unread = is_unread and message.get("more_body", False)
             return message
 

@@ -38,6 +38,9 @@ KEYS_OF_TAG: dict[str, list[dict[str, list[str]]]] = {
     "last run": [{}, {"ReadKey": []}],
     "one person": [{"SecretKey": []}],
     "scores": [{"SecretKey": []}],
+    "recommendations": [{}, {"ReadKey": []}],
+    "recommendations of shoppers": [{"WriteKey": []}, {"SecretKey": []}],
+    "recommendations of many": [{"SecretKey": []}],
     "collector": [{"WriteKey": []}, {"SecretKey": []}],
 }
 """Keys of the endpoints of each tag, one of which is needed; {} is none."""

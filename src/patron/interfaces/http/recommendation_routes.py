@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Self, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from starlette.concurrency import run_in_threadpool
@@ -12,12 +13,14 @@ from starlette.concurrency import run_in_threadpool
 from patron.commands.manage_keys import require_key
 from patron.interfaces.http.keyed_routes import Handler, ReadKeyRoute, SecretKeyRoute
 from patron.interfaces.http.known_parameters import require_known_parameters
+from patron.interfaces.http.refusals import refusal, refuse_invalid
 from patron.interfaces.http.request_keys import request_key
 from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.recommendation_texts import SHOPPER, recommendation_sentence
 from patron.interfaces.i18n.translations import words
-from patron.schema.errors import BadKey
+from patron.schema.errors import BadKey, PatronError
 from patron.service.live_recommendations import LiveRecommendations, Recommendation, RecommendationQuery
+from patron.service.recommendation_preview import PreviewQuery, RecommendationPreview, preview_recommendations
 
 PATH = "/api/recommendations"
 MOST_PRODUCTS, MOST_ONLY, MOST_PEOPLE, MOST_ASKED = 100, 10_000, 1_000, 100
@@ -137,8 +140,13 @@ class ShopperKeyRoute(APIRoute):
         async def check_and_handle(request: Request) -> Response:
             key = request_key(request.headers.get("authorization", ""))
             shop = request.app.state.answers.shop
-            request.state.key_kind = await run_in_threadpool(require_key, shop, key, "secret", "write")
-            response = await handle(request)
+            try:
+                request.state.key_kind = await run_in_threadpool(require_key, shop, key, "secret", "write")
+                response = await handle(request)
+            except PatronError as error:  # why here: a page of another site reads a refusal with these headers only
+                response = refusal(error)
+            except RequestValidationError as error:
+                response = await refuse_invalid(request, error)
             response.headers.update(CORS)
             return response
 
@@ -148,8 +156,11 @@ class ShopperKeyRoute(APIRoute):
 of_this_machine = APIRouter(
     tags=["recommendations"], route_class=ReadKeyRoute, dependencies=[Depends(require_known_parameters)]
 )
-of_shoppers = APIRouter(tags=["recommendations"], route_class=ShopperKeyRoute)
-of_servers = APIRouter(tags=["recommendations"], route_class=SecretKeyRoute)
+of_shoppers = APIRouter(tags=["recommendations of shoppers"], route_class=ShopperKeyRoute)
+of_browsers = APIRouter(include_in_schema=False)
+"""What a browser asks before it sends the request of a page of another site, without its key."""
+of_servers = APIRouter(tags=["recommendations of many"], route_class=SecretKeyRoute)
+ROUTERS = (of_this_machine, of_shoppers, of_browsers, of_servers)
 
 
 def recommendations_of(request: Request) -> LiveRecommendations:
@@ -170,6 +181,19 @@ def recommend(
     return _with_texts(recommendations_of(request).recommend(query, now=datetime.now(UTC)))
 
 
+@of_this_machine.get(f"{PATH}/preview")
+def preview(
+    request: Request,
+    scenario: Annotated[str, Query(max_length=40)] = "home",
+    customer: Annotated[str, Query(max_length=64)] = "",
+    product: Annotated[str, Query(max_length=200)] = "",
+    why_not: Annotated[str, Query(max_length=200)] = "",
+) -> RecommendationPreview:
+    """A list for staff: nothing is tried and nothing remembered; and why a product is not in it."""
+    query = PreviewQuery(scenario, customer, product, why_not)
+    return preview_recommendations(recommendations_of(request), query, now=datetime.now(UTC))
+
+
 @of_shoppers.post(PATH)
 def recommend_to_shopper(request: Request, body: ShopperBody) -> RecommendationList:
     """A list for who is there now: a user with a secret key, a visitor with a write key too."""
@@ -180,9 +204,9 @@ def recommend_to_shopper(request: Request, body: ShopperBody) -> RecommendationL
     return _with_texts(recommendations_of(request).recommend(query, now=datetime.now(UTC)))
 
 
-@of_shoppers.options(PATH, include_in_schema=False)
+@of_browsers.options(PATH)
 def allow_pages() -> Response:
-    """What browsers ask before a page of another site sends its request."""
+    """Let pages of other sites send their key and a body."""
     return Response(status_code=204, headers=CORS)
 
 

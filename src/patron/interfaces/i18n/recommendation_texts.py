@@ -1,7 +1,9 @@
 """Why a product is recommended, in the reader's language: to the shopper, or to people who look after customers."""
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
+from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import Words
 
 Reader = Literal["recommendation", "recommendation_shopper"]
@@ -9,6 +11,8 @@ Reader = Literal["recommendation", "recommendation_shopper"]
 STAFF: Reader = "recommendation"
 SHOPPER: Reader = "recommendation_shopper"
 TODAY_DAYS = 1.0
+TOO_FEW = "no_candidate"
+"""Of a short list: how many candidates fewer than places there were."""
 
 
 class RecommendationFacts(Protocol):
@@ -45,6 +49,19 @@ def recommendation_sentence(reason: RecommendationFacts, words: Words, reader: R
     if reason.code.startswith("goes_with") and not reason.product_name:
         return words(f"{reader}.goes_with_something")
     return words(f"{reader}.{reason.code}", product=reason.product_name)
+
+
+def short_sentence(why_short: Mapping[str, int], words: Words, formats: Formats) -> str:
+    """What left places of a list empty, most products first; nothing where that is not known."""
+    rules = sorted((count, name) for name, count in why_short.items() if name != TOO_FEW)
+    parts = [
+        words("short_list.rule", reason=words.code("exclusion", name), count=formats.count(count))
+        for count, name in reversed(rules)
+    ]
+    sentences = [words("short_list.rules", rules=words("list.joint").join(parts))] if parts else []
+    if why_short.get(TOO_FEW):
+        sentences.append(words("short_list.too_few"))
+    return words("list.space").join(sentences)
 
 
 def _days(days: float, words: Words) -> str:

@@ -7,6 +7,7 @@ once.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +52,7 @@ class ServicePolicy:
         self.weights = ClickWeights()
         self.response = ProductResponse.unknown(len(self.ids))
         self.budget = RegretBudget(explore)
-        policy = RecommendationPolicy(value_weight=float(__import__("os").environ.get("VW","0")))
+        policy = RecommendationPolicy()
         self.scenarios = {
             name: Scenario.of(name, (), policy.of_scenario(name).model_dump()) for name in ("home", "product")
         }
@@ -64,9 +65,8 @@ class ServicePolicy:
             self._train(day, history)
         if day % RETRAIN_DAYS == 0 and self.shown:
             rows = self.shown
-            self.weights = ClickWeights().fit(
-                np.array([one[0] for one in rows]), np.array([one[1] for one in rows]), np.array([one[2] for one in rows])
-            )
+            interests, places, is_clicked = (np.array(column) for column in zip(*rows, strict=True))
+            self.weights = ClickWeights().fit(interests, places, is_clicked)
         index = build_index(
             IndexTables(self._products(day), self._purchases(day), self._related(day), self._wanted(history)),
             at_day=float(day),
@@ -138,7 +138,7 @@ class ServicePolicy:
         origin = RankingOrigin("", before, self._rows(after, day - HORIZON_DAYS))
         listed = origin.evaluate(earlier).listed
         if listed and listed.is_bought.any():
-            self.fitted = FittedLists(learner, self.fitted.products, self.fitted.recommender, ListProbabilities.fit(listed))
+            self.fitted = replace(self.fitted, probabilities=ListProbabilities.fit(listed))
 
     def _history(self, day: int) -> pa.Table:
         return self._rows([row for row in self.bought if row[0] < day], day)
@@ -215,7 +215,7 @@ class ServicePolicy:
             [
                 linked_products(BASKETS, orders, "together"),
                 linked_products(SEQUENCES, visits, "follows"),
-                alike_products(described, self.ids.combine_chunks() if isinstance(self.ids, pa.ChunkedArray) else self.ids),
+                alike_products(described, self.ids),
             ]
         )
         return self.links

@@ -63,6 +63,7 @@ def understood(shop, run):
     put(shop, "segments", [{**row, **ranks} for row in marked], run)
     put(shop, "scores", scored, run)
     listed = [{"rank": r, "product_id": f"p{r}", "score": 1.0 / r, "reason": "popular_now"} for r in range(1, 13)]
+    put(shop, "products", [{"product_id": one["product_id"], "known_at": FIRST} for one in listed])
     put(shop, "affinities", [{**row, **one, "model_version": "m"} for row in marked[:50] for one in listed], run)
     kind = {"feature_version": "v", "days_since_last_order": 0.0}
     rows = [{**row, **kind, "days_since_last_order": float(rng.gamma(2.0, 20.0))} for row in marked]

@@ -10,7 +10,8 @@ from patron.collect.request import SourceRules, validate_batch
 from patron.commands.forget import forget
 from patron.schema.errors import BadRequest, NotFound
 from patron.service import live_recommendations
-from patron.service.live_recommendations import LiveRecommendations, RecommendationQuery
+from patron.service.live_recommendations import LiveRecommendations
+from patron.service.recommendation_answers import RecommendationQuery
 from patron.storage.shop import Shop
 from recommending_shop import AS_OF, PRODUCT_COUNT, finish_run, recommending_shop, run_recommendations
 
@@ -139,7 +140,7 @@ def test_feedback_about_our_lists_teaches_and_any_other_does_not(live):
     bare = {**clicked, "properties": {"product_id": one.product_id, "decision_id": "never was"}}
     live.observe([request(forged, other, bare)])
     assert live._maker.response.clicks[code] == 1
-    assert live.rejected_feedback == 3
+    assert live.learning.rejected_count == 3
 
 
 def test_a_shown_product_that_is_not_clicked_makes_room(live):

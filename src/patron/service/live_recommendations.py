@@ -8,7 +8,7 @@ import logging
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,20 +17,25 @@ import numpy as np
 
 from patron.collect.request import Request
 from patron.govern.consent_ledger import history, latest_answer
-from patron.govern.list_signatures import EXPECTED_CLICKS, INTERESTS, interests_of, is_ours, signed_properties
+from patron.govern.list_signatures import EXPECTED_CLICKS, INTERESTS, signed_properties
 from patron.govern.vault import Vault
 from patron.recommenders.lists.exclusions import Exclusion
 from patron.recommenders.live.exploration import RegretBudget
 from patron.recommenders.live.list_maker import ListedProduct, ListMaker, ListRequest, ProductList
-from patron.recommenders.live.list_reasons import ReasonCode
 from patron.recommenders.live.recommendation_index import UNKNOWN
 from patron.recommenders.live.scenarios import Scenario
-from patron.recommenders.live.session_memory import ORDER, SessionEvent, SessionMemory
+from patron.recommenders.live.session_memory import SessionEvent, SessionMemory
 from patron.schema.errors import BadRequest, NoRunYet, NotFound
-from patron.schema.numbers import Numbers
+from patron.service.list_learning import ListLearning
 from patron.service.profile_reader import read_profiles
+from patron.service.recommendation_answers import (
+    Recommendation,
+    RecommendationQuery,
+    RecommendationReason,
+    RecommendedProduct,
+)
 from patron.service.recommendation_source import RecommendationSource, load_source, source_key
-from patron.service.session_events import Feedback, ShopperEvents, day_of, events_of_profile, events_of_request
+from patron.service.session_events import ShopperEvents, day_of, events_of_profile, events_of_request
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
@@ -45,78 +50,6 @@ CHECK_SECONDS, CHECK_WITHOUT_RUN_SECONDS = 1.0, 10.0
 """How often it is looked whether there is another run; before any the index is made anew each time."""
 WARM_UP = timedelta(days=1)
 """How long after the start shoppers are looked up in stored profiles when nothing is remembered of them."""
-CLICK_TO_ORDER_DAYS = 1.0
-"""An order so long after a click on a list counts for it."""
-
-
-@dataclass(frozen=True)
-class RecommendationQuery:
-    """Who is there and where; at most one of the three ids, which may be unknown."""
-
-    scenario: str = "home"
-    user_id: str | None = None
-    anonymous_id: str | None = None
-    customer_id: str | None = None
-    product_ids: Sequence[str] = ()
-    """Products of the page or the cart."""
-    only: Sequence[str] | None = None
-    """Only these products."""
-    k: int | None = None
-    """Products; by default as many as the scenario has."""
-    min_relevance: float | None = None
-    """Least click probability, 0 to 1; by default that of policy.toml."""
-    next: str | None = None
-    """Continue a list: its products after those that were answered."""
-    is_preview: bool = False
-    """For staff: no place is explored, the list is not kept and has no next page."""
-
-
-@dataclass(frozen=True)
-class RecommendationReason:
-    """Why a product is in a list, with its facts."""
-
-    code: ReasonCode
-    product_id: str | None = None
-    """The other product that it is about."""
-    product_name: str | None = None
-    days_since: float | None = None
-    """Days since the customer last bought it."""
-    usual_days: float | None = None
-    """Days between the customer's purchases of it."""
-
-
-@dataclass(frozen=True)
-class RecommendedProduct:
-    """One product of a list."""
-
-    product_id: str
-    position: int
-    product_name: str | None
-    price_cents: int | None
-    click_probability: float
-    buy_probability: float
-    propensity: float
-    """Probability with which this product was chosen for its place."""
-    reason: RecommendationReason
-    event: Mapping[str, Any]
-    """Properties to send with Recommendation Shown, Clicked or Hidden."""
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """A list, and what it was made from."""
-
-    list_id: str
-    scenario: str
-    model_version: str
-    """The run that the list rests on; empty before any run."""
-    is_personal: bool
-    """Whether the customer's history was used."""
-    products: tuple[RecommendedProduct, ...]
-    why_short: Mapping[str, int]
-    """Of a list that is shorter than asked for: how many products each rule left out."""
-    next: str | None
-    """Pass it to get what follows in this list; None at its end."""
 
 
 @dataclass(frozen=True)
@@ -137,14 +70,10 @@ class LiveRecommendations:
 
     shop: Shop
     memory: SessionMemory = field(default_factory=SessionMemory)
-    rejected_feedback: int = 0
-    """Feedback about lists that we never made, which teaches nothing."""
     _source: RecommendationSource | None = None
     _maker: ListMaker | None = None
     _checked_at: datetime | None = None
     _started_at: datetime | None = None
-    _clicks: OrderedDict[tuple[str, str], tuple[float, Numbers]] = field(default_factory=OrderedDict)
-    """When a shopper clicked a product of a list, and what each source had added to its rate."""
     _lists: OrderedDict[str, _ShownList] = field(default_factory=OrderedDict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _is_loading: bool = False
@@ -152,6 +81,7 @@ class LiveRecommendations:
     def __post_init__(self) -> None:
         """Open the vault, which signs lists. Raises MasterKeyError."""
         self.vault = Vault.open(self.shop)
+        self.learning = ListLearning(self.vault)
 
     def recommend(
         self, query: RecommendationQuery, *, now: datetime, rng: np.random.Generator | None = None
@@ -219,9 +149,10 @@ class LiveRecommendations:
             return
         for request in requests:
             for one in events_of_request(request):
-                for token in self._tokens(one):
+                tokens = self._tokens(one)
+                for token in tokens:
                     self.memory.add(token, one.events)
-                self._learn(one, maker, source)
+                self.learning.learn(one, tokens, maker)
 
     def refresh(self, *, now: datetime) -> None:
         """Load the index again where a run, an erasure or the policy has changed; the old one answers meanwhile."""
@@ -232,7 +163,7 @@ class LiveRecommendations:
         source = load_source(self.shop, view, key, now=now)
         if self._source is not None and self._source.key.newest_erasure != key.newest_erasure:
             self.memory.clear()
-            self._clicks.clear()
+            self.learning.forget_clicks()
         share = self.shop.policy.exploration.recommendation_share
         with self._lock:
             maker = ListMaker(source.index, source.weights, source.response, RegretBudget(share))
@@ -367,44 +298,6 @@ class LiveRecommendations:
         numbers = {"propensity": listed.propensity, EXPECTED_CLICKS: 1_000 * listed.expected_clicks}
         interests = dict(zip(INTERESTS, listed.interests, strict=True))
         return signed_properties(self.vault, place | numbers | interests)
-
-    def _learn(self, one: ShopperEvents, maker: ListMaker, source: RecommendationSource) -> None:
-        """Let clicks, looks and orders change what is expected of their products."""
-        feedback = one.feedback
-        if feedback is not None:
-            self._learn_feedback(one, feedback, maker, source)
-        elif one.events and one.events[0].kind == ORDER:
-            tokens = self._tokens(one)
-            for event in one.events:
-                self._learn_order(event, tokens, maker, source)
-
-    def _learn_order(
-        self, order: SessionEvent, tokens: Sequence[str], maker: ListMaker, source: RecommendationSource
-    ) -> None:
-        code = source.index.code(order.product)
-        clicked = [self._clicks.get((token, order.product)) for token in tokens]
-        for day, shares in filter(None, clicked[:1]):
-            if code != UNKNOWN and 0 <= order.day - day <= CLICK_TO_ORDER_DAYS:
-                maker.response.add_order(code, shares)
-
-    def _learn_feedback(
-        self, one: ShopperEvents, feedback: Feedback, maker: ListMaker, source: RecommendationSource
-    ) -> None:
-        if not is_ours(self.vault, feedback.decision_id, feedback.product_id, feedback.properties):
-            self.rejected_feedback += 1
-            return
-        code = source.index.code(feedback.product_id)
-        if code == UNKNOWN:
-            return
-        if feedback.is_click:
-            shares = maker.weights.shares(np.array([interests_of(feedback.properties)]))[0]
-            maker.response.add_click(code, shares)
-            for token in self._tokens(one):
-                self._clicks[token, feedback.product_id] = one.events[0].day, shares
-            while len(self._clicks) > MOST_LISTS:
-                self._clicks.popitem(last=False)
-        else:
-            maker.response.expected_clicks[code] += float(feedback.properties[EXPECTED_CLICKS]) / 1_000
 
 
 def _allowed(only: Sequence[str] | None, source: RecommendationSource) -> np.ndarray | None:

@@ -8,13 +8,8 @@ import pyarrow as pa
 
 from patron.govern.consent_ledger import history, latest_answer
 from patron.schema.errors import NotFound
-from patron.service.live_recommendations import (
-    MESSAGE,
-    LiveRecommendations,
-    Recommendation,
-    RecommendationQuery,
-    RecommendationReason,
-)
+from patron.service.live_recommendations import MESSAGE, LiveRecommendations
+from patron.service.recommendation_answers import Recommendation, RecommendationQuery, RecommendationReason
 from patron.storage.last_run import last_run
 from patron.storage.shop import Snapshot
 

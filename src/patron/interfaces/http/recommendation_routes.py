@@ -19,7 +19,8 @@ from patron.interfaces.i18n import LOCALES
 from patron.interfaces.i18n.recommendation_texts import SHOPPER, recommendation_sentence
 from patron.interfaces.i18n.translations import words
 from patron.schema.errors import BadKey, PatronError
-from patron.service.live_recommendations import LiveRecommendations, Recommendation, RecommendationQuery
+from patron.service.live_recommendations import LiveRecommendations
+from patron.service.recommendation_answers import Recommendation, RecommendationQuery
 from patron.service.recommendation_preview import PreviewQuery, RecommendationPreview, preview_recommendations
 
 PATH = "/api/recommendations"

@@ -46,10 +46,10 @@ where product_id is not null and kind in {sql_list(LOOKS)} and known_at < {times
   and occurred_at >= {timestamp(as_of - timedelta(days=VISITS_DAYS))} and occurred_at < {timestamp(as_of)}
 order by 3, 1, 2""")
     links = [linked_products(BASKETS, orders, "together"), linked_products(SEQUENCES, visits, "follows")]
-    if visits.num_rows:  # why: where nobody is seen looking at products no list can follow from it
-        products = view.query(f"""
+    products = view.query(f"""
 select product_id, product_name as name, description, category, department, brand, price_cents from products
 where product_id is not null and known_at < {timestamp(as_of)} order by product_id""")
+    if visits.num_rows and products.num_rows:  # why: where nobody is seen looking, no list can follow from a look
         links.append(alike_products(products, pa.concat_arrays([_ids(orders), _ids(visits)])))
     rows = pa.concat_tables(links)
     run_id = pa.array([view.run.run_id] * rows.num_rows, pa.string())

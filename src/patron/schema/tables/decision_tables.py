@@ -100,6 +100,7 @@ RECOMMENDABLE_PRODUCTS = Table(
         of("known_at", TIME, "when the product was first known"),
     ),
     partition_by="run_id",
+    is_for_people=True,
 )
 LIST_SOURCES = Table(
     "list_sources",
@@ -113,7 +114,6 @@ LIST_SOURCES = Table(
         of("orders", NUMBER, "orders after these clicks, and its prior's"),
     ),
     partition_by="run_id",
-    is_for_people=True,
 )
 PRODUCT_RESPONSES = Table(
     "product_responses",
@@ -129,7 +129,6 @@ PRODUCT_RESPONSES = Table(
         of("expected_orders", NUMBER, "orders that the sources of its clicks would bring"),
     ),
     partition_by="run_id",
-    is_for_people=True,
 )
 EXPOSURES = Table(
     "exposures",

@@ -160,7 +160,6 @@ PRODUCTS = Table(
         maybe("is_consumable", FLAG, "whether it is used up and bought again"),
         maybe("is_blocked", FLAG, "whether it is never recommended"),
     ),
-    is_for_people=True,
 )
 ORDER_LINES = Table(
     "order_lines",

@@ -1,0 +1,64 @@
+"""What feedback teaches until the next night: looks, clicks and orders of products that our lists showed."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+
+from patron.govern.list_signatures import EXPECTED_CLICKS, interests_of, is_ours
+from patron.govern.vault import Vault
+from patron.recommenders.live.list_maker import ListMaker
+from patron.recommenders.live.recommendation_index import UNKNOWN
+from patron.recommenders.live.session_memory import ORDER, SessionEvent
+from patron.schema.numbers import Numbers
+from patron.service.session_events import Feedback, ShopperEvents
+
+CLICK_TO_ORDER_DAYS = 1.0
+"""An order so long after a click on a list counts for it."""
+MOST_CLICKS = 20_000
+"""Clicks that an order may still follow: the newest."""
+
+
+class ListLearning:
+    """Counts what followed our lists; feedback about any other list teaches nothing."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._clicks: OrderedDict[tuple[str, str], tuple[float, Numbers]] = OrderedDict()
+        self.rejected_count = 0
+        """Feedback about lists that we never made."""
+
+    def learn(self, one: ShopperEvents, tokens: Sequence[str], maker: ListMaker) -> None:
+        """Let one message change what is expected of its products."""
+        if one.feedback is not None:
+            self._learn_feedback(one.feedback, one.events[0].day, tokens, maker)
+        elif one.events[0].kind == ORDER:
+            for event in one.events:
+                self._learn_order(event, tokens, maker)
+
+    def forget_clicks(self) -> None:
+        """Drop who clicked what."""
+        self._clicks.clear()
+
+    def _learn_feedback(self, feedback: Feedback, day: float, tokens: Sequence[str], maker: ListMaker) -> None:
+        if not is_ours(self._vault, feedback.decision_id, feedback.product_id, feedback.properties):
+            self.rejected_count += 1
+            return
+        code = maker.index.code(feedback.product_id)
+        if code == UNKNOWN:
+            return
+        if not feedback.is_click:
+            maker.response.expected_clicks[code] += float(feedback.properties[EXPECTED_CLICKS]) / 1_000
+            return
+        shares = maker.weights.shares(np.array([interests_of(feedback.properties)]))[0]
+        maker.response.add_click(code, shares)
+        for token in tokens:
+            self._clicks[token, feedback.product_id] = day, shares
+        while len(self._clicks) > MOST_CLICKS:
+            self._clicks.popitem(last=False)
+
+    def _learn_order(self, order: SessionEvent, tokens: Sequence[str], maker: ListMaker) -> None:
+        code = maker.index.code(order.product)
+        clicks = [self._clicks[token, order.product] for token in tokens if (token, order.product) in self._clicks]
+        if code != UNKNOWN and clicks and 0 <= order.day - clicks[0][0] <= CLICK_TO_ORDER_DAYS:
+            maker.response.add_order(code, clicks[0][1])

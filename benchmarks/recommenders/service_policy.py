@@ -21,6 +21,7 @@ from patron.recommenders.live.exploration import RegretBudget
 from patron.recommenders.live.index_tables import IndexTables, build_index
 from patron.recommenders.live.list_maker import ListMaker
 from patron.recommenders.live.list_maker import ListRequest as LiveRequest
+from patron.recommenders.live.recommendation_index import RecommendationIndex
 from patron.recommenders.live.scenarios import Scenario
 from patron.recommenders.live.session_memory import SessionEvent, SessionMemory
 from patron.schema.errors import NotEnoughData
@@ -56,7 +57,7 @@ class ServicePolicy:
         self.scenarios = {
             name: Scenario.of(name, (), policy.of_scenario(name).model_dump()) for name in ("home", "product")
         }
-        self.maker: ListMaker | None = None
+        self.maker = ListMaker(self._index(0, self._history(0)), self.weights, self.response, self.budget)
 
     def refresh(self, day: int) -> None:
         """Train at night."""
@@ -67,12 +68,11 @@ class ServicePolicy:
             rows = self.shown
             interests, places, is_clicked = (np.array(column) for column in zip(*rows, strict=True))
             self.weights = ClickWeights().fit(interests, places, is_clicked)
-        index = build_index(
-            IndexTables(self._products(day), self._purchases(day), self._related(day), self._wanted(history)),
-            at_day=float(day),
-            margin_share=0.3,
-        )
-        self.maker = ListMaker(index, self.weights, self.response, self.budget)
+        self.maker = ListMaker(self._index(day, history), self.weights, self.response, self.budget)
+
+    def _index(self, day: int, history: pa.Table) -> RecommendationIndex:
+        tables = IndexTables(self._products(day), self._purchases(day), self._related(day), self._wanted(history))
+        return build_index(tables, at_day=float(day), margin_share=0.3)
 
     def recommend(self, request: ListRequest) -> ShownList:
         """One list, of what is launched and in stock."""
@@ -103,9 +103,9 @@ class ServicePolicy:
             by_person[f"v{one.visitor}"].append(SessionEvent(one.at, KINDS[one.kind], self.names[one.item]))
             if one.kind == "bought":
                 self.bought.append((one.at, one.visitor, one.item))
-                at, shares = self.clicked.get((one.visitor, one.item), (-9.0, None))
-                if one.at - at <= 1:
-                    self.response.add_order(one.item, shares)
+                clicked = self.clicked.get((one.visitor, one.item))
+                if clicked and one.at - clicked[0] <= 1:
+                    self.response.add_order(one.item, clicked[1])
             elif one.kind in {"viewed", "clicked", "added"}:
                 self.looks.append((one.at, one.visitor, one.item))
             if one.request >= 0 and one.kind in {"shown", "clicked"}:

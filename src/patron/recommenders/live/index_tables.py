@@ -130,6 +130,7 @@ def _customers(tables: IndexTables, ids: pa.Array) -> Customers:
     customers = pa.concat_arrays(columns).unique().drop_null().sort()
     wanted = tables.wanted
     values = {name: float_column(wanted, name, missing=np.nan) for name in (PROBABILITY, "days_since", "usual_days")}
+    values[PROBABILITY] = np.nan_to_num(values[PROBABILITY])
     values["because"] = codes_of_ids(wanted["because_product_id"], ids).astype(np.float64)
     return Customers(
         customers,

@@ -13,6 +13,7 @@ from patron.schema.tables import (
     fairness_tables,
     forecast_tables,
     model_tables,
+    recommendation_tables,
     response_tables,
     stage_tables,
     survival_tables,
@@ -24,6 +25,7 @@ from patron.schema.tables.fact_tables import *  # noqa: F403
 from patron.schema.tables.fairness_tables import *  # noqa: F403
 from patron.schema.tables.forecast_tables import *  # noqa: F403
 from patron.schema.tables.model_tables import *  # noqa: F403
+from patron.schema.tables.recommendation_tables import *  # noqa: F403
 from patron.schema.tables.response_tables import *  # noqa: F403
 from patron.schema.tables.stage_tables import *  # noqa: F403
 from patron.schema.tables.survival_tables import *  # noqa: F403
@@ -40,6 +42,7 @@ TABLES: tuple[Table, ...] = tuple(
         stage_tables,
         survival_tables,
         decision_tables,
+        recommendation_tables,
         fairness_tables,
     )
     for declared in vars(module).values()

@@ -10,6 +10,7 @@ from patron.interfaces.i18n.recommendation_texts import SHOPPER, STAFF, recommen
 from patron.interfaces.i18n.translations import words
 from patron.service.live_recommendations import RecommendationReason
 
+TOO_FEW = "There were fewer candidates than places."
 SENTENCES = [
     (
         RecommendationReason("buy_again", days_since=19.4, usual_days=21.0),
@@ -55,11 +56,7 @@ def test_a_reason_is_a_sentence_with_its_fact_for_its_reader(reason, to_staff, t
 @pytest.mark.parametrize(
     ("locale", "sentence"),
     [
-        (
-            "en",
-            "Products left out: out of stock (1,200), blocked by the shop (2). "
-            "There were fewer candidates than places.",
-        ),
+        ("en", "Products left out: out of stock (1,200), blocked by the shop (2). " + TOO_FEW),
         ("zh_CN", "被排除的商品：缺货（1,200）、已被店铺屏蔽（2）。候选商品少于展示位。"),
     ],
 )

@@ -305,6 +305,10 @@ def test_an_unknown_customer_is_a_page_that_says_so(client):
     assert answer_json.json()["error"] == "NotFound"
 
 
+def test_a_run_from_which_nothing_can_be_recommended_says_what_to_do(client, somebody):
+    assert words("en")("preview.no_products") in client.get(f"/recommendations?customer={somebody}").text
+
+
 def test_an_unknown_address_is_a_page_or_json(client):
     assert "<h1>" in client.get("/nothing").text
     assert client.get("/api/nothing").json()["error"] == "NotFound"

@@ -171,7 +171,13 @@ def recommendations(request: Request) -> Response:
     facts = preview_recommendations(lists, PreviewQuery(**values), now=now)
     twin = f"/api/recommendations/preview?{urlencode(values)}".rstrip("?")
     return console.page(
-        request, "recommendations.html", here="recommendations", twin=twin, preview=facts, values=values, now=now
+        request,
+        "recommendations.html",
+        here="recommendations",
+        twin=twin,
+        preview=facts,
+        values=values,
+        days_old=(now - facts.as_of).days,
     )
 
 

@@ -41,6 +41,8 @@ class RecommendationFacts(Protocol):
 
 def recommendation_sentence(reason: RecommendationFacts, words: Words, reader: Reader = STAFF) -> str:
     """One reason as a sentence with its fact; a product without a name has its kind of reason alone."""
+    if reason.code == "buy_again" and reason.days_since is None:
+        return words(f"{reader}.bought_before")
     if reason.code == "buy_again":
         since, usual = reason.days_since or 0.0, reason.usual_days
         key = f"{reader}.{'buy_again' if usual is not None and usual >= TODAY_DAYS else 'bought'}"

@@ -36,6 +36,9 @@ cents_per_run = {budget_cents}
 [holdout]
 share = 0.1
 
+[recommendations]
+ranking = "counts"
+
 [at_risk]
 lifecycle_stages = ["at_risk", "lapsed"]
 active_within_days = 90

@@ -44,7 +44,7 @@ PROFILING = "profiling"
 """Purpose to which a customer may object: their lists then follow the page alone."""
 MESSAGE = "message"
 """Scenario of lists that are sent to people."""
-MOST_LISTS = 20_000
+MOST_LISTS = 5_000
 """Lists whose next page can be requested: the newest."""
 CHECK_SECONDS, CHECK_WITHOUT_RUN_SECONDS = 1.0, 10.0
 """How often it is looked whether there is another run; before any the index is made anew each time."""
@@ -168,6 +168,7 @@ class LiveRecommendations:
         with self._lock:
             maker = ListMaker(source.index, source.weights, source.response, RegretBudget(share))
             self._source, self._maker = source, maker
+            self._lists.clear()  # why: each holds the index it was made from
 
     def _ready(self, now: datetime) -> tuple[ListMaker, RecommendationSource]:
         with self._lock:

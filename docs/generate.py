@@ -118,7 +118,8 @@ def error_tree() -> str:
 
 def field_docs(model: type[BaseModel]) -> dict[str, str]:
     """What stands under each field of a settings class."""
-    lines = inspect.getsource(model).split("\n")
+    bases = [one for one in model.__mro__ if issubclass(one, BaseModel) and one is not BaseModel]
+    lines = "\n".join(inspect.getsource(one) for one in bases).split("\n")
     found: dict[str, str] = {}
     for index, line in enumerate(lines[1:], 1):
         if line.strip().startswith('"""'):

@@ -9,7 +9,7 @@ from patron.govern.list_signatures import EXPECTED_CLICKS, interests_of, is_ours
 from patron.govern.vault import Vault
 from patron.recommenders.live.list_maker import ListMaker
 from patron.recommenders.live.recommendation_index import UNKNOWN
-from patron.recommenders.live.session_memory import ORDER, SessionEvent
+from patron.recommenders.live.session_memory import CLICK, ORDER, SHOWN, SessionEvent
 from patron.schema.numbers import Numbers
 from patron.service.session_events import Feedback, ShopperEvents
 
@@ -17,6 +17,8 @@ CLICK_TO_ORDER_DAYS = 1.0
 """An order so long after a click on a list counts for it."""
 MOST_CLICKS = 20_000
 """Clicks that an order may still follow: the newest."""
+MOST_PLACES = 100_000
+"""Places whose looks and clicks are counted once: the newest."""
 
 
 class ListLearning:
@@ -25,6 +27,7 @@ class ListLearning:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._clicks: OrderedDict[tuple[str, str], tuple[float, Numbers]] = OrderedDict()
+        self._counted: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.rejected_count = 0
         """Feedback about lists that we never made."""
 
@@ -44,21 +47,28 @@ class ListLearning:
         if not is_ours(self._vault, feedback.decision_id, feedback.product_id, feedback.properties):
             self.rejected_count += 1
             return
-        code = maker.index.code(feedback.product_id)
-        if code == UNKNOWN:
-            return
-        if not feedback.is_click:
+        code, place = maker.index.code(feedback.product_id), (feedback.decision_id, feedback.kind)
+        if code == UNKNOWN or feedback.kind not in {SHOWN, CLICK} or place in self._counted:
+            return  # why the last: a page may send again, and a public key lets anybody do so
+        self._counted[place] = None
+        _limit(self._counted, MOST_PLACES)
+        if feedback.kind == SHOWN:
             maker.response.expected_clicks[code] += float(feedback.properties[EXPECTED_CLICKS]) / 1_000
             return
         shares = maker.weights.shares(np.array([interests_of(feedback.properties)]))[0]
         maker.response.add_click(code, shares)
         for token in tokens:
             self._clicks[token, feedback.product_id] = day, shares
-        while len(self._clicks) > MOST_CLICKS:
-            self._clicks.popitem(last=False)
+        _limit(self._clicks, MOST_CLICKS)
 
     def _learn_order(self, order: SessionEvent, tokens: Sequence[str], maker: ListMaker) -> None:
         code = maker.index.code(order.product)
         clicks = [self._clicks[token, order.product] for token in tokens if (token, order.product) in self._clicks]
         if code != UNKNOWN and clicks and 0 <= order.day - clicks[0][0] <= CLICK_TO_ORDER_DAYS:
             maker.response.add_order(code, clicks[0][1])
+
+
+def _limit(kept: OrderedDict, most: int) -> None:
+    """Drop the oldest entries beyond so many."""
+    while len(kept) > most:
+        kept.popitem(last=False)

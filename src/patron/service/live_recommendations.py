@@ -46,6 +46,7 @@ MESSAGE = "message"
 """Scenario of lists that are sent to people."""
 MOST_LISTS = 5_000
 """Lists whose next page can be requested: the newest."""
+ID_BYTES = 12
 CHECK_SECONDS, CHECK_WITHOUT_RUN_SECONDS = 1.0, 10.0
 """How often it is looked whether there is another run; before any the index is made anew each time."""
 WARM_UP = timedelta(days=1)
@@ -57,6 +58,7 @@ class _ShownList:
     """What a next page is made from."""
 
     request: ListRequest
+    list_id: str
     scenario: str
     is_personal: bool
     maker: ListMaker
@@ -95,7 +97,7 @@ class LiveRecommendations:
             return self._next_page(query, rng)
         shown = self._request(query, now)
         made = shown.maker.make(shown.request, rng)
-        return self._answer(secrets.token_urlsafe(12), shown, made, is_kept=not query.is_preview)
+        return self._answer(shown, made, next_page="" if query.is_preview else secrets.token_urlsafe(ID_BYTES))
 
     def why_not(self, query: RecommendationQuery, product_id: str, *, now: datetime) -> Exclusion | None:
         """Why a product is not in the preview of a list; None where it is.
@@ -131,7 +133,8 @@ class LiveRecommendations:
             count=query.k,
             allowed=_allowed(query.only, source),
         )
-        return _ShownList(request, query.scenario, customer != UNKNOWN, maker, source, ())
+        list_id = secrets.token_urlsafe(ID_BYTES)
+        return _ShownList(request, list_id, query.scenario, customer != UNKNOWN, maker, source, ())
 
     def recommend_many(
         self, queries: Sequence[RecommendationQuery], *, now: datetime
@@ -156,6 +159,7 @@ class LiveRecommendations:
 
     def refresh(self, *, now: datetime) -> None:
         """Load the index again where a run, an erasure or the policy has changed; the old one answers meanwhile."""
+        self.shop.reload_settings()
         view = _last_run_or_none(self.shop)
         key = source_key(self.shop, view)
         if self._source is not None and view is not None and self._source.key == key:
@@ -244,33 +248,30 @@ class LiveRecommendations:
         count = shown.request.count if query.k is None else query.k
         request = replace(shown.request, hidden=shown.products, count=count)
         maker = ListMaker(shown.maker.index, shown.maker.weights, shown.maker.response)
-        return self._answer(query.next or "", shown, maker.make(request, rng))
+        return self._answer(shown, maker.make(request, rng), next_page=query.next or "")
 
-    def _answer(self, list_id: str, shown: _ShownList, made: ProductList, *, is_kept: bool = True) -> Recommendation:
-        """The list with ids and names; where it is kept it has a next page."""
+    def _answer(self, shown: _ShownList, made: ProductList, *, next_page: str) -> Recommendation:
+        """The list with ids and names; kept under the token of its next page, unless that is empty."""
         index, source = shown.source.index, shown.source
         products = tuple(one.product for one in made.products)
         names = self.vault.reveal_identifiers([index.product_id(one) for one in products])
         first = len(shown.products) + 1
         answered = tuple(
-            self._product(list_id, shown, one, name, position)
+            self._product(shown, one, name, position)
             for position, (one, name) in enumerate(zip(made.products, names, strict=True), start=first)
         )
         with self._lock:
-            if is_kept:
-                self._lists[list_id] = replace(shown, products=shown.products + products)
-                self._lists.move_to_end(list_id)
+            if next_page:
+                self._lists[next_page] = replace(shown, products=shown.products + products)
+                self._lists.move_to_end(next_page)
             while len(self._lists) > MOST_LISTS:
                 self._lists.popitem(last=False)
         why_short = {str(name): count for name, count in made.why_short.items()}
-        follows = None if why_short or not is_kept else list_id
-        return Recommendation(
-            list_id, shown.scenario, source.index.version, shown.is_personal, answered, why_short, follows
-        )
+        follows = None if why_short or not next_page else next_page
+        version, personal = source.index.version, shown.is_personal
+        return Recommendation(shown.list_id, shown.scenario, version, personal, answered, why_short, follows)
 
-    def _product(
-        self, list_id: str, shown: _ShownList, listed: ListedProduct, product_id: str, position: int
-    ) -> RecommendedProduct:
+    def _product(self, shown: _ShownList, listed: ListedProduct, product_id: str, position: int) -> RecommendedProduct:
         source, reason = shown.source, listed.reason
         about = source.index.product_id(reason.product) if reason.product != UNKNOWN else None
         return RecommendedProduct(
@@ -288,14 +289,12 @@ class LiveRecommendations:
                 reason.days_since,
                 reason.usual_days,
             ),
-            self._event(list_id, shown.scenario, product_id, position, listed),
+            self._event(shown, product_id, position, listed),
         )
 
-    def _event(
-        self, list_id: str, scenario: str, product_id: str, position: int, listed: ListedProduct
-    ) -> dict[str, Any]:
+    def _event(self, shown: _ShownList, product_id: str, position: int, listed: ListedProduct) -> dict[str, Any]:
         """Properties that the page sends back about a place."""
-        place = {"list_id": list_id, "scenario": scenario, "product_id": product_id, "position": position}
+        place = {"list_id": shown.list_id, "scenario": shown.scenario, "product_id": product_id, "position": position}
         numbers = {"propensity": listed.propensity, EXPECTED_CLICKS: 1_000 * listed.expected_clicks}
         interests = dict(zip(INTERESTS, listed.interests, strict=True))
         return signed_properties(self.vault, place | numbers | interests)
@@ -304,8 +303,8 @@ class LiveRecommendations:
 def _allowed(only: Sequence[str] | None, source: RecommendationSource) -> np.ndarray | None:
     if only is None:
         return None
-    codes = {source.index.code(one) for one in only} - {UNKNOWN}
-    return np.array(sorted(codes), dtype=np.int64)
+    codes = np.unique(source.index.facts.codes(list(only)))
+    return codes[codes != UNKNOWN]
 
 
 def _last_run_or_none(shop: Shop) -> Snapshot | None:

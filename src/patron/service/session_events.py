@@ -45,7 +45,8 @@ class ShopperEvents:
 class Feedback:
     """What happened to one place of a list, as the message says."""
 
-    is_click: bool
+    kind: str
+    """shown, click or hide."""
     decision_id: str
     product_id: str
     properties: Mapping[str, Any]
@@ -96,4 +97,4 @@ def _feedback(name: str, row: Mapping[str, Any]) -> Feedback | None:
     if not (name.startswith("Recommendation ") and row.get("decision_id")):
         return None
     properties = json.loads(row.get("properties") or "{}")
-    return Feedback(name == "Recommendation Clicked", row["decision_id"], row["product_id"], properties)
+    return Feedback(KIND_OF_EVENT[name], row["decision_id"], row["product_id"], properties)

@@ -24,12 +24,12 @@ from patron.service.recommendation_answers import Recommendation, Recommendation
 from patron.service.recommendation_preview import PreviewQuery, RecommendationPreview, preview_recommendations
 
 PATH = "/api/recommendations"
+DECIMALS = 6
 MOST_PRODUCTS, MOST_ONLY, MOST_PEOPLE, MOST_ASKED = 100, 10_000, 1_000, 100
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ScenarioName = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 Count = Annotated[int, Field(ge=1, le=MOST_ASKED)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Shown = TypeVar("Shown")
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Headers": "authorization, content-type",
@@ -224,8 +224,14 @@ def recommend_to_many(request: Request, body: BatchBody) -> RecommendationBatch:
 def _with_texts(made: Recommendation) -> RecommendationList:
     content = asdict(made)
     for one, product in zip(content["products"], made.products, strict=True):
+        one.update({name: round(one[name], DECIMALS) for name in ("click_probability", "buy_probability")})
+        one["reason"].update({name: _rounded(one["reason"][name]) for name in ("days_since", "usual_days")})
         texts = (words(locale) for locale in LOCALES)
         one["reason"]["texts"] = {
             text.html_language: recommendation_sentence(product.reason, text, SHOPPER) for text in texts
         }
     return RecommendationList.model_validate(content)
+
+
+def _rounded(days: float | None) -> float | None:
+    return None if days is None else round(days, 1)

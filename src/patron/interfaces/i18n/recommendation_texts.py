@@ -10,7 +10,7 @@ Reader = Literal["recommendation", "recommendation_shopper"]
 """Whom a sentence speaks to: a manager about the customer, or the shopper."""
 STAFF: Reader = "recommendation"
 SHOPPER: Reader = "recommendation_shopper"
-TODAY_DAYS = 1.0
+TODAY_DAYS, LONG_AGO_DAYS = 1.0, 365.0
 TOO_FEW = "no_candidate"
 """Of a short list: how many candidates fewer than places there were."""
 
@@ -41,7 +41,7 @@ class RecommendationFacts(Protocol):
 
 def recommendation_sentence(reason: RecommendationFacts, words: Words, reader: Reader = STAFF) -> str:
     """One reason as a sentence with its fact; a product without a name has its kind of reason alone."""
-    if reason.code == "buy_again" and reason.days_since is None:
+    if reason.code == "buy_again" and (reason.days_since is None or reason.days_since > LONG_AGO_DAYS):
         return words(f"{reader}.bought_before")
     if reason.code == "buy_again":
         since, usual = reason.days_since or 0.0, reason.usual_days

@@ -1,13 +1,16 @@
 """Live lists of a workspace: who is there, what they just did, what rules allow, and what feedback teaches."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from patron.collect.request import SourceRules, validate_batch
 from patron.commands.forget import forget
+from patron.govern.vault import initial_customer_id
 from patron.schema.errors import BadRequest, NotFound
 from patron.service import live_recommendations
 from patron.service.live_recommendations import LiveRecommendations
@@ -190,11 +193,99 @@ def test_a_preview_says_why_a_product_is_not_in_the_list(live):
         why_not("nobody sells this")
 
 
-def test_an_objection_to_profiling_leaves_the_page_alone(live, monkeypatch):
-    monkeypatch.setattr(live_recommendations, "latest_answer", lambda _: False)
-    made = ask(live, user_id="u8")
+@pytest.fixture
+def family(live):
+    """Customer u8 with a second user id and a device of theirs, as a run would have linked them."""
+    people = live._ready(NOW)[1].people
+    owner = initial_customer_id(live.vault.token("user_id", "u8"))
+    tokens = [live.vault.token("user_id", "u8b"), live.vault.token("anonymous_id", "dev8")]
+    more = pa.table({"token": tokens, "customer_id": [owner] * 2})
+    joined = pa.concat_tables([people, more]).sort_by("token").combine_chunks()
+    live._source = replace(live._source, people=joined)
+    return live
+
+
+def test_with_a_public_key_a_device_does_not_give_its_owner_away(family):
+    assert ask(family, anonymous_id="dev8").is_personal
+    made = ask(family, anonymous_id="dev8", is_public=True)
+    assert not made.is_personal
+    assert not {"buy_again", "goes_with_history"} & {one.reason.code for one in made.products}
+
+
+def test_what_one_user_of_a_device_does_is_not_in_the_list_of_another(live):
+    live.observe([request(viewed("p20", userId="u1", anonymousId="family"))])
+    other = ask(live, user_id="u30", anonymous_id="family")
+    assert not {"viewed", "goes_with_visit"} & {one.reason.code for one in other.products}
+    assert ask(live, user_id="u1").products[0].product_id in {
+        "p17",
+        "p18",
+        "p19",
+        "p20",
+        "p22",
+        "p23",
+        "p1",
+        "p2",
+        "p3",
+    }
+
+
+@pytest.mark.parametrize("asked", [{"user_id": "u8"}, {"user_id": "u8b"}, {"anonymous_id": "dev8"}])
+def test_an_objection_to_profiling_under_any_id_leaves_the_page_alone(family, monkeypatch, asked):
+    objecting = family.vault.token("user_id", "u8b")
+    monkeypatch.setattr(
+        live_recommendations, "history", lambda _store, tokens, _names: ["no"] if objecting in tokens else []
+    )
+    monkeypatch.setattr(live_recommendations, "latest_answer", lambda entries: False if entries else None)
+    made = ask(family, **asked)
     assert not made.is_personal
     assert "buy_again" not in {one.reason.code for one in made.products}
+
+
+def test_feedback_that_is_sent_again_counts_once_and_so_does_an_order(live):
+    one = ask(live, anonymous_id="v3").products[0]
+    code = live._source.index.code(one.product_id)
+    person = {"anonymousId": "v3"}
+    clicked = {"event": "Recommendation Clicked", "properties": dict(one.event), **person}
+    line = {"event": "Order Line Completed", "properties": {"order_id": "o", "product_id": one.product_id}, **person}
+    before = live._maker.response.clicks[code], live._maker.response.orders[code]
+    live.observe([request(*[clicked] * 5, line, line, line)])
+    after = live._maker.response.clicks[code], live._maker.response.orders[code]
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
+    expected = live._maker.response.expected_clicks[code]
+    live.observe([request({**clicked, "event": "Recommendation Hidden"})])
+    assert live._maker.response.expected_clicks[code] == expected
+
+
+def test_later_places_expect_fewer_clicks(live):
+    first = ask(live, user_id="u8", k=5)
+    second = ask(live, next=first.next, k=5)
+    looks = [
+        one.event["expected_clicks_per_1000"] / one.click_probability for one in (*first.products, *second.products)
+    ]
+    assert looks == sorted(looks, reverse=True)
+    assert looks[9] < 0.6 * looks[0]
+
+
+def test_what_was_bought_since_the_run_is_due_no_more(live):
+    wanted = ask(live, user_id="u8").products[0]
+    order = {"event": "Order Completed", "userId": "u8"}
+    order["properties"] = {"order_id": "y", "total": 1, "products": [{"product_id": wanted.product_id}]}
+    live.observe([request(order)])
+    after = {one.product_id: one.reason.code for one in ask(live, user_id="u8").products}
+    assert after.get(wanted.product_id) != "buy_again"
+
+
+def test_a_forgotten_person_is_not_remembered_again(tmp_path):
+    shop = recommending_shop(tmp_path / "shop")
+    live = LiveRecommendations(shop)
+    ask(live, user_id="u8")
+    live.observe([request(viewed("p1", userId="u9"))])
+    forget(shop, user_id="u8", now=datetime.now(UTC))
+    live.refresh(now=NOW)
+    live.observe([request(viewed("p1", userId="u8"))])
+    assert not live.memory.knows(live.vault.token("user_id", "u8"))
+    assert live.memory.knows(live.vault.token("user_id", "u9"))
+    shop.close()
 
 
 def test_an_unknown_scenario_is_refused_with_those_that_there_are(live):

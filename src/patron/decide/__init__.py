@@ -17,6 +17,7 @@ READS = (
     "past_forecasts",
     "trainings",
     "order_lines",
+    "interactions",
     "traits",
     "identities",
     "events",

@@ -1,5 +1,6 @@
 """The list of each customer for messages: predict's candidates by the rules of policy.toml, with reasons."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import numpy as np
@@ -11,9 +12,11 @@ from patron.recommenders.live.recommendation_index import RecommendationIndex
 from patron.recommenders.live.scenarios import Scenario
 from patron.schema.tables import RECOMMENDATIONS
 from patron.storage.engine import sql_list, timestamp
-from patron.storage.recommendation_tables import POPULAR_DAYS, list_tables
+from patron.storage.recommendation_tables import POPULAR_DAYS, list_tables, looks_personal
 from patron.storage.stage_view import StageView
 
+PROFILING = "profiling"
+"""Purpose to which a customer may object."""
 MESSAGE = "message"
 """Scenario of the lists that a run makes."""
 CONSUMABLE_FROM = 0.15
@@ -33,10 +36,17 @@ def write_recommendations(view: StageView) -> None:
     scenario = Scenario.of(MESSAGE, policy.blocked, settings)
     maker = ListMaker(index, *learned_model(tables, index.facts.products))
     rng = np.random.default_rng(run.child_seed("recommendations"))
-    made = [
-        maker.make(ListRequest(scenario, index.at_day, customer), rng) for customer in range(len(index.customers.ids))
-    ]
+    objecting = set(_objecting(view))
+    customers = [place for place, one in enumerate(index.customers.ids.to_pylist()) if one not in objecting]
+    made = {customer: maker.make(ListRequest(scenario, index.at_day, customer), rng) for customer in customers}
     view.write("recommendations", _rows(view, index, made))
+
+
+def _objecting(view: StageView) -> list[str]:
+    """Customers whose latest answer to profiling is no: nothing is made of their history."""
+    names = sql_list(view.policy.consent.names_of(PROFILING))
+    sql = f"select distinct customer_id from consents where is_latest and not is_granted and lower(purpose) in {names}"
+    return view.query(sql)["customer_id"].to_pylist()
 
 
 def recommendable_products(view: StageView) -> str:
@@ -54,13 +64,14 @@ with days as (
 ), pairs as (
   select product_id, customer_id, count(*) as n from days group by product_id, customer_id
 ), bought as (
-  select product_id, cast(sum(n) as bigint) as purchases, cast(sum(n - 1) as bigint) as repeats
+  select product_id, cast(sum(n) as bigint) as purchases, cast(sum(n - 1) as bigint) as repeats, count(*) as customers
   from pairs group by product_id
 ), recent as (
   select product_id, count(*) as n from order_lines
   where not is_refund and known_at < {now} and ordered_at >= {recent} and ordered_at < {now} group by product_id
 ), known as (
-  select p.*, coalesce(b.purchases, 0) as purchases, coalesce(b.repeats, 0) as repeats
+  select p.*, coalesce(b.purchases, 0) as purchases, coalesce(b.repeats, 0) as repeats,
+    coalesce(b.customers, 0) as customers
   from products p left join bought b on b.product_id = p.product_id where p.product_id is not null
 ), shop as (
   select cast(coalesce(sum(repeats), 0) as double) / nullif(sum(purchases), 0) as share from known
@@ -71,20 +82,20 @@ with days as (
   ) x cross join shop s group by x.category, x.repeats, x.purchases
 ), shares as (
   select x.*, {share.format(prior="coalesce(c.share, 0)")} as share
-  from known x left join categories c on coalesce(c.category, '') = coalesce(x.category, '')
+  from known x left join categories c on (c.category = x.category or (c.category is null and x.category is null))
 )
 select '{run.run_id}' as run_id, p.product_id, p.category, p.brand, p.style_id, p.price_cents, p.cost_cents, p.stock,
-  coalesce(p.is_blocked, false) or {is_blocked} as is_blocked,
+  coalesce(p.is_blocked, false) or {is_blocked} or (p.customers < 2 and {looks_personal("p.product_id")}) as is_blocked,
   coalesce(p.is_consumable, p.share >= {CONSUMABLE_FROM}) as is_consumable, p.share as repeat_share,
   coalesce(r.n, 0) as order_line_count, p.known_at
 from shares p left join recent r on r.product_id = p.product_id"""
 
 
-def _rows(view: StageView, index: RecommendationIndex, lists: list[ProductList]) -> pa.Table:
+def _rows(view: StageView, index: RecommendationIndex, lists: Mapping[int, ProductList]) -> pa.Table:
     """Rows of `recommendations`."""
     listed = [
         (customer, rank, one)
-        for customer, product_list in enumerate(lists)
+        for customer, product_list in lists.items()
         for rank, one in enumerate(product_list.products, start=1)
     ]
     causes = np.array([one.reason.product for _, _, one in listed], dtype=np.int64)

@@ -88,23 +88,26 @@ with places as (
     and seconds_of(l.ordered_at) >= seconds_of(p.occurred_at)
     and seconds_of(l.ordered_at) <= seconds_of(p.occurred_at) + 86400
 )
-select p.decision_id, p.product_id, max(p.properties) as properties,
-  max(case when p.name = 'Recommendation Clicked' then 1 else 0 end) as clicks,
-  max(case when o.decision_id is null then 0 else 1 end) as orders
+select distinct p.decision_id, p.product_id, p.name, p.properties,
+  case when o.decision_id is null then 0 else 1 end as orders
 from places p left join ordered o on o.decision_id = p.decision_id
-group by p.decision_id, p.product_id order by p.decision_id, p.product_id""")
-    shown = []
+order by p.decision_id, p.product_id, p.name, p.properties""")
+    shown: dict[str, dict] = {}
     for row in rows.to_pylist():
         properties = json.loads(row["properties"])
         product_id = vault.reveal_identifiers([row["product_id"]])[0]
-        if is_ours(vault, row["decision_id"], product_id, properties):
-            shown.append(
-                {
-                    "product_id": row["product_id"],
-                    "position": max(int(properties["position"]), 1),
-                    "interests": interests_of(properties),
-                    "is_clicked": bool(row["clicks"]),
-                    "is_ordered": bool(row["orders"]),
-                }
-            )
-    return shown
+        if not is_ours(vault, row["decision_id"], product_id, properties):
+            continue
+        place = shown.setdefault(
+            row["decision_id"],
+            {
+                "product_id": row["product_id"],
+                "position": max(int(properties["position"]), 1),
+                "interests": interests_of(properties),
+                "is_clicked": False,
+                "is_ordered": False,
+            },
+        )
+        if row["name"] == "Recommendation Clicked":
+            place.update(is_clicked=True, is_ordered=bool(row["orders"]))
+    return list(shown.values())

@@ -1,7 +1,7 @@
 """What feedback teaches until the next night: looks, clicks and orders of products that our lists showed."""
 
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,24 +26,27 @@ class ListLearning:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        self._lock = threading.Lock()
         self._clicks: OrderedDict[tuple[str, str], tuple[float, Numbers]] = OrderedDict()
         self._counted: OrderedDict[tuple[str, str], None] = OrderedDict()
         self.rejected_count = 0
         """Feedback about lists that we never made."""
 
-    def learn(self, one: ShopperEvents, tokens: Sequence[str], maker: ListMaker) -> None:
-        """Let one message change what is expected of its products."""
-        if one.feedback is not None:
-            self._learn_feedback(one.feedback, one.events[0].day, tokens, maker)
-        elif one.events[0].kind == ORDER:
-            for event in one.events:
-                self._learn_order(event, tokens, maker)
+    def learn(self, one: ShopperEvents, token: str, maker: ListMaker) -> None:
+        """Let one message of a shopper change what is expected of its products."""
+        with self._lock:
+            if one.feedback is not None:
+                self._learn_feedback(one.feedback, one.events[0].day, token, maker)
+            elif one.events[0].kind == ORDER:
+                for event in one.events:
+                    self._learn_order(event, token, maker)
 
     def forget_clicks(self) -> None:
         """Drop who clicked what."""
-        self._clicks.clear()
+        with self._lock:
+            self._clicks.clear()
 
-    def _learn_feedback(self, feedback: Feedback, day: float, tokens: Sequence[str], maker: ListMaker) -> None:
+    def _learn_feedback(self, feedback: Feedback, day: float, token: str, maker: ListMaker) -> None:
         if not is_ours(self._vault, feedback.decision_id, feedback.product_id, feedback.properties):
             self.rejected_count += 1
             return
@@ -57,15 +60,15 @@ class ListLearning:
             return
         shares = maker.weights.shares(np.array([interests_of(feedback.properties)]))[0]
         maker.response.add_click(code, shares)
-        for token in tokens:
-            self._clicks[token, feedback.product_id] = day, shares
+        self._clicks[token, feedback.product_id] = day, shares
+        self._clicks.move_to_end((token, feedback.product_id))
         _limit(self._clicks, MOST_CLICKS)
 
-    def _learn_order(self, order: SessionEvent, tokens: Sequence[str], maker: ListMaker) -> None:
-        code = maker.index.code(order.product)
-        clicks = [self._clicks[token, order.product] for token in tokens if (token, order.product) in self._clicks]
-        if code != UNKNOWN and clicks and 0 <= order.day - clicks[0][0] <= CLICK_TO_ORDER_DAYS:
-            maker.response.add_order(code, clicks[0][1])
+    def _learn_order(self, order: SessionEvent, token: str, maker: ListMaker) -> None:
+        """Count an order for the click before it, once."""
+        code, click = maker.index.code(order.product), self._clicks.pop((token, order.product), None)
+        if code != UNKNOWN and click is not None and 0 <= order.day - click[0] <= CLICK_TO_ORDER_DAYS:
+            maker.response.add_order(code, click[1])
 
 
 def _limit(kept: OrderedDict, most: int) -> None:

@@ -47,6 +47,9 @@ MESSAGE = "message"
 MOST_LISTS = 5_000
 """Lists whose next page can be requested: the newest."""
 ID_BYTES = 12
+MOST_READ = 100_000
+MOST_KEPT_ALLOWED = 1_000
+"""A list of a longer choice of products has no next page."""
 CHECK_SECONDS, CHECK_WITHOUT_RUN_SECONDS = 1.0, 10.0
 """How often it is looked whether there is another run; before any the index is made anew each time."""
 WARM_UP = timedelta(days=1)
@@ -76,6 +79,8 @@ class LiveRecommendations:
     _maker: ListMaker | None = None
     _checked_at: datetime | None = None
     _started_at: datetime | None = None
+    _read: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    """Tokens whose stored profiles were read."""
     _lists: OrderedDict[str, _ShownList] = field(default_factory=OrderedDict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _is_loading: bool = False
@@ -122,8 +127,10 @@ class LiveRecommendations:
             maker = ListMaker(maker.index, maker.weights, maker.response)
         scenario = self._scenario(query)
         tokens, customer_id = self._people(query, source)
-        is_profiled = self._may_profile(tokens)
-        customer = source.index.customers.code(customer_id) if is_profiled else UNKNOWN
+        everything = {*tokens, *(source.tokens_of(customer_id) if customer_id else ())}
+        is_profiled = self._allows(PROFILING, everything) is not False
+        uses_history = is_profiled and not query.is_public
+        customer = source.index.customers.code(customer_id) if uses_history else UNKNOWN
         request = ListRequest(
             scenario,
             day_of(now),
@@ -141,7 +148,8 @@ class LiveRecommendations:
     ) -> tuple[list[tuple[str, Recommendation]], int]:
         """Lists of users by their id, and how many have none as they may not be written to: of the scenario message."""
         rng = np.random.default_rng(secrets.randbits(64))
-        allowed = [one for one in queries if one.scenario != MESSAGE or self._may_contact(self._tokens(one))]
+        _, source = self._ready(now)
+        allowed = [one for one in queries if one.scenario != MESSAGE or self._may_contact(one, source)]
         lists = [(one.user_id or "", self.recommend(one, now=now, rng=rng)) for one in allowed]
         return lists, len(queries) - len(allowed)
 
@@ -152,27 +160,44 @@ class LiveRecommendations:
             return
         for request in requests:
             for one in events_of_request(request):
-                tokens = self._tokens(one)
-                for token in tokens:
+                # why one: what a user does is theirs, whoever else uses the device
+                token = next(iter(self._tokens(one)), None)
+                if token is not None and token not in self.vault.forgotten:
                     self.memory.add(token, one.events)
-                self.learning.learn(one, tokens, maker)
+                    self.learning.learn(one, token, maker)
 
     def refresh(self, *, now: datetime) -> None:
-        """Load the index again where a run, an erasure or the policy has changed; the old one answers meanwhile."""
+        """Load the index again where a run, an erasure or the policy has changed; the old one answers meanwhile.
+
+        What was learned since the run is kept until the next run has read it.
+        """
         self.shop.reload_settings()
-        view = _last_run_or_none(self.shop)
+        view, before = _last_run_or_none(self.shop), self._source
         key = source_key(self.shop, view)
-        if self._source is not None and view is not None and self._source.key == key:
+        if before is not None and before.key.newest_erasure != key.newest_erasure:
+            self._drop_forgotten()
+        if before is not None and view is not None and before.key == key:
             return
         source = load_source(self.shop, view, key, now=now)
-        if self._source is not None and self._source.key.newest_erasure != key.newest_erasure:
-            self.memory.clear()
-            self.learning.forget_clicks()
         share = self.shop.policy.exploration.recommendation_share
         with self._lock:
-            maker = ListMaker(source.index, source.weights, source.response, RegretBudget(share))
-            self._source, self._maker = source, maker
-            self._lists.clear()  # why: each holds the index it was made from
+            maker, budget = self._maker, RegretBudget(share)
+            if before is not None and maker is not None and before.key.run == key.run:
+                source = source.with_learning(before)
+                budget = maker.budget if maker.budget.share == share else budget
+            self._source, self._maker = source, ListMaker(source.index, source.weights, source.response, budget)
+            if view is not None:
+                self._lists.clear()  # why: each holds the index it was made from
+
+    def _drop_forgotten(self) -> None:
+        """Let nothing answer from what is remembered of people who were forgotten since."""
+        self.vault.reload_forgotten()
+        with self._lock:
+            self.memory.forget(self.vault.forgotten)
+            self.learning.forget_clicks()
+            self._lists.clear()
+            self._started_at = None  # why: profiles are read again for a day
+            self._read.clear()
 
     def _ready(self, now: datetime) -> tuple[ListMaker, RecommendationSource]:
         with self._lock:
@@ -219,36 +244,42 @@ class LiveRecommendations:
         pairs = (("user_id", one.user_id), ("anonymous_id", one.anonymous_id))
         return [self.vault.token(kind, value) for kind, value in pairs if value]
 
-    def _may_profile(self, tokens: Sequence[str]) -> bool:
-        if not tokens:
-            return True
-        entries = list(history(self.shop.store, tokens, self.shop.policy.consent.names_of(PROFILING)))
-        return latest_answer(entries) is not False
+    def _allows(self, purpose: str, tokens: Iterable[str]) -> bool | None:
+        """The latest answer to a purpose under any of these tokens; None where there is none."""
+        names = self.shop.policy.consent.names_of(purpose)
+        return latest_answer(list(history(self.shop.store, sorted(tokens), names)))
 
-    def _may_contact(self, tokens: Sequence[str]) -> bool:
+    def _may_contact(self, query: RecommendationQuery, source: RecommendationSource) -> bool:
+        tokens, customer_id = self._people(query, source)
+        everything = {*tokens, *(source.tokens_of(customer_id) if customer_id else ())}
         consent = self.shop.policy.consent
-        entries = list(history(self.shop.store, tokens, consent.names_of(consent.marketing)))
-        return consent.allows(is_granted=latest_answer(entries))
+        return consent.allows(is_granted=self._allows(consent.marketing, everything))
 
     def _session(self, tokens: Sequence[str], now: datetime) -> list[SessionEvent]:
-        unknown = [token for token in tokens if not self.memory.knows(token)]
-        if unknown and self._started_at is not None and now - self._started_at < WARM_UP:
-            profiles = read_profiles(self.shop, tokens=unknown)
-            for token in unknown:
-                known = profiles[token].recent_events if token in profiles else ()
-                self.memory.add(token, events_of_profile(known))
+        """What is remembered of a shopper; in the first day after a start also what was stored before it."""
+        unread = [token for token in tokens if token not in self._read]
+        if unread and self._started_at is not None and now - self._started_at < WARM_UP:
+            profiles = read_profiles(self.shop, tokens=unread)
+            for token in unread:
+                if token in profiles:
+                    self.memory.add(token, events_of_profile(profiles[token].recent_events))
+                with self._lock:
+                    self._read[token] = None
+                    while len(self._read) > MOST_READ:
+                        self._read.popitem(last=False)
         return self.memory.events(tokens)
 
     def _next_page(self, query: RecommendationQuery, rng: np.random.Generator) -> Recommendation:
-        with self._lock:
+        with self._lock:  # why all of it: two that continue a list at once must not get the same products
             shown = self._lists.get(query.next or "")
-        if shown is None:
-            todo = "Request a new list."
-            raise NotFound("this list is not kept any more", where="next", todo=todo)
-        count = shown.request.count if query.k is None else query.k
-        request = replace(shown.request, hidden=shown.products, count=count)
-        maker = ListMaker(shown.maker.index, shown.maker.weights, shown.maker.response)
-        return self._answer(shown, maker.make(request, rng), next_page=query.next or "")
+            if shown is None:
+                todo = "Request a new list."
+                raise NotFound("this list is not kept any more", where="next", todo=todo)
+            count = shown.request.count if query.k is None else query.k
+            first = len(shown.products) + 1
+            request = replace(shown.request, hidden=shown.products, count=count, first_place=first)
+            maker = ListMaker(shown.maker.index, shown.maker.weights, shown.maker.response)
+            return self._answer(shown, maker.make(request, rng), next_page=query.next or "")
 
     def _answer(self, shown: _ShownList, made: ProductList, *, next_page: str) -> Recommendation:
         """The list with ids and names; kept under the token of its next page, unless that is empty."""
@@ -261,13 +292,14 @@ class LiveRecommendations:
             for position, (one, name) in enumerate(zip(made.products, names, strict=True), start=first)
         )
         with self._lock:
-            if next_page:
+            is_small = shown.request.allowed is None or len(shown.request.allowed) <= MOST_KEPT_ALLOWED
+            if next_page and is_small and shown.source is self._source:
                 self._lists[next_page] = replace(shown, products=shown.products + products)
                 self._lists.move_to_end(next_page)
             while len(self._lists) > MOST_LISTS:
                 self._lists.popitem(last=False)
         why_short = {str(name): count for name, count in made.why_short.items()}
-        follows = None if why_short or not next_page else next_page
+        follows = next_page if next_page in self._lists and not why_short else None
         version, personal = source.index.version, shown.is_personal
         return Recommendation(shown.list_id, shown.scenario, version, personal, answered, why_short, follows)
 

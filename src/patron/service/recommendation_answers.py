@@ -15,6 +15,8 @@ class RecommendationQuery:
     user_id: str | None = None
     anonymous_id: str | None = None
     customer_id: str | None = None
+    is_public: bool = False
+    """Whether anybody may ask, as with a write key: nobody's history is used then, whoever owns the device."""
     product_ids: Sequence[str] = ()
     """Products of the page or the cart."""
     only: Sequence[str] | None = None

@@ -1,10 +1,10 @@
 """What live lists are made from: the last run's index with people and product names; before any run, what sells."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +13,17 @@ import sqlalchemy as sa
 
 from patron.govern import audit_log
 from patron.govern.vault import initial_customer_id
+from patron.recommenders.ids import codes_of_ids
 from patron.recommenders.live.click_model import ClickWeights, ProductResponse
 from patron.recommenders.live.index_tables import IndexTables, build_index, learned_model
 from patron.recommenders.live.recommendation_index import RecommendationIndex, place_of
 from patron.schema.table_definition import NUMBER, TEXT
 from patron.schema.tables import EVENTS
 from patron.service.session_events import day_of
-from patron.storage.recommendation_tables import list_tables
+from patron.storage.recommendation_tables import list_tables, looks_personal
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import AUDIT
+from patron.understand.facts.usable_events import has_flag
 
 NO_PEOPLE = pa.table({"token": pa.array([], pa.string()), "customer_id": pa.array([], pa.string())})
 NOTHING_RELATED = pa.schema(
@@ -77,6 +79,15 @@ class RecommendationSource:
         start, end = (np.searchsorted(customers, customer_id, side=side) for side in ("left", "right"))
         return [self._tokens[int(place)].as_py() for place in order[start:end]]
 
+    def with_learning(self, other: Self) -> Self:
+        """This source with what the other one has learned since the same run."""
+        response = ProductResponse.unknown(len(self.index.facts))
+        place = codes_of_ids(other.index.facts.products, self.index.facts.products)
+        for name in ("clicks", "expected_clicks", "orders", "expected_orders"):
+            getattr(response, name)[place[place >= 0]] = getattr(other.response, name)[place >= 0]
+        response.source_clicks, response.source_orders = other.response.source_clicks, other.response.source_orders
+        return replace(self, response=response, weights=other.weights)
+
     @cached_property
     def _tokens(self) -> pa.Array:
         return self.people["token"].combine_chunks()
@@ -128,16 +139,21 @@ def _source(
 def _without_run(shop: Shop, key: SourceKey, *, now: datetime) -> RecommendationSource:
     """What sells and is looked at, from the events in the lake; nobody is known."""
     events = shop.lake.relation(EVENTS)
+    usable = f"""(select * from ({events}) where product_id is not null
+  and not {has_flag("test", "flags")} and not {has_flag("bot", "flags")} and not {has_flag("no_consent", "flags")})"""
+    newest = "arg_max(json_extract_string(properties, '$.{0}'), known_at) filter (name = 'Product Updated')"
     named = shop.query(f"""
-select product_id, max(product_name) as product_name, max(price_cents) as price_cents,
+select product_id, max(product_name) as product_name, arg_max(price_cents, known_at) as price_cents,
   min(epoch(known_at)) / 86400.0 as known_day, max(category) as category, max(brand) as brand,
-  cast(null as varchar) as style_id, cast(null as bigint) as cost_cents, cast(null as double) as stock,
-  cast(null as boolean) as is_consumable, cast(null as boolean) as is_blocked
-from ({events}) e where product_id is not null group by product_id order by product_id""")
+  cast(null as varchar) as style_id, cast(null as bigint) as cost_cents,
+  try_cast({newest.format("stock")} as double) as stock,
+  lower({newest.format("is_consumable")}) = 'true' as is_consumable,
+  coalesce(lower({newest.format("is_blocked")}) = 'true', false) or {looks_personal("product_id")} as is_blocked
+from {usable} e group by product_id order by product_id""")
     purchases = shop.query(f"""
 select cast(null as varchar) as customer_id, product_id, {day_of(now)} - epoch(occurred_at) / 86400.0 as days,
   false as is_return
-from ({events}) e where product_id is not null and name <> 'Product Updated'""")
+from {usable} e where name <> 'Product Updated'""")
     tables = IndexTables(named, purchases, NOTHING_RELATED, NOBODY_WANTS)
     margin_share = shop.settings.shop.margin_share
     index = build_index(tables, at_day=day_of(now), margin_share=margin_share, version=NO_RUN)

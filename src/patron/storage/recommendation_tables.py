@@ -9,13 +9,16 @@ from patron.storage.engine import timestamp
 from patron.storage.policy import Policy
 from patron.storage.runs import Run
 
+BAD_STARS = 2
+"""Stars of a review up to which its product is not recommended to its customer."""
+IDENTIFIER_LENGTH = 34
 POPULAR_DAYS = 28
 """Purchases within so many days make a product popular."""
 Query = Callable[[str], pa.Table]
 
 
 def list_tables(query: Query, run: Run, policy: Policy) -> dict[str, pa.Table]:
-    """Tables `products`, `purchases`, `related`, `wanted`, `sources` and `responses`, as of the run."""
+    """Tables `products`, `purchases`, `related`, `wanted`, `hidden`, `sources` and `responses`, as of the run."""
     return {
         "products": query(_products(run)),
         "purchases": query(_purchases(run, policy)),
@@ -24,6 +27,7 @@ select product_id, related_id, kind, strength from related_products where run_id
         "wanted": query(f"""
 select customer_id, product_id, probability, days_since, usual_days, because_product_id from affinities
 where run_id = '{run.run_id}' order by customer_id, "rank" """),
+        "hidden": query(_hidden(run)),
         "sources": query(f"select source, weight, clicks, orders from list_sources where run_id = '{run.run_id}'"),
         "responses": query(f"""
 select product_id, clicks, expected_clicks, orders, expected_orders from product_responses
@@ -36,6 +40,17 @@ def _products(run: Run) -> str:
 select product_id, seconds_of(known_at) / 86400.0 as known_day, category, brand, style_id, price_cents, cost_cents,
   stock, is_consumable, is_blocked
 from recommendable_products where run_id = '{run.run_id}'"""
+
+
+def _hidden(run: Run) -> str:
+    """What customers hid or gave two stars or fewer, newest first known by the run."""
+    now = timestamp(run.as_of)
+    return f"""
+select customer_id, product_id, (seconds_of({now}) - max(seconds_of(occurred_at))) / 86400.0 as days
+from interactions
+where is_identified and product_id is not null and known_at < {now} and occurred_at < {now}
+  and (kind = 'recommendation_hidden' or (kind = 'review' and rating <= {BAD_STARS}))
+group by customer_id, product_id"""
 
 
 def _purchases(run: Run, policy: Policy) -> str:
@@ -56,3 +71,8 @@ from order_lines
 where product_id is not null and known_at < {now}
   and ((not is_refund and ordered_at >= {since(bought)} and ordered_at < {now})
     or (is_refund and occurred_at >= {since(returned)} and occurred_at < {now}))"""
+
+
+def looks_personal(column: str) -> str:
+    """SQL condition: an id is the token of one that looks like somebody's, such as one with a name in it."""
+    return f"(substr({column}, 1, 2) = 'i_' and length({column}) = {IDENTIFIER_LENGTH})"

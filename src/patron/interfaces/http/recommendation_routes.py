@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -201,7 +201,7 @@ def recommend_to_shopper(request: Request, body: ShopperBody) -> RecommendationL
     if request.state.key_kind == "write" and (body.user_id or body.customer_id):
         todo = "Request lists of users from the shop's server with a secret key, or send anonymous_id alone."
         raise BadKey(403, "a write key is public, and lists of users say what they bought", todo=todo)
-    query = RecommendationQuery(**body.model_dump())
+    query = RecommendationQuery(**body.model_dump(), is_public=request.state.key_kind == "write")
     return _with_texts(recommendations_of(request).recommend(query, now=datetime.now(UTC)))
 
 

@@ -10,7 +10,7 @@ from patron.recommenders.ids import Codes
 from patron.recommenders.live.click_model import SOURCES
 from patron.recommenders.live.product_rows import ProductRows
 from patron.recommenders.live.recommendation_index import PROBABILITY, STRENGTH, UNKNOWN, RecommendationIndex
-from patron.recommenders.live.session_memory import EVIDENCE, SessionEvent
+from patron.recommenders.live.session_memory import EVIDENCE, ORDER, SessionEvent
 from patron.schema.numbers import Numbers
 
 LATEST_EVENTS = 20
@@ -79,6 +79,8 @@ class Candidates:
         wanted_at, because = np.full(len(product), -1), np.full((len(product), 2), UNKNOWN)
         wanted_at[place[: ends[0]]] = np.arange(ends[0])
         interests[place[: ends[0]], PERSONAL] = index.customers.wanted.value(PROBABILITY, customer)
+        bought = [index.code(event.product) for event in session if event.kind == ORDER and event.day >= index.at_day]
+        interests[np.isin(product, bought), PERSONAL] = 0.0  # why: the index does not know of the order yet
         for column, (_, strength, source), span in (
             (SESSION, of_session, slice(ends[0], ends[1])),
             (CONTEXT, of_context, slice(ends[1], ends[2])),

@@ -27,7 +27,7 @@ class Drawn:
     """Of the drawn product, among those that were offered; the first is the greedy one."""
     propensities: Numbers
     cost: float
-    """Expected clicks that exploring costs, per look."""
+    """What exploring is expected to cost, per look, in the unit of the rates."""
 
 
 def draw_count(explore: float) -> int:
@@ -48,15 +48,15 @@ def draw_product(rates: Numbers, draws: Numbers, rng: np.random.Generator) -> Dr
 
 
 class RegretBudget:
-    """Clicks that exploring may cost: a share of those expected of all lists so far; safe from several threads."""
+    """What exploring may cost: a share of the worth that is expected of all lists so far; safe from several threads."""
 
     def __init__(self, share: float) -> None:
         self.share = share
-        """Largest share of the expected clicks, 0 to 1."""
+        """Largest share of the expected worth, 0 to 1."""
         self.spent = 0.0
-        """Expected clicks that exploring has cost."""
+        """Expected worth that exploring has cost."""
         self.expected = 0.0
-        """Expected clicks of all greedy lists."""
+        """Expected worth of all greedy lists."""
         self._lock = threading.Lock()
 
     @property

@@ -28,6 +28,11 @@ RESPONSES = ("clicks", "expected_clicks", "orders", "expected_orders")
 NO_RESPONSES = pa.schema([("product_id", pa.string()), *((name, pa.float64()) for name in RESPONSES)]).empty_table()
 
 
+NOTHING_HIDDEN = pa.schema(
+    [("customer_id", pa.string()), ("product_id", pa.string()), ("days", pa.float64())]
+).empty_table()
+
+
 @dataclass(frozen=True)
 class IndexTables:
     """What an index is built from. Columns that are not known can be null."""
@@ -41,6 +46,8 @@ class IndexTables:
     """product_id, related_id, kind ("together", "follows" or "alike"), strength, 0 to 1."""
     wanted: pa.Table
     """customer_id, product_id, probability, days_since, usual_days, because_product_id."""
+    hidden: pa.Table = field(default_factory=lambda: NOTHING_HIDDEN)
+    """customer_id, product_id, days (before the index's time): what customers do not want to see."""
     sources: pa.Table = field(default_factory=lambda: NO_SOURCES)
     """source, weight, clicks, orders: what shown lists taught; empty before there were any."""
     responses: pa.Table = field(default_factory=lambda: NO_RESPONSES)
@@ -60,10 +67,14 @@ def build_index(tables: IndexTables, *, at_day: float, margin_share: float, vers
         float_column(products, "price_cents", missing=np.nan),
         float_column(products, "cost_cents", missing=np.nan),
     )
+    is_wrong = price < 0  # why: a voucher may stand in a list of products with a price below 0
+    price, cost = np.where(is_wrong, np.nan, price), np.where(is_wrong, np.nan, cost)
     margin = np.where(np.isfinite(cost), price - cost, price * margin_share)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(price > 0, margin / price, np.nan)
     facts = products.select([one for one in FACTS if one in products.column_names])
+    price_column = pa.array(price, pa.float64(), from_pandas=True)
+    facts = facts.set_column(facts.column_names.index("price_cents"), "price_cents", price_column)
     facts = facts.append_column("is_tail", pa.array(_is_tail(popularity)))
     facts = facts.append_column("margin_share", pa.array(np.clip(share, -np.inf, 1.0), from_pandas=True))
     together, follows, alike = (_related(tables.related, ids, kind) for kind in (TOGETHER, FOLLOWS, ALIKE))
@@ -126,22 +137,22 @@ def _related(related: pa.Table, ids: pa.Array, kind: str) -> ProductRows:
 
 
 def _customers(tables: IndexTables, ids: pa.Array) -> Customers:
-    columns = [one["customer_id"].combine_chunks().cast(pa.string()) for one in (tables.wanted, tables.purchases)]
+    parts = (tables.wanted, tables.purchases, tables.hidden)
+    columns = [one["customer_id"].combine_chunks().cast(pa.string()) for one in parts]
     customers = pa.concat_arrays(columns).unique().drop_null().sort()
     wanted = tables.wanted
     values = {name: float_column(wanted, name, missing=np.nan) for name in (PROBABILITY, "days_since", "usual_days")}
     values[PROBABILITY] = np.nan_to_num(values[PROBABILITY])
     values["because"] = codes_of_ids(wanted["because_product_id"], ids).astype(np.float64)
-    return Customers(
-        customers,
-        ProductRows.of(
-            codes_of_ids(columns[0], customers), codes_of_ids(wanted["product_id"], ids), len(customers), **values
-        ),
-        *(_past(tables.purchases, customers, ids, is_return=is_return) for is_return in (False, True)),
+    is_return = tables.purchases["is_return"]
+    bought, returned = (
+        _past(tables.purchases.filter(rows), customers, ids) for rows in (pc.invert(is_return), is_return)
     )
+    row, product = codes_of_ids(columns[0], customers), codes_of_ids(wanted["product_id"], ids)
+    wants = ProductRows.of(row, product, len(customers), **values)
+    return Customers(customers, wants, bought, returned, _past(tables.hidden, customers, ids))
 
 
-def _past(purchases: pa.Table, customers: pa.Array, ids: pa.Array, *, is_return: bool) -> ProductRows:
-    rows = purchases.filter(pc.equal(purchases["is_return"], is_return))
+def _past(rows: pa.Table, customers: pa.Array, ids: pa.Array) -> ProductRows:
     row, product = codes_of_ids(rows["customer_id"], customers), codes_of_ids(rows["product_id"], ids)
     return ProductRows.of(row, product, len(customers), **{DAYS: np.maximum(float_column(rows, "days"), 0.0)})

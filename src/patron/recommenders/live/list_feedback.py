@@ -29,7 +29,7 @@ def learn_responses(feedback: ListFeedback, product_count: int) -> tuple[ClickWe
     weights = ClickWeights().fit(feedback.interests, feedback.place, feedback.is_clicked.astype(np.float64))
     response = ProductResponse.unknown(product_count)
     shares = weights.shares(feedback.interests)
-    expected = shares.sum(axis=1) * weights.examined(feedback.place)
+    expected = weights.rates(feedback.interests) * weights.examined(feedback.place)
     response.expected_clicks += np.bincount(feedback.product, expected, product_count)
     clicked = feedback.product[feedback.is_clicked], shares[feedback.is_clicked]
     response.clicks += np.bincount(clicked[0], minlength=product_count)

@@ -47,6 +47,8 @@ class ListRequest:
     """Products; by default as many as the scenario has."""
     allowed: Codes | None = None
     """Only these products."""
+    first_place: int = 1
+    """Place of the first product: more on a next page."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +122,13 @@ class ListMaker:
                 break
         places = np.searchsorted(candidates.product, choice.items[0][choice.items[0] >= 0])
         propensities = np.ones(len(places))
-        looks = self.weights.examined(np.arange(1, len(places) + 1))
+        looks = self._looks(len(places), request)
         cost = 0.0
+        expected = float(worth[places] @ looks)
         if len(places) and self.budget.allows:
-            cost = self._explore(places, propensities, candidates, rates, choice, request, rng)
+            cost = self._explore(places, propensities, candidates, worth, choice, request, rng)
         if self.budget.share:
-            self.budget.add(expected=float(rates[places] @ looks) + cost, cost=cost)
+            self.budget.add(expected=expected, cost=cost)
         return ProductList(self._listed(candidates, rates, places, propensities, request), choice)
 
     def _candidates(self, request: ListRequest, popular: int) -> Candidates:
@@ -182,7 +185,7 @@ class ListMaker:
         for kind, rows in ((ORDER, customers.bought), (RETURN, customers.returned)):
             days = rows.value(DAYS, request.customer) + since
             past[kind] = (rows.row(request.customer).tolist(), days.tolist())
-        hidden = list(request.hidden)
+        hidden = [*request.hidden, *customers.hidden.row(request.customer).tolist()]
         for event in request.session:
             if event.kind in past:
                 past[event.kind][0].append(self.index.code(event.product))
@@ -198,33 +201,37 @@ class ListMaker:
         places: Codes,
         propensities: Numbers,
         candidates: Candidates,
-        rates: Numbers,
+        worth: Numbers,
         choice: ProductLists,
         request: ListRequest,
         rng: np.random.Generator,
     ) -> float:
-        """Let one place of a list be drawn, in place; return the clicks that this is expected to cost."""
+        """Let one place of a list be drawn, in place; return the worth that this is expected to cost."""
         at = min(EXPLORED_PLACE, len(places)) - 1
         is_free = choice.exclusions == LOWER_RANK
         if request.scenario.rules.tail_share and self.index.facts.is_tail[candidates.product[places[at]]]:
             is_free &= self.index.facts.is_tail[candidates.product]
         free = np.flatnonzero(is_free)
         if len(free) > MOST_EXPLORED:
-            hope = rates[free] * (1 + 2 / np.sqrt(self.response.prior + self.response.clicks[candidates.product[free]]))
-            free = np.sort(free[np.argsort(-hope, kind="stable")[:MOST_EXPLORED]])
+            spread = 2 / np.sqrt(self.response.prior + self.response.clicks[candidates.product[free]])
+            free = np.sort(free[np.argsort(-worth[free] * (1 + spread), kind="stable")[:MOST_EXPLORED]])
         pool = np.append(places[at], free)
         products = candidates.product[pool]
         count = draw_count(self.budget.share)
         draws = self.response.draws(products, count, rng) / self.response.multipliers(products)
-        drawn = draw_product(rates[pool], draws, rng)
+        drawn = draw_product(worth[pool], draws, rng)
         places[at], propensities[at] = pool[drawn.place], drawn.propensities[drawn.place]
-        return drawn.cost * float(self.weights.examined(np.array([at + 1]))[0])
+        return drawn.cost * float(self._looks(at + 1, request)[-1])
+
+    def _looks(self, count: int, request: ListRequest) -> Numbers:
+        """How often each place of a list is looked at."""
+        return self.weights.examined(np.arange(request.first_place, request.first_place + count))
 
     def _listed(
         self, candidates: Candidates, rates: Numbers, places: Codes, propensities: Numbers, request: ListRequest
     ) -> tuple[ListedProduct, ...]:
         shares = self.weights.shares(candidates.interests[places])
-        expected = shares.sum(axis=1) * self.weights.examined(np.arange(1, len(places) + 1))
+        expected = self.weights.rates(candidates.interests[places]) * self._looks(len(places), request)
         buys = rates[places] * self.response.order_shares(candidates.product[places], shares)
         return tuple(
             ListedProduct(

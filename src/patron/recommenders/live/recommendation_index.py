@@ -30,16 +30,14 @@ class Customers:
     """`days` from the purchase to the index's time, within the longest time that rules look back."""
     returned: ProductRows
     """`days` from the return to the index's time."""
+    hidden: ProductRows
+    """Products that a customer does not want to see; `days` since they said so."""
 
     @classmethod
     def nobody(cls) -> Self:
         """No customer."""
-        return cls(
-            pa.array([], pa.string()),
-            ProductRows.empty(0, *WANTED),
-            ProductRows.empty(0, DAYS),
-            ProductRows.empty(0, DAYS),
-        )
+        past = ProductRows.empty(0, DAYS)
+        return cls(pa.array([], pa.string()), ProductRows.empty(0, *WANTED), past, past, past)
 
     def code(self, customer_id: str | None) -> int:
         """Place of a customer; -1 of one that is not known."""

@@ -24,46 +24,60 @@ class SessionEvent(NamedTuple):
     product: str
 
 
+class _Shopper:
+    """What is remembered of one token."""
+
+    __slots__ = ("events", "shown")
+
+    def __init__(self) -> None:
+        self.events: deque[SessionEvent] = deque(maxlen=MOST_EVENTS)
+        self.shown: OrderedDict[str, SessionEvent] = OrderedDict()
+        """The last time each product was shown: apart, so that lists push nothing else out."""
+
+
 class SessionMemory:
-    """The newest events of each shopper, by any of their tokens; safe to use from several threads."""
+    """The newest events of each shopper, by token; safe to use from several threads."""
 
     def __init__(self, most_shoppers: int = MOST_SHOPPERS) -> None:
         self._most_shoppers = most_shoppers
-        self._events: OrderedDict[str, deque[SessionEvent]] = OrderedDict()
+        self._shoppers: OrderedDict[str, _Shopper] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, token: str, events: Iterable[SessionEvent]) -> None:
         """Remember events of a shopper; the shoppers of the oldest events are forgotten when there are too many."""
         with self._lock:
-            kept = self._events.get(token)
-            if kept is None:
-                kept = self._events[token] = deque(maxlen=MOST_EVENTS)
-            kept.extend(events)
-            self._events.move_to_end(token)
-            while len(self._events) > self._most_shoppers:
-                self._events.popitem(last=False)
+            shopper = self._shoppers.get(token)
+            if shopper is None:
+                shopper = self._shoppers[token] = _Shopper()
+            for event in events:
+                if event.kind == SHOWN:
+                    shopper.shown[event.product] = event
+                    shopper.shown.move_to_end(event.product)
+                    while len(shopper.shown) > MOST_EVENTS:
+                        shopper.shown.popitem(last=False)
+                else:
+                    shopper.events.append(event)
+            self._shoppers.move_to_end(token)
+            while len(self._shoppers) > self._most_shoppers:
+                self._shoppers.popitem(last=False)
 
     def events(self, tokens: Iterable[str]) -> list[SessionEvent]:
-        """Events of a shopper with these tokens, in order of time."""
+        """Events of a shopper with these tokens, each once, in order of time."""
         with self._lock:
-            events = [event for token in tokens for event in self._events.get(token, ())]
+            known = [self._shoppers[token] for token in tokens if token in self._shoppers]
+            events = {event for one in known for event in (*one.events, *one.shown.values())}
         return sorted(events)
 
     def knows(self, token: str) -> bool:
         """Whether events of the token are remembered."""
-        return token in self._events
+        return token in self._shoppers
 
     def forget(self, tokens: Iterable[str]) -> None:
         """Drop what is remembered of these tokens."""
         with self._lock:
             for token in tokens:
-                self._events.pop(token, None)
-
-    def clear(self) -> None:
-        """Drop everything."""
-        with self._lock:
-            self._events.clear()
+                self._shoppers.pop(token, None)
 
     def __len__(self) -> int:
         """Shoppers that are remembered."""
-        return len(self._events)
+        return len(self._shoppers)

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from patron.recommenders.lists.list_rules import ListRules
 from patron.recommenders.live.exploration import RegretBudget
 from patron.recommenders.live.index_tables import IndexTables, build_index
 from patron.recommenders.live.list_maker import ListMaker, ListRequest
 from patron.recommenders.live.recommendation_index import RecommendationIndex
 from patron.recommenders.live.scenarios import Scenario
 from patron.recommenders.live.session_memory import SessionEvent, SessionMemory
-from patron.recommenders.lists.list_rules import ListRules
 
 DAY, LISTS, NIGHTLY = 20_000.0, 2_000, 2_000
 KINDS = ("view", "click", "cart_add", "shown", "order")

@@ -1,8 +1,8 @@
 """Half an hour of mixed requests and events against a real server, and what its memory does.
 
-`python benchmarks/recommenders/live_soak.py [MINUTES]` serves a small shop on a loopback port and sends lists and events
-at a moderate rate: visitors that come once and such that come back, users, next pages, feedback and nonsense. Each
-minute it prints how many were answered, the 99th percentile of the time, and the server's resident memory.
+`python benchmarks/recommenders/live_soak.py [MINUTES]` serves a small shop on a loopback port and sends requests and
+events at a moderate rate: visitors that come once and such that come back, users, next pages, feedback and nonsense.
+Each minute it prints how many were answered, the 99th percentile of the time, and the server's resident memory.
 """
 
 import subprocess
@@ -16,9 +16,8 @@ import httpx
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
-from recommending_shop import PRODUCT_COUNT, recommending_shop
-
 from patron.commands.manage_keys import create_key
+from recommending_shop import PRODUCT_COUNT, recommending_shop
 
 PORT, PER_SECOND = 8_397, 25
 
@@ -38,7 +37,7 @@ def main(minutes: float) -> None:
             "--port",
             str(PORT),
         ]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:  # noqa: S603 - our program, with our arguments
             try:
                 soak(server.pid, keys, minutes)
             finally:

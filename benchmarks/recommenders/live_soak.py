@@ -17,7 +17,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 from patron.commands.manage_keys import create_key
-from recommending_shop import PRODUCT_COUNT, recommending_shop
+from recommending_shop import PRODUCT_COUNT, recommending_shop  # pyright: ignore[reportMissingImports] - of the tests
 
 PORT, PER_SECOND = 8_397, 25
 

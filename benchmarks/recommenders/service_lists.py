@@ -118,7 +118,7 @@ def main(arguments: list[str]) -> None:
             gain = ranking - base[part]
             interval = percentile_interval(float(gain.mean()), weights @ gain / weights.sum(axis=1))
             print(
-                f"{part:8} {name:24} ndcg_cut {ranking.mean():.4f}  recall {recall.mean():.4f}  over personal frequency "
+                f"{part:8} {name:24} ndcg_cut {ranking.mean():.4f}  recall {recall.mean():.4f}  over personal rule "
                 f"{interval.value:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]",
                 flush=True,
             )

@@ -13,12 +13,12 @@ from patron.recommenders.live.index_tables import build_index, learned_model
 from patron.recommenders.live.list_maker import EXPLORED_PLACE, ListMaker, ListRequest
 from patron.recommenders.live.scenarios import Scenario
 
-REQUEST = ListRequest(Scenario.of("home", (), {}), AT_DAY, count=5)
+REQUEST = ListRequest(Scenario.of("home", (), {"one_per_style": False}), AT_DAY, count=5)
 
 
 def maker_of(share: float) -> ListMaker:
     """Twelve products, the first of which sell more; what was shown of them differs."""
-    products = [{"product_id": f"p{n:02}"} for n in range(12)]
+    products = [{"product_id": f"p{n:02}", "style_id": f"s{n % 8}", "category": f"k{n % 3}"} for n in range(12)]
     purchases = [
         {"customer_id": f"c{one}", "product_id": f"p{n:02}", "days": 1.0, "is_return": False}
         for n in range(12)
@@ -80,6 +80,17 @@ def test_exploring_never_costs_more_than_its_share_and_one_list():
         largest = max(largest, budget.expected - before)
         assert budget.spent <= 0.1 * budget.expected + largest
     assert 0 < budget.spent <= 0.1 * budget.expected
+
+
+def test_what_is_explored_keeps_to_styles_and_categories():
+    maker, rng, explored = maker_of(1.0), np.random.default_rng(8), set()
+    request = replace(REQUEST, scenario=Scenario.of("home", (), {"most_per_category": 2}))
+    for _ in range(200):
+        listed = [one.product for one in maker.make(request, rng).products]
+        assert len({product % 8 for product in listed}) == len(listed) == 5
+        assert np.bincount(np.array(listed) % 3).max() <= 2
+        explored.add(listed[EXPLORED_PLACE - 1])
+    assert len(explored) > 1
 
 
 def test_a_spent_budget_waits_until_lists_have_earned_it():

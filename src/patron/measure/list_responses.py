@@ -81,7 +81,7 @@ with places as (
 ), people as (
   select token, customer_id from identities where shared_from is null
 ), ordered as (
-  select distinct p.decision_id
+  select distinct p.decision_id, p.product_id, p.properties
   from places p join people i on i.token = p.token
   join order_lines l on l.customer_id = i.customer_id and l.product_id = p.product_id
   where p.name = 'Recommendation Clicked' and not l.is_refund
@@ -90,7 +90,8 @@ with places as (
 )
 select distinct p.decision_id, p.product_id, p.name, p.properties,
   case when o.decision_id is null then 0 else 1 end as orders
-from places p left join ordered o on o.decision_id = p.decision_id
+from places p left join ordered o
+  on o.decision_id = p.decision_id and o.product_id = p.product_id and o.properties = p.properties
 order by p.decision_id, p.product_id, p.name, p.properties""")
     shown: dict[str, dict] = {}
     for row in rows.to_pylist():
@@ -109,5 +110,5 @@ order by p.decision_id, p.product_id, p.name, p.properties""")
             },
         )
         if row["name"] == "Recommendation Clicked":
-            place.update(is_clicked=True, is_ordered=bool(row["orders"]))
+            place.update(is_clicked=True, is_ordered=place["is_ordered"] or bool(row["orders"]))
     return list(shown.values())

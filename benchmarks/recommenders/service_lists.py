@@ -37,8 +37,8 @@ def purchases(table: pa.Table, cut: datetime) -> pa.Table:
     return pa.table(dict(zip(("customer_id", "product_id"), names, strict=True)) | {"days_before": days})
 
 
-def lists_of_the_run(one: Window, learner: LibraryLists) -> dict[str, list[str]]:
-    """The list of each customer, as a run at the cut makes it."""
+def lists_of_the_run(one: Window, learner: LibraryLists) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The list of each customer, as a run at the cut makes it, and one of products that are new to them."""
     history = purchases(one.train, one.cut)
     earlier = one.cut - timedelta(days=DAYS)
     is_before = pc.less(one.train["at"], pa.scalar(earlier, one.train["at"].type))
@@ -69,11 +69,16 @@ def lists_of_the_run(one: Window, learner: LibraryLists) -> dict[str, list[str]]
     index = build_index(IndexTables(products, bought, related, wanted), at_day=0.0, margin_share=0.3)
     scenario = Scenario.of("message", (), RecommendationPolicy().of_scenario("message").model_dump())
     maker, rng = ListMaker(index), np.random.default_rng(0)
-    lists = {}
+    owned: dict[str, set[str]] = {}
+    for customer, product in zip(history["customer_id"].to_pylist(), history["product_id"].to_pylist(), strict=True):
+        owned.setdefault(customer, set()).add(product)
+    lists, new = {}, {}
     for place, customer in enumerate(index.customers.ids.to_pylist()):
-        made = maker.make(ListRequest(scenario, 0.0, place), rng)
-        lists[customer] = [index.product_id(product.product) for product in made.products]
-    return lists
+        hidden = index.facts.codes(sorted(owned.get(customer, ()))).tolist()
+        for kept, without in ((lists, ()), (new, hidden)):
+            made = maker.make(ListRequest(scenario, 0.0, place, hidden=without), rng)
+            kept[customer] = [index.product_id(product.product) for product in made.products]
+    return lists, new
 
 
 def consumables(history: pa.Table, ids: pa.Array) -> np.ndarray:
@@ -104,16 +109,22 @@ def main(arguments: list[str]) -> None:
     one = window(order_lines(), cut)
     names = [name for name in arguments if name in KINDS] or list(KINDS)
     users = pc.unique(one.train["user_id"])
-    tables = {}
+    tables, novel = {}, {}
     for learner in (RecentPopularity(), PersonalFrequency()):
-        table = learner.fit(one.train).recommend(users, TOP, exclude_seen=False)
-        tables[learner.name] = grouped(table)
-    tables |= {f"service, {name}": lists_of_the_run(one, KINDS[name]) for name in names}
+        fitted = learner.fit(one.train)
+        tables[learner.name] = grouped(fitted.recommend(users, TOP, exclude_seen=False))
+        novel[learner.name] = grouped(fitted.recommend(users, TOP))
+    for name in names:
+        tables[f"service, {name}"], novel[f"service, {name}"] = lists_of_the_run(one, KINDS[name])
     base = {}
-    for part, truth in (("28 days", one.days), ("next", one.next_basket)):
-        for name, lists in tables.items():
+    for part, truth, of_part in (
+        ("28 days", one.days, tables),
+        ("next", one.next_basket, tables),
+        ("novel", one.novel, novel),
+    ):
+        for name, lists in of_part.items():
             ranking, recall = values(lists, truth)
-            base.setdefault(part, values(tables["personal_frequency"], truth)[0])
+            base.setdefault(part, values(of_part["personal_frequency"], truth)[0])
             weights = bootstrap_weights(np.arange(len(ranking)), rng=np.random.default_rng(0))
             gain = ranking - base[part]
             interval = percentile_interval(float(gain.mean()), weights @ gain / weights.sum(axis=1))

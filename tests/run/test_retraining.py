@@ -106,6 +106,7 @@ def test_the_first_run_trains_and_the_next_scores_everybody_with_its_models(firs
         assert {row["question"] for row in trainings} >= OF_CUSTOMERS
         assert {(row["trained_run_id"], row["reason"]) for row in trainings} == {(first.run.run_id, reason)}
         models = {row["model_version"] for row in of_run(view, "scores").to_pylist()}
+        models |= {row["model_version"] for row in of_run(view, "affinities").to_pylist()}
         assert models == {f"{row['question']}/{first.run.run_id}" for row in trainings}
     assert of_run(second, "scores", f"question = '{CHURN.name}'")["as_of"][0].as_py() == second.run.as_of
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 ORDER = "order"
 EVENT_KINDS = (
     *("page", "search", "list_view", "list_filter", "view", "click", "share", "promotion_view", "promotion_click"),
-    *("recommendation_clicked", "wishlist", "wishlist_remove", "review", "registration"),
+    *("recommendation_clicked", "recommendation_hidden", "wishlist", "wishlist_remove", "review", "registration"),
     *("cart_add", "cart_remove", "cart_view", "coupon", "coupon_try", "checkout", ORDER),
 )
 """What people do in a shop, as `interactions` and `orders` name it; other kinds are no part of a visit."""

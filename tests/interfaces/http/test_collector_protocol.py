@@ -472,7 +472,7 @@ def test_a_key_that_was_revoked_reads_nothing(server):
 
 def test_every_endpoint_that_reads_asks_for_the_kind_of_key(server):
     paths = server.client.get("/openapi.json").json()["paths"]
-    expected = {*READ, "/api/customers/lookup", *PEOPLE, *SCORES}
+    expected = {*READ, "/api/customers/lookup", *PEOPLE, *SCORES, *LISTS}
     collector = {path for path, operations in paths.items() if "collector" in next(iter(operations.values()))["tags"]}
     assert {path.replace("{customer_id}", "x") for path in paths.keys() - collector} == expected
     assert collector == {*BODY_KIND_BY_PATH, "/v1/projects/{write_key}/settings"}
@@ -537,6 +537,8 @@ def test_what_the_collector_takes_is_described(server):
 
 PEOPLE = ["/api/people/forget", "/api/people/export", "/api/people/explanation"]
 SCORES = ["/api/scores", "/api/scores/total"]
+LISTS = ["/api/recommendations", "/api/recommendations/batch", "/api/recommendations/preview"]
+"""Whose keys tests/interfaces/http/test_recommendation_routes.py knows."""
 """Also with a secret key: `tests/interfaces/http/test_score_routes.py`."""
 
 

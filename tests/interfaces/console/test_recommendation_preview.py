@@ -85,7 +85,7 @@ def test_the_page_has_a_product_by_id_or_name_or_says_that_there_is_none(client)
     ("query", "sentence"),
     [
         ({"why_not": "p7"}, "Product 7 is not in the list: out of stock."),
-        ({"why_not": "Product 30", "product": "p30"}, "Product 30 is not in the list: on the page or in the cart already"),
+        ({"why_not": "Product 30", "product": "p30"}, "Product 30 is not in the list: on the page or in the cart"),
         ({"why_not": "teapot"}, "No product has the id or name “teapot”."),
         ({"why_not": "roduct 4"}, "Several products match “roduct 4”. Choose one, or enter its id:"),
     ],

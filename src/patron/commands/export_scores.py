@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from patron.govern import audit_log
-from patron.govern.consent_ledger import latest_answers
+from patron.govern.consent_ledger import PROFILING, latest_answers
 from patron.govern.vault import Vault
 from patron.schema.errors import BadFile
 from patron.schema.metrics import decile_of
@@ -25,8 +25,6 @@ from patron.storage.missing_forecasts import MissingForecast, missing_forecasts,
 from patron.storage.shop import Shop, Snapshot
 from patron.storage.store import AUDIT
 
-PROFILING = "profiling"
-"""Purpose to which a customer may object: their scores are not exported."""
 WRITERS: dict[str, Callable[[pa.Table, pa.NativeFile], None]] = {".csv": pa_csv.write_csv, ".parquet": pq.write_table}
 COLUMNS = pa.schema(
     [

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from patron.engage.outbox import write_csv
 from patron.govern import audit_log
-from patron.govern.consent_ledger import latest_answers
+from patron.govern.consent_ledger import PROFILING, latest_answers
 from patron.govern.vault import Vault
 from patron.predict.feature_matrix import NOT_FEATURES, Design
 from patron.schema import metrics
@@ -25,8 +25,6 @@ from patron.storage.engine import timestamp
 from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
-PROFILING = "profiling"
-"""Purpose to which a customer may object: they are not listed, and nothing is learned from them."""
 MIN_MEMBERS = 20
 MOST_OF_EACH = 20_000
 """Members and others that the model is fitted on, at most."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 
+from patron.govern.consent_ledger import PROFILING
 from patron.recommenders.live.index_tables import IndexTables, build_index, learned_model
 from patron.recommenders.live.list_maker import ListMaker, ListRequest, ProductList
 from patron.recommenders.live.recommendation_index import RecommendationIndex
@@ -15,8 +16,6 @@ from patron.storage.engine import sql_list, timestamp
 from patron.storage.recommendation_tables import POPULAR_DAYS, list_tables, looks_personal
 from patron.storage.stage_view import StageView
 
-PROFILING = "profiling"
-"""Purpose to which a customer may object."""
 MESSAGE = "message"
 """Scenario of the lists that a run makes."""
 CONSUMABLE_FROM = 0.15

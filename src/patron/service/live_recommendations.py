@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from patron.collect.request import Request
-from patron.govern.consent_ledger import history, latest_answer
+from patron.govern.consent_ledger import PROFILING, history, latest_answer
 from patron.govern.list_signatures import EXPECTED_CLICKS, INTERESTS, signed_properties
 from patron.govern.vault import Vault
 from patron.recommenders.lists.exclusions import Exclusion
@@ -40,8 +40,6 @@ from patron.storage.last_run import last_run
 from patron.storage.shop import Shop, Snapshot
 
 log = logging.getLogger(__name__)
-PROFILING = "profiling"
-"""Purpose to which a customer may object: their lists then follow the page alone."""
 MESSAGE = "message"
 """Scenario of lists that are sent to people."""
 MOST_LISTS = 5_000
@@ -138,7 +136,7 @@ class LiveRecommendations:
             self._session(tokens, now) if is_profiled else (),
             [code for one in query.product_ids if (code := source.index.code(one)) != UNKNOWN],
             count=query.k,
-            allowed=_allowed(query.only, source),
+            allowed=_allowed_codes(query.only, source),
         )
         list_id = secrets.token_urlsafe(ID_BYTES)
         return _ShownList(request, list_id, query.scenario, customer != UNKNOWN, maker, source, ())
@@ -332,7 +330,7 @@ class LiveRecommendations:
         return signed_properties(self.vault, place | numbers | interests)
 
 
-def _allowed(only: Sequence[str] | None, source: RecommendationSource) -> np.ndarray | None:
+def _allowed_codes(only: Sequence[str] | None, source: RecommendationSource) -> np.ndarray | None:
     if only is None:
         return None
     codes = np.unique(source.index.facts.codes(list(only)))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from patron.recommenders.live.list_reasons import ReasonCode
+from patron.schema import recommendation_reasons
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RecommendationQuery:
 class RecommendationReason:
     """Why a product is in a list, with its facts."""
 
-    code: ReasonCode
+    code: recommendation_reasons.RecommendationReason
     product_id: str | None = None
     """The other product that it is about."""
     product_name: str | None = None

@@ -59,7 +59,7 @@ def events_of_request(request: Request) -> Iterator[ShopperEvents]:
         name = row.get("name")
         if name is None or (name not in KIND_OF_EVENT and name != REVIEW):
             continue
-        products = [row["product_id"]] if row.get("product_id") else _listed(row)
+        products = [row["product_id"]] if row.get("product_id") else _product_ids(row)
         kind = _kind(name, row)
         if not products or kind is None or not IGNORED_FLAGS.isdisjoint(row.get("flags") or ()):
             continue
@@ -89,7 +89,7 @@ def _kind(name: str, row: Mapping[str, Any]) -> str | None:
     return KIND_OF_EVENT[name]
 
 
-def _listed(row: Mapping[str, Any]) -> list[str]:
+def _product_ids(row: Mapping[str, Any]) -> list[str]:
     return [one["product_id"] for one in row.get("products") or () if one.get("product_id")]
 
 

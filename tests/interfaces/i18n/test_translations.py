@@ -1,7 +1,6 @@
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -19,9 +18,9 @@ from patron.predict.backtest import COVERAGE
 from patron.predict.learners import LEARNERS
 from patron.predict.value.btyd_inputs import EXPECTED, INPUTS
 from patron.recommenders.lists.exclusions import EXCLUSIONS
-from patron.recommenders.live.list_reasons import ReasonCode
 from patron.schema.questions import TARGETS
 from patron.schema.reason_codes import REASON_CODES
+from patron.schema.recommendation_reasons import RECOMMENDATION_REASONS
 from patron.schema.tables import NEED_REASONS, RESPONSE_KINDS
 from patron.service.recommendation_preview import NOT_IN_RUN
 from patron.storage.policy import Policy
@@ -59,8 +58,8 @@ CODES = {
     "persona_fact": [*TASTES, *(trait.feature for trait in PERSONA_TRAITS)],
     "exclusion": [*EXCLUSIONS, NOT_IN_RUN],
     "scenario": list(SCENARIOS),
-    "recommendation": list(get_args(ReasonCode)),
-    "recommendation_shopper": list(get_args(ReasonCode)),
+    "recommendation": list(RECOMMENDATION_REASONS),
+    "recommendation_shopper": list(RECOMMENDATION_REASONS),
     "stability": [code for _, code in STABILITY_LEVELS],
     "effect_source": ["assumed", "measured"],
     "churn_reason": [one.code for one in REASON_CODES],

@@ -225,7 +225,7 @@ def _with_texts(made: Recommendation) -> RecommendationList:
     content = asdict(made)
     for one, product in zip(content["products"], made.products, strict=True):
         one.update({name: round(one[name], DECIMALS) for name in ("click_probability", "buy_probability")})
-        one["reason"].update({name: _rounded(one["reason"][name]) for name in ("days_since", "usual_days")})
+        one["reason"].update({name: _one_decimal(one["reason"][name]) for name in ("days_since", "usual_days")})
         texts = (words(locale) for locale in LOCALES)
         one["reason"]["texts"] = {
             text.html_language: recommendation_sentence(product.reason, text, SHOPPER) for text in texts
@@ -233,5 +233,5 @@ def _with_texts(made: Recommendation) -> RecommendationList:
     return RecommendationList.model_validate(content)
 
 
-def _rounded(days: float | None) -> float | None:
+def _one_decimal(days: float | None) -> float | None:
     return None if days is None else round(days, 1)

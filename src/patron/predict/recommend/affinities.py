@@ -59,7 +59,7 @@ def rank_products(view: StageView) -> AnsweredRanking:
         view.write("affinities", AFFINITIES.empty())
         view.write("related_products", RELATED_PRODUCTS.empty())
         return AnsweredRanking(BACKTESTS.empty(), None)
-    learners = tuple(one for one in LEARNERS if not isinstance(one, LearnedLists) or _is_learned(view))
+    learners = tuple(one for one in LEARNERS if not isinstance(one, LearnedLists) or _uses_learned_ranking(view))
     training, kept = plan_training(view, RECOMMEND, FEATURE_VERSION, learners)
     evaluated = BACKTESTS.empty()
     if kept:
@@ -77,7 +77,7 @@ def rank_products(view: StageView) -> AnsweredRanking:
     return AnsweredRanking(evaluated, training)
 
 
-def _is_learned(view: StageView) -> bool:
+def _uses_learned_ranking(view: StageView) -> bool:
     return view.policy.recommendations.ranking == "learned"
 
 

@@ -1,6 +1,7 @@
 """Lists from recommenders of the library: fitted to all purchases, kept without customers, who are folded in."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,9 @@ class FittedLists:
         facts = list_facts(user, product, days, number, listed, len(self.products))
         score, is_repeat = lists["score"].to_numpy(), np.isfinite(facts.days_since)
         probability = (
-            self.probabilities.of(score, is_repeat) if self.probabilities else _assumed(number, score, is_repeat)
+            self.probabilities.of(score, is_repeat)
+            if self.probabilities
+            else _prior_probabilities(number, score, is_repeat)
         )
         ranked = pa.table(
             {
@@ -99,7 +102,7 @@ class FittedLists:
 
 
 @dataclass(frozen=True)
-class LibraryLists:
+class LibraryLists(ABC):
     """Settings that all lists share; each kind names its recommender."""
 
     count: int = 30
@@ -112,9 +115,9 @@ class LibraryLists:
     fitted: ClassVar[type] = FittedLists
 
     @property
+    @abstractmethod
     def recommender(self) -> recommenders.Learner:
         """The library's recommender."""
-        raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
         """The settings, and which kind they are of."""
@@ -189,7 +192,7 @@ class LearnedLists(LibraryLists):
         return super().fit(table)
 
 
-def _assumed(customer: np.ndarray, score: np.ndarray, is_repeat: np.ndarray) -> np.ndarray:
+def _prior_probabilities(customer: np.ndarray, score: np.ndarray, is_repeat: np.ndarray) -> np.ndarray:
     """Probabilities before any past cutoff has shown what scores mean: shares of the customer's best score."""
     best = np.zeros(int(customer.max(initial=-1)) + 1)
     np.maximum.at(best, customer, score)

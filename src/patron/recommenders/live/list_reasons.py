@@ -1,38 +1,23 @@
 """Why a product is in a list: the source that adds most to its rate, with the fact behind it."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
 from patron.recommenders.live.candidate_interests import CONTEXT, PERSONAL, SESSION, TASTE, Candidates
 from patron.recommenders.live.recommendation_index import UNKNOWN, RecommendationIndex
 from patron.schema.numbers import Numbers
+from patron.schema.recommendation_reasons import RecommendationReason
 
 NEW_DAYS = 30.0
 """Age up to which a product is new."""
-
-ReasonCode = Literal[
-    "buy_again",
-    "goes_with_history",
-    "goes_with_page",
-    "goes_with_visit",
-    "viewed",
-    "popular_in_category",
-    "popular",
-    "new",
-]
-"""buy_again: the customer buys it at intervals; goes_with_history: with something they bought; goes_with_page: with the
-product of the page or in the cart; goes_with_visit: with something they looked at; viewed: they looked at it;
-popular_in_category: a best seller of a category that they are interested in."""
-REASON_CODES: tuple[ReasonCode, ...] = get_args(ReasonCode)
 
 
 @dataclass(frozen=True)
 class Reason:
     """Why a product is in a list, and its facts; None is not known, or not what the reason is about."""
 
-    code: ReasonCode
+    code: RecommendationReason
     product: int = UNKNOWN
     """The other product that it is about; -1 where it is about none."""
     days_since: float | None = None

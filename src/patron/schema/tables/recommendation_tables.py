@@ -1,21 +1,9 @@
 """Recommended products: what customers may want, what goes together, lists, and what they brought."""
 
+from patron.schema.recommendation_reasons import RECOMMENDATION_REASONS
 from patron.schema.table_definition import FLAG, INT, NUMBER, TEXT, TIME, Column, Table
 from patron.schema.tables.shared_columns import AS_OF, CUSTOMER, RUN, maybe, of
 
-RECOMMENDATION_REASONS = (
-    "buy_again",
-    "goes_with_history",
-    "goes_with_page",
-    "goes_with_visit",
-    "viewed",
-    "popular_in_category",
-    "popular",
-    "new",
-)
-"""Why a product is in a list: the customer buys it again and again; it goes with something they bought, with the page
-or cart, or with what they looked at; they looked at it; it sells now,
-in a category they are interested in or in the shop; it is new."""
 AFFINITIES = Table(
     "affinities",
     "one row per customer and candidate product",

@@ -84,7 +84,7 @@ def main(counts: list[int]) -> None:
         since = time.perf_counter()
         index = made_index(count, rng)
         built = time.perf_counter() - since
-        maker, memory = ListMaker(index, budget=RegretBudget(0.1)), SessionMemory()
+        maker, memory = ListMaker(index, budget=RegretBudget(0.02)), SessionMemory()
         scenario = Scenario("home", RULES, value_weight=0.3, rotation=0.3)
         seconds = []
         for number in range(LISTS + 100):

@@ -31,7 +31,7 @@ from patron.storage.recommendation_policy import RecommendationPolicy
 
 RETRAIN_DAYS, HORIZON_DAYS, VISITS_DAYS = 7, 28, 90
 KINDS = {"viewed": "view", "added": "cart_add", "clicked": "click", "bought": "order", "shown": "shown"}
-EXPLORE = 0.1
+EXPLORE = 0.02
 
 
 class ServicePolicy:

@@ -48,8 +48,8 @@ class Exploration(_Section):
     """Share of the randomised customers who get an offer."""
     later_share: float = Field(default=0.2, ge=0, le=1)
     """Share of the customers who are randomised after that."""
-    recommendation_share: float = Field(default=0.1, ge=0, le=1)
-    """Share of the lists that hand one place to a product that is tried, and of the clicks that this may cost."""
+    recommendation_share: float = Field(default=0.02, ge=0, le=1)
+    """Share of the expected clicks that trying a product in one place of a list may cost; 0 tries nothing."""
 
 
 class Caps(_Section):

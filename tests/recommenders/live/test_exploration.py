@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chisquare
 
 from list_index import AT_DAY, index_tables
-from patron.recommenders.live.exploration import THOUSAND, RegretBudget, draw_count, draw_product
+from patron.recommenders.live.exploration import DRAWS, RegretBudget, draw_product
 from patron.recommenders.live.index_tables import build_index, learned_model
 from patron.recommenders.live.list_maker import EXPLORED_PLACE, ListMaker, ListRequest
 from patron.recommenders.live.scenarios import Scenario
@@ -32,17 +32,16 @@ def maker_of(share: float) -> ListMaker:
     return ListMaker(index, *learned_model(tables, index.facts.products), RegretBudget(share))
 
 
-@pytest.mark.parametrize("explore", [0.05, 0.3, 1.0])
-def test_products_are_drawn_as_often_as_their_propensities_say(explore):
-    rng = np.random.default_rng(3)
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_products_are_drawn_as_often_as_their_propensities_say(seed):
+    rng = np.random.default_rng(seed)
     rates = np.array([0.05, 0.048, 0.03, 0.06, 0.001])
-    draws = rng.standard_gamma(3.0, size=(draw_count(explore), len(rates))) / 3.0
+    draws = rng.standard_gamma(3.0, size=(DRAWS, len(rates))) / 3.0
     times = 20_000
     drawn = [draw_product(rates, draws, rng) for _ in range(times)]
     propensities = drawn[0].propensities
     assert propensities.sum() == pytest.approx(1, abs=1e-12)
-    np.testing.assert_array_equal(propensities * THOUSAND, np.round(propensities, 3) * THOUSAND)
-    assert propensities[0] >= 1 - explore
+    np.testing.assert_array_equal(propensities, np.round(propensities, 2))
     counts = np.bincount([one.place for one in drawn], minlength=len(rates))
     assert not counts[propensities == 0].any()
     is_possible = propensities > 0
@@ -61,7 +60,7 @@ def test_lists_weighted_by_what_was_logged_are_those_without_exploring():
         assert others == greedy[:at] + greedy[at + 1 :]
         assert [one.propensity for place, one in enumerate(products) if place != at] == [1.0] * 4
         propensity = products[at].propensity
-        assert propensity == round(propensity, 3) > 0
+        assert propensity == round(propensity, 2) > 0
         row[products[at].product] = 1 / propensity
     often = np.flatnonzero((weights > 0).sum(axis=0) > 100)
     assert greedy[at] in often
@@ -71,15 +70,16 @@ def test_lists_weighted_by_what_was_logged_are_those_without_exploring():
     assert errors[often].max() < 0.15
 
 
-def test_exploring_never_costs_more_than_its_share_and_one_list():
-    maker, rng = maker_of(0.1), np.random.default_rng(7)
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.1])
+def test_exploring_never_costs_more_than_its_share_and_one_list(share):
+    maker, rng = maker_of(share), np.random.default_rng(7)
     budget, largest = maker.budget, 0.0
     for number in range(300):
         before = budget.expected
         maker.make(replace(REQUEST, count=1 + number % 5), rng)
         largest = max(largest, budget.expected - before)
-        assert budget.spent <= 0.1 * budget.expected + largest
-    assert 0 < budget.spent <= 0.1 * budget.expected
+        assert budget.spent <= share * budget.expected + largest
+    assert budget.spent > 0
 
 
 def test_what_is_explored_keeps_to_styles_and_categories():

@@ -1,11 +1,10 @@
 """Exploring one place of a list: Thompson sampling among products that rules allow, with known probabilities.
 
-Of a thousand lists that are alike, 1000 x `explore` hand one place to the product that is best in one draw of all
-multipliers from their posteriors; so many draws are made, each worth a thousandth, and the product is drawn from
-exactly these probabilities. The logged propensity is therefore the true one, to its last digit, and lists can be
-evaluated off-policy. What this costs is the rate of the greedy product less the expected rate of the drawn one.
-Exploring stops while its cost is above its budget: a share of the clicks that greedy lists would have had (Thompson,
-1933; Chapelle and Li, 2011).
+One place of a list goes to the product that is best in one draw of all multipliers from their posteriors: a hundred
+draws are made, each worth a hundredth, and the product is drawn from exactly these probabilities. The logged propensity
+is therefore the true one, to its last digit, and lists can be evaluated off-policy. What this costs is the rate of the
+greedy product less the expected rate of the drawn one. Lists are greedy while the cost is above its budget: a share of
+the clicks that greedy lists would have had (Thompson, 1933; Chapelle and Li, 2011).
 """
 
 import threading
@@ -15,8 +14,8 @@ import numpy as np
 
 from patron.schema.numbers import Numbers
 
-THOUSAND = 1000
-"""Lists that propensities are counted in: they have three decimals."""
+DRAWS = 100
+"""Of all multipliers, for each list; propensities have two decimals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,20 +29,14 @@ class Drawn:
     """What exploring is expected to cost, per look, in the unit of the rates."""
 
 
-def draw_count(explore: float) -> int:
-    """How many draws share the lists that explore."""
-    return round(THOUSAND * explore)
-
-
 def draw_product(rates: Numbers, draws: Numbers, rng: np.random.Generator) -> Drawn:
     """Draw one product: `rates` of the products, the greedy one first; `draws` of their multipliers (draws x products).
 
     `rates` hold the posterior mean of the multipliers; `draws` are relative to it.
     """
-    lists = np.bincount(np.argmax(draws * rates, axis=1), minlength=len(rates))
-    lists[0] += THOUSAND - len(draws)
-    propensities = lists / THOUSAND
-    place = int(np.searchsorted(np.cumsum(lists), rng.integers(THOUSAND), side="right"))
+    best = np.argmax(draws * rates, axis=1)
+    propensities = np.bincount(best, minlength=len(rates)) / len(draws)
+    place = int(best[rng.integers(len(draws))])
     return Drawn(place, propensities, float(max(rates[0] - propensities @ rates, 0.0)))
 
 

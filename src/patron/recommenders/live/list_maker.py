@@ -11,7 +11,7 @@ from patron.recommenders.lists.exclusions import EXCLUSIONS, LOWER_RANK, Exclusi
 from patron.recommenders.lists.list_candidates import ItemsByRow, ListCandidates, ShopperFacts
 from patron.recommenders.live.candidate_interests import POPULAR, Candidates
 from patron.recommenders.live.click_model import TINY, ClickWeights, ProductResponse
-from patron.recommenders.live.exploration import RegretBudget, draw_count, draw_product
+from patron.recommenders.live.exploration import DRAWS, RegretBudget, draw_product
 from patron.recommenders.live.list_reasons import Reason, reason_of
 from patron.recommenders.live.recommendation_index import DAYS, UNKNOWN, RecommendationIndex
 from patron.recommenders.live.scenarios import Scenario
@@ -217,8 +217,7 @@ class ListMaker:
             free = np.sort(free[np.argsort(-worth[free] * (1 + spread), kind="stable")[:MOST_EXPLORED]])
         pool = np.append(places[at], free)
         products = candidates.product[pool]
-        count = draw_count(self.budget.share)
-        draws = self.response.draws(products, count, rng) / self.response.multipliers(products)
+        draws = self.response.draws(products, DRAWS, rng) / self.response.multipliers(products)
         drawn = draw_product(worth[pool], draws, rng)
         places[at], propensities[at] = pool[drawn.place], drawn.propensities[drawn.place]
         return drawn.cost * float(self._looks(at + 1, request)[-1])

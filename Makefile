@@ -36,6 +36,8 @@ demo: $(VENV)/.demo ## Run the whole loop on a year of real purchases and write 
 
 # Tests keep their workspaces in memory where it has room: every commit of theirs waits for a disk otherwise.
 test: export TMPDIR := $(shell [ "$$(df --output=avail --block-size=1G /dev/shm 2>/dev/null | tail -n 1)" -ge 10 ] 2>/dev/null && echo /dev/shm || echo $${TMPDIR:-/tmp})
+# why one: threads of BLAS wait busily for each other, which takes the processor from the other worker
+test: export OPENBLAS_NUM_THREADS := 1
 test: check ## Lint, types, architecture and all tests; with their coverage where that is free (Python 3.12)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(if $(filter sysmon,$(COVERAGE_CORE)),--cov --cov-report=term)
 

@@ -29,11 +29,16 @@ GROWING = replace(DEFAULT_SHOP, customers=500, arrivals_per_month_share=0.3, sig
 DAYS = 330
 
 
+def understood(shop, world):
+    """Facts of prospects, as a completed run of understand, and where the facts come from."""
+    view = shop.view(understand.READS, understand.WRITES, run=Run.at(world.now))
+    return view, build_facts(view)
+
+
 def known(shop, world):
     """Facts and forecasts of prospects, as a completed run of understand and predict."""
     run = Run.at(world.now)
-    view = shop.view(understand.READS, understand.WRITES, run=run)
-    facts = build_facts(view)
+    view, facts = understood(shop, world)
     build_run_prospects(view)
     predicted = shop.view(predict.READS, predict.WRITES, run=run)
     answers, missing = answer_prospects(predicted)
@@ -100,7 +105,7 @@ def test_what_became_known_later_changes_nothing_of_a_prospect(growing_shop, tmp
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     shop, world = Shop.create(tmp_path / "w"), ShopSimulator(GROWING, seed=3)
     ingest_events(shop, world.history(DAYS - 60), received_at=world.now)
-    view = known(shop, world)
+    view, _ = understood(shop, world)
     without_ids = [name for name in prospects_at(view, [view.run.as_of]).column_names if name != "customer_id"]
     order = [(name, "ascending") for name in without_ids]
     then = prospects_at(view, [view.run.as_of]).select(without_ids).sort_by(order)

@@ -12,7 +12,9 @@ from patron.storage.shop import Shop
 
 pytestmark = pytest.mark.xdist_group("demo")  # its workspace takes long to make
 
-SIZE = SimulatedDemo(replace(DEFAULT_SHOP, customers=160), history_days=180, months=1, budget_cents=50_000)
+SIZE = SimulatedDemo(
+    replace(DEFAULT_SHOP, customers=120, visits_per_day=0.0), history_days=180, months=1, budget_cents=50_000
+)
 
 
 @pytest.fixture(scope="module")

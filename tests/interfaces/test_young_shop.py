@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from patron import understand
 from patron.answers.customer_list import CustomerQuery, find_customers
 from patron.answers.customer_profile import customer_card
 from patron.answers.overview import overview
@@ -21,7 +22,7 @@ from patron.interfaces.i18n.formats import Formats
 from patron.interfaces.i18n.translations import words
 from patron.interfaces.report import write_report
 from patron.interfaces.report.summary_sentences import summary_sentences
-from patron.run import run_loop
+from patron.run import run_loop, stage_view
 from patron.schema.errors import NotEnoughData
 from patron.schema.tables import BACKTESTS, SCORES
 from patron.storage.last_run import last_run
@@ -29,6 +30,7 @@ from patron.storage.missing_forecasts import MISSING, MissingForecast, find_miss
 from patron.storage.runs import Run
 from patron.storage.shop import Shop
 from patron.storage.store import RUNS
+from patron.understand.facts import build_facts
 
 pytestmark = pytest.mark.xdist_group("young shop")  # its workspace takes long to make
 
@@ -168,7 +170,7 @@ def view_of(shop):
     def view(as_of, values, *, is_checked=False, last_order_at=AS_OF):
         run = Run.at(as_of)
         load(shop, ("a", 0), ("b", (last_order_at - OPENED).days))
-        run_loop(shop, AS_OF)  # writes orders
+        build_facts(stage_view(shop, understand, run=Run.at(AS_OF)))
         base = {"run_id": run.run_id, "as_of": as_of, "question": "value", "model_version": "m"}
         rows = [base | {"customer_id": f"c{n}", "value": value} for n, value in enumerate(values)]
         shop.lake.replace(SCORES, pa.Table.from_pylist(rows, SCORES.schema()), part=run.run_id)

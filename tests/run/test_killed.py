@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,24 +14,21 @@ import pytest
 import sqlalchemy as sa
 
 from patron.commands.init_workspace import create
-from patron.commands.simulated_loop import ingest_events, write_rules
+from patron.commands.simulated_loop import ingest_events
 from patron.govern.vault import Vault
-from patron.run import run_loop
 from patron.schema.tables import BY_NAME, EVENTS, TABLES
-from patron.simulate.simulator import ShopSimulator
-from patron.simulate.simulator_settings import DEFAULT_SHOP
 from patron.storage.shop import Shop
 from patron.storage.store import ASSIGNMENTS, DEAD_LETTERS
 from patron_processes import Commands, after, changed
 
+pytestmark = pytest.mark.xdist_group("one run")  # with others that go on from the same workspace
+
 
 @pytest.fixture(scope="module")
-def commands(tmp_path_factory) -> Iterator[Commands]:
+def commands(shop_after_one_run, tmp_path_factory) -> Iterator[Commands]:
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("commands")
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-        patch.delenv("PATRON_MASTER_KEY", raising=False)
-        commands = Commands(folder)
+        patch.setenv("PATRON_MASTER_KEY", shop_after_one_run.key)
+        commands = Commands(tmp_path_factory.mktemp("commands"))
         yield commands
         commands.close()
 
@@ -68,23 +65,19 @@ def scores_by_run(folder: Path) -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def shop_after_one_run(commands, tmp_path_factory) -> tuple[Path, str]:  # noqa: ARG001 - it sets where keys are kept
+def shop_before_run(commands, shop_after_one_run, tmp_path_factory) -> tuple[Path, str]:  # noqa: ARG001 - it sets the key
     """A small simulated shop after its first run, with a month of events since, and the next run's time."""
     folder = tmp_path_factory.mktemp("w") / "w"
-    create(folder)
-    write_rules(folder, DEFAULT_SHOP, budget_cents=20_000)
-    shop = Shop.open(folder)
-    world = ShopSimulator(replace(DEFAULT_SHOP, customers=120, visits_per_day=0.0), seed=5)
-    ingest_events(shop, world.history(120), received_at=world.now)
-    run_loop(shop, world.now)
+    shutil.copytree(shop_after_one_run.folder, folder)
+    shop, world = Shop.open(folder), deepcopy(shop_after_one_run.world)
     ingest_events(shop, world.advance(world.now + timedelta(days=30)), received_at=world.now)
     shop.close()
     return folder, world.now.isoformat()
 
 
 @pytest.mark.slow
-def test_a_run_killed_anywhere_is_run_again_and_ends_the_same(commands, shop_after_one_run, tmp_path):
-    folder, as_of = shop_after_one_run
+def test_a_run_killed_anywhere_is_run_again_and_ends_the_same(commands, shop_before_run, tmp_path):
+    folder, as_of = shop_before_run
     twin, killed = tmp_path / "twin", tmp_path / "killed"
     for copy in (twin, killed):
         shutil.copytree(folder, copy)

@@ -57,7 +57,7 @@ def shop(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         patch.delenv("PATRON_MASTER_KEY", raising=False)
-        small = replace(DEFAULT_SHOP, customers=250, visits_per_day=0.03)
+        small = replace(DEFAULT_SHOP, customers=130, visits_per_day=0.0)
         Shop.create(folder / "w").close()
         write_rules(folder / "w", small, budget_cents=50_000)
         policy = folder / "w" / POLICY_FILE

@@ -105,6 +105,7 @@ def test_killed_at_any_time_what_a_collector_acknowledged_is_in_the_lake_once(pl
     main, edge = places
     acknowledged = []
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     for run in range(4):
         children = []
         for shop in (main, edge):
@@ -114,8 +115,10 @@ def test_killed_at_any_time_what_a_collector_acknowledged_is_in_the_lake_once(pl
             child.start()
             there.close()
             children.append((child, here))
-        until = time.monotonic() + 0.3 * run
-        while time.monotonic() < until or not all(here.poll() for _, here in children):
+        while not all(here.poll() for _, here in children):
+            run_once(main)
+        until = time.monotonic() + 0.2 * run
+        while time.monotonic() < until:
             run_once(main)
         for child, here in children:
             os.kill(child.pid, signal.SIGKILL)

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE_SECONDS = 120
+POLL_SECONDS = 0.005  # why not less: looking whether it is time takes processor time from the command
 SERVER = """
 import json, os, sys
+import patron.commands.import_files, patron.run
 from patron.interfaces.cli import main
 for line in sys.stdin:
     args, out, variables = json.loads(line)
@@ -63,7 +65,7 @@ class Commands:
         pid = self.start(*args)
         until = time.monotonic() + PATIENCE_SECONDS
         while not when() and time.monotonic() < until and is_running(pid):
-            time.sleep(0.001)
+            time.sleep(POLL_SECONDS)
         os.kill(pid, signal.SIGKILL) if is_running(pid) else None
         return self.wait()
 

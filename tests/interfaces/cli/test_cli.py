@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,7 +19,10 @@ from patron.answers.prospects import Prospect, Prospects
 from patron.interfaces.cli.app import GROUPS, app
 from patron.interfaces.cli.render import show_prospects
 from patron.interfaces.cli.run_commands import parse_time
+from patron.interfaces.cli.run_summary import show_run
+from patron.run import run_loop
 from patron.schema.questions import QUESTION_BY_NAME
+from patron.storage.shop import Shop
 
 pytestmark = pytest.mark.xdist_group("cli")  # one workspace for all of them
 NAMES = sorted(command.name for command in app.registered_commands)
@@ -114,9 +118,8 @@ def test_import_prints_a_sum_and_a_repeat_stores_nothing(patron, home):
     assert re.search(r"= 0 stored \+ [\d,]+ duplicate \+ 0 rejected", patron(*bring).out)
 
 
-def test_run_ends_with_money_people_decisions_where_the_outbox_is_and_what_to_do_next(patron, home):
+def test_run_ends_with_money_people_decisions_where_the_outbox_is_and_what_to_do_next(home, capsys):
     w = home / "w"
-    run = ("run", "--workspace", w, "--as-of", AS_OF)
     shown = (home / "run.txt").read_text("utf-8")
     assert re.search(r"recommend .* ndcg_at_10 ", shown.replace("│", " "))
     words = ["Net revenue of the last 90 days is", "customers ordered", "may be contacted, so no offer can be made"]
@@ -125,10 +128,14 @@ def test_run_ends_with_money_people_decisions_where_the_outbox_is_and_what_to_do
     assert places == sorted(places)
     assert "control group" not in shown
     allow(w)
-    shown = patron(*run).out
+    with closing(Shop.open(w)) as shop:
+        finished = run_loop(shop, parse_time(AS_OF, shop.settings.shop.time_zone, now=datetime.now(UTC)))
+        show_run(shop, finished, w, json=False)
+        shown = capsys.readouterr().out
+        show_run(shop, finished, w, json=True)
+        summary = json.loads(capsys.readouterr().out)
     assert re.search(r"offers? (was|were) decided, at an expected cost of", shown)
     assert "Next: send the offers with your mail system" in shown
-    summary = patron(*run, "--json").json
     assert summary["run_id"] == AS_OF
     assert summary["customer_count"] > 100
     assert {answer["question"] for answer in summary["forecasts"]["answered"]} >= {"value", "purchase"}

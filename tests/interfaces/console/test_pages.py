@@ -315,7 +315,7 @@ def test_an_unknown_address_is_a_page_or_json(client):
 
 
 def test_hostile_names_from_the_shop_are_escaped(client, made_shop):
-    customers = find_customers(made_shop, CustomerQuery()).rows
+    customers = find_customers(made_shop, CustomerQuery()).rows[:6]
     pages = [client.get(f"/customers/{row.customer_id}").text for row in customers]
     assert any("&lt;script&gt;alert" in page for page in pages)
     assert not any("<script>alert" in page for page in pages)

@@ -1,13 +1,16 @@
 """The predict stage of a run: every question's champion trained and kept, or an earlier run's, used for everybody."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from patron.predict.category_needs.needs import build_category_needs
+from patron.predict.category_needs.needs import build_category_needs, fit_categories
 from patron.predict.contract_churn.contract_forecasts import build_contract_forecasts
 from patron.predict.message_response.response_forecasts import build_response_forecasts
 from patron.predict.purchase.coherent_chances import coherent_scores
@@ -33,6 +36,16 @@ from patron.storage.trainings import Training
 
 log = logging.getLogger(__name__)
 
+BESIDE_QUESTIONS = (
+    rank_products,
+    build_response_forecasts,
+    build_contract_forecasts,
+    build_session_conversion,
+    fit_categories,
+    build_repeat_purchase,
+)
+"""What needs no answer of this run: it is made while questions are answered, mostly outside the interpreter."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -50,8 +63,7 @@ def run(view: StageView) -> Summary:
     """
     # why: matrices are small here, threads of BLAS wait for each other, up to ten times as long on two busy cores;
     # and sums do not depend on how many cores there are
-    with threadpool_limits(limits=1, user_api="blas"):
-        build_repeat_purchase(view)
+    with threadpool_limits(limits=1, user_api="blas"), _in_background(view, BESIDE_QUESTIONS) as results:
         answers, unanswered = answer_questions(view)
         if not answers:
             raise NotEnoughData(
@@ -59,12 +71,9 @@ def run(view: StageView) -> Summary:
             )
         prospects, missing = answer_prospects(view)
         answers += prospects
-        rankings = rank_products(view)
-        visits = build_session_conversion(view)
         scores = coherent_scores([one.scores for one in answers])
-        needs = build_category_needs(view, scores)
-        responses = build_response_forecasts(view)
-        contracts = build_contract_forecasts(view)
+        rankings, responses, contracts, visits, categories, _ = (result.result() for result in results)
+        needs = build_category_needs(view, scores, categories)
     of_parts = (needs, responses, contracts, visits)
     evaluated = [*(one.backtests for one in answers), rankings.backtests, *(one.backtests for one in of_parts)]
     tables = {
@@ -83,6 +92,22 @@ def run(view: StageView) -> Summary:
     view.write("trainings", training_rows(view.run.run_id, trainings))
     reasons = (*unanswered, *missing, *(reason for one in of_parts for reason in one.unanswered))
     return Summary(tuple(one.summary for one in answers), reasons)
+
+
+@contextmanager
+def _in_background(
+    view: StageView, functions: Sequence[Callable[[StageView], Any]]
+) -> Iterator[tuple[Future[Any], ...]]:
+    """Run functions one after the other in a thread while the block is at work; their results, in order.
+
+    What is left of them when the block fails is not begun.
+    """
+    with ThreadPoolExecutor(1, "predict") as background:
+        try:
+            yield tuple(background.submit(function, view) for function in functions)
+        except BaseException:
+            background.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def training_rows(run_id: str, trainings: Sequence[Training]) -> pa.Table:

@@ -185,7 +185,8 @@ class ListMaker:
         customers, since = self.index.customers, max(request.day - self.index.at_day, 0.0)
         past: dict[str, tuple[Codes, Numbers]] = {}
         for kind, rows in ((ORDER, customers.bought), (RETURN, customers.returned)):
-            past[kind] = (rows.row(request.customer), rows.value(DAYS, request.customer) + since)
+            days = (rows.value(DAYS, request.customer) + since).astype(np.float64)
+            past[kind] = (rows.row(request.customer).astype(np.int64), days)
         hidden = [*request.hidden, *customers.hidden.row(request.customer).tolist()]
         for event in request.session:
             if event.kind in past:

@@ -1,15 +1,13 @@
 """The predict stage of a run: every question's champion trained and kept, or an earlier run's, used for everybody."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from patron.predict.background import in_background
 from patron.predict.category_needs.needs import build_category_needs, fit_categories
 from patron.predict.contract_churn.contract_forecasts import build_contract_forecasts
 from patron.predict.message_response.response_forecasts import build_response_forecasts
@@ -63,7 +61,7 @@ def run(view: StageView) -> Summary:
     """
     # why: matrices are small here, threads of BLAS wait for each other, up to ten times as long on two busy cores;
     # and sums do not depend on how many cores there are
-    with threadpool_limits(limits=1, user_api="blas"), _in_background(view, BESIDE_QUESTIONS) as results:
+    with threadpool_limits(limits=1, user_api="blas"), in_background(BESIDE_QUESTIONS, view) as results:
         answers, unanswered = answer_questions(view)
         if not answers:
             raise NotEnoughData(
@@ -92,22 +90,6 @@ def run(view: StageView) -> Summary:
     view.write("trainings", training_rows(view.run.run_id, trainings))
     reasons = (*unanswered, *missing, *(reason for one in of_parts for reason in one.unanswered))
     return Summary(tuple(one.summary for one in answers), reasons)
-
-
-@contextmanager
-def _in_background(
-    view: StageView, functions: Sequence[Callable[[StageView], Any]]
-) -> Iterator[tuple[Future[Any], ...]]:
-    """Run functions one after the other in a thread while the block is at work; their results, in order.
-
-    What is left of them when the block fails is not begun.
-    """
-    with ThreadPoolExecutor(1, "predict") as background:
-        try:
-            yield tuple(background.submit(function, view) for function in functions)
-        except BaseException:
-            background.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def training_rows(run_id: str, trainings: Sequence[Training]) -> pa.Table:
